@@ -1,0 +1,1 @@
+"""What an accelerator is: parameters, ports, arithmetic, hardware inventory and timing, written once."""

@@ -1,0 +1,150 @@
+"""The timing graph: nodes that fire, joined by bounded channels.
+
+Semantics (the contract between the simulator and the RTL)
+----------------------------------------------------------
+A *node* fires once per iteration of its loop nest, in order, at most once every ``interval`` cycles. A firing is a
+clock cycle. An *access* ties a node to a channel: one token per iteration of the loop it names (and of the loops
+outside that one). A token is **acquired** at the first firing of that iteration and **released** at the last:
+
+* consumer: acquiring needs the token to be there, releasing frees its slot;
+* producer: acquiring needs a free slot, releasing publishes the token.
+
+``only`` restricts an access to the first or last iteration of some loops: an accumulator publishes in the last
+reduction tile only. With ``r`` the cycle of a release and ``a`` the cycle of an acquire:
+
+* data:  ``a_consumer(token) >= r_producer(token) + latency``
+* space: ``a_producer(token) >= r_consumer(token - capacity) + response``
+
+``response = 0`` is a slot refilled in the cycle in which it empties (an elastic register stage), 1 a slot that is
+seen empty one cycle later. An elastic pipeline of S register stages is one channel with capacity S and latency S.
+A node with a ``stream`` stands for the world beyond that port: a source offers a token from the first open cycle of
+its mask after the previous acceptance on and holds it; a sink accepts in open cycles only.
+
+Source: bounded-FIFO dataflow as in the Dataflow Abstract Machine (Rucker et al., ISCA 2024), with channel slots
+held over loop iterations added so that reuse (a table swept many times) needs no copies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+#: Why a node that could have fired did not, in the order in which a cycle with several reasons is charged.
+STALL_REASONS = ("output", "dependency", "input", "memory")
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One level of a loop nest, outermost first."""
+
+    name: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Access:
+    """One token of ``channel`` per iteration of ``loop`` (``None``: one per run), where ``only`` allows it."""
+
+    channel: str
+    loop: str | None
+    only: tuple[tuple[str, Literal["first", "last"]], ...] = ()
+
+
+@dataclass(frozen=True)
+class Node:
+    """A place where something happens, once per iteration of ``loops``."""
+
+    name: str
+    loops: tuple[Loop, ...]
+    consumes: tuple[Access, ...] = ()
+    produces: tuple[Access, ...] = ()
+    interval: int = 1
+    stream: str | None = None
+
+    @property
+    def firings(self) -> int:
+        return prod(loop.count for loop in self.loops)
+
+    def tokens(self, access: Access) -> int:
+        """Tokens that ``access`` moves in a whole run."""
+        only = dict(access.only)
+        total = 1
+        for loop in self.loops if access.loop is not None else ():
+            total *= 1 if loop.name in only else loop.count
+            if loop.name == access.loop:
+                break
+        return total
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A bounded FIFO between one producer and one consumer; ``stall`` is the reason charged to who waits for it."""
+
+    name: str
+    capacity: int
+    latency: int = 1
+    response: int = 0
+    stall: str = "input"
+
+
+@dataclass(frozen=True)
+class TimingGraph:
+    """Nodes, channels, and the node whose idle cycles are the design's stalls."""
+
+    nodes: tuple[Node, ...]
+    channels: tuple[Channel, ...]
+    issue: str
+
+    def node(self, name: str) -> Node:
+        """The node of that name."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise ValueError(f"Node must be one of {', '.join(n.name for n in self.nodes)}, not {name!r}")
+
+    def check(self) -> None:
+        """Refuse a graph that cannot mean anything, before time starts.
+
+        Raises ``ValueError``: duplicate names, a channel without exactly one producer and one consumer, token counts
+        that differ between the two ends, an unknown loop, a capacity, latency or interval below 1.
+        """
+        for kind, names in (("node", [n.name for n in self.nodes]), ("channel", [c.name for c in self.channels])):
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"Every {kind} must have a name of its own, but {name!r} stands twice")
+        self.node(self.issue)
+        for node in self.nodes:
+            _check_node(node)
+        for channel in self.channels:
+            self._check_channel(channel)
+
+    def _check_channel(self, channel: Channel) -> None:
+        for what in ("capacity", "latency"):
+            if getattr(channel, what) < 1:
+                raise ValueError(f"Channel {channel.name!r}: {what} must be at least 1, not {getattr(channel, what)}")
+        if channel.response not in (0, 1):
+            raise ValueError(f"Channel {channel.name!r}: response must be 0 or 1, not {channel.response}")
+        if channel.stall not in STALL_REASONS:
+            raise ValueError(f"Channel {channel.name!r}: stall must be one of {', '.join(STALL_REASONS)}")
+        ends = []
+        for side in ("produces", "consumes"):
+            found = [(n, a) for n in self.nodes for a in getattr(n, side) if a.channel == channel.name]
+            if len(found) != 1:
+                raise ValueError(f"Channel {channel.name!r} needs one node that {side} it, not {len(found)}")
+            ends.append(found[0][0].tokens(found[0][1]))
+        if ends[0] != ends[1]:
+            raise ValueError(f"Channel {channel.name!r}: {ends[0]} tokens are produced but {ends[1]} consumed")
+
+
+def _check_node(node: Node) -> None:
+    if node.interval < 1:
+        raise ValueError(f"Node {node.name!r}: interval must be at least 1, not {node.interval}")
+    names = [loop.name for loop in node.loops]
+    for loop in node.loops:
+        if loop.count < 1:
+            raise ValueError(f"Node {node.name!r}: loop {loop.name!r} must run at least once, not {loop.count} times")
+    for access in (*node.consumes, *node.produces):
+        for name in (access.loop, *(n for n, _ in access.only)):
+            if name is not None and name not in names:
+                raise ValueError(f"Node {node.name!r}: loop must be one of {', '.join(names)}, not {name!r}")

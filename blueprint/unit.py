@@ -1,0 +1,56 @@
+"""The hardware inventory: what a design is made of, counted by the same formula for one design and for a million."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from blueprint.numbers import Number
+
+#: Every kind of unit and the dimensions that size one of it.
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "register": ("width", "enable", "reset"),  # flip-flops; enable and reset are 0 or 1
+    "adder": ("width",),  # two operands, carry propagated
+    "compressor": ("width",),  # carry-save row: three operands to two
+    "mux": ("entries", "width"),  # one word out of `entries`, binary select
+    "select": ("entries", "width"),  # AND-OR of `entries` words by one-hot lines
+    "decoder": ("inputs", "outputs"),  # binary code to one-hot lines
+    "xor_row": ("width",),
+    "and_row": ("width",),
+    "recoder": ("inputs", "outputs"),  # arithmetic recoding between key encodings
+    "comparator": ("width",),  # equality or magnitude against a value
+    "logic": ("gates",),  # two-input gate equivalents of control
+    "sram": ("words", "width"),  # one read and one write port
+}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One line of the inventory.
+
+    ``count`` instances of ``kind`` sized by ``dims``; ``place`` is the block it stands in (the key of an area
+    breakdown) and ``activity`` the operations of one instance per cycle of full throughput (energy).
+    Every number is an ``int`` or an array over designs.
+    """
+
+    kind: str
+    place: str
+    count: Number
+    dims: Mapping[str, Number] = field(default_factory=dict)
+    activity: Number = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"Unit kind must be one of {', '.join(KINDS)}, not {self.kind!r}")
+        if tuple(self.dims) != KINDS[self.kind]:
+            raise ValueError(f"A {self.kind} is sized by {KINDS[self.kind]}, not {tuple(self.dims)}")
+
+    @property
+    def flip_flops(self) -> Number:
+        """Flip-flops in all instances together."""
+        return self.count * self.dims["width"] if self.kind == "register" else 0 * self.count
+
+
+def flip_flops(units: tuple[Unit, ...]) -> Number:
+    """Flip-flops of a whole inventory."""
+    return sum(unit.flip_flops for unit in units)
