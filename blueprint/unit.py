@@ -20,6 +20,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "recoder": ("inputs", "outputs"),  # arithmetic recoding between key encodings
     "comparator": ("width",),  # equality or magnitude against a value
     "logic": ("gates",),  # two-input gate equivalents of control
+    "broadcast": ("fanout",),  # a net driving many loads: no area of its own, but delay
     "sram": ("words", "width"),  # one read and one write port
 }
 
@@ -54,3 +55,11 @@ class Unit:
 def flip_flops(units: tuple[Unit, ...]) -> Number:
     """Flip-flops of a whole inventory."""
     return sum(unit.flip_flops for unit in units)
+
+
+@dataclass(frozen=True)
+class Path:
+    """What a signal passes between two registers; the delays of the steps add up to the path's."""
+
+    name: str
+    steps: tuple[Unit, ...]
