@@ -17,8 +17,14 @@ reduction tile only. With ``r`` the cycle of a release and ``a`` the cycle of an
 
 ``response = 0`` is a slot refilled in the cycle in which it empties (an elastic register stage), 1 a slot that is
 seen empty one cycle later. An elastic pipeline of S register stages is one channel with capacity S and latency S.
-A node with a ``stream`` stands for the world beyond that port: a source offers a token from the first open cycle of
-its mask after the previous acceptance on and holds it; a sink accepts in open cycles only.
+A node with a ``stream`` fires only together with a handshake on that port, one beat per firing:
+
+* ``direction="in"``: the world offers a beat from the first open cycle of the stream's mask after the previous
+  acceptance on and holds it, so ``fire(i) = max(first_open(fire(i - 1) + 1), everything else)``;
+* ``direction="out"``: the world is ready in open cycles only, so ``fire(i) = first_open(everything else)``.
+
+A node may have a stream *and* consume and produce channels: then the port has no register of its own (a sweep that
+takes a weight beat in the very cycle in which it fetches). Waiting for the stream is charged to ``stall``.
 
 Source: bounded-FIFO dataflow as in the Dataflow Abstract Machine (Rucker et al., ISCA 2024), with channel slots
 held over loop iterations added so that reuse (a table swept many times) needs no copies.
@@ -61,6 +67,8 @@ class Node:
     produces: tuple[Access, ...] = ()
     interval: int = 1
     stream: str | None = None
+    direction: Literal["in", "out"] = "in"
+    stall: str = "memory"
 
     @property
     def firings(self) -> int:
