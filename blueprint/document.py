@@ -46,6 +46,10 @@ class Section:
         """The keys that are there, in the order of the file."""
         return tuple(self._node.value)
 
+    def known(self) -> set[str]:
+        """The keys that were asked for so far, present or not."""
+        return set(self._known)
+
     def take(
         self,
         key: str,

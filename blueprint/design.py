@@ -1,0 +1,96 @@
+"""A design file: one family with its parameters, and what it is meant for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from blueprint import registry
+from blueprint.document import Section, read
+from blueprint.errors import ParamError, SpecError
+from blueprint.names import NAME_RULE, is_name
+from blueprint.spec import Spec
+from blueprint.tree import parse, show
+
+SCHEMA = "ternforge/design/v1"
+
+
+@dataclass(frozen=True)
+class Design:
+    """What a design file says; ``clock_mhz`` and ``technology`` are ``None`` where it does not."""
+
+    spec: Spec
+    name: str
+    clock_mhz: float | None = None
+    technology: str | None = None
+
+
+def read_design(path: str | Path, overrides: Mapping[str, str] | None = None) -> Design:
+    """The design in a YAML file of schema ``ternforge/design/v1``.
+
+    ``overrides`` replaces values by name (``mu``, ``clock_mhz``, ...), each a YAML scalar as text.
+    Raises ``SpecError`` for anything that is not such a file or cannot be built.
+    """
+    return design_from(read(path), overrides)
+
+
+def design_from(section: Section, overrides: Mapping[str, str] | None = None) -> Design:
+    """The design in a document that is already read. Raises ``SpecError``."""
+    section.take("schema", str, choices=(SCHEMA,))
+    family = section.take("family", str)
+    try:
+        kind = registry.get(family)
+    except ParamError as problem:
+        raise section.error("family", str(problem)) from None
+    given = section.section("parameters")
+    name = section.take("name", str, default=None)
+    if name is not None and not is_name(name):
+        raise section.error("name", f"name must be {NAME_RULE}, not {show(name)}")
+    clock = section.take("clock_mhz", float, default=None, minimum=0.001, maximum=100_000)
+    technology = section.take("technology", str, default=None)
+    section.finish()
+    spec = _build(kind, given, overrides or {})
+    return Design(spec, name or spec.name, clock, technology)
+
+
+def write_design(design: Design | Spec, path: str | Path) -> None:
+    """Write a design (or a bare spec) as a file that :func:`read_design` reads back as the same."""
+    Path(path).write_text(design_text(design), encoding="utf-8")
+
+
+def design_text(design: Design | Spec) -> str:
+    """The YAML text of a design, every parameter spelled out."""
+    design = design if isinstance(design, Design) else Design(design, design.name)
+    content: dict[str, Any] = {"schema": SCHEMA, "name": design.name, "family": design.spec.family}
+    content["parameters"] = dict(design.spec.parameters)
+    for key in ("clock_mhz", "technology"):
+        if getattr(design, key) is not None:
+            content[key] = getattr(design, key)
+    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def _build(kind: type[Spec], given: Section, overrides: Mapping[str, str]) -> Spec:
+    values = {**given.raw(), **{name: _value(name, text) for name, text in overrides.items()}}
+    try:
+        return kind.from_mapping(values)
+    except (TypeError, ParamError) as problem:
+        parameter: str | None = getattr(problem, "parameter", None)
+        message = _short(str(problem))
+        if parameter is not None and parameter in overrides:
+            raise SpecError(f"--set {parameter}={overrides[parameter][:40]}: {message}") from None
+        raise given.error(parameter, message) from None
+
+
+def _value(name: str, text: str) -> Any:
+    return parse(text or "~", f"--set {name}").plain()
+
+
+def _short(message: str) -> str:
+    """Keeps a message a sentence when it quotes an absurdly long value."""
+    message = message.replace("\n", " ")
+    return message if len(message) <= 600 else f"{message[:400]} ... {message[-100:]}"
