@@ -1,0 +1,90 @@
+"""Content-addressed cache of build results, safe to share between processes."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+_SEAL = ".seal.json"
+
+
+def root() -> Path:
+    """Folder of the cache: ``TERNFORGE_CACHE``, or ``~/.cache/ternforge``."""
+    chosen = os.environ.get("TERNFORGE_CACHE")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "ternforge"
+
+
+def key(parts: Iterable[str | bytes]) -> str:
+    """32 hexadecimal digits that stand for the sequence of parts."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()[:32]
+
+
+def flatten(texts: Mapping[str, str]) -> list[str | bytes]:
+    """Names and texts as parts of a key."""
+    return [part for item in texts.items() for part in item]
+
+
+def entry(kind: str, parts: Iterable[str | bytes], build: Callable[[Path], None]) -> Path:
+    """Folder that ``build`` once filled for these ``parts``: texts, flags and tool versions.
+
+    ``build`` is called with an empty folder, which is moved into place only when it returned, so a build that
+    raised or was killed leaves no entry. Entries whose files were damaged are built again. Of several processes
+    that want the same entry one builds and the others wait.
+    """
+    folder = root() / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    final = folder / key(parts)
+    if _is_whole(final):
+        return final
+    with _locked(folder / f"{final.name}.lock"):
+        if not _is_whole(final):
+            _publish(final, build)
+    return final
+
+
+def _publish(final: Path, build: Callable[[Path], None]) -> None:
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=final.parent))
+    try:
+        build(draft)
+        seal = {str(path.relative_to(draft)): _digest(path) for path in _files(draft)}
+        (draft / _SEAL).write_text(json.dumps(seal))
+        shutil.rmtree(final, ignore_errors=True)
+        draft.rename(final)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _is_whole(final: Path) -> bool:
+    try:
+        seal: dict[str, str] = json.loads((final / _SEAL).read_text())
+        return all(_digest(final / name) == digest for name, digest in seal.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    # The kernel drops the lock of a process that dies, so no lock is ever stale.
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

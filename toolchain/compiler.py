@@ -1,0 +1,52 @@
+"""The system's C++ compiler."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+from toolchain import process
+
+INSTALL = "install it with the system's package manager (Debian: apt install g++ make perl)"
+TIMEOUT_S = 1800.0
+
+
+def command() -> str:
+    """Name of the compiler: ``CXX``, or ``g++``."""
+    return os.environ.get("CXX") or "g++"
+
+
+@cache
+def _version(compiler: str) -> str:
+    finished = process.run([compiler, "--version"], tool=compiler, timeout_s=30, install=INSTALL)
+    return finished.log.splitlines()[0]
+
+
+def version() -> str:
+    """First line that the compiler prints about itself."""
+    return _version(command())
+
+
+def compile_objects(sources: Sequence[Path], flags: Sequence[str | Path], *, cwd: Path) -> list[Path]:
+    """Compile each source into an object beside it, as many at a time as there are processors."""
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        return list(pool.map(lambda source: _compile(source, flags, cwd), sources))
+
+
+def link(objects: Sequence[Path], output: Path, flags: Sequence[str | Path] = ()) -> Path:
+    """Link objects into an executable."""
+    _run([*objects, "-o", output, *flags], output.parent)
+    return output
+
+
+def _compile(source: Path, flags: Sequence[str | Path], cwd: Path) -> Path:
+    target = cwd / f"{source.stem}.o"
+    _run(["-c", source, "-o", target, *flags], cwd)
+    return target
+
+
+def _run(arguments: Sequence[str | Path], cwd: Path) -> None:
+    process.run([command(), *arguments], tool=command(), cwd=cwd, timeout_s=TIMEOUT_S, install=INSTALL)

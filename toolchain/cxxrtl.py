@@ -1,0 +1,50 @@
+"""Verilog to a native executable through Yosys's CXXRTL: quick to build, for short runs of many designs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from toolchain import cache, compiler, yosys
+
+MODEL = "model.cc"
+
+
+def executable(
+    files: Sequence[Path],
+    top: str,
+    sources: Mapping[str, str],
+    *,
+    optimize: str = "-O1",
+    flags: Sequence[str] = (),
+) -> Path:
+    """Cached executable of a design and the program around it.
+
+    ``sources`` maps a file name to C++ text; its first file is compiled and includes :data:`MODEL`, in which the
+    design is the class ``cxxrtl_design::<mangled top>``.
+    """
+    texts = [file.read_bytes() for file in files]
+    options = ["-std=c++17", optimize, "-w", *flags]
+
+    def build(folder: Path) -> None:
+        for name, text in sources.items():
+            (folder / name).write_text(text)
+        yosys.run(_script(files, top, folder / MODEL), timeout_s=compiler.TIMEOUT_S)
+        main = folder / next(iter(sources))
+        objects = compiler.compile_objects([main], [*options, "-I", yosys.cxxrtl_include()], cwd=folder)
+        compiler.link(objects, folder / "model")
+        objects[0].unlink()
+
+    parts = ["cxxrtl", top, yosys.version(), compiler.version(), *options, *cache.flatten(sources), *texts]
+    return cache.entry("model", parts, build) / "model"
+
+
+def mangle(name: str) -> str:
+    """C++ name of a Verilog name."""
+    return "p_" + name.replace("_", "__")
+
+
+def _script(files: Sequence[Path], top: str, output: Path) -> str:
+    read = "\n".join(f'read_verilog -sv "{file.resolve()}"' for file in files)
+    # -g0: names for debuggers would double the time of compilation and nobody looks inside.
+    return f'{read}\nhierarchy -check -top {top}\nwrite_cxxrtl -g0 "{output}"\n'

@@ -1,0 +1,138 @@
+"""Run a tool as a child process with a time limit, a memory limit and a captured log."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+#: Compilers and Yosys name the cause first and only then give up, so the first such line tells most.
+_ERROR_LINE = re.compile(r"(?:^|[\s:%*(])(?:fatal )?error\b", re.IGNORECASE)
+_OUT_OF_MEMORY = re.compile(r"bad_alloc|out of memory|MemoryError|memory exhausted|Cannot allocate memory")
+_LINE_LIMIT = 300
+
+
+class ToolError(RuntimeError):
+    """A tool that was missing, failed, crashed or hung; ``log`` holds everything it printed."""
+
+    def __init__(self, tool: str, happened: str, log: str = "") -> None:
+        line = meaningful_line(log)
+        super().__init__(f"{tool} {happened}: {line}" if line else f"{tool} {happened}")
+        self.tool = tool
+        self.log = log
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A child that ended with exit code 0."""
+
+    log: str
+    seconds: float
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    tool: str,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout_s: float | None = None,
+    memory_mib: int | None = None,
+    install: str = "",
+) -> Finished:
+    """Run ``command`` in its own session and wait for it; whatever it started dies with it.
+
+    ``tool`` is the name used in messages and ``install`` says how to get it. Standard output and error are
+    captured together. Raises :class:`ToolError` when the tool is missing, exits with another code than 0, is
+    killed by a signal, or exceeds ``timeout_s`` (wall time) or ``memory_mib`` (address space of each process).
+    """
+    program = find(str(command[0]), tool=tool, env=env, install=install)
+    arguments = _limited([program, *map(str, command[1:])], memory_mib)
+    began = time.perf_counter()
+    with tempfile.TemporaryFile() as output:
+        try:
+            code = _wait(arguments, output, cwd, env, timeout_s)
+        except subprocess.TimeoutExpired:
+            raise ToolError(tool, f"did not finish within {timeout_s:g} s", _read(output)) from None
+        log = _read(output)
+    if code != 0:
+        raise ToolError(tool, _ending(code, log, memory_mib), log)
+    return Finished(log, time.perf_counter() - began)
+
+
+def find(program: str, *, tool: str, env: Mapping[str, str] | None = None, install: str = "") -> str:
+    """Path of an executable, or :class:`ToolError` with the way to get it."""
+    path = shutil.which(program, path=(env or os.environ).get("PATH"))
+    if path is None:
+        raise missing(tool, install)
+    return path
+
+
+def missing(tool: str, install: str) -> ToolError:
+    """The error for a tool that is not there."""
+    return ToolError(tool, "was not found; " + install if install else "was not found")
+
+
+def meaningful_line(log: str) -> str:
+    """The line of a log that tells most: the first error, else the last line that is not blank."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if _ERROR_LINE.search(line)]
+    return (errors[:1] or lines[-1:] or [""])[0][:_LINE_LIMIT]
+
+
+def _limited(arguments: list[str], memory_mib: int | None) -> list[str]:
+    # A shell sets the limit because code between fork and exec is not safe in a threaded parent.
+    if memory_mib is None:
+        return arguments
+    return ["/bin/sh", "-c", f'ulimit -v {memory_mib * 1024} && exec "$@"', "sh", *arguments]
+
+
+def _wait(
+    arguments: list[str],
+    output: IO[bytes],
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    timeout_s: float | None,
+) -> int:
+    child = subprocess.Popen(
+        arguments,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        return child.wait(timeout_s)
+    finally:
+        _kill_group(child)
+
+
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
+    """Kill the child, if it still runs, and everything it started that is left."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _read(output: IO[bytes]) -> str:
+    output.seek(0)
+    return output.read().decode(errors="replace")
+
+
+def _ending(code: int, log: str, memory_mib: int | None) -> str:
+    if memory_mib is not None and _OUT_OF_MEMORY.search(log):
+        return f"needed more than its {memory_mib} MiB of memory"
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"failed with exit code {code}"

