@@ -1,0 +1,1 @@
+"""Design-space exploration: spaces, searches, studies, Pareto fronts, plots and reports."""

@@ -1,0 +1,107 @@
+"""One parameter of a space and the values it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blueprint.document import Section
+from blueprint.nearest import suggestion
+from blueprint.spec import Parameter
+from blueprint.tree import show
+
+MOST_VALUES = 100_000
+_FORMS = ("range", "log2")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A parameter and its values in the order of the file; a single value is a constant of the space."""
+
+    name: str
+    values: tuple[Any, ...]
+
+    def array(self) -> npt.NDArray[Any]:
+        """The values as a NumPy array of their own kind."""
+        return np.array(self.values)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether neighbors are alike, so that a small step means a small change."""
+        return len(self.values) > 2 and all(type(value) is int for value in self.values)
+
+
+def read_axis(section: Section, name: str, limit: Parameter) -> Axis:
+    """The axis under ``name``: a value, a list, ``{range: [a, b, step]}`` or ``{log2: [a, b]}``, ends included.
+
+    Raises ``SpecError`` for anything else, for a value that ``limit`` forbids and for one that stands twice.
+    """
+    value = section.raw()[name]
+    if isinstance(value, dict):
+        values = _formula(section.section(name), name)
+        where: tuple[str | int, ...] = (name, next(iter(value)))
+        for item in (values[0], values[-1]):
+            _check(section, where, name, item, limit)
+        return Axis(name, values)
+    if not isinstance(value, list):
+        _check(section, (name,), name, value, limit)
+        return Axis(name, (value,))
+    if not value:
+        raise section.error(name, f"{name} must list at least one value, not none")
+    for place, item in enumerate(value):
+        _check(section, (name, place), name, item, limit)
+        if item in value[:place]:
+            raise section.error((name, place), f"{name} must list every value once, not {show(item)} again")
+    return Axis(name, tuple(value))
+
+
+def _check(section: Section, where: tuple[str | int, ...], name: str, value: Any, limit: Parameter) -> None:
+    right_kind = isinstance(value, limit.kind) and isinstance(value, bool) == (limit.kind is bool)
+    if not right_kind or (limit.choices and value not in limit.choices):
+        hint = suggestion(str(value), limit.choices) if limit.choices else ""
+        raise section.error(where, f"{name} must be {limit.allowed()}, not {show(value)}{hint}")
+    low, high = limit.minimum, limit.maximum
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise section.error(where, f"{name} must be {limit.allowed()}, not {show(value)}")
+
+
+def _formula(section: Section, name: str) -> tuple[int, ...]:
+    section.allow(_FORMS)
+    if len(section.keys()) != 1:
+        found = " and ".join(section.keys()) or "neither"
+        raise section.error(None, f"{name} must have one of range, log2, not {found}")
+    form = section.keys()[0]
+    numbers = section.take(form, list)
+    words = "[first, last, step]" if form == "range" else "[first, last]"
+    if len(numbers) not in ((2, 3) if form == "range" else (2,)):
+        raise section.error(form, f"{form} must be {words}, not {len(numbers)} values")
+    for place, number in enumerate(numbers):
+        if type(number) is not int:
+            raise section.error((form, place), f"{form} must hold integers, not {show(number)}")
+    return _range(section, numbers) if form == "range" else _powers(section, numbers)
+
+
+def _range(section: Section, numbers: list[int]) -> tuple[int, ...]:
+    first, last, step = (*numbers, 1)[:3]
+    if step < 1:
+        raise section.error(("range", 2), f"step must be at least 1, not {step}")
+    if last < first:
+        raise section.error(("range", 1), f"last must be at least the first value {first}, not {last}")
+    count = (last - first) // step + 1
+    if count > MOST_VALUES:
+        raise section.error("range", f"range must hold at most {MOST_VALUES} values, not {count}")
+    return tuple(range(first, last + 1, step))
+
+
+def _powers(section: Section, numbers: list[int]) -> tuple[int, ...]:
+    for place, number in enumerate(numbers):
+        if number < 1 or number & (number - 1):
+            what = f"log2 must hold powers of two (the values themselves, not exponents), not {number}"
+            raise section.error(("log2", place), what)
+    first, last = numbers
+    if last < first:
+        raise section.error(("log2", 1), f"last must be at least the first value {first}, not {last}")
+    return tuple(1 << power for power in range(first.bit_length() - 1, last.bit_length()))

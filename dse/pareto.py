@@ -1,0 +1,177 @@
+"""Which points no other point beats: non-dominated sets, hypervolume, crowding and the knee.
+
+Every function takes an array ``(points, objectives)`` in which **smaller is better**; :func:`oriented` makes one.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+#: Points compared at a time; bounds the memory of a comparison to ``_BLOCK * _BLOCK`` booleans.
+_BLOCK = 1024
+#: The strongest points found so far, tried on everything that is left after each block.
+_SIEVE = 32
+
+
+def oriented(columns: Sequence[Floats], directions: Sequence[str]) -> Floats:
+    """Objective columns as one array to be minimized: a column whose direction is ``max`` changes its sign."""
+    signs = [-1.0 if direction == "max" else 1.0 for direction in directions]
+    pairs = zip(signs, columns, strict=True)
+    return np.stack([sign * np.asarray(column, dtype=np.float64) for sign, column in pairs], axis=1)
+
+
+def front_mask(points: Floats) -> Bools:
+    """True for every point that no other one dominates.
+
+    A point dominates another when it is nowhere worse and somewhere better, so equal points are all kept. Points with
+    a NaN are never kept. Works in blocks ordered by the sum of ranks: whatever dominates a point stands before it.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    mask = np.zeros(len(points), dtype=bool)
+    valid = np.flatnonzero(~np.isnan(points).any(axis=1))
+    if not len(valid):
+        return mask
+    unique, inverse = np.unique(points[valid], axis=0, return_inverse=True)
+    mask[valid] = _front_of_unique(unique)[inverse.reshape(-1)]
+    return mask
+
+
+def _front_of_unique(points: Floats) -> Bools:
+    if points.shape[1] == 1:
+        return np.asarray(points[:, 0] == points[:, 0].min())
+    if points.shape[1] == 2:  # already in lexicographic order: keep every new minimum of the second objective
+        best = np.minimum.accumulate(points[:, 1])
+        return np.concatenate([[True], points[1:, 1] < best[:-1]])
+    ranks = np.stack([np.unique(column, return_inverse=True)[1] for column in points.T], axis=1)
+    order = np.argsort(ranks.sum(axis=1), kind="stable")
+    ranks = np.ascontiguousarray(ranks[order])
+    left = np.flatnonzero(~_dominated(ranks, ranks[:_SIEVE]))
+    mask = np.zeros(len(points), dtype=bool)
+    mask[order[left]] = (_front_of_three if points.shape[1] == 3 else _front_of_sorted)(ranks[left])
+    return mask
+
+
+def _front_of_three(ranks: npt.NDArray[np.int64]) -> Bools:
+    """Front of distinct points in three objectives: a sweep along the first over a staircase of the other two."""
+    mask = np.zeros(len(ranks), dtype=bool)
+    ys, zs = [-1], [int(ranks.max(initial=0)) + 1]  # steps: y rising, z falling
+    for row in np.lexsort(ranks.T[::-1]).tolist():
+        y, z = int(ranks[row, 1]), int(ranks[row, 2])
+        place = bisect_right(ys, y)
+        if zs[place - 1] <= z:
+            continue
+        mask[row] = True
+        start = place - 1 if ys[place - 1] == y else place
+        end = place
+        while end < len(ys) and zs[end] >= z:
+            end += 1
+        ys[start:end], zs[start:end] = [y], [z]
+    return mask
+
+
+def _front_of_sorted(ranks: npt.NDArray[np.int64]) -> Bools:
+    """Front of distinct points in an order in which nothing is dominated by a later one."""
+    mask = np.zeros(len(ranks), dtype=bool)
+    left = np.arange(len(ranks))
+    front = ranks[:0]
+    while len(left):
+        block, left = left[:_BLOCK], left[_BLOCK:]
+        block = block[~_dominated(ranks[block], front)]
+        block = block[~_dominated(ranks[block], ranks[block])]
+        mask[block] = True
+        front = np.concatenate([front, ranks[block]])
+        left = left[~_dominated(ranks[left], ranks[block[:_SIEVE]])]
+    return mask
+
+
+def _dominated(points: npt.NDArray[np.int64], by: npt.NDArray[np.int64]) -> Bools:
+    """Which of the points another one of ``by`` dominates; no point of ``by`` may equal one of a different design."""
+    result = np.zeros(len(points), dtype=bool)
+    for start in range(0, len(by), _BLOCK):
+        some = by[start : start + _BLOCK]
+        alive = np.flatnonzero(~result)
+        for first in range(0, len(alive), 4 * _BLOCK):
+            rows = alive[first : first + 4 * _BLOCK]
+            nowhere_worse = np.ones((len(rows), len(some)), dtype=bool)
+            equal = np.ones((len(rows), len(some)), dtype=bool)
+            for axis in range(points.shape[1]):
+                mine, theirs = points[rows, axis][:, None], some[:, axis][None, :]
+                nowhere_worse &= theirs <= mine
+                equal &= theirs == mine
+            result[rows] = (nowhere_worse & ~equal).any(axis=1)
+    return result
+
+
+def sort_fronts(points: Floats) -> npt.NDArray[np.int64]:
+    """Number of the front each point stands in: 0 for the non-dominated ones, 1 for those behind them only, ..."""
+    level = np.full(len(points), -1, dtype=np.int64)
+    left = np.arange(len(points))
+    number = 0
+    while len(left):
+        mask = front_mask(points[left])
+        if not mask.any():  # only points with a NaN are left
+            mask[:] = True
+        level[left[mask]] = number
+        left, number = left[~mask], number + 1
+    return level
+
+
+def crowding(points: Floats) -> Floats:
+    """Crowding distance of NSGA-II within one front: infinite at the ends of an objective."""
+    distance = np.zeros(len(points))
+    for column in points.T:
+        order = np.argsort(column, kind="stable")
+        span = column[order[-1]] - column[order[0]]
+        distance[order[[0, -1]]] = np.inf
+        if span > 0 and len(points) > 2:
+            distance[order[1:-1]] += (column[order[2:]] - column[order[:-2]]) / span
+    return distance
+
+
+def hypervolume(points: Floats, reference: Sequence[float]) -> float:
+    """Volume between the points and ``reference``, which is worse in all objectives; points beyond it add nothing.
+
+    Exact, by slicing along the last objective (Fonseca et al., CEC 2006); meant for fronts and 1 to 4 objectives.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    limit = np.asarray(reference, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != len(limit):
+        raise ValueError(f"Reference must have one number per objective ({points.shape[-1]}), not {len(limit)}")
+    inside = points[(points < limit).all(axis=1)]
+    return _volume(inside[front_mask(inside)], limit)
+
+
+def _volume(front: Floats, limit: Floats) -> float:
+    if not len(front):
+        return 0.0
+    if front.shape[1] == 1:
+        return float(limit[0] - front[:, 0].min())
+    if front.shape[1] == 2:
+        front = front[np.lexsort((front[:, 1], front[:, 0]))]
+        heights = np.minimum.accumulate(front[:, 1])
+        widths = np.diff(np.append(front[:, 0], limit[0]))
+        return float(np.sum(widths * (limit[1] - heights)))
+    front = front[np.argsort(front[:, -1], kind="stable")]
+    depths = np.diff(np.append(front[:, -1], limit[-1]))
+    slices = (_volume(front[: i + 1, :-1], limit[:-1]) * depth for i, depth in enumerate(depths) if depth > 0)
+    return float(sum(slices))
+
+
+def knee(front: Floats) -> int:
+    """Position of the knee: the point nearest to the ideal one.
+
+    Each objective is scaled so that its best value on the front is 0 and its worst is 1; the knee has the smallest
+    Euclidean distance to the origin. The first of equals wins. Raises ``ValueError`` for an empty front.
+    """
+    if not len(front):
+        raise ValueError("A front must have at least one point to have a knee, not 0")
+    low, high = front.min(axis=0), front.max(axis=0)
+    scaled = (front - low) / np.where(high > low, high - low, 1.0)
+    return int(np.argmin(np.sqrt((scaled**2).sum(axis=1))))

@@ -1,0 +1,228 @@
+"""A design space: which designs, judged by what, on which workload, within which limits."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blueprint.errors import ParamError
+from blueprint.workload import Workload
+from dse.axis import Axis
+
+METHODS = ("auto", "exhaustive", "random", "nsga2")
+#: Indices are 64-bit integers; a space beyond this is refused.
+LARGEST_SPACE = 1 << 62
+#: An exhaustive search of more designs would not end in a day or fit a disk.
+LARGEST_EXHAUSTIVE = 200_000_000
+
+Indices = npt.NDArray[np.int64]
+Columns = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Dram:
+    """External memory: 1e9 bytes per second, pJ per bit moved, and where those numbers are from.
+
+    ``kv_width`` is the width in bits of a cached key or value element.
+    """
+
+    bandwidth_gb_s: float
+    energy_pj_per_bit: float
+    source: str
+    kv_width: int = 8
+
+
+@dataclass(frozen=True)
+class Search:
+    """How to look: ``method`` is one of ``METHODS``, ``budget`` the most designs to evaluate."""
+
+    method: str = "auto"
+    budget: int = 1_000_000
+    seed: int = 0
+    population: int = 128
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A limit on one metric; ``None`` is no limit on that side."""
+
+    metric: str
+    minimum: float | None = None
+    maximum: float | None = None
+
+    def texts(self) -> tuple[str, str]:
+        """The reasons given to a design below and above the limits."""
+        return f"{self.metric} must be at least {self.minimum:g}" if self.minimum is not None else "", (
+            f"{self.metric} must be at most {self.maximum:g}" if self.maximum is not None else ""
+        )
+
+
+@dataclass(frozen=True)
+class SubSpace:
+    """The designs of one family: the product of its axes, the last one varying fastest."""
+
+    family: str
+    axes: tuple[Axis, ...]
+    start: int = 0
+
+    @property
+    def size(self) -> int:
+        return prod(len(axis.values) for axis in self.axes)
+
+    def codes(self, local: Indices) -> Indices:
+        """Position on every axis, ``(designs, axes)``, of indices that count from the start of this sub-space."""
+        codes = np.empty((len(local), len(self.axes)), dtype=np.int64)
+        for place in range(len(self.axes) - 1, -1, -1):
+            local, codes[:, place] = np.divmod(local, len(self.axes[place].values))
+        return codes
+
+    def indices(self, codes: Indices) -> Indices:
+        """The inverse of :meth:`codes`."""
+        local = np.zeros(len(codes), dtype=np.int64)
+        for place, axis in enumerate(self.axes):
+            local = local * len(axis.values) + codes[:, place]
+        return local
+
+    def columns(self, local: Indices) -> Columns:
+        """Parameter columns; a constant of the space stays one plain value."""
+        codes = self.codes(local)
+        return {
+            axis.name: axis.values[0] if len(axis.values) == 1 else axis.array()[codes[:, place]]
+            for place, axis in enumerate(self.axes)
+        }
+
+    def parameters(self, local: int) -> dict[str, Any]:
+        """The parameters of one design as plain values."""
+        codes = self.codes(np.array([local]))[0]
+        return {axis.name: axis.values[code] for axis, code in zip(self.axes, codes, strict=True)}
+
+
+@dataclass(frozen=True)
+class Space:
+    """Everything a space file says, resolved; designs are numbered ``0 .. size - 1`` through all families in turn."""
+
+    name: str
+    subspaces: tuple[SubSpace, ...]
+    workload: Workload
+    technology: str
+    objectives: Mapping[str, str]
+    constraints: tuple[Constraint, ...] = ()
+    search: Search = field(default_factory=Search)
+    dram: Dram | None = None
+    prompt_tokens: int | None = None
+    text: str = field(default="", repr=False, compare=False)
+
+    @cached_property
+    def size(self) -> int:
+        """Number of designs, buildable or not."""
+        return sum(sub.size for sub in self.subspaces)
+
+    @property
+    def method(self) -> str:
+        """The search that will be done: ``auto`` is exhaustive where the budget allows it, else ``nsga2``."""
+        if self.search.method == "exhaustive" or self.size <= self.search.budget:
+            return "exhaustive"
+        return "nsga2" if self.search.method == "auto" else self.search.method
+
+    @property
+    def exact(self) -> bool:
+        """Whether the search sees every design, so that its front is the front."""
+        return self.method == "exhaustive"
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Parameters of all families, each once."""
+        return tuple(dict.fromkeys(axis.name for sub in self.subspaces for axis in sub.axes))
+
+    def parts(self, indices: Indices) -> Iterator[tuple[SubSpace, npt.NDArray[np.bool_], Indices]]:
+        """Each sub-space that occurs, which of the indices are its own, and those counted from its start."""
+        for sub in self.subspaces:
+            mine = (indices >= sub.start) & (indices < sub.start + sub.size)
+            if mine.any():
+                yield sub, mine, indices[mine] - sub.start
+
+    def columns(self, indices: Indices) -> dict[str, npt.NDArray[Any]]:
+        """``family`` and every parameter of many designs; a parameter that a design does not have is ``None``."""
+        indices = np.asarray(indices, dtype=np.int64)
+        self._check(indices)
+        several = len(self.subspaces) > 1
+        table: dict[str, npt.NDArray[Any]] = {"family": np.empty(len(indices), dtype=object)}
+        for sub, mine, local in self.parts(indices):
+            table["family"][mine] = sub.family
+            for name, values in sub.columns(local).items():
+                array = np.broadcast_to(np.asarray(values), mine.sum())
+                if name not in table:
+                    table[name] = np.full(len(indices), None, dtype=object if several else array.dtype)
+                table[name][mine] = array
+        return table
+
+    def design(self, index: int) -> tuple[str, dict[str, Any]]:
+        """Family and parameters of one design. Raises ``IndexError`` outside the space."""
+        self._check(np.array([index]))
+        for sub in self.subspaces:
+            if index < sub.start + sub.size:
+                return sub.family, sub.parameters(index - sub.start)
+        raise AssertionError("an index inside the space belongs to a sub-space")
+
+    def point_id(self, index: int) -> str:
+        """The name of a design in this space, ``p000123``: its index, so it never changes."""
+        return f"p{index:0{max(6, len(str(self.size - 1)))}d}"
+
+    def index_of(self, point: str) -> int:
+        """The index behind a point's name. Raises ``ParamError`` where it is none of this space."""
+        digits = point[1:]
+        if point[:1] == "p" and digits.isascii() and digits.isdigit() and int(digits) < self.size:
+            return int(digits)
+        first, last = self.point_id(0), self.point_id(self.size - 1)
+        raise ParamError(f"Point must be one of {first} to {last}, not {point[:60]!r}")
+
+    def violation(self, metrics: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+        """How far designs are outside the constraints: the relative excesses added up, 0 inside."""
+        total = np.zeros(len(next(iter(metrics.values()))))
+        for constraint in self.constraints:
+            values = metrics[constraint.metric]
+            for limit, excess in _excesses(constraint, values):
+                total += np.maximum(excess, 0.0) / (abs(limit) or 1.0)
+        return total
+
+    def content(self) -> dict[str, Any]:
+        """The resolved space as plain values: what a study is bound to."""
+        plain: dict[str, Any] = {
+            "families": {s.family: {a.name: list(a.values) for a in s.axes} for s in self.subspaces},
+            "workload": [dataclasses.astuple(gemm) for gemm in self.workload.gemms],
+            "model": dataclasses.asdict(self.workload.model) if self.workload.model else None,
+            "context": self.workload.context,
+            "prompt_tokens": self.prompt_tokens,
+            "technology": self.technology,
+            "dram": dataclasses.asdict(self.dram) if self.dram else None,
+            "objectives": dict(self.objectives),
+            "constraints": [dataclasses.asdict(c) for c in self.constraints],
+            "search": dataclasses.asdict(self.search),
+        }
+        loaded: dict[str, Any] = json.loads(json.dumps(plain))
+        return loaded
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of :meth:`content`."""
+        return hashlib.sha256(json.dumps(self.content(), sort_keys=True).encode()).hexdigest()
+
+    def _check(self, indices: Indices) -> None:
+        if len(indices) and (indices.min() < 0 or indices.max() >= self.size):
+            raise IndexError(f"Index must be from 0 to {self.size - 1}, not {indices.min()} to {indices.max()}")
+
+
+def _excesses(constraint: Constraint, values: npt.NDArray[np.float64]) -> Iterator[tuple[float, Any]]:
+    if constraint.minimum is not None:
+        yield constraint.minimum, constraint.minimum - values
+    if constraint.maximum is not None:
+        yield constraint.maximum, values - constraint.maximum

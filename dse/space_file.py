@@ -1,0 +1,177 @@
+"""Reading a space file (schema ``ternforge/space/v1``); the format is described in ``docs/spaces.md``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from blueprint import document, registry
+from blueprint.document import Section
+from blueprint.names import NAME_RULE, is_name
+from blueprint.nearest import suggestion
+from blueprint.spec import Spec
+from blueprint.tree import show
+from blueprint.workload import LARGEST, Workload, read_workload
+from dse.axis import Axis, read_axis
+from dse.metrics import METRICS
+from dse.space import LARGEST_EXHAUSTIVE, LARGEST_SPACE, METHODS, Constraint, Dram, Search, Space, SubSpace
+
+SCHEMA = "ternforge/space/v1"
+
+
+def read_space(
+    path: str | Path,
+    *,
+    families: Mapping[str, type[Spec]] | None = None,
+    metrics: Sequence[str] = tuple(METRICS),
+) -> Space:
+    """The space in a YAML file of schema ``ternforge/space/v1``.
+
+    ``families`` replaces the registry and ``metrics`` the names that objectives and constraints may use.
+    Raises ``SpecError`` for anything that is not such a file.
+    """
+    section = document.read(path)
+    space = space_from(section, families=families, metrics=metrics)
+    return dataclasses.replace(space, text=Path(path).read_text(encoding="utf-8-sig"))
+
+
+def space_from(
+    section: Section,
+    *,
+    families: Mapping[str, type[Spec]] | None = None,
+    metrics: Sequence[str] = tuple(METRICS),
+) -> Space:
+    """The space in a document that is already read. Raises ``SpecError``."""
+    section.take("schema", str, choices=(SCHEMA,))
+    name = section.take("name", str, default="space")
+    if not is_name(name):
+        raise section.error("name", f"name must be {NAME_RULE}, not {show(name)}")
+    subspaces = _read_families(section, registry.families() if families is None else families)
+    technology = section.take("technology", str)
+    workload = read_workload(section.section("workload"))
+    prompt = section.take("prompt_tokens", int, default=None, minimum=1, maximum=LARGEST)
+    if prompt is not None and (workload.model is None or workload.phase != "decode"):
+        what = "prompt_tokens must stand beside a workload that is a model in phase decode, and it does not"
+        raise section.error("prompt_tokens", what)
+    dram = _read_dram(section.section("dram")) if "dram" in section else None
+    objectives = _read_objectives(section, metrics)
+    constraints = _read_constraints(section.section("constraints"), metrics) if "constraints" in section else ()
+    for key, named in (("objectives", objectives), ("constraints", [c.metric for c in constraints])):
+        _check_prompt(section, key, named, workload, prompt)
+    size = sum(sub.size for sub in subspaces)
+    search = _read_search(section.section("search"), size) if "search" in section else Search()
+    section.finish()
+    return Space(name, subspaces, workload, technology, objectives, constraints, search, dram, prompt)
+
+
+def _read_families(section: Section, known: Mapping[str, type[Spec]]) -> tuple[SubSpace, ...]:
+    names = section.take("family", (str, list))
+    names = [names] if isinstance(names, str) else names
+    if not names:
+        raise section.error("family", "family must name at least one family, not none")
+    for place, name in enumerate(names):
+        at: tuple[str | int, ...] = ("family", place)
+        if not isinstance(name, str):
+            raise section.error(at, f"family must be text or a list of texts, not {show(name)}")
+        if name not in known:
+            which = f"family must be one of {', '.join(known)}, not {show(name)}"
+            raise section.error(at, which + suggestion(name, known))
+        if name in names[:place]:
+            raise section.error(at, f"family must list every family once, not {show(name)} again")
+    parameters = section.section("parameters")
+    shared = {name for family in names for name in known[family].limits()}
+    parameters.allow([*sorted(shared), *(names if len(names) > 1 else ())])
+    subspaces: list[SubSpace] = []
+    for name in names:
+        start = sum(sub.size for sub in subspaces)
+        subspaces.append(SubSpace(name, _read_axes(parameters, name, known[name], len(names) > 1), start))
+    size = sum(sub.size for sub in subspaces)
+    if size > LARGEST_SPACE:
+        raise section.error("parameters", f"parameters must span at most 2**62 designs, not {float(size):.3g}")
+    return tuple(subspaces)
+
+
+def _read_axes(parameters: Section, family: str, kind: type[Spec], several: bool) -> tuple[Axis, ...]:
+    """Axes of one family: its own section first, then what all families share, then its defaults."""
+    own = parameters.section(family) if several and family in parameters else None
+    if own is not None:
+        own.allow(kind.limits())
+    axes = []
+    defaults = {f.name: f.default for f in dataclasses.fields(kind)}
+    for name, limit in kind.limits().items():
+        place = next((s for s in (own, parameters) if s is not None and name in s), None)
+        if place is not None:
+            axes.append(read_axis(place, name, limit))
+        elif defaults[name] is dataclasses.MISSING:
+            what = f"{name} of {family} must be given, and is missing: {limit.allowed()}"
+            raise (own or parameters).error(None, what)
+        else:
+            axes.append(Axis(name, (defaults[name],)))
+    return tuple(axes)
+
+
+def _read_dram(section: Section) -> Dram:
+    bandwidth = section.take("bandwidth_gb_s", float, minimum=1e-6, maximum=1e9)
+    energy = section.take("energy_pj_per_bit", float, minimum=0, maximum=1e9)
+    source = section.take("source", str)
+    if not source.strip():
+        raise section.error("source", "source must say where the DRAM numbers are from, not ''")
+    kv_width = section.take("kv_width", int, default=Dram.kv_width, minimum=1, maximum=64)
+    section.finish()
+    return Dram(bandwidth, energy, source, kv_width)
+
+
+def _metric(section: Section, name: str, metrics: Sequence[str]) -> None:
+    if name not in metrics:
+        which = f"metric must be one of {', '.join(metrics)}, not {show(name)}"
+        raise section.error(name, which + suggestion(name, metrics))
+
+
+def _read_objectives(section: Section, metrics: Sequence[str]) -> dict[str, str]:
+    inner = section.section("objectives")
+    if not 1 <= len(inner.keys()) <= 4:
+        raise section.error("objectives", f"objectives must name 1 to 4 metrics, not {len(inner.keys())}")
+    names = inner.keys()
+    for name in names:
+        _metric(inner, name, metrics)
+    return {name: inner.take(name, str, choices=("min", "max")) for name in names}
+
+
+def _read_constraints(section: Section, metrics: Sequence[str]) -> tuple[Constraint, ...]:
+    found = []
+    names = section.keys()
+    for name in names:
+        _metric(section, name, metrics)
+        inner = section.section(name)
+        low = inner.take("min", float, default=None)
+        high = inner.take("max", float, default=None)
+        inner.finish()
+        if low is None and high is None:
+            raise section.error(name, f"{name} must have a max or a min, and has neither")
+        if low is not None and high is not None and low > high:
+            raise section.error((name, "min"), f"min must be at most the max {high:g}, not {low:g}")
+        found.append(Constraint(name, low, high))
+    return tuple(found)
+
+
+def _check_prompt(section: Section, key: str, named: Any, workload: Workload, prompt: int | None) -> None:
+    """Time to first token is that of a prompt: refuse to judge by it where there is none."""
+    if "time_to_first_token_s" in named and prompt is None and workload.phase != "prefill":
+        what = "time_to_first_token_s needs prompt_tokens beside the workload, and it is missing"
+        raise section.error((key, "time_to_first_token_s"), what)
+
+
+def _read_search(section: Section, size: int) -> Search:
+    search = Search(
+        section.take("method", str, default=Search.method, choices=METHODS),
+        section.take("budget", int, default=Search.budget, minimum=1, maximum=LARGEST_EXHAUSTIVE),
+        section.take("seed", int, default=Search.seed, minimum=0, maximum=2**63 - 1),
+        section.take("population", int, default=Search.population, minimum=8, maximum=65_536),
+    )
+    section.finish()
+    if search.method == "exhaustive" and size > LARGEST_EXHAUSTIVE:
+        what = f"method must be random or nsga2 for a space of {float(size):.3g} designs, not 'exhaustive'"
+        raise section.error("method", what)
+    return search
