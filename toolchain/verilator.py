@@ -78,18 +78,18 @@ def executable(
 ) -> Path:
     """Cached executable of a design and the program around it.
 
-    ``files`` are Verilog and ``.vlt`` files; ``sources`` maps a file name to C++ text (``.cc``/``.cpp`` are
-    compiled; the design is the class ``Vtop`` of ``Vtop.h``); ``arguments`` go to Verilator, ``flags`` to the
-    compiler and ``libraries`` to the linker.
+    ``sources`` maps a file name to text: ``.cpp`` is compiled (the design is the class ``Vtop`` of ``Vtop.h``) and
+    ``.vlt`` goes to Verilator. ``arguments`` go to Verilator, ``flags`` to the compiler, ``libraries`` to the linker.
     """
 
     def build(folder: Path) -> None:
         for name, text in sources.items():
             (folder / name).write_text(text)
-        generate(files, top, folder, arguments)
+        waivers = [folder / name for name in sources if name.endswith(".vlt")]
+        generate([*waivers, *files], top, folder, arguments)
         switches = _makefile_lists(folder / f"{PREFIX}_classes.mk")
         defines = _defines(switches)
-        units = _units(folder, switches, [name for name in sources if Path(name).suffix in (".cc", ".cpp")])
+        units = _units(folder, switches, [name for name in sources if name.endswith(".cpp")])
         options = [*_DIALECT, optimize, *defines, *flags, *includes(), "-I", str(folder)]
         objects = compiler.compile_objects(units, options, cwd=folder)
         names = [name for speed in ("FAST", "SLOW") for name in switches[f"VM_GLOBAL_{speed}"]]
