@@ -32,7 +32,7 @@ class Design:
 def read_design(path: str | Path, overrides: Mapping[str, str] | None = None) -> Design:
     """The design in a YAML file of schema ``ternforge/design/v1``.
 
-    ``overrides`` replaces values by name (``mu``, ``clock_mhz``, ...), each a YAML scalar as text.
+    ``overrides`` replaces parameters by name, each value a YAML scalar as text.
     Raises ``SpecError`` for anything that is not such a file or cannot be built.
     """
     return design_from(read(path), overrides)
@@ -64,14 +64,19 @@ def write_design(design: Design | Spec, path: str | Path) -> None:
 
 def design_text(design: Design | Spec) -> str:
     """The YAML text of a design, every parameter spelled out."""
+    text: str = yaml.safe_dump(design_content(design), sort_keys=False, allow_unicode=True)
+    return text
+
+
+def design_content(design: Design | Spec) -> dict[str, Any]:
+    """What the file of a design holds, as plain values, every parameter spelled out."""
     design = design if isinstance(design, Design) else Design(design, design.name)
     content: dict[str, Any] = {"schema": SCHEMA, "name": design.name, "family": design.spec.family}
     content["parameters"] = dict(design.spec.parameters)
     for key in ("clock_mhz", "technology"):
         if getattr(design, key) is not None:
             content[key] = getattr(design, key)
-    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    return text
+    return content
 
 
 def _build(kind: type[Spec], given: Section, overrides: Mapping[str, str]) -> Spec:

@@ -51,8 +51,9 @@ class Stream:
         flat = values.reshape(beats, -1).astype(np.int64)
         if field.width == 8:
             return _pad(flat.astype(np.uint8), self.width // 8)
-        shifts = np.arange(field.width, dtype=np.int64)
-        bits = ((flat[:, :, None] >> shifts) & 1).astype(np.uint8).reshape(beats, -1)
+        size = next(size for size in (1, 2, 4, 8) if 8 * size >= field.width)
+        octets = flat.astype(f"<u{size}").view(np.uint8).reshape(beats, flat.shape[1], size)
+        bits = np.unpackbits(octets, axis=2, count=field.width, bitorder="little").reshape(beats, -1)
         return _pad(np.packbits(bits, axis=1, bitorder="little"), self.width // 8)
 
     def unpack(self, data: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

@@ -11,13 +11,14 @@ from blueprint.numbers import Number
 KINDS: Mapping[str, tuple[str, ...]] = {
     "register": ("width", "enable", "reset"),  # flip-flops; enable and reset are 0 or 1
     "adder": ("width",),  # two operands, carry propagated
-    "compressor": ("width",),  # carry-save row: three operands to two
+    "compressor": ("width",),  # carry-save row of full adders: three operands to two
+    "half_adder": ("width",),  # carry-save row of half adders
     "mux": ("entries", "width"),  # one word out of `entries`, binary select
     "select": ("entries", "width"),  # AND-OR of `entries` words by one-hot lines
     "decoder": ("inputs", "outputs"),  # binary code to one-hot lines
     "xor_row": ("width",),
     "and_row": ("width",),
-    "recoder": ("inputs", "outputs"),  # arithmetic recoding between key encodings
+    "recoder": ("inputs", "outputs"),  # translation between key encodings
     "comparator": ("width",),  # equality or magnitude against a value
     "logic": ("gates",),  # two-input gate equivalents of control
     "broadcast": ("fanout",),  # a net driving many loads: no area of its own, but delay

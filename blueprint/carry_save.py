@@ -1,0 +1,87 @@
+"""How many words are added at once: a plan of carry-save steps that the generator builds and the cost model counts.
+
+Every row starts at column 0. A step takes three rows to two: full adders where all three rows have a bit, half adders
+where two have, wires where one has. The carry row has nothing in column 0, so a single bit (the +1 of a negated
+operand) rides there for free.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from blueprint.numbers import Number
+
+
+@dataclass(frozen=True)
+class Step:
+    """Rows ``a``, ``b``, ``c`` (by number, narrowest first) become a sum row and a carry row, numbered next."""
+
+    a: int
+    b: int
+    c: int
+    full: int  # columns 0 .. full-1 hold full adders
+    half: int  # columns full .. half-1 hold half adders
+    carry_in: bool  # a free bit takes column 0 of the carry row
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All steps, the two (or fewer) rows that remain, and what the steps cost."""
+
+    steps: tuple[Step, ...]
+    rows: tuple[int, ...]
+    widths: tuple[int, ...]  # of every row by number
+    depth: int  # full adders in series
+
+    @property
+    def full_adders(self) -> int:
+        return sum(step.full for step in self.steps)
+
+    @property
+    def half_adders(self) -> int:
+        return sum(step.half - step.full for step in self.steps)
+
+
+@cache
+def plan(widths: tuple[int, ...], limit: int, free_bits: int) -> Plan:
+    """Reduce rows of the given ``widths`` to two, modulo ``2**limit``, placing up to ``free_bits`` single bits."""
+    all_widths = [min(width, limit) for width in widths]
+    live = [(width, 0, number) for number, width in enumerate(all_widths)]
+    steps: list[Step] = []
+    while len(live) > 2:
+        live.sort()
+        spans = [live[i : i + 3] for i in range(len(live) - 2)]
+        best = min(spans, key=lambda s: (s[1][0] - s[0][0], max(r[1] for r in s), s[2][0]))
+        (low, _, a), (middle, _, b), (high, _, c) = best
+        steps.append(Step(a, b, c, low, middle, len(steps) < free_bits))
+        level = 1 + max(row[1] for row in best)
+        live = [row for row in live if row not in best]
+        for width in (high, min(middle + 1, limit)):
+            live.append((width, level, len(all_widths)))
+            all_widths.append(width)
+    rows = tuple(number for _, _, number in sorted(live, key=lambda r: r[2]))
+    return Plan(tuple(steps), rows, tuple(all_widths), max((row[1] for row in live), default=0))
+
+
+def counts(rows: Number, width: Number, extra: Number) -> tuple[Number, Number, Number]:
+    """(full adders, half adders, depth) of adding ``rows`` words of ``width`` and, if ``extra`` > 0, one that wide."""
+    if not any(isinstance(value, np.ndarray) for value in (rows, width, extra)):
+        return _counts(int(rows), int(width), int(extra))
+    table = np.stack([np.asarray(v, dtype=np.int64).ravel() for v in np.broadcast_arrays(rows, width, extra)])
+    unique, inverse = np.unique(table, axis=1, return_inverse=True)
+    answers = np.array([_counts(*(int(v) for v in column)) for column in unique.T])
+    shape = np.broadcast_shapes(np.shape(rows), np.shape(width), np.shape(extra))
+    full, half, depth = answers.T[:, inverse.ravel()]
+    return full.reshape(shape), half.reshape(shape), depth.reshape(shape)
+
+
+@cache
+def _counts(rows: int, width: int, extra: int) -> tuple[int, int, int]:
+    words = (width,) * rows + ((extra,) if extra else ())
+    done = plan(words, 64, rows)
+    return done.full_adders, done.half_adders, done.depth
+
+

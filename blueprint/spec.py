@@ -1,0 +1,224 @@
+"""The parameter object of a design: every number of every view is decided here or derived from here."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from blueprint.errors import ParamError
+from blueprint.numbers import Number
+from blueprint.port import Register, Stream
+from blueprint.timing import TimingGraph
+from blueprint.unit import Path, Unit
+from blueprint.workload import Gemm
+
+Arrays = dict[str, npt.NDArray[np.int64]]
+Beats = dict[str, npt.NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a parameter may be; ``doc`` is the sentence users read."""
+
+    kind: type
+    doc: str
+    minimum: int | None = None
+    maximum: int | None = None
+    choices: tuple[str, ...] = ()
+
+    def allowed(self) -> str:
+        """The legal values in words."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        if self.kind is bool:
+            return "true or false"
+        return f"an integer from {self.minimum} to {self.maximum}"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A cross-check: ``holds`` is a bool or an array over designs, ``message`` says what to do about one design."""
+
+    parameter: str
+    holds: Any
+    reason: str
+    message: Callable[[], str]
+
+
+def parameter(doc: str, *, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
+    """A dataclass field that carries its :class:`Parameter`; the annotation gives the kind."""
+    return dataclasses.field(default=default, metadata={"doc": doc, **limits})
+
+
+def refuse(name: str | None, message: str, kind: type[ValueError | TypeError] = ParamError) -> ValueError | TypeError:
+    """The error for one parameter; ``.parameter`` lets a file reader point at its line."""
+    error = kind(message)
+    error.parameter = name  # type: ignore[union-attr]
+    return error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """Base of every family's parameters.
+
+    A subclass declares its parameters as fields and everything else as properties and methods that work the same on
+    ``int`` fields (one design) and on array fields (:meth:`columns`, many designs).
+    """
+
+    family: ClassVar[str]
+    title: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for name, limit in self.limits().items():
+            _check(name, getattr(self, name), limit)
+        for rule in self.rules():
+            if not rule.holds:
+                raise refuse(rule.parameter, rule.message())
+
+    @classmethod
+    def limits(cls) -> dict[str, Parameter]:
+        """Every parameter with what it may be."""
+        kinds = {"int": int, "str": str, "bool": bool}
+        return {f.name: Parameter(kinds[str(f.type)], **f.metadata) for f in dataclasses.fields(cls)}
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """A spec from loose values.
+
+        Raises ``ParamError`` for an unknown or a missing parameter, with the nearest valid name.
+        """
+        limits = cls.limits()
+        for name in values:
+            if name not in limits:
+                near = difflib.get_close_matches(str(name), limits, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise refuse(str(name), f"Parameter must be one of {', '.join(limits)}, not {name!r}{hint}")
+        for field in dataclasses.fields(cls):
+            if field.default is dataclasses.MISSING and field.name not in values:
+                raise refuse(None, f"Parameter {field.name!r} must be given: {limits[field.name].allowed()}")
+        return cls(**values)
+
+    @classmethod
+    def columns(cls, table: Mapping[str, Any]) -> Self:
+        """Many designs at once: the same object with arrays in its fields; nothing is checked, see :meth:`feasible`."""
+        many = object.__new__(cls)
+        for field in dataclasses.fields(cls):
+            value = table.get(field.name, field.default)
+            if value is dataclasses.MISSING:
+                raise refuse(field.name, f"Parameter {field.name!r} must be given")
+            object.__setattr__(many, field.name, value)
+        return many
+
+    def feasible(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], tuple[str, ...]]:
+        """Which of many designs can be built.
+
+        Returns a mask, a reason number per design (0 where feasible) and the text of each reason.
+        """
+        checks: list[tuple[Any, str]] = []
+        for name, limit in self.limits().items():
+            value = getattr(self, name)
+            if limit.minimum is not None or limit.maximum is not None:
+                low = -(2**62) if limit.minimum is None else limit.minimum
+                high = 2**62 if limit.maximum is None else limit.maximum
+                checks.append(((value >= low) & (value <= high), f"{name} must be {limit.allowed()}"))
+        checks += [(rule.holds, rule.reason) for rule in self.rules()]
+        size = np.broadcast_shapes(*(np.shape(getattr(self, f.name)) for f in dataclasses.fields(self)))
+        code = np.zeros(size, dtype=np.int64)
+        for number, (holds, _) in reversed(list(enumerate(checks, start=1))):
+            code = np.where(holds, code, number)
+        return code == 0, code, ("", *(reason for _, reason in checks))
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter with its value, defaults included."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    @property
+    def design_hash(self) -> str:
+        """16 hexadecimal digits that name this design: the same parameters give the same hash on every machine."""
+        text = json.dumps({"family": self.family, **self.parameters}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    # What a family says about itself -------------------------------------------------------------------------------
+
+    def rules(self) -> Iterator[Rule]:
+        """Cross-checks between parameters, in the order in which they are reported."""
+        return iter(())
+
+    @property
+    def name(self) -> str:
+        """The top module's name."""
+        raise NotImplementedError
+
+    @property
+    def peak_macs(self) -> Number:
+        """Multiply-accumulates per cycle when nothing waits."""
+        raise NotImplementedError
+
+    def streams(self) -> tuple[Stream, ...]:
+        """The AXI4-Stream ports."""
+        raise NotImplementedError
+
+    def registers(self) -> tuple[Register, ...]:
+        """The AXI4-Lite register map."""
+        raise NotImplementedError
+
+    def units(self) -> tuple[Unit, ...]:
+        """The hardware inventory."""
+        raise NotImplementedError
+
+    def paths(self) -> tuple[Path, ...]:
+        """The register-to-register paths that may be critical."""
+        raise NotImplementedError
+
+    def timing(self, workload: Gemm) -> TimingGraph:
+        """When things happen."""
+        raise NotImplementedError
+
+    def cycles(self, workload: Gemm) -> Number:
+        """Cycles of one unstalled run, in closed form."""
+        raise NotImplementedError
+
+    def dram_bits(self, workload: Gemm) -> dict[str, Number]:
+        """Bits that cross the boundary in one run, by stream purpose."""
+        raise NotImplementedError
+
+    def operands(self, workload: Gemm, seed: int) -> Arrays:
+        """Random inputs of the workload's shape, extremes included."""
+        raise NotImplementedError
+
+    def reference(self, operands: Arrays) -> Arrays:
+        """The golden answer, bit-exact."""
+        raise NotImplementedError
+
+    def stimulus(self, operands: Arrays) -> Beats:
+        """The beats of every input stream: ``(beats, width / 8)`` bytes each."""
+        raise NotImplementedError
+
+    def collect(self, beats: Beats, workload: Gemm) -> Arrays:
+        """The answer read back from the beats of the output streams."""
+        raise NotImplementedError
+
+    def register_values(self, workload: Gemm) -> dict[str, int]:
+        """What software writes before it starts a run."""
+        raise NotImplementedError
+
+
+def _check(name: str, value: Any, limit: Parameter) -> None:
+    if isinstance(value, bool) != (limit.kind is bool) or not isinstance(value, limit.kind):
+        raise refuse(name, f"Parameter {name!r} must be {limit.allowed()}, not {value!r}", TypeError)
+    if limit.choices and value not in limit.choices:
+        near = difflib.get_close_matches(str(value), limit.choices, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise refuse(name, f"Parameter {name!r} must be {limit.allowed()}, not {value!r}{hint}")
+    low, high = limit.minimum, limit.maximum
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise refuse(name, f"Parameter {name!r} must be {limit.allowed()}, not {value}")

@@ -1,0 +1,135 @@
+"""Ternary weights as hardware sees them: groups, keys, and the order of table entries.
+
+A group is ``mu`` weights. Digit ``d = 1 - w`` (so +1 is 0, 0 is 1, -1 is 2), first weight most significant, makes the
+*raw* index in base 3. A *full* table has an entry per raw index. A *half* table keeps the first ``(3**mu - 1) / 2``
+of them, those whose first non-zero weight is +1; the others are their negatives and the all-zero group is index
+``E``, one past the last entry. Source: ternary LUT DSE (Geens et al., ISPASS 2026), key encoding of its generator.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from math import comb
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2
+from blueprint.port import Field
+
+Integers = npt.NDArray[np.int64]
+
+#: How a group of weights travels: name -> what it is.
+ENCODINGS = {
+    "sign_index": "half-table key {sign, index}: ceil(log2(E + 1)) + 1 bits per group",
+    "full_index": "raw base-3 index: ceil(log2(3**mu)) bits per group",
+    "two_bit": "two's complement weights, 2 bits each",
+    "five_trits": "five weights per byte, 1.6 bits each, across the groups of a beat",
+}
+
+
+def half_entries(mu: Number) -> Number:
+    """Entries of a half table, the zero entry not counted."""
+    return (3**mu - 1) // 2
+
+
+def entry_width(acts: Number, act_width: Number, half: Any) -> Number:
+    """Bits of a sum of ``acts`` activations with signs; only a full table holds the sum of nothing but negated ones."""
+    magnitude = acts * 2 ** (act_width - 1)
+    return choose(half, bit_length(magnitude - 1), bit_length(magnitude)) + 1
+
+
+#: Ways to choose which of ``p`` activations take part: ``COMBINATIONS[p, taken]``.
+COMBINATIONS = np.array([[comb(p, taken) for taken in range(8)] for p in range(8)])
+
+
+def table_bits(acts: Number, act_width: Number, half: Any) -> Number:
+    """Bits of all entries of a table of ``acts`` activations, every entry as narrow as its own sum allows."""
+    total: Number = 0
+    for taken in range(1, 7):
+        mirrored = COMBINATIONS[acts, taken] * 2 ** (taken - 1)
+        width = entry_width(taken, act_width, True)
+        # In a full table each sum has its negative; only the negative of an all-plus sum may need one bit more.
+        negative = mirrored * width + COMBINATIONS[acts, taken] * (entry_width(taken, act_width, False) - width)
+        total = total + mirrored * width + choose(half, 0, negative)
+    return total
+
+
+@cache
+def raw_weights(mu: int) -> Integers:
+    """The weights of every raw index: shape ``(3**mu, mu)``."""
+    raw = np.arange(3**mu)
+    places = 3 ** np.arange(mu - 1, -1, -1)
+    return 1 - raw[:, None] // places % 3
+
+
+def key_width(encoding: Any, mu: Number) -> Number:
+    """Bits of one group's key; for ``five_trits`` the bits of its weights before packing, 2 each."""
+    half = clog2(half_entries(mu) + 1) + 1
+    width = choose(encoding == "sign_index", half, choose(encoding == "full_index", clog2(3**mu), 2 * mu))
+    return width
+
+
+def beat_bits(encoding: Any, mu: Number, groups: Number) -> Number:
+    """Bits of a weight beat of ``groups`` keys, before padding to bytes."""
+    return choose(encoding == "five_trits", 8 * ceil_div(groups * mu, 5), groups * key_width(encoding, mu))
+
+
+def key_field(encoding: str, mu: int, columns: int, tables: int) -> Field:
+    """The field of a weight beat that holds one key per output column and table."""
+    if encoding == "five_trits":
+        return Field("byte", 8, (ceil_div(columns * tables * mu, 5),), signed=False)
+    if encoding == "two_bit":
+        return Field("weight", 2, (columns, tables, mu))
+    return Field("key", int(key_width(encoding, mu)), (columns, tables), signed=False)
+
+
+def encode(weights: npt.NDArray[Any], encoding: str) -> Integers:
+    """Field values of weight beats.
+
+    ``weights`` has shape ``(beats, columns, tables, mu)`` with values -1, 0, 1; the result has the shape of
+    :func:`key_field` with the beats in front. Raises ``ValueError`` for any other weight.
+    """
+    if weights.size and (weights.min() < -1 or weights.max() > 1):
+        bad = weights[(weights < -1) | (weights > 1)].flat[0]
+        raise ValueError(f"Ternary weight must be -1, 0 or 1, not {bad}")
+    if encoding == "two_bit":
+        return weights.astype(np.int64)
+    if encoding == "five_trits":
+        flat = weights.reshape(len(weights), -1)
+        padded = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 5)))
+        return _raw(padded.reshape(len(weights), -1, 5)).astype(np.int64)
+    raw = _raw(weights)
+    if encoding == "full_index":
+        return raw.astype(np.int64)
+    mu = weights.shape[-1]
+    middle = (3**mu - 1) // 2
+    sign = raw > middle
+    index = np.where(sign, 3**mu - 1 - raw, raw)
+    return index.astype(np.int64) + (sign.astype(np.int64) << (key_width("sign_index", mu) - 1))
+
+
+def decode(values: Integers, encoding: str, mu: int, columns: int, tables: int) -> npt.NDArray[np.int8]:
+    """Weights ``(beats, columns, tables, mu)`` from field values: the inverse of :func:`encode`."""
+    shape = (len(values), columns, tables, mu)
+    if encoding == "two_bit":
+        return values.astype(np.int8).reshape(shape)
+    if encoding == "five_trits":
+        trits = raw_weights(5)[np.minimum(values, 3**5 - 1)].reshape(len(values), -1)
+        return trits[:, : columns * tables * mu].astype(np.int8).reshape(shape)
+    if encoding == "full_index":
+        return raw_weights(mu)[values].astype(np.int8).reshape(shape)
+    top = key_width("sign_index", mu) - 1
+    sign, index = values >> top, values & ((1 << top) - 1)
+    weights = raw_weights(mu)[index].astype(np.int8)
+    return np.where(sign[..., None] == 1, -weights, weights).reshape(shape)
+
+
+def _raw(weights: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
+    mu = weights.shape[-1]
+    raw = np.zeros(weights.shape[:-1], dtype=np.int16)
+    for position in range(mu):
+        raw *= 3
+        raw += 1 - weights[..., position].astype(np.int16)
+    return raw

@@ -1,0 +1,219 @@
+"""What a ternary-LUT design is made of, place by place; every formula holds for one design and for arrays of designs.
+
+Places are the modules of the RTL: ``tile`` (activation register), ``build`` (one table), ``fetch`` (one key read for
+all token lanes), ``lane`` (one result), ``recode`` (five-trit bytes), ``control``, ``shell`` (AXI4-Lite) and
+``memory``. Equation and sources: docs/families/ternary_lut.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from blueprint import carry_save, ternary
+from blueprint.numbers import Number, ceil_div, choose, clog2
+from blueprint.unit import Path, Unit
+
+if TYPE_CHECKING:
+    from blueprint.ternary_lut.spec import TernaryLutSpec
+
+
+def units(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """The whole inventory."""
+    return (*_tile(p), *_build(p), *_recode(p), *_fetch(p), *_lane(p), *_memory(p), *_control(p), *_shell(p))
+
+
+def flops(place: str, count: Number, width: Number, *, enable: int = 0, reset: int = 0, activity: float = 1.0) -> Unit:
+    """Flip-flops, ``count`` groups of ``width``."""
+    return Unit("register", place, count, {"width": width, "enable": enable, "reset": reset}, activity)
+
+
+def _tile(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    tables = p.lut_count * p.token_lanes
+    return (flops("tile", tables, p.mu * p.act_width, enable=1, activity=1 / p.depth),)
+
+
+def _build(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """Level s adds one activation to every sum so far: two adders per entry of the table of s activations."""
+    tables = p.lut_count * p.token_lanes
+    found: list[Unit] = []
+    once = 1 / p.depth
+    for acts in range(2, 7):
+        before = ternary.half_entries(acts - 1)
+        adders = choose(p.half, 2 * before, 4 * before + 1) * (p.mu >= acts)
+        width = ternary.entry_width(acts, p.act_width, p.half)
+        found.append(Unit("adder", "build", tables * adders, {"width": width}, once))
+        # Between levels: the table so far and the activations still to come.
+        between = (p.build_style == "pipelined") & (p.mu > acts)
+        waiting = ternary.table_bits(acts, p.act_width, p.half) + (p.mu - acts) * p.act_width
+        found.append(flops("build", tables * between, waiting, enable=1, activity=once))
+    found.append(Unit("adder", "build", choose(p.half, 0, tables), {"width": p.act_width + 1}, once))
+    final = ternary.table_bits(p.mu, p.act_width, p.half)
+    found.append(flops("build", tables * choose(p.build_register, 1, 0), final, enable=1, activity=once))
+    return tuple(found)
+
+
+def _recode(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    packed = p.key_encoding == "five_trits"
+    count = packed * ceil_div(p.lut_count * p.fetch_count * p.mu, 5)
+    return (Unit("recoder", "recode", count, {"inputs": 8, "outputs": 10}),)
+
+
+def native_encoding(p: TernaryLutSpec) -> tuple[object, Number]:
+    """(whether keys address the table as they come, bits of the table address)."""
+    native = choose(p.half, 1, 0) * (p.key_encoding == "sign_index")
+    native = native + choose(p.half, 0, 1) * (p.key_encoding == "full_index")
+    return native, clog2(p.entries + 1)
+
+
+def _fetch(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    keys = p.lut_count * p.fetch_count
+    native, address = native_encoding(p)
+    translated = keys * (1 - native)
+    values = keys * p.token_lanes
+    signs = choose(p.half, 1, 0)
+    held = choose(p.fetch_register, 1, 0)
+    return (
+        Unit("recoder", "fetch", translated, {"inputs": ternary.key_width(p.key_encoding, p.mu), "outputs": address}),
+        Unit("decoder", "fetch", keys, {"inputs": address, "outputs": p.entries}),
+        Unit("select", "fetch", values, {"entries": p.entries, "width": p.entry_width}),
+        Unit("xor_row", "fetch", values * signs, {"width": p.entry_width}),
+        flops("fetch", values * held, p.entry_width, enable=1),
+        flops("fetch", keys * held * signs, 1, enable=1),
+    )
+
+
+def _lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """One result: add the fetched values, accumulate, hold what leaves."""
+    lanes = p.fetch_count * p.token_lanes
+    split = choose(p.reduction_registered, 1, 0)
+    accumulates = choose(p.accumulates, 1, 0)
+    tree = p.reduction == "adder_tree"
+    save = choose(tree, 0, 1)
+    folded = accumulates * (1 - split)  # the accumulator is one more row of the reduction
+    low = p.entry_width - 1 + clog2(p.lut_count)
+    full, half, _ = carry_save.counts(p.lut_count, p.entry_width, folded * low)
+    first_add = choose(folded == 1, p.result_width, p.partial_width)
+    single = (p.lut_count == 1) & (folded == 0)
+    stored = choose(p.in_sram, 0, 1) * accumulates
+    words = choose(p.buffered, p.depth, 1)
+    exported = split * choose(p.half, 1, 0)
+    buffered = choose(p.buffered, 1, 0)
+    held = choose(p.buffered, stored * words, 1)
+    return (
+        Unit("compressor", "lane", lanes * save, {"width": full}),
+        Unit("half_adder", "lane", lanes * save, {"width": half}),
+        Unit("adder", "lane", lanes * save * choose(single, 0, 1), {"width": first_add}),
+        Unit("adder", "lane", lanes * choose(tree, 1, 0) * (p.lut_count - 1), {"width": p.partial_width}),
+        Unit("adder", "lane", lanes * choose(tree, 1, 0) * folded, {"width": p.result_width}),
+        flops("lane", lanes * split, p.partial_width + exported, enable=1),
+        Unit("adder", "lane", lanes * split, {"width": p.result_width}),
+        Unit("and_row", "lane", lanes * accumulates, {"width": p.result_width}),
+        flops("lane", lanes * held, p.result_width, enable=1, activity=1 / words),
+        Unit("mux", "lane", lanes * buffered * stored, {"entries": p.depth, "width": p.result_width}),
+        flops("lane", lanes * buffered, p.result_width, enable=1, activity=1 / p.most_tiles),
+        *_forward(p, lanes),
+    )
+
+
+def _forward(p: TernaryLutSpec, lanes: Number) -> tuple[Unit, ...]:
+    """A memory is read as the word before it is written: the word just written is kept beside it."""
+    memory = choose(p.in_sram, 1, 0)
+    return (
+        flops("lane", lanes * memory, p.result_width, enable=1),
+        Unit("mux", "lane", lanes * memory, {"entries": 2, "width": p.result_width}),
+    )
+
+
+def _memory(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    width = p.fetch_count * p.token_lanes * p.result_width
+    return (Unit("sram", "memory", choose(p.in_sram, 1, 0), {"words": p.depth, "width": width}),)
+
+
+def side_bits(p: TernaryLutSpec) -> Number:
+    """Bits that travel with a beat: valid, last of the run, first and last tile, column group."""
+    return 2 + 2 * choose(p.accumulates, 1, 0) + p.address_width
+
+
+def _control(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    widths = p.size_widths
+    tiles, columns = choose(p.accumulates, 1, 0), choose(p.buffered, 1, 0)
+    loader = 1 + widths["tokens"] + tiles * widths["k"]
+    sweeper = 1 + widths["tokens"] + tiles * (widths["k"] + 1) + columns * (widths["n"] + p.address_width)
+    counters = (widths["tokens"], tiles * widths["k"])
+    return (
+        flops("control", 1, 1 + p.build_stages, reset=1),
+        flops("control", 1, loader, enable=1, reset=1, activity=1 / p.depth),
+        flops("control", 1, sweeper, enable=1, reset=1),
+        flops("control", p.sweep_stages, side_bits(p), enable=1, reset=1),
+        flops("control", 1, 2, enable=1, reset=1),
+        flops("control", 1, choose(p.in_sram, 1, 0), reset=1),
+        *(Unit("adder", "control", 2, {"width": width}, 0.1) for width in counters),
+        *(Unit("comparator", "control", 2, {"width": width}, 0.1) for width in counters),
+        Unit("adder", "control", columns, {"width": widths["n"]}),
+        Unit("adder", "control", columns, {"width": p.address_width}),
+        Unit("comparator", "control", columns, {"width": widths["n"]}),
+        Unit("broadcast", "control", 1, {"fanout": p.fetch_count * p.token_lanes * p.result_width}),
+    )
+
+
+def _shell(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """AXI4-Lite: sizes, status, four 32-bit counters, the read word and two response flags."""
+    widths = p.size_widths
+    sizes = widths["tokens"] + widths["k"] + widths["n"]
+    return (
+        flops("shell", 1, sizes, enable=1, reset=1, activity=0.0),
+        flops("shell", 1, 5, enable=1, reset=1, activity=0.1),
+        flops("shell", 4, 32, enable=1, reset=1),
+        flops("shell", 1, 32 + 2, enable=1, reset=1, activity=0.0),
+        Unit("adder", "shell", 4, {"width": 32}),
+        Unit("comparator", "shell", 2, {"width": sizes}, 0.0),
+        Unit("mux", "shell", 1, {"entries": 12, "width": 32}, 0.0),
+    )
+
+
+def paths(p: TernaryLutSpec) -> tuple[Path, ...]:
+    """Every run of build, fetch, reduction and accumulation between two registers."""
+    split = choose(p.reduction_registered, 1, 0)
+    folded = choose(p.accumulates, 1, 0) * (1 - split)
+    low = p.entry_width - 1 + clog2(p.lut_count)
+    _, _, depth = carry_save.counts(p.lut_count, p.entry_width, folded * low)
+    tree = choose(p.reduction == "adder_tree", 1, 0)
+    levels = choose(p.build_style == "pipelined", 1, p.mu - 1) * (p.mu > 1)
+    build = (Unit("adder", "build", levels, {"width": p.entry_width}),)
+    fan = p.fetch_count
+    fetch = (
+        Unit("broadcast", "fetch", 1, {"fanout": fan}),
+        Unit("decoder", "fetch", 1, {"inputs": native_encoding(p)[1], "outputs": p.entries}),
+        Unit("select", "fetch", 1, {"entries": p.entries, "width": p.entry_width}),
+        Unit("xor_row", "fetch", choose(p.half, 1, 0), {"width": p.entry_width}),
+    )
+    width = choose(folded == 1, p.result_width, p.partial_width)
+    reduce = (
+        Unit("compressor", "lane", depth * (1 - tree), {"width": 1}),
+        Unit("adder", "lane", 1 - tree + tree * clog2(p.lut_count), {"width": width}),
+    )
+    accumulate = (
+        Unit("and_row", "lane", 1, {"width": p.result_width}),
+        Unit("adder", "lane", 1, {"width": p.result_width}),
+    )
+    steps = (build, fetch, reduce, accumulate)
+    cuts = (p.build_register, p.fetch_register, split == 1)
+    return tuple(_runs(steps, cuts, folded + split * 0))
+
+
+def _runs(steps: tuple[tuple[Unit, ...], ...], cuts: tuple[object, ...], folded: Number) -> list[Path]:
+    names = ("build", "fetch", "reduce", "accumulate")
+    found = []
+    for first in range(4):
+        for last in range(first, 4):
+            present: Number = 1
+            for cut in range(first, min(last, 3)):
+                present = present * choose(cuts[cut], 0, 1)
+            if first > 0:
+                present = present * choose(cuts[first - 1], 1, 0)
+            if last < 3:
+                present = present * choose(cuts[last], 1, 0)
+            chosen = [unit for group in steps[first : last + 1] for unit in group]
+            scaled = tuple(Unit(u.kind, u.place, u.count * present, u.dims) for u in chosen)
+            found.append(Path("-".join(names[first : last + 1]), scaled))
+    return found
