@@ -1,0 +1,21 @@
+"""ternforge: from a short YAML description to verified, costed hardware for ternary language models.
+
+The functions of :mod:`ternforge.api` are also here (``ternforge.estimate(...)``); they are loaded when first used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(name)
+    import importlib
+
+    api = importlib.import_module("ternforge.api")
+    if not hasattr(api, name):
+        raise AttributeError(f"module 'ternforge' has no attribute {name!r}")
+    return getattr(api, name)

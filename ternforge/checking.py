@@ -1,0 +1,73 @@
+"""``ternforge check``: any file of ours, validated by the reader of its kind and shown with every default filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from blueprint.document import Section, read
+from blueprint.nearest import suggestion
+from blueprint.tree import show
+
+Answer = dict[str, Any]
+
+
+def check(path: str | Path, overrides: Mapping[str, str]) -> Answer:
+    """What the file is (``schema``), its content ``resolved``, and numbers ``derived`` from it."""
+    section = read(path)
+    readers: dict[str, Callable[[Section], Answer]] = {
+        "ternforge/design/v1": lambda found: _design(found, overrides),
+        "ternforge/workload/v1": lambda _: _workload(path),
+        "ternforge/model/v1": _model,
+        "ternforge/space/v1": lambda _: _space(path),
+        "ternforge/technology/v1": lambda _: _technology(path),
+    }
+    schema = section.take("schema", str)
+    if schema not in readers:
+        what = f"schema must be one of {', '.join(readers)}, not {show(schema)}{suggestion(schema, readers)}"
+        raise section.error("schema", what)
+    if overrides and schema != "ternforge/design/v1":
+        raise section.error("schema", f"file must be a design where --set is given, not {schema}")
+    return {"file": str(path), "schema": schema, **readers[schema](section)}
+
+
+def _design(section: Section, overrides: Mapping[str, str]) -> Answer:
+    from blueprint.design import design_content, design_from
+    from blueprint.unit import flip_flops
+
+    design = design_from(section, overrides)
+    spec = design.spec
+    derived = {
+        "design_hash": spec.design_hash,
+        "module": spec.name,
+        "peak_macs": spec.peak_macs,
+        "flip_flops": flip_flops(spec.units()),
+        "streams": {stream.prefix: stream.width for stream in spec.streams()},
+    }
+    return {"resolved": design_content(design), "derived": derived}
+
+
+def _workload(path: str | Path) -> Answer:
+    from blueprint.workload import read_workload_file
+
+    workload = read_workload_file(path)
+    gemms = [{"name": g.name, "m": g.m, "k": g.k, "n": g.n, "count": g.count} for g in workload.gemms]
+    return {"resolved": {"name": workload.name, "gemms": gemms}, "derived": {"macs": workload.macs}}
+
+
+def _model(section: Section) -> Answer:
+    import dataclasses
+
+    from blueprint.model import model_from
+
+    model = model_from(section)
+    return {"resolved": dataclasses.asdict(model), "derived": {"ternary_weights": model.ternary_weights}}
+
+
+def _space(path: str | Path) -> Answer:
+    raise NotImplementedError(path)
+
+
+def _technology(path: str | Path) -> Answer:
+    raise NotImplementedError(path)

@@ -1,0 +1,98 @@
+"""The ``ternforge`` command: which verbs there are, and what an error looks like."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from ternforge import __version__
+from ternforge.session import Session
+from ternforge.shell import LazyGroup
+
+FINE, BAD_INPUT, OUR_FAULT, INTERRUPTED = 0, 2, 70, 130
+
+_VERBS = {
+    "doctor": "Check that every tool really works.",
+    "init": "Write a starting folder.",
+    "check": "Validate a YAML file and print it resolved.",
+    "generate": "Write a design as Verilog.",
+    "verify": "Prove the Verilog against the golden model, bit by bit and cycle by cycle.",
+    "estimate": "Predict area, clock, energy and latency.",
+    "synth": "Synthesize, and compare with the prediction.",
+    "simulate": "Run a workload cycle by cycle.",
+    "explore": "Search a design space.",
+    "apply": "Take a design out of a study.",
+    "export": "Hand a design over to another flow.",
+    "plot": "Draw a study's Pareto front.",
+    "report": "Write a study as one HTML page.",
+    "tech": "Technologies: list, show, import, calibrate, validate.",
+    "model": "Language models: list, show, import.",
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    verbs={name: (f"ternforge.commands.{name}", text) for name, text in _VERBS.items()},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="ternforge", message="%(prog)s %(version)s")
+def cli() -> None:
+    """From a short YAML description to verified, costed hardware for ternary language models.
+
+    Exit codes: 0 fine; 1 what was checked does not hold; 2 bad input; 130 interrupted.
+    """
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; no exception leaves, whatever the input."""
+    session = Session(json="--json" in arguments)
+    try:
+        code = cli.main(args=list(arguments), prog_name="ternforge", standalone_mode=False, obj=session)
+        return code if isinstance(code, int) else FINE
+    except (KeyboardInterrupt, click.Abort):
+        session.fail("Interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINE
+    except Exception as problem:
+        return _report(session, problem)
+
+
+def _report(session: Session, problem: Exception) -> int:
+    message = explain(problem)
+    if session.verbosity >= 2:
+        import traceback
+
+        traceback.print_exception(problem)
+    if message is None:
+        hint = "" if session.verbosity >= 2 else "; -vv shows where"
+        message = f"Internal error, please report it: {type(problem).__name__}: {problem}{hint}"
+        session.fail(message)
+        return OUR_FAULT
+    session.fail(message)
+    return BAD_INPUT
+
+
+def explain(problem: Exception) -> str | None:
+    """One sentence for what a user can mend, ``None`` for what only we can."""
+    from blueprint.errors import ParamError, SpecError
+    from toolchain.process import ToolError
+
+    if isinstance(problem, click.ClickException):
+        return problem.format_message()
+    if isinstance(problem, (ParamError, SpecError, ToolError)) or hasattr(problem, "parameter"):
+        return str(problem)
+    if isinstance(problem, OSError) and problem.filename:
+        return (
+            f"{problem.filename}: file must be readable and writable here, and it is not: {problem.strerror}"
+        )
+    return None

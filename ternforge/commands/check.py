@@ -1,0 +1,32 @@
+"""``ternforge check``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from ternforge.session import Session, plain
+from ternforge.shell import Verb, set_option
+
+
+@click.command("check", cls=Verb)
+@click.argument("file")
+@set_option
+@click.pass_obj
+def check_(session: Session, file: str, overrides: dict[str, str]) -> None:
+    """Validate a FILE of any of our kinds and print it with every default filled in."""
+    from ternforge import api
+
+    answer = api.check(file, overrides)
+    session.answer(answer, _lines(answer))
+
+
+def _lines(answer: Mapping[str, Any]) -> list[str]:
+    import yaml
+
+    text: str = yaml.safe_dump(plain(answer["resolved"]), sort_keys=False, allow_unicode=True)
+    derived = yaml.safe_dump(plain(answer["derived"]), sort_keys=False) if answer["derived"] else ""
+    comments = [f"#   {line}" for line in derived.splitlines()]
+    return [f"# {answer['file']}: {answer['schema']}, valid", *text.splitlines(), "# derived", *comments]

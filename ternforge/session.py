@@ -1,0 +1,97 @@
+"""How a command speaks: answers on standard output, progress and errors on standard error."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+@dataclasses.dataclass
+class Session:
+    """What ``--json``, ``-q`` and ``-v`` ask for."""
+
+    json: bool = False
+    quiet: bool = False
+    verbosity: int = 0
+
+    def note(self, text: str) -> None:
+        """Progress, for people: standard error, nothing under ``-q``."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def answer(self, data: Mapping[str, Any], lines: Iterable[str]) -> None:
+        """The result: one JSON object under ``--json``, else lines of text (none under ``-q``)."""
+        if self.json:
+            print(json.dumps(plain(data), allow_nan=False, indent=2))
+        elif not self.quiet:
+            for line in lines:
+                print(line)
+        sys.stdout.flush()
+
+    def fail(self, message: str) -> None:
+        """An error: one line on standard error, and ``{"error": ...}`` as the answer under ``--json``."""
+        message = " ".join(message.split())
+        if self.json:
+            print(json.dumps({"error": message}), flush=True)
+        print(message, file=sys.stderr, flush=True)
+
+
+def plain(value: Any) -> Any:
+    """A value as strict JSON knows it: NumPy and dataclasses unpacked, what is not finite becomes ``null``."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def table(rows: Iterable[Iterable[Any]], header: Iterable[str] = ()) -> list[str]:
+    """Rows as lines of aligned columns; numbers to the right."""
+    cells = [[_cell(cell) for cell in row] for row in rows]
+    numeric = [all(_is_number(row[i]) for row in cells) for i in range(len(cells[0]))] if cells else []
+    head = [list(header)] if header else []
+    lines = head + cells
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))] if lines else []
+    return [
+        "  ".join(_align(*item) for item in zip(line, widths, numeric, strict=False)).rstrip()
+        for line in lines
+    ]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+def _is_number(text: str) -> bool:
+    return (
+        text.replace(",", "")
+        .replace(".", "")
+        .replace("-", "")
+        .replace("e", "")
+        .replace("+", "")
+        .strip("%")
+        .isdigit()
+    )
+
+
+def _align(text: str, width: int, right: bool) -> str:
+    return text.rjust(width) if right else text.ljust(width)

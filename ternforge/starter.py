@@ -1,0 +1,63 @@
+"""The folder that ``ternforge init`` writes, from the examples."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from blueprint.errors import ParamError
+from blueprint.names import NAME_RULE, is_name
+from blueprint.nearest import suggestion
+from ternforge.folder import check_out
+
+_README = """# {name}
+
+Made by `ternforge init {name} --preset {preset}`.
+
+| file | what it is |
+| --- | --- |
+| `design.yaml` | one accelerator |
+| `workload.yaml` | what it has to compute |
+| `space.yaml` | many accelerators to choose from |
+
+Next:
+
+    ternforge check design.yaml
+    ternforge estimate design.yaml --workload workload.yaml
+    ternforge generate design.yaml --out rtl
+    ternforge verify design.yaml
+    ternforge synth design.yaml
+    ternforge explore space.yaml --out study
+"""
+
+
+def examples() -> Path:
+    """The folder of examples: beside the rooms in a source tree, inside this package when installed."""
+    here = Path(__file__).resolve().parent
+    inside = here / "examples"
+    return inside if inside.is_dir() else here.parent / "examples"
+
+
+def presets() -> tuple[str, ...]:
+    """The example folders that hold a design."""
+    return tuple(sorted(path.parent.name for path in examples().glob("*/design.yaml")))
+
+
+def write(folder: str | Path, preset: str) -> list[Path]:
+    """Copy a preset into a new folder and add a README with the next commands; returns the files.
+
+    Raises ``ParamError``: an unknown preset, with the nearest one; a bad name; a folder that holds something.
+    """
+    if preset not in presets():
+        hint = suggestion(preset, presets())
+        raise ParamError(f"Preset must be one of {', '.join(presets())}, not {preset!r}{hint}")
+    name = Path(folder).name
+    if not is_name(name):
+        raise ParamError(f"Folder name must be {NAME_RULE}, not {name!r}")
+    path = check_out(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    sources = sorted((examples() / preset).glob("*.yaml"))
+    files = [Path(shutil.copyfile(source, path / source.name)) for source in sources]
+    readme = path / "README.md"
+    readme.write_text(_README.format(name=name, preset=preset), encoding="utf-8")
+    return [*files, readme]
