@@ -143,7 +143,9 @@ def hypervolume(points: Floats, reference: Sequence[float]) -> float:
     points = np.asarray(points, dtype=np.float64)
     limit = np.asarray(reference, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != len(limit):
-        raise ValueError(f"Reference must have one number per objective ({points.shape[-1]}), not {len(limit)}")
+        raise ValueError(
+            f"Reference must have one number per objective ({points.shape[-1]}), not {len(limit)}"
+        )
     inside = points[(points < limit).all(axis=1)]
     return _volume(inside[front_mask(inside)], limit)
 

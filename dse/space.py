@@ -218,7 +218,9 @@ class Space:
 
     def _check(self, indices: Indices) -> None:
         if len(indices) and (indices.min() < 0 or indices.max() >= self.size):
-            raise IndexError(f"Index must be from 0 to {self.size - 1}, not {indices.min()} to {indices.max()}")
+            raise IndexError(
+                f"Index must be from 0 to {self.size - 1}, not {indices.min()} to {indices.max()}"
+            )
 
 
 def _excesses(constraint: Constraint, values: npt.NDArray[np.float64]) -> Iterator[tuple[float, Any]]:

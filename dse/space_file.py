@@ -57,7 +57,9 @@ def space_from(
         raise section.error("prompt_tokens", what)
     dram = _read_dram(section.section("dram")) if "dram" in section else None
     objectives = _read_objectives(section, metrics)
-    constraints = _read_constraints(section.section("constraints"), metrics) if "constraints" in section else ()
+    constraints = (
+        _read_constraints(section.section("constraints"), metrics) if "constraints" in section else ()
+    )
     for key, named in (("objectives", objectives), ("constraints", [c.metric for c in constraints])):
         _check_prompt(section, key, named, workload, prompt)
     size = sum(sub.size for sub in subspaces)
@@ -89,7 +91,9 @@ def _read_families(section: Section, known: Mapping[str, type[Spec]]) -> tuple[S
         subspaces.append(SubSpace(name, _read_axes(parameters, name, known[name], len(names) > 1), start))
     size = sum(sub.size for sub in subspaces)
     if size > LARGEST_SPACE:
-        raise section.error("parameters", f"parameters must span at most 2**62 designs, not {float(size):.3g}")
+        raise section.error(
+            "parameters", f"parameters must span at most 2**62 designs, not {float(size):.3g}"
+        )
     return tuple(subspaces)
 
 

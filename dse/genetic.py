@@ -1,0 +1,189 @@
+"""NSGA-II over the axes of a space (Deb et al., IEEE TEC 2002), in integers, never asking for a design twice.
+
+A genome is the family and the position on every axis of every family; the genes of other families ride along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.batch import Batch
+from dse.pareto import crowding, sort_fronts
+from dse.problem import Problem
+from dse.space import Indices, Space
+
+Genomes = npt.NDArray[np.int64]
+#: Share of children that mix two parents, the others are mutated copies.
+_CROSSOVER = 0.9
+#: Rounds of further mutation for children that were evaluated before, then random designs take their place.
+_RETRIES = 4
+
+
+class Coding:
+    """Genomes of a space and the indices they stand for."""
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        axes = [axis for sub in space.subspaces for axis in sub.axes]
+        self.sizes = np.array([len(space.subspaces), *(len(axis.values) for axis in axes)], dtype=np.int64)
+        self.ordered = np.array([False, *(axis.ordered for axis in axes)])
+        ends = np.cumsum([1, *(len(sub.axes) for sub in space.subspaces)])
+        self.genes = [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+
+    def random(self, count: int, random: np.random.Generator) -> Genomes:
+        """Genomes with every gene drawn evenly."""
+        return random.integers(0, self.sizes, (count, len(self.sizes)))
+
+    def indices(self, genomes: Genomes) -> Indices:
+        """Index of each genome's design."""
+        found = np.empty(len(genomes), dtype=np.int64)
+        for family, sub in enumerate(self.space.subspaces):
+            mine = genomes[:, 0] == family
+            found[mine] = sub.start + sub.indices(genomes[mine, self.genes[family]])
+        return found
+
+    def active(self, genomes: Genomes) -> npt.NDArray[np.bool_]:
+        """Genes that matter for a genome's family and have a choice."""
+        mask = np.zeros(genomes.shape, dtype=bool)
+        mask[:, 0] = True
+        for family, genes in enumerate(self.genes):
+            mask[:, genes] = (genomes[:, 0] == family)[:, None]
+        return mask & (self.sizes > 1)
+
+    def mutated(self, genomes: Genomes, random: np.random.Generator) -> Genomes:
+        """Copies in which about one active gene, at least one, has another value; small steps on ordered axes."""
+        active = self.active(genomes)
+        shape = genomes.shape
+        rate = 1.0 / np.maximum(active.sum(axis=1, keepdims=True), 1)
+        hit = (random.random(shape) < rate) & active
+        scores = np.where(active, random.random(shape), -1.0)
+        missing = ~hit.any(axis=1)
+        hit[missing, scores[missing].argmax(axis=1)] = True
+        jump = (genomes + random.integers(1, np.maximum(self.sizes, 2), shape)) % self.sizes
+        step = random.geometric(0.6, shape) * random.choice(np.array([-1, 1]), shape)
+        near = np.clip(genomes + step, 0, self.sizes - 1)
+        small = self.ordered & (random.random(shape) < 0.7) & (near != genomes)
+        return np.where(hit, np.where(small, near, jump), genomes)
+
+
+@dataclass(frozen=True)
+class Population:
+    """Genomes with their standing: ``level`` is the front they are in, ``spread`` their crowding distance."""
+
+    genomes: Genomes
+    goals: npt.NDArray[np.float64]
+    violation: npt.NDArray[np.float64]
+    level: npt.NDArray[np.int64]
+    spread: npt.NDArray[np.float64]
+
+    def order(self) -> npt.NDArray[np.int64]:
+        """Best first."""
+        return np.lexsort((-self.spread, self.level))
+
+    def take(self, which: npt.NDArray[np.int64]) -> Population:
+        """Some of its members, with the standing they have here."""
+        parts = (self.genomes, self.goals, self.violation, self.level, self.spread)
+        return Population(*(part[which] for part in parts))
+
+
+def ranked(
+    genomes: Genomes, goals: npt.NDArray[np.float64], violation: npt.NDArray[np.float64]
+) -> Population:
+    """A population in constraint-domination order: feasible by front and crowding, then the rest by violation."""
+    level = np.zeros(len(genomes), dtype=np.int64)
+    spread = np.zeros(len(genomes))
+    good = np.flatnonzero(violation == 0)
+    level[good] = sort_fronts(goals[good])
+    for number in np.unique(level[good]):
+        same = good[level[good] == number]
+        spread[same] = crowding(goals[same])
+    bad = np.flatnonzero(violation > 0)
+    level[bad] = (
+        level[good].max(initial=-1) + 1 + np.unique(violation[bad], return_inverse=True)[1].reshape(-1)
+    )
+    return Population(genomes, goals, violation, level, spread)
+
+
+def violations(problem: Problem, batch: Batch) -> npt.NDArray[np.float64]:
+    """0 for feasible points, relative excess for broken constraints, infinite for what cannot be built."""
+    excess = problem.space.violation(batch.columns())
+    return np.where(np.isnan(excess), np.inf, np.where(batch.feasible, 0.0, np.maximum(excess, 1e-300)))
+
+
+def search(problem: Problem) -> Generator[Indices, Batch, None]:
+    """Yields indices to evaluate, none twice, and is sent their batch; ends when the budget or the space is used up."""
+    space, settings = problem.space, problem.space.search
+    random = np.random.default_rng(settings.seed)
+    coding = Coding(space)
+    seen: set[int] = set()
+    limit = min(settings.budget, space.size)
+    genomes = _unseen(coding, coding.random(settings.population, random), seen, limit, random)
+    population: Population | None = None
+    while len(genomes):
+        batch = yield coding.indices(genomes)
+        fresh = (genomes, problem.objectives(batch), violations(problem, batch))
+        if population is not None:
+            old = (population.genomes, population.goals, population.violation)
+            fresh = tuple(np.concatenate(pair) for pair in zip(old, fresh, strict=True))  # type: ignore[assignment]
+        everyone = ranked(*fresh)
+        population = everyone.take(everyone.order()[: settings.population])
+        children = _children(coding, population, settings.population, random)
+        genomes = _unseen(coding, children, seen, limit, random)
+
+
+def _children(coding: Coding, parents: Population, count: int, random: np.random.Generator) -> Genomes:
+    """Winners of binary tournaments, gene by gene from two of them, then mutated."""
+    standing = np.empty(len(parents.genomes), dtype=np.int64)
+    standing[parents.order()] = np.arange(len(standing))
+    rivals = random.integers(0, len(standing), (2, count, 2))
+    winners = np.where(standing[rivals[..., 0]] <= standing[rivals[..., 1]], rivals[..., 0], rivals[..., 1])
+    one, two = parents.genomes[winners[0]], parents.genomes[winners[1]]
+    cross = (random.random((count, 1)) < _CROSSOVER) & (random.random(one.shape) < 0.5)
+    return coding.mutated(np.where(cross, two, one), random)
+
+
+def _unseen(
+    coding: Coding, genomes: Genomes, seen: set[int], limit: int, random: np.random.Generator
+) -> Genomes:
+    """The genomes with those of known designs replaced: by further mutation, then by random ones; marks all as seen."""
+    kept: list[Genomes] = []
+    wanted = min(len(genomes), limit - len(seen))
+    for attempt in range(_RETRIES + 64):
+        fresh = []
+        for place, index in enumerate(coding.indices(genomes).tolist()):
+            if index not in seen and len(fresh) < wanted:
+                seen.add(index)
+                fresh.append(place)
+        kept.append(genomes[fresh])
+        wanted -= len(fresh)
+        if wanted <= 0:
+            break
+        stale = np.delete(genomes, fresh, axis=0)
+        again = attempt < _RETRIES and len(stale)
+        genomes = coding.mutated(stale, random) if again else coding.random(4 * wanted, random)
+    if wanted > 0:  # nearly everything is known: list what is left
+        kept.append(_remaining(coding, seen, wanted, random))
+    return np.concatenate(kept)
+
+
+def _remaining(coding: Coding, seen: set[int], wanted: int, random: np.random.Generator) -> Genomes:
+    """Genomes of designs not seen yet, in order of index from a random start."""
+    size = coding.space.size
+    index = int(random.integers(size))
+    found: list[int] = []
+    while len(found) < wanted:
+        if index not in seen:
+            seen.add(index)
+            found.append(index)
+        index = (index + 1) % size
+    genomes = np.zeros((wanted, len(coding.sizes)), dtype=np.int64)
+    indices = np.array(found, dtype=np.int64)
+    for family, (sub, genes) in enumerate(zip(coding.space.subspaces, coding.genes, strict=True)):
+        mine = (indices >= sub.start) & (indices < sub.start + sub.size)
+        genomes[mine, 0] = family
+        genomes[mine, genes] = sub.codes(indices[mine] - sub.start)
+    return genomes
