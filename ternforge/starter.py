@@ -31,16 +31,13 @@ Next:
 """
 
 
-def examples() -> Path:
-    """The folder of examples: beside the rooms in a source tree, inside this package when installed."""
-    here = Path(__file__).resolve().parent
-    inside = here / "examples"
-    return inside if inside.is_dir() else here.parent / "examples"
+#: In a source tree a link to the top-level folder.
+EXAMPLES = Path(__file__).with_name("examples")
 
 
 def presets() -> tuple[str, ...]:
     """The example folders that hold a design."""
-    return tuple(sorted(path.parent.name for path in examples().glob("*/design.yaml")))
+    return tuple(sorted(path.parent.name for path in EXAMPLES.glob("*/design.yaml")))
 
 
 def write(folder: str | Path, preset: str) -> list[Path]:
@@ -56,7 +53,7 @@ def write(folder: str | Path, preset: str) -> list[Path]:
         raise ParamError(f"Folder name must be {NAME_RULE}, not {name!r}")
     path = check_out(folder)
     path.mkdir(parents=True, exist_ok=True)
-    sources = sorted((examples() / preset).glob("*.yaml"))
+    sources = sorted((EXAMPLES / preset).glob("*.yaml"))
     files = [Path(shutil.copyfile(source, path / source.name)) for source in sources]
     readme = path / "README.md"
     readme.write_text(_README.format(name=name, preset=preset), encoding="utf-8")

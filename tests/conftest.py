@@ -1,0 +1,13 @@
+"""What every test may rely on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+os.environ.setdefault("TERNFORGE_CACHE", str(ROOT / "sim_build" / "cache"))
+os.environ.setdefault("TERNFORGE_PDK", str(ROOT.parent / "shared" / "pdk"))
+os.environ.setdefault("MPLCONFIGDIR", str(ROOT / "sim_build" / "matplotlib"))
+os.environ.setdefault("MPLBACKEND", "Agg")

@@ -1,0 +1,145 @@
+"""The house rules that tools can check: style, types, who imports whom, and what the package is made of."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("blueprint", "costmodel", "dse", "generator", "rtl_templates", "simulator", "ternforge", "toolchain")
+BIN = Path(sys.executable).parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def run(*command: str | Path) -> None:
+    done = subprocess.run([str(c) for c in command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def tracked(*patterns: str) -> list[Path]:
+    done = subprocess.run(
+        ["git", "ls-files", "-z", *patterns], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    return [path for name in done.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def test_ruff_finds_nothing() -> None:
+    run(BIN / "ruff", "check", "--output-format", "concise", ".")
+
+
+def test_format_is_ruffs() -> None:
+    run(BIN / "ruff", "format", "--check", ".")
+
+
+def test_types_are_strict_in_every_room() -> None:
+    rooms = [room for room in ROOMS if list((ROOT / room).rglob("*.py"))]
+    run(BIN / "mypy", "--cache-dir", ROOT / "sim_build" / "mypy", *rooms)
+
+
+def test_rooms_import_downwards_only() -> None:
+    run(BIN / "lint-imports", "--no-cache")
+
+
+def test_the_import_rules_can_fail(tmp_path: Path) -> None:
+    """A twin of the house in which the simulator looks into the cost model is refused."""
+    for room in ("blueprint", "costmodel", "dse", "generator", "simulator", "ternforge", "toolchain"):
+        (tmp_path / room).mkdir()
+        (tmp_path / room / "__init__.py").write_text("import costmodel\n" if room == "simulator" else "")
+    config = tmp_path / "pyproject.toml"
+    config.write_text((ROOT / "pyproject.toml").read_text())
+    command = [str(BIN / "lint-imports"), "--no-cache", "--config", str(config)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "simulator is not allowed to import costmodel" in done.stdout
+
+
+@pytest.mark.parametrize("room", ["costmodel", "simulator"])
+def test_interpreting_rooms_name_no_family(room: str) -> None:
+    from blueprint import registry
+
+    files = [path.relative_to(ROOT).as_posix() for path in (ROOT / room).rglob("*") if path.is_file()]
+    named = [path for path in files for family in registry.families() if family in Path(path).name]
+    assert named == []
+
+
+def test_no_path_of_one_machine_is_in_the_tree() -> None:
+    pattern = re.compile(r"/wor[k]/|/roo[t]/|/hom[e]/[a-z]|/tm[p]/[a-z]")
+    found = []
+    for path in tracked():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        lines = enumerate(text.splitlines(), start=1)
+        found += [
+            f"{path.relative_to(ROOT)}:{number}: {line}" for number, line in lines if pattern.search(line)
+        ]
+    assert found == []
+
+
+def test_no_module_outgrows_its_subject() -> None:
+    sizes = {
+        path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines()) for path in tracked("*.py")
+    }
+    assert {name: size for name, size in sizes.items() if size > 600} == {}
+
+
+def test_every_module_and_public_class_says_what_it_is() -> None:
+    import ast
+
+    silent = []
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            tree = ast.parse(path.read_text())
+            name = path.relative_to(ROOT).as_posix()
+            if tree.body and not ast.get_docstring(tree):
+                silent.append(name)
+            for node in tree.body:
+                public = isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+                if public and not ast.get_docstring(node):
+                    silent.append(f"{name}:{node.lineno}: {node.name}")
+    assert silent == []
+
+
+def test_distribution_owns_its_room_names() -> None:
+    owners = metadata.packages_distributions()
+    others = {room: set(owners.get(room, [])) - {"ternforge"} for room in ROOMS}
+    assert {room: names for room, names in others.items() if names} == {}
+
+
+def test_license_and_version_are_stated_once_and_agree() -> None:
+    import ternforge
+
+    assert PROJECT["license"] == "Apache-2.0"
+    assert "Apache License" in (ROOT / "LICENSE").read_text()[:200]
+    assert PROJECT["version"] == ternforge.__version__
+
+
+def test_every_room_is_packaged() -> None:
+    find = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+    assert sorted(find["include"]) == [f"{room}*" for room in ROOMS]
+    assert [room for room in ROOMS if not (ROOT / room / "__init__.py").is_file()] == []
+
+
+def test_constraints_pin_every_requirement_exactly() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    pinned = {line.split("==")[0].lower() for line in lines}
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line) for line in lines)
+    wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+    names = {match.group().lower() for text in wanted if (match := re.match(r"[A-Za-z0-9._-]+", text))}
+    assert sorted(names - pinned) == []
+
+
+def test_ci_runs_make_test_and_nothing_else() -> None:
+    script = (ROOT / ".ci" / "run").read_text().splitlines()
+    commands = [line for line in script if line and not line.startswith(("#", "set ", "cd "))]
+    assert commands == ["exec make test"]
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
