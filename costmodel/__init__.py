@@ -1,0 +1,1 @@
+"""Blueprint and technology to area, timing and energy, and the synthesis that measures them."""
