@@ -1,0 +1,1 @@
+"""Blueprint to hardware: the only room that knows Amaranth."""

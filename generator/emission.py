@@ -1,0 +1,92 @@
+"""Blocks to Verilog text: every distinct module once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from amaranth.back import rtlil
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from generator.block import Block
+from toolchain import yosys
+
+TEMPLATES = Environment(
+    loader=PackageLoader("rtl_templates", ""), undefined=StrictUndefined, keep_trailing_newline=True,
+    trim_blocks=True, lstrip_blocks=True,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """Verilog text by module, leaves first, the top last, and how often each module is instantiated in all."""
+
+    top: str
+    modules: dict[str, str]
+    instances: dict[str, int]
+    blackboxes: tuple[str, ...]
+
+
+def emit(top: Block) -> Emitted:
+    """Convert ``top`` and everything it uses."""
+    blocks: dict[str, Block] = {}
+    texts: dict[str, str] = {}
+    _collect(top, blocks, texts)
+    plain = [name for name, block in blocks.items() if not hasattr(block, "template")]
+    verilog = _verilog("\n".join(texts[name] for name in plain), plain)
+    modules = {
+        name: _head(block) + verilog[name] if name in verilog else _template(block) for name, block in blocks.items()
+    }
+    return Emitted(top.module_name, modules, _instances(top, blocks), tuple(n for n in blocks if n not in verilog))
+
+
+def _collect(block: Block, blocks: dict[str, Block], texts: dict[str, str]) -> None:
+    """Elaborate ``block`` and, before it, what it uses; a name seen before is the same module."""
+    if block.module_name in blocks or block.module_name in texts:
+        return
+    if not hasattr(block, "template"):
+        texts[block.module_name] = rtlil.convert(block, name=block.module_name, emit_src=False)
+    for child, _ in block.children.values():
+        _collect(child, blocks, texts)
+    blocks[block.module_name] = block
+
+
+def _instances(top: Block, blocks: dict[str, Block]) -> dict[str, int]:
+    counts = {name: 0 for name in blocks}
+    counts[top.module_name] = 1
+    for name in reversed(blocks):
+        for child, (_, count) in blocks[name].children.items():
+            counts[child] += counts[name] * count
+    return counts
+
+
+def _verilog(text: str, names: list[str]) -> dict[str, str]:
+    """RTLIL to one Verilog module text per name."""
+    with TemporaryDirectory(prefix="ternforge-emit-") as scratch:
+        folder = Path(scratch)
+        (folder / "design.il").write_text(text)
+        # Initial values are dropped: a chip has none, so whatever needs one has a reset.
+        lines = ["read_rtlil design.il", "setattr -mod -unset top", "proc -norom", "setattr -unset init w:*"]
+        lines += ["opt_clean", "opt_dff", "opt_clean -purge"]
+        lines += [f"select {name}\nwrite_verilog -noattr -selected {name}.v" for name in names]
+        script = "\n".join(lines)
+        yosys.run(script, cwd=folder, timeout_s=600)
+        return {name: _strip((folder / f"{name}.v").read_text()) for name in names}
+
+
+def _strip(text: str) -> str:
+    """The text without the tool's own banner."""
+    lines = text.splitlines()
+    while lines and (lines[0].startswith("/*") or not lines[0].strip()):
+        lines.pop(0)
+    return "\n".join(lines) + "\n"
+
+
+def _head(block: Block) -> str:
+    latency = block.latency
+    return f"// {block.summary}\n// Latency: {latency}. Throughput: {block.throughput}.\n"
+
+
+def _template(block: Block) -> str:
+    fields = {"name": block.module_name, "summary": block.summary, **block.fields}  # type: ignore[attr-defined]
+    text = TEMPLATES.get_template(block.template)  # type: ignore[attr-defined]
+    return text.render(latency=block.latency, throughput=block.throughput, **fields)

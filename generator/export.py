@@ -1,0 +1,103 @@
+"""A design as a folder: Verilog, manifest, file list, constraints, scripts, bench."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from blueprint.port import Stream
+from blueprint.spec import Spec
+from blueprint.unit import flip_flops
+from generator.emission import TEMPLATES, Emitted, emit
+
+CLOCK_MHZ = 500.0
+
+
+def generate(spec: Spec, out: Path, *, clock_mhz: float | None = None) -> dict[str, Any]:
+    """Write the hardware of ``spec`` to the folder ``out`` and return its manifest.
+
+    The same spec gives the same bytes. Raises ``OSError`` where the folder cannot be written and ``ToolError`` where
+    Yosys fails; nothing is written before the hardware is complete.
+    """
+    top = importlib.import_module(f"generator.{spec.family}").Top(spec)
+    emitted = emit(top)
+    manifest = describe(spec, emitted)
+    texts = {f"rtl/{name}.v": text for name, text in emitted.modules.items()}
+    texts |= _around(spec, manifest, clock_mhz or CLOCK_MHZ)
+    for path, text in texts.items():
+        file = out / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    return manifest
+
+
+def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
+    """The manifest: everything a bench or a flow needs to know, without reading Verilog."""
+    return {
+        "schema": "ternforge/manifest/v1",
+        "top": emitted.top,
+        "family": spec.family,
+        "parameters": spec.parameters,
+        "design_hash": spec.design_hash,
+        "tool_version": metadata.version("ternforge") if _installed() else "unreleased",
+        "files": [f"rtl/{name}.v" for name in emitted.modules],
+        "blackboxes": list(emitted.blackboxes),
+        "clock": "aclk",
+        "reset": "aresetn",
+        "axil_address_width": 6,
+        "streams": {stream.name: _stream(stream) for stream in spec.streams()},
+        "registers": {
+            register.name: {
+                "address": register.address,
+                "access": register.access,
+                "reset": register.reset,
+                "description": register.description,
+                "fields": {name: list(place) for name, place in register.fields.items()},
+            }
+            for register in spec.registers()
+        },
+        "modules": {name: {"count": count} for name, count in emitted.instances.items()},
+        "flip_flops": int(flip_flops(spec.units())),
+    }
+
+
+def _installed() -> bool:
+    try:
+        metadata.version("ternforge")
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _stream(stream: Stream) -> dict[str, Any]:
+    field = stream.field
+    return {
+        "direction": stream.direction,
+        "prefix": stream.prefix,
+        "width": stream.width,
+        "fields": [
+            {
+                "name": field.name, "width": field.width, "shape": list(field.shape), "signed": field.signed, "offset": 0,
+            }
+        ],
+    }  # fmt: skip
+
+
+def _around(spec: Spec, manifest: dict[str, Any], clock_mhz: float) -> dict[str, str]:
+    """Everything but the RTL."""
+    fill = {"top": manifest["top"], "files": manifest["files"], "title": spec.title}
+    fill |= {"unit": "ns", "period": f"{1000 / clock_mhz:.4f}", "manifest": manifest}
+    named = {
+        "constraints.sdc": "constraints.sdc.j2",
+        "synth.ys": "synth.ys.j2",
+        f"{manifest['top']}.core": "fusesoc.core.j2",
+        "lint.vlt": "lint.vlt.j2",
+        "bench/test_top.py": "bench.py.j2",
+    }
+    texts = {path: TEMPLATES.get_template(name).render(fill) for path, name in named.items()}
+    texts["files.f"] = "".join(f"{file}\n" for file in manifest["files"])
+    texts["manifest.json"] = json.dumps(manifest, indent=1) + "\n"
+    return texts

@@ -1,0 +1,38 @@
+"""On-chip memories: a wrapper module that a macro replaces."""
+
+from amaranth.lib.wiring import In, Out
+
+from blueprint.numbers import clog2
+from generator.block import Block
+
+
+class Sram(Block):
+    """Memory with one write port and one synchronous read port; a read sees the word as it was before a write.
+
+    The Verilog comes from ``rtl_templates/sram.v.j2``: a behavioral body for simulation and FPGAs, to be replaced by
+    a macro of the same name and ports in an ASIC flow.
+    """
+
+    latency = "1 cycle"
+    throughput = "one read and one write per cycle"
+    template = "sram.v.j2"
+    _MustUse__silence = True  # never elaborated: its text is the template
+
+    def __init__(self, words: int, width: int) -> None:
+        self.words = words
+        self.width = width
+        address = clog2(words)
+        ports = {
+            "write": In(1),
+            "write_address": In(address),
+            "write_data": In(width),
+            "read": In(1),
+            "read_address": In(address),
+            "read_data": Out(width),
+        }
+        super().__init__(f"ternforge_sram_1r1w_{words}x{width}", ports, clocked=True)
+
+    @property
+    def fields(self) -> dict[str, int]:
+        """What the template is filled with."""
+        return {"words": self.words, "width": self.width, "address_width": clog2(self.words)}

@@ -1,0 +1,108 @@
+"""Reading a table by a weight key."""
+
+from typing import Any
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint import ternary
+from blueprint.ternary_lut import TernaryLutSpec
+from generator.arithmetic import parts
+from generator.block import Block, register
+
+
+class TritUnpack(Block):
+    """Unpacks a byte of five base-3 digits into five two's complement weights of two bits."""
+
+    def __init__(self, spec: TernaryLutSpec) -> None:
+        super().__init__(f"{spec.family}_trits", {"byte": In(8), "weight": Out(10)}, clocked=False)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        weights = ternary.raw_weights(5)
+        with m.Switch(self.byte):
+            for raw, group in enumerate(weights):
+                with m.Case(raw):
+                    m.d.comb += self.weight.eq(Cat(*(Const(int(w) & 3, 2) for w in group)))
+        return m
+
+
+class Fetch(Block):
+    """Reads one entry of a table for every token lane, all by one key, and complements it where the key says so.
+
+    ``value`` has its top bit inverted (offset binary) when a carry-save reduction follows; the +1 that completes a
+    negation leaves as ``sign``.
+    """
+
+    def __init__(self, spec: TernaryLutSpec) -> None:
+        self.spec = spec
+        self.registered = spec.fetch_register
+        self.latency = "1 cycle" if self.registered else self.latency
+        self.encoding = "two_bit" if spec.key_encoding == "five_trits" else spec.key_encoding
+        width, lanes = int(spec.entry_width), spec.token_lanes
+        style = f"{spec.table_style}_{self.encoding}_{'offset' if spec.reduction == 'carry_save' else 'signed'}"
+        held = "_reg" if self.registered else ""
+        name = f"{spec.family}_fetch_mu{spec.mu}_a{spec.act_width}_t{lanes}_{style}{held}"
+        ports = {
+            "key": In(int(ternary.key_width(self.encoding, spec.mu))),
+            "entry": In(lanes * spec.entries * width),
+            "enable": In(1 if self.registered else 0),
+            "value": Out(lanes * width),
+            "sign": Out(1 if spec.half else 0),
+        }
+        super().__init__(name, ports, clocked=self.registered)
+
+    def elaborate(self, platform: Any) -> Module:
+        spec, m = self.spec, self.module()
+        width = int(spec.entry_width)
+        sign, index = self._address(m)
+        tables = [parts(table, width) for table in parts(self.entry, spec.entries * width)]
+        found = [Signal(width, name=f"found{lane}") for lane in range(spec.token_lanes)]
+        with m.Switch(index):
+            for number in range(spec.entries):
+                raw = number if spec.half or number < spec.entries // 2 else number + 1
+                with m.Case(raw):
+                    m.d.comb += [lane.eq(table[number]) for lane, table in zip(found, tables, strict=True)]
+        offset = 1 << (width - 1) if spec.reduction == "carry_save" else 0
+        values = [lane ^ sign.replicate(width) ^ Const(offset, width) for lane in found]
+        self._leave(m, values, sign)
+        return m
+
+    def _leave(self, m: Module, values: list[Value], sign: Value) -> None:
+        if self.registered:
+            width = int(self.spec.entry_width)
+            values = [register(m, width, f"held{lane}", self.enable, v) for lane, v in enumerate(values)]
+            sign = register(m, 1, "held_sign", self.enable, sign) if self.spec.half else sign
+        m.d.comb += self.value.eq(Cat(*values))
+        if self.spec.half:
+            m.d.comb += self.sign.eq(sign)
+
+    def _address(self, m: Module) -> tuple[Value, Value]:
+        """(sign, table address) of the key; a full table has no sign."""
+        mu, half = self.spec.mu, self.spec.half
+        if self.encoding == "sign_index" and half:
+            return self.key[-1], self.key[:-1]
+        if self.encoding == "full_index" and not half:
+            return Const(0, 1), self.key
+        zero = ternary.half_entries(mu)
+        if self.encoding == "sign_index":
+            index = self.key[:-1]
+            return Const(0, 1), Mux(self.key[-1], 2 * zero - index, index)[: ternary.key_width("full_index", mu)]
+        raw = self._raw(m)
+        if not half:
+            return Const(0, 1), raw
+        sign = raw > zero
+        return sign, Mux(sign, 2 * zero - raw, raw)[: ternary.key_width("sign_index", mu) - 1]
+
+    def _raw(self, m: Module) -> Value:
+        mu = self.spec.mu
+        width = ternary.key_width("full_index", mu)
+        if self.encoding == "full_index":
+            return self.key
+        digits = Array([1, 0, 2, 2])  # weight 0, +1, (unused), -1 as two bits
+        raw = Signal(width, name="raw")
+        terms = [
+            digits[weight] * 3 ** (mu - 1 - position) for position, weight in enumerate(parts(self.key, 2))
+        ]
+        m.d.comb += raw.eq(sum(terms[1:], terms[0])[:width])
+        return raw

@@ -1,0 +1,169 @@
+"""The whole accelerator: AXI shell, sequencing, tables, fetches, lanes."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, ResetSignal, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.numbers import ceil_div
+from blueprint.ternary_lut import TernaryLutSpec
+from generator.arithmetic import parts, sign_extend
+from generator.axi_lite import AXI_LITE_PORTS, EVENTS, Shell
+from generator.block import Block, register
+from generator.memory import Sram
+from generator.ternary_lut.control import Control
+from generator.ternary_lut.fetch import Fetch, TritUnpack
+from generator.ternary_lut.lane import Lane
+from generator.ternary_lut.table import TableBuild
+
+
+class TernaryLut(Block):
+    """Multiplies integer activations by ternary weights through tables of precomputed sums."""
+
+    def __init__(self, spec: TernaryLutSpec) -> None:
+        self.spec = spec
+        self.latency = f"{2 + spec.build_stages + spec.sweep_stages} cycles from a weight and its tile to a result"
+        self.throughput = f"one weight beat per cycle, {spec.peak_macs} multiply-accumulates"
+        ports: dict[str, Any] = {"aclk": In(1), "aresetn": In(1)}
+        for stream in spec.streams():
+            give, take = (In, Out) if stream.direction == "in" else (Out, In)
+            ports |= {f"{stream.prefix}_tdata": give(stream.width), f"{stream.prefix}_tvalid": give(1)}
+            ports |= {f"{stream.prefix}_tready": take(1), f"{stream.prefix}_tlast": give(1)}
+        ports |= {f"s_axil_{name}": member for name, member in AXI_LITE_PORTS.items()}
+        super().__init__(spec.name, ports, clocked=False)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.domains.sync = ClockDomain("sync")
+        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
+        self._wires: dict[str, Signal] = {}
+        self._sequence(m)
+        tables = self._tables(m)
+        values, signs = self._fetches(m, tables)
+        self._lanes(m, values, signs)
+        return m
+
+    def _wire(self, block: Block, name: str) -> Signal:
+        """The wire called ``name``, as wide as that port of ``block``."""
+        if name not in self._wires:
+            self._wires[name] = Signal(getattr(block, name).shape(), name=name)
+        return self._wires[name]
+
+    def _control(self, name: str) -> Value:
+        """An output of the sequencer, or nothing where this design has no such output."""
+        return self._wires.get(name, Const(0, 0))
+
+    def _sequence(self, m: Module) -> None:
+        spec = self.spec
+        limits = {"tokens": spec.m_max, "k": spec.k_max, "n": spec.n_max}
+        shell = Shell(f"{spec.family}_shell_{spec.design_hash}", spec.registers(), limits)
+        control = Control(spec)
+        streams = {
+            f"{stream.name}_{wire}": getattr(self, f"{stream.prefix}_{wire}")
+            for stream in spec.streams()
+            for wire in ("tvalid", "tready", "tlast")
+        }
+        axi = {name: getattr(self, f"s_axil_{name}") for name in AXI_LITE_PORTS}
+        shared = {name: self._wire(shell, name) for name in ("start", *limits, *EVENTS)}
+        rest = {
+            name: self._wire(control, name)
+            for name in control.signature.members
+            if name not in shared and name not in streams and name not in ("clk", "rst")
+        }
+        self.use(m, shell, "shell", **axi, **shared)
+        self.use(m, control, "control", **shared, **streams, **rest)
+
+    def _tables(self, m: Module) -> list[list[Value]]:
+        """The packed entries of every table, by token lane and table."""
+        spec = self.spec
+        tile = register(
+            m, spec.streams()[0].field.bits, "tile", self._wires["enable_tile"],
+            self.s_axis_act_tdata[: spec.streams()[0].field.bits],
+        )  # fmt: skip
+        build = TableBuild(spec)
+        groups = iter(parts(tile, spec.mu * spec.act_width))
+        tables: list[list[Value]] = []
+        for lane in range(spec.token_lanes):
+            tables.append([])
+            for number in range(spec.lut_count):
+                entry = Signal(int(spec.entries * spec.entry_width), name=f"table{lane}_{number}")
+                enable = self._control("enable_build")
+                self.use(m, build, f"build{lane}_{number}", activation=next(groups), enable=enable, entry=entry)
+                tables[-1].append(entry)
+        return tables
+
+    def _keys(self, m: Module) -> list[Value]:
+        """One key per output column and table, column by column."""
+        spec = self.spec
+        data = self.s_axis_wgt_tdata
+        if spec.key_encoding != "five_trits":
+            return parts(data[: int(spec.key_bits)], int(spec.key_bits) // (spec.lut_count * spec.fetch_count))
+        unpack = TritUnpack(spec)
+        trits = spec.lut_count * spec.fetch_count * spec.mu
+        weights = Signal(10 * ceil_div(trits, 5), name="weights")
+        for number in range(ceil_div(trits, 5)):
+            byte = data[8 * number : 8 * number + 8]
+            self.use(m, unpack, f"unpack{number}", byte=byte, weight=weights[10 * number : 10 * number + 10])
+        return parts(weights[: 2 * trits], 2 * spec.mu)
+
+    def _fetches(self, m: Module, tables: list[list[Value]]) -> tuple[list[list[list[Value]]], list[list[Value]]]:
+        """Fetched values by token lane, column and table; signs by column and table."""
+        spec = self.spec
+        fetch = Fetch(spec)
+        width = int(spec.entry_width)
+        keys = iter(self._keys(m))
+        values: list[list[list[Value]]] = [[] for _ in range(spec.token_lanes)]
+        signs: list[list[Value]] = []
+        for column in range(spec.fetch_count):
+            for lane in values:
+                lane.append([])
+            signs.append([])
+            for number in range(spec.lut_count):
+                value = Signal(spec.token_lanes * width, name=f"value{column}_{number}")
+                sign = Signal(1 if spec.half else 0, name=f"sign{column}_{number}")
+                entry = Cat(*(lane[number] for lane in tables))
+                self.use(
+                    m, fetch, f"fetch{column}_{number}",
+                    key=next(keys), entry=entry, enable=self._control("enable_fetch"), value=value, sign=sign,
+                )  # fmt: skip
+                for lane, part in zip(values, parts(value, width), strict=True):
+                    lane[column].append(part)
+                signs[column].append(sign)
+        return values, signs
+
+    def _lanes(self, m: Module, values: list[list[list[Value]]], signs: list[list[Value]]) -> None:
+        spec = self.spec
+        block = Lane(spec)
+        width = int(spec.result_width)
+        count = spec.token_lanes * spec.fetch_count
+        stored = Signal(count * width if spec.in_sram else 0, name="stored")
+        totals = Signal(len(stored), name="totals")
+        control = {
+            name: self._wires[name]
+            for name in block.signature.members
+            if name.startswith("enable_") or name in ("first", "address", "forward")
+        }
+        results = []
+        for lane in range(spec.token_lanes):
+            for column in range(spec.fetch_count):
+                result = Signal(width, name=f"result{lane}_{column}")
+                memory = {}
+                if spec.in_sram:
+                    place = slice(len(results) * width, (len(results) + 1) * width)
+                    memory = {"stored": stored[place], "total": totals[place]}
+                self.use(
+                    m, block, f"lane{lane}_{column}", value=Cat(*values[lane][column]), sign=Cat(*signs[column]),
+                    result=result, **control, **memory,
+                )  # fmt: skip
+                results.append(result)
+        m.d.comb += self.m_axis_out_tdata.eq(Cat(*(sign_extend(r, 8 * int(spec.result_bytes)) for r in results)))
+        if spec.in_sram:
+            self._memory(m, stored, totals)
+
+    def _memory(self, m: Module, stored: Signal, totals: Signal) -> None:
+        sram = Sram(int(self.spec.depth), len(stored))
+        wires = self._wires
+        self.use(
+            m, sram, "accumulators", write=wires["write"], write_address=wires["address"], write_data=totals,
+            read=wires["read"], read_address=wires["read_address"], read_data=stored,
+        )  # fmt: skip
