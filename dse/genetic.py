@@ -86,8 +86,8 @@ class Population:
 
     def take(self, which: npt.NDArray[np.int64]) -> Population:
         """Some of its members, with the standing they have here."""
-        parts = (self.genomes, self.goals, self.violation, self.level, self.spread)
-        return Population(*(part[which] for part in parts))
+        standing = (self.level[which], self.spread[which])
+        return Population(self.genomes[which], self.goals[which], self.violation[which], *standing)
 
 
 def ranked(
@@ -153,7 +153,7 @@ def _unseen(
     kept: list[Genomes] = []
     wanted = min(len(genomes), limit - len(seen))
     for attempt in range(_RETRIES + 64):
-        fresh = []
+        fresh: list[int] = []
         for place, index in enumerate(coding.indices(genomes).tolist()):
             if index not in seen and len(fresh) < wanted:
                 seen.add(index)

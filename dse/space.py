@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint.errors import ParamError
+from blueprint.nearest import suggestion
 from blueprint.workload import Workload
 from dse.axis import Axis
 
@@ -133,6 +134,31 @@ class Space:
             return "exhaustive"
         return "nsga2" if self.search.method == "auto" else self.search.method
 
+    def searched(
+        self, *, method: str | None = None, budget: int | None = None, seed: int | None = None
+    ) -> Space:
+        """The same space searched differently. Raises ``ParamError`` for a search that cannot be."""
+        now = self.search
+        search = Search(
+            now.method if method is None else method,
+            now.budget if budget is None else budget,
+            now.seed if seed is None else seed,
+            now.population,
+        )
+        if search.method not in METHODS:
+            hint = suggestion(search.method, METHODS)
+            raise ParamError(f"Method must be one of {', '.join(METHODS)}, not {search.method!r}{hint}")
+        if not 1 <= search.budget <= LARGEST_EXHAUSTIVE:
+            raise ParamError(f"Budget must be from 1 to {LARGEST_EXHAUSTIVE}, not {search.budget}")
+        if not 0 <= search.seed < 2**63:
+            raise ParamError(f"Seed must be from 0 to 2**63 - 1, not {search.seed}")
+        if search.method == "exhaustive" and self.size > LARGEST_EXHAUSTIVE:
+            size = f"{float(self.size):.3g}"
+            raise ParamError(
+                f"Method must be random or nsga2 for a space of {size} designs, not 'exhaustive'"
+            )
+        return dataclasses.replace(self, search=search)
+
     @property
     def exact(self) -> bool:
         """Whether the search sees every design, so that its front is the front."""
@@ -161,7 +187,7 @@ class Space:
             for name, values in sub.columns(local).items():
                 array = np.broadcast_to(np.asarray(values), mine.sum())
                 if name not in table:
-                    table[name] = np.full(len(indices), None, dtype=object if several else array.dtype)
+                    table[name] = np.empty(len(indices), dtype=object if several else array.dtype)
                 table[name][mine] = array
         return table
 

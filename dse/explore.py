@@ -1,0 +1,216 @@
+"""Searching a space: the public functions behind ``explore``, ``apply`` and the front."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blueprint.spec import Spec
+from dse import search, store
+from dse.batch import Batch, decode, empty, join
+from dse.evaluate import TechnologyCosts, design_problem
+from dse.problem import Problem
+from dse.progress import Progress, Silent
+from dse.space import Space
+from dse.space_file import read_space
+from dse.store import Store, StudyError
+from dse.study import Study
+from dse.worker import Answer, Workers, answer
+
+#: A search of fewer designs is over before another process has started.
+_FEWEST_FOR_WORKERS = 4 * search.BATCH
+
+
+def explore(
+    space_path: str | Path,
+    out: str | Path,
+    *,
+    method: str | None = None,
+    budget: int | None = None,
+    seed: int | None = None,
+    workers: int | None = None,
+    points_csv: bool | None = None,
+    progress: Progress | None = None,
+) -> Study:
+    """Search the space in a file and keep everything in the folder ``out``.
+
+    The same call continues a study that was interrupted. ``method``, ``budget`` and ``seed`` replace what the file
+    says. Raises ``ParamError`` for one of these that cannot be, ``SpecError`` for a bad file, ``StudyError`` for a
+    folder that holds another study, a damaged one or one that somebody is writing. ``KeyboardInterrupt`` passes
+    through and leaves the study to be continued.
+    """
+    space = read_space(space_path)
+    problem = problem_of(space.searched(method=method, budget=budget, seed=seed))
+    return run(problem, out, workers=workers, points_csv=points_csv, progress=progress)
+
+
+def problem_of(space: Space) -> Problem:
+    """The space under the analytical cost model. Raises ``ParamError`` for an unknown technology."""
+    from costmodel import technology
+
+    facts = technology.load(space.technology)
+    return design_problem(space, TechnologyCosts(facts), {})
+
+
+def run(
+    problem: Problem,
+    out: str | Path,
+    *,
+    workers: int | None = None,
+    points_csv: bool | None = None,
+    progress: Progress | None = None,
+) -> Study:
+    """Search a problem, or continue; see :func:`explore`. ``workers`` are processes: they never change the result."""
+    folder, progress = Path(out), progress or Silent()
+    _make(folder)
+    with closing(store.lock(folder)) as _:
+        kept = _open(folder, problem)
+        try:
+            front = _search(problem, kept, _worker_count(problem.space, workers), progress)
+        except BaseException:
+            kept.close()
+            raise
+        finally:
+            progress.stop()
+        kept.remember_front(front)
+        study = Study(folder, kept, problem.space, problem.metrics)
+        study.write_tables(points=points_csv)
+    return study
+
+
+def front(study: Study) -> list[dict[str, Any]]:
+    """The Pareto front of a study as plain rows."""
+    return list(study.rows(study.front))
+
+
+def apply_point(study: Study, point: str) -> Spec:
+    """The design behind a point's name. Raises ``ParamError`` where there is none or it cannot be built."""
+    return study.spec(point)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise StudyError(
+            f"{folder}: study folder must be writable, and it is not: {problem.strerror}"
+        ) from None
+
+
+def _open(folder: Path, problem: Problem) -> Store:
+    """The store of this problem in ``folder``, new or to be continued. Raises ``StudyError`` for another problem's."""
+    space = problem.space
+    facts: dict[str, Any] = {
+        "content": space.content(),
+        "metrics": list(problem.metrics),
+        "provenance": dict(problem.provenance),
+        "text": space.text,
+    }
+    if not (folder / store.NAME).exists():
+        kept = store.create(folder, facts)
+        (folder / "space.yaml").write_text(space.text, encoding="utf-8")
+        return kept
+    kept = store.load(folder)
+    before = kept.facts()
+    changed = [key for key, value in facts["content"].items() if value != before["content"].get(key)]
+    changed += [key for key, value in facts["provenance"].items() if value != before["provenance"].get(key)]
+    if changed or before["metrics"] != facts["metrics"]:
+        kept.close()
+        what = ", ".join(changed) or "metrics"
+        raise StudyError(
+            f"{folder}: study must be continued with the space it was started with, and this one differs in {what}; "
+            "explore into another folder"
+        )
+    return kept
+
+
+def _worker_count(space: Space, wanted: int | None) -> int:
+    most = wanted if wanted is not None else min(2, os.cpu_count() or 1)
+    if most < 1:
+        raise ValueError(f"Workers must be at least 1, not {most}")
+    few = wanted is None and search.planned(space) < _FEWEST_FOR_WORKERS
+    return 1 if few or search.independent(space) is None else most
+
+
+class _Tally:
+    """Points, feasible ones and the front so far."""
+
+    def __init__(self, problem: Problem, progress: Progress) -> None:
+        self.problem, self.progress = problem, progress
+        self.done = self.feasible = 0
+        self.front = empty(problem.metrics)
+
+    def add(self, points: int, feasible: int, candidates: Batch) -> None:
+        """Count a batch that is on disk, ``candidates`` its own front."""
+        self.done += points
+        self.feasible += feasible
+        if len(candidates):
+            self.front = self.problem.front(join([self.front, candidates]))
+
+    def report(self) -> None:
+        self.progress.advance(self.done, self.feasible, len(self.front))
+
+
+def _search(problem: Problem, kept: Store, workers: int, progress: Progress) -> Batch:
+    tally = _Tally(problem, progress)
+    stored = kept.count()
+    ahead = search.independent(problem.space)
+    if ahead is None:
+        _dependent(problem, kept, stored, tally)
+        return tally.front
+    for batch in kept.batches():
+        _same(kept, batch, next(ahead, None))
+        tally.add(len(batch), int(batch.feasible.sum()), problem.front(batch))
+    progress.start(search.planned(problem.space), tally.done)
+    with Workers(problem, workers) if workers > 1 else nullcontext() as pool:
+        answers = pool.map(ahead) if pool else (answer(problem, indices) for indices in ahead)
+        for sequence, found in enumerate(answers, start=stored):
+            _commit(kept, sequence, found, tally)
+    return tally.front
+
+
+def _dependent(problem: Problem, kept: Store, stored: int, tally: _Tally) -> None:
+    """Replays the search on what is stored, then goes on with it."""
+    steps = search.dependent(problem)
+    indices = next(steps, None)
+    sequence = 0
+    while indices is not None:
+        if sequence < stored:
+            batch = kept.get(sequence)
+            _same(kept, batch, indices)
+            tally.add(len(batch), int(batch.feasible.sum()), problem.front(batch))
+        else:
+            if sequence == stored:
+                tally.progress.start(search.planned(problem.space), tally.done)
+            found = answer(problem, indices)
+            _commit(kept, sequence, found, tally)
+            batch = decode(found.header, found.payload)
+        sequence += 1
+        indices = _next(steps, batch)
+
+
+def _next(steps: Any, batch: Batch) -> Any:
+    try:
+        return steps.send(batch)
+    except StopIteration:
+        return None
+
+
+def _commit(kept: Store, sequence: int, found: Answer, tally: _Tally) -> None:
+    kept.append(sequence, found.header, found.payload)
+    points, feasible = found.counts()
+    tally.add(points, feasible, found.front)
+    tally.report()
+
+
+def _same(kept: Store, batch: Batch, indices: Any) -> None:
+    """A stored batch must be the one this search would ask for now."""
+    if indices is None or not np.array_equal(batch.indices, indices):
+        raise StudyError(
+            f"{kept.path}: study must hold the points its search asks for, and it holds others; "
+            "explore into another folder"
+        )

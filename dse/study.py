@@ -1,0 +1,216 @@
+"""What a search found: a folder with ``study.db``, ``space.yaml``, ``front.csv`` and, for studies not too large,
+``points.csv``."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blueprint import registry
+from blueprint.design import Design
+from blueprint.document import read_text
+from blueprint.spec import Spec
+from dse import pareto
+from dse.batch import Batch, empty, join
+from dse.problem import Problem
+from dse.search import planned
+from dse.space import Search, Space
+from dse.space_file import space_from
+from dse.store import Store, StudyError, load
+
+#: Studies of more points leave out ``points.csv`` unless asked: at a million points it is 200 MB.
+MOST_POINTS_IN_CSV = 100_000
+
+
+class Study:
+    """Every evaluated point, read from the store; points are named by their index in the space (``p000123``)."""
+
+    def __init__(self, folder: Path, store: Store, space: Space, metrics: tuple[str, ...]) -> None:
+        self.folder = folder
+        self.space = space
+        self.metrics = metrics
+        self.facts = store.facts()
+        self._store = store
+        self._problem = Problem(space, {}, metrics)
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file."""
+        self._store.close()
+
+    def batches(self) -> Iterator[Batch]:
+        """All points in the order in which they were evaluated, a part at a time."""
+        return self._store.batches()
+
+    @cached_property
+    def evaluated(self) -> int:
+        """Number of points that were looked at."""
+        return sum(header["points"] for header in self._store.headers())
+
+    @property
+    def complete(self) -> bool:
+        """Whether the search has come to its end."""
+        return self.evaluated >= planned(self.space)
+
+    @property
+    def exact(self) -> bool:
+        """Whether every design of the space was looked at: the front is the front."""
+        return self.evaluated == self.space.size
+
+    @cached_property
+    def infeasible(self) -> dict[str, int]:
+        """Number of infeasible points by reason, most frequent first."""
+        counts: Counter[str] = Counter()
+        for header in self._store.headers():
+            counts.update(header["counts"])
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def feasible(self) -> int:
+        """Number of points that can be built and keep every constraint."""
+        return self.evaluated - sum(self.infeasible.values())
+
+    @cached_property
+    def front(self) -> Batch:
+        """The feasible points that no other feasible one dominates, by index."""
+        kept = self._store.remembered_front()
+        if kept is not None:
+            return kept
+        best = empty(self.metrics)
+        for batch in self.batches():
+            best = self._problem.front(join([best, self._problem.front(batch)]))
+        return best
+
+    def objectives(self, batch: Batch) -> Any:
+        """The objectives of points, ``(points, objectives)``, signed so that smaller is better."""
+        return self._problem.objectives(batch)
+
+    @property
+    def knee(self) -> str | None:
+        """The front's point nearest to the ideal (see :func:`dse.pareto.knee`); ``None`` for an empty front."""
+        if not len(self.front):
+            return None
+        place = pareto.knee(self.objectives(self.front))
+        return self.space.point_id(int(self.front.indices[place]))
+
+    def sample(self, most: int) -> Batch:
+        """At most ``most`` feasible points, evenly picked in order of evaluation: what a plot can show."""
+        stride = max(1, -(-self.feasible // most))
+        parts, seen = [empty(self.metrics)], 0
+        for batch in self.batches():
+            good = np.flatnonzero(batch.feasible)
+            parts.append(batch.pick(good[(-seen) % stride :: stride]))
+            seen += len(good)
+        return join(parts)
+
+    def point(self, name: str) -> dict[str, Any]:
+        """Family, parameters, metrics and reason of one evaluated point.
+
+        Raises ``ParamError`` for a name outside the space and ``StudyError`` for a point that was not evaluated.
+        """
+        index = self.space.index_of(name)
+        for batch in self.batches():
+            where = np.flatnonzero(batch.indices == index)
+            if len(where):
+                return next(self.rows(batch.pick(where)))
+        raise StudyError(f"{self.folder}: point must be one that was evaluated, and {name} was not")
+
+    def rows(self, batch: Batch) -> Iterator[dict[str, Any]]:
+        """Points as plain values: ``id``, ``family``, parameters, metrics, ``feasible`` and ``reason``."""
+        columns = {name: values.tolist() for name, values in self.space.columns(batch.indices).items()}
+        metrics = {name: values.tolist() for name, values in batch.columns().items()}
+        for place, index in enumerate(batch.indices.tolist()):
+            row: dict[str, Any] = {"id": self.space.point_id(index)}
+            row.update({name: values[place] for name, values in columns.items()})
+            row.update({name: _finite(values[place]) for name, values in metrics.items()})
+            reason = batch.reasons[batch.reason[place]]
+            yield {**row, "feasible": not reason, "reason": reason}
+
+    def spec(self, name: str) -> Spec:
+        """The design of a point. Raises ``ParamError`` for one that cannot be built or is outside the space."""
+        family, parameters = self.space.design(self.space.index_of(name))
+        return registry.get(family).from_mapping(parameters)
+
+    def design(self, name: str) -> Design:
+        """The design of a point with its technology and clock, ready to be written as a file."""
+        clock = self.point(name).get("clock_mhz")
+        title = f"{self.space.name[:50]}_{name}"
+        return Design(self.spec(name), title, clock and round(clock, 3), self.space.technology)
+
+    def digest(self) -> str:
+        """SHA-256 over every point in order: equal digests mean equal studies."""
+        total = hashlib.sha256()
+        for batch in self.batches():
+            reasons = np.array(batch.reasons, dtype=object)[batch.reason]
+            metrics = np.where(np.isnan(batch.metrics), np.nan, batch.metrics)  # one NaN, whatever made it
+            total.update(batch.indices.tobytes() + metrics.tobytes() + "\n".join(reasons).encode())
+        return total.hexdigest()
+
+    def summary(self) -> dict[str, Any]:
+        """The outcome as plain values."""
+        return {
+            "study": str(self.folder),
+            "space": self.space.size,
+            "method": self.space.method,
+            "evaluated": self.evaluated,
+            "feasible": self.feasible,
+            "infeasible": self.infeasible,
+            "exact": self.exact,
+            "objectives": dict(self.space.objectives),
+            "front": [{k: v for k, v in row.items() if k != "reason"} for row in self.rows(self.front)],
+            "knee": self.knee,
+        }
+
+    def write_tables(self, *, points: bool | None = None) -> list[Path]:
+        """Write ``front.csv``, and ``points.csv`` if asked or not too large; returns what was written."""
+        written = [self._write_csv("front.csv", iter([self.front]), mark=self.knee)]
+        if points or (points is None and self.evaluated <= MOST_POINTS_IN_CSV):
+            written.append(self._write_csv("points.csv", self.batches()))
+        return written
+
+    def _write_csv(self, name: str, batches: Iterator[Batch], mark: str | None = None) -> Path:
+        path, draft = self.folder / name, self.folder / f"{name}.new"
+        fields = ["id", "family", *self.space.parameter_names, *self.metrics, "feasible", "reason"]
+        with draft.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, fields + (["knee"] if mark else []), lineterminator="\n")
+            writer.writeheader()
+            for batch in batches:
+                for row in self.rows(batch):
+                    writer.writerow({**row, "knee": row["id"] == mark} if mark else row)
+        os.replace(draft, path)
+        return path
+
+
+def _finite(value: float) -> float | None:
+    """A metric as JSON and CSV have it: nothing where there is no number."""
+    return value if value == value else None
+
+
+def open_study(folder: str | Path, *, families: Mapping[str, type[Spec]] | None = None) -> Study:
+    """The study in a folder, for reading. Raises ``StudyError`` where there is none or it is damaged."""
+    folder = Path(folder)
+    store = load(folder, writable=False)
+    facts = store.facts()
+    section = read_text(facts["text"], str(folder / "space.yaml"))
+    space = space_from(section, families=families, metrics=facts["metrics"])
+    space = dataclasses.replace(space, search=Search(**facts["content"]["search"]), text=facts["text"])
+    if space.content() != facts["content"]:
+        raise StudyError(
+            f"{folder}: study must be read by the version that wrote it, {facts['provenance'].get('version')}: "
+            "this one understands its space differently"
+        )
+    return Study(folder, store, space, tuple(facts["metrics"]))
