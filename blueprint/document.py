@@ -143,7 +143,7 @@ class Section:
 
     def _missing(self, key: str) -> SpecError:
         spare = [other for other in self._node.value if other not in self._known]
-        typo = nearest(key, spare)
+        typo = nearest(key, spare, 0.8)
         if typo:
             return self.error(typo, f"key must be {key!r}, not {typo!r}")
         return self.error((key,), f"{key} must be given, and is missing")
@@ -211,9 +211,9 @@ def _load(path: Path, source: str) -> bytes:
     if path.is_dir():
         raise SpecError(f"{source}:1:1: file must be a YAML file, not a directory")
     if not path.exists():
-        siblings = [p.name for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        found = nearest(path.name, siblings)
-        hint = f"; did you mean {str(path.parent / found)!r}?" if found else ""
+        siblings = {p.stem: p for p in path.parent.glob("*.yaml")} if path.parent.is_dir() else {}
+        found = nearest(path.stem, siblings)
+        hint = f"; did you mean {str(siblings[found])!r}?" if found else ""
         raise SpecError(f"{source}:1:1: file must exist, and there is none{hint}")
     if not path.is_file():
         raise SpecError(f"{source}:1:1: file must be a regular file, not a device or pipe")

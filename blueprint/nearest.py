@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The one of ``names`` most like ``name``, or ``None`` if none is alike."""
+def nearest(name: str, names: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The one of ``names`` most like ``name``, or ``None`` where none reaches the ``likeness`` (0 to 1)."""
     import difflib  # only needed once something is wrong
 
     plain = {other.lower().replace("-", "_"): other for other in names}
-    found = difflib.get_close_matches(name[:100].lower().replace("-", "_"), plain, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name[:100].lower().replace("-", "_"), plain, n=1, cutoff=likeness)
     return plain[found[0]] if found else None
 
 

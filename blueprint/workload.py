@@ -123,9 +123,12 @@ def _read_model(section: Section) -> Workload:
     from blueprint.model import PHASES, load
 
     name = section.take("model", str)
-    beside_file = Path(section.source).parent / name if name.endswith((".yaml", ".yml")) else name
+    file = Path(section.source).parent / name
+    is_file = file.suffix in (".yaml", ".yml")
+    if is_file and not file.is_file():
+        raise section.error("model", f"model file must exist, and there is none: {file}")
     try:
-        model = load(beside_file)
+        model = load(file if is_file else name)
     except ParamError as problem:
         raise section.error("model", str(problem)) from None
     phase = section.take("phase", str, choices=PHASES)

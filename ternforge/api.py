@@ -56,9 +56,9 @@ def read_workload(workload: WorkloadLike) -> Workload:
 
 def doctor() -> Answer:
     """Whether every tool really works; ``ok`` is false where one does not."""
-    from ternforge import toolcheck
+    from toolchain import doctor as examiner
 
-    checks = toolcheck.examine()
+    checks = examiner.examine()
     return {"ok": all(check.ok for check in checks), "checks": checks}
 
 

@@ -18,9 +18,9 @@ def check(path: str | Path, overrides: Mapping[str, str]) -> Answer:
     section = read(path)
     readers: dict[str, Callable[[Section], Answer]] = {
         "ternforge/design/v1": lambda found: _design(found, overrides),
-        "ternforge/workload/v1": lambda _: _workload(path),
+        "ternforge/workload/v1": _workload,
         "ternforge/model/v1": _model,
-        "ternforge/space/v1": lambda _: _space(path),
+        "ternforge/space/v1": _space,
         "ternforge/technology/v1": lambda _: _technology(path),
     }
     schema = section.take("schema", str)
@@ -48,10 +48,10 @@ def _design(section: Section, overrides: Mapping[str, str]) -> Answer:
     return {"resolved": design_content(design), "derived": derived}
 
 
-def _workload(path: str | Path) -> Answer:
-    from blueprint.workload import read_workload_file
+def _workload(section: Section) -> Answer:
+    from blueprint.workload import read_workload
 
-    workload = read_workload_file(path)
+    workload = read_workload(section)
     gemms = [{"name": g.name, "m": g.m, "k": g.k, "n": g.n, "count": g.count} for g in workload.gemms]
     return {"resolved": {"name": workload.name, "gemms": gemms}, "derived": {"macs": workload.macs}}
 
@@ -65,8 +65,22 @@ def _model(section: Section) -> Answer:
     return {"resolved": dataclasses.asdict(model), "derived": {"ternary_weights": model.ternary_weights}}
 
 
-def _space(path: str | Path) -> Answer:
-    raise NotImplementedError(path)
+def _space(section: Section) -> Answer:
+    from dse.space_file import space_from
+
+    space = space_from(section)
+    resolved = {
+        "name": space.name,
+        "families": {sub.family: {a.name: list(a.values[:50]) for a in sub.axes} for sub in space.subspaces},
+        "workload": space.workload.name,
+        "technology": space.technology,
+        "objectives": dict(space.objectives),
+        "constraints": {c.metric: {"min": c.minimum, "max": c.maximum} for c in space.constraints},
+        "search": space.search,
+        "dram": space.dram,
+        "prompt_tokens": space.prompt_tokens,
+    }
+    return {"resolved": resolved, "derived": {"designs": space.size, "method": space.method, "exact": space.exact}}
 
 
 def _technology(path: str | Path) -> Answer:
