@@ -30,7 +30,7 @@ NEVER = 1 << 60
 # Machine.scalars: stalls by reason last; then the columns of the other arrays.
 NOW, START, CHARGED, FLAGGED, SKIPPED, AGAIN, ISSUE, FORWARD, ANY_STARTS, STALLS = range(10)
 FIRINGS, INTERVAL, KIND, MASK_START, MASK_LENGTH, RECORD_START, ACCESS_START, ACCESS_END = range(8)
-RANK, ORDER, LEVELS, FIRED, LAST, ACQUIRES, RELEASES = range(8, 15)
+RANK, ORDER, LEVELS, FIRED, LAST, ACQUIRES, RELEASES, STREAM_REASON = range(8, 16)
 COUNT, EDGES, INDEX = range(3)
 CHANNEL, PRODUCES, REASON, CODES = range(4)
 CAPACITY, LATENCY, RESPONSE, RING_START, RING_LENGTH, FLIGHT_START, PRODUCER, CONSUMER = range(8)
@@ -44,7 +44,7 @@ PLAIN, SOURCE, SINK = range(3)
 ANY = -1
 EDGE_FIRST, EDGE_LAST = 1, 2
 DONE, DEADLOCK, PAUSED = range(3)
-OUTPUT, DEPENDENCY, INPUT = range(3)
+OUTPUT, DEPENDENCY = range(2)
 
 
 class Machine(NamedTuple):
@@ -142,8 +142,8 @@ def _charge(scalars: Ints, nodes: Ints, accesses: Ints, channels: Ints, memory: 
         satisfied = 0
         if reason == DEPENDENCY:
             satisfied = nodes[n, LAST] + nodes[n, INTERVAL]
-        elif reason == INPUT:
-            satisfied = _ready(nodes, memory, n)
+        if nodes[n, KIND] == SOURCE and nodes[n, STREAM_REASON] == reason:
+            satisfied = max(satisfied, _ready(nodes, memory, n))
         for a in range(start, nodes[n, ACCESS_END]):
             if (nodes[n, ACQUIRES] >> (a - start)) & 1 and accesses[a, REASON] == reason:
                 satisfied = max(satisfied, condition(accesses, channels, memory, a))

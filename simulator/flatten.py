@@ -157,7 +157,7 @@ def _records(graph: TimingGraph, nodes: Ints, record: frozenset[str], start: int
 
 def _structure_of(graph: TimingGraph) -> Structure:
     nodes = tuple(
-        (n.name, tuple([item.name for item in n.loops]), n.consumes, n.produces, n.stream)
+        (n.name, tuple([item.name for item in n.loops]), n.consumes, n.produces, n.stream, n.direction, n.stall)
         for n in graph.nodes
     )
     channels = tuple([(c.name, c.stall) for c in graph.channels])
@@ -241,7 +241,7 @@ def _tables(graph: TimingGraph, channels: tuple[str, ...]) -> tuple[Ints, Ints, 
     """Accesses; producer and consumer of each channel; nodes."""
     rows: list[tuple[int, int, int]] = []
     ends = np.zeros((len(channels), 2), np.int64)
-    table = np.zeros((len(graph.nodes), 15), np.int64)
+    table = np.zeros((len(graph.nodes), 16), np.int64)
     for n, node in enumerate(graph.nodes):
         table[n, loop.ACCESS_START] = len(rows)
         for access in node.consumes:
@@ -254,17 +254,14 @@ def _tables(graph: TimingGraph, channels: tuple[str, ...]) -> tuple[Ints, Ints, 
             ends[c, 0] = n
         table[n, loop.ACCESS_END] = len(rows)
         table[n, loop.KIND] = _kind(node)
+        table[n, loop.STREAM_REASON] = STALL_REASONS.index(node.stall)
     return np.array(rows, np.int64).reshape(-1, 3), ends, table
 
 
 def _kind(node: Node) -> int:
     if node.stream is None:
         return loop.PLAIN
-    if node.consumes and node.produces:
-        raise ValueError(
-            f"Node {node.name!r} stands for stream {node.stream!r}: it must only produce or only consume"
-        )
-    return loop.SINK if node.consumes else loop.SOURCE
+    return loop.SINK if node.direction == "out" else loop.SOURCE
 
 
 def _edges(table: Ints, codes: Ints) -> Ints:
