@@ -110,6 +110,7 @@ class Synthesis:
     flip_flops: int
     critical_path_ps: float
     path: tuple[str, ...]
+    path_classes_ps: Mapping[str, float]
     cells: Mapping[str, int]
     modules: Mapping[str, Module]
     leakage_nw: float = 0.0
@@ -281,7 +282,10 @@ def _sum_up(
     for kind, number in sorted(macros.items()):
         words, width = modules[kind].memory_shape()
         macro_area += number * technology.sram.area_um2(words, width)
-    timing = sta.analyze(top, netlists, technology, {k: modules[k].directions for k in macros})
+    ports = {
+        kind: (modules[kind].directions, technology.sram.access_ps(*modules[kind].memory_shape())) for kind in macros
+    }
+    timing = sta.analyze(top, netlists, technology, ports)
     return Synthesis(
         top,
         technology.name,
@@ -292,6 +296,7 @@ def _sum_up(
         flip_flops,
         timing.critical_path_ps,
         timing.path,
+        timing.classes,
         dict(sorted(cells.items())),
         _modules(own, counts, netlists, technology),
         leakage,
