@@ -8,7 +8,7 @@ The rooms are imported inside the functions, so that no verb waits for another's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from blueprint.model import Model
     from blueprint.spec import Spec
     from blueprint.workload import Gemm, Workload
+    from costmodel.technology import Technology
+    from dse.progress import Progress
 
     DesignLike = Design | Spec | str | Path
     WorkloadLike = Workload | Gemm | str | Path
@@ -82,9 +84,229 @@ def generate(design: DesignLike, out: str | Path, overrides: Mapping[str, str] |
 
     chosen = read_design(design, overrides)
     path = folder.check_out(out, "manifest.json")
-    import generator
+    from generator.export import generate as write
 
-    return {"folder": path, **generator.generate(chosen.spec, path)}
+    manifest = write(chosen.spec, path, clock_mhz=chosen.clock_mhz)
+    for file in path.glob("rtl/*.v"):  # of an earlier run with other parameters
+        if file.relative_to(path).as_posix() not in manifest["files"]:
+            file.unlink()
+    return {"folder": path, **manifest}
+
+
+def estimate(
+    design: DesignLike,
+    technology: str | Path | None = None,
+    workload: WorkloadLike | None = None,
+    overrides: Mapping[str, str] | None = None,
+) -> Answer:
+    """What the analytical model predicts: area by place (um2), critical path (ps), clock (MHz), energy (pJ), and with a
+    workload its cycles and time. ``meets_clock`` is false where the design asks for a faster clock than predicted."""
+    from dse.evaluate import TechnologyCosts
+
+    chosen = read_design(design, overrides)
+    facts = read_technology(chosen, technology)
+    areas, path, energy = TechnologyCosts(facts)(chosen.spec)
+    fastest = 1e6 / float(path)
+    clock = chosen.clock_mhz or fastest
+    answer: Answer = {
+        "design": chosen.name,
+        "design_hash": chosen.spec.design_hash,
+        "technology": facts.name,
+        "source": f"analytical model, technology {facts.name}",
+        "area_um2": float(sum(areas.values())),
+        "area_breakdown_um2": {place: float(area) for place, area in areas.items()},
+        "flip_flops": predicted_flip_flops(chosen.spec),
+        "critical_path_ps": float(path),
+        "clock_mhz": clock,
+        "meets_clock": bool(clock <= fastest * (1 + 1e-9)),
+        "peak_macs": int(chosen.spec.peak_macs),
+        "energy_pj": float(energy),
+        "energy_of": "one cycle of full throughput",
+    }
+    return (
+        answer
+        if workload is None
+        else answer | _on_workload(chosen.spec, read_workload(workload), clock, energy)
+    )
+
+
+def _on_workload(spec: Spec, workload: Workload, clock_mhz: float, energy_pj: float) -> Answer:
+    """Cycles, time and core energy of a workload, without stalls."""
+    layers: list[Answer] = [
+        {
+            "name": g.name,
+            "m": g.m,
+            "k": g.k,
+            "n": g.n,
+            "count": g.count,
+            "macs": g.macs,
+            "cycles": cycles * g.count,
+        }
+        for g, cycles in ((gemm, _cycles(spec, gemm)) for gemm in workload.gemms)
+    ]
+    cycles = sum(layer["cycles"] for layer in layers)
+    return {
+        "workload": workload.name,
+        "cycles": cycles,
+        "macs": workload.macs,
+        "utilization": workload.macs / (cycles * int(spec.peak_macs)),
+        "seconds": cycles / (clock_mhz * 1e6),
+        "energy_pj": float(energy_pj) * cycles,
+        "energy_of": "the whole workload, core only",
+        "layers": layers,
+    }
+
+
+def _cycles(spec: Spec, gemm: Gemm) -> int:
+    check_fits(spec, gemm)
+    return int(spec.cycles(gemm))
+
+
+def check_fits(spec: Spec, gemm: Gemm) -> None:
+    """Raises ``ParamError`` for a product larger than the design was made for."""
+    from blueprint.errors import ParamError
+
+    try:
+        spec.timing(gemm)
+    except ValueError as problem:
+        raise ParamError(f"{problem}; make the design larger, as in --set k_max={gemm.k}") from None
+
+
+def predicted_flip_flops(spec: Spec) -> int:
+    """Flip-flops by the design's inventory."""
+    from blueprint.unit import flip_flops
+
+    return int(flip_flops(spec.units()))
+
+
+def read_technology(design: Design, technology: str | Path | None = None) -> Technology:
+    """The technology asked for, else the design's own, else asap7."""
+    from costmodel import technology as technologies
+
+    return technologies.load(technology or design.technology or "asap7")
+
+
+def synth(
+    design: DesignLike,
+    technology: str | Path | None = None,
+    liberty: Sequence[str | Path] = (),
+    overrides: Mapping[str, str] | None = None,
+    note: Note = _silent,
+) -> Answer:
+    """Synthesize a design with Yosys and ABC; ``measured`` stands beside what the model ``predicted``."""
+    import tempfile
+
+    from costmodel.synthesis import synthesize
+    from generator.export import generate as write
+
+    chosen = read_design(design, overrides)
+    predicted = estimate(chosen, technology)
+    facts = read_technology(chosen, technology)
+    with tempfile.TemporaryDirectory(prefix="ternforge-") as scratch:
+        note(f"writing {chosen.name}")
+        write(chosen.spec, Path(scratch))
+        note("synthesizing with Yosys and ABC")
+        measured = synthesize(Path(scratch), facts, liberty=list(liberty) or None)
+    keys = ("area_um2", "flip_flops", "critical_path_ps")
+    numbers = {key: getattr(measured, key) for key in keys}
+    numbers["clock_mhz"] = 1e6 / numbers["critical_path_ps"] if numbers["critical_path_ps"] else None
+    return {
+        "design": chosen.name,
+        "design_hash": chosen.spec.design_hash,
+        "technology": facts.name,
+        "source": f"Yosys and ABC, {', '.join(map(str, liberty)) or f'cells of technology {facts.name}'}",
+        **numbers,
+        "measured": measured,
+        "predicted": {key: predicted[key] for key in (*keys, "clock_mhz")},
+    }
+
+
+def explore(
+    space: str | Path,
+    out: str | Path,
+    *,
+    method: str | None = None,
+    budget: int | None = None,
+    seed: int | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Answer:
+    """Search a space, or go on with a study that was interrupted; returns the study's summary."""
+    from dse import explore as search
+    from dse.space_file import read_space
+    from dse.store import NAME
+    from ternforge import folder
+
+    search.problem_of(read_space(space))  # before a folder is made
+    folder.check_out(out, NAME)
+    wishes: Answer = {
+        "method": method,
+        "budget": budget,
+        "seed": seed,
+        "workers": workers,
+        "progress": progress,
+    }
+    with search.explore(space, out, **wishes) as study:
+        return study.summary()
+
+
+def apply(study: str | Path, point: str, out: str | Path) -> Answer:
+    """Write a point of a study as a design file; ``point`` may be ``knee``."""
+    from blueprint.design import design_content, write_design
+    from blueprint.errors import ParamError
+    from dse.study import open_study
+    from ternforge.folder import check_file
+
+    with open_study(study) as found:
+        name = found.knee if point == "knee" else point
+        if name is None:
+            raise ParamError(f"Study must have a feasible point to take its knee, and {study} has none")
+        design = found.design(name)
+    path = check_file(out, (".yaml", ".yml"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_design(design, path)
+    return {"point": name, "file": path, "design": design_content(design)}
+
+
+def technologies() -> Answer:
+    """The technologies that come with the package."""
+    from costmodel import technology
+
+    return {"technologies": [technology_summary(technology.load(name)) for name in technology.names()]}
+
+
+def technology(name: str | Path) -> Answer:
+    """One technology's facts in short."""
+    from costmodel import technology as technologies
+
+    return technology_summary(technologies.load(name))
+
+
+def technology_summary(facts: Technology) -> Answer:
+    """Corner, sources, roles and calibration of a technology."""
+    return {
+        "name": facts.name,
+        "corner": facts.corner,
+        "cells": facts.cell_text.count("\ncell ") + facts.cell_text.startswith("cell "),
+        "source": facts.cell_source,
+        "files": [{"file": file, "sha256": digest} for file, digest in facts.sources],
+        "notes": facts.notes,
+        "calibrated": bool(facts.model),
+    }
+
+
+def technology_import(liberty: Sequence[str | Path], name: str, out: str | Path) -> Answer:
+    """Make a technology file of Liberty files; `ternforge tech calibrate` fits its cost model afterwards."""
+    from blueprint.errors import ParamError
+    from blueprint.names import NAME_RULE, is_name
+    from costmodel import importing
+    from costmodel import technology as technologies
+    from ternforge.folder import check_file
+
+    if not is_name(name):
+        raise ParamError(f"Technology name must be {NAME_RULE}, not {name!r}")
+    path = importing.import_library(liberty, name, check_file(out, (".yaml", ".yml")))
+    return {"file": path, **technology_summary(technologies.load(path))}
 
 
 def models() -> Answer:
@@ -132,3 +354,78 @@ def model_import(folder: str | Path, out: str | Path, name: str | None = None) -
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(shapes.model_text(found.model), encoding="utf-8")
     return {**model_summary(found.model), "file": path, "ternary": found.ternary, "ignored": found.ignored}
+
+
+def simulate(
+    design: DesignLike,
+    workload: WorkloadLike,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    seed: int = 1,
+    trace: str | Path | None = None,
+    note: Note = _silent,
+) -> Answer:
+    """Run a workload cycle by cycle: cycles, stalls by reason, utilization, values against the golden model."""
+    raise unavailable("simulate")
+
+
+def verify(
+    design: DesignLike,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    seed: int = 1,
+    cases: int = 8,
+    gemm: str | None = None,
+    note: Note = _silent,
+) -> Answer:
+    """Prove a design's Verilog against the golden model and the simulator, with cocotb on Verilator."""
+    raise unavailable("verify")
+
+
+#: Flows that take the generated folder as it is, and how.
+FLOWS = {
+    "files": "read the files named in {out}/files.f, in that order",
+    "fusesoc": "fusesoc --cores-root {out} run --target=lint {top}",
+    "yosys": "cd {out} && yosys -s synth.ys",
+}
+
+
+def export(
+    design: DesignLike, flow: str, out: str | Path, overrides: Mapping[str, str] | None = None
+) -> Answer:
+    """Write a folder that another flow takes unchanged; ``next`` says how."""
+    from blueprint.errors import ParamError
+    from blueprint.nearest import suggestion
+
+    if flow not in FLOWS:
+        hint = suggestion(flow, FLOWS)
+        raise ParamError(f"Flow must be one of {', '.join(FLOWS)} in this version, not {flow!r}{hint}")
+    answer = generate(design, out, overrides)
+    return {**answer, "flow": flow, "next": FLOWS[flow].format(out=out, top=answer["top"])}
+
+
+def plot(study: str | Path, out: str | Path | None = None) -> Answer:
+    """Draw a study's Pareto front."""
+    raise unavailable("plot")
+
+
+def report(study: str | Path, out: str | Path | None = None) -> Answer:
+    """Write a study as one HTML page."""
+    raise unavailable("report")
+
+
+def technology_calibrate(name: str | Path, out: str | Path | None = None, note: Note = _silent) -> Answer:
+    """Fit the cost model of a technology to synthesis."""
+    raise unavailable("tech calibrate")
+
+
+def technology_validate(name: str | Path, designs: int, seed: int, note: Note = _silent) -> Answer:
+    """Predictions against synthesis on random designs."""
+    raise unavailable("tech validate")
+
+
+def unavailable(verb: str) -> Exception:
+    """The error of a verb that this version does not have."""
+    from blueprint.errors import ParamError
+
+    return ParamError(f"Command {verb} must wait for a later version: it is not part of this one")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.document import Section, read
+from blueprint.errors import ParamError
 from blueprint.nearest import suggestion
 from blueprint.tree import show
 
@@ -21,7 +22,7 @@ def check(path: str | Path, overrides: Mapping[str, str]) -> Answer:
         "ternforge/workload/v1": _workload,
         "ternforge/model/v1": _model,
         "ternforge/space/v1": _space,
-        "ternforge/technology/v1": lambda _: _technology(path),
+        "ternforge/technology/v1": lambda _: _technology(Path(path)),
     }
     schema = section.take("schema", str)
     if schema not in readers:
@@ -37,6 +38,8 @@ def _design(section: Section, overrides: Mapping[str, str]) -> Answer:
     from blueprint.unit import flip_flops
 
     design = design_from(section, overrides)
+    if design.technology is not None:
+        _check_technology(section, design.technology)
     spec = design.spec
     derived = {
         "design_hash": spec.design_hash,
@@ -69,6 +72,7 @@ def _space(section: Section) -> Answer:
     from dse.space_file import space_from
 
     space = space_from(section)
+    _check_technology(section, space.technology)
     resolved = {
         "name": space.name,
         "families": {sub.family: {a.name: list(a.values[:50]) for a in sub.axes} for sub in space.subspaces},
@@ -80,8 +84,30 @@ def _space(section: Section) -> Answer:
         "dram": space.dram,
         "prompt_tokens": space.prompt_tokens,
     }
-    return {"resolved": resolved, "derived": {"designs": space.size, "method": space.method, "exact": space.exact}}
+    return {
+        "resolved": resolved,
+        "derived": {"designs": space.size, "method": space.method, "exact": space.exact},
+    }
 
 
-def _technology(path: str | Path) -> Answer:
-    raise NotImplementedError(path)
+def _technology(path: Path) -> Answer:
+    from costmodel.technology import read_technology
+
+    technology = read_technology(path)
+    cells = len(technology.cells)
+    resolved = {
+        "name": technology.name,
+        "corner": technology.corner,
+        "roles": technology.roles,
+        "sram": technology.sram,
+    }
+    return {"resolved": resolved, "derived": {"cells": cells, "calibrated": bool(technology.model)}}
+
+
+def _check_technology(section: Section, name: str) -> None:
+    from costmodel import technology
+
+    try:
+        technology.load(name)
+    except ParamError as problem:
+        raise section.error("technology", str(problem)) from None

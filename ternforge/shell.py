@@ -121,3 +121,14 @@ seed_option: Decorator = click.option(
     show_default=True,
     help="Seed of everything random.",
 )
+
+
+def workload_from(workload: str | None, gemm: str | None) -> str | None:
+    """What ``--workload`` and ``--gemm`` name, of which there may be one."""
+    if workload is not None and gemm is not None:
+        raise click.UsageError("Workload must be given by --workload or --gemm, not both")
+    if gemm is not None:
+        from blueprint.workload import parse_gemm
+
+        parse_gemm(gemm)
+    return gemm or workload

@@ -1,0 +1,24 @@
+"""``ternforge apply``."""
+
+from __future__ import annotations
+
+import click
+
+from ternforge.session import Session
+from ternforge.shell import Verb
+
+
+@click.command("apply", cls=Verb)
+@click.argument("study")
+@click.argument("point")
+@click.option("-o", "--out", required=True, metavar="SPEC", help="Design file to write.")
+@click.pass_obj
+def apply_(session: Session, study: str, point: str, out: str) -> None:
+    """Write the design POINT (an id, or `knee`) of the folder STUDY as a file."""
+    from ternforge import api
+
+    answer = api.apply(study, point, out)
+    parameters = ", ".join(f"{key} {value}" for key, value in answer["design"]["parameters"].items())
+    session.answer(
+        answer, [f"wrote {out}: {answer['point']}, {parameters}", f"next: ternforge generate {out} --out rtl"]
+    )

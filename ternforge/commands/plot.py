@@ -1,0 +1,20 @@
+"""``ternforge plot``."""
+
+from __future__ import annotations
+
+import click
+
+from ternforge.session import Session
+from ternforge.shell import Verb
+
+
+@click.command("plot", cls=Verb)
+@click.argument("study")
+@click.option("--out", metavar="DIR", help="Folder for the figures; without it the study's own.")
+@click.pass_obj
+def plot_(session: Session, study: str, out: str | None) -> None:
+    """Draw the Pareto front of the folder STUDY: PNG, SVG and an interactive page."""
+    from ternforge import api
+
+    answer = api.plot(study, out)
+    session.answer(answer, [f"wrote {path}" for path in answer["files"]])

@@ -1,0 +1,61 @@
+"""``ternforge simulate``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from ternforge.session import Session, table
+from ternforge.shell import Verb, gemm_option, seed_option, set_option, workload_from, workload_option
+
+
+@click.command("simulate", cls=Verb)
+@click.argument("spec")
+@workload_option
+@gemm_option
+@seed_option
+@click.option("--trace", metavar="FILE.json", help="Trace of the run, for Perfetto or chrome://tracing.")
+@set_option
+@click.pass_obj
+def simulate_(
+    session: Session,
+    spec: str,
+    workload: str | None,
+    gemm: str | None,
+    seed: int,
+    trace: str | None,
+    overrides: dict[str, str],
+) -> int:
+    """Run a workload on the design in SPEC, cycle by cycle, and compare its values with the golden model.
+
+    Exit code 1 where a value differs.
+    """
+    from ternforge import api
+
+    chosen = workload_from(workload, gemm)
+    if chosen is None:
+        raise click.UsageError("Workload must be given, by --workload FILE or --gemm MxKxN")
+    answer = api.simulate(spec, chosen, overrides, seed=seed, trace=trace, note=session.note)
+    session.answer(answer, _lines(answer))
+    return 1 if answer["mismatches"] else 0
+
+
+def _lines(answer: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [e["name"], e["m"], e["k"], e["n"], e["count"], e["cycles"], f"{100 * e['utilization']:.1f} %"]
+        for e in answer["layers"]
+    ]
+    stalls = ", ".join(f"{reason} {cycles:,}" for reason, cycles in answer["stalls"].items())
+    lines = [
+        f"{answer['design']} on {answer['workload']}",
+        *table(rows, ("layer", "m", "k", "n", "count", "cycles", "utilization")),
+        f"{answer['cycles']:,} cycles, {answer['macs']:,} MACs, utilization {100 * answer['utilization']:.1f} %",
+        f"stalls: {stalls}",
+    ]
+    if answer["checked"]:
+        lines.append(f"{answer['mismatches']:,} of {answer['checked']:,} values differ from the golden model")
+    return lines + (
+        [f"wrote {answer['trace']}: open it in https://ui.perfetto.dev"] if answer.get("trace") else []
+    )

@@ -1,0 +1,32 @@
+"""``ternforge synth``."""
+
+from __future__ import annotations
+
+import click
+
+from ternforge.session import Session, table
+from ternforge.shell import Verb, set_option, tech_option
+
+
+@click.command("synth", cls=Verb)
+@click.argument("spec")
+@tech_option
+@click.option(
+    "--liberty", multiple=True, metavar="FILE", help="Liberty file instead of the technology's cells."
+)
+@set_option
+@click.pass_obj
+def synth_(
+    session: Session, spec: str, tech: str | None, liberty: tuple[str, ...], overrides: dict[str, str]
+) -> None:
+    """Synthesize the design in SPEC with Yosys and ABC, and print the prediction beside the result."""
+    from ternforge import api
+
+    answer = api.synth(spec, tech, liberty, overrides, session.note)
+    rows = []
+    for key, predicted in answer["predicted"].items():
+        measured = answer[key]
+        error = f"{100 * (predicted / measured - 1):+.1f} %" if measured else "-"
+        rows.append([key, predicted, measured, error])
+    head = f"{answer['design']} in {answer['technology']} ({answer['source']})"
+    session.answer(answer, [head, *table(rows, ("", "predicted", "synthesized", "error"))])
