@@ -88,7 +88,7 @@ def _verilator() -> str:
         folder = Path(scratch)
         (folder / "probe.v").write_text(PROBE_VERILOG)
         (folder / "main.cpp").write_text(PROBE_MAIN)
-        flags = ["--cc", "--exe", "--build", "-j", "2", "--top-module", "probe", "--output-split", "1000"]
+        flags = ["--cc", "--exe", "--build", "-j", "2", "--top-module", "probe", "--output-split", "100"]
         flags += ["-CFLAGS", "-O0", "-Mdir", "built", "-o", "probe"]
         process.run(
             [verilator.home() / "bin" / "verilator", *flags, "probe.v", "main.cpp"],

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-#: Compilers and Yosys name the cause first and only then give up, so the first such line tells most.
-_ERROR_LINE = re.compile(r"(?:^|[\s:%*(])(?:fatal )?error\b", re.IGNORECASE)
+#: Compilers, Yosys and Python name the cause first and only then give up, so the first such line tells most.
+_ERROR_LINE = re.compile(r"(?:^|[\s:%*(])(?:fatal )?error\b|^[\w.]+Error: ", re.IGNORECASE)
 _OUT_OF_MEMORY = re.compile(r"bad_alloc|out of memory|MemoryError|memory exhausted|Cannot allocate memory")
 _LINE_LIMIT = 300
 
@@ -28,7 +28,11 @@ class ToolError(RuntimeError):
         line = meaningful_line(log)
         super().__init__(f"{tool} {happened}: {line}" if line else f"{tool} {happened}")
         self.tool = tool
+        self.happened = happened
         self.log = log
+
+    def __reduce__(self) -> tuple[type[ToolError], tuple[str, str, str]]:
+        return ToolError, (self.tool, self.happened, self.log)
 
 
 @dataclass(frozen=True)

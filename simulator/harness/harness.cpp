@@ -347,13 +347,19 @@ Job load(Reader& file, Bench& bench) {
     return job;
 }
 
-void finish(const Job& job, Bench& bench, std::vector<uint32_t>& values) {
-    uint64_t patience = job.patience;
-    while (job.done_mask && !(bench.read(job.done_address, job.patience) & job.done_mask))
-        if (patience-- == 0) throw Failure{NOT_DONE, job.done_address, 0};
-    for (uint32_t address : job.reads) values.push_back(bench.read(address, job.patience));
+void expect_silence(const Bench& bench) {
     for (size_t i = 0; i < bench.sinks.size(); ++i)
         if (bench.sinks[i].valid) throw Failure{SURPLUS_BEAT, i, bench.cycle};
+}
+
+void finish(const Job& job, Bench& bench, std::vector<uint32_t>& values) {
+    uint64_t patience = job.patience;
+    while (job.done_mask && !(bench.read(job.done_address, job.patience) & job.done_mask)) {
+        expect_silence(bench);
+        if (patience-- == 0) throw Failure{NOT_DONE, job.done_address, 0};
+    }
+    for (uint32_t address : job.reads) values.push_back(bench.read(address, job.patience));
+    expect_silence(bench);
 }
 
 Failure perform(const Job& job, Bench& bench, std::vector<uint32_t>& values) try {

@@ -1,0 +1,100 @@
+"""The build cache: one build per content, no half entries, damage is repaired."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from pathlib import Path
+
+import pytest
+
+from toolchain import cache
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TERNFORGE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+class Builder:
+    """Writes one file and counts how often it was asked to."""
+
+    def __init__(self, text: str = "result") -> None:
+        self.text = text
+        self.calls = 0
+
+    def __call__(self, folder: Path) -> None:
+        self.calls += 1
+        (folder / "file").write_text(self.text)
+
+
+def test_second_request_builds_nothing() -> None:
+    build = Builder()
+    first = cache.entry("kind", ["a", "b"], build)
+    assert (cache.entry("kind", ["a", "b"], build), build.calls) == (first, 1)
+    assert (first / "file").read_text() == "result"
+
+
+@pytest.mark.parametrize("other", [["a"], ["ab"], ["a", "b", ""], ["b", "a"], ["a", b"c"]])
+def test_other_parts_are_another_entry(other: list[str | bytes]) -> None:
+    assert cache.key(other) != cache.key(["a", "b"])
+    assert cache.key(["a", b"b"]) == cache.key(["a", "b"])
+
+
+def test_root_follows_the_environment(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cache.root() == own_cache
+    monkeypatch.delenv("TERNFORGE_CACHE")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert cache.root() == Path("/home/somebody/.cache/ternforge")
+
+
+def test_build_that_raises_leaves_nothing(own_cache: Path) -> None:
+    def build(folder: Path) -> None:
+        (folder / "half").write_text("half")
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match=r"^no$"):
+        cache.entry("kind", ["a"], build)
+    assert [path.suffix for path in (own_cache / "kind").iterdir()] == [".lock"]
+    assert (cache.entry("kind", ["a"], Builder()) / "file").read_text() == "result"
+
+
+@pytest.mark.parametrize(
+    "damage", ["cut", "changed", "deleted", "unsealed", "seal is no JSON", "seal is a list"]
+)
+def test_damaged_entry_is_built_again(damage: str) -> None:
+    build = Builder()
+    folder = cache.entry("kind", ["a"], build)
+    match damage:
+        case "cut":
+            (folder / "file").write_text("res")
+        case "changed":
+            (folder / "file").write_text("rEsult")
+        case "deleted":
+            (folder / "file").unlink()
+        case "unsealed":
+            (folder / ".seal.json").unlink()
+        case "seal is no JSON":
+            (folder / ".seal.json").write_text("{")
+        case "seal is a list":
+            (folder / ".seal.json").write_text("[]")
+    assert (cache.entry("kind", ["a"], build) / "file").read_text() == "result"
+    assert build.calls == 2
+
+
+def _slow_build(folder: Path) -> None:
+    with (folder.parent / "built").open("a") as file:
+        file.write("x")
+    time.sleep(0.3)
+    (folder / "file").write_text("result")
+
+
+def _request(_: int) -> str:
+    return (cache.entry("kind", ["a"], _slow_build) / "file").read_text()
+
+
+def test_of_four_processes_one_builds(own_cache: Path) -> None:
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        assert pool.map(_request, range(4), chunksize=1) == ["result"] * 4
+    assert (own_cache / "kind" / "built").read_text() == "x"
