@@ -233,11 +233,10 @@ def explore(
 ) -> Answer:
     """Search a space, or go on with a study that was interrupted; returns the study's summary."""
     from dse import explore as search
-    from dse.space_file import read_space
     from dse.store import NAME
     from ternforge import folder
 
-    search.problem_of(read_space(space))  # before a folder is made
+    check(space)  # the technology too, before a folder is made
     folder.check_out(out, NAME)
     wishes: Answer = {
         "method": method,
