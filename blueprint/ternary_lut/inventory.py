@@ -29,7 +29,11 @@ def flops(place: str, count: Number, width: Number, *, enable: int = 0, reset: i
 
 def _tile(p: TernaryLutSpec) -> tuple[Unit, ...]:
     tables = p.lut_count * p.token_lanes
-    return (flops("tile", tables, p.mu * p.act_width, enable=1, activity=1 / p.depth),)
+    beside = choose(p.reduction_registered & p.sign_left, 1, 0)
+    return (
+        flops("tile", tables, p.mu * p.act_width, enable=1, activity=1 / p.depth),
+        flops("tile", p.fetch_count, beside, enable=1),
+    )
 
 
 def _build(p: TernaryLutSpec) -> tuple[Unit, ...]:
@@ -92,20 +96,19 @@ def _lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
     folded = accumulates * (1 - split)  # the accumulator is one more row of the reduction
     low = p.entry_width - 1 + clog2(p.lut_count)
     full, half, _ = carry_save.counts(p.lut_count, p.entry_width, folded * low)
-    first_add = choose(folded == 1, p.result_width, p.partial_width)
+    first_add = choose(folded == 1, p.result_width, p.sum_width)
     single = (p.lut_count == 1) & (folded == 0)
     stored = choose(p.in_sram, 0, 1) * accumulates
     words = choose(p.buffered, p.depth, 1)
-    exported = split * choose(p.half, 1, 0)
     buffered = choose(p.buffered, 1, 0)
     held = choose(p.buffered, stored * words, 1)
     return (
         Unit("compressor", "lane", lanes * save, {"width": full}),
         Unit("half_adder", "lane", lanes * save, {"width": half}),
         Unit("adder", "lane", lanes * save * choose(single, 0, 1), {"width": first_add}),
-        Unit("adder", "lane", lanes * choose(tree, 1, 0) * (p.lut_count - 1), {"width": p.partial_width}),
+        Unit("adder", "lane", lanes * choose(tree, 1, 0) * (p.lut_count - 1), {"width": p.sum_width}),
         Unit("adder", "lane", lanes * choose(tree, 1, 0) * folded, {"width": p.result_width}),
-        flops("lane", lanes * split, p.partial_width + exported, enable=1),
+        flops("lane", lanes * split, p.sum_width, enable=1),
         Unit("adder", "lane", lanes * split, {"width": p.result_width}),
         Unit("and_row", "lane", lanes * accumulates, {"width": p.result_width}),
         flops("lane", lanes * held, p.result_width, enable=1, activity=1 / words),
@@ -187,7 +190,7 @@ def paths(p: TernaryLutSpec) -> tuple[Path, ...]:
         Unit("select", "fetch", 1, {"entries": p.entries, "width": p.entry_width}),
         Unit("xor_row", "fetch", choose(p.half, 1, 0), {"width": p.entry_width}),
     )
-    width = choose(folded == 1, p.result_width, p.partial_width)
+    width = choose(folded == 1, p.result_width, p.sum_width)
     reduce = (
         Unit("compressor", "lane", depth * (1 - tree), {"width": 1}),
         Unit("adder", "lane", 1 - tree + tree * clog2(p.lut_count), {"width": width}),

@@ -150,7 +150,19 @@ class TernaryLutSpec(Spec):
     def partial_width(self) -> Number:
         """Bits of the sum of one beat."""
         beat = signed_width(self.tile_k * 2 ** (self.act_width - 1))
-        return np.minimum(beat, self.result_width) if isinstance(beat, np.ndarray) else min(beat, self.result_width)
+        return np.minimum(beat, self.result_width)
+
+    @property
+    def sign_left(self) -> Any:
+        """Whether one completing +1 finds no free carry in the sum of a beat and travels beside it."""
+        power_of_two = (self.lut_count & (self.lut_count - 1)) == 0
+        return self.half & (power_of_two | (self.reduction == "adder_tree"))
+
+    @property
+    def sum_width(self) -> Number:
+        """Bits of the sum of one beat without the +1 that travels beside it."""
+        without = np.minimum(self.partial_width, self.entry_width + clog2(self.lut_count))
+        return choose(self.sign_left, without, self.partial_width)
 
     @property
     def result_bytes(self) -> Number:
@@ -174,8 +186,8 @@ class TernaryLutSpec(Spec):
 
     @property
     def address_width(self) -> Number:
-        """Bits of a column group's number."""
-        return clog2(self.depth)
+        """Bits of the column group's number that addresses an accumulator."""
+        return choose(self.accumulates, clog2(self.depth), 0)
 
     @property
     def key_bits(self) -> Number:

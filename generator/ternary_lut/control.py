@@ -130,6 +130,7 @@ class Control(Block):
         side: list[Signal] = []
         if spec.buffered:
             last_column = self._count(m, "sweep_n", self.n, spec.fetch_count, self._fire)
+        if spec.address_width:
             column = Signal(int(spec.address_width), name="column")
             with m.If(self.start | (self._fire & last_column)):
                 m.d.sync += column.eq(0)
@@ -157,7 +158,7 @@ class Control(Block):
             self.stall_input.eq(active & self._room & ~tile),
             self.stall_memory.eq(active & self._room & tile & ~self.wgt_tvalid),
         ]
-        return [*side, self._sweep_last, *([column] if spec.buffered else [])]
+        return [*side, self._sweep_last, *([column] if spec.address_width else [])]
 
     def _stages(self, m: Module, side: list[Signal]) -> None:
         """The elastic stages between fetch and accumulation, and the result register."""

@@ -19,6 +19,7 @@ class Lane(Block):
     def __init__(self, spec: TernaryLutSpec) -> None:
         self.spec = spec
         self.split = bool(spec.reduction_registered)
+        self.beside = 1 if self.split and spec.sign_left else 0  # a sign that is registered outside, once per column
         self.latency = f"{1 + self.split} cycle{'s' if self.split else ''} to an accumulator or result"
         width, address = int(spec.result_width), int(spec.address_width)
         sram, filed = bool(spec.in_sram), spec.accumulates and spec.buffered and not spec.in_sram
@@ -27,7 +28,8 @@ class Lane(Block):
         kind = ("_acc" if spec.accumulates else "") + ("_reg" if self.split else "")
         ports = {
             "value": In(spec.lut_count * int(spec.entry_width)),
-            "sign": In(spec.lut_count if spec.half else 0),
+            "sign": In(spec.lut_count - self.beside if spec.half else 0),
+            "carry": In(self.beside),
             "first": In(1 if spec.accumulates else 0),
             "enable_partial": In(1 if self.split else 0),
             "enable_accumulator": In(1 if spec.accumulates and (filed or not spec.buffered) else 0),
@@ -59,7 +61,7 @@ class Lane(Block):
         spec = self.spec
         width = int(spec.result_width)
         words = parts(self.value, int(spec.entry_width))
-        signs = list(self.sign) if spec.half else []
+        signs = list(self.sign) if spec.half and hasattr(self, "sign") else []
         if not spec.accumulates:
             result, free = self._reduce(m, words, signs, width, None)
             return (result + free[0])[:width] if free else result
@@ -68,10 +70,9 @@ class Lane(Block):
         if not self.split:
             result, free = self._reduce(m, words, signs, width, so_far)
             return add(result, Const(0, width), free[0], width) if free else result
-        partial, free = self._reduce(m, words, signs, int(spec.partial_width), None)
+        partial, _ = self._reduce(m, words, signs, int(spec.sum_width), None)
         held = register(m, len(partial), "partial", self.enable_partial, partial)
-        carry = register(m, 1, "partial_sign", self.enable_partial, free[0]) if free else None
-        return add(so_far, sign_extend(held, width), carry, width)
+        return add(so_far, sign_extend(held, width), self.carry if self.beside else None, width)
 
     def _reduce(
         self, m: Module, words: list[Value], signs: list[Value], width: int, accumulator: Value | None

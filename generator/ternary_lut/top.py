@@ -143,6 +143,11 @@ class TernaryLut(Block):
             for name in block.signature.members
             if name.startswith("enable_") or name in ("first", "address", "forward")
         }
+        if block.beside:
+            last = Cat(*(column[-1] for column in signs))
+            carries = list(register(m, len(last), "carries", self._wires["enable_partial"], last))
+        else:
+            carries = [Const(0, 0)] * spec.fetch_count
         results = []
         for lane in range(spec.token_lanes):
             for column in range(spec.fetch_count):
@@ -152,8 +157,8 @@ class TernaryLut(Block):
                     place = slice(len(results) * width, (len(results) + 1) * width)
                     memory = {"stored": stored[place], "total": totals[place]}
                 self.use(
-                    m, block, f"lane{lane}_{column}", value=Cat(*values[lane][column]), sign=Cat(*signs[column]),
-                    result=result, **control, **memory,
+                    m, block, f"lane{lane}_{column}", value=Cat(*values[lane][column]),
+                    sign=Cat(*signs[column][: spec.lut_count - block.beside]), carry=carries[column], result=result, **control, **memory,
                 )  # fmt: skip
                 results.append(result)
         m.d.comb += self.m_axis_out_tdata.eq(Cat(*(sign_extend(r, 8 * int(spec.result_bytes)) for r in results)))
