@@ -73,7 +73,7 @@ def test_interpreting_rooms_name_no_family(room: str) -> None:
 def test_no_path_of_one_machine_is_in_the_tree() -> None:
     pattern = re.compile(r"/wor[k]/|/roo[t]/|/hom[e]/[a-z]|/tm[p]/[a-z]")
     found = []
-    for path in tracked():
+    for path in tracked(":!tests/*"):
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
@@ -127,6 +127,18 @@ def test_every_room_is_packaged() -> None:
     find = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
     assert sorted(find["include"]) == [f"{room}*" for room in ROOMS]
     assert [room for room in ROOMS if not (ROOT / room / "__init__.py").is_file()] == []
+
+
+def test_every_data_file_is_packaged() -> None:
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    suffixes = {Path(pattern).suffix for pattern in data["*"]} | {".py"}
+    files = tracked(*ROOMS)
+    lost = [
+        path.relative_to(ROOT).as_posix()
+        for path in files
+        if path.suffix not in suffixes and path.name != "py.typed"
+    ]
+    assert lost == []
 
 
 def test_constraints_pin_every_requirement_exactly() -> None:
