@@ -4,6 +4,7 @@ VENV   := .venv
 STAMP  := $(VENV)/.installed
 RUN    := $(VENV)/bin
 JOBS   ?= 2
+DEMO   ?= sim_build/demo
 export TERNFORGE_CACHE ?= $(CURDIR)/sim_build/cache
 export MPLCONFIGDIR ?= $(CURDIR)/sim_build/matplotlib
 
@@ -14,7 +15,7 @@ help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(STAMP) ## explore, export, verify and synthesize one accelerator, end to end (under five minutes)
-	$(RUN)/python -m dse.demo
+	$(RUN)/python -m ternforge.demo $(DEMO)
 
 test: $(STAMP) ## the whole test suite (at most 25 minutes on two cores)
 	$(RUN)/python -m pytest -n $(JOBS) tests

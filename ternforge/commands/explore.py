@@ -41,11 +41,12 @@ def explore_(
 
     shown = progress.Silent() if session.quiet else progress.for_stream()
     answer = api.explore(space, out, method=method, budget=budget, seed=seed, workers=workers, progress=shown)
-    session.answer(answer, _lines(answer, out))
+    session.answer(answer, front_lines(answer, out))
     return 0 if answer["front"] else 1
 
 
-def _lines(answer: Mapping[str, Any], out: str) -> list[str]:
+def front_lines(answer: Mapping[str, Any], out: str) -> list[str]:
+    """A study's summary as text: how much was seen, the front as a table, the knee."""
     front, objectives = answer["front"], list(answer["objectives"])
     how = "every design: the front is exact" if answer["exact"] else f"a sample by {answer['method']}"
     lines = [

@@ -1,0 +1,89 @@
+"""The main job from end to end, as ``make demo`` runs it: from a space to a verified and synthesized accelerator."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ternforge import api
+from ternforge.session import table
+from ternforge.starter import EXAMPLES
+
+SPACE = EXAMPLES / "bitnet_2b4t_space.yaml"
+#: A whole layer of the model that a bench in Python still runs in seconds: the projection to the keys of one token.
+LAYER = "1x2560x640"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo into the folder given (``sim_build/demo``); the exit code is 1 where a check does not hold."""
+    out = Path((sys.argv[1:] if arguments is None else list(arguments) or ["sim_build/demo"])[0])
+    began = time.perf_counter()
+
+    def step(number: int, text: str) -> None:
+        print(f"[{number}/5 {time.perf_counter() - began:5.1f} s] {text}", flush=True)
+
+    step(1, f"explore {SPACE.name}")
+    summary = _explore(out / "study")
+    step(2, f"apply the knee {summary['knee']} and export it as Verilog")
+    design = out / "design.yaml"
+    api.apply(out / "study", "knee", design)
+    exported = api.generate(design, out / "rtl")
+    print(f"  {out}/rtl: {len(exported['files'])} modules, top {exported['top']}")
+    step(3, f"verify it with cocotb on Verilator, {LAYER} (the key projection) and random runs")
+    verified = api.verify(design, cases=4, gemm=LAYER, note=_note)
+    step(4, "synthesize it")
+    synthesized = api.synth(design, note=_note)
+    step(5, "predicted and measured")
+    rows, fine = comparison(api.estimate(design, workload=LAYER), verified, synthesized)
+    print("\n".join(table(rows, ("", "predicted", "measured", "difference"))))
+    print(f"{'all checks hold' if fine else 'FAIL'}; {time.perf_counter() - began:.0f} s; results in {out}")
+    return 0 if fine else 1
+
+
+def _note(text: str) -> None:
+    print(f"  {text}", flush=True)
+
+
+def _explore(folder: Path) -> dict[str, Any]:
+    from dse import progress
+    from ternforge.commands.explore import front_lines
+
+    summary = api.explore(SPACE, folder, progress=progress.for_stream())
+    print("\n".join(front_lines(summary, str(folder))))
+    for path in api.plot(folder)["files"]:
+        print(f"  wrote {path}")
+    return summary
+
+
+def comparison(
+    estimated: dict[str, Any], verified: dict[str, Any], synthesized: dict[str, Any]
+) -> tuple[list[list[Any]], bool]:
+    """The closing table, and whether everything that must be equal is."""
+    layer = verified["cases"][0]
+    area, real = estimated["area_um2"], synthesized["area_um2"]
+    rows: list[list[Any]] = [
+        ["values that differ", 0, verified["mismatches"], _equal(0, verified["mismatches"])],
+        ["cycles, analytic and RTL", estimated["cycles"], layer["cycles_rtl"], ""],
+        ["cycles, simulator and RTL", layer["cycles_simulator"], layer["cycles_rtl"], ""],
+        ["flip-flops", estimated["flip_flops"], synthesized["flip_flops"], ""],
+    ]
+    for row in rows[1:]:
+        row[3] = _equal(row[1], row[2])
+    fine = verified["ok"] and all(row[3] == "equal" for row in rows)
+    rows.append(["area um2", area, real, f"{100 * (area / real - 1):+.1f} %"])
+    path, measured = estimated["critical_path_ps"], synthesized["critical_path_ps"]
+    rows.append(
+        ["critical path ps", path, measured, f"{100 * (path / measured - 1):+.1f} %" if measured else ""]
+    )
+    return rows, fine
+
+
+def _equal(predicted: int, measured: int) -> str:
+    return "equal" if predicted == measured else "DIFFERS"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
