@@ -1,6 +1,8 @@
 """NSGA-II over the axes of a space (Deb et al., IEEE TEC 2002), in integers, never asking for a design twice.
 
-A genome is the family and the position on every axis of every family; the genes of other families ride along.
+A genome is the family and the position on every axis of every family; the genes of other families ride along. Half of
+each generation steps from the front found so far to its untried neighbors (Pareto local search, Paquete et al., 2004):
+on the discrete and mostly monotone axes of hardware that closes the gaps crossover leaves.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.batch import Batch
-from dse.pareto import crowding, sort_fronts
+from dse.pareto import crowding, front_mask, sort_fronts
 from dse.problem import Problem
 from dse.space import Indices, Space
 
@@ -69,6 +71,55 @@ class Coding:
         small = self.ordered & (random.random(shape) < 0.7) & (near != genomes)
         return np.where(hit, np.where(small, near, jump), genomes)
 
+    def neighbors(self, genome: npt.NDArray[np.int64]) -> Genomes:
+        """Genomes that differ in one active gene: by one step on an ordered axis, by any value on another."""
+        found = []
+        for gene in np.flatnonzero(self.active(genome[None])[0]):
+            here = int(genome[gene])
+            steps = (here - 1, here + 1) if self.ordered[gene] else range(int(self.sizes[gene]))
+            for value in steps:
+                if value != here and 0 <= value < self.sizes[gene]:
+                    found.append(genome.copy())
+                    found[-1][gene] = value
+        return np.array(found, dtype=np.int64).reshape(-1, len(genome))
+
+
+class Archive:
+    """The feasible front of everything seen, and which of its members have been looked around."""
+
+    def __init__(self, coding: Coding, objectives: int) -> None:
+        self.coding = coding
+        self.genomes = np.zeros((0, len(coding.sizes)), dtype=np.int64)
+        self.goals = np.zeros((0, objectives))
+        self.expanded: set[int] = set()
+
+    def add(self, genomes: Genomes, goals: npt.NDArray[np.float64]) -> None:
+        """Take in feasible designs."""
+        self.genomes, self.goals = (
+            np.concatenate([self.genomes, genomes]),
+            np.concatenate([self.goals, goals]),
+        )
+        mask = front_mask(self.goals)
+        self.genomes, self.goals = self.genomes[mask], self.goals[mask]
+
+    def around(self, most: int, seen: set[int]) -> Genomes:
+        """At most ``most`` unseen neighbors, of the members in the emptiest regions first."""
+        parts = [self.genomes[:0]]
+        indices = self.coding.indices(self.genomes).tolist()
+        for place in np.argsort(-crowding(self.goals), kind="stable").tolist() if indices else ():
+            if most <= 0:
+                break
+            if indices[place] in self.expanded:
+                continue
+            near = self.coding.neighbors(self.genomes[place])
+            fresh = [index not in seen for index in self.coding.indices(near).tolist()]
+            near = near[np.array(fresh, dtype=bool)]
+            if len(near) <= most:
+                self.expanded.add(indices[place])
+            parts.append(near[:most])
+            most -= len(near)
+        return np.concatenate(parts)
+
 
 @dataclass(frozen=True)
 class Population:
@@ -119,20 +170,25 @@ def search(problem: Problem) -> Generator[Indices, Batch, None]:
     space, settings = problem.space, problem.space.search
     random = np.random.default_rng(settings.seed)
     coding = Coding(space)
+    archive = Archive(coding, len(space.objectives))
     seen: set[int] = set()
     limit = min(settings.budget, space.size)
-    genomes = _unseen(coding, coding.random(settings.population, random), seen, limit, random)
+    count = max(8, min(settings.population, limit // 16))  # a small budget still pays for some generations
+    genomes = _unseen(coding, coding.random(count, random), seen, limit, random)
     population: Population | None = None
     while len(genomes):
         batch = yield coding.indices(genomes)
-        fresh = (genomes, problem.objectives(batch), violations(problem, batch))
+        goals, violation = problem.objectives(batch), violations(problem, batch)
+        archive.add(genomes[batch.feasible], goals[batch.feasible])
         if population is not None:
-            old = (population.genomes, population.goals, population.violation)
-            fresh = tuple(np.concatenate(pair) for pair in zip(old, fresh, strict=True))  # type: ignore[assignment]
-        everyone = ranked(*fresh)
-        population = everyone.take(everyone.order()[: settings.population])
-        children = _children(coding, population, settings.population, random)
-        genomes = _unseen(coding, children, seen, limit, random)
+            genomes = np.concatenate([population.genomes, genomes])
+            goals = np.concatenate([population.goals, goals])
+            violation = np.concatenate([population.violation, violation])
+        everyone = ranked(genomes, goals, violation)
+        population = everyone.take(everyone.order()[:count])
+        near = archive.around(count // 2, seen)
+        children = _children(coding, population, count - len(near), random)
+        genomes = _unseen(coding, np.concatenate([near, children]), seen, limit, random)
 
 
 def _children(coding: Coding, parents: Population, count: int, random: np.random.Generator) -> Genomes:

@@ -69,12 +69,12 @@ def space_from(
 
 
 def _read_families(section: Section, known: Mapping[str, type[Spec]]) -> tuple[SubSpace, ...]:
-    names = section.take("family", (str, list))
-    names = [names] if isinstance(names, str) else names
+    given = section.take("family", (str, list))
+    names = [given] if isinstance(given, str) else given
     if not names:
         raise section.error("family", "family must name at least one family, not none")
     for place, name in enumerate(names):
-        at: tuple[str | int, ...] = ("family", place)
+        at: tuple[str | int, ...] = ("family", place) if names is given else ("family",)
         if not isinstance(name, str):
             raise section.error(at, f"family must be text or a list of texts, not {show(name)}")
         if name not in known:

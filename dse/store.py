@@ -56,6 +56,15 @@ class Store:
             raise StudyError(f"{self.path}: study must be of format {FORMAT}, not {facts.get('format')!r}")
         return facts
 
+    def check(self) -> None:
+        """Raises ``StudyError`` where anything differs from what was written."""
+        self.facts()
+        self.count()
+        query = "SELECT sequence, header, payload, checksum FROM batches ORDER BY sequence"
+        for sequence, header, payload, checksum in self._guard(lambda: self._connection.execute(query)):
+            if _checksum(header, payload) != checksum:
+                raise _damaged(self.path, f"batch {sequence} does not match its checksum")
+
     def count(self) -> int:
         """Number of batches; they are numbered from 0 without gaps."""
         row = self._guard(
@@ -152,7 +161,7 @@ def load(folder: Path, *, writable: bool = True) -> Store:
     if found != "ok":
         raise _damaged(path, found.splitlines()[-1])
     store = Store(path, connection)
-    store.facts()
+    store.check()
     return store
 
 

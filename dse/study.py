@@ -171,7 +171,10 @@ class Study:
             "infeasible": self.infeasible,
             "exact": self.exact,
             "objectives": dict(self.space.objectives),
-            "front": [{k: v for k, v in row.items() if k != "reason"} for row in self.rows(self.front)],
+            "front": [
+                {key: value for key, value in row.items() if key not in ("feasible", "reason")}
+                for row in self.rows(self.front)
+            ],
             "knee": self.knee,
         }
 

@@ -1,7 +1,7 @@
-"""Evaluation in other processes: ``python -m dse.worker`` reads batches from standard input until it ends.
+"""Evaluation in other processes, which read batches from standard input and answer on standard output.
 
-A worker ends when its standard input does, so when its parent ends, however that ends. It leaves Ctrl-C to the parent.
- Messages are pickles with their length in front.
+A worker ends when its standard input does, so when its parent ends, however that ends. It leaves Ctrl-C to the
+parent. Messages are pickles with their length in front. Nothing is asked of the main module of the caller.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Workers:
     def __init__(self, problem: Problem, count: int) -> None:
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
         environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "dse.worker"]
+        command = [sys.executable, "-P", "-c", "from dse.worker import main; main()"]
         self._processes = [
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
             for _ in range(count)
@@ -141,7 +141,3 @@ def _listen(tasks: queue.SimpleQueue[Any]) -> None:
             tasks.put(_receive(sys.stdin.buffer))
         except EOFError:
             os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

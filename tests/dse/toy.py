@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -110,11 +109,16 @@ def changed(*pairs: tuple[str, str]) -> str:
     return text
 
 
-LARGE = changed(("{range: [1, 32]}", "{range: [1, 64]}"), ("{log2: [1, 4096]}", "{range: [1, 4000]}"), ("budget: 100000", "budget: 10000000"))
+LARGE = changed(
+    ("{range: [1, 32]}", "{range: [1, 64]}"),
+    ("{log2: [1, 4096]}", "{range: [1, 4000]}"),
+    ("budget: 100000", "budget: 10000000"),
+)
 
 
-def run_in(folder: Path, text: str, pause: float, workers: int) -> None:
+def main(folder: str, text: str, pause: str, workers: str) -> None:
     """Entry of the processes that tests kill."""
     from dse.explore import run
 
-    run(problem(text, pause=pause), folder, workers=workers, points_csv=False)
+    print("ready", flush=True)
+    run(problem(text, pause=float(pause)), folder, workers=int(workers), points_csv=False)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from dse import pareto
+
+
+def brute(points: pareto.Floats) -> list[bool]:
+    """The definition, pair by pair."""
+    keep = [not np.isnan(point).any() for point in points]
+    for one, other in itertools.permutations(range(len(points)), 2):
+        if (points[other] <= points[one]).all() and (points[other] < points[one]).any():
+            keep[one] = False
+    return keep
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("levels", [3, 10, 1000])
+def test_front_equals_the_definition(axes: int, levels: int) -> None:
+    random = np.random.default_rng(axes * levels)
+    for size in (1, 2, 7, 60, 150):
+        points = random.integers(0, levels, (size, axes)).astype(float)
+        assert pareto.front_mask(points).tolist() == brute(points)
+
+
+@pytest.mark.parametrize("axes", [2, 3, 4])
+def test_front_over_several_blocks_equals_the_definition_on_a_sphere(axes: int) -> None:
+    random = np.random.default_rng(axes)
+    directions = np.abs(random.normal(size=(3000, axes)))
+    points = 1 - directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    assert pareto.front_mask(points).all()
+    inside = np.concatenate([points + 0.01, points])
+    assert pareto.front_mask(inside).tolist() == [False] * 3000 + [True] * 3000
+
+
+def test_equal_points_are_all_kept_and_nan_never() -> None:
+    points = np.array([[1.0, 2.0, 3.0], [np.nan, 0.0, 0.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.1]])
+    assert pareto.front_mask(points).tolist() == [True, False, True, False]
+
+
+def test_empty_input_has_an_empty_front() -> None:
+    assert pareto.front_mask(np.zeros((0, 3))).tolist() == []
+    assert pareto.sort_fronts(np.zeros((0, 2))).tolist() == []
+
+
+def test_infinite_values_are_compared_like_others() -> None:
+    points = np.array([[np.inf, 0.0], [1.0, 1.0], [2.0, np.inf]])
+    assert pareto.front_mask(points).tolist() == [True, True, False]
+
+
+def test_oriented_turns_maxima_around() -> None:
+    both = pareto.oriented([np.array([1.0, 2.0]), np.array([3.0, 4.0])], ["min", "max"])
+    assert both.tolist() == [[1.0, -3.0], [2.0, -4.0]]
+
+
+def test_sort_fronts_peels_front_after_front() -> None:
+    points = np.array([[0.0, 3.0], [3.0, 0.0], [1.0, 4.0], [4.0, 4.0], [2.0, 3.5]])
+    assert pareto.sort_fronts(points).tolist() == [0, 0, 1, 2, 1]
+
+
+def test_crowding_prefers_ends_and_gaps() -> None:
+    points = np.array([[0.0, 4.0], [1.0, 3.0], [3.0, 1.0], [4.0, 0.0]])
+    assert pareto.crowding(points).tolist() == [np.inf, 1.5, 1.5, np.inf]
+
+
+def cells(points: pareto.Floats, limit: int) -> int:
+    """Hypervolume of integer points by counting unit cells."""
+    grid = np.stack(np.meshgrid(*[np.arange(limit)] * points.shape[1], indexing="ij"), -1)
+    cells = grid.reshape(-1, points.shape[1])
+    return int((cells[:, None, :] >= points[None]).all(-1).any(-1).sum())
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3, 4])
+def test_hypervolume_equals_counted_cells(axes: int) -> None:
+    random = np.random.default_rng(axes)
+    for size in (1, 5, 20):
+        points = random.integers(0, 8, (size, axes)).astype(float)
+        assert pareto.hypervolume(points, [8.0] * axes) == cells(points, 8)
+
+
+def test_hypervolume_ignores_points_beyond_the_reference() -> None:
+    assert pareto.hypervolume(np.array([[1.0, 1.0], [0.0, 9.0]]), [3.0, 3.0]) == 4.0
+    assert pareto.hypervolume(np.array([[5.0, 5.0]]), [3.0, 3.0]) == 0.0
+
+
+def test_hypervolume_refuses_a_reference_of_another_size() -> None:
+    with pytest.raises(ValueError, match=r"^Reference must have one number per objective \(2\), not 3$"):
+        pareto.hypervolume(np.array([[1.0, 1.0]]), [3.0, 3.0, 3.0])
+
+
+def test_knee_is_nearest_to_the_ideal() -> None:
+    front = np.array([[0.0, 100.0], [2.0, 20.0], [10.0, 0.0]])
+    assert pareto.knee(front) == 1
+    assert pareto.knee(front * [1.0, 1e6]) == 1  # units do not matter
+
+
+def test_knee_of_one_point_is_that_point_and_of_none_is_refused() -> None:
+    assert pareto.knee(np.array([[3.0, 4.0]])) == 0
+    with pytest.raises(ValueError, match=r"^A front must have at least one point to have a knee, not 0$"):
+        pareto.knee(np.zeros((0, 2)))
