@@ -86,6 +86,11 @@ def _build(kind: type[Spec], given: Section, overrides: Mapping[str, str]) -> Sp
     except (TypeError, ParamError) as problem:
         parameter: str | None = getattr(problem, "parameter", None)
         message = _short(str(problem))
+        if (
+            isinstance(problem, TypeError) and parameter in values
+        ):  # in the words of the file: empty, true, a list
+            allowed = kind.limits()[parameter].allowed()
+            message = f"Parameter {parameter!r} must be {allowed}, not {show(values[parameter])}"
         if parameter is not None and parameter in overrides:
             raise SpecError(f"--set {parameter}={overrides[parameter][:40]}: {message}") from None
         raise given.error(parameter, message) from None

@@ -19,7 +19,8 @@ LAYER = "1x2560x640"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo into the folder given (``sim_build/demo``); the exit code is 1 where a check does not hold."""
-    out = Path((sys.argv[1:] if arguments is None else list(arguments) or ["sim_build/demo"])[0])
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    out = Path(given[0] if given else "sim_build/demo")
     began = time.perf_counter()
 
     def step(number: int, text: str) -> None:
