@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint.timing import STALL_REASONS, Access, Node, TimingGraph
-from simulator import eventloop as loop
-from simulator.eventloop import Ints, Machine
+from simulator import machine as loop
+from simulator.machine import Ints, Machine
 
 Mask = npt.NDArray[np.bool_]
 
@@ -157,7 +157,15 @@ def _records(graph: TimingGraph, nodes: Ints, record: frozenset[str], start: int
 
 def _structure_of(graph: TimingGraph) -> Structure:
     nodes = tuple(
-        (n.name, tuple([item.name for item in n.loops]), n.consumes, n.produces, n.stream, n.direction, n.stall)
+        (
+            n.name,
+            tuple([item.name for item in n.loops]),
+            n.consumes,
+            n.produces,
+            n.stream,
+            n.direction,
+            n.stall,
+        )
         for n in graph.nodes
     )
     channels = tuple([(c.name, c.stall) for c in graph.channels])

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from blueprint.timing import STALL_REASONS, TimingGraph
-from simulator import eventloop as loop
-from simulator.eventloop import Ints
+from simulator import eventloop, fastforward
+from simulator import machine as loop
 from simulator.flatten import Flat, Mask, flatten
+from simulator.machine import Ints
 
 #: Cycles looked at between two returns to Python, where an interrupt can act.
 _CHUNK = 1 << 22
@@ -91,10 +92,10 @@ def run(
     """
     flat = flatten(graph, masks, frozenset(record), fast_forward)
     machine = flat.machine
-    loop.begin(machine.scalars, machine.nodes, machine.nests, machine.accesses, machine.detectors)
+    fastforward.begin(machine)
     status = loop.PAUSED
     while status == loop.PAUSED:
-        status = loop.advance(*machine, _CHUNK)
+        status = fastforward.advance(machine, _CHUNK)
     if status == loop.DEADLOCK:
         raise Deadlock(max(int(machine.nodes[:, loop.LAST].max()), -1), _waits(flat))
     return _timeline(flat)
@@ -129,7 +130,7 @@ def _waits(flat: Flat) -> tuple[Wait, ...]:
             continue
         blocked = []
         for i, a in enumerate(range(row[loop.ACCESS_START], row[loop.ACCESS_END])):
-            condition = loop.condition(machine.accesses, machine.channels, machine.memory, a)
+            condition = eventloop.condition(machine, a)
             if (int(row[loop.ACQUIRES]) >> i) & 1 and condition == loop.NEVER:
                 state = "full" if machine.accesses[a, loop.PRODUCES] else "empty"
                 blocked.append(Wait(name, structure.channels[machine.accesses[a, loop.CHANNEL]], state))

@@ -1,0 +1,69 @@
+"""The arrays of a run, and what stands in their columns."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.compiled import compiled
+
+Ints = npt.NDArray[np.int64]
+
+NEVER = 1 << 60
+
+# Machine.scalars: stalls by reason last; then the columns of the other arrays.
+NOW, START, CHARGED, FLAGGED, SKIPPED, AGAIN, ISSUE, FORWARD, ANY_STARTS, STALLS = range(10)
+FIRINGS, INTERVAL, KIND, MASK_START, MASK_LENGTH, RECORD_START, ACCESS_START, ACCESS_END = range(8)
+RANK, ORDER, LEVELS, FIRED, LAST, ACQUIRES, RELEASES, STREAM_REASON = range(8, 16)
+COUNT, EDGES, INDEX = range(3)
+CHANNEL, PRODUCES, REASON, CODES = range(4)
+CAPACITY, LATENCY, RESPONSE, RING_START, RING_LENGTH, FLIGHT_START, PRODUCER, CONSUMER = range(8)
+TAKEN, FILLED, CLAIMED, FREED, FREE_SINCE = range(8, 13)
+EVENTS, LIMIT, VALID, FLAG, QUEUE, SINCE, SNAP_STALLS = range(7)
+SNAP_FIRED, SNAP_READY, SNAP_INDEX = range(3)
+SNAP_TAKEN, SNAP_FILLED, SNAP_CLAIMED, SNAP_FREED, SNAP_FLIGHTS = range(5)
+
+# Values of KIND; of acquiring and releasing iterations; bits of EDGES; results of advance(); reasons that count here.
+PLAIN, SOURCE, SINK = range(3)
+ANY = -1
+EDGE_FIRST, EDGE_LAST = 1, 2
+DONE, DEADLOCK, PAUSED = range(3)
+OUTPUT, DEPENDENCY = range(2)
+
+
+class Machine(NamedTuple):
+    """A run: what it does and how far it is.
+
+    Compiled functions share it without counting references (see :mod:`simulator.compiled`).
+    """
+
+    scalars: Ints
+    #: [node]: firings, interval, kind, mask, record, accesses, rank; ORDER of row i is the node of rank i; state.
+    nodes: Ints
+    #: [node, level]: iterations, whether the first or last one differs from the others, the current one.
+    nests: Ints
+    #: [access]: channel, side, stall reason; then per level the acquiring and the releasing iteration, or ANY.
+    accesses: Ints
+    #: [channel]: size, ring of release cycles, ends; tokens acquired and released by either end.
+    channels: Ints
+    #: Rings of release cycles, recorded firings, and per mask phase the cycles to the next open and closed one.
+    memory: Ints
+    #: [node * levels + level]: looks for a repetition whenever that loop goes on; its snapshots follow.
+    detectors: Ints
+    snap_nodes: Ints
+    snap_channels: Ints
+    snap_flights: Ints
+
+
+@compiled
+def mask_distances(mask: npt.NDArray[np.bool_], opens: Ints, closes: Ints) -> None:
+    """Fill in, per phase of a periodic mask, the cycles to the next open and to the next closed one."""
+    to_open, to_closed = NEVER, NEVER
+    for i in range(2 * len(mask) - 1, -1, -1):
+        phase = i % len(mask)
+        to_open = 0 if mask[phase] else min(to_open + 1, NEVER)
+        to_closed = min(to_closed + 1, NEVER) if mask[phase] else 0
+        opens[phase] = to_open
+        closes[phase] = to_closed

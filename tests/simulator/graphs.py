@@ -1,0 +1,92 @@
+"""Graphs to try the simulator on: random ones, and the streaming attention of the literature."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from random import Random
+
+import numpy as np
+import numpy.typing as npt
+
+from blueprint.timing import STALL_REASONS, Access, Channel, Loop, Node, TimingGraph
+
+Mask = npt.NDArray[np.bool_]
+
+
+def random_graph(seed: int, *, longest: int = 5) -> TimingGraph:
+    """Any graph: chains, forks, joins, feedback, nests of up to three loops that run up to ``longest`` times."""
+    draw = Random(seed)
+    counts = [draw.choice([1, 2, draw.randint(1, longest), draw.randint(1, longest)]) for _ in range(3)]
+    nodes = [_bare_node(draw, f"n{i}", counts) for i in range(draw.randint(2, 5))]
+    channels: list[Channel] = []
+    for _ in range(draw.randint(len(nodes) - 1, len(nodes) + 2)):
+        _connect(draw, nodes, channels)
+    streams = [_with_stream(draw, node) for node in nodes]
+    graph = TimingGraph(tuple(streams), tuple(channels), draw.choice(nodes).name)
+    graph.check()
+    return graph
+
+
+def _bare_node(draw: Random, name: str, counts: list[int]) -> Node:
+    a, b, c = counts
+    nests = [(a, b, c), (a, b, c), (a, b), (a * b, c), (a, b * c), (a * b * c,), (b, c), (a,), ()]
+    loops = tuple(Loop(f"l{i}", count) for i, count in enumerate(draw.choice(nests)))
+    return Node(name, loops, interval=draw.choice([1, 1, 1, 2, 3]))
+
+
+def _accesses(node: Node, channel: str) -> dict[int, list[Access]]:
+    """Every access that ``node`` could have, by the number of tokens it moves."""
+    found: dict[int, list[Access]] = {}
+    choices = [[None, "first", "last"] for _ in node.loops]
+    for loop, wanted in product([None, *(item.name for item in node.loops)], product(*choices)):
+        only = tuple((item.name, which) for item, which in zip(node.loops, wanted, strict=True) if which)
+        access = Access(channel, loop, only)  # type: ignore[arg-type]
+        found.setdefault(node.tokens(access), []).append(access)
+    return found
+
+
+def _connect(draw: Random, nodes: list[Node], channels: list[Channel]) -> None:
+    ends = (
+        sorted(draw.sample(range(len(nodes)), 2))
+        if draw.random() < 0.93
+        else draw.choices(range(len(nodes)), k=2)
+    )
+    producer, consumer = ends if draw.random() < 0.93 else ends[::-1]
+    name = f"c{len(channels)}"
+    made, used = _accesses(nodes[producer], name), _accesses(nodes[consumer], name)
+    common = sorted(set(made) & set(used))
+    tokens = common[-1] if draw.random() < 0.7 else draw.choice(common)
+    plain = draw.random() < 0.6  # few conditions: long-running graphs
+    ends_by = [sorted(table[tokens], key=lambda a: len(a.only)) for table in (made, used)]
+    first, last = (options[0] if plain else draw.choice(options) for options in ends_by)
+    nodes[producer] = replace(nodes[producer], produces=(*nodes[producer].produces, first))
+    nodes[consumer] = replace(nodes[consumer], consumes=(*nodes[consumer].consumes, last))
+    capacity = draw.choice([1, 1, 2, 2, 3, 4, draw.randint(1, 12), tokens, 1000])
+    latency = draw.choice([1, 1, 1, 2, 3, draw.randint(1, 9)])
+    channels.append(Channel(name, capacity, latency, draw.randint(0, 1), draw.choice(STALL_REASONS)))
+
+
+def _with_stream(draw: Random, node: Node) -> Node:
+    inner = bool(node.consumes) == bool(node.produces)
+    if draw.random() < (0.8 if inner else 0.2):
+        return node
+    out = draw.random() < 0.5 if inner else bool(node.consumes)
+    stall = draw.choice(STALL_REASONS)
+    return replace(node, stream=f"s_{node.name}", direction="out" if out else "in", stall=stall)
+
+
+def random_masks(graph: TimingGraph, seed: int, *, longest: int = 13) -> dict[str, Mask]:
+    """A mask for some of the streams: random, mostly open, mostly closed, or one that opens late."""
+    draw = Random(seed)
+    masks = {}
+    for node in graph.nodes:
+        if node.stream is None or draw.random() < 0.3:
+            continue
+        length = draw.choice([0, 1, 2, 3, draw.randint(1, longest), draw.randint(1, longest)])
+        density = draw.choice([0.1, 0.5, 0.9, 1.0])
+        mask = np.array([draw.random() < density for _ in range(length)], np.bool_)
+        if length and draw.random() < 0.95:
+            mask[draw.randrange(length)] = True
+        masks[node.stream] = mask
+    return masks

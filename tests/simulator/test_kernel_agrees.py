@@ -1,0 +1,51 @@
+"""The kernel against the reference clock, and against itself without fast-forward."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from blueprint.timing import TimingGraph
+from simulator.kernel import Deadlock, Timeline, run
+from tests.simulator.graphs import random_graph, random_masks
+from tests.simulator.reference_clock import Outcome, clock
+
+Mask = npt.NDArray[np.bool_]
+
+
+def difference(graph: TimingGraph, masks: Mapping[str, Mask], *, fast_forward: bool = True) -> str | None:
+    """Where the kernel and the reference clock part, in words; ``None`` where they agree in everything."""
+    expected = clock(graph, masks)
+    names = [node.name for node in graph.nodes]
+    try:
+        timeline = run(graph, masks, record=names, fast_forward=fast_forward)
+    except Deadlock as deadlock:
+        last = max((times[-1] for times in expected.fired.values() if times), default=-1)
+        return None if expected.deadlock and deadlock.cycle == last else f"kernel: {deadlock}"
+    return "kernel finished" if expected.deadlock else _first_difference(graph, expected, timeline)
+
+
+def _first_difference(graph: TimingGraph, expected: Outcome, timeline: Timeline) -> str | None:
+    for name, cycles in expected.fired.items():
+        if timeline.fired[name].tolist() != cycles:
+            return f"{name} fired at {timeline.fired[name].tolist()}, not {cycles}"
+    if dict(timeline.stalls) != expected.stalls:
+        return f"stalls {timeline.stalls}, not {expected.stalls}"
+    sinks = [node.name for node in graph.nodes if node.stream and node.direction == "out"]
+    end = max(expected.fired[name][-1] for name in sinks or expected.fired)
+    if timeline.cycles != end - expected.start + 1:
+        return f"{timeline.cycles} cycles, not {end - expected.start + 1}"
+    return None
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_kernel_agrees_with_the_reference_clock(block: int) -> None:
+    for seed in range(100 * block, 100 * block + 100):
+        graph = random_graph(seed)
+        masks = random_masks(graph, seed)
+        for fast_forward in (True, False):
+            found = difference(graph, masks, fast_forward=fast_forward)
+            assert found is None, f"seed {seed}, fast_forward {fast_forward}: {found}"
