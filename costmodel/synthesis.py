@@ -22,7 +22,7 @@ from toolchain import cache, yosys
 
 _PROCESSES = 2
 _TIMEOUT_S = 1800.0
-_RECIPE = "area/1"
+_RECIPE = "area/2"
 
 _ALU = r"""
 (* techmap_celltype = "$alu" *)
@@ -79,12 +79,23 @@ read_json placed.json
 opt_expr
 opt_merge
 opt_clean -purge
-abc -liberty cells.lib -script abc.script
-opt_clean -purge
-write_json mapped.json
+design -save placed
 """
 
-_ABC = "strash\n&get -n\n&dch -f\n&nf -R 1000\n&put\ntopo\n"
+_TRY = """
+design -load placed
+abc -liberty cells.lib -script abc{index}.script
+opt_clean -purge
+write_json mapped{index}.json
+"""
+
+_ROUND = "strash\n&get -n\n&dch -f\n&nf -R 1000 -p {effort}\n&put\n"
+#: Ways to map, of which each module takes the smallest outcome: no single one is best for adders, muxes and control.
+_ABC = (
+    _ROUND.format(effort=""),
+    _ROUND.format(effort="-C 32 -F 10") * 6,
+    "strash\n&get -n\n&syn4\n&put\n" + _ROUND.format(effort="") * 4,
+)
 
 
 @dataclass(frozen=True)
@@ -195,7 +206,7 @@ def _netlist(name: str, modules: Mapping[str, rtlil.Module], technology: Technol
     module = modules[name]
     stubs = [modules[child].stub for child in sorted(module.children) if child in modules]
     text = "\n".join([module.text, *stubs])
-    recipe = [_RECIPE, _LOWER, _MAP, _ABC, _ALU, yosys.version(), technology.fingerprint]
+    recipe = [_RECIPE, _LOWER, _MAP, _TRY, *_ABC, _ALU, yosys.version(), technology.fingerprint]
     folder = cache.entry("synthesis", [*recipe, text], lambda draft: _map(draft, name, text, technology))
     netlist: mapping.Netlist = json.loads((folder / "netlist.json").read_text())
     return netlist
@@ -215,12 +226,16 @@ def _map(folder: Path, name: str, text: str, technology: Technology) -> None:
     mapping.place(netlist, roles, areas)
     (folder / "placed.json").write_text(json.dumps({"modules": {name: netlist}}))
     compact.write_liberty(selection.smallest(technology.cells.values()), folder / "cells.lib")
-    (folder / "abc.script").write_text(_ABC)
-    yosys.run(_MAP, cwd=folder, timeout_s=_TIMEOUT_S)
-    mapped = json.loads((folder / "mapped.json").read_text())["modules"][name]
+    for index, script in enumerate(_ABC):
+        (folder / f"abc{index}.script").write_text(script)
+    tries = [_TRY.format(index=index) for index in range(len(_ABC))]
+    yosys.run("".join([_MAP, *tries]), cwd=folder, timeout_s=_TIMEOUT_S)
+    texts = [(folder / f"mapped{index}.json").read_text() for index in range(len(_ABC))]
+    outcomes = [_slim(json.loads(text)["modules"][name], technology, name) for text in texts]
+    smallest = min(outcomes, key=lambda item: sum(areas.get(cell["type"], 0.0) for cell in item["cells"].values()))
     for scratch in list(folder.iterdir()):
         scratch.unlink()
-    (folder / "netlist.json").write_text(json.dumps(_slim(mapped, technology, name)))
+    (folder / "netlist.json").write_text(json.dumps(smallest))
 
 
 def _register_kinds(technology: Technology) -> list[str]:
@@ -237,13 +252,12 @@ def _slim(netlist: mapping.Netlist, technology: Technology, name: str) -> mappin
     """Ports and cells of a mapped module; every primitive must be a library cell by now."""
     cells = {}
     for key, cell in netlist["cells"].items():
-        if cell["type"].startswith("$") and cell["type"] not in ("$scopeinfo",):
-            if cell["type"].startswith("$paramod"):
-                pass
-            else:
-                raise ParamError(f"Module {name} must map to cells of {technology.name}, but {cell['type']} is left")
-        if cell["type"] != "$scopeinfo":
-            cells[key] = {"type": cell["type"], "connections": cell["connections"]}
+        kind = cell["type"]
+        if kind == "$scopeinfo":
+            continue
+        if kind.startswith("$") and not kind.startswith("$paramod"):
+            raise ParamError(f"Module {name} must map to cells of {technology.name}, but {kind} is left")
+        cells[key] = {"type": kind, "connections": cell["connections"]}
     ports = {key: {"direction": p["direction"], "bits": p["bits"]} for key, p in netlist["ports"].items()}
     return {"ports": ports, "cells": cells}
 
