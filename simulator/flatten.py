@@ -9,13 +9,11 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from blueprint.timing import STALL_REASONS, Access, Node, TimingGraph
 from simulator import machine as loop
-from simulator.machine import Ints, Machine
-
-Mask = npt.NDArray[np.bool_]
+from simulator.arrays import Ints, Mask
+from simulator.machine import Machine
 
 _ANY, _FIRST, _LAST = range(3)
 

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from blueprint.timing import STALL_REASONS, TimingGraph
 from simulator import eventloop, fastforward
 from simulator import machine as loop
-from simulator.flatten import Flat, Mask, flatten
-from simulator.machine import Ints
+from simulator.arrays import Ints, Mask
+from simulator.flatten import Flat, flatten
 
 #: Cycles looked at between two returns to Python, where an interrupt can act.
 _CHUNK = 1 << 22

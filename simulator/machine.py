@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
+from simulator.arrays import Ints, Mask
 from simulator.compiled import compiled
-
-Ints = npt.NDArray[np.int64]
 
 NEVER = 1 << 60
 
@@ -58,7 +54,7 @@ class Machine(NamedTuple):
 
 
 @compiled
-def mask_distances(mask: npt.NDArray[np.bool_], opens: Ints, closes: Ints) -> None:
+def mask_distances(mask: Mask, opens: Ints, closes: Ints) -> None:
     """Fill in, per phase of a periodic mask, the cycles to the next open and to the next closed one."""
     to_open, to_closed = NEVER, NEVER
     for i in range(2 * len(mask) - 1, -1, -1):

@@ -1,0 +1,104 @@
+"""One run of a design on a workload: cycles, stalls, utilization, and values on request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from blueprint.timing import TimingGraph
+from simulator.arrays import Ints, Mask
+from simulator.kernel import Deadlock, Timeline, run
+
+__all__ = ["Deadlock", "Design", "Run", "simulate"]
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+class Task(Protocol):
+    """What the simulator asks of a workload."""
+
+    @property
+    def macs(self) -> int: ...
+
+
+class Design(Protocol):
+    """What the simulator asks of a spec, whatever its family and kind of workload."""
+
+    @property
+    def peak_macs(self) -> Any: ...
+
+    def timing(self, workload: Any) -> TimingGraph: ...
+
+    def operands(self, workload: Any, seed: int) -> Arrays: ...
+
+    def reference(self, operands: Any) -> Arrays: ...
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run took.
+
+    ``cycles`` from the first input beat accepted to the last output beat accepted, both inclusive. ``stalls``: cycles
+    in which the issue node did not fire, by reason. ``utilization``: multiply-accumulates as a share of the most that
+    ``cycles`` allow. ``accepted``: acceptance cycles of each stream's beats, ``start`` being the first of them.
+    ``operands`` and ``outputs``: values, where asked for. All for ``repeats`` runs of the workload together, except
+    ``accepted`` and the values, which belong to the first.
+    """
+
+    cycles: int
+    stalls: Mapping[str, int]
+    macs: int
+    utilization: float
+    start: int = 0
+    repeats: int = 1
+    accepted: Mapping[str, Ints] = field(default_factory=dict, repr=False)
+    operands: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict, repr=False)
+    outputs: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict, repr=False)
+    source: str = "simulated"
+
+
+def simulate(
+    spec: Design,
+    workload: Any,
+    *,
+    masks: Mapping[str, Mask] | None = None,
+    values: bool = False,
+    accepted: bool = False,
+    seed: int = 0,
+) -> Run:
+    """Simulate ``spec`` on ``workload`` to the cycle.
+
+    ``masks`` say when a stream may move (see :mod:`simulator.masks`). ``values`` adds random operands made from
+    ``seed`` and what the design computes from them; ``accepted`` adds the acceptance cycle of every beat.
+
+    Raises :class:`Deadlock` if the masks never let it end, and whatever the spec raises for a workload it cannot run.
+    """
+    graph = spec.timing(workload)
+    ports = {node.name: node.stream for node in graph.nodes if node.stream is not None}
+    timeline = run(graph, masks or {}, record=ports if accepted else ())
+    operands = spec.operands(workload, seed) if values else {}
+    # A hardware-order model, where the family has one, stands for values that depend on the order of operations.
+    compute = getattr(spec, "execute", spec.reference)
+    return Run(
+        accepted={ports[name]: cycles for name, cycles in timeline.fired.items()},
+        operands=operands,
+        outputs=compute(operands) if values else {},
+        start=timeline.start,
+        **_totals(spec, workload, timeline),
+    )
+
+
+def _totals(spec: Design, workload: Any, timeline: Timeline) -> dict[str, Any]:
+    repeats = int(getattr(workload, "count", 1))
+    cycles = timeline.cycles * repeats
+    return {
+        "cycles": cycles,
+        "stalls": {reason: number * repeats for reason, number in timeline.stalls.items()},
+        "macs": workload.macs,
+        "utilization": workload.macs / (cycles * int(np.asarray(spec.peak_macs))),
+        "repeats": repeats,
+    }

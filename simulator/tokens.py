@@ -1,0 +1,115 @@
+"""What the firings of a run say about its channels: when tokens move, how full FIFOs are, why the issue node waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from blueprint.timing import STALL_REASONS, Access, Channel, Node, TimingGraph
+from simulator.arrays import Ints, Mask
+from simulator.kernel import Timeline
+from simulator.machine import mask_distances
+
+#: (reason, first cycle, last cycle + 1), one row per idle stretch.
+Stretches = tuple[list[str], Ints, Ints]
+
+
+def token_firings(node: Node, access: Access) -> tuple[Ints, Ints]:
+    """The firings of ``node`` that acquire, and those that release, each token of ``access``."""
+    only = dict(access.only)
+    edge = {"first": slice(0, 1), "last": slice(-1, None)}
+    acquire: list[slice] = []
+    release: list[slice] = []
+    inside = access.loop is None
+    for loop in node.loops:
+        wanted = only.get(loop.name)
+        acquire.append(edge[wanted or "first"] if wanted or inside else slice(None))
+        release.append(edge[wanted or "last"] if wanted or inside else slice(None))
+        inside = inside or loop.name == access.loop
+    firings = np.arange(node.firings).reshape([loop.count for loop in node.loops])
+    return firings[tuple(acquire)].ravel(), firings[tuple(release)].ravel()
+
+
+def token_cycles(graph: TimingGraph, timeline: Timeline, channel: str) -> tuple[Ints, Ints, Ints, Ints]:
+    """Per token of ``channel``: taken by the producer, published, claimed by the consumer, its slot freed."""
+    cycles: list[Ints] = []
+    for side in ("produces", "consumes"):
+        node, access = next((n, a) for n in graph.nodes for a in getattr(n, side) if a.channel == channel)
+        cycles += [timeline.fired[node.name][firings] for firings in token_firings(node, access)]
+    taken, published, claimed, freed = cycles
+    return taken, published, claimed, freed
+
+
+def occupancy(graph: TimingGraph, timeline: Timeline, channel: str) -> tuple[Ints, Ints]:
+    """The cycles in which the number of slots in use changes, and the number from there on."""
+    taken, _, _, freed = token_cycles(graph, timeline, channel)
+    # A slot that is refilled in the cycle in which it is freed was never seen empty: count per cycle, then add up.
+    cycles, where = np.unique(np.concatenate((taken, freed)), return_inverse=True)
+    steps = np.zeros(len(cycles), np.int64)
+    np.add.at(steps, where, np.repeat([1, -1], [len(taken), len(freed)]))
+    moved = steps != 0
+    return cycles[moved], np.cumsum(steps)[moved]
+
+
+def idle(graph: TimingGraph, timeline: Timeline, masks: Mapping[str, Mask]) -> Stretches:
+    """The stretches of cycles in which the issue node did not fire, each with the reason it is charged to."""
+    node = graph.node(graph.issue)
+    fired = timeline.fired[node.name]
+    begin = np.concatenate(([min(timeline.start, int(fired[0]))], fired[:-1] + 1))
+    known = _conditions(graph, timeline, node, masks)
+    rows = []
+    # Once nothing else is missing, it waits for its stream.
+    for reason, since in [*((r, known[r]) for r in STALL_REASONS), (node.stall, fired)]:
+        end = np.clip(since, begin, fired)
+        rows.append((STALL_REASONS.index(reason), begin, end))
+        begin = end
+    reasons = np.repeat([row[0] for row in rows], len(fired))
+    begins, ends = (np.concatenate([row[i] for row in rows]) for i in (1, 2))
+    order = np.lexsort((ends, begins))
+    order = order[(ends > begins)[order]]
+    return [STALL_REASONS[i] for i in reasons[order]], begins[order], ends[order]
+
+
+def _conditions(
+    graph: TimingGraph, timeline: Timeline, node: Node, masks: Mapping[str, Mask]
+) -> dict[str, Ints]:
+    """Per reason and firing of ``node`` the cycle from which nothing of that reason is missing."""
+    fired = timeline.fired[node.name]
+    known = {reason: np.zeros(len(fired), np.int64) for reason in STALL_REASONS}
+    known["dependency"][1:] = fired[:-1] + node.interval
+    if node.stream is not None and node.direction == "in":
+        np.maximum(known[node.stall], _offers(fired, masks.get(node.stream)), out=known[node.stall])
+    channels = {channel.name: channel for channel in graph.channels}
+    for access in node.consumes:
+        channel = channels[access.channel]
+        _wait(known[channel.stall], node, access, _published(graph, timeline, channel))
+    for access in node.produces:
+        _wait(known["output"], node, access, _free(graph, timeline, channels[access.channel]))
+    return known
+
+
+def _wait(known: Ints, node: Node, access: Access, since: Ints) -> None:
+    firings, _ = token_firings(node, access)
+    known[firings] = np.maximum(known[firings], since)
+
+
+def _published(graph: TimingGraph, timeline: Timeline, channel: Channel) -> Ints:
+    return token_cycles(graph, timeline, channel.name)[1] + channel.latency
+
+
+def _free(graph: TimingGraph, timeline: Timeline, channel: Channel) -> Ints:
+    freed = token_cycles(graph, timeline, channel.name)[3]
+    first = min(channel.capacity, len(freed))
+    return np.concatenate((np.zeros(first, np.int64), freed[: len(freed) - first] + channel.response))
+
+
+def _offers(fired: Ints, mask: Mask | None) -> Ints:
+    """Cycle in which each beat is first offered."""
+    after = np.concatenate(([0], fired[:-1] + 1))
+    if mask is None or not len(mask):
+        return after
+    opens, closes = np.empty(len(mask), np.int64), np.empty(len(mask), np.int64)
+    mask_distances(mask, opens, closes)
+    offers: Ints = after + opens[after % len(mask)]
+    return offers
