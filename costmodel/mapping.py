@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 from blueprint.errors import ParamError
@@ -22,6 +23,10 @@ Netlist = dict[str, Any]
 #: Cost in inverters of handing logic only the inverted phase of a signal: it often fits an inverting gate.
 _LOGIC_INVERSION = 0.3
 _SWEEPS = 30
+_EPSILON = 1e-9
+#: Nodes up to which climbing passes are worth their time, moves without progress that end a pass, and pins of a net
+#: beyond which one flip hardly changes what the net costs its other nodes.
+_MAX_CLIMB, _PATIENCE, _WIDE = 20_000, 500, 24
 
 
 @dataclass
@@ -312,9 +317,13 @@ class _Nets:
             self.true_only.update(bit for _, bit in node.others)
             for _, bit, inverts in node.outputs:
                 self.driver[bit] = (index, inverts)
-        for node in nodes:
+        self.pins: dict[Bit, list[int]] = {}
+        for index, node in enumerate(nodes):
             for _, bit in node.inputs:
                 self.needs.setdefault(bit, [0, 0])[node.phase] += 1
+                self.pins.setdefault(bit, []).append(index)
+            for _, bit, _ in node.outputs:
+                self.pins.setdefault(bit, []).append(index)
 
     def cost(self, bit: Bit) -> float:
         """Inverters on one net."""
@@ -343,23 +352,67 @@ class _Nets:
             self.needs[bit][1 - node.phase] += 1
         node.phase ^= 1
 
-    def improve(self, index: int) -> bool:
-        """Flip one node if that saves inverters."""
+    def gain(self, index: int) -> float:
+        """Inverters saved by flipping one node."""
         before = self.around(index)
         self.flip(index)
-        if self.around(index) < before - 1e-9:
-            return True
+        after = self.around(index)
         self.flip(index)
-        return False
+        return before - after
+
+    def near(self, index: int) -> set[int]:
+        """Nodes that share a net with one, nets with many pins aside."""
+        node, found = self.nodes[index], set[int]()
+        for bit in (*(bit for _, bit in node.inputs), *(bit for _, bit, _ in node.outputs)):
+            if len(self.pins.get(bit, ())) <= _WIDE:
+                found.update(self.pins.get(bit, ()))
+        return found - {index}
+
+    def improve(self, index: int) -> bool:
+        """Flip one node if that saves inverters."""
+        if self.gain(index) <= _EPSILON:
+            return False
+        self.flip(index)
+        return True
 
 
 def _choose_phases(nodes: list[_Node], editor: _Editor) -> None:
-    """Few inverters: follow the signals once, giving each node the phase its neighbors so far prefer, then descend."""
+    """Few inverters: descend from the signals' order, then passes that may climb and keep their best moment."""
     nets = _Nets(nodes, editor)
     free = [index for index in _in_signal_order(nodes) if not nodes[index].fixed]
     for _ in range(_SWEEPS):
         if not sum(nets.improve(index) for index in free):
             break
+    if len(free) <= _MAX_CLIMB:
+        for _ in range(_SWEEPS):
+            if not _climb(nets, free):
+                break
+
+
+def _climb(nets: _Nets, free: list[int]) -> bool:
+    """One Fiduccia-Mattheyses pass: flip every node once, best first, and undo all after the best moment."""
+    heap = [(-nets.gain(index), index) for index in free]
+    heapify(heap)
+    latest = {index: gain for gain, index in heap}
+    flipped: list[int] = []
+    balance, best, kept = 0.0, _EPSILON, 0
+    while heap and len(flipped) < kept + _PATIENCE:
+        gain, index = heappop(heap)
+        if latest.get(index) != gain:
+            continue
+        del latest[index]
+        nets.flip(index)
+        flipped.append(index)
+        balance -= gain
+        if balance > best:
+            best, kept = balance, len(flipped)
+        for other in nets.near(index):
+            if other in latest and (new := -nets.gain(other)) != latest[other]:
+                latest[other] = new
+                heappush(heap, (new, other))
+    for index in flipped[kept:]:
+        nets.flip(index)
+    return kept > 0
 
 
 def _in_signal_order(nodes: list[_Node]) -> list[int]:

@@ -22,7 +22,7 @@ from toolchain import cache, yosys
 
 _PROCESSES = 2
 _TIMEOUT_S = 1800.0
-_RECIPE = "area/2"
+_RECIPE = "area/3"
 
 _ALU = r"""
 (* techmap_celltype = "$alu" *)
@@ -167,6 +167,8 @@ def _sources(
             raise SpecError(f"{path}: a design folder must hold manifest.json; run ternforge generate") from None
         except (ValueError, KeyError, TypeError) as problem:
             raise SpecError(f"{path}: manifest must be JSON with files and top, not {problem}") from None
+    if isinstance(design, str | Path) and not Path(design).exists():
+        raise SpecError(f"{design}: a design must be a generated folder or a Verilog file, and there is none")
     if top is None:
         raise ParamError("Synthesis of Verilog files must be told the top module, not left to guess")
     given = [design] if isinstance(design, str | Path) else design
