@@ -164,12 +164,7 @@ def _cycles(spec: Spec, gemm: Gemm) -> int:
 
 def check_fits(spec: Spec, gemm: Gemm) -> None:
     """Raises ``ParamError`` for a product larger than the design was made for."""
-    from blueprint.errors import ParamError
-
-    try:
-        spec.timing(gemm)
-    except ValueError as problem:
-        raise ParamError(f"{problem}; make the design larger, as in --set k_max={gemm.k}") from None
+    _refused(spec.timing, gemm)
 
 
 def predicted_flip_flops(spec: Spec) -> int:
@@ -360,12 +355,90 @@ def simulate(
     workload: WorkloadLike,
     overrides: Mapping[str, str] | None = None,
     *,
+    stall: str = "none",
     seed: int = 1,
+    values: bool = True,
     trace: str | Path | None = None,
+    window: str | None = None,
     note: Note = _silent,
 ) -> Answer:
-    """Run a workload cycle by cycle: cycles, stalls by reason, utilization, values against the golden model."""
-    raise unavailable("simulate")
+    """Run a workload cycle by cycle: cycles, stalls by reason, utilization, values against the golden model.
+
+    ``stall`` names a profile of waiting sources and sinks. ``trace`` is a file for Perfetto, of the first product, in
+    the cycles ``window`` (``"a:b"``) if given.
+    """
+    from simulator import masks
+    from simulator.simulate import simulate as run
+    from ternforge.folder import check_file
+
+    chosen, work = read_design(design, overrides), read_workload(workload)
+    spec = chosen.spec
+    open_cycles = _refused(masks.profile, stall, spec.streams(), seed)
+    for gemm in work.gemms:
+        check_fits(spec, gemm)
+    path = None if trace is None else check_file(trace, (".json", ".gz"))
+    layers: list[Answer] = []
+    for gemm in work.gemms:
+        note(f"simulating {gemm.name} {gemm.m}x{gemm.k}x{gemm.n}")
+        done = run(spec, gemm, masks=open_cycles, values=values, seed=seed)
+        golden = spec.reference(dict(done.operands)) if values else {}
+        wrong = sum(int((golden[name] != done.outputs[name]).sum()) for name in golden)
+        layers.append(
+            {
+                "name": gemm.name,
+                "m": gemm.m,
+                "k": gemm.k,
+                "n": gemm.n,
+                "count": gemm.count,
+                "cycles": done.cycles,
+                "stalls": dict(done.stalls),
+                "macs": done.macs,
+                "utilization": done.utilization,
+                "mismatches": wrong,
+                "checked": sum(array.size for array in golden.values()),
+            }
+        )
+    answer: Answer = {
+        "design": chosen.name,
+        "design_hash": spec.design_hash,
+        "workload": work.name,
+        "stall_profile": stall,
+        "seed": seed,
+        "source": "cycle-accurate simulation",
+        **{key: sum(layer[key] for layer in layers) for key in ("cycles", "macs", "mismatches", "checked")},
+        "stalls": {key: sum(layer["stalls"][key] for layer in layers) for key in layers[0]["stalls"]},
+        "layers": layers,
+    }
+    answer["utilization"] = answer["macs"] / (answer["cycles"] * int(spec.peak_macs))
+    if path is not None:
+        _write_trace(chosen, work.gemms[0], open_cycles, path, window)
+        answer["trace"] = path
+    return answer
+
+
+def _write_trace(
+    design: Design, gemm: Gemm, masks: Mapping[str, Any], path: Path, window: str | None
+) -> None:
+    from simulator import trace as traces
+
+    shown = None if window is None else _refused(traces.parse_window, window)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    clock = design.clock_mhz or 1000.0
+    _refused(
+        traces.write,
+        _refused(traces.trace, design.spec.timing(gemm), masks, clock_mhz=clock, window=shown),
+        path,
+    )
+
+
+def _refused(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Calls a room whose ``ValueError`` is the user's to mend."""
+    from blueprint.errors import ParamError
+
+    try:
+        return call(*arguments, **named)
+    except ValueError as problem:
+        raise ParamError(str(problem)) from None
 
 
 def verify(
@@ -404,8 +477,14 @@ def export(
 
 
 def plot(study: str | Path, out: str | Path | None = None) -> Answer:
-    """Draw a study's Pareto front."""
-    raise unavailable("plot")
+    """Draw a study's Pareto front into its folder, or into ``out``: PNG, SVG and an interactive page."""
+    from dse import interactive
+    from dse import plot as figures
+    from dse.study import open_study
+
+    with open_study(study) as found:
+        files = figures.draw(found, out)
+        return {"files": [*files, interactive.write(found, out and Path(out) / "pareto.html")]}
 
 
 def report(study: str | Path, out: str | Path | None = None) -> Answer:

@@ -16,7 +16,12 @@ from ternforge.shell import Verb, gemm_option, seed_option, set_option, workload
 @workload_option
 @gemm_option
 @seed_option
-@click.option("--trace", metavar="FILE.json", help="Trace of the run, for Perfetto or chrome://tracing.")
+@click.option("--stall", default="none", show_default=True, help="Profile of waiting sources and sinks.")
+@click.option(
+    "--values/--no-values", default=True, help="Compute values too, and compare them.  [default: values]"
+)
+@click.option("--trace", metavar="FILE.json[.gz]", help="Trace of the first product, for Perfetto.")
+@click.option("--window", metavar="A:B", help="Cycles that the trace shows; all without it.")
 @set_option
 @click.pass_obj
 def simulate_(
@@ -25,7 +30,10 @@ def simulate_(
     workload: str | None,
     gemm: str | None,
     seed: int,
+    stall: str,
+    values: bool,
     trace: str | None,
+    window: str | None,
     overrides: dict[str, str],
 ) -> int:
     """Run a workload on the design in SPEC, cycle by cycle, and compare its values with the golden model.
@@ -37,7 +45,8 @@ def simulate_(
     chosen = workload_from(workload, gemm)
     if chosen is None:
         raise click.UsageError("Workload must be given, by --workload FILE or --gemm MxKxN")
-    answer = api.simulate(spec, chosen, overrides, seed=seed, trace=trace, note=session.note)
+    wishes: dict[str, Any] = {"stall": stall, "values": values, "trace": trace, "window": window}
+    answer = api.simulate(spec, chosen, overrides, seed=seed, note=session.note, **wishes)
     session.answer(answer, _lines(answer))
     return 1 if answer["mismatches"] else 0
 
