@@ -15,7 +15,9 @@ def write_liberty(cells: Iterable[Cell], path: Path, name: str = "compact") -> N
     They are left out because mapping places them itself; ABC needs gates only.
     """
     gates = [cell for cell in cells if combinational(cell)]
-    tables = [t for cell in gates for arc in cell.arcs for t in (arc.rise, arc.fall, arc.rise_slew, arc.fall_slew)]
+    tables = [
+        t for cell in gates for arc in cell.arcs for t in (arc.rise, arc.fall, arc.rise_slew, arc.fall_slew)
+    ]
     shapes = sorted({_shape(_square(table)) for table in tables if table is not None})
     parts = [_HEAD.format(name=name), *map(_template, shapes), *map(_cell, gates), "}", ""]
     path.write_text("\n".join(parts))

@@ -54,7 +54,10 @@ def flatten(top: str, netlists: Mapping[str, Any]) -> Flat:
         builder.count,
         np.concatenate(sides["input"]),
         np.concatenate(sides["output"]),
-        {kind: tuple(pin for pin, width in shape.items() for _ in range(width)) for kind, shape in shapes.items()},
+        {
+            kind: tuple(pin for pin, width in shape.items() for _ in range(width))
+            for kind, shape in shapes.items()
+        },
         {kind: root[np.concatenate(rows)] for kind, rows in builder.cells.items()},
         {kind: tuple(labels) for kind, labels in builder.names.items()},
     )
@@ -124,7 +127,8 @@ def _roots(count: int, joined: list[tuple[Ints, Ints]]) -> Ints:
 def _shapes(netlists: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Width of each pin of each cell type: a module's ports, or the widest connection of its instances."""
     found: dict[str, dict[str, int]] = {
-        name: {port: len(item["bits"]) for port, item in module["ports"].items()} for name, module in netlists.items()
+        name: {port: len(item["bits"]) for port, item in module["ports"].items()}
+        for name, module in netlists.items()
     }
     for module in netlists.values():
         for cell in module["cells"].values():
@@ -146,7 +150,9 @@ def _template(module: Any, shapes: Mapping[str, Mapping[str, int]]) -> _Template
             count += 1
         return numbers[bit]
 
-    ports = {name: np.array([net(bit) for bit in item["bits"]], np.int64) for name, item in module["ports"].items()}
+    ports = {
+        name: np.array([net(bit) for bit in item["bits"]], np.int64) for name, item in module["ports"].items()
+    }
     rows: dict[str, list[list[int]]] = {}
     labels: dict[str, list[str]] = {}
     for name, cell in module["cells"].items():

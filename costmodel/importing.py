@@ -44,7 +44,9 @@ def technology(paths: Sequence[str | Path], name: str, *, points: int = _FULL) -
     chosen = roles.choose(gates)
     _check(library, chosen, str(paths[0]))
     kept = [facts.thin(cell, points) for cell in selection.useful(gates, chosen)]
-    source = f"Liberty {library.name}" + (f" and {len(library.sources) - 1} more" * (len(library.sources) > 1))
+    source = f"Liberty {library.name}" + (
+        f" and {len(library.sources) - 1} more" * (len(library.sources) > 1)
+    )
     return Technology(
         name,
         library.sources,
@@ -61,7 +63,9 @@ def _check(library: Library, chosen: Roles, path: str) -> None:
     """Refuse a library that cannot hold a design, in words that say what is missing."""
     for role, why in (("inverter", "no inverter"), ("buffer", "no buffer, and ABC crashes without one")):
         if role not in chosen.gates:
-            raise SpecError(f"{path}:1: library {library.name} must have a one-input gate of each kind, but has {why}")
+            raise SpecError(
+                f"{path}:1: library {library.name} must have an inverter and a buffer, but has {why}"
+            )
     if not {"nand2", "nor2", "and2", "or2"} & set(chosen.gates):
         raise SpecError(f"{path}:1: library {library.name} must have a two-input gate, but has none")
     if not (chosen.flop or chosen.clear_flop or chosen.set_flop):
@@ -129,7 +133,8 @@ def dump(technology: Technology) -> str:
     text = yaml.safe_dump(head, sort_keys=False, width=110, allow_unicode=True)
     lines = "".join(f"    {line}\n" for line in technology.cell_text.splitlines())
     source = json.dumps(technology.cell_source)
-    return f"{text}cells:  # um2, fF, ps, pJ, nW; the lines are explained in costmodel/facts.py\n  source: {source}\n  table: |\n{lines}"
+    note = "# um2, fF, ps, pJ, nW; costmodel/facts.py explains the lines"
+    return f"{text}cells:  {note}\n  source: {source}\n  table: |\n{lines}"
 
 
 def _role_facts(chosen: Roles) -> dict[str, Any]:
@@ -140,7 +145,7 @@ def _role_facts(chosen: Roles) -> dict[str, Any]:
             found[key] = {name: value for name, value in asdict(role).items() if value is not None}
             ties = found[key].pop("ties", ())
             if ties:
-                found[key]["ties"] = {pin: level for pin, level in ties}
+                found[key]["ties"] = dict(ties)
     if chosen.clock_gate:
         found["clock_gate"] = chosen.clock_gate
     for key in ("tie_high", "tie_low"):

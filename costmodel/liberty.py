@@ -193,12 +193,17 @@ def _library(group: Group) -> Library:
         if cell.name in cells:
             raise item.error(f"cell {cell.name} must be defined once, not twice")
         cells[cell.name] = cell
-    corner = next(iter(group.all("operating_conditions")), group)
-    found = [
-        group.number(f"nom_{key}", corner.number(key)) for key in ("voltage", "temperature", "process")
-    ]
     source = (Path(group.source.path).name, group.source.sha256)
-    return Library(group.names[0], cells, (source,), *found, tuple(notes))
+    return Library(group.names[0], cells, (source,), *_corner(group), tuple(notes))
+
+
+def _corner(group: Group) -> tuple[float | None, float | None, float | None]:
+    """Voltage, temperature and process of the library."""
+    corner = next(iter(group.all("operating_conditions")), group)
+    voltage, temperature, process = (
+        group.number(f"nom_{key}", corner.number(key)) for key in ("voltage", "temperature", "process")
+    )
+    return voltage, temperature, process
 
 
 def _units(group: Group, notes: list[str]) -> _Units:
@@ -266,7 +271,7 @@ def _cell(group: Group, units: _Units, notes: list[str]) -> Cell:
     return Cell(
         name,
         area,
-        tuple(dict((pin.name, pin) for pin in pins).values()),
+        tuple({pin.name: pin for pin in pins}.values()),
         _leakage(group, units),
         _sequential(group),
         _worst_arcs(arcs),
@@ -294,7 +299,11 @@ def _pin(group: Group, name: str, units: _Units) -> Pin:
     )
     cap = units.input_capacitance if capacitance is None else capacitance * units.capacitance
     limit = group.number("max_capacitance")
-    width = len(group.all("pin")) if group.kind == "bundle" else units.types.get(group.simple.get("bus_type", ""), 1)
+    width = (
+        len(group.all("pin"))
+        if group.kind == "bundle"
+        else units.types.get(group.simple.get("bus_type", ""), 1)
+    )
     return Pin(
         name,
         direction,
@@ -352,15 +361,22 @@ def _arcs(pin: Group, name: str, units: _Units) -> list[Arc]:
     inner = [item for child in pin.all("pin") for item in child.all("timing")]
     for item in [*pin.all("timing"), *inner]:
         tables = {child.kind: child for child in item.groups}
-        kinds = ("cell_rise", "cell_fall") if "cell_rise" in tables or "cell_fall" in tables else (
-            "rise_constraint",
-            "fall_constraint",
+        kinds = (
+            ("cell_rise", "cell_fall")
+            if "cell_rise" in tables or "cell_fall" in tables
+            else (
+                "rise_constraint",
+                "fall_constraint",
+            )
         )
         rise, fall = (_table(tables.get(kind), units, units.time) for kind in kinds)
         slews = [_table(tables.get(f"{edge}_transition"), units, units.time) for edge in ("rise", "fall")]
         if rise is None and fall is None:
             continue
-        sense, kind = item.simple.get("timing_sense", "non_unate"), item.simple.get("timing_type", "combinational")
+        sense, kind = (
+            item.simple.get("timing_sense", "non_unate"),
+            item.simple.get("timing_type", "combinational"),
+        )
         for related in item.simple.get("related_pin", "").split():
             arcs.append(Arc(name, related, sense, kind, rise, fall, slews[0], slews[1]))
     return arcs
@@ -372,12 +388,16 @@ def _worst_arcs(arcs: list[Arc]) -> tuple[Arc, ...]:
     for arc in arcs:
         key = (arc.pin, arc.related, arc.sense, arc.kind)
         first = merged.get(key)
-        merged[key] = arc if first is None else Arc(
-            *key,
-            _worst(first.rise, arc.rise),
-            _worst(first.fall, arc.fall),
-            _worst(first.rise_slew, arc.rise_slew),
-            _worst(first.fall_slew, arc.fall_slew),
+        merged[key] = (
+            arc
+            if first is None
+            else Arc(
+                *key,
+                _worst(first.rise, arc.rise),
+                _worst(first.fall, arc.fall),
+                _worst(first.rise_slew, arc.rise_slew),
+                _worst(first.fall_slew, arc.fall_slew),
+            )
         )
     return tuple(merged.values())
 
@@ -399,7 +419,9 @@ def _energies(pin: Group, name: str, units: _Units) -> list[Energy]:
     for item in pin.all("internal_power"):
         tables = {child.kind: child for child in item.groups}
         both = tables.get("power")
-        rise, fall = (_table(tables.get(kind, both), units, units.energy) for kind in ("rise_power", "fall_power"))
+        rise, fall = (
+            _table(tables.get(kind, both), units, units.energy) for kind in ("rise_power", "fall_power")
+        )
         if rise is not None or fall is not None:
             energies.append(Energy(name, item.simple.get("related_pin", ""), rise, fall))
     return energies
@@ -417,12 +439,16 @@ def _table(group: Group | None, units: _Units, scale: float) -> Table | None:
     if len(flat) == 1:
         return Table((0.0,), (0.0,), ((flat[0] * scale,),))
     if not indices[0]:
-        indices[0] = [float(step) for step in range(len(flat) if not indices[1] else len(flat) // len(indices[1]))]
+        indices[0] = [
+            float(step) for step in range(len(flat) if not indices[1] else len(flat) // len(indices[1]))
+        ]
     shape = (len(indices[0]), len(indices[1]) or 1)
     if shape[0] * shape[1] != len(flat):
         raise group.error(f"{group.kind} must hold {shape[0]} x {shape[1]} values, not {len(flat)}")
     grid = [flat[step * shape[1] : (step + 1) * shape[1]] for step in range(shape[0])]
-    first_is_load = "capacitance" in variables[0] or "related_pin_transition" == variables[0] and shape[1] > 1
+    first_is_load = "capacitance" in variables[0] or (
+        variables[0] == "related_pin_transition" and shape[1] > 1
+    )
     axes = [indices[0], indices[1] or [0.0]]
     if first_is_load:
         grid, axes = [list(column) for column in zip(*grid, strict=True)], axes[::-1]

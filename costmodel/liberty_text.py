@@ -86,14 +86,18 @@ def read(path: str | Path) -> Group:
         position = match.end()
         if match["close"]:
             if not stack:
-                raise source.error(match.start("close"), "a closing brace must end an open group, not stand alone")
+                raise source.error(
+                    match.start("close"), "a closing brace must end an open group, not stand alone"
+                )
             stack.pop()
             if not stack:
                 break
             continue
         name = match["name"]
         if library is None and not (name == "library" and match["open"]):
-            raise source.error(match.start("name"), f"a Liberty file must start with library (name) {{, not {name!r}")
+            raise source.error(
+                match.start("name"), f"a Liberty file must start with library (name) {{, not {name!r}"
+            )
         if match["open"]:
             group = Group(name, _unquote(match["args"]), match.start("name"), source)
             if stack:
@@ -116,7 +120,9 @@ def _finish(source: Source, library: Group | None, stack: list[Group], position:
     if stack or library is None:
         at = _match_end(source.text, position)
         if rest:
-            raise source.error(at, f"expected name (args) {{, name : value or }}, not {rest.splitlines()[0][:40]!r}")
+            raise source.error(
+                at, f"expected name (args) {{, name : value or }}, not {rest.splitlines()[0][:40]!r}"
+            )
         assert library is not None
         group = stack[-1]
         raise group.error(f"{group.kind} ({group.args}) must be closed by a brace, but the file ends first")
@@ -143,7 +149,9 @@ def _source(path: Path) -> Source:
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error):
-            raise SpecError(f"{path}: a gzip file must be complete, but this one does not decompress") from None
+            raise SpecError(
+                f"{path}: a gzip file must be complete, but this one does not decompress"
+            ) from None
     text = data.decode("utf-8", "replace")
     if "\x00" in text:
         raise SpecError(f"{path}:1: a Liberty file must be text, not binary data")

@@ -64,7 +64,9 @@ class _Editor:
     def __init__(self, module: Netlist) -> None:
         self.module = module
         self.cells: dict[str, Any] = module["cells"]
-        numbers = [bit for item in self.cells.values() for bits in item["connections"].values() for bit in bits]
+        numbers = [
+            bit for item in self.cells.values() for bits in item["connections"].values() for bit in bits
+        ]
         numbers += [bit for port in module["ports"].values() for bit in port["bits"]]
         self.next_bit = max((bit for bit in numbers if isinstance(bit, int)), default=1) + 1
         self.next_name = 0
@@ -247,7 +249,10 @@ def _full(adder: Adder, item: _Sum) -> _Node:
     return _Node(
         adder.cell,
         list(zip((adder.a, adder.b, adder.carry_in), item.inputs, strict=True)),
-        [(adder.total, item.total, adder.total_inverted), (adder.carry_out, item.carry, adder.carry_inverted)],
+        [
+            (adder.total, item.total, adder.total_inverted),
+            (adder.carry_out, item.carry, adder.carry_inverted),
+        ],
     )
 
 
@@ -256,7 +261,10 @@ def _half(adder: Adder, a: Bit, b: Bit, item: _Sum, one: bool) -> _Node:
     return _Node(
         adder.cell,
         [(adder.a, a), (adder.b, b)],
-        [(adder.total, item.total, adder.total_inverted), (adder.carry_out, item.carry, adder.carry_inverted)],
+        [
+            (adder.total, item.total, adder.total_inverted),
+            (adder.carry_out, item.carry, adder.carry_inverted),
+        ],
         phase=int(one),
         fixed=True,
     )

@@ -125,7 +125,9 @@ def ranking(cells: Iterable[Cell]) -> Callable[[Cell], tuple[float, float, int, 
 
 def delay(cell: Cell, load: float) -> float:
     """Mean delay in ps of a gate's arcs at a quarter of their slew axis, driving `load` fF; 0 where it has none."""
-    tables = [t for arc in cell.arcs for t in (arc.rise, arc.fall) if t is not None and arc.kind == "combinational"]
+    tables = [
+        t for arc in cell.arcs for t in (arc.rise, arc.fall) if t is not None and arc.kind == "combinational"
+    ]
     delays = [t.at(t.slews[len(t.slews) // 4], load) for t in tables]
     return sum(delays) / len(delays) if delays else 0.0
 

@@ -45,7 +45,9 @@ class Module:
         address = [width for port, (_, width) in self.ports.items() if "addr" in port]
         data = [width for _, (direction, width) in self.ports.items() if direction == "output"]
         if not address or not data:
-            raise ParamError(f"Blackbox {self.name} must be a memory with address and data ports, or be named so")
+            raise ParamError(
+                f"Blackbox {self.name} must be a memory with address and data ports, or be named so"
+            )
         return 1 << max(address), max(data)
 
 
@@ -71,7 +73,9 @@ def modules(text: str) -> dict[str, Module]:
 def _module(lines: list[str], attributes: list[str]) -> Module:
     name = lines[0].split()[1]
     blackbox = any(line.startswith("attribute \\blackbox ") for line in attributes)
-    kept = [line for line in lines if not line.lstrip().startswith(("attribute \\src ", "attribute \\hdlname "))]
+    kept = [
+        line for line in lines if not line.lstrip().startswith(("attribute \\src ", "attribute \\hdlname "))
+    ]
     module = Module(_public(name), _renumber("\n".join(kept)), blackbox)
     for line in kept:
         port, cell = _PORT.match(line), _CELL.match(line)

@@ -30,7 +30,9 @@ def useful(cells: Iterable[Cell], roles: Roles) -> list[Cell]:
     kept = {cell.name: cell for cell in smallest(cells)}
     fixed = (roles.full_adder, roles.half_adder, roles.flop, roles.enable_flop, roles.clear_flop)
     names = {role.cell for role in (*fixed, roles.set_flop, roles.latch) if role is not None}
-    names |= set(roles.gates.values()) | {tie[0] for tie in (roles.tie_high, roles.tie_low) if tie is not None}
+    names |= set(roles.gates.values()) | {
+        tie[0] for tie in (roles.tie_high, roles.tie_low) if tie is not None
+    }
     names |= {roles.clock_gate} if roles.clock_gate else set()
     kept |= {cell.name: cell for cell in cells if cell.name in names or _strong(cell, roles, cells)}
     return [kept[name] for name in sorted(kept)]

@@ -109,7 +109,9 @@ def _axis(points: Sequence[float], size: int) -> Floats:
 
 def _grid(table: Table, shape: tuple[int, int]) -> Floats:
     known = np.array(table.values)
-    return np.pad(known, [(0, size - have) for size, have in zip(shape, known.shape, strict=True)], mode="edge")
+    return np.pad(
+        known, [(0, size - have) for size, have in zip(shape, known.shape, strict=True)], mode="edge"
+    )
 
 
 def _place(axes: Floats, values: Floats, last: Ints) -> tuple[Ints, Floats]:
@@ -179,7 +181,9 @@ class _Graph:
             if tables[0] is not None:
                 self._launch.append((target, edge, self.tables.add(tables[0]), self.tables.add(tables[1])))
 
-    def _add_macro(self, rows: Ints, pins: Sequence[str], directions: Mapping[str, str], access: float) -> None:
+    def _add_macro(
+        self, rows: Ints, pins: Sequence[str], directions: Mapping[str, str], access: float
+    ) -> None:
         for column, pin in enumerate(pins):
             if directions.get(pin) == "output":
                 self._fixed.append((rows[:, column], access))
@@ -217,11 +221,22 @@ class _Graph:
             return
         best = np.inf
         for cell in self.cells.values():
-            if len(cell.inputs) != 1 or len(cell.outputs) != 1 or cell.sequential or cell.area > 2 * smallest.area:
+            if (
+                len(cell.inputs) != 1
+                or len(cell.outputs) != 1
+                or cell.sequential
+                or cell.area > 2 * smallest.area
+            ):
                 continue
             for arc in cell.arcs:
                 pin = cell.inputs[0].capacitance
-                if arc.sense == "positive_unate" and arc.rise and arc.fall and arc.rise_slew and arc.fall_slew:
+                if (
+                    arc.sense == "positive_unate"
+                    and arc.rise
+                    and arc.fall
+                    and arc.rise_slew
+                    and arc.fall_slew
+                ):
                     load = 16 * smallest.inputs[0].capacitance
                     delay = max(arc.rise.at(arc.rise.slews[0], load), arc.fall.at(arc.fall.slews[0], load))
                     if delay < best:
@@ -231,6 +246,7 @@ class _Graph:
         """Delay and slew that a tree adds to each net, and the load its driver then sees."""
         self.added = np.zeros(self.flat.nets)
         self.tree_slew = np.zeros(self.flat.nets)
+        self.stage_slew = 0.0
         if self.stage is None:
             return
         arc, pin = self.stage
@@ -239,6 +255,7 @@ class _Graph:
         slew = arc.rise_slew.slews[0]
         for _ in range(4):  # the slew a stage hands to the next settles at once
             slew = max(arc.rise_slew.at(slew, limit), arc.fall_slew.at(slew, limit))
+        self.stage_slew = slew
         delay = max(arc.rise.at(slew, limit), arc.fall.at(slew, limit))
         large = self.load > 2 * limit
         stages = np.ceil(np.log(np.maximum(self.load, limit) / limit) / np.log(_TREE_FANOUT))
@@ -247,8 +264,8 @@ class _Graph:
         self.load[large] = limit
 
     def default_slew(self) -> float:
-        """Slew of clocks and inputs: that of a buffer that drives eight."""
-        return float(self.tree_slew.max()) or (min(self.stage[0].rise_slew.slews) if self.stage and self.stage[0].rise_slew else 0.0)
+        """Slew of clocks and inputs in ps: that of a buffer that drives eight of its kind."""
+        return self.stage_slew
 
     def from_registers(self) -> _Launch:
         """Register and macro outputs after the clock edge."""
@@ -257,8 +274,10 @@ class _Graph:
         for nets, edge, delay, out_slew in self._launch:
             load = self.load[nets]
             slews = np.full(len(nets), slew)
-            rows = np.full(len(nets), delay)
-            launch.put(nets, edge, self.tables.read(rows, slews, load), self.tables.read(rows * 0 + out_slew, slews, load))
+            arrival, reached = (
+                self.tables.read(np.full(len(nets), table), slews, load) for table in (delay, out_slew)
+            )
+            launch.put(nets, edge, arrival, reached)
         for nets, access in self._fixed:
             for edge in (0, 1):
                 launch.put(nets, edge, np.full(len(nets), access), np.full(len(nets), slew))
@@ -281,8 +300,8 @@ class _Launch:
         self.slew = np.zeros((nets, 2))
 
     def put(self, nets: Ints, edge: int, arrival: Floats, slew: Floats) -> None:
-        np.maximum.at(self.arrival, (nets, edge), arrival)
-        np.maximum.at(self.slew, (nets, edge), slew)
+        np.maximum.at(self.arrival[:, edge], nets, arrival)
+        np.maximum.at(self.slew[:, edge], nets, slew)
 
 
 class _Wave:
@@ -311,7 +330,9 @@ class _Wave:
     def _pass_trees(self, nets: Ints) -> None:
         tall = nets[self.graph.added[nets] > 0]
         self.arrival[tall] += self.graph.added[tall, None]
-        self.slew[tall] = np.where(self.arrival[tall] > _NEVER, self.graph.tree_slew[tall, None], self.slew[tall])
+        self.slew[tall] = np.where(
+            self.arrival[tall] > _NEVER, self.graph.tree_slew[tall, None], self.slew[tall]
+        )
 
     def worst(self, ends: _Ends) -> tuple[float, tuple[str, ...]]:
         """The latest end: its time in ps and the path's cells; (0, ()) where nothing arrives."""
@@ -385,5 +406,7 @@ def _levels(source: Ints, target: Ints, nets: int) -> Ints:
         ready = np.unique(reached[waiting[reached] == 0])
         level[ready] = depth
     if done < nets:
-        raise ParamError(f"A netlist must have no combinational loop, but {nets - done} nets form or follow one")
+        raise ParamError(
+            f"A netlist must have no combinational loop, but {nets - done} nets form or follow one"
+        )
     return level

@@ -11,8 +11,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from blueprint.errors import ParamError, SpecError
 from costmodel import compact, importing, mapping, rtlil, selection, sta
@@ -164,7 +164,9 @@ def _sources(
             files = [folder / name for name in manifest["files"]]
             return files, top or manifest["top"], (*boxes, *manifest.get("blackboxes", ()))
         except OSError:
-            raise SpecError(f"{path}: a design folder must hold manifest.json; run ternforge generate") from None
+            raise SpecError(
+                f"{path}: a design folder must hold manifest.json; run ternforge generate"
+            ) from None
         except (ValueError, KeyError, TypeError) as problem:
             raise SpecError(f"{path}: manifest must be JSON with files and top, not {problem}") from None
     if isinstance(design, str | Path) and not Path(design).exists():
@@ -192,7 +194,7 @@ def _front(files: list[Path], top: str, boxes: tuple[str, ...], flatten: bool) -
         lines += ["opt_expr", "opt_clean", "write_rtlil design.il"]
         yosys.run("\n".join(lines), cwd=folder, timeout_s=_TIMEOUT_S)
 
-    parts = ["front/1", yosys.version(), top, *boxes, str(flatten), *named, *texts]
+    parts: list[str | bytes] = ["front/1", yosys.version(), top, *boxes, str(flatten), *named, *texts]
     return rtlil.modules((cache.entry("synthesis-front", parts, build) / "design.il").read_text())
 
 
@@ -208,8 +210,8 @@ def _netlist(name: str, modules: Mapping[str, rtlil.Module], technology: Technol
     module = modules[name]
     stubs = [modules[child].stub for child in sorted(module.children) if child in modules]
     text = "\n".join([module.text, *stubs])
-    recipe = [_RECIPE, _LOWER, _MAP, _TRY, *_ABC, _ALU, yosys.version(), technology.fingerprint]
-    folder = cache.entry("synthesis", [*recipe, text], lambda draft: _map(draft, name, text, technology))
+    recipe: list[str] = [_RECIPE, _LOWER, _MAP, _TRY, *_ABC, _ALU, yosys.version(), technology.fingerprint]
+    folder = cache.entry("synthesis", [*recipe, text], partial(_map, name=name, text=text, technology=technology))
     netlist: mapping.Netlist = json.loads((folder / "netlist.json").read_text())
     return netlist
 
@@ -234,7 +236,9 @@ def _map(folder: Path, name: str, text: str, technology: Technology) -> None:
     yosys.run("".join([_MAP, *tries]), cwd=folder, timeout_s=_TIMEOUT_S)
     texts = [(folder / f"mapped{index}.json").read_text() for index in range(len(_ABC))]
     outcomes = [_slim(json.loads(text)["modules"][name], technology, name) for text in texts]
-    smallest = min(outcomes, key=lambda item: sum(areas.get(cell["type"], 0.0) for cell in item["cells"].values()))
+    smallest = min(
+        outcomes, key=lambda item: sum(areas.get(cell["type"], 0.0) for cell in item["cells"].values())
+    )
     for scratch in list(folder.iterdir()):
         scratch.unlink()
     (folder / "netlist.json").write_text(json.dumps(smallest))
@@ -299,7 +303,8 @@ def _sum_up(
         words, width = modules[kind].memory_shape()
         macro_area += number * technology.sram.area_um2(words, width)
     ports = {
-        kind: (modules[kind].directions, technology.sram.access_ps(*modules[kind].memory_shape())) for kind in macros
+        kind: (modules[kind].directions, technology.sram.access_ps(*modules[kind].memory_shape()))
+        for kind in macros
     }
     timing = sta.analyze(top, netlists, technology, ports)
     return Synthesis(
@@ -353,4 +358,6 @@ def _modules(
         known = ((technology.cells[k], n) for k, n in own[name].items() if k in technology.cells)
         return sum(n for cell, n in known if cell.sequential is not None)
 
-    return {name: Module(area(name), flops(name), count, total(name)) for name, count in sorted(counts.items())}
+    return {
+        name: Module(area(name), flops(name), count, total(name)) for name, count in sorted(counts.items())
+    }

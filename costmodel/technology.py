@@ -58,7 +58,9 @@ class Technology:
         try:
             return facts.load(self.cell_text)
         except facts.FactsError as problem:
-            raise SpecError(f"{self.path}:{self.cell_line + problem.line + 1}:1: cells.table: {problem}") from None
+            raise SpecError(
+                f"{self.path}:{self.cell_line + problem.line + 1}:1: cells.table: {problem}"
+            ) from None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -90,7 +92,9 @@ def load(name_or_path: str | Path) -> Technology:
         return read_technology(Path(name_or_path))
     if text not in names():
         known = ", ".join(names())
-        raise ParamError(f"Technology must be one of {known}, or a file, not {text!r}{suggestion(text, names())}")
+        raise ParamError(
+            f"Technology must be one of {known}, or a file, not {text!r}{suggestion(text, names())}"
+        )
     return _shipped(text)
 
 
@@ -143,7 +147,9 @@ def _sources(document: Section) -> tuple[tuple[str, str], ...]:
 
 def _measured(parent: Section, key: str, unit: str) -> Measured:
     section = parent.section(key)
-    found = Measured(section.take("value", float), section.take("unit", str, choices=(unit,)), _text(section, "source"))
+    found = Measured(
+        section.take("value", float), section.take("unit", str, choices=(unit,)), _text(section, "source")
+    )
     section.finish()
     return found
 
@@ -167,7 +173,7 @@ def _model(document: Section) -> Mapping[str, Any]:
     if "model" not in document:
         return {}
     section = document.section("model")
-    for key in section.keys():
+    for key in section.raw():
         _text(section.section(key), "source")
     return section.raw()
 
@@ -176,13 +182,13 @@ def _roles(section: Section) -> Roles:
     _text(section, "source")
     gates = section.section("gates")
     roles = Roles(
-        {key: gates.take(key, str) for key in gates.keys()},
+        {key: gates.take(key, str) for key in gates.raw()},
         _adder(section, "full_adder"),
         _adder(section, "half_adder"),
-        *(_register(section, key) for key in _REGISTERS),
-        section.take("clock_gate", str, default=None),
-        _tie(section, "tie_high"),
-        _tie(section, "tie_low"),
+        **{key: _register(section, key) for key in _REGISTERS},
+        clock_gate=section.take("clock_gate", str, default=None),
+        tie_high=_tie(section, "tie_high"),
+        tie_low=_tie(section, "tie_low"),
     )
     section.finish()
     return roles
@@ -193,10 +199,9 @@ def _adder(parent: Section, key: str) -> Adder | None:
         return None
     section = parent.section(key)
     found = Adder(
-        *(section.take(pin, str) for pin in ("cell", "a", "b")),
-        section.take("carry_in", str, default=None),
-        *(section.take(pin, str) for pin in ("total", "carry_out")),
-        *(section.take(flag, bool) for flag in ("total_inverted", "carry_inverted")),
+        **{pin: section.take(pin, str) for pin in ("cell", "a", "b", "total", "carry_out")},
+        **{flag: section.take(flag, bool) for flag in ("total_inverted", "carry_inverted")},
+        carry_in=section.take("carry_in", str, default=None),
     )
     section.finish()
     return found
@@ -208,14 +213,14 @@ def _register(parent: Section, key: str) -> Register | None:
     section = parent.section(key)
     ties = section.section("ties") if "ties" in section else None
     found = Register(
-        *(section.take(pin, str) for pin in ("cell", "clock", "data", "output")),
-        section.take("inverted", bool),
-        section.take("rising", bool, default=True),
-        section.take("enable", str, default=None),
-        section.take("clear", str, default=None),
-        section.take("clear_level", bool, default=False),
-        section.take("clear_value", bool, default=False),
-        tuple((pin, ties.take(pin, bool)) for pin in ties.keys()) if ties else (),
+        **{pin: section.take(pin, str) for pin in ("cell", "clock", "data", "output")},
+        inverted=section.take("inverted", bool),
+        rising=section.take("rising", bool, default=True),
+        enable=section.take("enable", str, default=None),
+        clear=section.take("clear", str, default=None),
+        clear_level=section.take("clear_level", bool, default=False),
+        clear_value=section.take("clear_value", bool, default=False),
+        ties=tuple((pin, ties.take(pin, bool)) for pin in ties.raw()) if ties else (),
     )
     section.finish()
     return found
