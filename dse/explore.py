@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from contextlib import closing, nullcontext
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +56,12 @@ def problem_of(space: Space) -> Problem:
     from costmodel import technology
 
     facts = technology.load(space.technology)
-    return design_problem(space, TechnologyCosts(facts), {})
+    numbers = f"{facts.fingerprint} {json.dumps(facts.model, sort_keys=True)} {facts.sram}"
+    provenance = {
+        "version": metadata.version("ternforge"),
+        "technology facts": hashlib.sha256(numbers.encode()).hexdigest()[:16],
+    }
+    return design_problem(space, TechnologyCosts(facts), provenance)
 
 
 def run(

@@ -108,14 +108,14 @@ class Study:
         return self.space.point_id(int(self.front.indices[place]))
 
     def sample(self, most: int) -> Batch:
-        """At most ``most`` feasible points, evenly picked in order of evaluation: what a plot can show."""
-        stride = max(1, -(-self.feasible // most))
-        parts, seen = [empty(self.metrics)], 0
+        """At most ``most`` feasible points, always the same ones, without a pattern: what a plot can show."""
+        share = min(1.0, most / max(1, self.feasible))
+        parts = [empty(self.metrics)]
         for batch in self.batches():
-            good = np.flatnonzero(batch.feasible)
-            parts.append(batch.pick(good[(-seen) % stride :: stride]))
-            seen += len(good)
-        return join(parts)
+            # Multiplicative hashing (Knuth): neighbors in the space get unrelated numbers below 2**32.
+            ticket = (batch.indices.astype(np.uint64) * np.uint64(2654435761)) & np.uint64(0xFFFFFFFF)
+            parts.append(batch.pick(batch.feasible & (ticket < share * 2**32)))
+        return join(parts).pick(np.arange(min(most, sum(map(len, parts)))))
 
     def point(self, name: str) -> dict[str, Any]:
         """Family, parameters, metrics and reason of one evaluated point.

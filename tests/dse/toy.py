@@ -16,7 +16,7 @@ from dse.problem import Evaluation, Evaluator, Problem
 from dse.space import Columns, Space
 from dse.space_file import space_from
 
-METRICS = ("area_um2", "tokens_per_second", "energy_pj_per_token")
+METRICS = ("area_um2", "tokens_per_second", "energy_pj_per_token", "flip_flops")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,7 @@ class Judge:
             "area_um2": size * fast * stage,
             "tokens_per_second": 1000.0 * fast * stage * columns["width"] / (1 + 0.02 * size),
             "energy_pj_per_token": 3.0 * size * fast + 100.0 * stage / columns["width"],
+            "flip_flops": columns["width"] * stage,
         }
         shaped = {
             name: np.broadcast_to(np.asarray(v, dtype=np.float64), count) for name, v in metrics.items()

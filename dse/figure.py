@@ -1,0 +1,127 @@
+"""What every picture of a study shows, whatever draws it: points, axes in readable units, the knee, what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dse.batch import Floats
+from dse.metrics import METRICS
+from dse.pareto import front_mask
+from dse.study import Study
+
+#: Dominated points in a picture; more would only make the file larger.
+MOST_DOMINATED = 6_000
+#: Metrics that read better in another unit: factor and unit.
+_SHOWN = {
+    "energy_pj_per_token": (1e-9, "mJ"),
+    "core_energy_pj_per_token": (1e-9, "mJ"),
+    "time_to_first_token_s": (1e3, "ms"),
+}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One objective as it is drawn: ``label`` says what, in which unit and which way is better."""
+
+    name: str
+    label: str
+    factor: float
+    direction: str
+    logarithmic: bool
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Front and dominated points of a study in drawing units, ``(points, objectives)`` each."""
+
+    scales: tuple[Scale, ...]
+    front: Floats
+    dominated: Floats
+    rows: list[dict[str, Any]]
+    dominated_rows: list[dict[str, Any]]
+    knee: int | None
+    varied: tuple[str, ...]
+    title: str
+    note: str
+
+
+def picture(study: Study) -> Picture:
+    """The picture of a study: its whole front, and a sample of the points behind it."""
+    front = study.front
+    sample = study.sample(MOST_DOMINATED)
+    known = np.isin(sample.indices, front.indices)
+    behind = sample.pick(~known)
+    names = tuple(study.space.objectives)
+    scales = tuple(_scale(name, study.space.objectives[name], front.column(name)) for name in names)
+    rows = list(study.rows(front))
+    knee = next((place for place, row in enumerate(rows) if row["id"] == study.knee), None)
+    return Picture(
+        scales,
+        _drawn(front.columns(), scales),
+        _drawn(behind.columns(), scales),
+        rows,
+        list(study.rows(behind)),
+        knee,
+        varied(study),
+        _title(study),
+        _note(study, len(behind)),
+    )
+
+
+def varied(study: Study) -> tuple[str, ...]:
+    """Parameters that take more than one value somewhere in the space."""
+    several: dict[str, set[str]] = {}
+    for sub in study.space.subspaces:
+        for axis in sub.axes:
+            several.setdefault(axis.name, set()).update(map(repr, axis.values))
+    return tuple(name for name, values in several.items() if len(values) > 1)
+
+
+def envelope(points: Floats, scales: tuple[Scale, ...]) -> Floats:
+    """Of the points in two objectives the non-dominated ones, along the first: the line through a front."""
+    signs = np.array([-1.0 if scale.direction == "max" else 1.0 for scale in scales[:2]])
+    best = points[front_mask(points[:, :2] * signs)][:, :2]
+    return best[np.argsort(best[:, 0], kind="stable")]
+
+
+def _drawn(columns: dict[str, Floats], scales: tuple[Scale, ...]) -> Floats:
+    return np.stack([columns[scale.name] * scale.factor for scale in scales], axis=1)
+
+
+def _scale(name: str, direction: str, values: Floats) -> Scale:
+    metric = METRICS.get(name)
+    factor, unit = _SHOWN.get(name, (1.0, metric.unit if metric else ""))
+    if unit == "um2":
+        factor, unit = (1e-6, "mm²") if len(values) and values.min() > 1e5 else (1.0, "µm²")
+    what = f"{metric.label if metric else name}{f' [{unit}]' if unit else ''}"
+    arrow = "higher" if direction == "max" else "lower"
+    wide = len(values) > 1 and values.min() > 0 and values.max() / values.min() > 8
+    return Scale(name, f"{what}, {arrow} is better", factor, direction, bool(wide))
+
+
+def _title(study: Study) -> str:
+    work = study.space.workload
+    families = ", ".join(sub.family for sub in study.space.subspaces)
+    return f"{families} on {work.name}, {study.space.technology}"
+
+
+def _note(study: Study, shown: int) -> str:
+    behind = study.feasible - len(study.front)
+    how = (
+        "every design: the front is exact"
+        if study.exact
+        else f"of {study.space.size:,}, by {study.space.method}"
+    )
+    sampled = f" ({shown:,} of them shown)" if shown < behind else ""
+    lines = [
+        f"{study.evaluated:,} designs ({how}) · front {len(study.front):,} · dominated {behind:,}{sampled}",
+    ]
+    reasons = list(study.infeasible.items())
+    if reasons:
+        text = " · ".join(f"{count:,} {reason}" for reason, count in reasons[:3])
+        more = f" · {len(reasons) - 3} more reasons" if len(reasons) > 3 else ""
+        lines.append(f"infeasible {sum(study.infeasible.values()):,}: {text}{more}")
+    return "\n".join(lines)
