@@ -15,9 +15,23 @@ def parts(packed: Value, width: int) -> list[Value]:
 
 def add(left: Value, right: Value, carry: Value | None, width: int) -> Value:
     """``left + right + carry`` modulo ``2**width`` in one adder: the carry enters below the lowest bit."""
+    left, right = zero_extend(left, width), zero_extend(right, width)
     if carry is None:
         return (left + right)[:width]
     return (Cat(Const(1, 1), left) + Cat(carry, right))[1 : width + 1]
+
+
+def one_of(selects: list[Value], words: list[Value]) -> Value:
+    """The word whose line is set, zero if none: an AND-OR of one-hot lines."""
+    gated = [word & line.replicate(len(word)) for line, word in zip(selects, words, strict=True)]
+    while len(gated) > 1:
+        gated = [a | b for a, b in zip(gated[::2], gated[1::2], strict=False)] + gated[len(gated) & ~1 :]
+    return gated[0]
+
+
+def zero_extend(value: Value, width: int) -> Value:
+    """``value`` as an unsigned word of ``width`` bits, narrower or wider."""
+    return Cat(value, Const(0, width - len(value))) if len(value) < width else value[:width]
 
 
 def sign_extend(value: Value, width: int) -> Value:
@@ -89,21 +103,16 @@ def _take_off(rows: list[Value], carry: Value | None, top: int, width: int, accu
         return _plain([*rows, *extra, offset], carry, width)
     # x - 1 at weight 2**top is -(not x): its sign fills every column above.
     fill = (~high[0] if high else Const(1, 1)).replicate(width - top)
-    left = Cat(_at(low[0], top), _at(upper, width - top))
-    right = Cat(_at(low[1] if len(low) > 1 else Const(0, 0), top), fill)
+    left = Cat(zero_extend(low[0], top), zero_extend(upper, width - top))
+    right = Cat(zero_extend(low[1] if len(low) > 1 else Const(0, 0), top), fill)
     return add(left, right, carry, width)
 
 
-def _at(value: Any, width: int) -> Value:
-    """``value`` padded with zeros to ``width`` bits."""
-    return Cat(value, Const(0, width - len(value))) if len(value) < width else value[:width]
-
-
 def _plain(rows: list[Value], carry: Value | None, width: int) -> Value:
-    total = rows[0]
-    for row in rows[1:]:
-        total = (total + row)[:width]
-    return (total + carry)[:width] if carry is not None else _at(total, width)
+    total = zero_extend(rows[0], width)
+    for number, row in enumerate(rows[1:]):
+        total = add(total, row, carry if number == 0 else None, width)
+    return total if carry is None or len(rows) > 1 else add(total, Const(0, width), carry, width)
 
 
 def tree_sum(m: Module, words: list[Value], signs: list[Value], width: int) -> tuple[Value, list[Value]]:

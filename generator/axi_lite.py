@@ -7,6 +7,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.port import Register
+from generator.arithmetic import one_of, zero_extend
 from generator.block import Block
 
 AXI_LITE_PORTS: dict[str, Any] = {
@@ -36,7 +37,7 @@ class Shell(Block):
         self.limits = dict(limits)
         sizes = {size: Out(self.registers[size].fields["value"][1]) for size in limits}
         events = {event: In(1) for event in EVENTS}
-        super().__init__(name, AXI_LITE_PORTS | {"start": Out(1)} | sizes | events, clocked=True)
+        super().__init__(name, AXI_LITE_PORTS | {"start": Out(1)} | sizes | events, clocked=True, resets=True)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -131,11 +132,8 @@ class Shell(Block):
             self.rvalid.eq(answer),
             self.rdata.eq(data),
         ]
+        lines = [self._hit(self.araddr, name) for name in words]
         with m.If(accept):
-            m.d.sync += [answer.eq(1), data.eq(0)]
-            with m.Switch(self.araddr[2:]):
-                for name, word in words.items():
-                    with m.Case(self.registers[name].address >> 2):
-                        m.d.sync += data.eq(word)
+            m.d.sync += [answer.eq(1), data.eq(one_of(lines, [zero_extend(word, 32) for word in words.values()]))]
         with m.Elif(self.rready):
             m.d.sync += answer.eq(0)

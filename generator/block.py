@@ -10,15 +10,15 @@ from amaranth.lib.wiring import In
 class Block(wiring.Component):
     """Base of every generated module.
 
-    ``ports`` maps a name to ``In(width)`` or ``Out(width)``; a ``clocked`` block also has ``clk`` and ``rst``
-    (synchronous, active high). ``latency`` and ``throughput`` are the sentences of the header.
+    ``ports`` maps a name to ``In(width)`` or ``Out(width)``, width 0 for none; a ``clocked`` block also has ``clk``, one
+    that ``resets`` its registers ``rst`` (synchronous, active high). ``latency`` and ``throughput`` are the sentences of the header.
     """
 
     latency = "0 cycles (combinational)"
     throughput = "1 per cycle"
 
-    def __init__(self, name: str, ports: dict[str, Any], *, clocked: bool) -> None:
-        clock = {"clk": In(1), "rst": In(1)} if clocked else {}
+    def __init__(self, name: str, ports: dict[str, Any], *, clocked: bool, resets: bool = False) -> None:
+        clock = ({"clk": In(1)} if clocked else {}) | ({"rst": In(1)} if resets else {})
         super().__init__(clock | {port: shape for port, shape in ports.items() if shape.shape != 0})
         self.module_name = name
         self.clocked = clocked
@@ -33,8 +33,11 @@ class Block(wiring.Component):
         """A module to describe the block in, its clock domain bound to the ports."""
         m = Module()
         if self.clocked:
-            m.domains.sync = ClockDomain("sync")
-            m.d.comb += [ClockSignal().eq(self.clk), ResetSignal().eq(self.rst)]
+            resets = "rst" in self.signature.members
+            m.domains.sync = ClockDomain("sync", reset_less=not resets)
+            m.d.comb += ClockSignal().eq(self.clk)
+            if resets:
+                m.d.comb += ResetSignal().eq(self.rst)
         return m
 
     def use(self, m: Module, block: "Block", name: str, **connections: Any) -> None:
@@ -51,6 +54,18 @@ class Block(wiring.Component):
         m.submodules[name] = Instance(block.module_name, **pins)
         _, count = self.children.get(block.module_name, (block, 0))
         self.children[block.module_name] = (block, count + 1)
+
+
+def drive(m: Module, output: Any, value: Any) -> None:
+    """Drive an output that other values of the block must not be expressed by.
+
+    Yosys names a net after the port it reaches. Where one bit of a packed output is computed from another one, that
+    makes the vector depend on itself and event-driven simulators see a loop; a buffer keeps the names apart.
+    """
+    width = len(output)
+    m.submodules += Instance(
+        "$pos", a_keep=1, p_A_SIGNED=0, p_A_WIDTH=width, p_Y_WIDTH=width, i_A=value, o_Y=output
+    )
 
 
 def register(m: Module, width: int, name: str, enable: Any, value: Any) -> Signal:

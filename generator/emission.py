@@ -44,7 +44,8 @@ def _collect(block: Block, blocks: dict[str, Block], texts: dict[str, str]) -> N
     if block.module_name in blocks or block.module_name in texts:
         return
     if not hasattr(block, "template"):
-        texts[block.module_name] = rtlil.convert(block, name=block.module_name, emit_src=False)
+        text = rtlil.convert(block, name=block.module_name, emit_src=False)
+        texts[block.module_name] = text.replace("cell \\$pos ", "cell $pos ")  # a cell of Yosys, not a module
     for child, _ in block.children.values():
         _collect(child, blocks, texts)
     blocks[block.module_name] = block
@@ -65,7 +66,7 @@ def _verilog(text: str, names: list[str]) -> dict[str, str]:
         folder = Path(scratch)
         (folder / "design.il").write_text(text)
         # Initial values are dropped: a chip has none, so whatever needs one has a reset.
-        lines = ["read_rtlil design.il", "setattr -mod -unset top", "proc -norom", "setattr -unset init w:*"]
+        lines = ["read_rtlil design.il", "setattr -mod -unset top", "proc -noopt -norom", "setattr -unset init w:*"]
         lines += ["opt_clean", "opt_dff", "opt_clean -purge"]
         lines += [f"select {name}\nwrite_verilog -noattr -selected {name}.v" for name in names]
         script = "\n".join(lines)
@@ -78,7 +79,8 @@ def _strip(text: str) -> str:
     lines = text.splitlines()
     while lines and (lines[0].startswith("/*") or not lines[0].strip()):
         lines.pop(0)
-    return "\n".join(lines) + "\n"
+    # The buffers of generator.block.drive are written as a unary plus.
+    return "\n".join(lines).replace("= + ", "= ") + "\n"
 
 
 def _head(block: Block) -> str:

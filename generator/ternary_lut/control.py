@@ -54,7 +54,7 @@ class Control(Block):
         shape = f"l{spec.lut_count}mu{spec.mu}f{spec.fetch_count}t{spec.token_lanes}"
         limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
         flow = f"b{stages}s{int(spec.fetch_register)}{int(spec.reduction_registered)}{'m' if sram else 'r'}"
-        super().__init__(f"{spec.family}_control_{shape}_{limits}_{flow}", ports, clocked=True)
+        super().__init__(f"{spec.family}_control_{shape}_{limits}_{flow}", ports, clocked=True, resets=True)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint import ternary
 from blueprint.ternary_lut import TernaryLutSpec
-from generator.arithmetic import parts
-from generator.block import Block, register
+from generator.arithmetic import add, one_of, parts, zero_extend
+from generator.block import Block, drive, register
 
 
 class TritUnpack(Block):
@@ -20,10 +20,9 @@ class TritUnpack(Block):
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         weights = ternary.raw_weights(5)
-        with m.Switch(self.byte):
-            for raw, group in enumerate(weights):
-                with m.Case(raw):
-                    m.d.comb += self.weight.eq(Cat(*(Const(int(w) & 3, 2) for w in group)))
+        lines = [self.byte == raw for raw in range(len(weights))]
+        words = [Const(sum((int(w) & 3) << 2 * place for place, w in enumerate(group)), 10) for group in weights]
+        m.d.comb += self.weight.eq(one_of(lines, words))
         return m
 
 
@@ -57,23 +56,23 @@ class Fetch(Block):
         width = int(spec.entry_width)
         sign, index = self._address(m)
         tables = [parts(table, width) for table in parts(self.entry, spec.entries * width)]
-        found = [Signal(width, name=f"found{lane}") for lane in range(spec.token_lanes)]
-        with m.Switch(index):
-            for number in range(spec.entries):
-                raw = number if spec.half or number < spec.entries // 2 else number + 1
-                with m.Case(raw):
-                    m.d.comb += [lane.eq(table[number]) for lane, table in zip(found, tables, strict=True)]
+        lines = [index == self._raw_index(number) for number in range(spec.entries)]
+        found = [one_of(lines, table) for table in tables]
         offset = 1 << (width - 1) if spec.reduction == "carry_save" else 0
         values = [lane ^ sign.replicate(width) ^ Const(offset, width) for lane in found]
         self._leave(m, values, sign)
         return m
+
+    def _raw_index(self, number: int) -> int:
+        """The key of stored entry ``number``: a full table has no entry for the all-zero group in its middle."""
+        return number if self.spec.half or number < self.spec.entries // 2 else number + 1
 
     def _leave(self, m: Module, values: list[Value], sign: Value) -> None:
         if self.registered:
             width = int(self.spec.entry_width)
             values = [register(m, width, f"held{lane}", self.enable, v) for lane, v in enumerate(values)]
             sign = register(m, 1, "held_sign", self.enable, sign) if self.spec.half else sign
-        m.d.comb += self.value.eq(Cat(*values))
+        drive(m, self.value, Cat(*values))
         if self.spec.half:
             m.d.comb += self.sign.eq(sign)
 
@@ -87,22 +86,32 @@ class Fetch(Block):
         zero = ternary.half_entries(mu)
         if self.encoding == "sign_index":
             index = self.key[:-1]
-            return Const(0, 1), Mux(self.key[-1], 2 * zero - index, index)[: ternary.key_width("full_index", mu)]
+            return Const(0, 1), self._mirror(self.key[-1], index, int(ternary.key_width("full_index", mu)))
         raw = self._raw(m)
         if not half:
             return Const(0, 1), raw
         sign = raw > zero
-        return sign, Mux(sign, 2 * zero - raw, raw)[: ternary.key_width("sign_index", mu) - 1]
+        return sign, self._mirror(sign, raw, len(raw))[: int(ternary.key_width("sign_index", mu)) - 1]
+
+    def _mirror(self, condition: Value, index: Value, width: int) -> Value:
+        """The index of the negated group where the condition holds."""
+        wide = zero_extend(index, width)
+        last = Const(3**self.spec.mu - 1, width)
+        return Mux(condition, (last - wide)[:width], wide)
 
     def _raw(self, m: Module) -> Value:
         mu = self.spec.mu
         width = ternary.key_width("full_index", mu)
         if self.encoding == "full_index":
             return self.key
-        digits = Array([1, 0, 2, 2])  # weight 0, +1, (unused), -1 as two bits
+        # Digit 1 - w: one place value unless the weight is +1 (01), two where it is -1 (11).
+        total: Value = Const(0, width)
+        for position, weight in enumerate(parts(self.key, 2)):
+            place = Const(3 ** (mu - 1 - position), width)
+            unless_plus = ~(weight[0] & ~weight[1])
+            minus = weight[1]
+            total = add(total, place & unless_plus.replicate(width), None, width)
+            total = add(total, place & minus.replicate(width), None, width)
         raw = Signal(width, name="raw")
-        terms = [
-            digits[weight] * 3 ** (mu - 1 - position) for position, weight in enumerate(parts(self.key, 2))
-        ]
-        m.d.comb += raw.eq(sum(terms[1:], terms[0])[:width])
+        m.d.comb += raw.eq(total)
         return raw

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.ternary_lut import TernaryLutSpec
-from generator.arithmetic import add, parts, sign_extend, signed_sum, tree_sum
+from generator.arithmetic import add, one_of, parts, sign_extend, signed_sum, tree_sum
 from generator.block import Block, register
 
 
@@ -64,7 +64,7 @@ class Lane(Block):
         signs = list(self.sign) if spec.half and hasattr(self, "sign") else []
         if not spec.accumulates:
             result, free = self._reduce(m, words, signs, width, None)
-            return (result + free[0])[:width] if free else result
+            return add(result, Const(0, width), free[0], width) if free else result
         so_far = Signal(width, name="so_far")
         m.d.comb += so_far.eq(self._stored(m, total) & ~self.first.replicate(width))
         if not self.split:
@@ -98,4 +98,4 @@ class Lane(Block):
         for number in range(spec.depth):
             enable = self.enable_accumulator & (self.address == number)
             words.append(register(m, width, f"accumulator{number}", enable, total))
-        return Array(words)[self.address]
+        return one_of([self.address == number for number in range(spec.depth)], words)

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint import ternary
 from blueprint.ternary_lut import TernaryLutSpec
 from generator.arithmetic import parts, sign_extend
-from generator.block import Block, register
+from generator.block import Block, drive, register
 
 Signs = tuple[int, ...]
 Sums = dict[Signs, Value]
@@ -37,7 +37,7 @@ class TableBuild(Block):
     def elaborate(self, platform: Any) -> Module:
         spec, m = self.spec, self.module()
         acts = parts(self.activation, spec.act_width)
-        sums: Sums = {(): Value.cast(0)}
+        sums: Sums = {(): Const(0, 1)}
         stage = 0
         for position in range(spec.mu):
             sums = self._direct(m, sums, acts, position) if spec.build_style == "direct" else self._level(
@@ -47,7 +47,7 @@ class TableBuild(Block):
             if (last and spec.build_register) or (0 < position < spec.mu - 1 and spec.build_style == "pipelined"):
                 sums, acts = self._hold(m, sums, acts, position, stage, last)
                 stage += 1
-        m.d.comb += self.entry.eq(Cat(*(self._entry(sums, index) for index in range(spec.entries))))
+        drive(m, self.entry, Cat(*(self._entry(sums, index) for index in range(spec.entries))))
         return m
 
     def _level(self, m: Module, sums: Sums, act: Value, position: int) -> Sums:
@@ -65,23 +65,23 @@ class TableBuild(Block):
     def _sum(self, m: Module, signs: Signs, total: Value, act: Value) -> Value:
         taken = sum(map(abs, signs))
         if taken == 1:
-            total = Value.cast(0).as_signed()
+            total = Const(0, self.spec.act_width)
             if signs[-1] == 1:
                 return act
         width = int(ternary.entry_width(taken, self.spec.act_width, any(sign > 0 for sign in signs)))
         result = Signal(width, name="sum_" + "".join("n0p"[sign + 1] for sign in signs))
-        left, right = total.as_signed(), act.as_signed()
+        left, right = sign_extend(total, width), sign_extend(act, width)
         m.d.comb += result.eq(left + right if signs[-1] > 0 else left - right)
         return result
 
     def _direct(self, m: Module, sums: Sums, acts: list[Value], position: int) -> Sums:
         """Every entry summed on its own, at the last position; synthesis finds what is shared."""
         if position < self.spec.mu - 1:
-            return {(*signs, sign): Value.cast(0) for signs in sums for sign in (1, 0, -1)}
+            return {(*signs, sign): Const(0, 1) for signs in sums for sign in (1, 0, -1)}
         found: Sums = {}
         for signs in ((*s, sign) for s in sums for sign in (1, 0, -1)):
             if self._stored(signs):
-                total: Value = Value.cast(0)
+                total: Value = Const(0, 1)
                 for place, sign in enumerate(signs):
                     if sign:
                         total = self._sum(m, signs[: place + 1], total, acts[place])
