@@ -83,5 +83,3 @@ def _counts(rows: int, width: int, extra: int) -> tuple[int, int, int]:
     words = (width,) * rows + ((extra,) if extra else ())
     done = plan(words, 64, rows)
     return done.full_adders, done.half_adders, done.depth
-
-

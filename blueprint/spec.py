@@ -58,7 +58,9 @@ def parameter(doc: str, *, default: Any = dataclasses.MISSING, **limits: Any) ->
     return dataclasses.field(default=default, metadata={"doc": doc, **limits})
 
 
-def refuse(name: str | None, message: str, kind: type[ValueError | TypeError] = ParamError) -> ValueError | TypeError:
+def refuse(
+    name: str | None, message: str, kind: type[ValueError | TypeError] = ParamError
+) -> ValueError | TypeError:
     """The error for one parameter; ``.parameter`` lets a file reader point at its line."""
     error = kind(message)
     error.parameter = name  # type: ignore[union-attr]

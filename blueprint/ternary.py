@@ -51,7 +51,9 @@ def table_bits(acts: Number, act_width: Number, half: Any) -> Number:
         mirrored = COMBINATIONS[acts, taken] * 2 ** (taken - 1)
         width = entry_width(taken, act_width, True)
         # In a full table each sum has its negative; only the negative of an all-plus sum may need one bit more.
-        negative = mirrored * width + COMBINATIONS[acts, taken] * (entry_width(taken, act_width, False) - width)
+        negative = mirrored * width + COMBINATIONS[acts, taken] * (
+            entry_width(taken, act_width, False) - width
+        )
         total = total + mirrored * width + choose(half, 0, negative)
     return total
 

@@ -117,7 +117,10 @@ class TimingGraph:
         Raises ``ValueError``: duplicate names, a channel without exactly one producer and one consumer, token counts
         that differ between the two ends, an unknown loop, a capacity, latency or interval below 1.
         """
-        for kind, names in (("node", [n.name for n in self.nodes]), ("channel", [c.name for c in self.channels])):
+        for kind, names in (
+            ("node", [n.name for n in self.nodes]),
+            ("channel", [c.name for c in self.channels]),
+        ):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"Every {kind} must have a name of its own, but {name!r} stands twice")
@@ -130,7 +133,9 @@ class TimingGraph:
     def _check_channel(self, channel: Channel) -> None:
         for what in ("capacity", "latency"):
             if getattr(channel, what) < 1:
-                raise ValueError(f"Channel {channel.name!r}: {what} must be at least 1, not {getattr(channel, what)}")
+                raise ValueError(
+                    f"Channel {channel.name!r}: {what} must be at least 1, not {getattr(channel, what)}"
+                )
         if channel.response not in (0, 1):
             raise ValueError(f"Channel {channel.name!r}: response must be 0 or 1, not {channel.response}")
         if channel.stall not in STALL_REASONS:
@@ -142,7 +147,9 @@ class TimingGraph:
                 raise ValueError(f"Channel {channel.name!r} needs one node that {side} it, not {len(found)}")
             ends.append(found[0][0].tokens(found[0][1]))
         if ends[0] != ends[1]:
-            raise ValueError(f"Channel {channel.name!r}: {ends[0]} tokens are produced but {ends[1]} consumed")
+            raise ValueError(
+                f"Channel {channel.name!r}: {ends[0]} tokens are produced but {ends[1]} consumed"
+            )
 
 
 def _check_node(node: Node) -> None:
@@ -151,7 +158,9 @@ def _check_node(node: Node) -> None:
     names = [loop.name for loop in node.loops]
     for loop in node.loops:
         if loop.count < 1:
-            raise ValueError(f"Node {node.name!r}: loop {loop.name!r} must run at least once, not {loop.count} times")
+            raise ValueError(
+                f"Node {node.name!r}: loop {loop.name!r} must run at least once, not {loop.count} times"
+            )
     for access in (*node.consumes, *node.produces):
         for name in (access.loop, *(n for n, _ in access.only)):
             if name is not None and name not in names:

@@ -41,7 +41,9 @@ def sign_extend(value: Value, width: int) -> Value:
     return Cat(value, value[-1].replicate(width - len(value)))
 
 
-def _step(m: Module, rows: list[Value], step: carry_save.Step, limit: int, free: list[Value], name: str) -> None:
+def _step(
+    m: Module, rows: list[Value], step: carry_save.Step, limit: int, free: list[Value], name: str
+) -> None:
     """Append the sum and the carry row of one carry-save step."""
     a, b, c = rows[step.a], rows[step.b], rows[step.c]
     low, middle = step.full, step.half
@@ -88,7 +90,9 @@ def signed_sum(
     return _take_off(left, carry, top, width, accumulator), free
 
 
-def _take_off(rows: list[Value], carry: Value | None, top: int, width: int, accumulator: Value | None) -> Value:
+def _take_off(
+    rows: list[Value], carry: Value | None, top: int, width: int, accumulator: Value | None
+) -> Value:
     """The sum of two rows, the carry and the accumulator's upper bits, less ``2**top``."""
     if top >= width:
         return _plain(rows, carry, width)

@@ -29,6 +29,7 @@ class Shell(Block):
     Counters stop at their largest value.
     """
 
+    place = "shell"
     latency = "a write 1 cycle, a read 1 cycle"
     throughput = "one access every 2 cycles"
 
@@ -134,6 +135,9 @@ class Shell(Block):
         ]
         lines = [self._hit(self.araddr, name) for name in words]
         with m.If(accept):
-            m.d.sync += [answer.eq(1), data.eq(one_of(lines, [zero_extend(word, 32) for word in words.values()]))]
+            m.d.sync += [
+                answer.eq(1),
+                data.eq(one_of(lines, [zero_extend(word, 32) for word in words.values()])),
+            ]
         with m.Elif(self.rready):
             m.d.sync += answer.eq(0)

@@ -14,6 +14,7 @@ class Block(wiring.Component):
     that ``resets`` its registers ``rst`` (synchronous, active high). ``latency`` and ``throughput`` are the sentences of the header.
     """
 
+    place: str  # where the inventory counts it
     latency = "0 cycles (combinational)"
     throughput = "1 per cycle"
 

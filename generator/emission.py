@@ -23,6 +23,7 @@ class Emitted:
     top: str
     modules: dict[str, str]
     instances: dict[str, int]
+    places: dict[str, str]
     blackboxes: tuple[str, ...]
 
 
@@ -34,9 +35,12 @@ def emit(top: Block) -> Emitted:
     plain = [name for name, block in blocks.items() if not hasattr(block, "template")]
     verilog = _verilog("\n".join(texts[name] for name in plain), plain)
     modules = {
-        name: _head(block) + verilog[name] if name in verilog else _template(block) for name, block in blocks.items()
+        name: _head(block) + verilog[name] if name in verilog else _template(block)
+        for name, block in blocks.items()
     }
-    return Emitted(top.module_name, modules, _instances(top, blocks), tuple(n for n in blocks if n not in verilog))
+    places = {name: block.place for name, block in blocks.items()}
+    boxes = tuple(name for name in blocks if name not in verilog)
+    return Emitted(top.module_name, modules, _instances(top, blocks), places, boxes)
 
 
 def _collect(block: Block, blocks: dict[str, Block], texts: dict[str, str]) -> None:
@@ -66,7 +70,12 @@ def _verilog(text: str, names: list[str]) -> dict[str, str]:
         folder = Path(scratch)
         (folder / "design.il").write_text(text)
         # Initial values are dropped: a chip has none, so whatever needs one has a reset.
-        lines = ["read_rtlil design.il", "setattr -mod -unset top", "proc -noopt -norom", "setattr -unset init w:*"]
+        lines = [
+            "read_rtlil design.il",
+            "setattr -mod -unset top",
+            "proc -noopt -norom",
+            "setattr -unset init w:*",
+        ]
         lines += ["opt_clean", "opt_dff", "opt_clean -purge"]
         lines += [f"select {name}\nwrite_verilog -noattr -selected {name}.v" for name in names]
         script = "\n".join(lines)

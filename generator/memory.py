@@ -13,6 +13,7 @@ class Sram(Block):
     a macro of the same name and ports in an ASIC flow.
     """
 
+    place = "memory"
     latency = "1 cycle"
     throughput = "one read and one write per cycle"
     template = "sram.v.j2"

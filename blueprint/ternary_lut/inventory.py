@@ -22,7 +22,9 @@ def units(p: TernaryLutSpec) -> tuple[Unit, ...]:
     return (*_tile(p), *_build(p), *_recode(p), *_fetch(p), *_lane(p), *_memory(p), *_control(p), *_shell(p))
 
 
-def flops(place: str, count: Number, width: Number, *, enable: int = 0, reset: int = 0, activity: float = 1.0) -> Unit:
+def flops(
+    place: str, count: Number, width: Number, *, enable: int = 0, reset: int = 0, activity: float = 1.0
+) -> Unit:
     """Flip-flops, ``count`` groups of ``width``."""
     return Unit("register", place, count, {"width": width, "enable": enable, "reset": reset}, activity)
 
@@ -77,7 +79,12 @@ def _fetch(p: TernaryLutSpec) -> tuple[Unit, ...]:
     signs = choose(p.half, 1, 0)
     held = choose(p.fetch_register, 1, 0)
     return (
-        Unit("recoder", "fetch", translated, {"inputs": ternary.key_width(p.key_encoding, p.mu), "outputs": address}),
+        Unit(
+            "recoder",
+            "fetch",
+            translated,
+            {"inputs": ternary.key_width(p.key_encoding, p.mu), "outputs": address},
+        ),
         Unit("decoder", "fetch", keys, {"inputs": address, "outputs": p.entries}),
         Unit("select", "fetch", values, {"entries": p.entries, "width": p.entry_width}),
         Unit("xor_row", "fetch", values * signs, {"width": p.entry_width}),

@@ -37,7 +37,9 @@ class TernaryLutSpec(Spec):
 
     mu: int = parameter("activations per group, the table's address digits", minimum=1, maximum=6)
     lut_count: int = parameter("tables working side by side (L)", minimum=1, maximum=256)
-    fetch_count: int = parameter("reads per table and cycle, the output columns of a beat (F)", minimum=1, maximum=1024)
+    fetch_count: int = parameter(
+        "reads per table and cycle, the output columns of a beat (F)", minimum=1, maximum=1024
+    )
     act_width: int = parameter("bits of a signed activation", minimum=2, maximum=16)
     k_max: int = parameter("largest reduction length", minimum=1, maximum=1 << 20)
     n_max: int = parameter("largest number of outputs", minimum=1, maximum=1 << 20)
@@ -59,7 +61,9 @@ class TernaryLutSpec(Spec):
     accumulator: str = parameter(
         "where partial results wait", default="auto", choices=("auto", "registers", "sram")
     )
-    acc_width: int = parameter("bits of an accumulator, 0 for the narrowest", default=0, minimum=0, maximum=64)
+    acc_width: int = parameter(
+        "bits of an accumulator, 0 for the narrowest", default=0, minimum=0, maximum=64
+    )
 
     def rules(self) -> Iterator[Rule]:
         needed = self.needed_result_width
@@ -182,7 +186,11 @@ class TernaryLutSpec(Spec):
     @property
     def size_widths(self) -> dict[str, Number]:
         """Bits of the run-time size registers; all ones is never a legal size, so too large a write is noticed."""
-        return {"tokens": bit_length(self.m_max + 1), "k": bit_length(self.k_max + 1), "n": bit_length(self.n_max + 1)}
+        return {
+            "tokens": bit_length(self.m_max + 1),
+            "k": bit_length(self.k_max + 1),
+            "n": bit_length(self.n_max + 1),
+        }
 
     @property
     def address_width(self) -> Number:
@@ -225,7 +233,10 @@ class TernaryLutSpec(Spec):
         return (
             Register("control", 0x00, "rw", "write 1 to start a run", {"start": (0, 1)}),
             Register(
-                "status", 0x04, "ro", "what the core is doing and what went wrong",
+                "status",
+                0x04,
+                "ro",
+                "what the core is doing and what went wrong",
                 {"busy": (0, 1), "done": (1, 1), "size_error": (2, 1), "framing_error": (3, 1)},
             ),
             *(
@@ -265,7 +276,9 @@ class TernaryLutSpec(Spec):
     def timing(self, workload: Gemm) -> TimingGraph:
         self.check_workload(workload)
         counts = self.loops(workload)
-        token, tile, column = (Loop(n, int(c)) for n, c in zip(("token", "tile", "column"), counts, strict=True))
+        token, tile, column = (
+            Loop(n, int(c)) for n, c in zip(("token", "tile", "column"), counts, strict=True)
+        )
         stages = int(1 + self.build_stages)
         nest = (token, tile, column)
         if self.buffered:
@@ -289,14 +302,19 @@ class TernaryLutSpec(Spec):
         """Refuse sizes beyond what the counters and accumulators were made for."""
         for what, most in (("m", self.m_max), ("k", self.k_max), ("n", self.n_max)):
             if getattr(workload, what) > most:
-                raise ValueError(f"Gemm {what} must be at most {what}_max {most}, not {getattr(workload, what)}")
+                raise ValueError(
+                    f"Gemm {what} must be at most {what}_max {most}, not {getattr(workload, what)}"
+                )
 
     def dram_bits(self, workload: Gemm) -> dict[str, Number]:
         groups, tiles, columns = self.loops(workload)
         lanes, per_byte = self.token_lanes, 8
         return {
             "weights": groups * tiles * columns * per_byte * ceil_div(self.key_bits, per_byte),
-            "activations": groups * tiles * per_byte * ceil_div(lanes * self.tile_k * self.act_width, per_byte),
+            "activations": groups
+            * tiles
+            * per_byte
+            * ceil_div(lanes * self.tile_k * self.act_width, per_byte),
             "results": groups * columns * lanes * self.fetch_count * per_byte * self.result_bytes,
         }
 
@@ -329,7 +347,9 @@ class TernaryLutSpec(Spec):
         act_beats = act.transpose(0, 2, 1, 3, 4).reshape(groups * tiles, lanes, self.lut_count, self.mu)
         wgt = _pad(wgt.astype(np.int8), tiles * width, columns * fetches)
         tiled = wgt.reshape(tiles, self.lut_count, self.mu, columns, fetches).transpose(0, 3, 4, 1, 2)
-        keys = ternary.encode(tiled.reshape(tiles * columns, fetches, self.lut_count, self.mu), self.key_encoding)
+        keys = ternary.encode(
+            tiled.reshape(tiles * columns, fetches, self.lut_count, self.mu), self.key_encoding
+        )
         streams = {stream.name: stream for stream in self.streams()}
         weight_beats = np.tile(streams["wgt"].pack(keys), (groups, 1))
         return {"act": streams["act"].pack(act_beats), "wgt": weight_beats}

@@ -15,6 +15,7 @@ class Control(Block):
     Sizes are counted down by what one step covers, so no division is needed and ragged edges end a loop early.
     """
 
+    place = "control"
     latency = "a table is swept from 1 cycle + build stages after its activations are accepted"
 
     def __init__(self, spec: TernaryLutSpec) -> None:

@@ -14,6 +14,8 @@ from generator.block import Block, drive, register
 class TritUnpack(Block):
     """Unpacks a byte of five base-3 digits into five two's complement weights of two bits."""
 
+    place = "recode"
+
     def __init__(self, spec: TernaryLutSpec) -> None:
         super().__init__(f"{spec.family}_trits", {"byte": In(8), "weight": Out(10)}, clocked=False)
 
@@ -21,7 +23,9 @@ class TritUnpack(Block):
         m = self.module()
         weights = ternary.raw_weights(5)
         lines = [self.byte == raw for raw in range(len(weights))]
-        words = [Const(sum((int(w) & 3) << 2 * place for place, w in enumerate(group)), 10) for group in weights]
+        words = [
+            Const(sum((int(w) & 3) << 2 * place for place, w in enumerate(group)), 10) for group in weights
+        ]
         m.d.comb += self.weight.eq(one_of(lines, words))
         return m
 
@@ -33,13 +37,17 @@ class Fetch(Block):
     negation leaves as ``sign``.
     """
 
+    place = "fetch"
+
     def __init__(self, spec: TernaryLutSpec) -> None:
         self.spec = spec
         self.registered = spec.fetch_register
         self.latency = "1 cycle" if self.registered else self.latency
         self.encoding = "two_bit" if spec.key_encoding == "five_trits" else spec.key_encoding
         width, lanes = int(spec.entry_width), spec.token_lanes
-        style = f"{spec.table_style}_{self.encoding}_{'offset' if spec.reduction == 'carry_save' else 'signed'}"
+        style = (
+            f"{spec.table_style}_{self.encoding}_{'offset' if spec.reduction == 'carry_save' else 'signed'}"
+        )
         held = "_reg" if self.registered else ""
         name = f"{spec.family}_fetch_mu{spec.mu}_a{spec.act_width}_t{lanes}_{style}{held}"
         ports = {

@@ -16,10 +16,14 @@ class Lane(Block):
     With an accumulator memory the word to add to comes in as ``stored`` and leaves as ``total``.
     """
 
+    place = "lane"
+
     def __init__(self, spec: TernaryLutSpec) -> None:
         self.spec = spec
         self.split = bool(spec.reduction_registered)
-        self.beside = 1 if self.split and spec.sign_left else 0  # a sign that is registered outside, once per column
+        self.beside = (
+            1 if self.split and spec.sign_left else 0
+        )  # a sign that is registered outside, once per column
         self.latency = f"{1 + self.split} cycle{'s' if self.split else ''} to an accumulator or result"
         width, address = int(spec.result_width), int(spec.address_width)
         sram, filed = bool(spec.in_sram), spec.accumulates and spec.buffered and not spec.in_sram
@@ -41,7 +45,9 @@ class Lane(Block):
             "total": Out(width if sram else 0),
             "result": Out(width),
         }
-        super().__init__(f"{spec.family}_lane_{form}_p{spec.partial_width}_{where}{kind}", ports, clocked=True)
+        super().__init__(
+            f"{spec.family}_lane_{form}_p{spec.partial_width}_{where}{kind}", ports, clocked=True
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()

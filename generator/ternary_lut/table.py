@@ -21,12 +21,16 @@ class TableBuild(Block):
     Registers load when their bit of ``enable`` is set, first stage lowest.
     """
 
+    place = "build"
+
     def __init__(self, spec: TernaryLutSpec) -> None:
         self.spec = spec
         self.stages = int(spec.build_stages)
         self.latency = f"{self.stages} cycles"
         held = "_reg" if spec.build_register else ""
-        name = f"{spec.family}_build_mu{spec.mu}_a{spec.act_width}_{spec.table_style}_{spec.build_style}{held}"
+        name = (
+            f"{spec.family}_build_mu{spec.mu}_a{spec.act_width}_{spec.table_style}_{spec.build_style}{held}"
+        )
         ports = {
             "activation": In(spec.mu * spec.act_width),
             "enable": In(self.stages),
@@ -40,11 +44,15 @@ class TableBuild(Block):
         sums: Sums = {(): Const(0, 1)}
         stage = 0
         for position in range(spec.mu):
-            sums = self._direct(m, sums, acts, position) if spec.build_style == "direct" else self._level(
-                m, sums, acts[position], position
+            sums = (
+                self._direct(m, sums, acts, position)
+                if spec.build_style == "direct"
+                else self._level(m, sums, acts[position], position)
             )
             last = position == spec.mu - 1
-            if (last and spec.build_register) or (0 < position < spec.mu - 1 and spec.build_style == "pipelined"):
+            if (last and spec.build_register) or (
+                0 < position < spec.mu - 1 and spec.build_style == "pipelined"
+            ):
                 sums, acts = self._hold(m, sums, acts, position, stage, last)
                 stage += 1
         drive(m, self.entry, Cat(*(self._entry(sums, index) for index in range(spec.entries))))

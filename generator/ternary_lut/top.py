@@ -20,9 +20,13 @@ from generator.ternary_lut.table import TableBuild
 class TernaryLut(Block):
     """Multiplies integer activations by ternary weights through tables of precomputed sums."""
 
+    place = "tile"
+
     def __init__(self, spec: TernaryLutSpec) -> None:
         self.spec = spec
-        self.latency = f"{2 + spec.build_stages + spec.sweep_stages} cycles from a weight and its tile to a result"
+        self.latency = (
+            f"{2 + spec.build_stages + spec.sweep_stages} cycles from a weight and its tile to a result"
+        )
         self.throughput = f"one weight beat per cycle, {spec.peak_macs} multiply-accumulates"
         ports: dict[str, Any] = {"aclk": In(1), "aresetn": In(1)}
         for stream in spec.streams():
@@ -88,7 +92,9 @@ class TernaryLut(Block):
             for number in range(spec.lut_count):
                 entry = Signal(int(spec.entries * spec.entry_width), name=f"table{lane}_{number}")
                 enable = self._control("enable_build")
-                self.use(m, build, f"build{lane}_{number}", activation=next(groups), enable=enable, entry=entry)
+                self.use(
+                    m, build, f"build{lane}_{number}", activation=next(groups), enable=enable, entry=entry
+                )
                 tables[-1].append(entry)
         return tables
 
@@ -97,7 +103,9 @@ class TernaryLut(Block):
         spec = self.spec
         data = self.s_axis_wgt_tdata
         if spec.key_encoding != "five_trits":
-            return parts(data[: int(spec.key_bits)], int(spec.key_bits) // (spec.lut_count * spec.fetch_count))
+            return parts(
+                data[: int(spec.key_bits)], int(spec.key_bits) // (spec.lut_count * spec.fetch_count)
+            )
         unpack = TritUnpack(spec)
         trits = spec.lut_count * spec.fetch_count * spec.mu
         weights = Signal(10 * ceil_div(trits, 5), name="weights")
@@ -106,7 +114,9 @@ class TernaryLut(Block):
             self.use(m, unpack, f"unpack{number}", byte=byte, weight=weights[10 * number : 10 * number + 10])
         return parts(weights[: 2 * trits], 2 * spec.mu)
 
-    def _fetches(self, m: Module, tables: list[list[Value]]) -> tuple[list[list[list[Value]]], list[list[Value]]]:
+    def _fetches(
+        self, m: Module, tables: list[list[Value]]
+    ) -> tuple[list[list[list[Value]]], list[list[Value]]]:
         """Fetched values by token lane, column and table; signs by column and table."""
         spec = self.spec
         fetch = Fetch(spec)
@@ -161,7 +171,9 @@ class TernaryLut(Block):
                     sign=Cat(*signs[column][: spec.lut_count - block.beside]), carry=carries[column], result=result, **control, **memory,
                 )  # fmt: skip
                 results.append(result)
-        m.d.comb += self.m_axis_out_tdata.eq(Cat(*(sign_extend(r, 8 * int(spec.result_bytes)) for r in results)))
+        m.d.comb += self.m_axis_out_tdata.eq(
+            Cat(*(sign_extend(r, 8 * int(spec.result_bytes)) for r in results))
+        )
         if spec.in_sram:
             self._memory(m, stored, totals)
 
