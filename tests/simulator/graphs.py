@@ -76,6 +76,62 @@ def _with_stream(draw: Random, node: Node) -> Node:
     return replace(node, stream=f"s_{node.name}", direction="out" if out else "in", stall=stall)
 
 
+def tiled_gemm(tokens: int, columns: int, tiles: int, beats: int = 4, *, buffers: int = 2) -> TimingGraph:
+    """Weights loaded into ``buffers`` buffers, swept by every token; results leave with the last tile."""
+    column, token, tile, beat = (
+        Loop("column", columns),
+        Loop("token", tokens),
+        Loop("tile", tiles),
+        Loop("beat", beats),
+    )
+    weights = (column, tile, beat)
+    load = Node("load", weights, (Access("beats", "beat"),), (Access("buffers", "column"),))
+    result = Access("results", "tile", only=(("tile", "last"),))
+    multiply = Node(
+        "multiply", (column, token, tile), (Access("inputs", "tile"), Access("buffers", "column")), (result,)
+    )
+    nodes = (
+        Node("act", (column, token, tile), (), (Access("inputs", "tile"),), stream="act", stall="input"),
+        Node("wgt", weights, (), (Access("beats", "beat"),), stream="wgt"),
+        load,
+        multiply,
+        Node("out", (column, token), (Access("results", "token"),), stream="out", direction="out"),
+    )
+    channels = (
+        Channel("inputs", 2),
+        Channel("beats", 2, stall="memory"),
+        Channel("buffers", buffers, stall="memory"),
+        Channel("results", 3, 3, stall="output"),
+    )
+    return TimingGraph(nodes, channels, "multiply")
+
+
+def naive_attention(seq: int, latency: int, long: int, *, short: int = 0) -> TimingGraph:
+    """Attention without a row maximum: exponentials wait in ``long`` for the sum of their row.
+
+    Every node has the same latency and fires every cycle; FIFOs other than ``long`` hold ``short`` tokens,
+    ``latency + 1`` by default.
+    """
+    row, column = Loop("row", seq), Loop("column", seq)
+    nest, depth = (row, column), short or latency + 1
+    nodes = (
+        Node("score", nest, (), (Access("to_sum", "column"), Access("long", "column"))),
+        Node("sum", nest, (Access("to_sum", "column"),), (_at_end("sums"),)),
+        Node(
+            "divide", nest, (Access("long", "column"), Access("sums", "row")), (Access("weights", "column"),)
+        ),
+        Node("multiply", nest, (Access("weights", "column"),), (_at_end("outputs"),)),
+        Node("result", (row,), (Access("outputs", "row"),), stream="out", direction="out"),
+    )
+    names = ("to_sum", "long", "sums", "weights", "outputs")
+    channels = tuple(Channel(name, long if name == "long" else depth, latency) for name in names)
+    return TimingGraph(nodes, channels, "divide")
+
+
+def _at_end(channel: str) -> Access:
+    return Access(channel, "column", only=(("column", "last"),))
+
+
 def random_masks(graph: TimingGraph, seed: int, *, longest: int = 13) -> dict[str, Mask]:
     """A mask for some of the streams: random, mostly open, mostly closed, or one that opens late."""
     draw = Random(seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import pytest
 
 from blueprint.timing import TimingGraph
 from simulator.kernel import Deadlock, Timeline, run
-from tests.simulator.graphs import random_graph, random_masks
+from tests.simulator.graphs import random_graph, random_masks, tiled_gemm
 from tests.simulator.reference_clock import Outcome, clock
 
 Mask = npt.NDArray[np.bool_]
@@ -49,3 +50,39 @@ def test_kernel_agrees_with_the_reference_clock(block: int) -> None:
         for fast_forward in (True, False):
             found = difference(graph, masks, fast_forward=fast_forward)
             assert found is None, f"seed {seed}, fast_forward {fast_forward}: {found}"
+
+
+@pytest.mark.parametrize("tokens", [1, 3])
+def test_kernel_agrees_on_a_gemm(tokens: int) -> None:
+    graph = tiled_gemm(tokens, 3, 5)
+    assert difference(graph, random_masks(graph, tokens)) is None
+
+
+def mutants(graph: TimingGraph) -> list[TimingGraph]:
+    """``graph`` with one number changed."""
+    changed = []
+    for i, channel in enumerate(graph.channels):
+        others = (
+            replace(channel, capacity=channel.capacity + 1),
+            replace(channel, latency=channel.latency + 1),
+            replace(channel, response=1 - channel.response),
+        )
+        changed += [
+            replace(graph, channels=(*graph.channels[:i], c, *graph.channels[i + 1 :])) for c in others
+        ]
+    for i, node in enumerate(graph.nodes):
+        slower = replace(node, interval=node.interval + 1)
+        changed.append(replace(graph, nodes=(*graph.nodes[:i], slower, *graph.nodes[i + 1 :])))
+    return changed
+
+
+def test_comparison_notices_a_twin_with_one_number_changed() -> None:
+    """The other way round: were capacity, latency, response or interval ignored, the comparison would tell."""
+    graph = tiled_gemm(3, 4, 5, buffers=1)
+    expected = clock(graph, {})
+    names = [node.name for node in graph.nodes]
+    noticed = [
+        _first_difference(graph, expected, run(twin, record=names)) is not None for twin in mutants(graph)
+    ]
+    # Results come every fifth cycle, so more room for them, slower slots and a slower sink truly change nothing.
+    assert (len(noticed), sum(noticed)) == (17, 14)

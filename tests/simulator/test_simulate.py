@@ -1,0 +1,94 @@
+"""The public function on a spec made up here: it must work for anything that has a timing graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from blueprint.timing import STALL_REASONS, TimingGraph
+from blueprint.workload import Gemm
+from simulator import masks
+from simulator.simulate import Deadlock, Run, simulate
+from tests.simulator.graphs import tiled_gemm
+
+
+class Toy:
+    """One multiply-accumulate per cycle."""
+
+    peak_macs = 1
+
+    def timing(self, workload: Gemm) -> TimingGraph:
+        return tiled_gemm(workload.m, workload.n, workload.k, 1)
+
+    def operands(self, workload: Gemm, seed: int) -> dict[str, Any]:
+        random = np.random.default_rng(seed)
+        return {
+            "act": random.integers(-9, 9, (workload.m, workload.k)),
+            "wgt": np.ones((workload.k, workload.n), int),
+        }
+
+    def reference(self, operands: dict[str, Any]) -> dict[str, Any]:
+        return {"out": operands["act"] @ operands["wgt"]}
+
+
+class Ordered(Toy):
+    """A spec with a model of the hardware's order of operations, told apart by its answer."""
+
+    def execute(self, operands: dict[str, Any]) -> dict[str, Any]:
+        return {"out": self.reference(operands)["out"] + 1}
+
+
+def test_run_counts_cycles_stalls_and_work() -> None:
+    run = simulate(Toy(), Gemm(4, 6, 5))
+    assert run.cycles == 6 + 1 + 4 * 6 * 5 + 3
+    assert tuple(run.stalls) == STALL_REASONS
+    assert sum(run.stalls.values()) == 7
+    assert run.macs == 120
+    assert run.utilization == pytest.approx(120 / 130)
+    assert run.source == "simulated"
+
+
+def test_repeated_workload_takes_its_multiple() -> None:
+    once, thrice = simulate(Toy(), Gemm(4, 6, 5)), simulate(Toy(), Gemm(4, 6, 5, count=3))
+    assert (thrice.cycles, thrice.macs) == (3 * once.cycles, 3 * once.macs)
+    assert thrice.utilization == once.utilization
+
+
+def test_accepted_beats_are_complete_and_bound_the_cycles() -> None:
+    run = simulate(
+        Toy(), Gemm(4, 6, 5), accepted=True, masks=masks.profile("random_50", Toy().timing(Gemm(4, 6, 5)))
+    )
+    assert {name: len(cycles) for name, cycles in run.accepted.items()} == {"act": 120, "wgt": 30, "out": 20}
+    first = min(int(run.accepted[name][0]) for name in ("act", "wgt"))
+    assert run.start == first
+    assert run.cycles == int(run.accepted["out"][-1]) - first + 1
+
+
+def test_values_come_from_the_seed_and_the_spec() -> None:
+    one, same, other = (simulate(Toy(), Gemm(2, 3, 2), values=True, seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(one.outputs["out"], one.operands["act"] @ one.operands["wgt"])
+    assert np.array_equal(one.outputs["out"], same.outputs["out"])
+    assert not np.array_equal(one.outputs["out"], other.outputs["out"])
+
+
+def test_hardware_order_model_goes_before_the_reference() -> None:
+    plain, ordered = (simulate(spec, Gemm(2, 3, 2), values=True) for spec in (Toy(), Ordered()))
+    assert np.array_equal(ordered.outputs["out"], plain.outputs["out"] + 1)
+
+
+def test_nothing_is_computed_or_kept_that_was_not_asked_for() -> None:
+    run: Run = simulate(Toy(), Gemm(2, 3, 2))
+    assert not run.accepted and not run.operands and not run.outputs
+
+
+def test_sink_that_never_wakes_up_is_a_deadlock() -> None:
+    text = r"'out' waits for the mask of stream 'out' to open$"
+    with pytest.raises(Deadlock, match=text):
+        simulate(Toy(), Gemm(4, 6, 5), masks={"out": np.array([False])})
+
+
+def test_mask_of_another_design_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^Mask must be for one of act, wgt, out, not 'query'$"):
+        simulate(Toy(), Gemm(4, 6, 5), masks={"query": np.array([True])})
