@@ -44,6 +44,8 @@ def _lines(answer: Mapping[str, Any]) -> list[str]:
         ]
         for case in answer["cases"]
     ]
+    if answer["failure"]:
+        return [f"FAIL: {answer['failure']}"]
     bad = sum(not case["ok"] for case in answer["cases"])
     return [
         *table(rows, ("", "gemm", "stall pattern", "mismatches", "cycles RTL", "cycles simulator")),
