@@ -540,8 +540,14 @@ def plot(study: str | Path, out: str | Path | None = None) -> Answer:
 
 
 def report(study: str | Path, out: str | Path | None = None) -> Answer:
-    """Write a study as one HTML page."""
-    raise unavailable("report")
+    """Write a study as one self-contained HTML page, ``report.html`` of the study where ``out`` names no other."""
+    from dse import report as reports
+    from dse.study import open_study
+    from ternforge.folder import check_file
+
+    path = None if out is None else check_file(out, (".html", ".htm"))
+    with open_study(study) as found:
+        return {"file": reports.write(found, path)}
 
 
 def technology_calibrate(name: str | Path, out: str | Path | None = None, note: Note = _silent) -> Answer:

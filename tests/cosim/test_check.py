@@ -51,8 +51,6 @@ def test_values_and_cycles_agree_under_every_profile(spec: Spec, folder: Path) -
 
 
 def test_wrong_values_are_counted(spec: Spec, folder: Path) -> None:
-    wrong = type(spec)(**{**spec.parameters, "act_width": 4})
-
     class Other(type(spec)):  # type: ignore[misc]
         """A golden model that is off by one in one element."""
 
@@ -61,7 +59,7 @@ def test_wrong_values_are_counted(spec: Spec, folder: Path) -> None:
             out[0, 0] += 1
             return {"out": out}
 
-    other = Other(**wrong.parameters)
+    other = Other(**spec.parameters)
     (outcome,) = cosim.check(other, folder, [Case(Gemm(2, 9, 5), "none", 1)])
     assert not outcome.ok
     assert (outcome.mismatches, outcome.values) == (1, 10)
@@ -75,12 +73,8 @@ def test_wrong_cycles_are_no_agreement(spec: Spec, folder: Path) -> None:
 
 
 def test_a_design_that_does_not_hold_its_output_is_caught(spec: Spec, folder: Path) -> None:
-    break_design(
-        folder, "input m_axis_out_tready;", "input m_axis_out_tready; wire ready_before = m_axis_out_tready;"
-    )
     top = json.loads((folder / "manifest.json").read_text())["top"]
     text = (folder / "rtl" / f"{top}.v").read_text()
-    assert "ready_before" in text
     renamed = text.replace(f"module {top}(", f"module {top}_core(")
     (folder / "rtl" / f"{top}.v").write_text(renamed + _dropping_wrapper(top, text))
     with pytest.raises(
@@ -97,7 +91,7 @@ def _dropping_wrapper(top: str, text: str) -> str:
     declared = {line.strip().rstrip(";").split()[-1]: line.split(";")[0] + ";" for line in lines}
     heads = "\n".join(declared[name] for name in names)
     wires = ", ".join(f".{n}({'valid' if n == 'm_axis_out_tvalid' else n})" for n in names)
-    body = f"reg odd = 0; wire valid; always @(posedge aclk) odd <= !odd;\nassign m_axis_out_tvalid = valid & odd;\n"
+    body = "reg odd = 0; wire valid; always @(posedge aclk) odd <= !odd;\nassign m_axis_out_tvalid = valid & odd;\n"
     return f"\nmodule {top}({ports});\n{heads}\n{body}{top}_core core({wires});\nendmodule\n"
 
 
