@@ -30,10 +30,10 @@ def version() -> str:
     return _version(command())
 
 
-def compile_objects(sources: Sequence[Path], flags: Sequence[str | Path], *, cwd: Path) -> list[Path]:
-    """Compile each source into an object beside it, as many at a time as there are processors."""
+def compile_objects(jobs: Sequence[tuple[Path, Sequence[str]]], *, cwd: Path) -> list[Path]:
+    """Compile each source with its flags into an object in ``cwd``, as many at a time as there are processors."""
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        return list(pool.map(lambda source: _compile(source, flags, cwd), sources))
+        return list(pool.map(lambda job: _compile(job[0], job[1], cwd), jobs))
 
 
 def link(objects: Sequence[Path], output: Path, flags: Sequence[str | Path] = ()) -> Path:
@@ -42,7 +42,7 @@ def link(objects: Sequence[Path], output: Path, flags: Sequence[str | Path] = ()
     return output
 
 
-def _compile(source: Path, flags: Sequence[str | Path], cwd: Path) -> Path:
+def _compile(source: Path, flags: Sequence[str], cwd: Path) -> Path:
     target = cwd / f"{source.stem}.o"
     _run(["-c", source, "-o", target, *flags], cwd)
     return target

@@ -31,7 +31,8 @@ def executable(
             (folder / name).write_text(text)
         yosys.run(_script(files, top, folder / MODEL), timeout_s=compiler.TIMEOUT_S)
         main = folder / next(iter(sources))
-        objects = compiler.compile_objects([main], [*options, "-I", yosys.cxxrtl_include()], cwd=folder)
+        include = ["-I", str(yosys.cxxrtl_include())]
+        objects = compiler.compile_objects([(main, [*options, *include])], cwd=folder)
         compiler.link(objects, folder / "model")
         objects[0].unlink()
 
@@ -46,5 +47,6 @@ def mangle(name: str) -> str:
 
 def _script(files: Sequence[Path], top: str, output: Path) -> str:
     read = "\n".join(f'read_verilog -sv "{file.resolve()}"' for file in files)
+    # Hierarchy is kept: flattened, a module of a hundred instances is compiled a hundred times.
     # -g0: names for debuggers would double the time of compilation and nobody looks inside.
-    return f'{read}\nhierarchy -check -top {top}\nwrite_cxxrtl -g0 "{output}"\n'
+    return f'{read}\nhierarchy -check -top {top}\nproc\nopt\nclean\nwrite_cxxrtl -g0 -noflatten "{output}"\n'

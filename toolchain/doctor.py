@@ -51,7 +51,7 @@ def _gxx() -> str:
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "probe.cc"
         source.write_text("#include <coroutine>\n#include <vector>\nint main() { return 0; }\n")
-        objects = compiler.compile_objects([source], ["-std=gnu++20", "-fcoroutines"], cwd=source.parent)
+        objects = compiler.compile_objects([(source, ["-std=gnu++20", "-fcoroutines"])], cwd=source.parent)
         program = compiler.link(objects, source.parent / "probe")
         process.run([program], tool="Program compiled by " + compiler.command(), timeout_s=_TIMEOUT_S)
     return compiler.version()

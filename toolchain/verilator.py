@@ -25,8 +25,12 @@ MAKE_VARIABLES = {
     "PYTHON3": sys.executable,
 }
 
-#: C++ text up to which one compilation of everything is quicker than several that each read the headers.
-_UNIT_BYTES = 1_500_000
+#: C++ text up to which one compilation is quicker than several at a time that each read the headers.
+_UNIT_BYTES = 600_000
+#: Start-up code is not worth a compiler's time once there is much of it.
+_SLOW_BYTES = 100_000
+#: Instances keep their boundaries, which halves compilation and costs no speed; fields start as zeros.
+_MODEL = ("-fno-inline", "--x-assign", "fast", "--x-initial", "fast")
 _DIALECT = ("-std=gnu++20", "-fcoroutines", "-w")
 
 
@@ -88,16 +92,22 @@ def executable(
         waivers = [folder / name for name in sources if name.endswith(".vlt")]
         generate([*waivers, *files], top, folder, arguments)
         switches = _makefile_lists(folder / f"{PREFIX}_classes.mk")
-        defines = _defines(switches)
-        units = _units(folder, switches, [name for name in sources if name.endswith(".cpp")])
-        options = [*_DIALECT, optimize, *defines, *flags, *includes(), "-I", str(folder)]
-        objects = compiler.compile_objects(units, options, cwd=folder)
+        options = [*_DIALECT, *_defines(switches), *flags, *includes(), "-I", str(folder)]
+        fast, slow = _units(folder, switches, [name for name in sources if name.endswith(".cpp")])
+        jobs = [(unit, [*options, optimize]) for unit in fast] + [(unit, [*options, "-O0"]) for unit in slow]
+        objects = compiler.compile_objects(jobs, cwd=folder)
         names = [name for speed in ("FAST", "SLOW") for name in switches[f"VM_GLOBAL_{speed}"]]
         compiler.link([*objects, *runtime_objects(names)], folder / "model", [*libraries, "-pthread"])
-        for scrap in [*objects, *folder.glob("*.cpp"), *folder.glob("*.mk"), *folder.glob("*.d")]:
+        for scrap in [
+            *objects,
+            *folder.glob("unit*.cc"),
+            *folder.glob("*.cpp"),
+            *folder.glob("*.mk"),
+            *folder.glob("*.d"),
+        ]:
             scrap.unlink()
 
-    options = [*_DIALECT, optimize, *flags, *libraries, *arguments]
+    options = [*_DIALECT, optimize, *flags, *libraries, *_MODEL, *arguments]
     texts = [part for file in files for part in (file.suffix.encode(), file.read_bytes())]
     parts = ["verilator", top, *_versions(), *options, *store.flatten(sources), *texts]
     return store.entry("model", parts, build) / "model"
@@ -106,7 +116,7 @@ def executable(
 def generate(files: Sequence[Path], top: str, folder: Path, arguments: Sequence[str] = ()) -> None:
     """Write the C++ of a design into ``folder``; warnings are left to :func:`lint`."""
     fixed = ["--cc", "-Wno-lint", "-Wno-style", "--prefix", PREFIX, "--top-module", top, "-Mdir", str(folder)]
-    _run([*fixed, *arguments, *(str(file.resolve()) for file in files)], compiler.TIMEOUT_S)
+    _run([*fixed, *_MODEL, *arguments, *(str(file.resolve()) for file in files)], compiler.TIMEOUT_S)
 
 
 def runtime_objects(names: Sequence[str]) -> list[Path]:
@@ -138,7 +148,7 @@ def _runtime_object(name: str) -> Path:
 
     def build(folder: Path) -> None:
         source = home() / "include" / f"{name}.cpp"
-        compiler.compile_objects([source], [*options, *includes()], cwd=folder)
+        compiler.compile_objects([(source, [*options, *includes()])], cwd=folder)
 
     return store.entry("verilator-runtime", [*_versions(), name, *options], build) / f"{name}.o"
 
@@ -163,19 +173,29 @@ def _defines(switches: Mapping[str, Sequence[str]]) -> list[str]:
     ]
 
 
-def _units(folder: Path, switches: Mapping[str, Sequence[str]], programs: Sequence[str]) -> list[Path]:
-    """Source files that each include a share of the generated ones, so that headers are read a few times only."""
-    kinds = [f"VM_{kind}_{speed}" for kind in ("CLASSES", "SUPPORT") for speed in ("FAST", "SLOW")]
-    names = [f"{name}.cpp" for kind in kinds for name in switches[kind]] + list(programs)
-    shares: list[list[str]] = [[]]
-    filled = 0
+def _units(
+    folder: Path, switches: Mapping[str, Sequence[str]], programs: Sequence[str]
+) -> tuple[list[Path], list[Path]]:
+    """Files that each include a share of the C++, to read the headers a few times only: hot code, start-up code."""
+    fast = [f"{name}.cpp" for kind in ("CLASSES", "SUPPORT") for name in switches[f"VM_{kind}_FAST"]]
+    slow = [f"{name}.cpp" for kind in ("CLASSES", "SUPPORT") for name in switches[f"VM_{kind}_SLOW"]]
+    fast = [*programs, *fast]
+    if _bytes(folder, slow) <= _SLOW_BYTES:
+        fast, slow = [*fast, *slow], []
+    return _shares(folder, "fast", fast), _shares(folder, "slow", slow)
+
+
+def _shares(folder: Path, kind: str, names: Sequence[str]) -> list[Path]:
+    shares: list[list[str]] = []
     for name in names:
-        filled += (folder / name).stat().st_size
-        if filled > _UNIT_BYTES and shares[-1]:
+        if not shares or _bytes(folder, [*shares[-1], name]) > _UNIT_BYTES:
             shares.append([])
-            filled = 0
         shares[-1].append(name)
-    units = [folder / f"unit{index}.cc" for index in range(len(shares))]
+    units = [folder / f"unit_{kind}{index}.cc" for index in range(len(shares))]
     for unit, share in zip(units, shares, strict=True):
         unit.write_text("".join(f'#include "{name}"\n' for name in share))
     return units
+
+
+def _bytes(folder: Path, names: Sequence[str]) -> int:
+    return sum((folder / name).stat().st_size for name in names)

@@ -367,7 +367,7 @@ def test_wrong_arguments_are_refused(model: rtl.Model, tmp_path: Path) -> None:
         "Masks must be of the streams act, wgt, out, not 'acts'": job(2, 0, {"acts": np.ones(1, np.bool_)}),
         "Stimulus of wgt must be uint8 [beats, 12], not uint8 [2, 4]": rtl.Job({"act": act, "wgt": act}, {"out": 2}),
         "Stimulus of act must be uint8 [beats, 4], not int64 [2, 4]": rtl.Job(
-            {"act": act.astype(np.int64), "wgt": wgt}, {"out": 2}  # type: ignore[dict-item]
+            {"act": act.astype(np.int64), "wgt": wgt}, {"out": 2}
         ),
         "Register must be one of control, status, tokens, cycles, jobs, not 'm'": rtl.Job(
             good.stimulus, {"out": 2}, registers={"m": 1}

@@ -167,9 +167,9 @@ def test_large_model_is_compiled_in_several_units(tmp_path: Path, monkeypatch: p
     asked: list[int] = []
     compile_objects = compiler.compile_objects
 
-    def counting(sources: list[Path], *args: object, **options: object) -> list[Path]:
-        asked.append(len(sources))
-        return compile_objects(sources, *args, **options)  # type: ignore[arg-type]
+    def counting(jobs: list[tuple[Path, list[str]]], *args: object, **options: object) -> list[Path]:
+        asked.append(len(jobs))
+        return compile_objects(jobs, *args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(compiler, "compile_objects", counting)
     program = verilator.executable([counter], "the_counter", {"main.cpp": MAIN["verilator"]})
