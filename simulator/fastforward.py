@@ -202,6 +202,11 @@ def _repeats(m: Machine, d: int) -> int:
     since = m.detectors[d, SINCE]
     period = m.scalars[NOW] - since
     limit = NEVER
+    for n in range(m.nodes.shape[0]):  # first what is quickly refuted
+        if m.nodes[n, MASK_LENGTH] > 0 and m.nodes[n, FIRED] > m.snap_nodes[d, n, SNAP_FIRED]:
+            limit = min(limit, _mask_limit(m, n, since, period))
+            if limit <= 0:
+                return 0
     for n in range(m.nodes.shape[0]):
         if m.nodes[n, FIRED] == m.snap_nodes[d, n, SNAP_FIRED]:
             limit = min(limit, _idle_limit(m, d, n, period))
@@ -209,8 +214,6 @@ def _repeats(m: Machine, d: int) -> int:
             return 0
         else:
             limit = min(limit, _nest_limit(m, d, n))
-            if limit > 0:
-                limit = min(limit, _mask_limit(m, n, since, period))
         if limit <= 0:
             return 0
     for c in range(m.channels.shape[0]):
