@@ -1,0 +1,77 @@
+"""What the public functions take: whatever stands for a design, a workload or a technology."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from blueprint.design import Design
+    from blueprint.spec import Spec
+    from blueprint.workload import Gemm, Workload
+    from costmodel.technology import Technology
+
+    DesignLike = Design | Spec | str | Path
+    WorkloadLike = Workload | Gemm | str | Path
+
+Answer = dict[str, Any]
+Note = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """The default for ``note``: progress is not shown."""
+
+
+def read_design(design: DesignLike, overrides: Mapping[str, str] | None = None) -> Design:
+    """A design from whatever stands for one."""
+    from blueprint import design as designs
+    from blueprint.spec import Spec
+
+    if isinstance(design, designs.Design):
+        return design
+    if isinstance(design, Spec):
+        return designs.Design(design, design.name)
+    return designs.read_design(design, overrides)
+
+
+def read_workload(workload: WorkloadLike) -> Workload:
+    """A workload from whatever stands for one: a file, ``"1x2560x6912"``, a ``Gemm``."""
+    from blueprint import workload as workloads
+
+    if isinstance(workload, workloads.Workload):
+        return workload
+    if isinstance(workload, workloads.Gemm):
+        return workloads.of_gemm(workload)
+    if isinstance(workload, str) and workload[:1].isdigit() and not Path(workload).suffix:
+        return workloads.of_gemm(workloads.parse_gemm(workload))
+    return workloads.read_workload_file(workload)
+
+
+def read_technology(design: Design, technology: str | Path | None = None) -> Technology:
+    """The technology asked for, else the design's own, else asap7."""
+    from costmodel import technology as technologies
+
+    return technologies.load(technology or design.technology or "asap7")
+
+
+def check_fits(spec: Spec, gemm: Gemm) -> None:
+    """Raises ``ParamError`` for a product larger than the design was made for."""
+    refused(spec.timing, gemm)
+
+
+def refused(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Calls a room whose ``ValueError`` is the user's to mend."""
+    from blueprint.errors import ParamError
+
+    try:
+        return call(*arguments, **named)
+    except ValueError as problem:
+        raise ParamError(str(problem)) from None
+
+
+def unavailable(verb: str) -> Exception:
+    """The error of a verb that this version does not have."""
+    from blueprint.errors import ParamError
+
+    return ParamError(f"Command {verb} must wait for a later version: it is not part of this one")

@@ -1,0 +1,111 @@
+"""Language models and technologies: what comes with the package, and what is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ternforge.inputs import Answer, Note, silent, unavailable
+
+if TYPE_CHECKING:
+    from blueprint.model import Model
+    from costmodel.technology import Technology
+
+
+def models() -> Answer:
+    """The language models that come with the package."""
+    from blueprint import model
+
+    return {"models": [model_summary(model.load(name)) for name in model.names()]}
+
+
+def model(name: str | Path, phase: str = "decode", tokens: int = 1) -> Answer:
+    """One model's shapes, and the products of one forward pass."""
+    from blueprint import model as shapes
+
+    chosen = shapes.load(name)
+    gemms = shapes.layers(chosen, phase, tokens)
+    return {
+        **model_summary(chosen),
+        "phase": phase,
+        "tokens": tokens,
+        "gemms": gemms,
+        "macs": sum(g.macs for g in gemms),
+    }
+
+
+def model_summary(chosen: Model) -> Answer:
+    """A model's shapes with the numbers that follow from them."""
+    import dataclasses
+
+    derived = {
+        "ternary_weights": chosen.ternary_weights,
+        "lm_head_parameters": chosen.lm_head_parameters,
+        "kv_bytes_per_token": chosen.kv_bytes_per_token(),
+    }
+    return {**dataclasses.asdict(chosen), **derived}
+
+
+def model_import(folder: str | Path, out: str | Path, name: str | None = None) -> Answer:
+    """Write the shapes in a Hugging Face folder's ``config.json`` as a model file."""
+    from blueprint import huggingface
+    from blueprint import model as shapes
+    from ternforge.folder import check_file
+
+    found = huggingface.read_config(folder, name)
+    path = check_file(out, (".yaml", ".yml"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(shapes.model_text(found.model), encoding="utf-8")
+    return {**model_summary(found.model), "file": path, "ternary": found.ternary, "ignored": found.ignored}
+
+
+def technologies() -> Answer:
+    """The technologies that come with the package."""
+    from costmodel import technology
+
+    return {"technologies": [technology_summary(technology.load(name)) for name in technology.names()]}
+
+
+def technology(name: str | Path) -> Answer:
+    """One technology's facts in short."""
+    from costmodel import technology as technologies
+
+    return technology_summary(technologies.load(name))
+
+
+def technology_summary(facts: Technology) -> Answer:
+    """Corner, sources, roles and calibration of a technology."""
+    return {
+        "name": facts.name,
+        "corner": facts.corner,
+        "cells": facts.cell_text.count("\ncell ") + facts.cell_text.startswith("cell "),
+        "source": facts.cell_source,
+        "files": [{"file": file, "sha256": digest} for file, digest in facts.sources],
+        "notes": facts.notes,
+        "calibrated": bool(facts.model),
+    }
+
+
+def technology_import(liberty: Sequence[str | Path], name: str, out: str | Path) -> Answer:
+    """Make a technology file of Liberty files; `ternforge tech calibrate` fits its cost model afterwards."""
+    from blueprint.errors import ParamError
+    from blueprint.names import NAME_RULE, is_name
+    from costmodel import importing
+    from costmodel import technology as technologies
+    from ternforge.folder import check_file
+
+    if not is_name(name):
+        raise ParamError(f"Technology name must be {NAME_RULE}, not {name!r}")
+    path = importing.import_library(liberty, name, check_file(out, (".yaml", ".yml")))
+    return {"file": path, **technology_summary(technologies.load(path))}
+
+
+def technology_calibrate(name: str | Path, out: str | Path | None = None, note: Note = silent) -> Answer:
+    """Fit the cost model of a technology to synthesis."""
+    raise unavailable("tech calibrate")
+
+
+def technology_validate(name: str | Path, designs: int, seed: int, note: Note = silent) -> Answer:
+    """Predictions against synthesis on random designs."""
+    raise unavailable("tech validate")

@@ -1,0 +1,160 @@
+"""A design at work: simulated cycle by cycle, and its Verilog proven."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ternforge.inputs import Answer, Note, check_fits, read_design, read_workload, refused, silent
+
+if TYPE_CHECKING:
+    from blueprint.design import Design
+    from blueprint.workload import Gemm
+    from simulator.cosim.check import Outcome
+    from ternforge.inputs import DesignLike, WorkloadLike
+
+
+def simulate(
+    design: DesignLike,
+    workload: WorkloadLike,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    stall: str = "none",
+    seed: int = 1,
+    values: bool = True,
+    trace: str | Path | None = None,
+    window: str | None = None,
+    note: Note = silent,
+) -> Answer:
+    """Run a workload cycle by cycle: cycles, stalls by reason, utilization, values against the golden model.
+
+    ``stall`` names a profile of waiting sources and sinks. ``trace`` is a file for Perfetto, of the first product, in
+    the cycles ``window`` (``"a:b"``) if given.
+    """
+    from simulator import masks
+    from simulator.simulate import simulate as run
+    from ternforge.folder import check_file
+
+    chosen, work = read_design(design, overrides), read_workload(workload)
+    spec = chosen.spec
+    open_cycles = refused(masks.profile, stall, spec.streams(), seed)
+    for gemm in work.gemms:
+        check_fits(spec, gemm)
+    path = None if trace is None else check_file(trace, (".json", ".gz"))
+    layers: list[Answer] = []
+    for gemm in work.gemms:
+        note(f"simulating {gemm.name} {gemm.m}x{gemm.k}x{gemm.n}")
+        done = run(spec, gemm, masks=open_cycles, values=values, seed=seed)
+        golden = spec.reference(dict(done.operands)) if values else {}
+        wrong = sum(int((golden[name] != done.outputs[name]).sum()) for name in golden)
+        layers.append(
+            {
+                "name": gemm.name,
+                "m": gemm.m,
+                "k": gemm.k,
+                "n": gemm.n,
+                "count": gemm.count,
+                "cycles": done.cycles,
+                "stalls": dict(done.stalls),
+                "macs": done.macs,
+                "utilization": done.utilization,
+                "mismatches": wrong,
+                "checked": sum(array.size for array in golden.values()),
+            }
+        )
+    answer: Answer = {
+        "design": chosen.name,
+        "design_hash": spec.design_hash,
+        "workload": work.name,
+        "stall_profile": stall,
+        "seed": seed,
+        "source": "cycle-accurate simulation",
+        **{key: sum(layer[key] for layer in layers) for key in ("cycles", "macs", "mismatches", "checked")},
+        "stalls": {key: sum(layer["stalls"][key] for layer in layers) for key in layers[0]["stalls"]},
+        "layers": layers,
+    }
+    answer["utilization"] = answer["macs"] / (answer["cycles"] * int(spec.peak_macs))
+    if path is not None:
+        _write_trace(chosen, work.gemms[0], open_cycles, path, window)
+        answer["trace"] = path
+    return answer
+
+
+def _write_trace(
+    design: Design, gemm: Gemm, masks: Mapping[str, Any], path: Path, window: str | None
+) -> None:
+    from simulator import trace as traces
+
+    shown = None if window is None else refused(traces.parse_window, window)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    clock = design.clock_mhz or 1000.0
+    refused(
+        traces.write,
+        refused(traces.trace, design.spec.timing(gemm), masks, clock_mhz=clock, window=shown),
+        path,
+    )
+
+
+def verify(
+    design: DesignLike,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    seed: int = 1,
+    cases: int = 8,
+    gemm: str | None = None,
+    note: Note = silent,
+) -> Answer:
+    """Prove a design's Verilog against the golden model and the simulator, with cocotb on Verilator.
+
+    ``cases`` random runs under random stalls; ``gemm`` (``"1x2560x640"``) is run first, unstalled. ``ok`` is false
+    where a value or a count of cycles differs, or where the design breaks a rule of AXI (``failure`` says which).
+    """
+    import tempfile
+
+    from blueprint.workload import parse_gemm
+    from generator.export import generate as write
+    from simulator.cosim import check as cosim
+
+    chosen = read_design(design, overrides)
+    spec = chosen.spec
+    first = None if gemm is None else parse_gemm(gemm)
+    if first is not None:
+        check_fits(spec, first)
+    todo = cosim.cases(spec, cases, seed, first)
+    outcomes, failure = [], None
+    with tempfile.TemporaryDirectory(prefix="ternforge-") as scratch:
+        note(f"writing {chosen.name}")
+        write(spec, Path(scratch))
+        note(f"building with Verilator and running {cases} cases with cocotb")
+        try:
+            outcomes = cosim.check(spec, Path(scratch), todo)
+        except cosim.BenchError as problem:
+            failure = str(problem)
+    return {
+        "design": chosen.name,
+        "design_hash": spec.design_hash,
+        "source": "cocotb on Verilator",
+        "seed": seed,
+        "ok": failure is None and all(outcome.ok for outcome in outcomes),
+        "failure": failure,
+        "mismatches": sum(outcome.mismatches for outcome in outcomes),
+        "cases": [_verified(outcome) for outcome in outcomes],
+    }
+
+
+def _verified(outcome: Outcome) -> Answer:
+    gemm = outcome.case.gemm
+    return {
+        "ok": outcome.ok,
+        "m": gemm.m,
+        "k": gemm.k,
+        "n": gemm.n,
+        "stalls": outcome.case.profile,
+        "seed": outcome.case.seed,
+        "mismatches": outcome.mismatches,
+        "values": outcome.values,
+        "cycles_rtl": outcome.cycles_rtl,
+        "cycles_register": outcome.cycles_register,
+        "cycles_simulator": outcome.cycles_simulator,
+    }

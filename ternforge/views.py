@@ -1,0 +1,162 @@
+"""A design seen as Verilog, as predicted numbers and as synthesized ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ternforge.inputs import Answer, Note, check_fits, read_design, read_technology, read_workload, silent
+
+if TYPE_CHECKING:
+    from blueprint.spec import Spec
+    from blueprint.workload import Gemm, Workload
+    from ternforge.inputs import DesignLike, WorkloadLike
+
+
+def generate(design: DesignLike, out: str | Path, overrides: Mapping[str, str] | None = None) -> Answer:
+    """Write a design as Verilog with everything around it; returns the manifest with ``folder``."""
+    from ternforge import folder
+
+    chosen = read_design(design, overrides)
+    path = folder.check_out(out, "manifest.json")
+    from generator.export import generate as write
+
+    manifest = write(chosen.spec, path, clock_mhz=chosen.clock_mhz)
+    for file in path.glob("rtl/*.v"):  # of an earlier run with other parameters
+        if file.relative_to(path).as_posix() not in manifest["files"]:
+            file.unlink()
+    return {"folder": path, **manifest}
+
+
+#: Flows that take the generated folder as it is, and how.
+FLOWS = {
+    "files": "read the files named in {out}/files.f, in that order",
+    "fusesoc": "fusesoc --cores-root {out} run --target=lint {top}",
+    "yosys": "cd {out} && yosys -s synth.ys",
+}
+
+
+def export(
+    design: DesignLike, flow: str, out: str | Path, overrides: Mapping[str, str] | None = None
+) -> Answer:
+    """Write a folder that another flow takes unchanged; ``next`` says how."""
+    from blueprint.errors import ParamError
+    from blueprint.nearest import suggestion
+
+    if flow not in FLOWS:
+        hint = suggestion(flow, FLOWS)
+        raise ParamError(f"Flow must be one of {', '.join(FLOWS)} in this version, not {flow!r}{hint}")
+    answer = generate(design, out, overrides)
+    return {**answer, "flow": flow, "next": FLOWS[flow].format(out=out, top=answer["top"])}
+
+
+def estimate(
+    design: DesignLike,
+    technology: str | Path | None = None,
+    workload: WorkloadLike | None = None,
+    overrides: Mapping[str, str] | None = None,
+) -> Answer:
+    """What the analytical model predicts: area by place (um2), critical path (ps), clock (MHz), energy (pJ), and with a
+    workload its cycles and time. ``meets_clock`` is false where the design asks for a faster clock than predicted."""
+    from dse.evaluate import TechnologyCosts
+
+    chosen = read_design(design, overrides)
+    facts = read_technology(chosen, technology)
+    areas, path, energy = TechnologyCosts(facts)(chosen.spec)
+    fastest = 1e6 / float(path)
+    clock = chosen.clock_mhz or fastest
+    answer: Answer = {
+        "design": chosen.name,
+        "design_hash": chosen.spec.design_hash,
+        "technology": facts.name,
+        "source": f"analytical model, technology {facts.name}",
+        "area_um2": float(sum(areas.values())),
+        "area_breakdown_um2": {place: float(area) for place, area in areas.items()},
+        "flip_flops": predicted_flip_flops(chosen.spec),
+        "critical_path_ps": float(path),
+        "clock_mhz": clock,
+        "meets_clock": bool(clock <= fastest * (1 + 1e-9)),
+        "peak_macs": int(chosen.spec.peak_macs),
+        "energy_pj": float(energy),
+        "energy_of": "one cycle of full throughput",
+    }
+    return (
+        answer
+        if workload is None
+        else answer | _on_workload(chosen.spec, read_workload(workload), clock, energy)
+    )
+
+
+def _on_workload(spec: Spec, workload: Workload, clock_mhz: float, energy_pj: float) -> Answer:
+    """Cycles, time and core energy of a workload, without stalls."""
+    layers: list[Answer] = [
+        {
+            "name": g.name,
+            "m": g.m,
+            "k": g.k,
+            "n": g.n,
+            "count": g.count,
+            "macs": g.macs,
+            "cycles": cycles * g.count,
+        }
+        for g, cycles in ((gemm, _cycles(spec, gemm)) for gemm in workload.gemms)
+    ]
+    cycles = sum(layer["cycles"] for layer in layers)
+    return {
+        "workload": workload.name,
+        "cycles": cycles,
+        "macs": workload.macs,
+        "utilization": workload.macs / (cycles * int(spec.peak_macs)),
+        "seconds": cycles / (clock_mhz * 1e6),
+        "energy_pj": float(energy_pj) * cycles,
+        "energy_of": "the whole workload, core only",
+        "layers": layers,
+    }
+
+
+def _cycles(spec: Spec, gemm: Gemm) -> int:
+    check_fits(spec, gemm)
+    return int(spec.cycles(gemm))
+
+
+def predicted_flip_flops(spec: Spec) -> int:
+    """Flip-flops by the design's inventory."""
+    from blueprint.unit import flip_flops
+
+    return int(flip_flops(spec.units()))
+
+
+def synth(
+    design: DesignLike,
+    technology: str | Path | None = None,
+    liberty: Sequence[str | Path] = (),
+    overrides: Mapping[str, str] | None = None,
+    note: Note = silent,
+) -> Answer:
+    """Synthesize a design with Yosys and ABC; ``measured`` stands beside what the model ``predicted``."""
+    import tempfile
+
+    from costmodel.synthesis import synthesize
+    from generator.export import generate as write
+
+    chosen = read_design(design, overrides)
+    predicted = estimate(chosen, technology)
+    facts = read_technology(chosen, technology)
+    with tempfile.TemporaryDirectory(prefix="ternforge-") as scratch:
+        note(f"writing {chosen.name}")
+        write(chosen.spec, Path(scratch))
+        note("synthesizing with Yosys and ABC")
+        measured = synthesize(Path(scratch), facts, liberty=list(liberty) or None)
+    keys = ("area_um2", "flip_flops", "critical_path_ps")
+    numbers = {key: getattr(measured, key) for key in keys}
+    numbers["clock_mhz"] = 1e6 / numbers["critical_path_ps"] if numbers["critical_path_ps"] else None
+    return {
+        "design": chosen.name,
+        "design_hash": chosen.spec.design_hash,
+        "technology": facts.name,
+        "source": f"Yosys and ABC, {', '.join(map(str, liberty)) or f'cells of technology {facts.name}'}",
+        **numbers,
+        "measured": measured,
+        "predicted": {key: predicted[key] for key in (*keys, "clock_mhz")},
+    }
