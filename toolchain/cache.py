@@ -8,11 +8,16 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _SEAL = ".seal.json"
+#: What the cache may grow to; ``TERNFORGE_CACHE_MIB`` sets another size.
+_LIMIT_MIB = 4096
+#: Entries used within this time are never evicted: somebody may be running them.
+_RECENT_S = 6 * 3600
 
 
 def root() -> Path:
@@ -40,7 +45,8 @@ def entry(kind: str, parts: Iterable[str | bytes], build: Callable[[Path], None]
 
     ``build`` is called with an empty folder, which is moved into place only when it returned, so a build that
     raised or was killed leaves no entry. Entries whose files were damaged are built again. Of several processes
-    that want the same entry one builds and the others wait.
+    that want the same entry one builds and the others wait. When the cache has outgrown its limit, the entries
+    not used for the longest time go.
     """
     folder = root() / kind
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +56,24 @@ def entry(kind: str, parts: Iterable[str | bytes], build: Callable[[Path], None]
     with _locked(folder / f"{final.name}.lock"):
         if not _is_whole(final):
             _publish(final, build)
+            evict(int(os.environ.get("TERNFORGE_CACHE_MIB") or _LIMIT_MIB))
     return final
+
+
+def evict(limit_mib: int, *, recent_s: float = _RECENT_S) -> None:
+    """Delete the least recently used entries beyond ``limit_mib``, but none used in the last ``recent_s`` seconds."""
+    seals = sorted(root().glob(f"*/*/{_SEAL}"), key=_used, reverse=True)
+    total = 0
+    for seal in seals:
+        with suppress(FileNotFoundError):  # another process evicts too
+            total += sum(path.stat().st_size for path in _files(seal.parent))
+        if total > limit_mib << 20 and time.time() - _used(seal) > recent_s:
+            shutil.rmtree(seal.parent, ignore_errors=True)
+
+
+def _used(seal: Path) -> float:
+    """When an entry was last used; 0 for one that was just evicted by another process."""
+    return seal.stat().st_mtime if seal.exists() else 0.0
 
 
 def _publish(final: Path, build: Callable[[Path], None]) -> None:
@@ -68,7 +91,9 @@ def _publish(final: Path, build: Callable[[Path], None]) -> None:
 def _is_whole(final: Path) -> bool:
     try:
         seal: dict[str, str] = json.loads((final / _SEAL).read_text())
-        return all(_digest(final / name) == digest for name, digest in seal.items())
+        whole = all(_digest(final / name) == digest for name, digest in seal.items())
+        os.utime(final / _SEAL)
+        return whole
     except (OSError, ValueError, AttributeError):
         return False
 

@@ -42,6 +42,13 @@ def link(objects: Sequence[Path], output: Path, flags: Sequence[str | Path] = ()
     return output
 
 
+def keep_only(result: Path) -> None:
+    """Delete the files beside a result that nobody needs once it is built."""
+    for scrap in result.parent.iterdir():
+        if scrap != result:
+            scrap.unlink()
+
+
 def _compile(source: Path, flags: Sequence[str], cwd: Path) -> Path:
     target = cwd / f"{source.stem}.o"
     _run(["-c", source, "-o", target, *flags], cwd)

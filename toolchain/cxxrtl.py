@@ -34,7 +34,7 @@ def executable(
         include = ["-I", str(yosys.cxxrtl_include())]
         objects = compiler.compile_objects([(main, [*options, *include])], cwd=folder)
         compiler.link(objects, folder / "model")
-        objects[0].unlink()
+        compiler.keep_only(folder / "model")
 
     parts = ["cxxrtl", top, yosys.version(), compiler.version(), *options, *cache.flatten(sources), *texts]
     return cache.entry("model", parts, build) / "model"

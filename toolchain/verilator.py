@@ -98,14 +98,7 @@ def executable(
         objects = compiler.compile_objects(jobs, cwd=folder)
         names = [name for speed in ("FAST", "SLOW") for name in switches[f"VM_GLOBAL_{speed}"]]
         compiler.link([*objects, *runtime_objects(names)], folder / "model", [*libraries, "-pthread"])
-        for scrap in [
-            *objects,
-            *folder.glob("unit*.cc"),
-            *folder.glob("*.cpp"),
-            *folder.glob("*.mk"),
-            *folder.glob("*.d"),
-        ]:
-            scrap.unlink()
+        compiler.keep_only(folder / "model")
 
     options = [*_DIALECT, optimize, *flags, *libraries, *_MODEL, *arguments]
     texts = [part for file in files for part in (file.suffix.encode(), file.read_bytes())]

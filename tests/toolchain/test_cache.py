@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from pathlib import Path
 
@@ -98,3 +99,26 @@ def test_of_four_processes_one_builds(own_cache: Path) -> None:
     with multiprocessing.get_context("fork").Pool(4) as pool:
         assert pool.map(_request, range(4), chunksize=1) == ["result"] * 4
     assert (own_cache / "kind" / "built").read_text() == "x"
+
+
+def test_least_recently_used_entries_go_first() -> None:
+    build = Builder("x" * (1 << 19))
+    folders = [cache.entry("kind", [str(index)], build) for index in range(4)]
+    for age, folder in enumerate(folders):
+        os.utime(folder / ".seal.json", (1000 - age, 1000 - age))
+    assert cache.entry("kind", ["3"], build) == folders[3]
+    cache.evict(1, recent_s=1e12)
+    assert all(folder.exists() for folder in folders)
+    cache.evict(1)
+    assert [folder.exists() for folder in folders] == [False, False, False, True]
+    assert build.calls == 4
+
+
+def test_limit_is_kept_when_an_entry_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = cache.entry("kind", ["old"], Builder())
+    os.utime(old / ".seal.json", (1000, 1000))
+    cache.entry("kind", ["new"], Builder())
+    assert old.exists()
+    monkeypatch.setenv("TERNFORGE_CACHE_MIB", "0")
+    newest = cache.entry("kind", ["newest"], Builder())
+    assert (old.exists(), newest.exists()) == (False, True)
