@@ -38,17 +38,18 @@ FLOWS = {
 
 
 def export(
-    design: DesignLike, flow: str, out: str | Path, overrides: Mapping[str, str] | None = None
+    design: DesignLike, flow: str, out: str | Path | None = None, overrides: Mapping[str, str] | None = None
 ) -> Answer:
-    """Write a folder that another flow takes unchanged; ``next`` says how."""
+    """Write a folder (``<design>_<flow>`` where ``out`` names no other) that another flow takes; ``next`` says how."""
     from blueprint.errors import ParamError
     from blueprint.nearest import suggestion
 
     if flow not in FLOWS:
         hint = suggestion(flow, FLOWS)
         raise ParamError(f"Flow must be one of {', '.join(FLOWS)} in this version, not {flow!r}{hint}")
-    answer = generate(design, out, overrides)
-    return {**answer, "flow": flow, "next": FLOWS[flow].format(out=out, top=answer["top"])}
+    chosen = read_design(design, overrides)
+    answer = generate(chosen, out or f"{chosen.name}_{flow}")
+    return {**answer, "flow": flow, "next": FLOWS[flow].format(out=answer["folder"], top=answer["top"])}
 
 
 def estimate(

@@ -11,12 +11,14 @@ from ternforge.shell import Verb, set_option
 @click.command("export", cls=Verb)
 @click.argument("spec")
 @click.option("--flow", required=True, help="files, fusesoc or yosys.")
-@click.option("--out", required=True, metavar="DIR", help="Folder to write, new, empty or of an earlier run.")
+@click.option("-o", "--out", metavar="DIR", help="Folder to write; without it <design>_<flow>.")
 @set_option
 @click.pass_obj
-def export_(session: Session, spec: str, flow: str, out: str, overrides: dict[str, str]) -> None:
+def export_(session: Session, spec: str, flow: str, out: str | None, overrides: dict[str, str]) -> None:
     """Hand the design in SPEC over to another flow as a folder that the flow takes unchanged."""
     from ternforge import api
 
     answer = api.export(spec, flow, out, overrides)
-    session.answer(answer, [f"wrote {out}: top module {answer['top']}", f"next: {answer['next']}"])
+    session.answer(
+        answer, [f"wrote {answer['folder']}: top module {answer['top']}", f"next: {answer['next']}"]
+    )

@@ -10,7 +10,9 @@ from ternforge.shell import Verb, set_option
 
 @click.command("generate", cls=Verb)
 @click.argument("spec")
-@click.option("--out", required=True, metavar="DIR", help="Folder to write, new, empty or of an earlier run.")
+@click.option(
+    "-o", "--out", required=True, metavar="DIR", help="Folder to write, new, empty or of an earlier run."
+)
 @set_option
 @click.pass_obj
 def generate_(session: Session, spec: str, out: str, overrides: dict[str, str]) -> None:

@@ -51,7 +51,7 @@ def show_(session: Session, name: str, phase: str, tokens: int) -> None:
 @click.command("import", cls=Verb)
 @click.argument("folder")
 @click.option("--name", help="Name of the model; without it the folder's.")
-@click.option("--out", required=True, metavar="FILE.yaml", help="Model file to write.")
+@click.option("-o", "--out", required=True, metavar="FILE.yaml", help="Model file to write.")
 @click.pass_obj
 def import_(session: Session, folder: str, name: str | None, out: str) -> None:
     """Write the shapes in FOLDER/config.json (Hugging Face) as a model file; weights are not read."""

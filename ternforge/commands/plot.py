@@ -10,7 +10,7 @@ from ternforge.shell import Verb
 
 @click.command("plot", cls=Verb)
 @click.argument("study")
-@click.option("--out", metavar="DIR", help="Folder for the figures; without it the study's own.")
+@click.option("-o", "--out", metavar="DIR", help="Folder for the figures; without it the study's own.")
 @click.pass_obj
 def plot_(session: Session, study: str, out: str | None) -> None:
     """Draw the Pareto front of the folder STUDY: PNG, SVG and an interactive page."""

@@ -10,7 +10,7 @@ from ternforge.shell import Verb
 
 @click.command("report", cls=Verb)
 @click.argument("study")
-@click.option("--out", metavar="FILE.html", help="Page to write; without it report.html in the study.")
+@click.option("-o", "--out", metavar="FILE.html", help="Page to write; without it report.html in the study.")
 @click.pass_obj
 def report_(session: Session, study: str, out: str | None) -> None:
     """Write the folder STUDY as one self-contained HTML page."""

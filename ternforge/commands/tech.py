@@ -55,7 +55,7 @@ def show_(session: Session, name: str) -> None:
 @click.command("import", cls=Verb)
 @click.argument("liberty", nargs=-1, required=True)
 @click.option("--name", required=True, help="Name of the technology.")
-@click.option("--out", required=True, metavar="FILE.yaml", help="Technology file to write.")
+@click.option("-o", "--out", required=True, metavar="FILE.yaml", help="Technology file to write.")
 @click.pass_obj
 def import_(session: Session, liberty: tuple[str, ...], name: str, out: str) -> None:
     """Make a technology file of LIBERTY files (plain or gzipped)."""
@@ -69,7 +69,9 @@ def import_(session: Session, liberty: tuple[str, ...], name: str, out: str) -> 
 
 @click.command("calibrate", cls=Verb)
 @click.argument("name")
-@click.option("--out", metavar="FILE.yaml", help="Technology file to write; without it the file itself.")
+@click.option(
+    "-o", "--out", metavar="FILE.yaml", help="Technology file to write; without it the file itself."
+)
 @click.pass_obj
 def calibrate_(session: Session, name: str, out: str | None) -> None:
     """Synthesize primitives over many widths in the technology file NAME and fit its cost model; takes minutes."""

@@ -106,7 +106,7 @@ def test_a_megabyte_of_nesting_is_refused_in_a_moment(
         (["check"], "Missing argument 'FILE'\\."),
         (["check", "a", "b"], "Got unexpected extra argument \\(b\\)"),
         (["check", "--colour", "a"], "No such option '--colour'\\."),
-        (["generate", "x.yaml"], "Missing option '--out'\\."),
+        (["generate", "x.yaml"], "Missing option '-o' / '--out'\\."),
         (["check", "x.yaml", "--set", "mu"], "--set must be key=value, not 'mu'"),
         (
             ["model", "show", "falcon3-1c"],
