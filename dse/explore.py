@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 from contextlib import closing, nullcontext
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from blueprint.spec import Spec
+from blueprint.version import VERSION
 from dse import search, store
 from dse.batch import Batch, decode, empty, join
 from dse.evaluate import TechnologyCosts, design_problem
@@ -58,7 +58,7 @@ def problem_of(space: Space) -> Problem:
     facts = technology.load(space.technology)
     numbers = f"{facts.fingerprint} {json.dumps(facts.model, sort_keys=True)} {facts.sram}"
     provenance = {
-        "version": metadata.version("ternforge"),
+        "version": VERSION,
         "technology facts": hashlib.sha256(numbers.encode()).hexdigest()[:16],
     }
     return design_problem(space, TechnologyCosts(facts), provenance)

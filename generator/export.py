@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from blueprint.port import Stream
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
+from blueprint.version import VERSION
 from generator.emission import TEMPLATES, Emitted, emit
 
 CLOCK_MHZ = 500.0
@@ -42,7 +42,7 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
         "family": spec.family,
         "parameters": spec.parameters,
         "design_hash": spec.design_hash,
-        "tool_version": metadata.version("ternforge") if _installed() else "unreleased",
+        "tool_version": VERSION,
         "files": [f"rtl/{name}.v" for name in emitted.modules],
         "blackboxes": list(emitted.blackboxes),
         "clock": "aclk",
@@ -62,14 +62,6 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
         "modules": {n: {"count": c, "place": emitted.places[n]} for n, c in emitted.instances.items()},
         "flip_flops": int(flip_flops(spec.units())),
     }
-
-
-def _installed() -> bool:
-    try:
-        metadata.version("ternforge")
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def _stream(stream: Stream) -> dict[str, Any]:

@@ -116,11 +116,15 @@ def test_distribution_owns_its_room_names() -> None:
 
 
 def test_license_and_version_are_stated_once_and_agree() -> None:
-    import ternforge
+    from blueprint.version import VERSION
 
     assert PROJECT["license"] == "Apache-2.0"
     assert "Apache License" in (ROOT / "LICENSE").read_text()[:200]
-    assert PROJECT["version"] == ternforge.__version__
+    assert PROJECT["dynamic"] == ["version"] and "version" not in PROJECT
+    copies = [
+        path for room in ROOMS for path in (ROOT / room).rglob("*.py") if f'"{VERSION}"' in path.read_text()
+    ]
+    assert copies == [ROOT / "blueprint" / "version.py"]
 
 
 def test_every_room_is_packaged() -> None:
