@@ -46,16 +46,23 @@ def analyze(
     netlists: Mapping[str, Any],
     technology: Technology,
     macros: Mapping[str, tuple[Mapping[str, str], float]] | None = None,
+    *,
+    input_slew_ps: float | None = None,
+    trees: bool = True,
 ) -> Timing:
     """Time the netlists (Yosys JSON modules on the technology's cells) joined below `top`.
 
     `macros` gives, for each cell type that is no library cell, its port directions and its clock-to-output time
-    in ps. `ParamError` for a combinational loop.
+    in ps. `input_slew_ps` is the slew of the top's inputs, by default that of clocks; `trees` puts buffer
+    trees on heavy nets. `ParamError` for a combinational loop.
     """
     flat = flatten(top, netlists)
-    graph = _Graph(flat, technology, macros or {})
+    graph = _Graph(flat, technology, macros or {}, trees)
     results = {}
-    for start, launches in (("register", graph.from_registers()), ("input", graph.from_inputs())):
+    for start, launches in (
+        ("register", graph.from_registers()),
+        ("input", graph.from_inputs(input_slew_ps)),
+    ):
         wave = _Wave(graph, launches)
         for end, ends in (("register", graph.captures), ("output", graph.leaving)):
             results[f"{start}_to_{end}"] = wave.worst(ends)
@@ -125,9 +132,14 @@ class _Graph:
     """Timing edges between net edges, sorted by level."""
 
     def __init__(
-        self, flat: Flat, technology: Technology, macros: Mapping[str, tuple[Mapping[str, str], float]]
+        self,
+        flat: Flat,
+        technology: Technology,
+        macros: Mapping[str, tuple[Mapping[str, str], float]],
+        trees: bool,
     ) -> None:
         self.flat = flat
+        self.trees = trees
         self.tables = _Tables()
         self.cells = technology.cells
         self.load = np.zeros(flat.nets)
@@ -257,7 +269,7 @@ class _Graph:
             slew = max(arc.rise_slew.at(slew, limit), arc.fall_slew.at(slew, limit))
         self.stage_slew = slew
         delay = max(arc.rise.at(slew, limit), arc.fall.at(slew, limit))
-        large = self.load > 2 * limit
+        large = self.load > 2 * limit if self.trees else np.zeros(len(self.load), bool)
         stages = np.ceil(np.log(np.maximum(self.load, limit) / limit) / np.log(_TREE_FANOUT))
         self.added[large] = stages[large] * delay
         self.tree_slew[large] = slew
@@ -283,12 +295,13 @@ class _Graph:
                 launch.put(nets, edge, np.full(len(nets), access), np.full(len(nets), slew))
         return launch
 
-    def from_inputs(self) -> _Launch:
+    def from_inputs(self, slew: float | None) -> _Launch:
         """Inputs of the top at time 0; clocks among them lead nowhere, as no arc starts there."""
         launch = _Launch(self.flat.nets)
         nets = self.flat.inputs[self.flat.inputs >= CONSTANT_NETS]
+        slew = self.default_slew() if slew is None else slew
         for edge in (0, 1):
-            launch.put(nets, edge, np.zeros(len(nets)), np.full(len(nets), self.default_slew()))
+            launch.put(nets, edge, np.zeros(len(nets)), np.full(len(nets), slew))
         return launch
 
 

@@ -22,7 +22,7 @@ from toolchain import cache, yosys
 
 _PROCESSES = 2
 _TIMEOUT_S = 1800.0
-_RECIPE = "area/3"
+_RECIPE = "area/4"
 
 _ALU = r"""
 (* techmap_celltype = "$alu" *)
@@ -32,8 +32,15 @@ module ternforge_alu (A, B, CI, BI, X, Y, CO);
   input [A_WIDTH-1:0] A; input [B_WIDTH-1:0] B; input CI, BI;
   output [Y_WIDTH-1:0] X, Y, CO;
   wire [Y_WIDTH-1:0] a, b;
-  \$pos #(.A_SIGNED(A_SIGNED), .A_WIDTH(A_WIDTH), .Y_WIDTH(Y_WIDTH)) widen_a (.A(A), .Y(a));
-  \$pos #(.A_SIGNED(B_SIGNED), .A_WIDTH(B_WIDTH), .Y_WIDTH(Y_WIDTH)) widen_b (.A(B), .Y(b));
+  // An operand may have no bits at all, which stand for 0.
+  generate
+    if (A_WIDTH > 0)
+      \$pos #(.A_SIGNED(A_SIGNED), .A_WIDTH(A_WIDTH), .Y_WIDTH(Y_WIDTH)) widen_a (.A(A), .Y(a));
+    else assign a = 0;
+    if (B_WIDTH > 0)
+      \$pos #(.A_SIGNED(B_SIGNED), .A_WIDTH(B_WIDTH), .Y_WIDTH(Y_WIDTH)) widen_b (.A(B), .Y(b));
+    else assign b = 0;
+  endgenerate
   wire [Y_WIDTH-1:0] c = b ^ {Y_WIDTH{BI}};
   wire [Y_WIDTH:0] carry;
   assign carry[0] = CI;
@@ -96,6 +103,8 @@ _ABC = (
     _ROUND.format(effort="-C 32 -F 10") * 6,
     "strash\n&get -n\n&syn4\n&put\n" + _ROUND.format(effort="") * 4,
 )
+#: Gates of a module up to which every way is tried; a larger one takes the first, which is linear in time.
+_SMALL = 5000
 
 
 @dataclass(frozen=True)
@@ -211,7 +220,9 @@ def _netlist(name: str, modules: Mapping[str, rtlil.Module], technology: Technol
     stubs = [modules[child].stub for child in sorted(module.children) if child in modules]
     text = "\n".join([module.text, *stubs])
     recipe: list[str] = [_RECIPE, _LOWER, _MAP, _TRY, *_ABC, _ALU, yosys.version(), technology.fingerprint]
-    folder = cache.entry("synthesis", [*recipe, text], partial(_map, name=name, text=text, technology=technology))
+    folder = cache.entry(
+        "synthesis", [*recipe, text], partial(_map, name=name, text=text, technology=technology)
+    )
     netlist: mapping.Netlist = json.loads((folder / "netlist.json").read_text())
     return netlist
 
@@ -230,11 +241,13 @@ def _map(folder: Path, name: str, text: str, technology: Technology) -> None:
     mapping.place(netlist, roles, areas)
     (folder / "placed.json").write_text(json.dumps({"modules": {name: netlist}}))
     compact.write_liberty(selection.smallest(technology.cells.values()), folder / "cells.lib")
-    for index, script in enumerate(_ABC):
+    gates = sum(cell["type"].startswith("$_") for cell in netlist["cells"].values())
+    scripts = _ABC if gates <= _SMALL else _ABC[:1]
+    for index, script in enumerate(scripts):
         (folder / f"abc{index}.script").write_text(script)
-    tries = [_TRY.format(index=index) for index in range(len(_ABC))]
+    tries = [_TRY.format(index=index) for index in range(len(scripts))]
     yosys.run("".join([_MAP, *tries]), cwd=folder, timeout_s=_TIMEOUT_S)
-    texts = [(folder / f"mapped{index}.json").read_text() for index in range(len(_ABC))]
+    texts = [(folder / f"mapped{index}.json").read_text() for index in range(len(scripts))]
     outcomes = [_slim(json.loads(text)["modules"][name], technology, name) for text in texts]
     smallest = min(
         outcomes, key=lambda item: sum(areas.get(cell["type"], 0.0) for cell in item["cells"].values())

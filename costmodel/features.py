@@ -1,0 +1,102 @@
+"""What the cost of a unit grows with: a short list of terms for every kind, the same for one design and for a million.
+
+Cost of a unit = sum of coefficient x term; the coefficients belong to a technology and are fitted to synthesis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from blueprint.numbers import Number
+from blueprint.unit import KINDS, Unit
+
+Terms = Mapping[str, Callable[[Mapping[str, Number]], Number]]
+
+
+def _log2(value: Number) -> Number:
+    """Levels of two-input gates over `value` inputs, as a real number; 0 for up to one."""
+    return np.log2(np.maximum(value, 1))
+
+
+#: Area terms of one instance; an instance of width 0 costs nothing.
+AREA: Mapping[str, Terms] = {
+    "register": {
+        "width": lambda d: d["width"],
+        "enable": lambda d: d["width"] * d["enable"],
+        "reset": lambda d: d["width"] * d["reset"],
+    },
+    "adder": {"width": lambda d: d["width"], "one": lambda d: d["width"] > 0},
+    "compressor": {"width": lambda d: d["width"]},
+    "half_adder": {"width": lambda d: d["width"]},
+    "mux": {
+        "bits": lambda d: d["entries"] * d["width"],
+        "width": lambda d: d["width"],
+        "entries": lambda d: d["entries"] * (d["width"] > 0),
+    },
+    "select": {
+        "bits": lambda d: d["entries"] * d["width"],
+        "width": lambda d: d["width"],
+    },
+    "decoder": {"outputs": lambda d: d["outputs"], "one": lambda d: d["outputs"] > 0},
+    "xor_row": {"width": lambda d: d["width"]},
+    "and_row": {"width": lambda d: d["width"]},
+    "recoder": {
+        "cross": lambda d: d["inputs"] * d["outputs"],
+        "outputs": lambda d: d["outputs"],
+    },
+    "comparator": {"width": lambda d: d["width"]},
+    "logic": {"gates": lambda d: d["gates"]},
+    "broadcast": {},
+    "sram": {},
+}
+
+#: Delay terms of one step of a path.
+DELAY: Mapping[str, Terms] = {
+    "register": {},
+    "adder": {"width": lambda d: d["width"], "one": lambda d: d["width"] > 0},
+    "compressor": {"one": lambda d: d["width"] > 0},
+    "half_adder": {"one": lambda d: d["width"] > 0},
+    "mux": {"levels": lambda d: _log2(d["entries"])},
+    "select": {"levels": lambda d: _log2(d["entries"]), "one": lambda d: d["width"] > 0},
+    "decoder": {"levels": lambda d: _log2(d["outputs"])},
+    "xor_row": {"one": lambda d: d["width"] > 0},
+    "and_row": {"one": lambda d: d["width"] > 0},
+    "recoder": {"inputs": lambda d: d["inputs"]},
+    "comparator": {"levels": lambda d: _log2(d["width"])},
+    "logic": {"levels": lambda d: _log2(d["gates"])},
+    "broadcast": {"levels": lambda d: _log2(d["fanout"])},
+    "sram": {},
+}
+
+#: Rough two-input gates of each area term, to keep designs small before anything is calibrated.
+_ROUGH: Mapping[str, Mapping[str, float]] = {
+    "register": {"width": 4.0, "enable": 2.0},
+    "adder": {"width": 6.0},
+    "compressor": {"width": 6.0},
+    "half_adder": {"width": 3.0},
+    "mux": {"bits": 1.5},
+    "select": {"bits": 1.0},
+    "decoder": {"outputs": 2.0},
+    "xor_row": {"width": 2.0},
+    "and_row": {"width": 1.0},
+    "recoder": {"cross": 1.0},
+    "comparator": {"width": 2.0},
+    "logic": {"gates": 1.0},
+}
+
+
+def terms(unit: Unit, table: Mapping[str, Terms] = AREA) -> dict[str, Any]:
+    """The values of a unit's terms, all its instances together."""
+    return {name: unit.count * term(unit.dims) for name, term in table[unit.kind].items()}
+
+
+def rough_gates(unit: Unit) -> Number:
+    """Two-input gates of a unit, within a factor of two."""
+    rough = _ROUGH.get(unit.kind, {})
+    return sum(rough[name] * value for name, value in terms(unit).items() if name in rough)
+
+
+assert set(AREA) == set(DELAY) == set(KINDS)

@@ -1,0 +1,55 @@
+"""What synthesis says about a design, place by place, beside what the inventory says about it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from blueprint.spec import Spec
+from costmodel.synthesis import synthesize
+from costmodel.technology import Technology
+
+#: Writes the hardware of a spec to a folder and returns its manifest.
+Generate = Callable[[Spec, Path], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One synthesized design: area by place in um2 (memory macros left out), flip-flops, slowest path in ps."""
+
+    spec: Spec
+    areas: Mapping[str, float]
+    macro_area_um2: float
+    flip_flops: int
+    critical_path_ps: float
+    path: tuple[str, ...]
+    leakage_nw: float
+
+    @property
+    def area_um2(self) -> float:
+        """All cells, without memory macros."""
+        return sum(self.areas.values())
+
+
+def measure(spec: Spec, technology: Technology, generate: Generate) -> Sample:
+    """Generate and synthesize one design; modules that were synthesized before cost nothing."""
+    with tempfile.TemporaryDirectory(prefix="ternforge-") as scratch:
+        manifest = generate(spec, Path(scratch))
+        found = synthesize(Path(scratch), technology)
+    areas: dict[str, float] = {}
+    for name, module in found.modules.items():
+        place = manifest["modules"][name]["place"]
+        areas[place] = areas.get(place, 0.0) + module.area_um2 * module.instances
+    areas = {place: area for place, area in areas.items() if place != "memory"}
+    return Sample(
+        spec,
+        areas,
+        found.macro_area_um2,
+        found.flip_flops,
+        found.critical_path_ps,
+        found.path,
+        found.leakage_nw,
+    )
