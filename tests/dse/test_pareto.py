@@ -36,6 +36,16 @@ def test_front_over_several_blocks_equals_the_definition_on_a_sphere(axes: int) 
     assert pareto.front_mask(inside).tolist() == [False] * 3000 + [True] * 3000
 
 
+@pytest.mark.parametrize("axes", [2, 3, 4])
+def test_front_with_many_ties_equals_the_definition(axes: int) -> None:
+    """Integer points near a plane: nearly all are on the front, and many share a coordinate."""
+    random = np.random.default_rng(axes)
+    points = random.integers(0, 12, (700, axes)).astype(float)
+    points[:, -1] = np.maximum(0, 20 - points[:, :-1].sum(axis=1)) + random.integers(0, 2, 700)
+    below = np.all(points[None] <= points[:, None], axis=-1) & np.any(points[None] < points[:, None], axis=-1)
+    assert pareto.front_mask(points).tolist() == np.logical_not(np.any(below, axis=1)).tolist()
+
+
 def test_equal_points_are_all_kept_and_nan_never() -> None:
     points = np.array([[1.0, 2.0, 3.0], [np.nan, 0.0, 0.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.1]])
     assert pareto.front_mask(points).tolist() == [True, False, True, False]

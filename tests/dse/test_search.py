@@ -82,6 +82,34 @@ def test_mutation_changes_an_active_gene_and_stays_on_the_axes() -> None:
     assert (after >= 0).all() and (after < coding.sizes).all()
 
 
+def test_the_archive_looks_around_every_member_of_the_front_once() -> None:
+    space = toy.space(SPACES["two_families"])
+    coding = genetic.Coding(space)
+    archive = genetic.Archive(coding, 2)
+    member = coding.random(1, np.random.default_rng(3))
+    archive.add(member, np.array([[1.0, 1.0]]))
+    archive.add(coding.random(5, np.random.default_rng(4)), np.full((5, 2), 2.0))
+    assert archive.genomes.tolist() == member.tolist()
+    own = int(coding.indices(member)[0])
+    seen = {own}
+    near = archive.around(3, seen)
+    rest = archive.around(100, seen | set(coding.indices(near).tolist()))
+    found = coding.indices(np.concatenate([near, rest])).tolist()
+    assert len(near) == 3 and len(found) == len(set(found)) and own not in found
+    assert sorted(found) == sorted(coding.indices(coding.neighbors(member[0])).tolist())
+    assert ((coding.neighbors(member[0]) != member).sum(axis=1) == 1).all()
+    assert len(archive.around(100, seen)) == 0
+
+
+def test_a_point_keeps_the_first_reason_it_meets() -> None:
+    text = changed(("{area_um2: {max: 500}}", "{area_um2: {max: 100}, tokens_per_second: {min: 1e9}}"))
+    batch = whole(toy.problem(text))
+    texts = np.array(batch.reasons)[batch.reason]
+    large = batch.column("area_um2") > 100
+    assert (texts[large] == "area_um2 must be at most 100").all() and large.any()
+    assert set(texts[~large]) == {"more than 4096 bits", "tokens_per_second must be at least 1e+09"}
+
+
 def test_ranking_puts_feasible_before_nearly_feasible_before_impossible() -> None:
     genomes = np.arange(4)[:, None]
     goals = np.array([[5.0, 5.0], [1.0, 1.0], [2.0, 2.0], [0.0, 0.0]])

@@ -206,6 +206,19 @@ def test_a_flipped_bit_is_refused_or_harmless(tmp_path: Path) -> None:
     assert refused > 40  # the rest hit pages that hold nothing
 
 
+def test_a_batch_of_other_content_is_refused_at_once(tmp_path: Path) -> None:
+    run(toy.problem(NSGA2), tmp_path).close()
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute("UPDATE batches SET header = replace(header, '0', '1') WHERE sequence = 2")
+    connection.close()
+    message = (
+        f"{tmp_path}/study.db: study must be undamaged, and it is not (batch 2 does not match its checksum); "
+        "restore it from a copy or explore into another folder"
+    )
+    with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
+        reopened(tmp_path)
+
+
 def test_a_missing_batch_is_refused(tmp_path: Path) -> None:
     run(toy.problem(NSGA2), tmp_path).close()
     with sqlite3.connect(tmp_path / "study.db") as connection:
@@ -225,23 +238,35 @@ def test_a_study_in_a_folder_without_writing_can_be_read(
         assert study.digest() == expected
 
 
-def killed_run(folder: Path, text: str, pause: float, workers: int, after: float, how: signal.Signals) -> int:
-    """Start a search in a process group of its own and send it a signal soon after it began; the exit code."""
+def started(folder: Path, text: str, pause: float, workers: int) -> subprocess.Popen[bytes]:
+    """A search in a process group of its own that has just begun."""
     code = "import sys; from tests.dse.toy import main; main(*sys.argv[1:])"
-    arguments = [str(folder), text, str(pause), str(workers)]
-    with subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder), text, str(pause), str(workers)],
         cwd=ROOT,
         start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-    ) as process:
-        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    )
+    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    return process
+
+
+def wait_for_growth(folder: Path) -> None:
+    """Until another batch is in a study that somebody is writing."""
+
+    def count() -> int:
+        if not (folder / "study.db").exists():
+            return 0
+        connection = sqlite3.connect(f"file:{folder / 'study.db'}?mode=ro", uri=True)
         try:
-            return process.wait(after)
-        except subprocess.TimeoutExpired:
-            (os.killpg if how == signal.SIGKILL else os.kill)(process.pid, how)
-            return process.wait(20)
+            return int(connection.execute("SELECT count(*) FROM batches").fetchone()[0])
+        finally:
+            connection.close()
+
+    before, deadline = count(), time.monotonic() + 30
+    while count() <= before and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def acknowledged(folder: Path) -> list[int]:
@@ -264,8 +289,13 @@ def test_kills_lose_and_repeat_nothing(text: str, pause: float, workers: int, tm
     before: list[int] = []
     kills = 0
     while kills < 12:
-        after = dice.uniform(0.0, 0.1 + 0.08 * kills)
-        if killed_run(tmp_path / "cut", text, pause, workers, after, signal.SIGKILL) == 0:
+        with started(tmp_path / "cut", text, pause, workers) as process:
+            if kills % 2:  # on a busy machine it may take long until there is anything to lose
+                wait_for_growth(tmp_path / "cut")
+            time.sleep(dice.uniform(0.0, 0.2))
+            finished = process.poll() is not None
+            os.killpg(process.pid, signal.SIGKILL)
+        if finished:
             break
         kills += 1
         now = acknowledged(tmp_path / "cut")
@@ -273,39 +303,49 @@ def test_kills_lose_and_repeat_nothing(text: str, pause: float, workers: int, tm
         assert len(now) == len(set(now)), "a point was evaluated twice"
         before = now
     assert kills >= 10 and before
-    assert killed_run(tmp_path / "cut", text, 0.0, workers, 60, signal.SIGKILL) == 0
+    with started(tmp_path / "cut", text, 0.0, workers) as process:
+        assert process.wait(60) == 0
     with reopened(tmp_path / "cut") as study:
         assert (study.digest(), study.knee) == expected
 
 
 def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
-    killed = killed_run(tmp_path, LARGE, 0.05, 2, 0.8, signal.SIGTERM)
-    assert killed == -signal.SIGTERM
+    with started(tmp_path, LARGE, 0.05, 2) as process:
+        wait_for_growth(tmp_path)
+        workers = children(process.pid)
+        process.kill()  # the parent alone
+    assert len(workers) == 2
     deadline = time.monotonic() + 10
-    while _holders(tmp_path) and time.monotonic() < deadline:
+    while any(alive(worker) for worker in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not _holders(tmp_path)
+    assert not any(alive(worker) for worker in workers)
     store.lock(tmp_path).close()
 
 
-def _holders(folder: Path) -> list[str]:
-    """Worker processes of this interpreter that have lost their parent."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
-            parent = (process / "stat").read_text().rsplit(")", 1)[1].split()[1]
-        except OSError:
-            continue
-        if b"from dse.worker import main" in command and parent == "1":
-            found.append(process.name)
-    return found
+def stat(pid: str) -> list[str]:
+    """State, parent and so on of a process; nothing of one that is gone."""
+    try:
+        return (Path("/proc") / pid / "stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return []
+
+
+def children(pid: int) -> list[str]:
+    numbers = [path.name for path in Path("/proc").glob("[0-9]*")]
+    return [number for number in numbers if stat(number)[1:2] == [str(pid)]]
+
+
+def alive(pid: str) -> bool:
+    return stat(pid)[:1] not in ([], ["Z"])
 
 
 def test_an_interrupted_search_goes_on(tmp_path: Path) -> None:
     with run(toy.problem(NSGA2), tmp_path / "whole") as study:
         expected = study.digest()
-    killed_run(tmp_path / "cut", NSGA2, 0.1, 1, 0.6, signal.SIGINT)
+    with started(tmp_path / "cut", NSGA2, 0.1, 1) as process:
+        wait_for_growth(tmp_path / "cut")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == -signal.SIGINT
     assert 0 < len(acknowledged(tmp_path / "cut")) < 1500
     with run(toy.problem(NSGA2), tmp_path / "cut") as study:
         assert study.digest() == expected
