@@ -33,7 +33,9 @@ class Gates:
                 for pin in cell.outputs:
                     if pin.name in pins and pin.function:
                         data = function.names(cell.sequential.data)[0]
-                        inverts = cell.sequential.data.startswith("!") != (pin.function == cell.sequential.inverse)
+                        inverts = cell.sequential.data.startswith("!") != (
+                            pin.function == cell.sequential.inverse
+                        )
                         self.state.append((pins[data], pins[pin.name], inverts))
         for _, out, _ in self.state:
             self.values[out] = 0
@@ -69,7 +71,9 @@ class Gates:
     def read(self, port: str) -> np.ndarray:
         """The 64 unsigned numbers on a port."""
         bits = [self.values[bit] for bit in self.ports[port]["bits"]]
-        return np.array([sum((word >> lane & 1) << i for i, word in enumerate(bits)) for lane in range(64)], object)
+        return np.array(
+            [sum((word >> lane & 1) << i for i, word in enumerate(bits)) for lane in range(64)], object
+        )
 
 
 def _evaluate(table: int, words: list[int]) -> int:
