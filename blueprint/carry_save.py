@@ -52,9 +52,9 @@ def plan(widths: tuple[int, ...], limit: int, free_bits: int) -> Plan:
     live = [(width, 0, number) for number, width in enumerate(all_widths)]
     steps: list[Step] = []
     while len(live) > 2:
-        live.sort()
-        spans = [live[i : i + 3] for i in range(len(live) - 2)]
-        best = min(spans, key=lambda s: (s[1][0] - s[0][0], max(r[1] for r in s), s[2][0]))
+        # Rows that are ready first go first, as in a Wallace tree; among them those that fit without half adders.
+        live.sort(key=lambda row: (row[1], row[0], row[2]))
+        best = min((sorted(live[i : i + 3]) for i in range(len(live) - 2)), key=_cost)
         (low, _, a), (middle, _, b), (high, _, c) = best
         steps.append(Step(a, b, c, low, middle, len(steps) < free_bits))
         level = 1 + max(row[1] for row in best)
@@ -64,6 +64,11 @@ def plan(widths: tuple[int, ...], limit: int, free_bits: int) -> Plan:
             all_widths.append(width)
     rows = tuple(number for _, _, number in sorted(live, key=lambda r: r[2]))
     return Plan(tuple(steps), rows, tuple(all_widths), max((row[1] for row in live), default=0))
+
+
+def _cost(rows: list[tuple[int, int, int]]) -> tuple[int, int, int]:
+    """(level, half adders, width) of a step on three rows sorted by width."""
+    return max(row[1] for row in rows), rows[1][0] - rows[0][0], rows[2][0]
 
 
 def counts(rows: Number, width: Number, extra: Number) -> tuple[Number, Number, Number]:
