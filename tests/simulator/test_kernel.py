@@ -105,6 +105,19 @@ def test_fast_forward_changes_nothing(longest: int) -> None:
     assert compared > 400
 
 
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(1509, id="repeats_before_the_first_input"),
+        pytest.param(8131, id="sink_mask_after_a_skip"),
+    ],
+)
+def test_fast_forward_changes_nothing_where_it_once_did(seed: int) -> None:
+    graph = random_graph(seed, longest=12)
+    stalls = random_masks(graph, seed)
+    assert outcome(graph, stalls, fast_forward=True) == outcome(graph, stalls, fast_forward=False)
+
+
 @pytest.mark.parametrize("name", masks.names())
 def test_fast_forward_changes_nothing_under_stall_profiles(name: str) -> None:
     graph = tiled_gemm(tokens=7, columns=9, tiles=60)

@@ -52,6 +52,13 @@ def test_kernel_agrees_with_the_reference_clock(block: int) -> None:
             assert found is None, f"seed {seed}, fast_forward {fast_forward}: {found}"
 
 
+@pytest.mark.parametrize("seed", [1437, 2796, 7460])
+def test_slot_freed_by_a_node_looked_at_later_is_refilled_in_the_same_cycle(seed: int) -> None:
+    """Feedback with response 0: no order of looking at the nodes sees every slot before it is wanted."""
+    graph = random_graph(seed, longest=6)
+    assert difference(graph, random_masks(graph, seed)) is None
+
+
 @pytest.mark.parametrize("tokens", [1, 3])
 def test_kernel_agrees_on_a_gemm(tokens: int) -> None:
     graph = tiled_gemm(tokens, 3, 5)
