@@ -28,7 +28,8 @@ AREA: Mapping[str, Terms] = {
         "enable": lambda d: d["width"] * d["enable"],
         "reset": lambda d: d["width"] * d["reset"],
     },
-    "adder": {"width": lambda d: d["width"], "one": lambda d: d["width"] > 0},
+    # The lowest and the highest bit of a sum are less than full adders.
+    "adder": {"width": lambda d: np.maximum(d["width"] - 2, 0), "one": lambda d: d["width"] > 0},
     "compressor": {"width": lambda d: d["width"]},
     "half_adder": {"width": lambda d: d["width"]},
     "mux": {
@@ -70,6 +71,9 @@ DELAY: Mapping[str, Terms] = {
     "broadcast": {"levels": lambda d: _log2(d["fanout"])},
     "sram": {},
 }
+
+#: The delay term that counts once in a path, by its largest value: carries of adders in series ripple side by side.
+OVERLAPPING = ("adder", "width")
 
 #: Rough two-input gates of each area term, to keep designs small before anything is calibrated.
 _ROUGH: Mapping[str, Mapping[str, float]] = {

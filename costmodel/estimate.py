@@ -1,0 +1,187 @@
+"""Area, clock and energy of designs from their inventories, for one design or for arrays of designs.
+
+Cost of a unit = count x sum of coefficient x term (`costmodel.features`); the coefficients of a technology were fitted
+to synthesis and gate-level switching (`costmodel.calibration`) and stand in its file with their errors. Nothing here
+knows wires: areas are cell areas, delays have ideal wires, energies have pins as the only loads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from blueprint import unit as inventory
+from blueprint.errors import ParamError
+from blueprint.numbers import Number
+from blueprint.spec import Spec
+from blueprint.unit import Path, Unit
+from blueprint.workload import Workload
+from costmodel import features
+from costmodel.technology import Technology
+
+#: Coefficients by place, kind and term; the place `any` serves places that calibration did not meet.
+Coefficients = Mapping[str, Mapping[str, Mapping[str, float]]]
+ANY = "any"
+START = "start"
+
+
+def area(units: Sequence[Unit], technology: Technology) -> dict[str, Number]:
+    """Cell area by place in um2; memory macros stand under their own place.
+
+    `ParamError` where the technology was not calibrated.
+    """
+    return _by_place(units, law(technology, "area"), lambda d: technology.sram.area_um2(**d), activity=False)
+
+
+def energy(units: Sequence[Unit], technology: Technology) -> Number:
+    """Energy of one cycle of full throughput in pJ: switching of random data, clocks, and memory accesses."""
+    return sum(energies(units, technology).values())
+
+
+def energies(units: Sequence[Unit], technology: Technology) -> dict[str, Number]:
+    """Energy of one cycle of full throughput by place, in pJ."""
+    # A cycle reads one word and writes one.
+    return _by_place(
+        units, law(technology, "energy"), lambda d: 2 * technology.sram.energy_pj(**d), activity=True
+    )
+
+
+def leakage(units: Sequence[Unit], technology: Technology) -> Number:
+    """Leakage of all cells in nW: area times the mean leakage of the technology's synthesized designs."""
+    per_um2 = float(group(technology, "leakage")["value"])
+    cells = tuple(unit for unit in units if unit.kind != "sram")
+    return per_um2 * sum(area(cells, technology).values())
+
+
+def delay(paths: Sequence[Path], technology: Technology) -> Number:
+    """Slowest register-to-register path in ps."""
+    start = float(group(technology, "delay")[START])
+    longest: Number = start
+    for path in paths:
+        longest = np.maximum(longest, start + steps(path, technology))
+    return longest
+
+
+def steps(path: Path, technology: Technology) -> Number:
+    """Delay of a path's steps in ps, without clock-to-output and setup."""
+    found = law(technology, "delay")
+    overlapping, term = features.OVERLAPPING
+    total: Number = 0.0
+    ripple: Number = 0
+    for unit in path.steps:
+        if unit.kind == "sram":
+            total = total + unit.count * technology.sram.access_ps(**unit.dims)
+        if unit.kind == overlapping:
+            ripple = np.maximum(ripple, (unit.count > 0) * unit.dims[term])
+        for name, value in coefficients(found, unit).items():
+            if value:
+                total = total + unit.count * features.DELAY[unit.kind][name](unit.dims) * value
+    return total + ripple * found.get(ANY, {}).get(overlapping, {}).get(term, 0.0)
+
+
+def group(technology: Technology, name: str) -> Mapping[str, Any]:
+    """One group of the technology's model. `ParamError` where the technology was not calibrated."""
+    try:
+        found: Mapping[str, Any] = technology.model[name]
+    except KeyError:
+        what = technology.path or technology.name
+        raise ParamError(
+            f"Technology {technology.name} must be calibrated before its {name} is estimated; "
+            f"run ternforge tech calibrate {what}"
+        ) from None
+    return found
+
+
+def law(technology: Technology, name: str) -> Coefficients:
+    """The coefficients of one group."""
+    found: Coefficients = group(technology, name)["value"]
+    return found
+
+
+def coefficients(found: Coefficients, unit: Unit) -> Mapping[str, float]:
+    """Coefficients by term of a unit at its place, else at any place."""
+    kinds = found.get(unit.place)
+    if kinds is None or unit.kind not in kinds:
+        kinds = found.get(ANY, {})
+    return kinds.get(unit.kind, {})
+
+
+def _by_place(
+    units: Sequence[Unit], found: Coefficients, memory: Any, *, activity: bool
+) -> dict[str, Number]:
+    places: dict[str, Number] = {}
+    for unit in units:
+        total = places.get(unit.place, 0.0)
+        times = unit.count * unit.activity if activity else unit.count
+        if unit.kind == "sram":
+            total = total + times * memory(unit.dims)
+        cost: Number = 0.0
+        for name, value in coefficients(found, unit).items():
+            if value:
+                cost = cost + features.AREA[unit.kind][name](unit.dims) * value
+        places[unit.place] = total + times * cost
+    return places
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the model says about one design; the workload's figures are `None` without a workload.
+
+    `energy_pj` is that of the workload, or of one cycle of full throughput.
+    """
+
+    design: str
+    technology: str
+    area_um2: float
+    area_breakdown_um2: Mapping[str, float]
+    macro_area_um2: float
+    flip_flops: int
+    critical_path_ps: float
+    clock_mhz: float
+    energy_pj: float
+    energy_breakdown_pj: Mapping[str, float]
+    energy_per_mac_pj: float
+    leakage_nw: float
+    peak_macs: int
+    source: str
+    cycles: int | None = None
+    macs: int | None = None
+    utilization: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """With the keys of machine-readable answers; figures that are not known are left out."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def estimate(spec: Spec, technology: Technology, workload: Workload | None = None) -> Estimate:
+    """Everything the model says about one design, in milliseconds. `ParamError` as :func:`area`."""
+    units = spec.units()
+    areas = {place: float(value) for place, value in area(units, technology).items()}
+    parts = {place: float(value) for place, value in energies(units, technology).items()}
+    path, cycle_pj = float(delay(spec.paths(), technology)), sum(parts.values())
+    macros = tuple(unit for unit in units if unit.kind == "sram")
+    done: dict[str, Any] = {}
+    if workload is not None:
+        cycles = sum(gemm.count * int(spec.cycles(gemm)) for gemm in workload.gemms)
+        macs = workload.macs
+        done = {"cycles": cycles, "macs": macs, "utilization": macs / (cycles * int(spec.peak_macs))}
+    return Estimate(
+        spec.name,
+        technology.name,
+        sum(areas.values()),
+        areas,
+        float(sum(_by_place(macros, {}, lambda d: technology.sram.area_um2(**d), activity=False).values())),
+        int(inventory.flip_flops(units)),
+        path,
+        1e6 / path,
+        cycle_pj * done.get("cycles", 1),
+        parts,
+        cycle_pj / int(spec.peak_macs),
+        float(leakage(units, technology)),
+        int(spec.peak_macs),
+        f"analytical model, technology {technology.name}",
+        **done,
+    )
