@@ -39,20 +39,26 @@ def _tile(p: TernaryLutSpec) -> tuple[Unit, ...]:
 
 
 def _build(p: TernaryLutSpec) -> tuple[Unit, ...]:
-    """Level s adds one activation to every sum so far: two adders per entry of the table of s activations."""
+    """A sum of t activations is one of t - 1 plus or minus one more: one adder for every entry of two or more."""
     tables = p.lut_count * p.token_lanes
     found: list[Unit] = []
     once = 1 / p.depth
-    for acts in range(2, 7):
-        before = ternary.half_entries(acts - 1)
-        adders = choose(p.half, 2 * before, 4 * before + 1) * (p.mu >= acts)
-        width = ternary.entry_width(acts, p.act_width, p.half)
-        found.append(Unit("adder", "build", tables * adders, {"width": width}, once))
+    full = choose(p.half, 0, 1)
+    for taken in range(2, 7):
+        # Mirrored entries start with a plus; a full table has their negatives too, the all-minus ones a bit wider.
+        choices = tables * ternary.COMBINATIONS[p.mu, taken]
+        mirrored = choices * 2 ** (taken - 1)
+        width = ternary.entry_width(taken, p.act_width, True)
+        wide = ternary.entry_width(taken, p.act_width, False)
+        found.append(Unit("adder", "build", mirrored + full * (mirrored - choices), {"width": width}, once))
+        found.append(Unit("adder", "build", full * choices, {"width": wide}, once))
+    negated = ternary.entry_width(1, p.act_width, False)
+    found.append(Unit("half_adder", "build", full * tables * p.mu, {"width": negated}, once))
+    for acts in range(2, 6):
         # Between levels: the table so far and the activations still to come.
         between = (p.build_style == "pipelined") & (p.mu > acts)
         waiting = ternary.table_bits(acts, p.act_width, p.half) + (p.mu - acts) * p.act_width
         found.append(flops("build", tables * between, waiting, enable=1, activity=once))
-    found.append(Unit("adder", "build", choose(p.half, 0, tables), {"width": p.act_width + 1}, once))
     final = ternary.table_bits(p.mu, p.act_width, p.half)
     found.append(flops("build", tables * choose(p.build_register, 1, 0), final, enable=1, activity=once))
     return tuple(found)
