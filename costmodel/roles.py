@@ -241,7 +241,7 @@ def register(cell: Cell, kind: str = "ff") -> Register | None:
         enable,
         clear,
         bool(clear_level),
-        bool(clear_value) != output[1],
+        clear is not None and bool(clear_value) != output[1],
         tuple(ties),
     )
 

@@ -29,7 +29,8 @@ def arc(pin: str, sense: str, base: float = 0.01, kind: str = "") -> str:
     rows = ", \\\n ".join(f'"{base + 0.1 * s + 0.001:.4f}, {base + 0.1 * s + 0.003:.4f}"' for s in (0.1, 0.3))
     tables = "".join(f"{name} (delay) {{ values ({rows}); }}\n" for name in ("cell_rise", "cell_fall"))
     flat = "".join(
-        f'{name} (delay) {{ values ("0.05, 0.05", "0.05, 0.05"); }}\n' for name in ("rise_transition", "fall_transition")
+        f'{name} (delay) {{ values ("0.05, 0.05", "0.05, 0.05"); }}\n'
+        for name in ("rise_transition", "fall_transition")
     )
     timing_type = f"timing_type : {kind};" if kind else ""
     return f'timing () {{ related_pin : "{pin}"; timing_sense : {sense}; {timing_type}\n{tables}{flat}}}\n'

@@ -1,0 +1,174 @@
+"""Technologies: found by name, read from files, made from Liberty, refused when a fact has no source."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blueprint.errors import ParamError, SpecError
+from costmodel import facts, importing, liberty, technology
+from costmodel.roles import Adder, Register
+from tests.costmodel import tiny
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tech")
+    return importing.import_library([tiny.write(folder)], "tiny", folder / "deep" / "tiny.yaml")
+
+
+@pytest.mark.parametrize("name", technology.names())
+def test_shipped_technology_is_whole(name: str) -> None:
+    found = technology.load(name)
+    roles = found.roles
+    assert roles.gates.keys() >= {"inverter", "buffer", "nand2", "nor2", "xor2"}
+    assert roles.flop or roles.clear_flop
+    assert all(cell in found.cells for cell in roles.gates.values())
+    assert found.sram.area_um2(256, 32) > 0 and found.sram.access_ps(256, 32) > 0
+    assert (Path(technology.__file__).parent / "technologies" / f"{name}.yaml").stat().st_size < 300_000
+
+
+def test_adder_that_inverts_is_known_to() -> None:
+    adder = technology.load("asap7").roles.full_adder
+    assert adder is not None and adder.total_inverted and adder.carry_inverted
+    plain = technology.load("sky130hd").roles.full_adder
+    assert plain is not None and not plain.total_inverted and not plain.carry_inverted
+    assert technology.load("ihp_sg13g2").roles.full_adder is None
+
+
+def test_roles_are_found_by_function(tmp_path: Path) -> None:
+    roles = tiny.technology(tmp_path).roles
+    assert roles.gates["nand2"] == "NAND2" and roles.gates["xor2"] == "XOR2" and "xnor2" not in roles.gates
+    assert roles.full_adder == Adder("FA", "A", "B", "CI", "SN", "CON", True, True)
+    assert roles.half_adder == Adder("HA", "A", "B", None, "SN", "CON", True, True)
+    assert roles.flop == Register("DFFN", "CK", "D", "QN", inverted=True)
+
+
+def test_scan_flop_and_unwanted_cells_fill_no_role(tmp_path: Path) -> None:
+    scan = tiny.FLOP.replace("DFFN", "SCAN").replace("area : 6", "area : 3").replace('"D"', '"SE*SI+!SE*D"')
+    scan = scan.replace(
+        "pin (CK)", "pin (SE) { direction : input; } pin (SI) { direction : input; } pin (CK)"
+    )
+    cheap = tiny.gate("SMALL", 0.5, "A", {"Y": ("!A", "negative_unate")}).replace(
+        "area", "dont_use : true; area"
+    )
+    roles = tiny.technology(tmp_path, extra=scan + cheap).roles
+    assert roles.flop is not None and roles.flop.cell == "DFFN" and roles.gates["inverter"] == "INV"
+
+
+def test_imported_file_reads_back_the_same(file: Path) -> None:
+    found = technology.load(file)
+    made = importing.technology([tiny.write(file.parent)], "tiny")
+    assert found.cells == made.cells and found.roles == made.roles and found.sram == made.sram
+    assert found.fingerprint == made.fingerprint
+    assert found.sources == made.sources and len(found.sources[0][1]) == 64
+    assert found.corner["voltage"] == technology.Measured(1.5, "V", "Liberty tiny")
+
+
+def test_facts_survive_being_written_and_read() -> None:
+    cells = technology.load("asap7").cells
+    assert facts.load(facts.dump(cells.values())) == dict(cells)
+
+
+def test_thin_table_keeps_its_ends() -> None:
+    axis = tuple(float(step) for step in range(7))
+    table = liberty.Table(axis, axis, tuple(tuple(row + column for column in axis) for row in axis))
+    arc = liberty.Arc("Y", "A", "non_unate", "combinational", table, None)
+    thinned = facts.thin(liberty.Cell("X", 1.0, (), arcs=(arc,)), 4).arcs[0].rise
+    assert thinned is not None and len(thinned.slews) == 4
+    assert (thinned.slews[0], thinned.slews[-1], thinned.values[-1][-1]) == (0, 6, 12)
+
+
+def test_memory_law_passes_through_macros_that_obey_one() -> None:
+    from costmodel import sram
+
+    macros = [
+        liberty.Cell(
+            f"m{words}", 100 + 2.0 * words * width + 3.0 * width, (), memory=liberty.Memory(words, width)
+        )
+        for words, width in ((64, 8), (256, 32), (1024, 16), (512, 64))
+    ]
+    law = sram.fit(macros, "test").area
+    assert law.error < 1e-3
+    assert law.at(128, 24) == pytest.approx(100 + 2 * 128 * 24 + 3 * 24, rel=1e-3)
+    assert law.at(np.array([64, 128]), 8).shape == (2,)
+
+
+def test_memory_without_macros_is_said_to_be_assumed() -> None:
+    assert technology.load("sky130hd").sram.area.source.startswith("assumed: no memory macro among the files")
+
+
+def test_coefficients_of_calibration_are_kept(file: Path, tmp_path: Path) -> None:
+    model = {"area": {"source": "200 designs", "adder": [1.0, 2.0], "residual": 0.01}}
+    path = tmp_path / "model.yaml"
+    path.write_text(importing.dump(technology.load(file).with_model(model)))
+    assert technology.load(path).model == model
+
+
+def test_unknown_name_suggests_the_nearest() -> None:
+    text = "Technology must be one of asap7, ihp_sg13g2, sky130hd, or a file, not 'sky130'; did you mean 'sky130hd'?"
+    with pytest.raises(ParamError, match=f"^{re.escape(text)}$"):
+        technology.load("sky130")
+
+
+BROKEN = {
+    "no source": ("    source: Liberty tiny\n", "", "source must be given, and is missing"),
+    "empty source": ("    source: Liberty tiny\n", "    source: ''\n", "source must be text, not empty"),
+    "unit": ("    unit: V\n", "    unit: mV\n", "unit must be 'V', not 'mV'; did you mean 'V'?"),
+    "kind": ("value: 1.5", "value: high", "value must be a number, not 'high'"),
+    "schema": ("technology/v1", "technology/v2", "schema must be 'ternforge/technology/v1'"),
+    "extra": ("notes:", "remarks:", "key must be"),
+    "role": (
+        "nand2: NAND2",
+        "nand2: NAND",
+        "nand2 must be a cell of cells.table, not 'NAND'; did you mean 'NAND2'?",
+    ),
+    "fact": ("in A 1\n", "in A\n", "a cell fact must be complete and numeric, not 'in A'"),
+    "word": (
+        "in A 1\n",
+        "on A 1\n",
+        "a cell fact must start with one of cell, in, out, ff, latch, gate, arc, energy",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_technology_file_is_refused(file: Path, tmp_path: Path, case: str) -> None:
+    old, new, message = BROKEN[case]
+    text = file.read_text()
+    assert old in text
+    path = tmp_path / "bad.yaml"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(SpecError, match=f"bad.yaml:\\d+:\\d+: .*{re.escape(message)}"):
+        technology.load(path).cells  # noqa: B018 - the cells are read when asked for
+
+
+def test_wrong_fact_is_reported_at_its_line(file: Path, tmp_path: Path) -> None:
+    lines = file.read_text().splitlines()
+    number = next(index for index, line in enumerate(lines, 1) if line.strip().startswith("cell INV"))
+    path = tmp_path / "bad.yaml"
+    path.write_text("\n".join(lines).replace("cell INV 1 0", "cell INV 1") + "\n")
+    with pytest.raises(SpecError, match=f"bad.yaml:{number}:1: cells.table: "):
+        technology.load(path).cells  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        (("INV",), "library tiny must have an inverter and a buffer, but has no inverter"),
+        (
+            ("BUF",),
+            "library tiny must have an inverter and a buffer, but has no buffer, and ABC crashes without one",
+        ),
+        (("NAND2", "NOR2"), "library tiny must have a two-input gate, but has none"),
+        (("DFFN",), "library tiny must have a rising-edge D flip-flop, but has none"),
+    ],
+)
+def test_library_that_cannot_hold_a_design_is_refused(
+    tmp_path: Path, missing: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(SpecError, match=f"tiny.lib:1: {re.escape(message)}$"):
+        tiny.technology(tmp_path, *missing)
