@@ -155,6 +155,15 @@ def test_wrong_fact_is_reported_at_its_line(file: Path, tmp_path: Path) -> None:
         technology.load(path).cells  # noqa: B018
 
 
+def test_library_without_delays_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "still.lib"
+    path.write_text(tiny.text().replace("timing ()", "nothing ()"))
+    assert importing.technology([path], "still").notes == (
+        "the library holds no delays: every path takes 0 ps, and its clock means nothing",
+    )
+    assert tiny.technology(tmp_path).notes == ()
+
+
 @pytest.mark.parametrize(
     ("missing", "message"),
     [
