@@ -193,6 +193,15 @@ class Spec:
         """Bits that cross the boundary in one run, by stream purpose."""
         raise NotImplementedError
 
+    @classmethod
+    def sample(cls, random: np.random.Generator) -> Self:
+        """A random design small enough to be simulated and synthesized in seconds, every choice of the family possible."""
+        raise NotImplementedError
+
+    def sample_workload(self, random: np.random.Generator) -> Gemm:
+        """A random workload this design can run in a few hundred cycles, ragged edges and ones included."""
+        raise NotImplementedError
+
     def operands(self, workload: Gemm, seed: int) -> Arrays:
         """Random inputs of the workload's shape, extremes included."""
         raise NotImplementedError

@@ -1,6 +1,5 @@
 """Sums of many words: carry-save trees and the adder at their end."""
 
-from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 

@@ -56,7 +56,7 @@ def _collect(block: Block, blocks: dict[str, Block], texts: dict[str, str]) -> N
 
 
 def _instances(top: Block, blocks: dict[str, Block]) -> dict[str, int]:
-    counts = {name: 0 for name in blocks}
+    counts = dict.fromkeys(blocks, 0)
     counts[top.module_name] = 1
     for name in reversed(blocks):
         for child, (_, count) in blocks[name].children.items():

@@ -70,7 +70,7 @@ def _recode(p: TernaryLutSpec) -> tuple[Unit, ...]:
     return (Unit("recoder", "recode", count, {"inputs": 8, "outputs": 10}),)
 
 
-def native_encoding(p: TernaryLutSpec) -> tuple[object, Number]:
+def native_encoding(p: TernaryLutSpec) -> tuple[Number, Number]:
     """(whether keys address the table as they come, bits of the table address)."""
     native = choose(p.half, 1, 0) * (p.key_encoding == "sign_index")
     native = native + choose(p.half, 0, 1) * (p.key_encoding == "full_index")

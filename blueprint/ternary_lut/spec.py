@@ -320,6 +320,36 @@ class TernaryLutSpec(Spec):
 
     # Values --------------------------------------------------------------------------------------------------------
 
+    @classmethod
+    def sample(cls, random: np.random.Generator) -> TernaryLutSpec:
+        while True:
+            limits = cls.limits()
+            chosen: dict[str, Any] = {
+                name: str(random.choice(limit.choices)) for name, limit in limits.items() if limit.choices
+            }
+            chosen |= {name: bool(random.integers(2)) for name, limit in limits.items() if limit.kind is bool}
+            sizes = {
+                "mu": (1, 2, 2, 3, 3, 4, 5, 6),
+                "lut_count": (1, 2, 3, 4, 5, 8),
+                "fetch_count": (1, 2, 3, 4, 6, 8),
+                "act_width": (2, 3, 4, 5, 8, 8, 11, 16),
+                "k_max": (3, 20, 64, 200),
+                "n_max": (1, 4, 30, 100),
+                "token_lanes": (1, 1, 2, 3),
+            }
+            chosen |= {name: int(random.choice(values)) for name, values in sizes.items()}
+            spec = cls(**chosen)
+            if spec.peak_macs <= 150 and spec.entries * spec.lut_count * spec.token_lanes <= 800:
+                return spec
+
+    def sample_workload(self, random: np.random.Generator) -> Gemm:
+        limits = (min(self.m_max, 5), self.k_max, self.n_max)
+        while True:
+            sizes = [1 if random.random() < 0.15 else int(random.integers(1, limit + 1)) for limit in limits]
+            workload = Gemm(*sizes)
+            if self.cycles(workload) <= 600:
+                return workload
+
     def operands(self, workload: Gemm, seed: int) -> Arrays:
         """``act`` of shape (m, k) and ``wgt`` of shape (k, n); a tenth of the activations are extremes."""
         random = np.random.default_rng(seed)

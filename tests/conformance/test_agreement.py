@@ -1,0 +1,187 @@
+"""The promise itself, for every family there is: values to the bit, cycles to the cycle, registers to the flip-flop.
+
+Designs and workloads are random but seeded by their number, so a failure names what to run again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from blueprint.registry import families
+from blueprint.spec import Spec
+from blueprint.timing import STALL_REASONS
+from blueprint.unit import flip_flops
+from blueprint.workload import Gemm
+from generator.export import generate
+from simulator import kernel, rtl
+from toolchain import yosys
+
+DESIGNS = 64
+RUNS = 4
+CASES = [(family, number) for family in families() for number in range(DESIGNS)]
+
+
+@cache
+def design(family: str, number: int) -> Spec:
+    return families()[family].sample(np.random.default_rng([1, number]))
+
+
+def masks(spec: Spec, random: np.random.Generator, run: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Never stalled in the first run, at random in the others; the length of a mask is prime to everything."""
+    if run == 0:
+        return {}
+    found = {}
+    for stream in spec.streams():
+        mask = random.random(int(random.choice([1, 7, 37, 101]))) < random.choice([0.15, 0.5, 0.9])
+        mask[int(random.integers(len(mask)))] = True
+        found[stream.name] = mask
+    return found
+
+
+def jobs(spec: Spec, number: int) -> list[tuple[Gemm, dict[str, Any], rtl.Job]]:
+    random = np.random.default_rng([2, number])
+    found = []
+    for run in range(RUNS):
+        workload = spec.sample_workload(random)
+        operands = spec.operands(workload, run)
+        graph = spec.timing(workload)
+        outputs = {n.stream: n.firings for n in graph.nodes if n.stream and n.direction == "out"}
+        job = rtl.Job(
+            spec.stimulus(operands), outputs, masks(spec, random, run), spec.register_values(workload)
+        )
+        found.append((workload, operands, job))
+    return found
+
+
+def compare(spec: Spec, model: rtl.Model, number: int) -> list[str]:
+    """Everything that differs between the golden model, the simulator and the RTL."""
+    todo = jobs(spec, number)
+    wrong: list[str] = []
+    for (workload, operands, job), run in zip(todo, model.run_all([job for *_, job in todo]), strict=True):
+        golden = spec.reference(operands)
+        found = spec.collect(dict(run.data), workload)
+        wrong += [
+            f"{workload}: {name} differs" for name in golden if not np.array_equal(golden[name], found[name])
+        ]
+        graph = spec.timing(workload)
+        ports = {node.name: node.stream for node in graph.nodes if node.stream}
+        line = kernel.run(graph, job.masks, record=ports)
+        counts = {line.cycles, run.cycles, run.registers["cycles"]}
+        if not job.masks:
+            counts.add(int(spec.cycles(workload)))
+        if len(counts) != 1:
+            wrong.append(f"{workload}: cycles {sorted(counts)}")
+        for reason in STALL_REASONS:
+            if line.stalls[reason] != run.registers[f"stall_{reason}"]:
+                wrong.append(
+                    f"{workload}: {reason} stalls {line.stalls[reason]}, {run.registers[f'stall_{reason}']}"
+                )
+        for node, stream in ports.items():
+            if not np.array_equal(line.fired[node], run.accepted[stream]):
+                wrong.append(f"{workload}: beats of {stream} move in other cycles")
+        if run.registers["status"] != 2:
+            wrong.append(f"{workload}: status {run.registers['status']} at the end")
+    return wrong
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("designs")
+
+
+def exported(folder: Path, family: str, number: int) -> tuple[Spec, Path]:
+    spec = design(family, number)
+    out = folder / f"{family}_{number}"
+    if not out.exists():
+        generate(spec, out)
+    return spec, out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "number"), CASES[8:])
+def test_golden_simulator_and_rtl_agree(folder: Path, family: str, number: int) -> None:
+    spec, out = exported(folder, family, number)
+    assert compare(spec, rtl.load(out, optimize="-O0"), number) == []
+
+
+@pytest.mark.parametrize(("family", "number"), CASES[:8])
+def test_golden_simulator_and_rtl_agree_first(folder: Path, family: str, number: int) -> None:
+    spec, out = exported(folder, family, number)
+    assert compare(spec, rtl.load(out, optimize="-O0"), number) == []
+
+
+def netlist_flip_flops(out: Path, *, flatten: bool) -> int:
+    """Flip-flops that Yosys finds in the exported Verilog, memories left as boxes."""
+    manifest = json.loads((out / "manifest.json").read_text())
+    boxes = [f"rtl/{name}.v" for name in manifest["blackboxes"]]
+    lines = [f"read_verilog -sv {'-lib ' if file in boxes else ''}{file}" for file in manifest["files"]]
+    lines += [f"hierarchy -top {manifest['top']}", "proc", *(["flatten"] if flatten else [])]
+    lines += ["opt -full", "simplemap", "opt -full", "opt_clean", "tee -o stat.json stat -json"]
+    yosys.run("\n".join(lines), cwd=out, timeout_s=300)
+    found = json.loads((out / "stat.json").read_text())
+    cells = found["design"]["num_cells_by_type"]
+    return sum(count for kind, count in cells.items() if "DFF" in kind)
+
+
+@pytest.mark.parametrize(("family", "number"), CASES)
+def test_predicted_flip_flops_are_the_netlist_s(folder: Path, family: str, number: int) -> None:
+    spec, out = exported(folder, family, number)
+    predicted = int(flip_flops(spec.units()))
+    assert predicted == netlist_flip_flops(out, flatten=False)
+    assert predicted == netlist_flip_flops(out, flatten=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", families())
+def test_both_engines_agree_cycle_by_cycle(folder: Path, family: str) -> None:
+    spec, out = exported(folder, family, 0)
+    todo = [job for *_, job in jobs(spec, 0)]
+    runs = [rtl.load(out, engine, optimize="-O0").run_all(todo) for engine in ("cxxrtl", "verilator")]
+    for one, other in zip(*runs, strict=True):
+        assert one.registers == other.registers
+        for stream in one.accepted:
+            assert np.array_equal(one.accepted[stream], other.accepted[stream])
+        for stream in one.data:
+            assert np.array_equal(one.data[stream], other.data[stream])
+
+
+# Failing twins: the comparison above notices a wrong value, a wrong cycle and a wrong register. ---------------------
+
+
+def test_a_flipped_adder_is_noticed(folder: Path, tmp_path: Path) -> None:
+    spec, out = exported(folder, "ternary_lut", 0)
+    generate(spec, tmp_path)
+    lane = next(tmp_path.glob("rtl/*_lane_*.v"))
+    text = lane.read_text()
+    broken = text.replace(" ^ ", " | ", 1)
+    assert broken != text
+    lane.write_text(broken)
+    assert any("out differs" in line for line in compare(spec, rtl.load(tmp_path, optimize="-O0"), 0))
+
+
+def test_a_slot_too_many_in_the_timing_graph_is_noticed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, out = exported(folder, "ternary_lut", 1)
+    true = type(spec).timing
+
+    def deeper(self: Spec, workload: Gemm) -> Any:
+        graph = true(self, workload)
+        channels = tuple(dataclasses.replace(c, capacity=c.capacity + 1) for c in graph.channels)
+        return dataclasses.replace(graph, channels=channels)
+
+    monkeypatch.setattr(type(spec), "timing", deeper)
+    assert compare(spec, rtl.load(out, optimize="-O0"), 1) != []
+
+
+def test_a_register_too_many_in_the_inventory_is_noticed(folder: Path) -> None:
+    spec, out = exported(folder, "ternary_lut", 0)
+    units = (*spec.units(), *spec.units()[:1])
+    assert int(flip_flops(units)) != netlist_flip_flops(out, flatten=False)

@@ -1,0 +1,136 @@
+"""What every family owes beside agreement: legal and reproducible Verilog, specs that travel, light workers."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blueprint.design import read_design, write_design
+from blueprint.registry import families
+from blueprint.spec import Spec
+from blueprint.unit import flip_flops
+from generator.export import generate
+from toolchain import verilator
+
+FAMILIES = sorted(families())
+
+
+def designs(family: str, count: int, seed: int = 3) -> list[Spec]:
+    return [families()[family].sample(np.random.default_rng([seed, number])) for number in range(count)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("number", range(8))
+def test_verilog_is_lint_clean(family: str, number: int, tmp_path: Path) -> None:
+    spec = designs(family, number + 1)[number]
+    manifest = generate(spec, tmp_path)
+    files = [tmp_path / file for file in manifest["files"]]
+    assert verilator.lint(files, manifest["top"], [tmp_path / "lint.vlt"]) == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_lint_notices_what_is_not_waived(family: str, tmp_path: Path) -> None:
+    manifest = generate(designs(family, 1)[0], tmp_path)
+    files = [tmp_path / file for file in manifest["files"]]
+    files[-1].write_text(
+        files[-1].read_text().replace("endmodule", "wire [3:0] w = 12'd7; wire v = w;\nendmodule", 1)
+    )
+    assert any(
+        "WIDTHTRUNC" in line for line in verilator.lint(files, manifest["top"], [tmp_path / "lint.vlt"])
+    )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_same_spec_gives_the_same_bytes(family: str, tmp_path: Path) -> None:
+    spec = designs(family, 1)[0]
+    generate(spec, tmp_path / "here")
+    script = (
+        "import json, sys; from pathlib import Path; from blueprint.registry import get;"
+        "from generator.export import generate;"
+        f"generate(get({family!r}).from_mapping(json.loads(sys.argv[1])), Path(sys.argv[2]))"
+    )
+    for seed in ("0", "1"):
+        out = tmp_path / seed
+        subprocess.run(
+            [sys.executable, "-c", script, json.dumps(spec.parameters), str(out)],
+            check=True, env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin:/bin"},
+        )  # fmt: skip
+        for file in (tmp_path / "here").rglob("*"):
+            if file.is_file():
+                assert file.read_bytes() == (out / file.relative_to(tmp_path / "here")).read_bytes(), file
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_declared_ports_are_the_built_ones(family: str, tmp_path: Path) -> None:
+    spec = designs(family, 1)[0]
+    manifest = generate(spec, tmp_path)
+    text = (tmp_path / "rtl" / f"{manifest['top']}.v").read_text()
+    for stream in spec.streams():
+        way, back = ("input", "output") if stream.direction == "in" else ("output", "input")
+        assert f"  {way} [{stream.width - 1}:0] {stream.prefix}_tdata;" in text
+        for wire, direction in (("tvalid", way), ("tlast", way), ("tready", back)):
+            assert f"  {direction} {stream.prefix}_{wire};" in text
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_module_is_written_once_and_headed(family: str, tmp_path: Path) -> None:
+    for number, spec in enumerate(designs(family, 4)):
+        manifest = generate(spec, tmp_path / str(number))
+        names = [line.split()[1].split("(")[0]
+                 for file in manifest["files"]
+                 for line in (tmp_path / str(number) / file).read_text().splitlines()
+                 if line.startswith("module ")]  # fmt: skip
+        assert sorted(names) == sorted(manifest["modules"])
+        for file in manifest["files"]:
+            head = (tmp_path / str(number) / file).read_text().splitlines()[:2]
+            assert (
+                head[0].startswith("// ") and head[1].startswith("// Latency: ") and "Throughput: " in head[1]
+            )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_text_grows_with_the_modules_not_with_the_work_of_the_array(family: str, tmp_path: Path) -> None:
+    spec = designs(family, 1)[0]
+    one = generate(spec, tmp_path / "one")
+    assert len(one["files"]) == len(one["modules"])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_specs_pickle_hash_and_survive_a_file(family: str, tmp_path: Path) -> None:
+    for spec in designs(family, 20):
+        assert pickle.loads(pickle.dumps(spec)) == spec
+        assert hash(families()[family](**spec.parameters)) == hash(spec)
+        write_design(spec, tmp_path / "design.yaml")
+        again = read_design(tmp_path / "design.yaml").spec
+        assert again == spec and again.design_hash == spec.design_hash
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_many_designs_at_once_equal_one_by_one(family: str) -> None:
+    specs = designs(family, 60)
+    names = specs[0].parameters
+    many = families()[family].columns({n: np.array([s.parameters[n] for s in specs]) for n in names})
+    assert np.array_equal(flip_flops(many.units()), [flip_flops(spec.units()) for spec in specs])
+    assert np.array_equal(many.peak_macs, [spec.peak_macs for spec in specs])
+    assert many.feasible()[0].all()
+    workload = specs[0].sample_workload(np.random.default_rng(0))
+    assert np.array_equal(many.cycles(workload), [spec.cycles(workload) for spec in specs])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_describing_a_design_loads_no_hardware_library(family: str) -> None:
+    script = (
+        "import sys; from blueprint.registry import get; import dse.evaluate;"
+        f"get({family!r}); print([m for m in ('amaranth', 'pyosys', 'cocotb', 'matplotlib') if m in sys.modules])"
+    )
+    environment = {"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stdout.strip() == "[]"
