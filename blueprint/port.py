@@ -42,7 +42,7 @@ class Stream:
     @property
     def width(self) -> int:
         """Bits of ``tdata``."""
-        return 8 * ceil_div(self.field.bits, 8)
+        return 8 * int(ceil_div(self.field.bits, 8))
 
     def pack(self, values: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         """Beats from field values: ``(beats, *shape)`` integers to ``(beats, width / 8)`` bytes, little-endian."""

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -195,7 +195,7 @@ class Spec:
 
     @classmethod
     def sample(cls, random: np.random.Generator) -> Self:
-        """A random design small enough to be simulated and synthesized in seconds, every choice of the family possible."""
+        """A random design, any choice of the family, small enough to be simulated and synthesized in seconds."""
         raise NotImplementedError
 
     def sample_workload(self, random: np.random.Generator) -> Gemm:
@@ -230,6 +230,6 @@ def _check(name: str, value: Any, limit: Parameter) -> None:
         near = difflib.get_close_matches(str(value), limit.choices, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise refuse(name, f"Parameter {name!r} must be {limit.allowed()}, not {value!r}{hint}")
-    low, high = limit.minimum, limit.maximum
+    low, high, value = limit.minimum, limit.maximum, cast(Any, value)
     if (low is not None and value < low) or (high is not None and value > high):
         raise refuse(name, f"Parameter {name!r} must be {limit.allowed()}, not {value}")

@@ -109,7 +109,8 @@ def encode(weights: npt.NDArray[Any], encoding: str) -> Integers:
     middle = (3**mu - 1) // 2
     sign = raw > middle
     index = np.where(sign, 3**mu - 1 - raw, raw)
-    return index.astype(np.int64) + (sign.astype(np.int64) << (key_width("sign_index", mu) - 1))
+    keys: Integers = index.astype(np.int64) + (sign.astype(np.int64) << (key_width("sign_index", mu) - 1))
+    return keys
 
 
 def decode(values: Integers, encoding: str, mu: int, columns: int, tables: int) -> npt.NDArray[np.int8]:
@@ -125,7 +126,8 @@ def decode(values: Integers, encoding: str, mu: int, columns: int, tables: int) 
     top = key_width("sign_index", mu) - 1
     sign, index = values >> top, values & ((1 << top) - 1)
     weights = raw_weights(mu)[index].astype(np.int8)
-    return np.where(sign[..., None] == 1, -weights, weights).reshape(shape)
+    signed: npt.NDArray[np.int8] = np.where(sign[..., None] == 1, -weights, weights)
+    return signed.reshape(shape)
 
 
 def _raw(weights: npt.NDArray[Any]) -> npt.NDArray[np.int16]:

@@ -161,6 +161,12 @@ def synthesize(
     return _sum_up(top, modules, netlists, technology)
 
 
+def netlists(design: str | Path, technology: Technology) -> tuple[str, dict[str, mapping.Netlist]]:
+    """Top module and mapped netlists (Yosys JSON by module) of a generated folder; memories are not among them."""
+    files, top, boxes = _sources(design, None, ())
+    return top, _netlists(_front(files, top, boxes, False), technology)
+
+
 def _sources(
     design: str | Path | Sequence[str | Path], top: str | None, boxes: tuple[str, ...]
 ) -> tuple[list[Path], str, tuple[str, ...]]:

@@ -1,6 +1,5 @@
 """Sums of many words: carry-save trees and the adder at their end."""
 
-
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from blueprint import carry_save

@@ -10,8 +10,9 @@ from amaranth.lib.wiring import In
 class Block(wiring.Component):
     """Base of every generated module.
 
-    ``ports`` maps a name to ``In(width)`` or ``Out(width)``, width 0 for none; a ``clocked`` block also has ``clk``, one
-    that ``resets`` its registers ``rst`` (synchronous, active high). ``latency`` and ``throughput`` are the sentences of the header.
+    ``ports`` maps a name to ``In(width)`` or ``Out(width)``, width 0 for none; a ``clocked`` block also has ``clk``,
+    one that ``resets`` its registers ``rst`` (synchronous, active high). ``latency`` and ``throughput`` are the
+    sentences of the header.
     """
 
     place: str  # where the inventory counts it

@@ -98,6 +98,6 @@ def _head(block: Block) -> str:
 
 
 def _template(block: Block) -> str:
-    fields = {"name": block.module_name, "summary": block.summary, **block.fields}  # type: ignore[attr-defined]
-    text = TEMPLATES.get_template(block.template)  # type: ignore[attr-defined]
+    fields = {"name": block.module_name, "summary": block.summary, **block.fields}
+    text = TEMPLATES.get_template(block.template)
     return text.render(latency=block.latency, throughput=block.throughput, **fields)

@@ -72,10 +72,14 @@ def _stream(stream: Stream) -> dict[str, Any]:
         "width": stream.width,
         "fields": [
             {
-                "name": field.name, "width": field.width, "shape": list(field.shape), "signed": field.signed, "offset": 0,
+                "name": field.name,
+                "width": field.width,
+                "shape": list(field.shape),
+                "signed": field.signed,
+                "offset": 0,
             }
         ],
-    }  # fmt: skip
+    }
 
 
 def _around(spec: Spec, manifest: dict[str, Any], clock_mhz: float) -> dict[str, str]:

@@ -346,7 +346,7 @@ class TernaryLutSpec(Spec):
         limits = (min(self.m_max, 5), self.k_max, self.n_max)
         while True:
             sizes = [1 if random.random() < 0.15 else int(random.integers(1, limit + 1)) for limit in limits]
-            workload = Gemm(*sizes)
+            workload = Gemm(m=sizes[0], k=sizes[1], n=sizes[2])
             if self.cycles(workload) <= 600:
                 return workload
 
@@ -371,7 +371,7 @@ class TernaryLutSpec(Spec):
         Missing tokens, activations and weights of ragged edges are zeros.
         """
         act, wgt = operands["act"], operands["wgt"]
-        groups, tiles, columns = self.loops(Gemm(*act.shape, wgt.shape[1]))
+        groups, tiles, columns = self.loops(Gemm(m=act.shape[0], k=act.shape[1], n=wgt.shape[1]))
         lanes, width, fetches = self.token_lanes, self.tile_k, self.fetch_count
         act = _pad(act, groups * lanes, tiles * width).reshape(groups, lanes, tiles, self.lut_count, self.mu)
         act_beats = act.transpose(0, 2, 1, 3, 4).reshape(groups * tiles, lanes, self.lut_count, self.mu)

@@ -158,7 +158,7 @@ class TernaryLut(Block):
             carries = list(register(m, len(last), "carries", self._wires["enable_partial"], last))
         else:
             carries = [Const(0, 0)] * spec.fetch_count
-        results = []
+        results: list[Value] = []
         for lane in range(spec.token_lanes):
             for column in range(spec.fetch_count):
                 result = Signal(width, name=f"result{lane}_{column}")
@@ -166,10 +166,13 @@ class TernaryLut(Block):
                 if spec.in_sram:
                     place = slice(len(results) * width, (len(results) + 1) * width)
                     memory = {"stored": stored[place], "total": totals[place]}
-                self.use(
-                    m, block, f"lane{lane}_{column}", value=Cat(*values[lane][column]),
-                    sign=Cat(*signs[column][: spec.lut_count - block.beside]), carry=carries[column], result=result, **control, **memory,
-                )  # fmt: skip
+                pins = {
+                    "value": Cat(*values[lane][column]),
+                    "sign": Cat(*signs[column][: spec.lut_count - block.beside]),
+                    "carry": carries[column],
+                    "result": result,
+                }
+                self.use(m, block, f"lane{lane}_{column}", **pins, **control, **memory)
                 results.append(result)
         m.d.comb += self.m_axis_out_tdata.eq(
             Cat(*(sign_extend(r, 8 * int(spec.result_bytes)) for r in results))

@@ -349,3 +349,15 @@ def test_an_interrupted_search_goes_on(tmp_path: Path) -> None:
     assert 0 < len(acknowledged(tmp_path / "cut")) < 1500
     with run(toy.problem(NSGA2), tmp_path / "cut") as study:
         assert study.digest() == expected
+
+
+def test_an_idle_worker_ends_when_nobody_can_ask_it_any_more() -> None:
+    code = "from dse.worker import main; main()"
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        time.sleep(0.3)
+        process.stdin.close()
+        try:
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
