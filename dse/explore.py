@@ -52,10 +52,15 @@ def explore(
 
 
 def problem_of(space: Space) -> Problem:
-    """The space under the analytical cost model. Raises ``ParamError`` for an unknown technology."""
-    from costmodel import technology
+    """The space under the analytical cost model.
+
+    Raises ``ParamError`` for a technology that is unknown or was not calibrated.
+    """
+    from costmodel import estimate, technology
 
     facts = technology.load(space.technology)
+    for group in ("area", "delay", "energy"):
+        estimate.group(facts, group)  # before a folder is made
     numbers = f"{facts.fingerprint} {json.dumps(facts.model, sort_keys=True)} {facts.sram}"
     provenance = {
         "version": VERSION,
