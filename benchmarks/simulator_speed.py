@@ -1,45 +1,37 @@
-"""Cycles per second of the simulator: with the fast-forward, without it, and from the call to the answer.
+"""Cycles per second: the simulator and the Verilated model of the same core, on one whole layer of BitNet b1.58 2B4T.
 
-    python -m benchmarks.simulator_speed [--json]
+    python benchmarks/simulator_speed.py [--design FILE] [--json]
 
-The graph is a weight-stationary layer of 64 x 2560 x 6912 on 2048 lanes. A model made by Verilator, run on the same
-machine in the same minute, is what to compare with.
+Decode, one token: the seven products of a decoder block run through the RTL (Verilator, ``-O3``, a C++ driver without
+VPI) and through the simulator, in one process and the same minute. Cycles of both must be equal, product by product.
+The simulator's time is a whole call, from workload to cycles and stalls; the RTL's is its clock loop alone, without
+building the model. The simulator's rate without its fast-forward is shown beside.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from collections.abc import Callable
-from fractions import Fraction
+from pathlib import Path
 from time import perf_counter
+from typing import Any
 
-from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
-from simulator import masks
-from simulator.kernel import run
+from blueprint.design import read_design
+from blueprint.model import layers, load
+from blueprint.spec import Spec
+from blueprint.workload import Gemm
+from generator.export import generate
+from simulator import kernel, rtl
+from simulator.simulate import simulate
+
+DESIGN = Path(__file__).resolve().parent.parent / "examples" / "ternary_lut" / "design.yaml"
 
 
-def layer(tokens: int = 64, columns: int = 108, tiles: int = 80, beats: int = 4) -> TimingGraph:
-    """Double-buffered weights, swept by every token."""
-    column, token = Loop("column", columns), Loop("token", tokens)
-    tile, beat = Loop("tile", tiles), Loop("beat", beats)
-    weights, sweep = (column, tile, beat), (column, token, tile)
-    result = Access("results", "tile", only=(("tile", "last"),))
-    taken = (Access("inputs", "tile"), Access("buffers", "column"))
-    nodes = (
-        Node("act", sweep, (), (Access("inputs", "tile"),), stream="act", stall="input"),
-        Node("wgt", weights, (), (Access("beats", "beat"),), stream="wgt"),
-        Node("load", weights, (Access("beats", "beat"),), (Access("buffers", "column"),)),
-        Node("multiply", sweep, taken, (result,)),
-        Node("out", (column, token), (Access("results", "token"),), stream="out", direction="out"),
-    )
-    channels = (
-        Channel("inputs", 2),
-        Channel("beats", 2, stall="memory"),
-        Channel("buffers", 2, stall="memory"),
-        Channel("results", 3, 3, stall="output"),
-    )
-    return TimingGraph(nodes, channels, "multiply")
+def block() -> list[Gemm]:
+    """The products of one decoder block, each once."""
+    return [Gemm(m=g.m, k=g.k, n=g.n, name=g.name) for g in layers(load("bitnet_2b4t"), "decode", 1)]
 
 
 def best(call: Callable[[], object], times: int) -> float:
@@ -52,34 +44,55 @@ def best(call: Callable[[], object], times: int) -> float:
     return min(took)
 
 
-def measure() -> dict[str, float]:
-    """Seconds and cycles per second by name."""
-    graph = layer()
-    cycles = run(graph).cycles
-    bandwidth = {"wgt": masks.rate(Fraction(7, 16))}
-    random = masks.profile("random_50", graph, seed=1)
-    slow = best(lambda: run(graph, fast_forward=False), 2)
-    fast = best(lambda: run(graph), 50)
+def run_rtl(spec: Spec, work: list[Gemm]) -> tuple[list[int], float]:
+    """Cycles of every product on the Verilated model, and the seconds its clock ran."""
+    jobs = []
+    for number, gemm in enumerate(work):
+        operands = spec.operands(gemm, number)
+        outputs = {n.stream: n.firings for n in spec.timing(gemm).nodes if n.stream and n.direction == "out"}
+        jobs.append(rtl.Job(spec.stimulus(operands), outputs, registers=spec.register_values(gemm)))
+    with tempfile.TemporaryDirectory(prefix="ternforge-speed-") as scratch:
+        generate(spec, Path(scratch))
+        model = rtl.load(Path(scratch), "verilator", optimize="-O3")
+        runs = model.run_all(jobs)
+    return [run.cycles for run in runs], sum(run.wall_s for run in runs)
+
+
+def measure(design: Path) -> dict[str, Any]:
+    """Cycles, seconds and rates of both."""
+    spec, work = read_design(design).spec, block()
+    simulated = [simulate(spec, gemm).cycles for gemm in work]
+    seconds = best(lambda: [simulate(spec, gemm) for gemm in work], 20)
+    graphs = [spec.timing(gemm) for gemm in work]
+    plain = best(lambda: [kernel.run(graph, fast_forward=False) for graph in graphs], 1)
+    measured, clock = run_rtl(spec, work)
+    if measured != simulated:
+        raise SystemExit(f"Cycles must be equal, not {simulated} simulated and {measured} in the RTL")
+    cycles = sum(measured)
     return {
+        "design": spec.name,
+        "products": len(work),
         "cycles": cycles,
-        "seconds_per_call": fast,
-        "seconds_per_call_bandwidth_limited": best(lambda: run(graph, bandwidth), 50),
-        "seconds_per_call_random_stalls": best(lambda: run(graph, random), 2),
-        "seconds_per_call_tiny": best(lambda: run(layer(1, 1, 2, 1)), 200),
-        "cycles_per_second": cycles / fast,
-        "cycles_per_second_looking_at_each": cycles / slow,
+        "rtl_seconds": clock,
+        "rtl_cycles_per_second": cycles / clock,
+        "simulator_seconds": seconds,
+        "simulator_cycles_per_second": cycles / seconds,
+        "simulator_cycles_per_second_without_fast_forward": cycles / plain,
+        "ratio": clock / seconds,
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--design", type=Path, default=DESIGN)
     parser.add_argument("--json", action="store_true", help="machine-readable output")
-    results = measure()
-    if parser.parse_args().json:
+    given = parser.parse_args()
+    results = measure(given.design)
+    if given.json:
         print(json.dumps(results))
         return
     for name, value in results.items():
-        print(f"{name:40} {value:.4g}")
+        print(f"{name:50} {value if isinstance(value, str | int) else f'{value:.4g}'}")
 
 
 if __name__ == "__main__":
