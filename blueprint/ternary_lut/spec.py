@@ -339,7 +339,7 @@ class TernaryLutSpec(Spec):
             }
             chosen |= {name: int(random.choice(values)) for name, values in sizes.items()}
             spec = cls(**chosen)
-            if spec.peak_macs <= 150 and spec.entries * spec.lut_count * spec.token_lanes <= 800:
+            if spec.peak_macs <= 150 and spec.entries * spec.token_lanes <= 400:
                 return spec
 
     def sample_workload(self, random: np.random.Generator) -> Gemm:
