@@ -16,6 +16,7 @@ import numpy as np
 
 from blueprint import registry
 from blueprint.spec import Spec
+from blueprint.unit import Unit
 from costmodel import features, fitting, importing, path_fit, sampling
 from costmodel.estimate import ANY
 from costmodel.measuring import Generate, Sample, measure
@@ -25,7 +26,10 @@ from toolchain import yosys
 
 DESIGNS = 28
 SEED = 0
+#: Share of the operators a run must keep busy to tell the energy of a busy cycle.
+_BUSY = 0.6
 Note = Callable[[str], None]
+Table = dict[tuple[str, str, str], float]
 
 
 def calibrate(
@@ -44,7 +48,7 @@ def calibrate(
     for kind in registry.families().values():
         note(f"drawing {designs} designs of {kind.family}")
         samples += measure_all(sampling.designs(kind, designs, seed), technology, generate, note)
-    return technology.with_model(model(samples, source(len(samples), seed)))
+    return technology.with_model(model(samples, technology, source(len(samples), seed)))
 
 
 def measure_all(
@@ -72,29 +76,63 @@ def write(technology: Technology, path: str | Path) -> Path:
     return out
 
 
-def model(samples: Sequence[Sample], source: str) -> dict[str, Any]:
+def model(samples: Sequence[Sample], technology: Technology, source: str) -> dict[str, Any]:
     """The groups of a technology's `model`, each with its source and the errors of its fit."""
-    area, errors = fit_places([sample.spec.units() for sample in samples], [s.areas for s in samples])
+    tables = [area_table(sample.spec.units()) for sample in samples]
+    area, errors = fit_places(tables, [sample.areas for sample in samples])
+    busy = [sample for sample in samples if sample.utilization >= _BUSY]
+    tables = [energy_table(sample) for sample in busy]
+    energy, misses = fit_places(tables, [sample.switched.energies for sample in busy])
     leak = sum(s.leakage_nw for s in samples) / sum(s.area_um2 for s in samples)
     return {
         "area": {"unit": "um2", "source": source, "value": area, "error": errors},
-        "delay": {"unit": "ps", "source": source, **path_fit.fit_delay(samples)},
+        "delay": {"unit": "ps", "source": source, **path_fit.fit_delay(samples, technology.sram)},
+        "energy": {
+            "unit": "pJ",
+            "source": f"{source}; toggles of random data counted in the netlists of the {len(busy)} designs that "
+            "were kept busy, without glitches, wires and clock tree",
+            "value": energy,
+            "error": misses,
+        },
         "leakage": {"unit": "nW/um2", "source": source, "value": _digits(leak)},
     }
 
 
+def area_table(units: Sequence[Unit]) -> Table:
+    """Area terms of an inventory by place, kind and name."""
+    table: Table = {}
+    for unit in units:
+        for name, value in features.terms(unit).items():
+            key = (unit.place, unit.kind, name)
+            table[key] = table.get(key, 0.0) + float(value)
+    return table
+
+
+def energy_table(sample: Sample) -> Table:
+    """Energy terms of the run that was measured: activities are those of a design just large enough for it."""
+    spec, gemm = sample.spec, sample.switched.gemm
+    sizes = {f"{name}_max": getattr(gemm, name) for name in "mkn"}
+    small = type(spec).columns({**spec.parameters, **sizes})
+    table: Table = {}
+    for unit, run in zip(spec.units(), small.units(), strict=True):
+        for name, value in features.terms(unit, features.ENERGY).items():
+            key = (unit.place, unit.kind, name)
+            often = 1.0 if name == features.CLOCK else float(run.activity)
+            table[key] = table.get(key, 0.0) + float(value) * often
+    return table
+
+
 def fit_places(
-    inventories: Sequence[Sequence[Any]], measured: Sequence[Mapping[str, float]], *, activity: bool = False
+    tables: Sequence[Table], measured: Sequence[Mapping[str, float]]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Coefficients by place, kind and term, and the errors by place and of the total."""
-    places = list(dict.fromkeys(place for row in measured for place in row))
+    """Coefficients by place, kind and term, and the errors of each place's fit."""
     found: dict[str, Any] = {}
     errors: dict[str, Any] = {}
     whole: list[tuple[dict[tuple[str, str], float], float]] = []
-    for place in places:
+    for place in dict.fromkeys(place for row in measured for place in row):
         rows = [
-            (_table(units, place, activity), row[place])
-            for units, row in zip(inventories, measured, strict=True)
+            ({key[1:]: value for key, value in table.items() if key[0] == place}, row[place])
+            for table, row in zip(tables, measured, strict=True)
             if row.get(place, 0.0) > 0
         ]
         rows = [(table, value) for table, value in rows if any(table.values())]
@@ -108,16 +146,6 @@ def fit_places(
     names, matrix = fitting.matrix([table for table, _ in whole])
     found[ANY] = _nested(names, fitting.fit(matrix, np.array([value for _, value in whole])))
     return found, errors
-
-
-def _table(units: Sequence[Any], place: str, activity: bool) -> dict[tuple[str, str], float]:
-    table: dict[tuple[str, str], float] = {}
-    for unit in units:
-        if unit.place == place:
-            for name, value in features.terms(unit).items():
-                key = (unit.kind, name)
-                table[key] = table.get(key, 0.0) + float(value) * (float(unit.activity) if activity else 1.0)
-    return table
 
 
 def _nested(names: Sequence[tuple[str, str]], values: Any) -> dict[str, dict[str, float]]:

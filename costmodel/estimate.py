@@ -33,7 +33,7 @@ def area(units: Sequence[Unit], technology: Technology) -> dict[str, Number]:
 
     `ParamError` where the technology was not calibrated.
     """
-    return _by_place(units, law(technology, "area"), lambda d: technology.sram.area_um2(**d), activity=False)
+    return _by_place(units, law(technology, "area"), features.AREA, lambda d: technology.sram.area_um2(**d))
 
 
 def energy(units: Sequence[Unit], technology: Technology) -> Number:
@@ -45,7 +45,7 @@ def energies(units: Sequence[Unit], technology: Technology) -> dict[str, Number]
     """Energy of one cycle of full throughput by place, in pJ."""
     # A cycle reads one word and writes one.
     return _by_place(
-        units, law(technology, "energy"), lambda d: 2 * technology.sram.energy_pj(**d), activity=True
+        units, law(technology, "energy"), features.ENERGY, lambda d: 2 * technology.sram.energy_pj(**d)
     )
 
 
@@ -110,19 +110,20 @@ def coefficients(found: Coefficients, unit: Unit) -> Mapping[str, float]:
 
 
 def _by_place(
-    units: Sequence[Unit], found: Coefficients, memory: Any, *, activity: bool
+    units: Sequence[Unit], found: Coefficients, table: Mapping[str, features.Terms], memory: Any
 ) -> dict[str, Number]:
     places: dict[str, Number] = {}
+    moves = table is features.ENERGY
     for unit in units:
         total = places.get(unit.place, 0.0)
-        times = unit.count * unit.activity if activity else unit.count
+        times = unit.count * unit.activity if moves else unit.count
         if unit.kind == "sram":
             total = total + times * memory(unit.dims)
-        cost: Number = 0.0
         for name, value in coefficients(found, unit).items():
             if value:
-                cost = cost + features.AREA[unit.kind][name](unit.dims) * value
-        places[unit.place] = total + times * cost
+                often = unit.count if name == features.CLOCK else times
+                total = total + often * value * table[unit.kind][name](unit.dims)
+        places[unit.place] = total
     return places
 
 
@@ -173,7 +174,7 @@ def estimate(spec: Spec, technology: Technology, workload: Workload | None = Non
         technology.name,
         sum(areas.values()),
         areas,
-        float(sum(_by_place(macros, {}, lambda d: technology.sram.area_um2(**d), activity=False).values())),
+        float(sum(area(macros, technology).values())),
         int(inventory.flip_flops(units)),
         path,
         1e6 / path,

@@ -54,12 +54,35 @@ AREA: Mapping[str, Terms] = {
     "sram": {},
 }
 
+#: The term of energy that does not wait for activity: clock pins of registers switch every cycle.
+CLOCK = "clock"
+
+#: Energy terms of one operation of one instance: of many lines few switch, so some grow slower than area.
+ENERGY: Mapping[str, Terms] = {
+    **AREA,
+    "register": {CLOCK: lambda d: d["width"], "width": lambda d: d["width"]},
+    "adder": {"width": lambda d: d["width"]},
+    "mux": {"levels": lambda d: d["width"] * _log2(d["entries"]), "width": lambda d: d["width"]},
+    "select": {
+        "bits": lambda d: d["entries"] * d["width"],
+        "levels": lambda d: d["width"] * _log2(d["entries"]),
+        "width": lambda d: d["width"],
+    },
+    "decoder": {
+        "outputs": lambda d: d["outputs"],
+        "inputs": lambda d: d["inputs"],
+        "one": lambda d: d["outputs"] > 0,
+    },
+    "recoder": {"cross": lambda d: d["inputs"] * d["outputs"], "outputs": lambda d: d["outputs"]},
+    "broadcast": {"fanout": lambda d: d["fanout"]},
+}
+
 #: Delay terms of one step of a path.
 DELAY: Mapping[str, Terms] = {
     "register": {},
     "adder": {"width": lambda d: d["width"], "one": lambda d: d["width"] > 0},
     "compressor": {"one": lambda d: d["width"] > 0},
-    "half_adder": {"one": lambda d: d["width"] > 0},
+    "half_adder": {"width": lambda d: d["width"]},  # a counter's carry
     "mux": {"levels": lambda d: _log2(d["entries"])},
     "select": {"levels": lambda d: _log2(d["entries"]), "one": lambda d: d["width"] > 0},
     "decoder": {"levels": lambda d: _log2(d["outputs"])},
@@ -103,4 +126,4 @@ def rough_gates(unit: Unit) -> Number:
     return sum(rough[name] * value for name, value in terms(unit).items() if name in rough)
 
 
-assert set(AREA) == set(DELAY) == set(KINDS)
+assert set(AREA) == set(ENERGY) == set(DELAY) == set(KINDS)

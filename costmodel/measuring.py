@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.spec import Spec
+from costmodel import activity
 from costmodel.synthesis import synthesize
 from costmodel.technology import Technology
 
@@ -18,7 +19,10 @@ Generate = Callable[[Spec, Path], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Sample:
-    """One synthesized design: area by place in um2 (memory macros left out), flip-flops, slowest path in ps."""
+    """One synthesized design: area by place in um2 (memory macros left out), flip-flops, slowest path in ps.
+
+    `switched` holds the mean energy of a busy cycle by place, memory macros left out.
+    """
 
     spec: Spec
     areas: Mapping[str, float]
@@ -27,11 +31,17 @@ class Sample:
     critical_path_ps: float
     path: tuple[str, ...]
     leakage_nw: float
+    switched: activity.Activity
 
     @property
     def area_um2(self) -> float:
         """All cells, without memory macros."""
         return sum(self.areas.values())
+
+    @property
+    def utilization(self) -> float:
+        """Share of the operators that the measured run kept busy."""
+        return self.switched.gemm.macs / (self.switched.cycles * int(self.spec.peak_macs))
 
 
 def measure(spec: Spec, technology: Technology, generate: Generate) -> Sample:
@@ -39,6 +49,7 @@ def measure(spec: Spec, technology: Technology, generate: Generate) -> Sample:
     with tempfile.TemporaryDirectory(prefix="ternforge-") as scratch:
         manifest = generate(spec, Path(scratch))
         found = synthesize(Path(scratch), technology)
+        switched = activity.measure(spec, Path(scratch), manifest, technology)
     areas: dict[str, float] = {}
     for name, module in found.modules.items():
         place = manifest["modules"][name]["place"]
@@ -52,4 +63,5 @@ def measure(spec: Spec, technology: Technology, generate: Generate) -> Sample:
         found.critical_path_ps,
         found.path,
         found.leakage_nw,
+        switched,
     )
