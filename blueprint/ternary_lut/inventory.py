@@ -7,7 +7,10 @@ all token lanes), ``lane`` (one result), ``recode`` (five-trit bytes), ``control
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from blueprint import carry_save, ternary
 from blueprint.numbers import Number, ceil_div, choose, clog2
@@ -82,6 +85,7 @@ def _fetch(p: TernaryLutSpec) -> tuple[Unit, ...]:
     native, address = native_encoding(p)
     translated = keys * (1 - native)
     values = keys * p.token_lanes
+    bits = p.lut_count * p.token_lanes * p.entries * p.entry_width
     signs = choose(p.half, 1, 0)
     held = choose(p.fetch_register, 1, 0)
     return (
@@ -92,6 +96,7 @@ def _fetch(p: TernaryLutSpec) -> tuple[Unit, ...]:
             {"inputs": ternary.key_width(p.key_encoding, p.mu), "outputs": address},
         ),
         Unit("decoder", "fetch", keys, {"inputs": address, "outputs": p.entries}),
+        Unit("broadcast", "fetch", bits, {"fanout": p.fetch_count}, 1 / p.depth),
         Unit("select", "fetch", values, {"entries": p.entries, "width": p.entry_width}),
         Unit("xor_row", "fetch", values * signs, {"width": p.entry_width}),
         flops("fetch", values * held, p.entry_width, enable=1),
@@ -188,48 +193,127 @@ def _shell(p: TernaryLutSpec) -> tuple[Unit, ...]:
 
 
 def paths(p: TernaryLutSpec) -> tuple[Path, ...]:
-    """Every run of build, fetch, reduction and accumulation between two registers."""
+    """The runs of build, fetch, reduction and accumulation between two registers, from every place that starts one."""
+    fetched = (
+        Unit("select", "fetch", 1, {"entries": p.entries, "width": p.entry_width}),
+        Unit("xor_row", "fetch", choose(p.half, 1, 0), {"width": p.entry_width}),
+    )
+    table = (_spread("fetch", p.fetch_count), *fetched)
+    split = choose(p.reduction_registered, 1, 0)
+    tail = (_reduction(p), (Unit("adder", "lane", split, {"width": p.result_width}),))
+    cuts = (p.build_register, p.fetch_register, split == 1)
+    return (
+        *_runs(("build", "fetch", "reduce", "accumulate"), (_build_path(p), table, *tail), cuts),
+        *_runs(("key", "reduce", "accumulate"), ((*_key_path(p), *fetched), *tail), cuts[1:]),
+        *_accumulator_paths(p),
+        Path("counters", (Unit("half_adder", "shell", 1, {"width": 32}),)),
+        Path("sequence", _sequence_path(p)),
+    )
+
+
+def _spread(place: str, fanout: Number) -> Unit:
+    return Unit("broadcast", place, 1, {"fanout": fanout})
+
+
+def _build_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """The last activation goes to all adders of its level."""
+    levels = choose(p.build_style == "pipelined", 1, p.mu - 1) * (p.mu > 1)
+    return (
+        _spread("build", 3 ** (p.mu - 1)),
+        Unit("adder", "build", levels, {"width": p.entry_width}),
+    )
+
+
+def _key_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """From the weight port to the one-hot lines of a fetch, which select for all token lanes."""
+    native, address = native_encoding(p)
+    key = ternary.key_width(p.key_encoding, p.mu)
+    packed = choose(p.key_encoding == "five_trits", 1, 0)
+    return (
+        Unit("recoder", "recode", packed, {"inputs": 8, "outputs": 10}),
+        Unit("recoder", "fetch", 1 - native, {"inputs": key, "outputs": address}),
+        Unit("decoder", "fetch", 1, {"inputs": address, "outputs": p.entries}),
+        _spread("fetch", p.token_lanes * p.entry_width),
+    )
+
+
+def _reduction(p: TernaryLutSpec) -> tuple[Unit, ...]:
     split = choose(p.reduction_registered, 1, 0)
     folded = choose(p.accumulates, 1, 0) * (1 - split)
     low = p.entry_width - 1 + clog2(p.lut_count)
     _, _, depth = carry_save.counts(p.lut_count, p.entry_width, folded * low)
     tree = choose(p.reduction == "adder_tree", 1, 0)
-    levels = choose(p.build_style == "pipelined", 1, p.mu - 1) * (p.mu > 1)
-    build = (Unit("adder", "build", levels, {"width": p.entry_width}),)
-    fan = p.fetch_count
-    fetch = (
-        Unit("broadcast", "fetch", 1, {"fanout": fan}),
-        Unit("decoder", "fetch", 1, {"inputs": native_encoding(p)[1], "outputs": p.entries}),
-        Unit("select", "fetch", 1, {"entries": p.entries, "width": p.entry_width}),
-        Unit("xor_row", "fetch", choose(p.half, 1, 0), {"width": p.entry_width}),
-    )
     width = choose(folded == 1, p.result_width, p.sum_width)
-    reduce = (
+    words = p.lut_count + folded
+    adders = tree * (clog2(p.lut_count) + folded) + (1 - tree) * (words > 1)
+    return (
         Unit("compressor", "lane", depth * (1 - tree), {"width": 1}),
-        Unit("adder", "lane", 1 - tree + tree * clog2(p.lut_count), {"width": width}),
+        Unit("adder", "lane", adders, {"width": width}),
     )
-    accumulate = (
-        Unit("and_row", "lane", 1, {"width": p.result_width}),
-        Unit("adder", "lane", 1, {"width": p.result_width}),
-    )
-    steps = (build, fetch, reduce, accumulate)
-    cuts = (p.build_register, p.fetch_register, split == 1)
-    return tuple(_runs(steps, cuts, folded + split * 0))
 
 
-def _runs(steps: tuple[tuple[Unit, ...], ...], cuts: tuple[object, ...], folded: Number) -> list[Path]:
-    names = ("build", "fetch", "reduce", "accumulate")
-    found = []
-    for first in range(4):
-        for last in range(first, 4):
+def _accumulator_paths(p: TernaryLutSpec) -> tuple[Path, ...]:
+    """What was accumulated so far, read by its address and cleared on the first tile, into the last adder."""
+    lanes = p.fetch_count * p.token_lanes
+    accumulates, memory = choose(p.accumulates, 1, 0), choose(p.in_sram, 1, 0)
+    filed = accumulates * (1 - memory) * choose(p.buffered, 1, 0)
+    bits = lanes * p.result_width
+    into = (
+        Unit("and_row", "lane", accumulates, {"width": p.result_width}),
+        Unit("adder", "lane", accumulates, {"width": p.result_width}),
+    )
+    return (
+        Path(
+            "first-accumulate",
+            (
+                Unit("broadcast", "control", accumulates, {"fanout": lanes}),
+                Unit("broadcast", "lane", accumulates, {"fanout": p.result_width}),
+                *into,
+            ),
+        ),
+        Path(
+            "file-accumulate",
+            (
+                Unit("broadcast", "control", filed, {"fanout": bits}),
+                Unit("mux", "lane", filed, {"entries": p.depth, "width": p.result_width}),
+                *into,
+            ),
+        ),
+        Path(
+            "memory-accumulate",
+            (
+                Unit("sram", "memory", memory, {"words": p.depth, "width": bits}),
+                Unit("mux", "lane", memory, {"entries": 2, "width": p.result_width}),
+                *into,
+            ),
+        ),
+    )
+
+
+def _sequence_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """The longest counter of the sequencer, then the enable of the widest register it moves."""
+    widths = p.size_widths
+    tile = p.lut_count * p.token_lanes * p.mu * p.act_width
+    widest = np.maximum(widths["tokens"], np.maximum(widths["k"] * choose(p.accumulates, 1, 0), 0))
+    return (
+        Unit("half_adder", "control", 1, {"width": widest}),
+        Unit("broadcast", "control", 1, {"fanout": np.maximum(tile, p.fetch_count * p.result_width)}),
+    )
+
+
+def _runs(
+    names: tuple[str, ...], steps: tuple[tuple[Unit, ...], ...], cuts: tuple[Number, ...]
+) -> Iterator[Path]:
+    """Every stretch of steps between two registers; ``cuts`` says behind which steps there is one."""
+    for first in range(len(steps)):
+        for last in range(first, len(steps)):
             present: Number = 1
-            for cut in range(first, min(last, 3)):
+            for cut in range(first, min(last, len(cuts))):
                 present = present * choose(cuts[cut], 0, 1)
             if first > 0:
                 present = present * choose(cuts[first - 1], 1, 0)
-            if last < 3:
+            if last < len(cuts):
                 present = present * choose(cuts[last], 1, 0)
             chosen = [unit for group in steps[first : last + 1] for unit in group]
             scaled = tuple(Unit(u.kind, u.place, u.count * present, u.dims) for u in chosen)
-            found.append(Path("-".join(names[first : last + 1]), scaled))
-    return found
+            yield Path("-".join(names[first : last + 1]), scaled)
