@@ -24,7 +24,7 @@ from costmodel.synthesis import _RECIPE as RECIPE
 from costmodel.technology import Technology
 from toolchain import yosys
 
-DESIGNS = 28
+DESIGNS = 24
 SEED = 0
 #: Share of the operators a run must keep busy to tell the energy of a busy cycle.
 _BUSY = 0.6
@@ -48,7 +48,7 @@ def calibrate(
     for kind in registry.families().values():
         note(f"drawing {designs} designs of {kind.family}")
         samples += measure_all(sampling.designs(kind, designs, seed), technology, generate, note)
-    return technology.with_model(model(samples, technology, source(len(samples), seed)))
+    return technology.with_model(model(samples, technology, seed))
 
 
 def measure_all(
@@ -76,8 +76,12 @@ def write(technology: Technology, path: str | Path) -> Path:
     return out
 
 
-def model(samples: Sequence[Sample], technology: Technology, source: str) -> dict[str, Any]:
-    """The groups of a technology's `model`, each with its source and the errors of its fit."""
+def model(samples: Sequence[Sample], technology: Technology, seed: int) -> dict[str, Any]:
+    """The groups of a technology's `model`, each with its source and the errors of its fit.
+
+    `seed` is what the designs were drawn by.
+    """
+    origin = source(len(samples), seed)
     tables = [area_table(sample.spec.units()) for sample in samples]
     area, errors = fit_places(tables, [sample.areas for sample in samples])
     busy = [sample for sample in samples if sample.utilization >= _BUSY]
@@ -85,16 +89,16 @@ def model(samples: Sequence[Sample], technology: Technology, source: str) -> dic
     energy, misses = fit_places(tables, [sample.switched.energies for sample in busy])
     leak = sum(s.leakage_nw for s in samples) / sum(s.area_um2 for s in samples)
     return {
-        "area": {"unit": "um2", "source": source, "value": area, "error": errors},
-        "delay": {"unit": "ps", "source": source, **path_fit.fit_delay(samples, technology.sram)},
+        "area": {"unit": "um2", "source": origin, "seed": seed, "value": area, "error": errors},
+        "delay": {"unit": "ps", "source": origin, **path_fit.fit_delay(samples, technology.sram)},
         "energy": {
             "unit": "pJ",
-            "source": f"{source}; toggles of random data counted in the netlists of the {len(busy)} designs that "
+            "source": f"{origin}; toggles of random data counted in the netlists of the {len(busy)} designs that "
             "were kept busy, without glitches, wires and clock tree",
             "value": energy,
             "error": misses,
         },
-        "leakage": {"unit": "nW/um2", "source": source, "value": _digits(leak)},
+        "leakage": {"unit": "nW/um2", "source": origin, "value": _digits(leak)},
     }
 
 

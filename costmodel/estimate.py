@@ -103,10 +103,15 @@ def law(technology: Technology, name: str) -> Coefficients:
 
 def coefficients(found: Coefficients, unit: Unit) -> Mapping[str, float]:
     """Coefficients by term of a unit at its place, else at any place."""
-    kinds = found.get(unit.place)
-    if kinds is None or unit.kind not in kinds:
+    return place_coefficients(found, unit.place, unit.kind)
+
+
+def place_coefficients(found: Coefficients, place: str, kind: str) -> Mapping[str, float]:
+    """Coefficients by term of a kind at a place, else at any place."""
+    kinds = found.get(place)
+    if kinds is None or kind not in kinds:
         kinds = found.get(ANY, {})
-    return kinds.get(unit.kind, {})
+    return kinds.get(kind, {})
 
 
 def _by_place(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ternforge.inputs import Answer, Note, silent, unavailable
+from ternforge.inputs import Answer, Note, silent
 
 if TYPE_CHECKING:
     from blueprint.model import Model
@@ -102,10 +102,46 @@ def technology_import(liberty: Sequence[str | Path], name: str, out: str | Path)
 
 
 def technology_calibrate(name: str | Path, out: str | Path | None = None, note: Note = silent) -> Answer:
-    """Fit the cost model of a technology to synthesis."""
-    raise unavailable("tech calibrate")
+    """Fit the cost model of a technology to synthesis and write it, to its own file where ``out`` is not given.
+
+    Takes minutes; when interrupted, the same call goes on. ``errors`` are those of the fit, by quantity.
+    """
+    from costmodel import calibration
+    from costmodel import technology as technologies
+    from generator.export import generate
+    from ternforge.folder import check_file
+
+    facts = technologies.load(name)
+    path = check_file(out if out is not None else facts.path, (".yaml", ".yml"))
+    fitted = calibration.calibrate(facts, generate, note=note)
+    errors = {key: group["error"] for key, group in fitted.model.items() if "error" in group}
+    return {"file": calibration.write(fitted, path), "name": facts.name, "errors": errors}
 
 
 def technology_validate(name: str | Path, designs: int, seed: int, note: Note = silent) -> Answer:
-    """Predictions against synthesis on random designs."""
-    raise unavailable("tech validate")
+    """Predictions against synthesis on random designs that calibration did not see.
+
+    ``ok`` is false where area misses its bounds (5 % mean, 15 % worst) or a flip-flop is missed.
+    """
+    from costmodel import technology as technologies
+    from costmodel import validation
+    from generator.export import generate
+
+    found = validation.validate(technologies.load(name), generate, designs=designs, seed=seed, note=note)
+    rows = [
+        {
+            "design": row.spec.name,
+            "predicted_um2": row.predicted_um2,
+            "measured_um2": row.measured_um2,
+            "error": row.error,
+            "flip_flops": row.measured_flip_flops,
+            "predicted_flip_flops": row.predicted_flip_flops,
+            "critical_path_ps": row.measured_ps,
+            "delay_error": row.delay_error,
+            "energy_pj": row.measured_pj,
+            "energy_error": row.energy_error,
+        }
+        for row in found.rows
+    ]
+    answer = {"ok": found.ok, "mean_error": found.mean_error, "worst_error": found.worst_error}
+    return {"technology": found.technology, "seed": seed, "designs": rows, **answer}
