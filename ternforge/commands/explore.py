@@ -10,6 +10,9 @@ import click
 from ternforge.session import Session, table
 from ternforge.shell import Verb
 
+#: Metrics that are shown beside the objectives where a study has them.
+ALONGSIDE = ("time_to_first_token_s",)
+
 
 @click.command("explore", cls=Verb)
 @click.argument("space")
@@ -56,10 +59,32 @@ def front_lines(answer: Mapping[str, Any], out: str) -> list[str]:
     if not front:
         reasons = [f"  {count:,}: {reason}" for reason, count in answer["infeasible"].items()]
         return [*lines, "FAIL: no design is feasible", *reasons]
+    beside = [key for key in ALONGSIDE if key in front[0] and key not in objectives]
+    objectives += beside
     varied = [key for key in front[0] if key not in objectives and len({str(row[key]) for row in front}) > 1]
     parameters = [key for key in varied if isinstance(front[0][key], (int, str)) and key != "id"]
-    rows = [[row["id"], *(row[key] for key in (*objectives, *parameters))] for row in front[:40]]
+    shown = spread(front, list(answer["objectives"]), answer["knee"])
+    rows = [[row["id"], *(row[key] for key in (*objectives, *parameters))] for row in shown]
     lines += table(rows, ("id", *objectives, *parameters))
     if len(front) > len(rows):
-        lines.append(f"... and {len(front) - len(rows)} more in {out}/front.csv")
+        lines.append(
+            f"{len(rows)} of {len(front)} shown, one of equals and spread; all are in {out}/front.csv"
+        )
     return [*lines, f"knee {answer['knee']}", f"next: ternforge apply {out} {answer['knee']} -o design.yaml"]
+
+
+def spread(
+    front: list[dict[str, Any]], objectives: list[str], knee: str, most: int = 24
+) -> list[dict[str, Any]]:
+    """At most ``most`` designs of a front for a reader: the first of equals, even steps along the first objective, and
+    the knee."""
+    distinct: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in front:
+        key = tuple(row[name] for name in objectives)
+        if key not in distinct or row["id"] == knee:
+            distinct[key] = row
+    ordered = [distinct[key] for key in sorted(distinct)]
+    if len(ordered) <= most:
+        return ordered
+    places = {round(step * (len(ordered) - 1) / (most - 1)) for step in range(most)}
+    return [row for place, row in enumerate(ordered) if place in places or row["id"] == knee]
