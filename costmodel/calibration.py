@@ -130,26 +130,36 @@ def fit_places(
     tables: Sequence[Table], measured: Sequence[Mapping[str, float]]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Coefficients by place, kind and term, and the errors of each place's fit."""
-    found: dict[str, Any] = {}
-    errors: dict[str, Any] = {}
-    whole: list[tuple[dict[tuple[str, str], float], float]] = []
+    groups: dict[str, list[tuple[dict[tuple[str, str], float], float]]] = {}
     for place in dict.fromkeys(place for row in measured for place in row):
         rows = [
             ({key[1:]: value for key, value in table.items() if key[0] == place}, row[place])
             for table, row in zip(tables, measured, strict=True)
             if row.get(place, 0.0) > 0
         ]
-        rows = [(table, value) for table, value in rows if any(table.values())]
-        whole += rows
+        groups[place] = [(table, value) for table, value in rows if any(table.values())]
+    # What a kind costs anywhere is where the fit of a place starts from.
+    names, matrix, values = _system([row for rows in groups.values() for row in rows])
+    anywhere = fitting.fit(matrix, values)
+    prior = dict(zip(names, anywhere, strict=True))
+    found: dict[str, Any] = {ANY: _nested(names, anywhere)}
+    errors: dict[str, Any] = {}
+    for place, rows in groups.items():
         if rows:
-            names, matrix = fitting.matrix([table for table, _ in rows])
-            values = np.array([value for _, value in rows])
-            solution = fitting.fit(matrix, values)
+            names, matrix, values = _system(rows)
+            start = np.array([prior[name] for name in names])
+            solution = fitting.fit(matrix, values, start)
             found[place] = _nested(names, solution)
-            errors[place] = fitting.errors(matrix, values, solution).plain()
-    names, matrix = fitting.matrix([table for table, _ in whole])
-    found[ANY] = _nested(names, fitting.fit(matrix, np.array([value for _, value in whole])))
+            errors[place] = fitting.errors(matrix, values, solution, start).plain()
     return found, errors
+
+
+def _system(
+    rows: Sequence[tuple[dict[tuple[str, str], float], float]],
+) -> tuple[list[tuple[str, str]], fitting.Floats, fitting.Floats]:
+    """Names of the columns, the matrix, and the measured values."""
+    names, matrix = fitting.matrix([table for table, _ in rows])
+    return names, matrix, np.array([value for _, value in rows])
 
 
 def _nested(names: Sequence[tuple[str, str]], values: Any) -> dict[str, dict[str, float]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _ROUNDS = 12
+_TRUST = 0.03  # weight of a prior against that of a row
 _FAR = 2.0  # median deviations from which a row counts less
 
 
@@ -29,8 +30,11 @@ class Errors:
         return {key: float(f"{value:.3g}") for key, value in vars(self).items()}
 
 
-def fit(rows: Floats, values: Floats) -> Floats:
-    """Coefficients, none negative, of the columns of `rows` that predict positive `values`; shape (columns,)."""
+def fit(rows: Floats, values: Floats, prior: Floats | None = None) -> Floats:
+    """Coefficients, none negative, of the columns of `rows` that predict positive `values`; shape (columns,).
+
+    Where the rows tell little, a coefficient stays near its positive `prior`.
+    """
     from scipy.optimize import nnls
 
     relative = rows / values[:, None]
@@ -40,9 +44,11 @@ def fit(rows: Floats, values: Floats) -> Floats:
     if not len(live):
         return found
     scaled = relative[:, live] / scale[live]
+    near, pull = _pull(prior, live, scale)
     weight = np.ones(len(values))
     for _ in range(_ROUNDS):
-        solution, _ = nnls(scaled * weight[:, None], weight, maxiter=100 * len(live))
+        weighted = np.vstack([scaled * weight[:, None], near])
+        solution, _ = nnls(weighted, np.concatenate([weight, pull]), maxiter=100 * len(live))
         miss = np.abs(scaled @ solution - 1)
         far = max(_FAR * float(np.median(miss)), 1e-3)
         weight = np.sqrt(np.minimum(1.0, far / np.maximum(miss, 1e-12)))
@@ -50,7 +56,19 @@ def fit(rows: Floats, values: Floats) -> Floats:
     return found
 
 
-def errors(rows: Floats, values: Floats, found: Floats, folds: int = 5) -> Errors:
+def _pull(prior: Floats | None, live: NDArray[np.int64], scale: Floats) -> tuple[Floats, Floats]:
+    """Rows and targets that draw scaled coefficients to their priors."""
+    if prior is None:
+        return np.zeros((0, len(live))), np.zeros(0)
+    known = np.flatnonzero(prior[live] > 0)
+    rows = np.zeros((len(known), len(live)))
+    rows[np.arange(len(known)), known] = _TRUST / (prior[live] * scale[live])[known]
+    return rows, np.full(len(known), _TRUST)
+
+
+def errors(
+    rows: Floats, values: Floats, found: Floats, prior: Floats | None = None, folds: int = 5
+) -> Errors:
     """How well `found` predicts, and how well fits predict rows they did not see."""
     miss = np.abs(rows @ found / values - 1)
     unseen = np.zeros(len(values))
@@ -58,7 +76,7 @@ def errors(rows: Floats, values: Floats, found: Floats, folds: int = 5) -> Error
     for fold in range(folds):
         out = groups == fold
         if out.any() and not out.all():
-            unseen[out] = np.abs(rows[out] @ fit(rows[~out], values[~out]) / values[out] - 1)
+            unseen[out] = np.abs(rows[out] @ fit(rows[~out], values[~out], prior) / values[out] - 1)
     return Errors(
         float(miss.mean()), float(miss.max()), float(unseen.mean()), float(unseen.max()), len(values)
     )

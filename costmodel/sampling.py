@@ -13,6 +13,7 @@ from costmodel import features
 
 #: Two-input gate equivalents of one design: small enough for a minute of synthesis.
 LARGEST = 28_000.0
+_GATES_PER_MAC = 8
 _POOL = 16_000
 _FEW = 8
 _NARROW = 64
@@ -30,7 +31,8 @@ def designs(kind: type[Spec], count: int, seed: int, *, largest: float = LARGEST
     table = {name: _column(name, limit, kind, random) for name, limit in limits.items()}
     many = kind.columns(table)
     feasible, _, _ = many.feasible()
-    small = np.flatnonzero(feasible)
+    # Nothing multiplies and adds in fewer gates, and counting them takes long for very wide designs.
+    small = np.flatnonzero(feasible & (many.peak_macs * _GATES_PER_MAC <= largest))
     table = {name: column[small] for name, column in table.items()}
     size = np.broadcast_to(gates(kind.columns(table)), len(small))
     kept = np.flatnonzero(size <= largest)

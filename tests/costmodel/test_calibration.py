@@ -1,0 +1,125 @@
+"""Calibration: fits find what is there, shipped models keep their bounds on designs they never saw."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from blueprint import registry
+from blueprint.errors import ParamError
+from blueprint.unit import flip_flops
+from costmodel import calibration, fitting, sampling, technology, validation
+from costmodel.measuring import Sample, measure
+from costmodel.technology import Technology
+from generator.export import generate
+
+SEED = 5
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    """Six designs that no shipped model was fitted to, synthesized in asap7."""
+    specs = sampling.designs(registry.get("ternary_lut"), 6, SEED, largest=5000)
+    return [measure(spec, technology.load("asap7"), generate) for spec in specs]
+
+
+def _scaled(tech: Technology, place: str, kind: str, factor: float) -> Technology:
+    model: Any = copy.deepcopy(dict(tech.model))
+    terms = model["area"]["value"][place][kind]
+    model["area"]["value"][place][kind] = {name: value * factor for name, value in terms.items()}
+    return tech.with_model(model)
+
+
+def test_shipped_model_keeps_its_bounds_on_unseen_designs(samples: list[Sample]) -> None:
+    found = validation.compare(samples, technology.load("asap7"), SEED)
+    assert found.mean_error <= validation.MEAN_BOUND
+    assert found.worst_error <= validation.WORST_BOUND
+    assert all(row.predicted_flip_flops == row.measured_flip_flops for row in found.rows)
+    assert found.ok
+    delay, energy = found.errors("delay_error"), found.errors("energy_error")
+    assert delay[0] < 0.25  # ideal wires and one path by sums: coarse, see docs/validation.md
+    assert energy[0] < 0.5  # designs much wider than their products are idle most of the time
+
+
+def test_a_wrong_coefficient_is_noticed(samples: list[Sample]) -> None:
+    wrong = _scaled(technology.load("asap7"), "shell", "register", 1.6)
+    assert not validation.compare(samples, wrong, SEED).ok
+
+
+def test_a_missed_flip_flop_is_noticed(samples: list[Sample]) -> None:
+    more = [replace(samples[0], flip_flops=samples[0].flip_flops + 1), *samples[1:]]
+    assert not validation.compare(more, technology.load("asap7"), SEED).ok
+
+
+def test_predicted_flip_flops_are_those_of_the_netlist(samples: list[Sample]) -> None:
+    assert [int(flip_flops(s.spec.units())) for s in samples] == [s.flip_flops for s in samples]
+
+
+def test_model_of_a_few_designs_round_trips_through_its_file(samples: list[Sample], tmp_path: Path) -> None:
+    tech = technology.load("asap7")
+    fitted = tech.with_model(calibration.model(samples, tech, SEED))
+    path = calibration.write(fitted, tmp_path / "again.yaml")
+    again = technology.load(path)
+    assert again.model == fitted.model
+    assert again.fingerprint == tech.fingerprint
+    assert calibration.write(again, tmp_path / "twice.yaml").read_bytes() == path.read_bytes()
+    assert validation.compare(samples, again).mean_error < 0.05
+
+
+def test_page_shows_every_design(samples: list[Sample]) -> None:
+    text = validation.page([validation.compare(samples, technology.load("asap7"), SEED)])
+    assert all(sample.spec.name in text for sample in samples)
+    assert "Flip-flops: 6 of 6 designs exact" in text
+
+
+def test_validation_needs_a_model_and_another_seed() -> None:
+    tech = technology.load("asap7")
+    with pytest.raises(ParamError, match="^Validation seed must differ from that of the calibration, not 0$"):
+        validation.validate(tech, generate, designs=1, seed=0)
+    with pytest.raises(ParamError, match="^Technology asap7 must be calibrated before its area is estimated"):
+        validation.validate(tech.with_model({}), generate, designs=1)
+
+
+@pytest.mark.parametrize("name", technology.names())
+def test_shipped_fits_state_their_errors_and_keep_them(name: str) -> None:
+    model = technology.load(name).model
+    assert set(model) == {"area", "delay", "energy", "leakage"}
+    for group in model.values():
+        assert "seed 0" in group["source"]
+    for place, errors in model["area"]["error"].items():
+        assert errors["mean"] < 0.1, place
+    assert model["delay"]["error"]["mean"] < 0.15
+
+
+def test_fit_finds_coefficients_in_spite_of_an_outlier() -> None:
+    random = np.random.default_rng(3)
+    rows = random.uniform(1, 100, (30, 3))
+    values = rows @ np.array([2.0, 0.0, 5.0])
+    values[7] *= 3
+    assert fitting.fit(rows, values) == pytest.approx([2, 0, 5], abs=0.05)
+
+
+def test_fit_never_goes_below_zero_and_ignores_empty_columns() -> None:
+    rows = np.array([[1.0, 1.0, 0.0], [2.0, 1.0, 0.0], [3.0, 1.0, 0.0]])
+    found = fitting.fit(rows, np.array([1.0, 3.0, 5.0]))
+    assert (found >= 0).all()
+    assert found[2] == 0
+
+
+def test_prior_decides_what_rows_cannot_tell_apart() -> None:
+    rows = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])
+    found = fitting.fit(rows, rows.sum(axis=1) * 2, np.array([3.0, 1.0]))
+    assert found == pytest.approx([3, 1], rel=0.01)
+
+
+def test_held_out_errors_are_larger_where_terms_are_many() -> None:
+    random = np.random.default_rng(1)
+    rows = random.uniform(1, 10, (12, 6))
+    values = rows.sum(axis=1) * random.uniform(0.8, 1.2, 12)
+    errors = fitting.errors(rows, values, fitting.fit(rows, values))
+    assert errors.held_out_mean > errors.mean > 0

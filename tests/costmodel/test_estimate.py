@@ -1,0 +1,143 @@
+"""Estimates: the same for one design and for many, complete, and refused where nothing was calibrated."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from blueprint import registry
+from blueprint.errors import ParamError
+from blueprint.spec import Spec
+from blueprint.ternary_lut import TernaryLutSpec
+from blueprint.unit import KINDS, Path, Unit
+from blueprint.workload import of_gemm, parse_gemm
+from costmodel import estimate, features, sampling, technology
+
+KIND = registry.get("ternary_lut")
+DESIGNS = sampling.designs(KIND, 40, 11)
+TECHNOLOGIES = technology.names()
+
+
+def _columns(specs: tuple[Spec, ...]) -> Spec:
+    return KIND.columns({name: np.array([s.parameters[name] for s in specs]) for name in KIND.limits()})
+
+
+def _design(**changes: object) -> TernaryLutSpec:
+    values = {"mu": 2, "lut_count": 4, "fetch_count": 4, "act_width": 8, "k_max": 256, "n_max": 64}
+    return TernaryLutSpec(**(values | changes))
+
+
+@pytest.mark.parametrize("name", TECHNOLOGIES)
+def test_columns_equal_single_designs(name: str) -> None:
+    tech, many = technology.load(name), _columns(DESIGNS)
+    areas, energies = estimate.area(many.units(), tech), estimate.energies(many.units(), tech)
+    delays = np.broadcast_to(estimate.delay(many.paths(), tech), len(DESIGNS))
+    for row, spec in enumerate(DESIGNS):
+        for found, alone in (
+            (areas, estimate.area(spec.units(), tech)),
+            (energies, estimate.energies(spec.units(), tech)),
+        ):
+            assert found.keys() == alone.keys()
+            for place, value in alone.items():
+                assert np.broadcast_to(found[place], len(DESIGNS))[row] == pytest.approx(
+                    float(value), rel=1e-12
+                )
+        assert delays[row] == pytest.approx(float(estimate.delay(spec.paths(), tech)), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", TECHNOLOGIES)
+@pytest.mark.parametrize("parameter", ["act_width", "lut_count", "fetch_count", "mu", "token_lanes"])
+def test_more_hardware_costs_more(name: str, parameter: str) -> None:
+    tech = technology.load(name)
+    small = estimate.estimate(_design(), tech)
+    large = estimate.estimate(_design(**{parameter: getattr(_design(), parameter) + 1}), tech)
+    assert large.area_um2 > small.area_um2
+    assert large.energy_pj > small.energy_pj
+
+
+def test_registers_between_stages_shorten_the_critical_path() -> None:
+    tech = technology.load("asap7")
+    plain, cut = (
+        _design(mu=4),
+        _design(mu=4, build_register=True, fetch_register=True, reduction_register=True),
+    )
+    assert estimate.delay(cut.paths(), tech) < estimate.delay(plain.paths(), tech)
+
+
+def test_estimate_has_the_keys_of_machine_readable_answers() -> None:
+    tech = technology.load("asap7")
+    answer = estimate.estimate(_design(), tech, of_gemm(parse_gemm("2x256x64"))).as_dict()
+    keys = {
+        "area_um2",
+        "flip_flops",
+        "clock_mhz",
+        "critical_path_ps",
+        "energy_pj",
+        "cycles",
+        "macs",
+        "source",
+    }
+    assert keys <= answer.keys()
+    assert answer["area_um2"] == pytest.approx(sum(answer["area_breakdown_um2"].values()))
+    assert answer["clock_mhz"] == pytest.approx(1e6 / answer["critical_path_ps"])
+    assert answer["macs"] == 2 * 256 * 64
+    assert 0 < answer["utilization"] <= 1
+    alone = estimate.estimate(_design(), tech)
+    assert answer["energy_pj"] == pytest.approx(alone.energy_pj * answer["cycles"])
+    assert "cycles" not in alone.as_dict()
+
+
+def test_memory_macros_stand_apart() -> None:
+    found = estimate.estimate(_design(n_max=4096), technology.load("asap7"))
+    assert found.macro_area_um2 == pytest.approx(found.area_breakdown_um2["memory"])
+    assert found.macro_area_um2 > 0
+    assert estimate.estimate(_design(n_max=4), technology.load("asap7")).macro_area_um2 == 0
+
+
+def test_every_kind_of_unit_has_terms_that_count_its_instances() -> None:
+    for kind, dims in KINDS.items():
+        for table in (features.AREA, features.ENERGY):
+            one = features.terms(Unit(kind, "x", 1, dict.fromkeys(dims, 4)), table)
+            three = features.terms(Unit(kind, "x", 3, dict.fromkeys(dims, 4)), table)
+            assert three == {name: 3 * value for name, value in one.items()}
+
+
+def test_adders_in_series_ripple_once() -> None:
+    tech = technology.load("asap7")
+    one = Unit("adder", "lane", 1, {"width": 16})
+    single, double = (estimate.steps(Path("p", (one,) * count), tech) for count in (1, 2))
+    assert single < double < 2 * single
+
+
+def test_uncalibrated_technology_is_refused() -> None:
+    bare = dataclasses.replace(technology.load("asap7"), model={}, path="lib.yaml")
+    message = (
+        "^Technology asap7 must be calibrated before its area is estimated; run ternforge tech calibrate "
+    )
+    with pytest.raises(ParamError, match=message + "lib.yaml$"):
+        estimate.area(_design().units(), bare)
+    with pytest.raises(ParamError, match="before its energy is estimated"):
+        estimate.energy(_design().units(), bare)
+    with pytest.raises(ParamError, match="before its delay is estimated"):
+        estimate.delay(_design().paths(), bare)
+
+
+def test_unknown_place_costs_what_its_kinds_cost_anywhere() -> None:
+    tech = technology.load("asap7")
+    unit = Unit("register", "elsewhere", 8, {"width": 16, "enable": 1, "reset": 0})
+    cost = estimate.area((unit,), tech)["elsewhere"]
+    same = estimate.area((dataclasses.replace(unit, place="tile"),), tech)["tile"]
+    assert cost == pytest.approx(same, rel=0.2)
+
+
+def test_too_small_a_limit_leaves_no_designs_to_draw() -> None:
+    with pytest.raises(ParamError, match="^Calibration must find 5 designs of at most 10 gates, not 0$"):
+        sampling.designs(KIND, 5, 0, largest=10)
+
+
+def test_same_seed_draws_the_same_designs() -> None:
+    assert sampling.designs(KIND, 3, 11) == DESIGNS[:3]
+    assert sampling.designs(KIND, 3, 12) != DESIGNS[:3]
+    assert len({spec.design_hash for spec in DESIGNS}) == len(DESIGNS)
