@@ -36,8 +36,8 @@ def half_entries(mu: Number) -> Number:
 
 def entry_width(acts: Number, act_width: Number, half: Any) -> Number:
     """Bits of a sum of ``acts`` activations with signs; only a full table holds the sum of nothing but negated ones."""
-    magnitude = acts * 2 ** (act_width - 1)
-    return choose(half, bit_length(magnitude - 1), bit_length(magnitude)) + 1
+    # The magnitude acts * 2**(act_width - 1) shifts the bits of acts by act_width - 1.
+    return act_width + choose(half, clog2(acts), bit_length(acts))
 
 
 #: Ways to choose which of ``p`` activations take part: ``COMBINATIONS[p, taken]``.
