@@ -11,6 +11,7 @@ from blueprint.numbers import Number
 KINDS: Mapping[str, tuple[str, ...]] = {
     "register": ("width", "enable", "reset"),  # flip-flops; enable and reset are 0 or 1
     "adder": ("width",),  # two operands, carry propagated
+    "sign_adder": ("width",),  # the upper bits of an adder where one operand is nothing but its sign
     "compressor": ("width",),  # carry-save row of full adders: three operands to two
     "half_adder": ("width",),  # carry-save row of half adders
     "mux": ("entries", "width"),  # one word out of `entries`, binary select

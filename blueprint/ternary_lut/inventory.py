@@ -73,28 +73,25 @@ def _recode(p: TernaryLutSpec) -> tuple[Unit, ...]:
     return (Unit("recoder", "recode", count, {"inputs": 8, "outputs": 10}),)
 
 
-def native_encoding(p: TernaryLutSpec) -> tuple[Number, Number]:
-    """(whether keys address the table as they come, bits of the table address)."""
-    native = choose(p.half, 1, 0) * (p.key_encoding == "sign_index")
-    native = native + choose(p.half, 0, 1) * (p.key_encoding == "full_index")
-    return native, clog2(p.entries + 1)
+def translations(p: TernaryLutSpec) -> tuple[Number, Number]:
+    """(1 where digits become an index, 1 where an index becomes that of the negated group under a condition)."""
+    digits = (p.key_encoding == "two_bit") | (p.key_encoding == "five_trits")
+    signed = p.key_encoding == "sign_index"
+    return choose(digits, 1, 0), choose(p.half, choose(signed, 0, 1), choose(signed, 1, 0))
 
 
 def _fetch(p: TernaryLutSpec) -> tuple[Unit, ...]:
     keys = p.lut_count * p.fetch_count
-    native, address = native_encoding(p)
-    translated = keys * (1 - native)
+    address = clog2(p.entries + 1)
+    raw, mirrored = translations(p)
+    index = ternary.key_width("full_index", p.mu)
     values = keys * p.token_lanes
     bits = p.lut_count * p.token_lanes * p.entries * p.entry_width
     signs = choose(p.half, 1, 0)
     held = choose(p.fetch_register, 1, 0)
     return (
-        Unit(
-            "recoder",
-            "fetch",
-            translated,
-            {"inputs": ternary.key_width(p.key_encoding, p.mu), "outputs": address},
-        ),
+        Unit("recoder", "fetch", keys * raw, {"inputs": 2 * p.mu, "outputs": index}),
+        Unit("comparator", "fetch", keys * mirrored, {"width": index}),
         Unit("decoder", "fetch", keys, {"inputs": address, "outputs": p.entries}),
         Unit("broadcast", "fetch", bits, {"fanout": p.fetch_count}, 1 / p.depth),
         Unit("select", "fetch", values, {"entries": p.entries, "width": p.entry_width}),
@@ -114,7 +111,10 @@ def _lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
     folded = accumulates * (1 - split)  # the accumulator is one more row of the reduction
     low = p.entry_width - 1 + clog2(p.lut_count)
     full, half, _ = carry_save.counts(p.lut_count, p.entry_width, folded * low)
-    first_add = choose(folded == 1, p.result_width, p.sum_width)
+    summed = choose(folded == 1, low, p.sum_width)
+    added = choose(tree, p.sum_width, summed)
+    above = p.result_width - choose(split == 1, p.sum_width, added)
+    pairs = np.minimum(p.entry_width + 2, p.sum_width)  # the mean over the levels of a tree
     single = (p.lut_count == 1) & (folded == 0)
     stored = choose(p.in_sram, 0, 1) * accumulates
     words = choose(p.buffered, p.depth, 1)
@@ -123,11 +123,12 @@ def _lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
     return (
         Unit("compressor", "lane", lanes * save, {"width": full}),
         Unit("half_adder", "lane", lanes * save, {"width": half}),
-        Unit("adder", "lane", lanes * save * choose(single, 0, 1), {"width": first_add}),
-        Unit("adder", "lane", lanes * choose(tree, 1, 0) * (p.lut_count - 1), {"width": p.sum_width}),
-        Unit("adder", "lane", lanes * choose(tree, 1, 0) * folded, {"width": p.result_width}),
+        Unit("adder", "lane", lanes * save * choose(single, 0, 1), {"width": summed}),
+        Unit("adder", "lane", lanes * choose(tree, 1, 0) * (p.lut_count - 1), {"width": pairs}),
+        Unit("adder", "lane", lanes * choose(tree, 1, 0) * folded, {"width": p.sum_width}),
+        Unit("sign_adder", "lane", lanes * accumulates, {"width": above}),
         flops("lane", lanes * split, p.sum_width, enable=1),
-        Unit("adder", "lane", lanes * split, {"width": p.result_width}),
+        Unit("adder", "lane", lanes * split, {"width": p.sum_width}),
         Unit("and_row", "lane", lanes * accumulates, {"width": p.result_width}),
         flops("lane", lanes * held, p.result_width, enable=1, activity=1 / words),
         Unit("mux", "lane", lanes * buffered * stored, {"entries": p.depth, "width": p.result_width}),
@@ -226,12 +227,14 @@ def _build_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
 
 def _key_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
     """From the weight port to the one-hot lines of a fetch, which select for all token lanes."""
-    native, address = native_encoding(p)
-    key = ternary.key_width(p.key_encoding, p.mu)
+    address = clog2(p.entries + 1)
+    raw, mirrored = translations(p)
+    index = ternary.key_width("full_index", p.mu)
     packed = choose(p.key_encoding == "five_trits", 1, 0)
     return (
         Unit("recoder", "recode", packed, {"inputs": 8, "outputs": 10}),
-        Unit("recoder", "fetch", 1 - native, {"inputs": key, "outputs": address}),
+        Unit("recoder", "fetch", raw, {"inputs": 2 * p.mu, "outputs": index}),
+        Unit("comparator", "fetch", mirrored, {"width": index}),
         Unit("decoder", "fetch", 1, {"inputs": address, "outputs": p.entries}),
         _spread("fetch", p.token_lanes * p.entry_width),
     )
