@@ -30,6 +30,7 @@ AREA: Mapping[str, Terms] = {
     },
     # The lowest and the highest bit of a sum are less than full adders.
     "adder": {"width": lambda d: np.maximum(d["width"] - 2, 0), "one": lambda d: d["width"] > 0},
+    "sign_adder": {"width": lambda d: d["width"]},
     "compressor": {"width": lambda d: d["width"]},
     "half_adder": {"width": lambda d: d["width"]},
     "mux": {
@@ -81,6 +82,7 @@ ENERGY: Mapping[str, Terms] = {
 DELAY: Mapping[str, Terms] = {
     "register": {},
     "adder": {"width": lambda d: d["width"], "one": lambda d: d["width"] > 0},
+    "sign_adder": {},
     "compressor": {"one": lambda d: d["width"] > 0},
     "half_adder": {"width": lambda d: d["width"]},  # a counter's carry
     "mux": {"levels": lambda d: _log2(d["entries"])},
@@ -102,6 +104,7 @@ OVERLAPPING = ("adder", "width")
 _ROUGH: Mapping[str, Mapping[str, float]] = {
     "register": {"width": 4.0, "enable": 2.0},
     "adder": {"width": 6.0},
+    "sign_adder": {"width": 4.0},
     "compressor": {"width": 6.0},
     "half_adder": {"width": 3.0},
     "mux": {"bits": 1.5},
