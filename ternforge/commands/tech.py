@@ -74,7 +74,10 @@ def import_(session: Session, liberty: tuple[str, ...], name: str, out: str) -> 
 )
 @click.pass_obj
 def calibrate_(session: Session, name: str, out: str | None) -> None:
-    """Synthesize primitives over many widths in the technology file NAME and fit its cost model; takes minutes."""
+    """Synthesize random designs in the technology NAME (or file) and fit its cost model; takes some minutes.
+
+    When interrupted, the same command goes on where it stopped.
+    """
     from ternforge import api
 
     answer = api.technology_calibrate(name, out, session.note)
