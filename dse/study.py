@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -148,8 +149,10 @@ class Study:
     def design(self, name: str) -> Design:
         """The design of a point with its technology and clock, ready to be written as a file."""
         clock = self.point(name).get("clock_mhz")
+        # Rounded up, the design could not meet its own clock.
+        kept = clock and math.floor(clock * 1000) / 1000
         title = f"{self.space.name[:50]}_{name}"
-        return Design(self.spec(name), title, clock and round(clock, 3), self.space.technology)
+        return Design(self.spec(name), title, kept, self.space.technology)
 
     def digest(self) -> str:
         """SHA-256 over every point in order: equal digests mean equal studies."""

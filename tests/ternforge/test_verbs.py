@@ -157,3 +157,96 @@ def test_technologies_are_listed_with_their_corner(capsys: pytest.CaptureFixture
     assert all(technology["corner"]["voltage"]["source"] for technology in found)
     assert run(["tech", "show", "asap8"]) == 2
     assert capsys.readouterr().err.endswith("not 'asap8'; did you mean 'asap7'?\n")
+
+
+def test_estimate_gives_the_keys_that_scripts_rely_on(capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(["estimate", EXAMPLE, "--gemm", "1x2560x6912"], capsys)
+    wanted = (
+        "area_um2",
+        "flip_flops",
+        "clock_mhz",
+        "critical_path_ps",
+        "energy_pj",
+        "cycles",
+        "macs",
+        "utilization",
+    )
+    assert all(found[key] > 0 for key in wanted)
+    assert found["area_um2"] == pytest.approx(sum(found["area_breakdown_um2"].values()))
+    assert found["clock_mhz"] == pytest.approx(1e6 / found["critical_path_ps"])
+    assert found["source"] == "analytical model, technology asap7"
+
+
+def test_estimate_takes_the_technology_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    fine, coarse = (answer(["estimate", EXAMPLE, "--tech", tech], capsys) for tech in ("asap7", "sky130hd"))
+    assert coarse["technology"] == "sky130hd"
+    assert coarse["area_um2"] > 20 * fine["area_um2"]
+
+
+def test_a_clock_that_cannot_be_met_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "fast.yaml"
+    path.write_text(Path(EXAMPLE).read_text() + "clock_mhz: 20000\n")
+    found = answer(["estimate", str(path)], capsys, code=1)
+    assert (found["meets_clock"], found["clock_mhz"]) == (False, 20000.0)
+    path.write_text(Path(EXAMPLE).read_text() + "clock_mhz: 100\n")
+    assert answer(["estimate", str(path)], capsys)["clock_mhz"] == 100.0
+
+
+def test_synth_puts_the_prediction_beside_the_measurement(capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(["synth", EXAMPLE, *SMALL, "-q"], capsys)
+    assert found["flip_flops"] == found["predicted"]["flip_flops"] == found["measured"]["flip_flops"]
+    assert found["area_um2"] == found["measured"]["area_um2"]
+    assert found["predicted"]["area_um2"] == pytest.approx(found["area_um2"], rel=0.15)
+
+
+SPACE = """\
+schema: ternforge/space/v1
+family: ternary_lut
+parameters: {mu: [1, 2, 3], lut_count: [2, 4], fetch_count: [2, 4], act_width: 8, k_max: 64, n_max: 64}
+workload: {gemm: {m: 1, k: 64, n: 64}}
+technology: asap7
+objectives: {area_um2: min, cycles: min}
+constraints: {area_um2: {max: %s}}
+"""
+
+
+def test_a_study_from_space_to_design_figure_and_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space, study, design = tmp_path / "space.yaml", tmp_path / "study", tmp_path / "best.yaml"
+    space.write_text(SPACE % "1e6")
+    found = answer(["explore", str(space), "--out", str(study), "-q"], capsys)
+    assert (found["evaluated"], found["feasible"], found["exact"]) == (12, 12, True)
+    assert answer(["explore", str(space), "--out", str(study), "-q"], capsys) == found
+    applied = answer(["apply", str(study), "knee", "-o", str(design)], capsys)
+    assert applied["point"] == found["knee"]
+    knee = next(row for row in found["front"] if row["id"] == found["knee"])
+    assert read_design(design).spec.parameters["mu"] == knee["mu"]
+    assert answer(["estimate", str(design)], capsys)["area_um2"] == pytest.approx(knee["area_um2"])
+    drawn = answer(["plot", str(study)], capsys)["files"]
+    assert sorted(Path(path).name for path in drawn) == ["pareto.html", "pareto.png", "pareto.svg"]
+    page = Path(answer(["report", str(study), "--out", str(tmp_path / "report.html")], capsys)["file"])
+    assert found["knee"] in page.read_text()
+
+
+def test_a_space_without_a_feasible_design_is_a_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space, study = tmp_path / "space.yaml", str(tmp_path / "study")
+    space.write_text(SPACE % "1")
+    found = answer(["explore", str(space), "--out", study, "-q"], capsys, code=1)
+    assert found["infeasible"] == {"area_um2 must be at most 1": 12}
+    assert run(["apply", study, "knee", "-o", str(tmp_path / "x.yaml")]) == 2
+    expected = f"Study must have a feasible point to take its knee, and {study} has none\n"
+    assert capsys.readouterr().err == expected
+    assert run(["explore", str(space), "--out", study, "-q"]) == 1
+    assert not (tmp_path / "x.yaml").exists()
+
+
+def test_a_study_goes_on_only_with_its_own_space(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    space, study = tmp_path / "space.yaml", str(tmp_path / "study")
+    space.write_text(SPACE % "1e6")
+    answer(["explore", str(space), "--out", study, "-q"], capsys)
+    space.write_text((SPACE % "1e6").replace("mu: [1, 2, 3]", "mu: [1, 2]"))
+    assert run(["explore", str(space), "--out", study, "-q"]) == 2
+    assert "study must be continued with the space it was started with" in capsys.readouterr().err
