@@ -38,3 +38,13 @@ def choose(condition: Any, yes: Number, no: Number) -> Number:
     if isinstance(condition, np.ndarray):
         return np.where(condition, yes, no)
     return yes if condition else no
+
+
+def smaller(one: Number, other: Number) -> Number:
+    """The smaller of two."""
+    return choose(one < other, one, other)
+
+
+def larger(one: Number, other: Number) -> Number:
+    """The larger of two."""
+    return choose(one > other, one, other)

@@ -48,7 +48,7 @@ class Stream:
         """Beats from field values: ``(beats, *shape)`` integers to ``(beats, width / 8)`` bytes, little-endian."""
         beats = len(values)
         field = self.field
-        flat = values.reshape(beats, -1).astype(np.int64)
+        flat = np.ascontiguousarray(values.reshape(beats, -1), dtype=np.int64)
         if field.width == 8:
             return _pad(flat.astype(np.uint8), self.width // 8)
         size = next(size for size in (1, 2, 4, 8) if 8 * size >= field.width)

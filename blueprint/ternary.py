@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2
+from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, smaller
 from blueprint.port import Field
 
 Integers = npt.NDArray[np.int64]
@@ -44,15 +44,15 @@ def entry_width(acts: Number, act_width: Number, half: Any) -> Number:
 COMBINATIONS = np.array([[comb(p, taken) for taken in range(8)] for p in range(8)])
 
 
-def table_bits(acts: Number, act_width: Number, half: Any) -> Number:
-    """Bits of all entries of a table of ``acts`` activations, every entry as narrow as its own sum allows."""
+def table_bits(acts: Number, act_width: Number, half: Any, limit: Number) -> Number:
+    """Bits of all entries of a table of ``acts`` activations, every entry as narrow as its own sum and ``limit``."""
     total: Number = 0
     for taken in range(1, 7):
         mirrored = COMBINATIONS[acts, taken] * 2 ** (taken - 1)
-        width = entry_width(taken, act_width, True)
+        width = smaller(entry_width(taken, act_width, True), limit)
         # In a full table each sum has its negative; only the negative of an all-plus sum may need one bit more.
         negative = mirrored * width + COMBINATIONS[acts, taken] * (
-            entry_width(taken, act_width, False) - width
+            smaller(entry_width(taken, act_width, False), limit) - width
         )
         total = total + mirrored * width + choose(half, 0, negative)
     return total

@@ -10,13 +10,15 @@ outside that one). A token is **acquired** at the first firing of that iteration
 * producer: acquiring needs a free slot, releasing publishes the token.
 
 ``only`` restricts an access to the first or last iteration of some loops: an accumulator publishes in the last
-reduction tile only. With ``r`` the cycle of a release and ``a`` the cycle of an acquire:
+reduction tile only. On a loop inside the access's own it narrows the firings between which the token is held.
+With ``r`` the cycle of a release and ``a`` the cycle of an acquire:
 
 * data:  ``a_consumer(token) >= r_producer(token) + latency``
 * space: ``a_producer(token) >= r_consumer(token - capacity) + response``
 
 ``response = 0`` is a slot refilled in the cycle in which it empties (an elastic register stage), 1 a slot that is
-seen empty one cycle later. An elastic pipeline of S register stages is one channel with capacity S and latency S.
+seen empty one cycle later; a ring of channels that all refill at once (``response = 0``) is a deadlock. An elastic
+pipeline of S register stages is one channel with capacity S and latency S.
 A node with a ``stream`` fires only together with a handshake on that port, one beat per firing:
 
 * ``direction="in"``: the world offers a beat from the first open cycle of the stream's mask after the previous

@@ -68,10 +68,3 @@ def refused(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         return call(*arguments, **named)
     except ValueError as problem:
         raise ParamError(str(problem)) from None
-
-
-def unavailable(verb: str) -> Exception:
-    """The error of a verb that this version does not have."""
-    from blueprint.errors import ParamError
-
-    return ParamError(f"Command {verb} must wait for a later version: it is not part of this one")

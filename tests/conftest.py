@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -11,3 +12,6 @@ os.environ.setdefault("TERNFORGE_CACHE", str(ROOT / "sim_build" / "cache"))
 os.environ.setdefault("TERNFORGE_PDK", str(ROOT.parent / "shared" / "pdk"))
 os.environ.setdefault("MPLCONFIGDIR", str(ROOT / "sim_build" / "matplotlib"))
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# A shell ignores Ctrl-C in what it starts in the background; the tests of interruption must work there too.
+signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from blueprint import carry_save, ternary
-from blueprint.numbers import Number, ceil_div, choose, clog2
+from blueprint.numbers import Number, ceil_div, choose, clog2, larger, smaller
 from blueprint.unit import Path, Unit
 
 if TYPE_CHECKING:
@@ -51,8 +49,8 @@ def _build(p: TernaryLutSpec) -> tuple[Unit, ...]:
         # Mirrored entries start with a plus; a full table has their negatives too, the all-minus ones a bit wider.
         choices = tables * ternary.COMBINATIONS[p.mu, taken]
         mirrored = choices * 2 ** (taken - 1)
-        width = ternary.entry_width(taken, p.act_width, True)
-        wide = ternary.entry_width(taken, p.act_width, False)
+        width = smaller(ternary.entry_width(taken, p.act_width, True), p.result_width)
+        wide = smaller(ternary.entry_width(taken, p.act_width, False), p.result_width)
         found.append(Unit("adder", "build", mirrored + full * (mirrored - choices), {"width": width}, once))
         found.append(Unit("adder", "build", full * choices, {"width": wide}, once))
     negated = ternary.entry_width(1, p.act_width, False)
@@ -60,9 +58,9 @@ def _build(p: TernaryLutSpec) -> tuple[Unit, ...]:
     for acts in range(2, 6):
         # Between levels: the table so far and the activations still to come.
         between = (p.build_style == "pipelined") & (p.mu > acts)
-        waiting = ternary.table_bits(acts, p.act_width, p.half) + (p.mu - acts) * p.act_width
+        waiting = ternary.table_bits(acts, p.act_width, p.half, p.result_width) + (p.mu - acts) * p.act_width
         found.append(flops("build", tables * between, waiting, enable=1, activity=once))
-    final = ternary.table_bits(p.mu, p.act_width, p.half)
+    final = ternary.table_bits(p.mu, p.act_width, p.half, p.result_width)
     found.append(flops("build", tables * choose(p.build_register, 1, 0), final, enable=1, activity=once))
     return tuple(found)
 
@@ -114,7 +112,7 @@ def _lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
     summed = choose(folded == 1, low, p.sum_width)
     added = choose(tree, p.sum_width, summed)
     above = p.result_width - choose(split == 1, p.sum_width, added)
-    pairs = np.minimum(p.entry_width + 2, p.sum_width)  # the mean over the levels of a tree
+    pairs = smaller(p.entry_width + 2, p.sum_width)  # the mean over the levels of a tree
     single = (p.lut_count == 1) & (folded == 0)
     stored = choose(p.in_sram, 0, 1) * accumulates
     words = choose(p.buffered, p.depth, 1)
@@ -153,15 +151,17 @@ def _memory(p: TernaryLutSpec) -> tuple[Unit, ...]:
 
 def side_bits(p: TernaryLutSpec) -> Number:
     """Bits that travel with a beat: valid, last of the run, first and last tile, column group."""
-    return 2 + 2 * choose(p.accumulates, 1, 0) + p.address_width
+    return 2 + 2 * choose(p.accumulates, 1, 0) - choose(p.single_result, 1, 0) + p.address_width
 
 
 def _control(p: TernaryLutSpec) -> tuple[Unit, ...]:
     widths = p.size_widths
-    tiles, columns = choose(p.accumulates, 1, 0), choose(p.buffered, 1, 0)
-    loader = 1 + widths["tokens"] + tiles * widths["k"]
-    sweeper = 1 + widths["tokens"] + tiles * (widths["k"] + 1) + columns * (widths["n"] + p.address_width)
-    counters = (widths["tokens"], tiles * widths["k"])
+    groups, tiles, columns = (choose(many, 1, 0) for many in (p.regroups, p.accumulates, p.buffered))
+    loader = 1 + groups * widths["tokens"] + tiles * widths["k"]
+    sweeper = (
+        1 + groups * widths["tokens"] + tiles * (widths["k"] + 1) + columns * (widths["n"] + p.address_width)
+    )
+    counters = (groups * widths["tokens"], tiles * widths["k"])
     return (
         flops("control", 1, 1 + p.build_stages, reset=1),
         flops("control", 1, loader, enable=1, reset=1, activity=1 / p.depth),
@@ -297,10 +297,10 @@ def _sequence_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
     """The longest counter of the sequencer, then the enable of the widest register it moves."""
     widths = p.size_widths
     tile = p.lut_count * p.token_lanes * p.mu * p.act_width
-    widest = np.maximum(widths["tokens"], np.maximum(widths["k"] * choose(p.accumulates, 1, 0), 0))
+    widest = larger(widths["tokens"] * choose(p.regroups, 1, 0), widths["k"] * choose(p.accumulates, 1, 0))
     return (
         Unit("half_adder", "control", 1, {"width": widest}),
-        Unit("broadcast", "control", 1, {"fanout": np.maximum(tile, p.fetch_count * p.result_width)}),
+        Unit("broadcast", "control", 1, {"fanout": larger(tile, p.fetch_count * p.result_width)}),
     )
 
 

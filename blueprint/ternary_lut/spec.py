@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from blueprint import ternary
-from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, signed_width
+from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, signed_width, smaller
 from blueprint.port import Field, Register, Stream
 from blueprint.spec import Arrays, Beats, Rule, Spec, parameter
 from blueprint.ternary_lut.inventory import paths, units
@@ -101,8 +101,8 @@ class TernaryLutSpec(Spec):
 
     @property
     def entry_width(self) -> Number:
-        """Bits of a table entry: ``mu`` activations, the most negative ones included."""
-        return ternary.entry_width(self.mu, self.act_width, self.half)
+        """Bits of a table entry: ``mu`` activations, the most negative ones included, never more than a result's."""
+        return smaller(ternary.entry_width(self.mu, self.act_width, self.half), self.result_width)
 
     @property
     def tile_k(self) -> Number:
@@ -112,6 +112,11 @@ class TernaryLutSpec(Spec):
     @property
     def most_tiles(self) -> Number:
         return ceil_div(self.k_max, self.tile_k)
+
+    @property
+    def regroups(self) -> Any:
+        """Whether a run may need more than one group of tokens."""
+        return self.m_max > self.token_lanes
 
     @property
     def depth(self) -> Number:
@@ -127,6 +132,12 @@ class TernaryLutSpec(Spec):
     def buffered(self) -> Any:
         """Whether partial results of several column groups wait at once."""
         return self.depth > 1
+
+    @property
+    def single_result(self) -> Any:
+        """Whether a run has one result beat, so that its last tile is also its end."""
+        many = choose(self.regroups, 1, 0) + choose(self.buffered, 1, 0)
+        return self.accumulates & (many == 0)
 
     @property
     def in_sram(self) -> Any:
@@ -154,7 +165,7 @@ class TernaryLutSpec(Spec):
     def partial_width(self) -> Number:
         """Bits of the sum of one beat."""
         beat = signed_width(self.tile_k * 2 ** (self.act_width - 1))
-        return np.minimum(beat, self.result_width)
+        return smaller(beat, self.result_width)
 
     @property
     def sign_left(self) -> Any:
@@ -165,7 +176,7 @@ class TernaryLutSpec(Spec):
     @property
     def sum_width(self) -> Number:
         """Bits of the sum of one beat without the +1 that travels beside it."""
-        without = np.minimum(self.partial_width, self.entry_width + clog2(self.lut_count))
+        without = smaller(self.partial_width, self.entry_width + clog2(self.lut_count))
         return choose(self.sign_left, without, self.partial_width)
 
     @property
@@ -338,6 +349,7 @@ class TernaryLutSpec(Spec):
                 "token_lanes": (1, 1, 2, 3),
             }
             chosen |= {name: int(random.choice(values)) for name, values in sizes.items()}
+            chosen["m_max"] = int(random.choice((1, 2, 7, 65535)))
             spec = cls(**chosen)
             if spec.peak_macs <= 150 and spec.entries * spec.token_lanes <= 400:
                 return spec

@@ -103,7 +103,9 @@ class Control(Block):
         last_tile: Value = Const(1, 1)
         if spec.accumulates:
             last_tile = self._count(m, "load_k", self.k, int(spec.tile_k), accept)
-        last_token = self._count(m, "load_tokens", self.tokens, spec.token_lanes, accept & last_tile)
+        last_token: Value = Const(1, 1)
+        if spec.regroups:
+            last_token = self._count(m, "load_tokens", self.tokens, spec.token_lanes, accept & last_tile)
         self._load_last = last_tile & last_token
         valid_in = [accept, *self._tile_valid[:-1]]
         onward = [*ready[1:], self._release]
@@ -147,7 +149,9 @@ class Control(Block):
             with m.Elif(advance):
                 m.d.sync += first_tile.eq(last_tile)
             side = [first_tile, last_tile]
-        last_token = self._count(m, "sweep_tokens", self.tokens, spec.token_lanes, advance & last_tile)
+        last_token: Value = Const(1, 1)
+        if spec.regroups:
+            last_token = self._count(m, "sweep_tokens", self.tokens, spec.token_lanes, advance & last_tile)
         self._sweep_last = last_column & last_tile & last_token
         tile = self._tile_valid[-1]
         m.d.comb += [
@@ -159,7 +163,8 @@ class Control(Block):
             self.stall_input.eq(active & self._room & ~tile),
             self.stall_memory.eq(active & self._room & tile & ~self.wgt_tvalid),
         ]
-        return [*side, self._sweep_last, *([column] if spec.address_width else [])]
+        last = [] if spec.single_result else [self._sweep_last]
+        return [*side, *last, *([column] if spec.address_width else [])]
 
     def _stages(self, m: Module, side: list[Signal]) -> None:
         """The elastic stages between fetch and accumulation, and the result register."""
@@ -204,7 +209,7 @@ class Control(Block):
         out_valid, out_last = Signal(name="result_valid"), Signal(name="result_last")
         free = ~out_valid | self.out_tready
         emit: Value = beat[1] if spec.accumulates else Const(1, 1)
-        final = beat[2] if spec.accumulates else beat[0]
+        final = beat[2 - int(spec.single_result)] if spec.accumulates else beat[0]
         m.d.comb += ready.eq((free | ~emit) if spec.buffered else free)
         fire = Signal(name="accumulate_fire")
         m.d.comb += fire.eq(valid & ready if staged else valid)

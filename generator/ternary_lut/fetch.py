@@ -49,7 +49,7 @@ class Fetch(Block):
             f"{spec.table_style}_{self.encoding}_{'offset' if spec.reduction == 'carry_save' else 'signed'}"
         )
         held = "_reg" if self.registered else ""
-        name = f"{spec.family}_fetch_mu{spec.mu}_a{spec.act_width}_t{lanes}_{style}{held}"
+        name = f"{spec.family}_fetch_mu{spec.mu}_w{width}_t{lanes}_{style}{held}"
         ports = {
             "key": In(int(ternary.key_width(self.encoding, spec.mu))),
             "entry": In(lanes * spec.entries * width),

@@ -28,9 +28,8 @@ class TableBuild(Block):
         self.stages = int(spec.build_stages)
         self.latency = f"{self.stages} cycles"
         held = "_reg" if spec.build_register else ""
-        name = (
-            f"{spec.family}_build_mu{spec.mu}_a{spec.act_width}_{spec.table_style}_{spec.build_style}{held}"
-        )
+        form = f"mu{spec.mu}_a{spec.act_width}_w{spec.entry_width}_{spec.table_style}"
+        name = f"{spec.family}_build_{form}_{spec.build_style}{held}"
         ports = {
             "activation": In(spec.mu * spec.act_width),
             "enable": In(self.stages),
@@ -76,7 +75,8 @@ class TableBuild(Block):
             total = Const(0, self.spec.act_width)
             if signs[-1] == 1:
                 return act
-        width = int(ternary.entry_width(taken, self.spec.act_width, any(sign > 0 for sign in signs)))
+        needed = ternary.entry_width(taken, self.spec.act_width, any(sign > 0 for sign in signs))
+        width = int(min(needed, self.spec.result_width))
         result = Signal(width, name="sum_" + "".join("n0p"[sign + 1] for sign in signs))
         left, right = sign_extend(total, width), sign_extend(act, width)
         m.d.comb += result.eq(left + right if signs[-1] > 0 else left - right)

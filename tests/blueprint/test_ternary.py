@@ -60,9 +60,10 @@ def test_entry_width_is_the_narrowest(mu: int, act_width: int, half: bool) -> No
 def test_table_bits_count_every_entry_as_wide_as_its_own_sum() -> None:
     for mu in range(1, 7):
         signs = abs(ternary.raw_weights(mu)[: ternary.half_entries(mu)]).sum(axis=1)
-        assert ternary.table_bits(mu, 8, True) == sum(
-            int(ternary.entry_width(int(n), 8, True)) for n in signs
-        )
+        for limit in (64, 9):
+            assert ternary.table_bits(mu, 8, True, limit) == sum(
+                min(int(ternary.entry_width(int(n), 8, True)), limit) for n in signs
+            )
 
 
 def test_a_whole_layer_is_encoded_in_about_a_second() -> None:
