@@ -274,7 +274,9 @@ def _signed(value: Patterns, width: int) -> Patterns:
 def to_float64(fmt: FloatFormat, a: Patterns) -> npt.NDArray[np.float64]:
     """The numbers themselves; exact for every format."""
     x = _unpack(fmt, a, False)
-    value = np.ldexp(x.significand.astype(np.float64), (x.exponent - fmt.bias - fmt.fraction_bits).astype(np.int32))
+    value = np.ldexp(
+        x.significand.astype(np.float64), (x.exponent - fmt.bias - fmt.fraction_bits).astype(np.int32)
+    )
     value = np.where(x.nan, np.nan, np.where(x.infinite, np.inf, value))
     return np.where(x.sign == 1, -value, value)
 

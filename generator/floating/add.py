@@ -1,0 +1,125 @@
+"""Addition and subtraction."""
+
+from functools import partial
+
+from amaranth.hdl import Cat, Const, Mux, Value
+
+from blueprint.errors import ParamError
+from blueprint.floating import FloatFormat
+from generator.arithmetic import zero_extend
+from generator.floating.pipeline import FloatBlock, Step, Values, Wires, suffix
+from generator.floating.words import fields, is_special, leading_zeros, pack, rounded, shift_right, subtract
+
+#: What an adder computes: name -> meaning.
+OPERATIONS = {
+    "add": "a + b",
+    "subtract": "a - b",
+    "either": "a - b where the input subtract is 1, else a + b",
+}
+
+
+def steps(fmt: FloatFormat, flush: bool = False, operation: str = "add") -> tuple[Step, ...]:
+    """From ``a``, ``b`` (and ``subtract``) to ``result``: order, align, total, normalize, round."""
+    return (
+        partial(_order, operation),
+        partial(_align, fmt, flush),
+        partial(_total, fmt),
+        partial(_normalize, fmt, flush),
+        partial(_round, fmt, flush),
+    )
+
+
+def _order(operation: str, w: Wires, v: Values) -> Values:
+    """The larger magnitude first: the difference is never negative and no result is complemented."""
+    a, b = v["a"], v["b"]
+    flip = v["subtract"] if operation == "either" else Const(operation == "subtract", 1)
+    sign = w("b_sign", b[-1] ^ flip)
+    swap = w("swap", a[:-1] < b[:-1])
+    return {
+        "large": w.either("large", swap, b[:-1], a[:-1]),
+        "small": w.either("small", swap, a[:-1], b[:-1]),
+        "sign": w.either("sign", swap, sign, a[-1]),
+        "minus": w("minus", a[-1] ^ sign),
+    }
+
+
+def _align(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
+    """The smaller significand, with two bits more below, moved to the exponent of the larger one."""
+    f, e = fmt.fraction_bits, fmt.exponent_bits
+    large, small = v["large"], v["small"]
+    exponent, x = fields(fmt, large, flush)
+    other, y = fields(fmt, small, flush)
+    distance = w("distance", subtract(exponent, other, e))
+    bits = min((f + 3).bit_length(), e)
+    amount = distance[:bits] | distance[bits:].any().replicate(bits) if e > bits else distance
+    aligned, lost = shift_right(w, "align", Cat(Const(0, 2), y), amount, f + 3)
+    infinite, nan = is_special(fmt, large)
+    special = infinite | nan if fmt.infinities else Const(0, 1)
+    invalid = nan | (small[f:].all() & infinite & v["minus"]) if fmt.infinities else nan
+    kept = {name: v[name] for name in ("sign", "minus")}
+    found = {"x": x, "y": aligned, "lost": lost, "exponent": exponent}
+    return kept | found | {"special": w("special", special), "nan": w("nan", invalid)}
+
+
+def _total(fmt: FloatFormat, w: Wires, v: Values) -> Values:
+    """Sum or difference with the carry on top; what was lost below borrows from a difference."""
+    minus, width = v["minus"], fmt.fraction_bits + 3
+    carry = minus & ~v["lost"]
+    total = Cat(Const(1, 1), Const(0, 2), v["x"]) + Cat(carry, v["y"] ^ minus.replicate(width))
+    kept = {name: v[name] for name in ("sign", "minus", "lost", "exponent", "special", "nan")}
+    # A difference always carries out, which means nothing.
+    return kept | {"total": w("total", Cat(total[1 : width + 1], total[width + 1] ^ minus))}
+
+
+def _normalize(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
+    """Shift out the leading zeros, but never below the exponent of subnormals."""
+    total: Value = v["total"]
+    count, _ = leading_zeros(total)
+    zeros = w("zeros", Cat(*count))
+    width = max(fmt.exponent_bits, len(zeros)) + 1
+    base = w("base", subtract(v["exponent"], zeros, width))
+    limit = zeros if flush else Mux(base[-1], zero_extend(v["exponent"], len(zeros)), zeros)
+    amount = w("amount", limit)
+    for place in reversed(range(len(zeros))):
+        step = 1 << place
+        # The lowest bit is set only where the distance is two or more, and then at most two zeros lead.
+        low = Cat(Const(0, 1), total[1 : len(total) - step]) if step > 2 else total[: len(total) - step]
+        total = w.either(f"normal{place}", amount[place], Cat(Const(0, step), low)[: len(total)], total)
+    sticky = total[0] | total[1] | v["lost"]
+    kept = {name: v[name] for name in ("sign", "minus", "special", "nan")}
+    kept |= {"tiny": base[-1]} if flush else {}
+    found = {"base": base[: fmt.exponent_bits], "significand": total[3:], "guard": total[2]}
+    return kept | found | {"sticky": w("sticky", sticky)}
+
+
+def _round(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
+    significand, zero = v["significand"], ~v["significand"][-1]
+    if flush:
+        significand = significand & (~v["tiny"]).replicate(len(significand))
+    magnitude = rounded(w, fmt, v["base"], significand, v["guard"], v["sticky"])
+    if fmt.infinities:
+        magnitude = magnitude[: fmt.width - 1]
+    if not flush:
+        zero = ~magnitude.any()
+    sign = v["sign"] & ~(v["minus"] & zero)
+    return {"result": pack(w, fmt, magnitude, sign, v["special"], v["nan"])}
+
+
+class FloatAdd(FloatBlock):
+    """Adds two floats, rounded to nearest even."""
+
+    def __init__(
+        self,
+        fmt: FloatFormat,
+        *,
+        flush: bool = False,
+        operation: str = "add",
+        stages: int = 0,
+        handshake: bool = False,
+    ) -> None:
+        if operation not in OPERATIONS:
+            raise ParamError(f"operation must be one of {', '.join(OPERATIONS)}, not {operation!r}")
+        self.format = fmt
+        operands = {"a": fmt.width, "b": fmt.width} | ({"subtract": 1} if operation == "either" else {})
+        name = f"fp_{operation if operation != 'either' else 'add_subtract'}_{suffix(fmt, flush)}"
+        super().__init__(name, operands, fmt.width, steps(fmt, flush, operation), stages, handshake)
