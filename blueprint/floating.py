@@ -93,6 +93,12 @@ class FloatFormat:
         return 1 << self.fraction_bits
 
     @property
+    def max_fixed(self) -> int:
+        """The largest finite number in units of the smallest subnormal."""
+        exponent, fraction = self.max_finite >> self.fraction_bits, self.max_finite & (self.min_normal - 1)
+        return (self.min_normal | fraction) << (exponent - 1)
+
+    @property
     def overflow(self) -> int:
         """What a positive result that is too large becomes: +inf, or NaN where there is none."""
         return self.exponent_mask if self.infinities else self.canonical_nan
@@ -102,7 +108,14 @@ FP16 = FloatFormat("fp16", 5, 10)
 BF16 = FloatFormat("bf16", 8, 7)
 FP8_E4M3 = FloatFormat("fp8_e4m3", 4, 3, infinities=False)
 FP8_E5M2 = FloatFormat("fp8_e5m2", 5, 2)
-FORMATS = {fmt.name: fmt for fmt in (FP16, BF16, FP8_E4M3, FP8_E5M2)}
+FP32 = FloatFormat("fp32", 8, 23)
+FORMATS = {fmt.name: fmt for fmt in (FP16, BF16, FP8_E4M3, FP8_E5M2, FP32)}
+
+
+def cuts(steps: int, stages: int) -> list[int]:
+    """After how many steps each of the registers stands: spread evenly, and at the end those that find no cut."""
+    inner = min(stages, steps - 1)
+    return [number * steps // (inner + 1) for number in range(1, inner + 1)] + [steps] * (stages - inner)
 
 
 def get(name: str) -> FloatFormat:
@@ -240,6 +253,23 @@ def from_integer(fmt: FloatFormat, value: Patterns, width: int) -> Patterns:
     value = _signed(np.asarray(value, np.int64), check_integer_width(width))
     sign = (value < 0).astype(np.int64)
     return _round(fmt, sign, np.abs(value), np.int64(fmt.bias + fmt.fraction_bits), False)
+
+
+def to_fixed(fmt: FloatFormat, a: Patterns) -> Patterns:
+    """Numbers as multiples of the smallest subnormal, exact; not for NaN and infinity.
+
+    The multiples of a format with more than 5 exponent bits do not fit in 64 bits.
+    """
+    x = _unpack(fmt, a, False)
+    magnitude = x.significand << np.minimum(x.exponent - 1, 62)
+    return np.where(x.sign == 1, -magnitude, magnitude)
+
+
+def from_fixed(source: FloatFormat, target: FloatFormat, value: Patterns) -> Patterns:
+    """Floats nearest to multiples of the smallest subnormal of ``source``; magnitudes below 2**53."""
+    value = np.asarray(value, np.int64)
+    exponent = np.int64(target.bias + target.fraction_bits + 1 - source.bias - source.fraction_bits)
+    return _round(target, (value < 0).astype(np.int64), np.abs(value), exponent, False)
 
 
 def to_integer(fmt: FloatFormat, a: Patterns, width: int, flush: bool = False) -> Patterns:

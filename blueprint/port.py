@@ -21,6 +21,7 @@ class Field:
     width: int
     shape: tuple[int, ...]
     signed: bool = True
+    format: str = "int"  # or the name of a float format, whose patterns the elements are
 
     @property
     def bits(self) -> int:

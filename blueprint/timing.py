@@ -89,13 +89,21 @@ class Node:
 
 @dataclass(frozen=True)
 class Channel:
-    """A bounded FIFO between one producer and one consumer; ``stall`` is the reason charged to who waits for it."""
+    """A bounded FIFO between one producer and one consumer; ``stall`` is the reason charged to who waits for a token.
+
+    A channel that stalls by ``dependency`` is a loop back to the producer, who waits for space by that reason too.
+    """
 
     name: str
     capacity: int
     latency: int = 1
     response: int = 0
     stall: str = "input"
+
+    @property
+    def space_stall(self) -> str:
+        """The reason charged to a producer that waits for a free slot."""
+        return "dependency" if self.stall == "dependency" else "output"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ AXI_LITE_PORTS: dict[str, Any] = {
     "rdata": Out(32), "rresp": Out(2), "rvalid": Out(1), "rready": In(1),
 }  # fmt: skip
 
-EVENTS = ("accepted", "finished", "misframed", "stall_input", "stall_memory", "stall_output")
+EVENTS = ("accepted", "finished", "misframed")
+STALLS = ("stall_input", "stall_memory", "stall_output", "stall_dependency")
 
 
 class Shell(Block):
@@ -26,18 +27,25 @@ class Shell(Block):
 
     A write takes effect when address and data are both there; partial writes (``wstrb``) of a size are whole-word. A
     size too large for its register reads back as all ones and is refused at start like any other illegal size.
-    Counters stop at their largest value.
+    Counters stop at their largest value; that of a stall not among ``stalls``, which cannot happen, reads as 0.
     """
 
     place = "shell"
     latency = "a write 1 cycle, a read 1 cycle"
     throughput = "one access every 2 cycles"
 
-    def __init__(self, name: str, registers: tuple[Register, ...], limits: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        name: str,
+        registers: tuple[Register, ...],
+        limits: Mapping[str, int],
+        stalls: tuple[str, ...] = STALLS,
+    ) -> None:
+        self.stalls = stalls
         self.registers = {register.name: register for register in registers}
         self.limits = dict(limits)
         sizes = {size: Out(self.registers[size].fields["value"][1]) for size in limits}
-        events = {event: In(1) for event in EVENTS}
+        events = {event: In(1) for event in (*EVENTS, *stalls)}
         super().__init__(name, AXI_LITE_PORTS | {"start": Out(1)} | sizes | events, clocked=True, resets=True)
 
     def elaborate(self, platform: Any) -> Module:
@@ -113,7 +121,7 @@ class Shell(Block):
         with m.Elif(self.accepted):
             m.d.sync += counting.eq(1)
         words: dict[str, Value] = {}
-        for name in ("cycles", "stall_input", "stall_memory", "stall_output"):
+        for name in ("cycles", *self.stalls):
             held = Signal(32, name=f"{name}_held")
             happens = running & (getattr(self, name) if name != "cycles" else 1)
             with m.If(self.start):
@@ -121,7 +129,7 @@ class Shell(Block):
             with m.Elif(happens & ~held.all()):
                 m.d.sync += held.eq(held + 1)
             words[name] = held
-        return words | {"stall_dependency": Const(0, 1)}
+        return {name: Const(0, 1) for name in STALLS} | words
 
     def _read_channel(self, m: Module, words: Mapping[str, Value]) -> None:
         answer = Signal(name="read_answer")

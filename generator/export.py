@@ -76,6 +76,7 @@ def _stream(stream: Stream) -> dict[str, Any]:
                 "width": field.width,
                 "shape": list(field.shape),
                 "signed": field.signed,
+                "format": field.format,
                 "offset": 0,
             }
         ],

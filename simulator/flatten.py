@@ -256,7 +256,7 @@ def _tables(graph: TimingGraph, channels: tuple[str, ...]) -> tuple[Ints, Ints, 
             ends[c, 1] = n
         for access in node.produces:
             c = channels.index(access.channel)
-            rows.append((c, 1, loop.OUTPUT))
+            rows.append((c, 1, STALL_REASONS.index(graph.channels[c].space_stall)))
             ends[c, 0] = n
         table[n, loop.ACCESS_END] = len(rows)
         table[n, loop.KIND] = _kind(node)

@@ -85,7 +85,8 @@ def _conditions(
         channel = channels[access.channel]
         _wait(known[channel.stall], node, access, _published(graph, timeline, channel))
     for access in node.produces:
-        _wait(known["output"], node, access, _free(graph, timeline, channels[access.channel]))
+        channel = channels[access.channel]
+        _wait(known[channel.space_stall], node, access, _free(graph, timeline, channel))
     return known
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from blueprint import carry_save, ternary
 from blueprint.numbers import Number, ceil_div, choose, clog2, larger, smaller
+from blueprint.ternary_lut import formats
 from blueprint.unit import Path, Unit
 
 if TYPE_CHECKING:
@@ -34,14 +35,38 @@ def _tile(p: TernaryLutSpec) -> tuple[Unit, ...]:
     tables = p.lut_count * p.token_lanes
     beside = choose(p.reduction_registered & p.sign_left, 1, 0)
     return (
-        flops("tile", tables, p.mu * p.act_width, enable=1, activity=1 / p.depth),
+        Unit("to_fixed", "tile", tables * p.mu * choose(p.fixed, 1, 0), _fixed(p), 1 / p.depth),
+        flops("tile", tables, p.mu * p.word_width, enable=1, activity=1 / p.depth),
         flops("tile", p.fetch_count, beside, enable=1),
+        *_broken(p),
+    )
+
+
+def _fixed(p: TernaryLutSpec) -> dict[str, Number]:
+    """From a significand to a fixed-point word."""
+    return {
+        "inputs": formats.look_up(p.activation, lambda fmt: fmt.fraction_bits + 1),
+        "outputs": p.word_width,
+    }
+
+
+def _broken(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """Whether a token has a NaN or an infinity so far, beside its tile, its beats and its results."""
+    fixed = choose(p.fixed, 1, 0)
+    return (
+        flops("tile", fixed * (1 + p.build_stages), p.token_lanes, enable=1, activity=1 / p.depth),
+        flops("tile", fixed * p.sweep_stages, p.token_lanes, enable=1),
+        flops("tile", fixed, p.token_lanes, enable=1, activity=1 / p.most_tiles),
     )
 
 
 def _build(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    return (*_whole_build(p), *_float_build(p))
+
+
+def _whole_build(p: TernaryLutSpec) -> tuple[Unit, ...]:
     """A sum of t activations is one of t - 1 plus or minus one more: one adder for every entry of two or more."""
-    tables = p.lut_count * p.token_lanes
+    tables = p.lut_count * p.token_lanes * choose(p.floats, 0, 1)
     found: list[Unit] = []
     once = 1 / p.depth
     full = choose(p.half, 0, 1)
@@ -49,20 +74,55 @@ def _build(p: TernaryLutSpec) -> tuple[Unit, ...]:
         # Mirrored entries start with a plus; a full table has their negatives too, the all-minus ones a bit wider.
         choices = tables * ternary.COMBINATIONS[p.mu, taken]
         mirrored = choices * 2 ** (taken - 1)
-        width = smaller(ternary.entry_width(taken, p.act_width, True), p.result_width)
-        wide = smaller(ternary.entry_width(taken, p.act_width, False), p.result_width)
+        width = smaller(ternary.entry_width(taken, p.word_width, True), p.result_width)
+        wide = smaller(ternary.entry_width(taken, p.word_width, False), p.result_width)
         found.append(Unit("adder", "build", mirrored + full * (mirrored - choices), {"width": width}, once))
         found.append(Unit("adder", "build", full * choices, {"width": wide}, once))
-    negated = ternary.entry_width(1, p.act_width, False)
+    negated = ternary.entry_width(1, p.word_width, False)
     found.append(Unit("half_adder", "build", full * tables * p.mu, {"width": negated}, once))
     for acts in range(2, 6):
         # Between levels: the table so far and the activations still to come.
         between = (p.build_style == "pipelined") & (p.mu > acts)
-        waiting = ternary.table_bits(acts, p.act_width, p.half, p.result_width) + (p.mu - acts) * p.act_width
+        waiting = (
+            ternary.table_bits(acts, p.word_width, p.half, p.result_width) + (p.mu - acts) * p.word_width
+        )
         found.append(flops("build", tables * between, waiting, enable=1, activity=once))
-    final = ternary.table_bits(p.mu, p.act_width, p.half, p.result_width)
+    final = ternary.table_bits(p.mu, p.word_width, p.half, p.result_width)
     found.append(flops("build", tables * choose(p.build_register, 1, 0), final, enable=1, activity=once))
     return tuple(found)
+
+
+def _float_build(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """Every sum so far meets the next activation in one block that gives sum and difference.
+
+    The registers inside the blocks of a level go round it too: for the sums that skip the activation, for the
+    activation as an entry of its own, and for those to come.
+    """
+    tables = p.lut_count * p.token_lanes * choose(p.floats, 1, 0)
+    once = 1 / p.depth
+    inside = formats.held_bits(p.activation, p.adder_stages, True)
+    found: list[Unit] = []
+    for acts in range(1, 6):
+        level = tables * (p.mu > acts)
+        pairs = (3**acts - 1) // 2
+        after = (3 ** (acts + 1) - 1) // 2 + p.mu - acts - 1
+        found.append(Unit("float_pair", "build", level * pairs, _float(p), once))
+        found.append(flops("build", level * pairs, inside, enable=1, activity=once))
+        beside = (pairs + p.mu - acts) * p.adder_stages
+        found.append(flops("build", level * beside, p.act_width, enable=1, activity=once))
+        between = choose(p.build_style == "pipelined", 1, 0) * (p.mu > acts + 1)
+        found.append(flops("build", tables * between * after, p.act_width, enable=1, activity=once))
+    entries = ternary.half_entries(p.mu)
+    held = choose(p.build_register, 1, 0)
+    found.append(flops("build", tables * held * entries, p.act_width, enable=1, activity=once))
+    return tuple(found)
+
+
+def _float(p: TernaryLutSpec) -> dict[str, Number]:
+    return {
+        "exponent": formats.look_up(p.activation, lambda fmt: fmt.exponent_bits),
+        "fraction": formats.look_up(p.activation, lambda fmt: fmt.fraction_bits),
+    }
 
 
 def _recode(p: TernaryLutSpec) -> tuple[Unit, ...]:
@@ -85,7 +145,9 @@ def _fetch(p: TernaryLutSpec) -> tuple[Unit, ...]:
     index = ternary.key_width("full_index", p.mu)
     values = keys * p.token_lanes
     bits = p.lut_count * p.token_lanes * p.entries * p.entry_width
+    whole = choose(p.floats, 0, 1)
     signs = choose(p.half, 1, 0)
+    flipped = choose(p.floats, 1, p.entry_width)
     held = choose(p.fetch_register, 1, 0)
     return (
         Unit("recoder", "fetch", keys * raw, {"inputs": 2 * p.mu, "outputs": index}),
@@ -93,15 +155,35 @@ def _fetch(p: TernaryLutSpec) -> tuple[Unit, ...]:
         Unit("decoder", "fetch", keys, {"inputs": address, "outputs": p.entries}),
         Unit("broadcast", "fetch", bits, {"fanout": p.fetch_count}, 1 / p.depth),
         Unit("select", "fetch", values, {"entries": p.entries, "width": p.entry_width}),
-        Unit("xor_row", "fetch", values * signs, {"width": p.entry_width}),
+        Unit("xor_row", "fetch", values * signs, {"width": flipped}),
         flops("fetch", values * held, p.entry_width, enable=1),
-        flops("fetch", keys * held * signs, 1, enable=1),
+        flops("fetch", keys * held * signs * whole, 1, enable=1),
     )
 
 
 def _lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
     """One result: add the fetched values, accumulate, hold what leaves."""
-    lanes = p.fetch_count * p.token_lanes
+    return (*_whole_lane(p), *_float_lane(p), *_accumulators(p))
+
+
+def _float_lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    lanes = p.fetch_count * p.token_lanes * choose(p.floats, 1, 0)
+    adders = p.lut_count - 1 + choose(p.accumulates, 1, 0)
+    inside = formats.held_bits(p.activation, p.adder_stages, False)
+    odd: Number = 0
+    for level in range(8):
+        words = ceil_div(p.lut_count, 2**level)
+        odd = odd + choose(words > 1, words % 2, 0)
+    return (
+        Unit("float_adder", "lane", lanes * adders, _float(p)),
+        flops("lane", lanes * adders, inside, enable=1),
+        flops("lane", lanes * odd * p.adder_stages, p.act_width, enable=1),
+    )
+
+
+def _whole_lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """The sum of integers, up to the accumulator's register."""
+    lanes = p.fetch_count * p.token_lanes * choose(p.floats, 0, 1)
     split = choose(p.reduction_registered, 1, 0)
     accumulates = choose(p.accumulates, 1, 0)
     tree = p.reduction == "adder_tree"
@@ -114,10 +196,6 @@ def _lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
     above = p.result_width - choose(split == 1, p.sum_width, added)
     pairs = smaller(p.entry_width + 2, p.sum_width)  # the mean over the levels of a tree
     single = (p.lut_count == 1) & (folded == 0)
-    stored = choose(p.in_sram, 0, 1) * accumulates
-    words = choose(p.buffered, p.depth, 1)
-    buffered = choose(p.buffered, 1, 0)
-    held = choose(p.buffered, stored * words, 1)
     return (
         Unit("compressor", "lane", lanes * save, {"width": full}),
         Unit("half_adder", "lane", lanes * save, {"width": half}),
@@ -125,19 +203,32 @@ def _lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
         Unit("adder", "lane", lanes * choose(tree, 1, 0) * (p.lut_count - 1), {"width": pairs}),
         Unit("adder", "lane", lanes * choose(tree, 1, 0) * folded, {"width": p.sum_width}),
         Unit("sign_adder", "lane", lanes * accumulates, {"width": above}),
-        flops("lane", lanes * split, p.sum_width, enable=1),
         Unit("adder", "lane", lanes * split, {"width": p.sum_width}),
+    )
+
+
+def _accumulators(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """What waits of a result: the sum of a beat, the sums of all column groups, the result."""
+    lanes = p.fetch_count * p.token_lanes
+    accumulates, buffered = choose(p.accumulates, 1, 0), choose(p.buffered, 1, 0)
+    stored = choose(p.in_sram, 0, 1) * accumulates
+    words = choose(p.buffered, p.depth, 1)
+    held = choose(p.buffered, stored * words, 1)
+    fixed = choose(p.fixed, 1, 0)
+    return (
+        flops("lane", lanes * choose(p.reduction_registered, 1, 0), p.sum_width, enable=1),
         Unit("and_row", "lane", lanes * accumulates, {"width": p.result_width}),
         flops("lane", lanes * held, p.result_width, enable=1, activity=1 / words),
         Unit("mux", "lane", lanes * buffered * stored, {"entries": p.depth, "width": p.result_width}),
         flops("lane", lanes * buffered, p.result_width, enable=1, activity=1 / p.most_tiles),
         *_forward(p, lanes),
+        Unit("to_float", "result", lanes * fixed, {"inputs": p.result_width, "outputs": p.output_bits}),
     )
 
 
 def _forward(p: TernaryLutSpec, lanes: Number) -> tuple[Unit, ...]:
     """A memory is read as the word before it is written: the word just written is kept beside it."""
-    memory = choose(p.in_sram, 1, 0)
+    memory = choose(p.in_sram, 1, 0) * (p.accumulate_stages == 0)
     return (
         flops("lane", lanes * memory, p.result_width, enable=1),
         Unit("mux", "lane", lanes * memory, {"entries": 2, "width": p.result_width}),
@@ -166,9 +257,12 @@ def _control(p: TernaryLutSpec) -> tuple[Unit, ...]:
         flops("control", 1, 1 + p.build_stages, reset=1),
         flops("control", 1, loader, enable=1, reset=1, activity=1 / p.depth),
         flops("control", 1, sweeper, enable=1, reset=1),
-        flops("control", p.sweep_stages, side_bits(p), enable=1, reset=1),
+        flops("control", p.sweep_stages - p.accumulate_stages, side_bits(p), enable=1, reset=1),
+        # Inside the accumulating adder nobody asks for the first tile any more.
+        flops("control", p.accumulate_stages, side_bits(p) - 1, enable=1, reset=1),
         flops("control", 1, 2, enable=1, reset=1),
-        flops("control", 1, choose(p.in_sram, 1, 0), reset=1),
+        flops("control", 1, choose(p.in_sram, 1, 0) * (p.accumulate_stages == 0), reset=1),
+        flops("control", 1, tiles * choose(p.fixed, 1, 0), enable=1, reset=1, activity=1 / p.depth),
         *(Unit("adder", "control", 2, {"width": width}, 0.1) for width in counters),
         *(Unit("comparator", "control", 2, {"width": width}, 0.1) for width in counters),
         Unit("adder", "control", columns, {"width": widths["n"]}),
@@ -182,12 +276,13 @@ def _shell(p: TernaryLutSpec) -> tuple[Unit, ...]:
     """AXI4-Lite: sizes, status, four 32-bit counters, the read word and two response flags."""
     widths = p.size_widths
     sizes = widths["tokens"] + widths["k"] + widths["n"]
+    counters = 4 + choose(p.accumulate_stages > 0, 1, 0)
     return (
         flops("shell", 1, sizes, enable=1, reset=1, activity=0.0),
         flops("shell", 1, 5, enable=1, reset=1, activity=0.1),
-        flops("shell", 4, 32, enable=1, reset=1),
+        flops("shell", counters, 32, enable=1, reset=1),
         flops("shell", 1, 32 + 2, enable=1, reset=1, activity=0.0),
-        Unit("adder", "shell", 4, {"width": 32}),
+        Unit("adder", "shell", counters, {"width": 32}),
         Unit("comparator", "shell", 2, {"width": sizes}, 0.0),
         Unit("mux", "shell", 1, {"entries": 12, "width": 32}, 0.0),
     )

@@ -1,7 +1,10 @@
-"""Ternary look-up-table matrix multiplication with integer activations: every decision about it.
+"""Ternary look-up-table matrix multiplication: every decision about it.
 
 ``L`` tables of ``mu`` activations each are built per tile and token; ``F`` fetches per table and cycle select a
 precomputed sum by its weight key; the ``L`` fetched values of an output column are added and accumulated.
+
+Activations are integers or floats. Float sums are float additions in a stated order, or exact: activations become
+fixed-point integers, the integer core adds them, and the result is rounded once.
 Source: ternary LUT DSE (Geens et al., ISPASS 2026) for the design space; the microarchitecture is our own
 (docs/families/ternary_lut.md).
 """
@@ -15,10 +18,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from blueprint import ternary
-from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, signed_width, smaller
+from blueprint import floating, ternary
+from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger, signed_width, smaller
 from blueprint.port import Field, Register, Stream
 from blueprint.spec import Arrays, Beats, Rule, Spec, parameter
+from blueprint.ternary_lut import formats, values
 from blueprint.ternary_lut.inventory import paths, units
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.unit import Path, Unit
@@ -30,17 +34,17 @@ REGISTER_FILE_WORDS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class TernaryLutSpec(Spec):
-    """Parameters of one integer ternary-LUT core."""
+    """Parameters of one ternary-LUT core."""
 
     family: ClassVar[str] = "ternary_lut"
-    title: ClassVar[str] = "Ternary look-up-table matrix multiplication, integer activations"
+    title: ClassVar[str] = "Ternary look-up-table matrix multiplication"
 
     mu: int = parameter("activations per group, the table's address digits", minimum=1, maximum=6)
     lut_count: int = parameter("tables working side by side (L)", minimum=1, maximum=256)
     fetch_count: int = parameter(
         "reads per table and cycle, the output columns of a beat (F)", minimum=1, maximum=1024
     )
-    act_width: int = parameter("bits of a signed activation", minimum=2, maximum=16)
+    act_width: int = parameter("bits of an activation", minimum=2, maximum=16)
     k_max: int = parameter("largest reduction length", minimum=1, maximum=1 << 20)
     n_max: int = parameter("largest number of outputs", minimum=1, maximum=1 << 20)
     m_max: int = parameter("largest number of tokens in one run", default=65535, minimum=1, maximum=1 << 20)
@@ -64,8 +68,15 @@ class TernaryLutSpec(Spec):
     acc_width: int = parameter(
         "bits of an accumulator, 0 for the narrowest", default=0, minimum=0, maximum=64
     )
+    activation: str = parameter("number format of an activation", default="int", choices=formats.ACTIVATIONS)
+    exact: bool = parameter("add float activations exactly and round the result once", default=False)
+    result_format: str = parameter("what an exact sum is rounded to", default="same", choices=formats.RESULTS)
+    adder_stages: int = parameter(
+        "registers inside every float adder", default=0, minimum=0, maximum=formats.STAGES_LIMIT
+    )
 
     def rules(self) -> Iterator[Rule]:
+        yield from self._format_rules()
         needed = self.needed_result_width
         yield Rule(
             "acc_width",
@@ -86,12 +97,89 @@ class TernaryLutSpec(Spec):
             ),
         )
 
+    def _format_rules(self) -> Iterator[Rule]:
+        """What fits which number format."""
+        width = formats.look_up(self.activation, lambda fmt: fmt.width)
+        yield Rule(
+            "act_width",
+            (self.activation == "int") | (self.act_width == width),
+            "act_width is not that of the float format",
+            lambda: f"Activation width must be {width} for {self.activation}, not {self.act_width}",
+        )
+        whole = choose(self.is_float, 0, 1)
+        for name, used, fits in (
+            ("exact", self.exact == 1, "float activations"),
+            ("result_format", self.result_format != "same", "exact sums of float activations"),
+            ("adder_stages", self.adder_stages > 0, "float sums"),
+        ):
+            missing = {"exact": whole, "result_format": choose(self.fixed, 0, 1)}.get(
+                name, choose(self.floats, 0, 1)
+            )
+            yield Rule(
+                name,
+                (choose(used, 1, 0) == 0) | (missing == 0),
+                f"{name} without {fits}",
+                lambda name=name, fits=fits: (
+                    f"Parameter {name} is for {fits} only, not {getattr(self, name)!r} here"
+                ),
+            )
+        for name, wrong, must in (
+            ("reduction", self.reduction != "adder_tree", "adder_tree"),
+            ("build_style", self.build_style == "direct", "shared or pipelined"),
+            ("acc_width", self.acc_width != 0, "0"),
+        ):
+            yield Rule(
+                name,
+                (choose(self.floats, 1, 0) * choose(wrong, 1, 0)) == 0,
+                f"{name} is not for float sums",
+                lambda name=name, must=must: (
+                    f"Parameter {name} must be {must} for float sums, not {getattr(self, name)!r}"
+                ),
+            )
+        yield Rule(
+            "exact",
+            (choose(self.fixed, 1, 0) == 0)
+            | ((self.largest < formats.FIXED_LIMIT) & (self.needed_result_width <= formats.EXACT_LIMIT)),
+            "the exact sum is too wide",
+            lambda: (
+                f"Exact sums of {self.k_max} {self.activation} activations need {self._exact_bits} bits; at most "
+                f"{formats.EXACT_LIMIT} are built"
+            ),
+        )
+
     # Derived numbers: the same on one design and on arrays of designs ---------------------------------------------
 
     @property
     def half(self) -> Any:
         """Whether tables are mirrored."""
         return self.table_style == "half"
+
+    @property
+    def is_float(self) -> Any:
+        """Whether activations are floats."""
+        return self.activation != "int"
+
+    @property
+    def floats(self) -> Any:
+        """Whether sums are float additions."""
+        return self.is_float & (self.exact == 0)
+
+    @property
+    def fixed(self) -> Any:
+        """Whether float activations are added exactly, as fixed-point integers."""
+        return self.is_float & (self.exact == 1)
+
+    @property
+    def largest(self) -> Number:
+        """The largest magnitude of an activation where sums are integers."""
+        return choose(
+            self.fixed, formats.look_up(self.activation, formats.fixed_magnitude), 2 ** (self.act_width - 1)
+        )
+
+    @property
+    def word_width(self) -> Number:
+        """Bits of an activation inside the core."""
+        return choose(self.fixed, bit_length(self.largest) + 1, self.act_width)
 
     @property
     def entries(self) -> Number:
@@ -102,7 +190,8 @@ class TernaryLutSpec(Spec):
     @property
     def entry_width(self) -> Number:
         """Bits of a table entry: ``mu`` activations, the most negative ones included, never more than a result's."""
-        return smaller(ternary.entry_width(self.mu, self.act_width, self.half), self.result_width)
+        whole = smaller(ternary.entry_width(self.mu, self.word_width, self.half), self.result_width)
+        return choose(self.floats, self.act_width, whole)
 
     @property
     def tile_k(self) -> Number:
@@ -149,50 +238,75 @@ class TernaryLutSpec(Spec):
     def reduction_registered(self) -> Any:
         """Whether the sum of a beat is registered: when asked for, and where a memory must be read a cycle ahead."""
         wanted = self.reduction_register & self.accumulates
-        return wanted | (self.in_sram & (choose(self.fetch_register, 1, 0) == 0))
+        ahead = choose(self.fetch_register, 1, 0) + self.tree_stages
+        return wanted | (self.in_sram & (ahead == 0))
+
+    @property
+    def tree_stages(self) -> Number:
+        """Register stages inside the adders of the reduction tree."""
+        return clog2(self.lut_count) * self.adder_stages
+
+    @property
+    def accumulate_stages(self) -> Number:
+        """Register stages inside the adder that accumulates."""
+        return choose(self.accumulates, self.adder_stages, 0)
 
     @property
     def needed_result_width(self) -> Number:
         """Bits that hold any sum of ``k_max`` activations."""
-        return signed_width(self.k_max * 2 ** (self.act_width - 1))
+        return signed_width(self.k_max * self.largest)
+
+    @property
+    def _exact_bits(self) -> int:
+        """Bits of an exact sum, of one design, however wide."""
+        return int(signed_width(self.k_max * floating.get(self.activation).max_fixed))
 
     @property
     def result_width(self) -> Number:
         """Bits of an accumulator and of a result."""
-        return choose(self.acc_width == 0, self.needed_result_width, self.acc_width)
+        whole = choose(self.acc_width == 0, self.needed_result_width, self.acc_width)
+        return choose(self.floats, self.act_width, whole)
 
     @property
     def partial_width(self) -> Number:
         """Bits of the sum of one beat."""
-        beat = signed_width(self.tile_k * 2 ** (self.act_width - 1))
+        beat = signed_width(self.tile_k * self.largest)
         return smaller(beat, self.result_width)
 
     @property
     def sign_left(self) -> Any:
         """Whether one completing +1 finds no free carry in the sum of a beat and travels beside it."""
         power_of_two = (self.lut_count & (self.lut_count - 1)) == 0
-        return self.half & (power_of_two | (self.reduction == "adder_tree"))
+        return self.half & (self.floats == 0) & (power_of_two | (self.reduction == "adder_tree"))
 
     @property
     def sum_width(self) -> Number:
         """Bits of the sum of one beat without the +1 that travels beside it."""
         without = smaller(self.partial_width, self.entry_width + clog2(self.lut_count))
-        return choose(self.sign_left, without, self.partial_width)
+        return choose(self.floats, self.act_width, choose(self.sign_left, without, self.partial_width))
 
     @property
-    def result_bytes(self) -> Number:
-        return ceil_div(self.result_width, 8)
+    def output_format(self) -> Any:
+        """The number format of a result."""
+        return choose(self.result_format == "same", self.activation, self.result_format)
+
+    @property
+    def output_bits(self) -> Number:
+        """Bits of a result as it leaves: an integer is sign-extended to whole bytes."""
+        whole = 8 * ceil_div(self.result_width, 8)
+        return choose(self.is_float, formats.look_up(self.output_format, lambda fmt: fmt.width), whole)
 
     @property
     def build_stages(self) -> Number:
         """Register stages between the activation register and the tables that are swept."""
         between = choose((self.build_style == "pipelined") & (self.mu > 2), self.mu - 2, 0)
-        return between + choose(self.build_register, 1, 0)
+        return between + choose(self.build_register, 1, 0) + (self.mu - 1) * self.adder_stages
 
     @property
     def sweep_stages(self) -> Number:
-        """Register stages between a fetch and its accumulation."""
-        return choose(self.fetch_register, 1, 0) + choose(self.reduction_registered, 1, 0)
+        """Register stages between a fetch and the end of its accumulation."""
+        summed = self.tree_stages + choose(self.reduction_registered, 1, 0) + self.accumulate_stages
+        return choose(self.fetch_register, 1, 0) + summed
 
     @property
     def size_widths(self) -> dict[str, Number]:
@@ -222,18 +336,27 @@ class TernaryLutSpec(Spec):
     @property
     def name(self) -> str:
         """The top module: family, the parameters that change its size, and the hash of all of them."""
-        size = f"mu{self.mu}_l{self.lut_count}_f{self.fetch_count}_a{self.act_width}_t{self.token_lanes}"
+        kind = f"a{self.act_width}" if self.activation == "int" else self.activation + "_exact" * self.exact
+        size = f"mu{self.mu}_l{self.lut_count}_f{self.fetch_count}_{kind}_t{self.token_lanes}"
         return f"{self.family}_{size}_{self.design_hash[:6]}"
 
     @cached_property
     def _streams(self) -> tuple[Stream, ...]:
         lanes, columns = self.token_lanes, self.fetch_count
+        taken = (lanes, self.lut_count, self.mu)
         keys = ternary.key_field(self.key_encoding, self.mu, columns, self.lut_count)
         return (
-            Stream("act", "in", Field("activation", self.act_width, (lanes, self.lut_count, self.mu))),
+            Stream("act", "in", self._field("activation", self.activation, self.act_width, taken)),
             Stream("wgt", "in", keys),
-            Stream("out", "out", Field("result", 8 * self.result_bytes, (lanes, columns))),
+            Stream(
+                "out",
+                "out",
+                self._field("result", self.output_format, int(self.output_bits), (lanes, columns)),
+            ),
         )
+
+    def _field(self, name: str, number: str, width: int, shape: tuple[int, ...]) -> Field:
+        return Field(name, width, shape, signed=number == "int", format=number)
 
     def streams(self) -> tuple[Stream, ...]:
         return self._streams
@@ -258,7 +381,7 @@ class TernaryLutSpec(Spec):
             Register("stall_input", 0x18, "ro", "cycles without a table to sweep", word),
             Register("stall_memory", 0x1C, "ro", "cycles without a weight beat", word),
             Register("stall_output", 0x20, "ro", "cycles held up by the output", word),
-            Register("stall_dependency", 0x24, "ro", "always 0: no result waits for another", word),
+            Register("stall_dependency", 0x24, "ro", "cycles a column waited for its own accumulator", word),
             Register("hash_lo", 0x28, "ro", "design hash, low half", word, int(self.design_hash[8:], 16)),
             Register("hash_hi", 0x2C, "ro", "design hash, high half", word, int(self.design_hash[:8], 16)),
         )
@@ -280,9 +403,14 @@ class TernaryLutSpec(Spec):
         return groups, ceil_div(workload.k, self.tile_k), ceil_div(workload.n, self.fetch_count)
 
     def cycles(self, workload: Gemm) -> Number:
-        """One sweep cycle per token group, tile and column group; fill is one cycle a register stage."""
+        """One sweep cycle per token group, tile and column group; fill is one cycle a register stage.
+
+        A pipelined accumulator adder makes every tile take at least as long as a column needs to come back.
+        """
         groups, tiles, columns = self.loops(workload)
-        return groups * tiles * columns + self.build_stages + self.sweep_stages + 2
+        again = choose(self.accumulate_stages > 0, self.sweep_stages + 1, 1)
+        swept = (groups * tiles - 1) * larger(columns, again) + columns
+        return swept + self.build_stages + self.sweep_stages + 2
 
     def timing(self, workload: Gemm) -> TimingGraph:
         self.check_workload(workload)
@@ -300,11 +428,18 @@ class TernaryLutSpec(Spec):
         sums = Access("sums", "column")
         depth = int(self.sweep_stages)
         channels = [Channel("tiles", stages, stages, stall="input"), Channel("results", 1, stall="output")]
-        sweep = Node("sweep", nest, (tiles,), (sums if depth else result,), stream="wgt", stall="memory")
+        swept = [sums if depth else result]
+        summed = [sums]
+        if self.accumulate_stages:
+            # A column is not fetched again before its accumulator is written.
+            channels.append(Channel("columns", int(counts[2]), 1, response=1, stall="dependency"))
+            swept.append(Access("columns", "column"))
+            summed.append(Access("columns", "column"))
+        sweep = Node("sweep", nest, (tiles,), tuple(swept), stream="wgt", stall="memory")
         nodes = [Node("load", (token, tile), (), (tiles,), stream="act", stall="input"), sweep]
         if depth:
             channels.append(Channel("sums", depth, depth, stall="output"))
-            nodes.append(Node("accumulate", nest, (sums,), (result,)))
+            nodes.append(Node("accumulate", nest, tuple(summed), (result,)))
         drain = (token, column)
         nodes.append(Node("drain", drain, (Access("results", "column"),), stream="out", direction="out"))
         return TimingGraph(tuple(nodes), tuple(channels), issue="sweep")
@@ -326,7 +461,10 @@ class TernaryLutSpec(Spec):
             * tiles
             * per_byte
             * ceil_div(lanes * self.tile_k * self.act_width, per_byte),
-            "results": groups * columns * lanes * self.fetch_count * per_byte * self.result_bytes,
+            "results": groups
+            * columns
+            * per_byte
+            * ceil_div(lanes * self.fetch_count * self.output_bits, per_byte),
         }
 
     # Values --------------------------------------------------------------------------------------------------------
@@ -334,75 +472,27 @@ class TernaryLutSpec(Spec):
     @classmethod
     def sample(cls, random: np.random.Generator) -> TernaryLutSpec:
         while True:
-            limits = cls.limits()
-            chosen: dict[str, Any] = {
-                name: str(random.choice(limit.choices)) for name, limit in limits.items() if limit.choices
-            }
-            chosen |= {name: bool(random.integers(2)) for name, limit in limits.items() if limit.kind is bool}
-            sizes = {
-                "mu": (1, 2, 2, 3, 3, 4, 5, 6),
-                "lut_count": (1, 2, 3, 4, 5, 8),
-                "fetch_count": (1, 2, 3, 4, 6, 8),
-                "act_width": (2, 3, 4, 5, 8, 8, 11, 16),
-                "k_max": (3, 20, 64, 200),
-                "n_max": (1, 4, 30, 100),
-                "token_lanes": (1, 1, 2, 3),
-            }
-            chosen |= {name: int(random.choice(values)) for name, values in sizes.items()}
-            chosen["m_max"] = int(random.choice((1, 2, 7, 65535)))
-            spec = cls(**chosen)
-            if spec.peak_macs <= 150 and spec.entries * spec.token_lanes <= 400:
-                return spec
+            found = cls.columns(values.draw(cls.limits(), random))
+            if found.feasible()[0] and values.is_small(found):
+                return cls(**found.parameters)
 
     def sample_workload(self, random: np.random.Generator) -> Gemm:
-        limits = (min(self.m_max, 5), self.k_max, self.n_max)
-        while True:
-            sizes = [1 if random.random() < 0.15 else int(random.integers(1, limit + 1)) for limit in limits]
-            workload = Gemm(m=sizes[0], k=sizes[1], n=sizes[2])
-            if self.cycles(workload) <= 600:
-                return workload
+        return values.draw_workload(self, random)
 
     def operands(self, workload: Gemm, seed: int) -> Arrays:
-        """``act`` of shape (m, k) and ``wgt`` of shape (k, n); a tenth of the activations are extremes."""
-        random = np.random.default_rng(seed)
-        low, high = -(1 << (self.act_width - 1)), 1 << (self.act_width - 1)
-        act = random.integers(low, high, (workload.m, workload.k), dtype=np.int64)
-        act[random.random(act.shape) < 0.1] = low
-        wgt = random.integers(-1, 2, (workload.k, workload.n), dtype=np.int64)
-        return {"act": act, "wgt": wgt}
+        """``act`` of shape (m, k), float activations as patterns, and ``wgt`` of shape (k, n)."""
+        return values.operands(self, workload, seed)
 
     def reference(self, operands: Arrays) -> Arrays:
-        """``out = act @ wgt``, shape (m, n), exact."""
-        act, wgt = operands["act"], operands["wgt"]
-        # float64 adds integers below 2**53 exactly, and k_max * 2**(act_width - 1) is far below.
-        return {"out": (act.astype(np.float64) @ wgt.astype(np.float64)).astype(np.int64)}
+        """``out = act @ wgt``, shape (m, n); float results as patterns (:mod:`blueprint.ternary_lut.values`)."""
+        return {"out": values.product(self, operands["act"], operands["wgt"])}
 
     def stimulus(self, operands: Arrays) -> Beats:
         """Activation beats by token group and tile, weight beats by token group, tile and column group.
 
         Missing tokens, activations and weights of ragged edges are zeros.
         """
-        act, wgt = operands["act"], operands["wgt"]
-        groups, tiles, columns = self.loops(Gemm(m=act.shape[0], k=act.shape[1], n=wgt.shape[1]))
-        lanes, width, fetches = self.token_lanes, self.tile_k, self.fetch_count
-        act = _pad(act, groups * lanes, tiles * width).reshape(groups, lanes, tiles, self.lut_count, self.mu)
-        act_beats = act.transpose(0, 2, 1, 3, 4).reshape(groups * tiles, lanes, self.lut_count, self.mu)
-        wgt = _pad(wgt.astype(np.int8), tiles * width, columns * fetches)
-        tiled = wgt.reshape(tiles, self.lut_count, self.mu, columns, fetches).transpose(0, 3, 4, 1, 2)
-        keys = ternary.encode(
-            tiled.reshape(tiles * columns, fetches, self.lut_count, self.mu), self.key_encoding
-        )
-        streams = {stream.name: stream for stream in self.streams()}
-        weight_beats = np.tile(streams["wgt"].pack(keys), (groups, 1))
-        return {"act": streams["act"].pack(act_beats), "wgt": weight_beats}
+        return values.stimulus(self, operands["act"], operands["wgt"])
 
     def collect(self, beats: Beats, workload: Gemm) -> Arrays:
-        groups, _, columns = self.loops(workload)
-        stream = self.streams()[2]
-        values = stream.unpack(beats["out"]).reshape(groups, columns, self.token_lanes, self.fetch_count)
-        rows = values.transpose(0, 2, 1, 3).reshape(groups * self.token_lanes, columns * self.fetch_count)
-        return {"out": rows[: workload.m, : workload.n]}
-
-
-def _pad(array: Any, rows: int, columns: int) -> Any:
-    return np.pad(array, ((0, rows - array.shape[0]), (0, columns - array.shape[1])))
+        return {"out": values.collect(self, beats["out"], workload)}

@@ -3,6 +3,19 @@
 from generator.floating.add import FloatAdd
 from generator.floating.compare import FloatMax, FloatNegate
 from generator.floating.convert import FloatConvert, FloatToInt, IntToFloat
+from generator.floating.fixed import FixedToFloat, FloatToFixed
 from generator.floating.multiply import FloatMultiply
+from generator.floating.pair import FloatPair
 
-__all__ = ["FloatAdd", "FloatConvert", "FloatMax", "FloatMultiply", "FloatNegate", "FloatToInt", "IntToFloat"]
+__all__ = [
+    "FixedToFloat",
+    "FloatAdd",
+    "FloatConvert",
+    "FloatMax",
+    "FloatMultiply",
+    "FloatNegate",
+    "FloatPair",
+    "FloatToFixed",
+    "FloatToInt",
+    "IntToFloat",
+]

@@ -45,20 +45,25 @@ def _order(operation: str, w: Wires, v: Values) -> Values:
 
 def _align(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
     """The smaller significand, with two bits more below, moved to the exponent of the larger one."""
-    f, e = fmt.fraction_bits, fmt.exponent_bits
     large, small = v["large"], v["small"]
+    found = aligned(fmt, w, large, small, flush)
+    infinite, nan = is_special(fmt, large)
+    special = infinite | nan if fmt.infinities else Const(0, 1)
+    invalid = nan | (small[fmt.fraction_bits :].all() & infinite & v["minus"]) if fmt.infinities else nan
+    kept = {name: v[name] for name in ("sign", "minus")}
+    return kept | found | {"special": w("special", special), "nan": w("nan", invalid)}
+
+
+def aligned(fmt: FloatFormat, w: Wires, large: Value, small: Value, flush: bool = False) -> Values:
+    """Both significands ``x`` and ``y`` at the exponent of the larger one, and whether bits of ``y`` were lost."""
+    f, e = fmt.fraction_bits, fmt.exponent_bits
     exponent, x = fields(fmt, large, flush)
     other, y = fields(fmt, small, flush)
     distance = w("distance", subtract(exponent, other, e))
     bits = min((f + 3).bit_length(), e)
     amount = distance[:bits] | distance[bits:].any().replicate(bits) if e > bits else distance
-    aligned, lost = shift_right(w, "align", Cat(Const(0, 2), y), amount, f + 3)
-    infinite, nan = is_special(fmt, large)
-    special = infinite | nan if fmt.infinities else Const(0, 1)
-    invalid = nan | (small[f:].all() & infinite & v["minus"]) if fmt.infinities else nan
-    kept = {name: v[name] for name in ("sign", "minus")}
-    found = {"x": x, "y": aligned, "lost": lost, "exponent": exponent}
-    return kept | found | {"special": w("special", special), "nan": w("nan", invalid)}
+    moved, lost = shift_right(w, "align", Cat(Const(0, 2), y), amount, f + 3)
+    return {"x": x, "y": moved, "lost": lost, "exponent": exponent}
 
 
 def _total(fmt: FloatFormat, w: Wires, v: Values) -> Values:
@@ -72,24 +77,28 @@ def _total(fmt: FloatFormat, w: Wires, v: Values) -> Values:
 
 
 def _normalize(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
+    found = normalized(fmt, w, v["total"], v["exponent"], v["lost"], flush)
+    return {name: v[name] for name in ("sign", "minus", "special", "nan")} | found
+
+
+def normalized(
+    fmt: FloatFormat, w: Wires, total: Value, exponent: Value, lost: Value, flush: bool = False
+) -> Values:
     """Shift out the leading zeros, but never below the exponent of subnormals."""
-    total: Value = v["total"]
     count, _ = leading_zeros(total)
     zeros = w("zeros", Cat(*count))
     width = max(fmt.exponent_bits, len(zeros)) + 1
-    base = w("base", subtract(v["exponent"], zeros, width))
-    limit = zeros if flush else Mux(base[-1], zero_extend(v["exponent"], len(zeros)), zeros)
+    base = w("base", subtract(exponent, zeros, width))
+    limit = zeros if flush else Mux(base[-1], zero_extend(exponent, len(zeros)), zeros)
     amount = w("amount", limit)
     for place in reversed(range(len(zeros))):
         step = 1 << place
         # The lowest bit is set only where the distance is two or more, and then at most two zeros lead.
         low = Cat(Const(0, 1), total[1 : len(total) - step]) if step > 2 else total[: len(total) - step]
         total = w.either(f"normal{place}", amount[place], Cat(Const(0, step), low)[: len(total)], total)
-    sticky = total[0] | total[1] | v["lost"]
-    kept = {name: v[name] for name in ("sign", "minus", "special", "nan")}
-    kept |= {"tiny": base[-1]} if flush else {}
-    found = {"base": base[: fmt.exponent_bits], "significand": total[3:], "guard": total[2]}
-    return kept | found | {"sticky": w("sticky", sticky)}
+    sticky = w("sticky", total[0] | total[1] | lost)
+    found = {"base": base[: fmt.exponent_bits], "significand": total[3:], "guard": total[2], "sticky": sticky}
+    return found | ({"tiny": base[-1]} if flush else {})
 
 
 def _round(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
@@ -116,10 +125,12 @@ class FloatAdd(FloatBlock):
         operation: str = "add",
         stages: int = 0,
         handshake: bool = False,
+        separate: bool = False,
     ) -> None:
         if operation not in OPERATIONS:
             raise ParamError(f"operation must be one of {', '.join(OPERATIONS)}, not {operation!r}")
         self.format = fmt
         operands = {"a": fmt.width, "b": fmt.width} | ({"subtract": 1} if operation == "either" else {})
         name = f"fp_{operation if operation != 'either' else 'add_subtract'}_{suffix(fmt, flush)}"
-        super().__init__(name, operands, fmt.width, steps(fmt, flush, operation), stages, handshake)
+        chain = steps(fmt, flush, operation)
+        super().__init__(name, operands, fmt.width, chain, stages, handshake, separate)

@@ -16,14 +16,14 @@ def steps(source: FloatFormat, target: FloatFormat, flush: bool = False) -> tupl
     lowest, highest = 1 + offset, 2**source.exponent_bits - 1 + offset
     return (
         partial(_unpack, source, target, flush),
-        *_placing(target, source.fraction_bits + 1, lowest, highest, flush),
+        *placing(target, source.fraction_bits + 1, lowest, highest, flush),
     )
 
 
 def from_integer_steps(fmt: FloatFormat, width: int) -> tuple[Step, ...]:
     """From the integer ``a`` to ``result``: magnitude, count, shift, round."""
     exponent = fmt.bias + width - 1
-    return partial(_magnitude, exponent), *_placing(fmt, width, exponent, exponent, False)
+    return partial(magnitude, exponent), *placing(fmt, width, exponent, exponent, False)
 
 
 def to_integer_steps(fmt: FloatFormat, width: int, flush: bool = False) -> tuple[Step, ...]:
@@ -32,7 +32,7 @@ def to_integer_steps(fmt: FloatFormat, width: int, flush: bool = False) -> tuple
     return unpack, shift, partial(_round_integer, width)
 
 
-def _placing(fmt: FloatFormat, width: int, lowest: int, highest: int, flush: bool) -> tuple[Step, ...]:
+def placing(fmt: FloatFormat, width: int, lowest: int, highest: int, flush: bool) -> tuple[Step, ...]:
     """Count, shift and round a significand of ``width`` bits whose top bit has a field in these bounds."""
     left = max(min(width - 1, highest - 1), 0)
     return (
@@ -57,12 +57,12 @@ def _unpack(source: FloatFormat, target: FloatFormat, flush: bool, w: Wires, v: 
     }
 
 
-def _magnitude(exponent: int, w: Wires, v: Values) -> Values:
+def magnitude(exponent: int, w: Wires, v: Values) -> Values:
     a = v["a"]
     sign, width = a[-1], len(a)
-    magnitude = (a ^ sign.replicate(width)) + sign
+    absolute = (a ^ sign.replicate(width)) + sign
     field = Const(exponent, exponent.bit_length() + 1)
-    return {"word": w("magnitude", magnitude[:width]), "exponent": w("field_in", field), "sign": sign}
+    return {"word": w("magnitude", absolute[:width]), "exponent": w("field_in", field), "sign": sign}
 
 
 def _count(fmt: FloatFormat, lowest: int, highest: int, left: int, w: Wires, v: Values) -> Values:

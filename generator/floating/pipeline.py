@@ -7,19 +7,19 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.errors import ParamError
-from blueprint.floating import FloatFormat
+from blueprint.floating import FloatFormat, cuts
 from generator.block import Block, register
 
 
 class Wires:
     """Names intermediate values inside a module."""
 
-    def __init__(self, m: Module) -> None:
-        self.m = m
+    def __init__(self, m: Module, prefix: str = "") -> None:
+        self.m, self.prefix = m, prefix
 
     def __call__(self, name: str, value: Value) -> Signal:
         """A signal that carries ``value``."""
-        wire = Signal(len(value), name=name)
+        wire = Signal(len(value), name=self.prefix + name)
         self.m.d.comb += wire.eq(value)
         return wire
 
@@ -40,17 +40,11 @@ def chain(m: Module, steps: tuple[Step, ...], values: Values) -> Value:
     return values["result"]
 
 
-def cuts(steps: int, stages: int) -> list[int]:
-    """After how many steps each of the registers stands: spread evenly, and at the end those that find no cut."""
-    inner = min(stages, steps - 1)
-    return [number * steps // (inner + 1) for number in range(1, inner + 1)] + [steps] * (stages - inner)
-
-
 class FloatBlock(Block):
     """Base of the float blocks.
 
     ``stages`` registers lie in every path, ``0`` makes it combinational. Plain blocks have an ``enable`` where they
-    have stages: it moves all of them at once. With ``handshake`` the operands come with ``in_valid`` and ``in_ready``
+    have stages: it moves all of them at once, or has a bit for each, first stage lowest, where they are ``separate``. With ``handshake`` the operands come with ``in_valid`` and ``in_ready``
     and the result leaves with ``out_valid`` and ``out_ready``; each stage moves as soon as the next one is free.
     """
 
@@ -64,13 +58,14 @@ class FloatBlock(Block):
         steps: tuple[Step, ...],
         stages: int,
         handshake: bool,
+        separate: bool = False,
     ) -> None:
         if isinstance(stages, bool) or not isinstance(stages, int):
             raise TypeError(f"stages must be an integer, not {stages!r}")
         if stages < 0:
             raise ParamError(f"stages must be at least 0, not {stages}")
         self.operands, self.steps = tuple(operands), steps
-        self.stages, self.handshake = stages, handshake
+        self.stages, self.handshake, self.separate = stages, handshake, separate
         plural = "" if stages == 1 else "s"
         self.latency = f"{stages} cycle{plural}" + ("" if stages else " (combinational)")
         ports: dict[str, Any] = {operand: In(width) for operand, width in operands.items()}
@@ -78,13 +73,15 @@ class FloatBlock(Block):
         if handshake:
             ports |= {"in_valid": In(1), "in_ready": Out(1), "out_valid": Out(1), "out_ready": In(1)}
         elif stages:
-            ports |= {"enable": In(1)}
-        name += (f"_s{stages}" if stages else "") + ("_stream" if handshake else "")
+            ports |= {"enable": In(stages if separate else 1)}
+        name += (f"_s{stages}" if stages else "") + (
+            "_stream" if handshake else "_each" if separate and stages else ""
+        )
         super().__init__(name, ports, clocked=stages > 0, resets=handshake and stages > 0)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        moves = self._handshake(m) if self.handshake else [self.enable] * self.stages if self.stages else []
+        moves = self._moves(m) if self.stages or self.handshake else []
         values: Values = {operand: getattr(self, operand) for operand in self.operands}
         places, stage = cuts(len(self.steps), self.stages), 0
         for number, step in enumerate(self.steps, start=1):
@@ -94,6 +91,12 @@ class FloatBlock(Block):
                 stage += 1
         m.d.comb += self.result.eq(values["result"])
         return m
+
+    def _moves(self, m: Module) -> list[Value]:
+        """The load line of every stage."""
+        if self.handshake:
+            return self._handshake(m)
+        return list(self.enable) if self.separate else [self.enable] * self.stages
 
     def _hold(self, m: Module, stage: int, move: Value, values: Values) -> Values:
         """Registers for all values between two steps."""
@@ -107,7 +110,7 @@ class FloatBlock(Block):
         return held
 
     def _handshake(self, m: Module) -> list[Value]:
-        """The load line of every stage."""
+        """Every stage moves as soon as the next one is free."""
         moves: list[Value] = []
         ready: Value = self.out_ready
         full = [Signal(name=f"full{stage}") for stage in range(self.stages)]

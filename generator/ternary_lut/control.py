@@ -23,6 +23,9 @@ class Control(Block):
         sizes = {name: In(int(width)) for name, width in spec.size_widths.items()}
         stages, address = int(spec.build_stages), int(spec.address_width)
         sram = 1 if spec.in_sram else 0
+        pipelined = int(spec.accumulate_stages)
+        reduced = int(spec.tree_stages) + int(spec.reduction_registered)
+        forwards = sram if not pipelined else 0
         filed = 1 if spec.accumulates and (not spec.buffered or not spec.in_sram) else 0
         ports = sizes | {
             "start": In(1),
@@ -35,26 +38,31 @@ class Control(Block):
             "enable_tile": Out(1),
             "enable_build": Out(stages),
             "enable_fetch": Out(1 if spec.fetch_register else 0),
-            "enable_partial": Out(1 if spec.reduction_registered else 0),
+            "enable_partial": Out(reduced),
+            "enable_sum": Out(pipelined),
             "enable_accumulator": Out(filed),
             "enable_result": Out(1 if spec.buffered or not spec.accumulates else 0),
             "first": Out(1 if spec.accumulates else 0),
+            "first_load": Out(1 if spec.fixed and spec.accumulates else 0),
             "address": Out(address if filed or sram else 0),
+            "file_address": Out(address if filed and pipelined else 0),
             "read": Out(sram),
             "read_address": Out(sram * address),
             "write": Out(sram),
-            "forward": Out(sram),
-            "enable_forward": Out(sram),
+            "forward": Out(forwards),
+            "enable_forward": Out(forwards),
             "accepted": Out(1),
             "finished": Out(1),
             "misframed": Out(1),
             "stall_input": Out(1),
             "stall_memory": Out(1),
             "stall_output": Out(1),
+            "stall_dependency": Out(1 if pipelined else 0),
         }
         shape = f"l{spec.lut_count}mu{spec.mu}f{spec.fetch_count}t{spec.token_lanes}"
         limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
-        flow = f"b{stages}s{int(spec.fetch_register)}{int(spec.reduction_registered)}{'m' if sram else 'r'}"
+        flow = f"b{stages}s{int(spec.fetch_register)}{reduced}{'m' if sram else 'r'}"
+        flow += f"_p{pipelined}" * (pipelined > 0) + "_fixed" * spec.fixed
         super().__init__(f"{spec.family}_control_{shape}_{limits}_{flow}", ports, clocked=True, resets=True)
 
     def elaborate(self, platform: Any) -> Module:
@@ -90,6 +98,15 @@ class Control(Block):
             m.d.sync += active.eq(0)
         return active
 
+    def _first(self, m: Module, name: str, advance: Value, last: Value) -> Signal:
+        """Whether the tile that is next to advance is its token's first."""
+        first = Signal(name=name)
+        with m.If(self.start):
+            m.d.sync += first.eq(1)
+        with m.Elif(advance):
+            m.d.sync += first.eq(last)
+        return first
+
     def _load(self, m: Module) -> None:
         """Accept a tile of activations when the first stage of the table pipeline is free."""
         spec = self.spec
@@ -103,6 +120,9 @@ class Control(Block):
         last_tile: Value = Const(1, 1)
         if spec.accumulates:
             last_tile = self._count(m, "load_k", self.k, int(spec.tile_k), accept)
+        if hasattr(self, "first_load"):
+            first = self._first(m, "loads_first", accept, last_tile)
+            m.d.comb += self.first_load.eq(first)
         last_token: Value = Const(1, 1)
         if spec.regroups:
             last_token = self._count(m, "load_tokens", self.tokens, spec.token_lanes, accept & last_tile)
@@ -143,53 +163,62 @@ class Control(Block):
         last_tile: Value = Const(1, 1)
         if spec.accumulates:
             last_tile = self._count(m, "sweep_k", self.k, int(spec.tile_k), advance)
-            first_tile = Signal(name="first_tile")
-            with m.If(self.start):
-                m.d.sync += first_tile.eq(1)
-            with m.Elif(advance):
-                m.d.sync += first_tile.eq(last_tile)
-            side = [first_tile, last_tile]
+            side = [self._first(m, "first_tile", advance, last_tile), last_tile]
         last_token: Value = Const(1, 1)
         if spec.regroups:
             last_token = self._count(m, "sweep_tokens", self.tokens, spec.token_lanes, advance & last_tile)
         self._sweep_last = last_column & last_tile & last_token
         tile = self._tile_valid[-1]
+        free: Value = self._room
+        if spec.accumulate_stages:
+            self._waits = Signal(name="column_waits")
+            free = self._room & ~self._waits
+            m.d.comb += self.stall_dependency.eq(active & self._room & self._waits)
         m.d.comb += [
             self._release.eq(advance),
-            self.wgt_tready.eq(active & tile & self._room),
+            self.wgt_tready.eq(active & tile & free),
             self._fire.eq(self.wgt_tready & self.wgt_tvalid),
             end.eq(self._fire & self._sweep_last),
             self.stall_output.eq(active & ~self._room),
-            self.stall_input.eq(active & self._room & ~tile),
-            self.stall_memory.eq(active & self._room & tile & ~self.wgt_tvalid),
+            self.stall_input.eq(active & free & ~tile),
+            self.stall_memory.eq(active & free & tile & ~self.wgt_tvalid),
         ]
         last = [] if spec.single_result else [self._sweep_last]
         return [*side, *last, *([column] if spec.address_width else [])]
 
     def _stages(self, m: Module, side: list[Signal]) -> None:
-        """The elastic stages between fetch and accumulation, and the result register."""
-        enables = [name for name in ("fetch", "partial") if hasattr(self, f"enable_{name}")]
+        """The elastic stages between fetch and the end of accumulation, and the result register."""
+        names = [name for name in ("fetch", "partial", "sum") if hasattr(self, f"enable_{name}")]
+        enables = [(name, number) for name in names for number in range(len(getattr(self, f"enable_{name}")))]
+        before = sum(name != "sum" for name, _ in enables)  # stages before the accumulator is read
+        self._issue: Value = Cat(*side)
+        waiting: list[Value] = []
         valid: Value = self._fire
         beat = Cat(*side)
         entering: Value = Const(0, 1)
         ready_in = self._room
-        for number, name in enumerate(enables):
-            held_valid = Signal(name=f"{name}_valid")
-            held = Signal(len(beat), name=f"{name}_beat")
-            ready_out = Signal(name=f"{name}_ready")
+        for number, (name, stage) in enumerate(enables):
+            held_valid = Signal(name=f"{name}{stage}_valid")
+            held = Signal(len(beat), name=f"{name}{stage}_beat")
+            ready_out = Signal(name=f"{name}{stage}_ready")
             m.d.comb += ready_in.eq(~held_valid | ready_out)
             entering = valid & ready_in
             with m.If(ready_in):
                 m.d.sync += held_valid.eq(valid)
             with m.If(entering):
                 m.d.sync += held.eq(beat)
-            m.d.comb += getattr(self, f"enable_{name}").eq(entering)
-            if number == len(enables) - 1 and self.spec.in_sram:
+            m.d.comb += getattr(self, f"enable_{name}")[stage].eq(entering)
+            if number == before - 1 and self.spec.in_sram:
                 m.d.comb += [self.read.eq(entering), self.read_address.eq(self._column(beat))]
                 incoming = self._column(beat)
             valid, beat, ready_in = held_valid, held, ready_out
+            waiting.append(valid & (self._column(beat) == self._column(Cat(*side))))
+            if number == before - 1:
+                self._issue = beat
         self._finish(m, valid, beat, ready_in, bool(enables))
-        if self.spec.in_sram:
+        if self.spec.accumulate_stages:
+            m.d.comb += self._waits.eq(Cat(*waiting).any())
+        if hasattr(self, "forward"):
             collide = Signal(name="collide")
             forward = Signal(name="forwarding")
             m.d.comb += [
@@ -223,7 +252,7 @@ class Control(Block):
             self.finished.eq(out_valid & out_last & self.out_tready),
         ]
         if spec.accumulates:
-            m.d.comb += self.first.eq(beat[0])
+            m.d.comb += self.first.eq(self._issue[0])
         if hasattr(self, "enable_result"):
             m.d.comb += self.enable_result.eq(fire & emit)
         if hasattr(self, "enable_accumulator"):
@@ -232,3 +261,5 @@ class Control(Block):
             m.d.comb += self.write.eq(fire & ~emit)
         if hasattr(self, "address"):
             m.d.comb += self.address.eq(self._column(beat))
+        if hasattr(self, "file_address"):
+            m.d.comb += self.file_address.eq(self._column(self._issue))

@@ -34,7 +34,7 @@ class Fetch(Block):
     """Reads one entry of a table for every token lane, all by one key, and complements it where the key says so.
 
     ``value`` has its top bit inverted (offset binary) when a carry-save reduction follows; the +1 that completes a
-    negation leaves as ``sign``.
+    negation leaves as ``sign``. Of a float only the sign bit flips, and nothing is left to do.
     """
 
     place = "fetch"
@@ -45,9 +45,8 @@ class Fetch(Block):
         self.latency = "1 cycle" if self.registered else self.latency
         self.encoding = "two_bit" if spec.key_encoding == "five_trits" else spec.key_encoding
         width, lanes = int(spec.entry_width), spec.token_lanes
-        style = (
-            f"{spec.table_style}_{self.encoding}_{'offset' if spec.reduction == 'carry_save' else 'signed'}"
-        )
+        form = "float" if spec.floats else "offset" if spec.reduction == "carry_save" else "signed"
+        style = f"{spec.table_style}_{self.encoding}_{form}"
         held = "_reg" if self.registered else ""
         name = f"{spec.family}_fetch_mu{spec.mu}_w{width}_t{lanes}_{style}{held}"
         ports = {
@@ -55,7 +54,7 @@ class Fetch(Block):
             "entry": In(lanes * spec.entries * width),
             "enable": In(1 if self.registered else 0),
             "value": Out(lanes * width),
-            "sign": Out(1 if spec.half else 0),
+            "sign": Out(1 if spec.half and not spec.floats else 0),
         }
         super().__init__(name, ports, clocked=self.registered)
 
@@ -66,8 +65,11 @@ class Fetch(Block):
         tables = [parts(table, width) for table in parts(self.entry, spec.entries * width)]
         lines = [index == self._raw_index(number) for number in range(spec.entries)]
         found = [one_of(lines, table) for table in tables]
-        offset = 1 << (width - 1) if spec.reduction == "carry_save" else 0
-        values = [lane ^ sign.replicate(width) ^ Const(offset, width) for lane in found]
+        if spec.floats:
+            values: list[Value] = [Cat(lane[:-1], lane[-1] ^ sign) for lane in found]
+        else:
+            offset = 1 << (width - 1) if spec.reduction == "carry_save" else 0
+            values = [lane ^ sign.replicate(width) ^ Const(offset, width) for lane in found]
         self._leave(m, values, sign)
         return m
 
@@ -79,9 +81,10 @@ class Fetch(Block):
         if self.registered:
             width = int(self.spec.entry_width)
             values = [register(m, width, f"held{lane}", self.enable, v) for lane, v in enumerate(values)]
-            sign = register(m, 1, "held_sign", self.enable, sign) if self.spec.half else sign
+            if hasattr(self, "sign"):
+                sign = register(m, 1, "held_sign", self.enable, sign)
         drive(m, self.value, Cat(*values))
-        if self.spec.half:
+        if hasattr(self, "sign"):
             m.d.comb += self.sign.eq(sign)
 
     def _address(self, m: Module) -> tuple[Value, Value]:

@@ -24,24 +24,31 @@ class Lane(Block):
         self.beside = (
             1 if self.split and spec.sign_left else 0
         )  # a sign that is registered outside, once per column
-        self.latency = f"{1 + self.split} cycle{'s' if self.split else ''} to an accumulator or result"
+        stages = 1 + int(spec.tree_stages + spec.accumulate_stages) + self.split
+        self.latency = f"{stages} cycle{'s' if stages > 1 else ''} to an accumulator or result"
         width, address = int(spec.result_width), int(spec.address_width)
         sram, filed = bool(spec.in_sram), spec.accumulates and spec.buffered and not spec.in_sram
         where = "sram" if sram else f"d{spec.depth if spec.accumulates else min(spec.depth, 2)}"
         form = f"l{spec.lut_count}_w{spec.entry_width}_{spec.table_style}_{spec.reduction}_r{width}"
+        if spec.floats:
+            form = f"l{spec.lut_count}_{spec.activation}_s{spec.adder_stages}"
+        reduced = int(spec.tree_stages) + self.split
+        pipelined = int(spec.accumulate_stages)
         kind = ("_acc" if spec.accumulates else "") + ("_reg" if self.split else "")
         ports = {
             "value": In(spec.lut_count * int(spec.entry_width)),
-            "sign": In(spec.lut_count - self.beside if spec.half else 0),
+            "sign": In(spec.lut_count - self.beside if spec.half and not spec.floats else 0),
             "carry": In(self.beside),
             "first": In(1 if spec.accumulates else 0),
-            "enable_partial": In(1 if self.split else 0),
+            "enable_partial": In(reduced),
+            "enable_sum": In(pipelined),
             "enable_accumulator": In(1 if spec.accumulates and (filed or not spec.buffered) else 0),
             "enable_result": In(1 if spec.buffered or not spec.accumulates else 0),
             "address": In(address if filed else 0),
+            "file_address": In(address if filed and pipelined else 0),
             "stored": In(width if sram else 0),
-            "forward": In(1 if sram else 0),
-            "enable_forward": In(1 if sram else 0),
+            "forward": In(1 if sram and not pipelined else 0),
+            "enable_forward": In(1 if sram and not pipelined else 0),
             "total": Out(width if sram else 0),
             "result": Out(width),
         }
@@ -95,13 +102,16 @@ class Lane(Block):
         spec = self.spec
         width = len(total)
         if spec.in_sram:
+            if spec.accumulate_stages:
+                return self.stored
             beside = register(m, width, "beside", self.enable_forward, total)
             return Mux(self.forward, beside, self.stored)
         if not spec.buffered:
             self._accumulator = Signal(width, name="accumulator", reset_less=True)
             return self._accumulator
+        read = self.file_address if spec.accumulate_stages else self.address
         words = []
         for number in range(spec.depth):
             enable = self.enable_accumulator & (self.address == number)
             words.append(register(m, width, f"accumulator{number}", enable, total))
-        return one_of([self.address == number for number in range(spec.depth)], words)
+        return one_of([read == number for number in range(spec.depth)], words)

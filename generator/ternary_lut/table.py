@@ -28,10 +28,10 @@ class TableBuild(Block):
         self.stages = int(spec.build_stages)
         self.latency = f"{self.stages} cycles"
         held = "_reg" if spec.build_register else ""
-        form = f"mu{spec.mu}_a{spec.act_width}_w{spec.entry_width}_{spec.table_style}"
+        form = f"mu{spec.mu}_a{spec.word_width}_w{spec.entry_width}_{spec.table_style}"
         name = f"{spec.family}_build_{form}_{spec.build_style}{held}"
         ports = {
-            "activation": In(spec.mu * spec.act_width),
+            "activation": In(spec.mu * int(spec.word_width)),
             "enable": In(self.stages),
             "entry": Out(spec.entries * spec.entry_width),
         }
@@ -39,7 +39,7 @@ class TableBuild(Block):
 
     def elaborate(self, platform: Any) -> Module:
         spec, m = self.spec, self.module()
-        acts = parts(self.activation, spec.act_width)
+        acts = parts(self.activation, int(spec.word_width))
         sums: Sums = {(): Const(0, 1)}
         stage = 0
         for position in range(spec.mu):
@@ -72,10 +72,10 @@ class TableBuild(Block):
     def _sum(self, m: Module, signs: Signs, total: Value, act: Value) -> Value:
         taken = sum(map(abs, signs))
         if taken == 1:
-            total = Const(0, self.spec.act_width)
+            total = Const(0, int(self.spec.word_width))
             if signs[-1] == 1:
                 return act
-        needed = ternary.entry_width(taken, self.spec.act_width, any(sign > 0 for sign in signs))
+        needed = ternary.entry_width(taken, self.spec.word_width, any(sign > 0 for sign in signs))
         width = int(min(needed, self.spec.result_width))
         result = Signal(width, name="sum_" + "".join("n0p"[sign + 1] for sign in signs))
         left, right = sign_extend(total, width), sign_extend(act, width)

@@ -5,20 +5,24 @@ from typing import Any
 from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, ResetSignal, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from blueprint import floating
 from blueprint.numbers import ceil_div
 from blueprint.ternary_lut import TernaryLutSpec
 from generator.arithmetic import parts, sign_extend
-from generator.axi_lite import AXI_LITE_PORTS, EVENTS, Shell
+from generator.axi_lite import AXI_LITE_PORTS, EVENTS, STALLS, Shell
 from generator.block import Block, register
 from generator.memory import Sram
 from generator.ternary_lut.control import Control
+from generator.floating import FixedToFloat, FloatToFixed
 from generator.ternary_lut.fetch import Fetch, TritUnpack
+from generator.ternary_lut.float_lane import FloatLane
+from generator.ternary_lut.float_table import FloatTable
 from generator.ternary_lut.lane import Lane
 from generator.ternary_lut.table import TableBuild
 
 
 class TernaryLut(Block):
-    """Multiplies integer activations by ternary weights through tables of precomputed sums."""
+    """Multiplies activations by ternary weights through tables of precomputed sums."""
 
     place = "tile"
 
@@ -60,7 +64,8 @@ class TernaryLut(Block):
     def _sequence(self, m: Module) -> None:
         spec = self.spec
         limits = {"tokens": spec.m_max, "k": spec.k_max, "n": spec.n_max}
-        shell = Shell(f"{spec.family}_shell_{spec.design_hash}", spec.registers(), limits)
+        stalls = STALLS if spec.accumulate_stages else STALLS[:-1]
+        shell = Shell(f"{spec.family}_shell_{spec.design_hash}", spec.registers(), limits, stalls)
         control = Control(spec)
         streams = {
             f"{stream.name}_{wire}": getattr(self, f"{stream.prefix}_{wire}")
@@ -68,7 +73,7 @@ class TernaryLut(Block):
             for wire in ("tvalid", "tready", "tlast")
         }
         axi = {name: getattr(self, f"s_axil_{name}") for name in AXI_LITE_PORTS}
-        shared = {name: self._wire(shell, name) for name in ("start", *limits, *EVENTS)}
+        shared = {name: self._wire(shell, name) for name in ("start", *limits, *EVENTS, *stalls)}
         rest = {
             name: self._wire(control, name)
             for name in control.signature.members
@@ -80,12 +85,12 @@ class TernaryLut(Block):
     def _tables(self, m: Module) -> list[list[Value]]:
         """The packed entries of every table, by token lane and table."""
         spec = self.spec
-        tile = register(
-            m, spec.streams()[0].field.bits, "tile", self._wires["enable_tile"],
-            self.s_axis_act_tdata[: spec.streams()[0].field.bits],
-        )  # fmt: skip
-        build = TableBuild(spec)
-        groups = iter(parts(tile, spec.mu * spec.act_width))
+        words = self.s_axis_act_tdata[: spec.streams()[0].field.bits]
+        if spec.fixed:
+            words = self._to_fixed(m, words)
+        tile = register(m, len(words), "tile", self._wires["enable_tile"], words)
+        build = FloatTable(spec) if spec.floats else TableBuild(spec)
+        groups = iter(parts(tile, spec.mu * int(spec.word_width)))
         tables: list[list[Value]] = []
         for lane in range(spec.token_lanes):
             tables.append([])
@@ -97,6 +102,42 @@ class TernaryLut(Block):
                 )
                 tables[-1].append(entry)
         return tables
+
+    def _to_fixed(self, m: Module, words: Value) -> Value:
+        """The activations as fixed-point integers; follows NaN and infinity, by token lane, to the result register."""
+        spec, wires = self.spec, self._wires
+        block = FloatToFixed(floating.get(spec.activation))
+        block.place = self.place
+        results, broken = [], []
+        for number, word in enumerate(parts(words, spec.act_width)):
+            result = Signal(block.width, name=f"fixed{number}")
+            broken.append(Signal(name=f"broken{number}"))
+            self.use(m, block, f"fix{number}", a=word, result=result, broken=broken[-1])
+            results.append(result)
+        lanes = [Cat(*lane).any() for lane in parts(Cat(*broken), spec.tile_k)]
+        width, tile = len(lanes), Signal(len(lanes), name="broken_tile", reset_less=True)
+        before = tile & ~wires["first_load"].replicate(width) if spec.accumulates else Const(0, width)
+        with m.If(wires["enable_tile"]):
+            m.d.sync += tile.eq(Cat(*lanes) | before)
+        held: Value = tile
+        for name in ("build", "fetch", "partial"):
+            for stage, enable in enumerate(self._control(f"enable_{name}")):
+                held = register(m, width, f"broken_{name}{stage}", enable, held)
+        last = "enable_result" if spec.buffered or not spec.accumulates else "enable_accumulator"
+        self._broken = register(m, width, "broken_result", wires[last], held)
+        return Cat(*results)
+
+    def _to_float(self, m: Module, results: list[Value]) -> list[Value]:
+        spec = self.spec
+        source, target = floating.get(spec.activation), floating.get(str(spec.output_format))
+        block = FixedToFloat(source, target, int(spec.result_width))
+        found: list[Value] = []
+        for number, result in enumerate(results):
+            rounded = Signal(target.width, name=f"rounded{number}")
+            broken = self._broken[number // spec.fetch_count]
+            self.use(m, block, f"round{number}", a=result, broken=broken, result=rounded)
+            found.append(rounded)
+        return found
 
     def _keys(self, m: Module) -> list[Value]:
         """One key per output column and table, column by column."""
@@ -130,7 +171,7 @@ class TernaryLut(Block):
             signs.append([])
             for number in range(spec.lut_count):
                 value = Signal(spec.token_lanes * width, name=f"value{column}_{number}")
-                sign = Signal(1 if spec.half else 0, name=f"sign{column}_{number}")
+                sign = Signal(1 if spec.half and not spec.floats else 0, name=f"sign{column}_{number}")
                 entry = Cat(*(lane[number] for lane in tables))
                 self.use(
                     m, fetch, f"fetch{column}_{number}",
@@ -143,7 +184,7 @@ class TernaryLut(Block):
 
     def _lanes(self, m: Module, values: list[list[list[Value]]], signs: list[list[Value]]) -> None:
         spec = self.spec
-        block = Lane(spec)
+        block = FloatLane(spec) if spec.floats else Lane(spec)
         width = int(spec.result_width)
         count = spec.token_lanes * spec.fetch_count
         stored = Signal(count * width if spec.in_sram else 0, name="stored")
@@ -151,7 +192,7 @@ class TernaryLut(Block):
         control = {
             name: self._wires[name]
             for name in block.signature.members
-            if name.startswith("enable_") or name in ("first", "address", "forward")
+            if name.startswith("enable_") or name in ("first", "address", "file_address", "forward")
         }
         if block.beside:
             last = Cat(*(column[-1] for column in signs))
@@ -174,9 +215,9 @@ class TernaryLut(Block):
                 }
                 self.use(m, block, f"lane{lane}_{column}", **pins, **control, **memory)
                 results.append(result)
-        m.d.comb += self.m_axis_out_tdata.eq(
-            Cat(*(sign_extend(r, 8 * int(spec.result_bytes)) for r in results))
-        )
+        if spec.fixed:
+            results = self._to_float(m, results)
+        m.d.comb += self.m_axis_out_tdata.eq(Cat(*(sign_extend(r, int(spec.output_bits)) for r in results)))
         if spec.in_sram:
             self._memory(m, stored, totals)
 

@@ -170,7 +170,7 @@ class _Clock:
         outcome.stalls[next((reason for reason in STALL_REASONS if reason in missing), issue.stall)] += 1
 
     def _reason(self, use: _Use) -> str:
-        return "output" if use.produces else use.channel.stall
+        return use.channel.space_stall if use.produces else use.channel.stall
 
     def _lacks(self, use: _Use, firing: int, cycle: int) -> bool:
         return firing in use.acquires and not self._there(use, use.acquires[firing], cycle)

@@ -1,0 +1,61 @@
+"""Number formats of activations, as the family's formulas need them: names in, numbers out, one or many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from blueprint import floating
+from blueprint.floating import FloatFormat
+from blueprint.numbers import Number, choose
+
+#: What an activation may be.
+ACTIVATIONS = ("int", "fp16", "bf16", "fp8_e4m3", "fp8_e5m2")
+#: What an exact sum may be rounded to.
+RESULTS = ("same", "fp16", "bf16", "fp32")
+#: The widest exact sum: float64 still holds it.
+EXACT_LIMIT = 53
+#: The largest number that exact sums can begin with.
+FIXED_LIMIT = 1 << 42
+#: Steps of a float addition; registers may stand behind every one (`generator.floating.add`).
+ADD_STEPS = 5
+#: The most registers inside a float adder.
+STAGES_LIMIT = 8
+
+
+def look_up(name: Any, value: Callable[[FloatFormat], int], other: Number = 0) -> Number:
+    """``value`` of the float format called ``name``, ``other`` where it names none."""
+    found = other
+    for known, fmt in floating.FORMATS.items():
+        found = choose(name == known, value(fmt), found)
+    return found
+
+
+def fixed_magnitude(fmt: FloatFormat) -> int:
+    """The largest number in units of the smallest; no more than what makes formulas overflow ``int64``."""
+    return min(fmt.max_fixed, FIXED_LIMIT)
+
+
+def held_bits(name: Any, stages: Number, pair: bool) -> Number:
+    """Flip-flops inside one float adder, or one that gives sum and difference, with so many stages.
+
+    Behind the steps stand: the ordered operands, the aligned significands, the totals, the normalized totals, the
+    result. A format without infinities has no flag for them.
+    """
+    e, f = look_up(name, lambda fmt: fmt.exponent_bits), look_up(name, lambda fmt: fmt.fraction_bits)
+    infinities = look_up(name, lambda fmt: int(fmt.infinities))
+    paths = 2 if pair else 1
+    signs = paths + 1  # one of every result, and whether those of the operands differ
+    special = 1 + infinities * paths  # NaN and infinite; with infinities the results of a pair differ in NaN
+    behind = (
+        2 * (e + f) + signs,
+        2 * f + 4 + 1 + e + signs + special,
+        paths * (f + 4) - (paths - 1) + 1 + e + signs + special,
+        paths * (e + f + 3) + signs + special,
+        paths * (1 + e + f),
+    )
+    total: Number = 0
+    for count in range(1, STAGES_LIMIT + 1):
+        bits = sum(behind[cut - 1] for cut in floating.cuts(ADD_STEPS, count))
+        total = total + choose(stages == count, bits, 0)
+    return total
