@@ -63,7 +63,7 @@ class FloatFormat:
     @property
     def bias(self) -> int:
         """What is taken off the exponent field."""
-        return 2 ** (self.exponent_bits - 1) - 1
+        return (1 << (self.exponent_bits - 1)) - 1
 
     @property
     def sign_mask(self) -> int:
@@ -73,7 +73,7 @@ class FloatFormat:
     @property
     def exponent_mask(self) -> int:
         """The exponent field; with infinities the pattern of +inf."""
-        return (2**self.exponent_bits - 1) << self.fraction_bits
+        return ((1 << self.exponent_bits) - 1) << self.fraction_bits
 
     @property
     def canonical_nan(self) -> int:

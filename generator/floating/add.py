@@ -8,7 +8,15 @@ from blueprint.errors import ParamError
 from blueprint.floating import FloatFormat
 from generator.arithmetic import zero_extend
 from generator.floating.pipeline import FloatBlock, Step, Values, Wires, suffix
-from generator.floating.words import fields, is_special, leading_zeros, pack, rounded, shift_right, subtract
+from generator.floating.words import (
+    fields,
+    is_special,
+    leading_zeros,
+    pack,
+    rounded,
+    shift_right,
+    subtract,
+)
 
 #: What an adder computes: name -> meaning.
 OPERATIONS = {
