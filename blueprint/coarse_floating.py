@@ -1,4 +1,4 @@
-"""Addition with approximate normalization: results keep up to ``coarse - 1`` leading zeros, so the leading bit is stored.
+"""Addition with approximate normalization: results keep up to ``coarse - 1`` leading zeros, so a word stores them.
 
 After "Floating-Point Multiply-Add with Approximate Normalization for Low-Cost Matrix Engines" (arXiv 2408.11997): the
 normalization shifter of an accumulating adder loses its fine stages and shifts by multiples of ``coarse`` only. A word
@@ -7,7 +7,7 @@ bit down, one bit wider than the format: value ``(-1)**sign * significand * 2**(
 has field 0. The highest field is infinity (fraction 0) or NaN.
 
 One addition is off by at most ``2**(coarse - 2 - fraction_bits)`` of the largest of ``|a|``, ``|b|`` and ``|a + b|``,
-where exact normalization is off by ``2**(-1 - fraction_bits)`` of ``|a + b|``; below the exponent field ``coarse`` the
+where exact normalization is off by ``2**(-1 - fraction_bits)`` of ``|a + b|``; up to the exponent field ``coarse`` the
 bound is ``2**(coarse - 2)`` smallest subnormals. Rounding is to nearest even by two guard bits and a sticky bit at the
 exponent of the larger operand: what cancellation brings up from below them is cut.
 """
@@ -26,9 +26,11 @@ def check(fmt: FloatFormat, coarse: int) -> int:
     if isinstance(coarse, bool) or not isinstance(coarse, int):
         raise TypeError(f"coarse must be an integer, not {coarse!r}")
     if coarse not in (2, 4, 8) or coarse > fmt.fraction_bits:
-        raise ParamError(f"coarse must be 2, 4 or 8 and at most the {fmt.fraction_bits} fraction bits, not {coarse}")
+        raise ParamError(
+            f"coarse must be 2, 4 or 8 and at most the {fmt.fraction_bits} fraction bits, not {coarse}"
+        )
     if not fmt.infinities:
-        raise ParamError(f"A format of coarse normalization must have infinities, and {fmt.name} has none")
+        raise ParamError(f"A format of coarse normalization must have infinities; {fmt.name} has none")
     return coarse
 
 
@@ -102,7 +104,10 @@ Parts = tuple[Patterns, Patterns, Patterns]
 def _specials(fmt: FloatFormat, parts: list[Parts], word: Patterns) -> Patterns:
     highest, fraction = _highest(fmt), fmt.min_normal - 1
     special = [field == highest for _, field, _ in parts]
-    nans = [field_high & (significand & fraction != 0) for field_high, (_, _, significand) in zip(special, parts, strict=True)]
+    nans = [
+        field_high & (significand & fraction != 0)
+        for field_high, (_, _, significand) in zip(special, parts, strict=True)
+    ]
     (sign_a, _, _), (sign_b, _, _) = parts
     sign = np.where(special[0], sign_a, sign_b)
     word = np.where(special[0] | special[1], infinity(fmt) | sign << fmt.width, word)

@@ -64,7 +64,7 @@ def _total(fmt: FloatFormat, w: Wires, v: Values) -> Values:
 
 
 def _normalize(fmt: FloatFormat, coarse: int, w: Wires, v: Values) -> Values:
-    f, e, fine = fmt.fraction_bits, fmt.exponent_bits, coarse.bit_length() - 1
+    e, fine = fmt.exponent_bits, coarse.bit_length() - 1
     total, carry = v["total"][:-1], v["total"][-1]
     groups = [total[max(high - coarse, 0) : high].any() for high in range(len(total), 0, -coarse)]
     count, _ = leading_zeros(Cat(*reversed(groups)))
@@ -111,7 +111,13 @@ class CoarseAdd(FloatBlock):
     """Adds two words with a stored leading bit; the normalization shifts by multiples of a few places."""
 
     def __init__(
-        self, fmt: FloatFormat, coarse: int, *, operation: str = "add", stages: int = 0, handshake: bool = False
+        self,
+        fmt: FloatFormat,
+        coarse: int,
+        *,
+        operation: str = "add",
+        stages: int = 0,
+        handshake: bool = False,
     ) -> None:
         self.format, self.coarse = fmt, check(fmt, coarse)
         operands = {"a": fmt.width + 1, "b": fmt.width + 1}
