@@ -1,6 +1,6 @@
 """All 2**32 operand pairs of the FP16 and of the BF16 adder: RTL against an independent oracle, bit for bit.
 
-    python benchmarks/float_soak.py [--format fp16] [--processes 2] [--engine verilator] [--record docs/soak.yaml]
+    python -m benchmarks.float_soak [--format fp16] [--processes 2] [--engine verilator] [--record docs/soak.yaml]
 
 The exported Verilog is compiled into a C++ program that adds in double precision beside it and rounds with code of
 its own. The work is cut into blocks of operands ``a``; finished blocks are kept in ``sim_build/soak``, under the hash
