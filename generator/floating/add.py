@@ -25,6 +25,9 @@ OPERATIONS = {
     "either": "a - b where the input subtract is 1, else a + b",
 }
 
+#: Delays of the steps relative to each other (tenths of a nanosecond for FP16 in asap7).
+DELAYS = (4, 5, 5, 6, 5)
+
 
 def steps(fmt: FloatFormat, flush: bool = False, operation: str = "add") -> tuple[Step, ...]:
     """From ``a``, ``b`` (and ``subtract``) to ``result``: order, align, total, normalize, round."""
@@ -130,4 +133,4 @@ class FloatAdd(FloatBlock):
         self.format = fmt
         operands = {"a": fmt.width, "b": fmt.width} | ({"subtract": 1} if operation == "either" else {})
         name = f"fp_{operation if operation != 'either' else 'add_subtract'}_{suffix(fmt, flush)}"
-        super().__init__(name, operands, fmt.width, steps(fmt, flush, operation), stages, handshake)
+        super().__init__(name, operands, fmt.width, steps(fmt, flush, operation), DELAYS, stages, handshake)

@@ -10,6 +10,9 @@ from generator.arithmetic import zero_extend
 from generator.floating.pipeline import FloatBlock, Step, Values, Wires
 from generator.floating.words import leading_zeros, shift_right, subtract
 
+#: Delays of the steps relative to each other (tenths of a nanosecond for FP16 in asap7).
+DELAYS = (3, 5, 7, 5, 5)
+
 
 def steps(fmt: FloatFormat, coarse: int, operation: str = "add") -> tuple[Step, ...]:
     """From the words ``a``, ``b`` to ``result``: order, align, total, normalize, round."""
@@ -123,4 +126,6 @@ class CoarseAdd(FloatBlock):
         operands = {"a": fmt.width + 1, "b": fmt.width + 1}
         operands |= {"subtract": 1} if operation == "either" else {}
         name = f"fp_{operation if operation != 'either' else 'add_subtract'}_{fmt.name}_coarse{coarse}"
-        super().__init__(name, operands, fmt.width + 1, steps(fmt, coarse, operation), stages, handshake)
+        super().__init__(
+            name, operands, fmt.width + 1, steps(fmt, coarse, operation), DELAYS, stages, handshake
+        )

@@ -1,6 +1,7 @@
 """An operation cut into combinational steps, with registers between as many of them as asked."""
 
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
@@ -40,10 +41,16 @@ def chain(m: Module, steps: tuple[Step, ...], values: Values) -> Value:
     return values["result"]
 
 
-def cuts(steps: int, stages: int) -> list[int]:
-    """After how many steps each of the registers stands: spread evenly, and at the end those that find no cut."""
-    inner = min(stages, steps - 1)
-    return [number * steps // (inner + 1) for number in range(1, inner + 1)] + [steps] * (stages - inner)
+def cuts(delays: tuple[int, ...], stages: int) -> list[int]:
+    """After how many steps each of the registers stands: evenly by delay, and at the end those that find no cut."""
+    count = len(delays)
+    inner = min(stages, count - 1)
+
+    def parts(places: tuple[int, ...]) -> tuple[int, int]:
+        sums = [sum(delays[low:high]) for low, high in zip((0, *places), (*places, count), strict=True)]
+        return max(sums), sum(part * part for part in sums)
+
+    return [*min(combinations(range(1, count), inner), key=parts), *[count] * (stages - inner)]
 
 
 class FloatBlock(Block):
@@ -52,6 +59,7 @@ class FloatBlock(Block):
     ``stages`` registers lie in every path, ``0`` makes it combinational. Plain blocks have an ``enable`` where they
     have stages: it moves all of them at once. With ``handshake`` the operands come with ``in_valid`` and ``in_ready``
     and the result leaves with ``out_valid`` and ``out_ready``; each stage moves as soon as the next one is free.
+    ``delays`` of the steps, relative to each other, decide where few registers stand.
     """
 
     place = "float"
@@ -62,6 +70,7 @@ class FloatBlock(Block):
         operands: dict[str, int],
         result: int,
         steps: tuple[Step, ...],
+        delays: tuple[int, ...],
         stages: int,
         handshake: bool,
     ) -> None:
@@ -69,7 +78,7 @@ class FloatBlock(Block):
             raise TypeError(f"stages must be an integer, not {stages!r}")
         if stages < 0:
             raise ParamError(f"stages must be at least 0, not {stages}")
-        self.operands, self.steps = tuple(operands), steps
+        self.operands, self.steps, self.delays = tuple(operands), steps, delays
         self.stages, self.handshake = stages, handshake
         plural = "" if stages == 1 else "s"
         self.latency = f"{stages} cycle{plural}" + ("" if stages else " (combinational)")
@@ -86,7 +95,7 @@ class FloatBlock(Block):
         m = self.module()
         moves = self._handshake(m) if self.handshake else [self.enable] * self.stages if self.stages else []
         values: Values = {operand: getattr(self, operand) for operand in self.operands}
-        places, stage = cuts(len(self.steps), self.stages), 0
+        places, stage = cuts(self.delays, self.stages), 0
         for number, step in enumerate(self.steps, start=1):
             values = step(Wires(m), values)
             for _ in range(places.count(number)):

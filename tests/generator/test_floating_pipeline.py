@@ -97,10 +97,17 @@ def test_elastic_blocks_lose_and_repeat_nothing(offered: float, taken: float) ->
 
 
 def test_registers_stand_at_cuts_and_then_at_the_end() -> None:
-    assert [cuts(5, stages) for stages in range(7)] == [
-        [], [2], [1, 3], [1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 5],
-    ]  # fmt: skip
-    assert cuts(1, 2) == [1, 1]
+    even = (1, 1, 1, 1)
+    assert [cuts(even, stages) for stages in range(6)] == [
+        [],
+        [2],
+        [1, 2],
+        [1, 2, 3],
+        [1, 2, 3, 4],
+        [1, 2, 3, 4, 4],
+    ]
+    assert [cuts((4, 5, 5, 6, 5), stages) for stages in (1, 2, 3)] == [[3], [2, 3], [2, 3, 4]]
+    assert cuts((1,), 2) == [1, 1]
 
 
 def test_a_stage_too_few_is_noticed() -> None:
