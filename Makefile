@@ -9,7 +9,7 @@ export TERNFORGE_CACHE ?= $(CURDIR)/sim_build/cache
 export MPLCONFIGDIR ?= $(CURDIR)/sim_build/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint clean tools
+.PHONY: help demo test test-fast soak lint clean tools
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,6 +22,9 @@ test: $(STAMP) ## the whole test suite (at most 25 minutes on two cores)
 
 test-fast: $(STAMP) ## the tests that take seconds (under three minutes)
 	$(RUN)/python -m pytest -n $(JOBS) -m "not slow" tests
+
+soak: $(STAMP) ## all 2^32 operand pairs of the FP16 and of the BF16 adder; writes docs/soak.yaml (some minutes)
+	$(RUN)/python -m benchmarks.float_soak --processes $(JOBS)
 
 lint: $(STAMP) ## style, types and the import rules alone
 	$(RUN)/python -m pytest tests/test_house.py

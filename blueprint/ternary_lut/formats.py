@@ -13,12 +13,10 @@ from blueprint.numbers import Number, choose
 ACTIVATIONS = ("int", "fp16", "bf16", "fp8_e4m3", "fp8_e5m2")
 #: What an exact sum may be rounded to.
 RESULTS = ("same", "fp16", "bf16", "fp32")
-#: The widest exact sum: float64 still holds it.
-EXACT_LIMIT = 53
-#: The largest number that exact sums can begin with.
-FIXED_LIMIT = 1 << 42
-#: Steps of a float addition; registers may stand behind every one (`generator.floating.add`).
-ADD_STEPS = 5
+#: Bits of the widest exact sum: float64 still holds its magnitude.
+EXACT_LIMIT = 54
+#: Bits of an activation that are too many for an exact sum; formulas of wider ones would overflow ``int64``.
+FIXED_LIMIT = 43
 #: The most registers inside a float adder.
 STAGES_LIMIT = 8
 
@@ -31,9 +29,9 @@ def look_up(name: Any, value: Callable[[FloatFormat], int], other: Number = 0) -
     return found
 
 
-def fixed_magnitude(fmt: FloatFormat) -> int:
-    """The largest number in units of the smallest; no more than what makes formulas overflow ``int64``."""
-    return min(fmt.max_fixed, FIXED_LIMIT)
+def fixed_width(fmt: FloatFormat) -> int:
+    """Bits of a number as a multiple of the smallest, up to what is too many."""
+    return min(fmt.max_fixed.bit_length() + 1, FIXED_LIMIT)
 
 
 def held_bits(name: Any, stages: Number, pair: bool) -> Number:
@@ -56,6 +54,6 @@ def held_bits(name: Any, stages: Number, pair: bool) -> Number:
     )
     total: Number = 0
     for count in range(1, STAGES_LIMIT + 1):
-        bits = sum(behind[cut - 1] for cut in floating.cuts(ADD_STEPS, count))
+        bits = sum(behind[cut - 1] for cut in floating.cuts(floating.ADD_DELAYS, count))
         total = total + choose(stages == count, bits, 0)
     return total

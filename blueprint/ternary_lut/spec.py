@@ -139,7 +139,7 @@ class TernaryLutSpec(Spec):
         yield Rule(
             "exact",
             (choose(self.fixed, 1, 0) == 0)
-            | ((self.largest < formats.FIXED_LIMIT) & (self.needed_result_width <= formats.EXACT_LIMIT)),
+            | ((self.word_width < formats.FIXED_LIMIT) & (self.needed_result_width <= formats.EXACT_LIMIT)),
             "the exact sum is too wide",
             lambda: (
                 f"Exact sums of {self.k_max} {self.activation} activations need {self._exact_bits} bits; at most "
@@ -172,14 +172,12 @@ class TernaryLutSpec(Spec):
     @property
     def largest(self) -> Number:
         """The largest magnitude of an activation where sums are integers."""
-        return choose(
-            self.fixed, formats.look_up(self.activation, formats.fixed_magnitude), 2 ** (self.act_width - 1)
-        )
+        return 2 ** (self.word_width - 1)
 
     @property
     def word_width(self) -> Number:
         """Bits of an activation inside the core."""
-        return choose(self.fixed, bit_length(self.largest) + 1, self.act_width)
+        return choose(self.fixed, formats.look_up(self.activation, formats.fixed_width), self.act_width)
 
     @property
     def entries(self) -> Number:
@@ -259,7 +257,7 @@ class TernaryLutSpec(Spec):
     @property
     def _exact_bits(self) -> int:
         """Bits of an exact sum, of one design, however wide."""
-        return int(signed_width(self.k_max * floating.get(self.activation).max_fixed))
+        return int(signed_width(self.k_max << floating.get(self.activation).max_fixed.bit_length()))
 
     @property
     def result_width(self) -> Number:

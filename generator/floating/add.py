@@ -5,10 +5,18 @@ from functools import partial
 from amaranth.hdl import Cat, Const, Mux, Value
 
 from blueprint.errors import ParamError
-from blueprint.floating import FloatFormat
+from blueprint.floating import ADD_DELAYS, FloatFormat
 from generator.arithmetic import zero_extend
 from generator.floating.pipeline import FloatBlock, Step, Values, Wires, suffix
-from generator.floating.words import fields, is_special, leading_zeros, pack, rounded, shift_right, subtract
+from generator.floating.words import (
+    fields,
+    is_special,
+    leading_zeros,
+    pack,
+    rounded,
+    shift_right,
+    subtract,
+)
 
 #: What an adder computes: name -> meaning.
 OPERATIONS = {
@@ -133,4 +141,4 @@ class FloatAdd(FloatBlock):
         operands = {"a": fmt.width, "b": fmt.width} | ({"subtract": 1} if operation == "either" else {})
         name = f"fp_{operation if operation != 'either' else 'add_subtract'}_{suffix(fmt, flush)}"
         chain = steps(fmt, flush, operation)
-        super().__init__(name, operands, fmt.width, chain, stages, handshake, separate)
+        super().__init__(name, operands, fmt.width, chain, ADD_DELAYS, stages, handshake, separate)

@@ -44,7 +44,9 @@ class FloatMax(FloatBlock):
     def __init__(self, fmt: FloatFormat, *, stages: int = 0, handshake: bool = False) -> None:
         self.format = fmt
         operands = {"a": fmt.width, "b": fmt.width}
-        super().__init__(f"fp_max_{fmt.name}", operands, fmt.width, maximum_steps(fmt), stages, handshake)
+        super().__init__(
+            f"fp_max_{fmt.name}", operands, fmt.width, maximum_steps(fmt), (5, 1), stages, handshake
+        )
 
 
 class FloatNegate(FloatBlock):
@@ -53,5 +55,5 @@ class FloatNegate(FloatBlock):
     def __init__(self, fmt: FloatFormat, *, stages: int = 0, handshake: bool = False) -> None:
         self.format = fmt
         super().__init__(
-            f"fp_negate_{fmt.name}", {"a": fmt.width}, fmt.width, negate_steps(fmt), stages, handshake
+            f"fp_negate_{fmt.name}", {"a": fmt.width}, fmt.width, negate_steps(fmt), (1,), stages, handshake
         )

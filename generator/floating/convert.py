@@ -9,6 +9,9 @@ from generator.arithmetic import zero_extend
 from generator.floating.pipeline import FloatBlock, Step, Values, Wires, suffix
 from generator.floating.words import fields, is_special, locate, pack, place, rounded, shift_right
 
+#: Delays of the steps relative to each other (tenths of a nanosecond for FP16 in asap7).
+DELAYS, TO_INTEGER_DELAYS = (1, 4, 4, 4), (2, 4, 4)
+
 
 def steps(source: FloatFormat, target: FloatFormat, flush: bool = False) -> tuple[Step, ...]:
     """From ``a`` to ``result``: unpack, count, shift, round."""
@@ -142,7 +145,7 @@ class FloatConvert(FloatBlock):
         self.source, self.target = source, target
         name = f"fp_convert_{source.name}_{suffix(target, flush)}"
         chain = steps(source, target, flush)
-        super().__init__(name, {"a": source.width}, target.width, chain, stages, handshake)
+        super().__init__(name, {"a": source.width}, target.width, chain, DELAYS, stages, handshake)
 
 
 class IntToFloat(FloatBlock):
@@ -151,7 +154,9 @@ class IntToFloat(FloatBlock):
     def __init__(self, fmt: FloatFormat, width: int, *, stages: int = 0, handshake: bool = False) -> None:
         self.format, self.width = fmt, check_integer_width(width)
         chain = from_integer_steps(fmt, width)
-        super().__init__(f"fp_from_int{width}_{fmt.name}", {"a": width}, fmt.width, chain, stages, handshake)
+        super().__init__(
+            f"fp_from_int{width}_{fmt.name}", {"a": width}, fmt.width, chain, DELAYS, stages, handshake
+        )
 
 
 class FloatToInt(FloatBlock):
@@ -163,4 +168,4 @@ class FloatToInt(FloatBlock):
         self.format, self.width = fmt, check_integer_width(width)
         chain = to_integer_steps(fmt, width, flush)
         name = f"fp_to_int{width}_{suffix(fmt, flush)}"
-        super().__init__(name, {"a": fmt.width}, width, chain, stages, handshake)
+        super().__init__(name, {"a": fmt.width}, width, chain, TO_INTEGER_DELAYS, stages, handshake)

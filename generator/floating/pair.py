@@ -4,7 +4,7 @@ from functools import partial
 
 from amaranth.hdl import Cat, Const, Mux
 
-from blueprint.floating import FloatFormat
+from blueprint.floating import ADD_DELAYS, FloatFormat
 from generator.floating import add
 from generator.floating.pipeline import FloatBlock, Step, Values, Wires, suffix
 from generator.floating.words import is_special, pack, rounded, subtract
@@ -100,4 +100,4 @@ class FloatPair(FloatBlock):
         self.format = fmt
         operands = {"a": fmt.width, "b": fmt.width}
         name = f"fp_pair_{suffix(fmt, False)}"
-        super().__init__(name, operands, 2 * fmt.width, steps(fmt), stages, False, separate)
+        super().__init__(name, operands, 2 * fmt.width, steps(fmt), ADD_DELAYS, stages, False, separate)

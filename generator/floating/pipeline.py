@@ -44,8 +44,10 @@ class FloatBlock(Block):
     """Base of the float blocks.
 
     ``stages`` registers lie in every path, ``0`` makes it combinational. Plain blocks have an ``enable`` where they
-    have stages: it moves all of them at once, or has a bit for each, first stage lowest, where they are ``separate``. With ``handshake`` the operands come with ``in_valid`` and ``in_ready``
-    and the result leaves with ``out_valid`` and ``out_ready``; each stage moves as soon as the next one is free.
+    have stages: it moves all of them at once, or has a bit for each, first stage lowest, where they are ``separate``.
+    With ``handshake`` the operands come with ``in_valid`` and ``in_ready`` and the result leaves with ``out_valid`` and
+    ``out_ready``; each stage moves as soon as the next one is free.
+    ``delays`` of the steps, relative to each other, decide where few registers stand.
     """
 
     place = "float"
@@ -56,6 +58,7 @@ class FloatBlock(Block):
         operands: dict[str, int],
         result: int,
         steps: tuple[Step, ...],
+        delays: tuple[int, ...],
         stages: int,
         handshake: bool,
         separate: bool = False,
@@ -64,7 +67,7 @@ class FloatBlock(Block):
             raise TypeError(f"stages must be an integer, not {stages!r}")
         if stages < 0:
             raise ParamError(f"stages must be at least 0, not {stages}")
-        self.operands, self.steps = tuple(operands), steps
+        self.operands, self.steps, self.delays = tuple(operands), steps, delays
         self.stages, self.handshake, self.separate = stages, handshake, separate
         plural = "" if stages == 1 else "s"
         self.latency = f"{stages} cycle{plural}" + ("" if stages else " (combinational)")
@@ -83,7 +86,7 @@ class FloatBlock(Block):
         m = self.module()
         moves = self._moves(m) if self.stages or self.handshake else []
         values: Values = {operand: getattr(self, operand) for operand in self.operands}
-        places, stage = cuts(len(self.steps), self.stages), 0
+        places, stage = cuts(self.delays, self.stages), 0
         for number, step in enumerate(self.steps, start=1):
             values = step(Wires(m), values)
             for _ in range(places.count(number)):

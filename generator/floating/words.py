@@ -14,7 +14,7 @@ def leading_zeros(word: Value) -> tuple[list[Value], Value]:
     half = 1 << ((len(word) - 1).bit_length() - 1)
     high, high_zero = leading_zeros(word[len(word) - half :])
     low, low_zero = leading_zeros(word[: len(word) - half])
-    count = [Mux(high_zero, l, h) for h, l in zip(high, low, strict=False)]
+    count = [Mux(high_zero, below, above) for above, below in zip(high, low, strict=False)]
     count += [h & ~high_zero for h in high[len(low) :]]
     return [*count, high_zero], high_zero & low_zero
 

@@ -88,7 +88,9 @@ class FloatTable(Block):
         if enable is None:
             enable = next(self._enables)
         held = {
-            signs: register(m, len(total), "held_" + "".join("n0p"[sign + 1] for sign in signs), enable, total)
+            signs: register(
+                m, len(total), "held_" + "".join("n0p"[sign + 1] for sign in signs), enable, total
+            )
             for signs, total in sums.items()
         }
         return held, [register(m, len(act), "waiting", enable, act) for act in later]

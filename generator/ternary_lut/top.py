@@ -11,9 +11,9 @@ from blueprint.ternary_lut import TernaryLutSpec
 from generator.arithmetic import parts, sign_extend
 from generator.axi_lite import AXI_LITE_PORTS, EVENTS, STALLS, Shell
 from generator.block import Block, register
+from generator.floating import FixedToFloat, FloatToFixed
 from generator.memory import Sram
 from generator.ternary_lut.control import Control
-from generator.floating import FixedToFloat, FloatToFixed
 from generator.ternary_lut.fetch import Fetch, TritUnpack
 from generator.ternary_lut.float_lane import FloatLane
 from generator.ternary_lut.float_table import FloatTable

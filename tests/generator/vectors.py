@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from amaranth.hdl import Module
 
 from generator.block import Block
 from generator.emission import emit
@@ -85,3 +86,41 @@ def _program(
         **{key: "\n    ".join(value) for key, value in lines.items()},
     )  # fmt: skip
     return cxxrtl.executable([source], emitted.top, {"main.cc": main})
+
+
+class Bench(Block):
+    """Many blocks side by side on shared inputs, so that all of them are compiled and run at once.
+
+    An output of block ``name`` is called ``name`` if it is the result, else ``name_output``.
+    """
+
+    place = "bench"
+
+    def __init__(self, blocks: Mapping[str, Block]) -> None:
+        self.blocks = blocks
+        ports: dict[str, Any] = {}
+        for name, block in blocks.items():
+            for port, member in block.signature.members.items():
+                if member.flow.name == "Out":
+                    ports[_output(name, port)] = member
+                elif port not in ("clk", "rst"):
+                    ports[port] = max(ports.get(port, member), member, key=lambda item: int(item.shape))
+        clocked = any(block.clocked for block in blocks.values())
+        resets = any("rst" in block.signature.members for block in blocks.values())
+        super().__init__("bench", ports, clocked=clocked, resets=resets)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        for name, block in self.blocks.items():
+            pins = {}
+            for port, member in block.signature.members.items():
+                if port not in ("clk", "rst"):
+                    out = member.flow.name == "Out"
+                    wire = getattr(self, _output(name, port) if out else port)
+                    pins[port] = wire if out else wire[: int(member.shape)]
+            self.use(m, block, f"block_{name}", **pins)
+        return m
+
+
+def _output(name: str, port: str) -> str:
+    return name if port == "result" else f"{name}_{port}"
