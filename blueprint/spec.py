@@ -119,6 +119,11 @@ class Spec:
             object.__setattr__(many, field.name, value)
         return many
 
+    @classmethod
+    def consistent(cls, table: Mapping[str, Any]) -> dict[str, Any]:
+        """Columns of parameters drawn one by one, those changed that only make sense with others."""
+        return dict(table)
+
     def feasible(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], tuple[str, ...]]:
         """Which of many designs can be built.
 
@@ -137,6 +142,11 @@ class Spec:
         for number, (holds, _) in reversed(list(enumerate(checks, start=1))):
             code = np.where(holds, code, number)
         return code == 0, code, ("", *(reason for _, reason in checks))
+
+    @property
+    def arithmetic(self) -> Any:
+        """The name of what sums are; a sample of designs takes every kind equally often."""
+        return "integer"
 
     @property
     def parameters(self) -> dict[str, Any]:

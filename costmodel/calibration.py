@@ -24,7 +24,7 @@ from costmodel.synthesis import _RECIPE as RECIPE
 from costmodel.technology import Technology
 from toolchain import yosys
 
-DESIGNS = 24
+DESIGNS = 60
 SEED = 0
 #: Share of the operators a run must keep busy to tell the energy of a busy cycle.
 _BUSY = 0.6

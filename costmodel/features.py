@@ -21,6 +21,14 @@ def _log2(value: Number) -> Number:
     return np.log2(np.maximum(value, 1))
 
 
+#: A float adder has two shifters over its significand and little else that grows.
+_FLOAT: Terms = {
+    "shift": lambda d: (d["fraction"] + 3) * _log2(d["fraction"] + 3),
+    "fraction": lambda d: d["fraction"],
+    "exponent": lambda d: d["exponent"],
+    "one": lambda d: d["fraction"] > 0,
+}
+
 #: Area terms of one instance; an instance of width 0 costs nothing.
 AREA: Mapping[str, Terms] = {
     "register": {
@@ -50,6 +58,16 @@ AREA: Mapping[str, Terms] = {
         "outputs": lambda d: d["outputs"],
     },
     "comparator": {"width": lambda d: d["width"]},
+    "float_adder": _FLOAT,
+    "float_pair": _FLOAT,
+    "to_fixed": {
+        "shift": lambda d: d["outputs"] * _log2(d["outputs"]),
+        "inputs": lambda d: d["inputs"],
+    },
+    "to_float": {
+        "shift": lambda d: d["inputs"] * _log2(d["inputs"]),
+        "outputs": lambda d: d["outputs"],
+    },
     "logic": {"gates": lambda d: d["gates"]},
     "broadcast": {},
     "sram": {},
@@ -91,6 +109,10 @@ DELAY: Mapping[str, Terms] = {
     "xor_row": {"one": lambda d: d["width"] > 0},
     "and_row": {"one": lambda d: d["width"] > 0},
     "recoder": {"inputs": lambda d: d["inputs"]},
+    "float_adder": {"fraction": lambda d: d["fraction"], "one": lambda d: d["fraction"] > 0},
+    "float_pair": {"fraction": lambda d: d["fraction"], "one": lambda d: d["fraction"] > 0},
+    "to_fixed": {"one": lambda d: d["outputs"] > 0},
+    "to_float": {"inputs": lambda d: d["inputs"]},
     "comparator": {"levels": lambda d: _log2(d["width"])},
     "logic": {"levels": lambda d: _log2(d["gates"])},
     "broadcast": {"levels": lambda d: _log2(d["fanout"])},
@@ -113,6 +135,10 @@ _ROUGH: Mapping[str, Mapping[str, float]] = {
     "xor_row": {"width": 2.0},
     "and_row": {"width": 1.0},
     "recoder": {"cross": 1.0},
+    "float_adder": {"shift": 5.0, "fraction": 15.0, "exponent": 12.0},
+    "float_pair": {"shift": 6.0, "fraction": 25.0, "exponent": 18.0},
+    "to_fixed": {"shift": 3.0},
+    "to_float": {"shift": 5.0},
     "comparator": {"width": 2.0},
     "logic": {"gates": 1.0},
 }

@@ -29,6 +29,12 @@ _GUESS: Mapping[tuple[str, str], float] = {
     ("xor_row", "one"): 2.0,
     ("and_row", "one"): 2.0,
     ("recoder", "inputs"): 2.0,
+    ("float_adder", "fraction"): 2.0,
+    ("float_adder", "one"): 25.0,
+    ("float_pair", "fraction"): 2.0,
+    ("float_pair", "one"): 25.0,
+    ("to_fixed", "one"): 10.0,
+    ("to_float", "inputs"): 1.0,
 }
 Name = tuple[str, str, str]
 

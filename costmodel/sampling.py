@@ -28,7 +28,8 @@ def designs(kind: type[Spec], count: int, seed: int, *, largest: float = LARGEST
     """
     random = np.random.default_rng([seed, 0x7E57])
     limits = kind.limits()
-    table = {name: _column(name, limit, kind, random) for name, limit in limits.items()}
+    drawn = {name: _column(name, limit, kind, random) for name, limit in limits.items()}
+    table = kind.consistent(drawn)
     many = kind.columns(table)
     feasible, _, _ = many.feasible()
     # Nothing multiplies and adds in fewer gates, and counting them takes long for very wide designs.
@@ -41,7 +42,8 @@ def designs(kind: type[Spec], count: int, seed: int, *, largest: float = LARGEST
             f"Calibration must find {count} designs of at most {largest:g} gates, not {len(kept)}"
         )
     table = {name: column[kept] for name, column in table.items()}
-    rows = _even([table[name] for name, limit in limits.items() if _is_few(limit)], len(kept), count)
+    arithmetic = np.broadcast_to(kind.columns(table).arithmetic, len(kept))
+    rows = _even(arithmetic, [table[name] for name, limit in limits.items() if _is_few(limit)], count)
     return tuple(kind(**{name: column[row].item() for name, column in table.items()}) for row in rows)
 
 
@@ -73,14 +75,16 @@ def _is_few(limit: Parameter) -> bool:
     return limit.maximum - limit.minimum < _FEW
 
 
-def _even(columns: list[Any], rows: int, count: int) -> list[int]:
-    """Rows picked one by one: the first of those whose values occurred least so far."""
+def _even(group: Any, columns: list[Any], count: int) -> list[int]:
+    """Rows picked one by one, from each group in turn: the first of those whose values occurred least so far."""
+    groups, members = np.unique(group, return_inverse=True)
     codes = [np.unique(column, return_inverse=True)[1] for column in columns]
     seen = [np.zeros(code.max(initial=0) + 1) for code in codes]
-    taken = np.zeros(rows)
+    taken = np.zeros(len(members))
     found: list[int] = []
-    for _ in range(count):
-        score = taken + sum(times[code] * len(times) for code, times in zip(codes, seen, strict=True))
+    for number in range(count):
+        others = np.where(members == number % len(groups), 0.0, 1e12)
+        score = taken + others + sum(times[code] * len(times) for code, times in zip(codes, seen, strict=True))
         row = int(np.argmin(score))
         found.append(row)
         taken[row] = np.inf

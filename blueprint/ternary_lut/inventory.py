@@ -296,12 +296,15 @@ def paths(p: TernaryLutSpec) -> tuple[Path, ...]:
     )
     table = (_spread("fetch", p.fetch_count), *fetched)
     split = choose(p.reduction_registered, 1, 0)
-    tail = (_reduction(p), (Unit("adder", "lane", split, {"width": p.result_width}),))
+    last = Unit("adder", "lane", split * choose(p.floats, 0, 1), {"width": p.result_width})
+    summed = Unit("float_adder", "lane", _length(p, choose(p.accumulates, 1, 0)), _float(p))
+    tail = (_reduction(p), (last, summed))
     cuts = (p.build_register, p.fetch_register, split == 1)
     return (
         *_runs(("build", "fetch", "reduce", "accumulate"), (_build_path(p), table, *tail), cuts),
         *_runs(("key", "reduce", "accumulate"), ((*_key_path(p), *fetched), *tail), cuts[1:]),
         *_accumulator_paths(p),
+        *_conversions(p),
         Path("counters", (Unit("half_adder", "shell", 1, {"width": 32}),)),
         Path("sequence", _sequence_path(p)),
     )
@@ -316,7 +319,23 @@ def _build_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
     levels = choose(p.build_style == "pipelined", 1, p.mu - 1) * (p.mu > 1)
     return (
         _spread("build", 3 ** (p.mu - 1)),
-        Unit("adder", "build", levels, {"width": p.entry_width}),
+        Unit("adder", "build", levels * choose(p.floats, 0, 1), {"width": p.entry_width}),
+        Unit("float_pair", "build", _length(p, levels), _float(p)),
+    )
+
+
+def _length(p: TernaryLutSpec, adders: Number) -> Number:
+    """How many float additions in series lie between two registers, where ``adders`` follow each other."""
+    pieces = 1 + smaller(p.adder_stages, 4)
+    return choose(p.floats, 1, 0) * choose(pieces == 1, adders, smaller(adders, 2) / pieces)
+
+
+def _conversions(p: TernaryLutSpec) -> tuple[Path, ...]:
+    fixed = choose(p.fixed, 1, 0)
+    rounded = {"inputs": p.result_width, "outputs": p.output_bits}
+    return (
+        Path("to-fixed", (Unit("to_fixed", "tile", fixed, _fixed(p)),)),
+        Path("to-float", (Unit("to_float", "result", fixed, rounded),)),
     )
 
 
@@ -346,7 +365,8 @@ def _reduction(p: TernaryLutSpec) -> tuple[Unit, ...]:
     adders = tree * (clog2(p.lut_count) + folded) + (1 - tree) * (words > 1)
     return (
         Unit("compressor", "lane", depth * (1 - tree), {"width": 1}),
-        Unit("adder", "lane", adders, {"width": width}),
+        Unit("adder", "lane", adders * choose(p.floats, 0, 1), {"width": width}),
+        Unit("float_adder", "lane", _length(p, clog2(p.lut_count)), _float(p)),
     )
 
 
@@ -358,7 +378,8 @@ def _accumulator_paths(p: TernaryLutSpec) -> tuple[Path, ...]:
     bits = lanes * p.result_width
     into = (
         Unit("and_row", "lane", accumulates, {"width": p.result_width}),
-        Unit("adder", "lane", accumulates, {"width": p.result_width}),
+        Unit("adder", "lane", accumulates * choose(p.floats, 0, 1), {"width": p.result_width}),
+        Unit("float_adder", "lane", _length(p, accumulates), _float(p)),
     )
     return (
         Path(

@@ -11,7 +11,7 @@ Source: ternary LUT DSE (Geens et al., ISPASS 2026) for the design space; the mi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -168,6 +168,10 @@ class TernaryLutSpec(Spec):
     def fixed(self) -> Any:
         """Whether float activations are added exactly, as fixed-point integers."""
         return self.is_float & (self.exact == 1)
+
+    @property
+    def arithmetic(self) -> Any:
+        return choose(self.floats, "float", choose(self.fixed, "exact", "integer"))
 
     @property
     def largest(self) -> Number:
@@ -466,6 +470,10 @@ class TernaryLutSpec(Spec):
         }
 
     # Values --------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def consistent(cls, table: Mapping[str, Any]) -> dict[str, Any]:
+        return values.consistent(table)
 
     @classmethod
     def sample(cls, random: np.random.Generator) -> TernaryLutSpec:

@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from blueprint import floating, ternary
 from blueprint.floating import FloatFormat
+from blueprint.numbers import choose
 from blueprint.spec import Parameter
+from blueprint.ternary_lut import formats
 from blueprint.workload import Gemm
 
 if TYPE_CHECKING:
@@ -154,14 +156,26 @@ def draw(limits: Mapping[str, Parameter], random: np.random.Generator) -> dict[s
         "adder_stages": (0, 0, 1, 2, 3, 4, 6),
     }
     chosen |= {name: int(random.choice(values)) for name, values in sizes.items()}
-    chosen["acc_width"] = 0
-    if random.random() < 0.5:
-        return chosen | {"activation": "int", "exact": False, "result_format": "same", "adder_stages": 0}
-    fmt = floating.get(str(random.choice(["fp16", "bf16", "fp8_e4m3", "fp8_e5m2"])))
-    chosen |= {"activation": fmt.name, "act_width": fmt.width}
-    if chosen["exact"]:
-        return chosen | {"adder_stages": 0}
-    return chosen | {"result_format": "same", "reduction": "adder_tree"}
+    chosen |= {"acc_width": 0} | ({"activation": "int"} if random.random() < 0.4 else {})
+    return consistent(chosen)
+
+
+def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters, or columns of them, of which those that belong to one number format follow the format."""
+    found = dict(table)
+    whole = found["activation"] == "int"
+    floats = (found["activation"] != "int") & (found["exact"] == 0)
+    width = formats.look_up(found["activation"], lambda fmt: fmt.width)
+    found["act_width"] = choose(whole, found["act_width"], width)
+    found["exact"] = choose(whole, False, found["exact"])
+    found["result_format"] = choose(found["exact"], found["result_format"], "same")
+    found["adder_stages"] = choose(floats, found["adder_stages"], 0)
+    found["reduction"] = choose(floats, "adder_tree", found["reduction"])
+    found["build_style"] = choose(
+        floats, choose(found["build_style"] == "direct", "shared", found["build_style"]), found["build_style"]
+    )
+    found["acc_width"] = choose(floats, 0, found["acc_width"])
+    return found
 
 
 def is_small(spec: TernaryLutSpec) -> bool:
