@@ -110,7 +110,10 @@ BF16 = FloatFormat("bf16", 8, 7)
 FP8_E4M3 = FloatFormat("fp8_e4m3", 4, 3, infinities=False)
 FP8_E5M2 = FloatFormat("fp8_e5m2", 5, 2)
 FP32 = FloatFormat("fp32", 8, 23)
-FORMATS = {fmt.name: fmt for fmt in (FP16, BF16, FP8_E4M3, FP8_E5M2, FP32)}
+#: Formats of activations.
+FORMATS = {fmt.name: fmt for fmt in (FP16, BF16, FP8_E4M3, FP8_E5M2)}
+#: Every format that has a name; results may be wider than activations.
+NAMED = FORMATS | {"fp32": FP32}
 
 
 #: Delays of the steps of an addition, relative to each other (tenths of a nanosecond for FP16 in asap7): order,
@@ -132,11 +135,11 @@ def cuts(delays: tuple[int, ...], stages: int) -> list[int]:
 
 def get(name: str) -> FloatFormat:
     """The format of that name; ``ParamError`` with the nearest name for another."""
-    if name not in FORMATS:
+    if name not in NAMED:
         raise ParamError(
-            f"Float format must be one of {', '.join(FORMATS)}, not {name!r}" + suggestion(name, FORMATS)
+            f"Float format must be one of {', '.join(NAMED)}, not {name!r}" + suggestion(name, NAMED)
         )
-    return FORMATS[name]
+    return NAMED[name]
 
 
 def is_nan(fmt: FloatFormat, a: Patterns) -> Flags:

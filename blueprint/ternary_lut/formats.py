@@ -24,7 +24,7 @@ STAGES_LIMIT = 8
 def look_up(name: Any, value: Callable[[FloatFormat], int], other: Number = 0) -> Number:
     """``value`` of the float format called ``name``, ``other`` where it names none."""
     found = other
-    for known, fmt in floating.FORMATS.items():
+    for known, fmt in floating.NAMED.items():
         found = choose(name == known, value(fmt), found)
     return found
 

@@ -477,9 +477,10 @@ class TernaryLutSpec(Spec):
 
     @classmethod
     def sample(cls, random: np.random.Generator) -> TernaryLutSpec:
+        arithmetic = random.choice(values.ARITHMETIC)
         while True:
             found = cls.columns(values.draw(cls.limits(), random))
-            if found.feasible()[0] and values.is_small(found):
+            if found.arithmetic == arithmetic and found.feasible()[0] and values.is_small(found):
                 return cls(**found.parameters)
 
     def sample_workload(self, random: np.random.Generator) -> Gemm:

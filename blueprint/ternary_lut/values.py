@@ -24,6 +24,9 @@ from blueprint.workload import Gemm
 if TYPE_CHECKING:
     from blueprint.ternary_lut.spec import TernaryLutSpec
 
+#: How often a random design has which arithmetic.
+ARITHMETIC = ("integer", "integer", "exact", "float", "float")
+
 Integers = npt.NDArray[np.int64]
 Octets = npt.NDArray[np.uint8]
 
@@ -139,7 +142,7 @@ def _pad(array: Any, rows: int, columns: int) -> Any:
 
 
 def draw(limits: Mapping[str, Parameter], random: np.random.Generator) -> dict[str, Any]:
-    """Random parameters, legal one by one; half of the designs have float activations."""
+    """Random parameters, legal one by one."""
     chosen: dict[str, Any] = {
         name: str(random.choice(limit.choices)) for name, limit in limits.items() if limit.choices
     }
@@ -156,8 +159,7 @@ def draw(limits: Mapping[str, Parameter], random: np.random.Generator) -> dict[s
         "adder_stages": (0, 0, 1, 2, 3, 4, 6),
     }
     chosen |= {name: int(random.choice(values)) for name, values in sizes.items()}
-    chosen |= {"acc_width": 0} | ({"activation": "int"} if random.random() < 0.4 else {})
-    return consistent(chosen)
+    return consistent(chosen | {"acc_width": 0})
 
 
 def consistent(table: Mapping[str, Any]) -> dict[str, Any]:

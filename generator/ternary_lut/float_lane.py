@@ -1,5 +1,7 @@
 """One result of float sums."""
 
+from functools import cached_property
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from blueprint import floating
@@ -16,11 +18,15 @@ class FloatLane(Lane):
     With an accumulator memory the word to add to comes in as ``stored`` and leaves as ``total``.
     """
 
+    @cached_property
+    def _adder(self) -> FloatAdd:
+        block = FloatAdd(floating.get(self.spec.activation), stages=self.spec.adder_stages, separate=True)
+        block.place = self.place
+        return block
+
     def _total(self, m: Module, total: Signal) -> Value:
         spec = self.spec
         self._format = floating.get(spec.activation)
-        self._adder = FloatAdd(self._format, stages=spec.adder_stages, separate=True)
-        self._adder.place = self.place
         words, level = parts(self.value, self._format.width), 0
         while len(words) > 1:
             words = self._level(m, words, level)

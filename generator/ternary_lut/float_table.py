@@ -1,5 +1,6 @@
 """One look-up table of float sums."""
 
+from functools import cached_property
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal, Value
@@ -41,11 +42,15 @@ class FloatTable(Block):
         }
         super().__init__(name, ports, clocked=self.stages > 0)
 
+    @cached_property
+    def _adder(self) -> FloatPair:
+        block = FloatPair(self.format, stages=self.spec.adder_stages, separate=True)
+        block.place = self.place
+        return block
+
     def elaborate(self, platform: Any) -> Module:
         spec, m = self.spec, self.module()
         first, *later = parts(self.activation, spec.act_width)
-        self._adder = FloatPair(self.format, stages=spec.adder_stages, separate=True)
-        self._adder.place = self.place
         self._enables = iter(self.enable) if self.stages else iter(())
         sums: Sums = {(1,): first}
         while later:

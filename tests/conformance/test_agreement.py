@@ -23,7 +23,7 @@ from generator.export import generate
 from simulator import kernel, rtl
 from toolchain import yosys
 
-DESIGNS = 64
+DESIGNS = 160
 RUNS = 4
 CASES = [(family, number) for family in families() for number in range(DESIGNS)]
 
