@@ -32,7 +32,7 @@ from generator.ternary_lut.lane import Lane
 from generator.ternary_lut.table import TableBuild
 
 POINTS = ((2, 4, 32), (2, 8, 16), (3, 8, 16), (4, 8, 16))
-#: What the issue that asked for this comparison measured for the published structure: (um2, ns) in asap7.
+#: Stated elsewhere for the published structure in asap7: (um2, ns).
 STATED = {
     (2, 4, 32): (2782, 1.77),
     (2, 8, 16): (2530, 1.72),

@@ -201,7 +201,7 @@ def test_properties_are_the_formats_own() -> None:
     [
         (
             lambda: floating.get("fp8_e4m"),
-            "Float format must be one of fp16, bf16, fp8_e4m3, fp8_e5m2, not 'fp8_e4m'; did you mean 'fp8_e4m3'?",
+            "Float format must be one of fp16, bf16, fp8_e4m3, fp8_e5m2, fp32, not 'fp8_e4m'; did you mean 'fp8_e4m3'?",
         ),
         (lambda: FloatFormat.custom(1, 5), "exponent_bits must be from 2 to 10, not 1"),
         (lambda: FloatFormat.custom(5, 24), "fraction_bits must be from 1 to 23, not 24"),
