@@ -85,7 +85,8 @@ def _total(fmt: FloatFormat, w: Wires, v: Values) -> Values:
 def _normalize(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
     """Shift out the leading zeros, but never below the exponent of subnormals."""
     total: Value = v["total"]
-    count, _ = leading_zeros(total)
+    # The lowest bit is set only where the distance is two or more, and then at most two zeros lead.
+    count, none = leading_zeros(total[1:])
     zeros = w("zeros", Cat(*count))
     width = max(fmt.exponent_bits, len(zeros)) + 1
     base = w("base", subtract(v["exponent"], zeros, width))
@@ -93,26 +94,24 @@ def _normalize(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
     amount = w("amount", limit)
     for place in reversed(range(len(zeros))):
         step = 1 << place
-        # The lowest bit is set only where the distance is two or more, and then at most two zeros lead.
         low = Cat(Const(0, 1), total[1 : len(total) - step]) if step > 2 else total[: len(total) - step]
         total = w.either(f"normal{place}", amount[place], Cat(Const(0, step), low)[: len(total)], total)
     sticky = total[0] | total[1] | v["lost"]
-    kept = {name: v[name] for name in ("sign", "minus", "special", "nan")}
+    kept = {name: v[name] for name in ("sign", "special", "nan")}
     kept |= {"tiny": base[-1]} if flush else {}
+    kept["cancels"] = w("cancels", none & v["minus"])
     found = {"base": base[: fmt.exponent_bits], "significand": total[3:], "guard": total[2]}
     return kept | found | {"sticky": w("sticky", sticky)}
 
 
 def _round(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
-    significand, zero = v["significand"], ~v["significand"][-1]
+    significand = v["significand"]
     if flush:
         significand = significand & (~v["tiny"]).replicate(len(significand))
     magnitude = rounded(w, fmt, v["base"], significand, v["guard"], v["sticky"])
     if fmt.infinities:
         magnitude = magnitude[: fmt.width - 1]
-    if not flush:
-        zero = ~magnitude.any()
-    sign = v["sign"] & ~(v["minus"] & zero)
+    sign = v["sign"] & ~v["cancels"]
     return {"result": pack(w, fmt, magnitude, sign, v["special"], v["nan"])}
 
 
