@@ -32,7 +32,7 @@ INTEGERS = (4, 8, 16, 32)
 CUSTOM = (FloatFormat.custom(6, 9), FloatFormat.custom(3, 2), FloatFormat.custom(2, 1))
 ALL = (*FORMATS.values(), *CUSTOM)
 SLOWER = [pytest.param(fmt, marks=pytest.mark.slow, id=fmt.name) for fmt in CUSTOM]
-TARGETS = (*FORMATS.values(), CUSTOM[0])
+TARGETS = (*FORMATS.values(), CUSTOM[0], FloatFormat.custom(4, 2))
 PAIRS: dict[str, Callable[[FloatFormat, Patterns, Patterns], Patterns]] = {
     "sum": floating.add,
     "difference": floating.subtract,
