@@ -87,7 +87,12 @@ def _total(fmt: FloatFormat, w: Wires, v: Values) -> Values:
 def _normalize(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
     found = normalized(fmt, w, v["total"], v["exponent"], v["lost"], flush)
     cancels = w("cancels", found.pop("none") & v["minus"])
-    return {name: v[name] for name in ("sign", "special", "nan")} | {"cancels": cancels} | found
+    return (
+        {name: v[name] for name in ("sign", "special", "nan")}
+        | {"cancels": cancels}
+        | found
+        | {"sticky": w("sticky", found["sticky"])}
+    )
 
 
 def normalized(
@@ -105,8 +110,8 @@ def normalized(
         step = 1 << place
         low = Cat(Const(0, 1), total[1 : len(total) - step]) if step > 2 else total[: len(total) - step]
         total = w.either(f"normal{place}", amount[place], Cat(Const(0, step), low)[: len(total)], total)
-    sticky = w("sticky", total[0] | total[1] | lost)
-    found = {"base": base[: fmt.exponent_bits], "significand": total[3:], "guard": total[2], "sticky": sticky}
+    found = {"base": base[: fmt.exponent_bits], "significand": total[3:], "guard": total[2]}
+    found["sticky"] = total[0] | total[1] | lost
     return found | {"none": none} | ({"tiny": base[-1]} if flush else {})
 
 
