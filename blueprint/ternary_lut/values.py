@@ -111,7 +111,8 @@ def _float_operands(fmt: FloatFormat, random: np.random.Generator, shape: tuple[
     if random.random() < 0.25:
         broken = random.choice([fmt.overflow, fmt.canonical_nan, fmt.sign_mask - 1], shape)
         act = np.where(random.random(shape) < 0.02, broken, act)
-    return act | random.integers(0, 2, shape) << (fmt.width - 1)
+    signs: Integers = random.integers(0, 2, shape) << (fmt.width - 1)
+    return act | signs
 
 
 def stimulus(spec: TernaryLutSpec, act: Integers, wgt: Integers) -> dict[str, Octets]:
