@@ -184,7 +184,8 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
 def is_small(spec: TernaryLutSpec) -> bool:
     """Whether a design is small enough to be compiled in seconds."""
     adders = spec.lut_count * spec.fetch_count * spec.token_lanes * (1 if spec.floats else 0)
-    return bool(spec.peak_macs <= 150 and spec.entries * spec.token_lanes <= 400 and adders <= 24)
+    bits = spec.entries * spec.token_lanes * spec.entry_width
+    return bool(spec.peak_macs <= 150 and bits <= 4000 and adders <= 20)
 
 
 def draw_workload(spec: TernaryLutSpec, random: np.random.Generator) -> Gemm:
