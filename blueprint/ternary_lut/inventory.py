@@ -1,8 +1,8 @@
 """What a ternary-LUT design is made of, place by place; every formula holds for one design and for arrays of designs.
 
 Places are the modules of the RTL: ``tile`` (activation register), ``build`` (one table), ``fetch`` (one key read for
-all token lanes), ``lane`` (one result), ``recode`` (five-trit bytes), ``control``, ``shell`` (AXI4-Lite) and
-``memory``. Equation and sources: docs/families/ternary_lut.md.
+all token lanes), ``lane`` (one result), ``result`` (its rounding to a float), ``recode`` (five-trit bytes),
+``control``, ``shell`` (AXI4-Lite) and ``memory``. Equation and sources: docs/families/ternary_lut.md.
 """
 
 from __future__ import annotations
@@ -125,6 +125,7 @@ def _float(p: TernaryLutSpec) -> dict[str, Number]:
     return {
         "exponent": formats.look_up(p.activation, lambda fmt: fmt.exponent_bits),
         "fraction": formats.look_up(p.activation, lambda fmt: fmt.fraction_bits),
+        "stages": p.adder_stages,
     }
 
 
