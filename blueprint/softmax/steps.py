@@ -1,0 +1,309 @@
+"""The steps of softmax attention on whole arrays; each is what one hardware block gives, bit for bit.
+
+Words are unsigned patterns where they carry a flag or a float, two's complement numbers elsewhere. A flag is the bit
+above the number. All shifts of numbers are arithmetic, so what is dropped rounds towards minus infinity.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from blueprint import floating
+from blueprint.floating import FloatFormat
+from blueprint.numbers import bit_length, ceil_div
+from blueprint.softmax.arithmetic import (
+    EXPONENT_WHOLE,
+    OUTPUT_MULTIPLIER_BITS,
+    SCORE_FRACTION,
+    SCORE_WHOLE,
+    VALUE_FRACTION,
+    VALUE_WHOLE,
+    Arithmetic,
+    Scales,
+)
+from blueprint.softmax.exponential import polynomial
+
+Integers = npt.NDArray[np.int64]
+
+#: A format whose smallest number is 2**-VALUE_FRACTION, and one that is ten bits coarser.
+VALUE_UNIT, COARSE_BITS = FloatFormat.custom(5, 16), 10
+COARSE_UNIT = FloatFormat.custom(5, 16 - COARSE_BITS)
+
+
+def moved(value: Integers, left: int) -> Integers:
+    """``value * 2**left``, rounded down."""
+    return value << left if left >= 0 else value >> -left
+
+
+def rounded(value: Integers, right: int | Integers) -> Integers:
+    """``value / 2**right`` rounded to nearest, ties up; ``right`` at most 62."""
+    half = (np.int64(1) << np.int64(right)) >> 1
+    return np.asarray((value + half) >> right, dtype=np.int64)
+
+
+def split(word: Integers, width: int, flag: int) -> tuple[Integers, Integers]:
+    """(two's complement number, flag) of a word."""
+    number = ((word + (1 << (width - 1))) & ((1 << width) - 1)) - (1 << (width - 1))
+    return (number, (word >> width) & 1) if flag else (word, np.zeros_like(word))
+
+
+def join(number: Integers, broken: Integers, width: int, flag: int) -> Integers:
+    """The word of a number and its flag; a number that has no flag stays as it is."""
+    return (number & ((1 << width) - 1)) | broken << width if flag else number
+
+
+def _parts(fmt: FloatFormat, a: Integers) -> tuple[Integers, Integers, Integers, Integers]:
+    """(sign, exponent without bias, significand, whether it is NaN or infinite) of patterns."""
+    f = fmt.fraction_bits
+    field = (a & fmt.exponent_mask) >> f
+    significand = (a & (fmt.min_normal - 1)) | np.where(field > 0, fmt.min_normal, 0)
+    broken = (field == fmt.exponent_mask >> f).astype(np.int64)
+    return (a >> (fmt.width - 1)) & 1, np.maximum(field, 1) - fmt.bias, significand, broken
+
+
+# Scores ---------------------------------------------------------------------------------------------------------------
+
+
+def score(a: Arithmetic, q: Integers, k: Integers) -> Integers:
+    """Words of the products of queries and keys, summed over the last axis.
+
+    Integers and fixed-point products are added exactly. Float products are rounded, those of a beat of ``lanes`` are
+    added pairwise, neighbors first, an odd one waiting for the next level; beats are added in order to a sum that
+    starts at +0; a last beat is filled up with products of +0.
+    """
+    if not a.is_float:
+        return np.asarray((q * k).sum(axis=-1), dtype=np.int64)
+    if not a.sums_are_floats:
+        terms, broken = score_product(a, q, k)
+        return join(terms.sum(axis=-1), broken.max(axis=-1), a.score_width, 1)
+    fmt = a.sum_format
+    q, k = (floating.convert(a.input_format, fmt, word) for word in (q, k))
+    products = floating.multiply(fmt, q, k)
+    beats = ceil_div(a.dim, a.lanes)
+    padding = [(0, 0)] * (products.ndim - 1) + [(0, beats * a.lanes - a.dim)]
+    products = np.pad(products, padding).reshape(*products.shape[:-1], beats, a.lanes)
+    total = np.zeros(products.shape[:-2], dtype=np.int64)
+    for beat in range(beats):
+        words = [products[..., beat, lane] for lane in range(a.lanes)]
+        while len(words) > 1:
+            pairs = [floating.add(fmt, x, y) for x, y in zip(words[::2], words[1::2], strict=False)]
+            words = pairs + words[len(words) & ~1 :]
+        total = floating.add(fmt, total, words[0])
+    return total
+
+
+def score_product(a: Arithmetic, q: Integers, k: Integers) -> tuple[Integers, Integers]:
+    """(products in units of ``2**-SCORE_FRACTION``, flags); magnitudes are truncated.
+
+    Where the exponents of the factors add up to more than ``SCORE_WHOLE - 2`` the product is the largest there is.
+    """
+    fmt = a.input_format
+    sign_q, exponent_q, significand_q, broken_q = _parts(fmt, q)
+    sign_k, exponent_k, significand_k, broken_k = _parts(fmt, k)
+    frame = significand_q * significand_k << (SCORE_WHOLE - 2 - 2 * fmt.fraction_bits + SCORE_FRACTION)
+    distance = SCORE_WHOLE - 2 - exponent_q - exponent_k
+    magnitude = frame >> np.clip(distance, 0, 62)
+    huge = (distance < 0) & (frame > 0)
+    magnitude = np.where(huge, (1 << (SCORE_WHOLE + SCORE_FRACTION)) - 1, magnitude)
+    return np.where(sign_q ^ sign_k, -magnitude, magnitude), broken_q | broken_k
+
+
+def scale(a: Arithmetic, scales: Scales, scores: Integers) -> Integers:
+    """Words of the exponents of two of scores, saturated so that the next whole number is one, too."""
+    low = -(1 << (a.t_width - 1))
+    high = ((1 << (EXPONENT_WHOLE - 1)) - 1) << a.fraction
+    if a.sums_are_floats:
+        product = floating.multiply(a.sum_format, scores, np.array(scales.multiplier))
+        broken = floating.is_nan(a.sum_format, product).astype(np.int64)
+        t = np.minimum(floating.to_integer(a.sum_format, product, a.t_width), high)
+        return join(t, broken, a.t_width, 1)
+    number, broken = split(scores, a.score_width, a.flag)
+    t = np.clip(_scaled(number, scales.multiplier, scales.shift), low, high)
+    return join(t, broken, a.t_width, a.t_flag)
+
+
+def _scaled(number: Integers, multiplier: int, shift: int) -> Integers:
+    """``rounded(number * multiplier, shift)`` where it is small, in 64 bits: the number is cut in two."""
+    cut = min(shift, 20)
+    high, low = number >> cut, number & ((1 << cut) - 1)
+    half = (1 << shift) >> 1
+    return np.asarray(
+        (high * multiplier + ((low * multiplier + half) >> cut)) >> (shift - cut), dtype=np.int64
+    )
+
+
+# Weights --------------------------------------------------------------------------------------------------------------
+
+
+def ceiling(a: Arithmetic, t: Integers) -> Integers:
+    """The whole exponent not below ``t``."""
+    number, _ = split(t, a.t_width, a.t_flag)
+    return np.asarray((number + (1 << a.fraction) - 1) >> a.fraction, dtype=np.int64)
+
+
+def rescale_amount(a: Arithmetic, reference: Integers, before: Integers) -> Integers:
+    """By how much sums move when the reference rises."""
+    return np.asarray(np.minimum(reference - before, (1 << a.shift_width) - 1), dtype=np.int64)
+
+
+def exp2(a: Arithmetic, t: Integers, reference: Integers) -> Integers:
+    """Words of ``2**(t - reference)``, 1 where that is positive.
+
+    Fixed-point weights are rounded to nearest, ties up. Float weights below the smallest normal number are +0.
+    """
+    number, broken = split(t, a.t_width, a.t_flag)
+    x = np.minimum(number - (reference << a.fraction), 0)
+    mantissa = polynomial(a.fraction, a.mantissa)(x & ((1 << a.fraction) - 1))
+    down = -(x >> a.fraction)
+    if a.sums_are_floats:
+        fmt = a.sum_format
+        field = np.maximum(fmt.bias - down, 0)
+        pattern = np.where(field > 0, field << fmt.fraction_bits | (mantissa - fmt.min_normal), 0)
+        return np.where(broken == 1, fmt.canonical_nan, pattern)
+    frame = moved(mantissa, a.weight_fraction - a.mantissa + 1)
+    return join(((frame >> np.minimum(down, 62)) + 1) >> 1, broken, a.p_width, a.flag)
+
+
+# Sums -----------------------------------------------------------------------------------------------------------------
+
+
+def product(a: Arithmetic, p: Integers, v: Integers) -> Integers:
+    """Words of weighted values. Fixed-point ones have units of ``2**-VALUE_FRACTION`` and truncated magnitudes;
+    values of ``2**VALUE_WHOLE`` and above weigh like numbers just below."""
+    if not a.is_float:
+        return p * v
+    fmt = a.input_format
+    if a.sums_are_floats:
+        return floating.multiply(a.sum_format, p, floating.convert(fmt, a.sum_format, v))
+    weight, flag = p & ((1 << a.p_width) - 1), p >> a.p_width
+    sign, exponent, significand, broken = _parts(fmt, v)
+    left = VALUE_WHOLE - 1 - fmt.fraction_bits - a.weight_fraction + VALUE_FRACTION
+    frame = moved(weight * significand, left)
+    magnitude = frame >> np.clip(VALUE_WHOLE - 1 - exponent, 0, 62)
+    return join(np.where(sign == 1, -magnitude, magnitude), flag | broken, a.term_width, 1)
+
+
+def add_value(a: Arithmetic, total: Integers, shift: Integers, term: Integers) -> Integers:
+    """The sum of weighted values, moved right and one more added."""
+    if a.sums_are_floats:
+        return floating.add(a.sum_format, lowered(a.sum_format, total, shift), term)
+    old, before = split(total, a.o_width, a.flag)
+    new, now = split(term, a.term_width, a.flag)
+    return join((old >> np.minimum(shift, 62)) + new, before | now, a.o_width, a.flag)
+
+
+def add_weight(a: Arithmetic, total: Integers, shift: Integers, p: Integers) -> Integers:
+    """The sum of weights, moved right and one more added; it has no flag."""
+    if a.sums_are_floats:
+        return floating.add(a.sum_format, lowered(a.sum_format, total, shift), p)
+    return np.asarray((total >> np.minimum(shift, 62)) + (p & ((1 << a.p_width) - 1)), dtype=np.int64)
+
+
+def lowered(fmt: FloatFormat, a: Integers, shift: Integers) -> Integers:
+    """Patterns with the exponent lowered; what is not normal then is +0, NaN and infinity stay."""
+    field = (a & fmt.exponent_mask) >> fmt.fraction_bits
+    special = field == fmt.exponent_mask >> fmt.fraction_bits
+    normal = field > shift
+    return np.where(special, a, np.where(normal, a - (np.minimum(shift, field) << fmt.fraction_bits), 0))
+
+
+# Division -------------------------------------------------------------------------------------------------------------
+
+
+def quotient(a: Arithmetic, divisor: Integers) -> Integers:
+    """``2**(2R + 1) / divisor``, rounded down, for divisors from ``2**R`` to ``2**(R + 1) - 1``."""
+    return np.asarray((2 << 2 * a.divisor_fraction) // divisor, dtype=np.int64)
+
+
+def reciprocal(a: Arithmetic, scales: Scales, total: Integers) -> Integers:
+    """Words of the reciprocal of a sum of weights: a float, or {leading zeros, quotient}; that of zero is zero.
+
+    Where int8 outputs are divided last, the quotient is multiplied by the multiplier of the output.
+    """
+    r = a.divisor_fraction
+    if a.sums_are_floats:
+        return _float_reciprocal(a, total)
+    zeros = a.l_width - np.maximum(bit_length(total), 1)
+    divisor = np.maximum(moved(total << zeros, r + 1 - a.l_width), 1 << r)
+    found = np.where(total > 0, quotient(a, divisor), 0)
+    if not a.r_is_float:
+        if a.has_gain:
+            found = found * scales.output_multiplier >> (OUTPUT_MULTIPLIER_BITS - 1)
+        return found | zeros << a.gain_width
+    fmt = floating.FP32
+    exponent = a.l_width - 1 - zeros - a.weight_fraction
+    return _packed(a, fmt, found, fmt.bias - exponent)
+
+
+def _float_reciprocal(a: Arithmetic, total: Integers) -> Integers:
+    fmt = a.sum_format
+    field = (total & fmt.exponent_mask) >> fmt.fraction_bits
+    significand = (total & (fmt.min_normal - 1)) | fmt.min_normal
+    divisor = significand >> (fmt.fraction_bits - a.divisor_fraction)
+    special = field == fmt.exponent_mask >> fmt.fraction_bits
+    found = np.where((field > 0) & ~special, quotient(a, divisor), 0)
+    pattern = _packed(a, fmt, found, 2 * fmt.bias - field)
+    return np.where(floating.is_nan(fmt, total), fmt.canonical_nan, pattern)
+
+
+def _packed(a: Arithmetic, fmt: FloatFormat, found: Integers, field: Integers) -> Integers:
+    """The float of a quotient, whose exponent is ``field`` if it is exactly a power of two, else one less."""
+    r = a.divisor_fraction
+    whole = found >> (r + 1)
+    fraction = (found & ((1 << r) - 1)) << (fmt.fraction_bits - r)
+    field = field - 1 + whole
+    return np.where((found == 0) | (field <= 0), 0, field << fmt.fraction_bits | fraction)
+
+
+def normalize(a: Arithmetic, p: Integers, r: Integers) -> Integers:
+    """Words of weights divided by their sum, rounded to nearest."""
+    if a.sums_are_floats:
+        return floating.multiply(a.sum_format, p, r)
+    weight, flag = p & ((1 << a.p_width) - 1), p >> a.p_width
+    q, zeros = r & ((1 << a.gain_width) - 1), r >> a.gain_width
+    whole = a.l_width - a.weight_fraction
+    drop = max(whole - 3, 0)
+    w = rounded(((weight << zeros) >> drop) * q, a.divisor_fraction + whole - drop)
+    return join(w, flag, a.p_width, a.flag)
+
+
+def finish(a: Arithmetic, scales: Scales, total: Integers, r: Integers) -> Integers:
+    """The output: int8 numbers or patterns of the input format. ``r`` is not used where weights are divided."""
+    if not a.is_float:
+        return _finish_integer(a, scales, total, r)
+    fmt = a.sum_format
+    if not a.sums_are_floats:
+        number, broken = split(total, a.o_width, 1)
+        fmt = a.input_format if a.divides_first else fmt
+        total = np.where(broken == 1, fmt.canonical_nan, from_value(fmt, number))
+    if not a.divides_first:
+        total = floating.multiply(fmt, total, r)
+    return floating.convert(fmt, a.input_format, total)
+
+
+def from_value(fmt: FloatFormat, number: Integers) -> Integers:
+    """Floats nearest to multiples of ``2**-VALUE_FRACTION``.
+
+    Of a large one the low bits only say whether any is set.
+    """
+    low = (1 << COARSE_BITS) - 1
+    coarse = number >> COARSE_BITS | ((number & low) != 0)
+    small = np.abs(number) < 1 << 52
+    return np.where(
+        small,
+        floating.from_fixed(VALUE_UNIT, fmt, np.where(small, number, 0)),
+        floating.from_fixed(COARSE_UNIT, fmt, coarse),
+    )
+
+
+def _finish_integer(a: Arithmetic, scales: Scales, total: Integers, r: Integers) -> Integers:
+    if a.divides_first:
+        right = min(a.weight_fraction + scales.output_shift, 62)
+        out = rounded(total * scales.output_multiplier, right)
+    else:
+        gain, zeros = r & ((1 << a.gain_width) - 1), r >> a.gain_width
+        scaled = moved(total << zeros, a.divisor_fraction + 1 - a.l_width)
+        right = 2 * a.divisor_fraction + 2 - OUTPUT_MULTIPLIER_BITS + scales.output_shift
+        out = rounded(scaled * gain, right)
+    return np.clip(out, -128, 127)
