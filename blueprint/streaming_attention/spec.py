@@ -1,0 +1,337 @@
+"""Streaming attention: every decision about it.
+
+Queries, keys and values stream through nodes joined by bounded FIFOs; one key, and the value that belongs to it, is taken
+per cycle for all query lanes. The graph says where a row waits: before the division by the sum of its weights, before
+its maximum is known, or nowhere, with a running maximum, sum and output.
+Source: streaming scaled dot-product attention (Sohn, Zhang, Olukotun, arXiv 2404.16629) for the graphs, TeLLMe
+(arXiv 2510.15926) for the reversed order of masked rows; the microarchitecture is our own
+(docs/families/streaming_attention.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from blueprint.numbers import Number, bit_length, choose, clog2
+from blueprint.port import Field, Register, Stream
+from blueprint.softmax.arithmetic import ACCUMULATORS, INPUTS, Arithmetic
+from blueprint.softmax.arithmetic import rules as arithmetic_rules
+from blueprint.spec import Arrays, Beats, Rule, Spec, parameter, refuse
+from blueprint.streaming_attention import graph as dataflow
+from blueprint.streaming_attention import values
+from blueprint.streaming_attention.inventory import paths, units
+from blueprint.timing import TimingGraph
+from blueprint.unit import Path, Unit
+from blueprint.workload import Attention
+
+_STAGES = {"minimum": 0, "maximum": 8}
+_DEPTH = {"minimum": 0, "maximum": 1 << 20}
+
+#: What the shared arithmetic calls a parameter of this family.
+_NAMES = {"inputs": "format"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamingAttentionSpec(Spec):
+    """Parameters of one attention core."""
+
+    family: ClassVar[str] = "streaming_attention"
+    title: ClassVar[str] = "Streaming attention"
+    task: ClassVar[type[Attention]] = Attention
+
+    graph: str = parameter("where a row waits for what", default="memory_free", choices=dataflow.GRAPHS)
+    dim: int = parameter("size of a head: elements of a query, key and value", minimum=2, maximum=256)
+    parallel: int = parameter("queries that share one stream of keys and values", default=1, minimum=1, maximum=64)
+    group: int = parameter("query heads that share one key head's stream", default=1, minimum=1, maximum=16)
+    keys_max: int = parameter("most keys of a run", minimum=2, maximum=1 << 16)
+    queries_max: int = parameter("most queries of a run", default=1 << 16, minimum=1, maximum=1 << 16)
+    heads_max: int = parameter("most query heads of a run", default=256, minimum=1, maximum=1024)
+    mask: str = parameter("which keys a query sees", default="none", choices=dataflow.MASKS)
+    format: str = parameter("number format of queries, keys, values and results", default="int8", choices=INPUTS)
+    accumulator: str = parameter("what sums are kept in", default="integer", choices=ACCUMULATORS)
+    kv_width: int = parameter("bits of an integer key or value element", default=8, minimum=4, maximum=8)
+    long_depth: int = parameter("words of a FIFO that holds a row, 0 for full speed", default=0, **_DEPTH)
+    short_depth: int = parameter("words of a FIFO that holds a few keys, 0 for full speed", default=0, **_DEPTH)
+    row_depth: int = parameter("words of a FIFO with a word per row, 0 for full speed", default=0, **_DEPTH)
+    dot_stages: int = parameter("registers inside a dot product", default=1, **_STAGES)
+    scale_stages: int = parameter("registers inside the scaling of a score", default=1, **_STAGES)
+    exp_stages: int = parameter("registers inside an exponential", default=1, **_STAGES)
+    reciprocal_stages: int = parameter("registers inside a reciprocal", default=1, **_STAGES)
+    product_stages: int = parameter("registers inside a weighted value", default=1, **_STAGES)
+    divide_stages: int = parameter("registers inside a division", default=1, **_STAGES)
+
+    def rules(self) -> Iterator[Rule]:
+        for rule in arithmetic_rules(self.softmax):
+            yield Rule(_NAMES.get(rule.parameter, rule.parameter), rule.holds, rule.reason, rule.message)
+        yield Rule(
+            "kv_width",
+            (self.kv_width == 8) | ((self.kv_width == 4) & (self.format == "int8")),
+            "keys are neither whole nor packed",
+            lambda: f"kv_width must be 8, or 4 for int8, not {self.kv_width} for {self.format}",
+        )
+        yield Rule(
+            "parallel",
+            self.lanes * self.dim <= 1 << 13,
+            "more than 8192 products per cycle",
+            lambda: (
+                f"Products per cycle (parallel x group x dim) must be at most 8192, not {self.lanes * self.dim}"
+            ),
+        )
+
+        yield Rule(
+            "parallel",
+            (self.mask == "none") | (self.parallel <= self.keys_max),
+            "more masked queries side by side than keys",
+            lambda: f"parallel must be at most keys_max {self.keys_max} where there is a mask, not {self.parallel}",
+        )
+
+    # Derived numbers: the same on one design and on arrays of designs ---------------------------------------------
+
+    @property
+    def softmax(self) -> Arithmetic:
+        """The arithmetic that all graphs share."""
+        return Arithmetic(
+            inputs=self.format,
+            accumulator=self.accumulator,
+            graph=self.graph,
+            dim=self.dim,
+            keys_max=self.keys_max,
+        )
+
+    @property
+    def arithmetic(self) -> Any:
+        return choose(
+            self.format == "int8", "integer", choose(self.accumulator == "fixed", "exact", "float")
+        )
+
+    @property
+    def lanes(self) -> Number:
+        """Query rows that one key meets at a time: ``parallel`` positions of ``group`` heads."""
+        return self.parallel * self.group
+
+    @property
+    def masked(self) -> Any:
+        """Whether rows differ in the keys they take."""
+        return self.mask != "none"
+
+    @property
+    def windowed(self) -> Any:
+        """Whether a row's first key moves."""
+        return (self.mask == "window") | (self.mask == "lambda")
+
+    @property
+    def corners(self) -> Any:
+        """Whether some lanes do not see a key that others see, so that a bit per position says which."""
+        return self.masked & (self.parallel > 1)
+
+    @property
+    def visible_bits(self) -> Number:
+        """Bits beside a score that say which positions see its key; without a window the last one always does."""
+        return choose(self.corners, self.parallel - choose(self.mask == "causal", 1, 0), 0)
+
+    @property
+    def turn_bits(self) -> Number:
+        """Bits beside a token that say whether a pass ends, where nothing else says so."""
+        return choose(self.has_gains & self.repeats & self.regroups, 1, 0)
+
+    @property
+    def final_bits(self) -> Number:
+        """Bits beside a token that say whether the run ends, where the end of a row does not."""
+        return choose(self.repeats | self.regroups, 1, 0)
+
+    @property
+    def regroups(self) -> Any:
+        """Whether a pass may need more than one row."""
+        return self.queries_max > self.parallel
+
+    @property
+    def repeats(self) -> Any:
+        """Whether a run may need more than one pass."""
+        return self.heads_max > 1
+
+    @property
+    def has_gains(self) -> Any:
+        """Whether results are scaled at the end."""
+        return self.format == "int8"
+
+    @property
+    def element_width(self) -> Number:
+        """Bits of an element of a key or value on its stream."""
+        return choose(self.format == "int8", self.kv_width, 16)
+
+    @property
+    def key_width(self) -> Number:
+        """Bits of the number of a key."""
+        return clog2(self.keys_max)
+
+    @property
+    def sizes(self) -> dict[str, Number]:
+        """The largest legal value of every run-time size of one design, by register."""
+        found = {"passes": self.heads_max, "queries": self.queries_max, "keys": self.keys_max}
+        if self.windowed:
+            found["window"] = self.keys_max
+        if self.mask == "lambda":
+            found["sinks"] = self.keys_max
+        return found
+
+    @property
+    def peak_macs(self) -> Number:
+        return 2 * self.lanes * self.dim
+
+    # What it looks like from outside -------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The top module: family, the parameters that change its size, and the hash of all of them."""
+        kind = f"i8kv{self.kv_width}" if self.format == "int8" else f"{self.format}_{self.accumulator}"
+        size = f"{self.graph}_d{self.dim}_p{self.parallel}_g{self.group}_{kind}_{self.mask}"
+        return f"{self.family}_{size}_{self.design_hash[:6]}"
+
+    @cached_property
+    def _streams(self) -> tuple[Stream, ...]:
+        whole = self.format == "int8"
+        kind = "int" if whole else self.format
+        width = int(self.softmax.in_width)
+
+        def field(name: str, bits: int, shape: tuple[int, ...]) -> Field:
+            return Field(name, bits, shape, signed=whole, format=kind)
+
+        rows = (self.parallel, self.group, self.dim)
+        return (
+            Stream("scale", "in", Field("word", 32, (3,), signed=False)),
+            Stream("query", "in", field("query", width, rows)),
+            Stream("key", "in", field("key", int(self.element_width), (self.dim,))),
+            Stream("value", "in", field("value", int(self.element_width), (self.dim,))),
+            Stream("out", "out", field("result", width, rows)),
+        )
+
+    def streams(self) -> tuple[Stream, ...]:
+        return self._streams
+
+    def registers(self) -> tuple[Register, ...]:
+        word = {"value": (0, 32)}
+        says = {
+            "passes": "key heads times groups of query heads of the next run",
+            "queries": "queries of the next run",
+            "keys": "keys of the next run",
+            "window": "latest keys that a query sees in the next run",
+            "sinks": "first keys that every query sees in the next run",
+        }
+        sizes = [
+            Register(name, 0x08 + 4 * i, "rw", says[name], {"value": (0, int(bit_length(most + 1)))})
+            for i, (name, most) in enumerate(self.sizes.items())
+        ]
+        return (
+            Register("control", 0x00, "rw", "write 1 to start a run", {"start": (0, 1)}),
+            Register(
+                "status",
+                0x04,
+                "ro",
+                "what the core is doing and what went wrong",
+                {"busy": (0, 1), "done": (1, 1), "size_error": (2, 1), "framing_error": (3, 1)},
+            ),
+            *sizes,
+            Register("cycles", 0x1C, "ro", "cycles from the first input beat to the last output beat", word),
+            Register("stall_input", 0x20, "ro", "cycles without a query to score", word),
+            Register("stall_memory", 0x24, "ro", "cycles without a key", word),
+            Register("stall_output", 0x28, "ro", "cycles held up by what follows the score", word),
+            Register("stall_dependency", 0x2C, "ro", "always 0", word),
+            Register("hash_lo", 0x30, "ro", "design hash, low half", word, int(self.design_hash[8:], 16)),
+            Register("hash_hi", 0x34, "ro", "design hash, high half", word, int(self.design_hash[:8], 16)),
+        )
+
+    def register_values(self, workload: Attention) -> dict[str, int]:
+        found = {
+            "passes": int(dataflow.passes(self, workload)),
+            "queries": workload.queries,
+            "keys": workload.keys,
+            "window": min(workload.window or self.keys_max, self.keys_max),
+            "sinks": min(workload.sinks or 1, self.keys_max),
+        }
+        return {name: found[name] for name in self.sizes}
+
+    # Inventory and time --------------------------------------------------------------------------------------------
+
+    def units(self) -> tuple[Unit, ...]:
+        return units(self)
+
+    def paths(self) -> tuple[Path, ...]:
+        return paths(self)
+
+    def cycles(self, workload: Attention) -> Number:
+        """In closed form where no FIFO is shorter than full speed needs (:func:`dataflow.cycles`)."""
+        return dataflow.cycles(self, workload)
+
+    def timing(self, workload: Attention, operands: Arrays | None = None) -> TimingGraph:
+        self.check_workload(workload)
+        return dataflow.timing(self, workload)
+
+    def check_workload(self, workload: Any) -> None:
+        """Refuse what the counters and the mask of this design were not made for. Raises ``ParamError``."""
+        self.check_task(workload)
+        super().check_workload(workload)
+        if workload.dim != self.dim:
+            raise refuse("dim", f"Attention dim must be {self.dim}, the design's dim, not {workload.dim}")
+        if not values.mask_fits(self, workload):
+            what = f"Attention mask must be {values.masks_of(self)} for a design of mask {self.mask}"
+            raise refuse("mask", f"{what}, not {workload.mask}")
+
+    def dram_bits(self, workload: Attention) -> dict[str, Number]:
+        count, rows = dataflow.passes(self, workload), dataflow.row_count(self, workload)
+        taken = count * dataflow.pass_length(self, workload)
+        row = 8 * -(-self.dim * self.element_width // 8)
+        lanes = self.lanes * self.dim * self.softmax.in_width
+        return {
+            "keys": taken * row,
+            "values": taken * row,
+            "queries": count * rows * lanes,
+            "scales": count * 96,
+            "results": count * rows * lanes,
+        }
+
+    # Values --------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def consistent(cls, table: Mapping[str, Any]) -> dict[str, Any]:
+        return values.consistent(table)
+
+    @classmethod
+    def sample(cls, random: np.random.Generator) -> StreamingAttentionSpec:
+        kind = random.choice(values.ARITHMETIC)
+        while True:
+            found = cls.columns(values.draw(cls.limits(), random))
+            if found.arithmetic == kind and found.feasible()[0] and values.is_small(found):
+                return cls(**found.parameters)
+
+    def sample_workload(self, random: np.random.Generator) -> Attention:
+        return values.draw_workload(self, random)
+
+    def typical_workload(self) -> Attention:
+        return values.typical(self)
+
+    def sized_for(self, workload: Attention) -> StreamingAttentionSpec:
+        return self.columns({**self.parameters, **values.limits_for(workload), "dim": workload.dim})
+
+    def operands(self, workload: Attention, seed: int) -> Arrays:
+        """``query`` (heads, queries, dim), ``key`` and ``value`` (kv_heads, keys, dim), ``scale`` (kv_heads, 5), ``mask``.
+
+        ``scale`` has the run-time registers of :class:`blueprint.softmax.arithmetic.Scales` in their order; ``mask`` is
+        (1 where a query sees nothing after itself, window or 0, sinks).
+        """
+        return values.operands(self, workload, seed)
+
+    def reference(self, operands: Arrays) -> Arrays:
+        """``out`` (heads, queries, dim): attention in the arithmetic of :mod:`blueprint.softmax`."""
+        return {"out": values.attention(self, operands)}
+
+    def stimulus(self, operands: Arrays) -> Beats:
+        """Beats by pass, row and key: rows with the last queries first where there is a mask, keys in rising order."""
+        return values.stimulus(self, operands)
+
+    def collect(self, beats: Beats, workload: Attention) -> Arrays:
+        return {"out": values.collect(self, beats["out"], workload)}

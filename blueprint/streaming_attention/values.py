@@ -1,0 +1,299 @@
+"""What streaming attention computes, how it travels, and random cases to try it on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blueprint import floating
+from blueprint.numbers import choose
+from blueprint.softmax.arithmetic import Scales
+from blueprint.spec import Arrays, Parameter
+from blueprint.streaming_attention import graph
+from blueprint.workload import Attention
+
+if TYPE_CHECKING:
+    from blueprint.streaming_attention.spec import StreamingAttentionSpec
+
+#: How often a random design has which arithmetic.
+ARITHMETIC = ("integer", "integer", "integer", "exact", "float")
+
+Integers = npt.NDArray[np.int64]
+Octets = npt.NDArray[np.uint8]
+
+#: Masks that a design of each mask can run; with a single query none is a causal mask too.
+_CONTAINS = {"none": (), "causal": (), "window": ("causal",), "lambda": ("causal",)}
+
+
+def masks_of(spec: StreamingAttentionSpec) -> str:
+    """The masks it runs, in words."""
+    found = (spec.mask, *_CONTAINS[spec.mask])
+    return " or ".join(found) if spec.mask == "none" else f"{' or '.join(found)}, or none with one query"
+
+
+def mask_fits(spec: StreamingAttentionSpec, workload: Attention) -> bool:
+    """Whether the design's sequencing covers the mask of a run."""
+    if workload.mask == "lambda" and workload.sinks == 0:
+        return False
+    if workload.mask == spec.mask or workload.mask in _CONTAINS[spec.mask]:
+        return True
+    # The one query of a decode step sees everything, masked or not.
+    return workload.queries == 1 and workload.mask in ("none", "causal")
+
+
+def limits_for(workload: Attention) -> dict[str, int]:
+    """The smallest sizes that a design needs to run it."""
+    sizes = {"keys_max": max(workload.keys, 2), "queries_max": workload.queries}
+    return {**sizes, "heads_max": workload.heads}
+
+
+# Order ------------------------------------------------------------------------------------------------------------
+
+
+def seen(mask: Integers, queries: int, keys: int) -> npt.NDArray[np.bool_]:
+    """Which query (row) sees which key (column)."""
+    causal, window, sinks = (int(value) for value in mask)
+    if not causal:
+        return np.ones((queries, keys), dtype=np.bool_)
+    position = np.arange(keys - queries, keys)[:, None]
+    key = np.arange(keys)[None]
+    near = (key > position - window) if window else np.ones_like(key, dtype=np.bool_)
+    return (key <= position) & (near | (key < sinks))
+
+
+def _rows(spec: StreamingAttentionSpec, mask: Integers, queries: int) -> list[Integers]:
+    """The queries of every row in the order of issue, -1 where a lane has none."""
+    count = -(-queries // spec.parallel)
+    lane = np.arange(spec.parallel)
+    if not mask[0]:
+        found = [row * spec.parallel + lane for row in range(count)]
+        return [np.where(row < queries, row, -1) for row in found]
+    top = queries - spec.parallel
+    found = [top - row * spec.parallel + lane for row in range(count)]
+    return [np.maximum(row, -1) for row in found]
+
+
+def _keys(spec: StreamingAttentionSpec, mask: Integers, queries: int, keys: int) -> list[Integers]:
+    """The keys of every row in the order of issue."""
+    _, window, sinks = (int(value) for value in mask)
+    count = -(-queries // spec.parallel)
+    if not mask[0]:
+        return [np.arange(keys)] * count
+    found = []
+    for row in range(count):
+        high = keys - 1 - row * spec.parallel
+        low = max(high - (spec.parallel + window - 2), 0) if window else 0
+        first = np.arange(min(sinks, low))
+        found.append(np.concatenate((first, np.arange(low, high + 1))))
+    return found
+
+
+# Values -----------------------------------------------------------------------------------------------------------
+
+
+def scales(row: Integers) -> Scales:
+    """The run-time registers out of a row of the operand ``scale``."""
+    multiplier, shift, offset, gain, down = (int(value) for value in row)
+    return Scales(
+        multiplier=multiplier, shift=shift, offset=offset, output_multiplier=gain, output_shift=down
+    )
+
+
+def attention(spec: StreamingAttentionSpec, operands: Arrays) -> Integers:
+    """The golden output, (heads, queries, dim)."""
+    from blueprint.softmax.attention import attend
+
+    query, key, value = operands["query"], operands["key"], operands["value"]
+    heads, queries, dim = query.shape
+    share = heads // len(key)
+    visible = seen(operands["mask"], queries, key.shape[1])
+    order = np.where(visible, np.arange(key.shape[1])[None], -1)
+    # What is not seen is left out, not skipped over: the same order, nothing at the end.
+    order = np.take_along_axis(order, np.argsort(~visible, axis=1, kind="stable"), axis=1)
+    out = np.zeros((heads, queries, dim), dtype=np.int64)
+    for number in range(len(key)):
+        mine = slice(number * share, (number + 1) * share)
+        rows = query[mine].reshape(share * queries, dim)
+        found = attend(
+            spec.softmax, scales(operands["scale"][number]), rows, key[number], value[number], np.tile(order, (share, 1))
+        )
+        out[mine] = found.reshape(share, queries, dim)
+    return out
+
+
+def operands(spec: StreamingAttentionSpec, workload: Attention, seed: int) -> dict[str, Integers]:
+    """Random operands; a tenth of the elements are extremes."""
+    random = np.random.default_rng(seed)
+    several = (workload.kv_heads, workload.keys, workload.dim)
+    shapes = {"query": (workload.heads, workload.queries, workload.dim), "key": several, "value": several}
+    found: dict[str, Integers] = {}
+    for name, shape in shapes.items():
+        if spec.format == "int8":
+            bits = 8 if name == "query" else spec.kv_width
+            low = -(1 << (bits - 1))
+            drawn = random.integers(low, -low, shape, dtype=np.int64)
+            drawn[random.random(shape) < 0.1] = random.choice([low, -low - 1])
+            found[name] = drawn
+        else:
+            found[name] = _floats(floating.get(spec.format), random, shape)
+    found["scale"] = np.array([_scale(spec, random) for _ in range(workload.kv_heads)], dtype=np.int64)
+    masked = workload.mask != "none" or spec.mask != "none"
+    window = workload.window or (spec.keys_max if spec.windowed else 0)
+    sinks = workload.sinks or (1 if spec.mask == "lambda" else 0)
+    found["mask"] = np.array([int(masked), window, sinks], dtype=np.int64)
+    return found
+
+
+def _scale(spec: StreamingAttentionSpec, random: np.random.Generator) -> list[int]:
+    """Registers that let weights spread over the sums: scores of some units, at times far more."""
+    a = spec.softmax
+    size = 128.0 * (1 << (spec.kv_width - 1)) if spec.format == "int8" else 1.0
+    spread = 4.0 ** random.uniform(-1, 3)
+    found = Scales.of(
+        a,
+        spread / (size * np.sqrt(spec.dim)),
+        float(random.choice([1.0, 0.4, 3.0])),
+        int(random.integers(-8, 9)) if spec.graph == "naive" else 0,
+    )
+    return [found.multiplier, found.shift, found.offset, found.output_multiplier, found.output_shift]
+
+
+def _floats(fmt: floating.FloatFormat, random: np.random.Generator, shape: tuple[int, ...]) -> Integers:
+    """Numbers around one; some of any size; NaN and infinity in every sixth case."""
+    found = floating.from_float64(fmt, random.normal(size=shape))
+    anything = random.integers(0, fmt.max_finite + 1, shape) | (random.integers(0, 2, shape) << (fmt.width - 1))
+    if random.random() < 0.3:
+        found = np.where(random.random(shape) < 0.05, anything, found)
+    special = random.choice([0, 1, fmt.min_normal - 1, fmt.min_normal, fmt.sign_mask], shape)
+    found = np.where(random.random(shape) < 0.05, special, found)
+    if random.random() < 1 / 6:
+        broken = random.choice([fmt.overflow, fmt.canonical_nan, fmt.sign_mask - 1], shape)
+        found = np.where(random.random(shape) < 0.02, broken, found)
+    return found.astype(np.int64)
+
+
+# Travel -----------------------------------------------------------------------------------------------------------
+
+
+def stimulus(spec: StreamingAttentionSpec, operands: Arrays) -> dict[str, Octets]:
+    """The beats of all input streams."""
+    query, key, mask = operands["query"], operands["key"], operands["mask"]
+    heads, queries, _ = query.shape
+    share = heads // len(key)
+    turns = -(-share // spec.group)
+    rows = _rows(spec, mask, queries)
+    taken = np.concatenate(_keys(spec, mask, queries, key.shape[1]))
+    beats: dict[str, list[Any]] = {"scale": [], "query": [], "key": [], "value": []}
+    for number in range(len(key)):
+        words = _words(operands["scale"][number])
+        for turn in range(turns):
+            first = number * share + turn * spec.group
+            mine = query[first : min(first + spec.group, (number + 1) * share)]
+            mine = np.pad(mine, ((0, spec.group - len(mine)), (0, 1), (0, 0)))  # the last row is what is missing
+            beats["scale"].append(words)
+            beats["query"].append(np.stack([mine[:, row].transpose(1, 0, 2) for row in rows]))
+            for name in ("key", "value"):
+                beats[name].append(operands[name][number][taken])
+    streams = {stream.name: stream for stream in spec.streams()}
+    beats["scale"] = [np.array(beats["scale"], dtype=np.int64)]
+    return {name: streams[name].pack(np.concatenate(found)) for name, found in beats.items()}
+
+
+def _words(row: Integers) -> list[int]:
+    """The three words of a scale beat."""
+    multiplier, shift, offset, gain, down = (int(value) for value in row)
+    return [multiplier, shift | (offset & 0x3FF) << 16, gain | down << 16]
+
+
+def collect(spec: StreamingAttentionSpec, beats: Octets, workload: Attention) -> Integers:
+    """The results, (heads, queries, dim), out of the beats of the output stream."""
+    found = spec.streams()[-1].unpack(beats)
+    share = workload.heads // workload.kv_heads
+    turns = -(-share // spec.group)
+    masked = int(workload.mask != "none" or spec.mask != "none")
+    rows = _rows(spec, np.array([masked]), workload.queries)
+    found = found.reshape(workload.kv_heads, turns, len(rows), spec.parallel, spec.group, spec.dim)
+    out = np.zeros((workload.kv_heads, turns * spec.group, workload.queries, spec.dim), dtype=np.int64)
+    for number, row in enumerate(rows):
+        there = row >= 0
+        taken = found[:, :, number, there].transpose(0, 1, 3, 2, 4)
+        out[:, :, row[there]] = taken.reshape(workload.kv_heads, turns * spec.group, -1, spec.dim)
+    return out[:, :share].reshape(workload.heads, workload.queries, spec.dim)
+
+
+# Random cases -----------------------------------------------------------------------------------------------------
+
+
+def draw(limits: Mapping[str, Parameter], random: np.random.Generator) -> dict[str, Any]:
+    """Random parameters, legal one by one."""
+    chosen: dict[str, Any] = {
+        name: str(random.choice(limit.choices)) for name, limit in limits.items() if limit.choices
+    }
+    sizes = {
+        "dim": (2, 3, 4, 5, 8, 16),
+        "parallel": (1, 1, 2, 3),
+        "group": (1, 1, 2),
+        "keys_max": (2, 3, 9, 20, 40),
+        "queries_max": (1, 2, 7, 40),
+        "heads_max": (1, 2, 4),
+        "kv_width": (8, 8, 4),
+        "short_depth": (0,),
+        "long_depth": (0,),
+        "row_depth": (0,),
+        "dot_stages": (0, 1, 2, 3),
+        "scale_stages": (0, 1, 2),
+        "exp_stages": (0, 1, 2, 3),
+        "reciprocal_stages": (0, 1, 3),
+        "product_stages": (0, 1, 2),
+        "divide_stages": (0, 1, 2),
+    }
+    return consistent(chosen | {name: int(random.choice(drawn)) for name, drawn in sizes.items()})
+
+
+def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters, or columns of them, of which those that belong to one number format follow the format."""
+    found = dict(table)
+    whole = found["format"] == "int8"
+    floats = choose(found["accumulator"] == "integer", "fixed", found["accumulator"])
+    found["accumulator"] = choose(whole, "integer", floats)
+    if "kv_width" in found:
+        found["kv_width"] = choose(whole, found["kv_width"], 8)
+    return found
+
+
+def is_small(spec: StreamingAttentionSpec) -> bool:
+    """Whether a design is small enough to be compiled in seconds."""
+    products = spec.lanes * spec.dim
+    return bool(products <= (32 if spec.format == "int8" else 8))
+
+
+def draw_workload(spec: StreamingAttentionSpec, random: np.random.Generator) -> Attention:
+    """Random attention of sizes the design allows, often 1 in a dimension, of at most 700 cycles."""
+    while True:
+        limits = (min(spec.queries_max, 9), spec.keys_max, min(spec.heads_max, 4))
+        queries, keys, heads = (
+            1 if random.random() < 0.15 else int(random.integers(1, limit + 1)) for limit in limits
+        )
+        kinds = [spec.mask, *_CONTAINS[spec.mask]] + (["none"] if queries == 1 else [])
+        mask = str(random.choice(kinds))
+        keys = keys if mask == "none" else max(keys, min(queries, spec.keys_max))
+        queries = queries if mask == "none" else min(queries, keys)
+        shared = [count for count in range(1, heads + 1) if heads % count == 0]
+        window = int(random.integers(1, keys + 1)) if mask in ("window", "lambda") else 0
+        sinks = int(random.integers(1, keys + 1)) if mask == "lambda" else 0
+        found = Attention(queries, keys, heads, int(random.choice(shared)), spec.dim, mask, window, sinks)
+        if spec.cycles(found) <= 700:
+            return found
+
+
+def typical(spec: StreamingAttentionSpec) -> Attention:
+    """A task that keeps the design busy for some hundred cycles."""
+    keys = min(spec.keys_max, 64)
+    queries = max(1, min(spec.queries_max, 4 * spec.parallel, keys))
+    heads = min(spec.heads_max, spec.group)
+    mask = spec.mask
+    window = min(32, keys) if spec.windowed else 0
+    return Attention(queries, keys, heads, 1, spec.dim, mask, window, 4 if mask == "lambda" else 0)

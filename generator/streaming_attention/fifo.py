@@ -1,0 +1,114 @@
+"""The FIFO between two nodes."""
+
+from typing import Any
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.numbers import bit_length, clog2
+from blueprint.streaming_attention.inventory import FILE_WORDS
+from generator.block import Block, register
+from generator.memory import Sram
+
+
+class Fifo(Block):
+    """First in, first out, with slots that are taken before the data arrives.
+
+    A producer that needs some cycles to make a word takes a slot with ``reserve`` and fills it with ``write``; without
+    ``ahead`` it does both at once. ``room``: a slot is free; where it ``refills`` also that one which empties in this
+    very cycle. A word is at ``result`` from the cycle after its ``write`` on. A deep one is a memory, and then the word
+    that arrives at an empty FIFO goes around it.
+    """
+
+    place = "fifo"
+    latency = "1 cycle from write to result"
+    throughput = "one word in and one out per cycle"
+
+    def __init__(self, width: int, depth: int, *, ahead: bool, refills: bool) -> None:
+        self.width, self.depth, self.ahead, self.refills = width, depth, ahead, refills
+        ports = {
+            "reserve": In(int(ahead)),
+            "write": In(1),
+            "word": In(width),
+            "read": In(1),
+            "room": Out(1),
+            "valid": Out(1),
+            "result": Out(width),
+        }
+        kind = "_ahead" * ahead + "_refill" * refills
+        super().__init__(
+            f"streaming_attention_fifo_w{width}_d{depth}{kind}", ports, clocked=True, resets=True
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        stored = self._level(m, "stored", self.write)
+        taken = self._level(m, "taken", self.reserve) if self.ahead else stored
+        free: Value = taken != self.depth
+        m.d.comb += [
+            self.room.eq((free | self.read) if self.refills else free),
+            self.valid.eq(stored != 0),
+        ]
+        tail = self._pointer(m, "tail", self.write)
+        head = self._pointer(m, "head", self.read)
+        if self.depth > FILE_WORDS:
+            self._memory(m, stored, tail, head)
+        else:
+            self._file(m, tail, head)
+        return m
+
+    def _level(self, m: Module, name: str, more: Value) -> Signal:
+        """How many slots are in use."""
+        level = Signal(int(bit_length(self.depth)), name=name)
+        with m.If(more & ~self.read):
+            m.d.sync += level.eq(level + 1)
+        with m.Elif(~more & self.read):
+            m.d.sync += level.eq(level - 1)
+        return level
+
+    def _pointer(self, m: Module, name: str, step: Value) -> Signal:
+        """The slot that is written or read next."""
+        pointer = Signal(int(clog2(self.depth)), name=name)
+        if self.depth > 1:
+            with m.If(step):
+                m.d.sync += pointer.eq(self._after(pointer))
+        return pointer
+
+    def _after(self, pointer: Signal) -> Value:
+        if self.depth & (self.depth - 1) == 0:
+            return (pointer + 1)[: len(pointer)]
+        return Mux(pointer == self.depth - 1, Const(0, len(pointer)), (pointer + 1)[: len(pointer)])
+
+    def _file(self, m: Module, tail: Signal, head: Signal) -> None:
+        words = [
+            register(m, self.width, f"word{i}", self.write & (tail == i) if self.depth > 1 else self.write, self.word)
+            for i in range(self.depth)
+        ]
+        chosen: Value = words[0]
+        if self.depth > 1:
+            with m.Switch(head):
+                for i, word in enumerate(words[:-1]):
+                    with m.Case(i):
+                        m.d.comb += self.result.eq(word)
+                with m.Default():
+                    m.d.comb += self.result.eq(words[-1])
+        else:
+            m.d.comb += self.result.eq(chosen)
+
+    def _memory(self, m: Module, stored: Signal, tail: Signal, head: Signal) -> None:
+        """The next word is read a cycle ahead; one that is written only now is kept beside the memory."""
+        sram = Sram(self.depth, self.width)
+        around = Signal(name="around")
+        fresh = Signal(name="fresh")
+        word = Signal(self.width, name="stored_word")
+        m.d.comb += fresh.eq(self.write & ((stored == 0) | (self.read & (stored == 1))))
+        with m.If(fresh):
+            m.d.sync += around.eq(1)
+        with m.Elif(self.read):
+            m.d.sync += around.eq(0)
+        kept = register(m, self.width, "kept", fresh, self.word)
+        self.use(
+            m, sram, "words", write=self.write, write_address=tail, write_data=self.word,
+            read=self.read, read_address=self._after(head), read_data=word,
+        )  # fmt: skip
+        m.d.comb += self.result.eq(Mux(around, kept, word))

@@ -1,0 +1,283 @@
+"""The whole accelerator: AXI shell, sequencing, nodes, FIFOs."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, ResetSignal, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
+from blueprint.streaming_attention import StreamingAttentionSpec
+from blueprint.streaming_attention.graph import NODES, Edge, depths, edges, latencies
+from blueprint.streaming_attention.inventory import words
+from generator.axi_lite import AXI_LITE_PORTS, STALLS, Shell
+from generator.block import Block
+from generator.streaming_attention import nodes
+from generator.streaming_attention.control import Control
+from generator.streaming_attention.fifo import Fifo
+
+#: Where the fields of a scale beat stand.
+SHIFT_AT, OFFSET_AT, GAIN_AT, DOWN_AT = 32, 48, 64, 80
+
+
+@dataclass(frozen=True)
+class Wires:
+    """What a FIFO shows its two ends."""
+
+    room: Signal
+    valid: Signal
+    result: Signal
+
+
+class StreamingAttention(Block):
+    """Attends queries to streams of keys and values."""
+
+    place = "tile"
+
+    def __init__(self, spec: StreamingAttentionSpec) -> None:
+        self.spec = spec
+        late = latencies(spec)
+        self.latency = f"{sum(int(late[name]) for name in NODES[spec.graph])} cycles from a key through all nodes"
+        self.throughput = f"one key per cycle, {spec.peak_macs} multiply-accumulates"
+        ports: dict[str, Any] = {"aclk": In(1), "aresetn": In(1)}
+        for stream in spec.streams():
+            give, take = (In, Out) if stream.direction == "in" else (Out, In)
+            ports |= {f"{stream.prefix}_tdata": give(stream.width), f"{stream.prefix}_tvalid": give(1)}
+            ports |= {f"{stream.prefix}_tready": take(1), f"{stream.prefix}_tlast": give(1)}
+        ports |= {f"s_axil_{name}": member for name, member in AXI_LITE_PORTS.items()}
+        super().__init__(spec.name, ports, clocked=False)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.domains.sync = ClockDomain("sync")
+        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
+        spec = self.spec
+        self._edges = {edge.name: edge for edge in edges(spec.graph, bool(spec.has_gains))}
+        self._fires = {n: Signal(name=f"{n}_fire") for n in ("tune", "load", *NODES[spec.graph], "drain")}
+        self._made: dict[tuple[int, int, bool, bool], Fifo | None] = {}
+        self._fifos = {name: self._wires(name) for name in self._edges}
+        self._control(m)
+        for name in NODES[spec.graph]:
+            getattr(self, f"_{name}")(m)
+        self._drain(m)
+        return m
+
+    # FIFOs -----------------------------------------------------------------------------------------------------------
+
+    def _wires(self, name: str) -> Wires:
+        width = sum(int(bits) for bits in words(self.spec)[name].values())
+        return Wires(Signal(name=f"{name}_room"), Signal(name=f"{name}_valid"), Signal(width, name=f"{name}_word"))
+
+    def _fields(self, name: str) -> dict[str, Value]:
+        """The word at the end of a FIFO, by field; a field that the design lacks is empty."""
+        found, low = {}, 0
+        for field, bits in words(self.spec)[name].items():
+            found[field] = self._fifos[name].result[low : low + int(bits)]
+            low += int(bits)
+        return found
+
+    def _fill(
+        self, m: Module, name: str, fields: dict[str, Value], write: Value, read: Value, reserve: Value | None = None
+    ) -> None:
+        """Put the FIFO there: a node's result goes in at ``write``, its slot is taken at ``reserve``."""
+        edge: Edge = self._edges[name]
+        wires = self._fifos[name]
+        late = int(latencies(self.spec)[edge.source]) > 1
+        size = (len(wires.result), int(depths(self.spec)[name]), late, edge.kind == "long")
+        fifo = self._made.setdefault(size, None) or Fifo(size[0], size[1], ahead=late, refills=size[3])
+        self._made[size] = fifo
+        word = Cat(*(fields[field] for field, bits in words(self.spec)[name].items() if int(bits)))
+        pins: dict[str, Any] = {"write": write, "word": word, "read": read, "room": wires.room, "valid": wires.valid}
+        if late:
+            pins["reserve"] = reserve if reserve is not None else self._fires[edge.source]
+        self.use(m, fifo, name, **pins, result=wires.result)
+
+    def _ready(self, *names: str) -> Value:
+        """All of these FIFOs have a word."""
+        return Cat(*(self._fifos[name].valid for name in names if name in self._fifos)).all()
+
+    def _room(self, *names: str) -> Value:
+        return Cat(*(self._fifos[name].room for name in names)).all()
+
+    # Ports -----------------------------------------------------------------------------------------------------------
+
+    def _control(self, m: Module) -> None:
+        spec = self.spec
+        shell = Shell(f"{spec.family}_shell_{spec.design_hash}", spec.registers(), spec.sizes, STALLS[:-1])
+        control = Control(spec)
+        self._flags: dict[str, Value] = {}
+        wires: dict[str, Any] = {
+            name: Signal(shell.signature.members[name].shape, name=name)
+            for name in ("start", *spec.sizes, "accepted", "misframed", *STALLS[:-1])
+        }
+        self._finished = Signal(name="finished")
+        axi = {name: getattr(self, f"s_axil_{name}") for name in AXI_LITE_PORTS}
+        self.use(m, shell, "shell", **axi, **wires, finished=self._finished)
+        for port in ("scale", "query", "key"):
+            for wire in ("tvalid", "tready", "tlast"):
+                wires[f"{port}_{wire}"] = getattr(self, f"s_axis_{port}_{wire}")
+        for wire in ("tvalid", "tlast"):
+            wires[f"value_{wire}"] = getattr(self, f"s_axis_value_{wire}")
+        for flag in ("last", "pass_end", "turn", "final", "visible"):
+            width = control.signature.members[flag].shape if flag in control.signature.members else 0
+            self._flags[flag] = Signal(width, name=f"key_{flag}")
+            wires[flag] = self._flags[flag]
+        self._value_final = Signal(name="value_final")
+        outputs = [name for name, edge in self._edges.items() if edge.source == "score"]
+        tuned = [name for name, edge in self._edges.items() if edge.source == "tune"]
+        wires |= {
+            "value_taken": self._fires["output"],
+            "value_final": self._value_final,
+            "tune_room": self._room(*tuned),
+            "load_room": self._room("queries"),
+            "score_room": self._room(*outputs),
+            "score_tokens": self._ready("queries", "scales"),
+            **{f"{name}_fire": self._fires[name] for name in ("tune", "load", "score")},
+        }
+        self.use(m, control, "control", **wires)
+        self._front(m)
+
+    def _front(self, m: Module) -> None:
+        """The scales of a pass and the queries of a row, as they arrive."""
+        a, data = self.spec.softmax, self.s_axis_scale_tdata
+        fields = {
+            "multiplier": data[: int(a.multiplier_width)],
+            "shift": data[SHIFT_AT : SHIFT_AT + SHIFT_BITS],
+            "offset": data[OFFSET_AT : OFFSET_AT + int(a.reference_width)],
+        }
+        gains = {
+            "gain": data[GAIN_AT : GAIN_AT + OUTPUT_MULTIPLIER_BITS],
+            "down": data[DOWN_AT : DOWN_AT + OUTPUT_SHIFT_BITS],
+        }
+        fire, flags = self._fires, self._flags
+        self._fill(m, "scales", fields, fire["tune"], fire["score"] & flags["pass_end"])
+        if "gains" in self._edges:
+            self._fill(m, "gains", gains, fire["tune"], self._pass_done())
+        query = self.s_axis_query_tdata[: self.spec.streams()[1].field.bits]
+        self._fill(m, "queries", {"query": query}, fire["load"], fire["score"] & flags["last"])
+
+    def _pass_done(self) -> Value:
+        """The node that uses the gains is done with a pass."""
+        target = self._edges["gains"].target
+        source = "shares" if target == "output" else "weights"
+        fields = self._fields(source)
+        last = fields["last"]
+        turn = fields["turn"] if len(fields["turn"]) else self._run_done(fields)
+        return self._fires[target] & last & turn
+
+    def _run_done(self, fields: dict[str, Value]) -> Value:
+        """Whether a pass ends with every row, or with the run, where no flag says so."""
+        if self.spec.regroups and not self.spec.repeats:
+            return fields["final"]
+        return Const(1, 1)
+
+    # Nodes -----------------------------------------------------------------------------------------------------------
+
+    def _node(self, m: Module, block: nodes.NodeBlock, fields: dict[str, Value], flags: dict[str, Value]) -> dict[str, Value]:
+        """Instantiate a node that fires with these inputs; returns its outputs."""
+        found: dict[str, Value] = {}
+        pins: dict[str, Any] = {"fire": self._fires[block.place]}
+        for name, member in block.signature.members.items():
+            if member.flow.name == "Out":
+                found[name.removesuffix("_out")] = Signal(member.shape, name=f"{block.place}_{name}")
+                pins[name] = found[name.removesuffix("_out")]
+            elif name not in ("clk", "rst", "fire"):
+                pins[name] = (fields | flags)[name]
+        self.use(m, block, block.place, **pins)
+        return {name: Const(0, 0) for name in ("turn", "final", "visible")} | found
+
+    def _fire(self, m: Module, name: str, *, when: Value | None = None) -> None:
+        """A node fires when all its inputs are there and all its outputs have room; ``when`` says if a row's has to."""
+        inputs = [e.name for e in self._edges.values() if e.target == name]
+        keyed = [e.name for e in self._edges.values() if e.source == name and e.kind != "row"]
+        rows = [e.name for e in self._edges.values() if e.source == name and e.kind == "row"]
+        go = self._ready(*inputs)
+        if keyed:
+            go = go & self._room(*keyed)
+        if rows:
+            go = go & (self._room(*rows) if when is None else self._room(*rows) | ~when)
+        if name == "output":
+            m.d.comb += self.s_axis_value_tready.eq(go)
+            go = go & self.s_axis_value_tvalid
+        m.d.comb += self._fires[name].eq(go)
+
+    def _score(self, m: Module) -> None:
+        fields = self._fields("scales") | {"query": self._fifos["queries"].result}
+        fields["key"] = self.s_axis_key_tdata[: self.spec.streams()[2].field.bits]
+        found = self._node(m, nodes.Score(self.spec), fields, self._flags)
+        name = "weight" if self.spec.graph == "naive" else "exponent"
+        for edge in ("weights", "long_weights", "scores", "long_scores"):
+            if edge in self._edges and self._edges[edge].source == "score":
+                self._key_fifo(m, edge, found | {name: found["result"]})
+
+    def _key_fifo(self, m: Module, name: str, found: dict[str, Value]) -> None:
+        """A FIFO with a word per key, read when its target fires."""
+        self._fill(m, name, found, found["write"], self._fires[self._edges[name].target])
+
+    def _maximum(self, m: Module) -> None:
+        fields = self._fields("scores")
+        self._fire(m, "maximum", when=fields["last"])
+        found = self._node(m, nodes.Highest(self.spec), fields, fields)
+        if self.spec.graph == "memory_free":
+            for edge in ("weights", "shares"):
+                self._key_fifo(m, edge, found | {"weight": found["result"]})
+            return
+        read = self._fires["exponential"] & self._fields("long_scores")["last"]
+        self._fill(m, "maxima", {"reference": found["result"]}, found["write"], read)
+
+    def _exponential(self, m: Module) -> None:
+        self._fire(m, "exponential")
+        fields = self._fields("long_scores")
+        found = self._node(m, nodes.Exponential(self.spec), fields | self._fields("maxima"), fields)
+        for edge in ("weights", "long_weights", "shares"):
+            if edge in self._edges and self._edges[edge].source == "exponential":
+                self._key_fifo(m, edge, found | {"weight": found["result"]})
+
+    def _sum(self, m: Module) -> None:
+        fields = self._fields("weights")
+        self._fire(m, "sum", when=fields["last"])
+        gains = self._fields("gains") if "gains" in self._edges else {}
+        found = self._node(m, nodes.Sum(self.spec), fields | gains, fields)
+        divided = self._fires["divide"]
+        if self.spec.softmax.divides_first:
+            divided = divided & self._fields("long_weights")["last"]
+        reserve = self._fires["sum"] & fields["last"]
+        self._fill(m, "sums", found | {"inverse": found["result"]}, found["write"], divided, reserve)
+
+    def _output(self, m: Module) -> None:
+        fields = self._fields("shares")
+        self._fire(m, "output", when=fields["last"])
+        final = fields["final"] if len(fields["final"]) else Const(1, 1)
+        m.d.comb += self._value_final.eq(fields["last"] & final)
+        gains = self._fields("gains") if "gains" in self._edges else {}
+        value = self.s_axis_value_tdata[: self.spec.streams()[3].field.bits]
+        found = self._node(m, nodes.Output(self.spec), fields | gains | {"value": value}, fields)
+        reserve = self._fires["output"] & fields["last"]
+        if self.spec.softmax.divides_first:
+            self._fill(m, "rows", found | {"row": found["result"]}, found["write"], self._fires["drain"], reserve)
+        else:
+            totals = found | {"total": found["result"]}
+            self._fill(m, "totals", totals, found["write"], self._fires["divide"], reserve)
+
+    def _divide(self, m: Module) -> None:
+        self._fire(m, "divide")
+        inverses = self._fields("sums")
+        if self.spec.softmax.divides_first:
+            fields = self._fields("long_weights")
+            found = self._node(m, nodes.DivideWeights(self.spec), fields | {"inverse": inverses["inverse"]}, fields)
+            self._key_fifo(m, "shares", found | {"weight": found["result"]})
+            return
+        fields = self._fields("totals")
+        found = self._node(m, nodes.DivideTotals(self.spec), fields | inverses, fields)
+        self._fill(m, "rows", found | {"row": found["result"]}, found["write"], self._fires["drain"])
+
+    def _drain(self, m: Module) -> None:
+        fields = self._fields("rows")
+        last = fields["final"] if len(fields["final"]) else Const(1, 1)
+        m.d.comb += [
+            self.m_axis_out_tvalid.eq(self._fifos["rows"].valid),
+            self.m_axis_out_tdata.eq(fields["row"]),
+            self.m_axis_out_tlast.eq(last),
+            self._fires["drain"].eq(self.m_axis_out_tvalid & self.m_axis_out_tready),
+            self._finished.eq(self._fires["drain"] & last),
+        ]
