@@ -135,8 +135,16 @@ class Arithmetic:
     @property
     def score_width(self) -> Number:
         """Bits of a score."""
-        fixed = SCORE_FRACTION + SCORE_WHOLE + clog2(self.dim) + 1
-        whole = choose(self.is_float, fixed, signed_width(self.dim * (1 << 14)))
+        return self._products_width(self.dim)
+
+    @property
+    def beat_width(self) -> Number:
+        """Bits of the products of a beat."""
+        return self._products_width(self.lanes)
+
+    def _products_width(self, count: Number) -> Number:
+        fixed = SCORE_FRACTION + SCORE_WHOLE + clog2(count) + 1
+        whole = choose(self.is_float, fixed, signed_width(count * (1 << 14)))
         return choose(self.sums_are_floats, self.float_width, whole)
 
     @property
@@ -175,6 +183,11 @@ class Arithmetic:
     def p_width(self) -> Number:
         """Bits of a weight, divided or not: unsigned (1 included), or a float."""
         return choose(self.sums_are_floats, self.float_width, self.weight_fraction + 1)
+
+    @property
+    def amount_width(self) -> Number:
+        """Bits of how far a fixed-point mantissa goes down: all ones leave nothing, not even half a unit."""
+        return bit_length(self.weight_fraction + 2)
 
     @property
     def l_width(self) -> Number:
@@ -218,6 +231,11 @@ class Arithmetic:
         return self.divisor_fraction + 2
 
     @property
+    def align_drop(self) -> Number:
+        """Low bits that a weight loses where it is divided."""
+        return larger(self.l_width - self.weight_fraction - 3, 0 * self.l_width)
+
+    @property
     def r_is_float(self) -> Any:
         """Whether the reciprocal is a float: where a float is multiplied by it."""
         return self.sums_are_floats | (self.is_float & choose(self.divides_first, False, True))
@@ -239,12 +257,22 @@ class Arithmetic:
         return self.q_width + choose(self.has_gain, 1, 0)
 
     @property
+    def moved_width(self) -> Number:
+        """Bits of a sum of weighted int8 values moved like the sum of their weights, of which it is about 128 at most."""
+        return self.l_width + 9
+
+    @property
     def multiplier_width(self) -> Number:
         """Bits of the register that scales scores."""
         whole = choose(self.is_float, 24, 16)
         return choose(self.sums_are_floats, self.float_width, whole)
 
     # Words: a value and its flag, as they travel ---------------------------------------------------------------------
+
+    @property
+    def beat_word(self) -> Number:
+        """Bits of the products of a beat with their flag."""
+        return self.beat_width + self.flag
 
     @property
     def score_word(self) -> Number:

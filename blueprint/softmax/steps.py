@@ -262,9 +262,8 @@ def normalize(a: Arithmetic, p: Integers, r: Integers) -> Integers:
         return floating.multiply(a.sum_format, p, r)
     weight, flag = p & ((1 << a.p_width) - 1), p >> a.p_width
     q, zeros = r & ((1 << a.gain_width) - 1), r >> a.gain_width
-    whole = a.l_width - a.weight_fraction
-    drop = max(whole - 3, 0)
-    w = rounded(((weight << zeros) >> drop) * q, a.divisor_fraction + whole - drop)
+    right = a.divisor_fraction + a.l_width - a.weight_fraction - a.align_drop
+    w = rounded(((weight << zeros) >> a.align_drop) * q, right)
     return join(w, flag, a.p_width, a.flag)
 
 

@@ -49,12 +49,11 @@ class Fifo(Block):
             self.room.eq((free | self.read) if self.refills else free),
             self.valid.eq(stored != 0),
         ]
-        tail = self._pointer(m, "tail", self.write)
-        head = self._pointer(m, "head", self.read)
+        tail = self._pointer(m, "tail", self.write, 0)
         if self.depth > FILE_WORDS:
-            self._memory(m, stored, tail, head)
+            self._memory(m, stored, tail, self._pointer(m, "second", self.read, 1))
         else:
-            self._file(m, tail, head)
+            self._file(m, tail, self._pointer(m, "head", self.read, 0))
         return m
 
     def _level(self, m: Module, name: str, more: Value) -> Signal:
@@ -66,25 +65,22 @@ class Fifo(Block):
             m.d.sync += level.eq(level - 1)
         return level
 
-    def _pointer(self, m: Module, name: str, step: Value) -> Signal:
-        """The slot that is written or read next."""
-        pointer = Signal(int(clog2(self.depth)), name=name)
+    def _pointer(self, m: Module, name: str, step: Value, first: int) -> Signal:
+        """The number of a slot, one further with every ``step``."""
+        pointer = Signal(int(clog2(self.depth)), name=name, init=first)
         if self.depth > 1:
+            after: Value = (pointer + 1)[: len(pointer)]
+            if self.depth & (self.depth - 1):
+                after = Mux(pointer == self.depth - 1, Const(0, len(pointer)), after)
             with m.If(step):
-                m.d.sync += pointer.eq(self._after(pointer))
+                m.d.sync += pointer.eq(after)
         return pointer
-
-    def _after(self, pointer: Signal) -> Value:
-        if self.depth & (self.depth - 1) == 0:
-            return (pointer + 1)[: len(pointer)]
-        return Mux(pointer == self.depth - 1, Const(0, len(pointer)), (pointer + 1)[: len(pointer)])
 
     def _file(self, m: Module, tail: Signal, head: Signal) -> None:
         words = [
             register(m, self.width, f"word{i}", self.write & (tail == i) if self.depth > 1 else self.write, self.word)
             for i in range(self.depth)
         ]
-        chosen: Value = words[0]
         if self.depth > 1:
             with m.Switch(head):
                 for i, word in enumerate(words[:-1]):
@@ -93,10 +89,10 @@ class Fifo(Block):
                 with m.Default():
                     m.d.comb += self.result.eq(words[-1])
         else:
-            m.d.comb += self.result.eq(chosen)
+            m.d.comb += self.result.eq(words[0])
 
-    def _memory(self, m: Module, stored: Signal, tail: Signal, head: Signal) -> None:
-        """The next word is read a cycle ahead; one that is written only now is kept beside the memory."""
+    def _memory(self, m: Module, stored: Signal, tail: Signal, second: Signal) -> None:
+        """The second word is read while the first one leaves; one that is written only now is kept beside the memory."""
         sram = Sram(self.depth, self.width)
         around = Signal(name="around")
         fresh = Signal(name="fresh")
@@ -109,6 +105,6 @@ class Fifo(Block):
         kept = register(m, self.width, "kept", fresh, self.word)
         self.use(
             m, sram, "words", write=self.write, write_address=tail, write_data=self.word,
-            read=self.read, read_address=self._after(head), read_data=word,
+            read=self.read, read_address=second, read_data=word,
         )  # fmt: skip
         m.d.comb += self.result.eq(Mux(around, kept, word))
