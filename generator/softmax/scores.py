@@ -1,0 +1,150 @@
+"""From queries and keys to exponents of two."""
+
+from functools import partial
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.softmax.arithmetic import SCORE_FRACTION, SCORE_WHOLE, SHIFT_BITS, Arithmetic
+from generator.arithmetic import parts as elements
+from generator.arithmetic import sign_extend, zero_extend
+from generator.block import Block
+from generator.floating import add, convert, multiply
+from generator.floating.pipeline import Values, Wires
+from generator.floating.words import subtract
+from generator.softmax.chain import Chain, capped, inline, keep, negated, parts, saturated, widened
+
+
+class ScoreBeat(Chain):
+    """Multiplies the elements of a query and a key and adds the products of one beat."""
+
+    place = "score_beat"
+
+    def __init__(self, a: Arithmetic, stages: int = 0) -> None:
+        self.arithmetic = a
+        name = f"softmax_score_{a.inputs}_{a.accumulator}_l{a.lanes}"
+        operands = {"q": a.lanes * a.in_width, "k": a.lanes * a.in_width}
+        steps = (partial(_multiply, a), partial(_add, a))
+        super().__init__(name, operands, a.beat_word, steps, stages)
+
+
+def _multiply(a: Arithmetic, w: Wires, v: Values) -> Values:
+    pairs = zip(elements(v["q"], a.in_width), elements(v["k"], a.in_width), strict=True)
+    if not a.is_float:
+        return {"products": Cat(*((q.as_signed() * k.as_signed())[:16] for q, k in pairs))}
+    if a.sums_are_floats:
+        steps = multiply.steps(a.sum_format)
+        found = [inline(w, steps, {"a": widened(w, a, q), "b": widened(w, a, k)})["result"] for q, k in pairs]
+        return {"products": Cat(*found)}
+    products, flags = zip(*(_fixed_product(a, w, q, k) for q, k in pairs), strict=True)
+    return {"products": Cat(*products), "flag": Cat(*flags).any()}
+
+
+def _fixed_product(a: Arithmetic, w: Wires, q: Value, k: Value) -> tuple[Value, Value]:
+    """(product in units of 2**-SCORE_FRACTION, whether a factor is NaN or infinite)."""
+    fmt = a.input_format
+    sign_q, exponent_q, significand_q, broken_q = parts(fmt, q)
+    sign_k, exponent_k, significand_k, broken_k = parts(fmt, k)
+    product = w("product", significand_q * significand_k)
+    bits = fmt.exponent_bits + 2
+    # The exponents without their biases reach SCORE_WHOLE - 2 where nothing moves.
+    highest = Const(SCORE_WHOLE - 2 + 2 * fmt.bias, bits)
+    total = zero_extend(exponent_q, bits) + zero_extend(exponent_k, bits)
+    distance = w("distance", subtract(highest, total[:bits], bits))
+    frame = Cat(Const(0, SCORE_WHOLE - 2 - 2 * fmt.fraction_bits + SCORE_FRACTION), product)
+    amount = capped(distance[:-1], len(frame).bit_length())
+    huge = (distance[-1] & product.any()).replicate(len(frame))
+    magnitude = w("magnitude", (frame >> amount) | huge)
+    return w("signed", negated(magnitude, sign_q ^ sign_k, len(frame) + 1)), broken_q | broken_k
+
+
+def _add(a: Arithmetic, w: Wires, v: Values) -> Values:
+    words = elements(v["products"], len(v["products"]) // a.lanes)
+    if a.sums_are_floats:
+        return {"result": _pairwise(w, words, lambda x, y: _float_sum(a, w, x, y))}
+    total = _pairwise(w, words, lambda x, y: (x.as_signed() + y.as_signed()).as_unsigned())
+    return {"result": Cat(sign_extend(total, a.beat_width), *keep(v, "flag").values())}
+
+
+def _pairwise(w: Wires, words: list[Value], total: Any) -> Value:
+    """Neighbors first; an odd one waits for the next level."""
+    while len(words) > 1:
+        pairs = [w("pair", total(x, y)) for x, y in zip(words[::2], words[1::2], strict=False)]
+        words = pairs + words[len(words) & ~1 :]
+    return words[0]
+
+
+def _float_sum(a: Arithmetic, w: Wires, x: Value, y: Value) -> Value:
+    return inline(w, add.steps(a.sum_format), {"a": x, "b": y})["result"]
+
+
+class AddScore(Block):
+    """Adds up the beats of a score.
+
+    ``total`` includes the beats before the last rising edge with ``enable``; one with ``begin`` starts a new score.
+    """
+
+    place = "add_score"
+    latency = "1 cycle"
+
+    def __init__(self, a: Arithmetic) -> None:
+        self.arithmetic = a
+        ports = {"begin": In(1), "enable": In(1), "beat": In(a.beat_word), "total": Out(a.score_word)}
+        name = f"softmax_add_score_{a.inputs}_{a.accumulator}_b{a.beat_word}_w{a.score_word}"
+        super().__init__(name, ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        a = self.arithmetic
+        held = Signal(a.score_word, name="held", reset_less=True)
+        old = Mux(self.begin, Const(0, a.score_word), held)
+        if a.sums_are_floats:
+            new = _float_sum(a, Wires(m), Wires(m)("old", old), self.beat)
+        else:
+            total = old[: a.score_width].as_signed() + self.beat[: a.beat_width].as_signed()
+            flag = (old[-1] | self.beat[-1],) if a.flag else ()
+            new = Cat(total[: a.score_width], *flag)
+        with m.If(self.enable):
+            m.d.sync += held.eq(new)
+        m.d.comb += self.total.eq(held)
+        return m
+
+
+class ScaleScore(Chain):
+    """Turns a score into an exponent of two: multiplied by a register, rounded, saturated."""
+
+    place = "scale"
+
+    def __init__(self, a: Arithmetic, stages: int = 0) -> None:
+        self.arithmetic = a
+        name = f"softmax_scale_{a.inputs}_{a.accumulator}_w{a.score_word}f{a.fraction}"
+        static = {"multiplier": a.multiplier_width} | ({} if a.sums_are_floats else {"shift": SHIFT_BITS})
+        steps = (partial(_scale, a), partial(_fit, a))
+        super().__init__(name, {"score": a.score_word}, a.t_word, steps, stages, static)
+
+
+def _scale(a: Arithmetic, w: Wires, v: Values) -> Values:
+    if a.sums_are_floats:
+        return {
+            "product": inline(w, multiply.steps(a.sum_format), {"a": v["score"], "b": v["multiplier"]})["result"]
+        }
+    score = v["score"]
+    product = w("product", score[: a.score_width].as_signed() * v["multiplier"])
+    return {"product": product} | ({"flag": score[-1]} if a.flag else {})
+
+
+def _fit(a: Arithmetic, w: Wires, v: Values) -> Values:
+    """Moved by the shift, with one more bit that rounds; or a float made an integer."""
+    product, width = v["product"], a.t_width
+    if a.sums_are_floats:
+        whole = inline(w, convert.to_integer_steps(a.sum_format, width), {"a": product})["result"]
+        flag = product[: a.sum_format.width - 1] > a.sum_format.exponent_mask
+    else:
+        moved = w("moved", Cat(Const(0, 1), product).as_signed() >> v["shift"])
+        exact = w("exact", (moved[1:].as_signed() + moved[0])[: len(product)])
+        whole, flag = w("whole", saturated(exact, width)), v.get("flag", Const(0, a.t_flag))
+    # The largest whole exponent has no fraction, so that every exponent has a whole one not below.
+    topmost = ~whole[-1] & whole[a.fraction : -1].all()
+    t = Cat(whole[: a.fraction] & ~topmost.replicate(a.fraction), whole[a.fraction :])
+    return {"result": Cat(t, flag)}
