@@ -83,7 +83,13 @@ def registers(a: Arithmetic, random: np.random.Generator) -> list[Scales]:
     if a.sums_are_floats:
         wide >>= 1
         return [*usual, *(Scales(multiplier=m, **output) for m in (0, wide, int(random.integers(0, wide))))]
-    extreme = [(wide, 0), (wide, 63), (1, 1), (0, 5), (int(random.integers(1, wide)), int(random.integers(64)))]
+    extreme = [
+        (wide, 0),
+        (wide, 63),
+        (1, 1),
+        (0, 5),
+        (int(random.integers(1, wide)), int(random.integers(64))),
+    ]
     largest = {"output_multiplier": 65535, "output_shift": 31}
     found = [Scales(multiplier=m, shift=s, **output) for m, s in extreme]
     return [*usual[:2], Scales(multiplier=wide, shift=a.score_width, **largest), *found]

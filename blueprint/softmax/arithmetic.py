@@ -133,6 +133,11 @@ class Arithmetic:
         return choose(self.score_lanes == 0, self.dim, self.score_lanes)
 
     @property
+    def magnitude_width(self) -> Number:
+        """Bits of a float sum that is never negative: it has no sign."""
+        return self.float_width - 1
+
+    @property
     def score_width(self) -> Number:
         """Bits of a score."""
         return self._products_width(self.dim)
@@ -181,8 +186,8 @@ class Arithmetic:
 
     @property
     def p_width(self) -> Number:
-        """Bits of a weight, divided or not: unsigned (1 included), or a float."""
-        return choose(self.sums_are_floats, self.float_width, self.weight_fraction + 1)
+        """Bits of a weight, divided or not: unsigned (1 included), or a float without its sign."""
+        return choose(self.sums_are_floats, self.magnitude_width, self.weight_fraction + 1)
 
     @property
     def amount_width(self) -> Number:
@@ -191,9 +196,9 @@ class Arithmetic:
 
     @property
     def l_width(self) -> Number:
-        """Bits of the sum of the weights, unsigned, or a float."""
+        """Bits of the sum of the weights, unsigned, or a float without its sign."""
         whole = self.weight_fraction + bit_length(self.keys_max)
-        return choose(self.sums_are_floats, self.float_width, whole)
+        return choose(self.sums_are_floats, self.magnitude_width, whole)
 
     @property
     def term_width(self) -> Number:
@@ -242,9 +247,12 @@ class Arithmetic:
 
     @property
     def r_width(self) -> Number:
-        """Bits of a reciprocal: a float, or {leading zeros of the sum, gain}."""
-        floats = choose(self.sums_are_floats, self.float_width, 32)
-        return choose(self.r_is_float, floats, self.gain_width + self.zeros_width)
+        """Bits of a reciprocal: {exponent field, R fraction bits} of a float, or {leading zeros of the sum, gain}."""
+        exponent = choose(
+            self.sums_are_floats, format_bits(self.inputs, self.accumulator, "exponent_bits"), 8
+        )
+        whole = self.gain_width + self.zeros_width
+        return choose(self.r_is_float, exponent + self.divisor_fraction, whole)
 
     @property
     def has_gain(self) -> Any:
@@ -260,6 +268,17 @@ class Arithmetic:
     def moved_width(self) -> Number:
         """Bits of a sum of weighted int8 values moved like the sum of their weights, of which it is about 128 at most."""
         return self.l_width + 9
+
+    @property
+    def finish_shift(self) -> Number:
+        """Bits that an int8 output loses besides those that its register says.
+
+        Where the sum of the weights has fewer bits than a divisor it is not moved up, and fewer are lost.
+        """
+        r = self.divisor_fraction
+        left = larger(r + 1 - self.l_width, 0 * self.l_width)
+        divided = 2 * r + 2 - OUTPUT_MULTIPLIER_BITS - left
+        return choose(self.divides_first, self.weight_fraction, divided)
 
     @property
     def multiplier_width(self) -> Number:

@@ -6,18 +6,21 @@ that find no cut stand at the end.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+
+import numpy as np
 
 from blueprint.floating import cuts as _cuts
-from blueprint.numbers import Number, bit_length, choose, clog2
+from blueprint.numbers import Number, choose, larger
 from blueprint.softmax.arithmetic import (
     DIVISOR_FRACTION,
-    SHIFT_BITS,
-    VALUE_WHOLE,
+    OUTPUT_MULTIPLIER_BITS,
+    SCORE_FRACTION,
+    SCORE_WHOLE,
     Arithmetic,
     format_bits,
 )
-from blueprint.softmax.exponential import GUARD, polynomial
+from blueprint.softmax.exponential import polynomial
 
 #: The most registers in a block that formulas are asked about.
 STAGES_LIMIT = 8
@@ -50,3 +53,98 @@ def cuts(delays: tuple[int, ...], stages: int) -> list[int]:
 def division_delays(a: Arithmetic) -> tuple[int, ...]:
     """Of the steps of a reciprocal: leading zeros, a row for every bit, packing."""
     return DIVISION_ENDS[0], *(ROW_DELAY,) * a.divisor_fraction, DIVISION_ENDS[1]
+
+
+def held_bits(a: Arithmetic, block: str, stages: Number) -> Number:
+    """Flip-flops in one ``block`` (its ``place``) with so many stages, at most ``STAGES_LIMIT``."""
+    if block == "reciprocal":
+        return _division_bits(a, stages)
+    behind = BEHIND[block](a)
+    total: Number = 0 * a.dim
+    for count in range(1, STAGES_LIMIT + 1):
+        bits = sum(behind[cut - 1] for cut in cuts(DELAYS[block], count))
+        total = total + choose(stages == count, bits, 0)
+    return total
+
+
+def _score_beat(a: Arithmetic) -> tuple[Number, ...]:
+    product = choose(a.flag == 1, SCORE_FRACTION + SCORE_WHOLE + 1, choose(a.is_float, a.float_width, 16))
+    return a.lanes * product + a.flag, a.beat_word
+
+
+def _scale(a: Arithmetic) -> tuple[Number, ...]:
+    whole = a.score_width + a.multiplier_width + a.flag
+    return choose(a.sums_are_floats, a.float_width, whole), a.t_word
+
+
+def _exp2(a: Arithmetic) -> tuple[Number, ...]:
+    exponent = format_bits(a.inputs, a.accumulator, "exponent_bits") - 1
+    kept = choose(a.sums_are_floats, exponent, a.amount_width) + a.t_flag
+    return a.fraction + kept, slope_width(a) + a.fraction + kept, a.mantissa + kept, a.p_word
+
+
+def slope_width(a: Arithmetic) -> Number:
+    """Bits of the inner sum of a parabola; 0 where a power of two is made of lines."""
+    pairs = np.broadcast_arrays(a.fraction, a.mantissa)
+    found = np.array([_slope(int(f), int(m)) for f, m in zip(*(p.flat for p in pairs), strict=True)])
+    return int(found[0]) if pairs[0].ndim == 0 else found.reshape(pairs[0].shape)
+
+
+def _slope(fraction: int, mantissa: int) -> int:
+    poly = polynomial(fraction, mantissa)
+    return poly.sum_widths[1] if len(poly.coefficients) > 2 else 0
+
+
+def _product(a: Arithmetic) -> tuple[Number, ...]:
+    exponent = choose(a.inputs == "fp16", 5, 8)
+    fixed = a.p_width + a.in_fraction + 1 + exponent + 2
+    return choose(a.flag == 1, fixed, a.term_width), a.term_word
+
+
+def _normalize(a: Arithmetic) -> tuple[Number, ...]:
+    whole = a.l_width - a.align_drop + a.q_width + a.flag
+    return choose(a.sums_are_floats, a.p_width, whole), a.p_word
+
+
+def _finish(a: Arithmetic) -> tuple[Number, ...]:
+    moved = a.moved_width - larger(a.l_width - 1 - a.divisor_fraction, 0 * a.l_width)
+    factor = choose(a.divides_first, 0, choose(a.is_float, a.r_width, a.gain_width))
+    held = choose(a.sums_are_floats, a.float_width, choose(a.divides_first, 16, 32))
+    first = choose(a.is_float, held, choose(a.divides_first, a.o_width, moved))
+    times = choose(a.divides_first, OUTPUT_MULTIPLIER_BITS, a.gain_width)
+    return first + factor, choose(a.is_float, held, first + times - a.finish_shift + 1), a.out_width
+
+
+BEHIND: dict[str, Callable[[Arithmetic], tuple[Number, ...]]] = {
+    "score_beat": _score_beat,
+    "scale": _scale,
+    "exp2": _exp2,
+    "product": _product,
+    "normalize": _normalize,
+    "finish": _finish,
+}
+
+
+def _division_bits(a: Arithmetic, stages: Number) -> Number:
+    """A divider has as many rows as the format wants, so its cuts differ from design to design."""
+    r = a.divisor_fraction
+    # Besides the quotient and the rest: divisor, whether the sum is zero, whether the divisor is one, NaN.
+    exponent = choose(a.sums_are_floats, format_bits(a.inputs, a.accumulator, "exponent_bits"), a.zeros_width)
+    flags = 2 + choose(a.sums_are_floats, 1, 0) + exponent
+    total: Number = 0 * a.dim
+    for rows in (7, 10, DIVISOR_FRACTION):
+        delays = (DIVISION_ENDS[0], *(ROW_DELAY,) * rows, DIVISION_ENDS[1])
+        behind = [flags + 2 * r, *(flags + 2 * r + 1 + row for row in range(1, rows)), flags + r, a.r_width]
+        for count in range(1, STAGES_LIMIT + 1):
+            bits = sum(behind[cut - 1] for cut in cuts(delays, count))
+            total = total + choose((r == rows) & (stages == count), bits, 0)
+    return total
+
+
+def serial_bits(a: Arithmetic) -> Number:
+    """Flip-flops in a reciprocal of one bit per cycle."""
+    r = a.divisor_fraction
+    exponent = choose(a.sums_are_floats, format_bits(a.inputs, a.accumulator, "exponent_bits"), a.zeros_width)
+    return (
+        2 + choose(a.sums_are_floats, 1, 0) + exponent + 3 * r + 1 + choose(r == 7, 3, choose(r == 10, 4, 5))
+    )

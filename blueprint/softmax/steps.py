@@ -217,7 +217,9 @@ def quotient(a: Arithmetic, divisor: Integers) -> Integers:
 
 
 def reciprocal(a: Arithmetic, scales: Scales, total: Integers) -> Integers:
-    """Words of the reciprocal of a sum of weights: a float, or {leading zeros, quotient}; that of zero is zero.
+    """Words of the reciprocal of a sum of weights, of zero that is zero.
+
+    A float without its sign and its low bits, which are zeros, or {leading zeros, quotient}.
 
     Where int8 outputs are divided last, the quotient is multiplied by the multiplier of the output.
     """
@@ -231,9 +233,8 @@ def reciprocal(a: Arithmetic, scales: Scales, total: Integers) -> Integers:
         if a.has_gain:
             found = found * scales.output_multiplier >> (OUTPUT_MULTIPLIER_BITS - 1)
         return found | zeros << a.gain_width
-    fmt = floating.FP32
     exponent = a.l_width - 1 - zeros - a.weight_fraction
-    return _packed(a, fmt, found, fmt.bias - exponent)
+    return _packed(a, found, floating.FP32.bias - exponent)
 
 
 def _float_reciprocal(a: Arithmetic, total: Integers) -> Integers:
@@ -243,23 +244,26 @@ def _float_reciprocal(a: Arithmetic, total: Integers) -> Integers:
     divisor = significand >> (fmt.fraction_bits - a.divisor_fraction)
     special = field == fmt.exponent_mask >> fmt.fraction_bits
     found = np.where((field > 0) & ~special, quotient(a, divisor), 0)
-    pattern = _packed(a, fmt, found, 2 * fmt.bias - field)
-    return np.where(floating.is_nan(fmt, total), fmt.canonical_nan, pattern)
+    nan = fmt.canonical_nan >> (fmt.fraction_bits - a.divisor_fraction)
+    return np.where(floating.is_nan(fmt, total), nan, _packed(a, found, 2 * fmt.bias - field))
 
 
-def _packed(a: Arithmetic, fmt: FloatFormat, found: Integers, field: Integers) -> Integers:
+def _packed(a: Arithmetic, found: Integers, field: Integers) -> Integers:
     """The float of a quotient, whose exponent is ``field`` if it is exactly a power of two, else one less."""
     r = a.divisor_fraction
-    whole = found >> (r + 1)
-    fraction = (found & ((1 << r) - 1)) << (fmt.fraction_bits - r)
-    field = field - 1 + whole
-    return np.where((found == 0) | (field <= 0), 0, field << fmt.fraction_bits | fraction)
+    field = field - 1 + (found >> (r + 1))
+    return np.where((found == 0) | (field <= 0), 0, field << r | found & ((1 << r) - 1))
+
+
+def reciprocal_pattern(a: Arithmetic, r: Integers) -> Integers:
+    """The float that a word of a reciprocal stands for."""
+    return np.asarray(r << (a.sum_format.fraction_bits - a.divisor_fraction), dtype=np.int64)
 
 
 def normalize(a: Arithmetic, p: Integers, r: Integers) -> Integers:
     """Words of weights divided by their sum, rounded to nearest."""
     if a.sums_are_floats:
-        return floating.multiply(a.sum_format, p, r)
+        return floating.multiply(a.sum_format, p, reciprocal_pattern(a, r))
     weight, flag = p & ((1 << a.p_width) - 1), p >> a.p_width
     q, zeros = r & ((1 << a.gain_width) - 1), r >> a.gain_width
     right = a.divisor_fraction + a.l_width - a.weight_fraction - a.align_drop
@@ -277,7 +281,7 @@ def finish(a: Arithmetic, scales: Scales, total: Integers, r: Integers) -> Integ
         fmt = a.input_format if a.divides_first else fmt
         total = np.where(broken == 1, fmt.canonical_nan, from_value(fmt, number))
     if not a.divides_first:
-        total = floating.multiply(fmt, total, r)
+        total = floating.multiply(fmt, total, reciprocal_pattern(a, r))
     return floating.convert(fmt, a.input_format, total)
 
 

@@ -62,7 +62,9 @@ class Chain(Block):
         return m
 
     def _hold(self, m: Module, stage: int, values: Values) -> Values:
-        packed = register(m, sum(map(len, values.values())), f"stage{stage}", self.enable, Cat(*values.values()))
+        packed = register(
+            m, sum(map(len, values.values())), f"stage{stage}", self.enable, Cat(*values.values())
+        )
         held, low = {}, 0
         for name, value in values.items():
             held[name] = packed[low : low + len(value)]

@@ -64,8 +64,8 @@ def _fixed_divisor(a: Arithmetic, w: Wires, total: Value) -> Values:
 def _float_divisor(a: Arithmetic, w: Wires, total: Value) -> Values:
     fmt = a.sum_format
     f = fmt.fraction_bits
-    infinite, nan = is_special(fmt, total)
-    field = total[f:-1]
+    infinite, nan = is_special(fmt, Cat(total, Const(0, 1)))
+    field = total[f:]
     return {
         "fraction": w("fraction", total[f - a.divisor_fraction : f]),
         "none": w("none", ~field.any() | infinite),
@@ -112,11 +112,16 @@ def _float_word(a: Arithmetic, w: Wires, v: Values, there: Value) -> Value:
         top = exponent + Const(fmt.bias - (a.l_width - 1 - a.weight_fraction), bits)
     field = w("field", (top - ~v["exact"])[:bits])
     normal = there & ~field[-1] & field.any()
-    fraction = Cat(Const(0, fmt.fraction_bits - a.divisor_fraction), v["quotient"])
-    word = Cat(fraction, field[: fmt.exponent_bits]) & normal.replicate(fmt.width - 1)
+    word = Cat(v["quotient"], field[: fmt.exponent_bits]) & normal.replicate(a.r_width)
     if "nan" in v:
-        word = w.either("word", v["nan"], Const(fmt.canonical_nan, fmt.width - 1), word)
-    return Cat(word, Const(0, 1))
+        nan = fmt.canonical_nan >> (fmt.fraction_bits - a.divisor_fraction)
+        word = w.either("word", v["nan"], Const(nan, a.r_width), word)
+    return word
+
+
+def reciprocal_pattern(a: Arithmetic, r: Value) -> Value:
+    """The float that a word of a reciprocal stands for."""
+    return Cat(Const(0, a.sum_format.fraction_bits - a.divisor_fraction), r, Const(0, 1))
 
 
 class SerialReciprocal(Block):
@@ -141,7 +146,10 @@ class SerialReciprocal(Block):
         a, w = self.arithmetic, Wires(m)
         r = a.divisor_fraction
         first = _begin(a, w, {"total": self.total})
-        held = {name: Signal(len(value), name=f"{name}_held", reset_less=True) for name, value in first.items()}
+        first["rest"] = zero_extend(first["rest"], r + 1)
+        held = {
+            name: Signal(len(value), name=f"{name}_held", reset_less=True) for name, value in first.items()
+        }
         quotient = Signal(r, name="quotient", reset_less=True)
         left = Signal(range(r + 1), name="left")
         bit, rest = divided(a, w, held["rest"], held["fraction"])
@@ -171,7 +179,8 @@ class Normalize(Chain):
 
 def _align(a: Arithmetic, w: Wires, v: Values) -> Values:
     if a.sums_are_floats:
-        return multiply.steps(a.sum_format)[0](w, {"a": v["p"], "b": v["r"]})
+        given = {"a": Cat(v["p"], Const(0, 1)), "b": reciprocal_pattern(a, v["r"])}
+        return {"product": inline(w, multiply.steps(a.sum_format), given)["result"][: a.p_width]}
     p, zeros = v["p"], v["r"][a.gain_width :]
     moved = w("moved", (p[: a.p_width] << zeros)[: a.l_width])
     found = {"moved": moved[a.align_drop :], "q": v["r"][: a.q_width]}
@@ -180,7 +189,7 @@ def _align(a: Arithmetic, w: Wires, v: Values) -> Values:
 
 def _times(a: Arithmetic, w: Wires, v: Values) -> Values:
     if a.sums_are_floats:
-        return {"result": inline(w, multiply.steps(a.sum_format)[1:], v)["result"]}
+        return {"result": v["product"]}
     right = a.divisor_fraction + a.l_width - a.weight_fraction - a.align_drop
     product = w("product", v["moved"] * v["q"])
     rounded = w("rounded", product[right:] + product[right - 1])

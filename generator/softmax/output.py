@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from amaranth.hdl import Cat, Const, Value
+from amaranth.hdl import Value
 
 from blueprint.floating import FloatFormat
 from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, Arithmetic
@@ -10,7 +10,8 @@ from blueprint.softmax.steps import VALUE_UNIT
 from generator.arithmetic import sign_extend
 from generator.floating import convert, fixed, multiply
 from generator.floating.pipeline import Values, Wires
-from generator.softmax.chain import Chain, inline, keep, resized, saturated
+from generator.softmax.chain import Chain, inline, keep, saturated
+from generator.softmax.division import reciprocal_pattern
 
 
 class Finish(Chain):
@@ -45,7 +46,8 @@ def _prepare(a: Arithmetic, w: Wires, v: Values) -> Values:
         return keep(v, "o")
     zeros = v["r"][a.gain_width :]
     wide = sign_extend(v["o"], a.moved_width)
-    moved = resized(w("moved", (wide << zeros)[: a.moved_width]), a.divisor_fraction + 1 - a.l_width)
+    # A left move is left to the last shift.
+    moved = w("moved", (wide << zeros)[: a.moved_width])[max(a.l_width - 1 - a.divisor_fraction, 0) :]
     return {"o": moved, "r": v["r"][: a.gain_width]}
 
 
@@ -54,9 +56,14 @@ def _divide(a: Arithmetic, w: Wires, v: Values) -> Values:
     if a.is_float:
         if a.divides_first:
             return keep(v, "o")
-        return {"o": inline(w, multiply.steps(a.sum_format), {"a": o, "b": v["r"]})["result"]}
+        return {
+            "o": inline(w, multiply.steps(a.sum_format), {"a": o, "b": reciprocal_pattern(a, v["r"])})[
+                "result"
+            ]
+        }
     factor = v["output_multiplier"] if a.divides_first else v["r"]
-    return {"o": w("product", o.as_signed() * factor)}
+    # One bit below those that stay whatever the register says; it rounds.
+    return {"o": w("product", o.as_signed() * factor)[a.finish_shift - 1 :]}
 
 
 def _round(a: Arithmetic, w: Wires, v: Values) -> Values:
@@ -64,9 +71,7 @@ def _round(a: Arithmetic, w: Wires, v: Values) -> Values:
     if a.is_float:
         source = a.input_format if not a.sums_are_floats and a.divides_first else a.sum_format
         return {"result": _converted(w, source, a.input_format, o)}
-    right = a.weight_fraction if a.divides_first else 2 * a.divisor_fraction + 2 - OUTPUT_MULTIPLIER_BITS
-    # One bit more below rounds.
-    moved = w("down", resized(o, 1 - right).as_signed() >> v["output_shift"])
+    moved = w("down", o.as_signed() >> v["output_shift"])
     rounded = w("rounded", moved[1:].as_signed() + moved[0])
     return {"result": saturated(rounded, 8)}
 

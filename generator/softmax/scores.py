@@ -127,7 +127,9 @@ class ScaleScore(Chain):
 def _scale(a: Arithmetic, w: Wires, v: Values) -> Values:
     if a.sums_are_floats:
         return {
-            "product": inline(w, multiply.steps(a.sum_format), {"a": v["score"], "b": v["multiplier"]})["result"]
+            "product": inline(w, multiply.steps(a.sum_format), {"a": v["score"], "b": v["multiplier"]})[
+                "result"
+            ]
         }
     score = v["score"]
     product = w("product", score[: a.score_width].as_signed() * v["multiplier"])

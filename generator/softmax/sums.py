@@ -33,8 +33,8 @@ def _multiply(a: Arithmetic, w: Wires, v: Values) -> Values:
     if not a.is_float:
         return {"product": w("product", p * value.as_signed())[: a.term_width]}
     if a.sums_are_floats:
-        first = multiply.steps(a.sum_format)[0]
-        return first(w, {"a": p, "b": widened(w, a, value)})
+        given = {"a": Cat(p, Const(0, 1)), "b": widened(w, a, value)}
+        return {"product": inline(w, multiply.steps(a.sum_format), given)["result"]}
     fmt = a.input_format
     sign, exponent, significand, broken = parts(fmt, value)
     found = {"product": w("product", p[: a.p_width] * significand), "exponent": exponent}
@@ -42,10 +42,8 @@ def _multiply(a: Arithmetic, w: Wires, v: Values) -> Values:
 
 
 def _place(a: Arithmetic, w: Wires, v: Values) -> Values:
-    if not a.is_float:
+    if not a.flag:
         return {"result": v["product"]}
-    if a.sums_are_floats:
-        return {"result": inline(w, multiply.steps(a.sum_format)[1:], v)["result"]}
     fmt = a.input_format
     bits = max(fmt.exponent_bits, (VALUE_WHOLE - 1 + fmt.bias).bit_length()) + 1
     # The exponent without its bias reaches VALUE_WHOLE - 1 where nothing moves.
@@ -87,8 +85,11 @@ class _RunningSum(Block):
         a = self.arithmetic
         new = getattr(self, self.operand)
         if a.sums_are_floats:
-            moved = lowered(w, a.sum_format, old, self.shift) if a.rescales else old
-            return inline(w, add.steps(a.sum_format), {"a": moved, "b": new})["result"]
+            signs = Const(0, a.float_width - len(old))
+            moved = lowered(w, a.sum_format, Cat(old, signs), self.shift) if a.rescales else Cat(old, signs)
+            return inline(w, add.steps(a.sum_format), {"a": moved, "b": Cat(new, signs)})["result"][
+                : len(old)
+            ]
         return self.add(w, old, new)
 
     def add(self, w: Wires, old: Value, new: Value) -> Value:

@@ -129,7 +129,7 @@ def _place(a: Arithmetic, w: Wires, v: Values) -> Values:
         nan, normal = v["flag"], amount.any()
         low = (mantissa & (normal & ~nan).replicate(fmt.fraction_bits)) | (nan << (fmt.fraction_bits - 1))
         field = Cat(amount, Const(0, 1)) | nan.replicate(fmt.exponent_bits)
-        return {"result": Cat(low[: fmt.fraction_bits], field, Const(0, 1))}
+        return {"result": Cat(low[: fmt.fraction_bits], field)}
     frame = resized(Cat(mantissa, Const(1, 1)), a.weight_fraction - a.mantissa + 1)
     moved = w("moved", frame >> amount)
     rounded = w("rounded", (moved[1:] + moved[0])[: a.p_width])

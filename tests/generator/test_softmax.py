@@ -125,9 +125,13 @@ def test_the_maximum_runs(a: Arithmetic) -> None:
 def test_exponents_become_weights(a: Arithmetic) -> None:
     random = np.random.default_rng(5)
     t = exponents(a, random)
-    near = steps.ceiling(a, t) + random.choice([0, 0, 1, 2, 5, a.weight_fraction, a.weight_fraction + 1], COUNT)
+    near = steps.ceiling(a, t) + random.choice(
+        [0, 0, 1, 2, 5, a.weight_fraction, a.weight_fraction + 1], COUNT
+    )
     highest = (1 << (a.reference_width - 1)) - 1
-    reference = np.minimum(np.where(random.random(COUNT) < 0.9, near, random.integers(0, highest, COUNT)), highest)
+    reference = np.minimum(
+        np.where(random.random(COUNT) < 0.9, near, random.integers(0, highest, COUNT)), highest
+    )
     if a.graph == "naive":
         reference -= random.choice([0, 0, 1, 300], COUNT)
     reference = np.maximum(reference, -highest if a.graph == "naive" else steps.ceiling(a, t))
@@ -185,7 +189,9 @@ def test_weights_are_divided(a: Arithmetic) -> None:
     random = np.random.default_rng(9)
     p = weights(a, random)
     if a.sums_are_floats:
-        total = np.maximum(p & (a.sum_format.sign_mask - 1), weight_sums(a, random) & (a.sum_format.sign_mask - 1))
+        total = np.maximum(
+            p & (a.sum_format.sign_mask - 1), weight_sums(a, random) & (a.sum_format.sign_mask - 1)
+        )
     else:
         number = p & ((1 << a.p_width) - 1)
         total = np.where(random.random(COUNT) < 0.1, number, np.maximum(number, weight_sums(a, random)))
@@ -216,6 +222,8 @@ def test_a_wrong_block_is_found_out() -> None:
 
 
 def test_float_words_meet_every_kind() -> None:
-    words = float_words(next(a for a in DESIGNS.values() if a.inputs == "fp16"), np.random.default_rng(1), (COUNT,))
+    words = float_words(
+        next(a for a in DESIGNS.values() if a.inputs == "fp16"), np.random.default_rng(1), (COUNT,)
+    )
     field = (words >> 10) & 31
     assert {0, 1, 15, 30, 31} <= set(field.tolist())

@@ -1,0 +1,167 @@
+"""Registers of the blocks of softmax attention: how many flip-flops they take, and that they only delay."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from blueprint.errors import ParamError
+from blueprint.softmax import inventory, steps
+from blueprint.softmax.arithmetic import Arithmetic, Scales
+from generator.block import Block
+from generator.emission import emit
+from generator.softmax import (
+    AddScore,
+    Exp2,
+    Finish,
+    Normalize,
+    Product,
+    Reciprocal,
+    RunningMax,
+    ScaleScore,
+    ScoreBeat,
+    SerialReciprocal,
+    SumValues,
+    SumWeights,
+)
+from tests.generator.vectors import drive
+from tests.softmax_cases import COUNT, DESIGNS, exponents, masked, weight_sums
+from toolchain import yosys
+
+CHAINS = (ScoreBeat, ScaleScore, Exp2, Product, Reciprocal, Finish, Normalize)
+SINGLE = {
+    RunningMax: lambda a: a.reference_width,
+    AddScore: lambda a: a.score_word,
+    SumWeights: lambda a: a.l_width,
+    SumValues: lambda a: a.o_word,
+    SerialReciprocal: inventory.serial_bits,
+}
+
+
+def flip_flops(blocks: list[Block], folder: Path) -> dict[str, int]:
+    """What Yosys finds in every module, by name."""
+    text = {name: body for block in blocks for name, body in emit(block).modules.items()}
+    lines = []
+    for name, body in text.items():
+        (folder / f"{name}.v").write_text(body)
+        lines += [f"read_verilog -sv {name}.v"]
+    lines += [
+        "proc",
+        "opt -fast",
+        "simplemap t:*dff*",
+        "opt -fast",
+        "opt_clean",
+        "tee -o stat.json stat -json",
+    ]
+    yosys.run("\n".join(lines), cwd=folder, timeout_s=500)
+    modules = json.loads((folder / "stat.json").read_text())["modules"]
+    return {
+        name.lstrip("\\"): sum(n for kind, n in found["num_cells_by_type"].items() if "DFF" in kind)
+        for name, found in modules.items()
+    }
+
+
+def compare(designs: dict[str, Arithmetic], stages: tuple[int, ...], folder: Path) -> None:
+    wanted: dict[str, int] = {}
+    blocks: dict[str, Block] = {}
+    for a in designs.values():
+        for kind in CHAINS:
+            for count in stages:
+                if kind is not Normalize or a.divides_first:
+                    block = kind(a, count)
+                    blocks[block.module_name] = block
+                    wanted[block.module_name] = inventory.held_bits(a, block.place, count)
+        for single, bits in SINGLE.items():
+            block = single(a)
+            blocks[block.module_name] = block
+            wanted[block.module_name] = bits(a)
+    assert flip_flops(list(blocks.values()), folder) == wanted
+
+
+def test_predicted_flip_flops_are_those_of_yosys(tmp_path: Path) -> None:
+    compare({name: a for name, a in DESIGNS.items() if name.startswith("int8-")}, (1, 2, 3), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "family", ["int8_narrow", "fp16_fixed", "bf16_fixed", "fp16_fp32", "fp16_same", "bf16_same"]
+)
+def test_predicted_flip_flops_are_those_of_yosys_in_every_format(family: str, tmp_path: Path) -> None:
+    stages = (1, 4) if family == "fp16_fp32" else (1, 2, 5)
+    compare({name: a for name, a in DESIGNS.items() if name.startswith(f"{family}-")}, stages, tmp_path)
+
+
+def test_many_designs_are_counted_at_once() -> None:
+    names = ("inputs", "accumulator", "graph", "dim", "keys_max", "score_lanes", "weight_bits")
+    names += ("exponent_fraction", "mantissa_bits")
+    many = Arithmetic(**{n: np.array([getattr(a, n) for a in DESIGNS.values()]) for n in names})
+    for block in (*inventory.BEHIND, "reciprocal"):
+        for stages in (0, 1, 3):
+            one = [inventory.held_bits(a, block, stages) for a in DESIGNS.values()]
+            assert inventory.held_bits(many, block, stages).tolist() == one
+    assert np.broadcast_to(inventory.serial_bits(many), len(DESIGNS)).tolist() == [
+        inventory.serial_bits(a) for a in DESIGNS.values()
+    ]
+
+
+@pytest.mark.parametrize("stages", [1, 2, 4, 5])
+def test_registers_delay_by_as_many_enabled_cycles(stages: int) -> None:
+    a, random = DESIGNS["int8-memory_free"], np.random.default_rng(11)
+    t = exponents(a, random)
+    reference = steps.ceiling(a, t)
+    enable = random.random(COUNT) < 0.7
+    found = drive(Exp2(a, stages), {"t": t, "reference": reference, "enable": enable})["result"]
+    moved, wanted = np.flatnonzero(enable), steps.exp2(a, t, reference)
+    before = np.searchsorted(moved, np.arange(COUNT))
+    started = before >= stages
+    assert np.array_equal(found[started], wanted[moved[before[started] - stages]])
+
+
+@pytest.mark.parametrize("name", ["int8-memory_free", "int8_narrow-scaled"])
+def test_a_serial_reciprocal_gives_the_same(name: str) -> None:
+    a = DESIGNS[name]
+    serial(a, np.random.default_rng(12))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fp16_fixed-reordered", "bf16_fp32-naive", "fp16_same-memory_free"])
+def test_a_serial_reciprocal_gives_the_same_float(name: str) -> None:
+    serial(DESIGNS[name], np.random.default_rng(13))
+
+
+def serial(a: Arithmetic, random: np.random.Generator) -> None:
+    period = a.divisor_fraction + 1
+    total = weight_sums(a, random)[:5000]
+    scales = Scales(multiplier=1, output_multiplier=40_000)
+    rows = np.repeat(total, period)
+    start = np.arange(len(rows)) % period == 0
+    given: dict[str, Any] = {
+        "rst": np.arange(len(rows)) < 0,
+        "start": start,
+        "total": np.where(start, rows, 0),
+    }
+    given |= {"output_multiplier": scales.output_multiplier} if a.has_gain else {}
+    found = drive(SerialReciprocal(a), given)
+    last = np.arange(period, len(rows), period)
+    assert found["done"][last].all()
+    assert not found["done"][last[:-1] + 1].any()
+    wanted = masked(steps.reciprocal(a, scales, total), a.r_width)
+    assert np.array_equal(found["result"][last], wanted[: len(last)])
+
+
+@pytest.mark.parametrize(
+    ("stages", "kind", "message"),
+    [
+        (-1, ParamError, "stages must be at least 0, not -1"),
+        (True, TypeError, "stages must be an integer, not True"),
+        (1.5, TypeError, "stages must be an integer, not 1.5"),
+    ],
+)
+def test_stages_are_checked(stages: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind) as caught:
+        Exp2(DESIGNS["int8-scaled"], stages)
+    assert str(caught.value) == message
