@@ -275,3 +275,24 @@ def _access(edge: Edge, nest: tuple[Loop, ...], produces: bool) -> Access:
     if produces and edge.kind == "row" and nest[-1].name == "key":
         return Access(edge.name, "key", only=(("key", "last"),))
     return Access(edge.name, loop)
+
+
+def makers(p: StreamingAttentionSpec) -> dict[str, Number]:
+    """The latency of the node that fills each FIFO."""
+    late = latencies(p)
+    found: dict[str, Number] = {}
+    for graph in GRAPHS:
+        for edge in (*_FRONT, *EDGES[graph]):
+            before = found.get(edge.name, late[edge.source])
+            found[edge.name] = choose(p.graph == graph, late[edge.source], before)
+    return found
+
+
+def present(p: StreamingAttentionSpec) -> dict[str, Number]:
+    """1 for every FIFO that a design has, else 0."""
+    found: dict[str, Number] = dict.fromkeys(FIFOS, 0)
+    for graph in GRAPHS:
+        for edge in (*_FRONT, *EDGES[graph]):
+            wanted = choose(p.has_gains, 1, 0) if edge.name == "gains" else 1
+            found[edge.name] = choose(p.graph == graph, wanted, found[edge.name])
+    return found

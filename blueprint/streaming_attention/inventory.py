@@ -6,10 +6,12 @@ the blocks of the softmax inside them, ``fifo``, ``control``, ``shell`` (AXI4-Li
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from blueprint.numbers import Number, bit_length, choose, clog2
+from blueprint.numbers import Number, bit_length, choose, clog2, possible
 from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
+from blueprint.streaming_attention.blocks import blocks
 from blueprint.streaming_attention import graph as dataflow
 from blueprint.unit import Path, Unit
 
@@ -31,7 +33,7 @@ def words(p: StreamingAttentionSpec) -> dict[str, dict[str, Number]]:
     once = (1 - first) * gains * choose(p.regroups, 1, 0) * choose(p.repeats, 0, 1)
     ends = {"final": p.final_bits, "visible": p.visible_bits, "last": 1 + 0 * lanes}
     row = {"last": 1 + 0 * lanes, "visible": p.visible_bits}
-    weight = {"weight": lanes * a.p_word}
+    weight = {"weight": lanes * p.weight_bits}
     move = {"shift": free * lanes * a.shift_width}
     return {
         "queries": {"query": lanes * p.dim * a.in_width},
@@ -48,17 +50,201 @@ def words(p: StreamingAttentionSpec) -> dict[str, dict[str, Number]]:
         "maxima": {"reference": lanes * a.reference_width},
         "weights": {**weight, **move, **row, "turn": (1 - first) * p.turn_bits, "final": once},
         "long_weights": {**weight, **ends, **turn},
-        "sums": {"inverse": lanes * a.r_width, "down": (1 - first) * gains * OUTPUT_SHIFT_BITS},
+        "sums": {"inverse": lanes * p.inverse_bits, "down": (1 - first) * gains * OUTPUT_SHIFT_BITS},
         "shares": {**weight, **move, **ends, "turn": first * p.turn_bits},
         "totals": {"total": lanes * p.dim * a.o_word, "final": p.final_bits},
         "rows": {"row": lanes * p.dim * a.out_width, "final": p.final_bits},
     }  # fmt: skip
 
 
+def flops(
+    place: str, count: Number, width: Number, *, enable: int = 0, reset: int = 0, activity: float = 1.0
+) -> Unit:
+    """Flip-flops, ``count`` groups of ``width``."""
+    return Unit("register", place, count, {"width": width, "enable": enable, "reset": reset}, activity)
+
+
 def units(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     """The whole inventory."""
-    return ()
+    return (
+        *_fifos(p),
+        *_score(p),
+        *_maximum(p),
+        *_exponential(p),
+        *_sum(p),
+        *_output(p),
+        *_divide(p),
+        *_control(p),
+        *_shell(p),
+        Unit("logic", "tile", 1, {"gates": 40}),
+    )
+
+
+def _fifos(p: StreamingAttentionSpec) -> Iterator[Unit]:
+    """Levels, pointers, words; a memory has one word beside it."""
+    deep, late, there = dataflow.depths(p), dataflow.makers(p), dataflow.present(p)
+    for name, fields in words(p).items():
+        if not possible(there[name]):
+            continue
+        count, depth, width = there[name], deep[name], sum(fields.values())
+        memory = choose(depth > FILE_WORDS, 1, 0)
+        levels = 1 + choose(late[name] > 1, 1, 0)
+        address = clog2(depth)
+        held = count * (1 - memory)
+        yield flops("fifo", count * levels, bit_length(depth), enable=1, reset=1)
+        yield flops("fifo", count * 2, address, enable=1, reset=1)
+        yield flops("fifo", held * depth, width, enable=1, activity=1 / depth)
+        yield flops("fifo", count * memory, width, enable=1, activity=0.1)
+        yield flops("fifo", count * memory, 1, enable=1, reset=1)
+        yield Unit("half_adder", "fifo", count * levels, {"width": bit_length(depth)})
+        yield Unit("half_adder", "fifo", count * 2, {"width": address})
+        yield Unit("decoder", "fifo", held * choose(depth > 1, 1, 0), {"inputs": address, "outputs": depth})
+        yield Unit("mux", "fifo", held * choose(depth > 1, 1, 0), {"entries": depth, "width": width})
+        yield Unit("mux", "fifo", count * memory, {"entries": 2, "width": width})
+        yield Unit("sram", "memory", count * memory, {"words": depth, "width": width})
+
+
+def ends(p: StreamingAttentionSpec) -> Number:
+    """Bits of all flags beside a token."""
+    return 1 + p.turn_bits + p.final_bits + p.visible_bits
+
+
+def halves(stages: Number) -> tuple[Number, Number]:
+    """Registers before and after a step that has none inside; an odd one stands before."""
+    return stages - stages // 2, stages // 2
+
+
+def _score(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
+    a, lanes = p.softmax, p.lanes
+    naive = choose(p.graph == "naive", 1, 0)
+    before, after = halves(p.scale_stages)
+    whole = p.dot_stages + p.scale_stages
+    inside = whole + naive * p.exp_stages
+    fields = words(p)["scales"]
+    return (
+        flops("score", p.dot_stages + before, fields["multiplier"] + fields["shift"]),
+        flops("score", whole, fields["offset"]),
+        flops("score", lanes * before, a.score_word),
+        flops("score", lanes * after, a.t_word),
+        flops("score", inside, 1, reset=1),
+        flops("score", inside, ends(p)),
+        Unit("logic", "score", 1, {"gates": 4}),
+        *blocks(a, "score_beat", lanes, p.dot_stages),
+        *blocks(a, "scale", lanes, 0),
+        *blocks(a, "exp2", lanes * naive, p.exp_stages),
+    )
+
+
+def _maximum(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
+    a, lanes = p.softmax, p.lanes
+    free, there = choose(p.graph == "memory_free", 1, 0), choose(p.graph == "naive", 0, 1)
+    stages = free * p.exp_stages
+    return (
+        flops("maximum", there, 1, enable=1, reset=1),
+        flops("maximum", stages, 1, reset=1),
+        flops("maximum", stages, ends(p)),
+        flops("maximum", stages * lanes, a.shift_width),
+        Unit("mux", "maximum", there * lanes * choose(p.corners, 1, 0), {"entries": 2, "width": a.t_word}),
+        *blocks(a, "running_max", lanes * there, 0),
+        *blocks(a, "exp2", lanes * free, p.exp_stages),
+    )
+
+
+def _exponential(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
+    there = choose((p.graph == "scaled") | (p.graph == "reordered"), 1, 0)
+    return (
+        flops("exponential", there * p.exp_stages, 1, reset=1),
+        flops("exponential", there * p.exp_stages, ends(p)),
+        Unit("logic", "exponential", there, {"gates": 4}),
+        *blocks(p.softmax, "exp2", p.lanes * there, p.exp_stages),
+    )
+
+
+def _sum(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
+    a, lanes = p.softmax, p.lanes
+    gains = choose(p.has_gains, 1, 0) * choose(a.divides_first, 0, 1)
+    cycles = 1 + p.reciprocal_stages
+    return (
+        flops("sum", 1, 1, enable=1, reset=1),
+        flops("sum", cycles, 1, reset=1),
+        flops("sum", cycles * gains, OUTPUT_MULTIPLIER_BITS + OUTPUT_SHIFT_BITS),
+        Unit("and_row", "sum", lanes * choose(p.corners, 1, 0), {"width": a.p_word}),
+        *blocks(a, "sum_weights", lanes, 0),
+        *blocks(a, "reciprocal", lanes, p.reciprocal_stages),
+    )
+
+
+def _output(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
+    a, lanes = p.softmax, p.lanes
+    first, free = choose(a.divides_first, 1, 0), choose(p.graph == "memory_free", 1, 0)
+    gains = first * choose(p.has_gains, 1, 0)
+    stages, (after, before) = p.product_stages, halves(p.product_stages)
+    return (
+        flops("output", 1, 1, enable=1, reset=1),
+        flops("output", before, p.dim * p.element_width + lanes * p.weight_bits),
+        flops("output", stages + 1, 1, reset=1),
+        flops("output", stages, 1 + p.final_bits + p.visible_bits),
+        flops("output", 1, p.final_bits),
+        flops("output", stages * free * lanes, a.shift_width),
+        flops("output", after * lanes * p.dim, a.term_word),
+        flops("output", (stages + 1) * gains, OUTPUT_MULTIPLIER_BITS + OUTPUT_SHIFT_BITS),
+        Unit("and_row", "output", lanes * p.dim * choose(p.corners, 1, 0), {"width": a.term_word}),
+        *blocks(a, "product", lanes * p.dim, 0),
+        *blocks(a, "sum_values", lanes * p.dim, 0),
+        *blocks(a, "finish", lanes * p.dim * first, 0),
+    )
+
+
+def _divide(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
+    a, lanes = p.softmax, p.lanes
+    first = choose(a.divides_first, 1, 0)
+    stages, (after, before) = p.divide_stages, halves(p.divide_stages)
+    down = choose(p.has_gains, OUTPUT_SHIFT_BITS, 0)
+    inputs = lanes * (p.dim * a.o_word + p.inverse_bits) + down
+    return (
+        flops("divide", stages, 1, reset=1),
+        flops("divide", stages, choose(first == 1, ends(p), p.final_bits)),
+        flops("divide", (1 - first) * before, inputs),
+        flops("divide", (1 - first) * after * lanes * p.dim, a.out_width),
+        Unit("logic", "divide", 1, {"gates": 4}),
+        *blocks(a, "normalize", lanes * first, stages),
+        *blocks(a, "finish", lanes * p.dim * (1 - first), 0),
+    )
+
+
+def _control(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
+    """Three sequencers count passes and rows; the one of keys also numbers them."""
+    passes = choose(p.repeats, 1, 0) * bit_length(p.heads_max + 1)
+    queries = choose(p.regroups, 1, 0) * bit_length(p.queries_max + 1)
+    masked, windowed, corners = (choose(what, 1, 0) for what in (p.masked, p.windowed, p.corners))
+    counted = 3 * passes + 2 * queries
+    return (
+        flops("control", 1, 3, enable=1, reset=1),
+        flops("control", 1, counted, enable=1, reset=1, activity=0.1),
+        flops("control", 1 + masked, p.key_width, enable=1, reset=1),
+        Unit("adder", "control", 1, {"width": counted}, 0.1),
+        Unit("comparator", "control", 1, {"width": counted}, 0.1),
+        Unit("adder", "control", 2 + masked + windowed, {"width": p.key_width}),
+        Unit("comparator", "control", 1 + 2 * windowed, {"width": p.key_width}),
+        Unit("comparator", "control", corners * p.parallel * (1 + windowed), {"width": p.key_width}),
+    )
+
+
+def _shell(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
+    """AXI4-Lite: sizes, status, four 32-bit counters, the read word and two response flags."""
+    keys = 1 + choose(p.windowed, 1, 0) + choose(p.mask == "lambda", 1, 0)
+    sizes = bit_length(p.heads_max + 1) + bit_length(p.queries_max + 1) + keys * bit_length(p.keys_max + 1)
+    return (
+        flops("shell", 1, sizes, enable=1, reset=1, activity=0.0),
+        flops("shell", 1, 5, enable=1, reset=1, activity=0.1),
+        flops("shell", 4, 32, enable=1, reset=1),
+        flops("shell", 1, 32 + 2, enable=1, reset=1, activity=0.0),
+        Unit("adder", "shell", 4, {"width": 32}),
+        Unit("comparator", "shell", 2, {"width": sizes}, 0.0),
+        Unit("mux", "shell", 1, {"entries": 14, "width": 32}, 0.0),
+    )
 
 
 def paths(p: StreamingAttentionSpec) -> tuple[Path, ...]:
+    """The runs between two registers that may be the longest."""
     return ()

@@ -267,7 +267,8 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
 def is_small(spec: StreamingAttentionSpec) -> bool:
     """Whether a design is small enough to be compiled in seconds."""
     products = spec.lanes * spec.dim
-    return bool(products <= (32 if spec.format == "int8" else 8))
+    most = {"integer": 32, "exact": 8, "float": 4}
+    return bool(products <= most[str(spec.arithmetic)])
 
 
 def draw_workload(spec: StreamingAttentionSpec, random: np.random.Generator) -> Attention:
