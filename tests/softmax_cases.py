@@ -124,7 +124,7 @@ def weight_sums(a: Arithmetic, random: np.random.Generator) -> Integers:
     total = random.integers(0, (a.keys_max << a.weight_fraction) + 1, COUNT)
     total >>= random.integers(0, a.l_width, COUNT)
     total = np.where(random.random(COUNT) < 0.1, 1 << random.integers(0, a.l_width, COUNT), total)
-    return np.minimum(total, a.keys_max << a.weight_fraction)
+    return np.asarray(np.minimum(total, a.keys_max << a.weight_fraction), dtype=np.int64)
 
 
 def value_sums(a: Arithmetic, random: np.random.Generator, total: Integers) -> Integers:

@@ -34,8 +34,8 @@ DIVISOR_FRACTION = 16
 #: Bits of the run-time shift of scores, of an output, and of its multiplier.
 SHIFT_BITS, OUTPUT_SHIFT_BITS, OUTPUT_MULTIPLIER_BITS = 6, 5, 16
 #: Fixed-point sums of more keys would not fit 63 bits.
-KEYS_LIMIT, DIM_LIMIT = 1 << 16, 1 << 10
-WEIGHT_LIMIT = 34
+KEYS_LIMIT, DIM_LIMIT = 1 << 14, 1 << 10
+WEIGHT_LIMIT = 32
 
 
 def format_bits(inputs: Any, accumulator: Any, part: str) -> Number:
@@ -155,7 +155,7 @@ class Arithmetic:
     @property
     def fraction(self) -> Number:
         """F: fraction bits of an exponent of two."""
-        default = choose(self.is_float, choose(self.accumulator == "same", 8, 24), 12)
+        default = choose(self.is_float, choose(self.accumulator == "same", 8, 20), 12)
         return choose(self.exponent_fraction == 0, default, self.exponent_fraction)
 
     @property
@@ -172,16 +172,17 @@ class Arithmetic:
     def mantissa(self) -> Number:
         """M: fraction bits of a power of two from 1 to 2."""
         fractions = format_bits(self.inputs, self.accumulator, "fraction_bits")
-        default = choose(self.sums_are_floats, fractions, choose(self.is_float, 23, 15))
+        default = choose(self.sums_are_floats, fractions, choose(self.is_float, 20, 15))
         return choose(self.mantissa_bits == 0, default, self.mantissa_bits)
 
     @property
     def weight_fraction(self) -> Number:
         """P: fraction bits of a fixed-point weight.
 
-        Rounding n weights moves an output by at most ``n * 2**-(P + 1) * 2 * 255`` where the sum of the weights is 1/2.
+        Rounding n weights moves an output by at most ``n * 2**-(P + 1) * 255 / l`` where ``l``, the sum of the weights,
+        is at least 1/2: 1 in an int8 output, whatever the scores, with the 8 bits beyond those that count the keys.
         """
-        needed = clog2(self.keys_max) + choose(self.is_float, 20, 9)
+        needed = clog2(self.keys_max) + choose(self.is_float, 16, 8)
         return choose(self.weight_bits == 0, smaller(needed, WEIGHT_LIMIT + 0 * needed), self.weight_bits)
 
     @property
@@ -266,7 +267,7 @@ class Arithmetic:
 
     @property
     def moved_width(self) -> Number:
-        """Bits of a sum of weighted int8 values moved like the sum of their weights, of which it is about 128 at most."""
+        """Bits of a sum of weighted int8 values, at most about 128 times that of the weights, moved like it."""
         return self.l_width + 9
 
     @property

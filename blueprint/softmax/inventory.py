@@ -40,7 +40,8 @@ def cuts(delays: tuple[int, ...], stages: int) -> list[int]:
     """After how many steps each of the registers stands; every step of a long chain is cut evenly."""
     if len(delays) <= 8:
         return _cuts(delays, stages)
-    total, done, places = sum(delays), 0, []
+    total, done = sum(delays), 0
+    places: list[int] = []
     inner = min(stages, len(delays) - 1)
     for number, delay in enumerate(delays, start=1):
         done += delay

@@ -69,8 +69,8 @@ def score(a: Arithmetic, q: Integers, k: Integers) -> Integers:
     """Words of the products of queries and keys, summed over the last axis.
 
     Integers and fixed-point products are added exactly. Float products are rounded, those of a beat of ``lanes`` are
-    added pairwise, neighbors first, an odd one waiting for the next level; beats are added in order to a sum that
-    starts at +0; a last beat is filled up with products of +0.
+    added pairwise, neighbors first, an odd one waiting for the next level; beats are added in order; a last beat is
+    filled up with products of +0.
     """
     if not a.is_float:
         return np.asarray((q * k).sum(axis=-1), dtype=np.int64)
@@ -83,14 +83,18 @@ def score(a: Arithmetic, q: Integers, k: Integers) -> Integers:
     beats = ceil_div(a.dim, a.lanes)
     padding = [(0, 0)] * (products.ndim - 1) + [(0, beats * a.lanes - a.dim)]
     products = np.pad(products, padding).reshape(*products.shape[:-1], beats, a.lanes)
-    total = np.zeros(products.shape[:-2], dtype=np.int64)
-    for beat in range(beats):
-        words = [products[..., beat, lane] for lane in range(a.lanes)]
-        while len(words) > 1:
-            pairs = [floating.add(fmt, x, y) for x, y in zip(words[::2], words[1::2], strict=False)]
-            words = pairs + words[len(words) & ~1 :]
-        total = floating.add(fmt, total, words[0])
+    total = _pairwise(fmt, products[..., 0, :])
+    for beat in range(1, beats):
+        total = floating.add(fmt, total, _pairwise(fmt, products[..., beat, :]))
     return total
+
+
+def _pairwise(fmt: FloatFormat, terms: Integers) -> Integers:
+    words = [terms[..., lane] for lane in range(terms.shape[-1])]
+    while len(words) > 1:
+        pairs = [floating.add(fmt, x, y) for x, y in zip(words[::2], words[1::2], strict=False)]
+        words = pairs + words[len(words) & ~1 :]
+    return words[0]
 
 
 def score_product(a: Arithmetic, q: Integers, k: Integers) -> tuple[Integers, Integers]:
@@ -252,7 +256,8 @@ def _packed(a: Arithmetic, found: Integers, field: Integers) -> Integers:
     """The float of a quotient, whose exponent is ``field`` if it is exactly a power of two, else one less."""
     r = a.divisor_fraction
     field = field - 1 + (found >> (r + 1))
-    return np.where((found == 0) | (field <= 0), 0, field << r | found & ((1 << r) - 1))
+    packed = np.where((found == 0) | (field <= 0), 0, field << r | found & ((1 << r) - 1))
+    return np.asarray(packed, dtype=np.int64)
 
 
 def reciprocal_pattern(a: Arithmetic, r: Integers) -> Integers:

@@ -127,8 +127,8 @@ def reciprocal_pattern(a: Arithmetic, r: Value) -> Value:
 class SerialReciprocal(Block):
     """Divides one by the sum of the weights, one bit of the quotient per cycle.
 
-    ``start`` takes ``total``; ``done`` says that ``result`` is that of the last one taken. A ``start`` before that gives
-    up the one before.
+    ``start`` takes ``total``; ``done`` says that ``result`` is that of the last one taken. A ``start`` before that
+    gives up the one before.
     """
 
     place = "reciprocal"

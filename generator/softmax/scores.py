@@ -98,13 +98,15 @@ class AddScore(Block):
         m = self.module()
         a = self.arithmetic
         held = Signal(a.score_word, name="held", reset_less=True)
-        old = Mux(self.begin, Const(0, a.score_word), held)
         if a.sums_are_floats:
-            new = _float_sum(a, Wires(m), Wires(m)("old", old), self.beat)
+            first, more = self.beat, _float_sum(a, Wires(m), held, self.beat)
         else:
-            total = old[: a.score_width].as_signed() + self.beat[: a.beat_width].as_signed()
-            flag = (old[-1] | self.beat[-1],) if a.flag else ()
-            new = Cat(total[: a.score_width], *flag)
+            beat = self.beat[: a.beat_width]
+            flags = [self.beat[-1], held[-1] | self.beat[-1]] if a.flag else [Const(0, 0)] * 2
+            first = Cat(sign_extend(beat, a.score_width), flags[0])
+            total = held[: a.score_width].as_signed() + beat.as_signed()
+            more = Cat(total[: a.score_width], flags[1])
+        new = Mux(self.begin, first, more)
         with m.If(self.enable):
             m.d.sync += held.eq(new)
         m.d.comb += self.total.eq(held)

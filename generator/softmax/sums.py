@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.floating import FloatFormat
@@ -13,7 +13,7 @@ from generator.block import Block
 from generator.floating import add, multiply
 from generator.floating.pipeline import Values, Wires
 from generator.floating.words import subtract
-from generator.softmax.chain import Chain, capped, inline, keep, negated, parts, resized, widened
+from generator.softmax.chain import Chain, capped, inline, negated, parts, resized, widened
 
 
 class Product(Chain):

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.softmax.arithmetic import Arithmetic
 from blueprint.softmax.exponential import GUARD, Polynomial, polynomial
-from generator.arithmetic import sign_extend, zero_extend
+from generator.arithmetic import zero_extend
 from generator.block import Block
 from generator.floating.pipeline import Values, Wires
 from generator.softmax.chain import Chain, capped, keep, resized

@@ -115,7 +115,7 @@ def test_the_maximum_runs(a: Arithmetic) -> None:
     reference, shift = np.zeros(COUNT, np.int64), np.zeros(COUNT, np.int64)
     for row in range(COUNT):
         reference[row] = ceiling[row] if begin[row] else max(held, ceiling[row])
-        shift[row] = 0 if begin[row] else steps.rescale_amount(a, reference[row], np.int64(held))
+        shift[row] = 0 if begin[row] else min(reference[row] - held, (1 << a.shift_width) - 1)
         held = reference[row] if enable[row] else held
     assert np.array_equal(found["reference"], masked(reference, a.reference_width))
     assert np.array_equal(found["shift"], shift)
