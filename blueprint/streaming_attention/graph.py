@@ -44,6 +44,14 @@ class Edge:
 
 _FRONT = (Edge("queries", "load", "score", "row"), Edge("scales", "tune", "score", "pass"))
 
+#: The FIFOs of a screening that leaves few keys. ``counted`` and ``found`` say that a step is done with a pass.
+SCREEN = (
+    Edge("codes", "load", "screen", "row"),
+    Edge("counted", "screen", "search", "pass"),
+    Edge("found", "search", "pick", "pass"),
+    Edge("picked", "pick", "score", "short"),
+)
+
 #: The FIFOs of each graph in the order of the data; ``gains`` is there where results are integers.
 EDGES: dict[str, tuple[Edge, ...]] = {
     "naive": (
@@ -96,12 +104,13 @@ NODES: dict[str, tuple[str, ...]] = {
 }
 
 #: FIFOs that exist in some graph, in the order of the data.
-FIFOS = tuple(dict.fromkeys(edge.name for graph in GRAPHS for edge in (*_FRONT, *EDGES[graph])))
+FIFOS = tuple(dict.fromkeys(edge.name for graph in GRAPHS for edge in (*_FRONT, *SCREEN, *EDGES[graph])))
 
 
-def edges(graph: str, gains: bool) -> tuple[Edge, ...]:
+def edges(graph: str, gains: bool, prunes: bool) -> tuple[Edge, ...]:
     """The FIFOs of a graph, those of the ports first."""
-    return (*_FRONT, *(edge for edge in EDGES[graph] if gains or edge.name != "gains"))
+    screen = SCREEN if prunes else ()
+    return (*_FRONT, *screen, *(edge for edge in EDGES[graph] if gains or edge.name != "gains"))
 
 
 def latencies(p: StreamingAttentionSpec) -> dict[str, Number]:
@@ -110,6 +119,9 @@ def latencies(p: StreamingAttentionSpec) -> dict[str, Number]:
     return {
         "load": 1,
         "tune": 1,
+        "screen": 1 + p.dot_stages,
+        "search": 1,
+        "pick": 1,
         "score": 1 + p.dot_stages + p.scale_stages + naive * p.exp_stages,
         "maximum": 1 + free * p.exp_stages,
         "exponential": 1 + p.exp_stages,
@@ -131,8 +143,7 @@ def waits(p: StreamingAttentionSpec) -> dict[str, Number]:
         p.graph == "naive", late["score"], choose(p.graph == "memory_free", late["maximum"], late["exponential"])
     )
     return {
-        "queries": 1,
-        "scales": 1,
+        **dict.fromkeys(("queries", "scales", "codes", "counted", "found", "picked"), 1),
         "scores": late["score"],
         "long_scores": late["score"] + late["maximum"],
         "maxima": late["maximum"],
@@ -157,14 +168,18 @@ def depths(p: StreamingAttentionSpec) -> dict[str, Number]:
     ragged = (p.mask != "none") & (p.graph != "memory_free")
     found: dict[str, Number] = {}
     for name, wait in waiting.items():
-        if name in ("queries", "scales"):
+        if name in ("queries", "scales", "codes"):
             found[name] = LOAD_DEPTH
+        elif name in ("counted", "found"):
+            found[name] = 1
+        elif name == "picked":
+            found[name] = larger(p.candidates, 1)
         elif name == "gains":
             found[name] = wait + 1
         elif name.startswith("long"):
-            found[name] = choose(p.long_depth == 0, p.keys_max - 1 + wait, p.long_depth)
+            found[name] = choose(p.long_depth == 0, p.row_max - 1 + wait, p.long_depth)
         elif name in ("maxima", "sums", "totals", "rows"):
-            many = choose(ragged & ((name == "maxima") | (name == "sums")), rows_within(p.keys_max + wait), wait + 1)
+            many = choose(ragged & ((name == "maxima") | (name == "sums")), rows_within(p.row_max + wait), wait + 1)
             found[name] = choose(p.row_depth == 0, larger(many, wait + 1), p.row_depth)
         else:
             found[name] = choose(p.short_depth == 0, wait + 1, p.short_depth)
@@ -184,6 +199,8 @@ def passes(p: StreamingAttentionSpec, workload: Any) -> Number:
 
 def longest(p: StreamingAttentionSpec, workload: Any) -> Number:
     """Keys of the longest row: for a window, those of all ``parallel`` queries of a row together."""
+    if workload.mask == "none":
+        return choose(p.prunes, smaller(p.candidates, workload.keys), workload.keys + 0 * p.parallel)
     if workload.mask in ("none", "causal"):
         return workload.keys + 0 * p.parallel
     return smaller(workload.keys, p.parallel - 1 + workload.window + workload.sinks)
@@ -198,7 +215,7 @@ def row_lengths(p: StreamingAttentionSpec, workload: Any) -> list[int]:
     """Keys that each row of one pass takes, in the order of issue: the last queries first where there is a mask."""
     count, most = int(row_count(p, workload)), int(longest(p, workload))
     if workload.mask == "none":
-        return [workload.keys] * count
+        return [most] * count
     return [min(workload.keys - row * p.parallel, most) for row in range(count)]
 
 
@@ -206,7 +223,7 @@ def pass_length(p: StreamingAttentionSpec, workload: Any) -> Number:
     """Keys of all rows of one pass together, the sum of :func:`row_lengths`."""
     rows, most = row_count(p, workload), longest(p, workload)
     if workload.mask == "none":
-        return rows * workload.keys
+        return rows * most
     full = larger(0 * rows, smaller(rows, (workload.keys - most) // p.parallel + 1))
     triangle = p.parallel * (rows * (rows - 1) - full * (full - 1)) // 2
     return full * most + (rows - full) * workload.keys - triangle
@@ -227,7 +244,14 @@ def cycles(p: StreamingAttentionSpec, workload: Any) -> Number:
     ending: Number = tail["memory_free"]
     for name in GRAPHS[:-1]:
         ending = choose(p.graph == name, tail[name], ending)
-    return passes(p, workload) * pass_length(p, workload) + late["score"] + ending
+    scored = passes(p, workload) * pass_length(p, workload)
+    pruned = passes(p, workload) * (2 * workload.keys + late["screen"] - 1 + search_cycles(p)) + waiting + 1
+    return choose(p.prunes, pruned, scored) + late["score"] + ending
+
+
+def search_cycles(p: StreamingAttentionSpec) -> Number:
+    """Cycles in which the buckets of all scores are looked at, from the highest down."""
+    return 2 * p.pruning.magnitude_buckets + 1
 
 
 def timing(p: StreamingAttentionSpec, workload: Any) -> TimingGraph:
@@ -239,11 +263,15 @@ def timing(p: StreamingAttentionSpec, workload: Any) -> TimingGraph:
     same = len(set(lengths)) == 1
     key = Loop("key", lengths[0] if same else tuple(lengths) * count)  # type: ignore[arg-type]
     nests = {"tune": (turn,), "load": (turn, row), "drain": (turn, row)}
+    steps = Loop("step", int(search_cycles(p)) + workload.keys)
+    nests |= {"screen": (turn, Loop("code", workload.keys)), "search": (turn, steps), "pick": (turn, row, key)}
     per_row = {"drain", "load"} | ({"divide"} if p.graph in ("reordered", "memory_free") else set())
     ports = {"tune": "scale", "load": "query", "score": "key", "output": "value", "drain": "out"}
-    wires = edges(p.graph, bool(p.has_gains))
+    ports |= {"screen": "code", "pick": "pick"}
+    wires = edges(p.graph, bool(p.has_gains), bool(p.prunes))
+    front = ("tune", "load", *(("screen", "search", "pick") if p.prunes else ()))
     nodes = []
-    for name in ("tune", "load", *NODES[p.graph], "drain"):
+    for name in (*front, *NODES[p.graph], "drain"):
         nest = nests.get(name, (turn, row) if name in per_row else (turn, row, key))
         nodes.append(
             Node(
@@ -252,7 +280,7 @@ def timing(p: StreamingAttentionSpec, workload: Any) -> TimingGraph:
                 tuple(_access(edge, nest, False) for edge in wires if edge.target == name),
                 tuple(_access(edge, nest, True) for edge in wires if edge.source == name),
                 stream=ports.get(name),
-                direction="out" if name == "drain" else "in",
+                direction="out" if name in ("drain", "pick") else "in",
                 stall="memory" if name == "score" else "input",
             )
         )
@@ -262,7 +290,7 @@ def timing(p: StreamingAttentionSpec, workload: Any) -> TimingGraph:
             int(deep[edge.name]),
             int(late[edge.source]),
             0 if edge.kind == "long" else 1,
-            stall="input" if edge in _FRONT else "output",
+            stall="input" if edge.target == "score" else "output",
         )
         for edge in wires
     )
@@ -272,6 +300,8 @@ def timing(p: StreamingAttentionSpec, workload: Any) -> TimingGraph:
 def _access(edge: Edge, nest: tuple[Loop, ...], produces: bool) -> Access:
     """One token per iteration of the loop of the FIFO's kind; a row's result takes its slot with the last key only."""
     loop = {"long": "key", "short": "key", "row": "row", "pass": "pass"}[edge.kind]
+    if edge.name == "codes" and not produces:
+        loop = "pass"  # which has one row
     if produces and edge.kind == "row" and nest[-1].name == "key":
         return Access(edge.name, "key", only=(("key", "last"),))
     return Access(edge.name, loop)
@@ -282,7 +312,7 @@ def makers(p: StreamingAttentionSpec) -> dict[str, Number]:
     late = latencies(p)
     found: dict[str, Number] = {}
     for graph in GRAPHS:
-        for edge in (*_FRONT, *EDGES[graph]):
+        for edge in (*_FRONT, *SCREEN, *EDGES[graph]):
             before = found.get(edge.name, late[edge.source])
             found[edge.name] = choose(p.graph == graph, late[edge.source], before)
     return found
@@ -292,7 +322,8 @@ def present(p: StreamingAttentionSpec) -> dict[str, Number]:
     """1 for every FIFO that a design has, else 0."""
     found: dict[str, Number] = dict.fromkeys(FIFOS, 0)
     for graph in GRAPHS:
-        for edge in (*_FRONT, *EDGES[graph]):
+        for edge in (*_FRONT, *SCREEN, *EDGES[graph]):
             wanted = choose(p.has_gains, 1, 0) if edge.name == "gains" else 1
+            wanted = choose(p.prunes, 1, 0) if edge in SCREEN else wanted
             found[edge.name] = choose(p.graph == graph, wanted, found[edge.name])
     return found

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from blueprint.numbers import Number, bit_length, choose, clog2, possible
+from blueprint.numbers import Number, bit_length, choose, clog2, larger, possible
+from blueprint.pruning import CODE_BITS
 from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
+from blueprint.softmax.inventory import surrogate_bits, top_k_bits
 from blueprint.streaming_attention.blocks import blocks
 from blueprint.streaming_attention import graph as dataflow
 from blueprint.unit import Path, Unit
@@ -43,6 +45,10 @@ def words(p: StreamingAttentionSpec) -> dict[str, dict[str, Number]]:
             "offset": naive * a.reference_width,
         },
         "gains": {"gain": gains * OUTPUT_MULTIPLIER_BITS, "down": gains * OUTPUT_SHIFT_BITS},
+        "codes": {"code": p.dim * CODE_BITS},
+        "counted": {},
+        "found": {},
+        "picked": {},
         "scores": {
             "exponent": lanes * a.t_word, **row, "turn": free * p.turn_bits, "final": free * p.final_bits
         },
@@ -74,6 +80,7 @@ def units(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         *_sum(p),
         *_output(p),
         *_divide(p),
+        *(_screen(p) if possible(p.prunes) else ()),
         *_control(p),
         *_shell(p),
         Unit("logic", "tile", 1, {"gates": 40}),
@@ -86,22 +93,27 @@ def _fifos(p: StreamingAttentionSpec) -> Iterator[Unit]:
     for name, fields in words(p).items():
         if not possible(there[name]):
             continue
-        count, depth, width = there[name], deep[name], sum(fields.values())
-        memory = choose(depth > FILE_WORDS, 1, 0)
-        levels = 1 + choose(late[name] > 1, 1, 0)
-        address = clog2(depth)
-        held = count * (1 - memory)
-        yield flops("fifo", count * levels, bit_length(depth), enable=1, reset=1)
-        yield flops("fifo", count * 2, address, enable=1, reset=1)
-        yield flops("fifo", held * depth, width, enable=1, activity=1 / depth)
-        yield flops("fifo", count * memory, width, enable=1, activity=0.1)
-        yield flops("fifo", count * memory, 1, enable=1, reset=1)
-        yield Unit("half_adder", "fifo", count * levels, {"width": bit_length(depth)})
-        yield Unit("half_adder", "fifo", count * 2, {"width": address})
-        yield Unit("decoder", "fifo", held * choose(depth > 1, 1, 0), {"inputs": address, "outputs": depth})
-        yield Unit("mux", "fifo", held * choose(depth > 1, 1, 0), {"entries": depth, "width": width})
-        yield Unit("mux", "fifo", count * memory, {"entries": 2, "width": width})
-        yield Unit("sram", "memory", count * memory, {"words": depth, "width": width})
+        ahead = 1 if name in ("counted", "found") else choose(late[name] > 1, 1, 0)
+        yield from fifo(there[name], deep[name], sum(fields.values(), 0 * p.dim), ahead)
+
+
+def fifo(count: Number, depth: Number, width: Number, ahead: Number) -> Iterator[Unit]:
+    """``count`` FIFOs: levels, and where words have any width, pointers and words; a memory has one word beside it."""
+    memory = choose((depth > FILE_WORDS) & (width > 0), 1, 0)
+    levels = 1 + ahead
+    address = choose(width > 0, clog2(depth), 0)
+    held = count * (1 - memory)
+    yield flops("fifo", count * levels, bit_length(depth), enable=1, reset=1)
+    yield flops("fifo", count * 2, address, enable=1, reset=1)
+    yield flops("fifo", held * depth, width, enable=1, activity=1 / depth)
+    yield flops("fifo", count * memory, width, enable=1, activity=0.1)
+    yield flops("fifo", count * memory, 1, enable=1, reset=1)
+    yield Unit("half_adder", "fifo", count * levels, {"width": bit_length(depth)})
+    yield Unit("half_adder", "fifo", count * 2, {"width": address})
+    yield Unit("decoder", "fifo", held * choose(depth > 1, 1, 0), {"inputs": address, "outputs": depth})
+    yield Unit("mux", "fifo", held * choose(depth > 1, 1, 0), {"entries": depth, "width": width})
+    yield Unit("mux", "fifo", count * memory, {"entries": 2, "width": width})
+    yield Unit("sram", "memory", count * memory, {"words": depth, "width": width})
 
 
 def ends(p: StreamingAttentionSpec) -> Number:
@@ -212,6 +224,30 @@ def _divide(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     )
 
 
+def _screen(p: StreamingAttentionSpec) -> Iterator[Unit]:
+    """Surrogate scores, their buckets and counters, three sequencers, the numbers of the keys found."""
+    there, q, stages = choose(p.prunes, 1, 0), p.pruning, p.dot_stages
+    number, passes = clog2(p.keys_max), choose(p.repeats, 1, 0) * bit_length(p.heads_max + 1)
+    counted = 3 * number + p.key_width + 2 * passes + bit_length(dataflow.search_cycles(p))
+    buckets = 2 * q.magnitude_buckets
+    yield flops("screen", there, 1 + counted, enable=1, reset=1)
+    yield flops("screen", there, number, enable=1, reset=1)
+    yield flops("screen", there * stages, 2, reset=1)
+    yield Unit("adder", "screen", there, {"width": counted})
+    yield Unit("comparator", "screen", there, {"width": counted})
+    yield flops("surrogate", there, surrogate_bits(q, stages))
+    yield Unit("adder", "surrogate", there * 2 * p.dim, {"width": q.score_width})
+    yield Unit("decoder", "surrogate", there * p.dim, {"inputs": 4, "outputs": 15})
+    yield Unit("logic", "pruning", there * (1 + p.dim), {"gates": 30})
+    yield flops("top_k", there, top_k_bits(q) - 1, enable=1)
+    yield flops("top_k", there, 1, enable=1, reset=1)
+    yield Unit("half_adder", "top_k", there * buckets, {"width": q.count_width}, 0.01)
+    yield Unit("mux", "top_k", there, {"entries": buckets, "width": q.count_width})
+    yield Unit("comparator", "top_k", there * 2, {"width": q.bucket_width})
+    yield Unit("sram", "memory", there, {"words": p.keys_max, "width": q.bucket_width})
+    yield from fifo(there, larger(p.candidates, 1), number, 0)
+
+
 def _control(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     """Three sequencers count passes and rows; the one of keys also numbers them."""
     passes = choose(p.repeats, 1, 0) * bit_length(p.heads_max + 1)
@@ -233,7 +269,9 @@ def _control(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
 def _shell(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     """AXI4-Lite: sizes, status, four 32-bit counters, the read word and two response flags."""
     keys = 1 + choose(p.windowed, 1, 0) + choose(p.mask == "lambda", 1, 0)
+    candidates = choose(p.prunes, bit_length(p.candidates + 1), 0)
     sizes = bit_length(p.heads_max + 1) + bit_length(p.queries_max + 1) + keys * bit_length(p.keys_max + 1)
+    sizes = sizes + candidates
     return (
         flops("shell", 1, sizes, enable=1, reset=1, activity=0.0),
         flops("shell", 1, 5, enable=1, reset=1, activity=0.1),

@@ -17,8 +17,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from blueprint.numbers import Number, bit_length, choose, clog2
+from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2
 from blueprint.port import Field, Register, Stream
+from blueprint.pruning import CODE_BITS, Pruning
 from blueprint.softmax.arithmetic import ACCUMULATORS, INPUTS, Arithmetic, format_bits
 from blueprint.softmax.arithmetic import rules as arithmetic_rules
 from blueprint.spec import Arrays, Beats, Rule, Spec, parameter, refuse
@@ -55,6 +56,9 @@ class StreamingAttentionSpec(Spec):
     format: str = parameter("number format of queries, keys, values and results", default="int8", choices=INPUTS)
     accumulator: str = parameter("what sums are kept in", default="integer", choices=ACCUMULATORS)
     kv_width: int = parameter("bits of an integer key or value element", default=8, minimum=4, maximum=8)
+    candidates: int = parameter(
+        "most keys that a query is scored exactly against, 0 for all of them", default=0, minimum=0, maximum=1 << 16
+    )
     long_depth: int = parameter("words of a FIFO that holds a row, 0 for full speed", default=0, **_DEPTH)
     short_depth: int = parameter("words of a FIFO that holds a few keys, 0 for full speed", default=0, **_DEPTH)
     row_depth: int = parameter("words of a FIFO with a word per row, 0 for full speed", default=0, **_DEPTH)
@@ -83,6 +87,22 @@ class StreamingAttentionSpec(Spec):
             ),
         )
 
+        alone = (self.queries_max == 1) & (self.parallel == 1) & (self.group == 1)
+        yield Rule(
+            "candidates",
+            (self.candidates == 0) | (alone & (self.mask == "none") & (self.format == "int8")),
+            "keys are pruned for more than one int8 query",
+            lambda: (
+                "Candidates are for decode: queries_max, parallel and group must be 1, mask none and format int8, "
+                f"not {self.queries_max}, {self.parallel}, {self.group}, {self.mask} and {self.format}"
+            ),
+        )
+        yield Rule(
+            "candidates",
+            (self.candidates == 0) | ((self.candidates >= 2) & (self.candidates <= self.keys_max)),
+            "candidates are fewer than 2 or more than the keys",
+            lambda: f"candidates must be 0 or from 2 to keys_max {self.keys_max}, not {self.candidates}",
+        )
         yield Rule(
             "parallel",
             (self.mask == "none") | (self.parallel <= self.keys_max),
@@ -100,8 +120,23 @@ class StreamingAttentionSpec(Spec):
             accumulator=self.accumulator,
             graph=self.graph,
             dim=self.dim,
-            keys_max=self.keys_max,
+            keys_max=self.row_max,
         )
+
+    @property
+    def prunes(self) -> Any:
+        """Whether only the best keys of a screening are scored."""
+        return self.candidates > 0
+
+    @property
+    def row_max(self) -> Number:
+        """The most keys that a row is scored against."""
+        return choose(self.prunes, self.candidates, self.keys_max)
+
+    @property
+    def pruning(self) -> Pruning:
+        """How keys are selected."""
+        return Pruning(dim=self.dim, keys_max=self.keys_max)
 
     @property
     def arithmetic(self) -> Any:
@@ -184,12 +219,14 @@ class StreamingAttentionSpec(Spec):
     @property
     def key_width(self) -> Number:
         """Bits of the number of a key."""
-        return clog2(self.keys_max)
+        return clog2(self.row_max)
 
     @property
     def sizes(self) -> dict[str, Number]:
         """The largest legal value of every run-time size of one design, by register."""
         found = {"passes": self.heads_max, "queries": self.queries_max, "keys": self.keys_max}
+        if self.prunes:
+            found["candidates"] = self.candidates
         if self.windowed:
             found["window"] = self.keys_max
         if self.mask == "lambda":
@@ -219,12 +256,18 @@ class StreamingAttentionSpec(Spec):
             return Field(name, bits, shape, signed=whole, format=kind)
 
         rows = (self.parallel, self.group, self.dim)
+        index = 8 * int(ceil_div(clog2(self.keys_max), 8))
+        screen = (
+            Stream("code", "in", Field("code", CODE_BITS, (self.dim,), signed=False)),
+            Stream("pick", "out", Field("number", index, (1,), signed=False)),
+        )
         return (
             Stream("scale", "in", Field("word", 32, (3,), signed=False)),
             Stream("query", "in", field("query", width, rows)),
             Stream("key", "in", field("key", int(self.element_width), (self.dim,))),
             Stream("value", "in", field("value", int(self.element_width), (self.dim,))),
             Stream("out", "out", field("result", width, rows)),
+            *(screen if self.prunes else ()),
         )
 
     def streams(self) -> tuple[Stream, ...]:
@@ -236,6 +279,7 @@ class StreamingAttentionSpec(Spec):
             "passes": "key heads times groups of query heads of the next run",
             "queries": "queries of the next run",
             "keys": "keys of the next run",
+            "candidates": "keys that the query of the next run is scored against",
             "window": "latest keys that a query sees in the next run",
             "sinks": "first keys that every query sees in the next run",
         }
@@ -267,6 +311,7 @@ class StreamingAttentionSpec(Spec):
             "passes": int(dataflow.passes(self, workload)),
             "queries": workload.queries,
             "keys": workload.keys,
+            "candidates": min(self.candidates, workload.keys),
             "window": min(workload.window or self.keys_max, self.keys_max),
             "sinks": min(workload.sinks or 1, self.keys_max),
         }
@@ -303,9 +348,13 @@ class StreamingAttentionSpec(Spec):
         taken = count * dataflow.pass_length(self, workload)
         row = 8 * -(-self.dim * self.element_width // 8)
         lanes = self.lanes * self.dim * self.softmax.in_width
+        numbers = 8 * ceil_div(clog2(self.keys_max), 8)
+        screened = choose(self.prunes, count, 0)
         return {
             "keys": taken * row,
             "values": taken * row,
+            "codes": screened * workload.keys * 8 * ceil_div(CODE_BITS * self.dim, 8),
+            "picks": screened * dataflow.longest(self, workload) * numbers,
             "queries": count * rows * lanes,
             "scales": count * 96,
             "results": count * rows * lanes,
@@ -343,12 +392,19 @@ class StreamingAttentionSpec(Spec):
         return values.operands(self, workload, seed)
 
     def reference(self, operands: Arrays) -> Arrays:
-        """``out`` (heads, queries, dim): attention in the arithmetic of :mod:`blueprint.softmax`."""
-        return {"out": values.attention(self, operands)}
+        """``out`` (heads, queries, dim): attention in the arithmetic of :mod:`blueprint.softmax`.
+
+        Where keys are pruned also ``pick`` (heads, keys scored): their numbers.
+        """
+        found = {"pick": values.picks(self, operands)} if self.prunes else {}
+        return {"out": values.attention(self, operands)} | found
 
     def stimulus(self, operands: Arrays) -> Beats:
         """Beats by pass, row and key: rows with the last queries first where there is a mask, keys in rising order."""
         return values.stimulus(self, operands)
 
     def collect(self, beats: Beats, workload: Attention) -> Arrays:
-        return {"out": values.collect(self, beats["out"], workload)}
+        found = {"out": values.collect(self, beats["out"], workload)}
+        if self.prunes:
+            found["pick"] = self.streams()[-1].unpack(beats["pick"]).reshape(workload.heads, -1)
+        return found

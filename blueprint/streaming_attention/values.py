@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint import floating
-from blueprint.numbers import choose
+from blueprint.numbers import choose, smaller
+from blueprint.pruning import encode, surrogate
 from blueprint.softmax.arithmetic import Scales
 from blueprint.spec import Arrays, Parameter
 from blueprint.streaming_attention import graph
@@ -113,15 +114,28 @@ def attention(spec: StreamingAttentionSpec, operands: Arrays) -> Integers:
     order = np.where(visible, np.arange(key.shape[1])[None], -1)
     # What is not seen is left out, not skipped over: the same order, nothing at the end.
     order = np.take_along_axis(order, np.argsort(~visible, axis=1, kind="stable"), axis=1)
+    orders = np.tile(order, (heads, 1)) if not spec.prunes else picks(spec, operands)
     out = np.zeros((heads, queries, dim), dtype=np.int64)
     for number in range(len(key)):
         mine = slice(number * share, (number + 1) * share)
         rows = query[mine].reshape(share * queries, dim)
-        found = attend(
-            spec.softmax, scales(operands["scale"][number]), rows, key[number], value[number], np.tile(order, (share, 1))
-        )
+        mine_of = slice(number * share * queries, (number + 1) * share * queries)
+        registers = scales(operands["scale"][number])
+        found = attend(spec.softmax, registers, rows, key[number], value[number], orders[mine_of])
         out[mine] = found.reshape(share, queries, dim)
     return out
+
+
+def picks(spec: StreamingAttentionSpec, operands: Arrays) -> Integers:
+    """The keys that the one query of every head is scored against, (heads, keys scored), in rising order."""
+    query, key = operands["query"], operands["key"]
+    count = min(spec.candidates, key.shape[1])
+    share = len(query) // len(key)
+    found = []
+    for head, rows in enumerate(query):
+        scores = surrogate(encode(rows), encode(key[head // share]))
+        found.append(np.flatnonzero(spec.pruning.select(scores, count)[0]))
+    return np.array(found, dtype=np.int64)
 
 
 def operands(spec: StreamingAttentionSpec, workload: Attention, seed: int) -> dict[str, Integers]:
@@ -186,7 +200,8 @@ def stimulus(spec: StreamingAttentionSpec, operands: Arrays) -> dict[str, Octets
     turns = -(-share // spec.group)
     rows = _rows(spec, mask, queries)
     taken = np.concatenate(_keys(spec, mask, queries, key.shape[1]))
-    beats: dict[str, list[Any]] = {"scale": [], "query": [], "key": [], "value": []}
+    chosen = picks(spec, operands) if spec.prunes else taken
+    beats: dict[str, list[Any]] = {s.name: [] for s in spec.streams() if s.direction == "in"}
     for number in range(len(key)):
         words = _words(operands["scale"][number])
         for turn in range(turns):
@@ -195,6 +210,9 @@ def stimulus(spec: StreamingAttentionSpec, operands: Arrays) -> dict[str, Octets
             mine = np.pad(mine, ((0, spec.group - len(mine)), (0, 1), (0, 0)))  # the last row is what is missing
             beats["scale"].append(words)
             beats["query"].append(np.stack([mine[:, row].transpose(1, 0, 2) for row in rows]))
+            if spec.prunes:
+                taken = chosen[first]
+                beats["code"].append(encode(key[number]))
             for name in ("key", "value"):
                 beats[name].append(operands[name][number][taken])
     streams = {stream.name: stream for stream in spec.streams()}
@@ -210,7 +228,7 @@ def _words(row: Integers) -> list[int]:
 
 def collect(spec: StreamingAttentionSpec, beats: Octets, workload: Attention) -> Integers:
     """The results, (heads, queries, dim), out of the beats of the output stream."""
-    found = spec.streams()[-1].unpack(beats)
+    found = spec.streams()[4].unpack(beats)
     share = workload.heads // workload.kv_heads
     turns = -(-share // spec.group)
     masked = int(workload.mask != "none" or spec.mask != "none")
@@ -240,6 +258,7 @@ def draw(limits: Mapping[str, Parameter], random: np.random.Generator) -> dict[s
         "queries_max": (1, 2, 7, 40),
         "heads_max": (1, 2, 4),
         "kv_width": (8, 8, 4),
+        "candidates": (0, 0, 0, 0, 4),
         "short_depth": (0,),
         "long_depth": (0,),
         "row_depth": (0,),
@@ -261,6 +280,13 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     found["accumulator"] = choose(whole, "integer", floats)
     if "kv_width" in found:
         found["kv_width"] = choose(whole, found["kv_width"], 8)
+    if "candidates" in found:
+        found["candidates"] = choose(whole, found["candidates"], 0)
+        pruned = found["candidates"] > 0
+        for name in ("parallel", "group", "queries_max"):
+            found[name] = choose(pruned, 1, found[name])
+        found["mask"] = choose(pruned, "none", found["mask"])
+        found["candidates"] = choose(pruned, smaller(found["candidates"], found["keys_max"]), 0)
     return found
 
 

@@ -29,6 +29,8 @@ class Control(Block):
             "start": In(1),
             **{f"{port}_{wire}": In(1) for port in ("scale", "query", "key", "value") for wire in ("tvalid", "tlast")},
             **{f"{port}_tready": Out(1) for port in ("scale", "query", "key")},
+            "code_taken": In(int(spec.prunes)),
+            "code_wrong": In(int(spec.prunes)),
             "value_taken": In(1),
             "value_final": In(1),
             "tune_room": In(1),
@@ -64,10 +66,11 @@ class Control(Block):
             "value": (self.value_taken, self.value_final),
         }
         wrong = [fire & (getattr(self, f"{port}_tlast") != last) for port, (fire, last) in taken.items()]
-        m.d.comb += [
-            self.accepted.eq(Cat(*(fire for fire, _ in taken.values())).any()),
-            self.misframed.eq(Cat(*wrong).any()),
-        ]
+        fires = [fire for fire, _ in taken.values()]
+        if self.spec.prunes:
+            fires.append(self.code_taken)
+            wrong.append(self.code_wrong)
+        m.d.comb += [self.accepted.eq(Cat(*fires).any()), self.misframed.eq(Cat(*wrong).any())]
         return m
 
     def _count(self, m: Module, name: str, size: Value, step: int, advance: Value) -> Value:
@@ -152,8 +155,9 @@ class Control(Block):
         self._keys(m, row_end, high)
 
     def _top(self) -> Value:
-        """The number of the last key."""
-        return (self.keys - 1)[: int(self.spec.key_width)]
+        """The number of the last key that a row is scored against."""
+        size = self.candidates if self.spec.prunes else self.keys
+        return (size - 1)[: int(self.spec.key_width)]
 
     def _high(self, m: Module, row_end: Value, pass_last: Value) -> Signal:
         """The last key of the row."""

@@ -17,7 +17,7 @@ class Fifo(Block):
     A producer that needs some cycles to make a word takes a slot with ``reserve`` and fills it with ``write``; without
     ``ahead`` it does both at once. ``room``: a slot is free; where it ``refills`` also that one which empties in this
     very cycle. A word is at ``result`` from the cycle after its ``write`` on. A deep one is a memory, and then the word
-    that arrives at an empty FIFO goes around it.
+    that arrives at an empty FIFO goes around it. One of no width only counts.
     """
 
     place = "fifo"
@@ -49,6 +49,8 @@ class Fifo(Block):
             self.room.eq((free | self.read) if self.refills else free),
             self.valid.eq(stored != 0),
         ]
+        if self.width == 0:
+            return m
         tail = self._pointer(m, "tail", self.write, 0)
         if self.depth > FILE_WORDS:
             self._memory(m, stored, tail, self._pointer(m, "second", self.read, 1))

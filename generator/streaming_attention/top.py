@@ -6,15 +6,19 @@ from typing import Any
 from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, ResetSignal, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from blueprint.pruning import CODE_BITS
 from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
 from blueprint.streaming_attention import StreamingAttentionSpec
 from blueprint.streaming_attention.graph import NODES, Edge, depths, edges, latencies
 from blueprint.streaming_attention.inventory import words
 from generator.axi_lite import AXI_LITE_PORTS, STALLS, Shell
+from generator.arithmetic import parts
 from generator.block import Block
+from generator.softmax.pruning import LeadingOneCode
 from generator.streaming_attention import nodes
 from generator.streaming_attention.control import Control
 from generator.streaming_attention.fifo import Fifo
+from generator.streaming_attention.screen import Screen
 
 #: Where the fields of a scale beat stand.
 SHIFT_AT, OFFSET_AT, GAIN_AT, DOWN_AT = 32, 48, 64, 80
@@ -52,11 +56,14 @@ class StreamingAttention(Block):
         m.domains.sync = ClockDomain("sync")
         m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
         spec = self.spec
-        self._edges = {edge.name: edge for edge in edges(spec.graph, bool(spec.has_gains))}
-        self._fires = {n: Signal(name=f"{n}_fire") for n in ("tune", "load", *NODES[spec.graph], "drain")}
+        self._edges = {edge.name: edge for edge in edges(spec.graph, bool(spec.has_gains), bool(spec.prunes))}
+        names = ("tune", "load", "screen", "pick", *NODES[spec.graph], "drain")
+        self._fires = {name: Signal(name=f"{name}_fire") for name in names}
         self._made: dict[tuple[int, int, bool, bool], Fifo | None] = {}
         self._fifos = {name: self._wires(name) for name in self._edges}
         self._control(m)
+        if spec.prunes:
+            self._screen(m)
         for name in NODES[spec.graph]:
             getattr(self, f"_{name}")(m)
         self._drain(m)
@@ -82,7 +89,8 @@ class StreamingAttention(Block):
         """Put the FIFO there: a node's result goes in at ``write``, its slot is taken at ``reserve``."""
         edge: Edge = self._edges[name]
         wires = self._fifos[name]
-        late = int(latencies(self.spec)[edge.source]) > 1
+        # The steps of a screening take the slot of a pass with its first key and fill it with the last.
+        late = int(latencies(self.spec)[edge.source]) > 1 or edge.source in ("screen", "search")
         size = (len(wires.result), int(depths(self.spec)[name]), late, edge.kind == "long")
         fifo = self._made.setdefault(size, None) or Fifo(size[0], size[1], ahead=late, refills=size[3])
         self._made[size] = fifo
@@ -123,15 +131,19 @@ class StreamingAttention(Block):
             self._flags[flag] = Signal(width, name=f"key_{flag}")
             wires[flag] = self._flags[flag]
         self._value_final = Signal(name="value_final")
+        self._code_wrong = Signal(1 if spec.prunes else 0, name="code_wrong")
+        self._wires_of_shell = wires
         outputs = [name for name, edge in self._edges.items() if edge.source == "score"]
         tuned = [name for name, edge in self._edges.items() if edge.source == "tune"]
         wires |= {
             "value_taken": self._fires["output"],
             "value_final": self._value_final,
             "tune_room": self._room(*tuned),
-            "load_room": self._room("queries"),
+            "load_room": self._room(*(name for name in ("queries", "codes") if name in self._edges)),
             "score_room": self._room(*outputs),
-            "score_tokens": self._ready("queries", "scales"),
+            "score_tokens": self._ready("queries", "scales", "picked"),
+            "code_taken": self._fires["screen"] if spec.prunes else Const(0, 0),
+            "code_wrong": self._code_wrong,
             **{f"{name}_fire": self._fires[name] for name in ("tune", "load", "score")},
         }
         self.use(m, control, "control", **wires)
@@ -155,6 +167,61 @@ class StreamingAttention(Block):
             self._fill(m, "gains", gains, fire["tune"], self._pass_done())
         query = self.s_axis_query_tdata[: self.spec.streams()[1].field.bits]
         self._fill(m, "queries", {"query": query}, fire["load"], fire["score"] & flags["last"])
+
+    def _screen(self, m: Module) -> None:
+        """Codes to the numbers of the keys that are to be fetched."""
+        spec, fire = self.spec, self._fires
+        query = self.s_axis_query_tdata[: self.spec.streams()[1].field.bits]
+        code = LeadingOneCode()
+        codes = Signal(spec.dim * CODE_BITS, name="query_code")
+        for number, value in enumerate(parts(query, 8)):
+            self.use(m, code, f"code{number}", value=value, code=codes[CODE_BITS * number : CODE_BITS * (number + 1)])
+        block = Screen(spec)
+        shared = {name: self._wires_of_shell[name] for name in ("start", *spec.sizes)}
+        own = {
+            name: Signal(member.shape, name=name)
+            for name, member in block.signature.members.items()
+            if name not in ("clk", "rst", *shared)
+        }
+        pins = {name: value for name, value in (own | shared).items() if name in block.signature.members}
+        self.use(m, block, "screen", **pins)
+        ports = {"code": ("tvalid", "tlast"), "pick": ("tready",)}
+        m.d.comb += [
+            own[f"{port}_{wire}"].eq(getattr(self, f"{'s' if port == 'code' else 'm'}_axis_{port}_{wire}"))
+            for port, wires in ports.items()
+            for wire in wires
+        ]
+        fifos = self._fifos
+        m.d.comb += [
+            own["code"].eq(self.s_axis_code_tdata[: len(codes)]),
+            own["query"].eq(fifos["codes"].result),
+            own["codes_valid"].eq(fifos["codes"].valid),
+            own["counted_room"].eq(fifos["counted"].room),
+            own["counted_valid"].eq(fifos["counted"].valid),
+            own["found_room"].eq(fifos["found"].room),
+            own["picked_room"].eq(fifos["picked"].room),
+            self.s_axis_code_tready.eq(own["code_tready"]),
+            self.m_axis_pick_tvalid.eq(own["pick_tvalid"]),
+            self.m_axis_pick_tlast.eq(own["pick_tlast"]),
+            fire["screen"].eq(own["screen_fire"]),
+            fire["pick"].eq(own["pick_fire"]),
+            self._code_wrong.eq(own["code_wrong"]),
+        ]
+        self._fill(m, "codes", {"code": codes}, fire["load"], own["screened"])
+        self._fill(m, "counted", {}, own["counted_write"], own["searched"], own["counted_reserve"])
+        self._fill(m, "found", {}, own["searched"], own["picked_all"], own["found_reserve"])
+        self._fill(m, "picked", {}, fire["pick"], fire["score"])
+        there = self._numbers(m, own["taken"], own["number"], fire["pick"])
+        m.d.comb += own["found_valid"].eq(fifos["found"].valid & there)
+
+    def _numbers(self, m: Module, taken: Value, number: Value, picked: Value) -> Value:
+        """The numbers of the keys found in a pass wait until all are known; returns whether there are any."""
+        fifo = Fifo(len(number), self.spec.candidates, ahead=False, refills=False)
+        found = Signal(len(number), name="pick_number")
+        there = Signal(name="pick_there")
+        self.use(m, fifo, "numbers", write=taken, word=number, read=picked, result=found, valid=there)
+        m.d.comb += self.m_axis_pick_tdata.eq(found)
+        return there
 
     def _pass_done(self) -> Value:
         """The node that uses the gains is done with a pass."""
