@@ -6,7 +6,7 @@ python -m benchmarks.attention_accuracy [--keys 1024] [--write docs/attention_ac
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +17,13 @@ from benchmarks.attention_cases import (
     DIM,
     DISTRIBUTIONS,
     Case,
-    exponents,
+    Floats,
     float_case,
     integer_case,
     softmax_attention,
+    tail_case,
 )
-from benchmarks.attention_rescale import exact_maximum
+from benchmarks.attention_rescale import areas, exact_maximum
 from blueprint import floating
 from blueprint.floating import FloatFormat
 from blueprint.softmax.arithmetic import GRAPHS, Arithmetic, Scales
@@ -38,14 +39,13 @@ TEXT = Path(__file__).with_name("attention_accuracy.md.txt")
 
 def integer_error(a: Arithmetic, case: Case, offset: int = 0, gain: float = 1.0) -> float:
     """Largest absolute error of an int8 output in units of its last place, against what is not rounded."""
-    q, k, v = (x.astype(np.float64) for x in (case.q, case.k, case.v))
-    wanted = np.clip(softmax_attention(q, k, v, case.scale) * gain, -128, 127)
-    top = int(np.ceil((q @ k.T).max() * case.scale))
+    wanted = np.clip(softmax_attention(case.q, case.k, case.v, case.scale) * gain, -128, 127)
+    top = int(np.ceil((case.q @ case.k.T).max() * case.scale))
     scales = Scales.of(a, case.scale, gain=gain, offset=top + offset if a.graph == "naive" else 0)
     return float(np.abs(attend(a, scales, case.q, case.k, case.v, case.order) - wanted).max())
 
 
-def ulps(fmt: FloatFormat, found: np.ndarray, wanted: np.ndarray) -> float:
+def ulps(fmt: FloatFormat, found: Floats, wanted: Floats) -> float:
     """Largest error in units of the last place of what it should be, where that is not far below the row's largest."""
     exponent = np.floor(np.log2(np.maximum(np.abs(wanted), np.exp2(1.0 - fmt.bias))))
     counts = np.abs(wanted) > SMALLEST * np.abs(wanted).max(axis=1, keepdims=True)
@@ -90,13 +90,13 @@ def filled(name: str, keys: int) -> float:
         case = integer_case(name, keys, seed)
         plain = replace(case, v=case.v.copy())
         plain.v[:, :7] = plain.v[:, 7:14]  # without the constant columns, which allow no gain
-        wanted = softmax_attention(*(x.astype(np.float64) for x in (plain.q, plain.k, plain.v)), plain.scale)
+        wanted = softmax_attention(plain.q, plain.k, plain.v, plain.scale)
         gain = min(127 / float(np.abs(wanted).max()), 30.0)
         worst = max(worst, integer_error(integers("memory_free", keys), plain, gain=gain))
     return worst
 
 
-def table(corner: str, columns: Iterable[str], rows: dict[str, Iterable[float]], digits: int = 2) -> str:
+def table(corner: str, columns: Iterable[str], rows: Mapping[str, Iterable[float]], digits: int = 2) -> str:
     """Markdown."""
     names = list(columns)
     lines = [f"| {corner} | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
@@ -123,11 +123,16 @@ def integer_table(keys: int) -> str:
 
 def narrow_table(keys: int) -> str:
     full = int(integers("memory_free", keys).weight_fraction)
+    widths = (*NARROW, full)
     rows = {
-        name: [worst_integer(integers("memory_free", keys, bits), name, keys) for bits in (*NARROW, full)]
+        name: [worst_integer(integers("memory_free", keys, bits), name, keys) for bits in widths]
         for name in DISTRIBUTIONS
     }
-    return table("int8, memory_free, error in LSB", (f"{bits} bits" for bits in (*NARROW, full)), rows)
+    rows["worst tail"] = [
+        max(integer_error(integers("memory_free", keys, bits), tail_case(keys, bits, seed)) for seed in SEEDS)
+        for bits in widths
+    ]
+    return table("int8, memory_free, error in LSB", (f"{bits} bits" for bits in widths), rows)
 
 
 def offset_table(keys: int) -> str:
@@ -135,13 +140,13 @@ def offset_table(keys: int) -> str:
         name: [
             integer_error(integers("naive", keys), integer_case(name, keys, 1), offset) for offset in OFFSETS
         ]
-        for name in ("random", "peaked", "uniform", "long tail")
+        for name in ("random", "peaked", "uniform", "half-lost tail")
     }
     return table("int8, naive, error in LSB", (f"{offset:+d}" for offset in OFFSETS), rows)
 
 
 def rescale_table(keys: int) -> str:
-    rows = {}
+    rows: dict[str, list[float]] = {}
     for name in ("random", "rising", "falling", "rising steps", "far from zero"):
         cases = [integer_case(name, keys, seed) for seed in SEEDS]
         a = integers("memory_free", keys)
@@ -151,6 +156,16 @@ def rescale_table(keys: int) -> str:
         ]
     columns = ("whole maximum, shift", "exact maximum, 15-bit factor", "exact maximum, 20-bit factor")
     return table("int8, memory_free, error in LSB", columns, rows)
+
+
+def area_table(keys: int) -> str:
+    rows = {
+        label: [f"{area:.1f}", f"{delay:.0f}"] for label, (area, delay) in areas(keys, DIM, "asap7").items()
+    }
+    return "\n".join(
+        ["| lane | area | delay |", "| --- | ---: | ---: |"]
+        + [f"| {label} | {' | '.join(cells)} |" for label, cells in rows.items()]
+    )
 
 
 def float_table(inputs: str, accumulator: str, keys: int) -> str:
@@ -168,6 +183,7 @@ def tables(keys: int) -> dict[str, str]:
         "narrow": narrow_table(keys),
         "offset": offset_table(keys),
         "rescale": rescale_table(keys),
+        "area": area_table(keys),
     }
     for inputs in ("fp16", "bf16"):
         for accumulator in ("fixed", "fp32", "same"):
@@ -184,7 +200,9 @@ def main() -> None:
     if given.write is None:
         print("\n\n".join(found.values()))
     else:
-        given.write.write_text(TEXT.read_text().format(keys=given.keys, dim=DIM, **found))
+        given.write.write_text(
+            TEXT.read_text().format(keys=given.keys, dim=DIM, pruning_dim=attention_pruning.DIM, **found)
+        )
 
 
 if __name__ == "__main__":

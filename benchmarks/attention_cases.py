@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,8 +62,8 @@ DISTRIBUTIONS: dict[str, Callable[[int, np.random.Generator], Floats]] = {
     "lost tail, int8": lambda n, r: tail(n, int(np.ceil(np.log2(n))) + 8),
     "lost tail, floats": lambda n, r: tail(n, int(np.ceil(np.log2(n))) + 16),
     "half-lost tail": lambda n, r: tail(n, int(np.ceil(np.log2(n))) + 4) + r.uniform(-3, 3, n),
-    "just below whole": lambda n, r: r.integers(-4, 4, n) + 0.999,
-    "just above whole": lambda n, r: r.integers(-4, 4, n) + 0.001,
+    "just below whole": lambda n, r: np.floor(r.uniform(-4, 4, n)) + 0.999,
+    "just above whole": lambda n, r: np.floor(r.uniform(-4, 4, n)) + 0.001,
     "far from zero": lambda n, r: r.normal(size=n) * 2 + 150.0,
 }
 
@@ -70,8 +71,16 @@ DISTRIBUTIONS: dict[str, Callable[[int, np.random.Generator], Floats]] = {
 def integer_case(name: str, count: int, seed: int) -> Case:
     """Int8 numbers whose scores are the distribution's to the nearest integer: factors of 127 and of 1."""
     random = np.random.default_rng(seed)
-    wanted = exponents(name, count, random)
-    half = DIM // 2
+    return _integer_case(exponents(name, count, random), random)
+
+
+def tail_case(count: int, weight_fraction: int, seed: int) -> Case:
+    """The worst for weights of so many bits."""
+    return _integer_case(tail(count, weight_fraction), np.random.default_rng(seed))
+
+
+def _integer_case(wanted: Floats, random: np.random.Generator) -> Case:
+    count, half = len(wanted), DIM // 2
     scale = max(float(np.abs(wanted).max()) / (127 * 126 * half), 1e-5)
     scores = np.rint(wanted / scale).astype(np.int64)
     high = np.clip(np.rint(scores / 127), -127 * half, 127 * half).astype(np.int64)
@@ -123,8 +132,8 @@ def float_case(fmt: FloatFormat, name: str, count: int, seed: int) -> Case:
     return Case(q[:, place], k[:, place], floating.from_float64(fmt, v), float(scale))
 
 
-def softmax_attention(q: Floats, k: Floats, v: Floats, scale: float) -> Floats:
-    """In float64, (rows, dim)."""
-    t = q @ k.T * scale
+def softmax_attention(q: Any, k: Any, v: Any, scale: float) -> Floats:
+    """In float64, (rows, dim), of numbers of any kind."""
+    t = q.astype(np.float64) @ k.T.astype(np.float64) * scale
     weight = np.exp2(t - t.max(axis=1, keepdims=True))
     return np.asarray(weight @ v / weight.sum(axis=1, keepdims=True))

@@ -96,7 +96,7 @@ class Pruning:
             small, magnitude, (place << self.bucket_bits) | (behind & ((1 << self.bucket_bits) - 1))
         )
         middle = 1 << (self.bucket_width - 1)
-        return np.where(scores < 0, middle - 1 - number, middle + number).astype(np.int64)
+        return np.asarray(np.where(scores < 0, middle - 1 - number, middle + number), dtype=np.int64)
 
     def select(self, scores: Integers, count: int, seen: Flags | None = None) -> Flags:
         """Which keys are taken: ``count`` of those ``seen``, or all where they are fewer; (rows, keys)."""

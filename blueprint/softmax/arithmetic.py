@@ -227,6 +227,12 @@ class Arithmetic:
         )
 
     @property
+    def divisor_bits(self) -> Number:
+        """Fraction bits of the divisor that can be set: a short sum of weights has no more."""
+        r = self.divisor_fraction
+        return choose(self.sums_are_floats, r, smaller(r, self.l_width - 1))
+
+    @property
     def zeros_width(self) -> Number:
         """Bits of the number of leading zeros of the sum of the weights."""
         return bit_length(self.l_width - 1)

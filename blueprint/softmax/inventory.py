@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from blueprint.floating import cuts as _cuts
-from blueprint.numbers import Number, choose, larger
+from blueprint.numbers import Number, choose, larger, smaller
+from blueprint.pruning import Pruning
 from blueprint.softmax.arithmetic import (
     DIVISOR_FRACTION,
     OUTPUT_MULTIPLIER_BITS,
@@ -27,6 +28,7 @@ STAGES_LIMIT = 8
 #: Delays of the steps of a block, relative to each other. A reciprocal has as many rows as its quotient has bits.
 DELAYS = {
     "score_beat": (2, 1),
+    "surrogate": (1, 2),
     "scale": (3, 2),
     "exp2": (2, 4, 4, 3),
     "product": (3, 2),
@@ -81,7 +83,9 @@ def _scale(a: Arithmetic) -> tuple[Number, ...]:
 def _exp2(a: Arithmetic) -> tuple[Number, ...]:
     exponent = format_bits(a.inputs, a.accumulator, "exponent_bits") - 1
     kept = choose(a.sums_are_floats, exponent, a.amount_width) + a.t_flag
-    return a.fraction + kept, slope_width(a) + a.fraction + kept, a.mantissa + kept, a.p_word
+    # A fixed-point weight has no use for more bits of a mantissa than it has itself.
+    mantissa = choose(a.sums_are_floats, a.mantissa, smaller(a.mantissa, a.weight_fraction + 1))
+    return a.fraction + kept, slope_width(a) + a.fraction + kept, mantissa + kept, a.p_word
 
 
 def slope_width(a: Arithmetic) -> Number:
@@ -128,14 +132,14 @@ BEHIND: dict[str, Callable[[Arithmetic], tuple[Number, ...]]] = {
 
 def _division_bits(a: Arithmetic, stages: Number) -> Number:
     """A divider has as many rows as the format wants, so its cuts differ from design to design."""
-    r = a.divisor_fraction
+    r, held = a.divisor_fraction, 2 * a.divisor_bits
     # Besides the quotient and the rest: divisor, whether the sum is zero, whether the divisor is one, NaN.
     exponent = choose(a.sums_are_floats, format_bits(a.inputs, a.accumulator, "exponent_bits"), a.zeros_width)
     flags = 2 + choose(a.sums_are_floats, 1, 0) + exponent
     total: Number = 0 * a.dim
     for rows in (7, 10, DIVISOR_FRACTION):
         delays = (DIVISION_ENDS[0], *(ROW_DELAY,) * rows, DIVISION_ENDS[1])
-        behind = [flags + 2 * r, *(flags + 2 * r + 1 + row for row in range(1, rows)), flags + r, a.r_width]
+        behind = [flags + held, *(flags + held + 1 + row for row in range(1, rows)), flags + r, a.r_width]
         for count in range(1, STAGES_LIMIT + 1):
             bits = sum(behind[cut - 1] for cut in cuts(delays, count))
             total = total + choose((r == rows) & (stages == count), bits, 0)
@@ -146,6 +150,15 @@ def serial_bits(a: Arithmetic) -> Number:
     """Flip-flops in a reciprocal of one bit per cycle."""
     r = a.divisor_fraction
     exponent = choose(a.sums_are_floats, format_bits(a.inputs, a.accumulator, "exponent_bits"), a.zeros_width)
-    return (
-        2 + choose(a.sums_are_floats, 1, 0) + exponent + 3 * r + 1 + choose(r == 7, 3, choose(r == 10, 4, 5))
-    )
+    counter = choose(r == 7, 3, choose(r == 10, 4, 5))
+    return 2 + choose(a.sums_are_floats, 1, 0) + exponent + r + 2 * a.divisor_bits + 1 + counter
+
+
+def surrogate_bits(p: Pruning, stages: Number) -> Number:
+    """Flip-flops in an adder of surrogate scores; a product is a place, a sign and whether there is one."""
+    return choose(stages > 0, 6 * p.dim, 0) + larger(stages - 1, 0 * stages) * p.score_width
+
+
+def top_k_bits(p: Pruning) -> Number:
+    """Flip-flops in a selector: a counter for every bucket, the bucket it is at, how many keys are missing."""
+    return (2 * p.magnitude_buckets + 1) * p.count_width + p.bucket_width + 1

@@ -236,7 +236,7 @@ def reciprocal(a: Arithmetic, scales: Scales, total: Integers) -> Integers:
     if not a.r_is_float:
         if a.has_gain:
             found = found * scales.output_multiplier >> (OUTPUT_MULTIPLIER_BITS - 1)
-        return found | zeros << a.gain_width
+        return np.asarray(found | zeros << a.gain_width, dtype=np.int64)
     exponent = a.l_width - 1 - zeros - a.weight_fraction
     return _packed(a, found, floating.FP32.bias - exponent)
 
@@ -287,7 +287,7 @@ def finish(a: Arithmetic, scales: Scales, total: Integers, r: Integers) -> Integ
         total = np.where(broken == 1, fmt.canonical_nan, from_value(fmt, number))
     if not a.divides_first:
         total = floating.multiply(fmt, total, reciprocal_pattern(a, r))
-    return floating.convert(fmt, a.input_format, total)
+    return total if fmt == a.input_format else floating.convert(fmt, a.input_format, total)
 
 
 def from_value(fmt: FloatFormat, number: Integers) -> Integers:

@@ -13,7 +13,7 @@ from generator.block import Block
 from generator.floating import multiply
 from generator.floating.pipeline import Values, Wires
 from generator.floating.words import is_special, leading_zeros
-from generator.softmax.chain import Chain, inline, keep, resized
+from generator.softmax.chain import Chain, inline, keep
 
 
 def _name(a: Arithmetic) -> str:
@@ -43,21 +43,19 @@ def _begin(a: Arithmetic, w: Wires, v: Values) -> Values:
 
     Those are 10 where the divisor is 1 (``exact``) and 01 elsewhere.
     """
-    r = a.divisor_fraction
     found = _float_divisor(a, w, v["total"]) if a.sums_are_floats else _fixed_divisor(a, w, v["total"])
     fraction = found["fraction"]
     return found | {
         "exact": w("exact", ~fraction.any()),
-        "rest": w("rest", (Const(0, r) - fraction)[:r]),
+        "rest": w("rest", (Const(0, a.divisor_bits) - fraction)[: a.divisor_bits]),
     }
 
 
 def _fixed_divisor(a: Arithmetic, w: Wires, total: Value) -> Values:
-    r = a.divisor_fraction
     count, none = leading_zeros(total)
     zeros = w("zeros", zero_extend(Cat(*count), a.zeros_width))
     divisor = w("divisor", (total << zeros)[: a.l_width])
-    fraction = resized(divisor, r + 1 - a.l_width)[:r]
+    fraction = divisor[a.l_width - 1 - a.divisor_bits : -1]
     return {"fraction": w("fraction", fraction), "none": none, "exponent": zeros}
 
 
@@ -83,7 +81,7 @@ def _row(a: Arithmetic, w: Wires, v: Values) -> Values:
 
 def divided(a: Arithmetic, w: Wires, rest: Value, fraction: Value) -> tuple[Value, Value]:
     """(whether the divisor fits into twice the rest, what is left then)."""
-    bits = a.divisor_fraction + 2
+    bits = a.divisor_bits + 2
     divisor = Cat(fraction, Const(1, 1))
     less = w("less", (zero_extend(Cat(Const(0, 1), rest), bits) - zero_extend(divisor, bits))[:bits])
     return w("bit", ~less[-1]), w.either("left", less[-1], Cat(Const(0, 1), rest), less)[: bits - 1]
@@ -146,7 +144,7 @@ class SerialReciprocal(Block):
         a, w = self.arithmetic, Wires(m)
         r = a.divisor_fraction
         first = _begin(a, w, {"total": self.total})
-        first["rest"] = zero_extend(first["rest"], r + 1)
+        first["rest"] = zero_extend(first["rest"], a.divisor_bits + 1)
         held = {
             name: Signal(len(value), name=f"{name}_held", reset_less=True) for name, value in first.items()
         }
