@@ -128,9 +128,9 @@ def scale(a: Arithmetic, scales: Scales, scores: Integers) -> Integers:
 
 
 def _scaled(number: Integers, multiplier: int, shift: int) -> Integers:
-    """``rounded(number * multiplier, shift)`` where it is small, in 64 bits: the number is cut in two."""
+    """``rounded(number * multiplier, shift)`` in 64 bits, too large where that is: the number is cut in two."""
     cut = min(shift, 20)
-    high, low = number >> cut, number & ((1 << cut) - 1)
+    high, low = np.clip(number >> cut, -(1 << 38), 1 << 38), number & ((1 << cut) - 1)
     half = (1 << shift) >> 1
     return np.asarray(
         (high * multiplier + ((low * multiplier + half) >> cut)) >> (shift - cut), dtype=np.int64
