@@ -11,7 +11,7 @@ from blueprint.floating import FloatFormat
 from blueprint.softmax.arithmetic import Arithmetic
 from blueprint.softmax.inventory import DELAYS, cuts
 from generator.arithmetic import sign_extend, zero_extend
-from generator.block import Block, register
+from generator.block import Block, drive, register
 from generator.floating import convert
 from generator.floating.pipeline import Step, Values, Wires
 from generator.floating.words import fields, is_special
@@ -58,7 +58,7 @@ class Chain(Block):
             for _ in range(places.count(number)):
                 values = self._hold(m, stage, values)
                 stage += 1
-        m.d.comb += self.result.eq(values["result"])
+        drive(m, self.result, values["result"])
         return m
 
     def _hold(self, m: Module, stage: int, values: Values) -> Values:
@@ -84,6 +84,14 @@ def widened(w: Wires, a: Arithmetic, word: Value) -> Value:
     if a.accumulator == "same":
         return word
     return inline(w, convert.steps(a.input_format, a.sum_format), {"a": word})["result"]
+
+
+def looked_up(table: list[Value], address: Value) -> Value:
+    """An entry of a table of a power of two, as multiplexers."""
+    while len(table) > 1:
+        table = [Mux(address[0], high, low) for low, high in zip(table[::2], table[1::2], strict=True)]
+        address = address[1:]
+    return table[0]
 
 
 def keep(v: Values, *names: str) -> Values:

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, Arithmetic
 from blueprint.softmax.inventory import division_delays
 from generator.arithmetic import zero_extend
-from generator.block import Block
+from generator.block import Block, drive
 from generator.floating import multiply
 from generator.floating.pipeline import Values, Wires
 from generator.floating.words import is_special, leading_zeros
@@ -158,7 +158,8 @@ class SerialReciprocal(Block):
             m.d.sync += [held["rest"].eq(rest), quotient.eq(Cat(bit, quotient)), left.eq(left - 1)]
         static = {"output_multiplier": self.output_multiplier} if a.has_gain else {}
         packed = _pack(a, w, held | {"quotient": quotient} | static)
-        m.d.comb += [self.done.eq(~left.any()), self.result.eq(packed["result"])]
+        m.d.comb += self.done.eq(~left.any())
+        drive(m, self.result, packed["result"])
         return m
 
 

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.pruning import CODE_BITS, ELEMENT_BITS, Pruning
@@ -12,7 +12,7 @@ from generator.arithmetic import sign_extend, zero_extend
 from generator.block import Block
 from generator.floating.pipeline import Values, Wires
 from generator.floating.words import leading_zeros
-from generator.softmax.chain import Chain
+from generator.softmax.chain import Chain, looked_up
 
 
 class LeadingOneCode(Block):
@@ -153,7 +153,8 @@ class TopK(Block):
         room = Signal(width, reset_less=True)
         scanning = Signal()
         here, enough = Signal(width), Signal()
-        m.d.comb += here.eq(Array([*[Const(0, width)] * lowest, *counts, *[Const(0, width)] * lowest])[last])
+        unused = [Const(0, width)] * lowest
+        m.d.comb += here.eq(looked_up([*unused, *counts, *unused], last))
         m.d.comb += enough.eq((here >= room) | (last == lowest))
         same = self.bucket == last
         m.d.comb += self.taken.eq((self.bucket > last) | (same & room.any()))

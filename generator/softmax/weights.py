@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.softmax.arithmetic import Arithmetic
@@ -11,21 +11,22 @@ from blueprint.softmax.exponential import GUARD, Polynomial, polynomial
 from generator.arithmetic import zero_extend
 from generator.block import Block
 from generator.floating.pipeline import Values, Wires
-from generator.softmax.chain import Chain, capped, keep, resized
+from generator.softmax.chain import Chain, capped, keep, looked_up, resized
 
 
 class RunningMax(Block):
     """Keeps the largest whole exponent that no key of a row has exceeded.
 
-    ``reference`` already counts ``t`` (there is a path between them); the register takes it at a rising edge with
-    ``enable``. ``begin`` marks a row's first key. ``shift`` is by how much sums have to move first, 0 for a first key.
+    ``peak``, the reference, already counts ``t`` (there is a path between them); the register takes it at a rising
+    edge with ``enable``. ``begin`` marks a row's first key. ``shift`` is by how much sums have to move first, 0 for a
+    first key.
     """
 
     place = "running_max"
 
     def __init__(self, a: Arithmetic) -> None:
         self.arithmetic = a
-        ports = {"t": In(a.t_word), "begin": In(1), "enable": In(1), "reference": Out(a.reference_width)}
+        ports = {"t": In(a.t_word), "begin": In(1), "enable": In(1), "peak": Out(a.reference_width)}
         name = f"softmax_max_f{a.fraction}w{a.t_word}"
         if a.rescales:
             ports |= {"shift": Out(a.shift_width)}
@@ -41,9 +42,9 @@ class RunningMax(Block):
         m.d.comb += ceiling.eq((whole + above)[:width])
         m.d.comb += rise.eq((ceiling.as_signed() - held.as_signed())[: width + 1])
         change = self.begin | ~rise[-1]
-        m.d.comb += self.reference.eq(Mux(change, ceiling, held))
+        m.d.comb += self.peak.eq(Mux(change, ceiling, held))
         with m.If(self.enable):
-            m.d.sync += held.eq(self.reference)
+            m.d.sync += held.eq(self.peak)
         if a.rescales:
             up = ~rise[-1] & ~self.begin
             m.d.comb += self.shift.eq(capped(rise[:-1], a.shift_width) & up.replicate(a.shift_width))
@@ -66,7 +67,7 @@ class Exp2(Chain):
             partial(_mantissa, self.polynomial),
             partial(_place, a),
         )
-        operands = {"t": a.t_word, "reference": a.reference_width}
+        operands = {"t": a.t_word, "peak": a.reference_width}
         super().__init__(name, operands, a.p_word, steps, stages)
 
 
@@ -74,9 +75,8 @@ def _difference(a: Arithmetic, w: Wires, v: Values) -> Values:
     """The fraction of the difference, and how far the mantissa goes down or, for floats, the exponent field."""
     f, width = a.fraction, a.reference_width + 1
     fraction, whole = v["t"][:f], v["t"][f : a.t_width]
-    reference = v["reference"]
     flag = {"flag": v["t"][-1]} if a.t_flag and (a.flag or a.sums_are_floats) else {}
-    down = w("down", (reference.as_signed() - whole.as_signed())[:width])
+    down = w("down", (v["peak"].as_signed() - whole.as_signed())[:width])
     if a.graph == "naive":
         # Above the reference: the same whole exponent with a fraction, or a larger one.
         above = w("above", down[-1] | (~down.any() & fraction.any()))
@@ -94,8 +94,8 @@ def _difference(a: Arithmetic, w: Wires, v: Values) -> Values:
 def _column(w: Wires, poly: Polynomial, power: int, f: Value) -> Value:
     """A coefficient of the segment of ``f``."""
     width = max(poly.coefficients[power]).bit_length()
-    table = Array(Const(value, width) for value in poly.coefficients[power])
-    return w(f"c{power}", table[f[poly.u_bits :]] if poly.segment_bits else table[0])
+    table = [Const(value, width) for value in poly.coefficients[power]]
+    return w(f"c{power}", looked_up(table, f[poly.u_bits :]))
 
 
 def _slope(poly: Polynomial, w: Wires, v: Values) -> Values:

@@ -30,7 +30,7 @@ def test_codes_of_all_numbers() -> None:
     assert np.array_equal(drive(LeadingOneCode(), {"value": values})["code"], encode(values))
 
 
-@pytest.mark.parametrize("dim", [1, 5, 8])
+@pytest.mark.parametrize("dim", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 8))])
 def test_surrogate_scores(dim: int) -> None:
     random = np.random.default_rng(dim)
     p = Pruning(dim=dim, keys_max=4).check()
@@ -46,6 +46,7 @@ def test_surrogate_scores(dim: int) -> None:
     assert np.array_equal(found, masked((decode(q) * decode(k)).sum(axis=1), p.score_width))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dim", "bits"), [(1, 0), (8, 1), (64, 2), (3, 4)])
 def test_buckets(dim: int, bits: int) -> None:
     p = Pruning(dim=dim, keys_max=4, bucket_bits=bits).check()
