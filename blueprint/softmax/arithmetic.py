@@ -33,8 +33,8 @@ VALUE_FRACTION, VALUE_WHOLE = 30, 16
 DIVISOR_FRACTION = 16
 #: Bits of the run-time shift of scores, of an output, and of its multiplier.
 SHIFT_BITS, OUTPUT_SHIFT_BITS, OUTPUT_MULTIPLIER_BITS = 6, 5, 16
-#: Fixed-point sums of more keys would not fit 63 bits.
-KEYS_LIMIT, DIM_LIMIT = 1 << 14, 1 << 10
+#: Fixed-point sums of floats over more keys than the second would not fit 63 bits.
+KEYS_LIMIT, FIXED_KEYS_LIMIT, DIM_LIMIT = 1 << 16, 1 << 14, 1 << 10
 WEIGHT_LIMIT = 32
 
 
@@ -352,6 +352,7 @@ def rules(a: Arithmetic) -> Iterator[Rule]:
     limits = (
         ("dim", 1, DIM_LIMIT, a.dim),
         ("keys_max", 1, KEYS_LIMIT, a.keys_max),
+        ("keys_max", 1, FIXED_KEYS_LIMIT, choose(a.flag == 1, a.keys_max, 1 + 0 * a.dim)),
         ("score_lanes", 1, a.dim, a.lanes),
         ("exponent_fraction", 4, 24, a.fraction),
         ("mantissa_bits", 4, 23, a.mantissa),

@@ -311,7 +311,7 @@ def test_registers_refuse_what_they_cannot_hold(given: dict[str, Any], message: 
         ({"dim": 0}, ParamError, "Parameter dim must be from 1 to 1024, not 0"),
         ({"dim": 8.0}, TypeError, "dim must be an integer, not 8.0"),
         ({"graph": 3}, TypeError, "graph must be a name, not 3"),
-        ({"keys_max": 16385}, ParamError, "Parameter keys_max must be from 1 to 16384, not 16385"),
+        ({"keys_max": 65537}, ParamError, "Parameter keys_max must be from 1 to 65536, not 65537"),
         ({"score_lanes": 9}, ParamError, "Parameter score_lanes must be from 1 to 8, not 9"),
         ({"weight_bits": 3}, ParamError, "Parameter weight_bits must be from 4 to 32, not 3"),
         ({"exponent_fraction": 25}, ParamError, "Parameter exponent_fraction must be from 4 to 24, not 25"),

@@ -1,0 +1,290 @@
+"""Streaming attention: the published closed forms, FIFO depths, masks, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from blueprint.errors import ParamError
+from blueprint.registry import get
+from blueprint.streaming_attention import StreamingAttentionSpec
+from blueprint.streaming_attention import graph as dataflow
+from blueprint.streaming_attention import values
+from blueprint.timing import TimingGraph
+from blueprint.workload import Attention, Gemm
+from simulator import kernel
+from simulator.sizing import smallest_capacity, with_capacity
+
+LARGE = 1 << 20
+LONG = {
+    "naive": ("long_weights",),
+    "scaled": ("long_scores", "long_weights"),
+    "reordered": ("long_scores",),
+    "memory_free": (),
+}
+
+
+def square(n: int, dim: int = 4) -> Attention:
+    return Attention(n, n, 1, 1, dim)
+
+
+def spec(**changes: Any) -> StreamingAttentionSpec:
+    return StreamingAttentionSpec(**{"dim": 4, "keys_max": 64, **changes})
+
+
+def uniform(name: str, n: int, latency: int, **capacities: int) -> TimingGraph:
+    """A graph whose nodes all take ``latency`` cycles, as in the paper; FIFOs that are not named never fill."""
+    found = spec(graph=name, keys_max=max(n, 2)).timing(square(n))
+    ports = ("queries", "scales", "gains")
+    channels = tuple(
+        dataclasses.replace(
+            c,
+            latency=1 if c.name in ports else latency,
+            capacity=2 if c.name in ports[:2] else capacities.get(c.name, LARGE),
+        )
+        for c in found.channels
+    )
+    return dataclasses.replace(found, channels=channels)
+
+
+def last_row(name: str, n: int, latency: int, **capacities: int) -> int:
+    """Cycles to the last row as the paper counts them: from the first score on, to a final division's start."""
+    ends = "divide" if name in ("reordered", "memory_free") else "drain"
+    line = kernel.run(uniform(name, n, latency, **capacities), record=(ends, "score"))
+    return int(line.fired[ends][-1] - line.fired["score"][0]) + 1
+
+
+PUBLISHED = {
+    "naive": lambda n, l: n * n + n + 4 * l - 1,
+    "scaled": lambda n, l: n * n + 2 * n + 6 * l - 2,
+    "reordered": lambda n, l: n * n + n + 4 * l - 1,
+    "memory_free": lambda n, l: n * n + 3 * l,
+}
+
+
+@pytest.mark.parametrize("name", dataflow.GRAPHS)
+@pytest.mark.parametrize("latency", [1, 2, 3, 5, 7])
+def test_unbounded_fifos_take_the_published_cycles(name: str, latency: int) -> None:
+    for n in (1, 5, 9, 16, 33, 50):
+        assert last_row(name, n, latency) == PUBLISHED[name](n, latency)
+
+
+@pytest.mark.parametrize(("name", "fifo"), [(g, fifo) for g, fifos in LONG.items() for fifo in fifos])
+@pytest.mark.parametrize("latency", [1, 2, 3, 4, 7])
+def test_a_long_fifo_needs_n_words_to_live_and_n_plus_2l_less_1_for_full_speed(
+    name: str, fifo: str, latency: int
+) -> None:
+    for n in (5, 9, 16, 33):
+        found = smallest_capacity(uniform(name, n, latency), fifo)
+        assert (found.deadlock_free, found.full_speed) == (n, n + 2 * latency - 1)
+
+
+@pytest.mark.parametrize("latency", [1, 2, 3, 4, 7])
+def test_memory_free_needs_latency_and_one_word_whatever_the_length(latency: int) -> None:
+    for n in (9, 33, 50):
+        short = dict.fromkeys(("scores", "weights", "shares", "sums", "totals", "rows"), latency + 1)
+        assert last_row("memory_free", n, latency, **short) == PUBLISHED["memory_free"](n, latency)
+        for fifo in ("scores", "weights", "shares"):
+            found = smallest_capacity(uniform("memory_free", n, latency), fifo)
+            assert (found.deadlock_free, found.full_speed) == (1, latency + 1)
+
+
+@pytest.mark.parametrize("name", ["naive", "scaled", "reordered"])
+def test_short_fifos_everywhere_deadlock_all_but_memory_free(name: str) -> None:
+    short = dict.fromkeys(dataflow.FIFOS, 2)
+    with pytest.raises(kernel.Deadlock) as stuck:
+        kernel.run(uniform(name, 9, 1, **short))
+    assert set(stuck.value.full) & set(LONG[name])
+    assert last_row("memory_free", 9, 1, **short) == PUBLISHED["memory_free"](9, 1)
+
+
+def test_a_deadlock_names_who_waits_for_what() -> None:
+    found = spec(graph="naive", long_depth=8)
+    with pytest.raises(kernel.Deadlock) as stuck:
+        kernel.run(found.timing(square(9)))
+    assert stuck.value.full == ("queries", "long_weights")
+    assert stuck.value.empty == ("weights", "sums", "shares", "rows")
+    assert "'score' waits for a slot of 'long_weights'" in str(stuck.value)
+    assert "'divide' waits for a token of 'sums'" in str(stuck.value)
+    assert kernel.run(found.timing(square(8))).cycles > found.cycles(square(8))
+
+
+@pytest.mark.parametrize("name", dataflow.GRAPHS)
+def test_default_depths_are_the_smallest_at_full_speed(name: str) -> None:
+    for keys in (17, 40):
+        found = spec(graph=name, keys_max=keys, dot_stages=2, exp_stages=3, reciprocal_stages=2)
+        graph = found.timing(square(keys))
+        deep = dataflow.depths(found)
+        assert kernel.run(graph).cycles == found.cycles(square(keys))
+        for fifo in LONG[name]:
+            assert smallest_capacity(graph, fifo).deadlock_free == keys
+            assert smallest_capacity(graph, fifo).full_speed == deep[fifo]
+            with pytest.raises(kernel.Deadlock):
+                kernel.run(with_capacity(graph, fifo, keys - 1))
+
+
+@pytest.mark.parametrize("name", dataflow.GRAPHS)
+def test_rows_of_a_single_key_keep_full_speed(name: str) -> None:
+    found = spec(graph=name)
+    assert kernel.run(found.timing(Attention(200, 1, 1, 1, 4))).cycles == found.cycles(Attention(200, 1, 1, 1, 4))
+
+
+@pytest.mark.parametrize("name", dataflow.GRAPHS)
+def test_32768_keys_take_seconds(name: str) -> None:
+    found = spec(graph=name, keys_max=1 << 15)
+    assert kernel.run(found.timing(square(1 << 15))).cycles == found.cycles(square(1 << 15))
+
+
+def test_closed_form_equals_simulator_for_random_designs() -> None:
+    random = np.random.default_rng(5)
+    for number in range(150):
+        found = StreamingAttentionSpec.sample(np.random.default_rng([7, number]))
+        for _ in range(2):
+            work = found.sample_workload(random)
+            assert kernel.run(found.timing(work)).cycles == found.cycles(work), (found, work)
+
+
+# Masks ----------------------------------------------------------------------------------------------------------------
+
+MASKED = [
+    Attention(9, 9, 1, 1, 4, "causal"),
+    Attention(5, 12, 1, 1, 4, "causal"),
+    Attention(9, 9, 1, 1, 4, "window", 3),
+    Attention(4, 11, 1, 1, 4, "window", 20),
+    Attention(11, 13, 1, 1, 4, "lambda", 2, 3),
+    Attention(7, 7, 1, 1, 4, "lambda", 1, 9),
+]
+
+
+@pytest.mark.parametrize("work", MASKED, ids=lambda work: work.label)
+@pytest.mark.parametrize("parallel", [1, 2, 3, 5])
+def test_no_key_is_issued_that_no_lane_sees(work: Attention, parallel: int) -> None:
+    found = spec(mask=work.mask, parallel=parallel)
+    mask = found.operands(work, 0)["mask"]
+    visible = values.seen(mask, work.queries, work.keys)
+    rows = values._rows(found, mask, work.queries)
+    keys = values._keys(found, mask, work.queries, work.keys)
+    lengths = dataflow.row_lengths(found, work)
+    assert [len(row) for row in keys] == lengths and sum(lengths) == dataflow.pass_length(found, work)
+    for row, taken in zip(rows, keys, strict=True):
+        seen = visible[row[row >= 0]]
+        assert set(np.flatnonzero(seen.any(axis=0))) <= set(taken)
+        # A lane waits for the keys of the others, at most one for each.
+        assert len(taken) <= seen.sum(axis=1).max() + 2 * (parallel - 1)
+    if parallel == 1:
+        assert sum(lengths) == work.pairs
+
+
+def test_rows_come_with_the_last_queries_first() -> None:
+    rows = values._rows(spec(mask="causal", parallel=2), np.array([1, 0, 0]), 5)
+    assert [row.tolist() for row in rows] == [[3, 4], [1, 2], [-1, 0]]
+
+
+def test_reference_is_softmax() -> None:
+    found = spec(dim=16, keys_max=64, mask="causal")
+    work = Attention(12, 40, 2, 1, 16, "causal")
+    given = found.operands(work, 3)
+    out = found.reference(given)["out"]
+    multiplier, shift, _, gain, down = given["scale"][0]
+    score = np.einsum("hqd,kd->hqk", given["query"], given["key"][0]) * multiplier / 2.0 ** (shift + found.softmax.fraction)
+    score[:, ~values.seen(given["mask"], 12, 40)] = -np.inf
+    weight = np.exp2(score - score.max(axis=2, keepdims=True))
+    exact = (weight / weight.sum(axis=2, keepdims=True)) @ given["value"][0] * gain / 2.0**down
+    assert np.abs(np.clip(exact, -128, 127) - out).max() <= 1.0
+
+
+# Pruned decode --------------------------------------------------------------------------------------------------------
+
+
+def test_pruned_decode_fetches_the_candidates_only() -> None:
+    found = spec(dim=64, keys_max=512, queries_max=1, candidates=16)
+    work = Attention(1, 500, 4, 2, 64)
+    bits, dense = found.dram_bits(work), spec(dim=64, keys_max=512).dram_bits(work)
+    assert bits["keys"] == bits["values"] == 4 * 16 * 64 * 8
+    assert bits["codes"] == 4 * 500 * 64 * 4
+    assert dense["keys"] == 4 * 500 * 64 * 8
+    assert found.reference(found.operands(work, 0))["pick"].shape == (4, 16)
+
+
+def test_a_screening_that_keeps_everything_changes_nothing() -> None:
+    work = Attention(1, 20, 2, 2, 4)
+    pruned, whole = spec(queries_max=1, candidates=20, keys_max=20), spec(queries_max=1, keys_max=20)
+    given = whole.operands(work, 1)
+    assert np.array_equal(pruned.reference(given)["out"], whole.reference(given)["out"])
+
+
+# Refusals -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kv_width": 5}, "kv_width must be 8, or 4 for int8, not 5 for int8"),
+        (
+            {"format": "fp16", "accumulator": "fp32", "kv_width": 4},
+            "kv_width must be 8, or 4 for int8, not 4 for fp16",
+        ),
+        ({"format": "fp16"}, "Accumulator must be fixed, fp32 or same for fp16, not 'integer'"),
+        ({"accumulator": "fp32"}, "Accumulator must be integer for int8, not 'fp32'"),
+        ({"keys_max": 1}, "Parameter 'keys_max' must be an integer from 2 to 65536, not 1"),
+        (
+            {"parallel": 64, "dim": 256},
+            "Products per cycle (parallel x group x dim) must be at most 8192, not 16384",
+        ),
+        (
+            {"parallel": 5, "keys_max": 4, "mask": "causal"},
+            "parallel must be at most keys_max 4 where there is a mask, not 5",
+        ),
+        (
+            {"candidates": 8},
+            "Candidates are for decode: queries_max, parallel and group must be 1, mask none and format int8, "
+            "not 65536, 1, 1, none and int8",
+        ),
+        (
+            {"candidates": 65, "queries_max": 1},
+            "candidates must be 0 or from 2 to keys_max 64, not 65",
+        ),
+        ({"graph": "memoryfree"}, "did you mean 'memory_free'?"),
+    ],
+)
+def test_designs_that_cannot_be_built_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParamError, match=re.escape(message)):
+        spec(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "work", "message"),
+    [
+        ({}, Attention(4, 65, 1, 1, 4), "keys_max must be at least 65, the workload's largest keys"),
+        ({"queries_max": 3}, square(4), "queries_max must be at least 4, the workload's largest queries"),
+        ({"heads_max": 2}, Attention(1, 4, 3, 1, 4), "heads_max must be at least 3, the workload's largest heads"),
+        ({}, square(4, dim=8), "Attention dim must be 4, the design's dim, not 8"),
+        ({}, MASKED[0], "Attention mask must be none for a design of mask none, not causal"),
+        (
+            {"mask": "window"},
+            square(4),
+            "Attention mask must be window or causal, or none with one query for a design of mask window, not none",
+        ),
+        (
+            {"mask": "lambda"},
+            Attention(4, 4, 1, 1, 4, "lambda", 2, 0),
+            "Attention mask must be lambda or causal, or none with one query for a design of mask lambda, not lambda",
+        ),
+    ],
+)
+def test_workloads_that_cannot_be_run_are_refused(changes: dict[str, Any], work: Attention, message: str) -> None:
+    with pytest.raises(ParamError, match=f"^{re.escape(message)}$"):
+        spec(**changes).timing(work)
+
+
+def test_products_are_refused() -> None:
+    with pytest.raises(ParamError, match="Family streaming_attention runs attention, not gemm of 1x2x3"):
+        spec().timing(Gemm(1, 2, 3))  # type: ignore[arg-type]
+
+
+def test_the_family_is_found_by_its_file() -> None:
+    assert get("streaming_attention") is StreamingAttentionSpec
