@@ -11,7 +11,7 @@ from ternforge import __version__
 from ternforge.session import Session
 from ternforge.shell import LazyGroup
 
-FINE, BAD_INPUT, OUR_FAULT, INTERRUPTED = 0, 2, 70, 130
+FINE, DOES_NOT_HOLD, BAD_INPUT, OUR_FAULT, INTERRUPTED = 0, 1, 2, 70, 130
 
 _VERBS = {
     "doctor": "Check that every tool really works.",
@@ -77,7 +77,14 @@ def _report(session: Session, problem: Exception) -> int:
         session.fail(message)
         return OUR_FAULT
     session.fail(message)
-    return BAD_INPUT
+    return DOES_NOT_HOLD if is_deadlock(problem) else BAD_INPUT
+
+
+def is_deadlock(problem: Exception) -> bool:
+    """Whether a design was found unable to finish its work."""
+    from simulator.kernel import Deadlock
+
+    return isinstance(problem, Deadlock)
 
 
 def explain(problem: Exception) -> str | None:
@@ -88,6 +95,8 @@ def explain(problem: Exception) -> str | None:
     if isinstance(problem, click.ClickException):
         return problem.format_message()
     if isinstance(problem, (ParamError, SpecError, ToolError)) or hasattr(problem, "parameter"):
+        return str(problem)
+    if is_deadlock(problem):
         return str(problem)
     if isinstance(problem, OSError) and problem.filename:
         return (

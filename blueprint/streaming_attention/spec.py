@@ -44,6 +44,7 @@ class StreamingAttentionSpec(Spec):
     family: ClassVar[str] = "streaming_attention"
     title: ClassVar[str] = "Streaming attention"
     task: ClassVar[type[Attention]] = Attention
+    arithmetics: ClassVar[tuple[str, ...]] = ("integer", "exact", "float")
 
     graph: str = parameter("where a row waits for what", default="memory_free", choices=dataflow.GRAPHS)
     dim: int = parameter("size of a head: elements of a query, key and value", minimum=2, maximum=256)
