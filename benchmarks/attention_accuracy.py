@@ -155,7 +155,7 @@ def rescale_table(keys: int) -> str:
             *(max(exact_maximum(a, case, bits) for case in cases) for bits in (15, 20)),
         ]
     columns = ("whole maximum, shift", "exact maximum, 15-bit factor", "exact maximum, 20-bit factor")
-    return table("int8, memory_free, error in LSB", columns, rows)
+    return table("rescaled by, error in LSB", columns, rows)
 
 
 def area_table(keys: int) -> str:
