@@ -148,7 +148,7 @@ class Score(NodeBlock):
             found = self.delayed(m, found, after, f"exponent{lane}_")
             if power is not None:
                 weight = Signal(int(a.p_word), name=f"weight{lane}")
-                pins = self.pins(power, t=found, reference=offset, result=weight)
+                pins = self.pins(power, t=found, peak=offset, result=weight)
                 self.use(m, power, f"power{lane}", **pins)
                 found = weight[: int(spec.weight_bits)]
             results.append(found)
@@ -204,14 +204,14 @@ class Highest(NodeBlock):
                 t=Mux(sees, exponent, lowest) if corner else exponent,
                 begin=begin,
                 enable=self.fire & (sees | begin) if corner else self.fire,
-                reference=reference,
+                peak=reference,
                 shift=shift,
             )
             self.use(m, block, f"highest{lane}", **pins)
             shifts.append(shift)
             if power is not None:
                 weight = Signal(int(a.p_word), name=f"weight{lane}")
-                pins = self.pins(power, t=exponent, reference=reference, result=weight)
+                pins = self.pins(power, t=exponent, peak=reference, result=weight)
                 self.use(m, power, f"power{lane}", **pins)
                 results.append(weight[: int(self.spec.weight_bits)])
             else:
@@ -248,7 +248,7 @@ class Exponential(NodeBlock):
         pairs = zip(parts(self.exponent, int(a.t_word)), parts(self.reference, int(a.reference_width)), strict=True)
         for lane, (exponent, reference) in enumerate(pairs):
             weight = Signal(int(a.p_word), name=f"weight{lane}")
-            pins = self.pins(power, t=exponent, reference=reference, result=weight)
+            pins = self.pins(power, t=exponent, peak=reference, result=weight)
             self.use(m, power, f"power{lane}", **pins)
             results.append(weight)
         valid, flags = self.follow(m, self.cycles)
