@@ -132,7 +132,7 @@ def value_sums(a: Arithmetic, random: np.random.Generator, total: Integers) -> I
     if a.sums_are_floats:
         return _sum_words(a, random)
     mean = random.normal(size=COUNT) * 40 if not a.is_float else random.standard_cauchy(COUNT)
-    unit = 0 if not a.is_float else 30 - a.weight_fraction
+    unit = 0 if not a.is_float else a.value_fraction - a.weight_fraction
     weight = (1 << a.weight_fraction) if a.divides_first else total
     bound = 128 if not a.is_float else 1 << 16
     mean = np.clip(np.where(random.random(COUNT) < 0.05, -bound, mean), -bound, bound * (1 - 2.0**-16))

@@ -26,8 +26,9 @@ ACCUMULATORS = ("integer", "fixed", "fp32", "same")
 
 #: Bits of the whole part of an exponent of two, signed; larger exponents saturate.
 EXPONENT_WHOLE = 10
-#: Fixed-point sums of floats: fraction and magnitude of a product of a query and a key, and of a value.
+#: Fixed-point sums of floats: fraction and magnitude of a product of a query and a key.
 SCORE_FRACTION, SCORE_WHOLE = 22, 12
+#: The same of a weighted value; the fraction is longer where weights are divided first and do not add up to many.
 VALUE_FRACTION, VALUE_WHOLE = 30, 16
 #: Bits behind the point of the divisor.
 DIVISOR_FRACTION = 16
@@ -181,8 +182,10 @@ class Arithmetic:
 
         Rounding n weights moves an output by at most ``n * 2**-(P + 1) * 255 / l`` where ``l``, the sum of the weights,
         is at least 1/2: 1 in an int8 output, whatever the scores, with the 8 bits beyond those that count the keys.
+        Divided weights are small and need more bits for the same relative error of a float output.
         """
-        needed = clog2(self.keys_max) + choose(self.is_float, 16, 8)
+        beyond = choose(self.is_float, choose(self.divides_first, 20, 16), 8)
+        needed = clog2(self.keys_max) + beyond
         return choose(self.weight_bits == 0, smaller(needed, WEIGHT_LIMIT + 0 * needed), self.weight_bits)
 
     @property
@@ -202,9 +205,14 @@ class Arithmetic:
         return choose(self.sums_are_floats, self.magnitude_width, whole)
 
     @property
+    def value_fraction(self) -> Number:
+        """Bits behind the point of a weighted value in fixed point."""
+        return VALUE_FRACTION + choose(self.divides_first, bit_length(self.keys_max) - 1, 0 * self.keys_max)
+
+    @property
     def term_width(self) -> Number:
         """Bits of a weighted value, signed, or a float."""
-        whole = choose(self.is_float, VALUE_FRACTION + VALUE_WHOLE, self.weight_fraction + 7) + 1
+        whole = choose(self.is_float, self.value_fraction + VALUE_WHOLE, self.weight_fraction + 7) + 1
         return choose(self.sums_are_floats, self.float_width, whole)
 
     @property

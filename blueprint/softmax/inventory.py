@@ -16,8 +16,10 @@ from blueprint.pruning import Pruning
 from blueprint.softmax.arithmetic import (
     DIVISOR_FRACTION,
     OUTPUT_MULTIPLIER_BITS,
+    OUTPUT_SHIFT_BITS,
     SCORE_FRACTION,
     SCORE_WHOLE,
+    SHIFT_BITS,
     Arithmetic,
     format_bits,
 )
@@ -76,7 +78,7 @@ def _score_beat(a: Arithmetic) -> tuple[Number, ...]:
 
 
 def _scale(a: Arithmetic) -> tuple[Number, ...]:
-    whole = a.score_width + a.multiplier_width + a.flag
+    whole = a.score_width + a.multiplier_width + SHIFT_BITS + a.flag
     return choose(a.sums_are_floats, a.float_width, whole), a.t_word
 
 
@@ -117,7 +119,9 @@ def _finish(a: Arithmetic) -> tuple[Number, ...]:
     held = choose(a.sums_are_floats, a.float_width, choose(a.divides_first, 16, 32))
     first = choose(a.is_float, held, choose(a.divides_first, a.o_width, moved))
     times = choose(a.divides_first, OUTPUT_MULTIPLIER_BITS, a.gain_width)
-    return first + factor, choose(a.is_float, held, first + times - a.finish_shift + 1), a.out_width
+    registers = OUTPUT_SHIFT_BITS + choose(a.divides_first, OUTPUT_MULTIPLIER_BITS, 0)
+    product = first + times - a.finish_shift + 1 + OUTPUT_SHIFT_BITS
+    return first + factor + choose(a.is_float, 0, registers), choose(a.is_float, held, product), a.out_width
 
 
 BEHIND: dict[str, Callable[[Arithmetic], tuple[Number, ...]]] = {

@@ -17,7 +17,6 @@ from blueprint.softmax.arithmetic import (
     OUTPUT_MULTIPLIER_BITS,
     SCORE_FRACTION,
     SCORE_WHOLE,
-    VALUE_FRACTION,
     VALUE_WHOLE,
     Arithmetic,
     Scales,
@@ -26,9 +25,13 @@ from blueprint.softmax.exponential import polynomial
 
 Integers = npt.NDArray[np.int64]
 
-#: A format whose smallest number is 2**-VALUE_FRACTION, and one that is ten bits coarser.
-VALUE_UNIT, COARSE_BITS = FloatFormat.custom(5, 16), 10
-COARSE_UNIT = FloatFormat.custom(5, 16 - COARSE_BITS)
+#: What a large fixed-point number loses before it is rounded to a float; that it was there is kept.
+COARSE_BITS = 10
+
+
+def unit(fraction: int) -> FloatFormat:
+    """A format whose smallest number is ``2**-fraction``, for 15 to 53."""
+    return FloatFormat.custom(5, fraction - 14) if fraction <= 37 else FloatFormat.custom(6, fraction - 30)
 
 
 def moved(value: Integers, left: int) -> Integers:
@@ -173,7 +176,7 @@ def exp2(a: Arithmetic, t: Integers, reference: Integers) -> Integers:
 
 
 def product(a: Arithmetic, p: Integers, v: Integers) -> Integers:
-    """Words of weighted values. Fixed-point ones have units of ``2**-VALUE_FRACTION`` and truncated magnitudes;
+    """Words of weighted values. Fixed-point ones have ``value_fraction`` bits and truncated magnitudes;
     values of ``2**VALUE_WHOLE`` and above weigh like numbers just below."""
     if not a.is_float:
         return p * v
@@ -182,7 +185,7 @@ def product(a: Arithmetic, p: Integers, v: Integers) -> Integers:
         return floating.multiply(a.sum_format, p, floating.convert(fmt, a.sum_format, v))
     weight, flag = p & ((1 << a.p_width) - 1), p >> a.p_width
     sign, exponent, significand, broken = _parts(fmt, v)
-    left = VALUE_WHOLE - 1 - fmt.fraction_bits - a.weight_fraction + VALUE_FRACTION
+    left = VALUE_WHOLE - 1 - fmt.fraction_bits - a.weight_fraction + a.value_fraction
     frame = moved(weight * significand, left)
     magnitude = frame >> np.clip(VALUE_WHOLE - 1 - exponent, 0, 62)
     return join(np.where(sign == 1, -magnitude, magnitude), flag | broken, a.term_width, 1)
@@ -284,14 +287,14 @@ def finish(a: Arithmetic, scales: Scales, total: Integers, r: Integers) -> Integ
     if not a.sums_are_floats:
         number, broken = split(total, a.o_width, 1)
         fmt = a.input_format if a.divides_first else fmt
-        total = np.where(broken == 1, fmt.canonical_nan, from_value(fmt, number))
+        total = np.where(broken == 1, fmt.canonical_nan, from_value(fmt, number, int(a.value_fraction)))
     if not a.divides_first:
         total = floating.multiply(fmt, total, reciprocal_pattern(a, r))
     return total if fmt == a.input_format else floating.convert(fmt, a.input_format, total)
 
 
-def from_value(fmt: FloatFormat, number: Integers) -> Integers:
-    """Floats nearest to multiples of ``2**-VALUE_FRACTION``.
+def from_value(fmt: FloatFormat, number: Integers, fraction: int) -> Integers:
+    """Floats nearest to multiples of ``2**-fraction``.
 
     Of a large one the low bits only say whether any is set.
     """
@@ -300,8 +303,8 @@ def from_value(fmt: FloatFormat, number: Integers) -> Integers:
     small = np.abs(number) < 1 << 52
     return np.where(
         small,
-        floating.from_fixed(VALUE_UNIT, fmt, np.where(small, number, 0)),
-        floating.from_fixed(COARSE_UNIT, fmt, coarse),
+        floating.from_fixed(unit(fraction), fmt, np.where(small, number, 0)),
+        floating.from_fixed(unit(fraction - COARSE_BITS), fmt, coarse),
     )
 
 

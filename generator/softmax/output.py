@@ -6,7 +6,7 @@ from amaranth.hdl import Value
 
 from blueprint.floating import FloatFormat
 from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, Arithmetic
-from blueprint.softmax.steps import VALUE_UNIT
+from blueprint.softmax.steps import unit
 from generator.arithmetic import sign_extend
 from generator.floating import convert, fixed, multiply
 from generator.floating.pipeline import Values, Wires
@@ -22,15 +22,14 @@ class Finish(Chain):
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
         self.arithmetic = a
         operands = {"o": a.o_word} | ({} if a.divides_first else {"r": a.r_width})
-        static = {}
         if not a.is_float:
-            static = {"output_shift": OUTPUT_SHIFT_BITS}
-            static |= {} if a.has_gain else {"output_multiplier": OUTPUT_MULTIPLIER_BITS}
+            operands |= {"output_shift": OUTPUT_SHIFT_BITS}
+            operands |= {} if a.has_gain else {"output_multiplier": OUTPUT_MULTIPLIER_BITS}
         widths = f"w{a.o_word}_l{a.l_width}p{a.weight_fraction}" if not a.sums_are_floats else "float"
         when = "divided" if a.divides_first else "divide"
         name = f"softmax_finish_{a.inputs}_{a.accumulator}_{widths}_{when}"
         steps = (partial(_prepare, a), partial(_divide, a), partial(_round, a))
-        super().__init__(name, operands, a.out_width, steps, stages, static)
+        super().__init__(name, operands, a.out_width, steps, stages)
 
 
 def _prepare(a: Arithmetic, w: Wires, v: Values) -> Values:
@@ -39,16 +38,16 @@ def _prepare(a: Arithmetic, w: Wires, v: Values) -> Values:
         return keep(v, "o", "r")
     if a.is_float:
         target = a.input_format if a.divides_first else a.sum_format
-        steps = fixed.steps(VALUE_UNIT, target, a.o_width)
+        steps = fixed.steps(unit(a.value_fraction), target, a.o_width)
         found = inline(w, steps, {"a": v["o"][: a.o_width], "nan": v["o"][-1]})["result"]
         return {"o": found} | keep(v, "r")
     if a.divides_first:
-        return keep(v, "o")
+        return v
     zeros = v["r"][a.gain_width :]
     wide = sign_extend(v["o"], a.moved_width)
     # A left move is left to the last shift.
     moved = w("moved", (wide << zeros)[: a.moved_width])[max(a.l_width - 1 - a.divisor_fraction, 0) :]
-    return {"o": moved, "r": v["r"][: a.gain_width]}
+    return {"o": moved, "r": v["r"][: a.gain_width], "output_shift": v["output_shift"]}
 
 
 def _divide(a: Arithmetic, w: Wires, v: Values) -> Values:
@@ -63,7 +62,8 @@ def _divide(a: Arithmetic, w: Wires, v: Values) -> Values:
         }
     factor = v["output_multiplier"] if a.divides_first else v["r"]
     # One bit below those that stay whatever the register says; it rounds.
-    return {"o": w("product", o.as_signed() * factor)[a.finish_shift - 1 :]}
+    product = w("product", o.as_signed() * factor)
+    return {"o": product[a.finish_shift - 1 :], "output_shift": v["output_shift"]}
 
 
 def _round(a: Arithmetic, w: Wires, v: Values) -> Values:

@@ -114,16 +114,17 @@ class AddScore(Block):
 
 
 class ScaleScore(Chain):
-    """Turns a score into an exponent of two: multiplied by a register, rounded, saturated."""
+    """Turns a score into an exponent of two: multiplied, moved right, rounded, saturated."""
 
     place = "scale"
 
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
         self.arithmetic = a
         name = f"softmax_scale_{a.inputs}_{a.accumulator}_w{a.score_word}f{a.fraction}"
-        static = {"multiplier": a.multiplier_width} | ({} if a.sums_are_floats else {"shift": SHIFT_BITS})
+        operands = {"score": a.score_word, "multiplier": a.multiplier_width}
+        operands |= {} if a.sums_are_floats else {"shift": SHIFT_BITS}
         steps = (partial(_scale, a), partial(_fit, a))
-        super().__init__(name, {"score": a.score_word}, a.t_word, steps, stages, static)
+        super().__init__(name, operands, a.t_word, steps, stages)
 
 
 def _scale(a: Arithmetic, w: Wires, v: Values) -> Values:
@@ -135,7 +136,7 @@ def _scale(a: Arithmetic, w: Wires, v: Values) -> Values:
         }
     score = v["score"]
     product = w("product", score[: a.score_width].as_signed() * v["multiplier"])
-    return {"product": product} | ({"flag": score[-1]} if a.flag else {})
+    return {"product": product, "shift": v["shift"]} | ({"flag": score[-1]} if a.flag else {})
 
 
 def _fit(a: Arithmetic, w: Wires, v: Values) -> Values:

@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.floating import FloatFormat
-from blueprint.softmax.arithmetic import VALUE_FRACTION, VALUE_WHOLE, Arithmetic
+from blueprint.softmax.arithmetic import VALUE_WHOLE, Arithmetic
 from generator.arithmetic import sign_extend, zero_extend
 from generator.block import Block
 from generator.floating import add, multiply
@@ -23,7 +23,7 @@ class Product(Chain):
 
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
         self.arithmetic = a
-        name = f"softmax_product_{a.inputs}_{a.accumulator}_p{a.p_word}"
+        name = f"softmax_product_{a.inputs}_{a.accumulator}_p{a.p_word}t{a.term_word}"
         operands = {"p": a.p_word, "v": a.in_width}
         super().__init__(name, operands, a.term_word, (partial(_multiply, a), partial(_place, a)), stages)
 
@@ -50,7 +50,7 @@ def _place(a: Arithmetic, w: Wires, v: Values) -> Values:
     highest = Const(VALUE_WHOLE - 1 + fmt.bias, bits)
     distance = w("distance", subtract(highest, v["exponent"], bits))
     distance = distance & (~distance[-1]).replicate(bits)
-    left = VALUE_WHOLE - 1 - fmt.fraction_bits - a.weight_fraction + VALUE_FRACTION
+    left = VALUE_WHOLE - 1 - fmt.fraction_bits - a.weight_fraction + a.value_fraction
     frame = resized(v["product"], left)
     magnitude = w("magnitude", frame >> capped(distance[:-1], len(frame).bit_length()))
     return {"result": Cat(negated(magnitude, v["sign"], a.term_width), v["flag"])}
