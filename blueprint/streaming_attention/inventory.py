@@ -110,8 +110,9 @@ def fifo(count: Number, depth: Number, width: Number, ahead: Number) -> Iterator
     yield flops("fifo", count * memory, 1, enable=1, reset=1)
     yield Unit("half_adder", "fifo", count * levels, {"width": bit_length(depth)})
     yield Unit("half_adder", "fifo", count * 2, {"width": address})
-    yield Unit("decoder", "fifo", held * choose(depth > 1, 1, 0), {"inputs": address, "outputs": depth})
-    yield Unit("mux", "fifo", held * choose(depth > 1, 1, 0), {"entries": depth, "width": width})
+    several = held * choose(depth > 1, 1, 0)
+    yield Unit("decoder", "fifo", several * 2, {"inputs": address, "outputs": depth})
+    yield Unit("select", "fifo", several, {"entries": depth, "width": width})
     yield Unit("mux", "fifo", count * memory, {"entries": 2, "width": width})
     yield Unit("sram", "memory", count * memory, {"words": depth, "width": width})
 

@@ -215,7 +215,7 @@ class Control(Block):
         bits: list[Value] = []
         for position in range(int(spec.visible_bits)):
             behind = spec.parallel - 1 - position  # from the row's last position to this one
-            sees: Value = back >= behind
+            sees: Value = back >= behind if behind else Const(1, 1)
             if spec.windowed:
                 near: Value = back < self.window + behind
                 if spec.mask == "lambda":

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.numbers import bit_length, clog2
 from blueprint.streaming_attention.inventory import FILE_WORDS
+from generator.arithmetic import one_of
 from generator.block import Block, register
 from generator.memory import Sram
 
@@ -83,15 +84,8 @@ class Fifo(Block):
             register(m, self.width, f"word{i}", self.write & (tail == i) if self.depth > 1 else self.write, self.word)
             for i in range(self.depth)
         ]
-        if self.depth > 1:
-            with m.Switch(head):
-                for i, word in enumerate(words[:-1]):
-                    with m.Case(i):
-                        m.d.comb += self.result.eq(word)
-                with m.Default():
-                    m.d.comb += self.result.eq(words[-1])
-        else:
-            m.d.comb += self.result.eq(words[0])
+        lines = [head == i for i in range(self.depth)] if self.depth > 1 else [Const(1, 1)]
+        m.d.comb += self.result.eq(one_of(lines, words))
 
     def _memory(self, m: Module, stored: Signal, tail: Signal, second: Signal) -> None:
         """The second word is read while the first one leaves; one that is written only now is kept beside the memory."""
@@ -106,7 +100,7 @@ class Fifo(Block):
             m.d.sync += around.eq(0)
         kept = register(m, self.width, "kept", fresh, self.word)
         self.use(
-            m, sram, "words", write=self.write, write_address=tail, write_data=self.word,
+            m, sram, "store", write=self.write, write_address=tail, write_data=self.word,
             read=self.read, read_address=second, read_data=word,
         )  # fmt: skip
         m.d.comb += self.result.eq(Mux(around, kept, word))

@@ -154,8 +154,9 @@ class Screen(Block):
         stored = self._buckets(m, counted, bucket, reads, at)
         picked = Signal(name="in_best")
         chosen = Mux(looks, stored, bucket)
+        ready = Signal(name="best_ready")  # which it is after ``scan`` cycles
         self.use(
-            m, TopK(p), "best", clear=self.start | self.searched, count=counted, scan=fire & first, pick=fire & looks,
+            m, TopK(p), "best", ready=ready, clear=self.start | self.searched, count=counted, scan=fire & first, pick=fire & looks,
             bucket=chosen, candidates=zero_extend(self.candidates, int(p.count_width)), taken=picked,
         )  # fmt: skip
         m.d.comb += self.taken.eq(picked & fire & looks)

@@ -219,7 +219,8 @@ class StreamingAttention(Block):
         fifo = Fifo(len(number), self.spec.candidates, ahead=False, refills=False)
         found = Signal(len(number), name="pick_number")
         there = Signal(name="pick_there")
-        self.use(m, fifo, "numbers", write=taken, word=number, read=picked, result=found, valid=there)
+        room = Signal(name="pick_room")  # which there is: the pass before has left
+        self.use(m, fifo, "numbers", write=taken, word=number, read=picked, result=found, valid=there, room=room)
         m.d.comb += self.m_axis_pick_tdata.eq(found)
         return there
 
