@@ -16,6 +16,7 @@ from benchmarks import attention_pruning
 from benchmarks.attention_cases import (
     DIM,
     DISTRIBUTIONS,
+    FLOAT_CASES,
     Case,
     Floats,
     float_case,
@@ -171,7 +172,7 @@ def area_table(keys: int) -> str:
 def float_table(inputs: str, accumulator: str, keys: int) -> str:
     rows = {
         name: [worst_float(floats(inputs, accumulator, graph, keys), name, keys) for graph in GRAPHS]
-        for name in DISTRIBUTIONS
+        for name in FLOAT_CASES
     }
     return table(f"{inputs}, {accumulator}, error in ulp", GRAPHS, rows)
 

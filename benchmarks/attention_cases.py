@@ -68,6 +68,12 @@ DISTRIBUTIONS: dict[str, Callable[[int, np.random.Generator], Floats]] = {
 }
 
 
+#: For floats: the distribution and the size of the values.
+FLOAT_CASES = {name: (name, 1.0) for name in DISTRIBUTIONS} | {
+    f"{name}, small values": (name, 2.0**-9) for name in ("random", "peaked", "uniform", "half-lost tail")
+}
+
+
 def integer_case(name: str, count: int, seed: int) -> Case:
     """Int8 numbers whose scores are the distribution's to the nearest integer: factors of 127 and of 1."""
     random = np.random.default_rng(seed)
@@ -112,7 +118,8 @@ def _integer_values(wanted: Floats, count: int, random: np.random.Generator) -> 
 def float_case(fmt: FloatFormat, name: str, count: int, seed: int) -> Case:
     """Floats whose scores are the distribution's, as three terms of falling size, among pairs that cancel."""
     random = np.random.default_rng(seed)
-    wanted = exponents(name, count, random)
+    distribution, size = FLOAT_CASES[name]
+    wanted = exponents(distribution, count, random)
     scale = np.log2(np.e) / np.sqrt(DIM)
     rest, columns = wanted / scale, []
     for _ in range(3):
@@ -129,7 +136,7 @@ def float_case(fmt: FloatFormat, name: str, count: int, seed: int) -> Case:
     v = random.normal(size=(count, DIM)) * np.exp2(random.integers(-4, 4, DIM))
     v[:, 0], v[:, 1] = 1.0, np.where(np.arange(count) % 2, 1.0, -1.0)
     v[:, 2] = np.where(wanted % 1 < 0.5, 1.0, -1.0)
-    return Case(q[:, place], k[:, place], floating.from_float64(fmt, v), float(scale))
+    return Case(q[:, place], k[:, place], floating.from_float64(fmt, v * size), float(scale))
 
 
 def softmax_attention(q: Any, k: Any, v: Any, scale: float) -> Floats:

@@ -32,7 +32,7 @@ SWEPT = 256
 PORTS = ("queries", "scales", "gains", "codes", "counted", "found", "picked")
 
 
-def spec(graph: str, keys: int, **changes: int) -> StreamingAttentionSpec:
+def spec(graph: str, keys: int, **changes: Any) -> StreamingAttentionSpec:
     return StreamingAttentionSpec(graph=graph, dim=DIM, keys_max=keys, **changes)
 
 
@@ -59,7 +59,9 @@ def lengths() -> list[dict[str, Any]]:
             wall = time.perf_counter() - begin
             assert cycles == design.cycles(work)
             held, bits = memory(design)
-            rows.append({"graph": graph, "keys": keys, "cycles": cycles, "words": held, "bits": bits, "s": wall})
+            rows.append(
+                {"graph": graph, "keys": keys, "cycles": cycles, "words": held, "bits": bits, "s": wall}
+            )
     return rows
 
 
@@ -67,7 +69,9 @@ def sweep(graph: str) -> list[tuple[int, float]]:
     """(depth of the long FIFOs, keys per cycle), 0 for a deadlock; of the short ones where none is long."""
     long = graph != "memory_free"
     found = []
-    depths = sorted({*range(8, SWEPT, 24), *range(SWEPT - 2, SWEPT + 14), SWEPT + 24}) if long else range(1, 9)
+    depths = (
+        sorted({*range(8, SWEPT, 24), *range(SWEPT - 2, SWEPT + 14), SWEPT + 24}) if long else range(1, 9)
+    )
     for depth in depths:
         design = spec(graph, SWEPT, **({"long_depth": depth} if long else {"short_depth": depth}))
         try:
@@ -131,7 +135,9 @@ def page(rows: list[dict[str, Any]], found: dict[str, list[tuple[int, float]]]) 
         lines.append(f"| {keys:,} | " + " | ".join(cells) + " |")
     table = "\n".join(lines)
     fifos = "\n".join(f"| `{g}` | `{name}` | {low} | {fast} | {own} |" for g, name, low, fast, own in sizes())
-    dead = {g: max((depth for depth, speed in points if speed == 0), default=0) for g, points in found.items()}
+    dead = {
+        g: max((depth for depth, speed in points if speed == 0), default=0) for g, points in found.items()
+    }
     said = "; ".join(f"`{g}` up to {depth} words" for g, depth in dead.items() if depth)
     return TEXT.format(
         dim=DIM, swept=SWEPT, table=table, fifos=fifos, wall=f"{wall:.1f}", dead=said, most=f"{LENGTHS[-1]:,}"
@@ -140,9 +146,9 @@ def page(rows: list[dict[str, Any]], found: dict[str, list[tuple[int, float]]]) 
 
 TEXT = """# Attention: intermediate memory and FIFO depth
 
-Written by `python benchmarks/attention_fifos.py`. Cycles are the simulator's, on the timing graphs that the RTL agrees with
-to the cycle (`tests/conformance`, `tests/generator/test_streaming_attention.py` up to N = 256); N queries see N keys, heads
-of {dim}, default pipeline stages. See [the family](families/streaming_attention.md) for the graphs and the nodes.
+Written by `python benchmarks/attention_fifos.py`. Cycles are the simulator's, on the timing graphs that the RTL agrees
+with to the cycle (`tests/conformance`, `tests/generator/test_streaming_attention.py` up to N = 256); N queries see N
+keys, heads of {dim}, default pipeline stages. See [the family](families/streaming_attention.md) for graphs and nodes.
 
 ## Memory against length
 
@@ -150,16 +156,17 @@ of {dim}, default pipeline stages. See [the family](families/streaming_attention
 
 {table}
 
-All four take a key every cycle; what they differ in besides memory is the wait for whole rows at the end (none, N, or 2 N
-cycles). The simulator runs the whole table, up to {most} x {most} keys, in {wall} s.
+All four take a key every cycle; what they differ in besides memory is the wait for whole rows at the end (none, N, or
+2 N cycles). The simulator runs the whole table, up to {most} x {most} keys, in {wall} s.
 
 ## Throughput against depth
 
 ![Throughput against FIFO depth](attention_fifos_depth.svg)
 
-N = {swept}. The graphs that wait for a row deadlock below N words ({said_dead}), the simulator naming the nodes that
-wait and the channel that is full, and the RTL standing still in the same cycle; from N words on they run, and they are at full
-speed where the FIFO also holds what is under way meanwhile. Memory-free runs at any depth.
+N = {swept}. The graphs that wait for a row deadlock below N words ({dead}):
+the simulator names the nodes that wait and the channel that is full, and the RTL stands still. From N
+words on they run, and they are at full speed where the FIFO also holds what is under way meanwhile. Memory-free runs at
+any depth.
 
 Smallest depths of every FIFO, found by bisection with all others at their default. With one latency l for all nodes the
 long ones need N + 2 l - 1 words for full speed and the short ones l + 1.
@@ -169,7 +176,7 @@ long ones need N + 2 l - 1 words for full speed and the short ones l + 1.
 {fifos}
 
 A default of a FIFO with a word per row also covers rows of a single key, so it may be deeper than these rows need.
-""".replace("{said_dead}", "{dead}")
+"""
 
 
 def main() -> int:

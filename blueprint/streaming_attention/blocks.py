@@ -25,6 +25,20 @@ def blocks(a: Arithmetic, place: str, count: Number, stages: Number) -> tuple[Un
     return (held, *logic)
 
 
+def series(a: Arithmetic, place: str, share: Number) -> tuple[Unit, ...]:
+    """What a signal passes in a block, of which ``share`` lies between two registers.
+
+    Rows of an array multiplier follow each other in a tree; so do the words of a sum.
+    """
+    found = []
+    for unit in _LOGIC[place](a):
+        depth = unit.count
+        if unit.kind in ("compressor", "and_row", "adder", "float_adder"):
+            depth = larger(clog2(larger(unit.count, 1 + 0 * unit.count)), choose(unit.count > 0, 1, 0))
+        found.append(Unit(unit.kind, place, depth * share, unit.dims))
+    return tuple(found)
+
+
 def integer_product(left: Number, right: Number) -> Iterator[Unit]:
     """An array multiplier: rows of partial products, carry-save rows, one adder."""
     rows, width = smaller(left, right), larger(left, right)
@@ -42,7 +56,11 @@ def _float(a: Arithmetic) -> dict[str, Number]:
     """Exponent and fraction of float sums; of a small float where there are none."""
     exponent = format_bits(a.inputs, a.accumulator, "exponent_bits")
     fraction = format_bits(a.inputs, a.accumulator, "fraction_bits")
-    return {"exponent": larger(exponent, 2 + 0 * exponent), "fraction": larger(fraction, 1 + 0 * fraction), "stages": 0}
+    return {
+        "exponent": larger(exponent, 2 + 0 * exponent),
+        "fraction": larger(fraction, 1 + 0 * fraction),
+        "stages": 0,
+    }
 
 
 def _float_add(a: Arithmetic, count: Number) -> Unit:
@@ -119,7 +137,9 @@ def _reciprocal(a: Arithmetic) -> Iterator[Unit]:
 
 def _normalize(a: Arithmetic) -> Iterator[Unit]:
     fraction = _float(a)["fraction"] + 1
-    yield from integer_product(choose(a.sums_are_floats, fraction, a.p_width), choose(a.sums_are_floats, fraction, a.q_width))
+    yield from integer_product(
+        choose(a.sums_are_floats, fraction, a.p_width), choose(a.sums_are_floats, fraction, a.q_width)
+    )
     yield shifter(a.p_width, a.l_width)
 
 

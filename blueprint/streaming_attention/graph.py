@@ -140,7 +140,9 @@ def waits(p: StreamingAttentionSpec) -> dict[str, Number]:
     front = front + choose((p.graph == "scaled") | (p.graph == "reordered"), late["exponential"], 0)
     all_of_it = front + choose(divided, late["sum"] + late["divide"] + late["output"], both + late["divide"])
     weighing = choose(
-        p.graph == "naive", late["score"], choose(p.graph == "memory_free", late["maximum"], late["exponential"])
+        p.graph == "naive",
+        late["score"],
+        choose(p.graph == "memory_free", late["maximum"], late["exponential"]),
     )
     return {
         **dict.fromkeys(("queries", "scales", "codes", "counted", "found", "picked"), 1),
@@ -161,8 +163,8 @@ def depths(p: StreamingAttentionSpec) -> dict[str, Number]:
     """Words of every FIFO there may be: what was asked for, or the fewest that never cost a cycle.
 
     A long FIFO refills the slot that empties; the others see it a cycle later and so need one more. Where rows differ
-    in length, many short ones may end while a long one is still divided: of the lengths 1, 2, 3 ... as many as add up to
-    the longest.
+    in length, many short ones may end while a long one is still divided: of the lengths 1, 2, 3 ... as many as add up
+    to the longest.
     """
     waiting = waits(p)
     ragged = (p.mask != "none") & (p.graph != "memory_free")
@@ -179,7 +181,9 @@ def depths(p: StreamingAttentionSpec) -> dict[str, Number]:
         elif name.startswith("long"):
             found[name] = choose(p.long_depth == 0, p.row_max - 1 + wait, p.long_depth)
         elif name in ("maxima", "sums", "totals", "rows"):
-            many = choose(ragged & ((name == "maxima") | (name == "sums")), rows_within(p.row_max + wait), wait + 1)
+            many = choose(
+                ragged & ((name == "maxima") | (name == "sums")), rows_within(p.row_max + wait), wait + 1
+            )
             found[name] = choose(p.row_depth == 0, larger(many, wait + 1), p.row_depth)
         else:
             found[name] = choose(p.short_depth == 0, wait + 1, p.short_depth)
@@ -230,7 +234,7 @@ def pass_length(p: StreamingAttentionSpec, workload: Any) -> Number:
 
 
 def cycles(p: StreamingAttentionSpec, workload: Any) -> Number:
-    """First query accepted to last row accepted, every FIFO deep enough: all keys, what waits for a whole row, the fill."""
+    """First query to last row, both accepted, where every FIFO is deep enough: all keys, rows waited for, the fill."""
     late = latencies(p)
     waiting = longest(p, workload)
     both = larger(late["sum"], late["output"])
@@ -261,10 +265,14 @@ def timing(p: StreamingAttentionSpec, workload: Any) -> TimingGraph:
     count = int(passes(p, workload))
     turn, row = Loop("pass", count), Loop("row", len(lengths))
     same = len(set(lengths)) == 1
-    key = Loop("key", lengths[0] if same else tuple(lengths) * count)  # type: ignore[arg-type]
+    key = Loop("key", lengths[0] if same else tuple(lengths) * count)
     nests = {"tune": (turn,), "load": (turn, row), "drain": (turn, row)}
     steps = Loop("step", int(search_cycles(p)) + workload.keys)
-    nests |= {"screen": (turn, Loop("code", workload.keys)), "search": (turn, steps), "pick": (turn, row, key)}
+    nests |= {
+        "screen": (turn, Loop("code", workload.keys)),
+        "search": (turn, steps),
+        "pick": (turn, row, key),
+    }
     per_row = {"drain", "load"} | ({"divide"} if p.graph in ("reordered", "memory_free") else set())
     ports = {"tune": "scale", "load": "query", "score": "key", "output": "value", "drain": "out"}
     ports |= {"screen": "code", "pick": "pick"}

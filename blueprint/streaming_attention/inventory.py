@@ -1,7 +1,7 @@
 """What a streaming attention design is made of, place by place; every formula holds for one design and for arrays.
 
 Places are the modules of the RTL: the nodes (``score``, ``maximum``, ``exponential``, ``sum``, ``output``, ``divide``),
-the blocks of the softmax inside them, ``fifo``, ``control``, ``shell`` (AXI4-Lite) and ``memory`` (the words of deep FIFOs).
+the softmax blocks inside them, ``fifo``, ``control``, ``shell`` (AXI4-Lite) and ``memory`` (words of deep FIFOs).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from blueprint.numbers import Number, bit_length, choose, clog2, larger, possibl
 from blueprint.pruning import CODE_BITS
 from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
 from blueprint.softmax.inventory import surrogate_bits, top_k_bits
-from blueprint.streaming_attention.blocks import blocks
 from blueprint.streaming_attention import graph as dataflow
+from blueprint.streaming_attention.blocks import blocks, series
 from blueprint.unit import Path, Unit
 
 if TYPE_CHECKING:
@@ -285,5 +285,30 @@ def _shell(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
 
 
 def paths(p: StreamingAttentionSpec) -> tuple[Path, ...]:
-    """The runs between two registers that may be the longest."""
-    return ()
+    """One run through each node between two registers: its blocks in series, spread over the stages inside."""
+    a = p.softmax
+    free, naive = choose(p.graph == "memory_free", 1, 0), choose(p.graph == "naive", 1, 0)
+    first, weighs = (
+        choose(a.divides_first, 1, 0),
+        choose((p.graph == "scaled") | (p.graph == "reordered"), 1, 0),
+    )
+    return (
+        Path("score", series(a, "score_beat", 1 / (p.dot_stages + 1))),
+        Path("scale", series(a, "scale", 1)),
+        Path("naive-exponential", series(a, "exp2", naive / (p.exp_stages + 1))),
+        Path(
+            "running-exponential",
+            (*series(a, "running_max", free), *series(a, "exp2", free / (p.exp_stages + 1))),
+        ),
+        Path("exponential", series(a, "exp2", weighs / (p.exp_stages + 1))),
+        Path("sum", series(a, "sum_weights", 1)),
+        Path("reciprocal", series(a, "reciprocal", 1 / (p.reciprocal_stages + 1))),
+        Path("product", series(a, "product", 1)),
+        Path(
+            "output",
+            (*series(a, "product", choose(p.product_stages == 0, 1, 0)), *series(a, "sum_values", 1)),
+        ),
+        Path("normalize", series(a, "normalize", first / (p.divide_stages + 1))),
+        Path("finish", series(a, "finish", 1)),
+        Path("counters", (Unit("half_adder", "shell", 1, {"width": 32}),)),
+    )

@@ -1,8 +1,8 @@
 """Streaming attention: every decision about it.
 
-Queries, keys and values stream through nodes joined by bounded FIFOs; one key, and the value that belongs to it, is taken
-per cycle for all query lanes. The graph says where a row waits: before the division by the sum of its weights, before
-its maximum is known, or nowhere, with a running maximum, sum and output.
+Queries, keys and values stream through nodes joined by bounded FIFOs; one key, and the value that belongs to it, is
+taken per cycle for all query lanes. The graph says where a row waits: before the division by the sum of its weights,
+before its maximum is known, or nowhere, with a running maximum, sum and output.
 Source: streaming scaled dot-product attention (Sohn, Zhang, Olukotun, arXiv 2404.16629) for the graphs, TeLLMe
 (arXiv 2510.15926) for the reversed order of masked rows; the microarchitecture is our own
 (docs/families/streaming_attention.md).
@@ -48,20 +48,29 @@ class StreamingAttentionSpec(Spec):
 
     graph: str = parameter("where a row waits for what", default="memory_free", choices=dataflow.GRAPHS)
     dim: int = parameter("size of a head: elements of a query, key and value", minimum=2, maximum=256)
-    parallel: int = parameter("queries that share one stream of keys and values", default=1, minimum=1, maximum=64)
+    parallel: int = parameter(
+        "queries that share one stream of keys and values", default=1, minimum=1, maximum=64
+    )
     group: int = parameter("query heads that share one key head's stream", default=1, minimum=1, maximum=16)
     keys_max: int = parameter("most keys of a run", minimum=2, maximum=1 << 16)
     queries_max: int = parameter("most queries of a run", default=1 << 16, minimum=1, maximum=1 << 16)
     heads_max: int = parameter("most query heads of a run", default=256, minimum=1, maximum=1024)
     mask: str = parameter("which keys a query sees", default="none", choices=dataflow.MASKS)
-    format: str = parameter("number format of queries, keys, values and results", default="int8", choices=INPUTS)
+    format: str = parameter(
+        "number format of queries, keys, values and results", default="int8", choices=INPUTS
+    )
     accumulator: str = parameter("what sums are kept in", default="integer", choices=ACCUMULATORS)
     kv_width: int = parameter("bits of an integer key or value element", default=8, minimum=4, maximum=8)
     candidates: int = parameter(
-        "most keys that a query is scored exactly against, 0 for all of them", default=0, minimum=0, maximum=1 << 16
+        "most keys that a query is scored exactly against, 0 for all of them",
+        default=0,
+        minimum=0,
+        maximum=1 << 16,
     )
     long_depth: int = parameter("words of a FIFO that holds a row, 0 for full speed", default=0, **_DEPTH)
-    short_depth: int = parameter("words of a FIFO that holds a few keys, 0 for full speed", default=0, **_DEPTH)
+    short_depth: int = parameter(
+        "words of a FIFO that holds a few keys, 0 for full speed", default=0, **_DEPTH
+    )
     row_depth: int = parameter("words of a FIFO with a word per row, 0 for full speed", default=0, **_DEPTH)
     dot_stages: int = parameter("registers inside a dot product", default=1, **_STAGES)
     scale_stages: int = parameter("registers inside the scaling of a score", default=1, **_STAGES)
@@ -108,7 +117,9 @@ class StreamingAttentionSpec(Spec):
             "parallel",
             (self.mask == "none") | (self.parallel <= self.keys_max),
             "more masked queries side by side than keys",
-            lambda: f"parallel must be at most keys_max {self.keys_max} where there is a mask, not {self.parallel}",
+            lambda: (
+                f"parallel must be at most keys_max {self.keys_max} where there is a mask, not {self.parallel}"
+            ),
         )
 
     # Derived numbers: the same on one design and on arrays of designs ---------------------------------------------
@@ -141,9 +152,7 @@ class StreamingAttentionSpec(Spec):
 
     @property
     def arithmetic(self) -> Any:
-        return choose(
-            self.format == "int8", "integer", choose(self.accumulator == "fixed", "exact", "float")
-        )
+        return choose(self.format == "int8", "integer", choose(self.accumulator == "fixed", "exact", "float"))
 
     @property
     def lanes(self) -> Number:
@@ -385,7 +394,7 @@ class StreamingAttentionSpec(Spec):
         return self.columns({**self.parameters, **values.limits_for(workload), "dim": workload.dim})
 
     def operands(self, workload: Attention, seed: int) -> Arrays:
-        """``query`` (heads, queries, dim), ``key`` and ``value`` (kv_heads, keys, dim), ``scale`` (kv_heads, 5), ``mask``.
+        """``query`` (heads, queries, dim), ``key``, ``value`` (kv_heads, keys, dim), ``scale`` (kv_heads, 5), ``mask``.
 
         ``scale`` has the run-time registers of :class:`blueprint.softmax.arithmetic.Scales` in their order; ``mask`` is
         (1 where a query sees nothing after itself, window or 0, sinks).

@@ -13,7 +13,6 @@ from blueprint.numbers import choose, smaller
 from blueprint.pruning import encode, surrogate
 from blueprint.softmax.arithmetic import Scales
 from blueprint.spec import Arrays, Parameter
-from blueprint.streaming_attention import graph
 from blueprint.workload import Attention
 
 if TYPE_CHECKING:
@@ -178,7 +177,9 @@ def _scale(spec: StreamingAttentionSpec, random: np.random.Generator) -> list[in
 def _floats(fmt: floating.FloatFormat, random: np.random.Generator, shape: tuple[int, ...]) -> Integers:
     """Numbers around one; some of any size; NaN and infinity in every sixth case."""
     found = floating.from_float64(fmt, random.normal(size=shape))
-    anything = random.integers(0, fmt.max_finite + 1, shape) | (random.integers(0, 2, shape) << (fmt.width - 1))
+    anything = random.integers(0, fmt.max_finite + 1, shape) | (
+        random.integers(0, 2, shape) << (fmt.width - 1)
+    )
     if random.random() < 0.3:
         found = np.where(random.random(shape) < 0.05, anything, found)
     special = random.choice([0, 1, fmt.min_normal - 1, fmt.min_normal, fmt.sign_mask], shape)
@@ -207,7 +208,9 @@ def stimulus(spec: StreamingAttentionSpec, operands: Arrays) -> dict[str, Octets
         for turn in range(turns):
             first = number * share + turn * spec.group
             mine = query[first : min(first + spec.group, (number + 1) * share)]
-            mine = np.pad(mine, ((0, spec.group - len(mine)), (0, 1), (0, 0)))  # the last row is what is missing
+            mine = np.pad(
+                mine, ((0, spec.group - len(mine)), (0, 1), (0, 0))
+            )  # the last row is what is missing
             beats["scale"].append(words)
             beats["query"].append(np.stack([mine[:, row].transpose(1, 0, 2) for row in rows]))
             if spec.prunes:

@@ -27,7 +27,11 @@ class Control(Block):
         turns, finals = int(spec.turn_bits), int(spec.final_bits)
         ports = sizes | {
             "start": In(1),
-            **{f"{port}_{wire}": In(1) for port in ("scale", "query", "key", "value") for wire in ("tvalid", "tlast")},
+            **{
+                f"{port}_{wire}": In(1)
+                for port in ("scale", "query", "key", "value")
+                for wire in ("tvalid", "tlast")
+            },
             **{f"{port}_tready": Out(1) for port in ("scale", "query", "key")},
             "code_taken": In(int(spec.prunes)),
             "code_wrong": In(int(spec.prunes)),

@@ -81,14 +81,20 @@ class Fifo(Block):
 
     def _file(self, m: Module, tail: Signal, head: Signal) -> None:
         words = [
-            register(m, self.width, f"word{i}", self.write & (tail == i) if self.depth > 1 else self.write, self.word)
+            register(
+                m,
+                self.width,
+                f"word{i}",
+                self.write & (tail == i) if self.depth > 1 else self.write,
+                self.word,
+            )
             for i in range(self.depth)
         ]
         lines = [head == i for i in range(self.depth)] if self.depth > 1 else [Const(1, 1)]
         m.d.comb += self.result.eq(one_of(lines, words))
 
     def _memory(self, m: Module, stored: Signal, tail: Signal, second: Signal) -> None:
-        """The second word is read while the first one leaves; one that is written only now is kept beside the memory."""
+        """The second word is read while the first one leaves; one written only now is kept beside the memory."""
         sram = Sram(self.depth, self.width)
         around = Signal(name="around")
         fresh = Signal(name="fresh")

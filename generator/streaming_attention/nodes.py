@@ -34,7 +34,9 @@ class NodeBlock(Block):
 
     throughput = "one token per cycle"
 
-    def __init__(self, spec: StreamingAttentionSpec, ports: dict[str, Any], flags: tuple[str, ...], cycles: int) -> None:
+    def __init__(
+        self, spec: StreamingAttentionSpec, ports: dict[str, Any], flags: tuple[str, ...], cycles: int
+    ) -> None:
         self.spec, self.cycles = spec, cycles
         widths = {"last": 1, "turn": spec.turn_bits, "final": spec.final_bits, "visible": spec.visible_bits}
         self.flags = {name: int(widths[name]) for name in flags if widths[name]}
@@ -219,7 +221,10 @@ class Highest(NodeBlock):
         m.d.comb += self.result.eq(Cat(*results))
         if self.running:
             valid, flags = self.follow(m, self.cycles)
-            m.d.comb += [self.write.eq(valid), self.shift.eq(self.delayed(m, Cat(*shifts), self.cycles, "move"))]
+            m.d.comb += [
+                self.write.eq(valid),
+                self.shift.eq(self.delayed(m, Cat(*shifts), self.cycles, "move")),
+            ]
             self.leave(m, flags)
         else:
             m.d.comb += self.write.eq(self.fire & self.last)
@@ -245,7 +250,9 @@ class Exponential(NodeBlock):
         a = self.spec.softmax
         power = Exp2(a, self.spec.exp_stages)
         results: list[Value] = []
-        pairs = zip(parts(self.exponent, int(a.t_word)), parts(self.reference, int(a.reference_width)), strict=True)
+        pairs = zip(
+            parts(self.exponent, int(a.t_word)), parts(self.reference, int(a.reference_width)), strict=True
+        )
         for lane, (exponent, reference) in enumerate(pairs):
             weight = Signal(int(a.p_word), name=f"weight{lane}")
             pins = self.pins(power, t=exponent, peak=reference, result=weight)
@@ -378,7 +385,9 @@ class Output(NodeBlock):
             self.write.eq(self.delayed(m, valid & flags["last"], 1, "row", resets=True)),
             self.result.eq(Cat(*results)),
         ]
-        self.leave(m, {name: self.delayed(m, flags[name], 1, f"{name}_row") for name in flags if name == "final"})
+        self.leave(
+            m, {name: self.delayed(m, flags[name], 1, f"{name}_row") for name in flags if name == "final"}
+        )
         return m
 
 
@@ -388,7 +397,7 @@ class DivideWeights(NodeBlock):
     place = "divide"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        a, lanes = spec.softmax, int(spec.lanes)
+        lanes = int(spec.lanes)
         ports = {
             "weight": In(lanes * int(spec.weight_bits)),
             "inverse": In(lanes * int(spec.inverse_bits)),

@@ -25,7 +25,9 @@ class Screen(Block):
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         self.spec, self.pruning = spec, spec.pruning
-        sizes = {name: In(int(bit_length(most + 1))) for name, most in spec.sizes.items() if name != "queries"}
+        sizes = {
+            name: In(int(bit_length(most + 1))) for name, most in spec.sizes.items() if name != "queries"
+        }
         if not spec.repeats:
             sizes.pop("passes")
         p, number = self.pruning, int(clog2(spec.keys_max))
@@ -124,7 +126,7 @@ class Screen(Block):
         return valid, bucket
 
     def _search(self, m: Module, counted: Value, bucket: Value) -> None:
-        p, spec = self.pruning, self.spec
+        p = self.pruning
         scan = 2 * int(p.magnitude_buckets) + 1
         timer = Signal(int(bit_length(scan)), name="timer")
         at, number = (Signal(len(self.number), name=name) for name in ("at", "number_here"))
@@ -156,7 +158,8 @@ class Screen(Block):
         chosen = Mux(looks, stored, bucket)
         ready = Signal(name="best_ready")  # which it is after ``scan`` cycles
         self.use(
-            m, TopK(p), "best", ready=ready, clear=self.start | self.searched, count=counted, scan=fire & first, pick=fire & looks,
+            m, TopK(p), "best", ready=ready, clear=self.start | self.searched,
+            count=counted, scan=fire & first, pick=fire & looks,
             bucket=chosen, candidates=zero_extend(self.candidates, int(p.count_width)), taken=picked,
         )  # fmt: skip
         m.d.comb += self.taken.eq(picked & fire & looks)

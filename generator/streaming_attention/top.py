@@ -11,8 +11,8 @@ from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BI
 from blueprint.streaming_attention import StreamingAttentionSpec
 from blueprint.streaming_attention.graph import NODES, Edge, depths, edges, latencies
 from blueprint.streaming_attention.inventory import words
-from generator.axi_lite import AXI_LITE_PORTS, STALLS, Shell
 from generator.arithmetic import parts
+from generator.axi_lite import AXI_LITE_PORTS, STALLS, Shell
 from generator.block import Block
 from generator.softmax.pruning import LeadingOneCode
 from generator.streaming_attention import nodes
@@ -41,7 +41,9 @@ class StreamingAttention(Block):
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         self.spec = spec
         late = latencies(spec)
-        self.latency = f"{sum(int(late[name]) for name in NODES[spec.graph])} cycles from a key through all nodes"
+        self.latency = (
+            f"{sum(int(late[name]) for name in NODES[spec.graph])} cycles from a key through all nodes"
+        )
         self.throughput = f"one key per cycle, {spec.peak_macs} multiply-accumulates"
         ports: dict[str, Any] = {"aclk": In(1), "aresetn": In(1)}
         for stream in spec.streams():
@@ -73,7 +75,9 @@ class StreamingAttention(Block):
 
     def _wires(self, name: str) -> Wires:
         width = sum(int(bits) for bits in words(self.spec)[name].values())
-        return Wires(Signal(name=f"{name}_room"), Signal(name=f"{name}_valid"), Signal(width, name=f"{name}_word"))
+        return Wires(
+            Signal(name=f"{name}_room"), Signal(name=f"{name}_valid"), Signal(width, name=f"{name}_word")
+        )
 
     def _fields(self, name: str) -> dict[str, Value]:
         """The word at the end of a FIFO, by field; a field that the design lacks is empty."""
@@ -84,7 +88,13 @@ class StreamingAttention(Block):
         return found
 
     def _fill(
-        self, m: Module, name: str, fields: dict[str, Value], write: Value, read: Value, reserve: Value | None = None
+        self,
+        m: Module,
+        name: str,
+        fields: dict[str, Value],
+        write: Value,
+        read: Value,
+        reserve: Value | None = None,
     ) -> None:
         """Put the FIFO there: a node's result goes in at ``write``, its slot is taken at ``reserve``."""
         edge: Edge = self._edges[name]
@@ -95,7 +105,13 @@ class StreamingAttention(Block):
         fifo = self._made.setdefault(size, None) or Fifo(size[0], size[1], ahead=late, refills=size[3])
         self._made[size] = fifo
         word = Cat(*(fields[field] for field, bits in words(self.spec)[name].items() if int(bits)))
-        pins: dict[str, Any] = {"write": write, "word": word, "read": read, "room": wires.room, "valid": wires.valid}
+        pins: dict[str, Any] = {
+            "write": write,
+            "word": word,
+            "read": read,
+            "room": wires.room,
+            "valid": wires.valid,
+        }
         if late:
             pins["reserve"] = reserve if reserve is not None else self._fires[edge.source]
         self.use(m, fifo, name, **pins, result=wires.result)
@@ -175,7 +191,13 @@ class StreamingAttention(Block):
         code = LeadingOneCode()
         codes = Signal(spec.dim * CODE_BITS, name="query_code")
         for number, value in enumerate(parts(query, 8)):
-            self.use(m, code, f"code{number}", value=value, code=codes[CODE_BITS * number : CODE_BITS * (number + 1)])
+            self.use(
+                m,
+                code,
+                f"code{number}",
+                value=value,
+                code=codes[CODE_BITS * number : CODE_BITS * (number + 1)],
+            )
         block = Screen(spec)
         shared = {name: self._wires_of_shell[name] for name in ("start", *spec.sizes)}
         own = {
@@ -220,7 +242,9 @@ class StreamingAttention(Block):
         found = Signal(len(number), name="pick_number")
         there = Signal(name="pick_there")
         room = Signal(name="pick_room")  # which there is: the pass before has left
-        self.use(m, fifo, "numbers", write=taken, word=number, read=picked, result=found, valid=there, room=room)
+        self.use(
+            m, fifo, "numbers", write=taken, word=number, read=picked, result=found, valid=there, room=room
+        )
         m.d.comb += self.m_axis_pick_tdata.eq(found)
         return there
 
@@ -241,7 +265,9 @@ class StreamingAttention(Block):
 
     # Nodes -----------------------------------------------------------------------------------------------------------
 
-    def _node(self, m: Module, block: nodes.NodeBlock, fields: dict[str, Value], flags: dict[str, Value]) -> dict[str, Value]:
+    def _node(
+        self, m: Module, block: nodes.NodeBlock, fields: dict[str, Value], flags: dict[str, Value]
+    ) -> dict[str, Value]:
         """Instantiate a node that fires with these inputs; returns its outputs."""
         found: dict[str, Value] = {}
         pins: dict[str, Any] = {"fire": self._fires[block.place]}
@@ -322,7 +348,9 @@ class StreamingAttention(Block):
         found = self._node(m, nodes.Output(self.spec), fields | gains | {"value": value}, fields)
         reserve = self._fires["output"] & fields["last"]
         if self.spec.softmax.divides_first:
-            self._fill(m, "rows", found | {"row": found["result"]}, found["write"], self._fires["drain"], reserve)
+            self._fill(
+                m, "rows", found | {"row": found["result"]}, found["write"], self._fires["drain"], reserve
+            )
         else:
             totals = found | {"total": found["result"]}
             self._fill(m, "totals", totals, found["write"], self._fires["divide"], reserve)
@@ -332,7 +360,9 @@ class StreamingAttention(Block):
         inverses = self._fields("sums")
         if self.spec.softmax.divides_first:
             fields = self._fields("long_weights")
-            found = self._node(m, nodes.DivideWeights(self.spec), fields | {"inverse": inverses["inverse"]}, fields)
+            found = self._node(
+                m, nodes.DivideWeights(self.spec), fields | {"inverse": inverses["inverse"]}, fields
+            )
             self._key_fifo(m, "shares", found | {"weight": found["result"]})
             return
         fields = self._fields("totals")

@@ -20,7 +20,7 @@ from benchmarks.attention_accuracy import (
     worst_float,
     worst_integer,
 )
-from benchmarks.attention_cases import DIM, DISTRIBUTIONS, tail_case
+from benchmarks.attention_cases import DIM, DISTRIBUTIONS, FLOAT_CASES, tail_case
 from blueprint.pruning import Traffic
 from blueprint.softmax.arithmetic import GRAPHS
 
@@ -51,7 +51,7 @@ def test_committed_int8_errors_are_within_the_bound() -> None:
 @pytest.mark.parametrize("inputs", ["fp16", "bf16"])
 def test_committed_float_errors_are_within_the_bound(inputs: str, accumulator: str) -> None:
     table = tables()[f"{inputs}, {accumulator}, error in ulp"]
-    assert list(table) == list(DISTRIBUTIONS)
+    assert list(table) == list(FLOAT_CASES)
     for row in table.values():
         assert list(row) == list(GRAPHS)
         assert max(map(float, row.values())) <= FLOAT_BOUND
@@ -91,7 +91,7 @@ def test_few_keys_keep_the_int8_bound(graph: str) -> None:
 
 @pytest.mark.parametrize("graph", ["scaled", "memory_free"])
 def test_few_keys_keep_the_float_bound(graph: str) -> None:
-    errors = {name: worst_float(floats("fp16", "fixed", graph, 24), name, 24) for name in DISTRIBUTIONS}
+    errors = {name: worst_float(floats("fp16", "fixed", graph, 24), name, 24) for name in FLOAT_CASES}
     assert {name: error for name, error in errors.items() if error > FLOAT_BOUND} == {}
 
 

@@ -11,9 +11,8 @@ import pytest
 
 from blueprint.errors import ParamError
 from blueprint.registry import get
-from blueprint.streaming_attention import StreamingAttentionSpec
+from blueprint.streaming_attention import StreamingAttentionSpec, values
 from blueprint.streaming_attention import graph as dataflow
-from blueprint.streaming_attention import values
 from blueprint.timing import TimingGraph
 from blueprint.workload import Attention, Gemm
 from simulator import kernel
@@ -59,10 +58,10 @@ def last_row(name: str, n: int, latency: int, **capacities: int) -> int:
 
 
 PUBLISHED = {
-    "naive": lambda n, l: n * n + n + 4 * l - 1,
-    "scaled": lambda n, l: n * n + 2 * n + 6 * l - 2,
-    "reordered": lambda n, l: n * n + n + 4 * l - 1,
-    "memory_free": lambda n, l: n * n + 3 * l,
+    "naive": lambda n, late: n * n + n + 4 * late - 1,
+    "scaled": lambda n, late: n * n + 2 * n + 6 * late - 2,
+    "reordered": lambda n, late: n * n + n + 4 * late - 1,
+    "memory_free": lambda n, late: n * n + 3 * late,
 }
 
 
@@ -130,7 +129,9 @@ def test_default_depths_are_the_smallest_at_full_speed(name: str) -> None:
 @pytest.mark.parametrize("name", dataflow.GRAPHS)
 def test_rows_of_a_single_key_keep_full_speed(name: str) -> None:
     found = spec(graph=name)
-    assert kernel.run(found.timing(Attention(200, 1, 1, 1, 4))).cycles == found.cycles(Attention(200, 1, 1, 1, 4))
+    assert kernel.run(found.timing(Attention(200, 1, 1, 1, 4))).cycles == found.cycles(
+        Attention(200, 1, 1, 1, 4)
+    )
 
 
 @pytest.mark.parametrize("name", dataflow.GRAPHS)
@@ -190,7 +191,11 @@ def test_reference_is_softmax() -> None:
     given = found.operands(work, 3)
     out = found.reference(given)["out"]
     multiplier, shift, _, gain, down = given["scale"][0]
-    score = np.einsum("hqd,kd->hqk", given["query"], given["key"][0]) * multiplier / 2.0 ** (shift + found.softmax.fraction)
+    score = (
+        np.einsum("hqd,kd->hqk", given["query"], given["key"][0])
+        * multiplier
+        / 2.0 ** (shift + found.softmax.fraction)
+    )
     score[:, ~values.seen(given["mask"], 12, 40)] = -np.inf
     weight = np.exp2(score - score.max(axis=2, keepdims=True))
     exact = (weight / weight.sum(axis=2, keepdims=True)) @ given["value"][0] * gain / 2.0**down
@@ -261,7 +266,11 @@ def test_designs_that_cannot_be_built_are_refused(changes: dict[str, Any], messa
     [
         ({}, Attention(4, 65, 1, 1, 4), "keys_max must be at least 65, the workload's largest keys"),
         ({"queries_max": 3}, square(4), "queries_max must be at least 4, the workload's largest queries"),
-        ({"heads_max": 2}, Attention(1, 4, 3, 1, 4), "heads_max must be at least 3, the workload's largest heads"),
+        (
+            {"heads_max": 2},
+            Attention(1, 4, 3, 1, 4),
+            "heads_max must be at least 3, the workload's largest heads",
+        ),
         ({}, square(4, dim=8), "Attention dim must be 4, the design's dim, not 8"),
         ({}, MASKED[0], "Attention mask must be none for a design of mask none, not causal"),
         (
@@ -276,7 +285,9 @@ def test_designs_that_cannot_be_built_are_refused(changes: dict[str, Any], messa
         ),
     ],
 )
-def test_workloads_that_cannot_be_run_are_refused(changes: dict[str, Any], work: Attention, message: str) -> None:
+def test_workloads_that_cannot_be_run_are_refused(
+    changes: dict[str, Any], work: Attention, message: str
+) -> None:
     with pytest.raises(ParamError, match=f"^{re.escape(message)}$"):
         spec(**changes).timing(work)
 

@@ -61,7 +61,9 @@ def test_the_smallest_depth_at_full_speed_is_that_of_the_simulator(graph: str, t
     work = Attention(keys, keys, 1, 1, 2)
     whole = StreamingAttentionSpec(dim=2, keys_max=keys, graph=graph)
     there = dataflow.present(whole)
-    long = max((int(d) for n, d in dataflow.depths(whole).items() if n.startswith("long") and there[n]), default=0)
+    long = max(
+        (int(d) for n, d in dataflow.depths(whole).items() if n.startswith("long") and there[n]), default=0
+    )
     depths: dict[str, dict[str, int]] = {"whole": {}}
     if LONG[graph]:
         depths["shallow"] = {"long_depth": long - 1 if LONG[graph] == 1 else keys + 1}
@@ -91,15 +93,19 @@ def memories(spec: StreamingAttentionSpec) -> list[tuple[int, int]]:
 
 def rest(spec: StreamingAttentionSpec) -> int:
     """Words of the long FIFOs beyond a row: what is on its way meanwhile."""
-    return sum(int(d) - 256 for n, d in dataflow.depths(spec).items() if n.startswith("long") and int(dataflow.present(spec)[n]))
+    return sum(
+        int(d) - 256
+        for n, d in dataflow.depths(spec).items()
+        if n.startswith("long") and int(dataflow.present(spec)[n])
+    )
 
 
 @pytest.mark.parametrize("mask", ["causal", "window", "lambda"])
 @pytest.mark.slow
 def test_decode_and_prefill_of_grouped_heads(mask: str, tmp_path: Path) -> None:
     spec, model = build(tmp_path, mask=mask, parallel=3, group=2, dim=8, kv_width=4)
-    window = {"window": 5} if mask != "causal" else {}
-    sinks = {"sinks": 2} if mask == "lambda" else {}
+    window: dict[str, Any] = {"window": 5} if mask != "causal" else {}
+    sinks: dict[str, Any] = {"sinks": 2} if mask == "lambda" else {}
     for queries, keys in ((1, 17), (17, 17), (4, 30), (1, 1)):
         agrees(spec, model, Attention(queries, keys, 6, 2, 8, mask, **window, **sinks))
 

@@ -16,5 +16,7 @@ def test_a_deadlock_is_one_sentence_that_names_nodes_and_channels(capsys: pytest
     assert run(["simulate", *arguments, "-q"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("Deadlock after cycle 20: 'load' waits for a slot of 'queries'; 'score' waits for a slot of")
+    assert err.startswith(
+        "Deadlock after cycle 20: 'load' waits for a slot of 'queries'; 'score' waits for a slot of"
+    )
     assert "'long_weights'" in err and "Internal error" not in err
