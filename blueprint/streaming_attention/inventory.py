@@ -35,7 +35,7 @@ def words(p: StreamingAttentionSpec) -> dict[str, dict[str, Number]]:
     once = (1 - first) * gains * choose(p.regroups, 1, 0) * choose(p.repeats, 0, 1)
     ends = {"final": p.final_bits, "visible": p.visible_bits, "last": 1 + 0 * lanes}
     row = {"last": 1 + 0 * lanes, "visible": p.visible_bits}
-    weight = {"weight": lanes * p.weight_bits}
+    weight = {"weight": lanes * a.p_word}
     move = {"shift": free * lanes * a.shift_width}
     return {
         "queries": {"query": lanes * p.dim * a.in_width},
@@ -56,7 +56,7 @@ def words(p: StreamingAttentionSpec) -> dict[str, dict[str, Number]]:
         "maxima": {"reference": lanes * a.reference_width},
         "weights": {**weight, **move, **row, "turn": (1 - first) * p.turn_bits, "final": once},
         "long_weights": {**weight, **ends, **turn},
-        "sums": {"inverse": lanes * p.inverse_bits, "down": (1 - first) * gains * OUTPUT_SHIFT_BITS},
+        "sums": {"inverse": lanes * a.r_width, "down": (1 - first) * gains * OUTPUT_SHIFT_BITS},
         "shares": {**weight, **move, **ends, "turn": first * p.turn_bits},
         "totals": {"total": lanes * p.dim * a.o_word, "final": p.final_bits},
         "rows": {"row": lanes * p.dim * a.out_width, "final": p.final_bits},
@@ -194,7 +194,7 @@ def _output(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     stages, (after, before) = p.product_stages, halves(p.product_stages)
     return (
         flops("output", 1, 1, enable=1, reset=1),
-        flops("output", before, p.dim * p.element_width + lanes * p.weight_bits),
+        flops("output", before, p.dim * p.element_width + lanes * a.p_word),
         flops("output", stages + 1, 1, reset=1),
         flops("output", stages, 1 + p.final_bits + p.visible_bits),
         flops("output", 1, p.final_bits),
@@ -213,7 +213,7 @@ def _divide(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     first = choose(a.divides_first, 1, 0)
     stages, (after, before) = p.divide_stages, halves(p.divide_stages)
     down = choose(p.has_gains, OUTPUT_SHIFT_BITS, 0)
-    inputs = lanes * (p.dim * a.o_word + p.inverse_bits) + down
+    inputs = lanes * (p.dim * a.o_word + a.r_width) + down
     return (
         flops("divide", stages, 1, reset=1),
         flops("divide", stages, choose(first == 1, ends(p), p.final_bits)),

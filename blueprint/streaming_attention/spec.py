@@ -20,7 +20,7 @@ import numpy as np
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2
 from blueprint.port import Field, Register, Stream
 from blueprint.pruning import CODE_BITS, Pruning
-from blueprint.softmax.arithmetic import ACCUMULATORS, INPUTS, Arithmetic, format_bits
+from blueprint.softmax.arithmetic import ACCUMULATORS, INPUTS, Arithmetic
 from blueprint.softmax.arithmetic import rules as arithmetic_rules
 from blueprint.spec import Arrays, Beats, Rule, Spec, parameter, refuse
 from blueprint.streaming_attention import graph as dataflow
@@ -75,7 +75,7 @@ class StreamingAttentionSpec(Spec):
     dot_stages: int = parameter("registers inside a dot product", default=1, **_STAGES)
     scale_stages: int = parameter("registers inside the scaling of a score", default=1, **_STAGES)
     exp_stages: int = parameter("registers inside an exponential", default=1, **_STAGES)
-    reciprocal_stages: int = parameter("registers inside a reciprocal", default=1, **_STAGES)
+    reciprocal_stages: int = parameter("registers inside a reciprocal", default=8, **_STAGES)
     product_stages: int = parameter("registers inside a weighted value", default=1, **_STAGES)
     divide_stages: int = parameter("registers inside a division", default=1, **_STAGES)
 
@@ -178,23 +178,6 @@ class StreamingAttentionSpec(Spec):
     def visible_bits(self) -> Number:
         """Bits beside a score that say which positions see its key; without a window the last one always does."""
         return choose(self.corners, self.parallel - choose(self.mask == "causal", 1, 0), 0)
-
-    @property
-    def weight_bits(self) -> Number:
-        """Bits of a weight on its way: a float weight has no sign."""
-        return self.softmax.p_word - choose(self.softmax.sums_are_floats, 1, 0)
-
-    @property
-    def inverse_zeros(self) -> Number:
-        """The lowest bits of a reciprocal that are always 0."""
-        a = self.softmax
-        fraction = choose(a.sums_are_floats, format_bits(self.format, self.accumulator, "fraction_bits"), 23)
-        return choose(a.r_is_float, fraction - a.divisor_fraction, 0)
-
-    @property
-    def inverse_bits(self) -> Number:
-        """Bits of a reciprocal on its way: a float one has no sign and may have a short fraction."""
-        return self.softmax.r_width - choose(self.softmax.r_is_float, 1 + self.inverse_zeros, 0)
 
     @property
     def turn_bits(self) -> Number:

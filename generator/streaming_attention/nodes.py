@@ -91,17 +91,6 @@ class NodeBlock(Block):
         position = lane // self.spec.group
         return visible[position] if position < len(visible) else ONE
 
-    def weights(self, packed: Value) -> list[Value]:
-        """Weights as the blocks take them."""
-        missing = Const(0, int(self.spec.softmax.p_word - self.spec.weight_bits))
-        return [Cat(part, missing) for part in parts(packed, int(self.spec.weight_bits))]
-
-    def inverses(self, packed: Value) -> list[Value]:
-        """Reciprocals as the blocks take them."""
-        width, low = int(self.spec.inverse_bits), int(self.spec.inverse_zeros)
-        missing = Const(0, int(self.spec.softmax.r_width) - width - low)
-        return [Cat(Const(0, low), part, missing) for part in parts(packed, width)]
-
     def pins(self, block: Block, **pins: Any) -> dict[str, Any]:
         """The pins a block has, of those given; pipelines never stall."""
         pins["enable"] = pins.get("enable", ONE)
@@ -116,7 +105,7 @@ class Score(NodeBlock):
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         a, lanes = spec.softmax, int(spec.lanes)
         self.naive = spec.graph == "naive"
-        word = int(spec.weight_bits if self.naive else a.t_word)
+        word = int(a.p_word if self.naive else a.t_word)
         ports = {
             "query": In(lanes * spec.dim * int(a.in_width)),
             "key": In(spec.dim * int(spec.element_width)),
@@ -152,7 +141,7 @@ class Score(NodeBlock):
                 weight = Signal(int(a.p_word), name=f"weight{lane}")
                 pins = self.pins(power, t=found, peak=offset, result=weight)
                 self.use(m, power, f"power{lane}", **pins)
-                found = weight[: int(spec.weight_bits)]
+                found = weight
             results.append(found)
         self.finish(m, results)
         return m
@@ -179,7 +168,7 @@ class Highest(NodeBlock):
         self.running = bool(a.rescales)
         ports = {"exponent": In(lanes * int(a.t_word))}
         if self.running:
-            ports |= {"result": Out(lanes * int(spec.weight_bits)), "shift": Out(lanes * int(a.shift_width))}
+            ports |= {"result": Out(lanes * int(a.p_word)), "shift": Out(lanes * int(a.shift_width))}
         else:
             ports |= {"result": Out(lanes * int(a.reference_width))}
         flags = ("last", "turn", "final", "visible") if self.running else ("last", "visible")
@@ -215,7 +204,7 @@ class Highest(NodeBlock):
                 weight = Signal(int(a.p_word), name=f"weight{lane}")
                 pins = self.pins(power, t=exponent, peak=reference, result=weight)
                 self.use(m, power, f"power{lane}", **pins)
-                results.append(weight[: int(self.spec.weight_bits)])
+                results.append(weight)
             else:
                 results.append(reference)
         m.d.comb += self.result.eq(Cat(*results))
@@ -241,7 +230,7 @@ class Exponential(NodeBlock):
         ports = {
             "exponent": In(lanes * int(a.t_word)),
             "reference": In(lanes * int(a.reference_width)),
-            "result": Out(lanes * int(spec.weight_bits)),
+            "result": Out(lanes * int(a.p_word)),
         }
         super().__init__(spec, ports, ("last", "turn", "final", "visible"), spec.exp_stages)
 
@@ -273,11 +262,11 @@ class Sum(NodeBlock):
         a, lanes = spec.softmax, int(spec.lanes)
         self.gains = bool(a.has_gain)
         ports = {
-            "weight": In(lanes * int(spec.weight_bits)),
+            "weight": In(lanes * int(a.p_word)),
             "shift": In(lanes * int(a.shift_width) if a.rescales else 0),
             "gain": In(OUTPUT_MULTIPLIER_BITS if self.gains else 0),
             "down": In(OUTPUT_SHIFT_BITS if self.gains else 0),
-            "result": Out(lanes * int(spec.inverse_bits)),
+            "result": Out(lanes * int(a.r_width)),
             "down_out": Out(OUTPUT_SHIFT_BITS if self.gains else 0),
         }
         super().__init__(spec, ports, ("last", "visible"), 1 + spec.reciprocal_stages)
@@ -294,7 +283,7 @@ class Sum(NodeBlock):
         corner = bool(self.spec.visible_bits)
         shifts = parts(self.shift, int(a.shift_width)) if a.rescales else [Const(0, 0)] * int(self.spec.lanes)
         gain = self.delayed(m, getattr(self, "gain", Const(0, 0)), self.cycles, "gain")
-        for lane, weight in enumerate(self.weights(self.weight)):
+        for lane, weight in enumerate(parts(self.weight, int(a.p_word))):
             sees = self.sees(self.flag("visible"), lane)
             total = Signal(int(a.l_width), name=f"total{lane}")
             found = Signal(int(a.r_width), name=f"inverse{lane}")
@@ -309,8 +298,7 @@ class Sum(NodeBlock):
             self.use(m, block, f"sum{lane}", **pins)
             pins = self.pins(inverse, total=total, output_multiplier=gain, result=found)
             self.use(m, inverse, f"inverse_of{lane}", **pins)
-            zeros = int(self.spec.inverse_zeros)
-            results.append(found[zeros : zeros + int(self.spec.inverse_bits)])
+            results.append(found)
         m.d.comb += [
             self.write.eq(self.delayed(m, self.fire & self.last, self.cycles, "valid", resets=True)),
             self.result.eq(Cat(*results)),
@@ -331,7 +319,7 @@ class Output(NodeBlock):
         gains = 1 if self.finishes and spec.has_gains else 0
         word = int(a.out_width if self.finishes else a.o_word)
         ports = {
-            "weight": In(lanes * int(spec.weight_bits)),
+            "weight": In(lanes * int(a.p_word)),
             "shift": In(lanes * int(a.shift_width) if a.rescales else 0),
             "value": In(spec.dim * int(spec.element_width)),
             "gain": In(gains * OUTPUT_MULTIPLIER_BITS),
@@ -348,7 +336,7 @@ class Output(NodeBlock):
         spec, a, stages = self.spec, self.spec.softmax, self.spec.product_stages
         after, before = halves(stages)
         values = parts(widened(self.delayed(m, self.value, before, "value"), spec), int(a.in_width))
-        weights = self.weights(self.delayed(m, self.weight, before, "weight"))
+        weights = parts(self.delayed(m, self.weight, before, "weight"), int(a.p_word))
         valid, flags = self.follow(m, stages)
         begin = self.begin(m, valid, flags["last"])
         moves = self.delayed(m, getattr(self, "shift", Const(0, 0)), stages, "move")
@@ -397,11 +385,11 @@ class DivideWeights(NodeBlock):
     place = "divide"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        lanes = int(spec.lanes)
+        a, lanes = spec.softmax, int(spec.lanes)
         ports = {
-            "weight": In(lanes * int(spec.weight_bits)),
-            "inverse": In(lanes * int(spec.inverse_bits)),
-            "result": Out(lanes * int(spec.weight_bits)),
+            "weight": In(lanes * int(a.p_word)),
+            "inverse": In(lanes * int(a.r_width)),
+            "result": Out(lanes * int(a.p_word)),
         }
         super().__init__(spec, ports, ("last", "turn", "final", "visible"), spec.divide_stages)
 
@@ -410,11 +398,11 @@ class DivideWeights(NodeBlock):
         a = self.spec.softmax
         block = Normalize(a, self.spec.divide_stages)
         results: list[Value] = []
-        pairs = zip(self.weights(self.weight), self.inverses(self.inverse), strict=True)
+        pairs = zip(parts(self.weight, int(a.p_word)), parts(self.inverse, int(a.r_width)), strict=True)
         for lane, (weight, inverse) in enumerate(pairs):
             found = Signal(int(a.p_word), name=f"share{lane}")
             self.use(m, block, f"share_of{lane}", **self.pins(block, p=weight, r=inverse, result=found))
-            results.append(found[: int(self.spec.weight_bits)])
+            results.append(found)
         self.finish(m, results)
         return m
 
@@ -428,7 +416,7 @@ class DivideTotals(NodeBlock):
         a, lanes = spec.softmax, int(spec.lanes)
         ports = {
             "total": In(lanes * spec.dim * int(a.o_word)),
-            "inverse": In(lanes * int(spec.inverse_bits)),
+            "inverse": In(lanes * int(a.r_width)),
             "down": In(OUTPUT_SHIFT_BITS if spec.has_gains else 0),
             "result": Out(lanes * spec.dim * int(a.out_width)),
         }
@@ -440,7 +428,7 @@ class DivideTotals(NodeBlock):
         block = Finish(a)
         after, before = halves(spec.divide_stages)
         results: list[Value] = []
-        inverses = self.inverses(self.delayed(m, self.inverse, before, "inverse"))
+        inverses = parts(self.delayed(m, self.inverse, before, "inverse"), int(a.r_width))
         down = self.delayed(m, getattr(self, "down", Const(0, 0)), before, "down")
         totals = self.delayed(m, self.total, before, "total")
         for number, total in enumerate(parts(totals, int(a.o_word))):
