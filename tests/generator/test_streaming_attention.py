@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,33 @@ def test_pruned_decode_names_and_scores_the_best_keys(tmp_path: Path) -> None:
     spec, model = build(tmp_path, dim=8, queries_max=1, candidates=5)
     for keys in (3, 5, 41):
         assert agrees(spec, model, Attention(1, keys, 3, 1, 8)) == spec.cycles(Attention(1, keys, 3, 1, 8))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("graph", "depths"),
+    [
+        ("naive", {"long_depth": 13, "short_depth": 2, "row_depth": 1}),
+        ("scaled", {"long_depth": 14, "short_depth": 3, "row_depth": 2}),
+        ("reordered", {"long_depth": 12, "short_depth": 1, "row_depth": 1}),
+        ("memory_free", {"short_depth": 2, "row_depth": 1}),
+    ],
+)
+def test_shallow_fifos_cost_what_the_simulator_says_also_under_stalls(
+    graph: str, depths: dict[str, int], tmp_path: Path
+) -> None:
+    spec, model = build(
+        tmp_path, graph=graph, keys_max=12, mask="causal", parallel=2, reciprocal_stages=3, **depths
+    )
+    work = Attention(9, 12, 2, 2, 2, "causal")
+    random = np.random.default_rng(0)
+    jobs = [job(spec, work)]
+    for _ in range(3):
+        masks = {stream.name: random.random(37) < 0.6 for stream in spec.streams()}
+        jobs.append(dataclasses.replace(jobs[0], masks=masks))
+    graph_of = spec.timing(work)
+    ports = {node.name: node.stream for node in graph_of.nodes if node.stream}
+    for one, run in zip(jobs, model.run_all(jobs), strict=True):
+        line = kernel.run(graph_of, one.masks, record=ports)
+        assert run.cycles == line.cycles
+        assert all(np.array_equal(line.fired[node], run.accepted[stream]) for node, stream in ports.items())
