@@ -28,12 +28,13 @@ def blocks(a: Arithmetic, place: str, count: Number, stages: Number) -> tuple[Un
 def series(a: Arithmetic, place: str, share: Number) -> tuple[Unit, ...]:
     """What a signal passes in a block, of which ``share`` lies between two registers.
 
-    Rows of an array multiplier follow each other in a tree; so do the words of a sum.
+    Rows of an array multiplier follow each other in a tree; so do the words of a sum. Those of a divider are a chain.
     """
     found = []
     for unit in _LOGIC[place](a):
         depth = unit.count
-        if unit.kind in ("compressor", "and_row", "adder", "float_adder"):
+        chained = place == "reciprocal" and unit.kind == "adder"
+        if unit.kind in ("compressor", "and_row", "adder", "float_adder") and not chained:
             depth = larger(clog2(larger(unit.count, 1 + 0 * unit.count)), choose(unit.count > 0, 1, 0))
         found.append(Unit(unit.kind, place, depth * share, unit.dims))
     return tuple(found)
@@ -144,9 +145,15 @@ def _normalize(a: Arithmetic) -> Iterator[Unit]:
 
 
 def _finish(a: Arithmetic) -> Iterator[Unit]:
-    significand = choose(a.is_float, larger(_float(a)["fraction"] + 1, 8 + 0 * a.dim), larger(16, a.q_width))
-    yield from integer_product(significand, significand)
-    yield shifter(larger(a.o_width, a.out_width), a.o_width)
+    significand = larger(_float(a)["fraction"] + 1, 8 + 0 * a.dim)
+    total = choose(a.is_float, significand, smaller(a.o_width, 32 + 0 * a.dim))
+    factor = choose(a.is_float, significand, choose(a.divides_first, OUTPUT_MULTIPLIER_BITS, a.gain_width))
+    whole = choose(a.is_float, 0, 1)
+    yield _scaled(shifter(a.o_width, a.o_width), whole)
+    yield from integer_product(total, factor)
+    yield shifter(a.o_width, a.o_width)
+    yield Unit("adder", "", whole, {"width": a.o_width})
+    yield Unit("comparator", "", whole, {"width": a.o_width})
     yield Unit("adder", "", 1, {"width": a.out_width})
 
 
