@@ -159,8 +159,35 @@ def waits(p: StreamingAttentionSpec) -> dict[str, Number]:
     }
 
 
+#: The parameter that overrides the depth of a FIFO.
+_ASKED = {
+    **dict.fromkeys(("long_scores", "long_weights"), "long_depth"),
+    **dict.fromkeys(("scores", "weights", "shares"), "short_depth"),
+    **dict.fromkeys(("maxima", "sums", "totals", "rows"), "row_depth"),
+}
+
+
 def depths(p: StreamingAttentionSpec) -> dict[str, Number]:
-    """Words of every FIFO there may be: what was asked for, or the fewest that never cost a cycle.
+    """Words of every FIFO there may be: what was asked for, or the fewest that never cost a cycle."""
+    found = full_depths(p)
+    for name, asked in _ASKED.items():
+        words = getattr(p, asked)
+        found[name] = choose(words == 0, found[name], words)
+    return found
+
+
+def full_speed(p: StreamingAttentionSpec) -> Any:
+    """Whether no FIFO is shallower than full speed needs."""
+    needed, there = full_depths(p), present(p)
+    fine: Any = True
+    for name, asked in _ASKED.items():
+        words = getattr(p, asked)
+        fine = fine & ((there[name] == 0) | (words == 0) | (words >= needed[name]))
+    return fine
+
+
+def full_depths(p: StreamingAttentionSpec) -> dict[str, Number]:
+    """The fewest words of every FIFO that never cost a cycle, whatever the lengths of the rows.
 
     A long FIFO refills the slot that empties; the others see it a cycle later and so need one more. Where rows differ
     in length, many short ones may end while a long one is still divided: of the lengths 1, 2, 3 ... as many as add up
@@ -176,17 +203,12 @@ def depths(p: StreamingAttentionSpec) -> dict[str, Number]:
             found[name] = 1
         elif name == "picked":
             found[name] = larger(p.candidates, 1)
-        elif name == "gains":
-            found[name] = wait + 1
         elif name.startswith("long"):
-            found[name] = choose(p.long_depth == 0, p.row_max - 1 + wait, p.long_depth)
-        elif name in ("maxima", "sums", "totals", "rows"):
-            many = choose(
-                ragged & ((name == "maxima") | (name == "sums")), rows_within(p.row_max + wait), wait + 1
-            )
-            found[name] = choose(p.row_depth == 0, larger(many, wait + 1), p.row_depth)
+            found[name] = p.row_max - 1 + wait
+        elif name in ("maxima", "sums"):
+            found[name] = larger(choose(ragged, rows_within(p.row_max + wait), wait + 1), wait + 1)
         else:
-            found[name] = choose(p.short_depth == 0, wait + 1, p.short_depth)
+            found[name] = wait + 1
     return found
 
 

@@ -10,7 +10,7 @@ Source: streaming scaled dot-product attention (Sohn, Zhang, Olukotun, arXiv 240
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -28,7 +28,7 @@ from blueprint.streaming_attention import values
 from blueprint.streaming_attention.inventory import paths, units
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
-from blueprint.workload import Attention
+from blueprint.workload import Attention, Task
 
 _STAGES = {"minimum": 0, "maximum": 8}
 _DEPTH = {"minimum": 0, "maximum": 1 << 20}
@@ -326,10 +326,21 @@ class StreamingAttentionSpec(Spec):
         self.check_workload(workload)
         return dataflow.timing(self, workload)
 
+    def capacity(self, tasks: Iterable[Task]) -> Iterator[Rule]:
+        """Also that :meth:`cycles` is right: it counts no wait for a FIFO that is shallower than full speed needs."""
+        yield from super().capacity(tasks)
+        reason = "FIFOs must be deep enough for full speed, 0 for that depth; the simulator knows the cycles of others"
+        yield Rule("long_depth", dataflow.full_speed(self), reason, lambda: reason)
+
     def check_workload(self, workload: Any) -> None:
-        """Refuse what the counters and the mask of this design were not made for. Raises ``ParamError``."""
+        """Refuse what the counters and the mask of this design were not made for. Raises ``ParamError``.
+
+        Shallow FIFOs are not refused: the simulator runs them, or names the deadlock.
+        """
         self.check_task(workload)
-        super().check_workload(workload)
+        for rule in super().capacity((workload,)):
+            if not rule.holds:
+                raise refuse(rule.parameter, rule.message())
         if workload.dim != self.dim:
             raise refuse("dim", f"Attention dim must be {self.dim}, the design's dim, not {workload.dim}")
         if not values.mask_fits(self, workload):

@@ -127,6 +127,23 @@ def test_default_depths_are_the_smallest_at_full_speed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", dataflow.GRAPHS)
+def test_the_explorer_leaves_out_fifos_whose_cycles_only_the_simulator_knows(name: str) -> None:
+    for changes, deep in (
+        ({}, True),
+        ({"row_depth": 1}, False),
+        ({"row_depth": 60}, True),
+        ({"short_depth": 2}, False),
+    ):
+        rules = list(spec(graph=name, **changes).capacity((square(8),)))
+        assert all(rule.holds for rule in rules) == deep
+        assert deep or [rule.message() for rule in rules if not rule.holds] == [
+            "FIFOs must be deep enough for full speed, 0 for that depth; the simulator knows the cycles of others"
+        ]
+    shallow = spec(graph=name, long_depth=9)
+    assert bool(dataflow.full_speed(shallow)) == (name == "memory_free")
+
+
+@pytest.mark.parametrize("name", dataflow.GRAPHS)
 def test_rows_of_a_single_key_keep_full_speed(name: str) -> None:
     found = spec(graph=name)
     assert kernel.run(found.timing(Attention(200, 1, 1, 1, 4))).cycles == found.cycles(
