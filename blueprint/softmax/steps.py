@@ -194,7 +194,7 @@ def product(a: Arithmetic, p: Integers, v: Integers) -> Integers:
 def add_value(a: Arithmetic, total: Integers, shift: Integers, term: Integers) -> Integers:
     """The sum of weighted values, moved right and one more added."""
     if a.sums_are_floats:
-        return floating.add(a.sum_format, lowered(a.sum_format, total, shift), term)
+        return floating.add(a.sum_format, _moved_down(a, total, shift), term)
     old, before = split(total, a.o_width, a.flag)
     new, now = split(term, a.term_width, a.flag)
     return join((old >> np.minimum(shift, 62)) + new, before | now, a.o_width, a.flag)
@@ -203,8 +203,13 @@ def add_value(a: Arithmetic, total: Integers, shift: Integers, term: Integers) -
 def add_weight(a: Arithmetic, total: Integers, shift: Integers, p: Integers) -> Integers:
     """The sum of weights, moved right and one more added; it has no flag."""
     if a.sums_are_floats:
-        return floating.add(a.sum_format, lowered(a.sum_format, total, shift), p)
+        return floating.add(a.sum_format, _moved_down(a, total, shift), p)
     return np.asarray((total >> np.minimum(shift, 62)) + (p & ((1 << a.p_width) - 1)), dtype=np.int64)
+
+
+def _moved_down(a: Arithmetic, total: Integers, shift: Integers) -> Integers:
+    """A float sum before one more is added; only where sums are rescaled do subnormal ones become zero."""
+    return lowered(a.sum_format, total, shift) if a.rescales else total
 
 
 def lowered(fmt: FloatFormat, a: Integers, shift: Integers) -> Integers:
