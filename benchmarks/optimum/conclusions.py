@@ -1,0 +1,127 @@
+"""What follows from the study: winners, gains and the answers to the paper's claims, all from the JSON document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.optimum.baselines import STATED
+
+Row = dict[str, Any]
+Study = dict[str, Any]
+
+#: What the paper claims.
+MULTIPLIER_GAIN = 2.2
+CORRECTION_GAIN = 1.2
+#: What the issue asks for.
+INT8_PERCENT = 20.0
+
+
+def kinds(tech: Row) -> list[tuple[str, str]]:
+    """(format, arithmetic) in order."""
+    return list(dict.fromkeys((row["format"], row["arithmetic"]) for row in tech["designs"]))
+
+
+def designs(tech: Row, kind: tuple[str, str]) -> list[Row]:
+    """All designs of a kind."""
+    return [row for row in tech["designs"] if (row["format"], row["arithmetic"]) == kind]
+
+
+def best(tech: Row, kind: tuple[str, str], fetches: int, mu: int | None = None) -> Row:
+    """The smallest design of a kind, of one group size where it is given."""
+    rows = [row for row in designs(tech, kind) if mu in (None, row["mu"])]
+    return min(rows, key=lambda row: float(row["um2_per_mac"][str(fetches)]))
+
+
+def area(tech: Row, kind: tuple[str, str], fetches: int, mu: int | None = None) -> float:
+    """Its area per multiply-accumulate of a cycle in um2."""
+    return float(best(tech, kind, fetches, mu)["um2_per_mac"][str(fetches)])
+
+
+def multiplier(tech: Row, name: str) -> float:
+    """Area of the baseline that multiplies two numbers of the format."""
+    return float(tech["baselines"][name]["full"]["um2_per_mac"])
+
+
+def arithmetics(tech: Row, name: str) -> list[str]:
+    """How a format can be added."""
+    return [arithmetic for known, arithmetic in kinds(tech) if known == name]
+
+
+def smallest(tech: Row, name: str, fetches: int) -> tuple[str, float]:
+    """Arithmetic and area of a format's smallest design."""
+    return min(
+        ((how, area(tech, (name, how), fetches)) for how in arithmetics(tech, name)), key=lambda item: item[1]
+    )
+
+
+def gains(tech: Row, name: str, fetches: int) -> Row:
+    """How many times smaller than the baselines the designs of a format are."""
+    found: Row = {}
+    first = arithmetics(tech, name)[0]  # integer, or float additions
+    alone = area(tech, (name, first), fetches, 1)
+    for how in arithmetics(tech, name):
+        own = area(tech, (name, how), fetches)
+        found[how] = {
+            "mu": best(tech, (name, how), fetches)["mu"],
+            "um2": own,
+            "multiplier": multiplier(tech, name) / own,
+            "select_add": alone / own,
+            "same_select_add": area(tech, (name, how), fetches, 1) / own,
+        }
+    return found
+
+
+def split(tech: Row, kind: tuple[str, str], cores: int) -> float:
+    """How much more area ``cores`` cores take than one of 128 fetches, at equal throughput, each at its best."""
+    return area(tech, kind, 128 // cores) / area(tech, kind, 128)
+
+
+def corrections(tech: Row) -> list[Row]:
+    """Published designs beside the best of the same numbers, additions and fetches."""
+    found = []
+    for row in tech["published"]:
+        kind = (row["format"], row["arithmetic"])
+        ours = best(tech, kind, row["fetches"])
+        own = ours["um2_per_mac"][str(row["fetches"])]
+        found.append(row | {"best_mu": ours["mu"], "best_um2": own, "gain": row["um2_per_mac"] / own})
+    return found
+
+
+def musts(study: Study) -> Row:
+    """The figures the issue asks for, in asap7."""
+    tech = study["technologies"]["asap7"]
+    int8 = ("int8", "integer")
+    ours = {count: area(tech, int8, count) for count in (32, 64, 128)}
+    plain = tech["select_add"]["written plainly"]["um2_per_mac"]
+    fp16 = gains(tech, "fp16", 64)
+    return {
+        "int8_percent_of_own_select_add": {
+            count: 100 * (1 - own / area(tech, int8, count, 1)) for count, own in ours.items()
+        },
+        "int8_percent_of_plain_select_add": {count: 100 * (1 - own / plain) for count, own in ours.items()},
+        "int8_percent_of_stated_select_add": {
+            count: 100 * (1 - own / STATED["select-add"]) for count, own in ours.items()
+        },
+        "fp16_of_multiplier": {how: item["multiplier"] for how, item in fp16.items()},
+        "fp16_of_float_select_add": {how: item["select_add"] for how, item in fp16.items()},
+        "fp16_of_same_select_add": {how: item["same_select_add"] for how, item in fp16.items()},
+    }
+
+
+def picks(tech: Row) -> list[Row]:
+    """For every kind and number of fetches that the cost model knows: its winner beside the measured one."""
+    found = []
+    for kind in kinds(tech):
+        rows = designs(tech, kind)
+        for count in rows[0]["um2_per_mac"]:
+            known = [row for row in rows if row["predicted"][count] is not None]
+            if len(known) < len(rows):
+                continue
+            chosen = min(known, key=lambda row: row["predicted"][count])
+            right = min(rows, key=lambda row: row["um2_per_mac"][count])
+            found.append({
+                "kind": kind, "fetches": int(count), "chosen": chosen, "right": right,
+                "loss": chosen["um2_per_mac"][count] / right["um2_per_mac"][count] - 1,
+                "error": chosen["predicted"][count] / chosen["um2_per_mac"][count] - 1,
+            })  # fmt: skip
+    return found

@@ -1,0 +1,115 @@
+"""Modules in cells, kept by content: what was measured once costs nothing, so a run that was stopped goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import cache as remember
+from pathlib import Path
+from typing import Any
+
+from costmodel.synthesis import Synthesis, synthesize
+from costmodel.technology import Technology
+from costmodel.technology import load as load_technology
+from generator.block import Block
+from generator.emission import emit
+from toolchain import cache, yosys
+
+ROOT = Path(__file__).resolve().parents[2]
+#: What a measured figure depends on.
+SOURCES = ("benchmarks/optimum/cores.py", "blueprint", "generator", "costmodel", "toolchain/yosys.py")
+
+
+@remember
+def sources() -> str:
+    """Digest of the code that decides a measured figure."""
+    digest = hashlib.sha256(yosys.version().encode())
+    for place in SOURCES:
+        path = ROOT / place
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+@remember
+def technology(name: str) -> Technology:
+    """One technology, read once."""
+    return load_technology(name)
+
+
+class Progress:
+    """One line per figure that had to be measured, with an estimate of what is left."""
+
+    def __init__(self, total: int = 0) -> None:
+        self.begin, self.total, self.done, self.fresh = time.monotonic(), total, 0, 0
+
+    def step(self, label: str, fresh: bool) -> None:
+        """One figure more."""
+        self.done += 1
+        self.fresh += fresh
+        if fresh:
+            spent = time.monotonic() - self.begin
+            left = spent / self.done * max(self.total - self.done, 0)
+            print(
+                f"[{self.done}/{max(self.total, self.done)}] {label}: {spent / 60:.1f} min, "
+                f"about {left / 60:.0f} min left",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+
+
+progress = Progress()
+
+
+def kept(label: str, parts: list[str], find: Callable[[], Any]) -> Any:
+    """``find()``, from the cache where it was found before under the same code."""
+    fresh: list[bool] = []
+
+    def build(folder: Path) -> None:
+        fresh.append(True)
+        (folder / "found.json").write_text(json.dumps(find()))
+
+    folder = cache.entry("optimum", [sources(), *parts], build)
+    progress.step(label, bool(fresh))
+    return json.loads((folder / "found.json").read_text())
+
+
+def synthesized(texts: dict[str, str], top: str, name: str) -> Synthesis:
+    """Verilog texts by module, in cells."""
+    with tempfile.TemporaryDirectory(prefix="ternforge-optimum-") as scratch:
+        files = []
+        for module, text in texts.items():
+            files.append(Path(scratch) / f"{module}.v")
+            files[-1].write_text(text)
+        return synthesize(files, technology(name), top=top)
+
+
+def figures(found: Synthesis) -> dict[str, float]:
+    """What is kept of a synthesis."""
+    return {"um2": round(found.area_um2, 4), "ps": round(found.critical_path_ps, 1)}
+
+
+def block(module: Block, name: str) -> dict[str, float]:
+    """``um2`` and ``ps`` of a block with everything in it."""
+
+    def find() -> dict[str, float]:
+        emitted = emit(module)
+        return figures(synthesized(emitted.modules, emitted.top, name))
+
+    label = f"{name} {module.module_name}"
+    found: dict[str, float] = kept(label, ["block", type(module).__name__, module.module_name, name], find)
+    return found
+
+
+def text(verilog: str, name: str) -> dict[str, float]:
+    """``um2`` and ``ps`` of the Verilog module ``core``; areas of its submodules, per instance, as ``module``."""
+
+    def find() -> dict[str, float]:
+        found = synthesized({"core": verilog}, "core", name)
+        return figures(found) | {key: module.total_area_um2 for key, module in found.modules.items()}
+
+    found: dict[str, float] = kept(f"{name} Verilog", ["text", verilog, name], find)
+    return found

@@ -1,0 +1,168 @@
+"""docs/optimum.md from the study's document: the same document always gives the same page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from benchmarks.optimum import claims
+from benchmarks.optimum.conclusions import Row, Study, area, best, kinds, picks
+from benchmarks.optimum.plots import label
+from benchmarks.optimum.study import WHOLE
+
+HEAD = """# The optimum as data: ternary look-up tables against multipliers and select-add
+
+Written by `python -m benchmarks.optimum` out of `docs/optimum.json`, which the same command measures; nothing on this
+page is typed by hand. Geens et al. (*ternary LUT DSE*, ISPASS 2026; below "the paper") claim up to 2.2 times less area
+than multipliers, one large core rather than many small ones, and up to 1.2 times less area for published designs with
+corrected parameters. This page answers with figures of our own.
+
+**What is measured.** Cores without shell that add 24 activations per output column and cycle (L = 24 / mu tables; 25 for
+mu = 5, divided by what they do), one column group of F columns, accumulators in registers, k up to 6912. Tables, fetches
+and lanes are synthesized for least area; exact sums include the conversion of every activation, the register behind it,
+and the rounding of every result. A core is the sum of its modules, which the table *Whole cores* checks. Areas are cell
+areas without wires, per multiply-accumulate (MAC) of a cycle. Delays are static timing without wires, energies those of
+gate-level switching on random data without glitches, wires and clock tree.
+
+**How floats are added.** `float`: float additions in order, each rounded. `exact`: fixed point, one rounding at the end.
+A sum of bf16 does not fit in the 54 bits that exact sums have."""
+
+
+def page(study: Study) -> str:
+    """The whole page."""
+    first = study["technologies"]["asap7"]
+    parts = [HEAD, claims.answers(study), _published_table(study)]
+    for name, tech in study["technologies"].items():
+        parts.append(
+            f"## Best group size, {name}\\n\\n".replace("\\n", "\n") + _optimum(tech, study["fetches"])
+        )
+    parts.append("![Area per MAC against fetches](optimum_mu.svg)")
+    parts += [claims.gain_section(study), claims.size_section(study), claims.correction_section(study)]
+    parts += [_model_section(study), _whole(study), claims.variant_section(first), LIMITS]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[Any]], texts: int = 1) -> str:
+    """Markdown, the first ``texts`` columns to the left."""
+    head = list(head)
+    lines = ["| " + " | ".join(head) + " |"]
+    lines.append("|" + " --- |" * texts + " ---: |" * (len(head) - texts))
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def number(value: float) -> str:
+    """Three digits."""
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+
+
+def style(row: Row) -> str:
+    """How a design is built."""
+    adds = "" if row["arithmetic"] == "float" else f", {row['reduction'].replace('_', '-')}"
+    return f"{row['table_style']}{adds}"
+
+
+def _optimum(tech: Row, fetches: list[int]) -> str:
+    """Best group size and its area for every F."""
+    rows = []
+    for kind in kinds(tech):
+        found = [best(tech, kind, count) for count in fetches]
+        cells = [
+            f"{row['mu']}: {number(row['um2_per_mac'][str(count)])}"
+            for row, count in zip(found, fetches, strict=True)
+        ]
+        rows.append([label(kind), *cells, style(found[-1]), number(area(tech, kind, fetches[-1], 1))])
+    head = ["numbers", *(f"F = {count}" for count in fetches), "style", "mu = 1"]
+    return (
+        "Best mu and its um2 per MAC; the last column is select-add, our own design with mu = 1.\n\n"
+        + table(head, rows)
+    )
+
+
+def _published_table(study: Study) -> str:
+    """Area, delay and energy of the best design per format."""
+    parts = [f"## Best design per format\n\nCores of {WHOLE} fetches, mapped, timed and run as a whole."]
+    for name, tech in study["technologies"].items():
+        rows = []
+        for kind in kinds(tech):
+            cores = [row for row in tech["cores"] if (row["format"], row["arithmetic"]) == kind]
+            ours, alone = (
+                min(found, key=lambda row: float(row["um2_per_mac"]))
+                for found in (cores, [row for row in cores if row["mu"] == 1])
+            )
+            other = tech["baselines"][kind[0]]["full"]
+            rows.append(
+                [
+                    label(kind),
+                    f"mu = {ours['mu']}, {style(ours)}",
+                    *_three(ours),
+                    *_three(alone),
+                    *_three(other),
+                ]
+            )
+        what = ("um2", "ns", "fJ")
+        head = [
+            "numbers",
+            f"best ({name})",
+            *what,
+            *(f"{w}, mu = 1" for w in what),
+            *(f"{w}, multiplier" for w in what),
+        ]
+        parts.append(table(head, rows, 2))
+    parts.append(
+        "The multiplier multiplies two numbers of the format, 24 products added and accumulated per lane; one that "
+        "multiplies by a 2-bit weight takes "
+        + ", ".join(
+            f"{number(item['2-bit weight']['um2_per_mac'])} um2 ({kind})"
+            for kind, item in study["technologies"]["asap7"]["baselines"].items()
+            if "2-bit weight" in item
+        )
+        + " per MAC in asap7. Energies and areas are per MAC."
+    )
+    return "\n\n".join(parts)
+
+
+def _three(row: Row) -> list[str]:
+    return [number(row[key]) for key in ("um2_per_mac", "ns", "fj_per_mac")]
+
+
+def _model_section(study: Study) -> str:
+    """Where the cost model's winner is the measured one."""
+    parts = []
+    for name, tech in study["technologies"].items():
+        found = picks(tech)
+        if not found:
+            continue
+        same = sum(item["chosen"] is item["right"] for item in found)
+        loss, error = max(item["loss"] for item in found), max(abs(item["error"]) for item in found)
+        unknown = [label(kind) for kind in kinds(tech) if kind not in {item["kind"] for item in found}]
+        without = f" It is not calibrated for {', '.join(unknown)}." if unknown else ""
+        groups = sum(item["chosen"]["mu"] == item["right"]["mu"] for item in found)
+        parts.append(
+            f"- {name}: of {len(found)} choices (numbers x F) it finds the best mu in {groups} and the very design in "
+            f"{same}; a wrong choice costs at most {loss:.1%} of area, and its area of the chosen design is off by at "
+            f"most {error:.1%}.{without}"
+        )
+    return "## The cost model's choice\n\n" + "\n".join(parts) if parts else ""
+
+
+def _whole(study: Study) -> str:
+    """Composed areas beside cores synthesized as a whole."""
+    parts = []
+    for name, tech in study["technologies"].items():
+        worst = max(tech["cores"], key=lambda row: abs(row["composed_um2"] / row["um2"] - 1))
+        off = worst["composed_um2"] / worst["um2"] - 1
+        parts.append(
+            f"- {name}: {len(tech['cores'])} cores of {WHOLE} fetches were mapped as a whole; sums of modules differ "
+            f"from them by at most {abs(off):.1%} ({label((worst['format'], worst['arithmetic']))}, mu = {worst['mu']})."
+        )
+    return "## Whole cores\n\n" + "\n".join(parts)
+
+
+LIMITS = """## Limits
+
+- Least-area mapping: adders ripple, nothing is sized. A faster recipe adds the same kinds of cells to all designs.
+- No wires. A mux of many entries has many, so large mu would look worse with them.
+- A core of ours has no shell, control or accumulator memory; the baselines have none either.
+- Float additions in order give other sums than exact ones; which is wanted is a question of the model, not of area.
+- The published designs are their parameters in our modules, not their RTL: the comparison is of parameters alone."""

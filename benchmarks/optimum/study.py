@@ -1,0 +1,105 @@
+"""The whole study as one JSON document: everything measured, nothing concluded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.optimum import baselines, measure, switching, variants
+from benchmarks.optimum.points import (
+    FETCHES,
+    FLOATS,
+    INTEGERS,
+    KINDS,
+    Kind,
+    Point,
+    parts,
+    per_mac,
+    points,
+    predicted,
+    shares,
+)
+
+SCHEMA = "ternforge/optimum/v1"
+TECHNOLOGIES = ("asap7", "sky130hd")
+#: Fetches of the cores that are timed, run and mapped as a whole.
+WHOLE = 32
+#: Figures of a complete run, for the estimate of the time that is left.
+FRESH = 620
+
+
+def run(quick: bool = False) -> dict[str, Any]:
+    """Measure everything, or in ``quick`` the smaller half of the designs in the first technology alone."""
+    measure.progress.__init__(FRESH // (4 if quick else 1))  # type: ignore[misc]
+    names = TECHNOLOGIES[:1] if quick else TECHNOLOGIES
+    found = {name: _technology(name, quick) for name in names}
+    return _rounded({"schema": SCHEMA, "quick": quick, "fetches": list(FETCHES), "technologies": found})  # type: ignore[no-any-return]
+
+
+def _technology(name: str, quick: bool) -> dict[str, Any]:
+    designs = [_design(point, name) for kind in KINDS for point in points(kind, name, quick)]
+    return {
+        "designs": designs,
+        "baselines": {kind: baselines.multipliers(_kind(kind), name) for kind in (*INTEGERS, *FLOATS)},
+        "select_add": baselines.select_add(name, WHOLE),
+        "conversions": {
+            kind.name: baselines.conversions(kind, name) for kind in KINDS if kind.arithmetic == "exact"
+        },
+        "published": [baselines.published_design(row, name) for row in baselines.PUBLISHED],
+        "cores": [_core(point, name) for point in _chosen(designs)],
+        "variants": [] if quick else list(variants.rows(name)),
+    }
+
+
+def _kind(name: str) -> Kind:
+    return Kind(name, "integer" if name in INTEGERS else "float")
+
+
+def _design(point: Point, technology: str) -> dict[str, Any]:
+    """A design's modules and what they add up to."""
+    modules, spec = parts(point, technology), point.spec()
+    once, column = shares(modules, spec)
+    acts = int(spec.tile_k)
+    return {
+        "format": point.kind.format, "arithmetic": point.kind.arithmetic, "mu": point.mu,
+        "table_style": point.table_style, "reduction": str(spec.reduction), "tables": spec.lut_count,
+        "modules": {key: item["um2"] for key, item in modules.items()},
+        "once_um2": once, "column_um2": column,
+        "um2_per_mac": {str(count): per_mac(once, column, count, acts) for count in FETCHES},
+        "predicted": {str(count): predicted(point, technology, count) for count in FETCHES},
+    }  # fmt: skip
+
+
+def _chosen(designs: list[dict[str, Any]]) -> list[Point]:
+    """Of every kind select-add and, for every number of fetches, the smallest design."""
+    chosen: dict[Point, None] = {}
+    for kind in KINDS:
+        rows = [
+            row for row in designs if (row["format"], row["arithmetic"]) == (kind.format, kind.arithmetic)
+        ]
+        best = [min(rows, key=lambda row: row["um2_per_mac"][str(count)]) for count in FETCHES]
+        alone = min((row for row in rows if row["mu"] == 1), key=lambda row: row["um2_per_mac"]["32"])
+        for row in (alone, *best):
+            chosen[Point(kind, row["mu"], row["table_style"], row["reduction"])] = None
+    return list(chosen)
+
+
+def _core(point: Point, technology: str) -> dict[str, Any]:
+    """A core of ``WHOLE`` fetches, mapped, timed and run as a whole, beside the sum of its modules."""
+    spec = point.spec(WHOLE)
+    found, macs = switching.core(spec, technology), int(spec.peak_macs)
+    once, column = shares(parts(point, technology), spec)
+    return {
+        "format": point.kind.format, "arithmetic": point.kind.arithmetic, "mu": point.mu,
+        "table_style": point.table_style, "reduction": str(spec.reduction), "fetches": WHOLE,
+        "um2": found["um2"], "composed_um2": once + WHOLE * column, "um2_per_mac": found["um2"] / macs,
+        "ns": found["ps"] / 1000, "fj_per_mac": found["fj"] / macs,
+    }  # fmt: skip
+
+
+def _rounded(item: Any) -> Any:
+    """Five digits are more than any figure is good for, and the same on every machine."""
+    if isinstance(item, float):
+        return float(f"{item:.5g}")
+    if isinstance(item, dict):
+        return {key: _rounded(value) for key, value in item.items()}
+    return [_rounded(value) for value in item] if isinstance(item, list) else item
