@@ -33,7 +33,10 @@ def multipliers(kind: Kind, technology: str) -> dict[str, dict[str, float]]:
         for label, other in (("2-bit weight", 2), ("full", width)):
             acc = int(Point(kind, 1).spec().result_width) + (other - 1 if other != 2 else 0)
             block = MultiplyLane(width, other, COUNT, acc)
-            inputs = {"activation": (kind, COUNT), "weight": (kind if label == "full" else 2, COUNT)}
+            inputs: switching.Inputs = {
+                "activation": (kind, COUNT),
+                "weight": (kind if label == "full" else 2, COUNT),
+            }
             found[label] = _each(switching.lane(block, technology, inputs), COUNT)
         return found
     plain = Kind(kind.format, "float")
@@ -56,7 +59,7 @@ def select_add(technology: str, fetches: int) -> dict[str, dict[str, float]]:
     The published one registers the activations, negates by adding, and chains adders of 32 bits.
     """
     text = select_add_lane(8, COUNT)
-    inputs = {"a": (Kind("int8", "integer"), COUNT), "w": (2, COUNT)}
+    inputs: switching.Inputs = {"a": (Kind("int8", "integer"), COUNT), "w": (2, COUNT)}
     theirs = measure.text(published(1, COUNT, 4), technology)
     area = per_mac(COUNT * theirs["build"], COUNT * theirs["fetch"] + theirs["lane"], fetches, COUNT)
     return {

@@ -87,6 +87,27 @@ def corrections(tech: Row) -> list[Row]:
     return found
 
 
+def long(tech: Row, acts: int, kind: tuple[str, str], mu: int | None = None) -> Row:
+    """The smallest design of a kind that adds ``acts`` activations a column and cycle, at F = 64."""
+    rows = [
+        row
+        for row in tech["long"]
+        if (row["acts"], row["format"], row["arithmetic"]) == (acts, *kind) and mu in (None, row["mu"])
+    ]
+    return min(rows, key=lambda row: float(row["um2_per_mac"]["64"]))
+
+
+def long_gain(tech: Row, acts: int, kind: tuple[str, str], over: str) -> float:
+    """How many times smaller than select-add by additions ``over`` it is, at equal length."""
+    alone = long(tech, acts, (kind[0], over), 1)["um2_per_mac"]["64"]
+    return float(alone / long(tech, acts, kind)["um2_per_mac"]["64"])
+
+
+def lengths(tech: Row) -> list[int]:
+    """Activations a column and cycle of the longer columns and of the usual one."""
+    return sorted({row["acts"] for row in tech["long"]})
+
+
 def musts(study: Study) -> Row:
     """The figures the issue asks for, in asap7."""
     tech = study["technologies"]["asap7"]
@@ -104,6 +125,9 @@ def musts(study: Study) -> Row:
         },
         "fp16_of_multiplier": {how: item["multiplier"] for how, item in fp16.items()},
         "fp16_of_float_select_add": {how: item["select_add"] for how, item in fp16.items()},
+        "fp16_of_float_select_add_by_length": {
+            acts: long_gain(tech, acts, ("fp16", "exact"), "float") for acts in lengths(tech)
+        },
         "fp16_of_same_select_add": {how: item["same_select_add"] for how, item in fp16.items()},
     }
 

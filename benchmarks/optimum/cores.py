@@ -230,15 +230,16 @@ def tree(words: list[Value | None], bits: list[Value]) -> Any:
     return low if high is None else high if low is None else Mux(bits[-1], high, low)
 
 
-class OpenFetch(Fetch):
+class OpenFetch(Block):
     """A fetch that takes its decoded one-hot lines and sign from outside: what is left without key decoding."""
 
+    place = "fetch"
+
     def __init__(self, spec: TernaryLutSpec) -> None:
-        super().__init__(spec)
-        ports = {"line": In(spec.entries), "minus": In(1), "entry": In(spec.entries * spec.entry_width)}
-        Block.__init__(
-            self, f"{self.module_name}_open", ports | {"value": Out(spec.entry_width)}, clocked=False
-        )
+        self.spec = spec
+        entries, width = int(spec.entries), int(spec.entry_width)
+        ports = {"line": In(entries), "minus": In(1), "entry": In(entries * width), "value": Out(width)}
+        super().__init__(f"{Fetch(spec).module_name}_open", ports, clocked=False)
 
     def elaborate(self, platform: Any) -> Module:
         spec, m = self.spec, self.module()

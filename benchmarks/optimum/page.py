@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 from benchmarks.optimum import claims
 from benchmarks.optimum.conclusions import Row, Study, area, best, kinds, picks
+from benchmarks.optimum.markdown import number, style, table
 from benchmarks.optimum.plots import label
 from benchmarks.optimum.study import WHOLE
 
@@ -17,15 +15,15 @@ page is typed by hand. Geens et al. (*ternary LUT DSE*, ISPASS 2026; below "the 
 than multipliers, one large core rather than many small ones, and up to 1.2 times less area for published designs with
 corrected parameters. This page answers with figures of our own.
 
-**What is measured.** Cores without shell that add 24 activations per output column and cycle (L = 24 / mu tables; 25 for
-mu = 5, divided by what they do), one column group of F columns, accumulators in registers, k up to 6912. Tables, fetches
-and lanes are synthesized for least area; exact sums include the conversion of every activation, the register behind it,
-and the rounding of every result. A core is the sum of its modules, which the table *Whole cores* checks. Areas are cell
-areas without wires, per multiply-accumulate (MAC) of a cycle. Delays are static timing without wires, energies those of
-gate-level switching on random data without glitches, wires and clock tree.
+**What is measured.** Cores without shell that add 24 activations per output column and cycle (L = 24 / mu tables; 25
+for mu = 5, divided by what they do), one column group of F columns, accumulators in registers, k up to 6912. Tables,
+fetches and lanes are synthesized for least area; exact sums include the conversion of every activation, the register
+behind it, and the rounding of every result. A core is the sum of its modules, which the table *Whole cores* checks.
+Areas are cell areas without wires, per multiply-accumulate (MAC) of a cycle. Delays are static timing without wires,
+energies those of gate-level switching on random data without glitches, wires and clock tree.
 
-**How floats are added.** `float`: float additions in order, each rounded. `exact`: fixed point, one rounding at the end.
-A sum of bf16 does not fit in the 54 bits that exact sums have."""
+**How floats are added.** `float`: float additions in order, each rounded. `exact`: fixed point, one rounding at the
+end. A sum of bf16 does not fit in the 54 bits that exact sums have."""
 
 
 def page(study: Study) -> str:
@@ -33,33 +31,11 @@ def page(study: Study) -> str:
     first = study["technologies"]["asap7"]
     parts = [HEAD, claims.answers(study), _published_table(study)]
     for name, tech in study["technologies"].items():
-        parts.append(
-            f"## Best group size, {name}\\n\\n".replace("\\n", "\n") + _optimum(tech, study["fetches"])
-        )
+        parts.append(f"## Best group size, {name}\n\n" + _optimum(tech, study["fetches"]))
     parts.append("![Area per MAC against fetches](optimum_mu.svg)")
     parts += [claims.gain_section(study), claims.size_section(study), claims.correction_section(study)]
     parts += [_model_section(study), _whole(study), claims.variant_section(first), LIMITS]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[Any]], texts: int = 1) -> str:
-    """Markdown, the first ``texts`` columns to the left."""
-    head = list(head)
-    lines = ["| " + " | ".join(head) + " |"]
-    lines.append("|" + " --- |" * texts + " ---: |" * (len(head) - texts))
-    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def number(value: float) -> str:
-    """Three digits."""
-    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
-
-
-def style(row: Row) -> str:
-    """How a design is built."""
-    adds = "" if row["arithmetic"] == "float" else f", {row['reduction'].replace('_', '-')}"
-    return f"{row['table_style']}{adds}"
 
 
 def _optimum(tech: Row, fetches: list[int]) -> str:
@@ -85,7 +61,11 @@ def _published_table(study: Study) -> str:
     for name, tech in study["technologies"].items():
         rows = []
         for kind in kinds(tech):
-            cores = [row for row in tech["cores"] if (row["format"], row["arithmetic"]) == kind]
+            cores = [
+                row
+                for row in tech["cores"]
+                if (row["format"], row["arithmetic"]) == kind and row["acts"] <= 25
+            ]
             ours, alone = (
                 min(found, key=lambda row: float(row["um2_per_mac"]))
                 for found in (cores, [row for row in cores if row["mu"] == 1])
@@ -154,7 +134,8 @@ def _whole(study: Study) -> str:
         off = worst["composed_um2"] / worst["um2"] - 1
         parts.append(
             f"- {name}: {len(tech['cores'])} cores of {WHOLE} fetches were mapped as a whole; sums of modules differ "
-            f"from them by at most {abs(off):.1%} ({label((worst['format'], worst['arithmetic']))}, mu = {worst['mu']})."
+            f"from them by at most {abs(off):.2%} ({label((worst['format'], worst['arithmetic']))}, "
+            f"mu = {worst['mu']})."
         )
     return "## Whole cores\n\n" + "\n".join(parts)
 

@@ -14,6 +14,8 @@ from costmodel import estimate
 
 FETCHES = (8, 16, 32, 64, 128)
 K_MAX = 6912
+#: Times 24 activations a cycle.
+STRETCHES = (1, 2, 4)
 #: Tables side by side, so that a column adds 24 activations a cycle (25 with groups of five).
 TABLES = {1: 24, 2: 12, 3: 8, 4: 6, 5: 5, 6: 4}
 INTEGERS = {"int4": 4, "int8": 8, "int16": 16}
@@ -49,7 +51,7 @@ class Point:
     mu: int
     table_style: str = "half"
     reduction: str = "carry_save"
-    build_style: str = "shared"
+    stretch: int = 1  # times 24 activations a cycle
 
     def spec(self, fetches: int = 8, **others: Any) -> TernaryLutSpec:
         """The family's parameters; one column group, accumulators in registers."""
@@ -57,30 +59,35 @@ class Point:
         whole = name in INTEGERS
         width = INTEGERS[name] if whole else floating.get(name).width
         parameters: dict[str, Any] = {
-            "mu": self.mu, "lut_count": TABLES[self.mu], "fetch_count": fetches, "act_width": width,
+            "mu": self.mu, "lut_count": TABLES[self.mu] * self.stretch, "fetch_count": fetches, "act_width": width,
             "k_max": K_MAX, "n_max": fetches, "activation": "int" if whole else name,
             "exact": self.kind.arithmetic == "exact", "table_style": self.table_style,
             "reduction": "adder_tree" if self.kind.arithmetic == "float" else self.reduction,
-            "build_style": self.build_style,
         }  # fmt: skip
         return TernaryLutSpec(**(parameters | others))
 
 
 def points(kind: Kind, technology: str, quick: bool = False) -> Iterator[Point]:
-    """The designs compared in a technology: groups of up to 4 in both styles, larger ones in the style that won."""
-    groups = (1, 2, 3) if quick else (1, 2, 3, 4)
-    for mu in groups:
+    """The designs compared: in asap7 all styles up to groups of 4, elsewhere half tables, which win throughout."""
+    every = technology == "asap7" and not quick
+    for mu in (1, 2, 3) if quick else (1, 2, 3, 4):
         yield Point(kind, mu)
-        if kind.arithmetic == "float":
-            if not quick:
-                yield Point(kind, mu, "full")
-            continue
-        yield Point(kind, mu, "half", "adder_tree")
-        if not quick and technology == "asap7":
+        if every:
             yield Point(kind, mu, "full")
-            yield Point(kind, mu, "full", "adder_tree")
-    if not quick and technology == "asap7":
+        if kind.arithmetic != "float" and (mu < 4 or every):
+            yield Point(kind, mu, "half", "adder_tree")
+            if every:
+                yield Point(kind, mu, "full", "adder_tree")
+    if every and kind.arithmetic != "exact":
         yield Point(kind, 5)
+
+
+def long_points() -> Iterator[Point]:
+    """Designs that add more activations per column and cycle, at F = 64."""
+    for kind in (Kind("int8", "integer"), Kind("fp16", "float"), Kind("fp16", "exact")):
+        for stretch in STRETCHES:
+            for mu in (1, 2, 3):
+                yield Point(kind, mu, stretch=stretch)
 
 
 Parts = dict[str, dict[str, float]]

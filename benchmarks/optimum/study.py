@@ -12,6 +12,7 @@ from benchmarks.optimum.points import (
     KINDS,
     Kind,
     Point,
+    long_points,
     parts,
     per_mac,
     points,
@@ -39,6 +40,7 @@ def _technology(name: str, quick: bool) -> dict[str, Any]:
     designs = [_design(point, name) for kind in KINDS for point in points(kind, name, quick)]
     return {
         "designs": designs,
+        "long": [_design(point, name) for point in long_points()],
         "baselines": {kind: baselines.multipliers(_kind(kind), name) for kind in (*INTEGERS, *FLOATS)},
         "select_add": baselines.select_add(name, WHOLE),
         "conversions": {
@@ -61,7 +63,7 @@ def _design(point: Point, technology: str) -> dict[str, Any]:
     acts = int(spec.tile_k)
     return {
         "format": point.kind.format, "arithmetic": point.kind.arithmetic, "mu": point.mu,
-        "table_style": point.table_style, "reduction": str(spec.reduction), "tables": spec.lut_count,
+        "table_style": point.table_style, "reduction": str(spec.reduction), "tables": spec.lut_count, "acts": acts,
         "modules": {key: item["um2"] for key, item in modules.items()},
         "once_um2": once, "column_um2": column,
         "um2_per_mac": {str(count): per_mac(once, column, count, acts) for count in FETCHES},
@@ -80,6 +82,7 @@ def _chosen(designs: list[dict[str, Any]]) -> list[Point]:
         alone = min((row for row in rows if row["mu"] == 1), key=lambda row: row["um2_per_mac"]["32"])
         for row in (alone, *best):
             chosen[Point(kind, row["mu"], row["table_style"], row["reduction"])] = None
+    chosen[Point(Kind("fp16", "exact"), 2, stretch=2)] = None
     return list(chosen)
 
 
@@ -91,6 +94,7 @@ def _core(point: Point, technology: str) -> dict[str, Any]:
     return {
         "format": point.kind.format, "arithmetic": point.kind.arithmetic, "mu": point.mu,
         "table_style": point.table_style, "reduction": str(spec.reduction), "fetches": WHOLE,
+        "acts": int(spec.tile_k),
         "um2": found["um2"], "composed_um2": once + WHOLE * column, "um2_per_mac": found["um2"] / macs,
         "ns": found["ps"] / 1000, "fj_per_mac": found["fj"] / macs,
     }  # fmt: skip
