@@ -121,9 +121,9 @@ def gain_section(study: Study) -> str:
         f"published structure {other['published structure']['um2_per_mac']:.2f} "
         f"(every word 32 bits). Multipliers stated elsewhere: INT8 x 2 bits {STATED['int8 x 2-bit multiplier']}, "
         f"INT8 x INT8 {STATED['int8 x int8 multiplier']}; ours are smaller, so the gains here are not flattered. "
-        f"Why floats gain most: a table saves additions and costs selections. Of select-add, the additions take "
-        f"{_ratio(tech, ('fp16', 'float')):.0f} times the selections in FP16 and {_ratio(tech, ('int8', 'integer')):.1f} "
-        "times in INT8, where moreover every word grows by a bit."
+        "Why floats gain most: a table saves additions and costs selections. Of select-add, the additions take "
+        f"{_ratio(tech, ('fp16', 'float')):.0f} times the selections in FP16 and "
+        f"{_ratio(tech, ('int8', 'integer')):.1f} times in INT8, where moreover every word grows by a bit."
     )
     return "\n\n".join(parts)
 
@@ -191,10 +191,10 @@ def correction_section(study: Study) -> str:
         head = ["design", "numbers", "group", "tables", "F", "um2 per MAC", "best", "times smaller"]
         parts.append(f"{name}:\n\n" + table(head, rows, 2))
     parts.append(
-        f"More than the paper's {CORRECTION_GAIN}, for three reasons. Selections do not get cheaper with more columns: 27 "
-        "or 121 entries suit the memories of an FPGA or a wide shared table, not gates. One table per column leaves a "
-        "whole accumulator to four weights. One-bit planes take two cycles for a ternary weight. Bit-serial FP16 "
-        "comes closest, because there a selection is cheap beside an addition."
+        f"More than the paper's {CORRECTION_GAIN}, for three reasons. Selections do not get cheaper with more columns: "
+        "27 or 121 entries suit the memories of an FPGA or a wide shared table, not gates. One table per column "
+        "leaves a whole accumulator to four weights. One-bit planes take two cycles for a ternary weight. Bit-serial "
+        "FP16 comes closest, because there a selection is cheap beside an addition."
     )
     return "\n\n".join(parts)
 

@@ -97,7 +97,8 @@ def _published_table(study: Study) -> str:
             for kind, item in study["technologies"]["asap7"]["baselines"].items()
             if "2-bit weight" in item
         )
-        + " per MAC in asap7. Energies and areas are per MAC."
+        + " per MAC in asap7. Energies and areas are per MAC. Float additions of a cycle follow each other without registers "
+        "here; `adder_stages` of the family puts registers between them, exact sums are short without."
     )
     return "\n\n".join(parts)
 

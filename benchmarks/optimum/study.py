@@ -25,7 +25,7 @@ TECHNOLOGIES = ("asap7", "sky130hd")
 #: Fetches of the cores that are timed, run and mapped as a whole.
 WHOLE = 32
 #: Figures of a complete run, for the estimate of the time that is left.
-FRESH = 620
+FRESH = 1100
 
 
 def run(quick: bool = False) -> dict[str, Any]:
