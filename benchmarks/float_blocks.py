@@ -25,6 +25,7 @@ from generator.floating import (
     FloatMax,
     FloatMultiply,
     FloatNegate,
+    FloatPair,
     FloatToInt,
     IntToFloat,
 )
@@ -33,6 +34,7 @@ BLOCKS: dict[str, Callable[[FloatFormat], Block]] = {
     "add": FloatAdd,
     "add, flush": lambda fmt: FloatAdd(fmt, flush=True),
     "add or subtract": lambda fmt: FloatAdd(fmt, operation="either"),
+    "sum and difference": FloatPair,
     "multiply": FloatMultiply,
     "multiply, flush": lambda fmt: FloatMultiply(fmt, flush=True),
     "max": FloatMax,

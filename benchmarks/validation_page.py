@@ -13,9 +13,11 @@ from generator.export import generate
 
 
 def main() -> None:
-    """Validate with 8 designs of seed 1 and write the page."""
+    """Validate with 12 designs of seed 1, four of every arithmetic, and write the page."""
     pages = [
-        validation.validate(technology.load(name), generate, note=lambda text: print(text, file=sys.stderr))
+        validation.validate(
+            technology.load(name), generate, designs=12, note=lambda text: print(text, file=sys.stderr)
+        )
         for name in technology.names()
     ]
     Path(__file__).resolve().parent.parent.joinpath("docs", "validation.md").write_text(

@@ -40,6 +40,11 @@ def choose(condition: Any, yes: Number, no: Number) -> Number:
     return yes if condition else no
 
 
+def possible(condition: Any) -> bool:
+    """Whether the condition may hold for any of the designs: formulas that it rules out need not be worked out."""
+    return bool(condition) if np.ndim(condition) == 0 else True
+
+
 def smaller(one: Number, other: Number) -> Number:
     """The smaller of two."""
     return choose(one < other, one, other)

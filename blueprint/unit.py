@@ -21,8 +21,8 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "and_row": ("width",),
     "recoder": ("inputs", "outputs"),  # translation between key encodings
     "comparator": ("width",),  # equality or magnitude against a value
-    "float_adder": ("exponent", "fraction"),
-    "float_pair": ("exponent", "fraction"),  # sum and difference of the same two floats
+    "float_adder": ("exponent", "fraction", "stages"),
+    "float_pair": ("exponent", "fraction", "stages"),  # sum and difference of the same two floats
     "to_fixed": ("inputs", "outputs"),  # a significand to a fixed-point word
     "to_float": ("inputs", "outputs"),  # a fixed-point word to a float
     "logic": ("gates",),  # two-input gate equivalents of control

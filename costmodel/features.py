@@ -27,6 +27,8 @@ _FLOAT: Terms = {
     "fraction": lambda d: d["fraction"],
     "exponent": lambda d: d["exponent"],
     "one": lambda d: d["fraction"] > 0,
+    # Between two registers lies the whole adder or a few of its steps: logic in series maps worse than apart.
+    "joined": lambda d: (5 - np.minimum(d["stages"], 5)) * (d["exponent"] + d["fraction"]),
 }
 
 #: Area terms of one instance; an instance of width 0 costs nothing.

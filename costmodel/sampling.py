@@ -84,7 +84,9 @@ def _even(group: Any, columns: list[Any], count: int) -> list[int]:
     found: list[int] = []
     for number in range(count):
         others = np.where(members == number % len(groups), 0.0, 1e12)
-        score = taken + others + sum(times[code] * len(times) for code, times in zip(codes, seen, strict=True))
+        score = (
+            taken + others + sum(times[code] * len(times) for code, times in zip(codes, seen, strict=True))
+        )
         row = int(np.argmin(score))
         found.append(row)
         taken[row] = np.inf

@@ -1,8 +1,8 @@
 """What a ternary-LUT design is made of, place by place; every formula holds for one design and for arrays of designs.
 
 Places are the modules of the RTL: ``tile`` (activation register), ``build`` (one table), ``fetch`` (one key read for
-all token lanes), ``lane`` (one result), ``recode`` (five-trit bytes), ``control``, ``shell`` (AXI4-Lite) and
-``memory``. Equation and sources: docs/families/ternary_lut.md.
+all token lanes), ``lane`` (one result), ``result`` (its rounding to a float), ``recode`` (five-trit bytes),
+``control``, ``shell`` (AXI4-Lite) and ``memory``. Equation and sources: docs/families/ternary_lut.md.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from blueprint import carry_save, ternary
-from blueprint.numbers import Number, ceil_div, choose, clog2, larger, smaller
+from blueprint.numbers import Number, ceil_div, choose, clog2, larger, possible, smaller
 from blueprint.ternary_lut import formats
 from blueprint.unit import Path, Unit
 
@@ -34,11 +34,14 @@ def flops(
 def _tile(p: TernaryLutSpec) -> tuple[Unit, ...]:
     tables = p.lut_count * p.token_lanes
     beside = choose(p.reduction_registered & p.sign_left, 1, 0)
-    return (
+    fixed = (
         Unit("to_fixed", "tile", tables * p.mu * choose(p.fixed, 1, 0), _fixed(p), 1 / p.depth),
+        *_broken(p),
+    )
+    return (
         flops("tile", tables, p.mu * p.word_width, enable=1, activity=1 / p.depth),
         flops("tile", p.fetch_count, beside, enable=1),
-        *_broken(p),
+        *(fixed if possible(p.fixed) else ()),
     )
 
 
@@ -61,7 +64,7 @@ def _broken(p: TernaryLutSpec) -> tuple[Unit, ...]:
 
 
 def _build(p: TernaryLutSpec) -> tuple[Unit, ...]:
-    return (*_whole_build(p), *_float_build(p))
+    return (*_whole_build(p), *(_float_build(p) if possible(p.floats) else ()))
 
 
 def _whole_build(p: TernaryLutSpec) -> tuple[Unit, ...]:
@@ -122,6 +125,7 @@ def _float(p: TernaryLutSpec) -> dict[str, Number]:
     return {
         "exponent": formats.look_up(p.activation, lambda fmt: fmt.exponent_bits),
         "fraction": formats.look_up(p.activation, lambda fmt: fmt.fraction_bits),
+        "stages": p.adder_stages,
     }
 
 
@@ -163,7 +167,7 @@ def _fetch(p: TernaryLutSpec) -> tuple[Unit, ...]:
 
 def _lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
     """One result: add the fetched values, accumulate, hold what leaves."""
-    return (*_whole_lane(p), *_float_lane(p), *_accumulators(p))
+    return (*_whole_lane(p), *(_float_lane(p) if possible(p.floats) else ()), *_accumulators(p))
 
 
 def _float_lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
@@ -304,7 +308,7 @@ def paths(p: TernaryLutSpec) -> tuple[Path, ...]:
         *_runs(("build", "fetch", "reduce", "accumulate"), (_build_path(p), table, *tail), cuts),
         *_runs(("key", "reduce", "accumulate"), ((*_key_path(p), *fetched), *tail), cuts[1:]),
         *_accumulator_paths(p),
-        *_conversions(p),
+        *(_conversions(p) if possible(p.fixed) else ()),
         Path("counters", (Unit("half_adder", "shell", 1, {"width": 32}),)),
         Path("sequence", _sequence_path(p)),
     )
@@ -326,6 +330,8 @@ def _build_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
 
 def _length(p: TernaryLutSpec, adders: Number) -> Number:
     """How many float additions in series lie between two registers, where ``adders`` follow each other."""
+    if not possible(p.floats):
+        return 0
     pieces = 1 + smaller(p.adder_stages, 4)
     return choose(p.floats, 1, 0) * choose(pieces == 1, adders, smaller(adders, 2) / pieces)
 

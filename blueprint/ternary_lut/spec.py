@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from blueprint import floating, ternary
+from blueprint import ternary
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger, signed_width, smaller
 from blueprint.port import Field, Register, Stream
 from blueprint.spec import Arrays, Beats, Rule, Spec, parameter
@@ -76,7 +76,7 @@ class TernaryLutSpec(Spec):
     )
 
     def rules(self) -> Iterator[Rule]:
-        yield from self._format_rules()
+        yield from formats.rules(self)
         needed = self.needed_result_width
         yield Rule(
             "acc_width",
@@ -94,56 +94,6 @@ class TernaryLutSpec(Spec):
             "more than 65536 fetches per cycle",
             lambda: (
                 f"Fetches per cycle (lut_count x fetch_count x token_lanes) must be at most 65536, not {lanes}"
-            ),
-        )
-
-    def _format_rules(self) -> Iterator[Rule]:
-        """What fits which number format."""
-        width = formats.look_up(self.activation, lambda fmt: fmt.width)
-        yield Rule(
-            "act_width",
-            (self.activation == "int") | (self.act_width == width),
-            "act_width is not that of the float format",
-            lambda: f"Activation width must be {width} for {self.activation}, not {self.act_width}",
-        )
-        whole = choose(self.is_float, 0, 1)
-        for name, used, fits in (
-            ("exact", self.exact == 1, "float activations"),
-            ("result_format", self.result_format != "same", "exact sums of float activations"),
-            ("adder_stages", self.adder_stages > 0, "float sums"),
-        ):
-            missing = {"exact": whole, "result_format": choose(self.fixed, 0, 1)}.get(
-                name, choose(self.floats, 0, 1)
-            )
-            yield Rule(
-                name,
-                (choose(used, 1, 0) == 0) | (missing == 0),
-                f"{name} without {fits}",
-                lambda name=name, fits=fits: (
-                    f"Parameter {name} is for {fits} only, not {getattr(self, name)!r} here"
-                ),
-            )
-        for name, wrong, must in (
-            ("reduction", self.reduction != "adder_tree", "adder_tree"),
-            ("build_style", self.build_style == "direct", "shared or pipelined"),
-            ("acc_width", self.acc_width != 0, "0"),
-        ):
-            yield Rule(
-                name,
-                (choose(self.floats, 1, 0) * choose(wrong, 1, 0)) == 0,
-                f"{name} is not for float sums",
-                lambda name=name, must=must: (
-                    f"Parameter {name} must be {must} for float sums, not {getattr(self, name)!r}"
-                ),
-            )
-        yield Rule(
-            "exact",
-            (choose(self.fixed, 1, 0) == 0)
-            | ((self.word_width < formats.FIXED_LIMIT) & (self.needed_result_width <= formats.EXACT_LIMIT)),
-            "the exact sum is too wide",
-            lambda: (
-                f"Exact sums of {self.k_max} {self.activation} activations need {self._exact_bits} bits; at most "
-                f"{formats.EXACT_LIMIT} are built"
             ),
         )
 
@@ -257,11 +207,6 @@ class TernaryLutSpec(Spec):
     def needed_result_width(self) -> Number:
         """Bits that hold any sum of ``k_max`` activations."""
         return signed_width(self.k_max * self.largest)
-
-    @property
-    def _exact_bits(self) -> int:
-        """Bits of an exact sum, of one design, however wide."""
-        return int(signed_width(self.k_max << floating.get(self.activation).max_fixed.bit_length()))
 
     @property
     def result_width(self) -> Number:

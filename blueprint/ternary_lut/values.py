@@ -111,7 +111,8 @@ def _float_operands(fmt: FloatFormat, random: np.random.Generator, shape: tuple[
     if random.random() < 0.25:
         broken = random.choice([fmt.overflow, fmt.canonical_nan, fmt.sign_mask - 1], shape)
         act = np.where(random.random(shape) < 0.02, broken, act)
-    return act | random.integers(0, 2, shape) << (fmt.width - 1)
+    signs: Integers = random.integers(0, 2, shape) << (fmt.width - 1)
+    return act | signs
 
 
 def stimulus(spec: TernaryLutSpec, act: Integers, wgt: Integers) -> dict[str, Octets]:
@@ -183,7 +184,8 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
 def is_small(spec: TernaryLutSpec) -> bool:
     """Whether a design is small enough to be compiled in seconds."""
     adders = spec.lut_count * spec.fetch_count * spec.token_lanes * (1 if spec.floats else 0)
-    return bool(spec.peak_macs <= 150 and spec.entries * spec.token_lanes <= 400 and adders <= 24)
+    bits = spec.entries * spec.token_lanes * spec.entry_width
+    return bool(spec.peak_macs <= 150 and bits <= 4000 and adders <= 20)
 
 
 def draw_workload(spec: TernaryLutSpec, random: np.random.Generator) -> Gemm:

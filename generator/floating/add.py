@@ -86,14 +86,21 @@ def _total(fmt: FloatFormat, w: Wires, v: Values) -> Values:
 
 def _normalize(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
     found = normalized(fmt, w, v["total"], v["exponent"], v["lost"], flush)
-    return {name: v[name] for name in ("sign", "minus", "special", "nan")} | found
+    cancels = w("cancels", found.pop("none") & v["minus"])
+    return (
+        {name: v[name] for name in ("sign", "special", "nan")}
+        | {"cancels": cancels}
+        | found
+        | {"sticky": w("sticky", found["sticky"])}
+    )
 
 
 def normalized(
     fmt: FloatFormat, w: Wires, total: Value, exponent: Value, lost: Value, flush: bool = False
 ) -> Values:
-    """Shift out the leading zeros, but never below the exponent of subnormals."""
-    count, _ = leading_zeros(total)
+    """Shift out the leading zeros, but never below the exponent of subnormals; ``none`` where nothing is set."""
+    # The lowest bit is set only where the distance is two or more, and then at most two zeros lead.
+    count, none = leading_zeros(total[1:])
     zeros = w("zeros", Cat(*count))
     width = max(fmt.exponent_bits, len(zeros)) + 1
     base = w("base", subtract(exponent, zeros, width))
@@ -101,24 +108,21 @@ def normalized(
     amount = w("amount", limit)
     for place in reversed(range(len(zeros))):
         step = 1 << place
-        # The lowest bit is set only where the distance is two or more, and then at most two zeros lead.
         low = Cat(Const(0, 1), total[1 : len(total) - step]) if step > 2 else total[: len(total) - step]
         total = w.either(f"normal{place}", amount[place], Cat(Const(0, step), low)[: len(total)], total)
-    sticky = w("sticky", total[0] | total[1] | lost)
-    found = {"base": base[: fmt.exponent_bits], "significand": total[3:], "guard": total[2], "sticky": sticky}
-    return found | ({"tiny": base[-1]} if flush else {})
+    found = {"base": base[: fmt.exponent_bits], "significand": total[3:], "guard": total[2]}
+    found["sticky"] = total[0] | total[1] | lost
+    return found | {"none": none} | ({"tiny": base[-1]} if flush else {})
 
 
 def _round(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
-    significand, zero = v["significand"], ~v["significand"][-1]
+    significand = v["significand"]
     if flush:
         significand = significand & (~v["tiny"]).replicate(len(significand))
     magnitude = rounded(w, fmt, v["base"], significand, v["guard"], v["sticky"])
     if fmt.infinities:
         magnitude = magnitude[: fmt.width - 1]
-    if not flush:
-        zero = ~magnitude.any()
-    sign = v["sign"] & ~(v["minus"] & zero)
+    sign = v["sign"] & ~v["cancels"]
     return {"result": pack(w, fmt, magnitude, sign, v["special"], v["nan"])}
 
 

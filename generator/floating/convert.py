@@ -14,13 +14,13 @@ DELAYS, TO_INTEGER_DELAYS = (1, 4, 4, 4), (2, 4, 4)
 
 
 def steps(source: FloatFormat, target: FloatFormat, flush: bool = False) -> tuple[Step, ...]:
-    """From ``a`` to ``result``: unpack, count, shift, round."""
+    """From ``a`` to ``result``: unpack, count, shift, round; with equal exponents only the last one."""
+    if source.exponent_bits == target.exponent_bits:
+        return (partial(_shorten, source, target, flush),)
     offset = target.bias - source.bias
     lowest, highest = 1 + offset, 2**source.exponent_bits - 1 + offset
-    return (
-        partial(_unpack, source, target, flush),
-        *placing(target, source.fraction_bits + 1, lowest, highest, flush),
-    )
+    chosen = placing(target, source.fraction_bits + 1, lowest, highest, flush)
+    return partial(_unpack, source, target, flush), *chosen
 
 
 def from_integer_steps(fmt: FloatFormat, width: int) -> tuple[Step, ...]:
@@ -58,6 +58,20 @@ def _unpack(source: FloatFormat, target: FloatFormat, flush: bool, w: Wires, v: 
         "special": infinite,
         "nan": nan,
     }
+
+
+def _shorten(source: FloatFormat, target: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
+    """The same exponent field, subnormals stay subnormal: only the fraction is lengthened or rounded."""
+    a = v["a"]
+    infinite, nan = is_special(source, a)
+    low = source.fraction_bits - target.fraction_bits
+    kept = Cat(Const(0, max(-low, 0)), a[max(low, 0) : -1])
+    if low > 0:
+        guard, sticky = a[low - 1], a[: low - 1].any()
+        kept = w("rounded", kept + (guard & (sticky | a[low])))
+    if flush:
+        kept = kept & a[source.fraction_bits : -1].any().replicate(len(kept))
+    return {"result": pack(w, target, kept, a[-1], infinite, nan)}
 
 
 def magnitude(exponent: int, w: Wires, v: Values) -> Values:
@@ -145,7 +159,9 @@ class FloatConvert(FloatBlock):
         self.source, self.target = source, target
         name = f"fp_convert_{source.name}_{suffix(target, flush)}"
         chain = steps(source, target, flush)
-        super().__init__(name, {"a": source.width}, target.width, chain, DELAYS, stages, handshake)
+        super().__init__(
+            name, {"a": source.width}, target.width, chain, DELAYS[-len(chain) :], stages, handshake
+        )
 
 
 class IntToFloat(FloatBlock):

@@ -72,6 +72,8 @@ def _normalize(fmt: FloatFormat, w: Wires, v: Values) -> Values:
         "plus_sticky": w("plus_sticky", moved[0] | moved[1] | lost),
     }
     less = add.normalized(fmt, w, Cat(v["less"], Const(0, 1)), v["exponent"], lost)
+    del less["none"]
+    less["sticky"] = w("less_sticky", less["sticky"])
     return _kept(v) | found | {f"less_{name}": value for name, value in less.items()}
 
 

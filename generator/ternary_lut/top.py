@@ -131,6 +131,7 @@ class TernaryLut(Block):
         spec = self.spec
         source, target = floating.get(spec.activation), floating.get(str(spec.output_format))
         block = FixedToFloat(source, target, int(spec.result_width))
+        block.place = "result"
         found: list[Value] = []
         for number, result in enumerate(results):
             rounded = Signal(target.width, name=f"rounded{number}")

@@ -19,8 +19,10 @@ from blueprint.spec import Spec
 from blueprint.timing import STALL_REASONS
 from blueprint.unit import flip_flops
 from blueprint.workload import Gemm
+from costmodel import sampling
 from generator.export import generate
 from simulator import kernel, rtl
+from simulator.cosim import check as cosim
 from toolchain import yosys
 
 DESIGNS = 160
@@ -160,6 +162,34 @@ def test_both_engines_agree_cycle_by_cycle(folder: Path, family: str) -> None:
             assert np.array_equal(one.accepted[stream], other.accepted[stream])
         for stream in one.data:
             assert np.array_equal(one.data[stream], other.data[stream])
+
+
+def cosimulated(family: str) -> list[int]:
+    """Designs that are also proved by the bench users get: eight of integers, two of any other arithmetic."""
+    found: dict[str, list[int]] = {}
+    for number in range(DESIGNS):
+        if sampling.gates(design(family, number)) < 14_000:
+            found.setdefault(design(family, number).arithmetic, []).append(number)
+    return [n for kind, numbers in found.items() for n in numbers[: 8 if kind == "integer" else 2]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "number"), [(family, number) for family in families() for number in cosimulated(family)]
+)
+def test_cocotb_on_verilator_agrees(folder: Path, family: str, number: int) -> None:
+    spec, out = exported(folder, family, number)
+    todo = cosim.cases(spec, 3, seed=number)
+    outcomes = cosim.check(spec, out, todo)
+    assert len(outcomes) == 3
+    assert [outcome for outcome in outcomes if not outcome.ok] == []
+
+
+def test_every_kind_of_arithmetic_is_among_the_designs() -> None:
+    drawn = [design("ternary_lut", number).arithmetic for number in range(DESIGNS)]
+    assert drawn.count("integer") >= 60
+    assert len(drawn) - drawn.count("integer") >= 60
+    assert min(drawn.count("exact"), drawn.count("float")) >= 20
 
 
 # Failing twins: the comparison above notices a wrong value, a wrong cycle and a wrong register. ---------------------

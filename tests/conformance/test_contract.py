@@ -134,3 +134,11 @@ def test_describing_a_design_loads_no_hardware_library(family: str) -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_modules_stand_where_the_inventory_counts_them(family: str, tmp_path: Path) -> None:
+    for number, spec in enumerate(designs(family, 12)):
+        manifest = generate(spec, tmp_path / str(number))
+        places = {module["place"] for module in manifest["modules"].values()}
+        assert places <= {unit.place for unit in spec.units() if np.any(unit.count)}, spec

@@ -1,0 +1,88 @@
+"""Blocks that only a family's datapath uses: sum and difference in one, floats as fixed-point integers and back."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blueprint import floating
+from blueprint.floating import BF16, FORMATS, FP8_E4M3, FP8_E5M2, FP16, FP32, FloatFormat
+from blueprint.ternary_lut import formats
+from generator.emission import emit
+from generator.floating import FixedToFloat, FloatAdd, FloatPair, FloatToFixed
+from tests.float_operands import pairs
+from tests.generator.vectors import drive
+from toolchain import yosys
+
+
+@pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
+def test_one_block_gives_sum_and_difference(fmt: FloatFormat) -> None:
+    a, b = pairs(fmt)
+    found = drive(FloatPair(fmt), {"a": a, "b": b})["result"]
+    assert np.array_equal(found & (2**fmt.width - 1), floating.add(fmt, a, b))
+    assert np.array_equal(found >> fmt.width, floating.subtract(fmt, a, b))
+
+
+def test_a_broken_sum_of_a_pair_is_noticed() -> None:
+    a, b = pairs(FP8_E5M2)
+    text = "".join(emit(FloatPair(FP8_E5M2)).modules.values())
+    line = next(line for line in text.splitlines() if re.match(r"\s*assign plus_sticky = ", line))
+    found = drive(FloatPair(FP8_E5M2), {"a": a, "b": b}, (line, "assign plus_sticky = 1'h0;"))["result"]
+    assert np.count_nonzero(found & 0xFF != floating.add(FP8_E5M2, a, b)) > 100
+
+
+@pytest.mark.parametrize("fmt", [FP16, FP8_E4M3, FP8_E5M2], ids=lambda fmt: fmt.name)
+def test_every_number_becomes_its_multiple_of_the_smallest(fmt: FloatFormat) -> None:
+    a = np.arange(1 << fmt.width)
+    found = drive(FloatToFixed(fmt), {"a": a})
+    broken = floating.is_nan(fmt, a) | floating.is_infinite(fmt, a)
+    assert np.array_equal(found["broken"] == 1, broken)
+    width = formats.fixed_width(fmt)
+    signed = found["result"] - ((found["result"] >> (width - 1)) << width)
+    assert np.array_equal(signed[~broken], floating.to_fixed(fmt, a)[~broken])
+    numbers = floating.to_float64(fmt, a[~broken])
+    assert np.array_equal(signed[~broken] * floating.to_float64(fmt, np.array(1)), numbers)
+
+
+@pytest.mark.parametrize("target", [FP16, BF16, FP8_E4M3, FP32], ids=lambda fmt: fmt.name)
+@pytest.mark.parametrize(("source", "width"), [(FP16, 54), (FP16, 45), (FP8_E4M3, 20), (FP8_E5M2, 39)])
+def test_sums_are_rounded_as_the_model(source: FloatFormat, target: FloatFormat, width: int) -> None:
+    random = np.random.default_rng(width)
+    value = random.integers(-(1 << (width - 1)), 1 << (width - 1), 40_000) >> random.integers(
+        0, width, 40_000
+    )
+    ties = (random.integers(1, 1 << 12, 10_000) << 1 | 1) << random.integers(0, width - 16, 10_000)
+    value = np.concatenate([value, ties, -ties, np.arange(-64, 64), [1 << (width - 2), -(1 << (width - 1))]])
+    found = drive(FixedToFloat(source, target, width), {"a": value, "broken": 0})["result"]
+    assert np.array_equal(found, floating.from_fixed(source, target, value))
+    exact = value.astype(np.float64) * float(floating.to_float64(source, np.array(1)))
+    assert np.array_equal(found, floating.from_float64(target, exact))
+
+
+def test_a_broken_sum_is_the_canonical_nan() -> None:
+    found = drive(FixedToFloat(FP16, BF16, 45), {"a": [0, 5, -7], "broken": 1})["result"]
+    assert found.tolist() == [BF16.canonical_nan] * 3
+
+
+@pytest.mark.parametrize("pair", [False, True])
+@pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
+def test_registers_of_pipelined_adders_are_counted(fmt: FloatFormat, pair: bool, tmp_path: Path) -> None:
+    """What the inventory says of every depth is what Yosys finds in the Verilog."""
+    lines, wanted = [], {}
+    for stages in range(1, formats.STAGES_LIMIT + 1):
+        block = FloatPair(fmt, stages=stages) if pair else FloatAdd(fmt, stages=stages)
+        (tmp_path / f"{stages}.v").write_text("".join(emit(block).modules.values()))
+        lines.append(f"read_verilog {stages}.v")
+        wanted[block.module_name] = formats.held_bits(fmt.name, stages, pair)
+    lines += ["proc", "opt -fast", "simplemap t:*dff*", "opt -fast", "tee -o stat.json stat -json"]
+    yosys.run("\n".join(lines), cwd=tmp_path, timeout_s=120)
+    modules = json.loads((tmp_path / "stat.json").read_text())["modules"]
+    found = {
+        name.removeprefix("\\"): sum(n for kind, n in module["num_cells_by_type"].items() if "DFF" in kind)
+        for name, module in modules.items()
+    }
+    assert found == wanted
