@@ -133,19 +133,23 @@ def musts(study: Study) -> Row:
 
 
 def picks(tech: Row) -> list[Row]:
-    """For every kind and number of fetches that the cost model knows: its winner beside the measured one."""
+    """Every winner of the cost model beside what was synthesized: itself, its neighbors, and the smallest of all."""
     found = []
-    for kind in kinds(tech):
-        rows = designs(tech, kind)
-        for count in rows[0]["um2_per_mac"]:
-            known = [row for row in rows if row["predicted"][count] is not None]
-            if len(known) < len(rows):
-                continue
-            chosen = min(known, key=lambda row: row["predicted"][count])
-            right = min(rows, key=lambda row: row["um2_per_mac"][count])
-            found.append({
-                "kind": kind, "fetches": int(count), "chosen": chosen, "right": right,
-                "loss": chosen["um2_per_mac"][count] / right["um2_per_mac"][count] - 1,
-                "error": chosen["predicted"][count] / chosen["um2_per_mac"][count] - 1,
-            })  # fmt: skip
+    for choice in tech["choices"]:
+        kind, count = (choice["format"], choice["arithmetic"]), str(choice["fetches"])
+        chosen = next(row for row in designs(tech, kind) if _steps(row, choice) == 0)
+        right = best(tech, kind, choice["fetches"])
+        found.append({
+            "kind": kind, "fetches": choice["fetches"], "predicted": choice["um2_per_mac"],
+            "chosen": chosen, "right": right, "measured": chosen["um2_per_mac"][count],
+            "near": [row for row in designs(tech, kind) if _steps(row, choice) == 1],
+            "loss": chosen["um2_per_mac"][count] / right["um2_per_mac"][count] - 1,
+            "error": choice["um2_per_mac"] / chosen["um2_per_mac"][count] - 1,
+        })  # fmt: skip
     return found
+
+
+def _steps(row: Row, choice: Row) -> int:
+    """In how many choices two designs differ, a group larger by one being one."""
+    apart = abs(row["mu"] - choice["mu"])
+    return int(apart + sum(row[key] != choice[key] for key in ("table_style", "reduction")))

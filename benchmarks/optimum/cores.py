@@ -270,6 +270,28 @@ class ZerolessFetch(Fetch):
         return m
 
 
+class SharedRound(Block):
+    """Rounds one of ``columns`` exact sums a cycle, as results that leave one after the other would allow."""
+
+    place = "result"
+
+    def __init__(self, spec: TernaryLutSpec, columns: int) -> None:
+        self.width = int(spec.result_width)
+        source, target = floating.get(spec.activation), floating.get(str(spec.output_format))
+        self.rounding = FixedToFloat(source, target, self.width)
+        ports = {
+            "sums": In(columns * self.width), "line": In(columns), "broken": In(1), "result": Out(target.width)
+        }  # fmt: skip
+        super().__init__(f"shared_{self.rounding.module_name}_{columns}", ports, clocked=False)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        chosen = Signal(self.width, name="chosen")
+        m.d.comb += chosen.eq(one_of(list(self.line), parts(self.sums, self.width)))
+        self.use(m, self.rounding, "round", a=chosen, broken=self.broken, result=self.result)
+        return m
+
+
 class BinaryBuild(Block):
     """All sums of a group of activations with signs, the first one plus: the half table of one-bit weights."""
 

@@ -7,7 +7,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache as remember
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,20 @@ from generator.emission import emit
 from toolchain import cache, yosys
 
 ROOT = Path(__file__).resolve().parents[2]
-#: What a measured figure depends on.
-SOURCES = ("benchmarks/optimum/cores.py", "blueprint", "generator", "costmodel", "toolchain/yosys.py")
+#: What a figure depends on beside Verilog, cells and Yosys: mapping, timing, and pricing of toggles.
+SOURCES = (
+    *(f"costmodel/{name}.py" for name in ("synthesis", "mapping", "selection", "compact", "sta", "activity")),
+    "benchmarks/optimum/switching.py",
+)
 
 
 @remember
-def sources() -> str:
-    """Digest of the code that decides a measured figure."""
-    digest = hashlib.sha256(yosys.version().encode())
+def recipe(name: str) -> tuple[str, ...]:
+    """Everything but the Verilog that decides a figure of a technology."""
+    digest = hashlib.sha256()
     for place in SOURCES:
-        path = ROOT / place
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
+        digest.update((ROOT / place).read_bytes())
+    return digest.hexdigest(), yosys.version(), technology(name).fingerprint
 
 
 @remember
@@ -64,15 +65,15 @@ class Progress:
 progress = Progress()
 
 
-def kept(label: str, parts: list[str], find: Callable[[], Any]) -> Any:
-    """``find()``, from the cache where it was found before under the same code."""
+def kept(label: str, name: str, parts: Iterable[str | bytes], find: Callable[[], Any]) -> Any:
+    """``find()`` in technology ``name``, from the cache where it was found before under the same recipe."""
     fresh: list[bool] = []
 
     def build(folder: Path) -> None:
         fresh.append(True)
         (folder / "found.json").write_text(json.dumps(find()))
 
-    folder = cache.entry("optimum", [sources(), *parts], build)
+    folder = cache.entry("optimum", [*recipe(name), *parts], build)
     progress.step(label, bool(fresh))
     return json.loads((folder / "found.json").read_text())
 
@@ -92,16 +93,20 @@ def figures(found: Synthesis) -> dict[str, float]:
     return {"um2": round(found.area_um2, 4), "ps": round(found.critical_path_ps, 1)}
 
 
+_blocks: dict[tuple[str, str], dict[str, float]] = {}
+
+
 def block(module: Block, name: str) -> dict[str, float]:
-    """``um2`` and ``ps`` of a block with everything in it."""
-
-    def find() -> dict[str, float]:
+    """``um2`` and ``ps`` of a block with everything in it; a name of a module stands for its content."""
+    key = (module.module_name, name)
+    if key not in _blocks:
         emitted = emit(module)
-        return figures(synthesized(emitted.modules, emitted.top, name))
-
-    label = f"{name} {module.module_name}"
-    found: dict[str, float] = kept(label, ["block", type(module).__name__, module.module_name, name], find)
-    return found
+        parts = ["block", emitted.top, *cache.flatten(emitted.modules)]
+        _blocks[key] = kept(
+            f"{name} {module.module_name}", name, parts,
+            lambda: figures(synthesized(emitted.modules, emitted.top, name)),
+        )  # fmt: skip
+    return _blocks[key]
 
 
 def text(verilog: str, name: str) -> dict[str, float]:
@@ -111,5 +116,5 @@ def text(verilog: str, name: str) -> dict[str, float]:
         found = synthesized({"core": verilog}, "core", name)
         return figures(found) | {key: module.total_area_um2 for key, module in found.modules.items()}
 
-    found: dict[str, float] = kept(f"{name} Verilog", ["text", verilog, name], find)
+    found: dict[str, float] = kept(f"{name} Verilog", name, ["text", verilog], find)
     return found

@@ -108,23 +108,61 @@ def _three(row: Row) -> list[str]:
 
 
 def _model_section(study: Study) -> str:
-    """Where the cost model's winner is the measured one."""
-    parts = []
+    """The cost model's winners, and what synthesis says of them and of their neighbors."""
+    parts = [
+        "## The cost model's choice, confirmed by synthesis\n\nFor every F the cost model weighs all mu from 1 to 6, "
+        "both table styles and both reductions (`Spec.columns`), and its winner and every design that differs from "
+        "it in one choice (mu by one, style, reduction) are synthesized. Cells: the winner's mu, style and reduction, "
+        "its um2 per MAC as predicted and as synthesized."
+    ]
     for name, tech in study["technologies"].items():
         found = picks(tech)
-        if not found:
-            continue
-        same = sum(item["chosen"] is item["right"] for item in found)
-        loss, error = max(item["loss"] for item in found), max(abs(item["error"]) for item in found)
-        unknown = [label(kind) for kind in kinds(tech) if kind not in {item["kind"] for item in found}]
-        without = f" It is not calibrated for {', '.join(unknown)}." if unknown else ""
-        groups = sum(item["chosen"]["mu"] == item["right"]["mu"] for item in found)
-        parts.append(
-            f"- {name}: of {len(found)} choices (numbers x F) it finds the best mu in {groups} and the very design in "
-            f"{same}; a wrong choice costs at most {loss:.1%} of area, and its area of the chosen design is off by at "
-            f"most {error:.1%}.{without}"
-        )
-    return "## The cost model's choice\n\n" + "\n".join(parts) if parts else ""
+        if found:
+            parts.append(f"{name}: {_verdict(tech, found)}\n\n" + _choices(study, found))
+            parts.append(_neighbors(found))
+    return "\n\n".join(parts)
+
+
+def _verdict(tech: Row, found: list[Row]) -> str:
+    """How often the model is right, and what it costs where it is not."""
+    same = sum(item["chosen"] is item["right"] for item in found)
+    groups = sum(item["chosen"]["mu"] == item["right"]["mu"] for item in found)
+    loss, error = max(item["loss"] for item in found), max(abs(item["error"]) for item in found)
+    unknown = [label(kind) for kind in kinds(tech) if kind not in {item["kind"] for item in found}]
+    without = f" Not calibrated for {', '.join(unknown)}." if unknown else ""
+    return (
+        f"of {len(found)} winners {groups} have the mu, and {same} are the very design, that is smallest of all "
+        f"synthesized; the others cost at most {loss:.1%} of area. Predicted areas of winners are off by at most "
+        f"{error:.1%}.{without}"
+    )
+
+
+def _choices(study: Study, found: list[Row]) -> str:
+    rows = []
+    for kind in dict.fromkeys(item["kind"] for item in found):
+        row = [item for item in found if item["kind"] == kind]
+        rows.append([label(kind), *(_cell(item) for item in row)])
+    return table(["numbers", *(f"F = {count}" for count in study["fetches"])], rows)
+
+
+def _cell(item: Row) -> str:
+    mark = "" if item["chosen"] is item["right"] else " *"
+    chosen = item["chosen"]
+    return f"{chosen['mu']} {style(chosen)}: {number(item['predicted'])}, {number(item['measured'])}{mark}"
+
+
+def _neighbors(found: list[Row]) -> str:
+    """The neighbors of the winners at F = 64."""
+    rows = []
+    for item in (item for item in found if item["fetches"] == 64):
+        cells = [
+            f"{row['mu']} {style(row)}: {number(row['um2_per_mac']['64'])}"
+            for row in sorted(item["near"], key=lambda row: float(row["um2_per_mac"]["64"]))
+        ]
+        rows.append([label(item["kind"]), _cell(item), "; ".join(cells)])
+    return "Winners at F = 64 and their neighbors as synthesized:\n\n" + table(
+        ["numbers", "winner", "neighbors"], rows, 3
+    ) + "\n\nA star: something smaller was synthesized."
 
 
 def _whole(study: Study) -> str:

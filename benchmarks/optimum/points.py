@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.optimum import measure
 from benchmarks.optimum.cores import leaves
 from blueprint import floating
 from blueprint.ternary_lut import TernaryLutSpec
-from costmodel import estimate
 
 FETCHES = (8, 16, 32, 64, 128)
 K_MAX = 6912
@@ -68,7 +67,7 @@ class Point:
 
 
 def points(kind: Kind, technology: str, quick: bool = False) -> Iterator[Point]:
-    """The designs compared: in asap7 all styles up to groups of 4, elsewhere half tables, which win throughout."""
+    """Designs synthesized whatever the cost model takes: in asap7 all styles up to groups of 4, else half tables."""
     every = technology == "asap7" and not quick
     for mu in (1, 2, 3) if quick else (1, 2, 3, 4):
         yield Point(kind, mu)
@@ -80,6 +79,15 @@ def points(kind: Kind, technology: str, quick: bool = False) -> Iterator[Point]:
                 yield Point(kind, mu, "full", "adder_tree")
     if every and kind.arithmetic != "exact":
         yield Point(kind, 5)
+
+
+def neighbors(point: Point) -> Iterator[Point]:
+    """What differs in one choice: a group one larger or smaller, the other table style, the other reduction."""
+    yield from (replace(point, mu=mu) for mu in (point.mu - 1, point.mu + 1) if mu in TABLES)
+    yield replace(point, table_style="full" if point.table_style == "half" else "half")
+    if point.kind.arithmetic != "float":
+        other = "adder_tree" if point.reduction == "carry_save" else "carry_save"
+        yield replace(point, reduction=other)
 
 
 def long_points() -> Iterator[Point]:
@@ -110,16 +118,3 @@ def shares(found: Parts, spec: TernaryLutSpec) -> tuple[float, float]:
 def per_mac(once: float, column: float, fetches: int, acts: int) -> float:
     """Area per multiply-accumulate of a cycle, in um2."""
     return (once / fetches + column) / acts
-
-
-def predicted(point: Point, technology: str, fetches: int) -> float | None:
-    """The cost model's area per multiply-accumulate of a cycle in um2; ``None`` where it does not know floats."""
-    tech = measure.technology(technology)
-    spec = point.spec(fetches)
-    law = estimate.law(tech, "area")
-    places = ("build", "fetch", "lane", "result", *(("tile",) if spec.fixed else ()))
-    units = [unit for unit in spec.units() if unit.place in places]
-    used = [unit for unit in units if unit.count and unit.kind not in ("sram", "broadcast")]
-    if any(not estimate.coefficients(law, unit) for unit in used):
-        return None
-    return float(sum(estimate.area(units, tech).values())) / int(spec.peak_macs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.optimum import baselines, measure, switching, variants
+from benchmarks.optimum import baselines, measure, model, switching, variants
 from benchmarks.optimum.points import (
     FETCHES,
     FLOATS,
@@ -13,10 +13,10 @@ from benchmarks.optimum.points import (
     Kind,
     Point,
     long_points,
+    neighbors,
     parts,
     per_mac,
     points,
-    predicted,
     shares,
 )
 
@@ -37,8 +37,12 @@ def run(quick: bool = False) -> dict[str, Any]:
 
 
 def _technology(name: str, quick: bool) -> dict[str, Any]:
-    designs = [_design(point, name) for kind in KINDS for point in points(kind, name, quick)]
+    choices = [row for kind in KINDS for row in model.choices(kind, name)]
+    wanted = dict.fromkeys(point for kind in KINDS for point in points(kind, name, quick))
+    wanted |= dict.fromkeys(near for row in choices for near in _confirmation(row))
+    designs = [_design(point, name) for point in wanted]
     return {
+        "choices": choices,
         "designs": designs,
         "long": [_design(point, name) for point in long_points()],
         "baselines": {kind: baselines.multipliers(_kind(kind), name) for kind in (*INTEGERS, *FLOATS)},
@@ -50,6 +54,14 @@ def _technology(name: str, quick: bool) -> dict[str, Any]:
         "cores": [_core(point, name) for point in _chosen(designs)],
         "variants": [] if quick else list(variants.rows(name)),
     }
+
+
+def _confirmation(choice: dict[str, Any]) -> list[Point]:
+    """The cost model's winner and its neighbors."""
+    kind = Kind(choice["format"], choice["arithmetic"])
+    reduction = "carry_save" if kind.arithmetic == "float" else choice["reduction"]
+    winner = Point(kind, choice["mu"], choice["table_style"], reduction)
+    return [winner, *neighbors(winner)]
 
 
 def _kind(name: str) -> Kind:
@@ -67,7 +79,7 @@ def _design(point: Point, technology: str) -> dict[str, Any]:
         "modules": {key: item["um2"] for key, item in modules.items()},
         "once_um2": once, "column_um2": column,
         "um2_per_mac": {str(count): per_mac(once, column, count, acts) for count in FETCHES},
-        "predicted": {str(count): predicted(point, technology, count) for count in FETCHES},
+        "predicted": {str(count): model.predicted(point, technology, count) for count in FETCHES},
     }  # fmt: skip
 
 

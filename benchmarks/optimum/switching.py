@@ -20,6 +20,7 @@ from costmodel.flatten import flatten
 from costmodel.synthesis import netlists
 from generator.block import Block
 from generator.emission import emit
+from toolchain import cache
 
 #: Inputs of a lane by port: a number format, or the bits of a ternary weight, and how many.
 Inputs = Mapping[str, tuple[Kind | int, int]]
@@ -42,7 +43,7 @@ def lane(block: Block, technology: str, inputs: Inputs) -> dict[str, float]:
 def verilog(text: str, technology: str, inputs: Inputs) -> dict[str, float]:
     """The same of a Verilog module ``core``."""
     found: dict[str, float] = measure.kept(
-        f"{technology} timing and energy of Verilog", ["energy", text, technology],
+        f"{technology} timing and energy of Verilog", technology, ["energy", text],
         lambda: _run({"core": text}, "core", technology, lambda rng: _random(inputs, rng)),
     )  # fmt: skip
     return found
@@ -56,12 +57,12 @@ def _random(inputs: Inputs, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _measured(block: Block, technology: str, make: Any) -> dict[str, float]:
-    def find() -> dict[str, float]:
-        emitted = emit(block)
-        return _run(emitted.modules, emitted.top, technology, make)
-
-    label = f"{technology} timing and energy of {block.module_name}"
-    found: dict[str, float] = measure.kept(label, ["energy", block.module_name, technology], find)
+    emitted = emit(block)
+    found: dict[str, float] = measure.kept(
+        f"{technology} timing and energy of {block.module_name}", technology,
+        ["energy", emitted.top, *cache.flatten(emitted.modules)],
+        lambda: _run(emitted.modules, emitted.top, technology, make),
+    )  # fmt: skip
     return found
 
 

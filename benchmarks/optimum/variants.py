@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.optimum import measure
-from benchmarks.optimum.cores import OpenFetch, TreeFetch, ZerolessFetch
+from benchmarks.optimum.cores import OpenFetch, SharedRound, TreeFetch, ZerolessFetch
 from benchmarks.optimum.points import Kind, Point
+from blueprint import floating
 from blueprint.ternary_lut import TernaryLutSpec
 from generator.block import Block
+from generator.floating import FixedToFloat
 from generator.ternary_lut.fetch import Fetch, TritUnpack
 from generator.ternary_lut.table import TableBuild
 
@@ -49,6 +51,11 @@ def rows(technology: str) -> Iterator[dict[str, Any]]:
         yield _row(
             f"build, int8, mu = {mu}", "every entry summed on its own", TableBuild(spec), direct, technology
         )
+    spec = Point(EXACT, 2).spec()
+    ours = FixedToFloat(floating.get(EXACT.format), floating.get(EXACT.format), int(spec.result_width))
+    for columns in (8, 64):
+        shared = SharedRound(spec, columns)
+        yield _row("rounding, fp16 exact", f"one for {columns} columns, each", ours, shared, technology, columns)
     five = Point(INT8, 5).spec(key_encoding="five_trits")
     found = measure.block(TritUnpack(five), technology)
     yield {
