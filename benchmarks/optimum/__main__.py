@@ -22,7 +22,9 @@ from benchmarks.optimum import measure, page, plots, study
 
 def main() -> None:
     """Measure, then write."""
-    warnings.simplefilter("ignore", UnusedElaboratable)  # of a block that was measured before only the name is used
+    warnings.simplefilter(
+        "ignore", UnusedElaboratable
+    )  # of a block that was measured before only the name is used
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.optimum", description=str(__doc__).splitlines()[0]
     )

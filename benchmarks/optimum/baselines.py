@@ -21,8 +21,10 @@ from generator.ternary_lut.lane import Lane
 
 COUNT = TABLES[1]
 
-#: Area per multiply-accumulate in um2 that other implementations state for INT8 in asap7 at 24 a cycle.
-STATED = {"select-add": 5.72, "int8 x 2-bit multiplier": 8.6, "int8 x int8 multiplier": 29.9}
+#: Area per multiply-accumulate in um2 that other implementations state in asap7 at 24 a cycle, INT8 if not said.
+STATED = {
+    "select-add": 5.72, "int8 x 2-bit multiplier": 8.6, "int8 x int8 multiplier": 29.9, "fp16 select-add": 49.8,
+}  # fmt: skip
 
 
 def multipliers(kind: Kind, technology: str) -> dict[str, dict[str, float]]:

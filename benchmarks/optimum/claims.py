@@ -5,8 +5,6 @@ from __future__ import annotations
 from benchmarks.optimum.baselines import STATED
 from benchmarks.optimum.conclusions import (
     CORRECTION_GAIN,
-    INT8_PERCENT,
-    MULTIPLIER_GAIN,
     Row,
     Study,
     area,
@@ -17,74 +15,10 @@ from benchmarks.optimum.conclusions import (
     lengths,
     long,
     long_gain,
-    musts,
     split,
 )
 from benchmarks.optimum.markdown import number, table
 from benchmarks.optimum.plots import label
-
-
-def answers(study: Study) -> str:
-    """All claims in a few lines."""
-    tech = study["technologies"]["asap7"]
-    most = max(
-        ((name, how, count, item) for name, _ in kinds(tech) for count in study["fetches"]
-         for how, item in gains(tech, name, count).items()),
-        key=lambda found: found[3]["multiplier"],
-    )  # fmt: skip
-    wanted = musts(study)
-    spread = [split(tech, kind, 16) for kind in kinds(tech)]
-    wrong = [row["gain"] for row in corrections(tech)]
-    return "\n".join([
-        "## In short (asap7)\n",
-        f"- **(a) Up to {MULTIPLIER_GAIN} times smaller than multipliers: yes, more.** The largest gain over a lane of "
-        f"multipliers of the same format is {most[3]['multiplier']:.1f} times ({label((most[0], most[1]))}, "
-        f"F = {most[2]}); FP16 at F = 64 gains {_both(wanted['fp16_of_multiplier'])}. Over select-add by float "
-        f"additions FP16 gains {_both(wanted['fp16_of_float_select_add'])}, over select-add of the same additions "
-        f"{_both(wanted['fp16_of_same_select_add'])}.",
-            _length(wanted),
-        _int8(wanted),
-        f"- **(b) One large core rather than many small ones: {_yes(max(spread) > 1.05)}.** Sixteen cores of 8 fetches "
-        f"take {100 * (min(spread) - 1):.0f} to {100 * (max(spread) - 1):.0f} percent more area than one of 128, each "
-        "with its best mu; beyond F = 32 little is left to gain.",
-        f"- **(c) Corrected parameters save up to {CORRECTION_GAIN} times: {_yes(max(wrong) >= CORRECTION_GAIN)}, "
-        f"more.** The published parameters, in our modules, take {min(wrong):.2f} to {max(wrong):.2f} times the area "
-        "of the best ones.",
-    ])  # fmt: skip
-
-
-def _int8(wanted: Row) -> str:
-    own, plain, stated = (wanted[f"int8_percent_of_{name}_select_add"] for name in ("own", "plain", "stated"))
-    least = min(own.values())
-    return (
-        f"- **INT8 gains little: {'less' if least < INT8_PERCENT else 'more'} than {INT8_PERCENT:.0f} percent over our "
-        f"own select-add.** At F >= 32 the best table takes {min(plain.values()):.0f} percent less than select-add "
-        f"written plainly and {min(stated.values()):.0f} percent less than the {STATED['select-add']} um2 stated for "
-        f"it elsewhere, but only {least:.0f} to {max(own.values()):.0f} percent less than our own design with mu = 1: "
-        "offset binary, signs folded into carries and the narrowest accumulator help select-add most, which has the "
-        "most words to add, and leave the table less to save."
-    )
-
-
-def _length(wanted: Row) -> str:
-    found = wanted["fp16_of_float_select_add_by_length"]
-    enough = next((acts for acts, gain in found.items() if gain > MULTIPLIER_GAIN), None)
-    text = ", ".join(f"{gain:.2f} at {acts}" for acts, gain in found.items())
-    return (
-        f"- **FP16 more than {MULTIPLIER_GAIN} times smaller than select-add by float additions at F = 64: "
-        f"{f'yes, exactly summed, with {enough} or more activations a column' if enough else 'no'}.** Exact sums gain "
-        f"{text} activations per column and cycle: the accumulator and the rounding of its result are paid once a "
-        "column. Float additions in order gain the same at any length, because a table saves them no more than "
-        "(mu - 1) / mu of all additions."
-    )
-
-
-def _both(found: dict[str, float]) -> str:
-    return " and ".join(f"{value:.2f} ({how})" for how, value in found.items())
-
-
-def _yes(condition: bool) -> str:
-    return "yes" if condition else "no"
 
 
 def gain_section(study: Study) -> str:
@@ -92,24 +26,18 @@ def gain_section(study: Study) -> str:
     parts = [
         "## (a) Gain over multipliers and over select-add\n\nHow many times smaller the best design is. *Multiplier*: "
         "lanes that multiply two numbers of the format and add in the same order (integers: carry-save over bit "
-        "planes). *Select-add*: our own design with mu = 1, for floats by float additions; *same additions*: with "
-        "mu = 1 and the arithmetic of the row."
+        "planes); *by 2 bits*: the same with 2-bit weights, which for floats is select-add. *Select-add*: our own "
+        "design with mu = 1, for floats by float additions; *same additions*: with mu = 1 and the arithmetic of the "
+        "row."
     ]
     for name, tech in study["technologies"].items():
         rows = []
         for kind in kinds(tech):
             found = [gains(tech, kind[0], count)[kind[1]] for count in (32, 64, 128)]
-            cells = [
-                f"{item[key]:.2f}"
-                for key in ("multiplier", "select_add", "same_select_add")
-                for item in found
-            ]
-            rows.append([label(kind), *cells])
-        head = [
-            f"{what}, F = {count}"
-            for what in ("multiplier", "select-add", "same additions")
-            for count in (32, 64, 128)
-        ]
+            keys = ("multiplier", "narrow", "select_add", "same_select_add")
+            rows.append([label(kind), *(_times(item, key) for key in keys for item in found)])
+        what = ("multiplier", "by 2 bits", "select-add", "same additions")
+        head = [f"{baseline}, F = {count}" for baseline in what for count in (32, 64, 128)]
         parts.append(f"{name}:\n\n" + table(["numbers", *head], rows))
     parts += ["![Gains](optimum_gain.svg)", _long_table(study)]
     tech = study["technologies"]["asap7"]
@@ -126,6 +54,10 @@ def gain_section(study: Study) -> str:
         f"{_ratio(tech, ('int8', 'integer')):.1f} times in INT8, where moreover every word grows by a bit."
     )
     return "\n\n".join(parts)
+
+
+def _times(gain: Row, key: str) -> str:
+    return f"{gain[key]:.2f}" if gain[key] is not None else ""
 
 
 def _ratio(tech: Row, kind: tuple[str, str]) -> float:

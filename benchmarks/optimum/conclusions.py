@@ -59,12 +59,14 @@ def gains(tech: Row, name: str, fetches: int) -> Row:
     found: Row = {}
     first = arithmetics(tech, name)[0]  # integer, or float additions
     alone = area(tech, (name, first), fetches, 1)
+    narrow = tech["baselines"][name].get("2-bit weight")
     for how in arithmetics(tech, name):
         own = area(tech, (name, how), fetches)
         found[how] = {
             "mu": best(tech, (name, how), fetches)["mu"],
             "um2": own,
             "multiplier": multiplier(tech, name) / own,
+            "narrow": narrow["um2_per_mac"] / own if narrow else None,
             "select_add": alone / own,
             "same_select_add": area(tech, (name, how), fetches, 1) / own,
         }
@@ -127,6 +129,10 @@ def musts(study: Study) -> Row:
         "fp16_of_float_select_add": {how: item["select_add"] for how, item in fp16.items()},
         "fp16_of_float_select_add_by_length": {
             acts: long_gain(tech, acts, ("fp16", "exact"), "float") for acts in lengths(tech)
+        },
+        "fp16_of_stated_select_add": {
+            how: STATED["fp16 select-add"] / area(tech, ("fp16", how), 64)
+            for how in arithmetics(tech, "fp16")
         },
         "fp16_of_same_select_add": {how: item["same_select_add"] for how, item in fp16.items()},
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.optimum import claims
+from benchmarks.optimum import answers, claims
 from benchmarks.optimum.conclusions import Row, Study, area, best, kinds, picks
 from benchmarks.optimum.markdown import number, style, table
 from benchmarks.optimum.plots import label
@@ -29,7 +29,7 @@ end. A sum of bf16 does not fit in the 54 bits that exact sums have."""
 def page(study: Study) -> str:
     """The whole page."""
     first = study["technologies"]["asap7"]
-    parts = [HEAD, claims.answers(study), _published_table(study)]
+    parts = [HEAD, answers.answers(study), answers.asked(study), _published_table(study)]
     for name, tech in study["technologies"].items():
         parts.append(f"## Best group size, {name}\n\n" + _optimum(tech, study["fetches"]))
     parts.append("![Area per MAC against fetches](optimum_mu.svg)")
@@ -97,8 +97,8 @@ def _published_table(study: Study) -> str:
             for kind, item in study["technologies"]["asap7"]["baselines"].items()
             if "2-bit weight" in item
         )
-        + " per MAC in asap7. Energies and areas are per MAC. Float additions of a cycle follow each other without registers "
-        "here; `adder_stages` of the family puts registers between them, exact sums are short without."
+        + " per MAC in asap7. Energies and areas are per MAC. Float additions of a cycle follow each other without "
+        "registers here; `adder_stages` of the family puts registers between them, exact sums are short without."
     )
     return "\n\n".join(parts)
 
@@ -160,9 +160,11 @@ def _neighbors(found: list[Row]) -> str:
             for row in sorted(item["near"], key=lambda row: float(row["um2_per_mac"]["64"]))
         ]
         rows.append([label(item["kind"]), _cell(item), "; ".join(cells)])
-    return "Winners at F = 64 and their neighbors as synthesized:\n\n" + table(
-        ["numbers", "winner", "neighbors"], rows, 3
-    ) + "\n\nA star: something smaller was synthesized."
+    return (
+        "Winners at F = 64 and their neighbors as synthesized:\n\n"
+        + table(["numbers", "winner", "neighbors"], rows, 3)
+        + "\n\nA star: something smaller was synthesized."
+    )
 
 
 def _whole(study: Study) -> str:

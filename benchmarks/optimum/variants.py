@@ -55,7 +55,9 @@ def rows(technology: str) -> Iterator[dict[str, Any]]:
     ours = FixedToFloat(floating.get(EXACT.format), floating.get(EXACT.format), int(spec.result_width))
     for columns in (8, 64):
         shared = SharedRound(spec, columns)
-        yield _row("rounding, fp16 exact", f"one for {columns} columns, each", ours, shared, technology, columns)
+        yield _row(
+            "rounding, fp16 exact", f"one for {columns} columns, each", ours, shared, technology, columns
+        )
     five = Point(INT8, 5).spec(key_encoding="five_trits")
     found = measure.block(TritUnpack(five), technology)
     yield {
