@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.optimum.baselines import STATED
 from benchmarks.optimum.conclusions import (
     CORRECTION_GAIN,
+    MULTIPLIER_GAIN,
     Row,
     Study,
     area,
@@ -35,10 +36,9 @@ def gain_section(study: Study) -> str:
         for kind in kinds(tech):
             found = [gains(tech, kind[0], count)[kind[1]] for count in (32, 64, 128)]
             keys = ("multiplier", "narrow", "select_add", "same_select_add")
-            rows.append([label(kind), *(_times(item, key) for key in keys for item in found)])
-        what = ("multiplier", "by 2 bits", "select-add", "same additions")
-        head = [f"{baseline}, F = {count}" for baseline in what for count in (32, 64, 128)]
-        parts.append(f"{name}:\n\n" + table(["numbers", *head], rows))
+            rows.append([label(kind), *(_times(found, key) for key in keys)])
+        head = ["multiplier", "by 2 bits", "select-add", "same additions"]
+        parts.append(f"{name}, F = 32, 64 and 128:\n\n" + table(["numbers", *head], rows))
     parts += ["![Gains](optimum_gain.svg)", _long_table(study)]
     tech = study["technologies"]["asap7"]
     other = tech["select_add"]
@@ -49,15 +49,15 @@ def gain_section(study: Study) -> str:
         f"published structure {other['published structure']['um2_per_mac']:.2f} "
         f"(every word 32 bits). Multipliers stated elsewhere: INT8 x 2 bits {STATED['int8 x 2-bit multiplier']}, "
         f"INT8 x INT8 {STATED['int8 x int8 multiplier']}; ours are smaller, so the gains here are not flattered. "
-        "Why floats gain most: a table saves additions and costs selections. Of select-add, the additions take "
-        f"{_ratio(tech, ('fp16', 'float')):.0f} times the selections in FP16 and "
+        f"{_between(tech)} Why floats gain most: a table saves additions and costs selections. Of select-add, "
+        f"the additions take {_ratio(tech, ('fp16', 'float')):.0f} times the selections in FP16 and "
         f"{_ratio(tech, ('int8', 'integer')):.1f} times in INT8, where moreover every word grows by a bit."
     )
     return "\n\n".join(parts)
 
 
-def _times(gain: Row, key: str) -> str:
-    return f"{gain[key]:.2f}" if gain[key] is not None else ""
+def _times(found: list[Row], key: str) -> str:
+    return ", ".join(f"{item[key]:.2f}" for item in found if item[key] is not None)
 
 
 def _ratio(tech: Row, kind: tuple[str, str]) -> float:
@@ -126,9 +126,33 @@ def correction_section(study: Study) -> str:
         f"More than the paper's {CORRECTION_GAIN}, for three reasons. Selections do not get cheaper with more columns: "
         "27 or 121 entries suit the memories of an FPGA or a wide shared table, not gates. One table per column "
         "leaves a whole accumulator to four weights. One-bit planes take two cycles for a ternary weight. Bit-serial "
-        "FP16 comes closest, because there a selection is cheap beside an addition."
+        "FP16 comes closest, because there a selection is cheap beside an addition. " + _single_parts(study)
     )
     return "\n\n".join(parts)
+
+
+def _single_parts(study: Study) -> str:
+    """TeLLMe's loss as that of its table style and that of its group size."""
+    tech = study["technologies"]["asap7"]
+    row = next(row for row in corrections(tech) if row["style"] == "full")
+    half = area(tech, (row["format"], row["arithmetic"]), row["fetches"], row["mu"])
+    return (
+        f"A single wrong parameter costs less: of the {row['gain']:.2f} of TeLLMe the full table is "
+        f"{row['um2_per_mac'] / half:.2f} and the group of {row['mu']} is {half / row['best_um2']:.2f}."
+    )
+
+
+def _between(tech: Row) -> str:
+    """Where the paper's figure lies among ours."""
+    rows = [gains(tech, name, 64) for name in ("int4", "int8", "int16")]
+    narrow, full = ([row["integer"][key] for row in rows] for key in ("narrow", "multiplier"))
+    fp16 = gains(tech, "fp16", 64)["float"]
+    return (
+        f"The paper's {MULTIPLIER_GAIN} lies between the two things that a multiplier can be: one that knows weights "
+        f"of 2 bits (ours are {min(narrow):.2f} to {max(narrow):.2f} times smaller for integers, "
+        f"{fp16['select_add']:.2f} for FP16, where that is select-add) and one that multiplies two numbers of the format, which grows with the "
+        f"square of their width (up to {max(full):.1f} times smaller)."
+    )
 
 
 def variant_section(tech: Row) -> str:

@@ -125,6 +125,7 @@ def musts(study: Study) -> Row:
         "int8_percent_of_stated_select_add": {
             count: 100 * (1 - own / STATED["select-add"]) for count, own in ours.items()
         },
+        "int8_percent_of_flat_select_add": _flat_percent(tech),
         "fp16_of_multiplier": {how: item["multiplier"] for how, item in fp16.items()},
         "fp16_of_float_select_add": {how: item["select_add"] for how, item in fp16.items()},
         "fp16_of_float_select_add_by_length": {
@@ -136,6 +137,12 @@ def musts(study: Study) -> Row:
         },
         "fp16_of_same_select_add": {how: item["same_select_add"] for how, item in fp16.items()},
     }
+
+
+def _flat_percent(tech: Row) -> dict[int, float]:
+    """By how much INT8's best is smaller than select-add where both are flattened before mapping."""
+    rows = {row["mu"]: row for row in tech["flat"] if row["format"] == "int8"}
+    return {rows[1]["fetches"]: 100 * (1 - rows[2]["flat_um2"] / rows[1]["flat_um2"])} if rows else {}
 
 
 def picks(tech: Row) -> list[Row]:

@@ -1,5 +1,6 @@
 """Hardware that only the optimum study needs: cores without a shell, baselines, and variants that were not kept."""
 
+from itertools import combinations
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -228,6 +229,43 @@ def tree(words: list[Value | None], bits: list[Value]) -> Any:
     half = len(words) // 2
     low, high = (tree(side, bits[:-1]) for side in (words[:half], words[half:]))
     return low if high is None else high if low is None else Mux(bits[-1], high, low)
+
+
+class LegalFetch(Fetch):
+    """A fetch that decodes no more of a key than tells it from the other legal ones: illegal keys give anything."""
+
+    def __init__(self, spec: TernaryLutSpec) -> None:
+        super().__init__(spec)
+        self.module_name += "_legal"
+
+    def elaborate(self, platform: Any) -> Module:
+        spec, m = self.spec, self.module()
+        width = int(spec.entry_width)
+        sign, index = self.key[-1], self.key[:-1]
+        lines = []
+        for number in range(spec.entries):
+            bits = telling(number, int(spec.entries) + 1, len(index))
+            wanted = [index[bit] if number >> bit & 1 else ~index[bit] for bit in bits]
+            lines.append(Cat(*wanted).all())
+        found = one_of(lines, parts(self.entry, width))
+        if spec.floats:
+            value: Value = Cat(found[:-1], found[-1] ^ sign)
+        else:
+            offset = 1 << (width - 1) if spec.reduction == "carry_save" else 0
+            value = found ^ sign.replicate(width) ^ Const(offset, width)
+        self._leave(m, [value], sign)
+        return m
+
+
+def telling(number: int, codes: int, width: int) -> tuple[int, ...]:
+    """The fewest bits that tell ``number`` from the other numbers below ``codes``."""
+    others = [number ^ other for other in range(codes) if other != number]
+    for count in range(1, width + 1):
+        for bits in combinations(range(width), count):
+            mask = sum(1 << bit for bit in bits)
+            if all(other & mask for other in others):
+                return bits
+    raise ValueError(f"Number must be below {codes}, not {number}")
 
 
 class OpenFetch(Block):

@@ -20,20 +20,19 @@ from generator.emission import emit
 from toolchain import cache, yosys
 
 ROOT = Path(__file__).resolve().parents[2]
-#: What a figure depends on beside Verilog, cells and Yosys: mapping, timing, and pricing of toggles.
-SOURCES = (
-    *(f"costmodel/{name}.py" for name in ("synthesis", "mapping", "selection", "compact", "sta", "activity")),
-    "benchmarks/optimum/switching.py",
-)
+#: What area and delay depend on beside Verilog, cells and Yosys.
+MAPPING = tuple(f"costmodel/{name}.py" for name in ("synthesis", "mapping", "selection", "compact", "sta"))
+#: What energy depends on in addition.
+SWITCHING = ("costmodel/activity.py", "benchmarks/optimum/switching.py")
 
 
 @remember
-def recipe(name: str) -> tuple[str, ...]:
-    """Everything but the Verilog that decides a figure of a technology."""
-    digest = hashlib.sha256()
-    for place in SOURCES:
-        digest.update((ROOT / place).read_bytes())
-    return digest.hexdigest(), yosys.version(), technology(name).fingerprint
+def digest(sources: tuple[str, ...]) -> str:
+    """Stands for the content of source files."""
+    found = hashlib.sha256()
+    for place in sources:
+        found.update((ROOT / place).read_bytes())
+    return found.hexdigest()
 
 
 @remember
@@ -73,19 +72,20 @@ def kept(label: str, name: str, parts: Iterable[str | bytes], find: Callable[[],
         fresh.append(True)
         (folder / "found.json").write_text(json.dumps(find()))
 
-    folder = cache.entry("optimum", [*recipe(name), *parts], build)
+    recipe = (digest(MAPPING), yosys.version(), technology(name).fingerprint)
+    folder = cache.entry("optimum", [*recipe, *parts], build)
     progress.step(label, bool(fresh))
     return json.loads((folder / "found.json").read_text())
 
 
-def synthesized(texts: dict[str, str], top: str, name: str) -> Synthesis:
+def synthesized(texts: dict[str, str], top: str, name: str, flatten: bool = False) -> Synthesis:
     """Verilog texts by module, in cells."""
     with tempfile.TemporaryDirectory(prefix="ternforge-optimum-") as scratch:
         files = []
         for module, text in texts.items():
             files.append(Path(scratch) / f"{module}.v")
             files[-1].write_text(text)
-        return synthesize(files, technology(name), top=top)
+        return synthesize(files, technology(name), top=top, flatten=flatten)
 
 
 def figures(found: Synthesis) -> dict[str, float]:
@@ -107,6 +107,17 @@ def block(module: Block, name: str) -> dict[str, float]:
             lambda: figures(synthesized(emitted.modules, emitted.top, name)),
         )  # fmt: skip
     return _blocks[key]
+
+
+def flattened(module: Block, name: str) -> dict[str, float]:
+    """``um2`` and ``ps`` of a block made one module before it is mapped, so that gates cross borders."""
+    emitted = emit(module)
+    parts = ["flat", emitted.top, *cache.flatten(emitted.modules)]
+    found: dict[str, float] = kept(
+        f"{name} {module.module_name} as one module", name, parts,
+        lambda: figures(synthesized(emitted.modules, emitted.top, name, flatten=True)),
+    )  # fmt: skip
+    return found
 
 
 def text(verilog: str, name: str) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.optimum import baselines, measure, model, switching, variants
+from benchmarks.optimum.cores import Core
 from benchmarks.optimum.points import (
     FETCHES,
     FLOATS,
@@ -24,8 +25,17 @@ SCHEMA = "ternforge/optimum/v1"
 TECHNOLOGIES = ("asap7", "sky130hd")
 #: Fetches of the cores that are timed, run and mapped as a whole.
 WHOLE = 32
+#: Cores that are flattened as well, and their fetches: select-add and the best, as large as takes a minute.
+FLAT = (
+    (Point(Kind("int8", "integer"), 1), 8),
+    (Point(Kind("int8", "integer"), 2), 8),
+    (Point(Kind("fp16", "exact"), 1), 4),
+    (Point(Kind("fp16", "exact"), 2), 4),
+    (Point(Kind("fp16", "float"), 1), 2),
+    (Point(Kind("fp16", "float"), 3), 2),
+)
 #: Figures of a complete run, for the estimate of the time that is left.
-FRESH = 1100
+FRESH = 760
 
 
 def run(quick: bool = False) -> dict[str, Any]:
@@ -52,6 +62,7 @@ def _technology(name: str, quick: bool) -> dict[str, Any]:
         },
         "published": [baselines.published_design(row, name) for row in baselines.PUBLISHED],
         "cores": [_core(point, name) for point in _chosen(designs)],
+        "flat": [] if quick else [_flat(*row, name) for row in FLAT],
         "variants": [] if quick else list(variants.rows(name)),
     }
 
@@ -102,13 +113,21 @@ def _core(point: Point, technology: str) -> dict[str, Any]:
     """A core of ``WHOLE`` fetches, mapped, timed and run as a whole, beside the sum of its modules."""
     spec = point.spec(WHOLE)
     found, macs = switching.core(spec, technology), int(spec.peak_macs)
-    once, column = shares(parts(point, technology), spec)
     return {
         "format": point.kind.format, "arithmetic": point.kind.arithmetic, "mu": point.mu,
         "table_style": point.table_style, "reduction": str(spec.reduction), "fetches": WHOLE,
-        "acts": int(spec.tile_k),
-        "um2": found["um2"], "composed_um2": once + WHOLE * column, "um2_per_mac": found["um2"] / macs,
+        "acts": int(spec.tile_k), "um2_per_mac": found["um2"] / macs,
         "ns": found["ps"] / 1000, "fj_per_mac": found["fj"] / macs,
+    }  # fmt: skip
+
+
+def _flat(point: Point, fetches: int, technology: str) -> dict[str, Any]:
+    """A small core beside the sum of its modules."""
+    spec = point.spec(fetches)
+    once, column = shares(parts(point, technology), spec)
+    return {
+        "format": point.kind.format, "arithmetic": point.kind.arithmetic, "mu": point.mu, "fetches": fetches,
+        "um2": once + fetches * column, "flat_um2": measure.flattened(Core(spec), technology)["um2"],
     }  # fmt: skip
 
 

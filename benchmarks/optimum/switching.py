@@ -43,7 +43,7 @@ def lane(block: Block, technology: str, inputs: Inputs) -> dict[str, float]:
 def verilog(text: str, technology: str, inputs: Inputs) -> dict[str, float]:
     """The same of a Verilog module ``core``."""
     found: dict[str, float] = measure.kept(
-        f"{technology} timing and energy of Verilog", technology, ["energy", text],
+        f"{technology} timing and energy of Verilog", technology, ["energy", measure.digest(measure.SWITCHING), text],
         lambda: _run({"core": text}, "core", technology, lambda rng: _random(inputs, rng)),
     )  # fmt: skip
     return found
@@ -60,7 +60,7 @@ def _measured(block: Block, technology: str, make: Any) -> dict[str, float]:
     emitted = emit(block)
     found: dict[str, float] = measure.kept(
         f"{technology} timing and energy of {block.module_name}", technology,
-        ["energy", emitted.top, *cache.flatten(emitted.modules)],
+        ["energy", measure.digest(measure.SWITCHING), emitted.top, *cache.flatten(emitted.modules)],
         lambda: _run(emitted.modules, emitted.top, technology, make),
     )  # fmt: skip
     return found

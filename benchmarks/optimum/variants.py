@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.optimum import measure
-from benchmarks.optimum.cores import OpenFetch, SharedRound, TreeFetch, ZerolessFetch
+from benchmarks.optimum.cores import LegalFetch, OpenFetch, SharedRound, TreeFetch, ZerolessFetch
 from benchmarks.optimum.points import Kind, Point
 from blueprint import floating
 from blueprint.ternary_lut import TernaryLutSpec
@@ -26,6 +26,7 @@ def rows(technology: str) -> Iterator[dict[str, Any]]:
             ours = Fetch(spec)
             for label, other in (
                 ("tree of multiplexers on key bits", TreeFetch(spec)),
+                ("illegal keys not told from others", LegalFetch(spec)),
                 ("decoded lines from outside", OpenFetch(spec)),
                 ("no zero groups", ZerolessFetch(spec)),
             ):
