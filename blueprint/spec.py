@@ -216,6 +216,10 @@ class Spec:
         """Random inputs of the workload's shape, extremes included."""
         raise NotImplementedError
 
+    def typical_operands(self, workload: Gemm, seed: int) -> Arrays:
+        """Inputs as they occur in use, for switching: no extremes, nothing that poisons what comes after it."""
+        return self.operands(workload, seed)
+
     def reference(self, operands: Arrays) -> Arrays:
         """The golden answer, bit-exact."""
         raise NotImplementedError

@@ -70,7 +70,7 @@ def _largest(cycles: Callable[[int], Any], most: int, limit: int) -> int:
 def measure(
     spec: Spec, folder: Path, manifest: Mapping[str, Any], technology: Technology, gemm: Gemm | None = None
 ) -> Activity:
-    """Run a generated design's mapped netlist on random operands of `gemm` and price what switches.
+    """Run a generated design's mapped netlist on typical random operands of `gemm` and price what switches.
 
     `ParamError` where the design does not finish.
     """
@@ -380,7 +380,7 @@ def _beats(spec: Spec, gemm: Gemm) -> dict[str, Words]:
     """Beats of every input stream: shape (beats, bits), bit r of a word belongs to run r."""
     found: dict[str, Words] = {}
     for run in range(RUNS):
-        for name, beats in spec.stimulus(spec.operands(gemm, run)).items():
+        for name, beats in spec.stimulus(spec.typical_operands(gemm, run)).items():
             bits = np.unpackbits(np.asarray(beats, np.uint8), axis=1, bitorder="little").astype(np.uint64)
             found[name] = found.get(name, np.uint64(0)) | bits << np.uint64(run)
     return found
