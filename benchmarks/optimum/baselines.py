@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.lut_core_area import published
 from benchmarks.optimum import measure, switching
-from benchmarks.optimum.cores import (
+from benchmarks.optimum.lanes import (
     BinaryBuild,
     BinaryFetch,
     FloatMultiplyLane,

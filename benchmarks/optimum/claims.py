@@ -149,9 +149,9 @@ def _between(tech: Row) -> str:
     fp16 = gains(tech, "fp16", 64)["float"]
     return (
         f"The paper's {MULTIPLIER_GAIN} lies between the two things that a multiplier can be: one that knows weights "
-        f"of 2 bits (ours are {min(narrow):.2f} to {max(narrow):.2f} times smaller for integers, "
-        f"{fp16['select_add']:.2f} for FP16, where that is select-add) and one that multiplies two numbers of the format, which grows with the "
-        f"square of their width (up to {max(full):.1f} times smaller)."
+        f"of 2 bits (ours are {min(narrow):.2f} to {max(narrow):.2f} times smaller for integers, and "
+        f"{fp16['select_add']:.2f} for FP16, where that is select-add), and one that multiplies two numbers of the "
+        f"format, which grows with the square of their width (up to {max(full):.1f} times smaller)."
     )
 
 

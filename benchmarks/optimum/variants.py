@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.optimum import measure
-from benchmarks.optimum.cores import LegalFetch, OpenFetch, SharedRound, TreeFetch, ZerolessFetch
+from benchmarks.optimum.fetches import LegalFetch, OpenFetch, SharedRound, TreeFetch, ZerolessFetch
 from benchmarks.optimum.points import Kind, Point
 from blueprint import floating
 from blueprint.ternary_lut import TernaryLutSpec

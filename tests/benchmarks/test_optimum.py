@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from benchmarks.optimum import answers, conclusions, measure, page, plots, switching
-from benchmarks.optimum.cores import BinaryBuild, BinaryFetch, Core, MultiplyLane, TreeFetch, select_add_lane
+from benchmarks.optimum.cores import Core
+from benchmarks.optimum.fetches import LegalFetch, TreeFetch, telling
+from benchmarks.optimum.lanes import BinaryBuild, BinaryFetch, MultiplyLane, select_add_lane
 from benchmarks.optimum.markdown import number
 from benchmarks.optimum.points import FETCHES, KINDS, TABLES, Kind, Point
 from blueprint import ternary
@@ -203,8 +205,9 @@ def test_plain_select_add_multiplies() -> None:
     assert (bench.result("y", 1)[:, 0] == total).all()
 
 
+@pytest.mark.parametrize("other", [TreeFetch, LegalFetch])
 @pytest.mark.parametrize("mu", [2, 3])
-def test_tree_fetch_reads_what_the_fetch_reads(mu: int) -> None:
+def test_other_fetches_read_what_the_fetch_reads(mu: int, other: type[Fetch]) -> None:
     spec = Point(INT8, mu).spec()
     keys = np.arange(3**mu)[None, :, None, None]
     weights = ternary.raw_weights(mu)[keys[0, :, 0, 0]][None, :, None, :]
@@ -212,13 +215,21 @@ def test_tree_fetch_reads_what_the_fetch_reads(mu: int) -> None:
     found = []
     rng = np.random.default_rng(8)
     entry = switching.words(rng.integers(0, 2, (RUNS, int(spec.entries * spec.entry_width))), 1)
-    for block in (Fetch(spec), TreeFetch(spec)):
+    for block in (Fetch(spec), other(spec)):
         machine = _machine(block)
         machine.drive("key", switching.words(codes[:, None], int(ternary.key_width("sign_index", mu))))
         machine.drive("entry", entry)
         machine.settle()
         found.append(machine.values[machine.pins["value"]])
     assert (found[0] == found[1]).all()
+
+
+@pytest.mark.parametrize("codes", [2, 5, 14, 41])
+def test_telling_bits_tell_legal_codes_apart(codes: int) -> None:
+    width = (codes - 1).bit_length()
+    for code in range(codes):
+        mask = sum(1 << bit for bit in telling(code, codes, width))
+        assert [other for other in range(codes) if other & mask == code & mask] == [code]
 
 
 @pytest.mark.parametrize("as_tree", [False, True])
