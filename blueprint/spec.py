@@ -83,6 +83,8 @@ class Spec:
     title: ClassVar[str]
     #: What the family runs.
     task: ClassVar[type[Gemm] | type[Attention]] = Gemm
+    #: Whether the time of a run depends on the values it computes with.
+    data_dependent: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for name, limit in self.limits().items():
@@ -241,12 +243,20 @@ class Spec:
         raise NotImplementedError
 
     def timing(self, workload: Any, operands: Arrays | None = None) -> TimingGraph:
-        """When things happen."""
+        """When things happen.
+
+        ``operands`` are those of the run; a family whose time does not depend on data ignores them, one whose time
+        does takes ``self.operands(workload, 0)`` where none are given.
+        """
         raise NotImplementedError
 
     def cycles(self, workload: Any) -> Number:
-        """Cycles of one unstalled run, in closed form."""
+        """Cycles of one unstalled run, in closed form; of a family with data-dependent time those to expect."""
         raise NotImplementedError
+
+    def cycles_of(self, workload: Any, operands: Arrays) -> int:
+        """Cycles of one unstalled run on these operands, exact for every family."""
+        return int(np.asarray(self.cycles(workload)))
 
     def dram_bits(self, workload: Any) -> dict[str, Number]:
         """Bits that cross the boundary in one run, by stream purpose."""

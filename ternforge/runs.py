@@ -75,22 +75,23 @@ def simulate(
     }
     answer["utilization"] = answer["macs"] / (answer["cycles"] * int(spec.peak_macs))
     if path is not None:
-        _write_trace(chosen, tasks[0], open_cycles, path, window)
+        _write_trace(chosen, tasks[0], seed, open_cycles, path, window)
         answer["trace"] = path
     return answer
 
 
 def _write_trace(
-    design: Design, task: Task, masks: Mapping[str, Any], path: Path, window: str | None
+    design: Design, task: Task, seed: int, masks: Mapping[str, Any], path: Path, window: str | None
 ) -> None:
     from simulator import trace as traces
 
     shown = None if window is None else refused(traces.parse_window, window)
     path.parent.mkdir(parents=True, exist_ok=True)
-    clock = design.clock_mhz or 1000.0
+    clock, spec = design.clock_mhz or 1000.0, design.spec
+    graph = spec.timing(task, spec.operands(task, seed) if spec.data_dependent else None)
     refused(
         traces.write,
-        refused(traces.trace, design.spec.timing(task), masks, clock_mhz=clock, window=shown),
+        refused(traces.trace, graph, masks, clock_mhz=clock, window=shown),
         path,
     )
 

@@ -84,7 +84,7 @@ def check(spec: Spec, folder: Path, todo: Sequence[Case], *, timeout_s: float = 
     golden = [spec.reference(values) for values in operands]
     jobs = [_job(spec, case, values) for case, values in zip(todo, operands, strict=True)]
     answers = _run(manifest, folder, jobs, timeout_s)
-    return [_outcome(spec, *item) for item in zip(todo, golden, answers, strict=True)]
+    return [_outcome(spec, *item) for item in zip(todo, operands, golden, answers, strict=True)]
 
 
 class BenchError(RuntimeError):
@@ -103,16 +103,16 @@ def _job(spec: Spec, case: Case, operands: Any) -> dict[str, Any]:
         "masks": stalls,
         "stimulus": {name: [bytes(beat)[::-1].hex() for beat in beats] for name, beats in stimulus.items()},
         "outputs": {
-            stream.name: _beats(spec, stream.name, case)
+            stream.name: _beats(spec, stream.name, case, operands)
             for stream in spec.streams()
             if stream.direction == "out"
         },
     }
 
 
-def _beats(spec: Spec, stream: str, case: Case) -> int:
+def _beats(spec: Spec, stream: str, case: Case, operands: Any) -> int:
     """Beats of an output stream in one run, by the timing graph."""
-    return sum(node.firings for node in spec.timing(case.task).nodes if node.stream == stream)
+    return sum(node.firings for node in spec.timing(case.task, operands).nodes if node.stream == stream)
 
 
 def _run(
@@ -152,7 +152,7 @@ def ports(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _outcome(
-    spec: Spec, case: Case, golden: Mapping[str, npt.NDArray[Any]], answer: Mapping[str, Any]
+    spec: Spec, case: Case, operands: Any, golden: Mapping[str, npt.NDArray[Any]], answer: Mapping[str, Any]
 ) -> Outcome:
     widths = {stream.name: stream.width // 8 for stream in spec.streams()}
     beats = {
@@ -169,5 +169,5 @@ def _outcome(
         values=sum(array.size for array in golden.values()),
         cycles_rtl=answer["cycles"],
         cycles_register=answer["registers"]["cycles"],
-        cycles_simulator=simulate(spec, case.task, masks=_open(spec, case)).cycles,
+        cycles_simulator=simulate(spec, case.task, masks=_open(spec, case), operands=operands).cycles,
     )
