@@ -16,11 +16,13 @@ from simulator.machine import (
     ACCESS_END,
     ACCESS_START,
     ACQUIRES,
+    BUSY_START,
     CAPACITY,
     CHANNEL,
     CHARGED,
     CLAIMED,
     COUNT,
+    COUNTS_START,
     DEADLOCK,
     DONE,
     EDGE_FIRST,
@@ -33,6 +35,8 @@ from simulator.machine import (
     FLAG,
     FLAGGED,
     FLIGHT_START,
+    FREE_LAST,
+    FREE_SINCE,
     FREED,
     INDEX,
     INTERVAL,
@@ -51,6 +55,7 @@ from simulator.machine import (
     RECORD_START,
     RING_LENGTH,
     RING_START,
+    RUN,
     SINCE,
     SINK,
     SKIPPED,
@@ -58,14 +63,17 @@ from simulator.machine import (
     SNAP_FILLED,
     SNAP_FIRED,
     SNAP_FLIGHTS,
+    SNAP_FREE,
     SNAP_FREED,
     SNAP_INDEX,
     SNAP_READY,
+    SNAP_RESTED,
     SNAP_STALLS,
     SNAP_TAKEN,
     STALLS,
     START,
     TAKEN,
+    UNEVEN,
     VALID,
     Machine,
 )
@@ -80,6 +88,13 @@ def _flights(m: Machine, c: int) -> int:
     while token > m.channels[c, CLAIMED] and m.memory[base + (token - 1) % length] > horizon:
         token -= 1
     result: int = m.channels[c, FILLED] - token
+    return result
+
+
+@compiled
+def _rested(m: Machine, n: int) -> int:
+    """Cycle from which node ``n`` is not busy: until then it stalls by another reason than a beat that comes late."""
+    result: int = m.nodes[n, LAST] + m.nodes[n, INTERVAL]
     return result
 
 
@@ -102,6 +117,20 @@ def _snapshot(m: Machine, d: int) -> None:
         m.snap_channels[d, c, SNAP_FLIGHTS] = flights
         for i in range(flights):
             m.snap_flights[d, m.channels[c, FLIGHT_START] + i] = now - _released(m, c, i)
+    if m.scalars[UNEVEN] == 1:
+        _snapshot_uneven(m, d)
+
+
+@compiled
+def _snapshot_uneven(m: Machine, d: int) -> None:
+    """What else there is to compare where firings take long or loops are ragged."""
+    now = m.scalars[NOW]
+    for n in range(m.nodes.shape[0]):
+        m.snap_nodes[d, n, SNAP_RESTED] = max(_rested(m, n) - now, 1)
+        for level in range(m.nodes[n, LEVELS]):
+            m.snap_nodes[d, n, SNAP_INDEX + m.nests.shape[1] + level] = m.nests[n, level, RUN]
+    for c in range(m.channels.shape[0]):
+        m.snap_channels[d, c, SNAP_FREE] = max(m.channels[c, FREE_LAST] - now, 1)
 
 
 @compiled
@@ -135,6 +164,15 @@ def _idle_limit(m: Machine, d: int, n: int, period: int) -> int:
 
 
 @compiled
+def _alike(m: Machine, start: int, period: int, most: int) -> int:
+    """Numbers from ``start`` on in memory, up to ``most``, that stand there again ``period`` places on."""
+    count = 0
+    while count < most and m.memory[start + count] == m.memory[start + count + period]:
+        count += 1
+    return count
+
+
+@compiled
 def _nest_limit(m: Machine, d: int, n: int) -> int:
     """Periods that node ``n`` can go on before an iteration that acquires or releases differently; 0: not periodic."""
     for level in range(m.nodes[n, LEVELS]):
@@ -148,9 +186,22 @@ def _nest_limit(m: Machine, d: int, n: int) -> int:
         if m.nests[n, level, EDGES] & EDGE_FIRST and before == 0:
             return 0
         last = m.nests[n, level, COUNT] - (2 if m.nests[n, level, EDGES] & EDGE_LAST else 1)
-        result: int = max(last - m.nests[n, level, INDEX], 0) // step
-        return result
+        limit: int = max(last - m.nests[n, level, INDEX], 0) // step
+        return limit if m.scalars[UNEVEN] == 0 else _ragged_limit(m, d, n, level, limit)
     return 0
+
+
+@compiled
+def _ragged_limit(m: Machine, d: int, n: int, level: int, limit: int) -> int:
+    """Periods up to ``limit`` for which the loops of node ``n`` inside ``level`` run as often as in the last one."""
+    for deeper in range(level + 1, m.nodes[n, LEVELS]):
+        if m.nests[n, deeper, COUNTS_START] >= 0 and limit > 0:
+            before = m.snap_nodes[d, n, SNAP_INDEX + m.nests.shape[1] + deeper]
+            runs = m.nests[n, deeper, RUN] - before
+            # The run that goes on after the last period is one of them.
+            alike = _alike(m, m.nests[n, deeper, COUNTS_START] + before, runs, limit * runs + 1)
+            limit = max(alike - 1, 0) // runs
+    return limit
 
 
 @compiled
@@ -197,6 +248,18 @@ def _token_limit(m: Machine, d: int, c: int) -> int:
 
 
 @compiled
+def _as_ready(m: Machine, d: int, n: int) -> bool:
+    """Whether node ``n`` is as far from its next firing as when detector ``d`` looked."""
+    now = m.scalars[NOW]
+    if max(ready(m, n) - now, 1) != m.snap_nodes[d, n, SNAP_READY]:
+        return False
+    if m.scalars[UNEVEN] == 0:
+        return True
+    same: bool = max(_rested(m, n) - now, 1) == m.snap_nodes[d, n, SNAP_RESTED]
+    return same
+
+
+@compiled
 def _repeats(m: Machine, d: int) -> int:
     """Periods since the snapshot of detector ``d`` that surely follow once more; 0 if the state is not periodic."""
     since = m.detectors[d, SINCE]
@@ -210,7 +273,7 @@ def _repeats(m: Machine, d: int) -> int:
     for n in range(m.nodes.shape[0]):
         if m.nodes[n, FIRED] == m.snap_nodes[d, n, SNAP_FIRED]:
             limit = min(limit, _idle_limit(m, d, n, period))
-        elif max(ready(m, n) - m.scalars[NOW], 1) != m.snap_nodes[d, n, SNAP_READY]:
+        elif not _as_ready(m, d, n):
             return 0
         else:
             limit = min(limit, _nest_limit(m, d, n))
@@ -222,6 +285,20 @@ def _repeats(m: Machine, d: int) -> int:
             limit = min(limit, _token_limit(m, d, c))
         if limit <= 0:
             return 0
+    return limit if m.scalars[UNEVEN] == 0 else _uneven_limit(m, d, limit)
+
+
+@compiled
+def _uneven_limit(m: Machine, d: int, limit: int) -> int:
+    """Periods up to ``limit`` in which firings take as long as in the last one."""
+    for c in range(m.channels.shape[0]):
+        if max(m.channels[c, FREE_LAST] - m.scalars[NOW], 1) != m.snap_channels[d, c, SNAP_FREE]:
+            return 0
+    for n in range(m.nodes.shape[0]):
+        fired = m.nodes[n, FIRED] - m.snap_nodes[d, n, SNAP_FIRED]
+        if m.nodes[n, BUSY_START] >= 0 and fired > 0:
+            first = m.nodes[n, BUSY_START] + m.snap_nodes[d, n, SNAP_FIRED]
+            limit = _alike(m, first, fired, limit * fired) // fired
     return limit
 
 
@@ -264,6 +341,21 @@ def _skip_channel(m: Machine, d: int, c: int, times: int, period: int) -> None:
 
 
 @compiled
+def _skip_uneven(m: Machine, d: int, times: int, period: int) -> None:
+    """Before the rest: runs of ragged loops, and slots that get free when a long firing ends."""
+    for n in range(m.nodes.shape[0]):
+        for level in range(m.nodes[n, LEVELS]):
+            if m.nests[n, level, COUNTS_START] >= 0:
+                runs = m.nests[n, level, RUN] - m.snap_nodes[d, n, SNAP_INDEX + m.nests.shape[1] + level]
+                m.nests[n, level, RUN] += times * runs
+    for c in range(m.channels.shape[0]):
+        if m.channels[c, TAKEN] > m.snap_channels[d, c, SNAP_TAKEN]:
+            m.channels[c, FREE_SINCE] += times * period
+        if m.channels[c, FREED] > m.snap_channels[d, c, SNAP_FREED]:
+            m.channels[c, FREE_LAST] += times * period
+
+
+@compiled
 def _skip(m: Machine, d: int, times: int) -> None:
     """Repeat what happened since the snapshot of detector ``d`` ``times`` more times."""
     period = m.scalars[NOW] - m.detectors[d, SINCE]
@@ -273,6 +365,8 @@ def _skip(m: Machine, d: int, times: int) -> None:
                 m.scalars[STALLS + reason] - m.detectors[d, SNAP_STALLS + reason]
             )
         m.scalars[CHARGED] += times * period
+    if m.scalars[UNEVEN] == 1:
+        _skip_uneven(m, d, times, period)
     for n in range(m.nodes.shape[0]):
         _skip_node(m, d, n, times, period)
     for c in range(m.channels.shape[0]):

@@ -38,6 +38,7 @@ class TernaryLutSpec(Spec):
 
     family: ClassVar[str] = "ternary_lut"
     title: ClassVar[str] = "Ternary look-up-table matrix multiplication"
+    arithmetics: ClassVar[tuple[str, ...]] = ("integer", "exact", "float")
 
     mu: int = parameter("activations per group, the table's address digits", minimum=1, maximum=6)
     lut_count: int = parameter("tables working side by side (L)", minimum=1, maximum=256)
@@ -359,7 +360,7 @@ class TernaryLutSpec(Spec):
         swept = (groups * tiles - 1) * larger(columns, again) + columns
         return swept + self.build_stages + self.sweep_stages + 2
 
-    def timing(self, workload: Gemm) -> TimingGraph:
+    def timing(self, workload: Gemm, operands: Arrays | None = None) -> TimingGraph:
         self.check_workload(workload)
         counts = self.loops(workload)
         token, tile, column = (
@@ -393,6 +394,7 @@ class TernaryLutSpec(Spec):
 
     def check_workload(self, workload: Gemm) -> None:
         """Refuse sizes beyond what the counters and accumulators were made for."""
+        self.check_task(workload)
         for what, most in (("m", self.m_max), ("k", self.k_max), ("n", self.n_max)):
             if getattr(workload, what) > most:
                 raise ValueError(
