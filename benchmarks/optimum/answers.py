@@ -9,7 +9,6 @@ from benchmarks.optimum.conclusions import (
     Row,
     Study,
     area,
-    best,
     corrections,
     gains,
     kinds,
@@ -119,23 +118,7 @@ def asked(study: Study) -> str:
 def _smaller(study: Study) -> list[str]:
     """What the generator does not do and would save area."""
     tech = study["technologies"]["asap7"]
-    return (
-        ["Two things that the generator does not do would help:\n", _keys(tech), _rounding(tech)]
-        if tech["variants"]
-        else []
-    )
-
-
-def _keys(tech: Row) -> str:
-    """What decoding only legal keys would change."""
-    row = _variant(tech, "fetch, int8, mu = 2", "illegal keys")
-    design, alone = best(tech, ("int8", "integer"), 32), area(tech, ("int8", "integer"), 32, 1)
-    own = design["um2_per_mac"]["32"] - design["tables"] * (row["ours_um2"] - row["um2"]) / design["acts"]
-    return (
-        f"- *Keys that cannot occur.* Of eight index codes with mu = 2 five are legal. A fetch that decodes no more "
-        f"than tells them apart takes {row['um2']:.2f} um2 instead of {row['ours_um2']:.2f}, and INT8 at F = 32 would "
-        f"be {100 * (1 - own / alone):.1f} percent smaller than select-add. Larger groups gain next to nothing."
-    )
+    return [_rounding(tech)] if tech["variants"] else []
 
 
 def _rounding(tech: Row) -> str:
@@ -145,10 +128,10 @@ def _rounding(tech: Row) -> str:
     own = area(tech, ("fp16", "exact"), 64)
     gain = area(tech, ("fp16", "float"), 64, 1) / (own - saved)
     return (
-        f"- *One rounding for all columns.* Every column of an exact core rounds its own result, "
+        f"Every column of an exact core rounds its own result, "
         f"{row['ours_um2'] / acts / own:.0%} of the area with {acts} activations a cycle. Results that left one after "
         f"the other could share one: {row['um2']:.1f} um2 a column instead of {row['ours_um2']:.1f}, and FP16 at "
-        f"F = 64 would be {gain:.2f} times smaller than select-add by float additions."
+        f"F = 64 would be {gain:.2f} times smaller than select-add by float additions. The generator does not do this."
     )
 
 

@@ -1,12 +1,11 @@
 """Hardware variants that were tried and that the generator does not make."""
 
-from itertools import combinations
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from blueprint import floating
+from blueprint import floating, ternary
 from blueprint.ternary_lut import TernaryLutSpec
 from generator.arithmetic import one_of, parts
 from generator.block import Block
@@ -45,37 +44,19 @@ def tree(words: list[Value | None], bits: list[Value]) -> Any:
     return low if high is None else high if low is None else Mux(bits[-1], high, low)
 
 
-class LegalFetch(Fetch):
-    """A fetch that decodes no more of a key than tells it from the other legal ones: illegal keys give anything."""
+class KeyFetch(Fetch):
+    """A fetch that decodes its keys the other way: whole indices, or no more bits than tell legal ones apart."""
 
     def __init__(self, spec: TernaryLutSpec) -> None:
         super().__init__(spec)
-        self.module_name += "_legal"
+        self.whole = ternary.sparse_keys(spec.mu)
+        self.module_name += "_whole" if self.whole else "_told"
 
-    def elaborate(self, platform: Any) -> Module:
-        spec, m = self.spec, self.module()
-        width = int(spec.entry_width)
-        sign, index = self.key[-1], self.key[:-1]
-        lines = []
-        for number in range(spec.entries):
-            bits = telling(number, int(spec.entries) + 1, len(index))
-            wanted = [index[bit] if number >> bit & 1 else ~index[bit] for bit in bits]
-            lines.append(Cat(*wanted).all())
-        found = one_of(lines, parts(self.entry, width))
-        if spec.floats:
-            value: Value = Cat(found[:-1], found[-1] ^ sign)
-        else:
-            offset = 1 << (width - 1) if spec.reduction == "carry_save" else 0
-            value = found ^ sign.replicate(width) ^ Const(offset, width)
-        self._leave(m, [value], sign)
-        return m
-
-
-def telling(number: int, codes: int, width: int) -> tuple[int, ...]:
-    """The fewest bits that tell ``number`` from the other numbers below ``codes``."""
-    others = [number ^ other for other in range(codes) if other != number]
-    choices = (bits for count in range(width + 1) for bits in combinations(range(width), count))
-    return next(bits for bits in choices if all(any(other >> bit & 1 for bit in bits) for other in others))
+    def _line(self, index: Value, number: int) -> Value:
+        if self.whole:
+            return index == number
+        bits = ternary.telling_bits(self.spec.mu, number)
+        return Cat(*(index[bit] if number >> bit & 1 else ~index[bit] for bit in bits)).all()
 
 
 class OpenFetch(Block):

@@ -1,4 +1,7 @@
-"""The optimum study: its page says what its document says, which holds what was asked for; its cores multiply."""
+"""The optimum study: its page says what its document says, which holds what was asked for; its cores multiply.
+
+Hardware runs as the mapped netlist that the study measures.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ import pytest
 
 from benchmarks.optimum import answers, conclusions, measure, page, plots, switching
 from benchmarks.optimum.cores import Core
-from benchmarks.optimum.fetches import LegalFetch, TreeFetch, telling
+from benchmarks.optimum.fetches import KeyFetch, TreeFetch
 from benchmarks.optimum.lanes import BinaryBuild, BinaryFetch, MultiplyLane, select_add_lane
 from benchmarks.optimum.markdown import number
 from benchmarks.optimum.points import FETCHES, KINDS, TABLES, Kind, Point
@@ -161,6 +164,7 @@ class Bench:
         return (fields << np.arange(width)).sum(axis=2) - (fields[..., -1] << width)
 
 
+@pytest.mark.slow
 def test_core_multiplies() -> None:
     spec = Point(INT8, 2).spec(3, lut_count=3)
     emitted = emit(Core(spec))
@@ -176,6 +180,7 @@ def test_core_multiplies() -> None:
     assert (bench.result("result", 3) == total).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight_width", [2, 8])
 def test_multiplier_lane_multiplies(weight_width: int) -> None:
     block = MultiplyLane(8, weight_width, 3, 24)
@@ -195,6 +200,7 @@ def test_multiplier_lane_multiplies(weight_width: int) -> None:
     assert (bench.result("result", 1)[:, 0] == total).all()
 
 
+@pytest.mark.slow
 def test_plain_select_add_multiplies() -> None:
     bench, rng = Bench({"core": select_add_lane(8, 3)}, "core"), np.random.default_rng(7)
     total = np.zeros(RUNS, np.int64)
@@ -205,7 +211,8 @@ def test_plain_select_add_multiplies() -> None:
     assert (bench.result("y", 1)[:, 0] == total).all()
 
 
-@pytest.mark.parametrize("other", [TreeFetch, LegalFetch])
+@pytest.mark.slow
+@pytest.mark.parametrize("other", [TreeFetch, KeyFetch])
 @pytest.mark.parametrize("mu", [2, 3])
 def test_other_fetches_read_what_the_fetch_reads(mu: int, other: type[Fetch]) -> None:
     spec = Point(INT8, mu).spec()
@@ -224,14 +231,7 @@ def test_other_fetches_read_what_the_fetch_reads(mu: int, other: type[Fetch]) ->
     assert (found[0] == found[1]).all()
 
 
-@pytest.mark.parametrize("codes", [2, 5, 14, 41])
-def test_telling_bits_tell_legal_codes_apart(codes: int) -> None:
-    width = (codes - 1).bit_length()
-    for code in range(codes):
-        mask = sum(1 << bit for bit in telling(code, codes, width))
-        assert [other for other in range(codes) if other & mask == code & mask] == [code]
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("as_tree", [False, True])
 def test_binary_fetch_reads_the_signed_sum(as_tree: bool) -> None:
     """The completing +1 of a negation is left to the lane, as in our own fetch."""
