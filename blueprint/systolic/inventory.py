@@ -1,0 +1,226 @@
+"""What an array is made of, place by place; every formula holds for one design and for arrays of designs.
+
+Places are the modules of the RTL: ``pe`` (elements), ``edge`` (operand registers, skew, passing on), ``buffer``
+(partial sums and results where weights stay), ``control`` and ``shell``. Equations: docs/families/systolic.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from blueprint.numbers import Number, bit_length, choose, clog2, larger, smaller
+from blueprint.systolic import elements
+from blueprint.systolic.schedule import BANKS
+from blueprint.unit import Path, Unit
+
+if TYPE_CHECKING:
+    from blueprint.systolic.spec import SystolicSpec
+
+
+def units(p: SystolicSpec) -> tuple[Unit, ...]:
+    """The whole inventory."""
+    return (*_edge(p), *_elements(p), *_buffer(p), *_control(p), *_shell(p))
+
+
+def flops(
+    place: str, count: Number, width: Number, *, enable: int = 0, reset: int = 0, activity: float = 1.0
+) -> Unit:
+    """Flip-flops, ``count`` groups of ``width``."""
+    return Unit("register", place, count, {"width": width, "enable": enable, "reset": reset}, activity)
+
+
+def _edge(p: SystolicSpec) -> tuple[Unit, ...]:
+    """Operands as they arrive, delayed for later rows and columns, and between elements."""
+    stays, skewed = choose(p.stationary, 1, 0), choose(p.skewed, 1, 0)
+    rows, cols = p.rows, p.cols
+    return (
+        flops("edge", rows, p.act_bits, enable=1),
+        flops("edge", cols * (1 - stays), p.element_bits, enable=1),
+        flops("edge", skewed * (rows * (rows - 1) // 2 + rows * (cols - 1)), p.act_bits),
+        flops("edge", skewed * (cols * (cols - 1) // 2), p.element_bits),
+        flops("edge", skewed * (1 - stays) * (rows - 1) * cols, p.element_bits),
+        flops("edge", stays * rows * (cols - 1), 1, activity=1 / p.most_tokens),
+        flops("edge", stays * (cols * (cols - 1) // 2), p.sum_width(rows)),
+        Unit("broadcast", "edge", (1 - skewed) * rows * p.act_bits, {"fanout": cols}),
+        Unit("broadcast", "edge", (1 - skewed) * cols * p.element_bits, {"fanout": rows}),
+    )
+
+
+def _elements(p: SystolicSpec) -> tuple[Unit, ...]:
+    """Products, sums and what an element holds."""
+    stays, many = choose(p.stationary, 1, 0), choose(p.accumulates, 1, 0)
+    count = p.rows * p.cols
+    held = p.dot_width * choose(p.product_register, 1, 0)
+    summing = count * (1 - stays)
+    several = choose(p.most_tokens > 1, 1, 0)  # a single token needs its weights for one cycle only
+    return (
+        *_products(p, count),
+        flops("pe", count, held),
+        *_sum(p, "pe", summing * many, p.result_width),
+        flops("pe", summing * many, p.result_width, enable=1),
+        Unit("and_row", "pe", summing * many, {"width": p.result_width}),
+        Unit("mux", "pe", summing * choose(p.rows > 1, 1, 0), {"entries": 2, "width": p.result_width}, 0.1),
+        flops("pe", summing, p.result_width, enable=1, activity=0.1),
+        flops("pe", stays * count * (1 + several), p.element_bits, enable=1, activity=1 / p.most_tokens),
+        Unit("mux", "pe", stays * count * several, {"entries": 2, "width": p.element_bits}, 1 / p.most_tokens),
+        *_sum(p, "pe", stays * (p.rows - 1) * p.cols, p.sum_width(p.rows)),
+        flops("pe", stays * p.cols, cascade_bits(p)),
+    )
+
+
+def cascade_bits(p: SystolicSpec) -> Number:
+    """Partial-sum bits of one column: every row's are as narrow as the sum so far.
+
+    Bits of ``i q`` summed over rows ``i`` are counted place by place: a place is used from the first row on whose
+    sum reaches it.
+    """
+    largest = p.depth * p.largest_product * choose(p.floats, 0, 1)
+    wide = p.result_width
+    total: Number = p.rows
+    for place in range(63):
+        first = larger(1, -(-(1 << place) // larger(largest, 1)))
+        used = larger(p.rows - first + 1, 0)
+        total = total + choose(place < wide - 1, used, 0)
+    return choose(p.floats, p.rows * p.act_width, total)
+
+
+def _products(p: SystolicSpec, count: Number) -> tuple[Unit, ...]:
+    """Selection of activations, multiplication, and the sum over the lanes of an element."""
+    lanes = count * p.depth
+    whole = choose(p.floats, 0, 1)
+    select = choose(p.pe == "select_add", 1, 0)
+    multiply = lanes * whole * (1 - select)
+    width = p.act_width + choose(p.weight_width == 2, 0, p.weight_width)
+    added = smaller(p.dot_width, width + clog2(p.depth))
+    return (
+        Unit("mux", "pe", lanes * choose(p.group > 1, 1, 0), {"entries": p.group, "width": p.act_width}),
+        Unit("and_row", "pe", multiply * p.weight_width, {"width": p.act_width}),
+        Unit("compressor", "pe", multiply * larger(p.weight_width - 2, 0), {"width": p.act_width}),
+        Unit("adder", "pe", multiply, {"width": width}),
+        Unit("xor_row", "pe", lanes * select, {"width": p.act_width}),
+        Unit("and_row", "pe", lanes * select, {"width": p.act_width}),
+        Unit("adder", "pe", count * (p.depth - 1) * whole, {"width": added}),
+        Unit("float_adder", "pe", count * (p.depth - 1) * (1 - whole), _float(p)),
+        Unit("adder", "pe", lanes * (1 - whole) * _float(p)["fraction"], {"width": _float(p)["fraction"]}),
+        Unit("to_float", "pe", lanes * (1 - whole), _rounding(p)),
+    )
+
+
+def _float(p: SystolicSpec) -> dict[str, Number]:
+    return {
+        "exponent": elements.look_up(p.activation, lambda fmt: fmt.exponent_bits),
+        "fraction": elements.look_up(p.activation, lambda fmt: fmt.fraction_bits),
+        "stages": 0,
+    }
+
+
+def _rounding(p: SystolicSpec) -> dict[str, Number]:
+    fraction = _float(p)["fraction"]
+    return {"inputs": 2 * fraction + 2, "outputs": choose(p.floats, p.act_width, 0)}
+
+
+def _sum(p: SystolicSpec, place: str, count: Number, width: Number) -> tuple[Unit, ...]:
+    """One addition per cycle, of integers or of floats."""
+    whole = choose(p.floats, 0, 1)
+    return (
+        Unit("adder", place, count * whole, {"width": width}),
+        Unit("float_adder", place, count * (1 - whole), _float(p)),
+    )
+
+
+def _buffer(p: SystolicSpec) -> tuple[Unit, ...]:
+    """Two banks of partial sums and the result that leaves, where weights stay."""
+    stays, many = choose(p.stationary, 1, 0), choose(p.accumulates, 1, 0)
+    lanes, words = stays * p.cols, BANKS * p.most_tokens
+    read = {"entries": words, "width": p.result_width}
+    return (
+        flops("buffer", lanes * words, p.result_width, enable=1, activity=1 / words),
+        flops("buffer", lanes, p.result_width, enable=1),
+        Unit("mux", "buffer", lanes, read),
+        Unit("mux", "buffer", lanes * many, read),
+        Unit("and_row", "buffer", lanes * many, {"width": p.result_width}),
+        *_sum(p, "buffer", lanes * many, p.result_width),
+    )
+
+
+def _control(p: SystolicSpec) -> tuple[Unit, ...]:
+    widths = p.size_widths
+    stays, many = choose(p.stationary, 1, 0), choose(p.accumulates, 1, 0)
+    groups, columns = choose(p.regroups, 1, 0), choose(p.n_max > p.cols, 1, 0)
+    counters = (groups * widths["tokens"], many * widths["k"], columns * widths["n"])
+    return (
+        flops("control", 1, 1 + sum(counters) + many, enable=1, reset=1),
+        flops("control", 1, choose(p.stationary, _staying(p), _summing(p)), reset=1),
+        *(Unit("adder", "control", 1, {"width": width}, 0.3) for width in counters),
+        *(Unit("comparator", "control", 1, {"width": width}, 0.3) for width in counters),
+        Unit("adder", "control", stays, {"width": bit_length(p.most_tokens)}),
+        Unit("comparator", "control", 2 * stays, {"width": bit_length(p.most_tokens)}),
+        Unit("logic", "control", 1, {"gates": 40}),
+        Unit("broadcast", "control", 1, {"fanout": larger(p.rows * p.act_bits, p.cols * p.result_width)}),
+    )
+
+
+def _summing(p: SystolicSpec) -> Number:
+    """Operands there and last, wave flags, and the results that leave."""
+    waves = (p.stages - 1) * choose(p.accumulates, 3, 1)
+    tiles = choose(p.regroups | (p.n_max > p.cols), 1, 0)
+    return 4 + waves + 1 + choose(p.stages > 1, 1, 0) + tiles + clog2(p.rows)
+
+
+def _staying(p: SystolicSpec) -> Number:
+    """Operands there and last, the tile in the shadow, wave flags, banks, and the results that leave."""
+    several = choose(p.most_tokens > 1, 1, 0)
+    copies = (p.rows + p.cols - 2) * several
+    waves = p.stages * choose(p.accumulates, 3, 1) + copies
+    tokens = several * (bit_length(p.most_tokens) + 1 + 2 * clog2(p.most_tokens))
+    return 2 + 2 + clog2(p.rows) + waves + tokens + 2 + 2 + BANKS + 2
+
+
+def _shell(p: SystolicSpec) -> tuple[Unit, ...]:
+    """AXI4-Lite: sizes, status, four 32-bit counters, the read word and two response flags."""
+    widths = p.size_widths
+    sizes = widths["tokens"] + widths["k"] + widths["n"]
+    return (
+        flops("shell", 1, sizes, enable=1, reset=1, activity=0.0),
+        flops("shell", 1, 5, enable=1, reset=1, activity=0.1),
+        flops("shell", 4, 32, enable=1, reset=1),
+        flops("shell", 1, 32 + 2, enable=1, reset=1, activity=0.0),
+        Unit("adder", "shell", 4, {"width": 32}),
+        Unit("comparator", "shell", 2, {"width": sizes}, 0.0),
+        Unit("mux", "shell", 1, {"entries": 12, "width": 32}, 0.0),
+    )
+
+
+def paths(p: SystolicSpec) -> tuple[Path, ...]:
+    """Multiplication and accumulation between two registers, the buffer, and the sequencer."""
+    whole = choose(p.floats, 0, 1)
+    split = choose(p.product_register, 1, 0)
+    selected = Unit("mux", "pe", choose(p.group > 1, 1, 0), {"entries": p.group, "width": p.act_width})
+    multiplied = Unit("compressor", "pe", whole * clog2(p.weight_width), {"width": 1})
+    lanes = Unit("adder", "pe", whole * clog2(p.depth), {"width": p.dot_width})
+    floats = Unit("float_adder", "pe", (1 - whole) * (1 + clog2(p.depth)), _float(p))
+    last = _sum(p, "pe", 1, p.result_width)
+    adders = tuple(Unit(u.kind, u.place, u.count * split, u.dims) for u in last)
+    whole_path = tuple(Unit(u.kind, u.place, u.count * (1 - split), u.dims) for u in last)
+    many = choose(p.accumulates & p.stationary, 1, 0)
+    words = BANKS * p.most_tokens
+    return (
+        Path("multiply", (selected, multiplied, lanes, floats, *whole_path)),
+        Path("accumulate", adders),
+        Path(
+            "buffer",
+            (
+                Unit("mux", "buffer", many, {"entries": words, "width": p.result_width}),
+                Unit("and_row", "buffer", many, {"width": p.result_width}),
+                *_sum(p, "buffer", many, p.result_width),
+            ),
+        ),
+        Path("counters", (Unit("half_adder", "shell", 1, {"width": 32}),)),
+        Path(
+            "sequence",
+            (
+                Unit("adder", "control", 1, {"width": larger(p.size_widths["k"], p.size_widths["n"])}),
+                Unit("broadcast", "control", 1, {"fanout": larger(p.rows * p.act_bits, 1)}),
+            ),
+        ),
+    )

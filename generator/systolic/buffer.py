@@ -1,0 +1,58 @@
+"""Partial sums of tokens that wait for the next tile, and results that wait for the port."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.systolic import SystolicSpec
+from blueprint.systolic.schedule import BANKS
+from generator.arithmetic import one_of, sign_extend
+from generator.block import Block, register
+from generator.systolic.product import Arithmetic
+
+
+class ColumnBuffer(Block):
+    """Two banks of words: one collects the partial sums of a column, the other gives finished ones away."""
+
+    place = "buffer"
+    latency = "1 cycle into a bank, 1 cycle out of it"
+    throughput = "one sum in and one result out per cycle"
+
+    def __init__(self, spec: SystolicSpec) -> None:
+        self.spec = spec
+        width, words = int(spec.result_width), BANKS * int(spec.most_tokens)
+        partial = int(spec.sum_width(spec.rows))
+        many = int(bool(spec.accumulates))
+        ports = {
+            "partial": In(partial),
+            "word": In(words),
+            "store": In(1),
+            "first": In(many),
+            "given": In(words),
+            "take": In(1),
+            "result": Out(width),
+        }
+        number = "int" if spec.activation == "int" else spec.activation
+        name = f"systolic_buffer_{number}_{partial}_r{width}_w{words}{'_acc' * many}"
+        super().__init__(name, ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        width = int(self.spec.result_width)
+        words: list[Any] = []
+        total: Value = sign_extend(self.partial, width)
+        stored = [self.store & line for line in self.word]
+        if self.spec.accumulates:
+            arithmetic = Arithmetic(self, self.spec, m)
+            read = Signal(width, name="so_far")
+            start = read & (~self.first).replicate(width)
+            total = arithmetic.add(start, self.partial, None, width)
+        for number, line in enumerate(stored):
+            words.append(register(m, width, f"word{number}", line, total))
+        if self.spec.accumulates:
+            m.d.comb += read.eq(one_of(list(self.word), words))
+        given = one_of(list(self.given), words)
+        m.d.comb += self.result.eq(register(m, width, "leaving", self.take, given))
+        return m
+

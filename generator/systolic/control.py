@@ -1,0 +1,333 @@
+"""Sequencing: which beat is issued when, and which results leave."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.systolic import SystolicSpec
+from blueprint.systolic.schedule import BANKS
+from generator.arithmetic import zero_extend
+from generator.block import Block
+
+
+def common_ports(spec: SystolicSpec) -> dict[str, Any]:
+    """Sizes, streams and events of both sequencers."""
+    return {name: In(int(width)) for name, width in spec.size_widths.items()} | {
+        "start": In(1),
+        **{f"{port}_{wire}": In(1) for port in ("act", "wgt") for wire in ("tvalid", "tlast")},
+        "out_tready": In(1),
+        "act_tready": Out(1),
+        "wgt_tready": Out(1),
+        "out_tvalid": Out(1),
+        "out_tlast": Out(1),
+        "accept_act": Out(1),
+        "accepted": Out(1),
+        "finished": Out(1),
+        "misframed": Out(1),
+        "stall_input": Out(1),
+        "stall_memory": Out(1),
+        "stall_output": Out(1),
+    }
+
+
+class Control(Block):
+    """Base of both sequencers: sizes are counted down by what one step covers, so no division is needed."""
+
+    place = "control"
+    spec: SystolicSpec
+
+    def counted(self, m: Module, name: str, size: Value, step: int, advance: Value) -> Value:
+        """Count ``size`` down by ``step``; returns whether this is the last step, after which it starts over."""
+        left = Signal(len(size), name=f"{name}_left")
+        last = Signal(name=f"{name}_last")
+        m.d.comb += last.eq(left <= step)
+        with m.If(self.start):
+            m.d.sync += left.eq(size)
+        with m.Elif(advance):
+            m.d.sync += left.eq(Mux(last, size, left - step))
+        return last
+
+    def held(self, m: Module, name: str, rise: Value, fall: Value) -> Signal:
+        """Set by ``rise``, which wins, and cleared by ``fall``."""
+        held = Signal(name=name)
+        with m.If(rise):
+            m.d.sync += held.eq(1)
+        with m.Elif(fall):
+            m.d.sync += held.eq(0)
+        return held
+
+    def opening(self, m: Module, name: str, advance: Value, last: Value) -> Signal:
+        """Whether the step that is next to advance is the first of its loop."""
+        held = Signal(name=name)
+        with m.If(self.start):
+            m.d.sync += held.eq(1)
+        with m.Elif(advance):
+            m.d.sync += held.eq(last)
+        return held
+
+    def delays(self, m: Module, name: str, bit: Value, stages: int) -> list[Value]:
+        """``bit`` and its delays."""
+        seen = [bit]
+        for stage in range(1, stages + 1):
+            held = Signal(name=f"{name}{stage}")
+            m.d.sync += held.eq(seen[-1])
+            seen.append(held)
+        return seen
+
+    def operand(self, m: Module, port: str, active: Value, fire: Value, final: Value) -> tuple[Signal, Value]:
+        """The register of an operand stream: whether a beat is there, and whether its ``tlast`` was right.
+
+        A beat is taken while the run still needs one: the one that is issued next, or with an issue the one after.
+        """
+        there, mark, accept = (Signal(name=f"{port}_{what}") for what in ("there", "mark", "accept"))
+        ready = getattr(self, f"{port}_tready")
+        m.d.comb += [
+            ready.eq(active & (~there | (fire & ~final))),
+            accept.eq(ready & getattr(self, f"{port}_tvalid")),
+            getattr(self, f"accept_{port}").eq(accept),
+        ]
+        with m.If(accept):
+            m.d.sync += [there.eq(1), mark.eq(getattr(self, f"{port}_tlast"))]
+        with m.Elif(fire):
+            m.d.sync += there.eq(0)
+        return there, fire & (mark != final)
+
+    def accepts(self, m: Module) -> None:
+        """Tell the shell of every beat that is accepted."""
+        beats = [getattr(self, f"{port}_tvalid") & getattr(self, f"{port}_tready") for port in ("act", "wgt")]
+        m.d.comb += self.accepted.eq(beats[0] | beats[1])
+
+
+class SummingControl(Control):
+    """Issues a beat of activations with one of weights; the last one of a tile when its results have room."""
+
+    throughput = "one beat per cycle"
+
+    def __init__(self, spec: SystolicSpec) -> None:
+        self.spec = spec
+        self.latency = "a beat is issued 1 cycle after its operands are accepted"
+        waves, many = int(spec.stages), int(bool(spec.accumulates))
+        ports = common_ports(spec) | {
+            "accept_wgt": Out(1),
+            "valid": Out(many * waves),
+            "first": Out(many * waves),
+            "last": Out(waves),
+            "shift": Out(1),
+        }
+        shape = f"r{spec.rows}c{spec.cols}l{spec.act_lanes}_s{waves}"
+        limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
+        super().__init__(f"{spec.family}_control_sum_{shape}_{limits}", ports, clocked=True, resets=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        spec = self.spec
+        issue, final, tile_ends = (Signal(name=name) for name in ("issue", "run_ends", "tile_ends"))
+        active = self.held(m, "active", self.start, issue & final)
+        act, act_wrong = self.operand(m, "act", active, issue, final)
+        wgt, wgt_wrong = self.operand(m, "wgt", active, issue, final)
+        one = Const(1, 1)
+        beats = self.counted(m, "beats", self.k, int(spec.beat_k), issue) if spec.accumulates else one
+        done = issue & tile_ends
+        columns = self.counted(m, "columns", self.n, spec.cols, done) if spec.n_max > spec.cols else one
+        groups = self.counted(m, "groups", self.tokens, spec.rows, done & columns) if spec.regroups else one
+        free = self._drain(m, done, final)
+        blocked = tile_ends & ~free
+        m.d.comb += [
+            tile_ends.eq(beats),
+            final.eq(beats & columns & groups),
+            issue.eq(active & act & wgt & ~blocked),
+            self.misframed.eq(act_wrong | wgt_wrong),
+            self.stall_output.eq(active & blocked),
+            self.stall_input.eq(active & ~blocked & ~act),
+            self.stall_memory.eq(active & ~blocked & act & ~wgt),
+        ]
+        if spec.accumulates:
+            first = self.opening(m, "first_beat", issue, beats)
+            m.d.comb += [
+                self.valid.eq(Cat(*self.delays(m, "valid", issue, int(spec.stages) - 1))),
+                self.first.eq(Cat(*self.delays(m, "first", first, int(spec.stages) - 1))),
+            ]
+        self.accepts(m)
+        return m
+
+    def _drain(self, m: Module, done: Value, final: Value) -> Value:
+        """Give the rows of a finished tile; returns whether the next one has room."""
+        spec = self.spec
+        waves = self.delays(m, "last", done, int(spec.stages) - 1)
+        moves, ends = Signal(name="drain_moves"), Signal(name="drain_ends")
+        held = self.held(m, "held", done, moves & ends)
+        full = self.held(m, "full", waves[-1], moves & ends) if spec.stages > 1 else held
+        row: Value = Const(0, 1)
+        if spec.rows > 1:
+            row = Signal((spec.rows - 1).bit_length(), name="row")
+            with m.If(moves):
+                m.d.sync += row.eq(Mux(ends, 0, row + 1))
+        last: Value = Const(1, 1)
+        if spec.regroups or spec.n_max > spec.cols:
+            last = Signal(name="held_last")
+            with m.If(done):
+                m.d.sync += last.eq(final)
+        m.d.comb += [
+            ends.eq(row == spec.rows - 1),
+            moves.eq(full & self.out_tready),
+            self.last.eq(Cat(*waves)),
+            self.shift.eq(moves),
+            self.out_tvalid.eq(full),
+            self.out_tlast.eq(last & ends),
+            self.finished.eq(moves & ends & last),
+        ]
+        return ~held
+
+
+class StationaryControl(Control):
+    """Loads a tile of weights while tokens pass the one before; issues a token when its sums have room."""
+
+    throughput = "one token and one row of weights per cycle"
+
+    def __init__(self, spec: SystolicSpec) -> None:
+        self.spec = spec
+        self.latency = "a token is issued 1 cycle after it and the last row of its weights are accepted"
+        many, several = int(bool(spec.accumulates)), int(spec.most_tokens > 1)
+        words = BANKS * int(spec.most_tokens)
+        ports = common_ports(spec) | {
+            "load": Out(spec.rows),
+            "swap": Out(several * (spec.rows + spec.cols - 1)),
+            "word": Out(words),
+            "store": Out(1),
+            "first": Out(many),
+            "given": Out(words),
+            "take": Out(1),
+        }
+        shape = f"r{spec.rows}c{spec.cols}k{spec.beat_k}t{spec.most_tokens}_s{spec.stages}"
+        limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
+        super().__init__(f"{spec.family}_control_stay_{shape}_{limits}", ports, clocked=True, resets=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        spec = self.spec
+        self._issue, self._take_tile = Signal(name="issue"), Signal(name="take_tile")
+        self._final, self._final_tile = Signal(name="run_ends"), Signal(name="last_tile")
+        issue, final = self._issue, self._final
+        self._active = self.held(m, "active", self.start, issue & final)
+        act, act_wrong = self.operand(m, "act", self._active, issue, final)
+        most, one = int(spec.most_tokens), Const(1, 1)
+        tokens: Value = zero_extend(self.tokens, most.bit_length())
+        if spec.regroups:
+            tokens = Mux(self.tokens > most, Const(most, most.bit_length()), tokens)
+        self._tokens = Signal(most.bit_length(), name="tokens_of_group")
+        m.d.comb += self._tokens.eq(tokens)
+        last_token = self.counted(m, "token", self._tokens, 1, issue) if most > 1 else one
+        ends = issue & last_token
+        beats = self.counted(m, "beats", self.k, int(spec.beat_k), ends) if spec.accumulates else one
+        columns = self.counted(m, "columns", self.n, spec.cols, ends & beats) if spec.n_max > spec.cols else one
+        done = ends & beats & columns
+        groups = self.counted(m, "groups", self.tokens, most, done) if spec.regroups else one
+        begins = self.opening(m, "first_token", issue, last_token) if most > 1 else one
+        first = self.opening(m, "first_beat", ends, beats) if spec.accumulates else one
+        tile, wgt_wrong = self._load(m, begins)
+        room, column_begins = Signal(name="room"), begins & first
+        blocked = column_begins & ~room
+        m.d.comb += [
+            self._final_tile.eq(beats & columns & groups),
+            final.eq(last_token & self._final_tile),
+            issue.eq(self._active & act & (~begins | tile) & ~blocked),
+            self._take_tile.eq(issue & begins),
+            self.misframed.eq(act_wrong | wgt_wrong),
+            self.stall_output.eq(self._active & blocked),
+            self.stall_input.eq(self._active & ~blocked & ~act),
+            self.stall_memory.eq(self._active & ~blocked & act & begins & ~tile),
+        ]
+        if most > 1:
+            copies = self.delays(m, "swap", self._take_tile, spec.rows + spec.cols - 2)
+            m.d.comb += self.swap.eq(Cat(*copies))
+        self._banks(m, issue & column_begins, room, first, beats)
+        self.accepts(m)
+        return m
+
+    def _load(self, m: Module, begins: Value) -> tuple[Value, Value]:
+        """Take rows of weights for the next tile; returns whether a whole one is there, and wrong ends."""
+        rows = self.spec.rows
+        accept, ends = Signal(name="accept_row"), Signal(name="last_row")
+        tile = self.held(m, "tile_there", accept & ends, self._take_tile)
+        more = begins | ~self._final_tile  # a tile that is in use already needs no weights any more
+        m.d.comb += [
+            self.wgt_tready.eq(
+                self._active & ((~tile & more) | (self._take_tile & ~self._final_tile))
+            ),
+            accept.eq(self.wgt_tready & self.wgt_tvalid),
+        ]
+        mark = Signal(name="tile_mark")
+        with m.If(accept & ends):
+            m.d.sync += mark.eq(self.wgt_tlast)
+        if rows == 1:
+            m.d.comb += [ends.eq(1), self.load.eq(accept)]
+        else:
+            row = Signal((rows - 1).bit_length(), name="row")
+            with m.If(accept):
+                m.d.sync += row.eq(Mux(ends, 0, row + 1))
+            m.d.comb += [
+                ends.eq(row == rows - 1),
+                self.load.eq(Cat(*(accept & (row == number) for number in range(rows)))),
+            ]
+        early = accept & ~ends & self.wgt_tlast
+        return tile, early | (self._take_tile & (mark != self._final_tile))
+
+    def _banks(self, m: Module, begin: Value, room: Signal, first: Value, last: Value) -> None:
+        """Partial sums into one bank, finished ones out of the other."""
+        stages, most = int(self.spec.stages), int(self.spec.most_tokens)
+        valid = self.delays(m, "valid", self._issue, stages)[-1]
+        finished: Value = Const(1, 1)
+        if self.spec.accumulates:
+            m.d.comb += self.first.eq(self.delays(m, "first", first, stages)[-1])
+            finished = self.delays(m, "finished", last, stages)[-1]
+        take, free = Signal(name="take_word"), Signal(name="bank_free")
+        word, word_ends = self._walk(m, "word", valid)
+        given, given_ends = self._walk(m, "given", take)
+        fill, empty = Signal(name="fill_bank"), Signal(name="give_bank")
+        stored = valid & finished & word_ends
+        full = Signal(BANKS, name="full")
+        for bank in range(BANKS):
+            with m.If(stored & (fill == bank)):
+                m.d.sync += full[bank].eq(1)
+            with m.Elif(free & (empty == bank)):
+                m.d.sync += full[bank].eq(0)
+        with m.If(stored):
+            m.d.sync += fill.eq(~fill)
+        with m.If(free):
+            m.d.sync += empty.eq(~empty)
+        used = Signal(2, name="banks_used")
+        m.d.sync += used.eq(used + begin - free)
+        there, last_word = Signal(name="result_there"), Signal(name="result_last")
+        m.d.comb += [
+            room.eq(used != BANKS),
+            take.eq(Mux(empty, full[1], full[0]) & (~there | self.out_tready)),
+            free.eq(take & given_ends),
+            self.word.eq(self._lines(fill, word)),
+            self.store.eq(valid),
+            self.given.eq(self._lines(empty, given)),
+            self.take.eq(take),
+            self.out_tvalid.eq(there),
+            self.out_tlast.eq(last_word),
+            self.finished.eq(there & last_word & self.out_tready),
+        ]
+        with m.If(take):
+            m.d.sync += [there.eq(1), last_word.eq(free & ~self._active & (used == 1))]
+        with m.Elif(self.out_tready):
+            m.d.sync += there.eq(0)
+
+    def _walk(self, m: Module, name: str, step: Value) -> tuple[Value, Value]:
+        """(number of a token in its group, whether it is the last), stepping on with ``step``."""
+        most = int(self.spec.most_tokens)
+        if most == 1:
+            return Const(0, 1), Const(1, 1)
+        number, ends = Signal((most - 1).bit_length(), name=name), Signal(name=f"{name}_ends")
+        m.d.comb += ends.eq(number + 1 == self._tokens)
+        with m.If(step):
+            m.d.sync += number.eq(Mux(ends, 0, number + 1))
+        return number, ends
+
+    def _lines(self, bank: Value, number: Value) -> Value:
+        """One line for every word of both banks."""
+        most = int(self.spec.most_tokens)
+        return Cat(*((bank == b) & (number == w) for b in range(BANKS) for w in range(most)))
