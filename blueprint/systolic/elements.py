@@ -1,12 +1,15 @@
-"""What processing elements there are, and what fits which."""
+"""Which processing elements arrays are built of, and what fits which."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from blueprint import floating
 from blueprint.numbers import Number, choose
+from blueprint.processing import CARRY_SAVE, SERIAL, Element
+from blueprint.processing.element import NUMBERS, exact
 from blueprint.spec import Rule
 
 if TYPE_CHECKING:
@@ -15,13 +18,19 @@ if TYPE_CHECKING:
 #: Every element, and what it is in words.
 KINDS = {
     "mac": "integer multiplier and carry-propagating accumulation",
-    "select_add": "a ternary weight adds, subtracts or skips an activation",
-    "float_mac": "float multiplier and float adder",
+    "ternary": "a ternary weight adds, subtracts or skips an activation",
+    "float": "float multiplier and float adder",
+    "opt1": "integer multiplier, accumulation in carry-save form, one addition outside the array",
+    "opt2": "the same with products of equal weight added first",
+    "ent": "activations encoded as EN-T digits once, at the edge of the array",
+    "opt4c": "one digit other than zero per cycle, from one encoder for a whole row",
+    "opt4e": "the same with several lanes that share a compressor",
+    "booth_serial": "one Booth digit per cycle, zero or not",
 }
-#: Elements whose sums are two words.
-CARRY_SAVE = ("opt1",)
-#: What numbers may be.
-FORMATS = ("int", "fp16", "bf16", "fp8_e4m3", "fp8_e5m2")
+#: Elements whose encoded operand is the activation.
+ENCODES_ACTIVATIONS = ("ent", *SERIAL)
+#: Formats that floats may be added up in.
+SUMS = ("same", *floating.FORMATS)
 
 
 def is_one_of(pe: Any, names: tuple[str, ...]) -> Any:
@@ -42,52 +51,21 @@ def look_up(name: Any, value: Any, other: Number = 0) -> Number:
     return found
 
 
-def largest_product(p: SystolicSpec) -> Number:
-    """The largest magnitude of a product of integers."""
-    return 2 ** (p.act_width - 1 + choose(p.weight_width == 2, 0, p.weight_width - 1))
+def element(p: SystolicSpec, total_width: Number) -> Element:
+    """The element of a design, with sums of so many bits."""
+    swapped = is_one_of(p.pe, ENCODES_ACTIVATIONS)
+    a, b = choose(swapped, p.act_width, p.weight_width), choose(swapped, p.weight_width, p.act_width)
+    return Element(p.pe, a, b, p.depth, total_width, p.activation, p.accumulate)
+
+
+def _text(text: str, *values: Any) -> str:
+    return text.format(*values)
 
 
 def rules(p: SystolicSpec) -> Iterator[Rule]:
     """What fits what."""
-    whole = choose(p.floats, 0, 1)
-    width = look_up(p.activation, lambda fmt: fmt.width)
-    yield Rule(
-        "activation",
-        choose(p.floats, 1, 0) == choose(p.pe == "float_mac", 1, 0),
-        "only a float_mac takes floats, and nothing else",
-        lambda: f"Element {p.pe} must have {'float' if p.pe == 'float_mac' else 'int'} numbers, not {p.activation}",
-    )
-    for name in ("act_width", "weight_width"):
-        yield Rule(
-            name,
-            (whole == 1) | (getattr(p, name) == width),
-            f"{name} is not that of the float format",
-            lambda name=name: f"Parameter {name!r} must be {width} for {p.activation}, not {getattr(p, name)}",  # type: ignore[misc]
-        )
-    yield Rule(
-        "weight_width",
-        (p.pe != "select_add") | (p.weight_width == 2),
-        "select_add is for ternary weights",
-        lambda: f"Element select_add must have ternary weights of 2 bits, not {p.weight_width}",
-    )
-    yield Rule(
-        "depth",
-        p.depth % p.kept == 0,
-        "depth is not a multiple of the weights that travel of a group",
-        lambda: f"Parameter 'depth' must be a multiple of {p.kept} for {p.sparsity} weights, not {p.depth}",
-    )
-    yield Rule(
-        "rows",
-        (p.organization != "adder_tree") | (p.rows == 1),
-        "an adder tree has one row",
-        lambda: f"An adder tree must have 1 row, not {p.rows}",
-    )
-    yield Rule(
-        "depth",
-        (p.organization != "broadcast_matrix") | (p.depth == p.kept),
-        "a broadcast matrix adds one group per element and cycle; a deeper one is a cube",
-        lambda: f"A broadcast matrix must have depth {p.kept}, not {p.depth}; a deeper one is a cube",
-    )
+    yield from _number_rules(p)
+    yield from _shape_rules(p)
     needed = p.needed_result_width
     yield Rule(
         "acc_width",
@@ -101,8 +79,93 @@ def rules(p: SystolicSpec) -> Iterator[Rule]:
         ),
     )
     yield Rule(
-        "acc_width",
-        (whole == 0) | (p.result_width <= 64),
+        "k_max",
+        p.result_width <= 64,
         "a result needs more than 64 bits",
         lambda: f"Results must fit 64 bits, not {p.result_width}",
     )
+
+
+def _number_rules(p: SystolicSpec) -> Iterator[Rule]:
+    whole = choose(p.floats, 0, 1)
+    width = look_up(p.activation, lambda fmt: fmt.width)
+    yield Rule(
+        "activation",
+        choose(p.floats, 1, 0) == choose(p.pe == "float", 1, 0),
+        "only float elements take floats, and nothing else",
+        lambda: f"Element {p.pe} must have {'float' if p.pe == 'float' else 'int'} numbers, not {p.activation}",
+    )
+    for name in ("act_width", "weight_width"):
+        yield Rule(
+            name,
+            (whole == 1) | (getattr(p, name) == width),
+            f"{name} is not that of the float format",
+            partial(_text, "Parameter {!r} must be {} for {}, not {}", name, width, p.activation, getattr(p, name)),
+        )
+    yield Rule(
+        "weight_width",
+        (p.pe != "ternary") | (p.weight_width == 2),
+        "ternary elements are for weights of 2 bits",
+        lambda: f"Weights of ternary elements must have 2 bits, not {p.weight_width}",
+    )
+    yield Rule(
+        "accumulate",
+        (p.accumulate == "same") | _holds(p),
+        "sums do not hold every number of the activations' format",
+        lambda: f"Parameter 'accumulate' must be same or a format that holds every {p.activation}, not {p.accumulate}",
+    )
+
+
+def _holds(p: SystolicSpec) -> Any:
+    """Whether float activations are numbers of the format that they are added up in."""
+    found: Any = p.accumulate == "nothing"
+    for source in floating.FORMATS:
+        for target in floating.FORMATS:
+            if exact(source, target):
+                found = found | ((p.activation == source) & (p.accumulate == target))
+    return found
+
+
+def _shape_rules(p: SystolicSpec) -> Iterator[Rule]:
+    yield Rule(
+        "depth",
+        p.depth % p.kept == 0,
+        "depth is not a multiple of the weights that travel of a group",
+        lambda: f"Parameter 'depth' must be a multiple of {p.kept} for {p.sparsity} weights, not {p.depth}",
+    )
+    yield Rule(
+        "depth",
+        (p.pe != "opt4e") | (p.depth % 4 == 0),
+        "opt4e shares a compressor between four lanes",
+        lambda: f"Parameter 'depth' must be a multiple of 4 for opt4e, not {p.depth}",
+    )
+    yield Rule(
+        "rows",
+        (p.organization != "adder_tree") | (p.rows == 1),
+        "an adder tree has one row",
+        lambda: f"An adder tree must have 1 row, not {p.rows}",
+    )
+    yield Rule(
+        "depth",
+        (p.organization != "broadcast_matrix") | (p.depth == p.kept) | (p.pe == "opt4e"),
+        "a broadcast matrix adds one group per element and cycle; a deeper one is a cube",
+        lambda: f"A broadcast matrix must have depth {p.kept}, not {p.depth}; a deeper one is a cube",
+    )
+    yield Rule(
+        "pe",
+        choose(p.stationary, 1, 0) * choose(is_one_of(p.pe, CARRY_SAVE), 1, 0) == 0,
+        "sums that move every cycle propagate their carries",
+        lambda: (
+            f"Where weights stay elements must propagate carries, and {p.pe} does not: two words would move "
+            "to the next row every cycle"
+        ),
+    )
+    yield Rule(
+        "product_register",
+        choose(p.product_register, 1, 0) * choose(is_one_of(p.pe, SERIAL), 1, 0) == 0,
+        "serial elements have no products to register",
+        lambda: f"Parameter 'product_register' must be false for {p.pe}: it adds digits, not products",
+    )
+
+
+FORMATS = NUMBERS

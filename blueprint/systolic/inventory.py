@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blueprint.numbers import Number, bit_length, choose, clog2, larger, smaller
+from blueprint.numbers import Number, bit_length, choose, clog2, larger, possible
+from blueprint.processing import (
+    encode_units,
+    merge_units,
+    path,
+    product_units,
+    queue_units,
+    resolve_units,
+    select_units,
+    step_units,
+)
 from blueprint.systolic import elements
 from blueprint.systolic.schedule import BANKS
 from blueprint.unit import Path, Unit
@@ -34,7 +44,7 @@ def _edge(p: SystolicSpec) -> tuple[Unit, ...]:
     stays, skewed = choose(p.stationary, 1, 0), choose(p.skewed, 1, 0)
     rows, cols = p.rows, p.cols
     return (
-        flops("edge", rows, p.act_bits, enable=1),
+        *_taken(p),
         flops("edge", cols * (1 - stays), p.element_bits, enable=1),
         flops("edge", skewed * (rows * (rows - 1) // 2 + rows * (cols - 1)), p.act_bits),
         flops("edge", skewed * (cols * (cols - 1) // 2), p.element_bits),
@@ -46,25 +56,49 @@ def _edge(p: SystolicSpec) -> tuple[Unit, ...]:
     )
 
 
+def _taken(p: SystolicSpec) -> tuple[Unit, ...]:
+    """Activations as they arrive: encoded, or in queues that hand out their digits; zeros where no beat is issued."""
+    lanes, serial = p.rows * p.act_lanes, choose(p.serial, 1, 0)
+    encoded = lanes * choose(p.pe == "ent", 1, 0)
+    return (
+        flops("edge", p.rows * (1 - serial), p.act_bits, enable=1),
+        *(encode_units(p.element, "edge", encoded) if possible(p.pe == "ent") else ()),
+        *(queue_units(p.element, "edge", lanes * serial) if possible(p.serial) else ()),
+        Unit("and_row", "edge", p.rows * choose(p.gated, 1, 0), {"width": p.act_bits}),
+    )
+
+
 def _elements(p: SystolicSpec) -> tuple[Unit, ...]:
     """Products, sums and what an element holds."""
     stays, many = choose(p.stationary, 1, 0), choose(p.accumulates, 1, 0)
     count = p.rows * p.cols
-    held = p.dot_width * choose(p.product_register, 1, 0)
     summing = count * (1 - stays)
     several = choose(p.most_tokens > 1, 1, 0)  # a single token needs its weights for one cycle only
+    width = p.state_width
     return (
         *_products(p, count),
-        flops("pe", count, held),
-        *_sum(p, "pe", summing * many, p.result_width),
-        flops("pe", summing * many, p.result_width, enable=1),
-        Unit("and_row", "pe", summing * many, {"width": p.result_width}),
-        Unit("mux", "pe", summing * choose(p.rows > 1, 1, 0), {"entries": 2, "width": p.result_width}, 0.1),
-        flops("pe", summing, p.result_width, enable=1, activity=0.1),
+        flops("pe", count * choose(p.product_register, 1, 0), p.element.product_bits),
+        Unit("register", "pe", summing * many, {"width": width, "enable": choose(p.floats, 1, 0), "reset": 0}),
+        Unit("and_row", "pe", summing * many, {"width": width}),
+        Unit("mux", "pe", summing * choose(p.rows > 1, 1, 0), {"entries": 2, "width": width}, 0.1),
+        flops("pe", summing, width, enable=1, activity=0.1),
+        *(resolve_units(p.element, "result", p.cols * (1 - stays), 0.1) if possible(p.carry_save) else ()),
         flops("pe", stays * count * (1 + several), p.element_bits, enable=1, activity=1 / p.most_tokens),
         Unit("mux", "pe", stays * count * several, {"entries": 2, "width": p.element_bits}, 1 / p.most_tokens),
-        *_sum(p, "pe", stays * (p.rows - 1) * p.cols, p.sum_width(p.rows)),
         flops("pe", stays * p.cols, cascade_bits(p)),
+    )
+
+
+def _products(p: SystolicSpec, count: Number) -> tuple[Unit, ...]:
+    """Selection of activations, multiplication and addition; the first row of a cascade has nothing to add to."""
+    split = choose(p.product_register, 1, 0)
+    alone = choose(p.stationary, p.cols, count * choose(p.accumulates, 0, 1))
+    sparse = count * p.depth * choose(p.group > 1, 1, 0)
+    return (
+        *select_units(p.code_width, p.group, "pe", sparse),
+        *product_units(p.element, "pe", choose(split == 1, count, alone)),
+        *(merge_units(p.element, "pe", (count - alone) * split) if possible(p.product_register) else ()),
+        *step_units(p.element, "pe", (count - alone) * (1 - split)),
     )
 
 
@@ -81,42 +115,15 @@ def cascade_bits(p: SystolicSpec) -> Number:
         first = larger(1, -(-(1 << place) // larger(largest, 1)))
         used = larger(p.rows - first + 1, 0)
         total = total + choose(place < wide - 1, used, 0)
-    return choose(p.floats, p.rows * p.act_width, total)
-
-
-def _products(p: SystolicSpec, count: Number) -> tuple[Unit, ...]:
-    """Selection of activations, multiplication, and the sum over the lanes of an element."""
-    lanes = count * p.depth
-    whole = choose(p.floats, 0, 1)
-    select = choose(p.pe == "select_add", 1, 0)
-    multiply = lanes * whole * (1 - select)
-    width = p.act_width + choose(p.weight_width == 2, 0, p.weight_width)
-    added = smaller(p.dot_width, width + clog2(p.depth))
-    return (
-        Unit("mux", "pe", lanes * choose(p.group > 1, 1, 0), {"entries": p.group, "width": p.act_width}),
-        Unit("and_row", "pe", multiply * p.weight_width, {"width": p.act_width}),
-        Unit("compressor", "pe", multiply * larger(p.weight_width - 2, 0), {"width": p.act_width}),
-        Unit("adder", "pe", multiply, {"width": width}),
-        Unit("xor_row", "pe", lanes * select, {"width": p.act_width}),
-        Unit("and_row", "pe", lanes * select, {"width": p.act_width}),
-        Unit("adder", "pe", count * (p.depth - 1) * whole, {"width": added}),
-        Unit("float_adder", "pe", count * (p.depth - 1) * (1 - whole), _float(p)),
-        Unit("adder", "pe", lanes * (1 - whole) * _float(p)["fraction"], {"width": _float(p)["fraction"]}),
-        Unit("to_float", "pe", lanes * (1 - whole), _rounding(p)),
-    )
+    return choose(p.floats, p.rows * p.float_width, total)
 
 
 def _float(p: SystolicSpec) -> dict[str, Number]:
     return {
-        "exponent": elements.look_up(p.activation, lambda fmt: fmt.exponent_bits),
-        "fraction": elements.look_up(p.activation, lambda fmt: fmt.fraction_bits),
+        "exponent": elements.look_up(p.sum_format, lambda fmt: fmt.exponent_bits),
+        "fraction": elements.look_up(p.sum_format, lambda fmt: fmt.fraction_bits),
         "stages": 0,
     }
-
-
-def _rounding(p: SystolicSpec) -> dict[str, Number]:
-    fraction = _float(p)["fraction"]
-    return {"inputs": 2 * fraction + 2, "outputs": choose(p.floats, p.act_width, 0)}
 
 
 def _sum(p: SystolicSpec, place: str, count: Number, width: Number) -> tuple[Unit, ...]:
@@ -162,9 +169,9 @@ def _control(p: SystolicSpec) -> tuple[Unit, ...]:
 
 def _summing(p: SystolicSpec) -> Number:
     """Operands there and last, wave flags, and the results that leave."""
-    waves = (p.stages - 1) * choose(p.accumulates, 3, 1)
+    waves = (p.stages - 1) * (1 + choose(p.accumulates, 1, 0) * choose(p.floats, 2, 1))
     tiles = choose(p.regroups | (p.n_max > p.cols), 1, 0)
-    return 4 + waves + 1 + choose(p.stages > 1, 1, 0) + tiles + clog2(p.rows)
+    return 4 + waves + 1 + choose(p.serial, 1, 0) + choose(p.stages > 1, 1, 0) + tiles + clog2(p.rows)
 
 
 def _staying(p: SystolicSpec) -> Number:
@@ -177,15 +184,16 @@ def _staying(p: SystolicSpec) -> Number:
 
 
 def _shell(p: SystolicSpec) -> tuple[Unit, ...]:
-    """AXI4-Lite: sizes, status, four 32-bit counters, the read word and two response flags."""
+    """AXI4-Lite: sizes, status, 32-bit counters, the read word and two response flags."""
     widths = p.size_widths
     sizes = widths["tokens"] + widths["k"] + widths["n"]
+    counters = 4 + choose(p.serial, 1, 0)
     return (
         flops("shell", 1, sizes, enable=1, reset=1, activity=0.0),
         flops("shell", 1, 5, enable=1, reset=1, activity=0.1),
-        flops("shell", 4, 32, enable=1, reset=1),
+        flops("shell", counters, 32, enable=1, reset=1),
         flops("shell", 1, 32 + 2, enable=1, reset=1, activity=0.0),
-        Unit("adder", "shell", 4, {"width": 32}),
+        Unit("adder", "shell", counters, {"width": 32}),
         Unit("comparator", "shell", 2, {"width": sizes}, 0.0),
         Unit("mux", "shell", 1, {"entries": 12, "width": 32}, 0.0),
     )
@@ -193,20 +201,11 @@ def _shell(p: SystolicSpec) -> tuple[Unit, ...]:
 
 def paths(p: SystolicSpec) -> tuple[Path, ...]:
     """Multiplication and accumulation between two registers, the buffer, and the sequencer."""
-    whole = choose(p.floats, 0, 1)
-    split = choose(p.product_register, 1, 0)
-    selected = Unit("mux", "pe", choose(p.group > 1, 1, 0), {"entries": p.group, "width": p.act_width})
-    multiplied = Unit("compressor", "pe", whole * clog2(p.weight_width), {"width": 1})
-    lanes = Unit("adder", "pe", whole * clog2(p.depth), {"width": p.dot_width})
-    floats = Unit("float_adder", "pe", (1 - whole) * (1 + clog2(p.depth)), _float(p))
-    last = _sum(p, "pe", 1, p.result_width)
-    adders = tuple(Unit(u.kind, u.place, u.count * split, u.dims) for u in last)
-    whole_path = tuple(Unit(u.kind, u.place, u.count * (1 - split), u.dims) for u in last)
+    selected = Unit("select", "pe", choose(p.group > 1, 1, 0), {"entries": p.group, "width": p.code_width})
     many = choose(p.accumulates & p.stationary, 1, 0)
     words = BANKS * p.most_tokens
     return (
-        Path("multiply", (selected, multiplied, lanes, floats, *whole_path)),
-        Path("accumulate", adders),
+        Path("step", (selected, *path(p.element))),
         Path(
             "buffer",
             (

@@ -7,14 +7,21 @@ one array of fixed size (temporal scaling, as in Tempus), operands of the next b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from blueprint.numbers import Number, choose, larger
+import numpy as np
+import numpy.typing as npt
+
+from blueprint.numbers import Number, ceil_div, choose, larger
+from blueprint.processing import cycles_per_operand
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.workload import Gemm
 
 if TYPE_CHECKING:
     from blueprint.systolic.spec import SystolicSpec
+
+Integers = npt.NDArray[np.int64]
 
 #: Column groups whose partial sums have room at once, where weights stay.
 BANKS = 2
@@ -23,14 +30,53 @@ BANKS = 2
 def cycles(p: SystolicSpec, workload: Gemm) -> Number:
     """Cycles of one unstalled run."""
     groups, columns, beats, tokens = p.loops(workload)
-    tiles = groups * columns
-    return choose(p.stationary, _weights_stay(p, tiles, beats, tokens), _sums_stay(p, tiles, beats))
+    tiles, steps = groups * columns, expected_steps(p)
+    return choose(p.stationary, _weights_stay(p, tiles, beats, tokens), _sums_stay(p, tiles, beats, steps))
 
 
-def _sums_stay(p: SystolicSpec, tiles: Number, beats: Number) -> Number:
-    """The last beat of a tile waits until all results of the tile before have left."""
+def _sums_stay(p: SystolicSpec, tiles: Number, beats: Number, steps: Number) -> Number:
+    """The last beat of a tile starts when all results of the tile before have left."""
     drained = p.stages + p.rows
-    return beats + (tiles - 1) * larger(beats, drained) + drained
+    return beats * steps + (tiles - 1) * larger(beats * steps, drained + steps - 1) + drained
+
+
+def expected_steps(p: SystolicSpec) -> Number:
+    """Cycles of a beat: one, or the digits to expect of the activation of a beat that has most.
+
+    Half of all places of EN-T digits, rounded up, is what evenly spread numbers have; several lanes wait for the
+    slowest of them, which then mostly has them all.
+    """
+    digits = ceil_div(p.act_width, 2)
+    several = p.rows * p.act_lanes > 1
+    sparse = choose(several, digits, larger(1, digits - 1))
+    return choose(p.serial, choose(p.pe == "booth_serial", digits, sparse), 1)
+
+
+def durations(p: SystolicSpec, workload: Gemm, act: Integers) -> Integers:
+    """Cycles of every beat, by token group and beat: all activations of a beat take as long as the slowest."""
+    groups, _, beats, _ = (int(count) for count in p.loops(workload))
+    taken = cycles_per_operand(p.element, act)
+    padded = np.ones((groups * p.rows, beats * int(p.act_lanes)), np.int64)
+    if p.pe == "booth_serial":
+        padded *= ceil_div(p.act_width, 2)
+    padded[: act.shape[0], : act.shape[1]] = taken
+    return padded.reshape(groups, p.rows, beats, -1).max(axis=(1, 3))
+
+
+def cycles_of(p: SystolicSpec, workload: Gemm, operands: Mapping[str, Integers]) -> int:
+    """Cycles of one unstalled run on these operands."""
+    if not p.serial:
+        return int(cycles(p, workload))
+    _, columns, _, _ = p.loops(workload)
+    taken = durations(p, workload, operands["act"])
+    drained, now, free = int(p.stages) + p.rows, 0, 0
+    for steps in taken:
+        for _ in range(columns):
+            last = int(steps[-1])
+            begin = max(now + int(steps.sum()) - last, free)
+            now = begin + last
+            free = now + drained - 1
+    return now + drained
 
 
 def _weights_stay(p: SystolicSpec, columns: Number, beats: Number, tokens: Number) -> Number:
@@ -43,13 +89,20 @@ def _weights_stay(p: SystolicSpec, columns: Number, beats: Number, tokens: Numbe
     return p.rows + begun + freed + 1
 
 
-def graph(p: SystolicSpec, workload: Gemm) -> TimingGraph:
+def graph(p: SystolicSpec, workload: Gemm, operands: Mapping[str, Integers] | None = None) -> TimingGraph:
     """The timing graph of a run."""
     counts = tuple(map(int, p.loops(workload)))
-    return _stationary(p, counts) if p.stationary else _summing(p, counts)
+    if p.stationary:
+        return _stationary(p, counts)
+    if not p.serial:
+        return _summing(p, counts, {})
+    # Dense digits take as long whatever they are.
+    act = np.zeros((workload.m, workload.k), np.int64) if operands is None else operands["act"]
+    taken = np.repeat(durations(p, workload, act)[:, None], counts[1], axis=1).reshape(-1)
+    return _summing(p, counts, {"durations": taken})
 
 
-def _summing(p: SystolicSpec, counts: tuple[int, ...]) -> TimingGraph:
+def _summing(p: SystolicSpec, counts: tuple[int, ...], issue: dict[str, Any]) -> TimingGraph:
     nest = tuple(Loop(n, c) for n, c in zip(("group", "column", "beat"), counts, strict=False))
     given = (*nest[:2], Loop("row", p.rows))
     act, wgt = Access("acts", "beat"), Access("weights", "beat")
@@ -57,7 +110,7 @@ def _summing(p: SystolicSpec, counts: tuple[int, ...]) -> TimingGraph:
     nodes = (
         Node("load", nest, (), (act,), stream="act", stall="input"),
         Node("fetch", nest, (), (wgt,), stream="wgt", stall="memory"),
-        Node("issue", nest, (act, wgt), (done,)),
+        Node("issue", nest, (act, wgt), (done,), **issue),
         Node("drain", given, (Access("results", "column"),), stream="out", direction="out"),
     )
     channels = (

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, signed_width, smaller
+from blueprint.processing import CARRY_SAVE, SERIAL, Element
 from blueprint.port import Field, Register, Stream
 from blueprint.spec import Arrays, Beats, Rule, Spec, parameter
 from blueprint.systolic import elements, schedule, sparsity, values
@@ -58,6 +59,9 @@ class SystolicSpec(Spec):
     activation: str = parameter(
         "number format of activations and weights", default="int", choices=elements.FORMATS
     )
+    accumulate: str = parameter(
+        "format that floats are added up in", default="same", choices=elements.SUMS
+    )
     acc_width: int = parameter(
         "bits of an accumulator, 0 for the narrowest", default=0, minimum=0, maximum=64
     )
@@ -85,12 +89,28 @@ class SystolicSpec(Spec):
 
     @property
     def carry_save(self) -> Any:
-        """Whether sums travel and wait as two words whose sum they are."""
-        return elements.is_one_of(self.pe, elements.CARRY_SAVE)
+        """Whether sums wait as two words whose sum they are."""
+        return elements.is_one_of(self.pe, CARRY_SAVE)
+
+    @property
+    def serial(self) -> Any:
+        """Whether activations come digit by digit."""
+        return elements.is_one_of(self.pe, SERIAL)
+
+    @property
+    def data_dependent(self) -> bool:  # type: ignore[override]
+        """Whether the time of a run depends on activations."""
+        return bool(np.any(self.serial & (self.pe != "booth_serial")))
 
     @property
     def arithmetic(self) -> Any:
-        return choose(self.floats, "float", choose(self.carry_save, "carry_save", "integer"))
+        saved = choose(self.serial, "serial", choose(self.carry_save, "carry_save", "integer"))
+        return choose(self.floats, "float", saved)
+
+    @property
+    def element(self) -> Element:
+        """A processing element."""
+        return elements.element(self, self.result_width)
 
     @property
     def kept(self) -> Number:
@@ -118,9 +138,15 @@ class SystolicSpec(Spec):
         return self.weight_width + self.index_width
 
     @property
+    def code_width(self) -> Number:
+        """Bits of an activation, or of a digit of one, on its way through the array."""
+        coded = choose(self.pe == "ent", self.act_width + 1, self.act_width)
+        return choose(self.serial, self.element.digit_bits, coded)
+
+    @property
     def act_bits(self) -> Number:
         """Bits of the activations of one element."""
-        return self.act_lanes * self.act_width
+        return self.act_lanes * self.code_width
 
     @property
     def element_bits(self) -> Number:
@@ -149,8 +175,13 @@ class SystolicSpec(Spec):
 
     @property
     def accumulates(self) -> Any:
-        """Whether a result may need more than one beat."""
-        return self.most_beats > 1
+        """Whether a result may need more than one beat; sums in carry-save form are always accumulated."""
+        return (self.most_beats > 1) | self.carry_save
+
+    @property
+    def gated(self) -> Any:
+        """Whether elements add nothing in cycles without a beat, rather than hold their sum."""
+        return self.accumulates & (self.activation == "int") & (self.organization != "weight_stationary")
 
     @property
     def regroups(self) -> Any:
@@ -160,7 +191,7 @@ class SystolicSpec(Spec):
     @property
     def largest_product(self) -> Number:
         """The largest magnitude of a product of integers."""
-        return elements.largest_product(self)
+        return elements.element(self, 64).largest_product
 
     @property
     def needed_result_width(self) -> Number:
@@ -168,25 +199,35 @@ class SystolicSpec(Spec):
         return signed_width(ceil_div(self.k_max, self.group) * self.kept * self.largest_product)
 
     @property
-    def result_width(self) -> Number:
-        """Bits of an accumulator and of a result."""
-        whole = choose(self.acc_width == 0, self.needed_result_width, self.acc_width)
-        return choose(self.floats, self.act_width, whole)
+    def sum_format(self) -> Any:
+        """The format of sums."""
+        return choose(self.accumulate == "same", self.activation, self.accumulate)
 
     @property
-    def dot_width(self) -> Number:
-        """Bits of what an element adds up in one cycle."""
-        return self.sum_width(1)
+    def float_width(self) -> Number:
+        """Bits of a float sum."""
+        return elements.look_up(self.sum_format, lambda fmt: fmt.width)
+
+    @property
+    def result_width(self) -> Number:
+        """Bits of a result."""
+        widened = (self.acc_width > 0) & self.accumulates
+        return choose(self.floats, self.float_width, choose(widened, self.acc_width, self.needed_result_width))
+
+    @property
+    def state_width(self) -> Number:
+        """Bits of an accumulator."""
+        return self.element.state_bits
 
     def sum_width(self, elements_added: Number) -> Number:
         """Bits of the products of so many elements added up."""
         whole = smaller(signed_width(elements_added * self.depth * self.largest_product), self.result_width)
-        return choose(self.floats, self.act_width, whole)
+        return choose(self.floats, self.float_width, whole)
 
     @property
     def output_bits(self) -> Number:
         """Bits of a result as it leaves: an integer is sign-extended to whole bytes."""
-        return choose(self.floats, self.act_width, 8 * ceil_div(self.result_width, 8))
+        return choose(self.floats, self.float_width, 8 * ceil_div(self.result_width, 8))
 
     @property
     def stages(self) -> Number:
@@ -220,9 +261,10 @@ class SystolicSpec(Spec):
         whole, number = self.activation == "int", self.activation
         plain = whole and self.group == 1
         taken, given = (self.rows, int(self.act_lanes)), (self.cols, self.depth)
+        summed = str(self.sum_format)
         act = Field("activation", self.act_width, taken, signed=whole, format=number)
         wgt = Field("weight", int(self.weight_bits), given, signed=plain, format=number)
-        result = Field("result", int(self.output_bits), (self.cols,), signed=whole, format=number)
+        result = Field("result", int(self.output_bits), (self.cols,), signed=whole, format=summed)
         return Stream("act", "in", act), Stream("wgt", "in", wgt), Stream("out", "out", result)
 
     def streams(self) -> tuple[Stream, ...]:
@@ -275,7 +317,13 @@ class SystolicSpec(Spec):
 
     def timing(self, workload: Gemm, operands: Arrays | None = None) -> TimingGraph:
         self.check_workload(workload)
-        return schedule.graph(self, workload)
+        if self.data_dependent and operands is None:
+            operands = self.operands(workload, 0)
+        return schedule.graph(self, workload, operands)
+
+    def cycles_of(self, workload: Gemm, operands: Arrays) -> int:
+        """Cycles of one unstalled run on these operands."""
+        return schedule.cycles_of(self, workload, operands)
 
     def check_workload(self, workload: Gemm) -> None:
         """Refuse sizes beyond what the counters and accumulators were made for."""
@@ -291,7 +339,7 @@ class SystolicSpec(Spec):
         given = choose(self.stationary, tokens, self.rows)
         sizes = (
             ("weights", beats * loaded, self.cols * self.element_bits),
-            ("activations", beats * tokens, self.rows * self.act_bits),
+            ("activations", beats * tokens, self.rows * self.act_lanes * self.act_width),
             ("results", given, self.cols * self.output_bits),
         )
         return {name: groups * columns * count * 8 * ceil_div(bits, 8) for name, count, bits in sizes}

@@ -18,6 +18,8 @@ import numpy.typing as npt
 from blueprint import floating
 from blueprint.floating import FloatFormat
 from blueprint.numbers import choose
+from blueprint.processing import CARRY_SAVE, SERIAL
+from blueprint.processing.golden import partial
 from blueprint.systolic import elements, sparsity
 from blueprint.workload import Gemm
 
@@ -34,7 +36,7 @@ _EXACT = 53
 def product(spec: SystolicSpec, act: Integers, wgt: Integers) -> Integers:
     """``act @ wgt`` in the arithmetic of ``spec``."""
     if spec.floats:
-        return _floats(spec, floating.get(spec.activation), act, wgt)
+        return _floats(spec, floating.get(spec.sum_format), act, wgt)
     if spec.result_width > _EXACT:
         return act @ wgt
     return (act.astype(np.float64) @ wgt.astype(np.float64)).astype(np.int64)
@@ -51,22 +53,17 @@ def _floats(spec: SystolicSpec, fmt: FloatFormat, act: Integers, wgt: Integers) 
     for beat in range(beats):
         found = None
         for row in range(beat * rows, (beat + 1) * rows):
-            one = _dot(spec, fmt, acts[:, row], lanes[0][row], lanes[1][row])
+            one = _dot(spec, acts[:, row], lanes[0][row], lanes[1][row])
             found = one if found is None else floating.add(fmt, found, one)
         total = floating.add(fmt, total, found) if spec.accumulates else found
     return total
 
 
-def _dot(spec: SystolicSpec, fmt: FloatFormat, act: Integers, values: Integers, places: Integers) -> Integers:
+def _dot(spec: SystolicSpec, act: Integers, values: Integers, places: Integers) -> Integers:
     """Sum of an element's products: ``act`` (m, lanes), weights and their places (depth, n)."""
-    words = []
-    for lane in range(spec.depth):
-        chosen = act[:, lane // spec.kept * spec.group + places[lane]]
-        words.append(floating.multiply(fmt, chosen, np.broadcast_to(values[lane], chosen.shape)))
-    while len(words) > 1:
-        pairs = [floating.add(fmt, a, b) for a, b in zip(words[::2], words[1::2], strict=False)]
-        words = pairs + words[len(words) & ~1 :]
-    return words[0]
+    first = (np.arange(spec.depth) // spec.kept * spec.group)[:, None]
+    chosen = act[:, first + places].transpose(0, 2, 1)
+    return partial(spec.element, np.broadcast_to(values.T, chosen.shape), chosen)
 
 
 def _travelling(spec: SystolicSpec, wgt: Integers, rows: int) -> tuple[Integers, Integers]:
@@ -86,7 +83,7 @@ def operands(spec: SystolicSpec, workload: Gemm, seed: int) -> dict[str, Integer
         act, wgt = (_float_operands(fmt, random, shape) for shape in sizes)
     else:
         act = _whole_operands(spec.act_width, random, sizes[0])
-        ternary = spec.weight_width == 2
+        ternary = spec.pe == "ternary"
         wgt = (
             random.integers(-1, 2, sizes[1]) if ternary else _whole_operands(spec.weight_width, random, sizes[1])
         )
@@ -167,16 +164,23 @@ def _pad(array: Any, rows: int, columns: int) -> Any:
 def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters, or columns of them, of which those that belong together follow one of them."""
     found = dict(table)
-    floats = found["pe"] == "float_mac"
+    floats = found["pe"] == "float"
     whole = found["activation"] == "int"
     found["activation"] = choose(floats, choose(whole, "bf16", found["activation"]), "int")
     width = elements.look_up(found["activation"], lambda fmt: fmt.width)
     found["act_width"] = choose(floats, width, found["act_width"])
-    found["weight_width"] = choose(floats, width, choose(found["pe"] == "select_add", 2, found["weight_width"]))
+    found["weight_width"] = choose(floats, width, choose(found["pe"] == "ternary", 2, found["weight_width"]))
     found["rows"] = choose(found["organization"] == "adder_tree", 1, found["rows"])
     kept = sparsity.look_up(found["sparsity"], 0)
-    deep = choose(found["organization"] == "broadcast_matrix", 1, -(-found["depth"] // kept))
-    found["depth"] = kept * deep
+    unit = choose((found["pe"] == "opt4e") & (kept < 4), 4, kept)
+    deep = choose(found["organization"] == "broadcast_matrix", 1, -(-found["depth"] // unit))
+    found["depth"] = unit * deep
+    serial = elements.is_one_of(found["pe"], SERIAL)
+    found["product_register"] = choose(serial, False, found["product_register"])
+    stays = found["organization"] == "weight_stationary"
+    saved = elements.is_one_of(found["pe"], CARRY_SAVE)
+    found["pe"] = choose(stays & saved, "mac", found["pe"])
+    found["accumulate"] = choose(floats, found["accumulate"], "same")
     found["acc_width"] = choose(floats, 0, found["acc_width"])
     return found
 
@@ -185,12 +189,15 @@ def draw(random: np.random.Generator) -> dict[str, Any]:
     """Random parameters that fit together: organizations and elements equally often."""
     from blueprint.systolic.spec import ORGANIZATIONS, SystolicSpec
 
+    pairs = [(o, pe) for o in ORGANIZATIONS for pe in elements.KINDS if o != ORGANIZATIONS[0] or pe not in CARRY_SAVE]
+    organization, pe = pairs[random.integers(len(pairs))]
     while True:
         table: dict[str, Any] = {
-            "organization": str(random.choice(ORGANIZATIONS)),
-            "pe": str(random.choice(list(elements.KINDS))),
+            "organization": organization,
+            "pe": pe,
             "sparsity": str(random.choice(["dense", "dense", *sparsity.PATTERNS])),
             "activation": str(random.choice(elements.FORMATS[1:])),
+            "accumulate": "same" if random.random() < 0.6 else str(random.choice(elements.SUMS)),
             "product_register": bool(random.integers(2)),
             "acc_width": 0,
         }
@@ -223,5 +230,5 @@ def draw_workload(spec: SystolicSpec, random: np.random.Generator) -> Gemm:
     while True:
         sizes = [1 if random.random() < 0.15 else int(random.integers(1, limit + 1)) for limit in limits]
         workload = Gemm(m=sizes[0], k=sizes[1], n=sizes[2])
-        if spec.cycles(workload) <= 600:
+        if spec.cycles(workload) <= 500:
             return workload
