@@ -47,7 +47,7 @@ def main() -> int:
     result: dict[str, Any] = {
         "space": space.name,
         "designs": space.size,
-        "layers": sum(gemm.count for gemm in space.workload.gemms),
+        "layers": sum(gemm.count for gemm in space.workload.tasks),
         "designs_per_second": rates,
         "target": TARGET,
         "cores": os.cpu_count(),

@@ -1,7 +1,8 @@
-"""Language models by their shapes, and the matrix products that running one takes.
+"""Language models by their shapes, and the matrix products and the attention that running one takes.
 
-Only the ternary linear layers are counted. Embedding and LM head of these models are not ternary (bf16 or INT8) and
-do not run on a ternary accelerator: they are left out unless asked for, see :attr:`Model.lm_head_parameters`.
+Of the products, only the ternary linear layers are counted. Embedding and LM head of these models are not ternary
+(bf16 or INT8) and do not run on a ternary accelerator: they are left out unless asked for, see
+:attr:`Model.lm_head_parameters`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from blueprint.errors import ParamError
 from blueprint.names import NAME_RULE, is_name, plain
 from blueprint.nearest import suggestion
 from blueprint.tree import show
-from blueprint.workload import Gemm
+from blueprint.workload import Attention, Gemm
 
 SCHEMA = "ternforge/model/v1"
 PHASES = ("decode", "prefill")
@@ -69,8 +70,7 @@ def layers(model: Model, phase: str, tokens: int = 1, *, lm_head: bool = False) 
     ``prefill``. With ``lm_head`` the vocabulary projection follows (of the last token only in ``prefill``); it is
     excluded otherwise because its weights are not ternary.
     """
-    if phase not in PHASES:
-        raise ParamError(f"Phase must be one of {', '.join(PHASES)}, not {phase!r}")
+    _check_phase(phase)
     query, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
     shapes = {
         "q": (model.hidden, query),
@@ -84,6 +84,23 @@ def layers(model: Model, phase: str, tokens: int = 1, *, lm_head: bool = False) 
     gemms = tuple(Gemm(tokens, k, n, name, model.layers) for name, (k, n) in shapes.items())
     head = Gemm(tokens if phase == "decode" else 1, model.hidden, model.vocab, "lm_head")
     return (*gemms, head) if lm_head else gemms
+
+
+def attention(model: Model, phase: str, tokens: int = 1, context: int = 0) -> tuple[Attention, ...]:
+    """The attention of one forward pass, one task that is repeated in every layer.
+
+    A prompt of ``tokens`` is one causal attention after ``context`` positions. In ``decode`` every token belongs to a
+    sequence of its own: a single query that sees its own ``context`` and itself.
+    """
+    _check_phase(phase)
+    rows, times = (tokens, 1) if phase == "prefill" else (1, tokens)
+    heads = (model.heads, model.kv_heads, model.head_dim)
+    return (Attention(rows, context + rows, *heads, "causal", count=model.layers * times),)
+
+
+def _check_phase(phase: str) -> None:
+    if phase not in PHASES:
+        raise ParamError(f"Phase must be one of {', '.join(PHASES)}, not {phase!r}")
 
 
 @cache

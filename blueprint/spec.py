@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, cast
 
@@ -18,10 +18,14 @@ from blueprint.numbers import Number
 from blueprint.port import Register, Stream
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
-from blueprint.workload import Gemm
+from blueprint.workload import Attention, Gemm, Task, Workload
 
 Arrays = dict[str, npt.NDArray[np.int64]]
 Beats = dict[str, npt.NDArray[np.uint8]]
+
+#: Cycles of a typical run, and of one pass over its outputs.
+_CYCLES = 320
+_COLUMN_CYCLES = 40
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,10 @@ class Spec:
 
     family: ClassVar[str]
     title: ClassVar[str]
+    #: What the family runs.
+    task: ClassVar[type[Gemm] | type[Attention]] = Gemm
+    #: Whether the time of a run depends on the values it computes with.
+    data_dependent: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for name, limit in self.limits().items():
@@ -159,6 +167,49 @@ class Spec:
         text = json.dumps({"family": self.family, **self.parameters}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    @classmethod
+    def check_task(cls, task: Task) -> None:
+        """Refuse the other kind of task. Raises ``ParamError``."""
+        if not isinstance(task, cls.task):
+            what = f"Family {cls.family} runs {cls.task.kind}, not {task.kind} of {task.label}"
+            raise refuse("workload", what)
+
+    @classmethod
+    def tasks(cls, workload: Workload) -> tuple[Task, ...]:
+        """What the family runs of a workload: everything, or a model's attention. Raises ``ParamError``."""
+        if cls.task is Attention and workload.model is not None:
+            from blueprint.model import attention
+
+            return attention(workload.model, workload.phase or "", workload.tokens, workload.context)
+        for task in workload.tasks:
+            cls.check_task(task)
+        return workload.tasks
+
+    def capacity(self, tasks: Iterable[Task]) -> Iterator[Rule]:
+        """That this design is large enough for every one of some tasks: its ``<size>_max``, where it has one."""
+        every = [task.sizes for task in tasks]
+        for size, sample in every[0].items():
+            limit: Any = getattr(self, f"{size}_max", None)
+            if limit is not None and not isinstance(sample, str):
+                most = max(int(sizes[size]) for sizes in every)
+                reason = f"{size}_max must be at least {most}, the workload's largest {size}"
+                yield Rule(f"{size}_max", limit >= most, reason, lambda reason=reason: reason)  # type: ignore[misc]
+
+    def check_workload(self, workload: Any) -> None:
+        """Refuse a task larger than this design was made for. Raises ``ValueError``."""
+        for rule in self.capacity((workload,)):
+            if not rule.holds:
+                raise refuse(rule.parameter, rule.message())
+
+    def sized_for(self, workload: Any) -> Self:
+        """This design made just large enough for ``workload``: the same parameters, every ``<size>_max`` lowered."""
+        sizes = {f"{size}_max": value for size, value in workload.sizes.items()}
+        return self.columns({**self.parameters, **sizes})
+
+    def typical_workload(self) -> Any:
+        """A task that keeps the design busy for some hundred cycles."""
+        return typical_gemm(self)
+
     # What a family says about itself -------------------------------------------------------------------------------
 
     def rules(self) -> Iterator[Rule]:
@@ -191,15 +242,23 @@ class Spec:
         """The register-to-register paths that may be critical."""
         raise NotImplementedError
 
-    def timing(self, workload: Gemm) -> TimingGraph:
-        """When things happen."""
+    def timing(self, workload: Any, operands: Arrays | None = None) -> TimingGraph:
+        """When things happen.
+
+        ``operands`` are those of the run; a family whose time does not depend on data ignores them, one whose time
+        does takes ``self.operands(workload, 0)`` where none are given.
+        """
         raise NotImplementedError
 
-    def cycles(self, workload: Gemm) -> Number:
-        """Cycles of one unstalled run, in closed form."""
+    def cycles(self, workload: Any) -> Number:
+        """Cycles of one unstalled run, in closed form; of a family with data-dependent time those to expect."""
         raise NotImplementedError
 
-    def dram_bits(self, workload: Gemm) -> dict[str, Number]:
+    def cycles_of(self, workload: Any, operands: Arrays) -> int:
+        """Cycles of one unstalled run on these operands, exact for every family."""
+        return int(np.asarray(self.cycles(workload)))
+
+    def dram_bits(self, workload: Any) -> dict[str, Number]:
         """Bits that cross the boundary in one run, by stream purpose."""
         raise NotImplementedError
 
@@ -208,11 +267,11 @@ class Spec:
         """A random design, any choice of the family, small enough to be simulated and synthesized in seconds."""
         raise NotImplementedError
 
-    def sample_workload(self, random: np.random.Generator) -> Gemm:
+    def sample_workload(self, random: np.random.Generator) -> Any:
         """A random workload this design can run in a few hundred cycles, ragged edges and ones included."""
         raise NotImplementedError
 
-    def operands(self, workload: Gemm, seed: int) -> Arrays:
+    def operands(self, workload: Any, seed: int) -> Arrays:
         """Random inputs of the workload's shape, extremes included."""
         raise NotImplementedError
 
@@ -224,13 +283,30 @@ class Spec:
         """The beats of every input stream: ``(beats, width / 8)`` bytes each."""
         raise NotImplementedError
 
-    def collect(self, beats: Beats, workload: Gemm) -> Arrays:
+    def collect(self, beats: Beats, workload: Any) -> Arrays:
         """The answer read back from the beats of the output streams."""
         raise NotImplementedError
 
-    def register_values(self, workload: Gemm) -> dict[str, int]:
+    def register_values(self, workload: Any) -> dict[str, int]:
         """What software writes before it starts a run."""
         raise NotImplementedError
+
+
+def typical_gemm(spec: Spec) -> Gemm:
+    """A product that keeps a design busy for some hundred cycles: many outputs, then a long sum, then more tokens."""
+    n = largest(lambda n: spec.cycles(Gemm(1, 1, n)), getattr(spec, "n_max", 1), _COLUMN_CYCLES)
+    k = largest(lambda k: spec.cycles(Gemm(1, k, n)), getattr(spec, "k_max", 1), _CYCLES)
+    m = largest(lambda m: spec.cycles(Gemm(m, k, n)), getattr(spec, "m_max", 1), _CYCLES)
+    return Gemm(m, k, n)
+
+
+def largest(cycles: Callable[[int], Any], most: int, limit: int) -> int:
+    """The largest size up to ``most`` that takes at most ``limit`` cycles, at least 1; ``cycles`` never falls."""
+    low, high = 1, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if cycles(middle) <= limit else (low, middle - 1)
+    return low
 
 
 def _check(name: str, value: Any, limit: Parameter) -> None:

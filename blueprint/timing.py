@@ -11,7 +11,8 @@ outside that one). A token is **acquired** at the first firing of that iteration
 
 ``only`` restricts an access to the first or last iteration of some loops: an accumulator publishes in the last
 reduction tile only. On a loop inside the access's own it narrows the firings between which the token is held.
-With ``r`` the cycle of a release and ``a`` the cycle of an acquire:
+With ``r`` the cycle of a release and ``a`` the cycle of an acquire (both that of the firing, as long as a firing is one
+cycle):
 
 * data:  ``a_consumer(token) >= r_producer(token) + latency``
 * space: ``a_producer(token) >= r_consumer(token - capacity) + response``
@@ -28,26 +29,100 @@ A node with a ``stream`` fires only together with a handshake on that port, one 
 A node may have a stream *and* consume and produce channels: then the port has no register of its own (a sweep that
 takes a weight beat in the very cycle in which it fetches). Waiting for the stream is charged to ``stall``.
 
+Firings that take long: a node with ``durations`` (one per firing, in firing order, at least 1; ``interval`` then means
+nothing) is busy for ``durations[i]`` cycles from firing ``i`` on. It acquires, and shakes hands on its stream, in the
+first of them, and releases in the last: ``r = fire(i) + durations[i] - 1``. It fires again no earlier than
+``fire(i) + durations[i]``; cycles in which the issue node is busy but does not fire are stalls by ``dependency``.
+
+Ragged loops: the ``count`` of a loop may be an array, one number for every iteration of the product of the loops around
+it, in order (keys per query of a causal mask). ``"last"`` is then the last iteration of that very run of the loop.
+
 Source: bounded-FIFO dataflow as in the Dataflow Abstract Machine (Rucker et al., ISCA 2024), with channel slots
 held over loop iterations added so that reuse (a table swept many times) needs no copies.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import prod
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import InitVar, dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
 
 #: Why a node that could have fired did not, in the order in which a cycle with several reasons is charged.
 STALL_REASONS = ("output", "dependency", "input", "memory")
 
 
-@dataclass(frozen=True)
+def _integers(values: Any) -> Ints:
+    """A copy that nobody changes."""
+    array = np.array(values)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise TypeError(
+            f"Counts and durations must be one-dimensional integers, not {array.dtype} {array.shape}"
+        )
+    array = array.astype(np.int64)
+    array.setflags(write=False)
+    return array
+
+
+@dataclass(frozen=True, eq=False)
 class Loop:
-    """One level of a loop nest, outermost first."""
+    """One level of a loop nest, outermost first; ``count`` (or ``counts``) of a ragged loop is an array.
+
+    Equal loops have equal numbers; an array is copied and read-only.
+    """
 
     name: str
-    count: int
+    count: int | Ints | tuple[int, ...] = 1
+    counts: InitVar[Sequence[int] | Ints | None] = None
+
+    def __post_init__(self, counts: Sequence[int] | Ints | None) -> None:
+        given = self.count if counts is None else counts
+        if isinstance(given, (np.ndarray, tuple, list)):
+            object.__setattr__(self, "count", _integers(given))
+
+    @property
+    def ragged(self) -> bool:
+        """Whether it runs differently often."""
+        return isinstance(self.count, np.ndarray)
+
+    def _key(self) -> tuple[Any, ...]:
+        return self.name, self.count.tobytes() if isinstance(self.count, np.ndarray) else self.count
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, Loop) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+
+def reduced(loops: Sequence[Loop], only: Mapping[str, str] = MappingProxyType({})) -> Any:
+    """Iterations of a nest for every iteration around it: a number, or an array where that differs.
+
+    Of a loop named in ``only`` its first or last iteration counts alone.
+    """
+    inner: Any = 1
+    for loop in reversed(loops):
+        count: Any = loop.count
+        which = only.get(loop.name)
+        if not isinstance(inner, np.ndarray):
+            inner = inner if which else inner * count
+        elif which:
+            ends = np.cumsum(np.broadcast_to(count, _outer(inner, count)))
+            inner = inner[ends - (1 if which == "last" else count)]
+        elif loop.ragged:
+            inner = np.add.reduceat(inner, np.cumsum(count) - count)
+        else:
+            inner = inner.reshape(-1, count).sum(axis=1)
+    return inner
+
+
+def _outer(inner: Ints, count: Any) -> int:
+    return len(count) if isinstance(count, np.ndarray) else len(inner) // count
 
 
 @dataclass(frozen=True)
@@ -59,7 +134,7 @@ class Access:
     only: tuple[tuple[str, Literal["first", "last"]], ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Node:
     """A place where something happens, once per iteration of ``loops``."""
 
@@ -71,20 +146,45 @@ class Node:
     stream: str | None = None
     direction: Literal["in", "out"] = "in"
     stall: str = "memory"
+    durations: Ints | Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.durations is not None:
+            object.__setattr__(self, "durations", _integers(self.durations))
+
+    def _key(self) -> tuple[Any, ...]:
+        ports = (self.interval, self.stream, self.direction, self.stall)
+        busy = None if self.durations is None else np.asarray(self.durations).tobytes()
+        return self.name, self.loops, self.consumes, self.produces, ports, busy
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, Node) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    @property
+    def ragged(self) -> bool:
+        """Whether some loop is."""
+        return any(loop.ragged for loop in self.loops)
 
     @property
     def firings(self) -> int:
-        return prod(loop.count for loop in self.loops)
+        return _total(self.loops, {})
 
     def tokens(self, access: Access) -> int:
         """Tokens that ``access`` moves in a whole run."""
-        only = dict(access.only)
-        total = 1
-        for loop in self.loops if access.loop is not None else ():
-            total *= 1 if loop.name in only else loop.count
-            if loop.name == access.loop:
-                break
-        return total
+        names = [loop.name for loop in self.loops]
+        outer = 0 if access.loop is None else names.index(access.loop) + 1
+        return _total(self.loops[:outer], dict(access.only))
+
+    def busy(self, firings: Ints) -> Any:
+        """Cycles that firings take."""
+        return 1 if self.durations is None else np.asarray(self.durations)[firings]
+
+
+def _total(loops: Sequence[Loop], only: Mapping[str, str]) -> int:
+    return int(np.sum(reduced(loops, only)))
 
 
 @dataclass(frozen=True)
@@ -125,7 +225,8 @@ class TimingGraph:
         """Refuse a graph that cannot mean anything, before time starts.
 
         Raises ``ValueError``: duplicate names, a channel without exactly one producer and one consumer, token counts
-        that differ between the two ends, an unknown loop, a capacity, latency or interval below 1.
+        that differ between the two ends, an unknown loop, a capacity, latency, interval or duration below 1, counts of
+        a ragged loop or durations that are not as many as there are runs of the loop or firings.
         """
         for kind, names in (
             ("node", [n.name for n in self.nodes]),
@@ -166,11 +267,24 @@ def _check_node(node: Node) -> None:
     if node.interval < 1:
         raise ValueError(f"Node {node.name!r}: interval must be at least 1, not {node.interval}")
     names = [loop.name for loop in node.loops]
+    runs = 1
     for loop in node.loops:
-        if loop.count < 1:
+        count = np.asarray(loop.count)
+        if loop.ragged and len(count) != runs:
+            what = f"must have a count for each of its {runs} runs, not {len(count)}"
+            raise ValueError(f"Node {node.name!r}: loop {loop.name!r} {what}")
+        if count.min() < 1:
             raise ValueError(
-                f"Node {node.name!r}: loop {loop.name!r} must run at least once, not {loop.count} times"
+                f"Node {node.name!r}: loop {loop.name!r} must run at least once, not {count.min()} times"
             )
+        runs = int(count.sum()) if loop.ragged else runs * int(count)
+    if node.durations is not None:
+        durations = np.asarray(node.durations)
+        if len(durations) != runs:
+            what = f"must have a duration for each of its {runs} firings, not {len(durations)}"
+            raise ValueError(f"Node {node.name!r} {what}")
+        if durations.min() < 1:
+            raise ValueError(f"Node {node.name!r}: durations must be at least 1, not {durations.min()}")
     for access in (*node.consumes, *node.produces):
         for name in (access.loop, *(n for n, _ in access.only)):
             if name is not None and name not in names:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from blueprint.errors import ParamError
 from blueprint.spec import Spec
-from blueprint.workload import Gemm
+from blueprint.workload import Task
 from costmodel import function, gate_code
 from costmodel.flatten import CONSTANT_NETS, Flat, Ints, flatten
 from costmodel.liberty import Cell
@@ -32,17 +32,13 @@ _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _SLOWEST = 2000  # cycles after which a design that has not finished never will
 
 
-_COLUMN_CYCLES = 40  # of one pass over the outputs
-_CYCLES = 320
-
-
 @dataclass(frozen=True)
 class Activity:
-    """Mean energy of a cycle by place in pJ, over `cycles` cycles of a run of `gemm`."""
+    """Mean energy of a cycle by place in pJ, over `cycles` cycles of a run of `task`."""
 
     energies: Mapping[str, float]
     cycles: int
-    gemm: Gemm
+    task: Task
 
     @property
     def energy_pj(self) -> float:
@@ -50,37 +46,20 @@ class Activity:
         return sum(self.energies.values())
 
 
-def typical_run(spec: Spec) -> Gemm:
-    """A product that keeps a design busy for some hundred cycles: many outputs, then a long sum, then more tokens."""
-    n = _largest(lambda n: spec.cycles(Gemm(1, 1, n)), getattr(spec, "n_max", 1), _COLUMN_CYCLES)
-    k = _largest(lambda k: spec.cycles(Gemm(1, k, n)), getattr(spec, "k_max", 1), _CYCLES)
-    m = _largest(lambda m: spec.cycles(Gemm(m, k, n)), getattr(spec, "m_max", 1), _CYCLES)
-    return Gemm(m, k, n)
-
-
-def _largest(cycles: Callable[[int], Any], most: int, limit: int) -> int:
-    """The largest size up to `most` that takes at most `limit` cycles, at least 1; `cycles` never falls."""
-    low, high = 1, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if cycles(middle) <= limit else (low, middle - 1)
-    return low
-
-
 def measure(
-    spec: Spec, folder: Path, manifest: Mapping[str, Any], technology: Technology, gemm: Gemm | None = None
+    spec: Spec, folder: Path, manifest: Mapping[str, Any], technology: Technology, task: Task | None = None
 ) -> Activity:
-    """Run a generated design's mapped netlist on random operands of `gemm` and price what switches.
+    """Run a generated design's mapped netlist on random operands of `task` and price what switches.
 
     `ParamError` where the design does not finish.
     """
-    gemm = gemm or typical_run(spec)
+    task = task or spec.typical_workload()
     top, found = netlists(folder, technology)
     machine = _Machine(flatten(top, found), found[top]["ports"], technology)
-    bench = _Bench(spec, manifest, machine, gemm)
+    bench = _Bench(spec, manifest, machine, task)
     cycles = bench.run()
     places = {name: item["place"] for name, item in manifest["modules"].items()}
-    return Activity(machine.price(_owners(top, found, places), cycles), cycles, gemm)
+    return Activity(machine.price(_owners(top, found, places), cycles), cycles, task)
 
 
 def _owners(top: str, modules: Mapping[str, Any], places: Mapping[str, str]) -> Callable[[str], str]:
@@ -296,11 +275,11 @@ def _levels(
 class _Bench:
     """Drives the boundary: sizes, start, then every stream at full rate until the last result is out."""
 
-    def __init__(self, spec: Spec, manifest: Mapping[str, Any], machine: _Machine, gemm: Gemm) -> None:
+    def __init__(self, spec: Spec, manifest: Mapping[str, Any], machine: _Machine, task: Task) -> None:
         self.machine = machine
         self.manifest = manifest
-        self.beats = _beats(spec, gemm)
-        self.sizes = spec.register_values(gemm)
+        self.beats = _beats(spec, task)
+        self.sizes = spec.register_values(task)
 
     def run(self) -> int:
         """Cycles from the first beat accepted to the last result, both included."""
@@ -376,11 +355,11 @@ class _Bench:
         return bool(self.machine.read(f"{prefix}_tvalid") and self.machine.read(f"{prefix}_tready"))
 
 
-def _beats(spec: Spec, gemm: Gemm) -> dict[str, Words]:
+def _beats(spec: Spec, task: Task) -> dict[str, Words]:
     """Beats of every input stream: shape (beats, bits), bit r of a word belongs to run r."""
     found: dict[str, Words] = {}
     for run in range(RUNS):
-        for name, beats in spec.stimulus(spec.operands(gemm, run)).items():
+        for name, beats in spec.stimulus(spec.operands(task, run)).items():
             bits = np.unpackbits(np.asarray(beats, np.uint8), axis=1, bitorder="little").astype(np.uint64)
             found[name] = found.get(name, np.uint64(0)) | bits << np.uint64(run)
     return found

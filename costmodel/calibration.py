@@ -114,9 +114,8 @@ def area_table(units: Sequence[Unit]) -> Table:
 
 def energy_table(sample: Sample) -> Table:
     """Energy terms of the run that was measured: activities are those of a design just large enough for it."""
-    spec, gemm = sample.spec, sample.switched.gemm
-    sizes = {f"{name}_max": getattr(gemm, name) for name in "mkn"}
-    small = type(spec).columns({**spec.parameters, **sizes})
+    spec = sample.spec
+    small = spec.sized_for(sample.switched.task)
     table: Table = {}
     for unit, run in zip(spec.units(), small.units(), strict=True):
         for name, value in features.terms(unit, features.ENERGY).items():

@@ -171,8 +171,9 @@ def estimate(spec: Spec, technology: Technology, workload: Workload | None = Non
     macros = tuple(unit for unit in units if unit.kind == "sram")
     done: dict[str, Any] = {}
     if workload is not None:
-        cycles = sum(gemm.count * int(spec.cycles(gemm)) for gemm in workload.gemms)
-        macs = workload.macs
+        tasks = spec.tasks(workload)
+        cycles = sum(task.count * int(spec.cycles(task)) for task in tasks)
+        macs = sum(task.macs for task in tasks)
         done = {"cycles": cycles, "macs": macs, "utilization": macs / (cycles * int(spec.peak_macs))}
     return Estimate(
         spec.name,

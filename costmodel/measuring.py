@@ -41,7 +41,7 @@ class Sample:
     @property
     def utilization(self) -> float:
         """Share of the operators that the measured run kept busy."""
-        return self.switched.gemm.macs / (self.switched.cycles * int(self.spec.peak_macs))
+        return self.switched.task.macs / (self.switched.cycles * int(self.spec.peak_macs))
 
 
 def measure(spec: Spec, technology: Technology, generate: Generate) -> Sample:

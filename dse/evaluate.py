@@ -2,8 +2,10 @@
 
 Time of a pass over the workload: layers run one after the other, and each takes the longer of its compute cycles and
 its traffic to external memory, ``max(cycles / clock, bits / bandwidth)``; the next layer's weights are not fetched
-ahead of time, so a layer bound by compute does not help one bound by memory. Reading the cache of keys and values in
-decode is traffic of its own. Embedding, LM head, normalization and the arithmetic of attention are not in it.
+ahead of time, so a layer bound by compute does not help one bound by memory. Of a model, families of matrix products
+run the ternary layers: reading the cache of keys and values in decode is traffic of its own, the arithmetic of
+attention is not in it. Families of attention run just that, and their traffic includes the cache. Embedding, LM head
+and normalization are in neither.
 Energy: core energy per cycle of full throughput times compute cycles, plus energy per bit times bits moved. Leakage is
 left out: area times a few nW per um2 over a token's time is below a thousandth of the core's energy.
 """
@@ -11,15 +13,14 @@ left out: area times a few nW per um2 over a token's time is below a thousandth 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from blueprint.model import layers
 from blueprint.spec import Spec
-from blueprint.workload import Gemm
+from blueprint.workload import Gemm, Task, of_model
 from dse.metrics import METRICS
 from dse.problem import Evaluation, Problem
 from dse.space import Columns, Dram, Space
@@ -30,9 +31,9 @@ Costs = Callable[[Any], tuple[dict[str, Any], Any, Any]]
 
 @dataclass(frozen=True)
 class Pass:
-    """One pass over a workload: distinct products with their counts, tokens they serve, and other bits moved."""
+    """One pass over a workload: distinct tasks with their counts, tokens they serve, and other bits moved."""
 
-    gemms: tuple[Gemm, ...]
+    tasks: tuple[Task, ...]
     tokens: int
     cache_bits: int = 0
 
@@ -47,14 +48,14 @@ class Time:
     bits: Any
 
 
-def merged(gemms: Iterable[Gemm]) -> tuple[Gemm, ...]:
-    """Products of equal shape as one with the sum of their counts: each shape is evaluated once."""
-    counts: dict[tuple[int, int, int], list[Gemm]] = {}
-    for gemm in gemms:
-        counts.setdefault((gemm.m, gemm.k, gemm.n), []).append(gemm)
+def merged(tasks: Iterable[Task]) -> tuple[Task, ...]:
+    """Tasks of equal shape as one with the sum of their counts: each shape is evaluated once."""
+    found: dict[Task, list[Task]] = {}
+    for task in tasks:
+        found.setdefault(replace(task, name="", count=1), []).append(task)
     return tuple(
-        Gemm(*shape, "+".join(g.name for g in same), sum(g.count for g in same))
-        for shape, same in counts.items()
+        replace(shape, name="+".join(t.name for t in same), count=sum(t.count for t in same))
+        for shape, same in found.items()
     )
 
 
@@ -67,29 +68,29 @@ def run(spec: Any, work: Pass, clock_mhz: Any, dram: Dram | None) -> Time:
     bits: Any = work.cache_bits
     seconds: Any = cache_seconds
     dram_seconds: Any = cache_seconds
-    for gemm in work.gemms:
-        steps = spec.cycles(gemm)
-        moved = sum(spec.dram_bits(gemm).values())
+    for task in work.tasks:
+        steps = spec.cycles(task)
+        moved = sum(spec.dram_bits(task).values())
         compute, memory = steps / hertz, moved / bits_per_second
-        cycles = cycles + gemm.count * steps
-        bits = bits + gemm.count * moved
-        seconds = seconds + gemm.count * np.maximum(compute, memory)
-        dram_seconds = dram_seconds + gemm.count * np.where(memory > compute, memory, 0.0)
+        cycles = cycles + task.count * steps
+        bits = bits + task.count * moved
+        seconds = seconds + task.count * np.maximum(compute, memory)
+        dram_seconds = dram_seconds + task.count * np.where(memory > compute, memory, 0.0)
     return Time(cycles, seconds, dram_seconds, bits)
 
 
-def decode_pass(space: Space) -> Pass:
-    """The space's workload, with the traffic of its key and value cache.
+def decode_pass(space: Space, kind: type[Spec] = Spec) -> Pass:
+    """What a family runs of the space's workload, with the traffic of its key and value cache.
 
     Every token writes its keys and values; in decode each reads those of its context before.
     """
     work = space.workload
     cache_bits = 0
-    if work.model is not None:
+    if work.model is not None and kind.task is Gemm:
         positions = 1 + (work.context if work.phase == "decode" else 0)
         cache_bits = work.tokens * positions * _cache_bits(space)
-    tokens = work.tokens if work.model is not None else max(gemm.m for gemm in work.gemms)
-    return Pass(merged(work.gemms), tokens, cache_bits)
+    tokens = work.tokens if work.model is not None else max(task.tokens for task in work.tasks)
+    return Pass(merged(kind.tasks(work)), tokens, cache_bits)
 
 
 def _cache_bits(space: Space) -> int:
@@ -98,13 +99,14 @@ def _cache_bits(space: Space) -> int:
     return 0 if model is None else 8 * model.kv_bytes_per_token((space.dram or Dram).kv_width)
 
 
-def prompt_pass(space: Space) -> Pass | None:
+def prompt_pass(space: Space, kind: type[Spec] = Spec) -> Pass | None:
     """The prompt whose pass is the time to the first token, where there is one."""
     work = space.workload
     if work.model is not None and work.phase == "decode" and space.prompt_tokens is not None:
-        gemms = merged(layers(work.model, "prefill", space.prompt_tokens))
-        return Pass(gemms, space.prompt_tokens, space.prompt_tokens * _cache_bits(space))
-    return decode_pass(space) if work.phase == "prefill" else None
+        tasks = merged(kind.tasks(of_model(work.model, "prefill", space.prompt_tokens)))
+        cache_bits = space.prompt_tokens * _cache_bits(space) if kind.task is Gemm else 0
+        return Pass(tasks, space.prompt_tokens, cache_bits)
+    return decode_pass(space, kind) if work.phase == "prefill" else None
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class DesignEvaluator:
         areas, path, core_pj = self.costs(designs)
         clock = 1e6 / path
         time = run(designs, self.work, clock, self.dram)
-        macs = sum(gemm.macs for gemm in self.work.gemms)
+        macs = sum(task.macs for task in self.work.tasks)
         per_bit = self.dram.energy_pj_per_bit if self.dram else 0.0
         core = core_pj * time.cycles / self.work.tokens
         energy = core + per_bit * time.bits / self.work.tokens
@@ -166,14 +168,10 @@ class DesignEvaluator:
         return found
 
     def _limits(self, designs: Any, reason: npt.NDArray[np.int64], reasons: list[str]) -> tuple[str, ...]:
-        """Rules out designs made for smaller products than the workload has."""
-        gemms = (*self.work.gemms, *(self.prompt.gemms if self.prompt else ()))
-        for size in "mkn":
-            largest = max(getattr(gemm, size) for gemm in gemms)
-            limit = getattr(designs, f"{size}_max", None)
-            if limit is not None:
-                reason[np.broadcast_to(limit < largest, reason.shape) & (reason == 0)] = len(reasons)
-                reasons.append(f"{size}_max must be at least {largest}, the workload's largest {size}")
+        """Rules out designs made for smaller tasks than the workload has."""
+        for rule in designs.capacity((*self.work.tasks, *(self.prompt.tasks if self.prompt else ()))):
+            reason[np.broadcast_to(~np.asarray(rule.holds), reason.shape) & (reason == 0)] = len(reasons)
+            reasons.append(rule.reason)
         return tuple(reasons)
 
 
@@ -204,9 +202,11 @@ def design_problem(space: Space, costs: Costs, provenance: dict[str, str]) -> Pr
     """The problem of a space under a cost model."""
     from blueprint import registry
 
-    work, prompt = decode_pass(space), prompt_pass(space)
+    kinds = [registry.get(sub.family) for sub in space.subspaces]
     evaluators = {
-        sub.family: DesignEvaluator(registry.get(sub.family), costs, work, prompt, space.dram)
-        for sub in space.subspaces
+        kind.family: DesignEvaluator(
+            kind, costs, decode_pass(space, kind), prompt_pass(space, kind), space.dram
+        )
+        for kind in kinds
     }
     return Problem(space, evaluators, metric_names(space), provenance)

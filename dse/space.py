@@ -224,7 +224,7 @@ class Space:
         """The resolved space as plain values: what a study is bound to."""
         plain: dict[str, Any] = {
             "families": {s.family: {a.name: list(a.values) for a in s.axes} for s in self.subspaces},
-            "workload": [dataclasses.astuple(gemm) for gemm in self.workload.gemms],
+            "workload": [dataclasses.astuple(task) for task in self.workload.tasks],
             "model": dataclasses.asdict(self.workload.model) if self.workload.model else None,
             "context": self.workload.context,
             "prompt_tokens": self.prompt_tokens,

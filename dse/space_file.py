@@ -9,11 +9,12 @@ from typing import Any
 
 from blueprint import document, registry
 from blueprint.document import Section
+from blueprint.errors import ParamError
 from blueprint.names import NAME_RULE, is_name
 from blueprint.nearest import suggestion
 from blueprint.spec import Spec
 from blueprint.tree import show
-from blueprint.workload import LARGEST, Workload, read_workload
+from blueprint.workload import LARGEST, Workload, kind_of, read_workload
 from dse.axis import Axis, read_axis
 from dse.metrics import METRICS
 from dse.space import LARGEST_EXHAUSTIVE, LARGEST_SPACE, METHODS, Constraint, Dram, Search, Space, SubSpace
@@ -48,9 +49,10 @@ def space_from(
     name = section.take("name", str, default="space")
     if not is_name(name):
         raise section.error("name", f"name must be {NAME_RULE}, not {show(name)}")
-    subspaces = _read_families(section, registry.families() if families is None else families)
+    known = registry.families() if families is None else families
+    subspaces = _read_families(section, known)
     technology = section.take("technology", str)
-    workload = read_workload(section.section("workload"))
+    workload = _read_workload(section.section("workload"), [known[sub.family] for sub in subspaces])
     prompt = section.take("prompt_tokens", int, default=None, minimum=1, maximum=LARGEST)
     if prompt is not None and (workload.model is None or workload.phase != "decode"):
         what = "prompt_tokens must stand beside a workload that is a model in phase decode, and it does not"
@@ -66,6 +68,16 @@ def space_from(
     search = _read_search(section.section("search"), size) if "search" in section else Search()
     section.finish()
     return Space(name, subspaces, workload, technology, objectives, constraints, search, dram, prompt)
+
+
+def _read_workload(section: Section, kinds: Sequence[type[Spec]]) -> Workload:
+    workload = read_workload(section)
+    for kind in kinds:
+        try:
+            kind.tasks(workload)
+        except ParamError as problem:
+            raise section.error(kind_of(section), str(problem)) from None
+    return workload
 
 
 def _read_families(section: Section, known: Mapping[str, type[Spec]]) -> tuple[SubSpace, ...]:

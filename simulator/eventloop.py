@@ -14,20 +14,24 @@ from simulator.machine import (
     AGAIN,
     ANY,
     ANY_STARTS,
+    BUSY_START,
     CAPACITY,
     CHANNEL,
     CHARGED,
     CLAIMED,
     CODES,
     COUNT,
+    COUNTS_START,
     DEPENDENCY,
     EVENTS,
     FILLED,
+    FINAL,
     FIRED,
     FIRINGS,
     FLAG,
     FLAGGED,
     FORWARD,
+    FREE_LAST,
     FREE_SINCE,
     FREED,
     INDEX,
@@ -53,6 +57,7 @@ from simulator.machine import (
     RESPONSE,
     RING_LENGTH,
     RING_START,
+    RUN,
     SINK,
     SOURCE,
     STALLS,
@@ -156,8 +161,8 @@ def charge(m: Machine, until: int) -> None:
 
 
 @compiled
-def _admits(code: int, at: int) -> bool:
-    return code in (ANY, at)
+def _admits(code: int, at: int, last: int) -> bool:
+    return code in (ANY, at) or (code == FINAL and at == last)
 
 
 @compiled
@@ -171,8 +176,9 @@ def place(m: Machine, n: int) -> None:
         released = True
         for level in range(m.nodes[n, LEVELS]):
             at = m.nests[n, level, INDEX]
-            acquired &= _admits(m.accesses[a, CODES + 2 * level], at)
-            released &= _admits(m.accesses[a, CODES + 2 * level + 1], at)
+            last = m.nests[n, level, COUNT] - 1
+            acquired &= _admits(m.accesses[a, CODES + 2 * level], at, last)
+            released &= _admits(m.accesses[a, CODES + 2 * level + 1], at, last)
         acquires |= int(acquired) << (a - start)
         releases |= int(released) << (a - start)
     m.nodes[n, ACQUIRES] = acquires
@@ -189,6 +195,9 @@ def _step(m: Machine, n: int) -> None:
         if m.nests[n, level, INDEX] < m.nests[n, level, COUNT]:
             break
         m.nests[n, level, INDEX] = 0
+        if m.nests[n, level, COUNTS_START] >= 0:
+            m.nests[n, level, RUN] += 1
+            m.nests[n, level, COUNT] = m.memory[m.nests[n, level, COUNTS_START] + m.nests[n, level, RUN]]
         m.detectors[n * deepest + level, VALID] = 0
         m.detectors[n * deepest + level, EVENTS] = 0
         m.detectors[n * deepest + level, LIMIT] = 1
@@ -214,20 +223,34 @@ def _fire(m: Machine, n: int) -> None:
     if n == m.scalars[ISSUE]:
         charge(m, now - 1)
         m.scalars[CHARGED] = now
+    released = now
+    if m.nodes[n, BUSY_START] >= 0:
+        m.nodes[n, INTERVAL] = m.memory[m.nodes[n, BUSY_START] + m.nodes[n, FIRED]]
+        released = now + m.nodes[n, INTERVAL] - 1
     start = m.nodes[n, ACCESS_START]
     for a in range(start, m.nodes[n, ACCESS_END]):
         c = m.accesses[a, CHANNEL]
         if (m.nodes[n, ACQUIRES] >> (a - start)) & 1:
-            m.channels[c, TAKEN if m.accesses[a, PRODUCES] == 1 else CLAIMED] += 1
+            if m.accesses[a, PRODUCES] == 0:
+                m.channels[c, CLAIMED] += 1
+                continue
+            m.channels[c, TAKEN] += 1
+            if m.channels[c, TAKEN] - m.channels[c, FREED] == m.channels[c, CAPACITY] - 1:
+                m.channels[c, FREE_SINCE] = m.channels[
+                    c, FREE_LAST
+                ]  # slots freed before that are long seen empty
     for a in range(start, m.nodes[n, ACCESS_END]):
         if (m.nodes[n, RELEASES] >> (a - start)) & 1:
             c = m.accesses[a, CHANNEL]
             if m.accesses[a, PRODUCES] == 1:
-                m.memory[m.channels[c, RING_START] + m.channels[c, FILLED] % m.channels[c, RING_LENGTH]] = now
+                m.memory[m.channels[c, RING_START] + m.channels[c, FILLED] % m.channels[c, RING_LENGTH]] = (
+                    released
+                )
                 m.channels[c, FILLED] += 1
                 continue
+            m.channels[c, FREE_LAST] = released + m.channels[c, RESPONSE]
             if m.channels[c, TAKEN] - m.channels[c, FREED] == m.channels[c, CAPACITY]:
-                m.channels[c, FREE_SINCE] = now + m.channels[c, RESPONSE]
+                m.channels[c, FREE_SINCE] = m.channels[c, FREE_LAST]
                 if m.channels[c, RESPONSE] == 0 and m.nodes[m.channels[c, PRODUCER], RANK] < m.nodes[n, RANK]:
                     m.scalars[AGAIN] = 1
             m.channels[c, FREED] += 1

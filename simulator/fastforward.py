@@ -16,11 +16,13 @@ from simulator.machine import (
     ACCESS_END,
     ACCESS_START,
     ACQUIRES,
+    BUSY_START,
     CAPACITY,
     CHANNEL,
     CHARGED,
     CLAIMED,
     COUNT,
+    COUNTS_START,
     DEADLOCK,
     DONE,
     EDGE_FIRST,
@@ -33,6 +35,8 @@ from simulator.machine import (
     FLAG,
     FLAGGED,
     FLIGHT_START,
+    FREE_LAST,
+    FREE_SINCE,
     FREED,
     INDEX,
     INTERVAL,
@@ -51,6 +55,7 @@ from simulator.machine import (
     RECORD_START,
     RING_LENGTH,
     RING_START,
+    RUN,
     SINCE,
     SINK,
     SKIPPED,
@@ -58,9 +63,11 @@ from simulator.machine import (
     SNAP_FILLED,
     SNAP_FIRED,
     SNAP_FLIGHTS,
+    SNAP_FREE,
     SNAP_FREED,
     SNAP_INDEX,
     SNAP_READY,
+    SNAP_RESTED,
     SNAP_STALLS,
     SNAP_TAKEN,
     STALLS,
@@ -84,6 +91,13 @@ def _flights(m: Machine, c: int) -> int:
 
 
 @compiled
+def _rested(m: Machine, n: int) -> int:
+    """Cycle from which node ``n`` is not busy: until then it stalls by another reason than a beat that comes late."""
+    result: int = m.nodes[n, LAST] + m.nodes[n, INTERVAL]
+    return result
+
+
+@compiled
 def _snapshot(m: Machine, d: int) -> None:
     """Keep the state, relative to the current cycle, as what detector ``d`` compares with."""
     now = m.scalars[NOW]
@@ -93,11 +107,14 @@ def _snapshot(m: Machine, d: int) -> None:
     for n in range(m.nodes.shape[0]):
         m.snap_nodes[d, n, SNAP_FIRED] = m.nodes[n, FIRED]
         m.snap_nodes[d, n, SNAP_READY] = max(ready(m, n) - now, 1)
+        m.snap_nodes[d, n, SNAP_RESTED] = max(_rested(m, n) - now, 1)
         for level in range(m.nodes[n, LEVELS]):
             m.snap_nodes[d, n, SNAP_INDEX + level] = m.nests[n, level, INDEX]
+            m.snap_nodes[d, n, SNAP_INDEX + m.nests.shape[1] + level] = m.nests[n, level, RUN]
     for c in range(m.channels.shape[0]):
         for column in range(4):
             m.snap_channels[d, c, column] = m.channels[c, TAKEN + column]
+        m.snap_channels[d, c, SNAP_FREE] = max(m.channels[c, FREE_LAST] - now, 1)
         flights = _flights(m, c)
         m.snap_channels[d, c, SNAP_FLIGHTS] = flights
         for i in range(flights):
@@ -135,6 +152,15 @@ def _idle_limit(m: Machine, d: int, n: int, period: int) -> int:
 
 
 @compiled
+def _alike(m: Machine, start: int, period: int, most: int) -> int:
+    """Numbers from ``start`` on in memory, up to ``most``, that stand there again ``period`` places on."""
+    count = 0
+    while count < most and m.memory[start + count] == m.memory[start + count + period]:
+        count += 1
+    return count
+
+
+@compiled
 def _nest_limit(m: Machine, d: int, n: int) -> int:
     """Periods that node ``n`` can go on before an iteration that acquires or releases differently; 0: not periodic."""
     for level in range(m.nodes[n, LEVELS]):
@@ -148,8 +174,15 @@ def _nest_limit(m: Machine, d: int, n: int) -> int:
         if m.nests[n, level, EDGES] & EDGE_FIRST and before == 0:
             return 0
         last = m.nests[n, level, COUNT] - (2 if m.nests[n, level, EDGES] & EDGE_LAST else 1)
-        result: int = max(last - m.nests[n, level, INDEX], 0) // step
-        return result
+        limit: int = max(last - m.nests[n, level, INDEX], 0) // step
+        for deeper in range(level + 1, m.nodes[n, LEVELS]):
+            if m.nests[n, deeper, COUNTS_START] >= 0 and limit > 0:
+                before = m.snap_nodes[d, n, SNAP_INDEX + m.nests.shape[1] + deeper]
+                runs = m.nests[n, deeper, RUN] - before
+                # The run that goes on after the last period is one of them.
+                alike = _alike(m, m.nests[n, deeper, COUNTS_START] + before, runs, limit * runs + 1)
+                limit = max(alike - 1, 0) // runs
+        return limit
     return 0
 
 
@@ -166,6 +199,8 @@ def _mask_limit(m: Machine, n: int, since: int, period: int) -> int:
 @compiled
 def _slot_limit(m: Machine, d: int, c: int) -> int:
     """Periods for which the producer of channel ``c`` finds slots as in the last one."""
+    if max(m.channels[c, FREE_LAST] - m.scalars[NOW], 1) != m.snap_channels[d, c, SNAP_FREE]:
+        return 0
     taken = m.channels[c, TAKEN] - m.snap_channels[d, c, SNAP_TAKEN]
     if taken == 0:
         return NEVER
@@ -197,6 +232,16 @@ def _token_limit(m: Machine, d: int, c: int) -> int:
 
 
 @compiled
+def _as_ready(m: Machine, d: int, n: int) -> bool:
+    """Whether node ``n`` is as far from its next firing as when detector ``d`` looked."""
+    now = m.scalars[NOW]
+    if max(ready(m, n) - now, 1) != m.snap_nodes[d, n, SNAP_READY]:
+        return False
+    same: bool = max(_rested(m, n) - now, 1) == m.snap_nodes[d, n, SNAP_RESTED]
+    return same
+
+
+@compiled
 def _repeats(m: Machine, d: int) -> int:
     """Periods since the snapshot of detector ``d`` that surely follow once more; 0 if the state is not periodic."""
     since = m.detectors[d, SINCE]
@@ -210,7 +255,7 @@ def _repeats(m: Machine, d: int) -> int:
     for n in range(m.nodes.shape[0]):
         if m.nodes[n, FIRED] == m.snap_nodes[d, n, SNAP_FIRED]:
             limit = min(limit, _idle_limit(m, d, n, period))
-        elif max(ready(m, n) - m.scalars[NOW], 1) != m.snap_nodes[d, n, SNAP_READY]:
+        elif not _as_ready(m, d, n):
             return 0
         else:
             limit = min(limit, _nest_limit(m, d, n))
@@ -222,6 +267,13 @@ def _repeats(m: Machine, d: int) -> int:
             limit = min(limit, _token_limit(m, d, c))
         if limit <= 0:
             return 0
+    for n in range(m.nodes.shape[0]):
+        fired = m.nodes[n, FIRED] - m.snap_nodes[d, n, SNAP_FIRED]
+        if m.nodes[n, BUSY_START] >= 0 and fired > 0:
+            first = m.nodes[n, BUSY_START] + m.snap_nodes[d, n, SNAP_FIRED]
+            limit = _alike(m, first, fired, limit * fired) // fired
+            if limit <= 0:
+                return 0
     return limit
 
 
@@ -239,6 +291,9 @@ def _skip_node(m: Machine, d: int, n: int, times: int, period: int) -> None:
         m.nests[n, level, INDEX] += times * (
             m.nests[n, level, INDEX] - m.snap_nodes[d, n, SNAP_INDEX + level]
         )
+        if m.nests[n, level, COUNTS_START] >= 0:
+            runs = m.nests[n, level, RUN] - m.snap_nodes[d, n, SNAP_INDEX + m.nests.shape[1] + level]
+            m.nests[n, level, RUN] += times * runs
     m.nodes[n, FIRED] += times * fired
     m.nodes[n, LAST] += times * period
 
@@ -258,6 +313,10 @@ def _skip_channel(m: Machine, d: int, c: int, times: int, period: int) -> None:
         m.snap_flights[d, at + ahead - first] = m.memory[base + like % length] + shift
     for ahead in range(first, total):
         m.memory[base + (filled + ahead) % length] = m.snap_flights[d, at + ahead - first]
+    if m.channels[c, TAKEN] > m.snap_channels[d, c, SNAP_TAKEN]:
+        m.channels[c, FREE_SINCE] += times * period
+    if m.channels[c, FREED] > m.snap_channels[d, c, SNAP_FREED]:
+        m.channels[c, FREE_LAST] += times * period
     for column in range(4):
         moved = m.channels[c, TAKEN + column] - m.snap_channels[d, c, column]
         m.channels[c, TAKEN + column] += times * moved

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from blueprint.timing import STALL_REASONS, Access, Node, TimingGraph
+from blueprint.timing import STALL_REASONS, Access, Node, TimingGraph, reduced
 from simulator import machine as loop
 from simulator.arrays import Ints, Mask
 from simulator.machine import Machine
 
 _ANY, _FIRST, _LAST = range(3)
+_RESOLVED = np.array([loop.ANY, loop.FIRST, loop.FINAL])
 
 
 @dataclass(frozen=True)
@@ -49,27 +50,63 @@ def flatten(
 ) -> Flat:
     """The arrays of ``graph`` under ``masks``; nodes named in ``record`` keep every firing cycle."""
     structure = _structure_of(graph)
-    nests = np.ones((*structure.edges.shape, 3), np.int64)
+    if any(node.ragged or node.durations is not None for node in graph.nodes):
+        graph.check()
+    nests = np.ones((*structure.edges.shape, 5), np.int64)
     nests[:, :, loop.EDGES] = structure.edges
-    nests[:, :, loop.INDEX] = 0
+    nests[:, :, loop.INDEX :] = 0, -1, 0
     nodes = structure.node_table.copy()
+    nodes[:, loop.BUSY_START] = -1
+    #: Where in ``memory`` they go: durations of a node, counts of a level.
+    kept: list[tuple[Ints, int, Ints]] = []
     for n, (node, levels) in enumerate(zip(graph.nodes, structure.levels, strict=True)):
+        nodes[n, loop.INTERVAL] = node.interval
+        if node.durations is not None:
+            kept.append((nodes[n], loop.BUSY_START, np.asarray(node.durations)))
+            nodes[n, loop.INTERVAL] = 1
+        if node.ragged or node.durations is not None:
+            kept += _ragged(node, levels, nests[n], nodes[n])
+            continue
         counts = [item.count for item in node.loops]
         nests[n, : len(levels), loop.COUNT] = [prod([counts[i] for i in level]) for level in levels]
-        nodes[n, loop.FIRINGS], nodes[n, loop.INTERVAL] = prod(counts), node.interval
-    counts_of = np.repeat(nests[structure.owner, :, loop.COUNT], 2, axis=1)
-    codes = structure.codes
-    resolved = np.where(codes == _ANY, loop.ANY, np.where(codes == _LAST, counts_of - 1, 0))
+        nodes[n, loop.FIRINGS] = prod(counts)
     channels = _channels(graph, structure, nests, nodes)
     rings = int(channels[:, loop.RING_LENGTH].sum())
     end = _records(graph, nodes, record, rings)
     used = _used_masks(graph, masks)
-    memory = np.zeros(end + 2 * sum(len(mask) for _, mask in used), np.int64)
+    many = 2 * sum(len(mask) for _, mask in used)
+    memory = np.zeros(end + many + sum(len(numbers) + 1 for *_, numbers in kept), np.int64)
     _masks(nodes, used, memory, end)
+    _keep(kept, memory, end + many)
     scalars = structure.scalars.copy()
     scalars[loop.FORWARD] = int(fast_forward)
-    accesses = np.concatenate((structure.accesses, resolved), axis=1)
+    accesses = np.concatenate((structure.accesses, _RESOLVED[structure.codes]), axis=1)
     return Flat(structure, _machine(scalars, nodes, nests, accesses, channels, memory))
+
+
+def _ragged(
+    node: Node, levels: tuple[tuple[int, ...], ...], nest: Ints, row: Ints
+) -> list[tuple[Ints, int, Ints]]:
+    """Fill in the nest of a node with ragged loops; the counts that stand in memory."""
+    kept: list[tuple[Ints, int, Ints]] = []
+    row[loop.FIRINGS] = node.firings
+    for level, members in enumerate(levels):
+        counts = reduced([node.loops[i] for i in members])
+        if isinstance(counts, np.ndarray) and (counts == counts[0]).all():
+            counts = counts[0]
+        if isinstance(counts, np.ndarray):
+            kept.append((nest[level], loop.COUNTS_START, counts))
+            counts = counts[0]
+        nest[level, loop.COUNT] = counts
+    return kept
+
+
+def _keep(kept: list[tuple[Ints, int, Ints]], memory: Ints, start: int) -> None:
+    """Put numbers in memory, one to spare behind them (a run after the last), and their place in their column."""
+    for row, column, numbers in kept:
+        row[column] = start
+        memory[start : start + len(numbers)] = numbers
+        start += len(numbers) + 1
 
 
 def _machine(
@@ -86,18 +123,21 @@ def _machine(
         channels=channels,
         memory=memory,
         detectors=np.zeros((detectors, 10), np.int64),
-        snap_nodes=np.zeros((detectors, count, 2 + levels), np.int64),
-        snap_channels=np.zeros((detectors, len(channels), 5), np.int64),
+        snap_nodes=np.zeros((detectors, count, loop.SNAP_INDEX + 2 * levels), np.int64),
+        snap_channels=np.zeros((detectors, len(channels), 6), np.int64),
         snap_flights=np.zeros((detectors, flights), np.int64),
     )
 
 
 def _channels(graph: TimingGraph, structure: Structure, nests: Ints, nodes: Ints) -> Ints:
-    table = np.zeros((len(graph.channels), 13), np.int64)
+    table = np.zeros((len(graph.channels), 14), np.int64)
     for c, channel in enumerate(graph.channels):
         table[c, : loop.RING_START] = channel.capacity, channel.latency, channel.response
     table[:, loop.PRODUCER : loop.CONSUMER + 1] = structure.ends
     moved = np.where(structure.codes[:, ::2] == _ANY, nests[structure.owner, :, loop.COUNT], 1).prod(axis=1)
+    for n, node in enumerate(graph.nodes):
+        if node.ragged:
+            moved[structure.owner == n] = [node.tokens(access) for access in (*node.consumes, *node.produces)]
     tokens = np.zeros((2, len(table)), np.int64)
     tokens[structure.accesses[:, loop.PRODUCES], structure.accesses[:, loop.CHANNEL]] = moved
     _check(graph, table, tokens, nodes, nests)
@@ -247,7 +287,7 @@ def _tables(graph: TimingGraph, channels: tuple[str, ...]) -> tuple[Ints, Ints, 
     """Accesses; producer and consumer of each channel; nodes."""
     rows: list[tuple[int, int, int]] = []
     ends = np.zeros((len(channels), 2), np.int64)
-    table = np.zeros((len(graph.nodes), 16), np.int64)
+    table = np.zeros((len(graph.nodes), 17), np.int64)
     for n, node in enumerate(graph.nodes):
         table[n, loop.ACCESS_START] = len(rows)
         for access in node.consumes:

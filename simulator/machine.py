@@ -12,18 +12,19 @@ NEVER = 1 << 60
 # Machine.scalars: stalls by reason last; then the columns of the other arrays.
 NOW, START, CHARGED, FLAGGED, SKIPPED, AGAIN, ISSUE, FORWARD, ANY_STARTS, STALLS = range(10)
 FIRINGS, INTERVAL, KIND, MASK_START, MASK_LENGTH, RECORD_START, ACCESS_START, ACCESS_END = range(8)
-RANK, ORDER, LEVELS, FIRED, LAST, ACQUIRES, RELEASES, STREAM_REASON = range(8, 16)
-COUNT, EDGES, INDEX = range(3)
+RANK, ORDER, LEVELS, FIRED, LAST, ACQUIRES, RELEASES, STREAM_REASON, BUSY_START = range(8, 17)
+COUNT, EDGES, INDEX, COUNTS_START, RUN = range(5)
 CHANNEL, PRODUCES, REASON, CODES = range(4)
 CAPACITY, LATENCY, RESPONSE, RING_START, RING_LENGTH, FLIGHT_START, PRODUCER, CONSUMER = range(8)
-TAKEN, FILLED, CLAIMED, FREED, FREE_SINCE = range(8, 13)
+TAKEN, FILLED, CLAIMED, FREED, FREE_SINCE, FREE_LAST = range(8, 14)
 EVENTS, LIMIT, VALID, FLAG, QUEUE, SINCE, SNAP_STALLS = range(7)
-SNAP_FIRED, SNAP_READY, SNAP_INDEX = range(3)
-SNAP_TAKEN, SNAP_FILLED, SNAP_CLAIMED, SNAP_FREED, SNAP_FLIGHTS = range(5)
+# SNAP_INDEX: per level the iteration, then which run of the loop it belongs to.
+SNAP_FIRED, SNAP_READY, SNAP_RESTED, SNAP_INDEX = range(4)
+SNAP_TAKEN, SNAP_FILLED, SNAP_CLAIMED, SNAP_FREED, SNAP_FLIGHTS, SNAP_FREE = range(6)
 
 # Values of KIND; of acquiring and releasing iterations; bits of EDGES; results of advance(); reasons that count here.
 PLAIN, SOURCE, SINK = range(3)
-ANY = -1
+ANY, FIRST, FINAL = -1, 0, -2
 EDGE_FIRST, EDGE_LAST = 1, 2
 DONE, DEADLOCK, PAUSED = range(3)
 OUTPUT, DEPENDENCY = range(2)
@@ -36,15 +37,20 @@ class Machine(NamedTuple):
     """
 
     scalars: Ints
-    #: [node]: firings, interval, kind, mask, record, accesses, rank; ORDER of row i is the node of rank i; state.
+    #: [node]: firings, cycles of the last one, kind, mask, record, accesses, rank; ORDER of row i is the node of rank
+    #: i; state; durations, or -1.
     nodes: Ints
-    #: [node, level]: iterations, whether the first or last one differs from the others, the current one.
+    #: [node, level]: iterations, whether the first or last one differs from the others, the current one; of a ragged
+    #: level where the counts of its runs stand (else -1) and the current run.
     nests: Ints
-    #: [access]: channel, side, stall reason; then per level the acquiring and the releasing iteration, or ANY.
+    #: [access]: channel, side, stall reason; then per level the acquiring and the releasing iteration: ANY, FIRST or
+    #: FINAL.
     accesses: Ints
-    #: [channel]: size, ring of release cycles, ends; tokens acquired and released by either end.
+    #: [channel]: size, ring of release cycles, ends; tokens acquired and released by either end; from when on the next
+    #: slot to acquire, and the slot freed last, are seen empty.
     channels: Ints
-    #: Rings of release cycles, recorded firings, and per mask phase the cycles to the next open and closed one.
+    #: Rings of release cycles, recorded firings, per mask phase the cycles to the next open and closed one, durations,
+    #: counts of ragged loops.
     memory: Ints
     #: [node * levels + level]: looks for a repetition whenever that loop goes on; its snapshots follow.
     detectors: Ints

@@ -31,7 +31,10 @@ class Design(Protocol):
     @property
     def peak_macs(self) -> Any: ...
 
-    def timing(self, workload: Any) -> TimingGraph: ...
+    @property
+    def data_dependent(self) -> bool: ...
+
+    def timing(self, workload: Any, operands: Any = None) -> TimingGraph: ...
 
     def operands(self, workload: Any, seed: int) -> Arrays: ...
 
@@ -69,23 +72,26 @@ def simulate(
     values: bool = False,
     accepted: bool = False,
     seed: int = 0,
+    operands: Arrays | None = None,
 ) -> Run:
     """Simulate ``spec`` on ``workload`` to the cycle.
 
-    ``masks`` say when a stream may move (see :mod:`simulator.masks`). ``values`` adds random operands made from
-    ``seed`` and what the design computes from them; ``accepted`` adds the acceptance cycle of every beat.
+    ``masks`` say when a stream may move (see :mod:`simulator.masks`). ``values`` adds operands and what the
+    design computes from them; ``accepted`` adds the acceptance cycle of every beat. Operands, which the time of some
+    families depends on too, are ``operands`` or else random ones made from ``seed``.
 
     Raises :class:`Deadlock` if the masks never let it end, and whatever the spec raises for a workload it cannot run.
     """
-    graph = spec.timing(workload)
+    if operands is None:
+        operands = spec.operands(workload, seed) if values or spec.data_dependent else {}
+    graph = spec.timing(workload, operands or None)
     ports = {node.name: node.stream for node in graph.nodes if node.stream is not None}
     timeline = run(graph, masks or {}, record=ports if accepted else ())
-    operands = spec.operands(workload, seed) if values else {}
     # A hardware-order model, where the family has one, stands for values that depend on the order of operations.
     compute = getattr(spec, "execute", spec.reference)
     return Run(
         accepted={ports[name]: cycles for name, cycles in timeline.fired.items()},
-        operands=operands,
+        operands=operands if values else {},
         outputs=compute(operands) if values else {},
         start=timeline.start,
         **_totals(spec, workload, timeline),

@@ -17,6 +17,8 @@ Stretches = tuple[list[str], Ints, Ints]
 
 def token_firings(node: Node, access: Access) -> tuple[Ints, Ints]:
     """The firings of ``node`` that acquire, and those that release, each token of ``access``."""
+    if node.ragged:
+        return _ragged_firings(node, access, "first"), _ragged_firings(node, access, "last")
     only = dict(access.only)
     edge = {"first": slice(0, 1), "last": slice(-1, None)}
     acquire: list[slice] = []
@@ -27,8 +29,27 @@ def token_firings(node: Node, access: Access) -> tuple[Ints, Ints]:
         acquire.append(edge[wanted or "first"] if wanted or inside else slice(None))
         release.append(edge[wanted or "last"] if wanted or inside else slice(None))
         inside = inside or loop.name == access.loop
-    firings = np.arange(node.firings).reshape([loop.count for loop in node.loops])
+    firings = np.arange(node.firings).reshape([int(np.asarray(loop.count)) for loop in node.loops])
     return firings[tuple(acquire)].ravel(), firings[tuple(release)].ravel()
+
+
+def _ragged_firings(node: Node, access: Access, edge: str) -> Ints:
+    """The firings of :func:`token_firings`, found loop by loop from outside."""
+    only = dict(access.only)
+    chosen = np.zeros(1, np.int64)  # iterations so far, by their number in the whole run
+    inside = access.loop is None
+    for loop in node.loops:
+        counts = np.asarray(loop.count, np.int64)
+        count = counts[chosen] if loop.ragged else np.broadcast_to(counts, chosen.shape)
+        begin = (np.cumsum(counts) - counts)[chosen] if loop.ragged else chosen * counts
+        wanted = only.get(loop.name, edge if inside else None)
+        if wanted is None:
+            after = np.cumsum(count)
+            chosen = np.arange(after[-1]) + np.repeat(begin - after + count, count)
+        else:
+            chosen = begin if wanted == "first" else begin + count - 1
+        inside = inside or loop.name == access.loop
+    return chosen
 
 
 def token_cycles(graph: TimingGraph, timeline: Timeline, channel: str) -> tuple[Ints, Ints, Ints, Ints]:
@@ -36,7 +57,9 @@ def token_cycles(graph: TimingGraph, timeline: Timeline, channel: str) -> tuple[
     cycles: list[Ints] = []
     for side in ("produces", "consumes"):
         node, access = next((n, a) for n in graph.nodes for a in getattr(n, side) if a.channel == channel)
-        cycles += [timeline.fired[node.name][firings] for firings in token_firings(node, access)]
+        first, last = token_firings(node, access)
+        fired = timeline.fired[node.name]
+        cycles += [fired[first], fired[last] + node.busy(last) - 1]
     taken, published, claimed, freed = cycles
     return taken, published, claimed, freed
 
@@ -77,7 +100,8 @@ def _conditions(
     """Per reason and firing of ``node`` the cycle from which nothing of that reason is missing."""
     fired = timeline.fired[node.name]
     known = {reason: np.zeros(len(fired), np.int64) for reason in STALL_REASONS}
-    known["dependency"][1:] = fired[:-1] + node.interval
+    busy = node.interval if node.durations is None else np.asarray(node.durations)[:-1]
+    known["dependency"][1:] = fired[:-1] + busy
     if node.stream is not None and node.direction == "in":
         np.maximum(known[node.stall], _offers(fired, masks.get(node.stream)), out=known[node.stall])
     channels = {channel.name: channel for channel in graph.channels}

@@ -1,6 +1,6 @@
 """A run as Chrome trace events, which Perfetto and chrome://tracing open.
 
-One track per node: slices of adjacent firings, and on the issue node's track the stalls between them by reason. One
+One track per node: slices of adjacent busy cycles, and on the issue node's track the stalls between them by reason. One
 counter per channel: the slots in use. Times are microseconds of the clock given; ``args`` hold cycles.
 """
 
@@ -53,8 +53,8 @@ def trace(
     if window is not None and not 0 <= window[0] < window[1]:
         raise ValueError(f"Trace window must be a:b with 0 <= a < b, not {window[0]}:{window[1]}")
     timeline = run(graph, masks or {}, record=[node.name for node in graph.nodes])
-    last = max(int(cycles[-1]) for cycles in timeline.fired.values())
-    return Trace(graph, masks or {}, timeline, clock_mhz, window or (0, last + 1))
+    ends = (timeline.fired[n.name][-1] + n.busy(np.array([n.firings - 1])) for n in graph.nodes)
+    return Trace(graph, masks or {}, timeline, clock_mhz, window or (0, max(int(np.max(e)) for e in ends)))
 
 
 def parse_window(text: str) -> Window:
@@ -113,15 +113,20 @@ def _slice(view: Trace, track: int, name: str, begin: int, end: int) -> Event:
 
 
 def _slices(view: Trace, node: str) -> tuple[Ints, Ints]:
-    """First and last-plus-one cycles of the runs of adjacent firings in the window."""
+    """First and last-plus-one cycles of the runs of adjacent busy cycles in the window.
+
+    On the track of the issue node a firing is one cycle, and what follows of a long one is a stall.
+    """
     first, end = view.window
     cycles = view.timeline.fired[node]
-    cycles = cycles[np.searchsorted(cycles, first) : np.searchsorted(cycles, end)]
+    long = view.graph.issue != node
+    ends = cycles + (view.graph.node(node).busy(np.arange(len(cycles))) if long else 1)
+    seen = slice(np.searchsorted(ends, first, "right"), np.searchsorted(cycles, end))
+    cycles, ends = np.clip(cycles[seen], first, None), np.clip(ends[seen], None, end)
     if not len(cycles):
         return cycles, cycles
-    gaps = np.flatnonzero(np.diff(cycles) > 1)
-    begins = cycles[np.concatenate(([0], gaps + 1))]
-    return begins, cycles[np.concatenate((gaps, [len(cycles) - 1]))] + 1
+    gaps = np.flatnonzero(cycles[1:] > ends[:-1])
+    return cycles[np.concatenate(([0], gaps + 1))], ends[np.concatenate((gaps, [len(cycles) - 1]))]
 
 
 def stalls(view: Trace) -> list[tuple[str, int, int]]:

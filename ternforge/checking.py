@@ -55,8 +55,11 @@ def _workload(section: Section) -> Answer:
     from blueprint.workload import read_workload
 
     workload = read_workload(section)
-    gemms = [{"name": g.name, "m": g.m, "k": g.k, "n": g.n, "count": g.count} for g in workload.gemms]
-    return {"resolved": {"name": workload.name, "gemms": gemms}, "derived": {"macs": workload.macs}}
+    resolved: Answer = {"name": workload.name}
+    for task in workload.tasks:
+        row = {"name": task.name, **task.sizes, "count": task.count}
+        resolved.setdefault("gemms" if task.kind == "gemm" else task.kind, []).append(row)
+    return {"resolved": resolved, "derived": {"macs": workload.macs}}
 
 
 def _model(section: Section) -> Answer:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from blueprint.design import Design
     from blueprint.spec import Spec
-    from blueprint.workload import Gemm, Workload
+    from blueprint.workload import Task, Workload
     from costmodel.technology import Technology
 
     DesignLike = Design | Spec | str | Path
-    WorkloadLike = Workload | Gemm | str | Path
+    WorkloadLike = Workload | Task | str | Path
 
 Answer = dict[str, Any]
 Note = Callable[[str], None]
@@ -36,13 +36,13 @@ def read_design(design: DesignLike, overrides: Mapping[str, str] | None = None) 
 
 
 def read_workload(workload: WorkloadLike) -> Workload:
-    """A workload from whatever stands for one: a file, ``"1x2560x6912"``, a ``Gemm``."""
+    """A workload from whatever stands for one: a file, ``"1x2560x6912"``, a task."""
     from blueprint import workload as workloads
 
     if isinstance(workload, workloads.Workload):
         return workload
-    if isinstance(workload, workloads.Gemm):
-        return workloads.of_gemm(workload)
+    if isinstance(workload, workloads.Task):
+        return workloads.of_task(workload)
     if isinstance(workload, str) and workload[:1].isdigit() and not Path(workload).suffix:
         return workloads.of_gemm(workloads.parse_gemm(workload))
     return workloads.read_workload_file(workload)
@@ -55,9 +55,10 @@ def read_technology(design: Design, technology: str | Path | None = None) -> Tec
     return technologies.load(technology or design.technology or "asap7")
 
 
-def check_fits(spec: Spec, gemm: Gemm) -> None:
-    """Raises ``ParamError`` for a product larger than the design was made for."""
-    refused(spec.timing, gemm)
+def check_fits(spec: Spec, task: Task) -> None:
+    """Raises ``ParamError`` for a task of the wrong kind, or larger than the design was made for."""
+    spec.check_task(task)
+    refused(spec.check_workload, task)
 
 
 def refused(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

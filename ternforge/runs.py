@@ -10,7 +10,7 @@ from ternforge.inputs import Answer, Note, check_fits, read_design, read_workloa
 
 if TYPE_CHECKING:
     from blueprint.design import Design
-    from blueprint.workload import Gemm
+    from blueprint.workload import Task
     from simulator.cosim.check import Outcome
     from ternforge.inputs import DesignLike, WorkloadLike
 
@@ -29,7 +29,7 @@ def simulate(
 ) -> Answer:
     """Run a workload cycle by cycle: cycles, stalls by reason, utilization, values against the golden model.
 
-    ``stall`` names a profile of waiting sources and sinks. ``trace`` is a file for Perfetto, of the first product, in
+    ``stall`` names a profile of waiting sources and sinks. ``trace`` is a file for Perfetto, of the first task, in
     the cycles ``window`` (``"a:b"``) if given.
     """
     from simulator import masks
@@ -39,22 +39,21 @@ def simulate(
     chosen, work = read_design(design, overrides), read_workload(workload)
     spec = chosen.spec
     open_cycles = refused(masks.profile, stall, spec.streams(), seed)
-    for gemm in work.gemms:
-        check_fits(spec, gemm)
+    tasks = spec.tasks(work)
+    for task in tasks:
+        check_fits(spec, task)
     path = None if trace is None else check_file(trace, (".json", ".gz"))
     layers: list[Answer] = []
-    for gemm in work.gemms:
-        note(f"simulating {gemm.name} {gemm.m}x{gemm.k}x{gemm.n}")
-        done = run(spec, gemm, masks=open_cycles, values=values, seed=seed)
+    for task in tasks:
+        note(f"simulating {task.name} {task.label}")
+        done = run(spec, task, masks=open_cycles, values=values, seed=seed)
         golden = spec.reference(dict(done.operands)) if values else {}
         wrong = sum(int((golden[name] != done.outputs[name]).sum()) for name in golden)
         layers.append(
             {
-                "name": gemm.name,
-                "m": gemm.m,
-                "k": gemm.k,
-                "n": gemm.n,
-                "count": gemm.count,
+                "name": task.name,
+                **task.sizes,
+                "count": task.count,
                 "cycles": done.cycles,
                 "stalls": dict(done.stalls),
                 "macs": done.macs,
@@ -76,22 +75,23 @@ def simulate(
     }
     answer["utilization"] = answer["macs"] / (answer["cycles"] * int(spec.peak_macs))
     if path is not None:
-        _write_trace(chosen, work.gemms[0], open_cycles, path, window)
+        _write_trace(chosen, tasks[0], seed, open_cycles, path, window)
         answer["trace"] = path
     return answer
 
 
 def _write_trace(
-    design: Design, gemm: Gemm, masks: Mapping[str, Any], path: Path, window: str | None
+    design: Design, task: Task, seed: int, masks: Mapping[str, Any], path: Path, window: str | None
 ) -> None:
     from simulator import trace as traces
 
     shown = None if window is None else refused(traces.parse_window, window)
     path.parent.mkdir(parents=True, exist_ok=True)
-    clock = design.clock_mhz or 1000.0
+    clock, spec = design.clock_mhz or 1000.0, design.spec
+    graph = spec.timing(task, spec.operands(task, seed) if spec.data_dependent else None)
     refused(
         traces.write,
-        refused(traces.trace, design.spec.timing(gemm), masks, clock_mhz=clock, window=shown),
+        refused(traces.trace, graph, masks, clock_mhz=clock, window=shown),
         path,
     )
 
@@ -144,12 +144,10 @@ def verify(
 
 
 def _verified(outcome: Outcome) -> Answer:
-    gemm = outcome.case.gemm
     return {
         "ok": outcome.ok,
-        "m": gemm.m,
-        "k": gemm.k,
-        "n": gemm.n,
+        **outcome.case.task.sizes,
+        "label": outcome.case.task.label,
         "stalls": outcome.case.profile,
         "seed": outcome.case.seed,
         "mismatches": outcome.mismatches,

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,12 @@ def table(rows: Iterable[Iterable[Any]], header: Iterable[str] = ()) -> list[str
         "  ".join(_align(*item) for item in zip(line, widths, numeric, strict=False)).rstrip()
         for line in lines
     ]
+
+
+def size_columns(layers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The sizes of a workload's layers: what stands between their name and their count."""
+    names = list(layers[0])
+    return names[names.index("name") + 1 : names.index("count")]
 
 
 def _cell(value: Any) -> str:

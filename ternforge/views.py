@@ -10,7 +10,7 @@ from ternforge.inputs import Answer, Note, check_fits, read_design, read_technol
 
 if TYPE_CHECKING:
     from blueprint.spec import Spec
-    from blueprint.workload import Gemm, Workload
+    from blueprint.workload import Task, Workload
     from ternforge.inputs import DesignLike, WorkloadLike
 
 
@@ -93,22 +93,21 @@ def _on_workload(spec: Spec, workload: Workload, clock_mhz: float, energy_pj: fl
     """Cycles, time and core energy of a workload, without stalls."""
     layers: list[Answer] = [
         {
-            "name": g.name,
-            "m": g.m,
-            "k": g.k,
-            "n": g.n,
-            "count": g.count,
-            "macs": g.macs,
-            "cycles": cycles * g.count,
+            "name": task.name,
+            **task.sizes,
+            "count": task.count,
+            "macs": task.macs,
+            "cycles": cycles * task.count,
         }
-        for g, cycles in ((gemm, _cycles(spec, gemm)) for gemm in workload.gemms)
+        for task, cycles in ((task, _cycles(spec, task)) for task in spec.tasks(workload))
     ]
+    macs = sum(layer["macs"] for layer in layers)
     cycles = sum(layer["cycles"] for layer in layers)
     return {
         "workload": workload.name,
         "cycles": cycles,
-        "macs": workload.macs,
-        "utilization": workload.macs / (cycles * int(spec.peak_macs)),
+        "macs": macs,
+        "utilization": macs / (cycles * int(spec.peak_macs)),
         "seconds": cycles / (clock_mhz * 1e6),
         "energy_pj": float(energy_pj) * cycles,
         "energy_of": "the whole workload, core only",
@@ -116,9 +115,9 @@ def _on_workload(spec: Spec, workload: Workload, clock_mhz: float, energy_pj: fl
     }
 
 
-def _cycles(spec: Spec, gemm: Gemm) -> int:
-    check_fits(spec, gemm)
-    return int(spec.cycles(gemm))
+def _cycles(spec: Spec, task: Task) -> int:
+    check_fits(spec, task)
+    return int(spec.cycles(task))
 
 
 def predicted_flip_flops(spec: Spec) -> int:

@@ -359,7 +359,7 @@ class TernaryLutSpec(Spec):
         swept = (groups * tiles - 1) * larger(columns, again) + columns
         return swept + self.build_stages + self.sweep_stages + 2
 
-    def timing(self, workload: Gemm) -> TimingGraph:
+    def timing(self, workload: Gemm, operands: Arrays | None = None) -> TimingGraph:
         self.check_workload(workload)
         counts = self.loops(workload)
         token, tile, column = (
@@ -393,6 +393,7 @@ class TernaryLutSpec(Spec):
 
     def check_workload(self, workload: Gemm) -> None:
         """Refuse sizes beyond what the counters and accumulators were made for."""
+        self.check_task(workload)
         for what, most in (("m", self.m_max), ("k", self.k_max), ("n", self.n_max)):
             if getattr(workload, what) > most:
                 raise ValueError(

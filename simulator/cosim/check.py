@@ -1,4 +1,4 @@
-"""A design's Verilog against the golden model and the simulator, on random products under random stalls."""
+"""A design's Verilog against the golden model and the simulator, on random workloads under random stalls."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint.spec import Spec
-from blueprint.workload import Gemm
+from blueprint.workload import Task
 from simulator import masks
 from simulator.simulate import simulate
 from toolchain import bench
 
 BENCH = "simulator.cosim.axi_tests"
-#: Unstalled cycles of a random case: a bench in Python runs some ten thousand cycles a second.
-MOST_CYCLES = 1500
 #: Both optimizations reach across instances, so that equal ones no longer share their C++: with 128 table reads of
 #: 121 entries 54 MB of it instead of 2, and seven times the build, for runs of seconds.
 _QUICK_BUILD = ("-fno-dfg", "-fno-gate")
@@ -41,9 +39,9 @@ PROFILES = (
 
 @dataclass(frozen=True)
 class Case:
-    """One run: a product, a stall profile, the seed of values and stalls."""
+    """One run: a task, a stall profile, the seed of values and stalls."""
 
-    gemm: Gemm
+    task: Task
     profile: str
     seed: int
 
@@ -65,27 +63,14 @@ class Outcome:
         return self.mismatches == 0 and self.cycles_rtl == self.cycles_register == self.cycles_simulator
 
 
-def cases(spec: Spec, count: int, seed: int, first: Gemm | None = None) -> list[Case]:
-    """``count`` cases; the same seed gives the same. ``first`` is a product to begin with, unstalled."""
+def cases(spec: Spec, count: int, seed: int, first: Task | None = None) -> list[Case]:
+    """``count`` cases; the same seed gives the same. ``first`` is a task to begin with, unstalled."""
     generator = np.random.default_rng(seed)
     chosen = [] if first is None else [Case(first, "none", seed)]
     for number in range(count - len(chosen)):
         profile = PROFILES[number % len(PROFILES)]
-        chosen.append(Case(_random_gemm(spec, generator), profile, int(generator.integers(1 << 31))))
+        chosen.append(Case(spec.sample_workload(generator), profile, int(generator.integers(1 << 31))))
     return chosen
-
-
-def _random_gemm(spec: Spec, generator: np.random.Generator) -> Gemm:
-    """Sizes spread over the logarithm, ragged as they come, small enough to be run."""
-    limits = [
-        min(int(getattr(spec, f"{size}_max", 4096)), most)
-        for size, most in (("m", 12), ("k", 4096), ("n", 4096))
-    ]
-    while True:
-        m, k, n = (int(2 ** generator.uniform(0, np.log2(limit + 1))) for limit in limits)
-        gemm = Gemm(m, k, n)
-        if spec.cycles(gemm) <= MOST_CYCLES:
-            return gemm
 
 
 def check(spec: Spec, folder: Path, todo: Sequence[Case], *, timeout_s: float = 900) -> list[Outcome]:
@@ -95,11 +80,11 @@ def check(spec: Spec, folder: Path, todo: Sequence[Case], *, timeout_s: float = 
     :class:`BenchError` where the design breaks a rule of AXI or never ends.
     """
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    operands = [spec.operands(case.gemm, case.seed) for case in todo]
+    operands = [spec.operands(case.task, case.seed) for case in todo]
     golden = [spec.reference(values) for values in operands]
     jobs = [_job(spec, case, values) for case, values in zip(todo, operands, strict=True)]
     answers = _run(manifest, folder, jobs, timeout_s)
-    return [_outcome(spec, *item) for item in zip(todo, golden, answers, strict=True)]
+    return [_outcome(spec, *item) for item in zip(todo, operands, golden, answers, strict=True)]
 
 
 class BenchError(RuntimeError):
@@ -114,20 +99,20 @@ def _job(spec: Spec, case: Case, operands: Any) -> dict[str, Any]:
     stimulus = spec.stimulus(operands)
     stalls = {name: "".join("1" if now else "0" for now in mask) for name, mask in _open(spec, case).items()}
     return {
-        "registers": spec.register_values(case.gemm),
+        "registers": spec.register_values(case.task),
         "masks": stalls,
         "stimulus": {name: [bytes(beat)[::-1].hex() for beat in beats] for name, beats in stimulus.items()},
         "outputs": {
-            stream.name: _beats(spec, stream.name, case)
+            stream.name: _beats(spec, stream.name, case, operands)
             for stream in spec.streams()
             if stream.direction == "out"
         },
     }
 
 
-def _beats(spec: Spec, stream: str, case: Case) -> int:
+def _beats(spec: Spec, stream: str, case: Case, operands: Any) -> int:
     """Beats of an output stream in one run, by the timing graph."""
-    return sum(node.firings for node in spec.timing(case.gemm).nodes if node.stream == stream)
+    return sum(node.firings for node in spec.timing(case.task, operands).nodes if node.stream == stream)
 
 
 def _run(
@@ -167,7 +152,7 @@ def ports(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _outcome(
-    spec: Spec, case: Case, golden: Mapping[str, npt.NDArray[Any]], answer: Mapping[str, Any]
+    spec: Spec, case: Case, operands: Any, golden: Mapping[str, npt.NDArray[Any]], answer: Mapping[str, Any]
 ) -> Outcome:
     widths = {stream.name: stream.width // 8 for stream in spec.streams()}
     beats = {
@@ -176,7 +161,7 @@ def _outcome(
         )
         for name, words in answer["beats"].items()
     }
-    found = spec.collect(beats, case.gemm)
+    found = spec.collect(beats, case.task)
     lasts = sum(marks != [0] * (len(marks) - 1) + [1] for marks in answer["lasts"].values())
     return Outcome(
         case,
@@ -184,5 +169,5 @@ def _outcome(
         values=sum(array.size for array in golden.values()),
         cycles_rtl=answer["cycles"],
         cycles_register=answer["registers"]["cycles"],
-        cycles_simulator=simulate(spec, case.gemm, masks=_open(spec, case)).cycles,
+        cycles_simulator=simulate(spec, case.task, masks=_open(spec, case), operands=operands).cycles,
     )

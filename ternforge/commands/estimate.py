@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ternforge.session import Session, table
+from ternforge.session import Session, size_columns, table
 from ternforge.shell import Verb, gemm_option, set_option, tech_option, workload_from, workload_option
 
 
@@ -50,8 +50,8 @@ def _lines(answer: Mapping[str, Any]) -> list[str]:
     if not answer["meets_clock"]:
         lines.append(f"FAIL: a clock of {answer['clock_mhz']:g} MHz is faster than the critical path allows")
     if "cycles" in answer:
-        layers = [[e["name"], e["m"], e["k"], e["n"], e["count"], e["cycles"]] for e in answer["layers"]]
-        lines += table(layers, ("layer", "m", "k", "n", "count", "cycles"))
+        columns = ("name", *size_columns(answer["layers"]), "count", "cycles")
+        lines += table([[e[key] for key in columns] for e in answer["layers"]], ("layer", *columns[1:]))
         lines.append(
             f"{answer['workload']}: {answer['cycles']:,} cycles, {answer['seconds'] * 1e3:,.4g} ms, "
             f"utilization {100 * answer['utilization']:.1f} %, no stalls"

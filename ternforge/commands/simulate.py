@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ternforge.session import Session, table
+from ternforge.session import Session, size_columns, table
 from ternforge.shell import Verb, gemm_option, seed_option, set_option, workload_from, workload_option
 
 
@@ -20,7 +20,7 @@ from ternforge.shell import Verb, gemm_option, seed_option, set_option, workload
 @click.option(
     "--values/--no-values", default=True, help="Compute values too, and compare them.  [default: values]"
 )
-@click.option("--trace", metavar="FILE.json[.gz]", help="Trace of the first product, for Perfetto.")
+@click.option("--trace", metavar="FILE.json[.gz]", help="Trace of the first task, for Perfetto.")
 @click.option("--window", metavar="A:B", help="Cycles that the trace shows; all without it.")
 @set_option
 @click.pass_obj
@@ -52,14 +52,15 @@ def simulate_(
 
 
 def _lines(answer: Mapping[str, Any]) -> list[str]:
+    sizes = size_columns(answer["layers"])
     rows = [
-        [e["name"], e["m"], e["k"], e["n"], e["count"], e["cycles"], f"{100 * e['utilization']:.1f} %"]
+        [*(e[key] for key in ("name", *sizes, "count", "cycles")), f"{100 * e['utilization']:.1f} %"]
         for e in answer["layers"]
     ]
     stalls = ", ".join(f"{reason} {cycles:,}" for reason, cycles in answer["stalls"].items())
     lines = [
         f"{answer['design']} on {answer['workload']}",
-        *table(rows, ("layer", "m", "k", "n", "count", "cycles", "utilization")),
+        *table(rows, ("layer", *sizes, "count", "cycles", "utilization")),
         f"{answer['cycles']:,} cycles, {answer['macs']:,} MACs, utilization {100 * answer['utilization']:.1f} %",
         f"stalls: {stalls}",
     ]

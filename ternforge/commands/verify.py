@@ -36,7 +36,7 @@ def _lines(answer: Mapping[str, Any]) -> list[str]:
     rows = [
         [
             "ok" if case["ok"] else "FAIL",
-            f"{case['m']}x{case['k']}x{case['n']}",
+            case["label"],
             case["stalls"],
             case["mismatches"],
             case["cycles_rtl"],
@@ -48,6 +48,6 @@ def _lines(answer: Mapping[str, Any]) -> list[str]:
         return [f"FAIL: {answer['failure']}"]
     bad = sum(not case["ok"] for case in answer["cases"])
     return [
-        *table(rows, ("", "gemm", "stall pattern", "mismatches", "cycles RTL", "cycles simulator")),
+        *table(rows, ("", "workload", "stall pattern", "mismatches", "cycles RTL", "cycles simulator")),
         f"{len(rows)} cases, {bad} failed, {answer['mismatches']:,} values differ; seed {answer['seed']}",
     ]

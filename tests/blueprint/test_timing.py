@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,23 @@ REFUSED = [
     ({"nodes": node(interval=0)}, "Node 'source': interval must be at least 1, not 0"),
     ({"nodes": node(loops=(Loop("i", 0),))}, "Node 'source': loop 'i' must run at least once, not 0 times"),
     ({"nodes": node(loops=(Loop("i", 5),))}, "Channel 'line': 5 tokens are produced but 6 consumed"),
+    (
+        {"nodes": node(loops=(Loop("j", 2), Loop("i", counts=(3, 2, 1))))},
+        "Node 'source': loop 'i' must have a count for each of its 2 runs, not 3",
+    ),
+    (
+        {"nodes": node(loops=(Loop("j", 2), Loop("i", counts=(3, 0))))},
+        "Node 'source': loop 'i' must run at least once, not 0 times",
+    ),
+    (
+        {"nodes": node(loops=(Loop("j", 2), Loop("i", counts=(3, 2))))},
+        "Channel 'line': 5 tokens are produced but 6 consumed",
+    ),
+    (
+        {"nodes": node(durations=[1, 2])},
+        "Node 'source' must have a duration for each of its 6 firings, not 2",
+    ),
+    ({"nodes": node(durations=[1, 2, 0, 1, 1, 1])}, "Node 'source': durations must be at least 1, not 0"),
     ({"nodes": node(produces=(Access("line", "j"),))}, "Node 'source': loop must be one of i, not 'j'"),
 ]
 
@@ -59,6 +77,44 @@ def test_a_graph_that_means_nothing_is_refused(changes: dict[str, Any], message:
 
 def test_a_sound_graph_is_taken() -> None:
     graph().check()
+
+
+def test_numbers_of_loops_and_firings_make_graphs_equal_or_not() -> None:
+    def uneven(counts: Any, durations: Any) -> TimingGraph:
+        return graph(nodes=node(loops=(Loop("j", 2), Loop("i", counts)), durations=durations))
+
+    one, same = uneven((2, 4), [1] * 6), uneven(np.array([2, 4]), np.ones(6, int))
+    assert one == same and hash(one) == hash(same) and pickle.loads(pickle.dumps(one)) == one
+    assert one not in (uneven((4, 2), [1] * 6), uneven((2, 4), [1] * 5 + [2]), uneven((2, 4), None), graph())
+    assert Loop("i", counts=[2, 4]) == Loop("i", (2, 4)) != Loop("i", 2)
+
+
+def test_counts_and_durations_cannot_be_changed_afterwards() -> None:
+    counts = np.array([2, 4])
+    loop = Loop("i", counts)
+    counts[0] = 9
+    assert isinstance(loop.count, np.ndarray) and loop.count.tolist() == [2, 4]
+    with pytest.raises(ValueError, match="read-only"):
+        loop.count[0] = 9
+
+
+@pytest.mark.parametrize("counts", [(1.0, 2.0), ((1, 2), (3, 4))])
+def test_counts_that_are_no_list_of_integers_are_refused(counts: Any) -> None:
+    with pytest.raises(TypeError, match=r"^Counts and durations must be one-dimensional integers, not "):
+        Loop("i", counts)
+
+
+def test_tokens_of_ragged_loops_are_counted_as_they_come() -> None:
+    nest = (Loop("row", 3), Loop("key", counts=(1, 2, 3)), Loop("part", 2))
+    sweep = Node("sweep", nest)
+    assert sweep.firings == 12
+    assert sweep.tokens(Access("c", "row")) == 3
+    assert sweep.tokens(Access("c", "key")) == 6
+    assert sweep.tokens(Access("c", "part", (("key", "last"),))) == 6
+    assert sweep.tokens(Access("c", "key", (("row", "last"),))) == 3
+    assert sweep.tokens(Access("c", "part", (("row", "first"), ("key", "last")))) == 2
+    cells = Node("cells", (*nest[:2], Loop("part", counts=(1, 2, 3, 4, 5, 6))))
+    assert (cells.firings, cells.tokens(Access("c", "part", (("key", "last"),)))) == (21, 1 + 3 + 6)
 
 
 def test_tokens_follow_loops_and_restrictions() -> None:

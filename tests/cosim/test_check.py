@@ -47,7 +47,7 @@ def test_values_and_cycles_agree_under_every_profile(spec: Spec, folder: Path) -
     assert {case.profile for case in todo} == set(cosim.PROFILES)
     outcomes = cosim.check(spec, folder, todo)
     assert [outcome.case for outcome in outcomes if not outcome.ok] == []
-    assert all(outcome.values == outcome.case.gemm.m * outcome.case.gemm.n for outcome in outcomes)
+    assert all(outcome.values == outcome.case.task.m * outcome.case.task.n for outcome in outcomes)
 
 
 def test_wrong_values_are_counted(spec: Spec, folder: Path) -> None:

@@ -123,4 +123,4 @@ def test_typical_run_fills_some_hundred_cycles() -> None:
     for changes in ({"n_max": 100_000}, {"k_max": 100_000}, {"k_max": 8, "n_max": 4}):
         values = {"mu": 2, "lut_count": 4, "fetch_count": 4, "act_width": 8, "k_max": 64, "n_max": 16}
         spec = TernaryLutSpec(**(values | changes))
-        assert 200 <= spec.cycles(activity.typical_run(spec)) <= 320
+        assert 200 <= spec.cycles(spec.typical_workload()) <= 320

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 from random import Random
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +15,17 @@ from blueprint.timing import STALL_REASONS, Access, Channel, Loop, Node, TimingG
 Mask = npt.NDArray[np.bool_]
 
 
-def random_graph(seed: int, *, longest: int = 5) -> TimingGraph:
-    """Any graph: chains, forks, joins, feedback, nests of up to three loops that run up to ``longest`` times."""
+def random_graph(seed: int, *, longest: int = 5, uneven: bool = False) -> TimingGraph:
+    """Any graph: chains, forks, joins, feedback, nests of up to three loops that run up to ``longest`` times.
+
+    ``uneven`` adds ragged loops and firings of different durations.
+    """
     draw = Random(seed)
     counts = [draw.choice([1, 2, draw.randint(1, longest), draw.randint(1, longest)]) for _ in range(3)]
-    nodes = [_bare_node(draw, f"n{i}", counts) for i in range(draw.randint(2, 5))]
+    nests = _uneven_nests(draw, counts) if uneven else _nests(counts)
+    nodes = [_bare_node(draw, f"n{i}", nests) for i in range(draw.randint(2, 5))]
+    if uneven:
+        nodes = [_with_durations(draw, node) for node in nodes]
     channels: list[Channel] = []
     for _ in range(draw.randint(len(nodes) - 1, len(nodes) + 2)):
         _connect(draw, nodes, channels)
@@ -28,9 +35,38 @@ def random_graph(seed: int, *, longest: int = 5) -> TimingGraph:
     return graph
 
 
-def _bare_node(draw: Random, name: str, counts: list[int]) -> Node:
+def _nests(counts: list[int]) -> list[tuple[Any, ...]]:
     a, b, c = counts
-    nests = [(a, b, c), (a, b, c), (a, b), (a * b, c), (a, b * c), (a * b * c,), (b, c), (a,), ()]
+    return [(a, b, c), (a, b, c), (a, b), (a * b, c), (a, b * c), (a * b * c,), (b, c), (a,), ()]
+
+
+def _uneven_nests(draw: Random, counts: list[int]) -> list[tuple[Any, ...]]:
+    """Rows that get longer, run long alike, or are of any length; every row cut into columns of any length."""
+    a, b, c = counts
+    least = draw.randint(1, b)
+    kinds = (
+        [min(least + row, b) for row in range(a)],
+        [draw.randint(1, b) for _ in range(a)],
+        [draw.choice([least, b])] * a,
+    )
+    rows = tuple(draw.choice(kinds))
+    cells = tuple(draw.randint(1, c) for _ in range(sum(rows)))
+    total = sum(rows)
+    return [(a, rows), (a, rows), (a, rows, c), (total,), (total, c), (a, rows, cells), (total, cells), (sum(cells),),
+            ((a,), rows), (a,), ()]  # fmt: skip
+
+
+def _with_durations(draw: Random, node: Node) -> Node:
+    """Any durations, or some that repeat, or mostly one cycle."""
+    if draw.random() < 0.5:
+        return node
+    period = draw.choice([1, 2, 5, node.firings])
+    most = draw.choice([1, 2, 4, 9])
+    pattern = [draw.randint(1, most) if draw.random() < 0.7 else 1 for _ in range(period)]
+    return replace(node, durations=[pattern[i % period] for i in range(node.firings)])
+
+
+def _bare_node(draw: Random, name: str, nests: list[tuple[Any, ...]]) -> Node:
     loops = tuple(Loop(f"l{i}", count) for i, count in enumerate(draw.choice(nests)))
     return Node(name, loops, interval=draw.choice([1, 1, 1, 2, 3]))
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -38,22 +37,35 @@ class _Use:
     releases: dict[int, int]
 
 
-def iterations(node: Node) -> Iterator[dict[str, int]]:
-    """The loop indices of every firing, in order."""
-    names = [loop.name for loop in node.loops]
-    for index in product(*(range(loop.count) for loop in node.loops)):
-        yield dict(zip(names, index, strict=True))
+#: Of every loop around a firing the iteration, and how many there are in this run of the loop.
+Place = dict[str, tuple[int, int]]
+
+
+def iterations(node: Node) -> Iterator[Place]:
+    """The place of every firing, in order."""
+    runs = [0] * len(node.loops)
+
+    def nest(level: int, outer: Place) -> Iterator[Place]:
+        if level == len(node.loops):
+            yield outer
+            return
+        loop = node.loops[level]
+        count = loop.count if isinstance(loop.count, int) else int(loop.count[runs[level]])
+        runs[level] += 1
+        for index in range(count):
+            yield from nest(level + 1, {**outer, loop.name: (index, count)})
+
+    yield from nest(0, {})
 
 
 def spell(node: Node, access: Access) -> list[tuple[int, int]]:
     """First and last firing of every token: of an iteration of the access's loop, those that ``only`` allows."""
-    counts = {loop.name: loop.count for loop in node.loops}
-    names = list(counts)
+    names = [loop.name for loop in node.loops]
     outer = names[: names.index(access.loop) + 1] if access.loop is not None else []
     windows: dict[tuple[int, ...], tuple[int, int]] = {}
     for firing, at in enumerate(iterations(node)):
-        if all(at[name] == (0 if which == "first" else counts[name] - 1) for name, which in access.only):
-            key = tuple(at[name] for name in outer)
+        if all(at[name][0] == (0 if which == "first" else at[name][1] - 1) for name, which in access.only):
+            key = tuple(at[name][0] for name in outer)
             windows[key] = (windows.get(key, (firing, firing))[0], firing)
     return list(windows.values())
 
@@ -61,6 +73,10 @@ def spell(node: Node, access: Access) -> list[tuple[int, int]]:
 def clock(graph: TimingGraph, masks: Mapping[str, Mask]) -> Outcome:
     """Run the graph cycle by cycle."""
     return _Clock(graph, masks).run()
+
+
+def _durations(node: Node) -> list[int]:
+    return [1] if node.durations is None else [int(cycles) for cycles in node.durations]
 
 
 class _Clock:
@@ -84,7 +100,7 @@ class _Clock:
 
     def run(self) -> Outcome:
         graph = self.graph
-        patience = 4 + max((node.interval for node in graph.nodes), default=0)
+        patience = 4 + max(max(node.interval, *_durations(node)) for node in graph.nodes)
         patience += max((c.latency for c in graph.channels), default=0)
         patience += 2 * max((len(mask) for mask in self.masks.values()), default=0)
         cycle = quiet = 0
@@ -121,7 +137,12 @@ class _Clock:
 
     def _rested(self, node: Node, cycle: int) -> bool:
         fired = self.outcome.fired[node.name]
-        return not fired or cycle >= fired[-1] + node.interval
+        return not fired or cycle >= fired[-1] + self._busy(node)
+
+    def _busy(self, node: Node) -> int:
+        """Cycles that the last firing takes."""
+        last = len(self.outcome.fired[node.name]) - 1
+        return node.interval if node.durations is None else int(node.durations[last])
 
     def _there(self, use: _Use, token: int, cycle: int) -> bool:
         channel = use.channel
@@ -148,9 +169,10 @@ class _Clock:
         firing = len(self.outcome.fired[node.name])
         self.outcome.fired[node.name].append(cycle)
         self.offered[node.name] = False
+        end = cycle if node.durations is None else cycle + self._busy(node) - 1
         for use in self.uses[node.name]:
             if firing in use.releases:
-                (self.published if use.produces else self.emptied)[use.channel.name].append(cycle)
+                (self.published if use.produces else self.emptied)[use.channel.name].append(end)
 
     def _charge(self, cycle: int) -> None:
         outcome, graph = self.outcome, self.graph

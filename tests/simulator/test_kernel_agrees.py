@@ -52,6 +52,16 @@ def test_kernel_agrees_with_the_reference_clock(block: int) -> None:
             assert found is None, f"seed {seed}, fast_forward {fast_forward}: {found}"
 
 
+@pytest.mark.parametrize("block", range(8))
+def test_kernel_agrees_on_ragged_loops_and_firings_that_take_long(block: int) -> None:
+    for seed in range(100 * block, 100 * block + 100):
+        graph = random_graph(seed, uneven=True)
+        masks = random_masks(graph, seed)
+        for fast_forward in (True, False):
+            found = difference(graph, masks, fast_forward=fast_forward)
+            assert found is None, f"seed {seed}, fast_forward {fast_forward}: {found}"
+
+
 @pytest.mark.parametrize("seed", [1437, 2796, 7460])
 def test_slot_freed_by_a_node_looked_at_later_is_refilled_in_the_same_cycle(seed: int) -> None:
     """Feedback with response 0: no order of looking at the nodes sees every slot before it is wanted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from blueprint.timing import STALL_REASONS, TimingGraph
 from blueprint.workload import Gemm
 from simulator import masks
+from simulator.kernel import run as run_of
 from simulator.simulate import Deadlock, Run, simulate
 from tests.simulator.graphs import tiled_gemm
 
@@ -18,8 +20,9 @@ class Toy:
     """One multiply-accumulate per cycle."""
 
     peak_macs = 1
+    data_dependent = False
 
-    def timing(self, workload: Gemm) -> TimingGraph:
+    def timing(self, workload: Gemm, operands: Any = None) -> TimingGraph:
         return tiled_gemm(workload.m, workload.n, workload.k, 1)
 
     def operands(self, workload: Gemm, seed: int) -> dict[str, Any]:
@@ -38,6 +41,31 @@ class Ordered(Toy):
 
     def execute(self, operands: dict[str, Any]) -> dict[str, Any]:
         return {"out": self.reference(operands)["out"] + 1}
+
+
+class Slow(Toy):
+    """Every negative activation takes a cycle more, in every column."""
+
+    data_dependent = True
+
+    def timing(self, workload: Gemm, operands: Any = None) -> TimingGraph:
+        graph = super().timing(workload)
+        values = self.operands(workload, 0) if operands is None else operands
+        cycles = np.tile(1 + (values["act"] < 0), (workload.n, 1, 1)).ravel()
+        multiply = replace(graph.node("multiply"), durations=cycles)
+        return replace(graph, nodes=tuple(multiply if n.name == "multiply" else n for n in graph.nodes))
+
+
+def test_time_that_depends_on_data_is_that_of_the_operands() -> None:
+    work, plain = Gemm(4, 6, 5), simulate(Toy(), Gemm(4, 6, 5)).cycles
+    for seed in range(3):
+        operands = Slow().operands(work, seed)
+        negative = int((operands["act"] < 0).sum())
+        run = simulate(Slow(), work, seed=seed)
+        assert run.cycles - plain == 5 * negative == run.stalls["dependency"] + (operands["act"][-1, -1] < 0)
+        assert simulate(Slow(), work, operands=operands, values=True).cycles == run.cycles
+        assert not run.operands
+    assert simulate(Slow(), work).cycles == run_of(Slow().timing(work)).cycles
 
 
 def test_run_counts_cycles_stalls_and_work() -> None:

@@ -13,7 +13,9 @@ import pytest
 
 from simulator import masks, trace
 from simulator.kernel import Deadlock
+from simulator.tokens import occupancy, token_firings
 from tests.simulator.graphs import naive_attention, random_graph, random_masks, tiled_gemm
+from tests.simulator.reference_clock import spell
 
 
 def load(path: Path) -> list[dict[str, Any]]:
@@ -59,10 +61,11 @@ def test_overlaps_are_noticed() -> None:
     assert len(overlaps(slices)) == 1
 
 
-def test_busy_cycles_are_the_firings_and_stalls_the_breakdown() -> None:
+@pytest.mark.parametrize("uneven", [False, True])
+def test_busy_cycles_are_the_firings_and_stalls_the_breakdown(uneven: bool) -> None:
     checked = 0
     for seed in range(200):
-        graph = random_graph(seed)
+        graph = random_graph(seed, uneven=uneven)
         try:
             view = trace.trace(graph, random_masks(graph, seed))
         except Deadlock:
@@ -74,10 +77,33 @@ def test_busy_cycles_are_the_firings_and_stalls_the_breakdown() -> None:
         for event in events:
             if event["ph"] == "X":
                 cycles[event["name"]] += event["args"]["cycles"]
-        assert cycles.pop("busy") == sum(node.firings for node in graph.nodes), f"seed {seed}"
+        busy = {n.name: n.firings if n.durations is None else sum(n.durations) for n in graph.nodes}
+        busy[graph.issue] = graph.node(graph.issue).firings
+        assert cycles.pop("busy") == sum(busy.values()), f"seed {seed}"
         stalls = {f"stall: {reason}": count for reason, count in view.timeline.stalls.items() if count}
         assert cycles == stalls, f"seed {seed}"
     assert checked > 80
+
+
+def test_tokens_of_ragged_loops_are_those_spelled_out() -> None:
+    for seed in range(300):
+        for node in random_graph(seed, uneven=True).nodes:
+            for access in (*node.consumes, *node.produces):
+                first, last = token_firings(node, access)
+                assert list(zip(first.tolist(), last.tolist(), strict=True)) == spell(node, access), seed
+                assert len(first) == node.tokens(access)
+
+
+def test_slots_in_use_never_exceed_the_capacity_where_firings_take_long() -> None:
+    for seed in range(200):
+        graph = random_graph(seed, uneven=True)
+        try:
+            view = trace.trace(graph, random_masks(graph, seed))
+        except Deadlock:
+            continue
+        for channel in graph.channels:
+            used = occupancy(graph, view.timeline, channel.name)[1]
+            assert used.min(initial=0) >= 0 and used.max(initial=0) <= channel.capacity, f"seed {seed}"
 
 
 def test_occupancy_stays_within_the_capacity_and_reaches_it() -> None:
