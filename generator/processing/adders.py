@@ -37,11 +37,18 @@ def build(
     m: Module, plan: Plan, rows: Sequence[Value], state: Sequence[Value] = (), name: str = "add"
 ) -> dict[int, Value]:
     """All bits of a plan by number."""
-    given = [bit for row in rows for bit in row] + list(state)
+    given = [bit for number, row in enumerate(rows) for bit in _named(m, row, f"{name}_row{number}")] + list(state)
     bits: dict[int, Value] = dict(enumerate(given))
     for number, cell in enumerate(plan.cells):
         _cell(m, cell, bits, f"{name}{number}")
     return bits
+
+
+def _named(m: Module, row: Value, name: str) -> Signal:
+    """The row as a signal of its own: every bit of it is used, and would be written out as often."""
+    found = Signal(len(row), name=name)
+    m.d.comb += found.eq(row)
+    return found
 
 
 def two_rows(plan: Plan, bits: dict[int, Value]) -> tuple[Value, Value]:

@@ -36,7 +36,7 @@ def operand_rows(
             rows = [(y & x[0].replicate(width)) ^ x[1].replicate(width) for x, y in lanes]
             return [_offset(row) for row in rows] + [x[1] for x, _ in lanes]
         case "serial":
-            return [_shifted(x, y, element) for x, y in lanes] + [x[-1] for x, _ in lanes]
+            return [_shifted(m, x, y, element, lane) for lane, (x, y) in enumerate(lanes)] + [x[-1] for x, _ in lanes]
         case encoding:
             decode = _booth if encoding == "booth" else _ent
             chosen = [(_named(m, decode(x, place), lane, place), y) for lane, (x, y) in enumerate(lanes)
@@ -91,7 +91,7 @@ def _multiple(lines: Lines, b: Value) -> Value:
     return (once & lines.once.replicate(width)) | (twice & lines.twice.replicate(width))
 
 
-def _shifted(digit: Value, b: Value, element: Element) -> Value:
+def _shifted(m: Module, digit: Value, b: Value, element: Element, lane: int) -> Value:
     """``b`` times a digit with its weight: gated, shifted, inverted."""
     reach = element.b_width + 2 * element.digits - 1
     amount, active, inverted = digit[:-2], digit[-2], digit[-1]
@@ -100,7 +100,9 @@ def _shifted(digit: Value, b: Value, element: Element) -> Value:
         by = 1 << level
         wide = min(len(word) + by, reach)
         moved = Cat(Const(0, by), word)[:wide]
-        word = Mux(bit, sign_extend(moved, wide), sign_extend(word, wide))
+        shifted = Signal(wide, name=f"shifted{lane}_{level}")  # named, or every use would write it out again
+        m.d.comb += shifted.eq(Mux(bit, sign_extend(moved, wide), sign_extend(word, wide)))
+        word = shifted
     return _offset(sign_extend(word, reach) ^ inverted.replicate(reach))
 
 
