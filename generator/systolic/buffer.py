@@ -9,7 +9,7 @@ from blueprint.systolic import SystolicSpec
 from blueprint.systolic.schedule import BANKS
 from generator.arithmetic import one_of, sign_extend
 from generator.block import Block, register
-from generator.systolic.product import Arithmetic
+from generator.systolic.element import added
 
 
 class ColumnBuffer(Block):
@@ -33,7 +33,7 @@ class ColumnBuffer(Block):
             "take": In(1),
             "result": Out(width),
         }
-        number = "int" if spec.activation == "int" else spec.activation
+        number = "int" if spec.activation == "int" else spec.sum_format
         name = f"systolic_buffer_{number}_{partial}_r{width}_w{words}{'_acc' * many}"
         super().__init__(name, ports, clocked=True)
 
@@ -44,10 +44,9 @@ class ColumnBuffer(Block):
         total: Value = sign_extend(self.partial, width)
         stored = [self.store & line for line in self.word]
         if self.spec.accumulates:
-            arithmetic = Arithmetic(self, self.spec, m)
             read = Signal(width, name="so_far")
             start = read & (~self.first).replicate(width)
-            total = arithmetic.add(start, self.partial, None, width)
+            total = added(self, self.spec, m, start, self.partial)
         for number, line in enumerate(stored):
             words.append(register(m, width, f"word{number}", line, total))
         if self.spec.accumulates:

@@ -110,46 +110,65 @@ class SummingControl(Control):
         waves, many = int(spec.stages), int(bool(spec.accumulates))
         ports = common_ports(spec) | {
             "accept_wgt": Out(1),
-            "valid": Out(many * waves),
+            "valid": Out(many * waves * int(bool(spec.floats))),
             "first": Out(many * waves),
             "last": Out(waves),
             "shift": Out(1),
+            "gate": Out(int(bool(spec.gated))),
+            "queues_done": In(int(bool(spec.serial))),
+            "stall_dependency": Out(int(bool(spec.serial))),
         }
         shape = f"r{spec.rows}c{spec.cols}l{spec.act_lanes}_s{waves}"
+        shape += ("_serial" if spec.serial else "") + ("_float" if spec.floats else "_acc" * many)
         limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
         super().__init__(f"{spec.family}_control_sum_{shape}_{limits}", ports, clocked=True, resets=True)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         spec = self.spec
-        issue, final, tile_ends = (Signal(name=name) for name in ("issue", "run_ends", "tile_ends"))
-        active = self.held(m, "active", self.start, issue & final)
-        act, act_wrong = self.operand(m, "act", active, issue, final)
-        wgt, wgt_wrong = self.operand(m, "wgt", active, issue, final)
+        names = ("issue", "beat_ends", "run_ends", "tile_ends")
+        issue, ends, final, tile_ends = (Signal(name=name) for name in names)
+        active = self.held(m, "active", self.start, ends & final)
+        act, act_wrong = self.operand(m, "act", active, ends, final)
+        wgt, wgt_wrong = self.operand(m, "wgt", active, ends, final)
         one = Const(1, 1)
-        beats = self.counted(m, "beats", self.k, int(spec.beat_k), issue) if spec.accumulates else one
-        done = issue & tile_ends
+        beats = self.counted(m, "beats", self.k, int(spec.beat_k), ends) if spec.accumulates else one
+        done = ends & tile_ends
         columns = self.counted(m, "columns", self.n, spec.cols, done) if spec.n_max > spec.cols else one
         groups = self.counted(m, "groups", self.tokens, spec.rows, done & columns) if spec.regroups else one
-        free = self._drain(m, done, final)
-        blocked = tile_ends & ~free
+        blocked = tile_ends & ~self._drain(m, done, final)
+        busy, moves = self._busy(m, issue, ends)
+        waits = active & ~busy
         m.d.comb += [
             tile_ends.eq(beats),
             final.eq(beats & columns & groups),
-            issue.eq(active & act & wgt & ~blocked),
+            issue.eq(waits & act & wgt & ~blocked),
             self.misframed.eq(act_wrong | wgt_wrong),
-            self.stall_output.eq(active & blocked),
-            self.stall_input.eq(active & ~blocked & ~act),
-            self.stall_memory.eq(active & ~blocked & act & ~wgt),
+            self.stall_output.eq(waits & blocked),
+            self.stall_input.eq(waits & ~blocked & ~act),
+            self.stall_memory.eq(waits & ~blocked & act & ~wgt),
         ]
+        if spec.serial:
+            m.d.comb += self.stall_dependency.eq(busy & ~final)
+        if spec.gated:
+            m.d.comb += self.gate.eq(moves)
         if spec.accumulates:
-            first = self.opening(m, "first_beat", issue, beats)
-            m.d.comb += [
-                self.valid.eq(Cat(*self.delays(m, "valid", issue, int(spec.stages) - 1))),
-                self.first.eq(Cat(*self.delays(m, "first", first, int(spec.stages) - 1))),
-            ]
+            first = self.opening(m, "first_beat", ends, beats) & ~busy
+            m.d.comb += self.first.eq(Cat(*self.delays(m, "first", first, int(spec.stages) - 1)))
+            if spec.floats:
+                m.d.comb += self.valid.eq(Cat(*self.delays(m, "valid", issue, int(spec.stages) - 1)))
         self.accepts(m)
         return m
+
+    def _busy(self, m: Module, issue: Value, ends: Signal) -> tuple[Value, Value]:
+        """(whether digits of an earlier cycle's beat are left, whether digits move)."""
+        if not self.spec.serial:
+            m.d.comb += ends.eq(issue)
+            return Const(0, 1), issue
+        busy, moves = Signal(name="busy"), Signal(name="digits_move")
+        m.d.comb += [moves.eq(busy | issue), ends.eq(moves & self.queues_done)]
+        m.d.sync += busy.eq(moves & ~ends)
+        return busy, moves
 
     def _drain(self, m: Module, done: Value, final: Value) -> Value:
         """Give the rows of a finished tile; returns whether the next one has room."""

@@ -37,13 +37,13 @@ class SummingRow(Row):
     def __init__(self, spec: SystolicSpec) -> None:
         self.spec, self.element = spec, SummingElement(spec)
         self.latency = f"{spec.stages - spec.rows + 1 if spec.skewed else spec.stages} cycles"
-        cols, width = spec.cols, int(spec.result_width)
+        cols, width = spec.cols, int(spec.state_width)
         waves = cols if spec.skewed else 1
         many, chained = int(bool(spec.accumulates)), int(spec.rows > 1)
         ports = {
             "act": In(int(spec.act_bits)),
             "weight": In(cols * int(spec.element_bits)),
-            "valid": In(many * waves),
+            "valid": In(many * waves * int(bool(spec.floats))),
             "first": In(many * waves),
             "last": In(waves),
             "shift": In(chained),
@@ -55,7 +55,7 @@ class SummingRow(Row):
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        spec, width = self.spec, int(self.spec.result_width)
+        spec, width = self.spec, int(self.spec.state_width)
         acts = self.passed(m, self.act, "act")
         weights = parts(self.weight, int(spec.element_bits))
         below = parts(self.below, width) if spec.rows > 1 else []
@@ -101,9 +101,9 @@ class StationaryRow(Row):
         acts, loads = self.passed(m, self.act, "act"), self.passed(m, self.load, "load")
         weights = parts(self.weight, int(spec.element_bits))
         above = [] if element.is_first else parts(self.above, len(self.above) // spec.cols)
-        totals = []
+        width, totals = len(self.total) // spec.cols, []
         for column in range(spec.cols):
-            total = Signal(element.after, name=f"total{column}")
+            total = Signal(width, name=f"total{column}")
             pins = {"swap": self.swap[column]} if spec.most_tokens > 1 else {}
             if above:
                 pins["above"] = above[column]

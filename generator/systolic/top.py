@@ -9,6 +9,7 @@ from blueprint.systolic import SystolicSpec
 from generator.arithmetic import parts, sign_extend
 from generator.axi_lite import AXI_LITE_PORTS, EVENTS, STALLS, Shell
 from generator.block import Block, register
+from generator.processing import DigitEncode, DigitQueue, Resolve
 from generator.systolic.buffer import ColumnBuffer
 from generator.systolic.control import StationaryControl, SummingControl
 from generator.systolic.edge import Skew
@@ -38,7 +39,7 @@ class Systolic(Block):
         m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
         self._wires: dict[str, Signal] = {}
         self._sequence(m)
-        acts = self._operand(m, "act", True)
+        acts = self._activations(m)
         weights = self._operand(m, "wgt", not self.spec.stationary)
         if self.spec.skewed:
             acts = self._skewed(m, acts, self.spec.rows, "acts")
@@ -51,7 +52,7 @@ class Systolic(Block):
     def _sequence(self, m: Module) -> None:
         spec = self.spec
         limits = {"tokens": spec.m_max, "k": spec.k_max, "n": spec.n_max}
-        stalls = STALLS[:-1]
+        stalls = STALLS if spec.serial else STALLS[:-1]
         shell = Shell(f"{spec.family}_shell_{spec.design_hash}", spec.registers(), limits, stalls)
         control = StationaryControl(spec) if spec.stationary else SummingControl(spec)
         streams = {
@@ -84,6 +85,41 @@ class Systolic(Block):
         data = getattr(self, f"{stream.prefix}_tdata")[: stream.field.bits]
         return register(m, len(data), port, self._wires[f"accept_{port}"], data) if held else data
 
+    def _activations(self, m: Module) -> Value:
+        """Activations, codes or digits of the beat that is issued, zeros where none is."""
+        spec = self.spec
+        if spec.serial:
+            acts = self._digits(m)
+        elif spec.pe == "ent":
+            acts = register(m, spec.rows * int(spec.act_bits), "act", self._wires["accept_act"], self._codes(m))
+        else:
+            acts = self._operand(m, "act", True)
+        return acts & self._wires["gate"].replicate(len(acts)) if spec.gated else acts
+
+    def _codes(self, m: Module) -> Value:
+        block, codes = DigitEncode(self.spec.act_width), []
+        block.place = self.place
+        for number, word in enumerate(parts(self._operand(m, "act", False), self.spec.act_width)):
+            code = Signal(int(self.spec.code_width), name=f"code{number}")
+            self.use(m, block, f"encode{number}", a=word, code=code)
+            codes.append(code)
+        return Cat(*codes)
+
+    def _digits(self, m: Module) -> Value:
+        """A digit of every activation; the queues are the register that activations are taken into."""
+        block, digits, done = DigitQueue(self.spec.element), [], []
+        block.place = self.place
+        pins = {"load": self._wires["accept_act"], "enable": self._wires["gate"]}
+        if self.spec.pe == "booth_serial":
+            pins["mask"] = Const(-1, int(self.spec.element.digits))
+        for number, word in enumerate(parts(self._operand(m, "act", False), self.spec.act_width)):
+            digit, empty = Signal(int(self.spec.code_width), name=f"digit{number}"), Signal(name=f"done{number}")
+            self.use(m, block, f"queue{number}", a=word, digit=digit, done=empty, **pins)
+            digits.append(digit)
+            done.append(empty)
+        m.d.comb += self._wires["queues_done"].eq(Cat(*done).all())
+        return Cat(*digits)
+
     def _skewed(self, m: Module, word: Value, lanes: int, name: str, *, reverse: bool = False) -> Value:
         block = Skew(lanes, len(word) // lanes, reverse=reverse)
         late = Signal(len(word), name=f"{name}_late")
@@ -93,7 +129,7 @@ class Systolic(Block):
     def _sum(self, m: Module, acts: Value, weights: Value) -> list[Value]:
         """Rows that keep their sums; weights pass down, results up."""
         spec = self.spec
-        block, width = SummingRow(spec), spec.cols * int(spec.result_width)
+        block, width = SummingRow(spec), spec.cols * int(spec.state_width)
         held = int(spec.product_register)
         results = [Signal(width, name=f"results{row}") for row in range(spec.rows)]
         for row, act in enumerate(parts(acts, int(spec.act_bits))):
@@ -105,7 +141,18 @@ class Systolic(Block):
             self.use(m, block, f"row{row}", act=act, weight=weights, result=results[row], **pins)
             if spec.skewed and row + 1 < spec.rows:
                 weights = self._passed(m, weights, f"weights{row + 1}")
-        return parts(results[0], int(spec.result_width))
+        totals = parts(results[0], int(spec.state_width))
+        return self._resolved(m, totals) if spec.carry_save else totals
+
+    def _resolved(self, m: Module, states: list[Value]) -> list[Value]:
+        """The one addition that carry-save sums still need, outside the array."""
+        block, totals = Resolve(self.spec.element), []
+        block.place = "result"
+        for column, state in enumerate(states):
+            total = Signal(int(self.spec.result_width), name=f"resolved{column}")
+            self.use(m, block, f"resolve{column}", state=state, total=total)
+            totals.append(total)
+        return totals
 
     def _passed(self, m: Module, word: Value, name: str) -> Value:
         held = Signal(len(word), name=name, reset_less=True)
