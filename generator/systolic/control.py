@@ -37,6 +37,10 @@ class Control(Block):
     place = "control"
     spec: SystolicSpec
 
+    def __init__(self, name: str, ports: dict[str, Any]) -> None:
+        self.left: dict[str, Signal] = {}  # what a counter has still to cover, by its name
+        super().__init__(name, ports, clocked=True, resets=True)
+
     def counted(self, m: Module, name: str, size: Value, step: int, advance: Value) -> Value:
         """Count ``size`` down by ``step``; returns whether this is the last step, after which it starts over."""
         left = Signal(len(size), name=f"{name}_left")
@@ -46,6 +50,7 @@ class Control(Block):
             m.d.sync += left.eq(size)
         with m.Elif(advance):
             m.d.sync += left.eq(Mux(last, size, left - step))
+        self.left[name] = left
         return last
 
     def held(self, m: Module, name: str, rise: Value, fall: Value) -> Signal:
@@ -121,7 +126,7 @@ class SummingControl(Control):
         shape = f"r{spec.rows}c{spec.cols}l{spec.act_lanes}_s{waves}"
         shape += ("_serial" if spec.serial else "") + ("_float" if spec.floats else "_acc" * many)
         limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
-        super().__init__(f"{spec.family}_control_sum_{shape}_{limits}", ports, clocked=True, resets=True)
+        super().__init__(f"{spec.family}_control_sum_{shape}_{limits}", ports)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -136,7 +141,8 @@ class SummingControl(Control):
         done = ends & tile_ends
         columns = self.counted(m, "columns", self.n, spec.cols, done) if spec.n_max > spec.cols else one
         groups = self.counted(m, "groups", self.tokens, spec.rows, done & columns) if spec.regroups else one
-        blocked = tile_ends & ~self._drain(m, done, final)
+        held = self._drain(m, done, final)
+        blocked = tile_ends & held
         busy, moves = self._busy(m, issue, ends)
         waits = active & ~busy
         m.d.comb += [
@@ -144,12 +150,13 @@ class SummingControl(Control):
             final.eq(beats & columns & groups),
             issue.eq(waits & act & wgt & ~blocked),
             self.misframed.eq(act_wrong | wgt_wrong),
-            self.stall_output.eq(waits & blocked),
             self.stall_input.eq(waits & ~blocked & ~act),
             self.stall_memory.eq(waits & ~blocked & act & ~wgt),
         ]
-        if spec.serial:
-            m.d.comb += self.stall_dependency.eq(busy & ~final)
+        if not spec.serial:
+            m.d.comb += self.stall_output.eq(waits & blocked)
+        else:
+            self._charge(m, busy & ~final, beats, waits & blocked, held | tile_ends)
         if spec.gated:
             m.d.comb += self.gate.eq(moves)
         if spec.accumulates:
@@ -170,8 +177,17 @@ class SummingControl(Control):
         m.d.sync += busy.eq(moves & ~ends)
         return busy, moves
 
+    def _charge(self, m: Module, busy: Value, last: Value, blocked: Value, taken: Value) -> None:
+        """Cycles with digits left, unless the next beat would have to wait for the output even now."""
+        step = int(self.spec.beat_k)
+        following = Mux(last, self.k <= step, self.left["beats"] <= 2 * step)
+        m.d.comb += [
+            self.stall_output.eq(blocked | (busy & following & taken)),
+            self.stall_dependency.eq(busy & ~(following & taken)),
+        ]
+
     def _drain(self, m: Module, done: Value, final: Value) -> Value:
-        """Give the rows of a finished tile; returns whether the next one has room."""
+        """Give the rows of a finished tile; returns whether another one has to wait."""
         spec = self.spec
         waves = self.delays(m, "last", done, int(spec.stages) - 1)
         moves, ends = Signal(name="drain_moves"), Signal(name="drain_ends")
@@ -196,7 +212,7 @@ class SummingControl(Control):
             self.out_tlast.eq(last & ends),
             self.finished.eq(moves & ends & last),
         ]
-        return ~held
+        return held
 
 
 class StationaryControl(Control):
@@ -220,7 +236,7 @@ class StationaryControl(Control):
         }
         shape = f"r{spec.rows}c{spec.cols}k{spec.beat_k}t{spec.most_tokens}_s{spec.stages}"
         limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
-        super().__init__(f"{spec.family}_control_stay_{shape}_{limits}", ports, clocked=True, resets=True)
+        super().__init__(f"{spec.family}_control_stay_{shape}_{limits}", ports)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()

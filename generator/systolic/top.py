@@ -94,7 +94,11 @@ class Systolic(Block):
             acts = register(m, spec.rows * int(spec.act_bits), "act", self._wires["accept_act"], self._codes(m))
         else:
             acts = self._operand(m, "act", True)
-        return acts & self._wires["gate"].replicate(len(acts)) if spec.gated else acts
+        if not spec.gated:
+            return acts
+        gated = Signal(len(acts), name="act_gated")
+        m.d.comb += gated.eq(acts & self._wires["gate"].replicate(len(acts)))
+        return gated
 
     def _codes(self, m: Module) -> Value:
         block, codes = DigitEncode(self.spec.act_width), []
