@@ -83,6 +83,8 @@ class Spec:
     title: ClassVar[str]
     #: What the family runs.
     task: ClassVar[type[Gemm] | type[Attention]] = Gemm
+    #: Every value of :attr:`arithmetic` that designs of the family have.
+    arithmetics: ClassVar[tuple[str, ...]] = ("integer",)
     #: Whether the time of a run depends on the values it computes with.
     data_dependent: ClassVar[bool] = False
 

@@ -237,7 +237,7 @@ class TimingGraph:
                     raise ValueError(f"Every {kind} must have a name of its own, but {name!r} stands twice")
         self.node(self.issue)
         for node in self.nodes:
-            _check_node(node)
+            check_node(node)
         for channel in self.channels:
             self._check_channel(channel)
 
@@ -263,7 +263,8 @@ class TimingGraph:
             )
 
 
-def _check_node(node: Node) -> None:
+def check_node(node: Node) -> None:
+    """The part of :meth:`TimingGraph.check` that is about one node."""
     if node.interval < 1:
         raise ValueError(f"Node {node.name!r}: interval must be at least 1, not {node.interval}")
     names = [loop.name for loop in node.loops]

@@ -64,6 +64,7 @@ from simulator.machine import (
     START,
     STREAM_REASON,
     TAKEN,
+    UNEVEN,
     VALID,
     Machine,
 )
@@ -161,8 +162,9 @@ def charge(m: Machine, until: int) -> None:
 
 
 @compiled
-def _admits(code: int, at: int, last: int) -> bool:
-    return code in (ANY, at) or (code == FINAL and at == last)
+def _admits(m: Machine, n: int, level: int, code: int) -> bool:
+    at = m.nests[n, level, INDEX]
+    return code in (ANY, at) or (code == FINAL and at == m.nests[n, level, COUNT] - 1)
 
 
 @compiled
@@ -175,10 +177,8 @@ def place(m: Machine, n: int) -> None:
         acquired = True
         released = True
         for level in range(m.nodes[n, LEVELS]):
-            at = m.nests[n, level, INDEX]
-            last = m.nests[n, level, COUNT] - 1
-            acquired &= _admits(m.accesses[a, CODES + 2 * level], at, last)
-            released &= _admits(m.accesses[a, CODES + 2 * level + 1], at, last)
+            acquired &= _admits(m, n, level, m.accesses[a, CODES + 2 * level])
+            released &= _admits(m, n, level, m.accesses[a, CODES + 2 * level + 1])
         acquires |= int(acquired) << (a - start)
         releases |= int(released) << (a - start)
     m.nodes[n, ACQUIRES] = acquires
@@ -212,6 +212,17 @@ def _step(m: Machine, n: int) -> None:
 
 
 @compiled
+def _next_slot(m: Machine, c: int) -> None:
+    """Note from when on the slot is seen empty that the producer of channel ``c`` takes next.
+
+    All but the one freed last are so before their consumer fires again; that one may still have to wait for the end
+    of a long firing.
+    """
+    if m.channels[c, TAKEN] - m.channels[c, FREED] == m.channels[c, CAPACITY] - 1:
+        m.channels[c, FREE_SINCE] = m.channels[c, FREE_LAST]
+
+
+@compiled
 def _fire(m: Machine, n: int) -> None:
     """Let node ``n`` fire in the current cycle."""
     now = m.scalars[NOW]
@@ -235,10 +246,8 @@ def _fire(m: Machine, n: int) -> None:
                 m.channels[c, CLAIMED] += 1
                 continue
             m.channels[c, TAKEN] += 1
-            if m.channels[c, TAKEN] - m.channels[c, FREED] == m.channels[c, CAPACITY] - 1:
-                m.channels[c, FREE_SINCE] = m.channels[
-                    c, FREE_LAST
-                ]  # slots freed before that are long seen empty
+            if m.scalars[UNEVEN] == 1:
+                _next_slot(m, c)
     for a in range(start, m.nodes[n, ACCESS_END]):
         if (m.nodes[n, RELEASES] >> (a - start)) & 1:
             c = m.accesses[a, CHANNEL]

@@ -73,6 +73,7 @@ from simulator.machine import (
     STALLS,
     START,
     TAKEN,
+    UNEVEN,
     VALID,
     Machine,
 )
@@ -107,18 +108,29 @@ def _snapshot(m: Machine, d: int) -> None:
     for n in range(m.nodes.shape[0]):
         m.snap_nodes[d, n, SNAP_FIRED] = m.nodes[n, FIRED]
         m.snap_nodes[d, n, SNAP_READY] = max(ready(m, n) - now, 1)
-        m.snap_nodes[d, n, SNAP_RESTED] = max(_rested(m, n) - now, 1)
         for level in range(m.nodes[n, LEVELS]):
             m.snap_nodes[d, n, SNAP_INDEX + level] = m.nests[n, level, INDEX]
-            m.snap_nodes[d, n, SNAP_INDEX + m.nests.shape[1] + level] = m.nests[n, level, RUN]
     for c in range(m.channels.shape[0]):
         for column in range(4):
             m.snap_channels[d, c, column] = m.channels[c, TAKEN + column]
-        m.snap_channels[d, c, SNAP_FREE] = max(m.channels[c, FREE_LAST] - now, 1)
         flights = _flights(m, c)
         m.snap_channels[d, c, SNAP_FLIGHTS] = flights
         for i in range(flights):
             m.snap_flights[d, m.channels[c, FLIGHT_START] + i] = now - _released(m, c, i)
+    if m.scalars[UNEVEN] == 1:
+        _snapshot_uneven(m, d)
+
+
+@compiled
+def _snapshot_uneven(m: Machine, d: int) -> None:
+    """What else there is to compare where firings take long or loops are ragged."""
+    now = m.scalars[NOW]
+    for n in range(m.nodes.shape[0]):
+        m.snap_nodes[d, n, SNAP_RESTED] = max(_rested(m, n) - now, 1)
+        for level in range(m.nodes[n, LEVELS]):
+            m.snap_nodes[d, n, SNAP_INDEX + m.nests.shape[1] + level] = m.nests[n, level, RUN]
+    for c in range(m.channels.shape[0]):
+        m.snap_channels[d, c, SNAP_FREE] = max(m.channels[c, FREE_LAST] - now, 1)
 
 
 @compiled
@@ -175,15 +187,21 @@ def _nest_limit(m: Machine, d: int, n: int) -> int:
             return 0
         last = m.nests[n, level, COUNT] - (2 if m.nests[n, level, EDGES] & EDGE_LAST else 1)
         limit: int = max(last - m.nests[n, level, INDEX], 0) // step
-        for deeper in range(level + 1, m.nodes[n, LEVELS]):
-            if m.nests[n, deeper, COUNTS_START] >= 0 and limit > 0:
-                before = m.snap_nodes[d, n, SNAP_INDEX + m.nests.shape[1] + deeper]
-                runs = m.nests[n, deeper, RUN] - before
-                # The run that goes on after the last period is one of them.
-                alike = _alike(m, m.nests[n, deeper, COUNTS_START] + before, runs, limit * runs + 1)
-                limit = max(alike - 1, 0) // runs
-        return limit
+        return limit if m.scalars[UNEVEN] == 0 else _ragged_limit(m, d, n, level, limit)
     return 0
+
+
+@compiled
+def _ragged_limit(m: Machine, d: int, n: int, level: int, limit: int) -> int:
+    """Periods up to ``limit`` for which the loops of node ``n`` inside ``level`` run as often as in the last one."""
+    for deeper in range(level + 1, m.nodes[n, LEVELS]):
+        if m.nests[n, deeper, COUNTS_START] >= 0 and limit > 0:
+            before = m.snap_nodes[d, n, SNAP_INDEX + m.nests.shape[1] + deeper]
+            runs = m.nests[n, deeper, RUN] - before
+            # The run that goes on after the last period is one of them.
+            alike = _alike(m, m.nests[n, deeper, COUNTS_START] + before, runs, limit * runs + 1)
+            limit = max(alike - 1, 0) // runs
+    return limit
 
 
 @compiled
@@ -199,8 +217,6 @@ def _mask_limit(m: Machine, n: int, since: int, period: int) -> int:
 @compiled
 def _slot_limit(m: Machine, d: int, c: int) -> int:
     """Periods for which the producer of channel ``c`` finds slots as in the last one."""
-    if max(m.channels[c, FREE_LAST] - m.scalars[NOW], 1) != m.snap_channels[d, c, SNAP_FREE]:
-        return 0
     taken = m.channels[c, TAKEN] - m.snap_channels[d, c, SNAP_TAKEN]
     if taken == 0:
         return NEVER
@@ -237,6 +253,8 @@ def _as_ready(m: Machine, d: int, n: int) -> bool:
     now = m.scalars[NOW]
     if max(ready(m, n) - now, 1) != m.snap_nodes[d, n, SNAP_READY]:
         return False
+    if m.scalars[UNEVEN] == 0:
+        return True
     same: bool = max(_rested(m, n) - now, 1) == m.snap_nodes[d, n, SNAP_RESTED]
     return same
 
@@ -267,13 +285,20 @@ def _repeats(m: Machine, d: int) -> int:
             limit = min(limit, _token_limit(m, d, c))
         if limit <= 0:
             return 0
+    return limit if m.scalars[UNEVEN] == 0 else _uneven_limit(m, d, limit)
+
+
+@compiled
+def _uneven_limit(m: Machine, d: int, limit: int) -> int:
+    """Periods up to ``limit`` in which firings take as long as in the last one."""
+    for c in range(m.channels.shape[0]):
+        if max(m.channels[c, FREE_LAST] - m.scalars[NOW], 1) != m.snap_channels[d, c, SNAP_FREE]:
+            return 0
     for n in range(m.nodes.shape[0]):
         fired = m.nodes[n, FIRED] - m.snap_nodes[d, n, SNAP_FIRED]
         if m.nodes[n, BUSY_START] >= 0 and fired > 0:
             first = m.nodes[n, BUSY_START] + m.snap_nodes[d, n, SNAP_FIRED]
             limit = _alike(m, first, fired, limit * fired) // fired
-            if limit <= 0:
-                return 0
     return limit
 
 
@@ -291,9 +316,6 @@ def _skip_node(m: Machine, d: int, n: int, times: int, period: int) -> None:
         m.nests[n, level, INDEX] += times * (
             m.nests[n, level, INDEX] - m.snap_nodes[d, n, SNAP_INDEX + level]
         )
-        if m.nests[n, level, COUNTS_START] >= 0:
-            runs = m.nests[n, level, RUN] - m.snap_nodes[d, n, SNAP_INDEX + m.nests.shape[1] + level]
-            m.nests[n, level, RUN] += times * runs
     m.nodes[n, FIRED] += times * fired
     m.nodes[n, LAST] += times * period
 
@@ -313,13 +335,24 @@ def _skip_channel(m: Machine, d: int, c: int, times: int, period: int) -> None:
         m.snap_flights[d, at + ahead - first] = m.memory[base + like % length] + shift
     for ahead in range(first, total):
         m.memory[base + (filled + ahead) % length] = m.snap_flights[d, at + ahead - first]
-    if m.channels[c, TAKEN] > m.snap_channels[d, c, SNAP_TAKEN]:
-        m.channels[c, FREE_SINCE] += times * period
-    if m.channels[c, FREED] > m.snap_channels[d, c, SNAP_FREED]:
-        m.channels[c, FREE_LAST] += times * period
     for column in range(4):
         moved = m.channels[c, TAKEN + column] - m.snap_channels[d, c, column]
         m.channels[c, TAKEN + column] += times * moved
+
+
+@compiled
+def _skip_uneven(m: Machine, d: int, times: int, period: int) -> None:
+    """Before the rest: runs of ragged loops, and slots that get free when a long firing ends."""
+    for n in range(m.nodes.shape[0]):
+        for level in range(m.nodes[n, LEVELS]):
+            if m.nests[n, level, COUNTS_START] >= 0:
+                runs = m.nests[n, level, RUN] - m.snap_nodes[d, n, SNAP_INDEX + m.nests.shape[1] + level]
+                m.nests[n, level, RUN] += times * runs
+    for c in range(m.channels.shape[0]):
+        if m.channels[c, TAKEN] > m.snap_channels[d, c, SNAP_TAKEN]:
+            m.channels[c, FREE_SINCE] += times * period
+        if m.channels[c, FREED] > m.snap_channels[d, c, SNAP_FREED]:
+            m.channels[c, FREE_LAST] += times * period
 
 
 @compiled
@@ -332,6 +365,8 @@ def _skip(m: Machine, d: int, times: int) -> None:
                 m.scalars[STALLS + reason] - m.detectors[d, SNAP_STALLS + reason]
             )
         m.scalars[CHARGED] += times * period
+    if m.scalars[UNEVEN] == 1:
+        _skip_uneven(m, d, times, period)
     for n in range(m.nodes.shape[0]):
         _skip_node(m, d, n, times, period)
     for c in range(m.channels.shape[0]):

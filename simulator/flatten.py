@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from blueprint.timing import STALL_REASONS, Access, Node, TimingGraph, reduced
+from blueprint.timing import STALL_REASONS, Access, Node, TimingGraph, check_node, reduced
 from simulator import machine as loop
 from simulator.arrays import Ints, Mask
 from simulator.machine import Machine
@@ -50,8 +50,6 @@ def flatten(
 ) -> Flat:
     """The arrays of ``graph`` under ``masks``; nodes named in ``record`` keep every firing cycle."""
     structure = _structure_of(graph)
-    if any(node.ragged or node.durations is not None for node in graph.nodes):
-        graph.check()
     nests = np.ones((*structure.edges.shape, 5), np.int64)
     nests[:, :, loop.EDGES] = structure.edges
     nests[:, :, loop.INDEX :] = 0, -1, 0
@@ -59,18 +57,16 @@ def flatten(
     nodes[:, loop.BUSY_START] = -1
     #: Where in ``memory`` they go: durations of a node, counts of a level.
     kept: list[tuple[Ints, int, Ints]] = []
+    uneven: list[int] = []
     for n, (node, levels) in enumerate(zip(graph.nodes, structure.levels, strict=True)):
-        nodes[n, loop.INTERVAL] = node.interval
-        if node.durations is not None:
-            kept.append((nodes[n], loop.BUSY_START, np.asarray(node.durations)))
-            nodes[n, loop.INTERVAL] = 1
-        if node.ragged or node.durations is not None:
-            kept += _ragged(node, levels, nests[n], nodes[n])
-            continue
         counts = [item.count for item in node.loops]
+        if node.durations is not None or np.ndarray in map(type, counts):
+            kept += _uneven(node, levels, nests[n], nodes[n])
+            uneven.append(n)
+            continue
         nests[n, : len(levels), loop.COUNT] = [prod([counts[i] for i in level]) for level in levels]
-        nodes[n, loop.FIRINGS] = prod(counts)
-    channels = _channels(graph, structure, nests, nodes)
+        nodes[n, loop.FIRINGS], nodes[n, loop.INTERVAL] = prod(counts), node.interval
+    channels = _channels(graph, structure, nests, nodes, uneven)
     rings = int(channels[:, loop.RING_LENGTH].sum())
     end = _records(graph, nodes, record, rings)
     used = _used_masks(graph, masks)
@@ -79,17 +75,21 @@ def flatten(
     _masks(nodes, used, memory, end)
     _keep(kept, memory, end + many)
     scalars = structure.scalars.copy()
-    scalars[loop.FORWARD] = int(fast_forward)
+    scalars[loop.FORWARD], scalars[loop.UNEVEN] = int(fast_forward), int(bool(kept))
     accesses = np.concatenate((structure.accesses, _RESOLVED[structure.codes]), axis=1)
     return Flat(structure, _machine(scalars, nodes, nests, accesses, channels, memory))
 
 
-def _ragged(
+def _uneven(
     node: Node, levels: tuple[tuple[int, ...], ...], nest: Ints, row: Ints
 ) -> list[tuple[Ints, int, Ints]]:
-    """Fill in the nest of a node with ragged loops; the counts that stand in memory."""
+    """Fill in the nest of a node with durations or ragged loops; the counts that stand in memory."""
+    check_node(node)
     kept: list[tuple[Ints, int, Ints]] = []
-    row[loop.FIRINGS] = node.firings
+    row[loop.FIRINGS], row[loop.INTERVAL] = node.firings, node.interval
+    if node.durations is not None:
+        kept.append((row, loop.BUSY_START, np.asarray(node.durations)))
+        row[loop.INTERVAL] = 1
     for level, members in enumerate(levels):
         counts = reduced([node.loops[i] for i in members])
         if isinstance(counts, np.ndarray) and (counts == counts[0]).all():
@@ -129,15 +129,15 @@ def _machine(
     )
 
 
-def _channels(graph: TimingGraph, structure: Structure, nests: Ints, nodes: Ints) -> Ints:
+def _channels(graph: TimingGraph, structure: Structure, nests: Ints, nodes: Ints, uneven: list[int]) -> Ints:
     table = np.zeros((len(graph.channels), 14), np.int64)
     for c, channel in enumerate(graph.channels):
         table[c, : loop.RING_START] = channel.capacity, channel.latency, channel.response
     table[:, loop.PRODUCER : loop.CONSUMER + 1] = structure.ends
     moved = np.where(structure.codes[:, ::2] == _ANY, nests[structure.owner, :, loop.COUNT], 1).prod(axis=1)
-    for n, node in enumerate(graph.nodes):
-        if node.ragged:
-            moved[structure.owner == n] = [node.tokens(access) for access in (*node.consumes, *node.produces)]
+    for n in uneven:
+        accesses = (*graph.nodes[n].consumes, *graph.nodes[n].produces)
+        moved[structure.owner == n] = [graph.nodes[n].tokens(access) for access in accesses]
     tokens = np.zeros((2, len(table)), np.int64)
     tokens[structure.accesses[:, loop.PRODUCES], structure.accesses[:, loop.CHANNEL]] = moved
     _check(graph, table, tokens, nodes, nests)

@@ -9,8 +9,9 @@ from simulator.compiled import compiled
 
 NEVER = 1 << 60
 
-# Machine.scalars: stalls by reason last; then the columns of the other arrays.
-NOW, START, CHARGED, FLAGGED, SKIPPED, AGAIN, ISSUE, FORWARD, ANY_STARTS, STALLS = range(10)
+# Machine.scalars: UNEVEN where there are durations or ragged loops, stalls by reason last; then the columns of the
+# other arrays.
+NOW, START, CHARGED, FLAGGED, SKIPPED, AGAIN, ISSUE, FORWARD, ANY_STARTS, UNEVEN, STALLS = range(11)
 FIRINGS, INTERVAL, KIND, MASK_START, MASK_LENGTH, RECORD_START, ACCESS_START, ACCESS_END = range(8)
 RANK, ORDER, LEVELS, FIRED, LAST, ACQUIRES, RELEASES, STREAM_REASON, BUSY_START = range(8, 17)
 COUNT, EDGES, INDEX, COUNTS_START, RUN = range(5)

@@ -38,6 +38,7 @@ class TernaryLutSpec(Spec):
 
     family: ClassVar[str] = "ternary_lut"
     title: ClassVar[str] = "Ternary look-up-table matrix multiplication"
+    arithmetics: ClassVar[tuple[str, ...]] = ("integer", "exact", "float")
 
     mu: int = parameter("activations per group, the table's address digits", minimum=1, maximum=6)
     lut_count: int = parameter("tables working side by side (L)", minimum=1, maximum=256)

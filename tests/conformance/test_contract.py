@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,11 @@ import numpy as np
 import pytest
 
 from blueprint.design import read_design, write_design
+from blueprint.errors import ParamError
 from blueprint.registry import families
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
+from blueprint.workload import Attention, Gemm, Task, of_task
 from generator.export import generate
 from toolchain import verilator
 
@@ -121,6 +124,25 @@ def test_many_designs_at_once_equal_one_by_one(family: str) -> None:
     assert many.feasible()[0].all()
     workload = specs[0].sample_workload(np.random.default_rng(0))
     assert np.array_equal(many.cycles(workload), [spec.cycles(workload) for spec in specs])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_task_of_the_other_kind_is_refused(family: str) -> None:
+    kind = families()[family]
+    other: Task = Gemm(1, 2, 3) if kind.task is Attention else Attention(1, 2)
+    text = f"Family {family} runs {kind.task.kind}, not {other.kind} of {other.label}"
+    with pytest.raises(ParamError, match=f"^{re.escape(text)}$"):
+        kind.tasks(of_task(other))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_hooks_of_the_cost_model_give_tasks_and_designs_of_the_family(family: str) -> None:
+    for spec in designs(family, 8):
+        task = spec.typical_workload()
+        spec.check_task(task)
+        spec.timing(task, spec.operands(task, 0)).check()
+        assert 1 <= int(spec.cycles(task)) < 2000
+        assert len(spec.sized_for(task).units()) == len(spec.units())
 
 
 @pytest.mark.parametrize("family", FAMILIES)
