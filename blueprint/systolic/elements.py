@@ -23,10 +23,13 @@ KINDS = {
     "opt1": "integer multiplier, accumulation in carry-save form, one addition outside the array",
     "opt2": "the same with products of equal weight added first",
     "ent": "activations encoded as EN-T digits once, at the edge of the array",
+    "booth_flex": "a Booth multiplier whose digits are those of one integer or as many ternary weights",
     "opt4c": "one digit other than zero per cycle, from one encoder for a whole row",
     "opt4e": "the same with several lanes that share a compressor",
     "booth_serial": "one Booth digit per cycle, zero or not",
 }
+#: Elements whose sums cannot move every cycle, or whose weights travel with every beat.
+SUMS_STAY = (*CARRY_SAVE, "booth_flex")
 #: Elements whose encoded operand is the activation.
 ENCODES_ACTIVATIONS = ("ent", *SERIAL)
 #: Formats that floats may be added up in.
@@ -139,6 +142,19 @@ def _shape_rules(p: SystolicSpec) -> Iterator[Rule]:
         "opt4e shares a compressor between four lanes",
         lambda: f"Parameter 'depth' must be a multiple of 4 for opt4e, not {p.depth}",
     )
+    flexible = choose(p.flexible, 1, 0)
+    yield Rule(
+        "depth",
+        (flexible == 0) | ((p.depth == 1) & (p.group == 1)),
+        "booth_flex has lanes of its own and takes dense weights",
+        lambda: f"Element booth_flex must have depth 1 and dense weights, not {p.depth} and {p.sparsity}",
+    )
+    yield Rule(
+        "weight_width",
+        (flexible == 0) | (p.weight_width % 2 == 0),
+        "booth_flex needs an even weight_width",
+        lambda: f"Parameter 'weight_width' must be even for booth_flex, not {p.weight_width}",
+    )
     yield Rule(
         "rows",
         (p.organization != "adder_tree") | (p.rows == 1),
@@ -153,11 +169,11 @@ def _shape_rules(p: SystolicSpec) -> Iterator[Rule]:
     )
     yield Rule(
         "pe",
-        choose(p.stationary, 1, 0) * choose(is_one_of(p.pe, CARRY_SAVE), 1, 0) == 0,
-        "sums that move every cycle propagate their carries",
+        choose(p.stationary, 1, 0) * choose(is_one_of(p.pe, SUMS_STAY), 1, 0) == 0,
+        "where weights stay sums move every cycle as one word, and what weights are stays too",
         lambda: (
-            f"Where weights stay elements must propagate carries, and {p.pe} does not: two words would move "
-            "to the next row every cycle"
+            f"Element of weight_stationary must be one of {', '.join(k for k in KINDS if k not in SUMS_STAY)}, "
+            f"not {p.pe}: its sums would move as two words, or its weights change their kind"
         ),
     )
     yield Rule(

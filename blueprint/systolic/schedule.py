@@ -63,8 +63,16 @@ def durations(p: SystolicSpec, workload: Gemm, act: Integers) -> Integers:
     return padded.reshape(groups, p.rows, beats, -1).max(axis=(1, 3))
 
 
+def is_whole(p: SystolicSpec, wgt: Integers) -> bool:
+    """Whether a flexible element has to take these weights as integers: not all are ternary."""
+    return bool(p.flexible and (wgt.max(initial=0) > 1 or wgt.min(initial=0) < -1))
+
+
 def cycles_of(p: SystolicSpec, workload: Gemm, operands: Mapping[str, Integers]) -> int:
     """Cycles of one unstalled run on these operands."""
+    if p.flexible:
+        groups, columns, beats, _ = p.loops(workload, whole=is_whole(p, operands["wgt"]))
+        return int(_sums_stay(p, groups * columns, beats, 1))
     if not p.serial:
         return int(cycles(p, workload))
     _, columns, _, _ = p.loops(workload)
@@ -91,7 +99,8 @@ def _weights_stay(p: SystolicSpec, columns: Number, beats: Number, tokens: Numbe
 
 def graph(p: SystolicSpec, workload: Gemm, operands: Mapping[str, Integers] | None = None) -> TimingGraph:
     """The timing graph of a run."""
-    counts = tuple(map(int, p.loops(workload)))
+    whole = p.flexible and operands is not None and is_whole(p, operands["wgt"])
+    counts = tuple(map(int, p.loops(workload, whole=whole)))
     if p.stationary:
         return _stationary(p, counts)
     if not p.serial:

@@ -39,6 +39,7 @@ class SystolicSpec(Spec):
 
     family: ClassVar[str] = "systolic"
     title: ClassVar[str] = "Array of processing elements"
+    arithmetics: ClassVar[tuple[str, ...]] = ("integer", "carry_save", "serial", "float")
 
     organization: str = parameter("how elements are connected", choices=ORGANIZATIONS)
     pe: str = parameter("what an element is", choices=elements.KINDS)
@@ -99,8 +100,8 @@ class SystolicSpec(Spec):
 
     @property
     def data_dependent(self) -> bool:  # type: ignore[override]
-        """Whether the time of a run depends on activations."""
-        return bool(np.any(self.serial & (self.pe != "booth_serial")))
+        """Whether the time of a run depends on its operands."""
+        return bool(np.any((self.serial & (self.pe != "booth_serial")) | self.flexible))
 
     @property
     def arithmetic(self) -> Any:
@@ -125,7 +126,17 @@ class SystolicSpec(Spec):
     @property
     def act_lanes(self) -> Number:
         """Activations that reach an element in a beat."""
-        return self.depth // self.kept * self.group
+        return choose(self.flexible, self.element_digits, self.depth // self.kept * self.group)
+
+    @property
+    def flexible(self) -> Any:
+        """Whether a weight word is one integer or several ternary weights, run by run."""
+        return self.pe == "booth_flex"
+
+    @property
+    def element_digits(self) -> Number:
+        """Ternary weights in a word of a flexible element."""
+        return ceil_div(self.weight_width, 2)
 
     @property
     def index_width(self) -> Number:
@@ -134,8 +145,8 @@ class SystolicSpec(Spec):
 
     @property
     def weight_bits(self) -> Number:
-        """Bits of a weight with its index."""
-        return self.weight_width + self.index_width
+        """Bits of a weight with its index, or with the bit that says what a flexible element takes it for."""
+        return self.weight_width + self.index_width + choose(self.flexible, 1, 0)
 
     @property
     def code_width(self) -> Number:
@@ -171,7 +182,7 @@ class SystolicSpec(Spec):
     @property
     def most_beats(self) -> Number:
         """Beats of the longest reduction."""
-        return ceil_div(self.k_max, self.beat_k)
+        return ceil_div(self.k_max, choose(self.flexible, 1, self.beat_k))
 
     @property
     def accumulates(self) -> Any:
@@ -245,7 +256,7 @@ class SystolicSpec(Spec):
 
     @property
     def peak_macs(self) -> Number:
-        return self.rows * self.cols * self.depth
+        return self.rows * self.cols * choose(self.flexible, self.element_digits, self.depth)
 
     # What it looks like from outside -------------------------------------------------------------------------------
 
@@ -259,7 +270,7 @@ class SystolicSpec(Spec):
     @cached_property
     def _streams(self) -> tuple[Stream, ...]:
         whole, number = self.activation == "int", self.activation
-        plain = whole and self.group == 1
+        plain = whole and self.group == 1 and not self.flexible
         taken, given = (self.rows, int(self.act_lanes)), (self.cols, self.depth)
         summed = str(self.sum_format)
         act = Field("activation", self.act_width, taken, signed=whole, format=number)
@@ -306,11 +317,14 @@ class SystolicSpec(Spec):
 
     # Time ----------------------------------------------------------------------------------------------------------
 
-    def loops(self, workload: Gemm) -> tuple[Number, Number, Number, Number]:
-        """(token groups, column groups, beats or tiles of the reduction, beats of tokens) of a run."""
+    def loops(self, workload: Gemm, *, whole: bool = False) -> tuple[Number, Number, Number, Number]:
+        """(token groups, column groups, beats or tiles of the reduction, beats of tokens) of a run.
+
+        ``whole``: a flexible element's words are integers.
+        """
         groups, columns = ceil_div(workload.m, self.group_m), ceil_div(workload.n, self.cols)
         tokens = choose(self.stationary, smaller(self.most_tokens, workload.m), 1)
-        return groups, columns, ceil_div(workload.k, self.beat_k), tokens
+        return groups, columns, ceil_div(workload.k, 1 if whole else self.beat_k), tokens
 
     def cycles(self, workload: Gemm) -> Number:
         return schedule.cycles(self, workload)
@@ -324,14 +338,6 @@ class SystolicSpec(Spec):
     def cycles_of(self, workload: Gemm, operands: Arrays) -> int:
         """Cycles of one unstalled run on these operands."""
         return schedule.cycles_of(self, workload, operands)
-
-    def check_workload(self, workload: Gemm) -> None:
-        """Refuse sizes beyond what the counters and accumulators were made for."""
-        for what, most in (("m", self.m_max), ("k", self.k_max), ("n", self.n_max)):
-            if getattr(workload, what) > most:
-                raise ValueError(
-                    f"Gemm {what} must be at most {what}_max {most}, not {getattr(workload, what)}"
-                )
 
     def dram_bits(self, workload: Gemm) -> dict[str, Number]:
         groups, columns, beats, tokens = self.loops(workload)

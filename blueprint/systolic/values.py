@@ -18,9 +18,10 @@ import numpy.typing as npt
 from blueprint import floating
 from blueprint.floating import FloatFormat
 from blueprint.numbers import choose
-from blueprint.processing import CARRY_SAVE, SERIAL
+from blueprint.processing import SERIAL
 from blueprint.processing.golden import partial
 from blueprint.systolic import elements, sparsity
+from blueprint.systolic.schedule import is_whole
 from blueprint.workload import Gemm
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def operands(spec: SystolicSpec, workload: Gemm, seed: int) -> dict[str, Integer
         act, wgt = (_float_operands(fmt, random, shape) for shape in sizes)
     else:
         act = _whole_operands(spec.act_width, random, sizes[0])
-        ternary = spec.pe == "ternary"
+        ternary = spec.pe == "ternary" or (spec.flexible and random.random() < 0.5)
         wgt = (
             random.integers(-1, 2, sizes[1]) if ternary else _whole_operands(spec.weight_width, random, sizes[1])
         )
@@ -119,11 +120,16 @@ def _float_operands(fmt: FloatFormat, random: np.random.Generator, shape: tuple[
 
 def stimulus(spec: SystolicSpec, act: Integers, wgt: Integers) -> dict[str, Octets]:
     """The beats of both input streams."""
-    loops = spec.loops(Gemm(m=act.shape[0], k=act.shape[1], n=wgt.shape[1]))
+    whole = is_whole(spec, wgt)
+    loops = spec.loops(Gemm(m=act.shape[0], k=act.shape[1], n=wgt.shape[1]), whole=whole)
     groups, columns, beats, _ = (int(count) for count in loops)
-    values, places = _travelling(spec, _pad(wgt, beats * spec.beat_k, columns * spec.cols), beats * spec.beat_k)
-    mask = (1 << spec.weight_width) - 1
-    sent = values if spec.group == 1 else values & mask | places << spec.weight_width
+    if spec.flexible:
+        act, sent = _words(spec, act, wgt, whole, beats, columns)
+    else:
+        wide = _pad(wgt, beats * spec.beat_k, columns * spec.cols)
+        values, places = _travelling(spec, wide, beats * spec.beat_k)
+        mask = (1 << spec.weight_width) - 1
+        sent = values if spec.group == 1 else values & mask | places << spec.weight_width
     steps = beats * (spec.rows if spec.stationary else 1)
     # (step of the reduction, lane, column group, column) to (column group, step, column, lane)
     tiled = sent.reshape(steps, spec.depth, columns, spec.cols).transpose(2, 0, 3, 1)
@@ -131,6 +137,23 @@ def stimulus(spec: SystolicSpec, act: Integers, wgt: Integers) -> dict[str, Octe
     weights = streams["wgt"].pack(tiled.reshape(columns * steps, spec.cols, spec.depth))
     activations = streams["act"].pack(_act_beats(spec, act, groups, columns, beats))
     return {"act": activations, "wgt": np.tile(weights, (groups, 1))}
+
+
+def _words(
+    spec: SystolicSpec, act: Integers, wgt: Integers, whole: bool, beats: int, columns: int
+) -> tuple[Integers, Integers]:
+    """(activations, weight words) of a flexible element: as many ternary weights as fit a word, or one integer.
+
+    The bit above a word says which. An integer's activation is the first of its beat.
+    """
+    digits, mask = int(spec.element_digits), (1 << spec.weight_width) - 1
+    if whole:
+        spread = np.zeros((len(act), beats, digits), np.int64)
+        spread[:, :, 0] = act
+        return spread.reshape(len(act), -1), _pad(wgt, beats, columns * spec.cols) & mask
+    pairs = _pad(wgt, beats * digits, columns * spec.cols).reshape(beats, digits, -1) & 3
+    words = (pairs << 2 * np.arange(digits)[:, None]).sum(axis=1)
+    return act, words | 1 << spec.weight_width
 
 
 def _act_beats(spec: SystolicSpec, act: Integers, groups: int, columns: int, beats: int) -> Integers:
@@ -171,6 +194,11 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     found["act_width"] = choose(floats, width, found["act_width"])
     found["weight_width"] = choose(floats, width, choose(found["pe"] == "ternary", 2, found["weight_width"]))
     found["rows"] = choose(found["organization"] == "adder_tree", 1, found["rows"])
+    flexible = found["pe"] == "booth_flex"
+    even = found["weight_width"] + found["weight_width"] % 2
+    found["weight_width"] = choose(flexible, even, found["weight_width"])
+    found["sparsity"] = choose(flexible, "dense", found["sparsity"])
+    found["depth"] = choose(flexible, 1, found["depth"])
     kept = sparsity.look_up(found["sparsity"], 0)
     unit = choose((found["pe"] == "opt4e") & (kept < 4), 4, kept)
     deep = choose(found["organization"] == "broadcast_matrix", 1, -(-found["depth"] // unit))
@@ -178,8 +206,7 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     serial = elements.is_one_of(found["pe"], SERIAL)
     found["product_register"] = choose(serial, False, found["product_register"])
     stays = found["organization"] == "weight_stationary"
-    saved = elements.is_one_of(found["pe"], CARRY_SAVE)
-    found["pe"] = choose(stays & saved, "mac", found["pe"])
+    found["pe"] = choose(stays & elements.is_one_of(found["pe"], elements.SUMS_STAY), "mac", found["pe"])
     found["accumulate"] = choose(floats, found["accumulate"], "same")
     found["acc_width"] = choose(floats, 0, found["acc_width"])
     return found
@@ -189,8 +216,15 @@ def draw(random: np.random.Generator) -> dict[str, Any]:
     """Random parameters that fit together: organizations and elements equally often."""
     from blueprint.systolic.spec import ORGANIZATIONS, SystolicSpec
 
-    pairs = [(o, pe) for o in ORGANIZATIONS for pe in elements.KINDS if o != ORGANIZATIONS[0] or pe not in CARRY_SAVE]
-    organization, pe = pairs[random.integers(len(pairs))]
+    kinds = {
+        "integer": ("mac", "ternary", "ent", "booth_flex"),
+        "carry_save": ("opt1", "opt2"),
+        "serial": tuple(pe for pe in elements.KINDS if pe in SERIAL),
+        "float": ("float",),
+    }
+    pes = kinds[str(random.choice(SystolicSpec.arithmetics))]
+    pe = str(random.choice(pes))
+    organization = str(random.choice(ORGANIZATIONS[1:] if pe in elements.SUMS_STAY else ORGANIZATIONS))
     while True:
         table: dict[str, Any] = {
             "organization": organization,

@@ -41,7 +41,7 @@ class Control(Block):
         self.left: dict[str, Signal] = {}  # what a counter has still to cover, by its name
         super().__init__(name, ports, clocked=True, resets=True)
 
-    def counted(self, m: Module, name: str, size: Value, step: int, advance: Value) -> Value:
+    def counted(self, m: Module, name: str, size: Value, step: int | Value, advance: Value) -> Value:
         """Count ``size`` down by ``step``; returns whether this is the last step, after which it starts over."""
         left = Signal(len(size), name=f"{name}_left")
         last = Signal(name=f"{name}_last")
@@ -119,12 +119,13 @@ class SummingControl(Control):
             "first": Out(many * waves),
             "last": Out(waves),
             "shift": Out(1),
+            "ternary": In(int(bool(spec.flexible))),
             "gate": Out(int(bool(spec.gated))),
             "queues_done": In(int(bool(spec.serial))),
             "stall_dependency": Out(int(bool(spec.serial))),
         }
         shape = f"r{spec.rows}c{spec.cols}l{spec.act_lanes}_s{waves}"
-        shape += ("_serial" if spec.serial else "") + ("_float" if spec.floats else "_acc" * many)
+        shape += ("_serial" if spec.serial else "_flex" if spec.flexible else "") + ("_float" if spec.floats else "_acc" * many)
         limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
         super().__init__(f"{spec.family}_control_sum_{shape}_{limits}", ports)
 
@@ -137,7 +138,8 @@ class SummingControl(Control):
         act, act_wrong = self.operand(m, "act", active, ends, final)
         wgt, wgt_wrong = self.operand(m, "wgt", active, ends, final)
         one = Const(1, 1)
-        beats = self.counted(m, "beats", self.k, int(spec.beat_k), ends) if spec.accumulates else one
+        step = Mux(self.ternary, int(spec.beat_k), 1) if spec.flexible else int(spec.beat_k)
+        beats = self.counted(m, "beats", self.k, step, ends) if spec.accumulates else one
         done = ends & tile_ends
         columns = self.counted(m, "columns", self.n, spec.cols, done) if spec.n_max > spec.cols else one
         groups = self.counted(m, "groups", self.tokens, spec.rows, done & columns) if spec.regroups else one

@@ -37,7 +37,7 @@ class ArrayElement(Block):
         spec = self.spec
         acts, words = parts(self.act, int(spec.code_width)), parts(self.weight_used(m), int(spec.weight_bits))
         if spec.group == 1:
-            return self.act, Cat(*words)
+            return self.act, Cat(*(word[: spec.weight_width] for word in words))
         block = ActivationSelect(int(spec.code_width), int(spec.group))
         block.place = self.place
         chosen = []
@@ -56,6 +56,8 @@ class ArrayElement(Block):
     def operands(self, m: Module) -> dict[str, Value]:
         """The operands of a processing element by their ports."""
         act, weight = self.selected(m)
+        if self.spec.flexible:
+            return {"a": weight, "b": act, "ternary": self.weight[-1]}
         if self.spec.serial:
             return {"digit": act, "b": weight}
         return {"a": act, "b": weight} if elements.is_one_of(self.spec.pe, ("ent",)) else {"a": weight, "b": act}
