@@ -15,10 +15,14 @@ from functools import cache
 from heapq import heapify, heappop, heappush
 from typing import Literal
 
+from blueprint.numbers import ceil_div
+
 Kind = Literal["full", "half", "half_one", "invert", "one"]
 #: A row of bits in neighboring columns: lowest column and number of bits.
 Row = tuple[int, int]
 
+#: Most bits that a counter's carry passes in one step.
+SEGMENT = 6
 #: Bits an adder takes and its delay in units of one full adder.
 _TAKES: dict[Kind, int] = {"full": 3, "half": 2, "half_one": 2, "invert": 1, "one": 0}
 _DELAY: dict[Kind, float] = {"full": 1.0, "half": 0.5, "half_one": 0.5, "invert": 0.0, "one": 0.0}
@@ -62,9 +66,20 @@ class Plan:
         return self.width - self.low
 
     @property
-    def pending(self) -> int:
-        """Bits that say what is still to be added to the counter: one if it only falls, two if it also rises."""
-        return len(self.carries) if self.upper else 0
+    def segments(self) -> tuple[int, ...]:
+        """Widths of the parts that the counter is cut into; a part hands on what it owes the next a step later."""
+        if not self.upper:
+            return ()
+        count = ceil_div(self.upper, SEGMENT)
+        return tuple((self.upper + place) // count for place in range(count))
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        """Bits before every part that say what is still to be added to it: one if it only falls, two if it also rises.
+
+        Which way is all the same for a part of one bit.
+        """
+        return tuple(min(len(self.carries), width) for width in self.segments)
 
     @property
     def left_bits(self) -> int:
@@ -74,7 +89,7 @@ class Plan:
     @property
     def state_bits(self) -> int:
         """Bits of the whole accumulator."""
-        return sum(self.state) + self.upper + self.pending
+        return sum(self.state) + self.upper + sum(self.pending)
 
 
 @cache

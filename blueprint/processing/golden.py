@@ -24,8 +24,8 @@ def dot(element: Element, a: npt.ArrayLike, b: npt.ArrayLike) -> Integers:
     """Sums of products over the last axis.
 
     Integers are exact, modulo the total's width. Floats are patterns: an accumulator starts at +0; in every step the
-    products of ``lanes`` pairs are rounded, added neighbor to neighbor (an odd one waits), and their sum is added to the
-    accumulator, every sum rounded. Pairs that a last step lacks are zeros.
+    products of ``lanes`` pairs are rounded, added neighbor to neighbor (an odd one waits), and their sum is added to
+    the accumulator, every sum rounded. Pairs that a last step lacks are zeros.
     """
     x, y = np.broadcast_arrays(np.asarray(a, np.int64), np.asarray(b, np.int64))
     if not element.floats:

@@ -1,8 +1,8 @@
 """What the blocks of an element are made of; every formula holds for one design and for arrays of designs.
 
 Adders are counted from the plan that the generator builds. The rest: ``and_row`` gates products of bits, a
-``digit_select`` makes one bit of a chosen multiple, a ``digit_encoder`` one digit, a ``mux`` shifts, a ``counter`` counts
-in the highest bits.
+``digit_select`` makes one bit of a chosen multiple, a ``digit_encoder`` one digit, a ``mux`` shifts, a ``counter``
+counts in the highest bits.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import cache
 
 from blueprint.numbers import Number, choose, clog2
+from blueprint.processing import columns
 from blueprint.processing.columns import Plan
 from blueprint.processing.element import (
     ENCODINGS,
@@ -22,7 +23,6 @@ from blueprint.processing.element import (
     step_plan,
     sum_format,
 )
-from blueprint.processing import columns
 from blueprint.unit import Unit
 
 Units = tuple[Unit, ...]
@@ -39,14 +39,19 @@ def step_units(element: Element, place: str, count: Number, activity: Number = 1
     )
 
 
-def accumulate_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
-    """Logic and registers of Accumulate."""
+def accumulate_units(
+    element: Element, place: str, count: Number, activity: Number = 1.0, registered: Number = 0
+) -> Units:
+    """Logic and registers of Accumulate, with rows that are ``registered`` (1) or not."""
     gated = element.state_bits + element.lanes * choose(
         element.serial == 1, element.digit_bits, element.a_bits
     )
+    rows = element.lanes * (element.b_width + 2 * element.digits) + 1
+    held = {"width": element.serial * rows, "enable": 0, "reset": 0}
     return (
         *step_units(element, place, count, activity),
         Unit("and_row", place, count, {"width": gated}, activity),
+        Unit("register", place, count * registered, held, activity),
         *state_units(element, place, count, activity),
     )
 

@@ -2,13 +2,10 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from blueprint.processing.columns import Cell, Plan
-from generator.arithmetic import add, zero_extend
-
-#: Bits of a counter that pass a carry on together.
-_GROUP = 4
+from generator.arithmetic import add
 
 
 def _cell(m: Module, cell: Cell, bits: dict[int, Value], name: str) -> None:
@@ -37,7 +34,9 @@ def build(
     m: Module, plan: Plan, rows: Sequence[Value], state: Sequence[Value] = (), name: str = "add"
 ) -> dict[int, Value]:
     """All bits of a plan by number."""
-    given = [bit for number, row in enumerate(rows) for bit in _named(m, row, f"{name}_row{number}")] + list(state)
+    given = [bit for number, row in enumerate(rows) for bit in _named(m, row, f"{name}_row{number}")] + list(
+        state
+    )
     bits: dict[int, Value] = dict(enumerate(given))
     for number, cell in enumerate(plan.cells):
         _cell(m, cell, bits, f"{name}{number}")
@@ -68,41 +67,70 @@ def carried_sum(m: Module, plan: Plan, rows: Sequence[Value], total: Value) -> V
     """Rows added to an accumulator in one adder; above the rows it takes a carry, less one."""
     bits = build(m, plan, [*rows, total[: plan.low]])
     left, right = two_rows(plan, bits)
-    # x - 1 is x plus all ones, and so is x + 0 with x's own carry inverted: the only one that arrives.
-    fill = ~bits[plan.carries[0]] if plan.carries else Const(1, 1)
-    high = fill.replicate(plan.upper)
-    return add(Cat(left, total[plan.low :]), Cat(right, high), None, plan.width)
+    if not plan.upper:
+        return add(left, right, None, plan.width)
+    low = Signal(plan.low + 1, name="lower")
+    m.d.comb += low.eq(left + right)
+    # What the bits above hand on is known before the adder's carry: it need not ripple through them.
+    arriving = bits[plan.carries[0]] if plan.carries else Const(0, 1)
+    upper = total[plan.low :]
+    passes = Signal(plan.upper, name="passes")
+    m.d.comb += passes.eq(upper ^ ~arriving.replicate(plan.upper))
+    changes = Signal(name="changes")
+    m.d.comb += changes.eq(~(arriving ^ low[-1]))
+    ahead: list[Value] = [Const(1, 1)]
+    for place in range(1, plan.upper):
+        ahead.append(Signal(name=f"ahead{place}"))
+        m.d.comb += ahead[-1].eq(ahead[-2] & passes[place - 1])
+    changed = Signal(plan.upper, name="changed")
+    m.d.comb += changed.eq(upper ^ Cat(*ahead))
+    return Cat(low[:-1], Mux(changes, changed, upper))
+
+
+def _prefixes(passes: Value, first: Value) -> Value:
+    """Bits of a counter that change: all below hand on what changes the first."""
+    return Cat(first & passes[:place].all() if place else first for place in range(len(passes)))
 
 
 def carry_save_sum(m: Module, plan: Plan, rows: Sequence[Value], state: Value) -> Value:
     """Rows added to an accumulator in carry-save form; gives its next state."""
-    low = sum(plan.state)
-    upper, pending = state[low : low + plan.upper], state[low + plan.upper :]
-    bits = build(m, plan, rows, list(state[:low]))
+    bits = build(m, plan, rows, list(state[: sum(plan.state)]))
     kept = [bits[number] for column in plan.left for number in column]
-    if not plan.upper:
-        return Cat(*kept)
-    counted = _count(m, upper, pending)
     arriving = [bits[number] for number in plan.carries]
     # Of two carries and less one: neither takes one off, both add one.
-    waiting = [~arriving[0]] if plan.pending == 1 else [~(arriving[0] ^ arriving[1]), ~arriving[0]]
-    return Cat(*kept, counted, *waiting)
+    changes = ~arriving[0] if len(arriving) == 1 else ~(arriving[0] ^ arriving[1]) if arriving else None
+    falls: Value = ~arriving[0] if arriving else Const(1, 1)
+    for number, (_, pending, count) in enumerate(_segments(plan, state)):
+        kept += [count ^ _flips(m, pending, count, number), changes, falls][: 1 + len(pending)]
+        changes = _carry(pending, count)
+        falls = pending[1] if len(pending) > 1 else Const(1, 1)
+    return Cat(*kept)
 
 
-def _count(m: Module, upper: Value, pending: Value) -> Value:
-    """The counter with what was pending: the first bit says whether, the second, if there is one, that it falls."""
-    passes = Signal(len(upper), name="passes")
-    falls = pending[1] if len(pending) > 1 else Const(1, 1)
-    m.d.comb += passes.eq(upper ^ falls.replicate(len(upper)))
-    flips, flip = [], pending[0]
-    for low in range(0, len(upper), _GROUP):
-        group = passes[low : low + _GROUP]
-        flips += [flip & group[:place].all() if place else flip for place in range(len(group))]
-        if low + _GROUP < len(upper):
-            following = Signal(name=f"flip{low + _GROUP}")
-            m.d.comb += following.eq(flip & group.all())
-            flip = following
-    return upper ^ Cat(*flips)
+def _segments(plan: Plan, state: Value) -> list[tuple[int, Value, Value]]:
+    """The parts of the counter: width, what is pending before it, and the count."""
+    low, found = sum(plan.state), []
+    for width, pending in zip(plan.segments, plan.pending, strict=True):
+        found.append((width, state[low + width : low + width + pending], state[low : low + width]))
+        low += width + pending
+    return found
+
+
+def _passes(pending: Value, count: Value) -> Value:
+    """Bits of a count that hand on what changes them: ones if it rises, zeros if it falls."""
+    return count ^ pending[1].replicate(len(count)) if len(pending) > 1 else ~count
+
+
+def _flips(m: Module, pending: Value, count: Value, number: int) -> Value:
+    """Bits of a count that change."""
+    passes = Signal(len(count), name=f"passes{number}")
+    m.d.comb += passes.eq(_passes(pending, count))
+    return _prefixes(passes, pending[0])
+
+
+def _carry(pending: Value, count: Value) -> Value:
+    """Whether the next part of the counter changes too."""
+    return pending[0] & _passes(pending, count).all()
 
 
 def resolved(plan: Plan, state: Value) -> Value:
@@ -113,10 +141,13 @@ def resolved(plan: Plan, state: Value) -> Value:
         found = [next(bits) for _ in range(count)]
         for place in range(2):
             rows[place].append(found[place] if place < count else Const(0, 1))
-    upper = Cat(*(next(bits) for _ in range(plan.upper)))
-    pending = list(bits)
-    high: Value = Const(0, 0)
-    if plan.upper:
-        falls = pending[0] & pending[1] if len(pending) > 1 else pending[0]
-        high = Cat(pending[0], falls.replicate(plan.upper - 1))
-    return add(Cat(*rows[0], upper), zero_extend(Cat(*rows[1], high), plan.width), None, plan.width)
+    upper, high, below = [], [], Const(0, 1)
+    for width, pending, count in _segments(plan, state):
+        changes, falls = pending[0], pending[1] if len(pending) > 1 else Const(1, 1)
+        # -1, 0 or +1, less one if what stands below is negative.
+        negative = changes & falls | below & ~changes
+        upper.append(count)
+        high += [changes ^ below, negative.replicate(width - 1)]
+        below = negative
+    left, right = Cat(*rows[0], *upper), Cat(*rows[1], *high)
+    return add(left, right, None, plan.width)

@@ -1,6 +1,7 @@
 """Operands as rows of bits: every way an operand ``a`` can select multiples of ``b``.
 
-The order of rows, their columns and the constant that belongs to them: :func:`blueprint.processing.element.operand_rows`.
+The order of rows, their columns and the constant that belongs to them:
+:func:`blueprint.processing.element.operand_rows`.
 """
 
 from typing import NamedTuple
@@ -36,7 +37,9 @@ def operand_rows(
             rows = [(y & x[0].replicate(width)) ^ x[1].replicate(width) for x, y in lanes]
             return [_offset(row) for row in rows] + [x[1] for x, _ in lanes]
         case "serial":
-            return [_shifted(m, x, y, element, lane) for lane, (x, y) in enumerate(lanes)] + [x[-1] for x, _ in lanes]
+            return [_shifted(m, x, y, element, lane) for lane, (x, y) in enumerate(lanes)] + [
+                x[-1] for x, _ in lanes
+            ]
         case encoding:
             decode = _booth if encoding == "booth" else _ent
             chosen = [(_named(m, decode(x, place), lane, place), y) for lane, (x, y) in enumerate(lanes)

@@ -13,7 +13,10 @@ from generator.block import Block, drive
 
 
 def ent_digits(m: Module, a: Value) -> tuple[list[Value], Value]:
-    """The digits (0, 1, 2, and 3 for -1) of a magnitude, lowest first, and the sign; the digit of an odd bit is 0 or 1."""
+    """The digits (0, 1, 2, and 3 for -1) of a magnitude, lowest first, and the sign.
+
+    The highest digit of an odd width is one bit.
+    """
     width = len(a)
     magnitude = Signal(width, name="magnitude")
     # The most negative number keeps its pattern, which is its magnitude without a sign.
