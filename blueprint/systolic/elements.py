@@ -24,6 +24,7 @@ KINDS = {
     "opt2": "the same with products of equal weight added first",
     "ent": "activations encoded as EN-T digits once, at the edge of the array",
     "booth_flex": "a Booth multiplier whose digits are those of one integer or as many ternary weights",
+    "opt3": "one digit other than zero per cycle, every element with its own encoder",
     "opt4c": "one digit other than zero per cycle, from one encoder for a whole row",
     "opt4e": "the same with several lanes that share a compressor",
     "booth_serial": "one Booth digit per cycle, zero or not",
@@ -174,6 +175,15 @@ def _shape_rules(p: SystolicSpec) -> Iterator[Rule]:
         lambda: (
             f"Element of weight_stationary must be one of {', '.join(k for k in KINDS if k not in SUMS_STAY)}, "
             f"not {p.pe}: its sums would move as two words, or its weights change their kind"
+        ),
+    )
+    yield Rule(
+        "pe",
+        (p.pe != "opt3") | (p.organization == "output_stationary"),
+        "where a row shares activations its queues would all be equal, and one does: opt4c",
+        lambda: (
+            f"Element opt3 must be in an output_stationary array, not in {p.organization}: a row's queues would "
+            "all be equal there, and one for all of them is opt4c"
         ),
     )
     yield Rule(

@@ -59,13 +59,29 @@ def _edge(p: SystolicSpec) -> tuple[Unit, ...]:
 def _taken(p: SystolicSpec) -> tuple[Unit, ...]:
     """Activations as they arrive: encoded, or in queues that hand out their digits; zeros where no beat is issued."""
     lanes, serial = p.rows * p.act_lanes, choose(p.serial, 1, 0)
-    encoded = lanes * choose(p.pe == "ent", 1, 0)
+    encoded, own = lanes * choose(p.pe == "ent", 1, 0), choose(p.waits, 1, 0)
     return (
         flops("edge", p.rows * (1 - serial), p.act_bits, enable=1),
         *(encode_units(p.element, "edge", encoded) if possible(p.pe == "ent") else ()),
-        *(queue_units(p.element, "edge", lanes * serial) if possible(p.serial) else ()),
-        Unit("and_row", "edge", p.rows * choose(p.gated, 1, 0), {"width": p.act_bits}),
+        *(queue_units(p.element, "edge", lanes * serial * (1 - own)) if possible(p.serial) else ()),
+        *(_waiting(p, lanes * own) if possible(p.waits) else ()),
+        Unit("and_row", "edge", p.rows * choose(p.gated, 1, 0) * (1 - own), {"width": p.act_bits}),
     )
+
+
+def _waiting(p: SystolicSpec, count: Number) -> tuple[Unit, ...]:
+    """Which digits of a beat are left, where every element has a queue of its own."""
+    return (
+        *encode_units(p.element, "edge", count),
+        flops("edge", count, p.element.digits, enable=1),
+        Unit("logic", "edge", count, {"gates": 4 * p.element.digits}),
+    )
+
+
+def _queues(p: SystolicSpec, count: Number) -> tuple[Unit, ...]:
+    """Queues inside elements, and the gates behind them."""
+    lanes = count * p.act_lanes
+    return (*queue_units(p.element, "pe", lanes), Unit("and_row", "pe", lanes, {"width": p.element.digit_bits}))
 
 
 def _elements(p: SystolicSpec) -> tuple[Unit, ...]:
@@ -77,6 +93,7 @@ def _elements(p: SystolicSpec) -> tuple[Unit, ...]:
     width = p.state_width
     return (
         *_products(p, count),
+        *(_queues(p, count * choose(p.waits, 1, 0)) if possible(p.waits) else ()),
         flops("pe", count * choose(p.product_register, 1, 0), p.element.product_bits),
         Unit("register", "pe", summing * many, {"width": width, "enable": choose(p.floats, 1, 0), "reset": 0}),
         Unit("and_row", "pe", summing * many, {"width": width}),
@@ -95,7 +112,7 @@ def _products(p: SystolicSpec, count: Number) -> tuple[Unit, ...]:
     alone = choose(p.stationary, p.cols, count * choose(p.accumulates, 0, 1))
     sparse = count * p.depth * choose(p.group > 1, 1, 0)
     return (
-        *select_units(p.code_width, p.group, "pe", sparse),
+        *select_units(p.selected_width, p.group, "pe", sparse),
         *product_units(p.element, "pe", choose(split == 1, count, alone)),
         *(merge_units(p.element, "pe", (count - alone) * split) if possible(p.product_register) else ()),
         *step_units(p.element, "pe", (count - alone) * (1 - split)),
@@ -169,7 +186,8 @@ def _control(p: SystolicSpec) -> tuple[Unit, ...]:
 
 def _summing(p: SystolicSpec) -> Number:
     """Operands there and last, wave flags, and the results that leave."""
-    waves = (p.stages - 1) * (1 + choose(p.accumulates, 1, 0) * choose(p.floats, 2, 1))
+    own = choose(p.waits, 2, 0)
+    waves = (p.stages - 1) * (1 + own + choose(p.accumulates, 1, 0) * choose(p.floats, 2, 1))
     tiles = choose(p.regroups | (p.n_max > p.cols), 1, 0)
     return 4 + waves + 1 + choose(p.serial, 1, 0) + choose(p.stages > 1, 1, 0) + tiles + clog2(p.rows)
 
@@ -201,7 +219,7 @@ def _shell(p: SystolicSpec) -> tuple[Unit, ...]:
 
 def paths(p: SystolicSpec) -> tuple[Path, ...]:
     """Multiplication and accumulation between two registers, the buffer, and the sequencer."""
-    selected = Unit("select", "pe", choose(p.group > 1, 1, 0), {"entries": p.group, "width": p.code_width})
+    selected = Unit("select", "pe", choose(p.group > 1, 1, 0), {"entries": p.group, "width": p.selected_width})
     many = choose(p.accumulates & p.stationary, 1, 0)
     words = BANKS * p.most_tokens
     return (

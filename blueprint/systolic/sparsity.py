@@ -40,45 +40,6 @@ def look_up(name: Any, which: int) -> Number:
     return found
 
 
-def prune(weights: npt.NDArray[Any], kept: int, group: int) -> npt.NDArray[Any]:
-    """The ``kept`` largest magnitudes of every ``group`` weights along the first axis, zeros for the others.
-
-    Of equal magnitudes the first stays. The last group may be short.
-    """
-    rows = len(weights)
-    padded = np.pad(weights, ((0, -rows % group), *((0, 0),) * (weights.ndim - 1)))
-    grouped = padded.reshape(-1, group, *weights.shape[1:])
-    order = np.argsort(-np.abs(grouped), axis=1, kind="stable")
-    keep = np.zeros(grouped.shape, dtype=bool)
-    np.put_along_axis(keep, order[:, :kept], True, axis=1)
-    return np.where(keep, grouped, 0).reshape(padded.shape)[:rows]
-
-
-def encode(weights: Integers, kept: int, group: int, absent: int = 0) -> tuple[Integers, Integers]:
-    """(values, places) of what travels: ``(k, n)`` weights to ``(k / group * kept, n)`` each, ``k`` a multiple.
-
-    Places rise within a group; where it has fewer weights than may travel, zeros are added at places not taken.
-    A weight counts as zero where it equals ``absent``. Raises ``ValueError`` for a group with too many weights.
-    """
-    grouped = weights.reshape(-1, group, weights.shape[1])
-    taken = grouped != absent
-    if taken.size and taken.sum(axis=1).max() > kept:
-        raise ValueError(f"Weights must be {kept}:{group} sparse, and one group has {taken.sum(axis=1).max()}")
-    # A stable sort puts those that are there in front, in order; the rest follow.
-    places = np.sort(np.argsort(~taken, axis=1, kind="stable")[:, :kept], axis=1)
-    values = np.take_along_axis(grouped, places, axis=1)
-    size = (-1, weights.shape[1])
-    return values.reshape(size), places.reshape(size).astype(np.int64)
-
-
-def decode(values: Integers, places: Integers, kept: int, group: int, absent: int = 0) -> Integers:
-    """The weights of what travelled: the inverse of :func:`encode`."""
-    columns = values.shape[1]
-    weights = np.full((len(values) // kept, group, columns), absent, dtype=np.int64)
-    np.put_along_axis(weights, places.reshape(-1, kept, columns), values.reshape(-1, kept, columns), axis=1)
-    return weights.reshape(-1, columns)
-
-
 def densely(act: Integers, wgt: Integers, kept: int, group: int) -> tuple[Integers, Integers]:
     """Operands that compute the product of any ``wgt`` on an array for ``kept`` of ``group`` weights.
 

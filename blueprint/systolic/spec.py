@@ -152,7 +152,17 @@ class SystolicSpec(Spec):
     def code_width(self) -> Number:
         """Bits of an activation, or of a digit of one, on its way through the array."""
         coded = choose(self.pe == "ent", self.act_width + 1, self.act_width)
-        return choose(self.serial, self.element.digit_bits, coded)
+        return choose(self.serial & (self.pe != "opt3"), self.element.digit_bits, coded)
+
+    @property
+    def selected_width(self) -> Number:
+        """Bits of what a sparse weight selects."""
+        return choose(self.serial, self.element.digit_bits, self.code_width)
+
+    @property
+    def waits(self) -> Any:
+        """Whether elements have queues of their own, loaded and moved by waves."""
+        return self.pe == "opt3"
 
     @property
     def act_bits(self) -> Number:

@@ -20,6 +20,7 @@ from blueprint.floating import FloatFormat
 from blueprint.numbers import choose
 from blueprint.processing import SERIAL
 from blueprint.processing.golden import partial
+from blueprint.sparsity import Pattern, encode, prune
 from blueprint.systolic import elements, sparsity
 from blueprint.systolic.schedule import is_whole
 from blueprint.workload import Gemm
@@ -72,7 +73,7 @@ def _travelling(spec: SystolicSpec, wgt: Integers, rows: int) -> tuple[Integers,
     padded = _pad(wgt, rows, wgt.shape[1])
     if spec.group == 1:
         return padded, np.zeros_like(padded)
-    return sparsity.encode(padded, spec.kept, spec.group)
+    return encode(padded, Pattern(spec.kept, spec.group))
 
 
 def operands(spec: SystolicSpec, workload: Gemm, seed: int) -> dict[str, Integers]:
@@ -89,7 +90,7 @@ def operands(spec: SystolicSpec, workload: Gemm, seed: int) -> dict[str, Integer
             random.integers(-1, 2, sizes[1]) if ternary else _whole_operands(spec.weight_width, random, sizes[1])
         )
     if spec.group > 1:
-        drawn = sparsity.prune(1 + random.permutation(wgt.size).reshape(wgt.shape), spec.kept, spec.group)
+        drawn = prune(1 + random.permutation(wgt.size).reshape(wgt.shape), Pattern(spec.kept, spec.group))
         wgt = np.where(drawn > 0, wgt, 0)
     return {"act": act, "wgt": wgt}
 
@@ -201,6 +202,7 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     found["depth"] = choose(flexible, 1, found["depth"])
     kept = sparsity.look_up(found["sparsity"], 0)
     unit = choose((found["pe"] == "opt4e") & (kept < 4), 4, kept)
+    found["pe"] = choose((found["pe"] == "opt3") & (found["organization"] != "output_stationary"), "opt4c", found["pe"])
     deep = choose(found["organization"] == "broadcast_matrix", 1, -(-found["depth"] // unit))
     found["depth"] = unit * deep
     serial = elements.is_one_of(found["pe"], SERIAL)
@@ -224,7 +226,9 @@ def draw(random: np.random.Generator) -> dict[str, Any]:
     }
     pes = kinds[str(random.choice(SystolicSpec.arithmetics))]
     pe = str(random.choice(pes))
-    organization = str(random.choice(ORGANIZATIONS[1:] if pe in elements.SUMS_STAY else ORGANIZATIONS))
+    # Few elements let weights stay: those do so more often.
+    several = ORGANIZATIONS[1:] if pe in elements.SUMS_STAY else (*ORGANIZATIONS, *ORGANIZATIONS[:1] * 2)
+    organization = "output_stationary" if pe == "opt3" else str(random.choice(several))
     while True:
         table: dict[str, Any] = {
             "organization": organization,

@@ -121,11 +121,13 @@ class SummingControl(Control):
             "shift": Out(1),
             "ternary": In(int(bool(spec.flexible))),
             "gate": Out(int(bool(spec.gated))),
+            "load": Out(waves if spec.waits else 0),
+            "move": Out(waves if spec.waits else 0),
             "queues_done": In(int(bool(spec.serial))),
             "stall_dependency": Out(int(bool(spec.serial))),
         }
         shape = f"r{spec.rows}c{spec.cols}l{spec.act_lanes}_s{waves}"
-        shape += ("_serial" if spec.serial else "_flex" if spec.flexible else "") + ("_float" if spec.floats else "_acc" * many)
+        shape += ("_own" if spec.waits else "_serial" if spec.serial else "_flex" if spec.flexible else "") + ("_float" if spec.floats else "_acc" * many)
         limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
         super().__init__(f"{spec.family}_control_sum_{shape}_{limits}", ports)
 
@@ -161,6 +163,10 @@ class SummingControl(Control):
             self._charge(m, busy & ~final, beats, waits & blocked, held | tile_ends)
         if spec.gated:
             m.d.comb += self.gate.eq(moves)
+        if spec.waits:
+            loads = self.delays(m, "load", self.accept_act, int(spec.stages) - 1)
+            m.d.comb += self.load.eq(Cat(*loads))
+            m.d.comb += self.move.eq(Cat(*self.delays(m, "move", moves, int(spec.stages) - 1)))
         if spec.accumulates:
             first = self.opening(m, "first_beat", ends, beats) & ~busy
             m.d.comb += self.first.eq(Cat(*self.delays(m, "first", first, int(spec.stages) - 1)))

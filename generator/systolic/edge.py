@@ -7,6 +7,35 @@ from amaranth.lib.wiring import In, Out
 
 from generator.arithmetic import parts
 from generator.block import Block
+from generator.processing.serial import ent_digits
+
+
+class DigitWait(Block):
+    """Counts down the digits of an activation that are not zero, for the elements that have queues of their own.
+
+    ``done`` says that no digit is left but perhaps the one that is shown.
+    """
+
+    place = "edge"
+    latency = "1 cycle"
+    throughput = "1 digit per cycle"
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        ports = {"a": In(width), "load": In(1), "enable": In(1), "done": Out(1)}
+        super().__init__(f"systolic_wait_w{width}", ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        digits, _ = ent_digits(m, self.a)
+        left = Signal(len(digits), name="left", reset_less=True)
+        rest = Signal(len(digits), name="rest")
+        m.d.comb += [rest.eq(left & (left - 1)[: len(left)]), self.done.eq(~rest.any())]
+        with m.If(self.load):
+            m.d.sync += left.eq(Cat(*(digit.any() for digit in digits)))
+        with m.Elif(self.enable):
+            m.d.sync += left.eq(rest)
+        return m
 
 
 class Skew(Block):

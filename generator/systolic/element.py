@@ -11,7 +11,7 @@ from blueprint.systolic import SystolicSpec, elements
 from generator.arithmetic import add, parts, sign_extend
 from generator.block import Block, register
 from generator.floating import FloatAdd
-from generator.processing import ActivationSelect, Merge, Product, Step
+from generator.processing import ActivationSelect, DigitQueue, Merge, Product, Step
 
 
 def element_name(spec: SystolicSpec, element: Element) -> str:
@@ -35,19 +35,24 @@ class ArrayElement(Block):
     def selected(self, m: Module) -> tuple[Value, Value]:
         """(activations, weights) of the lanes: for every weight the activation that belongs to it."""
         spec = self.spec
-        acts, words = parts(self.act, int(spec.code_width)), parts(self.weight_used(m), int(spec.weight_bits))
+        act, words = self.act_used(m), parts(self.weight_used(m), int(spec.weight_bits))
+        acts = parts(act, int(spec.selected_width))
         if spec.group == 1:
-            return self.act, Cat(*(word[: spec.weight_width] for word in words))
-        block = ActivationSelect(int(spec.code_width), int(spec.group))
+            return act, Cat(*(word[: spec.weight_width] for word in words))
+        block = ActivationSelect(int(spec.selected_width), int(spec.group))
         block.place = self.place
         chosen = []
         for lane, word in enumerate(words):
             first = lane // int(spec.kept) * int(spec.group)
-            value = Signal(int(spec.code_width), name=f"chosen{lane}")
+            value = Signal(int(spec.selected_width), name=f"chosen{lane}")
             group = Cat(*acts[first : first + int(spec.group)])
             self.use(m, block, f"select{lane}", entries=group, index=word[spec.weight_width :], value=value)
             chosen.append(value)
         return Cat(*chosen), Cat(*(word[: spec.weight_width] for word in words))
+
+    def act_used(self, m: Module) -> Value:
+        """The activations of this beat, or their digits."""
+        return self.act
 
     def weight_used(self, m: Module) -> Value:
         """The weights of this beat, with their places."""
@@ -99,6 +104,8 @@ class SummingElement(ArrayElement):
             "weight": In(int(spec.element_bits)),
             "valid": In(many * int(bool(spec.floats))),
             "first": In(many),
+            "load": In(int(bool(spec.waits))),
+            "move": In(int(bool(spec.waits))),
             "last": In(1),
             "shift": In(chained),
             "below": In(chained * width),
@@ -115,6 +122,18 @@ class SummingElement(ArrayElement):
             total, moves = Mux(self.last, total, self.below), self.last | self.shift
         m.d.comb += self.result.eq(register(m, len(self.result), "leaving", moves, total))
         return m
+
+    def act_used(self, m: Module) -> Value:
+        """Digits from queues of its own, where it has some; none in a cycle without a beat."""
+        if not self.spec.waits:
+            return self.act
+        block, digits = self._placed(DigitQueue(self.element)), []
+        for number, word in enumerate(parts(self.act, self.spec.act_width)):
+            digit, shown = (Signal(int(self.spec.selected_width), name=f"{name}{number}") for name in ("digit", "shown"))
+            self.use(m, block, f"queue{number}", a=word, load=self.load, enable=self.move, digit=digit)
+            m.d.comb += shown.eq(digit & self.move.replicate(len(digit)))
+            digits.append(shown)
+        return Cat(*digits)
 
     def _total(self, m: Module) -> Value:
         """The sum with this beat."""

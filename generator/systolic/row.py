@@ -11,6 +11,10 @@ from generator.block import Block
 from generator.systolic.element import StationaryElement, SummingElement
 
 
+#: What crosses the array beside the operands.
+WAVES = ("valid", "first", "load", "move", "last")
+
+
 class Row(Block):
     """Base of both kinds of rows."""
 
@@ -45,6 +49,8 @@ class SummingRow(Row):
             "weight": In(cols * int(spec.element_bits)),
             "valid": In(many * waves * int(bool(spec.floats))),
             "first": In(many * waves),
+            "load": In(waves if spec.waits else 0),
+            "move": In(waves if spec.waits else 0),
             "last": In(waves),
             "shift": In(chained),
             "below": In(chained * cols * width),
@@ -63,7 +69,7 @@ class SummingRow(Row):
         for column in range(spec.cols):
             result = Signal(width, name=f"result{column}")
             wave = column if spec.skewed else 0
-            pins = {n: getattr(self, n)[wave] for n in ("valid", "first", "last") if hasattr(self, n)}
+            pins = {n: getattr(self, n)[wave] for n in WAVES if hasattr(self, n)}
             if below:
                 pins |= {"shift": self.shift, "below": below[column]}
             self.use(

@@ -12,8 +12,8 @@ from generator.block import Block, register
 from generator.processing import DigitEncode, DigitQueue, Resolve
 from generator.systolic.buffer import ColumnBuffer
 from generator.systolic.control import StationaryControl, SummingControl
-from generator.systolic.edge import Skew
-from generator.systolic.row import StationaryRow, SummingRow
+from generator.systolic.edge import DigitWait, Skew
+from generator.systolic.row import WAVES, StationaryRow, SummingRow
 
 
 class Systolic(Block):
@@ -90,6 +90,8 @@ class Systolic(Block):
     def _activations(self, m: Module) -> Value:
         """Activations, codes or digits of the beat that is issued, zeros where none is."""
         spec = self.spec
+        if spec.waits:
+            return self._waiting(m)
         if spec.serial:
             acts = self._digits(m)
         elif spec.pe == "ent":
@@ -126,6 +128,16 @@ class Systolic(Block):
         m.d.comb += self._wires["queues_done"].eq(Cat(*done).all())
         return Cat(*digits)
 
+    def _waiting(self, m: Module) -> Value:
+        """Activations as they come; counters tell when all elements are through with theirs."""
+        acts, block, done = self._operand(m, "act", False), DigitWait(self.spec.act_width), []
+        pins = {"load": self._wires["accept_act"], "enable": self._wires["gate"]}
+        for number, word in enumerate(parts(acts, self.spec.act_width)):
+            done.append(Signal(name=f"done{number}"))
+            self.use(m, block, f"wait{number}", a=word, done=done[-1], **pins)
+        m.d.comb += self._wires["queues_done"].eq(Cat(*done).all())
+        return acts
+
     def _skewed(self, m: Module, word: Value, lanes: int, name: str, *, reverse: bool = False) -> Value:
         block = Skew(lanes, len(word) // lanes, reverse=reverse)
         late = Signal(len(word), name=f"{name}_late")
@@ -140,7 +152,7 @@ class Systolic(Block):
         results = [Signal(width, name=f"results{row}") for row in range(spec.rows)]
         for row, act in enumerate(parts(acts, int(spec.act_bits))):
             begin, count = (row + held, spec.cols) if spec.skewed else (held, 1)
-            pins = {name: self._waves(name, begin, count) for name in ("valid", "first", "last")}
+            pins = {name: self._waves(name, begin, count) for name in WAVES}
             if spec.rows > 1:
                 below = results[row + 1] if row + 1 < spec.rows else Const(0, width)
                 pins |= {"shift": self._wires["shift"], "below": below}
