@@ -97,14 +97,18 @@ def _number_rules(p: SystolicSpec) -> Iterator[Rule]:
         "activation",
         choose(p.floats, 1, 0) == choose(p.pe == "float", 1, 0),
         "only float elements take floats, and nothing else",
-        lambda: f"Element {p.pe} must have {'float' if p.pe == 'float' else 'int'} numbers, not {p.activation}",
+        lambda: (
+            f"Element {p.pe} must have {'float' if p.pe == 'float' else 'int'} numbers, not {p.activation}"
+        ),
     )
     for name in ("act_width", "weight_width"):
         yield Rule(
             name,
             (whole == 1) | (getattr(p, name) == width),
             f"{name} is not that of the float format",
-            partial(_text, "Parameter {!r} must be {} for {}, not {}", name, width, p.activation, getattr(p, name)),
+            partial(
+                _text, "Parameter {!r} must be {} for {}, not {}", name, width, p.activation, getattr(p, name)
+            ),
         )
     yield Rule(
         "weight_width",
@@ -116,7 +120,9 @@ def _number_rules(p: SystolicSpec) -> Iterator[Rule]:
         "accumulate",
         (p.accumulate == "same") | _holds(p),
         "sums do not hold every number of the activations' format",
-        lambda: f"Parameter 'accumulate' must be same or a format that holds every {p.activation}, not {p.accumulate}",
+        lambda: (
+            f"Parameter 'accumulate' must be same or a format that holds every {p.activation}, not {p.accumulate}"
+        ),
     )
 
 

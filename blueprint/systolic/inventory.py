@@ -81,7 +81,10 @@ def _waiting(p: SystolicSpec, count: Number) -> tuple[Unit, ...]:
 def _queues(p: SystolicSpec, count: Number) -> tuple[Unit, ...]:
     """Queues inside elements, and the gates behind them."""
     lanes = count * p.act_lanes
-    return (*queue_units(p.element, "pe", lanes), Unit("and_row", "pe", lanes, {"width": p.element.digit_bits}))
+    return (
+        *queue_units(p.element, "pe", lanes),
+        Unit("and_row", "pe", lanes, {"width": p.element.digit_bits}),
+    )
 
 
 def _elements(p: SystolicSpec) -> tuple[Unit, ...]:
@@ -95,13 +98,17 @@ def _elements(p: SystolicSpec) -> tuple[Unit, ...]:
         *_products(p, count),
         *(_queues(p, count * choose(p.waits, 1, 0)) if possible(p.waits) else ()),
         flops("pe", count * choose(p.product_register, 1, 0), p.element.product_bits),
-        Unit("register", "pe", summing * many, {"width": width, "enable": choose(p.floats, 1, 0), "reset": 0}),
+        Unit(
+            "register", "pe", summing * many, {"width": width, "enable": choose(p.floats, 1, 0), "reset": 0}
+        ),
         Unit("and_row", "pe", summing * many, {"width": width}),
         Unit("mux", "pe", summing * choose(p.rows > 1, 1, 0), {"entries": 2, "width": width}, 0.1),
         flops("pe", summing, width, enable=1, activity=0.1),
         *(resolve_units(p.element, "result", p.cols * (1 - stays), 0.1) if possible(p.carry_save) else ()),
         flops("pe", stays * count * (1 + several), p.element_bits, enable=1, activity=1 / p.most_tokens),
-        Unit("mux", "pe", stays * count * several, {"entries": 2, "width": p.element_bits}, 1 / p.most_tokens),
+        Unit(
+            "mux", "pe", stays * count * several, {"entries": 2, "width": p.element_bits}, 1 / p.most_tokens
+        ),
         flops("pe", stays * p.cols, cascade_bits(p)),
     )
 
@@ -219,7 +226,9 @@ def _shell(p: SystolicSpec) -> tuple[Unit, ...]:
 
 def paths(p: SystolicSpec) -> tuple[Path, ...]:
     """Multiplication and accumulation between two registers, the buffer, and the sequencer."""
-    selected = Unit("select", "pe", choose(p.group > 1, 1, 0), {"entries": p.group, "width": p.selected_width})
+    selected = Unit(
+        "select", "pe", choose(p.group > 1, 1, 0), {"entries": p.group, "width": p.selected_width}
+    )
     many = choose(p.accumulates & p.stationary, 1, 0)
     words = BANKS * p.most_tokens
     return (

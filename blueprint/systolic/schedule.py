@@ -60,7 +60,8 @@ def durations(p: SystolicSpec, workload: Gemm, act: Integers) -> Integers:
     if p.pe == "booth_serial":
         padded *= ceil_div(p.act_width, 2)
     padded[: act.shape[0], : act.shape[1]] = taken
-    return padded.reshape(groups, p.rows, beats, -1).max(axis=(1, 3))
+    slowest: Integers = padded.reshape(groups, p.rows, beats, -1).max(axis=(1, 3))
+    return slowest
 
 
 def is_whole(p: SystolicSpec, wgt: Integers) -> bool:
@@ -88,7 +89,10 @@ def cycles_of(p: SystolicSpec, workload: Gemm, operands: Mapping[str, Integers])
 
 
 def _weights_stay(p: SystolicSpec, columns: Number, beats: Number, tokens: Number) -> Number:
-    """A tile takes as long as its tokens or the loading of the next; a column group needs the bank of the last but one."""
+    """A tile takes as long as its tokens or the loading of the next.
+
+    A column group begins when the bank of the one before the last is free.
+    """
     tile = larger(tokens, p.rows)
     computed = (beats - 1) * tile + tokens
     freed = computed - 1 + p.stages + 1 + tokens  # from a column group's first issue to the reuse of its bank
@@ -136,7 +140,9 @@ def _stationary(p: SystolicSpec, counts: tuple[int, ...]) -> TimingGraph:
     loaded = (*nest[:3], Loop("row", p.rows))
     given = (*nest[:2], nest[3])
     act, result, leaving = Access("acts", "token"), Access("results", "column"), Access("leaving", "token")
-    held = Access("tiles", "token", only=(("token", "first"),))  # the elements copy it as the first token passes
+    held = Access(
+        "tiles", "token", only=(("token", "first"),)
+    )  # the elements copy it as the first token passes
     nodes = (
         Node("load", nest, (), (act,), stream="act", stall="input"),
         Node("fetch", loaded, (), (Access("tiles", "tile"),), stream="wgt", stall="memory"),

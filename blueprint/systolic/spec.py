@@ -21,8 +21,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, signed_width, smaller
-from blueprint.processing import CARRY_SAVE, SERIAL, Element
 from blueprint.port import Field, Register, Stream
+from blueprint.processing import CARRY_SAVE, SERIAL, Element
 from blueprint.spec import Arrays, Beats, Rule, Spec, parameter
 from blueprint.systolic import elements, schedule, sparsity, values
 from blueprint.systolic.inventory import paths, units
@@ -60,9 +60,7 @@ class SystolicSpec(Spec):
     activation: str = parameter(
         "number format of activations and weights", default="int", choices=elements.FORMATS
     )
-    accumulate: str = parameter(
-        "format that floats are added up in", default="same", choices=elements.SUMS
-    )
+    accumulate: str = parameter("format that floats are added up in", default="same", choices=elements.SUMS)
     acc_width: int = parameter(
         "bits of an accumulator, 0 for the narrowest", default=0, minimum=0, maximum=64
     )
@@ -233,7 +231,9 @@ class SystolicSpec(Spec):
     def result_width(self) -> Number:
         """Bits of a result."""
         widened = (self.acc_width > 0) & self.accumulates
-        return choose(self.floats, self.float_width, choose(widened, self.acc_width, self.needed_result_width))
+        return choose(
+            self.floats, self.float_width, choose(widened, self.acc_width, self.needed_result_width)
+        )
 
     @property
     def state_width(self) -> Number:

@@ -53,10 +53,9 @@ def _floats(spec: SystolicSpec, fmt: FloatFormat, act: Integers, wgt: Integers) 
     lanes = values.reshape(beats * rows, spec.depth, -1), places.reshape(beats * rows, spec.depth, -1)
     total = np.zeros((len(act), wgt.shape[1]), dtype=np.int64)
     for beat in range(beats):
-        found = None
-        for row in range(beat * rows, (beat + 1) * rows):
-            one = _dot(spec, acts[:, row], lanes[0][row], lanes[1][row])
-            found = one if found is None else floating.add(fmt, found, one)
+        found = _dot(spec, acts[:, beat * rows], lanes[0][beat * rows], lanes[1][beat * rows])
+        for row in range(beat * rows + 1, (beat + 1) * rows):
+            found = floating.add(fmt, found, _dot(spec, acts[:, row], lanes[0][row], lanes[1][row]))
         total = floating.add(fmt, total, found) if spec.accumulates else found
     return total
 
@@ -87,7 +86,9 @@ def operands(spec: SystolicSpec, workload: Gemm, seed: int) -> dict[str, Integer
         act = _whole_operands(spec.act_width, random, sizes[0])
         ternary = spec.pe == "ternary" or (spec.flexible and random.random() < 0.5)
         wgt = (
-            random.integers(-1, 2, sizes[1]) if ternary else _whole_operands(spec.weight_width, random, sizes[1])
+            random.integers(-1, 2, sizes[1])
+            if ternary
+            else _whole_operands(spec.weight_width, random, sizes[1])
         )
     if spec.group > 1:
         drawn = prune(1 + random.permutation(wgt.size).reshape(wgt.shape), Pattern(spec.kept, spec.group))
@@ -202,7 +203,9 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     found["depth"] = choose(flexible, 1, found["depth"])
     kept = sparsity.look_up(found["sparsity"], 0)
     unit = choose((found["pe"] == "opt4e") & (kept < 4), 4, kept)
-    found["pe"] = choose((found["pe"] == "opt3") & (found["organization"] != "output_stationary"), "opt4c", found["pe"])
+    found["pe"] = choose(
+        (found["pe"] == "opt3") & (found["organization"] != "output_stationary"), "opt4c", found["pe"]
+    )
     deep = choose(found["organization"] == "broadcast_matrix", 1, -(-found["depth"] // unit))
     found["depth"] = unit * deep
     serial = elements.is_one_of(found["pe"], SERIAL)
@@ -259,7 +262,14 @@ def draw(random: np.random.Generator) -> dict[str, Any]:
 def _is_small(spec: SystolicSpec) -> bool:
     """Whether a design is small enough to be compiled and synthesized in seconds."""
     gates = spec.act_width * spec.weight_width * (4 if spec.floats else 1) + 16 * spec.result_width
-    return bool(spec.peak_macs * gates <= 12_000 and spec.act_bits * spec.rows <= 500)
+    queues = (
+        spec.rows
+        * spec.act_lanes
+        * (spec.cols if spec.waits else 1)
+        * spec.act_width
+        * choose(spec.serial, 16, 0)
+    )
+    return bool(spec.peak_macs * gates <= 12_000 and spec.act_bits * spec.rows <= 500 and queues <= 8_000)
 
 
 def draw_workload(spec: SystolicSpec, random: np.random.Generator) -> Gemm:

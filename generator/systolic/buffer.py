@@ -54,4 +54,3 @@ class ColumnBuffer(Block):
         given = one_of(list(self.given), words)
         m.d.comb += self.result.eq(register(m, width, "leaving", self.take, given))
         return m
-

@@ -127,7 +127,8 @@ class SummingControl(Control):
             "stall_dependency": Out(int(bool(spec.serial))),
         }
         shape = f"r{spec.rows}c{spec.cols}l{spec.act_lanes}_s{waves}"
-        shape += ("_own" if spec.waits else "_serial" if spec.serial else "_flex" if spec.flexible else "") + ("_float" if spec.floats else "_acc" * many)
+        digits = "_own" if spec.waits else "_serial" if spec.serial else "_flex" if spec.flexible else ""
+        shape += digits + ("_float" if spec.floats else "_acc" * many)
         limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
         super().__init__(f"{spec.family}_control_sum_{shape}_{limits}", ports)
 
@@ -263,7 +264,9 @@ class StationaryControl(Control):
         last_token = self.counted(m, "token", self._tokens, 1, issue) if most > 1 else one
         ends = issue & last_token
         beats = self.counted(m, "beats", self.k, int(spec.beat_k), ends) if spec.accumulates else one
-        columns = self.counted(m, "columns", self.n, spec.cols, ends & beats) if spec.n_max > spec.cols else one
+        columns = (
+            self.counted(m, "columns", self.n, spec.cols, ends & beats) if spec.n_max > spec.cols else one
+        )
         done = ends & beats & columns
         groups = self.counted(m, "groups", self.tokens, most, done) if spec.regroups else one
         begins = self.opening(m, "first_token", issue, last_token) if most > 1 else one
@@ -295,9 +298,7 @@ class StationaryControl(Control):
         tile = self.held(m, "tile_there", accept & ends, self._take_tile)
         more = begins | ~self._final_tile  # a tile that is in use already needs no weights any more
         m.d.comb += [
-            self.wgt_tready.eq(
-                self._active & ((~tile & more) | (self._take_tile & ~self._final_tile))
-            ),
+            self.wgt_tready.eq(self._active & ((~tile & more) | (self._take_tile & ~self._final_tile))),
             accept.eq(self.wgt_tready & self.wgt_tvalid),
         ]
         mark = Signal(name="tile_mark")
@@ -318,7 +319,7 @@ class StationaryControl(Control):
 
     def _banks(self, m: Module, begin: Value, room: Signal, first: Value, last: Value) -> None:
         """Partial sums into one bank, finished ones out of the other."""
-        stages, most = int(self.spec.stages), int(self.spec.most_tokens)
+        stages = int(self.spec.stages)
         valid = self.delays(m, "valid", self._issue, stages)[-1]
         finished: Value = Const(1, 1)
         if self.spec.accumulates:

@@ -65,7 +65,9 @@ class ArrayElement(Block):
             return {"a": weight, "b": act, "ternary": self.weight[-1]}
         if self.spec.serial:
             return {"digit": act, "b": weight}
-        return {"a": act, "b": weight} if elements.is_one_of(self.spec.pe, ("ent",)) else {"a": weight, "b": act}
+        return (
+            {"a": act, "b": weight} if elements.is_one_of(self.spec.pe, ("ent",)) else {"a": weight, "b": act}
+        )
 
     def product(self, m: Module) -> Value:
         """The products of a beat, one cycle later where they are registered."""
@@ -82,9 +84,18 @@ class ArrayElement(Block):
         """``state`` with the products of a beat added."""
         following = Signal(int(self.element.state_bits), name="following")
         if self.spec.product_register:
-            self.use(m, self._placed(Merge(self.element)), "merge", product=self.product(m), state=state, next=following)
+            self.use(
+                m,
+                self._placed(Merge(self.element)),
+                "merge",
+                product=self.product(m),
+                state=state,
+                next=following,
+            )
         else:
-            self.use(m, self._placed(Step(self.element)), "step", state=state, next=following, **self.operands(m))
+            self.use(
+                m, self._placed(Step(self.element)), "step", state=state, next=following, **self.operands(m)
+            )
         return following
 
     def _placed(self, block: Block) -> Block:
@@ -128,8 +139,9 @@ class SummingElement(ArrayElement):
         if not self.spec.waits:
             return self.act
         block, digits = self._placed(DigitQueue(self.element)), []
+        width = int(self.spec.selected_width)
         for number, word in enumerate(parts(self.act, self.spec.act_width)):
-            digit, shown = (Signal(int(self.spec.selected_width), name=f"{name}{number}") for name in ("digit", "shown"))
+            digit, shown = (Signal(width, name=f"{name}{number}") for name in ("digit", "shown"))
             self.use(m, block, f"queue{number}", a=word, load=self.load, enable=self.move, digit=digit)
             m.d.comb += shown.eq(digit & self.move.replicate(len(digit)))
             digits.append(shown)

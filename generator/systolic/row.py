@@ -10,7 +10,6 @@ from generator.arithmetic import parts
 from generator.block import Block
 from generator.systolic.element import StationaryElement, SummingElement
 
-
 #: What crosses the array beside the operands.
 WAVES = ("valid", "first", "load", "move", "last")
 

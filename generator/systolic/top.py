@@ -23,7 +23,9 @@ class Systolic(Block):
 
     def __init__(self, spec: SystolicSpec) -> None:
         self.spec = spec
-        self.latency = f"{spec.stages + (3 if spec.stationary else 1)} cycles from a tile's last beat to a result"
+        self.latency = (
+            f"{spec.stages + (3 if spec.stationary else 1)} cycles from a tile's last beat to a result"
+        )
         self.throughput = f"one beat per cycle, {spec.peak_macs} multiply-accumulates"
         ports: dict[str, Any] = {"aclk": In(1), "aresetn": In(1)}
         for stream in spec.streams():
@@ -95,7 +97,9 @@ class Systolic(Block):
         if spec.serial:
             acts = self._digits(m)
         elif spec.pe == "ent":
-            acts = register(m, spec.rows * int(spec.act_bits), "act", self._wires["accept_act"], self._codes(m))
+            acts = register(
+                m, spec.rows * int(spec.act_bits), "act", self._wires["accept_act"], self._codes(m)
+            )
         else:
             acts = self._operand(m, "act", True)
         if not spec.gated:
@@ -121,7 +125,10 @@ class Systolic(Block):
         if self.spec.pe == "booth_serial":
             pins["mask"] = Const(-1, int(self.spec.element.digits))
         for number, word in enumerate(parts(self._operand(m, "act", False), self.spec.act_width)):
-            digit, empty = Signal(int(self.spec.code_width), name=f"digit{number}"), Signal(name=f"done{number}")
+            digit, empty = (
+                Signal(int(self.spec.code_width), name=f"digit{number}"),
+                Signal(name=f"done{number}"),
+            )
             self.use(m, block, f"queue{number}", a=word, digit=digit, done=empty, **pins)
             digits.append(digit)
             done.append(empty)
