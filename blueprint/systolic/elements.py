@@ -158,9 +158,9 @@ def _shape_rules(p: SystolicSpec) -> Iterator[Rule]:
     )
     yield Rule(
         "weight_width",
-        (flexible == 0) | (p.weight_width % 2 == 0),
-        "booth_flex needs an even weight_width",
-        lambda: f"Parameter 'weight_width' must be even for booth_flex, not {p.weight_width}",
+        (flexible == 0) | ((p.weight_width % 2 == 0) & (p.weight_width >= 4)),
+        "booth_flex needs an even weight_width of at least 4",
+        lambda: f"Parameter 'weight_width' must be even and at least 4 for booth_flex, not {p.weight_width}",
     )
     yield Rule(
         "rows",

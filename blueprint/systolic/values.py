@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from blueprint import floating
 from blueprint.floating import FloatFormat
-from blueprint.numbers import choose
+from blueprint.numbers import choose, larger
 from blueprint.processing import SERIAL
 from blueprint.processing.golden import partial
 from blueprint.sparsity import Pattern, encode, prune
@@ -197,7 +197,7 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     found["weight_width"] = choose(floats, width, choose(found["pe"] == "ternary", 2, found["weight_width"]))
     found["rows"] = choose(found["organization"] == "adder_tree", 1, found["rows"])
     flexible = found["pe"] == "booth_flex"
-    even = found["weight_width"] + found["weight_width"] % 2
+    even = larger(4, found["weight_width"] + found["weight_width"] % 2)
     found["weight_width"] = choose(flexible, even, found["weight_width"])
     found["sparsity"] = choose(flexible, "dense", found["sparsity"])
     found["depth"] = choose(flexible, 1, found["depth"])
