@@ -1,7 +1,7 @@
 """N:M structured sparsity: of every group of ``m`` weights at most ``n`` are not zero, and only ``n`` are stored.
 
-A group is stored as ``n`` slots of a value and its index within the group, lowest index first. Groups with fewer weights
-fill the slots with zeros at the lowest free indices, so that indices always rise and each names another weight.
+A group is stored as ``n`` slots of a value and its index within the group, lowest index first. Groups with fewer
+weights fill the slots with zeros at the lowest free indices: indices always rise and each names another weight.
 Groups lie along the first axis (``k``) of a weight matrix ``[k, ...]``.
 """
 
@@ -76,7 +76,9 @@ def encode(weights: npt.ArrayLike, pattern: Pattern) -> tuple[Array, npt.NDArray
     """Values and indices, each ``[groups * n, ...]``; ``ParamError`` where a group has too many weights."""
     if not is_sparse(weights, pattern):
         most = int(np.count_nonzero(_groups(weights, pattern), axis=1).max())
-        raise ParamError(f"Weights must be {pattern.n}:{pattern.m} sparse, not have groups with {most} non-zeros")
+        raise ParamError(
+            f"Weights must be {pattern.n}:{pattern.m} sparse, not have groups with {most} non-zeros"
+        )
     groups = _groups(weights, pattern)
     # Weights that are not zero first, each kind by index; then the chosen ones by index.
     chosen = np.argsort(groups == 0, axis=1, kind="stable")[:, : pattern.n]

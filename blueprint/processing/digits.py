@@ -27,7 +27,8 @@ def booth(values: npt.ArrayLike, width: int) -> Integers:
     word = np.asarray(values, np.int64)[..., None]
     low = 2 * np.arange(places(width))
     below = np.where(low > 0, word >> np.maximum(low - 1, 0), 0) & 1
-    return -2 * (word >> (low + 1) & 1) + (word >> low & 1) + below
+    found: Integers = -2 * (word >> (low + 1) & 1) + (word >> low & 1) + below
+    return found
 
 
 def ent(values: npt.ArrayLike, width: int) -> Integers:

@@ -160,7 +160,7 @@ class Element:
 
     @property
     def product_bits(self) -> Number:
-        """Bits of what a Product block hands on; 0 for serial elements."""
+        """Bits of what a Product block hands on."""
         return _look_up(self, _product_bits)[0]
 
     @property
@@ -286,6 +286,8 @@ def product_plan(element: Element) -> Plan:
 @cache
 def merge_rows(element: Element) -> tuple[tuple[Row, ...], int]:
     """The rows that a product is, and the constant that belongs to them."""
+    if element.serial:
+        return operand_rows(element)
     if element.pe == "opt2":
         return tuple((low, width) for low, _, width in groups(element) if width), operand_rows(element)[1]
     if element.resolves:
@@ -322,8 +324,6 @@ def _total_bits(element: Element) -> tuple[int]:
 def _product_bits(element: Element) -> tuple[int]:
     if element.floats:
         return (sum_format(element).width,)
-    if element.serial:
-        return (0,)
     return (sum(width for _, width in merge_rows(element)[0]),)
 
 

@@ -42,16 +42,15 @@ def step_units(element: Element, place: str, count: Number, activity: Number = 1
 def accumulate_units(
     element: Element, place: str, count: Number, activity: Number = 1.0, registered: Number = 0
 ) -> Units:
-    """Logic and registers of Accumulate, with rows that are ``registered`` (1) or not."""
+    """Logic and registers of Accumulate, whose products are ``registered`` (1) or not."""
     gated = element.state_bits + element.lanes * choose(
         element.serial == 1, element.digit_bits, element.a_bits
     )
-    rows = element.lanes * (element.b_width + 2 * element.digits) + 1
-    held = {"width": element.serial * rows, "enable": 0, "reset": 0}
+    late = choose(element.floats, 2, 1) + element.product_bits
     return (
         *step_units(element, place, count, activity),
         Unit("and_row", place, count, {"width": gated}, activity),
-        Unit("register", place, count * registered, held, activity),
+        Unit("register", place, count * registered, {"width": late, "enable": 0, "reset": 0}, activity),
         *state_units(element, place, count, activity),
     )
 
@@ -196,7 +195,7 @@ def _step_adders(element: Element) -> tuple[int, ...]:
 
 @cache
 def _merge_adders(element: Element) -> tuple[int, ...]:
-    return (0,) * 4 if element.floats or element.serial else _sum_adders(element, merge_plan(element))
+    return (0,) * 4 if element.floats else _sum_adders(element, merge_plan(element))
 
 
 def _sum_adders(element: Element, plan: Plan) -> tuple[int, ...]:

@@ -54,7 +54,7 @@ def two_rows(plan: Plan, bits: dict[int, Value]) -> tuple[Value, Value]:
     """What a plan leaves below its counter, as two words."""
     left = [[bits[number] for number in column] for column in plan.left]
     zero = Const(0, 1)
-    return tuple(Cat(*((*column, zero, zero)[place] for column in left)) for place in range(2))  # type: ignore[return-value]
+    return tuple(Cat(*((*column, zero, zero)[place] for column in left)) for place in range(2))
 
 
 def word_sum(m: Module, plan: Plan, rows: Sequence[Value], name: str = "add") -> Value:

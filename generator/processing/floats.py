@@ -11,7 +11,7 @@ from generator.floating import FloatAdd, FloatConvert, FloatMultiply
 
 def product(block: Block, m: Module, a: Value, b: Value) -> Value:
     """The rounded sum of the lanes' rounded products."""
-    element = block.element  # type: ignore[attr-defined]
+    element = block.element
     width, target = element.a_width, sum_format(element)
     words = []
     for lane, pair in enumerate(zip(parts(a, width), parts(b, width), strict=True)):
@@ -32,11 +32,11 @@ def product(block: Block, m: Module, a: Value, b: Value) -> Value:
 
 def sum_of(block: Block, m: Module, name: str, x: Value, y: Value) -> Value:
     """The rounded sum of two words."""
-    return _operation(block, m, FloatAdd(sum_format(block.element)), f"add_{name}", x, y)  # type: ignore[attr-defined]
+    return _operation(block, m, FloatAdd(sum_format(block.element)), f"add_{name}", x, y)
 
 
 def _converted(block: Block, m: Module, name: str, word: Value) -> Value:
-    element = block.element  # type: ignore[attr-defined]
+    element = block.element
     source, target = floating.get(element.number), sum_format(element)
     if source is target:
         return word

@@ -5,6 +5,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from blueprint.errors import ParamError
 from blueprint.numbers import clog2
 from blueprint.processing.digits import places
 from blueprint.processing.element import Element
@@ -66,6 +67,8 @@ class DigitQueue(Block):
     throughput = "1 digit per cycle"
 
     def __init__(self, element: Element) -> None:
+        if not element.serial:
+            raise ParamError(f"A queue of digits must be that of a serial element, not {element.pe}")
         self.element, self.dense = element.check(), element.pe == "booth_serial"
         ports = {
             "a": In(element.a_width),

@@ -37,12 +37,6 @@ def operand_ports(element: Element) -> dict[str, Any]:
     }
 
 
-def _parallel(element: Element) -> Element:
-    if element.serial:
-        raise ParamError(f"A product must be that of an element that is not serial, not {element.pe}")
-    return element
-
-
 class _Element(Block):
     """Base of the blocks of one element."""
 
@@ -60,6 +54,8 @@ class _Element(Block):
         if element.floats:
             return floats.product(self, m, a, b)
         found = self._rows(m, a, b)
+        if element.serial:
+            return Cat(*found)
         if element.pe == "opt2":
             return _grouped(m, element, found)
         plan = product_plan(element)
@@ -117,58 +113,47 @@ class Step(_Element):
 class Accumulate(_Element):
     """A step with its accumulator: ``first`` starts a new sum.
 
-    Without ``enable`` nothing is added; the registers may change, what they stand for does not. A serial element may
-    have its rows ``registered`` in front of the adders, which takes a cycle more and allows a faster clock.
+    Without ``enable`` nothing is added; the registers may change, what they stand for does not. With its products
+    ``registered`` it takes a cycle more and allows a faster clock.
     """
 
     def __init__(self, element: Element, *, registered: bool = False) -> None:
-        if registered and not element.serial:
-            raise ParamError(f"Only a serial element can have registered rows, not {element.pe}")
         self.registered = registered
         self.latency = "2 cycles" if registered else "1 cycle"
         control = {"first": In(1), "enable": In(1), "state": Out(element.state_bits)}
-        part = "accumulate_rows" if registered else "accumulate"
+        part = "accumulate" + ("_late" if registered else "")
         super().__init__(element, part, operand_ports(element) | control, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
         m, element = self.module(), self.element
         state = Signal(element.state_bits, name="accumulator", reset_less=True)
         m.d.comb += self.state.eq(state)
-        if element.floats:
-            # Infinity times nothing is not nothing: hold every bit.
-            so_far = state & ~self.first.replicate(len(state))
-            m.d.sync += state.eq(Mux(self.enable, self._next(m, self.a, self.b, so_far), state))
-            return m
-        # Adding nothing is cheaper than holding every bit.
         a = self.digit if element.serial else self.a
-        a, first = a & self.enable.replicate(len(a)), self.first & self.enable
+        first, enable = self.first & self.enable, self.enable
+        if not element.floats:
+            # Adding nothing is cheaper than holding every bit; not so where infinity times nothing is not nothing.
+            a = a & enable.replicate(len(a))
         if self.registered:
-            m.d.sync += state.eq(self._registered(m, a, first, state))
-        else:
-            m.d.sync += state.eq(self._next(m, a, self.b, self._so_far(m, first, state)))
-        return m
-
-    def _registered(self, m: Module, a: Value, first: Value, state: Value) -> Value:
-        """The next state from rows and ``first`` of the cycle before."""
-        found = []
-        for number, row in enumerate(self._rows(m, a, self.b)):
-            found.append(Signal(len(row), name=f"row{number}", reset_less=True))
-            m.d.sync += found[-1].eq(row)
-        starts = Signal(name="starts", reset_less=True)
-        m.d.sync += starts.eq(first)
-        return carry_save_sum(m, step_plan(self.element), found, self._so_far(m, starts, state))
-
-    def _so_far(self, m: Module, first: Value, state: Value) -> Value:
+            product = self._held(m, "product", self._product(m, a, self.b))
+            first = self._held(m, "starts", first)
+            enable = self._held(m, "counts", enable) if element.floats else enable
         so_far = Signal(len(state), name="so_far")
         m.d.comb += so_far.eq(state & ~first.replicate(len(state)))
-        return so_far
+        found = self._merge(m, product, so_far) if self.registered else self._next(m, a, self.b, so_far)
+        m.d.sync += state.eq(Mux(enable, found, state) if element.floats else found)
+        return m
+
+    def _held(self, m: Module, name: str, value: Value) -> Value:
+        held = Signal(len(value), name=name, reset_less=True)
+        m.d.sync += held.eq(value)
+        return held
 
 
 class Product(_Element):
     """The products of one step, ready to be merged."""
 
     def __init__(self, element: Element) -> None:
-        ports = operand_ports(_parallel(element)) | {"product": Out(element.product_bits)}
+        ports = operand_ports(element) | {"product": Out(element.product_bits)}
         super().__init__(element, "product", ports)
 
     def elaborate(self, platform: Any) -> Module:
@@ -182,7 +167,7 @@ class Merge(_Element):
 
     def __init__(self, element: Element) -> None:
         ports = {
-            "product": In(_parallel(element).product_bits),
+            "product": In(element.product_bits),
             "state": In(element.state_bits),
             "next": Out(element.state_bits),
         }

@@ -34,7 +34,9 @@ def test_what_is_pruned_survives_encoding_and_multiplies_as_dense(pattern: Patte
 def test_no_other_choice_keeps_more_magnitude(pattern: Pattern) -> None:
     weights = np.random.default_rng(3).normal(size=(pattern.m * 8, 3))
     kept = np.abs(prune(weights, pattern)).reshape(8, pattern.m, 3).sum(axis=1)
-    largest = np.sort(np.abs(weights).reshape(8, pattern.m, 3), axis=1)[:, pattern.m - pattern.n :].sum(axis=1)
+    largest = np.sort(np.abs(weights).reshape(8, pattern.m, 3), axis=1)[:, pattern.m - pattern.n :].sum(
+        axis=1
+    )
     assert np.allclose(kept, largest)
 
 
@@ -66,7 +68,8 @@ def test_a_wrong_index_changes_the_weights() -> None:
         (lambda: parse("0:4"), "Sparsity must be N:M with 1 <= N <= M, not 0:4"),
         (lambda: encode([1, 2, 3, 0], Pattern(2, 4)), "Weights must be 2:4 sparse, not have groups with 3 non-zeros"),
         (lambda: decode([1], [4], Pattern(1, 4), 4), "Indices must be from 0 to 3, not 4 to 4"),
-        (lambda: decode([1], [0], Pattern(1, 4), 8), "Stored weights of k = 8 must be 2 values and indices, not 1 and 1"),
+        (lambda: decode([1], [0], Pattern(1, 4), 8),
+         "Stored weights of k = 8 must be 2 values and indices, not 1 and 1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(call: Callable[[], object], message: str) -> None:
