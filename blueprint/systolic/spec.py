@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, signed_width, smaller
+from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger, signed_width, smaller
 from blueprint.port import Field, Register, Stream
 from blueprint.processing import CARRY_SAVE, SERIAL, Element
 from blueprint.spec import Arrays, Beats, Rule, Spec, parameter
@@ -52,7 +52,7 @@ class SystolicSpec(Spec):
     n_max: int = parameter("largest number of outputs", minimum=1, maximum=1 << 20)
     m_max: int = parameter("largest number of tokens in one run", default=65535, minimum=1, maximum=1 << 20)
     token_depth: int = parameter(
-        "tokens whose partial sums wait at once, where weights stay", default=16, minimum=1, maximum=4096
+        "tokens whose partial sums wait at once, where weights stay", default=16, minimum=1, maximum=256
     )
     sparsity: str = parameter(
         "weights other than zero in every group", default="dense", choices=tuple(sparsity.PATTERNS)
@@ -124,7 +124,7 @@ class SystolicSpec(Spec):
     @property
     def act_lanes(self) -> Number:
         """Activations that reach an element in a beat."""
-        return choose(self.flexible, self.element_digits, self.depth // self.kept * self.group)
+        return choose(self.flexible, self.element_digits, larger(self.depth // self.kept, 1) * self.group)
 
     @property
     def flexible(self) -> Any:
