@@ -22,6 +22,7 @@ import numpy as np
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from blueprint import floating as formats
 from blueprint import processing
 from blueprint.processing import Element
 from costmodel.synthesis import Synthesis, synthesize
@@ -168,6 +169,12 @@ def int8(pe: str, lanes: int = 1) -> Element:
     return Element(pe, 2 if pe == "ternary" else 8, 8, lanes, 32).check()
 
 
+def floating(number: str, accumulate: str = "same") -> Element:
+    """A float element."""
+    width = formats.get(number).width
+    return Element("float", width, width, 1, 32, number, accumulate).check()
+
+
 ELEMENTS: dict[str, Shape] = {
     "MAC": Shape(int8("mac")),
     "MAC, product registered": Shape(int8("mac"), registered=True),
@@ -203,6 +210,17 @@ ORGANIZATIONS: dict[str, dict[str, Shape]] = {
         "OPT4C": Shape(int8("opt4c"), 4, 16, registered=True),
         "OPT4E": Shape(int8("opt4e", 4), 4, 4, registered=True),
     },
+}
+FLOATS: dict[str, Shape] = {
+    f"{label}{', product registered' if registered else ''}": Shape(element, registered=registered)
+    for label, element in {
+        "fp16": floating("fp16"),
+        "bf16": floating("bf16"),
+        "fp8_e4m3": floating("fp8_e4m3"),
+        "fp8_e4m3, sums in fp16": floating("fp8_e4m3", "fp16"),
+        "fp8_e5m2, sums in bf16": floating("fp8_e5m2", "bf16"),
+    }.items()
+    for registered in (False, True)
 }
 ENCODERS: dict[str, Shape] = {
     "plain MAC": Shape(int8("mac"), 8, 8, passing=True),
@@ -241,7 +259,7 @@ def measure(shape: Shape, technology: str) -> Row:
 
 def measured(technology: str) -> dict[str, dict[str, Row]]:
     """Every table's rows."""
-    tables = {"elements": ELEMENTS, **ORGANIZATIONS, "encoders": ENCODERS}
+    tables = {"elements": ELEMENTS, **ORGANIZATIONS, "encoders": ENCODERS, "floats": FLOATS}
     return {
         name: {label: measure(shape, technology) for label, shape in shapes.items()}
         for name, shapes in tables.items()
@@ -318,6 +336,7 @@ def page(answer: dict[str, dict[str, dict[str, Row]]]) -> str:
     for technology, tables in answer.items():
         lines += ["", f"## {technology}", "", *elements_table(tables["elements"], technology == "asap7")]
         lines += ["", *organizations_table(tables), "", *encoders_table(tables["encoders"])]
+        lines += ["", *elements_table(tables["floats"], False)]
         if technology == "asap7":
             lines += ["", *_READING.strip().splitlines()]
     return "\n".join([*lines, ""])
