@@ -161,16 +161,20 @@ def _sum(p: SystolicSpec, place: str, count: Number, width: Number) -> tuple[Uni
 
 def _buffer(p: SystolicSpec) -> tuple[Unit, ...]:
     """Two banks of partial sums and the result that leaves, where weights stay."""
-    stays, many = choose(p.stationary, 1, 0), choose(p.accumulates, 1, 0)
-    lanes, words = stays * p.cols, BANKS * p.most_tokens
+    many, memory = choose(p.accumulates, 1, 0), choose(p.in_sram, 1, 0)
+    lanes, words = p.cols * choose(p.stationary, 1, 0), BANKS * p.most_tokens
+    filed = lanes * (1 - memory)
     read = {"entries": words, "width": p.result_width}
+    pair = {"entries": 2, "width": p.result_width}
     return (
-        flops("buffer", lanes * words, p.result_width, enable=1, activity=1 / words),
-        flops("buffer", lanes, p.result_width, enable=1),
-        Unit("mux", "buffer", lanes, read),
-        Unit("mux", "buffer", lanes * many, read),
+        flops("buffer", filed * words, p.result_width, enable=1, activity=1 / words),
+        flops("buffer", filed, p.result_width, enable=1),
+        flops("buffer", lanes * memory * many, p.result_width, enable=1),
+        Unit("select", "buffer", filed * (1 + many), read),
+        Unit("mux", "buffer", lanes * memory * (1 + 2 * many), pair),
         Unit("and_row", "buffer", lanes * many, {"width": p.result_width}),
         *_sum(p, "buffer", lanes * many, p.result_width),
+        Unit("sram", "memory", BANKS * memory, {"words": p.most_tokens, "width": p.cols * p.result_width}),
     )
 
 
@@ -205,7 +209,8 @@ def _staying(p: SystolicSpec) -> Number:
     copies = (p.rows + p.cols - 2) * several
     waves = p.stages * choose(p.accumulates, 3, 1) + copies
     tokens = several * (bit_length(p.most_tokens) + 1 + 2 * clog2(p.most_tokens))
-    return 2 + 2 + clog2(p.rows) + waves + tokens + 2 + 2 + BANKS + 2
+    memory = choose(p.in_sram, 2 + choose(p.accumulates, 1, 0), 0)
+    return memory + 2 + 2 + clog2(p.rows) + waves + tokens + 2 + 2 + BANKS + 2
 
 
 def _shell(p: SystolicSpec) -> tuple[Unit, ...]:
@@ -230,12 +235,14 @@ def paths(p: SystolicSpec) -> tuple[Path, ...]:
         "select", "pe", choose(p.group > 1, 1, 0), {"entries": p.group, "width": p.selected_width}
     )
     many = choose(p.accumulates & p.stationary, 1, 0)
-    words = BANKS * p.most_tokens
+    words = BANKS * choose(p.in_sram, 1, p.most_tokens)
+    memory = {"words": p.most_tokens, "width": p.cols * p.result_width}
     return (
         Path("step", (selected, *path(p.element))),
         Path(
             "buffer",
             (
+                Unit("sram", "memory", many * choose(p.in_sram, 1, 0), memory),
                 Unit("mux", "buffer", many, {"entries": words, "width": p.result_width}),
                 Unit("and_row", "buffer", many, {"width": p.result_width}),
                 *_sum(p, "buffer", many, p.result_width),

@@ -95,10 +95,13 @@ def _weights_stay(p: SystolicSpec, columns: Number, beats: Number, tokens: Numbe
     """
     tile = larger(tokens, p.rows)
     computed = (beats - 1) * tile + tokens
-    freed = computed - 1 + p.stages + 1 + tokens  # from a column group's first issue to the reuse of its bank
+    collected = (
+        computed + p.stages + tokens
+    )  # from a column group's first issue to one cycle after its last read
+    freed = collected + choose(p.in_sram, 1, 0)  # a memory's last word is read while it waits at the port
     last = columns - 1
     begun = last // BANKS * larger(BANKS * beats * tile, freed) + last % BANKS * beats * tile
-    return p.rows + begun + freed + 1
+    return p.rows + begun + collected + 1
 
 
 def graph(p: SystolicSpec, workload: Gemm, operands: Mapping[str, Integers] | None = None) -> TimingGraph:
@@ -143,17 +146,24 @@ def _stationary(p: SystolicSpec, counts: tuple[int, ...]) -> TimingGraph:
     held = Access(
         "tiles", "token", only=(("token", "first"),)
     )  # the elements copy it as the first token passes
+    latency = int(p.stages) + 1
+    channels = [
+        Channel("acts", 1, stall="input"),
+        Channel("tiles", 1, stall="memory"),
+        Channel("results", BANKS, latency, response=1, stall="output"),
+        Channel("leaving", 1, stall="output"),
+    ]
+    issued, collected, drained = [result], [result], [leaving]
+    if p.in_sram:
+        # A memory shows its last word until the port has taken it, so the bank is free only then.
+        finished = Access("finished", "column")
+        channels.append(Channel("finished", BANKS, latency, response=1, stall="output"))
+        issued, collected, drained = [result, finished], [finished], [leaving, result]
     nodes = (
         Node("load", nest, (), (act,), stream="act", stall="input"),
         Node("fetch", loaded, (), (Access("tiles", "tile"),), stream="wgt", stall="memory"),
-        Node("issue", nest, (act, held), (result,)),
-        Node("collect", given, (result,), (leaving,)),
-        Node("drain", given, (leaving,), stream="out", direction="out"),
+        Node("issue", nest, (act, held), tuple(issued)),
+        Node("collect", given, tuple(collected), (leaving,)),
+        Node("drain", given, tuple(drained), stream="out", direction="out"),
     )
-    channels = (
-        Channel("acts", 1, stall="input"),
-        Channel("tiles", 1, stall="memory"),
-        Channel("results", BANKS, int(p.stages) + 1, response=1, stall="output"),
-        Channel("leaving", 1, stall="output"),
-    )
-    return TimingGraph(nodes, channels, issue="issue")
+    return TimingGraph(nodes, tuple(channels), issue="issue")

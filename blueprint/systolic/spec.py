@@ -30,6 +30,8 @@ from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
 from blueprint.workload import Gemm
 
+#: Banks of more words than this are memories when ``accumulator`` is ``auto``.
+REGISTER_FILE_WORDS = 16
 ORGANIZATIONS = ("weight_stationary", "output_stationary", "cube", "adder_tree", "broadcast_matrix")
 
 
@@ -52,7 +54,10 @@ class SystolicSpec(Spec):
     n_max: int = parameter("largest number of outputs", minimum=1, maximum=1 << 20)
     m_max: int = parameter("largest number of tokens in one run", default=65535, minimum=1, maximum=1 << 20)
     token_depth: int = parameter(
-        "tokens whose partial sums wait at once, where weights stay", default=16, minimum=1, maximum=256
+        "tokens whose partial sums wait at once, where weights stay", default=16, minimum=1, maximum=4096
+    )
+    accumulator: str = parameter(
+        "where partial sums wait", default="auto", choices=("auto", "registers", "sram")
     )
     sparsity: str = parameter(
         "weights other than zero in every group", default="dense", choices=tuple(sparsity.PATTERNS)
@@ -186,6 +191,12 @@ class SystolicSpec(Spec):
     def most_tokens(self) -> Number:
         """Tokens whose partial sums can wait at once."""
         return smaller(self.token_depth, self.m_max)
+
+    @property
+    def in_sram(self) -> Any:
+        """Whether partial sums wait in memories; a single word never does."""
+        large = (self.accumulator == "auto") & (self.most_tokens > REGISTER_FILE_WORDS)
+        return self.stationary & (self.most_tokens > 1) & (large | (self.accumulator == "sram"))
 
     @property
     def most_beats(self) -> Number:

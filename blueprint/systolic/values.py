@@ -239,6 +239,7 @@ def draw(random: np.random.Generator) -> dict[str, Any]:
             "sparsity": str(random.choice(["dense", "dense", *sparsity.PATTERNS])),
             "activation": str(random.choice(elements.FORMATS[1:])),
             "accumulate": "same" if random.random() < 0.6 else str(random.choice(elements.SUMS)),
+            "accumulator": str(random.choice(["auto", "auto", "sram"])),
             "product_register": bool(random.integers(2)),
             "acc_width": 0,
         }

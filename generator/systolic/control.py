@@ -237,13 +237,11 @@ class StationaryControl(Control):
         ports = common_ports(spec) | {
             "load": Out(spec.rows),
             "swap": Out(several * (spec.rows + spec.cols - 1)),
-            "word": Out(words),
-            "store": Out(1),
             "first": Out(many),
-            "given": Out(words),
-            "take": Out(1),
+            **(self._memory_ports(many) if spec.in_sram else self._file_ports(words)),
         }
         shape = f"r{spec.rows}c{spec.cols}k{spec.beat_k}t{spec.most_tokens}_s{spec.stages}"
+        shape += "_memory" if spec.in_sram else ""
         limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
         super().__init__(f"{spec.family}_control_stay_{shape}_{limits}", ports)
 
@@ -291,6 +289,22 @@ class StationaryControl(Control):
         self.accepts(m)
         return m
 
+    def _file_ports(self, words: int) -> dict[str, Any]:
+        return {"word": Out(words), "store": Out(1), "given": Out(words), "take": Out(1)}
+
+    def _memory_ports(self, many: int) -> dict[str, Any]:
+        address = (int(self.spec.most_tokens) - 1).bit_length()
+        return {
+            "write": Out(BANKS),
+            "write_address": Out(address),
+            "read": Out(BANKS),
+            "read_address": Out(BANKS * address),
+            "shown": Out(1),
+            "fill": Out(many),
+            "forward": Out(many),
+            "enable_forward": Out(many),
+        }
+
     def _load(self, m: Module, begins: Value) -> tuple[Value, Value]:
         """Take rows of weights for the next tile; returns whether a whole one is there, and wrong ends."""
         rows = self.spec.rows
@@ -319,46 +333,97 @@ class StationaryControl(Control):
 
     def _banks(self, m: Module, begin: Value, room: Signal, first: Value, last: Value) -> None:
         """Partial sums into one bank, finished ones out of the other."""
-        stages = int(self.spec.stages)
-        valid = self.delays(m, "valid", self._issue, stages)[-1]
-        finished: Value = Const(1, 1)
-        if self.spec.accumulates:
-            m.d.comb += self.first.eq(self.delays(m, "first", first, stages)[-1])
+        spec, stages = self.spec, int(self.spec.stages)
+        self._valid = self.delays(m, "valid", self._issue, stages)
+        valid, finished = self._valid[-1], Const(1, 1)
+        if spec.accumulates:
+            self._firsts = self.delays(m, "first", first, stages)
+            m.d.comb += self.first.eq(self._firsts[-1])
             finished = self.delays(m, "finished", last, stages)[-1]
-        take, free = Signal(name="take_word"), Signal(name="bank_free")
-        word, word_ends = self._walk(m, "word", valid)
-        given, given_ends = self._walk(m, "given", take)
+        take, emptied, free = (Signal(name=name) for name in ("take_word", "bank_emptied", "bank_free"))
+        word, word_ends = self._walk(m, "token_in", valid)
+        given, given_ends = self._walk(m, "token_out", take)
         fill, empty = Signal(name="fill_bank"), Signal(name="give_bank")
-        stored = valid & finished & word_ends
-        full = Signal(BANKS, name="full")
-        for bank in range(BANKS):
-            with m.If(stored & (fill == bank)):
-                m.d.sync += full[bank].eq(1)
-            with m.Elif(free & (empty == bank)):
-                m.d.sync += full[bank].eq(0)
-        with m.If(stored):
-            m.d.sync += fill.eq(~fill)
-        with m.If(free):
-            m.d.sync += empty.eq(~empty)
-        used = Signal(2, name="banks_used")
-        m.d.sync += used.eq(used + begin - free)
+        full = self._full(m, valid & finished & word_ends, emptied, fill, empty)
+        used, left = Signal(2, name="banks_used"), Signal(2, name="banks_left")
+        m.d.comb += left.eq(used - free)
+        m.d.sync += used.eq(left + begin)
         there, last_word = Signal(name="result_there"), Signal(name="result_last")
         m.d.comb += [
             room.eq(used != BANKS),
             take.eq(Mux(empty, full[1], full[0]) & (~there | self.out_tready)),
-            free.eq(take & given_ends),
-            self.word.eq(self._lines(fill, word)),
-            self.store.eq(valid),
-            self.given.eq(self._lines(empty, given)),
-            self.take.eq(take),
+            emptied.eq(take & given_ends),
             self.out_tvalid.eq(there),
             self.out_tlast.eq(last_word),
             self.finished.eq(there & last_word & self.out_tready),
         ]
+        only = left == 1 if spec.in_sram else used == 1
         with m.If(take):
-            m.d.sync += [there.eq(1), last_word.eq(free & ~self._active & (used == 1))]
+            m.d.sync += [there.eq(1), last_word.eq(emptied & ~self._active & only)]
         with m.Elif(self.out_tready):
             m.d.sync += there.eq(0)
+        if spec.in_sram:
+            self._memories(m, (fill, word, word_ends), (empty, given, take), free)
+            self._last_shown(m, take, emptied, there, free)
+        else:
+            m.d.comb += [
+                free.eq(emptied),
+                self.word.eq(self._lines(fill, word)),
+                self.store.eq(valid),
+                self.given.eq(self._lines(empty, given)),
+                self.take.eq(take),
+            ]
+
+    def _full(self, m: Module, stored: Value, emptied: Value, fill: Signal, empty: Signal) -> Signal:
+        """Which banks hold results; both banks take turns in both roles."""
+        full = Signal(BANKS, name="full")
+        for bank in range(BANKS):
+            with m.If(stored & (fill == bank)):
+                m.d.sync += full[bank].eq(1)
+            with m.Elif(emptied & (empty == bank)):
+                m.d.sync += full[bank].eq(0)
+        with m.If(stored):
+            m.d.sync += fill.eq(~fill)
+        with m.If(emptied):
+            m.d.sync += empty.eq(~empty)
+        return full
+
+    def _last_shown(self, m: Module, take: Value, emptied: Value, there: Value, free: Signal) -> None:
+        """A memory is free when the port has taken the last word that it shows."""
+        ends = Signal(name="bank_ends")
+        with m.If(take):
+            m.d.sync += ends.eq(emptied)
+        m.d.comb += free.eq(there & ends & self.out_tready)
+
+    def _memories(
+        self, m: Module, into: tuple[Signal, Value, Value], out: tuple[Signal, Value, Value], free: Value
+    ) -> None:
+        """Write the bank that fills, read it one cycle ahead, and read the bank that is given away."""
+        (fill, word, word_ends), (empty, given, take) = into, out
+        valid, shown = self._valid[-1], Signal(name="bank_shown")
+        following, again = Signal(len(word), name="token_next"), Signal(name="read_sum")
+        m.d.comb += following.eq(Mux(valid, Mux(word_ends, 0, word + 1), word))
+        if self.spec.accumulates:
+            m.d.comb += again.eq(self._valid[-2] & ~self._firsts[-2])
+            forward = Signal(name="forwarding")
+            m.d.comb += [
+                self.fill.eq(fill),
+                self.enable_forward.eq(again & valid & (following == word)),
+                self.forward.eq(forward),
+            ]
+            m.d.sync += forward.eq(self.enable_forward)
+        with m.If(take):
+            m.d.sync += shown.eq(empty)
+        reads = [(again & (fill == bank)) | (take & (empty == bank)) for bank in range(BANKS)]
+        m.d.comb += [
+            self.shown.eq(shown),
+            self.write.eq(Cat(*(valid & (fill == bank) for bank in range(BANKS)))),
+            self.write_address.eq(word),
+            self.read.eq(Cat(*reads)),
+            self.read_address.eq(
+                Cat(*(Mux(take & (empty == bank), given, following) for bank in range(BANKS)))
+            ),
+        ]
 
     def _walk(self, m: Module, name: str, step: Value) -> tuple[Value, Value]:
         """(number of a token in its group, whether it is the last), stepping on with ``step``."""

@@ -6,11 +6,13 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, ResetSign
 from amaranth.lib.wiring import In, Out
 
 from blueprint.systolic import SystolicSpec
+from blueprint.systolic.schedule import BANKS
 from generator.arithmetic import parts, sign_extend
 from generator.axi_lite import AXI_LITE_PORTS, EVENTS, STALLS, Shell
 from generator.block import Block, register
+from generator.memory import Sram
 from generator.processing import DigitEncode, DigitQueue, Resolve
-from generator.systolic.buffer import ColumnBuffer
+from generator.systolic.buffer import ColumnBuffer, MemoryColumn
 from generator.systolic.control import StationaryControl, SummingControl
 from generator.systolic.edge import DigitWait, Skew
 from generator.systolic.row import WAVES, StationaryRow, SummingRow
@@ -196,13 +198,40 @@ class Systolic(Block):
                 act=act, weight=weights, load=self._wires["load"][row], swap=swap, above=above, total=total,
             )  # fmt: skip
         partials = self._skewed(m, total, spec.cols, "totals", reverse=True)
-        buffer = ColumnBuffer(spec)
-        shared = {name: self._wires[name] for name in ("word", "store", "given", "take")}
-        if spec.accumulates:
-            shared["first"] = self._wires["first"]
-        results = []
-        for column, partial in enumerate(parts(partials, int(spec.sum_width(spec.rows)))):
-            result = Signal(int(spec.result_width), name=f"result{column}")
-            self.use(m, buffer, f"buffer{column}", partial=partial, result=result, **shared)
+        words = parts(partials, int(spec.sum_width(spec.rows)))
+        return self._remembered(m, words) if spec.in_sram else self._filed(m, words)
+
+    def _filed(self, m: Module, partials: list[Value]) -> list[Value]:
+        """Partial sums in registers."""
+        buffer, results = ColumnBuffer(self.spec), []
+        pins = {n: self._wires[n] for n in ("word", "store", "given", "take", "first") if n in self._wires}
+        for column, partial in enumerate(partials):
+            result = Signal(int(self.spec.result_width), name=f"result{column}")
+            self.use(m, buffer, f"buffer{column}", partial=partial, result=result, **pins)
             results.append(result)
+        return results
+
+    def _remembered(self, m: Module, partials: list[Value]) -> list[Value]:
+        """Partial sums in two memories as wide as all columns."""
+        spec, width = self.spec, int(self.spec.result_width)
+        column, total = MemoryColumn(spec), Signal(spec.cols * width, name="memory_write")
+        stored = [Signal(len(total), name=f"memory_read{bank}") for bank in range(BANKS)]
+        shared = ("shown", "fill", "first", "forward", "enable_forward")
+        pins = {name: self._wires[name] for name in shared if name in self._wires}
+        results = []
+        for number, partial in enumerate(partials):
+            place, result = slice(number * width, (number + 1) * width), Signal(width, name=f"result{number}")
+            self.use(
+                m, column, f"column{number}", partial=partial, total=total[place], result=result,
+                stored=Cat(*(bank[place] for bank in stored)), **pins,
+            )  # fmt: skip
+            results.append(result)
+        memory, wires = Sram(int(spec.most_tokens), len(total)), self._wires
+        addresses = parts(wires["read_address"], len(wires["write_address"]))
+        for bank in range(BANKS):
+            self.use(
+                m, memory, f"bank{bank}", write=wires["write"][bank], write_address=wires["write_address"],
+                write_data=total, read=wires["read"][bank], read_address=addresses[bank],
+                read_data=stored[bank],
+            )  # fmt: skip
         return results

@@ -35,7 +35,11 @@ REFUSED = [
         "Parameter 'organization' must be one of weight_stationary, output_stationary, cube, adder_tree, "
         "broadcast_matrix, not 'output_stationry'; did you mean 'output_stationary'?",
     ),
-    ("acc_width", {"acc_width": 20}, "Accumulator width 20 cannot hold 256 products of 8 by 8 bits; use at least 24"),
+    (
+        "acc_width",
+        {"acc_width": 20},
+        "Accumulator width 20 cannot hold 256 products of 8 by 8 bits; use at least 24",
+    ),
     ("activation", {"activation": "fp16"}, "Element mac must have int numbers, not fp16"),
     ("activation", {"pe": "float"}, "Element float must have float numbers, not int"),
     (
@@ -194,11 +198,20 @@ def test_integers_are_numpy_s(number: int) -> None:
 
 def test_floats_are_added_in_the_stated_order() -> None:
     fmt = floating.get("bf16")
-    common: dict[str, Any] = {"pe": "float", "activation": "bf16", "act_width": 16, "weight_width": 16, "depth": 2}
+    common: dict[str, Any] = {
+        "pe": "float",
+        "activation": "bf16",
+        "act_width": 16,
+        "weight_width": 16,
+        "depth": 2,
+    }
     rows = spec(organization="weight_stationary", rows=3, **common)
     sums = spec(organization="cube", **common)
     operands = sums.operands(Gemm(2, 11, 3), 4)
-    padded = {"act": np.pad(operands["act"], ((0, 0), (0, 1))), "wgt": np.pad(operands["wgt"], ((0, 1), (0, 0)))}
+    padded = {
+        "act": np.pad(operands["act"], ((0, 0), (0, 1))),
+        "wgt": np.pad(operands["wgt"], ((0, 1), (0, 0))),
+    }
 
     def word(m: int, n: int, k: int) -> Any:
         pair = [floating.multiply(fmt, padded["act"][m, k + i], padded["wgt"][k + i, n]) for i in range(2)]
@@ -206,11 +219,11 @@ def test_floats_are_added_in_the_stated_order() -> None:
 
     for m in range(2):
         for n in range(3):
-            down = np.int64(0)
+            down: Any = np.int64(0)
             for k in range(0, 12, 2):
                 down = floating.add(fmt, down, word(m, n, k))
             assert sums.reference(operands)["out"][m, n] == down
-            tiles = np.int64(0)
+            tiles: Any = np.int64(0)
             for tile in (0, 6):
                 partial = word(m, n, tile)
                 for k in (tile + 2, tile + 4):
