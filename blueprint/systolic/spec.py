@@ -76,27 +76,27 @@ class SystolicSpec(Spec):
 
     # Derived numbers: the same on one design and on arrays of designs ---------------------------------------------
 
-    @property
+    @cached_property
     def stationary(self) -> Any:
         """Whether weights stay in the elements."""
         return self.organization == "weight_stationary"
 
-    @property
+    @cached_property
     def skewed(self) -> Any:
         """Whether operands pass from element to element, so that a beat crosses the array as a wave."""
         return self.stationary | (self.organization == "output_stationary")
 
-    @property
+    @cached_property
     def floats(self) -> Any:
         """Whether numbers are floats."""
         return self.activation != "int"
 
-    @property
+    @cached_property
     def carry_save(self) -> Any:
         """Whether sums wait as two words whose sum they are."""
         return elements.is_one_of(self.pe, CARRY_SAVE)
 
-    @property
+    @cached_property
     def serial(self) -> Any:
         """Whether activations come digit by digit."""
         return elements.is_one_of(self.pe, SERIAL)
@@ -111,27 +111,27 @@ class SystolicSpec(Spec):
         saved = choose(self.serial, "serial", choose(self.carry_save, "carry_save", "integer"))
         return choose(self.floats, "float", saved)
 
-    @property
+    @cached_property
     def element(self) -> Element:
         """A processing element."""
         return elements.element(self, self.result_width)
 
-    @property
+    @cached_property
     def kept(self) -> Number:
         """Weights that travel of each group."""
         return sparsity.look_up(self.sparsity, 0)
 
-    @property
+    @cached_property
     def group(self) -> Number:
         """Weights of a group, travelling or zero."""
         return sparsity.look_up(self.sparsity, 1)
 
-    @property
+    @cached_property
     def act_lanes(self) -> Number:
         """Activations that reach an element in a beat."""
         return choose(self.flexible, self.element_digits, larger(self.depth // self.kept, 1) * self.group)
 
-    @property
+    @cached_property
     def flexible(self) -> Any:
         """Whether a weight word is one integer or several ternary weights, run by run."""
         return self.pe == "booth_flex"
@@ -146,18 +146,18 @@ class SystolicSpec(Spec):
         """Bits that say which weight of its group one is."""
         return clog2(self.group)
 
-    @property
+    @cached_property
     def weight_bits(self) -> Number:
         """Bits of a weight with its index, or with the bit that says what a flexible element takes it for."""
         return self.weight_width + self.index_width + choose(self.flexible, 1, 0)
 
-    @property
+    @cached_property
     def code_width(self) -> Number:
         """Bits of an activation, or of a digit of one, on its way through the array."""
         coded = choose(self.pe == "ent", self.act_width + 1, self.act_width)
         return choose(self.serial & (self.pe != "opt3"), self.element.digit_bits, coded)
 
-    @property
+    @cached_property
     def selected_width(self) -> Number:
         """Bits of what a sparse weight selects."""
         return choose(self.serial, self.element.digit_bits, self.code_width)
@@ -167,17 +167,17 @@ class SystolicSpec(Spec):
         """Whether elements have queues of their own, loaded and moved by waves."""
         return self.pe == "opt3"
 
-    @property
+    @cached_property
     def act_bits(self) -> Number:
         """Bits of the activations of one element."""
         return self.act_lanes * self.code_width
 
-    @property
+    @cached_property
     def element_bits(self) -> Number:
         """Bits of the weights of one element."""
         return self.depth * self.weight_bits
 
-    @property
+    @cached_property
     def beat_k(self) -> Number:
         """Length of the reduction that one beat of activations covers."""
         return self.act_lanes * choose(self.stationary, self.rows, 1)
@@ -187,58 +187,58 @@ class SystolicSpec(Spec):
         """Tokens of a token group: those of a beat, or those whose partial sums wait at once."""
         return choose(self.stationary, self.most_tokens, self.rows)
 
-    @property
+    @cached_property
     def most_tokens(self) -> Number:
         """Tokens whose partial sums can wait at once."""
         return smaller(self.token_depth, self.m_max)
 
-    @property
+    @cached_property
     def in_sram(self) -> Any:
         """Whether partial sums wait in memories; a single word never does."""
         large = (self.accumulator == "auto") & (self.most_tokens > REGISTER_FILE_WORDS)
         return self.stationary & (self.most_tokens > 1) & (large | (self.accumulator == "sram"))
 
-    @property
+    @cached_property
     def most_beats(self) -> Number:
         """Beats of the longest reduction."""
         return ceil_div(self.k_max, choose(self.flexible, 1, self.beat_k))
 
-    @property
+    @cached_property
     def accumulates(self) -> Any:
         """Whether a result may need more than one beat; sums in carry-save form are always accumulated."""
         return (self.most_beats > 1) | self.carry_save
 
-    @property
+    @cached_property
     def gated(self) -> Any:
         """Whether elements add nothing in cycles without a beat, rather than hold their sum."""
         return self.accumulates & (self.activation == "int") & (self.organization != "weight_stationary")
 
-    @property
+    @cached_property
     def regroups(self) -> Any:
         """Whether a run may have more than one token group."""
         return self.m_max > self.group_m
 
-    @property
+    @cached_property
     def largest_product(self) -> Number:
         """The largest magnitude of a product of integers."""
         return elements.element(self, 64).largest_product
 
-    @property
+    @cached_property
     def needed_result_width(self) -> Number:
         """Bits that hold any sum of a run."""
         return signed_width(ceil_div(self.k_max, self.group) * self.kept * self.largest_product)
 
-    @property
+    @cached_property
     def sum_format(self) -> Any:
         """The format of sums."""
         return choose(self.accumulate == "same", self.activation, self.accumulate)
 
-    @property
+    @cached_property
     def float_width(self) -> Number:
         """Bits of a float sum."""
         return elements.look_up(self.sum_format, lambda fmt: fmt.width)
 
-    @property
+    @cached_property
     def result_width(self) -> Number:
         """Bits of a result."""
         widened = (self.acc_width > 0) & self.accumulates
@@ -246,7 +246,7 @@ class SystolicSpec(Spec):
             self.floats, self.float_width, choose(widened, self.acc_width, self.needed_result_width)
         )
 
-    @property
+    @cached_property
     def state_width(self) -> Number:
         """Bits of an accumulator."""
         return self.element.state_bits
@@ -261,12 +261,12 @@ class SystolicSpec(Spec):
         """Bits of a result as it leaves: an integer is sign-extended to whole bytes."""
         return choose(self.floats, self.float_width, 8 * ceil_div(self.result_width, 8))
 
-    @property
+    @cached_property
     def stages(self) -> Number:
         """Cycles from the issue of a beat to the end of its work in the last element."""
         return choose(self.skewed, self.rows + self.cols - 1, 1) + choose(self.product_register, 1, 0)
 
-    @property
+    @cached_property
     def size_widths(self) -> dict[str, Number]:
         """Bits of the run-time size registers; all ones is never a legal size, so too large a write is noticed."""
         return {
