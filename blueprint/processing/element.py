@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -168,6 +168,19 @@ class Element:
         """Bits of the accumulator."""
         return _look_up(self, _state_bits)[0]
 
+    @cached_property
+    def _kinds(self) -> tuple[list[Element], Any]:
+        """Of arrays over designs: every different element, and which of them each design has."""
+        arrays = np.broadcast_arrays(*(getattr(self, field.name) for field in fields(self)))
+        codes = np.zeros(arrays[0].shape, np.int64)
+        for array in arrays:
+            kinds, code = np.unique(array, return_inverse=True)
+            codes = codes * len(kinds) + code.reshape(codes.shape)
+        _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+        return [_plain([array.flat[place] for array in arrays]) for place in first], inverse.reshape(
+            codes.shape
+        )
+
 
 def exact(source: str, target: str) -> bool:
     """Whether every number of one float format is one of another."""
@@ -208,14 +221,9 @@ def _look_up(element: Element, formula: Callable[[Element], tuple[int, ...]]) ->
     values = [getattr(element, field.name) for field in fields(element)]
     if not any(isinstance(value, np.ndarray) for value in values):
         return formula(_plain(values))
-    arrays = np.broadcast_arrays(*values)
-    codes = np.zeros(arrays[0].shape, np.int64)
-    for array in arrays:
-        kinds, code = np.unique(array, return_inverse=True)
-        codes = codes * len(kinds) + code.reshape(codes.shape)
-    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    table = [formula(_plain([array.flat[place] for array in arrays])) for place in first]
-    return tuple(np.array(table, np.int64).T[:, inverse.reshape(codes.shape)])
+    kinds, inverse = element._kinds
+    table = [formula(kind) for kind in kinds]
+    return tuple(np.array(table, np.int64).T[:, inverse])
 
 
 def _plain(values: list[Any]) -> Element:
@@ -263,14 +271,17 @@ def operand_rows(element: Element) -> tuple[tuple[Row, ...], int]:
             return ((0, reach),) * element.lanes + ((0, 1),) * element.lanes, -element.lanes << reach - 1
 
 
-def groups(element: Element) -> tuple[tuple[int, tuple[int, ...], int], ...]:
-    """Rows of equal weight: their column, their numbers in :func:`operand_rows`, and the width of their sum."""
+@cache
+def groups(element: Element) -> tuple[tuple[int, tuple[int, ...], Plan], ...]:
+    """Rows of equal weight: their column, their numbers in :func:`operand_rows`, and how they are reduced."""
     rows, _ = operand_rows(element)
     found = []
-    for low in sorted({low for low, _ in rows}):
+    for low in sorted({low for low, _ in rows if low < element.total_width}):
         numbers = tuple(number for number, row in enumerate(rows) if row[0] == low)
-        largest = sum((1 << rows[number][1]) - 1 for number in numbers)
-        found.append((low, numbers, min(largest.bit_length(), max(element.total_width - low, 0))))
+        members = tuple((0, rows[number][1]) for number in numbers)
+        largest = sum((1 << width) - 1 for _, width in members)
+        width = min(largest.bit_length(), element.total_width - low)
+        found.append((low, numbers, columns.reduced(members, 0, width)))
     return tuple(found)
 
 
@@ -289,7 +300,9 @@ def merge_rows(element: Element) -> tuple[tuple[Row, ...], int]:
     if element.serial:
         return operand_rows(element)
     if element.pe == "opt2":
-        return tuple((low, width) for low, _, width in groups(element) if width), operand_rows(element)[1]
+        found = [(low, plan.left) for low, _, plan in groups(element)]
+        rows = [(low + column, 1) for low, left in found for column, bits in enumerate(left) for _ in bits]
+        return tuple(rows), operand_rows(element)[1]
     if element.resolves:
         left = product_plan(element).left
         return tuple((column, 1) for column, bits in enumerate(left) for _ in bits), operand_rows(element)[1]
