@@ -10,7 +10,6 @@ from __future__ import annotations
 from functools import cache
 
 from blueprint.numbers import Number, choose, clog2
-from blueprint.processing import columns
 from blueprint.processing.columns import Plan
 from blueprint.processing.element import (
     ENCODINGS,
@@ -209,12 +208,8 @@ def _product_adders(element: Element) -> tuple[int, ...]:
     if element.floats or element.serial:
         return (0,) * 4
     if element.pe == "opt2":
-        rows, _ = operand_rows(element)
-        found = [0] * 4
-        for _, numbers, width in groups(element):
-            plan = columns.reduced(tuple((0, rows[number][1]) for number in numbers), 0, width)
-            found = [a + b for a, b in zip(found, _counts(plan, width, 0), strict=True)]
-        return tuple(found)
+        counts = [_counts(plan, 0, 0) for _, _, plan in groups(element)]
+        return tuple(sum(column) for column in zip(*counts, strict=True))
     plan = product_plan(element)
     return _counts(plan, 0 if element.resolves else sum(len(bits) > 1 for bits in plan.left), 0)
 

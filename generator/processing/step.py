@@ -6,7 +6,6 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.errors import ParamError
-from blueprint.processing import columns
 from blueprint.processing.element import (
     Element,
     groups,
@@ -86,14 +85,12 @@ class _Element(Block):
 
 
 def _grouped(m: Module, element: Element, found: list[Value]) -> Value:
-    """Rows of equal weight added up, weight by weight."""
-    sums = []
-    for low, numbers, width in groups(element):
-        members = [found[number] for number in numbers]
-        plan = columns.reduced(tuple((0, len(row)) for row in members), 0, width)
-        if width:
-            sums.append(word_sum(m, plan, members, f"weight{low}_"))
-    return Cat(*sums)
+    """Rows of equal weight reduced, weight by weight."""
+    words: list[Value] = []
+    for low, numbers, plan in groups(element):
+        bits = build(m, plan, [found[number] for number in numbers], name=f"weight{low}_")
+        words += [bits[number] for column in plan.left for number in column]
+    return Cat(*words)
 
 
 class Step(_Element):
