@@ -231,29 +231,61 @@ def _shell(p: SystolicSpec) -> tuple[Unit, ...]:
 
 def paths(p: SystolicSpec) -> tuple[Path, ...]:
     """Multiplication and accumulation between two registers, the buffer, and the sequencer."""
-    selected = Unit(
-        "select", "pe", choose(p.group > 1, 1, 0), {"entries": p.group, "width": p.selected_width}
-    )
-    many = choose(p.accumulates & p.stationary, 1, 0)
-    words = BANKS * choose(p.in_sram, 1, p.most_tokens)
-    memory = {"words": p.most_tokens, "width": p.cols * p.result_width}
+    split = choose(p.product_register, 1, 0)
+    step = path(p.element)
     return (
-        Path("step", (selected, *path(p.element))),
-        Path(
-            "buffer",
-            (
-                Unit("sram", "memory", many * choose(p.in_sram, 1, 0), memory),
-                Unit("mux", "buffer", many, {"entries": words, "width": p.result_width}),
-                Unit("and_row", "buffer", many, {"width": p.result_width}),
-                *_sum(p, "buffer", many, p.result_width),
-            ),
-        ),
+        Path("step", _scaled((*_reach(p), *step), 1 - split)),
+        *(_split_paths(p, step, split) if possible(p.product_register) else ()),
+        Path("buffer", _buffer_path(p)),
         Path("counters", (Unit("half_adder", "shell", 1, {"width": 32}),)),
         Path(
             "sequence",
             (
-                Unit("adder", "control", 1, {"width": larger(p.size_widths["k"], p.size_widths["n"])}),
-                Unit("broadcast", "control", 1, {"fanout": larger(p.rows * p.act_bits, 1)}),
+                Unit("half_adder", "control", 1, {"width": larger(p.size_widths["k"], p.size_widths["n"])}),
+                Unit("broadcast", "control", 1, {"fanout": p.rows * p.act_bits}),
             ),
         ),
+    )
+
+
+def _reach(p: SystolicSpec) -> tuple[Unit, ...]:
+    """From the issue of a beat to the operands of an element: the gate, the way along a row, the selection."""
+    gated, shared = choose(p.gated, 1, 0), choose(p.skewed, 0, 1)
+    return (
+        Unit("broadcast", "control", gated, {"fanout": p.rows * p.act_bits}),
+        Unit("and_row", "edge", gated, {"width": p.act_bits}),
+        Unit("broadcast", "edge", shared, {"fanout": p.cols}),
+        Unit("select", "pe", choose(p.group > 1, 1, 0), {"entries": p.group, "width": p.selected_width}),
+    )
+
+
+def _split_paths(p: SystolicSpec, step: tuple[Unit, ...], split: Number) -> tuple[Path, ...]:
+    """Up to the register of the products, and from there on."""
+    products = path(elements.element(p, p.sum_width(1)))
+    one = tuple(Unit(u.kind, u.place, u.count * (u.kind != "counter"), u.dims) for u in products)
+    tree = tuple(
+        Unit(u.kind, u.place, u.count - choose(u.count > 0, 1, 0), u.dims) if u.kind == "float_adder" else u
+        for u in one
+    )
+    last = ("adder", "counter", "float_adder")
+    merged = tuple(Unit(u.kind, u.place, choose(u.count > 0, 1, 0), u.dims) for u in step if u.kind in last)
+    return (
+        Path("multiply", _scaled((*_reach(p), *tree), split)),
+        Path("accumulate", _scaled(merged, split)),
+    )
+
+
+def _scaled(steps: tuple[Unit, ...], times: Number) -> tuple[Unit, ...]:
+    return tuple(Unit(unit.kind, unit.place, unit.count * times, unit.dims) for unit in steps)
+
+
+def _buffer_path(p: SystolicSpec) -> tuple[Unit, ...]:
+    """The partial sum so far, read and added to."""
+    many, memory = choose(p.accumulates & p.stationary, 1, 0), choose(p.in_sram, 1, 0)
+    words = BANKS * choose(p.in_sram, 1, p.most_tokens)
+    return (
+        Unit("sram", "memory", many * memory, {"words": p.most_tokens, "width": p.cols * p.result_width}),
+        Unit("select", "buffer", many, {"entries": words, "width": p.result_width}),
+        Unit("and_row", "buffer", many, {"width": p.result_width}),
+        *_sum(p, "buffer", many, p.result_width),
     )
