@@ -194,9 +194,9 @@ def _shape_rules(p: SystolicSpec) -> Iterator[Rule]:
     )
     yield Rule(
         "product_register",
-        choose(p.product_register, 1, 0) * choose(is_one_of(p.pe, SERIAL), 1, 0) == 0,
-        "serial elements have no products to register",
-        lambda: f"Parameter 'product_register' must be false for {p.pe}: it adds digits, not products",
+        choose(p.product_register, 1, 0) * choose(is_one_of(p.pe, CARRY_SAVE), 1, 0) == 0,
+        "carry-save elements have no product in one word to register",
+        lambda: f"Parameter 'product_register' must be false for {p.pe}: its products are never one word",
     )
 
 

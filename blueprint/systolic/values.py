@@ -18,7 +18,7 @@ import numpy.typing as npt
 from blueprint import floating
 from blueprint.floating import FloatFormat
 from blueprint.numbers import choose, larger
-from blueprint.processing import SERIAL
+from blueprint.processing import CARRY_SAVE, SERIAL
 from blueprint.processing.golden import partial
 from blueprint.sparsity import Pattern, encode, prune
 from blueprint.systolic import elements, sparsity
@@ -208,8 +208,8 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     )
     deep = choose(found["organization"] == "broadcast_matrix", 1, -(-found["depth"] // unit))
     found["depth"] = unit * deep
-    serial = elements.is_one_of(found["pe"], SERIAL)
-    found["product_register"] = choose(serial, False, found["product_register"])
+    saved = elements.is_one_of(found["pe"], CARRY_SAVE)
+    found["product_register"] = choose(saved, False, found["product_register"])
     stays = found["organization"] == "weight_stationary"
     found["pe"] = choose(stays & elements.is_one_of(found["pe"], elements.SUMS_STAY), "mac", found["pe"])
     found["accumulate"] = choose(floats, found["accumulate"], "same")

@@ -81,7 +81,7 @@ REFUSED = [
     (
         "product_register",
         {"pe": "opt4c", "product_register": True},
-        "Parameter 'product_register' must be false for opt4c: it adds digits, not products",
+        "Parameter 'product_register' must be false for opt4c: its products are never one word",
     ),
     (
         "accumulate",
