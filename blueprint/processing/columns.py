@@ -93,13 +93,17 @@ class Plan:
 
 
 @cache
-def carry_save(rows: tuple[Row, ...], constant: int, width: int) -> Plan:
-    """Rows and a constant added to an accumulator of ``width`` bits that stays in carry-save form."""
-    return next(
-        plan
-        for low in range(min(_top(rows), width), width + 1)
-        if _fits(plan := _accumulate(rows, constant % (1 << low), low, width), constant, 2)
-    )
+def carry_save(rows: tuple[Row, ...], constant: int, width: int, instead: tuple[Row, ...] = ()) -> Plan:
+    """Rows and a constant added to an accumulator of ``width`` bits that stays in carry-save form.
+
+    The accumulator also fits rows that come ``instead`` of the others and add up to the same.
+    """
+    for low in range(min(_top((*rows, *instead)), width), width + 1):
+        plan = _accumulate(rows, constant % (1 << low), low, width)
+        other = onto(instead, constant, plan) if instead else plan
+        if _fits(plan, constant, 2) and len(other.carries) == len(plan.carries):
+            return plan
+    raise AssertionError("a plan without a counter always fits")
 
 
 @cache
@@ -123,8 +127,15 @@ def carried(rows: tuple[Row, ...], constant: int, width: int) -> Plan:
 
 @cache
 def reduced(rows: tuple[Row, ...], constant: int, width: int) -> Plan:
-    """Rows and a constant reduced to at most two bits per column, modulo ``2**width``."""
+    """Rows and a constant reduced to at most two bits per column, modulo ``2**width``, in fewest adders."""
     return _reduce(rows, constant % (1 << width), width, width)
+
+
+@cache
+def compressed(rows: tuple[Row, ...], width: int) -> Plan:
+    """Rows reduced to at most two bits per column, modulo ``2**width``, as fast as adders in a tree can be."""
+    limit = _reduce(rows, 0, width, width, -1.0).depth
+    return _reduce(rows, 0, width, width, limit)
 
 
 def _top(rows: tuple[Row, ...]) -> int:
@@ -222,12 +233,16 @@ def _build(rows: tuple[Row, ...], constant: int, low: int, width: int, state: tu
     return _plan(table, low, width, state)
 
 
-def _reduce(rows: tuple[Row, ...], constant: int, low: int, width: int) -> Plan:
+def _reduce(rows: tuple[Row, ...], constant: int, low: int, width: int, limit: float = float("inf")) -> Plan:
     table = _Table(rows, low)
     for column in range(low):
         one = (constant >> column) & 1
         bits = len(table.columns[column]) + one
-        table.reduce(column, one, min(bits, 2 - bits % 2))
+        before = table.mark(column)
+        # An odd number of bits comes to one bit by full adders alone; two bits come earlier.
+        if table.reduce(column, one, min(bits, 2 - bits % 2)) > limit and bits % 2 and bits > 1:
+            table.back(column, before)
+            table.reduce(column, one, 2)
     return _plan(table, low, width, (0,) * low)
 
 

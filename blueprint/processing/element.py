@@ -281,7 +281,7 @@ def groups(element: Element) -> tuple[tuple[int, tuple[int, ...], Plan], ...]:
         members = tuple((0, rows[number][1]) for number in numbers)
         largest = sum((1 << width) - 1 for _, width in members)
         width = min(largest.bit_length(), element.total_width - low)
-        found.append((low, numbers, columns.reduced(members, 0, width)))
+        found.append((low, numbers, columns.compressed(members, width)))
     return tuple(found)
 
 
@@ -290,7 +290,7 @@ def product_plan(element: Element) -> Plan:
     """Rows reduced to what a Product block hands on (without the constant where carries are saved)."""
     rows, constant = operand_rows(element)
     if element.resolves:
-        return columns.reduced(rows, 0, element.total_width)
+        return columns.compressed(rows, element.total_width)
     return columns.reduced(rows, constant, element.product_width)
 
 
@@ -312,9 +312,13 @@ def merge_rows(element: Element) -> tuple[tuple[Row, ...], int]:
 @cache
 def step_plan(element: Element) -> Plan:
     """A step: rows added to the accumulator."""
+    rows, constant = operand_rows(element)
+    if not element.resolves:
+        return columns.carried(rows, constant, element.total_width)
+    instead, _ = merge_rows(element)
     if element.pe == "opt2":
-        return columns.carry_save(*merge_rows(element), element.total_width)
-    return _sum(element)(*operand_rows(element), element.total_width)
+        return columns.carry_save(instead, constant, element.total_width)
+    return columns.carry_save(rows, constant, element.total_width, instead)
 
 
 @cache
@@ -324,10 +328,6 @@ def merge_plan(element: Element) -> Plan:
     if element.resolves:
         return columns.onto(rows, constant, step_plan(element))
     return columns.carried(rows, constant, element.total_width)
-
-
-def _sum(element: Element) -> Callable[[tuple[Row, ...], int, int], Plan]:
-    return columns.carry_save if element.resolves else columns.carried
 
 
 def _total_bits(element: Element) -> tuple[int]:
