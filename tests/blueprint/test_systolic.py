@@ -214,8 +214,10 @@ def test_floats_are_added_in_the_stated_order() -> None:
     }
 
     def word(m: int, n: int, k: int) -> Any:
-        pair = [floating.multiply(fmt, padded["act"][m, k + i], padded["wgt"][k + i, n]) for i in range(2)]
-        return floating.add(fmt, *pair)
+        one, other = (
+            floating.multiply(fmt, padded["act"][m, k + i], padded["wgt"][k + i, n]) for i in range(2)
+        )
+        return floating.add(fmt, one, other)
 
     for m in range(2):
         for n in range(3):
