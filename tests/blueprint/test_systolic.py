@@ -101,7 +101,8 @@ def test_what_cannot_be_built_is_refused_in_words(name: str, changes: dict[str, 
 
 def test_what_one_design_is_refused_for_many_are_infeasible_for() -> None:
     for _, changes, _ in REFUSED[2:]:
-        table = {name: np.array([value]) for name, value in (spec().parameters | changes).items()}
+        parameters: dict[str, Any] = {**spec().parameters, **changes}
+        table = {name: np.array([value]) for name, value in parameters.items()}
         mask, code, reasons = SystolicSpec.columns(table).feasible()
         assert not mask[0] and reasons[code[0]], changes
 
