@@ -27,7 +27,7 @@ def spec(**changes: Any) -> SystolicSpec:
     return SystolicSpec(**GOOD | changes)
 
 
-REFUSED = [
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("rows", {"rows": 0}, "Parameter 'rows' must be an integer from 1 to 256, not 0"),
     (
         "organization",
