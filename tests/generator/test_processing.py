@@ -219,14 +219,14 @@ def test_other_widths_and_lanes(pe: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_random_shapes(seed: int) -> None:
     random = np.random.default_rng([seed, 9])
     a, b = random.integers(-1 << 62, 1 << 62, (2, 1 << 12))
     elements = {}
-    for number in range(8):
-        width, other = (int(value) for value in random.integers(2, 13, 2))
-        lanes, total = int(random.integers(1, 6)), int(random.integers(6, 48))
+    for number in range(4):
+        width, other = (int(value) for value in random.integers(2, 9, 2))
+        lanes, total = int(random.integers(1, 4)), int(random.integers(6, 48))
         elements[f"n{number}"] = Element(
             str(random.choice(["mac", "opt1", "opt2"])), width, other, lanes, total
         )
