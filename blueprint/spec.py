@@ -85,6 +85,8 @@ class Spec:
     task: ClassVar[type[Gemm] | type[Attention]] = Gemm
     #: Every value of :attr:`arithmetic` that designs of the family have.
     arithmetics: ClassVar[tuple[str, ...]] = ("integer",)
+    #: Random designs that a sample of the family is chosen from; fewer where counting the gates of one takes long.
+    candidates: ClassVar[int] = 16_000
     #: Whether the time of a run depends on the values it computes with.
     data_dependent: ClassVar[bool] = False
 

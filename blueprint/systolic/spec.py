@@ -42,9 +42,10 @@ class SystolicSpec(Spec):
     family: ClassVar[str] = "systolic"
     title: ClassVar[str] = "Array of processing elements"
     arithmetics: ClassVar[tuple[str, ...]] = ("integer", "carry_save", "serial", "float")
+    candidates: ClassVar[int] = 1200  # adders of every one of them are laid out bit by bit
 
     organization: str = parameter("how elements are connected", choices=ORGANIZATIONS)
-    pe: str = parameter("what an element is", choices=elements.KINDS)
+    pe: str = parameter("what an element is", choices=tuple(elements.KINDS))
     rows: int = parameter("rows of elements", minimum=1, maximum=256)
     cols: int = parameter("columns of elements", minimum=1, maximum=256)
     depth: int = parameter("products an element adds per cycle", default=1, minimum=1, maximum=64)
