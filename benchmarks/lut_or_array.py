@@ -97,9 +97,7 @@ def best(found: Problem, macs: int, least: int) -> dict[str, Best]:
             row = chosen[np.argmin(area[chosen] / rate[chosen])]
             _, parameters = found.space.design(int(batch.indices[row]))
             per_rate = area[row] / rate[row]
-            answer[sub.family] = Best(
-                sub.family, describe(parameters), per_rate, per_rate * path[row] * 1e-3
-            )
+            answer[sub.family] = Best(sub.family, describe(parameters), per_rate, per_rate * path[row] * 1e-3)
     return answer
 
 
@@ -137,7 +135,14 @@ def _row(kind: str, size: int, lut: Best | None, array: Best | None) -> str:
     if lut and array:
         ratio = f"{array.area_per_rate / lut.area_per_rate:.2f}x"
         clocked = f"{array.area_per_speed / lut.area_per_speed:.2f}x"
-    cells = [kind, str(size), shown(lut and lut.area_per_rate), shown(array and array.area_per_rate), ratio, clocked]
+    cells = [
+        kind,
+        str(size),
+        shown(lut and lut.area_per_rate),
+        shown(array and array.area_per_rate),
+        ratio,
+        clocked,
+    ]
     cells += [lut.text if lut else "none", array.text if array else "none"]
     return "| " + " | ".join(cells) + " |"
 
@@ -147,7 +152,9 @@ def page() -> str:
     parts = [f"# Tables or arrays\n\nWritten by `python -m benchmarks.lut_or_array`.\n\n{HEAD}"]
     for name in TECHNOLOGIES:
         for phase, tokens in TOKENS.items():
-            parts.append(f"## {name}, {phase} ({tokens} token{'s' * (tokens > 1)})\n\n" + "\n".join(table(name, phase)))
+            parts.append(
+                f"## {name}, {phase} ({tokens} token{'s' * (tokens > 1)})\n\n" + "\n".join(table(name, phase))
+            )
     return "\n\n".join(parts) + "\n"
 
 

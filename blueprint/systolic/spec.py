@@ -389,6 +389,9 @@ class SystolicSpec(Spec):
         """``act`` of shape (m, k) and ``wgt`` of shape (k, n), float numbers as patterns."""
         return values.operands(self, workload, seed)
 
+    def typical_operands(self, workload: Gemm, seed: int) -> Arrays:
+        return values.typical_operands(self, workload, seed)
+
     def reference(self, operands: Arrays) -> Arrays:
         """``out = act @ wgt``, shape (m, n), in the order of additions of :mod:`blueprint.systolic.values`."""
         return {"out": values.product(self, operands["act"], operands["wgt"])}

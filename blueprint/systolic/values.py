@@ -90,10 +90,29 @@ def operands(spec: SystolicSpec, workload: Gemm, seed: int) -> dict[str, Integer
             if ternary
             else _whole_operands(spec.weight_width, random, sizes[1])
         )
-    if spec.group > 1:
-        drawn = prune(1 + random.permutation(wgt.size).reshape(wgt.shape), Pattern(spec.kept, spec.group))
-        wgt = np.where(drawn > 0, wgt, 0)
-    return {"act": act, "wgt": wgt}
+    return {"act": act, "wgt": _thinned(spec, wgt, random)}
+
+
+def _thinned(spec: SystolicSpec, wgt: Integers, random: np.random.Generator) -> Integers:
+    """As few weights other than zero in a group as the array takes, whichever."""
+    if spec.group == 1:
+        return wgt
+    drawn = prune(1 + random.permutation(wgt.size).reshape(wgt.shape), Pattern(spec.kept, spec.group))
+    return np.where(drawn > 0, wgt, 0)
+
+
+def typical_operands(spec: SystolicSpec, workload: Gemm, seed: int) -> dict[str, Integers]:
+    """Activations uniform over their width or normal floats of deviation 1; weights that a flexible element packs."""
+    random = np.random.default_rng(seed)
+    sizes = (workload.m, workload.k), (workload.k, workload.n)
+    if spec.floats:
+        fmt = floating.get(spec.activation)
+        act, wgt = (floating.from_float64(fmt, random.standard_normal(shape)) for shape in sizes)
+    else:
+        act = random.integers(-(1 << (spec.act_width - 1)), 1 << (spec.act_width - 1), sizes[0])
+        least = 1 if spec.pe == "ternary" or spec.flexible else 1 << (spec.weight_width - 1)
+        wgt = random.integers(-least, max(least, 2), sizes[1])
+    return {"act": act, "wgt": _thinned(spec, wgt, random)}
 
 
 def _whole_operands(width: int, random: np.random.Generator, shape: tuple[int, ...]) -> Integers:
