@@ -158,8 +158,8 @@ def page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-HEAD = """When does a ternary look-up table beat a ternary systolic array, and by how much? The explorer looks at every design of
-both families for one product with ternary weights, 6912 long and 6912 wide. The size is the multiply-accumulates per
+HEAD = """When does a ternary look-up table beat a ternary systolic array, and by how much? The explorer looks at every design
+of both families for one product with ternary weights, 6912 long and 6912 wide. The size is the multiply-accumulates per
 cycle that a design sustains on it, fill, drain and waiting included; shown is the design of each family that needs
 least cell area per sustained multiply-accumulate at (nine tenths to four times) that size. *Smaller by* compares areas
 per multiply-accumulate and cycle, *at own clocks* per multiply-accumulate and second, each design at its own predicted
