@@ -114,15 +114,15 @@ def published(mu: int, tables: int, columns: int) -> str:
     text.append(f"module core(input clk, input clear, input [{tables * mu * ACT_WIDTH - 1}:0] a,")
     text.append(f"input [{tables * columns * key - 1}:0] k, output [{columns * WORD - 1}:0] y);")
     for table in range(tables):
-        place = f"a[{table * mu * ACT_WIDTH} +: {mu * ACT_WIDTH}]"
+        part = f"a[{table * mu * ACT_WIDTH} +: {mu * ACT_WIDTH}]"
         text.append(
-            f"wire [{entries * width - 1}:0] t{table}; build b{table}(.clk(clk), .a({place}), .t(t{table}));"
+            f"wire [{entries * width - 1}:0] t{table}; build b{table}(.clk(clk), .a({part}), .t(t{table}));"
         )
     for column in range(columns):
         text.append(f"wire [{tables * WORD - 1}:0] v{column};")
         for table in range(tables):
-            name, place = f"f{column}_{table}", f"k[{(column * tables + table) * key} +: {key}]"
-            text.append(f"fetch {name}(.k({place}), .t(t{table}), .v(v{column}[{table * WORD} +: {WORD}]));")
+            name, part = f"f{column}_{table}", f"k[{(column * tables + table) * key} +: {key}]"
+            text.append(f"fetch {name}(.k({part}), .t(t{table}), .v(v{column}[{table * WORD} +: {WORD}]));")
         text.append(
             f"lane l{column}(.clk(clk), .clear(clear), .v(v{column}), .y(y[{column * WORD} +: {WORD}]));"
         )
@@ -148,7 +148,7 @@ def compare(point: tuple[int, int, int], technology: str) -> dict[str, Any]:
     """One row of the table."""
     mu, tables, columns = point
     theirs = mapped({"core": published(mu, tables, columns)}, technology)
-    sizes = {"mu": mu, "lut_count": tables, "fetch_count": columns, "act_width": ACT_WIDTH}
+    sizes: dict[str, Any] = {"mu": mu, "lut_count": tables, "fetch_count": columns, "act_width": ACT_WIDTH}
     for registered in (False, True):
         spec = TernaryLutSpec(**sizes, k_max=K_MAX, n_max=columns, fetch_register=registered)
         ours = mapped(emit(Core(spec)).modules, technology)

@@ -85,6 +85,8 @@ class Spec:
     task: ClassVar[type[Gemm] | type[Attention]] = Gemm
     #: Every value of :attr:`arithmetic` that designs of the family have.
     arithmetics: ClassVar[tuple[str, ...]] = ("integer",)
+    #: Random designs that a sample of the family is chosen from; fewer where counting the gates of one takes long.
+    candidates: ClassVar[int] = 16_000
     #: Whether the time of a run depends on the values it computes with.
     data_dependent: ClassVar[bool] = False
 
@@ -276,6 +278,10 @@ class Spec:
     def operands(self, workload: Any, seed: int) -> Arrays:
         """Random inputs of the workload's shape, extremes included."""
         raise NotImplementedError
+
+    def typical_operands(self, workload: Any, seed: int) -> Arrays:
+        """Inputs as they occur in use, for switching: no extremes, nothing that poisons what comes after it."""
+        return self.operands(workload, seed)
 
     def reference(self, operands: Arrays) -> Arrays:
         """The golden answer, bit-exact."""

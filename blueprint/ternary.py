@@ -9,6 +9,7 @@ of them, those whose first non-zero weight is +1; the others are their negatives
 from __future__ import annotations
 
 from functools import cache
+from itertools import combinations
 from math import comb
 from typing import Any
 
@@ -32,6 +33,24 @@ ENCODINGS = {
 def half_entries(mu: Number) -> Number:
     """Entries of a half table, the zero entry not counted."""
     return (3**mu - 1) // 2
+
+
+def sparse_keys(mu: int) -> bool:
+    """Whether so few of the indices of a half table have a group that telling them from each other takes fewer bits.
+
+    Measured on fetches: smaller for groups of 2 and of 4; nearly every index of the others has a group.
+    """
+    return mu in (2, 4)
+
+
+@cache
+def telling_bits(mu: int, index: int) -> tuple[int, ...]:
+    """The fewest bits of a half-table index that tell it from every other index that a group has."""
+    groups = int(half_entries(mu)) + 1
+    others = [index ^ other for other in range(groups) if other != index]
+    width = int(clog2(groups))
+    choices = (bits for count in range(1, width + 1) for bits in combinations(range(width), count))
+    return next(bits for bits in choices if all(any(other >> bit & 1 for bit in bits) for other in others))
 
 
 def entry_width(acts: Number, act_width: Number, half: Any) -> Number:

@@ -21,6 +21,10 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "and_row": ("width",),
     "recoder": ("inputs", "outputs"),  # translation between key encodings
     "comparator": ("width",),  # equality or magnitude against a value
+    "counter": ("width",),  # adds -1, 0 or +1
+    "digit_encoder": ("digits",),  # bits of an integer to digits of base 4
+    "digit_select": ("width",),  # none, one or two times a word, of either sign, by the lines of a digit
+    "float_multiplier": ("exponent", "fraction", "stages"),
     "float_adder": ("exponent", "fraction", "stages"),
     "float_pair": ("exponent", "fraction", "stages"),  # sum and difference of the same two floats
     "to_fixed": ("inputs", "outputs"),  # a significand to a fixed-point word

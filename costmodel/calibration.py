@@ -26,8 +26,6 @@ from toolchain import yosys
 
 DESIGNS = 60
 SEED = 0
-#: Share of the operators a run must keep busy to tell the energy of a busy cycle.
-_BUSY = 0.6
 Note = Callable[[str], None]
 Table = dict[tuple[str, str, str], float]
 
@@ -84,17 +82,16 @@ def model(samples: Sequence[Sample], technology: Technology, seed: int) -> dict[
     origin = source(len(samples), seed)
     tables = [area_table(sample.spec.units()) for sample in samples]
     area, errors = fit_places(tables, [sample.areas for sample in samples])
-    busy = [sample for sample in samples if sample.utilization >= _BUSY]
-    tables = [energy_table(sample) for sample in busy]
-    energy, misses = fit_places(tables, [sample.switched.energies for sample in busy])
+    tables = [energy_table(sample) for sample in samples]
+    energy, misses = fit_places(tables, [sample.switched.energies for sample in samples])
     leak = sum(s.leakage_nw for s in samples) / sum(s.area_um2 for s in samples)
     return {
         "area": {"unit": "um2", "source": origin, "seed": seed, "value": area, "error": errors},
         "delay": {"unit": "ps", "source": origin, **path_fit.fit_delay(samples, technology.sram)},
         "energy": {
             "unit": "pJ",
-            "source": f"{origin}; toggles of random data counted in the netlists of the {len(busy)} designs that "
-            "were kept busy, without glitches, wires and clock tree",
+            "source": f"{origin}; toggles of typical random data counted in the netlists, without glitches, wires "
+            "and clock tree",
             "value": energy,
             "error": misses,
         },
@@ -113,14 +110,17 @@ def area_table(units: Sequence[Unit]) -> Table:
 
 
 def energy_table(sample: Sample) -> Table:
-    """Energy terms of the run that was measured: activities are those of a design just large enough for it."""
-    spec = sample.spec
+    """Energy terms of a mean cycle of the run that was measured.
+
+    Activities are those of a design just large enough for the run, as far as it kept the operators busy.
+    """
+    spec, busy = sample.spec, sample.utilization
     small = spec.sized_for(sample.switched.task)
     table: Table = {}
     for unit, run in zip(spec.units(), small.units(), strict=True):
         for name, value in features.terms(unit, features.ENERGY).items():
             key = (unit.place, unit.kind, name)
-            often = 1.0 if name == features.CLOCK else float(run.activity)
+            often = 1.0 if name == features.CLOCK else busy * float(run.activity)
             table[key] = table.get(key, 0.0) + float(value) * often
     return table
 

@@ -33,20 +33,50 @@ def area(units: Sequence[Unit], technology: Technology) -> dict[str, Number]:
 
     `ParamError` where the technology was not calibrated.
     """
-    return _by_place(units, law(technology, "area"), features.AREA, lambda d: technology.sram.area_um2(**d))
+    found = law(technology, "area")
+    places: dict[str, Number] = {}
+    for unit in units:
+        total = places.get(unit.place, 0.0)
+        if unit.kind == "sram":
+            total = total + unit.count * technology.sram.area_um2(**unit.dims)
+        for name, value in coefficients(found, unit).items():
+            if value:
+                total = total + unit.count * value * features.AREA[unit.kind][name](unit.dims)
+        places[unit.place] = total
+    return places
 
 
-def energy(units: Sequence[Unit], technology: Technology) -> Number:
-    """Energy of one cycle of full throughput in pJ: switching of random data, clocks, and memory accesses."""
-    return sum(energies(units, technology).values())
+def energy(units: Sequence[Unit], technology: Technology, busy: Number = 1.0) -> Number:
+    """Mean energy of a cycle in pJ where operators are busy ``busy`` of the time."""
+    clocks, switching = energy_parts(units, technology)
+    return clocks + busy * switching
 
 
-def energies(units: Sequence[Unit], technology: Technology) -> dict[str, Number]:
-    """Energy of one cycle of full throughput by place, in pJ."""
-    # A cycle reads one word and writes one.
-    return _by_place(
-        units, law(technology, "energy"), features.ENERGY, lambda d: 2 * technology.sram.energy_pj(**d)
-    )
+def energy_parts(units: Sequence[Unit], technology: Technology) -> tuple[Number, Number]:
+    """Energy in pJ of any cycle (clock pins), and what full throughput adds: typical data, and memory accesses.
+
+    A run takes ``cycles * clocks + macs / peak_macs * switching``.
+    """
+    energies = energies_by_place(units, technology)
+    return sum(clocks for clocks, _ in energies.values()), sum(moved for _, moved in energies.values())
+
+
+def energies_by_place(units: Sequence[Unit], technology: Technology) -> dict[str, tuple[Number, Number]]:
+    """The two parts of :func:`energy_parts` by place."""
+    found = law(technology, "energy")
+    places: dict[str, tuple[Number, Number]] = {}
+    for unit in units:
+        clocks, moved = places.get(unit.place, (0.0, 0.0))
+        times = unit.count * unit.activity
+        if unit.kind == "sram":  # a cycle reads one word and writes one
+            moved = moved + times * 2 * technology.sram.energy_pj(**unit.dims)
+        for name, value in coefficients(found, unit).items():
+            if value and name == features.CLOCK:
+                clocks = clocks + unit.count * value * features.ENERGY[unit.kind][name](unit.dims)
+            elif value:
+                moved = moved + times * value * features.ENERGY[unit.kind][name](unit.dims)
+        places[unit.place] = clocks, moved
+    return places
 
 
 def leakage(units: Sequence[Unit], technology: Technology) -> Number:
@@ -114,24 +144,6 @@ def place_coefficients(found: Coefficients, place: str, kind: str) -> Mapping[st
     return kinds.get(kind, {})
 
 
-def _by_place(
-    units: Sequence[Unit], found: Coefficients, table: Mapping[str, features.Terms], memory: Any
-) -> dict[str, Number]:
-    places: dict[str, Number] = {}
-    moves = table is features.ENERGY
-    for unit in units:
-        total = places.get(unit.place, 0.0)
-        times = unit.count * unit.activity if moves else unit.count
-        if unit.kind == "sram":
-            total = total + times * memory(unit.dims)
-        for name, value in coefficients(found, unit).items():
-            if value:
-                often = unit.count if name == features.CLOCK else times
-                total = total + often * value * table[unit.kind][name](unit.dims)
-        places[unit.place] = total
-    return places
-
-
 @dataclass(frozen=True)
 class Estimate:
     """What the model says about one design; the workload's figures are `None` without a workload.
@@ -166,15 +178,16 @@ def estimate(spec: Spec, technology: Technology, workload: Workload | None = Non
     """Everything the model says about one design, in milliseconds. `ParamError` as :func:`area`."""
     units = spec.units()
     areas = {place: float(value) for place, value in area(units, technology).items()}
-    parts = {place: float(value) for place, value in energies(units, technology).items()}
-    path, cycle_pj = float(delay(spec.paths(), technology)), sum(parts.values())
+    parts = energies_by_place(units, technology)
+    clocks, switching = (float(sum(column)) for column in zip(*parts.values(), strict=True))
+    path, peak = float(delay(spec.paths(), technology)), int(spec.peak_macs)
     macros = tuple(unit for unit in units if unit.kind == "sram")
     done: dict[str, Any] = {}
     if workload is not None:
         tasks = spec.tasks(workload)
         cycles = sum(task.count * int(spec.cycles(task)) for task in tasks)
         macs = sum(task.macs for task in tasks)
-        done = {"cycles": cycles, "macs": macs, "utilization": macs / (cycles * int(spec.peak_macs))}
+        done = {"cycles": cycles, "macs": macs, "utilization": macs / (cycles * peak)}
     return Estimate(
         spec.name,
         technology.name,
@@ -184,11 +197,11 @@ def estimate(spec: Spec, technology: Technology, workload: Workload | None = Non
         int(inventory.flip_flops(units)),
         path,
         1e6 / path,
-        cycle_pj * done.get("cycles", 1),
-        parts,
-        cycle_pj / int(spec.peak_macs),
+        clocks * done.get("cycles", 1) + switching * done.get("macs", peak) / peak,
+        {place: float(clock + moved) for place, (clock, moved) in parts.items()},
+        (clocks + switching) / peak,
         float(leakage(units, technology)),
-        int(spec.peak_macs),
+        peak,
         f"analytical model, technology {technology.name}",
         **done,
     )

@@ -31,6 +31,14 @@ _FLOAT: Terms = {
     "joined": lambda d: (5 - np.minimum(d["stages"], 5)) * (d["exponent"] + d["fraction"]),
 }
 
+#: A float multiplier is that of its significands and two shifters.
+_FLOAT_PRODUCT: Terms = {
+    "square": lambda d: d["fraction"] ** 2,
+    "shift": lambda d: d["fraction"] * _log2(d["fraction"]),
+    "exponent": lambda d: d["exponent"],
+    "one": lambda d: d["fraction"] > 0,
+}
+
 #: Area terms of one instance; an instance of width 0 costs nothing.
 AREA: Mapping[str, Terms] = {
     "register": {
@@ -60,6 +68,10 @@ AREA: Mapping[str, Terms] = {
         "outputs": lambda d: d["outputs"],
     },
     "comparator": {"width": lambda d: d["width"]},
+    "counter": {"width": lambda d: d["width"]},
+    "digit_encoder": {"digits": lambda d: d["digits"]},
+    "digit_select": {"width": lambda d: d["width"]},
+    "float_multiplier": _FLOAT_PRODUCT,
     "float_adder": _FLOAT,
     "float_pair": _FLOAT,
     "to_fixed": {
@@ -111,6 +123,10 @@ DELAY: Mapping[str, Terms] = {
     "xor_row": {"one": lambda d: d["width"] > 0},
     "and_row": {"one": lambda d: d["width"] > 0},
     "recoder": {"inputs": lambda d: d["inputs"]},
+    "counter": {"width": lambda d: d["width"]},
+    "digit_encoder": {"one": lambda d: d["digits"] > 0},
+    "digit_select": {"one": lambda d: d["width"] > 0},
+    "float_multiplier": {"fraction": lambda d: d["fraction"], "one": lambda d: d["fraction"] > 0},
     "float_adder": {"fraction": lambda d: d["fraction"], "one": lambda d: d["fraction"] > 0},
     "float_pair": {"fraction": lambda d: d["fraction"], "one": lambda d: d["fraction"] > 0},
     "to_fixed": {"one": lambda d: d["outputs"] > 0},
@@ -137,6 +153,10 @@ _ROUGH: Mapping[str, Mapping[str, float]] = {
     "xor_row": {"width": 2.0},
     "and_row": {"width": 1.0},
     "recoder": {"cross": 1.0},
+    "counter": {"width": 4.0},
+    "digit_encoder": {"digits": 8.0},
+    "digit_select": {"width": 3.5},
+    "float_multiplier": {"square": 6.0, "shift": 5.0, "exponent": 12.0},
     "float_adder": {"shift": 5.0, "fraction": 15.0, "exponent": 12.0},
     "float_pair": {"shift": 6.0, "fraction": 25.0, "exponent": 18.0},
     "to_fixed": {"shift": 3.0},

@@ -14,7 +14,6 @@ from costmodel import features
 #: Two-input gate equivalents of one design: small enough for a minute of synthesis.
 LARGEST = 28_000.0
 _GATES_PER_MAC = 8
-_POOL = 16_000
 _FEW = 8
 _NARROW = 64
 
@@ -53,19 +52,20 @@ def gates(spec: Any) -> Any:
 
 
 def _column(name: str, limit: Parameter, kind: type[Spec], random: np.random.Generator) -> Any:
+    pool = kind.candidates
     if limit.choices:
-        return random.choice(np.array(limit.choices), _POOL)
+        return random.choice(np.array(limit.choices), pool)
     if limit.kind is bool:
-        return random.integers(2, size=_POOL).astype(bool)
+        return random.integers(2, size=pool).astype(bool)
     low, high = limit.minimum or 0, limit.maximum or 1 << 20
     default = getattr(kind, name, None)
     if high - low < _NARROW and default is None:
-        return random.integers(low, high + 1, _POOL)
+        return random.integers(low, high + 1, pool)
     # Log-uniform over low .. high, both included; the shift lets low be 0.
     shift = 1 - low
-    drawn = np.floor((high + shift + 1) ** random.random(_POOL)).astype(np.int64) - shift
+    drawn = np.floor((high + shift + 1) ** random.random(pool)).astype(np.int64) - shift
     drawn = np.clip(drawn, low, high)
-    return drawn if default is None else np.where(random.random(_POOL) < 0.5, default, drawn)
+    return drawn if default is None else np.where(random.random(pool) < 0.5, default, drawn)
 
 
 def _is_few(limit: Parameter) -> bool:

@@ -159,8 +159,8 @@ _HEAD = """# Predictions against synthesis
 Written by `python benchmarks/validation_page.py`; `ternforge tech validate NAME` prints the same for other designs.
 The designs are random, were not used in the fit, and have at most 28,000 gates, so that each synthesizes within a
 minute or two. Areas are cell areas in um2 without memory macros. The critical path is static timing without wires.
-Energy is that of a busy cycle, from toggles counted in the mapped netlist on random data, without glitches, wires
-and clock tree."""
+Energy is that of a mean cycle of a run, from toggles counted in the mapped netlist on typical random data, without
+glitches, wires and clock tree."""
 
 
 def _both(errors: tuple[float, float]) -> str:

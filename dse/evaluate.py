@@ -6,7 +6,7 @@ ahead of time, so a layer bound by compute does not help one bound by memory. Of
 run the ternary layers: reading the cache of keys and values in decode is traffic of its own, the arithmetic of
 attention is not in it. Families of attention run just that, and their traffic includes the cache. Embedding, LM head
 and normalization are in neither.
-Energy: core energy per cycle of full throughput times compute cycles, plus energy per bit times bits moved. Leakage is
+Energy: clocks in every compute cycle, switching for every multiply-accumulate, and energy per bit moved. Leakage is
 left out: area times a few nW per um2 over a token's time is below a thousandth of the core's energy.
 """
 
@@ -25,8 +25,9 @@ from dse.metrics import METRICS
 from dse.problem import Evaluation, Problem
 from dse.space import Columns, Dram, Space
 
-#: (area by place in um2, critical path in ps, core energy in pJ per cycle of full throughput) of a spec or columns.
-Costs = Callable[[Any], tuple[dict[str, Any], Any, Any]]
+#: (area by place in um2, critical path in ps, energy in pJ of any cycle, and what full throughput adds) of a spec or
+#: columns.
+Costs = Callable[[Any], tuple[dict[str, Any], Any, Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -141,12 +142,13 @@ class DesignEvaluator:
 
     def metrics(self, designs: Any) -> dict[str, Any]:
         """Every metric of designs that can be built (columns or one spec), without what the workload has not."""
-        areas, path, core_pj = self.costs(designs)
+        areas, path, clock_pj, switching_pj = self.costs(designs)
         clock = 1e6 / path
         time = run(designs, self.work, clock, self.dram)
         macs = sum(task.macs for task in self.work.tasks)
         per_bit = self.dram.energy_pj_per_bit if self.dram else 0.0
-        core = core_pj * time.cycles / self.work.tokens
+        core = clock_pj * time.cycles + switching_pj * (macs / designs.peak_macs)
+        core = core / self.work.tokens
         energy = core + per_bit * time.bits / self.work.tokens
         rate = self.work.tokens / time.seconds
         found = {
@@ -181,14 +183,14 @@ class TechnologyCosts:
 
     technology: Any
 
-    def __call__(self, designs: Any) -> tuple[dict[str, Any], Any, Any]:
+    def __call__(self, designs: Any) -> tuple[dict[str, Any], Any, Any, Any]:
         from costmodel import estimate  # loads no more than a worker needs
 
         units = designs.units()
         return (
             estimate.area(units, self.technology),
             estimate.delay(designs.paths(), self.technology),
-            estimate.energy(units, self.technology),
+            *estimate.energy_parts(units, self.technology),
         )
 
 

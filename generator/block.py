@@ -18,6 +18,7 @@ class Block(wiring.Component):
     place: str  # where the inventory counts it
     latency = "0 cycles (combinational)"
     throughput = "1 per cycle"
+    _MustUse__silence = True  # of blocks of one name only the first is elaborated
 
     def __init__(self, name: str, ports: dict[str, Any], *, clocked: bool, resets: bool = False) -> None:
         clock = ({"clk": In(1)} if clocked else {}) | ({"rst": In(1)} if resets else {})

@@ -64,7 +64,7 @@ def estimate(
 
     chosen = read_design(design, overrides)
     facts = read_technology(chosen, technology)
-    areas, path, energy = TechnologyCosts(facts)(chosen.spec)
+    areas, path, *energy = TechnologyCosts(facts)(chosen.spec)
     fastest = 1e6 / float(path)
     clock = chosen.clock_mhz or fastest
     answer: Answer = {
@@ -79,7 +79,7 @@ def estimate(
         "clock_mhz": clock,
         "meets_clock": bool(clock <= fastest * (1 + 1e-9)),
         "peak_macs": int(chosen.spec.peak_macs),
-        "energy_pj": float(energy),
+        "energy_pj": float(sum(energy)),
         "energy_of": "one cycle of full throughput",
     }
     return (
@@ -89,8 +89,8 @@ def estimate(
     )
 
 
-def _on_workload(spec: Spec, workload: Workload, clock_mhz: float, energy_pj: float) -> Answer:
-    """Cycles, time and core energy of a workload, without stalls."""
+def _on_workload(spec: Spec, workload: Workload, clock_mhz: float, energy_pj: Sequence[float]) -> Answer:
+    """Cycles, time and core energy (:func:`costmodel.estimate.energy_parts`) of a workload, without stalls."""
     layers: list[Answer] = [
         {
             "name": task.name,
@@ -103,13 +103,14 @@ def _on_workload(spec: Spec, workload: Workload, clock_mhz: float, energy_pj: fl
     ]
     macs = sum(layer["macs"] for layer in layers)
     cycles = sum(layer["cycles"] for layer in layers)
+    clocks, switching = energy_pj
     return {
         "workload": workload.name,
         "cycles": cycles,
         "macs": macs,
         "utilization": macs / (cycles * int(spec.peak_macs)),
         "seconds": cycles / (clock_mhz * 1e6),
-        "energy_pj": float(energy_pj) * cycles,
+        "energy_pj": float(clocks * cycles + switching * macs / int(spec.peak_macs)),
         "energy_of": "the whole workload, core only",
         "layers": layers,
     }

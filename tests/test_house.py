@@ -39,9 +39,9 @@ def test_format_is_ruffs() -> None:
     run(BIN / "ruff", "format", "--check", ".")
 
 
-def test_types_are_strict_in_every_room() -> None:
+def test_types_are_strict_in_every_room_and_in_benchmarks() -> None:
     rooms = [room for room in ROOMS if list((ROOT / room).rglob("*.py"))]
-    run(BIN / "mypy", "--cache-dir", ROOT / "sim_build" / "mypy", *rooms)
+    run(BIN / "mypy", "--cache-dir", ROOT / "sim_build" / "mypy", *rooms, "benchmarks")
 
 
 def test_rooms_import_downwards_only() -> None:

@@ -437,6 +437,9 @@ class TernaryLutSpec(Spec):
         """``act`` of shape (m, k), float activations as patterns, and ``wgt`` of shape (k, n)."""
         return values.operands(self, workload, seed)
 
+    def typical_operands(self, workload: Gemm, seed: int) -> Arrays:
+        return values.typical_operands(self, workload, seed)
+
     def reference(self, operands: Arrays) -> Arrays:
         """``out = act @ wgt``, shape (m, n); float results as patterns (:mod:`blueprint.ternary_lut.values`)."""
         return {"out": values.product(self, operands["act"], operands["wgt"])}

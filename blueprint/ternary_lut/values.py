@@ -99,6 +99,17 @@ def operands(spec: TernaryLutSpec, workload: Gemm, seed: int) -> dict[str, Integ
     return {"act": act, "wgt": random.integers(-1, 2, (workload.k, workload.n), dtype=np.int64)}
 
 
+def typical_operands(spec: TernaryLutSpec, workload: Gemm, seed: int) -> dict[str, Integers]:
+    """Activations uniform over their width, or normal floats of deviation 1, as a normalization leaves them."""
+    random = np.random.default_rng(seed)
+    shape = (workload.m, workload.k)
+    if spec.is_float:
+        act = floating.from_float64(floating.get(spec.activation), random.standard_normal(shape))
+    else:
+        act = random.integers(-(1 << (spec.act_width - 1)), 1 << (spec.act_width - 1), shape, dtype=np.int64)
+    return {"act": act, "wgt": random.integers(-1, 2, (workload.k, workload.n), dtype=np.int64)}
+
+
 def _float_operands(fmt: FloatFormat, random: np.random.Generator, shape: tuple[int, ...]) -> Integers:
     """Numbers of like size, so that sums round and cancel; some of any size; NaN and infinity in every fourth case."""
     middle = fmt.bias + random.integers(-2, 2)

@@ -34,7 +34,8 @@ class Fetch(Block):
     """Reads one entry of a table for every token lane, all by one key, and complements it where the key says so.
 
     ``value`` has its top bit inverted (offset binary) when a carry-save reduction follows; the +1 that completes a
-    negation leaves as ``sign``. Of a float only the sign bit flips, and nothing is left to do.
+    negation leaves as ``sign``. Of a float only the sign bit flips, and nothing is left to do. A key that no group has
+    may read anything.
     """
 
     place = "fetch"
@@ -63,7 +64,7 @@ class Fetch(Block):
         width = int(spec.entry_width)
         sign, index = self._address(m)
         tables = [parts(table, width) for table in parts(self.entry, spec.entries * width)]
-        lines = [index == self._raw_index(number) for number in range(spec.entries)]
+        lines = [self._line(index, number) for number in range(spec.entries)]
         found = [one_of(lines, table) for table in tables]
         if spec.floats:
             values: list[Value] = [Cat(lane[:-1], lane[-1] ^ sign) for lane in found]
@@ -72,6 +73,13 @@ class Fetch(Block):
             values = [lane ^ sign.replicate(width) ^ Const(offset, width) for lane in found]
         self._leave(m, values, sign)
         return m
+
+    def _line(self, index: Value, number: int) -> Value:
+        """Whether the key reads stored entry ``number``."""
+        if not ternary.sparse_keys(self.spec.mu) or not self.spec.half or self.encoding != "sign_index":
+            return index == self._raw_index(number)
+        bits = ternary.telling_bits(self.spec.mu, number)
+        return Cat(*(index[bit] if number >> bit & 1 else ~index[bit] for bit in bits)).all()
 
     def _raw_index(self, number: int) -> int:
         """The key of stored entry ``number``: a full table has no entry for the all-zero group in its middle."""

@@ -82,3 +82,16 @@ def test_numbers_agree_on_one_and_on_many() -> None:
     assert np.array_equal(clog2(values), [clog2(int(v)) for v in values])
     assert [clog2(v) for v in (1, 2, 3, 4, 5)] == [0, 1, 2, 2, 3]
     assert [signed_width(v) for v in (1, 127, 128)] == [2, 8, 9]
+
+
+@pytest.mark.parametrize("mu", [2, 4])
+def test_telling_bits_tell_every_group_from_every_other_and_no_fewer_would(mu: int) -> None:
+    groups = int(ternary.half_entries(mu)) + 1
+
+    def alike(index: int, bits: tuple[int, ...]) -> list[int]:
+        return [other for other in range(groups) if all((other ^ index) >> bit & 1 == 0 for bit in bits)]
+
+    for index in range(groups):
+        bits = ternary.telling_bits(mu, index)
+        assert alike(index, bits) == [index]
+        assert all(len(alike(index, tuple(b for b in bits if b != left))) > 1 for left in bits)

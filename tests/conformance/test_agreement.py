@@ -221,6 +221,7 @@ def test_every_kind_of_arithmetic_is_among_the_designs() -> None:
 # Failing twins: the comparison above notices a wrong value, a wrong cycle and a wrong register. ---------------------
 
 
+@pytest.mark.slow
 def test_a_flipped_adder_is_noticed(folder: Path, tmp_path: Path) -> None:
     spec, out = exported(folder, "ternary_lut", 0)
     generate(spec, tmp_path)

@@ -7,6 +7,7 @@ import pickle
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from blueprint.registry import families
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
 from blueprint.workload import Attention, Gemm, Task, of_task
+from costmodel import sampling
 from generator.export import generate
 from toolchain import verilator
 
@@ -28,13 +30,34 @@ def designs(family: str, count: int, seed: int = 3) -> list[Spec]:
     return [families()[family].sample(np.random.default_rng([seed, number])) for number in range(count)]
 
 
+def small(family: str, count: int) -> list[Spec]:
+    """The smallest of three times as many designs, every arithmetic in turn."""
+    turns: Counter[str] = Counter()
+
+    def turn(spec: Spec) -> int:
+        turns[spec.arithmetic] += 1
+        return turns[spec.arithmetic]
+
+    return sorted(sorted(designs(family, 3 * count), key=sampling.gates), key=turn)[:count]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("number", range(8))
 def test_verilog_is_lint_clean(family: str, number: int, tmp_path: Path) -> None:
-    spec = designs(family, number + 1)[number]
-    manifest = generate(spec, tmp_path)
-    files = [tmp_path / file for file in manifest["files"]]
-    assert verilator.lint(files, manifest["top"], [tmp_path / "lint.vlt"]) == []
+    check_lint(designs(family, number + 1)[number], tmp_path)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("number", range(4))
+def test_verilog_of_small_designs_is_lint_clean(family: str, number: int, tmp_path: Path) -> None:
+    check_lint(small(family, 4)[number], tmp_path)
+
+
+def check_lint(spec: Spec, folder: Path) -> None:
+    manifest = generate(spec, folder)
+    files = [folder / file for file in manifest["files"]]
+    assert verilator.lint(files, manifest["top"], [folder / "lint.vlt"]) == []
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -160,7 +183,7 @@ def test_describing_a_design_loads_no_hardware_library(family: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_modules_stand_where_the_inventory_counts_them(family: str, tmp_path: Path) -> None:
-    for number, spec in enumerate(designs(family, 12)):
+    for number, spec in enumerate(small(family, 8)):
         manifest = generate(spec, tmp_path / str(number))
         places = {module["place"] for module in manifest["modules"].values()}
         assert places <= {unit.place for unit in spec.units() if np.any(unit.count)}, spec

@@ -9,6 +9,7 @@ import pytest
 
 from blueprint import registry
 from blueprint.errors import ParamError
+from blueprint.numbers import Number
 from blueprint.spec import Spec
 from blueprint.ternary_lut import TernaryLutSpec
 from blueprint.unit import KINDS, Path, Unit
@@ -32,12 +33,17 @@ def _design(**changes: object) -> TernaryLutSpec:
 @pytest.mark.parametrize("name", TECHNOLOGIES)
 def test_columns_equal_single_designs(name: str) -> None:
     tech, many = technology.load(name), _columns(DESIGNS)
-    areas, energies = estimate.area(many.units(), tech), estimate.energies(many.units(), tech)
+
+    def energies(designs: TernaryLutSpec) -> dict[str, Number]:
+        parts = estimate.energies_by_place(designs.units(), tech)
+        return {place: clocks + 0.5 * switching for place, (clocks, switching) in parts.items()}
+
+    areas, moved = estimate.area(many.units(), tech), energies(many)
     delays = np.broadcast_to(estimate.delay(many.paths(), tech), len(DESIGNS))
     for row, spec in enumerate(DESIGNS):
         for found, alone in (
             (areas, estimate.area(spec.units(), tech)),
-            (energies, estimate.energies(spec.units(), tech)),
+            (moved, energies(spec)),
         ):
             assert found.keys() == alone.keys()
             for place, value in alone.items():
@@ -85,7 +91,10 @@ def test_estimate_has_the_keys_of_machine_readable_answers() -> None:
     assert answer["macs"] == 2 * 256 * 64
     assert 0 < answer["utilization"] <= 1
     alone = estimate.estimate(_design(), tech)
-    assert answer["energy_pj"] == pytest.approx(alone.energy_pj * answer["cycles"])
+    busy = answer["cycles"] * answer["utilization"]
+    clocks, switching = estimate.energy_parts(_design().units(), tech)
+    assert answer["energy_pj"] == pytest.approx(clocks * answer["cycles"] + switching * busy)
+    assert alone.energy_pj == pytest.approx(clocks + switching)
     assert "cycles" not in alone.as_dict()
 
 

@@ -31,7 +31,9 @@ def test_manifest_describes_ports_to_the_bit(folder: Path) -> None:
     assert manifest["parameters"] == SPEC.parameters
     weights = manifest["streams"]["wgt"]
     assert weights["prefix"] == "s_axis_wgt" and weights["width"] == 16
-    assert weights["fields"] == [{"name": "key", "width": 4, "shape": [2, 2], "signed": False, "offset": 0}]
+    assert weights["fields"] == [
+        {"name": "key", "width": 4, "shape": [2, 2], "signed": False, "format": "int", "offset": 0}
+    ]
     assert manifest["registers"]["cycles"]["address"] == 0x14
     assert manifest["blackboxes"] == ["ternforge_sram_1r1w_50x30"]
 

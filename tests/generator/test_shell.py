@@ -8,7 +8,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from blueprint.ternary_lut import TernaryLutSpec
-from generator.axi_lite import EVENTS, Shell
+from generator.axi_lite import EVENTS, STALLS, Shell
 
 SPEC = TernaryLutSpec(mu=2, lut_count=2, fetch_count=2, act_width=8, k_max=100, n_max=31, m_max=1000)
 ADDRESS = {register.name: register.address for register in SPEC.registers()}
@@ -60,10 +60,10 @@ class Bench:
 
     async def event(self, *names: str, cycles: int = 1) -> None:
         for _ in range(cycles):
-            for name in EVENTS:
+            for name in (*EVENTS, *STALLS):
                 self.ctx.set(getattr(self.dut, name), int(name in names))
             await self.tick()
-        for name in EVENTS:
+        for name in (*EVENTS, *STALLS):
             self.ctx.set(getattr(self.dut, name), 0)
 
     async def sizes(self, tokens: int, k: int, n: int) -> None:

@@ -1,0 +1,38 @@
+"""Processing elements: what multiplies and adds in an array, its widths, values, time and inventory."""
+
+from blueprint.processing.element import CARRY_SAVE, PES, SERIAL, Element
+from blueprint.processing.golden import cycles_per_operand, digits_of, dot, masks, wrap
+from blueprint.processing.inventory import (
+    accumulate_units,
+    encode_units,
+    merge_units,
+    path,
+    product_units,
+    queue_units,
+    resolve_units,
+    select_units,
+    state_units,
+    step_units,
+)
+
+__all__ = [
+    "CARRY_SAVE",
+    "PES",
+    "SERIAL",
+    "Element",
+    "accumulate_units",
+    "cycles_per_operand",
+    "digits_of",
+    "dot",
+    "encode_units",
+    "masks",
+    "merge_units",
+    "path",
+    "product_units",
+    "queue_units",
+    "resolve_units",
+    "select_units",
+    "state_units",
+    "step_units",
+    "wrap",
+]

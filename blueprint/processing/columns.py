@@ -1,0 +1,252 @@
+"""Sums of many bits, column by column: which bits meet in which adder and which bits are left.
+
+Bits stand in columns by weight. An adder takes three bits (or two, or two and a constant one) of a column to one bit
+there and one in the next. Bits meet in the order in which they arrive.
+
+An accumulator in carry-save form keeps one or two bits per column: two where one would come later than the slowest
+bit that cannot be helped, else one, which saves a register. Above the columns that operands reach it only counts:
+what leaves the highest column, less a constant, adds -1, 0 or +1 to it, one step later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from heapq import heapify, heappop, heappush
+from typing import Literal
+
+from blueprint.numbers import ceil_div
+
+Kind = Literal["full", "half", "half_one", "invert", "one"]
+#: A row of bits in neighboring columns: lowest column and number of bits.
+Row = tuple[int, int]
+
+#: Most bits that a counter's carry passes in one step.
+SEGMENT = 6
+#: Bits an adder takes and its delay in units of one full adder.
+_TAKES: dict[Kind, int] = {"full": 3, "half": 2, "half_one": 2, "invert": 1, "one": 0}
+_DELAY: dict[Kind, float] = {"full": 1.0, "half": 0.5, "half_one": 0.5, "invert": 0.0, "one": 0.0}
+#: What adds a constant one to no bit, one bit, two or more.
+_WITH_ONE: tuple[Kind, ...] = ("one", "invert", "half_one")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One adder: bits in, by number, become bit ``total`` of ``column`` and bit ``carry`` of the next."""
+
+    kind: Kind
+    column: int
+    bits: tuple[int, ...]
+    total: int
+    carry: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Adders in the order in which they can be built.
+
+    Bits are numbered: those of the rows, row by row, then those of the accumulator by column, then what adders make.
+    """
+
+    low: int  # columns that are added
+    width: int  # of the sum
+    cells: tuple[Cell, ...]
+    state: tuple[int, ...]  # accumulator bits per column below `low`
+    left: tuple[tuple[int, ...], ...]  # bits by number that remain in every column below `low`
+    carries: tuple[int, ...]  # bits by number that leave the highest column
+    depth: float  # full adders in series
+
+    def count(self, *kinds: Kind) -> int:
+        """Adders of these kinds."""
+        return sum(cell.kind in kinds for cell in self.cells)
+
+    @property
+    def upper(self) -> int:
+        """Bits of the counter above."""
+        return self.width - self.low
+
+    @property
+    def segments(self) -> tuple[int, ...]:
+        """Widths of the parts that the counter is cut into; a part hands on what it owes the next a step later."""
+        if not self.upper:
+            return ()
+        count = ceil_div(self.upper, SEGMENT)
+        return tuple((self.upper + place) // count for place in range(count))
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        """Bits before every part that say what is still to be added to it: one if it only falls, two if it also rises.
+
+        Which way is all the same for a part of one bit.
+        """
+        return tuple(min(len(self.carries), width) for width in self.segments)
+
+    @property
+    def left_bits(self) -> int:
+        """Bits that remain below the counter."""
+        return sum(len(bits) for bits in self.left)
+
+    @property
+    def state_bits(self) -> int:
+        """Bits of the whole accumulator."""
+        return sum(self.state) + self.upper + sum(self.pending)
+
+
+@cache
+def carry_save(rows: tuple[Row, ...], constant: int, width: int, instead: tuple[Row, ...] = ()) -> Plan:
+    """Rows and a constant added to an accumulator of ``width`` bits that stays in carry-save form.
+
+    The accumulator also fits rows that come ``instead`` of the others and add up to the same.
+    """
+    for low in range(min(_top((*rows, *instead)), width), width + 1):
+        plan = _accumulate(rows, constant % (1 << low), low, width)
+        other = onto(instead, constant, plan) if instead else plan
+        if _fits(plan, constant, 2) and len(other.carries) == len(plan.carries):
+            return plan
+    raise AssertionError("a plan without a counter always fits")
+
+
+@cache
+def onto(rows: tuple[Row, ...], constant: int, other: Plan) -> Plan:
+    """Rows and a constant added to an accumulator of the shape that ``other`` has."""
+    return _build(rows, constant % (1 << other.low), other.low, other.width, other.state)
+
+
+@cache
+def carried(rows: tuple[Row, ...], constant: int, width: int) -> Plan:
+    """Rows and a constant added to an accumulator of ``width`` bits, reduced to two rows for an adder at the end.
+
+    The accumulator's lower bits are the last row. Above ``low`` it takes a carry and less the constant.
+    """
+    return next(
+        plan
+        for low in range(min(_top(rows), width), width + 1)
+        if _fits(plan := _reduce((*rows, (0, low)), constant % (1 << low), low, width), constant, 1)
+    )
+
+
+@cache
+def reduced(rows: tuple[Row, ...], constant: int, width: int) -> Plan:
+    """Rows and a constant reduced to at most two bits per column, modulo ``2**width``, in fewest adders."""
+    return _reduce(rows, constant % (1 << width), width, width)
+
+
+@cache
+def compressed(rows: tuple[Row, ...], width: int) -> Plan:
+    """Rows reduced to at most two bits per column, modulo ``2**width``, as fast as adders in a tree can be."""
+    limit = _reduce(rows, 0, width, width, -1.0).depth
+    return _reduce(rows, 0, width, width, limit)
+
+
+def _top(rows: tuple[Row, ...]) -> int:
+    return max(low + count for low, count in rows)
+
+
+def _fits(plan: Plan, constant: int, most: int) -> bool:
+    """Whether the columns above need no adders: few carries arrive, and the constant takes one off."""
+    return not plan.upper or (len(plan.carries) <= most and -(1 << plan.low) <= constant < 0)
+
+
+class _Table:
+    """Bits by column, when each arrives, and the adders so far."""
+
+    def __init__(self, rows: tuple[Row, ...], low: int) -> None:
+        self.arrival: list[float] = []
+        self.columns: list[list[int]] = [[] for _ in range(low + 1)]
+        self.cells: list[Cell] = []
+        for start, count in rows:
+            for column in range(start, start + count):
+                number = self.bit(0.0)
+                if column < low:
+                    self.columns[column].append(number)
+
+    def bit(self, arrival: float) -> int:
+        self.arrival.append(arrival)
+        return len(self.arrival) - 1
+
+    def reduce(self, column: int, one: int, target: int) -> float:
+        """Add up a column, and a constant one if it has it, to ``target`` bits; says when the latest result comes."""
+        live = [(self.arrival[bit], bit) for bit in self.columns[column]]
+        heapify(live)
+        while (excess := len(live) + one - target) > 0 or one:
+            if one:
+                kind = _WITH_ONE[min(len(live), 2)]
+                one = 0
+            else:
+                kind = "full" if excess > 1 else "half"
+            taken = [heappop(live) for _ in range(_TAKES[kind])]
+            arrival = max(taken, default=(0.0,))[0] + _DELAY[kind]
+            total, carry = self.bit(arrival), self.bit(arrival)
+            self.cells.append(Cell(kind, column, tuple(bit for _, bit in taken), total, carry))
+            heappush(live, (arrival, total))
+            if taken:
+                self.columns[column + 1].append(carry)
+        self.columns[column] = [bit for _, bit in sorted(live)]
+        above = self.columns[column + 1]
+        return max((self.arrival[bit] for bit in (*self.columns[column], *above)), default=0.0)
+
+    def mark(self, column: int) -> tuple[int, int, list[int], list[int]]:
+        """What :meth:`back` needs to forget what was done to a column since."""
+        return len(self.arrival), len(self.cells), list(self.columns[column]), list(self.columns[column + 1])
+
+    def back(self, column: int, mark: tuple[int, int, list[int], list[int]]) -> None:
+        """Forget what was done to a column."""
+        bits, cells, self.columns[column], self.columns[column + 1] = mark
+        del self.arrival[bits:], self.cells[cells:]
+
+    def latest(self) -> float:
+        return max((self.arrival[bit] for bits in self.columns for bit in bits), default=0.0)
+
+
+def _accumulate(rows: tuple[Row, ...], constant: int, low: int, width: int) -> Plan:
+    # With two bits everywhere first: how fast it can be. Then with one wherever that is as fast.
+    limit = _build(rows, constant, low, width, _chosen(rows, constant, low, -1.0)).depth
+    return _build(rows, constant, low, width, _chosen(rows, constant, low, limit))
+
+
+def _chosen(rows: tuple[Row, ...], constant: int, low: int, limit: float) -> tuple[int, ...]:
+    """Accumulator bits per column."""
+    table = _Table(rows, low)
+    found: list[int] = []
+    for column in range(low):
+        one = (constant >> column) & 1
+        if not table.columns[column] and not one:
+            found.append(0)
+            continue
+        before = table.mark(column)
+        table.columns[column].append(table.bit(0.0))
+        found.append(1)
+        if table.reduce(column, one, 1) > limit and any(found[:-1]):
+            table.back(column, before)
+            table.columns[column] += [table.bit(0.0), table.bit(0.0)]
+            found[-1] = 2
+            table.reduce(column, one, 2)
+    return tuple(found)
+
+
+def _build(rows: tuple[Row, ...], constant: int, low: int, width: int, state: tuple[int, ...]) -> Plan:
+    table = _Table(rows, low)
+    for column, count in enumerate(state):
+        table.columns[column] += [table.bit(0.0) for _ in range(count)]
+    for column, count in enumerate(state):
+        table.reduce(column, (constant >> column) & 1, count)
+    return _plan(table, low, width, state)
+
+
+def _reduce(rows: tuple[Row, ...], constant: int, low: int, width: int, limit: float = float("inf")) -> Plan:
+    table = _Table(rows, low)
+    for column in range(low):
+        one = (constant >> column) & 1
+        bits = len(table.columns[column]) + one
+        before = table.mark(column)
+        # An odd number of bits comes to one bit by full adders alone; two bits come earlier.
+        if table.reduce(column, one, min(bits, 2 - bits % 2)) > limit and bits % 2 and bits > 1:
+            table.back(column, before)
+            table.reduce(column, one, 2)
+    return _plan(table, low, width, (0,) * low)
+
+
+def _plan(table: _Table, low: int, width: int, state: tuple[int, ...]) -> Plan:
+    left = tuple(tuple(bits) for bits in table.columns[:low])
+    carries = tuple(table.columns[low]) if low < width else ()
+    return Plan(low, width, tuple(table.cells), state, left, carries, table.latest())

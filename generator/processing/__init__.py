@@ -1,0 +1,16 @@
+"""Processing elements: what multiplies and adds in an array, as blocks with one protocol."""
+
+from generator.processing.select import ActivationSelect
+from generator.processing.serial import DigitEncode, DigitQueue
+from generator.processing.step import Accumulate, Merge, Product, Resolve, Step
+
+__all__ = [
+    "Accumulate",
+    "ActivationSelect",
+    "DigitEncode",
+    "DigitQueue",
+    "Merge",
+    "Product",
+    "Resolve",
+    "Step",
+]

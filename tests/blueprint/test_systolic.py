@@ -1,0 +1,267 @@
+"""The parameters of the systolic family: what is refused, what is derived, what is computed, how long it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from blueprint import floating
+from blueprint.errors import ParamError
+from blueprint.sparsity import Pattern, is_sparse
+from blueprint.systolic import SystolicSpec, elements
+from blueprint.systolic.sparsity import densely
+from blueprint.unit import flip_flops
+from blueprint.workload import Gemm
+from simulator import kernel
+from simulator.simulate import simulate
+
+GOOD: dict[str, Any] = {
+    "organization": "output_stationary", "pe": "mac", "rows": 4, "cols": 4, "act_width": 8, "weight_width": 8,
+    "k_max": 256, "n_max": 64, "m_max": 64,
+}  # fmt: skip
+
+
+def spec(**changes: Any) -> SystolicSpec:
+    return SystolicSpec(**GOOD | changes)
+
+
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("rows", {"rows": 0}, "Parameter 'rows' must be an integer from 1 to 256, not 0"),
+    (
+        "organization",
+        {"organization": "output_stationry"},
+        "Parameter 'organization' must be one of weight_stationary, output_stationary, cube, adder_tree, "
+        "broadcast_matrix, not 'output_stationry'; did you mean 'output_stationary'?",
+    ),
+    (
+        "acc_width",
+        {"acc_width": 20},
+        "Accumulator width 20 cannot hold 256 products of 8 by 8 bits; use at least 24",
+    ),
+    ("activation", {"activation": "fp16"}, "Element mac must have int numbers, not fp16"),
+    ("activation", {"pe": "float"}, "Element float must have float numbers, not int"),
+    (
+        "act_width",
+        {"pe": "float", "activation": "bf16"},
+        "Parameter 'act_width' must be 16 for bf16, not 8",
+    ),
+    ("weight_width", {"pe": "ternary"}, "Weights of ternary elements must have 2 bits, not 8"),
+    ("rows", {"organization": "adder_tree"}, "An adder tree must have 1 row, not 4"),
+    (
+        "depth",
+        {"organization": "broadcast_matrix", "depth": 2},
+        "A broadcast matrix must have depth 1, not 2; a deeper one is a cube",
+    ),
+    ("depth", {"sparsity": "2:4"}, "Parameter 'depth' must be a multiple of 2 for 2:4 weights, not 1"),
+    ("depth", {"pe": "opt4e", "depth": 2}, "Parameter 'depth' must be a multiple of 4 for opt4e, not 2"),
+    (
+        "depth",
+        {"pe": "booth_flex", "depth": 2},
+        "Element booth_flex must have depth 1 and dense weights, not 2 and dense",
+    ),
+    (
+        "weight_width",
+        {"pe": "booth_flex", "weight_width": 5},
+        "Parameter 'weight_width' must be even and at least 4 for booth_flex, not 5",
+    ),
+    (
+        "pe",
+        {"organization": "weight_stationary", "pe": "opt1"},
+        "Element of weight_stationary must be one of mac, ternary, float, ent, not opt1: its sums would move as two "
+        "words, or its weights change their kind",
+    ),
+    (
+        "pe",
+        {"organization": "cube", "pe": "opt3"},
+        "Element opt3 must be in an output_stationary array, not in cube: a row's queues would all be equal there, "
+        "and one for all of them is opt4c",
+    ),
+    (
+        "product_register",
+        {"pe": "opt4c", "product_register": True},
+        "Parameter 'product_register' must be false for opt4c: its products are never one word",
+    ),
+    (
+        "accumulate",
+        {"accumulate": "fp16"},
+        "Parameter 'accumulate' must be same or a format that holds every int, not fp16",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "message"), REFUSED)
+def test_what_cannot_be_built_is_refused_in_words(name: str, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParamError) as caught:
+        spec(**changes)
+    assert str(caught.value) == message
+    assert caught.value.parameter == name  # type: ignore[attr-defined]
+
+
+def test_what_one_design_is_refused_for_many_are_infeasible_for() -> None:
+    for _, changes, _ in REFUSED[2:]:
+        parameters: dict[str, Any] = {**spec().parameters, **changes}
+        table = {name: np.array([value]) for name, value in parameters.items()}
+        mask, code, reasons = SystolicSpec.columns(table).feasible()
+        assert not mask[0] and reasons[code[0]], changes
+
+
+def test_a_workload_too_large_is_refused() -> None:
+    with pytest.raises(ParamError, match="^k_max must be at least 300, the workload's largest k$"):
+        spec().timing(Gemm(1, 300, 1))
+
+
+@pytest.mark.parametrize("pe", elements.KINDS)
+def test_every_element_has_an_organization(pe: str) -> None:
+    drawn = [SystolicSpec.sample(np.random.default_rng([5, number])) for number in range(300)]
+    kinds = {design.organization for design in drawn if design.pe == pe}
+    assert len(kinds) >= (1 if pe == "opt3" else 3)
+
+
+def test_widths_follow_the_longest_reduction() -> None:
+    assert int(spec().result_width) == 24  # 256 products of up to 2**14
+    assert int(spec(sparsity="1:4").result_width) == 22
+    assert int(spec(pe="ternary", weight_width=2, k_max=6912).result_width) == 21
+    assert int(spec(pe="float", activation="bf16", act_width=16, weight_width=16).result_width) == 16
+
+
+# Time ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", range(120))
+def test_the_closed_form_is_what_the_simulator_counts(number: int) -> None:
+    random = np.random.default_rng([6, number])
+    design = SystolicSpec.sample(random)
+    workload = design.sample_workload(random)
+    operands = design.operands(workload, number)
+    assert kernel.run(design.timing(workload, operands)).cycles == design.cycles_of(workload, operands)
+
+
+def test_a_row_more_is_noticed() -> None:
+    workload = Gemm(4, 6, 8)
+    assert kernel.run(spec().timing(workload)).cycles != int(spec(rows=5).cycles(workload))
+
+
+def test_digits_that_are_zero_take_no_time() -> None:
+    serial = spec(pe="opt4c", rows=1, organization="adder_tree")
+    workload, ones = Gemm(1, 64, 4), np.ones((64, 4), np.int64)
+    few = serial.cycles_of(workload, {"act": np.full((1, 64), 4), "wgt": ones})
+    many = serial.cycles_of(workload, {"act": np.full((1, 64), 85), "wgt": ones})
+    assert few == 64 + 2
+    assert many == 4 * 64 + 2
+
+
+def test_a_flexible_element_takes_ternary_weights_four_at_a_time() -> None:
+    flexible = spec(pe="booth_flex")
+    workload, act = Gemm(4, 64, 4), np.ones((4, 64), np.int64)
+    ternary = flexible.cycles_of(workload, {"act": act, "wgt": np.ones((64, 4), np.int64)})
+    whole = flexible.cycles_of(workload, {"act": act, "wgt": np.full((64, 4), 2)})
+    assert (ternary, whole) == (16 + 11, 64 + 11)
+
+
+@pytest.mark.parametrize("organization", ["weight_stationary", "output_stationary"])
+@pytest.mark.parametrize("m", [1, 64])
+def test_a_large_array_on_a_large_layer_is_simulated_exactly(organization: str, m: int) -> None:
+    large = spec(organization=organization, pe="ternary", weight_width=2, rows=128, cols=128, k_max=6912,
+                 n_max=6912, token_depth=64)  # fmt: skip
+    workload = Gemm(m, 2560, 6912)
+    run = simulate(large, workload)
+    assert run.cycles == int(large.cycles(workload))
+    assert run.cycles == {"weight_stationary": 138498, "output_stationary": 138623}[organization] + (
+        126 if organization == "weight_stationary" and m == 64 else 0
+    )
+
+
+@pytest.mark.parametrize("organization", ["weight_stationary", "output_stationary", "cube"])
+def test_one_small_block_runs_any_product_at_full_rate(organization: str) -> None:
+    """Temporal scaling: hardware is fixed, time grows with the matrix, and a cycle of waiting is an exception."""
+    block = spec(organization=organization, k_max=1 << 20, n_max=1 << 20, m_max=1 << 20, token_depth=64,
+                 depth=2)  # fmt: skip
+    flops = flip_flops(block.units())
+    for gemm in (Gemm(64, 512, 64), Gemm(64, 2048, 256), Gemm(512, 2048, 512)):
+        ideal = gemm.macs / int(block.peak_macs)
+        assert ideal < int(block.cycles(gemm)) < 1.02 * ideal + 200
+    assert flops == flip_flops(block.units())
+
+
+# Values --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", range(60))
+def test_integers_are_numpy_s(number: int) -> None:
+    random = np.random.default_rng([7, number])
+    design = SystolicSpec.sample(random)
+    if not design.floats:
+        operands = design.operands(design.sample_workload(random), number)
+        assert np.array_equal(design.reference(operands)["out"], operands["act"] @ operands["wgt"])
+
+
+def test_floats_are_added_in_the_stated_order() -> None:
+    fmt = floating.get("bf16")
+    common: dict[str, Any] = {
+        "pe": "float",
+        "activation": "bf16",
+        "act_width": 16,
+        "weight_width": 16,
+        "depth": 2,
+    }
+    rows = spec(organization="weight_stationary", rows=3, **common)
+    sums = spec(organization="cube", **common)
+    operands = sums.operands(Gemm(2, 11, 3), 4)
+    padded = {
+        "act": np.pad(operands["act"], ((0, 0), (0, 1))),
+        "wgt": np.pad(operands["wgt"], ((0, 1), (0, 0))),
+    }
+
+    def word(m: int, n: int, k: int) -> Any:
+        one, other = (
+            floating.multiply(fmt, padded["act"][m, k + i], padded["wgt"][k + i, n]) for i in range(2)
+        )
+        return floating.add(fmt, one, other)
+
+    for m in range(2):
+        for n in range(3):
+            down: Any = np.int64(0)
+            for k in range(0, 12, 2):
+                down = floating.add(fmt, down, word(m, n, k))
+            assert sums.reference(operands)["out"][m, n] == down
+            tiles: Any = np.int64(0)
+            for tile in (0, 6):
+                partial = word(m, n, tile)
+                for k in (tile + 2, tile + 4):
+                    partial = floating.add(fmt, partial, word(m, n, k))
+                tiles = floating.add(fmt, tiles, partial)
+            assert rows.reference(operands)["out"][m, n] == tiles
+
+
+def test_stimulus_and_collection_are_shaped_like_the_streams() -> None:
+    for number in range(40):
+        random = np.random.default_rng([8, number])
+        design = SystolicSpec.sample(random)
+        workload = design.sample_workload(random)
+        operands = design.operands(workload, number)
+        beats = {node.stream: node.firings for node in design.timing(workload, operands).nodes if node.stream}
+        for name, sent in design.stimulus(operands).items():
+            assert len(sent) == beats[name]
+
+
+def test_weights_of_sparse_arrays_are_sparse() -> None:
+    sparse = spec(sparsity="2:8", depth=2)
+    assert is_sparse(sparse.operands(Gemm(1, 64, 16), 0)["wgt"], Pattern(2, 8))
+
+
+def test_weights_that_are_not_sparse_are_refused() -> None:
+    with pytest.raises(ParamError, match="^Weights must be 1:4 sparse, not have groups with 4 non-zeros$"):
+        spec(sparsity="1:4").stimulus({"act": np.ones((1, 4), np.int64), "wgt": np.ones((4, 1), np.int64)})
+
+
+@pytest.mark.parametrize("pattern", ["1:2", "1:4", "2:4", "2:8"])
+def test_a_dense_matrix_runs_on_a_sparse_array(pattern: str) -> None:
+    sparse = spec(sparsity=pattern, depth=2, k_max=1024)
+    random = np.random.default_rng(9)
+    act, wgt = random.integers(-128, 128, (3, 37)), random.integers(-128, 128, (37, 5))
+    again, spread = densely(act, wgt, int(sparse.kept), int(sparse.group))
+    assert is_sparse(spread, Pattern(int(sparse.kept), int(sparse.group)))
+    assert np.array_equal(sparse.reference({"act": again, "wgt": spread})["out"], act @ wgt)
+    assert again.shape[1] == -(-37 // int(sparse.group)) * int(sparse.group) ** 2 // int(sparse.kept)

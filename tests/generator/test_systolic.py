@@ -1,0 +1,67 @@
+"""Arrays as Verilog: quick to write however large, as long as they have different modules."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blueprint.systolic import SystolicSpec
+from generator.export import generate
+
+
+def array(size: int, organization: str, **changes: Any) -> SystolicSpec:
+    common: dict[str, Any] = {
+        "pe": "ternary", "act_width": 8, "weight_width": 2, "k_max": 6912, "n_max": 6912, "token_depth": 4,
+    }  # fmt: skip
+    return SystolicSpec(**common | {"organization": organization, "rows": size, "cols": size} | changes)
+
+
+def text(out: Path) -> int:
+    return sum(file.stat().st_size for file in out.glob("rtl/*.v"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("organization", ["weight_stationary", "output_stationary", "cube"])
+def test_a_large_array_is_written_in_seconds(organization: str, tmp_path: Path) -> None:
+    before = os.times()
+    manifest = generate(array(128, organization), tmp_path)
+    after = os.times()
+    # Seconds of this process and of Yosys: other work on the machine does not count.
+    assert sum(after[:4]) - sum(before[:4]) < 20
+    elements = [m["count"] for name, m in manifest["modules"].items() if name.endswith(("_chain", "_keep"))]
+    assert sum(elements) == 128 * 128
+    assert text(tmp_path) < 1.2e6
+
+
+@pytest.mark.parametrize("organization", ["output_stationary", "cube"])
+def test_text_does_not_grow_with_the_elements(organization: str, tmp_path: Path) -> None:
+    sizes = []
+    for size in (4, 16):
+        manifest = generate(array(size, organization), tmp_path / str(size))
+        assert sorted(m["count"] for m in manifest["modules"].values())[-1] == size * size
+        sizes.append(text(tmp_path / str(size)))
+    assert sizes[1] < 2 * sizes[0]
+
+
+def test_rows_differ_only_where_their_sums_do(tmp_path: Path) -> None:
+    manifest = generate(array(16, "weight_stationary"), tmp_path)
+    rows = {name: m["count"] for name, m in manifest["modules"].items() if name.endswith("_row16")}
+    assert sum(rows.values()) == 16
+    assert len(rows) == 8  # the first, and two a width: where it grows and where it stays
+
+
+@pytest.mark.parametrize("pe", ["opt4c", "opt4e", "booth_serial", "ent"])
+def test_a_row_shares_its_encoders(pe: str, tmp_path: Path) -> None:
+    width = 8 if pe != "ent" else 7
+    manifest = generate(array(3, "output_stationary", pe=pe, act_width=width, weight_width=4,
+                              depth=4 if pe == "opt4e" else 1), tmp_path)  # fmt: skip
+    shared = [m["count"] for n, m in manifest["modules"].items() if n.startswith(("pe_queue", "pe_encode"))]
+    assert shared == [3 * (4 if pe == "opt4e" else 1)]
+
+
+def test_opt3_has_an_encoder_in_every_element(tmp_path: Path) -> None:
+    manifest = generate(array(3, "output_stationary", pe="opt3", weight_width=4), tmp_path)
+    assert [m["count"] for n, m in manifest["modules"].items() if n.startswith("pe_queue")] == [9]
