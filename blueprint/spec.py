@@ -86,7 +86,9 @@ class Spec:
     #: Every value of :attr:`arithmetic` that designs of the family have.
     arithmetics: ClassVar[tuple[str, ...]] = ("integer",)
     #: Random designs that a sample of the family is chosen from; fewer where counting the gates of one takes long.
-    candidates: ClassVar[int] = 16_000
+    pool: ClassVar[int] = 16_000
+    #: Two-input gate equivalents of a sampled design: small enough for a minute of synthesis.
+    sample_gates: ClassVar[float] = 28_000.0
     #: Whether the time of a run depends on the values it computes with.
     data_dependent: ClassVar[bool] = False
 

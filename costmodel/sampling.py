@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,13 @@ from blueprint.errors import ParamError
 from blueprint.spec import Parameter, Spec
 from costmodel import features
 
-#: Two-input gate equivalents of one design: small enough for a minute of synthesis.
-LARGEST = 28_000.0
 _GATES_PER_MAC = 8
 _FEW = 8
 _NARROW = 64
 
 
-def designs(kind: type[Spec], count: int, seed: int, *, largest: float = LARGEST) -> tuple[Spec, ...]:
-    """`count` different designs of at most `largest` gate equivalents.
+def designs(kind: type[Spec], count: int, seed: int, *, largest: float | None = None) -> tuple[Spec, ...]:
+    """`count` different designs of at most `largest` gate equivalents, the family's own limit without it.
 
     Choices are uniform and integers log-uniform over their legal range; integers with a default keep it half the
     time. Of many candidates those are taken one by one whose choices and small integers were seen least. The same
@@ -27,6 +24,7 @@ def designs(kind: type[Spec], count: int, seed: int, *, largest: float = LARGEST
     """
     random = np.random.default_rng([seed, 0x7E57])
     limits = kind.limits()
+    largest = kind.sample_gates if largest is None else largest
     drawn = {name: _column(name, limit, kind, random) for name, limit in limits.items()}
     table = kind.consistent(drawn)
     many = kind.columns(table)
@@ -52,7 +50,7 @@ def gates(spec: Any) -> Any:
 
 
 def _column(name: str, limit: Parameter, kind: type[Spec], random: np.random.Generator) -> Any:
-    pool = kind.candidates
+    pool = kind.pool
     if limit.choices:
         return random.choice(np.array(limit.choices), pool)
     if limit.kind is bool:
@@ -93,8 +91,3 @@ def _even(group: Any, columns: list[Any], count: int) -> list[int]:
         for code, times in zip(codes, seen, strict=True):
             times[code[row]] += 1
     return found
-
-
-def provenance(count: int, seed: int, largest: float = LARGEST) -> Mapping[str, Any]:
-    """How a list of designs was drawn."""
-    return {"designs": count, "seed": seed, "largest_gates": largest}

@@ -45,6 +45,7 @@ class StreamingAttentionSpec(Spec):
     title: ClassVar[str] = "Streaming attention"
     task: ClassVar[type[Attention]] = Attention
     arithmetics: ClassVar[tuple[str, ...]] = ("integer", "exact", "float")
+    sample_gates: ClassVar[float] = 75_000.0  # few are smaller, and blocks that repeat cost synthesis no time
 
     graph: str = parameter("where a row waits for what", default="memory_free", choices=dataflow.GRAPHS)
     dim: int = parameter("size of a head: elements of a query, key and value", minimum=2, maximum=256)
@@ -368,7 +369,8 @@ class StreamingAttentionSpec(Spec):
 
     @classmethod
     def consistent(cls, table: Mapping[str, Any]) -> dict[str, Any]:
-        return values.consistent(table)
+        found = values.consistent(table)
+        return found | values.useful_depths(cls.columns(found))
 
     @classmethod
     def sample(cls, random: np.random.Generator) -> StreamingAttentionSpec:
@@ -394,6 +396,9 @@ class StreamingAttentionSpec(Spec):
         (1 where a query sees nothing after itself, window or 0, sinks).
         """
         return values.operands(self, workload, seed)
+
+    def typical_operands(self, workload: Attention, seed: int) -> Arrays:
+        return values.typical_operands(self, workload, seed)
 
     def reference(self, operands: Arrays) -> Arrays:
         """``out`` (heads, queries, dim): attention in the arithmetic of :mod:`blueprint.softmax`.

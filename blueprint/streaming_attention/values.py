@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint import floating
-from blueprint.numbers import choose, smaller
+from blueprint.numbers import choose, larger, smaller
 from blueprint.pruning import encode, surrogate
 from blueprint.softmax.arithmetic import Scales
-from blueprint.spec import Arrays, Parameter
+from blueprint.spec import Arrays, Parameter, largest
+from blueprint.streaming_attention import graph as dataflow
 from blueprint.workload import Attention
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ ARITHMETIC = ("integer", "integer", "integer", "exact", "float")
 
 Integers = npt.NDArray[np.int64]
 Octets = npt.NDArray[np.uint8]
+
+#: Means of many values are smaller than the values; results use the range that values do.
+_TYPICAL_GAIN = 4.0
+
+#: Cycles and keys of a typical run.
+_CYCLES, _KEYS = 320, 64
 
 #: Masks that a design of each mask can run; with a single query none is a causal mask too.
 _CONTAINS = {"none": (), "causal": (), "window": ("causal",), "lambda": ("causal",)}
@@ -153,11 +160,47 @@ def operands(spec: StreamingAttentionSpec, workload: Attention, seed: int) -> di
         else:
             found[name] = _floats(floating.get(spec.format), random, shape)
     found["scale"] = np.array([_scale(spec, random) for _ in range(workload.kv_heads)], dtype=np.int64)
+    return found | _mask(spec, workload)
+
+
+def typical_operands(spec: StreamingAttentionSpec, workload: Attention, seed: int) -> dict[str, Integers]:
+    """Normal numbers: floats of deviation 1, integers of a quarter of their range; scores of deviation 1."""
+    random = np.random.default_rng(seed)
+    several = (workload.kv_heads, workload.keys, workload.dim)
+    shapes = {"query": (workload.heads, workload.queries, workload.dim), "key": several, "value": several}
+    found: dict[str, Integers] = {}
+    units = {name: _unit(spec, name) for name in shapes}
+    for name, shape in shapes.items():
+        drawn = random.standard_normal(shape)
+        if spec.format == "int8":
+            high = 4 * units[name] - 1
+            found[name] = np.clip(np.round(units[name] * drawn), -high - 1, high).astype(np.int64)
+        else:
+            found[name] = floating.from_float64(floating.get(spec.format), drawn)
+    size = units["query"] * units["key"] * np.sqrt(spec.dim)
+    registers = Scales.of(spec.softmax, np.log2(np.e) / size, _TYPICAL_GAIN * units["query"] / units["value"])
+    found["scale"] = np.array([_registers(registers)] * workload.kv_heads, dtype=np.int64)
+    return found | _mask(spec, workload)
+
+
+def _unit(spec: StreamingAttentionSpec, name: str) -> float:
+    """The integer that stands for a deviation; 1 for floats."""
+    bits = 8 if name == "query" else spec.kv_width
+    return 2.0 ** (bits - 3) if spec.format == "int8" else 1.0
+
+
+def _registers(scales: Scales) -> list[int]:
+    """A row of the operand ``scale``."""
+    first = [scales.multiplier, scales.shift, scales.offset]
+    return [*first, scales.output_multiplier, scales.output_shift]
+
+
+def _mask(spec: StreamingAttentionSpec, workload: Attention) -> dict[str, Integers]:
+    """The operand ``mask``."""
     masked = workload.mask != "none" or spec.mask != "none"
     window = workload.window or (spec.keys_max if spec.windowed else 0)
     sinks = workload.sinks or (1 if spec.mask == "lambda" else 0)
-    found["mask"] = np.array([int(masked), window, sinks], dtype=np.int64)
-    return found
+    return {"mask": np.array([int(masked), window, sinks], dtype=np.int64)}
 
 
 def _scale(spec: StreamingAttentionSpec, random: np.random.Generator) -> list[int]:
@@ -171,7 +214,7 @@ def _scale(spec: StreamingAttentionSpec, random: np.random.Generator) -> list[in
         float(random.choice([1.0, 0.4, 3.0])),
         int(random.integers(-8, 9)) if spec.graph == "naive" else 0,
     )
-    return [found.multiplier, found.shift, found.offset, found.output_multiplier, found.output_shift]
+    return _registers(found)
 
 
 def _floats(fmt: floating.FloatFormat, random: np.random.Generator, shape: tuple[int, ...]) -> Integers:
@@ -293,6 +336,18 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def useful_depths(many: StreamingAttentionSpec) -> dict[str, Any]:
+    """Depths of FIFOs of many designs: what was drawn where it is neither a deadlock nor more than helps."""
+    full = dataflow.full_depths(many)
+    found: dict[str, Any] = {"long_depth": 0 * many.long_depth}
+    for name, fifos in (("short_depth", ("scores", "weights", "shares")), ("row_depth", ("sums", "totals"))):
+        most = full[fifos[0]]
+        for fifo in fifos[1:]:
+            most = larger(most, full[fifo])
+        found[name] = smaller(getattr(many, name), most)
+    return found
+
+
 def is_small(spec: StreamingAttentionSpec) -> bool:
     """Whether a design is small enough to be compiled in seconds."""
     products = spec.lanes * spec.dim
@@ -320,10 +375,15 @@ def draw_workload(spec: StreamingAttentionSpec, random: np.random.Generator) -> 
 
 
 def typical(spec: StreamingAttentionSpec) -> Attention:
-    """A task that keeps the design busy for some hundred cycles."""
-    keys = min(spec.keys_max, 64)
-    queries = max(1, min(spec.queries_max, 4 * spec.parallel, keys))
-    heads = min(spec.heads_max, spec.group)
-    mask = spec.mask
-    window = min(32, keys) if spec.windowed else 0
-    return Attention(queries, keys, heads, 1, spec.dim, mask, window, 4 if mask == "lambda" else 0)
+    """A task that keeps the design busy for some hundred cycles: long rows first, then many, then more heads."""
+    keys = min(spec.keys_max, _KEYS)
+    group = min(spec.heads_max, spec.group)
+    window = min(keys, _KEYS // 2) if spec.windowed else 0
+    sinks = min(keys, 4) if spec.mask == "lambda" else 0
+
+    def task(rows: int, passes: int) -> Attention:
+        queries = min(rows * spec.parallel, spec.queries_max, keys if spec.masked else rows * spec.parallel)
+        return Attention(queries, keys, passes * group, passes, spec.dim, spec.mask, window, sinks)
+
+    rows = largest(lambda n: spec.cycles(task(n, 1)), _CYCLES, _CYCLES)
+    return task(rows, largest(lambda n: spec.cycles(task(rows, n)), max(spec.heads_max // group, 1), _CYCLES))

@@ -42,7 +42,7 @@ class SystolicSpec(Spec):
     family: ClassVar[str] = "systolic"
     title: ClassVar[str] = "Array of processing elements"
     arithmetics: ClassVar[tuple[str, ...]] = ("integer", "carry_save", "serial", "float")
-    candidates: ClassVar[int] = 1200  # adders of every one of them are laid out bit by bit
+    pool: ClassVar[int] = 1200  # adders of every one of them are laid out bit by bit
 
     organization: str = parameter("how elements are connected", choices=ORGANIZATIONS)
     pe: str = parameter("what an element is", choices=tuple(elements.KINDS))
