@@ -76,15 +76,20 @@ def cases(spec: Spec, count: int, seed: int, first: Task | None = None) -> list[
 def check(spec: Spec, folder: Path, todo: Sequence[Case], *, timeout_s: float = 900) -> list[Outcome]:
     """Run the cases on the Verilog in ``folder`` (as generated from ``spec``) with cocotb on Verilator.
 
-    Raises :class:`toolchain.process.ToolError` where the design cannot be built or the simulator hangs, and
+    Raises :class:`simulator.kernel.Deadlock` for a design that cannot finish a case, before anything is built,
+    :class:`toolchain.process.ToolError` where the design cannot be built or the simulator hangs, and
     :class:`BenchError` where the design breaks a rule of AXI or never ends.
     """
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     operands = [spec.operands(case.task, case.seed) for case in todo]
+    clocks = [
+        simulate(spec, case.task, masks=_open(spec, case), operands=values).cycles
+        for case, values in zip(todo, operands, strict=True)
+    ]
     golden = [spec.reference(values) for values in operands]
     jobs = [_job(spec, case, values) for case, values in zip(todo, operands, strict=True)]
     answers = _run(manifest, folder, jobs, timeout_s)
-    return [_outcome(spec, *item) for item in zip(todo, operands, golden, answers, strict=True)]
+    return [_outcome(spec, *item) for item in zip(todo, clocks, golden, answers, strict=True)]
 
 
 class BenchError(RuntimeError):
@@ -152,7 +157,7 @@ def ports(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _outcome(
-    spec: Spec, case: Case, operands: Any, golden: Mapping[str, npt.NDArray[Any]], answer: Mapping[str, Any]
+    spec: Spec, case: Case, clocks: int, golden: Mapping[str, npt.NDArray[Any]], answer: Mapping[str, Any]
 ) -> Outcome:
     widths = {stream.name: stream.width // 8 for stream in spec.streams()}
     beats = {
@@ -169,5 +174,5 @@ def _outcome(
         values=sum(array.size for array in golden.values()),
         cycles_rtl=answer["cycles"],
         cycles_register=answer["registers"]["cycles"],
-        cycles_simulator=simulate(spec, case.task, masks=_open(spec, case), operands=operands).cycles,
+        cycles_simulator=clocks,
     )
