@@ -1,13 +1,39 @@
-"""The softmax blocks inside the nodes, as lines of the inventory; every formula holds for one design and for arrays."""
+"""The softmax blocks inside the nodes, as lines of the inventory; every formula holds for one design and for arrays.
+
+A block is a list of steps between which registers may stand (:mod:`blueprint.softmax.inventory`), a step one of parts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from blueprint.numbers import Number, choose, clog2, larger, smaller
-from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, Arithmetic, format_bits
-from blueprint.softmax.inventory import held_bits
-from blueprint.unit import Unit
+from blueprint.softmax.arithmetic import (
+    DIVISOR_FRACTION,
+    OUTPUT_MULTIPLIER_BITS,
+    OUTPUT_SHIFT_BITS,
+    Arithmetic,
+    format_bits,
+)
+from blueprint.softmax.inventory import DELAYS, DIVISION_ENDS, ROW_DELAY, STAGES_LIMIT, cuts, held_bits
+from blueprint.unit import Path, Unit
+
+
+@dataclass(frozen=True)
+class Part:
+    """``total`` units of one kind and size, of which a signal passes ``passed`` one after the other."""
+
+    unit: Unit
+    passed: Number
+    total: Number
+
+    def times(self, copies: Number) -> Part:
+        """So many of them side by side."""
+        return Part(self.unit, self.passed * choose(copies > 0, 1, 0), self.total * copies)
+
+
+Step = tuple[Part, ...]
 
 
 def blocks(a: Arithmetic, place: str, count: Number, stages: Number) -> tuple[Unit, ...]:
@@ -19,38 +45,93 @@ def blocks(a: Arithmetic, place: str, count: Number, stages: Number) -> tuple[Un
     }
     bits = fixed[place] if place in fixed else held_bits(a, place, stages)
     held = Unit("register", place, count, {"width": bits, "enable": int(place in fixed), "reset": 0})
-    logic = (
-        Unit(unit.kind, place, count * unit.count, unit.dims, unit.activity) for unit in _LOGIC[place](a)
-    )
-    return (held, *logic)
+    parts = (part for step in _STEPS[place](a) for part in step)
+    return (held, *(Unit(part.unit.kind, place, count * part.total, part.unit.dims) for part in parts))
 
 
-def series(a: Arithmetic, place: str, share: Number) -> tuple[Unit, ...]:
-    """What a signal passes in a block, of which ``share`` lies between two registers.
-
-    Rows of an array multiplier follow each other in a tree; so do the words of a sum. Those of a divider are a chain.
-    """
-    found = []
-    for unit in _LOGIC[place](a):
-        depth = unit.count
-        chained = place == "reciprocal" and unit.kind == "adder"
-        if unit.kind in ("compressor", "and_row", "adder", "float_adder") and not chained:
-            depth = larger(clog2(larger(unit.count, 1 + 0 * unit.count)), choose(unit.count > 0, 1, 0))
-        found.append(Unit(unit.kind, place, depth * share, unit.dims))
-    return tuple(found)
+def whole(a: Arithmetic, place: str, share: Number) -> tuple[Unit, ...]:
+    """What a signal passes in a block without registers, ``share`` times."""
+    return _passed(place, _STEPS[place](a), share)
 
 
-def integer_product(left: Number, right: Number) -> Iterator[Unit]:
-    """An array multiplier: rows of partial products, carry-save rows, one adder."""
+def tail(a: Arithmetic, place: str, stages: Number, share: Number) -> tuple[Unit, ...]:
+    """What a signal passes behind the last register of a block of two steps, of which at most one is there."""
+    first, last = _STEPS[place](a)
+    return (*_passed(place, (first,), share * choose(stages == 0, 1, 0)), *_passed(place, (last,), share))
+
+
+def segments(
+    a: Arithmetic,
+    place: str,
+    share: Number,
+    stages: Number,
+    before: tuple[Unit, ...] = (),
+) -> Iterator[Path]:
+    """What a signal passes between two registers of a block, ``share`` times; ``before`` is in front of the first."""
+    steps = _STEPS[place](a)
+    ends: dict[tuple[int, int], list[int]] = {}
+    for count in range(STAGES_LIMIT + 1):
+        edges = sorted({0, len(steps), *cuts(DELAYS[place], count)})
+        for segment in zip(edges, edges[1:], strict=False):
+            ends.setdefault(segment, []).append(count)
+    for (first, last), counts in ends.items():
+        here = sum(choose(stages == count, 1, 0) for count in counts)
+        passed = _passed(place, steps[first:last], share * here)
+        yield Path(f"{place}-{first}-{last}", (*(before if first == 0 else ()), *passed))
+
+
+def division(a: Arithmetic, stages: Number) -> Iterator[Path]:
+    """The segments of a reciprocal: its first, which without registers is all of it, its last, the longest between."""
+    begin, row, pack = _STEPS["reciprocal"](a)
+    alone = choose(stages == 0, 1, 0)
+    for number, (name, ending) in enumerate((("first", begin), ("middle", ()), ("last", pack))):
+        rows = _rows(a, stages, number)
+        chain = _passed("reciprocal", (row,), rows)
+        rest = _passed("reciprocal", (pack,), alone) if name == "first" else ()
+        yield Path(f"reciprocal-{name}", (*_passed("reciprocal", (ending,), 1), *chain, *rest))
+
+
+def _rows(a: Arithmetic, stages: Number, which: int) -> Number:
+    """Rows of a divider in its first segment, in the longest in between, in the last."""
+    found: Number = 0 * a.dim
+    for rows in (7, 10, DIVISOR_FRACTION):
+        delays = (DIVISION_ENDS[0], *(ROW_DELAY,) * rows, DIVISION_ENDS[1])
+        for count in range(STAGES_LIMIT + 1):
+            edges = sorted({0, len(delays), *cuts(delays, count)})
+            sizes = [last - first for first, last in zip(edges, edges[1:], strict=False)]
+            several = (sizes[0] - 1, max(sizes[1:-1], default=0), sizes[-1] - 1) if count else (rows, 0, 0)
+            found = found + choose((a.divisor_fraction == rows) & (stages == count), several[which], 0)
+    return found
+
+
+def _passed(place: str, steps: Iterable[Step], share: Number) -> tuple[Unit, ...]:
+    parts = (part for step in steps for part in step)
+    return tuple(Unit(part.unit.kind, place, part.passed * share, part.unit.dims) for part in parts)
+
+
+# Parts ------------------------------------------------------------------------------------------------------------
+
+
+def _one(kind: str, **dims: Number) -> Part:
+    return Part(Unit(kind, "", 1, dims), 1, 1)
+
+
+def _integer_product(left: Number, right: Number) -> Step:
+    """An array multiplier: rows of partial products, carry-save rows that form a tree, one adder."""
     rows, width = smaller(left, right), larger(left, right)
-    yield Unit("and_row", "", rows, {"width": width})
-    yield Unit("compressor", "", larger(rows - 2, 0 * rows), {"width": width})
-    yield Unit("adder", "", choose(rows > 1, 1, 0), {"width": width})
+    several = choose(rows > 1, 1, 0)
+    between = larger(rows - 2, 0 * rows)
+    return (
+        Part(Unit("and_row", "", 1, {"width": width}), choose(rows > 0, 1, 0), rows),
+        Part(Unit("compressor", "", 1, {"width": width}), clog2(between + 1), between),
+        _one("adder", width=width).times(several),
+    )
 
 
-def shifter(width: Number, distances: Number) -> Unit:
+def _shifter(width: Number, distances: Number) -> Part:
     """A logarithmic shifter: a row of two-way choices for every bit of the distance."""
-    return Unit("mux", "", clog2(distances), {"entries": 2, "width": width})
+    levels = clog2(distances)
+    return Part(Unit("mux", "", 1, {"entries": 2, "width": width}), levels, levels)
 
 
 def _float(a: Arithmetic) -> dict[str, Number]:
@@ -64,100 +145,162 @@ def _float(a: Arithmetic) -> dict[str, Number]:
     }
 
 
-def _float_add(a: Arithmetic, count: Number) -> Unit:
-    return Unit("float_adder", "", count * choose(a.sums_are_floats, 1, 0), _float(a))
+def _float_product(left: Number, right: Number, exponent: Number) -> Step:
+    """Significands multiplied, exponents added, the result moved up to its leading one and rounded."""
+    rounded = _one("to_float", inputs=left + right, outputs=larger(left, right) + exponent)
+    return (*_integer_product(left, right), _one("adder", width=exponent + 2), rounded)
 
 
-def _scaled(unit: Unit, by: Number) -> Unit:
-    return Unit(unit.kind, unit.place, unit.count * by, unit.dims, unit.activity)
+def _times(step: Step, copies: Number) -> Step:
+    return tuple(part.times(copies) for part in step)
 
 
-def _score_beat(a: Arithmetic) -> Iterator[Unit]:
-    significand = choose(a.is_float, choose(a.sums_are_floats, _float(a)["fraction"], a.in_fraction) + 1, 8)
-    for unit in integer_product(significand, significand):
-        yield _scaled(unit, a.lanes)
-    fixed = choose(a.flag == 1, 1, 0)
-    yield _scaled(shifter(a.beat_width, a.beat_width), fixed * a.lanes)
-    yield Unit("adder", "", (a.lanes - 1) * choose(a.sums_are_floats, 0, 1), {"width": a.beat_width})
-    yield _float_add(a, a.lanes - 1)
+def _widened(a: Arithmetic) -> Part:
+    """An FP16 input becomes FP32: its subnormals are normalized."""
+    wanted = choose((a.inputs == "fp16") & (a.accumulator == "fp32"), 1, 0)
+    return _one("to_float", inputs=a.in_fraction + 1, outputs=a.in_fraction + 9).times(wanted)
 
 
-def _scale(a: Arithmetic) -> Iterator[Unit]:
-    significand = choose(a.sums_are_floats, _float(a)["fraction"] + 1, a.score_width)
-    factor = choose(a.sums_are_floats, _float(a)["fraction"] + 1, a.multiplier_width)
-    yield from integer_product(significand, factor)
-    yield shifter(a.t_width, a.score_width)
-    yield Unit("comparator", "", 2, {"width": a.t_width})
+def _tree(unit: Unit, words: Number, there: Number) -> Part:
+    """Words added pairwise."""
+    return Part(unit, clog2(words) * there, (words - 1) * there)
 
 
-def _running_max(a: Arithmetic) -> Iterator[Unit]:
-    yield Unit("comparator", "", 1, {"width": a.reference_width})
-    yield Unit("adder", "", 2, {"width": a.reference_width})
-    yield Unit("mux", "", 1, {"entries": 2, "width": a.reference_width})
+# Blocks -----------------------------------------------------------------------------------------------------------
 
 
-def _exp2(a: Arithmetic) -> Iterator[Unit]:
-    yield Unit("adder", "", 1, {"width": a.t_width})
-    for unit in integer_product(a.mantissa, larger(a.fraction - 4, 1 + 0 * a.fraction)):
-        yield _scaled(unit, 1 + choose(a.mantissa > 12, 1, 0))
-    yield Unit("logic", "", 1, {"gates": 12 * a.mantissa})
-    yield _scaled(shifter(a.p_width, a.p_width), choose(a.sums_are_floats, 0, 1))
+def _flag(condition: Number) -> Number:
+    return choose(condition, 1, 0)
 
 
-def _product(a: Arithmetic) -> Iterator[Unit]:
-    fraction = _float(a)["fraction"] + 1
-    weight = choose(a.sums_are_floats, fraction, a.p_width)
-    value = choose(a.sums_are_floats, fraction, choose(a.is_float, a.in_fraction + 1, 8))
-    yield from integer_product(weight, value)
-    yield _scaled(shifter(a.term_width, a.term_width), choose(a.flag == 1, 1, 0))
+def _score_beat(a: Arithmetic) -> tuple[Step, ...]:
+    significand = choose(a.is_float, a.in_fraction + 1, 8)
+    floats, fixed = _flag(a.sums_are_floats), _flag(a.flag == 1)
+    exponent = choose(a.inputs == "fp16", 5, 8) + 2
+    product = _integer_product(significand, significand)
+    multiply = (
+        *_times(product, a.lanes * (1 - floats)),
+        *_times(_float_product(significand, significand, _float(a)["exponent"]), a.lanes * floats),
+        _widened(a).times(2 * a.lanes),
+        _one("adder", width=exponent).times(a.lanes * fixed),
+        _shifter(a.beat_width, a.beat_width).times(fixed * a.lanes),
+        _one("half_adder", width=a.beat_width).times(fixed * a.lanes),
+    )
+    adder, float_adder = Unit("adder", "", 1, {"width": a.beat_width}), Unit("float_adder", "", 1, _float(a))
+    return multiply, (_tree(adder, a.lanes, 1 - floats), _tree(float_adder, a.lanes, floats))
 
 
-def _sum_of(width: Number, a: Arithmetic) -> Iterator[Unit]:
-    moves = choose(a.rescales, 1, 0)
-    whole = choose(a.sums_are_floats, 0, 1)
-    yield Unit("adder", "", whole, {"width": width})
-    yield _float_add(a, 1)
-    yield Unit("and_row", "", 1, {"width": width})
-    yield _scaled(shifter(width, width), moves * whole)
+def _scale(a: Arithmetic) -> tuple[Step, ...]:
+    floats = _flag(a.sums_are_floats)
+    significand = _float(a)["fraction"] + 1
+    product = _float_product(significand, significand, _float(a)["exponent"])
+    fitted = (_shifter(a.t_width, a.score_width), Part(Unit("comparator", "", 1, {"width": a.t_width}), 2, 2))
+    integer = _integer_product(a.score_width, a.multiplier_width)
+    return (*_times(product, floats), *_times(integer, 1 - floats)), fitted
 
 
-def _sum_weights(a: Arithmetic) -> Iterator[Unit]:
+def _running_max(a: Arithmetic) -> tuple[Step, ...]:
+    width = a.reference_width
+    added = Part(Unit("adder", "", 1, {"width": width}), 2, 2)
+    return ((_one("comparator", width=width), added, _one("mux", entries=2, width=width)),)
+
+
+def _exp2(a: Arithmetic) -> tuple[Step, ...]:
+    fraction = larger(a.fraction - 4, 1 + 0 * a.fraction)
+    product = _integer_product(a.mantissa, fraction)
+    placed = _shifter(a.p_width, a.p_width).times(1 - _flag(a.sums_are_floats))
+    return (
+        (_one("adder", width=a.t_width),),
+        _times(product, _flag(a.mantissa > 12)),
+        (*product, _one("logic", gates=12 * a.mantissa)),
+        (placed,),
+    )
+
+
+def _product(a: Arithmetic) -> tuple[Step, ...]:
+    floats, fixed = _flag(a.sums_are_floats), _flag(a.flag == 1)
+    weight = choose(a.sums_are_floats, _float(a)["fraction"] + 1, a.p_width)
+    value = choose(a.is_float, a.in_fraction + 1, 8)
+    exponent = choose(a.inputs == "fp16", 5, 8) + 2
+    multiply = (
+        *_times(_integer_product(weight, value), 1 - floats),
+        *_times(_float_product(weight, value, _float(a)["exponent"]), floats),
+        _widened(a),
+        _one("adder", width=exponent).times(fixed),
+    )
+    placed = (_shifter(a.term_width, a.term_width), _one("half_adder", width=a.term_width))
+    return multiply, _times(placed, fixed)
+
+
+def _sum_of(width: Number, a: Arithmetic) -> tuple[Step, ...]:
+    floats, moves = _flag(a.sums_are_floats), _flag(a.rescales)
+    return (
+        (
+            _one("and_row", width=width),
+            _shifter(width, width).times(moves * (1 - floats)),
+            _one("adder", width=width).times(1 - floats),
+            Part(Unit("float_adder", "", 1, _float(a)), floats, floats),
+        ),
+    )
+
+
+def _sum_weights(a: Arithmetic) -> tuple[Step, ...]:
     return _sum_of(a.l_width, a)
 
 
-def _sum_values(a: Arithmetic) -> Iterator[Unit]:
+def _sum_values(a: Arithmetic) -> tuple[Step, ...]:
     return _sum_of(a.o_width, a)
 
 
-def _reciprocal(a: Arithmetic) -> Iterator[Unit]:
-    yield shifter(a.l_width, a.l_width)
-    yield Unit("adder", "", a.divisor_fraction + 1, {"width": a.divisor_fraction + 1})
-    for unit in integer_product(a.q_width, OUTPUT_MULTIPLIER_BITS + 0 * a.q_width):
-        yield _scaled(unit, choose(a.has_gain, 1, 0))
+def _reciprocal(a: Arithmetic) -> tuple[Step, ...]:
+    """Before the rows, one row, and behind them; see :func:`division`."""
+    row = Part(Unit("adder", "", 1, {"width": a.divisor_fraction + 1}), 1, a.divisor_fraction + 1)
+    gain = _integer_product(a.q_width, OUTPUT_MULTIPLIER_BITS + 0 * a.q_width)
+    return (_shifter(a.l_width, a.l_width),), (row,), _times(gain, _flag(a.has_gain))
 
 
-def _normalize(a: Arithmetic) -> Iterator[Unit]:
-    fraction = _float(a)["fraction"] + 1
-    yield from integer_product(
-        choose(a.sums_are_floats, fraction, a.p_width), choose(a.sums_are_floats, fraction, a.q_width)
+def _normalize(a: Arithmetic) -> tuple[Step, ...]:
+    floats = _flag(a.sums_are_floats)
+    left = choose(a.sums_are_floats, _float(a)["fraction"] + 1, a.l_width - a.align_drop)
+    right = choose(a.sums_are_floats, a.divisor_fraction + 1, a.q_width)
+    multiplied = (*_integer_product(left, right), _one("half_adder", width=a.p_width))
+    moved = _shifter(a.l_width, a.l_width).times(1 - floats)
+    product = _float_product(left, right, _float(a)["exponent"])
+    # A float is multiplied in the first step, an integer moved there and multiplied in the second.
+    return (moved, *_times(product, floats)), _times(multiplied, 1 - floats)
+
+
+def _finish(a: Arithmetic) -> tuple[Step, ...]:
+    first, integer, exact = _flag(a.divides_first), 1 - _flag(a.is_float), _flag(a.flag == 1)
+    # Exact sums are FP32 while they are divided.
+    significand = choose(a.flag == 1, 24, _float(a)["fraction"] + 1)
+    exponent = choose(a.flag == 1, 8, _float(a)["exponent"])
+    divided = _float_product(significand, a.divisor_fraction + 1, exponent)
+    outputs = choose(a.divides_first, 16, 32)
+    left = a.moved_width - larger(a.l_width - 1 - a.divisor_fraction, 0 * a.l_width)
+    left, factor = choose(a.divides_first, a.o_width, left), choose(a.divides_first, 16, a.gain_width)
+    product = larger(left + factor - a.finish_shift + 1, 1 + 0 * left)
+    converts = (1 - integer) * _flag(significand > a.in_fraction + 1) * (1 - exact * first)
+    narrow = _flag(a.inputs == "fp16")
+    prepared = (
+        _one("to_float", inputs=a.o_width, outputs=outputs).times(exact),
+        _shifter(a.moved_width, a.l_width).times(integer * (1 - first)),
     )
-    yield shifter(a.p_width, a.l_width)
+    multiplied = (
+        *_times(divided, (1 - integer) * (1 - first)),
+        *_times(_integer_product(left, factor), integer),
+    )
+    rounded = (
+        _shifter(product, 1 << OUTPUT_SHIFT_BITS).times(integer),
+        _one("adder", width=product).times(integer),
+        _one("comparator", width=product).times(integer),
+        _shifter(a.in_fraction + 1, a.in_fraction + 1).times(converts * narrow),
+        _one("half_adder", width=a.out_width).times(converts),
+    )
+    return prepared, multiplied, rounded
 
 
-def _finish(a: Arithmetic) -> Iterator[Unit]:
-    significand = larger(_float(a)["fraction"] + 1, 8 + 0 * a.dim)
-    total = choose(a.is_float, significand, smaller(a.o_width, 32 + 0 * a.dim))
-    factor = choose(a.is_float, significand, choose(a.divides_first, OUTPUT_MULTIPLIER_BITS, a.gain_width))
-    whole = choose(a.is_float, 0, 1)
-    yield _scaled(shifter(a.o_width, a.o_width), whole)
-    yield from integer_product(total, factor)
-    yield shifter(a.o_width, a.o_width)
-    yield Unit("adder", "", whole, {"width": a.o_width})
-    yield Unit("comparator", "", whole, {"width": a.o_width})
-    yield Unit("adder", "", 1, {"width": a.out_width})
-
-
-_LOGIC: dict[str, Callable[[Arithmetic], Iterator[Unit]]] = {
+_STEPS: dict[str, Callable[[Arithmetic], tuple[Step, ...]]] = {
     "score_beat": _score_beat,
     "scale": _scale,
     "running_max": _running_max,

@@ -14,7 +14,7 @@ from blueprint.pruning import CODE_BITS
 from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
 from blueprint.softmax.inventory import surrogate_bits, top_k_bits
 from blueprint.streaming_attention import graph as dataflow
-from blueprint.streaming_attention.blocks import blocks, series
+from blueprint.streaming_attention.blocks import blocks, division, segments, tail, whole
 from blueprint.unit import Path, Unit
 
 if TYPE_CHECKING:
@@ -285,30 +285,26 @@ def _shell(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
 
 
 def paths(p: StreamingAttentionSpec) -> tuple[Path, ...]:
-    """One run through each node between two registers: its blocks in series, spread over the stages inside."""
+    """One run through each block between two registers, with what stands before it without one."""
     a = p.softmax
     free, naive = choose(p.graph == "memory_free", 1, 0), choose(p.graph == "naive", 1, 0)
-    first, weighs = (
-        choose(a.divides_first, 1, 0),
-        choose((p.graph == "scaled") | (p.graph == "reordered"), 1, 0),
-    )
+    first = choose(a.divides_first, 1, 0)
+    weighs = choose((p.graph == "scaled") | (p.graph == "reordered"), 1, 0)
+    bare = choose(p.scale_stages == 0, 1, 0) * choose(p.dot_stages < 2, 1, 0)
+    _, after = halves(p.scale_stages)
+    scaled = whole(a, "scale", naive * choose(after == 0, 1, 0))
+    added = choose(p.product_stages == 0, 1, 0)
     return (
-        Path("score", series(a, "score_beat", 1 / (p.dot_stages + 1))),
-        Path("scale", series(a, "scale", 1)),
-        Path("naive-exponential", series(a, "exp2", naive / (p.exp_stages + 1))),
-        Path(
-            "running-exponential",
-            (*series(a, "running_max", free), *series(a, "exp2", free / (p.exp_stages + 1))),
-        ),
-        Path("exponential", series(a, "exp2", weighs / (p.exp_stages + 1))),
-        Path("sum", series(a, "sum_weights", 1)),
-        Path("reciprocal", series(a, "reciprocal", 1 / (p.reciprocal_stages + 1))),
-        Path("product", series(a, "product", 1)),
-        Path(
-            "output",
-            (*series(a, "product", choose(p.product_stages == 0, 1, 0)), *series(a, "sum_values", 1)),
-        ),
-        Path("normalize", series(a, "normalize", first / (p.divide_stages + 1))),
-        Path("finish", series(a, "finish", 1)),
+        *segments(a, "score_beat", 1, p.dot_stages),
+        Path("score-scale", (*tail(a, "score_beat", p.dot_stages, bare), *whole(a, "scale", 1))),
+        *segments(a, "exp2", naive, p.exp_stages, scaled),
+        *segments(a, "exp2", free, p.exp_stages, whole(a, "running_max", free)),
+        *segments(a, "exp2", weighs, p.exp_stages),
+        Path("sum", whole(a, "sum_weights", 1)),
+        *division(a, p.reciprocal_stages),
+        Path("product", whole(a, "product", 1)),
+        Path("output", (*whole(a, "product", added), *whole(a, "sum_values", 1))),
+        *segments(a, "normalize", first, p.divide_stages),
+        Path("finish", whole(a, "finish", 1)),
         Path("counters", (Unit("half_adder", "shell", 1, {"width": 32}),)),
     )
