@@ -20,6 +20,10 @@ from blueprint.softmax.inventory import DELAYS, DIVISION_ENDS, ROW_DELAY, STAGES
 from blueprint.unit import Path, Unit
 
 
+#: Whose delays all blocks share: a row of a multiplier takes as long in one as in another.
+PATHS = "softmax"
+
+
 @dataclass(frozen=True)
 class Part:
     """``total`` units of one kind and size, of which a signal passes ``passed`` one after the other."""
@@ -51,13 +55,13 @@ def blocks(a: Arithmetic, place: str, count: Number, stages: Number) -> tuple[Un
 
 def whole(a: Arithmetic, place: str, share: Number) -> tuple[Unit, ...]:
     """What a signal passes in a block without registers, ``share`` times."""
-    return _passed(place, _STEPS[place](a), share)
+    return _passed(_STEPS[place](a), share)
 
 
 def tail(a: Arithmetic, place: str, stages: Number, share: Number) -> tuple[Unit, ...]:
     """What a signal passes behind the last register of a block of two steps, of which at most one is there."""
     first, last = _STEPS[place](a)
-    return (*_passed(place, (first,), share * choose(stages == 0, 1, 0)), *_passed(place, (last,), share))
+    return (*_passed((first,), share * choose(stages == 0, 1, 0)), *_passed((last,), share))
 
 
 def segments(
@@ -76,7 +80,7 @@ def segments(
             ends.setdefault(segment, []).append(count)
     for (first, last), counts in ends.items():
         here = sum(choose(stages == count, 1, 0) for count in counts)
-        passed = _passed(place, steps[first:last], share * here)
+        passed = _passed(steps[first:last], share * here)
         yield Path(f"{place}-{first}-{last}", (*(before if first == 0 else ()), *passed))
 
 
@@ -86,9 +90,9 @@ def division(a: Arithmetic, stages: Number) -> Iterator[Path]:
     alone = choose(stages == 0, 1, 0)
     for number, (name, ending) in enumerate((("first", begin), ("middle", ()), ("last", pack))):
         rows = _rows(a, stages, number)
-        chain = _passed("reciprocal", (row,), rows)
-        rest = _passed("reciprocal", (pack,), alone) if name == "first" else ()
-        yield Path(f"reciprocal-{name}", (*_passed("reciprocal", (ending,), 1), *chain, *rest))
+        chain = _passed((row,), rows, "reciprocal")
+        rest = _passed((pack,), alone) if name == "first" else ()
+        yield Path(f"reciprocal-{name}", (*_passed((ending,), 1), *chain, *rest))
 
 
 def _rows(a: Arithmetic, stages: Number, which: int) -> Number:
@@ -104,7 +108,7 @@ def _rows(a: Arithmetic, stages: Number, which: int) -> Number:
     return found
 
 
-def _passed(place: str, steps: Iterable[Step], share: Number) -> tuple[Unit, ...]:
+def _passed(steps: Iterable[Step], share: Number, place: str = PATHS) -> tuple[Unit, ...]:
     parts = (part for step in steps for part in step)
     return tuple(Unit(part.unit.kind, place, part.passed * share, part.unit.dims) for part in parts)
 
