@@ -40,17 +40,22 @@ class Part:
 Step = tuple[Part, ...]
 
 
-def blocks(a: Arithmetic, place: str, count: Number, stages: Number) -> tuple[Unit, ...]:
-    """``count`` blocks of one kind with ``stages`` registers each."""
+def blocks(
+    a: Arithmetic, place: str, count: Number, stages: Number, activity: Number = 1.0
+) -> tuple[Unit, ...]:
+    """``count`` blocks of one kind with ``stages`` registers each, used ``activity`` times in a cycle."""
     fixed = {
         "running_max": a.reference_width,
         "sum_weights": a.l_width,
         "sum_values": a.o_word,
     }
     bits = fixed[place] if place in fixed else held_bits(a, place, stages)
-    held = Unit("register", place, count, {"width": bits, "enable": int(place in fixed), "reset": 0})
+    held = Unit(
+        "register", place, count, {"width": bits, "enable": int(place in fixed), "reset": 0}, activity
+    )
     parts = (part for step in _STEPS[place](a) for part in step)
-    return (held, *(Unit(part.unit.kind, place, count * part.total, part.unit.dims) for part in parts))
+    lines = (Unit(x.unit.kind, place, count * x.total, x.unit.dims, activity) for x in parts)
+    return (held, *lines)
 
 
 def whole(a: Arithmetic, place: str, share: Number) -> tuple[Unit, ...]:

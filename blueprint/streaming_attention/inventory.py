@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from blueprint.numbers import Number, bit_length, choose, clog2, larger, possible
+from blueprint.numbers import Number, bit_length, choose, clog2, larger, possible, smaller
 from blueprint.pruning import CODE_BITS
 from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
 from blueprint.softmax.inventory import surrogate_bits, top_k_bits
@@ -122,6 +122,11 @@ def ends(p: StreamingAttentionSpec) -> Number:
     return 1 + p.turn_bits + p.final_bits + p.visible_bits
 
 
+def scored(p: StreamingAttentionSpec) -> Number:
+    """Share of the keys that are scored."""
+    return choose(p.prunes, smaller(p.candidates, p.keys_max) / p.keys_max, 1.0)
+
+
 def halves(stages: Number) -> tuple[Number, Number]:
     """Registers before and after a step that has none inside; an odd one stands before."""
     return stages - stages // 2, stages // 2
@@ -142,9 +147,9 @@ def _score(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("score", inside, 1, reset=1),
         flops("score", inside, ends(p)),
         Unit("logic", "score", 1, {"gates": 4}),
-        *blocks(a, "score_beat", lanes, p.dot_stages),
-        *blocks(a, "scale", lanes, 0),
-        *blocks(a, "exp2", lanes * naive, p.exp_stages),
+        *blocks(a, "score_beat", lanes, p.dot_stages, scored(p)),
+        *blocks(a, "scale", lanes, 0, scored(p)),
+        *blocks(a, "exp2", lanes * naive, p.exp_stages, scored(p)),
     )
 
 
@@ -158,8 +163,8 @@ def _maximum(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("maximum", stages, ends(p)),
         flops("maximum", stages * lanes, a.shift_width),
         Unit("mux", "maximum", there * lanes * choose(p.corners, 1, 0), {"entries": 2, "width": a.t_word}),
-        *blocks(a, "running_max", lanes * there, 0),
-        *blocks(a, "exp2", lanes * free, p.exp_stages),
+        *blocks(a, "running_max", lanes * there, 0, scored(p)),
+        *blocks(a, "exp2", lanes * free, p.exp_stages, scored(p)),
     )
 
 
@@ -169,7 +174,7 @@ def _exponential(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("exponential", there * p.exp_stages, 1, reset=1),
         flops("exponential", there * p.exp_stages, ends(p)),
         Unit("logic", "exponential", there, {"gates": 4}),
-        *blocks(p.softmax, "exp2", p.lanes * there, p.exp_stages),
+        *blocks(p.softmax, "exp2", p.lanes * there, p.exp_stages, scored(p)),
     )
 
 
@@ -182,8 +187,8 @@ def _sum(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("sum", cycles, 1, reset=1),
         flops("sum", cycles * gains, OUTPUT_MULTIPLIER_BITS + OUTPUT_SHIFT_BITS),
         Unit("and_row", "sum", lanes * choose(p.corners, 1, 0), {"width": a.p_word}),
-        *blocks(a, "sum_weights", lanes, 0),
-        *blocks(a, "reciprocal", lanes, p.reciprocal_stages),
+        *blocks(a, "sum_weights", lanes, 0, scored(p)),
+        *blocks(a, "reciprocal", lanes, p.reciprocal_stages, scored(p)),
     )
 
 
@@ -202,9 +207,9 @@ def _output(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("output", after * lanes * p.dim, a.term_word),
         flops("output", (stages + 1) * gains, OUTPUT_MULTIPLIER_BITS + OUTPUT_SHIFT_BITS),
         Unit("and_row", "output", lanes * p.dim * choose(p.corners, 1, 0), {"width": a.term_word}),
-        *blocks(a, "product", lanes * p.dim, 0),
-        *blocks(a, "sum_values", lanes * p.dim, 0),
-        *blocks(a, "finish", lanes * p.dim * first, 0),
+        *blocks(a, "product", lanes * p.dim, 0, scored(p)),
+        *blocks(a, "sum_values", lanes * p.dim, 0, scored(p)),
+        *blocks(a, "finish", lanes * p.dim * first, 0, scored(p)),
     )
 
 
@@ -220,8 +225,8 @@ def _divide(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("divide", (1 - first) * before, inputs),
         flops("divide", (1 - first) * after * lanes * p.dim, a.out_width),
         Unit("logic", "divide", 1, {"gates": 4}),
-        *blocks(a, "normalize", lanes * first, stages),
-        *blocks(a, "finish", lanes * p.dim * (1 - first), 0),
+        *blocks(a, "normalize", lanes * first, stages, scored(p)),
+        *blocks(a, "finish", lanes * p.dim * (1 - first), 0, scored(p) / p.row_max),
     )
 
 
