@@ -19,7 +19,6 @@ from blueprint.softmax.arithmetic import (
 from blueprint.softmax.inventory import DELAYS, DIVISION_ENDS, ROW_DELAY, STAGES_LIMIT, cuts, held_bits
 from blueprint.unit import Path, Unit
 
-
 #: Whose delays all blocks share: a row of a multiplier takes as long in one as in another.
 PATHS = "softmax"
 

@@ -351,8 +351,8 @@ def useful_depths(many: StreamingAttentionSpec) -> dict[str, Any]:
 def is_small(spec: StreamingAttentionSpec) -> bool:
     """Whether a design is small enough to be compiled in seconds."""
     products = spec.lanes * spec.dim
-    most = {"integer": 32, "exact": 8, "float": 4}
-    return bool(products <= most[str(spec.arithmetic)])
+    most = {"integer": 16, "fixed": 6, "same": 4, "fp32": 2}
+    return bool(products <= most[spec.accumulator])
 
 
 def draw_workload(spec: StreamingAttentionSpec, random: np.random.Generator) -> Attention:
