@@ -1,0 +1,94 @@
+"""Streaming attention: what is sampled for calibration, what it runs there, and what its cost follows from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from blueprint import floating
+from blueprint.streaming_attention import StreamingAttentionSpec
+from blueprint.streaming_attention import graph as dataflow
+from blueprint.workload import Attention
+from costmodel import sampling
+from simulator import kernel
+
+
+@pytest.mark.parametrize(
+    ("settings", "deviation"),
+    [({}, (32, 32)), ({"kv_width": 4}, (32, 2)), ({"format": "fp16", "accumulator": "fixed"}, (1, 1))],
+)
+def test_typical_operands_are_normal_numbers_in_range(
+    settings: dict[str, Any], deviation: tuple[int, int]
+) -> None:
+    spec = StreamingAttentionSpec(dim=16, keys_max=256, **settings)
+    found = spec.typical_operands(Attention(8, 256, 2, 1, 16), 3)
+    assert {name: array.shape for name, array in found.items()} == {
+        name: array.shape for name, array in spec.operands(Attention(8, 256, 2, 1, 16), 3).items()
+    }
+    for name, wanted in zip(("query", "key"), deviation, strict=True):
+        numbers = found[name]
+        if spec.format != "int8":
+            numbers = floating.to_float64(floating.get(spec.format), numbers)
+        assert np.std(numbers) == pytest.approx(wanted, rel=0.15)
+    if spec.format == "int8":
+        high = 1 << (spec.kv_width - 1)
+        assert found["key"].min() >= -high and found["key"].max() < high
+    out = spec.reference(found)["out"]
+    assert len(np.unique(out)) > 20
+
+
+def test_samples_have_depths_that_neither_deadlock_nor_waste() -> None:
+    table: dict[str, Any] = {"graph": "scaled", "dim": 4, "parallel": 1, "group": 1, "keys_max": 100}
+    table |= {"queries_max": 9, "mask": "none", "format": "int8", "accumulator": "integer", "candidates": 0}
+    found = StreamingAttentionSpec.consistent(
+        table | {"long_depth": 7, "short_depth": 1 << 20, "row_depth": 1 << 20}
+    )
+    assert found["long_depth"] == 0
+    full = dataflow.full_depths(StreamingAttentionSpec.columns(found))
+    assert found["short_depth"] == max(full[name] for name in ("scores", "weights", "shares"))
+    assert found["row_depth"] == max(full["sums"], full["totals"])
+    assert StreamingAttentionSpec.consistent(table | {"short_depth": 2, "row_depth": 1})["short_depth"] == 2
+
+
+def test_sampled_designs_are_small_and_run_their_typical_task() -> None:
+    drawn = sampling.designs(StreamingAttentionSpec, 24, 5)
+    assert {spec.arithmetic for spec in drawn} == {"integer", "exact", "float"}
+    assert {spec.graph for spec in drawn} == set(dataflow.GRAPHS)
+    for spec in drawn:
+        assert sampling.gates(spec) <= StreamingAttentionSpec.sample_gates
+        task = spec.typical_workload()
+        assert 20 < kernel.run(spec.timing(task)).cycles < 1500
+
+
+def test_what_happens_once_in_a_row_is_seen_twice_in_a_typical_run() -> None:
+    decode = StreamingAttentionSpec(dim=4, keys_max=64, queries_max=1, candidates=8)
+    assert decode.typical_workload().kv_heads == 2
+    assert replace(decode, heads_max=1).typical_workload().kv_heads == 1
+
+
+@pytest.mark.parametrize(
+    ("stages", "parts"),
+    [
+        (0, {"score_beat-0-2"}),
+        (1, {"score_beat-0-1", "score_beat-1-2"}),
+        (8, {"score_beat-0-1", "score_beat-1-2"}),
+    ],
+)
+def test_paths_end_at_the_registers_of_a_block(stages: int, parts: set[str]) -> None:
+    spec = StreamingAttentionSpec(dim=8, keys_max=64, dot_stages=stages)
+    passed = {path.name for path in spec.paths() if any(unit.count for unit in path.steps)}
+    assert {name for name in passed if name.startswith("score_beat")} == parts
+
+
+def test_pruned_keys_and_the_end_of_a_row_are_rare_events() -> None:
+    every = StreamingAttentionSpec(dim=4, keys_max=64, queries_max=1)
+    few = replace(every, candidates=16)
+
+    def activity(spec: StreamingAttentionSpec, place: str) -> set[float]:
+        return {unit.activity for unit in spec.units() if unit.place == place and unit.count}
+
+    assert activity(every, "product") == {1.0} and activity(few, "product") == {0.25}
+    assert activity(every, "finish") == {1 / 64} and activity(few, "finish") == {0.25 / 16}
