@@ -34,7 +34,7 @@ def step_units(element: Element, place: str, count: Number, activity: Number = 1
     return (
         *_row_units(element, place, count, activity),
         *_adder_units(element, place, count, activity, _step_adders),
-        *_float_units(element, place, count, activity, products=True, sums=element.lanes),
+        *_float_units(element, place, count, activity, products=element.lanes, sums=element.lanes),
     )
 
 
@@ -59,7 +59,7 @@ def product_units(element: Element, place: str, count: Number, activity: Number 
     return (
         *_row_units(element, place, count, activity),
         *_adder_units(element, place, count, activity, _product_adders),
-        *_float_units(element, place, count, activity, products=True, sums=element.lanes - 1),
+        *_float_units(element, place, count, activity, products=element.lanes, sums=element.lanes - 1),
     )
 
 
@@ -67,7 +67,7 @@ def merge_units(element: Element, place: str, count: Number, activity: Number = 
     """Logic of Merge."""
     return (
         *_adder_units(element, place, count, activity, _merge_adders),
-        *_float_units(element, place, count, activity, products=False, sums=1),
+        *_float_units(element, place, count, activity, products=0, sums=1),
     )
 
 
@@ -124,7 +124,7 @@ def path(element: Element) -> Units:
         Unit("adder", "pe", whole, {"width": carry}),
         Unit("counter", "pe", whole * element.resolves, {"width": element.total_width}),
     )
-    return (*steps, *_float_units(element, "pe", 1, 1.0, products=True, sums=1 + clog2(element.lanes)))
+    return (*steps, *_float_units(element, "pe", 1, 1.0, products=1, sums=1 + clog2(element.lanes)))
 
 
 def _path(element: Element) -> tuple[int, ...]:
@@ -215,13 +215,15 @@ def _product_adders(element: Element) -> tuple[int, ...]:
 
 
 def _float_units(
-    element: Element, place: str, count: Number, activity: Number, *, products: bool, sums: Number
+    element: Element, place: str, count: Number, activity: Number, *, products: Number, sums: Number
 ) -> Units:
     exponent, fraction = _look_up(element, _format)
     dims = {"exponent": exponent, "fraction": fraction, "stages": 0}
     many = count * choose(element.floats, 1, 0)
-    made = (Unit("float_multiplier", place, many * element.lanes, dims, activity),) if products else ()
-    return (*made, Unit("float_adder", place, many * sums, dims, activity))
+    return (
+        Unit("float_multiplier", place, many * products, dims, activity),
+        Unit("float_adder", place, many * sums, dims, activity),
+    )
 
 
 def _format(element: Element) -> tuple[int, ...]:

@@ -233,8 +233,10 @@ def paths(p: SystolicSpec) -> tuple[Path, ...]:
     """Multiplication and accumulation between two registers, the buffer, and the sequencer."""
     split = choose(p.product_register, 1, 0)
     step = path(p.element)
+    # A single row of a cascade and a sum of one beat have nothing to add to.
+    alone = choose(p.stationary, choose(p.rows == 1, 1, 0), choose(p.accumulates, 0, 1))
     return (
-        Path("step", _scaled((*_reach(p), *step), 1 - split)),
+        Path("step", _scaled((*_reach(p), *_without_sum(step, alone)), 1 - split)),
         *(_split_paths(p, step, split) if possible(p.product_register) else ()),
         Path("buffer", _buffer_path(p)),
         Path("counters", (Unit("half_adder", "shell", 1, {"width": 32}),)),
@@ -263,15 +265,21 @@ def _split_paths(p: SystolicSpec, step: tuple[Unit, ...], split: Number) -> tupl
     """Up to the register of the products, and from there on."""
     products = path(elements.element(p, p.sum_width(1)))
     one = tuple(Unit(u.kind, u.place, u.count * (u.kind != "counter"), u.dims) for u in products)
-    tree = tuple(
-        Unit(u.kind, u.place, u.count - choose(u.count > 0, 1, 0), u.dims) if u.kind == "float_adder" else u
-        for u in one
-    )
     last = ("adder", "counter", "float_adder")
     merged = tuple(Unit(u.kind, u.place, choose(u.count > 0, 1, 0), u.dims) for u in step if u.kind in last)
     return (
-        Path("multiply", _scaled((*_reach(p), *tree), split)),
+        Path("multiply", _scaled((*_reach(p), *_without_sum(one, 1)), split)),
         Path("accumulate", _scaled(merged, split)),
+    )
+
+
+def _without_sum(steps: tuple[Unit, ...], times: Number) -> tuple[Unit, ...]:
+    """Float products up to their own sum, where ``times`` is 1 and nothing is added to it."""
+    return tuple(
+        Unit(u.kind, u.place, u.count - choose(u.count > 0, times, 0), u.dims)
+        if u.kind == "float_adder"
+        else u
+        for u in steps
     )
 
 

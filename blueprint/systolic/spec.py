@@ -278,7 +278,8 @@ class SystolicSpec(Spec):
 
     @property
     def peak_macs(self) -> Number:
-        return self.rows * self.cols * choose(self.flexible, self.element_digits, self.depth)
+        # Weights that are zero and do not travel are multiply-accumulates of the product all the same.
+        return self.rows * self.cols * self.act_lanes
 
     # What it looks like from outside -------------------------------------------------------------------------------
 

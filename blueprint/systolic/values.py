@@ -289,7 +289,8 @@ def _is_small(spec: SystolicSpec) -> bool:
         * spec.act_width
         * choose(spec.serial, 16, 0)
     )
-    return bool(spec.peak_macs * gates <= 12_000 and spec.act_bits * spec.rows <= 500 and queues <= 8_000)
+    products = spec.rows * spec.cols * (spec.element_digits if spec.flexible else spec.depth)
+    return bool(products * gates <= 12_000 and spec.act_bits * spec.rows <= 500 and queues <= 8_000)
 
 
 def draw_workload(spec: SystolicSpec, random: np.random.Generator) -> Gemm:
