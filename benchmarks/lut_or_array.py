@@ -193,17 +193,17 @@ def page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-HEAD = f"""When does a ternary look-up table beat a ternary systolic array, and by how much? The explorer looks at every
-design of both families for one product with ternary weights, {LENGTH} long and {LENGTH} wide. The size is the
-multiply-accumulates per cycle that a design sustains on it, fill, drain and waiting included; compared are designs of
-{SLOWEST:g} to {FASTEST:g} times that size. Of each family the one counts that needs least cell area per sustained
-multiply-accumulate a cycle, and, in the column *times clock period*, the one whose area times its own predicted clock
-period is least. Everything of a design counts: registers of the AXI shell, operand and result buffers, skew registers, memories. Tables
-stream the weights of a tile of activations past and so keep a partial sum of every output, {LENGTH} words of memory that
-small designs are mostly made of; arrays in which sums stay keep none.
-Memory bits moved are those of the designs with least area: an array has no operand cache, so activations come again for
-every column group and weights, with two bits each, for every token group; tables take weights at 1.6 to 2 bits. A table
-with mu 1 is select-add without a table."""
+HEAD = f"""When does a ternary look-up table beat a ternary systolic array, and by how much? The explorer looks
+at every design of both families for one product with ternary weights, {LENGTH} long and {LENGTH} wide. The size
+is the multiply-accumulates per cycle that a design sustains on it, fill, drain and waiting included; compared
+are designs of {SLOWEST:g} to {FASTEST:g} times that size. Of each family the one counts that needs least cell
+area per sustained multiply-accumulate a cycle, and, in the column *times clock period*, the one whose area
+times its own predicted clock period is least. Everything of a design counts: registers of the AXI shell,
+operand and result buffers, skew registers, memories. Tables stream the weights of a tile of activations past
+and so keep a partial sum of every output, {LENGTH} words of memory that small designs are mostly made of;
+arrays in which sums stay keep none. Memory bits moved are those of the designs with least area: an array has no
+operand cache, so activations come again for every column group and weights, with two bits each, for every token
+group; tables take weights at 1.6 to 2 bits. A table with mu 1 is select-add without a table."""
 
 
 def main() -> None:
