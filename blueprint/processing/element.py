@@ -34,6 +34,8 @@ PES = tuple(ENCODINGS)
 SERIAL = tuple(pe for pe, encoding in ENCODINGS.items() if encoding == "serial")
 #: Elements that keep sum and carry; the others propagate carries within a cycle.
 CARRY_SAVE = ("opt1", "opt2", *SERIAL)
+#: Elements that may add floats up.
+FLOATING = ("ternary", "float")
 NUMBERS = ("int", *floating.FORMATS)
 WIDEST, NARROWEST, LANES, TOTAL = 16, 2, 256, 64
 
@@ -44,7 +46,8 @@ class Element:
 
     Operand ``a`` is the encoded one, ``b`` the one that is multiplied; both are two's complement. ``lanes`` pairs are
     multiplied and summed at once. ``total_width`` is that of the accumulator. Floats are all of format ``number``,
-    products and sums are rounded to ``accumulate``.
+    products and sums are rounded to ``accumulate``; a ternary ``a`` stays an integer and adds, subtracts or skips
+    a float ``b``.
     """
 
     pe: str
@@ -71,14 +74,14 @@ class Element:
         _one_of("pe", self.pe, PES)
         _one_of("number", self.number, NUMBERS)
         _one_of("accumulate", self.accumulate, ("same", *floating.FORMATS))
-        if (self.pe == "float") != (self.number != "int"):
+        if self.floats and self.pe not in FLOATING or self.pe == "float" and not self.floats:
             raise ParamError(f"number must be {_wanted(self.pe)} for element {self.pe}, not {self.number}")
         self._check_pe()
         return self
 
     def _check_pe(self) -> None:
-        if self.pe == "ternary" and self.a_width != 2:
-            raise ParamError(f"a_width must be 2 for ternary weights, not {self.a_width}")
+        if self.pe == "ternary":
+            self._check_ternary()
         if self.pe == "booth_flex" and (self.a_width % 2 or self.lanes != 1):
             wrong = f"{self.a_width} and {self.lanes}"
             raise ParamError(f"booth_flex must have an even a_width and 1 lane, not {wrong}")
@@ -88,15 +91,27 @@ class Element:
                 raise ParamError(
                     f"Operands of {self.number} must be {width} bits wide, not {self.a_width} and {self.b_width}"
                 )
-            if self.accumulate != "same" and not exact(self.number, self.accumulate):
-                raise ParamError(f"accumulate must hold every {self.number}, and {self.accumulate} does not")
+        if self.floats and self.accumulate != "same" and not exact(self.number, self.accumulate):
+            raise ParamError(f"accumulate must hold every {self.number}, and {self.accumulate} does not")
+
+    def _check_ternary(self) -> None:
+        if self.a_width != 2:
+            raise ParamError(f"a_width must be 2 for ternary weights, not {self.a_width}")
+        if self.floats and self.b_width != floating.get(self.number).width:
+            width = floating.get(self.number).width
+            raise ParamError(f"b_width must be {width} for {self.number}, not {self.b_width}")
 
     # How the ports look
 
     @property
     def floats(self) -> Any:
-        """Whether operands are floats."""
-        return self.pe == "float"
+        """Whether sums are those of floats."""
+        return self.number != "int"
+
+    @property
+    def selects(self) -> Any:
+        """Whether a float is added, subtracted or skipped."""
+        return (self.pe == "ternary") & (self.number != "int")
 
     @property
     def serial(self) -> Number:
@@ -239,6 +254,8 @@ def _plain(values: list[Any]) -> Element:
         a, lanes = a + a % 2, 1
     if pe == "float" and number == "int":
         number = "fp16"
+    if pe not in FLOATING:
+        number = "int"
     return Element(pe, a, b, lanes, total, number, accumulate)
 
 
@@ -336,7 +353,7 @@ def _total_bits(element: Element) -> tuple[int]:
 
 def _product_bits(element: Element) -> tuple[int]:
     if element.floats:
-        return (sum_format(element).width,)
+        return (product_format(element).width,)
     return (sum(width for _, width in merge_rows(element)[0]),)
 
 
@@ -349,3 +366,8 @@ def _state_bits(element: Element) -> tuple[int]:
 def sum_format(element: Element) -> floating.FloatFormat:
     """The format that products and sums are rounded to."""
     return floating.get(element.number if element.accumulate == "same" else element.accumulate)
+
+
+def product_format(element: Element) -> floating.FloatFormat:
+    """The format of a step's products: a single selected operand is widened only where it is added."""
+    return floating.get(element.number) if element.selects and element.lanes == 1 else sum_format(element)

@@ -123,6 +123,7 @@ def path(element: Element) -> Units:
         Unit("compressor", "pe", whole * adders, {"width": 1}),
         Unit("adder", "pe", whole, {"width": carry}),
         Unit("counter", "pe", whole * element.resolves, {"width": element.total_width}),
+        Unit("and_row", "pe", choose(element.selects, 1, 0), {"width": 1}),
     )
     return (*steps, *_float_units(element, "pe", 1, 1.0, products=True, sums=1 + clog2(element.lanes)))
 
@@ -151,7 +152,8 @@ def _row_units(element: Element, place: str, count: Number, activity: Number) ->
 def _row_parts(element: Element) -> tuple[int, ...]:
     """Widths of the gates in front of the adders, in the order of ``_PARTS``."""
     if element.floats:
-        return (0,) * len(_PARTS)
+        chosen = element.lanes if element.selects else 0
+        return (chosen * element.b_width, chosen, *(0,) * (len(_PARTS) - 2))
     rows, _ = operand_rows(element)
     bits = sum(width for _, width in rows if width > 1 or ENCODINGS[element.pe] == "binary")
     match ENCODINGS[element.pe]:
@@ -220,7 +222,8 @@ def _float_units(
     exponent, fraction = _look_up(element, _format)
     dims = {"exponent": exponent, "fraction": fraction, "stages": 0}
     many = count * choose(element.floats, 1, 0)
-    made = (Unit("float_multiplier", place, many * element.lanes, dims, activity),) if products else ()
+    multiplied = many * element.lanes * choose(element.selects, 0, 1)
+    made = (Unit("float_multiplier", place, multiplied, dims, activity),) if products else ()
     return (*made, Unit("float_adder", place, many * sums, dims, activity))
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Every element, and what it is in words.
 KINDS = {
     "mac": "integer multiplier and carry-propagating accumulation",
-    "ternary": "a ternary weight adds, subtracts or skips an activation",
+    "ternary": "a ternary weight adds, subtracts or skips an activation, an integer or a float",
     "float": "float multiplier and float adder",
     "opt1": "integer multiplier, accumulation in carry-save form, one addition outside the array",
     "opt2": "the same with products of equal weight added first",
@@ -95,8 +95,8 @@ def _number_rules(p: SystolicSpec) -> Iterator[Rule]:
     width = look_up(p.activation, lambda fmt: fmt.width)
     yield Rule(
         "activation",
-        choose(p.floats, 1, 0) == choose(p.pe == "float", 1, 0),
-        "only float elements take floats, and nothing else",
+        choose(p.pe == "float", whole == 0, (whole == 1) | (p.pe == "ternary")),
+        "only float and ternary elements take floats, and float elements nothing else",
         lambda: (
             f"Element {p.pe} must have {'float' if p.pe == 'float' else 'int'} numbers, not {p.activation}"
         ),
@@ -104,7 +104,7 @@ def _number_rules(p: SystolicSpec) -> Iterator[Rule]:
     for name in ("act_width", "weight_width"):
         yield Rule(
             name,
-            (whole == 1) | (getattr(p, name) == width),
+            (whole == 1) | (getattr(p, name) == width) | _is_integer(p, name),
             f"{name} is not that of the float format",
             partial(
                 _text, "Parameter {!r} must be {} for {}, not {}", name, width, p.activation, getattr(p, name)
@@ -124,6 +124,11 @@ def _number_rules(p: SystolicSpec) -> Iterator[Rule]:
             f"Parameter 'accumulate' must be same or a format that holds every {p.activation}, not {p.accumulate}"
         ),
     )
+
+
+def _is_integer(p: SystolicSpec, name: str) -> Any:
+    """Whether an operand is an integer whatever the activations are: a ternary weight."""
+    return (p.pe == "ternary") & (name == "weight_width")
 
 
 def _holds(p: SystolicSpec) -> Any:

@@ -139,7 +139,7 @@ def cascade_bits(p: SystolicSpec) -> Number:
         first = larger(1, -(-(1 << place) // larger(largest, 1)))
         used = larger(p.rows - first + 1, 0)
         total = total + choose(place < wide - 1, used, 0)
-    return choose(p.floats, p.rows * p.float_width, total)
+    return choose(p.floats, (p.rows - 1) * p.float_width + p.sum_width(1), total)
 
 
 def _float(p: SystolicSpec) -> dict[str, Number]:

@@ -21,7 +21,9 @@ from generator.processing.adders import build, carried_sum, carry_save_sum, reso
 
 def name(element: Element, part: str) -> str:
     """A module name that holds everything that changes the module."""
-    kind = element.pe if not element.floats else f"{element.number}_{element.accumulate}"
+    kind = f"{element.number}_{element.accumulate}" if element.pe == "float" else element.pe
+    if element.selects:
+        kind += f"_{element.number}_{element.accumulate}"
     lanes = f"_l{element.lanes}" if element.lanes > 1 else ""
     return f"pe_{kind}_{part}_a{element.a_width}b{element.b_width}{lanes}_t{element.total_bits}"
 
@@ -66,7 +68,7 @@ class _Element(Block):
     def _merge(self, m: Module, product: Value, state: Value) -> Value:
         element = self.element
         if element.floats:
-            return floats.sum_of(self, m, "accumulate", state, product)
+            return floats.sum_of(self, m, "accumulate", state, floats.widened(self, m, product))
         low, found = 0, []
         for _, width in merge_rows(element)[0]:
             found.append(product[low : low + width])

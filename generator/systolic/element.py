@@ -12,6 +12,7 @@ from generator.arithmetic import add, parts, sign_extend
 from generator.block import Block, register
 from generator.floating import FloatAdd
 from generator.processing import ActivationSelect, DigitQueue, Merge, Product, Step
+from generator.processing.floats import converted
 
 
 def element_name(spec: SystolicSpec, element: Element) -> str:
@@ -185,11 +186,17 @@ class StationaryElement(ArrayElement):
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         width = len(self.total)
-        found = self.product(m) if self.is_first else self.stepped(m, sign_extend(self.above, width))
+        found = self.product(m) if self.is_first else self.stepped(m, self._above(m))
         held = Signal(width, name="sum", reset_less=True)
         m.d.sync += held.eq(sign_extend(found, width))
         m.d.comb += self.total.eq(held)
         return m
+
+    def _above(self, m: Module) -> Value:
+        """The sum of the rows above, as wide as that of this row."""
+        if self.spec.floats and len(self.above) < len(self.total):
+            return converted(self, m, self.element, "above", self.above)
+        return sign_extend(self.above, len(self.total))
 
     def weight_used(self, m: Module) -> Value:
         bits = len(self.weight)
@@ -207,6 +214,8 @@ def added(block: Block, spec: SystolicSpec, m: Module, left: Value, right: Value
     width = int(spec.result_width)
     total = Signal(width, name="added")
     if spec.floats:
+        if len(right) < width:
+            right = converted(block, m, spec.element, "partial", right)
         adder = FloatAdd(floating.get(str(spec.sum_format)))
         adder.place = block.place
         block.use(m, adder, "add", a=left, b=right, result=total)

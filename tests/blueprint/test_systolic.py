@@ -41,6 +41,16 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "Accumulator width 20 cannot hold 256 products of 8 by 8 bits; use at least 24",
     ),
     ("activation", {"activation": "fp16"}, "Element mac must have int numbers, not fp16"),
+    (
+        "act_width",
+        {"pe": "ternary", "weight_width": 2, "activation": "bf16"},
+        "Parameter 'act_width' must be 16 for bf16, not 8",
+    ),
+    (
+        "weight_width",
+        {"pe": "ternary", "weight_width": 8, "activation": "fp8_e4m3"},
+        "Weights of ternary elements must have 2 bits, not 8",
+    ),
     ("activation", {"pe": "float"}, "Element float must have float numbers, not int"),
     (
         "act_width",
@@ -233,6 +243,57 @@ def test_floats_are_added_in_the_stated_order() -> None:
                     partial = floating.add(fmt, partial, word(m, n, k))
                 tiles = floating.add(fmt, tiles, partial)
             assert rows.reference(operands)["out"][m, n] == tiles
+
+
+def ternary_floats(**changes: Any) -> SystolicSpec:
+    return spec(
+        **{"pe": "ternary", "weight_width": 2, "activation": "fp8_e4m3", "accumulate": "bf16"} | changes
+    )
+
+
+def test_selected_floats_are_added_in_the_stated_order() -> None:
+    """Rows first to last, each row's lanes pairwise; a weight of zero adds +0."""
+    fmt, source = floating.get("bf16"), floating.get("fp8_e4m3")
+    rows = ternary_floats(organization="weight_stationary", rows=3, depth=1)
+    sums = ternary_floats(organization="cube", depth=3)
+    operands = sums.operands(Gemm(2, 9, 3), 3)
+    wide = floating.convert(source, fmt, operands["act"])
+
+    def lane(m: int, n: int, k: int) -> Any:
+        weight = operands["wgt"][k, n]
+        return np.int64(0) if weight == 0 else wide[m, k] ^ (0x8000 if weight < 0 else 0)
+
+    def add(*words: Any) -> Any:
+        return words[0] if len(words) == 1 else floating.add(fmt, add(*words[:-1]), words[-1])
+
+    for m in range(2):
+        for n in range(3):
+            lanes = [[lane(m, n, k + i) for i in range(3)] for k in (0, 3, 6)]
+            assert rows.reference(operands)["out"][m, n] == add(np.int64(0), *(add(*row) for row in lanes))
+            # Neighbors first, the odd one waits: with three lanes that is one after the other, too.
+            assert sums.reference(operands)["out"][m, n] == add(np.int64(0), *(add(*row) for row in lanes))
+
+
+def test_a_weight_of_zero_keeps_an_infinity_out() -> None:
+    design = ternary_floats(activation="fp16", act_width=16, accumulate="same", depth=2)
+    act, wgt = np.array([[0x7C00, 0xBC00]]), np.array([[0, 1], [-1, 1]])
+    assert design.reference({"act": act, "wgt": wgt})["out"].tolist() == [[0x3C00, 0x7C00]]
+
+
+def test_a_single_selected_float_moves_as_narrow_as_it_came() -> None:
+    narrow = ternary_floats(organization="weight_stationary", rows=2)
+    assert [int(narrow.sum_width(row)) for row in (1, 2)] == [8, 16]
+    assert [int(ternary_floats(depth=2).sum_width(row)) for row in (1, 2)] == [16, 16]
+    assert bool(ternary_floats(k_max=1).accumulates)  # a result is always a rounded sum
+    assert not bool(ternary_floats(k_max=2, depth=2).accumulates)
+
+
+def test_ternary_floats_are_drawn_in_every_organization() -> None:
+    drawn = [SystolicSpec.sample(np.random.default_rng([9, number])) for number in range(400)]
+    chosen = [design for design in drawn if design.pe == "ternary" and design.floats]
+    assert len({design.organization for design in chosen}) == 5
+    assert {design.arithmetic for design in chosen} == {"float"}
+    assert len(chosen) >= 30
 
 
 def test_stimulus_and_collection_are_shaped_like_the_streams() -> None:
