@@ -5,6 +5,7 @@ from blueprint.processing.golden import cycles_per_operand, digits_of, dot, mask
 from blueprint.processing.inventory import (
     accumulate_units,
     encode_units,
+    halves,
     merge_units,
     path,
     product_units,
@@ -25,6 +26,7 @@ __all__ = [
     "digits_of",
     "dot",
     "encode_units",
+    "halves",
     "masks",
     "merge_units",
     "path",

@@ -136,6 +136,24 @@ def _path(element: Element) -> tuple[int, ...]:
     return (shift, int(plan.depth), 0 if element.resolves else plan.width)
 
 
+def halves(element: Element) -> tuple[Number, Number]:
+    """Full adders in series in Product and in Merge, where carries are saved."""
+    product, merge = _look_up(element, _halves)
+    return product, merge
+
+
+@cache
+def _halves(element: Element) -> tuple[int, ...]:
+    if not element.resolves or element.serial:
+        return 0, 0
+    return max(int(plan.depth) for plan in product_plans(element)), int(merge_plan(element).depth)
+
+
+def product_plans(element: Element) -> tuple[Plan, ...]:
+    """What reduces the rows of Product, where carries are saved."""
+    return tuple(plan for *_, plan in groups(element)) if element.pe == "opt2" else (product_plan(element),)
+
+
 def _row_units(element: Element, place: str, count: Number, activity: Number) -> Units:
     gates, flips, chosen, encoders, shifted = _look_up(element, _row_parts)
     entries = 2 * element.digits

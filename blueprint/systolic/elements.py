@@ -199,10 +199,26 @@ def _shape_rules(p: SystolicSpec) -> Iterator[Rule]:
     )
     yield Rule(
         "product_register",
-        choose(p.product_register, 1, 0) * choose(is_one_of(p.pe, CARRY_SAVE), 1, 0) == 0,
-        "carry-save elements have no product in one word to register",
-        lambda: f"Parameter 'product_register' must be false for {p.pe}: its products are never one word",
+        choose(p.product_register, 1, 0) * choose(is_one_of(p.pe, SERIAL), 1, 0) == 0,
+        "elements that take digits have no products to register",
+        lambda: (
+            f"Parameter 'product_register' must be false for {p.pe}: a digit makes no product to register"
+        ),
     )
+    yield Rule(
+        "product_register",
+        choose(p.product_register, 1, 0) * choose(_shares_signs(p), 1, 0) == 0,
+        "the signs of opt2's digits would be registered in every row alike",
+        lambda: (
+            f"Parameter 'product_register' must be false for opt2 in an array of {p.rows} rows whose sums stay: the "
+            "signs of its digits would be registered in every row alike"
+        ),
+    )
+
+
+def _shares_signs(p: SystolicSpec) -> Any:
+    """Whether several rows would register what the weights of one are: synthesis merges that."""
+    return (p.pe == "opt2") & (p.organization != "weight_stationary") & (p.rows > 1)
 
 
 FORMATS = NUMBERS

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from blueprint.numbers import Number, bit_length, choose, clog2, larger, possible
 from blueprint.processing import (
     encode_units,
+    halves,
     merge_units,
     path,
     product_units,
@@ -269,9 +270,15 @@ def _split_paths(p: SystolicSpec, step: tuple[Unit, ...], split: Number) -> tupl
     )
     last = ("adder", "counter", "float_adder")
     merged = tuple(Unit(u.kind, u.place, choose(u.count > 0, 1, 0), u.dims) for u in step if u.kind in last)
+    product, merge = halves(p.element)
+    saved = choose(p.carry_save, 1, 0)
+    tree = tuple(
+        Unit(u.kind, u.place, choose(p.carry_save, product, u.count), u.dims) if u.kind == "compressor" else u
+        for u in tree
+    )
     return (
         Path("multiply", _scaled((*_reach(p), *tree), split)),
-        Path("accumulate", _scaled(merged, split)),
+        Path("accumulate", _scaled((Unit("compressor", "pe", saved * merge, {"width": 1}), *merged), split)),
     )
 
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from blueprint import floating
 from blueprint.floating import FloatFormat
 from blueprint.numbers import choose, larger
-from blueprint.processing import CARRY_SAVE, SERIAL
+from blueprint.processing import SERIAL
 from blueprint.processing.golden import partial
 from blueprint.sparsity import Pattern, encode, prune
 from blueprint.systolic import elements, sparsity
@@ -234,9 +234,10 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     )
     deep = choose(found["organization"] == "broadcast_matrix", 1, -(-found["depth"] // unit))
     found["depth"] = unit * deep
-    saved = elements.is_one_of(found["pe"], CARRY_SAVE)
-    found["product_register"] = choose(saved, False, found["product_register"])
     stays = found["organization"] == "weight_stationary"
+    alike = (found["pe"] == "opt2") & (found["organization"] != "weight_stationary") & (found["rows"] > 1)
+    never = elements.is_one_of(found["pe"], SERIAL) | alike
+    found["product_register"] = choose(never, False, found["product_register"])
     found["pe"] = choose(stays & elements.is_one_of(found["pe"], elements.SUMS_STAY), "mac", found["pe"])
     found["accumulate"] = choose(floats, found["accumulate"], "same")
     found["acc_width"] = choose(floats, 0, found["acc_width"])

@@ -91,7 +91,13 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (
         "product_register",
         {"pe": "opt4c", "product_register": True},
-        "Parameter 'product_register' must be false for opt4c: its products are never one word",
+        "Parameter 'product_register' must be false for opt4c: a digit makes no product to register",
+    ),
+    (
+        "product_register",
+        {"pe": "opt2", "product_register": True},
+        "Parameter 'product_register' must be false for opt2 in an array of 4 rows whose sums stay: the signs of its "
+        "digits would be registered in every row alike",
     ),
     (
         "accumulate",
@@ -107,6 +113,24 @@ def test_what_cannot_be_built_is_refused_in_words(name: str, changes: dict[str, 
         spec(**changes)
     assert str(caught.value) == message
     assert caught.value.parameter == name  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("changes", [{"pe": "opt1"}, {"pe": "opt2", "organization": "adder_tree", "rows": 1}])
+def test_two_words_of_products_may_be_registered(changes: dict[str, Any]) -> None:
+    early, late = (spec(**changes, product_register=held) for held in (False, True))
+    assert int(late.stages) == int(early.stages) + 1
+    kept = flip_flops(late.units()) - flip_flops(early.units())
+    flags = 2  # of the cycle more: first and last
+    count = int(late.rows * late.cols)
+    assert kept - flags - count * int(late.element.product_bits) in (0, 1)
+    names = {path.name: path for path in late.paths()}
+    halves = [
+        sum(u.count for u in names[n].steps if u.kind == "compressor") for n in ("multiply", "accumulate")
+    ]
+    assert halves[1] > 0
+    assert sum(halves) >= sum(u.count for u in {p.name: p for p in early.paths()}["step"].steps
+                              if u.kind == "compressor")  # fmt: skip
+    assert sum(u.count * u.dims["width"] for u in names["accumulate"].steps if u.kind == "adder") == 0
 
 
 def test_what_one_design_is_refused_for_many_are_infeasible_for() -> None:
