@@ -1,5 +1,6 @@
 """Processing elements: what multiplies and adds in an array, its widths, values, time and inventory."""
 
+from blueprint.processing.cascade import PASSING, Counts
 from blueprint.processing.element import CARRY_SAVE, PES, SERIAL, Element
 from blueprint.processing.golden import cycles_per_operand, digits_of, dot, masks, wrap
 from blueprint.processing.inventory import (
@@ -18,8 +19,10 @@ from blueprint.processing.inventory import (
 
 __all__ = [
     "CARRY_SAVE",
+    "PASSING",
     "PES",
     "SERIAL",
+    "Counts",
     "Element",
     "accumulate_units",
     "cycles_per_operand",

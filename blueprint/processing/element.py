@@ -260,11 +260,12 @@ def _plain(values: list[Any]) -> Element:
 
 
 @cache
-def operand_rows(element: Element) -> tuple[tuple[Row, ...], int]:
+def operand_rows(element: Element, met: bool = False) -> tuple[tuple[Row, ...], int]:
     """The rows that stand for ``a`` times ``b`` and what is to be added to them.
 
     Rows come lane by lane, digit by digit; after them one bit per row that may be negated. The highest bit of every
-    row is inverted, so that none has a sign to extend: the constant takes that off.
+    row is inverted, so that none has a sign to extend: the constant takes that off. Where Booth digits have ``met``
+    the lowest bits of their rows, those one bits are the carries of that: no bit depends on weights alone.
     """
     wide, digits, lanes = element.b_width, element.digits, range(element.lanes)
     match ENCODINGS[element.pe]:
@@ -278,7 +279,7 @@ def operand_rows(element: Element) -> tuple[tuple[Row, ...], int]:
             return ((0, wide),) * element.lanes + ((0, 1),) * element.lanes, -element.lanes << wide - 1
         case "booth" | "ent":
             rows = tuple((2 * place, wide + 1) for _ in lanes for place in range(digits))
-            signs = tuple((low, 1) for low, _ in rows)
+            signs = tuple((low + met, 1) for low, _ in rows)
             return rows + signs, -sum(1 << low + wide for low, _ in rows)
         case "flex":
             rows = tuple((0, wide + 1 + 2 * place) for place in range(digits))
@@ -289,13 +290,14 @@ def operand_rows(element: Element) -> tuple[tuple[Row, ...], int]:
 
 
 @cache
-def groups(element: Element) -> tuple[tuple[int, tuple[int, ...], Plan], ...]:
+def groups(element: Element, met: bool = False) -> tuple[tuple[int, tuple[int, ...], Plan], ...]:
     """Rows of equal weight: their column, their numbers in :func:`operand_rows`, and how they are reduced."""
-    rows, _ = operand_rows(element)
+    rows, _ = operand_rows(element, met)
+    digits = [low for low, _ in rows[: len(rows) // 2]]
     found = []
-    for low in sorted({low for low, _ in rows if low < element.total_width}):
-        numbers = tuple(number for number, row in enumerate(rows) if row[0] == low)
-        members = tuple((0, rows[number][1]) for number in numbers)
+    for low in sorted({low for low in digits if low < element.total_width}):
+        numbers = tuple(number for number, digit in enumerate(digits * 2) if digit == low)
+        members = tuple((rows[number][0] - low, rows[number][1]) for number in numbers)
         largest = sum((1 << width) - 1 for _, width in members)
         width = min(largest.bit_length(), element.total_width - low)
         found.append((low, numbers, columns.compressed(members, width)))
@@ -312,12 +314,12 @@ def product_plan(element: Element) -> Plan:
 
 
 @cache
-def merge_rows(element: Element) -> tuple[tuple[Row, ...], int]:
+def merge_rows(element: Element, met: bool = False) -> tuple[tuple[Row, ...], int]:
     """The rows that a product is, and the constant that belongs to them."""
     if element.serial:
         return operand_rows(element)
     if element.pe == "opt2":
-        found = [(low, plan.left) for low, _, plan in groups(element)]
+        found = [(low, plan.left) for low, _, plan in groups(element, met)]
         rows = [(low + column, 1) for low, left in found for column, bits in enumerate(left) for _ in bits]
         return tuple(rows), operand_rows(element)[1]
     if element.resolves:

@@ -32,7 +32,7 @@ _PARTS = ("and_row", "xor_row", "digit_select", "digit_encoder", "shift")
 def step_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
     """Logic of Step."""
     return (
-        *_row_units(element, place, count, activity),
+        *row_units(element, place, count, activity),
         *_adder_units(element, place, count, activity, _step_adders),
         *_float_units(element, place, count, activity, products=True, sums=element.lanes),
     )
@@ -57,7 +57,7 @@ def accumulate_units(
 def product_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
     """Logic of Product."""
     return (
-        *_row_units(element, place, count, activity),
+        *row_units(element, place, count, activity),
         *_adder_units(element, place, count, activity, _product_adders),
         *_float_units(element, place, count, activity, products=True, sums=element.lanes - 1),
     )
@@ -149,12 +149,15 @@ def _halves(element: Element) -> tuple[int, ...]:
     return max(int(plan.depth) for plan in product_plans(element)), int(merge_plan(element).depth)
 
 
-def product_plans(element: Element) -> tuple[Plan, ...]:
+def product_plans(element: Element, met: bool = False) -> tuple[Plan, ...]:
     """What reduces the rows of Product, where carries are saved."""
-    return tuple(plan for *_, plan in groups(element)) if element.pe == "opt2" else (product_plan(element),)
+    return (
+        tuple(plan for *_, plan in groups(element, met)) if element.pe == "opt2" else (product_plan(element),)
+    )
 
 
-def _row_units(element: Element, place: str, count: Number, activity: Number) -> Units:
+def row_units(element: Element, place: str, count: Number, activity: Number) -> Units:
+    """What makes rows of bits of the operands."""
     gates, flips, chosen, encoders, shifted = _look_up(element, _row_parts)
     entries = 2 * element.digits
     return (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from blueprint import floating
 from blueprint.numbers import Number, choose
-from blueprint.processing import CARRY_SAVE, SERIAL, Element
+from blueprint.processing import SERIAL, Element
 from blueprint.processing.element import NUMBERS, exact
 from blueprint.spec import Rule
 
@@ -29,8 +29,8 @@ KINDS = {
     "opt4e": "the same with several lanes that share a compressor",
     "booth_serial": "one Booth digit per cycle, zero or not",
 }
-#: Elements whose sums cannot move every cycle, or whose weights travel with every beat.
-SUMS_STAY = (*CARRY_SAVE, "booth_flex")
+#: Elements that take several cycles for a beat, or whose weights say with every beat what they are.
+SUMS_STAY = (*SERIAL, "booth_flex")
 #: Elements whose encoded operand is the activation.
 ENCODES_ACTIVATIONS = ("ent", *SERIAL)
 #: Formats that floats may be added up in.
@@ -182,10 +182,10 @@ def _shape_rules(p: SystolicSpec) -> Iterator[Rule]:
     yield Rule(
         "pe",
         choose(p.stationary, 1, 0) * choose(is_one_of(p.pe, SUMS_STAY), 1, 0) == 0,
-        "where weights stay sums move every cycle as one word, and what weights are stays too",
+        "where weights stay sums move every cycle, and what weights are stays too",
         lambda: (
             f"Element of weight_stationary must be one of {', '.join(k for k in KINDS if k not in SUMS_STAY)}, "
-            f"not {p.pe}: its sums would move as two words, or its weights change their kind"
+            f"not {p.pe}: a beat would take it several cycles, or its weights change their kind"
         ),
     )
     yield Rule(

@@ -22,7 +22,7 @@ import numpy as np
 
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger, signed_width, smaller
 from blueprint.port import Field, Register, Stream
-from blueprint.processing import CARRY_SAVE, SERIAL, Element
+from blueprint.processing import CARRY_SAVE, PASSING, SERIAL, Counts, Element
 from blueprint.spec import Arrays, Beats, Rule, Spec, parameter
 from blueprint.systolic import elements, schedule, sparsity, values
 from blueprint.systolic.inventory import paths, units
@@ -96,6 +96,18 @@ class SystolicSpec(Spec):
     def carry_save(self) -> Any:
         """Whether sums wait as two words whose sum they are."""
         return elements.is_one_of(self.pe, CARRY_SAVE)
+
+    @cached_property
+    def passes_words(self) -> Any:
+        """Whether partial sums pass down the rows as two words."""
+        return self.stationary & elements.is_one_of(self.pe, PASSING)
+
+    @cached_property
+    def cascade(self) -> Counts:
+        """How sums pass down the rows as two words, in numbers."""
+        rows = choose(self.passes_words, self.rows, 0)
+        held = choose(self.product_register, 1, 0)
+        return Counts(elements.element(self, self.sum_width(self.rows)), rows, held)
 
     @cached_property
     def serial(self) -> Any:
@@ -208,10 +220,10 @@ class SystolicSpec(Spec):
     def accumulates(self) -> Any:
         """Whether sums are accumulated: a result may need more than one beat, or must be added to something.
 
-        Sums in carry-save form always are, and a single selected float, which nothing has rounded yet.
+        Sums in carry-save form that stay always are, and a single selected float, which nothing has rounded yet.
         """
         alone = self.selects & (self.depth * choose(self.stationary, self.rows, 1) == 1)
-        return (self.most_beats > 1) | self.carry_save | alone
+        return (self.most_beats > 1) | (self.carry_save & (self.organization != "weight_stationary")) | alone
 
     @cached_property
     def selects(self) -> Any:
@@ -275,7 +287,8 @@ class SystolicSpec(Spec):
     @cached_property
     def stages(self) -> Number:
         """Cycles from the issue of a beat to the end of its work in the last element."""
-        return choose(self.skewed, self.rows + self.cols - 1, 1) + choose(self.product_register, 1, 0)
+        later = choose(self.product_register, 1, 0) + choose(self.passes_words, 1, 0)
+        return choose(self.skewed, self.rows + self.cols - 1, 1) + later
 
     @cached_property
     def size_widths(self) -> dict[str, Number]:

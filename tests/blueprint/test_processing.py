@@ -167,7 +167,7 @@ def test_a_ternary_weight_selects_a_float() -> None:
     wide = Element("ternary", 2, 8, 1, 16, "fp8_e5m2", "fp16").check()
     assert (wide.product_bits, wide.total_bits) == (8, 16)
     assert processing.dot(wide, [-1, 1], [0x3C, 0x01]) == int(
-        floating.add(FP16, np.int64(one | 0x8000), np.int64(0x0100))
+        floating.add(FP16, np.array(one | 0x8000), np.array(0x0100))
     )
 
 
@@ -178,7 +178,7 @@ def test_a_ternary_weight_multiplies_no_float() -> None:
 
 
 SIZES = ((8, 8, 1, 32), (4, 8, 4, 24), (2, 6, 2, 20), (9, 3, 1, 12))
-TABLE = [(pe, *sizes, "fp16" if pe == "float" else "int") for pe in PES for sizes in SIZES]
+TABLE: list[Any] = [(pe, *sizes, "fp16" if pe == "float" else "int") for pe in PES for sizes in SIZES]
 TABLE += [("ternary", 2, 8, lanes, 16, "fp8_e5m2", "fp16") for lanes in (1, 3)]
 TABLE = [(*row, "same")[:7] for row in TABLE]
 PROPERTIES = ("a_bits", "b_bits", "digit_bits", "digits", "product_bits", "product_width", "state_bits", "total_bits",

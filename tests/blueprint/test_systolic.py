@@ -9,6 +9,10 @@ import pytest
 
 from blueprint import floating
 from blueprint.errors import ParamError
+from blueprint.processing import Element
+from blueprint.processing.cascade import has_product, plans
+from blueprint.processing.columns import Plan
+from blueprint.processing.element import merge_rows, operand_rows
 from blueprint.sparsity import Pattern, is_sparse
 from blueprint.systolic import SystolicSpec, elements
 from blueprint.systolic.sparsity import densely
@@ -78,9 +82,9 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "pe",
-        {"organization": "weight_stationary", "pe": "opt1"},
-        "Element of weight_stationary must be one of mac, ternary, float, ent, not opt1: its sums would move as two "
-        "words, or its weights change their kind",
+        {"organization": "weight_stationary", "pe": "opt4c"},
+        "Element of weight_stationary must be one of mac, ternary, float, opt1, opt2, ent, not opt4c: a beat would "
+        "take it several cycles, or its weights change their kind",
     ),
     (
         "pe",
@@ -113,6 +117,60 @@ def test_what_cannot_be_built_is_refused_in_words(name: str, changes: dict[str, 
         spec(**changes)
     assert str(caught.value) == message
     assert caught.value.parameter == name  # type: ignore[attr-defined]
+
+
+def passing(**changes: Any) -> SystolicSpec:
+    return spec(**{"organization": "weight_stationary", "pe": "opt1"} | changes)
+
+
+def test_two_words_take_a_cycle_more_than_one() -> None:
+    mac = passing(pe="mac")
+    for pe in ("opt1", "opt2"):
+        assert int(passing(pe=pe).stages) == int(mac.stages) + 1
+        assert int(passing(pe=pe).cycles(Gemm(5, 40, 9))) == int(mac.cycles(Gemm(5, 40, 9))) + 1
+
+
+def test_two_words_are_as_narrow_as_what_rows_hold() -> None:
+    """255 x 255 is the largest that two words of one 8 x 8 product stand for: 16 columns, then more."""
+    design = passing(rows=16, k_max=4096)
+    found = plans(design.cascade.element, 16, False)
+    widths = [len(plan.left) for plan in found.rows]
+    assert widths == [
+        min((255 * 255 * rows).bit_length(), int(design.sum_width(16))) for rows in range(1, 17)
+    ]
+    bits = [plan.left_bits for plan in found.rows]
+    assert all(width < held <= 2 * width for width, held in zip(widths, bits, strict=True))
+    assert sum(bits) == int(design.cascade.bits)
+
+    many = plans(passing(rows=128, k_max=4096).cascade.element, 128, False)
+    assert len(set(many.rows)) < 32  # rows that are alike are one module
+
+
+@pytest.mark.parametrize("pe", ["opt1", "opt2"])
+@pytest.mark.parametrize("held", [False, True])
+def test_a_cascade_adds_up(pe: str, held: bool) -> None:
+    """Rows of random bits through the plans: what they stand for is never lost nor counted twice."""
+    found = plans(Element(pe, 5, 4, 2, 12), 5, held)
+    rows, constant = operand_rows(found.element, True)
+    random, total, words = np.random.default_rng(4), 5 * constant, list[int]()
+    if has_product(found.element, held):
+        rows = merge_rows(found.element, True)[0]
+    weights = [low + place for low, width in rows for place in range(width)]
+    for plan in found.rows:
+        made = random.integers(0, 2, len(weights)) * (np.arange(len(weights)) % 3 > 0)
+        total += sum(int(bit) << low for bit, low in zip(made, weights, strict=True))
+        words = added(plan, [*made.tolist(), *words])
+    assert (sum(added(found.last, words, weighted=True)) - total) % (1 << 12) == 0
+
+
+def added(plan: Plan, given: list[int], *, weighted: bool = False) -> list[int]:
+    """The bits that a plan leaves, each with its weight if wanted."""
+    bits = dict(enumerate(given))
+    for cell in plan.cells:
+        one = cell.kind in ("half_one", "invert", "one")
+        value = sum(bits[number] for number in cell.bits) + one
+        bits[cell.total], bits[cell.carry] = value & 1, value >> 1
+    return [bits[n] << (column if weighted else 0) for column, left in enumerate(plan.left) for n in left]
 
 
 @pytest.mark.parametrize("changes", [{"pe": "opt1"}, {"pe": "opt2", "organization": "adder_tree", "rows": 1}])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from blueprint.processing.cascade import plans
 from blueprint.systolic import SystolicSpec
 from generator.export import generate
 
@@ -51,6 +52,15 @@ def test_rows_differ_only_where_their_sums_do(tmp_path: Path) -> None:
     rows = {name: m["count"] for name, m in manifest["modules"].items() if name.endswith("_row16")}
     assert sum(rows.values()) == 16
     assert len(rows) == 8  # the first, and two a width: where it grows and where it stays
+
+
+def test_rows_that_hand_on_two_words_are_soon_alike(tmp_path: Path) -> None:
+    design = array(10, "weight_stationary", pe="opt1", act_width=4, weight_width=3, cols=2)
+    manifest = generate(design, tmp_path)
+    rows = {name: m["count"] for name, m in manifest["modules"].items() if name.endswith("_row2")}
+    assert sum(rows.values()) == 10
+    assert len(rows) == len(set(plans(design.cascade.element, 10, False).rows)) <= 8
+    assert [m["count"] for name, m in manifest["modules"].items() if name.startswith("pe_total")] == [2]
 
 
 @pytest.mark.parametrize("pe", ["opt4c", "opt4e", "booth_serial", "ent"])
