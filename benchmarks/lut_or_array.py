@@ -35,11 +35,17 @@ TOKENS = {"decode": 1, "prompt": 64}
 TECHNOLOGIES = ("asap7", "sky130hd", "ihp_sg13g2")
 #: Activation types: name -> (parameters of tables, parameters of arrays).
 TYPES: dict[str, tuple[str, str]] = {
-    **{f"INT{w}": (f"act_width: {w}", f"pe: [ternary, mac, booth_flex], act_width: {w}") for w in (4, 8, 16)},
+    **{
+        f"INT{w}": (
+            f"act_width: {w}",
+            f"pe: [ternary, mac, booth_flex], weight_width: [2, 4, 8], act_width: {w}",
+        )
+        for w in (4, 8, 16)
+    },
     **{
         name.upper().replace("_", " "): (
             f"activation: {name}, act_width: {width}, exact: [false, true]",
-            f"pe: float, activation: {name}, act_width: {width}",
+            f"pe: [ternary, float], weight_width: [2, {width}], activation: {name}, act_width: {width}",
         )
         for name, width in (("fp8_e4m3", 8), ("bf16", 16), ("fp16", 16))
     },
@@ -56,7 +62,7 @@ parameters:
      table_style: [half, full], reduction: [carry_save, adder_tree], {tables}}}
   systolic:
     {{organization: [weight_stationary, output_stationary, cube, adder_tree, broadcast_matrix],
-     rows: [{rows}], cols: {{log2: [1, 256]}}, depth: {{log2: [1, 64]}}, weight_width: {width},
+     rows: [{rows}], cols: {{log2: [1, 256]}}, depth: {{log2: [1, 64]}},
      token_depth: {tokens}, product_register: [false, true], {arrays}}}
 workload: {{gemm: {{m: {tokens}, k: {length}, n: {length}}}}}
 technology: {technology}
@@ -81,10 +87,8 @@ def problem(kind: str, tokens: int, name: str) -> Problem:
     """The space of an activation type and a number of tokens in a technology, with its costs."""
     tables, arrays = TYPES[kind]
     lanes, rows = ("1", "1, 4, 16, 64") if tokens == 1 else ("1, 4, 16, 64", "1, 4, 8, 16, 32, 64")
-    whole = kind.startswith("INT")
     text = SPACE.format(
         length=LENGTH, tokens=tokens, lanes=lanes, rows=rows, tables=tables, arrays=arrays, technology=name,
-        width=2 if whole else 16 if "16" in kind else 8,
     )  # fmt: skip
     space = space_from(read_text(text, "space of the page"))
     return design_problem(space, TechnologyCosts(technology.load(name)), {})
