@@ -102,7 +102,8 @@ class Array(Block):
         if element.pe == "ent":
             self.encode = DigitEncode(element.a_width)
         if element.serial:
-            self.queue, self.finished = DigitQueue(element), []
+            self.queue = DigitQueue(element)
+            self.finished: list[Value] = []
         columns: list[Value] = [self.b[n * self.b_width :][: self.b_width] for n in range(shape.columns)]
         if not (element.serial and shape.registered):
             columns = [self._held(m, f"b{n}", word) for n, word in enumerate(columns)]

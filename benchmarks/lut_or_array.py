@@ -10,7 +10,7 @@ fast as the size asks for.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 
 from blueprint import registry
 from blueprint.document import read_text
+from blueprint.workload import Gemm
 from costmodel import technology
 from dse.evaluate import TechnologyCosts, design_problem
 from dse.problem import Problem
@@ -27,15 +28,24 @@ from dse.space_file import space_from
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "lut_or_array.md"
 LENGTH = 6912
 SIZES = (64, 256, 1024, 4096)
+#: Designs compared at a size sustain so many times its rate.
+SLOWEST, FASTEST = 0.9, 4.0
+TABLES, ARRAYS = "ternary_lut", "systolic"
 TOKENS = {"decode": 1, "prompt": 64}
 TECHNOLOGIES = ("asap7", "sky130hd", "ihp_sg13g2")
 #: Activation types: name -> (parameters of tables, parameters of arrays).
 TYPES: dict[str, tuple[str, str]] = {
-    **{f"INT{w}": (f"act_width: {w}", f"pe: [ternary, mac, booth_flex], act_width: {w}") for w in (4, 8, 16)},
+    **{
+        f"INT{w}": (
+            f"act_width: {w}",
+            f"pe: [ternary, mac, booth_flex], weight_width: [2, 4, 8], act_width: {w}",
+        )
+        for w in (4, 8, 16)
+    },
     **{
         name.upper().replace("_", " "): (
             f"activation: {name}, act_width: {width}, exact: [false, true]",
-            f"pe: float, activation: {name}, act_width: {width}",
+            f"pe: [ternary, float], weight_width: [2, {width}], activation: {name}, act_width: {width}",
         )
         for name, width in (("fp8_e4m3", 8), ("bf16", 16), ("fp16", 16))
     },
@@ -52,8 +62,8 @@ parameters:
      table_style: [half, full], reduction: [carry_save, adder_tree], {tables}}}
   systolic:
     {{organization: [weight_stationary, output_stationary, cube, adder_tree, broadcast_matrix],
-     rows: [{rows}], cols: {{log2: [1, 256]}}, depth: {{log2: [1, 64]}}, weight_width: {width},
-     token_depth: {tokens}, {arrays}}}
+     rows: [{rows}], cols: {{log2: [1, 256]}}, depth: {{log2: [1, 64]}},
+     token_depth: {tokens}, product_register: [false, true], {arrays}}}
 workload: {{gemm: {{m: {tokens}, k: {length}, n: {length}}}}}
 technology: {technology}
 objectives: {{area_um2: min, tokens_per_second: max}}
@@ -62,42 +72,44 @@ objectives: {{area_um2: min, tokens_per_second: max}}
 
 @dataclass(frozen=True)
 class Best:
-    """The design of a family that needs least area for its rate."""
+    """A family's designs that need least: area, and area times clock period, for a multiply-accumulate a cycle."""
 
-    family: str
     text: str
-    area_per_rate: float
-    area_per_speed: float
+    area: float
+    area_time: float
+    bits_per_mac: float
+
+
+Found = dict[str, Best]
 
 
 def problem(kind: str, tokens: int, name: str) -> Problem:
     """The space of an activation type and a number of tokens in a technology, with its costs."""
     tables, arrays = TYPES[kind]
     lanes, rows = ("1", "1, 4, 16, 64") if tokens == 1 else ("1, 4, 16, 64", "1, 4, 8, 16, 32, 64")
-    whole = kind.startswith("INT")
     text = SPACE.format(
         length=LENGTH, tokens=tokens, lanes=lanes, rows=rows, tables=tables, arrays=arrays, technology=name,
-        width=2 if whole else 16 if "16" in kind else 8,
     )  # fmt: skip
     space = space_from(read_text(text, "space of the page"))
     return design_problem(space, TechnologyCosts(technology.load(name)), {})
 
 
-def best(found: Problem, macs: int, least: int) -> dict[str, Best]:
-    """By family, the design with least area per sustained multiply-accumulate among those that reach the rate."""
+def best(found: Problem, gemm: Gemm, least: int) -> Found:
+    """By family, the least area and area times clock period of a multiply-accumulate per cycle at a size."""
     batch = found.evaluate(np.arange(found.space.size))
     area, cycles, path = (batch.column(name) for name in ("area_um2", "cycles", "critical_path_ps"))
     with np.errstate(invalid="ignore"):
-        rate = macs / cycles
-        enough = batch.feasible & (rate >= 0.9 * least) & (rate <= 4 * least)
+        rate = gemm.macs / cycles
+        enough = batch.feasible & (rate >= SLOWEST * least) & (rate <= FASTEST * least)
     answer = {}
-    for sub, mine, _ in found.space.parts(batch.indices):
+    for _, mine, _ in found.space.parts(batch.indices):
         chosen = np.flatnonzero(mine & enough)
         if len(chosen):
-            row = chosen[np.argmin(area[chosen] / rate[chosen])]
-            _, parameters = found.space.design(int(batch.indices[row]))
-            per_rate = area[row] / rate[row]
-            answer[sub.family] = Best(sub.family, describe(parameters), per_rate, per_rate * path[row] * 1e-3)
+            needed = area[chosen] / rate[chosen]
+            kind, parameters = found.space.design(int(batch.indices[chosen[np.argmin(needed)]]))
+            moved = sum(registry.families()[kind](**parameters).dram_bits(gemm).values())
+            timed = float(np.min(needed * path[chosen] * 1e-3))
+            answer[kind] = Best(describe(parameters), float(np.min(needed)), timed, moved / gemm.macs)
     return answer
 
 
@@ -111,40 +123,67 @@ def describe(parameters: dict[str, Any]) -> str:
     return f"{parameters['organization']} {parameters['pe']} {shape}"
 
 
-def table(name: str, phase: str) -> list[str]:
-    """One table: a row per activation type and size."""
-    lines = [
-        "| activation | MACs a cycle | tables um2 per MAC | arrays um2 per MAC | tables smaller by | at own clocks "
-        "| best tables | best array |",
-        "|---|---:|---:|---:|---:|---:|---|---|",
-    ]
+def results(name: str, phase: str) -> dict[tuple[str, int], Found]:
+    """What is best of each family, by activation type and size."""
     tokens = TOKENS[phase]
+    found = {}
     for kind in TYPES:
         spaces = problem(kind, tokens, name)
         for size in SIZES:
-            found = best(spaces, tokens * LENGTH * LENGTH, size)
-            lines.append(_row(kind, size, found.get("ternary_lut"), found.get("systolic")))
-    return lines
+            found[kind, size] = best(spaces, Gemm(tokens, LENGTH, LENGTH), size)
+    return found
 
 
-def _row(kind: str, size: int, lut: Best | None, array: Best | None) -> str:
-    def shown(value: float | None) -> str:
-        return "-" if value is None or math.isnan(value) else f"{value:.3g}"
+def table(found: Mapping[tuple[str, int], Found]) -> list[str]:
+    """One table: a row per activation type and size."""
+    return [
+        "| activation | MACs a cycle | tables um2 | arrays um2 | tables smaller by | times clock period "
+        "| bits moved per MAC, tables | arrays | tables | array |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---|---|",
+        *(_row(kind, size, pair) for (kind, size), pair in found.items()),
+    ]
 
-    ratio = clocked = "-"
-    if lut and array:
-        ratio = f"{array.area_per_rate / lut.area_per_rate:.2f}x"
-        clocked = f"{array.area_per_speed / lut.area_per_speed:.2f}x"
+
+def gains(pair: Found) -> tuple[float, float] | None:
+    """How many times less area, and area times clock period, tables need than arrays."""
+    if TABLES not in pair or ARRAYS not in pair:
+        return None
+    lut, array = pair[TABLES], pair[ARRAYS]
+    return array.area / lut.area, array.area_time / lut.area_time
+
+
+def _row(kind: str, size: int, pair: Found) -> str:
+    ratios = gains(pair)
+    both = [pair.get(TABLES), pair.get(ARRAYS)]
     cells = [
         kind,
         str(size),
-        shown(lut and lut.area_per_rate),
-        shown(array and array.area_per_rate),
-        ratio,
-        clocked,
+        *(f"{one.area:.3g}" if one else "-" for one in both),
+        *(f"{ratio:.2f}x" for ratio in ratios or ()),
+        *(() if ratios else ("-", "-")),
+        *(f"{one.bits_per_mac:.3g}" if one else "-" for one in both),
+        *(one.text if one else "none" for one in both),
     ]
-    cells += [lut.text if lut else "none", array.text if array else "none"]
     return "| " + " | ".join(cells) + " |"
+
+
+def verdicts(found: Mapping[tuple[str, int], Found]) -> list[str]:
+    """From which size on tables need less, by activation type, in words."""
+    lines = []
+    for kind in TYPES:
+        ratios = {size: gains(found[kind, size]) for size in SIZES}
+        cells = [_from({size: pair and pair[way] for size, pair in ratios.items()}) for way in (0, 1)]
+        lines.append(f"| {kind} | {cells[0]} | {cells[1]} |")
+    return ["| activation | less area | less area times clock period |", "|---|---|---|", *lines]
+
+
+def _from(gain: Mapping[int, float | None]) -> str:
+    wins = [size for size, ratio in gain.items() if ratio and ratio > 1]
+    if not wins:
+        return "arrays at every size"
+    where = "every size" if len(wins) == len(gain) else ", ".join(map(str, wins))
+    most = max(wins, key=lambda size: gain[size] or 0.0)
+    return f"tables at {where}; {gain[most]:.2f}x at {most}"
 
 
 def page() -> str:
@@ -152,24 +191,27 @@ def page() -> str:
     parts = [f"# Tables or arrays\n\nWritten by `python -m benchmarks.lut_or_array`.\n\n{HEAD}"]
     for name in TECHNOLOGIES:
         for phase, tokens in TOKENS.items():
-            parts.append(
-                f"## {name}, {phase} ({tokens} token{'s' * (tokens > 1)})\n\n" + "\n".join(table(name, phase))
-            )
+            found = results(name, phase)
+            title = f"## {name}, {phase} ({tokens} token{'s' * (tokens > 1)})"
+            parts += [title, "\n".join(verdicts(found)), "\n".join(table(found))]
     return "\n\n".join(parts) + "\n"
 
 
-HEAD = """When does a ternary look-up table beat a ternary systolic array, and by how much? The explorer looks at every design
-of both families for one product with ternary weights, 6912 long and 6912 wide. The size is the multiply-accumulates per
-cycle that a design sustains on it, fill, drain and waiting included; shown is the design of each family that needs
-least cell area per sustained multiply-accumulate at (nine tenths to four times) that size. *Smaller by* compares areas
-per multiply-accumulate and cycle, *at own clocks* per multiply-accumulate and second, each design at its own predicted
-clock. Everything of a design counts: registers of the AXI shell, operand and result buffers, skew registers. Arrays of
-floats multiply (an array has no ternary element for floats); select-add in floats is the table with mu 1."""
+HEAD = f"""When does a ternary look-up table beat a ternary systolic array, and by how much? The explorer looks
+at every design of both families for one product with ternary weights, {LENGTH} long and {LENGTH} wide. The size
+is the multiply-accumulates per cycle that a design sustains on it, fill, drain and waiting included; compared
+are designs of {SLOWEST:g} to {FASTEST:g} times that size. Of each family the one counts that needs least cell
+area per sustained multiply-accumulate a cycle, and, in the column *times clock period*, the one whose area
+times its own predicted clock period is least. Everything of a design counts: registers of the AXI shell,
+operand and result buffers, skew registers, memories. Tables stream the weights of a tile of activations past
+and so keep a partial sum of every output, {LENGTH} words of memory that small designs are mostly made of;
+arrays in which sums stay keep none. Memory bits moved are those of the designs with least area: an array has no
+operand cache, so activations come again for every column group and weights, with two bits each, for every token
+group; tables take weights at 1.6 to 2 bits. A table with mu 1 is select-add without a table."""
 
 
 def main() -> None:
     """Look at all spaces and write the page."""
-    assert {"ternary_lut", "systolic"} <= registry.families().keys()
     PAGE.write_text(page(), encoding="utf-8")
     print(f"wrote {PAGE.name}")
 

@@ -229,7 +229,7 @@ class Spec:
 
     @property
     def peak_macs(self) -> Number:
-        """Multiply-accumulates per cycle when nothing waits."""
+        """Multiply-accumulates of the workload per cycle when nothing waits, left out as zeros or not."""
         raise NotImplementedError
 
     def streams(self) -> tuple[Stream, ...]:

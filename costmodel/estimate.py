@@ -125,9 +125,22 @@ def group(technology: Technology, name: str) -> Mapping[str, Any]:
     return found
 
 
+#: The terms that each group of a technology's model has coefficients of.
+_TABLES = {"area": features.AREA, "energy": features.ENERGY, "delay": features.DELAY}
+
+
 def law(technology: Technology, name: str) -> Coefficients:
-    """The coefficients of one group."""
+    """The coefficients of one group. `ParamError` where there are none, or of terms that are no longer known."""
     found: Coefficients = group(technology, name)["value"]
+    for kinds in found.values():
+        for kind, terms in kinds.items():
+            unknown = [term for term in terms if term not in _TABLES[name].get(kind, {})]
+            if unknown:
+                what = technology.path or technology.name
+                raise ParamError(
+                    f"Technology {technology.name} must be calibrated by this version, not by one whose {name} has "
+                    f"{unknown[0]!r} of {kind}; run ternforge tech calibrate {what}"
+                )
     return found
 
 

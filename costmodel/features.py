@@ -56,10 +56,7 @@ AREA: Mapping[str, Terms] = {
         "width": lambda d: d["width"],
         "entries": lambda d: d["entries"] * (d["width"] > 0),
     },
-    "select": {
-        "bits": lambda d: d["entries"] * d["width"],
-        "width": lambda d: d["width"],
-    },
+    "select": {"bits": lambda d: d["entries"] * d["width"]},
     "decoder": {"outputs": lambda d: d["outputs"], "one": lambda d: d["outputs"] > 0},
     "xor_row": {"width": lambda d: d["width"]},
     "and_row": {"width": lambda d: d["width"]},

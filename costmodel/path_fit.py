@@ -31,6 +31,8 @@ _GUESS: Mapping[tuple[str, str], float] = {
     ("recoder", "inputs"): 2.0,
     ("float_adder", "fraction"): 2.0,
     ("float_adder", "one"): 25.0,
+    ("float_multiplier", "fraction"): 2.5,
+    ("float_multiplier", "one"): 12.0,
     ("float_pair", "fraction"): 2.0,
     ("float_pair", "one"): 25.0,
     ("to_fixed", "one"): 10.0,

@@ -1,10 +1,12 @@
 """Processing elements: what multiplies and adds in an array, its widths, values, time and inventory."""
 
+from blueprint.processing.cascade import PASSING, Counts
 from blueprint.processing.element import CARRY_SAVE, PES, SERIAL, Element
 from blueprint.processing.golden import cycles_per_operand, digits_of, dot, masks, wrap
 from blueprint.processing.inventory import (
     accumulate_units,
     encode_units,
+    halves,
     merge_units,
     path,
     product_units,
@@ -17,14 +19,17 @@ from blueprint.processing.inventory import (
 
 __all__ = [
     "CARRY_SAVE",
+    "PASSING",
     "PES",
     "SERIAL",
+    "Counts",
     "Element",
     "accumulate_units",
     "cycles_per_operand",
     "digits_of",
     "dot",
     "encode_units",
+    "halves",
     "masks",
     "merge_units",
     "path",

@@ -138,6 +138,19 @@ def compressed(rows: tuple[Row, ...], width: int) -> Plan:
     return _reduce(rows, 0, width, width, limit)
 
 
+@cache
+def passed(rows: tuple[Row, ...], above: tuple[Row, ...], width: int) -> Plan:
+    """Rows added to what is left of the rows before, without a counter: as many bits a column as an accumulator keeps.
+
+    Those numbers follow from rows and width alone, so that all plans of a width are soon alike.
+    """
+    kept = _accumulate(rows, 0, width, width).state
+    table = _Table((*rows, *above), width)
+    for column, count in enumerate(kept):
+        table.reduce(column, 0, max(count, 1))
+    return _plan(table, width, width, (0,) * width)
+
+
 def _top(rows: tuple[Row, ...]) -> int:
     return max(low + count for low, count in rows)
 

@@ -34,6 +34,8 @@ PES = tuple(ENCODINGS)
 SERIAL = tuple(pe for pe, encoding in ENCODINGS.items() if encoding == "serial")
 #: Elements that keep sum and carry; the others propagate carries within a cycle.
 CARRY_SAVE = ("opt1", "opt2", *SERIAL)
+#: Elements that may add floats up.
+FLOATING = ("ternary", "float")
 NUMBERS = ("int", *floating.FORMATS)
 WIDEST, NARROWEST, LANES, TOTAL = 16, 2, 256, 64
 
@@ -44,7 +46,8 @@ class Element:
 
     Operand ``a`` is the encoded one, ``b`` the one that is multiplied; both are two's complement. ``lanes`` pairs are
     multiplied and summed at once. ``total_width`` is that of the accumulator. Floats are all of format ``number``,
-    products and sums are rounded to ``accumulate``.
+    products and sums are rounded to ``accumulate``; a ternary ``a`` stays an integer and adds, subtracts or skips
+    a float ``b``.
     """
 
     pe: str
@@ -71,14 +74,14 @@ class Element:
         _one_of("pe", self.pe, PES)
         _one_of("number", self.number, NUMBERS)
         _one_of("accumulate", self.accumulate, ("same", *floating.FORMATS))
-        if (self.pe == "float") != (self.number != "int"):
+        if self.floats and self.pe not in FLOATING or self.pe == "float" and not self.floats:
             raise ParamError(f"number must be {_wanted(self.pe)} for element {self.pe}, not {self.number}")
         self._check_pe()
         return self
 
     def _check_pe(self) -> None:
-        if self.pe == "ternary" and self.a_width != 2:
-            raise ParamError(f"a_width must be 2 for ternary weights, not {self.a_width}")
+        if self.pe == "ternary":
+            self._check_ternary()
         if self.pe == "booth_flex" and (self.a_width % 2 or self.lanes != 1):
             wrong = f"{self.a_width} and {self.lanes}"
             raise ParamError(f"booth_flex must have an even a_width and 1 lane, not {wrong}")
@@ -88,15 +91,27 @@ class Element:
                 raise ParamError(
                     f"Operands of {self.number} must be {width} bits wide, not {self.a_width} and {self.b_width}"
                 )
-            if self.accumulate != "same" and not exact(self.number, self.accumulate):
-                raise ParamError(f"accumulate must hold every {self.number}, and {self.accumulate} does not")
+        if self.floats and self.accumulate != "same" and not exact(self.number, self.accumulate):
+            raise ParamError(f"accumulate must hold every {self.number}, and {self.accumulate} does not")
+
+    def _check_ternary(self) -> None:
+        if self.a_width != 2:
+            raise ParamError(f"a_width must be 2 for ternary weights, not {self.a_width}")
+        if self.floats and self.b_width != floating.get(self.number).width:
+            width = floating.get(self.number).width
+            raise ParamError(f"b_width must be {width} for {self.number}, not {self.b_width}")
 
     # How the ports look
 
     @property
     def floats(self) -> Any:
-        """Whether operands are floats."""
-        return self.pe == "float"
+        """Whether sums are those of floats."""
+        return self.number != "int"
+
+    @property
+    def selects(self) -> Any:
+        """Whether a float is added, subtracted or skipped."""
+        return (self.pe == "ternary") & (self.number != "int")
 
     @property
     def serial(self) -> Number:
@@ -239,15 +254,18 @@ def _plain(values: list[Any]) -> Element:
         a, lanes = a + a % 2, 1
     if pe == "float" and number == "int":
         number = "fp16"
+    if pe not in FLOATING:
+        number = "int"
     return Element(pe, a, b, lanes, total, number, accumulate)
 
 
 @cache
-def operand_rows(element: Element) -> tuple[tuple[Row, ...], int]:
+def operand_rows(element: Element, met: bool = False) -> tuple[tuple[Row, ...], int]:
     """The rows that stand for ``a`` times ``b`` and what is to be added to them.
 
     Rows come lane by lane, digit by digit; after them one bit per row that may be negated. The highest bit of every
-    row is inverted, so that none has a sign to extend: the constant takes that off.
+    row is inverted, so that none has a sign to extend: the constant takes that off. Where Booth digits have ``met``
+    the lowest bits of their rows, those one bits are the carries of that: no bit depends on weights alone.
     """
     wide, digits, lanes = element.b_width, element.digits, range(element.lanes)
     match ENCODINGS[element.pe]:
@@ -261,7 +279,7 @@ def operand_rows(element: Element) -> tuple[tuple[Row, ...], int]:
             return ((0, wide),) * element.lanes + ((0, 1),) * element.lanes, -element.lanes << wide - 1
         case "booth" | "ent":
             rows = tuple((2 * place, wide + 1) for _ in lanes for place in range(digits))
-            signs = tuple((low, 1) for low, _ in rows)
+            signs = tuple((low + met, 1) for low, _ in rows)
             return rows + signs, -sum(1 << low + wide for low, _ in rows)
         case "flex":
             rows = tuple((0, wide + 1 + 2 * place) for place in range(digits))
@@ -272,13 +290,14 @@ def operand_rows(element: Element) -> tuple[tuple[Row, ...], int]:
 
 
 @cache
-def groups(element: Element) -> tuple[tuple[int, tuple[int, ...], Plan], ...]:
+def groups(element: Element, met: bool = False) -> tuple[tuple[int, tuple[int, ...], Plan], ...]:
     """Rows of equal weight: their column, their numbers in :func:`operand_rows`, and how they are reduced."""
-    rows, _ = operand_rows(element)
+    rows, _ = operand_rows(element, met)
+    digits = [low for low, _ in rows[: len(rows) // 2]]
     found = []
-    for low in sorted({low for low, _ in rows if low < element.total_width}):
-        numbers = tuple(number for number, row in enumerate(rows) if row[0] == low)
-        members = tuple((0, rows[number][1]) for number in numbers)
+    for low in sorted({low for low in digits if low < element.total_width}):
+        numbers = tuple(number for number, digit in enumerate(digits * 2) if digit == low)
+        members = tuple((rows[number][0] - low, rows[number][1]) for number in numbers)
         largest = sum((1 << width) - 1 for _, width in members)
         width = min(largest.bit_length(), element.total_width - low)
         found.append((low, numbers, columns.compressed(members, width)))
@@ -295,12 +314,12 @@ def product_plan(element: Element) -> Plan:
 
 
 @cache
-def merge_rows(element: Element) -> tuple[tuple[Row, ...], int]:
+def merge_rows(element: Element, met: bool = False) -> tuple[tuple[Row, ...], int]:
     """The rows that a product is, and the constant that belongs to them."""
     if element.serial:
         return operand_rows(element)
     if element.pe == "opt2":
-        found = [(low, plan.left) for low, _, plan in groups(element)]
+        found = [(low, plan.left) for low, _, plan in groups(element, met)]
         rows = [(low + column, 1) for low, left in found for column, bits in enumerate(left) for _ in bits]
         return tuple(rows), operand_rows(element)[1]
     if element.resolves:
@@ -336,7 +355,7 @@ def _total_bits(element: Element) -> tuple[int]:
 
 def _product_bits(element: Element) -> tuple[int]:
     if element.floats:
-        return (sum_format(element).width,)
+        return (product_format(element).width,)
     return (sum(width for _, width in merge_rows(element)[0]),)
 
 
@@ -349,3 +368,8 @@ def _state_bits(element: Element) -> tuple[int]:
 def sum_format(element: Element) -> floating.FloatFormat:
     """The format that products and sums are rounded to."""
     return floating.get(element.number if element.accumulate == "same" else element.accumulate)
+
+
+def product_format(element: Element) -> floating.FloatFormat:
+    """The format of a step's products: a single selected operand is widened only where it is added."""
+    return floating.get(element.number) if element.selects and element.lanes == 1 else sum_format(element)

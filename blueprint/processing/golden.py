@@ -41,10 +41,18 @@ def dot(element: Element, a: npt.ArrayLike, b: npt.ArrayLike) -> Integers:
 
 
 def partial(element: Element, a: Integers, b: Integers) -> Integers:
-    """Sum of the float products of one step, whose pairs lie along the last axis."""
+    """Sum of the float products of one step, whose pairs lie along the last axis.
+
+    A ternary ``a`` selects ``b``, ``b`` with its sign flipped, or +0, which is added like any other number.
+    """
     source, target = floating.get(element.number), sum_format(element)
-    x, y = (floating.convert(source, target, word) for word in (a, b))
-    words = [floating.multiply(target, x[..., lane], y[..., lane]) for lane in range(x.shape[-1])]
+    y = floating.convert(source, target, b)
+    if element.selects:
+        chosen = np.where(a < 0, y ^ target.sign_mask, np.where(a == 0, 0, y))
+        words = [chosen[..., lane] for lane in range(chosen.shape[-1])]
+    else:
+        x = floating.convert(source, target, a)
+        words = [floating.multiply(target, x[..., lane], y[..., lane]) for lane in range(x.shape[-1])]
     while len(words) > 1:
         pairs = zip(words[::2], words[1::2], strict=False)
         words = [floating.add(target, left, right) for left, right in pairs] + words[len(words) & ~1 :]

@@ -32,9 +32,9 @@ _PARTS = ("and_row", "xor_row", "digit_select", "digit_encoder", "shift")
 def step_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
     """Logic of Step."""
     return (
-        *_row_units(element, place, count, activity),
+        *row_units(element, place, count, activity),
         *_adder_units(element, place, count, activity, _step_adders),
-        *_float_units(element, place, count, activity, products=True, sums=element.lanes),
+        *_float_units(element, place, count, activity, products=element.lanes, sums=element.lanes),
     )
 
 
@@ -57,9 +57,9 @@ def accumulate_units(
 def product_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
     """Logic of Product."""
     return (
-        *_row_units(element, place, count, activity),
+        *row_units(element, place, count, activity),
         *_adder_units(element, place, count, activity, _product_adders),
-        *_float_units(element, place, count, activity, products=True, sums=element.lanes - 1),
+        *_float_units(element, place, count, activity, products=element.lanes, sums=element.lanes - 1),
     )
 
 
@@ -67,7 +67,7 @@ def merge_units(element: Element, place: str, count: Number, activity: Number = 
     """Logic of Merge."""
     return (
         *_adder_units(element, place, count, activity, _merge_adders),
-        *_float_units(element, place, count, activity, products=False, sums=1),
+        *_float_units(element, place, count, activity, products=0, sums=1),
     )
 
 
@@ -123,8 +123,9 @@ def path(element: Element) -> Units:
         Unit("compressor", "pe", whole * adders, {"width": 1}),
         Unit("adder", "pe", whole, {"width": carry}),
         Unit("counter", "pe", whole * element.resolves, {"width": element.total_width}),
+        Unit("and_row", "pe", choose(element.selects, 1, 0), {"width": 1}),
     )
-    return (*steps, *_float_units(element, "pe", 1, 1.0, products=True, sums=1 + clog2(element.lanes)))
+    return (*steps, *_float_units(element, "pe", 1, 1.0, products=1, sums=1 + clog2(element.lanes)))
 
 
 def _path(element: Element) -> tuple[int, ...]:
@@ -135,7 +136,28 @@ def _path(element: Element) -> tuple[int, ...]:
     return (shift, int(plan.depth), 0 if element.resolves else plan.width)
 
 
-def _row_units(element: Element, place: str, count: Number, activity: Number) -> Units:
+def halves(element: Element) -> tuple[Number, Number]:
+    """Full adders in series in Product and in Merge, where carries are saved."""
+    product, merge = _look_up(element, _halves)
+    return product, merge
+
+
+@cache
+def _halves(element: Element) -> tuple[int, ...]:
+    if not element.resolves or element.serial:
+        return 0, 0
+    return max(int(plan.depth) for plan in product_plans(element)), int(merge_plan(element).depth)
+
+
+def product_plans(element: Element, met: bool = False) -> tuple[Plan, ...]:
+    """What reduces the rows of Product, where carries are saved."""
+    return (
+        tuple(plan for *_, plan in groups(element, met)) if element.pe == "opt2" else (product_plan(element),)
+    )
+
+
+def row_units(element: Element, place: str, count: Number, activity: Number) -> Units:
+    """What makes rows of bits of the operands."""
     gates, flips, chosen, encoders, shifted = _look_up(element, _row_parts)
     entries = 2 * element.digits
     return (
@@ -151,7 +173,8 @@ def _row_units(element: Element, place: str, count: Number, activity: Number) ->
 def _row_parts(element: Element) -> tuple[int, ...]:
     """Widths of the gates in front of the adders, in the order of ``_PARTS``."""
     if element.floats:
-        return (0,) * len(_PARTS)
+        chosen = element.lanes if element.selects else 0
+        return (chosen * element.b_width, chosen, *(0,) * (len(_PARTS) - 2))
     rows, _ = operand_rows(element)
     bits = sum(width for _, width in rows if width > 1 or ENCODINGS[element.pe] == "binary")
     match ENCODINGS[element.pe]:
@@ -215,13 +238,16 @@ def _product_adders(element: Element) -> tuple[int, ...]:
 
 
 def _float_units(
-    element: Element, place: str, count: Number, activity: Number, *, products: bool, sums: Number
+    element: Element, place: str, count: Number, activity: Number, *, products: Number, sums: Number
 ) -> Units:
     exponent, fraction = _look_up(element, _format)
     dims = {"exponent": exponent, "fraction": fraction, "stages": 0}
     many = count * choose(element.floats, 1, 0)
-    made = (Unit("float_multiplier", place, many * element.lanes, dims, activity),) if products else ()
-    return (*made, Unit("float_adder", place, many * sums, dims, activity))
+    multiplied = many * products * choose(element.selects, 0, 1)
+    return (
+        Unit("float_multiplier", place, multiplied, dims, activity),
+        Unit("float_adder", place, many * sums, dims, activity),
+    )
 
 
 def _format(element: Element) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from blueprint import floating
 from blueprint.numbers import Number, choose
-from blueprint.processing import CARRY_SAVE, SERIAL, Element
+from blueprint.processing import SERIAL, Element
 from blueprint.processing.element import NUMBERS, exact
 from blueprint.spec import Rule
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Every element, and what it is in words.
 KINDS = {
     "mac": "integer multiplier and carry-propagating accumulation",
-    "ternary": "a ternary weight adds, subtracts or skips an activation",
+    "ternary": "a ternary weight adds, subtracts or skips an activation, an integer or a float",
     "float": "float multiplier and float adder",
     "opt1": "integer multiplier, accumulation in carry-save form, one addition outside the array",
     "opt2": "the same with products of equal weight added first",
@@ -29,8 +29,8 @@ KINDS = {
     "opt4e": "the same with several lanes that share a compressor",
     "booth_serial": "one Booth digit per cycle, zero or not",
 }
-#: Elements whose sums cannot move every cycle, or whose weights travel with every beat.
-SUMS_STAY = (*CARRY_SAVE, "booth_flex")
+#: Elements that take several cycles for a beat, or whose weights say with every beat what they are.
+SUMS_STAY = (*SERIAL, "booth_flex")
 #: Elements whose encoded operand is the activation.
 ENCODES_ACTIVATIONS = ("ent", *SERIAL)
 #: Formats that floats may be added up in.
@@ -95,8 +95,8 @@ def _number_rules(p: SystolicSpec) -> Iterator[Rule]:
     width = look_up(p.activation, lambda fmt: fmt.width)
     yield Rule(
         "activation",
-        choose(p.floats, 1, 0) == choose(p.pe == "float", 1, 0),
-        "only float elements take floats, and nothing else",
+        choose(p.pe == "float", whole == 0, (whole == 1) | (p.pe == "ternary")),
+        "only float and ternary elements take floats, and float elements nothing else",
         lambda: (
             f"Element {p.pe} must have {'float' if p.pe == 'float' else 'int'} numbers, not {p.activation}"
         ),
@@ -104,7 +104,7 @@ def _number_rules(p: SystolicSpec) -> Iterator[Rule]:
     for name in ("act_width", "weight_width"):
         yield Rule(
             name,
-            (whole == 1) | (getattr(p, name) == width),
+            (whole == 1) | (getattr(p, name) == width) | _is_integer(p, name),
             f"{name} is not that of the float format",
             partial(
                 _text, "Parameter {!r} must be {} for {}, not {}", name, width, p.activation, getattr(p, name)
@@ -124,6 +124,11 @@ def _number_rules(p: SystolicSpec) -> Iterator[Rule]:
             f"Parameter 'accumulate' must be same or a format that holds every {p.activation}, not {p.accumulate}"
         ),
     )
+
+
+def _is_integer(p: SystolicSpec, name: str) -> Any:
+    """Whether an operand is an integer whatever the activations are: a ternary weight."""
+    return (p.pe == "ternary") & (name == "weight_width")
 
 
 def _holds(p: SystolicSpec) -> Any:
@@ -177,10 +182,10 @@ def _shape_rules(p: SystolicSpec) -> Iterator[Rule]:
     yield Rule(
         "pe",
         choose(p.stationary, 1, 0) * choose(is_one_of(p.pe, SUMS_STAY), 1, 0) == 0,
-        "where weights stay sums move every cycle as one word, and what weights are stays too",
+        "where weights stay sums move every cycle, and what weights are stays too",
         lambda: (
             f"Element of weight_stationary must be one of {', '.join(k for k in KINDS if k not in SUMS_STAY)}, "
-            f"not {p.pe}: its sums would move as two words, or its weights change their kind"
+            f"not {p.pe}: a beat would take it several cycles, or its weights change their kind"
         ),
     )
     yield Rule(
@@ -194,10 +199,26 @@ def _shape_rules(p: SystolicSpec) -> Iterator[Rule]:
     )
     yield Rule(
         "product_register",
-        choose(p.product_register, 1, 0) * choose(is_one_of(p.pe, CARRY_SAVE), 1, 0) == 0,
-        "carry-save elements have no product in one word to register",
-        lambda: f"Parameter 'product_register' must be false for {p.pe}: its products are never one word",
+        choose(p.product_register, 1, 0) * choose(is_one_of(p.pe, SERIAL), 1, 0) == 0,
+        "elements that take digits have no products to register",
+        lambda: (
+            f"Parameter 'product_register' must be false for {p.pe}: a digit makes no product to register"
+        ),
     )
+    yield Rule(
+        "product_register",
+        choose(p.product_register, 1, 0) * choose(_shares_signs(p), 1, 0) == 0,
+        "the signs of opt2's digits would be registered in every row alike",
+        lambda: (
+            f"Parameter 'product_register' must be false for opt2 in an array of {p.rows} rows whose sums stay: the "
+            "signs of its digits would be registered in every row alike"
+        ),
+    )
+
+
+def _shares_signs(p: SystolicSpec) -> Any:
+    """Whether several rows would register what the weights of one are: synthesis merges that."""
+    return (p.pe == "opt2") & (p.organization != "weight_stationary") & (p.rows > 1)
 
 
 FORMATS = NUMBERS

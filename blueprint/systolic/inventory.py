@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blueprint.numbers import Number, bit_length, choose, clog2, larger, possible
+from blueprint.numbers import Number, bit_length, choose, clog2, larger, possible, smaller
 from blueprint.processing import (
     encode_units,
+    halves,
     merge_units,
     path,
     product_units,
@@ -94,10 +95,13 @@ def _elements(p: SystolicSpec) -> tuple[Unit, ...]:
     summing = count * (1 - stays)
     several = choose(p.most_tokens > 1, 1, 0)  # a single token needs its weights for one cycle only
     width = p.state_width
+    product_bits = p.element.product_bits
+    if possible(p.passes_words):
+        product_bits = choose(p.passes_words, p.cascade.product_bits, product_bits)
     return (
         *_products(p, count),
         *(_queues(p, count * choose(p.waits, 1, 0)) if possible(p.waits) else ()),
-        flops("pe", count * choose(p.product_register, 1, 0), p.element.product_bits),
+        flops("pe", count * choose(p.product_register, 1, 0), product_bits),
         Unit(
             "register", "pe", summing * many, {"width": width, "enable": choose(p.floats, 1, 0), "reset": 0}
         ),
@@ -110,24 +114,37 @@ def _elements(p: SystolicSpec) -> tuple[Unit, ...]:
             "mux", "pe", stays * count * several, {"entries": 2, "width": p.element_bits}, 1 / p.most_tokens
         ),
         flops("pe", stays * p.cols, cascade_bits(p)),
+        *(_column_totals(p) if possible(p.passes_words) else ()),
+    )
+
+
+def _column_totals(p: SystolicSpec) -> tuple[Unit, ...]:
+    """The addition below the last row, and its register."""
+    count = p.cols * choose(p.passes_words, 1, 0)
+    return (
+        Unit("compressor", "result", count, {"width": p.cascade.last_full}),
+        Unit("half_adder", "result", count, {"width": p.cascade.last_half}),
+        Unit("adder", "result", count, {"width": p.sum_width(p.rows)}),
+        flops("result", count, p.sum_width(p.rows)),
     )
 
 
 def _products(p: SystolicSpec, count: Number) -> tuple[Unit, ...]:
     """Selection of activations, multiplication and addition; the first row of a cascade has nothing to add to."""
-    split = choose(p.product_register, 1, 0)
-    alone = choose(p.stationary, p.cols, count * choose(p.accumulates, 0, 1))
+    split, whole = choose(p.product_register, 1, 0), choose(p.passes_words, 0, count)
+    alone = smaller(whole, choose(p.stationary, p.cols, count * choose(p.accumulates, 0, 1)))
     sparse = count * p.depth * choose(p.group > 1, 1, 0)
     return (
         *select_units(p.selected_width, p.group, "pe", sparse),
-        *product_units(p.element, "pe", choose(split == 1, count, alone)),
-        *(merge_units(p.element, "pe", (count - alone) * split) if possible(p.product_register) else ()),
-        *step_units(p.element, "pe", (count - alone) * (1 - split)),
+        *product_units(p.element, "pe", choose(split == 1, whole, alone)),
+        *(merge_units(p.element, "pe", (whole - alone) * split) if possible(p.product_register) else ()),
+        *step_units(p.element, "pe", (whole - alone) * (1 - split)),
+        *(p.cascade.units("pe", p.cols) if possible(p.passes_words) else ()),
     )
 
 
 def cascade_bits(p: SystolicSpec) -> Number:
-    """Partial-sum bits of one column: every row's are as narrow as the sum so far.
+    """Partial-sum bits of one column: every row's are as narrow as the sum so far, or as its two words.
 
     Bits of ``i q`` summed over rows ``i`` are counted place by place: a place is used from the first row on whose
     sum reaches it.
@@ -139,7 +156,8 @@ def cascade_bits(p: SystolicSpec) -> Number:
         first = larger(1, -(-(1 << place) // larger(largest, 1)))
         used = larger(p.rows - first + 1, 0)
         total = total + choose(place < wide - 1, used, 0)
-    return choose(p.floats, p.rows * p.float_width, total)
+    total = choose(p.floats, (p.rows - 1) * p.float_width + p.sum_width(1), total)
+    return choose(p.passes_words, p.cascade.bits, total) if possible(p.passes_words) else total
 
 
 def _float(p: SystolicSpec) -> dict[str, Number]:
@@ -233,8 +251,13 @@ def paths(p: SystolicSpec) -> tuple[Path, ...]:
     """Multiplication and accumulation between two registers, the buffer, and the sequencer."""
     split = choose(p.product_register, 1, 0)
     step = path(p.element)
+    # A single row of a cascade and a sum of one beat have nothing to add to.
+    alone = choose(p.stationary, choose(p.rows == 1, 1, 0), choose(p.accumulates, 0, 1))
+    passing = choose(p.passes_words, 1, 0)
+    whole = (*_scaled(step, 1 - passing), *(_passing_step(p) if possible(p.passes_words) else ()))
     return (
-        Path("step", _scaled((*_reach(p), *step), 1 - split)),
+        Path("step", _scaled((*_reach(p), *_without_sum(whole, alone)), 1 - split)),
+        *((_resolve_path(p),) if possible(p.passes_words) else ()),
         *(_split_paths(p, step, split) if possible(p.product_register) else ()),
         Path("buffer", _buffer_path(p)),
         Path("counters", (Unit("half_adder", "shell", 1, {"width": 32}),)),
@@ -244,6 +267,27 @@ def paths(p: SystolicSpec) -> tuple[Path, ...]:
                 Unit("half_adder", "control", 1, {"width": larger(p.size_widths["k"], p.size_widths["n"])}),
                 Unit("broadcast", "control", 1, {"fanout": p.rows * p.act_bits}),
             ),
+        ),
+    )
+
+
+def _passing_step(p: SystolicSpec) -> tuple[Unit, ...]:
+    """From the operands of an element to two words."""
+    passing = choose(p.passes_words, 1, 0)
+    return (
+        Unit("digit_select", "pe", passing, {"width": 1}),
+        Unit("compressor", "pe", passing * p.cascade.depth, {"width": 1}),
+    )
+
+
+def _resolve_path(p: SystolicSpec) -> Path:
+    """Two words and the constant to one."""
+    passing = choose(p.passes_words, 1, 0)
+    return Path(
+        "resolve",
+        (
+            Unit("compressor", "result", passing * p.cascade.last_depth, {"width": 1}),
+            Unit("adder", "result", passing, {"width": p.sum_width(p.rows)}),
         ),
     )
 
@@ -263,15 +307,31 @@ def _split_paths(p: SystolicSpec, step: tuple[Unit, ...], split: Number) -> tupl
     """Up to the register of the products, and from there on."""
     products = path(elements.element(p, p.sum_width(1)))
     one = tuple(Unit(u.kind, u.place, u.count * (u.kind != "counter"), u.dims) for u in products)
-    tree = tuple(
-        Unit(u.kind, u.place, u.count - choose(u.count > 0, 1, 0), u.dims) if u.kind == "float_adder" else u
-        for u in one
-    )
     last = ("adder", "counter", "float_adder")
     merged = tuple(Unit(u.kind, u.place, choose(u.count > 0, 1, 0), u.dims) for u in step if u.kind in last)
+    product, merge = halves(p.element)
+    if possible(p.passes_words):
+        product = choose(p.passes_words, p.cascade.product_depth, product)
+        merge = choose(p.passes_words, p.cascade.depth, merge)
+        merged = _scaled(merged, choose(p.passes_words, 0, 1))
+    saved = choose(p.carry_save, 1, 0)
+    tree = tuple(
+        Unit(u.kind, u.place, choose(p.carry_save, product, u.count), u.dims) if u.kind == "compressor" else u
+        for u in _without_sum(one, 1)
+    )
     return (
         Path("multiply", _scaled((*_reach(p), *tree), split)),
-        Path("accumulate", _scaled(merged, split)),
+        Path("accumulate", _scaled((Unit("compressor", "pe", saved * merge, {"width": 1}), *merged), split)),
+    )
+
+
+def _without_sum(steps: tuple[Unit, ...], times: Number) -> tuple[Unit, ...]:
+    """Float products up to their own sum, where ``times`` is 1 and nothing is added to it."""
+    return tuple(
+        Unit(u.kind, u.place, u.count - choose(u.count > 0, times, 0), u.dims)
+        if u.kind == "float_adder"
+        else u
+        for u in steps
     )
 
 

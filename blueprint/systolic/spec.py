@@ -22,7 +22,7 @@ import numpy as np
 
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger, signed_width, smaller
 from blueprint.port import Field, Register, Stream
-from blueprint.processing import CARRY_SAVE, SERIAL, Element
+from blueprint.processing import CARRY_SAVE, PASSING, SERIAL, Counts, Element
 from blueprint.spec import Arrays, Beats, Rule, Spec, parameter
 from blueprint.systolic import elements, schedule, sparsity, values
 from blueprint.systolic.inventory import paths, units
@@ -64,7 +64,7 @@ class SystolicSpec(Spec):
         "weights other than zero in every group", default="dense", choices=tuple(sparsity.PATTERNS)
     )
     activation: str = parameter(
-        "number format of activations and weights", default="int", choices=elements.FORMATS
+        "number format of activations, and of weights unless ternary", default="int", choices=elements.FORMATS
     )
     accumulate: str = parameter("format that floats are added up in", default="same", choices=elements.SUMS)
     acc_width: int = parameter(
@@ -89,13 +89,25 @@ class SystolicSpec(Spec):
 
     @cached_property
     def floats(self) -> Any:
-        """Whether numbers are floats."""
+        """Whether activations are floats."""
         return self.activation != "int"
 
     @cached_property
     def carry_save(self) -> Any:
         """Whether sums wait as two words whose sum they are."""
         return elements.is_one_of(self.pe, CARRY_SAVE)
+
+    @cached_property
+    def passes_words(self) -> Any:
+        """Whether partial sums pass down the rows as two words."""
+        return self.stationary & elements.is_one_of(self.pe, PASSING)
+
+    @cached_property
+    def cascade(self) -> Counts:
+        """How sums pass down the rows as two words, in numbers."""
+        rows = choose(self.passes_words, self.rows, 0)
+        held = choose(self.product_register, 1, 0)
+        return Counts(elements.element(self, self.sum_width(self.rows)), rows, held)
 
     @cached_property
     def serial(self) -> Any:
@@ -206,8 +218,17 @@ class SystolicSpec(Spec):
 
     @cached_property
     def accumulates(self) -> Any:
-        """Whether a result may need more than one beat; sums in carry-save form are always accumulated."""
-        return (self.most_beats > 1) | self.carry_save
+        """Whether sums are accumulated: a result may need more than one beat, or must be added to something.
+
+        Sums in carry-save form that stay always are, and a single selected float, which nothing has rounded yet.
+        """
+        alone = self.selects & (self.depth * choose(self.stationary, self.rows, 1) == 1)
+        return (self.most_beats > 1) | (self.carry_save & (self.organization != "weight_stationary")) | alone
+
+    @cached_property
+    def selects(self) -> Any:
+        """Whether ternary weights select floats."""
+        return (self.pe == "ternary") & self.floats
 
     @cached_property
     def gated(self) -> Any:
@@ -253,9 +274,10 @@ class SystolicSpec(Spec):
         return self.element.state_bits
 
     def sum_width(self, elements_added: Number) -> Number:
-        """Bits of the products of so many elements added up."""
+        """Bits of the products of so many elements added up; a single selected float is not widened yet."""
         whole = smaller(signed_width(elements_added * self.depth * self.largest_product), self.result_width)
-        return choose(self.floats, self.float_width, whole)
+        first = self.selects & (self.depth == 1) & (elements_added == 1)
+        return choose(self.floats, choose(first, self.act_width, self.float_width), whole)
 
     @property
     def output_bits(self) -> Number:
@@ -265,7 +287,8 @@ class SystolicSpec(Spec):
     @cached_property
     def stages(self) -> Number:
         """Cycles from the issue of a beat to the end of its work in the last element."""
-        return choose(self.skewed, self.rows + self.cols - 1, 1) + choose(self.product_register, 1, 0)
+        later = choose(self.product_register, 1, 0) + choose(self.passes_words, 1, 0)
+        return choose(self.skewed, self.rows + self.cols - 1, 1) + later
 
     @cached_property
     def size_widths(self) -> dict[str, Number]:
@@ -278,7 +301,8 @@ class SystolicSpec(Spec):
 
     @property
     def peak_macs(self) -> Number:
-        return self.rows * self.cols * choose(self.flexible, self.element_digits, self.depth)
+        # Weights that are zero and do not travel are multiply-accumulates of the product all the same.
+        return self.rows * self.cols * self.act_lanes
 
     # What it looks like from outside -------------------------------------------------------------------------------
 
@@ -292,11 +316,12 @@ class SystolicSpec(Spec):
     @cached_property
     def _streams(self) -> tuple[Stream, ...]:
         whole, number = self.activation == "int", self.activation
-        plain = whole and self.group == 1 and not self.flexible
+        integer = whole or self.pe == "ternary"
+        plain = integer and self.group == 1 and not self.flexible
         taken, given = (self.rows, int(self.act_lanes)), (self.cols, self.depth)
         summed = str(self.sum_format)
         act = Field("activation", self.act_width, taken, signed=whole, format=number)
-        wgt = Field("weight", int(self.weight_bits), given, signed=plain, format=number)
+        wgt = Field("weight", int(self.weight_bits), given, signed=plain, format="int" if integer else number)
         result = Field("result", int(self.output_bits), (self.cols,), signed=whole, format=summed)
         return Stream("act", "in", act), Stream("wgt", "in", wgt), Stream("out", "out", result)
 

@@ -3,8 +3,12 @@
 Float sums: the products of an element (one per lane) are added pairwise, neighbors first, an odd one waiting for the
 next level. Where sums stay, beats are added one after the other to a sum that starts at +0. Where weights stay, the
 rows of a tile are added first to last, starting with the first row's products, then tiles one after the other to a
-sum that starts at +0. A reduction that always fits one beat or tile starts at no sum. Missing activations and weights
-are +0 and take part.
+sum that starts at +0. A reduction that always fits one beat or tile starts at no sum, unless a single selected
+activation would be all of it. Missing activations and weights are +0 and take part.
+
+Ternary weights: a lane's product is its activation in the format of sums (every one is a number there), the same with
+its sign flipped, or +0, which takes part in the sums as any other number: -0 + +0 is +0. A weight of zero keeps an
+infinity or NaN out of the sum.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import numpy.typing as npt
 from blueprint import floating
 from blueprint.floating import FloatFormat
 from blueprint.numbers import choose, larger
-from blueprint.processing import CARRY_SAVE, SERIAL
+from blueprint.processing import SERIAL
 from blueprint.processing.golden import partial
 from blueprint.sparsity import Pattern, encode, prune
 from blueprint.systolic import elements, sparsity
@@ -81,7 +85,8 @@ def operands(spec: SystolicSpec, workload: Gemm, seed: int) -> dict[str, Integer
     sizes = (workload.m, workload.k), (workload.k, workload.n)
     if spec.floats:
         fmt = floating.get(spec.activation)
-        act, wgt = (_float_operands(fmt, random, shape) for shape in sizes)
+        act = _float_operands(fmt, random, sizes[0])
+        wgt = random.integers(-1, 2, sizes[1]) if spec.selects else _float_operands(fmt, random, sizes[1])
     else:
         act = _whole_operands(spec.act_width, random, sizes[0])
         ternary = spec.pe == "ternary" or (spec.flexible and random.random() < 0.5)
@@ -108,6 +113,7 @@ def typical_operands(spec: SystolicSpec, workload: Gemm, seed: int) -> dict[str,
     if spec.floats:
         fmt = floating.get(spec.activation)
         act, wgt = (floating.from_float64(fmt, random.standard_normal(shape)) for shape in sizes)
+        wgt = random.integers(-1, 2, sizes[1]) if spec.selects else wgt
     else:
         act = random.integers(-(1 << (spec.act_width - 1)), 1 << (spec.act_width - 1), sizes[0])
         least = 1 if spec.pe == "ternary" or spec.flexible else 1 << (spec.weight_width - 1)
@@ -208,12 +214,13 @@ def _pad(array: Any, rows: int, columns: int) -> Any:
 def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters, or columns of them, of which those that belong together follow one of them."""
     found = dict(table)
-    floats = found["pe"] == "float"
     whole = found["activation"] == "int"
+    floats = (found["pe"] == "float") | ((found["pe"] == "ternary") & (found["activation"] != "int"))
     found["activation"] = choose(floats, choose(whole, "bf16", found["activation"]), "int")
     width = elements.look_up(found["activation"], lambda fmt: fmt.width)
     found["act_width"] = choose(floats, width, found["act_width"])
-    found["weight_width"] = choose(floats, width, choose(found["pe"] == "ternary", 2, found["weight_width"]))
+    whole_width = choose(floats, width, found["weight_width"])
+    found["weight_width"] = choose(found["pe"] == "ternary", 2, whole_width)
     found["rows"] = choose(found["organization"] == "adder_tree", 1, found["rows"])
     flexible = found["pe"] == "booth_flex"
     even = larger(4, found["weight_width"] + found["weight_width"] % 2)
@@ -227,9 +234,10 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     )
     deep = choose(found["organization"] == "broadcast_matrix", 1, -(-found["depth"] // unit))
     found["depth"] = unit * deep
-    saved = elements.is_one_of(found["pe"], CARRY_SAVE)
-    found["product_register"] = choose(saved, False, found["product_register"])
     stays = found["organization"] == "weight_stationary"
+    alike = (found["pe"] == "opt2") & (found["organization"] != "weight_stationary") & (found["rows"] > 1)
+    never = elements.is_one_of(found["pe"], SERIAL) | alike
+    found["product_register"] = choose(never, False, found["product_register"])
     found["pe"] = choose(stays & elements.is_one_of(found["pe"], elements.SUMS_STAY), "mac", found["pe"])
     found["accumulate"] = choose(floats, found["accumulate"], "same")
     found["acc_width"] = choose(floats, 0, found["acc_width"])
@@ -244,10 +252,10 @@ def draw(random: np.random.Generator) -> dict[str, Any]:
         "integer": ("mac", "ternary", "ent", "booth_flex"),
         "carry_save": ("opt1", "opt2"),
         "serial": tuple(pe for pe in elements.KINDS if pe in SERIAL),
-        "float": ("float",),
+        "float": ("float", "ternary"),
     }
-    pes = kinds[str(random.choice(SystolicSpec.arithmetics))]
-    pe = str(random.choice(pes))
+    kind = str(random.choice(SystolicSpec.arithmetics))
+    pe = str(random.choice(kinds[kind]))
     # Few elements let weights stay: those do so more often.
     several = ORGANIZATIONS[1:] if pe in elements.SUMS_STAY else (*ORGANIZATIONS, *ORGANIZATIONS[:1] * 2)
     organization = "output_stationary" if pe == "opt3" else str(random.choice(several))
@@ -256,7 +264,7 @@ def draw(random: np.random.Generator) -> dict[str, Any]:
             "organization": organization,
             "pe": pe,
             "sparsity": str(random.choice(["dense", "dense", *sparsity.PATTERNS])),
-            "activation": str(random.choice(elements.FORMATS[1:])),
+            "activation": str(random.choice(elements.FORMATS[1:])) if kind == "float" else "int",
             "accumulate": "same" if random.random() < 0.6 else str(random.choice(elements.SUMS)),
             "accumulator": str(random.choice(["auto", "auto", "sram"])),
             "product_register": bool(random.integers(2)),
@@ -281,7 +289,8 @@ def draw(random: np.random.Generator) -> dict[str, Any]:
 
 def _is_small(spec: SystolicSpec) -> bool:
     """Whether a design is small enough to be compiled and synthesized in seconds."""
-    gates = spec.act_width * spec.weight_width * (4 if spec.floats else 1) + 16 * spec.result_width
+    factor = spec.act_width // 2 if spec.selects else spec.weight_width
+    gates = spec.act_width * factor * (4 if spec.floats else 1) + 16 * spec.result_width
     queues = (
         spec.rows
         * spec.act_lanes
@@ -289,7 +298,8 @@ def _is_small(spec: SystolicSpec) -> bool:
         * spec.act_width
         * choose(spec.serial, 16, 0)
     )
-    return bool(spec.peak_macs * gates <= 12_000 and spec.act_bits * spec.rows <= 500 and queues <= 8_000)
+    products = spec.rows * spec.cols * (spec.element_digits if spec.flexible else spec.depth)
+    return bool(products * gates <= 12_000 and spec.act_bits * spec.rows <= 500 and queues <= 8_000)
 
 
 def draw_workload(spec: SystolicSpec, random: np.random.Generator) -> Gemm:

@@ -2,7 +2,7 @@
 
 from generator.processing.select import ActivationSelect
 from generator.processing.serial import DigitEncode, DigitQueue
-from generator.processing.step import Accumulate, Merge, Product, Resolve, Step
+from generator.processing.step import Accumulate, Merge, Pass, Product, Resolve, Step, Total, mark
 
 __all__ = [
     "Accumulate",
@@ -10,7 +10,10 @@ __all__ = [
     "DigitEncode",
     "DigitQueue",
     "Merge",
+    "Pass",
     "Product",
     "Resolve",
     "Step",
+    "Total",
+    "mark",
 ]

@@ -21,9 +21,12 @@ class Lines(NamedTuple):
 
 
 def operand_rows(
-    m: Module, element: Element, a: Value, b: Value, ternary: Value | None = None
+    m: Module, element: Element, a: Value, b: Value, ternary: Value | None = None, met: bool = False
 ) -> list[Value]:
-    """Rows of bits; the highest bit of each is inverted. ``a`` holds digits for a serial element."""
+    """Rows of bits; the highest bit of each is inverted. ``a`` holds digits for a serial element.
+
+    ``met``: the sign of a Booth digit is added to its row's lowest bit, and what is left of it is a carry.
+    """
     width = element.b_width
     if ENCODINGS[element.pe] == "flex":
         assert ternary is not None
@@ -45,7 +48,13 @@ def operand_rows(
             chosen = [(_named(m, decode(x, place), lane, place), y) for lane, (x, y) in enumerate(lanes)
                       for place in range(element.digits)]  # fmt: skip
             rows = [_offset(_multiple(lines, y) ^ lines.inverted.replicate(width + 1)) for lines, y in chosen]
-            return rows + [lines.inverted for lines, _ in chosen]
+            signs = [lines.inverted for lines, _ in chosen]
+            if not met:
+                return rows + signs
+            pairs = list(zip(rows, signs, strict=True))
+            return [Cat(row[0] ^ sign, row[1:]) for row, sign in pairs] + [
+                row[0] & sign for row, sign in pairs
+            ]
 
 
 def _offset(row: Value) -> Value:

@@ -1,11 +1,14 @@
 """A processing element as blocks: a step, the same with its accumulator, and its two halves."""
 
+import hashlib
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.errors import ParamError
+from blueprint.processing.cascade import has_product
+from blueprint.processing.columns import Plan
 from blueprint.processing.element import (
     Element,
     groups,
@@ -21,7 +24,9 @@ from generator.processing.adders import build, carried_sum, carry_save_sum, reso
 
 def name(element: Element, part: str) -> str:
     """A module name that holds everything that changes the module."""
-    kind = element.pe if not element.floats else f"{element.number}_{element.accumulate}"
+    kind = f"{element.number}_{element.accumulate}" if element.pe == "float" else element.pe
+    if element.selects:
+        kind += f"_{element.number}_{element.accumulate}"
     lanes = f"_l{element.lanes}" if element.lanes > 1 else ""
     return f"pe_{kind}_{part}_a{element.a_width}b{element.b_width}{lanes}_t{element.total_bits}"
 
@@ -40,13 +45,14 @@ class _Element(Block):
     """Base of the blocks of one element."""
 
     place = "pe"
+    met = False  # whether signs of digits have met their rows
 
     def __init__(self, element: Element, part: str, ports: dict[str, Any], *, clocked: bool = False) -> None:
         self.element = element.check()
         super().__init__(name(element, part), ports, clocked=clocked)
 
     def _rows(self, m: Module, a: Value, b: Value) -> list[Value]:
-        return rows.operand_rows(m, self.element, a, b, getattr(self, "ternary", None))
+        return rows.operand_rows(m, self.element, a, b, getattr(self, "ternary", None), self.met)
 
     def _product(self, m: Module, a: Value, b: Value) -> Value:
         element = self.element
@@ -56,7 +62,7 @@ class _Element(Block):
         if element.serial:
             return Cat(*found)
         if element.pe == "opt2":
-            return _grouped(m, element, found)
+            return _grouped(m, element, found, self.met)
         plan = product_plan(element)
         if element.resolves:
             bits = build(m, plan, found)
@@ -66,7 +72,7 @@ class _Element(Block):
     def _merge(self, m: Module, product: Value, state: Value) -> Value:
         element = self.element
         if element.floats:
-            return floats.sum_of(self, m, "accumulate", state, product)
+            return floats.sum_of(self, m, "accumulate", state, floats.widened(self, m, product))
         low, found = 0, []
         for _, width in merge_rows(element)[0]:
             found.append(product[low : low + width])
@@ -84,10 +90,10 @@ class _Element(Block):
         return add(m, step_plan(element), self._rows(m, a, b), state)
 
 
-def _grouped(m: Module, element: Element, found: list[Value]) -> Value:
+def _grouped(m: Module, element: Element, found: list[Value], met: bool) -> Value:
     """Rows of equal weight reduced, weight by weight."""
     words: list[Value] = []
-    for low, numbers, plan in groups(element):
+    for low, numbers, plan in groups(element, met):
         bits = build(m, plan, [found[number] for number in numbers], name=f"weight{low}_")
         words += [bits[number] for column in plan.left for number in column]
     return Cat(*words)
@@ -147,11 +153,14 @@ class Accumulate(_Element):
 
 
 class Product(_Element):
-    """The products of one step, ready to be merged."""
+    """The products of one step, ready to be merged, or to be passed on."""
 
-    def __init__(self, element: Element) -> None:
-        ports = operand_ports(element) | {"product": Out(element.product_bits)}
-        super().__init__(element, "product", ports)
+    def __init__(self, element: Element, *, passed: bool = False) -> None:
+        self.met = passed
+        bits = passed_bits(element) if passed else element.product_bits
+        super().__init__(
+            element, "passed" if passed else "product", operand_ports(element) | {"product": Out(bits)}
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -174,6 +183,61 @@ class Merge(_Element):
         m = self.module()
         drive(m, self.next, self._merge(m, self.product, self.state))
         return m
+
+
+class Pass(_Element):
+    """Adds the products of one step, or the bits of a registered one, to two words that pass; gives two words."""
+
+    met = True
+
+    def __init__(self, element: Element, plan: Plan, above: int, *, registered: bool) -> None:
+        self.plan, self.registered = plan, registered
+        given = {"product": In(passed_bits(element))} if registered else operand_ports(element)
+        kind = "add" if registered else "pass"
+        part = f"{kind}_f{above}_{mark(plan)}"
+        super().__init__(element, part, given | {"above": In(above), "below": Out(plan.left_bits)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m, element = self.module(), self.element
+        if self.registered:
+            found = list(self.product)
+        elif has_product(element, False):
+            found = list(self._product(m, self.a, self.b))
+        else:
+            found = self._rows(m, self.a, self.b)
+        bits = build(m, self.plan, [*found, *(self.above if hasattr(self, "above") else ())])
+        m.d.comb += self.below.eq(Cat(*(bits[number] for column in self.plan.left for number in column)))
+        return m
+
+
+class Total(Block):
+    """Two words that have passed all rows, and the constant that belongs to them, as one integer."""
+
+    place = "result"
+    latency = "1 cycle"
+    throughput = "one sum per cycle"
+
+    def __init__(self, plan: Plan, words: int) -> None:
+        self.plan = plan
+        ports = {"words": In(words), "total": Out(plan.width)}
+        super().__init__(f"pe_total_f{words}_t{plan.width}_{mark(plan)}", ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        total = Signal(self.plan.width, name="resolved", reset_less=True)
+        m.d.sync += total.eq(word_sum(m, self.plan, list(self.words)))
+        m.d.comb += self.total.eq(total)
+        return m
+
+
+def passed_bits(element: Element) -> int:
+    """Bits of a step's products that are passed on."""
+    return sum(width for _, width in merge_rows(element, True)[0])
+
+
+def mark(plan: Plan) -> str:
+    """What tells plans apart that have the same widths."""
+    return hashlib.sha256(repr(plan).encode()).hexdigest()[:8]
 
 
 class Resolve(_Element):

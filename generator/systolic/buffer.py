@@ -12,6 +12,13 @@ from generator.block import Block, register
 from generator.systolic.element import added
 
 
+def number_name(spec: SystolicSpec, partial: int) -> str:
+    """What is added: integers, floats of one format, or narrower ones that are widened first."""
+    if spec.activation == "int":
+        return "int"
+    return f"{spec.activation}_{spec.sum_format}" if partial < spec.float_width else str(spec.sum_format)
+
+
 class ColumnBuffer(Block):
     """Two banks of words: one collects the partial sums of a column, the other gives finished ones away."""
 
@@ -33,7 +40,7 @@ class ColumnBuffer(Block):
             "take": In(1),
             "result": Out(width),
         }
-        number = "int" if spec.activation == "int" else spec.sum_format
+        number = number_name(spec, partial)
         name = f"systolic_buffer_{number}_{partial}_r{width}_w{words}{'_acc' * many}"
         super().__init__(name, ports, clocked=True)
 
@@ -81,7 +88,7 @@ class MemoryColumn(Block):
             "total": Out(width),
             "result": Out(width),
         }
-        number = "int" if spec.activation == "int" else spec.sum_format
+        number = number_name(spec, partial)
         name = f"systolic_memory_column_{number}_{partial}_r{width}{'_acc' * many}"
         super().__init__(name, ports, clocked=bool(many))
 

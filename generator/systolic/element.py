@@ -7,11 +7,13 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint import floating
 from blueprint.processing import Element
+from blueprint.processing.cascade import Plans, plans
 from blueprint.systolic import SystolicSpec, elements
 from generator.arithmetic import add, parts, sign_extend
 from generator.block import Block, register
 from generator.floating import FloatAdd
-from generator.processing import ActivationSelect, DigitQueue, Merge, Product, Step
+from generator.processing import ActivationSelect, DigitQueue, Merge, Pass, Product, Step, mark
+from generator.processing.floats import converted
 
 
 def element_name(spec: SystolicSpec, element: Element) -> str:
@@ -71,8 +73,8 @@ class ArrayElement(Block):
 
     def product(self, m: Module) -> Value:
         """The products of a beat, one cycle later where they are registered."""
-        block = self._placed(Product(self.element))
-        found = Signal(int(self.element.product_bits), name="product")
+        block = self._placed(Product(self.element, passed=bool(self.spec.passes_words)))
+        found = Signal(len(block.product), name="product")
         self.use(m, block, "multiply", product=found, **self.operands(m))
         if not self.spec.product_register:
             return found
@@ -170,7 +172,12 @@ class StationaryElement(ArrayElement):
         self.spec, self.element = spec, elements.element(spec, int(spec.sum_width(row + 1)))
         self.is_first, self.keeps = row == 0, bool(spec.most_tokens > 1)
         self.latency = "2 cycles" if spec.product_register else "1 cycle"
-        before, after = (0 if self.is_first else int(spec.sum_width(row))), int(spec.sum_width(row + 1))
+        form = ""
+        if spec.passes_words:
+            chain = cascade_plans(spec)
+            self.element, self.plan = chain.element, chain.rows[row]
+            form = f"_{mark(self.plan)}"
+        before, after = handed_on(spec, row), handed_on(spec, row + 1)
         ports = {
             "act": In(int(spec.act_bits)),
             "weight": In(int(spec.element_bits)),
@@ -179,17 +186,38 @@ class StationaryElement(ArrayElement):
             "above": In(before),
             "total": Out(after),
         }
-        form = f"_from{before}" + ("_keep" if self.keeps else "")
+        form += f"_from{before}" + ("_keep" if self.keeps else "")
         super().__init__(f"systolic_stay_{element_name(spec, self.element)}{form}", ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         width = len(self.total)
-        found = self.product(m) if self.is_first else self.stepped(m, sign_extend(self.above, width))
+        if self.spec.passes_words:
+            found = self._passed_on(m)
+        else:
+            found = self.product(m) if self.is_first else self.stepped(m, self._above(m))
         held = Signal(width, name="sum", reset_less=True)
         m.d.sync += held.eq(sign_extend(found, width))
         m.d.comb += self.total.eq(held)
         return m
+
+    def _passed_on(self, m: Module) -> Value:
+        """Two words from above and this row's products as two words."""
+        above = 0 if self.is_first else len(self.above)
+        block = self._placed(
+            Pass(self.element, self.plan, above, registered=bool(self.spec.product_register))
+        )
+        given = {"product": self.product(m)} if self.spec.product_register else self.operands(m)
+        found = Signal(len(self.total), name="words")
+        pins = {"above": self.above} if above else {}
+        self.use(m, block, "pass", below=found, **given, **pins)
+        return found
+
+    def _above(self, m: Module) -> Value:
+        """The sum of the rows above, as wide as that of this row."""
+        if self.spec.floats and len(self.above) < len(self.total):
+            return converted(self, m, self.element, "above", self.above)
+        return sign_extend(self.above, len(self.total))
 
     def weight_used(self, m: Module) -> Value:
         bits = len(self.weight)
@@ -202,11 +230,25 @@ class StationaryElement(ArrayElement):
         return used
 
 
+def cascade_plans(spec: SystolicSpec) -> Plans:
+    """How sums pass down the rows as two words."""
+    return plans(spec.cascade.element, spec.rows, bool(spec.product_register))
+
+
+def handed_on(spec: SystolicSpec, rows: int) -> int:
+    """Bits of the sum of so many rows, as it passes from row to row."""
+    if not rows:
+        return 0
+    return cascade_plans(spec).rows[rows - 1].left_bits if spec.passes_words else int(spec.sum_width(rows))
+
+
 def added(block: Block, spec: SystolicSpec, m: Module, left: Value, right: Value) -> Value:
     """A partial sum added to another one inside ``block``."""
     width = int(spec.result_width)
     total = Signal(width, name="added")
     if spec.floats:
+        if len(right) < width:
+            right = converted(block, m, spec.element, "partial", right)
         adder = FloatAdd(floating.get(str(spec.sum_format)))
         adder.place = block.place
         block.use(m, adder, "add", a=left, b=right, result=total)

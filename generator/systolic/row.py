@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from blueprint.systolic import SystolicSpec
 from generator.arithmetic import parts
 from generator.block import Block
-from generator.systolic.element import StationaryElement, SummingElement
+from generator.systolic.element import StationaryElement, SummingElement, handed_on
 
 #: What crosses the array beside the operands.
 WAVES = ("valid", "first", "load", "move", "last")
@@ -89,7 +89,7 @@ class StationaryRow(Row):
         self.spec, self.element = spec, StationaryElement(spec, row)
         self.latency = f"{spec.cols + int(spec.product_register)} cycles"
         cols = spec.cols
-        before, after = (0 if row == 0 else int(spec.sum_width(row))), int(spec.sum_width(row + 1))
+        before, after = handed_on(spec, row), handed_on(spec, row + 1)
         ports = {
             "act": In(int(spec.act_bits)),
             "weight": In(cols * int(spec.element_bits)),

@@ -11,10 +11,11 @@ from generator.arithmetic import parts, sign_extend
 from generator.axi_lite import AXI_LITE_PORTS, EVENTS, STALLS, Shell
 from generator.block import Block, register
 from generator.memory import Sram
-from generator.processing import DigitEncode, DigitQueue, Resolve
+from generator.processing import DigitEncode, DigitQueue, Resolve, Total
 from generator.systolic.buffer import ColumnBuffer, MemoryColumn
 from generator.systolic.control import StationaryControl, SummingControl
 from generator.systolic.edge import DigitWait, Skew
+from generator.systolic.element import cascade_plans, handed_on
 from generator.systolic.row import WAVES, StationaryRow, SummingRow
 
 
@@ -191,15 +192,26 @@ class Systolic(Block):
         spec = self.spec
         total: Value = Const(0, 0)
         for row, act in enumerate(parts(acts, int(spec.act_bits))):
-            above, total = total, Signal(spec.cols * int(spec.sum_width(row + 1)), name=f"totals{row}")
+            above, total = total, Signal(spec.cols * handed_on(spec, row + 1), name=f"totals{row}")
             swap = self._waves("swap", row, spec.cols)
             self.use(
                 m, StationaryRow(spec, row), f"row{row}",
                 act=act, weight=weights, load=self._wires["load"][row], swap=swap, above=above, total=total,
             )  # fmt: skip
+        if spec.passes_words:
+            total = self._added_up(m, total)
         partials = self._skewed(m, total, spec.cols, "totals", reverse=True)
         words = parts(partials, int(spec.sum_width(spec.rows)))
         return self._remembered(m, words) if spec.in_sram else self._filed(m, words)
+
+    def _added_up(self, m: Module, words: Value) -> Value:
+        """The one addition of every column that two words still need, below the last row."""
+        spec, totals = self.spec, []
+        block = Total(cascade_plans(spec).last, handed_on(spec, spec.rows))
+        for column, word in enumerate(parts(words, handed_on(spec, spec.rows))):
+            totals.append(Signal(int(spec.sum_width(spec.rows)), name=f"added_up{column}"))
+            self.use(m, block, f"total{column}", words=word, total=totals[-1])
+        return Cat(*totals)
 
     def _filed(self, m: Module, partials: list[Value]) -> list[Value]:
         """Partial sums in registers."""

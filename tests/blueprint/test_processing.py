@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blueprint import processing
+from blueprint import floating, processing
 from blueprint.errors import ParamError
 from blueprint.floating import FP16
 from blueprint.processing import PES, Element, columns, digits
@@ -157,8 +157,30 @@ def test_floats_are_summed_in_the_stated_order() -> None:
     assert FP16.width == by_one.total_bits
 
 
+def test_a_ternary_weight_selects_a_float() -> None:
+    """Plus, minus or +0, widened without loss; zero keeps infinities out."""
+    one, big, infinite = 0x3C00, 0x6800, 0x7C00
+    element = Element("ternary", 2, 16, 2, 16, "fp16").check()
+    assert processing.dot(element, [1, 0, 1, 1], [big, infinite, one, one]) == big + 1
+    assert processing.dot(element, [-1, 0], [one, infinite]) == one | 0x8000
+    assert processing.dot(element, [-1, 0], [0, one]) == 0  # -0 + +0
+    wide = Element("ternary", 2, 8, 1, 16, "fp8_e5m2", "fp16").check()
+    assert (wide.product_bits, wide.total_bits) == (8, 16)
+    assert processing.dot(wide, [-1, 1], [0x3C, 0x01]) == int(
+        floating.add(FP16, np.array(one | 0x8000), np.array(0x0100))
+    )
+
+
+def test_a_ternary_weight_multiplies_no_float() -> None:
+    kinds = {unit.kind for unit in processing.step_units(Element("ternary", 2, 16, 2, 16, "fp16"), "pe", 1)
+             if unit.count}  # fmt: skip
+    assert "float_adder" in kinds and "float_multiplier" not in kinds
+
+
 SIZES = ((8, 8, 1, 32), (4, 8, 4, 24), (2, 6, 2, 20), (9, 3, 1, 12))
-TABLE = [(pe, *sizes, "fp16" if pe == "float" else "int") for pe in PES for sizes in SIZES]
+TABLE: list[Any] = [(pe, *sizes, "fp16" if pe == "float" else "int") for pe in PES for sizes in SIZES]
+TABLE += [("ternary", 2, 8, lanes, 16, "fp8_e5m2", "fp16") for lanes in (1, 3)]
+TABLE = [(*row, "same")[:7] for row in TABLE]
 PROPERTIES = ("a_bits", "b_bits", "digit_bits", "digits", "product_bits", "product_width", "state_bits", "total_bits",
               "resolves", "serial", "most_slots")  # fmt: skip
 
@@ -215,6 +237,9 @@ def test_carries_are_saved_only_where_that_is_faster() -> None:
         (Element("booth_flex", 7, 8), "booth_flex must have an even a_width and 1 lane, not 7 and 1"),
         (Element("float", 16, 16), "number must be a float format for element float, not int"),
         (Element("mac", 16, 16, number="fp16"), "number must be int for element mac, not fp16"),
+        (Element("ternary", 2, 8, number="fp16"), "b_width must be 16 for fp16, not 8"),
+        (Element("ternary", 2, 8, number="fp8_e4m3", accumulate="fp8_e5m2"),
+         "accumulate must hold every fp8_e4m3, and fp8_e5m2 does not"),
         (Element("float", 8, 8, number="fp16"), "Operands of fp16 must be 16 bits wide, not 8 and 8"),
         (Element("float", 16, 16, number="fp16", accumulate="bf16"),
          "accumulate must hold every fp16, and bf16 does not"),

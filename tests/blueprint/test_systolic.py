@@ -9,6 +9,10 @@ import pytest
 
 from blueprint import floating
 from blueprint.errors import ParamError
+from blueprint.processing import Element
+from blueprint.processing.cascade import has_product, plans
+from blueprint.processing.columns import Plan
+from blueprint.processing.element import merge_rows, operand_rows
 from blueprint.sparsity import Pattern, is_sparse
 from blueprint.systolic import SystolicSpec, elements
 from blueprint.systolic.sparsity import densely
@@ -41,6 +45,16 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "Accumulator width 20 cannot hold 256 products of 8 by 8 bits; use at least 24",
     ),
     ("activation", {"activation": "fp16"}, "Element mac must have int numbers, not fp16"),
+    (
+        "act_width",
+        {"pe": "ternary", "weight_width": 2, "activation": "bf16"},
+        "Parameter 'act_width' must be 16 for bf16, not 8",
+    ),
+    (
+        "weight_width",
+        {"pe": "ternary", "weight_width": 8, "activation": "fp8_e4m3"},
+        "Weights of ternary elements must have 2 bits, not 8",
+    ),
     ("activation", {"pe": "float"}, "Element float must have float numbers, not int"),
     (
         "act_width",
@@ -68,9 +82,9 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "pe",
-        {"organization": "weight_stationary", "pe": "opt1"},
-        "Element of weight_stationary must be one of mac, ternary, float, ent, not opt1: its sums would move as two "
-        "words, or its weights change their kind",
+        {"organization": "weight_stationary", "pe": "opt4c"},
+        "Element of weight_stationary must be one of mac, ternary, float, opt1, opt2, ent, not opt4c: a beat would "
+        "take it several cycles, or its weights change their kind",
     ),
     (
         "pe",
@@ -81,7 +95,13 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (
         "product_register",
         {"pe": "opt4c", "product_register": True},
-        "Parameter 'product_register' must be false for opt4c: its products are never one word",
+        "Parameter 'product_register' must be false for opt4c: a digit makes no product to register",
+    ),
+    (
+        "product_register",
+        {"pe": "opt2", "product_register": True},
+        "Parameter 'product_register' must be false for opt2 in an array of 4 rows whose sums stay: the signs of its "
+        "digits would be registered in every row alike",
     ),
     (
         "accumulate",
@@ -97,6 +117,78 @@ def test_what_cannot_be_built_is_refused_in_words(name: str, changes: dict[str, 
         spec(**changes)
     assert str(caught.value) == message
     assert caught.value.parameter == name  # type: ignore[attr-defined]
+
+
+def passing(**changes: Any) -> SystolicSpec:
+    return spec(**{"organization": "weight_stationary", "pe": "opt1"} | changes)
+
+
+def test_two_words_take_a_cycle_more_than_one() -> None:
+    mac = passing(pe="mac")
+    for pe in ("opt1", "opt2"):
+        assert int(passing(pe=pe).stages) == int(mac.stages) + 1
+        assert int(passing(pe=pe).cycles(Gemm(5, 40, 9))) == int(mac.cycles(Gemm(5, 40, 9))) + 1
+
+
+def test_two_words_are_as_narrow_as_what_rows_hold() -> None:
+    """255 x 255 is the largest that two words of one 8 x 8 product stand for: 16 columns, then more."""
+    design = passing(rows=16, k_max=4096)
+    found = plans(design.cascade.element, 16, False)
+    widths = [len(plan.left) for plan in found.rows]
+    assert widths == [
+        min((255 * 255 * rows).bit_length(), int(design.sum_width(16))) for rows in range(1, 17)
+    ]
+    bits = [plan.left_bits for plan in found.rows]
+    assert all(width < held <= 2 * width for width, held in zip(widths, bits, strict=True))
+    assert sum(bits) == int(design.cascade.bits)
+
+    many = plans(passing(rows=128, k_max=4096).cascade.element, 128, False)
+    assert len(set(many.rows)) < 32  # rows that are alike are one module
+
+
+@pytest.mark.parametrize("pe", ["opt1", "opt2"])
+@pytest.mark.parametrize("held", [False, True])
+def test_a_cascade_adds_up(pe: str, held: bool) -> None:
+    """Rows of random bits through the plans: what they stand for is never lost nor counted twice."""
+    found = plans(Element(pe, 5, 4, 2, 12), 5, held)
+    rows, constant = operand_rows(found.element, True)
+    random, total, words = np.random.default_rng(4), 5 * constant, list[int]()
+    if has_product(found.element, held):
+        rows = merge_rows(found.element, True)[0]
+    weights = [low + place for low, width in rows for place in range(width)]
+    for plan in found.rows:
+        made = random.integers(0, 2, len(weights)) * (np.arange(len(weights)) % 3 > 0)
+        total += sum(int(bit) << low for bit, low in zip(made, weights, strict=True))
+        words = added(plan, [*made.tolist(), *words])
+    assert (sum(added(found.last, words, weighted=True)) - total) % (1 << 12) == 0
+
+
+def added(plan: Plan, given: list[int], *, weighted: bool = False) -> list[int]:
+    """The bits that a plan leaves, each with its weight if wanted."""
+    bits = dict(enumerate(given))
+    for cell in plan.cells:
+        one = cell.kind in ("half_one", "invert", "one")
+        value = sum(bits[number] for number in cell.bits) + one
+        bits[cell.total], bits[cell.carry] = value & 1, value >> 1
+    return [bits[n] << (column if weighted else 0) for column, left in enumerate(plan.left) for n in left]
+
+
+@pytest.mark.parametrize("changes", [{"pe": "opt1"}, {"pe": "opt2", "organization": "adder_tree", "rows": 1}])
+def test_two_words_of_products_may_be_registered(changes: dict[str, Any]) -> None:
+    early, late = (spec(**changes, product_register=held) for held in (False, True))
+    assert int(late.stages) == int(early.stages) + 1
+    kept = flip_flops(late.units()) - flip_flops(early.units())
+    flags = 2  # of the cycle more: first and last
+    count = int(late.rows * late.cols)
+    assert kept - flags - count * int(late.element.product_bits) in (0, 1)
+    names = {path.name: path for path in late.paths()}
+    halves = [
+        sum(u.count for u in names[n].steps if u.kind == "compressor") for n in ("multiply", "accumulate")
+    ]
+    assert halves[1] > 0
+    assert sum(halves) >= sum(u.count for u in {p.name: p for p in early.paths()}["step"].steps
+                              if u.kind == "compressor")  # fmt: skip
+    assert sum(u.count * u.dims["width"] for u in names["accumulate"].steps if u.kind == "adder") == 0
 
 
 def test_what_one_design_is_refused_for_many_are_infeasible_for() -> None:
@@ -233,6 +325,57 @@ def test_floats_are_added_in_the_stated_order() -> None:
                     partial = floating.add(fmt, partial, word(m, n, k))
                 tiles = floating.add(fmt, tiles, partial)
             assert rows.reference(operands)["out"][m, n] == tiles
+
+
+def ternary_floats(**changes: Any) -> SystolicSpec:
+    return spec(
+        **{"pe": "ternary", "weight_width": 2, "activation": "fp8_e4m3", "accumulate": "bf16"} | changes
+    )
+
+
+def test_selected_floats_are_added_in_the_stated_order() -> None:
+    """Rows first to last, each row's lanes pairwise; a weight of zero adds +0."""
+    fmt, source = floating.get("bf16"), floating.get("fp8_e4m3")
+    rows = ternary_floats(organization="weight_stationary", rows=3, depth=1)
+    sums = ternary_floats(organization="cube", depth=3)
+    operands = sums.operands(Gemm(2, 9, 3), 3)
+    wide = floating.convert(source, fmt, operands["act"])
+
+    def lane(m: int, n: int, k: int) -> Any:
+        weight = operands["wgt"][k, n]
+        return np.int64(0) if weight == 0 else wide[m, k] ^ (0x8000 if weight < 0 else 0)
+
+    def add(*words: Any) -> Any:
+        return words[0] if len(words) == 1 else floating.add(fmt, add(*words[:-1]), words[-1])
+
+    for m in range(2):
+        for n in range(3):
+            lanes = [[lane(m, n, k + i) for i in range(3)] for k in (0, 3, 6)]
+            assert rows.reference(operands)["out"][m, n] == add(np.int64(0), *(add(*row) for row in lanes))
+            # Neighbors first, the odd one waits: with three lanes that is one after the other, too.
+            assert sums.reference(operands)["out"][m, n] == add(np.int64(0), *(add(*row) for row in lanes))
+
+
+def test_a_weight_of_zero_keeps_an_infinity_out() -> None:
+    design = ternary_floats(activation="fp16", act_width=16, accumulate="same", depth=2)
+    act, wgt = np.array([[0x7C00, 0xBC00]]), np.array([[0, 1], [-1, 1]])
+    assert design.reference({"act": act, "wgt": wgt})["out"].tolist() == [[0x3C00, 0x7C00]]
+
+
+def test_a_single_selected_float_moves_as_narrow_as_it_came() -> None:
+    narrow = ternary_floats(organization="weight_stationary", rows=2)
+    assert [int(narrow.sum_width(row)) for row in (1, 2)] == [8, 16]
+    assert [int(ternary_floats(depth=2).sum_width(row)) for row in (1, 2)] == [16, 16]
+    assert bool(ternary_floats(k_max=1).accumulates)  # a result is always a rounded sum
+    assert not bool(ternary_floats(k_max=2, depth=2).accumulates)
+
+
+def test_ternary_floats_are_drawn_in_every_organization() -> None:
+    drawn = [SystolicSpec.sample(np.random.default_rng([9, number])) for number in range(400)]
+    chosen = [design for design in drawn if design.pe == "ternary" and design.floats]
+    assert len({design.organization for design in chosen}) == 5
+    assert {design.arithmetic for design in chosen} == {"float"}
+    assert len(chosen) >= 30
 
 
 def test_stimulus_and_collection_are_shaped_like_the_streams() -> None:

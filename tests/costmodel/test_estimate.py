@@ -133,6 +133,18 @@ def test_uncalibrated_technology_is_refused() -> None:
         estimate.delay(_design().paths(), bare)
 
 
+def test_technology_calibrated_by_another_version_is_refused() -> None:
+    known = technology.load("asap7")
+    area = {**known.model["area"], "value": {"any": {"select": {"bits": 1.0, "inputs": 0.5}}}}
+    old = dataclasses.replace(known, model={**known.model, "area": area}, path="lib.yaml")
+    message = (
+        "^Technology asap7 must be calibrated by this version, not by one whose area has 'inputs' of select; "
+        "run ternforge tech calibrate lib.yaml$"
+    )
+    with pytest.raises(ParamError, match=message):
+        estimate.area(_design().units(), old)
+
+
 def test_unknown_place_costs_what_its_kinds_cost_anywhere() -> None:
     tech = technology.load("asap7")
     unit = Unit("register", "elsewhere", 8, {"width": 16, "enable": 1, "reset": 0})

@@ -325,6 +325,19 @@ def test_the_activation_of_an_index_is_selected(group: int) -> None:
 
 
 MORE = [("fp16", "same", 1), ("bf16", "same", 3), ("fp8_e4m3", "fp16", 2)]
+SELECTED: list[Any] = [("fp8_e4m3", "bf16", 1), pytest.param("fp16", "same", 3, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("number, accumulate, lanes", SELECTED)
+def test_floats_are_selected_and_added_as_the_model(number: str, accumulate: str, lanes: int) -> None:
+    fmt = floating.get(number)
+    element = Element("ternary", 2, fmt.width, lanes, 16, number, accumulate).check()
+    x, y = pairs(fmt)
+    random = np.random.default_rng(10)
+    b = np.stack([random.permutation(word) for word in (x, y, x)[:lanes]], axis=-1)[: 1 << 13]
+    check_floats(element, random.integers(-1, 2, b.shape), b, random)
+
+
 FLOATS: list[Any] = [("fp8_e5m2", "same", 1), *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE)]
 
 
@@ -336,9 +349,19 @@ def test_floats_are_multiplied_and_added_as_the_model(number: str, accumulate: s
     random = np.random.default_rng(9)
     a = np.stack([x, *(random.permutation(x) for _ in range(lanes - 1))], axis=-1)[: 1 << 14]
     b = np.stack([y, *(random.permutation(y) for _ in range(lanes - 1))], axis=-1)[: 1 << 14]
+    check_floats(element, a, b, random)
+
+
+def check_floats(element: Element, a: Array, b: Array, random: np.random.Generator) -> None:
+    """Both forms of an element of floats, with pauses, against the model."""
     first, enable = control(len(a))
     first |= random.random(len(a)) < 0.4
-    inputs = {"a": packed(a, fmt.width), "b": packed(b, fmt.width), "first": first, "enable": enable}
+    inputs = {
+        "a": packed(a, element.a_width),
+        "b": packed(b, element.b_width),
+        "first": first,
+        "enable": enable,
+    }
     found = drive(Whole(element), inputs)
     partials = processing.golden.partial(element, a, b)
     total, wanted = np.zeros(1, np.int64), []

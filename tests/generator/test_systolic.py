@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from blueprint.processing.cascade import plans
 from blueprint.systolic import SystolicSpec
+from blueprint.unit import flip_flops
 from generator.export import generate
+from simulator import rtl
+from tests.conformance.test_agreement import compare, netlist_flip_flops
 
 
 def array(size: int, organization: str, **changes: Any) -> SystolicSpec:
@@ -53,6 +58,15 @@ def test_rows_differ_only_where_their_sums_do(tmp_path: Path) -> None:
     assert len(rows) == 8  # the first, and two a width: where it grows and where it stays
 
 
+def test_rows_that_hand_on_two_words_are_soon_alike(tmp_path: Path) -> None:
+    design = array(10, "weight_stationary", pe="opt1", act_width=4, weight_width=3, cols=2)
+    manifest = generate(design, tmp_path)
+    rows = {name: m["count"] for name, m in manifest["modules"].items() if name.endswith("_row2")}
+    assert sum(rows.values()) == 10
+    assert len(rows) == len(set(plans(design.cascade.element, 10, False).rows)) <= 8
+    assert [m["count"] for name, m in manifest["modules"].items() if name.startswith("pe_total")] == [2]
+
+
 @pytest.mark.parametrize("pe", ["opt4c", "opt4e", "booth_serial", "ent"])
 def test_a_row_shares_its_encoders(pe: str, tmp_path: Path) -> None:
     width = 8 if pe != "ent" else 7
@@ -65,3 +79,70 @@ def test_a_row_shares_its_encoders(pe: str, tmp_path: Path) -> None:
 def test_opt3_has_an_encoder_in_every_element(tmp_path: Path) -> None:
     manifest = generate(array(3, "output_stationary", pe="opt3", weight_width=4), tmp_path)
     assert [m["count"] for n, m in manifest["modules"].items() if n.startswith("pe_queue")] == [9]
+
+
+SELECT: dict[str, Any] = {
+    "pe": "ternary", "weight_width": 2, "act_width": 8, "activation": "fp8_e5m2", "accumulate": "fp16", "depth": 1,
+}  # fmt: skip
+STAYS, SUMS = {"organization": "weight_stationary"}, {"organization": "output_stationary"}
+HELD = {"product_register": True}
+
+
+def small(pe: str, act: int, weight: int, rows: int, cols: int, k_max: int) -> dict[str, Any]:
+    sizes = {"rows": rows, "cols": cols, "k_max": k_max}
+    return {"pe": pe, "act_width": act, "weight_width": weight} | sizes
+
+
+#: Single rows, columns and products; ragged edges; formats that are widened; signs that are registered.
+CORNERS: list[dict[str, Any]] = [
+    STAYS | SELECT | {"rows": 1, "cols": 1, "k_max": 1},
+    STAYS | SELECT | {"rows": 1, "cols": 3, "k_max": 5, "token_depth": 1},
+    STAYS
+    | SELECT
+    | HELD
+    | {"rows": 3, "cols": 2, "k_max": 3, "activation": "fp8_e4m3", "accumulate": "bf16"},
+    STAYS | SELECT | HELD | {"rows": 2, "cols": 1, "k_max": 17, "accumulator": "sram"},
+    STAYS | SELECT | HELD | {"rows": 3, "cols": 2, "k_max": 40, "sparsity": "1:2"},
+    SUMS | SELECT | HELD | {"rows": 3, "cols": 2, "k_max": 1},
+    SUMS | SELECT | {"rows": 2, "cols": 3, "k_max": 1, "depth": 2},
+    STAYS | small("opt1", 2, 2, 1, 1, 1),
+    STAYS | small("opt1", 4, 4, 5, 1, 2) | {"token_depth": 2, "depth": 2},
+    STAYS | small("opt1", 4, 4, 1, 4, 300) | {"depth": 3, "acc_width": 40},
+    STAYS | HELD | small("opt1", 3, 5, 3, 1, 70),
+    STAYS | small("opt2", 2, 2, 1, 1, 1) | {"token_depth": 1},
+    STAYS | small("opt2", 3, 3, 4, 3, 5) | {"depth": 2},
+    STAYS | HELD | small("opt2", 5, 7, 2, 2, 200) | {"sparsity": "1:4"},
+    SUMS | HELD | small("opt1", 2, 2, 1, 1, 1),
+    SUMS | HELD | small("opt1", 3, 5, 3, 1, 70),
+    SUMS | HELD | small("opt2", 3, 3, 1, 3, 5) | {"depth": 2},
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(len(CORNERS)))
+def test_corners_agree(number: int, tmp_path: Path) -> None:
+    spec = SystolicSpec(n_max=7, m_max=9, **CORNERS[number])
+    generate(spec, tmp_path)
+    assert compare(spec, rtl.load(tmp_path, optimize="-O0"), number) == []
+    for flatten in (False, True):
+        assert netlist_flip_flops(tmp_path, flatten=flatten) == int(flip_flops(spec.units()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "module", "line"),
+    [
+        (12, "pe_opt2_pass", "add3_carry"),
+        (12, "pe_total", "add0_sum"),
+        (4, "pe_ternary_fp8_e5m2_fp16_product", "selected0"),
+    ],
+)
+def test_a_bit_that_is_lost_is_noticed(number: int, module: str, line: str, tmp_path: Path) -> None:
+    spec = SystolicSpec(n_max=7, m_max=9, **CORNERS[number])
+    generate(spec, tmp_path)
+    file = next(tmp_path.glob(f"rtl/{module}*.v"))
+    text = file.read_text()
+    broken = re.sub(rf"(assign {line} = )[^;]*;", r"\g<1>1'h0;", text, count=1)
+    assert broken != text
+    file.write_text(broken)
+    assert any("out differs" in wrong for wrong in compare(spec, rtl.load(tmp_path, optimize="-O0"), number))
