@@ -89,6 +89,8 @@ class Spec:
     pool: ClassVar[int] = 16_000
     #: Two-input gate equivalents of a sampled design: small enough for a minute of synthesis.
     sample_gates: ClassVar[float] = 28_000.0
+    #: Designs that calibration synthesizes unless told how many; fewer where each takes long and all are alike.
+    samples: ClassVar[int] = 60
     #: Whether the time of a run depends on the values it computes with.
     data_dependent: ClassVar[bool] = False
 

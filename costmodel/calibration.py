@@ -24,7 +24,6 @@ from costmodel.synthesis import _RECIPE as RECIPE
 from costmodel.technology import Technology
 from toolchain import yosys
 
-DESIGNS = 60
 SEED = 0
 Note = Callable[[str], None]
 Table = dict[tuple[str, str, str], float]
@@ -34,18 +33,19 @@ def calibrate(
     technology: Technology,
     generate: Generate,
     *,
-    designs: int = DESIGNS,
+    designs: int | None = None,
     seed: int = SEED,
     note: Note = lambda _: None,
 ) -> Technology:
-    """The technology with a model fitted to `designs` synthesized designs of every family.
+    """The technology with a model fitted to `designs` synthesized designs of every family, its own number if `None`.
 
     Raises what generation and synthesis raise.
     """
     samples: list[Sample] = []
     for kind in registry.families().values():
-        note(f"drawing {designs} designs of {kind.family}")
-        samples += measure_all(sampling.designs(kind, designs, seed), technology, generate, note)
+        count = kind.samples if designs is None else designs
+        note(f"drawing {count} designs of {kind.family}")
+        samples += measure_all(sampling.designs(kind, count, seed), technology, generate, note)
     return technology.with_model(model(samples, technology, seed))
 
 

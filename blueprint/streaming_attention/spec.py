@@ -46,6 +46,7 @@ class StreamingAttentionSpec(Spec):
     task: ClassVar[type[Attention]] = Attention
     arithmetics: ClassVar[tuple[str, ...]] = ("integer", "exact", "float")
     sample_gates: ClassVar[float] = 75_000.0  # few are smaller, and blocks that repeat cost synthesis no time
+    samples: ClassVar[int] = 36
 
     graph: str = parameter("where a row waits for what", default="memory_free", choices=dataflow.GRAPHS)
     dim: int = parameter("size of a head: elements of a query, key and value", minimum=2, maximum=256)
