@@ -73,8 +73,11 @@ def merge_units(element: Element, place: str, count: Number, activity: Number = 
 
 def resolve_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
     """Logic of Resolve; nothing where the state is the total."""
-    width = element.resolves * element.total_width
-    return (Unit("adder", place, count, {"width": width}, activity),)
+    both = element.state_bits - element.total_width  # places that keep two bits; only carries pass the others
+    return (
+        Unit("adder", place, count, {"width": element.resolves * both}, activity),
+        Unit("half_adder", place, count, {"width": element.resolves * (element.total_width - both)}, activity),
+    )
 
 
 def state_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
