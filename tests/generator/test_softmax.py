@@ -160,9 +160,15 @@ def test_blocks_of_int4_keys_and_values_are_narrower_and_exact() -> None:
         for place in ("score_beat", "product"):
             assert held_bits(narrow, place, stages) < held_bits(wide, place, stages)
     q, k = queries(narrow, random, (COUNT, 5)), values(narrow, random, (COUNT, 5))
-    agree(ScoreBeat(narrow), {"q": packed(q, 8), "k": packed(k, 4)}, (q * k).sum(axis=-1))
+    q[0], k[0] = -128, -8
     p, v = weights(narrow, random), values(narrow, random, (COUNT,))
-    agree(Product(narrow), {"p": p, "v": v}, p * v)
+    p[0], v[0] = 1 << narrow.weight_fraction, -8
+    score, term = (q * k).sum(axis=-1), p * v
+    for words, block in ((score, ScoreBeat(narrow)), (term, Product(narrow))):
+        limit = 1 << (len(block.result) - 1)
+        assert -limit <= words.min() and words.max() < limit
+    agree(ScoreBeat(narrow), {"q": packed(q, 8), "k": packed(k, 4)}, score)
+    agree(Product(narrow), {"p": p, "v": v}, term)
 
 
 @every(DESIGNS, SumWeights)
