@@ -21,6 +21,9 @@ _FORMATS = {
         "inputs": "int8", "accumulator": "integer", "dim": 4, "keys_max": 1, "weight_bits": 8,
         "exponent_fraction": 6, "mantissa_bits": 8,
     },
+    "int4": {
+        "inputs": "int8", "accumulator": "integer", "dim": 15, "keys_max": 50, "score_lanes": 5, "kv_width": 4,
+    },
     "fp16_fixed": {"inputs": "fp16", "accumulator": "fixed", "dim": 9, "keys_max": 100, "score_lanes": 3},
     "bf16_fixed": {
         "inputs": "bf16", "accumulator": "fixed", "dim": 6, "keys_max": 33, "score_lanes": 3,
@@ -51,12 +54,22 @@ def float_words(a: Arithmetic, random: np.random.Generator, shape: tuple[int, ..
     return np.where(random.random(shape) < 0.9, near, random.integers(0, 1 << fmt.width, shape))
 
 
+def queries(a: Arithmetic, random: np.random.Generator, shape: tuple[int, ...]) -> Integers:
+    """Elements of queries."""
+    return _elements(a, random, shape, 8)
+
+
 def values(a: Arithmetic, random: np.random.Generator, shape: tuple[int, ...]) -> Integers:
-    """Elements of queries, keys and values."""
+    """Elements of keys and values."""
+    return _elements(a, random, shape, a.kv_width)
+
+
+def _elements(a: Arithmetic, random: np.random.Generator, shape: tuple[int, ...], bits: int) -> Integers:
     if a.is_float:
         return float_words(a, random, shape)
-    whole = random.integers(-128, 128, shape)
-    return np.where(random.random(shape) < 0.1, -128, whole)
+    lowest = -(1 << (bits - 1))
+    whole = random.integers(lowest, -lowest, shape)
+    return np.where(random.random(shape) < 0.1, lowest, whole)
 
 
 def _sum_words(a: Arithmetic, random: np.random.Generator) -> Integers:
@@ -131,10 +144,10 @@ def value_sums(a: Arithmetic, random: np.random.Generator, total: Integers) -> I
     """Words of sums of weighted values that belong to sums of weights."""
     if a.sums_are_floats:
         return _sum_words(a, random)
-    mean = random.normal(size=COUNT) * 40 if not a.is_float else random.standard_cauchy(COUNT)
+    bound = 1 << (a.kv_width - 1 if not a.is_float else 16)
+    mean = random.normal(size=COUNT) * 0.3 * bound if not a.is_float else random.standard_cauchy(COUNT)
     unit = 0 if not a.is_float else a.value_fraction - a.weight_fraction
     weight = (1 << a.weight_fraction) if a.divides_first else total
-    bound = 128 if not a.is_float else 1 << 16
     mean = np.clip(np.where(random.random(COUNT) < 0.05, -bound, mean), -bound, bound * (1 - 2.0**-16))
     number = np.floor(mean * np.exp2(unit) * weight).astype(np.int64)
     return steps.join(number, random.integers(0, 8, COUNT) // 7, a.o_width, a.flag)

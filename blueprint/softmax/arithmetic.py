@@ -60,6 +60,7 @@ class Arithmetic:
     weight_bits: int = 0
     exponent_fraction: int = 0
     mantissa_bits: int = 0
+    kv_width: int = 8
 
     def check(self) -> Arithmetic:
         """The same; ``ParamError`` for one that cannot be built."""
@@ -110,8 +111,13 @@ class Arithmetic:
 
     @property
     def in_width(self) -> Number:
-        """Bits of an element of a query, key, value or output."""
+        """Bits of an element of a query or output."""
         return choose(self.is_float, 16, 8)
+
+    @property
+    def element_width(self) -> Number:
+        """Bits of an element of a key or value."""
+        return choose(self.is_float, 16, self.kv_width)
 
     @property
     def out_width(self) -> Number:
@@ -148,9 +154,17 @@ class Arithmetic:
         """Bits of the products of a beat."""
         return self._products_width(self.lanes)
 
+    @property
+    def product_width(self) -> Number:
+        """Bits of the product of an element of a query and one of a key."""
+        fixed = SCORE_FRACTION + SCORE_WHOLE + 1
+        whole = choose(self.is_float, fixed, self.in_width + self.element_width)
+        return choose(self.sums_are_floats, self.float_width, whole)
+
     def _products_width(self, count: Number) -> Number:
         fixed = SCORE_FRACTION + SCORE_WHOLE + clog2(count) + 1
-        whole = choose(self.is_float, fixed, signed_width(count * (1 << 14)))
+        most = count << (self.kv_width + 6)
+        whole = choose(self.is_float, fixed, signed_width(most))
         return choose(self.sums_are_floats, self.float_width, whole)
 
     @property
@@ -212,7 +226,8 @@ class Arithmetic:
     @property
     def term_width(self) -> Number:
         """Bits of a weighted value, signed, or a float."""
-        whole = choose(self.is_float, self.value_fraction + VALUE_WHOLE, self.weight_fraction + 7) + 1
+        exact = self.weight_fraction + self.kv_width - 1
+        whole = choose(self.is_float, self.value_fraction + VALUE_WHOLE, exact) + 1
         return choose(self.sums_are_floats, self.float_width, whole)
 
     @property
@@ -281,8 +296,9 @@ class Arithmetic:
 
     @property
     def moved_width(self) -> Number:
-        """Bits of a sum of weighted int8 values, at most about 128 times that of the weights, moved like it."""
-        return self.l_width + 9
+        """Bits of a sum of weighted integers, which is about ``2**(kv_width - 1)`` times that of the weights at most
+        and moved like it."""
+        return self.l_width + self.kv_width + 1
 
     @property
     def finish_shift(self) -> Number:
@@ -391,6 +407,12 @@ def rules(a: Arithmetic) -> Iterator[Rule]:
             f"{name} is not for float sums",
             lambda name=name: f"Parameter {name} is not for float sums; it must be 0, not {getattr(a, name)}",  # type: ignore[misc]
         )
+    yield Rule(
+        "kv_width",
+        (a.kv_width == 8) | ((a.kv_width == 4) & (a.inputs == "int8")),
+        "keys are neither whole nor packed",
+        lambda: f"kv_width must be 8, or 4 for int8, not {a.kv_width} for {a.inputs}",
+    )
 
 
 def _one_of(value: Any, choices: tuple[str, ...]) -> Any:

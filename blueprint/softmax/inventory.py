@@ -17,8 +17,6 @@ from blueprint.softmax.arithmetic import (
     DIVISOR_FRACTION,
     OUTPUT_MULTIPLIER_BITS,
     OUTPUT_SHIFT_BITS,
-    SCORE_FRACTION,
-    SCORE_WHOLE,
     SHIFT_BITS,
     Arithmetic,
     format_bits,
@@ -73,8 +71,7 @@ def held_bits(a: Arithmetic, block: str, stages: Number) -> Number:
 
 
 def _score_beat(a: Arithmetic) -> tuple[Number, ...]:
-    product = choose(a.flag == 1, SCORE_FRACTION + SCORE_WHOLE + 1, choose(a.is_float, a.float_width, 16))
-    return a.lanes * product + a.flag, a.beat_word
+    return a.lanes * a.product_width + a.flag, a.beat_word
 
 
 def _scale(a: Arithmetic) -> tuple[Number, ...]:

@@ -182,10 +182,12 @@ def _flag(condition: Number) -> Number:
 
 
 def _score_beat(a: Arithmetic) -> tuple[Step, ...]:
-    significand = choose(a.is_float, a.in_fraction + 1, 8)
+    significand, other = (
+        choose(a.is_float, a.in_fraction + 1, width) for width in (a.in_width, a.element_width)
+    )
     floats, fixed = _flag(a.sums_are_floats), _flag(a.flag == 1)
     exponent = choose(a.inputs == "fp16", 5, 8) + 2
-    product = _integer_product(significand, significand)
+    product = _integer_product(significand, other)
     multiply = (
         *_times(product, a.lanes * (1 - floats)),
         *_times(_float_product(significand, significand, _float(a)["exponent"]), a.lanes * floats),
@@ -228,7 +230,7 @@ def _exp2(a: Arithmetic) -> tuple[Step, ...]:
 def _product(a: Arithmetic) -> tuple[Step, ...]:
     floats, fixed = _flag(a.sums_are_floats), _flag(a.flag == 1)
     weight = choose(a.sums_are_floats, _float(a)["fraction"] + 1, a.p_width)
-    value = choose(a.is_float, a.in_fraction + 1, 8)
+    value = choose(a.is_float, a.in_fraction + 1, a.element_width)
     exponent = choose(a.inputs == "fp16", 5, 8) + 2
     multiply = (
         *_times(_integer_product(weight, value), 1 - floats),

@@ -85,12 +85,6 @@ class StreamingAttentionSpec(Spec):
         for rule in arithmetic_rules(self.softmax):
             yield Rule(_NAMES.get(rule.parameter, rule.parameter), rule.holds, rule.reason, rule.message)
         yield Rule(
-            "kv_width",
-            (self.kv_width == 8) | ((self.kv_width == 4) & (self.format == "int8")),
-            "keys are neither whole nor packed",
-            lambda: f"kv_width must be 8, or 4 for int8, not {self.kv_width} for {self.format}",
-        )
-        yield Rule(
             "parallel",
             self.lanes * self.dim <= 1 << 13,
             "more than 8192 products per cycle",
@@ -135,6 +129,7 @@ class StreamingAttentionSpec(Spec):
             graph=self.graph,
             dim=self.dim,
             keys_max=self.row_max,
+            kv_width=self.kv_width,
         )
 
     @property
@@ -209,7 +204,7 @@ class StreamingAttentionSpec(Spec):
     @property
     def element_width(self) -> Number:
         """Bits of an element of a key or value on its stream."""
-        return choose(self.format == "int8", self.kv_width, 16)
+        return self.softmax.element_width
 
     @property
     def key_width(self) -> Number:

@@ -23,16 +23,17 @@ class ScoreBeat(Chain):
 
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
         self.arithmetic = a
-        name = f"softmax_score_{a.inputs}_{a.accumulator}_l{a.lanes}"
-        operands = {"q": a.lanes * a.in_width, "k": a.lanes * a.in_width}
+        narrow = f"_k{a.element_width}" if a.element_width < a.in_width else ""
+        name = f"softmax_score_{a.inputs}_{a.accumulator}_l{a.lanes}{narrow}"
+        operands = {"q": a.lanes * a.in_width, "k": a.lanes * a.element_width}
         steps = (partial(_multiply, a), partial(_add, a))
         super().__init__(name, operands, a.beat_word, steps, stages)
 
 
 def _multiply(a: Arithmetic, w: Wires, v: Values) -> Values:
-    pairs = zip(elements(v["q"], a.in_width), elements(v["k"], a.in_width), strict=True)
+    pairs = zip(elements(v["q"], a.in_width), elements(v["k"], a.element_width), strict=True)
     if not a.is_float:
-        return {"products": Cat(*((q.as_signed() * k.as_signed())[:16] for q, k in pairs))}
+        return {"products": Cat(*((q.as_signed() * k.as_signed())[: a.product_width] for q, k in pairs))}
     if a.sums_are_floats:
         steps = multiply.steps(a.sum_format)
         found = [inline(w, steps, {"a": widened(w, a, q), "b": widened(w, a, k)})["result"] for q, k in pairs]

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
 from blueprint.streaming_attention import StreamingAttentionSpec
-from generator.arithmetic import parts, sign_extend
+from generator.arithmetic import parts
 from generator.block import Block
 from generator.softmax import (
     Exp2,
@@ -120,7 +120,6 @@ class Score(NodeBlock):
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         spec, a = self.spec, self.spec.softmax
-        key = widened(self.key, spec)
         dot, scale = ScoreBeat(a, spec.dot_stages), ScaleScore(a)
         power = Exp2(a, spec.exp_stages) if self.naive else None
         before, after = halves(spec.scale_stages)
@@ -129,10 +128,10 @@ class Score(NodeBlock):
         offset = getattr(self, "offset", Const(0, 0))
         offset = self.delayed(m, offset, spec.dot_stages + spec.scale_stages, "offset")
         results: list[Value] = []
-        for lane, query in enumerate(parts(self.query, len(key))):
+        for lane, query in enumerate(parts(self.query, spec.dim * int(a.in_width))):
             score = Signal(int(a.score_word), name=f"score{lane}")
             found = Signal(int(a.t_word), name=f"exponent{lane}")
-            self.use(m, dot, f"dot{lane}", **self.pins(dot, q=query, k=key, result=score))
+            self.use(m, dot, f"dot{lane}", **self.pins(dot, q=query, k=self.key, result=score))
             held = self.delayed(m, score, before, f"score{lane}_")
             pins = self.pins(scale, score=held, multiplier=multiplier, shift=shift, result=found)
             self.use(m, scale, f"scale{lane}", **pins)
@@ -150,12 +149,6 @@ class Score(NodeBlock):
 def halves(stages: int) -> tuple[int, int]:
     """Registers before and after a step that has none inside; an odd one stands before."""
     return stages - stages // 2, stages // 2
-
-
-def widened(packed: Value, spec: StreamingAttentionSpec) -> Value:
-    """The elements of a key or value as wide as those of a query."""
-    width = int(spec.softmax.in_width)
-    return Cat(*(sign_extend(part, width) for part in parts(packed, int(spec.element_width))))
 
 
 class Highest(NodeBlock):
@@ -335,7 +328,7 @@ class Output(NodeBlock):
         m = self.module()
         spec, a, stages = self.spec, self.spec.softmax, self.spec.product_stages
         after, before = halves(stages)
-        values = parts(widened(self.delayed(m, self.value, before, "value"), spec), int(a.in_width))
+        values = parts(self.delayed(m, self.value, before, "value"), int(spec.element_width))
         weights = parts(self.delayed(m, self.weight, before, "weight"), int(a.p_word))
         valid, flags = self.follow(m, stages)
         begin = self.begin(m, valid, flags["last"])

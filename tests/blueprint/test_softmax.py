@@ -65,6 +65,23 @@ def test_the_most_extreme_operands_fit(graph: str) -> None:
         assert np.abs(found["o"] + (found["o"] < 0)).max() < 1 << (a.o_width - 1)
 
 
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_narrow_keys_and_values_change_widths_but_no_output(graph: str) -> None:
+    narrow, wide = integers(graph, kv_width=4), integers(graph)
+    random = np.random.default_rng(6)
+    q, order = random.integers(-128, 128, (40, 8)), np.tile(np.arange(64), (40, 1))
+    k, v = random.integers(-8, 8, (2, 64, 8))
+    q[0], k[::2], v[:, 0] = -128, -8, -8
+    for scale in (1e-4, 1e-2, 1.0):
+        scales = Scales.of(wide, scale, 16.0)
+        found, wanted = (trace(a, scales, q, k, v, order) for a in (narrow, wide))
+        assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
+        for name, width in (("score", narrow.score_width), ("o", narrow.o_width)):
+            assert np.abs(found[name] + (found[name] < 0)).max() < 1 << (width - 1)
+    for name in ("score_width", "product_width", "term_width", "o_width"):
+        assert getattr(narrow, name) == getattr(wide, name) - 4
+
+
 def test_sums_that_only_grow_use_all_their_bits() -> None:
     a = integers("reordered", keys_max=63)
     q, k = np.zeros((1, 8), np.int64), np.zeros((63, 8), np.int64)
@@ -313,6 +330,8 @@ def test_registers_refuse_what_they_cannot_hold(given: dict[str, Any], message: 
         ({"graph": 3}, TypeError, "graph must be a name, not 3"),
         ({"keys_max": 65537}, ParamError, "Parameter keys_max must be from 1 to 65536, not 65537"),
         ({"score_lanes": 9}, ParamError, "Parameter score_lanes must be from 1 to 8, not 9"),
+        ({"kv_width": 5}, ParamError, "kv_width must be 8, or 4 for int8, not 5 for int8"),
+        ({"kv_width": "4"}, TypeError, "kv_width must be an integer, not '4'"),
         ({"weight_bits": 3}, ParamError, "Parameter weight_bits must be from 4 to 32, not 3"),
         ({"exponent_fraction": 25}, ParamError, "Parameter exponent_fraction must be from 4 to 24, not 25"),
         ({"inputs": "fp16", "accumulator": "fp32", "weight_bits": 9}, ParamError,

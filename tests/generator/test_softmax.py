@@ -11,6 +11,7 @@ import pytest
 
 from blueprint.softmax import steps
 from blueprint.softmax.arithmetic import Arithmetic, Scales
+from blueprint.softmax.inventory import held_bits
 from generator.block import Block
 from generator.softmax import (
     AddScore,
@@ -32,6 +33,7 @@ from tests.softmax_cases import (
     exponents,
     float_words,
     masked,
+    queries,
     registers,
     scores,
     value_sums,
@@ -75,16 +77,18 @@ def packed(words: Integers, width: int) -> Integers:
 @every(RUNNING, ScoreBeat)
 def test_products_of_a_beat_are_added(a: Arithmetic) -> None:
     random = np.random.default_rng(1)
-    q, k = (values(a, random, (COUNT, a.lanes)) for _ in "qk")
+    q, k = (draw(a, random, (COUNT, a.lanes)) for draw in (queries, values))
     beat = Arithmetic(**(vars(a) | {"dim": a.lanes}))
-    agree(ScoreBeat(a), {"q": packed(q, a.in_width), "k": packed(k, a.in_width)}, steps.score(beat, q, k))
+    agree(
+        ScoreBeat(a), {"q": packed(q, a.in_width), "k": packed(k, a.element_width)}, steps.score(beat, q, k)
+    )
 
 
 @every(RUNNING, AddScore)
 def test_a_score_is_the_sum_of_its_beats(a: Arithmetic) -> None:
     random = np.random.default_rng(2)
     beats = a.dim // a.lanes
-    q, k = (values(a, random, (COUNT // beats, a.dim)) for _ in "qk")
+    q, k = (draw(a, random, (COUNT // beats, a.dim)) for draw in (queries, values))
     beat = Arithmetic(**(vars(a) | {"dim": a.lanes}))
     parts = steps.score(beat, q.reshape(-1, a.lanes), k.reshape(-1, a.lanes))
     begin = np.arange(len(parts)) % beats == 0
@@ -142,6 +146,29 @@ def test_values_are_weighted(a: Arithmetic) -> None:
     random = np.random.default_rng(6)
     p, v = weights(a, random), values(a, random, (COUNT,))
     agree(Product(a), {"p": p, "v": v}, steps.product(a, p, v))
+
+
+def test_blocks_of_int4_keys_and_values_are_narrower_and_exact() -> None:
+    narrow, random = DESIGNS["int4-memory_free"], np.random.default_rng(14)
+    wide = Arithmetic(**(vars(narrow) | {"kv_width": 8})).check()
+    for kind, port in ((ScoreBeat, "k"), (Product, "v")):
+        one, other = kind(narrow), kind(wide)
+        assert 2 * len(getattr(one, port)) == len(getattr(other, port))
+        assert len(one.result) == len(other.result) - 4
+        assert one.module_name != other.module_name
+    for stages in (1, 2):
+        for place in ("score_beat", "product"):
+            assert held_bits(narrow, place, stages) < held_bits(wide, place, stages)
+    q, k = queries(narrow, random, (COUNT, 5)), values(narrow, random, (COUNT, 5))
+    q[0], k[0] = -128, -8
+    p, v = weights(narrow, random), values(narrow, random, (COUNT,))
+    p[0], v[0] = 1 << narrow.weight_fraction, -8
+    score, term = (q * k).sum(axis=-1), p * v
+    for words, block in ((score, ScoreBeat(narrow)), (term, Product(narrow))):
+        limit = 1 << (len(block.result) - 1)
+        assert -limit <= words.min() and words.max() < limit
+    agree(ScoreBeat(narrow), {"q": packed(q, 8), "k": packed(k, 4)}, score)
+    agree(Product(narrow), {"p": p, "v": v}, term)
 
 
 @every(DESIGNS, SumWeights)

@@ -89,7 +89,8 @@ def test_predicted_flip_flops_are_those_of_yosys(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "family", ["int8", "int8_narrow", "fp16_fixed", "bf16_fixed", "fp16_fp32", "fp16_same", "bf16_same"]
+    "family",
+    ["int8", "int8_narrow", "int4", "fp16_fixed", "bf16_fixed", "fp16_fp32", "fp16_same", "bf16_same"],
 )
 def test_predicted_flip_flops_are_those_of_yosys_in_every_format(family: str, tmp_path: Path) -> None:
     stages = (1, 4) if family == "fp16_fp32" else (1, 2, 5)
