@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,15 @@ from tests.generator.vectors import drive
 from toolchain import yosys
 
 
-@pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
+def slow(*values: Any) -> list[Any]:
+    """Parameters of tests that are not in the fast suite."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
+ONE_FAST = [FP16, *slow(*(fmt for fmt in FORMATS.values() if fmt is not FP16))]
+
+
+@pytest.mark.parametrize("fmt", ONE_FAST, ids=lambda fmt: fmt.name)
 def test_one_block_gives_sum_and_difference(fmt: FloatFormat) -> None:
     a, b = pairs(fmt)
     found = drive(FloatPair(fmt), {"a": a, "b": b})["result"]
@@ -48,7 +57,7 @@ def test_every_number_becomes_its_multiple_of_the_smallest(fmt: FloatFormat) -> 
     assert np.array_equal(signed[~broken] * floating.to_float64(fmt, np.array(1)), numbers)
 
 
-@pytest.mark.parametrize("target", [FP16, BF16, FP8_E4M3, FP32], ids=lambda fmt: fmt.name)
+@pytest.mark.parametrize("target", [BF16, *slow(FP16, FP8_E4M3, FP32)], ids=lambda fmt: fmt.name)
 @pytest.mark.parametrize(("source", "width"), [(FP16, 54), (FP16, 45), (FP8_E4M3, 20), (FP8_E5M2, 39)])
 def test_sums_are_rounded_as_the_model(source: FloatFormat, target: FloatFormat, width: int) -> None:
     random = np.random.default_rng(width)
@@ -69,7 +78,7 @@ def test_a_broken_sum_is_the_canonical_nan() -> None:
 
 
 @pytest.mark.parametrize("pair", [False, True])
-@pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda fmt: fmt.name)
+@pytest.mark.parametrize("fmt", ONE_FAST, ids=lambda fmt: fmt.name)
 def test_registers_of_pipelined_adders_are_counted(fmt: FloatFormat, pair: bool, tmp_path: Path) -> None:
     """What the inventory says of every depth is what Yosys finds in the Verilog."""
     lines, wanted = [], {}

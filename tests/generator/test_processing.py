@@ -165,7 +165,7 @@ def every_pair(width: int = 8) -> tuple[Array, Array]:
 
 
 @pytest.mark.parametrize(
-    "pe", ["mac", "opt1", *(pytest.param(pe, marks=pytest.mark.slow) for pe in ("opt2", "booth_flex"))]
+    "pe", ["mac", *(pytest.param(pe, marks=pytest.mark.slow) for pe in ("opt1", "opt2", "booth_flex"))]
 )
 def test_every_pair_of_8_bits(pe: str) -> None:
     a, b = every_pair()
@@ -207,7 +207,7 @@ def check_shapes(pe: str, shapes: list[tuple[int, int, int, int]]) -> None:
     check({f"{pe}{number}": Element(pe, *shape).check() for number, shape in enumerate(shapes)}, a, b)
 
 
-@pytest.mark.parametrize("pe", ["mac", "opt1"])
+@pytest.mark.parametrize("pe", ["opt1", pytest.param("mac", marks=pytest.mark.slow)])
 def test_small_widths_and_lanes(pe: str) -> None:
     check_shapes(pe, FEW)
 
@@ -264,7 +264,8 @@ def packed(values: Array, width: int) -> Array:
     return ((values & ((1 << width) - 1)) << width * np.arange(values.shape[-1])).sum(axis=-1)
 
 
-@pytest.mark.parametrize("pe", ["opt4c", pytest.param("booth_serial", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("pe", ["opt4c", "booth_serial"])
 def test_every_pair_of_8_bits_digit_by_digit(pe: str) -> None:
     a, b = every_pair()
     assert serial_run(Element(pe, 8, 8, 1, 32).check(), a[:, None], b[:, None]) == (0, 0, 0)

@@ -41,7 +41,8 @@ def agrees(spec: StreamingAttentionSpec, model: rtl.Model, work: Attention) -> i
     return run.cycles
 
 
-@pytest.mark.parametrize("graph", ["naive", pytest.param("scaled", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("graph", ["naive", "scaled"])
 def test_hardware_stops_exactly_where_the_simulator_deadlocks(graph: str, tmp_path: Path) -> None:
     spec, model = build(tmp_path, graph=graph, long_depth=9)
     for keys in (8, 9):
@@ -117,6 +118,7 @@ def test_head_of_64_with_two_lanes(tmp_path: Path) -> None:
     agrees(spec, model, Attention(6, 9, 1, 1, 64, "causal"))
 
 
+@pytest.mark.slow
 def test_pruned_decode_names_and_scores_the_best_keys(tmp_path: Path) -> None:
     spec, model = build(tmp_path, dim=8, queries_max=1, candidates=5)
     for keys in (3, 5, 41):
