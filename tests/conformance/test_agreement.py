@@ -26,7 +26,7 @@ from simulator.cosim import check as cosim
 from toolchain import yosys
 
 #: Designs of a family: as many of every kind of arithmetic it has, within these limits.
-DESIGNS_PER_ARITHMETIC, FEWEST_DESIGNS, MOST_DESIGNS = 54, 60, 160
+DESIGNS_PER_ARITHMETIC, FEWEST_DESIGNS, MOST_DESIGNS = 36, 60, 160
 RUNS = 4
 #: Designs by the bench users get, of the first arithmetic and of every other.
 COSIMULATED, COSIMULATED_MORE = 8, 2
