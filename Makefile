@@ -17,10 +17,10 @@ help: ## what can be made
 demo: $(STAMP) ## explore, export, verify and synthesize one accelerator, end to end (under five minutes)
 	$(RUN)/python -m ternforge.demo $(DEMO)
 
-test: $(STAMP) ## the whole test suite (at most 25 minutes on two cores)
+test: $(STAMP) ## the whole test suite (about 40 minutes on two cores)
 	$(RUN)/python -m pytest -n $(JOBS) tests
 
-test-fast: $(STAMP) ## the tests that take seconds (under three minutes)
+test-fast: $(STAMP) ## the tests that take seconds (about four minutes on two cores)
 	$(RUN)/python -m pytest -n $(JOBS) -m "not slow" tests
 
 soak: $(STAMP) ## all 2^32 operand pairs of the FP16 and of the BF16 adder; writes docs/soak.yaml (some minutes)

@@ -76,7 +76,9 @@ def resolve_units(element: Element, place: str, count: Number, activity: Number 
     both = element.state_bits - element.total_width  # places that keep two bits; only carries pass the others
     return (
         Unit("adder", place, count, {"width": element.resolves * both}, activity),
-        Unit("half_adder", place, count, {"width": element.resolves * (element.total_width - both)}, activity),
+        Unit(
+            "half_adder", place, count, {"width": element.resolves * (element.total_width - both)}, activity
+        ),
     )
 
 

@@ -25,8 +25,8 @@ from simulator import kernel, rtl
 from simulator.cosim import check as cosim
 from toolchain import yosys
 
-#: Designs of a family: as many of every kind of arithmetic it has, within these limits.
-DESIGNS_PER_ARITHMETIC, FEWEST_DESIGNS, MOST_DESIGNS = 36, 60, 160
+#: Designs of a family: as many of every kind of arithmetic as calibration takes, within these limits.
+FEWEST_DESIGNS, MOST_DESIGNS = 60, 160
 RUNS = 4
 #: Designs by the bench users get, of the first arithmetic and of every other.
 COSIMULATED, COSIMULATED_MORE = 8, 2
@@ -34,7 +34,7 @@ COSIMULATED, COSIMULATED_MORE = 8, 2
 
 def designs(family: str) -> int:
     """How many designs of a family are checked."""
-    many = DESIGNS_PER_ARITHMETIC * len(families()[family].arithmetics)
+    many = families()[family].samples * len(families()[family].arithmetics)
     return min(max(many, FEWEST_DESIGNS), MOST_DESIGNS)
 
 
