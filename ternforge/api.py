@@ -62,11 +62,11 @@ def doctor() -> Answer:
     return {"ok": all(check.ok for check in checks), "checks": checks}
 
 
-def init(folder: str | Path, preset: str = "ternary_lut") -> Answer:
+def init(folder: str | Path, preset: str = "ternary_lut", *, force: bool = False) -> Answer:
     """Write a starting folder: a design, a space, a workload, a README with the next commands."""
     from ternforge import starter
 
-    return {"folder": Path(folder), "preset": preset, "files": starter.write(folder, preset)}
+    return {"folder": Path(folder), "preset": preset, "files": starter.write(folder, preset, force=force)}
 
 
 def check(path: str | Path, overrides: Mapping[str, str] | None = None) -> Answer:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ternforge.inputs import DesignLike, WorkloadLike
 
 
+#: How a trace may end.
+TRACES = (".json", ".gz")
+
+
 def simulate(
     design: DesignLike,
     workload: WorkloadLike,
@@ -25,6 +29,7 @@ def simulate(
     values: bool = True,
     trace: str | Path | None = None,
     window: str | None = None,
+    force: bool = False,
     note: Note = silent,
 ) -> Answer:
     """Run a workload cycle by cycle: cycles, stalls by reason, utilization, values against the golden model.
@@ -34,7 +39,7 @@ def simulate(
     """
     from simulator import masks
     from simulator.simulate import simulate as run
-    from ternforge.folder import check_file
+    from ternforge.folder import check_file, output_file
 
     chosen, work = read_design(design, overrides), read_workload(workload)
     spec = chosen.spec
@@ -42,7 +47,7 @@ def simulate(
     tasks = spec.tasks(work)
     for task in tasks:
         check_fits(spec, task)
-    path = None if trace is None else check_file(trace, (".json", ".gz"))
+    path = None if trace is None else check_file(trace, TRACES, force=force)
     layers: list[Answer] = []
     for task in tasks:
         note(f"simulating {task.name} {task.label}")
@@ -75,7 +80,8 @@ def simulate(
     }
     answer["utilization"] = answer["macs"] / (answer["cycles"] * int(spec.peak_macs))
     if path is not None:
-        _write_trace(chosen, tasks[0], seed, open_cycles, path, window)
+        with output_file(path, TRACES, "simulate", force=force) as draft:
+            _write_trace(chosen, tasks[0], seed, open_cycles, draft, window)
         answer["trace"] = path
     return answer
 
@@ -86,7 +92,6 @@ def _write_trace(
     from simulator import trace as traces
 
     shown = None if window is None else refused(traces.parse_window, window)
-    path.parent.mkdir(parents=True, exist_ok=True)
     clock, spec = design.clock_mhz or 1000.0, design.spec
     graph = spec.timing(task, spec.operands(task, seed) if spec.data_dependent else None)
     refused(

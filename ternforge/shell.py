@@ -114,6 +114,9 @@ workload_option: Decorator = click.option("--workload", metavar="FILE", help="Wo
 gemm_option: Decorator = click.option(
     "--gemm", metavar="MxKxN", help="One matrix product instead of a workload file, as in 1x2560x6912."
 )
+force_option: Decorator = click.option(
+    "--force", is_flag=True, help="Replace files in the way that are not ours, or were changed since."
+)
 seed_option: Decorator = click.option(
     "--seed",
     type=click.IntRange(0, 2**31 - 1),

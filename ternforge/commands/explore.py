@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ternforge.session import Session, table
-from ternforge.shell import Verb
+from ternforge.shell import Verb, force_option
 
 #: Metrics that are shown beside the objectives where a study has them.
 ALONGSIDE = ("time_to_first_token_s",)
@@ -25,6 +25,7 @@ ALONGSIDE = ("time_to_first_token_s",)
 @click.option(
     "--workers", type=click.IntRange(1, 1024), help="Processes; the result is the same with any number."
 )
+@force_option
 @click.pass_obj
 def explore_(
     session: Session,
@@ -34,6 +35,7 @@ def explore_(
     budget: int | None,
     seed: int | None,
     workers: int | None,
+    force: bool,
 ) -> int:
     """Search the design space in the file SPACE.
 
@@ -43,7 +45,8 @@ def explore_(
     from ternforge import api
 
     shown = progress.Silent() if session.quiet else progress.for_stream()
-    answer = api.explore(space, out, method=method, budget=budget, seed=seed, workers=workers, progress=shown)
+    wishes: dict[str, Any] = {"method": method, "budget": budget, "seed": seed, "workers": workers}
+    answer = api.explore(space, out, progress=shown, force=force, **wishes)
     session.answer(answer, front_lines(answer, out))
     return 0 if answer["front"] else 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ternforge.session import Session, table
-from ternforge.shell import LazyGroup, Verb
+from ternforge.shell import LazyGroup, Verb, force_option
 
 _VERBS = {
     "list": "The models that come with the package.",
@@ -52,12 +52,13 @@ def show_(session: Session, name: str, phase: str, tokens: int) -> None:
 @click.argument("folder")
 @click.option("--name", help="Name of the model; without it the folder's.")
 @click.option("-o", "--out", required=True, metavar="FILE.yaml", help="Model file to write.")
+@force_option
 @click.pass_obj
-def import_(session: Session, folder: str, name: str | None, out: str) -> None:
+def import_(session: Session, folder: str, name: str | None, out: str, force: bool) -> None:
     """Write the shapes in FOLDER/config.json (Hugging Face) as a model file; weights are not read."""
     from ternforge import api
 
-    answer = api.model_import(folder, out, name)
+    answer = api.model_import(folder, out, name, force=force)
     if not answer["ternary"]:
         session.note("note: the config does not say that the weights are ternary")
     session.note(f"note: not needed and ignored: {', '.join(answer['ignored']) or 'nothing'}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ternforge.session import Session, table
-from ternforge.shell import LazyGroup, Verb
+from ternforge.shell import LazyGroup, Verb, force_option
 
 _VERBS = {
     "list": "The technologies that come with the package.",
@@ -56,13 +56,14 @@ def show_(session: Session, name: str) -> None:
 @click.argument("liberty", nargs=-1, required=True)
 @click.option("--name", required=True, help="Name of the technology.")
 @click.option("-o", "--out", required=True, metavar="FILE.yaml", help="Technology file to write.")
+@force_option
 @click.pass_obj
-def import_(session: Session, liberty: tuple[str, ...], name: str, out: str) -> None:
+def import_(session: Session, liberty: tuple[str, ...], name: str, out: str, force: bool) -> None:
     """Make a technology file of LIBERTY files (plain or gzipped)."""
     from ternforge import api
 
     session.note(f"reading {len(liberty)} Liberty files")
-    answer = api.technology_import(liberty, name, out)
+    answer = api.technology_import(liberty, name, out, force=force)
     lines = [f"wrote {out}: {answer['cells']} cells", f"next: ternforge tech calibrate {out}"]
     session.answer(answer, lines)
 
@@ -72,15 +73,16 @@ def import_(session: Session, liberty: tuple[str, ...], name: str, out: str) -> 
 @click.option(
     "-o", "--out", metavar="FILE.yaml", help="Technology file to write; without it the file itself."
 )
+@force_option
 @click.pass_obj
-def calibrate_(session: Session, name: str, out: str | None) -> None:
+def calibrate_(session: Session, name: str, out: str | None, force: bool) -> None:
     """Synthesize random designs in the technology NAME (or file) and fit its cost model; takes some minutes.
 
     When interrupted, the same command goes on where it stopped.
     """
     from ternforge import api
 
-    answer = api.technology_calibrate(name, out, session.note)
+    answer = api.technology_calibrate(name, out, session.note, force=force)
     session.answer(answer, [f"wrote {answer['file']}: cost model of {answer['name']} calibrated"])
 
 
