@@ -31,7 +31,11 @@ _LARGEST = 1 << 24
 
 @dataclass(frozen=True)
 class Model:
-    """The shapes of a decoder-only language model with gated feed-forward and grouped-query attention."""
+    """The shapes of a decoder-only language model with grouped-query attention.
+
+    The feed-forward has a gate beside its first projection where it is ``gated``; ``notes`` say what a reader of the
+    numbers should know.
+    """
 
     name: str
     title: str
@@ -47,6 +51,8 @@ class Model:
     activation: str = "silu"
     tied_embeddings: bool = False
     aliases: tuple[str, ...] = ()
+    gated: bool = True
+    notes: tuple[str, ...] = ()
 
     @property
     def ternary_weights(self) -> int:
@@ -81,6 +87,8 @@ def layers(model: Model, phase: str, tokens: int = 1, *, lm_head: bool = False) 
         "up": (model.hidden, model.ffn),
         "down": (model.ffn, model.hidden),
     }
+    if not model.gated:
+        del shapes["gate"]
     gemms = tuple(Gemm(tokens, k, n, name, model.layers) for name, (k, n) in shapes.items())
     head = Gemm(tokens if phase == "decode" else 1, model.hidden, model.vocab, "lm_head")
     return (*gemms, head) if lm_head else gemms
@@ -145,7 +153,9 @@ def model_from(section: Section) -> Model:
     values["source"] = section.take("source", str)
     values["activation"] = section.take("activation", str, default="silu")
     values["tied_embeddings"] = section.take("tied_embeddings", bool, default=False)
-    values["aliases"] = tuple(section.take("aliases", list, default=[]))
+    values["gated"] = section.take("gated", bool, default=True)
+    for key in ("aliases", "notes"):
+        values[key] = _texts(section, key)
     section.finish()
     if values["heads"] % values["kv_heads"]:
         what = f"kv_heads must divide the {values['heads']} heads, not be {values['kv_heads']}"
@@ -153,9 +163,17 @@ def model_from(section: Section) -> Model:
     return Model(name=name, **values)
 
 
+def _texts(section: Section, key: str) -> tuple[str, ...]:
+    found = section.take(key, list, default=[])
+    for index, item in enumerate(found):
+        if not isinstance(item, str):
+            raise section.error((key, index), f"{key} must hold texts, not {show(item)}")
+    return tuple(found)
+
+
 def model_text(model: Model) -> str:
     """The YAML text of a model, which :func:`load` reads back as the same."""
     content = {"schema": SCHEMA, **dataclasses.asdict(model)}
-    content["aliases"] = list(model.aliases)
+    content |= {"aliases": list(model.aliases), "notes": list(model.notes)}
     text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     return text

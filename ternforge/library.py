@@ -52,14 +52,22 @@ def model_summary(chosen: Model) -> Answer:
 
 
 def model_import(
-    folder: str | Path, out: str | Path, name: str | None = None, *, force: bool = False
+    folder: str | Path,
+    out: str | Path,
+    name: str | None = None,
+    *,
+    like: str | None = None,
+    force: bool = False,
 ) -> Answer:
-    """Write the shapes in a Hugging Face folder's ``config.json`` as a model file."""
+    """Write the shapes in a Hugging Face folder's ``config.json`` as a model file.
+
+    ``like`` is the type of model to read it as, where the config names one that is not known.
+    """
     from blueprint import huggingface
     from blueprint import model as shapes
     from ternforge.folder import output_file
 
-    found = huggingface.read_config(folder, name)
+    found = huggingface.read_config(folder, name, like)
     with output_file(out, YAML, "model import", force=force) as draft:
         draft.write_text(shapes.model_text(found.model), encoding="utf-8")
     return {

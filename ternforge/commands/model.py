@@ -45,6 +45,7 @@ def show_(session: Session, name: str, phase: str, tokens: int) -> None:
     answer = api.model(name, phase, tokens)
     rows = [[gemm.name, gemm.m, gemm.k, gemm.n, gemm.count, gemm.macs] for gemm in answer["gemms"]]
     head = f"{answer['title']}: {answer['ternary_weights']:,} ternary weights; source: {answer['source']}"
+    head = "\n".join([head, *(f"note: {note}" for note in answer["notes"])])
     session.answer(answer, [head, *table(rows, ("layer", "m", "k", "n", "count", "MACs"))])
 
 
@@ -52,14 +53,15 @@ def show_(session: Session, name: str, phase: str, tokens: int) -> None:
 @click.argument("folder")
 @click.option("--name", help="Name of the model; without it the folder's.")
 @click.option("-o", "--out", required=True, metavar="FILE.yaml", help="Model file to write.")
+@click.option("--like", metavar="TYPE", help="Read it as this type of model, as in `llama`.")
 @force_option
 @click.pass_obj
-def import_(session: Session, folder: str, name: str | None, out: str, force: bool) -> None:
+def import_(session: Session, folder: str, name: str | None, out: str, like: str | None, force: bool) -> None:
     """Write the shapes in FOLDER/config.json (Hugging Face) as a model file; weights are not read."""
     from ternforge import api
 
-    answer = api.model_import(folder, out, name, force=force)
-    if not answer["ternary"]:
-        session.note("note: the config does not say that the weights are ternary")
+    answer = api.model_import(folder, out, name, like=like, force=force)
+    for note in answer["notes"]:
+        session.note(f"note: {note}")
     session.note(f"note: not needed and ignored: {', '.join(answer['ignored']) or 'nothing'}")
     session.answer(answer, [f"wrote {out}: {answer['name']}, {answer['ternary_weights']:,} ternary weights"])

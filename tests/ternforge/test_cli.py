@@ -156,7 +156,7 @@ def test_model_import_writes_a_model_that_can_be_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
-    config = {**sizes, "vocab_size": 100, "max_position_embeddings": 64}
+    config = {"model_type": "llama", **sizes, "vocab_size": 100, "max_position_embeddings": 64}
     (tmp_path / "config.json").write_text(json.dumps(config))
     out = tmp_path / "mine.yaml"
     assert run(["model", "import", str(tmp_path), "--name", "mine", "--out", str(out)]) == 0
