@@ -190,7 +190,7 @@ def _quantized(outer: Section) -> str | None:
 def _left_out(outer: Section, section: Section) -> list[str]:
     notes = []
     if section is not outer:
-        others = [key for key in outer.keys() if key.endswith("_config") and key not in (section.path[-1],)]
+        others = [key for key in outer.raw() if key.endswith("_config") and key not in (section.path[-1],)]
         rest = ", ".join(key for key in others if key != "quantization_config")
         notes.append(f"only {section.path[-1]} is read" + (f"; {rest} left out" if rest else ""))
     method = _quantized(outer)
@@ -232,7 +232,7 @@ class _Reader:
             activation=self.word("activation", str, "silu"),
             tied_embeddings=self.word("tied_embeddings", bool, False),
             gated=self.kind.gated,
-            notes=tuple([*notes, *self.assumptions()]),
+            notes=(*notes, *self.assumptions()),
         )
 
     def key(self, what: str) -> str | None:

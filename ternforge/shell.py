@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
+from ternforge import choices
 from ternforge.session import Session
 
 
@@ -73,7 +76,12 @@ class LazyGroup(click.Group):
         return command
 
     def resolve_command(self, context: click.Context, args: list[str]) -> Any:
-        if args and args[0] not in self.verbs and not args[0].startswith("-"):
+        if (
+            args
+            and args[0] not in self.verbs
+            and not args[0].startswith("-")
+            and not context.resilient_parsing
+        ):
             from blueprint.nearest import suggestion
 
             valid = ", ".join(self.verbs)
@@ -108,9 +116,13 @@ set_option: Decorator = click.option(
     help="Replace a parameter of the design; may be repeated.",
 )
 tech_option: Decorator = click.option(
-    "--tech", metavar="NAME|FILE", help="Technology; without it the design's own, or asap7."
+    "--tech",
+    type=choices.Named(choices.technologies, file=True),
+    help="Technology; without it the design's own, or asap7.",
 )
-workload_option: Decorator = click.option("--workload", metavar="FILE", help="Workload file.")
+workload_option: Decorator = click.option(
+    "--workload", type=choices.FILE, metavar="FILE", help="Workload file."
+)
 gemm_option: Decorator = click.option(
     "--gemm", metavar="MxKxN", help="One matrix product instead of a workload file, as in 1x2560x6912."
 )
@@ -124,6 +136,14 @@ seed_option: Decorator = click.option(
     show_default=True,
     help="Seed of everything random.",
 )
+
+
+def line(*words: str | Path) -> str:
+    """A command line to type: words quoted, and files kept apart from options by ``./``."""
+    texts = [
+        f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words
+    ]
+    return " ".join(map(shlex.quote, texts))
 
 
 def workload_from(workload: str | None, gemm: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,7 +61,11 @@ def export(
         raise ParamError(f"Flow must be one of {', '.join(FLOWS)} in this version, not {flow!r}{hint}")
     chosen = read_design(design, overrides)
     answer = generate(chosen, out or f"{chosen.name}_{flow}", force=force)
-    return {**answer, "flow": flow, "next": FLOWS[flow].format(out=answer["folder"], top=answer["top"])}
+    return {
+        **answer,
+        "flow": flow,
+        "next": FLOWS[flow].format(out=shlex.quote(str(answer["folder"])), top=answer["top"]),
+    }
 
 
 def estimate(

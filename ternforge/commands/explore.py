@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
+from ternforge import choices
 from ternforge.session import Session, table
-from ternforge.shell import Verb, force_option
+from ternforge.shell import Verb, force_option, line
 
 #: Metrics that are shown beside the objectives where a study has them.
 ALONGSIDE = ("time_to_first_token_s",)
 
 
 @click.command("explore", cls=Verb)
-@click.argument("space")
+@click.argument("space", type=choices.FILE)
 @click.option(
-    "--out", required=True, metavar="STUDY", help="Folder of the study; the same again continues it."
+    "-o",
+    "--out",
+    required=True,
+    type=choices.FOLDER,
+    metavar="STUDY",
+    help="Folder of the study; the same again continues it.",
 )
-@click.option("--method", help="auto, exhaustive, random or nsga2; without it the file's.")
+@click.option(
+    "--method", type=choices.Named(choices.methods), help="How to search; without it as the file says."
+)
 @click.option("--budget", type=click.IntRange(1), help="Most designs to look at; without it the file's.")
 @click.option("--seed", type=click.IntRange(0), help="Seed of the search; without it the file's.")
 @click.option(
@@ -73,7 +82,8 @@ def front_lines(answer: Mapping[str, Any], out: str) -> list[str]:
         lines.append(
             f"{len(rows)} of {len(front)} shown, one of equals and spread; all are in {out}/front.csv"
         )
-    return [*lines, f"knee {answer['knee']}", f"next: ternforge apply {out} {answer['knee']} -o design.yaml"]
+    following = line("ternforge", "apply", Path(out), answer["knee"], "-o", "design.yaml")
+    return [*lines, f"knee {answer['knee']}", f"next: {following}"]
 
 
 def spread(

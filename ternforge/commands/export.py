@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import click
 
+from ternforge import choices
 from ternforge.session import Session
 from ternforge.shell import Verb, force_option, set_option
 
 
 @click.command("export", cls=Verb)
-@click.argument("spec")
-@click.option("--flow", required=True, help="files, fusesoc or yosys.")
-@click.option("-o", "--out", metavar="DIR", help="Folder to write; without it <design>_<flow>.")
+@click.argument("spec", type=choices.FILE)
+@click.option("--flow", required=True, type=choices.Named(choices.flows), help="What takes the folder.")
+@click.option(
+    "-o", "--out", type=choices.FOLDER, metavar="DIR", help="Folder to write; without it <design>_<flow>."
+)
 @force_option
 @set_option
 @click.pass_obj

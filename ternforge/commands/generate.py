@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from ternforge import choices
 from ternforge.session import Session
-from ternforge.shell import Verb, force_option, set_option
+from ternforge.shell import Verb, force_option, line, set_option
 
 
 @click.command("generate", cls=Verb)
-@click.argument("spec")
+@click.argument("spec", type=choices.FILE)
 @click.option(
-    "-o", "--out", required=True, metavar="DIR", help="Folder to write, new, empty or of an earlier run."
+    "-o",
+    "--out",
+    required=True,
+    type=choices.FOLDER,
+    metavar="DIR",
+    help="Folder to write, new, empty or of an earlier run.",
 )
 @force_option
 @set_option
@@ -23,4 +31,4 @@ def generate_(session: Session, spec: str, out: str, force: bool, overrides: dic
     answer = api.generate(spec, out, overrides, force=force)
     rtl = len(answer["files"])
     lines = [f"wrote {out}: {rtl} Verilog files, top module {answer['top']}, design {answer['design_hash']}"]
-    session.answer(answer, [*lines, f"next: ternforge verify {spec}"])
+    session.answer(answer, [*lines, f"next: {line('ternforge', 'verify', Path(spec))}"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ternforge import choices
 from ternforge.session import Session, table
 from ternforge.shell import LazyGroup, Verb, force_option
 
@@ -32,8 +33,10 @@ def list_(session: Session) -> None:
 
 
 @click.command("show", cls=Verb)
-@click.argument("name")
-@click.option("--phase", default="decode", show_default=True, help="decode or prefill.")
+@click.argument("name", type=choices.Named(choices.models, file=True, shown="NAME"))
+@click.option(
+    "--phase", type=choices.Named(choices.phases), default="decode", show_default=True, help="What it does."
+)
 @click.option(
     "--tokens", type=click.IntRange(1, 1 << 20), default=1, show_default=True, help="Tokens side by side."
 )
@@ -50,10 +53,16 @@ def show_(session: Session, name: str, phase: str, tokens: int) -> None:
 
 
 @click.command("import", cls=Verb)
-@click.argument("folder")
+@click.argument("folder", type=choices.FILE)
 @click.option("--name", help="Name of the model; without it the folder's.")
-@click.option("-o", "--out", required=True, metavar="FILE.yaml", help="Model file to write.")
-@click.option("--like", metavar="TYPE", help="Read it as this type of model, as in `llama`.")
+@click.option(
+    "-o", "--out", required=True, type=choices.FILE, metavar="FILE.yaml", help="Model file to write."
+)
+@click.option(
+    "--like",
+    type=choices.Named(choices.architectures, shown="TYPE"),
+    help="Read it as this type of model, as in `llama`.",
+)
 @force_option
 @click.pass_obj
 def import_(session: Session, folder: str, name: str | None, out: str, like: str | None, force: bool) -> None:

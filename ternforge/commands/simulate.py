@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ternforge import choices
 from ternforge.session import Session, size_columns, table
 from ternforge.shell import (
     Verb,
@@ -20,15 +21,23 @@ from ternforge.shell import (
 
 
 @click.command("simulate", cls=Verb)
-@click.argument("spec")
+@click.argument("spec", type=choices.FILE)
 @workload_option
 @gemm_option
 @seed_option
-@click.option("--stall", default="none", show_default=True, help="Profile of waiting sources and sinks.")
+@click.option(
+    "--stall",
+    type=choices.Named(choices.stalls),
+    default="none",
+    show_default=True,
+    help="Profile of waiting sources and sinks.",
+)
 @click.option(
     "--values/--no-values", default=True, help="Compute values too, and compare them.  [default: values]"
 )
-@click.option("--trace", metavar="FILE.json[.gz]", help="Trace of the first task, for Perfetto.")
+@click.option(
+    "--trace", type=choices.FILE, metavar="FILE.json[.gz]", help="Trace of the first task, for Perfetto."
+)
 @click.option("--window", metavar="A:B", help="Cycles that the trace shows; all without it.")
 @force_option
 @set_option

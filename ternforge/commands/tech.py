@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from ternforge import choices
 from ternforge.session import Session, table
-from ternforge.shell import LazyGroup, Verb, force_option
+from ternforge.shell import LazyGroup, Verb, force_option, line
 
+TECHNOLOGY = choices.Named(choices.technologies, file=True, shown="NAME")
 _VERBS = {
     "list": "The technologies that come with the package.",
     "show": "One technology's facts in short.",
@@ -36,7 +40,7 @@ def list_(session: Session) -> None:
 
 
 @click.command("show", cls=Verb)
-@click.argument("name")
+@click.argument("name", type=TECHNOLOGY)
 @click.pass_obj
 def show_(session: Session, name: str) -> None:
     """Corner, sources and state of the technology NAME (or of a technology file)."""
@@ -53,9 +57,11 @@ def show_(session: Session, name: str) -> None:
 
 
 @click.command("import", cls=Verb)
-@click.argument("liberty", nargs=-1, required=True)
+@click.argument("liberty", type=choices.FILE, nargs=-1, required=True)
 @click.option("--name", required=True, help="Name of the technology.")
-@click.option("-o", "--out", required=True, metavar="FILE.yaml", help="Technology file to write.")
+@click.option(
+    "-o", "--out", required=True, type=choices.FILE, metavar="FILE.yaml", help="Technology file to write."
+)
 @force_option
 @click.pass_obj
 def import_(session: Session, liberty: tuple[str, ...], name: str, out: str, force: bool) -> None:
@@ -64,14 +70,21 @@ def import_(session: Session, liberty: tuple[str, ...], name: str, out: str, for
 
     session.note(f"reading {len(liberty)} Liberty files")
     answer = api.technology_import(liberty, name, out, force=force)
-    lines = [f"wrote {out}: {answer['cells']} cells", f"next: ternforge tech calibrate {out}"]
+    lines = [
+        f"wrote {out}: {answer['cells']} cells",
+        f"next: {line('ternforge', 'tech', 'calibrate', Path(out))}",
+    ]
     session.answer(answer, lines)
 
 
 @click.command("calibrate", cls=Verb)
-@click.argument("name")
+@click.argument("name", type=TECHNOLOGY)
 @click.option(
-    "-o", "--out", metavar="FILE.yaml", help="Technology file to write; without it the file itself."
+    "-o",
+    "--out",
+    type=choices.FILE,
+    metavar="FILE.yaml",
+    help="Technology file to write; without it the file itself.",
 )
 @force_option
 @click.pass_obj
@@ -87,7 +100,7 @@ def calibrate_(session: Session, name: str, out: str | None, force: bool) -> Non
 
 
 @click.command("validate", cls=Verb)
-@click.argument("name", default="asap7")
+@click.argument("name", type=TECHNOLOGY, default="asap7")
 @click.option(
     "--designs", type=click.IntRange(1, 1000), default=8, show_default=True, help="Designs to synthesize."
 )

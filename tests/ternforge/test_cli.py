@@ -185,7 +185,8 @@ def test_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     monkeypatch.setattr(api, "models", interrupted)
     assert run(["model", "list"]) == 130
     out, err = capsys.readouterr()
-    assert (out, err.strip()) == ("", "Interrupted")
+    what = "nothing was written, and the same command starts again: ternforge model list"
+    assert (out, err.strip()) == ("", f"Interrupted; {what}")
 
 
 def test_a_bug_is_owned_up_to_without_a_traceback(
