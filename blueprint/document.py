@@ -84,6 +84,15 @@ class Section:
             self._check_choice(key, value, tuple(choices))
         return float(value) if kind is float else value
 
+    def check_schema(self, *schemas: str) -> str:
+        """The ``schema`` of the file, which is one of ``schemas``. Raises ``SpecError``, and says what the file is."""
+        found = kinds.of_mapping(self.raw())
+        given = self.raw().get("schema")
+        if found and given not in schemas:
+            wanted = ", ".join(kinds.OURS[schema][0] for schema in schemas)
+            raise self.error("schema", f"file must be {wanted}, not {found}")
+        return str(self.take("schema", str, choices=schemas))
+
     def section(self, key: str) -> Section:
         """The mapping under ``key``. Raises ``SpecError`` where it is missing or no mapping."""
         self._ask(key)

@@ -39,16 +39,18 @@ _MAGIC = (
     (b"\x7fELF", "a program"),
     (b"version https://git-lfs", "a pointer of Git LFS, whose file was not fetched"),
 )
+LIBERTY = "a Liberty library, which `ternforge tech import` reads"
 _TEXTS = (
     ("module ", "Verilog"),
     ("`timescale", "Verilog"),
-    ("library", "a Liberty library, which `ternforge tech import` reads"),
+    ("library", LIBERTY),
     ("<!doctype html", "an HTML page"),
     ("<html", "an HTML page"),
     ("<svg", "an SVG picture"),
     ("<?xml", "an XML file"),
 )
 _COMMENTS = re.compile(r"\A(\s|\ufeff|/\*.*?\*/|//[^\n]*\n)*", re.DOTALL)
+_SCHEMA = re.compile(r"""^\s*"?schema"?\s*:\s*["']?([\w/]+)""", re.MULTILINE)
 #: Keys that give away a JSON file of a Hugging Face folder that is not its config.json.
 _JSON = (
     ("weight_map", "the index of a checkpoint in several files"),
@@ -82,10 +84,12 @@ def _of_gzip(data: bytes) -> str:
 
 
 def of_start(data: bytes) -> str | None:
-    """What a file that is too large to be one of ours is, by how it starts; ``None`` if unknown."""
+    """What a file is by how it starts, whatever it is; ``None`` if unknown."""
     text = data[:4096].decode("utf-8", errors="replace")
     keys = (name for key, name in _JSON if f'"{key}"' in text)
-    return of_bytes(data) or of_text(text) or next(keys, None)
+    schema = _SCHEMA.search(text)
+    ours = of_schema(schema[1]) if schema and schema[1] in OURS else None
+    return of_bytes(data) or of_text(text) or ours or next(keys, None)
 
 
 def of_text(text: str) -> str | None:
@@ -106,11 +110,17 @@ def of_folder(path: Path) -> str:
     return next((name for mark, name in marks if (path / mark).is_file()), "a directory")
 
 
+def of_schema(schema: str) -> str:
+    """A file of ours with the command it is for."""
+    name, command = OURS[schema]
+    return f"{name}, for `{command}`" if command else name
+
+
 def of_mapping(content: Mapping[str, Any]) -> str | None:
     """What a file with these keys is; ``None`` if unknown."""
     schema = content.get("schema")
     if isinstance(schema, str) and schema in OURS:
-        return OURS[schema][0]
+        return of_schema(schema)
     if "model_type" in content or "architectures" in content:
         return "the config.json of a Hugging Face model, which `ternforge model import` reads"
     return next((name for key, name in _JSON if key in content), None)

@@ -143,7 +143,7 @@ def _index() -> dict[str, Model]:
 
 def model_from(section: Section) -> Model:
     """The model in a document of schema ``ternforge/model/v1``. Raises ``SpecError``."""
-    section.take("schema", str, choices=(SCHEMA,))
+    section.check_schema(SCHEMA)
     name = section.take("name", str)
     if not is_name(name):
         raise section.error("name", f"name must be {NAME_RULE}, not {show(name)}")

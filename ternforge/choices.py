@@ -40,6 +40,18 @@ class Named(_ParamType):
         return found if found or not self.file else [CompletionItem(incomplete, type="file")]
 
 
+class Whole(click.IntRange):
+    """An integer within limits; what it must be is said in the words of all other errors."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The integer. Fails with what it must be and what it is."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            limits = f"at least {self.min}" if self.max is None else f"from {self.min} to {self.max}"
+            self.fail(f"it must be an integer {limits}, not {str(value)[:40]!r}", param, ctx)
+
+
 class Folder(_ParamType):
     """A folder: unlike ``click.Path`` only its completion."""
 

@@ -94,7 +94,7 @@ def check_file(out: str | Path, suffixes: tuple[str, ...], *, force: bool = Fals
     path = Path(out)
     if path.is_dir():
         raise ParamError(f"Output must be a file, not a folder: {path}")
-    if suffixes and path.suffix not in suffixes:
+    if not path.name.endswith(suffixes):
         raise ParamError(f"Output file must end in {' or '.join(suffixes)}, not {path.name!r}")
     _parent(path)
     if path.parent.is_dir():
@@ -187,7 +187,7 @@ def _foreign(path: Path, name: str, record: Record, draft: Path | None) -> str:
     content = digest(path)
     if content in record.digests(name) or (draft is not None and digest(draft / name) == content):
         return ""
-    return "a file changed since" if record.digests(name) else "a file of somebody else's"
+    return "a file changed since" if record.digests(name) else "a file of others"
 
 
 def _files(folder: Path) -> list[str]:

@@ -131,7 +131,7 @@ force_option: Decorator = click.option(
 )
 seed_option: Decorator = click.option(
     "--seed",
-    type=click.IntRange(0, 2**31 - 1),
+    type=choices.Whole(0, 2**31 - 1),
     default=1,
     show_default=True,
     help="Seed of everything random.",

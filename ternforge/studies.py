@@ -34,7 +34,7 @@ def explore(
     from dse.store import NAME
     from ternforge import checking, folder
 
-    checking.check(space, {})  # the technology too, before a folder is made
+    checking.check(space, {}, "ternforge/space/v1")  # the technology too, before a folder is made
     folder.check_out(out, NAME)
     wishes: Answer = {
         "method": method,
@@ -48,6 +48,30 @@ def explore(
             return study.summary()
 
 
+def _check_study(study: str | Path) -> None:
+    """Refuse what is no study's folder, and say what it is. Raises ``ParamError``."""
+    from blueprint import kinds
+    from blueprint.errors import ParamError
+    from blueprint.nearest import nearest
+    from dse.store import NAME
+
+    path = Path(study)
+    if path.is_file():
+        with path.open("rb") as file:
+            found = kinds.of_start(file.read(4096)) or "a file"
+        raise ParamError(f"Study must be the folder that `ternforge explore` wrote, not {found}: {path}")
+    if path.is_dir() and not any(path.glob("study.*")):
+        found = kinds.of_folder(path)
+        raise ParamError(f"Study must be the folder that `ternforge explore` wrote, not {found}: {path}")
+    if not path.exists():
+        others = [other.parent.name for other in path.parent.glob(f"*/{NAME}")]
+        found = nearest(path.name, others) or ""
+        if found:
+            raise ParamError(
+                f"Study must exist, and there is none: {path}; did you mean {str(path.parent / found)!r}?"
+            )
+
+
 def apply(study: str | Path, point: str, out: str | Path, *, force: bool = False) -> Answer:
     """Write a point of a study as a design file; ``point`` may be ``knee``."""
     from blueprint.design import design_content, write_design
@@ -55,6 +79,7 @@ def apply(study: str | Path, point: str, out: str | Path, *, force: bool = False
     from dse.study import open_study
     from ternforge.folder import output_file
 
+    _check_study(study)
     with open_study(study) as found:
         name = found.knee if point == "knee" else point
         if name is None:
@@ -72,6 +97,7 @@ def plot(study: str | Path, out: str | Path | None = None, *, force: bool = Fals
     from dse.study import open_study
     from ternforge.folder import output_folder
 
+    _check_study(study)
     folder = Path(study if out is None else out)
     with open_study(study) as found, output_folder(folder, "plot", whole=False, force=force) as draft:
         files = [*figures.draw(found, draft), interactive.write(found, draft / "pareto.html")]
@@ -84,6 +110,7 @@ def report(study: str | Path, out: str | Path | None = None, *, force: bool = Fa
     from dse.study import open_study
     from ternforge.folder import output_file
 
+    _check_study(study)
     path = Path(study) / "report.html" if out is None else Path(out)
     with open_study(study) as found, output_file(path, (".html", ".htm"), "report", force=force) as draft:
         reports.write(found, draft)

@@ -158,12 +158,15 @@ def synth(
     """Synthesize a design with Yosys and ABC; ``measured`` stands beside what the model ``predicted``."""
     import tempfile
 
+    from costmodel import liberty_text
     from costmodel.synthesis import synthesize
     from generator.export import generate as write
 
     chosen = read_design(design, overrides)
     predicted = estimate(chosen, technology)
     facts = read_technology(chosen, technology)
+    for file in liberty:
+        liberty_text.check(file)
     with tempfile.TemporaryDirectory(prefix="ternforge-") as scratch:
         note(f"writing {chosen.name}")
         write(chosen.spec, Path(scratch))

@@ -29,10 +29,10 @@ ALONGSIDE = ("time_to_first_token_s",)
 @click.option(
     "--method", type=choices.Named(choices.methods), help="How to search; without it as the file says."
 )
-@click.option("--budget", type=click.IntRange(1), help="Most designs to look at; without it the file's.")
-@click.option("--seed", type=click.IntRange(0), help="Seed of the search; without it the file's.")
+@click.option("--budget", type=choices.Whole(1), help="Most designs to look at; without it the file's.")
+@click.option("--seed", type=choices.Whole(0), help="Seed of the search; without it the file's.")
 @click.option(
-    "--workers", type=click.IntRange(1, 1024), help="Processes; the result is the same with any number."
+    "--workers", type=choices.Whole(1, 1024), help="Processes; the result is the same with any number."
 )
 @force_option
 @click.pass_obj

@@ -38,7 +38,7 @@ def list_(session: Session) -> None:
     "--phase", type=choices.Named(choices.phases), default="decode", show_default=True, help="What it does."
 )
 @click.option(
-    "--tokens", type=click.IntRange(1, 1 << 20), default=1, show_default=True, help="Tokens side by side."
+    "--tokens", type=choices.Whole(1, 1 << 20), default=1, show_default=True, help="Tokens side by side."
 )
 @click.pass_obj
 def show_(session: Session, name: str, phase: str, tokens: int) -> None:

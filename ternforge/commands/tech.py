@@ -102,10 +102,10 @@ def calibrate_(session: Session, name: str, out: str | None, force: bool) -> Non
 @click.command("validate", cls=Verb)
 @click.argument("name", type=TECHNOLOGY, default="asap7")
 @click.option(
-    "--designs", type=click.IntRange(1, 1000), default=8, show_default=True, help="Designs to synthesize."
+    "--designs", type=choices.Whole(1, 1000), default=8, show_default=True, help="Designs to synthesize."
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed that picks the designs."
+    "--seed", type=choices.Whole(0), default=1, show_default=True, help="Seed that picks the designs."
 )
 @click.pass_obj
 def validate_(session: Session, name: str, designs: int, seed: int) -> int:

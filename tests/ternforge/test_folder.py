@@ -76,7 +76,7 @@ def test_a_changed_file_that_is_no_longer_needed_stays(tmp_path: Path) -> None:
     put(tmp_path / "out", a="2")
     assert content(tmp_path / "out") == {"a": "2", "b": "edited"}
     said = refusal(lambda: put(tmp_path / "out", b="3"))
-    assert "not a file of somebody else's" in said
+    assert "not a file of others" in said
 
 
 def test_a_file_of_others_in_the_way_needs_force(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_file_of_others_in_the_way_needs_force(tmp_path: Path) -> None:
     (tmp_path / "out" / "b").write_text("mine")
     said = refusal(lambda: put(tmp_path / "out", a="2", b="2"))
     assert said.startswith(
-        "Output must be new or as ternforge wrote it, not a file of somebody else's: "
+        "Output must be new or as ternforge wrote it, not a file of others: "
     ) and said.endswith("/out/b; --force replaces it")
     (tmp_path / "out" / "b").write_text("2")  # the very same content is no loss
     put(tmp_path / "out", a="2", b="2")
@@ -277,7 +277,7 @@ def test_a_damaged_record_makes_nothing_ours(text: str, tmp_path: Path) -> None:
     put(tmp_path, a="1")
     (tmp_path / NAME).write_text(text)
     assert "not a folder of other files" in refusal(lambda: put(tmp_path, a="2"))
-    assert "somebody else's" in refusal(lambda: put(tmp_path, "plot", whole=False, a="2"))
+    assert "a file of others" in refusal(lambda: put(tmp_path, "plot", whole=False, a="2"))
 
 
 def test_a_record_leads_to_nothing_outside_its_folder(tmp_path: Path) -> None:
@@ -301,4 +301,4 @@ def test_files_written_in_place_are_guarded_and_recorded(tmp_path: Path) -> None
     assert content(tmp_path) == {"front.csv": "edited"}
     write("3", force=True)
     (tmp_path / "points.csv").write_text("mine")
-    assert "not a file of somebody else's: " in refusal(lambda: write("4"))
+    assert "not a file of others: " in refusal(lambda: write("4"))
