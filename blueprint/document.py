@@ -89,7 +89,7 @@ class Section:
         found = kinds.of_mapping(self.raw())
         given = self.raw().get("schema")
         if found and given not in schemas:
-            wanted = ", ".join(kinds.OURS[schema][0] for schema in schemas)
+            wanted = " or ".join(", ".join(kinds.OURS[schema][0] for schema in schemas).rsplit(", ", 1))
             raise self.error("schema", f"file must be {wanted}, not {found}")
         return str(self.take("schema", str, choices=schemas))
 
@@ -219,7 +219,8 @@ def read_json(path: str | Path) -> Section:
     if not text.strip():
         raise SpecError(f"{source}:1:1: file must be a JSON object, not empty")
     if Path(path).suffix in (".yaml", ".yml"):
-        raise SpecError(f"{source}:1:1: file must be JSON, not YAML")
+        found = kinds.of_start(text.encode()) or "YAML"
+        raise SpecError(f"{source}:1:1: file must be JSON, not {found}")
     node = parse_json(text, source)
     if not isinstance(node.value, dict):
         raise SpecError(f"{source}:1:1: file must be a JSON object, not {show(node.plain())}")

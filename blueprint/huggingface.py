@@ -70,17 +70,15 @@ def _table() -> dict[str, Any]:
     return found
 
 
-def architecture(name: str) -> Architecture:
+def architecture(name: str, key: str = "model_type") -> Architecture:
     """How the type ``name`` is read. Raises ``ParamError`` where it is unknown, or no plain decoder."""
     table = _table()
     if name in table["refused"]:
         raise ParamError(f"model must be a plain decoder, not {name}: {table['refused'][name]}")
     if name not in table["architectures"]:
         hint = suggestion(name, table["architectures"])
-        remedy = "" if hint else "; --like TYPE reads it as one of these"
-        raise ParamError(
-            f"model_type must be one of {', '.join(architectures())}, not {show(name)}{hint}{remedy}"
-        )
+        remedy = "" if hint or key == "--like" else "; --like TYPE reads it as one of these"
+        raise ParamError(f"{key} must be one of {', '.join(architectures())}, not {show(name)}{hint}{remedy}")
     entry = table["architectures"][name]
     names = {key: _names(entry.get("names", {}).get(key), usual) for key, usual in table["keys"].items()}
     return Architecture(
@@ -112,7 +110,7 @@ def read_config(folder: str | Path, name: str | None = None, like: str | None = 
         raise ParamError(f"Model name must be {NAME_RULE}, not {name!r}; give one with --name")
     _check_file(outer)
     section = _language(outer)
-    kind = architecture(like) if like is not None else _kind(outer, section)
+    kind = architecture(like, "--like") if like is not None else _kind(outer, section)
     _check_plain(section)
     reader = _Reader(section, kind)
     quantized = _quantized(outer)
@@ -127,7 +125,12 @@ def _config_file(path: Path) -> Path:
         raise SpecError(f"{path}:1:1: folder must exist, and there is none")
     if not path.is_dir() or (path / "config.json").exists():
         return path / "config.json" if path.is_dir() else path
-    files = sorted(item.name for item in path.iterdir() if item.is_file())
+    kind = kinds.of_folder(path)
+    if kind != "a directory":
+        raise SpecError(
+            f"{path}:1:1: folder must hold the config.json of a Hugging Face model, not be {kind}"
+        )
+    files = sorted(item.name for item in path.iterdir() if item.is_file() and item.name[0] != ".")
     held = f"{', '.join(files[:3])}{' and others' if len(files) > 3 else ''}" if files else "nothing"
     raise SpecError(f"{path}:1:1: folder must hold the config.json of a Hugging Face model, and holds {held}")
 

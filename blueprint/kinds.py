@@ -59,6 +59,7 @@ _JSON = (
     ("peft_type", "an adapter (PEFT), whose base model has the shapes"),
     ("_diffusers_version", "a model of the library diffusers"),
     ("traceEvents", "a trace, as `ternforge simulate --trace` writes it"),
+    ("model_type", "the config.json of a Hugging Face model, which `ternforge model import` reads"),
     ("n_heads", "a checkpoint's params.json as Meta writes it"),
 )
 
@@ -100,12 +101,23 @@ def of_text(text: str) -> str | None:
     return next((name for word, name in _TEXTS if start.startswith(word)), None)
 
 
+def of_path(path: Path) -> str:
+    """What a file or a folder that exists is, in words."""
+    if path.is_dir():
+        return of_folder(path)
+    if not path.is_file():
+        return "a device or pipe"
+    with path.open("rb") as file:
+        data = file.read(4096)
+    return of_start(data) or ("another file" if data else "an empty file")
+
+
 def of_folder(path: Path) -> str:
     """What a folder is, in words."""
     marks = (
         ("study.db", "the folder of a study"),
         ("manifest.json", "the folder of generated Verilog"),
-        ("config.json", "the folder of a Hugging Face model"),
+        ("config.json", "the folder of a Hugging Face model, for `ternforge model import`"),
     )
     return next((name for mark, name in marks if (path / mark).is_file()), "a directory")
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from blueprint import kinds
 from blueprint.document import Section, read
 from blueprint.errors import ParamError
 from blueprint.names import NAME_RULE, is_name, plain
@@ -108,7 +109,8 @@ def attention(model: Model, phase: str, tokens: int = 1, context: int = 0) -> tu
 
 def _check_phase(phase: str) -> None:
     if phase not in PHASES:
-        raise ParamError(f"Phase must be one of {', '.join(PHASES)}, not {phase!r}")
+        hint = suggestion(phase, PHASES)
+        raise ParamError(f"Phase must be one of {', '.join(PHASES)}, not {phase!r}{hint}")
 
 
 @cache
@@ -126,6 +128,8 @@ def load(name: str | Path) -> Model:
     if text.endswith((".yaml", ".yml")):
         return model_from(read(name))
     known = _index()
+    if plain(text) not in known and Path(text).exists():
+        raise ParamError(f"Model must be a name or a .yaml file, not {kinds.of_path(Path(text))}: {text}")
     if plain(text) not in known:
         hint = suggestion(text[:100], [*names(), *known])
         raise ParamError(f"Model must be one of {', '.join(names())} or a .yaml file, not {show(text)}{hint}")

@@ -32,7 +32,7 @@ class Named(_ParamType):
 
     def get_missing_message(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         """The names, for the error of an option that must be given."""
-        return f"It must be one of {', '.join(self.names())}"
+        return f"It must be one of {', '.join(self.names())}{', or a file' if self.file else ''}"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         """The names that begin so; a shell adds files to them."""

@@ -51,6 +51,17 @@ class Verb(click.Command):
         super().__init__(*args, **kwargs)
         self.params.extend(_shared_options())
 
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """As Click does, with a word for a file whose name begins like an option's."""
+        files = [word for word in args if word.startswith("-") and Path(word).exists()]
+        try:
+            return super().parse_args(context, args)
+        except click.NoSuchOption as problem:
+            if files:
+                what = f"File {files[0]} must be written ./{files[0]}, not as an option"
+                raise click.UsageError(what, context) from None
+            raise problem
+
 
 class LazyGroup(click.Group):
     """A group whose commands live in modules that are imported when called.

@@ -56,12 +56,8 @@ def _check_study(study: str | Path) -> None:
     from dse.store import NAME
 
     path = Path(study)
-    if path.is_file():
-        with path.open("rb") as file:
-            found = kinds.of_start(file.read(4096)) or "a file"
-        raise ParamError(f"Study must be the folder that `ternforge explore` wrote, not {found}: {path}")
-    if path.is_dir() and not any(path.glob("study.*")):
-        found = kinds.of_folder(path)
+    if path.exists() and not any(path.glob("study.*")):
+        found = kinds.of_path(path)
         raise ParamError(f"Study must be the folder that `ternforge explore` wrote, not {found}: {path}")
     if not path.exists():
         others = [other.parent.name for other in path.parent.glob(f"*/{NAME}")]

@@ -68,7 +68,7 @@ def import_(session: Session, liberty: tuple[str, ...], name: str, out: str, for
     """Make a technology file of LIBERTY files (plain or gzipped)."""
     from ternforge import api
 
-    session.note(f"reading {len(liberty)} Liberty files")
+    session.note(f"reading {len(liberty)} Liberty file{'s' if len(liberty) > 1 else ''}")
     answer = api.technology_import(liberty, name, out, force=force)
     lines = [
         f"wrote {out}: {answer['cells']} cells",

@@ -326,7 +326,7 @@ def test_an_unknown_type_is_asked_about(tmp_path: Path) -> None:
     assert refusal(tmp_path, {"model_type": "lama", **SIZES}).endswith("not 'lama'; did you mean 'llama'?")
     found = read(tmp_path, {"model_type": "mixformer-sequential", **SIZES}, "phi")
     assert not found.model.gated and found.model.hidden == 64
-    with pytest.raises(ParamError, match="^model_type must be one of .*, not 'fi'; --like TYPE .*"):
+    with pytest.raises(ParamError, match="^--like must be one of .*, not 'fi'$"):
         read(tmp_path, {"model_type": "x", **SIZES}, "fi")
 
 
@@ -408,8 +408,9 @@ OTHERS = {
     ),
     "mine.yaml": (
         b"schema: ternforge/model/v1\n",
-        "file must be JSON, not YAML",
+        "file must be JSON, not a model, for `ternforge model show`",
     ),
+    "other.yaml": (b"a: 1\n", "file must be JSON, not YAML"),
 }
 
 
