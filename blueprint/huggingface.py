@@ -329,14 +329,31 @@ class _Reader:
 
     def partial(self) -> int:
         """Layers with a window, all where the configuration does not list them."""
-        types = self.section.take("layer_types", (list, type(None)), default=None)
+        key = "attention_layers" if "attention_layers" in self.section else "layer_types"
+        types = self.section.take(key, (list, type(None)), default=None)
         if types is None:
-            return self.layers
+            return self.unlisted()
         if len(types) != self.layers:
-            what = f"layer_types must name the {self.layers} layers, not {len(types)}"
-            raise self.section.error("layer_types", what)
+            what = f"{key} must name the {self.layers} layers, not {len(types)}"
+            raise self.section.error(key, what)
         for index, kind in enumerate(types):
             if kind not in (*_FULL, *_PARTIAL):
                 what = f"layer must be one of {', '.join((*_FULL, *_PARTIAL))}, not {show(kind)}"
-                raise self.section.error(("layer_types", index), what)
+                raise self.section.error((key, index), what)
         return sum(kind in _PARTIAL for kind in types)
+
+    def unlisted(self) -> int:
+        """Layers with a window where the configuration does not list layers: by the rule of its class."""
+        if "full_first" in self.kind.defaults:
+            return max(self.layers - self.count("full_first"), 0)
+        if "full_every" in self.kind.defaults:
+            return self.layers - self.layers // self.count("full_every")
+        return self.layers
+
+    def count(self, what: str) -> int:
+        """A number of layers, 0 allowed where the first ones are counted."""
+        key = self.key(what)
+        if key is None:
+            return int(self.kind.defaults[what])
+        least = int(what == "full_every")
+        return int(self.section.take(key, int, minimum=least, maximum=_LARGEST))

@@ -214,9 +214,22 @@ def test_tied_embeddings_are_those_of_the_class(tmp_path: Path) -> None:
             "1 of 2 layers see the last 32 positions only and are counted as if they saw all 128",
         ),
         (
-            {"model_type": "qwen2", "sliding_window": 32, "use_sliding_window": True},
+            {"model_type": "qwen2", "sliding_window": 32, "use_sliding_window": True, "max_window_layers": 0},
             "2 of 2 layers see the last 32 positions only and are counted as if they saw all 128",
         ),
+        (
+            {"model_type": "gemma3_text", "sliding_window": 32, "num_hidden_layers": 13},
+            "11 of 13 layers see the last 32 positions only and are counted as if they saw all 128",
+        ),
+        (
+            {"model_type": "gemma3_text", "sliding_window": 32, "sliding_window_pattern": 2},
+            "1 of 2 layers see the last 32 positions only and are counted as if they saw all 128",
+        ),
+        (
+            {"model_type": "gpt_neo", "window_size": 32, "attention_layers": ["global", "local"]},
+            "1 of 2 layers see the last 32 positions only and are counted as if they saw all 128",
+        ),
+        ({"model_type": "qwen2", "sliding_window": 32, "use_sliding_window": True}, None),
         ({"model_type": "qwen2", "sliding_window": 32}, None),
         ({"model_type": "mistral", "sliding_window": None}, None),
         ({"model_type": "mistral", "sliding_window": 4096}, None),
