@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from blueprint.errors import ParamError
 from blueprint.numbers import Number
-from blueprint.port import Register, Stream
+from blueprint.port import Operation, Register, Stream
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
 from blueprint.workload import Attention, Gemm, Task, Workload
@@ -236,6 +236,10 @@ class Spec:
 
     def streams(self) -> tuple[Stream, ...]:
         """The AXI4-Stream ports."""
+        raise NotImplementedError
+
+    def operation(self) -> Operation:
+        """What one run computes, in the names that the order of beats is told in."""
         raise NotImplementedError
 
     def registers(self) -> tuple[Register, ...]:

@@ -7,11 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from blueprint.port import Stream
 from blueprint.spec import Spec
-from blueprint.unit import flip_flops
-from blueprint.version import VERSION
-from generator.emission import TEMPLATES, Emitted, emit
+from generator.emission import TEMPLATES, emit
+from generator.manifest import describe
 
 CLOCK_MHZ = 500.0
 
@@ -32,55 +30,6 @@ def generate(spec: Spec, out: Path, *, clock_mhz: float | None = None) -> dict[s
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     return manifest
-
-
-def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
-    """The manifest: everything a bench or a flow needs to know, without reading Verilog."""
-    return {
-        "schema": "ternforge/manifest/v1",
-        "top": emitted.top,
-        "family": spec.family,
-        "parameters": spec.parameters,
-        "design_hash": spec.design_hash,
-        "tool_version": VERSION,
-        "files": [f"rtl/{name}.v" for name in emitted.modules],
-        "blackboxes": list(emitted.blackboxes),
-        "clock": "aclk",
-        "reset": "aresetn",
-        "axil_address_width": 6,
-        "streams": {stream.name: _stream(stream) for stream in spec.streams()},
-        "registers": {
-            register.name: {
-                "address": register.address,
-                "access": register.access,
-                "reset": register.reset,
-                "description": register.description,
-                "fields": {name: list(place) for name, place in register.fields.items()},
-            }
-            for register in spec.registers()
-        },
-        "modules": {n: {"count": c, "place": emitted.places[n]} for n, c in emitted.instances.items()},
-        "flip_flops": int(flip_flops(spec.units())),
-    }
-
-
-def _stream(stream: Stream) -> dict[str, Any]:
-    field = stream.field
-    return {
-        "direction": stream.direction,
-        "prefix": stream.prefix,
-        "width": stream.width,
-        "fields": [
-            {
-                "name": field.name,
-                "width": field.width,
-                "shape": list(field.shape),
-                "signed": field.signed,
-                "format": field.format,
-                "offset": 0,
-            }
-        ],
-    }
 
 
 def _around(spec: Spec, manifest: dict[str, Any], clock_mhz: float) -> dict[str, str]:
