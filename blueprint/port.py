@@ -6,8 +6,9 @@ manifest says them to a reader and to a program alike. :data:`GRAMMAR` is what t
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
@@ -21,8 +22,8 @@ Octets = npt.NDArray[np.uint8]
 
 GRAMMAR = (
     "Python arithmetic on integers: + - * // %, comparisons, x if c else y, min, max, ceil(a / b), output[i][j]; names "
-    "are sizes (shapes of inputs, 'given', 'where' in its order), loops around the beat and what their 'where' defines, "
-    "axes and members of the field"
+    "are sizes (shapes of inputs, 'given', 'where' in its order), loops around the beat with what their 'where' "
+    "defines, axes and members of the field"
 )
 #: What ``tlast`` of every stream of every family means.
 LAST = (
@@ -123,7 +124,7 @@ class BeatLoop:
 
     name: str
     count: str
-    where: Mapping[str, str] = field(default_factory=dict)
+    where: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -211,8 +212,8 @@ class Operation:
     inputs: tuple[Operand, ...]
     outputs: tuple[Operand, ...]
     registers: Mapping[str, str]
-    given: Mapping[str, str] = field(default_factory=dict)
-    where: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    where: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)

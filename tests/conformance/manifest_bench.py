@@ -32,7 +32,7 @@ def _code(text: str) -> CodeType:
 
 def value(text: str, names: Names) -> int:
     """An expression of the manifest."""
-    return int(eval(_code(text), _KNOWN, names))  # noqa: S307
+    return int(eval(_code(text), _KNOWN, names))
 
 
 def turns(loops: list[dict[str, Any]], names: Names) -> Iterator[Names]:
@@ -372,4 +372,47 @@ def _term(p: Mapping[str, Any], source: Format, target: Format, act: Array, weig
     return target.rounded(act * target.rounded(source.numbers(np.array(weight))))
 
 
-PRODUCTS = {"ternary_lut": _ternary_lut, "systolic": _systolic}
+PRODUCTS: dict[str, Callable[[Mapping[str, Any], Array, Array], Array]] = {
+    "ternary_lut": _ternary_lut,
+    "systolic": _systolic,
+}
+
+
+# Attention in float64 ------------------------------------------------------------------------------------------------
+
+#: Bits behind the point of an exponent of two, and of a score of floats in fixed point.
+_EXPONENT, _SCORE = {"integer": 12, "fixed": 20}, {"integer": 0, "fixed": 22}
+
+
+def attention(manifest: Mapping[str, Any], operands: Mapping[str, Array], names: Names) -> Array:
+    """``out`` of the operands as float64 softmax attention, not rounded; for integer and fixed-point sums."""
+    p = manifest["parameters"]
+    q, k, v = (_float64(manifest, operands[name]) for name in ("query", "key", "value"))
+    found = np.zeros(q.shape)
+    for head, rows in enumerate(q):
+        mine = head // names["share"]
+        multiplier, shift = int(operands["multiplier"][mine]), int(operands["shift"][mine])
+        units = _SCORE[p["accumulator"]] - _EXPONENT[p["accumulator"]] - shift
+        exponents = np.ldexp((rows @ k[mine].T) * multiplier, units)
+        exponents = np.where(_seen(p, names, head), exponents, -np.inf)
+        weights = np.exp2(exponents - exponents.max(axis=1, keepdims=True))
+        found[head] = weights @ v[mine] / weights.sum(axis=1, keepdims=True)
+        if p["format"] == "int8":
+            gain = int(operands["output_multiplier"][mine]) / 2.0 ** int(operands["output_shift"][mine])
+            found[head] = np.clip(found[head] * gain, -128, 127)
+    return found
+
+
+def _float64(manifest: Mapping[str, Any], array: Array) -> Array:
+    name = manifest["parameters"]["format"]
+    return array.astype(np.float64) if name == "int8" else Format(manifest["formats"][name]).numbers(array)
+
+
+def _seen(p: Mapping[str, Any], names: Names, head: int) -> Array:
+    """Which query (row) sees which key (column)."""
+    position = np.arange(names["keys"] - names["queries"], names["keys"])[:, None]
+    key = np.arange(names["keys"])[None]
+    if p["mask"] == "none":
+        return np.isin(key, names["pick"][head]) if "pick" in names else key >= 0 * position
+    near = key > position - (names["window"] if p["mask"] in ("window", "lambda") else names["keys"])
+    return (key <= position) & (near | (key < (names["sinks"] if p["mask"] == "lambda" else 0)))

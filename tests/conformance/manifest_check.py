@@ -1,9 +1,9 @@
-"""What a manifest must be, as a list of what it is not: kinds of keys, bits that do not overlap, names that are known."""
+"""What a manifest must be, told as what it is not: kinds of keys, bits that do not overlap, names that are known."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import combinations
 from math import prod
 from typing import Any
