@@ -403,6 +403,30 @@ def attention(manifest: Mapping[str, Any], operands: Mapping[str, Array], names:
     return found
 
 
+def picks(manifest: Mapping[str, Any], operands: Mapping[str, Array], names: Names) -> Array:
+    """The keys that each head's query is scored against, by the powers of two next to elements, as on the page."""
+    found = []
+    for head, rows in enumerate(operands["query"]):
+        query, keys = (_powers(array) for array in (rows[0], operands["key"][head // names["share"]]))
+        buckets = np.array([_bucket(int(score)) for score in keys @ query])
+        best = np.argsort(-buckets, kind="stable")[: names["candidates"]]
+        found.append(np.sort(best))
+    return np.array(found)
+
+
+def _powers(numbers: Array) -> Array:
+    """Elements with all bits behind the leading one cleared."""
+    exponents = np.frexp(np.abs(numbers).astype(np.float64))[1] - 1
+    return np.where(numbers == 0, 0, np.sign(numbers) * np.ldexp(1.0, exponents)).astype(np.int64)
+
+
+def _bucket(score: int) -> int:
+    if score < 0:
+        return -1 - _bucket(-1 - score)
+    bits = score.bit_length()
+    return score if score < 4 else 4 * (bits - 2) + (score >> bits - 3) % 4
+
+
 def _float64(manifest: Mapping[str, Any], array: Array) -> Array:
     name = manifest["parameters"]["format"]
     return array.astype(np.float64) if name == "int8" else Format(manifest["formats"][name]).numbers(array)

@@ -8,6 +8,7 @@ import json
 import sys
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from generator.emission import Emitted
 from generator.export import generate
 from generator.manifest import describe
 from simulator import rtl
-from tests.conformance import manifest_bench
+from tests.conformance import manifest_bench, manifest_time
 from tests.conformance.manifest_bench import Bench, Names, expected
 from tests.conformance.manifest_check import faults
 
@@ -188,6 +189,32 @@ def test_attention_is_that_of_float64_over_the_keys_that_the_page_says_are_seen(
     assert checked >= 20
 
 
+def test_picked_keys_are_those_of_the_page() -> None:
+    checked = 0
+    for number in range(POOL):
+        spec = design("streaming_attention", number)
+        if not spec.parameters["candidates"]:
+            continue
+        manifest = manifest_of(spec)
+        for task, operands in runs(spec, number):
+            plain, more = given(spec, task, operands)
+            found = manifest_bench.picks(manifest, plain, Bench(manifest).names(plain, more))
+            assert np.array_equal(found, spec.reference(operands)["pick"]), (spec, task)
+            checked += 1
+    assert checked >= 20
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_run_takes_the_cycles_that_the_page_says(family: str) -> None:
+    for number in chosen(family):
+        spec = design(family, number)
+        manifest = manifest_of(spec)
+        for task, operands in runs(spec, number):
+            plain, more = given(spec, task, operands)
+            told = manifest_time.cycles(manifest, plain, Bench(manifest).names(plain, more))
+            assert told == spec.cycles_of(task, operands), (spec, task)
+
+
 def off(manifest: dict[str, Any], naive: Any, found: Any) -> float:
     """Distance from float64 in units of what is allowed."""
     name = manifest["parameters"]["format"]
@@ -197,8 +224,9 @@ def off(manifest: dict[str, Any], naive: Any, found: Any) -> float:
     return float((np.abs(naive - numbers) / np.maximum(np.abs(naive), 1)).max() / RELATIVE[name])
 
 
-def test_the_bench_knows_nothing_of_the_blueprint() -> None:
-    tree = ast.parse(Path(manifest_bench.__file__).read_text(encoding="utf-8"))
+@pytest.mark.parametrize("module", [manifest_bench, manifest_time])
+def test_the_bench_knows_nothing_of_the_blueprint(module: ModuleType) -> None:
+    tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
     found = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     found |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     rooms = {name.split(".")[0] for name in found} - set(sys.stdlib_module_names)
@@ -209,7 +237,7 @@ def test_the_bench_knows_nothing_of_the_blueprint() -> None:
 
 
 def run_rtl(spec: Spec, number: int, folder: Path) -> None:
-    """The bench drives the exported Verilog; only the values of attention are the blueprint's."""
+    """The bench drives the exported Verilog; only the bits of attention's values are the blueprint's."""
     generate(spec, folder)
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     bench, todo, wanted = Bench(manifest), [], []
@@ -223,14 +251,15 @@ def run_rtl(spec: Spec, number: int, folder: Path) -> None:
         counts = {name: len(bench.beats(name, names)) for name in sides["out"]}
         todo.append(rtl.Job(stimulus, counts, {}, bench.registers(names)))
         golden = spec.reference(operands) if isinstance(task, Attention) else expected(manifest, plain)
-        wanted.append((names, golden))
+        wanted.append((names, golden, manifest_time.cycles(manifest, plain, names)))
     model = rtl.load(folder, optimize="-O0")
-    for run, (names, golden) in zip(model.run_all(todo), wanted, strict=True):
+    for run, (names, golden, cycles) in zip(model.run_all(todo), wanted, strict=True):
         for stream, data in run.data.items():
             for name, found in bench.unpack(stream, data, names).items():
                 assert np.array_equal(found, golden[name]), (spec, names)
             last = np.arange(len(data)) == len(data) - 1
             assert np.array_equal(run.last[stream], last)
+        assert run.cycles == run.registers["cycles"] == cycles, (spec, names)
         assert run.registers["status"] == 2, spec
 
 
@@ -397,6 +426,41 @@ def test_results_in_another_order_or_missing_are_noticed() -> None:
     twice = changed(manifest, f"streams/out/{INDEX}/1", "column_group * 3")
     with pytest.raises(AssertionError, match=r"^a result is missing or came twice"):
         differences(SPARSE, twice, task, operands)
+
+
+OTHERS = [
+    (SPARSE, "parameters/product_register", True),
+    (STAYING, "parameters/accumulator", "sram"),
+    (MASKED, "parameters/exp_stages", 2),
+    (PRUNED, "parameters/dim", 9),
+]
+
+
+@pytest.mark.parametrize(("spec", "path", "value"), OTHERS, ids=lambda v: v if isinstance(v, str) else "")
+def test_cycles_of_another_design_are_noticed(spec: Spec, path: str, value: Any) -> None:
+    manifest = manifest_of(spec)
+    task, operands = long_run(spec)
+    plain, more = given(spec, task, operands)
+    names = Bench(manifest).names(plain, more)
+    right = spec.cycles_of(task, operands)
+    assert manifest_time.cycles(manifest, plain, names) == right
+    assert manifest_time.cycles(changed(manifest, path, value), plain, names) != right
+
+
+def test_attention_to_other_keys_and_other_picks_are_noticed() -> None:
+    manifest = manifest_of(MASKED)
+    task, _ = long_run(MASKED)
+    operands = MASKED.typical_operands(task, 1)
+    plain, more = given(MASKED, task, operands)
+    names, out = Bench(manifest).names(plain, more), MASKED.reference(operands)["out"]
+    assert off(manifest, manifest_bench.attention(manifest, plain, names), out) <= 1
+    assert off(manifest, manifest_bench.attention(manifest, plain, names | {"window": 1}), out) > 1
+    task, operands = long_run(PRUNED)
+    plain, more = given(PRUNED, task, operands)
+    names = Bench(manifest_of(PRUNED)).names(plain, more)
+    negated = plain | {"key": -1 - plain["key"]}
+    assert np.array_equal(manifest_bench.picks({}, plain, names), more["pick"])
+    assert not np.array_equal(manifest_bench.picks({}, negated, names), more["pick"])
 
 
 def long_run(spec: Spec) -> tuple[Task, dict[str, Any]]:
