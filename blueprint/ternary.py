@@ -99,19 +99,26 @@ def beat_bits(encoding: Any, mu: Number, groups: Number) -> Number:
 
 def key_field(encoding: str, mu: int, columns: int, tables: int, holds: Place | None = None) -> Field:
     """The field of a weight beat that holds one key per output column and table; ``holds`` says of which weights."""
-    meaning = meanings(mu)[encoding]
-    if encoding == "five_trits":
-        shape: tuple[int, ...] = (ceil_div(columns * tables * mu, 5),)
-        return Field("byte", 8, shape, False, axes=("byte",), encoding=encoding, meaning=meaning, holds=holds)
-    if encoding == "two_bit":
-        shape, axes = (columns, tables, mu), ("column", "table", "place")
-        return Field("weight", 2, shape, axes=axes, meaning=meaning, holds=holds)
-    shape, axes, width = (columns, tables), ("column", "table"), int(key_width(encoding, mu))
+    shapes: dict[str, dict[str, int]] = {
+        "five_trits": {"byte": int(ceil_div(columns * tables * mu, 5))},
+        "two_bit": {"column": columns, "table": tables, "place": mu},
+    }
+    axes = shapes.get(encoding, {"column": columns, "table": tables})
+    name, width, signed = {"five_trits": ("byte", 8, False), "two_bit": ("weight", 2, True)}.get(
+        encoding, ("key", int(key_width(encoding, mu)), False)
+    )
     index = Field("index", width - 1, signed=False, meaning="place in the half table")
     sign = Field("sign", 1, signed=False, offset=width - 1, meaning="1 where the entry is negated")
-    parts = (index, sign) if encoding == "sign_index" else ()
     return Field(
-        "key", width, shape, False, axes=axes, encoding=encoding, meaning=meaning, holds=holds, parts=parts
+        name,
+        width,
+        tuple(axes.values()),
+        signed,
+        axes=tuple(axes),
+        encoding="" if encoding == "two_bit" else encoding,
+        meaning=meanings(mu)[encoding],
+        holds=holds,
+        parts=(index, sign) if encoding == "sign_index" else (),
     )
 
 

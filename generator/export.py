@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.spec import Spec
-from generator.emission import TEMPLATES, emit
-from generator.manifest import describe
+from blueprint.unit import flip_flops
+from blueprint.version import VERSION
+from generator.emission import TEMPLATES, Emitted, emit
+from generator.manifest import boundary
 
 CLOCK_MHZ = 500.0
 
@@ -30,6 +32,36 @@ def generate(spec: Spec, out: Path, *, clock_mhz: float | None = None) -> dict[s
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     return manifest
+
+
+def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
+    """The manifest: everything a bench or a flow needs to know, without reading Verilog."""
+    return {
+        "schema": "ternforge/manifest/v1",
+        "top": emitted.top,
+        "family": spec.family,
+        "parameters": spec.parameters,
+        "design_hash": spec.design_hash,
+        "tool_version": VERSION,
+        "files": [f"rtl/{name}.v" for name in emitted.modules],
+        "blackboxes": list(emitted.blackboxes),
+        "clock": "aclk",
+        "reset": "aresetn",
+        "axil_address_width": 6,
+        **boundary(spec),
+        "registers": {
+            register.name: {
+                "address": register.address,
+                "access": register.access,
+                "reset": register.reset,
+                "description": register.description,
+                "fields": {name: list(place) for name, place in register.fields.items()},
+            }
+            for register in spec.registers()
+        },
+        "modules": {n: {"count": c, "place": emitted.places[n]} for n, c in emitted.instances.items()},
+        "flip_flops": int(flip_flops(spec.units())),
+    }
 
 
 def _around(spec: Spec, manifest: dict[str, Any], clock_mhz: float) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The manifest: everything a bench or a flow needs to know of a design, without reading Verilog."""
+"""What the manifest says of streams: which bits of which beat are which element of which operand."""
 
 from __future__ import annotations
 
@@ -8,41 +8,15 @@ from typing import Any
 from blueprint import floating
 from blueprint.port import GRAMMAR, LAST, Field, Operand, Operation, Place, Stream
 from blueprint.spec import Spec
-from blueprint.unit import flip_flops
-from blueprint.version import VERSION
-from generator.emission import Emitted
 
 
-def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
-    """The manifest of a design and its modules."""
+def boundary(spec: Spec) -> dict[str, Any]:
+    """Keys of the manifest that say what crosses the boundary of a design."""
     return {
-        "schema": "ternforge/manifest/v1",
-        "top": emitted.top,
-        "family": spec.family,
-        "parameters": spec.parameters,
-        "design_hash": spec.design_hash,
-        "tool_version": VERSION,
-        "files": [f"rtl/{name}.v" for name in emitted.modules],
-        "blackboxes": list(emitted.blackboxes),
-        "clock": "aclk",
-        "reset": "aresetn",
-        "axil_address_width": 6,
         "operation": _operation(spec.operation()),
         "expressions": GRAMMAR,
         "streams": {stream.name: _stream(stream) for stream in spec.streams()},
         "formats": {name: _format(name) for name in sorted(set(_formats(spec)))},
-        "registers": {
-            register.name: {
-                "address": register.address,
-                "access": register.access,
-                "reset": register.reset,
-                "description": register.description,
-                "fields": {name: list(place) for name, place in register.fields.items()},
-            }
-            for register in spec.registers()
-        },
-        "modules": {n: {"count": c, "place": emitted.places[n]} for n, c in emitted.instances.items()},
-        "flip_flops": int(flip_flops(spec.units())),
     }
 
 
