@@ -234,12 +234,12 @@ class Spec:
         """Multiply-accumulates of the workload per cycle when nothing waits, left out as zeros or not."""
         raise NotImplementedError
 
-    def streams(self) -> tuple[Stream, ...]:
-        """The AXI4-Stream ports."""
-        raise NotImplementedError
-
     def operation(self) -> Operation:
         """What one run computes, in the names that the order of beats is told in."""
+        raise NotImplementedError
+
+    def streams(self) -> tuple[Stream, ...]:
+        """The AXI4-Stream ports."""
         raise NotImplementedError
 
     def registers(self) -> tuple[Register, ...]:

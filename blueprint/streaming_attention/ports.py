@@ -76,10 +76,10 @@ def streams(p: StreamingAttentionSpec) -> tuple[Stream, ...]:
     )
     return (
         Stream("scale", "in", _scale(p), (nth,), _WORDS * _WORD),
-        Stream("query", "in", (_rows(p, "query", "one element of a query"),), (nth, row)),
+        Stream("query", "in", (_queries(p),), (nth, row)),
         Stream("key", "in", (key_field,), (nth, row, key)),
         Stream("value", "in", (value_field,), (nth, row, key)),
-        Stream("out", "out", (_rows(p, "result", "one element of a result"),), (nth, row)),
+        Stream("out", "out", (_results(p),), (nth, row)),
         *(screen if p.prunes else ()),
     )
 
@@ -106,15 +106,8 @@ def _number(p: StreamingAttentionSpec) -> str:
     return "step if step < first else step - first + low" if p.masked else "step"
 
 
-def _rows(p: StreamingAttentionSpec, name: str, meaning: str) -> Field:
-    """A row of queries or results."""
-    lane = f"turn * {p.group} + head"
-    last_first = f"queries - (row + 1) * {p.parallel} + position"
-    place = (
-        f"kv_head * share + {lane} if {lane} < share else -1",
-        last_first if p.masked else f"row * {p.parallel} + position",
-        "element",
-    )
+def _rows(p: StreamingAttentionSpec, name: str, place: tuple[str, str], meaning: str) -> Field:
+    """A row of queries or results, the head and the position of each by these expressions."""
     return Field(
         name,
         int(p.softmax.in_width),
@@ -123,8 +116,28 @@ def _rows(p: StreamingAttentionSpec, name: str, meaning: str) -> Field:
         format=_format(p),
         axes=("position", "head", "element"),
         meaning=meaning,
-        holds=Place("query" if name == "query" else "out", place),
+        holds=Place("query" if name == "query" else "out", (*place, "element")),
     )
+
+
+def _queries(p: StreamingAttentionSpec) -> Field:
+    """Lanes without a head or a query repeat the last one there is."""
+    last = f"queries - 1 - row * {p.parallel}" if p.masked else "queries - 1"
+    position = f"{_position(p)} if 0 <= {_position(p)} < queries else {last}"
+    head = f"kv_head * share + min(turn * {p.group} + head, share - 1)"
+    return _rows(p, "query", (head, position), "one element of a query; a lane without a query repeats one")
+
+
+def _results(p: StreamingAttentionSpec) -> Field:
+    lane = f"turn * {p.group} + head"
+    head = f"kv_head * share + {lane} if {lane} < share else -1"
+    return _rows(p, "result", (head, _position(p)), "one element of a result")
+
+
+def _position(p: StreamingAttentionSpec) -> str:
+    """The query of a lane: where there is a mask the last ones come first."""
+    last_first = f"queries - (row + 1) * {p.parallel} + position"
+    return last_first if p.masked else f"row * {p.parallel} + position"
 
 
 def _key(p: StreamingAttentionSpec, name: str) -> Field:

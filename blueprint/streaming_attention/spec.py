@@ -236,15 +236,15 @@ class StreamingAttentionSpec(Spec):
         size = f"{self.graph}_d{self.dim}_p{self.parallel}_g{self.group}_{kind}_{self.mask}"
         return f"{self.family}_{size}_{self.design_hash[:6]}"
 
+    def operation(self) -> Operation:
+        return ports.operation(self)
+
     @cached_property
     def _streams(self) -> tuple[Stream, ...]:
         return ports.streams(self)
 
     def streams(self) -> tuple[Stream, ...]:
         return self._streams
-
-    def operation(self) -> Operation:
-        return ports.operation(self)
 
     def registers(self) -> tuple[Register, ...]:
         word = {"value": (0, 32)}

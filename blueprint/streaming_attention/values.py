@@ -250,11 +250,11 @@ def stimulus(spec: StreamingAttentionSpec, operands: Arrays) -> dict[str, Octets
         for turn in range(turns):
             first = number * share + turn * spec.group
             mine = query[first : min(first + spec.group, (number + 1) * share)]
-            mine = np.pad(
-                mine, ((0, spec.group - len(mine)), (0, 1), (0, 0))
-            )  # the last row is what is missing
+            # Lanes without a query repeat one, so that they saturate no more than it does.
+            mine = np.pad(mine, ((0, spec.group - len(mine)), (0, 0), (0, 0)), mode="edge")
+            filled = [np.where(row < 0, row.max(), row) for row in rows]
             beats["scale"].append(operands["scale"][number][None])
-            beats["query"].append(np.stack([mine[:, row].transpose(1, 0, 2) for row in rows]))
+            beats["query"].append(np.stack([mine[:, row].transpose(1, 0, 2) for row in filled]))
             if spec.prunes:
                 taken = chosen[first]
                 beats["code"].append(encode(key[number]))

@@ -313,15 +313,15 @@ class SystolicSpec(Spec):
         size = f"r{self.rows}c{self.cols}d{self.depth}_{number}"
         return f"{self.family}_{self.organization}_{self.pe}_{size}_{self.design_hash[:6]}"
 
+    def operation(self) -> Operation:
+        return ports.operation(self)
+
     @cached_property
     def _streams(self) -> tuple[Stream, ...]:
         return ports.streams(self)
 
     def streams(self) -> tuple[Stream, ...]:
         return self._streams
-
-    def operation(self) -> Operation:
-        return ports.operation(self)
 
     def registers(self) -> tuple[Register, ...]:
         widths = self.size_widths

@@ -288,15 +288,15 @@ class TernaryLutSpec(Spec):
         size = f"mu{self.mu}_l{self.lut_count}_f{self.fetch_count}_{kind}_t{self.token_lanes}"
         return f"{self.family}_{size}_{self.design_hash[:6]}"
 
+    def operation(self) -> Operation:
+        return ports.OPERATION
+
     @cached_property
     def _streams(self) -> tuple[Stream, ...]:
         return ports.streams(self)
 
     def streams(self) -> tuple[Stream, ...]:
         return self._streams
-
-    def operation(self) -> Operation:
-        return ports.OPERATION
 
     def registers(self) -> tuple[Register, ...]:
         widths = self.size_widths
