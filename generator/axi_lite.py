@@ -27,6 +27,7 @@ class Shell(Block):
 
     A write takes effect when address and data are both there; partial writes (``wstrb``) of a size are whole-word. A
     size too large for its register reads back as all ones and is refused at start like any other illegal size.
+    ``flags`` are events of which each sets its status bit, above ``framing_error``, until the next accepted start.
     Counters stop at their largest value; that of a stall not among ``stalls``, which cannot happen, reads as 0.
     """
 
@@ -40,12 +41,13 @@ class Shell(Block):
         registers: tuple[Register, ...],
         limits: Mapping[str, int],
         stalls: tuple[str, ...] = STALLS,
+        flags: tuple[str, ...] = (),
     ) -> None:
-        self.stalls = stalls
+        self.stalls, self.flags = stalls, flags
         self.registers = {register.name: register for register in registers}
         self.limits = dict(limits)
         sizes = {size: Out(self.registers[size].fields["value"][1]) for size in limits}
-        events = {event: In(1) for event in (*EVENTS, *stalls)}
+        events = {event: In(1) for event in (*EVENTS, *stalls, *flags)}
         super().__init__(name, AXI_LITE_PORTS | {"start": Out(1)} | sizes | events, clocked=True, resets=True)
 
     def elaborate(self, platform: Any) -> Module:
@@ -109,7 +111,17 @@ class Shell(Block):
                 m.d.sync += [busy.eq(0), done.eq(1)]
             with m.If(self.misframed):
                 m.d.sync += framing_error.eq(1)
-        return {"control": Const(0, 1), "status": Cat(busy, done, size_error, framing_error)}
+        flags = [self._flag(m, flag) for flag in self.flags]
+        return {"control": Const(0, 1), "status": Cat(busy, done, size_error, framing_error, *flags)}
+
+    def _flag(self, m: Module, name: str) -> Signal:
+        """A status bit that an event sets and the next accepted start clears."""
+        held = Signal(name=f"{name}_held")
+        with m.If(self.start):
+            m.d.sync += held.eq(0)
+        with m.Elif(getattr(self, name)):
+            m.d.sync += held.eq(1)
+        return held
 
     def _counters(self, m: Module) -> dict[str, Value]:
         """Count from the first accepted input beat to the last accepted output beat."""

@@ -132,6 +132,26 @@ def halves(stages: Number) -> tuple[Number, Number]:
     return stages - stages // 2, stages // 2
 
 
+def saturations(p: StreamingAttentionSpec) -> dict[str, Number]:
+    """1 for every node in which a value can leave the range of the arithmetic, else 0."""
+    a = p.softmax
+    first, whole = choose(a.divides_first, 1, 0), choose(p.has_gains, 1, 0)
+    return {
+        "score": 1 + 0 * p.dim,
+        "maximum": choose(p.graph == "naive", 0, 1),
+        "exponential": 0 * p.dim,
+        "sum": choose((p.graph == "naive") | a.sums_stall, 1, 0),
+        "output": larger(first * whole, choose(a.values_saturate, 1, 0)),
+        "divide": (1 - first) * whole,
+    }
+
+
+def saturation(p: StreamingAttentionSpec, node: str, gates: Number) -> tuple[Unit, ...]:
+    """The event that says so: gates that find it and bring it together, a flip-flop."""
+    there = saturations(p)[node]
+    return flops(node, there, 1, reset=1, activity=0.0), Unit("logic", node, there, {"gates": gates}, 0.0)
+
+
 def _score(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     naive = choose(p.graph == "naive", 1, 0)
@@ -147,6 +167,8 @@ def _score(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("score", inside, 1, reset=1),
         flops("score", inside, ends(p)),
         Unit("logic", "score", 1, {"gates": 4}),
+        *saturation(p, "score", lanes),
+        Unit("comparator", "score", lanes * naive, {"width": a.t_width}),
         *blocks(a, "score_beat", lanes, p.dot_stages, scored(p)),
         *blocks(a, "scale", lanes, 0, scored(p)),
         *blocks(a, "exp2", lanes * naive, p.exp_stages, scored(p)),
@@ -163,6 +185,7 @@ def _maximum(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("maximum", stages, ends(p)),
         flops("maximum", stages * lanes, a.shift_width),
         Unit("mux", "maximum", there * lanes * choose(p.corners, 1, 0), {"entries": 2, "width": a.t_word}),
+        *saturation(p, "maximum", 8 * lanes),
         *blocks(a, "running_max", lanes * there, 0, scored(p)),
         *blocks(a, "exp2", lanes * free, p.exp_stages, scored(p)),
     )
@@ -187,6 +210,8 @@ def _sum(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("sum", cycles, 1, reset=1),
         flops("sum", cycles * gains, OUTPUT_MULTIPLIER_BITS + OUTPUT_SHIFT_BITS),
         Unit("and_row", "sum", lanes * choose(p.corners, 1, 0), {"width": a.p_word}),
+        *saturation(p, "sum", 8 * lanes),
+        flops("sum", choose(p.graph == "naive", p.visible_bits, 0), 1, enable=1),
         *blocks(a, "sum_weights", lanes, 0, scored(p)),
         *blocks(a, "reciprocal", lanes, p.reciprocal_stages, scored(p)),
     )
@@ -207,6 +232,7 @@ def _output(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("output", after * lanes * p.dim, a.term_word),
         flops("output", (stages + 1) * gains, OUTPUT_MULTIPLIER_BITS + OUTPUT_SHIFT_BITS),
         Unit("and_row", "output", lanes * p.dim * choose(p.corners, 1, 0), {"width": a.term_word}),
+        *saturation(p, "output", choose(a.values_saturate, 8 * p.dim, lanes * p.dim)),
         *blocks(a, "product", lanes * p.dim, 0, scored(p)),
         *blocks(a, "sum_values", lanes * p.dim, 0, scored(p)),
         *blocks(a, "finish", lanes * p.dim * first, 0, scored(p)),
@@ -225,6 +251,7 @@ def _divide(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("divide", (1 - first) * before, inputs),
         flops("divide", (1 - first) * after * lanes * p.dim, a.out_width),
         Unit("logic", "divide", 1, {"gates": 4}),
+        *saturation(p, "divide", lanes * p.dim),
         *blocks(a, "normalize", lanes * first, stages, scored(p)),
         *blocks(a, "finish", lanes * p.dim * (1 - first), 0, scored(p) / p.row_max),
     )
@@ -269,6 +296,7 @@ def _control(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         Unit("adder", "control", 2 + masked + windowed, {"width": p.key_width}),
         Unit("comparator", "control", 1 + 2 * windowed, {"width": p.key_width}),
         Unit("comparator", "control", corners * p.parallel * (1 + windowed), {"width": p.key_width}),
+        Unit("comparator", "control", corners * (p.parallel - 1), {"width": bit_length(p.queries_max + 1)}),
     )
 
 
@@ -280,7 +308,7 @@ def _shell(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     sizes = sizes + candidates
     return (
         flops("shell", 1, sizes, enable=1, reset=1, activity=0.0),
-        flops("shell", 1, 5, enable=1, reset=1, activity=0.1),
+        flops("shell", 1, 6, enable=1, reset=1, activity=0.1),
         flops("shell", 4, 32, enable=1, reset=1),
         flops("shell", 1, 32 + 2, enable=1, reset=1, activity=0.0),
         Unit("adder", "shell", 4, {"width": 32}),

@@ -284,7 +284,13 @@ class StreamingAttentionSpec(Spec):
                 0x04,
                 "ro",
                 "what the core is doing and what went wrong",
-                {"busy": (0, 1), "done": (1, 1), "size_error": (2, 1), "framing_error": (3, 1)},
+                {
+                    "busy": (0, 1),
+                    "done": (1, 1),
+                    "size_error": (2, 1),
+                    "framing_error": (3, 1),
+                    "saturated": (4, 1),
+                },
             ),
             *sizes,
             Register("cycles", 0x1C, "ro", "cycles from the first input beat to the last output beat", word),
@@ -403,6 +409,12 @@ class StreamingAttentionSpec(Spec):
         """
         found = {"pick": values.picks(self, operands)} if self.prunes else {}
         return {"out": values.attention(self, operands)} | found
+
+    def constants(self) -> dict[str, Any]:
+        return self.softmax.constants()
+
+    def flags(self, operands: Arrays) -> dict[str, int]:
+        return {"saturated": int(values.saturates(self, operands))}
 
     def stimulus(self, operands: Arrays) -> Beats:
         """Beats by pass, row and key: rows with the last queries first where there is a mask, keys in rising order."""

@@ -171,8 +171,8 @@ def test_an_offset_that_is_too_low_saturates_weights() -> None:
 def test_exponents_saturate_where_they_do_not_fit() -> None:
     a = integers()
     t = steps.scale(a, Scales(multiplier=65535, shift=0), np.array([1 << 16, -(1 << 16), 0]))
-    assert t.tolist() == [511 << a.fraction, -512 << a.fraction, 0]
-    assert steps.ceiling(a, t).tolist() == [511, -512, 0]
+    assert t.tolist() == [32767 << a.fraction, -32767 << a.fraction, 0]
+    assert steps.ceiling(a, t).tolist() == [32767, -32767, 0]
 
 
 @pytest.mark.parametrize("shift", [0, 1, 5, 19, 20, 21, 40, 63])
@@ -181,7 +181,7 @@ def test_scaling_in_two_halves_is_exact(shift: int) -> None:
     a = Arithmetic(inputs="fp16", accumulator="fixed", graph="scaled", dim=1024, keys_max=1)
     numbers = random.integers(-(1 << 44), 1 << 44, 500) >> random.integers(0, 44, 500)
     multiplier = int(random.integers(1, 1 << 24))
-    low, high = -512 << a.fraction, 511 << a.fraction
+    low, high = -32767 << a.fraction, 32767 << a.fraction
     wanted = [min(max((int(n) * multiplier + ((1 << shift) >> 1)) >> shift, low), high) for n in numbers]
     words = steps.join(numbers, np.zeros_like(numbers), a.score_width, 1)
     found, _ = steps.split(steps.scale(a, Scales(multiplier=multiplier, shift=shift), words), a.t_width, 1)
