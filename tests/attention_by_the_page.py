@@ -205,7 +205,7 @@ class Row:
         """A float with its exponent lowered."""
         e, f = FORMATS[self.fmt]
         field = word >> f & ((1 << e) - 1)
-        if self.graph != "memory_free" or field == (1 << e) - 1:
+        if shift == 0 or field == (1 << e) - 1:
             return word
         return word - (shift << f) if field > shift else 0
 

@@ -247,16 +247,16 @@ def add_weight(a: Arithmetic, total: Integers, shift: Integers, p: Integers) -> 
 
 
 def _moved_down(a: Arithmetic, total: Integers, shift: Integers) -> Integers:
-    """A float sum before one more is added; only where sums are rescaled do subnormal ones become zero."""
+    """A float sum before one more is added."""
     return lowered(a.sum_format, total, shift) if a.rescales else total
 
 
 def lowered(fmt: FloatFormat, a: Integers, shift: Integers) -> Integers:
-    """Patterns with the exponent lowered; what is not normal then is +0, NaN and infinity stay."""
+    """Patterns with the exponent lowered by more than nothing; what is not normal then is +0, NaN and infinity stay."""
     field = (a & fmt.exponent_mask) >> fmt.fraction_bits
     special = field == fmt.exponent_mask >> fmt.fraction_bits
     normal = field > shift
-    return np.where(special, a, np.where(normal, a - (np.minimum(shift, field) << fmt.fraction_bits), 0))
+    return np.where(special | (shift == 0), a, np.where(normal, a - (np.minimum(shift, field) << fmt.fraction_bits), 0))
 
 
 def sum_saturates(a: Arithmetic, total: Integers) -> Flags:
