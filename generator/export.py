@@ -59,6 +59,7 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
             }
             for register in spec.registers()
         },
+        "constants": spec.constants(),
         "modules": {n: {"count": c, "place": emitted.places[n]} for n, c in emitted.instances.items()},
         "flip_flops": int(flip_flops(spec.units())),
     }
