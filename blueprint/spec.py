@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from blueprint.errors import ParamError
 from blueprint.numbers import Number
-from blueprint.port import Register, Stream
+from blueprint.port import Operation, Register, Stream
 from blueprint.shell import Size, SizeRule, refusal
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
@@ -258,6 +258,10 @@ class Spec:
     @property
     def peak_macs(self) -> Number:
         """Multiply-accumulates of the workload per cycle when nothing waits, left out as zeros or not."""
+        raise NotImplementedError
+
+    def operation(self) -> Operation:
+        """What one run computes, in the names that the order of beats is told in."""
         raise NotImplementedError
 
     def streams(self) -> tuple[Stream, ...]:

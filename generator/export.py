@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from blueprint.port import Stream
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
 from blueprint.version import VERSION
 from generator.emission import TEMPLATES, Emitted, emit
+from generator.manifest import boundary
 
 CLOCK_MHZ = 500.0
 
@@ -48,7 +48,7 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
         "clock": "aclk",
         "reset": "aresetn",
         "axil_address_width": 6,
-        "streams": {stream.name: _stream(stream) for stream in spec.streams()},
+        **boundary(spec),
         "registers": {
             register.name: {
                 "address": register.address,
@@ -61,25 +61,6 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
         },
         "modules": {n: {"count": c, "place": emitted.places[n]} for n, c in emitted.instances.items()},
         "flip_flops": int(flip_flops(spec.units())),
-    }
-
-
-def _stream(stream: Stream) -> dict[str, Any]:
-    field = stream.field
-    return {
-        "direction": stream.direction,
-        "prefix": stream.prefix,
-        "width": stream.width,
-        "fields": [
-            {
-                "name": field.name,
-                "width": field.width,
-                "shape": list(field.shape),
-                "signed": field.signed,
-                "format": field.format,
-                "offset": 0,
-            }
-        ],
     }
 
 

@@ -18,14 +18,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2
-from blueprint.port import Field, Register, Stream
+from blueprint.port import Operation, Register, Stream
 from blueprint.pruning import CODE_BITS, Pruning
 from blueprint.shell import Bound, Size, SizeRule, register_map
 from blueprint.softmax.arithmetic import ACCUMULATORS, INPUTS, Arithmetic
 from blueprint.softmax.arithmetic import rules as arithmetic_rules
 from blueprint.spec import Arrays, Beats, Rule, Spec, parameter, refuse
 from blueprint.streaming_attention import graph as dataflow
-from blueprint.streaming_attention import values
+from blueprint.streaming_attention import ports, values
 from blueprint.streaming_attention.inventory import paths, units
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
@@ -225,29 +225,12 @@ class StreamingAttentionSpec(Spec):
         size = f"{self.graph}_d{self.dim}_p{self.parallel}_g{self.group}_{kind}_{self.mask}"
         return f"{self.family}_{size}_{self.design_hash[:6]}"
 
+    def operation(self) -> Operation:
+        return ports.operation(self)
+
     @cached_property
     def _streams(self) -> tuple[Stream, ...]:
-        whole = self.format == "int8"
-        kind = "int" if whole else self.format
-        width = int(self.softmax.in_width)
-
-        def field(name: str, bits: int, shape: tuple[int, ...]) -> Field:
-            return Field(name, bits, shape, signed=whole, format=kind)
-
-        rows = (self.parallel, self.group, self.dim)
-        index = 8 * int(ceil_div(clog2(self.keys_max), 8))
-        screen = (
-            Stream("code", "in", Field("code", CODE_BITS, (self.dim,), signed=False)),
-            Stream("pick", "out", Field("number", index, (1,), signed=False)),
-        )
-        return (
-            Stream("scale", "in", Field("word", 32, (3,), signed=False)),
-            Stream("query", "in", field("query", width, rows)),
-            Stream("key", "in", field("key", int(self.element_width), (self.dim,))),
-            Stream("value", "in", field("value", int(self.element_width), (self.dim,))),
-            Stream("out", "out", field("result", width, rows)),
-            *(screen if self.prunes else ()),
-        )
+        return ports.streams(self)
 
     def streams(self) -> tuple[Stream, ...]:
         return self._streams

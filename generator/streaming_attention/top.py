@@ -7,7 +7,6 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, ResetSign
 from amaranth.lib.wiring import In, Out
 
 from blueprint.pruning import CODE_BITS
-from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
 from blueprint.streaming_attention import StreamingAttentionSpec
 from blueprint.streaming_attention.graph import NODES, Edge, depths, edges, latencies
 from blueprint.streaming_attention.inventory import words
@@ -19,9 +18,6 @@ from generator.streaming_attention import nodes
 from generator.streaming_attention.control import Control
 from generator.streaming_attention.fifo import Fifo
 from generator.streaming_attention.screen import Screen
-
-#: Where the fields of a scale beat stand.
-SHIFT_AT, OFFSET_AT, GAIN_AT, DOWN_AT = 32, 48, 64, 80
 
 
 @dataclass(frozen=True)
@@ -168,15 +164,11 @@ class StreamingAttention(Block):
 
     def _front(self, m: Module) -> None:
         """The scales of a pass and the queries of a row, as they arrive."""
-        a, data = self.spec.softmax, self.s_axis_scale_tdata
-        fields = {
-            "multiplier": data[: int(a.multiplier_width)],
-            "shift": data[SHIFT_AT : SHIFT_AT + SHIFT_BITS],
-            "offset": data[OFFSET_AT : OFFSET_AT + int(a.reference_width)],
-        }
+        scale, data = self.spec.streams()[0], self.s_axis_scale_tdata
+        fields = {name: data[scale[name].span] for name in ("multiplier", "shift", "offset")}
         gains = {
-            "gain": data[GAIN_AT : GAIN_AT + OUTPUT_MULTIPLIER_BITS],
-            "down": data[DOWN_AT : DOWN_AT + OUTPUT_SHIFT_BITS],
+            "gain": data[scale["output_multiplier"].span],
+            "down": data[scale["output_shift"].span],
         }
         fire, flags = self._fires, self._flags
         self._fill(m, "scales", fields, fire["tune"], fire["score"] & flags["pass_end"])
