@@ -49,8 +49,8 @@ def operation(p: StreamingAttentionSpec) -> Operation:
     where["passes"] = "kv_heads * turns"
     if p.prunes:
         where["candidates"] = f"min({p.candidates}, keys)"
-    given = {name: meaning for name, meaning in _SEEN.items() if name in p.sizes}
-    registers = {name: name for name in p.sizes}
+    registers = {size.name: size.name for size in p.sizes}
+    given = {name: meaning for name, meaning in _SEEN.items() if name in registers}
     return Operation(_computes(p), tuple(inputs), tuple(outputs), registers, given, where)
 
 

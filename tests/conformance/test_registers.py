@@ -21,7 +21,8 @@ from blueprint.systolic import SystolicSpec
 from blueprint.ternary_lut import TernaryLutSpec
 from blueprint.workload import Attention, Gemm, Task
 from costmodel import sampling
-from generator.export import generate
+from generator.emission import Emitted
+from generator.export import describe, generate
 from simulator import kernel, rtl
 from tests.conformance.test_agreement import differences, masks
 from toolchain import yosys
@@ -366,6 +367,19 @@ def test_a_design_refuses_what_software_refuses(name: str) -> None:
     assert [values for _, values in legal if spec.refuses(values) is not None] == []
     assert [values for values in illegal if spec.refuses(values) is None] == []
     assert legal and illegal
+
+
+@pytest.mark.parametrize("name", [*TINY, *MORE])
+def test_the_manifest_says_what_is_refused(name: str) -> None:
+    """The legal values and the rules in its words, evaluated as they stand."""
+    spec = (TINY | MORE)[name]
+    manifest = describe(spec, Emitted(spec.name, {}, {}, {}, ()))
+    legal = {name: facts["legal"] for name, facts in manifest["registers"].items() if "legal" in facts}
+    assert list(legal) == [size.name for size in spec.sizes]
+    for values in combinations(spec):
+        fits = all(low <= values[size] <= high for size, (low, high) in legal.items())
+        keeps = all(eval(rule, {}, dict(values)) for rule in manifest["size_rules"])
+        assert (fits and keeps) == (spec.refuses(values) is None), values
 
 
 def check_refusals(spec: Spec, model: rtl.Model) -> None:
