@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from blueprint.port import Register
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
 from blueprint.version import VERSION
@@ -36,6 +38,7 @@ def generate(spec: Spec, out: Path, *, clock_mhz: float | None = None) -> dict[s
 
 def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
     """The manifest: everything a bench or a flow needs to know, without reading Verilog."""
+    most = {size.name: int(size.most) for size in spec.sizes}
     return {
         "schema": "ternforge/manifest/v1",
         "top": emitted.top,
@@ -49,19 +52,23 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
         "reset": "aresetn",
         "axil_address_width": 6,
         **boundary(spec),
-        "registers": {
-            register.name: {
-                "address": register.address,
-                "access": register.access,
-                "reset": register.reset,
-                "description": register.description,
-                "fields": {name: list(place) for name, place in register.fields.items()},
-            }
-            for register in spec.registers()
-        },
+        "registers": {register.name: _register(register, most) for register in spec.registers()},
+        "size_rules": [str(rule) for rule in spec.size_rules],
         "constants": spec.constants(),
         "modules": {n: {"count": c, "place": emitted.places[n]} for n, c in emitted.instances.items()},
         "flip_flops": int(flip_flops(spec.units())),
+    }
+
+
+def _register(register: Register, most: Mapping[str, int]) -> dict[str, Any]:
+    """A register; of a size also the smallest and the largest value that a run starts with."""
+    return {
+        "address": register.address,
+        "access": register.access,
+        "reset": register.reset,
+        "description": register.description,
+        "fields": {name: list(place) for name, place in register.fields.items()},
+        **({"legal": [1, most[register.name]]} if register.name in most else {}),
     }
 
 
