@@ -49,8 +49,9 @@ def operation(p: StreamingAttentionSpec) -> Operation:
     where["passes"] = "kv_heads * turns"
     if p.prunes:
         where["candidates"] = f"min({p.candidates}, keys)"
-    given = {name: meaning for name, meaning in _SEEN.items() if name in p.sizes}
-    registers = {name: name for name in p.sizes}
+    written = [register.name for register in p.registers() if register.access == "rw"]
+    given = {name: meaning for name, meaning in _SEEN.items() if name in written}
+    registers = {name: name for name in written if name != "control"}
     return Operation(_computes(p), tuple(inputs), tuple(outputs), registers, given, where)
 
 
