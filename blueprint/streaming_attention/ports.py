@@ -186,9 +186,8 @@ def _scale(p: StreamingAttentionSpec) -> tuple[Field, ...]:
 
 
 def _code(p: StreamingAttentionSpec) -> Field:
-    level = Field(
-        "level", CODE_BITS - 1, signed=False, meaning="place of the leading one of the magnitude, plus 1"
-    )
+    place = "place of the leading one of the magnitude, counted from 1; 0 where there is none"
+    level = Field("level", CODE_BITS - 1, signed=False, meaning=place)
     sign = Field("sign", 1, signed=False, offset=CODE_BITS - 1, meaning="1 where the element is negative")
     return Field(
         "code",
@@ -197,7 +196,7 @@ def _code(p: StreamingAttentionSpec) -> Field:
         signed=False,
         axes=("element",),
         encoding="leading_one",
-        meaning="sign and leading one of an element of a key; 0 for 0, sign 1 and level 0 for -128",
+        meaning="sign and leading one of an element of a key; sign 1 and level 0 for -128, whose magnitude has 8 bits",
         holds=Place("key", ("kv_head", "step", "element")),
         parts=(level, sign),
     )
