@@ -278,6 +278,26 @@ def test_the_verilog_answers_a_bench_from_the_manifest(family: str, number: int,
     run_rtl(design(family, number), number, tmp_path)
 
 
+@pytest.mark.slow
+def test_lanes_that_an_integer_of_booth_flex_does_not_use_are_not_looked_at(tmp_path: Path) -> None:
+    generate(FLEXIBLE, tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
+    bench, (task, operands) = Bench(manifest), long_run(FLEXIBLE)
+    operands = {"act": operands["act"], "wgt": 37 * operands["wgt"]}  # no longer ternary
+    names = bench.names(*given(FLEXIBLE, task, operands))
+    stimulus = {name: bench.pack(name, operands, names) for name in ("act", "wgt")}
+    lanes = stimulus["act"].reshape(-1, 2, 4)
+    assert not lanes[:, :, 1:].any()
+    lanes[:, :, 1:] = np.random.default_rng(0).integers(1, 256, (len(lanes), 2, 3))
+    job = rtl.Job(stimulus, {"out": len(bench.beats("out", names))}, {}, bench.registers(names))
+    run = rtl.load(tmp_path, optimize="-O0").run_all([job])[0]
+    found = bench.unpack("out", run.data["out"], names)["out"]
+    assert np.array_equal(found, operands["act"] @ operands["wgt"])
+    lanes[:, :, 0] ^= 1
+    run = rtl.load(tmp_path, optimize="-O0").run_all([job])[0]
+    assert not np.array_equal(bench.unpack("out", run.data["out"], names)["out"], found)
+
+
 # Failing twins: every check above is seen to fail. -------------------------------------------------------------------
 
 
