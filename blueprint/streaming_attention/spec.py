@@ -335,6 +335,11 @@ class StreamingAttentionSpec(Spec):
                 raise refuse(rule.parameter, rule.message())
         if workload.dim != self.dim:
             raise refuse("dim", f"Attention dim must be {self.dim}, the design's dim, not {workload.dim}")
+        if workload.mask == self.mask == "lambda" and workload.sinks == 0:
+            raise refuse(
+                "sinks",
+                "Attention sinks must be at least 1 for mask lambda, not 0; without sinks it is window",
+            )
         if not values.mask_fits(self, workload):
             what = f"Attention mask must be {values.masks_of(self)} for a design of mask {self.mask}"
             raise refuse("mask", f"{what}, not {workload.mask}")
