@@ -6,8 +6,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
+import io
 import math
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -27,6 +27,7 @@ from dse.search import planned
 from dse.space import Search, Space
 from dse.space_file import space_from
 from dse.store import Store, StudyError, load
+from toolchain import files
 
 #: Studies of more points leave out ``points.csv`` unless asked: at a million points it is 200 MB.
 MOST_POINTS_IN_CSV = 100_000
@@ -189,15 +190,15 @@ class Study:
         return written
 
     def _write_csv(self, name: str, batches: Iterator[Batch], mark: str | None = None) -> Path:
-        path, draft = self.folder / name, self.folder / f"{name}.new"
+        path = self.folder / name
         fields = ["id", "family", *self.space.parameter_names, *self.metrics, "feasible", "reason"]
-        with draft.open("w", encoding="utf-8", newline="") as file:
+        with files.replacing(path) as raw, io.TextIOWrapper(raw, "utf-8", newline="") as file:
             writer = csv.DictWriter(file, fields + (["knee"] if mark else []), lineterminator="\n")
             writer.writeheader()
             for batch in batches:
                 for row in self.rows(batch):
                     writer.writerow({**row, "knee": row["id"] == mark} if mark else row)
-        os.replace(draft, path)
+            file.detach()  # which flushes, and leaves the closing to the draft
         return path
 
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from blueprint.errors import ParamError
+from toolchain.files import is_draft
 
 
 def check_out(out: str | Path, ours: str | None = None) -> Path:
@@ -17,6 +18,8 @@ def check_out(out: str | Path, ours: str | None = None) -> Path:
     path = Path(out)
     if path.is_dir():
         if ours is not None and (path / ours).is_file():
+            return path
+        if any(map(is_draft, path.iterdir())):  # what a killed writer of ours left: it is written anew
             return path
         if any(path.iterdir()):
             what = f"must be new or empty{f' or hold a {ours} of ours' if ours else ''}, not a folder of other files"

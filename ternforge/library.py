@@ -52,11 +52,11 @@ def model_import(folder: str | Path, out: str | Path, name: str | None = None) -
     from blueprint import huggingface
     from blueprint import model as shapes
     from ternforge.folder import check_file
+    from toolchain import files
 
     found = huggingface.read_config(folder, name)
     path = check_file(out, (".yaml", ".yml"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(shapes.model_text(found.model), encoding="utf-8")
+    files.write(path, shapes.model_text(found.model))
     return {**model_summary(found.model), "file": path, "ternary": found.ternary, "ignored": found.ignored}
 
 

@@ -86,7 +86,6 @@ def _write_trace(
     from simulator import trace as traces
 
     shown = None if window is None else refused(traces.parse_window, window)
-    path.parent.mkdir(parents=True, exist_ok=True)
     clock, spec = design.clock_mhz or 1000.0, design.spec
     graph = spec.timing(task, spec.operands(task, seed) if spec.data_dependent else None)
     refused(

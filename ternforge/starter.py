@@ -9,6 +9,7 @@ from blueprint.errors import ParamError
 from blueprint.names import NAME_RULE, is_name
 from blueprint.nearest import suggestion
 from ternforge.folder import check_out
+from toolchain import files
 
 _README = """# {name}
 
@@ -52,9 +53,9 @@ def write(folder: str | Path, preset: str) -> list[Path]:
     if not is_name(name):
         raise ParamError(f"Folder name must be {NAME_RULE}, not {name!r}")
     path = check_out(folder)
-    path.mkdir(parents=True, exist_ok=True)
     sources = sorted((EXAMPLES / preset).glob("*.yaml"))
-    files = [Path(shutil.copyfile(source, path / source.name)) for source in sources]
-    readme = path / "README.md"
-    readme.write_text(_README.format(name=name, preset=preset), encoding="utf-8")
-    return [*files, readme]
+    with files.folder(path) as draft:
+        for source in sources:
+            shutil.copyfile(source, draft / source.name)
+        (draft / "README.md").write_text(_README.format(name=name, preset=preset), encoding="utf-8")
+    return [path / name for name in (*(source.name for source in sources), "README.md")]

@@ -41,10 +41,11 @@ def explore(
 
 def apply(study: str | Path, point: str, out: str | Path) -> Answer:
     """Write a point of a study as a design file; ``point`` may be ``knee``."""
-    from blueprint.design import design_content, write_design
+    from blueprint.design import design_content, design_text
     from blueprint.errors import ParamError
     from dse.study import open_study
     from ternforge.folder import check_file
+    from toolchain import files
 
     with open_study(study) as found:
         name = found.knee if point == "knee" else point
@@ -52,8 +53,7 @@ def apply(study: str | Path, point: str, out: str | Path) -> Answer:
             raise ParamError(f"Study must have a feasible point to take its knee, and {study} has none")
         design = found.design(name)
     path = check_file(out, (".yaml", ".yml"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_design(design, path)
+    files.write(path, design_text(design))
     return {"point": name, "file": path, "design": design_content(design)}
 
 
