@@ -192,7 +192,8 @@ class Study:
     def _write_csv(self, name: str, batches: Iterator[Batch], mark: str | None = None) -> Path:
         path = self.folder / name
         fields = ["id", "family", *self.space.parameter_names, *self.metrics, "feasible", "reason"]
-        with files.replacing(path) as raw, io.TextIOWrapper(raw, "utf-8", newline="") as file:
+        with files.replacing(path) as raw:
+            file = io.TextIOWrapper(raw, "utf-8", newline="")
             writer = csv.DictWriter(file, fields + (["knee"] if mark else []), lineterminator="\n")
             writer.writeheader()
             for batch in batches:
@@ -212,10 +213,15 @@ def open_study(folder: str | Path, *, families: Mapping[str, type[Spec]] | None 
     folder = Path(folder)
     store = load(folder, writable=False)
     facts = store.facts()
-    section = read_text(facts["text"], str(folder / "space.yaml"))
-    space = space_from(section, families=families, metrics=facts["metrics"])
-    space = dataclasses.replace(space, search=Search(**facts["content"]["search"]), text=facts["text"])
-    if space.content() != facts["content"]:
+    try:
+        section = read_text(facts["text"], str(folder / "space.yaml"))
+        space = space_from(section, families=families, metrics=facts["metrics"])
+        space = dataclasses.replace(space, search=Search(**facts["content"]["search"]), text=facts["text"])
+        same = space.content() == facts["content"]
+    except (KeyError, TypeError, ValueError):
+        same = False
+    if not same:
+        store.close()
         raise StudyError(
             f"{folder}: study must be read by the version that wrote it, {facts['provenance'].get('version')}: "
             "this one understands its space differently"

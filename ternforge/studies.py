@@ -23,11 +23,12 @@ def explore(
 ) -> Answer:
     """Search a space, or go on with a study that was interrupted; returns the study's summary."""
     from dse import explore as search
-    from dse.store import NAME
+    from dse.store import is_study
     from ternforge import checking, folder
 
     checking.check(space, {})  # the technology too, before a folder is made
-    folder.check_out(out, NAME)
+    if not is_study(Path(out)):
+        folder.check_out(out)
     wishes: Answer = {
         "method": method,
         "budget": budget,

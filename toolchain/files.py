@@ -45,7 +45,7 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
         draft = _draft(target.parent, target.name)
         try:
             with open(draft, "xb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+                _lock(file.fileno())
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -71,7 +71,7 @@ def folder(path: str | Path) -> Iterator[Path]:
         draft.mkdir()
         handle = os.open(draft, os.O_RDONLY)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            _lock(handle)
             yield draft
             _settle(draft, target)
         finally:
@@ -111,6 +111,11 @@ def _draft(home: Path, name: str) -> Path:
     start = f".{name[:40]}-"
     sweep(home, start)
     return home / f"{start}{secrets.token_hex(4)}{_DRAFT}"
+
+
+def _lock(handle: int) -> None:
+    with suppress(OSError):  # not every network's file system has locks
+        fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def _abandoned(path: Path) -> bool:
