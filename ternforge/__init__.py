@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from blueprint.version import VERSION as __version__
+from ternforge.rooms import settle
+
+settle()
+
+try:
+    from blueprint.version import VERSION as __version__
+except Exception:  # another distribution's package of that name: `rooms.conflict` says so
+    __version__ = "unknown"
 
 __all__ = ["__version__"]
 
@@ -17,6 +24,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(name)
     import importlib
 
+    from ternforge.rooms import conflict
+
+    if (what := conflict()) is not None:
+        raise ImportError(what)
     api = importlib.import_module("ternforge.api")
     if not hasattr(api, name):
         raise AttributeError(f"module 'ternforge' has no attribute {name!r}")

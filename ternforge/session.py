@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +29,30 @@ class Session:
     def answer(self, data: Mapping[str, Any], lines: Iterable[str]) -> None:
         """The result: one JSON object under ``--json``, else lines of text (none under ``-q``)."""
         if self.json:
-            print(json.dumps(plain(data), allow_nan=False, indent=2))
+            _say([json.dumps(plain(data), allow_nan=False, indent=2)])
         elif not self.quiet:
-            for line in lines:
-                print(line)
-        sys.stdout.flush()
+            _say(lines)
 
     def fail(self, message: str) -> None:
         """An error: one line on standard error, and ``{"error": ...}`` as the answer under ``--json``."""
         message = " ".join(message.split())
         if self.json:
-            print(json.dumps({"error": message}), flush=True)
-        print(message, file=sys.stderr, flush=True)
+            with suppress(OSError):
+                _say([json.dumps({"error": message})])
+        with suppress(OSError):
+            print(message, file=sys.stderr, flush=True)
+
+
+def _say(lines: Iterable[str]) -> None:
+    """Lines on standard output, whose faults are named; what it could not take is dropped."""
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except OSError as problem:
+        # Or the interpreter would try once more when it ends, and fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OSError(problem.errno, problem.strerror, "standard output") from problem
 
 
 def plain(value: Any) -> Any:
