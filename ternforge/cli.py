@@ -92,11 +92,12 @@ def is_deadlock(problem: Exception) -> bool:
 def explain(problem: Exception) -> str | None:
     """One sentence for what a user can mend, ``None`` for what only we can."""
     from blueprint.errors import ParamError, SpecError
+    from toolchain.cache import CacheError
     from toolchain.process import ToolError
 
     if isinstance(problem, click.ClickException):
         return problem.format_message()
-    if isinstance(problem, (ParamError, SpecError, ToolError)) or hasattr(problem, "parameter"):
+    if isinstance(problem, (ParamError, SpecError, ToolError, CacheError)) or hasattr(problem, "parameter"):
         return str(problem)
     if is_deadlock(problem):
         return str(problem)

@@ -7,6 +7,8 @@ import os
 import shlex
 from collections.abc import Sequence
 
+from toolchain.files import lacks_scratch
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SCARCE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 
@@ -24,7 +26,7 @@ def sentence(problem: BaseException) -> str | None:
 def _of_system(problem: OSError) -> str | None:
     name, why = problem.filename, problem.strerror or str(problem)
     what = os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else None
-    if "temporary directory" in why:
+    if lacks_scratch(problem):
         return f"TMPDIR must name a folder that can be written, and none can: {why}"
     if problem.errno in _FULL:
         return f"{what or 'A disk'}: disk must have room to write here, and it has not: {why}; free some and run it again"

@@ -97,9 +97,14 @@ def _named(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        if problem.errno is None or not _of_draft(problem.filename):
+        if problem.errno is None or lacks_scratch(problem) or not _of_draft(problem.filename):
             raise
         raise OSError(problem.errno, problem.strerror, str(path)) from problem
+
+
+def lacks_scratch(problem: OSError) -> bool:
+    """Whether there was no folder for temporary files."""
+    return problem.filename is None and "temporary directory" in str(problem)
 
 
 def _of_draft(name: Any) -> bool:
