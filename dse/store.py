@@ -145,7 +145,7 @@ _ENVIRONMENT = {
     sqlite3.SQLITE_LOCKED: "must not be locked by another program",
     sqlite3.SQLITE_NOMEM: "must fit the memory",
     sqlite3.SQLITE_READONLY: "must be readable and writable",
-    sqlite3.SQLITE_IOERR: "must be readable and writable",
+    sqlite3.SQLITE_IOERR: "must be readable and writable on a disk with room",
     sqlite3.SQLITE_FULL: "must have room on its disk",
     sqlite3.SQLITE_CANTOPEN: "must be readable and writable",
 }

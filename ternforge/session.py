@@ -23,7 +23,7 @@ class Session:
 
     def note(self, text: str) -> None:
         """Progress, for people: standard error, nothing under ``-q``."""
-        if not self.quiet:
+        if not self.quiet and sys.stderr is not None:
             print(text, file=sys.stderr, flush=True)
 
     def answer(self, data: Mapping[str, Any], lines: Iterable[str]) -> None:
@@ -39,12 +39,15 @@ class Session:
         if self.json:
             with suppress(OSError):
                 _say([json.dumps({"error": message})])
-        with suppress(OSError):
-            print(message, file=sys.stderr, flush=True)
+        if sys.stderr is not None:  # which it is where the caller closed it
+            with suppress(OSError):
+                print(message, file=sys.stderr, flush=True)
 
 
 def _say(lines: Iterable[str]) -> None:
     """Lines on standard output, whose faults are named; what it could not take is dropped."""
+    if sys.stdout is None:  # the caller closed it
+        return
     try:
         for line in lines:
             print(line)
