@@ -66,12 +66,17 @@ def updated(folder: str | Path, names: Iterable[str], by: str, *, force: bool = 
     try:
         yield
     finally:
-        if path.is_dir() and os.access(path, os.W_OK):
-            record = Record.of(path)
-            for name in names:
-                if (path / name).is_file():
-                    record.put(name, by, [digest(path / name)])
-            record.write(path)
+        with suppress(OSError):  # a full disk has been told by the block
+            if path.is_dir() and _occupied(path):
+                _record(path, names, by)
+
+
+def _record(folder: Path, names: Iterable[str], by: str) -> None:
+    record = Record.of(folder)
+    for name in names:
+        if (folder / name).is_file():
+            record.put(name, by, [digest(folder / name)])
+    record.write(folder)
 
 
 def check_out(out: str | Path, ours: str | None = None) -> Path:
