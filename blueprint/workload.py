@@ -34,6 +34,9 @@ class Gemm:
     name: str = "gemm"
     count: int = 1
     kind: ClassVar[str] = "gemm"
+    #: What these tasks of a model are, as a prefix of a metric's name and in words.
+    part: ClassVar[str] = "ternary"
+    part_words: ClassVar[str] = "the model's ternary products, with the traffic of its key and value cache"
 
     def __post_init__(self) -> None:
         for what in ("m", "k", "n", "count"):
@@ -80,6 +83,8 @@ class Attention:
     name: str = "attention"
     count: int = 1
     kind: ClassVar[str] = "attention"
+    part: ClassVar[str] = "attention"
+    part_words: ClassVar[str] = "the model's attention"
 
     def __post_init__(self) -> None:
         for what in ("queries", "keys", "heads", "kv_heads", "dim", "count"):
@@ -140,6 +145,8 @@ class Attention:
 
 
 Task = Gemm | Attention
+#: Every kind of task.
+TASKS = (Gemm, Attention)
 
 
 def _check_integer(task: Task, what: str, minimum: int = 1) -> None:

@@ -90,7 +90,7 @@ def run(
         finally:
             progress.stop()
         kept.remember_front(front)
-        study = Study(folder, kept, problem.space, problem.metrics)
+        study = Study(folder, kept, problem.space, problem.metrics, problem.evaluators)
         study.write_tables(points=points_csv)
     return study
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from dse.batch import Batch, Floats, join
 from dse.pareto import front_mask, oriented
-from dse.space import Columns, Constraint, Indices, Space
+from dse.space import Columns, Indices, Space
 
 #: Designs evaluated at a time: their intermediate arrays fit a core's cache.
 CHUNK = 8192
@@ -72,19 +72,8 @@ class Problem:
             shift = len(reasons) - 1
             reason[mine] = np.where(built, 0, found.reason + shift)
             reasons += found.reasons[1:]
-        for constraint in self.space.constraints:
-            values = metrics[:, self.metrics.index(constraint.metric)]
-            for text, broken in _broken(constraint, values):
-                reason[broken & (reason == 0)] = len(reasons)
-                reasons.append(text)
+        for limit in (limit for c in self.space.constraints for limit in c.limits()):
+            broken = limit.excess(metrics[:, self.metrics.index(limit.metric)]) > 0
+            reason[broken & (reason == 0)] = len(reasons)
+            reasons.append(limit.text)
         return Batch(self.metrics, indices, metrics, reason, tuple(reasons))
-
-
-def _broken(constraint: Constraint, values: Floats) -> list[tuple[str, npt.NDArray[np.bool_]]]:
-    below, above = constraint.texts()
-    found = []
-    if constraint.minimum is not None:
-        found.append((below, np.asarray(values < constraint.minimum)))
-    if constraint.maximum is not None:
-        found.append((above, np.asarray(values > constraint.maximum)))
-    return found
