@@ -155,7 +155,10 @@ def model_from(section: Section) -> Model:
 
 def model_text(model: Model) -> str:
     """The YAML text of a model, which :func:`load` reads back as the same."""
-    content = {"schema": SCHEMA, **dataclasses.asdict(model)}
-    content["aliases"] = list(model.aliases)
-    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    text: str = yaml.safe_dump(model_content(model), sort_keys=False, allow_unicode=True)
     return text
+
+
+def model_content(model: Model) -> dict[str, Any]:
+    """What the file of a model holds, as plain values."""
+    return {"schema": SCHEMA, **dataclasses.asdict(model), "aliases": list(model.aliases)}

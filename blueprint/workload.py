@@ -36,7 +36,7 @@ class Gemm:
     kind: ClassVar[str] = "gemm"
     #: What these tasks of a model are, as a prefix of a metric's name and in words.
     part: ClassVar[str] = "ternary"
-    part_words: ClassVar[str] = "the model's ternary products, with the traffic of its key and value cache"
+    part_words: ClassVar[str] = "the model's ternary products and the traffic of its key and value cache"
 
     def __post_init__(self) -> None:
         for what in ("m", "k", "n", "count"):
@@ -235,6 +235,25 @@ def read_workload(section: Section) -> Workload:
     workload = readers[kind_of(section)](section)
     section.finish()
     return workload
+
+
+def workload_content(workload: Workload, section: Section) -> dict[str, Any]:
+    """What a file says of a workload that was read from ``section``, every default filled in.
+
+    It reads back as the same. A model that is a file is named by its whole path, so the text may stand anywhere.
+    """
+    if workload.model is not None:
+        name = str(section.raw()["model"])
+        if name.endswith((".yaml", ".yml")):
+            name = str((Path(section.source).parent / name).absolute())
+        return {
+            "model": name,
+            "phase": workload.phase,
+            "tokens": workload.tokens,
+            "context": workload.context,
+        }
+    (task,) = workload.tasks
+    return {"name": workload.name, task.kind: dict(task.sizes)}
 
 
 def kind_of(section: Section) -> str:

@@ -36,8 +36,11 @@ _PJ_PER_NW_S = 1e3
 
 
 class Cost(NamedTuple):
-    """What designs cost: area by place (um2), slowest path (ps), clock energy of any cycle and what full throughput adds
-    to one (pJ), leakage (nW). One design or arrays of them."""
+    """What one design costs, or arrays of designs do.
+
+    Area by place in um2, slowest path in ps, energy in pJ of any cycle (clock pins) and what full throughput adds,
+    leakage in nW.
+    """
 
     areas: Mapping[str, Number]
     path_ps: Number

@@ -194,7 +194,7 @@ class DesignEvaluator:
             "dram_share": time.dram_seconds / time.seconds,
         }
         if self.prompt is not None:
-            found["time_to_first_token_s"] = run(designs, self.prompt, clock, self.dram).seconds
+            found["time_to_first_token_s"] = run(designs, self.prompt, clock, self.dram, cycles_of).seconds
         named = {name_of(base, self.part): value for base, value in found.items()}
         return {name: value for name, value in named.items() if name is not None}
 

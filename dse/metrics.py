@@ -15,7 +15,10 @@ from blueprint.workload import TASKS
 
 @dataclass(frozen=True)
 class Metric:
-    """Unit and meaning of one number; ``direction`` is what most people want of it, ``base`` its name in :data:`BASES`."""
+    """Unit and meaning of one number.
+
+    ``direction`` is what most people want of it, ``base`` its key in :data:`BASES`.
+    """
 
     unit: str
     label: str
@@ -55,6 +58,11 @@ _OF_ROWS = {
 PARTS = {task.part: task.part_words for task in TASKS}
 
 
+def scope(part: str) -> str:
+    """What the numbers of a space cover, in words."""
+    return f"only {PARTS[part]}" if part else "the whole workload"
+
+
 def name_of(base: str, part: str) -> str | None:
     """The name of a number for a part of a model, or for a plain workload (``""``); ``None`` where it has none."""
     if base not in _OF_ROWS:
@@ -70,8 +78,7 @@ def metrics_of(part: str) -> dict[str, Metric]:
         name: Metric(
             metric.unit.format(**words),
             metric.label.format(**words),
-            metric.meaning.format(**words)
-            + (f", for {PARTS[part]} alone" if part and base in _OF_ROWS else ""),
+            metric.meaning.format(**words) + (f", for {scope(part)}" if part and base in _OF_ROWS else ""),
             metric.direction,
             base,
         )
@@ -91,8 +98,3 @@ def counterpart(name: str, allowed: Iterable[str]) -> str | None:
     base = METRICS[name].base if name in METRICS else name
     same = (other for other in allowed if other in METRICS and METRICS[other].base == base)
     return next(same, None) if base in BASES else None
-
-
-def scope(part: str) -> str:
-    """What the numbers of a space cover, in words."""
-    return f"{PARTS[part]} alone" if part else "the whole workload"

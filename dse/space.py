@@ -78,6 +78,11 @@ class Constraint:
     minimum: float | None = None
     maximum: float | None = None
 
+    def content(self) -> dict[str, float]:
+        """What a file says of it."""
+        sides = {"min": self.minimum, "max": self.maximum}
+        return {key: bound for key, bound in sides.items() if bound is not None}
+
     def limits(self) -> tuple[Limit, ...]:
         """Its sides, the lower one first."""
         sides = ((self.minimum, 1), (self.maximum, -1))

@@ -14,9 +14,9 @@ from blueprint.names import NAME_RULE, is_name
 from blueprint.nearest import suggestion
 from blueprint.spec import Spec
 from blueprint.tree import show
-from blueprint.workload import LARGEST, Workload, kind_of, read_workload
+from blueprint.workload import LARGEST, Workload, kind_of, read_workload, workload_content
 from dse.axis import Axis, read_axis
-from dse.metrics import METRICS, PARTS, counterpart, metrics_of
+from dse.metrics import METRICS, PARTS, counterpart, metrics_of, scope
 from dse.space import LARGEST_EXHAUSTIVE, LARGEST_SPACE, METHODS, Constraint, Dram, Search, Space, SubSpace
 
 SCHEMA = "ternforge/space/v1"
@@ -165,7 +165,7 @@ def _metric(section: Section, name: str, metrics: Sequence[str]) -> None:
 def _why(name: str) -> str:
     """Why a number has its name."""
     part = next((part for part in PARTS if name.startswith(f"{part}_")), None)
-    return f"as it covers {PARTS[part]} alone" if part else "as the workload is no model and counts rows"
+    return f"as it covers {scope(part)}" if part else "as the workload is no model and counts rows"
 
 
 def _read_objectives(section: Section, metrics: Sequence[str]) -> dict[str, str]:
@@ -216,3 +216,26 @@ def _read_search(section: Section, size: int) -> Search:
         what = f"method must be random or nsga2 for a space of {float(size):.3g} designs, not 'exhaustive'"
         raise section.error("method", what)
     return search
+
+
+def space_content(space: Space, section: Section) -> dict[str, Any]:
+    """What a file says of a space that was read from ``section``, every default filled in.
+
+    It reads back as the same.
+    """
+    names = [sub.family for sub in space.subspaces]
+    axes = {sub.family: {axis.name: axis.content() for axis in sub.axes} for sub in space.subspaces}
+    content: dict[str, Any] = {
+        "schema": SCHEMA,
+        "name": space.name,
+        "family": names if len(names) > 1 else names[0],
+        "parameters": axes if len(names) > 1 else axes[names[0]],
+        "workload": workload_content(space.workload, section.section("workload")),
+        "prompt_tokens": space.prompt_tokens,
+        "technology": space.technology,
+        "dram": space.dram and dataclasses.asdict(space.dram),
+        "objectives": dict(space.objectives),
+        "constraints": {c.metric: c.content() for c in space.constraints},
+        "search": dataclasses.asdict(space.search),
+    }
+    return {key: value for key, value in content.items() if value not in (None, {})}

@@ -108,9 +108,10 @@ def empty_lines(answer: Mapping[str, Any]) -> list[str]:
         return ["FAIL: no design is feasible, as none can be built for the workload", *lines]
     several = len(answer["families"]) > 1
     for limit in found["limits"]:
-        count = limit["kept_by"]
-        kept = f"kept by {count:,} of {found['built']:,} designs that can be built" if count else "kept by none"
-        lines += [f"{limit['constraint']}: {kept}; nearest {_nearest(limit['nearest'], several)}"]
+        kept = f"{limit['kept_by']:,} of the {found['built']:,} designs that can be built keep it"
+        if not limit["kept_by"]:
+            kept = f"no design keeps it; nearest {_nearest(limit['nearest'], several)}"
+        lines += [f"{limit['constraint']}: {kept}"]
     for pair in found["conflicts"]:
         one, other = pair["constraints"]
         lines += [f"{one} and {other}: no design keeps both; nearest {_nearest(pair['nearest'], several)}"]
