@@ -133,5 +133,5 @@ def _note(study: Study, shown: int) -> str:
         text = " · ".join(f"{count:,} {reason}" for reason, count in reasons[:3])
         more = f" · {len(reasons) - 3} more reasons" if len(reasons) > 3 else ""
         lines.append(f"infeasible {sum(study.infeasible.values()):,}: {text}{more}")
-    lines.append(f"numbers cover {study.covers}; memory {memory_text(study.space.dram)}")
+    lines += [f"numbers cover {study.covers}", f"memory {memory_text(study.space.dram)}"]
     return "\n".join(lines)

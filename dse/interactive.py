@@ -114,7 +114,8 @@ def _marker(shown: Picture, family: str, mine: Any) -> dict[str, Any]:
 
     color, symbol = _style(shown, family)
     marker: dict[str, Any] = {"size": 9, "color": color, "symbol": symbol}
-    marker["line"] = {"color": "white", "width": 0.5}
+    edged = len(shown.scales) > 2 and len(shown.families) > 1
+    marker["line"] = {"color": color, "width": 1.2} if edged else {"color": "white", "width": 0.5}
     if len(shown.scales) > 2:
         title = {"text": shown.scales[2].label, "side": "right"}
         values = shown.front[:, 2]

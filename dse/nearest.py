@@ -65,7 +65,7 @@ class Nearest:
 
     def add(self, batch: Batch) -> None:
         """Look at some points; those that cannot be built have no numbers and do not count."""
-        batch = batch.pick(~np.isnan(batch.metrics).all(axis=1))
+        batch = batch.pick(np.flatnonzero(~np.isnan(batch.metrics).all(axis=1)))
         self.built += len(batch)
         if not len(batch) or not self.limits:
             return

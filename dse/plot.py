@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from dse.figure import Picture, Scale, envelope, picture
 from dse.study import Study
 
 _GREY, _FRONT, _KNEE = "#c4c8ce", "#1f4e9c", "#c8321e"
+#: Characters of a line of the note below a picture.
+_NOTE_WIDTH = 140
 #: Of several families each has a color and a marker of its own, on the front and, lighter, behind it.
 _FAMILIES = (("#1f4e9c", "o"), ("#d1720f", "s"), ("#2b8a57", "^"), ("#7b3fa0", "D"))
 _STYLE = {
@@ -77,7 +80,8 @@ def _fill(figure: Any, shown: Picture) -> None:
         beyond = _scatter(figure, axes, shown)
     note = shown.note
     if beyond:
-        note += f"\n{beyond:,} of the {len(shown.dominated):,} dominated designs shown lie beyond the axes"
+        note += f"\nbeyond the axes: {beyond:,} of the {len(shown.dominated):,} dominated designs shown"
+    note = "\n".join(part for line in note.splitlines() for part in textwrap.wrap(line, _NOTE_WIDTH))
     figure.supxlabel(note, fontsize=8, color="#555b66", x=0.01, ha="left")
 
 
@@ -100,22 +104,29 @@ def _scatter(figure: Any, axes: Any, shown: Picture) -> int:
     front, scales = shown.front, shown.scales
     _dominated(axes, shown)
     line = envelope(front, scales)
-    axes.plot(line[:, 0], line[:, 1], color=_FRONT, linewidth=0.9, alpha=0.6, zorder=2)
+    color = _FRONT if len(shown.families) == 1 else "#555b66"
+    axes.plot(line[:, 0], line[:, 1], color=color, linewidth=0.9, alpha=0.6, zorder=2)
     points = _front(axes, shown)
     if len(scales) > 2:
         bar = figure.colorbar(points, ax=axes, label=scales[2].label, pad=0.01)
         _plain_ticks(bar.ax.yaxis, scales[2])
     if len(scales) > 3:
         axes.plot([], [], " ", label=f"size: {scales[3].label}")
-    _mark_knee(axes, shown)
     beyond = _set_axes(axes, shown)
+    _mark_knee(axes, shown)
+    _legend(axes, shown)
+    return beyond
+
+
+def _legend(axes: Any, shown: Picture) -> None:
+    """The legend; families keep their color where points take theirs from the third objective."""
     legend = axes.legend(loc="best", fontsize=8, framealpha=0.92)
     for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
         if text.get_text().startswith("Pareto front"):
             family = text.get_text().removeprefix("Pareto front, ")
+            edged = len(shown.scales) > 2 and family in shown.families
             handle.set_array(None)
-            handle.set_facecolor(family_styles(shown).get(family, (_FRONT, "o"))[0])
-    return beyond
+            handle.set_facecolor("white" if edged else family_styles(shown).get(family, (_FRONT, "o"))[0])
 
 
 def _dominated(axes: Any, shown: Picture) -> None:
@@ -138,17 +149,19 @@ def _front(axes: Any, shown: Picture) -> Any:
     points = None
     for family, (color, marker) in family_styles(shown).items():
         mine = shown.of_family(family)[0]
-        style: dict[str, Any] = {"color": color}
+        several = len(shown.families) > 1
+        style: dict[str, Any] = {"color": color, "edgecolors": "white", "linewidths": 0.4}
         if len(scales) > 2:
-            style = {"c": front[mine, 2], "cmap": "viridis", "norm": _norm(front[:, 2], scales[2])}
-        label = "Pareto front" if len(shown.families) == 1 else f"Pareto front, {family}"
+            edge = {"edgecolors": color, "linewidths": 1.1} if several else {}
+            norm = _norm(front[:, 2], scales[2])
+            style = {**style, "c": front[mine, 2], "cmap": "viridis", "norm": norm, **edge}
+            del style["color"]
+        label = f"Pareto front, {family}" if several else "Pareto front"
         points = axes.scatter(
             front[mine, 0],
             front[mine, 1],
             s=sizes[mine],
             marker=marker,
-            edgecolors="white",
-            linewidths=0.4,
             label=label,
             zorder=3,
             **style,
@@ -185,18 +198,33 @@ def _mark_knee(axes: Any, shown: Picture) -> None:
     x, y = shown.front[shown.knee, :2]
     axes.scatter([x], [y], s=210, marker="*", color=_KNEE, edgecolors="white", zorder=5, label="knee")
     text = "\n".join(shown.knee_text)
-    right = shown.scales[0].direction == "max"
+    left, height = _free_side(axes.transAxes.inverted().transform(axes.transData.transform((x, y))), shown)
     axes.annotate(
         text,
         (x, y),
-        xytext=(-14 if right else 14, -30),
+        xytext=(-14 if left else 14, {"bottom": 12, "center": 0, "top": -12}[height]),
         textcoords="offset points",
-        ha="right" if right else "left",
+        ha="right" if left else "left",
+        va=height,
         fontsize=8,
         color="#7a1d11",
         zorder=6,
         bbox={"boxstyle": "round,pad=0.3", "facecolor": "white", "edgecolor": _KNEE, "linewidth": 0.6},
     )
+
+
+def _free_side(place: Any, shown: Picture) -> tuple[bool, str]:
+    """Where the knee's box stands: to the left or not, and its side at the knee's height.
+
+    Where better designs would be there are none; beside the knee where that is beyond the axes.
+    """
+    (across, up), (first, second) = place, shown.scales[:2]
+    left = across > 0.4 if first.direction == "min" else across > 0.6
+    better = "bottom" if second.direction == "max" else "top"
+    if 0.12 < up < 0.88:
+        return left, better
+    free = left == (first.direction == "min")
+    return left, "center" if free else {"bottom": "top", "top": "bottom"}[better]
 
 
 def _unit(values: Any, scale: Scale) -> Any:
