@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from blueprint import registry
 from blueprint.document import Section, read
 from blueprint.errors import ParamError, SpecError
 from blueprint.names import NAME_RULE, is_name
 from blueprint.spec import Spec
-from blueprint.tree import parse, show
+from blueprint.tree import dump, parse, show
 
 SCHEMA = "ternforge/design/v1"
 
@@ -85,8 +83,7 @@ def write_design(design: Design | Spec, path: str | Path) -> None:
 
 def design_text(design: Design | Spec) -> str:
     """The YAML text of a design, every parameter spelled out."""
-    text: str = yaml.safe_dump(design_content(design), sort_keys=False, allow_unicode=True)
-    return text
+    return dump(design_content(design))
 
 
 def design_content(design: Design | Spec) -> dict[str, Any]:

@@ -13,13 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from blueprint.document import Section, read
 from blueprint.errors import ParamError
 from blueprint.names import NAME_RULE, is_name, plain
 from blueprint.nearest import suggestion
-from blueprint.tree import show
+from blueprint.tree import dump, show
 from blueprint.workload import Attention, Gemm
 
 SCHEMA = "ternforge/model/v1"
@@ -155,8 +153,7 @@ def model_from(section: Section) -> Model:
 
 def model_text(model: Model) -> str:
     """The YAML text of a model, which :func:`load` reads back as the same."""
-    text: str = yaml.safe_dump(model_content(model), sort_keys=False, allow_unicode=True)
-    return text
+    return dump(model_content(model))
 
 
 def model_content(model: Model) -> dict[str, Any]:

@@ -112,14 +112,14 @@ def test_a_million_points_go_by_in_a_moment() -> None:
 def test_a_space_of_which_nothing_can_be_built_says_so(tmp_path: Path) -> None:
     text = changed(("{log2: [1, 4096]}", "4096"), ("{range: [1, 32]}", "{range: [2, 32]}"))
     with run(toy.problem(text), tmp_path) as study:
-        answer = study.summary()
+        answer, page = study.summary(), report.html(study)
     assert answer["nearest"]["built"] == 0
     assert [limit["nearest"] for limit in answer["nearest"]["limits"]] == [None]
     assert front_lines(answer, "out")[1:] == [
         "FAIL: no design is feasible, as none can be built for the workload",
         "  124: more than 4096 bits",
     ]
-    assert "0 designs can be built" in report.html(study) if study.folder.exists() else True
+    assert "0 designs can be built" in page
 
 
 def test_a_study_with_a_front_has_no_nearest(tmp_path: Path) -> None:

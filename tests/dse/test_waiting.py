@@ -17,7 +17,8 @@ from dse.space_file import space_from
 
 PARAMETERS = {
     "ternary_lut": "{mu: [1, 3], lut_count: [2, 8], fetch_count: 4, act_width: 8, k_max: 256, n_max: 256}",
-    "systolic": "{organization: weight_stationary, rows: 4, cols: [4, 8], pe: [mac, ternary], weight_width: 2, act_width: 8, k_max: 256, n_max: 256}",
+    "systolic": "{organization: weight_stationary, rows: 4, cols: [4, 8], "
+    "pe: [mac, ternary], weight_width: 2, act_width: 8, k_max: 256, n_max: 256}",
     "streaming_attention": "{dim: 16, keys_max: 64, mask: causal, parallel: [1, 2]}",
 }
 PARTS = {"ternary_lut": "ternary", "systolic": "ternary", "streaming_attention": "attention"}
