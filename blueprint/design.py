@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from blueprint import registry
-from blueprint.document import Section, read
+from blueprint.document import Section, read, read_text
 from blueprint.errors import ParamError, SpecError
 from blueprint.names import NAME_RULE, is_name
 from blueprint.spec import Spec
@@ -55,6 +55,11 @@ def design_from(section: Section, overrides: Mapping[str, str] | None = None) ->
     spec = _build(kind, given, overrides or {})
     changed = _changed(kind, given.raw(), spec, overrides or {})
     return Design(spec, renamed(name, changed, spec) if name else spec.name, clock, technology)
+
+
+def overridden(design: Design, overrides: Mapping[str, str] | None = None) -> Design:
+    """A design with parameters replaced as :func:`read_design` replaces them."""
+    return design_from(read_text(design_text(design), design.name), overrides) if overrides else design
 
 
 def renamed(name: str, changed: Mapping[str, Any], spec: Spec) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from blueprint.design import read_design
 from blueprint.document import read, read_text
+from blueprint.errors import SpecError
 from blueprint.model import load
 from blueprint.workload import read_workload_file
 from dse.space_file import space_from
@@ -233,6 +234,20 @@ def test_a_changed_design_has_another_name(
     assert answer(["estimate", str(path), *options], capsys)["design"] == expected
     found = answer(["simulate", str(path), "--gemm", "1x8x8", *options], capsys)
     assert found["design"] == expected
+
+
+def test_overrides_change_a_design_that_a_script_gives_too(tmp_path: Path) -> None:
+    from ternforge import api
+
+    path = tmp_path / "design.yaml"
+    path.write_text(APPLIED.format(name="mine"))
+    given = read_design(path)
+    for design, name in ((given, "mine_mu_3"), (given.spec, read_design(path, {"mu": "3"}).spec.name)):
+        found = api.read_design(design, {"mu": "3"})
+        assert (found.spec.parameters["mu"], found.name) == (3, name)
+        assert api.read_design(design).spec == given.spec
+    with pytest.raises(SpecError, match="^--set mu=9: Parameter 'mu' must be an integer from 1 to 6, not 9$"):
+        api.read_design(given, {"mu": "9"})
 
 
 def test_a_long_name_is_told_apart_by_its_hash(tmp_path: Path) -> None:
