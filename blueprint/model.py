@@ -158,4 +158,5 @@ def model_text(model: Model) -> str:
 
 def model_content(model: Model) -> dict[str, Any]:
     """What the file of a model holds, as plain values."""
-    return {"schema": SCHEMA, **dataclasses.asdict(model), "aliases": list(model.aliases)}
+    facts = dataclasses.asdict(model).items()
+    return {"schema": SCHEMA, **{key: list(v) if isinstance(v, tuple) else v for key, v in facts}}
