@@ -113,7 +113,7 @@ def measured(spec: Spec) -> dict[str, Any]:
         spec, technologies.load(MEASURED), lambda chosen, folder: generate(chosen, folder)
     )
     return {
-        "flip_flops": sample.flip_flops,
+        "flip_flops": {place: count for place, count in sample.registers.items() if count},
         "area_um2": dict(sample.areas),
         "critical_path_ps": sample.critical_path_ps,
         "energy_pj": dict(sample.switched.energies),
@@ -124,14 +124,11 @@ def measured(spec: Spec) -> dict[str, Any]:
 def disagreements(design: Mapping[str, Any]) -> Iterator[str]:
     """Where the predictions of a recorded design do not agree with its measurements, in words."""
     model, real = design["costs"][MEASURED], design["measured"]
-    counted = sum(
-        count * dims[0]
-        for lines in design["inventory"].values()
-        for kind, count, dims, _ in lines
-        if kind == "register"
-    )
-    if counted != real["flip_flops"]:
-        yield f"flip-flops must be {real['flip_flops']}, not {counted}"
+    for place in sorted({*design["inventory"], *real["flip_flops"]}):
+        lines = design["inventory"].get(place, [])
+        counted = sum(count * dims[0] for kind, count, dims, _ in lines if kind == "register")
+        if counted != real["flip_flops"].get(place, 0):
+            yield f"flip-flops of {place} must be {real['flip_flops'].get(place, 0)}, not {counted}"
     area = {place: value for place, value in model["area_um2"].items() if place != "memory"}
     yield from _apart("area", area, real["area_um2"], AREA_BOUND, AREA_PLACE)
     busy = real["utilization"]
