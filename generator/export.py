@@ -14,6 +14,7 @@ from blueprint.unit import flip_flops
 from blueprint.version import VERSION
 from generator.emission import TEMPLATES, Emitted, emit
 from generator.manifest import boundary
+from toolchain import files
 
 CLOCK_MHZ = 500.0
 
@@ -22,17 +23,18 @@ def generate(spec: Spec, out: Path, *, clock_mhz: float | None = None) -> dict[s
     """Write the hardware of ``spec`` to the folder ``out`` and return its manifest.
 
     The same spec gives the same bytes. Raises ``OSError`` where the folder cannot be written and ``ToolError`` where
-    Yosys fails; nothing is written before the hardware is complete.
+    Yosys fails; the folder gets all files or none.
     """
     top = importlib.import_module(f"generator.{spec.family}").Top(spec)
     emitted = emit(top)
     manifest = describe(spec, emitted)
     texts = {f"rtl/{name}.v": text for name, text in emitted.modules.items()}
     texts |= _around(spec, manifest, clock_mhz or CLOCK_MHZ)
-    for path, text in texts.items():
-        file = out / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+    with files.folder(out) as draft:
+        for path, text in texts.items():
+            file = draft / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
     return manifest
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from blueprint.errors import ParamError
 from ternforge.record import Record, digest, undisturbed
+from toolchain.files import is_draft
 
 _DRAFT = ".ternforge-draft-"
 _NUMBERS = itertools.count()
@@ -86,7 +87,8 @@ def check_out(out: str | Path, ours: str | None = None) -> Path:
     """
     path = Path(out)
     _check_place(path)
-    if path.is_dir() and not (ours is not None and (path / ours).is_file()) and _occupied(path):
+    known = path.is_dir() and (any(map(is_draft, path.iterdir())) or (ours is not None and (path / ours).is_file()))
+    if path.is_dir() and not known and _occupied(path):
         what = (
             f"must be new or empty{f' or hold a {ours} of ours' if ours else ''}, not a folder of other files"
         )
