@@ -60,10 +60,10 @@ class Bench:
 
     async def event(self, *names: str, cycles: int = 1) -> None:
         for _ in range(cycles):
-            for name in (*EVENTS, *STALLS):
+            for name in (*EVENTS, *STALLS, *self.dut.flags):
                 self.ctx.set(getattr(self.dut, name), int(name in names))
             await self.tick()
-        for name in (*EVENTS, *STALLS):
+        for name in (*EVENTS, *STALLS, *self.dut.flags):
             self.ctx.set(getattr(self.dut, name), 0)
 
     async def sizes(self, tokens: int, k: int, n: int) -> None:
@@ -71,8 +71,9 @@ class Bench:
             await self.write(name, value)
 
 
-def play(story: Any) -> None:
-    dut = Shell("shell", SPEC.registers(), {"tokens": SPEC.m_max, "k": SPEC.k_max, "n": SPEC.n_max})
+def play(story: Any, flags: tuple[str, ...] = ()) -> None:
+    sizes = {"tokens": SPEC.m_max, "k": SPEC.k_max, "n": SPEC.n_max}
+    dut = Shell("shell", SPEC.registers(), sizes, flags=flags)
     simulator = Simulator(dut)
 
     async def testbench(ctx: Any) -> None:
@@ -149,6 +150,26 @@ def test_a_misplaced_last_beat_is_remembered_until_the_next_start() -> None:
         assert await bench.read("status") == 1
 
     play(story)
+
+
+def test_a_flag_stays_until_the_next_accepted_start() -> None:
+    async def story(bench: Bench) -> None:
+        await bench.sizes(1, 1, 1)
+        await bench.write("control", 1)
+        await bench.event("accepted", "bent")
+        await bench.event("accepted", cycles=3)
+        await bench.event("finished")
+        assert await bench.read("status") == 2 + 16
+        await bench.write("tokens", 0)
+        await bench.write("control", 1)  # refused
+        assert await bench.read("status") & 16
+        await bench.write("tokens", 1)
+        await bench.write("control", 1)
+        assert await bench.read("status") == 1
+        await bench.event("finished", "cracked")
+        assert await bench.read("status") == 2 + 32
+
+    play(story, flags=("bent", "cracked"))
 
 
 def test_a_start_while_busy_changes_nothing() -> None:
