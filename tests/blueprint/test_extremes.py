@@ -18,7 +18,7 @@ DESIGNS = 40
 
 def designs(family: str, floats: bool) -> list[Any]:
     drawn = (families()[family].sample(np.random.default_rng([7, number])) for number in range(400))
-    return [spec for spec in drawn if (spec.arithmetic == "integer") is not floats][:DESIGNS]
+    return [spec for spec in drawn if (spec.activation == "int") is not floats][:DESIGNS]
 
 
 def largest(spec: Spec) -> Gemm:
