@@ -9,7 +9,7 @@ import click
 
 from ternforge import __version__
 from ternforge.session import Session
-from ternforge.shell import LazyGroup
+from ternforge.shell import LazyGroup, line
 
 FINE, DOES_NOT_HOLD, BAD_INPUT, OUR_FAULT, INTERRUPTED = 0, 1, 2, 70, 130
 
@@ -57,12 +57,23 @@ def run(arguments: Sequence[str]) -> int:
         code = cli.main(args=list(arguments), prog_name="ternforge", standalone_mode=False, obj=session)
         return code if isinstance(code, int) else FINE
     except (KeyboardInterrupt, click.Abort):
-        session.fail("Interrupted")
+        session.fail(f"Interrupted; {how_to_go_on(arguments)}")
         return INTERRUPTED
     except SystemExit:  # so Click ends where the reader of our output has seen enough
         return FINE
     except Exception as problem:
         return _report(session, problem)
+
+
+def how_to_go_on(arguments: Sequence[str]) -> str:
+    """What is left of a command that was interrupted, and what to type."""
+    words = [word for word in arguments if not word.startswith("-")]
+    again = f"the same command {{}}: {line('ternforge', *arguments)}"
+    if words[:1] == ["explore"]:
+        return f"the study is kept, and {again.format('goes on')}"
+    if words[:2] == ["tech", "calibrate"]:
+        return f"what was synthesized is kept, and {again.format('goes on')}"
+    return f"nothing was written, and {again.format('starts again')}"
 
 
 def _report(session: Session, problem: Exception) -> int:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from blueprint import shell
 from blueprint.numbers import Number, bit_length, choose, clog2, larger, possible, smaller
 from blueprint.pruning import CODE_BITS
 from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
 from blueprint.softmax.inventory import surrogate_bits, top_k_bits
 from blueprint.streaming_attention import graph as dataflow
 from blueprint.streaming_attention.blocks import blocks, division, segments, tail, whole
-from blueprint.unit import Path, Unit
+from blueprint.unit import Path, Unit, flops
 
 if TYPE_CHECKING:
     from blueprint.streaming_attention.spec import StreamingAttentionSpec
@@ -63,13 +64,6 @@ def words(p: StreamingAttentionSpec) -> dict[str, dict[str, Number]]:
     }  # fmt: skip
 
 
-def flops(
-    place: str, count: Number, width: Number, *, enable: int = 0, reset: int = 0, activity: float = 1.0
-) -> Unit:
-    """Flip-flops, ``count`` groups of ``width``."""
-    return Unit("register", place, count, {"width": width, "enable": enable, "reset": reset}, activity)
-
-
 def units(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     """The whole inventory."""
     return (
@@ -82,7 +76,7 @@ def units(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         *_divide(p),
         *(_screen(p) if possible(p.prunes) else ()),
         *_control(p),
-        *_shell(p),
+        *shell.units(p.every_size(), p.every_size_rule(), 4, len(p.status_flags)),
         Unit("logic", "tile", 1, {"gates": 40}),
     )
 
@@ -132,6 +126,26 @@ def halves(stages: Number) -> tuple[Number, Number]:
     return stages - stages // 2, stages // 2
 
 
+def saturations(p: StreamingAttentionSpec) -> dict[str, Number]:
+    """1 for every node in which a value can leave the range of the arithmetic, else 0."""
+    a = p.softmax
+    first, whole = choose(a.divides_first, 1, 0), choose(p.has_gains, 1, 0)
+    return {
+        "score": 1 + 0 * p.dim,
+        "maximum": choose(p.graph == "naive", 0, 1),
+        "exponential": 0 * p.dim,
+        "sum": choose((p.graph == "naive") | a.sums_stall, 1, 0),
+        "output": larger(first * whole, choose(a.values_saturate, 1, 0)),
+        "divide": (1 - first) * whole,
+    }
+
+
+def saturation(p: StreamingAttentionSpec, node: str, gates: Number) -> tuple[Unit, ...]:
+    """The event that says so: gates that find it and bring it together, a flip-flop."""
+    there = saturations(p)[node]
+    return flops(node, there, 1, reset=1, activity=0.0), Unit("logic", node, there, {"gates": gates}, 0.0)
+
+
 def _score(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     naive = choose(p.graph == "naive", 1, 0)
@@ -147,6 +161,8 @@ def _score(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("score", inside, 1, reset=1),
         flops("score", inside, ends(p)),
         Unit("logic", "score", 1, {"gates": 4}),
+        *saturation(p, "score", lanes),
+        Unit("comparator", "score", lanes * naive, {"width": a.t_width}),
         *blocks(a, "score_beat", lanes, p.dot_stages, scored(p)),
         *blocks(a, "scale", lanes, 0, scored(p)),
         *blocks(a, "exp2", lanes * naive, p.exp_stages, scored(p)),
@@ -163,6 +179,7 @@ def _maximum(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("maximum", stages, ends(p)),
         flops("maximum", stages * lanes, a.shift_width),
         Unit("mux", "maximum", there * lanes * choose(p.corners, 1, 0), {"entries": 2, "width": a.t_word}),
+        *saturation(p, "maximum", 8 * lanes),
         *blocks(a, "running_max", lanes * there, 0, scored(p)),
         *blocks(a, "exp2", lanes * free, p.exp_stages, scored(p)),
     )
@@ -187,6 +204,8 @@ def _sum(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("sum", cycles, 1, reset=1),
         flops("sum", cycles * gains, OUTPUT_MULTIPLIER_BITS + OUTPUT_SHIFT_BITS),
         Unit("and_row", "sum", lanes * choose(p.corners, 1, 0), {"width": a.p_word}),
+        *saturation(p, "sum", 8 * lanes),
+        flops("sum", choose(p.graph == "naive", p.visible_bits, 0), 1, enable=1),
         *blocks(a, "sum_weights", lanes, 0, scored(p)),
         *blocks(a, "reciprocal", lanes, p.reciprocal_stages, scored(p)),
     )
@@ -207,6 +226,7 @@ def _output(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("output", after * lanes * p.dim, a.term_word),
         flops("output", (stages + 1) * gains, OUTPUT_MULTIPLIER_BITS + OUTPUT_SHIFT_BITS),
         Unit("and_row", "output", lanes * p.dim * choose(p.corners, 1, 0), {"width": a.term_word}),
+        *saturation(p, "output", choose(a.values_saturate, 8 * p.dim, lanes * p.dim)),
         *blocks(a, "product", lanes * p.dim, 0, scored(p)),
         *blocks(a, "sum_values", lanes * p.dim, 0, scored(p)),
         *blocks(a, "finish", lanes * p.dim * first, 0, scored(p)),
@@ -225,6 +245,7 @@ def _divide(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("divide", (1 - first) * before, inputs),
         flops("divide", (1 - first) * after * lanes * p.dim, a.out_width),
         Unit("logic", "divide", 1, {"gates": 4}),
+        *saturation(p, "divide", lanes * p.dim),
         *blocks(a, "normalize", lanes * first, stages, scored(p)),
         *blocks(a, "finish", lanes * p.dim * (1 - first), 0, scored(p) / p.row_max),
     )
@@ -233,7 +254,7 @@ def _divide(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
 def _screen(p: StreamingAttentionSpec) -> Iterator[Unit]:
     """Surrogate scores, their buckets and counters, three sequencers, the numbers of the keys found."""
     there, q, stages = choose(p.prunes, 1, 0), p.pruning, p.dot_stages
-    number, passes = clog2(p.keys_max), choose(p.repeats, 1, 0) * bit_length(p.heads_max + 1)
+    number, passes = clog2(p.keys_max), choose(p.repeats, bit_length(p.heads_max), 0)
     counted = 3 * number + p.key_width + 2 * passes + bit_length(dataflow.search_cycles(p))
     buckets = 2 * q.magnitude_buckets
     yield flops("screen", there, 1 + counted, enable=1, reset=1)
@@ -256,8 +277,8 @@ def _screen(p: StreamingAttentionSpec) -> Iterator[Unit]:
 
 def _control(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     """Three sequencers count passes and rows; the one of keys also numbers them."""
-    passes = choose(p.repeats, 1, 0) * bit_length(p.heads_max + 1)
-    queries = choose(p.regroups, 1, 0) * bit_length(p.queries_max + 1)
+    read = {size.name: size.bits for size in p.every_size()}
+    passes, queries = read["passes"], read["queries"]
     masked, windowed, corners = (choose(what, 1, 0) for what in (p.masked, p.windowed, p.corners))
     counted = 3 * passes + 2 * queries
     return (
@@ -269,23 +290,7 @@ def _control(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         Unit("adder", "control", 2 + masked + windowed, {"width": p.key_width}),
         Unit("comparator", "control", 1 + 2 * windowed, {"width": p.key_width}),
         Unit("comparator", "control", corners * p.parallel * (1 + windowed), {"width": p.key_width}),
-    )
-
-
-def _shell(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
-    """AXI4-Lite: sizes, status, four 32-bit counters, the read word and two response flags."""
-    keys = 1 + choose(p.windowed, 1, 0) + choose(p.mask == "lambda", 1, 0)
-    candidates = choose(p.prunes, bit_length(p.candidates + 1), 0)
-    sizes = bit_length(p.heads_max + 1) + bit_length(p.queries_max + 1) + keys * bit_length(p.keys_max + 1)
-    sizes = sizes + candidates
-    return (
-        flops("shell", 1, sizes, enable=1, reset=1, activity=0.0),
-        flops("shell", 1, 5, enable=1, reset=1, activity=0.1),
-        flops("shell", 4, 32, enable=1, reset=1),
-        flops("shell", 1, 32 + 2, enable=1, reset=1, activity=0.0),
-        Unit("adder", "shell", 4, {"width": 32}),
-        Unit("comparator", "shell", 2, {"width": sizes}, 0.0),
-        Unit("mux", "shell", 1, {"entries": 14, "width": 32}, 0.0),
+        Unit("comparator", "control", corners * (p.parallel - 1), {"width": bit_length(p.queries_max + 1)}),
     )
 
 

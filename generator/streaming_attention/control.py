@@ -5,9 +5,9 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from blueprint.numbers import bit_length
 from blueprint.streaming_attention import StreamingAttentionSpec
 from generator.arithmetic import zero_extend
+from generator.axi_lite import size_ports
 from generator.block import Block
 
 
@@ -23,7 +23,7 @@ class Control(Block):
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         self.spec = spec
-        sizes = {name: In(int(bit_length(most + 1))) for name, most in spec.sizes.items()}
+        sizes = size_ports(spec.sizes, In)
         turns, finals = int(spec.turn_bits), int(spec.final_bits)
         ports = sizes | {
             "start": In(1),
@@ -60,6 +60,7 @@ class Control(Block):
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
+        self._left: dict[str, Value] = {}
         tune_last = self._tune(m)
         load_last = self._load(m)
         self._score(m)
@@ -81,6 +82,7 @@ class Control(Block):
         """Count ``size`` down by ``step``; returns whether this is the last step, after which it starts over."""
         left = Signal(len(size), name=f"{name}_left")
         last = Signal(name=f"{name}_last")
+        self._left[name] = left
         m.d.comb += last.eq(left <= step)
         with m.If(self.start):
             m.d.sync += left.eq(size)
@@ -211,15 +213,19 @@ class Control(Block):
             self._corners(m, key, high)
 
     def _corners(self, m: Module, key: Value, high: Value) -> None:
-        """Which positions of the row see the key: it is not after them, and it is in their window or a sink."""
+        """Which positions of the row see the key: it is not after them, and it is in their window or a sink.
+
+        Where queries do not fill the last row its first positions, which have none, see nothing.
+        """
         spec = self.spec
         width = int(spec.key_width)
         back = Signal(width, name="back")  # from the row's last position to the key
         m.d.comb += back.eq((high - key)[:width])
         bits: list[Value] = []
+        left = self._left.get("score_queries", self.queries)
         for position in range(int(spec.visible_bits)):
             behind = spec.parallel - 1 - position  # from the row's last position to this one
-            sees: Value = back >= behind if behind else Const(1, 1)
+            sees: Value = (back >= behind) & (left > behind) if behind else Const(1, 1)
             if spec.windowed:
                 near: Value = back < self.window + behind
                 if spec.mask == "lambda":

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from ternforge import choices
 from ternforge.session import Session, table
 from ternforge.shell import Verb, gemm_option, seed_option, set_option
 
 
 @click.command("verify", cls=Verb)
-@click.argument("spec")
-@click.option("--cases", type=click.IntRange(1, 10_000), default=8, show_default=True, help="Random runs.")
+@click.argument("spec", type=choices.FILE)
+@click.option("--cases", type=choices.Whole(1, 10_000), default=8, show_default=True, help="Random runs.")
 @seed_option
 @gemm_option
 @set_option

@@ -88,7 +88,9 @@ def test_a_point_that_was_not_evaluated_is_refused(tmp_path: Path) -> None:
         message = f"{tmp_path}: point must be one that was evaluated, and {missing} was not"
         with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
             study.point(missing)
-        with pytest.raises(ParamError, match=r"^Point must be one of p000000 to p001663, not 'p009999'$"):
+        with pytest.raises(
+            ParamError, match=r"^Point must be knee or one of p000000 to p001663, not 'p009999'$"
+        ):
             study.point("p009999")
 
 
