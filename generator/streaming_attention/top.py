@@ -12,7 +12,7 @@ from blueprint.streaming_attention import StreamingAttentionSpec
 from blueprint.streaming_attention.graph import NODES, Edge, depths, edges, latencies
 from blueprint.streaming_attention.inventory import words
 from generator.arithmetic import parts
-from generator.axi_lite import AXI_LITE_PORTS, STALLS, Shell
+from generator.axi_lite import AXI_LITE_PORTS, STALLS, Shell, size_ports
 from generator.block import Block
 from generator.softmax.pruning import LeadingOneCode
 from generator.streaming_attention import nodes
@@ -127,12 +127,13 @@ class StreamingAttention(Block):
 
     def _control(self, m: Module) -> None:
         spec = self.spec
-        shell = Shell(f"{spec.family}_shell_{spec.design_hash}", spec.registers(), spec.sizes, STALLS[:-1])
+        name = f"{spec.family}_shell_{spec.design_hash}"
+        shell = Shell(name, spec.registers(), spec.sizes, spec.size_rules, STALLS[:-1])
         control = Control(spec)
         self._flags: dict[str, Value] = {}
         wires: dict[str, Any] = {
             name: Signal(shell.signature.members[name].shape, name=name)
-            for name in ("start", *spec.sizes, "accepted", "misframed", *STALLS[:-1])
+            for name in ("start", *size_ports(spec.sizes, In), "accepted", "misframed", *STALLS[:-1])
         }
         self._finished = Signal(name="finished")
         axi = {name: getattr(self, f"s_axil_{name}") for name in AXI_LITE_PORTS}
@@ -199,7 +200,7 @@ class StreamingAttention(Block):
                 code=codes[CODE_BITS * number : CODE_BITS * (number + 1)],
             )
         block = Screen(spec)
-        shared = {name: self._wires_of_shell[name] for name in ("start", *spec.sizes)}
+        shared = {name: self._wires_of_shell[name] for name in ("start", *size_ports(spec.sizes, In))}
         own = {
             name: Signal(member.shape, name=name)
             for name, member in block.signature.members.items()
