@@ -97,7 +97,9 @@ def mutants(file: str, place: str, text: str) -> list[Mutant]:
 
 def _widths(text: str) -> dict[str, int]:
     """Bits of every signal of a module."""
-    pattern = re.compile(r"^  (?:input|output|reg|wire|wire signed) (?:\[(\d+):0\] )?(\w+)(?: =.*)?;", re.MULTILINE)
+    pattern = re.compile(
+        r"^  (?:input|output|reg|wire|wire signed) (?:\[(\d+):0\] )?(\w+)(?: =.*)?;", re.MULTILINE
+    )
     return {name: int(high or 0) + 1 for high, name in pattern.findall(text)}
 
 
@@ -134,7 +136,10 @@ def _expressions(right: str, width: int) -> Iterator[tuple[str, str]]:
         yield "constant off by one", changed
         if int(match[1]) >= 16:
             bit = 1 << (sum(map(ord, right)) % int(match[1]))
-            yield "constant's bit flipped", right[: match.start()] + _constant(match, bit) + right[match.end() :]
+            yield (
+                "constant's bit flipped",
+                right[: match.start()] + _constant(match, bit) + right[match.end() :],
+            )
     if "x" not in right.replace("'hx", "x") or "'h" in right:
         yield from _stuck(right, width)
 
@@ -163,7 +168,10 @@ def chosen(every: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
     found: list[Mutant] = []
     while len(found) < count and any(pile for kinds in piles.values() for pile in kinds.values()):
         for kinds in piles.values():
-            kind = next((k for k in sorted(kinds, key=lambda k: (sum(m.kind == k for m in found), k)) if kinds[k]), None)
+            kind = next(
+                (k for k in sorted(kinds, key=lambda k: (sum(m.kind == k for m in found), k)) if kinds[k]),
+                None,
+            )
             if kind is not None and len(found) < count:
                 found.append(kinds[kind].pop())
     return found
@@ -224,7 +232,9 @@ def equivalent(folder: Path, mutant: Mutant) -> bool:
         )
         script += f"design -copy-from gold -as gold {name}\ndesign -copy-from gate -as gate {name}\n"
         script += "miter -equiv -ignore_gold_x -flatten gold gate miter\nhierarchy -top miter\n"
-        script += "sat -verify -tempinduct -maxsteps 5 -timeout 60 -enable_undef -set-def-inputs -prove trigger 0"
+        script += (
+            "sat -verify -tempinduct -maxsteps 5 -timeout 60 -enable_undef -set-def-inputs -prove trigger 0"
+        )
         script += " -seq 1 -set-at 1 in_rst 1 miter\n" if resets else " miter\n"
         try:
             yosys.run(script, timeout_s=120)
@@ -270,7 +280,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     kinds: Counter[str] = Counter()
-    rows = []
+    rows: list[tuple[str, tuple[int, int, int, int]]] = []
     for name in options.designs:
         family, parameters = DESIGNS[name]
         spec = registry.get(family).from_mapping(parameters)
@@ -280,13 +290,17 @@ def main() -> None:
         different = [one for one in tried if not one.equivalent]
         killed = [one for one in different if one.said]
         kinds.update(one.mutant.kind for one in different if not one.said)
-        rows.append((name, len(tried), len(tried) - len(different), len(killed), len(different) - len(killed)))
+        same, alive = len(tried) - len(different), len(different) - len(killed)
+        rows.append((name, (len(tried), same, len(killed), alive)))
         print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
-    rows.append(("all", *(sum(row[i] for row in rows) for i in range(1, 5))))
+    totals = [sum(counts[place] for _, counts in rows) for place in range(4)]
+    rows.append(("all", (totals[0], totals[1], totals[2], totals[3])))
     print("| design | mutants | equivalent | killed | alive | share killed |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for name, count, same, killed_count, alive in rows:
-        print(f"| {name} | {count} | {same} | {killed_count} | {alive} | {100 * killed_count / (count - same):.1f} % |")
+    for name, (count, same, killed_count, alive) in rows:
+        print(
+            f"| {name} | {count} | {same} | {killed_count} | {alive} | {100 * killed_count / (count - same):.1f} % |"
+        )
     print("alive, by kind:", dict(kinds))
 
 

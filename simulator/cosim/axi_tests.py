@@ -1,6 +1,6 @@
 """cocotb bench for every design: steps from a file through the AXI ports, and what happened into another file.
 
-Runs inside the simulator (see :mod:`simulator.cosim.check` for the outside, which wrote the steps and judges the answers).
+Runs inside the simulator; the outside (:mod:`simulator.cosim.check`) wrote the steps and judges the answers.
 A scenario is a list of steps and begins with a reset. A design that stands still ends the bench.
 """
 
@@ -31,6 +31,8 @@ class Bench:
     def __init__(self, dut: Any, streams: Mapping[str, Mapping[str, Any]]) -> None:
         self.dut, self.streams = dut, streams
         self.lite = Lite(dut)
+        outputs = [f"{facts['prefix']}_tvalid" for facts in streams.values() if facts["direction"] == "out"]
+        self.answers = (*outputs, "s_axil_bvalid", "s_axil_rvalid")
         self.cycle = 0
 
     async def perform(self, step: Mapping[str, Any]) -> Answer:
@@ -54,7 +56,7 @@ class Bench:
             seen += [data] if seen[-1:] != [data] else []
             if data & mask:
                 return {"seen": seen}
-        raise Hang(f"the register at {address:#04x} reads {data:#x} and never shows a bit of {mask:#x}")
+        raise Hang(f"{address:#04x} reads {data:#x} and never shows bit {mask.bit_length() - 1}")
 
     async def together(self, steps: Sequence[Mapping[str, Any]]) -> Answer:
         """Accesses at the same time."""
@@ -63,25 +65,22 @@ class Bench:
 
     async def reset(self, cycles: int = 4) -> Answer:
         """Reset while everything is offered and every sink is ready; one cycle without afterwards."""
-        faults: list[str] = []
         self.dut.aresetn.value = 0
-        for facts in self.streams.values():
-            pin = "tvalid" if facts["direction"] == "in" else "tready"
-            getattr(self.dut, f"{facts['prefix']}_{pin}").value = 1
-        outputs = [f"{f['prefix']}_tvalid" for f in self.streams.values() if f["direction"] == "out"]
-        for cycle in range(cycles):
+        self._offer(1)
+        shown: dict[str, None] = {}
+        for _ in range(cycles):
             await FallingEdge(self.dut.aclk)
-            await ReadOnly()
-            for name in [*outputs, "s_axil_bvalid", "s_axil_rvalid"]:
-                if int(getattr(self.dut, name).value) and cycle == 0:
-                    faults.append(f"{name} must be low in reset")
-            await FallingEdge(self.dut.aclk)
-        for facts in self.streams.values():
-            pin = "tvalid" if facts["direction"] == "in" else "tready"
-            getattr(self.dut, f"{facts['prefix']}_{pin}").value = 0
+            shown |= dict.fromkeys(name for name in self.answers if int(getattr(self.dut, name).value))
+        self._offer(0)
         self.dut.aresetn.value = 1
         await FallingEdge(self.dut.aclk)
-        return {"faults": faults}
+        return {"faults": [f"{name} must be low in reset" for name in shown]}
+
+    def _offer(self, level: int) -> None:
+        """A beat on every input, and room for one on every output, or neither."""
+        for facts in self.streams.values():
+            pin = "tvalid" if facts["direction"] == "in" else "tready"
+            getattr(self.dut, f"{facts['prefix']}_{pin}").value = level
 
     async def run(
         self,
@@ -90,7 +89,7 @@ class Bench:
         limit: int | None = None,
         linger: int = 0,
     ) -> Answer:
-        """Move beats until all are through and ``linger`` cycles longer, or for ``limit`` cycles; cycle 0 is the first."""
+        """Move beats until all are through and ``linger`` cycles longer, or for ``limit`` cycles, from cycle 0 on."""
         moving: dict[str, Source | Sink] = {}
         for name, facts in self.streams.items():
             kind = Source if facts["direction"] == "in" else Sink
@@ -157,8 +156,9 @@ def _waiting(ports: list[Source | Sink]) -> str:
 
 def _wrong_ports(dut: Any, wanted: Mapping[str, int]) -> list[str]:
     """Ports that the top module lacks or that are of another width."""
-    found = {name: getattr(dut, name, None) for name in wanted}
-    return [name for name, width in wanted.items() if found[name] is None or len(found[name]) != width]
+    return [
+        name for name, width in wanted.items() if not hasattr(dut, name) or len(getattr(dut, name)) != width
+    ]
 
 
 @cocotb.test()

@@ -1,4 +1,4 @@
-"""A design's Verilog against the golden model and the simulator: random runs under random stalls, and every register."""
+"""A design's Verilog against the golden model and the simulator: random runs, and a check of every register."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from blueprint.errors import ParamError
 from blueprint.spec import Spec
 from simulator.cosim import runs as random_runs
 from simulator.cosim.folder import Exported, read, undriven
@@ -17,7 +18,7 @@ from simulator.cosim.runs import PROFILES, Case, Outcome, cases
 from simulator.cosim.scenarios import scenarios
 from toolchain import bench, process
 
-__all__ = ["PROFILES", "BenchError", "Case", "Checked", "Outcome", "Prepared", "Report", "cases", "check", "prepare"]
+__all__ = ["PROFILES", "Case", "Checked", "Outcome", "Prepared", "Report", "cases", "check", "prepare"]
 
 BENCH = "simulator.cosim.axi_tests"
 #: Both optimizations reach across instances, so that equal ones no longer share their C++: with 128 table reads of
@@ -27,10 +28,6 @@ _QUICK_BUILD = ("-fno-dfg", "-fno-gate")
 _UNKNOWN = ("--x-initial", "unique", "--x-assign", "unique")
 #: Findings of one check that are told.
 MOST_FINDINGS = 5
-
-
-class BenchError(RuntimeError):
-    """The design does not have the ports that its manifest promises; the message names them."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +56,13 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether everything was checked and holds."""
-        return not self.stopped and all(part.ok for part in (*self.checks, *self.outcomes))
+        return not self.stopped and all(c.ok for c in self.checks) and all(o.ok for o in self.outcomes)
 
     @property
     def failure(self) -> str | None:
-        """The first thing that does not hold, ``None`` where all does."""
-        if self.stopped:
-            return self.stopped
-        return next((f"{c.name}: {c.findings[0]}" for c in self.checks if c.findings), None)
+        """The first thing that does not hold, and why the bench stopped; ``None`` where all holds."""
+        first = next((f"{part.name}: {part.findings[0]}" for part in self.checks if part.findings), None)
+        return "; ".join(text for text in (first, self.stopped) if text) or None
 
     @property
     def mismatches(self) -> int:
@@ -74,15 +70,13 @@ class Report:
         return sum(outcome.mismatches for outcome in self.outcomes)
 
 
-def check(
-    spec: Spec, folder: Path, todo: Sequence[Case], *, seed: int = 1, timeout_s: float = 900
-) -> Report:
+def check(spec: Spec, folder: Path, todo: Sequence[Case], *, seed: int = 1, timeout_s: float = 900) -> Report:
     """Run the cases and every fixed check on the Verilog in ``folder``, with cocotb on Verilator.
 
     ``folder`` was generated from ``spec`` and may have been changed since.
     Raises :class:`simulator.kernel.Deadlock` for a design that cannot finish a case, before anything is built,
-    :class:`toolchain.process.ToolError` where the Verilog is not legal, and :class:`BenchError` where its top module
-    lacks a port. A design that hangs or ends the simulator is told in the report.
+    :class:`toolchain.process.ToolError` where the Verilog is not legal, ``ParamError`` where the folder is not one of
+    ours or its top module lacks a port. A design that hangs or ends the simulator is told in the report.
     """
     return prepare(spec, folder, todo, seed=seed).run(timeout_s=timeout_s)
 
@@ -123,7 +117,11 @@ def _judged(plan: Sequence[Scenario], answers: list[Any]) -> Sequence[Checked]:
     for scenario in plan:
         mine = answers[place : place + len(scenario.steps)]
         place += len(scenario.steps)
-        said = [text for step, answer in zip(scenario.steps, mine, strict=False) for text in complaints(step, answer)]
+        said = [
+            text
+            for step, answer in zip(scenario.steps, mine, strict=False)
+            for text in complaints(step, answer)
+        ]
         complete = len(mine) == len(scenario.steps)
         found.append(Checked(scenario.name, scenario.checks, tuple(said[:MOST_FINDINGS]), complete))
     return found
@@ -166,7 +164,14 @@ def _answers(design: Exported, answers: list[Any], failures: Sequence[str]) -> t
     last = answers[-1] if answers else {}
     if "ports" in last:
         wanted = ", ".join(f"{name} of {design.ports[name]} bits" for name in last["ports"][:3])
-        raise BenchError(f"Top module {design.top} must have the ports of its manifest, and lacks {wanted}")
+        raise ParamError(f"Top module {design.top} must have the ports of its manifest, and lacks {wanted}")
     if "hung" in last:
-        return answers[:-1], f"the design hangs: {last['hung']}"
+        return answers[:-1], f"the design hangs: {_named(design, last['hung'])}"
     return answers, f"the simulator failed: {failures[0]}" if failures else ""
+
+
+def _named(design: Exported, text: str) -> str:
+    """Addresses of registers with their names."""
+    for register in design.spec.registers():
+        text = text.replace(f"{register.address:#04x}", f"register {register.name} ({register.address:#04x})")
+    return text

@@ -47,7 +47,9 @@ def read(folder: Path, spec: Spec | None = None) -> Exported:
     """
     file = folder / "manifest.json"
     if not file.is_file():
-        raise ParamError(f"Folder must hold the manifest.json that ternforge generate writes, and does not: {folder}")
+        raise ParamError(
+            f"Folder must hold the manifest.json that ternforge generate writes, and does not: {folder}"
+        )
     manifest = _manifest(file)
     found = _spec(file, manifest)
     if spec is not None and found.design_hash != spec.design_hash:

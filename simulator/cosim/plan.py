@@ -194,7 +194,7 @@ def run(work: Job, how: How | None = None, note: Callable[[Answer, int], None] |
     """Move the beats of a run; ``note`` is told the answer and how many values differ."""
     how = how or How()
     chores = [{**step.command, "at": at} for at, step in how.meanwhile]
-    command = {"do": "run", "ports": ports(work.spec, work, how), "meanwhile": chores}
+    command: dict[str, Any] = {"do": "run", "ports": ports(work.spec, work, how), "meanwhile": chores}
     command |= {"limit": how.limit, "linger": how.linger}
 
     def judge(answer: Answer) -> Iterator[str]:
@@ -219,7 +219,9 @@ def idle(spec: Spec, cycles: int, when: str) -> Step:
     """Offer a beat to every input and be ready for every output: a design that does not run must not move."""
     facts: dict[str, Any] = {}
     for stream in spec.streams():
-        facts[stream.name] = {"beats": [], "lasts": [], "surplus": True} if stream.direction == "in" else {"count": 0}
+        facts[stream.name] = (
+            {"beats": [], "lasts": [], "surplus": True} if stream.direction == "in" else {"count": 0}
+        )
 
     def judge(answer: Answer) -> Iterator[str]:
         if answer["faults"]:

@@ -107,7 +107,7 @@ class Tally:
 
 
 def runs(spec: Spec, todo: Sequence[Case]) -> tuple[Scenario, Tally]:
-    """Run after run, most without a reset before: while one runs, the sizes of the next are written and start is tried."""
+    """Runs, most without a reset before: during one the sizes of the next are written, and start is tried."""
     work = [plan.job(spec, case.task, case.seed, case.profile) for case in todo]
     shell, tally = Shell(spec), Tally(todo, work)
     steps: list[Step] = []
@@ -120,7 +120,9 @@ def runs(spec: Spec, todo: Sequence[Case]) -> tuple[Scenario, Tally]:
         how = How(meanwhile=chores, surplus=bool(number % 2))
         mine += [plan.run(job, how, tally.moved(number)), *plan.ended(shell, job)]
         steps += [_labeled(step, number, tally) for step in mine]
-    return Scenario("runs", "values, cycles of every beat, counters, status, writes and starts during a run", steps), tally
+    return Scenario(
+        "runs", "values, cycles of every beat, counters, status, writes and starts during a run", steps
+    ), tally
 
 
 def _meanwhile(
@@ -140,13 +142,17 @@ def _meanwhile(
 
 def _labeled(step: Step, number: int, tally: Tally) -> Step:
     """The step of a case, which also keeps what it finds."""
-    counter = step.command["do"] == "read" and step.command["address"] == Shell(tally.work[0].spec).address("cycles")
+    counter = step.command["do"] == "read" and step.command["address"] == Shell(tally.work[0].spec).address(
+        "cycles"
+    )
 
     def judge(answer: Answer) -> list[str]:
         if counter:
             tally.seen[number]["register"] = answer["data"]
         found = [*answer.get("faults", ()), *step.judge(answer)]
         tally.findings[number] += found
-        return [f"{tally.todo[number].task.label} under {tally.todo[number].profile}: {text}" for text in found]
+        return [
+            f"{tally.todo[number].task.label} under {tally.todo[number].profile}: {text}" for text in found
+        ]
 
     return Step(step.command, judge, number)

@@ -46,7 +46,9 @@ def small_jobs(spec: Spec, seed: int) -> list[Job]:
     random = np.random.default_rng([seed, 7])
     found = [plan.job(spec, spec.sample_workload(random), seed + i) for i in range(DRAWS)]
     several = [min(len(beats) for beats in work.stimulus.values()) for work in found]
-    order = sorted(range(DRAWS), key=lambda i: (several[i] < 3, found[i].clocks.cycles < 24, found[i].clocks.cycles))
+    order = sorted(
+        range(DRAWS), key=lambda i: (several[i] < 3, found[i].clocks.cycles < 24, found[i].clocks.cycles)
+    )
     return [found[i] for i in order[:4]]
 
 
@@ -78,7 +80,7 @@ def after_reset(shell: Shell) -> list[Step]:
 
 
 def patterns(width: int, most: int, random: np.random.Generator) -> list[int]:
-    """Numbers that tell the bits of a register apart: ones and zeros that walk, its limits, what is too large for it."""
+    """Numbers that tell the bits of a register apart: walking ones and zeros, its limits, what is too large."""
     walking = [1 << bit for bit in range(32)]
     inside = [((1 << width) - 1) ^ (1 << bit) for bit in range(width)]
     limits = [0, 1, most, most + 1, (1 << width) - 1, 1 << width, WORD, 0]
@@ -90,15 +92,25 @@ def read_back(shell: Shell, seed: int) -> Scenario:
     steps = [plan.reset(), *after_reset(shell)]
     for name in shell.held:
         for value in patterns(shell.width(name), shell.most[name], random):
-            steps += [plan.write(shell, name, value), *plan.read_sizes(shell, f"after {value:#x} was written to {name}")]
+            steps += [
+                plan.write(shell, name, value),
+                *plan.read_sizes(shell, f"after {value:#x} was written to {name}"),
+            ]
     for name, register in shell.registers.items():
         if name not in shell.held and name != "control":
             steps += [plan.write_refused(register.address, WORD, f"write to {name}")]
-            steps += [plan.read(shell, other, r.reset, f"after a write to {name}") for other, r in fixed(shell)]
+            steps += [
+                plan.read(shell, other, r.reset, f"after a write to {name}") for other, r in fixed(shell)
+            ]
     for value in (0, WORD - 1):
-        steps += [plan.start(shell, value), plan.read(shell, "status", 0, f"after {value:#x} was written to control")]
+        steps += [
+            plan.start(shell, value),
+            plan.read(shell, "status", 0, f"after {value:#x} was written to control"),
+        ]
     steps += plan.read_sizes(shell, "after other registers were written")
-    return Scenario("registers", "reset values, read-back of every bit, numbers too large, read-only registers", steps)
+    return Scenario(
+        "registers", "reset values, read-back of every bit, numbers too large, read-only registers", steps
+    )
 
 
 def fixed(shell: Shell) -> list[tuple[str, Any]]:
@@ -119,17 +131,27 @@ def accesses(shell: Shell, seed: int) -> Scenario:
     for strobe in range(16):
         for name in names:
             steps += [plan.write(shell, name, int(random.integers(0, shell.most[name] + 1)))]
-            value = int(random.integers(0, 1 << 32)) if strobe % 3 else int(random.integers(0, shell.most[name] + 1))
+            value = (
+                int(random.integers(0, 1 << 32))
+                if strobe % 3
+                else int(random.integers(0, shell.most[name] + 1))
+            )
             steps += [plan.write(shell, name, value, strobe)]
             steps += plan.read_sizes(shell, f"after {value:#x} was written to {name} with strobe {strobe:#x}")
     one, other = names[0], names[-1]
-    steps += [plan.together([plan.read(shell, one, shell.reads(one), "beside a write"), plan.write(shell, other, 1)])]
+    steps += [
+        plan.together(
+            [plan.read(shell, one, shell.reads(one), "beside a write"), plan.write(shell, other, 1)]
+        )
+    ]
     for address in shell.unmapped():
         steps += [plan.write_refused(address, WORD, f"write to {address:#04x}, which is no register")]
         steps += [plan.read_refused(address, f"read of {address:#04x}, which is no register")]
         steps += plan.read_sizes(shell, f"after a write to {address:#04x}")
     steps += [plan.read(shell, "status", 0, "before any start")]
-    return Scenario("accesses", "order and distance of AXI4-Lite handshakes, byte strobes, unmapped addresses", steps)
+    return Scenario(
+        "accesses", "order and distance of AXI4-Lite handshakes, byte strobes, unmapped addresses", steps
+    )
 
 
 def bad_sizes(shell: Shell, legal: Mapping[str, int], seed: int) -> Iterator[dict[str, int]]:
@@ -162,7 +184,9 @@ def refused_sizes(shell: Shell, work: Job, seed: int) -> Scenario:
             steps += [plan.reset(), *(plan.write(shell, other, value) for other, value in sizes.items())]
             steps += started(shell)
     steps += [plan.reset(), *after_reset(shell)]
-    return Scenario("refusals", "sizes of 0, too large, or that do not go together start nothing; the largest do", steps)
+    return Scenario(
+        "refusals", "sizes of 0, too large, or that do not go together start nothing; the largest do", steps
+    )
 
 
 def wrong_framing(shell: Shell, work: Sequence[Job]) -> Scenario:
@@ -174,7 +198,9 @@ def wrong_framing(shell: Shell, work: Sequence[Job]) -> Scenario:
         for lasts in marks:
             steps += whole(shell, work[0], How(lasts={stream: lasts}), ("framing_error",))
         steps += whole(shell, work[1])
-    return Scenario("framing", "a tlast missing or too early on any input is told, and the next run forgets it", steps)
+    return Scenario(
+        "framing", "a tlast missing or too early on any input is told, and the next run forgets it", steps
+    )
 
 
 def resets(shell: Shell, work: Sequence[Job]) -> Scenario:
@@ -184,7 +210,9 @@ def resets(shell: Shell, work: Sequence[Job]) -> Scenario:
         stopped = max(int(broken.clocks.cycles * share), 1)
         steps += [plan.reset(), *begin(shell, broken), plan.run(broken, How(limit=stopped))]
         steps += [plan.reset(1 + place), *after_reset(shell), *whole(shell, next_)]
-    return Scenario("resets", "a reset in the middle of a run clears everything, and the next run is right", steps)
+    return Scenario(
+        "resets", "a reset in the middle of a run clears everything, and the next run is right", steps
+    )
 
 
 def eager_sinks(shell: Shell, work: Sequence[Job]) -> Scenario:
@@ -230,7 +258,10 @@ def at_limits(spec: Spec, small: Task) -> Iterator[Task]:
         most = getattr(spec, f"{size}_max", None)
         if most is not None and not isinstance(value, str):
             task = None
-            for changed in ({size: int(most)}, {size: int(most), **({"queries": 1} if size == "keys" else {})}):
+            for changed in (
+                {size: int(most)},
+                {size: int(most), **({"queries": 1} if size == "keys" else {})},
+            ):
                 try:
                     task = dataclasses.replace(small, **changed)  # type: ignore[arg-type]
                     spec.check_workload(task)

@@ -51,4 +51,3 @@ class Shell:
         """Word addresses within the address bus that no register has."""
         taken = {register.address for register in self.registers.values()}
         return [address for address in range(0, 64, 4) if address not in taken]
-
