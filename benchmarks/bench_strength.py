@@ -106,6 +106,8 @@ def _widths(text: str) -> dict[str, int]:
 def _changes(line: str, widths: dict[str, int]) -> Iterator[tuple[str, int, int, str]]:
     if match := _ASSIGN.match(line):
         begin, end = match.span("right")
+        if "$signed" in match["right"]:
+            return  # a choice between expressions would make it unsigned
         wide = widths.get(match["left"], 1)
         for kind, changed in _expressions(match["right"], wide):
             yield kind, begin, end, changed
@@ -225,21 +227,29 @@ def equivalent(folder: Path, mutant: Mutant) -> bool:
         gold.write_text(text)
         gate.write_text(f"{text[:begin]}{mutant.text}{text[end:]}")
         read = "\n".join(f'read_verilog -lib "{(folder / file).resolve()}"' for file in others)
-        one = "hierarchy -top {name}\nproc\nopt -fast\ndesign -stash {stash}\n"
+        # Unnamed wires are no points of comparison: only ports and registers are.
+        one = "hierarchy -top {name}\nproc\nrename -hide w:_*_\nopt -full\nopt_clean\ndesign -stash {stash}\n"
         script = "".join(
             f'{read}\nread_verilog "{path}"\n' + one.format(name=name, stash=stash)
             for stash, path in (("gold", gold), ("gate", gate))
         )
         script += f"design -copy-from gold -as gold {name}\ndesign -copy-from gate -as gate {name}\n"
+        same = "equiv_make gold gate same\nhierarchy -top same\nclean\nequiv_simple -undef\nequiv_status -assert\n"
+        if _holds(script + same):
+            return True
         script += "miter -equiv -ignore_gold_x -flatten gold gate miter\nhierarchy -top miter\n"
         script += (
-            "sat -verify -tempinduct -maxsteps 5 -timeout 60 -enable_undef -set-def-inputs -prove trigger 0"
+            "sat -verify -tempinduct -maxsteps 5 -timeout 20 -enable_undef -set-def-inputs -prove trigger 0"
         )
         script += " -seq 1 -set-at 1 in_rst 1 miter\n" if resets else " miter\n"
-        try:
-            yosys.run(script, timeout_s=120)
-        except process.ToolError:
-            return False
+        return _holds(script)
+
+
+def _holds(script: str) -> bool:
+    try:
+        yosys.run(script, timeout_s=120)
+    except process.ToolError:
+        return False
     return True
 
 

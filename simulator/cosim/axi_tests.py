@@ -19,6 +19,8 @@ from cocotb.triggers import FallingEdge, ReadOnly, Timer
 from simulator.cosim.axi import PATIENCE, Hang, Lite, Sink, Source
 
 PERIOD_NS = 10
+#: The instance that holds the registers.
+SHELL = "shell"
 #: Cycles without a beat after which nothing moves before a mask opens, so a long time until then is not looked at.
 QUIET = 1_000
 
@@ -57,6 +59,17 @@ class Bench:
             if data & mask:
                 return {"seen": seen}
         raise Hang(f"{address:#04x} reads {data:#x} and never shows bit {mask.bit_length() - 1}")
+
+    async def preset(self, values: Mapping[str, int]) -> Answer:
+        """Put numbers into counters of the shell; ``was`` is what they held, ``None`` where there are none to reach."""
+        shell, was = getattr(self.dut, SHELL, None), {}
+        for name, value in values.items():
+            counter = getattr(shell, f"{name}_held", None)
+            if counter is None:
+                return {"was": None}
+            was[name] = int(counter.value)
+            counter.value = value
+        return {"was": was}
 
     async def together(self, steps: Sequence[Mapping[str, Any]]) -> Answer:
         """Accesses at the same time."""

@@ -104,9 +104,9 @@ def prepare(spec: Spec, folder: Path, todo: Sequence[Case], *, seed: int = 1) ->
     """Plan and build; see :func:`check` for the errors."""
     design = read(folder, spec)
     planned, tally = random_runs.runs(spec, todo)
-    plan = (planned, *scenarios(spec, seed))
+    plan = (planned, *scenarios(spec, seed, design.counters))
     drivers = Checked("drivers", "every signal has one driver, no latch, no loop", undriven(design), True)
-    visible = {design.top: list(design.ports)}
+    visible = {design.top: list(design.ports), design.shell: [f"{name}_held" for name in design.counters]}
     simulator = bench.build(design.files, design.top, visible, arguments=(*_QUICK_BUILD, *_UNKNOWN))
     return Prepared(design, plan, tally, drivers, simulator, seed)
 

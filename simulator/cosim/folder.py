@@ -11,6 +11,7 @@ from typing import Any
 
 from blueprint import registry
 from blueprint.errors import ParamError
+from blueprint.shell import COUNTERS
 from blueprint.spec import Spec
 from toolchain import verilator
 
@@ -24,12 +25,20 @@ LITE = {
 
 @dataclass(frozen=True)
 class Exported:
-    """A folder and the design it holds; ``ports`` maps every port of the top module to its width."""
+    """A folder and the design it holds; ``ports`` maps every port of the top module to its width, ``shell`` is the
+    module of the registers."""
 
     folder: Path
     spec: Spec
     top: str
     files: tuple[Path, ...]
+    shell: str = ""
+
+    @property
+    def counters(self) -> list[str]:
+        """The counters whose registers stand in the shell under their own names, so that they can be preset."""
+        text = next((file.read_text(encoding="utf-8") for file in self.files if file.stem == self.shell), "")
+        return [name for name in COUNTERS if f"  reg [31:0] {name}_held;" in text]
 
     @property
     def ports(self) -> dict[str, int]:
@@ -58,7 +67,9 @@ def read(folder: Path, spec: Spec | None = None) -> Exported:
     missing = [str(path) for path in files if not path.is_file()]
     if missing:
         raise ParamError(f"{file}: every file that it lists must be there, and {missing[0]} is not")
-    return Exported(folder, found, manifest["top"], files)
+    modules = manifest.get("modules", {})
+    shell = next((name for name, facts in modules.items() if facts.get("place") == "shell"), "")
+    return Exported(folder, found, manifest["top"], files, shell)
 
 
 def _manifest(file: Path) -> dict[str, Any]:
@@ -69,7 +80,14 @@ def _manifest(file: Path) -> dict[str, Any]:
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if schema != SCHEMA:
         raise ParamError(f"{file}: schema must be {SCHEMA}, not {schema!r}")
-    kinds = {"family": str, "parameters": dict, "design_hash": str, "top": str, "files": list}
+    kinds = {
+        "family": str,
+        "parameters": dict,
+        "design_hash": str,
+        "top": str,
+        "files": list,
+        "modules": dict,
+    }
     for key, kind in kinds.items():
         if not isinstance(manifest.get(key), kind):
             raise ParamError(f"{file}: {key} must be a {kind.__name__}, not {manifest.get(key)!r}"[:300])

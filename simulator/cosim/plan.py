@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from blueprint.shell import COUNTERS
 from blueprint.spec import Spec
 from blueprint.workload import Task
 from simulator import masks as profiles
-from simulator.cosim.shell import OKAY, REFUSED, Shell
+from simulator.cosim.shell import OKAY, REFUSED, WORD, Shell
 from simulator.simulate import Run, simulate
 
 Answer = Mapping[str, Any]
 Judge = Callable[[Answer], Iterable[str]]
-COUNTERS = ("cycles", "stall_input", "stall_memory", "stall_output", "stall_dependency")
 #: Findings of one kind that are worth a line.
 _FEW = 3
 
@@ -283,7 +283,35 @@ def ended(shell: Shell, work: Job, flags: Sequence[str] = (), *, timed: bool = T
 
     steps = [Step({"do": "poll", "address": shell.address("status"), "mask": done}, judge)]
     steps.append(read(shell, "control", 0, "always"))
-    counts = {"cycles": work.clocks.cycles, **{f"stall_{n}": c for n, c in work.clocks.stalls.items()}}
     if timed:
-        steps += [read(shell, n, counts.get(n, 0), "after the run, as in the simulator") for n in COUNTERS]
+        counts = counted(work)
+        steps += [read(shell, n, counts[n], "after the run, as in the simulator") for n in COUNTERS]
     return [*steps, *read_sizes(shell, "after the run")]
+
+
+def counted(work: Job) -> dict[str, int]:
+    """What every counter reads after a run; a stall that the design does not have reads as 0."""
+    stalls = {f"stall_{reason}": int(count) for reason, count in work.clocks.stalls.items()}
+    return {"cycles": int(work.clocks.cycles), **{name: stalls.get(name, 0) for name in COUNTERS[1:]}}
+
+
+def preset(shell: Shell, work: Job, values: Mapping[str, int]) -> tuple[Step, list[Step]]:
+    """Put numbers into counters in the middle of a run, and what they read as after it: that much more, or all ones."""
+    was: dict[str, int] = {}
+
+    def keep(answer: Answer) -> Iterator[str]:
+        was.clear()
+        was.update(answer["was"] or {})
+        return iter(())
+
+    def reads(name: str) -> Step:
+        def judge(answer: Answer) -> Iterator[str]:
+            if name in was:
+                wanted = min(values[name] + counted(work)[name] - was[name], WORD)
+                if answer["data"] != wanted:
+                    begin = f"after it was set to {values[name]:#x} in a run"
+                    yield f"register {name} must read {wanted:#x} {begin}, not {answer['data']:#x}"
+
+        return Step({"do": "read", "address": shell.address(name)}, judge)
+
+    return Step({"do": "preset", "values": dict(values)}, keep), [reads(name) for name in values]

@@ -10,6 +10,7 @@ import numpy as np
 
 from blueprint.spec import Spec
 from blueprint.workload import Task
+from simulator import masks as profiles
 from simulator.cosim import plan
 from simulator.cosim.plan import How, Job, Scenario, Step
 from simulator.cosim.shell import WORD, Shell
@@ -25,8 +26,8 @@ MOST_CYCLES = 3_000
 DRAWS, COMBINATIONS = 24, 400
 
 
-def scenarios(spec: Spec, seed: int) -> list[Scenario]:
-    """Every fixed check of a design; ``seed`` draws values and what else is free."""
+def scenarios(spec: Spec, seed: int, counters: Sequence[str] = ()) -> list[Scenario]:
+    """Every fixed check of a design; ``seed`` draws values and what else is free, ``counters`` can be preset."""
     work = small_jobs(spec, seed)
     shell = Shell(spec)
     return [
@@ -37,6 +38,7 @@ def scenarios(spec: Spec, seed: int) -> list[Scenario]:
         resets(shell, work),
         eager_sinks(shell, work),
         long_stalls(shell, work[0]),
+        *([preset_counters(shell, work[0], counters, seed)] if counters else []),
         largest_sizes(shell, work[0].task, seed),
     ]
 
@@ -233,6 +235,27 @@ def long_stalls(shell: Shell, work: Job) -> Scenario:
         longest = max(jobs, key=lambda job: (sum(job.clocks.stalls.values()), job.clocks.cycles))
         steps += whole(shell, longest)
     return Scenario("long stalls", "counters of stalls of more than 100,000 cycles", steps)
+
+
+def preset_counters(shell: Shell, work: Job, counters: Sequence[str], seed: int) -> Scenario:
+    """Runs in whose middle counters are set to numbers that have every bit, or to nearly the largest."""
+    steps = [plan.reset()]
+    shell.clear()
+    random = np.random.default_rng([seed, 5])
+    slow = plan.rerun(work, profiles.profile("random_50", shell.spec.streams(), seed))
+    drawn = [int(value) for value in random.integers(0, WORD - (1 << 20), len(counters))]
+    patterns = [drawn, [value ^ WORD for value in drawn], [WORD - 2] * len(counters), [WORD] * len(counters)]
+    for values in patterns:
+        put, reads = plan.preset(shell, slow, dict(zip(counters, values, strict=True)))
+        steps += [
+            *begin(shell, slow),
+            plan.run(slow, How(meanwhile=[(slow.clocks.cycles // 3, put)])),
+            *reads,
+        ]
+    steps += whole(shell, work)
+    return Scenario(
+        "counters", "all 32 bits of every counter, and that it stops at the largest number", steps
+    )
 
 
 def held_up(work: Job, stream: str, begin: int) -> Job:
