@@ -40,7 +40,7 @@ def read_design(path: str | Path, overrides: Mapping[str, str] | None = None) ->
 
 def design_from(section: Section, overrides: Mapping[str, str] | None = None) -> Design:
     """The design in a document that is already read. Raises ``SpecError``."""
-    section.take("schema", str, choices=(SCHEMA,))
+    section.check_schema(SCHEMA)
     family = section.take("family", str)
     try:
         kind = registry.get(family)
@@ -91,6 +91,10 @@ def _build(kind: type[Spec], given: Section, overrides: Mapping[str, str]) -> Sp
         ):  # in the words of the file: empty, true, a list
             allowed = kind.limits()[parameter].allowed()
             message = f"Parameter {parameter!r} must be {allowed}, not {show(values[parameter])}"
+        if parameter in overrides and parameter in ("schema", "family", "name", "clock_mhz", "technology"):
+            raise SpecError(
+                f"--set {parameter}: key must be a parameter, not a key of the file: change it there"
+            ) from None
         if parameter is not None and parameter in overrides:
             raise SpecError(f"--set {parameter}={overrides[parameter][:40]}: {message}") from None
         raise given.error(parameter, message) from None

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from blueprint.errors import ParamError
 from blueprint.numbers import Number
-from blueprint.port import Register, Stream
+from blueprint.port import Operation, Register, Stream
 from blueprint.shell import Size, SizeRule, refusal
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
@@ -260,6 +260,10 @@ class Spec:
         """Multiply-accumulates of the workload per cycle when nothing waits, left out as zeros or not."""
         raise NotImplementedError
 
+    def operation(self) -> Operation:
+        """What one run computes, in the names that the order of beats is told in."""
+        raise NotImplementedError
+
     def streams(self) -> tuple[Stream, ...]:
         """The AXI4-Stream ports."""
         raise NotImplementedError
@@ -324,6 +328,20 @@ class Spec:
     def reference(self, operands: Arrays) -> Arrays:
         """The golden answer, bit-exact."""
         raise NotImplementedError
+
+    def constants(self) -> dict[str, Any]:
+        """Numbers of the arithmetic that the family's page names, for the manifest."""
+        return {}
+
+    def flags(self, operands: Arrays) -> dict[str, int]:
+        """The status bits, by field, that say what a run's values did beside its answer: 1 where one is set."""
+        return {}
+
+    def status(self, operands: Arrays) -> int:
+        """The word of the register ``status`` after a run with these operands."""
+        fields = next(register.fields for register in self.registers() if register.name == "status")
+        bits = {"done": 1} | self.flags(operands)
+        return sum(bit << fields[name][0] for name, bit in bits.items())
 
     def stimulus(self, operands: Arrays) -> Beats:
         """The beats of every input stream: ``(beats, width / 8)`` bytes each."""

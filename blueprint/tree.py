@@ -168,6 +168,10 @@ class _Builder:
 
     def entry(self, mapping: Node, key_event: Any, depth: int) -> None:
         key = self.node(key_event, depth + 1).value
+        if key == "<<" and getattr(key_event, "style", None) in (None, ""):
+            raise self.error(
+                key_event, "keys must be written out, not merged by '<<', which YAML 1.2 does not know"
+            )
         if not isinstance(key, str) or not key:
             raise self.error(key_event, f"key must be text, not {show(key)}")
         if key in mapping.value:

@@ -217,7 +217,7 @@ def of_model(model: Model, phase: str, tokens: int = 1, context: int = 0) -> Wor
 def read_workload_file(path: str | Path) -> Workload:
     """The workload in a YAML file of schema ``ternforge/workload/v1``. Raises ``SpecError``."""
     section = read(path)
-    section.take("schema", str, choices=(SCHEMA,))
+    section.check_schema(SCHEMA)
     return read_workload(section)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -72,12 +73,21 @@ class Problem:
             shift = len(reasons) - 1
             reason[mine] = np.where(built, 0, found.reason + shift)
             reasons += found.reasons[1:]
+        return self._constrained(Batch(self.metrics, indices, metrics, reason, tuple(reasons)))
+
+    def judged(self, batch: Batch) -> Batch:
+        """Points that were evaluated under other constraints, under these: as if they were evaluated now."""
+        built = ~np.isnan(batch.metrics).all(axis=1)
+        reason = np.where(built, 0, batch.reason).astype(np.uint16)
+        return join([self._constrained(dataclasses.replace(batch, reason=reason))])
+
+    def _constrained(self, batch: Batch) -> Batch:
+        reason, reasons = batch.reason.copy(), list(batch.reasons)
         for constraint in self.space.constraints:
-            values = metrics[:, self.metrics.index(constraint.metric)]
-            for text, broken in _broken(constraint, values):
+            for text, broken in _broken(constraint, batch.column(constraint.metric)):
                 reason[broken & (reason == 0)] = len(reasons)
                 reasons.append(text)
-        return Batch(self.metrics, indices, metrics, reason, tuple(reasons))
+        return dataclasses.replace(batch, reason=reason, reasons=tuple(reasons))
 
 
 def _broken(constraint: Constraint, values: Floats) -> list[tuple[str, npt.NDArray[np.bool_]]]:

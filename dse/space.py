@@ -209,7 +209,8 @@ class Space:
         if point[:1] == "p" and digits.isascii() and digits.isdigit() and int(digits) < self.size:
             return int(digits)
         first, last = self.point_id(0), self.point_id(self.size - 1)
-        raise ParamError(f"Point must be one of {first} to {last}, not {point[:60]!r}")
+        hint = suggestion(point, ["knee"])
+        raise ParamError(f"Point must be knee or one of {first} to {last}, not {point[:60]!r}{hint}")
 
     def violation(self, metrics: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
         """How far designs are outside the constraints: the relative excesses added up, 0 inside."""

@@ -45,7 +45,7 @@ def space_from(
     metrics: Sequence[str] = tuple(METRICS),
 ) -> Space:
     """The space in a document that is already read. Raises ``SpecError``."""
-    section.take("schema", str, choices=(SCHEMA,))
+    section.check_schema(SCHEMA)
     name = section.take("name", str, default="space")
     if not is_name(name):
         raise section.error("name", f"name must be {NAME_RULE}, not {show(name)}")

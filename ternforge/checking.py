@@ -8,14 +8,13 @@ from typing import Any
 
 from blueprint.document import Section, read
 from blueprint.errors import ParamError
-from blueprint.nearest import suggestion
-from blueprint.tree import show
 
 Answer = dict[str, Any]
 
 
-def check(path: str | Path, overrides: Mapping[str, str]) -> Answer:
-    """What the file is (``schema``), its content ``resolved``, and numbers ``derived`` from it."""
+def check(path: str | Path, overrides: Mapping[str, str], only: str | None = None) -> Answer:
+    """What the file is (``schema``, the one of ``only`` if given), its content ``resolved``, and numbers ``derived``
+    from it."""
     section = read(path)
     readers: dict[str, Callable[[Section], Answer]] = {
         "ternforge/design/v1": lambda found: _design(found, overrides),
@@ -24,10 +23,7 @@ def check(path: str | Path, overrides: Mapping[str, str]) -> Answer:
         "ternforge/space/v1": _space,
         "ternforge/technology/v1": lambda _: _technology(Path(path)),
     }
-    schema = section.take("schema", str)
-    if schema not in readers:
-        what = f"schema must be one of {', '.join(readers)}, not {show(schema)}{suggestion(schema, readers)}"
-        raise section.error("schema", what)
+    schema = section.check_schema(*([only] if only else readers))
     if overrides and schema != "ternforge/design/v1":
         raise section.error("schema", f"file must be a design where --set is given, not {schema}")
     return {"file": str(path), "schema": schema, **readers[schema](section)}

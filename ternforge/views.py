@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,19 +15,25 @@ if TYPE_CHECKING:
     from ternforge.inputs import DesignLike, WorkloadLike
 
 
-def generate(design: DesignLike, out: str | Path, overrides: Mapping[str, str] | None = None) -> Answer:
-    """Write a design as Verilog with everything around it; returns the manifest with ``folder``."""
+def generate(
+    design: DesignLike,
+    out: str | Path,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    force: bool = False,
+) -> Answer:
+    """Write a design as Verilog with everything around it; returns the manifest with ``folder``.
+
+    Files of an earlier run in ``out`` are replaced and files of others stay; one in the way is replaced by ``force``.
+    """
     from ternforge import folder
 
     chosen = read_design(design, overrides)
-    path = folder.check_out(out, "manifest.json")
-    from generator.export import generate as write
+    with folder.output_folder(out, "generate", force=force) as draft:
+        from generator.export import generate as write
 
-    manifest = write(chosen.spec, path, clock_mhz=chosen.clock_mhz)
-    for file in path.glob("rtl/*.v"):  # of an earlier run with other parameters
-        if file.relative_to(path).as_posix() not in manifest["files"]:
-            file.unlink()
-    return {"folder": path, **manifest}
+        manifest = write(chosen.spec, draft, clock_mhz=chosen.clock_mhz)
+    return {"folder": Path(out), **manifest}
 
 
 #: Flows that take the generated folder as it is, and how.
@@ -38,7 +45,12 @@ FLOWS = {
 
 
 def export(
-    design: DesignLike, flow: str, out: str | Path | None = None, overrides: Mapping[str, str] | None = None
+    design: DesignLike,
+    flow: str,
+    out: str | Path | None = None,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    force: bool = False,
 ) -> Answer:
     """Write a folder (``<design>_<flow>`` where ``out`` names no other) that another flow takes; ``next`` says how."""
     from blueprint.errors import ParamError
@@ -48,8 +60,12 @@ def export(
         hint = suggestion(flow, FLOWS)
         raise ParamError(f"Flow must be one of {', '.join(FLOWS)} in this version, not {flow!r}{hint}")
     chosen = read_design(design, overrides)
-    answer = generate(chosen, out or f"{chosen.name}_{flow}")
-    return {**answer, "flow": flow, "next": FLOWS[flow].format(out=answer["folder"], top=answer["top"])}
+    answer = generate(chosen, out or f"{chosen.name}_{flow}", force=force)
+    return {
+        **answer,
+        "flow": flow,
+        "next": FLOWS[flow].format(out=shlex.quote(str(answer["folder"])), top=answer["top"]),
+    }
 
 
 def estimate(
@@ -142,12 +158,15 @@ def synth(
     """Synthesize a design with Yosys and ABC; ``measured`` stands beside what the model ``predicted``."""
     import tempfile
 
+    from costmodel import liberty_text
     from costmodel.synthesis import synthesize
     from generator.export import generate as write
 
     chosen = read_design(design, overrides)
     predicted = estimate(chosen, technology)
     facts = read_technology(chosen, technology)
+    for file in liberty:
+        liberty_text.check(file)
     with tempfile.TemporaryDirectory(prefix="ternforge-") as scratch:
         note(f"writing {chosen.name}")
         write(chosen.spec, Path(scratch))

@@ -18,14 +18,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2
-from blueprint.port import Field, Register, Stream
+from blueprint.port import Operation, Register, Stream
 from blueprint.pruning import CODE_BITS, Pruning
 from blueprint.shell import Bound, Size, SizeRule, register_map
 from blueprint.softmax.arithmetic import ACCUMULATORS, INPUTS, Arithmetic
 from blueprint.softmax.arithmetic import rules as arithmetic_rules
 from blueprint.spec import Arrays, Beats, Rule, Spec, parameter, refuse
 from blueprint.streaming_attention import graph as dataflow
-from blueprint.streaming_attention import values
+from blueprint.streaming_attention import ports, values
 from blueprint.streaming_attention.inventory import paths, units
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
@@ -48,6 +48,8 @@ class StreamingAttentionSpec(Spec):
     arithmetics: ClassVar[tuple[str, ...]] = ("integer", "exact", "float")
     sample_gates: ClassVar[float] = 75_000.0  # few are smaller, and blocks that repeat cost synthesis no time
     samples: ClassVar[int] = 36
+    #: Status bits beside those of every design.
+    status_flags: ClassVar[tuple[str, ...]] = ("saturated",)
 
     graph: str = parameter("where a row waits for what", default="memory_free", choices=dataflow.GRAPHS)
     dim: int = parameter("size of a head: elements of a query, key and value", minimum=2, maximum=256)
@@ -225,29 +227,12 @@ class StreamingAttentionSpec(Spec):
         size = f"{self.graph}_d{self.dim}_p{self.parallel}_g{self.group}_{kind}_{self.mask}"
         return f"{self.family}_{size}_{self.design_hash[:6]}"
 
+    def operation(self) -> Operation:
+        return ports.operation(self)
+
     @cached_property
     def _streams(self) -> tuple[Stream, ...]:
-        whole = self.format == "int8"
-        kind = "int" if whole else self.format
-        width = int(self.softmax.in_width)
-
-        def field(name: str, bits: int, shape: tuple[int, ...]) -> Field:
-            return Field(name, bits, shape, signed=whole, format=kind)
-
-        rows = (self.parallel, self.group, self.dim)
-        index = 8 * int(ceil_div(clog2(self.keys_max), 8))
-        screen = (
-            Stream("code", "in", Field("code", CODE_BITS, (self.dim,), signed=False)),
-            Stream("pick", "out", Field("number", index, (1,), signed=False)),
-        )
-        return (
-            Stream("scale", "in", Field("word", 32, (3,), signed=False)),
-            Stream("query", "in", field("query", width, rows)),
-            Stream("key", "in", field("key", int(self.element_width), (self.dim,))),
-            Stream("value", "in", field("value", int(self.element_width), (self.dim,))),
-            Stream("out", "out", field("result", width, rows)),
-            *(screen if self.prunes else ()),
-        )
+        return ports.streams(self)
 
     def streams(self) -> tuple[Stream, ...]:
         return self._streams
@@ -304,7 +289,7 @@ class StreamingAttentionSpec(Spec):
             "stall_output": "cycles held up by what follows the score",
             "stall_dependency": "always 0",
         }
-        return register_map(self.sizes, counters, self.design_hash, counters_at=0x1C)
+        return register_map(self.sizes, counters, self.design_hash, counters_at=0x1C, flags=self.status_flags)
 
     def register_values(self, workload: Attention) -> dict[str, int]:
         found = {
@@ -350,6 +335,11 @@ class StreamingAttentionSpec(Spec):
                 raise refuse(rule.parameter, rule.message())
         if workload.dim != self.dim:
             raise refuse("dim", f"Attention dim must be {self.dim}, the design's dim, not {workload.dim}")
+        if workload.mask == self.mask == "lambda" and workload.sinks == 0:
+            raise refuse(
+                "sinks",
+                "Attention sinks must be at least 1 for mask lambda, not 0; without sinks it is window",
+            )
         if not values.mask_fits(self, workload):
             what = f"Attention mask must be {values.masks_of(self)} for a design of mask {self.mask}"
             raise refuse("mask", f"{what}, not {workload.mask}")
@@ -414,6 +404,12 @@ class StreamingAttentionSpec(Spec):
         """
         found = {"pick": values.picks(self, operands)} if self.prunes else {}
         return {"out": values.attention(self, operands)} | found
+
+    def constants(self) -> dict[str, Any]:
+        return self.softmax.constants()
+
+    def flags(self, operands: Arrays) -> dict[str, int]:
+        return {"saturated": int(values.saturates(self, operands))}
 
     def stimulus(self, operands: Arrays) -> Beats:
         """Beats by pass, row and key: rows with the last queries first where there is a mask, keys in rising order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from blueprint import floating
 from blueprint.numbers import choose, larger, smaller
 from blueprint.pruning import encode, surrogate
 from blueprint.softmax.arithmetic import Scales
+from blueprint.softmax.steps import value_saturates
 from blueprint.spec import Arrays, Parameter, largest
 from blueprint.streaming_attention import graph as dataflow
 from blueprint.workload import Attention
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 #: How often a random design has which arithmetic.
 ARITHMETIC = ("integer", "integer", "integer", "exact", "float")
+
+#: Columns of the operand ``scale``, which are the fields of a scale beat.
+SCALES = tuple(field.name for field in dataclasses.fields(Scales))
 
 Integers = npt.NDArray[np.int64]
 Octets = npt.NDArray[np.uint8]
@@ -103,15 +108,29 @@ def _keys(spec: StreamingAttentionSpec, mask: Integers, queries: int, keys: int)
 
 def scales(row: Integers) -> Scales:
     """The run-time registers out of a row of the operand ``scale``."""
-    multiplier, shift, offset, gain, down = (int(value) for value in row)
-    return Scales(
-        multiplier=multiplier, shift=shift, offset=offset, output_multiplier=gain, output_shift=down
-    )
+    return Scales(**dict(zip(SCALES, (int(value) for value in row), strict=True)))
 
 
 def attention(spec: StreamingAttentionSpec, operands: Arrays) -> Integers:
     """The golden output, (heads, queries, dim)."""
-    from blueprint.softmax.attention import attend
+    return results(spec, operands)["out"]
+
+
+def saturates(spec: StreamingAttentionSpec, operands: Arrays) -> bool:
+    """Whether a run leaves the range of the arithmetic anywhere."""
+    return bool(results(spec, operands)["saturated"].any()) or bool(_large_values(spec, operands))
+
+
+def _large_values(spec: StreamingAttentionSpec, operands: Arrays) -> bool:
+    """Whether a value that is taken is too large, whoever sees it."""
+    mask, value = operands["mask"], operands["value"]
+    taken = np.concatenate(_keys(spec, mask, operands["query"].shape[1], value.shape[1]))
+    return bool(value_saturates(spec.softmax, value[:, taken]).any())
+
+
+def results(spec: StreamingAttentionSpec, operands: Arrays) -> dict[str, Integers]:
+    """``out`` (heads, queries, dim) and ``saturated`` (heads, queries) of :func:`blueprint.softmax.attention.trace`."""
+    from blueprint.softmax.attention import trace
 
     query, key, value = operands["query"], operands["key"], operands["value"]
     heads, queries, dim = query.shape
@@ -122,14 +141,16 @@ def attention(spec: StreamingAttentionSpec, operands: Arrays) -> Integers:
     order = np.take_along_axis(order, np.argsort(~visible, axis=1, kind="stable"), axis=1)
     orders = np.tile(order, (heads, 1)) if not spec.prunes else picks(spec, operands)
     out = np.zeros((heads, queries, dim), dtype=np.int64)
+    saturated = np.zeros((heads, queries), dtype=np.int64)
     for number in range(len(key)):
         mine = slice(number * share, (number + 1) * share)
         rows = query[mine].reshape(share * queries, dim)
         mine_of = slice(number * share * queries, (number + 1) * share * queries)
         registers = scales(operands["scale"][number])
-        found = attend(spec.softmax, registers, rows, key[number], value[number], orders[mine_of])
-        out[mine] = found.reshape(share, queries, dim)
-    return out
+        found = trace(spec.softmax, registers, rows, key[number], value[number], orders[mine_of])
+        out[mine] = found["out"].reshape(share, queries, dim)
+        saturated[mine] = found["saturated"].reshape(share, queries)
+    return {"out": out, "saturated": saturated}
 
 
 def picks(spec: StreamingAttentionSpec, operands: Arrays) -> Integers:
@@ -191,8 +212,7 @@ def _unit(spec: StreamingAttentionSpec, name: str) -> float:
 
 def _registers(scales: Scales) -> list[int]:
     """A row of the operand ``scale``."""
-    first = [scales.multiplier, scales.shift, scales.offset]
-    return [*first, scales.output_multiplier, scales.output_shift]
+    return [getattr(scales, name) for name in SCALES]
 
 
 def _mask(spec: StreamingAttentionSpec, workload: Attention) -> dict[str, Integers]:
@@ -247,29 +267,23 @@ def stimulus(spec: StreamingAttentionSpec, operands: Arrays) -> dict[str, Octets
     chosen = picks(spec, operands) if spec.prunes else taken
     beats: dict[str, list[Any]] = {s.name: [] for s in spec.streams() if s.direction == "in"}
     for number in range(len(key)):
-        words = _words(operands["scale"][number])
         for turn in range(turns):
             first = number * share + turn * spec.group
             mine = query[first : min(first + spec.group, (number + 1) * share)]
-            mine = np.pad(
-                mine, ((0, spec.group - len(mine)), (0, 1), (0, 0))
-            )  # the last row is what is missing
-            beats["scale"].append(words)
-            beats["query"].append(np.stack([mine[:, row].transpose(1, 0, 2) for row in rows]))
+            # Lanes without a query repeat one, so that they saturate no more than it does.
+            mine = np.pad(mine, ((0, spec.group - len(mine)), (0, 0), (0, 0)), mode="edge")
+            filled = [np.where(row < 0, row.max(), row) for row in rows]
+            beats["scale"].append(operands["scale"][number][None])
+            beats["query"].append(np.stack([mine[:, row].transpose(1, 0, 2) for row in filled]))
             if spec.prunes:
                 taken = chosen[first]
                 beats["code"].append(encode(key[number]))
             for name in ("key", "value"):
                 beats[name].append(operands[name][number][taken])
     streams = {stream.name: stream for stream in spec.streams()}
-    beats["scale"] = [np.array(beats["scale"], dtype=np.int64)]
-    return {name: streams[name].pack(np.concatenate(found)) for name, found in beats.items()}
-
-
-def _words(row: Integers) -> list[int]:
-    """The three words of a scale beat."""
-    multiplier, shift, offset, gain, down = (int(value) for value in row)
-    return [multiplier, shift | (offset & 0x3FF) << 16, gain | down << 16]
+    tuned = dict(zip(SCALES, np.concatenate(beats.pop("scale")).T, strict=True))
+    packed = {name: streams[name].pack(np.concatenate(found)) for name, found in beats.items()}
+    return {"scale": streams["scale"].pack_fields(tuned), **packed}
 
 
 def collect(spec: StreamingAttentionSpec, beats: Octets, workload: Attention) -> Integers:

@@ -21,11 +21,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger, signed_width, smaller
-from blueprint.port import Field, Register, Stream
+from blueprint.port import Operation, Register, Stream
 from blueprint.processing import CARRY_SAVE, PASSING, SERIAL, Counts, Element
 from blueprint.shell import Size, register_map
 from blueprint.spec import Arrays, Beats, Rule, Spec, parameter
-from blueprint.systolic import elements, schedule, sparsity, values
+from blueprint.systolic import elements, ports, schedule, sparsity, values
 from blueprint.systolic.inventory import paths, units
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
@@ -310,17 +310,12 @@ class SystolicSpec(Spec):
         size = f"r{self.rows}c{self.cols}d{self.depth}_{number}"
         return f"{self.family}_{self.organization}_{self.pe}_{size}_{self.design_hash[:6]}"
 
+    def operation(self) -> Operation:
+        return ports.operation(self)
+
     @cached_property
     def _streams(self) -> tuple[Stream, ...]:
-        whole, number = self.activation == "int", self.activation
-        integer = whole or self.pe == "ternary"
-        plain = integer and self.group == 1 and not self.flexible
-        taken, given = (self.rows, int(self.act_lanes)), (self.cols, self.depth)
-        summed = str(self.sum_format)
-        act = Field("activation", self.act_width, taken, signed=whole, format=number)
-        wgt = Field("weight", int(self.weight_bits), given, signed=plain, format="int" if integer else number)
-        result = Field("result", int(self.output_bits), (self.cols,), signed=whole, format=summed)
-        return Stream("act", "in", act), Stream("wgt", "in", wgt), Stream("out", "out", result)
+        return ports.streams(self)
 
     def streams(self) -> tuple[Stream, ...]:
         return self._streams

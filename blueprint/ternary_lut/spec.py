@@ -20,10 +20,10 @@ import numpy as np
 
 from blueprint import ternary
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger, signed_width, smaller
-from blueprint.port import Field, Register, Stream
+from blueprint.port import Operation, Register, Stream
 from blueprint.shell import Size, register_map
 from blueprint.spec import Arrays, Beats, Rule, Spec, parameter
-from blueprint.ternary_lut import formats, values
+from blueprint.ternary_lut import formats, ports, values
 from blueprint.ternary_lut.inventory import paths, units
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.unit import Path, Unit
@@ -285,23 +285,12 @@ class TernaryLutSpec(Spec):
         size = f"mu{self.mu}_l{self.lut_count}_f{self.fetch_count}_{kind}_t{self.token_lanes}"
         return f"{self.family}_{size}_{self.design_hash[:6]}"
 
+    def operation(self) -> Operation:
+        return ports.OPERATION
+
     @cached_property
     def _streams(self) -> tuple[Stream, ...]:
-        lanes, columns = self.token_lanes, self.fetch_count
-        taken = (lanes, self.lut_count, self.mu)
-        keys = ternary.key_field(self.key_encoding, self.mu, columns, self.lut_count)
-        return (
-            Stream("act", "in", self._field("activation", self.activation, self.act_width, taken)),
-            Stream("wgt", "in", keys),
-            Stream(
-                "out",
-                "out",
-                self._field("result", self.output_format, int(self.output_bits), (lanes, columns)),
-            ),
-        )
-
-    def _field(self, name: str, number: str, width: int, shape: tuple[int, ...]) -> Field:
-        return Field(name, width, shape, signed=number == "int", format=number)
+        return ports.streams(self)
 
     def streams(self) -> tuple[Stream, ...]:
         return self._streams

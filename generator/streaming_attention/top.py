@@ -7,21 +7,18 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, ResetSign
 from amaranth.lib.wiring import In, Out
 
 from blueprint.pruning import CODE_BITS
-from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
 from blueprint.streaming_attention import StreamingAttentionSpec
 from blueprint.streaming_attention.graph import NODES, Edge, depths, edges, latencies
 from blueprint.streaming_attention.inventory import words
 from generator.arithmetic import parts
 from generator.axi_lite import AXI_LITE_PORTS, STALLS, Shell, size_ports
 from generator.block import Block
+from generator.floating.words import is_special
 from generator.softmax.pruning import LeadingOneCode
 from generator.streaming_attention import nodes
 from generator.streaming_attention.control import Control
 from generator.streaming_attention.fifo import Fifo
 from generator.streaming_attention.screen import Screen
-
-#: Where the fields of a scale beat stand.
-SHIFT_AT, OFFSET_AT, GAIN_AT, DOWN_AT = 32, 48, 64, 80
 
 
 @dataclass(frozen=True)
@@ -69,6 +66,7 @@ class StreamingAttention(Block):
         for name in NODES[spec.graph]:
             getattr(self, f"_{name}")(m)
         self._drain(m)
+        m.d.comb += self._saturation.eq(Cat(*self._saturated).any())
         return m
 
     # FIFOs -----------------------------------------------------------------------------------------------------------
@@ -128,7 +126,7 @@ class StreamingAttention(Block):
     def _control(self, m: Module) -> None:
         spec = self.spec
         name = f"{spec.family}_shell_{spec.design_hash}"
-        shell = Shell(name, spec.registers(), spec.sizes, spec.size_rules, STALLS[:-1])
+        shell = Shell(name, spec.registers(), spec.sizes, spec.size_rules, STALLS[:-1], spec.status_flags)
         control = Control(spec)
         self._flags: dict[str, Value] = {}
         wires: dict[str, Any] = {
@@ -136,8 +134,10 @@ class StreamingAttention(Block):
             for name in ("start", *size_ports(spec.sizes, In), "accepted", "misframed", *STALLS[:-1])
         }
         self._finished = Signal(name="finished")
+        self._saturation = Signal(name="saturated")
         axi = {name: getattr(self, f"s_axil_{name}") for name in AXI_LITE_PORTS}
-        self.use(m, shell, "shell", **axi, **wires, finished=self._finished)
+        self.use(m, shell, "shell", **axi, **wires, finished=self._finished, saturated=self._saturation)
+        self._saturated: list[Value] = []
         for port in ("scale", "query", "key"):
             for wire in ("tvalid", "tready", "tlast"):
                 wires[f"{port}_{wire}"] = getattr(self, f"s_axis_{port}_{wire}")
@@ -168,15 +168,11 @@ class StreamingAttention(Block):
 
     def _front(self, m: Module) -> None:
         """The scales of a pass and the queries of a row, as they arrive."""
-        a, data = self.spec.softmax, self.s_axis_scale_tdata
-        fields = {
-            "multiplier": data[: int(a.multiplier_width)],
-            "shift": data[SHIFT_AT : SHIFT_AT + SHIFT_BITS],
-            "offset": data[OFFSET_AT : OFFSET_AT + int(a.reference_width)],
-        }
+        scale, data = self.spec.streams()[0], self.s_axis_scale_tdata
+        fields = {name: data[scale[name].span] for name in ("multiplier", "shift", "offset")}
         gains = {
-            "gain": data[GAIN_AT : GAIN_AT + OUTPUT_MULTIPLIER_BITS],
-            "down": data[DOWN_AT : DOWN_AT + OUTPUT_SHIFT_BITS],
+            "gain": data[scale["output_multiplier"].span],
+            "down": data[scale["output_shift"].span],
         }
         fire, flags = self._fires, self._flags
         self._fill(m, "scales", fields, fire["tune"], fire["score"] & flags["pass_end"])
@@ -279,6 +275,7 @@ class StreamingAttention(Block):
             elif name not in ("clk", "rst", "fire"):
                 pins[name] = (fields | flags)[name]
         self.use(m, block, block.place, **pins)
+        self._saturated += [found.pop("saturated")] if "saturated" in found else []
         return {name: Const(0, 0) for name in ("turn", "final", "visible")} | found
 
     def _fire(self, m: Module, name: str, *, when: Value | None = None) -> None:
@@ -380,3 +377,8 @@ class StreamingAttention(Block):
             self._fires["drain"].eq(self.m_axis_out_tvalid & self.m_axis_out_tready),
             self._finished.eq(self._fires["drain"] & last),
         ]
+        a = self.spec.softmax
+        if a.is_float:
+            words = parts(fields["row"], int(a.out_width))
+            infinite = Cat(*(is_special(a.input_format, word)[0] for word in words)).any()
+            self._saturated.append(self._fires["drain"] & infinite)

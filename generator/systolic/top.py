@@ -47,7 +47,8 @@ class Systolic(Block):
         acts = self._activations(m)
         weights = self._operand(m, "wgt", not self.spec.stationary)
         if self.spec.flexible:
-            m.d.comb += self._wires["ternary"].eq(weights[int(self.spec.weight_bits) - 1])
+            kind = self.spec.streams()[1].field.part("ternary")
+            m.d.comb += self._wires["ternary"].eq(weights[kind.span])
         if self.spec.skewed:
             acts = self._skewed(m, acts, self.spec.rows, "acts")
             weights = self._skewed(m, weights, self.spec.cols, "weights")

@@ -133,7 +133,8 @@ def _meanwhile(
     at = 0
     if cycles > 2 * _ACCESS:
         at = int(random.integers(0, cycles - 2 * _ACCESS))
-        chores += [(at, plan.start(shell)), (at, plan.read(shell, "status", shell.bit("busy"), "in a run"))]
+        status = plan.read(shell, "status", shell.bit("busy"), "in a run", ignored=shell.own)
+        chores += [(at, plan.start(shell)), (at, status)]
     for name, value in follows.items():
         at = int(random.integers(at, max(cycles, at + 1)))
         chores += [(at, plan.write(shell, name, value))]

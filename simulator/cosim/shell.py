@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from blueprint.port import Register
+from blueprint.shell import STATUS
 from blueprint.spec import Spec
 
 #: The response to an access, and to one that no register takes.
@@ -30,6 +31,13 @@ class Shell:
     def bit(self, flag: str) -> int:
         """The mask of a bit of the status register."""
         return 1 << self.registers["status"].fields[flag][0]
+
+    @property
+    def own(self) -> int:
+        """The mask of the status bits that a family has of its own, which may rise at any time of a run."""
+        return sum(
+            1 << place for flag, (place, _) in self.registers["status"].fields.items() if flag not in STATUS
+        )
 
     def clear(self) -> None:
         self.held = {name: self.registers[name].reset for name in self.held}

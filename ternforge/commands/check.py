@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from ternforge import choices
 from ternforge.session import Session, plain
 from ternforge.shell import Verb, set_option
 
 
 @click.command("check", cls=Verb)
-@click.argument("file")
+@click.argument("file", type=choices.FILE)
 @set_option
 @click.pass_obj
 def check_(session: Session, file: str, overrides: dict[str, str]) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from ternforge import choices
 from ternforge.session import Session, size_columns, table
 from ternforge.shell import Verb, gemm_option, set_option, tech_option, workload_from, workload_option
 
 
 @click.command("estimate", cls=Verb)
-@click.argument("spec")
+@click.argument("spec", type=choices.FILE)
 @tech_option
 @workload_option
 @gemm_option

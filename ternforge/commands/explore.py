@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
+from ternforge import choices
 from ternforge.session import Session, table
-from ternforge.shell import Verb
+from ternforge.shell import Verb, force_option, line
 
 #: Metrics that are shown beside the objectives where a study has them.
 ALONGSIDE = ("time_to_first_token_s",)
 
 
 @click.command("explore", cls=Verb)
-@click.argument("space")
+@click.argument("space", type=choices.FILE)
 @click.option(
-    "--out", required=True, metavar="STUDY", help="Folder of the study; the same again continues it."
+    "-o",
+    "--out",
+    required=True,
+    type=choices.FOLDER,
+    metavar="STUDY",
+    help="Folder of the study; the same again continues it.",
 )
-@click.option("--method", help="auto, exhaustive, random or nsga2; without it the file's.")
-@click.option("--budget", type=click.IntRange(1), help="Most designs to look at; without it the file's.")
-@click.option("--seed", type=click.IntRange(0), help="Seed of the search; without it the file's.")
 @click.option(
-    "--workers", type=click.IntRange(1, 1024), help="Processes; the result is the same with any number."
+    "--method", type=choices.Named(choices.methods), help="How to search; without it as the file says."
 )
+@click.option("--budget", type=choices.Whole(1), help="Most designs to look at; without it the file's.")
+@click.option("--seed", type=choices.Whole(0), help="Seed of the search; without it the file's.")
+@click.option(
+    "--workers", type=choices.Whole(1, 1024), help="Processes; the result is the same with any number."
+)
+@force_option
 @click.pass_obj
 def explore_(
     session: Session,
@@ -34,6 +44,7 @@ def explore_(
     budget: int | None,
     seed: int | None,
     workers: int | None,
+    force: bool,
 ) -> int:
     """Search the design space in the file SPACE.
 
@@ -43,7 +54,8 @@ def explore_(
     from ternforge import api
 
     shown = progress.Silent() if session.quiet else progress.for_stream()
-    answer = api.explore(space, out, method=method, budget=budget, seed=seed, workers=workers, progress=shown)
+    wishes: dict[str, Any] = {"method": method, "budget": budget, "seed": seed, "workers": workers}
+    answer = api.explore(space, out, progress=shown, force=force, **wishes)
     session.answer(answer, front_lines(answer, out))
     return 0 if answer["front"] else 1
 
@@ -70,7 +82,8 @@ def front_lines(answer: Mapping[str, Any], out: str) -> list[str]:
         lines.append(
             f"{len(rows)} of {len(front)} shown, one of equals and spread; all are in {out}/front.csv"
         )
-    return [*lines, f"knee {answer['knee']}", f"next: ternforge apply {out} {answer['knee']} -o design.yaml"]
+    following = line("ternforge", "apply", Path(out), answer["knee"], "-o", "design.yaml")
+    return [*lines, f"knee {answer['knee']}", f"next: {following}"]
 
 
 def spread(

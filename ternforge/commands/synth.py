@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import click
 
+from ternforge import choices
 from ternforge.session import Session, table
 from ternforge.shell import Verb, set_option, tech_option
 
 
 @click.command("synth", cls=Verb)
-@click.argument("spec")
+@click.argument("spec", type=choices.FILE)
 @tech_option
 @click.option(
-    "--liberty", multiple=True, metavar="FILE", help="Liberty file instead of the technology's cells."
+    "--liberty",
+    multiple=True,
+    type=choices.FILE,
+    metavar="FILE",
+    help="Liberty file instead of the technology's cells.",
 )
 @set_option
 @click.pass_obj

@@ -7,16 +7,20 @@ from typing import Any
 
 import click
 
+from ternforge import choices
 from ternforge.session import Session, table
 from ternforge.shell import Verb, gemm_option, seed_option, set_option, workload_from, workload_option
 
 
 @click.command("verify", cls=Verb)
-@click.argument("spec", required=False)
+@click.argument("spec", type=choices.FILE, required=False)
 @click.option(
-    "--rtl", metavar="DIR", help="Verilog to prove: a generated folder, changed or not; it names its design."
+    "--rtl",
+    type=choices.FOLDER,
+    metavar="DIR",
+    help="Verilog to prove: a generated folder, changed or not; it names its design.",
 )
-@click.option("--cases", type=click.IntRange(1, 10_000), default=8, show_default=True, help="Random runs.")
+@click.option("--cases", type=choices.Whole(1, 10_000), default=8, show_default=True, help="Random runs.")
 @seed_option
 @workload_option
 @gemm_option

@@ -110,8 +110,10 @@ def differences(
         for node, stream in ports.items():
             if not np.array_equal(line.fired[node], run.accepted[stream]):
                 wrong.append(f"{workload}: beats of {stream} move in other cycles")
-        if run.registers["status"] != 2:
-            wrong.append(f"{workload}: status {run.registers['status']} at the end")
+        if run.registers["status"] != spec.status(operands):
+            wrong.append(
+                f"{workload}: status {run.registers['status']}, not {spec.status(operands)}, at the end"
+            )
     return wrong
 
 

@@ -82,7 +82,7 @@ def test_point_names_are_stable_and_sort_like_indices() -> None:
 
 @pytest.mark.parametrize("name", ["", "p", "q000001", "p001664", "p-1", "p1e3", "p\u0663"])
 def test_point_names_of_other_spaces_are_refused(name: str) -> None:
-    message = f"Point must be one of p000000 to p001663, not {name!r}"
+    message = f"Point must be knee or one of p000000 to p001663, not {name!r}"
     with pytest.raises(ParamError, match=f"^{re.escape(message)}$"):
         toy.space().index_of(name)
 

@@ -35,8 +35,20 @@ def test_manifest_describes_ports_to_the_bit(folder: Path) -> None:
     assert manifest["parameters"] == SPEC.parameters
     weights = manifest["streams"]["wgt"]
     assert weights["prefix"] == "s_axis_wgt" and weights["width"] == 16
-    assert weights["fields"] == [
-        {"name": "key", "width": 4, "shape": [2, 2], "signed": False, "format": "int", "offset": 0}
+    (key,) = weights["fields"]
+    assert (
+        key | {"name": "key", "width": 4, "shape": [2, 2], "signed": False, "format": "int", "offset": 0}
+        == key
+    )
+    assert [(part["name"], part["offset"], part["width"]) for part in key["parts"]] == [
+        ("index", 0, 3),
+        ("sign", 3, 1),
+    ]
+    assert key["holds"]["index"] == ["tile * 4 + table * 2 + place", "column_group * 2 + column"]
+    assert [(loop["loop"], loop["count"]) for loop in weights["beats"]] == [
+        ("token_group", "ceil(tokens / 1)"),
+        ("tile", "ceil(k / 4)"),
+        ("column_group", "ceil(n / 2)"),
     ]
     assert manifest["registers"]["cycles"]["address"] == 0x14
     assert manifest["blackboxes"] == ["ternforge_sram_1r1w_50x30"]
