@@ -52,7 +52,7 @@ def demo(arguments: Sequence[str] | None = None) -> int:
     exported = api.generate(design, out / "rtl")
     print(f"  {out}/rtl: {len(exported['files'])} modules, top {exported['top']}")
     step(3, f"verify it with cocotb on Verilator, {LAYER} (the key projection) and random runs")
-    verified = api.verify(design, cases=4, gemm=LAYER, note=_note)
+    verified = api.verify(design, cases=4, workload=LAYER, note=_note)
     step(4, "synthesize it")
     synthesized = api.synth(design, note=_note)
     step(5, "predicted and measured")

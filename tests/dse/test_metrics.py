@@ -127,7 +127,9 @@ def test_a_mixed_study_of_an_earlier_version_is_refused_by_every_verb(tmp_path: 
 
     facts: dict[str, Any] = {"text": MIXED, "metrics": ["area_um2"], "content": {}, "provenance": {}}
     store.create(tmp_path, facts).close()
-    refusal = "family must list families that run the same task|study must be read by the version that wrote it"
+    refusal = (
+        "family must list families that run the same task|study must be read by the version that wrote it"
+    )
     with pytest.raises(SpecError, match=refusal):
         open_study(tmp_path)
 
