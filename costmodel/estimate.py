@@ -170,7 +170,7 @@ def steps(path: Path, technology: Technology) -> Number:
         if unit.kind == overlapping:
             ripple = np.maximum(ripple, (unit.count > 0) * unit.dims[term])
         for name, value in coefficients(found, unit).items():
-            if value:
+            if value and (unit.kind, name) != features.OVERLAPPING:
                 total = total + unit.count * features.DELAY[unit.kind][name](unit.dims) * value
     return total + ripple * found.get(ANY, {}).get(overlapping, {}).get(term, 0.0)
 

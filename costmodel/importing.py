@@ -15,6 +15,7 @@ from costmodel.liberty import Cell, Library
 from costmodel.roles import Roles
 from costmodel.sram import Sram
 from costmodel.technology import SCHEMA, Measured, Technology
+from toolchain import files
 
 _POINTS = 4
 _FULL = 99
@@ -29,8 +30,7 @@ def import_library(paths: Sequence[str | Path], name: str, output: str | Path) -
     path = Path(output)
     text = dump(technology(paths, name, points=_POINTS))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        files.write(path, text)
     except OSError as problem:
         raise SpecError(f"{path}: a technology file must be writable: {problem.strerror}") from None
     return path

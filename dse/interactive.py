@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,13 @@ from dse import quantity
 from dse.figure import Picture, envelope, picture
 from dse.metrics import METRICS
 from dse.study import Study
+from toolchain import files
 
 
 def write(study: Study, path: str | Path | None = None) -> Path:
     """Write a self-contained HTML page, ``pareto.html`` of the study by default. Raises ``ParamError`` if empty."""
     path = Path(path) if path is not None else study.folder / "pareto.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.new")
-    draft.write_text(html(study), encoding="utf-8")
-    os.replace(draft, path)
-    return path
+    return files.write(path, html(study))
 
 
 def html(study: Study, *, full: bool = True) -> str:

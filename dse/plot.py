@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from blueprint.errors import ParamError
 from dse.figure import Picture, Scale, envelope, picture
 from dse.study import Study
+from toolchain import files
 
 _GREY, _FRONT, _KNEE = "#c4c8ce", "#1f4e9c", "#c8321e"
 #: Characters of a line of the note below a picture.
@@ -37,14 +37,7 @@ def draw(study: Study, folder: str | Path | None = None) -> list[Path]:
     First objective across, second up, third as color, fourth as size. Raises ``ParamError`` for an empty front.
     """
     folder = Path(folder) if folder is not None else study.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for kind in ("png", "svg"):
-        path = folder / f"pareto.{kind}"
-        path.with_suffix(f".{kind}.new").write_bytes(render(study, kind))
-        os.replace(path.with_suffix(f".{kind}.new"), path)
-        written.append(path)
-    return written
+    return [files.write(folder / f"pareto.{kind}", render(study, kind)) for kind in ("png", "svg")]
 
 
 def render(study: Study, kind: str) -> bytes:

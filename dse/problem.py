@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -72,8 +73,18 @@ class Problem:
             shift = len(reasons) - 1
             reason[mine] = np.where(built, 0, found.reason + shift)
             reasons += found.reasons[1:]
-        for limit in (limit for c in self.space.constraints for limit in c.limits()):
-            broken = limit.excess(metrics[:, self.metrics.index(limit.metric)]) > 0
+        return self._constrained(Batch(self.metrics, indices, metrics, reason, tuple(reasons)))
+
+    def judged(self, batch: Batch) -> Batch:
+        """Points that were evaluated under other constraints, under these: as if they were evaluated now."""
+        built = ~np.isnan(batch.metrics).all(axis=1)
+        reason = np.where(built, 0, batch.reason).astype(np.uint16)
+        return join([self._constrained(dataclasses.replace(batch, reason=reason))])
+
+    def _constrained(self, batch: Batch) -> Batch:
+        reason, reasons = batch.reason.copy(), list(batch.reasons)
+        for limit in (limit for constraint in self.space.constraints for limit in constraint.limits()):
+            broken = limit.excess(batch.column(limit.metric)) > 0
             reason[broken & (reason == 0)] = len(reasons)
             reasons.append(limit.text)
-        return Batch(self.metrics, indices, metrics, reason, tuple(reasons))
+        return dataclasses.replace(batch, reason=reason, reasons=tuple(reasons))

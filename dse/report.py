@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from pathlib import Path
 
 from dse import interactive, plot, quantity
@@ -12,16 +11,13 @@ from dse.evaluate import memory_text
 from dse.figure import varied
 from dse.metrics import METRICS
 from dse.study import Study
+from toolchain import files
 
 
 def write(study: Study, path: str | Path | None = None) -> Path:
     """Write the report, ``report.html`` of the study by default. Works for a study without a feasible point too."""
     path = Path(path) if path is not None else study.folder / "report.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.new")
-    draft.write_text(html(study), encoding="utf-8")
-    os.replace(draft, path)
-    return path
+    return files.write(path, html(study))
 
 
 def html(study: Study) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
-import os
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -28,6 +28,7 @@ from dse.search import planned
 from dse.space import Search, Space
 from dse.space_file import space_from
 from dse.store import Store, StudyError, load
+from toolchain import files
 
 #: Studies of more points leave out ``points.csv`` unless asked: at a million points it is 200 MB.
 MOST_POINTS_IN_CSV = 100_000
@@ -240,17 +241,18 @@ class Study:
         return written
 
     def _write_csv(self, name: str, batches: Iterator[Batch], mark: str | None = None) -> Path:
-        path, draft = self.folder / name, self.folder / f"{name}.new"
+        path = self.folder / name
         fields = ["id", "family", *self.space.parameter_names, *self.metrics, "feasible", "reason", "memory"]
         memory = "unlimited" if self.space.dram is None else f"{self.space.dram.bandwidth_gb_s:g} GB/s"
-        with draft.open("w", encoding="utf-8", newline="") as file:
+        with files.replacing(path) as raw:
+            file = io.TextIOWrapper(raw, "utf-8", newline="")
             writer = csv.DictWriter(file, fields + (["knee"] if mark else []), lineterminator="\n")
             writer.writeheader()
             for batch in batches:
                 for row in self.rows(batch):
                     row["memory"] = memory
                     writer.writerow({**row, "knee": row["id"] == mark} if mark else row)
-        os.replace(draft, path)
+            file.detach()  # which flushes, and leaves the closing to the draft
         return path
 
 
@@ -264,10 +266,15 @@ def open_study(folder: str | Path, *, families: Mapping[str, type[Spec]] | None 
     folder = Path(folder)
     store = load(folder, writable=False)
     facts = store.facts()
-    section = read_text(facts["text"], str(folder / "space.yaml"))
-    space = space_from(section, families=families, metrics=facts["metrics"])
-    space = dataclasses.replace(space, search=Search(**facts["content"]["search"]), text=facts["text"])
-    if space.content() != facts["content"]:
+    try:
+        section = read_text(facts["text"], str(folder / "space.yaml"))
+        space = space_from(section, families=families, metrics=facts["metrics"])
+        space = dataclasses.replace(space, search=Search(**facts["content"]["search"]), text=facts["text"])
+        same = space.content() == facts["content"]
+    except (KeyError, TypeError, ValueError):
+        same = False
+    if not same:
+        store.close()
         raise StudyError(
             f"{folder}: study must be read by the version that wrote it, {facts['provenance'].get('version')}: "
             "this one understands its space differently"

@@ -22,7 +22,8 @@ from ternforge.library import (
     technology_import,
     technology_validate,
 )
-from ternforge.runs import simulate, verify
+from ternforge.proof import verify
+from ternforge.runs import simulate
 from ternforge.studies import apply, explore, plot, report
 from ternforge.views import estimate, export, generate, synth
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from ternforge import __version__
+from ternforge import __version__, faults, rooms
 from ternforge.session import Session
 from ternforge.shell import LazyGroup, line
 
@@ -54,6 +54,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; no exception leaves, whatever the input."""
     session = Session(json="--json" in arguments)
     try:
+        if (what := rooms.conflict()) is not None:
+            raise click.ClickException(what)
         code = cli.main(args=list(arguments), prog_name="ternforge", standalone_mode=False, obj=session)
         return code if isinstance(code, int) else FINE
     except (KeyboardInterrupt, click.Abort):
@@ -101,16 +103,13 @@ def is_deadlock(problem: Exception) -> bool:
 def explain(problem: Exception) -> str | None:
     """One sentence for what a user can mend, ``None`` for what only we can."""
     from blueprint.errors import ParamError, SpecError
+    from toolchain.cache import CacheError
     from toolchain.process import ToolError
 
     if isinstance(problem, click.ClickException):
         return problem.format_message()
-    if isinstance(problem, (ParamError, SpecError, ToolError)) or hasattr(problem, "parameter"):
+    if isinstance(problem, (ParamError, SpecError, ToolError, CacheError)) or hasattr(problem, "parameter"):
         return str(problem)
     if is_deadlock(problem):
         return str(problem)
-    if isinstance(problem, OSError) and problem.filename:
-        return (
-            f"{problem.filename}: file must be readable and writable here, and it is not: {problem.strerror}"
-        )
-    return None
+    return faults.sentence(problem)

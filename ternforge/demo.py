@@ -19,6 +19,23 @@ LAYER = "1x2560x640"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """The demo with what a user can mend in one sentence; the exit code is then that of the command line."""
+    from ternforge.cli import BAD_INPUT, INTERRUPTED, explain
+
+    try:
+        return demo(arguments)
+    except KeyboardInterrupt:
+        print("Interrupted; the same command goes on", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as problem:
+        message = explain(problem)
+        if message is None:
+            raise
+        print(message, file=sys.stderr)
+        return BAD_INPUT
+
+
+def demo(arguments: Sequence[str] | None = None) -> int:
     """Run the demo into the folder given (``sim_build/demo``); the exit code is 1 where a check does not hold."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     out = Path(given[0] if given else "sim_build/demo")
@@ -35,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     exported = api.generate(design, out / "rtl")
     print(f"  {out}/rtl: {len(exported['files'])} modules, top {exported['top']}")
     step(3, f"verify it with cocotb on Verilator, {LAYER} (the key projection) and random runs")
-    verified = api.verify(design, cases=4, gemm=LAYER, note=_note)
+    verified = api.verify(design, cases=4, workload=LAYER, note=_note)
     step(4, "synthesize it")
     synthesized = api.synth(design, note=_note)
     step(5, "predicted and measured")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from blueprint.errors import ParamError
 from ternforge.record import Record, digest, undisturbed
+from toolchain.files import is_draft
 
 _DRAFT = ".ternforge-draft-"
 _NUMBERS = itertools.count()
@@ -65,12 +66,17 @@ def updated(folder: str | Path, names: Iterable[str], by: str, *, force: bool = 
     try:
         yield
     finally:
-        if path.is_dir() and os.access(path, os.W_OK):
-            record = Record.of(path)
-            for name in names:
-                if (path / name).is_file():
-                    record.put(name, by, [digest(path / name)])
-            record.write(path)
+        with suppress(OSError):  # a full disk has been told by the block
+            if path.is_dir() and _occupied(path):
+                _record(path, names, by)
+
+
+def _record(folder: Path, names: Iterable[str], by: str) -> None:
+    record = Record.of(folder)
+    for name in names:
+        if (folder / name).is_file():
+            record.put(name, by, [digest(folder / name)])
+    record.write(folder)
 
 
 def check_out(out: str | Path, ours: str | None = None) -> Path:
@@ -81,7 +87,8 @@ def check_out(out: str | Path, ours: str | None = None) -> Path:
     """
     path = Path(out)
     _check_place(path)
-    if path.is_dir() and not (ours is not None and (path / ours).is_file()) and _occupied(path):
+    known = path.is_dir() and (any(map(is_draft, path.iterdir())) or (ours is not None and (path / ours).is_file()))
+    if path.is_dir() and not known and _occupied(path):
         what = (
             f"must be new or empty{f' or hold a {ours} of ours' if ours else ''}, not a folder of other files"
         )

@@ -90,8 +90,12 @@ class Record:
         if self.pending:
             content |= {"pending": self.pending, "stale": self.stale}
         draft = folder / f"{NAME}.new"
-        draft.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(draft, folder / NAME)
+        try:
+            draft.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            os.replace(draft, folder / NAME)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
 
 
 def digest(path: Path) -> str:

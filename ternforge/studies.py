@@ -31,11 +31,12 @@ def explore(
     Tables in the folder that were changed since they were written are replaced by ``force`` only.
     """
     from dse import explore as search
-    from dse.store import NAME
+    from dse.store import is_study
     from ternforge import checking, folder
 
     checking.check(space, {}, "ternforge/space/v1")  # the technology too, before a folder is made
-    folder.check_out(out, NAME)
+    if not is_study(Path(out)):
+        folder.check_out(out)
     wishes: Answer = {
         "method": method,
         "budget": budget,
@@ -70,7 +71,7 @@ def _check_study(study: str | Path) -> None:
 
 def apply(study: str | Path, point: str, out: str | Path, *, force: bool = False) -> Answer:
     """Write a point of a study as a design file; ``point`` may be ``knee``."""
-    from blueprint.design import design_content, write_design
+    from blueprint.design import design_content, design_text
     from blueprint.errors import ParamError
     from dse.study import open_study
     from ternforge.folder import output_file
@@ -82,7 +83,7 @@ def apply(study: str | Path, point: str, out: str | Path, *, force: bool = False
             raise ParamError(f"Study must have a feasible point to take its knee, and {study} has none")
         design = found.design(name)
     with output_file(out, (".yaml", ".yml"), "apply", force=force) as draft:
-        write_design(design, draft)
+        draft.write_text(design_text(design), encoding="utf-8")
     return {"point": name, "file": Path(out), "design": design_content(design)}
 
 

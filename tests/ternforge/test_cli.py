@@ -230,7 +230,7 @@ def test_public_functions_are_at_hand() -> None:
 
     assert ternforge.estimate is api.estimate
     with pytest.raises(AttributeError, match="^module 'ternforge' has no attribute 'estimat'$"):
-        _ = ternforge.estimat
+        _ = ternforge.estimat  # type: ignore[attr-defined]
 
 
 def test_json_has_no_numbers_that_json_does_not_know() -> None:

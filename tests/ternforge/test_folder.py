@@ -302,3 +302,21 @@ def test_files_written_in_place_are_guarded_and_recorded(tmp_path: Path) -> None
     write("3", force=True)
     (tmp_path / "points.csv").write_text("mine")
     assert "not a file of others: " in refusal(lambda: write("4"))
+
+
+def test_a_full_disk_is_told_and_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, a="1")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(_: Record, __: Path) -> None:
+        raise OSError(28, "No space left on device", str(tmp_path))
+
+    monkeypatch.setattr(Record, "write", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        put(tmp_path, a="2")
+    with pytest.raises(ZeroDivisionError):
+        with updated(tmp_path, ["a"], "explore", force=True):
+            raise ZeroDivisionError  # not hidden by the record that cannot be written
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
