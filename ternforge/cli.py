@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import click
 
-from ternforge import __version__, faults, rooms
+from ternforge import __version__
+from ternforge.faults import interrupted, sentence
+from ternforge.rooms import conflict
 from ternforge.session import Session
 from ternforge.shell import LazyGroup
 
@@ -54,12 +56,12 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; no exception leaves, whatever the input."""
     session = Session(json="--json" in arguments)
     try:
-        if (what := rooms.conflict()) is not None:
+        if (what := conflict()) is not None:
             raise click.ClickException(what)
         code = cli.main(args=list(arguments), prog_name="ternforge", standalone_mode=False, obj=session)
         return code if isinstance(code, int) else FINE
     except (KeyboardInterrupt, click.Abort):
-        session.fail(faults.interrupted(arguments))
+        session.fail(interrupted(arguments))
         return INTERRUPTED
     except SystemExit:  # so Click ends where the reader of our output has seen enough
         return FINE
@@ -101,4 +103,4 @@ def explain(problem: Exception) -> str | None:
         return str(problem)
     if is_deadlock(problem):
         return str(problem)
-    return faults.sentence(problem)
+    return sentence(problem)

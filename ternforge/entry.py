@@ -11,7 +11,7 @@ from ternforge.rooms import HOME
 def main() -> None:
     """The command line. Ctrl-C ends it with 130 at any time, also while it is still being imported."""
     _open_streams()
-    if sys.path and sys.path[0] in ("", os.getcwd()) and HOME != os.getcwd():
+    if sys.path and sys.path[0] in ("", os.getcwd()) and os.getcwd() != HOME:
         del sys.path[0]  # `python -m` looks into the current folder first, where a file may have any name
     try:
         from ternforge.cli import main as command_line
@@ -30,4 +30,4 @@ def _open_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, closefd=False))
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))

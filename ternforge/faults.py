@@ -29,7 +29,9 @@ def _of_system(problem: OSError) -> str | None:
     if lacks_scratch(problem):
         return f"TMPDIR must name a folder that can be written, and none can: {why}"
     if problem.errno in _FULL:
-        return f"{what or 'A disk'}: disk must have room to write here, and it has not: {why}; free some and run it again"
+        return (
+            f"{what or 'A disk'}: disk must have room here, and it has not: {why}; free some and run it again"
+        )
     if problem.errno in _SCARCE:
         return f"{what or 'System'}: system must have processes, files and memory left, and it has not: {why}"
     if what is None and problem.errno is None:

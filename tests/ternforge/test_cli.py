@@ -181,7 +181,7 @@ def test_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     monkeypatch.setattr(api, "models", interrupted)
     assert run(["model", "list"]) == 130
     out, err = capsys.readouterr()
-    assert (out, err.strip()) == ("", "Interrupted")
+    assert (out, err.strip()) == ("", "Interrupted; start again with: ternforge model list")
 
 
 def test_a_bug_is_owned_up_to_without_a_traceback(
