@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from ternforge.rooms import HOME
 
 
 def main() -> None:
-    """The command line. Ctrl-C ends it with 130 at any time, also while it is still being imported."""
+    """The command line. Ctrl-C and SIGTERM end it with 130 at any time, also during imports."""
     _open_streams()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # tools that were started must end too
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     if sys.path and sys.path[0] in ("", os.getcwd()) and os.getcwd() != HOME:
         del sys.path[0]  # `python -m` looks into the current folder first, where a file may have any name
     try:

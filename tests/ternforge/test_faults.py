@@ -293,3 +293,13 @@ def test_ctrl_c_ends_a_command_at_any_time_with_130(given: Path, tmp_path: Path)
         codes.add(process.returncode)
         assert "Traceback" not in err, err
     assert codes <= {0, 130, -signal.SIGINT}
+
+
+def test_a_folder_that_a_killed_command_left_is_written_again(tmp_path: Path) -> None:
+    left = tmp_path / "start" / ".start-0123abcd.new"
+    left.mkdir(parents=True)
+    (left / "design.yaml").write_text("half")
+    (tmp_path / "start" / "README.md").write_text("moved before the kill")
+    assert run(["init", str(tmp_path / "start"), "-q"]) == 0
+    names = sorted(path.name for path in (tmp_path / "start").iterdir())
+    assert names == ["README.md", "design.yaml", "space.yaml", "workload.yaml"]
