@@ -11,19 +11,24 @@ from ternforge.rooms import HOME
 
 def main() -> None:
     """The command line. Ctrl-C and SIGTERM end it with 130 at any time, also during imports."""
-    _open_streams()
-    for number in (signal.SIGTERM, signal.SIGHUP):  # tools that were started must end too
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
-    if sys.path and sys.path[0] in ("", os.getcwd()) and os.getcwd() != HOME:
-        del sys.path[0]  # `python -m` looks into the current folder first, where a file may have any name
     try:
+        prepare()
         from ternforge.cli import main as command_line
 
         command_line()
     except KeyboardInterrupt:
         os.write(2, b"Interrupted; the same command starts again\n")
         sys.exit(130)
+
+
+def prepare() -> None:
+    """Streams, signals and the path as a command needs them."""
+    _open_streams()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # tools that were started must end too
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+    if sys.path and sys.path[0] in ("", os.getcwd()) and os.getcwd() != HOME:
+        del sys.path[0]  # `python -m` looks into the current folder first, where a file may have any name
 
 
 def _open_streams() -> None:
