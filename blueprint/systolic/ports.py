@@ -135,7 +135,7 @@ def _meaning(p: SystolicSpec) -> str:
     if p.group == 1:
         return one
     return (
-        f"{one}; of a group of {p.group} weights {p.kept} travel, in rising order of place: all that are not zero, then "
+        f"{one}; of a group of {p.group} weights {p.kept} travel in rising order of place: all that are not zero, then "
         "zeros at the lowest free places"
     )
 
