@@ -329,6 +329,20 @@ class Spec:
         """The golden answer, bit-exact."""
         raise NotImplementedError
 
+    def constants(self) -> dict[str, Any]:
+        """Numbers of the arithmetic that the family's page names, for the manifest."""
+        return {}
+
+    def flags(self, operands: Arrays) -> dict[str, int]:
+        """The status bits, by field, that say what a run's values did beside its answer: 1 where one is set."""
+        return {}
+
+    def status(self, operands: Arrays) -> int:
+        """The word of the register ``status`` after a run with these operands."""
+        fields = next(register.fields for register in self.registers() if register.name == "status")
+        bits = {"done": 1} | self.flags(operands)
+        return sum(bit << fields[name][0] for name, bit in bits.items())
+
     def stimulus(self, operands: Arrays) -> Beats:
         """The beats of every input stream: ``(beats, width / 8)`` bytes each."""
         raise NotImplementedError

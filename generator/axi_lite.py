@@ -44,7 +44,8 @@ class Shell(Block):
 
     A write takes effect in the cycle in which address and data are accepted, both at once. A legal start copies the
     sizes; the run that begins a cycle later reads the copies, so a write changes the next run only. Sizes that cannot
-    run are refused (:mod:`blueprint.shell`). Counters stop at their largest value; that of a stall not among
+    run are refused (:mod:`blueprint.shell`). ``flags`` are events of which each sets its status bit, above
+    ``framing_error``, until the next accepted start. Counters stop at their largest value; that of a stall not among
     ``stalls``, which cannot happen, reads as 0. docs/registers.md is the contract.
     """
 
@@ -59,12 +60,13 @@ class Shell(Block):
         sizes: tuple[Size, ...],
         rules: tuple[SizeRule, ...] = (),
         stalls: tuple[str, ...] = STALLS,
+        flags: tuple[str, ...] = (),
     ) -> None:
-        self.stalls = stalls
+        self.stalls, self.flags = stalls, flags
         self.registers = {register.name: register for register in registers}
         self.sizes, self.rules = sizes, rules
         copies = size_ports(sizes, Out)
-        events = {event: In(1) for event in (*EVENTS, *stalls)}
+        events = {event: In(1) for event in (*EVENTS, *stalls, *flags)}
         super().__init__(
             name, AXI_LITE_PORTS | {"start": Out(1)} | copies | events, clocked=True, resets=True
         )
@@ -156,7 +158,17 @@ class Shell(Block):
                 m.d.sync += [busy.eq(0), done.eq(1)]
             with m.If(self.misframed):
                 m.d.sync += framing_error.eq(1)
-        return {"control": Const(0, 1), "status": Cat(busy, done, size_error, framing_error)}
+        flags = [self._flag(m, flag) for flag in self.flags]
+        return {"control": Const(0, 1), "status": Cat(busy, done, size_error, framing_error, *flags)}
+
+    def _flag(self, m: Module, name: str) -> Signal:
+        """A status bit that an event sets and the next accepted start clears."""
+        held = Signal(name=f"{name}_held")
+        with m.If(self._go):
+            m.d.sync += held.eq(0)
+        with m.Elif(getattr(self, name)):
+            m.d.sync += held.eq(1)
+        return held
 
     def _counters(self, m: Module) -> dict[str, Value]:
         """Count from the first accepted input beat to the last accepted output beat."""

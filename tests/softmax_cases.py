@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from blueprint import floating
 from blueprint.softmax import steps
-from blueprint.softmax.arithmetic import GRAPHS, Arithmetic, Scales
+from blueprint.softmax.arithmetic import EXPONENT_LIMIT, GRAPHS, Arithmetic, Scales
 
 Integers = npt.NDArray[np.int64]
 
@@ -85,7 +85,8 @@ def scores(a: Arithmetic, random: np.random.Generator) -> Integers:
         return _sum_words(a, random)
     number = random.integers(-(1 << (a.score_width - 1)), 1 << (a.score_width - 1), COUNT)
     number >>= random.integers(0, a.score_width, COUNT)
-    return steps.join(number, random.integers(0, 8, COUNT) // 7, a.score_width, a.flag)
+    flags = np.where(random.random(COUNT) < 0.1, random.integers(0, 4, COUNT), 0)
+    return steps.join(number, flags, a.score_width, a.flag)
 
 
 def registers(a: Arithmetic, random: np.random.Generator) -> list[Scales]:
@@ -110,7 +111,7 @@ def registers(a: Arithmetic, random: np.random.Generator) -> list[Scales]:
 
 def exponents(a: Arithmetic, random: np.random.Generator) -> Integers:
     """Words of exponents of two: small, of any size, whole, and the largest and smallest."""
-    low, high = -(1 << (a.t_width - 1)), ((1 << 9) - 1) << a.fraction
+    low, high = -EXPONENT_LIMIT << a.fraction, EXPONENT_LIMIT << a.fraction
     number = random.normal(size=COUNT) * 2.0 ** (a.fraction + random.integers(-2, 5, COUNT))
     t = np.where(random.random(COUNT) < 0.8, number.astype(np.int64), random.integers(low, high, COUNT))
     t = np.where(random.random(COUNT) < 0.1, t >> a.fraction << a.fraction, t)

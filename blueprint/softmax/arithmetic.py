@@ -16,6 +16,7 @@ import numpy as np
 from blueprint import floating
 from blueprint.errors import ParamError
 from blueprint.numbers import Number, bit_length, choose, clog2, larger, signed_width, smaller
+from blueprint.softmax.exponential import polynomial
 from blueprint.spec import Rule
 
 #: Without a maximum; with the row's maximum; and divided after the product; all of it running.
@@ -24,10 +25,13 @@ INPUTS = ("int8", "fp16", "bf16")
 #: What scores and sums are kept in; ``same`` is the format of the inputs.
 ACCUMULATORS = ("integer", "fixed", "fp32", "same")
 
-#: Bits of the whole part of an exponent of two, signed; larger exponents saturate.
-EXPONENT_WHOLE = 10
+#: Bits of the whole part of an exponent of two, signed; exponents beyond ``EXPONENT_LIMIT`` saturate.
+EXPONENT_WHOLE = 16
+EXPONENT_LIMIT = (1 << (EXPONENT_WHOLE - 1)) - 1
+#: A reference below this may stand for an exponent that saturated; keys so far below another one weigh nothing.
+REFERENCE_FLOOR = -(1 << (EXPONENT_WHOLE - 1)) + (1 << 8)
 #: Fixed-point sums of floats: fraction and magnitude of a product of a query and a key.
-SCORE_FRACTION, SCORE_WHOLE = 22, 12
+SCORE_FRACTION, SCORE_WHOLE = 22, 16
 #: The same of a weighted value; the fraction is longer where weights are divided first and do not add up to many.
 VALUE_FRACTION, VALUE_WHOLE = 30, 16
 #: Bits behind the point of the divisor.
@@ -91,6 +95,16 @@ class Arithmetic:
     def flag(self) -> Number:
         """1 where a flag for NaN and infinity is the top bit of fixed-point scores, weights and sums, else 0."""
         return choose(self.is_float & (self.accumulator == "fixed"), 1, 0)
+
+    @property
+    def values_saturate(self) -> Any:
+        """Whether there are values of ``2**VALUE_WHOLE`` and above, too large for fixed-point sums."""
+        return (self.accumulator == "fixed") & (self.inputs == "bf16")
+
+    @property
+    def sums_stall(self) -> Any:
+        """Whether a sum of weights can grow so large that another weight of 1 is rounded away."""
+        return self.accumulator == "same"
 
     @property
     def t_flag(self) -> Number:
@@ -219,6 +233,19 @@ class Arithmetic:
         return choose(self.sums_are_floats, self.magnitude_width, whole)
 
     @property
+    def half_weight(self) -> Number:
+        """The sum of weights 1/2, as a number or pattern."""
+        if self.sums_are_floats:
+            return (self.sum_format.bias - 1) << self.sum_format.fraction_bits
+        return 1 << (self.weight_fraction - 1)
+
+    @property
+    def full_weight(self) -> Number:
+        """The sum of weights, a pattern of the input format, to which 1 is no longer added exactly."""
+        fmt = self.sum_format
+        return (fmt.bias + fmt.fraction_bits + 1) << fmt.fraction_bits
+
+    @property
     def value_fraction(self) -> Number:
         """Bits behind the point of a weighted value in fixed point."""
         return VALUE_FRACTION + choose(self.divides_first, bit_length(self.keys_max) - 1, 0 * self.keys_max)
@@ -321,13 +348,13 @@ class Arithmetic:
 
     @property
     def beat_word(self) -> Number:
-        """Bits of the products of a beat with their flag."""
-        return self.beat_width + self.flag
+        """Bits of the products of a beat with their flags."""
+        return self.beat_width + 2 * self.flag
 
     @property
     def score_word(self) -> Number:
-        """Bits of a score with its flag."""
-        return self.score_width + self.flag
+        """Bits of a score with its flags: not a number, and above it a product too large."""
+        return self.score_width + 2 * self.flag
 
     @property
     def t_word(self) -> Number:
@@ -349,7 +376,21 @@ class Arithmetic:
         """Bits of the sum of weighted values with its flag."""
         return self.o_width + self.flag
 
-    # Formats of one design ------------------------------------------------------------------------------------------
+    # Of one design ------------------------------------------------------------------------------------------
+
+    def constants(self) -> dict[str, Any]:
+        """The numbers that the steps are stated with, by name; those that count where these sums are used."""
+        found: dict[str, Any] = {
+            "exponent_fraction": int(self.fraction),
+            "mantissa_bits": int(self.mantissa),
+            "divisor_fraction": int(self.divisor_fraction),
+        }
+        if not self.sums_are_floats:
+            found |= {"weight_fraction": int(self.weight_fraction), "sum_width": int(self.l_width)}
+        if self.flag:
+            found |= {"score_fraction": SCORE_FRACTION, "value_fraction": int(self.value_fraction)}
+        columns = polynomial(int(self.fraction), int(self.mantissa)).coefficients
+        return found | {"coefficients": [list(column) for column in columns]}
 
     @property
     def input_format(self) -> floating.FloatFormat:
@@ -444,11 +485,19 @@ class Scales:
         output = _significand(gain, OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, "gain")
         registers = {"offset": offset, "output_multiplier": output[0], "output_shift": output[1]}
         if a.sums_are_floats:
-            pattern = floating.from_float64(a.sum_format, np.ldexp(scale, int(a.fraction)))
-            return cls(multiplier=int(pattern), **registers)
+            pattern = int(floating.from_float64(a.sum_format, np.ldexp(scale, int(a.fraction))))
+            if not a.sum_format.min_normal <= pattern <= a.sum_format.max_finite:
+                raise ParamError(f"scale must be {_normal_range(a)} for these sums, not {scale:g}")
+            return cls(multiplier=pattern, **registers)
         units = a.fraction - (SCORE_FRACTION if a.is_float else 0)
         found = _significand(float(np.ldexp(scale, units)), int(a.multiplier_width), SHIFT_BITS, "scale")
         return cls(multiplier=found[0], shift=found[1], **registers)
+
+
+def _normal_range(a: Arithmetic) -> str:
+    low, high = floating.to_float64(a.sum_format, np.array([a.sum_format.min_normal, a.sum_format.max_finite]))
+    unit = float(np.ldexp(1.0, int(a.fraction)))
+    return f"from about {low / unit:.3g} to {high / unit:.3g}"
 
 
 def _significand(value: float, bits: int, shift_bits: int, name: str) -> tuple[int, int]:

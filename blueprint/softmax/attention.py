@@ -10,6 +10,7 @@ from blueprint.softmax import steps
 from blueprint.softmax.arithmetic import Arithmetic, Scales
 
 Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 #: Products of queries and keys that are worked out at a time.
 CHUNK = 1 << 22
@@ -33,13 +34,14 @@ def trace(
     """Every intermediate result by name.
 
     ``score``, ``t``, ``reference``, ``p`` are (rows, n), zero where skipped, ``w`` too where weights are divided first;
-    ``l`` and ``r`` are (rows,), ``o`` and ``out`` are (rows, dim).
+    ``l`` and ``r`` are (rows,), ``o`` and ``out`` are (rows, dim). ``saturated``, (rows,), says which rows left the range
+    of the arithmetic somewhere.
     """
     q, k, v, keys = (np.asarray(array, np.int64) for array in (q, k, v, order))
     _check(a, q, k, v, keys)
     seen = keys >= 0
     place = np.maximum(keys, 0)
-    score = np.where(seen, np.take_along_axis(_scores(a, q, k), place, axis=1), 0)
+    score = np.where(seen, np.take_along_axis(scores(a, q, k), place, axis=1), 0)
     t = np.where(seen, steps.scale(a, scales, score), 0)
     reference = np.where(seen, _references(a, scales, t, seen), 0)
     found = {"score": score, "t": t, "reference": reference}
@@ -50,7 +52,23 @@ def trace(
         else _divided_last(a, scales, v[place], seen, found)
     )
     found["out"] = steps.finish(a, scales, found["o"], found["r"][:, None])
+    found["saturated"] = _saturated(a, scales, v[place], seen, found)
     return found
+
+
+def _saturated(
+    a: Arithmetic, scales: Scales, values: Integers, seen: Flags, found: dict[str, Integers]
+) -> Integers:
+    """(rows,), 1 where a key that is seen, its value, the row's reference, its sum or its result is out of range."""
+    keyed = steps.scale_saturates(a, scales, found["score"]) | steps.value_saturates(a, values).any(axis=2)
+    if a.graph == "naive":
+        keyed |= steps.weight_saturates(a, found["t"], found["reference"])
+    lowest = -(1 << (int(a.reference_width) - 1))
+    last = np.where(seen, found["reference"], lowest).max(axis=1, initial=lowest)
+    rows = steps.reference_saturates(last) | steps.sum_saturates(a, found["l"])
+    results = steps.result_saturates(a, scales, found["o"], found["r"][:, None])
+    some = seen.any(axis=1)
+    return ((keyed & seen).any(axis=1) | (rows & some) | results.any(axis=1)).astype(np.int64)
 
 
 def _check(a: Arithmetic, q: Integers, k: Integers, v: Integers, order: Integers) -> None:
@@ -71,8 +89,8 @@ def _check(a: Arithmetic, q: Integers, k: Integers, v: Integers, order: Integers
         raise ParamError(f"A row must see at most keys_max = {a.keys_max} keys, not {most}")
 
 
-def _scores(a: Arithmetic, q: Integers, k: Integers) -> Integers:
-    """(rows, keys)."""
+def scores(a: Arithmetic, q: Integers, k: Integers) -> Integers:
+    """Words of the scores of all queries and keys, (rows, keys)."""
     if not a.is_float:
         # float64 adds integers below 2**53 exactly.
         return np.asarray(q.astype(np.float64) @ k.T.astype(np.float64)).astype(np.int64)
@@ -81,7 +99,7 @@ def _scores(a: Arithmetic, q: Integers, k: Integers) -> Integers:
     return np.concatenate(parts) if parts else np.zeros((0, len(k)), dtype=np.int64)
 
 
-def _references(a: Arithmetic, scales: Scales, t: Integers, seen: npt.NDArray[np.bool_]) -> Integers:
+def _references(a: Arithmetic, scales: Scales, t: Integers, seen: Flags) -> Integers:
     if a.graph == "naive":
         return np.full(t.shape, scales.offset, dtype=np.int64)
     lowest = np.int64(-(1 << (int(a.reference_width) - 1)))
@@ -90,7 +108,7 @@ def _references(a: Arithmetic, scales: Scales, t: Integers, seen: npt.NDArray[np
 
 
 def _divided_first(
-    a: Arithmetic, scales: Scales, values: Integers, seen: npt.NDArray[np.bool_], found: dict[str, Integers]
+    a: Arithmetic, scales: Scales, values: Integers, seen: Flags, found: dict[str, Integers]
 ) -> dict[str, Integers]:
     p = found["p"]
     total = np.zeros(len(p), dtype=np.int64)
@@ -106,7 +124,7 @@ def _divided_first(
 
 
 def _divided_last(
-    a: Arithmetic, scales: Scales, values: Integers, seen: npt.NDArray[np.bool_], found: dict[str, Integers]
+    a: Arithmetic, scales: Scales, values: Integers, seen: Flags, found: dict[str, Integers]
 ) -> dict[str, Integers]:
     p, reference = found["p"], found["reference"]
     total = np.zeros(len(p), dtype=np.int64)

@@ -71,12 +71,12 @@ def held_bits(a: Arithmetic, block: str, stages: Number) -> Number:
 
 
 def _score_beat(a: Arithmetic) -> tuple[Number, ...]:
-    return a.lanes * a.product_width + a.flag, a.beat_word
+    return a.lanes * a.product_width + 2 * a.flag, a.beat_word
 
 
 def _scale(a: Arithmetic) -> tuple[Number, ...]:
-    whole = a.score_width + a.multiplier_width + SHIFT_BITS + a.flag
-    return choose(a.sums_are_floats, a.float_width, whole), a.t_word
+    whole = a.score_width + a.multiplier_width + SHIFT_BITS + 2 * a.flag
+    return choose(a.sums_are_floats, a.float_width + 1, whole), a.t_word + 1
 
 
 def _exp2(a: Arithmetic) -> tuple[Number, ...]:
@@ -112,13 +112,14 @@ def _normalize(a: Arithmetic) -> tuple[Number, ...]:
 
 def _finish(a: Arithmetic) -> tuple[Number, ...]:
     moved = a.moved_width - larger(a.l_width - 1 - a.divisor_fraction, 0 * a.l_width)
+    integer = choose(a.is_float, 0, 1)
     factor = choose(a.divides_first, 0, choose(a.is_float, a.r_width, a.gain_width))
     held = choose(a.sums_are_floats, a.float_width, choose(a.divides_first, 16, 32))
     first = choose(a.is_float, held, choose(a.divides_first, a.o_width, moved))
     times = choose(a.divides_first, OUTPUT_MULTIPLIER_BITS, a.gain_width)
     registers = OUTPUT_SHIFT_BITS + choose(a.divides_first, OUTPUT_MULTIPLIER_BITS, 0)
     product = first + times - a.finish_shift + 1 + OUTPUT_SHIFT_BITS
-    return first + factor + choose(a.is_float, 0, registers), choose(a.is_float, held, product), a.out_width
+    return first + factor + choose(a.is_float, 0, registers), choose(a.is_float, held, product), a.out_width + integer
 
 
 BEHIND: dict[str, Callable[[Arithmetic], tuple[Number, ...]]] = {

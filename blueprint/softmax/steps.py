@@ -13,8 +13,9 @@ from blueprint import floating
 from blueprint.floating import FloatFormat
 from blueprint.numbers import bit_length, ceil_div
 from blueprint.softmax.arithmetic import (
-    EXPONENT_WHOLE,
+    EXPONENT_LIMIT,
     OUTPUT_MULTIPLIER_BITS,
+    REFERENCE_FLOOR,
     SCORE_FRACTION,
     SCORE_WHOLE,
     VALUE_WHOLE,
@@ -24,6 +25,7 @@ from blueprint.softmax.arithmetic import (
 from blueprint.softmax.exponential import polynomial
 
 Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 #: What a large fixed-point number loses before it is rounded to a float; that it was there is kept.
 COARSE_BITS = 10
@@ -78,8 +80,8 @@ def score(a: Arithmetic, q: Integers, k: Integers) -> Integers:
     if not a.is_float:
         return np.asarray((q * k).sum(axis=-1), dtype=np.int64)
     if not a.sums_are_floats:
-        terms, broken = score_product(a, q, k)
-        return join(terms.sum(axis=-1), broken.max(axis=-1), a.score_width, 1)
+        terms, flags = score_product(a, q, k)
+        return join(terms.sum(axis=-1), np.bitwise_or.reduce(flags, axis=-1), a.score_width, 1)
     fmt = a.sum_format
     q, k = (floating.convert(a.input_format, fmt, word) for word in (q, k))
     products = floating.multiply(fmt, q, k)
@@ -103,7 +105,8 @@ def _pairwise(fmt: FloatFormat, terms: Integers) -> Integers:
 def score_product(a: Arithmetic, q: Integers, k: Integers) -> tuple[Integers, Integers]:
     """(products in units of ``2**-SCORE_FRACTION``, flags); magnitudes are truncated.
 
-    Where the exponents of the factors add up to more than ``SCORE_WHOLE - 2`` the product is the largest there is.
+    Where the exponents of the factors add up to more than ``SCORE_WHOLE - 2`` the product is the largest there is and
+    its flag 2; where a factor is NaN or infinite the flag is 1.
     """
     fmt = a.input_format
     sign_q, exponent_q, significand_q, broken_q = _parts(fmt, q)
@@ -113,21 +116,38 @@ def score_product(a: Arithmetic, q: Integers, k: Integers) -> tuple[Integers, In
     magnitude = frame >> np.clip(distance, 0, 62)
     huge = (distance < 0) & (frame > 0)
     magnitude = np.where(huge, (1 << (SCORE_WHOLE + SCORE_FRACTION)) - 1, magnitude)
-    return np.where(sign_q ^ sign_k, -magnitude, magnitude), broken_q | broken_k
+    broken = broken_q | broken_k
+    return np.where(sign_q ^ sign_k, -magnitude, magnitude), broken | (huge & (broken == 0)) << 1
 
 
 def scale(a: Arithmetic, scales: Scales, scores: Integers) -> Integers:
-    """Words of the exponents of two of scores, saturated so that the next whole number is one, too."""
-    low = -(1 << (a.t_width - 1))
-    high = ((1 << (EXPONENT_WHOLE - 1)) - 1) << a.fraction
+    """Words of the exponents of two of scores, from ``-EXPONENT_LIMIT`` to ``EXPONENT_LIMIT``."""
+    t, broken = _exponents(a, scales, scores)
+    limit = EXPONENT_LIMIT << a.fraction
+    return join(np.clip(t, -limit, limit), broken, a.t_width, a.t_flag)
+
+
+def scale_saturates(a: Arithmetic, scales: Scales, scores: Integers) -> Flags:
+    """Whether a score or its exponent of two is larger than the arithmetic holds; not where it is NaN.
+
+    An exponent that is too low is none: its key weighs nothing beside any other (see :func:`reference_saturates`).
+    """
+    t, broken = _exponents(a, scales, scores)
+    if a.sums_are_floats:
+        huge = (scores & ~a.sum_format.sign_mask) == a.sum_format.exponent_mask
+    else:
+        huge = (scores >> (a.score_width + 1)) & 1 if a.flag else np.zeros_like(scores)
+    return np.asarray(((huge == 1) | (t > EXPONENT_LIMIT << a.fraction)) & (broken == 0), dtype=np.bool_)
+
+
+def _exponents(a: Arithmetic, scales: Scales, scores: Integers) -> tuple[Integers, Integers]:
+    """(exponents of two before they saturate, or a bit beyond, 0 where they are NaN; whether they are)."""
     if a.sums_are_floats:
         product = floating.multiply(a.sum_format, scores, np.array(scales.multiplier))
         broken = floating.is_nan(a.sum_format, product).astype(np.int64)
-        t = np.minimum(floating.to_integer(a.sum_format, product, a.t_width), high)
-        return join(t, broken, a.t_width, 1)
+        return floating.to_integer(a.sum_format, product, a.t_width), broken
     number, broken = split(scores, a.score_width, a.flag)
-    t = np.clip(_scaled(number, scales.multiplier, scales.shift), low, high)
-    return join(t, broken, a.t_width, a.t_flag)
+    return _scaled(np.where(broken == 1, 0, number), scales.multiplier, scales.shift), broken
 
 
 def _scaled(number: Integers, multiplier: int, shift: int) -> Integers:
@@ -147,6 +167,17 @@ def ceiling(a: Arithmetic, t: Integers) -> Integers:
     """The whole exponent not below ``t``."""
     number, _ = split(t, a.t_width, a.t_flag)
     return np.asarray((number + (1 << a.fraction) - 1) >> a.fraction, dtype=np.int64)
+
+
+def reference_saturates(reference: Integers) -> Flags:
+    """Whether a row's last reference is so low that the exponent it stands for may have been lower still."""
+    return np.asarray(reference < REFERENCE_FLOOR, dtype=np.bool_)
+
+
+def weight_saturates(a: Arithmetic, t: Integers, reference: Integers) -> Flags:
+    """Whether a key weighs more than 1, which only happens without a maximum; not where it is NaN."""
+    number, broken = split(t, a.t_width, a.t_flag)
+    return np.asarray((number > reference << a.fraction) & (broken == 0), dtype=np.bool_)
 
 
 def rescale_amount(a: Arithmetic, reference: Integers, before: Integers) -> Integers:
@@ -175,9 +206,17 @@ def exp2(a: Arithmetic, t: Integers, reference: Integers) -> Integers:
 # Sums -----------------------------------------------------------------------------------------------------------------
 
 
+def value_saturates(a: Arithmetic, v: Integers) -> Flags:
+    """Whether a finite value is too large for fixed-point sums."""
+    if not a.values_saturate:
+        return np.zeros(v.shape, dtype=np.bool_)
+    _, exponent, _, broken = _parts(a.input_format, v)
+    return np.asarray((exponent >= VALUE_WHOLE) & (broken == 0), dtype=np.bool_)
+
+
 def product(a: Arithmetic, p: Integers, v: Integers) -> Integers:
     """Words of weighted values. Fixed-point ones have ``value_fraction`` bits and truncated magnitudes;
-    values of ``2**VALUE_WHOLE`` and above weigh like numbers just below."""
+    of values of ``2**VALUE_WHOLE`` and above the exponent is taken for ``VALUE_WHOLE - 1``."""
     if not a.is_float:
         return p * v
     fmt = a.input_format
@@ -208,16 +247,27 @@ def add_weight(a: Arithmetic, total: Integers, shift: Integers, p: Integers) -> 
 
 
 def _moved_down(a: Arithmetic, total: Integers, shift: Integers) -> Integers:
-    """A float sum before one more is added; only where sums are rescaled do subnormal ones become zero."""
+    """A float sum before one more is added."""
     return lowered(a.sum_format, total, shift) if a.rescales else total
 
 
 def lowered(fmt: FloatFormat, a: Integers, shift: Integers) -> Integers:
-    """Patterns with the exponent lowered; what is not normal then is +0, NaN and infinity stay."""
+    """Patterns with the exponent lowered by more than nothing; what is not normal then is +0, NaN and infinity stay."""
     field = (a & fmt.exponent_mask) >> fmt.fraction_bits
     special = field == fmt.exponent_mask >> fmt.fraction_bits
     normal = field > shift
-    return np.where(special, a, np.where(normal, a - (np.minimum(shift, field) << fmt.fraction_bits), 0))
+    return np.where(special | (shift == 0), a, np.where(normal, a - (np.minimum(shift, field) << fmt.fraction_bits), 0))
+
+
+def sum_saturates(a: Arithmetic, total: Integers) -> Flags:
+    """Whether a row's sum of weights is out of range: below 1/2, which only happens without a maximum, where rounding
+    has taken too much of it; or, of the format of the inputs, so large that a weight of 1 may be rounded away."""
+    found = np.zeros(total.shape, dtype=np.bool_)
+    if a.graph == "naive":
+        found |= total < a.half_weight
+    if a.sums_stall:
+        found |= (total >= a.full_weight) & (total <= a.sum_format.exponent_mask)
+    return found
 
 
 # Division -------------------------------------------------------------------------------------------------------------
@@ -313,13 +363,24 @@ def from_value(fmt: FloatFormat, number: Integers, fraction: int) -> Integers:
     )
 
 
+def result_saturates(a: Arithmetic, scales: Scales, total: Integers, r: Integers) -> Flags:
+    """Whether an output does not fit: an int8 number, or a float that is infinite."""
+    if a.is_float:
+        magnitude = finish(a, scales, total, r) & ~a.input_format.sign_mask
+        return np.asarray(magnitude == a.input_format.exponent_mask, dtype=np.bool_)
+    out = _finish_exact(a, scales, total, r)
+    return np.asarray((out < -128) | (out > 127), dtype=np.bool_)
+
+
 def _finish_integer(a: Arithmetic, scales: Scales, total: Integers, r: Integers) -> Integers:
+    return np.clip(_finish_exact(a, scales, total, r), -128, 127)
+
+
+def _finish_exact(a: Arithmetic, scales: Scales, total: Integers, r: Integers) -> Integers:
     if a.divides_first:
         right = min(a.weight_fraction + scales.output_shift, 62)
-        out = rounded(total * scales.output_multiplier, right)
-    else:
-        gain, zeros = r & ((1 << a.gain_width) - 1), r >> a.gain_width
-        scaled = moved(total << zeros, a.divisor_fraction + 1 - a.l_width)
-        right = 2 * a.divisor_fraction + 2 - OUTPUT_MULTIPLIER_BITS + scales.output_shift
-        out = rounded(scaled * gain, right)
-    return np.clip(out, -128, 127)
+        return rounded(total * scales.output_multiplier, right)
+    gain, zeros = r & ((1 << a.gain_width) - 1), r >> a.gain_width
+    scaled = moved(total << zeros, a.divisor_fraction + 1 - a.l_width)
+    right = 2 * a.divisor_fraction + 2 - OUTPUT_MULTIPLIER_BITS + scales.output_shift
+    return rounded(scaled * gain, right)

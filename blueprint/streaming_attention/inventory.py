@@ -76,7 +76,7 @@ def units(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         *_divide(p),
         *(_screen(p) if possible(p.prunes) else ()),
         *_control(p),
-        *shell.units(p.every_size(), p.every_size_rule(), 4),
+        *shell.units(p.every_size(), p.every_size_rule(), 4, len(p.status_flags)),
         Unit("logic", "tile", 1, {"gates": 40}),
     )
 
@@ -126,6 +126,30 @@ def halves(stages: Number) -> tuple[Number, Number]:
     return stages - stages // 2, stages // 2
 
 
+def saturations(p: StreamingAttentionSpec) -> dict[str, Number]:
+    """Flip-flops of the events that a value has left the range of the arithmetic, by node.
+
+    Those at the end of a long path have one each and are brought together behind it.
+    """
+    a = p.softmax
+    first, whole = choose(a.divides_first, 1, 0), choose(p.has_gains, 1, 0)
+    return {
+        "score": p.lanes + choose(p.graph == "naive", 1, 0),
+        "maximum": choose(p.graph == "naive", 0, 1),
+        "exponential": 0 * p.dim,
+        "sum": choose((p.graph == "naive") | a.sums_stall, 1, 0),
+        "output": first * whole * p.lanes * p.dim + choose(a.values_saturate, 1, 0),
+        "divide": (1 - first) * whole * p.lanes * p.dim,
+    }
+
+
+def saturation(p: StreamingAttentionSpec, node: str, gates: Number) -> tuple[Unit, ...]:
+    """The events that say so: gates that find them and bring them together, flip-flops."""
+    count = saturations(p)[node]
+    there = choose(count > 0, 1, 0)
+    return flops(node, count, 1, reset=1, activity=0.0), Unit("logic", node, there, {"gates": gates}, 0.0)
+
+
 def _score(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     naive = choose(p.graph == "naive", 1, 0)
@@ -141,6 +165,8 @@ def _score(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("score", inside, 1, reset=1),
         flops("score", inside, ends(p)),
         Unit("logic", "score", 1, {"gates": 4}),
+        *saturation(p, "score", lanes),
+        Unit("comparator", "score", lanes * naive, {"width": a.t_width}),
         *blocks(a, "score_beat", lanes, p.dot_stages, scored(p)),
         *blocks(a, "scale", lanes, 0, scored(p)),
         *blocks(a, "exp2", lanes * naive, p.exp_stages, scored(p)),
@@ -157,6 +183,7 @@ def _maximum(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("maximum", stages, ends(p)),
         flops("maximum", stages * lanes, a.shift_width),
         Unit("mux", "maximum", there * lanes * choose(p.corners, 1, 0), {"entries": 2, "width": a.t_word}),
+        *saturation(p, "maximum", 8 * lanes),
         *blocks(a, "running_max", lanes * there, 0, scored(p)),
         *blocks(a, "exp2", lanes * free, p.exp_stages, scored(p)),
     )
@@ -181,6 +208,8 @@ def _sum(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("sum", cycles, 1, reset=1),
         flops("sum", cycles * gains, OUTPUT_MULTIPLIER_BITS + OUTPUT_SHIFT_BITS),
         Unit("and_row", "sum", lanes * choose(p.corners, 1, 0), {"width": a.p_word}),
+        *saturation(p, "sum", 8 * lanes),
+        flops("sum", choose(p.graph == "naive", p.visible_bits, 0), 1, enable=1),
         *blocks(a, "sum_weights", lanes, 0, scored(p)),
         *blocks(a, "reciprocal", lanes, p.reciprocal_stages, scored(p)),
     )
@@ -201,6 +230,7 @@ def _output(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("output", after * lanes * p.dim, a.term_word),
         flops("output", (stages + 1) * gains, OUTPUT_MULTIPLIER_BITS + OUTPUT_SHIFT_BITS),
         Unit("and_row", "output", lanes * p.dim * choose(p.corners, 1, 0), {"width": a.term_word}),
+        *saturation(p, "output", choose(a.values_saturate, 8 * p.dim, lanes * p.dim)),
         *blocks(a, "product", lanes * p.dim, 0, scored(p)),
         *blocks(a, "sum_values", lanes * p.dim, 0, scored(p)),
         *blocks(a, "finish", lanes * p.dim * first, 0, scored(p)),
@@ -219,6 +249,7 @@ def _divide(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         flops("divide", (1 - first) * before, inputs),
         flops("divide", (1 - first) * after * lanes * p.dim, a.out_width),
         Unit("logic", "divide", 1, {"gates": 4}),
+        *saturation(p, "divide", lanes * p.dim),
         *blocks(a, "normalize", lanes * first, stages, scored(p)),
         *blocks(a, "finish", lanes * p.dim * (1 - first), 0, scored(p) / p.row_max),
     )
@@ -263,6 +294,7 @@ def _control(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         Unit("adder", "control", 2 + masked + windowed, {"width": p.key_width}),
         Unit("comparator", "control", 1 + 2 * windowed, {"width": p.key_width}),
         Unit("comparator", "control", corners * p.parallel * (1 + windowed), {"width": p.key_width}),
+        Unit("comparator", "control", corners * (p.parallel - 1), {"width": bit_length(p.queries_max + 1)}),
     )
 
 

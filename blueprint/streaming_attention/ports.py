@@ -49,9 +49,8 @@ def operation(p: StreamingAttentionSpec) -> Operation:
     where["passes"] = "kv_heads * turns"
     if p.prunes:
         where["candidates"] = f"min({p.candidates}, keys)"
-    written = [register.name for register in p.registers() if register.access == "rw"]
-    given = {name: meaning for name, meaning in _SEEN.items() if name in written}
-    registers = {name: name for name in written if name != "control"}
+    registers = {size.name: size.name for size in p.sizes}
+    given = {name: meaning for name, meaning in _SEEN.items() if name in registers}
     return Operation(_computes(p), tuple(inputs), tuple(outputs), registers, given, where)
 
 
@@ -186,8 +185,9 @@ def _scale(p: StreamingAttentionSpec) -> tuple[Field, ...]:
 
 
 def _code(p: StreamingAttentionSpec) -> Field:
-    place = "place of the leading one of the magnitude, counted from 1; 0 where there is none"
-    level = Field("level", CODE_BITS - 1, signed=False, meaning=place)
+    level = Field(
+        "level", CODE_BITS - 1, signed=False, meaning="place of the leading one of the magnitude, plus 1"
+    )
     sign = Field("sign", 1, signed=False, offset=CODE_BITS - 1, meaning="1 where the element is negative")
     return Field(
         "code",
@@ -196,7 +196,7 @@ def _code(p: StreamingAttentionSpec) -> Field:
         signed=False,
         axes=("element",),
         encoding="leading_one",
-        meaning="sign and leading one of an element of a key; sign 1 and level 0 for -128, whose magnitude has 8 bits",
+        meaning="sign and leading one of an element of a key; 0 for 0, sign 1 and level 0 for -128",
         holds=Place("key", ("kv_head", "step", "element")),
         parts=(level, sign),
     )

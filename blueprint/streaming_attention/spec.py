@@ -48,6 +48,8 @@ class StreamingAttentionSpec(Spec):
     arithmetics: ClassVar[tuple[str, ...]] = ("integer", "exact", "float")
     sample_gates: ClassVar[float] = 75_000.0  # few are smaller, and blocks that repeat cost synthesis no time
     samples: ClassVar[int] = 36
+    #: Status bits beside those of every design.
+    status_flags: ClassVar[tuple[str, ...]] = ("saturated",)
 
     graph: str = parameter("where a row waits for what", default="memory_free", choices=dataflow.GRAPHS)
     dim: int = parameter("size of a head: elements of a query, key and value", minimum=2, maximum=256)
@@ -287,7 +289,7 @@ class StreamingAttentionSpec(Spec):
             "stall_output": "cycles held up by what follows the score",
             "stall_dependency": "always 0",
         }
-        return register_map(self.sizes, counters, self.design_hash, counters_at=0x1C)
+        return register_map(self.sizes, counters, self.design_hash, counters_at=0x1C, flags=self.status_flags)
 
     def register_values(self, workload: Attention) -> dict[str, int]:
         found = {
@@ -333,6 +335,11 @@ class StreamingAttentionSpec(Spec):
                 raise refuse(rule.parameter, rule.message())
         if workload.dim != self.dim:
             raise refuse("dim", f"Attention dim must be {self.dim}, the design's dim, not {workload.dim}")
+        if workload.mask == self.mask == "lambda" and workload.sinks == 0:
+            raise refuse(
+                "sinks",
+                "Attention sinks must be at least 1 for mask lambda, not 0; without sinks it is window",
+            )
         if not values.mask_fits(self, workload):
             what = f"Attention mask must be {values.masks_of(self)} for a design of mask {self.mask}"
             raise refuse("mask", f"{what}, not {workload.mask}")
@@ -397,6 +404,12 @@ class StreamingAttentionSpec(Spec):
         """
         found = {"pick": values.picks(self, operands)} if self.prunes else {}
         return {"out": values.attention(self, operands)} | found
+
+    def constants(self) -> dict[str, Any]:
+        return self.softmax.constants()
+
+    def flags(self, operands: Arrays) -> dict[str, int]:
+        return {"saturated": int(values.saturates(self, operands))}
 
     def stimulus(self, operands: Arrays) -> Beats:
         """Beats by pass, row and key: rows with the last queries first where there is a mask, keys in rising order."""

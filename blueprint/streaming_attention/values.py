@@ -13,6 +13,7 @@ from blueprint import floating
 from blueprint.numbers import choose, larger, smaller
 from blueprint.pruning import encode, surrogate
 from blueprint.softmax.arithmetic import Scales
+from blueprint.softmax.steps import ceiling, scale, value_saturates
 from blueprint.spec import Arrays, Parameter, largest
 from blueprint.streaming_attention import graph as dataflow
 from blueprint.workload import Attention
@@ -112,7 +113,24 @@ def scales(row: Integers) -> Scales:
 
 def attention(spec: StreamingAttentionSpec, operands: Arrays) -> Integers:
     """The golden output, (heads, queries, dim)."""
-    from blueprint.softmax.attention import attend
+    return results(spec, operands)["out"]
+
+
+def saturates(spec: StreamingAttentionSpec, operands: Arrays) -> bool:
+    """Whether a run leaves the range of the arithmetic anywhere."""
+    return bool(results(spec, operands)["saturated"].any()) or bool(_large_values(spec, operands))
+
+
+def _large_values(spec: StreamingAttentionSpec, operands: Arrays) -> bool:
+    """Whether a value that is taken is too large, whoever sees it."""
+    mask, value = operands["mask"], operands["value"]
+    taken = np.concatenate(_keys(spec, mask, operands["query"].shape[1], value.shape[1]))
+    return bool(value_saturates(spec.softmax, value[:, taken]).any())
+
+
+def results(spec: StreamingAttentionSpec, operands: Arrays) -> dict[str, Integers]:
+    """``out`` (heads, queries, dim) and ``saturated`` (heads, queries) of :func:`blueprint.softmax.attention.trace`."""
+    from blueprint.softmax.attention import trace
 
     query, key, value = operands["query"], operands["key"], operands["value"]
     heads, queries, dim = query.shape
@@ -123,14 +141,16 @@ def attention(spec: StreamingAttentionSpec, operands: Arrays) -> Integers:
     order = np.take_along_axis(order, np.argsort(~visible, axis=1, kind="stable"), axis=1)
     orders = np.tile(order, (heads, 1)) if not spec.prunes else picks(spec, operands)
     out = np.zeros((heads, queries, dim), dtype=np.int64)
+    saturated = np.zeros((heads, queries), dtype=np.int64)
     for number in range(len(key)):
         mine = slice(number * share, (number + 1) * share)
         rows = query[mine].reshape(share * queries, dim)
         mine_of = slice(number * share * queries, (number + 1) * share * queries)
         registers = scales(operands["scale"][number])
-        found = attend(spec.softmax, registers, rows, key[number], value[number], orders[mine_of])
-        out[mine] = found.reshape(share, queries, dim)
-    return out
+        found = trace(spec.softmax, registers, rows, key[number], value[number], orders[mine_of])
+        out[mine] = found["out"].reshape(share, queries, dim)
+        saturated[mine] = found["saturated"].reshape(share, queries)
+    return {"out": out, "saturated": saturated}
 
 
 def picks(spec: StreamingAttentionSpec, operands: Arrays) -> Integers:
@@ -161,7 +181,20 @@ def operands(spec: StreamingAttentionSpec, workload: Attention, seed: int) -> di
         else:
             found[name] = _floats(floating.get(spec.format), random, shape)
     found["scale"] = np.array([_scale(spec, random) for _ in range(workload.kv_heads)], dtype=np.int64)
+    if spec.graph == "naive" and random.random() < 0.5:
+        found["scale"][:, 2] = _offsets(spec, found)
     return found | _mask(spec, workload)
+
+
+def _offsets(spec: StreamingAttentionSpec, found: Mapping[str, Integers]) -> Integers:
+    """The lowest offset of every key head that no exponent of its keys is above."""
+    from blueprint.softmax.attention import scores
+
+    a, query, offsets = spec.softmax, found["query"], []
+    for key, rows, row in zip(found["key"], np.split(query, len(found["key"])), found["scale"], strict=True):
+        t = scale(a, scales(row), scores(a, rows.reshape(-1, a.dim), key))
+        offsets.append(ceiling(a, t).max())
+    return np.array(offsets, dtype=np.int64)
 
 
 def typical_operands(spec: StreamingAttentionSpec, workload: Attention, seed: int) -> dict[str, Integers]:

@@ -21,7 +21,7 @@ class Chain(Block):
     """Base of the pipelined blocks.
 
     ``stages`` registers lie in every path, ``enable`` moves all of them at once; there is no reset. ``static`` inputs
-    go around the registers: they hold still while anything is inside.
+    go around the registers: they hold still while anything is inside. ``flags`` are bits that leave with the result.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class Chain(Block):
         steps: tuple[Step, ...],
         stages: int,
         static: Mapping[str, int] | None = None,
+        flags: tuple[str, ...] = (),
     ) -> None:
         if isinstance(stages, bool) or not isinstance(stages, int):
             raise TypeError(f"stages must be an integer, not {stages!r}")
@@ -41,7 +42,9 @@ class Chain(Block):
         self.operands, self.static, self.steps, self.stages = tuple(operands), tuple(static), steps, stages
         self.latency = f"{stages} cycle{'' if stages == 1 else 's'}" + ("" if stages else " (combinational)")
         ports: dict[str, Any] = {port: In(width) for port, width in (*operands.items(), *static.items())}
-        ports |= {"result": Out(result)} | ({"enable": In(1)} if stages else {})
+        ports |= {"result": Out(result), **{flag: Out(1) for flag in flags}}
+        ports |= {"enable": In(1)} if stages else {}
+        self.beside = flags
         super().__init__(name + (f"_s{stages}" if stages else ""), ports, clocked=stages > 0)
 
     def delays(self) -> tuple[int, ...]:
@@ -59,6 +62,7 @@ class Chain(Block):
                 values = self._hold(m, stage, values)
                 stage += 1
         drive(m, self.result, values["result"])
+        m.d.comb += [getattr(self, flag).eq(values[flag]) for flag in self.beside]
         return m
 
     def _hold(self, m: Module, stage: int, values: Values) -> Values:
@@ -122,9 +126,14 @@ def saturated(word: Value, width: int) -> Value:
     """A two's complement word in ``width`` bits, the nearest that there is."""
     if len(word) <= width:
         return sign_extend(word, width)
-    sign, above = word[-1], word[width - 1 : -1]
-    fits = ~(above ^ sign.replicate(len(above))).any()
-    return Mux(fits, Cat(word[: width - 1], sign), Cat((~sign).replicate(width - 1), sign))
+    sign = word[-1]
+    return Mux(fits(word, width), Cat(word[: width - 1], sign), Cat((~sign).replicate(width - 1), sign))
+
+
+def fits(word: Value, width: int) -> Value:
+    """Whether a two's complement word needs no more than ``width`` bits."""
+    above = word[width - 1 : -1]
+    return ~(above ^ word[-1].replicate(len(above))).any()
 
 
 def parts(fmt: FloatFormat, word: Value) -> tuple[Value, Value, Value, Value]:

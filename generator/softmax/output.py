@@ -10,12 +10,15 @@ from blueprint.softmax.steps import unit
 from generator.arithmetic import sign_extend
 from generator.floating import convert, fixed, multiply
 from generator.floating.pipeline import Values, Wires
-from generator.softmax.chain import Chain, inline, keep, saturated
+from generator.softmax.chain import Chain, fits, inline, keep, saturated
 from generator.softmax.division import reciprocal_pattern
 
 
 class Finish(Chain):
-    """Rounds the sum of the weighted values, divided by that of the weights where it is not yet, to an output."""
+    """Rounds the sum of the weighted values, divided by that of the weights where it is not yet, to an output.
+
+    ``saturated`` says that an integer does not fit.
+    """
 
     place = "finish"
 
@@ -29,7 +32,8 @@ class Finish(Chain):
         when = "divided" if a.divides_first else "divide"
         name = f"softmax_finish_{a.inputs}_{a.accumulator}_{widths}_{when}"
         steps = (partial(_prepare, a), partial(_divide, a), partial(_round, a))
-        super().__init__(name, operands, a.out_width, steps, stages)
+        flags = () if a.is_float else ("saturated",)
+        super().__init__(name, operands, a.out_width, steps, stages, flags=flags)
 
 
 def _prepare(a: Arithmetic, w: Wires, v: Values) -> Values:
@@ -73,7 +77,7 @@ def _round(a: Arithmetic, w: Wires, v: Values) -> Values:
         return {"result": _converted(w, source, a.input_format, o)}
     moved = w("down", o.as_signed() >> v["output_shift"])
     rounded = w("rounded", moved[1:].as_signed() + moved[0])
-    return {"result": saturated(rounded, 8)}
+    return {"result": saturated(rounded, 8), "saturated": ~fits(rounded, 8)}
 
 
 def _converted(w: Wires, source: FloatFormat, target: FloatFormat, word: Value) -> Value:

@@ -12,7 +12,7 @@ from generator.arithmetic import sign_extend, zero_extend
 from generator.block import Block
 from generator.floating import add, convert, multiply
 from generator.floating.pipeline import Values, Wires
-from generator.floating.words import subtract
+from generator.floating.words import is_special, subtract
 from generator.softmax.chain import Chain, capped, inline, keep, negated, parts, saturated, widened
 
 
@@ -38,12 +38,12 @@ def _multiply(a: Arithmetic, w: Wires, v: Values) -> Values:
         steps = multiply.steps(a.sum_format)
         found = [inline(w, steps, {"a": widened(w, a, q), "b": widened(w, a, k)})["result"] for q, k in pairs]
         return {"products": Cat(*found)}
-    products, flags = zip(*(_fixed_product(a, w, q, k) for q, k in pairs), strict=True)
-    return {"products": Cat(*products), "flag": Cat(*flags).any()}
+    products, flags, huge = zip(*(_fixed_product(a, w, q, k) for q, k in pairs), strict=True)
+    return {"products": Cat(*products), "flag": Cat(*flags).any(), "huge": Cat(*huge).any()}
 
 
-def _fixed_product(a: Arithmetic, w: Wires, q: Value, k: Value) -> tuple[Value, Value]:
-    """(product in units of 2**-SCORE_FRACTION, whether a factor is NaN or infinite)."""
+def _fixed_product(a: Arithmetic, w: Wires, q: Value, k: Value) -> tuple[Value, Value, Value]:
+    """(product in units of 2**-SCORE_FRACTION, whether a factor is NaN or infinite, whether it is too large)."""
     fmt = a.input_format
     sign_q, exponent_q, significand_q, broken_q = parts(fmt, q)
     sign_k, exponent_k, significand_k, broken_k = parts(fmt, k)
@@ -55,9 +55,10 @@ def _fixed_product(a: Arithmetic, w: Wires, q: Value, k: Value) -> tuple[Value, 
     distance = w("distance", subtract(highest, total[:bits], bits))
     frame = Cat(Const(0, SCORE_WHOLE - 2 - 2 * fmt.fraction_bits + SCORE_FRACTION), product)
     amount = capped(distance[:-1], len(frame).bit_length())
-    huge = (distance[-1] & product.any()).replicate(len(frame))
-    magnitude = w("magnitude", (frame >> amount) | huge)
-    return w("signed", negated(magnitude, sign_q ^ sign_k, len(frame) + 1)), broken_q | broken_k
+    huge = w("huge", distance[-1] & product.any())
+    magnitude = w("magnitude", (frame >> amount) | huge.replicate(len(frame)))
+    broken = broken_q | broken_k
+    return w("signed", negated(magnitude, sign_q ^ sign_k, len(frame) + 1)), broken, huge & ~broken
 
 
 def _add(a: Arithmetic, w: Wires, v: Values) -> Values:
@@ -65,7 +66,7 @@ def _add(a: Arithmetic, w: Wires, v: Values) -> Values:
     if a.sums_are_floats:
         return {"result": _pairwise(w, words, lambda x, y: _float_sum(a, w, x, y))}
     total = _pairwise(w, words, lambda x, y: (x.as_signed() + y.as_signed()).as_unsigned())
-    return {"result": Cat(sign_extend(total, a.beat_width), *keep(v, "flag").values())}
+    return {"result": Cat(sign_extend(total, a.beat_width), *keep(v, "flag", "huge").values())}
 
 
 def _pairwise(w: Wires, words: list[Value], total: Any) -> Value:
@@ -103,10 +104,10 @@ class AddScore(Block):
             first, more = self.beat, _float_sum(a, Wires(m), held, self.beat)
         else:
             beat = self.beat[: a.beat_width]
-            flags = [self.beat[-1], held[-1] | self.beat[-1]] if a.flag else [Const(0, 0)] * 2
-            first = Cat(sign_extend(beat, a.score_width), flags[0])
+            flags = self.beat[a.beat_width :]
+            first = Cat(sign_extend(beat, a.score_width), flags)
             total = held[: a.score_width].as_signed() + beat.as_signed()
-            more = Cat(total[: a.score_width], flags[1])
+            more = Cat(total[: a.score_width], flags | held[a.score_width :])
         new = Mux(self.begin, first, more)
         with m.If(self.enable):
             m.d.sync += held.eq(new)
@@ -115,7 +116,10 @@ class AddScore(Block):
 
 
 class ScaleScore(Chain):
-    """Turns a score into an exponent of two: multiplied, moved right, rounded, saturated."""
+    """Turns a score into an exponent of two: multiplied, moved right, rounded, saturated.
+
+    ``saturated`` says that the score or its exponent is too large; one that is too low weighs nothing.
+    """
 
     place = "scale"
 
@@ -125,19 +129,18 @@ class ScaleScore(Chain):
         operands = {"score": a.score_word, "multiplier": a.multiplier_width}
         operands |= {} if a.sums_are_floats else {"shift": SHIFT_BITS}
         steps = (partial(_scale, a), partial(_fit, a))
-        super().__init__(name, operands, a.t_word, steps, stages)
+        super().__init__(name, operands, a.t_word, steps, stages, flags=("saturated",))
 
 
 def _scale(a: Arithmetic, w: Wires, v: Values) -> Values:
     if a.sums_are_floats:
-        return {
-            "product": inline(w, multiply.steps(a.sum_format), {"a": v["score"], "b": v["multiplier"]})[
-                "result"
-            ]
-        }
+        given = {"a": v["score"], "b": v["multiplier"]}
+        product = inline(w, multiply.steps(a.sum_format), given)["result"]
+        return {"product": product, "huge": w("infinite", is_special(a.sum_format, v["score"])[0])}
     score = v["score"]
     product = w("product", score[: a.score_width].as_signed() * v["multiplier"])
-    return {"product": product, "shift": v["shift"]} | ({"flag": score[-1]} if a.flag else {})
+    flags = {"flag": score[-2], "huge": score[-1]} if a.flag else {}
+    return {"product": product, "shift": v["shift"]} | flags
 
 
 def _fit(a: Arithmetic, w: Wires, v: Values) -> Values:
@@ -150,7 +153,13 @@ def _fit(a: Arithmetic, w: Wires, v: Values) -> Values:
         moved = w("moved", Cat(Const(0, 1), product).as_signed() >> v["shift"])
         exact = w("exact", (moved[1:].as_signed() + moved[0])[: len(product)])
         whole, flag = w("whole", saturated(exact, width)), v.get("flag", Const(0, a.t_flag))
-    # The largest whole exponent has no fraction, so that every exponent has a whole one not below.
-    topmost = ~whole[-1] & whole[a.fraction : -1].all()
-    t = Cat(whole[: a.fraction] & ~topmost.replicate(a.fraction), whole[a.fraction :])
-    return {"result": Cat(t, flag)}
+    # The largest whole exponent has no fraction, so that every exponent has a whole one not below; the lowest stands
+    # for a key that is not seen.
+    topmost = w("topmost", ~whole[-1] & whole[a.fraction : -1].all())
+    lowest = w("lowest", whole[-1] & ~whole[a.fraction : -1].any())
+    fraction = whole[: a.fraction]
+    t = Cat(fraction & ~(topmost | lowest).replicate(a.fraction), whole[a.fraction :] | lowest)
+    if len(flag) and not a.sums_are_floats:
+        t = t & (~flag).replicate(len(t))
+    huge = v.get("huge", Const(0, 1)) | (topmost & fraction.any())
+    return {"result": Cat(t, flag), "saturated": huge & ~flag.any()}

@@ -139,7 +139,7 @@ class SumValues(_RunningSum):
 
 
 def lowered(w: Wires, fmt: FloatFormat, word: Value, shift: Value) -> Value:
-    """The float with its exponent lowered; +0 where it is not normal then, NaN and infinity stay."""
+    """The float with its exponent lowered by more than nothing; +0 where it is not normal then, NaN and infinity stay."""
     f, e = fmt.fraction_bits, fmt.exponent_bits
     field = word[f:-1]
     bits = max(e, len(shift)) + 1
@@ -147,4 +147,4 @@ def lowered(w: Wires, fmt: FloatFormat, word: Value, shift: Value) -> Value:
     normal = ~less[-1] & less.any()
     special = field.all()
     low = Cat(word[:f], less[:e], word[-1]) & normal.replicate(fmt.width)
-    return w.either("lowered", special, word, low)
+    return w.either("lowered", special | ~shift.any(), word, low)

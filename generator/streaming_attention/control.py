@@ -60,6 +60,7 @@ class Control(Block):
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
+        self._left: dict[str, Value] = {}
         tune_last = self._tune(m)
         load_last = self._load(m)
         self._score(m)
@@ -81,6 +82,7 @@ class Control(Block):
         """Count ``size`` down by ``step``; returns whether this is the last step, after which it starts over."""
         left = Signal(len(size), name=f"{name}_left")
         last = Signal(name=f"{name}_last")
+        self._left[name] = left
         m.d.comb += last.eq(left <= step)
         with m.If(self.start):
             m.d.sync += left.eq(size)
@@ -211,15 +213,19 @@ class Control(Block):
             self._corners(m, key, high)
 
     def _corners(self, m: Module, key: Value, high: Value) -> None:
-        """Which positions of the row see the key: it is not after them, and it is in their window or a sink."""
+        """Which positions of the row see the key: it is not after them, and it is in their window or a sink.
+
+        Where queries do not fill the last row its first positions, which have none, see nothing.
+        """
         spec = self.spec
         width = int(spec.key_width)
         back = Signal(width, name="back")  # from the row's last position to the key
         m.d.comb += back.eq((high - key)[:width])
         bits: list[Value] = []
+        left = self._left.get("score_queries", self.queries)
         for position in range(int(spec.visible_bits)):
             behind = spec.parallel - 1 - position  # from the row's last position to this one
-            sees: Value = back >= behind if behind else Const(1, 1)
+            sees: Value = (back >= behind) & (left > behind) if behind else Const(1, 1)
             if spec.windowed:
                 near: Value = back < self.window + behind
                 if spec.mask == "lambda":

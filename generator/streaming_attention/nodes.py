@@ -5,8 +5,17 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
+from blueprint.floating import FloatFormat
+from blueprint.softmax.arithmetic import (
+    OUTPUT_MULTIPLIER_BITS,
+    OUTPUT_SHIFT_BITS,
+    REFERENCE_FLOOR,
+    SHIFT_BITS,
+    VALUE_WHOLE,
+    Arithmetic,
+)
 from blueprint.streaming_attention import StreamingAttentionSpec
+from blueprint.streaming_attention.inventory import saturations
 from generator.arithmetic import parts
 from generator.block import Block
 from generator.softmax import (
@@ -40,6 +49,9 @@ class NodeBlock(Block):
         self.spec, self.cycles = spec, cycles
         widths = {"last": 1, "turn": spec.turn_bits, "final": spec.final_bits, "visible": spec.visible_bits}
         self.flags = {name: int(widths[name]) for name in flags if widths[name]}
+        self.saturates = bool(saturations(spec)[self.place])
+        ports |= {"saturated": Out(1)} if self.saturates else {}
+        self._taps: dict[str, list[Value]] = {}
         self.latency = f"{cycles} cycle{'s' * (cycles != 1)} from fire to write"
         ports = {"fire": In(1), "write": Out(1), **ports}
         ports |= {name: In(width) for name, width in self.flags.items()}
@@ -64,8 +76,22 @@ class NodeBlock(Block):
 
     def follow(self, m: Module, cycles: int) -> tuple[Value, dict[str, Value]]:
         """Validity and flags some cycles after firing."""
-        valid = self.delayed(m, self.fire, cycles, "valid", resets=True)
-        return valid, {name: self.delayed(m, self.flag(name), cycles, name) for name in self.flags}
+        valid = self.tapped(m, "valid", self.fire, cycles, resets=True)
+        return valid, {name: self.tapped(m, name, self.flag(name), cycles) for name in self.flags}
+
+    def tapped(self, m: Module, name: str, value: Value, cycles: int, *, resets: bool = False) -> Value:
+        """``value`` some cycles later, out of registers that all who ask for it share."""
+        taps = self._taps.setdefault(name, [value])
+        while len(taps) <= cycles:
+            taps.append(self.delayed(m, taps[-1], 1, f"{name}_{len(taps)}_", resets=resets))
+        return taps[cycles]
+
+    def saturate(self, m: Module, *events: Value) -> None:
+        """Say a cycle later that a value has left its range; every bit of the events has a register."""
+        bits = Cat(*events)
+        held = Signal(len(bits), name="saturated_held")
+        m.d.sync += held.eq(bits)
+        m.d.comb += self.saturated.eq(held.any())
 
     def leave(self, m: Module, flags: dict[str, Value]) -> None:
         """Connect the flags of the result."""
@@ -90,6 +116,15 @@ class NodeBlock(Block):
         """Whether a lane sees the token's key."""
         position = lane // self.spec.group
         return visible[position] if position < len(visible) else ONE
+
+    def finished(self, m: Module, block: Finish, name: str, given: dict[str, Any]) -> tuple[Value, Value]:
+        """(output, whether it does not fit) of a sum; only integers say so."""
+        found, clipped = Signal(len(block.result), name=f"result{name}"), Const(0, 1)
+        if block.beside:
+            clipped = Signal(name=f"clipped{name}")
+            given = given | dict.fromkeys(block.beside, clipped)
+        self.use(m, block, f"finish{name}", **self.pins(block, **given, result=found))
+        return found, clipped
 
     def pins(self, block: Block, **pins: Any) -> dict[str, Any]:
         """The pins a block has, of those given; pipelines never stall."""
@@ -128,22 +163,48 @@ class Score(NodeBlock):
         offset = getattr(self, "offset", Const(0, 0))
         offset = self.delayed(m, offset, spec.dot_stages + spec.scale_stages, "offset")
         results: list[Value] = []
+        huge: list[Value] = []
+        above: list[Value] = []
+        valid, visible = self._seen(m, spec.dot_stages + before)
+        later = self._seen(m, spec.dot_stages + spec.scale_stages) if self.naive else (valid, visible)
         for lane, query in enumerate(parts(self.query, spec.dim * int(a.in_width))):
             score = Signal(int(a.score_word), name=f"score{lane}")
             found = Signal(int(a.t_word), name=f"exponent{lane}")
             self.use(m, dot, f"dot{lane}", **self.pins(dot, q=query, k=self.key, result=score))
             held = self.delayed(m, score, before, f"score{lane}_")
-            pins = self.pins(scale, score=held, multiplier=multiplier, shift=shift, result=found)
+            wide = Signal(name=f"huge{lane}")
+            pins = self.pins(
+                scale, score=held, multiplier=multiplier, shift=shift, result=found, saturated=wide
+            )
             self.use(m, scale, f"scale{lane}", **pins)
+            huge.append(wide & self.sees(visible, lane))
             found = self.delayed(m, found, after, f"exponent{lane}_")
             if power is not None:
                 weight = Signal(int(a.p_word), name=f"weight{lane}")
                 pins = self.pins(power, t=found, peak=offset, result=weight)
                 self.use(m, power, f"power{lane}", **pins)
+                above.append(exceeds(a, found, offset) & self.sees(later[1], lane))
                 found = weight
             results.append(found)
         self.finish(m, results)
+        low = [offset[:-1] < REFERENCE_FLOOR + (1 << (len(offset) - 1)), offset[-1]] if self.naive else []
+        wrong = Cat(*above).any() | (Cat(*low).all() if low else 0)
+        # What comes last in a long path is brought together behind the registers.
+        wide = Cat(*huge) & valid.replicate(len(huge))
+        self.saturate(m, wide, *([later[0] & wrong] if self.naive else []))
         return m
+
+    def _seen(self, m: Module, cycles: int) -> tuple[Value, Value]:
+        """Whether there is a token some cycles after firing, and who sees its key."""
+        valid, flags = self.follow(m, cycles)
+        return valid, flags.get("visible", Const(0, 0))
+
+
+def exceeds(a: Arithmetic, t: Value, offset: Value) -> Value:
+    """Whether an exponent is above a whole one; not where it is NaN."""
+    whole = t[a.fraction : int(a.t_width)].as_signed()
+    above = (whole > offset.as_signed()) | ((whole == offset.as_signed()) & t[: a.fraction].any())
+    return above & ~t[int(a.t_width) :].any()
 
 
 def halves(stages: int) -> tuple[int, int]:
@@ -178,6 +239,7 @@ class Highest(NodeBlock):
         block, power = RunningMax(a), Exp2(a, self.spec.exp_stages) if self.running else None
         results: list[Value] = []
         shifts: list[Value] = []
+        lows: list[Value] = []
         for lane, exponent in enumerate(parts(self.exponent, int(a.t_word))):
             sees = self.sees(self.flag("visible"), lane)
             reference = Signal(int(a.reference_width), name=f"reference{lane}")
@@ -200,7 +262,9 @@ class Highest(NodeBlock):
                 results.append(weight)
             else:
                 results.append(reference)
+            lows.append(below_floor(reference))
         m.d.comb += self.result.eq(Cat(*results))
+        self.saturate(m, self.fire & self.last & Cat(*lows).any())
         if self.running:
             valid, flags = self.follow(m, self.cycles)
             m.d.comb += [
@@ -211,6 +275,12 @@ class Highest(NodeBlock):
         else:
             m.d.comb += self.write.eq(self.fire & self.last)
         return m
+
+
+def below_floor(reference: Value) -> Value:
+    """Whether a reference stands for an exponent that may have saturated; the lowest stands for no key at all."""
+    low = reference[:-1]
+    return reference[-1] & low.any() & (low < REFERENCE_FLOOR + (1 << (len(reference) - 1)))
 
 
 class Exponential(NodeBlock):
@@ -276,6 +346,8 @@ class Sum(NodeBlock):
         corner = bool(self.spec.visible_bits)
         shifts = parts(self.shift, int(a.shift_width)) if a.rescales else [Const(0, 0)] * int(self.spec.lanes)
         gain = self.delayed(m, getattr(self, "gain", Const(0, 0)), self.cycles, "gain")
+        some = self._some(m, begin) if self.spec.graph == "naive" else Const(0, 0)
+        wrong: list[Value] = []
         for lane, weight in enumerate(parts(self.weight, int(a.p_word))):
             sees = self.sees(self.flag("visible"), lane)
             total = Signal(int(a.l_width), name=f"total{lane}")
@@ -292,13 +364,35 @@ class Sum(NodeBlock):
             pins = self.pins(inverse, total=total, output_multiplier=gain, result=found)
             self.use(m, inverse, f"inverse_of{lane}", **pins)
             results.append(found)
+            wrong.append(self._out_of_range(total) & self.sees(some, lane))
+        ends = self.fire & self.last
         m.d.comb += [
-            self.write.eq(self.delayed(m, self.fire & self.last, self.cycles, "valid", resets=True)),
+            self.write.eq(self.tapped(m, "valid", ends, self.cycles, resets=True)),
             self.result.eq(Cat(*results)),
         ]
+        if self.saturates:
+            self.saturate(m, self.tapped(m, "valid", ends, 1, resets=True) & Cat(*wrong).any())
         if self.gains:
             m.d.comb += self.down_out.eq(self.delayed(m, self.down, self.cycles, "down"))
         return m
+
+    def _some(self, m: Module, begin: Value) -> Value:
+        """Which positions have seen a key of the row."""
+        visible = self.flag("visible")
+        some = Signal(len(visible), name="some", reset_less=True)
+        with m.If(self.fire):
+            m.d.sync += some.eq(visible | (some & (~begin).replicate(len(some))))
+        return some
+
+    def _out_of_range(self, total: Value) -> Value:
+        """Whether a row's sum is below 1/2, or weights of 1 no longer count."""
+        a = self.spec.softmax
+        wrong: Value = Const(0, 1)
+        if self.spec.graph == "naive":
+            wrong = total < int(a.half_weight)
+        if a.sums_stall:
+            wrong = wrong | ((total >= int(a.full_weight)) & (total <= a.sum_format.exponent_mask))
+        return wrong
 
 
 class Output(NodeBlock):
@@ -339,6 +433,7 @@ class Output(NodeBlock):
         product, block, finish = Product(a), SumValues(a), Finish(a) if self.finishes else None
         corner = bool(spec.visible_bits)
         results: list[Value] = []
+        wrong: list[Value] = []
         for lane, weight in enumerate(weights):
             sees = self.sees(flags.get("visible", Const(0, 0)), lane)
             for number, value in enumerate(values):
@@ -357,19 +452,30 @@ class Output(NodeBlock):
                 )
                 self.use(m, block, f"sum{name}", **pins)
                 if finish is not None:
-                    found = Signal(int(a.out_width), name=f"result{name}")
-                    pins = self.pins(finish, o=total, output_multiplier=gain, output_shift=down, result=found)
-                    self.use(m, finish, f"finish{name}", **pins)
-                    total = found
+                    given = {"o": total, "output_multiplier": gain, "output_shift": down}
+                    total, clipped = self.finished(m, finish, name, given)
+                    wrong.append(clipped)
                 results.append(total)
         m.d.comb += [
             self.write.eq(self.delayed(m, valid & flags["last"], 1, "row", resets=True)),
             self.result.eq(Cat(*results)),
         ]
+        if self.saturates:
+            values = parts(self.value, int(spec.element_width)) if a.values_saturate else []
+            any_large = Cat(*(too_large(a.input_format, value) for value in values)).any()
+            large = [self.fire & any_large] if a.values_saturate else []
+            clipped = [bit & self.write for bit in wrong] if spec.has_gains else []
+            self.saturate(m, *clipped, *large)
         self.leave(
             m, {name: self.delayed(m, flags[name], 1, f"{name}_row") for name in flags if name == "final"}
         )
         return m
+
+
+def too_large(fmt: FloatFormat, value: Value) -> Value:
+    """Whether a finite value does not fit fixed-point sums."""
+    field = value[fmt.fraction_bits : fmt.width - 1]
+    return (field >= VALUE_WHOLE + fmt.bias) & ~field.all()
 
 
 class DivideWeights(NodeBlock):
@@ -421,13 +527,17 @@ class DivideTotals(NodeBlock):
         block = Finish(a)
         after, before = halves(spec.divide_stages)
         results: list[Value] = []
+        wrong: list[Value] = []
         inverses = parts(self.delayed(m, self.inverse, before, "inverse"), int(a.r_width))
         down = self.delayed(m, getattr(self, "down", Const(0, 0)), before, "down")
         totals = self.delayed(m, self.total, before, "total")
         for number, total in enumerate(parts(totals, int(a.o_word))):
-            found = Signal(int(a.out_width), name=f"result{number}")
-            pins = self.pins(block, o=total, r=inverses[number // spec.dim], output_shift=down, result=found)
-            self.use(m, block, f"finish{number}", **pins)
+            given = {"o": total, "r": inverses[number // spec.dim], "output_shift": down}
+            found, clipped = self.finished(m, block, str(number), given)
             results.append(found)
+            wrong.append(clipped)
         self.finish(m, [self.delayed(m, Cat(*results), after, "quotient")])
+        if self.saturates:
+            there = self.follow(m, before)[0]
+            self.saturate(m, *(bit & there for bit in wrong))
         return m

@@ -13,6 +13,7 @@ from blueprint.streaming_attention.inventory import words
 from generator.arithmetic import parts
 from generator.axi_lite import AXI_LITE_PORTS, STALLS, Shell, size_ports
 from generator.block import Block
+from generator.floating.words import is_special
 from generator.softmax.pruning import LeadingOneCode
 from generator.streaming_attention import nodes
 from generator.streaming_attention.control import Control
@@ -65,6 +66,7 @@ class StreamingAttention(Block):
         for name in NODES[spec.graph]:
             getattr(self, f"_{name}")(m)
         self._drain(m)
+        m.d.comb += self._saturation.eq(Cat(*self._saturated).any())
         return m
 
     # FIFOs -----------------------------------------------------------------------------------------------------------
@@ -124,7 +126,7 @@ class StreamingAttention(Block):
     def _control(self, m: Module) -> None:
         spec = self.spec
         name = f"{spec.family}_shell_{spec.design_hash}"
-        shell = Shell(name, spec.registers(), spec.sizes, spec.size_rules, STALLS[:-1])
+        shell = Shell(name, spec.registers(), spec.sizes, spec.size_rules, STALLS[:-1], spec.status_flags)
         control = Control(spec)
         self._flags: dict[str, Value] = {}
         wires: dict[str, Any] = {
@@ -132,8 +134,10 @@ class StreamingAttention(Block):
             for name in ("start", *size_ports(spec.sizes, In), "accepted", "misframed", *STALLS[:-1])
         }
         self._finished = Signal(name="finished")
+        self._saturation = Signal(name="saturated")
         axi = {name: getattr(self, f"s_axil_{name}") for name in AXI_LITE_PORTS}
-        self.use(m, shell, "shell", **axi, **wires, finished=self._finished)
+        self.use(m, shell, "shell", **axi, **wires, finished=self._finished, saturated=self._saturation)
+        self._saturated: list[Value] = []
         for port in ("scale", "query", "key"):
             for wire in ("tvalid", "tready", "tlast"):
                 wires[f"{port}_{wire}"] = getattr(self, f"s_axis_{port}_{wire}")
@@ -271,6 +275,7 @@ class StreamingAttention(Block):
             elif name not in ("clk", "rst", "fire"):
                 pins[name] = (fields | flags)[name]
         self.use(m, block, block.place, **pins)
+        self._saturated += [found.pop("saturated")] if "saturated" in found else []
         return {name: Const(0, 0) for name in ("turn", "final", "visible")} | found
 
     def _fire(self, m: Module, name: str, *, when: Value | None = None) -> None:
@@ -372,3 +377,8 @@ class StreamingAttention(Block):
             self._fires["drain"].eq(self.m_axis_out_tvalid & self.m_axis_out_tready),
             self._finished.eq(self._fires["drain"] & last),
         ]
+        a = self.spec.softmax
+        if a.is_float:
+            words = parts(fields["row"], int(a.out_width))
+            infinite = Cat(*(is_special(a.input_format, word)[0] for word in words)).any()
+            self._saturated.append(self._fires["drain"] & infinite)

@@ -238,6 +238,8 @@ class Bench {
             if (idle > patience) throw Failure{HUNG, 0, cycle};
             edge();
         }
+        for (auto& source : sources)
+            if (source.valid) source.withdraw();  // only where cut: what is offered must not be taken any more
         for (auto& sink : sinks) sink.ready = false;
         put(dut.ports.TERNFORGE_AXIL(bready), 0);
         seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();

@@ -105,6 +105,7 @@ def test_scores_become_exponents(a: Arithmetic) -> None:
         given = {"score": score, "multiplier": scales.multiplier}
         given |= {} if a.sums_are_floats else {"shift": scales.shift}
         agree(ScaleScore(a), given, steps.scale(a, scales, score))
+        agree(ScaleScore(a), given, steps.scale_saturates(a, scales, score), "saturated")
 
 
 @every(RUNNING, RunningMax)
@@ -237,6 +238,8 @@ def test_outputs_are_rounded(a: Arithmetic) -> None:
             given["output_shift"] = scales.output_shift
             given |= {} if a.has_gain else {"output_multiplier": scales.output_multiplier}
         agree(Finish(a), given, steps.finish(a, scales, output, r))
+        if not a.is_float:
+            agree(Finish(a), given, steps.result_saturates(a, scales, output, r), "saturated")
 
 
 def test_a_wrong_block_is_found_out() -> None:
