@@ -88,7 +88,7 @@ def run(
             front = _search(problem, kept, _worker_count(problem.space, workers), progress)
             progress.stop()
             kept.remember_front(front)
-            study = Study(folder, kept, problem.space, problem.metrics)
+            study = Study(folder, kept, problem.space, problem.metrics, problem.evaluators)
             study.write_tables(points=points_csv)
         except BaseException:
             progress.stop()

@@ -41,9 +41,11 @@ def nearest(fmt: str, value: Exact, sign: int) -> int:
     top = sign << (e + f)
     if isinf(value):
         return top | infinity
-    size, exponent = abs(Fraction(value)), 1 - bias
-    while size >= Fraction(2) ** (exponent + 1):
-        exponent += 1
+    size = abs(Fraction(value))
+    if size == 0:
+        return top
+    exponent = size.numerator.bit_length() - size.denominator.bit_length()
+    exponent = max(exponent - (size < Fraction(2) ** exponent), 1 - bias)
     units = round(size / Fraction(2) ** (exponent - f))  # ties to even
     # One unit too many of the largest significand is the next exponent's first, and of the largest number infinity.
     pattern = units if exponent == 1 - bias else ((exponent + bias - 1) << f) + units
