@@ -131,7 +131,9 @@ class StreamingAttention(Block):
 
     def _control(self, m: Module) -> None:
         spec = self.spec
-        shell = Shell(f"{spec.family}_shell_{spec.design_hash}", spec.registers(), spec.sizes, STALLS[:-1], FLAGS)
+        shell = Shell(
+            f"{spec.family}_shell_{spec.design_hash}", spec.registers(), spec.sizes, STALLS[:-1], FLAGS
+        )
         control = Control(spec)
         self._flags: dict[str, Value] = {}
         wires: dict[str, Any] = {
