@@ -252,7 +252,10 @@ def _moved_down(a: Arithmetic, total: Integers, shift: Integers) -> Integers:
 
 
 def lowered(fmt: FloatFormat, a: Integers, shift: Integers) -> Integers:
-    """Patterns with the exponent lowered; what is not normal then is +0. NaN and infinity stay, all where ``shift`` is 0."""
+    """Patterns with the exponent lowered; what is not normal then is +0.
+
+    NaN and infinity stay, and everything where ``shift`` is 0.
+    """
     field = (a & fmt.exponent_mask) >> fmt.fraction_bits
     special = field == fmt.exponent_mask >> fmt.fraction_bits
     normal = field > shift
