@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from blueprint import kinds
 from blueprint.errors import SpecError
+from blueprint.json_tree import parse_json
 from blueprint.nearest import nearest, suggestion
 from blueprint.tree import MAX_BYTES, Node, Position, parse, show
 
@@ -17,6 +19,7 @@ _KINDS = {
     bool: "true or false",
     list: "a list",
     dict: "a mapping",
+    type(None): "empty",
 }
 _REQUIRED: Any = object()
 
@@ -80,6 +83,15 @@ class Section:
         if choices is not None:
             self._check_choice(key, value, tuple(choices))
         return float(value) if kind is float else value
+
+    def check_schema(self, *schemas: str) -> str:
+        """The ``schema`` of the file, which is one of ``schemas``. Raises ``SpecError``, and says what the file is."""
+        found = kinds.of_mapping(self.raw())
+        given = self.raw().get("schema")
+        if found and given not in schemas:
+            wanted = " or ".join(", ".join(kinds.OURS[schema][0] for schema in schemas).rsplit(", ", 1))
+            raise self.error("schema", f"file must be {wanted}, not {found}")
+        return str(self.take("schema", str, choices=schemas))
 
     def section(self, key: str) -> Section:
         """The mapping under ``key``. Raises ``SpecError`` where it is missing or no mapping."""
@@ -189,12 +201,30 @@ def read(path: str | Path) -> Section:
     """
     source = str(path)
     try:
-        return read_text(_decode(_load(Path(path), source), source), source)
+        return read_text(_decode(_load(Path(path), source), source, "YAML"), source)
     except (OSError, ValueError) as problem:
         if isinstance(problem, SpecError):
             raise
         reason = problem.strerror if isinstance(problem, OSError) else str(problem)
         raise SpecError(f"{source}:1:1: file must be readable, and it is not: {reason}") from None
+
+
+def read_json(path: str | Path) -> Section:
+    """The object that a JSON file holds, as another program wrote it. Raises ``SpecError`` as :func:`read` does."""
+    source = str(path)
+    try:
+        text = _decode(_load(Path(path), source), source, "JSON")
+    except OSError as problem:
+        raise SpecError(f"{source}:1:1: file must be readable, and it is not: {problem.strerror}") from None
+    if not text.strip():
+        raise SpecError(f"{source}:1:1: file must be a JSON object, not empty")
+    if Path(path).suffix in (".yaml", ".yml"):
+        found = kinds.of_start(text.encode()) or "YAML"
+        raise SpecError(f"{source}:1:1: file must be JSON, not {found}")
+    node = parse_json(text, source)
+    if not isinstance(node.value, dict):
+        raise SpecError(f"{source}:1:1: file must be a JSON object, not {show(node.plain())}")
+    return Section(node, source, at=(1, 1))
 
 
 def read_text(text: str, source: str = "<text>") -> Section:
@@ -209,7 +239,7 @@ def read_text(text: str, source: str = "<text>") -> Section:
 
 def _load(path: Path, source: str) -> bytes:
     if path.is_dir():
-        raise SpecError(f"{source}:1:1: file must be a YAML file, not a directory")
+        raise SpecError(f"{source}:1:1: file must be a YAML file, not {kinds.of_folder(path)}")
     if not path.exists():
         siblings = {p.stem: p for p in path.parent.glob("*.yaml")} if path.parent.is_dir() else {}
         found = nearest(path.stem, siblings)
@@ -220,14 +250,22 @@ def _load(path: Path, source: str) -> bytes:
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
+        if found := kinds.of_start(data):
+            raise SpecError(f"{source}:1:1: file must be text of at most {MAX_BYTES} bytes, not {found}")
         raise SpecError(f"{source}:1:1: file must be at most {MAX_BYTES} bytes, not {path.stat().st_size}")
     return data
 
 
-def _decode(data: bytes, source: str) -> str:
+def _decode(data: bytes, source: str, wanted: str) -> str:
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
+        found = kinds.of_bytes(data) or kinds.of_text(text)
+        if found:
+            raise SpecError(f"{source}:1:1: file must be {wanted}, not {found}")
+        return text
     except UnicodeDecodeError as problem:
+        if found := kinds.of_bytes(data):
+            raise SpecError(f"{source}:1:1: file must be {wanted}, not {found}") from None
         before = data[: problem.start]
         line = before.count(b"\n") + 1
         column = problem.start - before.rfind(b"\n")

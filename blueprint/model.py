@@ -13,13 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from blueprint import kinds
 from blueprint.document import Section, read
 from blueprint.errors import ParamError
 from blueprint.names import NAME_RULE, is_name, plain
 from blueprint.nearest import suggestion
-from blueprint.tree import show
+from blueprint.tree import dump, show
 from blueprint.workload import Attention, Gemm
 
 SCHEMA = "ternforge/model/v1"
@@ -31,7 +30,11 @@ _LARGEST = 1 << 24
 
 @dataclass(frozen=True)
 class Model:
-    """The shapes of a decoder-only language model with gated feed-forward and grouped-query attention."""
+    """The shapes of a decoder-only language model with grouped-query attention.
+
+    The feed-forward has a gate beside its first projection where it is ``gated``; ``notes`` say what a reader of the
+    numbers should know.
+    """
 
     name: str
     title: str
@@ -47,6 +50,8 @@ class Model:
     activation: str = "silu"
     tied_embeddings: bool = False
     aliases: tuple[str, ...] = ()
+    gated: bool = True
+    notes: tuple[str, ...] = ()
 
     @property
     def ternary_weights(self) -> int:
@@ -81,6 +86,8 @@ def layers(model: Model, phase: str, tokens: int = 1, *, lm_head: bool = False) 
         "up": (model.hidden, model.ffn),
         "down": (model.ffn, model.hidden),
     }
+    if not model.gated:
+        del shapes["gate"]
     gemms = tuple(Gemm(tokens, k, n, name, model.layers) for name, (k, n) in shapes.items())
     head = Gemm(tokens if phase == "decode" else 1, model.hidden, model.vocab, "lm_head")
     return (*gemms, head) if lm_head else gemms
@@ -100,7 +107,8 @@ def attention(model: Model, phase: str, tokens: int = 1, context: int = 0) -> tu
 
 def _check_phase(phase: str) -> None:
     if phase not in PHASES:
-        raise ParamError(f"Phase must be one of {', '.join(PHASES)}, not {phase!r}")
+        hint = suggestion(phase, PHASES)
+        raise ParamError(f"Phase must be one of {', '.join(PHASES)}, not {phase!r}{hint}")
 
 
 @cache
@@ -118,6 +126,8 @@ def load(name: str | Path) -> Model:
     if text.endswith((".yaml", ".yml")):
         return model_from(read(name))
     known = _index()
+    if plain(text) not in known and Path(text).exists():
+        raise ParamError(f"Model must be a name or a .yaml file, not {kinds.of_path(Path(text))}: {text}")
     if plain(text) not in known:
         hint = suggestion(text[:100], [*names(), *known])
         raise ParamError(f"Model must be one of {', '.join(names())} or a .yaml file, not {show(text)}{hint}")
@@ -135,7 +145,7 @@ def _index() -> dict[str, Model]:
 
 def model_from(section: Section) -> Model:
     """The model in a document of schema ``ternforge/model/v1``. Raises ``SpecError``."""
-    section.take("schema", str, choices=(SCHEMA,))
+    section.check_schema(SCHEMA)
     name = section.take("name", str)
     if not is_name(name):
         raise section.error("name", f"name must be {NAME_RULE}, not {show(name)}")
@@ -145,7 +155,9 @@ def model_from(section: Section) -> Model:
     values["source"] = section.take("source", str)
     values["activation"] = section.take("activation", str, default="silu")
     values["tied_embeddings"] = section.take("tied_embeddings", bool, default=False)
-    values["aliases"] = tuple(section.take("aliases", list, default=[]))
+    values["gated"] = section.take("gated", bool, default=True)
+    for key in ("aliases", "notes"):
+        values[key] = _texts(section, key)
     section.finish()
     if values["heads"] % values["kv_heads"]:
         what = f"kv_heads must divide the {values['heads']} heads, not be {values['kv_heads']}"
@@ -153,9 +165,20 @@ def model_from(section: Section) -> Model:
     return Model(name=name, **values)
 
 
+def _texts(section: Section, key: str) -> tuple[str, ...]:
+    found = section.take(key, list, default=[])
+    for index, item in enumerate(found):
+        if not isinstance(item, str):
+            raise section.error((key, index), f"{key} must hold texts, not {show(item)}")
+    return tuple(found)
+
+
 def model_text(model: Model) -> str:
     """The YAML text of a model, which :func:`load` reads back as the same."""
-    content = {"schema": SCHEMA, **dataclasses.asdict(model)}
-    content["aliases"] = list(model.aliases)
-    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    return text
+    return dump(model_content(model))
+
+
+def model_content(model: Model) -> dict[str, Any]:
+    """What the file of a model holds, as plain values."""
+    facts = dataclasses.asdict(model).items()
+    return {"schema": SCHEMA, **{key: list(v) if isinstance(v, tuple) else v for key, v in facts}}

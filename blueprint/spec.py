@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from blueprint.errors import ParamError
 from blueprint.numbers import Number
-from blueprint.port import Register, Stream
+from blueprint.port import Operation, Register, Stream
+from blueprint.shell import Size, SizeRule, refusal
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
 from blueprint.workload import Attention, Gemm, Task, Workload
@@ -208,6 +209,31 @@ class Spec:
         for rule in self.capacity((workload,)):
             if not rule.holds:
                 raise refuse(rule.parameter, rule.message())
+        self.check_sizes(workload)
+
+    def check_sizes(self, workload: Any) -> None:
+        """Refuse a task whose registers the hardware refuses. Raises ``ParamError``.
+
+        Sizes that wait for ever for a FIFO are not refused here: the simulator names what waits for what.
+        """
+        rules = [rule for rule in self.size_rules if not rule.deadlock]
+        reason = refusal(self.sizes, rules, self.register_values(workload))
+        if reason is not None:
+            raise refuse("workload", reason)
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """The size registers of one design, in the order of their addresses."""
+        return tuple(size for size in self.every_size() if size.there)
+
+    @property
+    def size_rules(self) -> tuple[SizeRule, ...]:
+        """Which sizes of one design run together."""
+        return tuple(rule for rule in self.every_size_rule() if rule.there)
+
+    def refuses(self, values: Mapping[str, int]) -> str | None:
+        """Why the hardware does not start with these values in its size registers, ``None`` where it does."""
+        return refusal(self.sizes, self.size_rules, values)
 
     def sized_for(self, workload: Any) -> Self:
         """This design made just large enough for ``workload``: the same parameters, every ``<size>_max`` lowered."""
@@ -234,6 +260,10 @@ class Spec:
         """Multiply-accumulates of the workload per cycle when nothing waits, left out as zeros or not."""
         raise NotImplementedError
 
+    def operation(self) -> Operation:
+        """What one run computes, in the names that the order of beats is told in."""
+        raise NotImplementedError
+
     def streams(self) -> tuple[Stream, ...]:
         """The AXI4-Stream ports."""
         raise NotImplementedError
@@ -241,6 +271,14 @@ class Spec:
     def registers(self) -> tuple[Register, ...]:
         """The AXI4-Lite register map."""
         raise NotImplementedError
+
+    def every_size(self) -> tuple[Size, ...]:
+        """The size registers that designs of the family may have."""
+        raise NotImplementedError
+
+    def every_size_rule(self) -> tuple[SizeRule, ...]:
+        """What designs of the family may demand of sizes together."""
+        return ()
 
     def units(self) -> tuple[Unit, ...]:
         """The hardware inventory."""

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, smaller
-from blueprint.port import Field
+from blueprint.port import Field, Place
 
 Integers = npt.NDArray[np.int64]
 
@@ -97,13 +97,44 @@ def beat_bits(encoding: Any, mu: Number, groups: Number) -> Number:
     return choose(encoding == "five_trits", 8 * ceil_div(groups * mu, 5), groups * key_width(encoding, mu))
 
 
-def key_field(encoding: str, mu: int, columns: int, tables: int) -> Field:
-    """The field of a weight beat that holds one key per output column and table."""
-    if encoding == "five_trits":
-        return Field("byte", 8, (ceil_div(columns * tables * mu, 5),), signed=False)
-    if encoding == "two_bit":
-        return Field("weight", 2, (columns, tables, mu))
-    return Field("key", int(key_width(encoding, mu)), (columns, tables), signed=False)
+def key_field(encoding: str, mu: int, columns: int, tables: int, holds: Place | None = None) -> Field:
+    """The field of a weight beat that holds one key per output column and table; ``holds`` says of which weights."""
+    shapes: dict[str, dict[str, int]] = {
+        "five_trits": {"byte": int(ceil_div(columns * tables * mu, 5))},
+        "two_bit": {"column": columns, "table": tables, "place": mu},
+    }
+    axes = shapes.get(encoding, {"column": columns, "table": tables})
+    name, width, signed = {"five_trits": ("byte", 8, False), "two_bit": ("weight", 2, True)}.get(
+        encoding, ("key", int(key_width(encoding, mu)), False)
+    )
+    index = Field("index", width - 1, signed=False, meaning="place in the half table")
+    sign = Field("sign", 1, signed=False, offset=width - 1, meaning="1 where the entry is negated")
+    return Field(
+        name,
+        width,
+        tuple(axes.values()),
+        signed,
+        axes=tuple(axes),
+        encoding="" if encoding == "two_bit" else encoding,
+        meaning=meanings(mu)[encoding],
+        holds=holds,
+        parts=(index, sign) if encoding == "sign_index" else (),
+    )
+
+
+def meanings(mu: int) -> dict[str, str]:
+    """What an element of a weight beat says, in a sentence, by encoding."""
+    last, entries = 3**mu - 1, int(half_entries(mu))
+    raw = f"raw = sum of (1 - w[i]) * 3**({mu - 1} - i) over the weights w[0] to w[{mu - 1}]"
+    return {
+        "sign_index": f"{raw}; index = raw and sign = 0 up to raw = {entries}, else index = {last} - raw and sign = 1",
+        "full_index": f"{raw}; the key is raw",
+        "two_bit": "one weight in two's complement: 01 is +1, 00 is 0, 11 is -1; 10 is no weight",
+        "five_trits": (
+            "sum of (1 - w[i]) * 3**(4 - i) over five weights w[0] to w[4] that follow one another in the order of "
+            "columns, tables and places, across keys; weights beyond the last are 0 (digit 1)"
+        ),
+    }
 
 
 def encode(weights: npt.NDArray[Any], encoding: str) -> Integers:

@@ -62,6 +62,13 @@ class Unit:
         return self.count * self.dims["width"] if self.kind == "register" else 0 * self.count
 
 
+def flops(
+    place: str, count: Number, width: Number, *, enable: int = 0, reset: int = 0, activity: Number = 1.0
+) -> Unit:
+    """Flip-flops, ``count`` groups of ``width``."""
+    return Unit("register", place, count, {"width": width, "enable": enable, "reset": reset}, activity)
+
+
 def flip_flops(units: tuple[Unit, ...]) -> Number:
     """Flip-flops of a whole inventory."""
     return sum(unit.flip_flops for unit in units)

@@ -22,7 +22,7 @@ from costmodel.estimate import ANY
 from costmodel.measuring import Generate, Sample, measure
 from costmodel.synthesis import _RECIPE as RECIPE
 from costmodel.technology import Technology
-from toolchain import yosys
+from toolchain import files, yosys
 
 SEED = 0
 Note = Callable[[str], None]
@@ -69,9 +69,7 @@ def source(designs: int, seed: int) -> str:
 
 def write(technology: Technology, path: str | Path) -> Path:
     """Write a calibrated technology as a technology file; the same model gives the same bytes."""
-    out = Path(path)
-    out.write_text(importing.dump(technology), encoding="utf-8")
-    return out
+    return files.write(path, importing.dump(technology))
 
 
 def model(samples: Sequence[Sample], technology: Technology, seed: int) -> dict[str, Any]:

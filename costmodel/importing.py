@@ -8,14 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from blueprint import tree
 from blueprint.errors import SpecError
 from costmodel import facts, liberty, roles, selection, sram
 from costmodel.liberty import Cell, Library
 from costmodel.roles import Roles
 from costmodel.sram import Sram
 from costmodel.technology import SCHEMA, Measured, Technology
+from toolchain import files
 
 _POINTS = 4
 _FULL = 99
@@ -30,8 +30,7 @@ def import_library(paths: Sequence[str | Path], name: str, output: str | Path) -
     path = Path(output)
     text = dump(technology(paths, name, points=_POINTS))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        files.write(path, text)
     except OSError as problem:
         raise SpecError(f"{path}: a technology file must be writable: {problem.strerror}") from None
     return path
@@ -131,7 +130,7 @@ def dump(technology: Technology) -> str:
     }
     if technology.model:
         head["model"] = _plain(technology.model)
-    text = yaml.safe_dump(head, sort_keys=False, width=110, allow_unicode=True)
+    text = tree.dump(head, width=110)
     lines = "".join(f"    {line}\n" for line in technology.cell_text.splitlines())
     source = json.dumps(technology.cell_source)
     note = "# um2, fF, ps, pJ, nW; costmodel/facts.py explains the lines"

@@ -9,6 +9,7 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from blueprint import kinds
 from blueprint.errors import SpecError
 
 _COMMENT = re.compile(r'"[^"]*+"|/\*[\s\S]*?\*/|/\*|//[^\n]*')
@@ -152,11 +153,27 @@ def _source(path: Path) -> Source:
             raise SpecError(
                 f"{path}: a gzip file must be complete, but this one does not decompress"
             ) from None
+    _check_kind(path, data)
     text = data.decode("utf-8", "replace")
     if "\x00" in text:
         raise SpecError(f"{path}:1: a Liberty file must be text, not binary data")
     bare = Source(str(path), text, digest)
     return Source(str(path), _without_comments(bare), digest)
+
+
+def check(path: str | Path) -> None:
+    """Refuse a file that cannot be Liberty, before anything long begins. Raises `SpecError`."""
+    try:
+        with (gzip.open if str(path).endswith(".gz") else open)(path, "rb") as file:
+            _check_kind(Path(path), file.read(4096))
+    except (OSError, EOFError, zlib.error):
+        _source(Path(path))  # which says what is wrong
+
+
+def _check_kind(path: Path, data: bytes) -> None:
+    found = kinds.of_start(data)
+    if found and found != kinds.LIBERTY:
+        raise SpecError(f"{path}:1: file must be a Liberty library, not {found}")
 
 
 def _without_comments(source: Source) -> str:

@@ -88,7 +88,8 @@ def load(name_or_path: str | Path) -> Technology:
     `ParamError` for an unknown name, `SpecError` for a file that is no technology.
     """
     text = str(name_or_path)
-    if isinstance(name_or_path, Path) or text.endswith((".yaml", ".yml")) or "/" in text:
+    named = isinstance(name_or_path, str) and text in names()
+    if not named and (text.endswith((".yaml", ".yml")) or "/" in text or Path(text).exists()):
         return read_technology(Path(name_or_path))
     if text not in names():
         known = ", ".join(names())
@@ -106,7 +107,7 @@ def _shipped(name: str) -> Technology:
 def read_technology(path: Path) -> Technology:
     """The technology of a file. Raises `SpecError`."""
     document = read(path)
-    document.take("schema", str, choices=(SCHEMA,))
+    document.check_schema(SCHEMA)
     name = document.take("name", str)
     cells = document.section("cells")
     cell_source, table = _text(cells, "source"), _text(cells, "table")

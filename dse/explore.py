@@ -18,11 +18,13 @@ from dse.batch import Batch, decode, empty, join
 from dse.evaluate import TechnologyCosts, design_problem
 from dse.problem import Problem
 from dse.progress import Progress, Silent
+from dse.resume import amend
 from dse.space import Space
 from dse.space_file import read_space
 from dse.store import Store, StudyError
 from dse.study import Study
 from dse.worker import Answer, Workers, answer
+from toolchain import files
 
 #: A search of fewer designs is over before another process has started.
 _FEWEST_FOR_WORKERS = 4 * search.BATCH
@@ -41,8 +43,8 @@ def explore(
 ) -> Study:
     """Search the space in a file and keep everything in the folder ``out``.
 
-    The same call continues a study that was interrupted. ``method``, ``budget`` and ``seed`` replace what the file
-    says. Raises ``ParamError`` for one of these that cannot be, ``SpecError`` for a bad file, ``StudyError`` for a
+    The same call continues a study that was interrupted, and one with another search, other constraints or objectives
+    goes on from what is stored. ``method``, ``budget`` and ``seed`` replace what the file says. Raises ``ParamError`` for one of these that cannot be, ``SpecError`` for a bad file, ``StudyError`` for a
     folder that holds another study, a damaged one or one that somebody is writing. ``KeyboardInterrupt`` passes
     through and leaves the study to be continued.
     """
@@ -84,14 +86,14 @@ def run(
         kept = _open(folder, problem)
         try:
             front = _search(problem, kept, _worker_count(problem.space, workers), progress)
+            progress.stop()
+            kept.remember_front(front)
+            study = Study(folder, kept, problem.space, problem.metrics, problem.evaluators)
+            study.write_tables(points=points_csv)
         except BaseException:
+            progress.stop()
             kept.close()
             raise
-        finally:
-            progress.stop()
-        kept.remember_front(front)
-        study = Study(folder, kept, problem.space, problem.metrics)
-        study.write_tables(points=points_csv)
     return study
 
 
@@ -123,21 +125,17 @@ def _open(folder: Path, problem: Problem) -> Store:
         "provenance": dict(problem.provenance),
         "text": space.text,
     }
+    files.sweep(folder)
     if not (folder / store.NAME).exists():
         kept = store.create(folder, facts)
-        (folder / "space.yaml").write_text(space.text, encoding="utf-8")
-        return kept
-    kept = store.load(folder)
-    before = kept.facts()
-    changed = [key for key, value in facts["content"].items() if value != before["content"].get(key)]
-    changed += [key for key, value in facts["provenance"].items() if value != before["provenance"].get(key)]
-    if changed or before["metrics"] != facts["metrics"]:
-        kept.close()
-        what = ", ".join(changed) or "metrics"
-        raise StudyError(
-            f"{folder}: study must be continued with the space it was started with, and this one differs in {what}; "
-            "explore into another folder"
-        )
+    else:
+        kept = store.load(folder)
+        try:
+            amend(kept, problem, facts)
+        except BaseException:
+            kept.close()
+            raise
+    files.write(folder / "space.yaml", space.text)
     return kept
 
 
@@ -146,7 +144,7 @@ def _worker_count(space: Space, wanted: int | None) -> int:
     if most < 1:
         raise ValueError(f"Workers must be at least 1, not {most}")
     few = wanted is None and search.planned(space) < _FEWEST_FOR_WORKERS
-    return 1 if few or search.independent(space) is None else most
+    return 1 if few or space.method not in search.INDEPENDENT else most
 
 
 class _Tally:
@@ -170,34 +168,42 @@ class _Tally:
 
 def _search(problem: Problem, kept: Store, workers: int, progress: Progress) -> Batch:
     tally = _Tally(problem, progress)
-    stored = kept.count()
-    ahead = search.independent(problem.space)
+    start, stored = kept.facts().get("start", 0), kept.count()
+    known = []
+    for batch in map(kept.get, range(start)):
+        known.append(batch)
+        tally.add(len(batch), int(batch.feasible.sum()), problem.front(batch))
+    before = join([empty(problem.metrics), *known])
+    ahead = search.independent(problem.space, before.indices)
     if ahead is None:
-        _dependent(problem, kept, stored, tally)
+        _dependent(problem, kept, range(start, stored), tally, before)
         return tally.front
-    for batch in kept.batches():
+    del known, before
+    for sequence in range(start, stored):
+        batch = kept.get(sequence)
         _same(kept, batch, next(ahead, None))
         tally.add(len(batch), int(batch.feasible.sum()), problem.front(batch))
     progress.start(search.planned(problem.space), tally.done)
-    with Workers(problem, workers) if workers > 1 else nullcontext() as pool:
+    log = kept.path.with_name("workers.log")
+    with Workers(problem, workers, log) if workers > 1 else nullcontext() as pool:
         answers = pool.map(ahead) if pool else (answer(problem, indices) for indices in ahead)
         for sequence, found in enumerate(answers, start=stored):
             _commit(kept, sequence, found, tally)
     return tally.front
 
 
-def _dependent(problem: Problem, kept: Store, stored: int, tally: _Tally) -> None:
+def _dependent(problem: Problem, kept: Store, stored: range, tally: _Tally, known: Batch) -> None:
     """Replays the search on what is stored, then goes on with it."""
-    steps = search.dependent(problem)
+    steps = search.dependent(problem, known)
     indices = next(steps, None)
-    sequence = 0
+    sequence = stored.start
     while indices is not None:
-        if sequence < stored:
+        if sequence in stored:
             batch = kept.get(sequence)
             _same(kept, batch, indices)
             tally.add(len(batch), int(batch.feasible.sum()), problem.front(batch))
         else:
-            if sequence == stored:
+            if sequence == stored.stop:
                 tally.progress.start(search.planned(problem.space), tally.done)
             found = answer(problem, indices)
             _commit(kept, sequence, found, tally)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dse.batch import Batch
+from dse.batch import Batch, join
 from dse.pareto import crowding, front_mask, sort_fronts
 from dse.problem import Problem
 from dse.space import Indices, Space
@@ -47,6 +47,15 @@ class Coding:
             mine = genomes[:, 0] == family
             found[mine] = sub.start + sub.indices(genomes[mine, self.genes[family]])
         return found
+
+    def genomes(self, indices: Indices) -> Genomes:
+        """A genome of each design; the genes of other families are 0."""
+        genomes = np.zeros((len(indices), len(self.sizes)), dtype=np.int64)
+        for family, (sub, genes) in enumerate(zip(self.space.subspaces, self.genes, strict=True)):
+            mine = (indices >= sub.start) & (indices < sub.start + sub.size)
+            genomes[mine, 0] = family
+            genomes[mine, genes] = sub.codes(indices[mine] - sub.start)
+        return genomes
 
     def active(self, genomes: Genomes) -> npt.NDArray[np.bool_]:
         """Genes that matter for a genome's family and have a choice."""
@@ -165,19 +174,25 @@ def violations(problem: Problem, batch: Batch) -> npt.NDArray[np.float64]:
     return np.where(np.isnan(excess), np.inf, np.where(batch.feasible, 0.0, np.maximum(excess, 1e-300)))
 
 
-def search(problem: Problem) -> Generator[Indices, Batch, None]:
-    """Yields indices to evaluate, none twice, and is sent their batch; ends when the budget or the space is used up."""
+def search(problem: Problem, known: Batch) -> Generator[Indices, Batch, None]:
+    """Yields indices to evaluate, none twice, and is sent their batch; ends when the budget or the space is used up.
+
+    ``known`` designs of an earlier search count against the budget; the best of them are the first parents.
+    """
     space, settings = problem.space, problem.space.search
     random = np.random.default_rng(settings.seed)
     coding = Coding(space)
     archive = Archive(coding, len(space.objectives))
-    seen: set[int] = set()
+    seen: set[int] = set(known.indices.tolist())
     limit = min(settings.budget, space.size)
     count = max(8, min(settings.population, limit // 16))  # a small budget still pays for some generations
-    genomes = _unseen(coding, coding.random(count, random), seen, limit, random)
+    batch = _parents(problem, known, count)
+    genomes = coding.genomes(batch.indices)
     population: Population | None = None
-    while len(genomes):
+    if not len(batch):
+        genomes = _unseen(coding, coding.random(count, random), seen, limit, random)
         batch = yield coding.indices(genomes)
+    while len(genomes):
         goals, violation = problem.objectives(batch), violations(problem, batch)
         archive.add(genomes[batch.feasible], goals[batch.feasible])
         if population is not None:
@@ -189,6 +204,15 @@ def search(problem: Problem) -> Generator[Indices, Batch, None]:
         near = archive.around(count // 2, seen)
         children = _children(coding, population, count - len(near), random)
         genomes = _unseen(coding, np.concatenate([near, children]), seen, limit, random)
+        if len(genomes):
+            batch = yield coding.indices(genomes)
+
+
+def _parents(problem: Problem, known: Batch, count: int) -> Batch:
+    """The front of known designs, and the ``count`` that break constraints least."""
+    excess = violations(problem, known)
+    near = np.argsort(excess, kind="stable")[:count]
+    return join([problem.front(known), known.pick(near[excess[near] > 0])])
 
 
 def _children(coding: Coding, parents: Population, count: int, random: np.random.Generator) -> Genomes:
@@ -236,10 +260,4 @@ def _remaining(coding: Coding, seen: set[int], wanted: int, random: np.random.Ge
             seen.add(index)
             found.append(index)
         index = (index + 1) % size
-    genomes = np.zeros((wanted, len(coding.sizes)), dtype=np.int64)
-    indices = np.array(found, dtype=np.int64)
-    for family, (sub, genes) in enumerate(zip(coding.space.subspaces, coding.genes, strict=True)):
-        mine = (indices >= sub.start) & (indices < sub.start + sub.size)
-        genomes[mine, 0] = family
-        genomes[mine, genes] = sub.codes(indices[mine] - sub.start)
-    return genomes
+    return coding.genomes(np.array(found, dtype=np.int64))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from dse.batch import Batch, Floats, join
 from dse.pareto import front_mask, oriented
-from dse.space import Columns, Constraint, Indices, Space
+from dse.space import Columns, Indices, Space
 
 #: Designs evaluated at a time: their intermediate arrays fit a core's cache.
 CHUNK = 8192
@@ -72,19 +73,18 @@ class Problem:
             shift = len(reasons) - 1
             reason[mine] = np.where(built, 0, found.reason + shift)
             reasons += found.reasons[1:]
-        for constraint in self.space.constraints:
-            values = metrics[:, self.metrics.index(constraint.metric)]
-            for text, broken in _broken(constraint, values):
-                reason[broken & (reason == 0)] = len(reasons)
-                reasons.append(text)
-        return Batch(self.metrics, indices, metrics, reason, tuple(reasons))
+        return self._constrained(Batch(self.metrics, indices, metrics, reason, tuple(reasons)))
 
+    def judged(self, batch: Batch) -> Batch:
+        """Points that were evaluated under other constraints, under these: as if they were evaluated now."""
+        built = ~np.isnan(batch.metrics).all(axis=1)
+        reason = np.where(built, 0, batch.reason).astype(np.uint16)
+        return join([self._constrained(dataclasses.replace(batch, reason=reason))])
 
-def _broken(constraint: Constraint, values: Floats) -> list[tuple[str, npt.NDArray[np.bool_]]]:
-    below, above = constraint.texts()
-    found = []
-    if constraint.minimum is not None:
-        found.append((below, np.asarray(values < constraint.minimum)))
-    if constraint.maximum is not None:
-        found.append((above, np.asarray(values > constraint.maximum)))
-    return found
+    def _constrained(self, batch: Batch) -> Batch:
+        reason, reasons = batch.reason.copy(), list(batch.reasons)
+        for limit in (limit for constraint in self.space.constraints for limit in constraint.limits()):
+            broken = limit.excess(batch.column(limit.metric)) > 0
+            reason[broken & (reason == 0)] = len(reasons)
+            reasons.append(limit.text)
+        return dataclasses.replace(batch, reason=reason, reasons=tuple(reasons))

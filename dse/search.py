@@ -11,26 +11,39 @@ from collections.abc import Generator, Iterator
 import numpy as np
 
 from dse import genetic
-from dse.batch import Batch
+from dse.batch import Batch, empty
 from dse.problem import Problem
 from dse.space import Indices, Space
 
 #: Designs in a batch of a search that needs no answers: what is evaluated, committed and reported at a time.
 BATCH = 65_536
+#: Methods whose choices do not depend on results.
+INDEPENDENT = ("exhaustive", "random")
+_NONE: Indices = np.zeros(0, dtype=np.int64)
 
 
-def independent(space: Space) -> Iterator[Indices] | None:
-    """All batches in advance, for a search whose choices do not depend on results; else ``None``."""
+def independent(space: Space, known: Indices = _NONE) -> Iterator[Indices] | None:
+    """All batches in advance, for a search whose choices do not depend on results; else ``None``.
+
+    ``known`` are designs that an earlier search looked at.
+    """
     if space.method == "exhaustive":
-        return _exhaustive(space.size)
+        return _exhaustive(space.size, np.sort(known))
     if space.method == "random":
-        return _random(space.size, space.search.budget, space.search.seed)
+        return _random(space.size, space.search.budget, space.search.seed, known)
     return None
 
 
-def dependent(problem: Problem) -> Generator[Indices, Batch, None]:
-    """Batches of a search that is sent the results of each before it yields the next."""
-    return genetic.search(problem)
+def dependent(problem: Problem, known: Batch | None = None) -> Generator[Indices, Batch, None]:
+    """Batches of a search that is sent the results of each before it yields the next, and builds on ``known`` ones."""
+    return genetic.search(problem, empty(problem.metrics) if known is None else known)
+
+
+def same_order(before: Space, now: Space) -> bool:
+    """Whether two searches of one space ask for the same designs in the same order, whatever they find."""
+    if before.method == now.method == "exhaustive":
+        return True
+    return before.method == now.method == "random" and before.search == now.search
 
 
 def planned(space: Space) -> int:
@@ -38,22 +51,27 @@ def planned(space: Space) -> int:
     return space.size if space.method == "exhaustive" else min(space.size, space.search.budget)
 
 
-def _exhaustive(size: int) -> Iterator[Indices]:
+def _exhaustive(size: int, known: Indices = _NONE) -> Iterator[Indices]:
     for start in range(0, size, BATCH):
-        yield np.arange(start, min(start + BATCH, size), dtype=np.int64)
+        batch = np.arange(start, min(start + BATCH, size), dtype=np.int64)
+        first, end = np.searchsorted(known, [start, start + BATCH])
+        batch = np.delete(batch, known[first:end] - start)
+        if len(batch):
+            yield batch
 
 
-def _random(size: int, budget: int, seed: int) -> Iterator[Indices]:
-    """``budget`` distinct indices, evenly drawn from ``size``."""
-    random = np.random.default_rng(seed)
+def _random(size: int, budget: int, seed: int, known: Indices = _NONE) -> Iterator[Indices]:
+    """Distinct indices, evenly drawn from ``size``, that make ``budget`` with the known ones."""
+    random = np.random.default_rng([seed, len(known)] if len(known) else seed)
     if size <= 4 * budget:
-        chosen = random.permutation(size)[:budget].astype(np.int64)
+        chosen = random.permutation(size).astype(np.int64)
+        chosen = chosen[~np.isin(chosen, known)][: max(0, budget - len(known))]
     else:
-        chosen = np.zeros(0, dtype=np.int64)
+        chosen = known
         while len(chosen) < budget:
             drawn = np.concatenate([chosen, random.integers(0, size, budget - len(chosen) + 64)])
             _, first = np.unique(drawn, return_index=True)
             chosen = drawn[np.sort(first)]
-        chosen = chosen[:budget]
-    for start in range(0, budget, BATCH):
+        chosen = chosen[len(known) : budget]
+    for start in range(0, len(chosen), BATCH):
         yield chosen[start : start + BATCH]

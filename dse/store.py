@@ -10,17 +10,22 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from tempfile import TemporaryDirectory
+from typing import IO, Any
 
 from blueprint.errors import SpecError
 from dse.batch import Batch, decode, encode
+from toolchain import files
 
 FORMAT = "ternforge/study/v1"
 NAME = "study.db"
+LOCK = "study.lock"
 _SCHEMA = """
 CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE batches (
@@ -31,7 +36,6 @@ CREATE TABLE batches (
 );
 CREATE TABLE front (batches INTEGER NOT NULL, header TEXT NOT NULL, payload BLOB NOT NULL, checksum INTEGER NOT NULL);
 """
-Answer = TypeVar("Answer")
 
 
 class StudyError(SpecError):
@@ -41,17 +45,19 @@ class StudyError(SpecError):
 class Store:
     """Batches by sequence number; open it with :func:`create` or :func:`load`, close it when done."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, copy: TemporaryDirectory[str] | None = None) -> None:
         self.path = path
         self._connection = connection
+        self._copy = copy
 
     def facts(self) -> dict[str, Any]:
         """What the study was started with. Raises ``StudyError`` where it is not what was written."""
-        rows = dict(self._guard(lambda: self._connection.execute("SELECT key, value FROM facts").fetchall()))
-        text = rows.get("facts", "")
-        if rows.get("checksum") != hashlib.sha256(text.encode()).hexdigest():
-            raise _damaged(self.path, "its facts do not match their checksum")
-        facts: dict[str, Any] = json.loads(text)
+        with _guard(self.path):
+            rows = dict(self._connection.execute("SELECT key, value FROM facts").fetchall())
+            text = rows.get("facts", "")
+            if rows.get("checksum") != hashlib.sha256(text.encode()).hexdigest():
+                raise _damaged(self.path, "its facts do not match their checksum")
+            facts: dict[str, Any] = json.loads(text)
         if facts.get("format") != FORMAT:
             raise StudyError(f"{self.path}: study must be of format {FORMAT}, not {facts.get('format')!r}")
         return facts
@@ -60,119 +66,188 @@ class Store:
         """Raises ``StudyError`` where anything differs from what was written."""
         self.facts()
         self.count()
-        query = "SELECT sequence, header, payload, checksum FROM batches ORDER BY sequence"
-        for sequence, header, payload, checksum in self._guard(lambda: self._connection.execute(query)):
-            if _checksum(header, payload) != checksum:
-                raise _damaged(self.path, f"batch {sequence} does not match its checksum")
+        with _guard(self.path):
+            query = "SELECT sequence, header, payload, checksum FROM batches ORDER BY sequence"
+            for sequence, header, payload, checksum in self._connection.execute(query):
+                if _checksum(header, payload) != checksum:
+                    raise _damaged(self.path, f"batch {sequence} does not match its checksum")
 
     def count(self) -> int:
         """Number of batches; they are numbered from 0 without gaps."""
-        row = self._guard(
-            lambda: self._connection.execute("SELECT count(*), max(sequence) FROM batches").fetchone()
-        )
-        if row[0] and row[1] != row[0] - 1:
-            raise _damaged(self.path, f"batches 0 to {row[1]} should be there, but only {row[0]} are")
-        return int(row[0])
+        with _guard(self.path):
+            row = self._connection.execute("SELECT count(*), max(sequence) FROM batches").fetchone()
+            if row[0] and row[1] != row[0] - 1:
+                raise _damaged(self.path, f"batches 0 to {row[1]} should be there, but only {row[0]} are")
+            return int(row[0])
 
     def append(self, sequence: int, header: str, payload: bytes) -> None:
         """Commit one encoded batch; it is on disk when this returns."""
         row = (sequence, header, payload, _checksum(header, payload))
-        with self._connection:
-            self._guard(lambda: self._connection.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", row))
+        with _guard(self.path), self._connection:
+            self._connection.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", row)
 
     def get(self, sequence: int) -> Batch:
         """One batch. Raises ``StudyError`` where it is not what was written."""
-        query = "SELECT header, payload, checksum FROM batches WHERE sequence = ?"
-        row = self._guard(lambda: self._connection.execute(query, (sequence,)).fetchone())
-        if row is None or _checksum(row[0], row[1]) != row[2]:
-            raise _damaged(self.path, f"batch {sequence} does not match its checksum")
-        try:
+        with _guard(self.path, f"batch {sequence}"):
+            query = "SELECT header, payload, checksum FROM batches WHERE sequence = ?"
+            row = self._connection.execute(query, (sequence,)).fetchone()
+            if row is None or _checksum(row[0], row[1]) != row[2]:
+                raise _damaged(self.path, f"batch {sequence} does not match its checksum")
             return decode(row[0], row[1])
-        except ValueError as problem:
-            raise _damaged(self.path, f"batch {sequence} is {problem}") from None
 
     def batches(self) -> Iterator[Batch]:
         """All batches in order."""
         return (self.get(sequence) for sequence in range(self.count()))
 
+    def amend(self, facts: dict[str, Any], judged: Callable[[Batch], Batch] | None) -> None:
+        """Replace the facts, and every batch by what ``judged`` makes of it: all at once or not at all."""
+        with _guard(self.path), self._connection:
+            for sequence in range(self.count()) if judged else ():
+                header, payload = encode(judged(self.get(sequence)))  # type: ignore[misc]
+                row = (header, payload, _checksum(header, payload), sequence)
+                query = "UPDATE batches SET header = ?, payload = ?, checksum = ? WHERE sequence = ?"
+                self._connection.execute(query, row)
+            self._connection.execute("DELETE FROM front")
+            self._connection.executemany("UPDATE facts SET value = ?2 WHERE key = ?1", _rows(facts))
+
     def remember_front(self, front: Batch) -> None:
         """Keep the front of all batches so far, so that reading the study need not find it again."""
         header, payload = encode(front)
         row = (self.count(), header, payload, _checksum(header, payload))
-        with self._connection:
-            self._guard(lambda: self._connection.execute("DELETE FROM front"))
-            self._guard(lambda: self._connection.execute("INSERT INTO front VALUES (?, ?, ?, ?)", row))
+        with _guard(self.path), self._connection:
+            self._connection.execute("DELETE FROM front")
+            self._connection.execute("INSERT INTO front VALUES (?, ?, ?, ?)", row)
 
     def remembered_front(self) -> Batch | None:
         """The front of all batches, if it was kept after the last one."""
-        query = "SELECT header, payload, checksum FROM front WHERE batches = ?"
-        row = self._guard(lambda: self._connection.execute(query, (self.count(),)).fetchone())
-        return decode(row[0], row[1]) if row and _checksum(row[0], row[1]) == row[2] else None
+        with _guard(self.path, "its front"):
+            query = "SELECT header, payload, checksum FROM front WHERE batches = ?"
+            row = self._connection.execute(query, (self.count(),)).fetchone()
+            return decode(row[0], row[1]) if row and _checksum(row[0], row[1]) == row[2] else None
 
     def headers(self) -> Iterator[dict[str, Any]]:
         """The summary of every batch: ``points``, ``built``, ``counts`` by reason."""
-        query = "SELECT header FROM batches ORDER BY sequence"
-        rows = self._guard(lambda: self._connection.execute(query).fetchall())
-        return (json.loads(header) for (header,) in rows)
+        with _guard(self.path):
+            rows = self._connection.execute("SELECT header FROM batches ORDER BY sequence").fetchall()
+            return iter([json.loads(header) for (header,) in rows])
 
     def close(self) -> None:
         """Fold the log into the file and close it."""
         self._connection.close()
+        if self._copy is not None:
+            self._copy.cleanup()
 
-    def _guard(self, action: Callable[[], Answer]) -> Answer:
-        try:
-            return action()
-        except sqlite3.DatabaseError as problem:
-            if isinstance(problem, sqlite3.OperationalError) and "malformed" not in str(problem):
-                raise StudyError(f"{self.path}: study must be readable and writable: {problem}") from None
-            raise _damaged(self.path, str(problem)) from None
+
+#: What SQLite says when the environment fails it, not the file.
+_ENVIRONMENT = {
+    sqlite3.SQLITE_PERM: "must be readable and writable",
+    sqlite3.SQLITE_BUSY: "must not be locked by another program",
+    sqlite3.SQLITE_LOCKED: "must not be locked by another program",
+    sqlite3.SQLITE_NOMEM: "must fit the memory",
+    sqlite3.SQLITE_READONLY: "must be readable and writable",
+    sqlite3.SQLITE_IOERR: "must be readable and writable on a disk with room",
+    sqlite3.SQLITE_FULL: "must have room on its disk",
+    sqlite3.SQLITE_CANTOPEN: "must be readable and writable",
+}
+
+
+@contextmanager
+def _guard(path: Path, what: str = "") -> Iterator[None]:
+    """Whatever goes wrong with a study's file inside the block is a ``StudyError``."""
+    try:
+        yield
+    except StudyError:
+        raise
+    except sqlite3.Error as problem:
+        raise _fault(path, problem) from problem
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as problem:
+        raise _damaged(path, f"{what or 'a row'} is {problem}") from problem
+
+
+def _fault(path: Path, problem: sqlite3.Error) -> StudyError:
+    code = getattr(problem, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    must = _ENVIRONMENT.get(code & 0xFF)
+    if must is None or code == sqlite3.SQLITE_IOERR_SHORT_READ:
+        return _damaged(path, str(problem))
+    return StudyError(
+        f"{path}: study {must}, and SQLite says {str(problem)!r}; mend that, and the same command goes on"
+    )
+
+
+def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    text = json.dumps({"format": FORMAT, **facts}, sort_keys=True)
+    return [("facts", text), ("checksum", hashlib.sha256(text.encode()).hexdigest())]
+
+
+def is_study(folder: Path) -> bool:
+    """Whether a folder is a study's, however early its first writer was killed."""
+    return any((folder / name).exists() for name in (NAME, LOCK))
 
 
 def create(folder: Path, facts: dict[str, Any]) -> Store:
     """A new, empty study file in ``folder``; it appears complete or not at all."""
-    path, draft = folder / NAME, folder / f"{NAME}.new"
-    draft.unlink(missing_ok=True)
+    path = folder / NAME
     try:
-        connection = sqlite3.connect(draft)
-        text = json.dumps({"format": FORMAT, **facts}, sort_keys=True)
-        rows = [("facts", text), ("checksum", hashlib.sha256(text.encode()).hexdigest())]
-        with connection:
-            connection.executescript(_SCHEMA)
-            connection.executemany("INSERT INTO facts VALUES (?, ?)", rows)
+        for end in ("-wal", "-shm", "-journal"):  # of a file that is gone: it must not be taken for this one's
+            path.with_name(NAME + end).unlink(missing_ok=True)
+        connection = sqlite3.connect(":memory:")
+        connection.executescript(_SCHEMA)
+        connection.executemany("INSERT INTO facts VALUES (?, ?)", _rows(facts))
+        connection.commit()
+        files.write(path, connection.serialize())
         connection.close()
-        os.replace(draft, path)
-    except (OSError, sqlite3.Error) as problem:
-        raise StudyError(f"{path}: study must be writable, and it is not: {problem}") from None
+    except OSError as problem:
+        raise _unwritable(path, problem) from None
     return load(folder)
 
 
 def load(folder: Path, *, writable: bool = True) -> Store:
     """The study file in ``folder``, checked. Raises ``StudyError`` where there is none or it is damaged."""
     path = folder / NAME
-    if not path.is_file():
+    if not path.exists():
         raise StudyError(f"{path}: study must exist, and there is none; run `ternforge explore` first")
-    if path.stat().st_size < 512:
-        raise _damaged(path, f"it has only {path.stat().st_size} bytes")
     try:
-        connection = _connect(path, writable)
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.DatabaseError as problem:
-        raise _damaged(path, str(problem)) from None
-    if found != "ok":
-        raise _damaged(path, found.splitlines()[-1])
-    store = Store(path, connection)
+        if not path.is_file() or path.stat().st_size < 512:
+            raise _damaged(path, f"it has only {path.stat().st_size} bytes" if path.is_file() else "it is a folder")
+        with path.open("rb"):
+            pass
+    except OSError as problem:
+        raise StudyError(f"{path}: study must be readable, and it is not: {problem.strerror}") from None
+    store = _open(path) if writable else _open_to_read(path)
     store.check()
     return store
 
 
-def _connect(path: Path, writable: bool) -> sqlite3.Connection:
-    if not writable and not os.access(path.parent, os.W_OK):
-        # A log cannot be opened in a folder that cannot be written; nobody else writes there either.
-        return sqlite3.connect(f"file:{path.as_posix()}?immutable=1", uri=True)
-    connection = sqlite3.connect(path, timeout=30)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    return connection
+def _open(path: Path) -> Store:
+    with _guard(path):
+        connection = sqlite3.connect(path, timeout=30)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        return _sound(path, connection)
+
+
+def _sound(path: Path, connection: sqlite3.Connection, copy: TemporaryDirectory[str] | None = None) -> Store:
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise _damaged(path, found.splitlines()[-1])
+    return Store(path, connection, copy)
+
+
+def _open_to_read(path: Path) -> Store:
+    """A study that may lie where nothing can be written: in a folder without that right, on a full disk."""
+    if os.access(path.parent, os.W_OK) and os.access(path, os.W_OK):
+        with suppress(StudyError):
+            return _open(path)
+    log = path.with_name(f"{NAME}-wal")
+    if not log.exists() or log.stat().st_size == 0:
+        with _guard(path):
+            # Without a log there is nothing to write for a reader, and nobody else can write here either.
+            return _sound(path, sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True))
+    copy = TemporaryDirectory(prefix="ternforge-study-")
+    for file in (path, log):
+        shutil.copyfile(file, Path(copy.name) / file.name)
+    with _guard(path):
+        return _sound(path, sqlite3.connect(Path(copy.name) / NAME), copy)
 
 
 def _damaged(path: Path, what: str) -> StudyError:
@@ -186,24 +261,36 @@ def _checksum(header: str, payload: bytes) -> int:
     return zlib.crc32(payload, zlib.crc32(header.encode()))
 
 
+def _unwritable(path: Path, problem: OSError) -> StudyError:
+    why = problem.strerror or str(problem)
+    return StudyError(
+        f"{path}: study must be writable, and it is not: {why}; mend that, and the same command goes on"
+    )
+
+
 def lock(folder: Path) -> IO[str]:
     """The right to write a study: held until the returned file is closed or the process ends, however it ends.
 
     Raises ``StudyError`` where another process has it.
     """
-    path = folder / "study.lock"
+    path = folder / LOCK
     try:
-        file = path.open("a+")
+        file = path.open("a+", errors="replace")
     except OSError as problem:
-        raise StudyError(f"{path}: study must be writable, and it is not: {problem.strerror}") from None
+        raise _unwritable(path, problem) from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+    except BlockingIOError:
         file.seek(0)
-        owner = file.read(40).strip() or "unknown"
+        owner = file.read(20).strip()
         file.close()
-        raise StudyError(f"{folder}: study must have one writer, and process {owner} is writing it") from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
+        who = f"process {owner}" if owner.isdecimal() else "another process"
+        raise StudyError(f"{folder}: study must have one writer, and {who} is writing it") from None
+    except OSError as problem:
+        with suppress(OSError):
+            file.close()
+        raise _unwritable(path, problem) from None
     return file

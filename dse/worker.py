@@ -17,15 +17,20 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 from dse.batch import Batch, encode
 from dse.problem import Problem
 from dse.space import Indices
+from dse.store import StudyError
 
 #: Batches waiting at each worker, so that none idles while the parent stores results.
 _AHEAD = 2
+#: Processes in a row that may die over a batch before the search gives up.
+_MOST_DEATHS = 3
 _LENGTH = struct.Struct("<Q")
 
 
@@ -49,54 +54,117 @@ def answer(problem: Problem, indices: Indices) -> Answer:
     return Answer(*encode(batch), problem.front(batch))
 
 
-class Workers:
-    """A few processes that evaluate batches of one problem; use it in a ``with``."""
+class _Worker:
+    """A process and the batches it has not answered yet; a new process takes over from one that died."""
 
-    def __init__(self, problem: Problem, count: int) -> None:
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-        environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
+    def __init__(self, problem: Problem, log: IO[bytes]) -> None:
+        self._problem, self._log = problem, log
+        self._waiting: deque[Indices] = deque()
+        self._deaths = 0
+        self._start()
+
+    def ask(self, indices: Indices) -> None:
+        """Hand over a batch."""
+        self._waiting.append(indices)
+        self._send(indices)
+
+    def answer(self) -> Any:
+        """The answer to the oldest batch. Raises ``StudyError`` where it kills one process after the other."""
+        while True:
+            try:
+                found = _receive(self._process.stdout)
+            except (EOFError, OSError, pickle.UnpicklingError):
+                self._replace()
+            else:
+                self._waiting.popleft()
+                self._deaths = 0
+                return found
+
+    def stop(self) -> int:
+        """End the process and return its exit code."""
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):  # what was not sent yet to one that is dead
+                assert pipe is not None
+                pipe.close()
+        return self._process.wait()
+
+    def _start(self) -> None:
         command = [sys.executable, "-P", "-c", "from dse.worker import main; main()"]
-        self._processes = [
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-            for _ in range(count)
-        ]
-        for process in self._processes:
-            _send(process.stdin, problem)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._log}
+        self._process = subprocess.Popen(command, env=_environment(), **pipes)  # type: ignore[call-overload]
+        for message in (self._problem, *self._waiting):
+            self._send(message)
+
+    def _send(self, message: Any) -> None:
+        with suppress(BrokenPipeError):  # it died, as will be seen when its answer is missing
+            _send(self._process.stdin, message)
+
+    def _replace(self) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        code = self.stop()
+        self._deaths += 1
+        if self._deaths >= _MOST_DEATHS:
+            how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+            raise StudyError(
+                f"Worker must live until it has answered, and {self._deaths} in a row ended, the last {how}; "
+                f"their log is {self._log.name}; with fewer --workers or more memory the same command goes on"
+            )
+        self._start()
+
+
+class Workers:
+    """A few processes that evaluate batches of one problem; use it in a ``with``. What they print goes to ``log``."""
+
+    def __init__(self, problem: Problem, count: int, log: Path) -> None:
+        self._path = log
+        self._log = log.open("wb")
+        self._workers: list[_Worker] = []
+        try:
+            for _ in range(count):
+                self._workers.append(_Worker(problem, self._log))
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self._processes:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
+        for worker in self._workers:
+            worker.stop()
+        self._log.close()
+        with suppress(OSError):
+            if not self._path.stat().st_size:
+                self._path.unlink()
 
     def map(self, batches: Iterator[Indices]) -> Iterator[Answer]:
-        """The answer to each batch, in the order asked for."""
-        busy: deque[subprocess.Popen[bytes]] = deque()
-        idle = deque(self._processes * _AHEAD)
+        """The answer to each batch, in the order asked for; a batch whose worker died is evaluated again."""
+        busy: deque[_Worker] = deque()
+        idle = deque(self._workers * _AHEAD)
         for indices in batches:
             if not idle:
-                yield self._answer(busy, idle)
-            process = idle.popleft()
-            _send(process.stdin, indices)
-            busy.append(process)
+                yield _answer(busy, idle)
+            idle[0].ask(indices)
+            busy.append(idle.popleft())
         while busy:
-            yield self._answer(busy, idle)
+            yield _answer(busy, idle)
 
-    def _answer(self, busy: deque[Any], idle: deque[Any]) -> Answer:
-        process = busy.popleft()
-        try:
-            found = _receive(process.stdout)
-        except EOFError:
-            raise RuntimeError(f"A worker ended with exit code {process.wait()} before its answer") from None
-        idle.append(process)
-        if isinstance(found, Answer):
-            return found
-        raise found
+
+def _answer(busy: deque[_Worker], idle: deque[_Worker]) -> Answer:
+    found = busy[0].answer()
+    idle.append(busy.popleft())
+    if isinstance(found, Answer):
+        return found
+    raise found
+
+
+def _environment() -> dict[str, str]:
+    """That of this process, in which the rooms are found where this one lies, whatever else has their names."""
+    home = str(Path(__file__).resolve().parents[1])
+    path = os.pathsep.join([home, *(entry or os.getcwd() for entry in sys.path)])
+    return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
 
 
 def _send(pipe: IO[bytes] | None, message: Any) -> None:

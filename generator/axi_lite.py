@@ -7,6 +7,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.port import Register
+from blueprint.shell import COUNTERS, Bound, Size, SizeRule
 from generator.arithmetic import one_of, zero_extend
 from generator.block import Block
 
@@ -19,36 +20,56 @@ AXI_LITE_PORTS: dict[str, Any] = {
 }  # fmt: skip
 
 EVENTS = ("accepted", "finished", "misframed")
-STALLS = ("stall_input", "stall_memory", "stall_output", "stall_dependency")
+STALLS = COUNTERS[1:]
+
+
+def size_ports(sizes: tuple[Size, ...], direction: Any) -> dict[str, Any]:
+    """The copies of sizes that a run reads, as ports of a block."""
+    return {size.name: direction(int(size.bits)) for size in sizes if size.bits}
+
+
+def _holds(bound: Bound, held: Mapping[str, Value]) -> Value:
+    """Whether sizes keep to a bound; an offset below 0 stands on the left."""
+    left: Value = Const(max(-int(bound.offset), 0))
+    right: Value = Const(max(int(bound.offset), 0))
+    for name in bound.left:
+        left = left + held[name]
+    for name in bound.right:
+        right = right + held[name]
+    return left <= right
 
 
 class Shell(Block):
     """Run-time sizes, start, status, cycle and stall counters behind AXI4-Lite.
 
-    A write takes effect when address and data are both there; partial writes (``wstrb``) of a size are whole-word. A
-    size too large for its register reads back as all ones and is refused at start like any other illegal size.
-    ``flags`` are events of which each sets its status bit, above ``framing_error``, until the next accepted start.
-    Counters stop at their largest value; that of a stall not among ``stalls``, which cannot happen, reads as 0.
+    A write takes effect in the cycle in which address and data are accepted, both at once. A legal start copies the
+    sizes; the run that begins a cycle later reads the copies, so a write changes the next run only. Sizes that cannot
+    run are refused (:mod:`blueprint.shell`). ``flags`` are events of which each sets its status bit, above
+    ``framing_error``, until the next accepted start. Counters stop at their largest value; that of a stall not among
+    ``stalls``, which cannot happen, reads as 0. docs/registers.md is the contract.
     """
 
     place = "shell"
-    latency = "a write 1 cycle, a read 1 cycle"
-    throughput = "one access every 2 cycles"
+    latency = "a write 2 cycles, a read 1 cycle, a run begins 1 cycle after its start is accepted"
+    throughput = "one write every 3 cycles, one read every 2 cycles"
 
     def __init__(
         self,
         name: str,
         registers: tuple[Register, ...],
-        limits: Mapping[str, int],
+        sizes: tuple[Size, ...],
+        rules: tuple[SizeRule, ...] = (),
         stalls: tuple[str, ...] = STALLS,
         flags: tuple[str, ...] = (),
     ) -> None:
         self.stalls, self.flags = stalls, flags
         self.registers = {register.name: register for register in registers}
-        self.limits = dict(limits)
-        sizes = {size: Out(self.registers[size].fields["value"][1]) for size in limits}
+        self.sizes, self.rules = sizes, rules
+        copies = size_ports(sizes, Out)
         events = {event: In(1) for event in (*EVENTS, *stalls, *flags)}
-        super().__init__(name, AXI_LITE_PORTS | {"start": Out(1)} | sizes | events, clocked=True, resets=True)
+        super().__init__(
+            name, AXI_LITE_PORTS | {"start": Out(1)} | copies | events, clocked=True, resets=True
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -62,16 +83,17 @@ class Shell(Block):
 
     def _write_channel(self, m: Module) -> Value:
         """Accept address and data together; returns the accept strobe."""
-        accept = Signal(name="write_accept")
-        answer = Signal(name="write_answer")
+        accept, answer, error = (Signal(name=f"write_{what}") for what in ("accept", "answer", "error"))
+        m.d.sync += accept.eq(self.awvalid & self.wvalid & ~accept & ~answer)
         m.d.comb += [
-            accept.eq(self.awvalid & self.wvalid & ~answer),
             self.awready.eq(accept),
             self.wready.eq(accept),
             self.bvalid.eq(answer),
+            self.bresp.eq(Cat(0, error)),
         ]
         with m.If(accept):
-            m.d.sync += answer.eq(1)
+            writable = [self._hit(self.awaddr, r.name) for r in self.registers.values() if r.access == "rw"]
+            m.d.sync += [answer.eq(1), error.eq(~Cat(*writable).any())]
         with m.Elif(self.bready):
             m.d.sync += answer.eq(0)
         return accept
@@ -80,30 +102,55 @@ class Shell(Block):
         return address[2:] == self.registers[name].address >> 2
 
     def _sizes(self, m: Module, write: Value) -> dict[str, Value]:
+        """What was written, and the copies that runs read."""
         words: dict[str, Value] = {}
-        legal: Value = Const(1, 1)
-        for name, most in self.limits.items():
-            width = self.registers[name].fields["value"][1]
-            held = Signal(width, name=f"{name}_held")
-            too_large = self.wdata[width:].any()
-            with m.If(write & self._hit(self.awaddr, name)):
-                m.d.sync += held.eq(self.wdata[:width] | too_large.replicate(width))
-            m.d.comb += getattr(self, name).eq(held)
-            legal = legal & (held != 0) & (held <= most)
-            words[name] = held
+        held: dict[str, Value] = {}
+        legal: list[Value] = []
+        self._go = Signal(name="go")
+        for size in self.sizes:
+            taken = write & self._hit(self.awaddr, size.name)
+            value, above = self._written(m, size, taken)
+            legal += [~above, value != 0, value <= int(size.most)]
+            words[size.name] = value | above.replicate(len(value))
+            held[size.name] = value
+            if size.bits:
+                copy = Signal(int(size.bits), name=f"{size.name}_of_run")
+                with m.If(self._go):
+                    m.d.sync += copy.eq(value)
+                m.d.comb += getattr(self, size.name).eq(copy)
+        legal += [Cat(*(_holds(bound, held) for bound in rule.bounds)).any() for rule in self.rules]
         self._legal = Signal(name="sizes_legal")
-        m.d.comb += self._legal.eq(legal)
+        m.d.comb += self._legal.eq(Cat(*legal).all())
         return words
+
+    def _written(self, m: Module, size: Size, taken: Value) -> tuple[Signal, Value]:
+        """(the register, whether what was written needs more bits), written byte by byte."""
+        width = int(size.width)
+        value, above = (
+            Signal(width, name=f"{size.name}_held"),
+            Signal(size.lanes_above, name=f"{size.name}_above"),
+        )
+        first = len(self.wstrb) - len(above)
+        for lane, strobe in enumerate(self.wstrb):
+            begin, end = 8 * lane, 8 * lane + 8
+            with m.If(taken & strobe):
+                if begin < width:
+                    m.d.sync += value[begin : min(end, width)].eq(self.wdata[begin : min(end, width)])
+                if lane >= first:
+                    m.d.sync += above[lane - first].eq(self.wdata[max(begin, width) : end].any())
+        return value, above.any()
 
     def _status(self, m: Module, write: Value) -> dict[str, Value]:
         busy, done, size_error, framing_error = (
             Signal(name=name) for name in ("busy", "done", "size_error", "framing_error")
         )
         asked = Signal(name="asked")
+        started = self.wdata[0] & self.wstrb[0]
         m.d.comb += [
-            asked.eq(write & self._hit(self.awaddr, "control") & self.wdata[0] & ~busy),
-            self.start.eq(asked & self._legal),
+            asked.eq(write & self._hit(self.awaddr, "control") & started & ~busy),
+            self._go.eq(asked & self._legal),
         ]
+        m.d.sync += self.start.eq(self._go)
         with m.If(asked):
             m.d.sync += [size_error.eq(~self._legal), framing_error.eq(0), done.eq(0), busy.eq(self._legal)]
         with m.Else():
@@ -117,7 +164,7 @@ class Shell(Block):
     def _flag(self, m: Module, name: str) -> Signal:
         """A status bit that an event sets and the next accepted start clears."""
         held = Signal(name=f"{name}_held")
-        with m.If(self.start):
+        with m.If(self._go):
             m.d.sync += held.eq(0)
         with m.Elif(getattr(self, name)):
             m.d.sync += held.eq(1)
@@ -128,15 +175,15 @@ class Shell(Block):
         counting = Signal(name="counting")
         running = Signal(name="running")
         m.d.comb += running.eq(counting | self.accepted)
-        with m.If(self.start | self.finished):
+        with m.If(self._go | self.finished):
             m.d.sync += counting.eq(0)
         with m.Elif(self.accepted):
             m.d.sync += counting.eq(1)
         words: dict[str, Value] = {}
         for name in ("cycles", *self.stalls):
-            held = Signal(32, name=f"{name}_held")
+            held = Signal(self.registers[name].fields["value"][1], name=f"{name}_held")
             happens = running & (getattr(self, name) if name != "cycles" else 1)
-            with m.If(self.start):
+            with m.If(self._go):
                 m.d.sync += held.eq(0)
             with m.Elif(happens & ~held.all()):
                 m.d.sync += held.eq(held + 1)
@@ -144,19 +191,20 @@ class Shell(Block):
         return {name: Const(0, 1) for name in STALLS} | words
 
     def _read_channel(self, m: Module, words: Mapping[str, Value]) -> None:
-        answer = Signal(name="read_answer")
+        accept, answer, error = (Signal(name=f"read_{what}") for what in ("accept", "answer", "error"))
         data = Signal(32, name="read_data")
-        accept = Signal(name="read_accept")
         m.d.comb += [
             accept.eq(self.arvalid & ~answer),
             self.arready.eq(~answer),
             self.rvalid.eq(answer),
             self.rdata.eq(data),
+            self.rresp.eq(Cat(0, error)),
         ]
         lines = [self._hit(self.araddr, name) for name in words]
         with m.If(accept):
             m.d.sync += [
                 answer.eq(1),
+                error.eq(~Cat(*lines).any()),
                 data.eq(one_of(lines, [zero_extend(word, 32) for word in words.values()])),
             ]
         with m.Elif(self.rready):

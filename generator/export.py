@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from blueprint.port import Stream
+from blueprint.port import Register
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
 from blueprint.version import VERSION
 from generator.emission import TEMPLATES, Emitted, emit
+from generator.manifest import boundary
+from toolchain import files
 
 CLOCK_MHZ = 500.0
 
@@ -20,22 +23,25 @@ def generate(spec: Spec, out: Path, *, clock_mhz: float | None = None) -> dict[s
     """Write the hardware of ``spec`` to the folder ``out`` and return its manifest.
 
     The same spec gives the same bytes. Raises ``OSError`` where the folder cannot be written and ``ToolError`` where
-    Yosys fails; nothing is written before the hardware is complete.
+    Yosys fails; the folder gets all files or none.
     """
     top = importlib.import_module(f"generator.{spec.family}").Top(spec)
     emitted = emit(top)
     manifest = describe(spec, emitted)
     texts = {f"rtl/{name}.v": text for name, text in emitted.modules.items()}
+    texts |= {f"stubs/{name}.v": text for name, text in emitted.stubs.items()}
     texts |= _around(spec, manifest, clock_mhz or CLOCK_MHZ)
-    for path, text in texts.items():
-        file = out / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+    with files.folder(out) as draft:
+        for path, text in texts.items():
+            file = draft / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
     return manifest
 
 
 def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
     """The manifest: everything a bench or a flow needs to know, without reading Verilog."""
+    most = {size.name: int(size.most) for size in spec.sizes}
     return {
         "schema": "ternforge/manifest/v1",
         "top": emitted.top,
@@ -45,57 +51,46 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
         "tool_version": VERSION,
         "files": [f"rtl/{name}.v" for name in emitted.modules],
         "blackboxes": list(emitted.blackboxes),
+        "stubs": [f"stubs/{name}.v" for name in emitted.blackboxes],
         "clock": "aclk",
         "reset": "aresetn",
         "axil_address_width": 6,
-        "streams": {stream.name: _stream(stream) for stream in spec.streams()},
-        "registers": {
-            register.name: {
-                "address": register.address,
-                "access": register.access,
-                "reset": register.reset,
-                "description": register.description,
-                "fields": {name: list(place) for name, place in register.fields.items()},
-            }
-            for register in spec.registers()
-        },
+        **boundary(spec),
+        "registers": {register.name: _register(register, most) for register in spec.registers()},
+        "size_rules": [str(rule) for rule in spec.size_rules],
         "constants": spec.constants(),
         "modules": {n: {"count": c, "place": emitted.places[n]} for n, c in emitted.instances.items()},
         "flip_flops": int(flip_flops(spec.units())),
     }
 
 
-def _stream(stream: Stream) -> dict[str, Any]:
-    field = stream.field
+def _register(register: Register, most: Mapping[str, int]) -> dict[str, Any]:
+    """A register; of a size also the smallest and the largest value that a run starts with."""
     return {
-        "direction": stream.direction,
-        "prefix": stream.prefix,
-        "width": stream.width,
-        "fields": [
-            {
-                "name": field.name,
-                "width": field.width,
-                "shape": list(field.shape),
-                "signed": field.signed,
-                "format": field.format,
-                "offset": 0,
-            }
-        ],
+        "address": register.address,
+        "access": register.access,
+        "reset": register.reset,
+        "description": register.description,
+        "fields": {name: list(place) for name, place in register.fields.items()},
+        **({"legal": [1, most[register.name]]} if register.name in most else {}),
     }
 
 
 def _around(spec: Spec, manifest: dict[str, Any], clock_mhz: float) -> dict[str, str]:
     """Everything but the RTL."""
-    fill = {"top": manifest["top"], "files": manifest["files"], "title": spec.title}
+    models = [f"rtl/{name}.v" for name in manifest["blackboxes"]]
+    fill = {"top": manifest["top"], "title": spec.title, "models": models, "stubs": manifest["stubs"]}
+    fill |= {"logic": [file for file in manifest["files"] if file not in models]}
     fill |= {"unit": "ns", "period": f"{1000 / clock_mhz:.4f}", "manifest": manifest}
     named = {
         "constraints.sdc": "constraints.sdc.j2",
         "synth.ys": "synth.ys.j2",
         f"{manifest['top']}.core": "fusesoc.core.j2",
         "lint.vlt": "lint.vlt.j2",
+        "files.f": "files.f.j2",
+        "synth.f": "synth.f.j2",
         "bench/test_top.py": "bench.py.j2",
     }
     texts = {path: TEMPLATES.get_template(name).render(fill) for path, name in named.items()}
-    texts["files.f"] = "".join(f"{file}\n" for file in manifest["files"])
     texts["manifest.json"] = json.dumps(manifest, indent=1) + "\n"
     return texts

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from toolchain import cache as toolchain_cache
+from toolchain import files
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_SOURCES = ("machine.py", "eventloop.py", "fastforward.py")
+_SEAL_BYTES = hashlib.sha256().digest_size
+_SOURCES = ("compiled.py", "machine.py", "eventloop.py", "fastforward.py")
 
 
 @cache
@@ -22,7 +28,7 @@ def cache_folder() -> Path | None:
     """Folder of compiled code: ``$NUMBA_CACHE_DIR``, else a part of the toolchain's cache; ``None`` if not writable.
 
     Numba notices a changed function, but not that one it calls in another file changed; hence a folder for every
-    version of the sources.
+    version of the sources, this one among them.
     """
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     texts = [Path(__file__).with_name(name).read_bytes() for name in _SOURCES]
@@ -43,6 +49,45 @@ def compiled(function: Function) -> Function:
     folder, before = cache_folder(), numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(folder or "")
     try:
-        return cast(Function, numba.njit(cache=folder is not None, _nrt=False)(function))
+        dispatcher = numba.njit(_nrt=False)(function)
+        if folder is not None:
+            dispatcher._cache = _Cache(function)
+        return cast(Function, dispatcher)
     finally:
         numba.config.CACHE_DIR = before
+
+
+class _Sealed(IndexDataCacheFile):  # type: ignore[misc]  # numba is not followed
+    """Numba's files with a checksum in front: damaged machine code must not run."""
+
+    def _load_data(self, name: str) -> Any:
+        data = Path(self._data_path(name)).read_bytes()
+        if hashlib.sha256(data[_SEAL_BYTES:]).digest() != data[:_SEAL_BYTES]:
+            raise ValueError("its content is not what was written")
+        return pickle.loads(data[_SEAL_BYTES:])
+
+    def _save_data(self, name: str, data: Any) -> None:
+        content = self._dump(data)
+        files.write(self._data_path(name), hashlib.sha256(content).digest() + content)
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Compiled code on disk: what cannot be read is compiled again, what cannot be written is done without."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        plain = self._cache_file
+        self._cache_file = _Sealed(plain._cache_path, plain._index_name.removesuffix(".nbi"), plain._source_stamp)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except Exception:
+            with suppress(Exception):  # an index that cannot be read: the next run begins a new one
+                Path(self._cache_file._index_path).unlink(missing_ok=True)

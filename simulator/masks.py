@@ -13,6 +13,7 @@ from zlib import crc32
 
 import numpy as np
 
+from blueprint.nearest import suggestion
 from blueprint.port import Stream
 from blueprint.timing import TimingGraph
 from simulator.arrays import Mask
@@ -132,7 +133,8 @@ def directions(streams: Sequence[Stream] | TimingGraph) -> dict[str, str]:
 def profile(name: str, streams: Sequence[Stream] | TimingGraph, seed: int = 0) -> dict[str, Mask]:
     """The masks of profile ``name`` for every stream; the same ``seed`` gives the same masks."""
     if name not in PROFILES:
-        raise ValueError(f"Stall profile must be one of {', '.join(PROFILES)}, not {name!r}")
+        hint = suggestion(name, PROFILES)
+        raise ValueError(f"Stall profile must be one of {', '.join(PROFILES)}, not {name!r}{hint}")
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise TypeError(f"Seed must be an integer, not {seed!r}")
     makers = PROFILES[name]

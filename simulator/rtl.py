@@ -29,6 +29,19 @@ class RtlError(RuntimeError):
 
 
 @dataclass(frozen=True)
+class Write:
+    """A register written while streams move: asked for in ``cycle``, or as soon as the write before it is answered.
+
+    ``strobes`` has a bit for every byte of ``value`` that is written.
+    """
+
+    cycle: int
+    register: str
+    value: int
+    strobes: int = 0b1111
+
+
+@dataclass(frozen=True)
 class Job:
     """One start of the design.
 
@@ -36,7 +49,9 @@ class Job:
     ``outputs``: beats expected of each output stream. ``masks``: when a stream may move, ``open[c]`` for cycle
     ``c``, repeated; always where absent. ``registers``: values written before the start. ``reset``: whether the
     reset is pulsed before. ``watchdog``: cycles without any beat, or without an answer from a register, after
-    which the job is given up; longer than the longest closed stretch of the masks.
+    which the job is given up; longer than the longest closed stretch of the masks. ``writes``: what is written
+    meanwhile. ``start``: whether the run is started, or has been by such a write. ``cut``: a cycle before which the
+    job is left as it stands and only registers are read; the next one has to reset unless all beats have moved.
     """
 
     stimulus: Mapping[str, Bytes]
@@ -45,6 +60,9 @@ class Job:
     registers: Mapping[str, int] = field(default_factory=dict)
     reset: bool = False
     watchdog: int = 10_000
+    writes: Sequence[Write] = ()
+    start: bool = True
+    cut: int | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +137,7 @@ class Model:
     def _request(self, job: Job, *, first: bool) -> jobs.Request:
         self._check(job)
         writes = [(self._address(name), value) for name, value in job.registers.items()]
+        writes += [(self._address("control"), START)] if job.start else []
         data = [
             np.ascontiguousarray(job.stimulus[port.name]) if port.direction == "in" else None
             for port in self.ports
@@ -126,7 +145,9 @@ class Model:
         return jobs.Request(
             reset=first or job.reset,
             watchdog=job.watchdog,
-            writes=[*writes, (self._address("control"), START)],
+            writes=writes,
+            accesses=[(w.cycle, self._address(w.register), w.value, w.strobes) for w in job.writes],
+            cut=job.cut or 0,
             done=self._done(),
             reads=[register["address"] for register in self.registers.values()],
             beats=[self._beats(job, port) for port in self.ports],
@@ -140,6 +161,8 @@ class Model:
     def _check(self, job: Job) -> None:
         inputs = {port.name: port for port in self.ports if port.direction == "in"}
         outputs = [port.name for port in self.ports if port.direction == "out"]
+        if job.cut is not None and job.cut < 1:
+            raise ValueError(f"Cut must be at least 1, not {job.cut}")
         _same_names("Stimulus", job.stimulus, inputs)
         _same_names("Outputs", job.outputs, outputs)
         if extra := [name for name in job.masks if name not in {*inputs, *outputs}]:

@@ -41,6 +41,8 @@ class Request:
     reset: bool
     watchdog: int
     writes: Sequence[tuple[int, int]]
+    accesses: Sequence[tuple[int, int, int, int]]
+    cut: int
     done: tuple[int, int]
     reads: Sequence[int]
     beats: Sequence[int]
@@ -78,7 +80,9 @@ def encode(requests: Sequence[Request]) -> bytes:
 
 def _encode(request: Request) -> bytes:
     writes = [number for write in request.writes for number in write]
-    head = [int(request.reset), request.watchdog, len(request.writes), *writes, *request.done]
+    accesses = [number for access in request.accesses for number in access]
+    head = [int(request.reset), request.watchdog, len(request.writes), *writes]
+    head += [len(request.accesses), *accesses, request.cut, *request.done]
     parts = [_numbers(*head, len(request.reads), *request.reads)]
     for beats, mask, data in zip(request.beats, request.masks, request.data, strict=True):
         parts += [_numbers(beats, len(mask)), np.asarray(mask, np.uint8).tobytes()]

@@ -19,6 +19,7 @@ from blueprint.timing import TimingGraph
 from simulator.arrays import Ints, Mask
 from simulator.kernel import Timeline, run
 from simulator.tokens import idle, occupancy
+from toolchain import files
 
 #: Bytes of one event as text, measured on traces of whole layers; compressed files are about a fifteenth.
 BYTES_PER_EVENT = 110
@@ -85,7 +86,7 @@ def write(view: Trace, path: Path) -> int:
     text = json.dumps({"displayTimeUnit": "ns", "traceEvents": list(events(view))}, separators=(",", ":"))
     # Without a time stamp, so that the same run gives the same bytes.
     data = gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text.encode()
-    path.write_bytes(data)
+    files.write(path, data)
     return len(data)
 
 

@@ -1,5 +1,5 @@
 """``python -m ternforge`` is the command line."""
 
-from ternforge.cli import main
+from ternforge.entry import main
 
 main()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ternforge.inputs import Answer, read_design, read_technology, read_workload
+from ternforge.inputs import Answer, Note, read_design, read_technology, read_workload, silent
 from ternforge.library import (
     model,
     model_import,
@@ -22,7 +22,8 @@ from ternforge.library import (
     technology_import,
     technology_validate,
 )
-from ternforge.runs import simulate, verify
+from ternforge.proof import verify
+from ternforge.runs import simulate
 from ternforge.studies import apply, explore, plot, report
 from ternforge.views import estimate, export, generate, synth
 
@@ -54,19 +55,19 @@ __all__ = [
 ]
 
 
-def doctor() -> Answer:
-    """Whether every tool really works; ``ok`` is false where one does not."""
+def doctor(note: Note = silent) -> Answer:
+    """Whether every tool really works; ``ok`` is false where one does not. ``note`` hears what is being checked."""
     from toolchain import doctor as examiner
 
-    checks = examiner.examine()
+    checks = examiner.examine(note)
     return {"ok": all(check.ok for check in checks), "checks": checks}
 
 
-def init(folder: str | Path, preset: str = "ternary_lut") -> Answer:
+def init(folder: str | Path, preset: str = "ternary_lut", *, force: bool = False) -> Answer:
     """Write a starting folder: a design, a space, a workload, a README with the next commands."""
     from ternforge import starter
 
-    return {"folder": Path(folder), "preset": preset, "files": starter.write(folder, preset)}
+    return {"folder": Path(folder), "preset": preset, "files": starter.write(folder, preset, force=force)}
 
 
 def check(path: str | Path, overrides: Mapping[str, str] | None = None) -> Answer:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import click
 
-from ternforge import __version__
+from ternforge import __version__, faults, rooms
 from ternforge.session import Session
-from ternforge.shell import LazyGroup
+from ternforge.shell import LazyGroup, line
 
 FINE, DOES_NOT_HOLD, BAD_INPUT, OUR_FAULT, INTERRUPTED = 0, 1, 2, 70, 130
 
@@ -54,15 +54,28 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; no exception leaves, whatever the input."""
     session = Session(json="--json" in arguments)
     try:
+        if (what := rooms.conflict()) is not None:
+            raise click.ClickException(what)
         code = cli.main(args=list(arguments), prog_name="ternforge", standalone_mode=False, obj=session)
         return code if isinstance(code, int) else FINE
     except (KeyboardInterrupt, click.Abort):
-        session.fail("Interrupted")
+        session.fail(f"Interrupted; {how_to_go_on(arguments)}")
         return INTERRUPTED
     except SystemExit:  # so Click ends where the reader of our output has seen enough
         return FINE
     except Exception as problem:
         return _report(session, problem)
+
+
+def how_to_go_on(arguments: Sequence[str]) -> str:
+    """What is left of a command that was interrupted, and what to type."""
+    words = [word for word in arguments if not word.startswith("-")]
+    again = f"the same command {{}}: {line('ternforge', *arguments)}"
+    if words[:1] == ["explore"]:
+        return f"the study is kept, and {again.format('goes on')}"
+    if words[:2] == ["tech", "calibrate"]:
+        return f"what was synthesized is kept, and {again.format('goes on')}"
+    return f"nothing was written, and {again.format('starts again')}"
 
 
 def _report(session: Session, problem: Exception) -> int:
@@ -90,16 +103,13 @@ def is_deadlock(problem: Exception) -> bool:
 def explain(problem: Exception) -> str | None:
     """One sentence for what a user can mend, ``None`` for what only we can."""
     from blueprint.errors import ParamError, SpecError
+    from toolchain.cache import CacheError
     from toolchain.process import ToolError
 
     if isinstance(problem, click.ClickException):
         return problem.format_message()
-    if isinstance(problem, (ParamError, SpecError, ToolError)) or hasattr(problem, "parameter"):
+    if isinstance(problem, (ParamError, SpecError, ToolError, CacheError)) or hasattr(problem, "parameter"):
         return str(problem)
     if is_deadlock(problem):
         return str(problem)
-    if isinstance(problem, OSError) and problem.filename:
-        return (
-            f"{problem.filename}: file must be readable and writable here, and it is not: {problem.strerror}"
-        )
-    return None
+    return faults.sentence(problem)

@@ -29,15 +29,17 @@ def read_design(design: DesignLike, overrides: Mapping[str, str] | None = None) 
     from blueprint.spec import Spec
 
     if isinstance(design, designs.Design):
-        return design
+        return designs.overridden(design, overrides)
     if isinstance(design, Spec):
-        return designs.Design(design, design.name)
+        spec = designs.overridden(designs.Design(design, design.name), overrides).spec
+        return designs.Design(spec, spec.name)
     return designs.read_design(design, overrides)
 
 
 def read_workload(workload: WorkloadLike) -> Workload:
     """A workload from whatever stands for one: a file, ``"1x2560x6912"``, a task."""
     from blueprint import workload as workloads
+    from blueprint.errors import SpecError
 
     if isinstance(workload, workloads.Workload):
         return workload
@@ -45,7 +47,16 @@ def read_workload(workload: WorkloadLike) -> Workload:
         return workloads.of_task(workload)
     if isinstance(workload, str) and workload[:1].isdigit() and not Path(workload).suffix:
         return workloads.of_gemm(workloads.parse_gemm(workload))
+    if not Path(workload).exists() and str(workload) in _models():
+        what = f"workload must be a file, not the model {workload}: a file names it with phase and tokens"
+        raise SpecError(f"{workload}:1:1: {what}")
     return workloads.read_workload_file(workload)
+
+
+def _models() -> tuple[str, ...]:
+    from blueprint.model import names
+
+    return names()
 
 
 def read_technology(design: Design, technology: str | Path | None = None) -> Technology:

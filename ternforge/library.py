@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from costmodel.technology import Technology
 
 
+#: How our own files may end.
+YAML = (".yaml", ".yml")
+
+
 def models() -> Answer:
     """The language models that come with the package."""
     from blueprint import model
@@ -47,17 +51,31 @@ def model_summary(chosen: Model) -> Answer:
     return {**dataclasses.asdict(chosen), **derived}
 
 
-def model_import(folder: str | Path, out: str | Path, name: str | None = None) -> Answer:
-    """Write the shapes in a Hugging Face folder's ``config.json`` as a model file."""
+def model_import(
+    folder: str | Path,
+    out: str | Path,
+    name: str | None = None,
+    *,
+    like: str | None = None,
+    force: bool = False,
+) -> Answer:
+    """Write the shapes in a Hugging Face folder's ``config.json`` as a model file.
+
+    ``like`` is the type of model to read it as, where the config names one that is not known.
+    """
     from blueprint import huggingface
     from blueprint import model as shapes
-    from ternforge.folder import check_file
+    from ternforge.folder import output_file
 
-    found = huggingface.read_config(folder, name)
-    path = check_file(out, (".yaml", ".yml"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(shapes.model_text(found.model), encoding="utf-8")
-    return {**model_summary(found.model), "file": path, "ternary": found.ternary, "ignored": found.ignored}
+    found = huggingface.read_config(folder, name, like)
+    with output_file(out, YAML, "model import", force=force) as draft:
+        draft.write_text(shapes.model_text(found.model), encoding="utf-8")
+    return {
+        **model_summary(found.model),
+        "file": Path(out),
+        "ternary": found.ternary,
+        "ignored": found.ignored,
+    }
 
 
 def technologies() -> Answer:
@@ -87,21 +105,26 @@ def technology_summary(facts: Technology) -> Answer:
     }
 
 
-def technology_import(liberty: Sequence[str | Path], name: str, out: str | Path) -> Answer:
+def technology_import(
+    liberty: Sequence[str | Path], name: str, out: str | Path, *, force: bool = False
+) -> Answer:
     """Make a technology file of Liberty files; `ternforge tech calibrate` fits its cost model afterwards."""
     from blueprint.errors import ParamError
     from blueprint.names import NAME_RULE, is_name
     from costmodel import importing
     from costmodel import technology as technologies
-    from ternforge.folder import check_file
+    from ternforge.folder import output_file
 
     if not is_name(name):
         raise ParamError(f"Technology name must be {NAME_RULE}, not {name!r}")
-    path = importing.import_library(liberty, name, check_file(out, (".yaml", ".yml")))
-    return {"file": path, **technology_summary(technologies.load(path))}
+    with output_file(out, YAML, "tech", force=force) as draft:
+        importing.import_library(liberty, name, draft)
+    return {"file": Path(out), **technology_summary(technologies.load(Path(out)))}
 
 
-def technology_calibrate(name: str | Path, out: str | Path | None = None, note: Note = silent) -> Answer:
+def technology_calibrate(
+    name: str | Path, out: str | Path | None = None, note: Note = silent, *, force: bool = False
+) -> Answer:
     """Fit the cost model of a technology to synthesis and write it, to its own file where ``out`` is not given.
 
     Takes minutes; when interrupted, the same call goes on. ``errors`` are those of the fit, by quantity.
@@ -109,13 +132,15 @@ def technology_calibrate(name: str | Path, out: str | Path | None = None, note: 
     from costmodel import calibration
     from costmodel import technology as technologies
     from generator.export import generate
-    from ternforge.folder import check_file
+    from ternforge.folder import output_file
 
     facts = technologies.load(name)
-    path = check_file(out if out is not None else facts.path, (".yaml", ".yml"))
-    fitted = calibration.calibrate(facts, generate, note=note)
+    path = Path(out if out is not None else facts.path)
+    with output_file(path, YAML, "tech", force=force) as draft:
+        fitted = calibration.calibrate(facts, generate, note=note)
+        calibration.write(fitted, draft)
     errors = {key: group["error"] for key, group in fitted.model.items() if "error" in group}
-    return {"file": calibration.write(fitted, path), "name": facts.name, "errors": errors}
+    return {"file": path, "name": facts.name, "errors": errors}
 
 
 def technology_validate(name: str | Path, designs: int, seed: int, note: Note = silent) -> Answer:

@@ -1,4 +1,4 @@
-"""A design at work: simulated cycle by cycle, and its Verilog proven."""
+"""A design at work, simulated cycle by cycle."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from ternforge.inputs import Answer, Note, check_fits, read_design, read_workloa
 if TYPE_CHECKING:
     from blueprint.design import Design
     from blueprint.workload import Task
-    from simulator.cosim.check import Outcome
+    from simulator.trace import Window
     from ternforge.inputs import DesignLike, WorkloadLike
+
+
+#: How a trace may end.
+TRACES = (".json", ".json.gz")
 
 
 def simulate(
@@ -25,6 +29,7 @@ def simulate(
     values: bool = True,
     trace: str | Path | None = None,
     window: str | None = None,
+    force: bool = False,
     note: Note = silent,
 ) -> Answer:
     """Run a workload cycle by cycle: cycles, stalls by reason, utilization, values against the golden model.
@@ -32,17 +37,22 @@ def simulate(
     ``stall`` names a profile of waiting sources and sinks. ``trace`` is a file for Perfetto, of the first task, in
     the cycles ``window`` (``"a:b"``) if given.
     """
+    from blueprint.errors import ParamError
     from simulator import masks
+    from simulator import trace as traces
     from simulator.simulate import simulate as run
-    from ternforge.folder import check_file
+    from ternforge.folder import check_file, output_file
 
     chosen, work = read_design(design, overrides), read_workload(workload)
     spec = chosen.spec
+    shown = None if window is None else refused(traces.parse_window, window)
+    if shown and trace is None:
+        raise ParamError("Window must stand beside a trace, and there is none; give a file with --trace")
     open_cycles = refused(masks.profile, stall, spec.streams(), seed)
     tasks = spec.tasks(work)
     for task in tasks:
         check_fits(spec, task)
-    path = None if trace is None else check_file(trace, (".json", ".gz"))
+    path = None if trace is None else check_file(trace, TRACES, force=force)
     layers: list[Answer] = []
     for task in tasks:
         note(f"simulating {task.name} {task.label}")
@@ -75,84 +85,21 @@ def simulate(
     }
     answer["utilization"] = answer["macs"] / (answer["cycles"] * int(spec.peak_macs))
     if path is not None:
-        _write_trace(chosen, tasks[0], seed, open_cycles, path, window)
+        with output_file(path, TRACES, "simulate", force=force) as draft:
+            _write_trace(chosen, tasks[0], seed, open_cycles, draft, shown)
         answer["trace"] = path
     return answer
 
 
 def _write_trace(
-    design: Design, task: Task, seed: int, masks: Mapping[str, Any], path: Path, window: str | None
+    design: Design, task: Task, seed: int, masks: Mapping[str, Any], path: Path, window: Window | None
 ) -> None:
     from simulator import trace as traces
 
-    shown = None if window is None else refused(traces.parse_window, window)
-    path.parent.mkdir(parents=True, exist_ok=True)
     clock, spec = design.clock_mhz or 1000.0, design.spec
     graph = spec.timing(task, spec.operands(task, seed) if spec.data_dependent else None)
     refused(
         traces.write,
-        refused(traces.trace, graph, masks, clock_mhz=clock, window=shown),
+        refused(traces.trace, graph, masks, clock_mhz=clock, window=window),
         path,
     )
-
-
-def verify(
-    design: DesignLike,
-    overrides: Mapping[str, str] | None = None,
-    *,
-    seed: int = 1,
-    cases: int = 8,
-    gemm: str | None = None,
-    note: Note = silent,
-) -> Answer:
-    """Prove a design's Verilog against the golden model and the simulator, with cocotb on Verilator.
-
-    ``cases`` random runs under random stalls; ``gemm`` (``"1x2560x640"``) is run first, unstalled. ``ok`` is false
-    where a value or a count of cycles differs, or where the design breaks a rule of AXI (``failure`` says which).
-    """
-    import tempfile
-
-    from blueprint.workload import parse_gemm
-    from generator.export import generate as write
-    from simulator.cosim import check as cosim
-
-    chosen = read_design(design, overrides)
-    spec = chosen.spec
-    first = None if gemm is None else parse_gemm(gemm)
-    if first is not None:
-        check_fits(spec, first)
-    todo = cosim.cases(spec, cases, seed, first)
-    outcomes, failure = [], None
-    with tempfile.TemporaryDirectory(prefix="ternforge-") as scratch:
-        note(f"writing {chosen.name}")
-        write(spec, Path(scratch))
-        note(f"building with Verilator and running {cases} cases with cocotb")
-        try:
-            outcomes = cosim.check(spec, Path(scratch), todo)
-        except cosim.BenchError as problem:
-            failure = str(problem)
-    return {
-        "design": chosen.name,
-        "design_hash": spec.design_hash,
-        "source": "cocotb on Verilator",
-        "seed": seed,
-        "ok": failure is None and all(outcome.ok for outcome in outcomes),
-        "failure": failure,
-        "mismatches": sum(outcome.mismatches for outcome in outcomes),
-        "cases": [_verified(outcome) for outcome in outcomes],
-    }
-
-
-def _verified(outcome: Outcome) -> Answer:
-    return {
-        "ok": outcome.ok,
-        **outcome.case.task.sizes,
-        "label": outcome.case.task.label,
-        "stalls": outcome.case.profile,
-        "seed": outcome.case.seed,
-        "mismatches": outcome.mismatches,
-        "values": outcome.values,
-        "cycles_rtl": outcome.cycles_rtl,
-        "cycles_register": outcome.cycles_register,
-        "cycles_simulator": outcome.cycles_simulator,
-    }

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +23,39 @@ class Session:
 
     def note(self, text: str) -> None:
         """Progress, for people: standard error, nothing under ``-q``."""
-        if not self.quiet:
+        if not self.quiet and sys.stderr is not None:
             print(text, file=sys.stderr, flush=True)
 
     def answer(self, data: Mapping[str, Any], lines: Iterable[str]) -> None:
         """The result: one JSON object under ``--json``, else lines of text (none under ``-q``)."""
         if self.json:
-            print(json.dumps(plain(data), allow_nan=False, indent=2))
+            _say([json.dumps(plain(data), allow_nan=False, indent=2)])
         elif not self.quiet:
-            for line in lines:
-                print(line)
-        sys.stdout.flush()
+            _say(lines)
 
     def fail(self, message: str) -> None:
         """An error: one line on standard error, and ``{"error": ...}`` as the answer under ``--json``."""
         message = " ".join(message.split())
         if self.json:
-            print(json.dumps({"error": message}), flush=True)
-        print(message, file=sys.stderr, flush=True)
+            with suppress(OSError):
+                _say([json.dumps({"error": message})])
+        if sys.stderr is not None:  # which it is where the caller closed it
+            with suppress(OSError):
+                print(message, file=sys.stderr, flush=True)
+
+
+def _say(lines: Iterable[str]) -> None:
+    """Lines on standard output, whose faults are named; what it could not take is dropped."""
+    if sys.stdout is None:  # the caller closed it
+        return
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except OSError as problem:
+        # Or the interpreter would try once more when it ends, and fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OSError(problem.errno, problem.strerror, "standard output") from problem
 
 
 def plain(value: Any) -> Any:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
+from ternforge import choices
 from ternforge.session import Session
 
 
@@ -48,6 +51,17 @@ class Verb(click.Command):
         super().__init__(*args, **kwargs)
         self.params.extend(_shared_options())
 
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """As Click does, with a word for a file whose name begins like an option's."""
+        files = [word for word in args if word.startswith("-") and Path(word).exists()]
+        try:
+            return super().parse_args(context, args)
+        except click.NoSuchOption as problem:
+            if files:
+                what = f"File {files[0]} must be written ./{files[0]}, not as an option"
+                raise click.UsageError(what, context) from None
+            raise problem
+
 
 class LazyGroup(click.Group):
     """A group whose commands live in modules that are imported when called.
@@ -73,7 +87,12 @@ class LazyGroup(click.Group):
         return command
 
     def resolve_command(self, context: click.Context, args: list[str]) -> Any:
-        if args and args[0] not in self.verbs and not args[0].startswith("-"):
+        if (
+            args
+            and args[0] not in self.verbs
+            and not args[0].startswith("-")
+            and not context.resilient_parsing
+        ):
             from blueprint.nearest import suggestion
 
             valid = ", ".join(self.verbs)
@@ -108,19 +127,34 @@ set_option: Decorator = click.option(
     help="Replace a parameter of the design; may be repeated.",
 )
 tech_option: Decorator = click.option(
-    "--tech", metavar="NAME|FILE", help="Technology; without it the design's own, or asap7."
+    "--tech",
+    type=choices.Named(choices.technologies, file=True),
+    help="Technology; without it the design's own, or asap7.",
 )
-workload_option: Decorator = click.option("--workload", metavar="FILE", help="Workload file.")
+workload_option: Decorator = click.option(
+    "--workload", type=choices.FILE, metavar="FILE", help="Workload file."
+)
 gemm_option: Decorator = click.option(
     "--gemm", metavar="MxKxN", help="One matrix product instead of a workload file, as in 1x2560x6912."
 )
+force_option: Decorator = click.option(
+    "--force", is_flag=True, help="Replace files in the way that are not ours, or were changed since."
+)
 seed_option: Decorator = click.option(
     "--seed",
-    type=click.IntRange(0, 2**31 - 1),
+    type=choices.Whole(0, 2**31 - 1),
     default=1,
     show_default=True,
     help="Seed of everything random.",
 )
+
+
+def line(*words: str | Path) -> str:
+    """A command line to type: words quoted, and files kept apart from options by ``./``."""
+    texts = [
+        f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words
+    ]
+    return " ".join(map(shlex.quote, texts))
 
 
 def workload_from(workload: str | None, gemm: str | None) -> str | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from blueprint.errors import ParamError
 from blueprint.names import NAME_RULE, is_name
 from blueprint.nearest import suggestion
-from ternforge.folder import check_out
+from ternforge.folder import output_folder
 
 _README = """# {name}
 
@@ -35,26 +34,30 @@ Next:
 EXAMPLES = Path(__file__).with_name("examples")
 
 
+#: What a preset consists of.
+FILES = ("design.yaml", "space.yaml", "workload.yaml")
+
+
 def presets() -> tuple[str, ...]:
     """The example folders that hold a design."""
     return tuple(sorted(path.parent.name for path in EXAMPLES.glob("*/design.yaml")))
 
 
-def write(folder: str | Path, preset: str) -> list[Path]:
-    """Copy a preset into a new folder and add a README with the next commands; returns the files.
+def write(folder: str | Path, preset: str, *, force: bool = False) -> list[Path]:
+    """Copy a preset into a folder and add a README with the next commands; returns the files.
 
-    Raises ``ParamError``: an unknown preset, with the nearest one; a bad name; a folder that holds something.
+    Raises ``ParamError``: an unknown preset, with the nearest one; a bad name; a folder of other files, or with files
+    changed since (both only without ``force``).
     """
     if preset not in presets():
         hint = suggestion(preset, presets())
         raise ParamError(f"Preset must be one of {', '.join(presets())}, not {preset!r}{hint}")
-    name = Path(folder).name
+    name = Path(folder).absolute().name
     if not is_name(name):
         raise ParamError(f"Folder name must be {NAME_RULE}, not {name!r}")
-    path = check_out(folder)
-    path.mkdir(parents=True, exist_ok=True)
-    sources = sorted((EXAMPLES / preset).glob("*.yaml"))
-    files = [Path(shutil.copyfile(source, path / source.name)) for source in sources]
-    readme = path / "README.md"
-    readme.write_text(_README.format(name=name, preset=preset), encoding="utf-8")
-    return [*files, readme]
+    texts = {file: (EXAMPLES / preset / file).read_text(encoding="utf-8") for file in FILES}
+    texts["README.md"] = _README.format(name=name, preset=preset)
+    with output_folder(folder, "init", force=force) as draft:
+        for file, text in texts.items():
+            (draft / file).write_text(text, encoding="utf-8")
+    return [Path(folder) / file for file in texts]

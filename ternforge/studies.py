@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from dse.progress import Progress
 
 
+#: What a search writes for other programs to read.
+TABLES = ("front.csv", "points.csv")
+
+
 def explore(
     space: str | Path,
     out: str | Path,
@@ -20,14 +24,19 @@ def explore(
     seed: int | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    force: bool = False,
 ) -> Answer:
-    """Search a space, or go on with a study that was interrupted; returns the study's summary."""
+    """Search a space, or go on with a study that was interrupted; returns the study's summary.
+
+    Tables in the folder that were changed since they were written are replaced by ``force`` only.
+    """
     from dse import explore as search
-    from dse.store import NAME
+    from dse.store import is_study
     from ternforge import checking, folder
 
-    checking.check(space, {})  # the technology too, before a folder is made
-    folder.check_out(out, NAME)
+    checking.check(space, {}, "ternforge/space/v1")  # the technology too, before a folder is made
+    if not is_study(Path(out)):
+        folder.check_out(out)
     wishes: Answer = {
         "method": method,
         "budget": budget,
@@ -35,45 +44,71 @@ def explore(
         "workers": workers,
         "progress": progress,
     }
-    with search.explore(space, out, **wishes) as study:
-        return study.summary()
+    with folder.updated(out, TABLES, "explore", force=force):
+        with search.explore(space, out, **wishes) as study:
+            return study.summary()
 
 
-def apply(study: str | Path, point: str, out: str | Path) -> Answer:
+def _check_study(study: str | Path) -> None:
+    """Refuse what is no study's folder, and say what it is. Raises ``ParamError``."""
+    from blueprint import kinds
+    from blueprint.errors import ParamError
+    from blueprint.nearest import nearest
+    from dse.store import NAME
+
+    path = Path(study)
+    if path.exists() and not any(path.glob("study.*")):
+        found = kinds.of_path(path)
+        raise ParamError(f"Study must be the folder that `ternforge explore` wrote, not {found}: {path}")
+    if not path.exists():
+        others = [other.parent.name for other in path.parent.glob(f"*/{NAME}")]
+        found = nearest(path.name, others) or ""
+        if found:
+            raise ParamError(
+                f"Study must exist, and there is none: {path}; did you mean {str(path.parent / found)!r}?"
+            )
+
+
+def apply(study: str | Path, point: str, out: str | Path, *, force: bool = False) -> Answer:
     """Write a point of a study as a design file; ``point`` may be ``knee``."""
-    from blueprint.design import design_content, write_design
+    from blueprint.design import design_content, design_text
     from blueprint.errors import ParamError
     from dse.study import open_study
-    from ternforge.folder import check_file
+    from ternforge.folder import output_file
 
+    _check_study(study)
     with open_study(study) as found:
         name = found.knee if point == "knee" else point
         if name is None:
             raise ParamError(f"Study must have a feasible point to take its knee, and {study} has none")
         design = found.design(name)
-    path = check_file(out, (".yaml", ".yml"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_design(design, path)
-    return {"point": name, "file": path, "design": design_content(design)}
+    with output_file(out, (".yaml", ".yml"), "apply", force=force) as draft:
+        draft.write_text(design_text(design), encoding="utf-8")
+    return {"point": name, "file": Path(out), "design": design_content(design)}
 
 
-def plot(study: str | Path, out: str | Path | None = None) -> Answer:
+def plot(study: str | Path, out: str | Path | None = None, *, force: bool = False) -> Answer:
     """Draw a study's Pareto front into its folder, or into ``out``: PNG, SVG and an interactive page."""
     from dse import interactive
     from dse import plot as figures
     from dse.study import open_study
+    from ternforge.folder import output_folder
 
-    with open_study(study) as found:
-        files = figures.draw(found, out)
-        return {"files": [*files, interactive.write(found, out and Path(out) / "pareto.html")]}
+    _check_study(study)
+    folder = Path(study if out is None else out)
+    with open_study(study) as found, output_folder(folder, "plot", whole=False, force=force) as draft:
+        files = [*figures.draw(found, draft), interactive.write(found, draft / "pareto.html")]
+    return {"files": [folder / file.name for file in files]}
 
 
-def report(study: str | Path, out: str | Path | None = None) -> Answer:
+def report(study: str | Path, out: str | Path | None = None, *, force: bool = False) -> Answer:
     """Write a study as one self-contained HTML page, ``report.html`` of the study where ``out`` names no other."""
     from dse import report as reports
     from dse.study import open_study
-    from ternforge.folder import check_file
+    from ternforge.folder import output_file
 
-    path = None if out is None else check_file(out, (".html", ".htm"))
-    with open_study(study) as found:
-        return {"file": reports.write(found, path)}
+    _check_study(study)
+    path = Path(study) / "report.html" if out is None else Path(out)
+    with open_study(study) as found, output_file(path, (".html", ".htm"), "report", force=force) as draft:
+        reports.write(found, draft)
+    return {"file": path}

@@ -7,11 +7,12 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from toolchain import files
 
 _SEAL = ".seal.json"
 #: What the cache may grow to; ``TERNFORGE_CACHE_MIB`` sets another size.
@@ -23,7 +24,11 @@ _RECENT_S = 6 * 3600
 def root() -> Path:
     """Folder of the cache: ``TERNFORGE_CACHE``, or ``~/.cache/ternforge``."""
     chosen = os.environ.get("TERNFORGE_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "ternforge"
+    return Path(chosen) if chosen else Path(os.path.expanduser("~")) / ".cache" / "ternforge"
+
+
+class CacheError(RuntimeError):
+    """A cache that cannot be used; the message is one sentence that tells the remedy."""
 
 
 def key(parts: Iterable[str | bytes]) -> str:
@@ -49,19 +54,37 @@ def entry(kind: str, parts: Iterable[str | bytes], build: Callable[[Path], None]
     not used for the longest time go.
     """
     folder = root() / kind
-    folder.mkdir(parents=True, exist_ok=True)
     final = folder / key(parts)
     if _is_whole(final):
         return final
-    with _locked(folder / f"{final.name}.lock"):
-        if not _is_whole(final):
-            _publish(final, build)
-            evict(int(os.environ.get("TERNFORGE_CACHE_MIB") or _LIMIT_MIB))
+    limit_mib = _limit_mib()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder / f"{final.name}.lock"):
+            if not _is_whole(final):
+                _publish(final, build)
+                evict(limit_mib)
+    except OSError as problem:
+        if files.lacks_scratch(problem):
+            raise
+        raise CacheError(
+            f"Cache {root()} must be a folder with room that can be written, and it is not: "
+            f"{problem.strerror or problem}; mend it, or name another one in TERNFORGE_CACHE"
+        ) from problem
     return final
+
+
+def _limit_mib() -> int:
+    text = os.environ.get("TERNFORGE_CACHE_MIB") or str(_LIMIT_MIB)
+    if not text.isdecimal():
+        raise CacheError(f"TERNFORGE_CACHE_MIB must be a number of MiB, not {text!r}")
+    return int(text)
 
 
 def evict(limit_mib: int, *, recent_s: float = _RECENT_S) -> None:
     """Delete the least recently used entries beyond ``limit_mib``, but none used in the last ``recent_s`` seconds."""
+    for kind in root().glob("*"):
+        files.sweep(kind)
     seals = sorted(root().glob(f"*/*/{_SEAL}"), key=_used, reverse=True)
     total = 0
     for seal in seals:
@@ -77,25 +100,24 @@ def _used(seal: Path) -> float:
 
 
 def _publish(final: Path, build: Callable[[Path], None]) -> None:
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=final.parent))
-    try:
+    if final.is_file():
+        final.unlink()
+    shutil.rmtree(final, ignore_errors=True)
+    with files.folder(final) as draft:
         build(draft)
         seal = {str(path.relative_to(draft)): _digest(path) for path in _files(draft)}
         (draft / _SEAL).write_text(json.dumps(seal))
-        shutil.rmtree(final, ignore_errors=True)
-        draft.rename(final)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _is_whole(final: Path) -> bool:
     try:
         seal: dict[str, str] = json.loads((final / _SEAL).read_text())
-        whole = all(_digest(final / name) == digest for name, digest in seal.items())
-        os.utime(final / _SEAL)
-        return whole
-    except (OSError, ValueError, AttributeError):
+        whole = bool(seal) and all(_digest(final / name) == digest for name, digest in seal.items())
+    except (OSError, ValueError, AttributeError, TypeError):
         return False
+    with suppress(OSError):  # a cache that cannot be written can be read
+        os.utime(final / _SEAL)
+    return whole
 
 
 def _files(folder: Path) -> Iterator[Path]:

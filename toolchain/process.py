@@ -19,6 +19,10 @@ from typing import IO
 _ERROR_LINE = re.compile(r"(?:^|[\s:%*(])(?:fatal )?error\b|^[\w.]+Error: ", re.IGNORECASE)
 _OUT_OF_MEMORY = re.compile(r"bad_alloc|out of memory|MemoryError|memory exhausted|Cannot allocate memory")
 _LINE_LIMIT = 300
+#: What a tool may print: more is one that will not end, and it would fill the disk.
+MOST_OUTPUT_MIB = 256
+#: Seconds between two looks at what was printed.
+_POLL_S = 1.0
 
 
 class ToolError(RuntimeError):
@@ -33,6 +37,10 @@ class ToolError(RuntimeError):
 
     def __reduce__(self) -> tuple[type[ToolError], tuple[str, str, str]]:
         return ToolError, (self.tool, self.happened, self.log)
+
+
+class _TooMuch(Exception):
+    """A child printed more than anybody would read."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,11 @@ def run(
             code = _wait(arguments, output, cwd, env, timeout_s)
         except subprocess.TimeoutExpired:
             raise ToolError(tool, f"did not finish within {timeout_s:g} s", _read(output)) from None
+        except _TooMuch:
+            what = f"printed more than {MOST_OUTPUT_MIB} MiB and was stopped"
+            raise ToolError(tool, what, _read(output)) from None
+        except OSError as problem:
+            raise ToolError(tool, f"could not be started: {problem.strerror or problem}") from None
         log = _read(output)
     if code != 0:
         raise ToolError(tool, _ending(code, log, memory_mib), log)
@@ -116,8 +129,17 @@ def _wait(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+    end = None if timeout_s is None else time.monotonic() + timeout_s
     try:
-        return child.wait(timeout_s)
+        while True:
+            left = _POLL_S if end is None else min(_POLL_S, end - time.monotonic())
+            try:
+                return child.wait(max(left, 0.0))
+            except subprocess.TimeoutExpired:
+                if end is not None and time.monotonic() >= end:
+                    raise
+            if os.fstat(output.fileno()).st_size > MOST_OUTPUT_MIB << 20:
+                raise _TooMuch
     finally:
         _kill_group(child)
 
@@ -131,7 +153,7 @@ def _kill_group(child: subprocess.Popen[bytes]) -> None:
 
 def _read(output: IO[bytes]) -> str:
     output.seek(0)
-    return output.read().decode(errors="replace")
+    return output.read(MOST_OUTPUT_MIB << 20).decode(errors="replace")
 
 
 def _ending(code: int, log: str, memory_mib: int | None) -> str:

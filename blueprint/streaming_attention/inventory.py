@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from blueprint import shell
 from blueprint.numbers import Number, bit_length, choose, clog2, larger, possible, smaller
 from blueprint.pruning import CODE_BITS
 from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
 from blueprint.softmax.inventory import surrogate_bits, top_k_bits
 from blueprint.streaming_attention import graph as dataflow
 from blueprint.streaming_attention.blocks import blocks, division, segments, tail, whole
-from blueprint.unit import Path, Unit
+from blueprint.unit import Path, Unit, flops
 
 if TYPE_CHECKING:
     from blueprint.streaming_attention.spec import StreamingAttentionSpec
@@ -63,13 +64,6 @@ def words(p: StreamingAttentionSpec) -> dict[str, dict[str, Number]]:
     }  # fmt: skip
 
 
-def flops(
-    place: str, count: Number, width: Number, *, enable: int = 0, reset: int = 0, activity: float = 1.0
-) -> Unit:
-    """Flip-flops, ``count`` groups of ``width``."""
-    return Unit("register", place, count, {"width": width, "enable": enable, "reset": reset}, activity)
-
-
 def units(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     """The whole inventory."""
     return (
@@ -82,7 +76,7 @@ def units(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         *_divide(p),
         *(_screen(p) if possible(p.prunes) else ()),
         *_control(p),
-        *_shell(p),
+        *shell.units(p.every_size(), p.every_size_rule(), 4, len(p.status_flags)),
         Unit("logic", "tile", 1, {"gates": 40}),
     )
 
@@ -264,7 +258,7 @@ def _divide(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
 def _screen(p: StreamingAttentionSpec) -> Iterator[Unit]:
     """Surrogate scores, their buckets and counters, three sequencers, the numbers of the keys found."""
     there, q, stages = choose(p.prunes, 1, 0), p.pruning, p.dot_stages
-    number, passes = clog2(p.keys_max), choose(p.repeats, 1, 0) * bit_length(p.heads_max + 1)
+    number, passes = clog2(p.keys_max), choose(p.repeats, bit_length(p.heads_max), 0)
     counted = 3 * number + p.key_width + 2 * passes + bit_length(dataflow.search_cycles(p))
     buckets = 2 * q.magnitude_buckets
     yield flops("screen", there, 1 + counted, enable=1, reset=1)
@@ -287,8 +281,8 @@ def _screen(p: StreamingAttentionSpec) -> Iterator[Unit]:
 
 def _control(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     """Three sequencers count passes and rows; the one of keys also numbers them."""
-    passes = choose(p.repeats, 1, 0) * bit_length(p.heads_max + 1)
-    queries = choose(p.regroups, 1, 0) * bit_length(p.queries_max + 1)
+    read = {size.name: size.bits for size in p.every_size()}
+    passes, queries = read["passes"], read["queries"]
     masked, windowed, corners = (choose(what, 1, 0) for what in (p.masked, p.windowed, p.corners))
     counted = 3 * passes + 2 * queries
     return (
@@ -301,23 +295,6 @@ def _control(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         Unit("comparator", "control", 1 + 2 * windowed, {"width": p.key_width}),
         Unit("comparator", "control", corners * p.parallel * (1 + windowed), {"width": p.key_width}),
         Unit("comparator", "control", corners * (p.parallel - 1), {"width": bit_length(p.queries_max + 1)}),
-    )
-
-
-def _shell(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
-    """AXI4-Lite: sizes, status, four 32-bit counters, the read word and two response flags."""
-    keys = 1 + choose(p.windowed, 1, 0) + choose(p.mask == "lambda", 1, 0)
-    candidates = choose(p.prunes, bit_length(p.candidates + 1), 0)
-    sizes = bit_length(p.heads_max + 1) + bit_length(p.queries_max + 1) + keys * bit_length(p.keys_max + 1)
-    sizes = sizes + candidates
-    return (
-        flops("shell", 1, sizes, enable=1, reset=1, activity=0.0),
-        flops("shell", 1, 6, enable=1, reset=1, activity=0.1),
-        flops("shell", 4, 32, enable=1, reset=1),
-        flops("shell", 1, 32 + 2, enable=1, reset=1, activity=0.0),
-        Unit("adder", "shell", 4, {"width": 32}),
-        Unit("comparator", "shell", 2, {"width": sizes}, 0.0),
-        Unit("mux", "shell", 1, {"entries": 14, "width": 32}, 0.0),
     )
 
 

@@ -18,13 +18,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2
-from blueprint.port import Field, Register, Stream
+from blueprint.port import Operation, Register, Stream
 from blueprint.pruning import CODE_BITS, Pruning
+from blueprint.shell import Bound, Size, SizeRule, register_map
 from blueprint.softmax.arithmetic import ACCUMULATORS, INPUTS, Arithmetic
 from blueprint.softmax.arithmetic import rules as arithmetic_rules
 from blueprint.spec import Arrays, Beats, Rule, Spec, parameter, refuse
 from blueprint.streaming_attention import graph as dataflow
-from blueprint.streaming_attention import values
+from blueprint.streaming_attention import ports, values
 from blueprint.streaming_attention.inventory import paths, units
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
@@ -47,6 +48,8 @@ class StreamingAttentionSpec(Spec):
     arithmetics: ClassVar[tuple[str, ...]] = ("integer", "exact", "float")
     sample_gates: ClassVar[float] = 75_000.0  # few are smaller, and blocks that repeat cost synthesis no time
     samples: ClassVar[int] = 36
+    #: Status bits beside those of every design.
+    status_flags: ClassVar[tuple[str, ...]] = ("saturated",)
 
     graph: str = parameter("where a row waits for what", default="memory_free", choices=dataflow.GRAPHS)
     dim: int = parameter("size of a head: elements of a query, key and value", minimum=2, maximum=256)
@@ -212,18 +215,6 @@ class StreamingAttentionSpec(Spec):
         return clog2(self.row_max)
 
     @property
-    def sizes(self) -> dict[str, Number]:
-        """The largest legal value of every run-time size of one design, by register."""
-        found = {"passes": self.heads_max, "queries": self.queries_max, "keys": self.keys_max}
-        if self.prunes:
-            found["candidates"] = self.candidates
-        if self.windowed:
-            found["window"] = self.keys_max
-        if self.mask == "lambda":
-            found["sinks"] = self.keys_max
-        return found
-
-    @property
     def peak_macs(self) -> Number:
         return 2 * self.lanes * self.dim
 
@@ -236,71 +227,69 @@ class StreamingAttentionSpec(Spec):
         size = f"{self.graph}_d{self.dim}_p{self.parallel}_g{self.group}_{kind}_{self.mask}"
         return f"{self.family}_{size}_{self.design_hash[:6]}"
 
+    def operation(self) -> Operation:
+        return ports.operation(self)
+
     @cached_property
     def _streams(self) -> tuple[Stream, ...]:
-        whole = self.format == "int8"
-        kind = "int" if whole else self.format
-        width = int(self.softmax.in_width)
-
-        def field(name: str, bits: int, shape: tuple[int, ...]) -> Field:
-            return Field(name, bits, shape, signed=whole, format=kind)
-
-        rows = (self.parallel, self.group, self.dim)
-        index = 8 * int(ceil_div(clog2(self.keys_max), 8))
-        screen = (
-            Stream("code", "in", Field("code", CODE_BITS, (self.dim,), signed=False)),
-            Stream("pick", "out", Field("number", index, (1,), signed=False)),
-        )
-        return (
-            Stream("scale", "in", Field("word", 32, (3,), signed=False)),
-            Stream("query", "in", field("query", width, rows)),
-            Stream("key", "in", field("key", int(self.element_width), (self.dim,))),
-            Stream("value", "in", field("value", int(self.element_width), (self.dim,))),
-            Stream("out", "out", field("result", width, rows)),
-            *(screen if self.prunes else ()),
-        )
+        return ports.streams(self)
 
     def streams(self) -> tuple[Stream, ...]:
         return self._streams
 
-    def registers(self) -> tuple[Register, ...]:
-        word = {"value": (0, 32)}
-        says = {
+    def every_size(self) -> tuple[Size, ...]:
+        number = bit_length(self.keys_max)
+        last = choose(self.prunes, number, self.key_width)  # of a row only the number of its last key is read
+        passes = choose(self.repeats, bit_length(self.heads_max), 0)
+        queries = choose(self.regroups, bit_length(self.queries_max), 0)
+        best = bit_length(self.candidates)
+        words = {
             "passes": "key heads times groups of query heads of the next run",
             "queries": "queries of the next run",
             "keys": "keys of the next run",
-            "candidates": "keys that the query of the next run is scored against",
+            "candidates": "best keys that the next run is scored against",
             "window": "latest keys that a query sees in the next run",
             "sinks": "first keys that every query sees in the next run",
         }
-        sizes = [
-            Register(name, 0x08 + 4 * i, "rw", says[name], {"value": (0, int(bit_length(most + 1)))})
-            for i, (name, most) in enumerate(self.sizes.items())
-        ]
         return (
-            Register("control", 0x00, "rw", "write 1 to start a run", {"start": (0, 1)}),
-            Register(
-                "status",
-                0x04,
-                "ro",
-                "what the core is doing and what went wrong",
-                {
-                    "busy": (0, 1),
-                    "done": (1, 1),
-                    "size_error": (2, 1),
-                    "framing_error": (3, 1),
-                    "saturated": (4, 1),
-                },
-            ),
-            *sizes,
-            Register("cycles", 0x1C, "ro", "cycles from the first input beat to the last output beat", word),
-            Register("stall_input", 0x20, "ro", "cycles without a query to score", word),
-            Register("stall_memory", 0x24, "ro", "cycles without a key", word),
-            Register("stall_output", 0x28, "ro", "cycles held up by what follows the score", word),
-            Register("stall_dependency", 0x2C, "ro", "always 0", word),
-            Register("hash_lo", 0x30, "ro", "design hash, low half", word, int(self.design_hash[8:], 16)),
-            Register("hash_hi", 0x34, "ro", "design hash, high half", word, int(self.design_hash[:8], 16)),
+            Size("passes", self.heads_max, passes, words["passes"]),
+            Size("queries", self.queries_max, queries, words["queries"]),
+            Size("keys", self.keys_max, last, words["keys"]),
+            Size("candidates", self.candidates, best, words["candidates"], choose(self.prunes, 1, 0)),
+            Size("window", self.keys_max, number, words["window"], choose(self.windowed, 1, 0)),
+            Size("sinks", self.keys_max, number, words["sinks"], choose(self.mask == "lambda", 1, 0)),
         )
+
+    def every_size_rule(self) -> tuple[SizeRule, ...]:
+        """Every masked query stands at a key, every candidate is a key, and a row fits the FIFO in which it waits."""
+        whole, depth = Bound(("keys",), offset=self.long_depth), self.long_depth
+        near = (
+            depth - self.parallel + 1
+        )  # of a row, what the latest keys and the first ones of its queries leave
+        shallow = (self.graph != "memory_free") & (depth > 0) & (depth < self.row_max)
+        plain = shallow & (self.windowed == 0) & (self.prunes == 0)
+        rows = (
+            ((whole,), plain),
+            ((Bound(("candidates",), offset=depth),), shallow & self.prunes),
+            ((whole, Bound(("window",), offset=near)), shallow & (self.mask == "window")),
+            ((whole, Bound(("window", "sinks"), offset=near)), shallow & (self.mask == "lambda")),
+        )
+        ordered = choose(self.masked & (self.queries_max > 1), 1, 0)
+        return (
+            SizeRule((Bound(("queries",), ("keys",)),), ordered),
+            SizeRule((Bound(("candidates",), ("keys",)),), choose(self.prunes, 1, 0)),
+            *(SizeRule(bounds, choose(there, 1, 0), deadlock=True) for bounds, there in rows),
+        )
+
+    def registers(self) -> tuple[Register, ...]:
+        counters = {
+            "cycles": "cycles from the first input beat to the last output beat",
+            "stall_input": "cycles without a query to score",
+            "stall_memory": "cycles without a key",
+            "stall_output": "cycles held up by what follows the score",
+            "stall_dependency": "always 0",
+        }
+        return register_map(self.sizes, counters, self.design_hash, counters_at=0x1C, flags=self.status_flags)
 
     def register_values(self, workload: Attention) -> dict[str, int]:
         found = {
@@ -311,7 +300,7 @@ class StreamingAttentionSpec(Spec):
             "window": min(workload.window or self.keys_max, self.keys_max),
             "sinks": min(workload.sinks or 1, self.keys_max),
         }
-        return {name: found[name] for name in self.sizes}
+        return {size.name: found[size.name] for size in self.sizes}
 
     # Inventory and time --------------------------------------------------------------------------------------------
 
@@ -346,9 +335,15 @@ class StreamingAttentionSpec(Spec):
                 raise refuse(rule.parameter, rule.message())
         if workload.dim != self.dim:
             raise refuse("dim", f"Attention dim must be {self.dim}, the design's dim, not {workload.dim}")
+        if workload.mask == self.mask == "lambda" and workload.sinks == 0:
+            raise refuse(
+                "sinks",
+                "Attention sinks must be at least 1 for mask lambda, not 0; without sinks it is window",
+            )
         if not values.mask_fits(self, workload):
             what = f"Attention mask must be {values.masks_of(self)} for a design of mask {self.mask}"
             raise refuse("mask", f"{what}, not {workload.mask}")
+        self.check_sizes(workload)
 
     def dram_bits(self, workload: Attention) -> dict[str, Number]:
         count, rows = dataflow.passes(self, workload), dataflow.row_count(self, workload)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 #: How often a random design has which arithmetic.
 ARITHMETIC = ("integer", "integer", "integer", "exact", "float")
+
+#: Columns of the operand ``scale``, which are the fields of a scale beat.
+SCALES = tuple(field.name for field in dataclasses.fields(Scales))
 
 Integers = npt.NDArray[np.int64]
 Octets = npt.NDArray[np.uint8]
@@ -104,10 +108,7 @@ def _keys(spec: StreamingAttentionSpec, mask: Integers, queries: int, keys: int)
 
 def scales(row: Integers) -> Scales:
     """The run-time registers out of a row of the operand ``scale``."""
-    multiplier, shift, offset, gain, down = (int(value) for value in row)
-    return Scales(
-        multiplier=multiplier, shift=shift, offset=offset, output_multiplier=gain, output_shift=down
-    )
+    return Scales(**dict(zip(SCALES, (int(value) for value in row), strict=True)))
 
 
 def attention(spec: StreamingAttentionSpec, operands: Arrays) -> Integers:
@@ -224,8 +225,7 @@ def _unit(spec: StreamingAttentionSpec, name: str) -> float:
 
 def _registers(scales: Scales) -> list[int]:
     """A row of the operand ``scale``."""
-    first = [scales.multiplier, scales.shift, scales.offset]
-    return [*first, scales.output_multiplier, scales.output_shift]
+    return [getattr(scales, name) for name in SCALES]
 
 
 def _mask(spec: StreamingAttentionSpec, workload: Attention) -> dict[str, Integers]:
@@ -280,14 +280,13 @@ def stimulus(spec: StreamingAttentionSpec, operands: Arrays) -> dict[str, Octets
     chosen = picks(spec, operands) if spec.prunes else taken
     beats: dict[str, list[Any]] = {s.name: [] for s in spec.streams() if s.direction == "in"}
     for number in range(len(key)):
-        words = _words(operands["scale"][number])
         for turn in range(turns):
             first = number * share + turn * spec.group
             mine = query[first : min(first + spec.group, (number + 1) * share)]
             # Lanes without a query repeat one, so that they saturate no more than it does.
             mine = np.pad(mine, ((0, spec.group - len(mine)), (0, 0), (0, 0)), mode="edge")
             filled = [np.where(row < 0, row.max(), row) for row in rows]
-            beats["scale"].append(words)
+            beats["scale"].append(operands["scale"][number][None])
             beats["query"].append(np.stack([mine[:, row].transpose(1, 0, 2) for row in filled]))
             if spec.prunes:
                 taken = chosen[first]
@@ -295,14 +294,9 @@ def stimulus(spec: StreamingAttentionSpec, operands: Arrays) -> dict[str, Octets
             for name in ("key", "value"):
                 beats[name].append(operands[name][number][taken])
     streams = {stream.name: stream for stream in spec.streams()}
-    beats["scale"] = [np.array(beats["scale"], dtype=np.int64)]
-    return {name: streams[name].pack(np.concatenate(found)) for name, found in beats.items()}
-
-
-def _words(row: Integers) -> list[int]:
-    """The three words of a scale beat."""
-    multiplier, shift, offset, gain, down = (int(value) for value in row)
-    return [multiplier, shift | (offset & 0xFFFF) << 16, gain | down << 16]
+    tuned = dict(zip(SCALES, np.concatenate(beats.pop("scale")).T, strict=True))
+    packed = {name: streams[name].pack(np.concatenate(found)) for name, found in beats.items()}
+    return {"scale": streams["scale"].pack_fields(tuned), **packed}
 
 
 def collect(spec: StreamingAttentionSpec, beats: Octets, workload: Attention) -> Integers:

@@ -6,8 +6,10 @@ Places are the modules of the RTL: ``pe`` (elements), ``edge`` (operand register
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from blueprint import shell
 from blueprint.numbers import Number, bit_length, choose, clog2, larger, possible, smaller
 from blueprint.processing import (
     encode_units,
@@ -22,7 +24,7 @@ from blueprint.processing import (
 )
 from blueprint.systolic import elements
 from blueprint.systolic.schedule import BANKS
-from blueprint.unit import Path, Unit
+from blueprint.unit import Path, Unit, flops
 
 if TYPE_CHECKING:
     from blueprint.systolic.spec import SystolicSpec
@@ -31,13 +33,6 @@ if TYPE_CHECKING:
 def units(p: SystolicSpec) -> tuple[Unit, ...]:
     """The whole inventory."""
     return (*_edge(p), *_elements(p), *_buffer(p), *_control(p), *_shell(p))
-
-
-def flops(
-    place: str, count: Number, width: Number, *, enable: int = 0, reset: int = 0, activity: float = 1.0
-) -> Unit:
-    """Flip-flops, ``count`` groups of ``width``."""
-    return Unit("register", place, count, {"width": width, "enable": enable, "reset": reset}, activity)
 
 
 def _edge(p: SystolicSpec) -> tuple[Unit, ...]:
@@ -71,7 +66,8 @@ def _taken(p: SystolicSpec) -> tuple[Unit, ...]:
 
 
 def _waiting(p: SystolicSpec, count: Number) -> tuple[Unit, ...]:
-    """Which digits of a beat are left, where every element has a queue of its own."""
+    """Which digits of a beat are left, where every element has a queue of its own; a single digit never waits."""
+    count = count * choose(p.element.digits > 1, 1, 0)
     return (
         *encode_units(p.element, "edge", count),
         flops("edge", count, p.element.digits, enable=1),
@@ -231,20 +227,9 @@ def _staying(p: SystolicSpec) -> Number:
     return memory + 2 + 2 + clog2(p.rows) + waves + tokens + 2 + 2 + BANKS + 2
 
 
-def _shell(p: SystolicSpec) -> tuple[Unit, ...]:
-    """AXI4-Lite: sizes, status, 32-bit counters, the read word and two response flags."""
-    widths = p.size_widths
-    sizes = widths["tokens"] + widths["k"] + widths["n"]
-    counters = 4 + choose(p.serial, 1, 0)
-    return (
-        flops("shell", 1, sizes, enable=1, reset=1, activity=0.0),
-        flops("shell", 1, 5, enable=1, reset=1, activity=0.1),
-        flops("shell", counters, 32, enable=1, reset=1),
-        flops("shell", 1, 32 + 2, enable=1, reset=1, activity=0.0),
-        Unit("adder", "shell", counters, {"width": 32}),
-        Unit("comparator", "shell", 2, {"width": sizes}, 0.0),
-        Unit("mux", "shell", 1, {"entries": 12, "width": 32}, 0.0),
-    )
+def _shell(p: SystolicSpec) -> Iterator[Unit]:
+    """Cycles and four stalls are counted where digits of a beat may be left, else three."""
+    return shell.units(p.every_size(), p.every_size_rule(), 4 + choose(p.serial, 1, 0))
 
 
 def paths(p: SystolicSpec) -> tuple[Path, ...]:

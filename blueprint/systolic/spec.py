@@ -21,10 +21,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger, signed_width, smaller
-from blueprint.port import Field, Register, Stream
+from blueprint.port import Operation, Register, Stream
 from blueprint.processing import CARRY_SAVE, PASSING, SERIAL, Counts, Element
+from blueprint.shell import Size, register_map
 from blueprint.spec import Arrays, Beats, Rule, Spec, parameter
-from blueprint.systolic import elements, schedule, sparsity, values
+from blueprint.systolic import elements, ports, schedule, sparsity, values
 from blueprint.systolic.inventory import paths, units
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
@@ -292,12 +293,8 @@ class SystolicSpec(Spec):
 
     @cached_property
     def size_widths(self) -> dict[str, Number]:
-        """Bits of the run-time size registers; all ones is never a legal size, so too large a write is noticed."""
-        return {
-            "tokens": bit_length(self.m_max + 1),
-            "k": bit_length(self.k_max + 1),
-            "n": bit_length(self.n_max + 1),
-        }
+        """Bits of the sizes that a run counts down."""
+        return {"tokens": bit_length(self.m_max), "k": bit_length(self.k_max), "n": bit_length(self.n_max)}
 
     @property
     def peak_macs(self) -> Number:
@@ -313,45 +310,37 @@ class SystolicSpec(Spec):
         size = f"r{self.rows}c{self.cols}d{self.depth}_{number}"
         return f"{self.family}_{self.organization}_{self.pe}_{size}_{self.design_hash[:6]}"
 
+    def operation(self) -> Operation:
+        return ports.operation(self)
+
     @cached_property
     def _streams(self) -> tuple[Stream, ...]:
-        whole, number = self.activation == "int", self.activation
-        integer = whole or self.pe == "ternary"
-        plain = integer and self.group == 1 and not self.flexible
-        taken, given = (self.rows, int(self.act_lanes)), (self.cols, self.depth)
-        summed = str(self.sum_format)
-        act = Field("activation", self.act_width, taken, signed=whole, format=number)
-        wgt = Field("weight", int(self.weight_bits), given, signed=plain, format="int" if integer else number)
-        result = Field("result", int(self.output_bits), (self.cols,), signed=whole, format=summed)
-        return Stream("act", "in", act), Stream("wgt", "in", wgt), Stream("out", "out", result)
+        return ports.streams(self)
 
     def streams(self) -> tuple[Stream, ...]:
         return self._streams
 
-    def registers(self) -> tuple[Register, ...]:
+    def every_size(self) -> tuple[Size, ...]:
         widths = self.size_widths
-        word = {"value": (0, 32)}
-        flags = {"busy": (0, 1), "done": (1, 1), "size_error": (2, 1), "framing_error": (3, 1)}
-        sizes = (("tokens", 0x08), ("k", 0x0C), ("n", 0x10))
-        counters = (
-            ("cycles", 0x14, "cycles from the first input beat to the last output beat"),
-            ("stall_input", 0x18, "cycles without a beat of activations"),
-            ("stall_memory", 0x1C, "cycles without weights"),
-            ("stall_output", 0x20, "cycles without room for results"),
-            ("stall_dependency", 0x24, "cycles in which digits of a beat are left"),
+        read = {
+            "tokens": self.regroups | (self.stationary & (self.most_tokens > 1)),
+            "k": self.accumulates,
+            "n": self.n_max > self.cols,
+        }
+        return tuple(
+            Size(name, most, choose(read[name], widths[name], 0), f"{name} of the next run")
+            for name, most in (("tokens", self.m_max), ("k", self.k_max), ("n", self.n_max))
         )
-        low, high = (int(self.design_hash[place : place + 8], 16) for place in (8, 0))
-        return (
-            Register("control", 0x00, "rw", "write 1 to start a run", {"start": (0, 1)}),
-            Register("status", 0x04, "ro", "what the array is doing and what went wrong", flags),
-            *(
-                Register(name, address, "rw", f"{name} of the next run", {"value": (0, widths[name])})
-                for name, address in sizes
-            ),
-            *(Register(name, address, "ro", text, word) for name, address, text in counters),
-            Register("hash_lo", 0x28, "ro", "design hash, low half", word, reset=low),
-            Register("hash_hi", 0x2C, "ro", "design hash, high half", word, reset=high),
-        )
+
+    def registers(self) -> tuple[Register, ...]:
+        counters = {
+            "cycles": "cycles from the first input beat to the last output beat",
+            "stall_input": "cycles without a beat of activations",
+            "stall_memory": "cycles without weights",
+            "stall_output": "cycles without room for results",
+            "stall_dependency": "cycles in which digits of a beat are left",
+        }
+        return register_map(self.sizes, counters, self.design_hash, counters_at=0x14)
 
     def register_values(self, workload: Gemm) -> dict[str, int]:
         return {"tokens": workload.m, "k": workload.k, "n": workload.n}

@@ -155,8 +155,8 @@ def stimulus(spec: SystolicSpec, act: Integers, wgt: Integers) -> dict[str, Octe
     else:
         wide = _pad(wgt, beats * spec.beat_k, columns * spec.cols)
         values, places = _travelling(spec, wide, beats * spec.beat_k)
-        mask = (1 << spec.weight_width) - 1
-        sent = values if spec.group == 1 else values & mask | places << spec.weight_width
+        field = spec.streams()[1].field
+        sent = values if spec.group == 1 else field.join(value=values, index=places)
     steps = beats * (spec.rows if spec.stationary else 1)
     # (step of the reduction, lane, column group, column) to (column group, step, column, lane)
     tiled = sent.reshape(steps, spec.depth, columns, spec.cols).transpose(2, 0, 3, 1)
@@ -173,14 +173,15 @@ def _words(
 
     The bit above a word says which. An integer's activation is the first of its beat.
     """
-    digits, mask = int(spec.element_digits), (1 << spec.weight_width) - 1
+    digits, field = int(spec.element_digits), spec.streams()[1].field
+    ternary = np.array(int(not whole))
     if whole:
         spread = np.zeros((len(act), beats, digits), np.int64)
         spread[:, :, 0] = act
-        return spread.reshape(len(act), -1), _pad(wgt, beats, columns * spec.cols) & mask
-    pairs = _pad(wgt, beats * digits, columns * spec.cols).reshape(beats, digits, -1) & 3
-    words = (pairs << 2 * np.arange(digits)[:, None]).sum(axis=1)
-    return act, words | 1 << spec.weight_width
+        integers = _pad(wgt, beats, columns * spec.cols)
+        return spread.reshape(len(act), -1), field.join(integer=integers, ternary=ternary)
+    pairs = _pad(wgt, beats * digits, columns * spec.cols).reshape(beats, digits, -1).swapaxes(1, 2)
+    return act, field.join(digits=pairs, ternary=ternary)
 
 
 def _act_beats(spec: SystolicSpec, act: Integers, groups: int, columns: int, beats: int) -> Integers:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from blueprint import carry_save, ternary
+from blueprint import carry_save, shell, ternary
 from blueprint.numbers import Number, ceil_div, choose, clog2, larger, possible, smaller
 from blueprint.ternary_lut import formats
-from blueprint.unit import Path, Unit
+from blueprint.unit import Path, Unit, flops
 
 if TYPE_CHECKING:
     from blueprint.ternary_lut.spec import TernaryLutSpec
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
 def units(p: TernaryLutSpec) -> tuple[Unit, ...]:
     """The whole inventory."""
     return (*_tile(p), *_build(p), *_recode(p), *_fetch(p), *_lane(p), *_memory(p), *_control(p), *_shell(p))
-
-
-def flops(
-    place: str, count: Number, width: Number, *, enable: int = 0, reset: int = 0, activity: float = 1.0
-) -> Unit:
-    """Flip-flops, ``count`` groups of ``width``."""
-    return Unit("register", place, count, {"width": width, "enable": enable, "reset": reset}, activity)
 
 
 def _tile(p: TernaryLutSpec) -> tuple[Unit, ...]:
@@ -276,20 +269,9 @@ def _control(p: TernaryLutSpec) -> tuple[Unit, ...]:
     )
 
 
-def _shell(p: TernaryLutSpec) -> tuple[Unit, ...]:
-    """AXI4-Lite: sizes, status, four 32-bit counters, the read word and two response flags."""
-    widths = p.size_widths
-    sizes = widths["tokens"] + widths["k"] + widths["n"]
-    counters = 4 + choose(p.accumulate_stages > 0, 1, 0)
-    return (
-        flops("shell", 1, sizes, enable=1, reset=1, activity=0.0),
-        flops("shell", 1, 5, enable=1, reset=1, activity=0.1),
-        flops("shell", counters, 32, enable=1, reset=1),
-        flops("shell", 1, 32 + 2, enable=1, reset=1, activity=0.0),
-        Unit("adder", "shell", counters, {"width": 32}),
-        Unit("comparator", "shell", 2, {"width": sizes}, 0.0),
-        Unit("mux", "shell", 1, {"entries": 12, "width": 32}, 0.0),
-    )
+def _shell(p: TernaryLutSpec) -> Iterator[Unit]:
+    """Cycles and four stalls are counted where a column may wait for its own accumulator, else three."""
+    return shell.units(p.every_size(), p.every_size_rule(), 4 + choose(p.accumulate_stages > 0, 1, 0))
 
 
 def paths(p: TernaryLutSpec) -> tuple[Path, ...]:

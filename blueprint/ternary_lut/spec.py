@@ -20,9 +20,10 @@ import numpy as np
 
 from blueprint import ternary
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger, signed_width, smaller
-from blueprint.port import Field, Register, Stream
+from blueprint.port import Operation, Register, Stream
+from blueprint.shell import Size, register_map
 from blueprint.spec import Arrays, Beats, Rule, Spec, parameter
-from blueprint.ternary_lut import formats, values
+from blueprint.ternary_lut import formats, ports, values
 from blueprint.ternary_lut.inventory import paths, units
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.unit import Path, Unit
@@ -258,12 +259,8 @@ class TernaryLutSpec(Spec):
 
     @property
     def size_widths(self) -> dict[str, Number]:
-        """Bits of the run-time size registers; all ones is never a legal size, so too large a write is noticed."""
-        return {
-            "tokens": bit_length(self.m_max + 1),
-            "k": bit_length(self.k_max + 1),
-            "n": bit_length(self.n_max + 1),
-        }
+        """Bits of the sizes that a run counts down."""
+        return {"tokens": bit_length(self.m_max), "k": bit_length(self.k_max), "n": bit_length(self.n_max)}
 
     @property
     def address_width(self) -> Number:
@@ -288,51 +285,33 @@ class TernaryLutSpec(Spec):
         size = f"mu{self.mu}_l{self.lut_count}_f{self.fetch_count}_{kind}_t{self.token_lanes}"
         return f"{self.family}_{size}_{self.design_hash[:6]}"
 
+    def operation(self) -> Operation:
+        return ports.OPERATION
+
     @cached_property
     def _streams(self) -> tuple[Stream, ...]:
-        lanes, columns = self.token_lanes, self.fetch_count
-        taken = (lanes, self.lut_count, self.mu)
-        keys = ternary.key_field(self.key_encoding, self.mu, columns, self.lut_count)
-        return (
-            Stream("act", "in", self._field("activation", self.activation, self.act_width, taken)),
-            Stream("wgt", "in", keys),
-            Stream(
-                "out",
-                "out",
-                self._field("result", self.output_format, int(self.output_bits), (lanes, columns)),
-            ),
-        )
-
-    def _field(self, name: str, number: str, width: int, shape: tuple[int, ...]) -> Field:
-        return Field(name, width, shape, signed=number == "int", format=number)
+        return ports.streams(self)
 
     def streams(self) -> tuple[Stream, ...]:
         return self._streams
 
-    def registers(self) -> tuple[Register, ...]:
+    def every_size(self) -> tuple[Size, ...]:
         widths = self.size_widths
-        word = {"value": (0, 32)}
-        return (
-            Register("control", 0x00, "rw", "write 1 to start a run", {"start": (0, 1)}),
-            Register(
-                "status",
-                0x04,
-                "ro",
-                "what the core is doing and what went wrong",
-                {"busy": (0, 1), "done": (1, 1), "size_error": (2, 1), "framing_error": (3, 1)},
-            ),
-            *(
-                Register(name, address, "rw", f"{name} of the next run", {"value": (0, widths[name])})
-                for name, address in (("tokens", 0x08), ("k", 0x0C), ("n", 0x10))
-            ),
-            Register("cycles", 0x14, "ro", "cycles from the first input beat to the last output beat", word),
-            Register("stall_input", 0x18, "ro", "cycles without a table to sweep", word),
-            Register("stall_memory", 0x1C, "ro", "cycles without a weight beat", word),
-            Register("stall_output", 0x20, "ro", "cycles held up by the output", word),
-            Register("stall_dependency", 0x24, "ro", "cycles a column waited for its own accumulator", word),
-            Register("hash_lo", 0x28, "ro", "design hash, low half", word, int(self.design_hash[8:], 16)),
-            Register("hash_hi", 0x2C, "ro", "design hash, high half", word, int(self.design_hash[:8], 16)),
+        read = {"tokens": self.regroups, "k": self.accumulates, "n": self.buffered}
+        return tuple(
+            Size(name, most, choose(read[name], widths[name], 0), f"{name} of the next run")
+            for name, most in (("tokens", self.m_max), ("k", self.k_max), ("n", self.n_max))
         )
+
+    def registers(self) -> tuple[Register, ...]:
+        counters = {
+            "cycles": "cycles from the first input beat to the last output beat",
+            "stall_input": "cycles without a table to sweep",
+            "stall_memory": "cycles without a weight beat",
+            "stall_output": "cycles held up by the output",
+            "stall_dependency": "cycles a column waited for its own accumulator",
+        }
+        return register_map(self.sizes, counters, self.design_hash, counters_at=0x14)
 
     def register_values(self, workload: Gemm) -> dict[str, int]:
         return {"tokens": workload.m, "k": workload.k, "n": workload.n}
@@ -400,6 +379,7 @@ class TernaryLutSpec(Spec):
                 raise ValueError(
                     f"Gemm {what} must be at most {what}_max {most}, not {getattr(workload, what)}"
                 )
+        self.check_sizes(workload)
 
     def dram_bits(self, workload: Gemm) -> dict[str, Number]:
         groups, tiles, columns = self.loops(workload)

@@ -5,9 +5,9 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from blueprint.numbers import bit_length
 from blueprint.streaming_attention import StreamingAttentionSpec
 from generator.arithmetic import zero_extend
+from generator.axi_lite import size_ports
 from generator.block import Block
 
 
@@ -23,7 +23,7 @@ class Control(Block):
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         self.spec = spec
-        sizes = {name: In(int(bit_length(most + 1))) for name, most in spec.sizes.items()}
+        sizes = size_ports(spec.sizes, In)
         turns, finals = int(spec.turn_bits), int(spec.final_bits)
         ports = sizes | {
             "start": In(1),

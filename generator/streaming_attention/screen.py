@@ -9,6 +9,7 @@ from blueprint.numbers import bit_length, clog2
 from blueprint.pruning import CODE_BITS
 from blueprint.streaming_attention import StreamingAttentionSpec
 from generator.arithmetic import zero_extend
+from generator.axi_lite import size_ports
 from generator.block import Block
 from generator.memory import Sram
 from generator.softmax.pruning import Bucket, LeadingOneScore, TopK
@@ -25,11 +26,7 @@ class Screen(Block):
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         self.spec, self.pruning = spec, spec.pruning
-        sizes = {
-            name: In(int(bit_length(most + 1))) for name, most in spec.sizes.items() if name != "queries"
-        }
-        if not spec.repeats:
-            sizes.pop("passes")
+        sizes = size_ports(spec.sizes, In)
         p, number = self.pruning, int(clog2(spec.keys_max))
         self.latency = f"{p.magnitude_buckets * 2 + 1} cycles between screening and picking"
         self.throughput = "one key per cycle in every step"

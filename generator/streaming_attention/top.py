@@ -7,12 +7,11 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, ResetSign
 from amaranth.lib.wiring import In, Out
 
 from blueprint.pruning import CODE_BITS
-from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
 from blueprint.streaming_attention import StreamingAttentionSpec
 from blueprint.streaming_attention.graph import NODES, Edge, depths, edges, latencies
 from blueprint.streaming_attention.inventory import words
 from generator.arithmetic import parts
-from generator.axi_lite import AXI_LITE_PORTS, STALLS, Shell
+from generator.axi_lite import AXI_LITE_PORTS, STALLS, Shell, size_ports
 from generator.block import Block
 from generator.floating.words import is_special
 from generator.softmax.pruning import LeadingOneCode
@@ -20,11 +19,6 @@ from generator.streaming_attention import nodes
 from generator.streaming_attention.control import Control
 from generator.streaming_attention.fifo import Fifo
 from generator.streaming_attention.screen import Screen
-
-#: Where the fields of a scale beat stand.
-SHIFT_AT, OFFSET_AT, GAIN_AT, DOWN_AT = 32, 48, 64, 80
-#: Status bits of the family beside those of every shell.
-FLAGS = ("saturated",)
 
 
 @dataclass(frozen=True)
@@ -131,14 +125,13 @@ class StreamingAttention(Block):
 
     def _control(self, m: Module) -> None:
         spec = self.spec
-        shell = Shell(
-            f"{spec.family}_shell_{spec.design_hash}", spec.registers(), spec.sizes, STALLS[:-1], FLAGS
-        )
+        name = f"{spec.family}_shell_{spec.design_hash}"
+        shell = Shell(name, spec.registers(), spec.sizes, spec.size_rules, STALLS[:-1], spec.status_flags)
         control = Control(spec)
         self._flags: dict[str, Value] = {}
         wires: dict[str, Any] = {
             name: Signal(shell.signature.members[name].shape, name=name)
-            for name in ("start", *spec.sizes, "accepted", "misframed", *STALLS[:-1])
+            for name in ("start", *size_ports(spec.sizes, In), "accepted", "misframed", *STALLS[:-1])
         }
         self._finished = Signal(name="finished")
         self._saturation = Signal(name="saturated")
@@ -175,15 +168,11 @@ class StreamingAttention(Block):
 
     def _front(self, m: Module) -> None:
         """The scales of a pass and the queries of a row, as they arrive."""
-        a, data = self.spec.softmax, self.s_axis_scale_tdata
-        fields = {
-            "multiplier": data[: int(a.multiplier_width)],
-            "shift": data[SHIFT_AT : SHIFT_AT + SHIFT_BITS],
-            "offset": data[OFFSET_AT : OFFSET_AT + int(a.reference_width)],
-        }
+        scale, data = self.spec.streams()[0], self.s_axis_scale_tdata
+        fields = {name: data[scale[name].span] for name in ("multiplier", "shift", "offset")}
         gains = {
-            "gain": data[GAIN_AT : GAIN_AT + OUTPUT_MULTIPLIER_BITS],
-            "down": data[DOWN_AT : DOWN_AT + OUTPUT_SHIFT_BITS],
+            "gain": data[scale["output_multiplier"].span],
+            "down": data[scale["output_shift"].span],
         }
         fire, flags = self._fires, self._flags
         self._fill(m, "scales", fields, fire["tune"], fire["score"] & flags["pass_end"])
@@ -207,7 +196,7 @@ class StreamingAttention(Block):
                 code=codes[CODE_BITS * number : CODE_BITS * (number + 1)],
             )
         block = Screen(spec)
-        shared = {name: self._wires_of_shell[name] for name in ("start", *spec.sizes)}
+        shared = {name: self._wires_of_shell[name] for name in ("start", *size_ports(spec.sizes, In))}
         own = {
             name: Signal(member.shape, name=name)
             for name, member in block.signature.members.items()

@@ -8,12 +8,13 @@ from amaranth.lib.wiring import In, Out
 from blueprint.systolic import SystolicSpec
 from blueprint.systolic.schedule import BANKS
 from generator.arithmetic import zero_extend
+from generator.axi_lite import size_ports
 from generator.block import Block
 
 
 def common_ports(spec: SystolicSpec) -> dict[str, Any]:
     """Sizes, streams and events of both sequencers."""
-    return {name: In(int(width)) for name, width in spec.size_widths.items()} | {
+    return size_ports(spec.sizes, In) | {
         "start": In(1),
         **{f"{port}_{wire}": In(1) for port in ("act", "wgt") for wire in ("tvalid", "tlast")},
         "out_tready": In(1),
@@ -254,7 +255,9 @@ class StationaryControl(Control):
         self._active = self.held(m, "active", self.start, issue & final)
         act, act_wrong = self.operand(m, "act", self._active, issue, final)
         most, one = int(spec.most_tokens), Const(1, 1)
-        tokens: Value = zero_extend(self.tokens, most.bit_length())
+        tokens: Value = one
+        if most > 1:
+            tokens = zero_extend(self.tokens, most.bit_length())
         if spec.regroups:
             tokens = Mux(self.tokens > most, Const(most, most.bit_length()), tokens)
         self._tokens = Signal(most.bit_length(), name="tokens_of_group")

@@ -38,9 +38,11 @@ class ArrayElement(Block):
         """(activations, weights) of the lanes: for every weight the activation that belongs to it."""
         spec = self.spec
         act, words = self.act_used(m), parts(self.weight_used(m), int(spec.weight_bits))
-        acts = parts(act, int(spec.selected_width))
+        acts, field = parts(act, int(spec.selected_width)), spec.streams()[1].field
+        # A word that holds more than a weight has it as its first part.
+        weights = Cat(*(word[field.parts[0].span] if field.parts else word for word in words))
         if spec.group == 1:
-            return act, Cat(*(word[: spec.weight_width] for word in words))
+            return act, weights
         block = ActivationSelect(int(spec.selected_width), int(spec.group))
         block.place = self.place
         chosen = []
@@ -48,9 +50,11 @@ class ArrayElement(Block):
             first = lane // int(spec.kept) * int(spec.group)
             value = Signal(int(spec.selected_width), name=f"chosen{lane}")
             group = Cat(*acts[first : first + int(spec.group)])
-            self.use(m, block, f"select{lane}", entries=group, index=word[spec.weight_width :], value=value)
+            self.use(
+                m, block, f"select{lane}", entries=group, index=word[field.part("index").span], value=value
+            )
             chosen.append(value)
-        return Cat(*chosen), Cat(*(word[: spec.weight_width] for word in words))
+        return Cat(*chosen), weights
 
     def act_used(self, m: Module) -> Value:
         """The activations of this beat, or their digits."""
@@ -64,7 +68,8 @@ class ArrayElement(Block):
         """The operands of a processing element by their ports."""
         act, weight = self.selected(m)
         if self.spec.flexible:
-            return {"a": weight, "b": act, "ternary": self.weight[-1]}
+            kind = self.spec.streams()[1].field.part("ternary")
+            return {"a": weight, "b": act, "ternary": self.weight[kind.span]}
         if self.spec.serial:
             return {"digit": act, "b": weight}
         return (

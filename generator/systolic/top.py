@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from blueprint.systolic import SystolicSpec
 from blueprint.systolic.schedule import BANKS
 from generator.arithmetic import parts, sign_extend
-from generator.axi_lite import AXI_LITE_PORTS, EVENTS, STALLS, Shell
+from generator.axi_lite import AXI_LITE_PORTS, EVENTS, STALLS, Shell, size_ports
 from generator.block import Block, register
 from generator.memory import Sram
 from generator.processing import DigitEncode, DigitQueue, Resolve, Total
@@ -47,7 +47,8 @@ class Systolic(Block):
         acts = self._activations(m)
         weights = self._operand(m, "wgt", not self.spec.stationary)
         if self.spec.flexible:
-            m.d.comb += self._wires["ternary"].eq(weights[int(self.spec.weight_bits) - 1])
+            kind = self.spec.streams()[1].field.part("ternary")
+            m.d.comb += self._wires["ternary"].eq(weights[kind.span])
         if self.spec.skewed:
             acts = self._skewed(m, acts, self.spec.rows, "acts")
             weights = self._skewed(m, weights, self.spec.cols, "weights")
@@ -58,9 +59,9 @@ class Systolic(Block):
 
     def _sequence(self, m: Module) -> None:
         spec = self.spec
-        limits = {"tokens": spec.m_max, "k": spec.k_max, "n": spec.n_max}
         stalls = STALLS if spec.serial else STALLS[:-1]
-        shell = Shell(f"{spec.family}_shell_{spec.design_hash}", spec.registers(), limits, stalls)
+        name = f"{spec.family}_shell_{spec.design_hash}"
+        shell = Shell(name, spec.registers(), spec.sizes, spec.size_rules, stalls)
         control = StationaryControl(spec) if spec.stationary else SummingControl(spec)
         streams = {
             f"{stream.name}_{wire}": getattr(self, f"{stream.prefix}_{wire}")
@@ -68,7 +69,9 @@ class Systolic(Block):
             for wire in ("tvalid", "tready", "tlast")
         }
         axi = {name: getattr(self, f"s_axil_{name}") for name in AXI_LITE_PORTS}
-        shared = {name: self._wire(shell, name) for name in ("start", *limits, *EVENTS, *stalls)}
+        shared = {
+            name: self._wire(shell, name) for name in ("start", *size_ports(spec.sizes, In), *EVENTS, *stalls)
+        }
         rest = {
             name: self._wire(control, name)
             for name in control.signature.members

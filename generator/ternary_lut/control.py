@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.ternary_lut import TernaryLutSpec
+from generator.axi_lite import size_ports
 from generator.block import Block
 
 
@@ -20,7 +21,7 @@ class Control(Block):
 
     def __init__(self, spec: TernaryLutSpec) -> None:
         self.spec = spec
-        sizes = {name: In(int(width)) for name, width in spec.size_widths.items()}
+        sizes = size_ports(spec.sizes, In)
         stages, address = int(spec.build_stages), int(spec.address_width)
         sram = 1 if spec.in_sram else 0
         pipelined = int(spec.accumulate_stages)

@@ -9,7 +9,7 @@ from blueprint import floating
 from blueprint.numbers import ceil_div
 from blueprint.ternary_lut import TernaryLutSpec
 from generator.arithmetic import parts, sign_extend
-from generator.axi_lite import AXI_LITE_PORTS, EVENTS, STALLS, Shell
+from generator.axi_lite import AXI_LITE_PORTS, EVENTS, STALLS, Shell, size_ports
 from generator.block import Block, register
 from generator.floating import FixedToFloat, FloatToFixed
 from generator.memory import Sram
@@ -63,9 +63,9 @@ class TernaryLut(Block):
 
     def _sequence(self, m: Module) -> None:
         spec = self.spec
-        limits = {"tokens": spec.m_max, "k": spec.k_max, "n": spec.n_max}
         stalls = STALLS if spec.accumulate_stages else STALLS[:-1]
-        shell = Shell(f"{spec.family}_shell_{spec.design_hash}", spec.registers(), limits, stalls)
+        name = f"{spec.family}_shell_{spec.design_hash}"
+        shell = Shell(name, spec.registers(), spec.sizes, spec.size_rules, stalls)
         control = Control(spec)
         streams = {
             f"{stream.name}_{wire}": getattr(self, f"{stream.prefix}_{wire}")
@@ -73,7 +73,9 @@ class TernaryLut(Block):
             for wire in ("tvalid", "tready", "tlast")
         }
         axi = {name: getattr(self, f"s_axil_{name}") for name in AXI_LITE_PORTS}
-        shared = {name: self._wire(shell, name) for name in ("start", *limits, *EVENTS, *stalls)}
+        shared = {
+            name: self._wire(shell, name) for name in ("start", *size_ports(spec.sizes, In), *EVENTS, *stalls)
+        }
         rest = {
             name: self._wire(control, name)
             for name in control.signature.members

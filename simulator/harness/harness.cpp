@@ -115,6 +115,13 @@ struct Sink : Stream {
     bool seen_last = false, held_last = false, stalled = false;
 };
 
+// ---- registers written while streams move
+
+struct Access {
+    int64_t cycle;  // in which it is asked for, or the first one in which the port is free
+    uint32_t address, value, strobes;
+};
+
 // ---- what can go wrong; the numbers are known to the Python side
 
 enum Fault : uint64_t {
@@ -134,6 +141,7 @@ class Bench {
   public:
     std::vector<Source> sources{TERNFORGE_SOURCE_COUNT};
     std::vector<Sink> sinks{TERNFORGE_SINK_COUNT};
+    std::vector<Access> accesses;
     double seconds = 0;  // spent in the last job's stream phase
     int64_t cycle = 0;   // of the last job's stream phase
 
@@ -154,6 +162,7 @@ class Bench {
             settle();
             for (size_t i = 0; count && i < sinks.size(); ++i)
                 if (sinks[i].valid) throw Failure{VALID_IN_RESET, i, count};
+            for (auto& sink : sinks) sink.stalled = false;  // reset may take back what was offered before it
             edge();
         }
         put(dut.ports.TERNFORGE_RESET, 1);
@@ -210,27 +219,64 @@ class Bench {
         return value;
     }
 
-    // Cycle 0 is the next cycle; returns after the cycle of the last beat of any stream.
-    void stream(uint64_t patience) {
+    // Cycle 0 is the next cycle; returns after the cycle of the last beat of any stream and of the last access, or
+    // before cycle ``cut`` where there is one.
+    void stream(uint64_t patience, int64_t cut) {
         const auto began = std::chrono::steady_clock::now();
         uint64_t idle = 0;
-        for (cycle = 0; !done(); ++cycle) {
+        next = 0;
+        for (cycle = 0; asking || (cut ? cycle < cut : !(done() && next == accesses.size())); ++cycle) {
             for (auto& source : sources) source.offer();
             for (auto& sink : sinks) sink.ready = sink.mask.next();
+            ask();
             settle();
-            bool moved = false;
+            bool moved = done();
+            listen();
             for (auto& source : sources) moved |= accept(source);
             for (size_t i = 0; i < sinks.size(); ++i) moved |= accept(sinks[i], i);
             idle = moved ? 0 : idle + 1;
             if (idle > patience) throw Failure{HUNG, 0, cycle};
             edge();
         }
+        for (auto& source : sources)
+            if (source.valid) source.withdraw();  // only where cut: what is offered must not be taken any more
         for (auto& sink : sinks) sink.ready = false;
+        put(dut.ports.TERNFORGE_AXIL(bready), 0);
         seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     }
 
   private:
     Dut dut;
+    size_t next = 0;      // access that is asked for next
+    bool asking = false;  // one is under way
+    bool address_left = false, data_left = false;
+
+    // The next access, once it is due; its response is taken at once.
+    void ask() {
+        auto& p = dut.ports;
+        if (!asking && next < accesses.size() && accesses[next].cycle <= cycle) {
+            put(p.TERNFORGE_AXIL(awaddr), accesses[next].address);
+            put(p.TERNFORGE_AXIL(wdata), accesses[next].value);
+            put(p.TERNFORGE_AXIL(wstrb), accesses[next].strobes);
+            put(p.TERNFORGE_AXIL(bready), 1);
+            asking = address_left = data_left = true;
+        }
+        put(p.TERNFORGE_AXIL(awvalid), address_left);
+        put(p.TERNFORGE_AXIL(wvalid), data_left);
+    }
+
+    void listen() {
+        if (!asking) return;
+        auto& p = dut.ports;
+        const uint32_t address = accesses[next].address;
+        address_left &= get(p.TERNFORGE_AXIL(awready)) == 0;
+        data_left &= get(p.TERNFORGE_AXIL(wready)) == 0;
+        if (!get(p.TERNFORGE_AXIL(bvalid))) return;
+        if (address_left || data_left) throw Failure{EARLY_WRITE_RESPONSE, address, cycle};
+        if (get(p.TERNFORGE_AXIL(bresp))) throw Failure{BAD_WRITE_RESPONSE, address, cycle};
+        asking = false;
+        ++next;
+    }
 
     bool done() const {
         const auto is_done = [](const Stream& stream) { return stream.done(); };
@@ -313,6 +359,7 @@ struct Job {
     bool reset;
     uint64_t patience;
     std::vector<Write> writes;
+    int64_t cut;                        // stop before this cycle and ask nothing more; 0: go on to the end
     uint32_t done_address, done_mask;  // no mask: nothing to wait for
     std::vector<uint32_t> reads;
 };
@@ -333,6 +380,16 @@ Job load(Reader& file, Bench& bench) {
         const uint32_t address = file.number();
         job.writes.push_back({address, static_cast<uint32_t>(file.number())});
     }
+    bench.accesses.clear();
+    for (uint64_t count = file.number(); count; --count) {
+        Access access{};
+        access.cycle = file.number();
+        access.address = file.number();
+        access.value = file.number();
+        access.strobes = file.number();
+        bench.accesses.push_back(access);
+    }
+    job.cut = file.number();
     job.done_address = file.number();
     job.done_mask = file.number();
     for (uint64_t count = file.number(); count; --count) job.reads.push_back(file.number());
@@ -354,18 +411,18 @@ void expect_silence(const Bench& bench) {
 
 void finish(const Job& job, Bench& bench, std::vector<uint32_t>& values) {
     uint64_t patience = job.patience;
-    while (job.done_mask && !(bench.read(job.done_address, job.patience) & job.done_mask)) {
+    while (!job.cut && job.done_mask && !(bench.read(job.done_address, job.patience) & job.done_mask)) {
         expect_silence(bench);
         if (patience-- == 0) throw Failure{NOT_DONE, job.done_address, 0};
     }
     for (uint32_t address : job.reads) values.push_back(bench.read(address, job.patience));
-    expect_silence(bench);
+    if (!job.cut) expect_silence(bench);
 }
 
 Failure perform(const Job& job, Bench& bench, std::vector<uint32_t>& values) try {
     if (job.reset) bench.reset();
     for (const auto& write : job.writes) bench.write(write.address, write.value, job.patience);
-    bench.stream(job.patience);
+    bench.stream(job.patience, job.cut);
     finish(job, bench, values);
     return {NONE, 0, bench.cycle};
 } catch (const Failure& failure) {

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from ternforge import choices
 from ternforge.session import Session, plain
 from ternforge.shell import Verb, set_option
 
 
 @click.command("check", cls=Verb)
-@click.argument("file")
+@click.argument("file", type=choices.FILE)
 @set_option
 @click.pass_obj
 def check_(session: Session, file: str, overrides: dict[str, str]) -> None:
@@ -24,9 +25,12 @@ def check_(session: Session, file: str, overrides: dict[str, str]) -> None:
 
 
 def _lines(answer: Mapping[str, Any]) -> list[str]:
-    import yaml
+    from blueprint.tree import dump
 
-    text: str = yaml.safe_dump(plain(answer["resolved"]), sort_keys=False, allow_unicode=True)
-    derived = yaml.safe_dump(plain(answer["derived"]), sort_keys=False) if answer["derived"] else ""
+    text = dump(plain(answer["resolved"]))
+    derived = dump(plain(answer["derived"])) if answer["derived"] else ""
     comments = [f"#   {line}" for line in derived.splitlines()]
-    return [f"# {answer['file']}: {answer['schema']}, valid", *text.splitlines(), "# derived", *comments]
+    head = f"# {answer['file']}: {answer['schema']}, valid"
+    if "schema" not in answer["resolved"]:  # a summary, not a file
+        return [head, *(f"# {line}" for line in text.splitlines()), "# derived", *comments]
+    return [head, *text.splitlines(), "# derived", *comments]

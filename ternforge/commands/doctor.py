@@ -15,8 +15,7 @@ def doctor_(session: Session) -> int:
     """Check that every tool really works: a model of several C++ files is compiled and run."""
     from ternforge import api
 
-    session.note("checking the tools, about ten seconds")
-    answer = api.doctor()
+    answer = api.doctor(session.note)
     checks = answer["checks"]
     lines = [f"  {'ok  ' if c.ok else 'FAIL'}  {c.name:<10} {c.detail} ({c.seconds:.1f} s)" for c in checks]
     bad = sum(not check.ok for check in checks)

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import click
 
+from ternforge import choices
 from ternforge.session import Session
-from ternforge.shell import Verb, set_option
+from ternforge.shell import Verb, force_option, set_option
 
 
 @click.command("export", cls=Verb)
-@click.argument("spec")
-@click.option("--flow", required=True, help="files, fusesoc or yosys.")
-@click.option("-o", "--out", metavar="DIR", help="Folder to write; without it <design>_<flow>.")
+@click.argument("spec", type=choices.FILE)
+@click.option("--flow", required=True, type=choices.Named(choices.flows), help="What takes the folder.")
+@click.option(
+    "-o", "--out", type=choices.FOLDER, metavar="DIR", help="Folder to write; without it <design>_<flow>."
+)
+@force_option
 @set_option
 @click.pass_obj
-def export_(session: Session, spec: str, flow: str, out: str | None, overrides: dict[str, str]) -> None:
+def export_(
+    session: Session, spec: str, flow: str, out: str | None, force: bool, overrides: dict[str, str]
+) -> None:
     """Hand the design in SPEC over to another flow as a folder that the flow takes unchanged."""
     from ternforge import api
 
-    answer = api.export(spec, flow, out, overrides)
+    answer = api.export(spec, flow, out, overrides, force=force)
     session.answer(
         answer, [f"wrote {answer['folder']}: top module {answer['top']}", f"next: {answer['next']}"]
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from ternforge import choices
 from ternforge.session import Session, table
-from ternforge.shell import LazyGroup, Verb
+from ternforge.shell import LazyGroup, Verb, force_option
 
 _VERBS = {
     "list": "The models that come with the package.",
@@ -32,10 +33,12 @@ def list_(session: Session) -> None:
 
 
 @click.command("show", cls=Verb)
-@click.argument("name")
-@click.option("--phase", default="decode", show_default=True, help="decode or prefill.")
+@click.argument("name", type=choices.Named(choices.models, file=True, shown="NAME"))
 @click.option(
-    "--tokens", type=click.IntRange(1, 1 << 20), default=1, show_default=True, help="Tokens side by side."
+    "--phase", type=choices.Named(choices.phases), default="decode", show_default=True, help="What it does."
+)
+@click.option(
+    "--tokens", type=choices.Whole(1, 1 << 20), default=1, show_default=True, help="Tokens side by side."
 )
 @click.pass_obj
 def show_(session: Session, name: str, phase: str, tokens: int) -> None:
@@ -45,20 +48,29 @@ def show_(session: Session, name: str, phase: str, tokens: int) -> None:
     answer = api.model(name, phase, tokens)
     rows = [[gemm.name, gemm.m, gemm.k, gemm.n, gemm.count, gemm.macs] for gemm in answer["gemms"]]
     head = f"{answer['title']}: {answer['ternary_weights']:,} ternary weights; source: {answer['source']}"
+    head = "\n".join([head, *(f"note: {note}" for note in answer["notes"])])
     session.answer(answer, [head, *table(rows, ("layer", "m", "k", "n", "count", "MACs"))])
 
 
 @click.command("import", cls=Verb)
-@click.argument("folder")
+@click.argument("folder", type=choices.FILE)
 @click.option("--name", help="Name of the model; without it the folder's.")
-@click.option("-o", "--out", required=True, metavar="FILE.yaml", help="Model file to write.")
+@click.option(
+    "-o", "--out", required=True, type=choices.FILE, metavar="FILE.yaml", help="Model file to write."
+)
+@click.option(
+    "--like",
+    type=choices.Named(choices.architectures, shown="TYPE"),
+    help="Read it as this type of model, as in `llama`.",
+)
+@force_option
 @click.pass_obj
-def import_(session: Session, folder: str, name: str | None, out: str) -> None:
+def import_(session: Session, folder: str, name: str | None, out: str, like: str | None, force: bool) -> None:
     """Write the shapes in FOLDER/config.json (Hugging Face) as a model file; weights are not read."""
     from ternforge import api
 
-    answer = api.model_import(folder, out, name)
-    if not answer["ternary"]:
-        session.note("note: the config does not say that the weights are ternary")
+    answer = api.model_import(folder, out, name, like=like, force=force)
+    for note in answer["notes"]:
+        session.note(f"note: {note}")
     session.note(f"note: not needed and ignored: {', '.join(answer['ignored']) or 'nothing'}")
     session.answer(answer, [f"wrote {out}: {answer['name']}, {answer['ternary_weights']:,} ternary weights"])

@@ -7,21 +7,39 @@ from typing import Any
 
 import click
 
+from ternforge import choices
 from ternforge.session import Session, size_columns, table
-from ternforge.shell import Verb, gemm_option, seed_option, set_option, workload_from, workload_option
+from ternforge.shell import (
+    Verb,
+    force_option,
+    gemm_option,
+    seed_option,
+    set_option,
+    workload_from,
+    workload_option,
+)
 
 
 @click.command("simulate", cls=Verb)
-@click.argument("spec")
+@click.argument("spec", type=choices.FILE)
 @workload_option
 @gemm_option
 @seed_option
-@click.option("--stall", default="none", show_default=True, help="Profile of waiting sources and sinks.")
+@click.option(
+    "--stall",
+    type=choices.Named(choices.stalls),
+    default="none",
+    show_default=True,
+    help="Profile of waiting sources and sinks.",
+)
 @click.option(
     "--values/--no-values", default=True, help="Compute values too, and compare them.  [default: values]"
 )
-@click.option("--trace", metavar="FILE.json[.gz]", help="Trace of the first task, for Perfetto.")
+@click.option(
+    "--trace", type=choices.FILE, metavar="FILE.json[.gz]", help="Trace of the first task, for Perfetto."
+)
 @click.option("--window", metavar="A:B", help="Cycles that the trace shows; all without it.")
+@force_option
 @set_option
 @click.pass_obj
 def simulate_(
@@ -34,6 +52,7 @@ def simulate_(
     values: bool,
     trace: str | None,
     window: str | None,
+    force: bool,
     overrides: dict[str, str],
 ) -> int:
     """Run a workload on the design in SPEC, cycle by cycle, and compare its values with the golden model.
@@ -45,7 +64,13 @@ def simulate_(
     chosen = workload_from(workload, gemm)
     if chosen is None:
         raise click.UsageError("Workload must be given, by --workload FILE or --gemm MxKxN")
-    wishes: dict[str, Any] = {"stall": stall, "values": values, "trace": trace, "window": window}
+    wishes: dict[str, Any] = {
+        "stall": stall,
+        "values": values,
+        "trace": trace,
+        "window": window,
+        "force": force,
+    }
     answer = api.simulate(spec, chosen, overrides, seed=seed, note=session.note, **wishes)
     session.answer(answer, _lines(answer))
     return 1 if answer["mismatches"] else 0

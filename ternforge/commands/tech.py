@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from ternforge import choices
 from ternforge.session import Session, table
-from ternforge.shell import LazyGroup, Verb
+from ternforge.shell import LazyGroup, Verb, force_option, line
 
+TECHNOLOGY = choices.Named(choices.technologies, file=True, shown="NAME")
 _VERBS = {
     "list": "The technologies that come with the package.",
     "show": "One technology's facts in short.",
@@ -36,7 +40,7 @@ def list_(session: Session) -> None:
 
 
 @click.command("show", cls=Verb)
-@click.argument("name")
+@click.argument("name", type=TECHNOLOGY)
 @click.pass_obj
 def show_(session: Session, name: str) -> None:
     """Corner, sources and state of the technology NAME (or of a technology file)."""
@@ -53,44 +57,55 @@ def show_(session: Session, name: str) -> None:
 
 
 @click.command("import", cls=Verb)
-@click.argument("liberty", nargs=-1, required=True)
+@click.argument("liberty", type=choices.FILE, nargs=-1, required=True)
 @click.option("--name", required=True, help="Name of the technology.")
-@click.option("-o", "--out", required=True, metavar="FILE.yaml", help="Technology file to write.")
+@click.option(
+    "-o", "--out", required=True, type=choices.FILE, metavar="FILE.yaml", help="Technology file to write."
+)
+@force_option
 @click.pass_obj
-def import_(session: Session, liberty: tuple[str, ...], name: str, out: str) -> None:
+def import_(session: Session, liberty: tuple[str, ...], name: str, out: str, force: bool) -> None:
     """Make a technology file of LIBERTY files (plain or gzipped)."""
     from ternforge import api
 
-    session.note(f"reading {len(liberty)} Liberty files")
-    answer = api.technology_import(liberty, name, out)
-    lines = [f"wrote {out}: {answer['cells']} cells", f"next: ternforge tech calibrate {out}"]
+    session.note(f"reading {len(liberty)} Liberty file{'s' if len(liberty) > 1 else ''}")
+    answer = api.technology_import(liberty, name, out, force=force)
+    lines = [
+        f"wrote {out}: {answer['cells']} cells",
+        f"next: {line('ternforge', 'tech', 'calibrate', Path(out))}",
+    ]
     session.answer(answer, lines)
 
 
 @click.command("calibrate", cls=Verb)
-@click.argument("name")
+@click.argument("name", type=TECHNOLOGY)
 @click.option(
-    "-o", "--out", metavar="FILE.yaml", help="Technology file to write; without it the file itself."
+    "-o",
+    "--out",
+    type=choices.FILE,
+    metavar="FILE.yaml",
+    help="Technology file to write; without it the file itself.",
 )
+@force_option
 @click.pass_obj
-def calibrate_(session: Session, name: str, out: str | None) -> None:
+def calibrate_(session: Session, name: str, out: str | None, force: bool) -> None:
     """Synthesize random designs in the technology NAME (or file) and fit its cost model; takes some minutes.
 
     When interrupted, the same command goes on where it stopped.
     """
     from ternforge import api
 
-    answer = api.technology_calibrate(name, out, session.note)
+    answer = api.technology_calibrate(name, out, session.note, force=force)
     session.answer(answer, [f"wrote {answer['file']}: cost model of {answer['name']} calibrated"])
 
 
 @click.command("validate", cls=Verb)
-@click.argument("name", default="asap7")
+@click.argument("name", type=TECHNOLOGY, default="asap7")
 @click.option(
-    "--designs", type=click.IntRange(1, 1000), default=8, show_default=True, help="Designs to synthesize."
+    "--designs", type=choices.Whole(1, 1000), default=8, show_default=True, help="Designs to synthesize."
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed that picks the designs."
+    "--seed", type=choices.Whole(0), default=1, show_default=True, help="Seed that picks the designs."
 )
 @click.pass_obj
 def validate_(session: Session, name: str, designs: int, seed: int) -> int:

@@ -106,20 +106,20 @@ def test_hugging_face_folder_gives_the_shapes_of_the_preset(tmp_path: Path) -> N
     found = huggingface.read_config(config(tmp_path), "mine")
     preset = model.load("bitnet_2b4t")
     assert found.ternary
-    assert found.ignored == ("model_type", "rms_norm_eps")
+    assert found.ignored == ("rms_norm_eps",) and found.model.notes == ()
     assert model.layers(found.model, "decode") == model.layers(preset, "decode")
     assert (found.model.vocab, found.model.context, found.model.tied_embeddings) == (128256, 4096, True)
 
 
-def test_missing_key_value_heads_mean_one_per_head(tmp_path: Path) -> None:
-    assert huggingface.read_config(config(tmp_path, num_key_value_heads=...), "mine").model.kv_heads == 20
+def test_missing_key_value_heads_are_those_of_the_class_and_null_means_one_per_head(tmp_path: Path) -> None:
+    assert huggingface.read_config(config(tmp_path, num_key_value_heads=...), "mine").model.kv_heads == 5
     assert huggingface.read_config(config(tmp_path, num_key_value_heads=None), "mine").model.kv_heads == 20
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"hidden_size": ...}, "1:1: hidden_size: hidden_size must be given, and is missing"),
+        ({"hidden_size": None}, "3:3: hidden_size: hidden_size must be an integer, not empty"),
         ({"hidden_size": "2560"}, "3:3: hidden_size: hidden_size must be an integer, not '2560'"),
         ({"num_hidden_layers": 0}, "5:3: num_hidden_layers: num_hidden_layers must be at least 1, not 0"),
         (
@@ -132,7 +132,7 @@ def test_missing_key_value_heads_mean_one_per_head(tmp_path: Path) -> None:
         ),
         (
             {"num_local_experts": 8},
-            "16:3: num_local_experts: model must be a plain decoder, and .* says it is not",
+            "16:3: num_local_experts: model must be a plain decoder, not a mixture of 8 experts",
         ),
         ({"is_encoder_decoder": True}, "16:3: is_encoder_decoder: model must be a plain decoder, not .*"),
     ],
@@ -146,7 +146,11 @@ def test_unusable_configs_are_refused_at_their_line(
 
 
 def test_folder_without_a_config_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="config.json:1:1: file must exist, and there is none$"):
+    what = f"^{tmp_path}:1:1: folder must hold the config.json of a Hugging Face model, and holds "
+    with pytest.raises(SpecError, match=what + "nothing$"):
+        huggingface.read_config(tmp_path, "mine")
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    with pytest.raises(SpecError, match=what + "model.gguf$"):
         huggingface.read_config(tmp_path, "mine")
 
 

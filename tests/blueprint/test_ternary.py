@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import numpy as np
@@ -95,3 +96,25 @@ def test_telling_bits_tell_every_group_from_every_other_and_no_fewer_would(mu: i
         bits = ternary.telling_bits(mu, index)
         assert alike(index, bits) == [index]
         assert all(len(alike(index, tuple(b for b in bits if b != left))) > 1 for left in bits)
+
+
+@pytest.mark.parametrize("mu", [1, 2, 3, 4, 5, 6])
+def test_what_the_manifest_says_of_a_key_is_what_it_is(mu: int) -> None:
+    """The sentence is read with its numbers and carried out."""
+    weights = ternary.raw_weights(mu)
+    field = ternary.key_field("sign_index", mu, 1, 1)
+    pattern = (
+        r"raw = sum of \(1 - w\[i\]\) \* 3\*\*\((\d) - i\) over the weights w\[0\] to w\[(\d)\]; "
+        r"index = raw and sign = 0 up to raw = (\d+), else index = (\d+) - raw and sign = 1"
+    )
+    found = re.fullmatch(pattern, field.meaning)
+    assert found is not None
+    power, end, middle, last = map(int, found.groups())
+    assert end == mu - 1
+    raw = sum((1 - weights[:, i]) * 3 ** (power - i) for i in range(mu))
+    sign = (raw > middle).astype(int)
+    keys = field.join(index=np.where(sign, last - raw, raw), sign=sign)
+    assert np.array_equal(keys, ternary.encode(weights[:, None, None], "sign_index").ravel())
+    assert (
+        ternary.key_field("full_index", mu, 1, 1).meaning == field.meaning.split(";")[0] + "; the key is raw"
+    )

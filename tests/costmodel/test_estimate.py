@@ -93,8 +93,15 @@ def test_estimate_has_the_keys_of_machine_readable_answers() -> None:
     alone = estimate.estimate(_design(), tech)
     busy = answer["cycles"] * answer["utilization"]
     clocks, switching = estimate.energy_parts(_design().units(), tech)
-    assert answer["energy_pj"] == pytest.approx(clocks * answer["cycles"] + switching * busy)
-    assert alone.energy_pj == pytest.approx(clocks + switching)
+    leakage = estimate.leakage(_design().units(), tech) * 1e3  # pJ in a second
+    period = answer["critical_path_ps"] * 1e-12
+    assert answer["energy_pj"] == pytest.approx(
+        clocks * answer["cycles"] + switching * busy + leakage * answer["cycles"] * period, rel=1e-12
+    )
+    assert alone.energy_pj == pytest.approx(clocks + switching + leakage * period, rel=1e-12)
+    assert sum(alone.energy_breakdown_pj.values()) == pytest.approx(alone.energy_pj, rel=1e-12)
+    assert alone.energy_per_mac_pj == pytest.approx(alone.energy_pj / alone.peak_macs)
+    assert leakage > 0
     assert "cycles" not in alone.as_dict()
 
 

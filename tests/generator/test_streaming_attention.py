@@ -43,7 +43,7 @@ def agrees(spec: StreamingAttentionSpec, model: rtl.Model, work: Attention) -> i
 
 @pytest.mark.slow
 @pytest.mark.parametrize("graph", ["naive", "scaled"])
-def test_hardware_stops_exactly_where_the_simulator_deadlocks(graph: str, tmp_path: Path) -> None:
+def test_hardware_refuses_exactly_where_the_simulator_deadlocks(graph: str, tmp_path: Path) -> None:
     spec, model = build(tmp_path, graph=graph, long_depth=9)
     for keys in (8, 9):
         agrees(spec, model, Attention(3, keys, 1, 1, 2))
@@ -51,9 +51,10 @@ def test_hardware_stops_exactly_where_the_simulator_deadlocks(graph: str, tmp_pa
     with pytest.raises(kernel.Deadlock) as deadlock:
         kernel.run(spec.timing(stuck), record=("score",))
     assert any(name.startswith("long") for name in deadlock.value.full)
-    with pytest.raises(rtl.RtlError, match="no beat") as stopped:
-        model.run_all([job(spec, stuck, watchdog=300)])
-    assert "out" in str(stopped.value)
+    assert spec.refuses(spec.register_values(stuck)) == "Registers must keep to keys <= 9, not be keys 10"
+    [run] = model.run_all([dataclasses.replace(job(spec, stuck), cut=300)])
+    assert run.registers["status"] == 1 << spec.registers()[1].fields["size_error"][0]
+    assert all(len(beats) == 0 for beats in run.accepted.values())
 
 
 @pytest.mark.parametrize("graph", dataflow.GRAPHS)

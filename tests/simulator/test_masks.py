@@ -13,7 +13,7 @@ from simulator.kernel import run
 from tests.simulator.graphs import tiled_gemm
 
 STREAMS = tuple(
-    Stream(name, direction, Field(name, 8, (1,)))  # type: ignore[arg-type]
+    Stream(name, direction, (Field(name, 8, (1,)),))  # type: ignore[arg-type]
     for name, direction in (("act", "in"), ("wgt", "in"), ("out", "out"))
 )
 KNOWN = ", ".join(masks.names())

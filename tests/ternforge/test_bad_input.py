@@ -115,7 +115,7 @@ def test_a_megabyte_of_nesting_is_refused_in_a_moment(
         (["model", "show", "tiny", "--phase", "both"], "Phase must be one of decode, prefill, not 'both'"),
         (
             ["model", "show", "tiny", "--tokens", "0"],
-            "Invalid value for '--tokens': 0 is not in the range .*",
+            "Invalid value for '--tokens': it must be an integer from 1 to 1048576, not '0'",
         ),
         (["init", "a b"], "Folder name must be a letter followed by .*, not 'a b'"),
         (["init", "x", "--preset", "ternary-lut"], "Preset must be one of .*; did you mean 'ternary_lut'\\?"),

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
+from blueprint import registry
 from ternforge import __version__, api, cli
 from ternforge.cli import run
 from ternforge.shell import LazyGroup
@@ -130,12 +131,14 @@ def test_check_of_a_file_that_takes_no_overrides(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err == expected
 
 
+@pytest.mark.parametrize("preset", sorted(registry.families()))
 def test_init_writes_a_folder_whose_files_all_check(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "first"
-    assert run(["init", str(folder)]) == 0
+    assert run(["init", str(folder), "--preset", preset]) == 0
     assert sorted(path.name for path in folder.iterdir()) == [
+        ".ternforge.json",
         "README.md",
         "design.yaml",
         "space.yaml",
@@ -143,17 +146,17 @@ def test_init_writes_a_folder_whose_files_all_check(
     ]
     for path in folder.glob("*.yaml"):
         assert run(["check", str(path)]) == 0
+    assert f"family: {preset}\n" in (folder / "design.yaml").read_text()
+    arguments = [str(folder / "design.yaml"), "--workload", str(folder / "workload.yaml"), "-q"]
+    assert run(["estimate", *arguments]) == 0
     capsys.readouterr()
-    assert run(["init", str(folder)]) == 2
-    expected = f"Output folder must be new or empty, not a folder of other files: {folder}\n"
-    assert capsys.readouterr().err == expected
 
 
 def test_model_import_writes_a_model_that_can_be_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
-    config = {**sizes, "vocab_size": 100, "max_position_embeddings": 64}
+    config = {"model_type": "llama", **sizes, "vocab_size": 100, "max_position_embeddings": 64}
     (tmp_path / "config.json").write_text(json.dumps(config))
     out = tmp_path / "mine.yaml"
     assert run(["model", "import", str(tmp_path), "--name", "mine", "--out", str(out)]) == 0
@@ -165,8 +168,9 @@ def test_model_import_writes_a_model_that_can_be_named(
 def test_out_refuses_a_folder_of_other_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     assert run(["generate", EXAMPLE, "--out", str(tmp_path)]) == 2
-    what = "must be new or empty or hold a manifest.json of ours, not a folder of other files"
-    assert capsys.readouterr().err == f"Output folder {what}: {tmp_path}\n"
+    what = "must be new, empty or of an earlier `ternforge generate`, not a folder of other files"
+    remedy = "--force writes to it all the same and keeps them"
+    assert capsys.readouterr().err == f"Output folder {what}: {tmp_path}; {remedy}\n"
     assert run(["generate", EXAMPLE, "--out", str(tmp_path / "thesis.tex")]) == 2
     assert "Output must be a folder, not an existing file" in capsys.readouterr().err
     assert run(["generate", EXAMPLE, "--out", str(tmp_path / "thesis.tex" / "deep")]) == 2
@@ -181,7 +185,8 @@ def test_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     monkeypatch.setattr(api, "models", interrupted)
     assert run(["model", "list"]) == 130
     out, err = capsys.readouterr()
-    assert (out, err.strip()) == ("", "Interrupted")
+    what = "nothing was written, and the same command starts again: ternforge model list"
+    assert (out, err.strip()) == ("", f"Interrupted; {what}")
 
 
 def test_a_bug_is_owned_up_to_without_a_traceback(
@@ -225,7 +230,7 @@ def test_public_functions_are_at_hand() -> None:
 
     assert ternforge.estimate is api.estimate
     with pytest.raises(AttributeError, match="^module 'ternforge' has no attribute 'estimat'$"):
-        _ = ternforge.estimat
+        _ = ternforge.estimat  # type: ignore[attr-defined]
 
 
 def test_json_has_no_numbers_that_json_does_not_know() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ternforge import demo
 from ternforge.demo import comparison
 
 ESTIMATED = {"area_um2": 105.0, "critical_path_ps": 900.0, "flip_flops": 40, "cycles": 7}
@@ -35,3 +37,11 @@ def test_any_difference_is_a_failure(
 ) -> None:
     _, fine = comparison(ESTIMATED | estimated, VERIFIED | verified, SYNTHESIZED | synthesized)
     assert not fine
+
+
+def test_a_folder_of_others_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "thesis.tex").write_text("mine")
+    assert demo.main([str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("Output folder must be new or empty") and err.count("\n") == 1

@@ -1,0 +1,144 @@
+"""What a file is, told from its first bytes and its keys, so that a wrong one can be called by its name."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+#: Files of ours by schema: what they are called, and the command that takes them.
+OURS = {
+    "ternforge/design/v1": ("a design", "ternforge generate"),
+    "ternforge/workload/v1": ("a workload", "ternforge simulate DESIGN --workload"),
+    "ternforge/model/v1": ("a model", "ternforge model show"),
+    "ternforge/space/v1": ("a space", "ternforge explore"),
+    "ternforge/technology/v1": ("a technology", "ternforge tech show"),
+    "ternforge/manifest/v1": ("the manifest of generated Verilog", ""),
+    "ternforge/written/v1": ("the record of a folder that ternforge wrote", ""),
+}
+_MAGIC = (
+    (b"GGUF", "a GGUF model (llama.cpp)"),
+    (b"GGML", "a GGML model"),
+    (b"ggjt", "a GGML model"),
+    (b"PK\x03\x04", "a ZIP archive, as PyTorch and NumPy write checkpoints"),
+    (b"\x80\x02", "a Python pickle, as PyTorch writes checkpoints"),
+    (b"\x80\x03", "a Python pickle, as PyTorch writes checkpoints"),
+    (b"\x80\x04", "a Python pickle, as PyTorch writes checkpoints"),
+    (b"\x80\x05", "a Python pickle, as PyTorch writes checkpoints"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ", "an xz archive"),
+    (b"(\xb5/\xfd", "a Zstandard archive"),
+    (b"SQLite format 3\x00", "a database, as the study.db of `ternforge explore`"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"%PDF", "a PDF document"),
+    (b"\x7fELF", "a program"),
+    (b"version https://git-lfs", "a pointer of Git LFS, whose file was not fetched"),
+)
+LIBERTY = "a Liberty library, which `ternforge tech import` reads"
+_TEXTS = (
+    ("module ", "Verilog"),
+    ("`timescale", "Verilog"),
+    ("library", LIBERTY),
+    ("<!doctype html", "an HTML page"),
+    ("<html", "an HTML page"),
+    ("<svg", "an SVG picture"),
+    ("<?xml", "an XML file"),
+)
+_COMMENTS = re.compile(r"\A(\s|\ufeff|/\*.*?\*/|//[^\n]*\n)*", re.DOTALL)
+_SCHEMA = re.compile(r"""^\s*"?schema"?\s*:\s*["']?([\w/]+)""", re.MULTILINE)
+#: Keys that give away a JSON file of a Hugging Face folder that is not its config.json.
+_JSON = (
+    ("weight_map", "the index of a checkpoint in several files"),
+    ("added_tokens", "a tokenizer"),
+    ("tokenizer_class", "the configuration of a tokenizer"),
+    ("peft_type", "an adapter (PEFT), whose base model has the shapes"),
+    ("_diffusers_version", "a model of the library diffusers"),
+    ("traceEvents", "a trace, as `ternforge simulate --trace` writes it"),
+    ("model_type", "the config.json of a Hugging Face model, which `ternforge model import` reads"),
+    ("n_heads", "a checkpoint's params.json as Meta writes it"),
+)
+
+
+def of_bytes(data: bytes) -> str | None:
+    """What a file that starts with ``data`` is, where it is no text for people to write; ``None`` if unknown."""
+    if data.startswith(b"\x1f\x8b"):
+        return _of_gzip(data)
+    for magic, name in _MAGIC:
+        if data.startswith(magic):
+            return name
+    if len(data) > 9 and data[8:9] == b"{" and int.from_bytes(data[:8], "little") < 1 << 40 and 0 in data[:8]:
+        return "a safetensors checkpoint"
+    return None
+
+
+def _of_gzip(data: bytes) -> str:
+    with suppress(zlib.error):
+        inner = zlib.decompressobj(31).decompress(data[:4096], 4096).decode(errors="replace")
+        if found := of_text(inner):
+            return f"a gzip archive of {found}"
+    return "a gzip archive"
+
+
+def of_start(data: bytes) -> str | None:
+    """What a file is by how it starts, whatever it is; ``None`` if unknown."""
+    text = data[:4096].decode("utf-8", errors="replace")
+    keys = (name for key, name in _JSON if f'"{key}"' in text)
+    schema = _SCHEMA.search(text)
+    ours = of_schema(schema[1]) if schema and schema[1] in OURS else None
+    return of_bytes(data) or of_text(text) or ours or next(keys, None)
+
+
+def of_text(text: str) -> str | None:
+    """What a text that is no YAML of ours is: Verilog, Liberty, a page; ``None`` if unknown."""
+    start = _first_word(text)
+    if start.startswith("library") and "(" not in start[:40]:
+        return None
+    return next((name for word, name in _TEXTS if start.startswith(word)), None)
+
+
+def of_path(path: Path) -> str:
+    """What a file or a folder that exists is, in words."""
+    if path.is_dir():
+        return of_folder(path)
+    if not path.is_file():
+        return "a device or pipe"
+    with path.open("rb") as file:
+        data = file.read(4096)
+    return of_start(data) or ("another file" if data else "an empty file")
+
+
+def of_folder(path: Path) -> str:
+    """What a folder is, in words."""
+    marks = (
+        ("study.db", "the folder of a study"),
+        ("manifest.json", "the folder of generated Verilog"),
+        ("config.json", "the folder of a Hugging Face model, for `ternforge model import`"),
+    )
+    return next((name for mark, name in marks if (path / mark).is_file()), "a directory")
+
+
+def of_schema(schema: str) -> str:
+    """A file of ours with the command it is for."""
+    name, command = OURS[schema]
+    return f"{name}, for `{command}`" if command else name
+
+
+def of_mapping(content: Mapping[str, Any]) -> str | None:
+    """What a file with these keys is; ``None`` if unknown."""
+    schema = content.get("schema")
+    if isinstance(schema, str) and schema in OURS:
+        return of_schema(schema)
+    if "model_type" in content or "architectures" in content:
+        return "the config.json of a Hugging Face model, which `ternforge model import` reads"
+    return next((name for key, name in _JSON if key in content), None)
+
+
+def _first_word(text: str) -> str:
+    """The start of a text behind comments, in small letters."""
+    rest = _COMMENTS.sub("", text[:4096])
+    return rest[:200].lower()

@@ -1,0 +1,69 @@
+"""Going on with a study under a space that changed: what may change, and what then happens to stored points.
+
+Metrics of a design do not depend on how it was found, nor on limits and goals. So another search goes on where the
+stored one stopped, other constraints judge stored points anew, and other objectives give another front.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from dse import search
+from dse.problem import Problem
+from dse.space import Search
+from dse.store import Store, StudyError
+
+#: Parts of a space's content that do not change any design's numbers.
+_FREE = ("constraints", "objectives", "search")
+#: Longest value that a message shows.
+_SHOWN = 40
+
+
+def amend(kept: Store, problem: Problem, facts: dict[str, Any]) -> None:
+    """Make a stored study one of ``problem``, whose ``facts`` these are.
+
+    Raises ``StudyError`` where stored points would have other numbers now.
+    """
+    before = kept.facts()
+    _check(kept, before, facts)
+    start = before.get("start", 0)
+    old, new = before["content"], facts["content"]
+    if all(old[part] == new[part] for part in _FREE):
+        return
+    judged = problem.judged if old["constraints"] != new["constraints"] else None
+    if not search.same_order(_searched(problem, old), problem.space):
+        start = kept.count()
+    kept.amend({**facts, "start": start}, judged)
+
+
+def _searched(problem: Problem, content: dict[str, Any]) -> Any:
+    return dataclasses.replace(problem.space, search=Search(**content["search"]))
+
+
+def _check(kept: Store, before: dict[str, Any], now: dict[str, Any]) -> None:
+    changed = [
+        *_differences(before["content"], now["content"], skip=_FREE),
+        *_differences(before["provenance"], now["provenance"]),
+    ]
+    if before["metrics"] != now["metrics"]:
+        changed.append("metrics")
+    if changed:
+        raise StudyError(
+            f"{kept.path.parent}: study must be continued with the space it was started with, and this one differs in "
+            f"{', '.join(changed)}; explore into another folder"
+        )
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any], skip: tuple[str, ...] = ()) -> list[str]:
+    keys = [key for key in {**before, **now} if key not in skip and before.get(key) != now.get(key)]
+    return [_difference(key, before.get(key), now.get(key)) for key in keys]
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    """Where two values differ, as deep as that is one place, and both where they are short."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+        return _difference(f"{name}.{keys[0]}", before.get(keys[0]), now.get(keys[0])) if len(keys) == 1 else name
+    shown = f"{before} then, {now} now"
+    return f"{name} ({shown})" if len(shown) <= _SHOWN else name

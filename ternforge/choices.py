@@ -1,0 +1,139 @@
+"""What an option takes, for its help and for the completion of a shell; what the value means is checked elsewhere.
+
+Names are looked up when they are shown, so that no verb waits for another's libraries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[str]
+else:
+    _ParamType = click.ParamType  # no type arguments before Click 8.5
+
+Names = Callable[[], Iterable[str]]
+
+
+class Named(_ParamType):
+    """One of a closed set of names, or, where ``file`` is set, a file."""
+
+    def __init__(self, names: Names, *, file: bool = False, shown: str | None = None) -> None:
+        self.names, self.file, self.shown = names, file, shown
+        self.name = "name"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """What the help shows for the value: the names, or ``shown`` where they are many."""
+        return self.shown or f"[{'|'.join([*self.names(), *(['FILE'] if self.file else [])])}]"
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """The names, for the error of an option that must be given."""
+        return f"It must be one of {', '.join(self.names())}{', or a file' if self.file else ''}"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """The names that begin so; a shell adds files to them."""
+        found = [CompletionItem(name) for name in self.names() if name.startswith(incomplete)]
+        return found if found or not self.file else [CompletionItem(incomplete, type="file")]
+
+
+class Whole(click.IntRange):
+    """An integer within limits; what it must be is said in the words of all other errors."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The integer. Fails with what it must be and what it is."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            limits = f"at least {self.min}" if self.max is None else f"from {self.min} to {self.max}"
+            self.fail(f"it must be an integer {limits}, not {str(value)[:40]!r}", param, ctx)
+
+
+class Folder(_ParamType):
+    """A folder: unlike ``click.Path`` only its completion."""
+
+    name = "folder"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Folders."""
+        return [CompletionItem(incomplete, type="dir")]
+
+
+FILE, FOLDER = click.Path(), Folder()
+
+
+def presets() -> Iterable[str]:
+    """Starting points of `ternforge init`."""
+    from ternforge.starter import presets
+
+    return presets()
+
+
+def flows() -> Iterable[str]:
+    """Flows that `ternforge export` writes for."""
+    from ternforge.views import FLOWS
+
+    return FLOWS
+
+
+def technologies() -> Iterable[str]:
+    """Technologies of the package."""
+    from costmodel.technology import names
+
+    return names()
+
+
+def models() -> Iterable[str]:
+    """Models of the package."""
+    from blueprint.model import names
+
+    return names()
+
+
+def phases() -> Iterable[str]:
+    """What a model does."""
+    from blueprint.model import PHASES
+
+    return PHASES
+
+
+def architectures() -> Iterable[str]:
+    """Types of models that can be imported."""
+    from blueprint.huggingface import architectures
+
+    return architectures()
+
+
+def stalls() -> Iterable[str]:
+    """Profiles of waiting sources and sinks."""
+    from simulator.masks import names
+
+    return names()
+
+
+def methods() -> Iterable[str]:
+    """Ways to search."""
+    from dse.space import METHODS
+
+    return METHODS
+
+
+class Point(_ParamType):
+    """A point of the study that stands before it on the command line."""
+
+    name = "point"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """``knee`` and the points of the front."""
+        import csv
+        from pathlib import Path
+
+        found = ["knee"]
+        table = Path(str(ctx.params.get("study"))) / "front.csv"
+        if table.is_file():
+            with table.open(encoding="utf-8", newline="") as file:
+                found += [row["id"] for row in csv.DictReader(file) if row.get("id")]
+        return [CompletionItem(name) for name in found if name.startswith(incomplete)]

@@ -1,0 +1,33 @@
+"""Where the console script and ``python -m ternforge`` begin: before anything is imported that could be another's."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ternforge.rooms import HOME
+
+
+def main() -> None:
+    """The command line. Ctrl-C ends it with 130 at any time, also while it is still being imported."""
+    _open_streams()
+    if sys.path and sys.path[0] in ("", os.getcwd()) and HOME != os.getcwd():
+        del sys.path[0]  # `python -m` looks into the current folder first, where a file may have any name
+    try:
+        from ternforge.cli import main as command_line
+
+        command_line()
+    except KeyboardInterrupt:
+        os.write(2, b"Interrupted; the same command starts again\n")
+        sys.exit(130)
+
+
+def _open_streams() -> None:
+    """A file that is opened later must not become standard output because the caller closed that."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))

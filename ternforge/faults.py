@@ -1,0 +1,44 @@
+"""What the environment does to a command, in one sentence that tells the remedy."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+from collections.abc import Sequence
+
+from toolchain.files import lacks_scratch
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SCARCE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+
+
+def sentence(problem: BaseException) -> str | None:
+    """One sentence for a fault of the disk, the memory or the system, ``None`` for anything else."""
+    if isinstance(problem, MemoryError):
+        return (
+            f"Memory must suffice, and it does not ({str(problem) or 'nothing is left'}); "
+            "free some, or ask for fewer --workers or a smaller design"
+        )
+    return _of_system(problem) if isinstance(problem, OSError) else None
+
+
+def _of_system(problem: OSError) -> str | None:
+    name, why = problem.filename, problem.strerror or str(problem)
+    what = os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else None
+    if lacks_scratch(problem):
+        return f"TMPDIR must name a folder that can be written, and none can: {why}"
+    if problem.errno in _FULL:
+        return f"{what or 'A disk'}: disk must have room to write here, and it has not: {why}; free some and run it again"
+    if problem.errno in _SCARCE:
+        return f"{what or 'System'}: system must have processes, files and memory left, and it has not: {why}"
+    if what is None and problem.errno is None:
+        return None
+    return f"{what or 'A file'}: file must be readable and writable here, and it is not: {why}"
+
+
+def interrupted(arguments: Sequence[str]) -> str:
+    """How to go on after Ctrl-C: studies and calibrations keep what they have, everything else starts again."""
+    keeps = arguments[:1] == ["explore"] or arguments[:2] == ["tech", "calibrate"]
+    how = "nothing that is done is lost; go on with" if keeps else "start again with"
+    return f"Interrupted; {how}: {shlex.join(['ternforge', *arguments])}"

@@ -1,0 +1,3 @@
+// a comment
+module top(input a);
+endmodule

@@ -1,0 +1,167 @@
+"""Files and folders that appear whole or not at all, whatever ends the process that writes them.
+
+A draft lies beside its target, is flushed to disk and then renamed. Drafts are locked while they are written, so those
+of killed processes are known and swept by the next writer of the same target.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+_DRAFT = ".new"
+
+
+def write(path: str | Path, content: str | bytes) -> Path:
+    """Replace the file ``path``, whose folder is made, by ``content`` (text as UTF-8). Raises ``OSError``."""
+    with replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+    return Path(path)
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[IO[bytes]]:
+    """A file to write, which replaces ``path`` once the block ends without an error.
+
+    Links are followed and permissions kept; devices and pipes are written in place. Every ``OSError`` names ``path``.
+    """
+    with _named(path):
+        target = Path(os.path.realpath(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not target.is_file() and not target.is_dir():
+            with target.open("wb") as file:
+                yield file
+            return
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        draft = _draft(target.parent, target.name)
+        try:
+            with open(draft, "xb") as file:
+                _lock(file.fileno())
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                _keep_mode(target, draft)
+                os.replace(draft, target)
+        finally:
+            draft.unlink(missing_ok=True)
+        _sync(target.parent)
+
+
+@contextmanager
+def folder(path: str | Path) -> Iterator[Path]:
+    """An empty folder to fill, which becomes ``path`` once the block ends without an error.
+
+    Where ``path`` is there already, the new files are moved into it; others stay. Whoever is killed meanwhile leaves a
+    draft in it (:func:`is_draft`).
+    """
+    target = Path(os.path.realpath(path))
+    home = target if target.is_dir() else target.parent
+    with _named(path):
+        home.mkdir(parents=True, exist_ok=True)
+        draft = _draft(home, target.name)
+        draft.mkdir()
+        handle = os.open(draft, os.O_RDONLY)
+        try:
+            _lock(handle)
+            yield draft
+            _settle(draft, target)
+        finally:
+            os.close(handle)
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def is_draft(path: Path) -> bool:
+    """Whether a path is what a killed writer left behind."""
+    return path.name.startswith(".") and path.name.endswith(_DRAFT)
+
+
+def sweep(home: Path, start: str = ".") -> None:
+    """Delete the drafts in a folder that nobody writes any more; ``start`` is how their names begin."""
+    with suppress(OSError):
+        for path in home.iterdir():
+            if path.name.startswith(start) and is_draft(path) and _abandoned(path):
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno is None or lacks_scratch(problem) or not _of_draft(problem.filename2 or problem.filename):
+            raise
+        raise OSError(problem.errno, problem.strerror, str(path)) from problem
+
+
+def lacks_scratch(problem: OSError) -> bool:
+    """Whether there was no folder for temporary files."""
+    return problem.filename is None and "temporary directory" in str(problem)
+
+
+def _of_draft(name: Any) -> bool:
+    """Whether the file of an ``OSError`` is unknown or means nothing to the user."""
+    return not isinstance(name, str) or any(is_draft(Path(part)) for part in Path(name).parts)
+
+
+def _draft(home: Path, name: str) -> Path:
+    start = f".{name[:40]}-"
+    sweep(home, start)
+    return home / f"{start}{secrets.token_hex(4)}{_DRAFT}"
+
+
+def _lock(handle: int) -> None:
+    with suppress(OSError):  # not every network's file system has locks
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _abandoned(path: Path) -> bool:
+    """Whether nobody holds the lock of a draft; the kernel drops that of a process that dies."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+
+
+def _keep_mode(target: Path, draft: Path) -> None:
+    if target.exists():
+        os.chmod(draft, stat.S_IMODE(target.stat().st_mode))
+
+
+def _settle(draft: Path, target: Path) -> None:
+    files = [path for path in sorted(draft.rglob("*")) if path.is_file()]
+    for file in files:
+        _sync(file)
+    if not target.exists():
+        os.rename(draft, target)
+        _sync(target.parent)
+        return
+    for file in files:
+        place = target / file.relative_to(draft)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(file, place)
+    _sync(target)
+
+
+def _sync(path: Path) -> None:
+    """Flush a file or a folder's entries to disk, where the file system can."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as problem:
+        if problem.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF, errno.EROFS):
+            raise
+    finally:
+        os.close(handle)
