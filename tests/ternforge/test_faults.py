@@ -33,7 +33,7 @@ parameters:
   act_width: 8
 workload: {gemm: {m: 1, k: 2560, n: 6912}}
 technology: asap7
-objectives: {area_um2: min, tokens_per_second: max}
+objectives: {area_um2: min, rows_per_second: max}
 """
 CONFIG = {
     "architectures": ["LlamaForCausalLM"],
@@ -290,10 +290,12 @@ def test_a_signal_ends_a_command_at_any_time_with_130(number: int, given: Path, 
 
 
 def test_a_folder_that_a_killed_command_left_is_written_again(tmp_path: Path) -> None:
-    left = tmp_path / "start" / ".start-0123abcd.new"
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / f".ternforge-draft-{dead.pid}-0" / "new"
     left.mkdir(parents=True)
     (left / "design.yaml").write_text("half")
-    (tmp_path / "start" / "README.md").write_text("moved before the kill")
     assert run(["init", str(tmp_path / "start"), "-q"]) == 0
     names = sorted(path.name for path in (tmp_path / "start").iterdir())
-    assert names == ["README.md", "design.yaml", "space.yaml", "workload.yaml"]
+    assert names == [".ternforge.json", "README.md", "design.yaml", "space.yaml", "workload.yaml"]
+    assert [path.name for path in tmp_path.iterdir()] == ["start"]
