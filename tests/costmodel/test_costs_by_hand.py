@@ -127,9 +127,11 @@ def test_estimate_of_a_design_multiplies_runs_and_cycles(tech: Technology) -> No
     alone = estimate.estimate(spec, known)
     clocks, moved = (float(part) for part in estimate.energy_parts(spec.units(), known))
     path = float(estimate.delay(spec.paths(), known))
-    assert alone.energy_pj == pytest.approx(clocks + moved)
-    assert alone.energy_per_mac_pj == pytest.approx((clocks + moved) / int(spec.peak_macs))
-    assert sum(alone.energy_breakdown_pj.values()) == pytest.approx(clocks + moved)
+    leaked = float(estimate.leakage(spec.units(), known)) * path * 1e-9  # pJ in a cycle: nW times ps
+    assert leaked > 0
+    assert alone.energy_pj == pytest.approx(clocks + moved + leaked, rel=1e-9)
+    assert alone.energy_per_mac_pj == pytest.approx((clocks + moved + leaked) / int(spec.peak_macs), rel=1e-9)
+    assert sum(alone.energy_breakdown_pj.values()) == pytest.approx(clocks + moved + leaked, rel=1e-9)
     assert (alone.critical_path_ps, alone.clock_mhz) == pytest.approx((path, 1e6 / path))
     assert alone.leakage_nw == pytest.approx(float(estimate.leakage(spec.units(), known)))
     assert alone.peak_macs == 4 * 4 * 2
@@ -137,7 +139,7 @@ def test_estimate_of_a_design_multiplies_runs_and_cycles(tech: Technology) -> No
     cycles = int(spec.cycles(parse_gemm("2x256x64")))
     assert (found.cycles, found.macs) == (cycles, 2 * 256 * 64)
     assert found.utilization == pytest.approx(2 * 256 * 64 / (cycles * 32))
-    assert found.energy_pj == pytest.approx(clocks * cycles + moved * 2 * 256 * 64 / 32)
+    assert found.energy_pj == pytest.approx((clocks + leaked) * cycles + moved * 2 * 256 * 64 / 32, rel=1e-9)
 
 
 def test_laws_of_memories_count_every_term() -> None:

@@ -69,6 +69,15 @@ def test_two_constraints_that_exclude_each_other_are_named(tmp_path: Path) -> No
     assert pair["nearest"]["values"] == {"area_um2": area[best], "tokens_per_second": rate[best]}
 
 
+def test_a_constraint_that_none_keeps_is_no_conflict_of_two(tmp_path: Path) -> None:
+    text = fast("{area_um2: {max: 5}, tokens_per_second: {min: 1e9}}")
+    with run(toy.problem(text), tmp_path) as study:
+        found = study.nearest
+    assert found is not None
+    assert [bool(limit["kept_by"]) for limit in found["limits"]] == [True, False]
+    assert found["conflicts"] == []
+
+
 def test_both_sides_of_a_constraint_are_limits_of_their_own() -> None:
     space = toy.space(fast("{area_um2: {min: 3.01, max: 3.02}}"))
     assert [limit.text for limit in nearest.Nearest(space).limits] == [

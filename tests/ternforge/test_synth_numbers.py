@@ -61,5 +61,5 @@ def test_the_table_shows_both_with_the_error_of_the_prediction(
     assert run(["synth", EXAMPLE]) == 0
     rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.strip()}
     predicted = int(flip_flops(read_design(EXAMPLE).spec.units()))
-    assert "777" in rows["flip_flops"] and f"{predicted:,}" in rows["flip_flops"]
-    assert f"{100 * (predicted / 777 - 1):+.1f} %" in rows["flip_flops"]
+    assert "777" in rows["flip-flops"] and f"{predicted:,}" in rows["flip-flops"]
+    assert f"{100 * (predicted / 777 - 1):+.1f} %" in rows["flip-flops"]
