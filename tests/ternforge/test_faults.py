@@ -299,3 +299,15 @@ def test_a_folder_that_a_killed_command_left_is_written_again(tmp_path: Path) ->
     names = sorted(path.name for path in (tmp_path / "start").iterdir())
     assert names == [".ternforge.json", "README.md", "design.yaml", "space.yaml", "workload.yaml"]
     assert [path.name for path in tmp_path.iterdir()] == ["start"]
+
+
+@pytest.mark.parametrize("names", [["study.lock"], ["study.lock", "study.db.new", "study.db.new-journal"]])
+def test_a_study_that_was_killed_before_it_began_is_begun(
+    names: list[str], given: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "study"
+    out.mkdir()
+    for name in names:
+        (out / name).touch()
+    assert run(["explore", str(given / "space.yaml"), "--out", str(out), "-q"]) == 0
+    assert content(given / "study").items() <= content(out).items()

@@ -120,6 +120,19 @@ def test_a_refused_environment_ends_every_command_with_2(
         assert capsys.readouterr() == ("", "Package dse must be ours\n")
 
 
+def test_the_doctor_says_where_the_rooms_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from toolchain import doctor
+
+    monkeypatch.setattr(doctor, "PROBES", {})
+    assert cli.run(["doctor", "--json"]) == 0
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    assert [(check["name"], check["detail"]) for check in checks] == [
+        ("Packages", f"{', '.join(rooms.ROOMS)} are those of {ROOT}")
+    ]
+
+
 def test_python_m_starts_in_a_folder_of_strangers(tmp_path: Path) -> None:
     strangers(tmp_path, *IMPORTED)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
