@@ -52,7 +52,8 @@ def sample(rooms: Sequence[str], count: int, seed: int) -> list[Mutant]:
 
 def quick(tests: Sequence[str], known: Map, room: str, budget_s: float) -> list[str]:
     """As many tests as the budget allows: those of the room first, then the others, each quickest first."""
-    taken, spent = [], 0.0
+    taken: list[str] = []
+    spent = 0.0
     for test in sorted(tests, key=lambda test: not test.startswith((f"tests/{room}/", "tests/conformance/"))):
         spent += known.seconds.get(test, 1.0)
         if spent > budget_s and taken:
