@@ -282,7 +282,7 @@ def _screen(p: StreamingAttentionSpec) -> Iterator[Unit]:
 def _control(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     """Three sequencers count passes and rows; the one of keys also numbers them."""
     read = {size.name: size.bits for size in p.every_size()}
-    passes, queries = read["passes"], read["queries"]
+    passes, queries = read["passes"], choose(p.regroups, read["queries"], 0)
     masked, windowed, corners = (choose(what, 1, 0) for what in (p.masked, p.windowed, p.corners))
     counted = 3 * passes + 2 * queries
     return (

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2
+from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger
 from blueprint.port import Operation, Register, Stream
 from blueprint.pruning import CODE_BITS, Pruning
 from blueprint.shell import Bound, Size, SizeRule, register_map
@@ -241,7 +241,8 @@ class StreamingAttentionSpec(Spec):
         number = bit_length(self.keys_max)
         last = choose(self.prunes, number, self.key_width)  # of a row only the number of its last key is read
         passes = choose(self.repeats, bit_length(self.heads_max), 0)
-        queries = choose(self.regroups, bit_length(self.queries_max), 0)
+        # Of one bit, always set, synthesis would see that lanes of a row have no query, and take them away.
+        queries = choose(self.regroups | self.corners, larger(bit_length(self.queries_max), 2), 0)
         best = bit_length(self.candidates)
         words = {
             "passes": "key heads times groups of query heads of the next run",

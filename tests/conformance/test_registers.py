@@ -19,12 +19,13 @@ from blueprint.spec import Spec
 from blueprint.streaming_attention import StreamingAttentionSpec
 from blueprint.systolic import SystolicSpec
 from blueprint.ternary_lut import TernaryLutSpec
+from blueprint.unit import flip_flops
 from blueprint.workload import Attention, Gemm, Task
 from costmodel import sampling
 from generator.emission import Emitted
 from generator.export import describe, generate
 from simulator import kernel, rtl
-from tests.conformance.test_agreement import differences, masks
+from tests.conformance.test_agreement import differences, masks, netlist_flip_flops
 from toolchain import yosys
 
 FAMILIES = sorted(families())
@@ -262,6 +263,28 @@ def unreset(out: Path) -> dict[str, int]:
     return {name: count for name, count in bare.items() if count}
 
 
+#: Designs of which a run reads some sizes only, or parts of them.
+READ = {
+    "weights stay, one token": array("weight_stationary", m_max=1),
+    "weights stay, one at a time": array("weight_stationary", token_depth=1, m_max=15),
+    "weights stay, all tokens": array("weight_stationary", token_depth=16, m_max=15, n_max=2),
+    "sums stay, one of everything": array("output_stationary", k_max=1, n_max=1, m_max=1),
+    "a table": tables(k_max=2, n_max=2, m_max=1),
+    "a power of two keys": attention(keys_max=4, queries_max=1, heads_max=1),
+    "one row of masked queries": attention(mask="causal", parallel=4, keys_max=4, queries_max=3, heads_max=1),
+    "a row for one masked query": attention(mask="causal", parallel=3, queries_max=1, heads_max=1),
+    "pruned": attention(queries_max=1, keys_max=4, candidates=3),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_run_has_copies_of_what_it_reads_and_no_more(name: str, tmp_path: Path) -> None:
+    """What nothing reads, synthesis takes away."""
+    generate(READ[name], tmp_path)
+    predicted = int(flip_flops(READ[name].units()))
+    assert [netlist_flip_flops(tmp_path, flatten=flatten) for flatten in (False, True)] == [predicted] * 2
+
+
 # Refusal -----------------------------------------------------------------------------------------------------------
 
 
@@ -292,6 +315,7 @@ MORE: dict[str, Spec] = {
     "causal, one at a time": attention(mask="causal", graph="scaled"),
     "causal, three at a time, shallow": attention(mask="causal", parallel=3, graph="reordered", long_depth=2),
     "no mask, shallow": attention(graph="scaled", long_depth=1),
+    "causal, one row": attention(mask="causal", parallel=4, keys_max=4, queries_max=3),
     "window": attention(mask="window", keys_max=4),
     "window, two at a time, shallow": attention(
         mask="window", parallel=2, keys_max=5, graph="scaled", long_depth=3
