@@ -34,8 +34,8 @@ def trace(
     """Every intermediate result by name.
 
     ``score``, ``t``, ``reference``, ``p`` are (rows, n), zero where skipped, ``w`` too where weights are divided first;
-    ``l`` and ``r`` are (rows,), ``o`` and ``out`` are (rows, dim). ``saturated``, (rows,), says which rows left the range
-    of the arithmetic somewhere.
+    ``l`` and ``r`` are (rows,), ``o`` and ``out`` are (rows, dim). ``saturated``, (rows,), says which rows left the
+    range of the arithmetic somewhere.
     """
     q, k, v, keys = (np.asarray(array, np.int64) for array in (q, k, v, order))
     _check(a, q, k, v, keys)

@@ -1,4 +1,4 @@
-"""Matrix products never saturate in silence: integers are exact at every extreme, floats that overflow stay infinite."""
+"""Matrix products never saturate in silence: integers are exact at every extreme, an overflow of floats shows."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def test_floats_that_overflow_do_not_come_back(family: str) -> None:
         result = getattr(spec, "sum_format", None) or spec.output_format
         found = spec.reference({"act": act, "wgt": wgt})["out"]
         exact = 2 * float(floating.to_float64(fmt, np.array(fmt.max_finite)))
-        if exact > float(floating.to_float64(floating.get(result), np.array(floating.get(result).max_finite))):
+        if exact > float(
+            floating.to_float64(floating.get(result), np.array(floating.get(result).max_finite))
+        ):
             seen += 1
             assert not np.isfinite(floating.to_float64(floating.get(result), found)).any()
     assert seen >= 10
