@@ -119,11 +119,9 @@ def read_back(shell: Shell, seed: int) -> Scenario:
             steps += [
                 plan.read(shell, other, r.reset, f"after a write to {name}") for other, r in fixed(shell)
             ]
-    for value in (0, WORD - 1):
-        steps += [
-            plan.start(shell, value),
-            plan.read(shell, "status", 0, f"after {value:#x} was written to control"),
-        ]
+    for value, strobe in ((0, 15), (WORD - 1, 15), (WORD, 14), (WORD, 0)):
+        when = f"after {value:#x} was written to control with strobe {strobe:#x}"
+        steps += [plan.start(shell, value, strobe), plan.read(shell, "status", 0, when)]
     steps += plan.read_sizes(shell, "after other registers were written")
     return Scenario(
         "registers", "reset values, read-back of every bit, numbers too large, read-only registers", steps
