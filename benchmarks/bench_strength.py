@@ -190,7 +190,7 @@ def schema(folder: Path, among: Sequence[Mutant]) -> None:
                 spans.setdefault(mutant.span, []).append((number, mutant))
         for (begin, end), here in sorted(spans.items(), reverse=True):
             chain = "".join(f"({_SELECT} == {number}) ? ({mutant.text}) : " for number, mutant in here)
-            text = f"{text[:begin]}{chain}({text[begin:end]}){text[end:]}"
+            text = f"{text[:begin]}({chain}({text[begin:end]})){text[end:]}"
         first = re.search(r"^  (assign|always)", text, re.MULTILINE)
         assert first is not None
         ask = f'  reg [31:0] {_SELECT};\n  initial if (!$value$plusargs("mutant=%d", {_SELECT})) {_SELECT} = 0;\n'

@@ -18,6 +18,8 @@ from simulator.kernel import Deadlock
 
 #: Cycles in which a design that does not run is watched.
 WATCH = 24
+#: Places in a run at which it is reset.
+RESETS = 10
 #: Cycles for which one stream is held up, so that 17 bits of every counter move.
 LONG = (1 << 17) - 64
 #: Cycles of a run at the largest sizes that is still made.
@@ -28,12 +30,13 @@ DRAWS, SMALL, COMBINATIONS = 24, 4, 400
 
 def scenarios(spec: Spec, seed: int, counters: Sequence[str] = ()) -> list[Scenario]:
     """Every fixed check of a design; ``seed`` draws values and what else is free, ``counters`` can be preset."""
-    work = small_jobs(spec, seed)
-    shell = Shell(spec)
+    drawn = small_jobs(spec, seed)
+    work, shell = drawn[:SMALL], Shell(spec)
     return [
         read_back(shell, seed),
         accesses(shell, seed),
         refused_sizes(shell, work[0], seed),
+        more_values(shell, drawn),
         wrong_framing(shell, work),
         resets(shell, work),
         eager_sinks(shell, work),
@@ -44,18 +47,18 @@ def scenarios(spec: Spec, seed: int, counters: Sequence[str] = ()) -> list[Scena
 
 
 def small_jobs(spec: Spec, seed: int) -> list[Job]:
-    """Short runs, those first that have several beats on every stream."""
+    """Random runs, at least :data:`SMALL`, short ones with several beats on every stream first."""
     random = np.random.default_rng([seed, 7])
     tasks = [spec.sample_workload(random) for _ in range(DRAWS)]
     found = [work for i, task in enumerate(tasks) if (work := possible(spec, task, seed + i))]
     if not found:
-        return [plan.job(spec, tasks[0], seed)] * SMALL  # which says why it cannot run
+        found = [plan.job(spec, tasks[0], seed)]  # which says why it cannot run
     several = [min(len(beats) for beats in work.stimulus.values()) for work in found]
     order = sorted(
         range(len(found)),
         key=lambda i: (several[i] < 3, found[i].clocks.cycles < 24, found[i].clocks.cycles),
     )
-    return [found[i] for i in (order * SMALL)[:SMALL]]
+    return [found[i] for i in (order * SMALL)[: max(SMALL, len(order))]]
 
 
 def possible(spec: Spec, task: Task, seed: int) -> Job | None:
@@ -116,11 +119,9 @@ def read_back(shell: Shell, seed: int) -> Scenario:
             steps += [
                 plan.read(shell, other, r.reset, f"after a write to {name}") for other, r in fixed(shell)
             ]
-    for value in (0, WORD - 1):
-        steps += [
-            plan.start(shell, value),
-            plan.read(shell, "status", 0, f"after {value:#x} was written to control"),
-        ]
+    for value, strobe in ((0, 15), (WORD - 1, 15), (WORD, 14), (WORD, 0)):
+        when = f"after {value:#x} was written to control with strobe {strobe:#x}"
+        steps += [plan.start(shell, value, strobe), plan.read(shell, "status", 0, when)]
     steps += plan.read_sizes(shell, "after other registers were written")
     return Scenario(
         "registers", "reset values, read-back of every bit, numbers too large, read-only registers", steps
@@ -219,14 +220,24 @@ def wrong_framing(shell: Shell, work: Sequence[Job]) -> Scenario:
 
 def resets(shell: Shell, work: Sequence[Job]) -> Scenario:
     steps: list[Step] = []
-    for place, share in enumerate((0.2, 0.45, 0.7, 0.95)):
+    for place in range(RESETS):
         broken, next_ = work[place % len(work)], work[(place + 1) % len(work)]
-        stopped = max(int(broken.clocks.cycles * share), 1)
+        stopped = 1 + broken.clocks.cycles * place // RESETS
         steps += [plan.reset(), *begin(shell, broken), plan.run(broken, How(limit=stopped))]
-        steps += [plan.reset(1 + place), *after_reset(shell), *whole(shell, next_)]
+        steps += [plan.reset(4 if place % 4 == 3 else 1), *after_reset(shell), *whole(shell, next_)]
     return Scenario(
         "resets", "a reset in the middle of a run clears everything, and the next run is right", steps
     )
+
+
+def more_values(shell: Shell, work: Sequence[Job]) -> Scenario:
+    """More operands, for what only few numbers show."""
+    steps = [plan.reset()]
+    shell.clear()
+    for job in work:
+        if job.clocks.cycles <= MOST_CYCLES:
+            steps += whole(shell, job, How(linger=1))
+    return Scenario("values", "more random runs, one behind the other and unstalled", steps)
 
 
 def eager_sinks(shell: Shell, work: Sequence[Job]) -> Scenario:

@@ -210,7 +210,7 @@ def test_attention_takes_a_workload_file_and_a_folder(
     assert (first["queries"], first["keys"], first["heads"], first["stalls"]) == (3, 7, 2, "none")
     names = [part["name"] for part in answer["checks"]]
     assert names == [
-        "runs", "registers", "accesses", "refusals", "framing", "resets", "handshakes", "long stalls",
+        "runs", "registers", "accesses", "refusals", "values", "framing", "resets", "handshakes", "long stalls",
         "counters", "limits", "drivers",
     ]  # fmt: skip
     assert all(part["ok"] and part["complete"] for part in answer["checks"])
