@@ -45,7 +45,9 @@ class StudyError(SpecError):
 class Store:
     """Batches by sequence number; open it with :func:`create` or :func:`load`, close it when done."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, copy: TemporaryDirectory[str] | None = None) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, copy: TemporaryDirectory[str] | None = None
+    ) -> None:
         self.path = path
         self._connection = connection
         self._copy = copy
@@ -188,7 +190,11 @@ def create(folder: Path, facts: dict[str, Any]) -> Store:
     """A new, empty study file in ``folder``; it appears complete or not at all."""
     path = folder / NAME
     try:
-        for end in ("-wal", "-shm", "-journal"):  # of a file that is gone: it must not be taken for this one's
+        for end in (
+            "-wal",
+            "-shm",
+            "-journal",
+        ):  # of a file that is gone: it must not be taken for this one's
             path.with_name(NAME + end).unlink(missing_ok=True)
         connection = sqlite3.connect(":memory:")
         connection.executescript(_SCHEMA)
@@ -208,7 +214,9 @@ def load(folder: Path, *, writable: bool = True) -> Store:
         raise StudyError(f"{path}: study must exist, and there is none; run `ternforge explore` first")
     try:
         if not path.is_file() or path.stat().st_size < 512:
-            raise _damaged(path, f"it has only {path.stat().st_size} bytes" if path.is_file() else "it is a folder")
+            raise _damaged(
+                path, f"it has only {path.stat().st_size} bytes" if path.is_file() else "it is a folder"
+            )
         with path.open("rb"):
             pass
     except OSError as problem:

@@ -77,7 +77,9 @@ class _Cache(FunctionCache):  # type: ignore[misc]
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         plain = self._cache_file
-        self._cache_file = _Sealed(plain._cache_path, plain._index_name.removesuffix(".nbi"), plain._source_stamp)
+        self._cache_file = _Sealed(
+            plain._cache_path, plain._index_name.removesuffix(".nbi"), plain._source_stamp
+        )
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:

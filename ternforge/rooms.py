@@ -26,7 +26,9 @@ _REMEDY = (
 class _Finder(MetaPathFinder):
     """Finds the rooms beside this package."""
 
-    def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: object = None
+    ) -> ModuleSpec | None:
         return PathFinder.find_spec(name, [HOME]) if name in ROOMS else None
 
 
@@ -69,7 +71,11 @@ def _record() -> dict[str, str]:
 
 def _installed(start: str = "") -> Iterator[str]:
     for name in sorted(os.listdir(HOME)):
-        if name.endswith(".dist-info") and name.startswith(start) and os.path.isfile(os.path.join(HOME, name, "RECORD")):
+        if (
+            name.endswith(".dist-info")
+            and name.startswith(start)
+            and os.path.isfile(os.path.join(HOME, name, "RECORD"))
+        ):
             yield name
 
 

@@ -141,7 +141,10 @@ def test_a_sample_is_small_feasible_and_always_the_same(tmp_path: Path) -> None:
     ("pair", "what"),
     [
         (("[1, 32]", "[1, 31]"), "families.toy.width"),
-        (("style: [small, fast]", "style: [small]"), "families.toy.style (['small', 'fast'] then, ['small'] now)"),
+        (
+            ("style: [small, fast]", "style: [small]"),
+            "families.toy.style (['small', 'fast'] then, ['small'] now)",
+        ),
         (("k: 64", "k: 128"), "workload"),
         (("technology: none", "technology: asap7"), "technology (none then, asap7 now)"),
     ],
@@ -158,7 +161,9 @@ def test_a_changed_space_is_refused(pair: tuple[str, str], what: str, tmp_path: 
 
 def test_other_versions_are_refused(tmp_path: Path) -> None:
     run(toy.problem(), tmp_path).close()
-    with pytest.raises(StudyError, match=r"this one differs in version \(1 then, 2 now\); explore into another folder$"):
+    with pytest.raises(
+        StudyError, match=r"this one differs in version \(1 then, 2 now\); explore into another folder$"
+    ):
         run(toy.problem(provenance={"version": "2"}), tmp_path)
 
 
@@ -178,7 +183,9 @@ def test_a_changed_remark_is_not_a_changed_space(tmp_path: Path) -> None:
     ],
     ids=["looser", "tighter", "another", "none"],
 )
-def test_stored_points_are_judged_by_other_constraints(text: str, pair: tuple[str, str], tmp_path: Path) -> None:
+def test_stored_points_are_judged_by_other_constraints(
+    text: str, pair: tuple[str, str], tmp_path: Path
+) -> None:
     run(toy.problem(text), tmp_path).close()
     now = toy.problem(text.replace(*pair))
     with run(now, tmp_path) as study:
@@ -338,7 +345,15 @@ def test_a_study_goes_on_after_a_kill_at_any_step(tmp_path: Path) -> None:
         with run(problem, tmp_path / f"cut{step}") as study:
             assert (study.digest(), study.knee) == expected, step
         names = {path.name for path in (tmp_path / f"cut{step}").iterdir()}
-        assert names <= {"front.csv", "points.csv", "space.yaml", "study.db", "study.db-shm", "study.db-wal", "study.lock"}
+        assert names <= {
+            "front.csv",
+            "points.csv",
+            "space.yaml",
+            "study.db",
+            "study.db-shm",
+            "study.db-wal",
+            "study.lock",
+        }
         step += 1
     assert step >= 12
 
@@ -385,7 +400,9 @@ def test_a_batch_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:
         assert study.complete
 
 
-def test_workers_find_their_rooms_whatever_the_path_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_find_their_rooms_whatever_the_path_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for room in ("dse", "blueprint", "costmodel", "toolchain"):
         (tmp_path / room).mkdir()
         (tmp_path / room / "__init__.py").write_text("raise SystemExit(9)")
@@ -488,7 +505,9 @@ def test_a_damaged_row_is_one_sentence(statement: str, tmp_path: Path) -> None:
         connection.execute(statement)
     connection.close()
     for action in (lambda: reopened(tmp_path), lambda: run(toy.problem(NSGA2), tmp_path)):
-        with pytest.raises(StudyError, match=r"study\.db: study must be undamaged, and it is not \(.*restore it"):
+        with pytest.raises(
+            StudyError, match=r"study\.db: study must be undamaged, and it is not \(.*restore it"
+        ):
             action()
 
 

@@ -106,7 +106,9 @@ def test_a_disk_that_fills_is_one_sentence_and_then_the_command_goes_on(
     assert content(cut) == content(whole)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root; the limit on file sizes is tested everywhere")
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="mounting needs root; the limit on file sizes is tested everywhere"
+)
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.split()[0])
 def test_a_small_disk_is_one_sentence_and_a_larger_one_goes_on(
@@ -133,14 +135,26 @@ def test_a_small_disk_is_one_sentence_and_a_larger_one_goes_on(
 @pytest.mark.parametrize(
     ("problem", "sentence"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "A disk: disk must have room to write here, and it has not"),
-        (OSError(errno.EROFS, "Read-only file system", "a.v"), "a.v: file must be readable and writable here, and it"),
-        (OSError(errno.EMFILE, "Too many open files"), "System: system must have processes, files and memory left"),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "A disk: disk must have room to write here, and it has not",
+        ),
+        (
+            OSError(errno.EROFS, "Read-only file system", "a.v"),
+            "a.v: file must be readable and writable here, and it",
+        ),
+        (
+            OSError(errno.EMFILE, "Too many open files"),
+            "System: system must have processes, files and memory left",
+        ),
         (
             FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/x']"),
             "TMPDIR must name a folder that can be written, and none can: No usable temporary directory found",
         ),
-        (MemoryError("Unable to allocate 9 GiB"), "Memory must suffice, and it does not (Unable to allocate 9 GiB)"),
+        (
+            MemoryError("Unable to allocate 9 GiB"),
+            "Memory must suffice, and it does not (Unable to allocate 9 GiB)",
+        ),
         (MemoryError(), "Memory must suffice, and it does not (nothing is left); free some"),
     ],
 )
@@ -176,12 +190,19 @@ def test_no_folder_for_temporary_files(
 @pytest.mark.parametrize(
     ("cache", "sentence"),
     [
-        ("file", "Cache {0}/file must be a folder with room that can be written, and it is not: Not a directory"),
+        (
+            "file",
+            "Cache {0}/file must be a folder with room that can be written, and it is not: Not a directory",
+        ),
         ("/proc/none", "Cache /proc/none must be a folder with room that can be written, and it is not: "),
     ],
 )
 def test_a_cache_that_cannot_be_written_is_named(
-    cache: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cache: str,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TERNFORGE_CACHE", str(tmp_path / cache))
@@ -209,7 +230,9 @@ def test_a_full_standard_output_is_one_sentence() -> None:
     with open("/dev/full", "w") as full:
         done = started("model", "list", stdout=full)
     assert done.returncode == 2
-    assert done.stderr.startswith("standard output: disk must have room to write here, and it has not: No space left")
+    assert done.stderr.startswith(
+        "standard output: disk must have room to write here, and it has not: No space left"
+    )
     assert done.stderr.count("\n") == 1
 
 
@@ -224,7 +247,17 @@ def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
 def test_closed_streams_are_no_fault(given: Path, tmp_path: Path) -> None:
     out = tmp_path / "study"
     for closed in ("1>&-", "2>&-", "0<&- 1>&- 2>&-"):
-        shell = ["sh", "-c", f'exec "$@" {closed}', "sh", *ENTRY, "explore", str(given / "space.yaml"), "--out", str(out)]
+        shell = [
+            "sh",
+            "-c",
+            f'exec "$@" {closed}',
+            "sh",
+            *ENTRY,
+            "explore",
+            str(given / "space.yaml"),
+            "--out",
+            str(out),
+        ]
         assert subprocess.run(shell, cwd=ROOT, capture_output=True).returncode == 0
     assert content(out) == content(given / "study")
 
@@ -233,7 +266,9 @@ def test_interrupt_says_how_to_go_on() -> None:
     words = ["explore", "my space.yaml", "--out", "s"]
     go_on = "Interrupted; nothing that is done is lost; go on with: ternforge explore 'my space.yaml' --out s"
     assert faults.interrupted(words) == go_on
-    assert faults.interrupted(["verify", "d.yaml"]) == "Interrupted; start again with: ternforge verify d.yaml"
+    assert (
+        faults.interrupted(["verify", "d.yaml"]) == "Interrupted; start again with: ternforge verify d.yaml"
+    )
 
 
 def test_ctrl_c_ends_a_command_at_any_time_with_130(given: Path, tmp_path: Path) -> None:
