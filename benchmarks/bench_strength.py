@@ -234,7 +234,8 @@ def equivalent(folder: Path, mutant: Mutant) -> bool:
             for stash, path in (("gold", gold), ("gate", gate))
         )
         script += f"design -copy-from gold -as gold {name}\ndesign -copy-from gate -as gate {name}\n"
-        same = "equiv_make gold gate same\nhierarchy -top same\nclean\nequiv_simple -undef\nequiv_status -assert\n"
+        same = "equiv_make gold gate same\nhierarchy -top same\nclean\nequiv_simple\n"
+        same += "equiv_induct -seq 2\nequiv_status -assert\n"
         if _holds(script + same):
             return True
         script += "miter -equiv -ignore_gold_x -flatten gold gate miter\nhierarchy -top miter\n"

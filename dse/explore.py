@@ -44,9 +44,10 @@ def explore(
     """Search the space in a file and keep everything in the folder ``out``.
 
     The same call continues a study that was interrupted, and one with another search, other constraints or objectives
-    goes on from what is stored. ``method``, ``budget`` and ``seed`` replace what the file says. Raises ``ParamError`` for one of these that cannot be, ``SpecError`` for a bad file, ``StudyError`` for a
-    folder that holds another study, a damaged one or one that somebody is writing. ``KeyboardInterrupt`` passes
-    through and leaves the study to be continued.
+    goes on from what is stored. ``method``, ``budget`` and ``seed`` replace what the file says. Raises ``ParamError``
+    for one of these that cannot be, ``SpecError`` for a bad file, ``StudyError`` for a folder that holds another study,
+    a damaged one or one that somebody is writing. ``KeyboardInterrupt`` passes through and leaves the study to be
+    continued.
     """
     space = read_space(space_path)
     problem = problem_of(space.searched(method=method, budget=budget, seed=seed))

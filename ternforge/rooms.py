@@ -1,8 +1,8 @@
 """The packages this distribution installs, found where it installed them, whatever else has their names.
 
-Their names are plain words. A folder of such a name may lie where a command is started, on ``PYTHONPATH``, or come with
-another distribution. The first two are no matter: the finder below looks beside this package and nowhere else. The third
-cannot be prevented, since installing a wheel runs no code of it; :func:`conflict` finds it before anything is done.
+Their names are plain words. A folder of such a name may lie where a command is started, on ``PYTHONPATH``, or come
+with another distribution. The first two are no matter: the finder below looks beside this package and nowhere else.
+The third cannot be prevented, since installing a wheel runs no code of it; :func:`conflict` finds it first.
 """
 
 from __future__ import annotations
@@ -71,12 +71,9 @@ def _record() -> dict[str, str]:
 
 def _installed(start: str = "") -> Iterator[str]:
     for name in sorted(os.listdir(HOME)):
-        if (
-            name.endswith(".dist-info")
-            and name.startswith(start)
-            and os.path.isfile(os.path.join(HOME, name, "RECORD"))
-        ):
-            yield name
+        if name.startswith(start) and name.endswith(".dist-info"):
+            if os.path.isfile(os.path.join(HOME, name, "RECORD")):
+                yield name
 
 
 def _other_owners() -> Iterator[tuple[str, str]]:

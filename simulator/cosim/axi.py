@@ -17,7 +17,11 @@ REQUESTS = {"write": ("aw", "w"), "read": ("ar",)}
 
 
 class Hang(Exception):
-    """The design stands still; the message says what waits for what."""
+    """The design stands still; the message says what waits for what, ``faults`` what was wrong before."""
+
+    def __init__(self, text: str, faults: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.faults = list(faults)
 
 
 class Port:

@@ -141,7 +141,7 @@ class Bench:
                 port.sample(self.cycle)
             idle = idle + 1 if sum(len(port.accepted) for port in ports) == before else 0
             if idle > PATIENCE and limit is None:
-                raise Hang(_waiting(ports))
+                raise Hang(_waiting(ports), [fault for port in ports for fault in port.faults])
             await FallingEdge(self.dut.aclk)
             for port in ports:
                 port.settle()
@@ -195,5 +195,5 @@ async def scenarios(dut: Any) -> None:
                 try:
                     tell(await bench.perform(step))
                 except Hang as standing:
-                    tell({"hung": str(standing), "faults": bench.lite.faults})
+                    tell({"hung": str(standing), "faults": [*standing.faults, *bench.lite.faults]})
                     return

@@ -62,7 +62,9 @@ class Report:
     def failure(self) -> str | None:
         """The first thing that does not hold, and why the bench stopped; ``None`` where all holds."""
         first = next((f"{part.name}: {part.findings[0]}" for part in self.checks if part.findings), None)
-        return "; ".join(text for text in (first, self.stopped) if text) or None
+        early = [part.name for part in self.checks if not part.complete]
+        stopped = self.stopped or (f"the bench ended before {early[0]} was through" if early else "")
+        return "; ".join(text for text in (first, stopped) if text) or None
 
     @property
     def mismatches(self) -> int:
@@ -166,7 +168,8 @@ def _answers(design: Exported, answers: list[Any], failures: Sequence[str]) -> t
         wanted = ", ".join(f"{name} of {design.ports[name]} bits" for name in last["ports"][:3])
         raise ParamError(f"Top module {design.top} must have the ports of its manifest, and lacks {wanted}")
     if "hung" in last:
-        return answers[:-1], f"the design hangs: {_named(design, last['hung'])}"
+        said = [*last["faults"], f"the design hangs: {last['hung']}"]
+        return answers[:-1], _named(design, "; ".join(said))
     return answers, f"the simulator failed: {failures[0]}" if failures else ""
 
 

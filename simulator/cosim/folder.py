@@ -23,6 +23,9 @@ LITE = {
 }  # fmt: skip
 
 
+_WORDS = {str: "a text", dict: "a mapping", list: "a list"}
+
+
 @dataclass(frozen=True)
 class Exported:
     """A folder and the design it holds; ``ports`` maps every port of the top module to its width, ``shell`` is the
@@ -37,7 +40,8 @@ class Exported:
     @property
     def counters(self) -> list[str]:
         """The counters whose registers stand in the shell under their own names, so that they can be preset."""
-        text = next((file.read_text(encoding="utf-8") for file in self.files if file.stem == self.shell), "")
+        shells = [file for file in self.files if file.stem == self.shell]
+        text = "".join(file.read_text(encoding="utf-8", errors="replace") for file in shells)
         return [name for name in COUNTERS if f"  reg [31:0] {name}_held;" in text]
 
     @property
@@ -90,7 +94,7 @@ def _manifest(file: Path) -> dict[str, Any]:
     }
     for key, kind in kinds.items():
         if not isinstance(manifest.get(key), kind):
-            raise ParamError(f"{file}: {key} must be a {kind.__name__}, not {manifest.get(key)!r}"[:300])
+            raise ParamError(f"{file}: {key} must be {_WORDS[kind]}, not {manifest.get(key)!r}"[:300])
     if not manifest["files"] or not all(isinstance(name, str) for name in manifest["files"]):
         raise ParamError(f"{file}: files must be a list of file names, not {manifest['files']!r}"[:300])
     return dict(manifest)

@@ -272,7 +272,7 @@ def cycles_of(work: Job, answer: Answer) -> int:
 
 
 def ended(shell: Shell, work: Job, flags: Sequence[str] = (), *, timed: bool = True) -> list[Step]:
-    """What must stand in every register after a run: done, the flags of its data and ``flags``, the simulator's counts."""
+    """Every register after a run: done, what its data raised and ``flags``, the simulator's counts, its sizes."""
     busy, done = shell.bit("busy"), shell.bit("done")
     raised = [*(flag for flag, level in work.flags.items() if level), *flags]
     wanted = done + sum(shell.bit(flag) for flag in raised)

@@ -19,6 +19,7 @@ from ternforge.shell import Verb, gemm_option, set_option, tech_option, workload
 @gemm_option
 @click.option(
     "--space",
+    type=choices.FILE,
     metavar="FILE",
     help="Space file instead of a workload: its workload, DRAM, prompt and technology, as in its studies.",
 )

@@ -74,7 +74,11 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
         edit(lambda m: m.update(files=[])),
         "{folder}/manifest.json: files must be a list of file names, not []",
     ),
-    "no top": (edit(lambda m: m.pop("top")), "{folder}/manifest.json: top must be a str, not None"),
+    "no top": (edit(lambda m: m.pop("top")), "{folder}/manifest.json: top must be a text, not None"),
+    "parameters in a list": (
+        edit(lambda m: m.update(parameters=[])),
+        "{folder}/manifest.json: parameters must be a mapping, not []",
+    ),
     "unknown family": (
         edit(lambda m: m.update(family="ternary_lot")),
         "{folder}/manifest.json: Family must be one of streaming_attention, systolic, ternary_lut, "

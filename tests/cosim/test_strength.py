@@ -20,7 +20,7 @@ TWINS: dict[str, tuple[str, str, str, str]] = {
     "stall_output inverted": ("shell", r"= running & (stall_output);", "~stall_output", "runs"),
     "memory stalls not counted": ("shell", r"= running & (stall_memory);", "1'h0", "runs"),
     "reset of done tied off": ("shell", r"if \((\w+)\) done <=", "go", "resets"),
-    "reset tied off": ("edge", r"assign rst = (~ aresetn);", "1'h0", "runs"),
+    "reset tied off": ("", r"assign rst = (~ aresetn);", "1'h0", "runs"),
     "busy not reset": ("shell", r"if \((rst)\) busy <=", "1'h0", "resets"),
     "a bit of cycles": ("shell", r"= (cycles_held) & \{", "cycles_held & ~32'h2", "runs"),
     "a high bit of cycles": ("shell", r"= (cycles_held) & \{", "cycles_held & ~32'h4000000", "counters"),
@@ -28,9 +28,9 @@ TWINS: dict[str, tuple[str, str, str, str]] = {
     "the top bit of a stall": ("shell", r"= (stall_input_held) & \{", "stall_input_held & ~32'h80000000", "counters"),
     "counters wrap": ("shell", r"assign \w+ = (& cycles_held);", "1'h0", "counters"),
     "a bit of the hash": ("shell", r"= (32'd\d{7,}) & \{", "32'd77", "registers"),
-    "large numbers of k wrap": ("shell", r"assign \w+ = (\| k_above);", "1'h0", "registers"),
+    "large numbers of k wrap": ("shell", r"assign \w+ = (\| k_above);", "1'h0", "refusals"),
     "k too large starts": ("shell", r"assign \w+ = (k_held <= .*);", "1'h1", "refusals"),
-    "the largest k is refused": ("shell", r"assign \w+ = k_held (<=) ", "<", "refusals"),
+    "the largest k is refused": ("shell", r"assign \w+ = (k_held <= .*);", "k_held < 6'h28", "refusals"),
     "sizes live in a run": ("shell", r"else if \((go)\) k <= k_held", "1'h1", "runs"),
     "strobes ignored": ("shell", r"& (wstrb\[0\]);", "1'h1", "accesses"),
     "size_error stays": ("shell", r"else if \((asked)\) size_error", "asked & ~size_error", "refusals"),
@@ -44,7 +44,7 @@ def twin(folder: Path, name: str) -> list[Mutant]:
     place, pattern, text, _ = TWINS[name]
     manifest = json.loads((folder / "manifest.json").read_text())
     for file in manifest["files"]:
-        if manifest["modules"][Path(file).stem]["place"] == place:
+        if place in ("", manifest["modules"][Path(file).stem]["place"]):
             content = (folder / file).read_text()
             if match := re.search(pattern, content):
                 return [Mutant(file, place, name, 0, match.span(1), match[1], text)]

@@ -112,6 +112,17 @@ def test_memory_macros_stand_apart() -> None:
     assert estimate.estimate(_design(n_max=4), technology.load("asap7")).macro_area_um2 == 0
 
 
+def test_cells_leak_and_macros_do_not() -> None:
+    tech = technology.load("asap7")
+    large = _design(n_max=4096)
+    found = estimate.cost(large, tech)
+    macros = float(estimate.macro_area(large.units(), tech))
+    cells = sum(float(area) for area in found.areas.values()) - macros
+    assert macros > 0
+    assert found.leakage_nw == pytest.approx(cells * float(tech.model["leakage"]["value"]))
+    assert found.leakage_nw == pytest.approx(float(estimate.leakage(large.units(), tech)))
+
+
 def test_every_kind_of_unit_has_terms_that_count_its_instances() -> None:
     for kind, dims in KINDS.items():
         for table in (features.AREA, features.ENERGY):

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -315,7 +316,7 @@ STEPS = {"open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "fcntl.flock"
 
 
 def killed_at(step: int, action: Callable[[], object]) -> bool:
-    """Run something in a child that is killed right before its file operation number ``step``; whether it came to it."""
+    """Run something in a child that is killed right before its file operation ``step``; whether it came to it."""
     child = os.fork()
     if child == 0:
         left = step
@@ -341,7 +342,7 @@ def test_a_study_goes_on_after_a_kill_at_any_step(tmp_path: Path) -> None:
         expected = (study.digest(), study.knee)
     problem = toy.problem(small)
     step = 0
-    while killed_at(step, lambda: run(problem, tmp_path / f"cut{step}").close()):
+    while killed_at(step, partial(run, problem, tmp_path / f"cut{step}")):
         with run(problem, tmp_path / f"cut{step}") as study:
             assert (study.digest(), study.knee) == expected, step
         names = {path.name for path in (tmp_path / f"cut{step}").iterdir()}
