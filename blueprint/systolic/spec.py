@@ -23,7 +23,7 @@ import numpy as np
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger, signed_width, smaller
 from blueprint.port import Field, Register, Stream
 from blueprint.processing import CARRY_SAVE, PASSING, SERIAL, Counts, Element
-from blueprint.spec import Arrays, Beats, Rule, Spec, parameter
+from blueprint.spec import Arrays, Beats, Rule, Spec, fits_a_vector, parameter
 from blueprint.systolic import elements, schedule, sparsity, values
 from blueprint.systolic.inventory import paths, units
 from blueprint.timing import TimingGraph
@@ -74,6 +74,9 @@ class SystolicSpec(Spec):
 
     def rules(self) -> Iterator[Rule]:
         yield from elements.rules(self)
+        yield fits_a_vector("rows", "activations", self.rows * self.act_lanes * self.act_width)
+        yield fits_a_vector("cols", "weights", self.cols * self.element_bits)
+        yield fits_a_vector("cols", "results", self.cols * self.output_bits)
 
     # Derived numbers: the same on one design and on arrays of designs ---------------------------------------------
 

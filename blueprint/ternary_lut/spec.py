@@ -21,7 +21,7 @@ import numpy as np
 from blueprint import ternary
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger, signed_width, smaller
 from blueprint.port import Field, Register, Stream
-from blueprint.spec import Arrays, Beats, Rule, Spec, parameter
+from blueprint.spec import Arrays, Beats, Rule, Spec, fits_a_vector, parameter
 from blueprint.ternary_lut import formats, values
 from blueprint.ternary_lut.inventory import paths, units
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
@@ -89,6 +89,9 @@ class TernaryLutSpec(Spec):
             ),
         )
         lanes = self.lut_count * self.fetch_count * self.token_lanes
+        yield fits_a_vector("lut_count", "activations", self.token_lanes * self.tile_k * self.act_width)
+        yield fits_a_vector("fetch_count", "weights", self.key_bits)
+        yield fits_a_vector("fetch_count", "results", self.token_lanes * self.fetch_count * self.output_bits)
         yield Rule(
             "lut_count",
             lanes <= 1 << 16,

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
 from blueprint.streaming_attention import StreamingAttentionSpec
 from generator.arithmetic import parts
-from generator.block import Block
+from generator.block import Block, word
 from generator.softmax import (
     Exp2,
     Finish,
@@ -23,6 +23,15 @@ from generator.softmax import (
 )
 
 ONE = Const(1, 1)
+
+
+def delayed(m: Module, value: Value, cycles: int, name: str, *, resets: bool = False) -> Value:
+    """``value`` some cycles later."""
+    for stage in range(cycles if len(value) else 0):
+        held = word(len(value), f"{name}{stage}", reset_less=not resets)
+        m.d.sync += held.eq(value)
+        value = held
+    return value
 
 
 class NodeBlock(Block):
@@ -52,11 +61,7 @@ class NodeBlock(Block):
 
     def delayed(self, m: Module, value: Value, cycles: int, name: str, *, resets: bool = False) -> Value:
         """``value`` some cycles later."""
-        for stage in range(cycles if len(value) else 0):
-            held = Signal(len(value), name=f"{name}{stage}", reset_less=not resets)
-            m.d.sync += held.eq(value)
-            value = held
-        return value
+        return delayed(m, value, cycles, name, resets=resets)
 
     def flag(self, name: str) -> Value:
         """The flag as it comes in, nothing where the design has none."""
@@ -94,7 +99,7 @@ class NodeBlock(Block):
     def pins(self, block: Block, **pins: Any) -> dict[str, Any]:
         """The pins a block has, of those given; pipelines never stall."""
         pins["enable"] = pins.get("enable", ONE)
-        return {name: value for name, value in pins.items() if name in block.signature.members}
+        return {name: value for name, value in pins.items() if name in block.ports}
 
 
 class Score(NodeBlock):
@@ -105,14 +110,14 @@ class Score(NodeBlock):
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         a, lanes = spec.softmax, int(spec.lanes)
         self.naive = spec.graph == "naive"
-        word = int(a.p_word if self.naive else a.t_word)
+        width = int(a.p_word if self.naive else a.t_word)
         ports = {
             "query": In(lanes * spec.dim * int(a.in_width)),
             "key": In(spec.dim * int(spec.element_width)),
             "multiplier": In(int(a.multiplier_width)),
             "shift": In(0 if a.sums_are_floats else SHIFT_BITS),
             "offset": In(int(a.reference_width) if self.naive else 0),
-            "result": Out(lanes * word),
+            "result": Out(lanes * width),
         }
         cycles = spec.dot_stages + spec.scale_stages + self.naive * spec.exp_stages
         super().__init__(spec, ports, ("last", "turn", "final", "visible"), cycles)
@@ -301,6 +306,65 @@ class Sum(NodeBlock):
         return m
 
 
+class OutputLane(Block):
+    """Sums of the values of one row, each times its weight."""
+
+    place = "output"
+    throughput = "one token per cycle"
+
+    def __init__(self, spec: StreamingAttentionSpec) -> None:
+        a = self.arithmetic = spec.softmax
+        self.after, self.dim, self.finishes = halves(spec.product_stages)[0], spec.dim, bool(a.divides_first)
+        gains = 1 if self.finishes and spec.has_gains else 0
+        self.element_width = int(spec.element_width)
+        ports = {
+            "begin": In(1),
+            "enable": In(1),
+            "sees": In(int(spec.visible_bits > 0)),
+            "weight": In(int(a.p_word)),
+            "shift": In(int(a.shift_width) if a.rescales else 0),
+            "value": In(spec.dim * self.element_width),
+            "gain": In(gains * OUTPUT_MULTIPLIER_BITS),
+            "down": In(gains * OUTPUT_SHIFT_BITS),
+            "result": Out(spec.dim * int(a.out_width if self.finishes else a.o_word)),
+        }
+        self.latency = f"{1 + self.after} cycles"
+        super().__init__(f"{spec.family}_output_lane_{spec.design_hash}", ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        a = self.arithmetic
+        finish = Finish(a) if self.finishes else None
+        results: list[Value] = []
+        for number, value in enumerate(parts(self.value, self.element_width)):
+            total = self._total(m, number, value)
+            if finish is not None:
+                found = Signal(int(a.out_width), name=f"result{number}")
+                given = {"output_multiplier": "gain", "output_shift": "down"}
+                pins = {pin: getattr(self, name) for pin, name in given.items() if name in self.ports}
+                self.use(m, finish, f"finish{number}", o=total, result=found, **pins)
+                total = found
+            results.append(total)
+        m.d.comb += self.result.eq(Cat(*results))
+        return m
+
+    def _total(self, m: Module, number: int, value: Value) -> Value:
+        """The running sum of one element."""
+        a = self.arithmetic
+        product, block = Product(a), SumValues(a)
+        term: Value = Signal(int(a.term_word), name=f"term{number}")
+        total = Signal(int(a.o_word), name=f"total{number}")
+        self.use(m, product, f"product{number}", p=self.weight, v=value, result=term)
+        term = delayed(m, term, self.after, f"term{number}_")
+        if "sees" in self.ports:
+            term = term & self.sees.replicate(len(term))
+        pins = {"shift": self.shift} if a.rescales else {}
+        self.use(
+            m, block, f"sum{number}", begin=self.begin, enable=self.enable, term=term, total=total, **pins
+        )
+        return total
+
+
 class Output(NodeBlock):
     """Sums of the values of a row, each times its weight."""
 
@@ -310,14 +374,14 @@ class Output(NodeBlock):
         a, lanes = spec.softmax, int(spec.lanes)
         self.finishes = bool(a.divides_first)
         gains = 1 if self.finishes and spec.has_gains else 0
-        word = int(a.out_width if self.finishes else a.o_word)
+        width = int(a.out_width if self.finishes else a.o_word)
         ports = {
             "weight": In(lanes * int(a.p_word)),
             "shift": In(lanes * int(a.shift_width) if a.rescales else 0),
             "value": In(spec.dim * int(spec.element_width)),
             "gain": In(gains * OUTPUT_MULTIPLIER_BITS),
             "down": In(gains * OUTPUT_SHIFT_BITS),
-            "result": Out(lanes * spec.dim * word),
+            "result": Out(lanes * spec.dim * width),
         }
         super().__init__(spec, ports, ("last", "final", "visible"), 1 + spec.product_stages)
 
@@ -336,32 +400,25 @@ class Output(NodeBlock):
         shifts = parts(moves, int(a.shift_width)) if a.rescales else [Const(0, 0)] * int(spec.lanes)
         gain = self.delayed(m, getattr(self, "gain", Const(0, 0)), self.cycles, "gain")
         down = self.delayed(m, getattr(self, "down", Const(0, 0)), self.cycles, "down")
-        product, block, finish = Product(a), SumValues(a), Finish(a) if self.finishes else None
         corner = bool(spec.visible_bits)
-        results: list[Value] = []
+        block, width, results = OutputLane(spec), len(self.result) // int(spec.lanes), []
         for lane, weight in enumerate(weights):
             sees = self.sees(flags.get("visible", Const(0, 0)), lane)
-            for number, value in enumerate(values):
-                name = f"{lane}_{number}"
-                term = Signal(int(a.term_word), name=f"term{name}")
-                total = Signal(int(a.o_word), name=f"total{name}")
-                self.use(m, product, f"product{name}", **self.pins(product, p=weight, v=value, result=term))
-                term = self.delayed(m, term, after, f"term{name}_")
-                pins = self.pins(
-                    block,
-                    begin=begin,
-                    enable=valid & (sees | begin) if corner else valid,
-                    term=term & sees.replicate(len(term)) if corner else term,
-                    shift=shifts[lane],
-                    total=total,
-                )
-                self.use(m, block, f"sum{name}", **pins)
-                if finish is not None:
-                    found = Signal(int(a.out_width), name=f"result{name}")
-                    pins = self.pins(finish, o=total, output_multiplier=gain, output_shift=down, result=found)
-                    self.use(m, finish, f"finish{name}", **pins)
-                    total = found
-                results.append(total)
+            found = Signal(width, name=f"result{lane}")
+            pins = self.pins(
+                block,
+                begin=begin,
+                enable=valid & (sees | begin) if corner else valid,
+                sees=sees,
+                weight=weight,
+                value=Cat(*values),
+                shift=shifts[lane],
+                gain=gain,
+                down=down,
+                result=found,
+            )
+            self.use(m, block, f"lane{lane}", **pins)
+            results.append(found)
         m.d.comb += [
             self.write.eq(self.delayed(m, valid & flags["last"], 1, "row", resets=True)),
             self.result.eq(Cat(*results)),

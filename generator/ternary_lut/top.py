@@ -10,9 +10,9 @@ from blueprint.numbers import ceil_div
 from blueprint.ternary_lut import TernaryLutSpec
 from generator.arithmetic import parts, sign_extend
 from generator.axi_lite import AXI_LITE_PORTS, EVENTS, STALLS, Shell
-from generator.block import Block, register
+from generator.block import Block, register, word
 from generator.floating import FixedToFloat, FloatToFixed
-from generator.memory import Sram
+from generator.memory import store
 from generator.ternary_lut.control import Control
 from generator.ternary_lut.fetch import Fetch, TritUnpack
 from generator.ternary_lut.float_lane import FloatLane
@@ -150,7 +150,7 @@ class TernaryLut(Block):
             )
         unpack = TritUnpack(spec)
         trits = spec.lut_count * spec.fetch_count * spec.mu
-        weights = Signal(10 * ceil_div(trits, 5), name="weights")
+        weights = word(10 * int(ceil_div(trits, 5)), "weights")
         for number in range(ceil_div(trits, 5)):
             byte = data[8 * number : 8 * number + 8]
             self.use(m, unpack, f"unpack{number}", byte=byte, weight=weights[10 * number : 10 * number + 10])
@@ -188,8 +188,8 @@ class TernaryLut(Block):
         block = FloatLane(spec) if spec.floats else Lane(spec)
         width = int(spec.result_width)
         count = spec.token_lanes * spec.fetch_count
-        stored = Signal(count * width if spec.in_sram else 0, name="stored")
-        totals = Signal(len(stored), name="totals")
+        stored = word(count * width if spec.in_sram else 0, "stored")
+        totals = word(len(stored), "totals")
         control = {
             name: self._wires[name]
             for name in block.signature.members
@@ -222,10 +222,9 @@ class TernaryLut(Block):
         if spec.in_sram:
             self._memory(m, stored, totals)
 
-    def _memory(self, m: Module, stored: Signal, totals: Signal) -> None:
-        sram = Sram(int(self.spec.depth), len(stored))
+    def _memory(self, m: Module, stored: Value, totals: Value) -> None:
         wires = self._wires
-        self.use(
-            m, sram, "accumulators", write=wires["write"], write_address=wires["address"], write_data=totals,
+        store(
+            self, m, "accumulators", int(self.spec.depth), write=wires["write"], write_address=wires["address"], write_data=totals,
             read=wires["read"], read_address=wires["read_address"], read_data=stored,
         )  # fmt: skip
