@@ -457,6 +457,38 @@ class DivideWeights(NodeBlock):
         return m
 
 
+class DivideLane(Block):
+    """Sums of weighted values of one row divided by the sum of its weights; ``down`` comes as late as they leave."""
+
+    place = "divide"
+    throughput = "one row per cycle"
+
+    def __init__(self, spec: StreamingAttentionSpec) -> None:
+        a, self.spec = spec.softmax, spec
+        ports = {
+            "total": In(spec.dim * int(a.o_word)),
+            "inverse": In(int(a.r_width)),
+            "down": In(OUTPUT_SHIFT_BITS if spec.has_gains else 0),
+            "result": Out(spec.dim * int(a.out_width)),
+        }
+        self.latency = f"{spec.divide_stages} cycles"
+        name = f"{spec.family}_divide_lane_{spec.design_hash}"
+        super().__init__(name, ports, clocked=spec.divide_stages > 0)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        a = self.spec.softmax
+        block, results = Finish(a), []
+        after, before = halves(self.spec.divide_stages)
+        inverse, totals = delayed(m, self.inverse, before, "inverse"), delayed(m, self.total, before, "total")
+        pins = {"output_shift": self.down} if self.spec.has_gains else {}
+        for number, total in enumerate(parts(totals, int(a.o_word))):
+            results.append(Signal(int(a.out_width), name=f"result{number}"))
+            self.use(m, block, f"finish{number}", o=total, r=inverse, result=results[-1], **pins)
+        m.d.comb += self.result.eq(delayed(m, Cat(*results), after, "quotient"))
+        return m
+
+
 class DivideTotals(NodeBlock):
     """Sums of weighted values divided by the sum of the weights of their row."""
 
@@ -475,16 +507,12 @@ class DivideTotals(NodeBlock):
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         spec, a = self.spec, self.spec.softmax
-        block = Finish(a)
-        after, before = halves(spec.divide_stages)
-        results: list[Value] = []
-        inverses = parts(self.delayed(m, self.inverse, before, "inverse"), int(a.r_width))
-        down = self.delayed(m, getattr(self, "down", Const(0, 0)), before, "down")
-        totals = self.delayed(m, self.total, before, "total")
-        for number, total in enumerate(parts(totals, int(a.o_word))):
-            found = Signal(int(a.out_width), name=f"result{number}")
-            pins = self.pins(block, o=total, r=inverses[number // spec.dim], output_shift=down, result=found)
-            self.use(m, block, f"finish{number}", **pins)
+        block, results = DivideLane(spec), []
+        down = self.delayed(m, getattr(self, "down", Const(0, 0)), halves(spec.divide_stages)[1], "down")
+        totals = parts(self.total, spec.dim * int(a.o_word))
+        for lane, inverse in enumerate(parts(self.inverse, int(a.r_width))):
+            found = Signal(len(block.result), name=f"quotient{lane}")
+            self.use(m, block, f"lane{lane}", total=totals[lane], inverse=inverse, down=down, result=found)
             results.append(found)
-        self.finish(m, [self.delayed(m, Cat(*results), after, "quotient")])
+        self.finish(m, results)
         return m
