@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.numbers import bit_length, clog2
 from blueprint.streaming_attention.inventory import FILE_WORDS
-from generator.arithmetic import one_of
+from generator.arithmetic import one_of, parts
 from generator.block import Block, register, sliced, word
 from generator.memory import store
 
@@ -115,10 +115,10 @@ class Fifo(Block):
     def _files(self, m: Module, writes: list[Value], reads: list[Value]) -> None:
         write, read = Signal(self.depth, name="write_line"), Signal(self.depth, name="read_line")
         m.d.comb += [write.eq(Cat(*writes)), read.eq(Cat(*reads))]
-        for low in range(0, self.width, FILE_BITS):
-            given, taken = (value[low : low + FILE_BITS] for value in (self.word, self.result))
+        pairs = zip(parts(self.word, FILE_BITS), parts(self.result, FILE_BITS), strict=True)
+        for number, (given, taken) in enumerate(pairs):
             block = FifoFile(len(given), self.depth)
-            self.use(m, block, f"file{low}", write=write, read=read, word=given, result=taken)
+            self.use(m, block, f"file{number}", write=write, read=read, word=given, result=taken)
 
     def _memory(self, m: Module, stored: Signal, tail: Signal, second: Signal) -> None:
         """The second word is read while the first one leaves; one written only now is kept beside the memory."""

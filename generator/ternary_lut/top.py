@@ -14,7 +14,7 @@ from generator.block import Block, register, word
 from generator.floating import FixedToFloat, FloatToFixed
 from generator.memory import store
 from generator.ternary_lut.control import Control
-from generator.ternary_lut.fetch import Fetch, TritUnpack
+from generator.ternary_lut.fetch import FetchRow, TritUnpack
 from generator.ternary_lut.float_lane import FloatLane
 from generator.ternary_lut.float_table import FloatTable
 from generator.ternary_lut.lane import Lane
@@ -161,26 +161,22 @@ class TernaryLut(Block):
     ) -> tuple[list[list[list[Value]]], list[list[Value]]]:
         """Fetched values by token lane, column and table; signs by column and table."""
         spec = self.spec
-        fetch = Fetch(spec)
-        width = int(spec.entry_width)
-        keys = iter(self._keys(m))
-        values: list[list[list[Value]]] = [[] for _ in range(spec.token_lanes)]
-        signs: list[list[Value]] = []
-        for column in range(spec.fetch_count):
-            for lane in values:
-                lane.append([])
-            signs.append([])
-            for number in range(spec.lut_count):
-                value = Signal(spec.token_lanes * width, name=f"value{column}_{number}")
-                sign = Signal(1 if spec.half and not spec.floats else 0, name=f"sign{column}_{number}")
-                entry = Cat(*(lane[number] for lane in tables))
-                self.use(
-                    m, fetch, f"fetch{column}_{number}",
-                    key=next(keys), entry=entry, enable=self._control("enable_fetch"), value=value, sign=sign,
-                )  # fmt: skip
-                for lane, part in zip(values, parts(value, width), strict=True):
-                    lane[column].append(part)
-                signs[column].append(sign)
+        width, block = int(spec.entry_width), FetchRow(spec)
+        keys = parts(Cat(*self._keys(m)), block.key_width)
+        values: list[list[list[Value]]] = [[[] for _ in range(spec.fetch_count)] for _ in range(spec.token_lanes)]
+        signs: list[list[Value]] = [[] for _ in range(spec.fetch_count)]
+        for number in range(spec.lut_count):
+            value = word(spec.fetch_count * spec.token_lanes * width, f"value{number}")
+            sign = Signal(spec.fetch_count if block.signed else 0, name=f"sign{number}")
+            self.use(
+                m, block, f"fetches{number}",
+                key=Cat(*keys[number :: spec.lut_count]), entry=Cat(*(lane[number] for lane in tables)),
+                enable=self._control("enable_fetch"), value=value, sign=sign,
+            )  # fmt: skip
+            for place, part in enumerate(parts(value, width)):
+                values[place % spec.token_lanes][place // spec.token_lanes].append(part)
+            for column in range(spec.fetch_count):
+                signs[column].append(sign[column] if block.signed else Const(0, 0))
         return values, signs
 
     def _lanes(self, m: Module, values: list[list[list[Value]]], signs: list[list[Value]]) -> None:
