@@ -15,20 +15,26 @@ from typing import Any
 from blueprint.registry import families
 from generator.export import generate
 
-PRODUCT = {"m_max": 64, "k_max": 4096, "n_max": 4096}
+PRODUCT = {"m_max": 64, "k_max": 4096, "n_max": 4096, "act_width": 8}
+ARRAY = PRODUCT | {"pe": "ternary", "weight_width": 2, "rows": 128, "cols": 128}
+FLOAT = {"activation": "fp16", "act_width": 16, "reduction": "adder_tree"}
 ATTENTION = {"dim": 128, "keys_max": 1024, "mask": "causal"}
+FP16 = ATTENTION | {"format": "fp16"}
 #: Large designs of every family, by name: family and parameters.
 DESIGNS: dict[str, tuple[str, dict[str, Any]]] = {
-    "lut_wide": ("ternary_lut", PRODUCT | {"mu": 5, "lut_count": 64, "fetch_count": 64, "act_width": 8}),
-    "lut_mu6": ("ternary_lut", PRODUCT | {"mu": 6, "lut_count": 32, "fetch_count": 32, "act_width": 8}),
-    "lut_fp16": ("ternary_lut", PRODUCT | {"mu": 3, "lut_count": 32, "fetch_count": 16, "activation": "fp16", "act_width": 16, "reduction": "adder_tree"}),
-    "stationary_128": ("systolic", PRODUCT | {"organization": "weight_stationary", "pe": "ternary", "act_width": 8, "weight_width": 2, "rows": 128, "cols": 128}),
-    "output_128": ("systolic", PRODUCT | {"organization": "output_stationary", "pe": "ternary", "act_width": 8, "weight_width": 2, "rows": 128, "cols": 128}),
-    "cube": ("systolic", PRODUCT | {"organization": "cube", "pe": "ternary", "act_width": 8, "weight_width": 2, "rows": 32, "cols": 32, "depth": 16}),
-    "tree": ("systolic", PRODUCT | {"organization": "adder_tree", "pe": "ternary", "act_width": 8, "weight_width": 2, "rows": 64, "cols": 64, "depth": 64}),
-    "naive_fp16": ("streaming_attention", ATTENTION | {"graph": "naive", "format": "fp16", "accumulator": "fp32"}),
-    "free_fp16": ("streaming_attention", ATTENTION | {"graph": "memory_free", "format": "fp16", "accumulator": "fixed"}),
-    "reordered_bf16": ("streaming_attention", ATTENTION | {"graph": "reordered", "format": "bf16", "accumulator": "fp32"}),
+    "lut_wide": ("ternary_lut", PRODUCT | {"mu": 5, "lut_count": 64, "fetch_count": 64}),
+    "lut_mu6": ("ternary_lut", PRODUCT | {"mu": 6, "lut_count": 32, "fetch_count": 32}),
+    "lut_fp16": ("ternary_lut", PRODUCT | FLOAT | {"mu": 3, "lut_count": 32, "fetch_count": 16}),
+    "stationary_128": ("systolic", ARRAY | {"organization": "weight_stationary"}),
+    "output_128": ("systolic", ARRAY | {"organization": "output_stationary"}),
+    "cube": ("systolic", ARRAY | {"organization": "cube", "rows": 32, "cols": 32, "depth": 16}),
+    "tree": ("systolic", ARRAY | {"organization": "adder_tree", "rows": 1, "depth": 64}),
+    "naive_fp16": ("streaming_attention", FP16 | {"graph": "naive", "accumulator": "fp32"}),
+    "free_fp16": ("streaming_attention", FP16 | {"graph": "memory_free", "accumulator": "fixed"}),
+    "reordered_bf16": (
+        "streaming_attention",
+        ATTENTION | {"graph": "reordered", "format": "bf16", "accumulator": "fp32"},
+    ),
     "scaled_p4": ("streaming_attention", ATTENTION | {"graph": "scaled", "parallel": 4}),
     "grouped": ("streaming_attention", ATTENTION | {"keys_max": 4096, "parallel": 4, "group": 4}),
 }

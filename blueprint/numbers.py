@@ -59,6 +59,6 @@ def larger(one: Number, other: Number) -> Number:
 
 
 def slices(bits: Number) -> tuple[Number, Number]:
-    """How many vectors hold a word of so many bits, at least 1, and the width of each but the last, which has the rest."""
+    """How many vectors hold a word, at least 1, and the width of each but the last, which has the rest."""
     count = larger(ceil_div(bits, VECTOR_BITS), 1)
     return count, ceil_div(bits, count)

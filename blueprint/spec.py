@@ -64,7 +64,9 @@ def fits_a_vector(parameter: str, stream: str, bits: Number) -> Rule:
         parameter,
         bits <= VECTOR_BITS,
         what,
-        lambda: f"A beat of {stream} must be at most {VECTOR_BITS} bits, the widest port of Verilog, not {bits}",
+        lambda: (
+            f"A beat of {stream} must be at most {VECTOR_BITS} bits, the widest port of Verilog, not {bits}"
+        ),
     )
 
 

@@ -73,14 +73,15 @@ class Block(wiring.Component):
             if port in ("clk", "rst"):
                 pins[f"i_{port}"] = ClockSignal() if port == "clk" else ResetSignal()
             elif port in connections:
-                pins |= {f"{way}_{piece}": value for piece, value in block.pieces(port, connections.pop(port))}
+                pins |= {
+                    f"{way}_{piece}": value for piece, value in block.pieces(port, connections.pop(port))
+                }
         unknown = [port for port, value in connections.items() if len(value)]
         if unknown:
             raise ValueError(f"Block {block.module_name} has no port {unknown[0]!r}")
         m.submodules[name] = Instance(block.module_name, **pins)
         _, count = self.children.get(block.module_name, (block, 0))
         self.children[block.module_name] = (block, count + 1)
-
 
     def pieces(self, port: str, value: Any) -> list[tuple[str, Any]]:
         """What a port is connected to, vector by vector."""

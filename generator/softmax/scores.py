@@ -57,7 +57,7 @@ class ScoreBeat(Chain):
 
 
 class ScoreProduct(Block):
-    """Multiplies one element of a query by one of a key: a float, or in fixed point with a flag for what is not finite."""
+    """Multiplies an element of a query by one of a key: a float, or fixed point with a flag for what is not finite."""
 
     place = "score_beat"
 

@@ -34,7 +34,6 @@ class FifoFile(Block):
         return m
 
 
-
 class Fifo(Block):
     """First in, first out, with slots that are taken before the data arrives.
 

@@ -75,9 +75,7 @@ class StreamingAttention(Block):
 
     def _wires(self, name: str) -> Wires:
         width = sum(int(bits) for bits in words(self.spec)[name].values())
-        return Wires(
-            Signal(name=f"{name}_room"), Signal(name=f"{name}_valid"), word(width, f"{name}_word")
-        )
+        return Wires(Signal(name=f"{name}_room"), Signal(name=f"{name}_valid"), word(width, f"{name}_word"))
 
     def _fields(self, name: str) -> dict[str, Value]:
         """The word at the end of a FIFO, by field; a field that the design lacks is empty."""

@@ -109,10 +109,10 @@ class TernaryLut(Block):
         block = FloatToFixed(floating.get(spec.activation))
         block.place = self.place
         results, broken = [], []
-        for number, word in enumerate(parts(words, spec.act_width)):
+        for number, each in enumerate(parts(words, spec.act_width)):
             result = Signal(block.width, name=f"fixed{number}")
             broken.append(Signal(name=f"broken{number}"))
-            self.use(m, block, f"fix{number}", a=word, result=result, broken=broken[-1])
+            self.use(m, block, f"fix{number}", a=each, result=result, broken=broken[-1])
             results.append(result)
         lanes = [Cat(*lane).any() for lane in parts(Cat(*broken), spec.tile_k)]
         width, tile = len(lanes), Signal(len(lanes), name="broken_tile", reset_less=True)
@@ -163,7 +163,9 @@ class TernaryLut(Block):
         spec = self.spec
         width, block = int(spec.entry_width), FetchRow(spec)
         keys = parts(Cat(*self._keys(m)), block.key_width)
-        values: list[list[list[Value]]] = [[[] for _ in range(spec.fetch_count)] for _ in range(spec.token_lanes)]
+        values: list[list[list[Value]]] = [
+            [[] for _ in range(spec.fetch_count)] for _ in range(spec.token_lanes)
+        ]
         signs: list[list[Value]] = [[] for _ in range(spec.fetch_count)]
         for number in range(spec.lut_count):
             value = word(spec.fetch_count * spec.token_lanes * width, f"value{number}")
@@ -221,6 +223,7 @@ class TernaryLut(Block):
     def _memory(self, m: Module, stored: Value, totals: Value) -> None:
         wires = self._wires
         store(
-            self, m, "accumulators", int(self.spec.depth), write=wires["write"], write_address=wires["address"], write_data=totals,
+            self, m, "accumulators", int(self.spec.depth),
+            write=wires["write"], write_address=wires["address"], write_data=totals,
             read=wires["read"], read_address=wires["read_address"], read_data=stored,
         )  # fmt: skip
