@@ -89,9 +89,6 @@ class TernaryLutSpec(Spec):
             ),
         )
         lanes = self.lut_count * self.fetch_count * self.token_lanes
-        yield fits_a_vector("lut_count", "activations", self.token_lanes * self.tile_k * self.act_width)
-        yield fits_a_vector("fetch_count", "weights", self.key_bits)
-        yield fits_a_vector("fetch_count", "results", self.token_lanes * self.fetch_count * self.output_bits)
         yield Rule(
             "lut_count",
             lanes <= 1 << 16,
@@ -100,6 +97,9 @@ class TernaryLutSpec(Spec):
                 f"Fetches per cycle (lut_count x fetch_count x token_lanes) must be at most 65536, not {lanes}"
             ),
         )
+        yield fits_a_vector("lut_count", "activations", self.token_lanes * self.tile_k * self.act_width)
+        yield fits_a_vector("fetch_count", "weights", self.key_bits)
+        yield fits_a_vector("fetch_count", "results", self.token_lanes * self.fetch_count * self.output_bits)
 
     # Derived numbers: the same on one design and on arrays of designs ---------------------------------------------
 
