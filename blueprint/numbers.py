@@ -9,6 +9,9 @@ import numpy as np
 #: An ``int`` for one design, an integer array for many.
 Number = Any
 
+#: The widest vector that every Verilog tool takes (IEEE 1364-2005, 4.3.1).
+VECTOR_BITS = 1 << 16
+
 
 def ceil_div(value: Number, by: Number) -> Number:
     """Smallest integer not below ``value / by``."""
@@ -53,3 +56,9 @@ def smaller(one: Number, other: Number) -> Number:
 def larger(one: Number, other: Number) -> Number:
     """The larger of two."""
     return choose(one > other, one, other)
+
+
+def slices(bits: Number) -> tuple[Number, Number]:
+    """How many vectors hold a word, at least 1, and the width of each but the last, which has the rest."""
+    count = larger(ceil_div(bits, VECTOR_BITS), 1)
+    return count, ceil_div(bits, count)

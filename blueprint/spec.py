@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint.errors import ParamError
-from blueprint.numbers import Number
+from blueprint.numbers import VECTOR_BITS, Number
 from blueprint.port import Operation, Register, Stream
 from blueprint.shell import Size, SizeRule, refusal
 from blueprint.timing import TimingGraph
@@ -56,6 +56,19 @@ class Rule:
     holds: Any
     reason: str
     message: Callable[[], str]
+
+
+def fits_a_vector(parameter: str, stream: str, bits: Number) -> Rule:
+    """That a beat is no wider than a port can be."""
+    what = f"more than {VECTOR_BITS} bits in a beat of {stream}"
+    return Rule(
+        parameter,
+        bits <= VECTOR_BITS,
+        what,
+        lambda: (
+            f"A beat of {stream} must be at most {VECTOR_BITS} bits, the widest port of Verilog, not {bits}"
+        ),
+    )
 
 
 def parameter(doc: str, *, default: Any = dataclasses.MISSING, **limits: Any) -> Any:

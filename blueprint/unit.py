@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from blueprint.numbers import Number
+from blueprint.numbers import Number, slices
 
 #: Every kind of unit and the dimensions that size one of it.
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -67,6 +67,13 @@ def flops(
 ) -> Unit:
     """Flip-flops, ``count`` groups of ``width``."""
     return Unit("register", place, count, {"width": width, "enable": enable, "reset": reset}, activity)
+
+
+def memories(count: Number, words: Number, width: Number) -> Iterator[Unit]:
+    """``count`` memories; one of more bits a word than a vector has is several banks side by side."""
+    banks, wide = slices(width)
+    yield Unit("sram", "memory", count * (banks - 1), {"words": words, "width": wide})
+    yield Unit("sram", "memory", count, {"words": words, "width": width - wide * (banks - 1)})
 
 
 def flip_flops(units: tuple[Unit, ...]) -> Number:

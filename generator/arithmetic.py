@@ -1,6 +1,10 @@
 """Sums of many words: carry-save trees and the adder at their end."""
 
+from bisect import bisect_right
+from itertools import accumulate
+
 from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl._ast import Concat, Slice
 
 from blueprint import carry_save
 from blueprint.numbers import clog2
@@ -8,7 +12,30 @@ from blueprint.numbers import clog2
 
 def parts(packed: Value, width: int) -> list[Value]:
     """The elements of a packed vector, element 0 in the lowest bits."""
-    return [packed[i : i + width] for i in range(0, len(packed), width)]
+    return cut(packed, [(low, min(low + width, len(packed))) for low in range(0, len(packed), width)])
+
+
+def cut(packed: Value, places: list[tuple[int, int]]) -> list[Value]:
+    """Slices of a vector, each of what it lies in: Amaranth writes down all bits of what a slice is taken of."""
+    if isinstance(packed, Slice):
+        return cut(packed.value, [(low + packed.start, high + packed.start) for low, high in places])
+    if not isinstance(packed, Concat):
+        return [packed[low:high] for low, high in places]
+    pieces = [piece for piece in packed.parts if len(piece)]
+    starts = [0, *accumulate(map(len, pieces))]
+    return [_from_pieces(pieces, starts, low, high) for low, high in places]
+
+
+def _from_pieces(pieces: list[Value], starts: list[int], low: int, high: int) -> Value:
+    """The bits of a concatenation; ``starts`` are where its pieces begin, and where it ends."""
+    found = []
+    for number in range(bisect_right(starts, low) - 1, len(pieces)):
+        begin = starts[number]
+        if begin >= high:
+            break
+        own = max(low - begin, 0), min(high - begin, len(pieces[number]))
+        found += [pieces[number]] if own == (0, len(pieces[number])) else cut(pieces[number], [own])
+    return found[0] if len(found) == 1 else Cat(*found)
 
 
 def add(left: Value, right: Value, carry: Value | None, width: int) -> Value:

@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, ResetSignal, Signal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Instance, Module, ResetSignal, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
+
+from blueprint.numbers import slices
 
 
 class Block(wiring.Component):
@@ -12,7 +14,8 @@ class Block(wiring.Component):
 
     ``ports`` maps a name to ``In(width)`` or ``Out(width)``, width 0 for none; a ``clocked`` block also has ``clk``,
     one that ``resets`` its registers ``rst`` (synchronous, active high). ``latency`` and ``throughput`` are the
-    sentences of the header.
+    sentences of the header. A port wider than a vector can be is several, ``name_0`` and so on; ``self.name`` is all of
+    them, and so it is connected.
     """
 
     place: str  # where the inventory counts it
@@ -22,10 +25,29 @@ class Block(wiring.Component):
 
     def __init__(self, name: str, ports: dict[str, Any], *, clocked: bool, resets: bool = False) -> None:
         clock = ({"clk": In(1)} if clocked else {}) | ({"rst": In(1)} if resets else {})
-        super().__init__(clock | {port: shape for port, shape in ports.items() if shape.shape != 0})
+        self.ports = clock | {port: shape for port, shape in ports.items() if shape.shape != 0}
+        self._split: dict[str, list[str]] = {}
+        super().__init__(self._vectors())
+        for port, pieces in self._split.items():
+            setattr(self, port, Cat(*(getattr(self, piece) for piece in pieces)))
         self.module_name = name
         self.clocked = clocked
         self.children: dict[str, tuple[Block, int]] = {}
+
+    def _vectors(self) -> dict[str, Any]:
+        """The ports, none wider than a vector."""
+        found: dict[str, Any] = {}
+        for port, member in self.ports.items():
+            widths = widths_of(member.shape) if isinstance(member.shape, int) else [0]
+            if len(widths) > 1:
+                self._split[port] = [f"{port}_{number}" for number in range(len(widths))]
+                found |= {
+                    piece: type(member)(member.flow, width)
+                    for piece, width in zip(self._split[port], widths, strict=True)
+                }
+            else:
+                found[port] = member
+        return found
 
     @property
     def summary(self) -> str:
@@ -46,17 +68,51 @@ class Block(wiring.Component):
     def use(self, m: Module, block: "Block", name: str, **connections: Any) -> None:
         """Instantiate ``block`` here; unconnected outputs stay open."""
         pins: dict[str, Any] = {}
-        for port, member in block.signature.members.items():
+        for port, member in block.ports.items():
+            way = "i" if member.flow.name == "In" else "o"
             if port in ("clk", "rst"):
                 pins[f"i_{port}"] = ClockSignal() if port == "clk" else ResetSignal()
             elif port in connections:
-                pins[f"{'i' if member.flow.name == 'In' else 'o'}_{port}"] = connections.pop(port)
+                pins |= {
+                    f"{way}_{piece}": value for piece, value in block.pieces(port, connections.pop(port))
+                }
         unknown = [port for port, value in connections.items() if len(value)]
         if unknown:
             raise ValueError(f"Block {block.module_name} has no port {unknown[0]!r}")
         m.submodules[name] = Instance(block.module_name, **pins)
         _, count = self.children.get(block.module_name, (block, 0))
         self.children[block.module_name] = (block, count + 1)
+
+    def pieces(self, port: str, value: Any) -> list[tuple[str, Any]]:
+        """What a port is connected to, vector by vector."""
+        if port not in self._split:
+            return [(port, value)]
+        return list(zip(self._split[port], sliced(value), strict=True))
+
+
+def widths_of(bits: int) -> list[int]:
+    """The widths of the vectors that hold a word of so many bits."""
+    count, width = slices(bits)
+    return [int(width)] * (int(count) - 1) + [int(bits - width * (count - 1))]
+
+
+def sliced(value: Value) -> list[Value]:
+    """A word as the vectors that hold it."""
+    found, low = [], 0
+    for width in widths_of(len(value)):
+        found.append(value[low : low + width])
+        low += width
+    return found
+
+
+def word(width: int, name: str, *, reset_less: bool = False) -> Any:
+    """A signal of any width: several side by side where one cannot be so wide."""
+    widths = widths_of(width)
+    if len(widths) == 1:
+        return Signal(width, name=name, reset_less=reset_less)
+    return Cat(
+        *(Signal(each, name=f"{name}_{number}", reset_less=reset_less) for number, each in enumerate(widths))
+    )
 
 
 def drive(m: Module, output: Any, value: Any) -> None:
@@ -65,15 +121,16 @@ def drive(m: Module, output: Any, value: Any) -> None:
     Yosys names a net after the port it reaches. Where one bit of a packed output is computed from another one, that
     makes the vector depend on itself and event-driven simulators see a loop; a buffer keeps the names apart.
     """
-    width = len(output)
-    m.submodules += Instance(
-        "$pos", a_keep=1, p_A_SIGNED=0, p_A_WIDTH=width, p_Y_WIDTH=width, i_A=value, o_Y=output
-    )
+    for given, taken in zip(sliced(value), sliced(output), strict=True):
+        width = len(taken)
+        m.submodules += Instance(
+            "$pos", a_keep=1, p_A_SIGNED=0, p_A_WIDTH=width, p_Y_WIDTH=width, i_A=given, o_Y=taken
+        )
 
 
-def register(m: Module, width: int, name: str, enable: Any, value: Any) -> Signal:
+def register(m: Module, width: int, name: str, enable: Any, value: Any) -> Any:
     """A datapath register: no reset, loads ``value`` when ``enable``."""
-    held = Signal(width, name=name, reset_less=True)
+    held = word(width, name, reset_less=True)
     with m.If(enable):
         m.d.sync += held.eq(value)
     return held

@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from amaranth.back import rtlil
+from amaranth.hdl import _nir
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from generator.block import Block
@@ -14,6 +15,24 @@ TEMPLATES = Environment(
     loader=PackageLoader("rtl_templates", ""), undefined=StrictUndefined, keep_trailing_newline=True,
     trim_blocks=True, lstrip_blocks=True,
 )  # fmt: skip
+
+#: Bits of the number of a net that tell the bit of a cell; Amaranth has 16, for all ports of a module together.
+_BIT = 32
+
+
+class _Numbers:
+    """How nets are numbered where a module has more than 65,536 bits of inputs or of an instance's outputs."""
+
+    @staticmethod
+    def from_cell(cell: int, bit: int) -> _nir.Net:
+        return _nir.Net((cell << _BIT) | bit)
+
+    cell = property(lambda net: net >> _BIT)
+    bit = property(lambda net: net & ((1 << _BIT) - 1))
+
+
+for _name in ("from_cell", "cell", "bit"):
+    setattr(_nir.Net, _name, vars(_Numbers)[_name])
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 """On-chip memories: a wrapper module that a macro replaces."""
 
+from typing import Any
+
+from amaranth.hdl import Module
 from amaranth.lib.wiring import In, Out
 
 from blueprint.numbers import clog2
-from generator.block import Block
+from generator.block import Block, sliced
 
 
 class Sram(Block):
@@ -37,3 +40,14 @@ class Sram(Block):
     def fields(self) -> dict[str, int]:
         """What the template is filled with."""
         return {"words": self.words, "width": self.width, "address_width": clog2(self.words)}
+
+
+def store(
+    block: Block, m: Module, name: str, words: int, *, write_data: Any, read_data: Any, **pins: Any
+) -> None:
+    """A memory inside ``block``: several side by side where a word is wider than a vector can be."""
+    pairs = list(zip(sliced(write_data), sliced(read_data), strict=True))
+    for number, (given, taken) in enumerate(pairs):
+        own = f"{name}_{number}" if len(pairs) > 1 else name
+        sram = Sram(words, len(given))
+        block.use(m, sram, own, write_data=given, read_data=taken, **pins)

@@ -16,7 +16,7 @@ from blueprint.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BI
 from blueprint.softmax.inventory import surrogate_bits, top_k_bits
 from blueprint.streaming_attention import graph as dataflow
 from blueprint.streaming_attention.blocks import blocks, division, segments, tail, whole
-from blueprint.unit import Path, Unit, flops
+from blueprint.unit import Path, Unit, flops, memories
 
 if TYPE_CHECKING:
     from blueprint.streaming_attention.spec import StreamingAttentionSpec
@@ -108,7 +108,7 @@ def fifo(count: Number, depth: Number, width: Number, ahead: Number) -> Iterator
     yield Unit("decoder", "fifo", several * 2, {"inputs": address, "outputs": depth})
     yield Unit("select", "fifo", several, {"entries": depth, "width": width})
     yield Unit("mux", "fifo", count * memory, {"entries": 2, "width": width})
-    yield Unit("sram", "memory", count * memory, {"words": depth, "width": width})
+    yield from memories(count * memory, depth, width)
 
 
 def ends(p: StreamingAttentionSpec) -> Number:

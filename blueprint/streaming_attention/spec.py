@@ -23,7 +23,7 @@ from blueprint.pruning import CODE_BITS, Pruning
 from blueprint.shell import Bound, Size, SizeRule, register_map
 from blueprint.softmax.arithmetic import ACCUMULATORS, INPUTS, Arithmetic
 from blueprint.softmax.arithmetic import rules as arithmetic_rules
-from blueprint.spec import Arrays, Beats, Rule, Spec, parameter, refuse
+from blueprint.spec import Arrays, Beats, Rule, Spec, fits_a_vector, parameter, refuse
 from blueprint.streaming_attention import graph as dataflow
 from blueprint.streaming_attention import ports, values
 from blueprint.streaming_attention.inventory import paths, units
@@ -96,6 +96,7 @@ class StreamingAttentionSpec(Spec):
             ),
         )
 
+        yield fits_a_vector("parallel", "queries", self.lanes * self.dim * self.softmax.in_width)
         alone = (self.queries_max == 1) & (self.parallel == 1) & (self.group == 1)
         yield Rule(
             "candidates",

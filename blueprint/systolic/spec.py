@@ -24,7 +24,7 @@ from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, large
 from blueprint.port import Operation, Register, Stream
 from blueprint.processing import CARRY_SAVE, PASSING, SERIAL, Counts, Element
 from blueprint.shell import Size, register_map
-from blueprint.spec import Arrays, Beats, Rule, Spec, parameter
+from blueprint.spec import Arrays, Beats, Rule, Spec, fits_a_vector, parameter
 from blueprint.systolic import elements, ports, schedule, sparsity, values
 from blueprint.systolic.inventory import paths, units
 from blueprint.timing import TimingGraph
@@ -75,6 +75,9 @@ class SystolicSpec(Spec):
 
     def rules(self) -> Iterator[Rule]:
         yield from elements.rules(self)
+        yield fits_a_vector("rows", "activations", self.rows * self.act_lanes * self.act_width)
+        yield fits_a_vector("cols", "weights", self.cols * self.element_bits)
+        yield fits_a_vector("cols", "results", self.cols * self.output_bits)
 
     # Derived numbers: the same on one design and on arrays of designs ---------------------------------------------
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from blueprint import carry_save, shell, ternary
-from blueprint.numbers import Number, ceil_div, choose, clog2, larger, possible, smaller
+from blueprint.numbers import Number, ceil_div, choose, clog2, larger, possible, slices, smaller
 from blueprint.ternary_lut import formats
-from blueprint.unit import Path, Unit, flops
+from blueprint.unit import Path, Unit, flops, memories
 
 if TYPE_CHECKING:
     from blueprint.ternary_lut.spec import TernaryLutSpec
@@ -234,7 +234,7 @@ def _forward(p: TernaryLutSpec, lanes: Number) -> tuple[Unit, ...]:
 
 def _memory(p: TernaryLutSpec) -> tuple[Unit, ...]:
     width = p.fetch_count * p.token_lanes * p.result_width
-    return (Unit("sram", "memory", choose(p.in_sram, 1, 0), {"words": p.depth, "width": width}),)
+    return tuple(memories(choose(p.in_sram, 1, 0), p.depth, width))
 
 
 def side_bits(p: TernaryLutSpec) -> Number:
@@ -389,7 +389,7 @@ def _accumulator_paths(p: TernaryLutSpec) -> tuple[Path, ...]:
         Path(
             "memory-accumulate",
             (
-                Unit("sram", "memory", memory, {"words": p.depth, "width": bits}),
+                Unit("sram", "memory", memory, {"words": p.depth, "width": slices(bits)[1]}),
                 Unit("mux", "lane", memory, {"entries": 2, "width": p.result_width}),
                 *into,
             ),

@@ -22,7 +22,7 @@ from blueprint import ternary
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger, signed_width, smaller
 from blueprint.port import Operation, Register, Stream
 from blueprint.shell import Size, register_map
-from blueprint.spec import Arrays, Beats, Rule, Spec, parameter
+from blueprint.spec import Arrays, Beats, Rule, Spec, fits_a_vector, parameter
 from blueprint.ternary_lut import formats, ports, values
 from blueprint.ternary_lut.inventory import paths, units
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
@@ -98,6 +98,9 @@ class TernaryLutSpec(Spec):
                 f"Fetches per cycle (lut_count x fetch_count x token_lanes) must be at most 65536, not {lanes}"
             ),
         )
+        yield fits_a_vector("lut_count", "activations", self.token_lanes * self.tile_k * self.act_width)
+        yield fits_a_vector("fetch_count", "weights", self.key_bits)
+        yield fits_a_vector("fetch_count", "results", self.token_lanes * self.fetch_count * self.output_bits)
 
     # Derived numbers: the same on one design and on arrays of designs ---------------------------------------------
 

@@ -26,20 +26,81 @@ class ScoreBeat(Chain):
         narrow = f"_k{a.element_width}" if a.element_width < a.in_width else ""
         name = f"softmax_score_{a.inputs}_{a.accumulator}_l{a.lanes}{narrow}"
         operands = {"q": a.lanes * a.in_width, "k": a.lanes * a.element_width}
-        steps = (partial(_multiply, a), partial(_add, a))
+        steps = (self._multiply, partial(_add, a)) if not a.is_float else (self._multiply, self._add)
         super().__init__(name, operands, a.beat_word, steps, stages)
 
+    def _multiply(self, w: Wires, v: Values) -> Values:
+        a = self.arithmetic
+        pairs = zip(elements(v["q"], a.in_width), elements(v["k"], a.element_width), strict=True)
+        if not a.is_float:
+            return {"products": Cat(*((q.as_signed() * k.as_signed())[: a.product_width] for q, k in pairs))}
+        block = ScoreProduct(a)
+        found: dict[str, list[Value]] = {name: [] for name in ("result", *block.events)}
+        for number, (q, k) in enumerate(pairs):
+            for name, signals in found.items():
+                signals.append(Signal(len(getattr(block, name)), name=f"{name}{number}"))
+            self.use(w.m, block, f"multiply{number}", q=q, k=k, **{n: s[-1] for n, s in found.items()})
+        products = Cat(*found.pop("result"))
+        return {"products": products} | {name: Cat(*bits).any() for name, bits in found.items()}
 
-def _multiply(a: Arithmetic, w: Wires, v: Values) -> Values:
-    pairs = zip(elements(v["q"], a.in_width), elements(v["k"], a.element_width), strict=True)
-    if not a.is_float:
-        return {"products": Cat(*((q.as_signed() * k.as_signed())[: a.product_width] for q, k in pairs))}
-    if a.sums_are_floats:
-        steps = multiply.steps(a.sum_format)
-        found = [inline(w, steps, {"a": widened(w, a, q), "b": widened(w, a, k)})["result"] for q, k in pairs]
-        return {"products": Cat(*found)}
-    products, flags, huge = zip(*(_fixed_product(a, w, q, k) for q, k in pairs), strict=True)
-    return {"products": Cat(*products), "flag": Cat(*flags).any(), "huge": Cat(*huge).any()}
+    def _add(self, w: Wires, v: Values) -> Values:
+        a = self.arithmetic
+        if not a.sums_are_floats:
+            return _add(a, w, v)
+        block, names = ScoreSum(a), iter(range(a.lanes))
+
+        def total(x: Value, y: Value) -> Value:
+            number = next(names)
+            found = Signal(len(x), name=f"sum{number}")
+            self.use(w.m, block, f"add{number}", a=x, b=y, result=found)
+            return found
+
+        return {"result": _pairwise(w, elements(v["products"], len(v["products"]) // a.lanes), total)}
+
+
+class ScoreProduct(Block):
+    """Multiplies an element of a query by one of a key: a float, or fixed point.
+
+    Beside a product in fixed point ``flag`` says that a factor is not finite, ``huge`` that it is too large.
+    """
+
+    place = "score_beat"
+
+    def __init__(self, a: Arithmetic) -> None:
+        self.arithmetic = a
+        width = a.sum_format.width if a.sums_are_floats else a.product_width
+        self.events = () if a.sums_are_floats else ("flag", "huge")
+        ports = {"q": In(a.in_width), "k": In(a.element_width), "result": Out(width)}
+        ports |= dict.fromkeys(self.events, Out(1))
+        super().__init__(f"softmax_score_product_{a.inputs}_{a.accumulator}", ports, clocked=False)
+
+    def elaborate(self, platform: Any) -> Module:
+        m, a = self.module(), self.arithmetic
+        w = Wires(m)
+        if a.sums_are_floats:
+            factors = {"a": widened(w, a, self.q), "b": widened(w, a, self.k)}
+            m.d.comb += self.result.eq(inline(w, multiply.steps(a.sum_format), factors)["result"])
+        else:
+            product, flag, huge = _fixed_product(a, w, self.q, self.k)
+            m.d.comb += [self.result.eq(product), self.flag.eq(flag), self.huge.eq(huge)]
+        return m
+
+
+class ScoreSum(Block):
+    """Adds two products of floats, or sums of them."""
+
+    place = "score_beat"
+
+    def __init__(self, a: Arithmetic) -> None:
+        self.arithmetic = a
+        width = a.sum_format.width
+        ports = {"a": In(width), "b": In(width), "result": Out(width)}
+        super().__init__(f"softmax_score_sum_{a.sum_format.name}", ports, clocked=False)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        m.d.comb += self.result.eq(_float_sum(self.arithmetic, Wires(m), self.a, self.b))
+        return m
 
 
 def _fixed_product(a: Arithmetic, w: Wires, q: Value, k: Value) -> tuple[Value, Value, Value]:
@@ -63,8 +124,6 @@ def _fixed_product(a: Arithmetic, w: Wires, q: Value, k: Value) -> tuple[Value, 
 
 def _add(a: Arithmetic, w: Wires, v: Values) -> Values:
     words = elements(v["products"], len(v["products"]) // a.lanes)
-    if a.sums_are_floats:
-        return {"result": _pairwise(w, words, lambda x, y: _float_sum(a, w, x, y))}
     total = _pairwise(w, words, lambda x, y: (x.as_signed() + y.as_signed()).as_unsigned())
     return {"result": Cat(sign_extend(total, a.beat_width), *keep(v, "flag", "huge").values())}
 

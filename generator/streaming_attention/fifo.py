@@ -2,14 +2,36 @@
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.numbers import bit_length, clog2
 from blueprint.streaming_attention.inventory import FILE_WORDS
-from generator.arithmetic import one_of
-from generator.block import Block, register
-from generator.memory import Sram
+from generator.arithmetic import one_of, parts
+from generator.block import Block, register, sliced, word
+from generator.memory import store
+
+#: Bits of a word above which its registers are several equal modules side by side.
+FILE_BITS = 256
+
+
+class FifoFile(Block):
+    """Some bits of all words of a FIFO: written by one-hot lines and read by others."""
+
+    place = "fifo"
+    latency = "1 cycle from write to result"
+    throughput = "one word in and one out per cycle"
+
+    def __init__(self, width: int, depth: int) -> None:
+        self.width, self.depth = width, depth
+        ports = {"write": In(depth), "word": In(width), "read": In(depth), "result": Out(width)}
+        super().__init__(f"streaming_attention_file_w{width}_d{depth}", ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        words = [register(m, self.width, f"word{i}", self.write[i], self.word) for i in range(self.depth)]
+        m.d.comb += self.result.eq(one_of(list(self.read), words))
+        return m
 
 
 class Fifo(Block):
@@ -80,33 +102,37 @@ class Fifo(Block):
         return pointer
 
     def _file(self, m: Module, tail: Signal, head: Signal) -> None:
-        words = [
-            register(
-                m,
-                self.width,
-                f"word{i}",
-                self.write & (tail == i) if self.depth > 1 else self.write,
-                self.word,
-            )
-            for i in range(self.depth)
-        ]
-        lines = [head == i for i in range(self.depth)] if self.depth > 1 else [Const(1, 1)]
-        m.d.comb += self.result.eq(one_of(lines, words))
+        several, depth = self.depth > 1, range(self.depth)
+        writes = [self.write & (tail == i) if several else self.write for i in depth]
+        reads: list[Value] = [head == i for i in depth] if several else [Const(1, 1)]
+        if self.width > FILE_BITS:
+            self._files(m, writes, reads)
+            return
+        words = [register(m, self.width, f"word{i}", writes[i], self.word) for i in depth]
+        m.d.comb += self.result.eq(one_of(reads, words))
+
+    def _files(self, m: Module, writes: list[Value], reads: list[Value]) -> None:
+        write, read = Signal(self.depth, name="write_line"), Signal(self.depth, name="read_line")
+        m.d.comb += [write.eq(Cat(*writes)), read.eq(Cat(*reads))]
+        pairs = zip(parts(self.word, FILE_BITS), parts(self.result, FILE_BITS), strict=True)
+        for number, (given, taken) in enumerate(pairs):
+            block = FifoFile(len(given), self.depth)
+            self.use(m, block, f"file{number}", write=write, read=read, word=given, result=taken)
 
     def _memory(self, m: Module, stored: Signal, tail: Signal, second: Signal) -> None:
         """The second word is read while the first one leaves; one written only now is kept beside the memory."""
-        sram = Sram(self.depth, self.width)
         around = Signal(name="around")
         fresh = Signal(name="fresh")
-        word = Signal(self.width, name="stored_word")
+        held = word(self.width, "stored_word")
         m.d.comb += fresh.eq(self.write & ((stored == 0) | (self.read & (stored == 1))))
         with m.If(fresh):
             m.d.sync += around.eq(1)
         with m.Elif(self.read):
             m.d.sync += around.eq(0)
         kept = register(m, self.width, "kept", fresh, self.word)
-        self.use(
-            m, sram, "store", write=self.write, write_address=tail, write_data=self.word,
-            read=self.read, read_address=second, read_data=word,
+        store(
+            self, m, "store", self.depth, write=self.write, write_address=tail, write_data=self.word,
+            read=self.read, read_address=second, read_data=held,
         )  # fmt: skip
-        m.d.comb += self.result.eq(Mux(around, kept, word))
+        pairs = zip(sliced(kept), sliced(held), strict=True)
+        m.d.comb += self.result.eq(Cat(*(Mux(around, mine, theirs) for mine, theirs in pairs)))

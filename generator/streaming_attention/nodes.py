@@ -17,7 +17,7 @@ from blueprint.softmax.arithmetic import (
 from blueprint.streaming_attention import StreamingAttentionSpec
 from blueprint.streaming_attention.inventory import saturations
 from generator.arithmetic import parts
-from generator.block import Block
+from generator.block import Block, word
 from generator.softmax import (
     Exp2,
     Finish,
@@ -32,6 +32,15 @@ from generator.softmax import (
 )
 
 ONE = Const(1, 1)
+
+
+def delayed(m: Module, value: Value, cycles: int, name: str, *, resets: bool = False) -> Value:
+    """``value`` some cycles later."""
+    for stage in range(cycles if len(value) else 0):
+        held = word(len(value), f"{name}{stage}", reset_less=not resets)
+        m.d.sync += held.eq(value)
+        value = held
+    return value
 
 
 class NodeBlock(Block):
@@ -64,11 +73,7 @@ class NodeBlock(Block):
 
     def delayed(self, m: Module, value: Value, cycles: int, name: str, *, resets: bool = False) -> Value:
         """``value`` some cycles later."""
-        for stage in range(cycles if len(value) else 0):
-            held = Signal(len(value), name=f"{name}{stage}", reset_less=not resets)
-            m.d.sync += held.eq(value)
-            value = held
-        return value
+        return delayed(m, value, cycles, name, resets=resets)
 
     def flag(self, name: str) -> Value:
         """The flag as it comes in, nothing where the design has none."""
@@ -117,19 +122,17 @@ class NodeBlock(Block):
         position = lane // self.spec.group
         return visible[position] if position < len(visible) else ONE
 
-    def finished(self, m: Module, block: Finish, name: str, given: dict[str, Any]) -> tuple[Value, Value]:
-        """(output, whether it does not fit) of a sum; only integers say so."""
-        found, clipped = Signal(len(block.result), name=f"result{name}"), Const(0, 1)
-        if block.beside:
-            clipped = Signal(name=f"clipped{name}")
-            given = given | dict.fromkeys(block.beside, clipped)
-        self.use(m, block, f"finish{name}", **self.pins(block, **given, result=found))
-        return found, clipped
-
     def pins(self, block: Block, **pins: Any) -> dict[str, Any]:
         """The pins a block has, of those given; pipelines never stall."""
         pins["enable"] = pins.get("enable", ONE)
-        return {name: value for name, value in pins.items() if name in block.signature.members}
+        return {name: value for name, value in pins.items() if name in block.ports}
+
+
+def finished(owner: Block, m: Module, block: Finish, name: str, **given: Value) -> tuple[Value, Value]:
+    """(output, whether it does not fit) of a sum; only integers say so."""
+    found, clipped = Signal(len(block.result), name=f"result{name}"), Signal(name=f"clipped{name}")
+    owner.use(m, block, f"finish{name}", result=found, **given, **dict.fromkeys(block.beside, clipped))
+    return found, clipped
 
 
 class Score(NodeBlock):
@@ -140,14 +143,14 @@ class Score(NodeBlock):
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         a, lanes = spec.softmax, int(spec.lanes)
         self.naive = spec.graph == "naive"
-        word = int(a.p_word if self.naive else a.t_word)
+        width = int(a.p_word if self.naive else a.t_word)
         ports = {
             "query": In(lanes * spec.dim * int(a.in_width)),
             "key": In(spec.dim * int(spec.element_width)),
             "multiplier": In(int(a.multiplier_width)),
             "shift": In(0 if a.sums_are_floats else SHIFT_BITS),
             "offset": In(int(a.reference_width) if self.naive else 0),
-            "result": Out(lanes * word),
+            "result": Out(lanes * width),
         }
         cycles = spec.dot_stages + spec.scale_stages + self.naive * spec.exp_stages
         super().__init__(spec, ports, ("last", "turn", "final", "visible"), cycles)
@@ -395,6 +398,68 @@ class Sum(NodeBlock):
         return wrong
 
 
+class OutputLane(Block):
+    """Sums of the values of one row, each times its weight."""
+
+    place = "output"
+    throughput = "one token per cycle"
+
+    def __init__(self, spec: StreamingAttentionSpec) -> None:
+        a = self.arithmetic = spec.softmax
+        self.after, self.dim, self.finishes = halves(spec.product_stages)[0], spec.dim, bool(a.divides_first)
+        gains = 1 if self.finishes and spec.has_gains else 0
+        self.element_width = int(spec.element_width)
+        ports = {
+            "begin": In(1),
+            "enable": In(1),
+            "sees": In(int(spec.visible_bits > 0)),
+            "weight": In(int(a.p_word)),
+            "shift": In(int(a.shift_width) if a.rescales else 0),
+            "value": In(spec.dim * self.element_width),
+            "gain": In(gains * OUTPUT_MULTIPLIER_BITS),
+            "down": In(gains * OUTPUT_SHIFT_BITS),
+            "result": Out(spec.dim * int(a.out_width if self.finishes else a.o_word)),
+            "clipped": Out(gains * spec.dim),
+        }
+        self.latency = f"{1 + self.after} cycles"
+        super().__init__(f"{spec.family}_output_lane_{spec.design_hash}", ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        a = self.arithmetic
+        finish = Finish(a) if self.finishes else None
+        results: list[Value] = []
+        clipped: list[Value] = []
+        for number, value in enumerate(parts(self.value, self.element_width)):
+            total = self._total(m, number, value)
+            if finish is not None:
+                given = {"output_multiplier": "gain", "output_shift": "down"}
+                pins = {pin: getattr(self, name) for pin, name in given.items() if name in self.ports}
+                total, wrong = finished(self, m, finish, str(number), o=total, **pins)
+                clipped.append(wrong)
+            results.append(total)
+        m.d.comb += self.result.eq(Cat(*results))
+        if "clipped" in self.ports:
+            m.d.comb += self.clipped.eq(Cat(*clipped))
+        return m
+
+    def _total(self, m: Module, number: int, value: Value) -> Value:
+        """The running sum of one element."""
+        a = self.arithmetic
+        product, block = Product(a), SumValues(a)
+        term: Value = Signal(int(a.term_word), name=f"term{number}")
+        total = Signal(int(a.o_word), name=f"total{number}")
+        self.use(m, product, f"product{number}", p=self.weight, v=value, result=term)
+        term = delayed(m, term, self.after, f"term{number}_")
+        if "sees" in self.ports:
+            term = term & self.sees.replicate(len(term))
+        pins = {"shift": self.shift} if a.rescales else {}
+        self.use(
+            m, block, f"sum{number}", begin=self.begin, enable=self.enable, term=term, total=total, **pins
+        )
+        return total
+
+
 class Output(NodeBlock):
     """Sums of the values of a row, each times its weight."""
 
@@ -404,14 +469,14 @@ class Output(NodeBlock):
         a, lanes = spec.softmax, int(spec.lanes)
         self.finishes = bool(a.divides_first)
         gains = 1 if self.finishes and spec.has_gains else 0
-        word = int(a.out_width if self.finishes else a.o_word)
+        width = int(a.out_width if self.finishes else a.o_word)
         ports = {
             "weight": In(lanes * int(a.p_word)),
             "shift": In(lanes * int(a.shift_width) if a.rescales else 0),
             "value": In(spec.dim * int(spec.element_width)),
             "gain": In(gains * OUTPUT_MULTIPLIER_BITS),
             "down": In(gains * OUTPUT_SHIFT_BITS),
-            "result": Out(lanes * spec.dim * word),
+            "result": Out(lanes * spec.dim * width),
         }
         super().__init__(spec, ports, ("last", "final", "visible"), 1 + spec.product_stages)
 
@@ -430,32 +495,28 @@ class Output(NodeBlock):
         shifts = parts(moves, int(a.shift_width)) if a.rescales else [Const(0, 0)] * int(spec.lanes)
         gain = self.delayed(m, getattr(self, "gain", Const(0, 0)), self.cycles, "gain")
         down = self.delayed(m, getattr(self, "down", Const(0, 0)), self.cycles, "down")
-        product, block, finish = Product(a), SumValues(a), Finish(a) if self.finishes else None
         corner = bool(spec.visible_bits)
-        results: list[Value] = []
+        block, width, results = OutputLane(spec), len(self.result) // int(spec.lanes), []
         wrong: list[Value] = []
         for lane, weight in enumerate(weights):
             sees = self.sees(flags.get("visible", Const(0, 0)), lane)
-            for number, value in enumerate(values):
-                name = f"{lane}_{number}"
-                term = Signal(int(a.term_word), name=f"term{name}")
-                total = Signal(int(a.o_word), name=f"total{name}")
-                self.use(m, product, f"product{name}", **self.pins(product, p=weight, v=value, result=term))
-                term = self.delayed(m, term, after, f"term{name}_")
-                pins = self.pins(
-                    block,
-                    begin=begin,
-                    enable=valid & (sees | begin) if corner else valid,
-                    term=term & sees.replicate(len(term)) if corner else term,
-                    shift=shifts[lane],
-                    total=total,
-                )
-                self.use(m, block, f"sum{name}", **pins)
-                if finish is not None:
-                    given = {"o": total, "output_multiplier": gain, "output_shift": down}
-                    total, clipped = self.finished(m, finish, name, given)
-                    wrong.append(clipped)
-                results.append(total)
+            found = Signal(width, name=f"result{lane}")
+            wrong.append(Signal(spec.dim, name=f"clipped{lane}"))
+            pins = self.pins(
+                block,
+                begin=begin,
+                enable=valid & (sees | begin) if corner else valid,
+                sees=sees,
+                weight=weight,
+                value=Cat(*values),
+                shift=shifts[lane],
+                gain=gain,
+                down=down,
+                result=found,
+                clipped=wrong[-1],
+            )
+            self.use(m, block, f"lane{lane}", **pins)
+            results.append(found)
         m.d.comb += [
             self.write.eq(self.delayed(m, valid & flags["last"], 1, "row", resets=True)),
             self.result.eq(Cat(*results)),
@@ -464,7 +525,7 @@ class Output(NodeBlock):
             values = parts(self.value, int(spec.element_width)) if a.values_saturate else []
             any_large = Cat(*(too_large(a.input_format, value) for value in values)).any()
             large = [self.fire & any_large] if a.values_saturate else []
-            clipped = [bit & self.write for bit in wrong] if spec.has_gains else []
+            clipped = [bits & self.write.replicate(spec.dim) for bits in wrong] if spec.has_gains else []
             self.saturate(m, *clipped, *large)
         self.leave(
             m, {name: self.delayed(m, flags[name], 1, f"{name}_row") for name in flags if name == "final"}
@@ -506,6 +567,44 @@ class DivideWeights(NodeBlock):
         return m
 
 
+class DivideLane(Block):
+    """Sums of weighted values of one row divided by the sum of its weights; ``down`` comes as late as they leave."""
+
+    place = "divide"
+    throughput = "one row per cycle"
+
+    def __init__(self, spec: StreamingAttentionSpec) -> None:
+        a, self.spec = spec.softmax, spec
+        ports = {
+            "total": In(spec.dim * int(a.o_word)),
+            "inverse": In(int(a.r_width)),
+            "down": In(OUTPUT_SHIFT_BITS if spec.has_gains else 0),
+            "result": Out(spec.dim * int(a.out_width)),
+            "clipped": Out(spec.dim if spec.has_gains else 0),
+        }
+        self.latency = f"{spec.divide_stages} cycles"
+        name = f"{spec.family}_divide_lane_{spec.design_hash}"
+        super().__init__(name, ports, clocked=spec.divide_stages > 0)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        a = self.spec.softmax
+        block = Finish(a)
+        results: list[Value] = []
+        clipped: list[Value] = []
+        after, before = halves(self.spec.divide_stages)
+        inverse, totals = delayed(m, self.inverse, before, "inverse"), delayed(m, self.total, before, "total")
+        pins = {"output_shift": self.down} if self.spec.has_gains else {}
+        for number, total in enumerate(parts(totals, int(a.o_word))):
+            found, wrong = finished(self, m, block, str(number), o=total, r=inverse, **pins)
+            results.append(found)
+            clipped.append(wrong)
+        m.d.comb += self.result.eq(delayed(m, Cat(*results), after, "quotient"))
+        if "clipped" in self.ports:
+            m.d.comb += self.clipped.eq(Cat(*clipped))
+        return m
+
+
 class DivideTotals(NodeBlock):
     """Sums of weighted values divided by the sum of the weights of their row."""
 
@@ -524,20 +623,28 @@ class DivideTotals(NodeBlock):
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         spec, a = self.spec, self.spec.softmax
-        block = Finish(a)
-        after, before = halves(spec.divide_stages)
+        block, before = DivideLane(spec), halves(spec.divide_stages)[1]
         results: list[Value] = []
         wrong: list[Value] = []
-        inverses = parts(self.delayed(m, self.inverse, before, "inverse"), int(a.r_width))
         down = self.delayed(m, getattr(self, "down", Const(0, 0)), before, "down")
-        totals = self.delayed(m, self.total, before, "total")
-        for number, total in enumerate(parts(totals, int(a.o_word))):
-            given = {"o": total, "r": inverses[number // spec.dim], "output_shift": down}
-            found, clipped = self.finished(m, block, str(number), given)
+        totals = parts(self.total, spec.dim * int(a.o_word))
+        for lane, inverse in enumerate(parts(self.inverse, int(a.r_width))):
+            found, clipped = (
+                Signal(len(block.result), name=f"quotient{lane}"),
+                Signal(spec.dim, name=f"clipped{lane}"),
+            )
+            pins = {
+                "total": totals[lane],
+                "inverse": inverse,
+                "down": down,
+                "result": found,
+                "clipped": clipped,
+            }
+            self.use(m, block, f"lane{lane}", **self.pins(block, **pins))
             results.append(found)
             wrong.append(clipped)
-        self.finish(m, [self.delayed(m, Cat(*results), after, "quotient")])
+        self.finish(m, results)
         if self.saturates:
             there = self.follow(m, before)[0]
-            self.saturate(m, *(bit & there for bit in wrong))
+            self.saturate(m, *(bits & there.replicate(spec.dim) for bits in wrong))
         return m

@@ -12,7 +12,7 @@ from blueprint.streaming_attention.graph import NODES, Edge, depths, edges, late
 from blueprint.streaming_attention.inventory import words
 from generator.arithmetic import parts
 from generator.axi_lite import AXI_LITE_PORTS, STALLS, Shell, size_ports
-from generator.block import Block
+from generator.block import Block, word
 from generator.floating.words import is_special
 from generator.softmax.pruning import LeadingOneCode
 from generator.streaming_attention import nodes
@@ -27,7 +27,7 @@ class Wires:
 
     room: Signal
     valid: Signal
-    result: Signal
+    result: Any
 
 
 class StreamingAttention(Block):
@@ -73,9 +73,7 @@ class StreamingAttention(Block):
 
     def _wires(self, name: str) -> Wires:
         width = sum(int(bits) for bits in words(self.spec)[name].values())
-        return Wires(
-            Signal(name=f"{name}_room"), Signal(name=f"{name}_valid"), Signal(width, name=f"{name}_word")
-        )
+        return Wires(Signal(name=f"{name}_room"), Signal(name=f"{name}_valid"), word(width, f"{name}_word"))
 
     def _fields(self, name: str) -> dict[str, Value]:
         """The word at the end of a FIFO, by field; a field that the design lacks is empty."""
@@ -102,10 +100,10 @@ class StreamingAttention(Block):
         size = (len(wires.result), int(depths(self.spec)[name]), late, edge.kind == "long")
         fifo = self._made.setdefault(size, None) or Fifo(size[0], size[1], ahead=late, refills=size[3])
         self._made[size] = fifo
-        word = Cat(*(fields[field] for field, bits in words(self.spec)[name].items() if int(bits)))
+        packed = Cat(*(fields[field] for field, bits in words(self.spec)[name].items() if int(bits)))
         pins: dict[str, Any] = {
             "write": write,
-            "word": word,
+            "word": packed,
             "read": read,
             "room": wires.room,
             "valid": wires.valid,
@@ -268,9 +266,9 @@ class StreamingAttention(Block):
         """Instantiate a node that fires with these inputs; returns its outputs."""
         found: dict[str, Value] = {}
         pins: dict[str, Any] = {"fire": self._fires[block.place]}
-        for name, member in block.signature.members.items():
+        for name, member in block.ports.items():
             if member.flow.name == "Out":
-                found[name.removesuffix("_out")] = Signal(member.shape, name=f"{block.place}_{name}")
+                found[name.removesuffix("_out")] = word(member.shape, f"{block.place}_{name}")
                 pins[name] = found[name.removesuffix("_out")]
             elif name not in ("clk", "rst", "fire"):
                 pins[name] = (fields | flags)[name]

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib.wiring import In, Out
 
 from blueprint.processing.digits import places
-from generator.arithmetic import parts
-from generator.block import Block
+from generator.block import Block, word
 from generator.processing.serial import ent_digits
 
 
@@ -42,8 +41,37 @@ class DigitWait(Block):
         return m
 
 
+class Delay(Block):
+    """Delays a word by a number of cycles."""
+
+    place = "edge"
+    throughput = "one word per cycle"
+
+    def __init__(self, cycles: int, width: int) -> None:
+        self.cycles, self.width = cycles, width
+        self.latency = f"{cycles} cycle{'s' * (cycles > 1)}"
+        ports = {"early": In(width), "late": Out(width)}
+        super().__init__(f"systolic_delay_{cycles}x{width}", ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        if self.cycles == 1:
+            held = word(self.width, "held", reset_less=True)
+            m.d.sync += held.eq(self.early)
+            m.d.comb += self.late.eq(held)
+            return m
+        between = word(self.width, "between")
+        halves = self.cycles // 2, self.cycles - self.cycles // 2
+        self.use(m, Delay(halves[0], self.width), "first", early=self.early, late=between)
+        self.use(m, Delay(halves[1], self.width), "second", early=between, late=self.late)
+        return m
+
+
 class Skew(Block):
-    """Delays every lane by its number: lane 0 passes, or with ``reverse`` the last one."""
+    """Delays every lane by its number: lane 0 passes, or with ``reverse`` the last one.
+
+    Two halves are skewed alike; the one that is later waits for as many cycles as the other one has lanes.
+    """
 
     place = "edge"
     throughput = "one word of all lanes per cycle"
@@ -57,17 +85,21 @@ class Skew(Block):
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        words = parts(self.early, self.width)
-        given = self._delayed(m, words[::-1] if self.reverse else words)
-        m.d.comb += self.late.eq(Cat(*(given[::-1] if self.reverse else given)))
+        if self.lanes == 1:
+            m.d.comb += self.late.eq(self.early)
+            return m
+        soon = self.lanes - self.lanes // 2
+        cut = (self.lanes - soon if self.reverse else soon) * self.width
+        early, late = [self.early[:cut], self.early[cut:]], [self.late[:cut], self.late[cut:]]
+        if self.reverse:
+            early, late = early[::-1], late[::-1]
+        waited = word(len(early[1]), "waited")
+        self.use(m, Delay(soon, len(waited)), "wait", early=early[1], late=waited)
+        halves = ("soon", soon, early[0], late[0]), ("later", self.lanes // 2, waited, late[1])
+        for name, lanes, given, taken in halves:
+            if lanes == 1:
+                m.d.comb += taken.eq(given)
+            else:
+                block = Skew(lanes, self.width, reverse=self.reverse)
+                self.use(m, block, name, early=given, late=taken)
         return m
-
-    def _delayed(self, m: Module, words: list[Value]) -> list[Value]:
-        """One register a stage holds all lanes that still wait."""
-        given = [words[0]]
-        for stage in range(1, self.lanes):
-            held = Signal((self.lanes - stage) * self.width, name=f"stage{stage}", reset_less=True)
-            m.d.sync += held.eq(Cat(*words[1:]))
-            words = parts(held, self.width)
-            given.append(words[0])
-        return given

@@ -134,3 +134,33 @@ class Fetch(Block):
         raw = Signal(width, name="raw")
         m.d.comb += raw.eq(total)
         return raw
+
+
+class FetchRow(Block):
+    """Reads one table by the keys of all output columns."""
+
+    place = "fetch"
+
+    def __init__(self, spec: TernaryLutSpec) -> None:
+        self.fetch, self.columns = Fetch(spec), spec.fetch_count
+        self.latency, ports = self.fetch.latency, self.fetch.ports
+        self.key_width, self.signed = int(ports["key"].shape), "sign" in ports
+        several = {"key": In, "value": Out, "sign": Out}
+        wide = {
+            name: several[name](self.columns * member.shape) if name in several else member
+            for name, member in ports.items()
+            if name != "clk"
+        }
+        name = self.fetch.module_name.replace("_fetch_", f"_fetches{self.columns}_")
+        super().__init__(name, wide, clocked=self.fetch.clocked)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        keys, values = (parts(value, len(value) // self.columns) for value in (self.key, self.value))
+        pins = {"enable": self.enable} if self.fetch.registered else {}
+        for column in range(self.columns):
+            if self.signed:
+                pins["sign"] = self.sign[column]
+            own = {"key": keys[column], "value": values[column]}
+            self.use(m, self.fetch, f"fetch{column}", entry=self.entry, **own, **pins)
+        return m

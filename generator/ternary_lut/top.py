@@ -10,11 +10,11 @@ from blueprint.numbers import ceil_div
 from blueprint.ternary_lut import TernaryLutSpec
 from generator.arithmetic import parts, sign_extend
 from generator.axi_lite import AXI_LITE_PORTS, EVENTS, STALLS, Shell, size_ports
-from generator.block import Block, register
+from generator.block import Block, register, word
 from generator.floating import FixedToFloat, FloatToFixed
-from generator.memory import Sram
+from generator.memory import store
 from generator.ternary_lut.control import Control
-from generator.ternary_lut.fetch import Fetch, TritUnpack
+from generator.ternary_lut.fetch import FetchRow, TritUnpack
 from generator.ternary_lut.float_lane import FloatLane
 from generator.ternary_lut.float_table import FloatTable
 from generator.ternary_lut.lane import Lane
@@ -111,10 +111,10 @@ class TernaryLut(Block):
         block = FloatToFixed(floating.get(spec.activation))
         block.place = self.place
         results, broken = [], []
-        for number, word in enumerate(parts(words, spec.act_width)):
+        for number, each in enumerate(parts(words, spec.act_width)):
             result = Signal(block.width, name=f"fixed{number}")
             broken.append(Signal(name=f"broken{number}"))
-            self.use(m, block, f"fix{number}", a=word, result=result, broken=broken[-1])
+            self.use(m, block, f"fix{number}", a=each, result=result, broken=broken[-1])
             results.append(result)
         lanes = [Cat(*lane).any() for lane in parts(Cat(*broken), spec.tile_k)]
         width, tile = len(lanes), Signal(len(lanes), name="broken_tile", reset_less=True)
@@ -152,7 +152,7 @@ class TernaryLut(Block):
             )
         unpack = TritUnpack(spec)
         trits = spec.lut_count * spec.fetch_count * spec.mu
-        weights = Signal(10 * ceil_div(trits, 5), name="weights")
+        weights = word(10 * int(ceil_div(trits, 5)), "weights")
         for number in range(ceil_div(trits, 5)):
             byte = data[8 * number : 8 * number + 8]
             self.use(m, unpack, f"unpack{number}", byte=byte, weight=weights[10 * number : 10 * number + 10])
@@ -163,26 +163,24 @@ class TernaryLut(Block):
     ) -> tuple[list[list[list[Value]]], list[list[Value]]]:
         """Fetched values by token lane, column and table; signs by column and table."""
         spec = self.spec
-        fetch = Fetch(spec)
-        width = int(spec.entry_width)
-        keys = iter(self._keys(m))
-        values: list[list[list[Value]]] = [[] for _ in range(spec.token_lanes)]
-        signs: list[list[Value]] = []
-        for column in range(spec.fetch_count):
-            for lane in values:
-                lane.append([])
-            signs.append([])
-            for number in range(spec.lut_count):
-                value = Signal(spec.token_lanes * width, name=f"value{column}_{number}")
-                sign = Signal(1 if spec.half and not spec.floats else 0, name=f"sign{column}_{number}")
-                entry = Cat(*(lane[number] for lane in tables))
-                self.use(
-                    m, fetch, f"fetch{column}_{number}",
-                    key=next(keys), entry=entry, enable=self._control("enable_fetch"), value=value, sign=sign,
-                )  # fmt: skip
-                for lane, part in zip(values, parts(value, width), strict=True):
-                    lane[column].append(part)
-                signs[column].append(sign)
+        width, block = int(spec.entry_width), FetchRow(spec)
+        keys = parts(Cat(*self._keys(m)), block.key_width)
+        values: list[list[list[Value]]] = [
+            [[] for _ in range(spec.fetch_count)] for _ in range(spec.token_lanes)
+        ]
+        signs: list[list[Value]] = [[] for _ in range(spec.fetch_count)]
+        for number in range(spec.lut_count):
+            value = word(spec.fetch_count * spec.token_lanes * width, f"value{number}")
+            sign = Signal(spec.fetch_count if block.signed else 0, name=f"sign{number}")
+            self.use(
+                m, block, f"fetches{number}",
+                key=Cat(*keys[number :: spec.lut_count]), entry=Cat(*(lane[number] for lane in tables)),
+                enable=self._control("enable_fetch"), value=value, sign=sign,
+            )  # fmt: skip
+            for place, part in enumerate(parts(value, width)):
+                values[place % spec.token_lanes][place // spec.token_lanes].append(part)
+            for column in range(spec.fetch_count):
+                signs[column].append(sign[column] if block.signed else Const(0, 0))
         return values, signs
 
     def _lanes(self, m: Module, values: list[list[list[Value]]], signs: list[list[Value]]) -> None:
@@ -190,8 +188,8 @@ class TernaryLut(Block):
         block = FloatLane(spec) if spec.floats else Lane(spec)
         width = int(spec.result_width)
         count = spec.token_lanes * spec.fetch_count
-        stored = Signal(count * width if spec.in_sram else 0, name="stored")
-        totals = Signal(len(stored), name="totals")
+        stored = word(count * width if spec.in_sram else 0, "stored")
+        totals = word(len(stored), "totals")
         control = {
             name: self._wires[name]
             for name in block.signature.members
@@ -224,10 +222,10 @@ class TernaryLut(Block):
         if spec.in_sram:
             self._memory(m, stored, totals)
 
-    def _memory(self, m: Module, stored: Signal, totals: Signal) -> None:
-        sram = Sram(int(self.spec.depth), len(stored))
+    def _memory(self, m: Module, stored: Value, totals: Value) -> None:
         wires = self._wires
-        self.use(
-            m, sram, "accumulators", write=wires["write"], write_address=wires["address"], write_data=totals,
+        store(
+            self, m, "accumulators", int(self.spec.depth),
+            write=wires["write"], write_address=wires["address"], write_data=totals,
             read=wires["read"], read_address=wires["read_address"], read_data=stored,
         )  # fmt: skip
