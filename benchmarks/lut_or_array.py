@@ -66,7 +66,7 @@ parameters:
      token_depth: {tokens}, product_register: [false, true], {arrays}}}
 workload: {{gemm: {{m: {tokens}, k: {length}, n: {length}}}}}
 technology: {technology}
-objectives: {{area_um2: min, tokens_per_second: max}}
+objectives: {{area_um2: min, rows_per_second: max}}
 """
 
 

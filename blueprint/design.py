@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from blueprint import registry
-from blueprint.document import Section, read
+from blueprint.document import Section, read, read_text
 from blueprint.errors import ParamError, SpecError
 from blueprint.names import NAME_RULE, is_name
 from blueprint.spec import Spec
-from blueprint.tree import parse, show
+from blueprint.tree import dump, parse, show
 
 SCHEMA = "ternforge/design/v1"
 
@@ -54,7 +53,32 @@ def design_from(section: Section, overrides: Mapping[str, str] | None = None) ->
     technology = section.take("technology", str, default=None)
     section.finish()
     spec = _build(kind, given, overrides or {})
-    return Design(spec, name or spec.name, clock, technology)
+    changed = _changed(kind, given.raw(), spec, overrides or {})
+    return Design(spec, renamed(name, changed, spec) if name else spec.name, clock, technology)
+
+
+def overridden(design: Design, overrides: Mapping[str, str] | None = None) -> Design:
+    """A design with parameters replaced as :func:`read_design` replaces them."""
+    return design_from(read_text(design_text(design), design.name), overrides) if overrides else design
+
+
+def renamed(name: str, changed: Mapping[str, Any], spec: Spec) -> str:
+    """The name of a design some parameters of which were changed: another design has another name.
+
+    ``<name>_<parameter>_<value>`` for each, or where that is no name a part of ``name`` and the design's hash.
+    """
+    if not changed:
+        return name
+    longer = "_".join([name, *(f"{key}_{str(value).lower()}" for key, value in changed.items())])
+    return longer if is_name(longer) else f"{name[:47]}_{spec.design_hash}"
+
+
+def _changed(
+    kind: type[Spec], given: Mapping[str, Any], spec: Spec, overrides: Mapping[str, str]
+) -> dict[str, Any]:
+    """The overridden parameters whose value is not the file's own."""
+    before = {f.name: f.default for f in dataclasses.fields(kind)} | dict(given)
+    return {key: spec.parameters[key] for key in overrides if before[key] != spec.parameters[key]}
 
 
 def write_design(design: Design | Spec, path: str | Path) -> None:
@@ -64,8 +88,7 @@ def write_design(design: Design | Spec, path: str | Path) -> None:
 
 def design_text(design: Design | Spec) -> str:
     """The YAML text of a design, every parameter spelled out."""
-    text: str = yaml.safe_dump(design_content(design), sort_keys=False, allow_unicode=True)
-    return text
+    return dump(design_content(design))
 
 
 def design_content(design: Design | Spec) -> dict[str, Any]:

@@ -13,14 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from blueprint import kinds
 from blueprint.document import Section, read
 from blueprint.errors import ParamError
 from blueprint.names import NAME_RULE, is_name, plain
 from blueprint.nearest import suggestion
-from blueprint.tree import show
+from blueprint.tree import dump, show
 from blueprint.workload import Attention, Gemm
 
 SCHEMA = "ternforge/model/v1"
@@ -177,7 +175,10 @@ def _texts(section: Section, key: str) -> tuple[str, ...]:
 
 def model_text(model: Model) -> str:
     """The YAML text of a model, which :func:`load` reads back as the same."""
-    content = {"schema": SCHEMA, **dataclasses.asdict(model)}
-    content |= {"aliases": list(model.aliases), "notes": list(model.notes)}
-    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    return text
+    return dump(model_content(model))
+
+
+def model_content(model: Model) -> dict[str, Any]:
+    """What the file of a model holds, as plain values."""
+    facts = dataclasses.asdict(model).items()
+    return {"schema": SCHEMA, **{key: list(v) if isinstance(v, tuple) else v for key, v in facts}}

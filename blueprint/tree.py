@@ -210,3 +210,22 @@ class _Builder:
 
 def _position(event: Any) -> Position:
     return event.start_mark.line + 1, event.start_mark.column + 1
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML has no types
+    """Quotes text that :func:`parse` would take for a number, a truth value or nothing."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> Any:
+    meant = (_NULL, _BOOL, _RADIX, _INT, _NOT_FINITE, _FLOAT)
+    style = "'" if any(pattern.match(text) for pattern in meant) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def dump(content: Any, width: int = 80) -> str:
+    """The YAML text of plain values, which :func:`parse` reads back as the same; keys keep their order."""
+    text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width)
+    return text

@@ -34,6 +34,9 @@ class Gemm:
     name: str = "gemm"
     count: int = 1
     kind: ClassVar[str] = "gemm"
+    #: What these tasks of a model are, as a prefix of a metric's name and in words.
+    part: ClassVar[str] = "ternary"
+    part_words: ClassVar[str] = "the model's ternary products and the traffic of its key and value cache"
 
     def __post_init__(self) -> None:
         for what in ("m", "k", "n", "count"):
@@ -80,6 +83,8 @@ class Attention:
     name: str = "attention"
     count: int = 1
     kind: ClassVar[str] = "attention"
+    part: ClassVar[str] = "attention"
+    part_words: ClassVar[str] = "the model's attention"
 
     def __post_init__(self) -> None:
         for what in ("queries", "keys", "heads", "kv_heads", "dim", "count"):
@@ -140,6 +145,8 @@ class Attention:
 
 
 Task = Gemm | Attention
+#: Every kind of task.
+TASKS = (Gemm, Attention)
 
 
 def _check_integer(task: Task, what: str, minimum: int = 1) -> None:
@@ -228,6 +235,25 @@ def read_workload(section: Section) -> Workload:
     workload = readers[kind_of(section)](section)
     section.finish()
     return workload
+
+
+def workload_content(workload: Workload, section: Section) -> dict[str, Any]:
+    """What a file says of a workload that was read from ``section``, every default filled in.
+
+    It reads back as the same. A model that is a file is named by its whole path, so the text may stand anywhere.
+    """
+    if workload.model is not None:
+        name = str(section.raw()["model"])
+        if name.endswith((".yaml", ".yml")):
+            name = str((Path(section.source).parent / name).absolute())
+        return {
+            "model": name,
+            "phase": workload.phase,
+            "tokens": workload.tokens,
+            "context": workload.context,
+        }
+    (task,) = workload.tasks
+    return {"name": workload.name, task.kind: dict(task.sizes)}
 
 
 def kind_of(section: Section) -> str:

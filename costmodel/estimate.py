@@ -3,13 +3,16 @@
 Cost of a unit = count x sum of coefficient x term (`costmodel.features`); the coefficients of a technology were fitted
 to synthesis and gate-level switching (`costmodel.calibration`) and stand in its file with their errors. Nothing here
 knows wires: areas are cell areas, delays have ideal wires, energies have pins as the only loads.
+
+A run costs clock energy in every cycle it lasts, those of waiting included, switching with the work it does, and
+leakage over all its time (:meth:`Cost.energy`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +29,53 @@ from costmodel.technology import Technology
 Coefficients = Mapping[str, Mapping[str, Mapping[str, float]]]
 ANY = "any"
 START = "start"
+
+
+#: Energy in pJ of a power of 1 nW over 1 s.
+_PJ_PER_NW_S = 1e3
+
+
+class Cost(NamedTuple):
+    """What one design costs, or arrays of designs do.
+
+    Area by place in um2, slowest path in ps, energy in pJ of any cycle (clock pins) and what full throughput adds,
+    leakage in nW.
+    """
+
+    areas: Mapping[str, Number]
+    path_ps: Number
+    clock_pj: Number
+    switching_pj: Number
+    leakage_nw: Number
+
+    def energy_parts(self, cycles: Number, busy_cycles: Number, seconds: Number) -> dict[str, Number]:
+        """Energy of a run in pJ by cause.
+
+        ``cycles`` are all that the clock runs, waiting included, ``busy_cycles`` those that the work would take at full
+        throughput, ``seconds`` the whole time.
+        """
+        return {
+            "clock": self.clock_pj * cycles,
+            "switching": self.switching_pj * busy_cycles,
+            "leakage": self.leakage_nw * seconds * _PJ_PER_NW_S,
+        }
+
+    def energy(self, cycles: Number, busy_cycles: Number, seconds: Number) -> Number:
+        """Energy of a run in pJ, see :meth:`energy_parts`."""
+        return sum(self.energy_parts(cycles, busy_cycles, seconds).values())
+
+
+def cost(designs: Spec, technology: Technology) -> Cost:
+    """What a design costs, or what many do (:meth:`blueprint.spec.Spec.columns`). `ParamError` as :func:`area`."""
+    units = designs.units()
+    areas = area(units, technology)
+    cells = sum(areas.values()) - macro_area(units, technology)
+    return Cost(
+        areas,
+        delay(designs.paths(), technology),
+        *energy_parts(units, technology),
+        leakage_per_um2(technology) * cells,
+    )
 
 
 def area(units: Sequence[Unit], technology: Technology) -> dict[str, Number]:
@@ -46,8 +96,13 @@ def area(units: Sequence[Unit], technology: Technology) -> dict[str, Number]:
     return places
 
 
+def macro_area(units: Sequence[Unit], technology: Technology) -> Number:
+    """Area of the memory macros alone in um2."""
+    return sum(area(tuple(unit for unit in units if unit.kind == "sram"), technology).values())
+
+
 def energy(units: Sequence[Unit], technology: Technology, busy: Number = 1.0) -> Number:
-    """Mean energy of a cycle in pJ where operators are busy ``busy`` of the time."""
+    """Mean dynamic energy of a cycle in pJ where operators are busy ``busy`` of the time; leakage comes on top."""
     clocks, switching = energy_parts(units, technology)
     return clocks + busy * switching
 
@@ -55,7 +110,7 @@ def energy(units: Sequence[Unit], technology: Technology, busy: Number = 1.0) ->
 def energy_parts(units: Sequence[Unit], technology: Technology) -> tuple[Number, Number]:
     """Energy in pJ of any cycle (clock pins), and what full throughput adds: typical data, and memory accesses.
 
-    A run takes ``cycles * clocks + macs / peak_macs * switching``.
+    :meth:`Cost.energy` makes the energy of a run of them.
     """
     energies = energies_by_place(units, technology)
     return sum(clocks for clocks, _ in energies.values()), sum(moved for _, moved in energies.values())
@@ -79,11 +134,19 @@ def energies_by_place(units: Sequence[Unit], technology: Technology) -> dict[str
     return places
 
 
+def leakage_per_um2(technology: Technology) -> float:
+    """Mean leakage of the technology's synthesized designs in nW per um2 of cells."""
+    return float(group(technology, "leakage")["value"])
+
+
 def leakage(units: Sequence[Unit], technology: Technology) -> Number:
-    """Leakage of all cells in nW: area times the mean leakage of the technology's synthesized designs."""
-    per_um2 = float(group(technology, "leakage")["value"])
-    cells = tuple(unit for unit in units if unit.kind != "sram")
-    return per_um2 * sum(area(cells, technology).values())
+    """Leakage of all cells in nW, without that of memory macros, which technologies do not state."""
+    return leakage_per_um2(technology) * sum(cell_areas(units, technology).values())
+
+
+def cell_areas(units: Sequence[Unit], technology: Technology) -> dict[str, Number]:
+    """Area by place in um2 without memory macros."""
+    return area(tuple(unit for unit in units if unit.kind != "sram"), technology)
 
 
 def delay(paths: Sequence[Path], technology: Technology) -> Number:
@@ -107,7 +170,7 @@ def steps(path: Path, technology: Technology) -> Number:
         if unit.kind == overlapping:
             ripple = np.maximum(ripple, (unit.count > 0) * unit.dims[term])
         for name, value in coefficients(found, unit).items():
-            if value:
+            if value and (unit.kind, name) != features.OVERLAPPING:
                 total = total + unit.count * features.DELAY[unit.kind][name](unit.dims) * value
     return total + ripple * found.get(ANY, {}).get(overlapping, {}).get(term, 0.0)
 
@@ -161,7 +224,7 @@ def place_coefficients(found: Coefficients, place: str, kind: str) -> Mapping[st
 class Estimate:
     """What the model says about one design; the workload's figures are `None` without a workload.
 
-    `energy_pj` is that of the workload, or of one cycle of full throughput.
+    `energy_pj` is that of the workload at the fastest clock, memory taking no time, or of one cycle of full throughput.
     """
 
     design: str
@@ -190,31 +253,42 @@ class Estimate:
 def estimate(spec: Spec, technology: Technology, workload: Workload | None = None) -> Estimate:
     """Everything the model says about one design, in milliseconds. `ParamError` as :func:`area`."""
     units = spec.units()
-    areas = {place: float(value) for place, value in area(units, technology).items()}
-    parts = energies_by_place(units, technology)
-    clocks, switching = (float(sum(column)) for column in zip(*parts.values(), strict=True))
-    path, peak = float(delay(spec.paths(), technology)), int(spec.peak_macs)
-    macros = tuple(unit for unit in units if unit.kind == "sram")
+    found = cost(spec, technology)
+    areas = {place: float(value) for place, value in found.areas.items()}
+    path, peak = float(found.path_ps), int(spec.peak_macs)
+    macros = macro_area(units, technology)
     done: dict[str, Any] = {}
+    cycles, macs = 1, peak
     if workload is not None:
         tasks = spec.tasks(workload)
         cycles = sum(task.count * int(spec.cycles(task)) for task in tasks)
         macs = sum(task.macs for task in tasks)
         done = {"cycles": cycles, "macs": macs, "utilization": macs / (cycles * peak)}
+    of_cycle = _cycle_energies(units, technology, path)
     return Estimate(
         spec.name,
         technology.name,
         sum(areas.values()),
         areas,
-        float(sum(area(macros, technology).values())),
+        float(macros),
         int(inventory.flip_flops(units)),
         path,
         1e6 / path,
-        clocks * done.get("cycles", 1) + switching * done.get("macs", peak) / peak,
-        {place: float(clock + moved) for place, (clock, moved) in parts.items()},
-        (clocks + switching) / peak,
-        float(leakage(units, technology)),
+        float(found.energy(cycles, macs / peak, cycles * path * 1e-12)),
+        of_cycle,
+        sum(of_cycle.values()) / peak,
+        float(found.leakage_nw),
         peak,
         f"analytical model, technology {technology.name}",
         **done,
     )
+
+
+def _cycle_energies(units: Sequence[Unit], technology: Technology, path_ps: float) -> dict[str, float]:
+    """Energy of one cycle of full throughput at the fastest clock in pJ by place."""
+    leaks = leakage_per_um2(technology) * path_ps * 1e-12 * _PJ_PER_NW_S
+    cells = cell_areas(units, technology)
+    parts = energies_by_place(units, technology)
+    return {
+        place: float(clock + moved + leaks * cells.get(place, 0.0)) for place, (clock, moved) in parts.items()
+    }

@@ -8,8 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from blueprint import tree
 from blueprint.errors import SpecError
 from costmodel import facts, liberty, roles, selection, sram
 from costmodel.liberty import Cell, Library
@@ -131,7 +130,7 @@ def dump(technology: Technology) -> str:
     }
     if technology.model:
         head["model"] = _plain(technology.model)
-    text = yaml.safe_dump(head, sort_keys=False, width=110, allow_unicode=True)
+    text = tree.dump(head, width=110)
     lines = "".join(f"    {line}\n" for line in technology.cell_text.splitlines())
     source = json.dumps(technology.cell_source)
     note = "# um2, fF, ps, pJ, nW; costmodel/facts.py explains the lines"

@@ -19,7 +19,7 @@ Generate = Callable[[Spec, Path], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Sample:
-    """One synthesized design: area by place in um2 (memory macros left out), flip-flops, slowest path in ps.
+    """One synthesized design: area in um2 (memory macros left out) and flip-flops by place, slowest path in ps.
 
     `switched` holds the mean energy of a busy cycle by place, memory macros left out.
     """
@@ -27,7 +27,7 @@ class Sample:
     spec: Spec
     areas: Mapping[str, float]
     macro_area_um2: float
-    flip_flops: int
+    registers: Mapping[str, int]
     critical_path_ps: float
     path: tuple[str, ...]
     leakage_nw: float
@@ -37,6 +37,11 @@ class Sample:
     def area_um2(self) -> float:
         """All cells, without memory macros."""
         return sum(self.areas.values())
+
+    @property
+    def flip_flops(self) -> int:
+        """All flip-flops."""
+        return sum(self.registers.values())
 
     @property
     def utilization(self) -> float:
@@ -51,15 +56,17 @@ def measure(spec: Spec, technology: Technology, generate: Generate) -> Sample:
         found = synthesize(Path(scratch), technology)
         switched = activity.measure(spec, Path(scratch), manifest, technology)
     areas: dict[str, float] = {}
+    registers: dict[str, int] = {}
     for name, module in found.modules.items():
         place = manifest["modules"][name]["place"]
         areas[place] = areas.get(place, 0.0) + module.area_um2 * module.instances
+        registers[place] = registers.get(place, 0) + module.flip_flops * module.instances
     areas = {place: area for place, area in areas.items() if place != "memory"}
     return Sample(
         spec,
         areas,
         found.macro_area_um2,
-        found.flip_flops,
+        registers,
         found.critical_path_ps,
         found.path,
         found.leakage_nw,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,15 @@ def designs(kind: type[Spec], count: int, seed: int, *, largest: float | None = 
     arithmetic = np.broadcast_to(kind.columns(table).arithmetic, len(kept))
     rows = _even(arithmetic, [table[name] for name, limit in limits.items() if _is_few(limit)], count)
     return tuple(kind(**{name: column[row].item() for name, column in table.items()}) for row in rows)
+
+
+def spread(specs: Sequence[Spec], count: int) -> tuple[Spec, ...]:
+    """``count`` of some designs of one family: every arithmetic in turn, those first whose choices occurred least."""
+    limits = specs[0].limits()
+    few = [name for name, limit in limits.items() if _is_few(limit)]
+    arithmetic = np.array([str(spec.arithmetic) for spec in specs])
+    columns = [np.array([getattr(spec, name) for spec in specs]) for name in few]
+    return tuple(specs[row] for row in _even(arithmetic, columns, count))
 
 
 def gates(spec: Any) -> Any:

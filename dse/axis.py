@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from blueprint.spec import Parameter
 from blueprint.tree import show
 
 MOST_VALUES = 100_000
+#: Shorter axes are listed.
+_SHORT = 9
 _FORMS = ("range", "log2")
 
 
@@ -32,6 +35,19 @@ class Axis:
     def ordered(self) -> bool:
         """Whether neighbors are alike, so that a small step means a small change."""
         return len(self.values) > 2 and all(type(value) is int for value in self.values)
+
+    def content(self) -> Any:
+        """What a file says of the axis, in the shortest of its forms."""
+        if len(self.values) == 1:
+            return self.values[0]
+        if not self.ordered or len(self.values) < _SHORT:
+            return list(self.values)
+        first, second, *_, last = self.values
+        step = second - first
+        if step > 0 and self.values == tuple(range(first, last + 1, step)):
+            return {"range": [first, last, step]}
+        powers = first > 0 and all(b == 2 * a for a, b in pairwise(self.values)) and not first & (first - 1)
+        return {"log2": [first, last]} if powers else list(self.values)
 
 
 def read_axis(section: Section, name: str, limit: Parameter) -> Axis:

@@ -6,28 +6,46 @@ ahead of time, so a layer bound by compute does not help one bound by memory. Of
 run the ternary layers: reading the cache of keys and values in decode is traffic of its own, the arithmetic of
 attention is not in it. Families of attention run just that, and their traffic includes the cache. Embedding, LM head
 and normalization are in neither.
-Energy: clocks in every compute cycle, switching for every multiply-accumulate, and energy per bit moved. Leakage is
-left out: area times a few nW per um2 over a token's time is below a thousandth of the core's energy.
+Energy: the clock toggles in every cycle of that time, those in which the core waits for memory included, and cells leak
+through all of it; switching comes with every multiply-accumulate, and DRAM costs energy per bit moved. Not counted are
+leakage of memory macros, DRAM standby, and the host's time between two layers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from blueprint.errors import ParamError
 from blueprint.spec import Spec
-from blueprint.workload import Gemm, Task, of_model
-from dse.metrics import METRICS
+from blueprint.workload import Gemm, Task, Workload, of_model
+from costmodel import estimate
+from costmodel.estimate import Cost
+from dse.metrics import metrics_of, name_of
 from dse.problem import Evaluation, Problem
 from dse.space import Columns, Dram, Space
 
-#: (area by place in um2, critical path in ps, energy in pJ of any cycle, and what full throughput adds) of a spec or
-#: columns.
-Costs = Callable[[Any], tuple[dict[str, Any], Any, Any, Any]]
+#: The cost of a spec or of columns.
+Costs = Callable[[Any], Cost]
+#: The cycles of one run of a task.
+Cycles = Callable[[Task], Any]
+
+
+class Asked(Protocol):
+    """What designs are judged on; a space says it."""
+
+    @property
+    def workload(self) -> Workload: ...
+
+    @property
+    def dram(self) -> Dram | None: ...
+
+    @property
+    def prompt_tokens(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
@@ -60,8 +78,11 @@ def merged(tasks: Iterable[Task]) -> tuple[Task, ...]:
     )
 
 
-def run(spec: Any, work: Pass, clock_mhz: Any, dram: Dram | None) -> Time:
-    """Time and traffic of one pass; without ``dram`` memory takes no time, but the bits are still counted."""
+def run(spec: Any, work: Pass, clock_mhz: Any, dram: Dram | None, cycles_of: Cycles | None = None) -> Time:
+    """Time and traffic of one pass; without ``dram`` memory takes no time, but the bits are still counted.
+
+    ``cycles_of`` replaces the spec's closed form where another is right.
+    """
     hertz = clock_mhz * 1e6
     bits_per_second = np.inf if dram is None else dram.bandwidth_gb_s * 8e9
     cache_seconds = work.cache_bits / bits_per_second
@@ -70,7 +91,7 @@ def run(spec: Any, work: Pass, clock_mhz: Any, dram: Dram | None) -> Time:
     seconds: Any = cache_seconds
     dram_seconds: Any = cache_seconds
     for task in work.tasks:
-        steps = spec.cycles(task)
+        steps = (cycles_of or spec.cycles)(task)
         moved = sum(spec.dram_bits(task).values())
         compute, memory = steps / hertz, moved / bits_per_second
         cycles = cycles + task.count * steps
@@ -80,7 +101,7 @@ def run(spec: Any, work: Pass, clock_mhz: Any, dram: Dram | None) -> Time:
     return Time(cycles, seconds, dram_seconds, bits)
 
 
-def decode_pass(space: Space, kind: type[Spec] = Spec) -> Pass:
+def decode_pass(space: Asked, kind: type[Spec] = Spec) -> Pass:
     """What a family runs of the space's workload, with the traffic of its key and value cache.
 
     Every token writes its keys and values; in decode each reads those of its context before.
@@ -94,13 +115,13 @@ def decode_pass(space: Space, kind: type[Spec] = Spec) -> Pass:
     return Pass(merged(kind.tasks(work)), tokens, cache_bits)
 
 
-def _cache_bits(space: Space) -> int:
+def _cache_bits(space: Asked) -> int:
     """Bits that one token adds to the key and value cache."""
     model = space.workload.model
     return 0 if model is None else 8 * model.kv_bytes_per_token((space.dram or Dram).kv_width)
 
 
-def prompt_pass(space: Space, kind: type[Spec] = Spec) -> Pass | None:
+def prompt_pass(space: Asked, kind: type[Spec] = Spec) -> Pass | None:
     """The prompt whose pass is the time to the first token, where there is one."""
     work = space.workload
     if work.model is not None and work.phase == "decode" and space.prompt_tokens is not None:
@@ -112,13 +133,17 @@ def prompt_pass(space: Space, kind: type[Spec] = Spec) -> Pass | None:
 
 @dataclass(frozen=True)
 class DesignEvaluator:
-    """Evaluates designs of one family; ``costs`` is the cost model bound to a technology."""
+    """Evaluates designs of one family; ``costs`` is the cost model bound to a technology.
+
+    ``part`` is the part of a model that ``work`` is, empty for a plain workload.
+    """
 
     kind: type[Spec]
     costs: Costs
     work: Pass
     prompt: Pass | None
     dram: Dram | None
+    part: str = ""
 
     def __call__(self, columns: Columns, count: int) -> Evaluation:
         """Metrics of ``count`` designs; those that cannot be built or cannot hold a layer get a reason."""
@@ -140,34 +165,58 @@ class DesignEvaluator:
             metrics[name][built] = values
         return Evaluation(metrics, reason, reasons)
 
-    def metrics(self, designs: Any) -> dict[str, Any]:
-        """Every metric of designs that can be built (columns or one spec), without what the workload has not."""
-        areas, path, clock_pj, switching_pj = self.costs(designs)
-        clock = 1e6 / path
-        time = run(designs, self.work, clock, self.dram)
-        macs = sum(task.macs for task in self.work.tasks)
-        per_bit = self.dram.energy_pj_per_bit if self.dram else 0.0
-        core = clock_pj * time.cycles + switching_pj * (macs / designs.peak_macs)
-        core = core / self.work.tokens
-        energy = core + per_bit * time.bits / self.work.tokens
-        rate = self.work.tokens / time.seconds
+    def metrics(
+        self, designs: Any, clock_mhz: float | None = None, cycles_of: Cycles | None = None
+    ) -> dict[str, Any]:
+        """Every metric of designs that can be built (columns or one spec), without what the workload has not.
+
+        ``clock_mhz`` is a clock other than the fastest, ``cycles_of`` as in :func:`run`.
+        """
+        cost = self.costs(designs)
+        clock = clock_mhz or 1e6 / cost.path_ps
+        time = run(designs, self.work, clock, self.dram, cycles_of)
+        core = self.energy_parts(designs, cost, clock, time)
+        dram = core.pop("dram")
+        tokens, rate = self.work.tokens, self.work.tokens / time.seconds
+        total = sum(core.values())
         found = {
-            "area_um2": sum(areas.values()),
+            "area_um2": sum(cost.areas.values()),
             "flip_flops": sum(unit.flip_flops for unit in designs.units()),
-            "critical_path_ps": path,
+            "critical_path_ps": cost.path_ps,
             "clock_mhz": clock,
             "peak_macs": designs.peak_macs,
             "cycles": time.cycles,
             "tokens_per_second": rate,
-            "energy_pj_per_token": energy,
-            "core_energy_pj_per_token": core,
-            "power_mw": energy * rate * 1e-9,
-            "utilization": macs / (designs.peak_macs * clock * 1e6 * time.seconds),
+            "energy_pj_per_token": (total + dram) / tokens,
+            "core_energy_pj_per_token": total / tokens,
+            "power_mw": (total + dram) / time.seconds * 1e-9,
+            "utilization": self.macs / (designs.peak_macs * clock * 1e6 * time.seconds),
             "dram_share": time.dram_seconds / time.seconds,
         }
         if self.prompt is not None:
-            found["time_to_first_token_s"] = run(designs, self.prompt, clock, self.dram).seconds
-        return found
+            found["time_to_first_token_s"] = run(designs, self.prompt, clock, self.dram, cycles_of).seconds
+        named = {name_of(base, self.part): value for base, value in found.items()}
+        return {name: value for name, value in named.items() if name is not None}
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one pass."""
+        return sum(task.macs for task in self.work.tasks)
+
+    def energy_parts(self, designs: Any, cost: Cost, clock_mhz: Any, time: Time) -> dict[str, Any]:
+        """Energy of one pass in pJ by cause: clock, switching, leakage, dram."""
+        cycles = time.seconds * clock_mhz * 1e6
+        per_bit = self.dram.energy_pj_per_bit if self.dram else 0.0
+        core = cost.energy_parts(cycles, self.macs / designs.peak_macs, time.seconds)
+        return {**core, "dram": per_bit * time.bits}
+
+    def row(
+        self, spec: Spec, clock_mhz: float | None = None, cycles_of: Cycles | None = None
+    ) -> dict[str, float]:
+        """The metrics of one design by name: those of its row in a study, to the bit."""
+        columns = self.kind.columns({name: np.array([value]) for name, value in spec.parameters.items()})
+        found = self.metrics(columns, clock_mhz, cycles_of)
+        return {name: float(np.broadcast_to(value, 1)[0]) for name, value in found.items()}
 
     def _limits(self, designs: Any, reason: npt.NDArray[np.int64], reasons: list[str]) -> tuple[str, ...]:
         """Rules out designs made for smaller tasks than the workload has."""
@@ -183,32 +232,59 @@ class TechnologyCosts:
 
     technology: Any
 
-    def __call__(self, designs: Any) -> tuple[dict[str, Any], Any, Any, Any]:
-        from costmodel import estimate  # loads no more than a worker needs
+    def __call__(self, designs: Any) -> Cost:
+        return estimate.cost(designs, self.technology)
 
-        units = designs.units()
-        return (
-            estimate.area(units, self.technology),
-            estimate.delay(designs.paths(), self.technology),
-            *estimate.energy_parts(units, self.technology),
-        )
+    def paths(self, designs: Any) -> dict[str, float]:
+        """The register-to-register paths of one design by name, in ps."""
+        start = float(estimate.group(self.technology, "delay")[estimate.START])
+        return {path.name: start + float(estimate.steps(path, self.technology)) for path in designs.paths()}
+
+
+def part_of(kinds: Iterable[type[Spec]], workload: Workload) -> str:
+    """The part of a model that families run, empty for a plain workload.
+
+    Raises ``ParamError`` for families that run different tasks: their numbers cannot be compared.
+    """
+    first, *others = kinds
+    for other in others:
+        if other.task is not first.task:
+            raise ParamError(
+                f"Families must run the same task to be compared, and {first.family} runs {first.task.kind} "
+                f"while {other.family} runs {other.task.kind}"
+            )
+    return first.task.part if workload.model is not None else ""
+
+
+def memory_text(dram: Dram | None) -> str:
+    """What numbers assume about external memory, in words."""
+    if dram is None:
+        return "assumed unlimited: no dram is given, so memory takes no time and no energy"
+    return f"{dram.bandwidth_gb_s:g} GB/s, {dram.energy_pj_per_bit:g} pJ per bit"
+
+
+def evaluator(asked: Asked, kind: type[Spec], costs: Costs) -> DesignEvaluator:
+    """The evaluator of a family's designs on what is asked of them."""
+    part = part_of([kind], asked.workload)
+    return DesignEvaluator(kind, costs, decode_pass(asked, kind), prompt_pass(asked, kind), asked.dram, part)
+
+
+def evaluators(space: Space, costs: Costs) -> Mapping[str, DesignEvaluator]:
+    """The evaluator of every family of a space. Raises ``ParamError`` as :func:`part_of`."""
+    from blueprint import registry
+
+    kinds = [registry.get(sub.family) for sub in space.subspaces]
+    part_of(kinds, space.workload)
+    return {kind.family: evaluator(space, kind, costs) for kind in kinds}
 
 
 def metric_names(space: Space) -> tuple[str, ...]:
     """The metrics that designs of this space have."""
+    names = metrics_of(space.part)
     prompt = prompt_pass(space) is not None
-    return tuple(name for name in METRICS if prompt or name != "time_to_first_token_s")
+    return tuple(name for name, metric in names.items() if prompt or metric.base != "time_to_first_token_s")
 
 
 def design_problem(space: Space, costs: Costs, provenance: dict[str, str]) -> Problem:
-    """The problem of a space under a cost model."""
-    from blueprint import registry
-
-    kinds = [registry.get(sub.family) for sub in space.subspaces]
-    evaluators = {
-        kind.family: DesignEvaluator(
-            kind, costs, decode_pass(space, kind), prompt_pass(space, kind), space.dram
-        )
-        for kind in kinds
-    }
-    return Problem(space, evaluators, metric_names(space), provenance)
+    """The problem of a space under a cost model. Raises ``ParamError`` as :func:`part_of`."""
+    return Problem(space, evaluators(space, costs), metric_names(space), provenance)

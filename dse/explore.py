@@ -44,9 +44,10 @@ def explore(
     """Search the space in a file and keep everything in the folder ``out``.
 
     The same call continues a study that was interrupted, and one with another search, other constraints or objectives
-    goes on from what is stored. ``method``, ``budget`` and ``seed`` replace what the file says. Raises ``ParamError`` for one of these that cannot be, ``SpecError`` for a bad file, ``StudyError`` for a
-    folder that holds another study, a damaged one or one that somebody is writing. ``KeyboardInterrupt`` passes
-    through and leaves the study to be continued.
+    goes on from what is stored. ``method``, ``budget`` and ``seed`` replace what the file says. Raises ``ParamError``
+    for one of these that cannot be, ``SpecError`` for a bad file, ``StudyError`` for a folder that holds another study,
+    a damaged one or one that somebody is writing. ``KeyboardInterrupt`` passes through and leaves the study to be
+    continued.
     """
     space = read_space(space_path)
     problem = problem_of(space.searched(method=method, budget=budget, seed=seed))
@@ -88,7 +89,7 @@ def run(
             front = _search(problem, kept, _worker_count(problem.space, workers), progress)
             progress.stop()
             kept.remember_front(front)
-            study = Study(folder, kept, problem.space, problem.metrics)
+            study = Study(folder, kept, problem.space, problem.metrics, problem.evaluators)
             study.write_tables(points=points_csv)
         except BaseException:
             progress.stop()

@@ -7,19 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from dse import quantity
 from dse.batch import Floats
-from dse.metrics import METRICS
-from dse.pareto import front_mask
+from dse.evaluate import memory_text
+from dse.pareto import Bools, front_mask
 from dse.study import Study
 
 #: Dominated points in a picture; more would only make the file larger.
 MOST_DOMINATED = 6_000
-#: Metrics that read better in another unit: factor and unit.
-_SHOWN = {
-    "energy_pj_per_token": (1e-9, "mJ"),
-    "core_energy_pj_per_token": (1e-9, "mJ"),
-    "time_to_first_token_s": (1e3, "ms"),
-}
 
 
 @dataclass(frozen=True)
@@ -44,8 +39,24 @@ class Picture:
     dominated_rows: list[dict[str, Any]]
     knee: int | None
     varied: tuple[str, ...]
+    families: tuple[str, ...]
     title: str
     note: str
+
+    def of_family(self, family: str) -> tuple[Bools, Bools]:
+        """Which points of the front and which behind it are of a family."""
+        both = (self.rows, self.dominated_rows)
+        front, behind = (np.array([row["family"] == family for row in rows], dtype=bool) for rows in both)
+        return front, behind
+
+    @property
+    def knee_text(self) -> list[str]:
+        """The knee in a few words: its name, its family among several, four parameters that differ."""
+        assert self.knee is not None
+        row = self.rows[self.knee]
+        facts = [f"{name} {row[name]}" for name in self.varied if type(row[name]) is int][:4]
+        family = [row["family"]] if len(self.families) > 1 else []
+        return [row["id"], *family, *([", ".join(facts)] if facts else [])]
 
 
 def picture(study: Study) -> Picture:
@@ -66,6 +77,7 @@ def picture(study: Study) -> Picture:
         list(study.rows(behind)),
         knee,
         varied(study),
+        tuple(sub.family for sub in study.space.subspaces),
         _title(study),
         _note(study, len(behind)),
     )
@@ -92,14 +104,11 @@ def _drawn(columns: dict[str, Floats], scales: tuple[Scale, ...]) -> Floats:
 
 
 def _scale(name: str, direction: str, values: Floats) -> Scale:
-    metric = METRICS.get(name)
-    factor, unit = _SHOWN.get(name, (1.0, metric.unit if metric else ""))
-    if unit == "um2":
-        factor, unit = (1e-6, "mm²") if len(values) and values.min() > 1e5 else (1.0, "µm²")
-    what = f"{metric.label if metric else name}{f' [{unit}]' if unit else ''}"
+    shown = quantity.of_metric(name, values.tolist())
     arrow = "higher" if direction == "max" else "lower"
     wide = len(values) > 1 and values.min() > 0 and values.max() / values.min() > 8
-    return Scale(name, f"{what}, {arrow} is better", factor, direction, bool(wide))
+    what = f"{quantity.label(name, shown.unit)}, {arrow} is better"
+    return Scale(name, what, shown.factor, direction, bool(wide))
 
 
 def _title(study: Study) -> str:
@@ -124,4 +133,5 @@ def _note(study: Study, shown: int) -> str:
         text = " · ".join(f"{count:,} {reason}" for reason, count in reasons[:3])
         more = f" · {len(reasons) - 3} more reasons" if len(reasons) > 3 else ""
         lines.append(f"infeasible {sum(study.infeasible.values()):,}: {text}{more}")
+    lines += [f"numbers cover {study.covers}", f"memory {memory_text(study.space.dram)}"]
     return "\n".join(lines)

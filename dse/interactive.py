@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.errors import ParamError
+from dse import quantity
 from dse.figure import Picture, envelope, picture
+from dse.metrics import METRICS
 from dse.study import Study
 from toolchain import files
 
@@ -36,14 +38,8 @@ def _figure(shown: Picture) -> Any:
     scales = shown.scales
     second = 1 if len(scales) > 1 else 0
     figure = graph_objects.Figure()
-    figure.add_scattergl(
-        x=shown.dominated[:, 0],
-        y=shown.dominated[:, second],
-        mode="markers",
-        name="dominated",
-        marker={"color": "#c4c8ce", "size": 4},
-        **_hover(shown.dominated_rows, shown),
-    )
+    for family in shown.families:
+        _add_family(figure, shown, family, second)
     if len(scales) > 1:
         line = envelope(shown.front, scales)
         figure.add_scatter(
@@ -54,20 +50,12 @@ def _figure(shown: Picture) -> Any:
             hoverinfo="skip",
             showlegend=False,
         )
-    figure.add_scatter(
-        x=shown.front[:, 0],
-        y=shown.front[:, second],
-        mode="markers",
-        name="Pareto front",
-        marker=_marker(shown),
-        **_hover(shown.rows, shown),
-    )
     if shown.knee is not None:
         figure.add_scatter(
             x=[shown.front[shown.knee, 0]],
             y=[shown.front[shown.knee, second]],
             mode="markers",
-            name=f"knee {shown.rows[shown.knee]['id']}",
+            name=f"knee {', '.join(shown.knee_text[: 1 + (len(shown.families) > 1)])}",
             marker={"symbol": "star", "size": 18, "color": "#c8321e", "line": {"color": "white", "width": 1}},
             **_hover([shown.rows[shown.knee]], shown),
         )
@@ -85,15 +73,52 @@ def _figure(shown: Picture) -> Any:
     return figure
 
 
-def _marker(shown: Picture) -> dict[str, Any]:
+def _add_family(figure: Any, shown: Picture, family: str, second: int) -> None:
+    """The points of one family: behind the front, then on it."""
+    front, behind = shown.of_family(family)
+    color, symbol = _style(shown, family)
+    several = len(shown.families) > 1
+    figure.add_scattergl(
+        x=shown.dominated[behind, 0],
+        y=shown.dominated[behind, second],
+        mode="markers",
+        name=f"dominated, {family}" if several else "dominated",
+        marker={"color": color, "opacity": 0.25, "size": 4, "symbol": symbol}
+        if several
+        else {"color": "#c4c8ce", "size": 4},
+        **_hover([row for row, mine in zip(shown.dominated_rows, behind, strict=True) if mine], shown),
+    )
+    figure.add_scatter(
+        x=shown.front[front, 0],
+        y=shown.front[front, second],
+        mode="markers",
+        name=f"Pareto front, {family}" if several else "Pareto front",
+        marker=_marker(shown, family, front),
+        **_hover([row for row, mine in zip(shown.rows, front, strict=True) if mine], shown),
+    )
+
+
+def _style(shown: Picture, family: str) -> tuple[str, str]:
+    from dse.plot import family_styles
+
+    color, marker = family_styles(shown)[family]
+    return color, {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond"}[marker]
+
+
+def _marker(shown: Picture, family: str, mine: Any) -> dict[str, Any]:
     from dse.plot import _unit
 
-    marker: dict[str, Any] = {"size": 9, "color": "#1f4e9c", "line": {"color": "white", "width": 0.5}}
+    color, symbol = _style(shown, family)
+    marker: dict[str, Any] = {"size": 9, "color": color, "symbol": symbol}
+    edged = len(shown.scales) > 2 and len(shown.families) > 1
+    marker["line"] = {"color": color, "width": 1.2} if edged else {"color": "white", "width": 0.5}
     if len(shown.scales) > 2:
         title = {"text": shown.scales[2].label, "side": "right"}
-        marker.update(color=shown.front[:, 2], colorscale="Viridis", colorbar={"title": title})
+        values = shown.front[:, 2]
+        marker.update(color=values[mine], colorscale="Viridis", cmin=values.min(), cmax=values.max())
+        marker["colorbar"] = {"title": title}
     if len(shown.scales) > 3:
-        marker.update(size=6 + 14 * _unit(shown.front[:, 3], shown.scales[3]))
+        marker.update(size=6 + 14 * _unit(shown.front[:, 3], shown.scales[3])[mine])
     return marker
 
 
@@ -101,12 +126,7 @@ def _hover(rows: list[dict[str, Any]], shown: Picture) -> dict[str, Any]:
     """All parameters and numbers of points; the parameters that differ between points stand first."""
     names = [name for name in shown.rows[0] if name not in ("feasible", "reason")]
     names.sort(key=lambda name: (name not in ("id", "family"), name not in shown.varied))
-    lines = [f"{name} = %{{customdata[{place}]}}" for place, name in enumerate(names)]
-    data = [[_short(row[name]) for name in names] for row in rows]
+    lines = [f"{quantity.label(name)} = %{{customdata[{place}]}}" for place, name in enumerate(names)]
+    data = [[quantity.metric_text(name, row[name]) if name in METRICS else quantity.number(row[name])
+             for name in names] for row in rows]  # fmt: skip
     return {"customdata": data, "hovertemplate": "<br>".join(lines) + "<extra></extra>"}
-
-
-def _short(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.5g}")
-    return str(value).lower() if isinstance(value, bool) else "-" if value is None else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from dse.study import Study
 from toolchain import files
 
 _GREY, _FRONT, _KNEE = "#c4c8ce", "#1f4e9c", "#c8321e"
+#: Characters of a line of the note below a picture.
+_NOTE_WIDTH = 140
+#: Of several families each has a color and a marker of its own, on the front and, lighter, behind it.
+_FAMILIES = (("#1f4e9c", "o"), ("#d1720f", "s"), ("#2b8a57", "^"), ("#7b3fa0", "D"))
 _STYLE = {
     "svg.hashsalt": "ternforge",
     "svg.fonttype": "path",
@@ -53,67 +58,121 @@ def render(study: Study, kind: str) -> bytes:
     return buffer.getvalue()
 
 
+def family_styles(shown: Picture) -> dict[str, tuple[str, str]]:
+    """Color and marker of every family of a picture."""
+    return {name: _FAMILIES[place % len(_FAMILIES)] for place, name in enumerate(shown.families)}
+
+
 def _fill(figure: Any, shown: Picture) -> None:
     axes = figure.subplots()
     axes.set_title(shown.title, loc="left", fontweight="bold")
+    beyond = 0
     if len(shown.scales) == 1:
         _one_objective(axes, shown)
     else:
-        _scatter(figure, axes, shown)
-    figure.supxlabel(shown.note, fontsize=8, color="#555b66", x=0.01, ha="left")
+        beyond = _scatter(figure, axes, shown)
+    note = shown.note
+    if beyond:
+        note += f"\nbeyond the axes: {beyond:,} of the {len(shown.dominated):,} dominated designs shown"
+    note = "\n".join(part for line in note.splitlines() for part in textwrap.wrap(line, _NOTE_WIDTH))
+    figure.supxlabel(note, fontsize=8, color="#555b66", x=0.01, ha="left")
 
 
 def _one_objective(axes: Any, shown: Picture) -> None:
-    values = np.sort(np.concatenate([shown.front[:, 0], shown.dominated[:, 0]]))
-    axes.plot(values, np.arange(1, len(values) + 1), color=_GREY, drawstyle="steps-post")
+    for family, (color, _) in family_styles(shown).items():
+        front, behind = shown.of_family(family)
+        values = np.sort(np.concatenate([shown.front[front, 0], shown.dominated[behind, 0]]))
+        several = len(shown.families) > 1
+        style = {"color": color, "label": family} if several else {"color": _GREY}
+        axes.plot(values, np.arange(1, len(values) + 1), drawstyle="steps-post", **style)
     axes.axvline(shown.front[0, 0], color=_KNEE)
     axes.set_xlabel(shown.scales[0].label)
     axes.set_ylabel("designs at or below, of those shown")
+    if len(shown.families) > 1:
+        axes.legend(loc="best", fontsize=8, framealpha=0.92)
 
 
-def _scatter(figure: Any, axes: Any, shown: Picture) -> None:
-    front, behind, scales = shown.front, shown.dominated, shown.scales
-    dots = {"s": 5, "linewidths": 0, "rasterized": True}
-    axes.scatter(behind[:, 0], behind[:, 1], color=_GREY, label="dominated", zorder=1, **dots)
+def _scatter(figure: Any, axes: Any, shown: Picture) -> int:
+    """Draws the points; returns how many lie beyond the axes."""
+    front, scales = shown.front, shown.scales
+    _dominated(axes, shown)
     line = envelope(front, scales)
-    axes.plot(line[:, 0], line[:, 1], color=_FRONT, linewidth=0.9, alpha=0.6, zorder=2)
-    sizes: Any = 26.0 if len(scales) < 4 else 14 + 90 * _unit(front[:, 3], scales[3])
-    if len(scales) > 2:
-        norm = _norm(front[:, 2], scales[2])
-        style = {"c": front[:, 2], "cmap": "viridis", "norm": norm}
-    else:
-        style = {"color": _FRONT}
-    points = axes.scatter(
-        front[:, 0],
-        front[:, 1],
-        s=sizes,
-        edgecolors="white",
-        linewidths=0.4,
-        label="Pareto front",
-        zorder=3,
-        **style,
-    )
+    color = _FRONT if len(shown.families) == 1 else "#555b66"
+    axes.plot(line[:, 0], line[:, 1], color=color, linewidth=0.9, alpha=0.6, zorder=2)
+    points = _front(axes, shown)
     if len(scales) > 2:
         bar = figure.colorbar(points, ax=axes, label=scales[2].label, pad=0.01)
         _plain_ticks(bar.ax.yaxis, scales[2])
     if len(scales) > 3:
         axes.plot([], [], " ", label=f"size: {scales[3].label}")
+    beyond = _set_axes(axes, shown)
     _mark_knee(axes, shown)
-    for scale, setter, limits, column in (
-        (scales[0], axes.set_xscale, axes.set_xlim, 0),
-        (scales[1], axes.set_yscale, axes.set_ylim, 1),
-    ):
-        setter("log" if scale.logarithmic else "linear")
-        limits(*_limits(front[:, column], behind[:, column], scale))
-    _plain_ticks(axes.xaxis, scales[0])
-    _plain_ticks(axes.yaxis, scales[1])
-    axes.set_xlabel(scales[0].label)
-    axes.set_ylabel(scales[1].label)
+    _legend(axes, shown)
+    return beyond
+
+
+def _legend(axes: Any, shown: Picture) -> None:
+    """The legend; families keep their color where points take theirs from the third objective."""
     legend = axes.legend(loc="best", fontsize=8, framealpha=0.92)
     for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
-        if text.get_text() == "Pareto front":
+        if text.get_text().startswith("Pareto front"):
+            family = text.get_text().removeprefix("Pareto front, ")
+            edged = len(shown.scales) > 2 and family in shown.families
             handle.set_array(None)
-            handle.set_facecolor(_FRONT)
+            handle.set_facecolor("white" if edged else family_styles(shown).get(family, (_FRONT, "o"))[0])
+
+
+def _dominated(axes: Any, shown: Picture) -> None:
+    dots = {"s": 5, "linewidths": 0, "rasterized": True, "zorder": 1}
+    if len(shown.families) == 1:
+        axes.scatter(shown.dominated[:, 0], shown.dominated[:, 1], color=_GREY, label="dominated", **dots)
+        return
+    for family, (color, marker) in family_styles(shown).items():
+        points = shown.dominated[shown.of_family(family)[1]]
+        label = f"dominated, {family}"
+        axes.scatter(points[:, 0], points[:, 1], color=color, alpha=0.22, marker=marker, label=label, **dots)
+
+
+def _front(axes: Any, shown: Picture) -> Any:
+    """The front, a family at a time; the third objective is the color, the fourth the size."""
+    front, scales = shown.front, shown.scales
+    sizes: Any = np.full(len(front), 26.0)
+    if len(scales) > 3:
+        sizes = 14 + 90 * _unit(front[:, 3], scales[3])
+    points = None
+    for family, (color, marker) in family_styles(shown).items():
+        mine = shown.of_family(family)[0]
+        several = len(shown.families) > 1
+        style: dict[str, Any] = {"color": color, "edgecolors": "white", "linewidths": 0.4}
+        if len(scales) > 2:
+            edge = {"edgecolors": color, "linewidths": 1.1} if several else {}
+            norm = _norm(front[:, 2], scales[2])
+            style = {**style, "c": front[mine, 2], "cmap": "viridis", "norm": norm, **edge}
+            del style["color"]
+        label = f"Pareto front, {family}" if several else "Pareto front"
+        points = axes.scatter(
+            front[mine, 0],
+            front[mine, 1],
+            s=sizes[mine],
+            marker=marker,
+            label=label,
+            zorder=3,
+            **style,
+        )
+    return points
+
+
+def _set_axes(axes: Any, shown: Picture) -> int:
+    """Sets scales and limits; returns how many dominated points lie beyond them."""
+    inside = np.ones(len(shown.dominated), dtype=bool)
+    for column, axis, name in ((0, axes.xaxis, "x"), (1, axes.yaxis, "y")):
+        scale, values = shown.scales[column], shown.dominated[:, column]
+        low, high = _limits(shown.front[:, column], values, scale)
+        axes.set(**{f"{name}scale": "log" if scale.logarithmic else "linear", f"{name}label": scale.label})
+        axes.set(**{f"{name}lim": (low, high)})
+        _plain_ticks(axis, scale)
+        inside &= (values >= low) & (values <= high)
+    return int((~inside).sum())
 
 
 def _plain_ticks(axis: Any, scale: Scale) -> None:
@@ -130,22 +189,35 @@ def _mark_knee(axes: Any, shown: Picture) -> None:
     if shown.knee is None:
         return
     x, y = shown.front[shown.knee, :2]
-    row = shown.rows[shown.knee]
     axes.scatter([x], [y], s=210, marker="*", color=_KNEE, edgecolors="white", zorder=5, label="knee")
-    facts = [f"{name} {row[name]}" for name in shown.varied if type(row[name]) is int][:4]
-    text = f"{row['id']}\n{', '.join(facts)}" if facts else row["id"]
-    right = shown.scales[0].direction == "max"
+    text = "\n".join(shown.knee_text)
+    left, height = _free_side(axes.transAxes.inverted().transform(axes.transData.transform((x, y))), shown)
     axes.annotate(
         text,
         (x, y),
-        xytext=(-14 if right else 14, -30),
+        xytext=(-14 if left else 14, {"bottom": 12, "center": 0, "top": -12}[height]),
         textcoords="offset points",
-        ha="right" if right else "left",
+        ha="right" if left else "left",
+        va=height,
         fontsize=8,
         color="#7a1d11",
         zorder=6,
         bbox={"boxstyle": "round,pad=0.3", "facecolor": "white", "edgecolor": _KNEE, "linewidth": 0.6},
     )
+
+
+def _free_side(place: Any, shown: Picture) -> tuple[bool, str]:
+    """Where the knee's box stands: to the left or not, and its side at the knee's height.
+
+    Where better designs would be there are none; beside the knee where that is beyond the axes.
+    """
+    (across, up), (first, second) = place, shown.scales[:2]
+    left = across > 0.4 if first.direction == "min" else across > 0.6
+    better = "bottom" if second.direction == "max" else "top"
+    if 0.12 < up < 0.88:
+        return left, better
+    free = left == (first.direction == "min")
+    return left, "center" if free else {"bottom": "top", "top": "bottom"}[better]
 
 
 def _unit(values: Any, scale: Scale) -> Any:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from dse.batch import Batch, Floats, join
 from dse.pareto import front_mask, oriented
-from dse.space import Columns, Constraint, Indices, Space
+from dse.space import Columns, Indices, Space
 
 #: Designs evaluated at a time: their intermediate arrays fit a core's cache.
 CHUNK = 8192
@@ -83,18 +83,8 @@ class Problem:
 
     def _constrained(self, batch: Batch) -> Batch:
         reason, reasons = batch.reason.copy(), list(batch.reasons)
-        for constraint in self.space.constraints:
-            for text, broken in _broken(constraint, batch.column(constraint.metric)):
-                reason[broken & (reason == 0)] = len(reasons)
-                reasons.append(text)
+        for limit in (limit for constraint in self.space.constraints for limit in constraint.limits()):
+            broken = limit.excess(batch.column(limit.metric)) > 0
+            reason[broken & (reason == 0)] = len(reasons)
+            reasons.append(limit.text)
         return dataclasses.replace(batch, reason=reason, reasons=tuple(reasons))
-
-
-def _broken(constraint: Constraint, values: Floats) -> list[tuple[str, npt.NDArray[np.bool_]]]:
-    below, above = constraint.texts()
-    found = []
-    if constraint.minimum is not None:
-        found.append((below, np.asarray(values < constraint.minimum)))
-    if constraint.maximum is not None:
-        found.append((above, np.asarray(values > constraint.maximum)))
-    return found

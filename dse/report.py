@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import Any
 
-from dse import interactive, plot
+from dse import interactive, plot, quantity
 from dse.evaluate import __doc__ as _MODEL
+from dse.evaluate import memory_text
 from dse.figure import varied
 from dse.metrics import METRICS
 from dse.study import Study
@@ -27,29 +27,25 @@ def html(study: Study) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("dse", "templates"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["number"] = number
+    environment.filters["number"] = quantity.number
     some = len(study.front) > 0
+    rows, columns = list(study.rows(study.front)), _columns(study)
     return environment.get_template("report.html").render(
         study=study,
         space=study.space,
         metrics={name: METRICS[name] for name in study.metrics if name in METRICS},
         axes=[(sub.family, sub.axes) for sub in study.space.subspaces],
-        rows=list(study.rows(study.front)),
-        columns=_columns(study),
+        rows=rows,
+        columns=columns,
+        shown=quantity.headings(rows, columns),
+        label=quantity.label,
+        text=quantity.metric_text,
+        memory=memory_text(study.space.dram),
         provenance=study.facts["provenance"],
         model=(_MODEL or "").split("\n\n", 1)[1],
         picture=base64.b64encode(plot.render(study, "png")).decode() if some else "",
         page=interactive.html(study, full=False) if some else "",
     )
-
-
-def number(value: Any) -> str:
-    """A number as a table shows it: five significant digits, thousands apart."""
-    if isinstance(value, bool) or value is None:
-        return "-" if value is None else str(value).lower()
-    if isinstance(value, float):
-        return f"{value:.4e}" if value and not 1e-3 <= abs(value) < 1e9 else f"{float(f'{value:.5g}'):,.5g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _columns(study: Study) -> list[str]:

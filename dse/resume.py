@@ -64,6 +64,10 @@ def _difference(name: str, before: Any, now: Any) -> str:
     """Where two values differ, as deep as that is one place, and both where they are short."""
     if isinstance(before, dict) and isinstance(now, dict):
         keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-        return _difference(f"{name}.{keys[0]}", before.get(keys[0]), now.get(keys[0])) if len(keys) == 1 else name
+        return (
+            _difference(f"{name}.{keys[0]}", before.get(keys[0]), now.get(keys[0]))
+            if len(keys) == 1
+            else name
+        )
     shown = f"{before} then, {now} now"
     return f"{name} ({shown})" if len(shown) <= _SHOWN else name

@@ -53,6 +53,24 @@ class Search:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """One side of a constraint: a metric must be at least ``bound`` (``sign`` 1) or at most (-1)."""
+
+    metric: str
+    bound: float
+    sign: int
+
+    @property
+    def text(self) -> str:
+        """The reason given to a design beyond it."""
+        return f"{self.metric} must be at {'least' if self.sign > 0 else 'most'} {self.bound:g}"
+
+    def excess(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """How far values are beyond the limit, relative to it; at most 0 where they keep it."""
+        return self.sign * (self.bound - values) / (abs(self.bound) or 1.0)
+
+
+@dataclass(frozen=True)
 class Constraint:
     """A limit on one metric; ``None`` is no limit on that side."""
 
@@ -60,11 +78,15 @@ class Constraint:
     minimum: float | None = None
     maximum: float | None = None
 
-    def texts(self) -> tuple[str, str]:
-        """The reasons given to a design below and above the limits."""
-        return f"{self.metric} must be at least {self.minimum:g}" if self.minimum is not None else "", (
-            f"{self.metric} must be at most {self.maximum:g}" if self.maximum is not None else ""
-        )
+    def content(self) -> dict[str, float]:
+        """What a file says of it."""
+        sides = {"min": self.minimum, "max": self.maximum}
+        return {key: bound for key, bound in sides.items() if bound is not None}
+
+    def limits(self) -> tuple[Limit, ...]:
+        """Its sides, the lower one first."""
+        sides = ((self.minimum, 1), (self.maximum, -1))
+        return tuple(Limit(self.metric, bound, sign) for bound, sign in sides if bound is not None)
 
 
 @dataclass(frozen=True)
@@ -109,7 +131,10 @@ class SubSpace:
 
 @dataclass(frozen=True)
 class Space:
-    """Everything a space file says, resolved; designs are numbered ``0 .. size - 1`` through all families in turn."""
+    """Everything a space file says, resolved; designs are numbered ``0 .. size - 1`` through all families in turn.
+
+    ``part`` is the part of a model that its families run, empty for a plain workload.
+    """
 
     name: str
     subspaces: tuple[SubSpace, ...]
@@ -121,6 +146,7 @@ class Space:
     dram: Dram | None = None
     prompt_tokens: int | None = None
     text: str = field(default="", repr=False, compare=False)
+    part: str = ""
 
     @cached_property
     def size(self) -> int:
@@ -216,9 +242,8 @@ class Space:
         """How far designs are outside the constraints: the relative excesses added up, 0 inside."""
         total = np.zeros(len(next(iter(metrics.values()))))
         for constraint in self.constraints:
-            values = metrics[constraint.metric]
-            for limit, excess in _excesses(constraint, values):
-                total += np.maximum(excess, 0.0) / (abs(limit) or 1.0)
+            for limit in constraint.limits():
+                total += np.maximum(limit.excess(metrics[limit.metric]), 0.0)
         return total
 
     def content(self) -> dict[str, Any]:
@@ -248,10 +273,3 @@ class Space:
             raise IndexError(
                 f"Index must be from 0 to {self.size - 1}, not {indices.min()} to {indices.max()}"
             )
-
-
-def _excesses(constraint: Constraint, values: npt.NDArray[np.float64]) -> Iterator[tuple[float, Any]]:
-    if constraint.minimum is not None:
-        yield constraint.minimum, constraint.minimum - values
-    if constraint.maximum is not None:
-        yield constraint.maximum, values - constraint.maximum

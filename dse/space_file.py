@@ -14,9 +14,9 @@ from blueprint.names import NAME_RULE, is_name
 from blueprint.nearest import suggestion
 from blueprint.spec import Spec
 from blueprint.tree import show
-from blueprint.workload import LARGEST, Workload, kind_of, read_workload
+from blueprint.workload import LARGEST, Workload, kind_of, read_workload, workload_content
 from dse.axis import Axis, read_axis
-from dse.metrics import METRICS
+from dse.metrics import METRICS, PARTS, counterpart, metrics_of, scope
 from dse.space import LARGEST_EXHAUSTIVE, LARGEST_SPACE, METHODS, Constraint, Dram, Search, Space, SubSpace
 
 SCHEMA = "ternforge/space/v1"
@@ -26,11 +26,12 @@ def read_space(
     path: str | Path,
     *,
     families: Mapping[str, type[Spec]] | None = None,
-    metrics: Sequence[str] = tuple(METRICS),
+    metrics: Sequence[str] | None = None,
 ) -> Space:
     """The space in a YAML file of schema ``ternforge/space/v1``.
 
-    ``families`` replaces the registry and ``metrics`` the names that objectives and constraints may use.
+    ``families`` replaces the registry and ``metrics`` the names that objectives and constraints may use, those of the
+    work that the families run.
     Raises ``SpecError`` for anything that is not such a file.
     """
     section = document.read(path)
@@ -42,7 +43,7 @@ def space_from(
     section: Section,
     *,
     families: Mapping[str, type[Spec]] | None = None,
-    metrics: Sequence[str] = tuple(METRICS),
+    metrics: Sequence[str] | None = None,
 ) -> Space:
     """The space in a document that is already read. Raises ``SpecError``."""
     section.check_schema(SCHEMA)
@@ -52,7 +53,10 @@ def space_from(
     known = registry.families() if families is None else families
     subspaces = _read_families(section, known)
     technology = section.take("technology", str)
-    workload = _read_workload(section.section("workload"), [known[sub.family] for sub in subspaces])
+    kinds = [known[sub.family] for sub in subspaces]
+    workload = _read_workload(section.section("workload"), kinds)
+    part = kinds[0].task.part if workload.model is not None else ""
+    metrics = tuple(metrics_of(part)) if metrics is None else metrics
     prompt = section.take("prompt_tokens", int, default=None, minimum=1, maximum=LARGEST)
     if prompt is not None and (workload.model is None or workload.phase != "decode"):
         what = "prompt_tokens must stand beside a workload that is a model in phase decode, and it does not"
@@ -67,7 +71,9 @@ def space_from(
     size = sum(sub.size for sub in subspaces)
     search = _read_search(section.section("search"), size) if "search" in section else Search()
     section.finish()
-    return Space(name, subspaces, workload, technology, objectives, constraints, search, dram, prompt)
+    return Space(
+        name, subspaces, workload, technology, objectives, constraints, search, dram, prompt, part=part
+    )
 
 
 def _read_workload(section: Section, kinds: Sequence[type[Spec]]) -> Workload:
@@ -94,6 +100,13 @@ def _read_families(section: Section, known: Mapping[str, type[Spec]]) -> tuple[S
             raise section.error(at, which + suggestion(name, known))
         if name in names[:place]:
             raise section.error(at, f"family must list every family once, not {show(name)} again")
+        first, task = known[names[0]].task.kind, known[name].task.kind
+        if task != first:
+            what = (
+                f"family must list families that run the same task, and {names[0]} runs {first} while {name} runs "
+                f"{task}; explore them in spaces of their own"
+            )
+            raise section.error(at, what)
     parameters = section.section("parameters")
     shared = {name for family in names for name in known[family].limits()}
     parameters.allow([*sorted(shared), *(names if len(names) > 1 else ())])
@@ -140,9 +153,19 @@ def _read_dram(section: Section) -> Dram:
 
 
 def _metric(section: Section, name: str, metrics: Sequence[str]) -> None:
-    if name not in metrics:
-        which = f"metric must be one of {', '.join(metrics)}, not {show(name)}"
-        raise section.error(name, which + suggestion(name, metrics))
+    if name in metrics:
+        return
+    other = counterpart(name, metrics)
+    if other is not None:
+        raise section.error(name, f"metric must be {other}, {_why(other)}, not {show(name)}")
+    which = f"metric must be one of {', '.join(metrics)}, not {show(name)}"
+    raise section.error(name, which + suggestion(name, metrics))
+
+
+def _why(name: str) -> str:
+    """Why a number has its name."""
+    part = next((part for part in PARTS if name.startswith(f"{part}_")), None)
+    return f"as it covers {scope(part)}" if part else "as the workload is no model and counts rows"
 
 
 def _read_objectives(section: Section, metrics: Sequence[str]) -> dict[str, str]:
@@ -174,9 +197,11 @@ def _read_constraints(section: Section, metrics: Sequence[str]) -> tuple[Constra
 
 def _check_prompt(section: Section, key: str, named: Any, workload: Workload, prompt: int | None) -> None:
     """Time to first token is that of a prompt: refuse to judge by it where there is none."""
-    if "time_to_first_token_s" in named and prompt is None and workload.phase != "prefill":
-        what = "time_to_first_token_s needs prompt_tokens beside the workload, and it is missing"
-        raise section.error((key, "time_to_first_token_s"), what)
+    for name in named:
+        of_prompt = name in METRICS and METRICS[name].base == "time_to_first_token_s"
+        if of_prompt and prompt is None and workload.phase != "prefill":
+            what = f"{name} needs prompt_tokens beside the workload, and it is missing"
+            raise section.error((key, name), what)
 
 
 def _read_search(section: Section, size: int) -> Search:
@@ -191,3 +216,26 @@ def _read_search(section: Section, size: int) -> Search:
         what = f"method must be random or nsga2 for a space of {float(size):.3g} designs, not 'exhaustive'"
         raise section.error("method", what)
     return search
+
+
+def space_content(space: Space, section: Section) -> dict[str, Any]:
+    """What a file says of a space that was read from ``section``, every default filled in.
+
+    It reads back as the same.
+    """
+    names = [sub.family for sub in space.subspaces]
+    axes = {sub.family: {axis.name: axis.content() for axis in sub.axes} for sub in space.subspaces}
+    content: dict[str, Any] = {
+        "schema": SCHEMA,
+        "name": space.name,
+        "family": names if len(names) > 1 else names[0],
+        "parameters": axes if len(names) > 1 else axes[names[0]],
+        "workload": workload_content(space.workload, section.section("workload")),
+        "prompt_tokens": space.prompt_tokens,
+        "technology": space.technology,
+        "dram": space.dram and dataclasses.asdict(space.dram),
+        "objectives": dict(space.objectives),
+        "constraints": {c.metric: c.content() for c in space.constraints},
+        "search": dataclasses.asdict(space.search),
+    }
+    return {key: value for key, value in content.items() if value not in (None, {})}

@@ -45,10 +45,21 @@ class StudyError(SpecError):
 class Store:
     """Batches by sequence number; open it with :func:`create` or :func:`load`, close it when done."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, copy: TemporaryDirectory[str] | None = None) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, copy: TemporaryDirectory[str] | None = None
+    ) -> None:
         self.path = path
         self._connection = connection
         self._copy = copy
+
+    def prepare(self, *pragmas: str) -> None:
+        """Set the connection up and look whether SQLite finds the file in order."""
+        with _guard(self.path):
+            for pragma in pragmas:
+                self._connection.execute(pragma)
+            found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                raise _damaged(self.path, found.splitlines()[-1])
 
     def facts(self) -> dict[str, Any]:
         """What the study was started with. Raises ``StudyError`` where it is not what was written."""
@@ -188,7 +199,11 @@ def create(folder: Path, facts: dict[str, Any]) -> Store:
     """A new, empty study file in ``folder``; it appears complete or not at all."""
     path = folder / NAME
     try:
-        for end in ("-wal", "-shm", "-journal"):  # of a file that is gone: it must not be taken for this one's
+        for end in (
+            "-wal",
+            "-shm",
+            "-journal",
+        ):  # of a file that is gone: it must not be taken for this one's
             path.with_name(NAME + end).unlink(missing_ok=True)
         connection = sqlite3.connect(":memory:")
         connection.executescript(_SCHEMA)
@@ -208,29 +223,31 @@ def load(folder: Path, *, writable: bool = True) -> Store:
         raise StudyError(f"{path}: study must exist, and there is none; run `ternforge explore` first")
     try:
         if not path.is_file() or path.stat().st_size < 512:
-            raise _damaged(path, f"it has only {path.stat().st_size} bytes" if path.is_file() else "it is a folder")
+            raise _damaged(
+                path, f"it has only {path.stat().st_size} bytes" if path.is_file() else "it is a folder"
+            )
         with path.open("rb"):
             pass
     except OSError as problem:
         raise StudyError(f"{path}: study must be readable, and it is not: {problem.strerror}") from None
-    store = _open(path) if writable else _open_to_read(path)
-    store.check()
-    return store
+    return _open(path) if writable else _open_to_read(path)
 
 
 def _open(path: Path) -> Store:
     with _guard(path):
-        connection = sqlite3.connect(path, timeout=30)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        return _sound(path, connection)
+        store = Store(path, sqlite3.connect(path, timeout=30))
+    return _sound(store, "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL")
 
 
-def _sound(path: Path, connection: sqlite3.Connection, copy: TemporaryDirectory[str] | None = None) -> Store:
-    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        raise _damaged(path, found.splitlines()[-1])
-    return Store(path, connection, copy)
+def _sound(store: Store, *pragmas: str) -> Store:
+    """The store once it is set up and checked; closed where that fails."""
+    try:
+        store.prepare(*pragmas)
+        store.check()
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 def _open_to_read(path: Path) -> Store:
@@ -240,14 +257,16 @@ def _open_to_read(path: Path) -> Store:
             return _open(path)
     log = path.with_name(f"{NAME}-wal")
     if not log.exists() or log.stat().st_size == 0:
+        # Without a log there is nothing to write for a reader, and nobody else can write here either.
         with _guard(path):
-            # Without a log there is nothing to write for a reader, and nobody else can write here either.
-            return _sound(path, sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True))
+            store = Store(path, sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True))
+        return _sound(store)
     copy = TemporaryDirectory(prefix="ternforge-study-")
     for file in (path, log):
         shutil.copyfile(file, Path(copy.name) / file.name)
     with _guard(path):
-        return _sound(path, sqlite3.connect(Path(copy.name) / NAME), copy)
+        store = Store(path, sqlite3.connect(Path(copy.name) / NAME), copy)
+    return _sound(store)
 
 
 def _damaged(path: Path, what: str) -> StudyError:

@@ -7,7 +7,6 @@ import csv
 import dataclasses
 import hashlib
 import io
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -19,9 +18,11 @@ import numpy as np
 from blueprint import registry
 from blueprint.design import Design
 from blueprint.document import read_text
+from blueprint.errors import ParamError, SpecError
 from blueprint.spec import Spec
-from dse import pareto
+from dse import evaluate, limits, nearest, pareto
 from dse.batch import Batch, empty, join
+from dse.metrics import scope
 from dse.problem import Problem
 from dse.search import planned
 from dse.space import Search, Space
@@ -36,7 +37,15 @@ MOST_POINTS_IN_CSV = 100_000
 class Study:
     """Every evaluated point, read from the store; points are named by their index in the space (``p000123``)."""
 
-    def __init__(self, folder: Path, store: Store, space: Space, metrics: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        space: Space,
+        metrics: tuple[str, ...],
+        evaluators: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._evaluators = evaluators
         self.folder = folder
         self.space = space
         self.metrics = metrics
@@ -132,11 +141,15 @@ class Study:
         raise StudyError(f"{self.folder}: point must be one that was evaluated, and {name} was not")
 
     def rows(self, batch: Batch) -> Iterator[dict[str, Any]]:
-        """Points as plain values: ``id``, ``family``, parameters, metrics, ``feasible`` and ``reason``."""
+        """Points as plain values: ``id``, ``family``, parameters, metrics, ``feasible`` and ``reason``.
+
+        Every row has the parameters of all families; those that its own family does not have are ``None``.
+        """
         columns = {name: values.tolist() for name, values in self.space.columns(batch.indices).items()}
         metrics = {name: values.tolist() for name, values in batch.columns().items()}
+        absent = dict.fromkeys(self.space.parameter_names)
         for place, index in enumerate(batch.indices.tolist()):
-            row: dict[str, Any] = {"id": self.space.point_id(index)}
+            row: dict[str, Any] = {"id": self.space.point_id(index), "family": "", **absent}
             row.update({name: values[place] for name, values in columns.items()})
             row.update({name: _finite(values[place]) for name, values in metrics.items()})
             reason = batch.reasons[batch.reason[place]]
@@ -149,11 +162,40 @@ class Study:
 
     def design(self, name: str) -> Design:
         """The design of a point with its technology and clock, ready to be written as a file."""
-        clock = self.point(name).get("clock_mhz")
-        # Rounded up, the design could not meet its own clock.
-        kept = clock and math.floor(clock * 1000) / 1000
         title = f"{self.space.name[:50]}_{name}"
-        return Design(self.spec(name), title, kept, self.space.technology)
+        # The clock to the last digit: an estimate of the file gives the numbers of the study.
+        return Design(self.spec(name), title, self.point(name).get("clock_mhz"), self.space.technology)
+
+    @property
+    def covers(self) -> str:
+        """What the numbers of the study cover, in words."""
+        return scope(self.space.part)
+
+    def limited_by(self, family: str, parameters: Mapping[str, Any], metric: str) -> str | None:
+        """What limits a design in a metric, in words, where the cost model can tell."""
+        evaluator = self.evaluators.get(family)
+        if not isinstance(evaluator, evaluate.DesignEvaluator):
+            return None
+        sub = next(sub for sub in self.space.subspaces if sub.family == family)
+        return limits.limited_by(evaluator, sub, evaluator.kind.from_mapping(parameters), metric)
+
+    @property
+    def evaluators(self) -> Mapping[str, Any]:
+        """The evaluators behind the numbers: none where the technology or a family is not there any more."""
+        if self._evaluators is None:
+            from costmodel import technology
+
+            try:
+                costs = evaluate.TechnologyCosts(technology.load(self.space.technology))
+                self._evaluators = evaluate.evaluators(self.space, costs)
+            except (ParamError, SpecError):
+                self._evaluators = {}
+        return self._evaluators
+
+    @cached_property
+    def nearest(self) -> dict[str, Any] | None:
+        """Why no design is feasible (:func:`dse.nearest.explain`); ``None`` where one is."""
+        return None if len(self.front) else nearest.explain(self)
 
     def digest(self) -> str:
         """SHA-256 over every point in order: equal digests mean equal studies."""
@@ -174,12 +216,21 @@ class Study:
             "feasible": self.feasible,
             "infeasible": self.infeasible,
             "exact": self.exact,
+            "families": [sub.family for sub in self.space.subspaces],
+            "parameters": list(self.space.parameter_names),
+            "metrics": list(self.metrics),
+            "workload": self.space.workload.name,
+            "technology": self.space.technology,
+            "covers": self.covers,
+            "dram": self.space.dram and dataclasses.asdict(self.space.dram),
+            "memory": evaluate.memory_text(self.space.dram),
             "objectives": dict(self.space.objectives),
             "front": [
                 {key: value for key, value in row.items() if key not in ("feasible", "reason")}
                 for row in self.rows(self.front)
             ],
             "knee": self.knee,
+            "nearest": self.nearest,
         }
 
     def write_tables(self, *, points: bool | None = None) -> list[Path]:
@@ -191,13 +242,15 @@ class Study:
 
     def _write_csv(self, name: str, batches: Iterator[Batch], mark: str | None = None) -> Path:
         path = self.folder / name
-        fields = ["id", "family", *self.space.parameter_names, *self.metrics, "feasible", "reason"]
+        fields = ["id", "family", *self.space.parameter_names, *self.metrics, "feasible", "reason", "memory"]
+        memory = "unlimited" if self.space.dram is None else f"{self.space.dram.bandwidth_gb_s:g} GB/s"
         with files.replacing(path) as raw:
             file = io.TextIOWrapper(raw, "utf-8", newline="")
             writer = csv.DictWriter(file, fields + (["knee"] if mark else []), lineterminator="\n")
             writer.writeheader()
             for batch in batches:
                 for row in self.rows(batch):
+                    row["memory"] = memory
                     writer.writerow({**row, "knee": row["id"] == mark} if mark else row)
             file.detach()  # which flushes, and leaves the closing to the draft
         return path

@@ -87,7 +87,7 @@ class _Worker:
             with suppress(OSError):  # what was not sent yet to one that is dead
                 assert pipe is not None
                 pipe.close()
-        return self._process.wait()
+        return int(self._process.wait())
 
     def _start(self) -> None:
         command = [sys.executable, "-P", "-c", "from dse.worker import main; main()"]

@@ -25,6 +25,7 @@ class Emitted:
     instances: dict[str, int]
     places: dict[str, str]
     blackboxes: tuple[str, ...]
+    stubs: dict[str, str]  # of the black boxes: ports only
 
 
 def emit(top: Block) -> Emitted:
@@ -39,8 +40,8 @@ def emit(top: Block) -> Emitted:
         for name, block in blocks.items()
     }
     places = {name: block.place for name, block in blocks.items()}
-    boxes = tuple(name for name in blocks if name not in verilog)
-    return Emitted(top.module_name, modules, _instances(top, blocks), places, boxes)
+    stubs = {name: _template(block, stub=True) for name, block in blocks.items() if name not in verilog}
+    return Emitted(top.module_name, modules, _instances(top, blocks), places, tuple(stubs), stubs)
 
 
 def _collect(block: Block, blocks: dict[str, Block], texts: dict[str, str]) -> None:
@@ -97,7 +98,7 @@ def _head(block: Block) -> str:
     return f"// {block.summary}\n// Latency: {latency}. Throughput: {block.throughput}.\n"
 
 
-def _template(block: Block) -> str:
-    fields = {"name": block.module_name, "summary": block.summary, **block.fields}
+def _template(block: Block, *, stub: bool = False) -> str:
+    fields = {"name": block.module_name, "summary": block.summary, "stub": stub, **block.fields}
     text = TEMPLATES.get_template(block.template)
     return text.render(latency=block.latency, throughput=block.throughput, **fields)

@@ -29,6 +29,7 @@ def generate(spec: Spec, out: Path, *, clock_mhz: float | None = None) -> dict[s
     emitted = emit(top)
     manifest = describe(spec, emitted)
     texts = {f"rtl/{name}.v": text for name, text in emitted.modules.items()}
+    texts |= {f"stubs/{name}.v": text for name, text in emitted.stubs.items()}
     texts |= _around(spec, manifest, clock_mhz or CLOCK_MHZ)
     with files.folder(out) as draft:
         for path, text in texts.items():
@@ -50,6 +51,7 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
         "tool_version": VERSION,
         "files": [f"rtl/{name}.v" for name in emitted.modules],
         "blackboxes": list(emitted.blackboxes),
+        "stubs": [f"stubs/{name}.v" for name in emitted.blackboxes],
         "clock": "aclk",
         "reset": "aresetn",
         "axil_address_width": 6,
@@ -76,16 +78,19 @@ def _register(register: Register, most: Mapping[str, int]) -> dict[str, Any]:
 
 def _around(spec: Spec, manifest: dict[str, Any], clock_mhz: float) -> dict[str, str]:
     """Everything but the RTL."""
-    fill = {"top": manifest["top"], "files": manifest["files"], "title": spec.title}
+    models = [f"rtl/{name}.v" for name in manifest["blackboxes"]]
+    fill = {"top": manifest["top"], "title": spec.title, "models": models, "stubs": manifest["stubs"]}
+    fill |= {"logic": [file for file in manifest["files"] if file not in models]}
     fill |= {"unit": "ns", "period": f"{1000 / clock_mhz:.4f}", "manifest": manifest}
     named = {
         "constraints.sdc": "constraints.sdc.j2",
         "synth.ys": "synth.ys.j2",
         f"{manifest['top']}.core": "fusesoc.core.j2",
         "lint.vlt": "lint.vlt.j2",
+        "files.f": "files.f.j2",
+        "synth.f": "synth.f.j2",
         "bench/test_top.py": "bench.py.j2",
     }
     texts = {path: TEMPLATES.get_template(name).render(fill) for path, name in named.items()}
-    texts["files.f"] = "".join(f"{file}\n" for file in manifest["files"])
     texts["manifest.json"] = json.dumps(manifest, indent=1) + "\n"
     return texts

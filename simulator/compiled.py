@@ -57,7 +57,7 @@ def compiled(function: Function) -> Function:
         numba.config.CACHE_DIR = before
 
 
-class _Sealed(IndexDataCacheFile):  # type: ignore[misc]  # numba is not followed
+class _Sealed(IndexDataCacheFile):
     """Numba's files with a checksum in front: damaged machine code must not run."""
 
     def _load_data(self, name: str) -> Any:
@@ -71,13 +71,15 @@ class _Sealed(IndexDataCacheFile):  # type: ignore[misc]  # numba is not followe
         files.write(self._data_path(name), hashlib.sha256(content).digest() + content)
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
+class _Cache(FunctionCache):
     """Compiled code on disk: what cannot be read is compiled again, what cannot be written is done without."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        plain = self._cache_file
-        self._cache_file = _Sealed(plain._cache_path, plain._index_name.removesuffix(".nbi"), plain._source_stamp)
+        plain: Any = getattr(self, "_cache_file")  # noqa: B009  # numba is not followed
+        self._cache_file = _Sealed(
+            plain._cache_path, plain._index_name.removesuffix(".nbi"), plain._source_stamp
+        )
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:

@@ -14,7 +14,10 @@ Answer = dict[str, Any]
 
 def check(path: str | Path, overrides: Mapping[str, str], only: str | None = None) -> Answer:
     """What the file is (``schema``, the one of ``only`` if given), its content ``resolved``, and numbers ``derived``
-    from it."""
+    from it.
+
+    ``resolved`` reads back as the same file, but that of a technology, whose cells are left out.
+    """
     section = read(path)
     readers: dict[str, Callable[[Section], Answer]] = {
         "ternforge/design/v1": lambda found: _design(found, overrides),
@@ -48,45 +51,39 @@ def _design(section: Section, overrides: Mapping[str, str]) -> Answer:
 
 
 def _workload(section: Section) -> Answer:
-    from blueprint.workload import read_workload
+    from blueprint.workload import SCHEMA, read_workload, workload_content
 
     workload = read_workload(section)
-    resolved: Answer = {"name": workload.name}
+    derived: Answer = {"macs": workload.macs}
     for task in workload.tasks:
         row = {"name": task.name, **task.sizes, "count": task.count}
-        resolved.setdefault("gemms" if task.kind == "gemm" else task.kind, []).append(row)
-    return {"resolved": resolved, "derived": {"macs": workload.macs}}
+        derived.setdefault("gemms" if task.kind == "gemm" else task.kind, []).append(row)
+    return {"resolved": {"schema": SCHEMA, **workload_content(workload, section)}, "derived": derived}
 
 
 def _model(section: Section) -> Answer:
-    import dataclasses
-
-    from blueprint.model import model_from
+    from blueprint.model import model_content, model_from
 
     model = model_from(section)
-    return {"resolved": dataclasses.asdict(model), "derived": {"ternary_weights": model.ternary_weights}}
+    return {"resolved": model_content(model), "derived": {"ternary_weights": model.ternary_weights}}
 
 
 def _space(section: Section) -> Answer:
-    from dse.space_file import space_from
+    from dse.evaluate import memory_text, metric_names
+    from dse.metrics import scope
+    from dse.space_file import space_content, space_from
 
     space = space_from(section)
     _check_technology(section, space.technology)
-    resolved = {
-        "name": space.name,
-        "families": {sub.family: {a.name: list(a.values[:50]) for a in sub.axes} for sub in space.subspaces},
-        "workload": space.workload.name,
-        "technology": space.technology,
-        "objectives": dict(space.objectives),
-        "constraints": {c.metric: {"min": c.minimum, "max": c.maximum} for c in space.constraints},
-        "search": space.search,
-        "dram": space.dram,
-        "prompt_tokens": space.prompt_tokens,
+    derived = {
+        "designs": space.size,
+        "method": space.method,
+        "exact": space.exact,
+        "metrics": list(metric_names(space)),
+        "covers": scope(space.part),
+        "memory": memory_text(space.dram),
     }
-    return {
-        "resolved": resolved,
-        "derived": {"designs": space.size, "method": space.method, "exact": space.exact},
-    }
+    return {"resolved": space_content(space, section), "derived": derived}
 
 
 def _technology(path: Path) -> Answer:

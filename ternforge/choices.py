@@ -137,3 +137,23 @@ class Point(_ParamType):
             with table.open(encoding="utf-8", newline="") as file:
                 found += [row["id"] for row in csv.DictReader(file) if row.get("id")]
         return [CompletionItem(name) for name in found if name.startswith(incomplete)]
+
+
+class Parameter(_ParamType):
+    """``KEY=VALUE`` for a parameter of the design that stands before it on the command line."""
+
+    name = "parameter"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """The parameters of the design's family; nothing where there is no such design."""
+        from blueprint import document, registry
+        from blueprint.errors import ParamError, SpecError
+
+        try:
+            # An option without its value yet leaves the words before it unread.
+            words = [ctx.params.get("spec"), ctx.params.get("file"), *ctx.args, ""]
+            family = document.read(next(word for word in words if word is not None)).take("family", str)
+            names = registry.get(family).limits()
+        except (ParamError, SpecError):
+            return []
+        return [CompletionItem(f"{name}=") for name in names if name.startswith(incomplete)]

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import click
 
-from ternforge import __version__, faults, rooms
+from ternforge import __version__
+from ternforge.faults import interrupted, sentence
+from ternforge.rooms import conflict
 from ternforge.session import Session
-from ternforge.shell import LazyGroup, line
+from ternforge.shell import LazyGroup
 
 FINE, DOES_NOT_HOLD, BAD_INPUT, OUR_FAULT, INTERRUPTED = 0, 1, 2, 70, 130
 
@@ -54,28 +56,17 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; no exception leaves, whatever the input."""
     session = Session(json="--json" in arguments)
     try:
-        if (what := rooms.conflict()) is not None:
+        if (what := conflict()) is not None:
             raise click.ClickException(what)
         code = cli.main(args=list(arguments), prog_name="ternforge", standalone_mode=False, obj=session)
         return code if isinstance(code, int) else FINE
     except (KeyboardInterrupt, click.Abort):
-        session.fail(f"Interrupted; {how_to_go_on(arguments)}")
+        session.fail(interrupted(arguments))
         return INTERRUPTED
     except SystemExit:  # so Click ends where the reader of our output has seen enough
         return FINE
     except Exception as problem:
         return _report(session, problem)
-
-
-def how_to_go_on(arguments: Sequence[str]) -> str:
-    """What is left of a command that was interrupted, and what to type."""
-    words = [word for word in arguments if not word.startswith("-")]
-    again = f"the same command {{}}: {line('ternforge', *arguments)}"
-    if words[:1] == ["explore"]:
-        return f"the study is kept, and {again.format('goes on')}"
-    if words[:2] == ["tech", "calibrate"]:
-        return f"what was synthesized is kept, and {again.format('goes on')}"
-    return f"nothing was written, and {again.format('starts again')}"
 
 
 def _report(session: Session, problem: Exception) -> int:
@@ -112,4 +103,4 @@ def explain(problem: Exception) -> str | None:
         return str(problem)
     if is_deadlock(problem):
         return str(problem)
-    return faults.sentence(problem)
+    return sentence(problem)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dse import quantity
 from ternforge import api
 from ternforge.session import table
 from ternforge.starter import EXAMPLES
@@ -51,7 +52,7 @@ def demo(arguments: Sequence[str] | None = None) -> int:
     exported = api.generate(design, out / "rtl")
     print(f"  {out}/rtl: {len(exported['files'])} modules, top {exported['top']}")
     step(3, f"verify it with cocotb on Verilator, {LAYER} (the key projection) and random runs")
-    verified = api.verify(design, cases=4, gemm=LAYER, note=_note)
+    verified = api.verify(design, cases=4, workload=LAYER, note=_note)
     step(4, "synthesize it")
     synthesized = api.synth(design, note=_note)
     step(5, "predicted and measured")
@@ -81,7 +82,6 @@ def comparison(
 ) -> tuple[list[list[Any]], bool]:
     """The closing table, and whether everything that must be equal is."""
     layer = verified["cases"][0]
-    area, real = estimated["area_um2"], synthesized["area_um2"]
     rows: list[list[Any]] = [
         ["values that differ", 0, verified["mismatches"], _equal(0, verified["mismatches"])],
         ["cycles, analytic and RTL", estimated["cycles"], layer["cycles_rtl"], ""],
@@ -91,12 +91,15 @@ def comparison(
     for row in rows[1:]:
         row[3] = _equal(row[1], row[2])
     fine = verified["ok"] and all(row[3] == "equal" for row in rows)
-    rows.append(["area um2", area, real, f"{100 * (area / real - 1):+.1f} %"])
-    path, measured = estimated["critical_path_ps"], synthesized["critical_path_ps"]
-    rows.append(
-        ["critical path ps", path, measured, f"{100 * (path / measured - 1):+.1f} %" if measured else ""]
-    )
+    rows += [_measured(name, estimated[name], synthesized[name]) for name in ("area_um2", "critical_path_ps")]
     return rows, fine
+
+
+def _measured(name: str, predicted: float, measured: float | None) -> list[Any]:
+    """A row of two numbers that need not be equal, in the unit that suits both."""
+    unit = quantity.of_metric(name, [predicted, measured])
+    difference = f"{100 * (predicted / measured - 1):+.1f} %" if measured else ""
+    return [quantity.label(name, unit.unit), unit.number(predicted), unit.number(measured), difference]
 
 
 def _equal(predicted: int, measured: int) -> str:

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from ternforge.rooms import HOME
 
 
 def main() -> None:
-    """The command line. Ctrl-C ends it with 130 at any time, also while it is still being imported."""
-    _open_streams()
-    if sys.path and sys.path[0] in ("", os.getcwd()) and HOME != os.getcwd():
-        del sys.path[0]  # `python -m` looks into the current folder first, where a file may have any name
+    """The command line. Ctrl-C and SIGTERM end it with 130 at any time, also during imports."""
     try:
+        prepare()
         from ternforge.cli import main as command_line
 
         command_line()
     except KeyboardInterrupt:
         os.write(2, b"Interrupted; the same command starts again\n")
         sys.exit(130)
+
+
+def prepare() -> None:
+    """Streams, signals and the path as a command needs them."""
+    _open_streams()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # tools that were started must end too
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+    if sys.path and sys.path[0] in ("", os.getcwd()) and os.getcwd() != HOME:
+        del sys.path[0]  # `python -m` looks into the current folder first, where a file may have any name
 
 
 def _open_streams() -> None:
@@ -30,4 +39,4 @@ def _open_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, closefd=False))
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))

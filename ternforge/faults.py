@@ -29,7 +29,9 @@ def _of_system(problem: OSError) -> str | None:
     if lacks_scratch(problem):
         return f"TMPDIR must name a folder that can be written, and none can: {why}"
     if problem.errno in _FULL:
-        return f"{what or 'A disk'}: disk must have room to write here, and it has not: {why}; free some and run it again"
+        return (
+            f"{what or 'A disk'}: disk must have room here, and it has not: {why}; free some and run it again"
+        )
     if problem.errno in _SCARCE:
         return f"{what or 'System'}: system must have processes, files and memory left, and it has not: {why}"
     if what is None and problem.errno is None:
@@ -38,7 +40,11 @@ def _of_system(problem: OSError) -> str | None:
 
 
 def interrupted(arguments: Sequence[str]) -> str:
-    """How to go on after Ctrl-C: studies and calibrations keep what they have, everything else starts again."""
-    keeps = arguments[:1] == ["explore"] or arguments[:2] == ["tech", "calibrate"]
-    how = "nothing that is done is lost; go on with" if keeps else "start again with"
-    return f"Interrupted; {how}: {shlex.join(['ternforge', *arguments])}"
+    """What is left of a command that was interrupted, and what to type."""
+    words = [word for word in arguments if not word.startswith("-")]
+    again = f"the same command {{}}: {shlex.join(['ternforge', *arguments])}"
+    if words[:1] == ["explore"]:
+        return f"Interrupted; the study is kept, and {again.format('goes on')}"
+    if words[:2] == ["tech", "calibrate"]:
+        return f"Interrupted; what was synthesized is kept, and {again.format('goes on')}"
+    return f"Interrupted; nothing was written, and {again.format('starts again')}"

@@ -87,7 +87,9 @@ def check_out(out: str | Path, ours: str | None = None) -> Path:
     """
     path = Path(out)
     _check_place(path)
-    known = path.is_dir() and (any(map(is_draft, path.iterdir())) or (ours is not None and (path / ours).is_file()))
+    known = path.is_dir() and (
+        any(map(is_draft, path.iterdir())) or (ours is not None and (path / ours).is_file())
+    )
     if path.is_dir() and not known and _occupied(path):
         what = (
             f"must be new or empty{f' or hold a {ours} of ours' if ours else ''}, not a folder of other files"

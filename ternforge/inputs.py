@@ -29,9 +29,10 @@ def read_design(design: DesignLike, overrides: Mapping[str, str] | None = None) 
     from blueprint.spec import Spec
 
     if isinstance(design, designs.Design):
-        return design
+        return designs.overridden(design, overrides)
     if isinstance(design, Spec):
-        return designs.Design(design, design.name)
+        spec = designs.overridden(designs.Design(design, design.name), overrides).spec
+        return designs.Design(spec, spec.name)
     return designs.read_design(design, overrides)
 
 

@@ -1,8 +1,8 @@
 """The packages this distribution installs, found where it installed them, whatever else has their names.
 
-Their names are plain words. A folder of such a name may lie where a command is started, on ``PYTHONPATH``, or come with
-another distribution. The first two are no matter: the finder below looks beside this package and nowhere else. The third
-cannot be prevented, since installing a wheel runs no code of it; :func:`conflict` finds it before anything is done.
+Their names are plain words. A folder of such a name may lie where a command is started, on ``PYTHONPATH``, or come
+with another distribution. The first two are no matter: the finder below looks beside this package and nowhere else.
+The third cannot be prevented, since installing a wheel runs no code of it; :func:`conflict` finds it first.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _REMEDY = (
 class _Finder(MetaPathFinder):
     """Finds the rooms beside this package."""
 
-    def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: object = None
+    ) -> ModuleSpec | None:
         return PathFinder.find_spec(name, [HOME]) if name in ROOMS else None
 
 
@@ -69,8 +71,9 @@ def _record() -> dict[str, str]:
 
 def _installed(start: str = "") -> Iterator[str]:
     for name in sorted(os.listdir(HOME)):
-        if name.endswith(".dist-info") and name.startswith(start) and os.path.isfile(os.path.join(HOME, name, "RECORD")):
-            yield name
+        if name.startswith(start) and name.endswith(".dist-info"):
+            if os.path.isfile(os.path.join(HOME, name, "RECORD")):
+                yield name
 
 
 def _other_owners() -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""A design at work: simulated cycle by cycle, and its Verilog proven."""
+"""A design at work, simulated cycle by cycle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from ternforge.inputs import Answer, Note, check_fits, read_design, read_workloa
 if TYPE_CHECKING:
     from blueprint.design import Design
     from blueprint.workload import Task
-    from simulator.cosim.check import Outcome
     from simulator.trace import Window
     from ternforge.inputs import DesignLike, WorkloadLike
 
@@ -104,65 +103,3 @@ def _write_trace(
         refused(traces.trace, graph, masks, clock_mhz=clock, window=window),
         path,
     )
-
-
-def verify(
-    design: DesignLike,
-    overrides: Mapping[str, str] | None = None,
-    *,
-    seed: int = 1,
-    cases: int = 8,
-    gemm: str | None = None,
-    note: Note = silent,
-) -> Answer:
-    """Prove a design's Verilog against the golden model and the simulator, with cocotb on Verilator.
-
-    ``cases`` random runs under random stalls; ``gemm`` (``"1x2560x640"``) is run first, unstalled. ``ok`` is false
-    where a value or a count of cycles differs, or where the design breaks a rule of AXI (``failure`` says which).
-    """
-    import tempfile
-
-    from blueprint.workload import parse_gemm
-    from generator.export import generate as write
-    from simulator.cosim import check as cosim
-
-    chosen = read_design(design, overrides)
-    spec = chosen.spec
-    first = None if gemm is None else parse_gemm(gemm)
-    if first is not None:
-        check_fits(spec, first)
-    todo = cosim.cases(spec, cases, seed, first)
-    outcomes, failure = [], None
-    with tempfile.TemporaryDirectory(prefix="ternforge-") as scratch:
-        note(f"writing {chosen.name}")
-        write(spec, Path(scratch))
-        note(f"building with Verilator and running {cases} cases with cocotb")
-        try:
-            outcomes = cosim.check(spec, Path(scratch), todo)
-        except cosim.BenchError as problem:
-            failure = str(problem)
-    return {
-        "design": chosen.name,
-        "design_hash": spec.design_hash,
-        "source": "cocotb on Verilator",
-        "seed": seed,
-        "ok": failure is None and all(outcome.ok for outcome in outcomes),
-        "failure": failure,
-        "mismatches": sum(outcome.mismatches for outcome in outcomes),
-        "cases": [_verified(outcome) for outcome in outcomes],
-    }
-
-
-def _verified(outcome: Outcome) -> Answer:
-    return {
-        "ok": outcome.ok,
-        **outcome.case.task.sizes,
-        "label": outcome.case.task.label,
-        "stalls": outcome.case.profile,
-        "seed": outcome.case.seed,
-        "mismatches": outcome.mismatches,
-        "values": outcome.values,
-        "cycles_rtl": outcome.cycles_rtl,
-        "cycles_register": outcome.cycles_register,
-        "cycles_simulator": outcome.cycles_simulator,
-    }

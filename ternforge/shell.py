@@ -121,6 +121,7 @@ Decorator = Callable[[Any], Any]
 set_option: Decorator = click.option(
     "--set",
     "overrides",
+    type=choices.Parameter(),
     multiple=True,
     metavar="KEY=VALUE",
     callback=overrides,

@@ -1,7 +1,7 @@
 """Softmax attention written a second time, from docs/families/streaming_attention.md alone, in plain Python integers.
 
-Nothing is imported from the project: what the page leaves open, or says wrongly, shows up as a difference. ``constants``
-are those of the manifest. A float is its pattern. Slow, one number at a time.
+Nothing is imported from the project: what the page leaves open, or says wrongly, shows up as a difference.
+``constants`` are those of the manifest. A float is its pattern. Slow, one number at a time.
 """
 
 from __future__ import annotations
@@ -41,9 +41,11 @@ def nearest(fmt: str, value: Exact, sign: int) -> int:
     top = sign << (e + f)
     if isinf(value):
         return top | infinity
-    size, exponent = abs(Fraction(value)), 1 - bias
-    while size >= Fraction(2) ** (exponent + 1):
-        exponent += 1
+    size = abs(Fraction(value))
+    if size == 0:
+        return top
+    exponent = size.numerator.bit_length() - size.denominator.bit_length()
+    exponent = max(exponent - (size < Fraction(2) ** exponent), 1 - bias)
     units = round(size / Fraction(2) ** (exponent - f))  # ties to even
     # One unit too many of the largest significand is the next exponent's first, and of the largest number infinity.
     pattern = units if exponent == 1 - bias else ((exponent + bias - 1) << f) + units
@@ -79,7 +81,9 @@ def half_up(value: int, shift: int) -> int:
 class Row:
     """One query against the keys that it sees, in their order."""
 
-    def __init__(self, constants: dict[str, Any], graph: str, inputs: str, sums: str, scale: dict[str, int]) -> None:
+    def __init__(
+        self, constants: dict[str, Any], graph: str, inputs: str, sums: str, scale: dict[str, int]
+    ) -> None:
         self.c, self.graph, self.inputs, self.sums, self.scale = constants, graph, inputs, sums, scale
         self.floats = sums in ("fp32", "same")
         self.fmt = inputs if sums == "same" else "fp32"
@@ -147,7 +151,7 @@ class Row:
             if isnan(value):
                 return None
             self.saturated |= isinf(number(self.fmt, score)[1])
-            t = round(max(min(value, Fraction(2) ** 60), -Fraction(2) ** 60))
+            t = round(max(min(value, Fraction(2) ** 60), -(Fraction(2) ** 60)))
         else:
             t = half_up(score * self.scale["multiplier"], self.scale["shift"])
         if t > 32767 << f:
@@ -273,7 +277,9 @@ class Row:
         cut = self.c["sum_width"] - r - 1
         quotient = (2 << 2 * r) // (top >> cut if cut >= 0 else top << -cut)
         if self.as_float():
-            return self.packed(quotient, 127 - (self.c["sum_width"] - 1 - zeros - self.c["weight_fraction"]), 23)
+            return self.packed(
+                quotient, 127 - (self.c["sum_width"] - 1 - zeros - self.c["weight_fraction"]), 23
+            )
         if not self.first:
             quotient = quotient * self.scale["output_multiplier"] >> 15
         return quotient, zeros
@@ -315,7 +321,10 @@ class Row:
 
     def output_integer(self, total: int, inverse: tuple[int, int]) -> int:
         if self.first:
-            found = half_up(total * self.scale["output_multiplier"], self.c["weight_fraction"] + self.scale["output_shift"])
+            found = half_up(
+                total * self.scale["output_multiplier"],
+                self.c["weight_fraction"] + self.scale["output_shift"],
+            )
         else:
             gain, zeros = inverse
             r = self.c["divisor_fraction"]

@@ -97,7 +97,11 @@ def _named(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        if problem.errno is None or lacks_scratch(problem) or not _of_draft(problem.filename2 or problem.filename):
+        if (
+            problem.errno is None
+            or lacks_scratch(problem)
+            or not _of_draft(problem.filename2 or problem.filename)
+        ):
             raise
         raise OSError(problem.errno, problem.strerror, str(path)) from problem
 

@@ -495,7 +495,9 @@ class Scales:
 
 
 def _normal_range(a: Arithmetic) -> str:
-    low, high = floating.to_float64(a.sum_format, np.array([a.sum_format.min_normal, a.sum_format.max_finite]))
+    low, high = floating.to_float64(
+        a.sum_format, np.array([a.sum_format.min_normal, a.sum_format.max_finite])
+    )
     unit = float(np.ldexp(1.0, int(a.fraction)))
     return f"from about {low / unit:.3g} to {high / unit:.3g}"
 

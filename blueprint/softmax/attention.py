@@ -34,14 +34,14 @@ def trace(
     """Every intermediate result by name.
 
     ``score``, ``t``, ``reference``, ``p`` are (rows, n), zero where skipped, ``w`` too where weights are divided first;
-    ``l`` and ``r`` are (rows,), ``o`` and ``out`` are (rows, dim). ``saturated``, (rows,), says which rows left the range
-    of the arithmetic somewhere.
+    ``l`` and ``r`` are (rows,), ``o`` and ``out`` are (rows, dim). ``saturated``, (rows,), says which rows left the
+    range of the arithmetic somewhere.
     """
     q, k, v, keys = (np.asarray(array, np.int64) for array in (q, k, v, order))
     _check(a, q, k, v, keys)
     seen = keys >= 0
     place = np.maximum(keys, 0)
-    score = np.where(seen, np.take_along_axis(_scores(a, q, k), place, axis=1), 0)
+    score = np.where(seen, np.take_along_axis(scores(a, q, k), place, axis=1), 0)
     t = np.where(seen, steps.scale(a, scales, score), 0)
     reference = np.where(seen, _references(a, scales, t, seen), 0)
     found = {"score": score, "t": t, "reference": reference}
@@ -89,8 +89,8 @@ def _check(a: Arithmetic, q: Integers, k: Integers, v: Integers, order: Integers
         raise ParamError(f"A row must see at most keys_max = {a.keys_max} keys, not {most}")
 
 
-def _scores(a: Arithmetic, q: Integers, k: Integers) -> Integers:
-    """(rows, keys)."""
+def scores(a: Arithmetic, q: Integers, k: Integers) -> Integers:
+    """Words of the scores of all queries and keys, (rows, keys)."""
     if not a.is_float:
         # float64 adds integers below 2**53 exactly.
         return np.asarray(q.astype(np.float64) @ k.T.astype(np.float64)).astype(np.int64)

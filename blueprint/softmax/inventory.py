@@ -119,7 +119,11 @@ def _finish(a: Arithmetic) -> tuple[Number, ...]:
     times = choose(a.divides_first, OUTPUT_MULTIPLIER_BITS, a.gain_width)
     registers = OUTPUT_SHIFT_BITS + choose(a.divides_first, OUTPUT_MULTIPLIER_BITS, 0)
     product = first + times - a.finish_shift + 1 + OUTPUT_SHIFT_BITS
-    return first + factor + choose(a.is_float, 0, registers), choose(a.is_float, held, product), a.out_width + integer
+    return (
+        first + factor + choose(a.is_float, 0, registers),
+        choose(a.is_float, held, product),
+        a.out_width + integer,
+    )
 
 
 BEHIND: dict[str, Callable[[Arithmetic], tuple[Number, ...]]] = {

@@ -252,11 +252,16 @@ def _moved_down(a: Arithmetic, total: Integers, shift: Integers) -> Integers:
 
 
 def lowered(fmt: FloatFormat, a: Integers, shift: Integers) -> Integers:
-    """Patterns with the exponent lowered by more than nothing; what is not normal then is +0, NaN and infinity stay."""
+    """Patterns with the exponent lowered; what is not normal then is +0.
+
+    NaN and infinity stay, and everything where ``shift`` is 0.
+    """
     field = (a & fmt.exponent_mask) >> fmt.fraction_bits
     special = field == fmt.exponent_mask >> fmt.fraction_bits
     normal = field > shift
-    return np.where(special | (shift == 0), a, np.where(normal, a - (np.minimum(shift, field) << fmt.fraction_bits), 0))
+    return np.where(
+        special | (shift == 0), a, np.where(normal, a - (np.minimum(shift, field) << fmt.fraction_bits), 0)
+    )
 
 
 def sum_saturates(a: Arithmetic, total: Integers) -> Flags:

@@ -127,23 +127,27 @@ def halves(stages: Number) -> tuple[Number, Number]:
 
 
 def saturations(p: StreamingAttentionSpec) -> dict[str, Number]:
-    """1 for every node in which a value can leave the range of the arithmetic, else 0."""
+    """Flip-flops of the events that a value has left the range of the arithmetic, by node.
+
+    Those at the end of a long path have one each and are brought together behind it.
+    """
     a = p.softmax
     first, whole = choose(a.divides_first, 1, 0), choose(p.has_gains, 1, 0)
     return {
-        "score": 1 + 0 * p.dim,
+        "score": p.lanes + choose(p.graph == "naive", 1, 0),
         "maximum": choose(p.graph == "naive", 0, 1),
         "exponential": 0 * p.dim,
         "sum": choose((p.graph == "naive") | a.sums_stall, 1, 0),
-        "output": larger(first * whole, choose(a.values_saturate, 1, 0)),
-        "divide": (1 - first) * whole,
+        "output": first * whole * p.lanes * p.dim + choose(a.values_saturate, 1, 0),
+        "divide": (1 - first) * whole * p.lanes * p.dim,
     }
 
 
 def saturation(p: StreamingAttentionSpec, node: str, gates: Number) -> tuple[Unit, ...]:
-    """The event that says so: gates that find it and bring it together, a flip-flop."""
-    there = saturations(p)[node]
-    return flops(node, there, 1, reset=1, activity=0.0), Unit("logic", node, there, {"gates": gates}, 0.0)
+    """The events that say so: gates that find them and bring them together, flip-flops."""
+    count = saturations(p)[node]
+    there = choose(count > 0, 1, 0)
+    return flops(node, count, 1, reset=1, activity=0.0), Unit("logic", node, there, {"gates": gates}, 0.0)
 
 
 def _score(p: StreamingAttentionSpec) -> tuple[Unit, ...]:

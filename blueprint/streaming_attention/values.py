@@ -13,7 +13,7 @@ from blueprint import floating
 from blueprint.numbers import choose, larger, smaller
 from blueprint.pruning import encode, surrogate
 from blueprint.softmax.arithmetic import Scales
-from blueprint.softmax.steps import value_saturates
+from blueprint.softmax.steps import ceiling, scale, value_saturates
 from blueprint.spec import Arrays, Parameter, largest
 from blueprint.streaming_attention import graph as dataflow
 from blueprint.workload import Attention
@@ -181,7 +181,20 @@ def operands(spec: StreamingAttentionSpec, workload: Attention, seed: int) -> di
         else:
             found[name] = _floats(floating.get(spec.format), random, shape)
     found["scale"] = np.array([_scale(spec, random) for _ in range(workload.kv_heads)], dtype=np.int64)
+    if spec.graph == "naive" and random.random() < 0.5:
+        found["scale"][:, 2] = _offsets(spec, found)
     return found | _mask(spec, workload)
+
+
+def _offsets(spec: StreamingAttentionSpec, found: Mapping[str, Integers]) -> Integers:
+    """The lowest offset of every key head that no exponent of its keys is above."""
+    from blueprint.softmax.attention import scores
+
+    a, query, offsets = spec.softmax, found["query"], []
+    for key, rows, row in zip(found["key"], np.split(query, len(found["key"])), found["scale"], strict=True):
+        t = scale(a, scales(row), scores(a, rows.reshape(-1, a.dim), key))
+        offsets.append(ceiling(a, t).max())
+    return np.array(offsets, dtype=np.int64)
 
 
 def typical_operands(spec: StreamingAttentionSpec, workload: Attention, seed: int) -> dict[str, Integers]:

@@ -66,7 +66,8 @@ def _taken(p: SystolicSpec) -> tuple[Unit, ...]:
 
 
 def _waiting(p: SystolicSpec, count: Number) -> tuple[Unit, ...]:
-    """Which digits of a beat are left, where every element has a queue of its own."""
+    """Which digits of a beat are left, where every element has a queue of its own; a single digit never waits."""
+    count = count * choose(p.element.digits > 1, 1, 0)
     return (
         *encode_units(p.element, "edge", count),
         flops("edge", count, p.element.digits, enable=1),

@@ -110,38 +110,43 @@ def _result(p: SystolicSpec) -> Field:
 
 def _weights(p: SystolicSpec) -> Field:
     """A weight, with its place in its group where it has one; or the words of a flexible element."""
-    integer = p.activation == "int" or p.pe == "ternary"
-    number = "int" if integer else p.activation
-    value = Field("value", p.weight_width, signed=integer, format=number, meaning="the weight")
-    parts: tuple[Field, ...] = ()
-    encoding, meaning = "", "one weight"
-    if p.flexible:
-        parts, encoding = _words(p), "flexible"
-        meaning = (
-            f"{p.element_digits} ternary weights, one for each lane of activations, or one integer for lane 0"
-        )
-    elif p.group > 1:
-        index = Field(
-            "index", int(p.index_width), signed=False, offset=p.weight_width, meaning="place in its group"
-        )
-        parts, encoding = (value, index), "n_of_m"
-        meaning = (
-            f"of a group of {p.group} weights {p.kept} travel, in rising order of place: all that are not zero, then "
-            "zeros at the lowest free places"
-        )
-    elif p.pe == "ternary":
-        meaning = "one weight: 01 is +1, 00 is 0, 11 is -1; 10 is no weight"
+    parts = _words(p) if p.flexible else _sparse(p) if p.group > 1 else ()
+    whole = p.activation == "int" or p.pe == "ternary"
     return Field(
         "weight",
         int(p.weight_bits),
         (p.cols, p.depth),
-        signed=integer and not parts,
-        format=number,
+        signed=whole and not parts,
+        format="int" if whole else p.activation,
         axes=("column", "slot"),
-        encoding=encoding,
-        meaning=meaning,
+        encoding="flexible" if p.flexible else "n_of_m" if parts else "",
+        meaning=_meaning(p),
         holds=_weights_held(p),
         parts=parts,
+    )
+
+
+def _meaning(p: SystolicSpec) -> str:
+    if p.flexible:
+        return (
+            f"{p.element_digits} ternary weights, one for each lane of activations, or one integer for lane 0"
+        )
+    one = "one weight: 01 is +1, 00 is 0, 11 is -1; 10 is no weight" if p.pe == "ternary" else "one weight"
+    if p.group == 1:
+        return one
+    return (
+        f"{one}; of a group of {p.group} weights {p.kept} travel in rising order of place: all that are not zero, then "
+        "zeros at the lowest free places"
+    )
+
+
+def _sparse(p: SystolicSpec) -> tuple[Field, ...]:
+    whole = p.activation == "int" or p.pe == "ternary"
+    number = "int" if whole else p.activation
+    width = int(p.index_width)
+    return (
+        Field("value", p.weight_width, signed=whole, format=number, meaning="the weight"),
+        Field("index", width, signed=False, offset=p.weight_width, meaning="place in its group"),
     )
 
 

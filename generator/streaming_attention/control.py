@@ -222,7 +222,7 @@ class Control(Block):
         back = Signal(width, name="back")  # from the row's last position to the key
         m.d.comb += back.eq((high - key)[:width])
         bits: list[Value] = []
-        left = self._left["score_queries"] if spec.regroups else self.queries
+        left: Value = self._left["score_queries"] if spec.regroups else self.queries
         for position in range(int(spec.visible_bits)):
             behind = spec.parallel - 1 - position  # from the row's last position to this one
             sees: Value = (back >= behind) & (left > behind) if behind else Const(1, 1)

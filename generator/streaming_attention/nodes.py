@@ -87,10 +87,11 @@ class NodeBlock(Block):
         return taps[cycles]
 
     def saturate(self, m: Module, *events: Value) -> None:
-        """Say a cycle later that a value has left its range."""
-        held = Signal(name="saturated_held")
-        m.d.sync += held.eq(Cat(*events).any())
-        m.d.comb += self.saturated.eq(held)
+        """Say a cycle later that a value has left its range; every bit of the events has a register."""
+        bits = Cat(*events)
+        held = Signal(len(bits), name="saturated_held")
+        m.d.sync += held.eq(bits)
+        m.d.comb += self.saturated.eq(held.any())
 
     def leave(self, m: Module, flags: dict[str, Value]) -> None:
         """Connect the flags of the result."""
@@ -188,7 +189,9 @@ class Score(NodeBlock):
         self.finish(m, results)
         low = [offset[:-1] < REFERENCE_FLOOR + (1 << (len(offset) - 1)), offset[-1]] if self.naive else []
         wrong = Cat(*above).any() | (Cat(*low).all() if low else 0)
-        self.saturate(m, valid & Cat(*huge).any(), *([later[0] & wrong] if self.naive else []))
+        # What comes last in a long path is brought together behind the registers.
+        wide = Cat(*huge) & valid.replicate(len(huge))
+        self.saturate(m, wide, *([later[0] & wrong] if self.naive else []))
         return m
 
     def _seen(self, m: Module, cycles: int) -> tuple[Value, Value]:
@@ -459,8 +462,10 @@ class Output(NodeBlock):
         ]
         if self.saturates:
             values = parts(self.value, int(spec.element_width)) if a.values_saturate else []
-            large = Cat(*(too_large(a.input_format, value) for value in values)).any()
-            self.saturate(m, self.write & Cat(*wrong).any(), self.fire & large)
+            any_large = Cat(*(too_large(a.input_format, value) for value in values)).any()
+            large = [self.fire & any_large] if a.values_saturate else []
+            clipped = [bit & self.write for bit in wrong] if spec.has_gains else []
+            self.saturate(m, *clipped, *large)
         self.leave(
             m, {name: self.delayed(m, flags[name], 1, f"{name}_row") for name in flags if name == "final"}
         )
@@ -533,5 +538,6 @@ class DivideTotals(NodeBlock):
             wrong.append(clipped)
         self.finish(m, [self.delayed(m, Cat(*results), after, "quotient")])
         if self.saturates:
-            self.saturate(m, self.follow(m, before)[0] & Cat(*wrong).any())
+            there = self.follow(m, before)[0]
+            self.saturate(m, *(bit & there for bit in wrong))
         return m

@@ -5,6 +5,7 @@ from typing import Any
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from blueprint.processing.digits import places
 from generator.arithmetic import parts
 from generator.block import Block
 from generator.processing.serial import ent_digits
@@ -13,7 +14,7 @@ from generator.processing.serial import ent_digits
 class DigitWait(Block):
     """Counts down the digits of an activation that are not zero, for the elements that have queues of their own.
 
-    ``done`` says that no digit is left but perhaps the one that is shown.
+    ``done`` says that no digit is left but perhaps the one that is shown; of a single digit it always is.
     """
 
     place = "edge"
@@ -23,10 +24,13 @@ class DigitWait(Block):
     def __init__(self, width: int) -> None:
         self.width = width
         ports = {"a": In(width), "load": In(1), "enable": In(1), "done": Out(1)}
-        super().__init__(f"systolic_wait_w{width}", ports, clocked=True)
+        super().__init__(f"systolic_wait_w{width}", ports, clocked=places(width) > 1)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
+        if not self.clocked:
+            m.d.comb += self.done.eq(1)
+            return m
         digits, _ = ent_digits(m, self.a)
         left = Signal(len(digits), name="left", reset_less=True)
         rest = Signal(len(digits), name="rest")

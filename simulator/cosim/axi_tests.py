@@ -1,205 +1,199 @@
-"""cocotb bench for every design: jobs from a file through the AXI ports, and what happened into another file.
+"""cocotb bench for every design: steps from a file through the AXI ports, and what happened into another file.
 
-Runs inside the simulator (see :mod:`simulator.cosim.check` for the outside). Inputs change at the falling edge of the
-clock and everything is sampled right after, so nothing depends on the order of events at the rising edge. A source
-keeps its beat until it is accepted; a sink checks that the design does too.
+Runs inside the simulator; the outside (:mod:`simulator.cosim.check`) wrote the steps and judges the answers.
+A scenario is a list of steps and begins with a reset. A design that stands still ends the bench.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, ReadOnly
+from cocotb.triggers import FallingEdge, ReadOnly, Timer
 
-#: Cycles without any beat, or polls of a register, after which a job is given up.
-PATIENCE = 20_000
+from simulator.cosim.axi import PATIENCE, Hang, Lite, Sink, Source
 
+PERIOD_NS = 10
+#: The instance that holds the registers.
+SHELL = "shell"
+#: Cycles without a beat after which nothing moves before a mask opens, so a long time until then is not looked at.
+QUIET = 1_000
 
-class Driver:
-    """Offers beats on a stream into the design, whenever its mask is open."""
-
-    def __init__(self, dut: Any, prefix: str, beats: list[str], mask: str) -> None:
-        self.valid, self.ready = getattr(dut, f"{prefix}_tvalid"), getattr(dut, f"{prefix}_tready")
-        self.data, self.last = getattr(dut, f"{prefix}_tdata"), getattr(dut, f"{prefix}_tlast")
-        self.beats = [int(beat, 16) for beat in beats]
-        self.mask = mask
-        self.offered = False
-        self.accepted: list[int] = []
-        self.valid.value = 0
-
-    @property
-    def done(self) -> bool:
-        return len(self.accepted) == len(self.beats)
-
-    def drive(self, cycle: int) -> None:
-        if self.offered:
-            return
-        opened = not self.mask or self.mask[cycle % len(self.mask)] == "1"
-        if not self.done and opened:
-            place = len(self.accepted)
-            self.data.value = self.beats[place]
-            self.last.value = int(place == len(self.beats) - 1)
-            self.offered = True
-        self.valid.value = int(self.offered)
-
-    def sample(self, cycle: int) -> None:
-        if self.offered and int(self.ready.value):
-            self.accepted.append(cycle)
-            self.offered = False
+Answer = dict[str, Any]
 
 
-class Monitor:
-    """Takes beats from a stream out of the design, and holds it to the rules of AXI."""
+class Bench:
+    """The design with everything that drives it."""
 
-    def __init__(self, dut: Any, prefix: str, count: int, mask: str) -> None:
-        self.valid, self.ready = getattr(dut, f"{prefix}_tvalid"), getattr(dut, f"{prefix}_tready")
-        self.data, self.last = getattr(dut, f"{prefix}_tdata"), getattr(dut, f"{prefix}_tlast")
-        self.prefix, self.count, self.mask = prefix, count, mask
-        self.open = False
-        self.held: tuple[int, int] | None = None
-        self.accepted: list[int] = []
-        self.beats: list[int] = []
-        self.lasts: list[int] = []
-        self.ready.value = 0
+    def __init__(self, dut: Any, streams: Mapping[str, Mapping[str, Any]]) -> None:
+        self.dut, self.streams = dut, streams
+        self.lite = Lite(dut)
+        outputs = [f"{facts['prefix']}_tvalid" for facts in streams.values() if facts["direction"] == "out"]
+        self.answers = (*outputs, "s_axil_bvalid", "s_axil_rvalid")
+        self.cycle = 0
 
-    @property
-    def done(self) -> bool:
-        return len(self.accepted) >= self.count
+    async def perform(self, step: Mapping[str, Any]) -> Answer:
+        """One step; the answer says what it saw, and ``faults`` which rules were broken."""
+        options = {name: value for name, value in step.items() if name not in ("do", "at")}
+        answer: Answer = await getattr(self, step["do"])(**options)
+        faults, self.lite.faults = self.lite.faults, []
+        return {**answer, "faults": [*answer.get("faults", []), *faults]}
 
-    def drive(self, cycle: int) -> None:
-        self.open = not self.mask or self.mask[cycle % len(self.mask)] == "1"
-        self.ready.value = int(self.open)
+    async def write(self, **options: Any) -> Answer:
+        return await self.lite.write(**options)
 
-    def sample(self, cycle: int) -> None:
-        valid = int(self.valid.value)
-        if self.held is not None:
-            assert valid, f"{self.prefix}: tvalid must stay until tready, not fall in cycle {cycle}"
-        if not valid:
-            return
-        now = int(self.data.value), int(self.last.value)
-        assert self.held in (None, now), (
-            f"{self.prefix}: payload must stay while stalled, not change in cycle {cycle}"
-        )
-        self.held = None if self.open else now
-        if self.open:
-            assert not self.done, f"{self.prefix}: beats must be {self.count}, not more"
-            self.accepted.append(cycle)
-            self.beats.append(now[0])
-            self.lasts.append(now[1])
+    async def read(self, **options: Any) -> Answer:
+        return await self.lite.read(**options)
 
+    async def poll(self, address: int, mask: int) -> Answer:
+        """Read until a bit of ``mask`` is set; ``seen`` is every value in turn."""
+        seen: list[int] = []
+        for _ in range(PATIENCE // 10):
+            data = (await self.lite.read(address))["data"]
+            seen += [data] if seen[-1:] != [data] else []
+            if data & mask:
+                return {"seen": seen}
+        raise Hang(f"{address:#04x} reads {data:#x} and never shows bit {mask.bit_length() - 1}")
 
-class Lite:
-    """AXI4-Lite master; a response waits one cycle before it is taken."""
+    async def preset(self, values: Mapping[str, int]) -> Answer:
+        """Put numbers into counters of the shell; ``was`` is what they held, ``None`` where there are none to reach."""
+        shell, was = getattr(self.dut, SHELL, None), {}
+        for name, value in values.items():
+            counter = getattr(shell, f"{name}_held", None)
+            if counter is None:
+                return {"was": None}
+            was[name] = int(counter.value)
+            counter.value = value
+        return {"was": was}
 
-    def __init__(self, dut: Any) -> None:
-        self.dut = dut
-        for name in ("awvalid", "wvalid", "bready", "arvalid", "rready", "awprot", "arprot"):
-            self.port(name).value = 0
+    async def together(self, steps: Sequence[Mapping[str, Any]]) -> Answer:
+        """Accesses at the same time."""
+        tasks = [cocotb.start_soon(self.perform(step)) for step in steps]
+        return {"answers": [await task for task in tasks]}
 
-    def port(self, name: str) -> Any:
-        return getattr(self.dut, f"s_axil_{name}")
-
-    async def write(self, address: int, value: int) -> None:
-        self.port("awaddr").value, self.port("wdata").value, self.port("wstrb").value = address, value, 15
-        await self._transfer(("aw", "w"), "b")
-
-    async def read(self, address: int) -> int:
-        self.port("araddr").value = address
-        return await self._transfer(("ar",), "r")
-
-    async def _transfer(self, requests: tuple[str, ...], response: str) -> int:
-        waiting = set(requests)
-        taking = taken = False
-        value = 0
-        for _ in range(PATIENCE):
-            for name in requests:
-                self.port(f"{name}valid").value = int(name in waiting)
-            self.port(f"{response}ready").value = int(taking)
-            await ReadOnly()
-            waiting -= {name for name in waiting if int(self.port(f"{name}ready").value)}
-            offered = int(self.port(f"{response}valid").value)
-            assert not (offered and waiting), f"s_axil_{response}valid must wait for the request"
-            assert offered or not taking, f"s_axil_{response}valid must stay until it is taken"
-            if offered:
-                assert int(self.port(f"{response}resp").value) == 0, f"s_axil_{response}resp must be OKAY"
-                value = int(self.port("rdata").value) if response == "r" else 0
-            taken, taking = taking, bool(offered) and not taking
+    async def reset(self, cycles: int = 4) -> Answer:
+        """Reset while everything is offered and every sink is ready; one cycle without afterwards."""
+        self.dut.aresetn.value = 0
+        self._offer(1)
+        shown: dict[str, None] = {}
+        for _ in range(cycles):
             await FallingEdge(self.dut.aclk)
-            if taken:
-                self.port(f"{response}ready").value = 0
-                return value
-        raise AssertionError(f"s_axil_{response}valid must come within {PATIENCE} cycles")
+            shown |= dict.fromkeys(name for name in self.answers if int(getattr(self.dut, name).value))
+        self._offer(0)
+        self.dut.aresetn.value = 1
+        await FallingEdge(self.dut.aclk)
+        return {"faults": [f"{name} must be low in reset" for name in shown]}
 
+    def _offer(self, level: int) -> None:
+        """A beat on every input, and room for one on every output, or neither."""
+        for facts in self.streams.values():
+            pin = "tvalid" if facts["direction"] == "in" else "tready"
+            getattr(self.dut, f"{facts['prefix']}_{pin}").value = level
 
-async def reset(dut: Any) -> None:
-    """Four cycles of reset, one without."""
-    dut.aresetn.value = 0
-    for _ in range(4):
-        await FallingEdge(dut.aclk)
-    dut.aresetn.value = 1
-    await FallingEdge(dut.aclk)
+    async def run(
+        self,
+        ports: Mapping[str, Mapping[str, Any]],
+        meanwhile: Sequence[Mapping[str, Any]] = (),
+        limit: int | None = None,
+        linger: int = 0,
+    ) -> Answer:
+        """Move beats until all are through and ``linger`` cycles longer, or for ``limit`` cycles, from cycle 0 on."""
+        moving: dict[str, Source | Sink] = {}
+        for name, facts in self.streams.items():
+            kind = Source if facts["direction"] == "in" else Sink
+            moving[name] = kind(self.dut, {**facts, **ports[name]})
+        self.cycle = 0
+        chores: list[Answer] = []
+        beside = cocotb.start_soon(self._chores(meanwhile, chores))
+        await self._stream(list(moving.values()), limit, linger)
+        self.cycle = 1 << 62
+        await beside
+        sinks = {name: port for name, port in moving.items() if isinstance(port, Sink)}
+        return {
+            "accepted": {name: port.accepted for name, port in moving.items()},
+            "beats": {name: [f"{beat:x}" for beat in port.beats] for name, port in sinks.items()},
+            "lasts": {name: port.lasts for name, port in sinks.items()},
+            "faults": [fault for port in moving.values() for fault in port.faults],
+            "meanwhile": chores,
+        }
 
+    async def _chores(self, chores: Sequence[Mapping[str, Any]], answers: list[Answer]) -> None:
+        for chore in chores:
+            while self.cycle < chore["at"]:
+                await FallingEdge(self.dut.aclk)
+            answer = await self.perform(chore)
+            answers.append({**answer, "cycle": self.cycle})
 
-async def stream(dut: Any, ports: list[Driver | Monitor]) -> None:
-    """Move all beats; the first cycle is cycle 0."""
-    cycle = idle = 0
-    while not all(port.done for port in ports):
-        before = sum(len(port.accepted) for port in ports)
+    async def _stream(self, ports: list[Source | Sink], limit: int | None, linger: int) -> None:
+        idle = 0
+        while linger and (limit is None or self.cycle < limit) or not _through(ports, limit, self.cycle):
+            linger -= _through(ports, None, 0)
+            before = sum(len(port.accepted) for port in ports)
+            for port in ports:
+                port.drive(self.cycle)
+            await ReadOnly()
+            for port in ports:
+                port.sample(self.cycle)
+            idle = idle + 1 if sum(len(port.accepted) for port in ports) == before else 0
+            if idle > PATIENCE and limit is None:
+                raise Hang(_waiting(ports), [fault for port in ports for fault in port.faults])
+            await FallingEdge(self.dut.aclk)
+            for port in ports:
+                port.settle()
+            self.cycle += 1
+            if idle > QUIET and (skipped := _closed(ports, self.cycle)) > QUIET:
+                await Timer(PERIOD_NS * skipped, "ns")
+                self.cycle += skipped
         for port in ports:
-            port.drive(cycle)
-        await ReadOnly()
-        for port in ports:
-            port.sample(cycle)
-        idle = idle + 1 if sum(len(port.accepted) for port in ports) == before else 0
-        assert idle < PATIENCE, f"no beat moved for {PATIENCE} cycles"
-        cycle += 1
-        await FallingEdge(dut.aclk)
-    for port in ports:
-        (port.valid if isinstance(port, Driver) else port.ready).value = 0
+            port.leave()
 
 
-async def perform(dut: Any, manifest: Any, job: Any) -> dict[str, Any]:
-    """One run: sizes, start, beats, done, registers."""
-    lite, registers, streams = Lite(dut), manifest["registers"], manifest["streams"]
-    ports: dict[str, Driver | Monitor] = {}
-    for name, facts in streams.items():
-        mask = job["masks"].get(name, "")
-        if facts["direction"] == "in":
-            ports[name] = Driver(dut, facts["prefix"], job["stimulus"][name], mask)
-        else:
-            ports[name] = Monitor(dut, facts["prefix"], job["outputs"][name], mask)
-    await reset(dut)
-    for name, value in {**job["registers"], "control": 1}.items():
-        await lite.write(registers[name]["address"], value)
-    await stream(dut, list(ports.values()))
-    lowest, _ = registers["status"]["fields"]["done"]
-    polls = 0
-    while not await lite.read(registers["status"]["address"]) >> lowest & 1:
-        polls += 1
-        assert polls < PATIENCE, "status.done must be set after the last beat"
-    values = {name: await lite.read(facts["address"]) for name, facts in registers.items()}
-    outputs = {name: port for name, port in ports.items() if isinstance(port, Monitor)}
-    first = min(port.accepted[0] for port in ports.values() if isinstance(port, Driver))
-    return {
-        "cycles": max(port.accepted[-1] for port in outputs.values()) - first + 1,
-        "registers": values,
-        "beats": {name: [f"{beat:x}" for beat in port.beats] for name, port in outputs.items()},
-        "lasts": {name: port.lasts for name, port in outputs.items()},
-    }
+def _through(ports: list[Source | Sink], limit: int | None, cycle: int) -> bool:
+    return all(port.done for port in ports) if limit is None else cycle >= limit
+
+
+def _closed(ports: list[Source | Sink], cycle: int) -> int:
+    """Cycles until the first mask opens."""
+    return min((closed for port in ports if (closed := port.closed_for(cycle))), default=0)
+
+
+def _waiting(ports: list[Source | Sink]) -> str:
+    states = "; ".join(port.state for port in ports if not port.done)
+    return f"no beat moved for {PATIENCE:,} cycles: {states}"
+
+
+def _wrong_ports(dut: Any, wanted: Mapping[str, int]) -> list[str]:
+    """Ports that the top module lacks or that are of another width."""
+    return [
+        name for name, width in wanted.items() if not hasattr(dut, name) or len(getattr(dut, name)) != width
+    ]
 
 
 @cocotb.test()
-async def jobs(dut: Any) -> None:
-    """Every job of the file, each after a reset; results are written one by one."""
-    asked = json.loads(Path(os.environ["TERNFORGE_JOBS"]).read_text())
-    Clock(dut.aclk, 10, "ns").start(start_high=False)
-    dut.aresetn.value = 0
-    await FallingEdge(dut.aclk)
-    with Path(os.environ["TERNFORGE_RESULTS"]).open("w") as results:
-        for job in asked["jobs"]:
-            print(json.dumps(await perform(dut, asked["manifest"], job)), file=results, flush=True)
+async def scenarios(dut: Any) -> None:
+    """Every scenario of the file; answers are written one by one."""
+    asked = json.loads(Path(os.environ["TERNFORGE_STEPS"]).read_text())
+    with Path(os.environ["TERNFORGE_ANSWERS"]).open("w") as answers:
+
+        def tell(answer: Answer) -> None:
+            print(json.dumps(answer), file=answers, flush=True)
+
+        if wrong := _wrong_ports(dut, asked["ports"]):
+            tell({"ports": wrong})
+            return
+        Clock(dut.aclk, PERIOD_NS, "ns").start(start_high=False)
+        dut.aresetn.value = 0
+        bench = Bench(dut, asked["streams"])
+        await FallingEdge(dut.aclk)
+        for scenario in asked["scenarios"]:
+            for step in scenario:
+                try:
+                    tell(await bench.perform(step))
+                except Hang as standing:
+                    tell({"hung": str(standing), "faults": [*standing.faults, *bench.lite.faults]})
+                    return

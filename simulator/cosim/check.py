@@ -1,178 +1,180 @@
-"""A design's Verilog against the golden model and the simulator, on random workloads under random stalls."""
+"""A design's Verilog against the golden model and the simulator: random runs, and a check of every register."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from blueprint.errors import ParamError
 from blueprint.spec import Spec
-from blueprint.workload import Task
-from simulator import masks
-from simulator.simulate import simulate
-from toolchain import bench
+from simulator.cosim import runs as random_runs
+from simulator.cosim.folder import Exported, read, undriven
+from simulator.cosim.plan import Scenario, complaints
+from simulator.cosim.runs import PROFILES, Case, Outcome, cases
+from simulator.cosim.scenarios import scenarios
+from toolchain import bench, process
+
+__all__ = ["PROFILES", "Case", "Checked", "Outcome", "Prepared", "Report", "cases", "check", "prepare"]
 
 BENCH = "simulator.cosim.axi_tests"
 #: Both optimizations reach across instances, so that equal ones no longer share their C++: with 128 table reads of
 #: 121 entries 54 MB of it instead of 2, and seven times the build, for runs of seconds.
 _QUICK_BUILD = ("-fno-dfg", "-fno-gate")
-#: Stall profiles in the order in which random cases take them.
-PROFILES = (
-    "random_50",
-    "none",
-    "sink_random_50",
-    "source_random_50",
-    "burst_4",
-    "slow_sink",
-    "random_90",
-    "memory_latency_100",
-    "slow_source",
-    "random_10",
-)
+#: What has no value yet is random, so that nothing is right by being zero.
+_UNKNOWN = ("--x-initial", "unique", "--x-assign", "unique")
+#: Findings of one check that are told.
+MOST_FINDINGS = 5
 
 
 @dataclass(frozen=True)
-class Case:
-    """One run: a task, a stall profile, the seed of values and stalls."""
+class Checked:
+    """One group of checks: what it looks at, what it found, and whether it ran to its end."""
 
-    task: Task
-    profile: str
-    seed: int
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one run gave: values that differ from the golden model of ``values``, and three counts of its cycles."""
-
-    case: Case
-    mismatches: int
-    values: int
-    cycles_rtl: int
-    cycles_register: int
-    cycles_simulator: int
+    name: str
+    what: str
+    findings: tuple[str, ...]
+    complete: bool
 
     @property
     def ok(self) -> bool:
-        """Whether every value and every cycle agrees."""
-        return self.mismatches == 0 and self.cycles_rtl == self.cycles_register == self.cycles_simulator
+        """Whether everything was looked at and nothing was found."""
+        return self.complete and not self.findings
 
 
-def cases(spec: Spec, count: int, seed: int, first: Task | None = None) -> list[Case]:
-    """``count`` cases; the same seed gives the same. ``first`` is a task to begin with, unstalled."""
-    generator = np.random.default_rng(seed)
-    chosen = [] if first is None else [Case(first, "none", seed)]
-    for number in range(count - len(chosen)):
-        profile = PROFILES[number % len(PROFILES)]
-        chosen.append(Case(spec.sample_workload(generator), profile, int(generator.integers(1 << 31))))
-    return chosen
+@dataclass(frozen=True)
+class Report:
+    """What the bench says of a design: its random runs, its groups of checks, and why it stopped, if it did."""
+
+    outcomes: tuple[Outcome, ...]
+    checks: tuple[Checked, ...]
+    stopped: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything was checked and holds."""
+        return not self.stopped and all(c.ok for c in self.checks) and all(o.ok for o in self.outcomes)
+
+    @property
+    def failure(self) -> str | None:
+        """The first thing that does not hold, and why the bench stopped; ``None`` where all holds."""
+        first = next((f"{part.name}: {part.findings[0]}" for part in self.checks if part.findings), None)
+        early = [part.name for part in self.checks if not part.complete]
+        stopped = self.stopped or (f"the bench ended before {early[0]} was through" if early else "")
+        return "; ".join(text for text in (first, stopped) if text) or None
+
+    @property
+    def mismatches(self) -> int:
+        """Values of the random runs that differ."""
+        return sum(outcome.mismatches for outcome in self.outcomes)
 
 
-def check(spec: Spec, folder: Path, todo: Sequence[Case], *, timeout_s: float = 900) -> list[Outcome]:
-    """Run the cases on the Verilog in ``folder`` (as generated from ``spec``) with cocotb on Verilator.
+def check(spec: Spec, folder: Path, todo: Sequence[Case], *, seed: int = 1, timeout_s: float = 900) -> Report:
+    """Run the cases and every fixed check on the Verilog in ``folder``, with cocotb on Verilator.
 
+    ``folder`` was generated from ``spec`` and may have been changed since.
     Raises :class:`simulator.kernel.Deadlock` for a design that cannot finish a case, before anything is built,
-    :class:`toolchain.process.ToolError` where the design cannot be built or the simulator hangs, and
-    :class:`BenchError` where the design breaks a rule of AXI or never ends.
+    :class:`toolchain.process.ToolError` where the Verilog is not legal, ``ParamError`` where the folder is not one of
+    ours or its top module lacks a port. A design that hangs or ends the simulator is told in the report.
     """
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    operands = [spec.operands(case.task, case.seed) for case in todo]
-    clocks = [
-        simulate(spec, case.task, masks=_open(spec, case), operands=values).cycles
-        for case, values in zip(todo, operands, strict=True)
-    ]
-    golden = [spec.reference(values) for values in operands]
-    jobs = [_job(spec, case, values) for case, values in zip(todo, operands, strict=True)]
-    answers = _run(manifest, folder, jobs, timeout_s)
-    return [_outcome(spec, *item) for item in zip(todo, clocks, golden, answers, strict=True)]
+    return prepare(spec, folder, todo, seed=seed).run(timeout_s=timeout_s)
 
 
-class BenchError(RuntimeError):
-    """The bench caught the design breaking a rule; the message says which and when."""
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A design with the steps of its bench, built once and run as often as wanted."""
+
+    design: Exported
+    plan: tuple[Scenario, ...]
+    tally: random_runs.Tally
+    drivers: Checked
+    simulator: Path
+    seed: int
+
+    def run(self, arguments: Sequence[str] = (), *, timeout_s: float = 900) -> Report:
+        """Run the bench; ``arguments`` go to the simulator."""
+        answers, stopped = _run(self, arguments, timeout_s)
+        self.tally.clear()
+        checks = _judged(self.plan, answers)
+        return Report(tuple(self.tally.outcomes()), (*checks, self.drivers), stopped)
 
 
-def _open(spec: Spec, case: Case) -> dict[str, Any]:
-    return dict(masks.profile(case.profile, spec.streams(), case.seed))
+def prepare(spec: Spec, folder: Path, todo: Sequence[Case], *, seed: int = 1) -> Prepared:
+    """Plan and build; see :func:`check` for the errors."""
+    design = read(folder, spec)
+    planned, tally = random_runs.runs(spec, todo)
+    plan = (planned, *scenarios(spec, seed, design.counters))
+    drivers = Checked("drivers", "every signal has one driver, no latch, no loop", undriven(design), True)
+    visible = {design.top: list(design.ports), design.shell: [f"{name}_held" for name in design.counters]}
+    simulator = bench.build(design.files, design.top, visible, arguments=(*_QUICK_BUILD, *_UNKNOWN))
+    return Prepared(design, plan, tally, drivers, simulator, seed)
 
 
-def _job(spec: Spec, case: Case, operands: Any) -> dict[str, Any]:
-    stimulus = spec.stimulus(operands)
-    stalls = {name: "".join("1" if now else "0" for now in mask) for name, mask in _open(spec, case).items()}
-    return {
-        "registers": spec.register_values(case.task),
-        "masks": stalls,
-        "stimulus": {name: [bytes(beat)[::-1].hex() for beat in beats] for name, beats in stimulus.items()},
-        "outputs": {
-            stream.name: _beats(spec, stream.name, case, operands)
-            for stream in spec.streams()
-            if stream.direction == "out"
-        },
-    }
+def _judged(plan: Sequence[Scenario], answers: list[Any]) -> Sequence[Checked]:
+    """Each scenario with the answers to it; the bench may have stopped before the last."""
+    found, place = [], 0
+    for scenario in plan:
+        mine = answers[place : place + len(scenario.steps)]
+        place += len(scenario.steps)
+        said = [
+            text
+            for step, answer in zip(scenario.steps, mine, strict=False)
+            for text in complaints(step, answer)
+        ]
+        complete = len(mine) == len(scenario.steps)
+        found.append(Checked(scenario.name, scenario.checks, tuple(said[:MOST_FINDINGS]), complete))
+    return found
 
 
-def _beats(spec: Spec, stream: str, case: Case, operands: Any) -> int:
-    """Beats of an output stream in one run, by the timing graph."""
-    return sum(node.firings for node in spec.timing(case.task, operands).nodes if node.stream == stream)
-
-
-def _run(
-    manifest: Mapping[str, Any], folder: Path, jobs: list[dict[str, Any]], timeout_s: float
-) -> list[Any]:
-    top = str(manifest["top"])
-    files = [folder / name for name in manifest["files"]]
-    simulator = bench.build(files, top, {top: ports(manifest)}, arguments=_QUICK_BUILD)
+def _run(prepared: Prepared, arguments: Sequence[str], timeout_s: float) -> tuple[list[Any], str]:
+    """The answers to every step up to where the bench stopped, and why it did."""
+    design = prepared.design
+    random = ["+verilator+rand+reset+2", f"+verilator+seed+{prepared.seed % (1 << 31) or 1}"]
     with tempfile.TemporaryDirectory(prefix="ternforge-cosim-") as scratch:
-        asked, answered = Path(scratch) / "jobs.json", Path(scratch) / "results.jsonl"
-        asked.write_text(json.dumps({"manifest": manifest, "jobs": jobs}))
-        env = {"TERNFORGE_JOBS": str(asked), "TERNFORGE_RESULTS": str(answered)}
-        here = [Path(__file__).resolve().parents[2]]
-        results = bench.run(
-            simulator,
-            top,
-            BENCH,
-            folder=Path(scratch),
-            python_path=here,
-            env=env,
-            seed=1,
-            timeout_s=timeout_s,
-        )
-        if results.failures:
-            raise BenchError(f"The bench of {top} failed: {results.failures[0]}")
-        return [json.loads(line) for line in answered.read_text().splitlines()]
+        asked, answered = Path(scratch) / "steps.json", Path(scratch) / "answers.jsonl"
+        asked.write_text(json.dumps(_asked(design, prepared.plan)))
+        env = {"TERNFORGE_STEPS": str(asked), "TERNFORGE_ANSWERS": str(answered)}
+        try:
+            results = bench.run(
+                prepared.simulator,
+                design.top,
+                BENCH,
+                folder=Path(scratch),
+                python_path=[Path(__file__).resolve().parents[2]],
+                env=env,
+                seed=1,
+                arguments=[*random, *arguments],
+                timeout_s=timeout_s,
+            )
+            failures = results.failures
+        except process.ToolError as problem:
+            failures = (str(problem),)
+        lines = answered.read_text().splitlines() if answered.is_file() else []
+        return _answers(design, [json.loads(line) for line in lines], failures)
 
 
-def ports(manifest: Mapping[str, Any]) -> list[str]:
-    """Every port of the top module."""
-    names = [str(manifest["clock"]), str(manifest["reset"])]
-    for stream in manifest["streams"].values():
-        names += [f"{stream['prefix']}_{signal}" for signal in ("tdata", "tvalid", "tready", "tlast")]
-    write = "awaddr awprot awvalid awready wdata wstrb wvalid wready bresp bvalid bready"
-    read = "araddr arprot arvalid arready rdata rresp rvalid rready"
-    return [*names, *(f"s_axil_{signal}" for signal in f"{write} {read}".split())]
+def _asked(design: Exported, plan: Sequence[Scenario]) -> dict[str, Any]:
+    streams = {s.name: {"prefix": s.prefix, "direction": s.direction} for s in design.spec.streams()}
+    steps = [[step.command for step in scenario.steps] for scenario in plan]
+    return {"ports": design.ports, "streams": streams, "scenarios": steps}
 
 
-def _outcome(
-    spec: Spec, case: Case, clocks: int, golden: Mapping[str, npt.NDArray[Any]], answer: Mapping[str, Any]
-) -> Outcome:
-    widths = {stream.name: stream.width // 8 for stream in spec.streams()}
-    beats = {
-        name: np.array(
-            [list(int(beat, 16).to_bytes(widths[name], "little")) for beat in words], dtype=np.uint8
-        )
-        for name, words in answer["beats"].items()
-    }
-    found = spec.collect(beats, case.task)
-    lasts = sum(marks != [0] * (len(marks) - 1) + [1] for marks in answer["lasts"].values())
-    return Outcome(
-        case,
-        mismatches=sum(int((found[name] != golden[name]).sum()) for name in golden) + lasts,
-        values=sum(array.size for array in golden.values()),
-        cycles_rtl=answer["cycles"],
-        cycles_register=answer["registers"]["cycles"],
-        cycles_simulator=clocks,
-    )
+def _answers(design: Exported, answers: list[Any], failures: Sequence[str]) -> tuple[list[Any], str]:
+    last = answers[-1] if answers else {}
+    if "ports" in last:
+        wanted = ", ".join(f"{name} of {design.ports[name]} bits" for name in last["ports"][:3])
+        raise ParamError(f"Top module {design.top} must have the ports of its manifest, and lacks {wanted}")
+    if "hung" in last:
+        said = [*last["faults"], f"the design hangs: {last['hung']}"]
+        return answers[:-1], _named(design, "; ".join(said))
+    return answers, f"the simulator failed: {failures[0]}" if failures else ""
+
+
+def _named(design: Exported, text: str) -> str:
+    """Addresses of registers with their names."""
+    for register in design.spec.registers():
+        text = text.replace(f"{register.address:#04x}", f"register {register.name} ({register.address:#04x})")
+    return text

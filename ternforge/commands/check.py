@@ -25,9 +25,12 @@ def check_(session: Session, file: str, overrides: dict[str, str]) -> None:
 
 
 def _lines(answer: Mapping[str, Any]) -> list[str]:
-    import yaml
+    from blueprint.tree import dump
 
-    text: str = yaml.safe_dump(plain(answer["resolved"]), sort_keys=False, allow_unicode=True)
-    derived = yaml.safe_dump(plain(answer["derived"]), sort_keys=False) if answer["derived"] else ""
+    text = dump(plain(answer["resolved"]))
+    derived = dump(plain(answer["derived"])) if answer["derived"] else ""
     comments = [f"#   {line}" for line in derived.splitlines()]
-    return [f"# {answer['file']}: {answer['schema']}, valid", *text.splitlines(), "# derived", *comments]
+    head = f"# {answer['file']}: {answer['schema']}, valid"
+    if "schema" not in answer["resolved"]:  # a summary, not a file
+        return [head, *(f"# {line}" for line in text.splitlines()), "# derived", *comments]
+    return [head, *text.splitlines(), "# derived", *comments]

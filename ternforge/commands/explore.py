@@ -12,7 +12,7 @@ from ternforge import choices
 from ternforge.session import Session, table
 from ternforge.shell import Verb, force_option, line
 
-#: Metrics that are shown beside the objectives where a study has them.
+#: Numbers that are shown beside the objectives where a study has them.
 ALONGSIDE = ("time_to_first_token_s",)
 
 
@@ -61,29 +61,93 @@ def explore_(
 
 
 def front_lines(answer: Mapping[str, Any], out: str) -> list[str]:
-    """A study's summary as text: how much was seen, the front as a table, the knee."""
-    front, objectives = answer["front"], list(answer["objectives"])
+    """A study's summary as text: how much was seen, the front as a table, the knee; or why there is no front."""
+    front = answer["front"]
     how = "every design: the front is exact" if answer["exact"] else f"a sample by {answer['method']}"
     lines = [
         f"{answer['evaluated']:,} of {answer['space']:,} designs looked at ({how}), "
         f"{answer['feasible']:,} feasible, {len(front)} on the front"
     ]
     if not front:
-        reasons = [f"  {count:,}: {reason}" for reason, count in answer["infeasible"].items()]
-        return [*lines, "FAIL: no design is feasible", *reasons]
-    beside = [key for key in ALONGSIDE if key in front[0] and key not in objectives]
-    objectives += beside
-    varied = [key for key in front[0] if key not in objectives and len({str(row[key]) for row in front}) > 1]
-    parameters = [key for key in varied if isinstance(front[0][key], (int, str)) and key != "id"]
+        return [*lines, *empty_lines(answer)]
     shown = spread(front, list(answer["objectives"]), answer["knee"])
-    rows = [[row["id"], *(row[key] for key in (*objectives, *parameters))] for row in shown]
-    lines += table(rows, ("id", *objectives, *parameters))
-    if len(front) > len(rows):
+    lines += _front_table(answer, shown)
+    if len(front) > len(shown):
         lines.append(
-            f"{len(rows)} of {len(front)} shown, one of equals and spread; all are in {out}/front.csv"
+            f"{len(shown)} of {len(front)} shown, one of equals and spread; all are in {out}/front.csv"
         )
+    lines += [f"numbers cover {answer['covers']}; memory {answer['memory']}", f"knee {answer['knee']}"]
     following = line("ternforge", "apply", Path(out), answer["knee"], "-o", "design.yaml")
-    return [*lines, f"knee {answer['knee']}", f"next: {following}"]
+    return [*lines, f"next: {following}"]
+
+
+def _front_table(answer: Mapping[str, Any], shown: list[dict[str, Any]]) -> list[str]:
+    """Some rows of the front: objectives in units that suit the whole front, and the parameters that differ."""
+    from dse import quantity
+    from dse.metrics import METRICS
+
+    metrics = list(answer["objectives"])
+    metrics += [
+        name
+        for name in answer["metrics"]
+        if name not in metrics and name in METRICS and METRICS[name].base in ALONGSIDE
+    ]
+    family = ["family"] if len(answer["families"]) > 1 else []
+    parameters = [name for name in answer["parameters"] if _differs(answer["front"], name)]
+    units = quantity.headings(answer["front"], metrics)
+    rows = [
+        [
+            row["id"],
+            *(row[name] for name in family),
+            *(units[name].number(row[name]) for name in metrics),
+            *(row[name] for name in parameters),
+        ]
+        for row in shown
+    ]
+    header = ("id", *family, *(quantity.label(name, units[name].unit) for name in metrics), *parameters)
+    return table(rows, header)
+
+
+def _differs(front: list[dict[str, Any]], name: str) -> bool:
+    """Whether a parameter has more than one value among the designs that have it."""
+    return len({str(row[name]) for row in front if row[name] is not None}) > 1
+
+
+def empty_lines(answer: Mapping[str, Any]) -> list[str]:
+    """Why no design is feasible: how many each reason rules out, and what comes nearest to each constraint."""
+    found = answer["nearest"]
+    lines = [f"  {count:,}: {reason}" for reason, count in answer["infeasible"].items()]
+    if not found["built"]:
+        return ["FAIL: no design is feasible, as none can be built for the workload", *lines]
+    several = len(answer["families"]) > 1
+    for limit in found["limits"]:
+        kept = f"{limit['kept_by']:,} of the {found['built']:,} designs that can be built keep it"
+        if not limit["kept_by"]:
+            kept = f"no design keeps it; nearest {_nearest(limit['nearest'], several)}"
+        lines += [f"{limit['constraint']}: {kept}"]
+    for pair in found["conflicts"]:
+        one, other = pair["constraints"]
+        lines += [f"{one} and {other}: no design keeps both; nearest {_nearest(pair['nearest'], several)}"]
+    if len(found["limits"]) > 1:
+        lines += [f"nearest to all constraints together: {_nearest(found['together'], several)}"]
+    return ["FAIL: no design is feasible", *lines]
+
+
+def _nearest(best: Mapping[str, Any] | None, several: bool) -> str:
+    """The nearest design in words: name, numbers, what limits them, the parameters."""
+    from dse import quantity
+
+    if best is None:
+        return "-"
+    numbers = []
+    for name, value in best["values"].items():
+        cause = best["limited_by"][name]
+        numbers.append(
+            f"{quantity.label(name)} {quantity.metric_text(name, value)}" + (f" ({cause})" if cause else "")
+        )
+    parameters = ", ".join(f"{name} {value}" for name, value in best["varied"].items())
+    family = f" {best['family']}" if several else ""
+    return f"{best['id']}{family}: {', '.join(numbers)}" + (f"; {parameters}" if parameters else "")
 
 
 def spread(

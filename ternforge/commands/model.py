@@ -54,7 +54,7 @@ def show_(session: Session, name: str, phase: str, tokens: int) -> None:
 
 @click.command("import", cls=Verb)
 @click.argument("folder", type=choices.FILE)
-@click.option("--name", help="Name of the model; without it the folder's.")
+@click.option("--name", metavar="NAME", help="Name of the model; without it the folder's.")
 @click.option(
     "-o", "--out", required=True, type=choices.FILE, metavar="FILE.yaml", help="Model file to write."
 )

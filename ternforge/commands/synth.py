@@ -25,6 +25,7 @@ def synth_(
     session: Session, spec: str, tech: str | None, liberty: tuple[str, ...], overrides: dict[str, str]
 ) -> None:
     """Synthesize the design in SPEC with Yosys and ABC, and print the prediction beside the result."""
+    from dse import quantity
     from ternforge import api
 
     answer = api.synth(spec, tech, liberty, overrides, session.note)
@@ -32,6 +33,7 @@ def synth_(
     for key, predicted in answer["predicted"].items():
         measured = answer[key]
         error = f"{100 * (predicted / measured - 1):+.1f} %" if measured else "-"
-        rows.append([key, predicted, measured, error])
+        unit = quantity.of_metric(key, [predicted, measured])
+        rows.append([quantity.label(key, unit.unit), unit.number(predicted), unit.number(measured), error])
     head = f"{answer['design']} in {answer['technology']} ({answer['source']})"
     session.answer(answer, [head, *table(rows, ("", "predicted", "synthesized", "error"))])

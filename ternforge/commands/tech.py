@@ -58,7 +58,7 @@ def show_(session: Session, name: str) -> None:
 
 @click.command("import", cls=Verb)
 @click.argument("liberty", type=choices.FILE, nargs=-1, required=True)
-@click.option("--name", required=True, help="Name of the technology.")
+@click.option("--name", metavar="NAME", required=True, help="Name of the technology.")
 @click.option(
     "-o", "--out", required=True, type=choices.FILE, metavar="FILE.yaml", help="Technology file to write."
 )

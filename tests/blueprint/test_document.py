@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from blueprint.document import read, read_text
 from blueprint.errors import SpecError
 from blueprint.nearest import nearest
-from blueprint.tree import show
+from blueprint.tree import dump, parse, show
 
 TEXT = """\
 schema: x
@@ -205,3 +205,29 @@ def test_values_are_shown_short() -> None:
 def test_nearest_name_wants_likeness() -> None:
     assert nearest("lut-count", ["mu", "lut_count"]) == "lut_count"
     assert nearest("zebra", ["mu", "lut_count"]) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1e3",
+        "1E-3",
+        "0x1f",
+        "0o17",
+        "-5",
+        ".5",
+        "5.",
+        "true",
+        "null",
+        "~",
+        "",
+        ".inf",
+        "yes",
+        "1:30",
+        "a: b",
+        "#x",
+    ],
+)
+def test_text_is_dumped_so_that_it_reads_back_as_text(text: str) -> None:
+    content = {"a": text, "b": [text, 1, 2.5, 1e-7, 1e22, True], "c": {"d": text}}
+    assert parse(dump(content), "x").plain() == content

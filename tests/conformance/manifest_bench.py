@@ -394,7 +394,7 @@ def attention(manifest: Mapping[str, Any], operands: Mapping[str, Array], names:
         multiplier, shift = int(operands["multiplier"][mine]), int(operands["shift"][mine])
         units = _SCORE[p["accumulator"]] - _EXPONENT[p["accumulator"]] - shift
         exponents = np.ldexp((rows @ k[mine].T) * multiplier, units)
-        exponents = np.where(_seen(p, names, head), exponents, -np.inf)
+        exponents = np.where(seen(p, names, head), exponents, -np.inf)
         weights = np.exp2(exponents - exponents.max(axis=1, keepdims=True))
         found[head] = weights @ v[mine] / weights.sum(axis=1, keepdims=True)
         if p["format"] == "int8":
@@ -432,7 +432,7 @@ def _float64(manifest: Mapping[str, Any], array: Array) -> Array:
     return array.astype(np.float64) if name == "int8" else Format(manifest["formats"][name]).numbers(array)
 
 
-def _seen(p: Mapping[str, Any], names: Names, head: int) -> Array:
+def seen(p: Mapping[str, Any], names: Names, head: int) -> Array:
     """Which query (row) sees which key (column)."""
     position = np.arange(names["keys"] - names["queries"], names["keys"])[:, None]
     key = np.arange(names["keys"])[None]

@@ -12,6 +12,7 @@ TOP: dict[str, type] = {
     "schema": str, "top": str, "family": str, "parameters": dict, "design_hash": str, "tool_version": str,
     "files": list, "blackboxes": list, "clock": str, "reset": str, "axil_address_width": int, "operation": dict,
     "expressions": str, "streams": dict, "formats": dict, "registers": dict, "modules": dict, "flip_flops": int,
+    "stubs": list, "size_rules": list, "constants": dict,
 }  # fmt: skip
 OPERATION: dict[str, type] = {
     "computes": str, "inputs": dict, "outputs": dict, "given": dict, "where": dict, "registers": dict,
@@ -204,8 +205,15 @@ def _registers(manifest: Mapping[str, Any]) -> list[str]:
         places = [{"name": n, "offset": low, "width": bits, "shape": []}
                   for n, (low, bits) in register["fields"].items()]  # fmt: skip
         wrong += _overlaps(what, places, 32)
-    sizes = {n for n, r in manifest["registers"].items() if r.get("access") == "rw" and n != "control"}
+    sizes = {n for n, r in manifest["registers"].items() if "legal" in r}
+    for name in sorted(sizes):
+        low, high = manifest["registers"][name]["legal"]
+        width = manifest["registers"][name]["fields"]["value"][1]
+        if not 1 == low <= high < (1 << width):
+            wrong.append(f"register {name}: legal must be from 1 to what it holds, not {low} to {high}")
     written = set(manifest["operation"]["registers"])
+    for rule in manifest["size_rules"]:
+        wrong += _expression("size_rules", rule, written)
     return wrong + [f"register {name}: must be written and be there" for name in sorted(sizes ^ written)]
 
 

@@ -52,7 +52,8 @@ def test_a_wrong_coefficient_is_noticed(samples: list[Sample]) -> None:
 
 
 def test_a_missed_flip_flop_is_noticed(samples: list[Sample]) -> None:
-    more = [replace(samples[0], flip_flops=samples[0].flip_flops + 1), *samples[1:]]
+    registers = {**samples[0].registers, "shell": samples[0].registers["shell"] + 1}
+    more = [replace(samples[0], registers=registers), *samples[1:]]
     assert not validation.compare(more, technology.load("asap7"), SEED).ok
 
 

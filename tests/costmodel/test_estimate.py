@@ -93,8 +93,15 @@ def test_estimate_has_the_keys_of_machine_readable_answers() -> None:
     alone = estimate.estimate(_design(), tech)
     busy = answer["cycles"] * answer["utilization"]
     clocks, switching = estimate.energy_parts(_design().units(), tech)
-    assert answer["energy_pj"] == pytest.approx(clocks * answer["cycles"] + switching * busy)
-    assert alone.energy_pj == pytest.approx(clocks + switching)
+    leakage = estimate.leakage(_design().units(), tech) * 1e3  # pJ in a second
+    period = answer["critical_path_ps"] * 1e-12
+    assert answer["energy_pj"] == pytest.approx(
+        clocks * answer["cycles"] + switching * busy + leakage * answer["cycles"] * period, rel=1e-12
+    )
+    assert alone.energy_pj == pytest.approx(clocks + switching + leakage * period, rel=1e-12)
+    assert sum(alone.energy_breakdown_pj.values()) == pytest.approx(alone.energy_pj, rel=1e-12)
+    assert alone.energy_per_mac_pj == pytest.approx(alone.energy_pj / alone.peak_macs)
+    assert leakage > 0
     assert "cycles" not in alone.as_dict()
 
 
@@ -103,6 +110,17 @@ def test_memory_macros_stand_apart() -> None:
     assert found.macro_area_um2 == pytest.approx(found.area_breakdown_um2["memory"])
     assert found.macro_area_um2 > 0
     assert estimate.estimate(_design(n_max=4), technology.load("asap7")).macro_area_um2 == 0
+
+
+def test_cells_leak_and_macros_do_not() -> None:
+    tech = technology.load("asap7")
+    large = _design(n_max=4096)
+    found = estimate.cost(large, tech)
+    macros = float(estimate.macro_area(large.units(), tech))
+    cells = sum(float(area) for area in found.areas.values()) - macros
+    assert macros > 0
+    assert found.leakage_nw == pytest.approx(cells * float(tech.model["leakage"]["value"]))
+    assert found.leakage_nw == pytest.approx(float(estimate.leakage(large.units(), tech)))
 
 
 def test_every_kind_of_unit_has_terms_that_count_its_instances() -> None:

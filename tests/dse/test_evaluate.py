@@ -33,7 +33,7 @@ workload: {model: tiny, phase: decode, tokens: 1, context: 100}
 prompt_tokens: 16
 technology: none
 dram: {bandwidth_gb_s: 2, energy_pj_per_bit: 5, source: made up}
-objectives: {area_um2: min, tokens_per_second: max}
+objectives: {area_um2: min, ternary_tokens_per_second: max}
 """
 
 
@@ -54,7 +54,7 @@ def test_every_metric_of_many_designs_equals_that_of_each() -> None:
     for row, index in enumerate(batch.indices.tolist()):
         family, parameters = found.space.design(index)
         spec: Any = registry.get(family).from_mapping(parameters)
-        areas, path, clocks, switching = costs(spec)
+        areas, path, clocks, switching, leakage = costs(spec)
         seconds, cycles, bits = 0.0, 0, 101 * model.kv_bytes_per_token(8) * 8
         seconds += bits / 16e9
         for gemm in layers(model, "decode", 1):
@@ -62,15 +62,16 @@ def test_every_metric_of_many_designs_equals_that_of_each() -> None:
             seconds += gemm.count * max(spec.cycles(gemm) * path * 1e-12, moved / 16e9)
             cycles += gemm.count * spec.cycles(gemm)
             bits += gemm.count * moved
-        core = clocks * cycles + switching * sum(g.macs for g in layers(model, "decode", 1)) / spec.peak_macs
+        macs = sum(g.macs for g in layers(model, "decode", 1))
+        core = clocks * seconds / path * 1e12 + switching * macs / spec.peak_macs + leakage * 1e3 * seconds
         expected = {
             "area_um2": sum(areas.values()),
             "flip_flops": sum(unit.flip_flops for unit in spec.units()),
             "clock_mhz": 1e6 / path,
             "cycles": cycles,
-            "tokens_per_second": 1 / seconds,
-            "core_energy_pj_per_token": core,
-            "energy_pj_per_token": core + 5 * bits,
+            "ternary_tokens_per_second": 1 / seconds,
+            "ternary_core_energy_pj_per_token": core,
+            "ternary_energy_pj_per_token": core + 5 * bits,
             "power_mw": (core + 5 * bits) / seconds * 1e-9,
             "peak_macs": spec.peak_macs,
         }
@@ -82,12 +83,16 @@ def test_time_to_first_token_is_one_pass_over_the_prompt() -> None:
     batch = problem().evaluate(np.arange(4))
     prefill = TEXT.replace("phase: decode, tokens: 1, context: 100", "phase: prefill, tokens: 16")
     alone = problem(prefill.replace("prompt_tokens: 16\n", "")).evaluate(np.arange(4))
-    assert np.array_equal(batch.column("time_to_first_token_s"), alone.column("time_to_first_token_s"))
-    assert np.allclose(alone.column("tokens_per_second") * alone.column("time_to_first_token_s"), 16)
+    assert np.array_equal(
+        batch.column("ternary_time_to_first_token_s"), alone.column("ternary_time_to_first_token_s")
+    )
+    assert np.allclose(
+        alone.column("ternary_tokens_per_second") * alone.column("ternary_time_to_first_token_s"), 16
+    )
 
 
 def test_without_a_prompt_there_is_no_time_to_first_token() -> None:
-    assert "time_to_first_token_s" not in problem(TEXT.replace("prompt_tokens: 16\n", "")).metrics
+    assert "ternary_time_to_first_token_s" not in problem(TEXT.replace("prompt_tokens: 16\n", "")).metrics
 
 
 def test_equal_layers_are_evaluated_once() -> None:
@@ -131,9 +136,13 @@ def test_the_cache_of_keys_and_values_costs_time_and_energy() -> None:
         for context in (0, 100)
     )
     bits = 100 * load("tiny").kv_bytes_per_token(8) * 8
-    extra = 1 / long.column("tokens_per_second") - 1 / short.column("tokens_per_second")
+    extra = 1 / long.column("ternary_tokens_per_second") - 1 / short.column("ternary_tokens_per_second")
     assert np.allclose(extra, bits / 16e9)
-    assert np.allclose(long.column("energy_pj_per_token") - short.column("energy_pj_per_token"), 5 * bits)
+    dram = [
+        batch.column("ternary_energy_pj_per_token") - batch.column("ternary_core_energy_pj_per_token")
+        for batch in (long, short)
+    ]
+    assert np.allclose(dram[0] - dram[1], 5 * bits)
 
 
 def test_more_bandwidth_never_slows_and_ends_in_compute() -> None:
@@ -142,7 +151,7 @@ def test_more_bandwidth_never_slows_and_ends_in_compute() -> None:
         batch = problem(TEXT.replace("bandwidth_gb_s: 2,", f"bandwidth_gb_s: {bandwidth},")).evaluate(
             np.arange(300)
         )
-        rates.append(batch.column("tokens_per_second"))
+        rates.append(batch.column("ternary_tokens_per_second"))
     assert all((slow <= fast).all() for slow, fast in zip(rates, rates[1:], strict=False))
     assert (batch.column("dram_share") < 1e-3).all()
 
@@ -172,9 +181,9 @@ def test_a_rule_of_the_family_is_a_row_with_a_reason() -> None:
 
 def test_a_product_is_a_workload_too() -> None:
     text = TEXT.replace("model: tiny, phase: decode, tokens: 1, context: 100", "gemm: {m: 4, k: 160, n: 64}")
-    found = problem(text.replace("prompt_tokens: 16\n", ""))
-    batch = found.evaluate(np.arange(10))
-    seconds = 4 / batch.column("tokens_per_second")
+    text = text.replace("prompt_tokens: 16\n", "").replace("ternary_tokens_per_second", "rows_per_second")
+    batch = problem(text).evaluate(np.arange(10))
+    seconds = 4 / batch.column("rows_per_second")
     macs = 4 * 160 * 64
     rate = batch.column("peak_macs") * batch.column("clock_mhz") * 1e6
     assert np.allclose(batch.column("utilization"), macs / (rate * seconds))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from blueprint.errors import ParamError
-from dse import figure, interactive, plot, report
+from dse import figure, interactive, plot, quantity, report
 from dse.explore import run
 from dse.study import Study
 from tests.dse import toy
@@ -56,7 +56,10 @@ def test_a_picture_holds_the_whole_front_and_says_what_it_leaves_out(study: Stud
     assert shown.varied == ("width", "depth", "style", "registered")
     assert shown.note.startswith("1,664 designs (every design: the front is exact) · front ")
     counts = " · ".join(f"{count:,} {reason}" for reason, count in study.infeasible.items())
-    assert shown.note.endswith(f"infeasible {sum(study.infeasible.values()):,}: {counts}")
+    _, infeasible, covers, memory = shown.note.splitlines()
+    assert infeasible == f"infeasible {sum(study.infeasible.values()):,}: {counts}"
+    assert covers == "numbers cover the whole workload"
+    assert memory == "memory assumed unlimited: no dram is given, so memory takes no time and no energy"
 
 
 def test_the_interactive_page_needs_no_network_and_shows_all_parameters(study: Study, tmp_path: Path) -> None:
@@ -64,7 +67,7 @@ def test_the_interactive_page_needs_no_network_and_shows_all_parameters(study: S
     text = path.read_text()
     assert not re.search(r"<script[^>]+src=|<link[^>]+href=", text)
     for name in (*study.space.parameter_names, *study.metrics):
-        assert f"{name} = %{{customdata[" in text
+        assert f"{quantity.label(name)} = %{{customdata[" in text
     assert f"knee {study.knee}" in text
 
 
@@ -115,10 +118,10 @@ def test_text_of_a_space_cannot_break_the_report(tmp_path: Path) -> None:
         (1234567, "1,234,567"),
         (0.5, "0.5"),
         (12345.678, "12,346"),
-        (1e-7, "1.0000e-07"),
+        (1e-7, "1e-07"),
         (0.0, "0"),
         ("half", "half"),
     ],
 )
 def test_numbers_read_well(value: object, text: str) -> None:
-    assert report.number(value) == text
+    assert quantity.number(value) == text

@@ -192,13 +192,16 @@ def test_a_malformed_space_is_refused_in_one_sentence(old: str, new: str, messag
 
 
 def test_time_to_first_token_needs_a_prompt() -> None:
-    text = changed(("{area_um2: min, tokens_per_second: max}", "{time_to_first_token_s: min}"))
+    text = changed(
+        ("{area_um2: min, tokens_per_second: max}", "{ternary_time_to_first_token_s: min}"),
+        ("{gemm: {m: 1, k: 64, n: 64}}", "{model: tiny, phase: decode}"),
+    )
     from blueprint.document import read_text
     from dse.space_file import space_from
 
     message = (
-        "space.yaml:11:14: objectives.time_to_first_token_s: "
-        "time_to_first_token_s needs prompt_tokens beside the workload, and it is missing"
+        "space.yaml:11:14: objectives.ternary_time_to_first_token_s: "
+        "ternary_time_to_first_token_s needs prompt_tokens beside the workload, and it is missing"
     )
     with pytest.raises(SpecError, match=f"^{re.escape(message)}$"):
         space_from(read_text(text, "space.yaml"), families=toy.FAMILIES)

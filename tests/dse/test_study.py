@@ -1,21 +1,16 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import os
 import random
 import re
-import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +19,6 @@ from blueprint.errors import ParamError
 from dse import store
 from dse.batch import decode, encode
 from dse.explore import front, run
-from dse.progress import Silent
 from dse.store import StudyError
 from dse.study import Study, open_study
 from tests.dse import toy
@@ -141,7 +135,10 @@ def test_a_sample_is_small_feasible_and_always_the_same(tmp_path: Path) -> None:
     ("pair", "what"),
     [
         (("[1, 32]", "[1, 31]"), "families.toy.width"),
-        (("style: [small, fast]", "style: [small]"), "families.toy.style (['small', 'fast'] then, ['small'] now)"),
+        (
+            ("style: [small, fast]", "style: [small]"),
+            "families.toy.style (['small', 'fast'] then, ['small'] now)",
+        ),
         (("k: 64", "k: 128"), "workload"),
         (("technology: none", "technology: asap7"), "technology (none then, asap7 now)"),
     ],
@@ -158,243 +155,15 @@ def test_a_changed_space_is_refused(pair: tuple[str, str], what: str, tmp_path: 
 
 def test_other_versions_are_refused(tmp_path: Path) -> None:
     run(toy.problem(), tmp_path).close()
-    with pytest.raises(StudyError, match=r"this one differs in version \(1 then, 2 now\); explore into another folder$"):
+    with pytest.raises(
+        StudyError, match=r"this one differs in version \(1 then, 2 now\); explore into another folder$"
+    ):
         run(toy.problem(provenance={"version": "2"}), tmp_path)
 
 
 def test_a_changed_remark_is_not_a_changed_space(tmp_path: Path) -> None:
     run(toy.problem(), tmp_path).close()
     run(toy.problem("# remark\n" + TEXT), tmp_path).close()
-
-
-@pytest.mark.parametrize("text", [TEXT, NSGA2, RANDOM], ids=["exhaustive", "nsga2", "random"])
-@pytest.mark.parametrize(
-    "pair",
-    [
-        ("max: 500", "max: 700"),
-        ("max: 500", "max: 300"),
-        ("constraints: {area_um2: {max: 500}}", "constraints: {flip_flops: {min: 4, max: 30}}"),
-        ("constraints: {area_um2: {max: 500}}\n", ""),
-    ],
-    ids=["looser", "tighter", "another", "none"],
-)
-def test_stored_points_are_judged_by_other_constraints(text: str, pair: tuple[str, str], tmp_path: Path) -> None:
-    run(toy.problem(text), tmp_path).close()
-    now = toy.problem(text.replace(*pair))
-    with run(now, tmp_path) as study:
-        for batch in study.batches():
-            fresh = now.evaluate(batch.indices)
-            assert np.array_equal(batch.metrics, fresh.metrics, equal_nan=True)
-            reasons = [[found.reasons[code] for code in found.reason] for found in (batch, fresh)]
-            assert reasons[0] == reasons[1]
-        facts = (study.digest(), study.infeasible, front(study))
-    with reopened(tmp_path) as again:
-        assert (again.digest(), again.infeasible, front(again)) == facts
-    assert (tmp_path / "space.yaml").read_text() == now.space.text
-
-
-def test_other_constraints_on_a_whole_space_are_as_if_it_had_been_started_with_them(tmp_path: Path) -> None:
-    looser = changed(("max: 500", "max: 700"))
-    run(toy.problem(), tmp_path / "a").close()
-    with run(toy.problem(looser), tmp_path / "a") as one, run(toy.problem(looser), tmp_path / "b") as two:
-        assert (one.digest(), one.infeasible, front(one)) == (two.digest(), two.infeasible, front(two))
-    for name in ("front.csv", "points.csv", "space.yaml"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-
-
-@pytest.mark.parametrize("method", ["nsga2", "random"])
-def test_a_raised_budget_adds_to_what_is_there(method: str, tmp_path: Path) -> None:
-    text = changed(("auto", method), ("budget: 100000", "budget: 400"))
-    with run(toy.problem(text), tmp_path) as study:
-        before = [index for batch in study.batches() for index in batch.indices.tolist()]
-        goals = study.objectives(study.front)
-    more = text.replace("budget: 400", "budget: 900")
-    with run(toy.problem(more), tmp_path) as study:
-        now = [index for batch in study.batches() for index in batch.indices.tolist()]
-        assert now[:400] == before and len(now) == len(set(now)) == 900
-        better = study.objectives(study.front)
-        assert all((better <= goal).all(axis=1).any() for goal in goals), "the front became worse"
-        digest = study.digest()
-    with run(toy.problem(more), tmp_path) as study:  # nothing is left to do
-        assert study.digest() == digest and study.evaluated == 900
-    with run(toy.problem(text), tmp_path) as study:  # a lowered budget takes nothing away
-        assert study.digest() == digest and study.evaluated == 900
-    with run(toy.problem(changed(("auto", "auto"))), tmp_path) as study:
-        assert study.exact and study.evaluated == 1664
-
-
-def test_a_search_interrupted_after_its_budget_was_raised_goes_on(tmp_path: Path) -> None:
-    text = changed(("auto", "nsga2"), ("budget: 100000", "budget: 400"))
-    more = text.replace("budget: 400", "budget: 900")
-    for name in ("whole", "cut"):
-        run(toy.problem(text), tmp_path / name).close()
-    with run(toy.problem(more), tmp_path / "whole") as study:
-        expected = study.digest()
-    with pytest.raises(KeyboardInterrupt):
-        run(toy.problem(more), tmp_path / "cut", progress=Stops(after=2))
-    assert 400 < len(acknowledged(tmp_path / "cut")) < 900
-    with run(toy.problem(more), tmp_path / "cut") as study:
-        assert study.digest() == expected
-
-
-class Stops(Silent):
-    """Ctrl-C after some batches."""
-
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def advance(self, done: int, feasible: int, front: int) -> None:
-        self.left -= 1
-        if not self.left:
-            raise KeyboardInterrupt
-
-
-def test_other_objectives_find_another_front_among_the_same_points(tmp_path: Path) -> None:
-    with run(toy.problem(), tmp_path) as study:
-        digest = study.digest()
-    now = toy.problem(changed(("{area_um2: min,", "{energy_pj_per_token: min, flip_flops: min,")))
-    with run(now, tmp_path) as study:
-        whole = now.evaluate(np.arange(now.space.size))
-        assert study.digest() == digest
-        assert study.front.indices.tolist() == now.front(whole).indices.tolist()
-    with reopened(tmp_path) as study:
-        assert study.front.indices.tolist() == now.front(whole).indices.tolist()
-
-
-def test_a_change_that_is_killed_halfway_is_not_there(tmp_path: Path) -> None:
-    with run(toy.problem(NSGA2), tmp_path) as study:
-        expected = study.digest()
-    kept = store.load(tmp_path)
-    judged = 0
-
-    def dying(batch: Any) -> Any:
-        nonlocal judged
-        judged += 1
-        if judged == 5:
-            raise KeyboardInterrupt
-        return toy.problem(changed(("max: 500", "max: 3"))).judged(batch)
-
-    with pytest.raises(KeyboardInterrupt):
-        kept.amend(kept.facts(), dying)
-    kept.close()
-    with reopened(tmp_path) as study:
-        assert study.digest() == expected
-
-
-LEFT_BY_A_KILL = [
-    {"study.lock": b""},
-    {"study.lock": b"4711", "study.db.new": b"SQLite format 3", "study.db.new-journal": b"\xd9\xd5\x05\xf9"},
-    {"study.lock": b"\xff\xfe\xfd", ".study.db-12345678.new": b"half", ".front.csv-1.new": b"half"},
-    {"study.db-wal": b"\x37\x7f\x06\x82" + bytes(60), "study.db-shm": bytes(32768)},
-    {"study.lock": b"1", "space.yaml": b"half: ["},
-]
-
-
-@pytest.mark.parametrize("files", LEFT_BY_A_KILL, ids=lambda files: "+".join(files))
-def test_a_study_begins_in_what_a_kill_left(files: dict[str, bytes], tmp_path: Path) -> None:
-    with run(toy.problem(), tmp_path / "whole") as study:
-        expected = study.digest()
-    cut = tmp_path / "cut"
-    cut.mkdir()
-    for name, content in files.items():
-        (cut / name).write_bytes(content)
-    with run(toy.problem(), cut) as study:
-        assert study.digest() == expected
-    assert not [path.name for path in cut.iterdir() if path.name.startswith(".")]
-
-
-#: Steps of Python at which a process can die; SQLite's own are those of the tests that kill at random.
-STEPS = {"open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "fcntl.flock", "sqlite3.connect"}
-
-
-def killed_at(step: int, action: Callable[[], object]) -> bool:
-    """Run something in a child that is killed right before its file operation number ``step``; whether it came to it."""
-    child = os.fork()
-    if child == 0:
-        left = step
-
-        def hook(event: str, _: object) -> None:
-            nonlocal left
-            if event in STEPS:
-                left -= 1
-                if left < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(hook)
-        action()
-        os._exit(0)
-    status = os.waitpid(child, 0)[1]
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
-
-
-def test_a_study_goes_on_after_a_kill_at_any_step(tmp_path: Path) -> None:
-    small = changed(("[1, 32]", "[1, 4]"))
-    with run(toy.problem(small), tmp_path / "whole") as study:
-        expected = (study.digest(), study.knee)
-    problem = toy.problem(small)
-    step = 0
-    while killed_at(step, lambda: run(problem, tmp_path / f"cut{step}").close()):
-        with run(problem, tmp_path / f"cut{step}") as study:
-            assert (study.digest(), study.knee) == expected, step
-        names = {path.name for path in (tmp_path / f"cut{step}").iterdir()}
-        assert names <= {"front.csv", "points.csv", "space.yaml", "study.db", "study.db-shm", "study.db-wal", "study.lock"}
-        step += 1
-    assert step >= 12
-
-
-@dataclass(frozen=True)
-class Deadly:
-    """A toy's judge that kills its process: as often as ``times`` says, counted in a file."""
-
-    tally: Path
-    times: int
-
-    def __call__(self, columns: Any, count: int) -> Any:
-        if self.tally.stat().st_size < self.times:
-            with self.tally.open("ab") as file:
-                file.write(b"x")
-            print("about to die", file=sys.stderr, flush=True)
-            os.kill(os.getpid(), signal.SIGKILL)
-        return toy.Judge(toy.ToySpec)(columns, count)
-
-
-def deadly(tmp_path: Path, times: int) -> Any:
-    (tmp_path / "tally").touch()
-    problem = toy.problem(MEDIUM)
-    return dataclasses.replace(problem, evaluators={"toy": Deadly(tmp_path / "tally", times)})
-
-
-def test_the_batch_of_a_dead_worker_is_evaluated_again(tmp_path: Path) -> None:
-    with run(toy.problem(MEDIUM), tmp_path / "whole", workers=2, points_csv=False) as study:
-        expected = study.digest()
-    with run(deadly(tmp_path, 2), tmp_path / "cut", workers=2, points_csv=False) as study:
-        assert study.digest() == expected
-    assert (tmp_path / "tally").stat().st_size == 2
-    assert "about to die" in (tmp_path / "cut/workers.log").read_text()
-
-
-def test_a_batch_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:
-    message = (
-        "Worker must live until it has answered, and 3 in a row ended, the last killed by SIGKILL; their log is "
-        f"{tmp_path}/cut/workers.log; with fewer --workers or more memory the same command goes on"
-    )
-    with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
-        run(deadly(tmp_path, 1000), tmp_path / "cut", workers=2, points_csv=False)
-    with run(toy.problem(MEDIUM), tmp_path / "cut", workers=2, points_csv=False) as study:
-        assert study.complete
-
-
-def test_workers_find_their_rooms_whatever_the_path_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("dse", "blueprint", "costmodel", "toolchain"):
-        (tmp_path / room).mkdir()
-        (tmp_path / room / "__init__.py").write_text("raise SystemExit(9)")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(sys, "path", [str(tmp_path), "", *sys.path])
-    monkeypatch.chdir(tmp_path)
-    with run(toy.problem(MEDIUM), tmp_path / "study", workers=2, points_csv=False) as study:
-        assert study.complete
-    assert not (tmp_path / "study/workers.log").exists()
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
@@ -465,68 +234,6 @@ def test_a_missing_batch_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(StudyError, match=r"batches 0 to 16 should be there, but only 16 are"):
         list(reopened(tmp_path).batches())
-
-
-DAMAGE = [
-    "UPDATE batches SET header = 5 WHERE sequence = 2",
-    "UPDATE batches SET payload = 'text' WHERE sequence = 2",
-    "UPDATE batches SET checksum = 'x' WHERE sequence = 2",
-    "UPDATE batches SET header = CAST(x'ff80' AS TEXT) WHERE sequence = 2",
-    "UPDATE facts SET value = CAST(x'ff80' AS TEXT)",
-    "UPDATE facts SET value = x'00' WHERE key = 'facts'",
-    "DELETE FROM facts",
-    "DROP TABLE facts",
-    "DROP TABLE batches",
-    "ALTER TABLE batches RENAME COLUMN header TO head",
-]
-
-
-@pytest.mark.parametrize("statement", DAMAGE)
-def test_a_damaged_row_is_one_sentence(statement: str, tmp_path: Path) -> None:
-    run(toy.problem(NSGA2), tmp_path).close()
-    with sqlite3.connect(tmp_path / "study.db") as connection:
-        connection.execute(statement)
-    connection.close()
-    for action in (lambda: reopened(tmp_path), lambda: run(toy.problem(NSGA2), tmp_path)):
-        with pytest.raises(StudyError, match=r"study\.db: study must be undamaged, and it is not \(.*restore it"):
-            action()
-
-
-@pytest.mark.parametrize("value", ["'text', x'00', 1", "5, 5, 5", "CAST(x'ff80' AS TEXT), x'00', 'x'"])
-def test_a_damaged_front_is_found_again_or_refused(value: str, tmp_path: Path) -> None:
-    with run(toy.problem(), tmp_path) as study:
-        expected = front(study)
-    with sqlite3.connect(tmp_path / "study.db") as connection:
-        connection.execute("DELETE FROM front")
-        connection.execute(f"INSERT INTO front VALUES (1, {value})")
-    connection.close()
-    try:
-        with reopened(tmp_path) as study:
-            assert front(study) == expected
-    except StudyError as refused:
-        assert "study must be undamaged" in str(refused)
-
-
-def test_a_study_on_which_nothing_can_be_written_is_read_with_its_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A killed writer leaves its last batches in the log."""
-    with run(toy.problem(NSGA2), tmp_path / "whole") as study:
-        expected = study.digest()
-    (tmp_path / "copy").mkdir()
-    with store.lock(tmp_path / "copy"):
-        kept = store.create(tmp_path / "copy", store.load(tmp_path / "whole").facts())
-        for sequence, batch in enumerate(store.load(tmp_path / "whole").batches()):
-            kept.append(sequence, *encode(batch))
-        (tmp_path / "cut").mkdir()
-        for name in ("study.db", "study.db-wal"):  # as a kill here would leave it
-            shutil.copy(tmp_path / "copy" / name, tmp_path / "cut" / name)
-        kept.close()
-    assert (tmp_path / "cut/study.db-wal").stat().st_size > 10_000
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    with reopened(tmp_path / "cut") as study:
-        assert study.digest() == expected
-    assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["study.db", "study.db-wal"]
 
 
 def test_a_study_in_a_folder_without_writing_can_be_read(

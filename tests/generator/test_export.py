@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,7 @@ from blueprint.ternary_lut import TernaryLutSpec
 from generator.arithmetic import one_of, parts, zero_extend
 from generator.block import Block
 from generator.export import generate
-from toolchain import yosys
+from toolchain import process, verilator, yosys
 
 SPEC = TernaryLutSpec(mu=2, lut_count=2, fetch_count=2, act_width=8, k_max=64, n_max=100)
 
@@ -51,7 +55,8 @@ def test_manifest_describes_ports_to_the_bit(folder: Path) -> None:
 
 
 def test_every_file_listed_is_there_in_order_of_use(folder: Path) -> None:
-    files = (folder / "files.f").read_text().split()
+    waiver, *files = listed(folder / "files.f")
+    assert waiver == "lint.vlt"
     assert files == json.loads((folder / "manifest.json").read_text())["files"]
     seen: set[str] = set()
     for file in files:
@@ -66,14 +71,98 @@ def test_every_file_listed_is_there_in_order_of_use(folder: Path) -> None:
 def test_core_file_and_constraints_name_the_top_and_its_clock(folder: Path) -> None:
     core = yaml.safe_load((folder / f"{SPEC.name}.core").read_text().removeprefix("CAPI=2:\n"))
     assert core["targets"]["default"]["toplevel"] == SPEC.name
-    assert set(core["filesets"]["rtl"]["files"]) == set((folder / "files.f").read_text().split())
+    sets = {
+        name: core["filesets"][name]["files"] for name in ("rtl", "memory_models", "memory_stubs", "lint")
+    }
+    assert {*sets["lint"], *sets["memory_models"], *sets["rtl"]} == set(listed(folder / "files.f"))
+    assert [*sets["memory_stubs"], *sets["rtl"]] == listed(folder / "synth.f")
+    assert core["targets"]["default"]["filesets"] == ["memory_models", "rtl"]
+    assert core["targets"]["synth"]["filesets"] == ["memory_stubs", "rtl"]
     text = (folder / "constraints.sdc").read_text()
     assert "set clk_port_name aclk" in text and "set clk_period 2.0000" in text
 
 
-def test_the_yosys_script_runs_as_it_is(folder: Path) -> None:
+def listed(file: Path) -> list[str]:
+    """The files that a file list names."""
+    return [line for line in file.read_text().splitlines() if not line.startswith("//")]
+
+
+def test_the_yosys_script_keeps_memories_and_counts_the_flip_flops_of_the_manifest(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
     log = yosys.run((folder / "synth.ys").read_text(), cwd=folder, timeout_s=300)
     assert "Found and reported 0 problems" in log
+    assert f"{manifest['flip_flops']} flip-flops, as in manifest.json" in log
+    total = log[log.rindex("design hierarchy") :]
+    assert "ternforge_sram_1r1w_50x30" in total
+    cells = re.findall(r"^ +(\d+)\s+\$_\S*DFF\S*$", total, re.MULTILINE)
+    assert sum(map(int, cells)) == manifest["flip_flops"]
+
+
+@pytest.mark.parametrize("fault", ["a number of flip-flops", "a memory with a body"])
+def test_the_yosys_script_notices(folder: Path, fault: str) -> None:
+    text = (folder / "synth.ys").read_text()
+    count = json.loads((folder / "manifest.json").read_text())["flip_flops"]
+    broken = text.replace(f"-assert-count {count}", f"-assert-count {count + 1}")
+    if fault == "a memory with a body":
+        broken = text.replace("read_verilog -lib stubs/", "read_verilog -sv rtl/").replace(
+            "flatten\n", "flatten\nmemory\n"
+        )
+    assert broken != text
+    with pytest.raises(process.ToolError, match="Assertion failed: selection"):
+        yosys.run(broken, cwd=folder, timeout_s=300)
+
+
+def verilator_reads(file: Path, top: str) -> str:
+    """What Verilator says of a file list, read from another folder."""
+    command = [verilator.home() / "bin" / "verilator_bin", "--lint-only", "-Wall", "-Wno-fatal"]
+    command += ["--top-module", top, "-F", str(file)]
+    with tempfile.TemporaryDirectory() as elsewhere:
+        return process.run(command, tool="Verilator", env=verilator.environment(), cwd=Path(elsewhere)).log
+
+
+def test_the_file_list_is_read_from_any_folder_and_waives_what_is_documented(folder: Path) -> None:
+    assert "%Warning" not in verilator_reads(folder / "files.f", SPEC.name)
+
+
+def test_without_the_waivers_the_file_list_warns(folder: Path) -> None:
+    other = folder / "bare.f"
+    other.write_text((folder / "files.f").read_text().replace("lint.vlt\n", ""))
+    assert "%Warning-UNUSEDSIGNAL" in verilator_reads(other, SPEC.name)
+    other.unlink()
+
+
+def test_a_stub_has_the_ports_of_its_memory_and_no_body(folder: Path) -> None:
+    (stub,) = json.loads((folder / "manifest.json").read_text())["stubs"]
+    text, model = (folder / stub).read_text(), (folder / "rtl" / Path(stub).name).read_text()
+    ports = [re.findall(r"(?:input|output) +(?:wire|reg) +(.*?),?\n", one) for one in (text, model)]
+    assert ports[0] == ports[1] and len(ports[0]) == 7
+    assert "(* blackbox *)\nmodule" in text and "always" not in text and "always" in model
+
+
+def test_a_design_without_memories_has_no_stubs(tmp_path: Path) -> None:
+    spec = TernaryLutSpec(
+        mu=2, lut_count=2, fetch_count=2, act_width=4, k_max=16, n_max=8, accumulator="registers"
+    )
+    manifest = generate(spec, tmp_path)
+    assert (manifest["blackboxes"], manifest["stubs"]) == ([], [])
+    assert listed(tmp_path / "synth.f") == manifest["files"]
+    core = yaml.safe_load((tmp_path / f"{spec.name}.core").read_text().removeprefix("CAPI=2:\n"))
+    assert list(core["filesets"]) == ["rtl", "lint"]
+    assert core["targets"]["synth"]["filesets"] == ["rtl"]
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed here")
+@pytest.mark.parametrize("files", ["files.f", "synth.f"])
+def test_icarus_reads_the_file_lists(folder: Path, tmp_path: Path, files: str) -> None:
+    command = ["iverilog", "-g2012", "-s", SPEC.name, "-o", str(tmp_path / "out"), "-c", files]
+    assert subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stderr == ""
+
+
+@pytest.mark.skipif(shutil.which("fusesoc") is None, reason="FuseSoC is not installed here")
+def test_fusesoc_reads_the_core(folder: Path, tmp_path: Path) -> None:
+    command = ["fusesoc", "--cores-root", str(folder), "core", "show", f"::{SPEC.name}:0"]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert all(f"{target} " in shown for target in ("default", "synth", "lint"))
 
 
 def test_the_bench_is_legal_python_and_names_the_design(folder: Path) -> None:

@@ -95,8 +95,8 @@ class Bench:
         return await self.read("status")
 
 
-def shell_of(spec: Spec) -> Shell:
-    return Shell("shell", spec.registers(), spec.sizes, spec.size_rules)
+def shell_of(spec: Spec, flags: tuple[str, ...] = ()) -> Shell:
+    return Shell("shell", spec.registers(), spec.sizes, spec.size_rules, flags=flags)
 
 
 def play(story: Any, dut: Shell | None = None) -> None:
@@ -326,6 +326,26 @@ def test_counters_stop_at_their_largest_value() -> None:
         assert await bench.read("cycles") == await bench.read("stall_output") == 15
 
     play(story, Shell("shell", tuple(narrow), SPEC.sizes))
+
+
+def test_a_flag_stays_until_the_next_accepted_start() -> None:
+    async def story(bench: Bench) -> None:
+        await bench.sizes(1, 1, 1)
+        await bench.write("control", 1)
+        await bench.event("accepted", "bent")
+        await bench.event("accepted", cycles=3)
+        await bench.event("finished")
+        assert await bench.read("status") == 2 + 16
+        await bench.write("tokens", 0)
+        await bench.write("control", 1)  # refused
+        assert await bench.read("status") & 16
+        await bench.write("tokens", 1)
+        await bench.write("control", 1)
+        assert await bench.read("status") == 1
+        await bench.event("finished", "cracked")
+        assert await bench.read("status") == 2 + 32
+
+    play(story, shell_of(SPEC, ("bent", "cracked")))
 
 
 def test_the_hash_of_the_design_can_be_read() -> None:

@@ -33,7 +33,7 @@ parameters:
   act_width: 8
 workload: {gemm: {m: 1, k: 2560, n: 6912}}
 technology: asap7
-objectives: {area_um2: min, tokens_per_second: max}
+objectives: {area_um2: min, rows_per_second: max}
 """
 CONFIG = {
     "architectures": ["LlamaForCausalLM"],
@@ -85,6 +85,10 @@ COMMANDS = [
 ]
 
 
+#: Commands that take so long that one limit is enough; all are tried on small disks.
+SECONDS = ("plot", "report", "generate", "export")
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.split()[0])
 def test_a_disk_that_fills_is_one_sentence_and_then_the_command_goes_on(
     command: str, given: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -92,7 +96,7 @@ def test_a_disk_that_fills_is_one_sentence_and_then_the_command_goes_on(
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert run([*arguments(command, given, whole), "-q"]) == 0
     refused = 0
-    for limit in (0, 200, 3000, 9000, 20_000, 40_000, 100_000):
+    for limit in (4000,) if command.split()[0] in SECONDS else (0, 200, 3000, 9000, 20_000, 40_000, 100_000):
         capsys.readouterr()
         with file_size_limit(limit):
             code = run([*arguments(command, given, cut), "-q"])
@@ -101,12 +105,15 @@ def test_a_disk_that_fills_is_one_sentence_and_then_the_command_goes_on(
             refused += 1
             assert code == 2 and err.count("\n") == 1 and "Internal" not in err, err
             assert not [name for name in content(cut) if name not in content(whole)]
-    assert refused
-    assert run([*arguments(command, given, cut), "-q"]) == 0
+        else:
+            break
+    assert refused and (code == 0 or run([*arguments(command, given, cut), "-q"]) == 0)
     assert content(cut) == content(whole)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root; the limit on file sizes is tested everywhere")
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="mounting needs root; the limit on file sizes is tested everywhere"
+)
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.split()[0])
 def test_a_small_disk_is_one_sentence_and_a_larger_one_goes_on(
@@ -125,6 +132,8 @@ def test_a_small_disk_is_one_sentence_and_a_larger_one_goes_on(
             code = run([*arguments(command, given, disk / "cut"), "-q"])
             err = capsys.readouterr().err
             assert code == 0 or (code == 2 and err.count("\n") == 1 and "Internal" not in err), err
+            if code == 0:
+                break
         assert code == 0 and content(disk / "cut") == content(whole)
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
@@ -133,14 +142,26 @@ def test_a_small_disk_is_one_sentence_and_a_larger_one_goes_on(
 @pytest.mark.parametrize(
     ("problem", "sentence"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "A disk: disk must have room to write here, and it has not"),
-        (OSError(errno.EROFS, "Read-only file system", "a.v"), "a.v: file must be readable and writable here, and it"),
-        (OSError(errno.EMFILE, "Too many open files"), "System: system must have processes, files and memory left"),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "A disk: disk must have room here, and it has not",
+        ),
+        (
+            OSError(errno.EROFS, "Read-only file system", "a.v"),
+            "a.v: file must be readable and writable here, and it",
+        ),
+        (
+            OSError(errno.EMFILE, "Too many open files"),
+            "System: system must have processes, files and memory left",
+        ),
         (
             FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/x']"),
             "TMPDIR must name a folder that can be written, and none can: No usable temporary directory found",
         ),
-        (MemoryError("Unable to allocate 9 GiB"), "Memory must suffice, and it does not (Unable to allocate 9 GiB)"),
+        (
+            MemoryError("Unable to allocate 9 GiB"),
+            "Memory must suffice, and it does not (Unable to allocate 9 GiB)",
+        ),
         (MemoryError(), "Memory must suffice, and it does not (nothing is left); free some"),
     ],
 )
@@ -176,12 +197,19 @@ def test_no_folder_for_temporary_files(
 @pytest.mark.parametrize(
     ("cache", "sentence"),
     [
-        ("file", "Cache {0}/file must be a folder with room that can be written, and it is not: Not a directory"),
+        (
+            "file",
+            "Cache {0}/file must be a folder with room that can be written, and it is not: Not a directory",
+        ),
         ("/proc/none", "Cache /proc/none must be a folder with room that can be written, and it is not: "),
     ],
 )
 def test_a_cache_that_cannot_be_written_is_named(
-    cache: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cache: str,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TERNFORGE_CACHE", str(tmp_path / cache))
@@ -209,7 +237,7 @@ def test_a_full_standard_output_is_one_sentence() -> None:
     with open("/dev/full", "w") as full:
         done = started("model", "list", stdout=full)
     assert done.returncode == 2
-    assert done.stderr.startswith("standard output: disk must have room to write here, and it has not: No space left")
+    assert done.stderr.startswith("standard output: disk must have room here, and it has not: No space left")
     assert done.stderr.count("\n") == 1
 
 
@@ -224,32 +252,62 @@ def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
 def test_closed_streams_are_no_fault(given: Path, tmp_path: Path) -> None:
     out = tmp_path / "study"
     for closed in ("1>&-", "2>&-", "0<&- 1>&- 2>&-"):
-        shell = ["sh", "-c", f'exec "$@" {closed}', "sh", *ENTRY, "explore", str(given / "space.yaml"), "--out", str(out)]
+        shell = [
+            "sh",
+            "-c",
+            f'exec "$@" {closed}',
+            "sh",
+            *ENTRY,
+            "explore",
+            str(given / "space.yaml"),
+            "--out",
+            str(out),
+        ]
         assert subprocess.run(shell, cwd=ROOT, capture_output=True).returncode == 0
     assert content(out) == content(given / "study")
 
 
-def test_interrupt_says_how_to_go_on() -> None:
-    words = ["explore", "my space.yaml", "--out", "s"]
-    go_on = "Interrupted; nothing that is done is lost; go on with: ternforge explore 'my space.yaml' --out s"
-    assert faults.interrupted(words) == go_on
-    assert faults.interrupted(["verify", "d.yaml"]) == "Interrupted; start again with: ternforge verify d.yaml"
-
-
-def test_ctrl_c_ends_a_command_at_any_time_with_130(given: Path, tmp_path: Path) -> None:
-    """Also while it is being imported."""
-    codes = set()
-    for delay in (0.0, 0.05, 0.2, 0.6):
-        command = [*ENTRY, "explore", str(given / "space.yaml"), "--out", str(tmp_path / "s")]
-        code = f"import sys; sys.argv = {['ternforge', *command[3:]]!r}; print(flush=True); {ENTRY[2]}"
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_command_at_any_time_with_130(number: int, given: Path, tmp_path: Path) -> None:
+    """Also while it is still being imported."""
+    words = ["explore", str(given / "space.yaml"), "--out", str(tmp_path / "s")]
+    code = (
+        f"import sys; sys.argv[1:] = {words!r}; "
+        "from ternforge import entry; prepare = entry.prepare; "
+        "entry.prepare = lambda: (prepare(), print(flush=True)); entry.main()"
+    )
+    for delay in (0.0, 0.1, 0.4):
         with subprocess.Popen(
             [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
             assert process.stdout is not None and process.stderr is not None
             process.stdout.readline()
             time.sleep(delay)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             err = process.stderr.read()
-        codes.add(process.returncode)
+        assert (process.returncode == 130 and err.count("Interrupted; ") == 1) or process.returncode == 0, err
         assert "Traceback" not in err, err
-    assert codes <= {0, 130, -signal.SIGINT}
+
+
+def test_a_folder_that_a_killed_command_left_is_written_again(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / f".ternforge-draft-{dead.pid}-0" / "new"
+    left.mkdir(parents=True)
+    (left / "design.yaml").write_text("half")
+    assert run(["init", str(tmp_path / "start"), "-q"]) == 0
+    names = sorted(path.name for path in (tmp_path / "start").iterdir())
+    assert names == [".ternforge.json", "README.md", "design.yaml", "space.yaml", "workload.yaml"]
+    assert [path.name for path in tmp_path.iterdir()] == ["start"]
+
+
+@pytest.mark.parametrize("names", [["study.lock"], ["study.lock", "study.db.new", "study.db.new-journal"]])
+def test_a_study_that_was_killed_before_it_began_is_begun(
+    names: list[str], given: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "study"
+    out.mkdir()
+    for name in names:
+        (out / name).touch()
+    assert run(["explore", str(given / "space.yaml"), "--out", str(out), "-q"]) == 0
+    assert content(given / "study").items() <= content(out).items()

@@ -267,10 +267,17 @@ def test_a_shell_is_offered_what_begins_so_and_files_otherwise(made: Path) -> No
     assert completions("model", "show", incomplete="./m") == ["<file>"]
     assert completions("apply", str(made / "study"), incomplete="p0")[0].startswith("p00000")
     assert completions(incomplete="chec") == ["check"]
+    design = str(made / "design.yaml")
+    assert completions("check", design, "--set", incomplete="lut") == ["lut_count="]
+    assert completions("estimate", design, "--set", incomplete="k_") == ["k_max="]
+    assert completions("estimate", str(made / "space.yaml"), "--set", incomplete="k_") == ["k_max="]
+    assert completions("estimate", "nowhere.yaml", "--set") == []
     assert completions("chekc", incomplete="x") in ([], ["<file>"])
 
 
-@pytest.mark.parametrize("verb", ["init", "export", "explore", "simulate", "estimate", "model show"])
+@pytest.mark.parametrize(
+    "verb", ["init", "export", "explore", "simulate", "estimate", "model show", "tech import"]
+)
 def test_help_shows_choices_and_no_text(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*verb.split(), "--help"]) == 0
     assert " TEXT " not in capsys.readouterr().out

@@ -119,7 +119,7 @@ def test_trace_is_a_chrome_trace(tmp_path: Path, capsys: pytest.CaptureFixture[s
             ["--gemm", "1x8x8", "--window", "9:3", "--trace", "t.json"],
             "Trace window must be a:b .*, not '9:3'",
         ),
-        (["--gemm", "1x8x8", "--trace", "t.txt"], "Output file must end in .json or .gz, not 't.txt'"),
+        (["--gemm", "1x8x8", "--trace", "t.txt"], "Output file must end in .json or .json.gz, not 't.txt'"),
         (["--gemm", "1x8x8", "--stall", "nap"], "Stall profile must be one of none, .*, not 'nap'"),
     ],
 )

@@ -122,3 +122,38 @@ def test_limit_is_kept_when_an_entry_is_added(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("TERNFORGE_CACHE_MIB", "0")
     newest = cache.entry("kind", ["newest"], Builder())
     assert (old.exists(), newest.exists()) == (False, True)
+
+
+def test_a_cache_that_cannot_be_written_still_gives_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    build = Builder()
+    first = cache.entry("kind", ["a"], build)
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "utime", refused)
+    monkeypatch.setattr(Path, "mkdir", refused)
+    assert (cache.entry("kind", ["a"], build), build.calls) == (first, 1)
+    with pytest.raises(
+        cache.CacheError, match=r"^Cache .* must be a folder with room that can be written, and it is not"
+    ):
+        cache.entry("kind", ["b"], build)
+
+
+@pytest.mark.parametrize("damage", ["{}", "[]", "null", "half: [", '{"file": 5}', '{"other": "x"}', ""])
+def test_an_entry_with_a_damaged_seal_is_built_again(damage: str) -> None:
+    build = Builder()
+    folder = cache.entry("kind", ["a"], build)
+    (folder / ".seal.json").write_text(damage)
+    assert (cache.entry("kind", ["a"], build), build.calls) == (folder, 2)
+    assert cache.entry("kind", ["a"], build) == folder and build.calls == 2
+
+
+def test_a_file_in_the_place_of_an_entry_is_replaced() -> None:
+    build = Builder()
+    folder = cache.entry("kind", ["a"], build)
+    (folder / "file").unlink()
+    (folder / ".seal.json").unlink()
+    folder.rmdir()
+    folder.write_text("not a folder")
+    assert (cache.entry("kind", ["a"], build) / "file").read_text() == "result"

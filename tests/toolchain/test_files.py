@@ -107,7 +107,11 @@ def test_what_a_killed_writer_left_is_swept_by_the_next(tmp_path: Path) -> None:
     files.write(tmp_path / "file", "whole")
     with files.folder(tmp_path / "folder") as draft:
         (draft / "whole").write_text("whole")
-    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == ["file", "folder", "folder/whole"]
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == [
+        "file",
+        "folder",
+        "folder/whole",
+    ]
 
 
 def test_a_draft_that_is_being_written_is_not_swept(tmp_path: Path) -> None:
@@ -130,7 +134,9 @@ def test_a_folder_takes_new_files_in_and_keeps_others(tmp_path: Path) -> None:
     assert found == {"out/rtl/mine.v": "mine", "out/rtl/top.v": "new"}
 
 
-def test_a_file_that_may_not_be_written_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_may_not_be_written_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = files.write(tmp_path / "file", "old")
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(PermissionError, match=f"Permission denied: {str(path)!r}$"):

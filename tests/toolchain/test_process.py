@@ -139,3 +139,18 @@ def test_failing_twin_an_orphan_is_seen(tmp_path: Path) -> None:
     child.kill()
     assert gone(child.pid)
     child.wait()
+
+
+def test_a_tool_that_prints_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "MOST_OUTPUT_MIB", 1)
+    monkeypatch.setattr(process, "_POLL_S", 0.05)
+    message = message_of("sh", "-c", "while :; do echo endless; done", timeout_s=60)
+    assert message == "Tool printed more than 1 MiB and was stopped: endless"
+
+
+def test_a_tool_that_cannot_be_started_is_one_sentence(tmp_path: Path) -> None:
+    program = tmp_path / "damaged"
+    program.write_bytes(b"\x7fELF damaged")
+    program.chmod(0o755)
+    assert message_of(str(program)) == "Tool could not be started: Exec format error"
+    assert message_of("true", cwd=tmp_path / "none") == "Tool could not be started: No such file or directory"

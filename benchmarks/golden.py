@@ -1,0 +1,180 @@
+"""Writes `tests/golden/<family>.json`: inventories, paths, times, traffic and costs of a dozen small designs a family.
+
+    python -m benchmarks.golden [--families ternary_lut,systolic]
+
+Every prediction stands beside what synthesis (asap7, least area) and gate-level switching measured of the same design,
+place by place; a design whose places do not agree within the bounds below is refused, so no wrong term becomes a
+golden number. The tests then hold every term of the models to the numbers of the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blueprint import registry
+from blueprint.spec import Spec
+from blueprint.unit import Unit, flip_flops
+from costmodel import estimate, features, measuring, sampling
+from costmodel import technology as technologies
+from costmodel.technology import Technology
+from generator.export import generate
+
+FOLDER = Path(__file__).resolve().parent.parent / "tests" / "golden"
+DESIGNS, POOL, SEED = 12, 400, 77
+MEASURED = "asap7"
+#: How far predictions may be from measurements: those of a whole design, and those of a place as a share of the whole.
+AREA_BOUND, AREA_PLACE = 0.12, 0.06
+ENERGY_BOUND, ENERGY_PLACE = 0.5, 0.3
+DELAY_BOUND = 0.5
+
+
+def plain(value: Any) -> Any:
+    """A number of an inventory as JSON has it: whole where it is whole."""
+    number = float(value)
+    return int(number) if number.is_integer() else number
+
+
+def line(unit: Unit) -> list[Any]:
+    """One line of an inventory: kind, count, dimensions in their order, activity."""
+    return [unit.kind, plain(unit.count), [plain(d) for d in unit.dims.values()], plain(unit.activity)]
+
+
+def inventory(spec: Spec) -> dict[str, list[Any]]:
+    """Lines by place in their order; lines of nothing are left out."""
+    places: dict[str, list[Any]] = {}
+    for unit in spec.units():
+        if unit.count:
+            places.setdefault(unit.place, []).append(line(unit))
+    return places
+
+
+def paths(spec: Spec) -> dict[str, list[Any]]:
+    """The steps of every path: place and line of each."""
+    return {path.name: [[u.place, *line(u)[:3]] for u in path.steps if u.count] for path in spec.paths()}
+
+
+def runs(spec: Spec) -> Iterator[dict[str, Any]]:
+    """Time and traffic of a few random tasks and of the typical one."""
+    random = np.random.default_rng(SEED)
+    for task in (spec.typical_workload(), *(spec.sample_workload(random) for _ in range(3))):
+        moved = {name: int(bits) for name, bits in spec.dram_bits(task).items()}
+        yield {
+            "sizes": task.sizes,
+            "macs": task.macs,
+            "cycles": int(spec.cycles(task)),
+            "dram_bits": moved,
+            "registers": spec.register_values(task),
+        }
+
+
+def costs(spec: Spec, technology: Technology) -> dict[str, Any]:
+    """What the model says in one technology."""
+    units = spec.units()
+    return {
+        "area_um2": {place: float(area) for place, area in estimate.area(units, technology).items()},
+        "energy_pj": {
+            place: [float(part) for part in parts]
+            for place, parts in estimate.energies_by_place(units, technology).items()
+        },
+        "path_ps": {path.name: float(estimate.steps(path, technology)) for path in spec.paths()},
+        "critical_path_ps": float(estimate.delay(spec.paths(), technology)),
+        "leakage_nw": float(estimate.leakage(units, technology)),
+    }
+
+
+def record(spec: Spec) -> dict[str, Any]:
+    """Everything about one design; raises ``ValueError`` where a prediction is too far from its measurement."""
+    found = {
+        "parameters": spec.parameters,
+        "peak_macs": plain(spec.peak_macs),
+        "rough_gates": sum(plain(features.rough_gates(unit)) for unit in spec.units()),
+        "streams": {stream.name: stream.width for stream in spec.streams()},
+        "inventory": inventory(spec),
+        "paths": paths(spec),
+        "runs": list(runs(spec)),
+        "costs": {name: costs(spec, technologies.load(name)) for name in technologies.names()},
+        "measured": measured(spec),
+    }
+    problems = list(disagreements(found))
+    if problems:
+        print(f"!!! {spec.name}: {'; '.join(problems)}")
+    return found
+
+
+def measured(spec: Spec) -> dict[str, Any]:
+    """Synthesis and switching of one design, memory macros left out."""
+    sample = measuring.measure(
+        spec, technologies.load(MEASURED), lambda chosen, folder: generate(chosen, folder)
+    )
+    return {
+        "flip_flops": {place: count for place, count in sample.registers.items() if count},
+        "area_um2": dict(sample.areas),
+        "critical_path_ps": sample.critical_path_ps,
+        "energy_pj": dict(sample.switched.energies),
+        "utilization": sample.utilization,
+    }
+
+
+def disagreements(design: Mapping[str, Any]) -> Iterator[str]:
+    """Where the predictions of a recorded design do not agree with its measurements, in words."""
+    model, real = design["costs"][MEASURED], design["measured"]
+    for place in sorted({*design["inventory"], *real["flip_flops"]}):
+        lines = design["inventory"].get(place, [])
+        counted = sum(count * dims[0] for kind, count, dims, _ in lines if kind == "register")
+        if counted != real["flip_flops"].get(place, 0):
+            yield f"flip-flops of {place} must be {real['flip_flops'].get(place, 0)}, not {counted}"
+    area = {place: value for place, value in model["area_um2"].items() if place != "memory"}
+    yield from _apart("area", area, real["area_um2"], AREA_BOUND, AREA_PLACE)
+    busy = real["utilization"]
+    energy = {p: clocks + busy * moved for p, (clocks, moved) in model["energy_pj"].items() if p != "memory"}
+    yield from _apart("energy", energy, real["energy_pj"], ENERGY_BOUND, ENERGY_PLACE)
+    ratio = model["critical_path_ps"] / real["critical_path_ps"]
+    if abs(ratio - 1) > DELAY_BOUND:
+        yield f"critical path must be within {DELAY_BOUND:.0%} of the netlist's, not {ratio - 1:+.0%}"
+
+
+def _apart(
+    what: str, model: Mapping[str, float], real: Mapping[str, float], whole: float, place: float
+) -> Iterator[str]:
+    total = sum(real.values())
+    if abs(sum(model.values()) / total - 1) > whole:
+        yield f"{what} must be within {whole:.0%} of the netlist's, not {sum(model.values()) / total - 1:+.1%}"
+    for name in sorted({*model, *real}):
+        gap = (model.get(name, 0.0) - real.get(name, 0.0)) / total
+        if abs(gap) > place:
+            yield f"{what} of {name} must be within {place:.0%} of the whole, not {gap:+.1%}"
+
+
+def chosen(kind: type[Spec]) -> tuple[Spec, ...]:
+    """Small designs of a family whose choices are spread over all it has."""
+    drawn = [kind.sample(np.random.default_rng([SEED, number])) for number in range(POOL)]
+    return sampling.spread(sorted(drawn, key=sampling.gates)[: POOL // 4], DESIGNS)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--families", default=",".join(registry.families()))
+    for family in options.parse_args().families.split(","):
+        designs = []
+        for spec in chosen(registry.get(family)):
+            designs.append(record(spec))
+            print(family, spec.name, int(flip_flops(spec.units())), flush=True)
+        FOLDER.mkdir(exist_ok=True)
+        text = json.dumps(
+            {"recipe": "python -m benchmarks.golden", "seed": SEED, "designs": designs}, indent=None
+        )
+        (FOLDER / f"{family}.json").write_text(
+            text.replace('{"parameters"', '\n{"parameters"') + "\n", encoding="utf-8"
+        )
+
+
+if __name__ == "__main__":
+    main()

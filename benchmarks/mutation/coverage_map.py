@@ -1,0 +1,79 @@
+"""Which fast tests run which lines, from a coverage run with one context per test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import xml.etree.ElementTree as Xml
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ROOMS = ("blueprint", "costmodel", "dse", "generator", "simulator", "ternforge", "toolchain")
+
+
+@dataclass(frozen=True)
+class Map:
+    """Tests by file and line, all tests of a file, and the seconds each took."""
+
+    lines: dict[str, dict[int, set[str]]]
+    seconds: dict[str, float]
+
+    def tests(self, path: str, first: int, last: int) -> list[str]:
+        """Tests that run one of the lines, quickest first; of a line run at import those that run the file at all."""
+        lines = self.lines.get(path, {})
+        found = {test for line in range(first, last + 1) for test in lines.get(line, ())}
+        if not found:
+            found = {test for tests in lines.values() for test in tests}
+        return sorted(found, key=lambda test: (self.seconds.get(test, 1.0), test))
+
+
+def record(folder: Path, jobs: int) -> None:
+    """Run the fast tests once with coverage; writes ``coverage.db`` and ``durations.xml`` into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "coverage.ini"
+    config.write_text(
+        f"[run]\nsource = {','.join(ROOMS)}\ndata_file = {folder / 'coverage.db'}\nrelative_files = true\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        str(jobs),
+        "-m",
+        "not slow",
+        "tests",
+        "--cov",
+        f"--cov-config={config}",
+    ]
+    command += ["--cov-context=test", "--cov-report=", f"--junitxml={folder / 'durations.xml'}"]
+    subprocess.run(command, cwd=ROOT, check=False)
+
+
+def load(folder: Path) -> Map:
+    """What :func:`record` wrote."""
+    from coverage import CoverageData
+
+    data = CoverageData(str(folder / "coverage.db"))
+    data.read()
+    lines: dict[str, dict[int, set[str]]] = {}
+    for file in data.measured_files():
+        path = Path(file)
+        name = str(path.relative_to(ROOT) if path.is_absolute() else path)
+        table: dict[int, set[str]] = defaultdict(set)
+        for line, contexts in data.contexts_by_lineno(file).items():
+            table[line] = {context.split("|")[0] for context in contexts if context}
+        lines[name] = dict(table)
+    return Map(lines, _seconds(folder / "durations.xml"))
+
+
+def _seconds(file: Path) -> dict[str, float]:
+    """Seconds by test name as coverage writes it (``tests/a/test_b.py::test_c[1]``)."""
+    found: dict[str, float] = {}
+    for case in Xml.parse(file).iter("testcase"):
+        path = str(case.get("classname", "")).replace(".", "/") + ".py"
+        found[f"{path}::{case.get('name')}"] = float(case.get("time", "0"))
+    return found

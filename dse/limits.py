@@ -1,0 +1,93 @@
+"""What keeps a design from being better: the largest part of each number, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from blueprint.spec import Spec
+from dse.evaluate import DesignEvaluator, TechnologyCosts, run
+from dse.metrics import METRICS
+from dse.quantity import metric_text, shown
+from dse.space import SubSpace
+
+_OF_TIME = ("tokens_per_second", "time_to_first_token_s", "utilization", "dram_share")
+_OF_ENERGY = ("energy_pj_per_token", "core_energy_pj_per_token", "power_mw")
+
+
+def limited_by(evaluator: DesignEvaluator, sub: SubSpace, spec: Spec, metric: str) -> str | None:
+    """What limits one design in a metric, in words; ``None`` where nothing can be named."""
+    base = METRICS[metric].base if metric in METRICS else metric
+    if base in ("clock_mhz", "critical_path_ps"):
+        return _path(evaluator, spec)
+    if base == "area_um2":
+        areas = {place: float(area) for place, area in evaluator.costs(spec).areas.items()}
+        return _largest("largest place", areas, lambda area: metric_text("area_um2", area))
+    if base == "flip_flops":
+        return _largest("most stand in", _flip_flops(spec), lambda count: f"{count:,.0f}")
+    if base == "cycles":
+        return _cycles(evaluator, spec)
+    if base in _OF_TIME:
+        return _time(evaluator, spec, base)
+    return _energy(evaluator, spec, base) if base in _OF_ENERGY else at_ends(sub, spec)
+
+
+def at_ends(sub: SubSpace, spec: Spec) -> str | None:
+    """The ordered parameters that stand at an end of what the space offers."""
+    ends = [
+        f"{axis.name} {getattr(spec, axis.name):,}"
+        for axis in sub.axes
+        if axis.ordered and getattr(spec, axis.name) in (min(axis.values), max(axis.values))
+    ]
+    return f"at the end of their range in the space: {', '.join(ends)}" if ends else None
+
+
+def _path(evaluator: DesignEvaluator, spec: Spec) -> str | None:
+    if not isinstance(evaluator.costs, TechnologyCosts):
+        return None
+    paths = evaluator.costs.paths(spec)
+    name = max(paths, key=lambda each: paths[each])
+    return f"slowest path {name!r}, {metric_text('critical_path_ps', paths[name])}"
+
+
+def _largest(what: str, parts: Mapping[str, float], text: Any) -> str | None:
+    total = sum(parts.values())
+    if not total > 0:
+        return None
+    name = max(parts, key=lambda each: parts[each])
+    return f"{what} {name!r}, {text(parts[name])} ({100 * parts[name] / total:.0f} %)"
+
+
+def _flip_flops(spec: Spec) -> dict[str, float]:
+    places: dict[str, float] = {}
+    for unit in spec.units():
+        places[unit.place] = places.get(unit.place, 0) + float(unit.flip_flops)
+    return places
+
+
+def _cycles(evaluator: DesignEvaluator, spec: Spec) -> str | None:
+    cycles = {task.name: task.count * float(spec.cycles(task)) for task in evaluator.work.tasks}
+    return _largest("longest task", cycles, lambda count: f"{count:,.0f} cycles")
+
+
+def _time(evaluator: DesignEvaluator, spec: Spec, base: str) -> str | None:
+    work = evaluator.prompt if base == "time_to_first_token_s" and evaluator.prompt else evaluator.work
+    clock = 1e6 / float(evaluator.costs(spec).path_ps)
+    time = run(spec, work, clock, evaluator.dram)
+    share = float(time.dram_seconds / time.seconds)
+    if share >= 0.5:
+        return f"DRAM is the bottleneck in {100 * share:.0f} % of the time"
+    return f"compute takes {100 * (1 - share):.0f} % of the time at {metric_text('clock_mhz', clock)}"
+
+
+def _energy(evaluator: DesignEvaluator, spec: Spec, base: str) -> str | None:
+    cost = evaluator.costs(spec)
+    clock = 1e6 / float(cost.path_ps)
+    time = run(spec, evaluator.work, clock, evaluator.dram)
+    parts = {name: float(value) for name, value in evaluator.energy_parts(spec, cost, clock, time).items()}
+    if base == "core_energy_pj_per_token":
+        del parts["dram"]
+    tokens = evaluator.work.tokens
+    return _largest(
+        "largest part", parts, lambda energy: shown("pJ", [energy / tokens]).text(energy / tokens)
+    )

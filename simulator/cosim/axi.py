@@ -1,0 +1,211 @@
+"""AXI as the bench inside the simulator speaks it: sources, sinks and an AXI4-Lite master that note what breaks a rule.
+
+Inputs change at the falling edge of the clock and everything is sampled right after, so nothing depends on the order of
+events at the rising edge. Nothing is asserted here: what is wrong is a sentence in ``faults``, and the bench goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cocotb.triggers import FallingEdge, ReadOnly
+
+#: Cycles without a beat after which a run is given up, and without a response after which an access is.
+PATIENCE, LITE_PATIENCE = 20_000, 200
+REQUESTS = {"write": ("aw", "w"), "read": ("ar",)}
+
+
+class Hang(Exception):
+    """The design stands still; the message says what waits for what, ``faults`` what was wrong before."""
+
+    def __init__(self, text: str, faults: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.faults = list(faults)
+
+
+class Port:
+    """One stream and what this run does with it: ``mask`` says when it may move, repeated; always where empty."""
+
+    def __init__(self, dut: Any, prefix: str, mask: str) -> None:
+        self.valid, self.ready = getattr(dut, f"{prefix}_tvalid"), getattr(dut, f"{prefix}_tready")
+        self.data, self.last = getattr(dut, f"{prefix}_tdata"), getattr(dut, f"{prefix}_tlast")
+        self.prefix, self.mask = prefix, mask
+        self.count = 0
+        self.accepted: list[int] = []
+        self.faults: list[str] = []
+
+    @property
+    def done(self) -> bool:
+        return len(self.accepted) >= self.count
+
+    def opened(self, cycle: int) -> bool:
+        return not self.mask or self.mask[cycle % len(self.mask)] == "1"
+
+    def closed_for(self, cycle: int) -> int:
+        """Cycles until the mask opens; 0 where that is not what the stream waits for."""
+        if self.done or self.opened(cycle):
+            return 0
+        place = cycle % len(self.mask)
+        found = self.mask.find("1", place)
+        return found - place if found >= 0 else len(self.mask) - place
+
+    def fault(self, text: str) -> None:
+        """Note the first fault of its kind; one is enough."""
+        if len(self.faults) < 3:
+            self.faults.append(f"{self.prefix}: {text}")
+
+    @property
+    def state(self) -> str:
+        """Where the stream stands, for a hang."""
+        lines = f"tvalid {int(self.valid.value)}, tready {int(self.ready.value)}"
+        return f"{self.prefix} waits at beat {len(self.accepted)} of {self.count} ({lines})"
+
+
+class Source(Port):
+    """Offers beats into the design and keeps each until it is accepted; between them the payload is turned over.
+
+    After the last beat a source with a ``surplus`` offers one that the run has no use for: the design must not take it.
+    """
+
+    def __init__(self, dut: Any, facts: Mapping[str, Any]) -> None:
+        super().__init__(dut, facts["prefix"], facts.get("mask", ""))
+        self.beats = [int(beat, 16) for beat in facts["beats"]]
+        self.lasts, self.surplus = set(facts["lasts"]), bool(facts.get("surplus"))
+        self.count = len(self.beats)
+        self.turned = (1 << len(self.data)) - 1
+        self.offered = False
+        self.show(0, self.turned, 1)
+
+    def show(self, valid: int, data: int, last: int) -> None:
+        self.valid.value, self.data.value, self.last.value = valid, data, last
+
+    def drive(self, cycle: int) -> None:
+        if self.offered or not self.opened(cycle):
+            return
+        if not self.done:
+            place = len(self.accepted)
+            self.show(1, self.beats[place], int(place in self.lasts))
+            self.offered = True
+        elif self.surplus:
+            self.valid.value = 1
+
+    def sample(self, cycle: int) -> None:
+        if not int(self.ready.value):
+            return
+        if self.offered:
+            place = len(self.accepted)
+            self.accepted.append(cycle)
+            self.offered = False
+            self.turned = self.beats[place] ^ ((1 << len(self.data)) - 1)
+        elif self.done and int(self.valid.value):
+            self.fault(f"beats taken must be {self.count}, not more, as in cycle {cycle}")
+
+    def settle(self) -> None:
+        """After the falling edge that follows an accepted beat: offer nothing until told to."""
+        if not self.offered and not (self.done and self.surplus and int(self.valid.value)):
+            self.show(0, self.turned, 1)
+
+    def leave(self) -> None:
+        self.show(0, self.turned, 1)
+
+
+class Sink(Port):
+    """Takes beats out of the design. One that ``waits`` is ready only for a beat that it has seen offered."""
+
+    def __init__(self, dut: Any, facts: Mapping[str, Any]) -> None:
+        super().__init__(dut, facts["prefix"], facts.get("mask", ""))
+        self.count, self.waits = int(facts["count"]), bool(facts.get("waits"))
+        self.open = self.seen = False
+        self.held: tuple[int, int] | None = None
+        self.beats: list[int] = []
+        self.lasts: list[int] = []
+        self.ready.value = 0
+
+    def drive(self, cycle: int) -> None:
+        self.open = self.opened(cycle) and (self.seen or not self.waits)
+        self.ready.value = int(self.open)
+
+    def sample(self, cycle: int) -> None:
+        valid = bool(int(self.valid.value))
+        self.seen = valid and not self.open
+        if self.held is not None and not valid:
+            self.fault(f"tvalid must stay until tready, not fall in cycle {cycle}")
+            self.held = None
+        if not valid:
+            return
+        now = int(self.data.value), int(self.last.value)
+        if self.held not in (None, now):
+            self.fault(f"payload must stay while stalled, not change in cycle {cycle}")
+        self.held = None if self.open else now
+        if self.done:
+            self.fault(f"beats must be {self.count}, not more, as in cycle {cycle}")
+        elif self.open:
+            self.accepted.append(cycle)
+            self.beats.append(now[0])
+            self.lasts.append(now[1])
+
+    def settle(self) -> None:
+        """Nothing to withdraw."""
+
+    def leave(self) -> None:
+        self.ready.value = 0
+
+
+class Lite:
+    """AXI4-Lite master. ``order`` says which half of a write comes first, ``delay`` by how many cycles; a response is
+    taken after ``wait`` cycles in which it must stay as it is, or at once where ``wait`` is 0."""
+
+    def __init__(self, dut: Any) -> None:
+        self.dut = dut
+        for name in ("awvalid", "wvalid", "bready", "arvalid", "rready", "awprot", "arprot"):
+            self.port(name).value = 0
+        self.faults: list[str] = []
+
+    def port(self, name: str) -> Any:
+        return getattr(self.dut, f"s_axil_{name}")
+
+    async def write(self, address: int, data: int, strobe: int, **how: Any) -> dict[str, Any]:
+        self.port("awaddr").value, self.port("wdata").value, self.port("wstrb").value = address, data, strobe
+        return await self._transfer("write", "b", f"the write to {address:#04x}", **how)
+
+    async def read(self, address: int, **how: Any) -> dict[str, Any]:
+        self.port("araddr").value = address
+        return await self._transfer("read", "r", f"the read of {address:#04x}", **how)
+
+    async def _transfer(
+        self, kind: str, response: str, what: str, order: Sequence[str] = (), delay: int = 0, wait: int = 1
+    ) -> dict[str, Any]:
+        waiting = list(order) or list(REQUESTS[kind])
+        begins = {name: index * delay for index, name in enumerate(waiting)}
+        seen: list[tuple[int, int]] = []
+        for cycle in range(LITE_PATIENCE):
+            for name in REQUESTS[kind]:
+                self.port(f"{name}valid").value = int(name in waiting and cycle >= begins[name])
+            taking = len(seen) >= wait
+            self.port(f"{response}ready").value = int(taking)
+            await ReadOnly()
+            waiting = [n for n in waiting if not (int(self.port(f"{n}ready").value) and cycle >= begins[n])]
+            self._respond(response, what, waiting, seen)
+            taken = taking and int(self.port(f"{response}valid").value)
+            await FallingEdge(self.dut.aclk)
+            if taken:
+                self.port(f"{response}ready").value = 0
+                return {"resp": seen[0][0], "data": seen[0][1]}
+        raise Hang(f"s_axil_{response}valid waits for {what} for {LITE_PATIENCE} cycles")
+
+    def _respond(self, response: str, what: str, waiting: list[str], seen: list[tuple[int, int]]) -> None:
+        if not int(self.port(f"{response}valid").value):
+            if seen:
+                self._fault(f"s_axil_{response}valid must stay until the response to {what} is taken")
+            return
+        if waiting:
+            self._fault(f"s_axil_{response}valid must wait for {what}")
+        now = int(self.port(f"{response}resp").value), int(self.port("rdata").value) * (response == "r")
+        if seen and seen[0] != now:
+            self._fault(f"s_axil_{response}: the response to {what} must stay as it is until it is taken")
+        seen.append(now)
+
+    def _fault(self, text: str) -> None:
+        if len(self.faults) < 3:
+            self.faults.append(text)

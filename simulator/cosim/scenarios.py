@@ -1,0 +1,312 @@
+"""What the bench does with a design beside its random runs: registers, refusals, framing, resets, stalls, limits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from blueprint.spec import Spec
+from blueprint.workload import Task
+from simulator import masks as profiles
+from simulator.cosim import plan
+from simulator.cosim.plan import How, Job, Scenario, Step
+from simulator.cosim.shell import WORD, Shell
+from simulator.kernel import Deadlock
+
+#: Cycles in which a design that does not run is watched.
+WATCH = 24
+#: Cycles for which one stream is held up, so that 17 bits of every counter move.
+LONG = (1 << 17) - 64
+#: Cycles of a run at the largest sizes that is still made.
+MOST_CYCLES = 3_000
+#: Random tasks among which the small ones are chosen, how many those are, and combinations of sizes that are tried.
+DRAWS, SMALL, COMBINATIONS = 24, 4, 400
+
+
+def scenarios(spec: Spec, seed: int, counters: Sequence[str] = ()) -> list[Scenario]:
+    """Every fixed check of a design; ``seed`` draws values and what else is free, ``counters`` can be preset."""
+    work = small_jobs(spec, seed)
+    shell = Shell(spec)
+    return [
+        read_back(shell, seed),
+        accesses(shell, seed),
+        refused_sizes(shell, work[0], seed),
+        wrong_framing(shell, work),
+        resets(shell, work),
+        eager_sinks(shell, work),
+        long_stalls(shell, work[0]),
+        *([preset_counters(shell, work[0], counters, seed)] if counters else []),
+        largest_sizes(shell, work[0].task, seed),
+    ]
+
+
+def small_jobs(spec: Spec, seed: int) -> list[Job]:
+    """Short runs, those first that have several beats on every stream."""
+    random = np.random.default_rng([seed, 7])
+    tasks = [spec.sample_workload(random) for _ in range(DRAWS)]
+    found = [work for i, task in enumerate(tasks) if (work := possible(spec, task, seed + i))]
+    if not found:
+        return [plan.job(spec, tasks[0], seed)] * SMALL  # which says why it cannot run
+    several = [min(len(beats) for beats in work.stimulus.values()) for work in found]
+    order = sorted(
+        range(len(found)),
+        key=lambda i: (several[i] < 3, found[i].clocks.cycles < 24, found[i].clocks.cycles),
+    )
+    return [found[i] for i in (order * SMALL)[:SMALL]]
+
+
+def possible(spec: Spec, task: Task, seed: int) -> Job | None:
+    """The run of a task, unless the design waits for ever in it."""
+    try:
+        return plan.job(spec, task, seed)
+    except Deadlock:
+        return None
+
+
+def begin(shell: Shell, work: Job, *, reset: bool = False) -> list[Step]:
+    """Write the sizes of a run and start it; the status must say that it runs and forget what was before."""
+    steps = [plan.reset()] if reset else []
+    if reset:
+        shell.clear()
+    steps += [plan.write(shell, name, value) for name, value in work.registers.items()]
+    return [*steps, *started(shell)]
+
+
+def started(shell: Shell) -> list[Step]:
+    """Start with the sizes that are written."""
+    return [plan.start(shell), plan.read(shell, "status", shell.bit("busy"), "after a start")]
+
+
+def whole(shell: Shell, work: Job, how: How | None = None, flags: Sequence[str] = ()) -> list[Step]:
+    """A run from start to end."""
+    timed = how is None or not how.waits
+    return [*begin(shell, work), plan.run(work, how), *plan.ended(shell, work, flags, timed=timed)]
+
+
+def after_reset(shell: Shell) -> list[Step]:
+    """Every register at its reset value, and nothing that moves."""
+    shell.clear()
+    steps = [plan.read(shell, n, r.reset, "after a reset") for n, r in shell.registers.items()]
+    return [*steps, plan.idle(shell.spec, WATCH, "before a start")]
+
+
+def patterns(width: int, most: int, random: np.random.Generator) -> list[int]:
+    """Numbers that tell the bits of a register apart: walking ones and zeros, its limits, what is too large."""
+    walking = [1 << bit for bit in range(32)]
+    inside = [((1 << width) - 1) ^ (1 << bit) for bit in range(width)]
+    limits = [0, 1, most, most + 1, (1 << width) - 1, 1 << width, WORD, 0]
+    return [*walking, *inside, *limits, *(int(v) for v in random.integers(0, most + 1, 4))]
+
+
+def read_back(shell: Shell, seed: int) -> Scenario:
+    random = np.random.default_rng([seed, 1])
+    steps = [plan.reset(), *after_reset(shell)]
+    for name in shell.held:
+        for value in patterns(shell.width(name), shell.most[name], random):
+            steps += [
+                plan.write(shell, name, value),
+                *plan.read_sizes(shell, f"after {value:#x} was written to {name}"),
+            ]
+    for name, register in shell.registers.items():
+        if name not in shell.held and name != "control":
+            steps += [plan.write_refused(register.address, WORD, f"write to {name}")]
+            steps += [
+                plan.read(shell, other, r.reset, f"after a write to {name}") for other, r in fixed(shell)
+            ]
+    for value in (0, WORD - 1):
+        steps += [
+            plan.start(shell, value),
+            plan.read(shell, "status", 0, f"after {value:#x} was written to control"),
+        ]
+    steps += plan.read_sizes(shell, "after other registers were written")
+    return Scenario(
+        "registers", "reset values, read-back of every bit, numbers too large, read-only registers", steps
+    )
+
+
+def fixed(shell: Shell) -> list[tuple[str, Any]]:
+    return [(name, register) for name, register in shell.registers.items() if name not in shell.held]
+
+
+def accesses(shell: Shell, seed: int) -> Scenario:
+    """Halves of a write in any order and distance, responses taken late, byte strobes, addresses without a register."""
+    random = np.random.default_rng([seed, 2])
+    steps, names = [plan.reset()], list(shell.held)
+    shell.clear()
+    for order in (("aw", "w"), ("w", "aw")):
+        for delay, wait in ((0, 0), (1, 3), (3, 1)):
+            for name in names:
+                value = int(random.integers(0, shell.most[name] + 1))
+                steps += [plan.write(shell, name, value, order=list(order), delay=delay, wait=wait)]
+                steps += [plan.read(shell, name, shell.reads(name), "after a write", wait=wait)]
+    for strobe in range(16):
+        for name in names:
+            steps += [plan.write(shell, name, int(random.integers(0, shell.most[name] + 1)))]
+            value = (
+                int(random.integers(0, 1 << 32))
+                if strobe % 3
+                else int(random.integers(0, shell.most[name] + 1))
+            )
+            steps += [plan.write(shell, name, value, strobe)]
+            steps += plan.read_sizes(shell, f"after {value:#x} was written to {name} with strobe {strobe:#x}")
+    one, other = names[0], names[-1]
+    steps += [
+        plan.together(
+            [plan.read(shell, one, shell.reads(one), "beside a write"), plan.write(shell, other, 1)]
+        )
+    ]
+    for address in shell.unmapped():
+        steps += [plan.write_refused(address, WORD, f"write to {address:#04x}, which is no register")]
+        steps += [plan.read_refused(address, f"read of {address:#04x}, which is no register")]
+        steps += plan.read_sizes(shell, f"after a write to {address:#04x}")
+    steps += [plan.read(shell, "status", 0, "before any start")]
+    return Scenario(
+        "accesses", "order and distance of AXI4-Lite handshakes, byte strobes, unmapped addresses", steps
+    )
+
+
+def bad_sizes(shell: Shell, legal: Mapping[str, int], seed: int) -> Iterator[dict[str, int]]:
+    """Sizes that cannot run: one of them 0 or too large, and combinations within their ranges."""
+    for name, most in shell.most.items():
+        width = shell.width(name)
+        for value in (0, most + 1, WORD, 1 << width, (1 << 31) | legal[name], (1 << width) | legal[name]):
+            yield {**legal, name: value}
+    random, few = np.random.default_rng([seed, 3]), 0
+    for _ in range(COMBINATIONS):
+        drawn = {name: int(random.integers(1, most + 1)) for name, most in shell.most.items()}
+        if few < 8 and not shell.legal(drawn):
+            few += 1
+            yield drawn
+
+
+def refused_sizes(shell: Shell, work: Job, seed: int) -> Scenario:
+    steps = [plan.reset()]
+    shell.clear()
+    error = shell.bit("size_error")
+    for sizes in bad_sizes(shell, work.registers, seed):
+        said = ", ".join(f"{name} {value}" for name, value in sizes.items())
+        steps += [plan.write(shell, name, value) for name, value in sizes.items()]
+        steps += [plan.start(shell), plan.read(shell, "status", error, f"after a start with {said}")]
+        steps += [plan.idle(shell.spec, WATCH, f"after a start with {said}, which must be refused")]
+    steps += whole(shell, work)
+    for name, most in shell.most.items():
+        sizes = {**work.registers, name: most}
+        if shell.legal(sizes):
+            steps += [plan.reset(), *(plan.write(shell, other, value) for other, value in sizes.items())]
+            steps += started(shell)
+    steps += [plan.reset(), *after_reset(shell)]
+    return Scenario(
+        "refusals", "sizes of 0, too large, or that do not go together start nothing; the largest do", steps
+    )
+
+
+def wrong_framing(shell: Shell, work: Sequence[Job]) -> Scenario:
+    steps = [plan.reset()]
+    shell.clear()
+    for stream, beats in work[0].stimulus.items():
+        last = len(beats) - 1
+        marks = [[], *([[*range(last)], [0, last], [last - 1, last]] if last > 0 else [])]
+        for lasts in marks:
+            steps += whole(shell, work[0], How(lasts={stream: lasts}), ("framing_error",))
+        steps += whole(shell, work[1])
+    return Scenario(
+        "framing", "a tlast missing or too early on any input is told, and the next run forgets it", steps
+    )
+
+
+def resets(shell: Shell, work: Sequence[Job]) -> Scenario:
+    steps: list[Step] = []
+    for place, share in enumerate((0.2, 0.45, 0.7, 0.95)):
+        broken, next_ = work[place % len(work)], work[(place + 1) % len(work)]
+        stopped = max(int(broken.clocks.cycles * share), 1)
+        steps += [plan.reset(), *begin(shell, broken), plan.run(broken, How(limit=stopped))]
+        steps += [plan.reset(1 + place), *after_reset(shell), *whole(shell, next_)]
+    return Scenario(
+        "resets", "a reset in the middle of a run clears everything, and the next run is right", steps
+    )
+
+
+def eager_sinks(shell: Shell, work: Sequence[Job]) -> Scenario:
+    """Sinks that are ready only for what they see: a valid that waits for ready never comes."""
+    steps = [plan.reset()]
+    shell.clear()
+    for job in work[:2]:
+        steps += whole(shell, job, How(waits=True))
+    return Scenario("handshakes", "tvalid does not wait for tready", steps)
+
+
+def long_stalls(shell: Shell, work: Job) -> Scenario:
+    """Each stream held up in turn for so long that 17 bits of its counter move."""
+    steps = [plan.reset()]
+    shell.clear()
+    for stream in shell.spec.streams():
+        jobs = [held_up(work, stream.name, begin) for begin in (0, 1)]
+        longest = max(jobs, key=lambda job: (sum(job.clocks.stalls.values()), job.clocks.cycles))
+        steps += whole(shell, longest)
+    return Scenario("long stalls", "counters of stalls of more than 100,000 cycles", steps)
+
+
+def preset_counters(shell: Shell, work: Job, counters: Sequence[str], seed: int) -> Scenario:
+    """Runs in whose middle counters are set to numbers that have every bit, or to nearly the largest."""
+    steps = [plan.reset()]
+    shell.clear()
+    random = np.random.default_rng([seed, 5])
+    slow = plan.rerun(work, profiles.profile("random_50", shell.spec.streams(), seed))
+    drawn = [int(value) for value in random.integers(0, WORD - (1 << 20), len(counters))]
+    patterns = [drawn, [value ^ WORD for value in drawn], [WORD - 2] * len(counters), [WORD] * len(counters)]
+    for values in patterns:
+        put, reads = plan.preset(shell, slow, dict(zip(counters, values, strict=True)))
+        steps += [
+            *begin(shell, slow),
+            plan.run(slow, How(meanwhile=[(slow.clocks.cycles // 3, put)])),
+            *reads,
+        ]
+    steps += whole(shell, work)
+    return Scenario(
+        "counters", "all 32 bits of every counter, and that it stops at the largest number", steps
+    )
+
+
+def held_up(work: Job, stream: str, begin: int) -> Job:
+    """The run with a stream that is closed for long."""
+    mask = np.ones(2 * LONG, np.bool_)
+    mask[begin : begin + LONG] = False
+    return plan.rerun(work, {stream: mask})
+
+
+def largest_sizes(shell: Shell, small: Task, seed: int) -> Scenario:
+    """Each size of a task at the design's limit, with the others small, where that takes few cycles."""
+    steps = [plan.reset()]
+    shell.clear()
+    for task in at_limits(shell.spec, small):
+        work = affordable(shell.spec, task, seed)
+        if work is not None:
+            steps += whole(shell, work)
+    return Scenario("limits", "runs at the largest sizes, one at a time", steps)
+
+
+def at_limits(spec: Spec, small: Task) -> Iterator[Task]:
+    for size, value in small.sizes.items():
+        most = getattr(spec, f"{size}_max", None)
+        if most is not None and not isinstance(value, str):
+            task = None
+            for changed in (
+                {size: int(most)},
+                {size: int(most), **({"queries": 1} if size == "keys" else {})},
+            ):
+                try:
+                    task = dataclasses.replace(small, **changed)  # type: ignore[arg-type]
+                    spec.check_workload(task)
+                    break
+                except ValueError:
+                    task = None
+            if task is not None:
+                yield task
+
+
+def affordable(spec: Spec, task: Task, seed: int) -> Job | None:
+    """The run of a task, unless it is long or does not end."""
+    return None if int(np.asarray(spec.cycles(task))) > MOST_CYCLES else possible(spec, task, seed)

@@ -1,0 +1,115 @@
+"""Every number of the models against recorded ones, whose areas, clocks and energies synthesis confirmed.
+
+`python -m benchmarks.golden` writes `tests/golden/<family>.json` from synthesis; what moves a number on purpose is
+recorded again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import golden
+from blueprint import registry
+from blueprint.spec import Spec
+from blueprint.unit import flip_flops
+from costmodel import features, technology
+
+FAMILIES = sorted(registry.families())
+
+
+def recorded(family: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((golden.FOLDER / f"{family}.json").read_text())["designs"]
+    return found
+
+
+CASES = [
+    pytest.param(family, number, id=f"{family}-{number}")
+    for family in FAMILIES
+    for number in range(len(recorded(family)))
+]
+
+
+def case(family: str, number: int) -> tuple[Spec, dict[str, Any]]:
+    design = recorded(family)[number]
+    return registry.get(family).from_mapping(design["parameters"]), design
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_arithmetic_has_golden_designs(family: str) -> None:
+    kind = registry.get(family)
+    specs = [kind.from_mapping(design["parameters"]) for design in recorded(family)]
+    assert {spec.arithmetic for spec in specs} == set(kind.arithmetics)
+    for name, limit in kind.limits().items():
+        if limit.choices and len(limit.choices) <= len(specs):
+            seen = {getattr(spec, name) for spec in specs}
+            assert len(seen) >= min(len(limit.choices), 2), f"{name}: only {seen}"
+
+
+@pytest.mark.parametrize(("family", "number"), CASES)
+def test_inventory_and_paths_are_the_recorded_ones(family: str, number: int) -> None:
+    spec, design = case(family, number)
+    assert golden.inventory(spec) == design["inventory"]
+    assert golden.paths(spec) == design["paths"]
+    assert golden.plain(spec.peak_macs) == design["peak_macs"]
+    assert sum(features.rough_gates(unit) for unit in spec.units()) == pytest.approx(design["rough_gates"])
+    assert {stream.name: stream.width for stream in spec.streams()} == design["streams"]
+
+
+@pytest.mark.parametrize(("family", "number"), CASES)
+def test_time_and_traffic_are_the_recorded_ones(family: str, number: int) -> None:
+    spec, design = case(family, number)
+    assert json.loads(json.dumps(list(golden.runs(spec)))) == design["runs"]
+
+
+def close(found: Any, expected: Any) -> bool:
+    """Equal but for rounding, through mappings and lists."""
+    if isinstance(expected, Mapping):
+        return found.keys() == expected.keys() and all(close(found[key], expected[key]) for key in expected)
+    return bool(np.allclose(found, expected, rtol=1e-9, atol=0.0))
+
+
+@pytest.mark.parametrize(("family", "number"), CASES)
+@pytest.mark.parametrize("name", technology.names())
+def test_costs_are_the_recorded_ones(family: str, number: int, name: str) -> None:
+    spec, design = case(family, number)
+    found = golden.costs(spec, technology.load(name))
+    for what, expected in design["costs"][name].items():
+        assert close(found[what], expected), what
+
+
+@pytest.mark.parametrize(("family", "number"), CASES)
+def test_recorded_costs_agree_with_the_netlist(family: str, number: int) -> None:
+    spec, design = case(family, number)
+    assert list(golden.disagreements(design)) == []
+    assert int(flip_flops(spec.units())) == sum(design["measured"]["flip_flops"].values())
+
+
+def without(design: dict[str, Any], *path: str) -> dict[str, Any]:
+    """A copy of a recorded design in which one number is half of what it was."""
+    copy: dict[str, Any] = json.loads(json.dumps(design))
+    place = copy
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = (
+        place[path[-1]] / 2 if not isinstance(place[path[-1]], list) else [v / 2 for v in place[path[-1]]]
+    )
+    return copy
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_half_of_a_place_disagrees_with_the_netlist(family: str) -> None:
+    design = recorded(family)[0]
+    areas = design["measured"]["area_um2"]
+    largest = max(areas, key=lambda place: areas[place])
+    wrong = without(design, "costs", golden.MEASURED, "area_um2", largest)
+    assert any(f"area of {largest} must be" in text for text in golden.disagreements(wrong))
+    wrong = without(design, "costs", golden.MEASURED, "critical_path_ps")
+    wrong["costs"][golden.MEASURED]["critical_path_ps"] /= 2
+    assert any(text.startswith("critical path must be") for text in golden.disagreements(wrong))
+    wrong = without(design, "measured", "flip_flops", "shell")
+    assert any(text.startswith("flip-flops of shell must be") for text in golden.disagreements(wrong))

@@ -1,0 +1,217 @@
+"""The cost equations on a technology of round numbers, worked out by hand: each term, place and product counts once."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from blueprint import registry
+from blueprint.unit import KINDS, Path, Unit
+from blueprint.workload import of_gemm, parse_gemm
+from costmodel import estimate, features, path_fit, technology
+from costmodel.sram import Fit, Sram, assumed
+from costmodel.technology import Technology
+
+REGISTER = {"width": 8, "enable": 1, "reset": 0}
+UNITS = (
+    Unit("register", "a", 3, REGISTER, 0.5),
+    Unit("adder", "a", 2, {"width": 10}, 0.25),
+    Unit("mux", "b", 4, {"entries": 8, "width": 3}),
+    Unit("sram", "memory", 2, {"words": 64, "width": 16}, 0.5),
+)
+AREA = {
+    "a": {"register": {"width": 2.0, "enable": 1.0, "reset": 7.0}, "adder": {"width": 3.0, "one": 5.0}},
+    "any": {"mux": {"bits": 0.5, "width": 4.0, "entries": 1.0}, "adder": {"width": 100.0}},
+}
+ENERGY = {
+    "any": {
+        "register": {"clock": 0.125, "width": 0.25},
+        "adder": {"width": 1.0},
+        "mux": {"levels": 2.0, "width": 1.0},
+    }
+}
+DELAY = {
+    "any": {
+        "adder": {"width": 2.0, "one": 10.0},
+        "mux": {"levels": 7.0},
+        "compressor": {"one": 4.0},
+        "broadcast": {"levels": 3.0},
+    },
+    "b": {"mux": {"levels": 9.0}},
+}
+SRAM = Sram(
+    Fit({"fixed": 100.0, "bits": 0.5, "words": 2.0, "width": 3.0}, "um2", "hand"),
+    Fit({"fixed": 50.0, "bits": 0.0, "words": 1.0, "width": 0.5}, "ps", "hand"),
+    Fit({"fixed": 1.0, "bits": 0.001, "words": 0.25, "width": 0.125}, "pJ", "hand"),
+)
+MEMORY_AREA = 100 + 0.5 * 64 * 16 + 2 * 64 + 3 * 16
+MEMORY_PS = 50 + 64 + 0.5 * 16
+MEMORY_PJ = 1 + 0.001 * 64 * 16 + 0.25 * 64 + 0.125 * 16
+
+
+@pytest.fixture
+def tech() -> Technology:
+    model: dict[str, Any] = {
+        "area": {"value": AREA},
+        "energy": {"value": ENERGY},
+        "delay": {"value": DELAY, "start": 40.0},
+        "leakage": {"value": 0.5},
+    }
+    return dataclasses.replace(technology.load("asap7"), sram=SRAM, model=model)
+
+
+def test_area_of_every_place(tech: Technology) -> None:
+    assert estimate.area(UNITS, tech) == {
+        "a": 3 * (8 * 2 + 8 * 1) + 2 * ((10 - 2) * 3 + 5),
+        "b": 4 * (8 * 3 * 0.5 + 3 * 4 + 8 * 1),
+        "memory": 2 * MEMORY_AREA,
+    }
+
+
+def test_energy_of_every_place_clocks_apart(tech: Technology) -> None:
+    assert estimate.energies_by_place(UNITS, tech) == {
+        "a": (3 * 8 * 0.125, 0.5 * 3 * 8 * 0.25 + 0.25 * 2 * 10),
+        "b": (0.0, 4 * (3 * 3 * 2 + 3)),
+        "memory": (0.0, 0.5 * 2 * 2 * MEMORY_PJ),
+    }
+    clocks, moved = estimate.energy_parts(UNITS, tech)
+    assert clocks == 3.0 and moved == 3 + 5 + 84 + 2 * MEMORY_PJ
+    assert estimate.energy(UNITS, tech, 0.25) == clocks + 0.25 * moved
+
+
+def test_leakage_leaves_memories_out(tech: Technology) -> None:
+    places = estimate.area(UNITS, tech)
+    assert estimate.leakage(UNITS, tech) == 0.5 * (places["a"] + places["b"])
+
+
+def test_delay_is_start_and_steps_with_one_ripple(tech: Technology) -> None:
+    wide, narrow = Unit("adder", "x", 1, {"width": 12}), Unit("adder", "x", 2, {"width": 5})
+    mux, here = (
+        Unit("mux", "x", 1, {"entries": 8, "width": 3}),
+        Unit("mux", "b", 1, {"entries": 4, "width": 3}),
+    )
+    absent = Unit("adder", "x", 0, {"width": 90})
+    memory = Unit("sram", "memory", 1, {"words": 64, "width": 16})
+    chain = Path("chain", (wide, narrow, mux, here, absent))
+    assert estimate.steps(chain, tech) == 3 * 10 + 3 * 7 + 2 * 9 + 12 * 2
+    assert estimate.steps(Path("load", (memory, narrow)), tech) == MEMORY_PS + 2 * 10 + 5 * 2
+    assert estimate.delay((chain, Path("load", (memory,))), tech) == 40 + MEMORY_PS
+    assert estimate.delay((), tech) == 40
+
+
+def test_path_terms_are_what_the_model_multiplies(tech: Technology) -> None:
+    steps = (
+        Unit("adder", "x", 2, {"width": 5}),
+        Unit("adder", "y", 1, {"width": 9}),
+        Unit("mux", "x", 3, {"entries": 8, "width": 2}),
+    )
+    found = path_fit.path_terms(Path("p", (*steps, Unit("mux", "x", 0, {"entries": 64, "width": 2}))))
+    assert found == {
+        ("any", "start", "start"): 1.0,
+        ("x", "adder", "one"): 2.0,
+        ("y", "adder", "one"): 1.0,
+        ("x", "mux", "levels"): 9.0,
+        ("any", "adder", "width"): 9.0,
+    }
+    assert path_fit._memory_ps(Path("m", (UNITS[3], *steps)), SRAM) == 2 * MEMORY_PS
+
+
+def test_estimate_of_a_design_multiplies_runs_and_cycles(tech: Technology) -> None:
+    spec = registry.get("ternary_lut").from_mapping(
+        {"mu": 2, "lut_count": 4, "fetch_count": 4, "act_width": 8, "k_max": 256, "n_max": 64}
+    )
+    known = technology.load("asap7")
+    alone = estimate.estimate(spec, known)
+    clocks, moved = (float(part) for part in estimate.energy_parts(spec.units(), known))
+    path = float(estimate.delay(spec.paths(), known))
+    leaked = float(estimate.leakage(spec.units(), known)) * path * 1e-9  # pJ in a cycle: nW times ps
+    assert leaked > 0
+    assert alone.energy_pj == pytest.approx(clocks + moved + leaked, rel=1e-9)
+    assert alone.energy_per_mac_pj == pytest.approx((clocks + moved + leaked) / int(spec.peak_macs), rel=1e-9)
+    assert sum(alone.energy_breakdown_pj.values()) == pytest.approx(clocks + moved + leaked, rel=1e-9)
+    assert (alone.critical_path_ps, alone.clock_mhz) == pytest.approx((path, 1e6 / path))
+    assert alone.leakage_nw == pytest.approx(float(estimate.leakage(spec.units(), known)))
+    assert alone.peak_macs == 4 * 4 * 2
+    found = estimate.estimate(spec, known, of_gemm(parse_gemm("2x256x64")))
+    cycles = int(spec.cycles(parse_gemm("2x256x64")))
+    assert (found.cycles, found.macs) == (cycles, 2 * 256 * 64)
+    assert found.utilization == pytest.approx(2 * 256 * 64 / (cycles * 32))
+    assert found.energy_pj == pytest.approx((clocks + leaked) * cycles + moved * 2 * 256 * 64 / 32, rel=1e-9)
+
+
+def test_laws_of_memories_count_every_term() -> None:
+    assert SRAM.area_um2(64, 16) == MEMORY_AREA
+    assert SRAM.access_ps(64, 16) == MEMORY_PS
+    assert SRAM.energy_pj(64, 16) == MEMORY_PJ
+    plain = assumed(0.25, 300.0, 0.5, "a guess")
+    assert (plain.area_um2(10, 8), plain.access_ps(10, 8), plain.energy_pj(10, 8)) == (20.0, 300.0, 4.0)
+    assert np.array_equal(SRAM.area_um2(np.array([64, 1]), 16), [MEMORY_AREA, 100 + 8 + 2 + 48])
+
+
+#: Sizes by dimension for the terms below: distinct, so that none can stand for another.
+SIZES = {
+    "width": 6, "enable": 1, "reset": 1, "entries": 8, "inputs": 4, "outputs": 16, "digits": 5,
+    "exponent": 5, "fraction": 13, "stages": 2, "gates": 32, "fanout": 64, "words": 128,
+}  # fmt: skip
+FLOAT = {"shift": 16 * 4.0, "fraction": 13, "exponent": 5, "one": 1, "joined": 3 * 18}
+PRODUCT = {"square": 169, "shift": 13 * np.log2(13), "exponent": 5, "one": 1}
+TERMS: dict[str, dict[str, dict[str, float]]] = {
+    "area": {
+        "register": {"width": 6, "enable": 6, "reset": 6}, "adder": {"width": 4, "one": 1}, "sign_adder": {"width": 6},
+        "compressor": {"width": 6}, "half_adder": {"width": 6}, "mux": {"bits": 48, "width": 6, "entries": 8},
+        "select": {"bits": 48}, "decoder": {"outputs": 16, "one": 1}, "xor_row": {"width": 6}, "and_row": {"width": 6},
+        "recoder": {"cross": 64, "outputs": 16}, "comparator": {"width": 6}, "counter": {"width": 6},
+        "digit_encoder": {"digits": 5}, "digit_select": {"width": 6}, "float_multiplier": PRODUCT, "float_adder": FLOAT,
+        "float_pair": FLOAT, "to_fixed": {"shift": 64, "inputs": 4}, "to_float": {"shift": 8, "outputs": 16},
+        "logic": {"gates": 32}, "broadcast": {}, "sram": {},
+    },
+    "energy": {
+        "register": {"clock": 6, "width": 6}, "adder": {"width": 6}, "mux": {"levels": 18, "width": 6},
+        "select": {"bits": 48, "levels": 18, "width": 6}, "decoder": {"outputs": 16, "inputs": 4, "one": 1},
+        "recoder": {"cross": 64, "outputs": 16}, "broadcast": {"fanout": 64},
+    },
+    "delay": {
+        "register": {}, "adder": {"width": 6, "one": 1}, "sign_adder": {}, "compressor": {"one": 1},
+        "half_adder": {"width": 6}, "mux": {"levels": 3}, "select": {"levels": 3, "one": 1}, "decoder": {"levels": 4},
+        "xor_row": {"one": 1}, "and_row": {"one": 1}, "recoder": {"inputs": 4}, "counter": {"width": 6},
+        "digit_encoder": {"one": 1}, "digit_select": {"one": 1}, "float_multiplier": {"fraction": 13, "one": 1},
+        "float_adder": {"fraction": 13, "one": 1}, "float_pair": {"fraction": 13, "one": 1}, "to_fixed": {"one": 1},
+        "to_float": {"inputs": 4}, "comparator": {"levels": np.log2(6)}, "logic": {"levels": 5},
+        "broadcast": {"levels": 6}, "sram": {},
+    },
+}  # fmt: skip
+TERMS["energy"] = TERMS["area"] | TERMS["energy"]
+TABLES = {"area": features.AREA, "energy": features.ENERGY, "delay": features.DELAY}
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_terms_of_every_kind_grow_with_what_they_say(table: str, kind: str) -> None:
+    dims = {name: SIZES[name] for name in KINDS[kind]}
+    found = features.terms(Unit(kind, "x", 1, dims), TABLES[table])
+    assert {name: float(value) for name, value in found.items()} == pytest.approx(TERMS[table][kind])
+    nothing = dict.fromkeys(KINDS[kind], 0)
+    assert all(
+        float(value) == 0
+        for value in features.terms(Unit(kind, "x", 1, nothing), TABLES[table]).values()
+        if kind not in _SHIFTED
+    )
+
+
+#: Kinds whose steps per level are counted even for no bits at all.
+_SHIFTED = ("float_adder", "float_pair", "decoder", "comparator", "logic", "broadcast", "mux", "select")
+
+
+def test_rough_gates_are_those_of_textbook_cells() -> None:
+    def gates(kind: str, **dims: int) -> float:
+        return float(features.rough_gates(Unit(kind, "x", 2, dims)))
+
+    assert gates("register", width=8, enable=1, reset=1) == 2 * (8 * 4 + 8 * 2)
+    assert gates("adder", width=10) == 2 * 6 * 8
+    assert gates("compressor", width=10) == 2 * 6 * 10
+    assert gates("mux", entries=4, width=3) == 2 * 1.5 * 12
+    assert gates("logic", gates=7) == 14
+    assert gates("sram", words=64, width=8) == 0

@@ -1,0 +1,215 @@
+"""Kills, dead workers, damage: a study goes on or says in one sentence why not."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dse import store
+from dse.batch import encode
+from dse.explore import front, run
+from dse.store import StudyError
+from tests.dse import toy
+from tests.dse.test_study import MEDIUM, NSGA2, reopened
+from tests.dse.toy import changed
+
+LEFT_BY_A_KILL = [
+    {"study.lock": b""},
+    {"study.lock": b"4711", "study.db.new": b"SQLite format 3", "study.db.new-journal": b"\xd9\xd5\x05\xf9"},
+    {"study.lock": b"\xff\xfe\xfd", ".study.db-12345678.new": b"half", ".front.csv-1.new": b"half"},
+    {"study.db-wal": b"\x37\x7f\x06\x82" + bytes(60), "study.db-shm": bytes(32768)},
+    {"study.lock": b"1", "space.yaml": b"half: ["},
+]
+
+
+@pytest.mark.parametrize("files", LEFT_BY_A_KILL, ids=lambda files: "+".join(files))
+def test_a_study_begins_in_what_a_kill_left(files: dict[str, bytes], tmp_path: Path) -> None:
+    with run(toy.problem(), tmp_path / "whole") as study:
+        expected = study.digest()
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    for name, content in files.items():
+        (cut / name).write_bytes(content)
+    with run(toy.problem(), cut) as study:
+        assert study.digest() == expected
+    assert not [path.name for path in cut.iterdir() if path.name.startswith(".")]
+
+
+#: Steps of Python at which a process can die; SQLite's own are those of the tests that kill at random.
+STEPS = {"open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "fcntl.flock", "sqlite3.connect"}
+
+
+def killed_at(step: int, action: Callable[[], object]) -> bool:
+    """Run something in a child that is killed right before its file operation ``step``; whether it came to it."""
+    child = os.fork()
+    if child == 0:
+        left = step
+
+        def hook(event: str, _: object) -> None:
+            nonlocal left
+            if event in STEPS:
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(hook)
+        action()
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def test_a_study_goes_on_after_a_kill_at_any_step(tmp_path: Path) -> None:
+    small = changed(("[1, 32]", "[1, 4]"))
+    with run(toy.problem(small), tmp_path / "whole") as study:
+        expected = (study.digest(), study.knee)
+    problem = toy.problem(small)
+    step = 0
+    while killed_at(step, partial(run, problem, tmp_path / f"cut{step}")):
+        with run(problem, tmp_path / f"cut{step}") as study:
+            assert (study.digest(), study.knee) == expected, step
+        names = {path.name for path in (tmp_path / f"cut{step}").iterdir()}
+        assert names <= {
+            "front.csv",
+            "points.csv",
+            "space.yaml",
+            "study.db",
+            "study.db-shm",
+            "study.db-wal",
+            "study.lock",
+        }
+        step += 1
+    assert step >= 12
+
+
+@dataclass(frozen=True)
+class Deadly:
+    """A toy's judge that kills its process: as often as ``times`` says, counted in a file."""
+
+    tally: Path
+    times: int
+
+    def __call__(self, columns: Any, count: int) -> Any:
+        if self.tally.stat().st_size < self.times:
+            with self.tally.open("ab") as file:
+                file.write(b"x")
+            print("about to die", file=sys.stderr, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return toy.Judge(toy.ToySpec)(columns, count)
+
+
+def deadly(tmp_path: Path, times: int) -> Any:
+    (tmp_path / "tally").touch()
+    problem = toy.problem(MEDIUM)
+    return dataclasses.replace(problem, evaluators={"toy": Deadly(tmp_path / "tally", times)})
+
+
+def test_the_batch_of_a_dead_worker_is_evaluated_again(tmp_path: Path) -> None:
+    with run(toy.problem(MEDIUM), tmp_path / "whole", workers=2, points_csv=False) as study:
+        expected = study.digest()
+    with run(deadly(tmp_path, 2), tmp_path / "cut", workers=2, points_csv=False) as study:
+        assert study.digest() == expected
+    assert (tmp_path / "tally").stat().st_size == 2
+    assert "about to die" in (tmp_path / "cut/workers.log").read_text()
+
+
+def test_a_batch_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:
+    message = (
+        "Worker must live until it has answered, and 3 in a row ended, the last killed by SIGKILL; their log is "
+        f"{tmp_path}/cut/workers.log; with fewer --workers or more memory the same command goes on"
+    )
+    with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
+        run(deadly(tmp_path, 1000), tmp_path / "cut", workers=2, points_csv=False)
+    with run(toy.problem(MEDIUM), tmp_path / "cut", workers=2, points_csv=False) as study:
+        assert study.complete
+
+
+def test_workers_find_their_rooms_whatever_the_path_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room in ("dse", "blueprint", "costmodel", "toolchain"):
+        (tmp_path / room).mkdir()
+        (tmp_path / room / "__init__.py").write_text("raise SystemExit(9)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), "", *sys.path])
+    monkeypatch.chdir(tmp_path)
+    with run(toy.problem(MEDIUM), tmp_path / "study", workers=2, points_csv=False) as study:
+        assert study.complete
+    assert not (tmp_path / "study/workers.log").exists()
+
+
+DAMAGE = [
+    "UPDATE batches SET header = 5 WHERE sequence = 2",
+    "UPDATE batches SET payload = 'text' WHERE sequence = 2",
+    "UPDATE batches SET checksum = 'x' WHERE sequence = 2",
+    "UPDATE batches SET header = CAST(x'ff80' AS TEXT) WHERE sequence = 2",
+    "UPDATE facts SET value = CAST(x'ff80' AS TEXT)",
+    "UPDATE facts SET value = x'00' WHERE key = 'facts'",
+    "DELETE FROM facts",
+    "DROP TABLE facts",
+    "DROP TABLE batches",
+    "ALTER TABLE batches RENAME COLUMN header TO head",
+]
+
+
+@pytest.mark.parametrize("statement", DAMAGE)
+def test_a_damaged_row_is_one_sentence(statement: str, tmp_path: Path) -> None:
+    run(toy.problem(NSGA2), tmp_path).close()
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute(statement)
+    connection.close()
+    for action in (lambda: reopened(tmp_path), lambda: run(toy.problem(NSGA2), tmp_path)):
+        with pytest.raises(
+            StudyError, match=r"study\.db: study must be undamaged, and it is not \(.*restore it"
+        ):
+            action()
+
+
+@pytest.mark.parametrize("value", ["'text', x'00', 1", "5, 5, 5", "CAST(x'ff80' AS TEXT), x'00', 'x'"])
+def test_a_damaged_front_is_found_again_or_refused(value: str, tmp_path: Path) -> None:
+    with run(toy.problem(), tmp_path) as study:
+        expected = front(study)
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute("DELETE FROM front")
+        connection.execute(f"INSERT INTO front VALUES (1, {value})")
+    connection.close()
+    try:
+        with reopened(tmp_path) as study:
+            assert front(study) == expected
+    except StudyError as refused:
+        assert "study must be undamaged" in str(refused)
+
+
+def test_a_study_on_which_nothing_can_be_written_is_read_with_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed writer leaves its last batches in the log."""
+    with run(toy.problem(NSGA2), tmp_path / "whole") as study:
+        expected = study.digest()
+    (tmp_path / "copy").mkdir()
+    with store.lock(tmp_path / "copy"):
+        kept = store.create(tmp_path / "copy", store.load(tmp_path / "whole").facts())
+        for sequence, batch in enumerate(store.load(tmp_path / "whole").batches()):
+            kept.append(sequence, *encode(batch))
+        (tmp_path / "cut").mkdir()
+        for name in ("study.db", "study.db-wal"):  # as a kill here would leave it
+            shutil.copy(tmp_path / "copy" / name, tmp_path / "cut" / name)
+        kept.close()
+    assert (tmp_path / "cut/study.db-wal").stat().st_size > 10_000
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with reopened(tmp_path / "cut") as study:
+        assert study.digest() == expected
+    assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["study.db", "study.db-wal"]
