@@ -15,9 +15,10 @@ from generator.axi_lite import AXI_LITE_PORTS, STALLS, Shell, size_ports
 from generator.block import Block, word
 from generator.floating.words import is_special
 from generator.softmax.pruning import LeadingOneCode
-from generator.streaming_attention import nodes
+from generator.streaming_attention import nodes, results
 from generator.streaming_attention.control import Control
 from generator.streaming_attention.fifo import Fifo
+from generator.streaming_attention.node import NodeBlock
 from generator.streaming_attention.screen import Screen
 
 
@@ -261,7 +262,7 @@ class StreamingAttention(Block):
     # Nodes -----------------------------------------------------------------------------------------------------------
 
     def _node(
-        self, m: Module, block: nodes.NodeBlock, fields: dict[str, Value], flags: dict[str, Value]
+        self, m: Module, block: NodeBlock, fields: dict[str, Value], flags: dict[str, Value]
     ) -> dict[str, Value]:
         """Instantiate a node that fires with these inputs; returns its outputs."""
         found: dict[str, Value] = {}
@@ -341,7 +342,7 @@ class StreamingAttention(Block):
         m.d.comb += self._value_final.eq(fields["last"] & final)
         gains = self._fields("gains") if "gains" in self._edges else {}
         value = self.s_axis_value_tdata[: self.spec.streams()[3].field.bits]
-        found = self._node(m, nodes.Output(self.spec), fields | gains | {"value": value}, fields)
+        found = self._node(m, results.Output(self.spec), fields | gains | {"value": value}, fields)
         reserve = self._fires["output"] & fields["last"]
         if self.spec.softmax.divides_first:
             self._fill(
@@ -357,12 +358,12 @@ class StreamingAttention(Block):
         if self.spec.softmax.divides_first:
             fields = self._fields("long_weights")
             found = self._node(
-                m, nodes.DivideWeights(self.spec), fields | {"inverse": inverses["inverse"]}, fields
+                m, results.DivideWeights(self.spec), fields | {"inverse": inverses["inverse"]}, fields
             )
             self._key_fifo(m, "shares", found | {"weight": found["result"]})
             return
         fields = self._fields("totals")
-        found = self._node(m, nodes.DivideTotals(self.spec), fields | inverses, fields)
+        found = self._node(m, results.DivideTotals(self.spec), fields | inverses, fields)
         self._fill(m, "rows", found | {"row": found["result"]}, found["write"], self._fires["drain"])
 
     def _drain(self, m: Module) -> None:

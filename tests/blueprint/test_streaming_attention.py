@@ -298,7 +298,7 @@ def test_designs_that_cannot_be_built_are_refused(changes: dict[str, Any], messa
         (
             {"mask": "lambda"},
             Attention(4, 4, 1, 1, 4, "lambda", 2, 0),
-            "Attention mask must be lambda or causal, or none with one query for a design of mask lambda, not lambda",
+            "Attention sinks must be at least 1 for mask lambda, not 0; without sinks it is window",
         ),
     ],
 )

@@ -12,6 +12,7 @@ from blueprint.document import read_text
 from blueprint.errors import ParamError
 from blueprint.model import attention, load
 from blueprint.registry import get
+from blueprint.shell import Size
 from blueprint.spec import Spec, parameter
 from blueprint.workload import Attention, Gemm, Workload, of_model, of_task, read_workload
 
@@ -23,6 +24,12 @@ class Attends(Spec):
     task = Attention
 
     keys_max: int = parameter("keys", default=64, minimum=1, maximum=1 << 20)
+
+    def every_size(self) -> tuple[Size, ...]:
+        return (Size("keys", self.keys_max, 1, "keys of the next run"),)
+
+    def register_values(self, workload: Attention) -> dict[str, int]:
+        return {"keys": workload.keys}
 
 
 def seen(task: Attention) -> list[int]:

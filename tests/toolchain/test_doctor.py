@@ -21,7 +21,7 @@ def test_this_machine_is_healthy() -> None:
 
 
 def result_of(name: str) -> tuple[bool, str]:
-    check = doctor._check(name, doctor.PROBES[name])
+    check = doctor._check(name, doctor.PROBES[name], lambda _: None)
     return check.ok, check.detail
 
 
