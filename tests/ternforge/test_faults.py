@@ -63,7 +63,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def content(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, but those that differ between two writers of the same."""
-    different = ("study.lock", "study.db")
+    different = ("study.lock", "study.db", "study.db-wal", "study.db-shm")
     files = [path for path in folder.rglob("*") if path.is_file() and path.name not in different]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
