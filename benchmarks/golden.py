@@ -103,7 +103,7 @@ def record(spec: Spec) -> dict[str, Any]:
     }
     problems = list(disagreements(found))
     if problems:
-        print(f"!!! {spec.name}: {'; '.join(problems)}")
+        raise ValueError(f"{spec.name}: {'; '.join(problems)}")
     return found
 
 
