@@ -277,6 +277,12 @@ class _Reader:
         return self.hidden // self.heads
 
     def key_heads(self) -> int:
+        shared = self.section.take("attn_config", (dict, type(None)), default=None) or {}
+        if shared.get("attn_type", "multihead_attention") != "multihead_attention" or shared.get(
+            "kv_n_heads"
+        ):
+            what = "attn_config must be multihead attention, as transformers builds it, without kv_n_heads"
+            raise self.section.error("attn_config", f"{what}, not {shared}")
         if self.kind.multi_query and not self.flag("new_decoder_architecture", False):
             self.key("kv_heads")  # which plays no part then
             return 1 if self.flag("multi_query", True) else self.heads

@@ -137,7 +137,9 @@ def _check_folder(path: Path, by: str | None, force: bool) -> None:
         return
     if _occupied(path) and by not in Record.of(path).writers:
         what = f"must be new, empty or of an earlier `ternforge {by}`, not a folder of other files"
-        raise ParamError(f"Output folder {what}: {path}; --force writes to it all the same and keeps them")
+        raise ParamError(
+            f"Output folder {what}: {path}; --force replaces those that are in the way and keeps the rest"
+        )
 
 
 def _check_place(path: Path) -> None:

@@ -81,10 +81,12 @@ def apply(study: str | Path, point: str, out: str | Path, *, force: bool = False
         name = found.knee if point == "knee" else point
         if name is None:
             raise ParamError(f"Study must have a feasible point to take its knee, and {study} has none")
-        design = found.design(name)
+        name = found.space.point_id(found.space.index_of(name))
+        design, row = found.design(name), found.point(name)
     with output_file(out, (".yaml", ".yml"), "apply", force=force) as draft:
         draft.write_text(design_text(design), encoding="utf-8")
-    return {"point": name, "file": Path(out), "design": design_content(design)}
+    reason = None if row["feasible"] else row["reason"]
+    return {"point": name, "file": Path(out), "design": design_content(design), "infeasible": reason}
 
 
 def plot(study: str | Path, out: str | Path | None = None, *, force: bool = False) -> Answer:

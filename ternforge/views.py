@@ -46,7 +46,7 @@ def generate(
 FLOWS = {
     "files": "read the files named in {out}/files.f, in that order",
     "fusesoc": "fusesoc --cores-root {out} run --target=lint {top}",
-    "yosys": "cd {out} && yosys -s synth.ys",
+    "yosys": "cd {out} && yosys -s synth.ys  # with Yosys on PATH",
 }
 
 

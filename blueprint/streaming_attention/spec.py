@@ -322,7 +322,9 @@ class StreamingAttentionSpec(Spec):
 
     def capacity(self, tasks: Iterable[Task]) -> Iterator[Rule]:
         """Also that :meth:`cycles` is right: it counts no wait for a FIFO that is shallower than full speed needs."""
+        tasks = tuple(tasks)
         yield from super().capacity(tasks)
+        yield from self._suits(tasks)
         reason = "FIFOs must be deep enough for full speed, 0 for that depth; the simulator knows the cycles of others"
         yield Rule("long_depth", dataflow.full_speed(self), reason, lambda: reason)
 
@@ -332,20 +334,34 @@ class StreamingAttentionSpec(Spec):
         Shallow FIFOs are not refused: the simulator runs them, or names the deadlock.
         """
         self.check_task(workload)
-        for rule in super().capacity((workload,)):
+        for rule in (*super().capacity((workload,)), *self._suits((workload,))):
             if not rule.holds:
                 raise refuse(rule.parameter, rule.message())
-        if workload.dim != self.dim:
-            raise refuse("dim", f"Attention dim must be {self.dim}, the design's dim, not {workload.dim}")
-        if workload.mask == self.mask == "lambda" and workload.sinks == 0:
-            raise refuse(
-                "sinks",
-                "Attention sinks must be at least 1 for mask lambda, not 0; without sinks it is window",
-            )
-        if not values.mask_fits(self, workload):
-            what = f"Attention mask must be {values.masks_of(self)} for a design of mask {self.mask}"
-            raise refuse("mask", f"{what}, not {workload.mask}")
         self.check_sizes(workload)
+
+    def _suits(self, tasks: Iterable[Any]) -> Iterator[Rule]:
+        """That heads are as long as the design's, and its sequencing covers every mask."""
+        for task in tasks:
+            yield Rule(
+                "dim",
+                self.dim == task.dim,
+                f"dim must be {task.dim}, that of the workload's heads",
+                lambda task=task: f"Attention dim must be {self.dim}, the design's dim, not {task.dim}",  # type: ignore[misc]
+            )
+            fit = values.masks_for(task)
+            named = f"mask must be {' or '.join(fit)} for mask {task.mask} of the workload"
+            yield Rule(
+                "mask" if fit else "sinks",
+                np.isin(self.mask, fit),
+                named if fit else "sinks of the workload must be at least 1 for its mask lambda",
+                lambda task=task: self._unsuited(task),  # type: ignore[misc]
+            )
+
+    def _unsuited(self, task: Attention) -> str:
+        if task.mask == self.mask == "lambda":
+            return "Attention sinks must be at least 1 for mask lambda, not 0; without sinks it is window"
+        what = f"Attention mask must be {values.masks_of(self)} for a design of mask {self.mask}"
+        return f"{what}, not {task.mask}"
 
     def dram_bits(self, workload: Attention) -> dict[str, Number]:
         count, rows = dataflow.passes(self, workload), dataflow.row_count(self, workload)

@@ -46,14 +46,17 @@ def masks_of(spec: StreamingAttentionSpec) -> str:
     return " or ".join(found) if spec.mask == "none" else f"{' or '.join(found)}, or none with one query"
 
 
-def mask_fits(spec: StreamingAttentionSpec, workload: Attention) -> bool:
-    """Whether the design's sequencing covers the mask of a run."""
+def masks_for(workload: Attention) -> tuple[str, ...]:
+    """The masks of designs whose sequencing covers that of a run."""
     if workload.mask == "lambda" and workload.sinks == 0:
-        return False
-    if workload.mask == spec.mask or workload.mask in _CONTAINS[spec.mask]:
-        return True
+        return ()
     # The one query of a decode step sees everything, masked or not.
-    return workload.queries == 1 and workload.mask in ("none", "causal")
+    everything = workload.queries == 1 and workload.mask in ("none", "causal")
+    return tuple(
+        mask
+        for mask, contained in _CONTAINS.items()
+        if everything or workload.mask == mask or workload.mask in contained
+    )
 
 
 def limits_for(workload: Attention) -> dict[str, int]:

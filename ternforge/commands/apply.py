@@ -24,4 +24,6 @@ def apply_(session: Session, study: str, point: str, out: str, force: bool) -> N
     answer = api.apply(study, point, out, force=force)
     parameters = ", ".join(f"{key} {value}" for key, value in answer["design"]["parameters"].items())
     following = line("ternforge", "generate", Path(out), "--out", "rtl")
+    if answer["infeasible"]:
+        session.note(f"Point {answer['point']} is infeasible in this study: {answer['infeasible']}")
     session.answer(answer, [f"wrote {out}: {answer['point']}, {parameters}", f"next: {following}"])

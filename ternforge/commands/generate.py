@@ -31,4 +31,4 @@ def generate_(session: Session, spec: str, out: str, force: bool, overrides: dic
     answer = api.generate(spec, out, overrides, force=force)
     rtl = len(answer["files"])
     lines = [f"wrote {out}: {rtl} Verilog files, top module {answer['top']}, design {answer['design_hash']}"]
-    session.answer(answer, [*lines, f"next: {line('ternforge', 'verify', Path(spec))}"])
+    session.answer(answer, [*lines, f"next: {line('ternforge', 'verify', '--rtl', Path(out))}"])

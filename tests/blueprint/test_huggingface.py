@@ -434,3 +434,18 @@ def test_another_file_is_called_by_its_name(name: str, tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         huggingface.read_config(tmp_path / name, "mine")
     assert str(caught.value) == f"{tmp_path / name}:1:1: {message}"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"attn_type": "multiquery_attention"}, {"attn_type": "grouped_query_attention", "kv_n_heads": 2}],
+)
+def test_attention_that_an_mpt_class_does_not_build_is_refused(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    given = {"model_type": "mpt", "d_model": 64, "n_heads": 8, "n_layers": 2, "attn_config": config}
+    (tmp_path / "config.json").write_text(json.dumps(given))
+    with pytest.raises(
+        SpecError, match="attn_config must be multihead attention, as transformers builds it, without"
+    ):
+        huggingface.read_config(tmp_path, "m")

@@ -169,7 +169,7 @@ def test_out_refuses_a_folder_of_other_files(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "thesis.tex").write_text("years of work")
     assert run(["generate", EXAMPLE, "--out", str(tmp_path)]) == 2
     what = "must be new, empty or of an earlier `ternforge generate`, not a folder of other files"
-    remedy = "--force writes to it all the same and keeps them"
+    remedy = "--force replaces those that are in the way and keeps the rest"
     assert capsys.readouterr().err == f"Output folder {what}: {tmp_path}; {remedy}\n"
     assert run(["generate", EXAMPLE, "--out", str(tmp_path / "thesis.tex")]) == 2
     assert "Output must be a folder, not an existing file" in capsys.readouterr().err

@@ -95,7 +95,10 @@ def test_a_whole_result_goes_to_a_folder_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     said = refusal(lambda: put(tmp_path, a="1"))
     what = "must be new, empty or of an earlier `ternforge generate`, not a folder of other files"
-    assert said == f"Output folder {what}: {tmp_path}; --force writes to it all the same and keeps them"
+    assert (
+        said
+        == f"Output folder {what}: {tmp_path}; --force replaces those that are in the way and keeps the rest"
+    )
     put(tmp_path, "plot", whole=False, a="1")
     assert "new, empty or of an earlier" in refusal(lambda: put(tmp_path, b="1"))
     put(tmp_path, force=True, b="1")
