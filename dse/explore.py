@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,8 @@ def run(
             study.write_tables(points=points_csv)
         except BaseException:
             progress.stop()
-            kept.close()
+            with suppress(Exception):  # what ended the search is what is told
+                kept.close()
             raise
     return study
 
