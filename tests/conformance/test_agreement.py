@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,8 @@ from simulator import kernel, rtl
 from simulator.cosim import check as cosim
 from toolchain import yosys
 
-#: Designs of a family: as many of every kind of arithmetic as calibration takes, within limits; `make conformance`
-#: sets the upper one to 160.
-FEWEST_DESIGNS, MOST_DESIGNS = 60, int(os.environ.get("TERNFORGE_DESIGNS", "60"))
+#: Designs of a family: as many of every kind of arithmetic as calibration takes, within these limits.
+FEWEST_DESIGNS, MOST_DESIGNS = 60, 160
 RUNS = 4
 #: Designs by the bench users get, of the first arithmetic and of every other.
 COSIMULATED, COSIMULATED_MORE = 8, 2
