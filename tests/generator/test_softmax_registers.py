@@ -80,7 +80,9 @@ def compare(designs: dict[str, Arithmetic], stages: tuple[int, ...], folder: Pat
             block = single(a)
             blocks[block.module_name] = block
             wanted[block.module_name] = bits(a)
-    assert flip_flops(list(blocks.values()), folder) == wanted
+    found = flip_flops(list(blocks.values()), folder)
+    # Parts of a block are combinational.
+    assert {name: count for name, count in found.items() if count or name in wanted} == wanted
 
 
 def test_predicted_flip_flops_are_those_of_yosys(tmp_path: Path) -> None:
