@@ -66,7 +66,7 @@ class Block(wiring.Component):
         return m
 
     def use(self, m: Module, block: "Block", name: str, **connections: Any) -> None:
-        """Instantiate ``block`` here; unconnected outputs stay open."""
+        """Instantiate ``block`` here; outputs that are not connected drive a wire of their own."""
         pins: dict[str, Any] = {}
         for port, member in block.ports.items():
             way = "i" if member.flow.name == "In" else "o"
@@ -76,6 +76,9 @@ class Block(wiring.Component):
                 pins |= {
                     f"{way}_{piece}": value for piece, value in block.pieces(port, connections.pop(port))
                 }
+            elif way == "o":  # a wire that nobody reads: tools take a pin that is left out for a mistake
+                unread = word(len(getattr(block, port)), f"{name}_{port}")
+                pins |= {f"{way}_{piece}": value for piece, value in block.pieces(port, unread)}
         unknown = [port for port, value in connections.items() if len(value)]
         if unknown:
             raise ValueError(f"Block {block.module_name} has no port {unknown[0]!r}")
