@@ -214,7 +214,7 @@ def _summing(p: SystolicSpec) -> Number:
     own = choose(p.waits, 2, 0)
     waves = (p.stages - 1) * (1 + own + choose(p.accumulates, 1, 0) * choose(p.floats, 2, 1))
     tiles = choose(p.regroups | (p.n_max > p.cols), 1, 0)
-    return 4 + waves + 1 + choose(p.serial, 1, 0) + choose(p.stages > 1, 1, 0) + tiles + clog2(p.rows)
+    return 4 + waves + 1 + choose(p.paced, 1, 0) + choose(p.stages > 1, 1, 0) + tiles + clog2(p.rows)
 
 
 def _staying(p: SystolicSpec) -> Number:
@@ -229,7 +229,7 @@ def _staying(p: SystolicSpec) -> Number:
 
 def _shell(p: SystolicSpec) -> Iterator[Unit]:
     """Cycles and four stalls are counted where digits of a beat may be left, else three."""
-    return shell.units(p.every_size(), p.every_size_rule(), 4 + choose(p.serial, 1, 0))
+    return shell.units(p.every_size(), p.every_size_rule(), 4 + choose(p.paced, 1, 0))
 
 
 def paths(p: SystolicSpec) -> tuple[Path, ...]:

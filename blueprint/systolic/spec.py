@@ -118,10 +118,15 @@ class SystolicSpec(Spec):
         """Whether activations come digit by digit."""
         return elements.is_one_of(self.pe, SERIAL)
 
+    @cached_property
+    def paced(self) -> Any:
+        """Whether a beat may take several cycles: its activations come in several digits."""
+        return self.serial & (self.element.digits > 1)
+
     @property
     def data_dependent(self) -> bool:  # type: ignore[override]
         """Whether the time of a run depends on its operands."""
-        return bool(np.any((self.serial & (self.pe != "booth_serial")) | self.flexible))
+        return bool(np.any((self.paced & (self.pe != "booth_serial")) | self.flexible))
 
     @property
     def arithmetic(self) -> Any:

@@ -124,11 +124,12 @@ class SummingControl(Control):
             "gate": Out(int(bool(spec.gated))),
             "load": Out(waves if spec.waits else 0),
             "move": Out(waves if spec.waits else 0),
-            "queues_done": In(int(bool(spec.serial))),
-            "stall_dependency": Out(int(bool(spec.serial))),
+            "queues_done": In(int(bool(spec.paced))),
+            "stall_dependency": Out(int(bool(spec.paced))),
         }
         shape = f"r{spec.rows}c{spec.cols}l{spec.act_lanes}_s{waves}"
-        digits = "_own" if spec.waits else "_serial" if spec.serial else "_flex" if spec.flexible else ""
+        digits = "_own" if spec.waits else "_flex" if spec.flexible else ""
+        digits += "_serial" if spec.paced else ""
         shape += digits + ("_float" if spec.floats else "_acc" * many)
         limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
         super().__init__(f"{spec.family}_control_sum_{shape}_{limits}", ports)
@@ -159,7 +160,7 @@ class SummingControl(Control):
             self.stall_input.eq(waits & ~blocked & ~act),
             self.stall_memory.eq(waits & ~blocked & act & ~wgt),
         ]
-        if not spec.serial:
+        if not spec.paced:
             m.d.comb += self.stall_output.eq(waits & blocked)
         else:
             self._charge(m, busy & ~final, beats, waits & blocked, held | tile_ends)
@@ -179,7 +180,7 @@ class SummingControl(Control):
 
     def _busy(self, m: Module, issue: Value, ends: Signal) -> tuple[Value, Value]:
         """(whether digits of an earlier cycle's beat are left, whether digits move)."""
-        if not self.spec.serial:
+        if not self.spec.paced:
             m.d.comb += ends.eq(issue)
             return Const(0, 1), issue
         busy, moves = Signal(name="busy"), Signal(name="digits_move")

@@ -59,7 +59,7 @@ class Systolic(Block):
 
     def _sequence(self, m: Module) -> None:
         spec = self.spec
-        stalls = STALLS if spec.serial else STALLS[:-1]
+        stalls = STALLS if spec.paced else STALLS[:-1]
         name = f"{spec.family}_shell_{spec.design_hash}"
         shell = Shell(name, spec.registers(), spec.sizes, spec.size_rules, stalls)
         control = StationaryControl(spec) if spec.stationary else SummingControl(spec)
@@ -138,12 +138,15 @@ class Systolic(Block):
             self.use(m, block, f"queue{number}", a=word, digit=digit, done=empty, **pins)
             digits.append(digit)
             done.append(empty)
-        m.d.comb += self._wires["queues_done"].eq(Cat(*done).all())
+        if self.spec.paced:
+            m.d.comb += self._wires["queues_done"].eq(Cat(*done).all())
         return Cat(*digits)
 
     def _waiting(self, m: Module) -> Value:
         """Activations as they come; counters tell when all elements are through with theirs."""
         acts, block, done = self._operand(m, "act", False), DigitWait(self.spec.act_width), []
+        if not self.spec.paced:
+            return acts
         pins = {"load": self._wires["accept_act"], "enable": self._wires["gate"]}
         for number, word in enumerate(parts(acts, self.spec.act_width)):
             done.append(Signal(name=f"done{number}"))
