@@ -25,10 +25,10 @@ from benchmarks.attention_cases import (
     tail_case,
 )
 from benchmarks.attention_rescale import areas, exact_maximum
-from blueprint import floating
-from blueprint.floating import FloatFormat
-from blueprint.softmax.arithmetic import GRAPHS, Arithmetic, Scales
-from blueprint.softmax.attention import attend
+from blueprint.arithmetic import floating
+from blueprint.arithmetic.floating import FloatFormat
+from blueprint.arithmetic.softmax.arithmetic import GRAPHS, Arithmetic, Scales
+from blueprint.arithmetic.softmax.attention import attend
 
 KEYS, SEEDS = 1024, (1, 2)
 INTEGER_BOUND, FLOAT_BOUND, SMALLEST = 2.0, 4.0, 1e-3

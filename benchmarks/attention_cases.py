@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blueprint import floating
-from blueprint.floating import FloatFormat
+from blueprint.arithmetic import floating
+from blueprint.arithmetic.floating import FloatFormat
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

@@ -11,10 +11,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from blueprint.streaming_attention import StreamingAttentionSpec
-from costmodel import calibration, technology, validation
-from costmodel.technology import Technology
-from costmodel.validation import Comparison
+from blueprint.families.streaming_attention import StreamingAttentionSpec
+from costmodel.calibration import calibration, validation
+from costmodel.calibration.validation import Comparison
+from costmodel.technology import technology
+from costmodel.technology.technology import Technology
 from generator.export import generate
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "attention_cost.md"

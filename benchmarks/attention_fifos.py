@@ -17,11 +17,11 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
-from blueprint.streaming_attention import StreamingAttentionSpec
-from blueprint.streaming_attention import graph as dataflow
-from blueprint.streaming_attention.inventory import words
-from blueprint.workload import Attention
-from simulator import kernel
+from blueprint.families.streaming_attention import StreamingAttentionSpec
+from blueprint.families.streaming_attention import graph as dataflow
+from blueprint.families.streaming_attention.inventory import words
+from blueprint.workloads.workload import Attention
+from simulator.engine import kernel
 from simulator.sizing import smallest_capacity
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

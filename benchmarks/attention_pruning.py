@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.attention_cases import softmax_attention
-from blueprint.pruning import Pruning, Traffic, encode, surrogate
-from blueprint.softmax.arithmetic import Arithmetic, Scales
-from blueprint.softmax.attention import attend
+from blueprint.arithmetic.pruning import Pruning, Traffic, encode, surrogate
+from blueprint.arithmetic.softmax.arithmetic import Arithmetic, Scales
+from blueprint.arithmetic.softmax.attention import attend
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

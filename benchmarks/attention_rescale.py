@@ -10,11 +10,11 @@ from amaranth.lib.wiring import In, Out
 
 from benchmarks.attention_cases import Case, softmax_attention
 from benchmarks.float_blocks import measure
-from blueprint.softmax import steps
-from blueprint.softmax.arithmetic import Arithmetic, Scales
-from blueprint.softmax.exponential import polynomial
+from blueprint.arithmetic.softmax import steps
+from blueprint.arithmetic.softmax.arithmetic import Arithmetic, Scales
+from blueprint.arithmetic.softmax.exponential import polynomial
+from generator.arithmetic.softmax import Product, SumValues
 from generator.block import Block, register
-from generator.softmax import Product, SumValues
 
 
 def exact_maximum(a: Arithmetic, case: Case, factor_bits: int) -> float:

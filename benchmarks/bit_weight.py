@@ -22,13 +22,13 @@ import numpy as np
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from blueprint import floating as formats
-from blueprint import processing
-from blueprint.processing import Element
-from costmodel.synthesis import Synthesis, synthesize
+from blueprint.arithmetic import floating as formats
+from blueprint.arithmetic import processing
+from blueprint.arithmetic.processing import Element
+from costmodel.groundtruth.synthesis import Synthesis, synthesize
+from generator.arithmetic.processing import Accumulate, DigitEncode, DigitQueue
 from generator.block import Block
 from generator.emission import emit
-from generator.processing import Accumulate, DigitEncode, DigitQueue
 
 #: Standard deviation of INT8 operands, and how many are drawn.
 DEVIATION, DRAWN = 30, 200_000

@@ -14,11 +14,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from blueprint.floating import BF16, FORMATS, FP16, FloatFormat
-from costmodel.synthesis import Synthesis, synthesize
-from generator.block import Block
-from generator.emission import emit
-from generator.floating import (
+from blueprint.arithmetic.floating import BF16, FORMATS, FP16, FloatFormat
+from costmodel.groundtruth.synthesis import Synthesis, synthesize
+from generator.arithmetic.floating import (
     CoarseAdd,
     FloatAdd,
     FloatConvert,
@@ -29,6 +27,8 @@ from generator.floating import (
     FloatToInt,
     IntToFloat,
 )
+from generator.block import Block
+from generator.emission import emit
 
 BLOCKS: dict[str, Callable[[FloatFormat], Block]] = {
     "add": FloatAdd,

@@ -25,10 +25,10 @@ from typing import Any
 
 import yaml
 
-from blueprint import floating
-from blueprint.floating import FloatFormat
+from blueprint.arithmetic import floating
+from blueprint.arithmetic.floating import FloatFormat
+from generator.arithmetic.floating import FloatAdd
 from generator.emission import emit
-from generator.floating import FloatAdd
 from toolchain import cxxrtl, process, verilator
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -20,9 +20,10 @@ import numpy as np
 from blueprint import registry
 from blueprint.spec import Spec
 from blueprint.unit import Unit, flip_flops
-from costmodel import estimate, features, measuring, sampling
-from costmodel import technology as technologies
-from costmodel.technology import Technology
+from costmodel.calibration import measuring, sampling
+from costmodel.model import estimate, features
+from costmodel.technology import technology as technologies
+from costmodel.technology.technology import Technology
 from generator.export import generate
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "golden"

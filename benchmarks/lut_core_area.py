@@ -21,15 +21,15 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from blueprint import ternary
-from blueprint.ternary_lut import TernaryLutSpec
-from costmodel.synthesis import Synthesis, synthesize
-from generator.arithmetic import parts
+from blueprint.arithmetic import ternary
+from blueprint.families.ternary_lut import TernaryLutSpec
+from costmodel.groundtruth.synthesis import Synthesis, synthesize
+from generator.arithmetic.integers import parts
 from generator.block import Block
 from generator.emission import emit
-from generator.ternary_lut.fetch import Fetch
-from generator.ternary_lut.lane import Lane
-from generator.ternary_lut.table import TableBuild
+from generator.families.ternary_lut.fetch import Fetch
+from generator.families.ternary_lut.lane import Lane
+from generator.families.ternary_lut.table import TableBuild
 
 POINTS = ((2, 4, 32), (2, 8, 16), (3, 8, 16), (4, 8, 16))
 #: Stated elsewhere for the published structure in asap7: (um2, ns).

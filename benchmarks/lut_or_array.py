@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from blueprint import registry
-from blueprint.document import read_text
-from blueprint.workload import Gemm
-from costmodel import technology
+from blueprint.files.document import read_text
+from blueprint.workloads.workload import Gemm
+from costmodel.technology import technology
 from dse.evaluate import TechnologyCosts, design_problem
 from dse.problem import Problem
 from dse.space_file import space_from

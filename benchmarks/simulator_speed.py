@@ -18,12 +18,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from blueprint.design import read_design
-from blueprint.model import layers, load
+from blueprint.files.design import read_design
 from blueprint.spec import Spec
-from blueprint.workload import Gemm
+from blueprint.workloads.model import layers, load
+from blueprint.workloads.workload import Gemm
 from generator.export import generate
-from simulator import kernel, rtl
+from simulator.engine import kernel
+from simulator.rtl import rtl
 from simulator.simulate import simulate
 
 DESIGN = Path(__file__).resolve().parent.parent / "examples" / "ternary_lut" / "design.yaml"

@@ -25,9 +25,9 @@ import numpy as np
 from benchmarks import golden
 from blueprint import registry
 from blueprint.spec import Spec
-from costmodel import technology
+from costmodel.technology import technology
 from generator.export import generate
-from simulator import kernel
+from simulator.engine import kernel
 
 SEED, TASKS = 11, 2
 

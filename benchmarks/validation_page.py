@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from costmodel import technology, validation
+from costmodel.calibration import validation
+from costmodel.technology import technology
 from generator.export import generate
 
 

@@ -7,7 +7,7 @@ import importlib
 import pkgutil
 from functools import cache
 
-import blueprint
+from blueprint import families as folders
 from blueprint.errors import ParamError
 from blueprint.spec import Spec
 
@@ -16,8 +16,8 @@ from blueprint.spec import Spec
 def families() -> dict[str, type[Spec]]:
     """Every family by name."""
     found: dict[str, type[Spec]] = {}
-    for module in pkgutil.iter_modules(blueprint.__path__):
-        members = vars(importlib.import_module(f"blueprint.{module.name}")).values()
+    for module in pkgutil.iter_modules(folders.__path__):
+        members = vars(importlib.import_module(f"blueprint.families.{module.name}")).values()
         for member in members:
             if isinstance(member, type) and issubclass(member, Spec) and member is not Spec:
                 if getattr(member, "family", None) == module.name:

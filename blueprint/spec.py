@@ -19,7 +19,7 @@ from blueprint.port import Operation, Register, Stream
 from blueprint.shell import Size, SizeRule, refusal
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
-from blueprint.workload import Attention, Gemm, Task, Workload
+from blueprint.workloads.workload import Attention, Gemm, Task, Workload
 
 Arrays = dict[str, npt.NDArray[np.int64]]
 Beats = dict[str, npt.NDArray[np.uint8]]
@@ -200,7 +200,7 @@ class Spec:
     def tasks(cls, workload: Workload) -> tuple[Task, ...]:
         """What the family runs of a workload: everything, or a model's attention. Raises ``ParamError``."""
         if cls.task is Attention and workload.model is not None:
-            from blueprint.model import attention
+            from blueprint.workloads.model import attention
 
             return attention(workload.model, workload.phase or "", workload.tokens, workload.context)
         for task in workload.tasks:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blueprint.document import Section
-from blueprint.nearest import suggestion
+from blueprint.files.document import Section
+from blueprint.files.nearest import suggestion
+from blueprint.files.tree import show
 from blueprint.spec import Parameter
-from blueprint.tree import show
 
 MOST_VALUES = 100_000
 #: Shorter axes are listed.

@@ -22,9 +22,9 @@ import numpy.typing as npt
 
 from blueprint.errors import ParamError
 from blueprint.spec import Spec
-from blueprint.workload import Gemm, Task, Workload, of_model
-from costmodel import estimate
-from costmodel.estimate import Cost
+from blueprint.workloads.workload import Gemm, Task, Workload, of_model
+from costmodel.model import estimate
+from costmodel.model.estimate import Cost
 from dse.metrics import metrics_of, name_of
 from dse.problem import Evaluation, Problem
 from dse.space import Columns, Dram, Space

@@ -59,7 +59,8 @@ def problem_of(space: Space) -> Problem:
 
     Raises ``ParamError`` for a technology that is unknown or was not calibrated.
     """
-    from costmodel import estimate, technology
+    from costmodel.model import estimate
+    from costmodel.technology import technology
 
     facts = technology.load(space.technology)
     for group in ("area", "delay", "energy"):

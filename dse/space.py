@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint.errors import ParamError
-from blueprint.nearest import suggestion
-from blueprint.workload import Workload
+from blueprint.files.nearest import suggestion
+from blueprint.workloads.workload import Workload
 from dse.axis import Axis
 
 METHODS = ("auto", "exhaustive", "random", "nsga2")

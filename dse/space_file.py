@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from blueprint import document, registry
-from blueprint.document import Section
+from blueprint import registry
 from blueprint.errors import ParamError
-from blueprint.names import NAME_RULE, is_name
-from blueprint.nearest import suggestion
+from blueprint.files import document
+from blueprint.files.document import Section
+from blueprint.files.names import NAME_RULE, is_name
+from blueprint.files.nearest import suggestion
+from blueprint.files.tree import show
 from blueprint.spec import Spec
-from blueprint.tree import show
-from blueprint.workload import LARGEST, Workload, kind_of, read_workload, workload_content
+from blueprint.workloads.workload import LARGEST, Workload, kind_of, read_workload, workload_content
 from dse.axis import Axis, read_axis
 from dse.metrics import METRICS, PARTS, counterpart, metrics_of, scope
 from dse.space import LARGEST_EXHAUSTIVE, LARGEST_SPACE, METHODS, Constraint, Dram, Search, Space, SubSpace

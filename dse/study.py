@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from blueprint import registry
-from blueprint.design import Design
-from blueprint.document import read_text
 from blueprint.errors import ParamError, SpecError
+from blueprint.files.design import Design
+from blueprint.files.document import read_text
 from blueprint.spec import Spec
 from dse import evaluate, limits, nearest, pareto
 from dse.batch import Batch, empty, join
@@ -183,7 +183,7 @@ class Study:
     def evaluators(self) -> Mapping[str, Any]:
         """The evaluators behind the numbers: none where the technology or a family is not there any more."""
         if self._evaluators is None:
-            from costmodel import technology
+            from costmodel.technology import technology
 
             try:
                 costs = evaluate.TechnologyCosts(technology.load(self.space.technology))

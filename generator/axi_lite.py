@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.port import Register
 from blueprint.shell import COUNTERS, Bound, Size, SizeRule
-from generator.arithmetic import one_of, zero_extend
+from generator.arithmetic.integers import one_of, zero_extend
 from generator.block import Block
 
 AXI_LITE_PORTS: dict[str, Any] = {

@@ -25,7 +25,7 @@ def generate(spec: Spec, out: Path, *, clock_mhz: float | None = None) -> dict[s
     The same spec gives the same bytes. Raises ``OSError`` where the folder cannot be written and ``ToolError`` where
     Yosys fails; the folder gets all files or none.
     """
-    top = importlib.import_module(f"generator.{spec.family}").Top(spec)
+    top = importlib.import_module(f"generator.families.{spec.family}").Top(spec)
     emitted = emit(top)
     manifest = describe(spec, emitted)
     texts = {f"rtl/{name}.v": text for name, text in emitted.modules.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from blueprint import floating
+from blueprint.arithmetic import floating
 from blueprint.port import GRAMMAR, LAST, Field, Operand, Operation, Place, Stream
 from blueprint.spec import Spec
 

@@ -13,7 +13,7 @@ from zlib import crc32
 
 import numpy as np
 
-from blueprint.nearest import suggestion
+from blueprint.files.nearest import suggestion
 from blueprint.port import Stream
 from blueprint.timing import TimingGraph
 from simulator.arrays import Mask

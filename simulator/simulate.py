@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from blueprint.timing import TimingGraph
 from simulator.arrays import Ints, Mask
-from simulator.kernel import Deadlock, Timeline, run
+from simulator.engine.kernel import Deadlock, Timeline, run
 
 __all__ = ["Deadlock", "Design", "Run", "simulate"]
 

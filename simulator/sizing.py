@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from blueprint.timing import TimingGraph
 from simulator.arrays import Mask
-from simulator.kernel import Deadlock, run
+from simulator.engine.kernel import Deadlock, run
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 
 from blueprint.timing import STALL_REASONS, Access, Channel, Node, TimingGraph
 from simulator.arrays import Ints, Mask
-from simulator.kernel import Timeline
-from simulator.machine import mask_distances
+from simulator.engine.kernel import Timeline
+from simulator.engine.machine import mask_distances
 
 #: (reason, first cycle, last cycle + 1), one row per idle stretch.
 Stretches = tuple[list[str], Ints, Ints]

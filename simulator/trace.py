@@ -17,7 +17,7 @@ import numpy as np
 
 from blueprint.timing import TimingGraph
 from simulator.arrays import Ints, Mask
-from simulator.kernel import Timeline, run
+from simulator.engine.kernel import Timeline, run
 from simulator.tokens import idle, occupancy
 from toolchain import files
 

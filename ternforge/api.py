@@ -1,7 +1,8 @@
 """The public functions: each verb of the command line is one of these, and a script calls them the same way.
 
-A design is given as a file, a :class:`blueprint.design.Design` or a spec; a workload as a file, a
-:class:`blueprint.workload.Workload` or a ``Gemm``. Results are dictionaries with the keys of the ``--json`` answers.
+A design is given as a file, a :class:`blueprint.files.design.Design` or a spec; a workload as a
+file, a :class:`blueprint.workloads.workload.Workload` or a ``Gemm``. Results are dictionaries with the keys of the
+``--json`` answers.
 Bad input raises ``SpecError`` (a file), ``ParamError`` or ``TypeError`` (a value) before anything is written.
 The rooms are imported inside the functions, so that no verb waits for another's libraries.
 """

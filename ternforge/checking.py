@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from blueprint.document import Section, read
 from blueprint.errors import ParamError
+from blueprint.files.document import Section, read
 
 Answer = dict[str, Any]
 
@@ -33,7 +33,7 @@ def check(path: str | Path, overrides: Mapping[str, str], only: str | None = Non
 
 
 def _design(section: Section, overrides: Mapping[str, str]) -> Answer:
-    from blueprint.design import design_content, design_from
+    from blueprint.files.design import design_content, design_from
     from blueprint.unit import flip_flops
 
     design = design_from(section, overrides)
@@ -51,7 +51,7 @@ def _design(section: Section, overrides: Mapping[str, str]) -> Answer:
 
 
 def _workload(section: Section) -> Answer:
-    from blueprint.workload import SCHEMA, read_workload, workload_content
+    from blueprint.workloads.workload import SCHEMA, read_workload, workload_content
 
     workload = read_workload(section)
     derived: Answer = {"macs": workload.macs}
@@ -62,7 +62,7 @@ def _workload(section: Section) -> Answer:
 
 
 def _model(section: Section) -> Answer:
-    from blueprint.model import model_content, model_from
+    from blueprint.workloads.model import model_content, model_from
 
     model = model_from(section)
     return {"resolved": model_content(model), "derived": {"ternary_weights": model.ternary_weights}}
@@ -87,7 +87,7 @@ def _space(section: Section) -> Answer:
 
 
 def _technology(path: Path) -> Answer:
-    from costmodel.technology import read_technology
+    from costmodel.technology.technology import read_technology
 
     technology = read_technology(path)
     cells = len(technology.cells)
@@ -101,7 +101,7 @@ def _technology(path: Path) -> Answer:
 
 
 def _check_technology(section: Section, name: str) -> None:
-    from costmodel import technology
+    from costmodel.technology import technology
 
     try:
         technology.load(name)

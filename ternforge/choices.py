@@ -81,28 +81,28 @@ def flows() -> Iterable[str]:
 
 def technologies() -> Iterable[str]:
     """Technologies of the package."""
-    from costmodel.technology import names
+    from costmodel.technology.technology import names
 
     return names()
 
 
 def models() -> Iterable[str]:
     """Models of the package."""
-    from blueprint.model import names
+    from blueprint.workloads.model import names
 
     return names()
 
 
 def phases() -> Iterable[str]:
     """What a model does."""
-    from blueprint.model import PHASES
+    from blueprint.workloads.model import PHASES
 
     return PHASES
 
 
 def architectures() -> Iterable[str]:
     """Types of models that can be imported."""
-    from blueprint.huggingface import architectures
+    from blueprint.workloads.huggingface import architectures
 
     return architectures()
 
@@ -146,8 +146,9 @@ class Parameter(_ParamType):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         """The parameters of the design's family; nothing where there is no such design."""
-        from blueprint import document, registry
+        from blueprint import registry
         from blueprint.errors import ParamError, SpecError
+        from blueprint.files import document
 
         try:
             # An option without its value yet leaves the words before it unread.

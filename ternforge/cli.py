@@ -86,7 +86,7 @@ def _report(session: Session, problem: Exception) -> int:
 
 def is_deadlock(problem: Exception) -> bool:
     """Whether a design was found unable to finish its work."""
-    from simulator.kernel import Deadlock
+    from simulator.engine.kernel import Deadlock
 
     return isinstance(problem, Deadlock)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from blueprint.design import Design
+    from blueprint.files.design import Design
     from blueprint.spec import Spec
-    from blueprint.workload import Task, Workload
-    from costmodel.technology import Technology
+    from blueprint.workloads.workload import Task, Workload
+    from costmodel.technology.technology import Technology
 
     DesignLike = Design | Spec | str | Path
     WorkloadLike = Workload | Task | str | Path
@@ -25,7 +25,7 @@ def silent(_: str) -> None:
 
 def read_design(design: DesignLike, overrides: Mapping[str, str] | None = None) -> Design:
     """A design from whatever stands for one."""
-    from blueprint import design as designs
+    from blueprint.files import design as designs
     from blueprint.spec import Spec
 
     if isinstance(design, designs.Design):
@@ -38,8 +38,8 @@ def read_design(design: DesignLike, overrides: Mapping[str, str] | None = None) 
 
 def read_workload(workload: WorkloadLike) -> Workload:
     """A workload from whatever stands for one: a file, ``"1x2560x6912"``, a task."""
-    from blueprint import workload as workloads
     from blueprint.errors import SpecError
+    from blueprint.workloads import workload as workloads
 
     if isinstance(workload, workloads.Workload):
         return workload
@@ -54,14 +54,14 @@ def read_workload(workload: WorkloadLike) -> Workload:
 
 
 def _models() -> tuple[str, ...]:
-    from blueprint.model import names
+    from blueprint.workloads.model import names
 
     return names()
 
 
 def read_technology(design: Design, technology: str | Path | None = None) -> Technology:
     """The technology asked for, else the design's own, else asap7."""
-    from costmodel import technology as technologies
+    from costmodel.technology import technology as technologies
 
     return technologies.load(technology or design.technology or "asap7")
 

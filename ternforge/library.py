@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ternforge.inputs import Answer, Note, silent
 
 if TYPE_CHECKING:
-    from blueprint.model import Model
-    from costmodel.technology import Technology
+    from blueprint.workloads.model import Model
+    from costmodel.technology.technology import Technology
 
 
 #: How our own files may end.
@@ -19,14 +19,14 @@ YAML = (".yaml", ".yml")
 
 def models() -> Answer:
     """The language models that come with the package."""
-    from blueprint import model
+    from blueprint.workloads import model
 
     return {"models": [model_summary(model.load(name)) for name in model.names()]}
 
 
 def model(name: str | Path, phase: str = "decode", tokens: int = 1) -> Answer:
     """One model's shapes, and the products of one forward pass."""
-    from blueprint import model as shapes
+    from blueprint.workloads import model as shapes
 
     chosen = shapes.load(name)
     gemms = shapes.layers(chosen, phase, tokens)
@@ -63,8 +63,8 @@ def model_import(
 
     ``like`` is the type of model to read it as, where the config names one that is not known.
     """
-    from blueprint import huggingface
-    from blueprint import model as shapes
+    from blueprint.workloads import huggingface
+    from blueprint.workloads import model as shapes
     from ternforge.folder import output_file
 
     found = huggingface.read_config(folder, name, like)
@@ -80,14 +80,14 @@ def model_import(
 
 def technologies() -> Answer:
     """The technologies that come with the package."""
-    from costmodel import technology
+    from costmodel.technology import technology
 
     return {"technologies": [technology_summary(technology.load(name)) for name in technology.names()]}
 
 
 def technology(name: str | Path) -> Answer:
     """One technology's facts in short."""
-    from costmodel import technology as technologies
+    from costmodel.technology import technology as technologies
 
     return technology_summary(technologies.load(name))
 
@@ -110,9 +110,9 @@ def technology_import(
 ) -> Answer:
     """Make a technology file of Liberty files; `ternforge tech calibrate` fits its cost model afterwards."""
     from blueprint.errors import ParamError
-    from blueprint.names import NAME_RULE, is_name
-    from costmodel import importing
-    from costmodel import technology as technologies
+    from blueprint.files.names import NAME_RULE, is_name
+    from costmodel.technology import importing
+    from costmodel.technology import technology as technologies
     from ternforge.folder import output_file
 
     if not is_name(name):
@@ -129,8 +129,8 @@ def technology_calibrate(
 
     Takes minutes; when interrupted, the same call goes on. ``errors`` are those of the fit, by quantity.
     """
-    from costmodel import calibration
-    from costmodel import technology as technologies
+    from costmodel.calibration import calibration
+    from costmodel.technology import technology as technologies
     from generator.export import generate
     from ternforge.folder import output_file
 
@@ -148,8 +148,8 @@ def technology_validate(name: str | Path, designs: int, seed: int, note: Note = 
 
     ``ok`` is false where area misses its bounds (5 % mean, 15 % worst) or a flip-flop is missed.
     """
-    from costmodel import technology as technologies
-    from costmodel import validation
+    from costmodel.calibration import validation
+    from costmodel.technology import technology as technologies
     from generator.export import generate
 
     found = validation.validate(technologies.load(name), generate, designs=designs, seed=seed, note=note)

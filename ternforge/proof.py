@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ternforge.inputs import Answer, Note, check_fits, read_design, read_workload, silent
 
 if TYPE_CHECKING:
-    from blueprint.design import Design
+    from blueprint.files.design import Design
     from blueprint.spec import Spec
-    from blueprint.workload import Task
+    from blueprint.workloads.workload import Task
     from simulator.cosim.check import Checked, Outcome, Report
     from ternforge.inputs import DesignLike, WorkloadLike
 
@@ -53,8 +53,8 @@ def verify(
 
 def _design(design: DesignLike | None, overrides: Mapping[str, str] | None, rtl: str | Path | None) -> Design:
     """The design asked for, or the one that a folder holds."""
-    from blueprint.design import Design
     from blueprint.errors import ParamError
+    from blueprint.files.design import Design
     from simulator.cosim import folder
 
     if design is not None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ternforge.inputs import Answer, Note, check_fits, read_design, read_workload, refused, silent
 
 if TYPE_CHECKING:
-    from blueprint.design import Design
-    from blueprint.workload import Task
+    from blueprint.files.design import Design
+    from blueprint.workloads.workload import Task
     from simulator.trace import Window
     from ternforge.inputs import DesignLike, WorkloadLike
 

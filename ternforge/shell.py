@@ -93,7 +93,7 @@ class LazyGroup(click.Group):
             and not args[0].startswith("-")
             and not context.resilient_parsing
         ):
-            from blueprint.nearest import suggestion
+            from blueprint.files.nearest import suggestion
 
             valid = ", ".join(self.verbs)
             hint = suggestion(args[0], self.verbs)
@@ -163,7 +163,7 @@ def workload_from(workload: str | None, gemm: str | None) -> str | None:
     if workload is not None and gemm is not None:
         raise click.UsageError("Workload must be given by --workload or --gemm, not both")
     if gemm is not None:
-        from blueprint.workload import parse_gemm
+        from blueprint.workloads.workload import parse_gemm
 
         parse_gemm(gemm)
     return gemm or workload

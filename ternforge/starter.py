@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from blueprint.errors import ParamError
-from blueprint.names import NAME_RULE, is_name
-from blueprint.nearest import suggestion
+from blueprint.files.names import NAME_RULE, is_name
+from blueprint.files.nearest import suggestion
 from ternforge.folder import output_folder
 
 _README = """# {name}

@@ -51,9 +51,9 @@ def explore(
 
 def _check_study(study: str | Path) -> None:
     """Refuse what is no study's folder, and say what it is. Raises ``ParamError``."""
-    from blueprint import kinds
     from blueprint.errors import ParamError
-    from blueprint.nearest import nearest
+    from blueprint.files import kinds
+    from blueprint.files.nearest import nearest
     from dse.store import NAME
 
     path = Path(study)
@@ -71,8 +71,8 @@ def _check_study(study: str | Path) -> None:
 
 def apply(study: str | Path, point: str, out: str | Path, *, force: bool = False) -> Answer:
     """Write a point of a study as a design file; ``point`` may be ``knee``."""
-    from blueprint.design import design_content, design_text
     from blueprint.errors import ParamError
+    from blueprint.files.design import design_content, design_text
     from dse.study import open_study
     from ternforge.folder import output_file
 

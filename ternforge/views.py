@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from ternforge.inputs import Answer, Note, check_fits, read_design, read_technology, read_workload, silent
 
 if TYPE_CHECKING:
-    from blueprint.design import Design
+    from blueprint.files.design import Design
     from blueprint.numbers import Number
     from blueprint.spec import Spec
-    from blueprint.workload import Task, Workload
+    from blueprint.workloads.workload import Task, Workload
     from dse.evaluate import TechnologyCosts
     from dse.space import Dram
     from ternforge.inputs import DesignLike, WorkloadLike
@@ -60,7 +60,7 @@ def export(
 ) -> Answer:
     """Write a folder (``<design>_<flow>`` where ``out`` names no other) that another flow takes; ``next`` says how."""
     from blueprint.errors import ParamError
-    from blueprint.nearest import suggestion
+    from blueprint.files.nearest import suggestion
 
     if flow not in FLOWS:
         hint = suggestion(flow, FLOWS)
@@ -207,8 +207,8 @@ def synth(
     """Synthesize a design with Yosys and ABC; ``measured`` stands beside what the model ``predicted``."""
     import tempfile
 
-    from costmodel import liberty_text
-    from costmodel.synthesis import synthesize
+    from costmodel.groundtruth.synthesis import synthesize
+    from costmodel.technology import liberty_text
     from generator.export import generate as write
 
     chosen = read_design(design, overrides)

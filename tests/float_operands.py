@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from blueprint.floating import FloatFormat, Patterns
+from blueprint.arithmetic.floating import FloatFormat, Patterns
 
 SPECIALS, RANDOM = 180, 100_000
 

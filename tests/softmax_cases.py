@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blueprint import floating
-from blueprint.softmax import steps
-from blueprint.softmax.arithmetic import EXPONENT_LIMIT, GRAPHS, Arithmetic, Scales
+from blueprint.arithmetic import floating
+from blueprint.arithmetic.softmax import steps
+from blueprint.arithmetic.softmax.arithmetic import EXPONENT_LIMIT, GRAPHS, Arithmetic, Scales
 
 Integers = npt.NDArray[np.int64]
 

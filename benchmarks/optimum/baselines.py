@@ -14,10 +14,10 @@ from benchmarks.optimum.lanes import (
     select_add_lane,
 )
 from benchmarks.optimum.points import INTEGERS, K_MAX, TABLES, Kind, Point, parts, per_mac, shares
-from blueprint import floating
-from generator.floating import FixedToFloat, FloatToFixed
-from generator.ternary_lut.float_lane import FloatLane
-from generator.ternary_lut.lane import Lane
+from blueprint.arithmetic import floating
+from generator.arithmetic.floating import FixedToFloat, FloatToFixed
+from generator.families.ternary_lut.float_lane import FloatLane
+from generator.families.ternary_lut.lane import Lane
 
 COUNT = TABLES[1]
 

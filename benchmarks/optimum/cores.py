@@ -5,16 +5,16 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from blueprint import floating, ternary
-from blueprint.ternary_lut import TernaryLutSpec
-from generator.arithmetic import parts
+from blueprint.arithmetic import floating, ternary
+from blueprint.families.ternary_lut import TernaryLutSpec
+from generator.arithmetic.floating import FixedToFloat, FloatToFixed
+from generator.arithmetic.integers import parts
 from generator.block import Block
-from generator.floating import FixedToFloat, FloatToFixed
-from generator.ternary_lut.fetch import Fetch
-from generator.ternary_lut.float_lane import FloatLane
-from generator.ternary_lut.float_table import FloatTable
-from generator.ternary_lut.lane import Lane
-from generator.ternary_lut.table import TableBuild
+from generator.families.ternary_lut.fetch import Fetch
+from generator.families.ternary_lut.float_lane import FloatLane
+from generator.families.ternary_lut.float_table import FloatTable
+from generator.families.ternary_lut.lane import Lane
+from generator.families.ternary_lut.table import TableBuild
 
 
 class Tile(Block):

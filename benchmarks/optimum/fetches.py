@@ -5,12 +5,12 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from blueprint import floating, ternary
-from blueprint.ternary_lut import TernaryLutSpec
-from generator.arithmetic import one_of, parts
+from blueprint.arithmetic import floating, ternary
+from blueprint.families.ternary_lut import TernaryLutSpec
+from generator.arithmetic.floating import FixedToFloat
+from generator.arithmetic.integers import one_of, parts
 from generator.block import Block
-from generator.floating import FixedToFloat
-from generator.ternary_lut.fetch import Fetch
+from generator.families.ternary_lut.fetch import Fetch
 
 
 class TreeFetch(Fetch):

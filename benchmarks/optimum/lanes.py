@@ -6,13 +6,13 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from benchmarks.optimum.fetches import tree
-from blueprint import floating
+from blueprint.arithmetic import floating
+from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.numbers import clog2
-from blueprint.ternary_lut import TernaryLutSpec
-from generator.arithmetic import one_of, parts, sign_extend, signed_sum
+from generator.arithmetic.floating import FloatMultiply, FloatPair
+from generator.arithmetic.integers import one_of, parts, sign_extend, signed_sum
 from generator.block import Block, drive
-from generator.floating import FloatMultiply, FloatPair
-from generator.ternary_lut.float_lane import FloatLane
+from generator.families.ternary_lut.float_lane import FloatLane
 
 
 class FloatMultiplyLane(Block):

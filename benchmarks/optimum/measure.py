@@ -12,18 +12,24 @@ from functools import cache as remember
 from pathlib import Path
 from typing import Any
 
-from costmodel.synthesis import Synthesis, synthesize
-from costmodel.technology import Technology
-from costmodel.technology import load as load_technology
+from costmodel.groundtruth.synthesis import Synthesis, synthesize
+from costmodel.technology.technology import Technology
+from costmodel.technology.technology import load as load_technology
 from generator.block import Block
 from generator.emission import emit
 from toolchain import cache, yosys
 
 ROOT = Path(__file__).resolve().parents[2]
 #: What area and delay depend on beside Verilog, cells and Yosys.
-MAPPING = tuple(f"costmodel/{name}.py" for name in ("synthesis", "mapping", "selection", "compact", "sta"))
+MAPPING = (
+    "costmodel/groundtruth/synthesis.py",
+    "costmodel/groundtruth/mapping.py",
+    "costmodel/technology/selection.py",
+    "costmodel/technology/compact.py",
+    "costmodel/groundtruth/sta.py",
+)
 #: What energy depends on in addition.
-SWITCHING = ("costmodel/activity.py", "benchmarks/optimum/switching.py")
+SWITCHING = ("costmodel/groundtruth/activity.py", "benchmarks/optimum/switching.py")
 
 
 @remember

@@ -8,9 +8,9 @@ import numpy as np
 
 from benchmarks.optimum import measure
 from benchmarks.optimum.points import FETCHES, TABLES, Kind, Point
-from blueprint.ternary_lut import TernaryLutSpec
+from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.unit import Unit
-from costmodel import estimate
+from costmodel.model import estimate
 
 #: Places that the cores of this study have; exact sums have their conversions in two more.
 PLACES = ("build", "fetch", "lane")

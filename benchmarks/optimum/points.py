@@ -8,8 +8,8 @@ from typing import Any
 
 from benchmarks.optimum import measure
 from benchmarks.optimum.cores import leaves
-from blueprint import floating
-from blueprint.ternary_lut import TernaryLutSpec
+from blueprint.arithmetic import floating
+from blueprint.families.ternary_lut import TernaryLutSpec
 
 FETCHES = (8, 16, 32, 64, 128)
 K_MAX = 6912

@@ -13,11 +13,11 @@ import numpy as np
 from benchmarks.optimum import measure
 from benchmarks.optimum.cores import Core
 from benchmarks.optimum.points import Kind
-from blueprint import floating, ternary
-from blueprint.ternary_lut import TernaryLutSpec
-from costmodel.activity import RUNS, _Machine
-from costmodel.flatten import flatten
-from costmodel.synthesis import netlists
+from blueprint.arithmetic import floating, ternary
+from blueprint.families.ternary_lut import TernaryLutSpec
+from costmodel.groundtruth.activity import RUNS, _Machine
+from costmodel.groundtruth.flatten import flatten
+from costmodel.groundtruth.synthesis import netlists
 from generator.block import Block
 from generator.emission import emit
 from toolchain import cache

@@ -8,12 +8,12 @@ from typing import Any
 from benchmarks.optimum import measure
 from benchmarks.optimum.fetches import KeyFetch, OpenFetch, SharedRound, TreeFetch, ZerolessFetch
 from benchmarks.optimum.points import Kind, Point
-from blueprint import floating, ternary
-from blueprint.ternary_lut import TernaryLutSpec
+from blueprint.arithmetic import floating, ternary
+from blueprint.families.ternary_lut import TernaryLutSpec
+from generator.arithmetic.floating import FixedToFloat
 from generator.block import Block
-from generator.floating import FixedToFloat
-from generator.ternary_lut.fetch import Fetch, TritUnpack
-from generator.ternary_lut.table import TableBuild
+from generator.families.ternary_lut.fetch import Fetch, TritUnpack
+from generator.families.ternary_lut.table import TableBuild
 
 INT8, FP16, EXACT = Kind("int8", "integer"), Kind("fp16", "float"), Kind("fp16", "exact")
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from blueprint.shell import COUNTERS
 from blueprint.spec import Spec
-from blueprint.workload import Task
+from blueprint.workloads.workload import Task
 from simulator import masks as profiles
 from simulator.cosim.shell import OKAY, REFUSED, WORD, Shell
 from simulator.simulate import Run, simulate
@@ -145,7 +145,7 @@ class Job:
 
 
 def job(spec: Spec, task: Task, seed: int, profile: str | Mapping[str, Any] = "none") -> Job:
-    """Prepare a run. Raises :class:`simulator.kernel.Deadlock` for a design that cannot finish it."""
+    """Prepare a run. Raises :class:`simulator.engine.kernel.Deadlock` for a design that cannot finish it."""
     operands = spec.operands(task, seed)
     opened = profiles.profile(profile, spec.streams(), seed) if isinstance(profile, str) else profile
     graph = spec.timing(task, operands)

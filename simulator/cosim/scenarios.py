@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from blueprint.spec import Spec
-from blueprint.workload import Task
+from blueprint.workloads.workload import Task
 from simulator import masks as profiles
 from simulator.cosim import plan
 from simulator.cosim.plan import How, Job, Scenario, Step
 from simulator.cosim.shell import WORD, Shell
-from simulator.kernel import Deadlock
+from simulator.engine.kernel import Deadlock
 
 #: Cycles in which a design that does not run is watched.
 WATCH = 24

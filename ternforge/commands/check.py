@@ -25,7 +25,7 @@ def check_(session: Session, file: str, overrides: dict[str, str]) -> None:
 
 
 def _lines(answer: Mapping[str, Any]) -> list[str]:
-    from blueprint.tree import dump
+    from blueprint.files.tree import dump
 
     text = dump(plain(answer["resolved"]))
     derived = dump(plain(answer["derived"])) if answer["derived"] else ""

@@ -6,8 +6,9 @@ import pytest
 from benchmarks import lut_or_array
 from benchmarks.lut_or_array import ARRAYS, TABLES, Best
 from blueprint import registry
-from blueprint.workload import Gemm
-from costmodel import estimate, technology
+from blueprint.workloads.workload import Gemm
+from costmodel.model import estimate
+from costmodel.technology import technology
 
 DECODE = Gemm(1, lut_or_array.LENGTH, lut_or_array.LENGTH)
 

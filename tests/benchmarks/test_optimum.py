@@ -21,13 +21,13 @@ from benchmarks.optimum.fetches import KeyFetch, TreeFetch
 from benchmarks.optimum.lanes import BinaryBuild, BinaryFetch, MultiplyLane, select_add_lane
 from benchmarks.optimum.markdown import number
 from benchmarks.optimum.points import FETCHES, KINDS, TABLES, Kind, Point
-from blueprint import ternary
-from costmodel.activity import RUNS, _Machine
-from costmodel.flatten import flatten
-from costmodel.synthesis import netlists
+from blueprint.arithmetic import ternary
+from costmodel.groundtruth.activity import RUNS, _Machine
+from costmodel.groundtruth.flatten import flatten
+from costmodel.groundtruth.synthesis import netlists
 from generator.block import Block
 from generator.emission import emit
-from generator.ternary_lut.fetch import Fetch
+from generator.families.ternary_lut.fetch import Fetch
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 INT8 = Kind("int8", "integer")

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from blueprint import floating
-from blueprint.pruning import Pruning, encode, surrogate
-from blueprint.softmax.arithmetic import GRAPHS, Arithmetic, Scales
-from blueprint.softmax.attention import trace
-from blueprint.streaming_attention import StreamingAttentionSpec
-from blueprint.workload import Attention
+from blueprint.arithmetic import floating
+from blueprint.arithmetic.pruning import Pruning, encode, surrogate
+from blueprint.arithmetic.softmax.arithmetic import GRAPHS, Arithmetic, Scales
+from blueprint.arithmetic.softmax.attention import trace
+from blueprint.families.streaming_attention import StreamingAttentionSpec
+from blueprint.workloads.workload import Attention
 from tests.attention_by_the_page import Row
 
 Integers = npt.NDArray[np.int64]

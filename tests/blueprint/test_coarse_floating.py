@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from blueprint import coarse_floating, floating
-from blueprint.floating import BF16, FP16, FloatFormat
+from blueprint.arithmetic import coarse_floating, floating
+from blueprint.arithmetic.floating import BF16, FP16, FloatFormat
 from tests.float_operands import pairs
 
 FORMATS = [FP16, BF16]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from blueprint import registry
-from blueprint.design import Design, design_text, read_design, write_design
 from blueprint.errors import SpecError
+from blueprint.files.design import Design, design_text, read_design, write_design
 
 TEXT = """\
 schema: ternforge/design/v1

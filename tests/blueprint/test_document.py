@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blueprint.document import read, read_text
 from blueprint.errors import SpecError
-from blueprint.nearest import nearest
-from blueprint.tree import dump, parse, show
+from blueprint.files.document import read, read_text
+from blueprint.files.nearest import nearest
+from blueprint.files.tree import dump, parse, show
 
 TEXT = """\
 schema: x

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blueprint import floating
+from blueprint.arithmetic import floating
 from blueprint.registry import families
 from blueprint.spec import Spec
-from blueprint.workload import Gemm
+from blueprint.workloads.workload import Gemm
 
 PRODUCTS = [name for name, family in families().items() if family.task is Gemm]
 DESIGNS = 40

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from blueprint import floating
+from blueprint.arithmetic import floating
+from blueprint.arithmetic.floating import BF16, FORMATS, FP8_E4M3, FP8_E5M2, FP16, FloatFormat, Patterns
 from blueprint.errors import ParamError
-from blueprint.floating import BF16, FORMATS, FP8_E4M3, FP8_E5M2, FP16, FloatFormat, Patterns
 from tests.float_operands import BORDER, pairs, specials
 
 DTYPES = {

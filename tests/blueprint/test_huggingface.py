@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from blueprint import huggingface, model
 from blueprint.errors import ParamError, SpecError
+from blueprint.workloads import huggingface, model
 
 #: Shapes as published models state them, and the weights of their linear layers: the published total without
 #: embeddings, biases and norms.

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from blueprint import huggingface, model, workload
-from blueprint.document import read_text
 from blueprint.errors import ParamError, SpecError
-from blueprint.workload import Gemm
+from blueprint.files.document import read_text
+from blueprint.workloads import huggingface, model, workload
+from blueprint.workloads.workload import Gemm
 
 #: Ternary weights and INT8 KV bytes per token, counted by hand from the published shapes.
 TOTALS = {

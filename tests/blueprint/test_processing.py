@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blueprint import floating, processing
+from blueprint.arithmetic import floating, processing
+from blueprint.arithmetic.floating import FP16
+from blueprint.arithmetic.processing import PES, Element, columns, digits
+from blueprint.arithmetic.processing.columns import Plan, Row
+from blueprint.arithmetic.processing.element import operand_rows, step_plan
 from blueprint.errors import ParamError
-from blueprint.floating import FP16
-from blueprint.processing import PES, Element, columns, digits
-from blueprint.processing.columns import Plan, Row
-from blueprint.processing.element import operand_rows, step_plan
 from blueprint.unit import Unit, flip_flops
 
 WIDTHS = range(2, 17)

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from blueprint.arithmetic.pruning import Pruning, Traffic, decode, encode, surrogate
 from blueprint.errors import ParamError
-from blueprint.pruning import Pruning, Traffic, decode, encode, surrogate
 
 INT8 = np.arange(-128, 128)
 

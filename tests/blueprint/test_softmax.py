@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pytest
 
 from benchmarks.attention_cases import softmax_attention
-from blueprint import floating
+from blueprint.arithmetic import floating
+from blueprint.arithmetic.softmax import steps
+from blueprint.arithmetic.softmax.arithmetic import GRAPHS, Arithmetic, Scales
+from blueprint.arithmetic.softmax.attention import attend, trace
 from blueprint.errors import ParamError
-from blueprint.softmax import steps
-from blueprint.softmax.arithmetic import GRAPHS, Arithmetic, Scales
-from blueprint.softmax.attention import attend, trace
 from tests.softmax_cases import DESIGNS
 
 Integers = npt.NDArray[np.int64]

@@ -21,8 +21,8 @@ from benchmarks.attention_accuracy import (
     worst_integer,
 )
 from benchmarks.attention_cases import DIM, DISTRIBUTIONS, FLOAT_CASES, tail_case
-from blueprint.pruning import Traffic
-from blueprint.softmax.arithmetic import GRAPHS
+from blueprint.arithmetic.pruning import Traffic
+from blueprint.arithmetic.softmax.arithmetic import GRAPHS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "attention_accuracy.md"
 Table = dict[str, dict[str, str]]

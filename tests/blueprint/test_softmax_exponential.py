@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from blueprint.softmax import steps
-from blueprint.softmax.exponential import Polynomial, polynomial
+from blueprint.arithmetic.softmax import steps
+from blueprint.arithmetic.softmax.exponential import Polynomial, polynomial
 from tests.softmax_cases import DESIGNS
 
 #: Of all defaults, and extremes.
@@ -51,7 +51,7 @@ def test_weights_are_rounded_to_nearest(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["fp16_same-scaled", "bf16_same-scaled", "fp16_fp32-scaled"])
 def test_float_weights_are_as_close(name: str) -> None:
-    from blueprint import floating
+    from blueprint.arithmetic import floating
 
     a = DESIGNS[name]
     t = -np.arange(200 << a.fraction, step=max(1 << a.fraction >> 6, 1))

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from blueprint import floating
+from blueprint.arithmetic import floating
+from blueprint.arithmetic.softmax.arithmetic import GRAPHS, Arithmetic, Scales
+from blueprint.arithmetic.softmax.attention import trace
 from blueprint.errors import ParamError
-from blueprint.softmax.arithmetic import GRAPHS, Arithmetic, Scales
-from blueprint.softmax.attention import trace
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from blueprint.arithmetic.sparsity import Pattern, decode, encode, is_sparse, parse, prune, select
 from blueprint.errors import ParamError
-from blueprint.sparsity import Pattern, decode, encode, is_sparse, parse, prune, select
 
 PATTERNS = [Pattern(1, 4), Pattern(2, 4), Pattern(2, 8), Pattern(4, 8), Pattern(1, 1), Pattern(3, 5)]
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from blueprint.errors import ParamError
+from blueprint.families.streaming_attention import StreamingAttentionSpec, values
+from blueprint.families.streaming_attention import graph as dataflow
 from blueprint.registry import get
-from blueprint.streaming_attention import StreamingAttentionSpec, values
-from blueprint.streaming_attention import graph as dataflow
 from blueprint.timing import TimingGraph
-from blueprint.workload import Attention, Gemm
-from simulator import kernel
+from blueprint.workloads.workload import Attention, Gemm
+from simulator.engine import kernel
 from simulator.sizing import smallest_capacity, with_capacity
 
 LARGE = 1 << 20

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blueprint import floating
-from blueprint.streaming_attention import StreamingAttentionSpec
-from blueprint.streaming_attention import graph as dataflow
-from blueprint.workload import Attention
-from costmodel import sampling
-from simulator import kernel
+from blueprint.arithmetic import floating
+from blueprint.families.streaming_attention import StreamingAttentionSpec
+from blueprint.families.streaming_attention import graph as dataflow
+from blueprint.workloads.workload import Attention
+from costmodel.calibration import sampling
+from simulator.engine import kernel
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blueprint import floating
+from blueprint.arithmetic import floating
+from blueprint.arithmetic.processing import Element
+from blueprint.arithmetic.processing.cascade import has_product, plans
+from blueprint.arithmetic.processing.columns import Plan
+from blueprint.arithmetic.processing.element import merge_rows, operand_rows
+from blueprint.arithmetic.sparsity import Pattern, is_sparse
 from blueprint.errors import ParamError
-from blueprint.processing import Element
-from blueprint.processing.cascade import has_product, plans
-from blueprint.processing.columns import Plan
-from blueprint.processing.element import merge_rows, operand_rows
-from blueprint.sparsity import Pattern, is_sparse
-from blueprint.systolic import SystolicSpec, elements
-from blueprint.systolic.sparsity import densely
+from blueprint.families.systolic import SystolicSpec, elements
+from blueprint.families.systolic.sparsity import densely
 from blueprint.unit import flip_flops
-from blueprint.workload import Gemm
-from simulator import kernel
+from blueprint.workloads.workload import Gemm
+from simulator.engine import kernel
 from simulator.simulate import simulate
 
 GOOD: dict[str, Any] = {

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from blueprint import ternary
+from blueprint.arithmetic import ternary
 from blueprint.numbers import bit_length, ceil_div, clog2, signed_width
 
 

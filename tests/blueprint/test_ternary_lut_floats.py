@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blueprint import floating
+from blueprint.arithmetic import floating
 from blueprint.errors import ParamError
-from blueprint.ternary_lut import TernaryLutSpec
-from blueprint.workload import Gemm
+from blueprint.families.ternary_lut import TernaryLutSpec
+from blueprint.workloads.workload import Gemm
 
 SUMS: dict[str, Any] = {
     "mu": 3, "lut_count": 3, "fetch_count": 2, "act_width": 16, "k_max": 64, "n_max": 64,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blueprint import carry_save
+from blueprint.arithmetic import carry_save
 from blueprint.port import Field, Stream
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.unit import Unit

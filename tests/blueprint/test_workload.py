@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from blueprint.document import read_text
 from blueprint.errors import ParamError
-from blueprint.model import attention, load
+from blueprint.files.document import read_text
 from blueprint.registry import get
 from blueprint.shell import Size
 from blueprint.spec import Spec, parameter
-from blueprint.workload import Attention, Gemm, Workload, of_model, of_task, read_workload
+from blueprint.workloads.model import attention, load
+from blueprint.workloads.workload import Attention, Gemm, Workload, of_model, of_task, read_workload
 
 
 @dataclass(frozen=True, kw_only=True)

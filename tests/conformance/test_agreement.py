@@ -18,11 +18,12 @@ from blueprint.registry import families
 from blueprint.spec import Spec
 from blueprint.timing import STALL_REASONS
 from blueprint.unit import flip_flops
-from blueprint.workload import Task
-from costmodel import sampling
+from blueprint.workloads.workload import Task
+from costmodel.calibration import sampling
 from generator.export import generate
-from simulator import kernel, rtl
 from simulator.cosim import check as cosim
+from simulator.engine import kernel
+from simulator.rtl import rtl
 from toolchain import yosys
 
 #: Designs of a family: as many of every kind of arithmetic as calibration takes, within these limits.

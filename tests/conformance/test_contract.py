@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blueprint.design import read_design, write_design
 from blueprint.errors import ParamError
+from blueprint.files.design import read_design, write_design
 from blueprint.registry import families
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
-from blueprint.workload import Attention, Gemm, Task, of_task
-from costmodel import sampling
+from blueprint.workloads.workload import Attention, Gemm, Task, of_task
+from costmodel.calibration import sampling
 from generator.export import generate
 from toolchain import verilator
 

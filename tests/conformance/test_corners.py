@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from blueprint.arithmetic.processing import SERIAL
 from blueprint.errors import ParamError
-from blueprint.processing import SERIAL
+from blueprint.families.systolic.spec import SystolicSpec
 from blueprint.registry import families
 from blueprint.spec import Spec
-from blueprint.systolic.spec import SystolicSpec
 from blueprint.unit import flip_flops
 from generator.export import generate
-from simulator import rtl
+from simulator.rtl import rtl
 from tests.conformance.test_agreement import compare, netlist_flip_flops
 
 CORNERS = 16

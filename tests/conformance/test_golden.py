@@ -17,7 +17,8 @@ from benchmarks import golden
 from blueprint import registry
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
-from costmodel import features, technology
+from costmodel.model import features
+from costmodel.technology import technology
 
 FAMILIES = sorted(registry.families())
 

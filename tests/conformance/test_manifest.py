@@ -17,10 +17,10 @@ import pytest
 from blueprint.registry import families
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
-from blueprint.workload import Attention, Gemm, Task
+from blueprint.workloads.workload import Attention, Gemm, Task
 from generator.emission import Emitted
 from generator.export import describe, generate
-from simulator import rtl
+from simulator.rtl import rtl
 from tests import attention_by_the_page
 from tests.conformance import manifest_attention, manifest_bench, manifest_time
 from tests.conformance.manifest_bench import Bench, Names, expected

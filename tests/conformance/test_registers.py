@@ -14,17 +14,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from blueprint.families.streaming_attention import StreamingAttentionSpec
+from blueprint.families.systolic import SystolicSpec
+from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.registry import families
 from blueprint.spec import Spec
-from blueprint.streaming_attention import StreamingAttentionSpec
-from blueprint.systolic import SystolicSpec
-from blueprint.ternary_lut import TernaryLutSpec
 from blueprint.unit import flip_flops
-from blueprint.workload import Attention, Gemm, Task
-from costmodel import sampling
+from blueprint.workloads.workload import Attention, Gemm, Task
+from costmodel.calibration import sampling
 from generator.emission import Emitted
 from generator.export import describe, generate
-from simulator import kernel, rtl
+from simulator.engine import kernel
+from simulator.rtl import rtl
 from tests.conformance.test_agreement import differences, masks, netlist_flip_flops
 from toolchain import yosys
 

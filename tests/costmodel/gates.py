@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from costmodel import function
-from costmodel.liberty import Cell
-from costmodel.roles import combinational
+from costmodel.technology import function
+from costmodel.technology.liberty import Cell
+from costmodel.technology.roles import combinational
 
 
 class Gates:

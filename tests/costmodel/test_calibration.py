@@ -13,9 +13,10 @@ import pytest
 from blueprint import registry
 from blueprint.errors import ParamError
 from blueprint.unit import flip_flops
-from costmodel import calibration, fitting, sampling, technology, validation
-from costmodel.measuring import Sample, measure
-from costmodel.technology import Technology
+from costmodel.calibration import calibration, fitting, sampling, validation
+from costmodel.calibration.measuring import Sample, measure
+from costmodel.technology import technology
+from costmodel.technology.technology import Technology
 from generator.export import generate
 
 SEED = 5

@@ -10,10 +10,12 @@ import pytest
 
 from blueprint import registry
 from blueprint.unit import KINDS, Path, Unit
-from blueprint.workload import of_gemm, parse_gemm
-from costmodel import estimate, features, path_fit, technology
-from costmodel.sram import Fit, Sram, assumed
-from costmodel.technology import Technology
+from blueprint.workloads.workload import of_gemm, parse_gemm
+from costmodel.calibration import path_fit
+from costmodel.model import estimate, features
+from costmodel.technology import technology
+from costmodel.technology.sram import Fit, Sram, assumed
+from costmodel.technology.technology import Technology
 
 REGISTER = {"width": 8, "enable": 1, "reset": 0}
 UNITS = (

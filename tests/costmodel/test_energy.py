@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from blueprint.errors import ParamError
-from blueprint.ternary_lut import TernaryLutSpec
-from blueprint.workload import Gemm
-from costmodel import activity, estimate, function, gate_code, technology
-from costmodel.flatten import flatten
+from blueprint.families.ternary_lut import TernaryLutSpec
+from blueprint.workloads.workload import Gemm
+from costmodel.groundtruth import activity, gate_code
+from costmodel.groundtruth.flatten import flatten
+from costmodel.model import estimate
+from costmodel.technology import function, technology
 from generator.export import generate
 
 INPUTS = ("A", "B", "C", "D")

@@ -9,12 +9,14 @@ import pytest
 
 from blueprint import registry
 from blueprint.errors import ParamError
+from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.numbers import Number
 from blueprint.spec import Spec
-from blueprint.ternary_lut import TernaryLutSpec
 from blueprint.unit import KINDS, Path, Unit
-from blueprint.workload import of_gemm, parse_gemm
-from costmodel import estimate, features, sampling, technology
+from blueprint.workloads.workload import of_gemm, parse_gemm
+from costmodel.calibration import sampling
+from costmodel.model import estimate, features
+from costmodel.technology import technology
 
 KIND = registry.get("ternary_lut")
 DESIGNS = sampling.designs(KIND, 40, 11)

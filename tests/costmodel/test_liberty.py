@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from blueprint.errors import SpecError
-from costmodel import function, liberty
+from costmodel.technology import function, liberty
 from tests.costmodel import tiny
 
 ROW = '"0.1, 0.2", "0.3, 0.4"'

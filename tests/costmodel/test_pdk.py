@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from costmodel import importing, synthesis, technology
+from costmodel.groundtruth import synthesis
+from costmodel.technology import importing, technology
 
 PDK = Path(os.environ.get("TERNFORGE_PDK", Path(__file__).parents[3] / "shared" / "pdk"))
 FILES = {

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from blueprint.errors import ParamError
-from costmodel import compact, selection, sta, synthesis, technology
+from costmodel.groundtruth import sta, synthesis
+from costmodel.technology import compact, selection, technology
 from tests.costmodel import tiny
 from toolchain import yosys
 

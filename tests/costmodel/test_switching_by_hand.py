@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from costmodel import activity, technology
-from costmodel.flatten import flatten
+from costmodel.groundtruth import activity
+from costmodel.groundtruth.flatten import flatten
+from costmodel.technology import technology
 
 INVERTER = "INVx1_ASAP7_75t_R"
 RAM = {"write": 1, "write_address": 2, "write_data": 3, "read": 1, "read_address": 2, "read_data": 3}

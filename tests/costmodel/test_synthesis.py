@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from blueprint.errors import ParamError, SpecError
-from costmodel import mapping, synthesis, technology
-from costmodel.technology import Technology
+from costmodel.groundtruth import mapping, synthesis
+from costmodel.technology import technology
+from costmodel.technology.technology import Technology
 from tests.costmodel import tiny
 from tests.costmodel.gates import Gates
 from toolchain.process import ToolError

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from blueprint.errors import ParamError, SpecError
-from costmodel import facts, importing, liberty, technology
-from costmodel.roles import Adder, Register
+from costmodel.technology import facts, importing, liberty, technology
+from costmodel.technology.roles import Adder, Register
 from tests.costmodel import tiny
 
 
@@ -83,7 +83,7 @@ def test_thin_table_keeps_its_ends() -> None:
 
 
 def test_memory_law_passes_through_macros_that_obey_one() -> None:
-    from costmodel import sram
+    from costmodel.technology import sram
 
     macros = [
         liberty.Cell(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from costmodel import importing
-from costmodel.technology import Technology
+from costmodel.technology import importing
+from costmodel.technology.technology import Technology
 
 HEAD = """/* a comment
    over two lines { */

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from blueprint.unit import Path, Unit
-from costmodel.estimate import Cost
+from costmodel.model.estimate import Cost
 
 _AREA = {"register": 0.3, "sram": 0.03, "broadcast": 0.0}
 _DELAY = {"adder": 60.0, "compressor": 25.0, "select": 50.0, "decoder": 40.0, "broadcast": 15.0}

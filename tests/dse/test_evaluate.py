@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from blueprint import registry
-from blueprint.document import read_text
-from blueprint.model import layers, load
-from blueprint.workload import Gemm
+from blueprint.files.document import read_text
+from blueprint.workloads.model import layers, load
+from blueprint.workloads.workload import Gemm
 from dse.evaluate import Pass, design_problem, merged, run
 from dse.problem import Problem
 from dse.space import Dram, Space

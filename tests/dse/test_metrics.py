@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from blueprint import registry
-from blueprint.document import read_text
 from blueprint.errors import ParamError, SpecError
+from blueprint.files.document import read_text
 from dse.evaluate import design_problem, part_of
 from dse.metrics import BASES, METRICS, PARTS, counterpart, metrics_of
 from dse.space import Space

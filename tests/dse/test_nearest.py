@@ -172,7 +172,8 @@ def explained(tmp_path: Path, family: str, limit: str, bandwidth: float = 100) -
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_clock_is_limited_by_the_slowest_path(family: str, tmp_path: Path) -> None:
     from blueprint import registry
-    from costmodel import estimate, technology
+    from costmodel.model import estimate
+    from costmodel.technology import technology
 
     found = explained(tmp_path, family, "clock_mhz: {min: 50000}")["nearest"]
     spec = registry.get(family).from_mapping(found["parameters"])
@@ -186,7 +187,8 @@ def test_a_clock_is_limited_by_the_slowest_path(family: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_area_is_limited_by_the_largest_place(family: str, tmp_path: Path) -> None:
     from blueprint import registry
-    from costmodel import estimate, technology
+    from costmodel.model import estimate
+    from costmodel.technology import technology
 
     found = explained(tmp_path, family, "area_um2: {max: 1}")["nearest"]
     spec = registry.get(family).from_mapping(found["parameters"])

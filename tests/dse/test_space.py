@@ -196,7 +196,7 @@ def test_time_to_first_token_needs_a_prompt() -> None:
         ("{area_um2: min, tokens_per_second: max}", "{ternary_time_to_first_token_s: min}"),
         ("{gemm: {m: 1, k: 64, n: 64}}", "{model: tiny, phase: decode}"),
     )
-    from blueprint.document import read_text
+    from blueprint.files.document import read_text
     from dse.space_file import space_from
 
     message = (
@@ -211,7 +211,7 @@ def test_a_space_that_no_index_holds_is_refused() -> None:
     import dataclasses
     from typing import ClassVar
 
-    from blueprint.document import read_text
+    from blueprint.files.document import read_text
     from blueprint.spec import Spec, parameter
     from dse.space_file import space_from
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from blueprint.document import read_text
+from blueprint.files.document import read_text
 from blueprint.numbers import choose
 from blueprint.spec import Rule, Spec, parameter
 from dse.problem import Evaluation, Evaluator, Problem

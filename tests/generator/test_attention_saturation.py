@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blueprint import floating
-from blueprint.softmax.arithmetic import Scales
-from blueprint.streaming_attention import StreamingAttentionSpec
-from blueprint.workload import Attention
+from blueprint.arithmetic import floating
+from blueprint.arithmetic.softmax.arithmetic import Scales
+from blueprint.families.streaming_attention import StreamingAttentionSpec
+from blueprint.workloads.workload import Attention
 from generator.export import generate
-from simulator import rtl
+from simulator.rtl import rtl
 
 BIT = 4
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from blueprint.ternary_lut import TernaryLutSpec
-from generator.arithmetic import one_of, parts, zero_extend
+from blueprint.families.ternary_lut import TernaryLutSpec
+from generator.arithmetic.integers import one_of, parts, zero_extend
 from generator.block import Block
 from generator.export import generate
 from toolchain import process, verilator, yosys

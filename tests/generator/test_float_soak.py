@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from benchmarks import float_soak
-from blueprint.floating import FORMATS
+from blueprint.arithmetic.floating import FORMATS
 
 
 @pytest.mark.parametrize("name", float_soak.FORMATS)

@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blueprint import coarse_floating, floating
+from blueprint.arithmetic import coarse_floating, floating
+from blueprint.arithmetic.floating import BF16, FORMATS, FP8_E4M3, FP16, FloatFormat, Patterns
 from blueprint.errors import ParamError
-from blueprint.floating import BF16, FORMATS, FP8_E4M3, FP16, FloatFormat, Patterns
-from generator.block import Block
-from generator.emission import emit
-from generator.floating import (
+from generator.arithmetic.floating import (
     FloatAdd,
     FloatConvert,
     FloatMax,
@@ -24,7 +22,9 @@ from generator.floating import (
     FloatToInt,
     IntToFloat,
 )
-from generator.floating.coarse import CoarseAdd
+from generator.arithmetic.floating.coarse import CoarseAdd
+from generator.block import Block
+from generator.emission import emit
 from tests.float_operands import BORDER, pairs
 from tests.generator.vectors import Bench, drive
 from toolchain import verilator

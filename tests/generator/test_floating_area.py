@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import float_blocks
-from blueprint.floating import FORMATS, FP16
+from blueprint.arithmetic.floating import FORMATS, FP16
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "floating.md").read_text()
 REFERENCE_UM2 = 48.3  # an FP16 adder measured before, mapped for least area in asap7

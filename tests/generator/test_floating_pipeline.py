@@ -8,11 +8,18 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from blueprint import coarse_floating, floating
-from blueprint.floating import BF16, FP16, cuts
+from blueprint.arithmetic import coarse_floating, floating
+from blueprint.arithmetic.floating import BF16, FP16, cuts
+from generator.arithmetic.floating import (
+    CoarseAdd,
+    FloatAdd,
+    FloatConvert,
+    FloatMax,
+    FloatMultiply,
+    FloatToInt,
+)
 from generator.block import Block
 from generator.emission import emit
-from generator.floating import CoarseAdd, FloatAdd, FloatConvert, FloatMax, FloatMultiply, FloatToInt
 from tests.float_operands import pairs
 from tests.generator.vectors import Bench, drive
 

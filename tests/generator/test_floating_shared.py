@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blueprint import floating
-from blueprint.floating import BF16, FORMATS, FP8_E4M3, FP8_E5M2, FP16, FP32, FloatFormat
-from blueprint.ternary_lut import formats
+from blueprint.arithmetic import floating
+from blueprint.arithmetic.floating import BF16, FORMATS, FP8_E4M3, FP8_E5M2, FP16, FP32, FloatFormat
+from blueprint.families.ternary_lut import formats
+from generator.arithmetic.floating import FixedToFloat, FloatAdd, FloatPair, FloatToFixed
 from generator.emission import emit
-from generator.floating import FixedToFloat, FloatAdd, FloatPair, FloatToFixed
 from tests.float_operands import pairs
 from tests.generator.vectors import drive
 from toolchain import yosys

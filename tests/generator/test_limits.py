@@ -13,15 +13,15 @@ from amaranth.hdl import Module
 from amaranth.lib.wiring import In, Out
 
 from blueprint.errors import ParamError
+from blueprint.families.streaming_attention.inventory import fifo
 from blueprint.numbers import VECTOR_BITS
 from blueprint.registry import families
 from blueprint.spec import Parameter, Spec
-from blueprint.streaming_attention.inventory import fifo
-from costmodel import sampling
+from costmodel.calibration import sampling
 from generator.block import Block
 from generator.emission import Emitted, emit
-from generator.streaming_attention.fifo import Fifo
-from generator.systolic.edge import Skew
+from generator.families.streaming_attention.fifo import Fifo
+from generator.families.systolic.edge import Skew
 from tests.conformance.test_contract import FAMILIES
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -35,7 +35,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def written(spec: Spec) -> Emitted:
-    module = __import__(f"generator.{spec.family}", fromlist=["Top"])
+    module = __import__(f"generator.families.{spec.family}", fromlist=["Top"])
     return emit(module.Top(spec))
 
 

@@ -13,14 +13,12 @@ import pytest
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
-from blueprint import floating, processing
+from blueprint.arithmetic import floating, processing
+from blueprint.arithmetic.processing import Element, digits, wrap
+from blueprint.arithmetic.processing.element import sum_format
 from blueprint.errors import ParamError
-from blueprint.processing import Element, digits, wrap
-from blueprint.processing.element import sum_format
 from blueprint.unit import flip_flops
-from generator.block import Block
-from generator.emission import emit
-from generator.processing import (
+from generator.arithmetic.processing import (
     Accumulate,
     ActivationSelect,
     DigitEncode,
@@ -30,7 +28,9 @@ from generator.processing import (
     Resolve,
     Step,
 )
-from generator.processing.step import operand_ports
+from generator.arithmetic.processing.step import operand_ports
+from generator.block import Block
+from generator.emission import emit
 from tests.float_operands import pairs
 from tests.generator.vectors import Bench, drive
 from toolchain import verilator, yosys

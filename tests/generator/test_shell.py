@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
+from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.shell import Bound, Size, SizeRule
 from blueprint.spec import Spec
-from blueprint.ternary_lut import TernaryLutSpec
 from generator.axi_lite import EVENTS, STALLS, Shell
 
 SPEC = TernaryLutSpec(mu=2, lut_count=2, fetch_count=2, act_width=8, k_max=100, n_max=31, m_max=1000)

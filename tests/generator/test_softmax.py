@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from blueprint.softmax import steps
-from blueprint.softmax.arithmetic import Arithmetic, Scales
-from blueprint.softmax.inventory import held_bits
-from generator.block import Block
-from generator.softmax import (
+from blueprint.arithmetic.softmax import steps
+from blueprint.arithmetic.softmax.arithmetic import Arithmetic, Scales
+from blueprint.arithmetic.softmax.inventory import held_bits
+from generator.arithmetic.softmax import (
     AddScore,
     Exp2,
     Finish,
@@ -26,6 +25,7 @@ from generator.softmax import (
     SumValues,
     SumWeights,
 )
+from generator.block import Block
 from tests.generator.vectors import drive
 from tests.softmax_cases import (
     COUNT,

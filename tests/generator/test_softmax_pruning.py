@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from blueprint.pruning import Pruning, encode, surrogate
-from blueprint.softmax import inventory
+from blueprint.arithmetic.pruning import Pruning, encode, surrogate
+from blueprint.arithmetic.softmax import inventory
+from generator.arithmetic.softmax.pruning import Bucket, LeadingOneCode, LeadingOneScore, TopK
 from generator.emission import emit
-from generator.softmax.pruning import Bucket, LeadingOneCode, LeadingOneScore, TopK
 from tests.generator.vectors import drive
 from toolchain import yosys
 
@@ -41,7 +41,7 @@ def test_surrogate_scores(dim: int) -> None:
     wanted = np.concatenate([surrogate(q[row : row + 1], k[row : row + 1])[0] for row in range(2000)])
     found = drive(LeadingOneScore(p), given)["result"]
     assert np.array_equal(found[:2000], masked(wanted, p.score_width))
-    from blueprint.pruning import decode
+    from blueprint.arithmetic.pruning import decode
 
     assert np.array_equal(found, masked((decode(q) * decode(k)).sum(axis=1), p.score_width))
 

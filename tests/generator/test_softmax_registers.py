@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from blueprint.arithmetic.softmax import inventory, steps
+from blueprint.arithmetic.softmax.arithmetic import Arithmetic, Scales
 from blueprint.errors import ParamError
-from blueprint.softmax import inventory, steps
-from blueprint.softmax.arithmetic import Arithmetic, Scales
-from generator.block import Block
-from generator.emission import emit
-from generator.softmax import (
+from generator.arithmetic.softmax import (
     AddScore,
     Exp2,
     Finish,
@@ -29,6 +27,8 @@ from generator.softmax import (
     SumValues,
     SumWeights,
 )
+from generator.block import Block
+from generator.emission import emit
 from tests.generator.vectors import drive
 from tests.softmax_cases import COUNT, DESIGNS, exponents, masked, weight_sums
 from toolchain import verilator, yosys

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blueprint.streaming_attention import StreamingAttentionSpec
-from blueprint.streaming_attention import graph as dataflow
-from blueprint.workload import Attention
+from blueprint.families.streaming_attention import StreamingAttentionSpec
+from blueprint.families.streaming_attention import graph as dataflow
+from blueprint.workloads.workload import Attention
 from generator.export import generate
-from simulator import kernel, rtl
+from simulator.engine import kernel
+from simulator.rtl import rtl
 
 LONG = {"naive": 1, "scaled": 2, "reordered": 1, "memory_free": 0}
 

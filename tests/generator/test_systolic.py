@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from blueprint.processing.cascade import plans
-from blueprint.systolic import SystolicSpec
+from blueprint.arithmetic.processing.cascade import plans
+from blueprint.families.systolic import SystolicSpec
 from blueprint.unit import flip_flops
 from generator.export import generate
-from simulator import rtl
+from simulator.rtl import rtl
 from tests.conformance.test_agreement import compare, netlist_flip_flops
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from simulator import compiled
+from simulator.engine import compiled
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from simulator import masks
-from simulator.kernel import Deadlock, Timeline, Wait, run
+from simulator.engine.kernel import Deadlock, Timeline, Wait, run
 from tests.simulator.graphs import naive_attention, random_graph, random_masks, tiled_gemm
 
 Mask = npt.NDArray[np.bool_]

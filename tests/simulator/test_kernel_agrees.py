@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from blueprint.timing import TimingGraph
-from simulator.kernel import Deadlock, Timeline, run
+from simulator.engine.kernel import Deadlock, Timeline, run
 from tests.simulator.graphs import random_graph, random_masks, tiled_gemm
 from tests.simulator.reference_clock import Outcome, clock
 

@@ -9,7 +9,7 @@ import pytest
 
 from blueprint.port import Field, Stream
 from simulator import masks
-from simulator.kernel import run
+from simulator.engine.kernel import run
 from tests.simulator.graphs import tiled_gemm
 
 STREAMS = tuple(

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator import rtl
-from simulator.rtl_binding import Engine
+from simulator.rtl import rtl
+from simulator.rtl.binding import Engine
 from toolchain import process
 
 DESIGN = Path(__file__).parent / "designs" / "stream_adder.v"

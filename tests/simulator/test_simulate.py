@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from blueprint.timing import STALL_REASONS, TimingGraph
-from blueprint.workload import Gemm
+from blueprint.workloads.workload import Gemm
 from simulator import masks
-from simulator.kernel import run as run_of
+from simulator.engine.kernel import run as run_of
 from simulator.simulate import Deadlock, Run, simulate
 from tests.simulator.graphs import tiled_gemm
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from simulator.kernel import Deadlock, run
+from simulator.engine.kernel import Deadlock, run
 from simulator.sizing import smallest_capacity, with_capacity
 from tests.simulator.graphs import naive_attention, tiled_gemm
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from simulator import masks, trace
-from simulator.kernel import Deadlock
+from simulator.engine.kernel import Deadlock
 from simulator.tokens import occupancy, token_firings
 from tests.simulator.graphs import naive_attention, random_graph, random_masks, tiled_gemm
 from tests.simulator.reference_clock import spell

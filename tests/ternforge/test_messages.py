@@ -11,8 +11,9 @@ import pytest
 from click.shell_completion import ShellComplete
 
 import ternforge
-from blueprint import kinds, registry
-from blueprint.huggingface import architectures
+from blueprint import registry
+from blueprint.files import kinds
+from blueprint.workloads.huggingface import architectures
 from ternforge import api, cli
 from ternforge.cli import run
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from blueprint.design import read_design
-from blueprint.document import read, read_text
 from blueprint.errors import SpecError
-from blueprint.model import load
-from blueprint.workload import read_workload_file
+from blueprint.files.design import read_design
+from blueprint.files.document import read, read_text
+from blueprint.workloads.model import load
+from blueprint.workloads.workload import read_workload_file
 from dse.space_file import space_from
 from dse.study import open_study
 from ternforge.cli import run
@@ -180,7 +180,7 @@ def test_a_space_with_everything_reads_back_wherever_it_is_put(
 ) -> None:
     import dataclasses
 
-    from blueprint.model import model_text
+    from blueprint.workloads.model import model_text
 
     (tmp_path / "a" / "shapes").mkdir(parents=True)
     (tmp_path / "b").mkdir()
@@ -194,7 +194,7 @@ def test_a_space_with_everything_reads_back_wherever_it_is_put(
     assert again.content() == first.content() and again.name == "rich"
     assert "lut_count:\n      log2:\n      - 1\n      - 256\n" in printed
     assert run(["check", str(tmp_path / "a" / "shapes" / "mine.yaml")]) == 0
-    from blueprint.model import model_from
+    from blueprint.workloads.model import model_from
 
     assert model_from(read_text(capsys.readouterr().out)) == model
 

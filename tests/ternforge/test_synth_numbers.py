@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from blueprint.design import read_design
+from blueprint.files.design import read_design
 from blueprint.unit import flip_flops
-from costmodel import estimate, synthesis, technology
+from costmodel.groundtruth import synthesis
+from costmodel.model import estimate
+from costmodel.technology import technology
 from ternforge.cli import run
 
 EXAMPLE = str(Path(__file__).resolve().parents[2] / "examples" / "ternary_lut" / "design.yaml")

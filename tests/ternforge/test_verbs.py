@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from blueprint.design import read_design
-from blueprint.workload import Gemm
+from blueprint.files.design import read_design
+from blueprint.workloads.workload import Gemm
 from ternforge.cli import run
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,0 +1,1 @@
+"""Number formats and arithmetic that several families use, bit for bit."""

@@ -1,0 +1,262 @@
+"""What the blocks of an element are made of; every formula holds for one design and for arrays of designs.
+
+Adders are counted from the plan that the generator builds. The rest: ``and_row`` gates products of bits, a
+``digit_select`` makes one bit of a chosen multiple, a ``digit_encoder`` one digit, a ``mux`` shifts, a ``counter``
+counts in the highest bits.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from blueprint.arithmetic.processing.columns import Plan
+from blueprint.arithmetic.processing.element import (
+    ENCODINGS,
+    Element,
+    _look_up,
+    groups,
+    merge_plan,
+    operand_rows,
+    product_plan,
+    step_plan,
+    sum_format,
+)
+from blueprint.numbers import Number, choose, clog2
+from blueprint.unit import Unit
+
+Units = tuple[Unit, ...]
+#: Gates of a row's making: (and_row, xor_row, digit_select, digit_encoder, mux width).
+_PARTS = ("and_row", "xor_row", "digit_select", "digit_encoder", "shift")
+
+
+def step_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
+    """Logic of Step."""
+    return (
+        *row_units(element, place, count, activity),
+        *_adder_units(element, place, count, activity, _step_adders),
+        *_float_units(element, place, count, activity, products=element.lanes, sums=element.lanes),
+    )
+
+
+def accumulate_units(
+    element: Element, place: str, count: Number, activity: Number = 1.0, registered: Number = 0
+) -> Units:
+    """Logic and registers of Accumulate, whose products are ``registered`` (1) or not."""
+    gated = element.state_bits + element.lanes * choose(
+        element.serial == 1, element.digit_bits, element.a_bits
+    )
+    late = choose(element.floats, 2, 1) + element.product_bits
+    return (
+        *step_units(element, place, count, activity),
+        Unit("and_row", place, count, {"width": gated}, activity),
+        Unit("register", place, count * registered, {"width": late, "enable": 0, "reset": 0}, activity),
+        *state_units(element, place, count, activity),
+    )
+
+
+def product_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
+    """Logic of Product."""
+    return (
+        *row_units(element, place, count, activity),
+        *_adder_units(element, place, count, activity, _product_adders),
+        *_float_units(element, place, count, activity, products=element.lanes, sums=element.lanes - 1),
+    )
+
+
+def merge_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
+    """Logic of Merge."""
+    return (
+        *_adder_units(element, place, count, activity, _merge_adders),
+        *_float_units(element, place, count, activity, products=0, sums=1),
+    )
+
+
+def resolve_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
+    """Logic of Resolve; nothing where the state is the total."""
+    both = element.state_bits - element.total_width  # places that keep two bits; only carries pass the others
+    return (
+        Unit("adder", place, count, {"width": element.resolves * both}, activity),
+        Unit(
+            "half_adder", place, count, {"width": element.resolves * (element.total_width - both)}, activity
+        ),
+    )
+
+
+def state_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
+    """The accumulator's flip-flops. A float's hold by enable; integers hold by adding nothing."""
+    held = choose(element.floats, 1, 0)
+    dims = {"width": element.state_bits, "enable": held, "reset": 0}
+    return (Unit("register", place, count, dims, activity),)
+
+
+def encode_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
+    """Logic of DigitEncode: a conditional negation and one recoder per digit."""
+    return (
+        Unit("xor_row", place, count, {"width": element.a_width}, activity),
+        Unit("half_adder", place, count, {"width": element.a_width}, activity),
+        Unit("digit_encoder", place, count * element.digits, {"digits": 1}, activity),
+    )
+
+
+def queue_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
+    """Logic and flip-flops of DigitQueue."""
+    dense = choose(element.pe == "booth_serial", 1, 0)
+    held = element.a_width + 1 - dense + element.digits
+    return (
+        *encode_units(element, place, count * (1 - dense), activity),
+        Unit("register", place, count, {"width": held, "enable": 1, "reset": 0}, activity),
+        Unit("select", place, count, {"entries": element.digits, "width": 2 + dense}, activity),
+        Unit("logic", place, count, {"gates": 6 * element.digits + 4}, activity),
+    )
+
+
+def select_units(width: Number, group: Number, place: str, count: Number, activity: Number = 1.0) -> Units:
+    """Logic of ActivationSelect."""
+    return (
+        Unit("select", place, count, {"entries": group, "width": width}, activity),
+        Unit("decoder", place, count, {"inputs": clog2(group), "outputs": group}, activity),
+    )
+
+
+def path(element: Element) -> Units:
+    """What a signal passes in Step, from its operands to the next state."""
+    shift, adders, carry = _look_up(element, _path)
+    whole = choose(element.floats, 0, 1)
+    steps = (
+        Unit("mux", "pe", whole * choose(shift > 0, 1, 0), {"entries": shift + 1, "width": 1}),
+        Unit("digit_select", "pe", whole, {"width": 1}),
+        Unit("compressor", "pe", whole * adders, {"width": 1}),
+        Unit("adder", "pe", whole, {"width": carry}),
+        Unit("counter", "pe", whole * element.resolves, {"width": element.total_width}),
+        Unit("and_row", "pe", choose(element.selects, 1, 0), {"width": 1}),
+    )
+    return (*steps, *_float_units(element, "pe", 1, 1.0, products=1, sums=1 + clog2(element.lanes)))
+
+
+def _path(element: Element) -> tuple[int, ...]:
+    if element.floats:
+        return (0, 0, 0)
+    plan = step_plan(element)
+    shift = 2 * element.digits - 1 if element.serial else 0
+    return (shift, int(plan.depth), 0 if element.resolves else plan.width)
+
+
+def halves(element: Element) -> tuple[Number, Number]:
+    """Full adders in series in Product and in Merge, where carries are saved."""
+    product, merge = _look_up(element, _halves)
+    return product, merge
+
+
+@cache
+def _halves(element: Element) -> tuple[int, ...]:
+    if not element.resolves or element.serial:
+        return 0, 0
+    return max(int(plan.depth) for plan in product_plans(element)), int(merge_plan(element).depth)
+
+
+def product_plans(element: Element, met: bool = False) -> tuple[Plan, ...]:
+    """What reduces the rows of Product, where carries are saved."""
+    return (
+        tuple(plan for *_, plan in groups(element, met)) if element.pe == "opt2" else (product_plan(element),)
+    )
+
+
+def row_units(element: Element, place: str, count: Number, activity: Number) -> Units:
+    """What makes rows of bits of the operands."""
+    gates, flips, chosen, encoders, shifted = _look_up(element, _row_parts)
+    entries = 2 * element.digits
+    return (
+        Unit("and_row", place, count, {"width": gates}, activity),
+        Unit("xor_row", place, count, {"width": flips}, activity),
+        Unit("digit_select", place, count, {"width": chosen}, activity),
+        Unit("digit_encoder", place, count, {"digits": encoders}, activity),
+        Unit("mux", place, count, {"entries": entries, "width": shifted}, activity),
+    )
+
+
+@cache
+def _row_parts(element: Element) -> tuple[int, ...]:
+    """Widths of the gates in front of the adders, in the order of ``_PARTS``."""
+    if element.floats:
+        chosen = element.lanes if element.selects else 0
+        return (chosen * element.b_width, chosen, *(0,) * (len(_PARTS) - 2))
+    rows, _ = operand_rows(element)
+    bits = sum(width for _, width in rows if width > 1 or ENCODINGS[element.pe] == "binary")
+    match ENCODINGS[element.pe]:
+        case "binary":
+            return (bits, 0, 0, 0, 0)
+        case "ternary":
+            return (bits, bits, 0, 0, 0)
+        case "serial":
+            return (element.lanes * element.b_width, bits, 0, 0, bits)
+        case "flex":
+            spread = bits - element.digits * (element.b_width + 1)
+            return (2 * spread, 0, bits, element.digits, 0)
+        case "ent":
+            return (0, 0, bits, 0, 0)
+        case _:
+            return (0, 0, bits, element.lanes * element.digits, 0)
+
+
+def _adder_units(element: Element, place: str, count: Number, activity: Number, formula: object) -> Units:
+    full, half, adder, counter = _look_up(element, formula)  # type: ignore[arg-type]
+    return (
+        Unit("compressor", place, count, {"width": full}, activity),
+        Unit("half_adder", place, count, {"width": half}, activity),
+        Unit("adder", place, count, {"width": adder}, activity),
+        Unit("counter", place, count, {"width": counter}, activity),
+    )
+
+
+def _counts(plan: Plan, adder: int, counter: int) -> tuple[int, ...]:
+    return plan.count("full"), plan.count("half", "half_one"), adder, counter
+
+
+@cache
+def _step_adders(element: Element) -> tuple[int, ...]:
+    if element.pe == "opt2":
+        pairs = zip(_product_adders(element), _merge_adders(element), strict=True)
+        return tuple(one + other for one, other in pairs)
+    return (0,) * 4 if element.floats else _sum_adders(element, step_plan(element))
+
+
+@cache
+def _merge_adders(element: Element) -> tuple[int, ...]:
+    return (0,) * 4 if element.floats else _sum_adders(element, merge_plan(element))
+
+
+def _sum_adders(element: Element, plan: Plan) -> tuple[int, ...]:
+    if element.resolves:
+        return _counts(plan, 0, plan.upper)
+    return _counts(plan, sum(len(bits) > 1 for bits in plan.left), plan.upper)
+
+
+@cache
+def _product_adders(element: Element) -> tuple[int, ...]:
+    if element.floats or element.serial:
+        return (0,) * 4
+    if element.pe == "opt2":
+        counts = [_counts(plan, 0, 0) for _, _, plan in groups(element)]
+        return tuple(sum(column) for column in zip(*counts, strict=True))
+    plan = product_plan(element)
+    return _counts(plan, 0 if element.resolves else sum(len(bits) > 1 for bits in plan.left), 0)
+
+
+def _float_units(
+    element: Element, place: str, count: Number, activity: Number, *, products: Number, sums: Number
+) -> Units:
+    exponent, fraction = _look_up(element, _format)
+    dims = {"exponent": exponent, "fraction": fraction, "stages": 0}
+    many = count * choose(element.floats, 1, 0)
+    multiplied = many * products * choose(element.selects, 0, 1)
+    return (
+        Unit("float_multiplier", place, multiplied, dims, activity),
+        Unit("float_adder", place, many * sums, dims, activity),
+    )
+
+
+def _format(element: Element) -> tuple[int, ...]:
+    if not element.floats:
+        return (0, 0)
+    fmt = sum_format(element)
+    return (fmt.exponent_bits, fmt.fraction_bits)

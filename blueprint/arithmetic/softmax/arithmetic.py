@@ -1,0 +1,515 @@
+"""Number formats and widths of softmax attention: the same formulas on one design and on arrays of designs.
+
+Scores become exponents of two in fixed point, ``t``. A reference ``m``, an integer, is taken off and ``p = 2**(t - m)``
+is the weight of a key, at most 1 because ``m`` is the largest ``t`` rounded up. A whole ``m`` makes the rescaling of
+running sums a shift, so it needs no multiplier and what it truncates does not pile up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from blueprint.arithmetic import floating
+from blueprint.arithmetic.softmax.exponential import polynomial
+from blueprint.errors import ParamError
+from blueprint.numbers import Number, bit_length, choose, clog2, larger, signed_width, smaller
+from blueprint.spec import Rule
+
+#: Without a maximum; with the row's maximum; and divided after the product; all of it running.
+GRAPHS = ("naive", "scaled", "reordered", "memory_free")
+INPUTS = ("int8", "fp16", "bf16")
+#: What scores and sums are kept in; ``same`` is the format of the inputs.
+ACCUMULATORS = ("integer", "fixed", "fp32", "same")
+
+#: Bits of the whole part of an exponent of two, signed; exponents beyond ``EXPONENT_LIMIT`` saturate.
+EXPONENT_WHOLE = 16
+EXPONENT_LIMIT = (1 << (EXPONENT_WHOLE - 1)) - 1
+#: A reference below this may stand for an exponent that saturated; keys so far below another one weigh nothing.
+REFERENCE_FLOOR = -(1 << (EXPONENT_WHOLE - 1)) + (1 << 8)
+#: Fixed-point sums of floats: fraction and magnitude of a product of a query and a key.
+SCORE_FRACTION, SCORE_WHOLE = 22, 16
+#: The same of a weighted value; the fraction is longer where weights are divided first and do not add up to many.
+VALUE_FRACTION, VALUE_WHOLE = 30, 16
+#: Bits behind the point of the divisor.
+DIVISOR_FRACTION = 16
+#: Bits of the run-time shift of scores, of an output, and of its multiplier.
+SHIFT_BITS, OUTPUT_SHIFT_BITS, OUTPUT_MULTIPLIER_BITS = 6, 5, 16
+#: Fixed-point sums of floats over more keys than the second would not fit 63 bits.
+KEYS_LIMIT, FIXED_KEYS_LIMIT, DIM_LIMIT = 1 << 16, 1 << 14, 1 << 10
+WEIGHT_LIMIT = 32
+
+
+def format_bits(inputs: Any, accumulator: Any, part: str) -> Number:
+    """``part`` (an attribute of a format) of what floats are summed in; 0 where sums are integers."""
+    found: Number = 0
+    for name in ("fp16", "bf16"):
+        found = choose((accumulator == "same") & (inputs == name), getattr(floating.get(name), part), found)
+    return choose(accumulator == "fp32", getattr(floating.FP32, part), found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arithmetic:
+    """How one design calculates. Fields are numbers and names, or arrays of them; 0 stands for the default."""
+
+    inputs: str
+    accumulator: str
+    graph: str
+    dim: int
+    keys_max: int
+    score_lanes: int = 0
+    weight_bits: int = 0
+    exponent_fraction: int = 0
+    mantissa_bits: int = 0
+    kv_width: int = 8
+
+    def check(self) -> Arithmetic:
+        """The same; ``ParamError`` for one that cannot be built."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            wanted = str if field.name in ("inputs", "accumulator", "graph") else int
+            if isinstance(value, bool) or not isinstance(value, wanted):
+                kind = "a name" if wanted is str else "an integer"
+                raise TypeError(f"{field.name} must be {kind}, not {value!r}")
+        for rule in rules(self):
+            if not rule.holds:
+                raise ParamError(rule.message())
+        return self
+
+    # What it is -----------------------------------------------------------------------------------------------------
+
+    @property
+    def is_float(self) -> Any:
+        """Whether queries, keys and values are floats."""
+        return self.inputs != "int8"
+
+    @property
+    def sums_are_floats(self) -> Any:
+        """Whether scores, weights and sums are floats."""
+        return (self.accumulator == "fp32") | (self.accumulator == "same")
+
+    @property
+    def flag(self) -> Number:
+        """1 where a flag for NaN and infinity is the top bit of fixed-point scores, weights and sums, else 0."""
+        return choose(self.is_float & (self.accumulator == "fixed"), 1, 0)
+
+    @property
+    def values_saturate(self) -> Any:
+        """Whether there are values of ``2**VALUE_WHOLE`` and above, too large for fixed-point sums."""
+        return (self.accumulator == "fixed") & (self.inputs == "bf16")
+
+    @property
+    def sums_stall(self) -> Any:
+        """Whether a sum of weights can grow so large that another weight of 1 is rounded away."""
+        return self.accumulator == "same"
+
+    @property
+    def t_flag(self) -> Number:
+        """1 where a flag for a score that is not a number is the top bit of an exponent of two, else 0."""
+        return choose(self.is_float, 1, 0)
+
+    @property
+    def rescales(self) -> Any:
+        """Whether sums follow a running maximum."""
+        return self.graph == "memory_free"
+
+    @property
+    def divides_first(self) -> Any:
+        """Whether weights are divided by their sum before they meet the values."""
+        return (self.graph == "naive") | (self.graph == "scaled")
+
+    # Widths ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def in_width(self) -> Number:
+        """Bits of an element of a query or output."""
+        return choose(self.is_float, 16, 8)
+
+    @property
+    def element_width(self) -> Number:
+        """Bits of an element of a key or value."""
+        return choose(self.is_float, 16, self.kv_width)
+
+    @property
+    def out_width(self) -> Number:
+        """Bits of an element of the output."""
+        return self.in_width
+
+    @property
+    def in_fraction(self) -> Number:
+        """Fraction bits of a float input."""
+        return choose(self.inputs == "fp16", 10, choose(self.inputs == "bf16", 7, 0))
+
+    @property
+    def float_width(self) -> Number:
+        """Bits of a float sum; 0 where sums are integers."""
+        return format_bits(self.inputs, self.accumulator, "width")
+
+    @property
+    def lanes(self) -> Number:
+        """Products that are added pairwise before they join the score."""
+        return choose(self.score_lanes == 0, self.dim, self.score_lanes)
+
+    @property
+    def magnitude_width(self) -> Number:
+        """Bits of a float sum that is never negative: it has no sign."""
+        return self.float_width - 1
+
+    @property
+    def score_width(self) -> Number:
+        """Bits of a score."""
+        return self._products_width(self.dim)
+
+    @property
+    def beat_width(self) -> Number:
+        """Bits of the products of a beat."""
+        return self._products_width(self.lanes)
+
+    @property
+    def product_width(self) -> Number:
+        """Bits of the product of an element of a query and one of a key."""
+        fixed = SCORE_FRACTION + SCORE_WHOLE + 1
+        whole = choose(self.is_float, fixed, self.in_width + self.element_width)
+        return choose(self.sums_are_floats, self.float_width, whole)
+
+    def _products_width(self, count: Number) -> Number:
+        fixed = SCORE_FRACTION + SCORE_WHOLE + clog2(count) + 1
+        most = count << (self.kv_width + 6)
+        whole = choose(self.is_float, fixed, signed_width(most))
+        return choose(self.sums_are_floats, self.float_width, whole)
+
+    @property
+    def fraction(self) -> Number:
+        """F: fraction bits of an exponent of two."""
+        default = choose(self.is_float, choose(self.accumulator == "same", 8, 20), 12)
+        return choose(self.exponent_fraction == 0, default, self.exponent_fraction)
+
+    @property
+    def t_width(self) -> Number:
+        """Bits of an exponent of two, signed."""
+        return EXPONENT_WHOLE + self.fraction
+
+    @property
+    def reference_width(self) -> Number:
+        """Bits of the reference, signed; also of the register ``offset``."""
+        return EXPONENT_WHOLE + 0 * self.dim
+
+    @property
+    def mantissa(self) -> Number:
+        """M: fraction bits of a power of two from 1 to 2."""
+        fractions = format_bits(self.inputs, self.accumulator, "fraction_bits")
+        default = choose(self.sums_are_floats, fractions, choose(self.is_float, 20, 15))
+        return choose(self.mantissa_bits == 0, default, self.mantissa_bits)
+
+    @property
+    def weight_fraction(self) -> Number:
+        """P: fraction bits of a fixed-point weight.
+
+        Rounding n weights moves an output by at most ``n * 2**-(P + 1) * 255 / l`` where ``l``, the sum of the weights,
+        is at least 1/2: 1 in an int8 output, whatever the scores, with the 8 bits beyond those that count the keys.
+        Divided weights are small and need more bits for the same relative error of a float output.
+        """
+        beyond = choose(self.is_float, choose(self.divides_first, 20, 16), 8)
+        needed = clog2(self.keys_max) + beyond
+        return choose(self.weight_bits == 0, smaller(needed, WEIGHT_LIMIT + 0 * needed), self.weight_bits)
+
+    @property
+    def p_width(self) -> Number:
+        """Bits of a weight, divided or not: unsigned (1 included), or a float without its sign."""
+        return choose(self.sums_are_floats, self.magnitude_width, self.weight_fraction + 1)
+
+    @property
+    def amount_width(self) -> Number:
+        """Bits of how far a fixed-point mantissa goes down: all ones leave nothing, not even half a unit."""
+        return bit_length(self.weight_fraction + 2)
+
+    @property
+    def l_width(self) -> Number:
+        """Bits of the sum of the weights, unsigned, or a float without its sign."""
+        whole = self.weight_fraction + bit_length(self.keys_max)
+        return choose(self.sums_are_floats, self.magnitude_width, whole)
+
+    @property
+    def half_weight(self) -> Number:
+        """The sum of weights 1/2, as a number or pattern."""
+        if self.sums_are_floats:
+            return (self.sum_format.bias - 1) << self.sum_format.fraction_bits
+        return 1 << (self.weight_fraction - 1)
+
+    @property
+    def full_weight(self) -> Number:
+        """The sum of weights, a pattern of the input format, to which 1 is no longer added exactly."""
+        fmt = self.sum_format
+        return (fmt.bias + fmt.fraction_bits + 1) << fmt.fraction_bits
+
+    @property
+    def value_fraction(self) -> Number:
+        """Bits behind the point of a weighted value in fixed point."""
+        return VALUE_FRACTION + choose(self.divides_first, bit_length(self.keys_max) - 1, 0 * self.keys_max)
+
+    @property
+    def term_width(self) -> Number:
+        """Bits of a weighted value, signed, or a float."""
+        exact = self.weight_fraction + self.kv_width - 1
+        whole = choose(self.is_float, self.value_fraction + VALUE_WHOLE, exact) + 1
+        return choose(self.sums_are_floats, self.float_width, whole)
+
+    @property
+    def o_width(self) -> Number:
+        """Bits of the sum of weighted values, signed, or a float. Divided weights add up to less than 2."""
+        room = choose(self.divides_first, 1, bit_length(self.keys_max))
+        return choose(self.sums_are_floats, self.float_width, self.term_width + room)
+
+    @property
+    def shift_width(self) -> Number:
+        """Bits of the amount by which running sums move when the maximum rises."""
+        return choose(self.sums_are_floats, 8, bit_length(larger(self.o_width, self.l_width)))
+
+    @property
+    def divisor_fraction(self) -> Number:
+        """R: fraction bits of the divisor, which is from 1 to 2."""
+        fractions = format_bits(self.inputs, self.accumulator, "fraction_bits")
+        return choose(
+            self.sums_are_floats, smaller(fractions, DIVISOR_FRACTION + 0 * fractions), DIVISOR_FRACTION
+        )
+
+    @property
+    def divisor_bits(self) -> Number:
+        """Fraction bits of the divisor that can be set: a short sum of weights has no more."""
+        r = self.divisor_fraction
+        return choose(self.sums_are_floats, r, smaller(r, self.l_width - 1))
+
+    @property
+    def zeros_width(self) -> Number:
+        """Bits of the number of leading zeros of the sum of the weights."""
+        return bit_length(self.l_width - 1)
+
+    @property
+    def q_width(self) -> Number:
+        """Bits of a quotient, unsigned: ``2**R`` to ``2**(R + 1)``, and 0."""
+        return self.divisor_fraction + 2
+
+    @property
+    def align_drop(self) -> Number:
+        """Low bits that a weight loses where it is divided."""
+        return larger(self.l_width - self.weight_fraction - 3, 0 * self.l_width)
+
+    @property
+    def r_is_float(self) -> Any:
+        """Whether the reciprocal is a float: where a float is multiplied by it."""
+        return self.sums_are_floats | (self.is_float & choose(self.divides_first, False, True))
+
+    @property
+    def r_width(self) -> Number:
+        """Bits of a reciprocal: {exponent field, R fraction bits} of a float, or {leading zeros of the sum, gain}."""
+        exponent = choose(
+            self.sums_are_floats, format_bits(self.inputs, self.accumulator, "exponent_bits"), 8
+        )
+        whole = self.gain_width + self.zeros_width
+        return choose(self.r_is_float, exponent + self.divisor_fraction, whole)
+
+    @property
+    def has_gain(self) -> Any:
+        """Whether the reciprocal already contains the multiplier of the output."""
+        return (self.inputs == "int8") & choose(self.divides_first, False, True)
+
+    @property
+    def gain_width(self) -> Number:
+        """Bits of a quotient, or of one times the multiplier of the output (below 2)."""
+        return self.q_width + choose(self.has_gain, 1, 0)
+
+    @property
+    def moved_width(self) -> Number:
+        """Bits of a sum of weighted integers, which is about ``2**(kv_width - 1)`` times that of the weights at most
+        and moved like it."""
+        return self.l_width + self.kv_width + 1
+
+    @property
+    def finish_shift(self) -> Number:
+        """Bits that an int8 output loses besides those that its register says.
+
+        Where the sum of the weights has fewer bits than a divisor it is not moved up, and fewer are lost.
+        """
+        r = self.divisor_fraction
+        left = larger(r + 1 - self.l_width, 0 * self.l_width)
+        divided = 2 * r + 2 - OUTPUT_MULTIPLIER_BITS - left
+        return choose(self.divides_first, self.weight_fraction, divided)
+
+    @property
+    def multiplier_width(self) -> Number:
+        """Bits of the register that scales scores."""
+        whole = choose(self.is_float, 24, 16)
+        return choose(self.sums_are_floats, self.float_width, whole)
+
+    # Words: a value and its flag, as they travel ---------------------------------------------------------------------
+
+    @property
+    def beat_word(self) -> Number:
+        """Bits of the products of a beat with their flags."""
+        return self.beat_width + 2 * self.flag
+
+    @property
+    def score_word(self) -> Number:
+        """Bits of a score with its flags: not a number, and above it a product too large."""
+        return self.score_width + 2 * self.flag
+
+    @property
+    def t_word(self) -> Number:
+        """Bits of an exponent of two with its flag."""
+        return self.t_width + self.t_flag
+
+    @property
+    def p_word(self) -> Number:
+        """Bits of a weight, divided or not, with its flag."""
+        return self.p_width + self.flag
+
+    @property
+    def term_word(self) -> Number:
+        """Bits of a weighted value with its flag."""
+        return self.term_width + self.flag
+
+    @property
+    def o_word(self) -> Number:
+        """Bits of the sum of weighted values with its flag."""
+        return self.o_width + self.flag
+
+    # Of one design ------------------------------------------------------------------------------------------
+
+    def constants(self) -> dict[str, Any]:
+        """The numbers that the steps are stated with, by name; those that count where these sums are used."""
+        found: dict[str, Any] = {
+            "exponent_fraction": int(self.fraction),
+            "mantissa_bits": int(self.mantissa),
+            "divisor_fraction": int(self.divisor_fraction),
+        }
+        if not self.sums_are_floats:
+            found |= {"weight_fraction": int(self.weight_fraction), "sum_width": int(self.l_width)}
+        if self.flag:
+            found |= {"score_fraction": SCORE_FRACTION, "value_fraction": int(self.value_fraction)}
+        columns = polynomial(int(self.fraction), int(self.mantissa)).coefficients
+        return found | {"coefficients": [list(column) for column in columns]}
+
+    @property
+    def input_format(self) -> floating.FloatFormat:
+        """Of queries, keys, values and outputs."""
+        return floating.get(self.inputs)
+
+    @property
+    def sum_format(self) -> floating.FloatFormat:
+        """Of float sums; FP32 also where fixed-point sums are divided."""
+        return self.input_format if self.accumulator == "same" else floating.FP32
+
+
+def rules(a: Arithmetic) -> Iterator[Rule]:
+    """What can be built."""
+    for name, choices in (("inputs", INPUTS), ("accumulator", ACCUMULATORS), ("graph", GRAPHS)):
+        yield Rule(
+            name,
+            _one_of(getattr(a, name), choices),
+            f"{name} is unknown",
+            lambda name=name, choices=choices: (  # type: ignore[misc]
+                f"Parameter {name} must be one of {', '.join(choices)}, not {getattr(a, name)!r}"
+            ),
+        )
+    limits = (
+        ("dim", 1, DIM_LIMIT, a.dim),
+        ("keys_max", 1, KEYS_LIMIT, a.keys_max),
+        ("keys_max", 1, FIXED_KEYS_LIMIT, choose(a.flag == 1, a.keys_max, 1 + 0 * a.dim)),
+        ("score_lanes", 1, a.dim, a.lanes),
+        ("exponent_fraction", 4, 24, a.fraction),
+        ("mantissa_bits", 4, 23, a.mantissa),
+        ("weight_bits", 4, WEIGHT_LIMIT, choose(a.sums_are_floats, 4 + 0 * a.dim, a.weight_fraction)),
+    )
+    for name, low, high, value in limits:
+        yield Rule(
+            name,
+            (value >= low) & (value <= high),
+            f"{name} is out of range",
+            lambda name=name, low=low, high=high, value=value: (  # type: ignore[misc]
+                f"Parameter {name} must be from {low} to {high}, not {value}"
+            ),
+        )
+    yield Rule(
+        "accumulator",
+        (a.accumulator == "integer") == (a.inputs == "int8"),
+        "the accumulator is not for these inputs",
+        lambda: (
+            f"Accumulator must be {'fixed, fp32 or same' if a.is_float else 'integer'} for {a.inputs}, "
+            f"not {a.accumulator!r}"
+        ),
+    )
+    for name, used in (("mantissa_bits", a.mantissa_bits), ("weight_bits", a.weight_bits)):
+        yield Rule(
+            name,
+            choose(a.sums_are_floats, used, 0 * a.dim) == 0,
+            f"{name} is not for float sums",
+            lambda name=name: f"Parameter {name} is not for float sums; it must be 0, not {getattr(a, name)}",  # type: ignore[misc]
+        )
+    yield Rule(
+        "kv_width",
+        (a.kv_width == 8) | ((a.kv_width == 4) & (a.inputs == "int8")),
+        "keys are neither whole nor packed",
+        lambda: f"kv_width must be 8, or 4 for int8, not {a.kv_width} for {a.inputs}",
+    )
+
+
+def _one_of(value: Any, choices: tuple[str, ...]) -> Any:
+    return np.isin(value, choices) if isinstance(value, np.ndarray) else value in choices
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scales:
+    """Contents of the run-time registers."""
+
+    multiplier: int
+    shift: int = 0
+    offset: int = 0
+    output_multiplier: int = 1 << (OUTPUT_MULTIPLIER_BITS - 1)
+    output_shift: int = OUTPUT_MULTIPLIER_BITS - 1
+
+    @classmethod
+    def of(cls, a: Arithmetic, scale: float, gain: float = 1.0, offset: int = 0) -> Scales:
+        """Registers for ``exponent of two = scale * score`` and, for integers, ``output = gain * attention``.
+
+        ``scale`` is for scores in units of products of the inputs, as in ``log2(e) / sqrt(dim) * s_q * s_k``.
+        """
+        for name, value in (("scale", scale), ("gain", gain)):
+            if not (np.isfinite(value) and value > 0):
+                raise ParamError(f"{name} must be positive, not {value!r}")
+        low = -(1 << (EXPONENT_WHOLE - 1))
+        if not low <= offset < -low:
+            raise ParamError(f"offset must be from {low} to {-low - 1}, not {offset}")
+        output = _significand(gain, OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, "gain")
+        registers = {"offset": offset, "output_multiplier": output[0], "output_shift": output[1]}
+        if a.sums_are_floats:
+            pattern = int(floating.from_float64(a.sum_format, np.ldexp(scale, int(a.fraction))))
+            if not a.sum_format.min_normal <= pattern <= a.sum_format.max_finite:
+                raise ParamError(f"scale must be {_normal_range(a)} for these sums, not {scale:g}")
+            return cls(multiplier=pattern, **registers)
+        units = a.fraction - (SCORE_FRACTION if a.is_float else 0)
+        found = _significand(float(np.ldexp(scale, units)), int(a.multiplier_width), SHIFT_BITS, "scale")
+        return cls(multiplier=found[0], shift=found[1], **registers)
+
+
+def _normal_range(a: Arithmetic) -> str:
+    low, high = floating.to_float64(
+        a.sum_format, np.array([a.sum_format.min_normal, a.sum_format.max_finite])
+    )
+    unit = float(np.ldexp(1.0, int(a.fraction)))
+    return f"from about {low / unit:.3g} to {high / unit:.3g}"
+
+
+def _significand(value: float, bits: int, shift_bits: int, name: str) -> tuple[int, int]:
+    """(multiplier, shift) with ``multiplier / 2**shift`` nearest to ``value``."""
+    highest = (1 << shift_bits) - 1
+    shift = min(bits - int(np.frexp(value)[1]), highest)
+    multiplier = round(float(np.ldexp(value, shift)))
+    if multiplier >> bits:
+        multiplier, shift = multiplier >> 1, shift - 1
+    if shift < 0 or multiplier == 0:
+        low, high = np.ldexp(1.0, -highest - 1), (1 << bits) - 1
+        raise ParamError(f"{name} must be from about {low:g} to {high:g}, not {value:g} in register units")
+    return multiplier, shift

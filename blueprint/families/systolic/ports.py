@@ -1,0 +1,177 @@
+"""What crosses the boundary of an array: fields, their order, and what a weight word holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Stream
+
+if TYPE_CHECKING:
+    from blueprint.families.systolic.spec import SystolicSpec
+
+
+def operation(p: SystolicSpec) -> Operation:
+    """A product; which of a group's weights may be other than zero, and which words a flexible element takes."""
+    weights = "weights, a column per output"
+    if p.group > 1:
+        weights += (
+            f"; of every {p.group} that follow one another in k, from a multiple of {p.group} on, at most "
+        )
+        weights += f"{p.kept} are other than zero"
+    ternary = "1 where words hold ternary weights, which those of the run must all be, 0 where they hold one integer"
+    return Operation(
+        computes="out = act @ wgt",
+        inputs=(
+            Operand("act", ("tokens", "k"), "activations, a row per token"),
+            Operand("wgt", ("k", "n"), weights),
+        ),
+        outputs=(Operand("out", ("tokens", "n"), "results"),),
+        registers={"tokens": "tokens", "k": "k", "n": "n"},
+        given={"ternary": ternary} if p.flexible else {},
+        where={"held": f"min(tokens, {int(p.most_tokens)})"} if p.stationary else {},
+    )
+
+
+def streams(p: SystolicSpec) -> tuple[Stream, ...]:
+    """The AXI4-Stream ports: activations, weights, results."""
+    if p.stationary:
+        act, wgt, out = _weights_stay(p)
+    else:
+        act, wgt, out = _sums_stay(p)
+    return (
+        Stream("act", "in", (_activation(p),), act),
+        Stream("wgt", "in", (_weights(p),), wgt),
+        Stream("out", "out", (_result(p),), out),
+    )
+
+
+def _sums_stay(p: SystolicSpec) -> tuple[tuple[BeatLoop, ...], ...]:
+    outer = _groups(p, p.rows)
+    covered = f"({int(p.act_lanes)} if ternary else 1)" if p.flexible else f"{int(p.act_lanes)}"
+    beats = (*outer, BeatLoop("beat", f"ceil(k / {covered})"))
+    return beats, beats, (*outer, BeatLoop("row", f"{p.rows}"))
+
+
+def _weights_stay(p: SystolicSpec) -> tuple[tuple[BeatLoop, ...], ...]:
+    outer = _groups(p, int(p.most_tokens))
+    tile, token = BeatLoop("tile", f"ceil(k / {int(p.beat_k)})"), BeatLoop("token", "held")
+    return (*outer, tile, token), (*outer, tile, BeatLoop("row", f"{p.rows}")), (*outer, token)
+
+
+def _groups(p: SystolicSpec, tokens: int) -> tuple[BeatLoop, ...]:
+    return (
+        BeatLoop("token_group", f"ceil(tokens / {tokens})"),
+        BeatLoop("column_group", f"ceil(n / {p.cols})"),
+    )
+
+
+def _activation(p: SystolicSpec) -> Field:
+    lanes, row = int(p.act_lanes), f"token_group * {p.rows} + row"
+    if p.stationary:
+        place = Place("act", (_held(p), f"tile * {int(p.beat_k)} + row * {lanes} + lane"))
+    elif p.flexible:
+        place = Place("act", (row, _flexible(lanes, "lane")))
+    else:
+        place = Place("act", (row, f"beat * {lanes} + lane"))
+    return Field(
+        "activation",
+        p.act_width,
+        (p.rows, lanes),
+        signed=p.activation == "int",
+        format=p.activation,
+        axes=("row", "lane"),
+        meaning="one activation",
+        holds=place,
+    )
+
+
+def _flexible(lanes: int, axis: str) -> str:
+    """The place in the reduction of a lane or a digit: ternary weights fill all of them, an integer the first."""
+    return f"beat * {lanes} + {axis} if ternary else beat if {axis} == 0 else -1"
+
+
+def _held(p: SystolicSpec) -> str:
+    return f"token_group * {int(p.most_tokens)} + token"
+
+
+def _result(p: SystolicSpec) -> Field:
+    token = _held(p) if p.stationary else f"token_group * {p.rows} + row"
+    return Field(
+        "result",
+        int(p.output_bits),
+        (p.cols,),
+        signed=p.activation == "int",
+        format=str(p.sum_format),
+        axes=("column",),
+        meaning="one result, an integer with its sign extended to whole bytes",
+        holds=Place("out", (token, f"column_group * {p.cols} + column")),
+    )
+
+
+def _weights(p: SystolicSpec) -> Field:
+    """A weight, with its place in its group where it has one; or the words of a flexible element."""
+    parts = _words(p) if p.flexible else _sparse(p) if p.group > 1 else ()
+    whole = p.activation == "int" or p.pe == "ternary"
+    return Field(
+        "weight",
+        int(p.weight_bits),
+        (p.cols, p.depth),
+        signed=whole and not parts,
+        format="int" if whole else p.activation,
+        axes=("column", "slot"),
+        encoding="flexible" if p.flexible else "n_of_m" if parts else "",
+        meaning=_meaning(p),
+        holds=_weights_held(p),
+        parts=parts,
+    )
+
+
+def _meaning(p: SystolicSpec) -> str:
+    if p.flexible:
+        return (
+            f"{p.element_digits} ternary weights, one for each lane of activations, or one integer for lane 0"
+        )
+    one = "one weight: 01 is +1, 00 is 0, 11 is -1; 10 is no weight" if p.pe == "ternary" else "one weight"
+    if p.group == 1:
+        return one
+    return (
+        f"{one}; of a group of {p.group} weights {p.kept} travel in rising order of place: all that are not zero, then "
+        "zeros at the lowest free places"
+    )
+
+
+def _sparse(p: SystolicSpec) -> tuple[Field, ...]:
+    whole = p.activation == "int" or p.pe == "ternary"
+    number = "int" if whole else p.activation
+    width = int(p.index_width)
+    return (
+        Field("value", p.weight_width, signed=whole, format=number, meaning="the weight"),
+        Field("index", width, signed=False, offset=p.weight_width, meaning="place in its group"),
+    )
+
+
+def _words(p: SystolicSpec) -> tuple[Field, ...]:
+    kind = "1 where the word holds ternary weights; the same in all words of a run"
+    return (
+        Field("integer", p.weight_width, meaning="one weight", when="ternary == 0"),
+        Field(
+            "digits",
+            2,
+            (p.element_digits,),
+            axes=("digit",),
+            meaning="ternary weights: 01 is +1, 00 is 0, 11 is -1",
+            when="ternary == 1",
+        ),
+        Field("ternary", 1, signed=False, offset=p.weight_width, meaning=kind),
+    )
+
+
+def _weights_held(p: SystolicSpec) -> Place:
+    lanes, column = int(p.act_lanes), f"column_group * {p.cols} + column"
+    if p.flexible:
+        return Place("wgt", (_flexible(lanes, "digit"), column), ("digit", p.element_digits))
+    first = f"tile * {int(p.beat_k)} + row * {lanes}" if p.stationary else f"beat * {lanes}"
+    if p.group == 1:
+        return Place("wgt", (f"{first} + slot", column))
+    row = f"{first} + slot // {p.kept} * {p.group} + member"
+    return Place("wgt", (row, column), ("member", int(p.group)), f"slot % {p.kept}")

@@ -1,0 +1,427 @@
+"""What a ternary-LUT design is made of, place by place; every formula holds for one design and for arrays of designs.
+
+Places are the modules of the RTL: ``tile`` (activation register), ``build`` (one table), ``fetch`` (one key read for
+all token lanes), ``lane`` (one result), ``result`` (its rounding to a float), ``recode`` (five-trit bytes),
+``control``, ``shell`` (AXI4-Lite) and ``memory``. Equation and sources: docs/families/ternary_lut.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from blueprint import shell
+from blueprint.arithmetic import carry_save, ternary
+from blueprint.families.ternary_lut import formats
+from blueprint.numbers import Number, ceil_div, choose, clog2, larger, possible, slices, smaller
+from blueprint.unit import Path, Unit, flops, memories
+
+if TYPE_CHECKING:
+    from blueprint.families.ternary_lut.spec import TernaryLutSpec
+
+
+def units(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """The whole inventory."""
+    return (*_tile(p), *_build(p), *_recode(p), *_fetch(p), *_lane(p), *_memory(p), *_control(p), *_shell(p))
+
+
+def _tile(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    tables = p.lut_count * p.token_lanes
+    beside = choose(p.reduction_registered & p.sign_left, 1, 0)
+    fixed = (
+        Unit("to_fixed", "tile", tables * p.mu * choose(p.fixed, 1, 0), _fixed(p), 1 / p.depth),
+        *_broken(p),
+    )
+    return (
+        flops("tile", tables, p.mu * p.word_width, enable=1, activity=1 / p.depth),
+        flops("tile", p.fetch_count, beside, enable=1),
+        *(fixed if possible(p.fixed) else ()),
+    )
+
+
+def _fixed(p: TernaryLutSpec) -> dict[str, Number]:
+    """From a significand to a fixed-point word."""
+    return {
+        "inputs": formats.look_up(p.activation, lambda fmt: fmt.fraction_bits + 1),
+        "outputs": p.word_width,
+    }
+
+
+def _broken(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """Whether a token has a NaN or an infinity so far, beside its tile, its beats and its results."""
+    fixed = choose(p.fixed, 1, 0)
+    return (
+        flops("tile", fixed * (1 + p.build_stages), p.token_lanes, enable=1, activity=1 / p.depth),
+        flops("tile", fixed * p.sweep_stages, p.token_lanes, enable=1),
+        flops("tile", fixed, p.token_lanes, enable=1, activity=1 / p.most_tiles),
+    )
+
+
+def _build(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    return (*_whole_build(p), *(_float_build(p) if possible(p.floats) else ()))
+
+
+def _whole_build(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """A sum of t activations is one of t - 1 plus or minus one more: one adder for every entry of two or more."""
+    tables = p.lut_count * p.token_lanes * choose(p.floats, 0, 1)
+    found: list[Unit] = []
+    once = 1 / p.depth
+    full = choose(p.half, 0, 1)
+    for taken in range(2, 7):
+        # Mirrored entries start with a plus; a full table has their negatives too, the all-minus ones a bit wider.
+        choices = tables * ternary.COMBINATIONS[p.mu, taken]
+        mirrored = choices * 2 ** (taken - 1)
+        width = smaller(ternary.entry_width(taken, p.word_width, True), p.result_width)
+        wide = smaller(ternary.entry_width(taken, p.word_width, False), p.result_width)
+        found.append(Unit("adder", "build", mirrored + full * (mirrored - choices), {"width": width}, once))
+        found.append(Unit("adder", "build", full * choices, {"width": wide}, once))
+    negated = ternary.entry_width(1, p.word_width, False)
+    found.append(Unit("half_adder", "build", full * tables * p.mu, {"width": negated}, once))
+    for acts in range(2, 6):
+        # Between levels: the table so far and the activations still to come.
+        between = (p.build_style == "pipelined") & (p.mu > acts)
+        waiting = (
+            ternary.table_bits(acts, p.word_width, p.half, p.result_width) + (p.mu - acts) * p.word_width
+        )
+        found.append(flops("build", tables * between, waiting, enable=1, activity=once))
+    final = ternary.table_bits(p.mu, p.word_width, p.half, p.result_width)
+    found.append(flops("build", tables * choose(p.build_register, 1, 0), final, enable=1, activity=once))
+    return tuple(found)
+
+
+def _float_build(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """Every sum so far meets the next activation in one block that gives sum and difference.
+
+    The registers inside the blocks of a level go round it too: for the sums that skip the activation, for the
+    activation as an entry of its own, and for those to come.
+    """
+    tables = p.lut_count * p.token_lanes * choose(p.floats, 1, 0)
+    once = 1 / p.depth
+    inside = formats.held_bits(p.activation, p.adder_stages, True)
+    found: list[Unit] = []
+    for acts in range(1, 6):
+        level = tables * (p.mu > acts)
+        pairs = (3**acts - 1) // 2
+        after = (3 ** (acts + 1) - 1) // 2 + p.mu - acts - 1
+        found.append(Unit("float_pair", "build", level * pairs, _float(p), once))
+        found.append(flops("build", level * pairs, inside, enable=1, activity=once))
+        beside = (pairs + p.mu - acts) * p.adder_stages
+        found.append(flops("build", level * beside, p.act_width, enable=1, activity=once))
+        between = choose(p.build_style == "pipelined", 1, 0) * (p.mu > acts + 1)
+        found.append(flops("build", tables * between * after, p.act_width, enable=1, activity=once))
+    entries = ternary.half_entries(p.mu)
+    held = choose(p.build_register, 1, 0)
+    found.append(flops("build", tables * held * entries, p.act_width, enable=1, activity=once))
+    return tuple(found)
+
+
+def _float(p: TernaryLutSpec) -> dict[str, Number]:
+    return {
+        "exponent": formats.look_up(p.activation, lambda fmt: fmt.exponent_bits),
+        "fraction": formats.look_up(p.activation, lambda fmt: fmt.fraction_bits),
+        "stages": p.adder_stages,
+    }
+
+
+def _recode(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    packed = p.key_encoding == "five_trits"
+    count = packed * ceil_div(p.lut_count * p.fetch_count * p.mu, 5)
+    return (Unit("recoder", "recode", count, {"inputs": 8, "outputs": 10}),)
+
+
+def translations(p: TernaryLutSpec) -> tuple[Number, Number]:
+    """(1 where digits become an index, 1 where an index becomes that of the negated group under a condition)."""
+    digits = (p.key_encoding == "two_bit") | (p.key_encoding == "five_trits")
+    signed = p.key_encoding == "sign_index"
+    return choose(digits, 1, 0), choose(p.half, choose(signed, 0, 1), choose(signed, 1, 0))
+
+
+def _fetch(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    keys = p.lut_count * p.fetch_count
+    address = clog2(p.entries + 1)
+    raw, mirrored = translations(p)
+    index = ternary.key_width("full_index", p.mu)
+    values = keys * p.token_lanes
+    bits = p.lut_count * p.token_lanes * p.entries * p.entry_width
+    whole = choose(p.floats, 0, 1)
+    signs = choose(p.half, 1, 0)
+    flipped = choose(p.floats, 1, p.entry_width)
+    held = choose(p.fetch_register, 1, 0)
+    return (
+        Unit("recoder", "fetch", keys * raw, {"inputs": 2 * p.mu, "outputs": index}),
+        Unit("comparator", "fetch", keys * mirrored, {"width": index}),
+        Unit("decoder", "fetch", keys, {"inputs": address, "outputs": p.entries}),
+        Unit("broadcast", "fetch", bits, {"fanout": p.fetch_count}, 1 / p.depth),
+        Unit("select", "fetch", values, {"entries": p.entries, "width": p.entry_width}),
+        Unit("xor_row", "fetch", values * signs, {"width": flipped}),
+        flops("fetch", values * held, p.entry_width, enable=1),
+        flops("fetch", keys * held * signs * whole, 1, enable=1),
+    )
+
+
+def _lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """One result: add the fetched values, accumulate, hold what leaves."""
+    return (*_whole_lane(p), *(_float_lane(p) if possible(p.floats) else ()), *_accumulators(p))
+
+
+def _float_lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    lanes = p.fetch_count * p.token_lanes * choose(p.floats, 1, 0)
+    adders = p.lut_count - 1 + choose(p.accumulates, 1, 0)
+    inside = formats.held_bits(p.activation, p.adder_stages, False)
+    odd: Number = 0
+    for level in range(8):
+        words = ceil_div(p.lut_count, 2**level)
+        odd = odd + choose(words > 1, words % 2, 0)
+    return (
+        Unit("float_adder", "lane", lanes * adders, _float(p)),
+        flops("lane", lanes * adders, inside, enable=1),
+        flops("lane", lanes * odd * p.adder_stages, p.act_width, enable=1),
+    )
+
+
+def _whole_lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """The sum of integers, up to the accumulator's register."""
+    lanes = p.fetch_count * p.token_lanes * choose(p.floats, 0, 1)
+    split = choose(p.reduction_registered, 1, 0)
+    accumulates = choose(p.accumulates, 1, 0)
+    tree = p.reduction == "adder_tree"
+    save = choose(tree, 0, 1)
+    folded = accumulates * (1 - split)  # the accumulator is one more row of the reduction
+    low = p.entry_width - 1 + clog2(p.lut_count)
+    full, half, _ = carry_save.counts(p.lut_count, p.entry_width, folded * low)
+    summed = choose(folded == 1, low, p.sum_width)
+    added = choose(tree, p.sum_width, summed)
+    above = p.result_width - choose(split == 1, p.sum_width, added)
+    pairs = smaller(p.entry_width + 2, p.sum_width)  # the mean over the levels of a tree
+    single = (p.lut_count == 1) & (folded == 0)
+    return (
+        Unit("compressor", "lane", lanes * save, {"width": full}),
+        Unit("half_adder", "lane", lanes * save, {"width": half}),
+        Unit("adder", "lane", lanes * save * choose(single, 0, 1), {"width": summed}),
+        Unit("adder", "lane", lanes * choose(tree, 1, 0) * (p.lut_count - 1), {"width": pairs}),
+        Unit("adder", "lane", lanes * choose(tree, 1, 0) * folded, {"width": p.sum_width}),
+        Unit("sign_adder", "lane", lanes * accumulates, {"width": above}),
+        Unit("adder", "lane", lanes * split, {"width": p.sum_width}),
+    )
+
+
+def _accumulators(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """What waits of a result: the sum of a beat, the sums of all column groups, the result."""
+    lanes = p.fetch_count * p.token_lanes
+    accumulates, buffered = choose(p.accumulates, 1, 0), choose(p.buffered, 1, 0)
+    stored = choose(p.in_sram, 0, 1) * accumulates
+    words = choose(p.buffered, p.depth, 1)
+    held = choose(p.buffered, stored * words, 1)
+    fixed = choose(p.fixed, 1, 0)
+    return (
+        flops("lane", lanes * choose(p.reduction_registered, 1, 0), p.sum_width, enable=1),
+        Unit("and_row", "lane", lanes * accumulates, {"width": p.result_width}),
+        flops("lane", lanes * held, p.result_width, enable=1, activity=1 / words),
+        Unit("mux", "lane", lanes * buffered * stored, {"entries": p.depth, "width": p.result_width}),
+        flops("lane", lanes * buffered, p.result_width, enable=1, activity=1 / p.most_tiles),
+        *_forward(p, lanes),
+        Unit("to_float", "result", lanes * fixed, {"inputs": p.result_width, "outputs": p.output_bits}),
+    )
+
+
+def _forward(p: TernaryLutSpec, lanes: Number) -> tuple[Unit, ...]:
+    """A memory is read as the word before it is written: the word just written is kept beside it."""
+    memory = choose(p.in_sram, 1, 0) * (p.accumulate_stages == 0)
+    return (
+        flops("lane", lanes * memory, p.result_width, enable=1),
+        Unit("mux", "lane", lanes * memory, {"entries": 2, "width": p.result_width}),
+    )
+
+
+def _memory(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    width = p.fetch_count * p.token_lanes * p.result_width
+    return tuple(memories(choose(p.in_sram, 1, 0), p.depth, width))
+
+
+def side_bits(p: TernaryLutSpec) -> Number:
+    """Bits that travel with a beat: valid, last of the run, first and last tile, column group."""
+    return 2 + 2 * choose(p.accumulates, 1, 0) - choose(p.single_result, 1, 0) + p.address_width
+
+
+def _control(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    widths = p.size_widths
+    groups, tiles, columns = (choose(many, 1, 0) for many in (p.regroups, p.accumulates, p.buffered))
+    loader = 1 + groups * widths["tokens"] + tiles * widths["k"]
+    sweeper = (
+        1 + groups * widths["tokens"] + tiles * (widths["k"] + 1) + columns * (widths["n"] + p.address_width)
+    )
+    counters = (groups * widths["tokens"], tiles * widths["k"])
+    return (
+        flops("control", 1, 1 + p.build_stages, reset=1),
+        flops("control", 1, loader, enable=1, reset=1, activity=1 / p.depth),
+        flops("control", 1, sweeper, enable=1, reset=1),
+        flops("control", p.sweep_stages - p.accumulate_stages, side_bits(p), enable=1, reset=1),
+        # Inside the accumulating adder nobody asks for the first tile any more.
+        flops("control", p.accumulate_stages, side_bits(p) - 1, enable=1, reset=1),
+        flops("control", 1, 2, enable=1, reset=1),
+        flops("control", 1, choose(p.in_sram, 1, 0) * (p.accumulate_stages == 0), reset=1),
+        flops("control", 1, tiles * choose(p.fixed, 1, 0), enable=1, reset=1, activity=1 / p.depth),
+        *(Unit("adder", "control", 2, {"width": width}, 0.1) for width in counters),
+        *(Unit("comparator", "control", 2, {"width": width}, 0.1) for width in counters),
+        Unit("adder", "control", columns, {"width": widths["n"]}),
+        Unit("adder", "control", columns, {"width": p.address_width}),
+        Unit("comparator", "control", columns, {"width": widths["n"]}),
+        Unit("broadcast", "control", 1, {"fanout": p.fetch_count * p.token_lanes * p.result_width}),
+    )
+
+
+def _shell(p: TernaryLutSpec) -> Iterator[Unit]:
+    """Cycles and four stalls are counted where a column may wait for its own accumulator, else three."""
+    return shell.units(p.every_size(), p.every_size_rule(), 4 + choose(p.accumulate_stages > 0, 1, 0))
+
+
+def paths(p: TernaryLutSpec) -> tuple[Path, ...]:
+    """The runs of build, fetch, reduction and accumulation between two registers, from every place that starts one."""
+    fetched = (
+        Unit("select", "fetch", 1, {"entries": p.entries, "width": p.entry_width}),
+        Unit("xor_row", "fetch", choose(p.half, 1, 0), {"width": p.entry_width}),
+    )
+    table = (_spread("fetch", p.fetch_count), *fetched)
+    split = choose(p.reduction_registered, 1, 0)
+    last = Unit("adder", "lane", split * choose(p.floats, 0, 1), {"width": p.result_width})
+    summed = Unit("float_adder", "lane", _length(p, choose(p.accumulates, 1, 0)), _float(p))
+    tail = (_reduction(p), (last, summed))
+    cuts = (p.build_register, p.fetch_register, split == 1)
+    return (
+        *_runs(("build", "fetch", "reduce", "accumulate"), (_build_path(p), table, *tail), cuts),
+        *_runs(("key", "reduce", "accumulate"), ((*_key_path(p), *fetched), *tail), cuts[1:]),
+        *_accumulator_paths(p),
+        *(_conversions(p) if possible(p.fixed) else ()),
+        Path("counters", (Unit("half_adder", "shell", 1, {"width": 32}),)),
+        Path("sequence", _sequence_path(p)),
+    )
+
+
+def _spread(place: str, fanout: Number) -> Unit:
+    return Unit("broadcast", place, 1, {"fanout": fanout})
+
+
+def _build_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """The last activation goes to all adders of its level."""
+    levels = choose(p.build_style == "pipelined", 1, p.mu - 1) * (p.mu > 1)
+    return (
+        _spread("build", 3 ** (p.mu - 1)),
+        Unit("adder", "build", levels * choose(p.floats, 0, 1), {"width": p.entry_width}),
+        Unit("float_pair", "build", _length(p, levels), _float(p)),
+    )
+
+
+def _length(p: TernaryLutSpec, adders: Number) -> Number:
+    """How many float additions in series lie between two registers, where ``adders`` follow each other."""
+    if not possible(p.floats):
+        return 0
+    pieces = 1 + smaller(p.adder_stages, 4)
+    return choose(p.floats, 1, 0) * choose(pieces == 1, adders, smaller(adders, 2) / pieces)
+
+
+def _conversions(p: TernaryLutSpec) -> tuple[Path, ...]:
+    fixed = choose(p.fixed, 1, 0)
+    rounded = {"inputs": p.result_width, "outputs": p.output_bits}
+    return (
+        Path("to-fixed", (Unit("to_fixed", "tile", fixed, _fixed(p)),)),
+        Path("to-float", (Unit("to_float", "result", fixed, rounded),)),
+    )
+
+
+def _key_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """From the weight port to the one-hot lines of a fetch, which select for all token lanes."""
+    address = clog2(p.entries + 1)
+    raw, mirrored = translations(p)
+    index = ternary.key_width("full_index", p.mu)
+    packed = choose(p.key_encoding == "five_trits", 1, 0)
+    return (
+        Unit("recoder", "recode", packed, {"inputs": 8, "outputs": 10}),
+        Unit("recoder", "fetch", raw, {"inputs": 2 * p.mu, "outputs": index}),
+        Unit("comparator", "fetch", mirrored, {"width": index}),
+        Unit("decoder", "fetch", 1, {"inputs": address, "outputs": p.entries}),
+        _spread("fetch", p.token_lanes * p.entry_width),
+    )
+
+
+def _reduction(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    split = choose(p.reduction_registered, 1, 0)
+    folded = choose(p.accumulates, 1, 0) * (1 - split)
+    low = p.entry_width - 1 + clog2(p.lut_count)
+    _, _, depth = carry_save.counts(p.lut_count, p.entry_width, folded * low)
+    tree = choose(p.reduction == "adder_tree", 1, 0)
+    width = choose(folded == 1, p.result_width, p.sum_width)
+    words = p.lut_count + folded
+    adders = tree * (clog2(p.lut_count) + folded) + (1 - tree) * (words > 1)
+    return (
+        Unit("compressor", "lane", depth * (1 - tree), {"width": 1}),
+        Unit("adder", "lane", adders * choose(p.floats, 0, 1), {"width": width}),
+        Unit("float_adder", "lane", _length(p, clog2(p.lut_count)), _float(p)),
+    )
+
+
+def _accumulator_paths(p: TernaryLutSpec) -> tuple[Path, ...]:
+    """What was accumulated so far, read by its address and cleared on the first tile, into the last adder."""
+    lanes = p.fetch_count * p.token_lanes
+    accumulates, memory = choose(p.accumulates, 1, 0), choose(p.in_sram, 1, 0)
+    filed = accumulates * (1 - memory) * choose(p.buffered, 1, 0)
+    bits = lanes * p.result_width
+    into = (
+        Unit("and_row", "lane", accumulates, {"width": p.result_width}),
+        Unit("adder", "lane", accumulates * choose(p.floats, 0, 1), {"width": p.result_width}),
+        Unit("float_adder", "lane", _length(p, accumulates), _float(p)),
+    )
+    return (
+        Path(
+            "first-accumulate",
+            (
+                Unit("broadcast", "control", accumulates, {"fanout": lanes}),
+                Unit("broadcast", "lane", accumulates, {"fanout": p.result_width}),
+                *into,
+            ),
+        ),
+        Path(
+            "file-accumulate",
+            (
+                Unit("broadcast", "control", filed, {"fanout": bits}),
+                Unit("mux", "lane", filed, {"entries": p.depth, "width": p.result_width}),
+                *into,
+            ),
+        ),
+        Path(
+            "memory-accumulate",
+            (
+                Unit("sram", "memory", memory, {"words": p.depth, "width": slices(bits)[1]}),
+                Unit("mux", "lane", memory, {"entries": 2, "width": p.result_width}),
+                *into,
+            ),
+        ),
+    )
+
+
+def _sequence_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
+    """The longest counter of the sequencer, then the enable of the widest register it moves."""
+    widths = p.size_widths
+    tile = p.lut_count * p.token_lanes * p.mu * p.act_width
+    widest = larger(widths["tokens"] * choose(p.regroups, 1, 0), widths["k"] * choose(p.accumulates, 1, 0))
+    return (
+        Unit("half_adder", "control", 1, {"width": widest}),
+        Unit("broadcast", "control", 1, {"fanout": larger(tile, p.fetch_count * p.result_width)}),
+    )
+
+
+def _runs(
+    names: tuple[str, ...], steps: tuple[tuple[Unit, ...], ...], cuts: tuple[Number, ...]
+) -> Iterator[Path]:
+    """Every stretch of steps between two registers; ``cuts`` says behind which steps there is one."""
+    for first in range(len(steps)):
+        for last in range(first, len(steps)):
+            present: Number = 1
+            for cut in range(first, min(last, len(cuts))):
+                present = present * choose(cuts[cut], 0, 1)
+            if first > 0:
+                present = present * choose(cuts[first - 1], 1, 0)
+            if last < len(cuts):
+                present = present * choose(cuts[last], 1, 0)
+            chosen = [unit for group in steps[first : last + 1] for unit in group]
+            scaled = tuple(Unit(u.kind, u.place, u.count * present, u.dims) for u in chosen)
+            yield Path("-".join(names[first : last + 1]), scaled)

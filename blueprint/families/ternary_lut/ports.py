@@ -1,0 +1,83 @@
+"""What crosses the boundary of a ternary-LUT core: fields, their order, and which weights a key stands for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from blueprint.arithmetic import ternary
+from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Stream
+
+if TYPE_CHECKING:
+    from blueprint.families.ternary_lut.spec import TernaryLutSpec
+
+OPERATION = Operation(
+    computes="out = act @ wgt",
+    inputs=(
+        Operand("act", ("tokens", "k"), "activations, a row per token"),
+        Operand("wgt", ("k", "n"), "weights -1, 0 and 1, a column per output"),
+    ),
+    outputs=(Operand("out", ("tokens", "n"), "results"),),
+    registers={"tokens": "tokens", "k": "k", "n": "n"},
+)
+
+
+def streams(p: TernaryLutSpec) -> tuple[Stream, ...]:
+    """The AXI4-Stream ports: activations, weights, results."""
+    group = BeatLoop("token_group", f"ceil(tokens / {p.token_lanes})")
+    tile = BeatLoop("tile", f"ceil(k / {p.tile_k})")
+    column = BeatLoop("column_group", f"ceil(n / {p.fetch_count})")
+    return (
+        Stream("act", "in", (_activation(p),), (group, tile)),
+        Stream("wgt", "in", (_weights(p),), (group, tile, column)),
+        Stream("out", "out", (_result(p),), (group, column)),
+    )
+
+
+def _activation(p: TernaryLutSpec) -> Field:
+    return Field(
+        "activation",
+        p.act_width,
+        (p.token_lanes, p.lut_count, p.mu),
+        signed=p.activation == "int",
+        format=p.activation,
+        axes=("token", "table", "place"),
+        meaning="one activation",
+        holds=Place("act", (_token(p), f"tile * {p.tile_k} + table * {p.mu} + place")),
+    )
+
+
+def _result(p: TernaryLutSpec) -> Field:
+    number = str(p.output_format)
+    return Field(
+        "result",
+        int(p.output_bits),
+        (p.token_lanes, p.fetch_count),
+        signed=number == "int",
+        format=number,
+        axes=("token", "column"),
+        meaning="one result, an integer with its sign extended to whole bytes",
+        holds=Place("out", (_token(p), f"column_group * {p.fetch_count} + column")),
+    )
+
+
+def _token(p: TernaryLutSpec) -> str:
+    return f"token_group * {p.token_lanes} + token"
+
+
+def _weights(p: TernaryLutSpec) -> Field:
+    """One key per output column and table, however it is encoded."""
+    if p.key_encoding == "five_trits":
+        return ternary.key_field(p.key_encoding, p.mu, p.fetch_count, p.lut_count, _trits(p))
+    row, column = f"tile * {p.tile_k} + table * {p.mu} + place", f"column_group * {p.fetch_count} + column"
+    members = None if p.key_encoding == "two_bit" else ("place", p.mu)
+    place = Place("wgt", (row, column), members)
+    return ternary.key_field(p.key_encoding, p.mu, p.fetch_count, p.lut_count, place)
+
+
+def _trits(p: TernaryLutSpec) -> Place:
+    """The weights of a beat in the order of columns, tables and places, five to a byte; none behind the last."""
+    number, width = "(byte * 5 + trit)", p.tile_k
+    row = f"tile * {width} + {number} % {width}"
+    column = f"column_group * {p.fetch_count} + {number} // {width}"
+    there = f"{number} < {p.fetch_count * width}"
+    return Place("wgt", (row, f"{column} if {there} else -1"), ("trit", 5))

@@ -1,5 +1,0 @@
-"""Family ``streaming_attention``: softmax attention as a streaming dataflow."""
-
-from blueprint.streaming_attention.spec import StreamingAttentionSpec
-
-__all__ = ["StreamingAttentionSpec"]

@@ -1,5 +1,0 @@
-"""Family ``systolic``: arrays of processing elements that multiply matrices."""
-
-from blueprint.systolic.spec import SystolicSpec
-
-__all__ = ["SystolicSpec"]

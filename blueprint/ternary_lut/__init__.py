@@ -1,5 +1,0 @@
-"""Family ``ternary_lut``: ternary look-up-table matrix multiplication."""
-
-from blueprint.ternary_lut.spec import TernaryLutSpec
-
-__all__ = ["TernaryLutSpec"]

@@ -1,0 +1,1 @@
+"""How a technology's coefficients are measured, fitted and judged."""

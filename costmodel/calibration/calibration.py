@@ -1,0 +1,172 @@
+"""Fits a technology's cost model to synthesized designs: what `ternforge tech calibrate` does.
+
+A seeded set of random designs is generated and synthesized module by module. Since hierarchy is kept, the area of
+a place is measured by itself, and each place's coefficients are fitted apart from the others: non-negative, of
+least relative error, robust. Interrupted calibration goes on where it stopped, since synthesis results are kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blueprint import registry
+from blueprint.spec import Spec
+from blueprint.unit import Unit
+from costmodel.calibration import fitting, path_fit, sampling
+from costmodel.calibration.measuring import Generate, Sample, measure
+from costmodel.groundtruth.synthesis import _RECIPE as RECIPE
+from costmodel.model import features
+from costmodel.model.estimate import ANY
+from costmodel.technology import importing
+from costmodel.technology.technology import Technology
+from toolchain import files, yosys
+
+SEED = 0
+Note = Callable[[str], None]
+Table = dict[tuple[str, str, str], float]
+
+
+def calibrate(
+    technology: Technology,
+    generate: Generate,
+    *,
+    designs: int | None = None,
+    seed: int = SEED,
+    note: Note = lambda _: None,
+) -> Technology:
+    """The technology with a model fitted to `designs` synthesized designs of every family, its own number if `None`.
+
+    Raises what generation and synthesis raise.
+    """
+    samples: list[Sample] = []
+    for kind in registry.families().values():
+        count = kind.samples if designs is None else designs
+        note(f"drawing {count} designs of {kind.family}")
+        samples += measure_all(sampling.designs(kind, count, seed), technology, generate, note)
+    return technology.with_model(model(samples, technology, seed))
+
+
+def measure_all(
+    specs: Iterable[Spec], technology: Technology, generate: Generate, note: Note = lambda _: None
+) -> list[Sample]:
+    """Synthesizes one design after the other and says how long the rest may take."""
+    todo, samples = list(specs), []
+    begin = time.monotonic()
+    for number, spec in enumerate(todo, start=1):
+        samples.append(measure(spec, technology, generate))
+        rest = (time.monotonic() - begin) / number * (len(todo) - number)
+        note(f"synthesized {number} of {len(todo)} designs in {technology.name}, about {rest:.0f} s to go")
+    return samples
+
+
+def source(designs: int, seed: int) -> str:
+    """Where the coefficients come from."""
+    return f"{designs} random designs, seed {seed}, synthesized by {yosys.version()}, recipe {RECIPE}"
+
+
+def write(technology: Technology, path: str | Path) -> Path:
+    """Write a calibrated technology as a technology file; the same model gives the same bytes."""
+    return files.write(path, importing.dump(technology))
+
+
+def model(samples: Sequence[Sample], technology: Technology, seed: int) -> dict[str, Any]:
+    """The groups of a technology's `model`, each with its source and the errors of its fit.
+
+    `seed` is what the designs were drawn by.
+    """
+    origin = source(len(samples), seed)
+    tables = [area_table(sample.spec.units()) for sample in samples]
+    area, errors = fit_places(tables, [sample.areas for sample in samples])
+    tables = [energy_table(sample) for sample in samples]
+    energy, misses = fit_places(tables, [sample.switched.energies for sample in samples])
+    leak = sum(s.leakage_nw for s in samples) / sum(s.area_um2 for s in samples)
+    return {
+        "area": {"unit": "um2", "source": origin, "seed": seed, "value": area, "error": errors},
+        "delay": {"unit": "ps", "source": origin, **path_fit.fit_delay(samples, technology.sram)},
+        "energy": {
+            "unit": "pJ",
+            "source": f"{origin}; toggles of typical random data counted in the netlists, without glitches, wires "
+            "and clock tree",
+            "value": energy,
+            "error": misses,
+        },
+        "leakage": {"unit": "nW/um2", "source": origin, "value": _digits(leak)},
+    }
+
+
+def area_table(units: Sequence[Unit]) -> Table:
+    """Area terms of an inventory by place, kind and name."""
+    table: Table = {}
+    for unit in units:
+        for name, value in features.terms(unit).items():
+            key = (unit.place, unit.kind, name)
+            table[key] = table.get(key, 0.0) + float(value)
+    return table
+
+
+def energy_table(sample: Sample) -> Table:
+    """Energy terms of a mean cycle of the run that was measured.
+
+    Activities are those of a design just large enough for the run, as far as it kept the operators busy.
+    """
+    spec, busy = sample.spec, sample.utilization
+    small = spec.sized_for(sample.switched.task)
+    table: Table = {}
+    for unit, run in zip(spec.units(), small.units(), strict=True):
+        for name, value in features.terms(unit, features.ENERGY).items():
+            key = (unit.place, unit.kind, name)
+            often = 1.0 if name == features.CLOCK else busy * float(run.activity)
+            table[key] = table.get(key, 0.0) + float(value) * often
+    return table
+
+
+def fit_places(
+    tables: Sequence[Table], measured: Sequence[Mapping[str, float]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Coefficients by place, kind and term, and the errors of each place's fit."""
+    groups: dict[str, list[tuple[dict[tuple[str, str], float], float]]] = {}
+    for place in dict.fromkeys(place for row in measured for place in row):
+        rows = [
+            ({key[1:]: value for key, value in table.items() if key[0] == place}, row[place])
+            for table, row in zip(tables, measured, strict=True)
+            if row.get(place, 0.0) > 0
+        ]
+        groups[place] = [(table, value) for table, value in rows if any(table.values())]
+    # What a kind costs anywhere is where the fit of a place starts from.
+    names, matrix, values = _system([row for rows in groups.values() for row in rows])
+    anywhere = fitting.fit(matrix, values)
+    prior = dict(zip(names, anywhere, strict=True))
+    found: dict[str, Any] = {ANY: _nested(names, anywhere)}
+    errors: dict[str, Any] = {}
+    for place, rows in groups.items():
+        if rows:
+            names, matrix, values = _system(rows)
+            start = np.array([prior[name] for name in names])
+            solution = fitting.fit(matrix, values, start)
+            found[place] = _nested(names, solution)
+            errors[place] = fitting.errors(matrix, values, solution, start).plain()
+    return found, errors
+
+
+def _system(
+    rows: Sequence[tuple[dict[tuple[str, str], float], float]],
+) -> tuple[list[tuple[str, str]], fitting.Floats, fitting.Floats]:
+    """Names of the columns, the matrix, and the measured values."""
+    names, matrix = fitting.matrix([table for table, _ in rows])
+    return names, matrix, np.array([value for _, value in rows])
+
+
+def _nested(names: Sequence[tuple[str, str]], values: Any) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    for (kind, term), value in zip(names, values, strict=True):
+        found.setdefault(kind, {})[term] = _digits(float(value))
+    return found
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.5g}")

@@ -1,0 +1,74 @@
+"""What synthesis says about a design, place by place, beside what the inventory says about it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from blueprint.spec import Spec
+from costmodel.groundtruth import activity
+from costmodel.groundtruth.synthesis import synthesize
+from costmodel.technology.technology import Technology
+
+#: Writes the hardware of a spec to a folder and returns its manifest.
+Generate = Callable[[Spec, Path], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One synthesized design: area in um2 (memory macros left out) and flip-flops by place, slowest path in ps.
+
+    `switched` holds the mean energy of a busy cycle by place, memory macros left out.
+    """
+
+    spec: Spec
+    areas: Mapping[str, float]
+    macro_area_um2: float
+    registers: Mapping[str, int]
+    critical_path_ps: float
+    path: tuple[str, ...]
+    leakage_nw: float
+    switched: activity.Activity
+
+    @property
+    def area_um2(self) -> float:
+        """All cells, without memory macros."""
+        return sum(self.areas.values())
+
+    @property
+    def flip_flops(self) -> int:
+        """All flip-flops."""
+        return sum(self.registers.values())
+
+    @property
+    def utilization(self) -> float:
+        """Share of the operators that the measured run kept busy."""
+        return self.switched.task.macs / (self.switched.cycles * int(self.spec.peak_macs))
+
+
+def measure(spec: Spec, technology: Technology, generate: Generate) -> Sample:
+    """Generate and synthesize one design; modules that were synthesized before cost nothing."""
+    with tempfile.TemporaryDirectory(prefix="ternforge-") as scratch:
+        manifest = generate(spec, Path(scratch))
+        found = synthesize(Path(scratch), technology)
+        switched = activity.measure(spec, Path(scratch), manifest, technology)
+    areas: dict[str, float] = {}
+    registers: dict[str, int] = {}
+    for name, module in found.modules.items():
+        place = manifest["modules"][name]["place"]
+        areas[place] = areas.get(place, 0.0) + module.area_um2 * module.instances
+        registers[place] = registers.get(place, 0) + module.flip_flops * module.instances
+    areas = {place: area for place, area in areas.items() if place != "memory"}
+    return Sample(
+        spec,
+        areas,
+        found.macro_area_um2,
+        registers,
+        found.critical_path_ps,
+        found.path,
+        found.leakage_nw,
+        switched,
+    )

@@ -1,0 +1,103 @@
+"""Random designs of a family that cover its space evenly and are small enough to synthesize."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from blueprint.errors import ParamError
+from blueprint.spec import Parameter, Spec
+from costmodel.model import features
+
+_GATES_PER_MAC = 8
+_FEW = 8
+_NARROW = 64
+
+
+def designs(kind: type[Spec], count: int, seed: int, *, largest: float | None = None) -> tuple[Spec, ...]:
+    """`count` different designs of at most `largest` gate equivalents, the family's own limit without it.
+
+    Choices are uniform and integers log-uniform over their legal range; integers with a default keep it half the
+    time. Of many candidates those are taken one by one whose choices and small integers were seen least. The same
+    seed gives the same designs, and a longer list starts with a shorter one. `ParamError` where the pool has too few.
+    """
+    random = np.random.default_rng([seed, 0x7E57])
+    limits = kind.limits()
+    largest = kind.sample_gates if largest is None else largest
+    drawn = {name: _column(name, limit, kind, random) for name, limit in limits.items()}
+    table = kind.consistent(drawn)
+    many = kind.columns(table)
+    feasible, _, _ = many.feasible()
+    # Nothing multiplies and adds in fewer gates, and counting them takes long for very wide designs.
+    small = np.flatnonzero(feasible & (many.peak_macs * _GATES_PER_MAC <= largest))
+    table = {name: column[small] for name, column in table.items()}
+    size = np.broadcast_to(gates(kind.columns(table)), len(small))
+    kept = np.flatnonzero(size <= largest)
+    if len(kept) < count:
+        raise ParamError(
+            f"Calibration must find {count} designs of at most {largest:g} gates, not {len(kept)}"
+        )
+    table = {name: column[kept] for name, column in table.items()}
+    arithmetic = np.broadcast_to(kind.columns(table).arithmetic, len(kept))
+    rows = _even(arithmetic, [table[name] for name, limit in limits.items() if _is_few(limit)], count)
+    return tuple(kind(**{name: column[row].item() for name, column in table.items()}) for row in rows)
+
+
+def spread(specs: Sequence[Spec], count: int) -> tuple[Spec, ...]:
+    """``count`` of some designs of one family: every arithmetic in turn, those first whose choices occurred least."""
+    limits = specs[0].limits()
+    few = [name for name, limit in limits.items() if _is_few(limit)]
+    arithmetic = np.array([str(spec.arithmetic) for spec in specs])
+    columns = [np.array([getattr(spec, name) for spec in specs]) for name in few]
+    return tuple(specs[row] for row in _even(arithmetic, columns, count))
+
+
+def gates(spec: Any) -> Any:
+    """Rough size of a design, or of columns of designs, in two-input gates; memories are not counted."""
+    return sum(features.rough_gates(unit) for unit in spec.units())
+
+
+def _column(name: str, limit: Parameter, kind: type[Spec], random: np.random.Generator) -> Any:
+    pool = kind.pool
+    if limit.choices:
+        return random.choice(np.array(limit.choices), pool)
+    if limit.kind is bool:
+        return random.integers(2, size=pool).astype(bool)
+    low, high = limit.minimum or 0, limit.maximum or 1 << 20
+    default = getattr(kind, name, None)
+    if high - low < _NARROW and default is None:
+        return random.integers(low, high + 1, pool)
+    # Log-uniform over low .. high, both included; the shift lets low be 0.
+    shift = 1 - low
+    drawn = np.floor((high + shift + 1) ** random.random(pool)).astype(np.int64) - shift
+    drawn = np.clip(drawn, low, high)
+    return drawn if default is None else np.where(random.random(pool) < 0.5, default, drawn)
+
+
+def _is_few(limit: Parameter) -> bool:
+    """Whether a parameter has so few values that every one should occur equally often."""
+    if limit.minimum is None or limit.maximum is None:
+        return True
+    return limit.maximum - limit.minimum < _FEW
+
+
+def _even(group: Any, columns: list[Any], count: int) -> list[int]:
+    """Rows picked one by one, from each group in turn: the first of those whose values occurred least so far."""
+    groups, members = np.unique(group, return_inverse=True)
+    codes = [np.unique(column, return_inverse=True)[1] for column in columns]
+    seen = [np.zeros(code.max(initial=0) + 1) for code in codes]
+    taken = np.zeros(len(members))
+    found: list[int] = []
+    for number in range(count):
+        others = np.where(members == number % len(groups), 0.0, 1e12)
+        score = (
+            taken + others + sum(times[code] * len(times) for code, times in zip(codes, seen, strict=True))
+        )
+        row = int(np.argmin(score))
+        found.append(row)
+        taken[row] = np.inf
+        for code, times in zip(codes, seen, strict=True):
+            times[code[row]] += 1
+    return found

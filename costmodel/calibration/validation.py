@@ -1,0 +1,188 @@
+"""Predictions against synthesis on designs that calibration did not see: what `ternforge tech validate` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from blueprint import registry
+from blueprint.errors import ParamError
+from blueprint.spec import Spec
+from blueprint.unit import flip_flops
+from costmodel.calibration import calibration, sampling
+from costmodel.calibration.measuring import Generate, Sample
+from costmodel.model import estimate
+from costmodel.technology.technology import Technology
+
+#: Bounds on relative errors of area that a calibrated technology keeps.
+MEAN_BOUND = 0.05
+WORST_BOUND = 0.15
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One design: predicted and measured area (um2, memory macros left out), flip-flops, slowest path and energy."""
+
+    spec: Spec
+    predicted_um2: float
+    measured_um2: float
+    predicted_areas: Mapping[str, float]
+    measured_areas: Mapping[str, float]
+    predicted_flip_flops: int
+    measured_flip_flops: int
+    predicted_ps: float
+    measured_ps: float
+    predicted_pj: float
+    measured_pj: float
+
+    @property
+    def error(self) -> float:
+        """Relative error of area."""
+        return self.predicted_um2 / self.measured_um2 - 1
+
+    @property
+    def delay_error(self) -> float:
+        """Relative error of the slowest path."""
+        return self.predicted_ps / self.measured_ps - 1
+
+    @property
+    def energy_error(self) -> float:
+        """Relative error of the energy of a cycle."""
+        return self.predicted_pj / self.measured_pj - 1
+
+
+@dataclass(frozen=True)
+class Validation:
+    """All comparisons in one technology."""
+
+    technology: str
+    seed: int
+    rows: tuple[Comparison, ...]
+
+    @property
+    def mean_error(self) -> float:
+        """Mean relative error of area, unsigned."""
+        return float(np.mean([abs(row.error) for row in self.rows]))
+
+    @property
+    def worst_error(self) -> float:
+        """Largest relative error of area, unsigned."""
+        return max(abs(row.error) for row in self.rows)
+
+    @property
+    def ok(self) -> bool:
+        """Whether area keeps its bounds and no flip-flop is missed."""
+        exact = all(row.predicted_flip_flops == row.measured_flip_flops for row in self.rows)
+        return exact and self.mean_error <= MEAN_BOUND and self.worst_error <= WORST_BOUND
+
+    def errors(self, name: str) -> tuple[float, float]:
+        """Mean and largest unsigned relative error: `error`, `delay_error` or `energy_error`."""
+        found = [abs(getattr(row, name)) for row in self.rows]
+        return float(np.mean(found)), max(found)
+
+    def worst(self, count: int = 5) -> list[Comparison]:
+        """The designs whose area is predicted worst."""
+        return sorted(self.rows, key=lambda row: -abs(row.error))[:count]
+
+
+def validate(
+    technology: Technology,
+    generate: Generate,
+    *,
+    designs: int = 8,
+    seed: int = 1,
+    note: Callable[[str], None] = lambda _: None,
+) -> Validation:
+    """Synthesize `designs` random designs of every family and compare.
+
+    `ParamError` where the technology was not calibrated or `seed` is that of its calibration.
+    """
+    if estimate.group(technology, "area").get("seed") == seed:
+        raise ParamError(f"Validation seed must differ from that of the calibration, not {seed}")
+    samples: list[Sample] = []
+    for kind in registry.families().values():
+        specs = sampling.designs(kind, designs, seed)
+        samples += calibration.measure_all(specs, technology, generate, note)
+    return compare(samples, technology, seed)
+
+
+def compare(samples: Sequence[Sample], technology: Technology, seed: int = 0) -> Validation:
+    """Measured designs beside their predictions."""
+    return Validation(technology.name, seed, tuple(_row(sample, technology) for sample in samples))
+
+
+def _row(sample: Sample, technology: Technology) -> Comparison:
+    units = tuple(unit for unit in sample.spec.units() if unit.kind != "sram")
+    areas = {place: float(area) for place, area in estimate.area(units, technology).items()}
+    found = estimate.law(technology, "energy")
+    table = calibration.energy_table(sample)
+    energy = sum(
+        value * estimate.place_coefficients(found, place, kind).get(term, 0.0)
+        for (place, kind, term), value in table.items()
+    )
+    return Comparison(
+        sample.spec,
+        sum(areas.values()),
+        sample.area_um2,
+        areas,
+        sample.areas,
+        int(flip_flops(units)),
+        sample.flip_flops,
+        float(estimate.delay(sample.spec.paths(), technology)),
+        sample.critical_path_ps,
+        energy,
+        sample.switched.energy_pj,
+    )
+
+
+def page(validations: Sequence[Validation]) -> str:
+    """The validation tables as a page of the documentation."""
+    parts = [_HEAD]
+    for found in validations:
+        area, delay, energy = (found.errors(name) for name in ("error", "delay_error", "energy_error"))
+        parts.append(
+            f"## {found.technology}\n\n{len(found.rows)} designs, seed {found.seed}. Unsigned relative errors, mean "
+            f"and worst: area {_both(area)}, critical path {_both(delay)}, energy {_both(energy)}. Flip-flops: "
+            f"{sum(row.predicted_flip_flops == row.measured_flip_flops for row in found.rows)} of {len(found.rows)} "
+            "designs exact.\n\n"
+            + _table(found.rows)
+            + "\nWorst five by area, place by place (error of the place):\n\n"
+            + "\n".join(f"- `{row.spec.name}` {row.error:+.1%}: {_places(row)}" for row in found.worst())
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+_HEAD = """# Predictions against synthesis
+
+Written by `python benchmarks/validation_page.py`; `ternforge tech validate NAME` prints the same for other designs.
+The designs are random, were not used in the fit, and have at most 28,000 gates, so that each synthesizes within a
+minute or two. Areas are cell areas in um2 without memory macros. The critical path is static timing without wires.
+Energy is that of a mean cycle of a run, from toggles counted in the mapped netlist on typical random data, without
+glitches, wires and clock tree."""
+
+
+def _both(errors: tuple[float, float]) -> str:
+    return f"{errors[0]:.1%} and {errors[1]:.1%}"
+
+
+def _table(rows: Sequence[Comparison]) -> str:
+    lines = [
+        "| design | um2 predicted | synthesized | error | flip-flops predicted | synthesized "
+        "| ps predicted | timed | error | pJ predicted | counted | error |",
+        "| --- |" + " ---: |" * 11,
+    ]
+    for row in rows:
+        cells: list[Any] = [f"`{row.spec.name}`", f"{row.predicted_um2:,.0f}", f"{row.measured_um2:,.0f}"]
+        cells += [f"{row.error:+.1%}", row.predicted_flip_flops, row.measured_flip_flops]
+        cells += [f"{row.predicted_ps:,.0f}", f"{row.measured_ps:,.0f}", f"{row.delay_error:+.1%}"]
+        cells += [f"{row.predicted_pj:.3g}", f"{row.measured_pj:.3g}", f"{row.energy_error:+.1%}"]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _places(row: Comparison) -> str:
+    pairs = ((place, row.predicted_areas.get(place, 0.0), area) for place, area in row.measured_areas.items())
+    return ", ".join(f"{place} {predicted / area - 1:+.1%}" for place, predicted, area in pairs if area)

@@ -1,0 +1,1 @@
+"""What the model is held to: synthesis, mapping, static timing, gate-level switching."""

@@ -1,0 +1,373 @@
+"""Energy from switching: a mapped design runs on random data, every toggle of every net is counted and priced.
+
+The design is driven like in a system: sizes written over AXI4-Lite, all streams always offered, results always
+taken. One bit of every 64-bit word is a run of its own: data differ between runs, control does not, so 64 runs cost
+one. Price of a toggle: half of pin capacitance times voltage squared, and the library's internal energies; clock
+pins switch twice a cycle. Not counted: glitches (all gates switch at once), wires, and clock tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blueprint.errors import ParamError
+from blueprint.spec import Spec
+from blueprint.workloads.workload import Task
+from costmodel.groundtruth import gate_code
+from costmodel.groundtruth.flatten import CONSTANT_NETS, Flat, Ints, flatten
+from costmodel.groundtruth.synthesis import netlists
+from costmodel.technology import function
+from costmodel.technology.liberty import Cell
+from costmodel.technology.technology import Technology
+
+Words = NDArray[np.uint64]
+
+RUNS = 64
+_ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+_SLOWEST = 2000  # cycles after which a design that has not finished never will
+
+
+@dataclass(frozen=True)
+class Activity:
+    """Mean energy of a cycle by place in pJ, over `cycles` cycles of a run of `task`."""
+
+    energies: Mapping[str, float]
+    cycles: int
+    task: Task
+
+    @property
+    def energy_pj(self) -> float:
+        """Mean energy of a cycle."""
+        return sum(self.energies.values())
+
+
+def measure(
+    spec: Spec, folder: Path, manifest: Mapping[str, Any], technology: Technology, task: Task | None = None
+) -> Activity:
+    """Run a generated design's mapped netlist on typical random operands of `task` and price what switches.
+
+    `ParamError` where the design does not finish.
+    """
+    task = task or spec.typical_workload()
+    top, found = netlists(folder, technology)
+    machine = _Machine(flatten(top, found), found[top]["ports"], technology)
+    bench = _Bench(spec, manifest, machine, task)
+    cycles = bench.run()
+    places = {name: item["place"] for name, item in manifest["modules"].items()}
+    return Activity(machine.price(_owners(top, found, places), cycles), cycles, task)
+
+
+def _owners(top: str, modules: Mapping[str, Any], places: Mapping[str, str]) -> Callable[[str], str]:
+    """The place of an instance path: that of the module it stands in."""
+    known: dict[str, str] = {}
+
+    def module_of(path: str) -> str:
+        name = top
+        for part in path.split(".") if path else ():
+            name = modules[name]["cells"][part]["type"]
+        return name
+
+    def owner(instance: str) -> str:
+        head = instance.rpartition(".")[0]
+        while head not in known:
+            try:
+                known[head] = places[module_of(head)]
+            except KeyError:  # a cell's own name holds a point
+                shorter = head.rpartition(".")[0]
+                known[head] = owner(head) if shorter != head else places[top]
+        return known[head]
+
+    return owner
+
+
+class _Machine:
+    """A flat netlist that is stepped clock by clock, 64 runs at once."""
+
+    def __init__(self, flat: Flat, ports: Mapping[str, Any], technology: Technology) -> None:
+        self.flat = flat
+        self.technology = technology
+        self.values: Words = np.zeros(flat.nets, np.uint64)
+        self.values[1] = _ALL
+        self.toggles = np.zeros(flat.nets, np.int64)
+        self.counting = False
+        self.pins = _port_nets(flat, ports)
+        self._flops: list[
+            tuple[Callable[..., Any], list[Ints], list[tuple[Callable[..., Any], Ints]], Words]
+        ] = []
+        self._memories: list[tuple[dict[str, Ints], NDArray[np.uint64], str]] = []
+        self.accesses: dict[str, int] = {}
+        self._steps = self._order(technology.cells)
+
+    def _order(self, cells: Mapping[str, Cell]) -> list[list[tuple[Callable[..., Any], list[Ints], Ints]]]:
+        gates: list[tuple[Callable[..., Any], Ints, Ints]] = []
+        for kind, rows in self.flat.cells.items():
+            cell = cells.get(kind)
+            column = {pin: index for index, pin in enumerate(self.flat.pins[kind])}
+            if cell is None:
+                self._add_memory(kind, rows)
+                continue
+            inputs = tuple(pin.name for pin in cell.inputs)
+            nets = [
+                rows[:, column[name]] if name in column else np.zeros(len(rows), np.int64) for name in inputs
+            ]
+            outputs = [pin for pin in cell.outputs if pin.name in column and pin.function]
+            if cell.sequential is not None:
+                self._add_flop(
+                    cell, inputs, nets, [(pin.function or "", rows[:, column[pin.name]]) for pin in outputs]
+                )
+                continue
+            for pin in outputs:
+                if not inputs:  # a tie cell
+                    self.values[rows[:, column[pin.name]]] = _ALL * np.uint64(
+                        function.truth(pin.function or "", ())
+                    )
+                    continue
+                code = gate_code.compiled(pin.function or "", inputs)
+                gates.append((code, np.stack(nets), rows[:, column[pin.name]]))
+        return _levels(gates, self.flat.nets)
+
+    def _add_flop(
+        self, cell: Cell, inputs: tuple[str, ...], nets: list[Ints], outputs: list[tuple[str, Ints]]
+    ) -> None:
+        assert cell.sequential is not None
+        names = (cell.sequential.state, cell.sequential.inverse or "_unused")
+        data = gate_code.compiled(cell.sequential.data, inputs)
+        found = [(gate_code.compiled(text, names), net) for text, net in outputs]
+        self._flops.append((data, nets, found, np.zeros(len(nets[0]), np.uint64)))
+
+    def _add_memory(self, kind: str, rows: Ints) -> None:
+        pins = self.flat.pins[kind]
+        width = sum(pin == "read_data" for pin in pins)
+        address = sum(pin == "read_address" for pin in pins)
+        for row in rows:
+            nets = {
+                name: row[[index for index, pin in enumerate(pins) if pin == name]]
+                for name in dict.fromkeys(pins)
+            }
+            self._memories.append((nets, np.zeros((1 << address, width), np.uint64), kind))
+
+    def read(self, port: str) -> int:
+        """Value of an output in the first run."""
+        bits = self.values[self.pins[port]] & np.uint64(1)
+        return sum(int(bit) << place for place, bit in enumerate(bits))
+
+    def drive(self, port: str, words: Words) -> None:
+        """Set an input, one word of 64 runs for each bit."""
+        self.values[self.pins[port][: len(words)]] = words
+
+    def put(self, port: str, value: int) -> None:
+        """Set an input to the same value in every run."""
+        nets = self.pins[port]
+        bits = np.array([value >> place & 1 for place in range(len(nets))], np.uint64)
+        self.values[nets] = bits * _ALL
+
+    def settle(self, before: Words | None = None) -> None:
+        """Let all gates follow their inputs; count what differs from `before`."""
+        values = self.values
+        for step in self._steps:
+            for code, inputs, out in step:
+                values[out] = code(*values[inputs])
+        if before is not None:
+            self.toggles += np.bitwise_count(values ^ before)
+
+    def clock(self) -> None:
+        """A rising clock edge: registers and memories take what they see."""
+        values = self.values
+        taken = [data(*(values[net] for net in nets)) for data, nets, _, _ in self._flops]
+        for nets, store, kind in self._memories:
+            self._access(nets, store, kind)
+        for (_, _, outputs, _), state in zip(self._flops, taken, strict=True):
+            for code, net in outputs:
+                values[net] = code(state, ~state)
+
+    def _access(self, nets: Mapping[str, Ints], store: NDArray[np.uint64], kind: str) -> None:
+        values = self.values
+
+        def number(name: str) -> int:
+            return sum(int(bit & np.uint64(1)) << place for place, bit in enumerate(values[nets[name]]))
+
+        data = values[nets["write_data"]].copy()
+        writes, reads = number("write"), number("read")
+        if reads:
+            values[nets["read_data"]] = store[number("read_address")]
+        if writes:
+            store[number("write_address")] = data
+        if self.counting:
+            self.accesses[kind] = self.accesses.get(kind, 0) + writes + reads
+
+    def price(self, owner: Callable[[str], str], cycles: int) -> dict[str, float]:
+        """Mean energy of a cycle and run in pJ by place."""
+        found: dict[str, float] = {}
+        rate = self.toggles / (cycles * RUNS)
+        half = 0.5e-3 * self.technology.voltage**2  # fF to pJ
+        for kind, rows in self.flat.cells.items():
+            cell = self.technology.cells.get(kind)
+            if cell is None:
+                continue
+            column = {pin: index for index, pin in enumerate(self.flat.pins[kind])}
+            energy = np.zeros(len(rows))
+            for pin in cell.pins:
+                if pin.name not in column:
+                    continue
+                clocked = pin.clock or (
+                    cell.sequential is not None and cell.sequential.clock.strip("!() ") == pin.name
+                )
+                toggles = np.full(len(rows), 2.0) if clocked else rate[rows[:, column[pin.name]]]
+                energy += toggles * (half * pin.capacitance + _internal(cell, pin.name))
+            for name, value in zip(self.flat.names[kind], energy, strict=True):
+                place = owner(name)
+                found[place] = found.get(place, 0.0) + float(value)
+        return found
+
+
+def _internal(cell: Cell, pin: str) -> float:
+    """Internal energy of one toggle of a pin in pJ: the mean of rise and fall over all causes."""
+    values = [
+        table.values[0][0]
+        for item in cell.energies
+        if item.pin == pin
+        for table in (item.rise, item.fall)
+        if table
+    ]
+    return sum(values) / len(values) if values else 0.0
+
+
+def _port_nets(flat: Flat, ports: Mapping[str, Any]) -> dict[str, Ints]:
+    """Nets of the top's ports, which `flatten` lists side by side in order."""
+    sides = {"input": flat.inputs, "output": flat.outputs}
+    begin = {"input": 0, "output": 0}
+    found = {}
+    for name, item in ports.items():
+        side = "input" if item["direction"] == "input" else "output"
+        width = len(item["bits"])
+        found[name] = sides[side][begin[side] : begin[side] + width]
+        begin[side] += width
+    return found
+
+
+def _levels(
+    gates: list[tuple[Callable[..., Any], Ints, Ints]], nets: int
+) -> list[list[tuple[Callable[..., Any], list[Ints], Ints]]]:
+    """Gates grouped so that each group reads only what earlier groups drive."""
+    level = np.zeros(nets, np.int64)
+    while True:
+        before = level.copy()
+        for _, inputs, out in gates:
+            level[out] = np.maximum(level[out], level[inputs].max(axis=0, initial=0) + 1)
+        if (level == before).all():
+            break
+        if level.max() > nets:
+            raise ParamError("A netlist must have no combinational loop to be simulated")
+    steps: list[list[Any]] = [[] for _ in range(int(level.max(initial=0)))]
+    for code, inputs, out in gates:
+        depth = level[out]
+        for number in np.unique(depth):
+            chosen = depth == number
+            steps[int(number) - 1].append((code, inputs[:, chosen], out[chosen]))
+    return steps
+
+
+class _Bench:
+    """Drives the boundary: sizes, start, then every stream at full rate until the last result is out."""
+
+    def __init__(self, spec: Spec, manifest: Mapping[str, Any], machine: _Machine, task: Task) -> None:
+        self.machine = machine
+        self.manifest = manifest
+        self.beats = _beats(spec, task)
+        self.sizes = spec.register_values(task)
+
+    def run(self) -> int:
+        """Cycles from the first beat accepted to the last result, both included."""
+        machine = self.machine
+        machine.put(self.manifest["reset"], 0)
+        for _ in range(4):
+            self._cycle()
+        machine.put(self.manifest["reset"], 1)
+        machine.put("s_axil_bready", 1)
+        self._cycle()
+        for name, value in self.sizes.items():
+            self._write(self.manifest["registers"][name]["address"], value)
+        self._write(self.manifest["registers"]["control"]["address"], 1, wait=False)
+        return self._stream()
+
+    def _write(self, address: int, value: int, *, wait: bool = True) -> None:
+        machine = self.machine
+        for port, number in (
+            ("awaddr", address),
+            ("awvalid", 1),
+            ("wdata", value),
+            ("wvalid", 1),
+            ("wstrb", 15),
+        ):
+            machine.put(f"s_axil_{port}", number)
+        for _ in range(8):
+            machine.settle()
+            done = machine.read("s_axil_awready") and machine.read("s_axil_wready")
+            machine.clock()
+            if done:
+                break
+        machine.put("s_axil_awvalid", 0)
+        machine.put("s_axil_wvalid", 0)
+        for _ in range(3 if wait else 0):
+            self._cycle()
+
+    def _cycle(self) -> None:
+        self.machine.settle()
+        self.machine.clock()
+
+    def _stream(self) -> int:
+        machine, streams = self.machine, self.manifest["streams"]
+        sources = {name: item["prefix"] for name, item in streams.items() if item["direction"] == "in"}
+        sinks = [item["prefix"] for item in streams.values() if item["direction"] == "out"]
+        position = dict.fromkeys(sources, 0)
+        for prefix in sinks:
+            machine.put(f"{prefix}_tready", 1)
+        cycles, before = 0, None
+        for _ in range(_SLOWEST):
+            for name, prefix in sources.items():
+                self._offer(prefix, self.beats[name], position[name])
+            machine.settle(before)
+            moved = [name for name, prefix in sources.items() if self._moves(prefix)]
+            machine.counting = cycles > 0 or bool(moved)
+            cycles += machine.counting
+            finished = any(self._moves(prefix) and machine.read(f"{prefix}_tlast") for prefix in sinks)
+            before = machine.values.copy() if machine.counting else None
+            machine.clock()
+            for name in moved:
+                position[name] += 1
+            if finished:
+                return cycles
+        raise ParamError(f"A run of {self.sizes} must end within {_SLOWEST} cycles, but has not")
+
+    def _offer(self, prefix: str, beats: Words, position: int) -> None:
+        more = position < len(beats)
+        self.machine.put(f"{prefix}_tvalid", int(more))
+        self.machine.put(f"{prefix}_tlast", int(position == len(beats) - 1))
+        if more:
+            self.machine.drive(f"{prefix}_tdata", beats[position])
+
+    def _moves(self, prefix: str) -> bool:
+        return bool(self.machine.read(f"{prefix}_tvalid") and self.machine.read(f"{prefix}_tready"))
+
+
+def _beats(spec: Spec, task: Task) -> dict[str, Words]:
+    """Beats of every input stream: shape (beats, bits), bit r of a word belongs to run r.
+
+    Runs share one clock and one set of handshakes, so where time depends on data they are all the same.
+    """
+    found: dict[str, Words] = {}
+    for run in range(RUNS):
+        operands = spec.typical_operands(task, 0 if spec.data_dependent else run)
+        for name, beats in spec.stimulus(operands).items():
+            bits = np.unpackbits(np.asarray(beats, np.uint8), axis=1, bitorder="little").astype(np.uint64)
+            found[name] = found.get(name, np.uint64(0)) | bits << np.uint64(run)
+    return found
+
+
+assert CONSTANT_NETS == 2

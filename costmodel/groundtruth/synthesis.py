@@ -1,0 +1,383 @@
+"""Real synthesis for least area: Yosys lowers, adders and registers are placed, ABC maps the rest.
+
+Each distinct module is synthesized once, in its own process, and the result is kept by the content of the module,
+of the cells and of the recipe; an instance costs nothing. Sums over instances give the design.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from blueprint.errors import ParamError, SpecError
+from costmodel.groundtruth import mapping, rtlil, sta
+from costmodel.technology import compact, importing, selection
+from costmodel.technology.technology import Technology
+from costmodel.technology.technology import load as load_technology
+from toolchain import cache, yosys
+
+_PROCESSES = 2
+_TIMEOUT_S = 1800.0
+_RECIPE = "area/4"
+
+_ALU = r"""
+(* techmap_celltype = "$alu" *)
+module ternforge_alu (A, B, CI, BI, X, Y, CO);
+  parameter A_SIGNED = 0; parameter B_SIGNED = 0;
+  parameter A_WIDTH = 1; parameter B_WIDTH = 1; parameter Y_WIDTH = 1;
+  input [A_WIDTH-1:0] A; input [B_WIDTH-1:0] B; input CI, BI;
+  output [Y_WIDTH-1:0] X, Y, CO;
+  wire [Y_WIDTH-1:0] a, b;
+  // An operand may have no bits at all, which stand for 0.
+  generate
+    if (A_WIDTH > 0)
+      \$pos #(.A_SIGNED(A_SIGNED), .A_WIDTH(A_WIDTH), .Y_WIDTH(Y_WIDTH)) widen_a (.A(A), .Y(a));
+    else assign a = 0;
+    if (B_WIDTH > 0)
+      \$pos #(.A_SIGNED(B_SIGNED), .A_WIDTH(B_WIDTH), .Y_WIDTH(Y_WIDTH)) widen_b (.A(B), .Y(b));
+    else assign b = 0;
+  endgenerate
+  wire [Y_WIDTH-1:0] c = b ^ {Y_WIDTH{BI}};
+  wire [Y_WIDTH:0] carry;
+  assign carry[0] = CI;
+  assign CO = carry[Y_WIDTH:1];
+  assign X = a ^ c;
+  genvar i;
+  generate for (i = 0; i < Y_WIDTH; i = i + 1) begin : bits
+    \$fa #(.WIDTH(1)) add (.A(a[i]), .B(c[i]), .C(carry[i]), .Y(Y[i]), .X(carry[i+1]));
+  end endgenerate
+endmodule
+"""
+
+_LOWER = """
+read_rtlil module.il
+setattr -unset init w:*
+opt_expr
+opt_clean
+opt -nodffe -nosdff -full
+wreduce
+peepopt
+opt_clean
+alumacc
+maccmap
+opt -nodffe -nosdff
+memory -nomap
+opt_clean
+memory_map
+opt -nodffe -nosdff -full -undriven -fine
+techmap -map alu.v
+techmap t:$fa %n
+opt -nodffe -nosdff -fast
+{extract}
+opt -nodffe -nosdff -fast
+dfflegalize {registers}
+opt_expr
+opt_merge
+opt_clean -purge
+write_json lowered.json
+"""
+
+_MAP = """
+read_json placed.json
+opt_expr
+opt_merge
+opt_clean -purge
+design -save placed
+"""
+
+_TRY = """
+design -load placed
+abc -liberty cells.lib -script abc{index}.script
+opt_clean -purge
+write_json mapped{index}.json
+"""
+
+_ROUND = "strash\n&get -n\n&dch -f\n&nf -R 1000 -p {effort}\n&put\n"
+#: Ways to map, of which each module takes the smallest outcome: no single one is best for adders, muxes and control.
+_ABC = (
+    _ROUND.format(effort=""),
+    _ROUND.format(effort="-C 32 -F 10") * 6,
+    "strash\n&get -n\n&syn4\n&put\n" + _ROUND.format(effort="") * 4,
+)
+#: Gates of a module up to which every way is tried; a larger one takes the first, which is linear in time.
+_SMALL = 5000
+
+
+@dataclass(frozen=True)
+class Module:
+    """One distinct module: its own cells' area in um2 and flip-flops (without submodules), and how often it stands."""
+
+    area_um2: float
+    flip_flops: int
+    instances: int
+    total_area_um2: float  # own cells and submodules, one instance
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What synthesis measured. Areas in um2; `area_um2` is logic + registers + macros."""
+
+    top: str
+    technology: str
+    area_um2: float
+    logic_area_um2: float
+    register_area_um2: float
+    macro_area_um2: float
+    flip_flops: int
+    critical_path_ps: float
+    path: tuple[str, ...]
+    path_classes_ps: Mapping[str, float]
+    cells: Mapping[str, int]
+    modules: Mapping[str, Module]
+    leakage_nw: float = 0.0
+    macros: Mapping[str, int] = field(default_factory=dict)
+
+
+def synthesize(
+    design: str | Path | Sequence[str | Path],
+    technology: Technology | str,
+    *,
+    top: str | None = None,
+    liberty: Sequence[str | Path] | None = None,
+    flatten: bool = False,
+    blackboxes: Iterable[str] = (),
+) -> Synthesis:
+    """Synthesize a generated folder (its `manifest.json` says what) or Verilog files with `top`.
+
+    `liberty` replaces the technology's cells by those of Liberty files. `SpecError` for a folder without a
+    manifest or a library that cannot make the design, `ToolError` where Yosys or ABC fails.
+    """
+    if isinstance(technology, str):
+        technology = load_technology(technology)
+    if liberty:
+        technology = importing.technology(list(liberty), technology.name)
+    files, top, boxes = _sources(design, top, tuple(blackboxes))
+    modules = _front(files, top, boxes, flatten)
+    netlists = _netlists(modules, technology)
+    return _sum_up(top, modules, netlists, technology)
+
+
+def netlists(design: str | Path, technology: Technology) -> tuple[str, dict[str, mapping.Netlist]]:
+    """Top module and mapped netlists (Yosys JSON by module) of a generated folder; memories are not among them."""
+    files, top, boxes = _sources(design, None, ())
+    return top, _netlists(_front(files, top, boxes, False), technology)
+
+
+def _sources(
+    design: str | Path | Sequence[str | Path], top: str | None, boxes: tuple[str, ...]
+) -> tuple[list[Path], str, tuple[str, ...]]:
+    """Verilog files, top module and blackboxes."""
+    if isinstance(design, str | Path) and Path(design).is_dir():
+        folder = Path(design)
+        path = folder / "manifest.json"
+        try:
+            manifest = json.loads(path.read_text())
+            files = [folder / name for name in manifest["files"]]
+            return files, top or manifest["top"], (*boxes, *manifest.get("blackboxes", ()))
+        except OSError:
+            raise SpecError(
+                f"{path}: a design folder must hold manifest.json; run ternforge generate"
+            ) from None
+        except (ValueError, KeyError, TypeError) as problem:
+            raise SpecError(f"{path}: manifest must be JSON with files and top, not {problem}") from None
+    if isinstance(design, str | Path) and not Path(design).exists():
+        raise SpecError(f"{design}: a design must be a generated folder or a Verilog file, and there is none")
+    if top is None:
+        raise ParamError("Synthesis of Verilog files must be told the top module, not left to guess")
+    given = [design] if isinstance(design, str | Path) else design
+    return [Path(item) for item in given], top, boxes
+
+
+def _front(files: list[Path], top: str, boxes: tuple[str, ...], flatten: bool) -> dict[str, rtlil.Module]:
+    """Elaborated modules by name, word level, without source positions."""
+    for file in files:
+        if not file.is_file():
+            raise SpecError(f"{file}: a Verilog file must exist, and there is none")
+    texts = [file.read_bytes() for file in files]
+    named = [f"source{index}{file.suffix}" for index, file in enumerate(files)]
+
+    def build(folder: Path) -> None:
+        for name, text in zip(named, texts, strict=True):
+            (folder / name).write_bytes(text)
+        lines = [f"read_verilog -sv {name}" for name in named]
+        lines += [f"blackbox {name}" for name in boxes]
+        lines += [f"hierarchy -check -top {top}", "proc", *(["flatten"] if flatten else [])]
+        lines += ["opt_expr", "opt_clean", "write_rtlil design.il"]
+        yosys.run("\n".join(lines), cwd=folder, timeout_s=_TIMEOUT_S)
+
+    parts: list[str | bytes] = ["front/1", yosys.version(), top, *boxes, str(flatten), *named, *texts]
+    return rtlil.modules((cache.entry("synthesis-front", parts, build) / "design.il").read_text())
+
+
+def _netlists(modules: Mapping[str, rtlil.Module], technology: Technology) -> dict[str, mapping.Netlist]:
+    """Mapped netlist of every module that is not a blackbox."""
+    real = [name for name, module in modules.items() if not module.blackbox]
+    with ThreadPoolExecutor(min(_PROCESSES, os.cpu_count() or 1)) as pool:
+        found = pool.map(lambda name: _netlist(name, modules, technology), real)
+        return dict(zip(real, found, strict=True))
+
+
+def _netlist(name: str, modules: Mapping[str, rtlil.Module], technology: Technology) -> mapping.Netlist:
+    module = modules[name]
+    stubs = [modules[child].stub for child in sorted(module.children) if child in modules]
+    text = "\n".join([module.text, *stubs])
+    recipe: list[str] = [_RECIPE, _LOWER, _MAP, _TRY, *_ABC, _ALU, yosys.version(), technology.fingerprint]
+    folder = cache.entry(
+        "synthesis", [*recipe, text], partial(_map, name=name, text=text, technology=technology)
+    )
+    netlist: mapping.Netlist = json.loads((folder / "netlist.json").read_text())
+    return netlist
+
+
+def _map(folder: Path, name: str, text: str, technology: Technology) -> None:
+    """Lower, place and map one module; leaves `netlist.json`."""
+    roles = technology.roles
+    (folder / "module.il").write_text(text)
+    (folder / "alu.v").write_text(_ALU)
+    registers = " ".join(f"-cell {kind} 01" for kind in _register_kinds(technology))
+    extract = "extract_fa -fa" if roles.full_adder else ""
+    yosys.run(_LOWER.format(registers=registers, extract=extract), cwd=folder, timeout_s=_TIMEOUT_S)
+    design = json.loads((folder / "lowered.json").read_text())
+    netlist = design["modules"][name]
+    areas = {cell.name: cell.area for cell in technology.cells.values()}
+    mapping.place(netlist, roles, areas)
+    (folder / "placed.json").write_text(json.dumps({"modules": {name: netlist}}))
+    compact.write_liberty(selection.smallest(technology.cells.values()), folder / "cells.lib")
+    gates = sum(cell["type"].startswith("$_") for cell in netlist["cells"].values())
+    scripts = _ABC if gates <= _SMALL else _ABC[:1]
+    for index, script in enumerate(scripts):
+        (folder / f"abc{index}.script").write_text(script)
+    tries = [_TRY.format(index=index) for index in range(len(scripts))]
+    yosys.run("".join([_MAP, *tries]), cwd=folder, timeout_s=_TIMEOUT_S)
+    texts = [(folder / f"mapped{index}.json").read_text() for index in range(len(scripts))]
+    outcomes = [_slim(json.loads(text)["modules"][name], technology, name) for text in texts]
+    smallest = min(
+        outcomes, key=lambda item: sum(areas.get(cell["type"], 0.0) for cell in item["cells"].values())
+    )
+    for scratch in list(folder.iterdir()):
+        scratch.unlink()
+    (folder / "netlist.json").write_text(json.dumps(smallest))
+
+
+def _register_kinds(technology: Technology) -> list[str]:
+    """Flip-flops and latches the technology can make, as Yosys names them."""
+    roles = technology.roles
+    kinds = ["$_DFF_P_"] if roles.flop or roles.clear_flop or roles.set_flop else []
+    clear = roles.clear_flop or roles.set_flop
+    if clear is not None:
+        kinds.append("$_DFF_PP0_" if clear.clear_level else "$_DFF_PN0_")
+    return kinds + (["$_DLATCH_P_"] if roles.latch else [])
+
+
+def _slim(netlist: mapping.Netlist, technology: Technology, name: str) -> mapping.Netlist:
+    """Ports and cells of a mapped module; every primitive must be a library cell by now."""
+    cells = {}
+    for key, cell in netlist["cells"].items():
+        kind = cell["type"]
+        if kind == "$scopeinfo":
+            continue
+        if kind.startswith("$") and not kind.startswith("$paramod"):
+            raise ParamError(f"Module {name} must map to cells of {technology.name}, but {kind} is left")
+        cells[key] = {"type": kind, "connections": cell["connections"]}
+    ports = {key: {"direction": p["direction"], "bits": p["bits"]} for key, p in netlist["ports"].items()}
+    return {"ports": ports, "cells": cells}
+
+
+def _sum_up(
+    top: str,
+    modules: Mapping[str, rtlil.Module],
+    netlists: Mapping[str, mapping.Netlist],
+    technology: Technology,
+) -> Synthesis:
+    counts = _instances(top, netlists)
+    own: dict[str, dict[str, int]] = {}
+    for name, netlist in netlists.items():
+        histogram: dict[str, int] = {}
+        for cell in netlist["cells"].values():
+            histogram[cell["type"]] = histogram.get(cell["type"], 0) + 1
+        own[name] = dict(sorted(histogram.items()))
+    cells: dict[str, int] = {}
+    macros: dict[str, int] = {}
+    logic = registers = macro_area = leakage = 0.0
+    flip_flops = 0
+    for name, count in counts.items():
+        for kind, number in own.get(name, {}).items():
+            if kind in technology.cells:
+                cells[kind] = cells.get(kind, 0) + number * count
+            elif kind not in netlists:
+                macros[kind] = macros.get(kind, 0) + number * count
+    for kind, number in sorted(cells.items()):
+        cell = technology.cells[kind]
+        leakage += cell.leakage * number
+        if cell.sequential is not None:
+            registers += cell.area * number
+            flip_flops += number
+        else:
+            logic += cell.area * number
+    for kind, number in sorted(macros.items()):
+        words, width = modules[kind].memory_shape()
+        macro_area += number * technology.sram.area_um2(words, width)
+    ports = {
+        kind: (modules[kind].directions, technology.sram.access_ps(*modules[kind].memory_shape()))
+        for kind in macros
+    }
+    timing = sta.analyze(top, netlists, technology, ports)
+    return Synthesis(
+        top,
+        technology.name,
+        logic + registers + macro_area,
+        logic,
+        registers,
+        macro_area,
+        flip_flops,
+        timing.critical_path_ps,
+        timing.path,
+        timing.classes,
+        dict(sorted(cells.items())),
+        _modules(own, counts, netlists, technology),
+        leakage,
+        dict(sorted(macros.items())),
+    )
+
+
+def _instances(top: str, netlists: Mapping[str, mapping.Netlist]) -> dict[str, int]:
+    """How often each module stands in the design."""
+    counts: dict[str, int] = {}
+
+    def visit(name: str, times: int) -> None:
+        counts[name] = counts.get(name, 0) + times
+        children: dict[str, int] = {}
+        for cell in netlists[name]["cells"].values():
+            if cell["type"] in netlists:
+                children[cell["type"]] = children.get(cell["type"], 0) + 1
+        for child, number in children.items():
+            visit(child, times * number)
+
+    visit(top, 1)
+    return counts
+
+
+def _modules(
+    own: Mapping[str, Mapping[str, int]],
+    counts: Mapping[str, int],
+    netlists: Mapping[str, mapping.Netlist],
+    technology: Technology,
+) -> dict[str, Module]:
+    def area(name: str) -> float:
+        return sum(technology.cells[k].area * n for k, n in own[name].items() if k in technology.cells)
+
+    def total(name: str) -> float:
+        return area(name) + sum(n * total(k) for k, n in own[name].items() if k in netlists)
+
+    def flops(name: str) -> int:
+        known = ((technology.cells[k], n) for k, n in own[name].items() if k in technology.cells)
+        return sum(n for cell, n in known if cell.sequential is not None)
+
+    return {
+        name: Module(area(name), flops(name), count, total(name)) for name, count in sorted(counts.items())
+    }

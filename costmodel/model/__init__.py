@@ -1,0 +1,1 @@
+"""Area, clock and energy of an inventory in a technology."""

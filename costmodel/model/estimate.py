@@ -1,0 +1,294 @@
+"""Area, clock and energy of designs from their inventories, for one design or for arrays of designs.
+
+Cost of a unit = count x sum of coefficient x term (`costmodel.model.features`); the coefficients of a technology were
+fitted to synthesis and gate-level switching (`costmodel.calibration`) and stand in its file with their errors. Nothing
+here knows wires: areas are cell areas, delays have ideal wires, energies have pins as the only loads.
+
+A run costs clock energy in every cycle it lasts, those of waiting included, switching with the work it does, and
+leakage over all its time (:meth:`Cost.energy`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from blueprint import unit as inventory
+from blueprint.errors import ParamError
+from blueprint.numbers import Number
+from blueprint.spec import Spec
+from blueprint.unit import Path, Unit
+from blueprint.workloads.workload import Workload
+from costmodel.model import features
+from costmodel.technology.technology import Technology
+
+#: Coefficients by place, kind and term; the place `any` serves places that calibration did not meet.
+Coefficients = Mapping[str, Mapping[str, Mapping[str, float]]]
+ANY = "any"
+START = "start"
+
+
+#: Energy in pJ of a power of 1 nW over 1 s.
+_PJ_PER_NW_S = 1e3
+
+
+class Cost(NamedTuple):
+    """What one design costs, or arrays of designs do.
+
+    Area by place in um2, slowest path in ps, energy in pJ of any cycle (clock pins) and what full throughput adds,
+    leakage in nW.
+    """
+
+    areas: Mapping[str, Number]
+    path_ps: Number
+    clock_pj: Number
+    switching_pj: Number
+    leakage_nw: Number
+
+    def energy_parts(self, cycles: Number, busy_cycles: Number, seconds: Number) -> dict[str, Number]:
+        """Energy of a run in pJ by cause.
+
+        ``cycles`` are all that the clock runs, waiting included, ``busy_cycles`` those that the work would take at full
+        throughput, ``seconds`` the whole time.
+        """
+        return {
+            "clock": self.clock_pj * cycles,
+            "switching": self.switching_pj * busy_cycles,
+            "leakage": self.leakage_nw * seconds * _PJ_PER_NW_S,
+        }
+
+    def energy(self, cycles: Number, busy_cycles: Number, seconds: Number) -> Number:
+        """Energy of a run in pJ, see :meth:`energy_parts`."""
+        return sum(self.energy_parts(cycles, busy_cycles, seconds).values())
+
+
+def cost(designs: Spec, technology: Technology) -> Cost:
+    """What a design costs, or what many do (:meth:`blueprint.spec.Spec.columns`). `ParamError` as :func:`area`."""
+    units = designs.units()
+    areas = area(units, technology)
+    cells = sum(areas.values()) - macro_area(units, technology)
+    return Cost(
+        areas,
+        delay(designs.paths(), technology),
+        *energy_parts(units, technology),
+        leakage_per_um2(technology) * cells,
+    )
+
+
+def area(units: Sequence[Unit], technology: Technology) -> dict[str, Number]:
+    """Cell area by place in um2; memory macros stand under their own place.
+
+    `ParamError` where the technology was not calibrated.
+    """
+    found = law(technology, "area")
+    places: dict[str, Number] = {}
+    for unit in units:
+        total = places.get(unit.place, 0.0)
+        if unit.kind == "sram":
+            total = total + unit.count * technology.sram.area_um2(**unit.dims)
+        for name, value in coefficients(found, unit).items():
+            if value:
+                total = total + unit.count * value * features.AREA[unit.kind][name](unit.dims)
+        places[unit.place] = total
+    return places
+
+
+def macro_area(units: Sequence[Unit], technology: Technology) -> Number:
+    """Area of the memory macros alone in um2."""
+    return sum(area(tuple(unit for unit in units if unit.kind == "sram"), technology).values())
+
+
+def energy(units: Sequence[Unit], technology: Technology, busy: Number = 1.0) -> Number:
+    """Mean dynamic energy of a cycle in pJ where operators are busy ``busy`` of the time; leakage comes on top."""
+    clocks, switching = energy_parts(units, technology)
+    return clocks + busy * switching
+
+
+def energy_parts(units: Sequence[Unit], technology: Technology) -> tuple[Number, Number]:
+    """Energy in pJ of any cycle (clock pins), and what full throughput adds: typical data, and memory accesses.
+
+    :meth:`Cost.energy` makes the energy of a run of them.
+    """
+    energies = energies_by_place(units, technology)
+    return sum(clocks for clocks, _ in energies.values()), sum(moved for _, moved in energies.values())
+
+
+def energies_by_place(units: Sequence[Unit], technology: Technology) -> dict[str, tuple[Number, Number]]:
+    """The two parts of :func:`energy_parts` by place."""
+    found = law(technology, "energy")
+    places: dict[str, tuple[Number, Number]] = {}
+    for unit in units:
+        clocks, moved = places.get(unit.place, (0.0, 0.0))
+        times = unit.count * unit.activity
+        if unit.kind == "sram":  # a cycle reads one word and writes one
+            moved = moved + times * 2 * technology.sram.energy_pj(**unit.dims)
+        for name, value in coefficients(found, unit).items():
+            if value and name == features.CLOCK:
+                clocks = clocks + unit.count * value * features.ENERGY[unit.kind][name](unit.dims)
+            elif value:
+                moved = moved + times * value * features.ENERGY[unit.kind][name](unit.dims)
+        places[unit.place] = clocks, moved
+    return places
+
+
+def leakage_per_um2(technology: Technology) -> float:
+    """Mean leakage of the technology's synthesized designs in nW per um2 of cells."""
+    return float(group(technology, "leakage")["value"])
+
+
+def leakage(units: Sequence[Unit], technology: Technology) -> Number:
+    """Leakage of all cells in nW, without that of memory macros, which technologies do not state."""
+    return leakage_per_um2(technology) * sum(cell_areas(units, technology).values())
+
+
+def cell_areas(units: Sequence[Unit], technology: Technology) -> dict[str, Number]:
+    """Area by place in um2 without memory macros."""
+    return area(tuple(unit for unit in units if unit.kind != "sram"), technology)
+
+
+def delay(paths: Sequence[Path], technology: Technology) -> Number:
+    """Slowest register-to-register path in ps."""
+    start = float(group(technology, "delay")[START])
+    longest: Number = start
+    for path in paths:
+        longest = np.maximum(longest, start + steps(path, technology))
+    return longest
+
+
+def steps(path: Path, technology: Technology) -> Number:
+    """Delay of a path's steps in ps, without clock-to-output and setup."""
+    found = law(technology, "delay")
+    overlapping, term = features.OVERLAPPING
+    total: Number = 0.0
+    ripple: Number = 0
+    for unit in path.steps:
+        if unit.kind == "sram":
+            total = total + unit.count * technology.sram.access_ps(**unit.dims)
+        if unit.kind == overlapping:
+            ripple = np.maximum(ripple, (unit.count > 0) * unit.dims[term])
+        for name, value in coefficients(found, unit).items():
+            if value and (unit.kind, name) != features.OVERLAPPING:
+                total = total + unit.count * features.DELAY[unit.kind][name](unit.dims) * value
+    return total + ripple * found.get(ANY, {}).get(overlapping, {}).get(term, 0.0)
+
+
+def group(technology: Technology, name: str) -> Mapping[str, Any]:
+    """One group of the technology's model. `ParamError` where the technology was not calibrated."""
+    try:
+        found: Mapping[str, Any] = technology.model[name]
+    except KeyError:
+        what = technology.path or technology.name
+        raise ParamError(
+            f"Technology {technology.name} must be calibrated before its {name} is estimated; "
+            f"run ternforge tech calibrate {what}"
+        ) from None
+    return found
+
+
+#: The terms that each group of a technology's model has coefficients of.
+_TABLES = {"area": features.AREA, "energy": features.ENERGY, "delay": features.DELAY}
+
+
+def law(technology: Technology, name: str) -> Coefficients:
+    """The coefficients of one group. `ParamError` where there are none, or of terms that are no longer known."""
+    found: Coefficients = group(technology, name)["value"]
+    for kinds in found.values():
+        for kind, terms in kinds.items():
+            unknown = [term for term in terms if term not in _TABLES[name].get(kind, {})]
+            if unknown:
+                what = technology.path or technology.name
+                raise ParamError(
+                    f"Technology {technology.name} must be calibrated by this version, not by one whose {name} has "
+                    f"{unknown[0]!r} of {kind}; run ternforge tech calibrate {what}"
+                )
+    return found
+
+
+def coefficients(found: Coefficients, unit: Unit) -> Mapping[str, float]:
+    """Coefficients by term of a unit at its place, else at any place."""
+    return place_coefficients(found, unit.place, unit.kind)
+
+
+def place_coefficients(found: Coefficients, place: str, kind: str) -> Mapping[str, float]:
+    """Coefficients by term of a kind at a place, else at any place."""
+    kinds = found.get(place)
+    if kinds is None or kind not in kinds:
+        kinds = found.get(ANY, {})
+    return kinds.get(kind, {})
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the model says about one design; the workload's figures are `None` without a workload.
+
+    `energy_pj` is that of the workload at the fastest clock, memory taking no time, or of one cycle of full throughput.
+    """
+
+    design: str
+    technology: str
+    area_um2: float
+    area_breakdown_um2: Mapping[str, float]
+    macro_area_um2: float
+    flip_flops: int
+    critical_path_ps: float
+    clock_mhz: float
+    energy_pj: float
+    energy_breakdown_pj: Mapping[str, float]
+    energy_per_mac_pj: float
+    leakage_nw: float
+    peak_macs: int
+    source: str
+    cycles: int | None = None
+    macs: int | None = None
+    utilization: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """With the keys of machine-readable answers; figures that are not known are left out."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def estimate(spec: Spec, technology: Technology, workload: Workload | None = None) -> Estimate:
+    """Everything the model says about one design, in milliseconds. `ParamError` as :func:`area`."""
+    units = spec.units()
+    found = cost(spec, technology)
+    areas = {place: float(value) for place, value in found.areas.items()}
+    path, peak = float(found.path_ps), int(spec.peak_macs)
+    macros = macro_area(units, technology)
+    done: dict[str, Any] = {}
+    cycles, macs = 1, peak
+    if workload is not None:
+        tasks = spec.tasks(workload)
+        cycles = sum(task.count * int(spec.cycles(task)) for task in tasks)
+        macs = sum(task.macs for task in tasks)
+        done = {"cycles": cycles, "macs": macs, "utilization": macs / (cycles * peak)}
+    of_cycle = _cycle_energies(units, technology, path)
+    return Estimate(
+        spec.name,
+        technology.name,
+        sum(areas.values()),
+        areas,
+        float(macros),
+        int(inventory.flip_flops(units)),
+        path,
+        1e6 / path,
+        float(found.energy(cycles, macs / peak, cycles * path * 1e-12)),
+        of_cycle,
+        sum(of_cycle.values()) / peak,
+        float(found.leakage_nw),
+        peak,
+        f"analytical model, technology {technology.name}",
+        **done,
+    )
+
+
+def _cycle_energies(units: Sequence[Unit], technology: Technology, path_ps: float) -> dict[str, float]:
+    """Energy of one cycle of full throughput at the fastest clock in pJ by place."""
+    leaks = leakage_per_um2(technology) * path_ps * 1e-12 * _PJ_PER_NW_S
+    cells = cell_areas(units, technology)
+    parts = energies_by_place(units, technology)
+    return {
+        place: float(clock + moved + leaks * cells.get(place, 0.0)) for place, (clock, moved) in parts.items()
+    }

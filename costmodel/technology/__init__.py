@@ -1,0 +1,1 @@
+"""Technologies: cell libraries, what their cells do, memories, and files of all that."""

@@ -1,0 +1,163 @@
+"""A technology made from Liberty files: what `ternforge tech import` does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from blueprint.errors import SpecError
+from blueprint.files import tree
+from costmodel.technology import facts, liberty, roles, selection, sram
+from costmodel.technology.liberty import Cell, Library
+from costmodel.technology.roles import Roles
+from costmodel.technology.sram import Sram
+from costmodel.technology.technology import SCHEMA, Measured, Technology
+from toolchain import files
+
+_POINTS = 4
+_FULL = 99
+_NO_DELAYS = "the library holds no delays: every path takes 0 ps, and its clock means nothing"
+
+
+def import_library(paths: Sequence[str | Path], name: str, output: str | Path) -> Path:
+    """Write the facts of Liberty files to the technology file `output` and return its path.
+
+    `SpecError` (`file:line: ...`) where a file is not Liberty, or lacks what synthesis cannot do without.
+    """
+    path = Path(output)
+    text = dump(technology(paths, name, points=_POINTS))
+    try:
+        files.write(path, text)
+    except OSError as problem:
+        raise SpecError(f"{path}: a technology file must be writable: {problem.strerror}") from None
+    return path
+
+
+def technology(paths: Sequence[str | Path], name: str, *, points: int = _FULL) -> Technology:
+    """The technology of Liberty files: cells worth keeping, with at most `points` x `points` delays to a table."""
+    library = liberty.parse(paths)
+    macros = [cell for cell in library.cells.values() if cell.memory is not None]
+    gates = [cell for cell in library.cells.values() if cell.memory is None]
+    chosen = roles.choose(gates)
+    _check(library, chosen, str(paths[0]))
+    kept = [facts.thin(cell, points) for cell in selection.useful(gates, chosen)]
+    source = f"Liberty {library.name}" + (
+        f" and {len(library.sources) - 1} more" * (len(library.sources) > 1)
+    )
+    return Technology(
+        name,
+        library.sources,
+        _corner(library, source),
+        chosen,
+        _sram(macros, library, chosen, source),
+        facts.dump(kept),
+        source,
+        library.notes + (() if any(cell.arcs for cell in kept) else (_NO_DELAYS,)),
+    )
+
+
+def _check(library: Library, chosen: Roles, path: str) -> None:
+    """Refuse a library that cannot hold a design, in words that say what is missing."""
+    for role, why in (("inverter", "no inverter"), ("buffer", "no buffer, and ABC crashes without one")):
+        if role not in chosen.gates:
+            raise SpecError(
+                f"{path}:1: library {library.name} must have an inverter and a buffer, but has {why}"
+            )
+    if not {"nand2", "nor2", "and2", "or2"} & set(chosen.gates):
+        raise SpecError(f"{path}:1: library {library.name} must have a two-input gate, but has none")
+    if not (chosen.flop or chosen.clear_flop or chosen.set_flop):
+        raise SpecError(f"{path}:1: library {library.name} must have a rising-edge D flip-flop, but has none")
+
+
+def _corner(library: Library, source: str) -> dict[str, Measured]:
+    values = {"voltage": library.voltage, "temperature": library.temperature, "process": library.process}
+    fallback = {"voltage": 1.0, "temperature": 25.0, "process": 1.0}
+    units = {"voltage": "V", "temperature": "C", "process": "1"}
+    return {
+        key: Measured(fallback[key], units[key], "assumed: the library does not state it")
+        if value is None
+        else Measured(value, units[key], source)
+        for key, value in values.items()
+    }
+
+
+def _sram(macros: Sequence[Cell], library: Library, chosen: Roles, source: str) -> Sram:
+    """Laws from the macros among the files; without any, one latch and one gate for each bit, said to be assumed."""
+    if macros:
+        names = ", ".join(cell.name for cell in macros)
+        return sram.fit(macros, f"least relative error over macros {names}; {source}")
+    keeper = chosen.latch or chosen.flop or chosen.clear_flop or chosen.set_flop
+    assert keeper is not None
+    reader = chosen.gates.get("nand2") or chosen.gates.get("nor2") or chosen.gates["inverter"]
+    cells = (library.cells[keeper.cell], library.cells[reader])
+    text = f"assumed: no memory macro among the files, so each bit is one {keeper.cell} and one {reader}"
+    energy = sum(_energy(cell) for cell in cells)
+    delay = 20 * roles.delay(cells[1], 4 * cells[1].inputs[0].capacitance)
+    return sram.assumed(sum(cell.area for cell in cells), delay, energy, f"{text}; access 20 gate delays")
+
+
+def _energy(cell: Cell) -> float:
+    """Mean internal energy of one transition in pJ."""
+    values = [
+        table.values[len(table.slews) // 2][len(table.loads) // 2]
+        for item in cell.energies
+        for table in (item.rise, item.fall)
+        if table is not None
+    ]
+    return max(0.0, sum(values) / len(values)) if values else 0.0
+
+
+def dump(technology: Technology) -> str:
+    """The text of a technology file."""
+    head: dict[str, Any] = {
+        "schema": SCHEMA,
+        "name": technology.name,
+        "files": [{"file": file, "sha256": digest} for file, digest in technology.sources],
+        "corner": {key: asdict(item) for key, item in technology.corner.items()},
+        "notes": list(technology.notes),
+        "roles": {"source": technology.cell_source, **_role_facts(technology.roles)},
+        "sram": {
+            key: {"value": dict(law.coefficients), "unit": law.unit, "source": law.source, "error": law.error}
+            for key, law in (
+                ("area", technology.sram.area),
+                ("access_time", technology.sram.access_time),
+                ("energy", technology.sram.energy),
+            )
+        },
+    }
+    if technology.model:
+        head["model"] = _plain(technology.model)
+    text = tree.dump(head, width=110)
+    lines = "".join(f"    {line}\n" for line in technology.cell_text.splitlines())
+    source = json.dumps(technology.cell_source)
+    note = "# um2, fF, ps, pJ, nW; costmodel/technology/facts.py explains the lines"
+    return f"{text}cells:  {note}\n  source: {source}\n  table: |\n{lines}"
+
+
+def _role_facts(chosen: Roles) -> dict[str, Any]:
+    found: dict[str, Any] = {"gates": dict(chosen.gates)}
+    for key in ("full_adder", "half_adder", "flop", "enable_flop", "clear_flop", "set_flop", "latch"):
+        role = getattr(chosen, key)
+        if role is not None:
+            found[key] = {name: value for name, value in asdict(role).items() if value is not None}
+            ties = found[key].pop("ties", ())
+            if ties:
+                found[key]["ties"] = dict(ties)
+    if chosen.clock_gate:
+        found["clock_gate"] = chosen.clock_gate
+    for key in ("tie_high", "tie_low"):
+        tie = getattr(chosen, key)
+        if tie is not None:
+            found[key] = {"cell": tie[0], "pin": tie[1]}
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,251 @@
+"""A technology: the facts of a cell library that estimation and synthesis need, each with its source."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from blueprint.errors import ParamError, SpecError
+from blueprint.files.document import Section, read
+from blueprint.files.nearest import suggestion
+from costmodel.technology import facts
+from costmodel.technology.liberty import Cell
+from costmodel.technology.roles import Adder, Register, Roles
+from costmodel.technology.sram import TERMS, Fit, Sram
+
+SCHEMA = "ternforge/technology/v1"
+_FOLDER = Path(__file__).with_name("technologies")
+_REGISTERS = ("flop", "enable_flop", "clear_flop", "set_flop", "latch")
+_CORNER = {"voltage": "V", "temperature": "C", "process": "1"}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A number with its unit and where it comes from."""
+
+    value: float
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Technology:
+    """Cells, their roles, the corner, memory macros, and the coefficients calibration fitted (`model`).
+
+    The cells are kept as text until they are asked for, since estimation needs only the model.
+    """
+
+    name: str
+    sources: tuple[tuple[str, str], ...]  # file name and sha256 of every file the facts were read from
+    corner: Mapping[str, Measured]
+    roles: Roles
+    sram: Sram
+    cell_text: str
+    cell_source: str
+    notes: tuple[str, ...] = ()
+    model: Mapping[str, Any] = field(default_factory=dict)
+    path: str = ""
+    cell_line: int = 0  # line of the file before the first cell fact
+
+    @cached_property
+    def cells(self) -> Mapping[str, Cell]:
+        """Cells by name. `SpecError` where a line of the table is no fact."""
+        try:
+            return facts.load(self.cell_text)
+        except facts.FactsError as problem:
+            raise SpecError(
+                f"{self.path}:{self.cell_line + problem.line + 1}:1: cells.table: {problem}"
+            ) from None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Stands for the cells and their roles: whatever synthesis depends on."""
+        return hashlib.sha256(f"{self.cell_text}{self.roles}".encode()).hexdigest()
+
+    @property
+    def voltage(self) -> float:
+        """Supply in V."""
+        return self.corner["voltage"].value
+
+    def with_model(self, model: Mapping[str, Any]) -> Technology:
+        """The same technology with other calibrated coefficients."""
+        return dataclasses.replace(self, model=model)
+
+
+def names() -> tuple[str, ...]:
+    """Technologies that come with the package."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
+
+
+def load(name_or_path: str | Path) -> Technology:
+    """The technology of this name, or of a technology file.
+
+    `ParamError` for an unknown name, `SpecError` for a file that is no technology.
+    """
+    text = str(name_or_path)
+    named = isinstance(name_or_path, str) and text in names()
+    if not named and (text.endswith((".yaml", ".yml")) or "/" in text or Path(text).exists()):
+        return read_technology(Path(name_or_path))
+    if text not in names():
+        known = ", ".join(names())
+        raise ParamError(
+            f"Technology must be one of {known}, or a file, not {text!r}{suggestion(text, names())}"
+        )
+    return _shipped(text)
+
+
+@cache
+def _shipped(name: str) -> Technology:
+    return read_technology(_FOLDER / f"{name}.yaml")
+
+
+def read_technology(path: Path) -> Technology:
+    """The technology of a file. Raises `SpecError`."""
+    document = read(path)
+    document.check_schema(SCHEMA)
+    name = document.take("name", str)
+    cells = document.section("cells")
+    cell_source, table = _text(cells, "source"), _text(cells, "table")
+    line = cells.position(("table",))[0]
+    cells.finish()
+    technology = Technology(
+        name,
+        _sources(document),
+        {key: _measured(document.section("corner"), key, unit) for key, unit in _CORNER.items()},
+        _roles(document.section("roles")),
+        _sram(document.section("sram")),
+        table,
+        cell_source,
+        tuple(document.take("notes", list, default=[])),
+        _model(document),
+        str(path),
+        line,
+    )
+    document.finish()
+    _check_roles(technology, document)
+    return technology
+
+
+def _text(section: Section, key: str) -> str:
+    text: str = section.take(key, str)
+    if not text.strip():
+        raise section.error(key, f"{key} must be text, not empty")
+    return text
+
+
+def _sources(document: Section) -> tuple[tuple[str, str], ...]:
+    rows = []
+    for item in document.sections("files"):
+        rows.append((item.take("file", str), item.take("sha256", str)))
+        item.finish()
+    return tuple(rows)
+
+
+def _measured(parent: Section, key: str, unit: str) -> Measured:
+    section = parent.section(key)
+    found = Measured(
+        section.take("value", float), section.take("unit", str, choices=(unit,)), _text(section, "source")
+    )
+    section.finish()
+    return found
+
+
+def _sram(section: Section) -> Sram:
+    fits = []
+    for key, unit in (("area", "um2"), ("access_time", "ps"), ("energy", "pJ")):
+        law = section.section(key)
+        value = law.section("value")
+        coefficients = {term: value.take(term, float, minimum=0) for term in TERMS}
+        value.finish()
+        source, error = _text(law, "source"), law.take("error", float, default=0.0, minimum=0)
+        fits.append(Fit(coefficients, law.take("unit", str, choices=(unit,)), source, error))
+        law.finish()
+    section.finish()
+    return Sram(*fits)
+
+
+def _model(document: Section) -> Mapping[str, Any]:
+    """Calibrated coefficients: groups that each name their source, otherwise as calibration wrote them."""
+    if "model" not in document:
+        return {}
+    section = document.section("model")
+    for key in section.raw():
+        _text(section.section(key), "source")
+    return section.raw()
+
+
+def _roles(section: Section) -> Roles:
+    _text(section, "source")
+    gates = section.section("gates")
+    roles = Roles(
+        {key: gates.take(key, str) for key in gates.raw()},
+        _adder(section, "full_adder"),
+        _adder(section, "half_adder"),
+        **{key: _register(section, key) for key in _REGISTERS},
+        clock_gate=section.take("clock_gate", str, default=None),
+        tie_high=_tie(section, "tie_high"),
+        tie_low=_tie(section, "tie_low"),
+    )
+    section.finish()
+    return roles
+
+
+def _adder(parent: Section, key: str) -> Adder | None:
+    if key not in parent:
+        return None
+    section = parent.section(key)
+    found = Adder(
+        **{pin: section.take(pin, str) for pin in ("cell", "a", "b", "total", "carry_out")},
+        **{flag: section.take(flag, bool) for flag in ("total_inverted", "carry_inverted")},
+        carry_in=section.take("carry_in", str, default=None),
+    )
+    section.finish()
+    return found
+
+
+def _register(parent: Section, key: str) -> Register | None:
+    if key not in parent:
+        return None
+    section = parent.section(key)
+    ties = section.section("ties") if "ties" in section else None
+    found = Register(
+        **{pin: section.take(pin, str) for pin in ("cell", "clock", "data", "output")},
+        inverted=section.take("inverted", bool),
+        rising=section.take("rising", bool, default=True),
+        enable=section.take("enable", str, default=None),
+        clear=section.take("clear", str, default=None),
+        clear_level=section.take("clear_level", bool, default=False),
+        clear_value=section.take("clear_value", bool, default=False),
+        ties=tuple((pin, ties.take(pin, bool)) for pin in ties.raw()) if ties else (),
+    )
+    section.finish()
+    return found
+
+
+def _tie(parent: Section, key: str) -> tuple[str, str] | None:
+    if key not in parent:
+        return None
+    section = parent.section(key)
+    found = (section.take("cell", str), section.take("pin", str))
+    section.finish()
+    return found
+
+
+def _check_roles(technology: Technology, document: Section) -> None:
+    """Every cell that a role names must be among the cells."""
+    roles = technology.roles
+    known = {line.split()[1] for line in technology.cell_text.splitlines() if line.startswith("cell ")}
+    chosen = [(("roles", "gates", key), cell) for key, cell in roles.gates.items()]
+    for key in ("full_adder", "half_adder", *_REGISTERS):
+        role = getattr(roles, key)
+        if role is not None:
+            chosen.append((("roles", key, "cell"), role.cell))
+    for path, cell in chosen:
+        if cell not in known:
+            hint = suggestion(cell, sorted(known))
+            raise document.error(path, f"{path[-1]} must be a cell of cells.table, not {cell!r}{hint}")

@@ -1,0 +1,1 @@
+"""Arithmetic as hardware: integers, floats, processing elements, softmax."""

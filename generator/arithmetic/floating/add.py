@@ -1,0 +1,148 @@
+"""Addition and subtraction."""
+
+from functools import partial
+
+from amaranth.hdl import Cat, Const, Mux, Value
+
+from blueprint.arithmetic.floating import ADD_DELAYS, FloatFormat
+from blueprint.errors import ParamError
+from generator.arithmetic.floating.pipeline import FloatBlock, Step, Values, Wires, suffix
+from generator.arithmetic.floating.words import (
+    fields,
+    is_special,
+    leading_zeros,
+    pack,
+    rounded,
+    shift_right,
+    subtract,
+)
+from generator.arithmetic.integers import zero_extend
+
+#: What an adder computes: name -> meaning.
+OPERATIONS = {
+    "add": "a + b",
+    "subtract": "a - b",
+    "either": "a - b where the input subtract is 1, else a + b",
+}
+
+
+def steps(fmt: FloatFormat, flush: bool = False, operation: str = "add") -> tuple[Step, ...]:
+    """From ``a``, ``b`` (and ``subtract``) to ``result``: order, align, total, normalize, round."""
+    return (
+        partial(_order, operation),
+        partial(_align, fmt, flush),
+        partial(_total, fmt),
+        partial(_normalize, fmt, flush),
+        partial(_round, fmt, flush),
+    )
+
+
+def _order(operation: str, w: Wires, v: Values) -> Values:
+    """The larger magnitude first: the difference is never negative and no result is complemented."""
+    a, b = v["a"], v["b"]
+    flip = v["subtract"] if operation == "either" else Const(operation == "subtract", 1)
+    sign = w("b_sign", b[-1] ^ flip)
+    swap = w("swap", a[:-1] < b[:-1])
+    return {
+        "large": w.either("large", swap, b[:-1], a[:-1]),
+        "small": w.either("small", swap, a[:-1], b[:-1]),
+        "sign": w.either("sign", swap, sign, a[-1]),
+        "minus": w("minus", a[-1] ^ sign),
+    }
+
+
+def _align(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
+    """The smaller significand, with two bits more below, moved to the exponent of the larger one."""
+    large, small = v["large"], v["small"]
+    found = aligned(fmt, w, large, small, flush)
+    infinite, nan = is_special(fmt, large)
+    special = infinite | nan if fmt.infinities else Const(0, 1)
+    invalid = nan | (small[fmt.fraction_bits :].all() & infinite & v["minus"]) if fmt.infinities else nan
+    kept = {name: v[name] for name in ("sign", "minus")}
+    return kept | found | {"special": w("special", special), "nan": w("nan", invalid)}
+
+
+def aligned(fmt: FloatFormat, w: Wires, large: Value, small: Value, flush: bool = False) -> Values:
+    """Both significands ``x`` and ``y`` at the exponent of the larger one, and whether bits of ``y`` were lost."""
+    f, e = fmt.fraction_bits, fmt.exponent_bits
+    exponent, x = fields(fmt, large, flush)
+    other, y = fields(fmt, small, flush)
+    distance = w("distance", subtract(exponent, other, e))
+    bits = min((f + 3).bit_length(), e)
+    amount = distance[:bits] | distance[bits:].any().replicate(bits) if e > bits else distance
+    moved, lost = shift_right(w, "align", Cat(Const(0, 2), y), amount, f + 3)
+    return {"x": x, "y": moved, "lost": lost, "exponent": exponent}
+
+
+def _total(fmt: FloatFormat, w: Wires, v: Values) -> Values:
+    """Sum or difference with the carry on top; what was lost below borrows from a difference."""
+    minus, width = v["minus"], fmt.fraction_bits + 3
+    carry = minus & ~v["lost"]
+    total = Cat(Const(1, 1), Const(0, 2), v["x"]) + Cat(carry, v["y"] ^ minus.replicate(width))
+    kept = {name: v[name] for name in ("sign", "minus", "lost", "exponent", "special", "nan")}
+    # A difference always carries out, which means nothing.
+    return kept | {"total": w("total", Cat(total[1 : width + 1], total[width + 1] ^ minus))}
+
+
+def _normalize(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
+    found = normalized(fmt, w, v["total"], v["exponent"], v["lost"], flush)
+    cancels = w("cancels", found.pop("none") & v["minus"])
+    return (
+        {name: v[name] for name in ("sign", "special", "nan")}
+        | {"cancels": cancels}
+        | found
+        | {"sticky": w("sticky", found["sticky"])}
+    )
+
+
+def normalized(
+    fmt: FloatFormat, w: Wires, total: Value, exponent: Value, lost: Value, flush: bool = False
+) -> Values:
+    """Shift out the leading zeros, but never below the exponent of subnormals; ``none`` where nothing is set."""
+    # The lowest bit is set only where the distance is two or more, and then at most two zeros lead.
+    count, none = leading_zeros(total[1:])
+    zeros = w("zeros", Cat(*count))
+    width = max(fmt.exponent_bits, len(zeros)) + 1
+    base = w("base", subtract(exponent, zeros, width))
+    limit = zeros if flush else Mux(base[-1], zero_extend(exponent, len(zeros)), zeros)
+    amount = w("amount", limit)
+    for place in reversed(range(len(zeros))):
+        step = 1 << place
+        low = Cat(Const(0, 1), total[1 : len(total) - step]) if step > 2 else total[: len(total) - step]
+        total = w.either(f"normal{place}", amount[place], Cat(Const(0, step), low)[: len(total)], total)
+    found = {"base": base[: fmt.exponent_bits], "significand": total[3:], "guard": total[2]}
+    found["sticky"] = total[0] | total[1] | lost
+    return found | {"none": none} | ({"tiny": base[-1]} if flush else {})
+
+
+def _round(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
+    significand = v["significand"]
+    if flush:
+        significand = significand & (~v["tiny"]).replicate(len(significand))
+    magnitude = rounded(w, fmt, v["base"], significand, v["guard"], v["sticky"])
+    if fmt.infinities:
+        magnitude = magnitude[: fmt.width - 1]
+    sign = v["sign"] & ~v["cancels"]
+    return {"result": pack(w, fmt, magnitude, sign, v["special"], v["nan"])}
+
+
+class FloatAdd(FloatBlock):
+    """Adds two floats, rounded to nearest even."""
+
+    def __init__(
+        self,
+        fmt: FloatFormat,
+        *,
+        flush: bool = False,
+        operation: str = "add",
+        stages: int = 0,
+        handshake: bool = False,
+        separate: bool = False,
+    ) -> None:
+        if operation not in OPERATIONS:
+            raise ParamError(f"operation must be one of {', '.join(OPERATIONS)}, not {operation!r}")
+        self.format = fmt
+        operands = {"a": fmt.width, "b": fmt.width} | ({"subtract": 1} if operation == "either" else {})
+        name = f"fp_{operation if operation != 'either' else 'add_subtract'}_{suffix(fmt, flush)}"
+        chain = steps(fmt, flush, operation)
+        super().__init__(name, operands, fmt.width, chain, ADD_DELAYS, stages, handshake, separate)

@@ -1,0 +1,187 @@
+"""Conversions between formats, and to and from two's complement integers."""
+
+from functools import partial
+
+from amaranth.hdl import Cat, Const, Value
+
+from blueprint.arithmetic.floating import FloatFormat, check_integer_width
+from generator.arithmetic.floating.pipeline import FloatBlock, Step, Values, Wires, suffix
+from generator.arithmetic.floating.words import fields, is_special, locate, pack, place, rounded, shift_right
+from generator.arithmetic.integers import zero_extend
+
+#: Delays of the steps relative to each other (tenths of a nanosecond for FP16 in asap7).
+DELAYS, TO_INTEGER_DELAYS = (1, 4, 4, 4), (2, 4, 4)
+
+
+def steps(source: FloatFormat, target: FloatFormat, flush: bool = False) -> tuple[Step, ...]:
+    """From ``a`` to ``result``: unpack, count, shift, round; with equal exponents only the last one."""
+    if source.exponent_bits == target.exponent_bits:
+        return (partial(_shorten, source, target, flush),)
+    offset = target.bias - source.bias
+    lowest, highest = 1 + offset, 2**source.exponent_bits - 1 + offset
+    chosen = placing(target, source.fraction_bits + 1, lowest, highest, flush)
+    return partial(_unpack, source, target, flush), *chosen
+
+
+def from_integer_steps(fmt: FloatFormat, width: int) -> tuple[Step, ...]:
+    """From the integer ``a`` to ``result``: magnitude, count, shift, round."""
+    exponent = fmt.bias + width - 1
+    return partial(magnitude, exponent), *placing(fmt, width, exponent, exponent, False)
+
+
+def to_integer_steps(fmt: FloatFormat, width: int, flush: bool = False) -> tuple[Step, ...]:
+    """From ``a`` to the integer ``result``: unpack, shift, round."""
+    unpack, shift = partial(_distance, fmt, width, flush), partial(_to_point, fmt, width)
+    return unpack, shift, partial(_round_integer, width)
+
+
+def placing(fmt: FloatFormat, width: int, lowest: int, highest: int, flush: bool) -> tuple[Step, ...]:
+    """Count, shift and round a significand of ``width`` bits whose top bit has a field in these bounds."""
+    left = max(min(width - 1, highest - 1), 0)
+    return (
+        partial(_count, fmt, lowest, highest, left),
+        partial(_shift, fmt, left),
+        partial(_round, fmt, flush),
+    )
+
+
+def _unpack(source: FloatFormat, target: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
+    exponent, significand = fields(source, v["a"], flush)
+    infinite, nan = is_special(source, v["a"])
+    offset = target.bias - source.bias
+    width = max(2**source.exponent_bits + abs(offset), 4).bit_length() + 1
+    field = zero_extend(exponent, width) + Const(offset % 2**width, width)
+    return {
+        "word": significand,
+        "exponent": w("field_in", field[:width]),
+        "sign": v["a"][-1],
+        "special": infinite,
+        "nan": nan,
+    }
+
+
+def _shorten(source: FloatFormat, target: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
+    """The same exponent field, subnormals stay subnormal: only the fraction is lengthened or rounded."""
+    a = v["a"]
+    infinite, nan = is_special(source, a)
+    low = source.fraction_bits - target.fraction_bits
+    kept = Cat(Const(0, max(-low, 0)), a[max(low, 0) : -1])
+    if low > 0:
+        guard, sticky = a[low - 1], a[: low - 1].any()
+        kept = w("rounded", kept + (guard & (sticky | a[low])))
+    if flush:
+        kept = kept & a[source.fraction_bits : -1].any().replicate(len(kept))
+    return {"result": pack(w, target, kept, a[-1], infinite, nan)}
+
+
+def magnitude(exponent: int, w: Wires, v: Values) -> Values:
+    a = v["a"]
+    sign, width = a[-1], len(a)
+    absolute = (a ^ sign.replicate(width)) + sign
+    field = Const(exponent, exponent.bit_length() + 1)
+    return {"word": w("magnitude", absolute[:width]), "exponent": w("field_in", field), "sign": sign}
+
+
+def _count(fmt: FloatFormat, lowest: int, highest: int, left: int, w: Wires, v: Values) -> Values:
+    found = locate(w, fmt, v["word"], v["exponent"], lowest, highest, left, False)
+    return {name: v[name] for name in ("word", "sign", "special", "nan") if name in v} | found
+
+
+def _shift(fmt: FloatFormat, left: int, w: Wires, v: Values) -> Values:
+    found = place(w, fmt, v["word"], v["amount"], left)
+    return {name: v[name] for name in ("base", "subnormal", "sign", "special", "nan") if name in v} | found
+
+
+def _round(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
+    magnitude = rounded(w, fmt, v["base"], v["significand"], v["guard"], v["sticky"])
+    if flush:
+        magnitude = magnitude & (~v["subnormal"]).replicate(len(magnitude))
+    none = Const(0, 1)
+    return {"result": pack(w, fmt, magnitude, v["sign"], v.get("special", none), v.get("nan", none))}
+
+
+def _distance(fmt: FloatFormat, width: int, flush: bool, w: Wires, v: Values) -> Values:
+    """How far the significand, its leading bit at the integer's top bit, moves right; negative is too large."""
+    exponent, significand = fields(fmt, v["a"], flush)
+    infinite, nan = is_special(fmt, v["a"])
+    highest = fmt.bias + width - 1  # the field of 2**(width - 1)
+    bits = max(highest, 2**fmt.exponent_bits).bit_length() + 1
+    distance = (Const(highest, bits) - zero_extend(exponent, bits))[:bits]
+    huge = infinite if highest >= 2**fmt.exponent_bits - 1 else infinite | distance[-1]
+    # Two places below the lowest bit nothing but "something is left" remains.
+    limit = (max(width, fmt.fraction_bits + 1) + 2).bit_length()
+    amount = distance[: bits - 1]
+    if bits - 1 > limit:
+        amount = amount[:limit] | amount[limit:].any().replicate(limit)
+    found = {"amount": w("amount", amount), "huge": w("huge", huge & ~nan), "sign": v["a"][-1]}
+    return found | {"significand": significand & (~nan).replicate(len(significand))}
+
+
+def _to_point(fmt: FloatFormat, width: int, w: Wires, v: Values) -> Values:
+    """The integer's bits, the guard bit and whether anything is left below."""
+    significand = v["significand"]
+    frame = Cat(Const(0, max(width + 1 - len(significand), 0)), significand)
+    below = len(frame) - (width + 1)
+    shifted, lost = shift_right(w, "place", frame[below:], v["amount"], width + 1)
+    if below:
+        lost = _tail(frame[:below], lost)
+    kept = {name: v[name] for name in ("huge", "sign")}
+    return kept | {"magnitude": shifted[1:], "guard": shifted[0], "sticky": w("sticky", lost)}
+
+
+def _tail(bits: Value, lost: Value) -> Value:
+    return lost | bits.any()
+
+
+def _round_integer(width: int, w: Wires, v: Values) -> Values:
+    """Rounds and negates in one addition: ``-(m + up)`` is ``~m + 1 - up``."""
+    sign, magnitude = v["sign"], v["magnitude"]
+    up = v["guard"] & (v["sticky"] | magnitude[0])
+    wide = zero_extend(magnitude, width + 1) ^ sign.replicate(width + 1)
+    total = w("rounded", (wide + (sign ^ up))[: width + 1])
+    over = w("over", v["huge"] | (total[-1] ^ total[-2]))
+    limit = Cat((~sign).replicate(width - 1), sign)
+    return {"result": w.either("integer", over, limit, total[:width])}
+
+
+class FloatConvert(FloatBlock):
+    """Converts a float to another format, rounded to nearest even."""
+
+    def __init__(
+        self,
+        source: FloatFormat,
+        target: FloatFormat,
+        *,
+        flush: bool = False,
+        stages: int = 0,
+        handshake: bool = False,
+    ) -> None:
+        self.source, self.target = source, target
+        name = f"fp_convert_{source.name}_{suffix(target, flush)}"
+        chain = steps(source, target, flush)
+        super().__init__(
+            name, {"a": source.width}, target.width, chain, DELAYS[-len(chain) :], stages, handshake
+        )
+
+
+class IntToFloat(FloatBlock):
+    """Converts a two's complement integer to a float, rounded to nearest even."""
+
+    def __init__(self, fmt: FloatFormat, width: int, *, stages: int = 0, handshake: bool = False) -> None:
+        self.format, self.width = fmt, check_integer_width(width)
+        chain = from_integer_steps(fmt, width)
+        super().__init__(
+            f"fp_from_int{width}_{fmt.name}", {"a": width}, fmt.width, chain, DELAYS, stages, handshake
+        )
+
+
+class FloatToInt(FloatBlock):
+    """Converts a float to a two's complement integer: nearest even, saturating, 0 for NaN."""
+
+    def __init__(
+        self, fmt: FloatFormat, width: int, *, flush: bool = False, stages: int = 0, handshake: bool = False
+    ) -> None:
+        self.format, self.width = fmt, check_integer_width(width)
+        chain = to_integer_steps(fmt, width, flush)
+        name = f"fp_to_int{width}_{suffix(fmt, flush)}"
+        super().__init__(name, {"a": fmt.width}, width, chain, TO_INTEGER_DELAYS, stages, handshake)

@@ -1,0 +1,105 @@
+"""Sum and difference of the same two operands, which share everything up to the totals."""
+
+from functools import partial
+
+from amaranth.hdl import Cat, Const, Mux
+
+from blueprint.arithmetic.floating import ADD_DELAYS, FloatFormat
+from generator.arithmetic.floating import add
+from generator.arithmetic.floating.pipeline import FloatBlock, Step, Values, Wires, suffix
+from generator.arithmetic.floating.words import is_special, pack, rounded, subtract
+
+#: Values between the steps that belong to both results.
+_BOTH = ("sum_sign", "difference_sign", "minus", "special", "sum_nan", "difference_nan")
+
+
+def steps(fmt: FloatFormat) -> tuple[Step, ...]:
+    """From ``a`` and ``b`` to ``result`` = {a - b, a + b}: the steps of an addition."""
+    found = (_order, partial(_align, fmt), partial(_totals, fmt), partial(_normalize, fmt))
+    return (*found, partial(_round, fmt))
+
+
+def _order(w: Wires, v: Values) -> Values:
+    a, b = v["a"], v["b"]
+    swap = w("swap", a[:-1] < b[:-1])
+    return {
+        "large": w.either("large", swap, b[:-1], a[:-1]),
+        "small": w.either("small", swap, a[:-1], b[:-1]),
+        "sum_sign": w.either("sum_sign", swap, b[-1], a[-1]),
+        "difference_sign": w.either("difference_sign", swap, ~b[-1], a[-1]),
+        "minus": w("minus", a[-1] ^ b[-1]),
+    }
+
+
+def _align(fmt: FloatFormat, w: Wires, v: Values) -> Values:
+    found = add.aligned(fmt, w, v["large"], v["small"])
+    infinite, nan = is_special(fmt, v["large"])
+    invalid = {"sum_nan": w("sum_nan", nan)}
+    if fmt.infinities:
+        both = v["small"][fmt.fraction_bits :].all() & infinite
+        invalid = {
+            "sum_nan": w("sum_nan", nan | (both & v["minus"])),
+            "difference_nan": w("difference_nan", nan | (both & ~v["minus"])),
+            "special": w("special", infinite | nan),
+        }
+    return _kept(v) | invalid | found
+
+
+def _kept(v: Values) -> Values:
+    return {name: v[name] for name in _BOTH if name in v}
+
+
+def _totals(fmt: FloatFormat, w: Wires, v: Values) -> Values:
+    """Sum and difference of the magnitudes; what was lost below borrows from the difference."""
+    width = fmt.fraction_bits + 3
+    x, y, lost = v["x"], v["y"], v["lost"]
+    plus = Cat(Const(0, 2), x) + y
+    less = Cat(Const(1, 1), Const(0, 2), x) + Cat(~lost, ~y)
+    found = {"plus": w("plus", plus[: width + 1]), "less": w("less", less[1 : width + 1])}
+    return _kept(v) | {name: v[name] for name in ("lost", "exponent")} | found
+
+
+def _normalize(fmt: FloatFormat, w: Wires, v: Values) -> Values:
+    plus, lost = v["plus"], v["lost"]
+    # A sum has its leading bit on top, or right below; a subnormal one counts as the latter.
+    carry = plus[-1]
+    moved = w.either("plus_normal", carry, plus, Cat(Const(0, 1), plus)[: len(plus)])
+    base = subtract(v["exponent"], ~carry, fmt.exponent_bits)
+    found = {
+        "plus_base": w("plus_base", base),
+        "plus_significand": moved[3:],
+        "plus_guard": moved[2],
+        "plus_sticky": w("plus_sticky", moved[0] | moved[1] | lost),
+    }
+    less = add.normalized(fmt, w, Cat(v["less"], Const(0, 1)), v["exponent"], lost)
+    del less["none"]
+    less["sticky"] = w("less_sticky", less["sticky"])
+    return _kept(v) | found | {f"less_{name}": value for name, value in less.items()}
+
+
+def _round(fmt: FloatFormat, w: Wires, v: Values) -> Values:
+    magnitude = {}
+    for path in ("plus", "less"):
+        inside = Wires(w.m, f"{path}_")
+        parts = (v[f"{path}_{name}"] for name in ("base", "significand", "guard", "sticky"))
+        whole = rounded(inside, fmt, *parts)
+        magnitude[path] = whole[: fmt.width - 1] if fmt.infinities else whole
+    minus, zero = v["minus"], w("zero", ~magnitude["less"].any())
+    results = []
+    for name, chosen in (("sum", minus), ("difference", ~minus)):
+        inside = Wires(w.m, f"{name}_")
+        value = inside("magnitude", Mux(chosen, magnitude["less"], magnitude["plus"]))
+        sign = v[f"{name}_sign"] & ~(chosen & zero)
+        nan = v.get(f"{name}_nan", v["sum_nan"])
+        results.append(pack(inside, fmt, value, sign, v.get("special", Const(0, 1)), nan))
+    return {"result": Cat(*results)}
+
+
+class FloatPair(FloatBlock):
+    """Adds and subtracts the same two floats, rounded to nearest even; the sum stands in the lower half."""
+
+    def __init__(self, fmt: FloatFormat, *, stages: int = 0, separate: bool = False) -> None:
+        self.format = fmt
+        operands = {"a": fmt.width, "b": fmt.width}
+        name = f"fp_pair_{suffix(fmt, False)}"
+        super().__init__(name, operands, 2 * fmt.width, steps(fmt), ADD_DELAYS, stages, False, separate)

@@ -1,0 +1,161 @@
+"""Sums of many words: carry-save trees and the adder at their end."""
+
+from bisect import bisect_right
+from itertools import accumulate
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl._ast import Concat, Slice
+
+from blueprint.arithmetic import carry_save
+from blueprint.numbers import clog2
+
+
+def parts(packed: Value, width: int) -> list[Value]:
+    """The elements of a packed vector, element 0 in the lowest bits."""
+    return cut(packed, [(low, min(low + width, len(packed))) for low in range(0, len(packed), width)])
+
+
+def cut(packed: Value, places: list[tuple[int, int]]) -> list[Value]:
+    """Slices of a vector, each of what it lies in: Amaranth writes down all bits of what a slice is taken of."""
+    if isinstance(packed, Slice):
+        return cut(packed.value, [(low + packed.start, high + packed.start) for low, high in places])
+    if not isinstance(packed, Concat):
+        return [packed[low:high] for low, high in places]
+    pieces = [piece for piece in packed.parts if len(piece)]
+    starts = [0, *accumulate(map(len, pieces))]
+    return [_from_pieces(pieces, starts, low, high) for low, high in places]
+
+
+def _from_pieces(pieces: list[Value], starts: list[int], low: int, high: int) -> Value:
+    """The bits of a concatenation; ``starts`` are where its pieces begin, and where it ends."""
+    found = []
+    for number in range(bisect_right(starts, low) - 1, len(pieces)):
+        begin = starts[number]
+        if begin >= high:
+            break
+        own = max(low - begin, 0), min(high - begin, len(pieces[number]))
+        found += [pieces[number]] if own == (0, len(pieces[number])) else cut(pieces[number], [own])
+    return found[0] if len(found) == 1 else Cat(*found)
+
+
+def add(left: Value, right: Value, carry: Value | None, width: int) -> Value:
+    """``left + right + carry`` modulo ``2**width`` in one adder: the carry enters below the lowest bit."""
+    left, right = zero_extend(left, width), zero_extend(right, width)
+    if carry is None:
+        return (left + right)[:width]
+    return (Cat(Const(1, 1), left) + Cat(carry, right))[1 : width + 1]
+
+
+def one_of(selects: list[Value], words: list[Value]) -> Value:
+    """The word whose line is set, zero if none: an AND-OR of one-hot lines."""
+    gated = [word & line.replicate(len(word)) for line, word in zip(selects, words, strict=True)]
+    while len(gated) > 1:
+        gated = [a | b for a, b in zip(gated[::2], gated[1::2], strict=False)] + gated[len(gated) & ~1 :]
+    return gated[0]
+
+
+def zero_extend(value: Value, width: int) -> Value:
+    """``value`` as an unsigned word of ``width`` bits, narrower or wider."""
+    return Cat(value, Const(0, width - len(value))) if len(value) < width else value[:width]
+
+
+def sign_extend(value: Value, width: int) -> Value:
+    """``value`` as a two's complement word of ``width`` bits, narrower or wider."""
+    if len(value) >= width:
+        return value[:width]
+    return Cat(value, value[-1].replicate(width - len(value)))
+
+
+def _step(
+    m: Module, rows: list[Value], step: carry_save.Step, limit: int, free: list[Value], name: str
+) -> None:
+    """Append the sum and the carry row of one carry-save step."""
+    a, b, c = rows[step.a], rows[step.b], rows[step.c]
+    low, middle = step.full, step.half
+    total = Signal(len(c), name=f"{name}_sum")
+    x, y, z = a[:low], b[:low], c[:low]
+    odd = Signal(low, name=f"{name}_odd")
+    m.d.comb += odd.eq(x ^ y)
+    sums, carries = [odd ^ z], [(x & y) | (z & odd)]
+    if middle > low:
+        sums.append(b[low:middle] ^ c[low:middle])
+        carries.append(b[low:middle] & c[low:middle])
+    m.d.comb += total.eq(Cat(*sums, c[middle:]))
+    first = free.pop(0) if step.carry_in else Const(0, 1)
+    carry = Signal(min(middle + 1, limit), name=f"{name}_carry")
+    m.d.comb += carry.eq(Cat(first, *carries))
+    rows += [total, carry]
+
+
+def signed_sum(
+    m: Module, words: list[Value], signs: list[Value], width: int, accumulator: Value | None = None
+) -> tuple[Value, list[Value]]:
+    """Add words whose top bit is inverted (offset binary) and single bits, modulo ``2**width``.
+
+    With the offset every word is unsigned, no sign is extended, and all offsets together are one power of two that
+    is taken off in the last adder. ``accumulator`` is a two's complement word of ``width`` bits added as well.
+    Returns the sum and the single bits that found no free place.
+    """
+    count, word = len(words), len(words[0])
+    top = word - 1 + clog2(count)  # the offsets add up to 2**top
+    rows = [w[:width] for w in words]
+    missing = ((1 << clog2(count)) - count) << (word - 1)
+    if missing:
+        rows.append(Const(missing, top))
+    if accumulator is not None:
+        rows.append(accumulator[: min(top, width)])
+    widths = tuple(min(len(row), width) for row in rows)
+    rows = [row[:limit] for row, limit in zip(rows, widths, strict=True)]
+    free = list(signs)
+    plan = carry_save.plan(widths, width, len(free))
+    for number, step in enumerate(plan.steps):
+        _step(m, rows, step, width, free, f"csa{number}")
+    left = [rows[number] for number in plan.rows]
+    carry = free.pop(0) if free and (len(left) > 1 or accumulator is not None) else None
+    return _take_off(left, carry, top, width, accumulator), free
+
+
+def _take_off(
+    rows: list[Value], carry: Value | None, top: int, width: int, accumulator: Value | None
+) -> Value:
+    """The sum of two rows, the carry and the accumulator's upper bits, less ``2**top``."""
+    if top >= width:
+        return _plain(rows, carry, width)
+    low = [row[:top] for row in rows]
+    high = [bit for row in rows for bit in row[top : top + 1]]
+    beyond = any(len(row) > top + 1 for row in rows)
+    upper = accumulator[top:] if accumulator is not None else Cat(*high[1:2])
+    room = 1 if accumulator is not None else 2
+    if beyond or len(high) > room:
+        extra = [Cat(Const(0, top), accumulator[top:])] if accumulator is not None else []
+        offset = Const((-(1 << top)) % (1 << width), width)
+        return _plain([*rows, *extra, offset], carry, width)
+    # x - 1 at weight 2**top is -(not x): its sign fills every column above.
+    fill = (~high[0] if high else Const(1, 1)).replicate(width - top)
+    left = Cat(zero_extend(low[0], top), zero_extend(upper, width - top))
+    right = Cat(zero_extend(low[1] if len(low) > 1 else Const(0, 0), top), fill)
+    return add(left, right, carry, width)
+
+
+def _plain(rows: list[Value], carry: Value | None, width: int) -> Value:
+    total = zero_extend(rows[0], width)
+    for number, row in enumerate(rows[1:]):
+        total = add(total, row, carry if number == 0 else None, width)
+    return total if carry is None or len(rows) > 1 else add(total, Const(0, width), carry, width)
+
+
+def tree_sum(m: Module, words: list[Value], signs: list[Value], width: int) -> tuple[Value, list[Value]]:
+    """Add two's complement words pairwise; every adder takes one of the single bits as its carry."""
+    free = list(signs)
+    level = 0
+    while len(words) > 1:
+        pairs = []
+        for number in range(0, len(words) - 1, 2):
+            wide = min(max(len(words[number]), len(words[number + 1])) + 1, width)
+            total = Signal(wide, name=f"tree{level}_{number}")
+            left, right = (sign_extend(word, wide) for word in words[number : number + 2])
+            m.d.comb += total.eq(add(left, right, free.pop(0) if free else None, wide))
+            pairs.append(total)
+        words = pairs + ([words[-1]] if len(words) % 2 else [])
+        level += 1
+    return sign_extend(words[0], width), free

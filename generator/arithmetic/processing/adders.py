@@ -1,0 +1,153 @@
+"""Sums as they are planned column by column (:mod:`blueprint.arithmetic.processing.columns`)."""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+
+from blueprint.arithmetic.processing.columns import Cell, Plan
+from generator.arithmetic.integers import add
+
+
+def _cell(m: Module, cell: Cell, bits: dict[int, Value], name: str) -> None:
+    """One adder: its two results join the bits."""
+    total, carry = Signal(name=f"{name}_sum"), Signal(name=f"{name}_carry")
+    taken = [bits[number] for number in cell.bits]
+    match cell.kind:
+        case "full":
+            x, y, z = taken
+            odd = Signal(name=f"{name}_odd")
+            m.d.comb += [odd.eq(x ^ y), total.eq(odd ^ z), carry.eq((x & y) | (z & odd))]
+        case "half":
+            x, y = taken
+            m.d.comb += [total.eq(x ^ y), carry.eq(x & y)]
+        case "half_one":
+            x, y = taken
+            m.d.comb += [total.eq(~(x ^ y)), carry.eq(x | y)]
+        case "invert":
+            m.d.comb += [total.eq(~taken[0]), carry.eq(taken[0])]
+        case "one":
+            m.d.comb += total.eq(1)
+    bits[cell.total], bits[cell.carry] = total, carry
+
+
+def build(
+    m: Module, plan: Plan, rows: Sequence[Value], state: Sequence[Value] = (), name: str = "add"
+) -> dict[int, Value]:
+    """All bits of a plan by number."""
+    given = [bit for number, row in enumerate(rows) for bit in _named(m, row, f"{name}_row{number}")] + list(
+        state
+    )
+    bits: dict[int, Value] = dict(enumerate(given))
+    for number, cell in enumerate(plan.cells):
+        _cell(m, cell, bits, f"{name}{number}")
+    return bits
+
+
+def _named(m: Module, row: Value, name: str) -> Signal:
+    """The row as a signal of its own: every bit of it is used, and would be written out as often."""
+    found = Signal(len(row), name=name)
+    m.d.comb += found.eq(row)
+    return found
+
+
+def two_rows(plan: Plan, bits: dict[int, Value]) -> tuple[Value, Value]:
+    """What a plan leaves below its counter, as two words."""
+    left = [[bits[number] for number in column] for column in plan.left]
+    zero = Const(0, 1)
+    return tuple(Cat(*((*column, zero, zero)[place] for column in left)) for place in range(2))
+
+
+def word_sum(m: Module, plan: Plan, rows: Sequence[Value], name: str = "add") -> Value:
+    """Rows added up to one word, for a plan that reduces all columns."""
+    left, right = two_rows(plan, build(m, plan, rows, name=name))
+    return add(left, right, None, plan.width)
+
+
+def carried_sum(m: Module, plan: Plan, rows: Sequence[Value], total: Value) -> Value:
+    """Rows added to an accumulator in one adder; above the rows it takes a carry, less one."""
+    bits = build(m, plan, [*rows, total[: plan.low]])
+    left, right = two_rows(plan, bits)
+    if not plan.upper:
+        return add(left, right, None, plan.width)
+    low = Signal(plan.low + 1, name="lower")
+    m.d.comb += low.eq(left + right)
+    # What the bits above hand on is known before the adder's carry: it need not ripple through them.
+    arriving = bits[plan.carries[0]] if plan.carries else Const(0, 1)
+    upper = total[plan.low :]
+    passes = Signal(plan.upper, name="passes")
+    m.d.comb += passes.eq(upper ^ ~arriving.replicate(plan.upper))
+    changes = Signal(name="changes")
+    m.d.comb += changes.eq(~(arriving ^ low[-1]))
+    ahead: list[Value] = [Const(1, 1)]
+    for place in range(1, plan.upper):
+        ahead.append(Signal(name=f"ahead{place}"))
+        m.d.comb += ahead[-1].eq(ahead[-2] & passes[place - 1])
+    changed = Signal(plan.upper, name="changed")
+    m.d.comb += changed.eq(upper ^ Cat(*ahead))
+    return Cat(low[:-1], Mux(changes, changed, upper))
+
+
+def _prefixes(passes: Value, first: Value) -> Value:
+    """Bits of a counter that change: all below hand on what changes the first."""
+    return Cat(first & passes[:place].all() if place else first for place in range(len(passes)))
+
+
+def carry_save_sum(m: Module, plan: Plan, rows: Sequence[Value], state: Value) -> Value:
+    """Rows added to an accumulator in carry-save form; gives its next state."""
+    bits = build(m, plan, rows, list(state[: sum(plan.state)]))
+    kept = [bits[number] for column in plan.left for number in column]
+    arriving = [bits[number] for number in plan.carries]
+    # Of two carries and less one: neither takes one off, both add one.
+    changes = ~arriving[0] if len(arriving) == 1 else ~(arriving[0] ^ arriving[1]) if arriving else None
+    falls: Value = ~arriving[0] if arriving else Const(1, 1)
+    for number, (_, pending, count) in enumerate(_segments(plan, state)):
+        kept += [count ^ _flips(m, pending, count, number), changes, falls][: 1 + len(pending)]
+        changes = _carry(pending, count)
+        falls = pending[1] if len(pending) > 1 else Const(1, 1)
+    return Cat(*kept)
+
+
+def _segments(plan: Plan, state: Value) -> list[tuple[int, Value, Value]]:
+    """The parts of the counter: width, what is pending before it, and the count."""
+    low, found = sum(plan.state), []
+    for width, pending in zip(plan.segments, plan.pending, strict=True):
+        found.append((width, state[low + width : low + width + pending], state[low : low + width]))
+        low += width + pending
+    return found
+
+
+def _passes(pending: Value, count: Value) -> Value:
+    """Bits of a count that hand on what changes them: ones if it rises, zeros if it falls."""
+    return count ^ pending[1].replicate(len(count)) if len(pending) > 1 else ~count
+
+
+def _flips(m: Module, pending: Value, count: Value, number: int) -> Value:
+    """Bits of a count that change."""
+    passes = Signal(len(count), name=f"passes{number}")
+    m.d.comb += passes.eq(_passes(pending, count))
+    return _prefixes(passes, pending[0])
+
+
+def _carry(pending: Value, count: Value) -> Value:
+    """Whether the next part of the counter changes too."""
+    return pending[0] & _passes(pending, count).all()
+
+
+def resolved(plan: Plan, state: Value) -> Value:
+    """The integer that an accumulator in carry-save form stands for."""
+    rows: list[list[Value]] = [[], []]
+    bits = iter(state)
+    for count in plan.state:
+        found = [next(bits) for _ in range(count)]
+        for place in range(2):
+            rows[place].append(found[place] if place < count else Const(0, 1))
+    upper, high, below = [], [], Const(0, 1)
+    for width, pending, count in _segments(plan, state):
+        changes, falls = pending[0], pending[1] if len(pending) > 1 else Const(1, 1)
+        # -1, 0 or +1, less one if what stands below is negative.
+        negative = changes & falls | below & ~changes
+        upper.append(count)
+        high += [changes ^ below, negative.replicate(width - 1)]
+        below = negative
+    left, right = Cat(*rows[0], *upper), Cat(*rows[1], *high)
+    return add(left, right, None, plan.width)

@@ -1,0 +1,138 @@
+"""Operands as rows of bits: every way an operand ``a`` can select multiples of ``b``.
+
+The order of rows, their columns and the constant that belongs to them:
+:func:`blueprint.arithmetic.processing.element.operand_rows`.
+"""
+
+from typing import NamedTuple
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+
+from blueprint.arithmetic.processing.element import ENCODINGS, Element
+from generator.arithmetic.integers import parts, sign_extend, zero_extend
+
+
+class Lines(NamedTuple):
+    """How a digit selects its multiple: once or twice ``b``, and all bits inverted."""
+
+    once: Value
+    twice: Value
+    inverted: Value
+
+
+def operand_rows(
+    m: Module, element: Element, a: Value, b: Value, ternary: Value | None = None, met: bool = False
+) -> list[Value]:
+    """Rows of bits; the highest bit of each is inverted. ``a`` holds digits for a serial element.
+
+    ``met``: the sign of a Booth digit is added to its row's lowest bit, and what is left of it is a carry.
+    """
+    width = element.b_width
+    if ENCODINGS[element.pe] == "flex":
+        assert ternary is not None
+        return _flexible(m, element, a, parts(b, width), ternary)
+    a_bits = element.digit_bits if element.serial else element.a_bits
+    lanes = list(zip(parts(a, a_bits), parts(b, width), strict=True))
+    match ENCODINGS[element.pe]:
+        case "binary":
+            return [row for x, y in lanes for row in _binary(x, y)]
+        case "ternary":
+            rows = [(y & x[0].replicate(width)) ^ x[1].replicate(width) for x, y in lanes]
+            return [_offset(row) for row in rows] + [x[1] for x, _ in lanes]
+        case "serial":
+            return [_shifted(m, x, y, element, lane) for lane, (x, y) in enumerate(lanes)] + [
+                x[-1] for x, _ in lanes
+            ]
+        case encoding:
+            decode = _booth if encoding == "booth" else _ent
+            chosen = [(_named(m, decode(x, place), lane, place), y) for lane, (x, y) in enumerate(lanes)
+                      for place in range(element.digits)]  # fmt: skip
+            rows = [_offset(_multiple(lines, y) ^ lines.inverted.replicate(width + 1)) for lines, y in chosen]
+            signs = [lines.inverted for lines, _ in chosen]
+            if not met:
+                return rows + signs
+            pairs = list(zip(rows, signs, strict=True))
+            return [Cat(row[0] ^ sign, row[1:]) for row, sign in pairs] + [
+                row[0] & sign for row, sign in pairs
+            ]
+
+
+def _offset(row: Value) -> Value:
+    return Cat(row[:-1], ~row[-1])
+
+
+def _binary(a: Value, b: Value) -> list[Value]:
+    """One row for every bit of ``a``; products of just one sign bit are inverted."""
+    rows = []
+    for place, bit in enumerate(a):
+        row = b & bit.replicate(len(b))
+        last = place == len(a) - 1
+        rows.append(Cat(~row[:-1], row[-1]) if last else _offset(row))
+    return rows
+
+
+def _booth(a: Value, place: int, below: Value | None = None) -> Lines:
+    """A radix-4 Booth digit; minus nothing is inverted zeros and the one that is added."""
+    low = 2 * place
+    middle, high = a[low], a[min(low + 1, len(a) - 1)]
+    if below is None:
+        below = a[low - 1] if place else Const(0, 1)
+    return Lines(middle ^ below, (high ^ middle) & ~(middle ^ below), high)
+
+
+def _ent(code: Value, place: int) -> Lines:
+    """A digit of an EN-T code: 0, 1, 2 or -1, all of them negated by the sign."""
+    low, high = zero_extend(code[:-1][2 * place : 2 * place + 2], 2)
+    return Lines(low, high & ~low, (high & low) ^ code[-1])
+
+
+def _named(m: Module, lines: Lines, lane: int, place: int) -> Lines:
+    """The lines as signals of their own, so that a row's gates meet them as they are."""
+    found = []
+    for name, value in lines._asdict().items():
+        line = Signal(name=f"{name}{lane}_{place}")
+        m.d.comb += line.eq(value)
+        found.append(line)
+    return Lines(*found)
+
+
+def _multiple(lines: Lines, b: Value) -> Value:
+    """Nothing, ``b`` or twice ``b``: one bit wider than ``b``."""
+    width = len(b) + 1
+    once, twice = sign_extend(b, width), Cat(Const(0, 1), b)
+    return (once & lines.once.replicate(width)) | (twice & lines.twice.replicate(width))
+
+
+def _shifted(m: Module, digit: Value, b: Value, element: Element, lane: int) -> Value:
+    """``b`` times a digit with its weight: gated, shifted, inverted."""
+    reach = element.b_width + 2 * element.digits - 1
+    amount, active, inverted = digit[:-2], digit[-2], digit[-1]
+    word = b & active.replicate(len(b))
+    for level, bit in enumerate(amount):
+        by = 1 << level
+        wide = min(len(word) + by, reach)
+        moved = Cat(Const(0, by), word)[:wide]
+        shifted = Signal(wide, name=f"shifted{lane}_{level}")  # named, or every use would write it out again
+        m.d.comb += shifted.eq(Mux(bit, sign_extend(moved, wide), sign_extend(word, wide)))
+        word = shifted
+    return _offset(sign_extend(word, reach) ^ inverted.replicate(reach))
+
+
+def _flexible(m: Module, element: Element, a: Value, words: list[Value], ternary: Value) -> list[Value]:
+    """Booth digits of one integer, all of the same ``b``; or digits that stand alone, each of its own ``b``.
+
+    A ternary weight is a digit that gets nothing from the bit below and is not shifted.
+    """
+    rows, signs = [], []
+    for place in range(element.digits):
+        below = a[2 * place - 1] & ~ternary if place else None
+        lines = _named(m, _booth(a, place, below), 0, place)
+        b = Mux(ternary, words[place], words[0]) if place else words[0]
+        word = _multiple(lines, b)
+        width = len(word) + 2 * place
+        if place:
+            alone, weighted = sign_extend(word, width), Cat(Const(0, 2 * place), word)
+            word = Cat(Mux(ternary, alone[:-1], weighted[:-1]), word[-1])
+        rows.append(_offset(word ^ lines.inverted.replicate(width)))
+        signs.append(lines.inverted)
+    return rows + signs

@@ -1,0 +1,256 @@
+"""A processing element as blocks: a step, the same with its accumulator, and its two halves."""
+
+import hashlib
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.arithmetic.processing.cascade import has_product
+from blueprint.arithmetic.processing.columns import Plan
+from blueprint.arithmetic.processing.element import (
+    Element,
+    groups,
+    merge_plan,
+    merge_rows,
+    product_plan,
+    step_plan,
+)
+from blueprint.errors import ParamError
+from generator.arithmetic.processing import floats, rows
+from generator.arithmetic.processing.adders import build, carried_sum, carry_save_sum, resolved, word_sum
+from generator.block import Block, drive
+
+
+def name(element: Element, part: str) -> str:
+    """A module name that holds everything that changes the module."""
+    kind = f"{element.number}_{element.accumulate}" if element.pe == "float" else element.pe
+    if element.selects:
+        kind += f"_{element.number}_{element.accumulate}"
+    lanes = f"_l{element.lanes}" if element.lanes > 1 else ""
+    return f"pe_{kind}_{part}_a{element.a_width}b{element.b_width}{lanes}_t{element.total_bits}"
+
+
+def operand_ports(element: Element) -> dict[str, Any]:
+    """What comes in: ``a`` (or ``digit``) and ``b``, lane 0 lowest, and what the digits are taken for."""
+    first = {"digit": In(element.lanes * element.digit_bits)} if element.serial else {}
+    return {
+        **(first or {"a": In(element.lanes * element.a_bits)}),
+        "b": In(element.lanes * element.b_bits),
+        "ternary": In(1 if element.pe == "booth_flex" else 0),
+    }
+
+
+class _Element(Block):
+    """Base of the blocks of one element."""
+
+    place = "pe"
+    met = False  # whether signs of digits have met their rows
+
+    def __init__(self, element: Element, part: str, ports: dict[str, Any], *, clocked: bool = False) -> None:
+        self.element = element.check()
+        super().__init__(name(element, part), ports, clocked=clocked)
+
+    def _rows(self, m: Module, a: Value, b: Value) -> list[Value]:
+        return rows.operand_rows(m, self.element, a, b, getattr(self, "ternary", None), self.met)
+
+    def _product(self, m: Module, a: Value, b: Value) -> Value:
+        element = self.element
+        if element.floats:
+            return floats.product(self, m, a, b)
+        found = self._rows(m, a, b)
+        if element.serial:
+            return Cat(*found)
+        if element.pe == "opt2":
+            return _grouped(m, element, found, self.met)
+        plan = product_plan(element)
+        if element.resolves:
+            bits = build(m, plan, found)
+            return Cat(*(bits[number] for column in plan.left for number in column))
+        return word_sum(m, plan, found)
+
+    def _merge(self, m: Module, product: Value, state: Value) -> Value:
+        element = self.element
+        if element.floats:
+            return floats.sum_of(self, m, "accumulate", state, floats.widened(self, m, product))
+        low, found = 0, []
+        for _, width in merge_rows(element)[0]:
+            found.append(product[low : low + width])
+            low += width
+        if element.resolves:
+            return carry_save_sum(m, merge_plan(element), found, state)
+        return carried_sum(m, merge_plan(element), [Cat(found[0][:-1], ~found[0][-1])], state)
+
+    def _next(self, m: Module, a: Value, b: Value, state: Value) -> Value:
+        element = self.element
+        if element.floats or element.pe == "opt2":
+            product = self._product(m, a, b)
+            return self._merge(m, product, state)
+        add = carry_save_sum if element.resolves else carried_sum
+        return add(m, step_plan(element), self._rows(m, a, b), state)
+
+
+def _grouped(m: Module, element: Element, found: list[Value], met: bool) -> Value:
+    """Rows of equal weight reduced, weight by weight."""
+    words: list[Value] = []
+    for low, numbers, plan in groups(element, met):
+        bits = build(m, plan, [found[number] for number in numbers], name=f"weight{low}_")
+        words += [bits[number] for column in plan.left for number in column]
+    return Cat(*words)
+
+
+class Step(_Element):
+    """Adds the products of one step to an accumulator's state."""
+
+    def __init__(self, element: Element) -> None:
+        state = {"state": In(element.state_bits), "next": Out(element.state_bits)}
+        super().__init__(element, "step", operand_ports(element) | state)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        a = self.digit if self.element.serial else self.a
+        drive(m, self.next, self._next(m, a, self.b, self.state))
+        return m
+
+
+class Accumulate(_Element):
+    """A step with its accumulator: ``first`` starts a new sum.
+
+    Without ``enable`` nothing is added; the registers may change, what they stand for does not. With its products
+    ``registered`` it takes a cycle more and allows a faster clock.
+    """
+
+    def __init__(self, element: Element, *, registered: bool = False) -> None:
+        self.registered = registered
+        self.latency = "2 cycles" if registered else "1 cycle"
+        control = {"first": In(1), "enable": In(1), "state": Out(element.state_bits)}
+        part = "accumulate" + ("_late" if registered else "")
+        super().__init__(element, part, operand_ports(element) | control, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m, element = self.module(), self.element
+        state = Signal(element.state_bits, name="accumulator", reset_less=True)
+        m.d.comb += self.state.eq(state)
+        a = self.digit if element.serial else self.a
+        first, enable = self.first & self.enable, self.enable
+        if not element.floats:
+            # Adding nothing is cheaper than holding every bit; not so where infinity times nothing is not nothing.
+            a = a & enable.replicate(len(a))
+        if self.registered:
+            product = self._held(m, "product", self._product(m, a, self.b))
+            first = self._held(m, "starts", first)
+            enable = self._held(m, "counts", enable) if element.floats else enable
+        so_far = Signal(len(state), name="so_far")
+        m.d.comb += so_far.eq(state & ~first.replicate(len(state)))
+        found = self._merge(m, product, so_far) if self.registered else self._next(m, a, self.b, so_far)
+        m.d.sync += state.eq(Mux(enable, found, state) if element.floats else found)
+        return m
+
+    def _held(self, m: Module, name: str, value: Value) -> Value:
+        held = Signal(len(value), name=name, reset_less=True)
+        m.d.sync += held.eq(value)
+        return held
+
+
+class Product(_Element):
+    """The products of one step, ready to be merged, or to be passed on."""
+
+    def __init__(self, element: Element, *, passed: bool = False) -> None:
+        self.met = passed
+        bits = passed_bits(element) if passed else element.product_bits
+        super().__init__(
+            element, "passed" if passed else "product", operand_ports(element) | {"product": Out(bits)}
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        drive(m, self.product, self._product(m, self.a, self.b))
+        return m
+
+
+class Merge(_Element):
+    """Adds a product to an accumulator's state."""
+
+    def __init__(self, element: Element) -> None:
+        ports = {
+            "product": In(element.product_bits),
+            "state": In(element.state_bits),
+            "next": Out(element.state_bits),
+        }
+        super().__init__(element, "merge", ports)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        drive(m, self.next, self._merge(m, self.product, self.state))
+        return m
+
+
+class Pass(_Element):
+    """Adds the products of one step, or the bits of a registered one, to two words that pass; gives two words."""
+
+    met = True
+
+    def __init__(self, element: Element, plan: Plan, above: int, *, registered: bool) -> None:
+        self.plan, self.registered = plan, registered
+        given = {"product": In(passed_bits(element))} if registered else operand_ports(element)
+        kind = "add" if registered else "pass"
+        part = f"{kind}_f{above}_{mark(plan)}"
+        super().__init__(element, part, given | {"above": In(above), "below": Out(plan.left_bits)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m, element = self.module(), self.element
+        if self.registered:
+            found = list(self.product)
+        elif has_product(element, False):
+            found = list(self._product(m, self.a, self.b))
+        else:
+            found = self._rows(m, self.a, self.b)
+        bits = build(m, self.plan, [*found, *(self.above if hasattr(self, "above") else ())])
+        m.d.comb += self.below.eq(Cat(*(bits[number] for column in self.plan.left for number in column)))
+        return m
+
+
+class Total(Block):
+    """Two words that have passed all rows, and the constant that belongs to them, as one integer."""
+
+    place = "result"
+    latency = "1 cycle"
+    throughput = "one sum per cycle"
+
+    def __init__(self, plan: Plan, words: int) -> None:
+        self.plan = plan
+        ports = {"words": In(words), "total": Out(plan.width)}
+        super().__init__(f"pe_total_f{words}_t{plan.width}_{mark(plan)}", ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        total = Signal(self.plan.width, name="resolved", reset_less=True)
+        m.d.sync += total.eq(word_sum(m, self.plan, list(self.words)))
+        m.d.comb += self.total.eq(total)
+        return m
+
+
+def passed_bits(element: Element) -> int:
+    """Bits of a step's products that are passed on."""
+    return sum(width for _, width in merge_rows(element, True)[0])
+
+
+def mark(plan: Plan) -> str:
+    """What tells plans apart that have the same widths."""
+    return hashlib.sha256(repr(plan).encode()).hexdigest()[:8]
+
+
+class Resolve(_Element):
+    """The total that an accumulator's state stands for: one addition."""
+
+    def __init__(self, element: Element) -> None:
+        if not element.resolves:
+            raise ParamError(f"Only a sum in carry-save form must be resolved, not that of {element.pe}")
+        super().__init__(
+            element, "resolve", {"state": In(element.state_bits), "total": Out(element.total_bits)}
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        m.d.comb += self.total.eq(resolved(step_plan(self.element), self.state))
+        return m

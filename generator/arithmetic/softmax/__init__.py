@@ -1,0 +1,22 @@
+"""Softmax attention in hardware: one block for each step of `arithmetic.softmax.steps`, in any number format."""
+
+from generator.arithmetic.softmax.division import Normalize, Reciprocal, SerialReciprocal
+from generator.arithmetic.softmax.output import Finish
+from generator.arithmetic.softmax.scores import AddScore, ScaleScore, ScoreBeat
+from generator.arithmetic.softmax.sums import Product, SumValues, SumWeights
+from generator.arithmetic.softmax.weights import Exp2, RunningMax
+
+__all__ = [
+    "AddScore",
+    "Exp2",
+    "Finish",
+    "Normalize",
+    "Product",
+    "Reciprocal",
+    "RunningMax",
+    "ScaleScore",
+    "ScoreBeat",
+    "SerialReciprocal",
+    "SumValues",
+    "SumWeights",
+]

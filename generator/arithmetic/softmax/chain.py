@@ -1,0 +1,143 @@
+"""Blocks of several combinational steps with registers between them, and pieces that they share."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.arithmetic.floating import FloatFormat
+from blueprint.arithmetic.softmax.arithmetic import Arithmetic
+from blueprint.arithmetic.softmax.inventory import DELAYS, cuts
+from blueprint.errors import ParamError
+from generator.arithmetic.floating import convert
+from generator.arithmetic.floating.pipeline import Step, Values, Wires
+from generator.arithmetic.floating.words import fields, is_special
+from generator.arithmetic.integers import sign_extend, zero_extend
+from generator.block import Block, drive, register
+
+
+class Chain(Block):
+    """Base of the pipelined blocks.
+
+    ``stages`` registers lie in every path, ``enable`` moves all of them at once; there is no reset. ``static`` inputs
+    go around the registers: they hold still while anything is inside. ``flags`` are bits that leave with the result.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        operands: Mapping[str, int],
+        result: int,
+        steps: tuple[Step, ...],
+        stages: int,
+        static: Mapping[str, int] | None = None,
+        flags: tuple[str, ...] = (),
+    ) -> None:
+        if isinstance(stages, bool) or not isinstance(stages, int):
+            raise TypeError(f"stages must be an integer, not {stages!r}")
+        if stages < 0:
+            raise ParamError(f"stages must be at least 0, not {stages}")
+        static = static or {}
+        self.operands, self.static, self.steps, self.stages = tuple(operands), tuple(static), steps, stages
+        self.latency = f"{stages} cycle{'' if stages == 1 else 's'}" + ("" if stages else " (combinational)")
+        ports: dict[str, Any] = {port: In(width) for port, width in (*operands.items(), *static.items())}
+        ports |= {"result": Out(result), **{flag: Out(1) for flag in flags}}
+        ports |= {"enable": In(1)} if stages else {}
+        self.beside = flags
+        super().__init__(name + (f"_s{stages}" if stages else ""), ports, clocked=stages > 0)
+
+    def delays(self) -> tuple[int, ...]:
+        """Of the steps, relative to each other."""
+        return DELAYS[self.place]
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        values: Values = {port: getattr(self, port) for port in self.operands}
+        static: Values = {port: getattr(self, port) for port in self.static}
+        places, stage = cuts(self.delays(), self.stages), 0
+        for number, step in enumerate(self.steps, start=1):
+            values = step(Wires(m), values | static)
+            for _ in range(places.count(number)):
+                values = self._hold(m, stage, values)
+                stage += 1
+        drive(m, self.result, values["result"])
+        m.d.comb += [getattr(self, flag).eq(values[flag]) for flag in self.beside]
+        return m
+
+    def _hold(self, m: Module, stage: int, values: Values) -> Values:
+        packed = register(
+            m, sum(map(len, values.values())), f"stage{stage}", self.enable, Cat(*values.values())
+        )
+        held, low = {}, 0
+        for name, value in values.items():
+            held[name] = packed[low : low + len(value)]
+            low += len(value)
+        return held
+
+
+def inline(w: Wires, steps: tuple[Step, ...], values: Values) -> Values:
+    """What float steps leave, without a register between them."""
+    for step in steps:
+        values = step(Wires(w.m, w.prefix), values)
+    return values
+
+
+def widened(w: Wires, a: Arithmetic, word: Value) -> Value:
+    """A float of the input format in the format of the sums."""
+    if a.accumulator == "same":
+        return word
+    return inline(w, convert.steps(a.input_format, a.sum_format), {"a": word})["result"]
+
+
+def looked_up(table: list[Value], address: Value) -> Value:
+    """An entry of a table of a power of two, as multiplexers."""
+    while len(table) > 1:
+        table = [Mux(address[0], high, low) for low, high in zip(table[::2], table[1::2], strict=True)]
+        address = address[1:]
+    return table[0]
+
+
+def keep(v: Values, *names: str) -> Values:
+    """Those of the values that there are."""
+    return {name: v[name] for name in names if name in v}
+
+
+def capped(word: Value, bits: int) -> Value:
+    """An unsigned word of ``bits`` bits, all ones where it does not fit."""
+    if len(word) <= bits:
+        return zero_extend(word, bits)
+    return word[:bits] | word[bits:].any().replicate(bits)
+
+
+def negated(word: Value, sign: Value, width: int) -> Value:
+    """``word`` or its negative in ``width`` bits."""
+    return ((zero_extend(word, width) ^ sign.replicate(width)) + sign)[:width]
+
+
+def resized(word: Value, left: int) -> Value:
+    """``word`` with ``left`` zeros below, or without its lowest ``-left`` bits; at least one bit."""
+    if left >= 0:
+        return Cat(Const(0, left), word)
+    return word[-left:] if -left < len(word) else Const(0, 1)
+
+
+def saturated(word: Value, width: int) -> Value:
+    """A two's complement word in ``width`` bits, the nearest that there is."""
+    if len(word) <= width:
+        return sign_extend(word, width)
+    sign = word[-1]
+    return Mux(fits(word, width), Cat(word[: width - 1], sign), Cat((~sign).replicate(width - 1), sign))
+
+
+def fits(word: Value, width: int) -> Value:
+    """Whether a two's complement word needs no more than ``width`` bits."""
+    above = word[width - 1 : -1]
+    return ~(above ^ word[-1].replicate(len(above))).any()
+
+
+def parts(fmt: FloatFormat, word: Value) -> tuple[Value, Value, Value, Value]:
+    """(sign, exponent field with that of subnormals made 1, significand, whether it is NaN or infinite)."""
+    exponent, significand = fields(fmt, word, False)
+    infinite, nan = is_special(fmt, word)
+    return word[-1], exponent, significand, infinite | nan

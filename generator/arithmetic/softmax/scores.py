@@ -1,0 +1,224 @@
+"""From queries and keys to exponents of two."""
+
+from functools import partial
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.arithmetic.softmax.arithmetic import SCORE_FRACTION, SCORE_WHOLE, SHIFT_BITS, Arithmetic
+from generator.arithmetic.floating import add, convert, multiply
+from generator.arithmetic.floating.pipeline import Values, Wires
+from generator.arithmetic.floating.words import is_special, subtract
+from generator.arithmetic.integers import parts as elements
+from generator.arithmetic.integers import sign_extend, zero_extend
+from generator.arithmetic.softmax.chain import Chain, capped, inline, keep, negated, parts, saturated, widened
+from generator.block import Block
+
+
+class ScoreBeat(Chain):
+    """Multiplies the elements of a query and a key and adds the products of one beat."""
+
+    place = "score_beat"
+
+    def __init__(self, a: Arithmetic, stages: int = 0) -> None:
+        self.arithmetic = a
+        narrow = f"_k{a.element_width}" if a.element_width < a.in_width else ""
+        name = f"softmax_score_{a.inputs}_{a.accumulator}_l{a.lanes}{narrow}"
+        operands = {"q": a.lanes * a.in_width, "k": a.lanes * a.element_width}
+        steps = (self._multiply, partial(_add, a)) if not a.is_float else (self._multiply, self._add)
+        super().__init__(name, operands, a.beat_word, steps, stages)
+
+    def _multiply(self, w: Wires, v: Values) -> Values:
+        a = self.arithmetic
+        pairs = zip(elements(v["q"], a.in_width), elements(v["k"], a.element_width), strict=True)
+        if not a.is_float:
+            return {"products": Cat(*((q.as_signed() * k.as_signed())[: a.product_width] for q, k in pairs))}
+        block = ScoreProduct(a)
+        found: dict[str, list[Value]] = {name: [] for name in ("result", *block.events)}
+        for number, (q, k) in enumerate(pairs):
+            for name, signals in found.items():
+                signals.append(Signal(len(getattr(block, name)), name=f"{name}{number}"))
+            self.use(w.m, block, f"multiply{number}", q=q, k=k, **{n: s[-1] for n, s in found.items()})
+        products = Cat(*found.pop("result"))
+        return {"products": products} | {name: Cat(*bits).any() for name, bits in found.items()}
+
+    def _add(self, w: Wires, v: Values) -> Values:
+        a = self.arithmetic
+        if not a.sums_are_floats:
+            return _add(a, w, v)
+        block, names = ScoreSum(a), iter(range(a.lanes))
+
+        def total(x: Value, y: Value) -> Value:
+            number = next(names)
+            found = Signal(len(x), name=f"sum{number}")
+            self.use(w.m, block, f"add{number}", a=x, b=y, result=found)
+            return found
+
+        return {"result": _pairwise(w, elements(v["products"], len(v["products"]) // a.lanes), total)}
+
+
+class ScoreProduct(Block):
+    """Multiplies an element of a query by one of a key: a float, or fixed point.
+
+    Beside a product in fixed point ``flag`` says that a factor is not finite, ``huge`` that it is too large.
+    """
+
+    place = "score_beat"
+
+    def __init__(self, a: Arithmetic) -> None:
+        self.arithmetic = a
+        width = a.sum_format.width if a.sums_are_floats else a.product_width
+        self.events = () if a.sums_are_floats else ("flag", "huge")
+        ports = {"q": In(a.in_width), "k": In(a.element_width), "result": Out(width)}
+        ports |= dict.fromkeys(self.events, Out(1))
+        super().__init__(f"softmax_score_product_{a.inputs}_{a.accumulator}", ports, clocked=False)
+
+    def elaborate(self, platform: Any) -> Module:
+        m, a = self.module(), self.arithmetic
+        w = Wires(m)
+        if a.sums_are_floats:
+            factors = {"a": widened(w, a, self.q), "b": widened(w, a, self.k)}
+            m.d.comb += self.result.eq(inline(w, multiply.steps(a.sum_format), factors)["result"])
+        else:
+            product, flag, huge = _fixed_product(a, w, self.q, self.k)
+            m.d.comb += [self.result.eq(product), self.flag.eq(flag), self.huge.eq(huge)]
+        return m
+
+
+class ScoreSum(Block):
+    """Adds two products of floats, or sums of them."""
+
+    place = "score_beat"
+
+    def __init__(self, a: Arithmetic) -> None:
+        self.arithmetic = a
+        width = a.sum_format.width
+        ports = {"a": In(width), "b": In(width), "result": Out(width)}
+        super().__init__(f"softmax_score_sum_{a.sum_format.name}", ports, clocked=False)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        m.d.comb += self.result.eq(_float_sum(self.arithmetic, Wires(m), self.a, self.b))
+        return m
+
+
+def _fixed_product(a: Arithmetic, w: Wires, q: Value, k: Value) -> tuple[Value, Value, Value]:
+    """(product in units of 2**-SCORE_FRACTION, whether a factor is NaN or infinite, whether it is too large)."""
+    fmt = a.input_format
+    sign_q, exponent_q, significand_q, broken_q = parts(fmt, q)
+    sign_k, exponent_k, significand_k, broken_k = parts(fmt, k)
+    product = w("product", significand_q * significand_k)
+    bits = fmt.exponent_bits + 2
+    # The exponents without their biases reach SCORE_WHOLE - 2 where nothing moves.
+    highest = Const(SCORE_WHOLE - 2 + 2 * fmt.bias, bits)
+    total = zero_extend(exponent_q, bits) + zero_extend(exponent_k, bits)
+    distance = w("distance", subtract(highest, total[:bits], bits))
+    frame = Cat(Const(0, SCORE_WHOLE - 2 - 2 * fmt.fraction_bits + SCORE_FRACTION), product)
+    amount = capped(distance[:-1], len(frame).bit_length())
+    huge = w("huge", distance[-1] & product.any())
+    magnitude = w("magnitude", (frame >> amount) | huge.replicate(len(frame)))
+    broken = broken_q | broken_k
+    return w("signed", negated(magnitude, sign_q ^ sign_k, len(frame) + 1)), broken, huge & ~broken
+
+
+def _add(a: Arithmetic, w: Wires, v: Values) -> Values:
+    words = elements(v["products"], len(v["products"]) // a.lanes)
+    total = _pairwise(w, words, lambda x, y: (x.as_signed() + y.as_signed()).as_unsigned())
+    return {"result": Cat(sign_extend(total, a.beat_width), *keep(v, "flag", "huge").values())}
+
+
+def _pairwise(w: Wires, words: list[Value], total: Any) -> Value:
+    """Neighbors first; an odd one waits for the next level."""
+    while len(words) > 1:
+        pairs = [w("pair", total(x, y)) for x, y in zip(words[::2], words[1::2], strict=False)]
+        words = pairs + words[len(words) & ~1 :]
+    return words[0]
+
+
+def _float_sum(a: Arithmetic, w: Wires, x: Value, y: Value) -> Value:
+    return inline(w, add.steps(a.sum_format), {"a": x, "b": y})["result"]
+
+
+class AddScore(Block):
+    """Adds up the beats of a score.
+
+    ``total`` includes the beats before the last rising edge with ``enable``; one with ``begin`` starts a new score.
+    """
+
+    place = "add_score"
+    latency = "1 cycle"
+
+    def __init__(self, a: Arithmetic) -> None:
+        self.arithmetic = a
+        ports = {"begin": In(1), "enable": In(1), "beat": In(a.beat_word), "total": Out(a.score_word)}
+        name = f"softmax_add_score_{a.inputs}_{a.accumulator}_b{a.beat_word}_w{a.score_word}"
+        super().__init__(name, ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        a = self.arithmetic
+        held = Signal(a.score_word, name="held", reset_less=True)
+        if a.sums_are_floats:
+            first, more = self.beat, _float_sum(a, Wires(m), held, self.beat)
+        else:
+            beat = self.beat[: a.beat_width]
+            flags = self.beat[a.beat_width :]
+            first = Cat(sign_extend(beat, a.score_width), flags)
+            total = held[: a.score_width].as_signed() + beat.as_signed()
+            more = Cat(total[: a.score_width], flags | held[a.score_width :])
+        new = Mux(self.begin, first, more)
+        with m.If(self.enable):
+            m.d.sync += held.eq(new)
+        m.d.comb += self.total.eq(held)
+        return m
+
+
+class ScaleScore(Chain):
+    """Turns a score into an exponent of two: multiplied, moved right, rounded, saturated.
+
+    ``saturated`` says that the score or its exponent is too large; one that is too low weighs nothing.
+    """
+
+    place = "scale"
+
+    def __init__(self, a: Arithmetic, stages: int = 0) -> None:
+        self.arithmetic = a
+        name = f"softmax_scale_{a.inputs}_{a.accumulator}_w{a.score_word}f{a.fraction}"
+        operands = {"score": a.score_word, "multiplier": a.multiplier_width}
+        operands |= {} if a.sums_are_floats else {"shift": SHIFT_BITS}
+        steps = (partial(_scale, a), partial(_fit, a))
+        super().__init__(name, operands, a.t_word, steps, stages, flags=("saturated",))
+
+
+def _scale(a: Arithmetic, w: Wires, v: Values) -> Values:
+    if a.sums_are_floats:
+        given = {"a": v["score"], "b": v["multiplier"]}
+        product = inline(w, multiply.steps(a.sum_format), given)["result"]
+        return {"product": product, "huge": w("infinite", is_special(a.sum_format, v["score"])[0])}
+    score = v["score"]
+    product = w("product", score[: a.score_width].as_signed() * v["multiplier"])
+    flags = {"flag": score[-2], "huge": score[-1]} if a.flag else {}
+    return {"product": product, "shift": v["shift"]} | flags
+
+
+def _fit(a: Arithmetic, w: Wires, v: Values) -> Values:
+    """Moved by the shift, with one more bit that rounds; or a float made an integer."""
+    product, width = v["product"], a.t_width
+    if a.sums_are_floats:
+        whole = inline(w, convert.to_integer_steps(a.sum_format, width), {"a": product})["result"]
+        flag = product[: a.sum_format.width - 1] > a.sum_format.exponent_mask
+    else:
+        moved = w("moved", Cat(Const(0, 1), product).as_signed() >> v["shift"])
+        exact = w("exact", (moved[1:].as_signed() + moved[0])[: len(product)])
+        whole, flag = w("whole", saturated(exact, width)), v.get("flag", Const(0, a.t_flag))
+    # The largest whole exponent has no fraction, so that every exponent has a whole one not below; the lowest stands
+    # for a key that is not seen.
+    topmost = w("topmost", ~whole[-1] & whole[a.fraction : -1].all())
+    lowest = w("lowest", whole[-1] & ~whole[a.fraction : -1].any())
+    fraction = whole[: a.fraction]
+    t = Cat(fraction & ~(topmost | lowest).replicate(a.fraction), whole[a.fraction :] | lowest)
+    if len(flag) and not a.sums_are_floats:
+        t = t & (~flag).replicate(len(t))
+    huge = v.get("huge", Const(0, 1)) | (topmost & fraction.any())
+    return {"result": Cat(t, flag), "saturated": huge & ~flag.any()}

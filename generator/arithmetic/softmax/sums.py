@@ -1,0 +1,153 @@
+"""Weighted values and the running sums of them and of the weights."""
+
+from functools import partial
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.arithmetic.floating import FloatFormat
+from blueprint.arithmetic.softmax.arithmetic import VALUE_WHOLE, Arithmetic
+from generator.arithmetic.floating import add, multiply
+from generator.arithmetic.floating.pipeline import Values, Wires
+from generator.arithmetic.floating.words import subtract
+from generator.arithmetic.integers import sign_extend, zero_extend
+from generator.arithmetic.softmax.chain import Chain, capped, inline, negated, parts, resized, widened
+from generator.block import Block
+
+
+class Product(Chain):
+    """Multiplies a value by its weight."""
+
+    place = "product"
+
+    def __init__(self, a: Arithmetic, stages: int = 0) -> None:
+        self.arithmetic = a
+        name = f"softmax_product_{a.inputs}_{a.accumulator}_p{a.p_word}t{a.term_word}"
+        operands = {"p": a.p_word, "v": a.element_width}
+        super().__init__(name, operands, a.term_word, (partial(_multiply, a), partial(_place, a)), stages)
+
+
+def _multiply(a: Arithmetic, w: Wires, v: Values) -> Values:
+    p, value = v["p"], v["v"]
+    if not a.is_float:
+        return {"product": w("product", p * value.as_signed())[: a.term_width]}
+    if a.sums_are_floats:
+        given = {"a": Cat(p, Const(0, 1)), "b": widened(w, a, value)}
+        return {"product": inline(w, multiply.steps(a.sum_format), given)["result"]}
+    fmt = a.input_format
+    sign, exponent, significand, broken = parts(fmt, value)
+    found = {"product": w("product", p[: a.p_width] * significand), "exponent": exponent}
+    return found | {"sign": sign, "flag": broken | p[-1]}
+
+
+def _place(a: Arithmetic, w: Wires, v: Values) -> Values:
+    if not a.flag:
+        return {"result": v["product"]}
+    fmt = a.input_format
+    bits = max(fmt.exponent_bits, (VALUE_WHOLE - 1 + fmt.bias).bit_length()) + 1
+    # The exponent without its bias reaches VALUE_WHOLE - 1 where nothing moves.
+    highest = Const(VALUE_WHOLE - 1 + fmt.bias, bits)
+    distance = w("distance", subtract(highest, v["exponent"], bits))
+    distance = distance & (~distance[-1]).replicate(bits)
+    left = VALUE_WHOLE - 1 - fmt.fraction_bits - a.weight_fraction + a.value_fraction
+    frame = resized(v["product"], left)
+    magnitude = w("magnitude", frame >> capped(distance[:-1], len(frame).bit_length()))
+    return {"result": Cat(negated(magnitude, v["sign"], a.term_width), v["flag"])}
+
+
+class _RunningSum(Block):
+    """Base of the running sums."""
+
+    latency = "1 cycle"
+    operand: str
+
+    def __init__(self, a: Arithmetic, name: str, operand_width: int, width: int) -> None:
+        self.arithmetic = a
+        ports: dict[str, Any] = {"begin": In(1), "enable": In(1), self.operand: In(operand_width)}
+        ports |= ({"shift": In(a.shift_width)} if a.rescales else {}) | {"total": Out(width)}
+        kind = a.sum_format.name if a.sums_are_floats else f"w{operand_width}_{width}"
+        moves = f"_r{a.shift_width}" if a.rescales else ""
+        super().__init__(f"softmax_{name}_{kind}{'flag' * a.flag}{moves}", ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        held = Signal(len(self.total), name="held", reset_less=True)
+        old = Signal(len(self.total), name="old")
+        m.d.comb += old.eq(held & (~self.begin).replicate(len(held)))
+        with m.If(self.enable):
+            m.d.sync += held.eq(self.next(Wires(m), old))
+        m.d.comb += self.total.eq(held)
+        return m
+
+    def next(self, w: Wires, old: Value) -> Value:
+        """The sum after one more."""
+        a = self.arithmetic
+        new = getattr(self, self.operand)
+        if a.sums_are_floats:
+            signs = Const(0, a.float_width - len(old))
+            moved = lowered(w, a.sum_format, Cat(old, signs), self.shift) if a.rescales else Cat(old, signs)
+            return inline(w, add.steps(a.sum_format), {"a": moved, "b": Cat(new, signs)})["result"][
+                : len(old)
+            ]
+        return self.add(w, old, new)
+
+    def add(self, w: Wires, old: Value, new: Value) -> Value:
+        """The integer sum."""
+        raise NotImplementedError
+
+
+class SumWeights(_RunningSum):
+    """Adds up weights.
+
+    ``total`` counts the weights before the last rising edge with ``enable``, moved right by every ``shift``;
+    one with ``begin`` starts a new sum.
+    """
+
+    place = "sum_weights"
+    operand = "p"
+
+    def __init__(self, a: Arithmetic) -> None:
+        super().__init__(a, "sum_weights", a.p_word, a.l_width)
+
+    def add(self, w: Wires, old: Value, new: Value) -> Value:
+        """Both are unsigned; a flag is left out."""
+        moved = w("moved", old >> self.shift) if self.arithmetic.rescales else old
+        return (moved + new[: self.arithmetic.p_width])[: len(old)]
+
+
+class SumValues(_RunningSum):
+    """Adds up weighted values.
+
+    ``total`` counts the terms before the last rising edge with ``enable``, moved right by every ``shift``;
+    one with ``begin`` starts a new sum.
+    """
+
+    place = "sum_values"
+    operand = "term"
+
+    def __init__(self, a: Arithmetic) -> None:
+        super().__init__(a, "sum_values", a.term_word, a.o_word)
+
+    def add(self, w: Wires, old: Value, new: Value) -> Value:
+        """Both are signed; a flag stays."""
+        a = self.arithmetic
+        number = old[: a.o_width]
+        moved = w("moved", number.as_signed() >> self.shift) if a.rescales else number
+        total = (moved + sign_extend(new[: a.term_width], a.o_width))[: a.o_width]
+        return Cat(total, old[-1] | new[-1]) if a.flag else total
+
+
+def lowered(w: Wires, fmt: FloatFormat, word: Value, shift: Value) -> Value:
+    """The float with its exponent lowered; +0 where it is not normal then.
+
+    NaN and infinity stay, and everything where ``shift`` is 0.
+    """
+    f, e = fmt.fraction_bits, fmt.exponent_bits
+    field = word[f:-1]
+    bits = max(e, len(shift)) + 1
+    less = w("less", (zero_extend(field, bits) - zero_extend(shift, bits))[:bits])
+    normal = ~less[-1] & less.any()
+    special = field.all()
+    low = Cat(word[:f], less[:e], word[-1]) & normal.replicate(fmt.width)
+    return w.either("lowered", special | ~shift.any(), word, low)

@@ -1,0 +1,136 @@
+"""From exponents of two to weights."""
+
+from functools import partial
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.arithmetic.softmax.arithmetic import Arithmetic
+from blueprint.arithmetic.softmax.exponential import GUARD, Polynomial, polynomial
+from generator.arithmetic.floating.pipeline import Values, Wires
+from generator.arithmetic.integers import zero_extend
+from generator.arithmetic.softmax.chain import Chain, capped, keep, looked_up, resized
+from generator.block import Block
+
+
+class RunningMax(Block):
+    """Keeps the largest whole exponent that no key of a row has exceeded.
+
+    ``peak``, the reference, already counts ``t`` (there is a path between them); the register takes it at a rising
+    edge with ``enable``. ``begin`` marks a row's first key. ``shift`` is by how much sums have to move first, 0 for a
+    first key.
+    """
+
+    place = "running_max"
+
+    def __init__(self, a: Arithmetic) -> None:
+        self.arithmetic = a
+        ports = {"t": In(a.t_word), "begin": In(1), "enable": In(1), "peak": Out(a.reference_width)}
+        name = f"softmax_max_f{a.fraction}w{a.t_word}"
+        if a.rescales:
+            ports |= {"shift": Out(a.shift_width)}
+            name += f"_r{a.shift_width}"
+        super().__init__(name, ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        a, width = self.arithmetic, self.arithmetic.reference_width
+        held = Signal(width, name="held", reset_less=True)
+        whole, above = self.t[a.fraction : a.t_width], self.t[: a.fraction].any()
+        ceiling, rise = Signal(width), Signal(width + 1)
+        m.d.comb += ceiling.eq((whole + above)[:width])
+        m.d.comb += rise.eq((ceiling.as_signed() - held.as_signed())[: width + 1])
+        change = self.begin | ~rise[-1]
+        m.d.comb += self.peak.eq(Mux(change, ceiling, held))
+        with m.If(self.enable):
+            m.d.sync += held.eq(self.peak)
+        if a.rescales:
+            up = ~rise[-1] & ~self.begin
+            m.d.comb += self.shift.eq(capped(rise[:-1], a.shift_width) & up.replicate(a.shift_width))
+        return m
+
+
+class Exp2(Chain):
+    """Raises two to the difference of an exponent and a reference that is not below; 1 where it is below."""
+
+    place = "exp2"
+
+    def __init__(self, a: Arithmetic, stages: int = 0) -> None:
+        self.arithmetic = a
+        self.polynomial = polynomial(a.fraction, a.mantissa)
+        kind = a.sum_format.name if a.sums_are_floats else f"p{a.weight_fraction}{'flag' * a.flag}"
+        name = f"softmax_exp2_f{a.fraction}m{a.mantissa}_{kind}" + ("_clamp" if a.graph == "naive" else "")
+        steps = (
+            partial(_difference, a),
+            partial(_slope, self.polynomial),
+            partial(_mantissa, self.polynomial),
+            partial(_place, a),
+        )
+        operands = {"t": a.t_word, "peak": a.reference_width}
+        super().__init__(name, operands, a.p_word, steps, stages)
+
+
+def _difference(a: Arithmetic, w: Wires, v: Values) -> Values:
+    """The fraction of the difference, and how far the mantissa goes down or, for floats, the exponent field."""
+    f, width = a.fraction, a.reference_width + 1
+    fraction, whole = v["t"][:f], v["t"][f : a.t_width]
+    flag = {"flag": v["t"][-1]} if a.t_flag and (a.flag or a.sums_are_floats) else {}
+    down = w("down", (v["peak"].as_signed() - whole.as_signed())[:width])
+    if a.graph == "naive":
+        # Above the reference: the same whole exponent with a fraction, or a larger one.
+        above = w("above", down[-1] | (~down.any() & fraction.any()))
+        fraction, down = fraction & ~above.replicate(f), down & ~above.replicate(width)
+    if not a.sums_are_floats:
+        amount = capped(down[:-1], a.amount_width)
+        return {"f": w("f", fraction), "amount": w("amount", amount)} | flag
+    fmt = a.sum_format
+    wide = max(width, fmt.exponent_bits) + 1
+    field = w("field", (Const(fmt.bias, wide) - zero_extend(down, wide))[:wide])
+    normal = (~field[-1]).replicate(fmt.exponent_bits - 1)
+    return {"f": w("f", fraction), "amount": field[: fmt.exponent_bits - 1] & normal} | flag
+
+
+def _column(w: Wires, poly: Polynomial, power: int, f: Value) -> Value:
+    """A coefficient of the segment of ``f``."""
+    width = max(poly.coefficients[power]).bit_length()
+    table = [Const(value, width) for value in poly.coefficients[power]]
+    return w(f"c{power}", looked_up(table, f[poly.u_bits :]))
+
+
+def _slope(poly: Polynomial, w: Wires, v: Values) -> Values:
+    """The inner sum of a parabola."""
+    if len(poly.coefficients) < 3:
+        return v
+    u = v["f"][: poly.u_bits]
+    square = w("square", _column(w, poly, 2, v["f"]) * u)
+    slope = _column(w, poly, 1, v["f"]) + square[poly.u_bits :]
+    return {"slope": w("slope", zero_extend(slope, poly.sum_widths[1]))} | keep(v, "f", "amount", "flag")
+
+
+def _mantissa(poly: Polynomial, w: Wires, v: Values) -> Values:
+    """The fraction bits of a number from 1 to 2."""
+    total = _column(w, poly, 0, v["f"])
+    if len(poly.coefficients) > 1:
+        slope = v["slope"] if "slope" in v else _column(w, poly, 1, v["f"])
+        product = w("product", slope * v["f"][: poly.u_bits])
+        total = total + product[poly.u_bits :]
+    total = w("total", zero_extend(total, poly.sum_widths[0]))
+    mantissa = total[GUARD : poly.scale]
+    if poly.reaches_two:
+        mantissa = mantissa | total[-1].replicate(len(mantissa))
+    return {"mantissa": w("mantissa", mantissa)} | keep(v, "amount", "flag")
+
+
+def _place(a: Arithmetic, w: Wires, v: Values) -> Values:
+    mantissa, amount = v["mantissa"], v["amount"]
+    if a.sums_are_floats:
+        fmt = a.sum_format
+        nan, normal = v["flag"], amount.any()
+        low = (mantissa & (normal & ~nan).replicate(fmt.fraction_bits)) | (nan << (fmt.fraction_bits - 1))
+        field = Cat(amount, Const(0, 1)) | nan.replicate(fmt.exponent_bits)
+        return {"result": Cat(low[: fmt.fraction_bits], field)}
+    frame = resized(Cat(mantissa, Const(1, 1)), a.weight_fraction - a.mantissa + 1)
+    moved = w("moved", frame >> amount)
+    rounded = w("rounded", (moved[1:] + moved[0])[: a.p_width])
+    return {"result": Cat(rounded, *keep(v, "flag").values())}

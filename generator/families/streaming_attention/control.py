@@ -1,0 +1,235 @@
+"""Sequencing: which queries and keys are taken, which of them see each other, and what a run counts."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.families.streaming_attention import StreamingAttentionSpec
+from generator.arithmetic.integers import zero_extend
+from generator.axi_lite import size_ports
+from generator.block import Block
+
+
+class Control(Block):
+    """Walks passes, rows and keys; everything behind the score follows the flags that travel with its tokens.
+
+    Rows are counted down by the queries they cover. Where there is a mask the last queries come first, so that a row is
+    the keys up to its own ``high``, which sinks by ``parallel`` from row to row.
+    """
+
+    place = "control"
+    latency = "0 cycles from a key to its score's inputs"
+
+    def __init__(self, spec: StreamingAttentionSpec) -> None:
+        self.spec = spec
+        sizes = size_ports(spec.sizes, In)
+        turns, finals = int(spec.turn_bits), int(spec.final_bits)
+        ports = sizes | {
+            "start": In(1),
+            **{
+                f"{port}_{wire}": In(1)
+                for port in ("scale", "query", "key", "value")
+                for wire in ("tvalid", "tlast")
+            },
+            **{f"{port}_tready": Out(1) for port in ("scale", "query", "key")},
+            "code_taken": In(int(spec.prunes)),
+            "code_wrong": In(int(spec.prunes)),
+            "value_taken": In(1),
+            "value_final": In(1),
+            "tune_room": In(1),
+            "load_room": In(1),
+            "score_room": In(1),
+            "score_tokens": In(1),
+            "tune_fire": Out(1),
+            "load_fire": Out(1),
+            "score_fire": Out(1),
+            "last": Out(1),
+            "pass_end": Out(1),
+            "turn": Out(turns),
+            "final": Out(finals),
+            "visible": Out(int(spec.visible_bits)),
+            "accepted": Out(1),
+            "misframed": Out(1),
+            "stall_input": Out(1),
+            "stall_memory": Out(1),
+            "stall_output": Out(1),
+        }
+        shape = f"p{spec.parallel}_k{spec.keys_max}q{spec.queries_max}h{spec.heads_max}_{spec.mask}"
+        super().__init__(f"{spec.family}_control_{shape}{'_gains' * turns}", ports, clocked=True, resets=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        self._left: dict[str, Value] = {}
+        tune_last = self._tune(m)
+        load_last = self._load(m)
+        self._score(m)
+        taken = {
+            "scale": (self.tune_fire, tune_last),
+            "query": (self.load_fire, load_last),
+            "key": (self.score_fire, self._final),
+            "value": (self.value_taken, self.value_final),
+        }
+        wrong = [fire & (getattr(self, f"{port}_tlast") != last) for port, (fire, last) in taken.items()]
+        fires = [fire for fire, _ in taken.values()]
+        if self.spec.prunes:
+            fires.append(self.code_taken)
+            wrong.append(self.code_wrong)
+        m.d.comb += [self.accepted.eq(Cat(*fires).any()), self.misframed.eq(Cat(*wrong).any())]
+        return m
+
+    def _count(self, m: Module, name: str, size: Value, step: int, advance: Value) -> Value:
+        """Count ``size`` down by ``step``; returns whether this is the last step, after which it starts over."""
+        left = Signal(len(size), name=f"{name}_left")
+        last = Signal(name=f"{name}_last")
+        self._left[name] = left
+        m.d.comb += last.eq(left <= step)
+        with m.If(self.start):
+            m.d.sync += left.eq(size)
+        with m.Elif(advance):
+            m.d.sync += left.eq(Mux(last, size, left - step))
+        return last
+
+    def _active(self, m: Module, name: str, end: Value) -> Signal:
+        active = Signal(name=name)
+        with m.If(self.start):
+            m.d.sync += active.eq(1)
+        with m.Elif(end):
+            m.d.sync += active.eq(0)
+        return active
+
+    def _tune(self, m: Module) -> Value:
+        """Accept the scales of a pass."""
+        end = Signal(name="tune_end")
+        active = self._active(m, "tuning", end)
+        last: Value = Const(1, 1)
+        if self.spec.repeats:
+            last = self._count(m, "tune_passes", self.passes, 1, self.tune_fire)
+        m.d.comb += [
+            self.scale_tready.eq(active & self.tune_room),
+            self.tune_fire.eq(self.scale_tready & self.scale_tvalid),
+            end.eq(self.tune_fire & last),
+        ]
+        return last
+
+    def _load(self, m: Module) -> Value:
+        """Accept the queries of a row."""
+        end = Signal(name="load_end")
+        active = self._active(m, "loading", end)
+        last = self._rows(m, "load", self.load_fire)[1]
+        m.d.comb += [
+            self.query_tready.eq(active & self.load_room),
+            self.load_fire.eq(self.query_tready & self.query_tvalid),
+            end.eq(self.load_fire & last),
+        ]
+        return last
+
+    def _rows(self, m: Module, name: str, advance: Value) -> tuple[Value, Value]:
+        """Whether a row is the last of its pass, and of the run."""
+        row: Value = Const(1, 1)
+        turn: Value = Const(1, 1)
+        if self.spec.regroups:
+            row = self._count(m, f"{name}_queries", self.queries, self.spec.parallel, advance)
+        if self.spec.repeats:
+            turn = self._count(m, f"{name}_passes", self.passes, 1, advance & row)
+        return row, row & turn
+
+    def _score(self, m: Module) -> None:
+        """Take a key when there is a query and room for its score."""
+        spec = self.spec
+        end = Signal(name="score_end")
+        active = self._active(m, "scoring", end)
+        row_end = Signal(name="row_end")
+        pass_last, run_last = self._rows(m, "score", row_end)
+        ready = active & self.score_room & self.score_tokens
+        self._final = Signal(name="run_end")
+        m.d.comb += [
+            self.key_tready.eq(ready),
+            self.score_fire.eq(ready & self.key_tvalid),
+            row_end.eq(self.score_fire & self.last),
+            self.pass_end.eq(self.last & pass_last),
+            self._final.eq(self.last & run_last),
+            end.eq(self.score_fire & self._final),
+            self.stall_output.eq(active & ~self.score_room),
+            self.stall_input.eq(active & self.score_room & ~self.score_tokens),
+            self.stall_memory.eq(ready & ~self.key_tvalid),
+        ]
+        for name, value in (("turn", self.pass_end), ("final", self._final)):
+            if hasattr(self, name):
+                m.d.comb += getattr(self, name).eq(value)
+        high = self._high(m, row_end, pass_last) if spec.masked else None
+        self._keys(m, row_end, high)
+
+    def _top(self) -> Value:
+        """The number of the last key that a row is scored against."""
+        size = self.candidates if self.spec.prunes else self.keys
+        return (size - 1)[: int(self.spec.key_width)]
+
+    def _high(self, m: Module, row_end: Value, pass_last: Value) -> Signal:
+        """The last key of the row."""
+        width = int(self.spec.key_width)
+        high = Signal(width, name="high")
+        self._next_high = Signal(width, name="next_high")
+        over = Signal(name="starts_over")
+        m.d.comb += [
+            over.eq(self.start | pass_last),
+            self._next_high.eq(Mux(over, self._top(), (high - self.spec.parallel)[:width])),
+        ]
+        with m.If(self.start | row_end):
+            m.d.sync += high.eq(self._next_high)
+        return high
+
+    def _low(self, m: Module, name: str, high: Value) -> Value:
+        """The first key inside the window of a row."""
+        width = int(self.spec.key_width)
+        reach = self.window + (self.spec.parallel - 2)
+        reach = (self.window - 1) if self.spec.parallel == 1 else reach
+        low = Signal(width, name=name)
+        wide = max(len(reach), width) + 1
+        below = (zero_extend(high, wide) - zero_extend(reach, wide))[:wide]
+        m.d.comb += low.eq(Mux(below[-1], Const(0, width), below[:width]))
+        return low
+
+    def _keys(self, m: Module, row_end: Value, high: Signal | None) -> None:
+        """Number the keys of a row, and say whether one is the last."""
+        spec = self.spec
+        width = int(spec.key_width)
+        key = Signal(width, name="key")
+        after: Value = (key + 1)[:width]
+        first: Value = Const(0, width)
+        if spec.mask == "window":
+            first = self._low(m, "first", self._next_high)
+        if spec.mask == "lambda":
+            low = self._low(m, "low", high)
+            jumps = (zero_extend(key, width + 1) + 1 == self.sinks) & (low > key)
+            after = Mux(jumps, low, after)
+        last = high if high is not None else self._top()
+        m.d.comb += self.last.eq(key == last)
+        with m.If(self.start | row_end):
+            m.d.sync += key.eq(first)
+        with m.Elif(self.score_fire):
+            m.d.sync += key.eq(after)
+        if spec.corners:
+            self._corners(m, key, high)
+
+    def _corners(self, m: Module, key: Value, high: Value) -> None:
+        """Which positions of the row see the key: it is not after them, and it is in their window or a sink.
+
+        Where queries do not fill the last row its first positions, which have none, see nothing.
+        """
+        spec = self.spec
+        width = int(spec.key_width)
+        back = Signal(width, name="back")  # from the row's last position to the key
+        m.d.comb += back.eq((high - key)[:width])
+        bits: list[Value] = []
+        left: Value = self._left["score_queries"] if spec.regroups else self.queries
+        for position in range(int(spec.visible_bits)):
+            behind = spec.parallel - 1 - position  # from the row's last position to this one
+            sees: Value = (back >= behind) & (left > behind) if behind else Const(1, 1)
+            if spec.windowed:
+                near: Value = back < self.window + behind
+                if spec.mask == "lambda":
+                    near = near | (key < self.sinks)
+                sees = sees & near
+            bits.append(sees)
+        m.d.comb += self.visible.eq(Cat(*bits))

@@ -1,0 +1,283 @@
+"""The nodes up to the sum of the weights."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.arithmetic.softmax.arithmetic import (
+    OUTPUT_MULTIPLIER_BITS,
+    OUTPUT_SHIFT_BITS,
+    REFERENCE_FLOOR,
+    SHIFT_BITS,
+    Arithmetic,
+)
+from blueprint.families.streaming_attention import StreamingAttentionSpec
+from generator.arithmetic.integers import parts
+from generator.arithmetic.softmax import (
+    Exp2,
+    Reciprocal,
+    RunningMax,
+    ScaleScore,
+    ScoreBeat,
+    SumWeights,
+)
+from generator.families.streaming_attention.node import NodeBlock, halves
+
+
+class Score(NodeBlock):
+    """Products of a key with all queries, as exponents of two; without a maximum, as weights."""
+
+    place = "score"
+
+    def __init__(self, spec: StreamingAttentionSpec) -> None:
+        a, lanes = spec.softmax, int(spec.lanes)
+        self.naive = spec.graph == "naive"
+        width = int(a.p_word if self.naive else a.t_word)
+        ports = {
+            "query": In(lanes * spec.dim * int(a.in_width)),
+            "key": In(spec.dim * int(spec.element_width)),
+            "multiplier": In(int(a.multiplier_width)),
+            "shift": In(0 if a.sums_are_floats else SHIFT_BITS),
+            "offset": In(int(a.reference_width) if self.naive else 0),
+            "result": Out(lanes * width),
+        }
+        cycles = spec.dot_stages + spec.scale_stages + self.naive * spec.exp_stages
+        super().__init__(spec, ports, ("last", "turn", "final", "visible"), cycles)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        spec, a = self.spec, self.spec.softmax
+        dot, scale = ScoreBeat(a, spec.dot_stages), ScaleScore(a)
+        power = Exp2(a, spec.exp_stages) if self.naive else None
+        before, after = halves(spec.scale_stages)
+        multiplier = self.delayed(m, self.multiplier, spec.dot_stages + before, "multiplier")
+        shift = self.delayed(m, getattr(self, "shift", Const(0, 0)), spec.dot_stages + before, "shift")
+        offset = getattr(self, "offset", Const(0, 0))
+        offset = self.delayed(m, offset, spec.dot_stages + spec.scale_stages, "offset")
+        results: list[Value] = []
+        huge: list[Value] = []
+        above: list[Value] = []
+        valid, visible = self._seen(m, spec.dot_stages + before)
+        later = self._seen(m, spec.dot_stages + spec.scale_stages) if self.naive else (valid, visible)
+        for lane, query in enumerate(parts(self.query, spec.dim * int(a.in_width))):
+            score = Signal(int(a.score_word), name=f"score{lane}")
+            found = Signal(int(a.t_word), name=f"exponent{lane}")
+            self.use(m, dot, f"dot{lane}", **self.pins(dot, q=query, k=self.key, result=score))
+            held = self.delayed(m, score, before, f"score{lane}_")
+            wide = Signal(name=f"huge{lane}")
+            pins = self.pins(
+                scale, score=held, multiplier=multiplier, shift=shift, result=found, saturated=wide
+            )
+            self.use(m, scale, f"scale{lane}", **pins)
+            huge.append(wide & self.sees(visible, lane))
+            found = self.delayed(m, found, after, f"exponent{lane}_")
+            if power is not None:
+                weight = Signal(int(a.p_word), name=f"weight{lane}")
+                pins = self.pins(power, t=found, peak=offset, result=weight)
+                self.use(m, power, f"power{lane}", **pins)
+                above.append(exceeds(a, found, offset) & self.sees(later[1], lane))
+                found = weight
+            results.append(found)
+        self.finish(m, results)
+        low = [offset[:-1] < REFERENCE_FLOOR + (1 << (len(offset) - 1)), offset[-1]] if self.naive else []
+        wrong = Cat(*above).any() | (Cat(*low).all() if low else 0)
+        # What comes last in a long path is brought together behind the registers.
+        wide = Cat(*huge) & valid.replicate(len(huge))
+        self.saturate(m, wide, *([later[0] & wrong] if self.naive else []))
+        return m
+
+    def _seen(self, m: Module, cycles: int) -> tuple[Value, Value]:
+        """Whether there is a token some cycles after firing, and who sees its key."""
+        valid, flags = self.follow(m, cycles)
+        return valid, flags.get("visible", Const(0, 0))
+
+
+def exceeds(a: Arithmetic, t: Value, offset: Value) -> Value:
+    """Whether an exponent is above a whole one; not where it is NaN."""
+    whole = t[a.fraction : int(a.t_width)].as_signed()
+    above = (whole > offset.as_signed()) | ((whole == offset.as_signed()) & t[: a.fraction].any())
+    return above & ~t[int(a.t_width) :].any()
+
+
+class Highest(NodeBlock):
+    """Largest exponents so far; running, with the weights that follow from them."""
+
+    place = "maximum"
+
+    def __init__(self, spec: StreamingAttentionSpec) -> None:
+        a, lanes = spec.softmax, int(spec.lanes)
+        self.running = bool(a.rescales)
+        ports = {"exponent": In(lanes * int(a.t_word))}
+        if self.running:
+            ports |= {"result": Out(lanes * int(a.p_word)), "shift": Out(lanes * int(a.shift_width))}
+        else:
+            ports |= {"result": Out(lanes * int(a.reference_width))}
+        flags = ("last", "turn", "final", "visible") if self.running else ("last", "visible")
+        super().__init__(spec, ports, flags, spec.exp_stages if self.running else 0)
+
+    def passed(self) -> tuple[str, ...]:
+        return super().passed() if self.running else ()
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        a = self.spec.softmax
+        begin = self.begin(m, self.fire, self.last)
+        lowest = Const(1 << (int(a.t_width) - 1), int(a.t_word))
+        block, power = RunningMax(a), Exp2(a, self.spec.exp_stages) if self.running else None
+        results: list[Value] = []
+        shifts: list[Value] = []
+        lows: list[Value] = []
+        for lane, exponent in enumerate(parts(self.exponent, int(a.t_word))):
+            sees = self.sees(self.flag("visible"), lane)
+            reference = Signal(int(a.reference_width), name=f"reference{lane}")
+            shift = Signal(int(a.shift_width) if self.running else 0, name=f"shift{lane}")
+            corner = bool(self.spec.visible_bits)
+            pins = self.pins(
+                block,
+                t=Mux(sees, exponent, lowest) if corner else exponent,
+                begin=begin,
+                enable=self.fire & (sees | begin) if corner else self.fire,
+                peak=reference,
+                shift=shift,
+            )
+            self.use(m, block, f"highest{lane}", **pins)
+            shifts.append(shift)
+            if power is not None:
+                weight = Signal(int(a.p_word), name=f"weight{lane}")
+                pins = self.pins(power, t=exponent, peak=reference, result=weight)
+                self.use(m, power, f"power{lane}", **pins)
+                results.append(weight)
+            else:
+                results.append(reference)
+            lows.append(below_floor(reference))
+        m.d.comb += self.result.eq(Cat(*results))
+        self.saturate(m, self.fire & self.last & Cat(*lows).any())
+        if self.running:
+            valid, flags = self.follow(m, self.cycles)
+            m.d.comb += [
+                self.write.eq(valid),
+                self.shift.eq(self.delayed(m, Cat(*shifts), self.cycles, "move")),
+            ]
+            self.leave(m, flags)
+        else:
+            m.d.comb += self.write.eq(self.fire & self.last)
+        return m
+
+
+def below_floor(reference: Value) -> Value:
+    """Whether a reference stands for an exponent that may have saturated; the lowest stands for no key at all."""
+    low = reference[:-1]
+    return reference[-1] & low.any() & (low < REFERENCE_FLOOR + (1 << (len(reference) - 1)))
+
+
+class Exponential(NodeBlock):
+    """Weights of the keys of a row whose maximum is known."""
+
+    place = "exponential"
+
+    def __init__(self, spec: StreamingAttentionSpec) -> None:
+        a, lanes = spec.softmax, int(spec.lanes)
+        ports = {
+            "exponent": In(lanes * int(a.t_word)),
+            "reference": In(lanes * int(a.reference_width)),
+            "result": Out(lanes * int(a.p_word)),
+        }
+        super().__init__(spec, ports, ("last", "turn", "final", "visible"), spec.exp_stages)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        a = self.spec.softmax
+        power = Exp2(a, self.spec.exp_stages)
+        results: list[Value] = []
+        pairs = zip(
+            parts(self.exponent, int(a.t_word)), parts(self.reference, int(a.reference_width)), strict=True
+        )
+        for lane, (exponent, reference) in enumerate(pairs):
+            weight = Signal(int(a.p_word), name=f"weight{lane}")
+            pins = self.pins(power, t=exponent, peak=reference, result=weight)
+            self.use(m, power, f"power{lane}", **pins)
+            results.append(weight)
+        valid, flags = self.follow(m, self.cycles)
+        m.d.comb += [self.write.eq(valid), self.result.eq(Cat(*results))]
+        self.leave(m, flags)
+        return m
+
+
+class Sum(NodeBlock):
+    """Sums of the weights of a row, and their reciprocals."""
+
+    place = "sum"
+
+    def __init__(self, spec: StreamingAttentionSpec) -> None:
+        a, lanes = spec.softmax, int(spec.lanes)
+        self.gains = bool(a.has_gain)
+        ports = {
+            "weight": In(lanes * int(a.p_word)),
+            "shift": In(lanes * int(a.shift_width) if a.rescales else 0),
+            "gain": In(OUTPUT_MULTIPLIER_BITS if self.gains else 0),
+            "down": In(OUTPUT_SHIFT_BITS if self.gains else 0),
+            "result": Out(lanes * int(a.r_width)),
+            "down_out": Out(OUTPUT_SHIFT_BITS if self.gains else 0),
+        }
+        super().__init__(spec, ports, ("last", "visible"), 1 + spec.reciprocal_stages)
+
+    def passed(self) -> tuple[str, ...]:
+        return ()
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        a, stages = self.spec.softmax, self.spec.reciprocal_stages
+        begin = self.begin(m, self.fire, self.last)
+        block, inverse = SumWeights(a), Reciprocal(a, stages)
+        results: list[Value] = []
+        corner = bool(self.spec.visible_bits)
+        shifts = parts(self.shift, int(a.shift_width)) if a.rescales else [Const(0, 0)] * int(self.spec.lanes)
+        gain = self.delayed(m, getattr(self, "gain", Const(0, 0)), self.cycles, "gain")
+        some = self._some(m, begin) if self.spec.graph == "naive" else Const(0, 0)
+        wrong: list[Value] = []
+        for lane, weight in enumerate(parts(self.weight, int(a.p_word))):
+            sees = self.sees(self.flag("visible"), lane)
+            total = Signal(int(a.l_width), name=f"total{lane}")
+            found = Signal(int(a.r_width), name=f"inverse{lane}")
+            pins = self.pins(
+                block,
+                begin=begin,
+                enable=self.fire & (sees | begin) if corner else self.fire,
+                p=weight & sees.replicate(len(weight)) if corner else weight,
+                shift=shifts[lane],
+                total=total,
+            )
+            self.use(m, block, f"sum{lane}", **pins)
+            pins = self.pins(inverse, total=total, output_multiplier=gain, result=found)
+            self.use(m, inverse, f"inverse_of{lane}", **pins)
+            results.append(found)
+            wrong.append(self._out_of_range(total) & self.sees(some, lane))
+        ends = self.fire & self.last
+        m.d.comb += [
+            self.write.eq(self.tapped(m, "valid", ends, self.cycles, resets=True)),
+            self.result.eq(Cat(*results)),
+        ]
+        if self.saturates:
+            self.saturate(m, self.tapped(m, "valid", ends, 1, resets=True) & Cat(*wrong).any())
+        if self.gains:
+            m.d.comb += self.down_out.eq(self.delayed(m, self.down, self.cycles, "down"))
+        return m
+
+    def _some(self, m: Module, begin: Value) -> Value:
+        """Which positions have seen a key of the row."""
+        visible = self.flag("visible")
+        some = Signal(len(visible), name="some", reset_less=True)
+        with m.If(self.fire):
+            m.d.sync += some.eq(visible | (some & (~begin).replicate(len(some))))
+        return some
+
+    def _out_of_range(self, total: Value) -> Value:
+        """Whether a row's sum is below 1/2, or weights of 1 no longer count."""
+        a = self.spec.softmax
+        wrong: Value = Const(0, 1)
+        if self.spec.graph == "naive":
+            wrong = total < int(a.half_weight)
+        if a.sums_stall:
+            wrong = wrong | ((total >= int(a.full_weight)) & (total <= a.sum_format.exponent_mask))
+        return wrong

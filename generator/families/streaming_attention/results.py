@@ -1,0 +1,275 @@
+"""The nodes behind the weights: sums of values, and their division."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.arithmetic.floating import FloatFormat
+from blueprint.arithmetic.softmax.arithmetic import (
+    OUTPUT_MULTIPLIER_BITS,
+    OUTPUT_SHIFT_BITS,
+    VALUE_WHOLE,
+)
+from blueprint.families.streaming_attention import StreamingAttentionSpec
+from generator.arithmetic.integers import parts
+from generator.arithmetic.softmax import (
+    Finish,
+    Normalize,
+    Product,
+    SumValues,
+)
+from generator.block import Block
+from generator.families.streaming_attention.node import NodeBlock, delayed, finished, halves
+
+
+class OutputLane(Block):
+    """Sums of the values of one row, each times its weight."""
+
+    place = "output"
+    throughput = "one token per cycle"
+
+    def __init__(self, spec: StreamingAttentionSpec) -> None:
+        a = self.arithmetic = spec.softmax
+        self.after, self.dim, self.finishes = halves(spec.product_stages)[0], spec.dim, bool(a.divides_first)
+        gains = 1 if self.finishes and spec.has_gains else 0
+        self.element_width = int(spec.element_width)
+        ports = {
+            "begin": In(1),
+            "enable": In(1),
+            "sees": In(int(spec.visible_bits > 0)),
+            "weight": In(int(a.p_word)),
+            "shift": In(int(a.shift_width) if a.rescales else 0),
+            "value": In(spec.dim * self.element_width),
+            "gain": In(gains * OUTPUT_MULTIPLIER_BITS),
+            "down": In(gains * OUTPUT_SHIFT_BITS),
+            "result": Out(spec.dim * int(a.out_width if self.finishes else a.o_word)),
+            "clipped": Out(gains * spec.dim),
+        }
+        self.latency = f"{1 + self.after} cycles"
+        super().__init__(f"{spec.family}_output_lane_{spec.design_hash}", ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        a = self.arithmetic
+        finish = Finish(a) if self.finishes else None
+        results: list[Value] = []
+        clipped: list[Value] = []
+        for number, value in enumerate(parts(self.value, self.element_width)):
+            total = self._total(m, number, value)
+            if finish is not None:
+                given = {"output_multiplier": "gain", "output_shift": "down"}
+                pins = {pin: getattr(self, name) for pin, name in given.items() if name in self.ports}
+                total, wrong = finished(self, m, finish, str(number), o=total, **pins)
+                clipped.append(wrong)
+            results.append(total)
+        m.d.comb += self.result.eq(Cat(*results))
+        if "clipped" in self.ports:
+            m.d.comb += self.clipped.eq(Cat(*clipped))
+        return m
+
+    def _total(self, m: Module, number: int, value: Value) -> Value:
+        """The running sum of one element."""
+        a = self.arithmetic
+        product, block = Product(a), SumValues(a)
+        term: Value = Signal(int(a.term_word), name=f"term{number}")
+        total = Signal(int(a.o_word), name=f"total{number}")
+        self.use(m, product, f"product{number}", p=self.weight, v=value, result=term)
+        term = delayed(m, term, self.after, f"term{number}_")
+        if "sees" in self.ports:
+            term = term & self.sees.replicate(len(term))
+        pins = {"shift": self.shift} if a.rescales else {}
+        self.use(
+            m, block, f"sum{number}", begin=self.begin, enable=self.enable, term=term, total=total, **pins
+        )
+        return total
+
+
+class Output(NodeBlock):
+    """Sums of the values of a row, each times its weight."""
+
+    place = "output"
+
+    def __init__(self, spec: StreamingAttentionSpec) -> None:
+        a, lanes = spec.softmax, int(spec.lanes)
+        self.finishes = bool(a.divides_first)
+        gains = 1 if self.finishes and spec.has_gains else 0
+        width = int(a.out_width if self.finishes else a.o_word)
+        ports = {
+            "weight": In(lanes * int(a.p_word)),
+            "shift": In(lanes * int(a.shift_width) if a.rescales else 0),
+            "value": In(spec.dim * int(spec.element_width)),
+            "gain": In(gains * OUTPUT_MULTIPLIER_BITS),
+            "down": In(gains * OUTPUT_SHIFT_BITS),
+            "result": Out(lanes * spec.dim * width),
+        }
+        super().__init__(spec, ports, ("last", "final", "visible"), 1 + spec.product_stages)
+
+    def passed(self) -> tuple[str, ...]:
+        return ("final",)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        spec, a, stages = self.spec, self.spec.softmax, self.spec.product_stages
+        after, before = halves(stages)
+        values = parts(self.delayed(m, self.value, before, "value"), int(spec.element_width))
+        weights = parts(self.delayed(m, self.weight, before, "weight"), int(a.p_word))
+        valid, flags = self.follow(m, stages)
+        begin = self.begin(m, valid, flags["last"])
+        moves = self.delayed(m, getattr(self, "shift", Const(0, 0)), stages, "move")
+        shifts = parts(moves, int(a.shift_width)) if a.rescales else [Const(0, 0)] * int(spec.lanes)
+        gain = self.delayed(m, getattr(self, "gain", Const(0, 0)), self.cycles, "gain")
+        down = self.delayed(m, getattr(self, "down", Const(0, 0)), self.cycles, "down")
+        corner = bool(spec.visible_bits)
+        block, width, results = OutputLane(spec), len(self.result) // int(spec.lanes), []
+        wrong: list[Value] = []
+        for lane, weight in enumerate(weights):
+            sees = self.sees(flags.get("visible", Const(0, 0)), lane)
+            found = Signal(width, name=f"result{lane}")
+            wrong.append(Signal(spec.dim, name=f"clipped{lane}"))
+            pins = self.pins(
+                block,
+                begin=begin,
+                enable=valid & (sees | begin) if corner else valid,
+                sees=sees,
+                weight=weight,
+                value=Cat(*values),
+                shift=shifts[lane],
+                gain=gain,
+                down=down,
+                result=found,
+                clipped=wrong[-1],
+            )
+            self.use(m, block, f"lane{lane}", **pins)
+            results.append(found)
+        m.d.comb += [
+            self.write.eq(self.delayed(m, valid & flags["last"], 1, "row", resets=True)),
+            self.result.eq(Cat(*results)),
+        ]
+        if self.saturates:
+            values = parts(self.value, int(spec.element_width)) if a.values_saturate else []
+            any_large = Cat(*(too_large(a.input_format, value) for value in values)).any()
+            large = [self.fire & any_large] if a.values_saturate else []
+            clipped = [bits & self.write.replicate(spec.dim) for bits in wrong] if spec.has_gains else []
+            self.saturate(m, *clipped, *large)
+        self.leave(
+            m, {name: self.delayed(m, flags[name], 1, f"{name}_row") for name in flags if name == "final"}
+        )
+        return m
+
+
+def too_large(fmt: FloatFormat, value: Value) -> Value:
+    """Whether a finite value does not fit fixed-point sums."""
+    field = value[fmt.fraction_bits : fmt.width - 1]
+    return (field >= VALUE_WHOLE + fmt.bias) & ~field.all()
+
+
+class DivideWeights(NodeBlock):
+    """Weights divided by the sum of their row."""
+
+    place = "divide"
+
+    def __init__(self, spec: StreamingAttentionSpec) -> None:
+        a, lanes = spec.softmax, int(spec.lanes)
+        ports = {
+            "weight": In(lanes * int(a.p_word)),
+            "inverse": In(lanes * int(a.r_width)),
+            "result": Out(lanes * int(a.p_word)),
+        }
+        super().__init__(spec, ports, ("last", "turn", "final", "visible"), spec.divide_stages)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        a = self.spec.softmax
+        block = Normalize(a, self.spec.divide_stages)
+        results: list[Value] = []
+        pairs = zip(parts(self.weight, int(a.p_word)), parts(self.inverse, int(a.r_width)), strict=True)
+        for lane, (weight, inverse) in enumerate(pairs):
+            found = Signal(int(a.p_word), name=f"share{lane}")
+            self.use(m, block, f"share_of{lane}", **self.pins(block, p=weight, r=inverse, result=found))
+            results.append(found)
+        self.finish(m, results)
+        return m
+
+
+class DivideLane(Block):
+    """Sums of weighted values of one row divided by the sum of its weights; ``down`` comes as late as they leave."""
+
+    place = "divide"
+    throughput = "one row per cycle"
+
+    def __init__(self, spec: StreamingAttentionSpec) -> None:
+        a, self.spec = spec.softmax, spec
+        ports = {
+            "total": In(spec.dim * int(a.o_word)),
+            "inverse": In(int(a.r_width)),
+            "down": In(OUTPUT_SHIFT_BITS if spec.has_gains else 0),
+            "result": Out(spec.dim * int(a.out_width)),
+            "clipped": Out(spec.dim if spec.has_gains else 0),
+        }
+        self.latency = f"{spec.divide_stages} cycles"
+        name = f"{spec.family}_divide_lane_{spec.design_hash}"
+        super().__init__(name, ports, clocked=spec.divide_stages > 0)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        a = self.spec.softmax
+        block = Finish(a)
+        results: list[Value] = []
+        clipped: list[Value] = []
+        after, before = halves(self.spec.divide_stages)
+        inverse, totals = delayed(m, self.inverse, before, "inverse"), delayed(m, self.total, before, "total")
+        pins = {"output_shift": self.down} if self.spec.has_gains else {}
+        for number, total in enumerate(parts(totals, int(a.o_word))):
+            found, wrong = finished(self, m, block, str(number), o=total, r=inverse, **pins)
+            results.append(found)
+            clipped.append(wrong)
+        m.d.comb += self.result.eq(delayed(m, Cat(*results), after, "quotient"))
+        if "clipped" in self.ports:
+            m.d.comb += self.clipped.eq(Cat(*clipped))
+        return m
+
+
+class DivideTotals(NodeBlock):
+    """Sums of weighted values divided by the sum of the weights of their row."""
+
+    place = "divide"
+
+    def __init__(self, spec: StreamingAttentionSpec) -> None:
+        a, lanes = spec.softmax, int(spec.lanes)
+        ports = {
+            "total": In(lanes * spec.dim * int(a.o_word)),
+            "inverse": In(lanes * int(a.r_width)),
+            "down": In(OUTPUT_SHIFT_BITS if spec.has_gains else 0),
+            "result": Out(lanes * spec.dim * int(a.out_width)),
+        }
+        super().__init__(spec, ports, ("final",), spec.divide_stages)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        spec, a = self.spec, self.spec.softmax
+        block, before = DivideLane(spec), halves(spec.divide_stages)[1]
+        results: list[Value] = []
+        wrong: list[Value] = []
+        down = self.delayed(m, getattr(self, "down", Const(0, 0)), before, "down")
+        totals = parts(self.total, spec.dim * int(a.o_word))
+        for lane, inverse in enumerate(parts(self.inverse, int(a.r_width))):
+            found, clipped = (
+                Signal(len(block.result), name=f"quotient{lane}"),
+                Signal(spec.dim, name=f"clipped{lane}"),
+            )
+            pins = {
+                "total": totals[lane],
+                "inverse": inverse,
+                "down": down,
+                "result": found,
+                "clipped": clipped,
+            }
+            self.use(m, block, f"lane{lane}", **self.pins(block, **pins))
+            results.append(found)
+            wrong.append(clipped)
+        self.finish(m, results)
+        if self.saturates:
+            there = self.follow(m, before)[0]
+            self.saturate(m, *(bits & there.replicate(spec.dim) for bits in wrong))
+        return m

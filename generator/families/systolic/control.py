@@ -1,0 +1,446 @@
+"""Sequencing: which beat is issued when, and which results leave."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.families.systolic import SystolicSpec
+from blueprint.families.systolic.schedule import BANKS
+from generator.arithmetic.integers import zero_extend
+from generator.axi_lite import size_ports
+from generator.block import Block
+
+
+def common_ports(spec: SystolicSpec) -> dict[str, Any]:
+    """Sizes, streams and events of both sequencers."""
+    return size_ports(spec.sizes, In) | {
+        "start": In(1),
+        **{f"{port}_{wire}": In(1) for port in ("act", "wgt") for wire in ("tvalid", "tlast")},
+        "out_tready": In(1),
+        "act_tready": Out(1),
+        "wgt_tready": Out(1),
+        "out_tvalid": Out(1),
+        "out_tlast": Out(1),
+        "accept_act": Out(1),
+        "accepted": Out(1),
+        "finished": Out(1),
+        "misframed": Out(1),
+        "stall_input": Out(1),
+        "stall_memory": Out(1),
+        "stall_output": Out(1),
+    }
+
+
+class Control(Block):
+    """Base of both sequencers: sizes are counted down by what one step covers, so no division is needed."""
+
+    place = "control"
+    spec: SystolicSpec
+
+    def __init__(self, name: str, ports: dict[str, Any]) -> None:
+        self.left: dict[str, Signal] = {}  # what a counter has still to cover, by its name
+        super().__init__(name, ports, clocked=True, resets=True)
+
+    def counted(self, m: Module, name: str, size: Value, step: int | Value, advance: Value) -> Value:
+        """Count ``size`` down by ``step``; returns whether this is the last step, after which it starts over."""
+        left = Signal(len(size), name=f"{name}_left")
+        last = Signal(name=f"{name}_last")
+        m.d.comb += last.eq(left <= step)
+        with m.If(self.start):
+            m.d.sync += left.eq(size)
+        with m.Elif(advance):
+            m.d.sync += left.eq(Mux(last, size, left - step))
+        self.left[name] = left
+        return last
+
+    def held(self, m: Module, name: str, rise: Value, fall: Value) -> Signal:
+        """Set by ``rise``, which wins, and cleared by ``fall``."""
+        held = Signal(name=name)
+        with m.If(rise):
+            m.d.sync += held.eq(1)
+        with m.Elif(fall):
+            m.d.sync += held.eq(0)
+        return held
+
+    def opening(self, m: Module, name: str, advance: Value, last: Value) -> Signal:
+        """Whether the step that is next to advance is the first of its loop."""
+        held = Signal(name=name)
+        with m.If(self.start):
+            m.d.sync += held.eq(1)
+        with m.Elif(advance):
+            m.d.sync += held.eq(last)
+        return held
+
+    def delays(self, m: Module, name: str, bit: Value, stages: int) -> list[Value]:
+        """``bit`` and its delays."""
+        seen = [bit]
+        for stage in range(1, stages + 1):
+            held = Signal(name=f"{name}{stage}")
+            m.d.sync += held.eq(seen[-1])
+            seen.append(held)
+        return seen
+
+    def operand(self, m: Module, port: str, active: Value, fire: Value, final: Value) -> tuple[Signal, Value]:
+        """The register of an operand stream: whether a beat is there, and whether its ``tlast`` was right.
+
+        A beat is taken while the run still needs one: the one that is issued next, or with an issue the one after.
+        """
+        there, mark, accept = (Signal(name=f"{port}_{what}") for what in ("there", "mark", "accept"))
+        ready = getattr(self, f"{port}_tready")
+        m.d.comb += [
+            ready.eq(active & (~there | (fire & ~final))),
+            accept.eq(ready & getattr(self, f"{port}_tvalid")),
+            getattr(self, f"accept_{port}").eq(accept),
+        ]
+        with m.If(accept):
+            m.d.sync += [there.eq(1), mark.eq(getattr(self, f"{port}_tlast"))]
+        with m.Elif(fire):
+            m.d.sync += there.eq(0)
+        return there, fire & (mark != final)
+
+    def accepts(self, m: Module) -> None:
+        """Tell the shell of every beat that is accepted."""
+        beats = [getattr(self, f"{port}_tvalid") & getattr(self, f"{port}_tready") for port in ("act", "wgt")]
+        m.d.comb += self.accepted.eq(beats[0] | beats[1])
+
+
+class SummingControl(Control):
+    """Issues a beat of activations with one of weights; the last one of a tile when its results have room."""
+
+    throughput = "one beat per cycle"
+
+    def __init__(self, spec: SystolicSpec) -> None:
+        self.spec = spec
+        self.latency = "a beat is issued 1 cycle after its operands are accepted"
+        waves, many = int(spec.stages), int(bool(spec.accumulates))
+        ports = common_ports(spec) | {
+            "accept_wgt": Out(1),
+            "valid": Out(many * waves * int(bool(spec.floats))),
+            "first": Out(many * waves),
+            "last": Out(waves),
+            "shift": Out(1),
+            "ternary": In(int(bool(spec.flexible))),
+            "gate": Out(int(bool(spec.gated))),
+            "load": Out(waves if spec.waits else 0),
+            "move": Out(waves if spec.waits else 0),
+            "queues_done": In(int(bool(spec.paced))),
+            "stall_dependency": Out(int(bool(spec.paced))),
+        }
+        shape = f"r{spec.rows}c{spec.cols}l{spec.act_lanes}_s{waves}"
+        digits = "_own" if spec.waits else "_flex" if spec.flexible else ""
+        digits += "_serial" if spec.paced else ""
+        shape += digits + ("_float" if spec.floats else "_acc" * many)
+        limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
+        super().__init__(f"{spec.family}_control_sum_{shape}_{limits}", ports)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        spec = self.spec
+        names = ("issue", "beat_ends", "run_ends", "tile_ends")
+        issue, ends, final, tile_ends = (Signal(name=name) for name in names)
+        active = self.held(m, "active", self.start, ends & final)
+        act, act_wrong = self.operand(m, "act", active, ends, final)
+        wgt, wgt_wrong = self.operand(m, "wgt", active, ends, final)
+        one = Const(1, 1)
+        step = Mux(self.ternary, int(spec.beat_k), 1) if spec.flexible else int(spec.beat_k)
+        beats = self.counted(m, "beats", self.k, step, ends) if spec.accumulates else one
+        done = ends & tile_ends
+        columns = self.counted(m, "columns", self.n, spec.cols, done) if spec.n_max > spec.cols else one
+        groups = self.counted(m, "groups", self.tokens, spec.rows, done & columns) if spec.regroups else one
+        held = self._drain(m, done, final)
+        blocked = tile_ends & held
+        busy, moves = self._busy(m, issue, ends)
+        waits = active & ~busy
+        m.d.comb += [
+            tile_ends.eq(beats),
+            final.eq(beats & columns & groups),
+            issue.eq(waits & act & wgt & ~blocked),
+            self.misframed.eq(act_wrong | wgt_wrong),
+            self.stall_input.eq(waits & ~blocked & ~act),
+            self.stall_memory.eq(waits & ~blocked & act & ~wgt),
+        ]
+        if not spec.paced:
+            m.d.comb += self.stall_output.eq(waits & blocked)
+        else:
+            self._charge(m, busy & ~final, beats, waits & blocked, held | tile_ends)
+        if spec.gated:
+            m.d.comb += self.gate.eq(moves)
+        if spec.waits:
+            loads = self.delays(m, "load", self.accept_act, int(spec.stages) - 1)
+            m.d.comb += self.load.eq(Cat(*loads))
+            m.d.comb += self.move.eq(Cat(*self.delays(m, "move", moves, int(spec.stages) - 1)))
+        if spec.accumulates:
+            first = self.opening(m, "first_beat", ends, beats) & ~busy
+            m.d.comb += self.first.eq(Cat(*self.delays(m, "first", first, int(spec.stages) - 1)))
+            if spec.floats:
+                m.d.comb += self.valid.eq(Cat(*self.delays(m, "valid", issue, int(spec.stages) - 1)))
+        self.accepts(m)
+        return m
+
+    def _busy(self, m: Module, issue: Value, ends: Signal) -> tuple[Value, Value]:
+        """(whether digits of an earlier cycle's beat are left, whether digits move)."""
+        if not self.spec.paced:
+            m.d.comb += ends.eq(issue)
+            return Const(0, 1), issue
+        busy, moves = Signal(name="busy"), Signal(name="digits_move")
+        m.d.comb += [moves.eq(busy | issue), ends.eq(moves & self.queues_done)]
+        m.d.sync += busy.eq(moves & ~ends)
+        return busy, moves
+
+    def _charge(self, m: Module, busy: Value, last: Value, blocked: Value, taken: Value) -> None:
+        """Cycles with digits left, unless the next beat would have to wait for the output even now."""
+        step = int(self.spec.beat_k)
+        following = Mux(last, self.k <= step, self.left["beats"] <= 2 * step)
+        m.d.comb += [
+            self.stall_output.eq(blocked | (busy & following & taken)),
+            self.stall_dependency.eq(busy & ~(following & taken)),
+        ]
+
+    def _drain(self, m: Module, done: Value, final: Value) -> Value:
+        """Give the rows of a finished tile; returns whether another one has to wait."""
+        spec = self.spec
+        waves = self.delays(m, "last", done, int(spec.stages) - 1)
+        moves, ends = Signal(name="drain_moves"), Signal(name="drain_ends")
+        held = self.held(m, "held", done, moves & ends)
+        full = self.held(m, "full", waves[-1], moves & ends) if spec.stages > 1 else held
+        row: Value = Const(0, 1)
+        if spec.rows > 1:
+            row = Signal((spec.rows - 1).bit_length(), name="row")
+            with m.If(moves):
+                m.d.sync += row.eq(Mux(ends, 0, row + 1))
+        last: Value = Const(1, 1)
+        if spec.regroups or spec.n_max > spec.cols:
+            last = Signal(name="held_last")
+            with m.If(done):
+                m.d.sync += last.eq(final)
+        m.d.comb += [
+            ends.eq(row == spec.rows - 1),
+            moves.eq(full & self.out_tready),
+            self.last.eq(Cat(*waves)),
+            self.shift.eq(moves),
+            self.out_tvalid.eq(full),
+            self.out_tlast.eq(last & ends),
+            self.finished.eq(moves & ends & last),
+        ]
+        return held
+
+
+class StationaryControl(Control):
+    """Loads a tile of weights while tokens pass the one before; issues a token when its sums have room."""
+
+    throughput = "one token and one row of weights per cycle"
+
+    def __init__(self, spec: SystolicSpec) -> None:
+        self.spec = spec
+        self.latency = "a token is issued 1 cycle after it and the last row of its weights are accepted"
+        many, several = int(bool(spec.accumulates)), int(spec.most_tokens > 1)
+        words = BANKS * int(spec.most_tokens)
+        ports = common_ports(spec) | {
+            "load": Out(spec.rows),
+            "swap": Out(several * (spec.rows + spec.cols - 1)),
+            "first": Out(many),
+            **(self._memory_ports(many) if spec.in_sram else self._file_ports(words)),
+        }
+        shape = f"r{spec.rows}c{spec.cols}k{spec.beat_k}t{spec.most_tokens}_s{spec.stages}"
+        shape += "_memory" if spec.in_sram else ""
+        limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
+        super().__init__(f"{spec.family}_control_stay_{shape}_{limits}", ports)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        spec = self.spec
+        self._issue, self._take_tile = Signal(name="issue"), Signal(name="take_tile")
+        self._final, self._final_tile = Signal(name="run_ends"), Signal(name="last_tile")
+        issue, final = self._issue, self._final
+        self._active = self.held(m, "active", self.start, issue & final)
+        act, act_wrong = self.operand(m, "act", self._active, issue, final)
+        most, one = int(spec.most_tokens), Const(1, 1)
+        tokens: Value = one
+        if most > 1:
+            tokens = zero_extend(self.tokens, most.bit_length())
+        if spec.regroups:
+            tokens = Mux(self.tokens > most, Const(most, most.bit_length()), tokens)
+        self._tokens = Signal(most.bit_length(), name="tokens_of_group")
+        m.d.comb += self._tokens.eq(tokens)
+        last_token = self.counted(m, "token", self._tokens, 1, issue) if most > 1 else one
+        ends = issue & last_token
+        beats = self.counted(m, "beats", self.k, int(spec.beat_k), ends) if spec.accumulates else one
+        columns = (
+            self.counted(m, "columns", self.n, spec.cols, ends & beats) if spec.n_max > spec.cols else one
+        )
+        done = ends & beats & columns
+        groups = self.counted(m, "groups", self.tokens, most, done) if spec.regroups else one
+        begins = self.opening(m, "first_token", issue, last_token) if most > 1 else one
+        first = self.opening(m, "first_beat", ends, beats) if spec.accumulates else one
+        tile, wgt_wrong = self._load(m, begins)
+        room, column_begins = Signal(name="room"), begins & first
+        blocked = column_begins & ~room
+        m.d.comb += [
+            self._final_tile.eq(beats & columns & groups),
+            final.eq(last_token & self._final_tile),
+            issue.eq(self._active & act & (~begins | tile) & ~blocked),
+            self._take_tile.eq(issue & begins),
+            self.misframed.eq(act_wrong | wgt_wrong),
+            self.stall_output.eq(self._active & blocked),
+            self.stall_input.eq(self._active & ~blocked & ~act),
+            self.stall_memory.eq(self._active & ~blocked & act & begins & ~tile),
+        ]
+        if most > 1:
+            copies = self.delays(m, "swap", self._take_tile, spec.rows + spec.cols - 2)
+            m.d.comb += self.swap.eq(Cat(*copies))
+        self._banks(m, issue & column_begins, room, first, beats)
+        self.accepts(m)
+        return m
+
+    def _file_ports(self, words: int) -> dict[str, Any]:
+        return {"word": Out(words), "store": Out(1), "given": Out(words), "take": Out(1)}
+
+    def _memory_ports(self, many: int) -> dict[str, Any]:
+        address = (int(self.spec.most_tokens) - 1).bit_length()
+        return {
+            "write": Out(BANKS),
+            "write_address": Out(address),
+            "read": Out(BANKS),
+            "read_address": Out(BANKS * address),
+            "shown": Out(1),
+            "fill": Out(many),
+            "forward": Out(many),
+            "enable_forward": Out(many),
+        }
+
+    def _load(self, m: Module, begins: Value) -> tuple[Value, Value]:
+        """Take rows of weights for the next tile; returns whether a whole one is there, and wrong ends."""
+        rows = self.spec.rows
+        accept, ends = Signal(name="accept_row"), Signal(name="last_row")
+        tile = self.held(m, "tile_there", accept & ends, self._take_tile)
+        more = begins | ~self._final_tile  # a tile that is in use already needs no weights any more
+        m.d.comb += [
+            self.wgt_tready.eq(self._active & ((~tile & more) | (self._take_tile & ~self._final_tile))),
+            accept.eq(self.wgt_tready & self.wgt_tvalid),
+        ]
+        mark = Signal(name="tile_mark")
+        with m.If(accept & ends):
+            m.d.sync += mark.eq(self.wgt_tlast)
+        if rows == 1:
+            m.d.comb += [ends.eq(1), self.load.eq(accept)]
+        else:
+            row = Signal((rows - 1).bit_length(), name="row")
+            with m.If(accept):
+                m.d.sync += row.eq(Mux(ends, 0, row + 1))
+            m.d.comb += [
+                ends.eq(row == rows - 1),
+                self.load.eq(Cat(*(accept & (row == number) for number in range(rows)))),
+            ]
+        early = accept & ~ends & self.wgt_tlast
+        return tile, early | (self._take_tile & (mark != self._final_tile))
+
+    def _banks(self, m: Module, begin: Value, room: Signal, first: Value, last: Value) -> None:
+        """Partial sums into one bank, finished ones out of the other."""
+        spec, stages = self.spec, int(self.spec.stages)
+        self._valid = self.delays(m, "valid", self._issue, stages)
+        valid, finished = self._valid[-1], Const(1, 1)
+        if spec.accumulates:
+            self._firsts = self.delays(m, "first", first, stages)
+            m.d.comb += self.first.eq(self._firsts[-1])
+            finished = self.delays(m, "finished", last, stages)[-1]
+        take, emptied, free = (Signal(name=name) for name in ("take_word", "bank_emptied", "bank_free"))
+        word, word_ends = self._walk(m, "token_in", valid)
+        given, given_ends = self._walk(m, "token_out", take)
+        fill, empty = Signal(name="fill_bank"), Signal(name="give_bank")
+        full = self._full(m, valid & finished & word_ends, emptied, fill, empty)
+        used, left = Signal(2, name="banks_used"), Signal(2, name="banks_left")
+        m.d.comb += left.eq(used - free)
+        m.d.sync += used.eq(left + begin)
+        there, last_word = Signal(name="result_there"), Signal(name="result_last")
+        m.d.comb += [
+            room.eq(used != BANKS),
+            take.eq(Mux(empty, full[1], full[0]) & (~there | self.out_tready)),
+            emptied.eq(take & given_ends),
+            self.out_tvalid.eq(there),
+            self.out_tlast.eq(last_word),
+            self.finished.eq(there & last_word & self.out_tready),
+        ]
+        only = left == 1 if spec.in_sram else used == 1
+        with m.If(take):
+            m.d.sync += [there.eq(1), last_word.eq(emptied & ~self._active & only)]
+        with m.Elif(self.out_tready):
+            m.d.sync += there.eq(0)
+        if spec.in_sram:
+            self._memories(m, (fill, word, word_ends), (empty, given, take), free)
+            self._last_shown(m, take, emptied, there, free)
+        else:
+            m.d.comb += [
+                free.eq(emptied),
+                self.word.eq(self._lines(fill, word)),
+                self.store.eq(valid),
+                self.given.eq(self._lines(empty, given)),
+                self.take.eq(take),
+            ]
+
+    def _full(self, m: Module, stored: Value, emptied: Value, fill: Signal, empty: Signal) -> Signal:
+        """Which banks hold results; both banks take turns in both roles."""
+        full = Signal(BANKS, name="full")
+        for bank in range(BANKS):
+            with m.If(stored & (fill == bank)):
+                m.d.sync += full[bank].eq(1)
+            with m.Elif(emptied & (empty == bank)):
+                m.d.sync += full[bank].eq(0)
+        with m.If(stored):
+            m.d.sync += fill.eq(~fill)
+        with m.If(emptied):
+            m.d.sync += empty.eq(~empty)
+        return full
+
+    def _last_shown(self, m: Module, take: Value, emptied: Value, there: Value, free: Signal) -> None:
+        """A memory is free when the port has taken the last word that it shows."""
+        ends = Signal(name="bank_ends")
+        with m.If(take):
+            m.d.sync += ends.eq(emptied)
+        m.d.comb += free.eq(there & ends & self.out_tready)
+
+    def _memories(
+        self, m: Module, into: tuple[Signal, Value, Value], out: tuple[Signal, Value, Value], free: Value
+    ) -> None:
+        """Write the bank that fills, read it one cycle ahead, and read the bank that is given away."""
+        (fill, word, word_ends), (empty, given, take) = into, out
+        valid, shown = self._valid[-1], Signal(name="bank_shown")
+        following, again = Signal(len(word), name="token_next"), Signal(name="read_sum")
+        m.d.comb += following.eq(Mux(valid, Mux(word_ends, 0, word + 1), word))
+        if self.spec.accumulates:
+            m.d.comb += again.eq(self._valid[-2] & ~self._firsts[-2])
+            forward = Signal(name="forwarding")
+            m.d.comb += [
+                self.fill.eq(fill),
+                self.enable_forward.eq(again & valid & (following == word)),
+                self.forward.eq(forward),
+            ]
+            m.d.sync += forward.eq(self.enable_forward)
+        with m.If(take):
+            m.d.sync += shown.eq(empty)
+        reads = [(again & (fill == bank)) | (take & (empty == bank)) for bank in range(BANKS)]
+        m.d.comb += [
+            self.shown.eq(shown),
+            self.write.eq(Cat(*(valid & (fill == bank) for bank in range(BANKS)))),
+            self.write_address.eq(word),
+            self.read.eq(Cat(*reads)),
+            self.read_address.eq(
+                Cat(*(Mux(take & (empty == bank), given, following) for bank in range(BANKS)))
+            ),
+        ]
+
+    def _walk(self, m: Module, name: str, step: Value) -> tuple[Value, Value]:
+        """(number of a token in its group, whether it is the last), stepping on with ``step``."""
+        most = int(self.spec.most_tokens)
+        if most == 1:
+            return Const(0, 1), Const(1, 1)
+        number, ends = Signal((most - 1).bit_length(), name=name), Signal(name=f"{name}_ends")
+        m.d.comb += ends.eq(number + 1 == self._tokens)
+        with m.If(step):
+            m.d.sync += number.eq(Mux(ends, 0, number + 1))
+        return number, ends
+
+    def _lines(self, bank: Value, number: Value) -> Value:
+        """One line for every word of both banks."""
+        most = int(self.spec.most_tokens)
+        return Cat(*((bank == b) & (number == w) for b in range(BANKS) for w in range(most)))

@@ -1,0 +1,262 @@
+"""Processing elements as they stand in an array."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.arithmetic import floating
+from blueprint.arithmetic.processing import Element
+from blueprint.arithmetic.processing.cascade import Plans, plans
+from blueprint.families.systolic import SystolicSpec, elements
+from generator.arithmetic.floating import FloatAdd
+from generator.arithmetic.integers import add, parts, sign_extend
+from generator.arithmetic.processing import ActivationSelect, DigitQueue, Merge, Pass, Product, Step, mark
+from generator.arithmetic.processing.floats import converted
+from generator.block import Block, register
+
+
+def element_name(spec: SystolicSpec, element: Element) -> str:
+    """The part of a module's name that says everything about an element's products."""
+    number = f"a{spec.act_width}w{spec.weight_width}"
+    if spec.activation != "int":
+        number = spec.activation + ("" if spec.accumulate == "same" else f"_{spec.accumulate}")
+    sparse = "" if spec.group == 1 else f"_{spec.kept}of{spec.group}"
+    held = "_reg" if spec.product_register else ""
+    return f"{spec.pe}_{number}_d{spec.depth}{sparse}{held}_t{element.total_bits}"
+
+
+class ArrayElement(Block):
+    """Base of the elements: what they multiply and add is that of a processing element."""
+
+    place = "pe"
+    throughput = "one beat per cycle"
+    spec: SystolicSpec
+    element: Element
+
+    def selected(self, m: Module) -> tuple[Value, Value]:
+        """(activations, weights) of the lanes: for every weight the activation that belongs to it."""
+        spec = self.spec
+        act, words = self.act_used(m), parts(self.weight_used(m), int(spec.weight_bits))
+        acts, field = parts(act, int(spec.selected_width)), spec.streams()[1].field
+        # A word that holds more than a weight has it as its first part.
+        weights = Cat(*(word[field.parts[0].span] if field.parts else word for word in words))
+        if spec.group == 1:
+            return act, weights
+        block = ActivationSelect(int(spec.selected_width), int(spec.group))
+        block.place = self.place
+        chosen = []
+        for lane, word in enumerate(words):
+            first = lane // int(spec.kept) * int(spec.group)
+            value = Signal(int(spec.selected_width), name=f"chosen{lane}")
+            group = Cat(*acts[first : first + int(spec.group)])
+            self.use(
+                m, block, f"select{lane}", entries=group, index=word[field.part("index").span], value=value
+            )
+            chosen.append(value)
+        return Cat(*chosen), weights
+
+    def act_used(self, m: Module) -> Value:
+        """The activations of this beat, or their digits."""
+        return self.act
+
+    def weight_used(self, m: Module) -> Value:
+        """The weights of this beat, with their places."""
+        return self.weight
+
+    def operands(self, m: Module) -> dict[str, Value]:
+        """The operands of a processing element by their ports."""
+        act, weight = self.selected(m)
+        if self.spec.flexible:
+            kind = self.spec.streams()[1].field.part("ternary")
+            return {"a": weight, "b": act, "ternary": self.weight[kind.span]}
+        if self.spec.serial:
+            return {"digit": act, "b": weight}
+        return (
+            {"a": act, "b": weight} if elements.is_one_of(self.spec.pe, ("ent",)) else {"a": weight, "b": act}
+        )
+
+    def product(self, m: Module) -> Value:
+        """The products of a beat, one cycle later where they are registered."""
+        block = self._placed(Product(self.element, passed=bool(self.spec.passes_words)))
+        found = Signal(len(block.product), name="product")
+        self.use(m, block, "multiply", product=found, **self.operands(m))
+        if not self.spec.product_register:
+            return found
+        held = Signal(len(found), name="product_held", reset_less=True)
+        m.d.sync += held.eq(found)
+        return held
+
+    def stepped(self, m: Module, state: Value) -> Value:
+        """``state`` with the products of a beat added."""
+        following = Signal(int(self.element.state_bits), name="following")
+        if self.spec.product_register:
+            self.use(
+                m,
+                self._placed(Merge(self.element)),
+                "merge",
+                product=self.product(m),
+                state=state,
+                next=following,
+            )
+        else:
+            self.use(
+                m, self._placed(Step(self.element)), "step", state=state, next=following, **self.operands(m)
+            )
+        return following
+
+    def _placed(self, block: Block) -> Block:
+        block.place = self.place
+        return block
+
+
+class SummingElement(ArrayElement):
+    """Adds products until a reduction is over; the sum moves to a register that is part of a chain."""
+
+    def __init__(self, spec: SystolicSpec) -> None:
+        self.spec, self.element = spec, spec.element
+        self.latency = "2 cycles" if spec.product_register else "1 cycle"
+        width, many, chained = int(spec.state_width), int(bool(spec.accumulates)), int(spec.rows > 1)
+        ports = {
+            "act": In(int(spec.act_bits)),
+            "weight": In(int(spec.element_bits)),
+            "valid": In(many * int(bool(spec.floats))),
+            "first": In(many),
+            "load": In(int(bool(spec.waits))),
+            "move": In(int(bool(spec.waits))),
+            "last": In(1),
+            "shift": In(chained),
+            "below": In(chained * width),
+            "result": Out(width),
+        }
+        form = ("_acc" if many else "") + ("_chain" if chained else "")
+        super().__init__(f"systolic_sum_{element_name(spec, self.element)}{form}", ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        total = self._total(m)
+        moves: Value = self.last
+        if self.spec.rows > 1:
+            total, moves = Mux(self.last, total, self.below), self.last | self.shift
+        m.d.comb += self.result.eq(register(m, len(self.result), "leaving", moves, total))
+        return m
+
+    def act_used(self, m: Module) -> Value:
+        """Digits from queues of its own, where it has some; none in a cycle without a beat."""
+        if not self.spec.waits:
+            return self.act
+        block, digits = self._placed(DigitQueue(self.element)), []
+        width = int(self.spec.selected_width)
+        for number, word in enumerate(parts(self.act, self.spec.act_width)):
+            digit, shown = (Signal(width, name=f"{name}{number}") for name in ("digit", "shown"))
+            self.use(m, block, f"queue{number}", a=word, load=self.load, enable=self.move, digit=digit)
+            m.d.comb += shown.eq(digit & self.move.replicate(len(digit)))
+            digits.append(shown)
+        return Cat(*digits)
+
+    def _total(self, m: Module) -> Value:
+        """The sum with this beat."""
+        width = int(self.spec.state_width)
+        if not self.spec.accumulates:
+            return sign_extend(self.product(m), width)
+        state, so_far = Signal(width, name="accumulator", reset_less=True), Signal(width, name="so_far")
+        m.d.comb += so_far.eq(state & ~self.first.replicate(width))
+        total = self.stepped(m, so_far)
+        # Without a beat integers add nothing; infinity times nothing is not nothing, so floats hold.
+        m.d.sync += state.eq(Mux(self.valid, total, state) if self.spec.floats else total)
+        return total
+
+
+class StationaryElement(ArrayElement):
+    """Multiplies passing activations by its own weights and adds the products to a passing sum.
+
+    ``load`` takes the weights of the next tile; ``swap`` begins to use them, in this very cycle.
+    """
+
+    def __init__(self, spec: SystolicSpec, row: int) -> None:
+        self.spec, self.element = spec, elements.element(spec, int(spec.sum_width(row + 1)))
+        self.is_first, self.keeps = row == 0, bool(spec.most_tokens > 1)
+        self.latency = "2 cycles" if spec.product_register else "1 cycle"
+        form = ""
+        if spec.passes_words:
+            chain = cascade_plans(spec)
+            self.element, self.plan = chain.element, chain.rows[row]
+            form = f"_{mark(self.plan)}"
+        before, after = handed_on(spec, row), handed_on(spec, row + 1)
+        ports = {
+            "act": In(int(spec.act_bits)),
+            "weight": In(int(spec.element_bits)),
+            "load": In(1),
+            "swap": In(int(self.keeps)),
+            "above": In(before),
+            "total": Out(after),
+        }
+        form += f"_from{before}" + ("_keep" if self.keeps else "")
+        super().__init__(f"systolic_stay_{element_name(spec, self.element)}{form}", ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        width = len(self.total)
+        if self.spec.passes_words:
+            found = self._passed_on(m)
+        else:
+            found = self.product(m) if self.is_first else self.stepped(m, self._above(m))
+        held = Signal(width, name="sum", reset_less=True)
+        m.d.sync += held.eq(sign_extend(found, width))
+        m.d.comb += self.total.eq(held)
+        return m
+
+    def _passed_on(self, m: Module) -> Value:
+        """Two words from above and this row's products as two words."""
+        above = 0 if self.is_first else len(self.above)
+        block = self._placed(
+            Pass(self.element, self.plan, above, registered=bool(self.spec.product_register))
+        )
+        given = {"product": self.product(m)} if self.spec.product_register else self.operands(m)
+        found = Signal(len(self.total), name="words")
+        pins = {"above": self.above} if above else {}
+        self.use(m, block, "pass", below=found, **given, **pins)
+        return found
+
+    def _above(self, m: Module) -> Value:
+        """The sum of the rows above, as wide as that of this row."""
+        if self.spec.floats and len(self.above) < len(self.total):
+            return converted(self, m, self.element, "above", self.above)
+        return sign_extend(self.above, len(self.total))
+
+    def weight_used(self, m: Module) -> Value:
+        bits = len(self.weight)
+        shadow = register(m, bits, "shadow", self.load, self.weight)
+        if not self.keeps:
+            return shadow
+        used = Signal(bits, name="weight_used")
+        active = register(m, bits, "active", self.swap, shadow)
+        m.d.comb += used.eq(Mux(self.swap, shadow, active))
+        return used
+
+
+def cascade_plans(spec: SystolicSpec) -> Plans:
+    """How sums pass down the rows as two words."""
+    return plans(spec.cascade.element, spec.rows, bool(spec.product_register))
+
+
+def handed_on(spec: SystolicSpec, rows: int) -> int:
+    """Bits of the sum of so many rows, as it passes from row to row."""
+    if not rows:
+        return 0
+    return cascade_plans(spec).rows[rows - 1].left_bits if spec.passes_words else int(spec.sum_width(rows))
+
+
+def added(block: Block, spec: SystolicSpec, m: Module, left: Value, right: Value) -> Value:
+    """A partial sum added to another one inside ``block``."""
+    width = int(spec.result_width)
+    total = Signal(width, name="added")
+    if spec.floats:
+        if len(right) < width:
+            right = converted(block, m, spec.element, "partial", right)
+        adder = FloatAdd(floating.get(str(spec.sum_format)))
+        adder.place = block.place
+        block.use(m, adder, "add", a=left, b=right, result=total)
+    else:
+        m.d.comb += total.eq(add(left, sign_extend(right, width), None, width))
+    return total

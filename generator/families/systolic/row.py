@@ -1,0 +1,121 @@
+"""Rows of elements: written once for all rows that are alike."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.families.systolic import SystolicSpec
+from generator.arithmetic.integers import parts
+from generator.block import Block
+from generator.families.systolic.element import StationaryElement, SummingElement, handed_on
+
+#: What crosses the array beside the operands.
+WAVES = ("valid", "first", "load", "move", "last")
+
+
+class Row(Block):
+    """Base of both kinds of rows."""
+
+    place = "edge"
+    spec: SystolicSpec
+
+    def passed(self, m: Module, word: Value, name: str) -> list[Value]:
+        """What every element sees of an operand that enters at column 0."""
+        if not self.spec.skewed:
+            return [word] * self.spec.cols
+        seen = [word]
+        for column in range(1, self.spec.cols):
+            held = Signal(len(word), name=f"{name}{column}", reset_less=True)
+            m.d.sync += held.eq(seen[-1])
+            seen.append(held)
+        return seen
+
+
+class SummingRow(Row):
+    """Elements that share activations; their results leave upwards."""
+
+    throughput = "one beat per cycle"
+
+    def __init__(self, spec: SystolicSpec) -> None:
+        self.spec, self.element = spec, SummingElement(spec)
+        self.latency = f"{spec.stages - spec.rows + 1 if spec.skewed else spec.stages} cycles"
+        cols, width = spec.cols, int(spec.state_width)
+        waves = cols if spec.skewed else 1
+        many, chained = int(bool(spec.accumulates)), int(spec.rows > 1)
+        ports = {
+            "act": In(int(spec.act_bits)),
+            "weight": In(cols * int(spec.element_bits)),
+            "valid": In(many * waves * int(bool(spec.floats))),
+            "first": In(many * waves),
+            "load": In(waves if spec.waits else 0),
+            "move": In(waves if spec.waits else 0),
+            "last": In(waves),
+            "shift": In(chained),
+            "below": In(chained * cols * width),
+            "result": Out(cols * width),
+        }
+        kind = "pass" if spec.skewed else "share"
+        super().__init__(f"{self.element.module_name}_row{cols}_{kind}", ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        spec, width = self.spec, int(self.spec.state_width)
+        acts = self.passed(m, self.act, "act")
+        weights = parts(self.weight, int(spec.element_bits))
+        below = parts(self.below, width) if spec.rows > 1 else []
+        results = []
+        for column in range(spec.cols):
+            result = Signal(width, name=f"result{column}")
+            wave = column if spec.skewed else 0
+            pins = {n: getattr(self, n)[wave] for n in WAVES if hasattr(self, n)}
+            if below:
+                pins |= {"shift": self.shift, "below": below[column]}
+            self.use(
+                m, self.element, f"element{column}",
+                act=acts[column], weight=weights[column], result=result, **pins,
+            )  # fmt: skip
+            results.append(result)
+        m.d.comb += self.result.eq(Cat(*results))
+        return m
+
+
+class StationaryRow(Row):
+    """Elements that share activations and hand partial sums to the row below."""
+
+    throughput = "one token per cycle"
+
+    def __init__(self, spec: SystolicSpec, row: int) -> None:
+        self.spec, self.element = spec, StationaryElement(spec, row)
+        self.latency = f"{spec.cols + int(spec.product_register)} cycles"
+        cols = spec.cols
+        before, after = handed_on(spec, row), handed_on(spec, row + 1)
+        ports = {
+            "act": In(int(spec.act_bits)),
+            "weight": In(cols * int(spec.element_bits)),
+            "load": In(1),
+            "swap": In(cols if spec.most_tokens > 1 else 0),
+            "above": In(cols * before),
+            "total": Out(cols * after),
+        }
+        super().__init__(f"{self.element.module_name}_row{cols}", ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        spec, element = self.spec, self.element
+        acts, loads = self.passed(m, self.act, "act"), self.passed(m, self.load, "load")
+        weights = parts(self.weight, int(spec.element_bits))
+        above = [] if element.is_first else parts(self.above, len(self.above) // spec.cols)
+        width, totals = len(self.total) // spec.cols, []
+        for column in range(spec.cols):
+            total = Signal(width, name=f"total{column}")
+            pins = {"swap": self.swap[column]} if spec.most_tokens > 1 else {}
+            if above:
+                pins["above"] = above[column]
+            self.use(
+                m, element, f"element{column}",
+                act=acts[column], weight=weights[column], load=loads[column], total=total, **pins,
+            )  # fmt: skip
+            totals.append(total)
+        m.d.comb += self.total.eq(Cat(*totals))
+        return m

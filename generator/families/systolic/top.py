@@ -1,0 +1,255 @@
+"""The whole accelerator: AXI shell, sequencing, operand registers, elements, results."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, ResetSignal, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.families.systolic import SystolicSpec
+from blueprint.families.systolic.schedule import BANKS
+from generator.arithmetic.integers import parts, sign_extend
+from generator.arithmetic.processing import DigitEncode, DigitQueue, Resolve, Total
+from generator.axi_lite import AXI_LITE_PORTS, EVENTS, STALLS, Shell, size_ports
+from generator.block import Block, register
+from generator.cells.memory import Sram
+from generator.families.systolic.buffer import ColumnBuffer, MemoryColumn
+from generator.families.systolic.control import StationaryControl, SummingControl
+from generator.families.systolic.edge import DigitWait, Skew
+from generator.families.systolic.element import cascade_plans, handed_on
+from generator.families.systolic.row import WAVES, StationaryRow, SummingRow
+
+
+class Systolic(Block):
+    """Multiplies matrices on an array of processing elements."""
+
+    place = "edge"
+
+    def __init__(self, spec: SystolicSpec) -> None:
+        self.spec = spec
+        self.latency = (
+            f"{spec.stages + (3 if spec.stationary else 1)} cycles from a tile's last beat to a result"
+        )
+        self.throughput = f"one beat per cycle, {spec.peak_macs} multiply-accumulates"
+        ports: dict[str, Any] = {"aclk": In(1), "aresetn": In(1)}
+        for stream in spec.streams():
+            give, take = (In, Out) if stream.direction == "in" else (Out, In)
+            ports |= {f"{stream.prefix}_tdata": give(stream.width), f"{stream.prefix}_tvalid": give(1)}
+            ports |= {f"{stream.prefix}_tready": take(1), f"{stream.prefix}_tlast": give(1)}
+        ports |= {f"s_axil_{name}": member for name, member in AXI_LITE_PORTS.items()}
+        super().__init__(spec.name, ports, clocked=False)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.domains.sync = ClockDomain("sync")
+        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
+        self._wires: dict[str, Signal] = {}
+        self._sequence(m)
+        acts = self._activations(m)
+        weights = self._operand(m, "wgt", not self.spec.stationary)
+        if self.spec.flexible:
+            kind = self.spec.streams()[1].field.part("ternary")
+            m.d.comb += self._wires["ternary"].eq(weights[kind.span])
+        if self.spec.skewed:
+            acts = self._skewed(m, acts, self.spec.rows, "acts")
+            weights = self._skewed(m, weights, self.spec.cols, "weights")
+        results = (self._stay if self.spec.stationary else self._sum)(m, acts, weights)
+        bits = int(self.spec.output_bits)
+        m.d.comb += self.m_axis_out_tdata.eq(Cat(*(sign_extend(result, bits) for result in results)))
+        return m
+
+    def _sequence(self, m: Module) -> None:
+        spec = self.spec
+        stalls = STALLS if spec.paced else STALLS[:-1]
+        name = f"{spec.family}_shell_{spec.design_hash}"
+        shell = Shell(name, spec.registers(), spec.sizes, spec.size_rules, stalls)
+        control = StationaryControl(spec) if spec.stationary else SummingControl(spec)
+        streams = {
+            f"{stream.name}_{wire}": getattr(self, f"{stream.prefix}_{wire}")
+            for stream in spec.streams()
+            for wire in ("tvalid", "tready", "tlast")
+        }
+        axi = {name: getattr(self, f"s_axil_{name}") for name in AXI_LITE_PORTS}
+        shared = {
+            name: self._wire(shell, name) for name in ("start", *size_ports(spec.sizes, In), *EVENTS, *stalls)
+        }
+        rest = {
+            name: self._wire(control, name)
+            for name in control.signature.members
+            if name not in shared and name not in streams and name not in ("clk", "rst")
+        }
+        self.use(m, shell, "shell", **axi, **shared)
+        self.use(m, control, "control", **shared, **streams, **rest)
+
+    def _wire(self, block: Block, name: str) -> Signal:
+        if name not in self._wires:
+            self._wires[name] = Signal(getattr(block, name).shape(), name=name)
+        return self._wires[name]
+
+    def _waves(self, name: str, begin: int, count: int) -> Value:
+        """Stages of a wave, nothing where this design has no such wave."""
+        wire = self._wires.get(name)
+        return Const(0, 0) if wire is None else wire[begin : begin + count]
+
+    def _operand(self, m: Module, port: str, held: bool) -> Value:
+        stream = next(stream for stream in self.spec.streams() if stream.name == port)
+        data = getattr(self, f"{stream.prefix}_tdata")[: stream.field.bits]
+        return register(m, len(data), port, self._wires[f"accept_{port}"], data) if held else data
+
+    def _activations(self, m: Module) -> Value:
+        """Activations, codes or digits of the beat that is issued, zeros where none is."""
+        spec = self.spec
+        if spec.waits:
+            return self._waiting(m)
+        if spec.serial:
+            acts = self._digits(m)
+        elif spec.pe == "ent":
+            acts = register(
+                m, spec.rows * int(spec.act_bits), "act", self._wires["accept_act"], self._codes(m)
+            )
+        else:
+            acts = self._operand(m, "act", True)
+        if not spec.gated:
+            return acts
+        gated = Signal(len(acts), name="act_gated")
+        m.d.comb += gated.eq(acts & self._wires["gate"].replicate(len(acts)))
+        return gated
+
+    def _codes(self, m: Module) -> Value:
+        block, codes = DigitEncode(self.spec.act_width), []
+        block.place = self.place
+        for number, word in enumerate(parts(self._operand(m, "act", False), self.spec.act_width)):
+            code = Signal(int(self.spec.code_width), name=f"code{number}")
+            self.use(m, block, f"encode{number}", a=word, code=code)
+            codes.append(code)
+        return Cat(*codes)
+
+    def _digits(self, m: Module) -> Value:
+        """A digit of every activation; the queues are the register that activations are taken into."""
+        block, digits, done = DigitQueue(self.spec.element), [], []
+        block.place = self.place
+        pins = {"load": self._wires["accept_act"], "enable": self._wires["gate"]}
+        if self.spec.pe == "booth_serial":
+            pins["mask"] = Const(-1, int(self.spec.element.digits))
+        for number, word in enumerate(parts(self._operand(m, "act", False), self.spec.act_width)):
+            digit, empty = (
+                Signal(int(self.spec.code_width), name=f"digit{number}"),
+                Signal(name=f"done{number}"),
+            )
+            self.use(m, block, f"queue{number}", a=word, digit=digit, done=empty, **pins)
+            digits.append(digit)
+            done.append(empty)
+        if self.spec.paced:
+            m.d.comb += self._wires["queues_done"].eq(Cat(*done).all())
+        return Cat(*digits)
+
+    def _waiting(self, m: Module) -> Value:
+        """Activations as they come; counters tell when all elements are through with theirs."""
+        acts, block, done = self._operand(m, "act", False), DigitWait(self.spec.act_width), []
+        if not self.spec.paced:
+            return acts
+        pins = {"load": self._wires["accept_act"], "enable": self._wires["gate"]}
+        for number, word in enumerate(parts(acts, self.spec.act_width)):
+            done.append(Signal(name=f"done{number}"))
+            self.use(m, block, f"wait{number}", a=word, done=done[-1], **pins)
+        m.d.comb += self._wires["queues_done"].eq(Cat(*done).all())
+        return acts
+
+    def _skewed(self, m: Module, word: Value, lanes: int, name: str, *, reverse: bool = False) -> Value:
+        block = Skew(lanes, len(word) // lanes, reverse=reverse)
+        late = Signal(len(word), name=f"{name}_late")
+        self.use(m, block, f"skew_{name}", early=word, late=late)
+        return late
+
+    def _sum(self, m: Module, acts: Value, weights: Value) -> list[Value]:
+        """Rows that keep their sums; weights pass down, results up."""
+        spec = self.spec
+        block, width = SummingRow(spec), spec.cols * int(spec.state_width)
+        held = int(spec.product_register)
+        results = [Signal(width, name=f"results{row}") for row in range(spec.rows)]
+        for row, act in enumerate(parts(acts, int(spec.act_bits))):
+            begin, count = (row + held, spec.cols) if spec.skewed else (held, 1)
+            pins = {name: self._waves(name, begin, count) for name in WAVES}
+            if spec.rows > 1:
+                below = results[row + 1] if row + 1 < spec.rows else Const(0, width)
+                pins |= {"shift": self._wires["shift"], "below": below}
+            self.use(m, block, f"row{row}", act=act, weight=weights, result=results[row], **pins)
+            if spec.skewed and row + 1 < spec.rows:
+                weights = self._passed(m, weights, f"weights{row + 1}")
+        totals = parts(results[0], int(spec.state_width))
+        return self._resolved(m, totals) if spec.carry_save else totals
+
+    def _resolved(self, m: Module, states: list[Value]) -> list[Value]:
+        """The one addition that carry-save sums still need, outside the array."""
+        block, totals = Resolve(self.spec.element), []
+        block.place = "result"
+        for column, state in enumerate(states):
+            total = Signal(int(self.spec.result_width), name=f"resolved{column}")
+            self.use(m, block, f"resolve{column}", state=state, total=total)
+            totals.append(total)
+        return totals
+
+    def _passed(self, m: Module, word: Value, name: str) -> Value:
+        held = Signal(len(word), name=name, reset_less=True)
+        m.d.sync += held.eq(word)
+        return held
+
+    def _stay(self, m: Module, acts: Value, weights: Value) -> list[Value]:
+        """Rows that keep their weights; sums pass down into the buffers of the columns."""
+        spec = self.spec
+        total: Value = Const(0, 0)
+        for row, act in enumerate(parts(acts, int(spec.act_bits))):
+            above, total = total, Signal(spec.cols * handed_on(spec, row + 1), name=f"totals{row}")
+            swap = self._waves("swap", row, spec.cols)
+            self.use(
+                m, StationaryRow(spec, row), f"row{row}",
+                act=act, weight=weights, load=self._wires["load"][row], swap=swap, above=above, total=total,
+            )  # fmt: skip
+        if spec.passes_words:
+            total = self._added_up(m, total)
+        partials = self._skewed(m, total, spec.cols, "totals", reverse=True)
+        words = parts(partials, int(spec.sum_width(spec.rows)))
+        return self._remembered(m, words) if spec.in_sram else self._filed(m, words)
+
+    def _added_up(self, m: Module, words: Value) -> Value:
+        """The one addition of every column that two words still need, below the last row."""
+        spec, totals = self.spec, []
+        block = Total(cascade_plans(spec).last, handed_on(spec, spec.rows))
+        for column, word in enumerate(parts(words, handed_on(spec, spec.rows))):
+            totals.append(Signal(int(spec.sum_width(spec.rows)), name=f"added_up{column}"))
+            self.use(m, block, f"total{column}", words=word, total=totals[-1])
+        return Cat(*totals)
+
+    def _filed(self, m: Module, partials: list[Value]) -> list[Value]:
+        """Partial sums in registers."""
+        buffer, results = ColumnBuffer(self.spec), []
+        pins = {n: self._wires[n] for n in ("word", "store", "given", "take", "first") if n in self._wires}
+        for column, partial in enumerate(partials):
+            result = Signal(int(self.spec.result_width), name=f"result{column}")
+            self.use(m, buffer, f"buffer{column}", partial=partial, result=result, **pins)
+            results.append(result)
+        return results
+
+    def _remembered(self, m: Module, partials: list[Value]) -> list[Value]:
+        """Partial sums in two memories as wide as all columns."""
+        spec, width = self.spec, int(self.spec.result_width)
+        column, total = MemoryColumn(spec), Signal(spec.cols * width, name="memory_write")
+        stored = [Signal(len(total), name=f"memory_read{bank}") for bank in range(BANKS)]
+        shared = ("shown", "fill", "first", "forward", "enable_forward")
+        pins = {name: self._wires[name] for name in shared if name in self._wires}
+        results = []
+        for number, partial in enumerate(partials):
+            place, result = slice(number * width, (number + 1) * width), Signal(width, name=f"result{number}")
+            self.use(
+                m, column, f"column{number}", partial=partial, total=total[place], result=result,
+                stored=Cat(*(bank[place] for bank in stored)), **pins,
+            )  # fmt: skip
+            results.append(result)
+        memory, wires = Sram(int(spec.most_tokens), len(total)), self._wires
+        addresses = parts(wires["read_address"], len(wires["write_address"]))
+        for bank in range(BANKS):
+            self.use(
+                m, memory, f"bank{bank}", write=wires["write"][bank], write_address=wires["write_address"],
+                write_data=total, read=wires["read"][bank], read_address=addresses[bank],
+                read_data=stored[bank],
+            )  # fmt: skip
+        return results

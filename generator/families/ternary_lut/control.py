@@ -1,0 +1,266 @@
+"""Sequencing: which tile is loaded, which column group is swept, and what each register stage does next."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.families.ternary_lut import TernaryLutSpec
+from generator.axi_lite import size_ports
+from generator.block import Block
+
+
+class Control(Block):
+    """Walks token groups, tiles and column groups; every stage moves when the next one is free or moves itself.
+
+    Sizes are counted down by what one step covers, so no division is needed and ragged edges end a loop early.
+    """
+
+    place = "control"
+    latency = "a table is swept from 1 cycle + build stages after its activations are accepted"
+
+    def __init__(self, spec: TernaryLutSpec) -> None:
+        self.spec = spec
+        sizes = size_ports(spec.sizes, In)
+        stages, address = int(spec.build_stages), int(spec.address_width)
+        sram = 1 if spec.in_sram else 0
+        pipelined = int(spec.accumulate_stages)
+        reduced = int(spec.tree_stages) + int(spec.reduction_registered)
+        forwards = sram if not pipelined else 0
+        filed = 1 if spec.accumulates and (not spec.buffered or not spec.in_sram) else 0
+        ports = sizes | {
+            "start": In(1),
+            **{f"{port}_{wire}": In(1) for port in ("act", "wgt") for wire in ("tvalid", "tlast")},
+            "out_tready": In(1),
+            "act_tready": Out(1),
+            "wgt_tready": Out(1),
+            "out_tvalid": Out(1),
+            "out_tlast": Out(1),
+            "enable_tile": Out(1),
+            "enable_build": Out(stages),
+            "enable_fetch": Out(1 if spec.fetch_register else 0),
+            "enable_partial": Out(reduced),
+            "enable_sum": Out(pipelined),
+            "enable_accumulator": Out(filed),
+            "enable_result": Out(1 if spec.buffered or not spec.accumulates else 0),
+            "first": Out(1 if spec.accumulates else 0),
+            "first_load": Out(1 if spec.fixed and spec.accumulates else 0),
+            "address": Out(address if filed or sram else 0),
+            "file_address": Out(address if filed and pipelined else 0),
+            "read": Out(sram),
+            "read_address": Out(sram * address),
+            "write": Out(sram),
+            "forward": Out(forwards),
+            "enable_forward": Out(forwards),
+            "accepted": Out(1),
+            "finished": Out(1),
+            "misframed": Out(1),
+            "stall_input": Out(1),
+            "stall_memory": Out(1),
+            "stall_output": Out(1),
+            "stall_dependency": Out(1 if pipelined else 0),
+        }
+        shape = f"l{spec.lut_count}mu{spec.mu}f{spec.fetch_count}t{spec.token_lanes}"
+        limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
+        flow = f"b{stages}s{int(spec.fetch_register)}{reduced}{'m' if sram else 'r'}"
+        flow += f"_p{pipelined}" * (pipelined > 0) + "_fixed" * spec.fixed
+        super().__init__(f"{spec.family}_control_{shape}_{limits}_{flow}", ports, clocked=True, resets=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        self._load(m)
+        side = self._sweep(m)
+        self._stages(m, side)
+        m.d.comb += [
+            self.accepted.eq((self.act_tvalid & self.act_tready) | (self.wgt_tvalid & self.wgt_tready)),
+            self.misframed.eq(
+                (self.enable_tile & (self.act_tlast != self._load_last))
+                | (self._fire & (self.wgt_tlast != self._sweep_last))
+            ),
+        ]
+        return m
+
+    def _count(self, m: Module, name: str, size: Value, step: int, advance: Value) -> Value:
+        """Count ``size`` down by ``step``; returns whether this is the last step, after which it starts over."""
+        left = Signal(len(size), name=f"{name}_left")
+        last = Signal(name=f"{name}_last")
+        m.d.comb += last.eq(left <= step)
+        with m.If(self.start):
+            m.d.sync += left.eq(size)
+        with m.Elif(advance):
+            m.d.sync += left.eq(Mux(last, size, left - step))
+        return last
+
+    def _active(self, m: Module, name: str, end: Value) -> Signal:
+        active = Signal(name=name)
+        with m.If(self.start):
+            m.d.sync += active.eq(1)
+        with m.Elif(end):
+            m.d.sync += active.eq(0)
+        return active
+
+    def _first(self, m: Module, name: str, advance: Value, last: Value) -> Signal:
+        """Whether the tile that is next to advance is its token's first."""
+        first = Signal(name=name)
+        with m.If(self.start):
+            m.d.sync += first.eq(1)
+        with m.Elif(advance):
+            m.d.sync += first.eq(last)
+        return first
+
+    def _load(self, m: Module) -> None:
+        """Accept a tile of activations when the first stage of the table pipeline is free."""
+        spec = self.spec
+        stages = int(spec.build_stages)
+        self._tile_valid = [Signal(name=f"tile{stage}_valid") for stage in range(stages + 1)]
+        self._release = Signal(name="tile_release")
+        end = Signal(name="load_end")
+        active = self._active(m, "loading", end)
+        ready = [Signal(name=f"tile{stage}_ready") for stage in range(stages + 1)]
+        accept = active & self.act_tvalid & ready[0]
+        last_tile: Value = Const(1, 1)
+        if spec.accumulates:
+            last_tile = self._count(m, "load_k", self.k, int(spec.tile_k), accept)
+        if hasattr(self, "first_load"):
+            first = self._first(m, "loads_first", accept, last_tile)
+            m.d.comb += self.first_load.eq(first)
+        last_token: Value = Const(1, 1)
+        if spec.regroups:
+            last_token = self._count(m, "load_tokens", self.tokens, spec.token_lanes, accept & last_tile)
+        self._load_last = last_tile & last_token
+        valid_in = [accept, *self._tile_valid[:-1]]
+        onward = [*ready[1:], self._release]
+        for stage, valid in enumerate(self._tile_valid):
+            m.d.comb += ready[stage].eq(~valid | onward[stage])
+            with m.If(ready[stage]):
+                m.d.sync += valid.eq(valid_in[stage])
+        m.d.comb += [
+            end.eq(accept & self._load_last),
+            self.act_tready.eq(active & ready[0]),
+            self.enable_tile.eq(accept),
+        ]
+        if stages:
+            moves = [self._tile_valid[stage] & ready[stage + 1] for stage in range(stages)]
+            m.d.comb += self.enable_build.eq(Cat(*moves))
+
+    def _sweep(self, m: Module) -> list[Signal]:
+        """Take a weight beat when there is a table and room; returns what travels with the beat."""
+        spec = self.spec
+        self._fire = Signal(name="sweep_fire")
+        self._room = Signal(name="sweep_room")
+        end = Signal(name="sweep_end")
+        active = self._active(m, "sweeping", end)
+        last_column: Value = Const(1, 1)
+        side: list[Signal] = []
+        if spec.buffered:
+            last_column = self._count(m, "sweep_n", self.n, spec.fetch_count, self._fire)
+        if spec.address_width:
+            column = Signal(int(spec.address_width), name="column")
+            with m.If(self.start | (self._fire & last_column)):
+                m.d.sync += column.eq(0)
+            with m.Elif(self._fire):
+                m.d.sync += column.eq(column + 1)
+        advance = self._fire & last_column
+        last_tile: Value = Const(1, 1)
+        if spec.accumulates:
+            last_tile = self._count(m, "sweep_k", self.k, int(spec.tile_k), advance)
+            side = [self._first(m, "first_tile", advance, last_tile), last_tile]
+        last_token: Value = Const(1, 1)
+        if spec.regroups:
+            last_token = self._count(m, "sweep_tokens", self.tokens, spec.token_lanes, advance & last_tile)
+        self._sweep_last = last_column & last_tile & last_token
+        tile = self._tile_valid[-1]
+        free: Value = self._room
+        if spec.accumulate_stages:
+            self._waits = Signal(name="column_waits")
+            free = self._room & ~self._waits
+            m.d.comb += self.stall_dependency.eq(active & self._room & self._waits)
+        m.d.comb += [
+            self._release.eq(advance),
+            self.wgt_tready.eq(active & tile & free),
+            self._fire.eq(self.wgt_tready & self.wgt_tvalid),
+            end.eq(self._fire & self._sweep_last),
+            self.stall_output.eq(active & ~self._room),
+            self.stall_input.eq(active & free & ~tile),
+            self.stall_memory.eq(active & free & tile & ~self.wgt_tvalid),
+        ]
+        last = [] if spec.single_result else [self._sweep_last]
+        return [*side, *last, *([column] if spec.address_width else [])]
+
+    def _stages(self, m: Module, side: list[Signal]) -> None:
+        """The elastic stages between fetch and the end of accumulation, and the result register."""
+        names = [name for name in ("fetch", "partial", "sum") if hasattr(self, f"enable_{name}")]
+        enables = [(name, number) for name in names for number in range(len(getattr(self, f"enable_{name}")))]
+        before = sum(name != "sum" for name, _ in enables)  # stages before the accumulator is read
+        self._issue: Value = Cat(*side)
+        waiting: list[Value] = []
+        valid: Value = self._fire
+        beat = Cat(*side)
+        entering: Value = Const(0, 1)
+        ready_in = self._room
+        for number, (name, stage) in enumerate(enables):
+            held_valid = Signal(name=f"{name}{stage}_valid")
+            held = Signal(len(beat), name=f"{name}{stage}_beat")
+            ready_out = Signal(name=f"{name}{stage}_ready")
+            m.d.comb += ready_in.eq(~held_valid | ready_out)
+            entering = valid & ready_in
+            with m.If(ready_in):
+                m.d.sync += held_valid.eq(valid)
+            with m.If(entering):
+                m.d.sync += held.eq(beat)
+            m.d.comb += getattr(self, f"enable_{name}")[stage].eq(entering)
+            if number == before - 1 and self.spec.in_sram:
+                m.d.comb += [self.read.eq(entering), self.read_address.eq(self._column(beat))]
+                incoming = self._column(beat)
+            valid, beat, ready_in = held_valid, held, ready_out
+            waiting.append(valid & (self._column(beat) == self._column(Cat(*side))))
+            if number == before - 1:
+                self._issue = beat
+        self._finish(m, valid, beat, ready_in, bool(enables))
+        if self.spec.accumulate_stages:
+            m.d.comb += self._waits.eq(Cat(*waiting).any())
+        if hasattr(self, "forward"):
+            collide = Signal(name="collide")
+            forward = Signal(name="forwarding")
+            m.d.comb += [
+                collide.eq(entering & self.write & (incoming == self.address)),
+                self.enable_forward.eq(collide),
+                self.forward.eq(forward),
+            ]
+            with m.If(entering):
+                m.d.sync += forward.eq(collide)
+
+    def _column(self, beat: Value) -> Value:
+        return beat[len(beat) - int(self.spec.address_width) :]
+
+    def _finish(self, m: Module, valid: Value, beat: Value, ready: Signal, staged: bool) -> None:
+        """Accumulate, or put a finished result into the result register."""
+        spec = self.spec
+        out_valid, out_last = Signal(name="result_valid"), Signal(name="result_last")
+        free = ~out_valid | self.out_tready
+        emit: Value = beat[1] if spec.accumulates else Const(1, 1)
+        final = beat[2 - int(spec.single_result)] if spec.accumulates else beat[0]
+        m.d.comb += ready.eq((free | ~emit) if spec.buffered else free)
+        fire = Signal(name="accumulate_fire")
+        m.d.comb += fire.eq(valid & ready if staged else valid)
+        with m.If(fire & emit):
+            m.d.sync += [out_valid.eq(1), out_last.eq(final)]
+        with m.Elif(self.out_tready):
+            m.d.sync += out_valid.eq(0)
+        m.d.comb += [
+            self.out_tvalid.eq(out_valid),
+            self.out_tlast.eq(out_last),
+            self.finished.eq(out_valid & out_last & self.out_tready),
+        ]
+        if spec.accumulates:
+            m.d.comb += self.first.eq(self._issue[0])
+        if hasattr(self, "enable_result"):
+            m.d.comb += self.enable_result.eq(fire & emit)
+        if hasattr(self, "enable_accumulator"):
+            m.d.comb += self.enable_accumulator.eq(fire & ~emit if spec.buffered else fire)
+        if hasattr(self, "write"):
+            m.d.comb += self.write.eq(fire & ~emit)
+        if hasattr(self, "address"):
+            m.d.comb += self.address.eq(self._column(beat))
+        if hasattr(self, "file_address"):
+            m.d.comb += self.file_address.eq(self._column(self._issue))

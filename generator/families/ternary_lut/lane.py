@@ -1,0 +1,117 @@
+"""One result: add what was fetched, accumulate over tiles, hold what leaves."""
+
+from typing import Any
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.families.ternary_lut import TernaryLutSpec
+from generator.arithmetic.integers import add, one_of, parts, sign_extend, signed_sum, tree_sum
+from generator.block import Block, register
+
+
+class Lane(Block):
+    """Adds the fetched values of one output column and token, and accumulates them over the tiles of a run.
+
+    With an accumulator memory the word to add to comes in as ``stored`` and leaves as ``total``.
+    """
+
+    place = "lane"
+
+    def __init__(self, spec: TernaryLutSpec) -> None:
+        self.spec = spec
+        self.split = bool(spec.reduction_registered)
+        self.beside = (
+            1 if self.split and spec.sign_left else 0
+        )  # a sign that is registered outside, once per column
+        stages = 1 + int(spec.tree_stages + spec.accumulate_stages) + self.split
+        self.latency = f"{stages} cycle{'s' if stages > 1 else ''} to an accumulator or result"
+        width, address = int(spec.result_width), int(spec.address_width)
+        sram, filed = bool(spec.in_sram), spec.accumulates and spec.buffered and not spec.in_sram
+        where = "sram" if sram else f"d{spec.depth if spec.accumulates else min(spec.depth, 2)}"
+        form = f"l{spec.lut_count}_w{spec.entry_width}_{spec.table_style}_{spec.reduction}_r{width}"
+        if spec.floats:
+            form = f"l{spec.lut_count}_{spec.activation}_s{spec.adder_stages}"
+        reduced = int(spec.tree_stages) + self.split
+        pipelined = int(spec.accumulate_stages)
+        kind = ("_acc" if spec.accumulates else "") + ("_reg" if self.split else "")
+        ports = {
+            "value": In(spec.lut_count * int(spec.entry_width)),
+            "sign": In(spec.lut_count - self.beside if spec.half and not spec.floats else 0),
+            "carry": In(self.beside),
+            "first": In(1 if spec.accumulates else 0),
+            "enable_partial": In(reduced),
+            "enable_sum": In(pipelined),
+            "enable_accumulator": In(1 if spec.accumulates and (filed or not spec.buffered) else 0),
+            "enable_result": In(1 if spec.buffered or not spec.accumulates else 0),
+            "address": In(address if filed else 0),
+            "file_address": In(address if filed and pipelined else 0),
+            "stored": In(width if sram else 0),
+            "forward": In(1 if sram and not pipelined else 0),
+            "enable_forward": In(1 if sram and not pipelined else 0),
+            "total": Out(width if sram else 0),
+            "result": Out(width),
+        }
+        super().__init__(
+            f"{spec.family}_lane_{form}_p{spec.partial_width}_{where}{kind}", ports, clocked=True
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        total = Signal(int(self.spec.result_width), name="sum")
+        m.d.comb += total.eq(self._total(m, total))
+        if self.spec.in_sram:
+            m.d.comb += self.total.eq(total)
+        if self.spec.accumulates and not self.spec.buffered:
+            m.d.sync += self._accumulator.eq(Mux(self.enable_accumulator, total, self._accumulator))
+            m.d.comb += self.result.eq(self._accumulator)
+        else:
+            held = register(m, len(total), "held_result", self.enable_result, total)
+            m.d.comb += self.result.eq(held)
+        return m
+
+    def _total(self, m: Module, total: Signal) -> Value:
+        spec = self.spec
+        width = int(spec.result_width)
+        words = parts(self.value, int(spec.entry_width))
+        signs = list(self.sign) if spec.half and hasattr(self, "sign") else []
+        if not spec.accumulates:
+            result, free = self._reduce(m, words, signs, width, None)
+            return add(result, Const(0, width), free[0], width) if free else result
+        so_far = Signal(width, name="so_far")
+        m.d.comb += so_far.eq(self._stored(m, total) & ~self.first.replicate(width))
+        if not self.split:
+            result, free = self._reduce(m, words, signs, width, so_far)
+            return add(result, Const(0, width), free[0], width) if free else result
+        partial, _ = self._reduce(m, words, signs, int(spec.sum_width), None)
+        held = register(m, len(partial), "partial", self.enable_partial, partial)
+        return add(so_far, sign_extend(held, width), self.carry if self.beside else None, width)
+
+    def _reduce(
+        self, m: Module, words: list[Value], signs: list[Value], width: int, accumulator: Value | None
+    ) -> tuple[Value, list[Value]]:
+        if self.spec.reduction == "carry_save":
+            return signed_sum(m, words, signs, width, accumulator)
+        partial, free = tree_sum(m, words, signs, min(width, int(self.spec.partial_width)))
+        if accumulator is None:
+            return sign_extend(partial, width), free
+        return add(accumulator, sign_extend(partial, width), free.pop(0) if free else None, width), free
+
+    def _stored(self, m: Module, total: Signal) -> Value:
+        """The accumulator of this beat's column group."""
+        spec = self.spec
+        width = len(total)
+        if spec.in_sram:
+            if spec.accumulate_stages:
+                return self.stored
+            beside = register(m, width, "beside", self.enable_forward, total)
+            return Mux(self.forward, beside, self.stored)
+        if not spec.buffered:
+            self._accumulator = Signal(width, name="accumulator", reset_less=True)
+            return self._accumulator
+        read = self.file_address if spec.accumulate_stages else self.address
+        words = []
+        for number in range(spec.depth):
+            enable = self.enable_accumulator & (self.address == number)
+            words.append(register(m, width, f"accumulator{number}", enable, total))
+        return one_of([read == number for number in range(spec.depth)], words)

@@ -1,0 +1,1 @@
+"""Exported Verilog as a program: Verilator or CXXRTL behind one harness."""
