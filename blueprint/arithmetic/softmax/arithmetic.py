@@ -7,7 +7,7 @@ running sums a shift, so it needs no multiplier and what it truncates does not p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -469,6 +469,20 @@ class Scales:
     offset: int = 0
     output_multiplier: int = 1 << (OUTPUT_MULTIPLIER_BITS - 1)
     output_shift: int = OUTPUT_MULTIPLIER_BITS - 1
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The registers, in the order in which a row of them stands."""
+        return tuple(field.name for field in fields(cls))
+
+    @classmethod
+    def from_row(cls, row: Iterable[int]) -> Scales:
+        """Registers from one integer each, in the order of :meth:`names`."""
+        return cls(**dict(zip(cls.names(), (int(value) for value in row), strict=True)))
+
+    def row(self) -> list[int]:
+        """One integer for each register, in the order of :meth:`names`."""
+        return [getattr(self, name) for name in self.names()]
 
     @classmethod
     def of(cls, a: Arithmetic, scale: float, gain: float = 1.0, offset: int = 0) -> Scales:

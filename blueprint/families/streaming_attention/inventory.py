@@ -7,64 +7,21 @@ the softmax blocks inside them, ``fifo``, ``control``, ``shell`` (AXI4-Lite) and
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from blueprint import shell
-from blueprint.arithmetic.pruning import CODE_BITS
-from blueprint.arithmetic.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
+from blueprint.arithmetic.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS
 from blueprint.arithmetic.softmax.inventory import surrogate_bits, top_k_bits
-from blueprint.families.streaming_attention import graph as dataflow
+from blueprint.families.streaming_attention import dataflow
 from blueprint.families.streaming_attention.blocks import blocks, division, segments, tail, whole
+from blueprint.families.streaming_attention.parameters import Parameters
 from blueprint.numbers import Number, bit_length, choose, clog2, larger, possible, smaller
 from blueprint.unit import Path, Unit, flops, memories
-
-if TYPE_CHECKING:
-    from blueprint.families.streaming_attention.spec import StreamingAttentionSpec
 
 #: A FIFO of more words than this is a memory.
 FILE_WORDS = 16
 
 
-def words(p: StreamingAttentionSpec) -> dict[str, dict[str, Number]]:
-    """The fields of a word of every FIFO, lowest bits first."""
-    a, lanes = p.softmax, p.lanes
-    free, naive = choose(p.graph == "memory_free", 1, 0), choose(p.graph == "naive", 1, 0)
-    first = choose(a.divides_first, 1, 0)
-    gains = choose(p.has_gains, 1, 0)
-    turn = {"turn": p.turn_bits}
-    # The sum is done with its gains at the end of a pass, which of a single pass is that of the run.
-    once = (1 - first) * gains * choose(p.regroups, 1, 0) * choose(p.repeats, 0, 1)
-    ends = {"final": p.final_bits, "visible": p.visible_bits, "last": 1 + 0 * lanes}
-    row = {"last": 1 + 0 * lanes, "visible": p.visible_bits}
-    weight = {"weight": lanes * a.p_word}
-    move = {"shift": free * lanes * a.shift_width}
-    return {
-        "queries": {"query": lanes * p.dim * a.in_width},
-        "scales": {
-            "multiplier": a.multiplier_width,
-            "shift": choose(a.sums_are_floats, 0, SHIFT_BITS),
-            "offset": naive * a.reference_width,
-        },
-        "gains": {"gain": gains * OUTPUT_MULTIPLIER_BITS, "down": gains * OUTPUT_SHIFT_BITS},
-        "codes": {"code": p.dim * CODE_BITS},
-        "counted": {},
-        "found": {},
-        "picked": {},
-        "scores": {
-            "exponent": lanes * a.t_word, **row, "turn": free * p.turn_bits, "final": free * p.final_bits
-        },
-        "long_scores": {"exponent": lanes * a.t_word, **ends, **turn},
-        "maxima": {"reference": lanes * a.reference_width},
-        "weights": {**weight, **move, **row, "turn": (1 - first) * p.turn_bits, "final": once},
-        "long_weights": {**weight, **ends, **turn},
-        "sums": {"inverse": lanes * a.r_width, "down": (1 - first) * gains * OUTPUT_SHIFT_BITS},
-        "shares": {**weight, **move, **ends, "turn": first * p.turn_bits},
-        "totals": {"total": lanes * p.dim * a.o_word, "final": p.final_bits},
-        "rows": {"row": lanes * p.dim * a.out_width, "final": p.final_bits},
-    }  # fmt: skip
-
-
-def units(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
+def units(p: Parameters) -> tuple[Unit, ...]:
     """The whole inventory."""
     return (
         *_fifos(p),
@@ -81,10 +38,10 @@ def units(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     )
 
 
-def _fifos(p: StreamingAttentionSpec) -> Iterator[Unit]:
+def _fifos(p: Parameters) -> Iterator[Unit]:
     """Levels, pointers, words; a memory has one word beside it."""
     deep, late, there = dataflow.depths(p), dataflow.makers(p), dataflow.present(p)
-    for name, fields in words(p).items():
+    for name, fields in dataflow.words(p).items():
         if not possible(there[name]):
             continue
         ahead = 1 if name in ("counted", "found") else choose(late[name] > 1, 1, 0)
@@ -111,12 +68,12 @@ def fifo(count: Number, depth: Number, width: Number, ahead: Number) -> Iterator
     yield from memories(count * memory, depth, width)
 
 
-def ends(p: StreamingAttentionSpec) -> Number:
+def ends(p: Parameters) -> Number:
     """Bits of all flags beside a token."""
     return 1 + p.turn_bits + p.final_bits + p.visible_bits
 
 
-def scored(p: StreamingAttentionSpec) -> Number:
+def scored(p: Parameters) -> Number:
     """Share of the keys that are scored."""
     return choose(p.prunes, smaller(p.candidates, p.keys_max) / p.keys_max, 1.0)
 
@@ -126,7 +83,7 @@ def halves(stages: Number) -> tuple[Number, Number]:
     return stages - stages // 2, stages // 2
 
 
-def saturations(p: StreamingAttentionSpec) -> dict[str, Number]:
+def saturations(p: Parameters) -> dict[str, Number]:
     """Flip-flops of the events that a value has left the range of the arithmetic, by node.
 
     Those at the end of a long path have one each and are brought together behind it.
@@ -143,20 +100,20 @@ def saturations(p: StreamingAttentionSpec) -> dict[str, Number]:
     }
 
 
-def saturation(p: StreamingAttentionSpec, node: str, gates: Number) -> tuple[Unit, ...]:
+def saturation(p: Parameters, node: str, gates: Number) -> tuple[Unit, ...]:
     """The events that say so: gates that find them and bring them together, flip-flops."""
     count = saturations(p)[node]
     there = choose(count > 0, 1, 0)
     return flops(node, count, 1, reset=1, activity=0.0), Unit("logic", node, there, {"gates": gates}, 0.0)
 
 
-def _score(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
+def _score(p: Parameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     naive = choose(p.graph == "naive", 1, 0)
     before, after = halves(p.scale_stages)
     whole = p.dot_stages + p.scale_stages
     inside = whole + naive * p.exp_stages
-    fields = words(p)["scales"]
+    fields = dataflow.words(p)["scales"]
     return (
         flops("score", p.dot_stages + before, fields["multiplier"] + fields["shift"]),
         flops("score", whole, fields["offset"]),
@@ -173,7 +130,7 @@ def _score(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     )
 
 
-def _maximum(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
+def _maximum(p: Parameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     free, there = choose(p.graph == "memory_free", 1, 0), choose(p.graph == "naive", 0, 1)
     stages = free * p.exp_stages
@@ -189,7 +146,7 @@ def _maximum(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     )
 
 
-def _exponential(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
+def _exponential(p: Parameters) -> tuple[Unit, ...]:
     there = choose((p.graph == "scaled") | (p.graph == "reordered"), 1, 0)
     return (
         flops("exponential", there * p.exp_stages, 1, reset=1),
@@ -199,7 +156,7 @@ def _exponential(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     )
 
 
-def _sum(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
+def _sum(p: Parameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     gains = choose(p.has_gains, 1, 0) * choose(a.divides_first, 0, 1)
     cycles = 1 + p.reciprocal_stages
@@ -215,7 +172,7 @@ def _sum(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     )
 
 
-def _output(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
+def _output(p: Parameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     first, free = choose(a.divides_first, 1, 0), choose(p.graph == "memory_free", 1, 0)
     gains = first * choose(p.has_gains, 1, 0)
@@ -237,7 +194,7 @@ def _output(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     )
 
 
-def _divide(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
+def _divide(p: Parameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     first = choose(a.divides_first, 1, 0)
     stages, (after, before) = p.divide_stages, halves(p.divide_stages)
@@ -255,7 +212,7 @@ def _divide(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     )
 
 
-def _screen(p: StreamingAttentionSpec) -> Iterator[Unit]:
+def _screen(p: Parameters) -> Iterator[Unit]:
     """Surrogate scores, their buckets and counters, three sequencers, the numbers of the keys found."""
     there, q, stages = choose(p.prunes, 1, 0), p.pruning, p.dot_stages
     number, passes = clog2(p.keys_max), choose(p.repeats, bit_length(p.heads_max), 0)
@@ -279,7 +236,7 @@ def _screen(p: StreamingAttentionSpec) -> Iterator[Unit]:
     yield from fifo(there, larger(p.candidates, 1), number, 0)
 
 
-def _control(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
+def _control(p: Parameters) -> tuple[Unit, ...]:
     """Three sequencers count passes and rows; the one of keys also numbers them."""
     read = {size.name: size.bits for size in p.every_size()}
     passes, queries = read["passes"], choose(p.regroups, read["queries"], 0)
@@ -298,7 +255,7 @@ def _control(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     )
 
 
-def paths(p: StreamingAttentionSpec) -> tuple[Path, ...]:
+def paths(p: Parameters) -> tuple[Path, ...]:
     """One run through each block between two registers, with what stands before it without one."""
     a = p.softmax
     free, naive = choose(p.graph == "memory_free", 1, 0), choose(p.graph == "naive", 1, 0)

@@ -1,4 +1,5 @@
-"""The four graphs: which nodes there are, what joins them, how deep each FIFO is, and how long a run takes.
+"""The four graphs: which nodes there are, what joins them, what a word of each FIFO holds and how
+many it has.
 
 Every node is a pipeline that never stalls: it fires only with room for its result in the FIFO behind it, so tokens in
 flight count as stored, and a FIFO of ``depth`` words is a channel of capacity ``depth`` whose latency is the node's.
@@ -9,18 +10,19 @@ Source: Sohn, Zhang, Olukotun, "Implementing and optimizing the scaled dot-produ
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from blueprint.numbers import Number, ceil_div, choose, larger, smaller
-from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
-
-if TYPE_CHECKING:
-    from blueprint.families.streaming_attention.spec import StreamingAttentionSpec
-
-GRAPHS = ("naive", "scaled", "reordered", "memory_free")
-MASKS = ("none", "causal", "window", "lambda")
+from blueprint.arithmetic.pruning import CODE_BITS
+from blueprint.arithmetic.softmax.arithmetic import (
+    GRAPHS,
+    OUTPUT_MULTIPLIER_BITS,
+    OUTPUT_SHIFT_BITS,
+    SHIFT_BITS,
+)
+from blueprint.families.streaming_attention.parameters import Parameters
+from blueprint.numbers import Number, choose, larger
 
 #: Slots between a port and the first node: a row is loaded while the one before is used.
 LOAD_DEPTH = 2
@@ -113,7 +115,7 @@ def edges(graph: str, gains: bool, prunes: bool) -> tuple[Edge, ...]:
     return (*_FRONT, *screen, *(edge for edge in EDGES[graph] if gains or edge.name != "gains"))
 
 
-def latencies(p: StreamingAttentionSpec) -> dict[str, Number]:
+def latencies(p: Parameters) -> dict[str, Number]:
     """Cycles from the firing of a node to its result at the far end of the FIFO, by node, whatever the graph."""
     naive, free = choose(p.graph == "naive", 1, 0), choose(p.graph == "memory_free", 1, 0)
     return {
@@ -131,7 +133,7 @@ def latencies(p: StreamingAttentionSpec) -> dict[str, Number]:
     }
 
 
-def waits(p: StreamingAttentionSpec) -> dict[str, Number]:
+def waits(p: Parameters) -> dict[str, Number]:
     """Cycles from taking a slot of a FIFO to its release at full speed, the row's own length left out."""
     late = latencies(p)
     both = larger(late["sum"], late["output"])
@@ -167,7 +169,7 @@ _ASKED = {
 }
 
 
-def depths(p: StreamingAttentionSpec) -> dict[str, Number]:
+def depths(p: Parameters) -> dict[str, Number]:
     """Words of every FIFO there may be: what was asked for, or the fewest that never cost a cycle."""
     found = full_depths(p)
     for name, asked in _ASKED.items():
@@ -176,7 +178,7 @@ def depths(p: StreamingAttentionSpec) -> dict[str, Number]:
     return found
 
 
-def full_speed(p: StreamingAttentionSpec) -> Any:
+def full_speed(p: Parameters) -> Any:
     """Whether no FIFO is shallower than full speed needs."""
     needed, there = full_depths(p), present(p)
     fine: Any = True
@@ -186,7 +188,7 @@ def full_speed(p: StreamingAttentionSpec) -> Any:
     return fine
 
 
-def full_depths(p: StreamingAttentionSpec) -> dict[str, Number]:
+def full_depths(p: Parameters) -> dict[str, Number]:
     """The fewest words of every FIFO that never cost a cycle, whatever the lengths of the rows.
 
     A long FIFO refills the slot that empties; the others see it a cycle later and so need one more. Where rows differ
@@ -218,126 +220,7 @@ def rows_within(cycles: Number) -> Number:
     return root + 2 if isinstance(cycles, np.ndarray) else int(root) + 2
 
 
-def passes(p: StreamingAttentionSpec, workload: Any) -> Number:
-    """Sweeps over all queries: one per key head and ``group`` of its query heads."""
-    return workload.kv_heads * ceil_div(workload.heads // workload.kv_heads, p.group)
-
-
-def longest(p: StreamingAttentionSpec, workload: Any) -> Number:
-    """Keys of the longest row: for a window, those of all ``parallel`` queries of a row together."""
-    if workload.mask == "none":
-        return choose(p.prunes, smaller(p.candidates, workload.keys), workload.keys + 0 * p.parallel)
-    if workload.mask in ("none", "causal"):
-        return workload.keys + 0 * p.parallel
-    return smaller(workload.keys, p.parallel - 1 + workload.window + workload.sinks)
-
-
-def row_count(p: StreamingAttentionSpec, workload: Any) -> Number:
-    """Rows of one pass: groups of ``parallel`` queries."""
-    return ceil_div(workload.queries, p.parallel)
-
-
-def row_lengths(p: StreamingAttentionSpec, workload: Any) -> list[int]:
-    """Keys that each row of one pass takes, in the order of issue: the last queries first where there is a mask."""
-    count, most = int(row_count(p, workload)), int(longest(p, workload))
-    if workload.mask == "none":
-        return [most] * count
-    return [min(workload.keys - row * p.parallel, most) for row in range(count)]
-
-
-def pass_length(p: StreamingAttentionSpec, workload: Any) -> Number:
-    """Keys of all rows of one pass together, the sum of :func:`row_lengths`."""
-    rows, most = row_count(p, workload), longest(p, workload)
-    if workload.mask == "none":
-        return rows * most
-    full = larger(0 * rows, smaller(rows, (workload.keys - most) // p.parallel + 1))
-    triangle = p.parallel * (rows * (rows - 1) - full * (full - 1)) // 2
-    return full * most + (rows - full) * workload.keys - triangle
-
-
-def cycles(p: StreamingAttentionSpec, workload: Any) -> Number:
-    """First query to last row, both accepted, where every FIFO is deep enough: all keys, rows waited for, the fill."""
-    late = latencies(p)
-    waiting = longest(p, workload)
-    both = larger(late["sum"], late["output"])
-    maximum, exponential = late["maximum"], late["exponential"]
-    tail = {
-        "naive": waiting + late["sum"] + late["divide"] + late["output"],
-        "scaled": 2 * waiting - 1 + maximum + exponential + late["sum"] + late["divide"] + late["output"],
-        "reordered": waiting + maximum + exponential + both + late["divide"],
-        "memory_free": 1 + maximum + both + late["divide"],
-    }
-    ending: Number = tail["memory_free"]
-    for name in GRAPHS[:-1]:
-        ending = choose(p.graph == name, tail[name], ending)
-    scored = passes(p, workload) * pass_length(p, workload)
-    pruned = passes(p, workload) * (2 * workload.keys + late["screen"] - 1 + search_cycles(p)) + waiting + 1
-    return choose(p.prunes, pruned, scored) + late["score"] + ending
-
-
-def search_cycles(p: StreamingAttentionSpec) -> Number:
-    """Cycles in which the buckets of all scores are looked at, from the highest down."""
-    return 2 * p.pruning.magnitude_buckets + 1
-
-
-def timing(p: StreamingAttentionSpec, workload: Any) -> TimingGraph:
-    """The graph as the simulator runs it."""
-    late, deep = latencies(p), depths(p)
-    lengths = row_lengths(p, workload)
-    count = int(passes(p, workload))
-    turn, row = Loop("pass", count), Loop("row", len(lengths))
-    same = len(set(lengths)) == 1
-    key = Loop("key", lengths[0] if same else tuple(lengths) * count)
-    nests = {"tune": (turn,), "load": (turn, row), "drain": (turn, row)}
-    steps = Loop("step", int(search_cycles(p)) + workload.keys)
-    nests |= {
-        "screen": (turn, Loop("code", workload.keys)),
-        "search": (turn, steps),
-        "pick": (turn, row, key),
-    }
-    per_row = {"drain", "load"} | ({"divide"} if p.graph in ("reordered", "memory_free") else set())
-    ports = {"tune": "scale", "load": "query", "score": "key", "output": "value", "drain": "out"}
-    ports |= {"screen": "code", "pick": "pick"}
-    wires = edges(p.graph, bool(p.has_gains), bool(p.prunes))
-    front = ("tune", "load", *(("screen", "search", "pick") if p.prunes else ()))
-    nodes = []
-    for name in (*front, *NODES[p.graph], "drain"):
-        nest = nests.get(name, (turn, row) if name in per_row else (turn, row, key))
-        nodes.append(
-            Node(
-                name,
-                nest,
-                tuple(_access(edge, nest, False) for edge in wires if edge.target == name),
-                tuple(_access(edge, nest, True) for edge in wires if edge.source == name),
-                stream=ports.get(name),
-                direction="out" if name in ("drain", "pick") else "in",
-                stall="memory" if name == "score" else "input",
-            )
-        )
-    channels = tuple(
-        Channel(
-            edge.name,
-            int(deep[edge.name]),
-            int(late[edge.source]),
-            0 if edge.kind == "long" else 1,
-            stall="input" if edge.target == "score" else "output",
-        )
-        for edge in wires
-    )
-    return TimingGraph(tuple(nodes), channels, issue="score")
-
-
-def _access(edge: Edge, nest: tuple[Loop, ...], produces: bool) -> Access:
-    """One token per iteration of the loop of the FIFO's kind; a row's result takes its slot with the last key only."""
-    loop = {"long": "key", "short": "key", "row": "row", "pass": "pass"}[edge.kind]
-    if edge.name == "codes" and not produces:
-        loop = "pass"  # which has one row
-    if produces and edge.kind == "row" and nest[-1].name == "key":
-        return Access(edge.name, "key", only=(("key", "last"),))
-    return Access(edge.name, loop)
-
-
-def makers(p: StreamingAttentionSpec) -> dict[str, Number]:
+def makers(p: Parameters) -> dict[str, Number]:
     """The latency of the node that fills each FIFO."""
     late = latencies(p)
     found: dict[str, Number] = {}
@@ -348,7 +231,7 @@ def makers(p: StreamingAttentionSpec) -> dict[str, Number]:
     return found
 
 
-def present(p: StreamingAttentionSpec) -> dict[str, Number]:
+def present(p: Parameters) -> dict[str, Number]:
     """1 for every FIFO that a design has, else 0."""
     found: dict[str, Number] = dict.fromkeys(FIFOS, 0)
     for graph in GRAPHS:
@@ -357,3 +240,47 @@ def present(p: StreamingAttentionSpec) -> dict[str, Number]:
             wanted = choose(p.prunes, 1, 0) if edge in SCREEN else wanted
             found[edge.name] = choose(p.graph == graph, wanted, found[edge.name])
     return found
+
+
+def search_cycles(p: Parameters) -> Number:
+    """Cycles in which the buckets of all scores are looked at, from the highest down."""
+    return 2 * p.pruning.magnitude_buckets + 1
+
+
+def words(p: Parameters) -> dict[str, dict[str, Number]]:
+    """The fields of a word of every FIFO, lowest bits first."""
+    a, lanes = p.softmax, p.lanes
+    free, naive = choose(p.graph == "memory_free", 1, 0), choose(p.graph == "naive", 1, 0)
+    first = choose(a.divides_first, 1, 0)
+    gains = choose(p.has_gains, 1, 0)
+    turn = {"turn": p.turn_bits}
+    # The sum is done with its gains at the end of a pass, which of a single pass is that of the run.
+    once = (1 - first) * gains * choose(p.regroups, 1, 0) * choose(p.repeats, 0, 1)
+    ends = {"final": p.final_bits, "visible": p.visible_bits, "last": 1 + 0 * lanes}
+    row = {"last": 1 + 0 * lanes, "visible": p.visible_bits}
+    weight = {"weight": lanes * a.p_word}
+    move = {"shift": free * lanes * a.shift_width}
+    return {
+        "queries": {"query": lanes * p.dim * a.in_width},
+        "scales": {
+            "multiplier": a.multiplier_width,
+            "shift": choose(a.sums_are_floats, 0, SHIFT_BITS),
+            "offset": naive * a.reference_width,
+        },
+        "gains": {"gain": gains * OUTPUT_MULTIPLIER_BITS, "down": gains * OUTPUT_SHIFT_BITS},
+        "codes": {"code": p.dim * CODE_BITS},
+        "counted": {},
+        "found": {},
+        "picked": {},
+        "scores": {
+            "exponent": lanes * a.t_word, **row, "turn": free * p.turn_bits, "final": free * p.final_bits
+        },
+        "long_scores": {"exponent": lanes * a.t_word, **ends, **turn},
+        "maxima": {"reference": lanes * a.reference_width},
+        "weights": {**weight, **move, **row, "turn": (1 - first) * p.turn_bits, "final": once},
+        "long_weights": {**weight, **ends, **turn},
+        "sums": {"inverse": lanes * a.r_width, "down": (1 - first) * gains * OUTPUT_SHIFT_BITS},
+        "shares": {**weight, **move, **ends, "turn": first * p.turn_bits},
+        "totals": {"total": lanes * p.dim * a.o_word, "final": p.final_bits},
+        "rows": {"row": lanes * p.dim * a.out_width, "final": p.final_bits},
+    }  # fmt: skip
