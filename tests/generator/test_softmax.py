@@ -11,7 +11,7 @@ import pytest
 
 from blueprint.arithmetic.softmax import steps
 from blueprint.arithmetic.softmax.arithmetic import Arithmetic, Scales
-from blueprint.arithmetic.softmax.inventory import held_bits
+from blueprint.arithmetic.softmax.blocks import BLOCKS
 from generator.arithmetic.softmax import (
     AddScore,
     Exp2,
@@ -159,7 +159,7 @@ def test_blocks_of_int4_keys_and_values_are_narrower_and_exact() -> None:
         assert one.module_name != other.module_name
     for stages in (1, 2):
         for place in ("score_beat", "product"):
-            assert held_bits(narrow, place, stages) < held_bits(wide, place, stages)
+            assert BLOCKS[place].held_bits(narrow, stages) < BLOCKS[place].held_bits(wide, stages)
     q, k = queries(narrow, random, (COUNT, 5)), values(narrow, random, (COUNT, 5))
     q[0], k[0] = -128, -8
     p, v = weights(narrow, random), values(narrow, random, (COUNT,))

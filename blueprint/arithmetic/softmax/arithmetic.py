@@ -16,7 +16,7 @@ import numpy as np
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.softmax.exponential import polynomial
 from blueprint.errors import ParamError
-from blueprint.numbers import Number, bit_length, choose, clog2, larger, signed_width, smaller
+from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, signed_width, smaller
 from blueprint.spec import Rule
 
 #: Without a maximum; with the row's maximum; and divided after the product; all of it running.
@@ -34,8 +34,16 @@ REFERENCE_FLOOR = -(1 << (EXPONENT_WHOLE - 1)) + (1 << 8)
 SCORE_FRACTION, SCORE_WHOLE = 22, 16
 #: The same of a weighted value; the fraction is longer where weights are divided first and do not add up to many.
 VALUE_FRACTION, VALUE_WHOLE = 30, 16
-#: Bits behind the point of the divisor.
+#: Bits of an element that is a float, FP16 or BF16.
+FLOAT_INPUT_WIDTH = 16
+#: Bits behind the point of the divisor; of float sums no more than their fraction has.
 DIVISOR_FRACTION = 16
+#: Every length that this may be.
+DIVISOR_FRACTIONS = tuple(
+    sorted(
+        {min(fmt.fraction_bits, DIVISOR_FRACTION) for fmt in (floating.FP16, floating.BF16, floating.FP32)}
+    )
+)
 #: Bits of the run-time shift of scores, of an output, and of its multiplier.
 SHIFT_BITS, OUTPUT_SHIFT_BITS, OUTPUT_MULTIPLIER_BITS = 6, 5, 16
 #: Fixed-point sums of floats over more keys than the second would not fit 63 bits.
@@ -82,56 +90,76 @@ class Arithmetic:
     # What it is -----------------------------------------------------------------------------------------------------
 
     @property
-    def is_float(self) -> Any:
-        """Whether queries, keys and values are floats."""
-        return self.inputs != "int8"
+    def is_float(self) -> Number:
+        """1 where queries, keys and values are floats, else 0."""
+        return flag(self.inputs != "int8")
 
     @property
-    def sums_are_floats(self) -> Any:
-        """Whether scores, weights and sums are floats."""
-        return (self.accumulator == "fp32") | (self.accumulator == "same")
+    def sums_are_floats(self) -> Number:
+        """1 where scores, weights and sums are floats, else 0."""
+        return flag((self.accumulator == "fp32") | (self.accumulator == "same"))
 
     @property
-    def flag(self) -> Number:
-        """1 where a flag for NaN and infinity is the top bit of fixed-point scores, weights and sums, else 0."""
-        return choose(self.is_float & (self.accumulator == "fixed"), 1, 0)
+    def exact(self) -> Number:
+        """1 where floats are summed in fixed point, without rounding between them, else 0."""
+        return self.is_float & flag(self.accumulator == "fixed")
 
     @property
-    def values_saturate(self) -> Any:
-        """Whether there are values of ``2**VALUE_WHOLE`` and above, too large for fixed-point sums."""
-        return (self.accumulator == "fixed") & (self.inputs == "bf16")
+    def nan_bit(self) -> Number:
+        """Bits on top of a fixed-point score, weight or sum that say that it is NaN or infinite: 1 for exact sums."""
+        return self.exact
 
     @property
-    def sums_stall(self) -> Any:
-        """Whether a sum of weights can grow so large that another weight of 1 is rounded away."""
-        return self.accumulator == "same"
+    def values_saturate(self) -> Number:
+        """1 where there are values of ``2**VALUE_WHOLE`` and above, too large for fixed-point sums, else 0."""
+        return flag((self.accumulator == "fixed") & (self.inputs == "bf16"))
 
     @property
-    def t_flag(self) -> Number:
-        """1 where a flag for a score that is not a number is the top bit of an exponent of two, else 0."""
-        return choose(self.is_float, 1, 0)
+    def sums_stall(self) -> Number:
+        """1 where a sum of weights can grow so large that another weight of 1 is rounded away, else 0."""
+        return flag(self.accumulator == "same")
 
     @property
-    def rescales(self) -> Any:
-        """Whether sums follow a running maximum."""
-        return self.graph == "memory_free"
+    def t_nan_bit(self) -> Number:
+        """Bits on top of an exponent of two that say that its score is NaN: 1 for floats."""
+        return self.is_float
 
     @property
-    def divides_first(self) -> Any:
-        """Whether weights are divided by their sum before they meet the values."""
-        return (self.graph == "naive") | (self.graph == "scaled")
+    def has_offset(self) -> Number:
+        """1 where weights are relative to a given offset instead of a maximum, else 0."""
+        return flag(self.graph == "naive")
+
+    @property
+    def rescales(self) -> Number:
+        """1 where sums follow a running maximum, else 0."""
+        return flag(self.graph == "memory_free")
+
+    @property
+    def waits_for_maximum(self) -> Number:
+        """1 where a row is weighed when its maximum is known, else 0."""
+        return flag((self.graph == "scaled") | (self.graph == "reordered"))
+
+    @property
+    def divides_first(self) -> Number:
+        """1 where weights are divided by their sum before they meet the values, else 0."""
+        return flag((self.graph == "naive") | (self.graph == "scaled"))
+
+    @property
+    def divides_last(self) -> Number:
+        """1 where sums of weighted values are divided by the sum of the weights, else 0."""
+        return 1 - self.divides_first
 
     # Widths ---------------------------------------------------------------------------------------------------------
 
     @property
     def in_width(self) -> Number:
         """Bits of an element of a query or output."""
-        return choose(self.is_float, 16, 8)
+        return choose(self.is_float, FLOAT_INPUT_WIDTH, 8)
 
     @property
     def element_width(self) -> Number:
         """Bits of an element of a key or value."""
-        return choose(self.is_float, 16, self.kv_width)
+        return choose(self.is_float, FLOAT_INPUT_WIDTH, self.kv_width)
 
     @property
     def out_width(self) -> Number:
@@ -141,7 +169,8 @@ class Arithmetic:
     @property
     def in_fraction(self) -> Number:
         """Fraction bits of a float input."""
-        return choose(self.inputs == "fp16", 10, choose(self.inputs == "bf16", 7, 0))
+        fraction = choose(self.inputs == "fp16", floating.FP16.fraction_bits, floating.BF16.fraction_bits)
+        return self.is_float * fraction
 
     @property
     def float_width(self) -> Number:
@@ -195,7 +224,7 @@ class Arithmetic:
     @property
     def reference_width(self) -> Number:
         """Bits of the reference, signed; also of the register ``offset``."""
-        return EXPONENT_WHOLE + 0 * self.dim
+        return EXPONENT_WHOLE
 
     @property
     def mantissa(self) -> Number:
@@ -214,7 +243,7 @@ class Arithmetic:
         """
         beyond = choose(self.is_float, choose(self.divides_first, 20, 16), 8)
         needed = clog2(self.keys_max) + beyond
-        return choose(self.weight_bits == 0, smaller(needed, WEIGHT_LIMIT + 0 * needed), self.weight_bits)
+        return choose(self.weight_bits == 0, smaller(needed, WEIGHT_LIMIT), self.weight_bits)
 
     @property
     def p_width(self) -> Number:
@@ -248,7 +277,7 @@ class Arithmetic:
     @property
     def value_fraction(self) -> Number:
         """Bits behind the point of a weighted value in fixed point."""
-        return VALUE_FRACTION + choose(self.divides_first, bit_length(self.keys_max) - 1, 0 * self.keys_max)
+        return VALUE_FRACTION + self.divides_first * (bit_length(self.keys_max) - 1)
 
     @property
     def term_width(self) -> Number:
@@ -272,9 +301,7 @@ class Arithmetic:
     def divisor_fraction(self) -> Number:
         """R: fraction bits of the divisor, which is from 1 to 2."""
         fractions = format_bits(self.inputs, self.accumulator, "fraction_bits")
-        return choose(
-            self.sums_are_floats, smaller(fractions, DIVISOR_FRACTION + 0 * fractions), DIVISOR_FRACTION
-        )
+        return choose(self.sums_are_floats, smaller(fractions, DIVISOR_FRACTION), DIVISOR_FRACTION)
 
     @property
     def divisor_bits(self) -> Number:
@@ -295,12 +322,12 @@ class Arithmetic:
     @property
     def align_drop(self) -> Number:
         """Low bits that a weight loses where it is divided."""
-        return larger(self.l_width - self.weight_fraction - 3, 0 * self.l_width)
+        return larger(self.l_width - self.weight_fraction - 3, 0)
 
     @property
-    def r_is_float(self) -> Any:
-        """Whether the reciprocal is a float: where a float is multiplied by it."""
-        return self.sums_are_floats | (self.is_float & choose(self.divides_first, False, True))
+    def r_is_float(self) -> Number:
+        """1 where the reciprocal is a float, which is where a float is multiplied by it, else 0."""
+        return self.sums_are_floats | (self.is_float & self.divides_last)
 
     @property
     def r_width(self) -> Number:
@@ -312,14 +339,14 @@ class Arithmetic:
         return choose(self.r_is_float, exponent + self.divisor_fraction, whole)
 
     @property
-    def has_gain(self) -> Any:
-        """Whether the reciprocal already contains the multiplier of the output."""
-        return (self.inputs == "int8") & choose(self.divides_first, False, True)
+    def has_gain(self) -> Number:
+        """1 where the reciprocal already contains the multiplier of the output, else 0."""
+        return (1 - self.is_float) & self.divides_last
 
     @property
     def gain_width(self) -> Number:
         """Bits of a quotient, or of one times the multiplier of the output (below 2)."""
-        return self.q_width + choose(self.has_gain, 1, 0)
+        return self.q_width + self.has_gain
 
     @property
     def moved_width(self) -> Number:
@@ -334,7 +361,7 @@ class Arithmetic:
         Where the sum of the weights has fewer bits than a divisor it is not moved up, and fewer are lost.
         """
         r = self.divisor_fraction
-        left = larger(r + 1 - self.l_width, 0 * self.l_width)
+        left = larger(r + 1 - self.l_width, 0)
         divided = 2 * r + 2 - OUTPUT_MULTIPLIER_BITS - left
         return choose(self.divides_first, self.weight_fraction, divided)
 
@@ -349,32 +376,32 @@ class Arithmetic:
     @property
     def beat_word(self) -> Number:
         """Bits of the products of a beat with their flags."""
-        return self.beat_width + 2 * self.flag
+        return self.beat_width + 2 * self.nan_bit
 
     @property
     def score_word(self) -> Number:
         """Bits of a score with its flags: not a number, and above it a product too large."""
-        return self.score_width + 2 * self.flag
+        return self.score_width + 2 * self.nan_bit
 
     @property
     def t_word(self) -> Number:
         """Bits of an exponent of two with its flag."""
-        return self.t_width + self.t_flag
+        return self.t_width + self.t_nan_bit
 
     @property
     def p_word(self) -> Number:
         """Bits of a weight, divided or not, with its flag."""
-        return self.p_width + self.flag
+        return self.p_width + self.nan_bit
 
     @property
     def term_word(self) -> Number:
         """Bits of a weighted value with its flag."""
-        return self.term_width + self.flag
+        return self.term_width + self.nan_bit
 
     @property
     def o_word(self) -> Number:
         """Bits of the sum of weighted values with its flag."""
-        return self.o_width + self.flag
+        return self.o_width + self.nan_bit
 
     # Of one design ------------------------------------------------------------------------------------------
 
@@ -387,7 +414,7 @@ class Arithmetic:
         }
         if not self.sums_are_floats:
             found |= {"weight_fraction": int(self.weight_fraction), "sum_width": int(self.l_width)}
-        if self.flag:
+        if self.exact:
             found |= {"score_fraction": SCORE_FRACTION, "value_fraction": int(self.value_fraction)}
         columns = polynomial(int(self.fraction), int(self.mantissa)).coefficients
         return found | {"coefficients": [list(column) for column in columns]}
@@ -417,11 +444,11 @@ def rules(a: Arithmetic) -> Iterator[Rule]:
     limits = (
         ("dim", 1, DIM_LIMIT, a.dim),
         ("keys_max", 1, KEYS_LIMIT, a.keys_max),
-        ("keys_max", 1, FIXED_KEYS_LIMIT, choose(a.flag == 1, a.keys_max, 1 + 0 * a.dim)),
+        ("keys_max", 1, FIXED_KEYS_LIMIT, choose(a.exact, a.keys_max, 1)),
         ("score_lanes", 1, a.dim, a.lanes),
         ("exponent_fraction", 4, 24, a.fraction),
         ("mantissa_bits", 4, 23, a.mantissa),
-        ("weight_bits", 4, WEIGHT_LIMIT, choose(a.sums_are_floats, 4 + 0 * a.dim, a.weight_fraction)),
+        ("weight_bits", 4, WEIGHT_LIMIT, choose(a.sums_are_floats, 4, a.weight_fraction)),
     )
     for name, low, high, value in limits:
         yield Rule(
@@ -444,7 +471,7 @@ def rules(a: Arithmetic) -> Iterator[Rule]:
     for name, used in (("mantissa_bits", a.mantissa_bits), ("weight_bits", a.weight_bits)):
         yield Rule(
             name,
-            choose(a.sums_are_floats, used, 0 * a.dim) == 0,
+            a.sums_are_floats * used == 0,
             f"{name} is not for float sums",
             lambda name=name: f"Parameter {name} is not for float sums; it must be 0, not {getattr(a, name)}",  # type: ignore[misc]
         )

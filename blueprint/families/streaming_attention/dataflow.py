@@ -242,11 +242,6 @@ def present(p: Parameters) -> dict[str, Number]:
     return found
 
 
-def search_cycles(p: Parameters) -> Number:
-    """Cycles in which the buckets of all scores are looked at, from the highest down."""
-    return 2 * p.pruning.magnitude_buckets + 1
-
-
 def words(p: Parameters) -> dict[str, dict[str, Number]]:
     """The fields of a word of every FIFO, lowest bits first."""
     a, lanes = p.softmax, p.lanes

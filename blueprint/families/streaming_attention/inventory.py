@@ -10,9 +10,8 @@ from collections.abc import Iterator
 
 from blueprint import shell
 from blueprint.arithmetic.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS
-from blueprint.arithmetic.softmax.inventory import surrogate_bits, top_k_bits
+from blueprint.arithmetic.softmax.inventory import blocks, division, segments, tail, whole
 from blueprint.families.streaming_attention import dataflow
-from blueprint.families.streaming_attention.blocks import blocks, division, segments, tail, whole
 from blueprint.families.streaming_attention.parameters import Parameters
 from blueprint.numbers import Number, bit_length, choose, clog2, larger, possible, smaller
 from blueprint.unit import Path, Unit, flops, memories
@@ -216,21 +215,20 @@ def _screen(p: Parameters) -> Iterator[Unit]:
     """Surrogate scores, their buckets and counters, three sequencers, the numbers of the keys found."""
     there, q, stages = choose(p.prunes, 1, 0), p.pruning, p.dot_stages
     number, passes = clog2(p.keys_max), choose(p.repeats, bit_length(p.heads_max), 0)
-    counted = 3 * number + p.key_width + 2 * passes + bit_length(dataflow.search_cycles(p))
-    buckets = 2 * q.magnitude_buckets
+    counted = 3 * number + p.key_width + 2 * passes + bit_length(q.search_cycles)
     yield flops("screen", there, 1 + counted, enable=1, reset=1)
     yield flops("screen", there, number, enable=1, reset=1)
     yield flops("screen", there * stages, 2, reset=1)
     yield Unit("adder", "screen", there, {"width": counted})
     yield Unit("comparator", "screen", there, {"width": counted})
-    yield flops("surrogate", there, surrogate_bits(q, stages))
+    yield flops("surrogate", there, q.surrogate_bits(stages))
     yield Unit("adder", "surrogate", there * 2 * p.dim, {"width": q.score_width})
     yield Unit("decoder", "surrogate", there * p.dim, {"inputs": 4, "outputs": 15})
     yield Unit("logic", "pruning", there * (1 + p.dim), {"gates": 30})
-    yield flops("top_k", there, top_k_bits(q) - 1, enable=1)
+    yield flops("top_k", there, q.selector_bits - 1, enable=1)
     yield flops("top_k", there, 1, enable=1, reset=1)
-    yield Unit("half_adder", "top_k", there * buckets, {"width": q.count_width}, 0.01)
-    yield Unit("mux", "top_k", there, {"entries": buckets, "width": q.count_width})
+    yield Unit("half_adder", "top_k", there * q.buckets, {"width": q.count_width}, 0.01)
+    yield Unit("mux", "top_k", there, {"entries": q.buckets, "width": q.count_width})
     yield Unit("comparator", "top_k", there * 2, {"width": q.bucket_width})
     yield Unit("sram", "memory", there, {"words": p.keys_max, "width": q.bucket_width})
     yield from fifo(there, larger(p.candidates, 1), number, 0)

@@ -49,7 +49,7 @@ def cycles(p: Parameters, workload: Any) -> Number:
         ending = choose(p.graph == name, tail[name], ending)
     passes = order.passes(p, workload)
     scored = passes * order.pass_length(p, workload)
-    screened = 2 * workload.keys + late["screen"] - 1 + dataflow.search_cycles(p)
+    screened = 2 * workload.keys + late["screen"] - 1 + p.pruning.search_cycles
     pruned = passes * screened + waiting + 1
     return choose(p.prunes, pruned, scored) + late["score"] + ending
 
@@ -94,7 +94,7 @@ def _nests(p: Parameters, workload: Attention) -> dict[str, tuple[Loop, ...]]:
     nests: dict[str, tuple[Loop, ...]] = {"tune": (turn,), "load": (turn, row)}
     if p.prunes:
         nests["screen"] = (turn, Loop("code", workload.keys))
-        nests["search"] = (turn, Loop("step", int(dataflow.search_cycles(p)) + workload.keys))
+        nests["search"] = (turn, Loop("step", int(p.pruning.search_cycles) + workload.keys))
         nests["pick"] = (turn, row, key)
     for name in dataflow.NODES[p.graph]:
         by_row = name == "divide" and not p.softmax.divides_first
