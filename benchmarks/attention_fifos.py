@@ -20,7 +20,7 @@ import matplotlib.pyplot as plt
 from blueprint.arithmetic.softmax.arithmetic import GRAPHS
 from blueprint.families.streaming_attention import StreamingAttentionSpec, dataflow
 from blueprint.families.streaming_attention.dataflow import words
-from blueprint.workloads.workload import Attention
+from blueprint.workloads.tasks import Attention
 from simulator.engine import kernel
 from simulator.sizing import smallest_capacity
 

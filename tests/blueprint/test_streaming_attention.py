@@ -11,10 +11,10 @@ import pytest
 
 from blueprint.arithmetic.softmax.arithmetic import GRAPHS
 from blueprint.errors import ParamError
-from blueprint.families.streaming_attention import StreamingAttentionSpec, dataflow, order
+from blueprint.families.streaming_attention import StreamingAttentionSpec, dataflow, masks, order
 from blueprint.registry import get
 from blueprint.timing import TimingGraph
-from blueprint.workloads.workload import Attention, Gemm
+from blueprint.workloads.tasks import Attention, Gemm
 from simulator.engine import kernel
 from simulator.sizing import smallest_capacity, with_capacity
 
@@ -183,7 +183,7 @@ MASKED = [
 def test_no_key_is_issued_that_no_lane_sees(work: Attention, parallel: int) -> None:
     found = spec(mask=work.mask, parallel=parallel)
     mask = found.operands(work, 0)["mask"]
-    visible = order.seen(mask, work.queries, work.keys)
+    visible = masks.seen(mask, work.queries, work.keys)
     rows = order.queries_of_rows(found, bool(mask[0]), work.queries)
     keys = order.keys_of_rows(found, mask, work.queries, work.keys)
     lengths = order.row_lengths(found, work)
@@ -213,7 +213,7 @@ def test_reference_is_softmax() -> None:
         * multiplier
         / 2.0 ** (shift + found.softmax.fraction)
     )
-    score[:, ~order.seen(given["mask"], 12, 40)] = -np.inf
+    score[:, ~masks.seen(given["mask"], 12, 40)] = -np.inf
     weight = np.exp2(score - score.max(axis=2, keepdims=True))
     exact = (weight / weight.sum(axis=2, keepdims=True)) @ given["value"][0] * gain / 2.0**down
     assert np.abs(np.clip(exact, -128, 127) - out).max() <= 1.0

@@ -21,7 +21,7 @@ from blueprint.arithmetic.softmax.arithmetic import (
     OUTPUT_SHIFT_BITS,
     SHIFT_BITS,
 )
-from blueprint.families.streaming_attention.parameters import Parameters
+from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
 from blueprint.numbers import Number, choose, larger
 
 #: Slots between a port and the first node: a row is loaded while the one before is used.
@@ -115,7 +115,7 @@ def edges(graph: str, gains: bool, prunes: bool) -> tuple[Edge, ...]:
     return (*_FRONT, *screen, *(edge for edge in EDGES[graph] if gains or edge.name != "gains"))
 
 
-def latencies(p: Parameters) -> dict[str, Number]:
+def latencies(p: StreamingAttentionParameters) -> dict[str, Number]:
     """Cycles from the firing of a node to its result at the far end of the FIFO, by node, whatever the graph."""
     naive, free = choose(p.graph == "naive", 1, 0), choose(p.graph == "memory_free", 1, 0)
     return {
@@ -133,7 +133,7 @@ def latencies(p: Parameters) -> dict[str, Number]:
     }
 
 
-def waits(p: Parameters) -> dict[str, Number]:
+def waits(p: StreamingAttentionParameters) -> dict[str, Number]:
     """Cycles from taking a slot of a FIFO to its release at full speed, the row's own length left out."""
     late = latencies(p)
     both = larger(late["sum"], late["output"])
@@ -169,7 +169,7 @@ _ASKED = {
 }
 
 
-def depths(p: Parameters) -> dict[str, Number]:
+def depths(p: StreamingAttentionParameters) -> dict[str, Number]:
     """Words of every FIFO there may be: what was asked for, or the fewest that never cost a cycle."""
     found = full_depths(p)
     for name, asked in _ASKED.items():
@@ -178,7 +178,7 @@ def depths(p: Parameters) -> dict[str, Number]:
     return found
 
 
-def full_speed(p: Parameters) -> Any:
+def full_speed(p: StreamingAttentionParameters) -> Any:
     """Whether no FIFO is shallower than full speed needs."""
     needed, there = full_depths(p), present(p)
     fine: Any = True
@@ -188,7 +188,7 @@ def full_speed(p: Parameters) -> Any:
     return fine
 
 
-def full_depths(p: Parameters) -> dict[str, Number]:
+def full_depths(p: StreamingAttentionParameters) -> dict[str, Number]:
     """The fewest words of every FIFO that never cost a cycle, whatever the lengths of the rows.
 
     A long FIFO refills the slot that empties; the others see it a cycle later and so need one more. Where rows differ
@@ -220,7 +220,7 @@ def rows_within(cycles: Number) -> Number:
     return root + 2 if isinstance(cycles, np.ndarray) else int(root) + 2
 
 
-def makers(p: Parameters) -> dict[str, Number]:
+def makers(p: StreamingAttentionParameters) -> dict[str, Number]:
     """The latency of the node that fills each FIFO."""
     late = latencies(p)
     found: dict[str, Number] = {}
@@ -231,7 +231,7 @@ def makers(p: Parameters) -> dict[str, Number]:
     return found
 
 
-def present(p: Parameters) -> dict[str, Number]:
+def present(p: StreamingAttentionParameters) -> dict[str, Number]:
     """1 for every FIFO that a design has, else 0."""
     found: dict[str, Number] = dict.fromkeys(FIFOS, 0)
     for graph in GRAPHS:
@@ -242,7 +242,7 @@ def present(p: Parameters) -> dict[str, Number]:
     return found
 
 
-def words(p: Parameters) -> dict[str, dict[str, Number]]:
+def words(p: StreamingAttentionParameters) -> dict[str, dict[str, Number]]:
     """The fields of a word of every FIFO, lowest bits first."""
     a, lanes = p.softmax, p.lanes
     free, naive = choose(p.graph == "memory_free", 1, 0), choose(p.graph == "naive", 1, 0)

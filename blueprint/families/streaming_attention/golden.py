@@ -11,16 +11,16 @@ from blueprint.arithmetic.pruning import encode, surrogate
 from blueprint.arithmetic.softmax.arithmetic import Scales
 from blueprint.arithmetic.softmax.attention import trace
 from blueprint.arithmetic.softmax.steps import value_saturates
-from blueprint.families.streaming_attention import order
-from blueprint.families.streaming_attention.parameters import Parameters
+from blueprint.families.streaming_attention import masks, order
+from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
+from blueprint.family import Arrays, Beats
 from blueprint.numbers import ceil_div
-from blueprint.spec import Arrays, Beats
-from blueprint.workloads.workload import Attention
+from blueprint.workloads.tasks import Attention
 
 Integers = npt.NDArray[np.int64]
 
 
-def reference(p: Parameters, operands: Arrays) -> Arrays:
+def reference(p: StreamingAttentionParameters, operands: Arrays) -> Arrays:
     """``out`` (heads, queries, dim): attention in the arithmetic of :mod:`blueprint.arithmetic.softmax`.
 
     Where keys are pruned also ``pick`` (heads, keys scored): their numbers.
@@ -29,24 +29,24 @@ def reference(p: Parameters, operands: Arrays) -> Arrays:
     return {"out": results(p, operands)["out"]} | found
 
 
-def constants(p: Parameters) -> dict[str, Any]:
+def constants(p: StreamingAttentionParameters) -> dict[str, Any]:
     """Numbers of the arithmetic that the family's page names, for the manifest."""
     return p.softmax.constants()
 
 
-def flags(p: Parameters, operands: Arrays) -> dict[str, int]:
+def flags(p: StreamingAttentionParameters, operands: Arrays) -> dict[str, int]:
     """The status bit ``saturated``: 1 where a run leaves the range of the arithmetic anywhere."""
     return {"saturated": int(results(p, operands)["saturated"].any() or _large_values(p, operands))}
 
 
-def _large_values(p: Parameters, operands: Arrays) -> bool:
+def _large_values(p: StreamingAttentionParameters, operands: Arrays) -> bool:
     """Whether a value that is taken is too large, whoever sees it."""
     mask, value = operands["mask"], operands["value"]
     taken = np.concatenate(order.keys_of_rows(p, mask, operands["query"].shape[1], value.shape[1]))
     return bool(value_saturates(p.softmax, value[:, taken]).any())
 
 
-def results(p: Parameters, operands: Arrays) -> dict[str, Integers]:
+def results(p: StreamingAttentionParameters, operands: Arrays) -> dict[str, Integers]:
     """``out`` (heads, queries, dim) and ``saturated`` (heads, queries) of ``softmax.attention.trace``."""
     query, key, value = operands["query"], operands["key"], operands["value"]
     heads, queries, dim = query.shape
@@ -69,14 +69,14 @@ def _orders(operands: Arrays) -> Integers:
     """The keys that every query of every head sees, (heads * queries, keys), rising, -1 at the end."""
     heads, queries, _ = operands["query"].shape
     keys = operands["key"].shape[1]
-    visible = order.seen(operands["mask"], queries, keys)
+    visible = masks.seen(operands["mask"], queries, keys)
     found = np.where(visible, np.arange(keys)[None], -1)
     # What is not seen is left out, not skipped over: the same order, nothing at the end.
     found = np.take_along_axis(found, np.argsort(~visible, axis=1, kind="stable"), axis=1)
     return np.tile(found, (heads, 1))
 
 
-def picks(p: Parameters, operands: Arrays) -> Integers:
+def picks(p: StreamingAttentionParameters, operands: Arrays) -> Integers:
     """The keys that the one query of every head is scored against, (heads, keys scored), in rising order."""
     query, key = operands["query"], operands["key"]
     count = min(p.candidates, key.shape[1])
@@ -91,7 +91,7 @@ def picks(p: Parameters, operands: Arrays) -> Integers:
 # Beats -----------------------------------------------------------------------------------------------------------
 
 
-def stimulus(p: Parameters, operands: Arrays) -> Beats:
+def stimulus(p: StreamingAttentionParameters, operands: Arrays) -> Beats:
     """The beats of all input streams: ``(beats, width / 8)`` bytes each.
 
     By pass, row and key: rows with the last queries first where there is a mask, keys in rising order.
@@ -124,25 +124,25 @@ def stimulus(p: Parameters, operands: Arrays) -> Beats:
     return {"scale": streams["scale"].pack_fields(tuned), **packed}
 
 
-def collect(p: Parameters, beats: Beats, workload: Attention) -> Arrays:
+def collect(p: StreamingAttentionParameters, beats: Beats, task: Attention) -> Arrays:
     """The answer read back from the beats of the output streams, in the shapes of :func:`reference`."""
     streams = {stream.name: stream for stream in p.streams()}
-    found = {"out": _collected(p, streams["out"].unpack(beats["out"]), workload)}
+    found = {"out": _collected(p, streams["out"].unpack(beats["out"]), task)}
     if p.prunes:
-        found["pick"] = streams["pick"].unpack(beats["pick"]).reshape(workload.heads, -1)
+        found["pick"] = streams["pick"].unpack(beats["pick"]).reshape(task.heads, -1)
     return found
 
 
-def _collected(p: Parameters, rows: Integers, workload: Attention) -> Integers:
+def _collected(p: StreamingAttentionParameters, rows: Integers, task: Attention) -> Integers:
     """The results, (heads, queries, dim), out of rows in the order of issue."""
-    share = workload.heads // workload.kv_heads
+    share = task.heads // task.kv_heads
     turns = ceil_div(share, p.group)
-    masked = workload.mask != "none" or p.mask != "none"
-    order_of_rows = order.queries_of_rows(p, masked, workload.queries)
-    found = rows.reshape(workload.kv_heads, turns, len(order_of_rows), p.parallel, p.group, p.dim)
-    out = np.zeros((workload.kv_heads, turns * p.group, workload.queries, p.dim), dtype=np.int64)
+    masked = task.mask != "none" or p.mask != "none"
+    order_of_rows = order.queries_of_rows(p, masked, task.queries)
+    found = rows.reshape(task.kv_heads, turns, len(order_of_rows), p.parallel, p.group, p.dim)
+    out = np.zeros((task.kv_heads, turns * p.group, task.queries, p.dim), dtype=np.int64)
     for number, row in enumerate(order_of_rows):
         there = row >= 0
         taken = found[:, :, number, there].transpose(0, 1, 3, 2, 4)
-        out[:, :, row[there]] = taken.reshape(workload.kv_heads, turns * p.group, -1, p.dim)
-    return out[:, :share].reshape(workload.heads, workload.queries, p.dim)
+        out[:, :, row[there]] = taken.reshape(task.kv_heads, turns * p.group, -1, p.dim)
+    return out[:, :share].reshape(task.heads, task.queries, p.dim)

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from blueprint import shell
 from blueprint.arithmetic.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS
 from blueprint.arithmetic.softmax.inventory import blocks, division, segments, tail, whole
 from blueprint.families.streaming_attention import dataflow
-from blueprint.families.streaming_attention.parameters import Parameters
+from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
 from blueprint.numbers import Number, bit_length, choose, clog2, larger, possible, smaller
+from blueprint.shell import COUNTERS
 from blueprint.unit import Path, Unit, flops, memories
 
+#: Counters of the shell that count: those of stalls by dependency read as 0.
+_COUNTING = len(COUNTERS) - 1
 #: A FIFO of more words than this is a memory.
 FILE_WORDS = 16
 
 
-def units(p: Parameters) -> tuple[Unit, ...]:
+def units(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     """The whole inventory."""
     return (
         *_fifos(p),
@@ -32,12 +34,12 @@ def units(p: Parameters) -> tuple[Unit, ...]:
         *_divide(p),
         *(_screen(p) if possible(p.prunes) else ()),
         *_control(p),
-        *shell.units(p.every_size(), p.every_size_rule(), 4, len(p.status_flags)),
+        *p.register_file().units(_COUNTING),
         Unit("logic", "tile", 1, {"gates": 40}),
     )
 
 
-def _fifos(p: Parameters) -> Iterator[Unit]:
+def _fifos(p: StreamingAttentionParameters) -> Iterator[Unit]:
     """Levels, pointers, words; a memory has one word beside it."""
     deep, late, there = dataflow.depths(p), dataflow.makers(p), dataflow.present(p)
     for name, fields in dataflow.words(p).items():
@@ -67,12 +69,12 @@ def fifo(count: Number, depth: Number, width: Number, ahead: Number) -> Iterator
     yield from memories(count * memory, depth, width)
 
 
-def ends(p: Parameters) -> Number:
+def ends(p: StreamingAttentionParameters) -> Number:
     """Bits of all flags beside a token."""
     return 1 + p.turn_bits + p.final_bits + p.visible_bits
 
 
-def scored(p: Parameters) -> Number:
+def scored(p: StreamingAttentionParameters) -> Number:
     """Share of the keys that are scored."""
     return choose(p.prunes, smaller(p.candidates, p.keys_max) / p.keys_max, 1.0)
 
@@ -82,7 +84,7 @@ def halves(stages: Number) -> tuple[Number, Number]:
     return stages - stages // 2, stages // 2
 
 
-def saturations(p: Parameters) -> dict[str, Number]:
+def saturations(p: StreamingAttentionParameters) -> dict[str, Number]:
     """Flip-flops of the events that a value has left the range of the arithmetic, by node.
 
     Those at the end of a long path have one each and are brought together behind it.
@@ -99,14 +101,14 @@ def saturations(p: Parameters) -> dict[str, Number]:
     }
 
 
-def saturation(p: Parameters, node: str, gates: Number) -> tuple[Unit, ...]:
+def saturation(p: StreamingAttentionParameters, node: str, gates: Number) -> tuple[Unit, ...]:
     """The events that say so: gates that find them and bring them together, flip-flops."""
     count = saturations(p)[node]
     there = choose(count > 0, 1, 0)
     return flops(node, count, 1, reset=1, activity=0.0), Unit("logic", node, there, {"gates": gates}, 0.0)
 
 
-def _score(p: Parameters) -> tuple[Unit, ...]:
+def _score(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     naive = choose(p.graph == "naive", 1, 0)
     before, after = halves(p.scale_stages)
@@ -129,7 +131,7 @@ def _score(p: Parameters) -> tuple[Unit, ...]:
     )
 
 
-def _maximum(p: Parameters) -> tuple[Unit, ...]:
+def _maximum(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     free, there = choose(p.graph == "memory_free", 1, 0), choose(p.graph == "naive", 0, 1)
     stages = free * p.exp_stages
@@ -145,7 +147,7 @@ def _maximum(p: Parameters) -> tuple[Unit, ...]:
     )
 
 
-def _exponential(p: Parameters) -> tuple[Unit, ...]:
+def _exponential(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     there = choose((p.graph == "scaled") | (p.graph == "reordered"), 1, 0)
     return (
         flops("exponential", there * p.exp_stages, 1, reset=1),
@@ -155,7 +157,7 @@ def _exponential(p: Parameters) -> tuple[Unit, ...]:
     )
 
 
-def _sum(p: Parameters) -> tuple[Unit, ...]:
+def _sum(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     gains = choose(p.has_gains, 1, 0) * choose(a.divides_first, 0, 1)
     cycles = 1 + p.reciprocal_stages
@@ -171,7 +173,7 @@ def _sum(p: Parameters) -> tuple[Unit, ...]:
     )
 
 
-def _output(p: Parameters) -> tuple[Unit, ...]:
+def _output(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     first, free = choose(a.divides_first, 1, 0), choose(p.graph == "memory_free", 1, 0)
     gains = first * choose(p.has_gains, 1, 0)
@@ -193,7 +195,7 @@ def _output(p: Parameters) -> tuple[Unit, ...]:
     )
 
 
-def _divide(p: Parameters) -> tuple[Unit, ...]:
+def _divide(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     first = choose(a.divides_first, 1, 0)
     stages, (after, before) = p.divide_stages, halves(p.divide_stages)
@@ -211,7 +213,7 @@ def _divide(p: Parameters) -> tuple[Unit, ...]:
     )
 
 
-def _screen(p: Parameters) -> Iterator[Unit]:
+def _screen(p: StreamingAttentionParameters) -> Iterator[Unit]:
     """Surrogate scores, their buckets and counters, three sequencers, the numbers of the keys found."""
     there, q, stages = choose(p.prunes, 1, 0), p.pruning, p.dot_stages
     number, passes = clog2(p.keys_max), choose(p.repeats, bit_length(p.heads_max), 0)
@@ -234,9 +236,9 @@ def _screen(p: Parameters) -> Iterator[Unit]:
     yield from fifo(there, larger(p.candidates, 1), number, 0)
 
 
-def _control(p: Parameters) -> tuple[Unit, ...]:
+def _control(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     """Three sequencers count passes and rows; the one of keys also numbers them."""
-    read = {size.name: size.bits for size in p.every_size()}
+    read = {size.name: size.bits for size in p.register_file().sizes}
     passes, queries = read["passes"], choose(p.regroups, read["queries"], 0)
     masked, windowed, corners = (choose(what, 1, 0) for what in (p.masked, p.windowed, p.corners))
     counted = 3 * passes + 2 * queries
@@ -253,7 +255,7 @@ def _control(p: Parameters) -> tuple[Unit, ...]:
     )
 
 
-def paths(p: Parameters) -> tuple[Path, ...]:
+def paths(p: StreamingAttentionParameters) -> tuple[Path, ...]:
     """One run through each block between two registers, with what stands before it without one."""
     a = p.softmax
     free, naive = choose(p.graph == "memory_free", 1, 0), choose(p.graph == "naive", 1, 0)

@@ -12,14 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+
+import numpy as np
 
 from blueprint.arithmetic.pruning import Pruning
 from blueprint.arithmetic.softmax.arithmetic import ACCUMULATORS, GRAPHS, INPUTS, Arithmetic
 from blueprint.arithmetic.softmax.arithmetic import rules as arithmetic_rules
+from blueprint.families.streaming_attention import masks
 from blueprint.numbers import Number, choose, clog2
-from blueprint.spec import Rule, Spec, fits_a_vector, parameter
-from blueprint.workloads.workload import MASKS, Attention
+from blueprint.parameters import Rule, fits_a_vector, parameter
+from blueprint.spec import Spec
+from blueprint.workloads.tasks import MASKS, Attention
 
 _STAGES = {"minimum": 0, "maximum": 8}
 _DEPTH = {"minimum": 0, "maximum": 1 << 20}
@@ -32,17 +36,12 @@ _NAMES = {"inputs": "format"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parameters(Spec):
-    """Parameters of one attention core."""
+class StreamingAttentionParameters(Spec):
+    """StreamingAttentionParameters of one attention core."""
 
     family: ClassVar[str] = "streaming_attention"
     title: ClassVar[str] = "Streaming attention"
     task: ClassVar[type[Attention]] = Attention
-    arithmetics: ClassVar[tuple[str, ...]] = ("integer", "exact", "float")
-    sample_gates: ClassVar[float] = 75_000.0  # few are smaller, and blocks that repeat cost synthesis no time
-    samples: ClassVar[int] = 36
-    #: Status bits beside those of every design.
-    status_flags: ClassVar[tuple[str, ...]] = ("saturated",)
 
     graph: str = parameter("where a row waits for what", default="memory_free", choices=GRAPHS)
     dim: int = parameter("size of a head: elements of a query, key and value", minimum=2, maximum=256)
@@ -50,9 +49,13 @@ class Parameters(Spec):
         "queries that share one stream of keys and values", default=1, minimum=1, maximum=64
     )
     group: int = parameter("query heads that share one key head's stream", default=1, minimum=1, maximum=16)
-    keys_max: int = parameter("most keys of a run", minimum=2, maximum=1 << 16)
-    queries_max: int = parameter("most queries of a run", default=1 << 16, minimum=1, maximum=1 << 16)
-    heads_max: int = parameter("most query heads of a run", default=256, minimum=1, maximum=1024)
+    keys_max: int = parameter("most keys of a run", bounds="keys", minimum=2, maximum=1 << 16)
+    queries_max: int = parameter(
+        "most queries of a run", bounds="queries", default=1 << 16, minimum=1, maximum=1 << 16
+    )
+    heads_max: int = parameter(
+        "most query heads of a run", bounds="heads", default=256, minimum=1, maximum=1024
+    )
     mask: str = parameter("which keys a query sees", default="none", choices=MASKS)
     format: str = parameter(
         "number format of queries, keys, values and results", default="int8", choices=INPUTS
@@ -114,6 +117,34 @@ class Parameters(Spec):
                 f"parallel must be at most keys_max {self.keys_max} where there is a mask, not {self.parallel}"
             ),
         )
+
+    def task_rules(self, task: Attention) -> Iterator[Rule]:
+        """Heads are as long as the design's, and its sequencing covers the mask."""
+        yield Rule(
+            "dim",
+            self.dim == task.dim,
+            f"dim must be {task.dim}, that of the workload's heads",
+            lambda: f"Attention dim must be {self.dim}, the design's dim, not {task.dim}",
+        )
+        fit = masks.suited_to(task)
+        named = f"mask must be {' or '.join(fit)} for mask {task.mask} of the workload"
+        yield Rule(
+            "mask" if fit else "sinks",
+            np.isin(self.mask, fit),
+            named if fit else "sinks of the workload must be at least 1 for its mask lambda",
+            lambda: self._unsuited(task),
+        )
+
+    def _unsuited(self, task: Attention) -> str:
+        if task.mask == self.mask == "lambda":
+            return "Attention sinks must be at least 1 for mask lambda, not 0; without sinks it is window"
+        what = f"Attention mask must be {masks.run_by(self.mask)} for a design of mask {self.mask}"
+        return f"{what}, not {task.mask}"
+
+    def sized_for(self, task: Attention) -> Self:
+        """This design made just large enough for ``task``, whose heads may have another size."""
+        sizes = {"keys_max": max(task.keys, self.limits()["keys_max"].minimum or 0), "dim": task.dim}
+        return self.columns({**super().sized_for(task).parameters, **sizes})
 
     # Derived numbers: the same on one design and on arrays of designs ---------------------------------------------
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from blueprint.arithmetic.pruning import CODE_BITS
 from blueprint.arithmetic.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
 from blueprint.families.streaming_attention import order
-from blueprint.families.streaming_attention.parameters import SCALE_WORD, SCALE_WORDS, Parameters
+from blueprint.families.streaming_attention.parameters import (
+    SCALE_WORD,
+    SCALE_WORDS,
+    StreamingAttentionParameters,
+)
 from blueprint.numbers import bit_length, ceil_div, choose, clog2, larger
-from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Register, Stream
-from blueprint.shell import Bound, Size, SizeRule, register_map
-from blueprint.workloads.workload import Attention
+from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Stream
+from blueprint.shell import Bound, RegisterFile, Size, SizeRule
+from blueprint.workloads.tasks import Attention
 
 #: The words of a scale beat: what scales a score, what moves it, what scales a result.
 _HALF = SCALE_WORD // 2
@@ -28,7 +32,16 @@ _SCALES = {
 }
 
 
-def operation(p: Parameters) -> Operation:
+_COUNTERS = {
+    "cycles": "cycles from the first input beat to the last output beat",
+    "stall_input": "cycles without a query to score",
+    "stall_memory": "cycles without a key",
+    "stall_output": "cycles held up by what follows the score",
+    "stall_dependency": "always 0",
+}
+
+
+def operation(p: StreamingAttentionParameters) -> Operation:
     """Attention of every query head to the keys of its key head."""
     inputs = [
         Operand(
@@ -52,7 +65,7 @@ def operation(p: Parameters) -> Operation:
     return Operation(_computes(p), tuple(inputs), tuple(outputs), registers, given, where)
 
 
-def _computes(p: Parameters) -> str:
+def _computes(p: StreamingAttentionParameters) -> str:
     text = "out = softmax of scaled query . key over the keys that a query sees, times value"
     if not p.masked:
         return text + "; every query sees every key"
@@ -62,7 +75,7 @@ def _computes(p: Parameters) -> str:
     return text + (" and the first 'sinks'" if p.mask == "lambda" else "")
 
 
-def streams(p: Parameters) -> tuple[Stream, ...]:
+def streams(p: StreamingAttentionParameters) -> tuple[Stream, ...]:
     """The AXI4-Stream ports."""
     # A pass is a key head and a group of its query heads.
     nth = BeatLoop("pass_index", "passes", {"kv_head": "pass_index // turns", "turn": "pass_index % turns"})
@@ -82,7 +95,7 @@ def streams(p: Parameters) -> tuple[Stream, ...]:
     )
 
 
-def _order(p: Parameters) -> tuple[BeatLoop, BeatLoop]:
+def _order(p: StreamingAttentionParameters) -> tuple[BeatLoop, BeatLoop]:
     """The loops over rows and over the keys of a row; a masked row takes the keys up to its own last."""
     name, count = "row", f"ceil(queries / {p.parallel})"
     if p.prunes:
@@ -97,14 +110,14 @@ def _order(p: Parameters) -> tuple[BeatLoop, BeatLoop]:
     return BeatLoop(name, count, where), BeatLoop("step", "first + high - low + 1")
 
 
-def _number(p: Parameters) -> str:
+def _number(p: StreamingAttentionParameters) -> str:
     """The key of a beat."""
     if p.prunes:
         return "pick[pass_index][candidate]"
     return "step if step < first else step - first + low" if p.masked else "step"
 
 
-def _rows(p: Parameters, name: str, place: tuple[str, str], meaning: str) -> Field:
+def _rows(p: StreamingAttentionParameters, name: str, place: tuple[str, str], meaning: str) -> Field:
     """A row of queries or results, the head and the position of each by these expressions."""
     return Field(
         name,
@@ -118,7 +131,7 @@ def _rows(p: Parameters, name: str, place: tuple[str, str], meaning: str) -> Fie
     )
 
 
-def _queries(p: Parameters) -> Field:
+def _queries(p: StreamingAttentionParameters) -> Field:
     """Lanes without a head or a query repeat the last one there is."""
     last = f"queries - 1 - row * {p.parallel}" if p.masked else "queries - 1"
     position = f"{_position(p)} if 0 <= {_position(p)} < queries else {last}"
@@ -126,19 +139,19 @@ def _queries(p: Parameters) -> Field:
     return _rows(p, "query", (head, position), "one element of a query; a lane without a query repeats one")
 
 
-def _results(p: Parameters) -> Field:
+def _results(p: StreamingAttentionParameters) -> Field:
     lane = f"turn * {p.group} + head"
     head = f"kv_head * share + {lane} if {lane} < share else -1"
     return _rows(p, "result", (head, _position(p)), "one element of a result")
 
 
-def _position(p: Parameters) -> str:
+def _position(p: StreamingAttentionParameters) -> str:
     """The query of a lane: where there is a mask the last ones come first."""
     last_first = f"queries - (row + 1) * {p.parallel} + position"
     return last_first if p.masked else f"row * {p.parallel} + position"
 
 
-def _key(p: Parameters, name: str) -> Field:
+def _key(p: StreamingAttentionParameters, name: str) -> Field:
     return Field(
         name,
         int(p.element_width),
@@ -151,11 +164,11 @@ def _key(p: Parameters, name: str) -> Field:
     )
 
 
-def _format(p: Parameters) -> str:
+def _format(p: StreamingAttentionParameters) -> str:
     return "int" if p.format == "int8" else p.format
 
 
-def _scale(p: Parameters) -> tuple[Field, ...]:
+def _scale(p: StreamingAttentionParameters) -> tuple[Field, ...]:
     """The scales of a pass; what a design does not look at is there all the same."""
     a = p.softmax
     number = a.sum_format.name if a.sums_are_floats else "int"
@@ -182,7 +195,7 @@ def _scale(p: Parameters) -> tuple[Field, ...]:
     )
 
 
-def _code(p: Parameters) -> Field:
+def _code(p: StreamingAttentionParameters) -> Field:
     level = Field(
         "level", CODE_BITS - 1, signed=False, meaning="place of the leading one of the magnitude, plus 1"
     )
@@ -200,7 +213,7 @@ def _code(p: Parameters) -> Field:
     )
 
 
-def _pick(p: Parameters) -> Field:
+def _pick(p: StreamingAttentionParameters) -> Field:
     return Field(
         "number",
         8 * int(ceil_div(clog2(p.keys_max), 8)),
@@ -215,7 +228,7 @@ def _pick(p: Parameters) -> Field:
 # Registers --------------------------------------------------------------------------------------------------------
 
 
-def every_size(p: Parameters) -> tuple[Size, ...]:
+def _sizes(p: StreamingAttentionParameters) -> tuple[Size, ...]:
     """The size registers that designs of the family may have."""
     number = bit_length(p.keys_max)
     last = choose(p.prunes, number, p.key_width)  # of a row only the number of its last key is read
@@ -240,7 +253,7 @@ def every_size(p: Parameters) -> tuple[Size, ...]:
     )
 
 
-def every_size_rule(p: Parameters) -> tuple[SizeRule, ...]:
+def _rules(p: StreamingAttentionParameters) -> tuple[SizeRule, ...]:
     """Every masked query stands at a key, every candidate is a key, and a row fits the FIFO in which it waits."""
     whole, depth = Bound(("keys",), offset=p.long_depth), p.long_depth
     # What the other queries of a row leave of the FIFO for the latest keys and the first ones of one.
@@ -261,26 +274,19 @@ def every_size_rule(p: Parameters) -> tuple[SizeRule, ...]:
     )
 
 
-def registers(p: Parameters) -> tuple[Register, ...]:
-    """The AXI4-Lite register map."""
-    counters = {
-        "cycles": "cycles from the first input beat to the last output beat",
-        "stall_input": "cycles without a query to score",
-        "stall_memory": "cycles without a key",
-        "stall_output": "cycles held up by what follows the score",
-        "stall_dependency": "always 0",
-    }
-    return register_map(p.sizes, counters, p.design_hash, counters_at=0x1C, flags=p.status_flags)
+def register_file(p: StreamingAttentionParameters) -> RegisterFile:
+    """The sizes of a run, the rules between them, and a status flag for values out of range."""
+    return RegisterFile(_sizes(p), _COUNTERS, counters_at=0x1C, rules=_rules(p), flags=("saturated",))
 
 
-def register_values(p: Parameters, workload: Attention) -> dict[str, int]:
+def register_values(p: StreamingAttentionParameters, task: Attention) -> dict[str, int]:
     """What software writes before it starts a run; a mask without window or sinks has those that change nothing."""
     found = {
-        "passes": int(order.passes(p, workload)),
-        "queries": workload.queries,
-        "keys": workload.keys,
-        "candidates": min(p.candidates, workload.keys),
-        "window": min(workload.window or p.keys_max, p.keys_max),
-        "sinks": min(workload.sinks or 1, p.keys_max),
+        "passes": int(order.passes(p, task)),
+        "queries": task.queries,
+        "keys": task.keys,
+        "candidates": min(p.candidates, task.keys),
+        "window": min(task.window or p.keys_max, p.keys_max),
+        "sinks": min(task.sinks or 1, p.keys_max),
     }
     return {size.name: found[size.name] for size in p.sizes}

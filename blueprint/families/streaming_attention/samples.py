@@ -12,16 +12,20 @@ from blueprint.arithmetic import floating
 from blueprint.arithmetic.softmax.arithmetic import Scales
 from blueprint.arithmetic.softmax.attention import scores
 from blueprint.arithmetic.softmax.steps import ceiling, scale
-from blueprint.families.streaming_attention import dataflow, order
-from blueprint.families.streaming_attention.parameters import Parameters
+from blueprint.families.streaming_attention import dataflow, masks
+from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
+from blueprint.family import Arrays, Calibration
 from blueprint.numbers import choose, larger, smaller
-from blueprint.spec import Arrays, Parameter, largest
-from blueprint.workloads.workload import Attention
+from blueprint.typical import largest
+from blueprint.workloads.tasks import Attention
 
 Integers = npt.NDArray[np.int64]
 
+# Few designs have fewer gates, and blocks that repeat cost synthesis no time.
+calibration = Calibration(arithmetics=("integer", "exact", "float"), gates=75_000.0, designs=36)
+
 #: How often a random design has which arithmetic.
-ARITHMETIC = ("integer", "integer", "integer", "exact", "float")
+_ARITHMETIC = ("integer", "integer", "integer", "exact", "float")
 
 #: Means of many values are smaller than the values; results use the range that values do.
 _TYPICAL_GAIN = 4.0
@@ -33,8 +37,18 @@ _CYCLES, _KEYS = 320, 64
 # Designs ---------------------------------------------------------------------------------------------------------
 
 
-def draw(limits: Mapping[str, Parameter], random: np.random.Generator) -> dict[str, Any]:
-    """Random parameters, legal one by one."""
+def design(random: np.random.Generator) -> Mapping[str, Any]:
+    """Parameters of a random design that is small enough to be compiled in seconds."""
+    kind = random.choice(_ARITHMETIC)
+    while True:
+        found = StreamingAttentionParameters.columns(_draw(random))
+        if found.arithmetic == kind and found.feasible()[0] and _is_small(found):
+            return found.parameters
+
+
+def _draw(random: np.random.Generator) -> dict[str, Any]:
+    """Random parameters, each legal by itself."""
+    limits = StreamingAttentionParameters.limits()
     chosen: dict[str, Any] = {
         name: str(random.choice(limit.choices)) for name, limit in limits.items() if limit.choices
     }
@@ -57,10 +71,19 @@ def draw(limits: Mapping[str, Parameter], random: np.random.Generator) -> dict[s
         "product_stages": (0, 1, 2),
         "divide_stages": (0, 1, 2),
     }
-    return consistent(chosen | {name: int(random.choice(drawn)) for name, drawn in sizes.items()})
+    return _formatted(chosen | {name: int(random.choice(drawn)) for name, drawn in sizes.items()})
 
 
 def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns of parameters drawn one by one, those changed that only make sense with others.
+
+    What belongs to one number format follows the format, and no FIFO is a deadlock or deeper than helps.
+    """
+    found = _formatted(table)
+    return found | _useful_depths(StreamingAttentionParameters.columns(found))
+
+
+def _formatted(table: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters, or columns of them, of which those that belong to one number format follow the format."""
     found = dict(table)
     whole = found["format"] == "int8"
@@ -78,7 +101,7 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def useful_depths(many: Parameters) -> dict[str, Any]:
+def _useful_depths(many: StreamingAttentionParameters) -> dict[str, Any]:
     """Depths of FIFOs of many designs: what was drawn where it is neither a deadlock nor more than helps."""
     full = dataflow.full_depths(many)
     found: dict[str, Any] = {"long_depth": 0 * many.long_depth}
@@ -90,7 +113,7 @@ def useful_depths(many: Parameters) -> dict[str, Any]:
     return found
 
 
-def is_small(p: Parameters) -> bool:
+def _is_small(p: StreamingAttentionParameters) -> bool:
     """Whether a design is small enough to be compiled in seconds."""
     products = p.lanes * p.dim
     most = {"integer": 16, "fixed": 6, "same": 4, "fp32": 2}
@@ -100,14 +123,14 @@ def is_small(p: Parameters) -> bool:
 # Tasks -----------------------------------------------------------------------------------------------------------
 
 
-def sample_workload(p: Parameters, random: np.random.Generator) -> Attention:
+def task(p: StreamingAttentionParameters, random: np.random.Generator) -> Attention:
     """Random attention of sizes the design allows, often 1 in a dimension, of at most 700 cycles."""
     while True:
         limits = (min(p.queries_max, 9), p.keys_max, min(p.heads_max, 4))
         queries, keys, heads = (
             1 if random.random() < 0.15 else int(random.integers(1, limit + 1)) for limit in limits
         )
-        kinds = [p.mask, *order.CONTAINS[p.mask]] + (["none"] if queries == 1 else [])
+        kinds = [p.mask, *masks.CONTAINS[p.mask]] + (["none"] if queries == 1 else [])
         mask = str(random.choice(kinds))
         keys = keys if mask == "none" else max(keys, min(queries, p.keys_max))
         queries = queries if mask == "none" else min(queries, keys)
@@ -119,7 +142,7 @@ def sample_workload(p: Parameters, random: np.random.Generator) -> Attention:
             return found
 
 
-def typical_workload(p: Parameters) -> Attention:
+def typical_task(p: StreamingAttentionParameters) -> Attention:
     """A task that keeps the design busy for some hundred cycles: long rows first, then many, then more heads."""
     keys = min(p.keys_max, _KEYS)
     group = min(p.heads_max, p.group)
@@ -140,7 +163,7 @@ def typical_workload(p: Parameters) -> Attention:
 # Operands --------------------------------------------------------------------------------------------------------
 
 
-def operands(p: Parameters, workload: Attention, seed: int) -> Arrays:
+def operands(p: StreamingAttentionParameters, task: Attention, seed: int) -> Arrays:
     """Random operands; a tenth of the elements are extremes.
 
     ``query`` (heads, queries, dim), ``key`` and ``value`` (kv_heads, keys, dim); ``scale`` (kv_heads, 5) has the
@@ -148,8 +171,8 @@ def operands(p: Parameters, workload: Attention, seed: int) -> Arrays:
     a query sees nothing after itself, window or 0, sinks).
     """
     random = np.random.default_rng(seed)
-    several = (workload.kv_heads, workload.keys, workload.dim)
-    shapes = {"query": (workload.heads, workload.queries, workload.dim), "key": several, "value": several}
+    several = (task.kv_heads, task.keys, task.dim)
+    shapes = {"query": (task.heads, task.queries, task.dim), "key": several, "value": several}
     found: dict[str, Integers] = {}
     for name, shape in shapes.items():
         if p.format == "int8":
@@ -160,13 +183,13 @@ def operands(p: Parameters, workload: Attention, seed: int) -> Arrays:
             found[name] = drawn
         else:
             found[name] = _floats(floating.get(p.format), random, shape)
-    found["scale"] = np.array([_scale(p, random) for _ in range(workload.kv_heads)], dtype=np.int64)
+    found["scale"] = np.array([_scale(p, random) for _ in range(task.kv_heads)], dtype=np.int64)
     if p.graph == "naive" and random.random() < 0.5:
         found["scale"][:, 2] = _offsets(p, found)
-    return found | _mask(p, workload)
+    return found | _mask(p, task)
 
 
-def _offsets(p: Parameters, found: Mapping[str, Integers]) -> Integers:
+def _offsets(p: StreamingAttentionParameters, found: Mapping[str, Integers]) -> Integers:
     """The lowest offset of every key head that no exponent of its keys is above."""
     a, query, offsets = p.softmax, found["query"], []
     for key, rows, row in zip(found["key"], np.split(query, len(found["key"])), found["scale"], strict=True):
@@ -175,11 +198,11 @@ def _offsets(p: Parameters, found: Mapping[str, Integers]) -> Integers:
     return np.array(offsets, dtype=np.int64)
 
 
-def typical_operands(p: Parameters, workload: Attention, seed: int) -> Arrays:
+def typical_operands(p: StreamingAttentionParameters, task: Attention, seed: int) -> Arrays:
     """Normal numbers: floats of deviation 1, integers of a quarter of their range; scores of deviation 1."""
     random = np.random.default_rng(seed)
-    several = (workload.kv_heads, workload.keys, workload.dim)
-    shapes = {"query": (workload.heads, workload.queries, workload.dim), "key": several, "value": several}
+    several = (task.kv_heads, task.keys, task.dim)
+    shapes = {"query": (task.heads, task.queries, task.dim), "key": several, "value": several}
     found: dict[str, Integers] = {}
     units = {name: _unit(p, name) for name in shapes}
     for name, shape in shapes.items():
@@ -191,25 +214,25 @@ def typical_operands(p: Parameters, workload: Attention, seed: int) -> Arrays:
             found[name] = floating.from_float64(floating.get(p.format), drawn)
     size = units["query"] * units["key"] * np.sqrt(p.dim)
     registers = Scales.of(p.softmax, np.log2(np.e) / size, _TYPICAL_GAIN * units["query"] / units["value"])
-    found["scale"] = np.array([registers.row()] * workload.kv_heads, dtype=np.int64)
-    return found | _mask(p, workload)
+    found["scale"] = np.array([registers.row()] * task.kv_heads, dtype=np.int64)
+    return found | _mask(p, task)
 
 
-def _unit(p: Parameters, name: str) -> float:
+def _unit(p: StreamingAttentionParameters, name: str) -> float:
     """The integer that stands for a deviation; 1 for floats."""
     bits = 8 if name == "query" else p.kv_width
     return 2.0 ** (bits - 3) if p.format == "int8" else 1.0
 
 
-def _mask(p: Parameters, workload: Attention) -> dict[str, Integers]:
+def _mask(p: StreamingAttentionParameters, task: Attention) -> dict[str, Integers]:
     """The operand ``mask``."""
-    masked = workload.mask != "none" or p.mask != "none"
-    window = workload.window or (p.keys_max if p.windowed else 0)
-    sinks = workload.sinks or (1 if p.mask == "lambda" else 0)
+    masked = task.mask != "none" or p.mask != "none"
+    window = task.window or (p.keys_max if p.windowed else 0)
+    sinks = task.sinks or (1 if p.mask == "lambda" else 0)
     return {"mask": np.array([int(masked), window, sinks], dtype=np.int64)}
 
 
-def _scale(p: Parameters, random: np.random.Generator) -> list[int]:
+def _scale(p: StreamingAttentionParameters, random: np.random.Generator) -> list[int]:
     """Registers that let weights spread over the sums: scores of some units, at times far more."""
     a = p.softmax
     size = 128.0 * (1 << (p.kv_width - 1)) if p.format == "int8" else 1.0

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterator
 
 from blueprint.arithmetic.pruning import CODE_BITS
 from blueprint.arithmetic.softmax.arithmetic import GRAPHS
 from blueprint.families.streaming_attention import dataflow, order
 from blueprint.families.streaming_attention.dataflow import Edge
-from blueprint.families.streaming_attention.parameters import SCALE_WORD, SCALE_WORDS, Parameters
+from blueprint.families.streaming_attention.parameters import (
+    SCALE_WORD,
+    SCALE_WORDS,
+    StreamingAttentionParameters,
+)
+from blueprint.family import Arrays
 from blueprint.numbers import Number, ceil_div, choose, clog2, larger
-from blueprint.spec import Arrays, Rule, Spec, refuse
+from blueprint.parameters import Rule
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
-from blueprint.workloads.workload import Attention, Task
+from blueprint.workloads.tasks import Attention
 
 #: The stream of each node that has one.
 _PORTS = {
@@ -29,13 +31,13 @@ _PORTS = {
 }
 
 
-def cycles(p: Parameters, workload: Any) -> Number:
+def cycles(p: StreamingAttentionParameters, task: Attention) -> Number:
     """Cycles from the first query to the last row, both accepted: all keys, rows waited for, the fill.
 
-    In closed form, where no FIFO is shallower than full speed needs; see :func:`capacity`.
+    In closed form, where no FIFO is shallower than full speed needs; see :func:`exact`.
     """
     late = dataflow.latencies(p)
-    waiting = order.longest(p, workload)
+    waiting = order.longest(p, task)
     both = larger(late["sum"], late["output"])
     maximum, exponential = late["maximum"], late["exponential"]
     tail = {
@@ -47,17 +49,29 @@ def cycles(p: Parameters, workload: Any) -> Number:
     ending: Number = tail["memory_free"]
     for name in GRAPHS[:-1]:
         ending = choose(p.graph == name, tail[name], ending)
-    passes = order.passes(p, workload)
-    scored = passes * order.pass_length(p, workload)
-    screened = 2 * workload.keys + late["screen"] - 1 + p.pruning.search_cycles
+    passes = order.passes(p, task)
+    scored = passes * order.pass_length(p, task)
+    screened = 2 * task.keys + late["screen"] - 1 + p.pruning.search_cycles
     pruned = passes * screened + waiting + 1
     return choose(p.prunes, pruned, scored) + late["score"] + ending
 
 
-def timing(p: Parameters, workload: Attention, operands: Arrays | None = None) -> TimingGraph:
-    """The timing graph of a run; it depends on no values. Raises ``ParamError``, see :func:`check_workload`."""
-    check_workload(p, workload)
-    late, deep, nests = dataflow.latencies(p), dataflow.depths(p), _nests(p, workload)
+def cycles_of(p: StreamingAttentionParameters, task: Attention, operands: Arrays) -> int:
+    """Those of every run of the task: time does not depend on values."""
+    return int(cycles(p, task))
+
+
+def exact(p: StreamingAttentionParameters) -> Iterator[Rule]:
+    """No FIFO is shallower than full speed needs, so that a run never waits for one."""
+    reason = (
+        "FIFOs must be deep enough for full speed, 0 for that depth; the simulator knows the cycles of others"
+    )
+    yield Rule("long_depth", dataflow.full_speed(p), reason, lambda: reason)
+
+
+def graph(p: StreamingAttentionParameters, task: Attention, operands: Arrays | None) -> TimingGraph:
+    """Every node fires once per key, row or pass; FIFOs are channels as long as the node in front of them takes."""
+    late, deep, nests = dataflow.latencies(p), dataflow.depths(p), _nests(p, task)
     wires = dataflow.edges(p.graph, bool(p.has_gains), bool(p.prunes))
     nodes = []
     for name, nest in nests.items():
@@ -85,16 +99,16 @@ def timing(p: Parameters, workload: Attention, operands: Arrays | None = None) -
     return TimingGraph(tuple(nodes), channels, issue="score")
 
 
-def _nests(p: Parameters, workload: Attention) -> dict[str, tuple[Loop, ...]]:
+def _nests(p: StreamingAttentionParameters, task: Attention) -> dict[str, tuple[Loop, ...]]:
     """The loops around each node, nodes in the order of the data."""
-    lengths, count = order.row_lengths(p, workload), int(order.passes(p, workload))
+    lengths, count = order.row_lengths(p, task), int(order.passes(p, task))
     turn, row = Loop("pass", count), Loop("row", len(lengths))
     same = len(set(lengths)) == 1
     key = Loop("key", lengths[0] if same else tuple(lengths) * count)
     nests: dict[str, tuple[Loop, ...]] = {"tune": (turn,), "load": (turn, row)}
     if p.prunes:
-        nests["screen"] = (turn, Loop("code", workload.keys))
-        nests["search"] = (turn, Loop("step", int(p.pruning.search_cycles) + workload.keys))
+        nests["screen"] = (turn, Loop("code", task.keys))
+        nests["search"] = (turn, Loop("step", int(p.pruning.search_cycles) + task.keys))
         nests["pick"] = (turn, row, key)
     for name in dataflow.NODES[p.graph]:
         by_row = name == "divide" and not p.softmax.divides_first
@@ -112,64 +126,10 @@ def _access(edge: Edge, nest: tuple[Loop, ...], produces: bool) -> Access:
     return Access(edge.name, loop)
 
 
-# What a design runs -----------------------------------------------------------------------------------------------
-
-
-def capacity(p: Parameters, tasks: Iterable[Task]) -> Iterator[Rule]:
-    """That a design is large enough for every task, and that :func:`cycles` is right for it.
-
-    The closed form counts no wait for a FIFO that is shallower than full speed needs.
-    """
-    tasks = tuple(tasks)
-    yield from Spec.capacity(p, tasks)
-    yield from _suits(p, tasks)
-    reason = (
-        "FIFOs must be deep enough for full speed, 0 for that depth; the simulator knows the cycles of others"
-    )
-    yield Rule("long_depth", dataflow.full_speed(p), reason, lambda: reason)
-
-
-def check_workload(p: Parameters, workload: Any) -> None:
-    """Refuse a task that the counters and the mask of a design were not made for. Raises ``ParamError``.
-
-    Shallow FIFOs are not refused: the simulator runs them, or names the deadlock.
-    """
-    p.check_task(workload)
-    for rule in (*Spec.capacity(p, (workload,)), *_suits(p, (workload,))):
-        if not rule.holds:
-            raise refuse(rule.parameter, rule.message())
-    p.check_sizes(workload)
-
-
-def _suits(p: Parameters, tasks: Iterable[Any]) -> Iterator[Rule]:
-    """That heads are as long as the design's, and that its sequencing covers every mask."""
-    for task in tasks:
-        yield Rule(
-            "dim",
-            p.dim == task.dim,
-            f"dim must be {task.dim}, that of the workload's heads",
-            lambda task=task: f"Attention dim must be {p.dim}, the design's dim, not {task.dim}",  # type: ignore[misc]
-        )
-        fit = order.masks_for(task)
-        named = f"mask must be {' or '.join(fit)} for mask {task.mask} of the workload"
-        yield Rule(
-            "mask" if fit else "sinks",
-            np.isin(p.mask, fit),
-            named if fit else "sinks of the workload must be at least 1 for its mask lambda",
-            lambda task=task: _unsuited(p, task),  # type: ignore[misc]
-        )
-
-
-def _unsuited(p: Parameters, task: Attention) -> str:
-    if task.mask == p.mask == "lambda":
-        return "Attention sinks must be at least 1 for mask lambda, not 0; without sinks it is window"
-    return f"Attention mask must be {order.masks_of(p)} for a design of mask {p.mask}, not {task.mask}"
-
-
-def dram_bits(p: Parameters, workload: Attention) -> dict[str, Number]:
+def traffic(p: StreamingAttentionParameters, task: Attention) -> dict[str, Number]:
     """Bits that cross the boundary in one run, by stream purpose."""
-    count, rows = order.passes(p, workload), order.row_count(p, workload)
-    taken = count * order.pass_length(p, workload)
+    count, rows = order.passes(p, task), order.row_count(p, task)
+    taken = count * order.pass_length(p, task)
     row = 8 * -(-p.dim * p.element_width // 8)
     lanes = p.lanes * p.dim * p.softmax.in_width
     numbers = 8 * ceil_div(clog2(p.keys_max), 8)
@@ -177,8 +137,8 @@ def dram_bits(p: Parameters, workload: Attention) -> dict[str, Number]:
     return {
         "keys": taken * row,
         "values": taken * row,
-        "codes": screened * workload.keys * 8 * ceil_div(CODE_BITS * p.dim, 8),
-        "picks": screened * order.longest(p, workload) * numbers,
+        "codes": screened * task.keys * 8 * ceil_div(CODE_BITS * p.dim, 8),
+        "picks": screened * order.longest(p, task) * numbers,
         "queries": count * rows * lanes,
         "scales": count * SCALE_WORDS * SCALE_WORD,
         "results": count * rows * lanes,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from blueprint import shell
 from blueprint.arithmetic.processing import (
     encode_units,
     halves,
@@ -229,7 +228,7 @@ def _staying(p: SystolicSpec) -> Number:
 
 def _shell(p: SystolicSpec) -> Iterator[Unit]:
     """Cycles and four stalls are counted where digits of a beat may be left, else three."""
-    return shell.units(p.every_size(), p.every_size_rule(), 4 + choose(p.paced, 1, 0))
+    return p.register_file().units(4 + choose(p.paced, 1, 0))
 
 
 def paths(p: SystolicSpec) -> tuple[Path, ...]:

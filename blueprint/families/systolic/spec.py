@@ -16,20 +16,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
 
+from blueprint import typical
 from blueprint.arithmetic.processing import CARRY_SAVE, PASSING, SERIAL, Counts, Element
 from blueprint.families.systolic import elements, ports, schedule, sparsity, values
 from blueprint.families.systolic.inventory import paths, units
+from blueprint.family import Arrays, Beats, Calibration
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger, signed_width, smaller
-from blueprint.port import Operation, Register, Stream
-from blueprint.shell import Size, register_map
-from blueprint.spec import Arrays, Beats, Rule, Spec, fits_a_vector, parameter
+from blueprint.parameters import Rule, fits_a_vector, parameter
+from blueprint.port import Operation, Stream
+from blueprint.shell import RegisterFile, Size
+from blueprint.spec import Spec
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
 
 #: Banks of more words than this are memories when ``accumulator`` is ``auto``.
 REGISTER_FILE_WORDS = 16
@@ -42,8 +46,12 @@ class SystolicSpec(Spec):
 
     family: ClassVar[str] = "systolic"
     title: ClassVar[str] = "Array of processing elements"
-    arithmetics: ClassVar[tuple[str, ...]] = ("integer", "carry_save", "serial", "float")
-    pool: ClassVar[int] = 1200  # adders of every one of them are laid out bit by bit
+    facets: ClassVar[Any] = SimpleNamespace(
+        samples=SimpleNamespace(
+            # Adders of every design of the pool are laid out bit by bit.
+            calibration=Calibration(arithmetics=("integer", "carry_save", "serial", "float"), pool=1200)
+        )
+    )
 
     organization: str = parameter("how elements are connected", choices=ORGANIZATIONS)
     pe: str = parameter("what an element is", choices=tuple(elements.KINDS))
@@ -52,9 +60,11 @@ class SystolicSpec(Spec):
     depth: int = parameter("products an element adds per cycle", default=1, minimum=1, maximum=64)
     act_width: int = parameter("bits of an activation", minimum=2, maximum=16)
     weight_width: int = parameter("bits of a weight, 2 for ternary ones", minimum=2, maximum=16)
-    k_max: int = parameter("largest reduction length", minimum=1, maximum=1 << 20)
-    n_max: int = parameter("largest number of outputs", minimum=1, maximum=1 << 20)
-    m_max: int = parameter("largest number of tokens in one run", default=65535, minimum=1, maximum=1 << 20)
+    k_max: int = parameter("largest reduction length", bounds="k", minimum=1, maximum=1 << 20)
+    n_max: int = parameter("largest number of outputs", bounds="n", minimum=1, maximum=1 << 20)
+    m_max: int = parameter(
+        "largest number of tokens in one run", bounds="m", default=65535, minimum=1, maximum=1 << 20
+    )
     token_depth: int = parameter(
         "tokens whose partial sums wait at once, where weights stay", default=16, minimum=1, maximum=4096
     )
@@ -124,7 +134,7 @@ class SystolicSpec(Spec):
         return self.serial & (self.element.digits > 1)
 
     @property
-    def data_dependent(self) -> bool:  # type: ignore[override]
+    def data_dependent(self) -> bool:
         """Whether the time of a run depends on its operands."""
         return bool(np.any((self.paced & (self.pe != "booth_serial")) | self.flexible))
 
@@ -328,19 +338,17 @@ class SystolicSpec(Spec):
     def streams(self) -> tuple[Stream, ...]:
         return self._streams
 
-    def every_size(self) -> tuple[Size, ...]:
+    def register_file(self) -> RegisterFile:
         widths = self.size_widths
         read = {
             "tokens": self.regroups | (self.stationary & (self.most_tokens > 1)),
             "k": self.accumulates,
             "n": self.n_max > self.cols,
         }
-        return tuple(
+        sizes = tuple(
             Size(name, most, choose(read[name], widths[name], 0), f"{name} of the next run")
             for name, most in (("tokens", self.m_max), ("k", self.k_max), ("n", self.n_max))
         )
-
-    def registers(self) -> tuple[Register, ...]:
         counters = {
             "cycles": "cycles from the first input beat to the last output beat",
             "stall_input": "cycles without a beat of activations",
@@ -348,7 +356,7 @@ class SystolicSpec(Spec):
             "stall_output": "cycles without room for results",
             "stall_dependency": "cycles in which digits of a beat are left",
         }
-        return register_map(self.sizes, counters, self.design_hash, counters_at=0x14)
+        return RegisterFile(sizes, counters, counters_at=0x14)
 
     def register_values(self, workload: Gemm) -> dict[str, int]:
         return {"tokens": workload.m, "k": workload.k, "n": workload.n}
@@ -382,6 +390,18 @@ class SystolicSpec(Spec):
     def cycles_of(self, workload: Gemm, operands: Arrays) -> int:
         """Cycles of one unstalled run on these operands."""
         return schedule.cycles_of(self, workload, operands)
+
+    def exact_cycles(self) -> Iterator[Rule]:
+        return iter(())
+
+    def flags(self, operands: Arrays) -> dict[str, int]:
+        return {}
+
+    def constants(self) -> dict[str, Any]:
+        return {}
+
+    def typical_workload(self) -> Gemm:
+        return typical.gemm(self)
 
     def dram_bits(self, workload: Gemm) -> dict[str, Number]:
         groups, columns, beats, tokens = self.loops(workload)
