@@ -19,8 +19,8 @@ to know of another it asks the design for, as in ``p.streams()``.
 The assembly puts them together, and mypy checks every facet against its protocol there::
 
     @dataclass(frozen=True, kw_only=True)
-    class TernaryLutSpec(TernaryLutParameters):
-        facets: ClassVar[Facets[TernaryLutParameters, Gemm]] = Facets(ports, schedule, inventory, golden, samples)
+    class NameSpec(NameParameters):
+        facets: ClassVar[Facets[NameParameters, Gemm]] = Facets(ports, schedule, inventory, golden, samples)
 
 :class:`blueprint.spec.Spec` makes methods of the functions: ``spec.units()`` is ``inventory.units(spec)``.
 ``blueprint/registry.py`` finds the folder and refuses one that lacks something.
@@ -29,7 +29,7 @@ The assembly puts them together, and mypy checks every facet against its protoco
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -168,3 +168,19 @@ class Facets(Generic[P, Made]):
     inventory: Inventory[P]
     golden: Golden[P, Made]
     samples: Samples[P, Made]
+
+
+#: What the facets are called, and their modules.
+FACETS = tuple(field.name for field in fields(Facets))
+_PROTOCOLS = dict(zip(FACETS, (Ports, Schedule, Inventory, Golden, Samples), strict=True))
+
+
+def lacking(facets: Facets[Any, Any]) -> dict[str, list[str]]:
+    """What each facet lacks of its protocol, by facet; facets that lack nothing are left out."""
+    absent = {
+        facet: [
+            name for name in vars(protocol) if name[0] != "_" and not hasattr(getattr(facets, facet), name)
+        ]
+        for facet, protocol in _PROTOCOLS.items()
+    }
+    return {facet: names for facet, names in absent.items() if names}

@@ -216,7 +216,7 @@ def _read_limits(cls: type[Parameters]) -> dict[str, Parameter]:
         kind = hints[field.name]
         if kind not in _KINDS:
             shown = getattr(kind, "__name__", kind)
-            raise TypeError(f"Parameter {field.name!r} must be an int, str or bool, not annotated {shown}")
+            raise TypeError(f"Parameter {field.name!r} must be annotated int, str or bool, not {shown}")
         found[field.name] = Parameter(kind, **field.metadata)
     return found
 
