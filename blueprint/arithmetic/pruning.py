@@ -23,8 +23,10 @@ Flags = npt.NDArray[np.bool_]
 
 CODE_BITS, ELEMENT_BITS = 4, 8
 LOWEST = -128
-#: A product of two codes: its place (0 to 14), its sign and whether there is one.
-PRODUCT_BITS = 4 + 1 + 1
+#: Places at which the leading one of a product may stand, 0 to 14, and bits of one.
+PRODUCT_PLACES, PLACE_BITS = 15, 4
+#: A product of two codes: its place, its sign and whether there is one.
+PRODUCT_BITS = PLACE_BITS + 1 + 1
 #: Delays of the steps of a surrogate score, relative to each other: products, and their sum.
 SURROGATE_DELAYS = (1, 2)
 

@@ -22,7 +22,7 @@ from blueprint.arithmetic.softmax.arithmetic import (
     SHIFT_BITS,
 )
 from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
-from blueprint.numbers import Number, choose, larger
+from blueprint.numbers import Number, choose, flag, larger, possible
 
 #: Slots between a port and the first node: a row is loaded while the one before is used.
 LOAD_DEPTH = 2
@@ -105,8 +105,17 @@ NODES: dict[str, tuple[str, ...]] = {
     "memory_free": ("score", "maximum", "sum", "output", "divide"),
 }
 
+#: Cycles that a node adds to the registers of its blocks: that of a running sum, and the word of the FIFO behind it.
+_SUM, _WORD = 1, 1
+
+
+def _every(graph: str) -> tuple[Edge, ...]:
+    """The FIFOs that designs of a graph may have, those of the ports first."""
+    return (*_FRONT, *SCREEN, *EDGES[graph])
+
+
 #: FIFOs that exist in some graph, in the order of the data.
-FIFOS = tuple(dict.fromkeys(edge.name for graph in GRAPHS for edge in (*_FRONT, *SCREEN, *EDGES[graph])))
+FIFOS = tuple(dict.fromkeys(edge.name for graph in GRAPHS for edge in _every(graph)))
 
 
 def edges(graph: str, gains: bool, prunes: bool) -> tuple[Edge, ...]:
@@ -117,34 +126,32 @@ def edges(graph: str, gains: bool, prunes: bool) -> tuple[Edge, ...]:
 
 def latencies(p: StreamingAttentionParameters) -> dict[str, Number]:
     """Cycles from the firing of a node to its result at the far end of the FIFO, by node, whatever the graph."""
-    naive, free = choose(p.graph == "naive", 1, 0), choose(p.graph == "memory_free", 1, 0)
+    a = p.softmax
     return {
-        "load": 1,
-        "tune": 1,
-        "screen": 1 + p.dot_stages,
-        "search": 1,
-        "pick": 1,
-        "score": 1 + p.dot_stages + p.scale_stages + naive * p.exp_stages,
-        "maximum": 1 + free * p.exp_stages,
-        "exponential": 1 + p.exp_stages,
-        "sum": 2 + p.reciprocal_stages,
-        "output": 2 + p.product_stages,
-        "divide": 1 + p.divide_stages,
+        "load": _WORD,
+        "tune": _WORD,
+        "screen": p.dot_stages + _WORD,
+        "search": _WORD,
+        "pick": _WORD,
+        "score": p.dot_stages + p.scale_stages + a.has_offset * p.exp_stages + _WORD,
+        "maximum": a.rescales * p.exp_stages + _WORD,
+        "exponential": p.exp_stages + _WORD,
+        "sum": _SUM + p.reciprocal_stages + _WORD,
+        "output": _SUM + p.product_stages + _WORD,
+        "divide": p.divide_stages + _WORD,
     }
 
 
 def waits(p: StreamingAttentionParameters) -> dict[str, Number]:
     """Cycles from taking a slot of a FIFO to its release at full speed, the row's own length left out."""
-    late = latencies(p)
+    a, late = p.softmax, latencies(p)
     both = larger(late["sum"], late["output"])
-    divided = (p.graph == "naive") | (p.graph == "scaled")
-    front = late["score"] + choose(p.graph == "naive", 0, late["maximum"])
-    front = front + choose((p.graph == "scaled") | (p.graph == "reordered"), late["exponential"], 0)
-    all_of_it = front + choose(divided, late["sum"] + late["divide"] + late["output"], both + late["divide"])
+    front = late["score"] + (1 - a.has_offset) * late["maximum"] + a.waits_for_maximum * late["exponential"]
+    last = choose(a.divides_first, late["sum"] + late["divide"] + late["output"], both + late["divide"])
     weighing = choose(
-        p.graph == "naive",
+        a.has_offset,
         late["score"],
-        choose(p.graph == "memory_free", late["maximum"], late["exponential"]),
+        choose(a.rescales, late["maximum"], late["exponential"]),
     )
     return {
         **dict.fromkeys(("queries", "scales", "codes", "counted", "found", "picked"), 1),
@@ -153,11 +160,11 @@ def waits(p: StreamingAttentionParameters) -> dict[str, Number]:
         "maxima": late["maximum"],
         "weights": weighing,
         "long_weights": weighing + late["sum"],
-        "sums": choose(divided, late["sum"], both),
-        "shares": choose(divided, late["divide"], weighing),
+        "sums": choose(a.divides_first, late["sum"], both),
+        "shares": choose(a.divides_first, late["divide"], weighing),
         "totals": both,
-        "rows": choose(divided, late["output"], late["divide"]),
-        "gains": all_of_it + 2,
+        "rows": choose(a.divides_first, late["output"], late["divide"]),
+        "gains": LOAD_DEPTH + front + last,
     }
 
 
@@ -179,7 +186,7 @@ def depths(p: StreamingAttentionParameters) -> dict[str, Number]:
 
 
 def full_speed(p: StreamingAttentionParameters) -> Any:
-    """Whether no FIFO is shallower than full speed needs."""
+    """True where no FIFO is shallower than full speed needs."""
     needed, there = full_depths(p), present(p)
     fine: Any = True
     for name, asked in _ASKED.items():
@@ -196,7 +203,7 @@ def full_depths(p: StreamingAttentionParameters) -> dict[str, Number]:
     to the longest.
     """
     waiting = waits(p)
-    ragged = (p.mask != "none") & (p.graph != "memory_free")
+    ragged = p.masked & (1 - p.softmax.rescales)
     found: dict[str, Number] = {}
     for name, wait in waiting.items():
         if name in ("queries", "scales", "codes"):
@@ -220,14 +227,19 @@ def rows_within(cycles: Number) -> Number:
     return root + 2 if isinstance(cycles, np.ndarray) else int(root) + 2
 
 
-def makers(p: StreamingAttentionParameters) -> dict[str, Number]:
-    """The latency of the node that fills each FIFO."""
+def reserved(p: StreamingAttentionParameters) -> dict[str, Number]:
+    """1 for every FIFO whose slots are taken some cycles before their words arrive, else 0.
+
+    A node takes a slot when it fires. The steps of a screening take that of a pass with its first key and fill it with
+    the last.
+    """
     late = latencies(p)
-    found: dict[str, Number] = {}
+    found: dict[str, Number] = dict.fromkeys(FIFOS, 0)
     for graph in GRAPHS:
-        for edge in (*_FRONT, *SCREEN, *EDGES[graph]):
-            before = found.get(edge.name, late[edge.source])
-            found[edge.name] = choose(p.graph == graph, late[edge.source], before)
+        here = flag(p.graph == graph)
+        for edge in _every(graph) if possible(here) else ():
+            slow = 1 if edge.source in ("screen", "search") else flag(late[edge.source] > 1)
+            found[edge.name] = found[edge.name] | here & slow
     return found
 
 
@@ -235,47 +247,42 @@ def present(p: StreamingAttentionParameters) -> dict[str, Number]:
     """1 for every FIFO that a design has, else 0."""
     found: dict[str, Number] = dict.fromkeys(FIFOS, 0)
     for graph in GRAPHS:
-        for edge in (*_FRONT, *SCREEN, *EDGES[graph]):
-            wanted = choose(p.has_gains, 1, 0) if edge.name == "gains" else 1
-            wanted = choose(p.prunes, 1, 0) if edge in SCREEN else wanted
-            found[edge.name] = choose(p.graph == graph, wanted, found[edge.name])
+        here = flag(p.graph == graph)
+        for edge in _every(graph) if possible(here) else ():
+            wanted = p.prunes if edge in SCREEN else p.has_gains if edge.name == "gains" else 1
+            found[edge.name] = found[edge.name] | here & wanted
     return found
 
 
 def words(p: StreamingAttentionParameters) -> dict[str, dict[str, Number]]:
     """The fields of a word of every FIFO, lowest bits first."""
-    a, lanes = p.softmax, p.lanes
-    free, naive = choose(p.graph == "memory_free", 1, 0), choose(p.graph == "naive", 1, 0)
-    first = choose(a.divides_first, 1, 0)
-    gains = choose(p.has_gains, 1, 0)
-    turn = {"turn": p.turn_bits}
+    a, lanes, free = p.softmax, p.lanes, p.softmax.rescales
     # The sum is done with its gains at the end of a pass, which of a single pass is that of the run.
-    once = (1 - first) * gains * choose(p.regroups, 1, 0) * choose(p.repeats, 0, 1)
-    ends = {"final": p.final_bits, "visible": p.visible_bits, "last": 1 + 0 * lanes}
-    row = {"last": 1 + 0 * lanes, "visible": p.visible_bits}
-    weight = {"weight": lanes * a.p_word}
+    once = a.divides_last & p.has_gains & p.regroups & (1 - p.repeats)
+    ends = {"final": p.final_bits, "visible": p.visible_bits, "last": 1}
+    row = {"last": 1, "visible": p.visible_bits}
+    turn = {"turn": p.turn_bits}
+    exponent, weight = {"exponent": lanes * a.t_word}, {"weight": lanes * a.p_word}
     move = {"shift": free * lanes * a.shift_width}
     return {
         "queries": {"query": lanes * p.dim * a.in_width},
         "scales": {
             "multiplier": a.multiplier_width,
-            "shift": choose(a.sums_are_floats, 0, SHIFT_BITS),
-            "offset": naive * a.reference_width,
+            "shift": (1 - a.sums_are_floats) * SHIFT_BITS,
+            "offset": a.has_offset * a.reference_width,
         },
-        "gains": {"gain": gains * OUTPUT_MULTIPLIER_BITS, "down": gains * OUTPUT_SHIFT_BITS},
+        "gains": {"gain": p.has_gains * OUTPUT_MULTIPLIER_BITS, "down": p.has_gains * OUTPUT_SHIFT_BITS},
         "codes": {"code": p.dim * CODE_BITS},
         "counted": {},
         "found": {},
         "picked": {},
-        "scores": {
-            "exponent": lanes * a.t_word, **row, "turn": free * p.turn_bits, "final": free * p.final_bits
-        },
-        "long_scores": {"exponent": lanes * a.t_word, **ends, **turn},
+        "scores": {**exponent, **row, "turn": free * p.turn_bits, "final": free * p.final_bits},
+        "long_scores": {**exponent, **ends, **turn},
         "maxima": {"reference": lanes * a.reference_width},
-        "weights": {**weight, **move, **row, "turn": (1 - first) * p.turn_bits, "final": once},
+        "weights": {**weight, **move, **row, "turn": a.divides_last * p.turn_bits, "final": once},
         "long_weights": {**weight, **ends, **turn},
-        "sums": {"inverse": lanes * a.r_width, "down": (1 - first) * gains * OUTPUT_SHIFT_BITS},
-        "shares": {**weight, **move, **ends, "turn": first * p.turn_bits},
+        "sums": {"inverse": lanes * a.r_width, "down": a.divides_last * p.has_gains * OUTPUT_SHIFT_BITS},
+        "shares": {**weight, **move, **ends, "turn": a.divides_first * p.turn_bits},
         "totals": {"total": lanes * p.dim * a.o_word, "final": p.final_bits},
         "rows": {"row": lanes * p.dim * a.out_width, "final": p.final_bits},
-    }  # fmt: skip
+    }

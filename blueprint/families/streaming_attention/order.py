@@ -32,9 +32,9 @@ def row_count(p: StreamingAttentionParameters, task: Attention) -> Number:
 def longest(p: StreamingAttentionParameters, task: Attention) -> Number:
     """Keys of the longest row: for a window, those of all ``parallel`` queries of a row together."""
     if task.mask == "none":
-        return choose(p.prunes, smaller(p.candidates, task.keys), task.keys + 0 * p.parallel)
-    if task.mask in ("none", "causal"):
-        return task.keys + 0 * p.parallel
+        return choose(p.prunes, smaller(p.candidates, task.keys), task.keys)
+    if task.mask == "causal":
+        return task.keys
     return smaller(task.keys, p.parallel - 1 + task.window + task.sinks)
 
 
@@ -51,7 +51,7 @@ def pass_length(p: StreamingAttentionParameters, task: Attention) -> Number:
     rows, most = row_count(p, task), longest(p, task)
     if task.mask == "none":
         return rows * most
-    full = larger(0 * rows, smaller(rows, (task.keys - most) // p.parallel + 1))
+    full = larger(0, smaller(rows, (task.keys - most) // p.parallel + 1))
     triangle = p.parallel * (rows * (rows - 1) - full * (full - 1)) // 2
     return full * most + (rows - full) * task.keys - triangle
 

@@ -20,7 +20,7 @@ from blueprint.arithmetic.pruning import Pruning
 from blueprint.arithmetic.softmax.arithmetic import ACCUMULATORS, GRAPHS, INPUTS, Arithmetic
 from blueprint.arithmetic.softmax.arithmetic import rules as arithmetic_rules
 from blueprint.families.streaming_attention import masks
-from blueprint.numbers import Number, choose, clog2
+from blueprint.numbers import Number, choose, clog2, flag
 from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import MASKS, Attention
@@ -161,9 +161,9 @@ class StreamingAttentionParameters(Spec):
         )
 
     @property
-    def prunes(self) -> Any:
-        """Whether only the best keys of a screening are scored."""
-        return self.candidates > 0
+    def prunes(self) -> Number:
+        """1 where only the best keys of a screening are scored, else 0."""
+        return flag(self.candidates > 0)
 
     @property
     def row_max(self) -> Number:
@@ -177,7 +177,7 @@ class StreamingAttentionParameters(Spec):
 
     @property
     def arithmetic(self) -> Any:
-        return choose(self.format == "int8", "integer", choose(self.accumulator == "fixed", "exact", "float"))
+        return choose(self.has_gains, "integer", choose(self.accumulator == "fixed", "exact", "float"))
 
     @property
     def lanes(self) -> Number:
@@ -185,49 +185,54 @@ class StreamingAttentionParameters(Spec):
         return self.parallel * self.group
 
     @property
-    def masked(self) -> Any:
-        """Whether rows differ in the keys they take."""
-        return self.mask != "none"
+    def masked(self) -> Number:
+        """1 where rows differ in the keys they take, else 0."""
+        return flag(self.mask != "none")
 
     @property
-    def windowed(self) -> Any:
-        """Whether a row's first key moves."""
-        return (self.mask == "window") | (self.mask == "lambda")
+    def windowed(self) -> Number:
+        """1 where a row's first key moves, else 0."""
+        return flag((self.mask == "window") | (self.mask == "lambda"))
 
     @property
-    def corners(self) -> Any:
-        """Whether some lanes do not see a key that others see, so that a bit per position says which."""
-        return self.masked & (self.parallel > 1)
+    def has_sinks(self) -> Number:
+        """1 where every query sees the first keys, whatever its window, else 0."""
+        return flag(self.mask == "lambda")
+
+    @property
+    def corners(self) -> Number:
+        """1 where some lanes do not see a key that others see, so that a bit per position says which, else 0."""
+        return self.masked & flag(self.parallel > 1)
 
     @property
     def visible_bits(self) -> Number:
         """Bits beside a score that say which positions see its key; without a window the last one always does."""
-        return choose(self.corners, self.parallel - choose(self.mask == "causal", 1, 0), 0)
+        return self.corners * (self.parallel - self.masked + self.windowed)
 
     @property
     def turn_bits(self) -> Number:
         """Bits beside a token that say whether a pass ends, where nothing else says so."""
-        return choose(self.has_gains & self.repeats & self.regroups, 1, 0)
+        return self.has_gains & self.repeats & self.regroups
 
     @property
     def final_bits(self) -> Number:
         """Bits beside a token that say whether the run ends, where the end of a row does not."""
-        return choose(self.repeats | self.regroups, 1, 0)
+        return self.repeats | self.regroups
 
     @property
-    def regroups(self) -> Any:
-        """Whether a pass may need more than one row."""
-        return self.queries_max > self.parallel
+    def regroups(self) -> Number:
+        """1 where a pass may need more than one row, else 0."""
+        return flag(self.queries_max > self.parallel)
 
     @property
-    def repeats(self) -> Any:
-        """Whether a run may need more than one pass."""
-        return self.heads_max > 1
+    def repeats(self) -> Number:
+        """1 where a run may need more than one pass, else 0."""
+        return flag(self.heads_max > 1)
 
     @property
-    def has_gains(self) -> Any:
-        """Whether results are scaled at the end."""
-        return self.format == "int8"
+    def has_gains(self) -> Number:
+        """1 where results are scaled at the end, else 0."""
+        return flag(self.format == "int8")
 
     @property
     def element_width(self) -> Number:

@@ -10,7 +10,7 @@ from blueprint.families.streaming_attention.parameters import (
     SCALE_WORDS,
     StreamingAttentionParameters,
 )
-from blueprint.numbers import bit_length, ceil_div, choose, clog2, larger
+from blueprint.numbers import bit_length, ceil_div, choose, clog2, flag, larger
 from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Stream
 from blueprint.shell import Bound, RegisterFile, Size, SizeRule
 from blueprint.workloads.tasks import Attention
@@ -232,11 +232,10 @@ def _sizes(p: StreamingAttentionParameters) -> tuple[Size, ...]:
     """The size registers that designs of the family may have."""
     number = bit_length(p.keys_max)
     last = choose(p.prunes, number, p.key_width)  # of a row only the number of its last key is read
-    passes = choose(p.repeats, bit_length(p.heads_max), 0)
+    passes = p.repeats * bit_length(p.heads_max)
     # Of one bit, always set, synthesis would see that lanes of a row have no query, and take them away.
-    queries = choose(p.regroups | p.corners, larger(bit_length(p.queries_max), 2), 0)
+    queries = (p.regroups | p.corners) * larger(bit_length(p.queries_max), 2)
     best = bit_length(p.candidates)
-    window, sinks = choose(p.windowed, 1, 0), choose(p.mask == "lambda", 1, 0)
     return (
         Size("passes", p.heads_max, passes, "key heads times groups of query heads of the next run"),
         Size("queries", p.queries_max, queries, "queries of the next run"),
@@ -246,10 +245,10 @@ def _sizes(p: StreamingAttentionParameters) -> tuple[Size, ...]:
             p.candidates,
             best,
             "best keys that the next run is scored against",
-            choose(p.prunes, 1, 0),
+            p.prunes,
         ),
-        Size("window", p.keys_max, number, "latest keys that a query sees in the next run", window),
-        Size("sinks", p.keys_max, number, "first keys that every query sees in the next run", sinks),
+        Size("window", p.keys_max, number, "latest keys that a query sees in the next run", p.windowed),
+        Size("sinks", p.keys_max, number, "first keys that every query sees in the next run", p.has_sinks),
     )
 
 
@@ -258,19 +257,18 @@ def _rules(p: StreamingAttentionParameters) -> tuple[SizeRule, ...]:
     whole, depth = Bound(("keys",), offset=p.long_depth), p.long_depth
     # What the other queries of a row leave of the FIFO for the latest keys and the first ones of one.
     near = depth - p.parallel + 1
-    shallow = (p.graph != "memory_free") & (depth > 0) & (depth < p.row_max)
-    plain = shallow & (p.windowed == 0) & (p.prunes == 0)
+    shallow = (1 - p.softmax.rescales) & flag((depth > 0) & (depth < p.row_max))
+    plain = (1 - p.windowed) & (1 - p.prunes)
     rows = (
         ((whole,), plain),
-        ((Bound(("candidates",), offset=depth),), shallow & p.prunes),
-        ((whole, Bound(("window",), offset=near)), shallow & (p.mask == "window")),
-        ((whole, Bound(("window", "sinks"), offset=near)), shallow & (p.mask == "lambda")),
+        ((Bound(("candidates",), offset=depth),), p.prunes),
+        ((whole, Bound(("window",), offset=near)), p.windowed & (1 - p.has_sinks)),
+        ((whole, Bound(("window", "sinks"), offset=near)), p.has_sinks),
     )
-    ordered = choose(p.masked & (p.queries_max > 1), 1, 0)
     return (
-        SizeRule((Bound(("queries",), ("keys",)),), ordered),
-        SizeRule((Bound(("candidates",), ("keys",)),), choose(p.prunes, 1, 0)),
-        *(SizeRule(bounds, choose(there, 1, 0), deadlock=True) for bounds, there in rows),
+        SizeRule((Bound(("queries",), ("keys",)),), p.masked & flag(p.queries_max > 1)),
+        SizeRule((Bound(("candidates",), ("keys",)),), p.prunes),
+        *(SizeRule(bounds, shallow & there, deadlock=True) for bounds, there in rows),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from blueprint.arithmetic.pruning import CODE_BITS
-from blueprint.arithmetic.softmax.arithmetic import GRAPHS
 from blueprint.families.streaming_attention import dataflow, order
 from blueprint.families.streaming_attention.dataflow import Edge
 from blueprint.families.streaming_attention.parameters import (
@@ -14,7 +13,7 @@ from blueprint.families.streaming_attention.parameters import (
     StreamingAttentionParameters,
 )
 from blueprint.family import Arrays
-from blueprint.numbers import Number, ceil_div, choose, clog2, larger
+from blueprint.numbers import Number, ceil_div, choose, clog2, flag, larger
 from blueprint.parameters import Rule
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.workloads.tasks import Attention
@@ -46,9 +45,7 @@ def cycles(p: StreamingAttentionParameters, task: Attention) -> Number:
         "reordered": waiting + maximum + exponential + both + late["divide"],
         "memory_free": 1 + maximum + both + late["divide"],
     }
-    ending: Number = tail["memory_free"]
-    for name in GRAPHS[:-1]:
-        ending = choose(p.graph == name, tail[name], ending)
+    ending = sum(flag(p.graph == graph) * fill for graph, fill in tail.items())
     passes = order.passes(p, task)
     scored = passes * order.pass_length(p, task)
     screened = 2 * task.keys + late["screen"] - 1 + p.pruning.search_cycles
@@ -130,10 +127,10 @@ def traffic(p: StreamingAttentionParameters, task: Attention) -> dict[str, Numbe
     """Bits that cross the boundary in one run, by stream purpose."""
     count, rows = order.passes(p, task), order.row_count(p, task)
     taken = count * order.pass_length(p, task)
-    row = 8 * -(-p.dim * p.element_width // 8)
+    row = 8 * ceil_div(p.dim * p.element_width, 8)
     lanes = p.lanes * p.dim * p.softmax.in_width
     numbers = 8 * ceil_div(clog2(p.keys_max), 8)
-    screened = choose(p.prunes, count, 0)
+    screened = p.prunes * count
     return {
         "keys": taken * row,
         "values": taken * row,
