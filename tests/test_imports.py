@@ -117,6 +117,22 @@ def test_circles_are_found(tmp_path: Path, files: dict[str, str], expected: list
     assert circles(graph(tmp_path)) == expected
 
 
+def for_a_type_checker_alone(root: Path) -> list[str]:
+    """Modules of the blueprint with imports that do not happen: a circle that is hidden from Python."""
+    return [
+        name
+        for name, path in modules(root).items()
+        if name.startswith("blueprint") and "TYPE_CHECKING" in path.read_text()
+    ]
+
+
+def test_no_import_of_the_blueprint_is_for_a_type_checker_alone(tmp_path: Path) -> None:
+    assert [name for name in for_a_type_checker_alone(ROOT) if not name.startswith(KNOWN)] == []
+    (tmp_path / "blueprint").mkdir()
+    (tmp_path / "blueprint" / "a.py").write_text("if TYPE_CHECKING:\n    from blueprint.b import B\n")
+    assert for_a_type_checker_alone(tmp_path) == ["blueprint.a"]
+
+
 def naming(root: Path, families: Mapping[str, type]) -> list[str]:
     """Lines of the rooms that name a family, or its class, outside the family's own folders."""
     found = []

@@ -172,6 +172,13 @@ def test_a_facet_imports_no_other_facet() -> None:
             assert re.search(inner, text, re.MULTILINE) is None, (family, facet)
 
 
+def test_methods_of_a_spec_say_what_their_functions_do() -> None:
+    kind = registry.get("ternary_lut")
+    assert kind.dram_bits.__doc__ == "Bits that cross the boundary in one run, by purpose."
+    methods = {name: value for name, value in vars(Spec).items() if callable(value) and name[0] != "_"}
+    assert len(methods) >= 25 and [name for name, value in methods.items() if not value.__doc__] == []
+
+
 def test_parameters_bound_sizes_by_declaration() -> None:
     found = {name: kind.bounds() for name, kind in registry.families().items()}
     gemm = {"k": "k_max", "n": "n_max", "m": "m_max"}

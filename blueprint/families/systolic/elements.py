@@ -10,7 +10,7 @@ from blueprint.arithmetic import floating
 from blueprint.arithmetic.processing import SERIAL, Element
 from blueprint.arithmetic.processing.element import NUMBERS, exact
 from blueprint.numbers import Number, choose
-from blueprint.spec import Rule
+from blueprint.parameters import Rule
 
 if TYPE_CHECKING:
     from blueprint.families.systolic.spec import SystolicSpec

@@ -1,4 +1,4 @@
-"""What a ternary-LUT design is made of, place by place; every formula holds for one design and for arrays of designs.
+"""The hardware inventory of a ternary-LUT core, place by place; formulas hold for one design and for arrays of them.
 
 Places are the modules of the RTL: ``tile`` (activation register), ``build`` (one table), ``fetch`` (one key read for
 all token lanes), ``lane`` (one result), ``result`` (its rounding to a float), ``recode`` (five-trit bytes),
@@ -26,7 +26,7 @@ def _tile(p: TernaryLutParameters) -> tuple[Unit, ...]:
     beside = choose(p.reduction_registered & p.sign_left, 1, 0)
     fixed = (
         Unit("to_fixed", "tile", tables * p.mu * choose(p.fixed, 1, 0), _fixed(p), 1 / p.depth),
-        *_broken(p),
+        *_special(p),
     )
     return (
         flops("tile", tables, p.mu * p.word_width, enable=1, activity=1 / p.depth),
@@ -43,8 +43,8 @@ def _fixed(p: TernaryLutParameters) -> dict[str, Number]:
     }
 
 
-def _broken(p: TernaryLutParameters) -> tuple[Unit, ...]:
-    """Whether a token has a NaN or an infinity so far, beside its tile, its beats and its results."""
+def _special(p: TernaryLutParameters) -> tuple[Unit, ...]:
+    """A bit per token, set once it had a NaN or an infinity, beside its tile, its beats and its results."""
     fixed = choose(p.fixed, 1, 0)
     return (
         flops("tile", fixed * (1 + p.build_stages), p.token_lanes, enable=1, activity=1 / p.depth),
@@ -202,7 +202,7 @@ def _whole_lane(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def _accumulators(p: TernaryLutParameters) -> tuple[Unit, ...]:
-    """What waits of a result: the sum of a beat, the sums of all column groups, the result."""
+    """Registers of a result: the sum of a beat, the sums of all column groups, the finished result."""
     lanes = p.fetch_count * p.token_lanes
     accumulates, buffered = choose(p.accumulates, 1, 0), choose(p.buffered, 1, 0)
     stored = choose(p.in_sram, 0, 1) * accumulates
@@ -221,7 +221,7 @@ def _accumulators(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def _forward(p: TernaryLutParameters, lanes: Number) -> tuple[Unit, ...]:
-    """A memory is read as the word before it is written: the word just written is kept beside it."""
+    """A memory reads the old word in the cycle in which it is written: the word just written is kept beside it."""
     memory = choose(p.in_sram, 1, 0) * (p.accumulate_stages == 0)
     return (
         flops("lane", lanes * memory, p.result_width, enable=1),
@@ -252,7 +252,7 @@ def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
         flops("control", 1, loader, enable=1, reset=1, activity=1 / p.depth),
         flops("control", 1, sweeper, enable=1, reset=1),
         flops("control", p.sweep_stages - p.accumulate_stages, side_bits(p), enable=1, reset=1),
-        # Inside the accumulating adder nobody asks for the first tile any more.
+        # Inside the accumulating adder the first-tile flag is no longer needed.
         flops("control", p.accumulate_stages, side_bits(p) - 1, enable=1, reset=1),
         flops("control", 1, 2, enable=1, reset=1),
         flops("control", 1, choose(p.in_sram, 1, 0) * (p.accumulate_stages == 0), reset=1),
@@ -272,7 +272,7 @@ def _shell(p: TernaryLutParameters) -> Iterator[Unit]:
 
 
 def paths(p: TernaryLutParameters) -> tuple[Path, ...]:
-    """The runs of build, fetch, reduction and accumulation between two registers, from every place that starts one."""
+    """Every stretch of build, fetch, reduction and accumulation between two registers."""
     fetched = (
         Unit("select", "fetch", 1, {"entries": p.entries, "width": p.entry_width}),
         Unit("xor_row", "fetch", choose(p.half, 1, 0), {"width": p.entry_width}),
@@ -356,7 +356,7 @@ def _reduction(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def _accumulator_paths(p: TernaryLutParameters) -> tuple[Path, ...]:
-    """What was accumulated so far, read by its address and cleared on the first tile, into the last adder."""
+    """The accumulated sum, read by its address and cleared on the first tile, into the last adder."""
     lanes = p.fetch_count * p.token_lanes
     accumulates, memory = choose(p.accumulates, 1, 0), choose(p.in_sram, 1, 0)
     filed = accumulates * (1 - memory) * choose(p.buffered, 1, 0)

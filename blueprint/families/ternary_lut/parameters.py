@@ -1,4 +1,4 @@
-"""Ternary look-up-table matrix multiplication: every decision about it.
+"""Parameters of ternary look-up-table matrix multiplication, and the numbers that follow from them.
 
 ``L`` tables of ``mu`` activations each are built per tile and token; ``F`` fetches per table and cycle select a
 precomputed sum by its weight key; the ``L`` fetched values of an output column are added and accumulated.
