@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -129,7 +130,8 @@ def test_the_linter_finds_nothing(name: str, tmp_path: Path) -> None:
 
 def test_many_designs_are_counted_at_once() -> None:
     columns: dict[str, Any] = {
-        f: np.array([vars(a)[f] for a in DESIGNS.values()]) for f in vars(next(iter(DESIGNS.values())))
+        field.name: np.array([getattr(a, field.name) for a in DESIGNS.values()])
+        for field in dataclasses.fields(Arithmetic)
     }
     many = Arithmetic(**columns)
     for place, block in BLOCKS.items():

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from blueprint.arithmetic import floating
+from blueprint.arithmetic.floating import BF16, FP16, FP32
 from blueprint.arithmetic.softmax.exponential import polynomial
 from blueprint.errors import ParamError
 from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, signed_width, smaller
@@ -39,24 +41,12 @@ FLOAT_INPUT_WIDTH = 16
 #: Bits behind the point of the divisor; of float sums no more than their fraction has.
 DIVISOR_FRACTION = 16
 #: Every length that this may be.
-DIVISOR_FRACTIONS = tuple(
-    sorted(
-        {min(fmt.fraction_bits, DIVISOR_FRACTION) for fmt in (floating.FP16, floating.BF16, floating.FP32)}
-    )
-)
+DIVISOR_FRACTIONS = tuple(sorted({min(fmt.fraction_bits, DIVISOR_FRACTION) for fmt in (FP16, BF16, FP32)}))
 #: Bits of the run-time shift of scores, of an output, and of its multiplier.
 SHIFT_BITS, OUTPUT_SHIFT_BITS, OUTPUT_MULTIPLIER_BITS = 6, 5, 16
 #: Fixed-point sums of floats over more keys than the second would not fit 63 bits.
 KEYS_LIMIT, FIXED_KEYS_LIMIT, DIM_LIMIT = 1 << 16, 1 << 14, 1 << 10
 WEIGHT_LIMIT = 32
-
-
-def format_bits(inputs: Any, accumulator: Any, part: str) -> Number:
-    """``part`` (an attribute of a format) of what floats are summed in; 0 where sums are integers."""
-    found: Number = 0
-    for name in ("fp16", "bf16"):
-        found = choose((accumulator == "same") & (inputs == name), getattr(floating.get(name), part), found)
-    return choose(accumulator == "fp32", getattr(floating.FP32, part), found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,17 +79,40 @@ class Arithmetic:
 
     # What it is -----------------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
+    def is_fp16(self) -> Number:
+        """1 where queries, keys and values are FP16, else 0."""
+        return flag(self.inputs == "fp16")
+
+    @cached_property
+    def is_bf16(self) -> Number:
+        """1 where queries, keys and values are BF16, else 0."""
+        return flag(self.inputs == "bf16")
+
+    @cached_property
     def is_float(self) -> Number:
         """1 where queries, keys and values are floats, else 0."""
         return flag(self.inputs != "int8")
 
+    @cached_property
+    def sums_are_fp32(self) -> Number:
+        """1 where scores, weights and sums are FP32, else 0."""
+        return flag(self.accumulator == "fp32")
+
+    @cached_property
+    def sums_stall(self) -> Number:
+        """1 where sums have the format of the inputs, else 0.
+
+        A sum of weights can then grow so large that another weight of 1 is rounded away.
+        """
+        return flag(self.accumulator == "same")
+
     @property
     def sums_are_floats(self) -> Number:
         """1 where scores, weights and sums are floats, else 0."""
-        return flag((self.accumulator == "fp32") | (self.accumulator == "same"))
+        return self.sums_are_fp32 | self.sums_stall
 
-    @property
+    @cached_property
     def exact(self) -> Number:
         """1 where floats are summed in fixed point, without rounding between them, else 0."""
         return self.is_float & flag(self.accumulator == "fixed")
@@ -110,36 +123,31 @@ class Arithmetic:
         return self.exact
 
     @property
-    def values_saturate(self) -> Number:
-        """1 where there are values of ``2**VALUE_WHOLE`` and above, too large for fixed-point sums, else 0."""
-        return flag((self.accumulator == "fixed") & (self.inputs == "bf16"))
-
-    @property
-    def sums_stall(self) -> Number:
-        """1 where a sum of weights can grow so large that another weight of 1 is rounded away, else 0."""
-        return flag(self.accumulator == "same")
-
-    @property
     def t_nan_bit(self) -> Number:
         """Bits on top of an exponent of two that say that its score is NaN: 1 for floats."""
         return self.is_float
 
     @property
+    def values_saturate(self) -> Number:
+        """1 where there are values of ``2**VALUE_WHOLE`` and above, too large for fixed-point sums, else 0."""
+        return self.exact & self.is_bf16
+
+    @cached_property
     def has_offset(self) -> Number:
         """1 where weights are relative to a given offset instead of a maximum, else 0."""
         return flag(self.graph == "naive")
 
-    @property
+    @cached_property
     def rescales(self) -> Number:
         """1 where sums follow a running maximum, else 0."""
         return flag(self.graph == "memory_free")
 
-    @property
+    @cached_property
     def waits_for_maximum(self) -> Number:
         """1 where a row is weighed when its maximum is known, else 0."""
         return flag((self.graph == "scaled") | (self.graph == "reordered"))
 
-    @property
+    @cached_property
     def divides_first(self) -> Number:
         """1 where weights are divided by their sum before they meet the values, else 0."""
         return flag((self.graph == "naive") | (self.graph == "scaled"))
@@ -148,6 +156,10 @@ class Arithmetic:
     def divides_last(self) -> Number:
         """1 where sums of weighted values are divided by the sum of the weights, else 0."""
         return 1 - self.divides_first
+
+    def _of_sums(self, fp16: int, bf16: int, fp32: int) -> Number:
+        """What belongs to the format of float sums; 0 where sums are not floats."""
+        return self.sums_stall * (self.is_fp16 * fp16 + self.is_bf16 * bf16) + self.sums_are_fp32 * fp32
 
     # Widths ---------------------------------------------------------------------------------------------------------
 
@@ -169,13 +181,22 @@ class Arithmetic:
     @property
     def in_fraction(self) -> Number:
         """Fraction bits of a float input."""
-        fraction = choose(self.inputs == "fp16", floating.FP16.fraction_bits, floating.BF16.fraction_bits)
-        return self.is_float * fraction
+        return self.is_fp16 * FP16.fraction_bits + self.is_bf16 * BF16.fraction_bits
 
     @property
     def float_width(self) -> Number:
-        """Bits of a float sum; 0 where sums are integers."""
-        return format_bits(self.inputs, self.accumulator, "width")
+        """Bits of a float sum; 0 where sums are not floats."""
+        return self._of_sums(FP16.width, BF16.width, FP32.width)
+
+    @property
+    def sum_exponent(self) -> Number:
+        """Exponent bits of a float sum; 0 where sums are not floats."""
+        return self._of_sums(FP16.exponent_bits, BF16.exponent_bits, FP32.exponent_bits)
+
+    @property
+    def sum_fraction(self) -> Number:
+        """Fraction bits of a float sum; 0 where sums are not floats."""
+        return self._of_sums(FP16.fraction_bits, BF16.fraction_bits, FP32.fraction_bits)
 
     @property
     def lanes(self) -> Number:
@@ -213,7 +234,7 @@ class Arithmetic:
     @property
     def fraction(self) -> Number:
         """F: fraction bits of an exponent of two."""
-        default = choose(self.is_float, choose(self.accumulator == "same", 8, 20), 12)
+        default = choose(self.is_float, choose(self.sums_stall, 8, 20), 12)
         return choose(self.exponent_fraction == 0, default, self.exponent_fraction)
 
     @property
@@ -229,8 +250,7 @@ class Arithmetic:
     @property
     def mantissa(self) -> Number:
         """M: fraction bits of a power of two from 1 to 2."""
-        fractions = format_bits(self.inputs, self.accumulator, "fraction_bits")
-        default = choose(self.sums_are_floats, fractions, choose(self.is_float, 20, 15))
+        default = choose(self.sums_are_floats, self.sum_fraction, choose(self.is_float, 20, 15))
         return choose(self.mantissa_bits == 0, default, self.mantissa_bits)
 
     @property
@@ -300,8 +320,7 @@ class Arithmetic:
     @property
     def divisor_fraction(self) -> Number:
         """R: fraction bits of the divisor, which is from 1 to 2."""
-        fractions = format_bits(self.inputs, self.accumulator, "fraction_bits")
-        return choose(self.sums_are_floats, smaller(fractions, DIVISOR_FRACTION), DIVISOR_FRACTION)
+        return choose(self.sums_are_floats, smaller(self.sum_fraction, DIVISOR_FRACTION), DIVISOR_FRACTION)
 
     @property
     def divisor_bits(self) -> Number:
@@ -332,9 +351,7 @@ class Arithmetic:
     @property
     def r_width(self) -> Number:
         """Bits of a reciprocal: {exponent field, R fraction bits} of a float, or {leading zeros of the sum, gain}."""
-        exponent = choose(
-            self.sums_are_floats, format_bits(self.inputs, self.accumulator, "exponent_bits"), 8
-        )
+        exponent = choose(self.sums_are_floats, self.sum_exponent, FP32.exponent_bits)
         whole = self.gain_width + self.zeros_width
         return choose(self.r_is_float, exponent + self.divisor_fraction, whole)
 
@@ -427,7 +444,7 @@ class Arithmetic:
     @property
     def sum_format(self) -> floating.FloatFormat:
         """Of float sums; FP32 also where fixed-point sums are divided."""
-        return self.input_format if self.accumulator == "same" else floating.FP32
+        return self.input_format if self.accumulator == "same" else FP32
 
 
 def rules(a: Arithmetic) -> Iterator[Rule]:
@@ -441,7 +458,13 @@ def rules(a: Arithmetic) -> Iterator[Rule]:
                 f"Parameter {name} must be one of {', '.join(choices)}, not {getattr(a, name)!r}"
             ),
         )
-    limits = (
+    yield from _ranges(a)
+    yield from _format_rules(a)
+
+
+def _ranges(a: Arithmetic) -> Iterator[Rule]:
+    """Every number within its limits."""
+    for name, low, high, value in (
         ("dim", 1, DIM_LIMIT, a.dim),
         ("keys_max", 1, KEYS_LIMIT, a.keys_max),
         ("keys_max", 1, FIXED_KEYS_LIMIT, choose(a.exact, a.keys_max, 1)),
@@ -449,8 +472,7 @@ def rules(a: Arithmetic) -> Iterator[Rule]:
         ("exponent_fraction", 4, 24, a.fraction),
         ("mantissa_bits", 4, 23, a.mantissa),
         ("weight_bits", 4, WEIGHT_LIMIT, choose(a.sums_are_floats, 4, a.weight_fraction)),
-    )
-    for name, low, high, value in limits:
+    ):
         yield Rule(
             name,
             (value >= low) & (value <= high),
@@ -459,6 +481,10 @@ def rules(a: Arithmetic) -> Iterator[Rule]:
                 f"Parameter {name} must be from {low} to {high}, not {value}"
             ),
         )
+
+
+def _format_rules(a: Arithmetic) -> Iterator[Rule]:
+    """Cross-checks between the format of the inputs, the accumulator and what belongs to one of them alone."""
     yield Rule(
         "accumulator",
         (a.accumulator == "integer") == (a.inputs == "int8"),

@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from blueprint.arithmetic import floating
+from blueprint.arithmetic.floating import BF16, FP16, FP32
 from blueprint.arithmetic.softmax.arithmetic import (
     DIVISOR_FRACTIONS,
     FLOAT_INPUT_WIDTH,
@@ -20,7 +21,6 @@ from blueprint.arithmetic.softmax.arithmetic import (
     OUTPUT_SHIFT_BITS,
     SHIFT_BITS,
     Arithmetic,
-    format_bits,
 )
 from blueprint.arithmetic.softmax.exponential import LINE_LIMIT, polynomial
 from blueprint.arithmetic.softmax.parts import (
@@ -158,7 +158,7 @@ class Exp2(Block):
     delays = (2, 4, 4, 3)
 
     def behind(self, a: Arithmetic) -> tuple[Number, ...]:
-        exponent = format_bits(a.inputs, a.accumulator, "exponent_bits") - 1
+        exponent = a.sum_exponent - 1
         kept = choose(a.sums_are_floats, exponent, a.amount_width) + a.t_nan_bit
         # A fixed-point weight has no use for more bits of a mantissa than it has itself.
         mantissa = choose(a.sums_are_floats, a.mantissa, smaller(a.mantissa, a.weight_fraction + 1))
@@ -212,7 +212,7 @@ class Product(Block):
 
 def _sum_of_exponents(a: Arithmetic) -> Number:
     """Bits of the sum of two exponents of float inputs, signed."""
-    return choose(a.inputs == "fp16", floating.FP16.exponent_bits, floating.BF16.exponent_bits) + 2
+    return choose(a.is_fp16, FP16.exponent_bits, BF16.exponent_bits) + 2
 
 
 class SumWeights(Accumulator):
@@ -298,7 +298,7 @@ class Reciprocal(Block):
 
 def _beside_division(a: Arithmetic) -> Number:
     """Bits beside a quotient and its rest: whether the sum is zero, whether the divisor is one, NaN, an exponent."""
-    exponent = choose(a.sums_are_floats, format_bits(a.inputs, a.accumulator, "exponent_bits"), a.zeros_width)
+    exponent = choose(a.sums_are_floats, a.sum_exponent, a.zeros_width)
     return 2 + a.sums_are_floats + exponent
 
 
@@ -348,14 +348,13 @@ class Finish(Block):
     def steps(self, a: Arithmetic) -> tuple[Step, ...]:
         integer, exact = 1 - a.is_float, a.exact
         # Exact sums are FP32 while they are divided.
-        fmt = floating.FP32
+        fmt = FP32
         significand = choose(exact, fmt.fraction_bits + 1, float_dims(a)["fraction"] + 1)
         exponent = choose(exact, fmt.exponent_bits, float_dims(a)["exponent"])
         divided = float_product(significand, a.divisor_fraction + 1, exponent)
         factor = choose(a.divides_first, OUTPUT_MULTIPLIER_BITS, a.gain_width)
         product = larger(_moved_bits(a) + factor - a.finish_shift + 1, 1)
         converts = a.is_float * flag(significand > a.in_fraction + 1) * (1 - exact * a.divides_first)
-        narrow = flag(a.inputs == "fp16")
         prepared = (
             one("to_float", inputs=a.o_width, outputs=_rounded_width(a)).times(exact),
             shifter(a.moved_width, a.l_width).times(integer * a.divides_last),
@@ -368,7 +367,7 @@ class Finish(Block):
             shifter(product, 1 << OUTPUT_SHIFT_BITS).times(integer),
             one("adder", width=product).times(integer),
             one("comparator", width=product).times(integer),
-            shifter(a.in_fraction + 1, a.in_fraction + 1).times(converts * narrow),
+            shifter(a.in_fraction + 1, a.in_fraction + 1).times(converts * a.is_fp16),
             one("half_adder", width=a.out_width).times(converts),
         )
         return prepared, multiplied, rounded
@@ -376,7 +375,7 @@ class Finish(Block):
 
 def _rounded_width(a: Arithmetic) -> Number:
     """Bits of the float that an exact sum becomes: of the input format, or FP32 where it is still to be divided."""
-    return choose(a.divides_first, FLOAT_INPUT_WIDTH, floating.FP32.width)
+    return choose(a.divides_first, FLOAT_INPUT_WIDTH, FP32.width)
 
 
 def _moved_bits(a: Arithmetic) -> Number:

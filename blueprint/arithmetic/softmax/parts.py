@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from blueprint.arithmetic import floating
-from blueprint.arithmetic.softmax.arithmetic import Arithmetic, format_bits
+from blueprint.arithmetic.floating import FP32
+from blueprint.arithmetic.softmax.arithmetic import Arithmetic
 from blueprint.numbers import Number, clog2, flag, larger, smaller
 
 
@@ -65,9 +65,7 @@ def tree(kind: str, dims: Mapping[str, Number], words: Number, there: Number) ->
 
 def float_dims(a: Arithmetic) -> dict[str, Number]:
     """What sizes an operator on float sums; a small float where sums are not floats."""
-    exponent = format_bits(a.inputs, a.accumulator, "exponent_bits")
-    fraction = format_bits(a.inputs, a.accumulator, "fraction_bits")
-    return {"exponent": larger(exponent, 2), "fraction": larger(fraction, 1), "stages": 0}
+    return {"exponent": larger(a.sum_exponent, 2), "fraction": larger(a.sum_fraction, 1), "stages": 0}
 
 
 def float_product(left: Number, right: Number, exponent: Number) -> Step:
@@ -78,8 +76,5 @@ def float_product(left: Number, right: Number, exponent: Number) -> Step:
 
 def widened(a: Arithmetic) -> Part:
     """An FP16 input becomes FP32: its subnormals are normalized."""
-    wanted = flag((a.inputs == "fp16") & (a.accumulator == "fp32"))
-    significand = a.in_fraction + 1
-    return one("to_float", inputs=significand, outputs=significand + floating.FP32.exponent_bits).times(
-        wanted
-    )
+    significand, wanted = a.in_fraction + 1, a.is_fp16 & a.sums_are_fp32
+    return one("to_float", inputs=significand, outputs=significand + FP32.exponent_bits).times(wanted)

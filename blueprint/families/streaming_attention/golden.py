@@ -92,44 +92,47 @@ def picks(p: StreamingAttentionParameters, operands: Arrays) -> Integers:
 
 
 def stimulus(p: StreamingAttentionParameters, operands: Arrays) -> Beats:
-    """The beats of all input streams: ``(beats, width / 8)`` bytes each.
+    """The beats of every input stream, by pass, row and key.
 
-    By pass, row and key: rows with the last queries first where there is a mask, keys in rising order.
+    Rows have the last queries first where there is a mask; keys rise.
     """
     query, key, mask = operands["query"], operands["key"], operands["mask"]
-    heads, queries, _ = query.shape
-    share = heads // len(key)
-    turns = ceil_div(share, p.group)
+    share, queries = len(query) // len(key), query.shape[1]
     rows = order.queries_of_rows(p, bool(mask[0]), queries)
-    # Lanes without a query repeat one, so that they saturate no more than it does.
-    filled = [np.where(row < 0, row.max(), row) for row in rows]
-    taken = np.concatenate(order.keys_of_rows(p, mask, queries, key.shape[1]))
-    chosen = picks(p, operands) if p.prunes else taken
-    streams = {stream.name: stream for stream in p.streams()}
-    beats: dict[str, list[Any]] = {s.name: [] for s in streams.values() if s.direction == "in"}
+    every = np.concatenate(order.keys_of_rows(p, mask, queries, key.shape[1]))
+    chosen = picks(p, operands) if p.prunes else None
+    values: dict[str, list[Integers]] = {s.name: [] for s in p.streams() if s.direction == "in"}
     for number in range(len(key)):
-        for turn in range(turns):
-            first = number * share + turn * p.group
-            mine = query[first : min(first + p.group, (number + 1) * share)]
-            mine = np.pad(mine, ((0, p.group - len(mine)), (0, 0), (0, 0)), mode="edge")
-            beats["scale"].append(operands["scale"][number][None])
-            beats["query"].append(np.stack([mine[:, row].transpose(1, 0, 2) for row in filled]))
-            if p.prunes:
-                taken = chosen[first]
-                beats["code"].append(encode(key[number]))
+        for first in range(number * share, (number + 1) * share, p.group):
+            heads = query[first : min(first + p.group, (number + 1) * share)]
+            taken = every if chosen is None else chosen[first]
+            values["scale"].append(operands["scale"][number][None])
+            values["query"].append(_query_rows(p, heads, rows))
+            if "code" in values:
+                values["code"].append(encode(key[number]))
             for name in ("key", "value"):
-                beats[name].append(operands[name][number][taken])
-    tuned = dict(zip(Scales.names(), np.concatenate(beats.pop("scale")).T, strict=True))
-    packed = {name: streams[name].pack(np.concatenate(found)) for name, found in beats.items()}
-    return {"scale": streams["scale"].pack_fields(tuned), **packed}
+                values[name].append(operands[name][number][taken])
+    joined = {name: np.concatenate(found) for name, found in values.items()}
+    registers = dict(zip(Scales.names(), joined.pop("scale").T, strict=True))
+    packed = {name: p.stream(name).pack(found) for name, found in joined.items()}
+    return {"scale": p.stream("scale").pack_fields(registers), **packed}
+
+
+def _query_rows(p: StreamingAttentionParameters, heads: Integers, rows: list[Integers]) -> Integers:
+    """The query beats of a pass, (rows, parallel, group, dim); ``heads`` (at most group, queries, dim).
+
+    Lanes without a head or a query repeat one, so that they saturate no more than it does.
+    """
+    full = np.pad(heads, ((0, p.group - len(heads)), (0, 0), (0, 0)), mode="edge")
+    filled = (np.where(row < 0, row.max(), row) for row in rows)
+    return np.stack([full[:, row].transpose(1, 0, 2) for row in filled])
 
 
 def collect(p: StreamingAttentionParameters, beats: Beats, task: Attention) -> Arrays:
     """The answer read back from the beats of the output streams, in the shapes of :func:`reference`."""
-    streams = {stream.name: stream for stream in p.streams()}
-    found = {"out": _collected(p, streams["out"].unpack(beats["out"]), task)}
+    found = {"out": _collected(p, p.stream("out").unpack(beats["out"]), task)}
     if p.prunes:
-        found["pick"] = streams["pick"].unpack(beats["pick"]).reshape(task.heads, -1)
+        found["pick"] = p.stream("pick").unpack(beats["pick"]).reshape(task.heads, -1)
     return found
 
 
@@ -138,10 +141,10 @@ def _collected(p: StreamingAttentionParameters, rows: Integers, task: Attention)
     share = task.heads // task.kv_heads
     turns = ceil_div(share, p.group)
     masked = task.mask != "none" or p.mask != "none"
-    order_of_rows = order.queries_of_rows(p, masked, task.queries)
-    found = rows.reshape(task.kv_heads, turns, len(order_of_rows), p.parallel, p.group, p.dim)
+    issued = order.queries_of_rows(p, masked, task.queries)
+    found = rows.reshape(task.kv_heads, turns, len(issued), p.parallel, p.group, p.dim)
     out = np.zeros((task.kv_heads, turns * p.group, task.queries, p.dim), dtype=np.int64)
-    for number, row in enumerate(order_of_rows):
+    for number, row in enumerate(issued):
         there = row >= 0
         taken = found[:, :, number, there].transpose(0, 1, 3, 2, 4)
         out[:, :, row[there]] = taken.reshape(task.kv_heads, turns * p.group, -1, p.dim)

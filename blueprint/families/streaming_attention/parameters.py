@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -91,8 +92,19 @@ class StreamingAttentionParameters(Spec):
                 f"Products per cycle (parallel x group x dim) must be at most 8192, not {self.lanes * self.dim}"
             ),
         )
-
         yield fits_a_vector("parallel", "queries", self.lanes * self.dim * self.softmax.in_width)
+        yield from self._decode_rules()
+        yield Rule(
+            "parallel",
+            (self.mask == "none") | (self.parallel <= self.keys_max),
+            "more masked queries side by side than keys",
+            lambda: (
+                f"parallel must be at most keys_max {self.keys_max} where there is a mask, not {self.parallel}"
+            ),
+        )
+
+    def _decode_rules(self) -> Iterator[Rule]:
+        """Keys are pruned for a single query, and some of them are left."""
         alone = (self.queries_max == 1) & (self.parallel == 1) & (self.group == 1)
         yield Rule(
             "candidates",
@@ -108,14 +120,6 @@ class StreamingAttentionParameters(Spec):
             (self.candidates == 0) | ((self.candidates >= 2) & (self.candidates <= self.keys_max)),
             "candidates are fewer than 2 or more than the keys",
             lambda: f"candidates must be 0 or from 2 to keys_max {self.keys_max}, not {self.candidates}",
-        )
-        yield Rule(
-            "parallel",
-            (self.mask == "none") | (self.parallel <= self.keys_max),
-            "more masked queries side by side than keys",
-            lambda: (
-                f"parallel must be at most keys_max {self.keys_max} where there is a mask, not {self.parallel}"
-            ),
         )
 
     def task_rules(self, task: Attention) -> Iterator[Rule]:
@@ -148,7 +152,7 @@ class StreamingAttentionParameters(Spec):
 
     # Derived numbers: the same on one design and on arrays of designs ---------------------------------------------
 
-    @property
+    @cached_property
     def softmax(self) -> Arithmetic:
         """The arithmetic that all graphs share."""
         return Arithmetic(
@@ -232,7 +236,7 @@ class StreamingAttentionParameters(Spec):
     @property
     def has_gains(self) -> Number:
         """1 where results are scaled at the end, else 0."""
-        return flag(self.format == "int8")
+        return 1 - self.softmax.is_float
 
     @property
     def element_width(self) -> Number:
