@@ -1,4 +1,4 @@
-"""Streaming attention: every decision about it.
+"""Parameters of streaming attention, and the numbers that follow from them.
 
 Queries, keys and values stream through nodes joined by bounded FIFOs; one key, and the value that belongs to it, is
 taken per cycle for all query lanes. The graph says where a row waits: before the division by the sum of its weights,
