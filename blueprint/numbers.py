@@ -43,6 +43,13 @@ def choose(condition: Any, yes: Number, no: Number) -> Number:
     return yes if condition else no
 
 
+def flag(condition: Any) -> Number:
+    """1 where the condition holds, else 0: a predicate that counts, so that formulas multiply by it."""
+    if isinstance(condition, np.ndarray):
+        return condition.astype(np.int64)
+    return int(bool(condition))
+
+
 def possible(condition: Any) -> bool:
     """Whether the condition may hold for any of the designs: formulas that it rules out need not be worked out."""
     return bool(condition) if np.ndim(condition) == 0 else True
