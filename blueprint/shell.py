@@ -101,60 +101,62 @@ def refusal(sizes: Sequence[Size], rules: Sequence[SizeRule], values: Mapping[st
     return None
 
 
-def register_map(
-    sizes: Sequence[Size],
-    counters: Mapping[str, str],
-    design_hash: str,
-    *,
-    counters_at: int,
-    flags: Sequence[str] = (),
-) -> tuple[Register, ...]:
-    """Control, status (``flags`` above the bits of every design), sizes, counters from ``counters_at`` on, hash.
+@dataclass(frozen=True)
+class RegisterFile:
+    """The registers that designs of a family may have.
 
-    ``counters`` says in words what each of :data:`COUNTERS` counts. The addresses stand in ``docs/registers.md``.
+    ``counters`` says what each of :data:`COUNTERS` counts; they follow each other from address ``counters_at`` on.
+    ``flags`` are status bits above :data:`STATUS`. The addresses stand in ``docs/registers.md``.
     """
-    states = {name: (place, 1) for place, name in enumerate((*STATUS, *flags))}
-    half = len(design_hash) // 2
-    low, high = int(design_hash[half:], 16), int(design_hash[:half], 16)
-    hash_at = counters_at + WORD_BYTES * len(COUNTERS)
-    return (
-        Register("control", 0x00, "rw", "write 1 to start a run", {"start": (0, 1)}),
-        Register("status", WORD_BYTES, "ro", "what the core is doing and what went wrong", states),
-        *(
-            Register(
-                size.name, _FIRST_SIZE + WORD_BYTES * place, "rw", size.text, {"value": (0, int(size.width))}
-            )
-            for place, size in enumerate(sizes)
-        ),
-        *(
-            Register(name, counters_at + WORD_BYTES * place, "ro", counters[name], _WORD)
-            for place, name in enumerate(COUNTERS)
-        ),
-        Register("hash_lo", hash_at, "ro", "design hash, low half", _WORD, low),
-        Register("hash_hi", hash_at + WORD_BYTES, "ro", "design hash, high half", _WORD, high),
-    )
 
+    sizes: tuple[Size, ...]
+    counters: Mapping[str, str]
+    counters_at: int
+    rules: tuple[SizeRule, ...] = ()
+    flags: tuple[str, ...] = ()
 
-def units(
-    sizes: Sequence[Size], rules: Sequence[SizeRule], counters: Number, flags: Number = 0
-) -> Iterator[Unit]:
-    """The inventory of a shell: AXI4-Lite, sizes and their copies, status with ``flags`` more, 32-bit ``counters``."""
-    written = sum(size.there * (size.width + size.lanes_above) for size in sizes)
-    width = sum(size.there * size.width for size in sizes)
-    yield flops("shell", 1, written, enable=1, reset=1, activity=0.0)
-    yield flops("shell", 1, sum(size.there * size.bits for size in sizes), enable=1, reset=1, activity=0.0)
-    # Status and whether a run is counted.
-    yield flops("shell", 1, len(STATUS) + flags + 1, enable=1, reset=1, activity=0.1)
-    # The start of a run, and a write that is taken.
-    yield flops("shell", 1, 2, reset=1, activity=0.0)
-    yield flops("shell", counters, 8 * WORD_BYTES, enable=1, reset=1)
-    # The word that is read, the answers to a read and a write, and whether they are errors.
-    yield flops("shell", 1, 8 * WORD_BYTES + 4, enable=1, reset=1, activity=0.0)
-    yield Unit("adder", "shell", counters, {"width": 8 * WORD_BYTES})
-    yield Unit("comparator", "shell", 2, {"width": width}, 0.0)
-    yield from _rules(sizes, rules)
-    entries = 2 + sum(size.there for size in sizes) + len(COUNTERS) + 2
-    yield Unit("mux", "shell", 1, {"entries": entries, "width": 8 * WORD_BYTES}, 0.0)
+    def registers(self, design_hash: str) -> tuple[Register, ...]:
+        """The register map of one design: control, status, the sizes that it has, counters, hash."""
+        states = {name: (place, 1) for place, name in enumerate((*STATUS, *self.flags))}
+        half = len(design_hash) // 2
+        low, high = int(design_hash[half:], 16), int(design_hash[:half], 16)
+        hash_at = self.counters_at + WORD_BYTES * len(COUNTERS)
+        return (
+            Register("control", 0x00, "rw", "write 1 to start a run", {"start": (0, 1)}),
+            Register("status", WORD_BYTES, "ro", "what the core is doing and what went wrong", states),
+            *self._size_registers(),
+            *(
+                Register(name, self.counters_at + WORD_BYTES * place, "ro", self.counters[name], _WORD)
+                for place, name in enumerate(COUNTERS)
+            ),
+            Register("hash_lo", hash_at, "ro", "design hash, low half", _WORD, low),
+            Register("hash_hi", hash_at + WORD_BYTES, "ro", "design hash, high half", _WORD, high),
+        )
+
+    def _size_registers(self) -> Iterator[Register]:
+        for place, size in enumerate(size for size in self.sizes if size.there):
+            fields = {"value": (0, int(size.width))}
+            yield Register(size.name, _FIRST_SIZE + WORD_BYTES * place, "rw", size.text, fields)
+
+    def units(self, counters: Number) -> Iterator[Unit]:
+        """The inventory of a shell of which ``counters`` counters count; the others read as 0."""
+        written = sum(size.there * (size.width + size.lanes_above) for size in self.sizes)
+        width = sum(size.there * size.width for size in self.sizes)
+        copied = sum(size.there * size.bits for size in self.sizes)
+        yield flops("shell", 1, written, enable=1, reset=1, activity=0.0)
+        yield flops("shell", 1, copied, enable=1, reset=1, activity=0.0)
+        # Status and whether a run is counted.
+        yield flops("shell", 1, len(STATUS) + len(self.flags) + 1, enable=1, reset=1, activity=0.1)
+        # The start of a run, and a write that is taken.
+        yield flops("shell", 1, 2, reset=1, activity=0.0)
+        yield flops("shell", counters, 8 * WORD_BYTES, enable=1, reset=1)
+        # The word that is read, the answers to a read and a write, and whether they are errors.
+        yield flops("shell", 1, 8 * WORD_BYTES + 4, enable=1, reset=1, activity=0.0)
+        yield Unit("adder", "shell", counters, {"width": 8 * WORD_BYTES})
+        yield Unit("comparator", "shell", 2, {"width": width}, 0.0)
+        yield from _rules(self.sizes, self.rules)
+        entries = 2 + sum(size.there for size in self.sizes) + len(COUNTERS) + 2
+        yield Unit("mux", "shell", 1, {"entries": entries, "width": 8 * WORD_BYTES}, 0.0)
 
 
 def _rules(sizes: Sequence[Size], rules: Sequence[SizeRule]) -> Iterator[Unit]:

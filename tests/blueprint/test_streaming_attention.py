@@ -14,7 +14,7 @@ from blueprint.families.streaming_attention import StreamingAttentionSpec, value
 from blueprint.families.streaming_attention import graph as dataflow
 from blueprint.registry import get
 from blueprint.timing import TimingGraph
-from blueprint.workloads.workload import Attention, Gemm
+from blueprint.workloads.tasks import Attention, Gemm
 from simulator.engine import kernel
 from simulator.sizing import smallest_capacity, with_capacity
 
@@ -281,12 +281,12 @@ def test_designs_that_cannot_be_built_are_refused(changes: dict[str, Any], messa
 @pytest.mark.parametrize(
     ("changes", "work", "message"),
     [
-        ({}, Attention(4, 65, 1, 1, 4), "keys_max must be at least 65, the workload's largest keys"),
-        ({"queries_max": 3}, square(4), "queries_max must be at least 4, the workload's largest queries"),
+        ({}, Attention(4, 65, 1, 1, 4), "Attention keys must be at most keys_max 64, not 65"),
+        ({"queries_max": 3}, square(4), "Attention queries must be at most queries_max 3, not 4"),
         (
             {"heads_max": 2},
             Attention(1, 4, 3, 1, 4),
-            "heads_max must be at least 3, the workload's largest heads",
+            "Attention heads must be at most heads_max 2, not 3",
         ),
         ({}, square(4, dim=8), "Attention dim must be 4, the design's dim, not 8"),
         ({}, MASKED[0], "Attention mask must be none for a design of mask none, not causal"),

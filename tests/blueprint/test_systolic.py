@@ -17,7 +17,7 @@ from blueprint.errors import ParamError
 from blueprint.families.systolic import SystolicSpec, elements
 from blueprint.families.systolic.sparsity import densely
 from blueprint.unit import flip_flops
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
 from simulator.engine import kernel
 from simulator.simulate import simulate
 
@@ -200,7 +200,7 @@ def test_what_one_design_is_refused_for_many_are_infeasible_for() -> None:
 
 
 def test_a_workload_too_large_is_refused() -> None:
-    with pytest.raises(ParamError, match="^k_max must be at least 300, the workload's largest k$"):
+    with pytest.raises(ParamError, match="^Gemm k must be at most k_max 256, not 300$"):
         spec().timing(Gemm(1, 300, 1))
 
 

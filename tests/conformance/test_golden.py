@@ -44,7 +44,7 @@ def case(family: str, number: int) -> tuple[Spec, dict[str, Any]]:
 def test_every_arithmetic_has_golden_designs(family: str) -> None:
     kind = registry.get(family)
     specs = [kind.from_mapping(design["parameters"]) for design in recorded(family)]
-    assert {spec.arithmetic for spec in specs} == set(kind.arithmetics)
+    assert {spec.arithmetic for spec in specs} == set(kind.facets.samples.calibration.arithmetics)
     for name, limit in kind.limits().items():
         if limit.choices and len(limit.choices) <= len(specs):
             seen = {getattr(spec, name) for spec in specs}
@@ -65,6 +65,24 @@ def test_inventory_and_paths_are_the_recorded_ones(family: str, number: int) -> 
 def test_time_and_traffic_are_the_recorded_ones(family: str, number: int) -> None:
     spec, design = case(family, number)
     assert json.loads(json.dumps(list(golden.runs(spec)))) == design["runs"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_random_designs_are_the_recorded_ones(family: str) -> None:
+    """A number names a design, its tasks and their operands: here, in calibration, and in a failure's message."""
+    expected = json.loads((golden.FOLDER / "samples.json").read_text())[family]
+    for number, (found, then) in enumerate(zip(golden.samples(registry.get(family)), expected, strict=True)):
+        assert found == then, f"design {number}"
+
+
+def test_other_operands_have_other_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = registry.get("systolic")
+    monkeypatch.setattr(golden, "SAMPLES", 4)
+    before = golden.samples(kind)
+    given = kind.operands
+    monkeypatch.setattr(kind, "operands", lambda spec, task, seed: given(spec, task, seed + 1))
+    for now, then in zip(golden.samples(kind), before, strict=True):
+        assert now["operands"] != then["operands"] and now["inventory"] == then["inventory"]
 
 
 def close(found: Any, expected: Any) -> bool:

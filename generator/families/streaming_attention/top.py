@@ -125,7 +125,9 @@ class StreamingAttention(Block):
     def _control(self, m: Module) -> None:
         spec = self.spec
         name = f"{spec.family}_shell_{spec.design_hash}"
-        shell = Shell(name, spec.registers(), spec.sizes, spec.size_rules, STALLS[:-1], spec.status_flags)
+        shell = Shell(
+            name, spec.registers(), spec.sizes, spec.size_rules, STALLS[:-1], spec.register_file().flags
+        )
         control = Control(spec)
         self._flags: dict[str, Value] = {}
         wires: dict[str, Any] = {
