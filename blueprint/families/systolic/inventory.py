@@ -47,7 +47,7 @@ def _shell(p: SystolicParameters) -> Iterator[Unit]:
     return p.register_file().units(_COUNTERS + p.paced)
 
 
-# Operands ---------------------------------------------------------------------------------------------------------------
+# Operands ------------------------------------------------------------------------------------------------------------
 
 
 def _skew(lanes: Number) -> Number:
@@ -93,7 +93,7 @@ def _digits_left(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
     )
 
 
-# Elements ---------------------------------------------------------------------------------------------------------------
+# Elements ------------------------------------------------------------------------------------------------------------
 
 
 def _elements(p: SystolicParameters) -> tuple[Unit, ...]:
@@ -205,7 +205,7 @@ def _sum(p: SystolicParameters, place: str, count: Number, width: Number) -> tup
     )
 
 
-# Where weights stay: banks ----------------------------------------------------------------------------------------------
+# Where weights stay: banks -------------------------------------------------------------------------------------------
 
 
 def _buffer(p: SystolicParameters) -> tuple[Unit, ...]:
@@ -227,7 +227,7 @@ def _buffer(p: SystolicParameters) -> tuple[Unit, ...]:
     )
 
 
-# The sequencer ----------------------------------------------------------------------------------------------------------
+# The sequencer -------------------------------------------------------------------------------------------------------
 
 
 def _control(p: SystolicParameters) -> tuple[Unit, ...]:
@@ -284,20 +284,37 @@ def summing_flags(p: SystolicParameters) -> dict[str, Number]:
 
 
 def staying_flags(p: SystolicParameters) -> dict[str, Number]:
-    """Operands, the tile in the shadow, the waves, banks of sums, and the results that leave, where weights stay."""
-    several, memory = p.several_tokens, p.in_sram
+    """Operands, the tile in the shadow, and the waves that cross the array, where weights stay."""
     return {
         **_operand("act"),
-        **{"tile_there": 1, "tile_mark": 1, "row": clog2(p.rows)},
-        **{"token_left": several * bit_length(p.most_tokens), "first_token": several},
-        "swap": several * (p.rows + p.cols - 2),
+        "tile_there": 1,
+        "tile_mark": 1,
+        "row": clog2(p.rows),
+        "token_left": p.several_tokens * bit_length(p.most_tokens),
+        "first_token": p.several_tokens,
+        "swap": p.several_tokens * (p.rows + p.cols - 2),
         "valid": p.stages,
         "first": p.accumulates * p.stages,
         "finished": p.accumulates * p.stages,
-        **{"token_in": several * clog2(p.most_tokens), "token_out": several * clog2(p.most_tokens)},
-        **{"fill_bank": 1, "give_bank": 1, "full": BANKS, "banks_used": bit_length(BANKS)},
-        **{"result_there": 1, "result_last": 1},
-        **{"bank_shown": memory, "bank_ends": memory, "forwarding": memory * p.accumulates},
+        **_bank_flags(p),
+    }
+
+
+def _bank_flags(p: SystolicParameters) -> dict[str, Number]:
+    """Which bank is filled, which is given away, and the result that leaves."""
+    number = clog2(p.most_tokens)  # bits of the number of a token in its group
+    return {
+        "token_in": number,
+        "token_out": number,
+        "fill_bank": 1,
+        "give_bank": 1,
+        "full": BANKS,
+        "banks_used": bit_length(BANKS),
+        "result_there": 1,
+        "result_last": 1,
+        "bank_shown": p.in_sram,
+        "bank_ends": p.in_sram,
+        "forwarding": p.in_sram * p.accumulates,
     }
 
 
@@ -306,7 +323,7 @@ def _operand(port: str) -> dict[str, Number]:
     return {f"{port}_there": 1, f"{port}_mark": 1}
 
 
-# Paths ------------------------------------------------------------------------------------------------------------------
+# Paths ---------------------------------------------------------------------------------------------------------------
 
 
 def paths(p: SystolicParameters) -> tuple[Path, ...]:

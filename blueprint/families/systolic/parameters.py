@@ -61,9 +61,7 @@ class SystolicParameters(Spec):
     cols: int = parameter("columns of elements", minimum=1, maximum=256)
     depth: int = parameter("products an element adds per cycle", default=1, minimum=1, maximum=64)
     act_width: int = parameter("bits of an activation", minimum=NARROWEST, maximum=WIDEST)
-    weight_width: int = parameter(
-        "bits of a weight, 2 for ternary ones", minimum=NARROWEST, maximum=WIDEST
-    )
+    weight_width: int = parameter("bits of a weight, 2 for ternary ones", minimum=NARROWEST, maximum=WIDEST)
     k_max: int = parameter("largest reduction length", bounds="k", minimum=1, maximum=1 << 20)
     n_max: int = parameter("largest number of outputs", bounds="n", minimum=1, maximum=1 << 20)
     m_max: int = parameter(
@@ -96,7 +94,7 @@ class SystolicParameters(Spec):
         yield fits_a_vector("cols", "weights", self.cols * self.element_bits)
         yield fits_a_vector("cols", "results", self.cols * self.output_bits)
 
-    # Predicates: 1 or 0, on one design and on arrays of designs -----------------------------------------------------
+    # Predicates: 1 or 0, on one design and on arrays of designs ------------------------------------------------------
 
     @cached_property
     def stationary(self) -> Number:
@@ -203,7 +201,7 @@ class SystolicParameters(Spec):
         """True if the time of a run depends on its operands."""
         return bool(np.any(self.paced * flag(self.pe != "booth_serial") | self.flexible))
 
-    # Operands ------------------------------------------------------------------------------------------------------
+    # Operands --------------------------------------------------------------------------------------------------------
 
     @property
     def arithmetic(self) -> Any:
@@ -261,7 +259,7 @@ class SystolicParameters(Spec):
         """Bits of the weights of one element."""
         return self.depth * self.weight_bits
 
-    # Sums ----------------------------------------------------------------------------------------------------------
+    # Sums ------------------------------------------------------------------------------------------------------------
 
     def element_of(self, total_width: Number) -> Element:
         """The processing element with sums of so many bits."""
@@ -324,7 +322,7 @@ class SystolicParameters(Spec):
         """Bits of a result as it leaves: an integer is sign-extended to whole bytes."""
         return choose(self.floats, self.float_width, 8 * ceil_div(self.result_width, 8))
 
-    # Order of work -------------------------------------------------------------------------------------------------
+    # Order of work ---------------------------------------------------------------------------------------------------
 
     @cached_property
     def beat_k(self) -> Number:
@@ -383,7 +381,7 @@ class SystolicParameters(Spec):
         return f"{self.family}_{self.organization}_{self.pe}_{size}_{self.design_hash[:6]}"
 
 
-# Cross-checks ----------------------------------------------------------------------------------------------------------
+# Cross-checks --------------------------------------------------------------------------------------------------------
 
 
 def _text(text: str, *values: Any) -> str:

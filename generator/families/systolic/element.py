@@ -72,9 +72,7 @@ class ArrayElement(Block):
             return {"a": weight, "b": act, "ternary": self.weight[kind.span]}
         if self.spec.serial:
             return {"digit": act, "b": weight}
-        return (
-            {"a": act, "b": weight} if self.spec.encoded else {"a": weight, "b": act}
-        )
+        return {"a": act, "b": weight} if self.spec.encoded else {"a": weight, "b": act}
 
     def product(self, m: Module) -> Value:
         """The products of a beat, one cycle later where they are registered."""
