@@ -29,7 +29,8 @@ The assembly puts them together, and mypy checks every facet against its protoco
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -170,17 +171,18 @@ class Facets(Generic[P, Made]):
     samples: Samples[P, Made]
 
 
+#: The protocol of each facet, by the facet's name.
+PROTOCOLS: Any = SimpleNamespace(
+    ports=Ports, schedule=Schedule, inventory=Inventory, golden=Golden, samples=Samples
+)
 #: What the facets are called, and their modules.
-FACETS = tuple(field.name for field in fields(Facets))
-_PROTOCOLS = dict(zip(FACETS, (Ports, Schedule, Inventory, Golden, Samples), strict=True))
+FACETS = tuple(vars(PROTOCOLS))
 
 
 def lacking(facets: Facets[Any, Any]) -> dict[str, list[str]]:
     """What each facet lacks of its protocol, by facet; facets that lack nothing are left out."""
-    absent = {
-        facet: [
-            name for name in vars(protocol) if name[0] != "_" and not hasattr(getattr(facets, facet), name)
-        ]
-        for facet, protocol in _PROTOCOLS.items()
-    }
+    absent = {}
+    for facet in FACETS:
+        asked = [name for name in vars(getattr(PROTOCOLS, facet)) if not name.startswith("_")]
+        absent[facet] = [name for name in asked if not hasattr(getattr(facets, facet), name)]
     return {facet: names for facet, names in absent.items() if names}

@@ -12,7 +12,7 @@ from blueprint import registry
 from tests.test_house import ROOMS, ROOT
 
 #: Modules whose circles are known. Empty it when the families are divided.
-KNOWN = ("blueprint.families.streaming_attention", "blueprint.families.systolic")
+KNOWN = ("blueprint.families.streaming_attention",)
 
 
 def modules(root: Path) -> dict[str, Path]:
@@ -115,6 +115,22 @@ def test_circles_are_found(tmp_path: Path, files: dict[str, str], expected: list
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     assert circles(graph(tmp_path)) == expected
+
+
+def for_a_type_checker_alone(root: Path) -> list[str]:
+    """Modules of the blueprint with imports that do not happen: a circle that is hidden from Python."""
+    return [
+        name
+        for name, path in modules(root).items()
+        if name.startswith("blueprint") and "TYPE_CHECKING" in path.read_text()
+    ]
+
+
+def test_no_import_of_the_blueprint_is_for_a_type_checker_alone(tmp_path: Path) -> None:
+    assert [name for name in for_a_type_checker_alone(ROOT) if not name.startswith(KNOWN)] == []
+    (tmp_path / "blueprint").mkdir()
+    (tmp_path / "blueprint" / "a.py").write_text("if TYPE_CHECKING:\n    from blueprint.b import B\n")
+    assert for_a_type_checker_alone(tmp_path) == ["blueprint.a"]
 
 
 def naming(root: Path, families: Mapping[str, type]) -> list[str]:

@@ -15,8 +15,9 @@ from amaranth.lib.wiring import In, Out
 from blueprint.errors import ParamError
 from blueprint.families.streaming_attention.inventory import fifo
 from blueprint.numbers import VECTOR_BITS
+from blueprint.parameters import Parameter
 from blueprint.registry import families
-from blueprint.spec import Parameter, Spec
+from blueprint.spec import Spec
 from costmodel.calibration import sampling
 from generator.block import Block
 from generator.emission import Emitted, emit

@@ -17,7 +17,7 @@ from blueprint.arithmetic import floating
 from blueprint.arithmetic.softmax.exponential import polynomial
 from blueprint.errors import ParamError
 from blueprint.numbers import Number, bit_length, choose, clog2, larger, signed_width, smaller
-from blueprint.spec import Rule
+from blueprint.parameters import Rule
 
 #: Without a maximum; with the row's maximum; and divided after the product; all of it running.
 GRAPHS = ("naive", "scaled", "reordered", "memory_free")
