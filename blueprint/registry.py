@@ -16,7 +16,7 @@ from blueprint.family import FACETS, lacking
 from blueprint.spec import Spec
 
 #: Families whose parameters, ports and the rest are not divided into facets yet. Delete it with the last name.
-UNDIVIDED = ("streaming_attention", "systolic")
+UNDIVIDED = ("streaming_attention",)
 
 
 @cache
