@@ -69,3 +69,10 @@ def slices(bits: Number) -> tuple[Number, Number]:
     """How many vectors hold a word, at least 1, and the width of each but the last, which has the rest."""
     count = larger(ceil_div(bits, VECTOR_BITS), 1)
     return count, ceil_div(bits, count)
+
+
+def one_of(value: Any, names: tuple[str, ...]) -> Number:
+    """1 where the value is one of some names, else 0."""
+    if isinstance(value, np.ndarray):
+        return np.isin(value, names).astype(np.int64)
+    return int(value in names)

@@ -24,7 +24,6 @@ from blueprint.workloads.tasks import Gemm
 
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE = ROOT / "blueprint" / "families" / "ternary_lut"
-DIVIDED = sorted(set(registry.families()) - set(registry.UNDIVIDED))
 
 Copy = Callable[..., ModuleType]
 
@@ -160,16 +159,6 @@ def test_the_type_checker_refuses_a_facet_that_breaks_its_protocol(
     wrong = r"^\S+copied/__init__.py:\d+: error: Argument \d to \"Facets\" has incompatible type Module"
     assert re.search(wrong, done.stdout, re.MULTILINE), done.stdout + done.stderr
     assert expected in done.stdout
-
-
-def test_a_facet_imports_no_other_facet() -> None:
-    for family in DIVIDED:
-        folder = ROOT / "blueprint" / "families" / family
-        for facet in FACETS:
-            text = (folder / f"{facet}.py").read_text()
-            others = "|".join(name for name in FACETS if name != facet)
-            inner = rf"^\s*from blueprint\.families\.{family}(\.({others}) import| import .*\b({others})\b)"
-            assert re.search(inner, text, re.MULTILINE) is None, (family, facet)
 
 
 def test_methods_of_a_spec_say_what_their_functions_do() -> None:

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, ResetSign
 from amaranth.lib.wiring import In, Out
 
 from blueprint.families.systolic import SystolicSpec
-from blueprint.families.systolic.schedule import BANKS
+from blueprint.families.systolic.parameters import BANKS
 from generator.arithmetic.integers import parts, sign_extend
 from generator.arithmetic.processing import DigitEncode, DigitQueue, Resolve, Total
 from generator.axi_lite import AXI_LITE_PORTS, EVENTS, STALLS, Shell, size_ports
