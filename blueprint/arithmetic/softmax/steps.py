@@ -347,7 +347,7 @@ def finish(a: Arithmetic, scales: Scales, total: Integers, r: Integers) -> Integ
     if not a.sums_are_floats:
         number, special = split(total, a.o_width, 1)
         fmt = a.input_format if a.divides_first else fmt
-        total = np.where(special == 1, fmt.canonical_nan, from_value(fmt, number, int(a.value_fraction)))
+        total = np.where(special == 1, fmt.canonical_nan, from_value(fmt, number, a.value_fraction))
     if not a.divides_first:
         total = floating.multiply(fmt, total, reciprocal_pattern(a, r))
     return total if fmt == a.input_format else floating.convert(fmt, a.input_format, total)
