@@ -452,7 +452,7 @@ def rules(a: Arithmetic) -> Iterator[Rule]:
     for name, choices in (("inputs", INPUTS), ("accumulator", ACCUMULATORS), ("graph", GRAPHS)):
         yield Rule(
             name,
-            one_of(getattr(a, name), choices),
+            one_of(getattr(a, name), choices) == 1,
             f"{name} is unknown",
             lambda name=name, choices=choices: (  # type: ignore[misc]
                 f"Parameter {name} must be one of {', '.join(choices)}, not {getattr(a, name)!r}"

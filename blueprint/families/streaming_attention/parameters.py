@@ -132,7 +132,7 @@ class StreamingAttentionParameters(Spec):
         named = f"mask must be {' or '.join(fit)} for mask {task.mask} of the workload"
         yield Rule(
             "mask" if fit else "sinks",
-            one_of(self.mask, fit),
+            one_of(self.mask, fit) == 1,
             named if fit else "sinks of the workload must be at least 1 for its mask lambda",
             lambda: self._unsuited(task),
         )
