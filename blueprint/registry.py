@@ -15,9 +15,6 @@ from blueprint.errors import ParamError
 from blueprint.family import FACETS, lacking
 from blueprint.spec import Spec
 
-#: Families whose parameters, ports and the rest are not divided into facets yet. Delete it with the last name.
-UNDIVIDED = ("streaming_attention",)
-
 
 @cache
 def families() -> dict[str, type[Spec]]:
@@ -39,11 +36,9 @@ def found(package: ModuleType) -> Iterator[tuple[str, type[Spec]]]:
     """The families in the folders of a package, by name. Raises ``ParamError``."""
     for module in pkgutil.iter_modules(package.__path__):
         name = module.name
-        if name not in UNDIVIDED:
-            _check_files(name, [Path(folder) / name for folder in package.__path__])
+        _check_files(name, [Path(folder) / name for folder in package.__path__])
         kind = _assembled(name, importlib.import_module(f"{package.__name__}.{name}"))
-        if name not in UNDIVIDED:
-            _check_facets(kind)
+        _check_facets(kind)
         yield name, kind
 
 

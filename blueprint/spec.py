@@ -88,6 +88,10 @@ class Spec(Parameters):
         """The AXI4-Stream ports."""
         return self._streams
 
+    def stream(self, name: str) -> Stream:
+        """The AXI4-Stream port called ``name``. Raises ``KeyError``."""
+        return {stream.name: stream for stream in self.streams()}[name]
+
     def timing(self, workload: Any, operands: Arrays | None = None) -> TimingGraph:
         """The timing graph of a run. Raises ``ParamError`` for a task that does not fit.
 

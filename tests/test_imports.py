@@ -11,9 +11,6 @@ import pytest
 from blueprint import registry
 from tests.test_house import ROOMS, ROOT
 
-#: Modules whose circles are known. Empty it when the families are divided.
-KNOWN = ("blueprint.families.streaming_attention",)
-
 
 def modules(root: Path) -> dict[str, Path]:
     """Every module of the rooms and of benchmarks, by its dotted name; a package is its ``__init__.py``."""
@@ -78,8 +75,7 @@ def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
 
 
 def test_no_modules_import_each_other() -> None:
-    unknown = [group for group in circles(graph(ROOT)) if not group[0].startswith(KNOWN)]
-    assert unknown == []
+    assert circles(graph(ROOT)) == []
 
 
 @pytest.mark.parametrize(
@@ -127,7 +123,7 @@ def for_a_type_checker_alone(root: Path) -> list[str]:
 
 
 def test_no_import_of_the_blueprint_is_for_a_type_checker_alone(tmp_path: Path) -> None:
-    assert [name for name in for_a_type_checker_alone(ROOT) if not name.startswith(KNOWN)] == []
+    assert for_a_type_checker_alone(ROOT) == []
     (tmp_path / "blueprint").mkdir()
     (tmp_path / "blueprint" / "a.py").write_text("if TYPE_CHECKING:\n    from blueprint.b import B\n")
     assert for_a_type_checker_alone(tmp_path) == ["blueprint.a"]
@@ -153,8 +149,7 @@ def naming(root: Path, families: Mapping[str, type]) -> list[str]:
 
 
 def test_no_family_is_named_outside_its_folders_and_docs() -> None:
-    undivided = "blueprint/registry.py" if registry.UNDIVIDED else "-"
-    assert [line for line in naming(ROOT, registry.families()) if undivided not in line] == []
+    assert naming(ROOT, registry.families()) == []
 
 
 def test_a_family_named_elsewhere_is_found(tmp_path: Path) -> None:

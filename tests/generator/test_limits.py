@@ -21,6 +21,7 @@ from blueprint.spec import Spec
 from costmodel.calibration import sampling
 from generator.block import Block
 from generator.emission import Emitted, emit
+from generator.export import hardware
 from generator.families.streaming_attention.fifo import Fifo
 from generator.families.systolic.edge import Skew
 from tests.conformance.test_contract import FAMILIES
@@ -36,8 +37,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def written(spec: Spec) -> Emitted:
-    module = __import__(f"generator.families.{spec.family}", fromlist=["Top"])
-    return emit(module.Top(spec))
+    return emit(hardware(spec))
 
 
 def extremes(limit: Parameter) -> list[Any]:

@@ -8,8 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.pruning import CODE_BITS
 from blueprint.families.streaming_attention import StreamingAttentionSpec
-from blueprint.families.streaming_attention.graph import NODES, Edge, depths, edges, latencies
-from blueprint.families.streaming_attention.inventory import words
+from blueprint.families.streaming_attention.dataflow import NODES, Edge, depths, edges, latencies, words
 from generator.arithmetic.floating.words import is_special
 from generator.arithmetic.integers import parts
 from generator.arithmetic.softmax.pruning import LeadingOneCode
