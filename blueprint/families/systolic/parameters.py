@@ -297,7 +297,7 @@ class SystolicParameters(Spec):
     @cached_property
     def float_width(self) -> Number:
         """Bits of a float sum."""
-        return elements.look_up(self.sum_format, lambda fmt: fmt.width)
+        return floating.look_up(self.sum_format, lambda fmt: fmt.width)
 
     @cached_property
     def result_width(self) -> Number:
@@ -390,7 +390,7 @@ def _text(text: str, *values: Any) -> str:
 
 def _number_rules(p: SystolicParameters) -> Iterator[Rule]:
     """Number formats: which elements take them, and how wide their operands are."""
-    width = elements.look_up(p.activation, lambda fmt: fmt.width)
+    width = floating.look_up(p.activation, lambda fmt: fmt.width)
     yield Rule(
         "activation",
         choose(p.pe == "float", p.floats == 1, (p.floats == 0) | (p.pe == "ternary")),
