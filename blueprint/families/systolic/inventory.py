@@ -21,7 +21,7 @@ from blueprint.arithmetic.processing import (
     select_units,
     step_units,
 )
-from blueprint.arithmetic.processing.element import TOTAL
+from blueprint.arithmetic.processing.element import WIDEST_TOTAL
 from blueprint.families.systolic.parameters import BANKS, SystolicParameters
 from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, possible, smaller
 from blueprint.shell import WORD_BYTES
@@ -184,7 +184,7 @@ def cascade_bits(p: SystolicParameters) -> Number:
     largest = p.depth * p.largest_product * (1 - p.floats)
     signs: Number = p.rows
     total = signs
-    for place in range(TOTAL - 1):
+    for place in range(WIDEST_TOTAL - 1):
         first = larger(1, -(-(1 << place) // larger(largest, 1)))
         used = larger(p.rows - first + 1, 0)
         total = total + flag(place < p.result_width - 1) * used
