@@ -16,7 +16,7 @@ import numpy.typing as npt
 from blueprint.errors import ParamError
 from blueprint.numbers import VECTOR_BITS, Number
 from blueprint.port import Operation, Register, Stream
-from blueprint.shell import Size, SizeRule, refusal
+from blueprint.shell import Shell, Size, SizeRule, refusal
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
 from blueprint.workloads.workload import Attention, Gemm, Task, Workload
@@ -237,16 +237,16 @@ class Spec:
     @property
     def sizes(self) -> tuple[Size, ...]:
         """The size registers of one design, in the order of their addresses."""
-        return tuple(size for size in self.every_size() if size.there)
+        return self.shell.present
 
     @property
     def size_rules(self) -> tuple[SizeRule, ...]:
         """Which sizes of one design run together."""
-        return tuple(rule for rule in self.every_size_rule() if rule.there)
+        return self.shell.present_rules
 
     def refuses(self, values: Mapping[str, int]) -> str | None:
         """Why the hardware does not start with these values in its size registers, ``None`` where it does."""
-        return refusal(self.sizes, self.size_rules, values)
+        return self.shell.refusal(values)
 
     def sized_for(self, workload: Any) -> Self:
         """This design made just large enough for ``workload``: the same parameters, every ``<size>_max`` lowered."""
@@ -281,9 +281,14 @@ class Spec:
         """The AXI4-Stream ports."""
         raise NotImplementedError
 
+    @property
+    def shell(self) -> Shell:
+        """The register file: sizes of a run, rules between them, status flags, counters."""
+        raise NotImplementedError
+
     def registers(self) -> tuple[Register, ...]:
         """The AXI4-Lite register map."""
-        raise NotImplementedError
+        return self.shell.registers(self.design_hash)
 
     def every_size(self) -> tuple[Size, ...]:
         """The size registers that designs of the family may have."""

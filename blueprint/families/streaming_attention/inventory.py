@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from blueprint import shell
 from blueprint.arithmetic.pruning import CODE_BITS
 from blueprint.arithmetic.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
 from blueprint.arithmetic.softmax.inventory import surrogate_bits, top_k_bits
@@ -76,7 +75,7 @@ def units(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         *_divide(p),
         *(_screen(p) if possible(p.prunes) else ()),
         *_control(p),
-        *shell.units(p.every_size(), p.every_size_rule(), 4, len(p.status_flags)),
+        *p.shell.units(),
         Unit("logic", "tile", 1, {"gates": 40}),
     )
 

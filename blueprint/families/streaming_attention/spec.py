@@ -24,8 +24,8 @@ from blueprint.families.streaming_attention import graph as dataflow
 from blueprint.families.streaming_attention import ports, values
 from blueprint.families.streaming_attention.inventory import paths, units
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger
-from blueprint.port import Operation, Register, Stream
-from blueprint.shell import Bound, Size, SizeRule, register_map
+from blueprint.port import Operation, Stream
+from blueprint.shell import Bound, Shell, Size, SizeRule
 from blueprint.spec import Arrays, Beats, Rule, Spec, fits_a_vector, parameter, refuse
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
@@ -283,15 +283,15 @@ class StreamingAttentionSpec(Spec):
             *(SizeRule(bounds, choose(there, 1, 0), deadlock=True) for bounds, there in rows),
         )
 
-    def registers(self) -> tuple[Register, ...]:
-        counters = {
-            "cycles": "cycles from the first input beat to the last output beat",
-            "stall_input": "cycles without a query to score",
-            "stall_memory": "cycles without a key",
-            "stall_output": "cycles held up by what follows the score",
-            "stall_dependency": "always 0",
+    @property
+    def shell(self) -> Shell:
+        waits = {
+            "input": "cycles without a query to score",
+            "memory": "cycles without a key",
+            "output": "cycles held up by what follows the score",
         }
-        return register_map(self.sizes, counters, self.design_hash, counters_at=0x1C, flags=self.status_flags)
+        # Candidates and a window are never in one design, so six kinds of sizes share five words.
+        return Shell(self.every_size(), waits, rules=self.every_size_rule(), flags=self.status_flags, words=5)
 
     def register_values(self, workload: Attention) -> dict[str, int]:
         found = {

@@ -6,10 +6,8 @@ Places are the modules of the RTL: ``pe`` (elements), ``edge`` (operand register
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from blueprint import shell
 from blueprint.arithmetic.processing import (
     encode_units,
     halves,
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
 
 def units(p: SystolicSpec) -> tuple[Unit, ...]:
     """The whole inventory."""
-    return (*_edge(p), *_elements(p), *_buffer(p), *_control(p), *_shell(p))
+    return (*_edge(p), *_elements(p), *_buffer(p), *_control(p), *p.shell.units())
 
 
 def _edge(p: SystolicSpec) -> tuple[Unit, ...]:
@@ -225,11 +223,6 @@ def _staying(p: SystolicSpec) -> Number:
     tokens = several * (bit_length(p.most_tokens) + 1 + 2 * clog2(p.most_tokens))
     memory = choose(p.in_sram, 2 + choose(p.accumulates, 1, 0), 0)
     return memory + 2 + 2 + clog2(p.rows) + waves + tokens + 2 + 2 + BANKS + 2
-
-
-def _shell(p: SystolicSpec) -> Iterator[Unit]:
-    """Cycles and four stalls are counted where digits of a beat may be left, else three."""
-    return shell.units(p.every_size(), p.every_size_rule(), 4 + choose(p.paced, 1, 0))
 
 
 def paths(p: SystolicSpec) -> tuple[Path, ...]:

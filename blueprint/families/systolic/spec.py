@@ -24,8 +24,8 @@ from blueprint.arithmetic.processing import CARRY_SAVE, PASSING, SERIAL, Counts,
 from blueprint.families.systolic import elements, ports, schedule, sparsity, values
 from blueprint.families.systolic.inventory import paths, units
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger, signed_width, smaller
-from blueprint.port import Operation, Register, Stream
-from blueprint.shell import Size, register_map
+from blueprint.port import Operation, Stream
+from blueprint.shell import Shell, Size, product_sizes
 from blueprint.spec import Arrays, Beats, Rule, Spec, fits_a_vector, parameter
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
@@ -329,26 +329,23 @@ class SystolicSpec(Spec):
         return self._streams
 
     def every_size(self) -> tuple[Size, ...]:
-        widths = self.size_widths
-        read = {
-            "tokens": self.regroups | (self.stationary & (self.most_tokens > 1)),
-            "k": self.accumulates,
-            "n": self.n_max > self.cols,
-        }
-        return tuple(
-            Size(name, most, choose(read[name], widths[name], 0), f"{name} of the next run")
-            for name, most in (("tokens", self.m_max), ("k", self.k_max), ("n", self.n_max))
+        return product_sizes(
+            {
+                "tokens": (self.m_max, self.regroups | (self.stationary & (self.most_tokens > 1))),
+                "k": (self.k_max, self.accumulates),
+                "n": (self.n_max, self.n_max > self.cols),
+            }
         )
 
-    def registers(self) -> tuple[Register, ...]:
-        counters = {
-            "cycles": "cycles from the first input beat to the last output beat",
-            "stall_input": "cycles without a beat of activations",
-            "stall_memory": "cycles without weights",
-            "stall_output": "cycles without room for results",
-            "stall_dependency": "cycles in which digits of a beat are left",
+    @property
+    def shell(self) -> Shell:
+        waits = {
+            "input": "cycles without a beat of activations",
+            "memory": "cycles without weights",
+            "output": "cycles without room for results",
+            "dependency": "cycles in which digits of a beat are left",
         }
-        return register_map(self.sizes, counters, self.design_hash, counters_at=0x14)
+        return Shell(self.every_size(), waits, dependency=choose(self.paced, 1, 0))
 
     def register_values(self, workload: Gemm) -> dict[str, int]:
         return {"tokens": workload.m, "k": workload.k, "n": workload.n}

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from blueprint import shell
 from blueprint.arithmetic import carry_save, ternary
 from blueprint.families.ternary_lut import formats
 from blueprint.numbers import Number, ceil_div, choose, clog2, larger, possible, slices, smaller
@@ -22,7 +21,16 @@ if TYPE_CHECKING:
 
 def units(p: TernaryLutSpec) -> tuple[Unit, ...]:
     """The whole inventory."""
-    return (*_tile(p), *_build(p), *_recode(p), *_fetch(p), *_lane(p), *_memory(p), *_control(p), *_shell(p))
+    return (
+        *_tile(p),
+        *_build(p),
+        *_recode(p),
+        *_fetch(p),
+        *_lane(p),
+        *_memory(p),
+        *_control(p),
+        *p.shell.units(),
+    )
 
 
 def _tile(p: TernaryLutSpec) -> tuple[Unit, ...]:
@@ -268,11 +276,6 @@ def _control(p: TernaryLutSpec) -> tuple[Unit, ...]:
         Unit("comparator", "control", columns, {"width": widths["n"]}),
         Unit("broadcast", "control", 1, {"fanout": p.fetch_count * p.token_lanes * p.result_width}),
     )
-
-
-def _shell(p: TernaryLutSpec) -> Iterator[Unit]:
-    """Cycles and four stalls are counted where a column may wait for its own accumulator, else three."""
-    return shell.units(p.every_size(), p.every_size_rule(), 4 + choose(p.accumulate_stages > 0, 1, 0))
 
 
 def paths(p: TernaryLutSpec) -> tuple[Path, ...]:

@@ -22,8 +22,8 @@ from blueprint.arithmetic import ternary
 from blueprint.families.ternary_lut import formats, ports, values
 from blueprint.families.ternary_lut.inventory import paths, units
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger, signed_width, smaller
-from blueprint.port import Operation, Register, Stream
-from blueprint.shell import Size, register_map
+from blueprint.port import Operation, Stream
+from blueprint.shell import Shell, Size, product_sizes
 from blueprint.spec import Arrays, Beats, Rule, Spec, fits_a_vector, parameter
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.unit import Path, Unit
@@ -299,22 +299,23 @@ class TernaryLutSpec(Spec):
         return self._streams
 
     def every_size(self) -> tuple[Size, ...]:
-        widths = self.size_widths
-        read = {"tokens": self.regroups, "k": self.accumulates, "n": self.buffered}
-        return tuple(
-            Size(name, most, choose(read[name], widths[name], 0), f"{name} of the next run")
-            for name, most in (("tokens", self.m_max), ("k", self.k_max), ("n", self.n_max))
+        return product_sizes(
+            {
+                "tokens": (self.m_max, self.regroups),
+                "k": (self.k_max, self.accumulates),
+                "n": (self.n_max, self.buffered),
+            }
         )
 
-    def registers(self) -> tuple[Register, ...]:
-        counters = {
-            "cycles": "cycles from the first input beat to the last output beat",
-            "stall_input": "cycles without a table to sweep",
-            "stall_memory": "cycles without a weight beat",
-            "stall_output": "cycles held up by the output",
-            "stall_dependency": "cycles a column waited for its own accumulator",
+    @property
+    def shell(self) -> Shell:
+        waits = {
+            "input": "cycles without a table to sweep",
+            "memory": "cycles without a weight beat",
+            "output": "cycles held up by the output",
+            "dependency": "cycles a column waited for its own accumulator",
         }
-        return register_map(self.sizes, counters, self.design_hash, counters_at=0x14)
+        return Shell(self.every_size(), waits, dependency=choose(self.accumulate_stages > 0, 1, 0))
 
     def register_values(self, workload: Gemm) -> dict[str, int]:
         return {"tokens": workload.m, "k": workload.k, "n": workload.n}

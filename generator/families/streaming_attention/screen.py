@@ -10,9 +10,9 @@ from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.numbers import bit_length, clog2
 from generator.arithmetic.integers import zero_extend
 from generator.arithmetic.softmax.pruning import Bucket, LeadingOneScore, TopK
-from generator.axi_lite import size_ports
 from generator.block import Block
 from generator.cells.memory import Sram
+from generator.cells.register_file import size_ports
 
 
 class Screen(Block):
