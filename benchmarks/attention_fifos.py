@@ -20,7 +20,7 @@ import matplotlib.pyplot as plt
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.families.streaming_attention import graph as dataflow
 from blueprint.families.streaming_attention.inventory import words
-from blueprint.workloads.workload import Attention
+from blueprint.workloads.tasks import Attention
 from simulator.engine import kernel
 from simulator.sizing import smallest_capacity
 

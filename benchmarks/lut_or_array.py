@@ -19,7 +19,7 @@ import numpy as np
 
 from blueprint import registry
 from blueprint.files.document import read_text
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
 from costmodel.technology import technology
 from dse.evaluate import TechnologyCosts, design_problem
 from dse.problem import Problem

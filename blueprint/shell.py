@@ -1,8 +1,8 @@
 """The register file of every design: the sizes of a run and which of them run together, status, counters, hash.
 
-One description (:class:`Shell`) allocates the addresses. The hardware (``generator/cells/register_file.py``), the
-inventory, the manifest, the C header, the check of a workload and ``docs/registers.md`` all read it, so they cannot
-disagree about what a design refuses or where a register is.
+One description (:class:`RegisterFile`) allocates the addresses. The hardware (``generator/cells/register_file.py``),
+the inventory, the manifest, the C header, the check of a workload and ``docs/registers.md`` all read it, so they
+cannot disagree about what a design refuses or where a register is.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def refusal(sizes: Sequence[Size], rules: Sequence[SizeRule], values: Mapping[st
 
 
 @dataclass(frozen=True)
-class Shell:
+class RegisterFile:
     """The register file of a family's designs: what it holds, where, and what it costs.
 
     ``sizes`` and ``rules`` are all that a design of the family may have; those with ``there`` 0 are left out.

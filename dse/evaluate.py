@@ -22,7 +22,8 @@ import numpy.typing as npt
 
 from blueprint.errors import ParamError
 from blueprint.spec import Spec
-from blueprint.workloads.workload import Gemm, Task, Workload, of_model
+from blueprint.workloads.tasks import Gemm, Task
+from blueprint.workloads.workload import Workload, of_model
 from costmodel.model import estimate
 from costmodel.model.estimate import Cost
 from dse.metrics import metrics_of, name_of

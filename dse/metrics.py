@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from blueprint.workloads.workload import TASKS
+from blueprint.workloads.tasks import TASKS
 
 
 @dataclass(frozen=True)

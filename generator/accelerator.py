@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.spec import Spec
 from generator.block import Block
-from generator.cells.register_file import AXI_LITE_PORTS, EVENTS, RegisterFile, size_ports
+from generator.cells.register_file import AXI_LITE_PORTS, EVENTS, Registers, size_ports
 from generator.sequencer import Sequencer
 
 
@@ -53,7 +53,7 @@ class Accelerator(Block):
         ``pins`` connects ports of the sequencer otherwise than to the wire of their name.
         """
         spec = self.spec
-        file = RegisterFile(f"{spec.family}_shell_{spec.design_hash}", spec.shell, spec.design_hash)
+        file = Registers(f"{spec.family}_shell_{spec.design_hash}", spec.register_file(), spec.design_hash)
         shared = ("start", *size_ports(file.sizes, In), *EVENTS, *file.stalls, *file.flags)
         axi = {name: getattr(self, f"s_axil_{name}") for name in AXI_LITE_PORTS}
         self.use(m, file, "shell", **axi, **{name: self._joined(file, name) for name in shared})

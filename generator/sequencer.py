@@ -42,7 +42,7 @@ class Sequencer(Block):
 
     Sizes are counted down by what one step covers, so no division is needed and ragged edges end a loop early.
     Every sequencer has ``start`` and the sizes, tells the events of :data:`EVENTS`, and drives a stall output for each
-    reason that the shell of its design counts.
+    reason that the register file of its design counts.
     """
 
     place = "control"
@@ -51,9 +51,9 @@ class Sequencer(Block):
     def __init__(self, spec: Spec, name: str, ports: dict[str, Any]) -> None:
         self.spec = spec
         self.left: dict[str, Signal] = {}  # what a counter has still to cover, by its name
-        shell = spec.shell
-        ports = {**size_ports(shell.present, In), "start": In(1), **ports}
-        for name_of_stall in shell.stalls:
+        file = spec.register_file()
+        ports = {**size_ports(file.present, In), "start": In(1), **ports}
+        for name_of_stall in file.stalls:
             ports.setdefault(name_of_stall, Out(1))
         super().__init__(name, ports, clocked=True, resets=True)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from blueprint.files.design import Design
     from blueprint.spec import Spec
-    from blueprint.workloads.workload import Task, Workload
+    from blueprint.workloads.tasks import Task
+    from blueprint.workloads.workload import Workload
     from costmodel.technology.technology import Technology
 
     DesignLike = Design | Spec | str | Path
@@ -39,14 +40,15 @@ def read_design(design: DesignLike, overrides: Mapping[str, str] | None = None) 
 def read_workload(workload: WorkloadLike) -> Workload:
     """A workload from whatever stands for one: a file, ``"1x2560x6912"``, a task."""
     from blueprint.errors import SpecError
+    from blueprint.workloads import tasks
     from blueprint.workloads import workload as workloads
 
     if isinstance(workload, workloads.Workload):
         return workload
-    if isinstance(workload, workloads.Task):
+    if isinstance(workload, tasks.Task):
         return workloads.of_task(workload)
     if isinstance(workload, str) and workload[:1].isdigit() and not Path(workload).suffix:
-        return workloads.of_gemm(workloads.parse_gemm(workload))
+        return workloads.of_gemm(tasks.parse_gemm(workload))
     if not Path(workload).exists() and str(workload) in _models():
         what = f"workload must be a file, not the model {workload}: a file names it with phase and tokens"
         raise SpecError(f"{workload}:1:1: {what}")

@@ -11,7 +11,7 @@ from ternforge.inputs import Answer, Note, check_fits, read_design, read_workloa
 if TYPE_CHECKING:
     from blueprint.files.design import Design
     from blueprint.spec import Spec
-    from blueprint.workloads.workload import Task
+    from blueprint.workloads.tasks import Task
     from simulator.cosim.check import Checked, Outcome, Report
     from ternforge.inputs import DesignLike, WorkloadLike
 

@@ -10,7 +10,7 @@ from ternforge.inputs import Answer, Note, check_fits, read_design, read_workloa
 
 if TYPE_CHECKING:
     from blueprint.files.design import Design
-    from blueprint.workloads.workload import Task
+    from blueprint.workloads.tasks import Task
     from simulator.trace import Window
     from ternforge.inputs import DesignLike, WorkloadLike
 

@@ -163,7 +163,7 @@ def workload_from(workload: str | None, gemm: str | None) -> str | None:
     if workload is not None and gemm is not None:
         raise click.UsageError("Workload must be given by --workload or --gemm, not both")
     if gemm is not None:
-        from blueprint.workloads.workload import parse_gemm
+        from blueprint.workloads.tasks import parse_gemm
 
         parse_gemm(gemm)
     return gemm or workload

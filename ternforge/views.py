@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from blueprint.files.design import Design
     from blueprint.numbers import Number
     from blueprint.spec import Spec
-    from blueprint.workloads.workload import Task, Workload
+    from blueprint.workloads.tasks import Task
+    from blueprint.workloads.workload import Workload
     from dse.evaluate import TechnologyCosts
     from dse.space import Dram
     from ternforge.inputs import DesignLike, WorkloadLike

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from blueprint.errors import ParamError
-from blueprint.spec import Parameter, Spec
+from blueprint.parameters import Parameter
+from blueprint.spec import Spec
 from costmodel.model import features
 
 _GATES_PER_MAC = 8
@@ -25,7 +26,7 @@ def designs(kind: type[Spec], count: int, seed: int, *, largest: float | None = 
     """
     random = np.random.default_rng([seed, 0x7E57])
     limits = kind.limits()
-    largest = kind.sample_gates if largest is None else largest
+    largest = kind.facets.samples.calibration.gates if largest is None else largest
     drawn = {name: _column(name, limit, kind, random) for name, limit in limits.items()}
     table = kind.consistent(drawn)
     many = kind.columns(table)
@@ -60,7 +61,7 @@ def gates(spec: Any) -> Any:
 
 
 def _column(name: str, limit: Parameter, kind: type[Spec], random: np.random.Generator) -> Any:
-    pool = kind.pool
+    pool = kind.facets.samples.calibration.pool
     if limit.choices:
         return random.choice(np.array(limit.choices), pool)
     if limit.kind is bool:

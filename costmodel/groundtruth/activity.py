@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from blueprint.errors import ParamError
 from blueprint.spec import Spec
-from blueprint.workloads.workload import Task
+from blueprint.workloads.tasks import Task
 from costmodel.groundtruth import gate_code
 from costmodel.groundtruth.flatten import CONSTANT_NETS, Flat, Ints, flatten
 from costmodel.groundtruth.synthesis import netlists

@@ -6,7 +6,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from blueprint.shell import ADDRESS_BITS, STALLS, Bound, Shell, Size
+from blueprint.shell import ADDRESS_BITS, STALLS, Bound, RegisterFile, Size
 from generator.arithmetic.integers import one_of, zero_extend
 from generator.block import Block
 
@@ -38,7 +38,7 @@ def _holds(bound: Bound, held: Mapping[str, Value]) -> Value:
     return left <= right
 
 
-class RegisterFile(Block):
+class Registers(Block):
     """Run-time sizes, start, status, cycle and stall counters behind AXI4-Lite.
 
     Guarantees: a run reads the sizes that stood in the registers when it started, and only sizes that can run start
@@ -46,7 +46,7 @@ class RegisterFile(Block):
     Does not: queue accesses (one write and one read at a time), nor stop a run once it has started.
 
     A write takes effect in the cycle in which address and data are accepted, both at once. A legal start copies the
-    sizes; the run begins a cycle later. Each of the shell's ``flags`` is an event that sets its status bit, above
+    sizes; the run begins a cycle later. Each of the ``flags`` is an event that sets its status bit, above
     ``framing_error``, until the next accepted start. Counters stop at their largest value; a stall counter that the
     design does not have reads as 0.
     """
@@ -55,10 +55,10 @@ class RegisterFile(Block):
     latency = "a write 2 cycles, a read 1 cycle, a run begins 1 cycle after its start is accepted"
     throughput = "one write every 3 cycles, one read every 2 cycles"
 
-    def __init__(self, name: str, shell: Shell, design_hash: str) -> None:
-        self.stalls, self.flags = shell.stalls, shell.flags
-        self.registers = {register.name: register for register in shell.registers(design_hash)}
-        self.sizes, self.rules = shell.present, shell.present_rules
+    def __init__(self, name: str, file: RegisterFile, design_hash: str) -> None:
+        self.stalls, self.flags = file.stalls, file.flags
+        self.registers = {register.name: register for register in file.registers(design_hash)}
+        self.sizes, self.rules = file.present, file.present_rules
         copies = size_ports(self.sizes, Out)
         events = {event: In(1) for event in (*EVENTS, *self.stalls, *self.flags)}
         super().__init__(

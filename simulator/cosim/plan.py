@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from blueprint.shell import COUNTERS
 from blueprint.spec import Spec
-from blueprint.workloads.workload import Task
+from blueprint.workloads.tasks import Task
 from simulator import masks as profiles
 from simulator.cosim.shell import OKAY, REFUSED, WORD, Shell
 from simulator.simulate import Run, simulate

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from blueprint.spec import Spec
-from blueprint.workloads.workload import Task
+from blueprint.workloads.tasks import Task
 from simulator import masks as profiles
 from simulator.cosim import plan
 from simulator.cosim.plan import How, Job, Scenario, Step
@@ -300,9 +300,10 @@ def largest_sizes(shell: Shell, small: Task, seed: int) -> Scenario:
 
 
 def at_limits(spec: Spec, small: Task) -> Iterator[Task]:
-    for size, value in small.sizes.items():
-        most = getattr(spec, f"{size}_max", None)
-        if most is not None and not isinstance(value, str):
+    bounds = spec.bounds()
+    for size in small.sizes:
+        if size in bounds:
+            most = getattr(spec, bounds[size])
             task = None
             for changed in (
                 {size: int(most)},

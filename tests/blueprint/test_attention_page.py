@@ -15,7 +15,7 @@ from blueprint.arithmetic.pruning import Pruning, encode, surrogate
 from blueprint.arithmetic.softmax.arithmetic import GRAPHS, Arithmetic, Scales
 from blueprint.arithmetic.softmax.attention import trace
 from blueprint.families.streaming_attention import StreamingAttentionSpec
-from blueprint.workloads.workload import Attention
+from blueprint.workloads.tasks import Attention
 from tests.attention_by_the_page import Row
 
 Integers = npt.NDArray[np.int64]

@@ -14,7 +14,7 @@ from blueprint.families.streaming_attention import StreamingAttentionSpec, value
 from blueprint.families.streaming_attention import graph as dataflow
 from blueprint.registry import get
 from blueprint.timing import TimingGraph
-from blueprint.workloads.workload import Attention, Gemm
+from blueprint.workloads.tasks import Attention, Gemm
 from simulator.engine import kernel
 from simulator.sizing import smallest_capacity, with_capacity
 

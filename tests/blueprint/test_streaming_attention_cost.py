@@ -11,7 +11,7 @@ import pytest
 from blueprint.arithmetic import floating
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.families.streaming_attention import graph as dataflow
-from blueprint.workloads.workload import Attention
+from blueprint.workloads.tasks import Attention
 from costmodel.calibration import sampling
 from simulator.engine import kernel
 
@@ -58,7 +58,7 @@ def test_sampled_designs_are_small_and_run_their_typical_task() -> None:
     assert {spec.arithmetic for spec in drawn} == {"integer", "exact", "float"}
     assert {spec.graph for spec in drawn} == set(dataflow.GRAPHS)
     for spec in drawn:
-        assert sampling.gates(spec) <= StreamingAttentionSpec.sample_gates
+        assert sampling.gates(spec) <= StreamingAttentionSpec.facets.samples.calibration.gates
         task = spec.typical_workload()
         assert 20 < kernel.run(spec.timing(task)).cycles < 1500
 

@@ -17,7 +17,7 @@ from blueprint.errors import ParamError
 from blueprint.families.systolic import SystolicSpec, elements
 from blueprint.families.systolic.sparsity import densely
 from blueprint.unit import flip_flops
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
 from simulator.engine import kernel
 from simulator.simulate import simulate
 

@@ -14,7 +14,8 @@ from blueprint.registry import get
 from blueprint.shell import Size
 from blueprint.spec import Spec, parameter
 from blueprint.workloads.model import attention, load
-from blueprint.workloads.workload import Attention, Gemm, Workload, of_model, of_task, read_workload
+from blueprint.workloads.tasks import Attention, Gemm
+from blueprint.workloads.workload import Workload, of_model, of_task, read_workload
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,8 @@ from blueprint.files.design import read_design, write_design
 from blueprint.registry import families
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
-from blueprint.workloads.workload import Attention, Gemm, Task, of_task
+from blueprint.workloads.tasks import Attention, Gemm, Task
+from blueprint.workloads.workload import of_task
 from costmodel.calibration import sampling
 from generator.export import generate
 from toolchain import verilator

@@ -20,7 +20,7 @@ from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.registry import families
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
-from blueprint.workloads.workload import Attention, Gemm, Task
+from blueprint.workloads.tasks import Attention, Gemm, Task
 from costmodel.calibration import sampling
 from generator.emission import Emitted
 from generator.export import describe, generate

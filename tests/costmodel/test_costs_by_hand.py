@@ -10,7 +10,8 @@ import pytest
 
 from blueprint import registry
 from blueprint.unit import KINDS, Path, Unit
-from blueprint.workloads.workload import of_gemm, parse_gemm
+from blueprint.workloads.tasks import parse_gemm
+from blueprint.workloads.workload import of_gemm
 from costmodel.calibration import path_fit
 from costmodel.model import estimate, features
 from costmodel.technology import technology

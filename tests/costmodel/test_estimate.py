@@ -13,7 +13,8 @@ from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.numbers import Number
 from blueprint.spec import Spec
 from blueprint.unit import KINDS, Path, Unit
-from blueprint.workloads.workload import of_gemm, parse_gemm
+from blueprint.workloads.tasks import parse_gemm
+from blueprint.workloads.workload import of_gemm
 from costmodel.calibration import sampling
 from costmodel.model import estimate, features
 from costmodel.technology import technology

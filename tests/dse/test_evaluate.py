@@ -8,7 +8,7 @@ import pytest
 from blueprint import registry
 from blueprint.files.document import read_text
 from blueprint.workloads.model import layers, load
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
 from dse.evaluate import Pass, design_problem, merged, run
 from dse.problem import Problem
 from dse.space import Dram, Space

@@ -10,7 +10,7 @@ import pytest
 from blueprint import registry
 from blueprint.files.document import read_text
 from blueprint.workloads import model
-from blueprint.workloads.workload import Task
+from blueprint.workloads.tasks import Task
 from costmodel.model import estimate
 from costmodel.technology import technology
 from dse.evaluate import TechnologyCosts, design_problem
@@ -121,7 +121,8 @@ def test_a_slower_memory_costs_the_core_what_it_waits(family: str, phase: str) -
 
 def test_leakage_is_charged_for_the_slow_clock_of_a_design_too() -> None:
     from blueprint.files.design import Design
-    from blueprint.workloads.workload import Gemm, of_task
+    from blueprint.workloads.tasks import Gemm
+    from blueprint.workloads.workload import of_task
     from ternforge import api
 
     spec: Any = registry.get("ternary_lut").from_mapping(

@@ -11,7 +11,7 @@ import pytest
 
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.families.streaming_attention import graph as dataflow
-from blueprint.workloads.workload import Attention
+from blueprint.workloads.tasks import Attention
 from generator.export import generate
 from simulator.engine import kernel
 from simulator.rtl import rtl

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from blueprint.timing import STALL_REASONS, TimingGraph
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
 from simulator import masks
 from simulator.engine.kernel import run as run_of
 from simulator.simulate import Deadlock, Run, simulate

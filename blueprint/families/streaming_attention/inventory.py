@@ -75,7 +75,7 @@ def units(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
         *_divide(p),
         *(_screen(p) if possible(p.prunes) else ()),
         *_control(p),
-        *p.shell.units(),
+        *p.register_file().units(),
         Unit("logic", "tile", 1, {"gates": 40}),
     )
 
@@ -280,7 +280,7 @@ def _screen(p: StreamingAttentionSpec) -> Iterator[Unit]:
 
 def _control(p: StreamingAttentionSpec) -> tuple[Unit, ...]:
     """Three sequencers count passes and rows; the one of keys also numbers them."""
-    read = {size.name: size.bits for size in p.every_size()}
+    read = {size.name: size.bits for size in p.register_file().sizes}
     passes, queries = read["passes"], choose(p.regroups, read["queries"], 0)
     masked, windowed, corners = (choose(what, 1, 0) for what in (p.masked, p.windowed, p.corners))
     counted = 3 * passes + 2 * queries

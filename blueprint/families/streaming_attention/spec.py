@@ -10,9 +10,10 @@ Source: streaming scaled dot-product attention (Sohn, Zhang, Olukotun, arXiv 240
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,13 +24,15 @@ from blueprint.arithmetic.softmax.arithmetic import rules as arithmetic_rules
 from blueprint.families.streaming_attention import graph as dataflow
 from blueprint.families.streaming_attention import ports, values
 from blueprint.families.streaming_attention.inventory import paths, units
+from blueprint.family import Arrays, Beats, Calibration
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger
+from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.port import Operation, Stream
-from blueprint.shell import Bound, Shell, Size, SizeRule
-from blueprint.spec import Arrays, Beats, Rule, Spec, fits_a_vector, parameter, refuse
+from blueprint.shell import Bound, RegisterFile, Size, SizeRule
+from blueprint.spec import Spec
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
-from blueprint.workloads.workload import Attention, Task
+from blueprint.workloads.tasks import Attention
 
 _STAGES = {"minimum": 0, "maximum": 8}
 _DEPTH = {"minimum": 0, "maximum": 1 << 20}
@@ -45,11 +48,12 @@ class StreamingAttentionSpec(Spec):
     family: ClassVar[str] = "streaming_attention"
     title: ClassVar[str] = "Streaming attention"
     task: ClassVar[type[Attention]] = Attention
-    arithmetics: ClassVar[tuple[str, ...]] = ("integer", "exact", "float")
-    sample_gates: ClassVar[float] = 75_000.0  # few are smaller, and blocks that repeat cost synthesis no time
-    samples: ClassVar[int] = 36
-    #: Status bits beside those of every design.
-    status_flags: ClassVar[tuple[str, ...]] = ("saturated",)
+    facets: ClassVar[Any] = SimpleNamespace(
+        samples=SimpleNamespace(
+            # Few designs have fewer gates, and blocks that repeat cost synthesis no time.
+            calibration=Calibration(arithmetics=("integer", "exact", "float"), gates=75_000.0, designs=36)
+        )
+    )
 
     graph: str = parameter("where a row waits for what", default="memory_free", choices=dataflow.GRAPHS)
     dim: int = parameter("size of a head: elements of a query, key and value", minimum=2, maximum=256)
@@ -57,9 +61,13 @@ class StreamingAttentionSpec(Spec):
         "queries that share one stream of keys and values", default=1, minimum=1, maximum=64
     )
     group: int = parameter("query heads that share one key head's stream", default=1, minimum=1, maximum=16)
-    keys_max: int = parameter("most keys of a run", minimum=2, maximum=1 << 16)
-    queries_max: int = parameter("most queries of a run", default=1 << 16, minimum=1, maximum=1 << 16)
-    heads_max: int = parameter("most query heads of a run", default=256, minimum=1, maximum=1024)
+    keys_max: int = parameter("most keys of a run", bounds="keys", minimum=2, maximum=1 << 16)
+    queries_max: int = parameter(
+        "most queries of a run", bounds="queries", default=1 << 16, minimum=1, maximum=1 << 16
+    )
+    heads_max: int = parameter(
+        "most query heads of a run", bounds="heads", default=256, minimum=1, maximum=1024
+    )
     mask: str = parameter("which keys a query sees", default="none", choices=dataflow.MASKS)
     format: str = parameter(
         "number format of queries, keys, values and results", default="int8", choices=INPUTS
@@ -238,7 +246,7 @@ class StreamingAttentionSpec(Spec):
     def streams(self) -> tuple[Stream, ...]:
         return self._streams
 
-    def every_size(self) -> tuple[Size, ...]:
+    def _every_size(self) -> tuple[Size, ...]:
         number = bit_length(self.keys_max)
         last = choose(self.prunes, number, self.key_width)  # of a row only the number of its last key is read
         passes = choose(self.repeats, bit_length(self.heads_max), 0)
@@ -262,7 +270,7 @@ class StreamingAttentionSpec(Spec):
             Size("sinks", self.keys_max, number, words["sinks"], choose(self.mask == "lambda", 1, 0)),
         )
 
-    def every_size_rule(self) -> tuple[SizeRule, ...]:
+    def _every_size_rule(self) -> tuple[SizeRule, ...]:
         """Every masked query stands at a key, every candidate is a key, and a row fits the FIFO in which it waits."""
         whole, depth = Bound(("keys",), offset=self.long_depth), self.long_depth
         near = (
@@ -283,15 +291,14 @@ class StreamingAttentionSpec(Spec):
             *(SizeRule(bounds, choose(there, 1, 0), deadlock=True) for bounds, there in rows),
         )
 
-    @property
-    def shell(self) -> Shell:
+    def register_file(self) -> RegisterFile:
         waits = {
             "input": "cycles without a query to score",
             "memory": "cycles without a key",
             "output": "cycles held up by what follows the score",
         }
         # Candidates and a window are never in one design, so six kinds of sizes share five words.
-        return Shell(self.every_size(), waits, rules=self.every_size_rule(), flags=self.status_flags, words=5)
+        return RegisterFile(self._every_size(), waits, self._every_size_rule(), flags=("saturated",), words=5)
 
     def register_values(self, workload: Attention) -> dict[str, int]:
         found = {
@@ -312,6 +319,9 @@ class StreamingAttentionSpec(Spec):
     def paths(self) -> tuple[Path, ...]:
         return paths(self)
 
+    def cycles_of(self, workload: Attention, operands: Arrays) -> int:
+        return int(self.cycles(workload))
+
     def cycles(self, workload: Attention) -> Number:
         """In closed form where no FIFO is shorter than full speed needs (:func:`dataflow.cycles`)."""
         return dataflow.cycles(self, workload)
@@ -320,42 +330,27 @@ class StreamingAttentionSpec(Spec):
         self.check_workload(workload)
         return dataflow.timing(self, workload)
 
-    def capacity(self, tasks: Iterable[Task]) -> Iterator[Rule]:
-        """Also that :meth:`cycles` is right: it counts no wait for a FIFO that is shallower than full speed needs."""
-        tasks = tuple(tasks)
-        yield from super().capacity(tasks)
-        yield from self._suits(tasks)
+    def exact_cycles(self) -> Iterator[Rule]:
+        """No FIFO is shallower than full speed needs, so that a run never waits for one."""
         reason = "FIFOs must be deep enough for full speed, 0 for that depth; the simulator knows the cycles of others"
         yield Rule("long_depth", dataflow.full_speed(self), reason, lambda: reason)
 
-    def check_workload(self, workload: Any) -> None:
-        """Refuse what the counters and the mask of this design were not made for. Raises ``ParamError``.
-
-        Shallow FIFOs are not refused: the simulator runs them, or names the deadlock.
-        """
-        self.check_task(workload)
-        for rule in (*super().capacity((workload,)), *self._suits((workload,))):
-            if not rule.holds:
-                raise refuse(rule.parameter, rule.message())
-        self.check_sizes(workload)
-
-    def _suits(self, tasks: Iterable[Any]) -> Iterator[Rule]:
-        """That heads are as long as the design's, and its sequencing covers every mask."""
-        for task in tasks:
-            yield Rule(
-                "dim",
-                self.dim == task.dim,
-                f"dim must be {task.dim}, that of the workload's heads",
-                lambda task=task: f"Attention dim must be {self.dim}, the design's dim, not {task.dim}",  # type: ignore[misc]
-            )
-            fit = values.masks_for(task)
-            named = f"mask must be {' or '.join(fit)} for mask {task.mask} of the workload"
-            yield Rule(
-                "mask" if fit else "sinks",
-                np.isin(self.mask, fit),
-                named if fit else "sinks of the workload must be at least 1 for its mask lambda",
-                lambda task=task: self._unsuited(task),  # type: ignore[misc]
-            )
+    def task_rules(self, task: Attention) -> Iterator[Rule]:
+        """Heads are as long as the design's, and its sequencing covers the mask."""
+        yield Rule(
+            "dim",
+            self.dim == task.dim,
+            f"dim must be {task.dim}, that of the workload's heads",
+            lambda: f"Attention dim must be {self.dim}, the design's dim, not {task.dim}",
+        )
+        fit = values.masks_for(task)
+        named = f"mask must be {' or '.join(fit)} for mask {task.mask} of the workload"
+        yield Rule(
+            "mask" if fit else "sinks",
+            np.isin(self.mask, fit),
+            named if fit else "sinks of the workload must be at least 1 for its mask lambda",
+            lambda: self._unsuited(task),
+        )
 
     def _unsuited(self, task: Attention) -> str:
         if task.mask == self.mask == "lambda":
@@ -401,7 +396,7 @@ class StreamingAttentionSpec(Spec):
     def typical_workload(self) -> Attention:
         return values.typical(self)
 
-    def sized_for(self, workload: Attention) -> StreamingAttentionSpec:
+    def sized_for(self, workload: Any) -> StreamingAttentionSpec:
         return self.columns({**self.parameters, **values.limits_for(workload), "dim": workload.dim})
 
     def operands(self, workload: Attention, seed: int) -> Arrays:

@@ -14,9 +14,11 @@ from blueprint.arithmetic.pruning import encode, surrogate
 from blueprint.arithmetic.softmax.arithmetic import Scales
 from blueprint.arithmetic.softmax.steps import ceiling, scale, value_saturates
 from blueprint.families.streaming_attention import graph as dataflow
+from blueprint.family import Arrays
 from blueprint.numbers import choose, larger, smaller
-from blueprint.spec import Arrays, Parameter, largest
-from blueprint.workloads.workload import Attention
+from blueprint.parameters import Parameter
+from blueprint.typical import largest
+from blueprint.workloads.tasks import Attention
 
 if TYPE_CHECKING:
     from blueprint.families.streaming_attention.spec import StreamingAttentionSpec

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def units(p: SystolicSpec) -> tuple[Unit, ...]:
     """The whole inventory."""
-    return (*_edge(p), *_elements(p), *_buffer(p), *_control(p), *p.shell.units())
+    return (*_edge(p), *_elements(p), *_buffer(p), *_control(p), *p.register_file().units())
 
 
 def _edge(p: SystolicSpec) -> tuple[Unit, ...]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from blueprint.arithmetic.processing import cycles_per_operand
 from blueprint.numbers import Number, ceil_div, choose, larger
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
 
 if TYPE_CHECKING:
     from blueprint.families.systolic.spec import SystolicSpec

@@ -16,20 +16,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
 
+from blueprint import typical
 from blueprint.arithmetic.processing import CARRY_SAVE, PASSING, SERIAL, Counts, Element
 from blueprint.families.systolic import elements, ports, schedule, sparsity, values
 from blueprint.families.systolic.inventory import paths, units
+from blueprint.family import Arrays, Beats, Calibration
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger, signed_width, smaller
+from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.port import Operation, Stream
-from blueprint.shell import Shell, Size, product_sizes
-from blueprint.spec import Arrays, Beats, Rule, Spec, fits_a_vector, parameter
+from blueprint.shell import RegisterFile, product_sizes
+from blueprint.spec import Spec
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
 
 #: Banks of more words than this are memories when ``accumulator`` is ``auto``.
 REGISTER_FILE_WORDS = 16
@@ -42,8 +46,12 @@ class SystolicSpec(Spec):
 
     family: ClassVar[str] = "systolic"
     title: ClassVar[str] = "Array of processing elements"
-    arithmetics: ClassVar[tuple[str, ...]] = ("integer", "carry_save", "serial", "float")
-    pool: ClassVar[int] = 1200  # adders of every one of them are laid out bit by bit
+    facets: ClassVar[Any] = SimpleNamespace(
+        samples=SimpleNamespace(
+            # Adders of every design of the pool are laid out bit by bit.
+            calibration=Calibration(arithmetics=("integer", "carry_save", "serial", "float"), pool=1200)
+        )
+    )
 
     organization: str = parameter("how elements are connected", choices=ORGANIZATIONS)
     pe: str = parameter("what an element is", choices=tuple(elements.KINDS))
@@ -52,9 +60,11 @@ class SystolicSpec(Spec):
     depth: int = parameter("products an element adds per cycle", default=1, minimum=1, maximum=64)
     act_width: int = parameter("bits of an activation", minimum=2, maximum=16)
     weight_width: int = parameter("bits of a weight, 2 for ternary ones", minimum=2, maximum=16)
-    k_max: int = parameter("largest reduction length", minimum=1, maximum=1 << 20)
-    n_max: int = parameter("largest number of outputs", minimum=1, maximum=1 << 20)
-    m_max: int = parameter("largest number of tokens in one run", default=65535, minimum=1, maximum=1 << 20)
+    k_max: int = parameter("largest reduction length", bounds="k", minimum=1, maximum=1 << 20)
+    n_max: int = parameter("largest number of outputs", bounds="n", minimum=1, maximum=1 << 20)
+    m_max: int = parameter(
+        "largest number of tokens in one run", bounds="m", default=65535, minimum=1, maximum=1 << 20
+    )
     token_depth: int = parameter(
         "tokens whose partial sums wait at once, where weights stay", default=16, minimum=1, maximum=4096
     )
@@ -124,7 +134,7 @@ class SystolicSpec(Spec):
         return self.serial & (self.element.digits > 1)
 
     @property
-    def data_dependent(self) -> bool:  # type: ignore[override]
+    def data_dependent(self) -> bool:
         """Whether the time of a run depends on its operands."""
         return bool(np.any((self.paced & (self.pe != "booth_serial")) | self.flexible))
 
@@ -328,24 +338,19 @@ class SystolicSpec(Spec):
     def streams(self) -> tuple[Stream, ...]:
         return self._streams
 
-    def every_size(self) -> tuple[Size, ...]:
-        return product_sizes(
-            {
-                "tokens": (self.m_max, self.regroups | (self.stationary & (self.most_tokens > 1))),
-                "k": (self.k_max, self.accumulates),
-                "n": (self.n_max, self.n_max > self.cols),
-            }
-        )
-
-    @property
-    def shell(self) -> Shell:
+    def register_file(self) -> RegisterFile:
+        sizes = {
+            "tokens": (self.m_max, self.regroups | (self.stationary & (self.most_tokens > 1))),
+            "k": (self.k_max, self.accumulates),
+            "n": (self.n_max, self.n_max > self.cols),
+        }
         waits = {
             "input": "cycles without a beat of activations",
             "memory": "cycles without weights",
             "output": "cycles without room for results",
             "dependency": "cycles in which digits of a beat are left",
         }
-        return Shell(self.every_size(), waits, dependency=choose(self.paced, 1, 0))
+        return RegisterFile(product_sizes(sizes), waits, dependency=choose(self.paced, 1, 0))
 
     def register_values(self, workload: Gemm) -> dict[str, int]:
         return {"tokens": workload.m, "k": workload.k, "n": workload.n}
@@ -379,6 +384,18 @@ class SystolicSpec(Spec):
     def cycles_of(self, workload: Gemm, operands: Arrays) -> int:
         """Cycles of one unstalled run on these operands."""
         return schedule.cycles_of(self, workload, operands)
+
+    def exact_cycles(self) -> Iterator[Rule]:
+        return iter(())
+
+    def flags(self, operands: Arrays) -> dict[str, int]:
+        return {}
+
+    def constants(self) -> dict[str, Any]:
+        return {}
+
+    def typical_workload(self) -> Gemm:
+        return typical.gemm(self)
 
     def dram_bits(self, workload: Gemm) -> dict[str, Number]:
         groups, columns, beats, tokens = self.loops(workload)

@@ -27,7 +27,7 @@ from blueprint.arithmetic.sparsity import Pattern, encode, prune
 from blueprint.families.systolic import elements, sparsity
 from blueprint.families.systolic.schedule import is_whole
 from blueprint.numbers import choose, larger
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
 
 if TYPE_CHECKING:
     from blueprint.families.systolic.spec import SystolicSpec
@@ -255,7 +255,7 @@ def draw(random: np.random.Generator) -> dict[str, Any]:
         "serial": tuple(pe for pe in elements.KINDS if pe in SERIAL),
         "float": ("float", "ternary"),
     }
-    kind = str(random.choice(SystolicSpec.arithmetics))
+    kind = str(random.choice(SystolicSpec.facets.samples.calibration.arithmetics))
     pe = str(random.choice(kinds[kind]))
     # Few elements let weights stay: those do so more often.
     several = ORGANIZATIONS[1:] if pe in elements.SUMS_STAY else (*ORGANIZATIONS, *ORGANIZATIONS[:1] * 2)

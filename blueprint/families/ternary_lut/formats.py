@@ -1,18 +1,13 @@
-"""Number formats of activations, as the family's formulas need them: names in, numbers out, one or many at once."""
+"""Number formats of activations as the family's formulas need them: from a name, or an array of names, to numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.floating import FloatFormat
-from blueprint.numbers import Number, choose, signed_width
-from blueprint.spec import Rule
-
-if TYPE_CHECKING:
-    from blueprint.families.ternary_lut.spec import TernaryLutSpec
+from blueprint.numbers import Number, choose
 
 #: What an activation may be.
 ACTIVATIONS = ("int", "fp16", "bf16", "fp8_e4m3", "fp8_e5m2")
@@ -64,55 +59,3 @@ def held_bits(name: Any, stages: Number, pair: bool) -> Number:
         bits = sum(behind[cut - 1] for cut in floating.cuts(floating.ADD_DELAYS, count))
         total = total + choose(stages == count, bits, 0)
     return total
-
-
-def exact_bits(p: TernaryLutSpec) -> int:
-    """Bits of an exact sum of one design, however wide."""
-    return int(signed_width(p.k_max << floating.get(p.activation).max_fixed.bit_length()))
-
-
-def _message(p: TernaryLutSpec, name: str, text: str) -> str:
-    return f"Parameter {name} {text.format(repr(getattr(p, name)))}"
-
-
-def rules(p: TernaryLutSpec) -> Iterator[Rule]:
-    """What fits which number format."""
-    width = look_up(p.activation, lambda fmt: fmt.width)
-    yield Rule(
-        "act_width",
-        (p.activation == "int") | (p.act_width == width),
-        "act_width is not that of the float format",
-        lambda: f"Activation width must be {width} for {p.activation}, not {p.act_width}",
-    )
-    for name, used, serves, fits in (
-        ("exact", p.exact == 1, p.is_float, "float activations"),
-        ("result_format", p.result_format != "same", p.fixed, "exact sums of float activations"),
-        ("adder_stages", p.adder_stages > 0, p.floats, "float sums"),
-    ):
-        yield Rule(
-            name,
-            choose(used, 1, 0) <= choose(serves, 1, 0),
-            f"{name} without {fits}",
-            partial(_message, p, name, f"is for {fits} only, not {{}} here"),
-        )
-    for name, wrong, must in (
-        ("reduction", p.reduction != "adder_tree", "adder_tree"),
-        ("build_style", p.build_style == "direct", "shared or pipelined"),
-        ("acc_width", p.acc_width != 0, "0"),
-    ):
-        yield Rule(
-            name,
-            choose(p.floats, 1, 0) * choose(wrong, 1, 0) == 0,
-            f"{name} is not for float sums",
-            partial(_message, p, name, f"must be {must} for float sums, not {{}}"),
-        )
-    yield Rule(
-        "exact",
-        (choose(p.fixed, 1, 0) == 0)
-        | ((p.word_width < FIXED_LIMIT) & (p.needed_result_width <= EXACT_LIMIT)),
-        "the exact sum is too wide",
-        lambda: (
-            f"Exact sums of {p.k_max} {p.activation} activations need {exact_bits(p)} bits; at most "
-            f"{EXACT_LIMIT} are built"
-        ),
-    )

@@ -8,18 +8,15 @@ all token lanes), ``lane`` (one result), ``result`` (its rounding to a float), `
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from blueprint.arithmetic import carry_save, ternary
 from blueprint.families.ternary_lut import formats
+from blueprint.families.ternary_lut.parameters import TernaryLutParameters
 from blueprint.numbers import Number, ceil_div, choose, clog2, larger, possible, slices, smaller
 from blueprint.unit import Path, Unit, flops, memories
 
-if TYPE_CHECKING:
-    from blueprint.families.ternary_lut.spec import TernaryLutSpec
 
-
-def units(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def units(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """The whole inventory."""
     return (
         *_tile(p),
@@ -29,11 +26,11 @@ def units(p: TernaryLutSpec) -> tuple[Unit, ...]:
         *_lane(p),
         *_memory(p),
         *_control(p),
-        *p.shell.units(),
+        *p.register_file().units(),
     )
 
 
-def _tile(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _tile(p: TernaryLutParameters) -> tuple[Unit, ...]:
     tables = p.lut_count * p.token_lanes
     beside = choose(p.reduction_registered & p.sign_left, 1, 0)
     fixed = (
@@ -47,7 +44,7 @@ def _tile(p: TernaryLutSpec) -> tuple[Unit, ...]:
     )
 
 
-def _fixed(p: TernaryLutSpec) -> dict[str, Number]:
+def _fixed(p: TernaryLutParameters) -> dict[str, Number]:
     """From a significand to a fixed-point word."""
     return {
         "inputs": formats.look_up(p.activation, lambda fmt: fmt.fraction_bits + 1),
@@ -55,7 +52,7 @@ def _fixed(p: TernaryLutSpec) -> dict[str, Number]:
     }
 
 
-def _broken(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _broken(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """Whether a token has a NaN or an infinity so far, beside its tile, its beats and its results."""
     fixed = choose(p.fixed, 1, 0)
     return (
@@ -65,11 +62,11 @@ def _broken(p: TernaryLutSpec) -> tuple[Unit, ...]:
     )
 
 
-def _build(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _build(p: TernaryLutParameters) -> tuple[Unit, ...]:
     return (*_whole_build(p), *(_float_build(p) if possible(p.floats) else ()))
 
 
-def _whole_build(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _whole_build(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """A sum of t activations is one of t - 1 plus or minus one more: one adder for every entry of two or more."""
     tables = p.lut_count * p.token_lanes * choose(p.floats, 0, 1)
     found: list[Unit] = []
@@ -97,7 +94,7 @@ def _whole_build(p: TernaryLutSpec) -> tuple[Unit, ...]:
     return tuple(found)
 
 
-def _float_build(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _float_build(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """Every sum so far meets the next activation in one block that gives sum and difference.
 
     The registers inside the blocks of a level go round it too: for the sums that skip the activation, for the
@@ -123,7 +120,7 @@ def _float_build(p: TernaryLutSpec) -> tuple[Unit, ...]:
     return tuple(found)
 
 
-def _float(p: TernaryLutSpec) -> dict[str, Number]:
+def _float(p: TernaryLutParameters) -> dict[str, Number]:
     return {
         "exponent": formats.look_up(p.activation, lambda fmt: fmt.exponent_bits),
         "fraction": formats.look_up(p.activation, lambda fmt: fmt.fraction_bits),
@@ -131,20 +128,20 @@ def _float(p: TernaryLutSpec) -> dict[str, Number]:
     }
 
 
-def _recode(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _recode(p: TernaryLutParameters) -> tuple[Unit, ...]:
     packed = p.key_encoding == "five_trits"
     count = packed * ceil_div(p.lut_count * p.fetch_count * p.mu, 5)
     return (Unit("recoder", "recode", count, {"inputs": 8, "outputs": 10}),)
 
 
-def translations(p: TernaryLutSpec) -> tuple[Number, Number]:
+def translations(p: TernaryLutParameters) -> tuple[Number, Number]:
     """(1 where digits become an index, 1 where an index becomes that of the negated group under a condition)."""
     digits = (p.key_encoding == "two_bit") | (p.key_encoding == "five_trits")
     signed = p.key_encoding == "sign_index"
     return choose(digits, 1, 0), choose(p.half, choose(signed, 0, 1), choose(signed, 1, 0))
 
 
-def _fetch(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _fetch(p: TernaryLutParameters) -> tuple[Unit, ...]:
     keys = p.lut_count * p.fetch_count
     address = clog2(p.entries + 1)
     raw, mirrored = translations(p)
@@ -167,12 +164,12 @@ def _fetch(p: TernaryLutSpec) -> tuple[Unit, ...]:
     )
 
 
-def _lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _lane(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """One result: add the fetched values, accumulate, hold what leaves."""
     return (*_whole_lane(p), *(_float_lane(p) if possible(p.floats) else ()), *_accumulators(p))
 
 
-def _float_lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _float_lane(p: TernaryLutParameters) -> tuple[Unit, ...]:
     lanes = p.fetch_count * p.token_lanes * choose(p.floats, 1, 0)
     adders = p.lut_count - 1 + choose(p.accumulates, 1, 0)
     inside = formats.held_bits(p.activation, p.adder_stages, False)
@@ -187,7 +184,7 @@ def _float_lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
     )
 
 
-def _whole_lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _whole_lane(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """The sum of integers, up to the accumulator's register."""
     lanes = p.fetch_count * p.token_lanes * choose(p.floats, 0, 1)
     split = choose(p.reduction_registered, 1, 0)
@@ -213,7 +210,7 @@ def _whole_lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
     )
 
 
-def _accumulators(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _accumulators(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """What waits of a result: the sum of a beat, the sums of all column groups, the result."""
     lanes = p.fetch_count * p.token_lanes
     accumulates, buffered = choose(p.accumulates, 1, 0), choose(p.buffered, 1, 0)
@@ -232,7 +229,7 @@ def _accumulators(p: TernaryLutSpec) -> tuple[Unit, ...]:
     )
 
 
-def _forward(p: TernaryLutSpec, lanes: Number) -> tuple[Unit, ...]:
+def _forward(p: TernaryLutParameters, lanes: Number) -> tuple[Unit, ...]:
     """A memory is read as the word before it is written: the word just written is kept beside it."""
     memory = choose(p.in_sram, 1, 0) * (p.accumulate_stages == 0)
     return (
@@ -241,17 +238,17 @@ def _forward(p: TernaryLutSpec, lanes: Number) -> tuple[Unit, ...]:
     )
 
 
-def _memory(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _memory(p: TernaryLutParameters) -> tuple[Unit, ...]:
     width = p.fetch_count * p.token_lanes * p.result_width
     return tuple(memories(choose(p.in_sram, 1, 0), p.depth, width))
 
 
-def side_bits(p: TernaryLutSpec) -> Number:
+def side_bits(p: TernaryLutParameters) -> Number:
     """Bits that travel with a beat: valid, last of the run, first and last tile, column group."""
     return 2 + 2 * choose(p.accumulates, 1, 0) - choose(p.single_result, 1, 0) + p.address_width
 
 
-def _control(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
     widths = p.size_widths
     groups, tiles, columns = (choose(many, 1, 0) for many in (p.regroups, p.accumulates, p.buffered))
     loader = 1 + groups * widths["tokens"] + tiles * widths["k"]
@@ -278,7 +275,7 @@ def _control(p: TernaryLutSpec) -> tuple[Unit, ...]:
     )
 
 
-def paths(p: TernaryLutSpec) -> tuple[Path, ...]:
+def paths(p: TernaryLutParameters) -> tuple[Path, ...]:
     """The runs of build, fetch, reduction and accumulation between two registers, from every place that starts one."""
     fetched = (
         Unit("select", "fetch", 1, {"entries": p.entries, "width": p.entry_width}),
@@ -304,7 +301,7 @@ def _spread(place: str, fanout: Number) -> Unit:
     return Unit("broadcast", place, 1, {"fanout": fanout})
 
 
-def _build_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _build_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """The last activation goes to all adders of its level."""
     levels = choose(p.build_style == "pipelined", 1, p.mu - 1) * (p.mu > 1)
     return (
@@ -314,7 +311,7 @@ def _build_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
     )
 
 
-def _length(p: TernaryLutSpec, adders: Number) -> Number:
+def _length(p: TernaryLutParameters, adders: Number) -> Number:
     """How many float additions in series lie between two registers, where ``adders`` follow each other."""
     if not possible(p.floats):
         return 0
@@ -322,7 +319,7 @@ def _length(p: TernaryLutSpec, adders: Number) -> Number:
     return choose(p.floats, 1, 0) * choose(pieces == 1, adders, smaller(adders, 2) / pieces)
 
 
-def _conversions(p: TernaryLutSpec) -> tuple[Path, ...]:
+def _conversions(p: TernaryLutParameters) -> tuple[Path, ...]:
     fixed = choose(p.fixed, 1, 0)
     rounded = {"inputs": p.result_width, "outputs": p.output_bits}
     return (
@@ -331,7 +328,7 @@ def _conversions(p: TernaryLutSpec) -> tuple[Path, ...]:
     )
 
 
-def _key_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _key_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """From the weight port to the one-hot lines of a fetch, which select for all token lanes."""
     address = clog2(p.entries + 1)
     raw, mirrored = translations(p)
@@ -346,7 +343,7 @@ def _key_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
     )
 
 
-def _reduction(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _reduction(p: TernaryLutParameters) -> tuple[Unit, ...]:
     split = choose(p.reduction_registered, 1, 0)
     folded = choose(p.accumulates, 1, 0) * (1 - split)
     low = p.entry_width - 1 + clog2(p.lut_count)
@@ -362,7 +359,7 @@ def _reduction(p: TernaryLutSpec) -> tuple[Unit, ...]:
     )
 
 
-def _accumulator_paths(p: TernaryLutSpec) -> tuple[Path, ...]:
+def _accumulator_paths(p: TernaryLutParameters) -> tuple[Path, ...]:
     """What was accumulated so far, read by its address and cleared on the first tile, into the last adder."""
     lanes = p.fetch_count * p.token_lanes
     accumulates, memory = choose(p.accumulates, 1, 0), choose(p.in_sram, 1, 0)
@@ -401,7 +398,7 @@ def _accumulator_paths(p: TernaryLutSpec) -> tuple[Path, ...]:
     )
 
 
-def _sequence_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _sequence_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """The longest counter of the sequencer, then the enable of the widest register it moves."""
     widths = p.size_widths
     tile = p.lut_count * p.token_lanes * p.mu * p.act_width

@@ -12,7 +12,7 @@ from amaranth.sim import Simulator
 from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.shell import STALLS, Bound, Size, SizeRule
 from blueprint.spec import Spec
-from generator.cells.register_file import EVENTS, RegisterFile
+from generator.cells.register_file import EVENTS, Registers
 
 SPEC = TernaryLutSpec(mu=2, lut_count=2, fetch_count=2, act_width=8, k_max=100, n_max=31, m_max=1000)
 ADDRESS = {register.name: register.address for register in SPEC.registers()}
@@ -95,13 +95,13 @@ class Bench:
         return await self.read("status")
 
 
-def file_of(spec: Spec, **changes: Any) -> RegisterFile:
+def file_of(spec: Spec, **changes: Any) -> Registers:
     """The register file of a design, with every stall counter unless told otherwise."""
-    shell = dataclasses.replace(spec.shell, **{"dependency": 1, **changes})
-    return RegisterFile("shell", shell, spec.design_hash)
+    file = dataclasses.replace(spec.register_file(), **{"dependency": 1, **changes})
+    return Registers("shell", file, spec.design_hash)
 
 
-def play(story: Any, dut: RegisterFile | None = None) -> None:
+def play(story: Any, dut: Registers | None = None) -> None:
     dut = dut or file_of(SPEC)
     simulator = Simulator(dut)
 

@@ -11,35 +11,28 @@ Source: ternary LUT DSE (Geens et al., ISPASS 2026) for the design space; the mi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from typing import Any, ClassVar
 
-import numpy as np
-
-from blueprint.arithmetic import ternary
-from blueprint.families.ternary_lut import formats, ports, values
-from blueprint.families.ternary_lut.inventory import paths, units
-from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, larger, signed_width, smaller
-from blueprint.port import Operation, Stream
-from blueprint.shell import Shell, Size, product_sizes
-from blueprint.spec import Arrays, Beats, Rule, Spec, fits_a_vector, parameter
-from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
-from blueprint.unit import Path, Unit
-from blueprint.workloads.workload import Gemm
+from blueprint.arithmetic import floating, ternary
+from blueprint.families.ternary_lut import formats
+from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, signed_width, smaller
+from blueprint.parameters import Rule, fits_a_vector, parameter
+from blueprint.spec import Spec
+from blueprint.workloads.tasks import Gemm
 
 #: An accumulator buffer of more words than this is a memory when ``accumulator`` is ``auto``.
 REGISTER_FILE_WORDS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class TernaryLutSpec(Spec):
+class TernaryLutParameters(Spec):
     """Parameters of one ternary-LUT core."""
 
     family: ClassVar[str] = "ternary_lut"
     title: ClassVar[str] = "Ternary look-up-table matrix multiplication"
-    arithmetics: ClassVar[tuple[str, ...]] = ("integer", "exact", "float")
 
     mu: int = parameter("activations per group, the table's address digits", minimum=1, maximum=6)
     lut_count: int = parameter("tables working side by side (L)", minimum=1, maximum=256)
@@ -47,9 +40,11 @@ class TernaryLutSpec(Spec):
         "reads per table and cycle, the output columns of a beat (F)", minimum=1, maximum=1024
     )
     act_width: int = parameter("bits of an activation", minimum=2, maximum=16)
-    k_max: int = parameter("largest reduction length", minimum=1, maximum=1 << 20)
-    n_max: int = parameter("largest number of outputs", minimum=1, maximum=1 << 20)
-    m_max: int = parameter("largest number of tokens in one run", default=65535, minimum=1, maximum=1 << 20)
+    k_max: int = parameter("largest reduction length", bounds="k", minimum=1, maximum=1 << 20)
+    n_max: int = parameter("largest number of outputs", bounds="n", minimum=1, maximum=1 << 20)
+    m_max: int = parameter(
+        "largest number of tokens in one run", bounds="m", default=65535, minimum=1, maximum=1 << 20
+    )
     token_lanes: int = parameter("tokens that share one weight beat", default=1, minimum=1, maximum=64)
     table_style: str = parameter("mirrored table or all entries", default="half", choices=("half", "full"))
     key_encoding: str = parameter(
@@ -78,7 +73,7 @@ class TernaryLutSpec(Spec):
     )
 
     def rules(self) -> Iterator[Rule]:
-        yield from formats.rules(self)
+        yield from _format_rules(self)
         needed = self.needed_result_width
         yield Rule(
             "acc_width",
@@ -279,8 +274,6 @@ class TernaryLutSpec(Spec):
     def peak_macs(self) -> Number:
         return self.tile_k * self.fetch_count * self.token_lanes
 
-    # What it looks like from outside -------------------------------------------------------------------------------
-
     @property
     def name(self) -> str:
         """The top module: family, the parameters that change its size, and the hash of all of them."""
@@ -288,152 +281,59 @@ class TernaryLutSpec(Spec):
         size = f"mu{self.mu}_l{self.lut_count}_f{self.fetch_count}_{kind}_t{self.token_lanes}"
         return f"{self.family}_{size}_{self.design_hash[:6]}"
 
-    def operation(self) -> Operation:
-        return ports.OPERATION
-
-    @cached_property
-    def _streams(self) -> tuple[Stream, ...]:
-        return ports.streams(self)
-
-    def streams(self) -> tuple[Stream, ...]:
-        return self._streams
-
-    def every_size(self) -> tuple[Size, ...]:
-        return product_sizes(
-            {
-                "tokens": (self.m_max, self.regroups),
-                "k": (self.k_max, self.accumulates),
-                "n": (self.n_max, self.buffered),
-            }
-        )
-
-    @property
-    def shell(self) -> Shell:
-        waits = {
-            "input": "cycles without a table to sweep",
-            "memory": "cycles without a weight beat",
-            "output": "cycles held up by the output",
-            "dependency": "cycles a column waited for its own accumulator",
-        }
-        return Shell(self.every_size(), waits, dependency=choose(self.accumulate_stages > 0, 1, 0))
-
-    def register_values(self, workload: Gemm) -> dict[str, int]:
-        return {"tokens": workload.m, "k": workload.k, "n": workload.n}
-
-    # Inventory and time --------------------------------------------------------------------------------------------
-
-    def units(self) -> tuple[Unit, ...]:
-        return units(self)
-
-    def paths(self) -> tuple[Path, ...]:
-        return paths(self)
-
-    def loops(self, workload: Gemm) -> tuple[Number, Number, Number]:
+    def loops(self, task: Gemm) -> tuple[Number, Number, Number]:
         """(token groups, tiles per token group, column groups) of a run."""
-        groups = ceil_div(workload.m, self.token_lanes)
-        return groups, ceil_div(workload.k, self.tile_k), ceil_div(workload.n, self.fetch_count)
+        groups = ceil_div(task.m, self.token_lanes)
+        return groups, ceil_div(task.k, self.tile_k), ceil_div(task.n, self.fetch_count)
 
-    def cycles(self, workload: Gemm) -> Number:
-        """One sweep cycle per token group, tile and column group; fill is one cycle a register stage.
 
-        A pipelined accumulator adder makes every tile take at least as long as a column needs to come back.
-        """
-        groups, tiles, columns = self.loops(workload)
-        again = choose(self.accumulate_stages > 0, self.sweep_stages + 1, 1)
-        swept = (groups * tiles - 1) * larger(columns, again) + columns
-        return swept + self.build_stages + self.sweep_stages + 2
+def _exact_bits(p: TernaryLutParameters) -> int:
+    """Bits of an exact sum of one design, however wide."""
+    return int(signed_width(p.k_max << floating.get(p.activation).max_fixed.bit_length()))
 
-    def timing(self, workload: Gemm, operands: Arrays | None = None) -> TimingGraph:
-        self.check_workload(workload)
-        counts = self.loops(workload)
-        token, tile, column = (
-            Loop(n, int(c)) for n, c in zip(("token", "tile", "column"), counts, strict=True)
+
+def _refused(p: TernaryLutParameters, name: str, text: str) -> str:
+    return f"Parameter {name} {text.format(repr(getattr(p, name)))}"
+
+
+def _format_rules(p: TernaryLutParameters) -> Iterator[Rule]:
+    """Cross-checks between parameters and the number format of activations."""
+    width = formats.look_up(p.activation, lambda fmt: fmt.width)
+    yield Rule(
+        "act_width",
+        (p.activation == "int") | (p.act_width == width),
+        "act_width is not that of the float format",
+        lambda: f"Activation width must be {width} for {p.activation}, not {p.act_width}",
+    )
+    for name, used, serves, fits in (
+        ("exact", p.exact == 1, p.is_float, "float activations"),
+        ("result_format", p.result_format != "same", p.fixed, "exact sums of float activations"),
+        ("adder_stages", p.adder_stages > 0, p.floats, "float sums"),
+    ):
+        yield Rule(
+            name,
+            choose(used, 1, 0) <= choose(serves, 1, 0),
+            f"{name} without {fits}",
+            partial(_refused, p, name, f"is for {fits} only, not {{}} here"),
         )
-        stages = int(1 + self.build_stages)
-        nest = (token, tile, column)
-        if self.buffered:
-            result = Access("results", "column", only=(("tile", "last"),))
-        else:
-            result = Access("results", "token")
-        tiles = Access("tiles", "tile")
-        sums = Access("sums", "column")
-        depth = int(self.sweep_stages)
-        channels = [Channel("tiles", stages, stages, stall="input"), Channel("results", 1, stall="output")]
-        swept = [sums if depth else result]
-        summed = [sums]
-        if self.accumulate_stages:
-            # A column is not fetched again before its accumulator is written.
-            channels.append(Channel("columns", int(counts[2]), 1, response=1, stall="dependency"))
-            swept.append(Access("columns", "column"))
-            summed.append(Access("columns", "column"))
-        sweep = Node("sweep", nest, (tiles,), tuple(swept), stream="wgt", stall="memory")
-        nodes = [Node("load", (token, tile), (), (tiles,), stream="act", stall="input"), sweep]
-        if depth:
-            channels.append(Channel("sums", depth, depth, stall="output"))
-            nodes.append(Node("accumulate", nest, tuple(summed), (result,)))
-        drain = (token, column)
-        nodes.append(Node("drain", drain, (Access("results", "column"),), stream="out", direction="out"))
-        return TimingGraph(tuple(nodes), tuple(channels), issue="sweep")
-
-    def check_workload(self, workload: Gemm) -> None:
-        """Refuse sizes beyond what the counters and accumulators were made for."""
-        self.check_task(workload)
-        for what, most in (("m", self.m_max), ("k", self.k_max), ("n", self.n_max)):
-            if getattr(workload, what) > most:
-                raise ValueError(
-                    f"Gemm {what} must be at most {what}_max {most}, not {getattr(workload, what)}"
-                )
-        self.check_sizes(workload)
-
-    def dram_bits(self, workload: Gemm) -> dict[str, Number]:
-        groups, tiles, columns = self.loops(workload)
-        lanes, per_byte = self.token_lanes, 8
-        return {
-            "weights": groups * tiles * columns * per_byte * ceil_div(self.key_bits, per_byte),
-            "activations": groups
-            * tiles
-            * per_byte
-            * ceil_div(lanes * self.tile_k * self.act_width, per_byte),
-            "results": groups
-            * columns
-            * per_byte
-            * ceil_div(lanes * self.fetch_count * self.output_bits, per_byte),
-        }
-
-    # Values --------------------------------------------------------------------------------------------------------
-
-    @classmethod
-    def consistent(cls, table: Mapping[str, Any]) -> dict[str, Any]:
-        return values.consistent(table)
-
-    @classmethod
-    def sample(cls, random: np.random.Generator) -> TernaryLutSpec:
-        arithmetic = random.choice(values.ARITHMETIC)
-        while True:
-            found = cls.columns(values.draw(cls.limits(), random))
-            if found.arithmetic == arithmetic and found.feasible()[0] and values.is_small(found):
-                return cls(**found.parameters)
-
-    def sample_workload(self, random: np.random.Generator) -> Gemm:
-        return values.draw_workload(self, random)
-
-    def operands(self, workload: Gemm, seed: int) -> Arrays:
-        """``act`` of shape (m, k), float activations as patterns, and ``wgt`` of shape (k, n)."""
-        return values.operands(self, workload, seed)
-
-    def typical_operands(self, workload: Gemm, seed: int) -> Arrays:
-        return values.typical_operands(self, workload, seed)
-
-    def reference(self, operands: Arrays) -> Arrays:
-        """``out = act @ wgt``, shape (m, n); float results as patterns (see ``values``)."""
-        return {"out": values.product(self, operands["act"], operands["wgt"])}
-
-    def stimulus(self, operands: Arrays) -> Beats:
-        """Activation beats by token group and tile, weight beats by token group, tile and column group.
-
-        Missing tokens, activations and weights of ragged edges are zeros.
-        """
-        return values.stimulus(self, operands["act"], operands["wgt"])
-
-    def collect(self, beats: Beats, workload: Gemm) -> Arrays:
-        return {"out": values.collect(self, beats["out"], workload)}
+    for name, wrong, must in (
+        ("reduction", p.reduction != "adder_tree", "adder_tree"),
+        ("build_style", p.build_style == "direct", "shared or pipelined"),
+        ("acc_width", p.acc_width != 0, "0"),
+    ):
+        yield Rule(
+            name,
+            choose(p.floats, 1, 0) * choose(wrong, 1, 0) == 0,
+            f"{name} is not for float sums",
+            partial(_refused, p, name, f"must be {must} for float sums, not {{}}"),
+        )
+    yield Rule(
+        "exact",
+        (choose(p.fixed, 1, 0) == 0)
+        | ((p.word_width < formats.FIXED_LIMIT) & (p.needed_result_width <= formats.EXACT_LIMIT)),
+        "the exact sum is too wide",
+        lambda: (
+            f"Exact sums of {p.k_max} {p.activation} activations need {_exact_bits(p)} bits; at most "
+            f"{formats.EXACT_LIMIT} are built"
+        ),
+    )
