@@ -9,16 +9,16 @@ from amaranth.lib.wiring import In
 from blueprint.arithmetic.pruning import CODE_BITS
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.families.streaming_attention.graph import NODES, Edge, depths, edges, latencies
-from blueprint.families.streaming_attention.inventory import words
+from blueprint.families.streaming_attention.inventory import FILE_WORDS, words
 from generator.accelerator import Accelerator
 from generator.arithmetic.floating.words import is_special
 from generator.arithmetic.integers import parts
 from generator.arithmetic.softmax.pruning import LeadingOneCode
 from generator.block import word
+from generator.cells.fifo import Fifo
 from generator.cells.register_file import size_ports
 from generator.families.streaming_attention import nodes, results
 from generator.families.streaming_attention.control import Control
-from generator.families.streaming_attention.fifo import Fifo
 from generator.families.streaming_attention.node import NodeBlock
 from generator.families.streaming_attention.screen import Screen
 
@@ -50,7 +50,6 @@ class StreamingAttention(Accelerator):
         self._edges = {edge.name: edge for edge in edges(spec.graph, bool(spec.has_gains), bool(spec.prunes))}
         names = ("tune", "load", "screen", "pick", *NODES[spec.graph], "drain")
         self._fires = {name: Signal(name=f"{name}_fire") for name in names}
-        self._made: dict[tuple[int, int, bool, bool], Fifo | None] = {}
         self._fifos = {name: self._wires(name) for name in self._edges}
         self._control(m)
         if spec.prunes:
@@ -75,6 +74,11 @@ class StreamingAttention(Accelerator):
             low += int(bits)
         return found
 
+    def _fifo(self, width: int, depth: int, ahead: bool, refills: bool) -> Fifo:
+        return Fifo(
+            self.spec.family, width, depth, ahead=ahead, refills=refills, in_memory=depth > FILE_WORDS
+        )
+
     def _fill(
         self,
         m: Module,
@@ -89,9 +93,7 @@ class StreamingAttention(Accelerator):
         wires = self._fifos[name]
         # The steps of a screening take the slot of a pass with its first key and fill it with the last.
         late = int(latencies(self.spec)[edge.source]) > 1 or edge.source in ("screen", "search")
-        size = (len(wires.result), int(depths(self.spec)[name]), late, edge.kind == "long")
-        fifo = self._made.setdefault(size, None) or Fifo(size[0], size[1], ahead=late, refills=size[3])
-        self._made[size] = fifo
+        fifo = self._fifo(len(wires.result), int(depths(self.spec)[name]), late, edge.kind == "long")
         packed = Cat(*(fields[field] for field, bits in words(self.spec)[name].items() if int(bits)))
         pins: dict[str, Any] = {
             "write": write,
@@ -207,7 +209,7 @@ class StreamingAttention(Accelerator):
 
     def _numbers(self, m: Module, taken: Value, number: Value, picked: Value) -> Value:
         """The numbers of the keys found in a pass wait until all are known; returns whether there are any."""
-        fifo = Fifo(len(number), self.spec.candidates, ahead=False, refills=False)
+        fifo = self._fifo(len(number), self.spec.candidates, False, False)
         found = Signal(len(number), name="pick_number")
         there = Signal(name="pick_there")
         room = Signal(name="pick_room")  # which there is: the pass before has left

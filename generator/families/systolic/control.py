@@ -9,6 +9,7 @@ from blueprint.families.systolic import SystolicSpec
 from blueprint.families.systolic.schedule import BANKS
 from generator.arithmetic.integers import zero_extend
 from generator.cells.register_file import EVENTS
+from generator.cells.skew import delay_line
 from generator.sequencer import Sequencer, handshakes, held, tells
 
 _PORTS = handshakes(("act", "wgt"), ("out",)) | {"accept_act": Out(1)} | tells(*EVENTS)
@@ -20,13 +21,8 @@ class Control(Sequencer):
     spec: SystolicSpec
 
     def delays(self, m: Module, name: str, bit: Value, stages: int) -> list[Value]:
-        """``bit`` and its delays."""
-        seen = [bit]
-        for stage in range(1, stages + 1):
-            held = Signal(name=f"{name}{stage}")
-            m.d.sync += held.eq(seen[-1])
-            seen.append(held)
-        return seen
+        """``bit`` and its delays, the copies of it that cross the array."""
+        return delay_line(m, bit, stages, name, first=1, resets=True)
 
     def operand(self, m: Module, port: str, active: Value, fire: Value, final: Value) -> tuple[Signal, Value]:
         """The register of an operand stream: whether a beat is there, and whether its ``tlast`` was right.

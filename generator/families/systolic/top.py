@@ -11,9 +11,10 @@ from generator.arithmetic.integers import parts, sign_extend
 from generator.arithmetic.processing import DigitEncode, DigitQueue, Resolve, Total
 from generator.block import register
 from generator.cells.memory import Sram
+from generator.cells.skew import Skew, delay_line
 from generator.families.systolic.buffer import ColumnBuffer, MemoryColumn
 from generator.families.systolic.control import StationaryControl, SummingControl
-from generator.families.systolic.edge import DigitWait, Skew
+from generator.families.systolic.edge import DigitWait
 from generator.families.systolic.element import cascade_plans, handed_on
 from generator.families.systolic.row import WAVES, StationaryRow, SummingRow
 
@@ -115,7 +116,7 @@ class Systolic(Accelerator):
         return acts
 
     def _skewed(self, m: Module, word: Value, lanes: int, name: str, *, reverse: bool = False) -> Value:
-        block = Skew(lanes, len(word) // lanes, reverse=reverse)
+        block = Skew(self.spec.family, self.place, lanes, len(word) // lanes, reverse=reverse)
         late = Signal(len(word), name=f"{name}_late")
         self.use(m, block, f"skew_{name}", early=word, late=late)
         return late
@@ -134,7 +135,7 @@ class Systolic(Accelerator):
                 pins |= {"shift": self.wires["shift"], "below": below}
             self.use(m, block, f"row{row}", act=act, weight=weights, result=results[row], **pins)
             if spec.skewed and row + 1 < spec.rows:
-                weights = self._passed(m, weights, f"weights{row + 1}")
+                weights = delay_line(m, weights, 1, "weights", first=row + 1)[-1]
         totals = parts(results[0], int(spec.state_width))
         return self._resolved(m, totals) if spec.carry_save else totals
 
@@ -147,11 +148,6 @@ class Systolic(Accelerator):
             self.use(m, block, f"resolve{column}", state=state, total=total)
             totals.append(total)
         return totals
-
-    def _passed(self, m: Module, word: Value, name: str) -> Value:
-        held = Signal(len(word), name=name, reset_less=True)
-        m.d.sync += held.eq(word)
-        return held
 
     def _stay(self, m: Module, acts: Value, weights: Value) -> list[Value]:
         """Rows that keep their weights; sums pass down into the buffers of the columns."""

@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import Out
 
 from blueprint.families.ternary_lut import TernaryLutSpec
+from generator.cells.elastic import elastic
 from generator.cells.register_file import EVENTS
 from generator.sequencer import Sequencer, handshakes, tells
 
@@ -68,7 +69,7 @@ class Control(Sequencer):
         self._release = Signal(name="tile_release")
         end = Signal(name="load_end")
         active = self.active(m, "loading", end)
-        ready = [Signal(name=f"tile{stage}_ready") for stage in range(stages + 1)]
+        ready = [*(Signal(name=f"tile{stage}_ready") for stage in range(stages + 1)), self._release]
         accept = active & self.act_tvalid & ready[0]
         last_tile: Value = Const(1, 1)
         if spec.accumulates:
@@ -80,20 +81,18 @@ class Control(Sequencer):
         if spec.regroups:
             last_token = self.counted(m, "load_tokens", self.tokens, spec.token_lanes, accept & last_tile)
         self._load_last = last_tile & last_token
-        valid_in = [accept, *self._tile_valid[:-1]]
-        onward = [*ready[1:], self._release]
-        for stage, valid in enumerate(self._tile_valid):
-            m.d.comb += ready[stage].eq(~valid | onward[stage])
-            with m.If(ready[stage]):
-                m.d.sync += valid.eq(valid_in[stage])
+        offered = [accept, *self._tile_valid]
+        moves = [
+            elastic(m, offered[stage], valid, ready[stage], ready[stage + 1])
+            for stage, valid in enumerate(self._tile_valid)
+        ]
         m.d.comb += [
             end.eq(accept & self._load_last),
             self.act_tready.eq(active & ready[0]),
             self.enable_tile.eq(accept),
         ]
         if stages:
-            moves = [self._tile_valid[stage] & ready[stage + 1] for stage in range(stages)]
-            m.d.comb += self.enable_build.eq(Cat(*moves))
+            m.d.comb += self.enable_build.eq(Cat(*moves[1:]))
 
     def _sweep(self, m: Module) -> list[Signal]:
         """Take a weight beat when there is a table and room; returns what travels with the beat."""
@@ -146,41 +145,38 @@ class Control(Sequencer):
         before = sum(name != "sum" for name, _ in enables)  # stages before the accumulator is read
         self._issue: Value = Cat(*side)
         waiting: list[Value] = []
-        valid: Value = self._fire
-        beat = Cat(*side)
-        entering: Value = Const(0, 1)
-        ready_in = self._room
+        valid, beat, entering = self._fire, Cat(*side), Const(0, 1)
+        ready = self._room
         for number, (name, stage) in enumerate(enables):
-            held_valid = Signal(name=f"{name}{stage}_valid")
+            full, onward = (Signal(name=f"{name}{stage}_{what}") for what in ("valid", "ready"))
+            entering = elastic(m, valid, full, ready, onward)
             held = Signal(len(beat), name=f"{name}{stage}_beat")
-            ready_out = Signal(name=f"{name}{stage}_ready")
-            m.d.comb += ready_in.eq(~held_valid | ready_out)
-            entering = valid & ready_in
-            with m.If(ready_in):
-                m.d.sync += held_valid.eq(valid)
             with m.If(entering):
                 m.d.sync += held.eq(beat)
             m.d.comb += getattr(self, f"enable_{name}")[stage].eq(entering)
             if number == before - 1 and self.spec.in_sram:
                 m.d.comb += [self.read.eq(entering), self.read_address.eq(self._column(beat))]
                 incoming = self._column(beat)
-            valid, beat, ready_in = held_valid, held, ready_out
+            valid, beat, ready = full, held, onward
             waiting.append(valid & (self._column(beat) == self._column(Cat(*side))))
             if number == before - 1:
                 self._issue = beat
-        self._finish(m, valid, beat, ready_in, bool(enables))
+        self._finish(m, valid, beat, ready, bool(enables))
         if self.spec.accumulate_stages:
             m.d.comb += self._waits.eq(Cat(*waiting).any())
         if hasattr(self, "forward"):
-            collide = Signal(name="collide")
-            forward = Signal(name="forwarding")
-            m.d.comb += [
-                collide.eq(entering & self.write & (incoming == self.address)),
-                self.enable_forward.eq(collide),
-                self.forward.eq(forward),
-            ]
-            with m.If(entering):
-                m.d.sync += forward.eq(collide)
+            self._forward(m, entering, incoming)
+
+    def _forward(self, m: Module, entering: Value, incoming: Value) -> None:
+        """Hand on what is written in this cycle where the beat that enters reads the same word."""
+        collide, forward = Signal(name="collide"), Signal(name="forwarding")
+        m.d.comb += [
+            collide.eq(entering & self.write & (incoming == self.address)),
+            self.enable_forward.eq(collide),
+            self.forward.eq(forward),
+        ]
+        with m.If(entering):
+            m.d.sync += forward.eq(collide)
 
     def _column(self, beat: Value) -> Value:
         return beat[len(beat) - int(self.spec.address_width) :]
