@@ -19,8 +19,8 @@ to know of another it asks the design for, as in ``p.streams()``.
 The assembly puts them together, and mypy checks every facet against its protocol there::
 
     @dataclass(frozen=True, kw_only=True)
-    class TernaryLutSpec(TernaryLutParameters):
-        facets: ClassVar[Facets[TernaryLutParameters, Gemm]] = Facets(ports, schedule, inventory, golden, samples)
+    class NameSpec(NameParameters):
+        facets: ClassVar[Facets[NameParameters, Gemm]] = Facets(ports, schedule, inventory, golden, samples)
 
 :class:`blueprint.spec.Spec` makes methods of the functions: ``spec.units()`` is ``inventory.units(spec)``.
 ``blueprint/registry.py`` finds the folder and refuses one that lacks something.
@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -168,3 +169,20 @@ class Facets(Generic[P, Made]):
     inventory: Inventory[P]
     golden: Golden[P, Made]
     samples: Samples[P, Made]
+
+
+#: The protocol of each facet, by the facet's name.
+PROTOCOLS: Any = SimpleNamespace(
+    ports=Ports, schedule=Schedule, inventory=Inventory, golden=Golden, samples=Samples
+)
+#: What the facets are called, and their modules.
+FACETS = tuple(vars(PROTOCOLS))
+
+
+def lacking(facets: Facets[Any, Any]) -> dict[str, list[str]]:
+    """What each facet lacks of its protocol, by facet; facets that lack nothing are left out."""
+    absent = {}
+    for facet in FACETS:
+        asked = [name for name in vars(getattr(PROTOCOLS, facet)) if not name.startswith("_")]
+        absent[facet] = [name for name in asked if not hasattr(getattr(facets, facet), name)]
+    return {facet: names for facet, names in absent.items() if names}

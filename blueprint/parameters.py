@@ -27,7 +27,8 @@ _LIMITS: dict[type, dict[str, Parameter]] = {}
 class Parameter:
     """What a parameter may be; ``doc`` is the sentence users read.
 
-    ``bounds`` names the size of a task that the parameter is an upper limit of, ``""`` where it is none.
+    ``bounds`` names the size of a task that the parameter is an upper limit of, ``""`` where it is none. ``default`` is
+    ``None`` where the parameter must be given.
     """
 
     kind: type
@@ -36,6 +37,7 @@ class Parameter:
     maximum: int | None = None
     choices: tuple[str, ...] = ()
     bounds: str = ""
+    default: Any = None
 
     def allowed(self) -> str:
         """The legal values in words."""
@@ -216,8 +218,9 @@ def _read_limits(cls: type[Parameters]) -> dict[str, Parameter]:
         kind = hints[field.name]
         if kind not in _KINDS:
             shown = getattr(kind, "__name__", kind)
-            raise TypeError(f"Parameter {field.name!r} must be an int, str or bool, not annotated {shown}")
-        found[field.name] = Parameter(kind, **field.metadata)
+            raise TypeError(f"Parameter {field.name!r} must be annotated int, str or bool, not {shown}")
+        default = None if field.default is dataclasses.MISSING else field.default
+        found[field.name] = Parameter(kind, default=default, **field.metadata)
     return found
 
 

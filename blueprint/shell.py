@@ -13,7 +13,7 @@ from typing import Literal
 
 from blueprint.numbers import Number, bit_length, choose
 from blueprint.port import Register
-from blueprint.unit import Unit, flops
+from blueprint.unit import Path, Unit, flops
 
 #: Bits of the status register that every design has, from bit 0 on.
 STATUS = ("busy", "done", "size_error", "framing_error")
@@ -60,7 +60,7 @@ class Size:
 def product_sizes(sizes: Mapping[str, tuple[Number, Number]]) -> tuple[Size, ...]:
     """Sizes of a matrix product by name, each the largest value and whether (0 or 1) a run counts it down."""
     return tuple(
-        Size(name, most, choose(counted, bit_length(most), 0), f"{name} of the next run")
+        Size(name, most, counted * bit_length(most), f"{name} of the next run")
         for name, (most, counted) in sizes.items()
     )
 
@@ -219,6 +219,10 @@ class RegisterFile:
         yield from _rules(self.sizes, self.rules)
         entries = _FIXED + sum(size.there for size in self.sizes) + len(COUNTERS) + _HASHES
         yield Unit("mux", "shell", 1, {"entries": entries, "width": WORD_BITS}, 0.0)
+
+    def path(self) -> Path:
+        """The longest path between its registers: a counter that adds one."""
+        return Path("counters", (Unit("half_adder", "shell", 1, {"width": WORD_BITS}),))
 
 
 def _rules(sizes: Sequence[Size], rules: Sequence[SizeRule]) -> Iterator[Unit]:

@@ -13,15 +13,13 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 
-from blueprint.family import Arrays, Beats, Facets
-from blueprint.parameters import Parameter, Parameters, Rule, fits_a_vector, parameter, refuse
+from blueprint.family import PROTOCOLS, Arrays, Facets
+from blueprint.parameters import Parameters, Rule, refuse
 from blueprint.port import Register, Stream
 from blueprint.shell import Size, SizeRule, refusal
 from blueprint.timing import TimingGraph
 from blueprint.workloads.tasks import Attention, Task
 from blueprint.workloads.workload import Workload
-
-__all__ = ["Arrays", "Beats", "Parameter", "Rule", "Spec", "fits_a_vector", "parameter", "refuse"]
 
 _Arguments = ParamSpec("_Arguments")
 _Answer = TypeVar("_Answer")
@@ -29,11 +27,13 @@ _Function = Callable[Concatenate[Any, _Arguments], _Answer]
 
 
 def asks(of: Callable[[Facets[Any, Any]], _Function[_Arguments, _Answer]]) -> _Function[_Arguments, _Answer]:
-    """The method that calls a function of a facet with the design; it has that function's type."""
+    """The method that calls a function of a facet with the design; it has that function's type and documentation."""
 
     def method(self: Spec, /, *arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Answer:
         return of(self.facets)(self, *arguments, **named)
 
+    documented: Any = of(PROTOCOLS)
+    method.__name__, method.__doc__ = documented.__name__, documented.__doc__
     return method
 
 
@@ -41,7 +41,7 @@ def asks(of: Callable[[Facets[Any, Any]], _Function[_Arguments, _Answer]]) -> _F
 class Spec(Parameters):
     """One design, or many (:meth:`Parameters.columns`), of any family.
 
-    The methods that :func:`asks` makes are documented where their functions are, in :mod:`blueprint.family`.
+    The methods that :func:`asks` makes are declared, with types and documentation, in :mod:`blueprint.family`.
     """
 
     facets: ClassVar[Facets[Any, Any]]
@@ -87,6 +87,10 @@ class Spec(Parameters):
     def streams(self) -> tuple[Stream, ...]:
         """The AXI4-Stream ports."""
         return self._streams
+
+    def stream(self, name: str) -> Stream:
+        """The AXI4-Stream port called ``name``. Raises ``KeyError``."""
+        return {stream.name: stream for stream in self.streams()}[name]
 
     def timing(self, workload: Any, operands: Arrays | None = None) -> TimingGraph:
         """The timing graph of a run. Raises ``ParamError`` for a task that does not fit.

@@ -58,7 +58,7 @@ STALL_REASONS = ("output", "dependency", "input", "memory")
 
 
 def _integers(values: Any) -> Ints:
-    """A copy that nobody changes."""
+    """A read-only copy."""
     array = np.array(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise TypeError(
@@ -87,7 +87,7 @@ class Loop:
 
     @property
     def ragged(self) -> bool:
-        """Whether it runs differently often."""
+        """True if the iteration count varies between runs of the loop."""
         return isinstance(self.count, np.ndarray)
 
     def _key(self) -> tuple[Any, ...]:

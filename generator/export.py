@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from blueprint.errors import ParamError
 from blueprint.port import Register
 from blueprint.shell import ADDRESS_BITS
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
 from blueprint.version import VERSION
+from generator.block import Block
 from generator.emission import TEMPLATES, Emitted, emit
 from generator.manifest import boundary
 from toolchain import files
@@ -26,8 +29,7 @@ def generate(spec: Spec, out: Path, *, clock_mhz: float | None = None) -> dict[s
     The same spec gives the same bytes. Raises ``OSError`` where the folder cannot be written and ``ToolError`` where
     Yosys fails; the folder gets all files or none.
     """
-    top = importlib.import_module(f"generator.families.{spec.family}").Top(spec)
-    emitted = emit(top)
+    emitted = emit(hardware(spec))
     manifest = describe(spec, emitted)
     texts = {f"rtl/{name}.v": text for name, text in emitted.modules.items()}
     texts |= {f"stubs/{name}.v": text for name, text in emitted.stubs.items()}
@@ -38,6 +40,17 @@ def generate(spec: Spec, out: Path, *, clock_mhz: float | None = None) -> dict[s
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
     return manifest
+
+
+def hardware(spec: Spec) -> Block:
+    """The top of a design: ``Top`` of the family's package. Raises ``ParamError`` for a family without hardware."""
+    package = f"generator.families.{spec.family}"
+    top = getattr(importlib.import_module(package), "Top", None) if find_spec(package) else None
+    if top is None:
+        what = f"must have a class Top in generator/families/{spec.family}"
+        raise ParamError(f"Family {spec.family!r} {what}; there is none")
+    block: Block = top(spec)
+    return block
 
 
 def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:

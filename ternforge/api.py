@@ -66,10 +66,11 @@ def doctor(note: Note = silent) -> Answer:
     return {"ok": all(check.ok for check in checks), "checks": checks}
 
 
-def init(folder: str | Path, preset: str = "ternary_lut", *, force: bool = False) -> Answer:
+def init(folder: str | Path, preset: str | None = None, *, force: bool = False) -> Answer:
     """Write a starting folder: a design, a space, a workload, a README with the next commands."""
     from ternforge import starter
 
+    preset = preset or starter.default_preset()
     return {"folder": Path(folder), "preset": preset, "files": starter.write(folder, preset, force=force)}
 
 

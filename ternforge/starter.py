@@ -43,6 +43,11 @@ def presets() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in EXAMPLES.glob("*/design.yaml")))
 
 
+def default_preset() -> str:
+    """The preset of a command that names none."""
+    return (EXAMPLES / "default_preset.txt").read_text(encoding="utf-8").strip()
+
+
 def write(folder: str | Path, preset: str, *, force: bool = False) -> list[Path]:
     """Copy a preset into a folder and add a README with the next commands; returns the files.
 

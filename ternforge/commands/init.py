@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ternforge import choices
+from ternforge import choices, starter
 from ternforge.session import Session
 from ternforge.shell import Verb, force_option, line
 
@@ -16,7 +16,7 @@ from ternforge.shell import Verb, force_option, line
 @click.option(
     "--preset",
     type=choices.Named(choices.presets),
-    default="ternary_lut",
+    default=starter.default_preset(),
     show_default=True,
     help="Which example to start from.",
 )

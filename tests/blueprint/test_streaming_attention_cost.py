@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from blueprint.arithmetic import floating
-from blueprint.families.streaming_attention import StreamingAttentionSpec
-from blueprint.families.streaming_attention import graph as dataflow
+from blueprint.arithmetic.softmax.arithmetic import GRAPHS
+from blueprint.families.streaming_attention import StreamingAttentionSpec, dataflow
 from blueprint.workloads.tasks import Attention
 from costmodel.calibration import sampling
 from simulator.engine import kernel
@@ -56,7 +56,7 @@ def test_samples_have_depths_that_neither_deadlock_nor_waste() -> None:
 def test_sampled_designs_are_small_and_run_their_typical_task() -> None:
     drawn = sampling.designs(StreamingAttentionSpec, 24, 5)
     assert {spec.arithmetic for spec in drawn} == {"integer", "exact", "float"}
-    assert {spec.graph for spec in drawn} == set(dataflow.GRAPHS)
+    assert {spec.graph for spec in drawn} == set(GRAPHS)
     for spec in drawn:
         assert sampling.gates(spec) <= StreamingAttentionSpec.facets.samples.calibration.gates
         task = spec.typical_workload()

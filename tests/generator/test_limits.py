@@ -15,13 +15,15 @@ from amaranth.lib.wiring import In, Out
 from blueprint.errors import ParamError
 from blueprint.families.streaming_attention.inventory import fifo
 from blueprint.numbers import VECTOR_BITS
+from blueprint.parameters import Parameter
 from blueprint.registry import families
-from blueprint.spec import Parameter, Spec
+from blueprint.spec import Spec
 from costmodel.calibration import sampling
 from generator.block import Block
 from generator.cells.fifo import Fifo
 from generator.cells.skew import Skew
 from generator.emission import Emitted, emit
+from generator.export import hardware
 from tests.conformance.test_contract import FAMILIES
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -35,8 +37,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def written(spec: Spec) -> Emitted:
-    module = __import__(f"generator.families.{spec.family}", fromlist=["Top"])
-    return emit(module.Top(spec))
+    return emit(hardware(spec))
 
 
 def extremes(limit: Parameter) -> list[Any]:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blueprint.families.streaming_attention import StreamingAttentionSpec
-from blueprint.families.streaming_attention import graph as dataflow
+from blueprint.arithmetic.softmax.arithmetic import GRAPHS
+from blueprint.families.streaming_attention import StreamingAttentionSpec, dataflow
 from blueprint.workloads.tasks import Attention
 from generator.export import generate
 from simulator.engine import kernel
@@ -58,7 +58,7 @@ def test_hardware_refuses_exactly_where_the_simulator_deadlocks(graph: str, tmp_
     assert all(len(beats) == 0 for beats in run.accepted.values())
 
 
-@pytest.mark.parametrize("graph", dataflow.GRAPHS)
+@pytest.mark.parametrize("graph", GRAPHS)
 @pytest.mark.slow
 def test_the_smallest_depth_at_full_speed_is_that_of_the_simulator(graph: str, tmp_path: Path) -> None:
     keys = 20
@@ -79,7 +79,7 @@ def test_the_smallest_depth_at_full_speed_is_that_of_the_simulator(graph: str, t
         assert (cycles == whole.cycles(work)) == (name == "whole")
 
 
-@pytest.mark.parametrize("graph", dataflow.GRAPHS)
+@pytest.mark.parametrize("graph", GRAPHS)
 @pytest.mark.slow
 def test_256_keys(graph: str, tmp_path: Path) -> None:
     spec, model = build(tmp_path, graph=graph, keys_max=256)

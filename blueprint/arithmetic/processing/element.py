@@ -14,7 +14,7 @@ from blueprint.arithmetic.processing import columns
 from blueprint.arithmetic.processing.columns import Plan, Row
 from blueprint.arithmetic.processing.digits import places
 from blueprint.errors import ParamError
-from blueprint.numbers import Number, bit_length, choose, clog2, larger, smaller
+from blueprint.numbers import Number, bit_length, choose, clog2, larger, one_of, smaller
 
 #: Every element with the way its operand ``a`` becomes rows of bits.
 ENCODINGS = {
@@ -116,12 +116,12 @@ class Element:
     @property
     def serial(self) -> Number:
         """1 where ``a`` comes digit by digit."""
-        return _in(self.pe, SERIAL)
+        return one_of(self.pe, SERIAL)
 
     @property
     def resolves(self) -> Number:
         """1 where the state is not the total yet."""
-        return _in(self.pe, CARRY_SAVE)
+        return one_of(self.pe, CARRY_SAVE)
 
     @property
     def digits(self) -> Number:
@@ -211,12 +211,6 @@ def _wanted(pe: str) -> str:
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ParamError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
-
-
-def _in(value: Any, names: tuple[str, ...]) -> Number:
-    if isinstance(value, np.ndarray):
-        return np.isin(value, names).astype(np.int64)
-    return int(value in names)
 
 
 def _any(condition: Any) -> bool:

@@ -124,7 +124,7 @@ def scale(a: Arithmetic, scales: Scales, scores: Integers) -> Integers:
     """Words of the exponents of two of scores, from ``-EXPONENT_LIMIT`` to ``EXPONENT_LIMIT``."""
     t, broken = _exponents(a, scales, scores)
     limit = EXPONENT_LIMIT << a.fraction
-    return join(np.clip(t, -limit, limit), broken, a.t_width, a.t_flag)
+    return join(np.clip(t, -limit, limit), broken, a.t_width, a.t_nan_bit)
 
 
 def scale_saturates(a: Arithmetic, scales: Scales, scores: Integers) -> Flags:
@@ -136,7 +136,7 @@ def scale_saturates(a: Arithmetic, scales: Scales, scores: Integers) -> Flags:
     if a.sums_are_floats:
         huge = (scores & ~a.sum_format.sign_mask) == a.sum_format.exponent_mask
     else:
-        huge = (scores >> (a.score_width + 1)) & 1 if a.flag else np.zeros_like(scores)
+        huge = (scores >> (a.score_width + 1)) & 1 if a.nan_bit else np.zeros_like(scores)
     return np.asarray(((huge == 1) | (t > EXPONENT_LIMIT << a.fraction)) & (broken == 0), dtype=np.bool_)
 
 
@@ -146,7 +146,7 @@ def _exponents(a: Arithmetic, scales: Scales, scores: Integers) -> tuple[Integer
         product = floating.multiply(a.sum_format, scores, np.array(scales.multiplier))
         broken = floating.is_nan(a.sum_format, product).astype(np.int64)
         return floating.to_integer(a.sum_format, product, a.t_width), broken
-    number, broken = split(scores, a.score_width, a.flag)
+    number, broken = split(scores, a.score_width, a.nan_bit)
     return _scaled(np.where(broken == 1, 0, number), scales.multiplier, scales.shift), broken
 
 
@@ -165,7 +165,7 @@ def _scaled(number: Integers, multiplier: int, shift: int) -> Integers:
 
 def ceiling(a: Arithmetic, t: Integers) -> Integers:
     """The whole exponent not below ``t``."""
-    number, _ = split(t, a.t_width, a.t_flag)
+    number, _ = split(t, a.t_width, a.t_nan_bit)
     return np.asarray((number + (1 << a.fraction) - 1) >> a.fraction, dtype=np.int64)
 
 
@@ -176,7 +176,7 @@ def reference_saturates(reference: Integers) -> Flags:
 
 def weight_saturates(a: Arithmetic, t: Integers, reference: Integers) -> Flags:
     """Whether a key weighs more than 1, which only happens without a maximum; not where it is NaN."""
-    number, broken = split(t, a.t_width, a.t_flag)
+    number, broken = split(t, a.t_width, a.t_nan_bit)
     return np.asarray((number > reference << a.fraction) & (broken == 0), dtype=np.bool_)
 
 
@@ -190,7 +190,7 @@ def exp2(a: Arithmetic, t: Integers, reference: Integers) -> Integers:
 
     Fixed-point weights are rounded to nearest, ties up. Float weights below the smallest normal number are +0.
     """
-    number, broken = split(t, a.t_width, a.t_flag)
+    number, broken = split(t, a.t_width, a.t_nan_bit)
     x = np.minimum(number - (reference << a.fraction), 0)
     mantissa = polynomial(a.fraction, a.mantissa)(x & ((1 << a.fraction) - 1))
     down = -(x >> a.fraction)
@@ -200,7 +200,7 @@ def exp2(a: Arithmetic, t: Integers, reference: Integers) -> Integers:
         pattern = np.where(field > 0, field << fmt.fraction_bits | (mantissa - fmt.min_normal), 0)
         return np.where(broken == 1, fmt.canonical_nan, pattern)
     frame = moved(mantissa, a.weight_fraction - a.mantissa + 1)
-    return join(((frame >> np.minimum(down, 62)) + 1) >> 1, broken, a.p_width, a.flag)
+    return join(((frame >> np.minimum(down, 62)) + 1) >> 1, broken, a.p_width, a.nan_bit)
 
 
 # Sums -----------------------------------------------------------------------------------------------------------------
@@ -234,9 +234,9 @@ def add_value(a: Arithmetic, total: Integers, shift: Integers, term: Integers) -
     """The sum of weighted values, moved right and one more added."""
     if a.sums_are_floats:
         return floating.add(a.sum_format, _moved_down(a, total, shift), term)
-    old, before = split(total, a.o_width, a.flag)
-    new, now = split(term, a.term_width, a.flag)
-    return join((old >> np.minimum(shift, 62)) + new, before | now, a.o_width, a.flag)
+    old, before = split(total, a.o_width, a.nan_bit)
+    new, now = split(term, a.term_width, a.nan_bit)
+    return join((old >> np.minimum(shift, 62)) + new, before | now, a.o_width, a.nan_bit)
 
 
 def add_weight(a: Arithmetic, total: Integers, shift: Integers, p: Integers) -> Integers:
@@ -336,7 +336,7 @@ def normalize(a: Arithmetic, p: Integers, r: Integers) -> Integers:
     q, zeros = r & ((1 << a.gain_width) - 1), r >> a.gain_width
     right = a.divisor_fraction + a.l_width - a.weight_fraction - a.align_drop
     w = rounded(((weight << zeros) >> a.align_drop) * q, right)
-    return join(w, flag, a.p_width, a.flag)
+    return join(w, flag, a.p_width, a.nan_bit)
 
 
 def finish(a: Arithmetic, scales: Scales, total: Integers, r: Integers) -> Integers:

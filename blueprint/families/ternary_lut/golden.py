@@ -47,8 +47,8 @@ def _product(p: TernaryLutParameters, act: Integers, wgt: Integers) -> Integers:
 
 
 def _exact(fmt: FloatFormat, result: FloatFormat, act: Integers, wgt: Integers) -> Integers:
-    broken = floating.is_nan(fmt, act) | floating.is_infinite(fmt, act)
-    whole = np.where(broken, 0, floating.to_fixed(fmt, act))
+    special = floating.is_nan(fmt, act) | floating.is_infinite(fmt, act)
+    whole = np.where(special, 0, floating.to_fixed(fmt, act))
     # Two halves that float64 multiplies exactly.
     high, low = whole >> 24, whole & ((1 << 24) - 1)
     weights = wgt.astype(np.float64)
@@ -56,7 +56,7 @@ def _exact(fmt: FloatFormat, result: FloatFormat, act: Integers, wgt: Integers) 
         low.astype(np.float64) @ weights
     ).astype(np.int64)
     rounded = floating.from_fixed(fmt, result, total)
-    return np.where(broken.any(axis=1, keepdims=True), result.canonical_nan, rounded)
+    return np.where(special.any(axis=1, keepdims=True), result.canonical_nan, rounded)
 
 
 def _floats(p: TernaryLutParameters, fmt: FloatFormat, act: Integers, wgt: Integers) -> Integers:
@@ -101,15 +101,14 @@ def stimulus(p: TernaryLutParameters, operands: Arrays) -> Beats:
     wgt = _pad(wgt.astype(np.int8), tiles * width, columns * fetches)
     tiled = wgt.reshape(tiles, p.lut_count, p.mu, columns, fetches).transpose(0, 3, 4, 1, 2)
     keys = ternary.encode(tiled.reshape(tiles * columns, fetches, p.lut_count, p.mu), p.key_encoding)
-    streams = {stream.name: stream for stream in p.streams()}
-    weight_beats = np.tile(streams["wgt"].pack(keys), (groups, 1))
-    return {"act": streams["act"].pack(act_beats), "wgt": weight_beats}
+    weight_beats = np.tile(p.stream("wgt").pack(keys), (groups, 1))
+    return {"act": p.stream("act").pack(act_beats), "wgt": weight_beats}
 
 
 def collect(p: TernaryLutParameters, beats: Beats, task: Gemm) -> Arrays:
     """The results, shape (m, n), out of the beats of the output stream."""
     groups, _, columns = p.loops(task)
-    values = p.streams()[2].unpack(beats["out"])
+    values = p.stream("out").unpack(beats["out"])
     values = values.reshape(groups, columns, p.token_lanes, p.fetch_count)
     rows = values.transpose(0, 2, 1, 3).reshape(groups * p.token_lanes, columns * p.fetch_count)
     return {"out": rows[: task.m, : task.n]}

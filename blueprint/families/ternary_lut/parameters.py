@@ -1,4 +1,4 @@
-"""Ternary look-up-table matrix multiplication: every decision about it.
+"""Parameters of ternary look-up-table matrix multiplication, and the numbers that follow from them.
 
 ``L`` tables of ``mu`` activations each are built per tile and token; ``F`` fetches per table and cycle select a
 precomputed sum by its weight key; the ``L`` fetched values of an output column are added and accumulated.
@@ -18,13 +18,15 @@ from typing import Any, ClassVar
 
 from blueprint.arithmetic import floating, ternary
 from blueprint.families.ternary_lut import formats
-from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, signed_width, smaller
+from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, flag, signed_width, smaller
 from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import Gemm
 
 #: An accumulator buffer of more words than this is a memory when ``accumulator`` is ``auto``.
 REGISTER_FILE_WORDS = 16
+#: The largest group, and the most tables.
+MOST_MU, MOST_TABLES = 6, 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +36,8 @@ class TernaryLutParameters(Spec):
     family: ClassVar[str] = "ternary_lut"
     title: ClassVar[str] = "Ternary look-up-table matrix multiplication"
 
-    mu: int = parameter("activations per group, the table's address digits", minimum=1, maximum=6)
-    lut_count: int = parameter("tables working side by side (L)", minimum=1, maximum=256)
+    mu: int = parameter("activations per group, the table's address digits", minimum=1, maximum=MOST_MU)
+    lut_count: int = parameter("tables working side by side (L)", minimum=1, maximum=MOST_TABLES)
     fetch_count: int = parameter(
         "reads per table and cycle, the output columns of a beat (F)", minimum=1, maximum=1024
     )
@@ -100,24 +102,29 @@ class TernaryLutParameters(Spec):
     # Derived numbers: the same on one design and on arrays of designs ---------------------------------------------
 
     @property
-    def half(self) -> Any:
-        """Whether tables are mirrored."""
-        return self.table_style == "half"
+    def half(self) -> Number:
+        """1 where tables are mirrored."""
+        return flag(self.table_style == "half")
 
     @property
-    def is_float(self) -> Any:
-        """Whether activations are floats."""
-        return self.activation != "int"
+    def is_float(self) -> Number:
+        """1 where activations are floats."""
+        return flag(self.activation != "int")
 
     @property
-    def floats(self) -> Any:
-        """Whether sums are float additions."""
-        return self.is_float & (self.exact == 0)
+    def floats(self) -> Number:
+        """1 where sums are float additions."""
+        return self.is_float * flag(self.exact == 0)
 
     @property
-    def fixed(self) -> Any:
-        """Whether float activations are added exactly, as fixed-point integers."""
-        return self.is_float & (self.exact == 1)
+    def whole(self) -> Number:
+        """1 where sums are integer additions."""
+        return 1 - self.floats
+
+    @property
+    def fixed(self) -> Number:
+        """1 where float activations are added exactly, as fixed-point integers."""
+        return self.is_float * flag(self.exact == 1)
 
     @property
     def arithmetic(self) -> Any:
@@ -155,9 +162,9 @@ class TernaryLutParameters(Spec):
         return ceil_div(self.k_max, self.tile_k)
 
     @property
-    def regroups(self) -> Any:
-        """Whether a run may need more than one group of tokens."""
-        return self.m_max > self.token_lanes
+    def regroups(self) -> Number:
+        """1 where a run may need more than one group of tokens."""
+        return flag(self.m_max > self.token_lanes)
 
     @property
     def depth(self) -> Number:
@@ -165,33 +172,32 @@ class TernaryLutParameters(Spec):
         return ceil_div(self.n_max, self.fetch_count)
 
     @property
-    def accumulates(self) -> Any:
-        """Whether a result may need more than one tile."""
-        return self.most_tiles > 1
+    def accumulates(self) -> Number:
+        """1 where a result may need more than one tile."""
+        return flag(self.most_tiles > 1)
 
     @property
-    def buffered(self) -> Any:
-        """Whether partial results of several column groups wait at once."""
-        return self.depth > 1
+    def buffered(self) -> Number:
+        """1 where partial results of several column groups wait at once."""
+        return flag(self.depth > 1)
 
     @property
-    def single_result(self) -> Any:
-        """Whether a run has one result beat, so that its last tile is also its end."""
-        many = choose(self.regroups, 1, 0) + choose(self.buffered, 1, 0)
-        return self.accumulates & (many == 0)
+    def single_result(self) -> Number:
+        """1 where a run has one result beat, so that its last tile is also its end."""
+        return self.accumulates * (1 - self.regroups) * (1 - self.buffered)
 
     @property
-    def in_sram(self) -> Any:
-        """Whether the accumulator buffer is a memory."""
+    def in_sram(self) -> Number:
+        """1 where the accumulator buffer is a memory."""
         large = (self.accumulator == "auto") & (self.depth > REGISTER_FILE_WORDS)
-        return self.accumulates & self.buffered & (large | (self.accumulator == "sram"))
+        return self.accumulates * self.buffered * flag(large | (self.accumulator == "sram"))
 
     @property
-    def reduction_registered(self) -> Any:
-        """Whether the sum of a beat is registered: when asked for, and where a memory must be read a cycle ahead."""
-        wanted = self.reduction_register & self.accumulates
-        ahead = choose(self.fetch_register, 1, 0) + self.tree_stages
-        return wanted | (self.in_sram & (ahead == 0))
+    def reduction_registered(self) -> Number:
+        """1 where the sum of a beat is registered: when asked for, and where a memory must be read a cycle ahead."""
+        wanted = flag(self.reduction_register) * self.accumulates
+        ahead = flag(self.fetch_register) + self.tree_stages
+        return wanted | self.in_sram * flag(ahead == 0)
 
     @property
     def tree_stages(self) -> Number:
@@ -221,10 +227,10 @@ class TernaryLutParameters(Spec):
         return smaller(beat, self.result_width)
 
     @property
-    def sign_left(self) -> Any:
-        """Whether one completing +1 finds no free carry in the sum of a beat and travels beside it."""
+    def sign_left(self) -> Number:
+        """1 where one completing +1 finds no free carry in the sum of a beat and travels beside it."""
         power_of_two = (self.lut_count & (self.lut_count - 1)) == 0
-        return self.half & (self.floats == 0) & (power_of_two | (self.reduction == "adder_tree"))
+        return self.half * self.whole * flag(power_of_two | (self.reduction == "adder_tree"))
 
     @property
     def sum_width(self) -> Number:
@@ -247,13 +253,13 @@ class TernaryLutParameters(Spec):
     def build_stages(self) -> Number:
         """Register stages between the activation register and the tables that are swept."""
         between = choose((self.build_style == "pipelined") & (self.mu > 2), self.mu - 2, 0)
-        return between + choose(self.build_register, 1, 0) + (self.mu - 1) * self.adder_stages
+        return between + flag(self.build_register) + (self.mu - 1) * self.adder_stages
 
     @property
     def sweep_stages(self) -> Number:
         """Register stages between a fetch and the end of its accumulation."""
-        summed = self.tree_stages + choose(self.reduction_registered, 1, 0) + self.accumulate_stages
-        return choose(self.fetch_register, 1, 0) + summed
+        summed = self.tree_stages + self.reduction_registered + self.accumulate_stages
+        return flag(self.fetch_register) + summed
 
     @property
     def size_widths(self) -> dict[str, Number]:
@@ -312,7 +318,7 @@ def _format_rules(p: TernaryLutParameters) -> Iterator[Rule]:
     ):
         yield Rule(
             name,
-            choose(used, 1, 0) <= choose(serves, 1, 0),
+            flag(used) <= serves,
             f"{name} without {fits}",
             partial(_refused, p, name, f"is for {fits} only, not {{}} here"),
         )
@@ -323,13 +329,13 @@ def _format_rules(p: TernaryLutParameters) -> Iterator[Rule]:
     ):
         yield Rule(
             name,
-            choose(p.floats, 1, 0) * choose(wrong, 1, 0) == 0,
+            p.floats * flag(wrong) == 0,
             f"{name} is not for float sums",
             partial(_refused, p, name, f"must be {must} for float sums, not {{}}"),
         )
     yield Rule(
         "exact",
-        (choose(p.fixed, 1, 0) == 0)
+        (p.fixed == 0)
         | ((p.word_width < formats.FIXED_LIMIT) & (p.needed_result_width <= formats.EXACT_LIMIT)),
         "the exact sum is too wide",
         lambda: (

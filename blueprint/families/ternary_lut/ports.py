@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from blueprint.arithmetic import ternary
 from blueprint.families.ternary_lut.parameters import TernaryLutParameters
-from blueprint.numbers import choose
+from blueprint.numbers import flag
 from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Stream
 from blueprint.shell import RegisterFile, product_sizes
 from blueprint.workloads.tasks import Gemm
@@ -37,7 +37,7 @@ def operation(p: TernaryLutParameters) -> Operation:
 def register_file(p: TernaryLutParameters) -> RegisterFile:
     """The sizes of a product; a run reads those of which it counts anything."""
     sizes = {"tokens": (p.m_max, p.regroups), "k": (p.k_max, p.accumulates), "n": (p.n_max, p.buffered)}
-    return RegisterFile(product_sizes(sizes), _WAITS, dependency=choose(p.accumulate_stages > 0, 1, 0))
+    return RegisterFile(product_sizes(sizes), _WAITS, dependency=flag(p.accumulate_stages > 0))
 
 
 def register_values(p: TernaryLutParameters, task: Gemm) -> dict[str, int]:

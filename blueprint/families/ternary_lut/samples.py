@@ -121,7 +121,7 @@ def typical_operands(p: TernaryLutParameters, task: Gemm, seed: int) -> Arrays:
 
 
 def _float_operands(fmt: FloatFormat, random: np.random.Generator, shape: tuple[int, ...]) -> Integers:
-    """Numbers of like size, so that sums round and cancel; some of any size; NaN and infinity in every fourth case."""
+    """Numbers of similar size, so that sums round and cancel; some of any size; in a quarter of cases NaN, infinity."""
     middle = fmt.bias + random.integers(-2, 2)
     near = np.clip(middle + random.integers(-3, 4, shape), 0, 2**fmt.exponent_bits - 2) << fmt.fraction_bits
     act = near | random.integers(0, fmt.min_normal, shape)
@@ -130,7 +130,7 @@ def _float_operands(fmt: FloatFormat, random: np.random.Generator, shape: tuple[
     special = random.choice([0, 1, fmt.min_normal - 1, fmt.min_normal, fmt.max_finite], shape)
     act = np.where(random.random(shape) < 0.05, special, act)
     if random.random() < 0.25:
-        broken = random.choice([fmt.overflow, fmt.canonical_nan, fmt.sign_mask - 1], shape)
-        act = np.where(random.random(shape) < 0.02, broken, act)
+        no_number = random.choice([fmt.overflow, fmt.canonical_nan, fmt.sign_mask - 1], shape)
+        act = np.where(random.random(shape) < 0.02, no_number, act)
     signs: Integers = random.integers(0, 2, shape) << (fmt.width - 1)
     return act | signs

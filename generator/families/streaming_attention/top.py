@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In
 
 from blueprint.arithmetic.pruning import CODE_BITS
 from blueprint.families.streaming_attention import StreamingAttentionSpec
-from blueprint.families.streaming_attention.graph import NODES, Edge, depths, edges, latencies
-from blueprint.families.streaming_attention.inventory import FILE_WORDS, words
+from blueprint.families.streaming_attention.dataflow import NODES, Edge, depths, edges, latencies, words
+from blueprint.families.streaming_attention.inventory import FILE_WORDS
 from generator.accelerator import Accelerator
 from generator.arithmetic.floating.words import is_special
 from generator.arithmetic.integers import parts

@@ -5,7 +5,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from blueprint.families.systolic import SystolicSpec
-from blueprint.families.systolic.schedule import BANKS
+from blueprint.families.systolic.parameters import BANKS
 from generator.accelerator import Accelerator
 from generator.arithmetic.integers import parts, sign_extend
 from generator.arithmetic.processing import DigitEncode, DigitQueue, Resolve, Total
