@@ -1,4 +1,4 @@
-"""No modules import each other in a circle, and no family is named outside its own folders."""
+"""No modules import each other in a circle, facets stand beside each other, no family is named outside its folders."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from blueprint import registry
+from blueprint.family import FACETS
 from tests.test_house import ROOMS, ROOT
 
 
@@ -127,6 +128,38 @@ def test_no_import_of_the_blueprint_is_for_a_type_checker_alone(tmp_path: Path) 
     (tmp_path / "blueprint").mkdir()
     (tmp_path / "blueprint" / "a.py").write_text("if TYPE_CHECKING:\n    from blueprint.b import B\n")
     assert for_a_type_checker_alone(tmp_path) == ["blueprint.a"]
+
+
+def upward(arrows: Mapping[str, set[str]]) -> list[str]:
+    """Modules of a family that import one of its facets, which only the assembly may."""
+    found = []
+    for name, targets in arrows.items():
+        family, _, module = name.rpartition(".")
+        if family.startswith("blueprint.families."):
+            facets = {f"{family}.{facet}" for facet in FACETS}
+            found += [f"{name} imports {target.rpartition('.')[2]}" for target in sorted(targets & facets)]
+    return found
+
+
+def test_only_the_assembly_of_a_family_imports_facets() -> None:
+    assert upward(graph(ROOT)) == []
+
+
+def test_a_facet_that_imports_another_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "blueprint" / "families" / "kind"
+    folder.mkdir(parents=True)
+    for name, text in {
+        "__init__": "from blueprint.families.kind import ports, golden",
+        "ports": "",
+        "golden": "from blueprint.families.kind.ports import streams",
+        "tables": "def f():\n    from blueprint.families.kind import golden, ports",
+    }.items():
+        (folder / f"{name}.py").write_text(text)
+    assert upward(graph(tmp_path)) == [
+        "blueprint.families.kind.golden imports ports",
+        "blueprint.families.kind.tables imports golden",
+        "blueprint.families.kind.tables imports ports",
+    ]
 
 
 def naming(root: Path, families: Mapping[str, type]) -> list[str]:

@@ -161,16 +161,6 @@ def test_the_type_checker_refuses_a_facet_that_breaks_its_protocol(
     assert expected in done.stdout
 
 
-def test_a_facet_imports_no_other_facet() -> None:
-    for family in registry.families():
-        folder = ROOT / "blueprint" / "families" / family
-        for facet in FACETS:
-            text = (folder / f"{facet}.py").read_text()
-            others = "|".join(name for name in FACETS if name != facet)
-            inner = rf"^\s*from blueprint\.families\.{family}(\.({others}) import| import .*\b({others})\b)"
-            assert re.search(inner, text, re.MULTILINE) is None, (family, facet)
-
-
 def test_methods_of_a_spec_say_what_their_functions_do() -> None:
     kind = registry.get("ternary_lut")
     assert kind.dram_bits.__doc__ == "Bits that cross the boundary in one run, by purpose."
