@@ -151,6 +151,16 @@ def test_many_designs_at_once_equal_one_by_one(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_rules_hold_or_do_not(family: str) -> None:
+    """A rule that held 1 or 0 times would be inverted to -2 or -1, and the explorer would keep what it rules out."""
+    for spec in designs(family, 4):
+        many = type(spec).columns({name: np.array([value]) for name, value in spec.parameters.items()})
+        for p in (spec, many):
+            for rule in (*p.rules(), *p.capacity([spec.typical_workload()])):
+                assert np.asarray(rule.holds).dtype == np.bool_, (rule.parameter, rule.reason)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_task_of_the_other_kind_is_refused(family: str) -> None:
     kind = families()[family]
     other: Task = Gemm(1, 2, 3) if kind.task is Attention else Attention(1, 2)

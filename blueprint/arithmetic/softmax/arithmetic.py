@@ -18,7 +18,7 @@ from blueprint.arithmetic import floating
 from blueprint.arithmetic.floating import BF16, FP16, FP32
 from blueprint.arithmetic.softmax.exponential import polynomial
 from blueprint.errors import ParamError
-from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, signed_width, smaller
+from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, one_of, signed_width, smaller
 from blueprint.parameters import Rule
 
 #: Without a maximum; with the row's maximum; and divided after the product; all of it running.
@@ -145,12 +145,12 @@ class Arithmetic:
     @cached_property
     def waits_for_maximum(self) -> Number:
         """1 where a row is weighed when its maximum is known, else 0."""
-        return flag((self.graph == "scaled") | (self.graph == "reordered"))
+        return one_of(self.graph, ("scaled", "reordered"))
 
     @cached_property
     def divides_first(self) -> Number:
         """1 where weights are divided by their sum before they meet the values, else 0."""
-        return flag((self.graph == "naive") | (self.graph == "scaled"))
+        return one_of(self.graph, ("naive", "scaled"))
 
     @property
     def divides_last(self) -> Number:
@@ -452,7 +452,7 @@ def rules(a: Arithmetic) -> Iterator[Rule]:
     for name, choices in (("inputs", INPUTS), ("accumulator", ACCUMULATORS), ("graph", GRAPHS)):
         yield Rule(
             name,
-            _one_of(getattr(a, name), choices),
+            one_of(getattr(a, name), choices) == 1,
             f"{name} is unknown",
             lambda name=name, choices=choices: (  # type: ignore[misc]
                 f"Parameter {name} must be one of {', '.join(choices)}, not {getattr(a, name)!r}"
@@ -509,10 +509,6 @@ def _format_rules(a: Arithmetic) -> Iterator[Rule]:
     )
 
 
-def _one_of(value: Any, choices: tuple[str, ...]) -> Any:
-    return np.isin(value, choices) if isinstance(value, np.ndarray) else value in choices
-
-
 @dataclass(frozen=True, kw_only=True)
 class Scales:
     """Contents of the run-time registers."""
@@ -552,12 +548,12 @@ class Scales:
         output = _significand(gain, OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, "gain")
         registers = {"offset": offset, "output_multiplier": output[0], "output_shift": output[1]}
         if a.sums_are_floats:
-            pattern = int(floating.from_float64(a.sum_format, np.ldexp(scale, int(a.fraction))))
+            pattern = int(floating.from_float64(a.sum_format, np.ldexp(scale, a.fraction)))
             if not a.sum_format.min_normal <= pattern <= a.sum_format.max_finite:
                 raise ParamError(f"scale must be {_normal_range(a)} for these sums, not {scale:g}")
             return cls(multiplier=pattern, **registers)
         units = a.fraction - (SCORE_FRACTION if a.is_float else 0)
-        found = _significand(float(np.ldexp(scale, units)), int(a.multiplier_width), SHIFT_BITS, "scale")
+        found = _significand(float(np.ldexp(scale, units)), a.multiplier_width, SHIFT_BITS, "scale")
         return cls(multiplier=found[0], shift=found[1], **registers)
 
 
@@ -565,7 +561,7 @@ def _normal_range(a: Arithmetic) -> str:
     low, high = floating.to_float64(
         a.sum_format, np.array([a.sum_format.min_normal, a.sum_format.max_finite])
     )
-    unit = float(np.ldexp(1.0, int(a.fraction)))
+    unit = float(np.ldexp(1.0, a.fraction))
     return f"from about {low / unit:.3g} to {high / unit:.3g}"
 
 

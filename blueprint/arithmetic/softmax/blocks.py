@@ -39,14 +39,17 @@ from blueprint.numbers import Number, bit_length, choose, flag, larger, smaller
 
 #: The most registers in a block that formulas are asked about.
 STAGES_LIMIT = 8
-#: About as many bits of an exponent's fraction choose a segment of the polynomial of a power of two.
+#: An estimate: bits of an exponent's fraction that choose a segment of the polynomial of a power of two.
 _SEGMENT_BITS = 4
-#: About as many two-input gates has the table of the coefficients for each bit of a mantissa.
+#: An estimate: two-input gates of the table of coefficients, per bit of a mantissa.
 _TABLE_GATES = 12
 
 
 def cuts(delays: tuple[int, ...], stages: int) -> list[int]:
-    """After how many steps each of the registers stands; every step of a long chain is cut evenly."""
+    """The number of steps in front of each register, as even by delay as can be.
+
+    A chain of more than eight steps is cut in one pass, not by trying every choice.
+    """
     if len(delays) <= 8:
         return floating.cuts(delays, stages)
     total, done = sum(delays), 0

@@ -1,4 +1,4 @@
-"""What a streaming attention design is made of, place by place; every formula holds for one design and for arrays.
+"""The hardware inventory of an attention core, place by place; formulas hold for one design and for arrays of them.
 
 Places are the modules of the RTL: the nodes (``score``, ``maximum``, ``exponential``, ``sum``, ``output``, ``divide``),
 the softmax blocks inside them, ``fifo``, ``control``, ``shell`` (AXI4-Lite) and ``memory`` (words of deep FIFOs).

@@ -40,7 +40,7 @@ def longest(p: StreamingAttentionParameters, task: Attention) -> Number:
 
 def row_lengths(p: StreamingAttentionParameters, task: Attention) -> list[int]:
     """Keys that each row of one pass takes, in the order of issue: the last queries first where there is a mask."""
-    count, most = int(row_count(p, task)), int(longest(p, task))
+    count, most = row_count(p, task), longest(p, task)
     if task.mask == "none":
         return [most] * count
     return [min(task.keys - row * p.parallel, most) for row in range(count)]

@@ -1,4 +1,4 @@
-"""Streaming attention: every decision about it.
+"""Parameters of streaming attention, and the numbers that follow from them.
 
 Queries, keys and values stream through nodes joined by bounded FIFOs; one key, and the value that belongs to it, is
 taken per cycle for all query lanes. The graph says where a row waits: before the division by the sum of its weights,
@@ -15,13 +15,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
-import numpy as np
-
 from blueprint.arithmetic.pruning import Pruning
 from blueprint.arithmetic.softmax.arithmetic import ACCUMULATORS, GRAPHS, INPUTS, Arithmetic
 from blueprint.arithmetic.softmax.arithmetic import rules as arithmetic_rules
 from blueprint.families.streaming_attention import masks
-from blueprint.numbers import Number, choose, clog2, flag
+from blueprint.numbers import Number, choose, clog2, flag, one_of
 from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import MASKS, Attention
@@ -134,7 +132,7 @@ class StreamingAttentionParameters(Spec):
         named = f"mask must be {' or '.join(fit)} for mask {task.mask} of the workload"
         yield Rule(
             "mask" if fit else "sinks",
-            np.isin(self.mask, fit),
+            one_of(self.mask, fit) == 1,
             named if fit else "sinks of the workload must be at least 1 for its mask lambda",
             lambda: self._unsuited(task),
         )
@@ -196,7 +194,7 @@ class StreamingAttentionParameters(Spec):
     @property
     def windowed(self) -> Number:
         """1 where a row's first key moves, else 0."""
-        return flag((self.mask == "window") | (self.mask == "lambda"))
+        return one_of(self.mask, ("window", "lambda"))
 
     @property
     def has_sinks(self) -> Number:

@@ -122,7 +122,7 @@ def _rows(p: StreamingAttentionParameters, name: str, place: tuple[str, str], me
     """A row of queries or results, the head and the position of each by these expressions."""
     return Field(
         name,
-        int(p.softmax.in_width),
+        p.softmax.in_width,
         (p.parallel, p.group, p.dim),
         signed=p.format == "int8",
         format=_format(p),
@@ -155,7 +155,7 @@ def _position(p: StreamingAttentionParameters) -> str:
 def _key(p: StreamingAttentionParameters, name: str) -> Field:
     return Field(
         name,
-        int(p.element_width),
+        p.element_width,
         (p.dim,),
         signed=p.format == "int8",
         format=_format(p),
@@ -188,9 +188,9 @@ def _scale(p: StreamingAttentionParameters) -> tuple[Field, ...]:
         )
 
     return (
-        field("multiplier", int(a.multiplier_width), 0, format=number),
+        field("multiplier", a.multiplier_width, 0, format=number),
         field("shift", SHIFT_BITS, SCALE_WORD),
-        field("offset", int(a.reference_width), SCALE_WORD + _HALF, signed=True),
+        field("offset", a.reference_width, SCALE_WORD + _HALF, signed=True),
         field("output_multiplier", OUTPUT_MULTIPLIER_BITS, 2 * SCALE_WORD),
         field("output_shift", OUTPUT_SHIFT_BITS, 2 * SCALE_WORD + _HALF),
     )
@@ -217,7 +217,7 @@ def _code(p: StreamingAttentionParameters) -> Field:
 def _pick(p: StreamingAttentionParameters) -> Field:
     return Field(
         "number",
-        8 * int(ceil_div(clog2(p.keys_max), 8)),
+        8 * ceil_div(clog2(p.keys_max), 8),
         (1,),
         signed=False,
         axes=("one",),
@@ -281,7 +281,7 @@ def register_file(p: StreamingAttentionParameters) -> RegisterFile:
 def register_values(p: StreamingAttentionParameters, task: Attention) -> dict[str, int]:
     """What software writes before it starts a run; a mask without window or sinks has those that change nothing."""
     found = {
-        "passes": int(order.passes(p, task)),
+        "passes": order.passes(p, task),
         "queries": task.queries,
         "keys": task.keys,
         "candidates": min(p.candidates, task.keys),

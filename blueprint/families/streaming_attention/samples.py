@@ -1,4 +1,4 @@
-"""Random and typical cases: designs, tasks, operands, and how many designs calibration draws."""
+"""Random and typical attention cores, tasks and operands."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Integers = npt.NDArray[np.int64]
 # Few designs have fewer gates, and blocks that repeat cost synthesis no time.
 calibration = Calibration(arithmetics=("integer", "exact", "float"), gates=75_000.0, designs=36)
 
-#: How often a random design has which arithmetic.
+#: The arithmetics of random designs, repeated by weight.
 _ARITHMETIC = ("integer", "integer", "integer", "exact", "float")
 
-#: Means of many values are smaller than the values; results use the range that values do.
+#: Gain of a typical run: a mean of many values is smaller than they are, and results use the same range.
 _TYPICAL_GAIN = 4.0
 
 #: Cycles and keys of a typical run.
@@ -114,7 +114,7 @@ def _useful_depths(many: StreamingAttentionParameters) -> dict[str, Any]:
 
 
 def _is_small(p: StreamingAttentionParameters) -> bool:
-    """Whether a design is small enough to be compiled in seconds."""
+    """True if a design is compiled in seconds."""
     products = p.lanes * p.dim
     most = {"integer": 16, "fixed": 6, "same": 4, "fp32": 2}
     return bool(products <= most[p.accumulator])
@@ -254,9 +254,9 @@ def _floats(fmt: floating.FloatFormat, random: np.random.Generator, shape: tuple
     )
     if random.random() < 0.3:
         found = np.where(random.random(shape) < 0.05, anything, found)
-    special = random.choice([0, 1, fmt.min_normal - 1, fmt.min_normal, fmt.sign_mask], shape)
-    found = np.where(random.random(shape) < 0.05, special, found)
+    edge = random.choice([0, 1, fmt.min_normal - 1, fmt.min_normal, fmt.sign_mask], shape)
+    found = np.where(random.random(shape) < 0.05, edge, found)
     if random.random() < 1 / 6:
-        broken = random.choice([fmt.overflow, fmt.canonical_nan, fmt.sign_mask - 1], shape)
-        found = np.where(random.random(shape) < 0.02, broken, found)
+        special = random.choice([fmt.overflow, fmt.canonical_nan, fmt.sign_mask - 1], shape)
+        found = np.where(random.random(shape) < 0.02, special, found)
     return found.astype(np.int64)

@@ -86,8 +86,8 @@ def graph(p: StreamingAttentionParameters, task: Attention, operands: Arrays | N
     channels = tuple(
         Channel(
             edge.name,
-            int(deep[edge.name]),
-            int(late[edge.source]),
+            deep[edge.name],
+            late[edge.source],
             0 if edge.kind == "long" else 1,
             stall="input" if edge.target == "score" else "output",
         )
@@ -98,14 +98,14 @@ def graph(p: StreamingAttentionParameters, task: Attention, operands: Arrays | N
 
 def _nests(p: StreamingAttentionParameters, task: Attention) -> dict[str, tuple[Loop, ...]]:
     """The loops around each node, nodes in the order of the data."""
-    lengths, count = order.row_lengths(p, task), int(order.passes(p, task))
+    lengths, count = order.row_lengths(p, task), order.passes(p, task)
     turn, row = Loop("pass", count), Loop("row", len(lengths))
     same = len(set(lengths)) == 1
     key = Loop("key", lengths[0] if same else tuple(lengths) * count)
     nests: dict[str, tuple[Loop, ...]] = {"tune": (turn,), "load": (turn, row)}
     if p.prunes:
         nests["screen"] = (turn, Loop("code", task.keys))
-        nests["search"] = (turn, Loop("step", int(p.pruning.search_cycles) + task.keys))
+        nests["search"] = (turn, Loop("step", p.pruning.search_cycles + task.keys))
         nests["pick"] = (turn, row, key)
     for name in dataflow.NODES[p.graph]:
         by_row = name == "divide" and not p.softmax.divides_first
