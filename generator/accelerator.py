@@ -50,20 +50,18 @@ class Accelerator(Block):
     def sequence(self, m: Module, control: Sequencer, **pins: Value) -> None:
         """The register file and the sequencer, joined with each other, the streams and the wires of the datapath.
 
-        ``pins`` connects ports of the sequencer otherwise than to the wire of their name.
+        ``pins`` connects ports of the sequencer otherwise than to the wire of their name. Raises ``ValueError`` for one
+        that it lacks.
         """
         spec = self.spec
         file = Registers(f"{spec.family}_shell_{spec.design_hash}", spec.register_file(), spec.design_hash)
         shared = ("start", *size_ports(file.sizes, In), *EVENTS, *file.stalls, *file.flags)
         axi = {name: getattr(self, f"s_axil_{name}") for name in AXI_LITE_PORTS}
         self.use(m, file, "shell", **axi, **{name: self._joined(file, name) for name in shared})
-        own = self._streams() | pins
-        pins = {
-            name: own[name] if name in own else self._joined(control, name)
-            for name in control.ports
-            if name not in ("clk", "rst")
-        }
-        self.use(m, control, "control", **pins)
+        streams = {name: wire for name, wire in self._streams().items() if name in control.ports}
+        own = streams | pins
+        rest = [name for name in control.ports if name not in own and name not in ("clk", "rst")]
+        self.use(m, control, "control", **own, **{name: self._joined(control, name) for name in rest})
 
     def _streams(self) -> dict[str, Value]:
         """The handshakes of all streams, called as ports of a sequencer are."""

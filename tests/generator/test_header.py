@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,36 @@ def test_a_size_without_its_limits_is_noticed(
     assert differences(manifest, twin, tmp_path) == sorted(
         f"{FAMILIES[-1]}_{name}_MAX".upper() for name in sizes
     )
+
+
+_MAIN = """
+#include <stdio.h>
+int main(void) {
+    static uint32_t words[64];
+    words[TERNARY_LUT_STATUS_OFFSET / 4] = %s;
+    printf("%%d", run(words, 5, 6, 7));
+    for (int word = 0; word < 5; word++) printf(" %%u", (unsigned)words[word]);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("status", "printed"),
+    [
+        ("TERNARY_LUT_STATUS_DONE_MASK", "0 1 2 5 6 7"),
+        ("TERNARY_LUT_STATUS_SIZE_ERROR_MASK", "-1 1 4 5 6 7"),
+    ],
+)
+def test_the_driver_of_the_page_writes_sizes_and_start(
+    status: str, printed: str, exported: dict[str, tuple[dict[str, Any], Path]], tmp_path: Path
+) -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "registers.md"
+    (driver,) = re.findall(r"^```c\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "regs.h").write_text(exported["ternary_lut"][1].read_text())
+    done = compiled(driver + _MAIN % status, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True).stdout == printed
 
 
 def test_headers_of_two_designs_of_a_family_refuse_to_be_mixed(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ class StreamingAttention(Accelerator):
             "load_room": self._room(*(name for name in ("queries", "codes") if name in self._edges)),
             "score_room": self._room(*outputs),
             "score_tokens": self._ready("queries", "scales", "picked"),
-            "code_taken": self._fires["screen"],
+            "code_taken": self._fires["screen"] if spec.prunes else Const(0, 0),
             "code_wrong": self._code_wrong,
             **{f"{name}_fire": self._fires[name] for name in ("tune", "load", "score")},
         }
