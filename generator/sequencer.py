@@ -1,6 +1,8 @@
 """What the sequencers of all families are made of: ports, loop counters, flags of a run, stalls."""
 
 from collections.abc import Iterable
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, Value
@@ -81,6 +83,11 @@ class Sequencer(Block):
         with m.Elif(advance):
             m.d.sync += first.eq(last)
         return first
+
+    def taken(self, *streams: str) -> Value:
+        """Whether a beat of any of these streams is accepted."""
+        beats = [getattr(self, f"{name}_tvalid") & getattr(self, f"{name}_tready") for name in streams]
+        return reduce(or_, beats)
 
     def report(self, m: Module, accepted: Value, misframed: Value) -> None:
         """Tell the register file of beats that are accepted, and of those with a wrong ``tlast``."""

@@ -42,11 +42,6 @@ class Control(Sequencer):
             m.d.sync += there.eq(0)
         return there, fire & (mark != final)
 
-    def accepts(self, m: Module) -> None:
-        """Tell the shell of every beat that is accepted."""
-        beats = [getattr(self, f"{port}_tvalid") & getattr(self, f"{port}_tready") for port in ("act", "wgt")]
-        m.d.comb += self.accepted.eq(beats[0] | beats[1])
-
 
 class SummingControl(Control):
     """Issues a beat of activations with one of weights; the last one of a tile when its results have room."""
@@ -116,7 +111,7 @@ class SummingControl(Control):
             m.d.comb += self.first.eq(Cat(*self.delays(m, "first", first, int(spec.stages) - 1)))
             if spec.floats:
                 m.d.comb += self.valid.eq(Cat(*self.delays(m, "valid", issue, int(spec.stages) - 1)))
-        self.accepts(m)
+        m.d.comb += self.accepted.eq(self.taken("act", "wgt"))
         return m
 
     def _busy(self, m: Module, issue: Value, ends: Signal) -> tuple[Value, Value]:
@@ -250,7 +245,7 @@ class StationaryControl(Control):
             copies = self.delays(m, "swap", self._take_tile, spec.rows + spec.cols - 2)
             m.d.comb += self.swap.eq(Cat(*copies))
         self._banks(m, issue & column_begins, room, first, beats)
-        self.accepts(m)
+        m.d.comb += self.accepted.eq(self.taken("act", "wgt"))
         return m
 
     def _load(self, m: Module, begins: Value) -> tuple[Value, Value]:

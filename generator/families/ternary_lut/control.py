@@ -55,7 +55,7 @@ class Control(Sequencer):
         self._stages(m, side)
         self.report(
             m,
-            (self.act_tvalid & self.act_tready) | (self.wgt_tvalid & self.wgt_tready),
+            self.taken("act", "wgt"),
             (self.enable_tile & (self.act_tlast != self._load_last))
             | (self._fire & (self.wgt_tlast != self._sweep_last)),
         )
