@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from blueprint.arithmetic import floating
-from blueprint.arithmetic.floating import FloatFormat
 from blueprint.arithmetic.processing import SERIAL
-from blueprint.numbers import Number, choose
 
 #: Every element, and what it is in words.
 KINDS = {
@@ -34,13 +29,3 @@ SUMS = ("same", *floating.FORMATS)
 SHARED_LANES = 4
 #: Bits of the narrowest weight word of a flexible element: two ternary weights.
 LEAST_FLEXIBLE = 4
-
-
-def look_up(name: Any, value: Callable[[FloatFormat], int], other: Number = 0) -> Number:
-    """``value`` of the float format called ``name``, ``other`` where it names none."""
-    if isinstance(name, str):
-        return value(floating.NAMED[name]) if name in floating.NAMED else other
-    found = other
-    for known, fmt in floating.NAMED.items():
-        found = choose(name == known, value(fmt), found)
-    return found

@@ -7,6 +7,7 @@ Places are the modules of the RTL: ``pe`` (elements), ``edge`` (operand register
 
 from __future__ import annotations
 
+from blueprint.arithmetic import floating
 from blueprint.arithmetic.processing import (
     encode_units,
     halves,
@@ -18,8 +19,7 @@ from blueprint.arithmetic.processing import (
     select_units,
     step_units,
 )
-from blueprint.arithmetic.processing.element import TOTAL
-from blueprint.families.systolic import elements
+from blueprint.arithmetic.processing.element import WIDEST_TOTAL
 from blueprint.families.systolic.parameters import BANKS, SystolicParameters
 from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, possible, smaller
 from blueprint.unit import Path, Unit, flops
@@ -174,7 +174,7 @@ def cascade_bits(p: SystolicParameters) -> Number:
     largest = p.depth * p.largest_product * (1 - p.floats)
     signs: Number = p.rows
     total = signs
-    for place in range(TOTAL - 1):
+    for place in range(WIDEST_TOTAL - 1):
         first = larger(1, -(-(1 << place) // larger(largest, 1)))
         used = larger(p.rows - first + 1, 0)
         total = total + flag(place < p.result_width - 1) * used
@@ -184,14 +184,9 @@ def cascade_bits(p: SystolicParameters) -> Number:
 
 def _sum(p: SystolicParameters, place: str, count: Number, width: Number) -> tuple[Unit, ...]:
     """One addition per cycle, of integers or of floats."""
-    dims = {
-        "exponent": elements.look_up(p.sum_format, lambda fmt: fmt.exponent_bits),
-        "fraction": elements.look_up(p.sum_format, lambda fmt: fmt.fraction_bits),
-        "stages": 0,
-    }
     return (
         Unit("adder", place, count * (1 - p.floats), {"width": width}),
-        Unit("float_adder", place, count * p.floats, dims),
+        Unit("float_adder", place, count * p.floats, floating.unit_dims(p.sum_format)),
     )
 
 

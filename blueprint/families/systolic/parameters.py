@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.processing import CARRY_SAVE, PASSING, SERIAL, Counts, Element
-from blueprint.arithmetic.processing.element import NARROWEST, NUMBERS, TOTAL, WIDEST, exact
+from blueprint.arithmetic.processing.element import NARROWEST, NUMBERS, WIDEST, WIDEST_TOTAL, exact
 from blueprint.families.systolic import elements, sparsity
 from blueprint.numbers import (
     Number,
@@ -81,7 +81,7 @@ class SystolicParameters(Spec):
     )
     accumulate: str = parameter("format that floats are added up in", default="same", choices=elements.SUMS)
     acc_width: int = parameter(
-        "bits of an accumulator, 0 for the narrowest", default=0, minimum=0, maximum=TOTAL
+        "bits of an accumulator, 0 for the narrowest", default=0, minimum=0, maximum=WIDEST_TOTAL
     )
     product_register: bool = parameter("register the products before they are accumulated", default=False)
 
@@ -282,7 +282,7 @@ class SystolicParameters(Spec):
     @cached_property
     def largest_product(self) -> Number:
         """The largest magnitude of a product of integers."""
-        return self.element_of(TOTAL).largest_product
+        return self.element_of(WIDEST_TOTAL).largest_product
 
     @cached_property
     def needed_result_width(self) -> Number:
@@ -297,7 +297,7 @@ class SystolicParameters(Spec):
     @cached_property
     def float_width(self) -> Number:
         """Bits of a float sum."""
-        return elements.look_up(self.sum_format, lambda fmt: fmt.width)
+        return floating.look_up(self.sum_format, lambda fmt: fmt.width)
 
     @cached_property
     def result_width(self) -> Number:
@@ -390,7 +390,7 @@ def _text(text: str, *values: Any) -> str:
 
 def _number_rules(p: SystolicParameters) -> Iterator[Rule]:
     """Number formats: which elements take them, and how wide their operands are."""
-    width = elements.look_up(p.activation, lambda fmt: fmt.width)
+    width = floating.look_up(p.activation, lambda fmt: fmt.width)
     yield Rule(
         "activation",
         choose(p.pe == "float", p.floats == 1, (p.floats == 0) | (p.pe == "ternary")),
@@ -536,7 +536,7 @@ def _result_rules(p: SystolicParameters) -> Iterator[Rule]:
     )
     yield Rule(
         "k_max",
-        p.result_width <= TOTAL,
-        f"a result needs more than {TOTAL} bits",
-        lambda: f"Results must fit {TOTAL} bits, not {p.result_width}",
+        p.result_width <= WIDEST_TOTAL,
+        f"a result needs more than {WIDEST_TOTAL} bits",
+        lambda: f"Results must fit {WIDEST_TOTAL} bits, not {p.result_width}",
     )

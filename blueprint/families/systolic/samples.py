@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint import typical
-from blueprint.arithmetic import floating
+from blueprint.arithmetic import floating, random_floats
 from blueprint.arithmetic.floating import FloatFormat
 from blueprint.arithmetic.processing import SERIAL
 from blueprint.arithmetic.sparsity import Pattern, prune
@@ -95,7 +95,7 @@ def _fit_formats(found: dict[str, Any]) -> None:
     whole = found["activation"] == "int"
     floats = (found["pe"] == "float") | ((found["pe"] == "ternary") & (found["activation"] != "int"))
     found["activation"] = choose(floats, choose(whole, "bf16", found["activation"]), "int")
-    width = elements.look_up(found["activation"], lambda fmt: fmt.width)
+    width = floating.look_up(found["activation"], lambda fmt: fmt.width)
     found["act_width"] = choose(floats, width, found["act_width"])
     weight_width = choose(floats, width, found["weight_width"])
     found["weight_width"] = choose(found["pe"] == "ternary", 2, weight_width)
@@ -197,15 +197,5 @@ def _whole_operands(width: int, random: np.random.Generator, shape: tuple[int, .
 
 
 def _float_operands(fmt: FloatFormat, random: np.random.Generator, shape: tuple[int, ...]) -> Integers:
-    """Numbers near one, so that sums round and cancel; some of any size; NaN and infinity in every fourth case."""
-    near = np.clip(fmt.bias + random.integers(-3, 3, shape), 0, 2**fmt.exponent_bits - 2) << fmt.fraction_bits
-    found = near | random.integers(0, fmt.min_normal, shape)
-    anything = random.integers(0, fmt.max_finite + 1, shape)
-    found = np.where(random.random(shape) < 0.08, anything, found)
-    special = random.choice([0, 1, fmt.min_normal - 1, fmt.min_normal, fmt.max_finite], shape)
-    found = np.where(random.random(shape) < 0.05, special, found)
-    if random.random() < 0.25:
-        broken = random.choice([fmt.overflow, fmt.canonical_nan, fmt.sign_mask - 1], shape)
-        found = np.where(random.random(shape) < 0.02, broken, found)
-    signs: Integers = random.integers(0, 2, shape) << (fmt.width - 1)
-    return found | signs
+    """Numbers near one, so that sums round and cancel."""
+    return random_floats.patterns(fmt, random, fmt.bias + random.integers(-3, 3, shape), rare=0.08)

@@ -1,8 +1,7 @@
-"""Number formats of activations as the family's formulas need them: from a name, or an array of names, to numbers."""
+"""Number formats of activations and sums, and the widths that follow from them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from blueprint.arithmetic import floating
@@ -10,7 +9,7 @@ from blueprint.arithmetic.floating import FloatFormat
 from blueprint.numbers import Number, choose
 
 #: What an activation may be.
-ACTIVATIONS = ("int", "fp16", "bf16", "fp8_e4m3", "fp8_e5m2")
+ACTIVATIONS = ("int", *floating.FORMATS)
 #: What an exact sum may be rounded to.
 RESULTS = ("same", "fp16", "bf16", "fp32")
 #: Bits of the widest exact sum: float64 still holds its magnitude.
@@ -19,16 +18,6 @@ EXACT_LIMIT = 54
 FIXED_LIMIT = 43
 #: The most registers inside a float adder.
 STAGES_LIMIT = 8
-
-
-def look_up(name: Any, value: Callable[[FloatFormat], int], other: Number = 0) -> Number:
-    """``value`` of the float format called ``name``, ``other`` where it names none."""
-    if isinstance(name, str):
-        return value(floating.NAMED[name]) if name in floating.NAMED else other
-    found = other
-    for known, fmt in floating.NAMED.items():
-        found = choose(name == known, value(fmt), found)
-    return found
 
 
 def fixed_width(fmt: FloatFormat) -> int:
@@ -42,8 +31,11 @@ def held_bits(name: Any, stages: Number, pair: bool) -> Number:
     Behind the steps stand: the ordered operands, the aligned significands, the totals, the normalized totals, the
     result. A format without infinities has no flag for them.
     """
-    e, f = look_up(name, lambda fmt: fmt.exponent_bits), look_up(name, lambda fmt: fmt.fraction_bits)
-    infinities = look_up(name, lambda fmt: int(fmt.infinities))
+    e, f = (
+        floating.look_up(name, lambda fmt: fmt.exponent_bits),
+        floating.look_up(name, lambda fmt: fmt.fraction_bits),
+    )
+    infinities = floating.look_up(name, lambda fmt: int(fmt.infinities))
     paths = 2 if pair else 1
     signs = paths + 1  # one of every result, and whether those of the operands differ
     special = 1 + infinities * paths  # NaN and infinite; with infinities the results of a pair differ in NaN

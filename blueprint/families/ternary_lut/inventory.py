@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from blueprint.arithmetic import carry_save, ternary
+from blueprint.arithmetic import carry_save, floating, ternary
 from blueprint.families.ternary_lut import formats
 from blueprint.families.ternary_lut.parameters import MOST_MU, MOST_TABLES, TernaryLutParameters
 from blueprint.numbers import Number, ceil_div, choose, clog2, flag, larger, possible, slices, smaller
@@ -46,7 +46,7 @@ def _tile(p: TernaryLutParameters) -> tuple[Unit, ...]:
 def _fixed(p: TernaryLutParameters) -> dict[str, Number]:
     """From a significand to a fixed-point word."""
     return {
-        "inputs": formats.look_up(p.activation, lambda fmt: fmt.fraction_bits + 1),
+        "inputs": floating.look_up(p.activation, lambda fmt: fmt.fraction_bits + 1),
         "outputs": p.word_width,
     }
 
@@ -119,11 +119,7 @@ def _float_build(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def _float(p: TernaryLutParameters) -> dict[str, Number]:
-    return {
-        "exponent": formats.look_up(p.activation, lambda fmt: fmt.exponent_bits),
-        "fraction": formats.look_up(p.activation, lambda fmt: fmt.fraction_bits),
-        "stages": p.adder_stages,
-    }
+    return floating.unit_dims(p.activation, p.adder_stages)
 
 
 def _recode(p: TernaryLutParameters) -> tuple[Unit, ...]:

@@ -138,7 +138,7 @@ class TernaryLutParameters(Spec):
     @property
     def word_width(self) -> Number:
         """Bits of an activation inside the core."""
-        return choose(self.fixed, formats.look_up(self.activation, formats.fixed_width), self.act_width)
+        return choose(self.fixed, floating.look_up(self.activation, formats.fixed_width), self.act_width)
 
     @property
     def entries(self) -> Number:
@@ -247,7 +247,7 @@ class TernaryLutParameters(Spec):
     def output_bits(self) -> Number:
         """Bits of a result as it leaves: an integer is sign-extended to whole bytes."""
         whole = 8 * ceil_div(self.result_width, 8)
-        return choose(self.is_float, formats.look_up(self.output_format, lambda fmt: fmt.width), whole)
+        return choose(self.is_float, floating.look_up(self.output_format, lambda fmt: fmt.width), whole)
 
     @property
     def build_stages(self) -> Number:
@@ -304,7 +304,7 @@ def _refused(p: TernaryLutParameters, name: str, text: str) -> str:
 
 def _format_rules(p: TernaryLutParameters) -> Iterator[Rule]:
     """Cross-checks between parameters and the number format of activations."""
-    width = formats.look_up(p.activation, lambda fmt: fmt.width)
+    width = floating.look_up(p.activation, lambda fmt: fmt.width)
     yield Rule(
         "act_width",
         (p.activation == "int") | (p.act_width == width),

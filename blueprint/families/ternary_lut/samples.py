@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint import typical
-from blueprint.arithmetic import floating
+from blueprint.arithmetic import floating, random_floats
 from blueprint.arithmetic.floating import FloatFormat
-from blueprint.families.ternary_lut import formats
 from blueprint.families.ternary_lut.parameters import TernaryLutParameters
 from blueprint.family import Arrays, Calibration
 from blueprint.numbers import choose
@@ -68,7 +67,7 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(table)
     whole = found["activation"] == "int"
     floats = (found["activation"] != "int") & (found["exact"] == 0)
-    width = formats.look_up(found["activation"], lambda fmt: fmt.width)
+    width = floating.look_up(found["activation"], lambda fmt: fmt.width)
     found["act_width"] = choose(whole, found["act_width"], width)
     found["exact"] = choose(whole, False, found["exact"])
     found["result_format"] = choose(found["exact"], found["result_format"], "same")
@@ -121,16 +120,6 @@ def typical_operands(p: TernaryLutParameters, task: Gemm, seed: int) -> Arrays:
 
 
 def _float_operands(fmt: FloatFormat, random: np.random.Generator, shape: tuple[int, ...]) -> Integers:
-    """Numbers of similar size, so that sums round and cancel; some of any size; in a quarter of cases NaN, infinity."""
+    """Numbers of similar size, so that sums round and cancel."""
     middle = fmt.bias + random.integers(-2, 2)
-    near = np.clip(middle + random.integers(-3, 4, shape), 0, 2**fmt.exponent_bits - 2) << fmt.fraction_bits
-    act = near | random.integers(0, fmt.min_normal, shape)
-    anything = random.integers(0, fmt.max_finite + 1, shape)
-    act = np.where(random.random(shape) < 0.1, anything, act)
-    special = random.choice([0, 1, fmt.min_normal - 1, fmt.min_normal, fmt.max_finite], shape)
-    act = np.where(random.random(shape) < 0.05, special, act)
-    if random.random() < 0.25:
-        no_number = random.choice([fmt.overflow, fmt.canonical_nan, fmt.sign_mask - 1], shape)
-        act = np.where(random.random(shape) < 0.02, no_number, act)
-    signs: Integers = random.integers(0, 2, shape) << (fmt.width - 1)
-    return act | signs
+    return random_floats.patterns(fmt, random, middle + random.integers(-3, 4, shape), rare=0.1)

@@ -29,7 +29,7 @@ class Screen(Block):
         self.spec, self.pruning = spec, spec.pruning
         sizes = size_ports(spec.sizes, In)
         p, number = self.pruning, int(clog2(spec.keys_max))
-        self.latency = f"{p.magnitude_buckets * 2 + 1} cycles between screening and picking"
+        self.latency = f"{p.search_cycles} cycles between screening and picking"
         self.throughput = "one key per cycle in every step"
         ports = sizes | {
             "start": In(1),
@@ -121,8 +121,8 @@ class Screen(Block):
 
     def _search(self, m: Module, counted: Value, bucket: Value) -> None:
         p = self.pruning
-        scan = 2 * int(p.magnitude_buckets) + 1
-        timer = Signal(int(bit_length(scan)), name="timer")
+        scan = p.search_cycles
+        timer = Signal(bit_length(scan), name="timer")
         at, number = (Signal(len(self.number), name=name) for name in ("at", "number_here"))
         fire, looks, first = Signal(name="search"), Signal(name="looks"), Signal(name="search_first")
         last = Signal(name="search_last")
