@@ -131,12 +131,7 @@ def _fit_elements(found: dict[str, Any]) -> None:
 
 def task(p: SystolicParameters, random: np.random.Generator) -> Gemm:
     """A random product of sizes the design allows, often 1 in a dimension, of at most 500 cycles."""
-    limits = (min(p.m_max, 3 * p.group_m + 1), p.k_max, p.n_max)
-    while True:
-        sizes = [1 if random.random() < 0.15 else int(random.integers(1, limit + 1)) for limit in limits]
-        drawn = Gemm(m=sizes[0], k=sizes[1], n=sizes[2])
-        if p.cycles(drawn) <= 500:
-            return drawn
+    return typical.random_gemm(p, random, tokens=3 * p.group_m + 1, cycles=500)
 
 
 def operands(p: SystolicParameters, task: Gemm, seed: int) -> Arrays:

@@ -82,12 +82,7 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def task(p: TernaryLutParameters, random: np.random.Generator) -> Gemm:
     """A random product of sizes the design allows, often 1 in a dimension, of at most 600 cycles."""
-    limits = (min(p.m_max, 5), p.k_max, p.n_max)
-    while True:
-        sizes = [1 if random.random() < 0.15 else int(random.integers(1, limit + 1)) for limit in limits]
-        drawn = Gemm(m=sizes[0], k=sizes[1], n=sizes[2])
-        if p.cycles(drawn) <= 600:
-            return drawn
+    return typical.random_gemm(p, random, tokens=5, cycles=600)
 
 
 def operands(p: TernaryLutParameters, task: Gemm, seed: int) -> Arrays:
