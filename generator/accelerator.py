@@ -14,8 +14,8 @@ from generator.sequencer import Sequencer
 class Accelerator(Block):
     """Base of the top modules: the AXI4-Stream ports that the spec declares, and the AXI4-Lite port.
 
-    A family says in ``control`` which sequencer runs it and in ``datapath`` what the sequencer moves. ``wires`` are the
-    signals between register file, sequencer and datapath, each called like the port that drives it.
+    A family elaborates its datapath between :meth:`module` and the wires of :meth:`sequence`. ``wires`` are the signals
+    that join register file, sequencer and datapath, each called like the port that drives it.
     """
 
     spec: Any

@@ -43,8 +43,8 @@ class Sequencer(Block):
     """Base of the sequencers: loops around the beats of a run, counted down from the sizes of the run.
 
     Sizes are counted down by what one step covers, so no division is needed and ragged edges end a loop early.
-    Every sequencer has ``start`` and the sizes, tells the events of :data:`EVENTS`, and drives a stall output for each
-    reason that the register file of its design counts.
+    Every sequencer takes ``start`` and the sizes that a run reads, and drives a stall output for each reason that the
+    register file of its design counts. A stall output among ``ports`` keeps its place there.
     """
 
     place = "control"
@@ -55,8 +55,8 @@ class Sequencer(Block):
         self.left: dict[str, Signal] = {}  # what a counter has still to cover, by its name
         file = spec.register_file()
         ports = {**size_ports(file.present, In), "start": In(1), **ports}
-        for name_of_stall in file.stalls:
-            ports.setdefault(name_of_stall, Out(1))
+        for stall in file.stalls:
+            ports.setdefault(stall, Out(1))
         super().__init__(name, ports, clocked=True, resets=True)
 
     def counted(self, m: Module, name: str, size: Value, step: int | Value, advance: Value) -> Value:

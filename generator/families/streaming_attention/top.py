@@ -50,7 +50,7 @@ class StreamingAttention(Accelerator):
         self._edges = {edge.name: edge for edge in edges(spec.graph, bool(spec.has_gains), bool(spec.prunes))}
         names = ("tune", "load", "screen", "pick", *NODES[spec.graph], "drain")
         self._fires = {name: Signal(name=f"{name}_fire") for name in names}
-        self._fifos = {name: self._wires(name) for name in self._edges}
+        self._fifos = {name: self._ends(name) for name in self._edges}
         self._control(m)
         if spec.prunes:
             self._screen(m)
@@ -62,7 +62,7 @@ class StreamingAttention(Accelerator):
 
     # FIFOs -----------------------------------------------------------------------------------------------------------
 
-    def _wires(self, name: str) -> Wires:
+    def _ends(self, name: str) -> Wires:
         width = sum(int(bits) for bits in words(self.spec)[name].values())
         return Wires(Signal(name=f"{name}_room"), Signal(name=f"{name}_valid"), word(width, f"{name}_word"))
 
