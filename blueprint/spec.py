@@ -118,16 +118,16 @@ class Spec(Parameters):
     @property
     def sizes(self) -> tuple[Size, ...]:
         """The size registers of one design, in the order of their addresses."""
-        return tuple(size for size in self.register_file().sizes if size.there)
+        return self.register_file().present
 
     @property
     def size_rules(self) -> tuple[SizeRule, ...]:
         """The rules between sizes that one design checks."""
-        return tuple(rule for rule in self.register_file().rules if rule.there)
+        return self.register_file().present_rules
 
     def refuses(self, values: Mapping[str, int]) -> str | None:
         """Why the hardware does not start with these values in its size registers, ``None`` where it does."""
-        return refusal(self.sizes, self.size_rules, values)
+        return self.register_file().refusal(values)
 
     # Tasks ---------------------------------------------------------------------------------------------------------
 

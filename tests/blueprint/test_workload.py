@@ -28,7 +28,7 @@ class Attends(Spec):
     keys_max: int = parameter("keys", bounds="keys", default=64, minimum=1, maximum=1 << 20)
 
     def register_file(self) -> RegisterFile:
-        return RegisterFile((Size("keys", self.keys_max, 1, "keys of the next run"),), {}, 0x0C)
+        return RegisterFile((Size("keys", self.keys_max, 1, "keys of the next run"),), {})
 
     def register_values(self, workload: Attention) -> dict[str, int]:
         return {"keys": workload.keys}

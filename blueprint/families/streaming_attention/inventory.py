@@ -14,11 +14,8 @@ from blueprint.arithmetic.softmax.inventory import blocks, division, segments, t
 from blueprint.families.streaming_attention import dataflow
 from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
 from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, possible, smaller
-from blueprint.shell import COUNTERS, WORD_BYTES
 from blueprint.unit import Path, Unit, flops, memories
 
-#: Counters of the shell that count: those of stalls by dependency read as 0.
-_COUNTING = len(COUNTERS) - 1
 #: A FIFO of more words than this is a memory.
 FILE_WORDS = 16
 
@@ -42,7 +39,7 @@ def units(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
         *_divide(p),
         *(_screen(p) if possible(p.prunes) else ()),
         *_control(p),
-        *p.register_file().units(_COUNTING),
+        *p.register_file().units(),
         Unit("logic", "tile", 1, {"gates": TOP_GATES}),
     )
 
@@ -278,5 +275,5 @@ def paths(p: StreamingAttentionParameters) -> tuple[Path, ...]:
         Path("output", (*whole(a, "product", flag(p.product_stages == 0)), *whole(a, "sum_values", 1))),
         *segments(a, "normalize", a.divides_first, p.divide_stages),
         Path("finish", whole(a, "finish", 1)),
-        Path("counters", (Unit("half_adder", "shell", 1, {"width": 8 * WORD_BYTES}),)),
+        p.register_file().path(),
     )

@@ -32,13 +32,14 @@ _SCALES = {
 }
 
 
-_COUNTERS = {
-    "cycles": "cycles from the first input beat to the last output beat",
-    "stall_input": "cycles without a query to score",
-    "stall_memory": "cycles without a key",
-    "stall_output": "cycles held up by what follows the score",
-    "stall_dependency": "always 0",
+#: What each stall counter counts.
+_WAITS = {
+    "input": "cycles without a query to score",
+    "memory": "cycles without a key",
+    "output": "cycles held up by what follows the score",
 }
+#: Words of the register map for sizes: of the six kinds, candidates and a window are never in one design.
+_SIZE_WORDS = 5
 
 
 def operation(p: StreamingAttentionParameters) -> Operation:
@@ -274,7 +275,7 @@ def _rules(p: StreamingAttentionParameters) -> tuple[SizeRule, ...]:
 
 def register_file(p: StreamingAttentionParameters) -> RegisterFile:
     """The sizes of a run, the rules between them, and a status flag for values out of range."""
-    return RegisterFile(_sizes(p), _COUNTERS, counters_at=0x1C, rules=_rules(p), flags=("saturated",))
+    return RegisterFile(_sizes(p), _WAITS, _rules(p), flags=("saturated",), words=_SIZE_WORDS)
 
 
 def register_values(p: StreamingAttentionParameters, task: Attention) -> dict[str, int]:

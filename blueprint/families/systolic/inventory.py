@@ -7,8 +7,6 @@ Places are the modules of the RTL: ``pe`` (elements), ``edge`` (operand register
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.processing import (
     encode_units,
@@ -24,7 +22,6 @@ from blueprint.arithmetic.processing import (
 from blueprint.arithmetic.processing.element import WIDEST_TOTAL
 from blueprint.families.systolic.parameters import BANKS, SystolicParameters
 from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, possible, smaller
-from blueprint.shell import WORD_BYTES
 from blueprint.unit import Path, Unit, flops
 
 #: Cycles of full throughput in which a result moves down its column, and in which a counter of the sequencer steps.
@@ -33,18 +30,11 @@ _DRAINING, _COUNTING = 0.1, 0.3
 _GATES_OF_A_DIGIT = 4
 #: Two-input gates of the sequencer between its counters and its flags.
 _GATES_OF_THE_SEQUENCER = 40
-#: Counters that every design has: cycles, and stalls by input, memory and output.
-_COUNTERS = 4
 
 
 def units(p: SystolicParameters) -> tuple[Unit, ...]:
     """The whole inventory."""
-    return (*_edge(p), *_elements(p), *_buffer(p), *_control(p), *_shell(p))
-
-
-def _shell(p: SystolicParameters) -> Iterator[Unit]:
-    """Stalls by dependency are counted where digits of a beat may be left."""
-    return p.register_file().units(_COUNTERS + p.paced)
+    return (*_edge(p), *_elements(p), *_buffer(p), *_control(p), *p.register_file().units())
 
 
 # Operands ------------------------------------------------------------------------------------------------------------
@@ -332,7 +322,7 @@ def paths(p: SystolicParameters) -> tuple[Path, ...]:
         *((_resolve_path(p),) if possible(p.passes_words) else ()),
         *(_split_paths(p, step) if possible(p.holds_products) else ()),
         Path("buffer", _buffer_path(p)),
-        Path("counters", (Unit("half_adder", "shell", 1, {"width": 8 * WORD_BYTES}),)),
+        p.register_file().path(),
         Path(
             "sequence",
             (

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from blueprint.families.systolic.parameters import SystolicParameters
 from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Stream
-from blueprint.shell import RegisterFile, Size
+from blueprint.shell import RegisterFile, product_sizes
 from blueprint.workloads.tasks import Gemm
 
-_COUNTERS = {
-    "cycles": "cycles from the first input beat to the last output beat",
-    "stall_input": "cycles without a beat of activations",
-    "stall_memory": "cycles without weights",
-    "stall_output": "cycles without room for results",
-    "stall_dependency": "cycles in which digits of a beat are left",
+#: What each stall counter counts.
+_WAITS = {
+    "input": "cycles without a beat of activations",
+    "memory": "cycles without weights",
+    "output": "cycles without room for results",
+    "dependency": "cycles in which digits of a beat are left",
 }
 
 
@@ -40,16 +40,12 @@ def operation(p: SystolicParameters) -> Operation:
 
 def register_file(p: SystolicParameters) -> RegisterFile:
     """The sizes of a product; a run reads those of which it counts anything."""
-    read = {
-        "tokens": p.regroups | p.stationary * p.several_tokens,
-        "k": p.accumulates,
-        "n": p.several_columns,
+    sizes = {
+        "tokens": (p.m_max, p.regroups | p.stationary * p.several_tokens),
+        "k": (p.k_max, p.accumulates),
+        "n": (p.n_max, p.several_columns),
     }
-    sizes = tuple(
-        Size(name, most, read[name] * p.size_widths[name], f"{name} of the next run")
-        for name, most in (("tokens", p.m_max), ("k", p.k_max), ("n", p.n_max))
-    )
-    return RegisterFile(sizes, _COUNTERS, counters_at=0x14)
+    return RegisterFile(product_sizes(sizes), _WAITS, dependency=p.paced)
 
 
 def register_values(p: SystolicParameters, task: Gemm) -> dict[str, int]:

@@ -18,7 +18,16 @@ from blueprint.unit import Path, Unit, flops, memories
 
 def units(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """The whole inventory."""
-    return (*_tile(p), *_build(p), *_recode(p), *_fetch(p), *_lane(p), *_memory(p), *_control(p), *_shell(p))
+    return (
+        *_tile(p),
+        *_build(p),
+        *_recode(p),
+        *_fetch(p),
+        *_lane(p),
+        *_memory(p),
+        *_control(p),
+        *p.register_file().units(),
+    )
 
 
 def _tile(p: TernaryLutParameters) -> tuple[Unit, ...]:
@@ -255,11 +264,6 @@ def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
     )
 
 
-def _shell(p: TernaryLutParameters) -> Iterator[Unit]:
-    """Cycles and four stalls are counted where a column may wait for its own accumulator, else three."""
-    return p.register_file().units(4 + flag(p.accumulate_stages > 0))
-
-
 def paths(p: TernaryLutParameters) -> tuple[Path, ...]:
     """Every stretch of build, fetch, reduction and accumulation between two registers."""
     fetched = (
@@ -277,7 +281,7 @@ def paths(p: TernaryLutParameters) -> tuple[Path, ...]:
         *_runs(("key", "reduce", "accumulate"), ((*_key_path(p), *fetched), *tail), cuts[1:]),
         *_accumulator_paths(p),
         *(_conversions(p) if possible(p.fixed) else ()),
-        Path("counters", (Unit("half_adder", "shell", 1, {"width": 32}),)),
+        p.register_file().path(),
         Path("sequence", _sequence_path(p)),
     )
 

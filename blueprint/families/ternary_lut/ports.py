@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from blueprint.arithmetic import ternary
 from blueprint.families.ternary_lut.parameters import TernaryLutParameters
-from blueprint.numbers import choose
+from blueprint.numbers import flag
 from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Stream
-from blueprint.shell import RegisterFile, Size
+from blueprint.shell import RegisterFile, product_sizes
 from blueprint.workloads.tasks import Gemm
 
 _OPERATION = Operation(
@@ -20,12 +20,12 @@ _OPERATION = Operation(
 )
 
 
-_COUNTERS = {
-    "cycles": "cycles from the first input beat to the last output beat",
-    "stall_input": "cycles without a table to sweep",
-    "stall_memory": "cycles without a weight beat",
-    "stall_output": "cycles held up by the output",
-    "stall_dependency": "cycles a column waited for its own accumulator",
+#: What each stall counter counts.
+_WAITS = {
+    "input": "cycles without a table to sweep",
+    "memory": "cycles without a weight beat",
+    "output": "cycles held up by the output",
+    "dependency": "cycles a column waited for its own accumulator",
 }
 
 
@@ -36,13 +36,8 @@ def operation(p: TernaryLutParameters) -> Operation:
 
 def register_file(p: TernaryLutParameters) -> RegisterFile:
     """The sizes of a product; a run reads those of which it counts anything."""
-    widths = p.size_widths
-    read = {"tokens": p.regroups, "k": p.accumulates, "n": p.buffered}
-    sizes = tuple(
-        Size(name, most, choose(read[name], widths[name], 0), f"{name} of the next run")
-        for name, most in (("tokens", p.m_max), ("k", p.k_max), ("n", p.n_max))
-    )
-    return RegisterFile(sizes, _COUNTERS, counters_at=0x14)
+    sizes = {"tokens": (p.m_max, p.regroups), "k": (p.k_max, p.accumulates), "n": (p.n_max, p.buffered)}
+    return RegisterFile(product_sizes(sizes), _WAITS, dependency=flag(p.accumulate_stages > 0))
 
 
 def register_values(p: TernaryLutParameters, task: Gemm) -> dict[str, int]:

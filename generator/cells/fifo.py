@@ -1,11 +1,10 @@
-"""The FIFO between two nodes."""
+"""A FIFO whose slots are taken before the data arrives."""
 
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from blueprint.families.streaming_attention.inventory import FILE_WORDS
 from blueprint.numbers import bit_length, clog2
 from generator.arithmetic.integers import one_of, parts
 from generator.block import Block, register, sliced, word
@@ -16,16 +15,20 @@ FILE_BITS = 256
 
 
 class FifoFile(Block):
-    """Some bits of all words of a FIFO: written by one-hot lines and read by others."""
+    """Some bits of all words of a FIFO: written by one-hot lines and read by others.
+
+    Guarantees: ``result`` is the word that the ``read`` line names, from the cycle after it was written on.
+    Does not: check that lines are one-hot; two ``read`` lines give the OR of their words.
+    """
 
     place = "fifo"
     latency = "1 cycle from write to result"
     throughput = "one word in and one out per cycle"
 
-    def __init__(self, width: int, depth: int) -> None:
+    def __init__(self, prefix: str, width: int, depth: int) -> None:
         self.width, self.depth = width, depth
         ports = {"write": In(depth), "word": In(width), "read": In(depth), "result": Out(width)}
-        super().__init__(f"streaming_attention_file_w{width}_d{depth}", ports, clocked=True)
+        super().__init__(f"{prefix}_file_w{width}_d{depth}", ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -37,18 +40,26 @@ class FifoFile(Block):
 class Fifo(Block):
     """First in, first out, with slots that are taken before the data arrives.
 
+    Guarantees: words leave in the order of their writes, none lost or repeated, one in and one out per cycle; a word is
+    at ``result`` from the cycle after its ``write`` on.
+    Does not: refuse anything; a slot may be taken only while there is ``room``, a word read only while it is ``valid``.
+
     A producer that needs some cycles to make a word takes a slot with ``reserve`` and fills it with ``write``; without
-    ``ahead`` it does both at once. ``room``: a slot is free; where it ``refills`` also that one which empties in this
-    very cycle. A word is at ``result`` from the cycle after its ``write`` on. A deep one is a memory, and then the word
-    that arrives at an empty FIFO goes around it. One of no width only counts.
+    ``ahead`` it does both at once. There is ``room`` while a slot is free; where it ``refills``, also while one is
+    emptied in this very cycle, so that ``read`` reaches ``room`` combinationally. Words of an ``in_memory`` FIFO are in
+    a memory that is read one word ahead, and a word that arrives at an empty one goes around it; otherwise they are in
+    registers. A FIFO of no width only counts. Modules are called ``prefix`` and their sizes.
     """
 
     place = "fifo"
     latency = "1 cycle from write to result"
     throughput = "one word in and one out per cycle"
 
-    def __init__(self, width: int, depth: int, *, ahead: bool, refills: bool) -> None:
-        self.width, self.depth, self.ahead, self.refills = width, depth, ahead, refills
+    def __init__(
+        self, prefix: str, width: int, depth: int, *, ahead: bool, refills: bool, in_memory: bool = False
+    ) -> None:
+        self.prefix, self.width, self.depth = prefix, width, depth
+        self.ahead, self.refills, self.in_memory = ahead, refills, in_memory
         ports = {
             "reserve": In(int(ahead)),
             "write": In(1),
@@ -59,9 +70,7 @@ class Fifo(Block):
             "result": Out(width),
         }
         kind = "_ahead" * ahead + "_refill" * refills
-        super().__init__(
-            f"streaming_attention_fifo_w{width}_d{depth}{kind}", ports, clocked=True, resets=True
-        )
+        super().__init__(f"{prefix}_fifo_w{width}_d{depth}{kind}", ports, clocked=True, resets=True)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -75,7 +84,7 @@ class Fifo(Block):
         if self.width == 0:
             return m
         tail = self._pointer(m, "tail", self.write, 0)
-        if self.depth > FILE_WORDS:
+        if self.in_memory:
             self._memory(m, stored, tail, self._pointer(m, "second", self.read, 1))
         else:
             self._file(m, tail, self._pointer(m, "head", self.read, 0))
@@ -116,11 +125,11 @@ class Fifo(Block):
         m.d.comb += [write.eq(Cat(*writes)), read.eq(Cat(*reads))]
         pairs = zip(parts(self.word, FILE_BITS), parts(self.result, FILE_BITS), strict=True)
         for number, (given, taken) in enumerate(pairs):
-            block = FifoFile(len(given), self.depth)
+            block = FifoFile(self.prefix, len(given), self.depth)
             self.use(m, block, f"file{number}", write=write, read=read, word=given, result=taken)
 
     def _memory(self, m: Module, stored: Signal, tail: Signal, second: Signal) -> None:
-        """The second word is read while the first one leaves; one written only now is kept beside the memory."""
+        """Read the second word while the first one leaves; keep one that is first as it arrives beside the memory."""
         around = Signal(name="around")
         fresh = Signal(name="fresh")
         held = word(self.width, "stored_word")

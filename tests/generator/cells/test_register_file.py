@@ -1,4 +1,4 @@
-"""The AXI4-Lite shell on its own, in Amaranth's simulator: accesses, sizes, refusals, runs, counters."""
+"""The register file on its own, in Amaranth's simulator: accesses, sizes, refusals, runs, counters."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from amaranth.sim import Simulator
 
 from blueprint.families.ternary_lut import TernaryLutSpec
-from blueprint.shell import Bound, Size, SizeRule
+from blueprint.shell import STALLS, Bound, Size, SizeRule
 from blueprint.spec import Spec
-from generator.axi_lite import EVENTS, STALLS, Shell
+from generator.cells.register_file import EVENTS, Registers
 
 SPEC = TernaryLutSpec(mu=2, lut_count=2, fetch_count=2, act_width=8, k_max=100, n_max=31, m_max=1000)
 ADDRESS = {register.name: register.address for register in SPEC.registers()}
@@ -22,7 +22,7 @@ WHOLE = 0b1111
 
 
 class Bench:
-    """Drives one shell, a clock edge at a time."""
+    """Drives one register file, a clock edge at a time."""
 
     def __init__(self, dut: Any, ctx: Any) -> None:
         self.dut, self.ctx = dut, ctx
@@ -95,12 +95,14 @@ class Bench:
         return await self.read("status")
 
 
-def shell_of(spec: Spec, flags: tuple[str, ...] = ()) -> Shell:
-    return Shell("shell", spec.registers(), spec.sizes, spec.size_rules, flags=flags)
+def file_of(spec: Spec, **changes: Any) -> Registers:
+    """The register file of a design, with every stall counter unless told otherwise."""
+    file = dataclasses.replace(spec.register_file(), **{"dependency": 1, **changes})
+    return Registers("shell", file, spec.design_hash)
 
 
-def play(story: Any, dut: Shell | None = None) -> None:
-    dut = dut or shell_of(SPEC)
+def play(story: Any, dut: Registers | None = None) -> None:
+    dut = dut or file_of(SPEC)
     simulator = Simulator(dut)
 
     async def testbench(ctx: Any) -> None:
@@ -314,10 +316,10 @@ def test_counters_run_from_the_first_input_to_the_last_output() -> None:
 
 
 def test_counters_stop_at_their_largest_value() -> None:
-    narrow = [
-        dataclasses.replace(r, fields={"value": (0, 4)}) if r.name in ("cycles", *STALLS) else r
+    narrow = {
+        r.name: dataclasses.replace(r, fields={"value": (0, 4)}) if r.name in ("cycles", *STALLS) else r
         for r in SPEC.registers()
-    ]
+    }
 
     async def story(bench: Bench) -> None:
         await bench.sizes(1, 1, 1)
@@ -325,7 +327,9 @@ def test_counters_stop_at_their_largest_value() -> None:
         await bench.event("accepted", "stall_output", cycles=40)
         assert await bench.read("cycles") == await bench.read("stall_output") == 15
 
-    play(story, Shell("shell", tuple(narrow), SPEC.sizes))
+    dut = file_of(SPEC)
+    dut.registers = narrow
+    play(story, dut)
 
 
 def test_a_flag_stays_until_the_next_accepted_start() -> None:
@@ -345,7 +349,7 @@ def test_a_flag_stays_until_the_next_accepted_start() -> None:
         await bench.event("finished", "cracked")
         assert await bench.read("status") == 2 + 32
 
-    play(story, shell_of(SPEC, ("bent", "cracked")))
+    play(story, file_of(SPEC, flags=("bent", "cracked")))
 
 
 def test_the_hash_of_the_design_can_be_read() -> None:
@@ -543,8 +547,8 @@ def test_rules_of_sizes_are_what_the_hardware_keeps_to(rules: tuple[SizeRule, ..
             if fine:
                 await bench.event("finished")
 
-    play(story, Shell("shell", SPEC.registers(), _TOGETHER, rules))
+    play(story, file_of(SPEC, sizes=_TOGETHER, rules=rules))
 
 
 def test_every_event_has_a_port() -> None:
-    assert {*EVENTS, *STALLS} <= set(shell_of(SPEC).signature.members)
+    assert {*EVENTS, *STALLS} <= set(file_of(SPEC).signature.members)

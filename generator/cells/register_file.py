@@ -1,29 +1,28 @@
-"""The AXI4-Lite register file every family's shell uses."""
+"""The register file behind AXI4-Lite: sizes, start, status and counters of a run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from blueprint.port import Register
-from blueprint.shell import COUNTERS, Bound, Size, SizeRule
+from blueprint.shell import ADDRESS_BITS, STALLS, Bound, RegisterFile, Size
 from generator.arithmetic.integers import one_of, zero_extend
 from generator.block import Block
 
 AXI_LITE_PORTS: dict[str, Any] = {
-    "awaddr": In(6), "awprot": In(3), "awvalid": In(1), "awready": Out(1),
+    "awaddr": In(ADDRESS_BITS), "awprot": In(3), "awvalid": In(1), "awready": Out(1),
     "wdata": In(32), "wstrb": In(4), "wvalid": In(1), "wready": Out(1),
     "bresp": Out(2), "bvalid": Out(1), "bready": In(1),
-    "araddr": In(6), "arprot": In(3), "arvalid": In(1), "arready": Out(1),
+    "araddr": In(ADDRESS_BITS), "arprot": In(3), "arvalid": In(1), "arready": Out(1),
     "rdata": Out(32), "rresp": Out(2), "rvalid": Out(1), "rready": In(1),
 }  # fmt: skip
 
+#: What the sequencer tells of a run, one cycle each time.
 EVENTS = ("accepted", "finished", "misframed")
-STALLS = COUNTERS[1:]
 
 
-def size_ports(sizes: tuple[Size, ...], direction: Any) -> dict[str, Any]:
+def size_ports(sizes: Iterable[Size], direction: Any) -> dict[str, Any]:
     """The copies of sizes that a run reads, as ports of a block."""
     return {size.name: direction(int(size.bits)) for size in sizes if size.bits}
 
@@ -39,34 +38,29 @@ def _holds(bound: Bound, held: Mapping[str, Value]) -> Value:
     return left <= right
 
 
-class Shell(Block):
+class Registers(Block):
     """Run-time sizes, start, status, cycle and stall counters behind AXI4-Lite.
 
+    Guarantees: a run reads the sizes that stood in the registers when it started, and only sizes that can run start
+    one (:mod:`blueprint.shell`); no access is lost, and none waits for a run. docs/registers.md is the contract.
+    Does not: queue accesses (one write and one read at a time), nor stop a run once it has started.
+
     A write takes effect in the cycle in which address and data are accepted, both at once. A legal start copies the
-    sizes; the run that begins a cycle later reads the copies, so a write changes the next run only. Sizes that cannot
-    run are refused (:mod:`blueprint.shell`). ``flags`` are events of which each sets its status bit, above
-    ``framing_error``, until the next accepted start. Counters stop at their largest value; that of a stall not among
-    ``stalls``, which cannot happen, reads as 0. docs/registers.md is the contract.
+    sizes; the run begins a cycle later. Each of the ``flags`` is an event that sets its status bit, above
+    ``framing_error``, until the next accepted start. Counters stop at their largest value; a stall counter that the
+    design does not have reads as 0.
     """
 
     place = "shell"
     latency = "a write 2 cycles, a read 1 cycle, a run begins 1 cycle after its start is accepted"
     throughput = "one write every 3 cycles, one read every 2 cycles"
 
-    def __init__(
-        self,
-        name: str,
-        registers: tuple[Register, ...],
-        sizes: tuple[Size, ...],
-        rules: tuple[SizeRule, ...] = (),
-        stalls: tuple[str, ...] = STALLS,
-        flags: tuple[str, ...] = (),
-    ) -> None:
-        self.stalls, self.flags = stalls, flags
-        self.registers = {register.name: register for register in registers}
-        self.sizes, self.rules = sizes, rules
-        copies = size_ports(sizes, Out)
-        events = {event: In(1) for event in (*EVENTS, *stalls, *flags)}
+    def __init__(self, name: str, file: RegisterFile, design_hash: str) -> None:
+        self.stalls, self.flags = file.stalls, file.flags
+        self.registers = {register.name: register for register in file.registers(design_hash)}
+        self.sizes, self.rules = file.present, file.present_rules
+        copies = size_ports(self.sizes, Out)
+        events = {event: In(1) for event in (*EVENTS, *self.stalls, *self.flags)}
         super().__init__(
             name, AXI_LITE_PORTS | {"start": Out(1)} | copies | events, clocked=True, resets=True
         )
