@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from blueprint.timing import STALL_REASONS, Access, Channel, Node, TimingGraph
-from simulator.arrays import Ints, Mask
+from blueprint.timing import STALL_REASONS, Access, Channel, Ints, Node, TimingGraph
 from simulator.engine.kernel import Timeline
-from simulator.engine.machine import mask_distances
+from simulator.engine.patterns import distances
+from simulator.stall_patterns import Pattern
 
 #: (reason, first cycle, last cycle + 1), one row per idle stretch.
 Stretches = tuple[list[str], Ints, Ints]
@@ -75,12 +75,12 @@ def occupancy(graph: TimingGraph, timeline: Timeline, channel: str) -> tuple[Int
     return cycles[moved], np.cumsum(steps)[moved]
 
 
-def idle(graph: TimingGraph, timeline: Timeline, masks: Mapping[str, Mask]) -> Stretches:
+def idle(graph: TimingGraph, timeline: Timeline, patterns: Mapping[str, Pattern]) -> Stretches:
     """The stretches of cycles in which the issue node did not fire, each with the reason it is charged to."""
     node = graph.node(graph.issue)
     fired = timeline.fired[node.name]
     begin = np.concatenate(([min(timeline.start, int(fired[0]))], fired[:-1] + 1))
-    known = _conditions(graph, timeline, node, masks)
+    known = _conditions(graph, timeline, node, patterns)
     rows = []
     # Once nothing else is missing, it waits for its stream.
     for reason, since in [*((r, known[r]) for r in STALL_REASONS), (node.stall, fired)]:
@@ -95,7 +95,7 @@ def idle(graph: TimingGraph, timeline: Timeline, masks: Mapping[str, Mask]) -> S
 
 
 def _conditions(
-    graph: TimingGraph, timeline: Timeline, node: Node, masks: Mapping[str, Mask]
+    graph: TimingGraph, timeline: Timeline, node: Node, patterns: Mapping[str, Pattern]
 ) -> dict[str, Ints]:
     """Per reason and firing of ``node`` the cycle from which nothing of that reason is missing."""
     fired = timeline.fired[node.name]
@@ -103,7 +103,7 @@ def _conditions(
     busy = node.interval if node.durations is None else np.asarray(node.durations)[:-1]
     known["dependency"][1:] = fired[:-1] + busy
     if node.stream is not None and node.direction == "in":
-        np.maximum(known[node.stall], _offers(fired, masks.get(node.stream)), out=known[node.stall])
+        np.maximum(known[node.stall], _offers(fired, patterns.get(node.stream)), out=known[node.stall])
     channels = {channel.name: channel for channel in graph.channels}
     for access in node.consumes:
         channel = channels[access.channel]
@@ -129,12 +129,12 @@ def _free(graph: TimingGraph, timeline: Timeline, channel: Channel) -> Ints:
     return np.concatenate((np.zeros(first, np.int64), freed[: len(freed) - first] + channel.response))
 
 
-def _offers(fired: Ints, mask: Mask | None) -> Ints:
+def _offers(fired: Ints, pattern: Pattern | None) -> Ints:
     """Cycle in which each beat is first offered."""
     after = np.concatenate(([0], fired[:-1] + 1))
-    if mask is None or not len(mask):
+    if pattern is None or not len(pattern):
         return after
-    opens, closes = np.empty(len(mask), np.int64), np.empty(len(mask), np.int64)
-    mask_distances(mask, opens, closes)
-    offers: Ints = after + opens[after % len(mask)]
+    opens, closes = np.empty(len(pattern), np.int64), np.empty(len(pattern), np.int64)
+    distances(pattern, opens, closes)
+    offers: Ints = after + opens[after % len(pattern)]
     return offers

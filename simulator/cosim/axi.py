@@ -25,12 +25,12 @@ class Hang(Exception):
 
 
 class Port:
-    """One stream and what this run does with it: ``mask`` says when it may move, repeated; always where empty."""
+    """One stream and what this run does with it: ``pattern`` says when it may move, repeated; always where empty."""
 
-    def __init__(self, dut: Any, prefix: str, mask: str) -> None:
+    def __init__(self, dut: Any, prefix: str, pattern: str) -> None:
         self.valid, self.ready = getattr(dut, f"{prefix}_tvalid"), getattr(dut, f"{prefix}_tready")
         self.data, self.last = getattr(dut, f"{prefix}_tdata"), getattr(dut, f"{prefix}_tlast")
-        self.prefix, self.mask = prefix, mask
+        self.prefix, self.pattern = prefix, pattern
         self.count = 0
         self.accepted: list[int] = []
         self.faults: list[str] = []
@@ -40,15 +40,15 @@ class Port:
         return len(self.accepted) >= self.count
 
     def opened(self, cycle: int) -> bool:
-        return not self.mask or self.mask[cycle % len(self.mask)] == "1"
+        return not self.pattern or self.pattern[cycle % len(self.pattern)] == "1"
 
     def closed_for(self, cycle: int) -> int:
-        """Cycles until the mask opens; 0 where that is not what the stream waits for."""
+        """Cycles until the pattern opens; 0 where that is not what the stream waits for."""
         if self.done or self.opened(cycle):
             return 0
-        place = cycle % len(self.mask)
-        found = self.mask.find("1", place)
-        return found - place if found >= 0 else len(self.mask) - place
+        place = cycle % len(self.pattern)
+        found = self.pattern.find("1", place)
+        return found - place if found >= 0 else len(self.pattern) - place
 
     def fault(self, text: str) -> None:
         """Note the first fault of its kind; one is enough."""
@@ -69,7 +69,7 @@ class Source(Port):
     """
 
     def __init__(self, dut: Any, facts: Mapping[str, Any]) -> None:
-        super().__init__(dut, facts["prefix"], facts.get("mask", ""))
+        super().__init__(dut, facts["prefix"], facts.get("pattern", ""))
         self.beats = [int(beat, 16) for beat in facts["beats"]]
         self.lasts, self.surplus = set(facts["lasts"]), bool(facts.get("surplus"))
         self.count = len(self.beats)
@@ -114,7 +114,7 @@ class Sink(Port):
     """Takes beats out of the design. One that ``waits`` is ready only for a beat that it has seen offered."""
 
     def __init__(self, dut: Any, facts: Mapping[str, Any]) -> None:
-        super().__init__(dut, facts["prefix"], facts.get("mask", ""))
+        super().__init__(dut, facts["prefix"], facts.get("pattern", ""))
         self.count, self.waits = int(facts["count"]), bool(facts.get("waits"))
         self.open = self.seen = False
         self.held: tuple[int, int] | None = None

@@ -21,7 +21,7 @@ from simulator.cosim.axi import PATIENCE, Hang, Lite, Sink, Source
 PERIOD_NS = 10
 #: The instance that holds the registers.
 SHELL = "shell"
-#: Cycles without a beat after which nothing moves before a mask opens, so a long time until then is not looked at.
+#: Cycles without a beat after which nothing moves before a pattern opens, so a long time until then is not looked at.
 QUIET = 1_000
 
 Answer = dict[str, Any]
@@ -51,7 +51,7 @@ class Bench:
         return await self.lite.read(**options)
 
     async def poll(self, address: int, mask: int) -> Answer:
-        """Read until a bit of ``mask`` is set; ``seen`` is every value in turn."""
+        """Read until a bit of ``pattern`` is set; ``seen`` is every value in turn."""
         seen: list[int] = []
         for _ in range(PATIENCE // 10):
             data = (await self.lite.read(address))["data"]
@@ -158,7 +158,7 @@ def _through(ports: list[Source | Sink], limit: int | None, cycle: int) -> bool:
 
 
 def _closed(ports: list[Source | Sink], cycle: int) -> int:
-    """Cycles until the first mask opens."""
+    """Cycles until the first pattern opens."""
     return min((closed for port in ports if (closed := port.closed_for(cycle))), default=0)
 
 

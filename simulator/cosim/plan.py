@@ -12,7 +12,7 @@ import numpy.typing as npt
 from blueprint.shell import COUNTERS
 from blueprint.spec import Spec
 from blueprint.workloads.workload import Task
-from simulator import masks as profiles
+from simulator import stall_patterns as profiles
 from simulator.cosim.shell import OKAY, REFUSED, WORD, Shell
 from simulator.simulate import Run, simulate
 
@@ -123,7 +123,7 @@ def complaints(step: Step, answer: Answer) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A task with its operands, what must come out, and when every beat moves under its masks."""
+    """A task with its operands, what must come out, and when every beat moves under its stall patterns."""
 
     spec: Spec
     task: Task
@@ -140,7 +140,7 @@ class Job:
         """What software writes before the start."""
         return self.spec.register_values(self.task)
 
-    def masks(self, stream: str) -> str:
+    def patterns(self, stream: str) -> str:
         return "".join("1" if now else "0" for now in self.open.get(stream, ()))
 
 
@@ -154,14 +154,14 @@ def job(spec: Spec, task: Task, seed: int, profile: str | Mapping[str, Any] = "n
     stimulus = {
         name: [bytes(beat)[::-1].hex() for beat in beats] for name, beats in spec.stimulus(operands).items()
     }
-    clocks = simulate(spec, task, masks=dict(opened), operands=operands, accepted=True)
+    clocks = simulate(spec, task, patterns=dict(opened), operands=operands, accepted=True)
     golden, flags = spec.reference(operands), spec.flags(operands)
     return Job(spec, task, operands, dict(opened), golden, clocks, stimulus, counts, flags)
 
 
 def rerun(work: Job, opened: Mapping[str, npt.NDArray[np.bool_]]) -> Job:
-    """The same run under other masks."""
-    clocks = simulate(work.spec, work.task, masks=dict(opened), operands=work.operands, accepted=True)
+    """The same run under other patterns."""
+    clocks = simulate(work.spec, work.task, patterns=dict(opened), operands=work.operands, accepted=True)
     return replace(work, open=dict(opened), clocks=clocks)
 
 
@@ -188,7 +188,7 @@ def ports(spec: Spec, work: Job, how: How) -> dict[str, Any]:
             found[stream.name] = {"beats": beats, "lasts": lasts, "surplus": how.surplus}
         else:
             found[stream.name] = {"count": work.outputs[stream.name], "waits": how.waits}
-        found[stream.name]["mask"] = work.masks(stream.name)
+        found[stream.name]["pattern"] = work.patterns(stream.name)
     return found
 
 

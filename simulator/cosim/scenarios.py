@@ -10,7 +10,7 @@ import numpy as np
 
 from blueprint.spec import Spec
 from blueprint.workloads.workload import Task
-from simulator import masks as profiles
+from simulator import stall_patterns as profiles
 from simulator.cosim import plan
 from simulator.cosim.plan import How, Job, Scenario, Step
 from simulator.cosim.shell import WORD, Shell
@@ -283,9 +283,9 @@ def preset_counters(shell: Shell, work: Job, counters: Sequence[str], seed: int)
 
 def held_up(work: Job, stream: str, begin: int) -> Job:
     """The run with a stream that is closed for long."""
-    mask = np.ones(2 * LONG, np.bool_)
-    mask[begin : begin + LONG] = False
-    return plan.rerun(work, {stream: mask})
+    pattern = np.ones(2 * LONG, np.bool_)
+    pattern[begin : begin + LONG] = False
+    return plan.rerun(work, {stream: pattern})
 
 
 def largest_sizes(shell: Shell, small: Task, seed: int) -> Scenario:

@@ -20,7 +20,15 @@ from toolchain import files
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _SEAL_BYTES = hashlib.sha256().digest_size
-_SOURCES = ("compiled.py", "machine.py", "eventloop.py", "fastforward.py")
+_SOURCES = (
+    "compiled.py",
+    "machine.py",
+    "patterns.py",
+    "channels.py",
+    "eventloop.py",
+    "repetition.py",
+    "fastforward.py",
+)
 
 
 @cache
@@ -55,6 +63,11 @@ def compiled(function: Function) -> Function:
         return cast(Function, dispatcher)
     finally:
         numba.config.CACHE_DIR = before
+
+
+def inner(function: Function) -> Function:
+    """``function`` as a part of the compiled functions that call it: not for Python to call, and not kept itself."""
+    return cast(Function, numba.njit(_nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))
 
 
 class _Sealed(IndexDataCacheFile):

@@ -46,7 +46,7 @@ class Request:
     done: tuple[int, int]
     reads: Sequence[int]
     beats: Sequence[int]
-    masks: Sequence[npt.NDArray[np.bool_]]
+    patterns: Sequence[npt.NDArray[np.bool_]]
     data: Sequence[npt.NDArray[np.uint8] | None]
 
 
@@ -84,8 +84,8 @@ def _encode(request: Request) -> bytes:
     head = [int(request.reset), request.watchdog, len(request.writes), *writes]
     head += [len(request.accesses), *accesses, request.cut, *request.done]
     parts = [_numbers(*head, len(request.reads), *request.reads)]
-    for beats, mask, data in zip(request.beats, request.masks, request.data, strict=True):
-        parts += [_numbers(beats, len(mask)), np.asarray(mask, np.uint8).tobytes()]
+    for beats, pattern, data in zip(request.beats, request.patterns, request.data, strict=True):
+        parts += [_numbers(beats, len(pattern)), np.asarray(pattern, np.uint8).tobytes()]
         parts += [] if data is None else [data.tobytes()]
     return b"".join(parts)
 

@@ -17,7 +17,7 @@ from simulator.rtl.binding import Engine
 from toolchain import process
 
 Bytes = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
+Pattern = npt.NDArray[np.bool_]
 
 START = 1
 _OPEN = np.ones(0, np.bool_)
@@ -45,17 +45,17 @@ class Job:
     """One start of the design.
 
     ``stimulus``: bytes ``[beats, width / 8]`` for each input stream; ``tlast`` marks the last beat.
-    ``outputs``: beats expected of each output stream. ``masks``: when a stream may move, ``open[c]`` for cycle
+    ``outputs``: beats expected of each output stream. ``patterns``: when a stream may move, ``open[c]`` for cycle
     ``c``, repeated; always where absent. ``registers``: values written before the start. ``reset``: whether the
     reset is pulsed before. ``watchdog``: cycles without any beat, or without an answer from a register, after
-    which the job is given up; longer than the longest closed stretch of the masks. ``writes``: what is written
+    which the job is given up; longer than the longest closed stretch of the patterns. ``writes``: what is written
     meanwhile. ``start``: whether the run is started, or has been by such a write. ``cut``: a cycle before which the
     job is left as it stands and only registers are read; the next one has to reset unless all beats have moved.
     """
 
     stimulus: Mapping[str, Bytes]
     outputs: Mapping[str, int]
-    masks: Mapping[str, Mask] = field(default_factory=dict)
+    patterns: Mapping[str, Pattern] = field(default_factory=dict)
     registers: Mapping[str, int] = field(default_factory=dict)
     reset: bool = False
     watchdog: int = 10_000
@@ -76,7 +76,7 @@ class RtlRun:
 
     accepted: Mapping[str, npt.NDArray[np.int64]]
     data: Mapping[str, Bytes]
-    last: Mapping[str, Mask]
+    last: Mapping[str, Pattern]
     registers: Mapping[str, int]
     cycles: int
     wall_s: float
@@ -105,7 +105,7 @@ class Model:
     def run(
         self,
         stimulus: Mapping[str, Bytes],
-        masks: Mapping[str, Mask],
+        patterns: Mapping[str, Pattern],
         registers: Mapping[str, int],
         outputs: Mapping[str, int],
         *,
@@ -114,7 +114,7 @@ class Model:
     ) -> RtlRun:
         """One job; see :class:`Job` for the arguments and :meth:`run_all` for the errors."""
         return self.run_all(
-            [Job(stimulus, outputs, masks, registers, watchdog=watchdog)], timeout_s=timeout_s
+            [Job(stimulus, outputs, patterns, registers, watchdog=watchdog)], timeout_s=timeout_s
         )[0]
 
     def run_all(self, todo: Sequence[Job], *, timeout_s: float = 600) -> list[RtlRun]:
@@ -150,7 +150,7 @@ class Model:
             done=self._done(),
             reads=[register["address"] for register in self.registers.values()],
             beats=[self._beats(job, port) for port in self.ports],
-            masks=[job.masks.get(port.name, _OPEN) for port in self.ports],
+            patterns=[job.patterns.get(port.name, _OPEN) for port in self.ports],
             data=data,
         )
 
@@ -164,9 +164,9 @@ class Model:
             raise ValueError(f"Cut must be at least 1, not {job.cut}")
         _same_names("Stimulus", job.stimulus, inputs)
         _same_names("Outputs", job.outputs, outputs)
-        if extra := [name for name in job.masks if name not in {*inputs, *outputs}]:
+        if extra := [name for name in job.patterns if name not in {*inputs, *outputs}]:
             raise ValueError(
-                f"Masks must be of the streams {', '.join([*inputs, *outputs])}, not {extra[0]!r}"
+                f"Stall patterns must be of the streams {', '.join([*inputs, *outputs])}, not {extra[0]!r}"
             )
         for name, port in inputs.items():
             data = job.stimulus[name]
@@ -233,9 +233,9 @@ def _waits(port: binding.Port, moved: jobs.Traffic, beats: int) -> str:
     if count == beats:
         return ""
     if port.direction == "in":
-        missing = "tready" if moved.valid else "its mask"
+        missing = "tready" if moved.valid else "its stall pattern"
     else:
-        missing = "tvalid" if moved.ready else "its mask"
+        missing = "tvalid" if moved.ready else "its stall pattern"
     return f"{port.name} waits for {missing} at beat {count} of {beats}"
 
 

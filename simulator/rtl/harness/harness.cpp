@@ -70,7 +70,7 @@ class Writer {
 // ---- streams
 
 // A stall pattern, repeated for ever; an empty one is always open.
-struct Mask {
+struct Pattern {
     std::vector<uint8_t> open;
     size_t phase = 0;
     bool next() {
@@ -84,7 +84,7 @@ struct Mask {
 struct Stream {
     size_t width = 0;  // bytes of a beat
     size_t beats = 0;  // of this job
-    Mask mask;
+    Pattern pattern;
     std::vector<uint8_t> data;
     std::vector<int64_t> accepted;  // cycle of each beat
     bool valid = false, ready = false;
@@ -96,7 +96,7 @@ struct Source : Stream {
     bool last = false;
     bool fresh = true;  // the port differs from the members
     void offer() {
-        const bool open = mask.next();
+        const bool open = pattern.next();
         if (valid || done() || !open) return;
         valid = fresh = true;
         last = accepted.size() + 1 == beats;
@@ -227,7 +227,7 @@ class Bench {
         next = 0;
         for (cycle = 0; asking || (cut ? cycle < cut : !(done() && next == accesses.size())); ++cycle) {
             for (auto& source : sources) source.offer();
-            for (auto& sink : sinks) sink.ready = sink.mask.next();
+            for (auto& sink : sinks) sink.ready = sink.pattern.next();
             ask();
             settle();
             bool moved = done();
@@ -366,8 +366,8 @@ struct Job {
 
 void load(Reader& file, Stream& stream) {
     stream.beats = file.number();
-    stream.mask.open = file.block(file.number());
-    stream.mask.phase = 0;
+    stream.pattern.open = file.block(file.number());
+    stream.pattern.phase = 0;
     stream.accepted.clear();
     stream.data.clear();
 }
