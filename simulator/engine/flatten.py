@@ -10,7 +10,7 @@ import numpy as np
 
 from blueprint.timing import Ints, Node, TimingGraph, check_node, reduced
 from simulator.engine import machine as rows
-from simulator.engine.machine import ANY, Machine, Table, table
+from simulator.engine.machine import ANY, Machine, Table, copied, table
 from simulator.engine.patterns import distances
 from simulator.engine.structure import Structure, structure_of
 from simulator.stall_patterns import Pattern
@@ -46,7 +46,7 @@ def flatten(
     """The tables of ``graph`` under stall ``patterns``; nodes named in ``record`` keep every firing cycle."""
     structure = structure_of(graph)
     ordered = [graph.nodes[i] for i in structure.order]
-    nodes, levels = structure.nodes.copy(), structure.levels.copy()
+    nodes, levels = copied(structure.nodes), copied(structure.levels)
     kept, uneven = _counts(ordered, structure, nodes, levels)
     tokens = _tokens(ordered, structure, levels, uneven)
     _check(graph, tokens, nodes, levels)
@@ -57,7 +57,7 @@ def flatten(
     memory = np.zeros(start + many + sum(len(item.numbers) + 1 for item in kept), np.int64)
     _keep_patterns(nodes, used, memory, start)
     _keep(kept, memory, start + many)
-    clock = structure.clock.copy()
+    clock = copied(structure.clock)
     clock["fast_forward"], clock["uneven"] = fast_forward, bool(kept)
     return Flat(graph, structure, _machine(structure, clock, nodes, levels, channels, memory))
 
@@ -140,7 +140,7 @@ def _check(graph: TimingGraph, tokens: Ints, nodes: Table[rows.Node], levels: Ta
 
 def _channels(graph: TimingGraph, structure: Structure, tokens: Ints) -> Table[rows.Channel]:
     """Channels with their numbers and places; a ring is no longer than all ``tokens`` of its channel."""
-    found = structure.channels.copy()
+    found = copied(structure.channels)
     found["capacity"] = [channel.capacity for channel in graph.channels]
     found["latency"] = [channel.latency for channel in graph.channels]
     found["response"] = [channel.response for channel in graph.channels]

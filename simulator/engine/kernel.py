@@ -121,6 +121,8 @@ def _fired(flat: Flat) -> dict[str, Ints]:
     """Firing cycles of the recorded nodes."""
     nodes, memory = flat.machine.nodes, flat.machine.memory
     starts, firings = nodes["record"], nodes["firings"]
+    if (starts < 0).all():
+        return {}
     return {node.name: memory[starts[n] : starts[n] + firings[n]] for node, n in flat.rows if starts[n] >= 0}
 
 

@@ -115,7 +115,7 @@ def test_nothing_is_computed_or_kept_that_was_not_asked_for() -> None:
 
 
 def test_sink_that_never_wakes_up_is_a_deadlock() -> None:
-    text = r"'out' waits for the stall pattern of stream 'out' to open$"
+    text = r"'out' waits for stream 'out' to open$"
     with pytest.raises(Deadlock, match=text):
         simulate(Toy(), Gemm(4, 6, 5), patterns={"out": np.array([False])})
 
