@@ -55,9 +55,12 @@ def test_ring_buffer_keeps_the_last_tokens() -> None:
 @pytest.mark.parametrize(
     ("reserved", "freed", "free", "since"), [(0, 0, 2, 9), (3, 2, 1, 9), (4, 2, 0, NEVER)]
 )
-def test_credits_are_the_slots_that_nobody_holds(reserved: int, freed: int, free: int, since: int) -> None:
+def test_credits_are_the_slots_that_nobody_holds(
+    reserved: int, freed: int, free: int, since: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels, "credits", plain(channels.credits))
     channel = SimpleNamespace(capacity=2, reserved=reserved, freed=freed, credit_since=9)
-    assert plain(channels.credits)(channel) == free
+    assert channels.credits(channel) == free  # type: ignore[arg-type]
     assert plain(channels.credit_from)(channel) == since
 
 
