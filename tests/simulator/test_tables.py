@@ -17,11 +17,6 @@ from simulator.engine.machine import FINAL, FIRST, NEVER, Access, Channel, Clock
 ENGINE = Path(compiled.__file__).parent
 
 
-def plain(function: Any) -> Any:
-    """A compiled function as Python, for arguments that only look like rows."""
-    return function.py_func
-
-
 def test_columns_are_the_fields_of_the_row_class() -> None:
     nodes: Any = table(Node, 3)
     assert nodes.dtype.names == tuple(Node.__annotations__)
@@ -44,30 +39,27 @@ def test_unknown_field_is_refused() -> None:
 
 
 def test_ring_buffer_keeps_the_last_tokens() -> None:
-    ring = SimpleNamespace(ring=2, ring_length=3)
-    machine = SimpleNamespace(memory=[-1] * 5)
+    ring: Any = SimpleNamespace(ring=2, ring_length=3)
+    machine: Any = SimpleNamespace(memory=[-1] * 5)
     for token in range(5):
-        plain(channels.note_sent)(machine, ring, token, 10 * token)
+        channels.note_sent(machine, ring, token, 10 * token)
     assert machine.memory == [-1, -1, 30, 40, 20]
-    assert [plain(channels.sent_in)(machine, ring, token) for token in (2, 3, 4)] == [20, 30, 40]
+    assert [channels.sent_in(machine, ring, token) for token in (2, 3, 4)] == [20, 30, 40]
 
 
 @pytest.mark.parametrize(
     ("reserved", "freed", "free", "since"), [(0, 0, 2, 9), (3, 2, 1, 9), (4, 2, 0, NEVER)]
 )
-def test_credits_are_the_slots_that_nobody_holds(
-    reserved: int, freed: int, free: int, since: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(channels, "credits", plain(channels.credits))
-    channel = SimpleNamespace(capacity=2, reserved=reserved, freed=freed, credit_since=9)
-    assert channels.credits(channel) == free  # type: ignore[arg-type]
-    assert plain(channels.credit_from)(channel) == since
+def test_credits_are_the_slots_that_nobody_holds(reserved: int, freed: int, free: int, since: int) -> None:
+    channel: Any = SimpleNamespace(capacity=2, reserved=reserved, freed=freed, credit_since=9)
+    assert channels.credits(channel) == free
+    assert channels.credit_from(channel) == since
 
 
 @pytest.mark.parametrize(("index", "first", "final"), [(0, True, False), (1, False, False), (2, False, True)])
 def test_first_and_final_iterations(index: int, first: bool, final: bool) -> None:
-    level = SimpleNamespace(index=index, count=3)
-    assert (plain(eventloop._admits)(level, FIRST), plain(eventloop._admits)(level, FINAL)) == (first, final)
+    level: Any = SimpleNamespace(index=index, count=3)
+    assert (eventloop._admits(level, FIRST), eventloop._admits(level, FINAL)) == (first, final)
 
 
 def test_kept_code_is_of_these_sources() -> None:
