@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from blueprint.axi import ALL_BYTES, OKAY, REFUSED, RESET_CYCLES, START, WORD
 from blueprint.shell import COUNTERS
 from blueprint.spec import Spec
 from blueprint.workloads.workload import Task
 from simulator import stall_patterns as profiles
-from simulator.cosim.shell import OKAY, REFUSED, WORD, Shell
+from simulator.cosim.shell import Shell
 from simulator.simulate import Run, simulate
 
 Answer = Mapping[str, Any]
@@ -45,7 +46,7 @@ def nothing(_: Answer) -> Iterator[str]:
     return iter(())
 
 
-def reset(cycles: int = 4) -> Step:
+def reset(cycles: int = RESET_CYCLES) -> Step:
     """Reset under offered beats."""
     return Step({"do": "reset", "cycles": cycles}, nothing)
 
@@ -60,7 +61,7 @@ def responds(wanted: int, what: str) -> Judge:
     return judge
 
 
-def write(shell: Shell, name: str, value: int, strobe: int = 15, **how: Any) -> Step:
+def write(shell: Shell, name: str, value: int, strobe: int = ALL_BYTES, **how: Any) -> Step:
     """Write a register; the model of the shell follows."""
     if name in shell.held:
         shell.write(name, value, strobe)
@@ -68,7 +69,7 @@ def write(shell: Shell, name: str, value: int, strobe: int = 15, **how: Any) -> 
     return Step(command, responds(OKAY, f"write of {value:#x} to {name}"))
 
 
-def start(shell: Shell, value: int = 1, strobe: int = 15) -> Step:
+def start(shell: Shell, value: int = START, strobe: int = ALL_BYTES) -> Step:
     """Write the control register."""
     return write(shell, "control", value, strobe)
 
@@ -86,7 +87,7 @@ def read(shell: Shell, name: str, wanted: int, when: str, *, ignored: int = 0, *
 
 def write_refused(address: int, data: int, what: str) -> Step:
     """Write where nothing can be written."""
-    command = {"do": "write", "address": address, "data": data, "strobe": 15}
+    command = {"do": "write", "address": address, "data": data, "strobe": ALL_BYTES}
     return Step(command, responds(REFUSED, what))
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from simulator.rtl import rtl
 from simulator.rtl.binding import Engine
+from simulator.stall_patterns import Pattern
 from toolchain import process
 
 DESIGN = Path(__file__).parent / "designs" / "stream_adder.v"
@@ -53,7 +54,7 @@ def model(tmp_path: Path) -> rtl.Model:
 def job(
     beats: int,
     seed: int = 0,
-    patterns: Mapping[str, rtl.Pattern] | None = None,
+    patterns: Mapping[str, Pattern] | None = None,
     *,
     tokens: int | None = None,
     expected: int | None = None,
@@ -84,7 +85,7 @@ def number(data: rtl.Bytes) -> int:
     return int.from_bytes(data.tobytes(), "little")
 
 
-def is_open(pattern: rtl.Pattern | None, cycle: int) -> bool:
+def is_open(pattern: Pattern | None, cycle: int) -> bool:
     return pattern is None or len(pattern) == 0 or bool(pattern[cycle % len(pattern)])
 
 
@@ -111,7 +112,7 @@ def accepted_by_hand(work: rtl.Job) -> dict[str, list[int]]:
     return accepted
 
 
-def patterns_of(seed: int) -> dict[str, rtl.Pattern]:
+def patterns_of(seed: int) -> dict[str, Pattern]:
     """Some patterns: of different periods, some absent, some closed for long, none closed for ever."""
     rng = np.random.default_rng(seed)
     patterns = {}
