@@ -103,7 +103,7 @@ def after_reset(shell: Shell) -> list[Step]:
     return [*steps, plan.idle(shell.spec, WATCH, "before a start")]
 
 
-def patterns(width: int, most: int, random: np.random.Generator) -> list[int]:
+def bit_patterns(width: int, most: int, random: np.random.Generator) -> list[int]:
     """Numbers that tell the bits of a register apart: walking ones and zeros, its limits, what is too large."""
     walking = [1 << bit for bit in range(32)]
     inside = [((1 << width) - 1) ^ (1 << bit) for bit in range(width)]
@@ -115,7 +115,7 @@ def read_back(shell: Shell, seed: int) -> Scenario:
     random = np.random.default_rng([seed, 1])
     steps = [plan.reset(), *after_reset(shell)]
     for name in shell.held:
-        for value in patterns(shell.width(name), shell.most[name], random):
+        for value in bit_patterns(shell.width(name), shell.most[name], random):
             steps += [
                 plan.write(shell, name, value),
                 *plan.read_sizes(shell, f"after {value:#x} was written to {name}"),
