@@ -27,8 +27,7 @@ class Flat:
     @property
     def rows(self) -> list[tuple[Node, int]]:
         """The nodes in the graph's order, each with its row in the table of nodes."""
-        row = {place: n for n, place in enumerate(self.structure.order)}
-        return [(node, row[place]) for place, node in enumerate(self.graph.nodes)]
+        return list(zip(self.graph.nodes, self.structure.rows, strict=True))
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,8 @@ def flatten(
     tokens = _tokens(ordered, structure, levels, uneven)
     _check(graph, tokens, nodes, levels)
     channels = _channels(graph, structure, tokens[0])
-    start = _records(graph, ordered, nodes, record, int(channels["ring_length"].sum()))
-    used = _used_patterns(graph, ordered, patterns)
+    start = _records(graph, structure, nodes, record, int(channels["ring_length"].sum()))
+    used = _used_patterns(graph, structure, patterns)
     many = 2 * sum(len(pattern) for _, pattern in used)
     memory = np.zeros(start + many + sum(len(item.numbers) + 1 for item in kept), np.int64)
     _keep_patterns(nodes, used, memory, start)
@@ -152,24 +151,25 @@ def _channels(graph: TimingGraph, structure: Structure, tokens: Ints) -> Table[r
 
 
 def _records(
-    graph: TimingGraph, ordered: list[Node], nodes: Table[rows.Node], record: frozenset[str], start: int
+    graph: TimingGraph, structure: Structure, nodes: Table[rows.Node], record: frozenset[str], start: int
 ) -> int:
     """Give nodes to be recorded their places in memory from ``start`` on; return where these end."""
     nodes["record"] = -1
     for name in record:
-        n = ordered.index(graph.node(name))
+        n = structure.rows[graph.nodes.index(graph.node(name))]
         nodes["record"][n] = start
         start += int(nodes["firings"][n])
     return start
 
 
 def _used_patterns(
-    graph: TimingGraph, ordered: list[Node], patterns: Mapping[str, Pattern]
+    graph: TimingGraph, structure: Structure, patterns: Mapping[str, Pattern]
 ) -> list[tuple[int, Pattern]]:
     """The stall patterns that ever close, by row of the node."""
     if not patterns:
         return []
-    streams = {node.stream: ordered.index(node) for node in graph.nodes if node.stream is not None}
+    placed = zip(graph.nodes, structure.rows, strict=True)
+    streams = {node.stream: n for node, n in placed if node.stream is not None}
     for name, pattern in patterns.items():
         if name not in streams:
             raise ValueError(
