@@ -27,7 +27,7 @@ class Flat:
     @property
     def rows(self) -> list[tuple[Node, int]]:
         """The nodes in the graph's order, each with its row in the table of nodes."""
-        return list(zip(self.graph.nodes, self.structure.rows, strict=True))
+        return list(zip(self.graph.nodes, self.structure.row_of, strict=True))
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _records(
     """Give nodes to be recorded their places in memory from ``start`` on; return where these end."""
     nodes["record"] = -1
     for name in record:
-        n = structure.rows[graph.nodes.index(graph.node(name))]
+        n = structure.row_of[graph.nodes.index(graph.node(name))]
         nodes["record"][n] = start
         start += int(nodes["firings"][n])
     return start
@@ -168,7 +168,7 @@ def _used_patterns(
     """The stall patterns that ever close, by row of the node."""
     if not patterns:
         return []
-    placed = zip(graph.nodes, structure.rows, strict=True)
+    placed = zip(graph.nodes, structure.row_of, strict=True)
     streams = {node.stream: n for node, n in placed if node.stream is not None}
     for name, pattern in patterns.items():
         if name not in streams:

@@ -20,7 +20,7 @@ class Structure:
     #: Of every row of the table of nodes, its place in the graph.
     order: tuple[int, ...]
     #: Of every node of the graph, its row.
-    rows: tuple[int, ...]
+    row_of: tuple[int, ...]
     #: Per row, the loops that make up each level: neighbors that no access tells apart count as one.
     merged: tuple[tuple[tuple[int, ...], ...], ...]
     clock: Table[rows.Clock]
@@ -77,7 +77,7 @@ def _structure(shape: _Shape) -> Structure:
     clock["starts_anywhere"] = not (nodes["kind"] == SOURCE).any()
     return Structure(
         order=order,
-        rows=tuple(order.index(place) for place in range(len(order))),
+        row_of=tuple(order.index(place) for place in range(len(order))),
         merged=merged,
         clock=clock,
         nodes=nodes,
