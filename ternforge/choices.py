@@ -109,7 +109,7 @@ def architectures() -> Iterable[str]:
 
 def stalls() -> Iterable[str]:
     """Profiles of waiting sources and sinks."""
-    from simulator.masks import names
+    from simulator.stall_patterns import names
 
     return names()
 

@@ -38,7 +38,7 @@ def simulate(
     the cycles ``window`` (``"a:b"``) if given.
     """
     from blueprint.errors import ParamError
-    from simulator import masks
+    from simulator import stall_patterns
     from simulator import trace as traces
     from simulator.simulate import simulate as run
     from ternforge.folder import check_file, output_file
@@ -48,7 +48,7 @@ def simulate(
     shown = None if window is None else refused(traces.parse_window, window)
     if shown and trace is None:
         raise ParamError("Window must stand beside a trace, and there is none; give a file with --trace")
-    open_cycles = refused(masks.profile, stall, spec.streams(), seed)
+    open_cycles = refused(stall_patterns.profile, stall, spec.streams(), seed)
     tasks = spec.tasks(work)
     for task in tasks:
         check_fits(spec, task)
@@ -56,7 +56,7 @@ def simulate(
     layers: list[Answer] = []
     for task in tasks:
         note(f"simulating {task.name} {task.label}")
-        done = run(spec, task, masks=open_cycles, values=values, seed=seed)
+        done = run(spec, task, patterns=open_cycles, values=values, seed=seed)
         golden = spec.reference(dict(done.operands)) if values else {}
         wrong = sum(int((golden[name] != done.outputs[name]).sum()) for name in golden)
         layers.append(
@@ -92,7 +92,7 @@ def simulate(
 
 
 def _write_trace(
-    design: Design, task: Task, seed: int, masks: Mapping[str, Any], path: Path, window: Window | None
+    design: Design, task: Task, seed: int, patterns: Mapping[str, Any], path: Path, window: Window | None
 ) -> None:
     from simulator import trace as traces
 
@@ -100,6 +100,6 @@ def _write_trace(
     graph = spec.timing(task, spec.operands(task, seed) if spec.data_dependent else None)
     refused(
         traces.write,
-        refused(traces.trace, graph, masks, clock_mhz=clock, window=window),
+        refused(traces.trace, graph, patterns, clock_mhz=clock, window=window),
         path,
     )

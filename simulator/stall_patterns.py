@@ -1,7 +1,7 @@
-"""Named stall profiles: when each stream may move, as boolean arrays for the simulator and for the RTL bench alike.
+"""Stall patterns (back-pressure): when each stream may move, for the simulator and for the RTL benches alike.
 
-A mask ``open[c]`` tells for cycle ``c`` whether a source may begin to offer a beat, or a sink is ready; it repeats for
-ever, and an empty one is always open.
+A pattern is a boolean array: ``open[c]`` tells whether, in cycle ``c``, a source may begin to offer a beat or a sink is
+ready. It repeats for ever; an empty one is always open. A profile is a named choice of patterns for all streams.
 """
 
 from __future__ import annotations
@@ -12,37 +12,40 @@ from fractions import Fraction
 from zlib import crc32
 
 import numpy as np
+import numpy.typing as npt
 
 from blueprint.files.nearest import suggestion
 from blueprint.port import Stream
 from blueprint.timing import TimingGraph
-from simulator.arrays import Mask
 
-#: Cycles after which random masks repeat: short enough for the fast-forward to see it.
+#: Open cycles of a stream, repeated for ever; empty is always open.
+Pattern = npt.NDArray[np.bool_]
+
+#: Cycles after which random patterns repeat: short enough for the fast-forward to see it.
 RANDOM_PERIOD = 1024
 #: Cycles after which what happens once, such as a slow start, happens again.
 ONCE_PERIOD = 1 << 16
 
-OPEN: Mask = np.zeros(0, np.bool_)
+OPEN: Pattern = np.zeros(0, np.bool_)
 
 
-def random(stall: float, generator: np.random.Generator, period: int = RANDOM_PERIOD) -> Mask:
+def random(stall: float, generator: np.random.Generator, period: int = RANDOM_PERIOD) -> Pattern:
     """Closed with probability ``stall`` in every cycle; at least one cycle in the period is open."""
     if not 0 <= stall < 1:
         raise ValueError(f"Stall probability must be at least 0 and below 1, not {stall}")
-    mask: Mask = generator.random(period) >= stall
-    mask[int(generator.integers(period))] = True
-    return mask
+    pattern: Pattern = generator.random(period) >= stall
+    pattern[int(generator.integers(period))] = True
+    return pattern
 
 
-def burst(length: int, phase: int = 0) -> Mask:
+def burst(length: int, phase: int = 0) -> Pattern:
     """``length`` cycles open, as many closed."""
     if length < 1:
         raise ValueError(f"Burst length must be at least 1, not {length}")
     return np.roll(np.arange(2 * length) < length, phase)
 
 
-def rate(beats_per_cycle: Fraction | int) -> Mask:
+def rate(beats_per_cycle: Fraction | int) -> Pattern:
     """At most ``beats_per_cycle``, evenly spread: the bandwidth of a memory behind the stream.
 
     A beat that is not taken in its cycle is not made up for: the memory does not run ahead.
@@ -57,25 +60,25 @@ def rate(beats_per_cycle: Fraction | int) -> Mask:
     return np.diff((cycles * share.numerator + share.denominator - 1) // share.denominator) > 0
 
 
-def late(cycles: int, period: int = ONCE_PERIOD) -> Mask:
+def late(cycles: int, period: int = ONCE_PERIOD) -> Pattern:
     """Closed for the first ``cycles`` cycles of every ``period``, then open: a memory's latency, a sleeping sink."""
     if not 0 <= cycles < period:
-        raise ValueError(f"Late mask must be closed for 0 to {period - 1} cycles, not {cycles}")
+        raise ValueError(f"Late pattern must be closed for 0 to {period - 1} cycles, not {cycles}")
     return np.arange(period) >= cycles if cycles else OPEN
 
 
-def single(cycle: int, period: int = ONCE_PERIOD) -> Mask:
+def single(cycle: int, period: int = ONCE_PERIOD) -> Pattern:
     """Closed in one cycle of every ``period``."""
     if not 0 <= cycle < period:
         raise ValueError(f"The closed cycle must be from 0 to {period - 1}, not {cycle}")
-    mask: Mask = np.arange(period) != cycle
-    return mask
+    pattern: Pattern = np.arange(period) != cycle
+    return pattern
 
 
-Maker = Callable[[np.random.Generator], Mask]
+Maker = Callable[[np.random.Generator], Pattern]
 
 
-def _open(_: np.random.Generator) -> Mask:
+def _open(_: np.random.Generator) -> Pattern:
     return OPEN
 
 
@@ -95,8 +98,8 @@ def _burst(length: int) -> Maker:
     return lambda generator: burst(length, int(generator.integers(2 * length)))
 
 
-def _fixed(mask: Mask) -> Maker:
-    return lambda _: mask
+def _fixed(pattern: Pattern) -> Maker:
+    return lambda _: pattern
 
 
 _SLOW = _fixed(rate(Fraction(1, 3)))
@@ -130,8 +133,8 @@ def directions(streams: Sequence[Stream] | TimingGraph) -> dict[str, str]:
     return {stream.name: stream.direction for stream in streams}
 
 
-def profile(name: str, streams: Sequence[Stream] | TimingGraph, seed: int = 0) -> dict[str, Mask]:
-    """The masks of profile ``name`` for every stream; the same ``seed`` gives the same masks."""
+def profile(name: str, streams: Sequence[Stream] | TimingGraph, seed: int = 0) -> dict[str, Pattern]:
+    """The patterns of profile ``name`` for every stream; the same ``seed`` gives the same patterns."""
     if name not in PROFILES:
         hint = suggestion(name, PROFILES)
         raise ValueError(f"Stall profile must be one of {', '.join(PROFILES)}, not {name!r}{hint}")
