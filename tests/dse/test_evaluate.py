@@ -9,9 +9,10 @@ from blueprint import registry
 from blueprint.files.document import read_text
 from blueprint.workloads.model import layers, load
 from blueprint.workloads.workload import Gemm
-from dse.evaluate import Pass, design_problem, merged, run
+from costmodel.model.work import Dram, Pass, merged, run
+from dse.evaluate import design_problem
 from dse.problem import Problem
-from dse.space import Dram, Space
+from dse.space import Space
 from dse.space_file import space_from
 from tests.dse.coefficients import costs
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ternforge import api, faults
+from ternforge import faults
 from ternforge.cli import run
+from ternforge.verbs import model
 from tests.toolchain.test_files import file_size_limit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,7 +172,7 @@ def test_faults_are_sentences(
     def failing() -> None:
         raise problem
 
-    monkeypatch.setattr(api, "models", failing)
+    monkeypatch.setattr(model, "models", failing)
     assert run(["model", "list"]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.startswith(sentence) and err.count("\n") == 1
