@@ -19,6 +19,8 @@ from ternforge.record import Record, digest, undisturbed
 from toolchain.files import is_draft
 
 _DRAFT = ".ternforge-draft-"
+#: How our own files may end.
+YAML = (".yaml", ".yml")
 _NUMBERS = itertools.count()
 
 

@@ -24,14 +24,6 @@ from costmodel.technology.technology import Technology
 
 DesignLike = Design | Spec | str | Path
 WorkloadLike = Workload | Task | str | Path
-Answer = dict[str, Any]
-Note = Callable[[str], None]
-#: How our own files may end.
-YAML = (".yaml", ".yml")
-
-
-def silent(_: str) -> None:
-    """The default for ``note``: progress is not shown."""
 
 
 def read_design(design: DesignLike, overrides: Mapping[str, str] | None = None) -> Design:

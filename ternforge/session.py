@@ -8,10 +8,19 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+#: What a verb gives: the keys of its ``--json`` answer.
+Answer = dict[str, Any]
+#: What hears of progress.
+Note = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """The default for ``note``: progress is not shown."""
 
 
 @dataclasses.dataclass

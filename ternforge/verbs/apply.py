@@ -9,10 +9,9 @@ import click
 from blueprint.errors import ParamError
 from blueprint.files.design import design_content, design_text
 from ternforge import choices
-from ternforge.folder import output_file
-from ternforge.inputs import YAML, Answer
+from ternforge.folder import YAML, output_file
 from ternforge.options import force_option, out_option, study_argument
-from ternforge.session import Session, line
+from ternforge.session import Answer, Session, line
 from ternforge.shell import Verb
 from ternforge.study import opened
 

@@ -21,9 +21,8 @@ from costmodel.technology import technology as technologies
 from dse.evaluate import metric_names
 from dse.space_file import space_content, space_from
 from ternforge import choices
-from ternforge.inputs import Answer
 from ternforge.options import set_option
-from ternforge.session import Session, plain
+from ternforge.session import Answer, Session, plain
 from ternforge.shell import Verb
 
 

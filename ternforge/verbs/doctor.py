@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 
 from ternforge import __version__
-from ternforge.inputs import Answer, Note, silent
 from ternforge.rooms import HOME, ROOMS
-from ternforge.session import Session
+from ternforge.session import Answer, Note, Session, silent
 from ternforge.shell import Verb
 from toolchain import doctor as examiner
 

@@ -21,17 +21,9 @@ from costmodel.model.quantity import label, metric_text, shown
 from costmodel.model.work import Asked, memory_text
 from costmodel.technology.technology import Technology
 from ternforge import choices
-from ternforge.inputs import (
-    Answer,
-    DesignLike,
-    WorkloadLike,
-    check_fits,
-    read_design,
-    read_technology,
-    read_workload,
-)
+from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_technology, read_workload
 from ternforge.options import gemm_option, set_option, tech_option, workload_from, workload_option
-from ternforge.session import Session, size_columns, table
+from ternforge.session import Answer, Session, size_columns, table
 from ternforge.shell import Verb
 
 

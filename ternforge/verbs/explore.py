@@ -15,9 +15,8 @@ from dse.progress import Progress, Silent, for_stream
 from dse.space import METHODS
 from dse.store import is_study
 from ternforge import choices, folder
-from ternforge.inputs import Answer
 from ternforge.options import force_option, out_option
-from ternforge.session import Session, line, table
+from ternforge.session import Answer, Session, line, table
 from ternforge.shell import Verb
 from ternforge.verbs.check import validate
 

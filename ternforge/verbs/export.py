@@ -11,9 +11,9 @@ import click
 from blueprint.errors import ParamError
 from blueprint.files.nearest import suggestion
 from ternforge import choices
-from ternforge.inputs import Answer, DesignLike, read_design
+from ternforge.inputs import DesignLike, read_design
 from ternforge.options import force_option, out_option, set_option
-from ternforge.session import Session
+from ternforge.session import Answer, Session
 from ternforge.shell import Verb
 from ternforge.verbs.generate import generate
 

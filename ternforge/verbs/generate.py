@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
-from generator import export
 from ternforge import choices
 from ternforge.folder import output_folder
-from ternforge.inputs import Answer, DesignLike, read_design
+from ternforge.inputs import DesignLike, read_design
 from ternforge.options import force_option, out_option, set_option
-from ternforge.session import Session, line
+from ternforge.session import Answer, Session, line
 from ternforge.shell import Verb
 
 
@@ -29,6 +28,8 @@ def generate(
     """
     chosen = read_design(design, overrides)
     with output_folder(out, "generate", force=force) as draft:
+        from generator import export
+
         manifest = export.generate(chosen.spec, draft, clock_mhz=chosen.clock_mhz)
     return {"folder": Path(out), **manifest}
 

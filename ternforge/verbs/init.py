@@ -11,9 +11,8 @@ from blueprint.files.names import NAME_RULE, is_name
 from blueprint.files.nearest import suggestion
 from ternforge import choices
 from ternforge.folder import output_folder
-from ternforge.inputs import Answer
 from ternforge.options import force_option
-from ternforge.session import Session, line
+from ternforge.session import Answer, Session, line
 from ternforge.shell import Verb
 
 #: In a source tree a link to the top-level folder.

@@ -10,10 +10,9 @@ import click
 from blueprint.workloads import huggingface
 from blueprint.workloads import model as shapes
 from ternforge import choices
-from ternforge.folder import output_file
-from ternforge.inputs import YAML, Answer
+from ternforge.folder import YAML, output_file
 from ternforge.options import force_option, out_option
-from ternforge.session import Session, table
+from ternforge.session import Answer, Session, table
 from ternforge.shell import LazyGroup, Verb
 
 

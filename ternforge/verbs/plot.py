@@ -10,9 +10,8 @@ from dse import interactive
 from dse import plot as figures
 from ternforge import choices
 from ternforge.folder import output_folder
-from ternforge.inputs import Answer
 from ternforge.options import force_option, out_option, study_argument
-from ternforge.session import Session
+from ternforge.session import Answer, Session
 from ternforge.shell import Verb
 from ternforge.study import opened
 

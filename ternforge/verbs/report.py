@@ -9,9 +9,8 @@ import click
 from dse import report as reports
 from ternforge import choices
 from ternforge.folder import output_file
-from ternforge.inputs import Answer
 from ternforge.options import force_option, out_option, study_argument
-from ternforge.session import Session
+from ternforge.session import Answer, Session
 from ternforge.shell import Verb
 from ternforge.study import opened
 

@@ -12,21 +12,9 @@ from blueprint.errors import ParamError
 from blueprint.files.design import Design
 from blueprint.workloads.workload import Task
 from simulator import masks
-from simulator import simulate as simulator
-from simulator import trace as traces
 from ternforge import choices
 from ternforge.folder import check_file, output_file
-from ternforge.inputs import (
-    Answer,
-    DesignLike,
-    Note,
-    WorkloadLike,
-    check_fits,
-    read_design,
-    read_workload,
-    refused,
-    silent,
-)
+from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload, refused
 from ternforge.options import (
     force_option,
     gemm_option,
@@ -35,7 +23,7 @@ from ternforge.options import (
     workload_from,
     workload_option,
 )
-from ternforge.session import Session, size_columns, table
+from ternforge.session import Answer, Note, Session, silent, size_columns, table
 from ternforge.shell import Verb
 
 #: How a trace may end.
@@ -60,6 +48,8 @@ def simulate(
     ``stall`` names a profile of waiting sources and sinks. ``trace`` is a file for Perfetto, of the first task, in
     the cycles ``window`` (``"a:b"``) if given.
     """
+    from simulator import trace as traces
+
     chosen, work = read_design(design, overrides), read_workload(workload)
     spec = chosen.spec
     shown = None if window is None else refused(traces.parse_window, window)
@@ -93,6 +83,8 @@ def simulate(
 
 def _layer(chosen: Design, task: Task, open_cycles: Any, *, values: bool, seed: int) -> Answer:
     """One task simulated, and its values compared with the golden model."""
+    from simulator import simulate as simulator
+
     done = simulator.simulate(chosen.spec, task, masks=open_cycles, values=values, seed=seed)
     golden = chosen.spec.reference(dict(done.operands)) if values else {}
     return {
@@ -118,8 +110,10 @@ def _total(layers: Sequence[Answer]) -> Answer:
 
 
 def _write_trace(
-    design: Design, task: Task, seed: int, open_cycles: Any, path: Path, window: traces.Window | None
+    design: Design, task: Task, seed: int, open_cycles: Any, path: Path, window: tuple[int, int] | None
 ) -> None:
+    from simulator import trace as traces
+
     clock, spec = design.clock_mhz or 1000.0, design.spec
     graph = spec.timing(task, spec.operands(task, seed) if spec.data_dependent else None)
     found = refused(traces.trace, graph, open_cycles, clock_mhz=clock, window=window)

@@ -12,11 +12,10 @@ import click
 from costmodel.groundtruth import synthesis
 from costmodel.model import quantity
 from costmodel.technology import liberty_text
-from generator import export
 from ternforge import choices
-from ternforge.inputs import Answer, DesignLike, Note, read_design, read_technology, silent
+from ternforge.inputs import DesignLike, read_design, read_technology
 from ternforge.options import set_option, tech_option
-from ternforge.session import Session, table
+from ternforge.session import Answer, Note, Session, silent, table
 from ternforge.shell import Verb
 from ternforge.verbs.estimate import estimate
 
@@ -32,6 +31,8 @@ def synth(
     note: Note = silent,
 ) -> Answer:
     """Synthesize a design with Yosys and ABC; ``measured`` stands beside what the model ``predicted``."""
+    from generator import export
+
     chosen = read_design(design, overrides)
     predicted = estimate(chosen, technology)
     facts = read_technology(chosen, technology)

@@ -9,15 +9,12 @@ import click
 
 from blueprint.errors import ParamError
 from blueprint.files.names import NAME_RULE, is_name
-from costmodel.calibration import calibration, validation
 from costmodel.technology import importing
 from costmodel.technology import technology as files
-from generator import export
 from ternforge import choices
-from ternforge.folder import output_file
-from ternforge.inputs import YAML, Answer, Note, silent
+from ternforge.folder import YAML, output_file
 from ternforge.options import force_option, out_option
-from ternforge.session import Session, line, table
+from ternforge.session import Answer, Note, Session, line, silent, table
 from ternforge.shell import LazyGroup, Verb
 
 
@@ -49,6 +46,9 @@ def technology_calibrate(
 
     Takes minutes; when interrupted, the same call goes on. ``errors`` are those of the fit, by quantity.
     """
+    from costmodel.calibration import calibration
+    from generator import export
+
     facts = files.load(name)
     path = Path(out if out is not None else facts.path)
     with output_file(path, YAML, "tech", force=force) as draft:
@@ -63,6 +63,9 @@ def technology_validate(name: str | Path, designs: int, seed: int, note: Note = 
 
     ``ok`` is false where area misses its bounds (5 % mean, 15 % worst) or a flip-flop is missed.
     """
+    from costmodel.calibration import validation
+    from generator import export
+
     found = validation.validate(files.load(name), export.generate, designs=designs, seed=seed, note=note)
     rows = [
         {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,23 +13,15 @@ from blueprint.errors import ParamError
 from blueprint.files.design import Design
 from blueprint.spec import Spec
 from blueprint.workloads.workload import Task
-from generator import export
-from simulator.cosim import check as cosim
 from simulator.cosim import folder as folders
 from ternforge import choices
-from ternforge.inputs import (
-    Answer,
-    DesignLike,
-    Note,
-    WorkloadLike,
-    check_fits,
-    read_design,
-    read_workload,
-    silent,
-)
+from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload
 from ternforge.options import gemm_option, seed_option, set_option, workload_from, workload_option
-from ternforge.session import Session, table
+from ternforge.session import Answer, Note, Session, silent, table
 from ternforge.shell import Verb
+
+if TYPE_CHECKING:
+    from simulator.cosim.check import Checked, Outcome, Report
 
 
 def verify(
@@ -49,6 +41,9 @@ def verify(
     stalls; the tasks of ``workload`` are run first, unstalled. ``ok`` is false where a value, a cycle, a register or a
     rule of AXI does not hold, and where the design hangs; ``failure`` says what, ``checks`` all that was looked at.
     """
+    from generator import export
+    from simulator.cosim import check as cosim
+
     chosen = _design(design, overrides, rtl)
     todo = cosim.cases(chosen.spec, cases, seed, _first(chosen.spec, workload))
     with tempfile.TemporaryDirectory(prefix="ternforge-") as scratch:
@@ -81,7 +76,7 @@ def _first(spec: Spec, workload: WorkloadLike | None) -> list[Task]:
     return list({str(task.sizes): task for task in tasks}.values())
 
 
-def _answer(chosen: Design, report: cosim.Report, seed: int, rtl: str | Path | None) -> Answer:
+def _answer(chosen: Design, report: Report, seed: int, rtl: str | Path | None) -> Answer:
     return {
         "design": chosen.name,
         "design_hash": chosen.spec.design_hash,
@@ -96,7 +91,7 @@ def _answer(chosen: Design, report: cosim.Report, seed: int, rtl: str | Path | N
     }
 
 
-def _case(outcome: cosim.Outcome) -> Answer:
+def _case(outcome: Outcome) -> Answer:
     return {
         "ok": outcome.ok,
         **outcome.case.task.sizes,
@@ -112,7 +107,7 @@ def _case(outcome: cosim.Outcome) -> Answer:
     }
 
 
-def _checked(part: cosim.Checked) -> dict[str, Any]:
+def _checked(part: Checked) -> dict[str, Any]:
     return {
         "name": part.name,
         "what": part.what,

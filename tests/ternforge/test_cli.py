@@ -244,3 +244,26 @@ def test_json_has_no_numbers_that_json_does_not_know() -> None:
     assert (
         json.dumps(plain(strange), allow_nan=False) == '{"a": null, "1": [0, 1], "c": [3, null], "d": true}'
     )
+
+
+def loaded(code: str, *names: str) -> list[str]:
+    """Which of some modules a new interpreter has loaded after running ``code``."""
+    code = f"import sys\n{code}\nprint([name for name in {names!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    found: list[str] = json.loads(done.stdout.replace("'", '"'))
+    return found
+
+
+def test_an_estimate_needs_no_explorer_no_generator_and_no_simulator() -> None:
+    asked = f"ternforge.estimate({EXAMPLE!r}, workload='1x64x64')"
+    assert loaded(f"import ternforge\n{asked}", "dse", "generator", "simulator", "costmodel") == ["costmodel"]
+    space = str(ROOT / "examples" / "ternary_lut" / "space.yaml")
+    asked = f"ternforge.estimate({EXAMPLE!r}, space={space!r})"
+    assert loaded(f"import ternforge\n{asked}", "dse", "generator", "simulator") == ["dse"]
+
+
+def test_declaring_a_verb_loads_no_tool() -> None:
+    """Help and the completion of a shell load a verb's module."""
+    modules = [module for module, _ in cli.cli.verbs.values()]
+    heavy = [name for name in HEAVY if name not in ("numpy", "yaml")]
+    assert loaded(f"import {', '.join(modules)}", *heavy, "ternforge.verbs.plot") == ["ternforge.verbs.plot"]
