@@ -163,27 +163,30 @@ def chosen(kind: type[Spec]) -> tuple[Spec, ...]:
     return sampling.spread(sorted(drawn, key=sampling.gates)[: POOL // 4], DESIGNS)
 
 
-def samples(kind: type[Spec]) -> list[str]:
-    """A hash of each of some random designs, with two tasks, their operands and the typical ones."""
+def samples(kind: type[Spec]) -> list[dict[str, str]]:
+    """Hashes of some random designs: what they are, their inventory and paths, their tasks, operands and times."""
     found = []
     for number in range(SAMPLES):
         random = np.random.default_rng([SEED, number])
         spec = kind.sample(random)
-        hashed = hashlib.sha256(json.dumps(spec.parameters).encode())
-        for task in (spec.sample_workload(random), spec.sample_workload(random)):
-            hashed.update(json.dumps([task.sizes, spec.register_values(task)]).encode())
-            _hash_arrays(hashed, spec.operands(task, number))
-        typical = spec.typical_workload()
-        hashed.update(json.dumps(typical.sizes).encode())
-        _hash_arrays(hashed, spec.typical_operands(typical, number))
-        found.append(hashed.hexdigest()[:16])
+        tasks = [spec.typical_workload(), spec.sample_workload(random), spec.sample_workload(random)]
+        operands = [spec.typical_operands(tasks[0], number), *(spec.operands(t, number) for t in tasks[1:])]
+        times = [[int(spec.cycles(t)), spec.cycles_of(t, o)] for t, o in zip(tasks, operands, strict=True)]
+        found.append(
+            {
+                "design": _digest(spec.parameters),
+                "inventory": _digest(inventory(spec)),
+                "paths": _digest(paths(spec)),
+                "tasks": _digest([[task.sizes, spec.register_values(task)] for task in tasks]),
+                "operands": _digest([{k: np.asarray(v).tolist() for k, v in o.items()} for o in operands]),
+                "times": _digest(times),
+            }
+        )
     return found
 
 
-def _hash_arrays(hashed: hashlib._Hash, arrays: Mapping[str, Any]) -> None:
-    for name, array in arrays.items():
-        hashed.update(f"{name} {np.shape(array)}".encode())
-        hashed.update(np.ascontiguousarray(array).astype("<i8").tobytes())
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]
 
 
 def main() -> None:
@@ -195,7 +198,9 @@ def main() -> None:
     given = options.parse_args()
     if given.samples:
         hashes = {family: samples(kind) for family, kind in registry.families().items()}
-        (FOLDER / "samples.json").write_text(json.dumps(hashes, indent=1) + "\n", encoding="utf-8")
+        (FOLDER / "samples.json").write_text(
+            json.dumps(hashes).replace('{"design"', '\n{"design"') + "\n", encoding="utf-8"
+        )
         return
     for family in given.families.split(","):
         designs = []

@@ -68,10 +68,11 @@ def test_time_and_traffic_are_the_recorded_ones(family: str, number: int) -> Non
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_random_designs_tasks_and_operands_are_the_recorded_ones(family: str) -> None:
+def test_random_designs_are_the_recorded_ones(family: str) -> None:
     """A number names a design, its tasks and their operands: here, in calibration, and in a failure's message."""
     expected = json.loads((golden.FOLDER / "samples.json").read_text())[family]
-    assert golden.samples(registry.get(family)) == expected
+    for number, (found, then) in enumerate(zip(golden.samples(registry.get(family)), expected, strict=True)):
+        assert found == then, f"design {number}"
 
 
 def test_other_operands_have_other_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +81,8 @@ def test_other_operands_have_other_hashes(monkeypatch: pytest.MonkeyPatch) -> No
     before = golden.samples(kind)
     given = kind.operands
     monkeypatch.setattr(kind, "operands", lambda spec, task, seed: given(spec, task, seed + 1))
-    assert all(now != then for now, then in zip(golden.samples(kind), before, strict=True))
+    for now, then in zip(golden.samples(kind), before, strict=True):
+        assert now["operands"] != then["operands"] and now["inventory"] == then["inventory"]
 
 
 def close(found: Any, expected: Any) -> bool:
