@@ -117,7 +117,9 @@ class Estimator:
     @classmethod
     def of(cls, kind: type[Spec], costs: Costs, asked: Asked) -> Estimator:
         """The estimator of a family's designs. Raises ``ParamError`` for tasks that the family does not run."""
-        return cls(kind, costs, asked.decode(kind), asked.prompt(kind), asked.dram, asked.part([kind]))
+        return cls(
+            kind, costs, asked.main_pass(kind), asked.prompt_pass(kind), asked.dram, asked.part([kind])
+        )
 
     def metrics(
         self, designs: Any, clock_mhz: float | None = None, cycles_of: Cycles | None = None

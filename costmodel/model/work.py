@@ -69,8 +69,8 @@ class Asked:
             return True
         return self._decodes and self.prompt_tokens is not None
 
-    def decode(self, kind: type[Spec]) -> Pass:
-        """What a family runs of the workload, with the traffic of its key and value cache.
+    def main_pass(self, kind: type[Spec]) -> Pass:
+        """What a family runs of the workload itself, with the traffic of its key and value cache.
 
         Every token writes its keys and values; in decode each reads those of its context before.
         """
@@ -82,13 +82,13 @@ class Asked:
         tokens = work.tokens if work.model is not None else max(task.tokens for task in work.tasks)
         return Pass(merged(kind.tasks(work)), tokens, cache_bits)
 
-    def prompt(self, kind: type[Spec]) -> Pass | None:
+    def prompt_pass(self, kind: type[Spec]) -> Pass | None:
         """The prompt whose pass is the time to the first token, where there is one."""
         model, tokens = self.workload.model, self.prompt_tokens
         if model is not None and self._decodes and tokens is not None:
             tasks = merged(kind.tasks(of_model(model, "prefill", tokens)))
             return Pass(tasks, tokens, tokens * self._cache_bits if kind.task is Gemm else 0)
-        return self.decode(kind) if self.has_prompt else None
+        return self.main_pass(kind) if self.has_prompt else None
 
     def part(self, kinds: Iterable[type[Spec]]) -> str:
         """The part of a model that families run, empty for a plain workload.
