@@ -16,7 +16,7 @@ from ternforge.session import Answer, Session, line
 from ternforge.shell import Verb
 
 #: In a source tree a link to the top-level folder.
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 #: What a preset consists of.
 FILES = ("design.yaml", "space.yaml", "workload.yaml")
 
