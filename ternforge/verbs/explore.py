@@ -44,9 +44,11 @@ def explore(
     validate(space, {}, "ternforge/space/v1")  # the technology too, before a folder is made
     if not is_study(Path(out)):
         folder.check_out(out)
-    search = {"method": method, "budget": budget, "seed": seed, "workers": workers, "progress": progress}
     with folder.updated(out, TABLES, "explore", force=force):
-        with searching.explore(space, out, **search) as study:  # type: ignore[arg-type]
+        study = searching.explore(
+            space, out, method=method, budget=budget, seed=seed, workers=workers, progress=progress
+        )
+        with study:
             return study.summary()
 
 
