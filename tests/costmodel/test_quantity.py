@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dse import quantity
+from costmodel.model import quantity
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,24 @@
-"""The folder that ``ternforge init`` writes, from the examples."""
+"""``ternforge init``: a starting folder, from the examples."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import click
+
 from blueprint.errors import ParamError
 from blueprint.files.names import NAME_RULE, is_name
 from blueprint.files.nearest import suggestion
+from ternforge import choices
 from ternforge.folder import output_folder
+from ternforge.options import force_option
+from ternforge.session import Answer, Session, line
+from ternforge.shell import Verb
+
+#: In a source tree a link to the top-level folder.
+EXAMPLES = Path(__file__).parents[1] / "examples"
+#: What a preset consists of.
+FILES = ("design.yaml", "space.yaml", "workload.yaml")
 
 _README = """# {name}
 
@@ -30,14 +41,6 @@ Next:
 """
 
 
-#: In a source tree a link to the top-level folder.
-EXAMPLES = Path(__file__).with_name("examples")
-
-
-#: What a preset consists of.
-FILES = ("design.yaml", "space.yaml", "workload.yaml")
-
-
 def presets() -> tuple[str, ...]:
     """The example folders that hold a design."""
     return tuple(sorted(path.parent.name for path in EXAMPLES.glob("*/design.yaml")))
@@ -48,12 +51,13 @@ def default_preset() -> str:
     return (EXAMPLES / "default_preset.txt").read_text(encoding="utf-8").strip()
 
 
-def write(folder: str | Path, preset: str, *, force: bool = False) -> list[Path]:
-    """Copy a preset into a folder and add a README with the next commands; returns the files.
+def init(folder: str | Path, preset: str | None = None, *, force: bool = False) -> Answer:
+    """Write a starting folder: a design, a space, a workload, a README with the next commands.
 
     Raises ``ParamError``: an unknown preset, with the nearest one; a bad name; a folder of other files, or with files
     changed since (both only without ``force``).
     """
+    preset = preset or default_preset()
     if preset not in presets():
         hint = suggestion(preset, presets())
         raise ParamError(f"Preset must be one of {', '.join(presets())}, not {preset!r}{hint}")
@@ -65,4 +69,23 @@ def write(folder: str | Path, preset: str, *, force: bool = False) -> list[Path]
     with output_folder(folder, "init", force=force) as draft:
         for file, text in texts.items():
             (draft / file).write_text(text, encoding="utf-8")
-    return [Path(folder) / file for file in texts]
+    return {"folder": Path(folder), "preset": preset, "files": [Path(folder) / file for file in texts]}
+
+
+@click.command("init", cls=Verb)
+@click.argument("name", type=choices.FOLDER)
+@click.option(
+    "--preset",
+    type=choices.Named(presets),
+    default=default_preset(),
+    show_default=True,
+    help="Which example to start from.",
+)
+@force_option
+@click.pass_obj
+def init_(session: Session, name: str, preset: str, force: bool) -> None:
+    """Write the starting folder NAME: a design, a workload, a space, and the next commands."""
+    answer = init(name, preset, force=force)
+    files = "  ".join(path.name for path in answer["files"])
+    following = f"{line('cd', Path(name))} && ternforge check design.yaml"
+    session.answer(answer, [f"created {name}/: {files}", f"next: {following}"])

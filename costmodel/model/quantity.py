@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dse.metrics import METRICS
+from costmodel.model.metrics import METRICS
 
 #: Unit of a metric: the SI unit, its power of ten, and the power that a prefix is raised to.
 _SI = {

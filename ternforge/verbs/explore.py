@@ -1,4 +1,4 @@
-"""``ternforge explore``."""
+"""``ternforge explore``: a design space searched."""
 
 from __future__ import annotations
 
@@ -8,26 +8,55 @@ from typing import Any
 
 import click
 
-from ternforge import choices
-from ternforge.session import Session, table
-from ternforge.shell import Verb, force_option, line
+from costmodel.model import quantity
+from costmodel.model.metrics import METRICS
+from dse import explore as searching
+from dse.progress import Progress, Silent, for_stream
+from dse.space import METHODS
+from dse.store import is_study
+from ternforge import choices, folder
+from ternforge.options import force_option, out_option
+from ternforge.session import Answer, Session, line, table
+from ternforge.shell import Verb
+from ternforge.verbs.check import validate
 
+#: What a search writes for other programs to read.
+TABLES = ("front.csv", "points.csv")
 #: Numbers that are shown beside the objectives where a study has them.
 ALONGSIDE = ("time_to_first_token_s",)
 
 
+def explore(
+    space: str | Path,
+    out: str | Path,
+    *,
+    method: str | None = None,
+    budget: int | None = None,
+    seed: int | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> Answer:
+    """Search a space, or go on with a study that was interrupted; returns the study's summary.
+
+    Tables in the folder that were changed since they were written are replaced by ``force`` only.
+    """
+    validate(space, {}, "ternforge/space/v1")  # the technology too, before a folder is made
+    if not is_study(Path(out)):
+        folder.check_out(out)
+    with folder.updated(out, TABLES, "explore", force=force):
+        study = searching.explore(
+            space, out, method=method, budget=budget, seed=seed, workers=workers, progress=progress
+        )
+        with study:
+            return study.summary()
+
+
 @click.command("explore", cls=Verb)
 @click.argument("space", type=choices.FILE)
+@out_option(choices.FOLDER, "STUDY", "Folder of the study; the same again continues it.", required=True)
 @click.option(
-    "-o",
-    "--out",
-    required=True,
-    type=choices.FOLDER,
-    metavar="STUDY",
-    help="Folder of the study; the same again continues it.",
-)
-@click.option(
-    "--method", type=choices.Named(choices.methods), help="How to search; without it as the file says."
+    "--method", type=choices.Named(lambda: METHODS), help="How to search; without it as the file says."
 )
 @click.option("--budget", type=choices.Whole(1), help="Most designs to look at; without it the file's.")
 @click.option("--seed", type=choices.Whole(0), help="Seed of the search; without it the file's.")
@@ -50,12 +79,9 @@ def explore_(
 
     The study can be interrupted at any time; the same command goes on. Exit code 1 where no design is feasible.
     """
-    from dse import progress
-    from ternforge import api
-
-    shown = progress.Silent() if session.quiet else progress.for_stream()
+    shown = Silent() if session.quiet else for_stream()
     wishes: dict[str, Any] = {"method": method, "budget": budget, "seed": seed, "workers": workers}
-    answer = api.explore(space, out, progress=shown, force=force, **wishes)
+    answer = explore(space, out, progress=shown, force=force, **wishes)
     session.answer(answer, front_lines(answer, out))
     return 0 if answer["front"] else 1
 
@@ -83,9 +109,6 @@ def front_lines(answer: Mapping[str, Any], out: str) -> list[str]:
 
 def _front_table(answer: Mapping[str, Any], shown: list[dict[str, Any]]) -> list[str]:
     """Some rows of the front: objectives in units that suit the whole front, and the parameters that differ."""
-    from dse import quantity
-    from dse.metrics import METRICS
-
     metrics = list(answer["objectives"])
     metrics += [
         name
@@ -135,8 +158,6 @@ def empty_lines(answer: Mapping[str, Any]) -> list[str]:
 
 def _nearest(best: Mapping[str, Any] | None, several: bool) -> str:
     """The nearest design in words: name, numbers, what limits them, the parameters."""
-    from dse import quantity
-
     if best is None:
         return "-"
     numbers = []

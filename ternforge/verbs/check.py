@@ -6,18 +6,37 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import click
+
 from blueprint.errors import ParamError
+from blueprint.files.design import design_content, design_from
 from blueprint.files.document import Section, read
+from blueprint.files.tree import dump
+from blueprint.unit import flip_flops
+from blueprint.workloads.model import model_content, model_from
+from blueprint.workloads.workload import SCHEMA, read_workload, workload_content
+from costmodel.model.metrics import scope
+from costmodel.model.work import memory_text
+from costmodel.technology import technology as technologies
+from dse.evaluate import metric_names
+from dse.space_file import space_content, space_from
+from ternforge import choices
+from ternforge.options import set_option
+from ternforge.session import Answer, Session, plain
+from ternforge.shell import Verb
 
-Answer = dict[str, Any]
 
+def check(path: str | Path, overrides: Mapping[str, str] | None = None) -> Answer:
+    """Validate any file of ours by its ``schema``.
 
-def check(path: str | Path, overrides: Mapping[str, str], only: str | None = None) -> Answer:
-    """What the file is (``schema``, the one of ``only`` if given), its content ``resolved``, and numbers ``derived``
-    from it.
-
-    ``resolved`` reads back as the same file, but that of a technology, whose cells are left out.
+    ``resolved`` is its content with every default filled in, which reads back as the same file, but that of a
+    technology, whose cells are left out; ``derived`` are numbers that follow from it.
     """
+    return validate(path, overrides or {})
+
+
+def validate(path: str | Path, overrides: Mapping[str, str], only: str | None = None) -> Answer:
+    """As :func:`check`; the file must be of the schema ``only`` where one is given."""
     section = read(path)
     readers: dict[str, Callable[[Section], Answer]] = {
         "ternforge/design/v1": lambda found: _design(found, overrides),
@@ -33,9 +52,6 @@ def check(path: str | Path, overrides: Mapping[str, str], only: str | None = Non
 
 
 def _design(section: Section, overrides: Mapping[str, str]) -> Answer:
-    from blueprint.files.design import design_content, design_from
-    from blueprint.unit import flip_flops
-
     design = design_from(section, overrides)
     if design.technology is not None:
         _check_technology(section, design.technology)
@@ -51,8 +67,6 @@ def _design(section: Section, overrides: Mapping[str, str]) -> Answer:
 
 
 def _workload(section: Section) -> Answer:
-    from blueprint.workloads.workload import SCHEMA, read_workload, workload_content
-
     workload = read_workload(section)
     derived: Answer = {"macs": workload.macs}
     for task in workload.tasks:
@@ -62,17 +76,11 @@ def _workload(section: Section) -> Answer:
 
 
 def _model(section: Section) -> Answer:
-    from blueprint.workloads.model import model_content, model_from
-
     model = model_from(section)
     return {"resolved": model_content(model), "derived": {"ternary_weights": model.ternary_weights}}
 
 
 def _space(section: Section) -> Answer:
-    from dse.evaluate import memory_text, metric_names
-    from dse.metrics import scope
-    from dse.space_file import space_content, space_from
-
     space = space_from(section)
     _check_technology(section, space.technology)
     derived = {
@@ -87,9 +95,7 @@ def _space(section: Section) -> Answer:
 
 
 def _technology(path: Path) -> Answer:
-    from costmodel.technology.technology import read_technology
-
-    technology = read_technology(path)
+    technology = technologies.read_technology(path)
     cells = len(technology.cells)
     resolved = {
         "name": technology.name,
@@ -101,9 +107,27 @@ def _technology(path: Path) -> Answer:
 
 
 def _check_technology(section: Section, name: str) -> None:
-    from costmodel.technology import technology
-
     try:
-        technology.load(name)
+        technologies.load(name)
     except ParamError as problem:
         raise section.error("technology", str(problem)) from None
+
+
+@click.command("check", cls=Verb)
+@click.argument("file", type=choices.FILE)
+@set_option
+@click.pass_obj
+def check_(session: Session, file: str, overrides: dict[str, str]) -> None:
+    """Validate a FILE of any of our kinds and print it with every default filled in."""
+    answer = check(file, overrides)
+    session.answer(answer, _lines(answer))
+
+
+def _lines(answer: Mapping[str, Any]) -> list[str]:
+    text = dump(plain(answer["resolved"]))
+    derived = dump(plain(answer["derived"])) if answer["derived"] else ""
+    comments = [f"#   {line}" for line in derived.splitlines()]
+    head = f"# {answer['file']}: {answer['schema']}, valid"
+    if "schema" not in answer["resolved"]:  # a summary, not a file
+        return [head, *(f"# {line}" for line in text.splitlines()), "# derived", *comments]
+    return [head, *text.splitlines(), "# derived", *comments]
