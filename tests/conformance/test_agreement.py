@@ -101,9 +101,9 @@ def differences(
         ]
         graph = spec.timing(workload, operands)
         ports = {node.name: node.stream for node in graph.nodes if node.stream}
-        line = kernel.run(graph, job.masks, record=ports)
+        line = kernel.run(graph, job.patterns, record=ports)
         counts = {line.cycles, run.cycles, run.registers["cycles"]}
-        if not job.masks:
+        if not job.patterns:
             counts.add(spec.cycles_of(workload, operands))
             if not spec.data_dependent:
                 counts.add(int(spec.cycles(workload)))

@@ -148,10 +148,10 @@ def test_shallow_fifos_cost_what_the_simulator_says_also_under_stalls(
     jobs = [job(spec, work)]
     for _ in range(3):
         masks = {stream.name: random.random(37) < 0.6 for stream in spec.streams()}
-        jobs.append(dataclasses.replace(jobs[0], masks=masks))
+        jobs.append(dataclasses.replace(jobs[0], patterns=masks))
     graph_of = spec.timing(work)
     ports = {node.name: node.stream for node in graph_of.nodes if node.stream}
     for one, run in zip(jobs, model.run_all(jobs), strict=True):
-        line = kernel.run(graph_of, one.masks, record=ports)
+        line = kernel.run(graph_of, one.patterns, record=ports)
         assert run.cycles == line.cycles
         assert all(np.array_equal(line.fired[node], run.accepted[stream]) for node, stream in ports.items())
