@@ -13,7 +13,7 @@ from typing import Literal
 
 from blueprint.numbers import Number, bit_length, choose
 from blueprint.port import Register
-from blueprint.unit import Path, Unit, flops
+from blueprint.unit import Path, Unit, registers
 
 #: Bits of the status register that every design has, from bit 0 on.
 STATUS = ("busy", "done", "size_error", "framing_error")
@@ -203,17 +203,17 @@ class RegisterFile:
         written = sum(size.there * (size.width + size.lanes_above) for size in self.sizes)
         width = sum(size.there * size.width for size in self.sizes)
         counters = len(COUNTERS) - 1 + self.dependency
-        yield flops("shell", 1, written, enable=1, reset=1, activity=0.0)
-        yield flops(
+        yield registers("shell", 1, written, enable=1, reset=1, activity=0.0)
+        yield registers(
             "shell", 1, sum(size.there * size.bits for size in self.sizes), enable=1, reset=1, activity=0.0
         )
         # Status and whether a run is counted.
-        yield flops("shell", 1, len(STATUS) + len(self.flags) + 1, enable=1, reset=1, activity=0.1)
+        yield registers("shell", 1, len(STATUS) + len(self.flags) + 1, enable=1, reset=1, activity=0.1)
         # The start of a run, and a write that is taken.
-        yield flops("shell", 1, 2, reset=1, activity=0.0)
-        yield flops("shell", counters, WORD_BITS, enable=1, reset=1)
+        yield registers("shell", 1, 2, reset=1, activity=0.0)
+        yield registers("shell", counters, WORD_BITS, enable=1, reset=1)
         # The word that is read, the answers to a read and a write, and whether they are errors.
-        yield flops("shell", 1, WORD_BITS + 4, enable=1, reset=1, activity=0.0)
+        yield registers("shell", 1, WORD_BITS + 4, enable=1, reset=1, activity=0.0)
         yield Unit("adder", "shell", counters, {"width": WORD_BITS})
         yield Unit("comparator", "shell", 2, {"width": width}, 0.0)
         yield from _rules(self.sizes, self.rules)

@@ -62,7 +62,7 @@ class Unit:
         return self.count * self.dims["width"] if self.kind == "register" else 0 * self.count
 
 
-def flops(
+def registers(
     place: str, count: Number, width: Number, *, enable: int = 0, reset: int = 0, activity: Number = 1.0
 ) -> Unit:
     """Flip-flops, ``count`` groups of ``width``."""

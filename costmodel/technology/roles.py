@@ -95,10 +95,10 @@ def choose(cells: Iterable[Cell]) -> Roles:
     rank = ranking(cells)
     usable = sorted((cell for cell in cells if _usable(cell)), key=rank)
     simple = [cell for cell in usable if combinational(cell)]
-    flops = [item for cell in usable if (item := register(cell)) is not None]
+    registers = [item for cell in usable if (item := register(cell)) is not None]
     area = {cell.name: cell.area for cell in usable}
-    flops.sort(key=lambda item: (area[item.cell], item.inverted, len(item.ties)))
-    rising = [item for item in flops if item.rising]
+    registers.sort(key=lambda item: (area[item.cell], item.inverted, len(item.ties)))
+    rising = [item for item in registers if item.rising]
     plain = [item for item in rising if not item.enable and not item.clear]
     latches = [item for cell in usable if (item := register(cell, "latch")) is not None and not item.clear]
     return Roles(
@@ -204,7 +204,7 @@ def _tie(cell: Cell, value: int) -> tuple[str, str] | None:
 def register(cell: Cell, kind: str = "ff") -> Register | None:
     """`cell` as a flip-flop (or latch) with one data input, `None` where it is anything else.
 
-    Scan flops, flops whose set and clear are both needed, and cells with other functions on their pins are none.
+    Also `None` for scan cells, for cells that need both set and clear, and for cells with further functions on pins.
     """
     group = cell.sequential
     if group is None or group.kind != kind or cell.clock_gate or cell.scan or cell.memory:

@@ -14,7 +14,7 @@ from blueprint.arithmetic.softmax.inventory import blocks, division, segments, t
 from blueprint.families.streaming_attention import dataflow
 from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
 from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, possible, smaller
-from blueprint.unit import Path, Unit, flops, memories
+from blueprint.unit import Path, Unit, memories, registers
 
 #: A FIFO of more words than this is a memory.
 FILE_WORDS = 16
@@ -62,11 +62,11 @@ def fifo(count: Number, depth: Number, width: Number, reserved: Number) -> Itera
     address = flag(width > 0) * clog2(depth)
     held = count * (1 - memory)
     several = held * flag(depth > 1)
-    yield flops("fifo", count * levels, bit_length(depth), enable=1, reset=1)
-    yield flops("fifo", count * pointers, address, enable=1, reset=1)
-    yield flops("fifo", held * depth, width, enable=1, activity=1 / depth)
-    yield flops("fifo", count * memory, width, enable=1, activity=0.1)
-    yield flops("fifo", count * memory, 1, enable=1, reset=1)
+    yield registers("fifo", count * levels, bit_length(depth), enable=1, reset=1)
+    yield registers("fifo", count * pointers, address, enable=1, reset=1)
+    yield registers("fifo", held * depth, width, enable=1, activity=1 / depth)
+    yield registers("fifo", count * memory, width, enable=1, activity=0.1)
+    yield registers("fifo", count * memory, 1, enable=1, reset=1)
     yield Unit("half_adder", "fifo", count * levels, {"width": bit_length(depth)})
     yield Unit("half_adder", "fifo", count * pointers, {"width": address})
     yield Unit("decoder", "fifo", several * pointers, {"inputs": address, "outputs": depth})
@@ -110,7 +110,7 @@ def _saturation(p: StreamingAttentionParameters, node: str, gates: Number) -> tu
     """Gates that find the events of a node and bring them together, and their flip-flops."""
     count = saturations(p)[node]
     found = Unit("logic", node, flag(count > 0), {"gates": gates}, 0.0)
-    return flops(node, count, 1, reset=1, activity=0.0), found
+    return registers(node, count, 1, reset=1, activity=0.0), found
 
 
 def _score(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
@@ -120,12 +120,12 @@ def _score(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     inside = scaled + a.has_offset * p.exp_stages
     scales = dataflow.words(p)["scales"]
     return (
-        flops("score", p.dot_stages + before, scales["multiplier"] + scales["shift"]),
-        flops("score", scaled, scales["offset"]),
-        flops("score", lanes * before, a.score_word),
-        flops("score", lanes * after, a.t_word),
-        flops("score", inside, 1, reset=1),
-        flops("score", inside, token_flags(p)),
+        registers("score", p.dot_stages + before, scales["multiplier"] + scales["shift"]),
+        registers("score", scaled, scales["offset"]),
+        registers("score", lanes * before, a.score_word),
+        registers("score", lanes * after, a.t_word),
+        registers("score", inside, 1, reset=1),
+        registers("score", inside, token_flags(p)),
         Unit("logic", "score", 1, {"gates": NODE_GATES}),
         *_saturation(p, "score", lanes),
         Unit("comparator", "score", lanes * a.has_offset, {"width": a.t_width}),
@@ -139,10 +139,10 @@ def _maximum(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     there, stages = 1 - a.has_offset, a.rescales * p.exp_stages
     return (
-        flops("maximum", there, 1, enable=1, reset=1),
-        flops("maximum", stages, 1, reset=1),
-        flops("maximum", stages, token_flags(p)),
-        flops("maximum", stages * lanes, a.shift_width),
+        registers("maximum", there, 1, enable=1, reset=1),
+        registers("maximum", stages, 1, reset=1),
+        registers("maximum", stages, token_flags(p)),
+        registers("maximum", stages * lanes, a.shift_width),
         Unit("mux", "maximum", there * lanes * p.corners, {"entries": 2, "width": a.t_word}),
         *_saturation(p, "maximum", COMPARED_GATES * lanes),
         *blocks(a, "running_max", lanes * there, 0, scored(p)),
@@ -153,8 +153,8 @@ def _maximum(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
 def _exponential(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, there = p.softmax, p.softmax.waits_for_maximum
     return (
-        flops("exponential", there * p.exp_stages, 1, reset=1),
-        flops("exponential", there * p.exp_stages, token_flags(p)),
+        registers("exponential", there * p.exp_stages, 1, reset=1),
+        registers("exponential", there * p.exp_stages, token_flags(p)),
         Unit("logic", "exponential", there, {"gates": NODE_GATES}),
         *blocks(a, "exp2", p.lanes * there, p.exp_stages, scored(p)),
     )
@@ -164,12 +164,12 @@ def _sum(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     cycles = 1 + p.reciprocal_stages  # the register of the sum, then those of its reciprocal
     return (
-        flops("sum", 1, 1, enable=1, reset=1),
-        flops("sum", cycles, 1, reset=1),
-        flops("sum", cycles * p.has_gains * a.divides_last, GAIN_BITS),
+        registers("sum", 1, 1, enable=1, reset=1),
+        registers("sum", cycles, 1, reset=1),
+        registers("sum", cycles * p.has_gains * a.divides_last, GAIN_BITS),
         Unit("and_row", "sum", lanes * p.corners, {"width": a.p_word}),
         *_saturation(p, "sum", COMPARED_GATES * lanes),
-        flops("sum", a.has_offset * p.visible_bits, 1, enable=1),
+        registers("sum", a.has_offset * p.visible_bits, 1, enable=1),
         *blocks(a, "sum_weights", lanes, 0, scored(p)),
         *blocks(a, "reciprocal", lanes, p.reciprocal_stages, scored(p)),
     )
@@ -180,14 +180,14 @@ def _output(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     stages, (after, before) = p.product_stages, halves(p.product_stages)
     cycles = stages + 1  # the registers of the products, then that of the sum
     return (
-        flops("output", 1, 1, enable=1, reset=1),
-        flops("output", before, p.dim * p.element_width + lanes * a.p_word),
-        flops("output", cycles, 1, reset=1),
-        flops("output", stages, 1 + p.final_bits + p.visible_bits),
-        flops("output", 1, p.final_bits),
-        flops("output", stages * a.rescales * lanes, a.shift_width),
-        flops("output", after * elements, a.term_word),
-        flops("output", cycles * a.divides_first * p.has_gains, GAIN_BITS),
+        registers("output", 1, 1, enable=1, reset=1),
+        registers("output", before, p.dim * p.element_width + lanes * a.p_word),
+        registers("output", cycles, 1, reset=1),
+        registers("output", stages, 1 + p.final_bits + p.visible_bits),
+        registers("output", 1, p.final_bits),
+        registers("output", stages * a.rescales * lanes, a.shift_width),
+        registers("output", after * elements, a.term_word),
+        registers("output", cycles * a.divides_first * p.has_gains, GAIN_BITS),
         Unit("and_row", "output", elements * p.corners, {"width": a.term_word}),
         *_saturation(p, "output", choose(a.values_saturate, COMPARED_GATES * p.dim, elements)),
         *blocks(a, "product", elements, 0, scored(p)),
@@ -201,10 +201,10 @@ def _divide(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     stages, (after, before) = p.divide_stages, halves(p.divide_stages)
     inputs = elements * a.o_word + lanes * a.r_width + p.has_gains * OUTPUT_SHIFT_BITS
     return (
-        flops("divide", stages, 1, reset=1),
-        flops("divide", stages, choose(a.divides_first, token_flags(p), p.final_bits)),
-        flops("divide", a.divides_last * before, inputs),
-        flops("divide", a.divides_last * after * elements, a.out_width),
+        registers("divide", stages, 1, reset=1),
+        registers("divide", stages, choose(a.divides_first, token_flags(p), p.final_bits)),
+        registers("divide", a.divides_last * before, inputs),
+        registers("divide", a.divides_last * after * elements, a.out_width),
         Unit("logic", "divide", 1, {"gates": NODE_GATES}),
         *_saturation(p, "divide", elements),
         *blocks(a, "normalize", lanes * a.divides_first, stages, scored(p)),
@@ -219,17 +219,17 @@ def _screen(p: StreamingAttentionParameters) -> Iterator[Unit]:
     # The key that is screened, that whose bucket is written and that whose bucket is read; the key that is picked;
     # passes left to screen and to pick; the cycle of a search.
     counted = 3 * number + p.key_width + 2 * passes + bit_length(q.search_cycles)
-    yield flops("screen", there, 1 + counted, enable=1, reset=1)
-    yield flops("screen", there, number, enable=1, reset=1)
-    yield flops("screen", there * stages, 2, reset=1)
+    yield registers("screen", there, 1 + counted, enable=1, reset=1)
+    yield registers("screen", there, number, enable=1, reset=1)
+    yield registers("screen", there * stages, 2, reset=1)
     yield Unit("adder", "screen", there, {"width": counted})
     yield Unit("comparator", "screen", there, {"width": counted})
-    yield flops("surrogate", there, q.surrogate_bits(stages))
+    yield registers("surrogate", there, q.surrogate_bits(stages))
     yield Unit("adder", "surrogate", there * 2 * p.dim, {"width": q.score_width})
     yield Unit("decoder", "surrogate", there * p.dim, {"inputs": PLACE_BITS, "outputs": PRODUCT_PLACES})
     yield Unit("logic", "pruning", there * (1 + p.dim), {"gates": LEADING_ONE_GATES})
-    yield flops("top_k", there, q.selector_bits - 1, enable=1)
-    yield flops("top_k", there, 1, enable=1, reset=1)
+    yield registers("top_k", there, q.selector_bits - 1, enable=1)
+    yield registers("top_k", there, 1, enable=1, reset=1)
     yield Unit("half_adder", "top_k", there * q.buckets, {"width": q.count_width}, 0.01)
     yield Unit("mux", "top_k", there, {"entries": q.buckets, "width": q.count_width})
     yield Unit("comparator", "top_k", there * 2, {"width": q.bucket_width})
@@ -245,9 +245,9 @@ def _control(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     # The next key and the last key there is; the last key of a row, its first one in the window.
     numbers = 2 + p.masked + p.windowed
     return (
-        flops("control", 1, 3, enable=1, reset=1),
-        flops("control", 1, counted, enable=1, reset=1, activity=0.1),
-        flops("control", 1 + p.masked, p.key_width, enable=1, reset=1),
+        registers("control", 1, 3, enable=1, reset=1),
+        registers("control", 1, counted, enable=1, reset=1, activity=0.1),
+        registers("control", 1 + p.masked, p.key_width, enable=1, reset=1),
         Unit("adder", "control", 1, {"width": counted}, 0.1),
         Unit("comparator", "control", 1, {"width": counted}, 0.1),
         Unit("adder", "control", numbers, {"width": p.key_width}),

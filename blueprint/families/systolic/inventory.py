@@ -22,7 +22,7 @@ from blueprint.arithmetic.processing import (
 from blueprint.arithmetic.processing.element import WIDEST_TOTAL
 from blueprint.families.systolic.parameters import BANKS, SystolicParameters
 from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, possible, smaller
-from blueprint.unit import Path, Unit, flops
+from blueprint.unit import Path, Unit, registers
 
 #: Cycles of full throughput in which a result moves down its column, and in which a counter of the sequencer steps.
 _DRAINING, _COUNTING = 0.1, 0.3
@@ -51,12 +51,12 @@ def _edge(p: SystolicParameters) -> tuple[Unit, ...]:
     rows, cols = p.rows, p.cols
     return (
         *_taken(p),
-        flops("edge", moving * cols, p.element_bits, enable=1),
-        flops("edge", skewed * (_skew(rows) + rows * (cols - 1)), p.act_bits),
-        flops("edge", skewed * _skew(cols), p.element_bits),
-        flops("edge", skewed * moving * (rows - 1) * cols, p.element_bits),
-        flops("edge", stays * rows * (cols - 1), 1, activity=1 / p.most_tokens),
-        flops("edge", stays * _skew(cols), p.sum_width(rows)),
+        registers("edge", moving * cols, p.element_bits, enable=1),
+        registers("edge", skewed * (_skew(rows) + rows * (cols - 1)), p.act_bits),
+        registers("edge", skewed * _skew(cols), p.element_bits),
+        registers("edge", skewed * moving * (rows - 1) * cols, p.element_bits),
+        registers("edge", stays * rows * (cols - 1), 1, activity=1 / p.most_tokens),
+        registers("edge", stays * _skew(cols), p.sum_width(rows)),
         Unit("broadcast", "edge", shared * rows * p.act_bits, {"fanout": cols}),
         Unit("broadcast", "edge", shared * cols * p.element_bits, {"fanout": rows}),
     )
@@ -66,7 +66,7 @@ def _taken(p: SystolicParameters) -> tuple[Unit, ...]:
     """Activations as they arrive: encoded, or in queues that hand out their digits; zeros where no beat is issued."""
     lanes, shared = p.rows * p.act_lanes, 1 - p.waits
     return (
-        flops("edge", p.rows * (1 - p.serial), p.act_bits, enable=1),
+        registers("edge", p.rows * (1 - p.serial), p.act_bits, enable=1),
         *(encode_units(p.element, "edge", lanes * p.encoded) if possible(p.encoded) else ()),
         *(queue_units(p.element, "edge", lanes * p.serial * shared) if possible(p.serial) else ()),
         *(_digits_left(p, lanes * p.waits * p.paced) if possible(p.waits) else ()),
@@ -78,7 +78,7 @@ def _digits_left(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
     """Which digits of a beat are left, where every element has a queue of its own."""
     return (
         *encode_units(p.element, "edge", count),
-        flops("edge", count, p.element.digits, enable=1),
+        registers("edge", count, p.element.digits, enable=1),
         Unit("logic", "edge", count, {"gates": _GATES_OF_A_DIGIT * p.element.digits}),
     )
 
@@ -92,10 +92,10 @@ def _elements(p: SystolicParameters) -> tuple[Unit, ...]:
     return (
         *_products(p, count),
         *(_queues(p, count * p.waits) if possible(p.waits) else ()),
-        flops("pe", count * p.holds_products, _product_bits(p)),
+        registers("pe", count * p.holds_products, _product_bits(p)),
         *_sums(p, count * (1 - p.stationary)),
         *_weights(p, count * p.stationary),
-        flops("pe", p.cols * p.stationary, cascade_bits(p)),
+        registers("pe", p.cols * p.stationary, cascade_bits(p)),
         *(_column_totals(p) if possible(p.passes_words) else ()),
     )
 
@@ -113,7 +113,7 @@ def _sums(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
         Unit("register", "pe", adding, {"width": width, "enable": p.floats, "reset": 0}),
         Unit("and_row", "pe", adding, {"width": width}),
         Unit("mux", "pe", chained, {"entries": 2, "width": width}, _DRAINING),
-        flops("pe", count, width, enable=1, activity=_DRAINING),
+        registers("pe", count, width, enable=1, activity=_DRAINING),
         *(_resolved(p) if possible(p.carry_save) else ()),
     )
 
@@ -127,7 +127,7 @@ def _weights(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
     """Weights that stay, and those of the next tile; a single token needs its weights for one cycle only."""
     several, once = p.several_tokens, 1 / p.most_tokens
     return (
-        flops("pe", count * (1 + several), p.element_bits, enable=1, activity=once),
+        registers("pe", count * (1 + several), p.element_bits, enable=1, activity=once),
         Unit("mux", "pe", count * several, {"entries": 2, "width": p.element_bits}, once),
     )
 
@@ -148,7 +148,7 @@ def _column_totals(p: SystolicParameters) -> tuple[Unit, ...]:
         Unit("compressor", "result", count, {"width": p.cascade.last_full}),
         Unit("half_adder", "result", count, {"width": p.cascade.last_half}),
         Unit("adder", "result", count, {"width": total}),
-        flops("result", count, total),
+        registers("result", count, total),
     )
 
 
@@ -201,9 +201,9 @@ def _buffer(p: SystolicParameters) -> tuple[Unit, ...]:
     read = {"entries": words, "width": p.result_width}
     pair = {"entries": 2, "width": p.result_width}
     return (
-        flops("buffer", filed * words, p.result_width, enable=1, activity=1 / words),
-        flops("buffer", filed, p.result_width, enable=1),
-        flops("buffer", remembered * many, p.result_width, enable=1),
+        registers("buffer", filed * words, p.result_width, enable=1, activity=1 / words),
+        registers("buffer", filed, p.result_width, enable=1),
+        registers("buffer", remembered * many, p.result_width, enable=1),
         Unit("select", "buffer", filed * (1 + many), read),
         Unit("mux", "buffer", remembered * (1 + 2 * many), pair),
         Unit("and_row", "buffer", lanes * many, {"width": p.result_width}),
@@ -220,8 +220,8 @@ def _control(p: SystolicParameters) -> tuple[Unit, ...]:
     own = choose(p.stationary, sum(staying_flags(p).values()), sum(summing_flags(p).values()))
     tokens = bit_length(p.most_tokens)
     return (
-        flops("control", 1, sum(counters) + sum(loop_flags(p).values()), enable=1, reset=1),
-        flops("control", 1, own, reset=1),
+        registers("control", 1, sum(counters) + sum(loop_flags(p).values()), enable=1, reset=1),
+        registers("control", 1, own, reset=1),
         *(Unit("adder", "control", 1, {"width": width}, _COUNTING) for width in counters),
         *(Unit("comparator", "control", 1, {"width": width}, _COUNTING) for width in counters),
         Unit("adder", "control", p.stationary, {"width": tokens}),

@@ -13,7 +13,7 @@ from blueprint.arithmetic import carry_save, floating, ternary
 from blueprint.families.ternary_lut import formats
 from blueprint.families.ternary_lut.parameters import MOST_MU, MOST_TABLES, TernaryLutParameters
 from blueprint.numbers import Number, ceil_div, choose, clog2, flag, larger, possible, slices, smaller
-from blueprint.unit import Path, Unit, flops, memories
+from blueprint.unit import Path, Unit, memories, registers
 
 
 def units(p: TernaryLutParameters) -> tuple[Unit, ...]:
@@ -37,8 +37,8 @@ def _tile(p: TernaryLutParameters) -> tuple[Unit, ...]:
         *_special(p),
     )
     return (
-        flops("tile", tables, p.mu * p.word_width, enable=1, activity=1 / p.depth),
-        flops("tile", p.fetch_count, p.reduction_registered * p.sign_left, enable=1),
+        registers("tile", tables, p.mu * p.word_width, enable=1, activity=1 / p.depth),
+        registers("tile", p.fetch_count, p.reduction_registered * p.sign_left, enable=1),
         *(fixed if possible(p.fixed) else ()),
     )
 
@@ -54,9 +54,9 @@ def _fixed(p: TernaryLutParameters) -> dict[str, Number]:
 def _special(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """A bit per token, set once it had a NaN or an infinity, beside its tile, its beats and its results."""
     return (
-        flops("tile", p.fixed * (1 + p.build_stages), p.token_lanes, enable=1, activity=1 / p.depth),
-        flops("tile", p.fixed * p.sweep_stages, p.token_lanes, enable=1),
-        flops("tile", p.fixed, p.token_lanes, enable=1, activity=1 / p.most_tiles),
+        registers("tile", p.fixed * (1 + p.build_stages), p.token_lanes, enable=1, activity=1 / p.depth),
+        registers("tile", p.fixed * p.sweep_stages, p.token_lanes, enable=1),
+        registers("tile", p.fixed, p.token_lanes, enable=1, activity=1 / p.most_tiles),
     )
 
 
@@ -86,9 +86,9 @@ def _whole_build(p: TernaryLutParameters) -> tuple[Unit, ...]:
         waiting = (
             ternary.table_bits(acts, p.word_width, p.half, p.result_width) + (p.mu - acts) * p.word_width
         )
-        found.append(flops("build", tables * between, waiting, enable=1, activity=once))
+        found.append(registers("build", tables * between, waiting, enable=1, activity=once))
     final = ternary.table_bits(p.mu, p.word_width, p.half, p.result_width)
-    found.append(flops("build", tables * flag(p.build_register), final, enable=1, activity=once))
+    found.append(registers("build", tables * flag(p.build_register), final, enable=1, activity=once))
     return tuple(found)
 
 
@@ -107,14 +107,14 @@ def _float_build(p: TernaryLutParameters) -> tuple[Unit, ...]:
         pairs = (3**acts - 1) // 2
         after = (3 ** (acts + 1) - 1) // 2 + p.mu - acts - 1
         found.append(Unit("float_pair", "build", level * pairs, _float(p), once))
-        found.append(flops("build", level * pairs, inside, enable=1, activity=once))
+        found.append(registers("build", level * pairs, inside, enable=1, activity=once))
         beside = (pairs + p.mu - acts) * p.adder_stages
-        found.append(flops("build", level * beside, p.act_width, enable=1, activity=once))
+        found.append(registers("build", level * beside, p.act_width, enable=1, activity=once))
         between = flag(p.build_style == "pipelined") * (p.mu > acts + 1)
-        found.append(flops("build", tables * between * after, p.act_width, enable=1, activity=once))
+        found.append(registers("build", tables * between * after, p.act_width, enable=1, activity=once))
     entries = ternary.half_entries(p.mu)
     held = flag(p.build_register)
-    found.append(flops("build", tables * held * entries, p.act_width, enable=1, activity=once))
+    found.append(registers("build", tables * held * entries, p.act_width, enable=1, activity=once))
     return tuple(found)
 
 
@@ -151,8 +151,8 @@ def _fetch(p: TernaryLutParameters) -> tuple[Unit, ...]:
         Unit("broadcast", "fetch", bits, {"fanout": p.fetch_count}, 1 / p.depth),
         Unit("select", "fetch", values, {"entries": p.entries, "width": p.entry_width}),
         Unit("xor_row", "fetch", values * p.half, {"width": flipped}),
-        flops("fetch", values * held, p.entry_width, enable=1),
-        flops("fetch", keys * held * p.half * p.whole, 1, enable=1),
+        registers("fetch", values * held, p.entry_width, enable=1),
+        registers("fetch", keys * held * p.half * p.whole, 1, enable=1),
     )
 
 
@@ -171,8 +171,8 @@ def _float_lane(p: TernaryLutParameters) -> tuple[Unit, ...]:
         odd = odd + choose(words > 1, words % 2, 0)
     return (
         Unit("float_adder", "lane", lanes * adders, _float(p)),
-        flops("lane", lanes * adders, inside, enable=1),
-        flops("lane", lanes * odd * p.adder_stages, p.act_width, enable=1),
+        registers("lane", lanes * adders, inside, enable=1),
+        registers("lane", lanes * odd * p.adder_stages, p.act_width, enable=1),
     )
 
 
@@ -208,11 +208,11 @@ def _accumulators(p: TernaryLutParameters) -> tuple[Unit, ...]:
     words = choose(p.buffered, p.depth, 1)
     held = choose(p.buffered, stored * words, 1)
     return (
-        flops("lane", lanes * p.reduction_registered, p.sum_width, enable=1),
+        registers("lane", lanes * p.reduction_registered, p.sum_width, enable=1),
         Unit("and_row", "lane", lanes * p.accumulates, {"width": p.result_width}),
-        flops("lane", lanes * held, p.result_width, enable=1, activity=1 / words),
+        registers("lane", lanes * held, p.result_width, enable=1, activity=1 / words),
         Unit("mux", "lane", lanes * p.buffered * stored, {"entries": p.depth, "width": p.result_width}),
-        flops("lane", lanes * p.buffered, p.result_width, enable=1, activity=1 / p.most_tiles),
+        registers("lane", lanes * p.buffered, p.result_width, enable=1, activity=1 / p.most_tiles),
         *_forward(p, lanes),
         Unit("to_float", "result", lanes * p.fixed, {"inputs": p.result_width, "outputs": p.output_bits}),
     )
@@ -222,7 +222,7 @@ def _forward(p: TernaryLutParameters, lanes: Number) -> tuple[Unit, ...]:
     """A memory reads the old word in the cycle in which it is written: the word just written is kept beside it."""
     memory = p.in_sram * (p.accumulate_stages == 0)
     return (
-        flops("lane", lanes * memory, p.result_width, enable=1),
+        registers("lane", lanes * memory, p.result_width, enable=1),
         Unit("mux", "lane", lanes * memory, {"entries": 2, "width": p.result_width}),
     )
 
@@ -246,15 +246,15 @@ def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
     )
     counters = (groups * widths["tokens"], tiles * widths["k"])
     return (
-        flops("control", 1, 1 + p.build_stages, reset=1),
-        flops("control", 1, loader, enable=1, reset=1, activity=1 / p.depth),
-        flops("control", 1, sweeper, enable=1, reset=1),
-        flops("control", p.sweep_stages - p.accumulate_stages, side_bits(p), enable=1, reset=1),
+        registers("control", 1, 1 + p.build_stages, reset=1),
+        registers("control", 1, loader, enable=1, reset=1, activity=1 / p.depth),
+        registers("control", 1, sweeper, enable=1, reset=1),
+        registers("control", p.sweep_stages - p.accumulate_stages, side_bits(p), enable=1, reset=1),
         # Inside the accumulating adder the first-tile flag is no longer needed.
-        flops("control", p.accumulate_stages, side_bits(p) - 1, enable=1, reset=1),
-        flops("control", 1, 2, enable=1, reset=1),
-        flops("control", 1, p.in_sram * (p.accumulate_stages == 0), reset=1),
-        flops("control", 1, tiles * p.fixed, enable=1, reset=1, activity=1 / p.depth),
+        registers("control", p.accumulate_stages, side_bits(p) - 1, enable=1, reset=1),
+        registers("control", 1, 2, enable=1, reset=1),
+        registers("control", 1, p.in_sram * (p.accumulate_stages == 0), reset=1),
+        registers("control", 1, tiles * p.fixed, enable=1, reset=1, activity=1 / p.depth),
         *(Unit("adder", "control", 2, {"width": width}, 0.1) for width in counters),
         *(Unit("comparator", "control", 2, {"width": width}, 0.1) for width in counters),
         Unit("adder", "control", columns, {"width": widths["n"]}),
