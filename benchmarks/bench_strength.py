@@ -216,7 +216,7 @@ def apply(folder: Path, mutant: Mutant) -> None:
 
 
 def equivalent(folder: Path, mutant: Mutant) -> bool:
-    """Whether no input tells the module from the changed one, once both were reset; don't-cares of the original are."""
+    """True if no input tells the module from the changed one, once both were reset; don't-cares of the original are."""
     manifest = json.loads((folder / "manifest.json").read_text())
     name = Path(mutant.file).stem
     others = [file for file in manifest["files"] if file != mutant.file]

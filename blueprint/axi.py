@@ -83,7 +83,7 @@ class StreamPort:
 
     @property
     def is_input(self) -> bool:
-        """Whether beats go into the design."""
+        """True if beats go into the design."""
         return self.direction == "in"
 
 
@@ -124,12 +124,12 @@ class Offer:
 
     @property
     def done(self) -> bool:
-        """Whether every beat was accepted."""
+        """True if every beat was accepted."""
         return self.taken >= self.beats
 
     @property
     def last(self) -> bool:
-        """Whether the beat is the last one, so that ``tlast`` is high with it."""
+        """True if the beat is the last one, so that ``tlast`` is high with it."""
         return self.valid and self.taken == self.beats - 1
 
     def drive(self, opened: bool) -> bool:

@@ -51,7 +51,7 @@ def flag(condition: Any) -> Number:
 
 
 def possible(condition: Any) -> bool:
-    """Whether the condition may hold for any of the designs: formulas that it rules out need not be worked out."""
+    """True if the condition may hold for any of the designs: formulas that it rules out need not be worked out."""
     return bool(condition) if np.ndim(condition) == 0 else True
 
 

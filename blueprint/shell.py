@@ -74,7 +74,7 @@ class Bound:
     offset: Number = 0
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
-        """Whether sizes keep to it."""
+        """True if sizes keep to it."""
         return bool(sum(sizes[name] for name in self.left) <= self._limit(sizes))
 
     def _limit(self, sizes: Mapping[str, int]) -> Number:
@@ -99,7 +99,7 @@ class SizeRule:
     deadlock: bool = False
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
-        """Whether sizes keep to it."""
+        """True if sizes keep to it."""
         return any(bound.holds(sizes) for bound in self.bounds)
 
     def __str__(self) -> str:

@@ -165,7 +165,7 @@ class Node:
 
     @property
     def ragged(self) -> bool:
-        """Whether some loop is."""
+        """True if some loop is."""
         return any(loop.ragged for loop in self.loops)
 
     @property

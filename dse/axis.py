@@ -33,7 +33,7 @@ class Axis:
 
     @property
     def ordered(self) -> bool:
-        """Whether neighbors are alike, so that a small step means a small change."""
+        """True if neighbors are alike, so that a small step means a small change."""
         return len(self.values) > 2 and all(type(value) is int for value in self.values)
 
     def content(self) -> Any:

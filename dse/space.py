@@ -180,7 +180,7 @@ class Space:
 
     @property
     def exact(self) -> bool:
-        """Whether the search sees every design, so that its front is the front."""
+        """True if the search sees every design, so that its front is the front."""
         return self.method == "exhaustive"
 
     @property

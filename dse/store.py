@@ -191,7 +191,7 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def is_study(folder: Path) -> bool:
-    """Whether a folder is a study's, however early its first writer was killed."""
+    """True if a folder is a study's, however early its first writer was killed."""
     return any((folder / name).exists() for name in (NAME, LOCK))
 
 

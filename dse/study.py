@@ -76,12 +76,12 @@ class Study:
 
     @property
     def complete(self) -> bool:
-        """Whether the search has come to its end."""
+        """True if the search has come to its end."""
         return self.evaluated >= planned(self.space)
 
     @property
     def exact(self) -> bool:
-        """Whether every design of the space was looked at: the front is the front."""
+        """True if every design of the space was looked at: the front is the front."""
         return self.evaluated == self.space.size
 
     @cached_property

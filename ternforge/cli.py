@@ -85,7 +85,7 @@ def _report(session: Session, problem: Exception) -> int:
 
 
 def is_deadlock(problem: Exception) -> bool:
-    """Whether a design was found unable to finish its work."""
+    """True if a design was found unable to finish its work."""
     if not isinstance(problem, RuntimeError):
         return False  # without loading the simulator and its compiler
     from simulator.engine.kernel import Deadlock

@@ -119,7 +119,7 @@ def writer(path: Path) -> int | None:
 
 
 def is_draft(path: Path) -> bool:
-    """Whether a path is what a killed writer left behind."""
+    """True if a path is what a killed writer left behind."""
     return path.name.startswith(".") and path.name.endswith(_DRAFT)
 
 
@@ -158,12 +158,12 @@ def _named(path: str | Path) -> Iterator[None]:
 
 
 def lacks_scratch(problem: OSError) -> bool:
-    """Whether there was no folder for temporary files."""
+    """True if there was no folder for temporary files."""
     return problem.filename is None and "temporary directory" in str(problem)
 
 
 def _of_draft(name: Any) -> bool:
-    """Whether the file of an ``OSError`` is unknown or means nothing to the user."""
+    """True if the file of an ``OSError`` is unknown or means nothing to the user."""
     return not isinstance(name, str) or any(is_draft(Path(part)) for part in Path(name).parts)
 
 

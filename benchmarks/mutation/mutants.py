@@ -201,7 +201,7 @@ def _replaced(lines: list[str], node: ast.expr | ast.stmt, replacement: str) -> 
 
 
 def compiles(mutant: Mutant) -> bool:
-    """Whether Python accepts the changed file."""
+    """True if Python accepts the changed file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)
         try:

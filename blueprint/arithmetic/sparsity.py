@@ -68,7 +68,7 @@ def prune(weights: npt.ArrayLike, pattern: Pattern) -> Array:
 
 
 def is_sparse(weights: npt.ArrayLike, pattern: Pattern) -> bool:
-    """Whether no group has more than ``n`` weights that are not zero."""
+    """True if no group has more than ``n`` weights that are not zero."""
     return bool((np.count_nonzero(_groups(weights, pattern), axis=1) <= pattern.n).all())
 
 

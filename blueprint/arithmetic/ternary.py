@@ -36,7 +36,7 @@ def half_entries(mu: Number) -> Number:
 
 
 def sparse_keys(mu: int) -> bool:
-    """Whether so few of the indices of a half table have a group that telling them from each other takes fewer bits.
+    """True if so few of the indices of a half table have a group that telling them from each other takes fewer bits.
 
     Measured on fetches: smaller for groups of 2 and of 4; nearly every index of the others has a group.
     """

@@ -181,7 +181,7 @@ class Section:
 
 
 def is_kind(value: Any, kind: Kind) -> bool:
-    """Whether a value is of the kind: ``True`` is no number, an integer is also a ``float``."""
+    """True if a value is of the kind: ``True`` is no number, an integer is also a ``float``."""
     kinds = kind if isinstance(kind, tuple) else (kind,)
     if isinstance(value, bool):
         return bool in kinds

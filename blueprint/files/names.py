@@ -9,7 +9,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}\Z")
 
 
 def is_name(text: str) -> bool:
-    """Whether ``text`` may name a design, a model or a folder."""
+    """True if ``text`` may name a design, a model or a folder."""
     return _NAME.match(text) is not None
 
 

@@ -77,7 +77,7 @@ def _column(limit: Parameter, pool: int, random: np.random.Generator) -> Any:
 
 
 def _is_few(limit: Parameter) -> bool:
-    """Whether a parameter has so few values that every one should occur equally often."""
+    """True if a parameter has so few values that every one should occur equally often."""
     if limit.minimum is None or limit.maximum is None:
         return True
     return limit.maximum - limit.minimum < _FEW

@@ -74,7 +74,7 @@ class Validation:
 
     @property
     def ok(self) -> bool:
-        """Whether area keeps its bounds and no flip-flop is missed."""
+        """True if area keeps its bounds and no flip-flop is missed."""
         exact = all(row.predicted_flip_flops == row.measured_flip_flops for row in self.rows)
         return exact and self.mean_error <= MEAN_BOUND and self.worst_error <= WORST_BOUND
 

@@ -180,7 +180,7 @@ class _Adders:
             sums = kept
 
     def _known(self, item: _Sum, uses: dict[Bit, int]) -> bool:
-        """Whether the outputs are constants, inputs or an inverted input; if so they are driven."""
+        """True if the outputs are constants, inputs or an inverted input; if so they are driven."""
         constant = [bit for bit in item.inputs if isinstance(bit, str)]
         varying = [bit for bit in item.inputs if not isinstance(bit, str)]
         if len(constant) >= 2:

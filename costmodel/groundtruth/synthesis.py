@@ -374,10 +374,11 @@ def _modules(
     def total(name: str) -> float:
         return area(name) + sum(n * total(k) for k, n in own[name].items() if k in netlists)
 
-    def flops(name: str) -> int:
+    def flip_flops(name: str) -> int:
         known = ((technology.cells[k], n) for k, n in own[name].items() if k in technology.cells)
         return sum(n for cell, n in known if cell.sequential is not None)
 
     return {
-        name: Module(area(name), flops(name), count, total(name)) for name, count in sorted(counts.items())
+        name: Module(area(name), flip_flops(name), count, total(name))
+        for name, count in sorted(counts.items())
     }

@@ -65,7 +65,7 @@ class Asked:
 
     @property
     def has_prompt(self) -> bool:
-        """Whether there is a pass whose time is the time to the first token."""
+        """True if there is a pass whose time is the time to the first token."""
         if self.workload.phase == "prefill":
             return True
         return self._decodes and self.prompt_tokens is not None

@@ -133,7 +133,7 @@ def delay(cell: Cell, load: float) -> float:
 
 
 def combinational(cell: Cell) -> bool:
-    """Whether every output of `cell` is a function of its inputs alone."""
+    """True if every output of `cell` is a function of its inputs alone."""
     outputs = cell.outputs
     return (
         cell.sequential is None

@@ -41,7 +41,7 @@ class Checked:
 
     @property
     def ok(self) -> bool:
-        """Whether everything was looked at and nothing was found."""
+        """True if everything was looked at and nothing was found."""
         return self.complete and not self.findings
 
 
@@ -55,7 +55,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether everything was checked and holds."""
+        """True if everything was checked and holds."""
         return not self.stopped and all(c.ok for c in self.checks) and all(o.ok for o in self.outcomes)
 
     @property

@@ -58,7 +58,7 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Whether every value, every cycle and every register agrees."""
+        """True if every value, every cycle and every register agrees."""
         same = self.cycles_rtl == self.cycles_register == self.cycles_simulator
         return self.mismatches == 0 and same and not self.findings
 

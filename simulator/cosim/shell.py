@@ -47,7 +47,7 @@ class Shell:
         return self.held[name] if self.held[name] <= ones else ones
 
     def legal(self, values: Mapping[str, int]) -> bool:
-        """Whether the hardware starts with these sizes."""
+        """True if the hardware starts with these sizes."""
         return self.spec.refuses(values) is None
 
     def unmapped(self) -> list[int]:

@@ -59,13 +59,13 @@ def _next_firing(m: Machine, node: Node) -> int:
 
 @inner
 def acquires(node: Node, access: int) -> bool:
-    """Whether the node's next firing acquires this access."""
+    """True if the node's next firing acquires this access."""
     return (node.acquires >> (access - node.first_access)) & 1 == 1
 
 
 @inner
 def _releases(node: Node, access: int) -> bool:
-    """Whether the node's next firing releases this access."""
+    """True if the node's next firing releases this access."""
     return (node.releases >> (access - node.first_access)) & 1 == 1
 
 
@@ -185,7 +185,7 @@ def plan_accesses(m: Machine, n: int) -> None:
 
 @inner
 def _admits(level: Level, iteration: int) -> bool:
-    """Whether a loop is in that iteration: ANY, FIRST or FINAL."""
+    """True if a loop is in that iteration: ANY, FIRST or FINAL."""
     return iteration in (ANY, level.index) or (iteration == FINAL and level.index == level.count - 1)
 
 

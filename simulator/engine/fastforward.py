@@ -38,7 +38,7 @@ def advance(m: Machine, budget: int) -> int:
 
 @inner
 def _all_fired(m: Machine) -> bool:
-    """Whether no node has a firing left."""
+    """True if no node has a firing left."""
     left = 0
     for n in range(len(m.nodes)):
         left += m.nodes[n].firings - m.nodes[n].fired

@@ -118,7 +118,7 @@ def _idle_limit(m: Machine, d: int, node: Node) -> int:
 
 @inner
 def _other_end_moved(m: Machine, d: int, access: Access) -> bool:
-    """Whether the other end of a channel returned credits, or sent tokens, since the snapshot."""
+    """True if the other end of a channel returned credits, or sent tokens, since the snapshot."""
     channel, then = m.channels[access.channel], m.seen_channels[d, access.channel]
     if access.produces == 1:
         return channel.freed != then.freed
@@ -127,7 +127,7 @@ def _other_end_moved(m: Machine, d: int, access: Access) -> bool:
 
 @inner
 def _equally_far(m: Machine, d: int, n: int) -> bool:
-    """Whether node ``n`` is as far from its next firing as at the snapshot."""
+    """True if node ``n`` is as far from its next firing as at the snapshot."""
     node, then = m.nodes[n], m.seen_nodes[d, n]
     now, since = m.clock[0].now, m.detectors[d].since
     if max(ready(m, node) - now, 1) != max(ready(m, then) - since, 1):
@@ -210,7 +210,7 @@ def _token_limit(m: Machine, d: int, c: int) -> int:
 
 @inner
 def _fly_alike(m: Machine, d: int, channel: Channel, then: Channel, flying: int) -> bool:
-    """Whether as many tokens are in flight as at the snapshot, each as long as then."""
+    """True if as many tokens are in flight as at the snapshot, each as long as then."""
     alike = flying == then.in_flight
     for back in range(flying if alike else 0):
         alike &= _age(m, channel, back) == m.seen_flights[d, channel.flights + back]

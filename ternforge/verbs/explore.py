@@ -132,7 +132,7 @@ def _front_table(answer: Mapping[str, Any], shown: list[dict[str, Any]]) -> list
 
 
 def _differs(front: list[dict[str, Any]], name: str) -> bool:
-    """Whether a parameter has more than one value among the designs that have it."""
+    """True if a parameter has more than one value among the designs that have it."""
     return len({str(row[name]) for row in front if row[name] is not None}) > 1
 
 

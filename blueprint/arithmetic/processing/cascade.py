@@ -49,7 +49,7 @@ def plans(element: Element, rows: int, registered: bool) -> Plans:
 
 
 def has_product(element: Element, registered: bool) -> bool:
-    """Whether products are made before they meet the sum from above."""
+    """True if products are made before they meet the sum from above."""
     return registered or element.pe == "opt2"
 
 

@@ -156,7 +156,7 @@ def _top(rows: tuple[Row, ...]) -> int:
 
 
 def _fits(plan: Plan, constant: int, most: int) -> bool:
-    """Whether the columns above need no adders: few carries arrive, and the constant takes one off."""
+    """True if the columns above need no adders: few carries arrive, and the constant takes one off."""
     return not plan.upper or (len(plan.carries) <= most and -(1 << plan.low) <= constant < 0)
 
 

@@ -199,7 +199,7 @@ class Element:
 
 
 def exact(source: str, target: str) -> bool:
-    """Whether every number of one float format is one of another."""
+    """True if every number of one float format is one of another."""
     a, b = floating.get(source), floating.get(target)
     lowest_a, lowest_b = (1 - fmt.bias - fmt.fraction_bits for fmt in (a, b))
     return a.fraction_bits <= b.fraction_bits and a.bias <= b.bias and lowest_b <= lowest_a

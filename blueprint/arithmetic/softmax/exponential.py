@@ -73,7 +73,7 @@ class Polynomial:
 
     @property
     def reaches_two(self) -> bool:
-        """Whether some result has to be kept below 2."""
+        """True if some result has to be kept below 2."""
         return bool(self.sum_widths[0] > self.scale + 1)
 
 

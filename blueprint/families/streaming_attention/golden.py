@@ -40,7 +40,7 @@ def flags(p: StreamingAttentionParameters, operands: Arrays) -> dict[str, int]:
 
 
 def _large_values(p: StreamingAttentionParameters, operands: Arrays) -> bool:
-    """Whether a value that is taken is too large, whoever sees it."""
+    """True if a value that is taken is too large, whoever sees it."""
     mask, value = operands["mask"], operands["value"]
     taken = np.concatenate(order.keys_of_rows(p, mask, operands["query"].shape[1], value.shape[1]))
     return bool(value_saturates(p.softmax, value[:, taken]).any())

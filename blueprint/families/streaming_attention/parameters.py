@@ -36,48 +36,58 @@ _NAMES = {"inputs": "format"}
 
 @dataclass(frozen=True, kw_only=True)
 class StreamingAttentionParameters(Spec):
-    """StreamingAttentionParameters of one attention core."""
+    """Parameters of one attention core."""
 
     family: ClassVar[str] = "streaming_attention"
     title: ClassVar[str] = "Streaming attention"
     task: ClassVar[type[Attention]] = Attention
 
-    graph: str = parameter("where a row waits for what", default="memory_free", choices=GRAPHS)
-    dim: int = parameter("size of a head: elements of a query, key and value", minimum=2, maximum=256)
+    graph: str = parameter(
+        "dataflow graph: what is buffered for each row", default="memory_free", choices=GRAPHS
+    )
+    dim: int = parameter("head dimension: elements of a query, key and value vector", minimum=2, maximum=256)
     parallel: int = parameter(
         "queries that share one stream of keys and values", default=1, minimum=1, maximum=64
     )
-    group: int = parameter("query heads that share one key head's stream", default=1, minimum=1, maximum=16)
-    keys_max: int = parameter("most keys of a run", bounds="keys", minimum=2, maximum=1 << 16)
+    group: int = parameter(
+        "query heads that share the stream of one key head", default=1, minimum=1, maximum=16
+    )
+    keys_max: int = parameter("largest number of keys in a run", bounds="keys", minimum=2, maximum=1 << 16)
     queries_max: int = parameter(
-        "most queries of a run", bounds="queries", default=1 << 16, minimum=1, maximum=1 << 16
+        "largest number of queries in a run", bounds="queries", default=1 << 16, minimum=1, maximum=1 << 16
     )
     heads_max: int = parameter(
-        "most query heads of a run", bounds="heads", default=256, minimum=1, maximum=1024
+        "largest number of query heads in a run", bounds="heads", default=256, minimum=1, maximum=1024
     )
-    mask: str = parameter("which keys a query sees", default="none", choices=MASKS)
+    mask: str = parameter(
+        "attention mask: the keys that each query attends to", default="none", choices=MASKS
+    )
     format: str = parameter(
         "number format of queries, keys, values and results", default="int8", choices=INPUTS
     )
-    accumulator: str = parameter("what sums are kept in", default="integer", choices=ACCUMULATORS)
+    accumulator: str = parameter("number format of sums", default="integer", choices=ACCUMULATORS)
     kv_width: int = parameter("bits of an integer key or value element", default=8, minimum=4, maximum=8)
     candidates: int = parameter(
-        "most keys that a query is scored exactly against, 0 for all of them",
+        "keys that pruning keeps for exact scoring, 0 to score all keys",
         default=0,
         minimum=0,
         maximum=1 << 16,
     )
-    long_depth: int = parameter("words of a FIFO that holds a row, 0 for full speed", default=0, **_DEPTH)
+    long_depth: int = parameter("depth of FIFOs that hold a row, 0 for full throughput", default=0, **_DEPTH)
     short_depth: int = parameter(
-        "words of a FIFO that holds a few keys, 0 for full speed", default=0, **_DEPTH
+        "depth of FIFOs that hold a few keys, 0 for full throughput", default=0, **_DEPTH
     )
-    row_depth: int = parameter("words of a FIFO with a word per row, 0 for full speed", default=0, **_DEPTH)
-    dot_stages: int = parameter("registers inside a dot product", default=1, **_STAGES)
-    scale_stages: int = parameter("registers inside the scaling of a score", default=1, **_STAGES)
-    exp_stages: int = parameter("registers inside an exponential", default=1, **_STAGES)
-    reciprocal_stages: int = parameter("registers inside a reciprocal", default=8, **_STAGES)
-    product_stages: int = parameter("registers inside a weighted value", default=1, **_STAGES)
-    divide_stages: int = parameter("registers inside a division", default=1, **_STAGES)
+    row_depth: int = parameter(
+        "depth of FIFOs with one word per row, 0 for full throughput", default=0, **_DEPTH
+    )
+    dot_stages: int = parameter("pipeline registers in a dot product", default=1, **_STAGES)
+    scale_stages: int = parameter("pipeline registers in the scaling of a score", default=1, **_STAGES)
+    exp_stages: int = parameter("pipeline registers in an exponential", default=1, **_STAGES)
+    reciprocal_stages: int = parameter("pipeline registers in a reciprocal", default=8, **_STAGES)
+    product_stages: int = parameter(
+        "pipeline registers in the product of weight and value", default=1, **_STAGES
+    )
+    divide_stages: int = parameter("pipeline registers in a division", default=1, **_STAGES)
 
     def rules(self) -> Iterator[Rule]:
         for rule in arithmetic_rules(self.softmax):

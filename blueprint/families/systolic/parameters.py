@@ -55,35 +55,51 @@ class SystolicParameters(Spec):
     family: ClassVar[str] = "systolic"
     title: ClassVar[str] = "Array of processing elements"
 
-    organization: str = parameter("how elements are connected", choices=ORGANIZATIONS)
-    pe: str = parameter("what an element is", choices=tuple(elements.KINDS))
-    rows: int = parameter("rows of elements", minimum=1, maximum=256)
-    cols: int = parameter("columns of elements", minimum=1, maximum=256)
-    depth: int = parameter("products an element adds per cycle", default=1, minimum=1, maximum=64)
+    organization: str = parameter(
+        "organization of the array: how processing elements are connected", choices=ORGANIZATIONS
+    )
+    pe: str = parameter("kind of processing element", choices=tuple(elements.KINDS))
+    rows: int = parameter("rows of processing elements", minimum=1, maximum=256)
+    cols: int = parameter("columns of processing elements", minimum=1, maximum=256)
+    depth: int = parameter("products that an element adds per cycle", default=1, minimum=1, maximum=64)
     act_width: int = parameter("bits of an activation", minimum=NARROWEST, maximum=WIDEST)
-    weight_width: int = parameter("bits of a weight, 2 for ternary ones", minimum=NARROWEST, maximum=WIDEST)
+    weight_width: int = parameter(
+        "bits of a weight, 2 for ternary weights", minimum=NARROWEST, maximum=WIDEST
+    )
     k_max: int = parameter("largest reduction length", bounds="k", minimum=1, maximum=1 << 20)
     n_max: int = parameter("largest number of outputs", bounds="n", minimum=1, maximum=1 << 20)
     m_max: int = parameter(
         "largest number of tokens in one run", bounds="m", default=65535, minimum=1, maximum=1 << 20
     )
     token_depth: int = parameter(
-        "tokens whose partial sums wait at once, where weights stay", default=16, minimum=1, maximum=4096
+        "tokens whose partial sums are buffered at one time (weight_stationary)",
+        default=16,
+        minimum=1,
+        maximum=4096,
     )
     accumulator: str = parameter(
-        "where partial sums wait", default="auto", choices=("auto", "registers", "sram")
+        "storage of partial sums", default="auto", choices=("auto", "registers", "sram")
     )
     sparsity: str = parameter(
-        "weights other than zero in every group", default="dense", choices=tuple(sparsity.PATTERNS)
+        "structured sparsity: nonzero weights in each group",
+        default="dense",
+        choices=tuple(sparsity.PATTERNS),
     )
     activation: str = parameter(
-        "number format of activations, and of weights unless ternary", default="int", choices=NUMBERS
+        "number format of activations, and of weights that are not ternary", default="int", choices=NUMBERS
     )
-    accumulate: str = parameter("format that floats are added up in", default="same", choices=elements.SUMS)
+    accumulate: str = parameter(
+        "number format in which floats are accumulated", default="same", choices=elements.SUMS
+    )
     acc_width: int = parameter(
-        "bits of an accumulator, 0 for the narrowest", default=0, minimum=0, maximum=WIDEST_TOTAL
+        "bits of an accumulator, 0 for the narrowest that cannot overflow",
+        default=0,
+        minimum=0,
+        maximum=WIDEST_TOTAL,
     )
-    product_register: bool = parameter("register the products before they are accumulated", default=False)
+    product_register: bool = parameter(
+        "pipeline register between multiplication and accumulation", default=False
+    )
 
     def rules(self) -> Iterator[Rule]:
         yield from _number_rules(self)

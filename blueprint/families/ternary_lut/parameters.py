@@ -36,10 +36,12 @@ class TernaryLutParameters(Spec):
     family: ClassVar[str] = "ternary_lut"
     title: ClassVar[str] = "Ternary look-up-table matrix multiplication"
 
-    mu: int = parameter("activations per group, the table's address digits", minimum=1, maximum=MOST_MU)
-    lut_count: int = parameter("tables working side by side (L)", minimum=1, maximum=MOST_TABLES)
+    mu: int = parameter(
+        "activations per table: the ternary digits of its address", minimum=1, maximum=MOST_MU
+    )
+    lut_count: int = parameter("tables that work in parallel (L)", minimum=1, maximum=MOST_TABLES)
     fetch_count: int = parameter(
-        "reads per table and cycle, the output columns of a beat (F)", minimum=1, maximum=1024
+        "reads per table and cycle: output columns of a beat (F)", minimum=1, maximum=1024
     )
     act_width: int = parameter("bits of an activation", minimum=2, maximum=16)
     k_max: int = parameter("largest reduction length", bounds="k", minimum=1, maximum=1 << 20)
@@ -48,30 +50,34 @@ class TernaryLutParameters(Spec):
         "largest number of tokens in one run", bounds="m", default=65535, minimum=1, maximum=1 << 20
     )
     token_lanes: int = parameter("tokens that share one weight beat", default=1, minimum=1, maximum=64)
-    table_style: str = parameter("mirrored table or all entries", default="half", choices=("half", "full"))
+    table_style: str = parameter(
+        "tables store half of the sums, mirrored by sign, or all", default="half", choices=("half", "full")
+    )
     key_encoding: str = parameter(
-        "how weights travel", default="sign_index", choices=tuple(ternary.ENCODINGS)
+        "encoding of the weights on their stream", default="sign_index", choices=tuple(ternary.ENCODINGS)
     )
     build_style: str = parameter(
-        "how table entries are summed", default="shared", choices=("direct", "shared", "pipelined")
+        "circuit that computes the table entries", default="shared", choices=("direct", "shared", "pipelined")
     )
     reduction: str = parameter(
-        "how fetched values are added", default="carry_save", choices=("carry_save", "adder_tree")
+        "circuit that adds the fetched values", default="carry_save", choices=("carry_save", "adder_tree")
     )
-    build_register: bool = parameter("register the finished tables", default=False)
-    fetch_register: bool = parameter("register the fetched values", default=False)
-    reduction_register: bool = parameter("register the sum of a beat", default=False)
+    build_register: bool = parameter("pipeline register after the tables are built", default=False)
+    fetch_register: bool = parameter("pipeline register after the fetch", default=False)
+    reduction_register: bool = parameter("pipeline register after the reduction of a beat", default=False)
     accumulator: str = parameter(
-        "where partial results wait", default="auto", choices=("auto", "registers", "sram")
+        "storage of partial results", default="auto", choices=("auto", "registers", "sram")
     )
     acc_width: int = parameter(
-        "bits of an accumulator, 0 for the narrowest", default=0, minimum=0, maximum=64
+        "bits of an accumulator, 0 for the narrowest that cannot overflow", default=0, minimum=0, maximum=64
     )
     activation: str = parameter("number format of an activation", default="int", choices=formats.ACTIVATIONS)
     exact: bool = parameter("add float activations exactly and round the result once", default=False)
-    result_format: str = parameter("what an exact sum is rounded to", default="same", choices=formats.RESULTS)
+    result_format: str = parameter(
+        "number format to which an exact sum is rounded", default="same", choices=formats.RESULTS
+    )
     adder_stages: int = parameter(
-        "registers inside every float adder", default=0, minimum=0, maximum=formats.STAGES_LIMIT
+        "pipeline registers in every float adder", default=0, minimum=0, maximum=formats.STAGES_LIMIT
     )
 
     def rules(self) -> Iterator[Rule]:
