@@ -1,4 +1,4 @@
-"""The two ways a description can be wrong."""
+"""Exceptions for descriptions that are wrong."""
 
 
 class ParamError(ValueError):

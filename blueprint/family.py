@@ -1,4 +1,4 @@
-"""What a family of accelerators is: parameters, and five facets that say everything else about them.
+"""The protocol of a family: parameters, and five facets that say everything else about its designs.
 
 A family is a folder of short files that have the same names in every family::
 
@@ -55,10 +55,10 @@ Made = TypeVar("Made", bound=Gemm | Attention)  # the same, where tasks are also
 
 
 class Ports(Protocol[P, T]):
-    """What crosses the boundary of a design."""
+    """Boundary of a design: streams and registers."""
 
     def operation(self, p: P, /) -> Operation:
-        """What one run computes, in the names that the order of beats is told in."""
+        """What one run computes, in the names used by the order of beats."""
 
     def streams(self, p: P, /) -> tuple[Stream, ...]:
         """The AXI4-Stream ports: fields at their offsets, and the order of beats."""
@@ -67,30 +67,30 @@ class Ports(Protocol[P, T]):
         """The size registers with the rules between them, status flags, and what each counter counts."""
 
     def register_values(self, p: P, task: T, /) -> dict[str, int]:
-        """What software writes to the size registers before it starts a run, by name of the register."""
+        """Values that software writes to the size registers before a run, by name of the register."""
 
 
 class Schedule(Protocol[P, T]):
-    """When things happen, and how much crosses the boundary meanwhile."""
+    """Schedule of a run, and its traffic."""
 
     def graph(self, p: P, task: T, operands: Arrays | None, /) -> TimingGraph:
         """The timing graph of a run; ``operands`` are given where ``p.data_dependent``."""
 
     def cycles(self, p: P, task: T, /) -> Number:
-        """Cycles of one unstalled run in closed form; those to expect where ``p.data_dependent``."""
+        """Cycles of one unstalled run in closed form; an estimate where ``p.data_dependent``."""
 
     def cycles_of(self, p: P, task: T, operands: Arrays, /) -> int:
-        """Cycles of one unstalled run on these operands, always exact."""
+        """Exact cycles of one unstalled run on these operands."""
 
     def exact(self, p: P, /) -> Iterator[Rule]:
-        """The rules under which :meth:`cycles` is exact, where a design may break one."""
+        """Rules under which :meth:`cycles` is exact; empty if it always is."""
 
     def traffic(self, p: P, task: T, /) -> dict[str, Number]:
         """Bits that cross the boundary in one run, by purpose."""
 
 
 class Inventory(Protocol[P]):
-    """What a design is made of."""
+    """Bill of materials and timing paths of a design."""
 
     def units(self, p: P, /) -> tuple[Unit, ...]:
         """The hardware inventory, shell included."""
@@ -100,22 +100,22 @@ class Inventory(Protocol[P]):
 
 
 class Golden(Protocol[P, T]):
-    """What a design computes, to the bit, and how it travels."""
+    """Golden model of a design, and the packing of its data into beats."""
 
     def reference(self, p: P, operands: Arrays, /) -> Arrays:
-        """The golden model: the answer of a run."""
+        """The golden model: result of a run, bit for bit."""
 
     def flags(self, p: P, operands: Arrays, /) -> dict[str, int]:
         """The status flags after a run, by name: 1 where one is set."""
 
     def constants(self, p: P, /) -> dict[str, Any]:
-        """Numbers of the arithmetic that the family's page names, for the manifest."""
+        """Constants of the arithmetic that the family's page names, for the manifest."""
 
     def stimulus(self, p: P, operands: Arrays, /) -> Beats:
         """The beats of every input stream."""
 
     def collect(self, p: P, beats: Beats, task: T, /) -> Arrays:
-        """The answer, read back from the beats of the output streams."""
+        """Unpack the beats of the output streams into the result of a run."""
 
 
 class Samples(Protocol[P, Made]):
@@ -129,7 +129,7 @@ class Samples(Protocol[P, Made]):
         """Parameters of a random design, any choice of the family, small enough to be synthesized in seconds."""
 
     def consistent(self, table: Mapping[str, Any], /) -> dict[str, Any]:
-        """Columns of parameters drawn one by one, those changed that only make sense with others."""
+        """Repair columns of independently drawn parameters so that they fit together."""
 
     def task(self, p: P, random: np.random.Generator, /) -> Made:
         """A random task that the design runs in a few hundred cycles, ragged edges and ones included."""
@@ -141,7 +141,7 @@ class Samples(Protocol[P, Made]):
         """A task that keeps the design busy for some hundred cycles."""
 
     def typical_operands(self, p: P, task: Made, seed: int, /) -> Arrays:
-        """Inputs as they occur in use, to count toggles with: no extremes, no NaN or infinity."""
+        """Inputs as they occur in use, for toggle counting: no extremes, no NaN or infinity."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ FACETS = tuple(vars(PROTOCOLS))
 
 
 def lacking(facets: Facets[Any, Any]) -> dict[str, list[str]]:
-    """What each facet lacks of its protocol, by facet; facets that lack nothing are left out."""
+    """Functions of its protocol that each facet lacks; complete facets are left out."""
     absent = {}
     for facet in FACETS:
         asked = [name for name in vars(getattr(PROTOCOLS, facet)) if not name.startswith("_")]

@@ -37,7 +37,7 @@ def signed_width(magnitude: Number) -> Number:
 
 
 def choose(condition: Any, yes: Number, no: Number) -> Number:
-    """``yes`` where the condition holds, else ``no``."""
+    """Select ``yes`` where the condition holds, else ``no``."""
     if isinstance(condition, np.ndarray):
         return np.where(condition, yes, no)
     return yes if condition else no
@@ -51,7 +51,7 @@ def flag(condition: Any) -> Number:
 
 
 def possible(condition: Any) -> bool:
-    """True if the condition may hold for any of the designs: formulas that it rules out need not be worked out."""
+    """True if the condition holds for any of the designs; other formulas need not be evaluated."""
     return bool(condition) if np.ndim(condition) == 0 else True
 
 
@@ -66,13 +66,13 @@ def larger(one: Number, other: Number) -> Number:
 
 
 def slices(bits: Number) -> tuple[Number, Number]:
-    """How many vectors hold a word, at least 1, and the width of each but the last, which has the rest."""
+    """Number of vectors that hold a word, at least 1, and the width of all but the last, which has the rest."""
     count = larger(ceil_div(bits, VECTOR_BITS), 1)
     return count, ceil_div(bits, count)
 
 
 def one_of(value: Any, names: tuple[str, ...]) -> Number:
-    """1 where the value is one of some names, else 0."""
+    """1 where the value is one of the names, else 0."""
     if isinstance(value, np.ndarray):
         return np.isin(value, names).astype(np.int64)
     return int(value in names)

@@ -25,7 +25,7 @@ _LIMITS: dict[type, dict[str, Parameter]] = {}
 
 @dataclass(frozen=True)
 class Parameter:
-    """What a parameter may be; ``doc`` is the sentence users read.
+    """Limits and documentation of a parameter; ``doc`` is the sentence that users read.
 
     ``bounds`` names the size of a task that the parameter is an upper limit of, ``""`` where it is none. ``default`` is
     ``None`` where the parameter must be given.
@@ -79,7 +79,7 @@ def parameter(doc: str, *, default: Any = dataclasses.MISSING, **limits: Any) ->
 def refuse(
     name: str | None, message: str, kind: type[ValueError | TypeError] = ParamError
 ) -> ValueError | TypeError:
-    """The error for one parameter; ``.parameter`` lets a file reader point at its line."""
+    """Build the error for one parameter; ``.parameter`` lets a file reader find its line."""
     error = kind(message)
     error.parameter = name  # type: ignore[union-attr]
     return error
@@ -107,7 +107,7 @@ class Parameters:
 
     @classmethod
     def limits(cls) -> dict[str, Parameter]:
-        """Every parameter with what it may be. Raises ``TypeError`` for a field that is none of int, str and bool."""
+        """Limits of every parameter. Raises ``TypeError`` for a field that is none of int, str and bool."""
         if cls not in _LIMITS:
             _LIMITS[cls] = _read_limits(cls)
         return dict(_LIMITS[cls])
@@ -141,7 +141,7 @@ class Parameters:
         return many
 
     def feasible(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], tuple[str, ...]]:
-        """Which of many designs can be built.
+        """Check which of many designs can be built.
 
         Returns a mask, a reason number per design (0 where feasible) and the text of each reason.
         """
@@ -161,7 +161,7 @@ class Parameters:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Every parameter with its value, defaults included."""
+        """Values of all parameters by name, defaults included."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     @property
@@ -176,7 +176,7 @@ class Parameters:
         return {limit.bounds: name for name, limit in cls.limits().items() if limit.bounds}
 
     def sized_for(self, task: Any) -> Self:
-        """This design made just large enough for ``task``: parameters that bound a size are lowered to it."""
+        """Resize the design to be just large enough for ``task``: parameters that bound a size become that size."""
         sizes = {parameter: task.sizes[size] for size, parameter in self.bounds().items()}
         return self.columns({**self.parameters, **sizes})
 
@@ -197,17 +197,17 @@ class Parameters:
 
     @property
     def peak_macs(self) -> Number:
-        """Multiply-accumulates of the workload per cycle when nothing waits, zero weights included."""
+        """Multiply-accumulates per cycle without stalls, zero weights included."""
         raise NotImplementedError
 
     @property
     def arithmetic(self) -> Any:
-        """The name of the arithmetic of sums, one of those that the family's ``calibration`` lists."""
+        """Name of the arithmetic of sums, one of those in the family's ``calibration``."""
         return "integer"
 
     @property
     def data_dependent(self) -> bool:
-        """True if the time of a run depends on the values it computes with."""
+        """True if the cycles of a run depend on operand values."""
         return False
 
 

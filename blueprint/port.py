@@ -76,12 +76,12 @@ class Field:
 
     @property
     def span(self) -> slice:
-        """Where the field stands in what it is a field of."""
+        """Bit range of the field within its beat or element."""
         return slice(self.offset, self.offset + self.bits)
 
     @property
     def code(self) -> str:
-        """The encoding: unless named that of the number format."""
+        """The encoding; by default that of the number format."""
         plain = "twos_complement" if self.signed else "unsigned"
         return self.encoding or (plain if self.format == "int" else "float")
 
@@ -90,13 +90,13 @@ class Field:
         return _named(self.parts, name)
 
     def word(self, values: Integers) -> Integers:
-        """The field's bits as one integer, where they stand: ``(..., *shape)`` elements to ``(...)`` integers."""
+        """Pack elements ``(..., *shape)`` into integers ``(...)``, bits at their offset in the beat."""
         flat = values.reshape(*values.shape[: values.ndim - len(self.shape)], -1) & ((1 << self.width) - 1)
         found: Integers = (flat << self.width * np.arange(flat.shape[-1])).sum(axis=-1) << self.offset
         return found
 
     def join(self, **values: Integers) -> Integers:
-        """Elements from the values of their parts, by name."""
+        """Compose elements from the values of their parts, by name."""
         words = [self.part(name).word(value) for name, value in values.items()]
         found: Integers = np.bitwise_or.reduce(np.broadcast_arrays(*words))
         return found
@@ -193,7 +193,7 @@ def _named(fields: tuple[Field, ...], name: str) -> Field:
 
 @dataclass(frozen=True)
 class Operand:
-    """An array that a run takes or gives; ``shape`` in names of sizes."""
+    """An array that a run reads or produces; ``shape`` in names of sizes."""
 
     name: str
     shape: tuple[str, ...]

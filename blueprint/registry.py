@@ -1,4 +1,4 @@
-"""The families there are: each folder of ``blueprint/families``, which implements ``blueprint/family.py``."""
+"""Registry of families: the folders of ``blueprint/families``, which implement ``blueprint/family.py``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def get(name: str) -> type[Spec]:
 
 
 def found(package: ModuleType) -> Iterator[tuple[str, type[Spec]]]:
-    """The families in the folders of a package, by name. Raises ``ParamError``."""
+    """Find the families in the folders of a package, by name. Raises ``ParamError``."""
     for module in pkgutil.iter_modules(package.__path__):
         name = module.name
         _check_files(name, [Path(folder) / name for folder in package.__path__])
@@ -51,7 +51,7 @@ def _check_files(name: str, places: list[Path]) -> None:
 
 
 def _assembled(name: str, module: ModuleType) -> type[Spec]:
-    """The family's class: the one that is named after the folder and has facets."""
+    """The family's ``Spec`` class: the one with the folder's name and with facets."""
     for member in vars(module).values():
         if isinstance(member, type) and issubclass(member, Spec) and getattr(member, "facets", None):
             if getattr(member, "family", None) == name:

@@ -48,17 +48,17 @@ class Size:
 
     @property
     def width(self) -> Number:
-        """Bits of the register; all of them ones is never a legal size."""
+        """Bits of the register; all ones is never a legal size."""
         return bit_length(self.most + 1)
 
     @property
     def lanes_above(self) -> Number:
-        """Bytes of a word that reach beyond the register: one bit each says whether what was written there is not 0."""
+        """Bytes of a word beyond the register; one flip-flop each records a nonzero write."""
         return WORD_BYTES - self.width // 8
 
 
 def product_sizes(sizes: Mapping[str, tuple[Number, Number]]) -> tuple[Size, ...]:
-    """Sizes of a matrix product by name, each the largest value and whether (0 or 1) a run counts it down."""
+    """Sizes of a matrix product by name; each with its maximum and 1 if a run counts it, else 0."""
     return tuple(
         Size(name, most, counted * bit_length(most), f"{name} of the next run")
         for name, (most, counted) in sizes.items()
@@ -74,7 +74,7 @@ class Bound:
     offset: Number = 0
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
-        """True if sizes keep to it."""
+        """True if the sizes satisfy it."""
         return bool(sum(sizes[name] for name in self.left) <= self._limit(sizes))
 
     def _limit(self, sizes: Mapping[str, int]) -> Number:
@@ -89,7 +89,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class SizeRule:
-    """Sizes run together where at least one of some bounds holds; ``there`` is 0 in designs without the rule.
+    """A rule between sizes: at least one bound must hold; ``there`` is 0 in designs without the rule.
 
     ``deadlock``: sizes that break it would wait for ever for a FIFO.
     """
@@ -99,7 +99,7 @@ class SizeRule:
     deadlock: bool = False
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
-        """True if sizes keep to it."""
+        """True if the sizes satisfy it."""
         return any(bound.holds(sizes) for bound in self.bounds)
 
     def __str__(self) -> str:
@@ -107,7 +107,7 @@ class SizeRule:
 
 
 def refusal(sizes: Sequence[Size], rules: Sequence[SizeRule], values: Mapping[str, int]) -> str | None:
-    """Why a design with these sizes and rules does not start with the values written, ``None`` where it does."""
+    """Reason why a design with these sizes and rules refuses the written values, else ``None``."""
     for size in sizes:
         if not 1 <= values[size.name] <= size.most:
             return f"Register {size.name} must be from 1 to {size.most}, not {values[size.name]}"
@@ -139,7 +139,7 @@ class RegisterFile:
 
     @property
     def stalls(self) -> tuple[str, ...]:
-        """The stall counters that the hardware of one design has; the others read as 0."""
+        """Stall counters that a design implements; the others read as 0."""
         return STALLS if self.dependency else STALLS[:-1]
 
     @property
@@ -154,11 +154,11 @@ class RegisterFile:
 
     @property
     def legal(self) -> dict[str, tuple[int, int]]:
-        """The smallest and the largest value with which a run starts, by the name of the size register."""
+        """Legal range of every size register, by name."""
         return {size.name: (1, int(size.most)) for size in self.present}
 
     def refusal(self, values: Mapping[str, int]) -> str | None:
-        """Why a run does not start with these values in the size registers, ``None`` where it does."""
+        """Reason why a run with these values in the size registers is refused, else ``None``."""
         return refusal(self.present, self.present_rules, values)
 
     def registers(self, design_hash: str) -> tuple[Register, ...]:
@@ -173,7 +173,7 @@ class RegisterFile:
         )
 
     def _described(self, design_hash: str) -> Iterator[_Entry]:
-        """Everything but the addresses."""
+        """All registers without their addresses."""
         half = len(design_hash) // 2
         low, high = int(design_hash[half:], 16), int(design_hash[:half], 16)
         yield "control", "rw", "write 1 to start a run", {"start": (0, 1)}, 0
@@ -221,12 +221,12 @@ class RegisterFile:
         yield Unit("mux", "shell", 1, {"entries": entries, "width": WORD_BITS}, 0.0)
 
     def path(self) -> Path:
-        """The longest path between its registers: a counter that adds one."""
+        """Critical path of the register file: a counter increment."""
         return Path("counters", (Unit("half_adder", "shell", 1, {"width": WORD_BITS}),))
 
 
 def _rules(sizes: Sequence[Size], rules: Sequence[SizeRule]) -> Iterator[Unit]:
-    """One comparison per bound, one addition per further term."""
+    """Inventory of the rules: one comparator per bound, one adder per further term."""
     widths = {size.name: size.width for size in sizes}
     for rule in rules:
         for bound in rule.bounds:

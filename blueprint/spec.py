@@ -1,4 +1,4 @@
-"""A design as the other rooms see it: parameters, and what its family's facets say about them.
+"""The interface of a design to the other rooms: parameters, and the functions of its family's facets.
 
 A family writes no method of :class:`Spec`; it gives ``facets`` (see :mod:`blueprint.family`). What is written here is
 the same for every family.
@@ -27,7 +27,7 @@ _Function = Callable[Concatenate[Any, _Arguments], _Answer]
 
 
 def asks(of: Callable[[Facets[Any, Any]], _Function[_Arguments, _Answer]]) -> _Function[_Arguments, _Answer]:
-    """The method that calls a function of a facet with the design; it has that function's type and documentation."""
+    """Make a method of a facet's function, with the type and documentation of that function."""
 
     def method(self: Spec, /, *arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Answer:
         return of(self.facets)(self, *arguments, **named)
@@ -72,12 +72,12 @@ class Spec(Parameters):
 
     @classmethod
     def sample(cls, random: np.random.Generator) -> Self:
-        """A random design of the family, small enough to be simulated and synthesized in seconds."""
+        """A random design of the family that simulates and synthesizes in seconds."""
         return cls(**cls.facets.samples.design(random))
 
     @classmethod
     def consistent(cls, table: Mapping[str, Any]) -> dict[str, Any]:
-        """Columns of parameters drawn one by one, those changed that only make sense with others."""
+        """Repair columns of independently drawn parameters so that they fit together."""
         return cls.facets.samples.consistent(table)
 
     @cached_property
@@ -104,7 +104,7 @@ class Spec(Parameters):
         return self.facets.schedule.graph(self, workload, operands)
 
     def status(self, operands: Arrays) -> int:
-        """The word of the register ``status`` after a run with these operands."""
+        """Value of the register ``status`` after a run with these operands."""
         fields = next(register.fields for register in self.registers() if register.name == "status")
         bits = {"done": 1} | self.flags(operands)
         return sum(bit << fields[name][0] for name, bit in bits.items())
@@ -126,21 +126,21 @@ class Spec(Parameters):
         return self.register_file().present_rules
 
     def refuses(self, values: Mapping[str, int]) -> str | None:
-        """Why the hardware does not start with these values in its size registers, ``None`` where it does."""
+        """Reason why the hardware refuses to start with these size registers, else ``None``."""
         return self.register_file().refusal(values)
 
     # Tasks ---------------------------------------------------------------------------------------------------------
 
     @classmethod
     def check_task(cls, task: Task) -> None:
-        """Refuse the other kind of task. Raises ``ParamError``."""
+        """Check the kind of a task. Raises ``ParamError``."""
         if not isinstance(task, cls.task):
             what = f"Family {cls.family} runs {cls.task.kind}, not {task.kind} of {task.label}"
             raise refuse("workload", what)
 
     @classmethod
     def tasks(cls, workload: Workload) -> tuple[Task, ...]:
-        """What the family runs of a workload: everything, or a model's attention. Raises ``ParamError``."""
+        """Tasks of a workload that the family runs: all, or a model's attention. Raises ``ParamError``."""
         if cls.task is Attention and workload.model is not None:
             return workload.attention
         for task in workload.tasks:
@@ -148,7 +148,7 @@ class Spec(Parameters):
         return workload.tasks
 
     def capacity(self, tasks: Iterable[Task]) -> Iterator[Rule]:
-        """The rules under which this design runs every one of some tasks, and :meth:`cycles` is exact for them."""
+        """Rules under which the design can run all tasks, and :meth:`cycles` is exact for them."""
         tasks = tuple(tasks)
         for size, name, limit in self._bounded(tasks[0]):
             most = max(int(task.sizes[size]) for task in tasks)
@@ -164,7 +164,7 @@ class Spec(Parameters):
         return ((size, bounds[size], getattr(self, bounds[size])) for size in task.sizes if size in bounds)
 
     def check_workload(self, workload: Any) -> None:
-        """Refuse a task that this design was not made for. Raises ``ParamError``.
+        """Check that a task fits the design. Raises ``ParamError``.
 
         Sizes that wait for ever for a FIFO are not refused here: the simulator names what waits for what.
         """

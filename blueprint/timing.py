@@ -22,9 +22,9 @@ seen empty one cycle later; a ring of channels that all refill at once (``respon
 pipeline of S register stages is one channel with capacity S and latency S.
 A node with a ``stream`` fires only together with a handshake on that port, one beat per firing:
 
-* ``direction="in"``: the world offers a beat from the first open cycle of its stall pattern after the previous
+* ``direction="in"``: the source drives ``tvalid`` from the first open cycle of its stall pattern after the previous
   acceptance on and holds it, so ``fire(i) = max(first_open(fire(i - 1) + 1), everything else)``;
-* ``direction="out"``: the world is ready in open cycles only, so ``fire(i) = first_open(everything else)``.
+* ``direction="out"``: the sink drives ``tready`` in open cycles only, so ``fire(i) = first_open(everything else)``.
 
 A node may have a stream *and* consume and produce channels: then the port has no register of its own (a sweep that
 takes a weight beat in the very cycle in which it fetches). Waiting for the stream is charged to ``stall``.
@@ -101,7 +101,7 @@ class Loop:
 
 
 def reduced(loops: Sequence[Loop], only: Mapping[str, str] = MappingProxyType({})) -> Any:
-    """Iterations of a nest for every iteration around it: a number, or an array where that differs.
+    """Iterations of a nest per iteration of the enclosing loops: a number, or an array if they differ.
 
     Of a loop named in ``only`` its first or last iteration counts alone.
     """
@@ -136,7 +136,7 @@ class Access:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A place where something happens, once per iteration of ``loops``."""
+    """A node of the timing graph; it fires once per iteration of ``loops``."""
 
     name: str
     loops: tuple[Loop, ...]
@@ -165,7 +165,7 @@ class Node:
 
     @property
     def ragged(self) -> bool:
-        """True if some loop is."""
+        """True if any loop of the nest is ragged."""
         return any(loop.ragged for loop in self.loops)
 
     @property
@@ -173,13 +173,13 @@ class Node:
         return _total(self.loops, {})
 
     def tokens(self, access: Access) -> int:
-        """Tokens that ``access`` moves in a whole run."""
+        """Channel tokens that ``access`` transfers in a run."""
         names = [loop.name for loop in self.loops]
         outer = 0 if access.loop is None else names.index(access.loop) + 1
         return _total(self.loops[:outer], dict(access.only))
 
     def busy(self, firings: Ints) -> Any:
-        """Cycles that firings take."""
+        """Total cycles of all firings."""
         return 1 if self.durations is None else np.asarray(self.durations)[firings]
 
 
@@ -202,7 +202,7 @@ class Channel:
 
     @property
     def space_stall(self) -> str:
-        """The reason charged to a producer that waits for a free slot."""
+        """Stall reason of a producer that waits for a free slot."""
         return "dependency" if self.stall == "dependency" else "output"
 
 
@@ -222,7 +222,7 @@ class TimingGraph:
         raise ValueError(f"Node must be one of {', '.join(n.name for n in self.nodes)}, not {name!r}")
 
     def check(self) -> None:
-        """Refuse a graph that cannot mean anything, before time starts.
+        """Check that a graph is well-formed, before simulation.
 
         Raises ``ValueError``: duplicate names, a channel without exactly one producer and one consumer, token counts
         that differ between the two ends, an unknown loop, a capacity, latency, interval or duration below 1, counts of
@@ -264,7 +264,7 @@ class TimingGraph:
 
 
 def check_node(node: Node) -> None:
-    """The part of :meth:`TimingGraph.check` that is about one node."""
+    """Check one node; see :meth:`TimingGraph.check`."""
     if node.interval < 1:
         raise ValueError(f"Node {node.name!r}: interval must be at least 1, not {node.interval}")
     names = [loop.name for loop in node.loops]

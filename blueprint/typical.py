@@ -1,4 +1,4 @@
-"""Tasks of some hundred cycles: one that keeps a design busy, to measure energy on, and random products."""
+"""Tasks of some hundred cycles: a busy one for energy measurement, and random products."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COLUMN_CYCLES = 40
 
 
 def gemm(p: Spec) -> Gemm:
-    """A product that keeps a design busy: many outputs, then a long sum, then more tokens."""
+    """A product that keeps a design busy: many outputs first, then a long reduction, then more tokens."""
     most = {size: getattr(p, name) for size, name in p.bounds().items()}
     n = largest(lambda n: p.cycles(Gemm(1, 1, n)), most["n"], _COLUMN_CYCLES)
     k = largest(lambda k: p.cycles(Gemm(1, k, n)), most["k"], _CYCLES)

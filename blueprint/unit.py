@@ -1,4 +1,4 @@
-"""The hardware inventory: what a design is made of, counted by the same formula for one design and for a million."""
+"""The hardware inventory: a design's bill of materials, by one formula for one design or a million."""
 
 from __future__ import annotations
 
@@ -58,32 +58,32 @@ class Unit:
 
     @property
     def flip_flops(self) -> Number:
-        """Flip-flops in all instances together."""
+        """Total flip-flops of all instances."""
         return self.count * self.dims["width"] if self.kind == "register" else 0 * self.count
 
 
 def registers(
     place: str, count: Number, width: Number, *, enable: int = 0, reset: int = 0, activity: Number = 1.0
 ) -> Unit:
-    """Flip-flops, ``count`` groups of ``width``."""
+    """``count`` registers of ``width`` flip-flops each."""
     return Unit("register", place, count, {"width": width, "enable": enable, "reset": reset}, activity)
 
 
 def memories(count: Number, words: Number, width: Number) -> Iterator[Unit]:
-    """``count`` memories; one of more bits a word than a vector has is several banks side by side."""
+    """``count`` memories; words wider than a vector are split into banks."""
     banks, wide = slices(width)
     yield Unit("sram", "memory", count * (banks - 1), {"words": words, "width": wide})
     yield Unit("sram", "memory", count, {"words": words, "width": width - wide * (banks - 1)})
 
 
 def flip_flops(units: tuple[Unit, ...]) -> Number:
-    """Flip-flops of a whole inventory."""
+    """Total flip-flops of an inventory."""
     return sum(unit.flip_flops for unit in units)
 
 
 @dataclass(frozen=True)
 class Path:
-    """What a signal passes between two registers; the delays of the steps add up to the path's."""
+    """A path between two registers; its delay is the sum of the delays of its steps."""
 
     name: str
     steps: tuple[Unit, ...]

@@ -1,4 +1,4 @@
-"""The version of ternforge; the package's metadata, manifests and studies all take it from here."""
+"""The version of ternforge, used by the package metadata, manifests and studies."""
 
 from __future__ import annotations
 

@@ -72,11 +72,11 @@ class Sequencer(Block):
         return last
 
     def active(self, m: Module, name: str, end: Value) -> Signal:
-        """Whether a loop of the run is going on: from the start until ``end``."""
+        """1 if a loop of the run is going on: from the start until ``end``."""
         return held(m, name, self.start, end)
 
     def opening(self, m: Module, name: str, advance: Value, last: Value) -> Signal:
-        """Whether the step that is next to advance is the first of its loop."""
+        """1 if the step that is next to advance is the first of its loop."""
         first = Signal(name=name)
         with m.If(self.start):
             m.d.sync += first.eq(1)
@@ -85,7 +85,7 @@ class Sequencer(Block):
         return first
 
     def taken(self, *streams: str) -> Value:
-        """Whether a beat of any of these streams is accepted."""
+        """1 if a beat of any of these streams is accepted."""
         beats = [getattr(self, f"{name}_tvalid") & getattr(self, f"{name}_tready") for name in streams]
         return reduce(or_, beats)
 

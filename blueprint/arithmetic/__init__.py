@@ -1,1 +1,1 @@
-"""Number formats and arithmetic that several families use, bit for bit."""
+"""Number formats and arithmetic shared by families, bit-exact."""

@@ -1,8 +1,8 @@
-"""How many words are added at once: a plan of carry-save steps that the generator builds and the cost model counts.
+"""Multi-operand addition: a plan of carry-save steps that the generator builds and the cost model counts.
 
 Every row starts at column 0. A step takes three rows to two: full adders where all three rows have a bit, half adders
-where two have, wires where one has. The carry row has nothing in column 0, so a single bit (the +1 of a negated
-operand) rides there for free.
+where two have, wires where one has. The carry row is empty in column 0, so a single bit (the +1 of a negated
+operand) is added there at no cost.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """All steps, the two (or fewer) rows that remain, and what the steps cost."""
+    """All steps, the at most two rows that remain, and the adders of the steps."""
 
     steps: tuple[Step, ...]
     rows: tuple[int, ...]

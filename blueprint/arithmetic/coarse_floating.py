@@ -22,7 +22,7 @@ from blueprint.numbers import bit_length
 
 
 def check(fmt: FloatFormat, coarse: int) -> int:
-    """``coarse``, or ``ParamError`` where no such adder exists."""
+    """Return ``coarse``. Raises ``ParamError`` where no such adder exists."""
     if isinstance(coarse, bool) or not isinstance(coarse, int):
         raise TypeError(f"coarse must be an integer, not {coarse!r}")
     if coarse not in (2, 4, 8) or coarse > fmt.fraction_bits:
@@ -35,7 +35,7 @@ def check(fmt: FloatFormat, coarse: int) -> int:
 
 
 def widen(fmt: FloatFormat, a: Patterns) -> Patterns:
-    """Patterns of the format as words with their leading bit; exact."""
+    """Convert patterns of the format to words with an explicit leading bit, exactly."""
     a = np.asarray(a, np.int64)
     f = fmt.fraction_bits
     field, fraction = (a & fmt.exponent_mask) >> f, a & (fmt.min_normal - 1)
@@ -45,7 +45,7 @@ def widen(fmt: FloatFormat, a: Patterns) -> Patterns:
 
 
 def narrow(fmt: FloatFormat, a: Patterns) -> Patterns:
-    """Words as patterns of the format, normalized; exact."""
+    """Convert words to normalized patterns of the format, exactly."""
     sign, field, significand = _parts(fmt, a)
     special = field == _highest(fmt)
     f = fmt.fraction_bits

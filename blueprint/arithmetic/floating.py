@@ -1,4 +1,4 @@
-"""Floating-point formats and what their operations give, on bit patterns.
+"""Floating-point formats and their operations, bit for bit on patterns.
 
 Every function takes and returns NumPy ``int64`` arrays of patterns (any shape that broadcasts), uses integers only and
 holds for every format. Rounding is to nearest, ties to even. A NaN operand, an invalid operation, and an overflow of a
@@ -64,7 +64,7 @@ class FloatFormat:
 
     @property
     def bias(self) -> int:
-        """What is taken off the exponent field."""
+        """The exponent bias."""
         return (1 << (self.exponent_bits - 1)) - 1
 
     @property
@@ -79,7 +79,7 @@ class FloatFormat:
 
     @property
     def canonical_nan(self) -> int:
-        """The one NaN that operations give: positive, quiet."""
+        """The NaN that every operation returns: positive, quiet."""
         if self.infinities:
             return self.exponent_mask | 1 << (self.fraction_bits - 1)
         return self.sign_mask - 1
@@ -91,7 +91,7 @@ class FloatFormat:
 
     @property
     def min_normal(self) -> int:
-        """Pattern of the smallest normal number; one less is the largest subnormal."""
+        """Pattern of the smallest normal number; the pattern below it is the largest subnormal."""
         return 1 << self.fraction_bits
 
     @property
@@ -102,7 +102,7 @@ class FloatFormat:
 
     @property
     def overflow(self) -> int:
-        """What a positive result that is too large becomes: +inf, or NaN where there is none."""
+        """Result of a positive overflow: +inf, or NaN in a format without infinities."""
         return self.exponent_mask if self.infinities else self.canonical_nan
 
 
@@ -123,7 +123,7 @@ ADD_DELAYS = (4, 5, 5, 6, 5)
 
 
 def cuts(delays: tuple[int, ...], stages: int) -> list[int]:
-    """After how many steps each of the registers stands: evenly by delay, and at the end those that find no cut."""
+    """Number of steps in front of each register: balanced by delay; registers without a cut stand at the end."""
     count = len(delays)
     inner = min(stages, count - 1)
 
@@ -135,7 +135,7 @@ def cuts(delays: tuple[int, ...], stages: int) -> list[int]:
 
 
 def get(name: str) -> FloatFormat:
-    """The format of that name; ``ParamError`` with the nearest name for another."""
+    """Look up a format by name. Raises ``ParamError`` with the nearest name."""
     if name not in NAMED:
         raise ParamError(
             f"Float format must be one of {', '.join(NAMED)}, not {name!r}" + suggestion(name, NAMED)
@@ -144,7 +144,7 @@ def get(name: str) -> FloatFormat:
 
 
 def look_up(name: Any, value: Callable[[FloatFormat], int], other: Number = 0) -> Number:
-    """``value`` of the format called ``name``, ``other`` where it names none; ``name`` may be an array of names."""
+    """Evaluate ``value`` for the format called ``name``, else ``other``; ``name`` may be an array of names."""
     if isinstance(name, str):
         return value(NAMED[name]) if name in NAMED else other
     found = other
@@ -154,7 +154,7 @@ def look_up(name: Any, value: Callable[[FloatFormat], int], other: Number = 0) -
 
 
 def unit_dims(name: Any, stages: Number = 0) -> dict[str, Number]:
-    """What sizes a float unit of the inventory: the format called ``name``, and registers inside."""
+    """Dimensions of a float unit of the inventory: those of the format ``name``, and its internal registers."""
     return {
         "exponent": look_up(name, lambda fmt: fmt.exponent_bits),
         "fraction": look_up(name, lambda fmt: fmt.fraction_bits),
@@ -163,19 +163,19 @@ def unit_dims(name: Any, stages: Number = 0) -> dict[str, Number]:
 
 
 def is_nan(fmt: FloatFormat, a: Patterns) -> Flags:
-    """Where a pattern is a NaN, canonical or not."""
+    """True where a pattern is a NaN, canonical or not."""
     magnitude = np.asarray(a, np.int64) & ~fmt.sign_mask
     return np.asarray(magnitude > (fmt.exponent_mask if fmt.infinities else fmt.max_finite))
 
 
 def is_infinite(fmt: FloatFormat, a: Patterns) -> Flags:
-    """Where a pattern is an infinity of either sign."""
+    """True where a pattern is an infinity of either sign."""
     same = (np.asarray(a, np.int64) & ~fmt.sign_mask) == fmt.exponent_mask
     return np.asarray(same & fmt.infinities)
 
 
 def canonical(fmt: FloatFormat, a: Patterns) -> Patterns:
-    """The same patterns with every NaN made the canonical one."""
+    """Replace every NaN by the canonical one."""
     return np.where(is_nan(fmt, a), fmt.canonical_nan, np.asarray(a, np.int64))
 
 
@@ -262,20 +262,20 @@ def negate(fmt: FloatFormat, a: Patterns) -> Patterns:
 
 
 def maximum(fmt: FloatFormat, a: Patterns, b: Patterns) -> Patterns:
-    """The larger one (IEEE 754-2019 maximum): +0 is larger than -0, and a NaN operand gives NaN."""
+    """The larger operand (IEEE 754-2019 maximum): +0 is larger than -0, and a NaN operand gives NaN."""
     a, b = np.asarray(a, np.int64), np.asarray(b, np.int64)
     larger = np.where(_ordered(fmt, a) >= _ordered(fmt, b), a, b)
     return np.where(is_nan(fmt, a) | is_nan(fmt, b), fmt.canonical_nan, larger)
 
 
 def _ordered(fmt: FloatFormat, a: Patterns) -> Patterns:
-    """Integers in the order of the numbers, -0 right below +0."""
+    """Integer keys that sort like the numbers, -0 directly below +0."""
     magnitude = a & ~fmt.sign_mask
     return np.where(a & fmt.sign_mask, -1 - magnitude, magnitude)
 
 
 def convert(source: FloatFormat, target: FloatFormat, a: Patterns, flush: bool = False) -> Patterns:
-    """The same number in another format, rounded."""
+    """Convert to another format, with rounding."""
     x = _unpack(source, a, flush)
     exponent = x.exponent - source.bias - source.fraction_bits + target.bias + target.fraction_bits
     result = _round(target, x.sign, x.significand, exponent, flush)
@@ -291,7 +291,7 @@ def from_integer(fmt: FloatFormat, value: Patterns, width: int) -> Patterns:
 
 
 def to_fixed(fmt: FloatFormat, a: Patterns) -> Patterns:
-    """Numbers as multiples of the smallest subnormal, exact; not for NaN and infinity.
+    """Convert to multiples of the smallest subnormal, exactly; undefined for NaN and infinity.
 
     The multiples of a format with more than 5 exponent bits do not fit in 64 bits.
     """
@@ -308,7 +308,7 @@ def from_fixed(source: FloatFormat, target: FloatFormat, value: Patterns) -> Pat
 
 
 def to_integer(fmt: FloatFormat, a: Patterns, width: int, flush: bool = False) -> Patterns:
-    """Nearest integers of ``width`` bits (2 to 48), ties to even; too large saturates, NaN gives 0."""
+    """Round to integers of ``width`` bits (2 to 48), ties to even; overflow saturates, NaN gives 0."""
     x = _unpack(fmt, a, flush)
     limit = np.int64(1 << (check_integer_width(width) - 1))
     shift = x.exponent - fmt.bias - fmt.fraction_bits
@@ -324,7 +324,7 @@ def to_integer(fmt: FloatFormat, a: Patterns, width: int, flush: bool = False) -
 
 
 def check_integer_width(width: int) -> int:
-    """``width``, or ``ParamError`` for one that conversions do not offer."""
+    """Return ``width``. Raises ``ParamError`` for a width that conversions do not support."""
     if isinstance(width, bool) or not isinstance(width, int):
         raise TypeError(f"Integer width must be an integer, not {width!r}")
     if not 2 <= width <= INTEGER_LIMIT:
@@ -337,7 +337,7 @@ def _signed(value: Patterns, width: int) -> Patterns:
 
 
 def to_float64(fmt: FloatFormat, a: Patterns) -> npt.NDArray[np.float64]:
-    """The numbers themselves; exact for every format."""
+    """Convert to float64; exact for every format."""
     x = _unpack(fmt, a, False)
     value = np.ldexp(
         x.significand.astype(np.float64), (x.exponent - fmt.bias - fmt.fraction_bits).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Pruned decode: which keys deserve an exact score, from the leading ones of queries and keys alone.
+"""Pruned decode: selects the keys to be scored exactly, from the leading ones of queries and keys alone.
 
 An element keeps its sign and the place of its leading one, four bits: -128 is the only int8 number whose leading one
 stands at place 7, so it takes the code that a negative zero would. The surrogate score adds up products of such powers
@@ -38,7 +38,7 @@ def encode(values: Integers) -> Integers:
 
 
 def decode(codes: Integers) -> Integers:
-    """The powers of two that codes stand for, with their signs."""
+    """Signed powers of two from their codes."""
     level = codes & 7
     power = np.where(level > 0, 1 << np.maximum(level - 1, 0), 0)
     return np.where(codes == 8, LOWEST, np.where(codes & 8, -power, power))
@@ -52,14 +52,14 @@ def surrogate(q: Integers, k: Integers) -> Integers:
 
 @dataclass(frozen=True, kw_only=True)
 class Pruning:
-    """How keys are selected. Fields are numbers or arrays of them."""
+    """Parameters of key selection. Fields are numbers or arrays."""
 
     dim: int
     keys_max: int
     bucket_bits: int = 2  # bits behind the leading one that tell buckets apart
 
     def check(self) -> Pruning:
-        """The same; ``ParamError`` for one that cannot be built."""
+        """Return the object. Raises ``ParamError`` if it cannot be built."""
         for name, low, high in (("dim", 1, 1 << 10), ("keys_max", 1, 1 << 16), ("bucket_bits", 0, 4)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int):
@@ -85,7 +85,7 @@ class Pruning:
 
     @property
     def search_cycles(self) -> Number:
-        """Most cycles in which the buckets of all scores are looked at, from the highest down."""
+        """Largest number of cycles of the search through all buckets, from the highest down."""
         return self.buckets + 1
 
     @property
@@ -99,12 +99,12 @@ class Pruning:
         return bit_length(self.keys_max)
 
     def surrogate_bits(self, stages: Number) -> Number:
-        """Flip-flops of a block that adds up a surrogate score, with so many registers."""
+        """Flip-flops of the surrogate-score block with a number of pipeline registers."""
         return flag(stages > 0) * PRODUCT_BITS * self.dim + larger(stages - 1, 0) * self.score_width
 
     @property
     def selector_bits(self) -> Number:
-        """Flip-flops of a selector: keys in every bucket, keys missing, the bucket looked at, whether it scans."""
+        """Flip-flops of a selector: key count per bucket, keys still missing, current bucket, scan flag."""
         return (self.buckets + 1) * self.count_width + self.bucket_width + 1
 
     def bucket(self, scores: Integers) -> Integers:
@@ -124,7 +124,7 @@ class Pruning:
         return np.asarray(np.where(scores < 0, middle - 1 - number, middle + number), dtype=np.int64)
 
     def select(self, scores: Integers, count: int, seen: Flags | None = None) -> Flags:
-        """Which keys are taken: ``count`` of those ``seen``, or all where they are fewer; (rows, keys)."""
+        """Mask (rows, keys) of the selected keys: ``count`` of those ``seen``, or all if there are fewer."""
         if count < 1:
             raise ParamError(f"Number of candidates must be at least 1, not {count}")
         seen = np.ones(scores.shape, dtype=bool) if seen is None else seen
@@ -157,10 +157,10 @@ class Traffic:
 
     @property
     def saved(self) -> float:
-        """How many times less is fetched with the codes fetched, too."""
+        """Traffic reduction factor if the codes are fetched from memory."""
         return self.dense / (self.codes + self.candidates)
 
     @property
     def saved_on_chip(self) -> float:
-        """How many times less is fetched where codes stay on the chip."""
+        """Traffic reduction factor if the codes stay on chip."""
         return self.dense / self.candidates

@@ -1,4 +1,4 @@
-"""Random float operands that make sums round, cancel, overflow and meet values that are no numbers."""
+"""Random float operands that exercise rounding, cancellation, overflow, NaN and infinity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""N:M structured sparsity: of every group of ``m`` weights at most ``n`` are not zero, and only ``n`` are stored.
+"""N:M structured sparsity: at most ``n`` of each ``m`` weights are nonzero, and only ``n`` are stored.
 
 A group is stored as ``n`` slots of a value and its index within the group, lowest index first. Groups with fewer
 weights fill the slots with zeros at the lowest free indices: indices always rise and each names another weight.
@@ -27,7 +27,7 @@ class Pattern:
     m: int
 
     def check(self) -> Pattern:
-        """The pattern itself; ``ParamError`` where there is no such."""
+        """Return the pattern. Raises ``ParamError`` for an illegal one."""
         for name, value in (("n", self.n), ("m", self.m)):
             if isinstance(value, bool) or not isinstance(value, int):
                 raise TypeError(f"{name} must be an integer, not {value!r}")
@@ -50,7 +50,7 @@ class Pattern:
 
 
 def parse(text: str) -> Pattern:
-    """A pattern from ``N:M``."""
+    """Parse ``N:M``."""
     head, colon, tail = str(text).partition(":")
     if not (colon and head.isascii() and head.isdigit() and tail.isascii() and tail.isdigit()):
         raise ParamError(f"Sparsity must be written N:M, such as 2:4, not {text!r}")
@@ -58,7 +58,7 @@ def parse(text: str) -> Pattern:
 
 
 def prune(weights: npt.ArrayLike, pattern: Pattern) -> Array:
-    """Weights with the ``n`` largest magnitudes of each group kept; of equal ones those of lower index."""
+    """Keep the ``n`` weights of largest magnitude in each group; ties go to the lower index."""
     groups = _groups(weights, pattern)
     # A stable sort of negated magnitudes keeps the lower index first.
     order = np.argsort(-np.abs(groups), axis=1, kind="stable")
@@ -68,7 +68,7 @@ def prune(weights: npt.ArrayLike, pattern: Pattern) -> Array:
 
 
 def is_sparse(weights: npt.ArrayLike, pattern: Pattern) -> bool:
-    """True if no group has more than ``n`` weights that are not zero."""
+    """True if no group has more than ``n`` nonzero weights."""
     return bool((np.count_nonzero(_groups(weights, pattern), axis=1) <= pattern.n).all())
 
 
@@ -89,7 +89,7 @@ def encode(weights: npt.ArrayLike, pattern: Pattern) -> tuple[Array, npt.NDArray
 
 
 def decode(values: npt.ArrayLike, indices: npt.ArrayLike, pattern: Pattern, k: int) -> Array:
-    """The ``[k, ...]`` weights that values and indices stand for."""
+    """Weights ``[k, ...]`` from values and indices."""
     stored, places = np.asarray(values), np.asarray(indices, np.int64)
     if stored.shape != places.shape or stored.shape[0] != pattern.slots(k):
         raise ParamError(

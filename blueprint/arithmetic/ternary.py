@@ -1,4 +1,4 @@
-"""Ternary weights as hardware sees them: groups, keys, and the order of table entries.
+"""Ternary weights in hardware: groups, keys, and the order of table entries.
 
 A group is ``mu`` weights. Digit ``d = 1 - w`` (so +1 is 0, 0 is 1, -1 is 2), first weight most significant, makes the
 *raw* index in base 3. A *full* table has an entry per raw index. A *half* table keeps the first ``(3**mu - 1) / 2``
@@ -45,7 +45,7 @@ def sparse_keys(mu: int) -> bool:
 
 @cache
 def telling_bits(mu: int, index: int) -> tuple[int, ...]:
-    """The fewest bits of a half-table index that tell it from every other index that a group has."""
+    """Smallest set of index bits of a half table that distinguishes all indices that occur."""
     groups = int(half_entries(mu)) + 1
     others = [index ^ other for other in range(groups) if other != index]
     width = int(clog2(groups))
@@ -98,7 +98,7 @@ def beat_bits(encoding: Any, mu: Number, groups: Number) -> Number:
 
 
 def key_field(encoding: str, mu: int, columns: int, tables: int, holds: Place | None = None) -> Field:
-    """The field of a weight beat that holds one key per output column and table; ``holds`` says of which weights."""
+    """Field of a weight beat with one key per output column and table; ``holds`` maps keys to weights."""
     shapes: dict[str, dict[str, int]] = {
         "five_trits": {"byte": int(ceil_div(columns * tables * mu, 5))},
         "two_bit": {"column": columns, "table": tables, "place": mu},
@@ -123,7 +123,7 @@ def key_field(encoding: str, mu: int, columns: int, tables: int, holds: Place | 
 
 
 def meanings(mu: int) -> dict[str, str]:
-    """What an element of a weight beat says, in a sentence, by encoding."""
+    """Meaning of an element of a weight beat, in a sentence, by encoding."""
     last, entries = 3**mu - 1, int(half_entries(mu))
     raw = f"raw = sum of (1 - w[i]) * 3**({mu - 1} - i) over the weights w[0] to w[{mu - 1}]"
     return {

@@ -1,1 +1,1 @@
-"""Families of accelerators: what every design of one is, a folder each."""
+"""Families of accelerators, one folder each."""

@@ -1,1 +1,1 @@
-"""How YAML and JSON files are read: every error one sentence with its place."""
+"""Readers of YAML and JSON files; every error is one sentence with its position."""

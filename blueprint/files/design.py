@@ -1,4 +1,4 @@
-"""A design file: one family with its parameters, and what it is meant for."""
+"""A design file: a family, its parameters, and the technology and clock it is meant for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCHEMA = "ternforge/design/v1"
 
 @dataclass(frozen=True)
 class Design:
-    """What a design file says; ``clock_mhz`` and ``technology`` are ``None`` where it does not."""
+    """Contents of a design file; ``clock_mhz`` and ``technology`` are ``None`` if absent."""
 
     spec: Spec
     name: str
@@ -76,7 +76,7 @@ def renamed(name: str, changed: Mapping[str, Any], spec: Spec) -> str:
 def _changed(
     kind: type[Spec], given: Mapping[str, Any], spec: Spec, overrides: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The overridden parameters whose value is not the file's own."""
+    """Overridden parameters whose value differs from the file's."""
     before = {f.name: f.default for f in dataclasses.fields(kind)} | dict(given)
     return {key: spec.parameters[key] for key in overrides if before[key] != spec.parameters[key]}
 
@@ -87,12 +87,12 @@ def write_design(design: Design | Spec, path: str | Path) -> None:
 
 
 def design_text(design: Design | Spec) -> str:
-    """The YAML text of a design, every parameter spelled out."""
+    """The YAML text of a design, with every parameter."""
     return dump(design_content(design))
 
 
 def design_content(design: Design | Spec) -> dict[str, Any]:
-    """What the file of a design holds, as plain values, every parameter spelled out."""
+    """Contents of a design file as plain values, with every parameter."""
     design = design if isinstance(design, Design) else Design(design, design.name)
     content: dict[str, Any] = {"schema": SCHEMA, "name": design.name, "family": design.spec.family}
     content["parameters"] = dict(design.spec.parameters)
@@ -128,6 +128,6 @@ def _value(name: str, text: str) -> Any:
 
 
 def _short(message: str) -> str:
-    """Keeps a message a sentence when it quotes an absurdly long value."""
+    """Shorten an overlong value that an error message quotes."""
     message = message.replace("\n", " ")
     return message if len(message) <= 600 else f"{message[:400]} ... {message[-100:]}"

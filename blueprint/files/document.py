@@ -29,7 +29,7 @@ Kind = type | tuple[type, ...]
 class Section:
     """One mapping of a document.
 
-    Take every key by name and kind, then call :meth:`finish`: a key that nobody asked for is an error.
+    Take every key by name and kind, then call :meth:`finish`: a key that was not taken is an error.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Section:
         return key in self._node.value
 
     def keys(self) -> tuple[str, ...]:
-        """The keys that are there, in the order of the file."""
+        """The keys that are present, in the order of the file."""
         return tuple(self._node.value)
 
     def known(self) -> set[str]:
@@ -146,7 +146,7 @@ class Section:
         self._known.extend(valid)
 
     def finish(self) -> None:
-        """Refuse every key that was never asked for, with the nearest name that was."""
+        """Refuse every key that was not taken, with the nearest name that was."""
         self.allow(list(self._known))
 
     def _ask(self, key: str) -> None:

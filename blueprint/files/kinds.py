@@ -1,4 +1,4 @@
-"""What a file is, told from its first bytes and its keys, so that a wrong one can be called by its name."""
+"""Recognizes what a file is by its first bytes and its keys, so that errors can name it."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _of_gzip(data: bytes) -> str:
 
 
 def of_start(data: bytes) -> str | None:
-    """What a file is by how it starts, whatever it is; ``None`` if unknown."""
+    """Kind of a file by its first bytes, text or not; ``None`` if unknown."""
     text = data[:4096].decode("utf-8", errors="replace")
     keys = (name for key, name in _JSON if f'"{key}"' in text)
     schema = _SCHEMA.search(text)
@@ -102,7 +102,7 @@ def of_text(text: str) -> str | None:
 
 
 def of_path(path: Path) -> str:
-    """What a file or a folder that exists is, in words."""
+    """Kind of an existing file or folder, in words."""
     if path.is_dir():
         return of_folder(path)
     if not path.is_file():
@@ -113,7 +113,7 @@ def of_path(path: Path) -> str:
 
 
 def of_folder(path: Path) -> str:
-    """What a folder is, in words."""
+    """Kind of a folder, in words."""
     marks = (
         ("study.db", "the folder of a study"),
         ("manifest.json", "the folder of generated Verilog"),
@@ -129,7 +129,7 @@ def of_schema(schema: str) -> str:
 
 
 def of_mapping(content: Mapping[str, Any]) -> str | None:
-    """What a file with these keys is; ``None`` if unknown."""
+    """Kind of a file with these keys; ``None`` if unknown."""
     schema = content.get("schema")
     if isinstance(schema, str) and schema in OURS:
         return of_schema(schema)
@@ -139,6 +139,6 @@ def of_mapping(content: Mapping[str, Any]) -> str | None:
 
 
 def _first_word(text: str) -> str:
-    """The start of a text behind comments, in small letters."""
+    """The first word of a text after comments, in lower case."""
     rest = _COMMENTS.sub("", text[:4096])
     return rest[:200].lower()

@@ -1,4 +1,4 @@
-"""Names that serve as a folder, a Verilog identifier and a YAML scalar alike."""
+"""Names that are valid as a folder, a Verilog identifier and a YAML scalar."""
 
 from __future__ import annotations
 

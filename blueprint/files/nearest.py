@@ -1,4 +1,4 @@
-"""The name somebody probably meant."""
+"""Suggestions for misspelled names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def nearest(name: str, names: Iterable[str], likeness: float = 0.6) -> str | None:
-    """The one of ``names`` most like ``name``, or ``None`` where none reaches the ``likeness`` (0 to 1)."""
+    """The most similar of ``names``, or ``None`` if none reaches the ``likeness`` (0 to 1)."""
     import difflib  # only needed once something is wrong
 
     plain = {other.lower().replace("-", "_"): other for other in names}

@@ -1,1 +1,1 @@
-"""What is asked of a design: matrix products, attention, whole models."""
+"""Workloads: matrix products, attention, whole models."""

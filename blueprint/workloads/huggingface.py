@@ -49,7 +49,7 @@ class Imported:
 
 @dataclass(frozen=True)
 class Architecture:
-    """How the configuration of a type of model is read."""
+    """Keys and defaults of the configuration of a type of model."""
 
     name: str
     gated: bool
@@ -60,7 +60,7 @@ class Architecture:
 
 
 def architectures() -> tuple[str, ...]:
-    """Types of models that can be read."""
+    """Supported types of models."""
     return tuple(sorted(_table()["architectures"]))
 
 
@@ -71,7 +71,7 @@ def _table() -> dict[str, Any]:
 
 
 def architecture(name: str, key: str = "model_type") -> Architecture:
-    """How the type ``name`` is read. Raises ``ParamError`` where it is unknown, or no plain decoder."""
+    """The architecture ``name``. Raises ``ParamError`` if it is unknown or no plain decoder."""
     table = _table()
     if name in table["refused"]:
         raise ParamError(f"model must be a plain decoder, not {name}: {table['refused'][name]}")
@@ -184,7 +184,7 @@ def _check_plain(section: Section) -> None:
 
 
 def _quantized(outer: Section) -> str | None:
-    """How the configuration says that the weights are quantized."""
+    """Quantization of the weights as stated by the configuration."""
     config = outer.take("quantization_config", (dict, type(None)), default=None) or {}
     method = config.get("quant_method")
     return method if isinstance(method, str) else None
@@ -315,7 +315,7 @@ class _Reader:
         ]
 
     def notes(self) -> list[str]:
-        """What layers that see a part of the context mean for the numbers."""
+        """Notes on layers with a limited context."""
         partial = self.partial()
         window = self.window()
         if not partial or not window or window >= self.context:
@@ -324,7 +324,7 @@ class _Reader:
         return [f"{which} the last {window} positions only and are counted as if they saw all {self.context}"]
 
     def window(self) -> int:
-        """Positions that a layer with a window sees; 0 without one."""
+        """Window length of a layer in positions; 0 without a window."""
         if self.flag("use_sliding_window", self.kind.defaults.get("use_window", True)) is False:
             return 0
         key = self.key("window")

@@ -1,4 +1,4 @@
-"""Language models by their shapes, and the matrix products and the attention that running one takes.
+"""Language models by their shapes, and the matrix products and attention of a forward pass.
 
 Of the products, only the ternary linear layers are counted. Embedding and LM head of these models are not ternary
 (bf16 or INT8) and do not run on a ternary accelerator: they are left out unless asked for, see
@@ -113,7 +113,7 @@ def _check_phase(phase: str) -> None:
 
 @cache
 def names() -> tuple[str, ...]:
-    """The models that come with the package."""
+    """Names of the packaged models."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
 
 
@@ -179,6 +179,6 @@ def model_text(model: Model) -> str:
 
 
 def model_content(model: Model) -> dict[str, Any]:
-    """What the file of a model holds, as plain values."""
+    """Contents of a model file as plain values."""
     facts = dataclasses.asdict(model).items()
     return {"schema": SCHEMA, **{key: list(v) if isinstance(v, tuple) else v for key, v in facts}}

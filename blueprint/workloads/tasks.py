@@ -1,4 +1,4 @@
-"""What one run computes: a matrix product or an attention."""
+"""Tasks: what one run computes, a matrix product or an attention."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Gemm:
 
     @property
     def sizes(self) -> dict[str, int | str]:
-        """What tells one product from another, by name."""
+        """Sizes of the product, by name."""
         return {"m": self.m, "k": self.k, "n": self.n}
 
     @property
     def tokens(self) -> int:
-        """Rows of the answer."""
+        """Rows of the result."""
         return self.m
 
     @property
@@ -104,7 +104,7 @@ class Attention:
 
     @property
     def pairs(self) -> int:
-        """Pairs of a query and a key it sees, of one head."""
+        """Number of visible query-key pairs of one head."""
         if self.mask == "none":
             return self.queries * self.keys
         first, most = self.keys - self.queries + 1, self.keys
@@ -120,13 +120,13 @@ class Attention:
 
     @property
     def sizes(self) -> dict[str, int | str]:
-        """What tells one attention from another, by name."""
+        """Sizes of the attention, by name."""
         names = ("queries", "keys", "heads", "kv_heads", "dim", "mask", "window", "sinks")
         return {name: getattr(self, name) for name in names}
 
     @property
     def tokens(self) -> int:
-        """Rows of the answer."""
+        """Rows of the result."""
         return self.queries
 
     @property

@@ -1,4 +1,4 @@
-"""What is asked of an accelerator: tasks, by themselves or those of a model, and the files that name them."""
+"""Workloads: tasks, given one by one or as those of a model, and the files that describe them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Workload:
 
     @property
     def attention(self) -> tuple[Attention, ...]:
-        """The attention among the tasks; of a model that of its layers. Raises ``ParamError``."""
+        """The attention among the tasks, or that of a model's layers. Raises ``ParamError``."""
         if self.model is not None:
             return attention(self.model, self.phase or "", self.tokens, self.context)
         return tuple(task for task in self.tasks if isinstance(task, Attention))

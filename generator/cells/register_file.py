@@ -28,7 +28,7 @@ def size_ports(sizes: Iterable[Size], direction: Any) -> dict[str, Any]:
 
 
 def _holds(bound: Bound, held: Mapping[str, Value]) -> Value:
-    """Whether sizes keep to a bound; an offset below 0 stands on the left."""
+    """1 if sizes keep to a bound; an offset below 0 stands on the left."""
     left: Value = Const(max(-int(bound.offset), 0))
     right: Value = Const(max(int(bound.offset), 0))
     for name in bound.left:

@@ -82,7 +82,7 @@ def model_() -> None:
 @click.command("list", cls=Verb)
 @click.pass_obj
 def list_(session: Session) -> None:
-    """The models that come with the package."""
+    """Names of the packaged models."""
     answer = models()
     header = ("name", "hidden", "ffn", "layers", "heads", "kv", "ternary weights", "KV bytes/token")
     keys = ("name", "hidden", "ffn", "layers", "heads", "kv_heads", "ternary_weights", "kv_bytes_per_token")

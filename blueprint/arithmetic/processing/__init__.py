@@ -1,4 +1,4 @@
-"""Processing elements: what multiplies and adds in an array, its widths, values, time and inventory."""
+"""Processing elements of an array: widths, values, cycles and inventory."""
 
 from blueprint.arithmetic.processing.cascade import PASSING, Counts
 from blueprint.arithmetic.processing.element import CARRY_SAVE, PES, SERIAL, Element

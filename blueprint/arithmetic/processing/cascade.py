@@ -1,4 +1,4 @@
-"""Sums that pass from row to row as two words: what every row adds to them, and the addition below the last row.
+"""Cascades in carry-save form: what each row adds to the two words it receives, and the adder below the last row.
 
 Rows of bits are added as they are, unsigned: the highest bit of each is inverted, so that none is negative and two
 words never stand for more than their columns hold. So words are as narrow as the largest sum so far, nothing has a
@@ -26,7 +26,7 @@ PASSING = ("opt1", "opt2")
 
 @dataclass(frozen=True)
 class Plans:
-    """How a cascade is built."""
+    """Reduction plans of a cascade."""
 
     element: Element  # of every row; its total is as wide as what one row's products reach
     rows: tuple[Plan, ...]  # a row's bits, or its registered products', and those from above, to two words
@@ -35,7 +35,7 @@ class Plans:
 
 @cache
 def plans(element: Element, rows: int, registered: bool) -> Plans:
-    """The cascade of so many elements, whose sum has the element's total width."""
+    """Plans of a cascade of ``rows`` elements whose sum has the element's total width."""
     made, constant = operand_rows(element)
     largest = sum((1 << width) - 1 << low for low, width in made)
     reaches = [min((count * largest).bit_length(), element.total_width) for count in range(1, rows + 1)]
@@ -49,18 +49,18 @@ def plans(element: Element, rows: int, registered: bool) -> Plans:
 
 
 def has_product(element: Element, registered: bool) -> bool:
-    """True if products are made before they meet the sum from above."""
+    """True if products are reduced before they are added to the incoming sum."""
     return registered or element.pe == "opt2"
 
 
 def _left(plan: Plan) -> tuple[Row, ...]:
-    """The bits that a row hands on, column by column."""
+    """Bits that a row passes on, column by column."""
     return tuple((column, 1) for column, bits in enumerate(plan.left) for _ in bits)
 
 
 @dataclass(frozen=True)
 class Counts:
-    """A cascade in numbers, of one design or of many; all zero where there are no ``rows``."""
+    """Adder and bit counts of a cascade, for one design or many; all zero for 0 ``rows``."""
 
     element: Element
     rows: Number
@@ -68,7 +68,7 @@ class Counts:
 
     @property
     def bits(self) -> Number:
-        """Bits that all rows of one column hand on."""
+        """Bits that all rows of one column pass on."""
         return self._found[0]
 
     @property
@@ -112,7 +112,7 @@ class Counts:
         return self._found[8]
 
     def units(self, place: str, count: Number, activity: Number = 1.0) -> Units:
-        """Logic of all rows, in so many columns."""
+        """Inventory of the logic of all rows, for a number of columns."""
         there = choose(self.rows > 0, count, 0)
         return (
             *row_units(self.element, place, there * self.rows, activity),

@@ -1,7 +1,7 @@
-"""Sums of many bits, column by column: which bits meet in which adder and which bits are left.
+"""Column compression: which bits enter which adder, and which bits remain.
 
 Bits stand in columns by weight. An adder takes three bits (or two, or two and a constant one) of a column to one bit
-there and one in the next. Bits meet in the order in which they arrive.
+there and one in the next. Bits are combined in the order in which they arrive.
 
 An accumulator in carry-save form keeps one or two bits per column: two where one would come later than the slowest
 bit that cannot be helped, else one, which saves a register. Above the columns that operands reach it only counts:
@@ -57,7 +57,7 @@ class Plan:
     depth: float  # full adders in series
 
     def count(self, *kinds: Kind) -> int:
-        """Adders of these kinds."""
+        """Number of adders of these kinds."""
         return sum(cell.kind in kinds for cell in self.cells)
 
     @property
@@ -108,7 +108,7 @@ def carry_save(rows: tuple[Row, ...], constant: int, width: int, instead: tuple[
 
 @cache
 def onto(rows: tuple[Row, ...], constant: int, other: Plan) -> Plan:
-    """Rows and a constant added to an accumulator of the shape that ``other`` has."""
+    """Add rows and a constant to an accumulator of the same shape as that of ``other``."""
     return _build(rows, constant % (1 << other.low), other.low, other.width, other.state)
 
 
@@ -127,13 +127,13 @@ def carried(rows: tuple[Row, ...], constant: int, width: int) -> Plan:
 
 @cache
 def reduced(rows: tuple[Row, ...], constant: int, width: int) -> Plan:
-    """Rows and a constant reduced to at most two bits per column, modulo ``2**width``, in fewest adders."""
+    """Reduce rows and a constant to at most two bits per column, modulo ``2**width``, with the fewest adders."""
     return _reduce(rows, constant % (1 << width), width, width)
 
 
 @cache
 def compressed(rows: tuple[Row, ...], width: int) -> Plan:
-    """Rows reduced to at most two bits per column, modulo ``2**width``, as fast as adders in a tree can be."""
+    """Reduce rows to at most two bits per column, modulo ``2**width``, in a tree of minimum depth."""
     limit = _reduce(rows, 0, width, width, -1.0).depth
     return _reduce(rows, 0, width, width, limit)
 
@@ -199,11 +199,11 @@ class _Table:
         return max((self.arrival[bit] for bit in (*self.columns[column], *above)), default=0.0)
 
     def mark(self, column: int) -> tuple[int, int, list[int], list[int]]:
-        """What :meth:`back` needs to forget what was done to a column since."""
+        """A checkpoint of a column, for :meth:`back`."""
         return len(self.arrival), len(self.cells), list(self.columns[column]), list(self.columns[column + 1])
 
     def back(self, column: int, mark: tuple[int, int, list[int], list[int]]) -> None:
-        """Forget what was done to a column."""
+        """Undo everything done to a column since its checkpoint."""
         bits, cells, self.columns[column], self.columns[column + 1] = mark
         del self.arrival[bits:], self.cells[cells:]
 

@@ -18,7 +18,7 @@ Integers = npt.NDArray[np.int64]
 
 
 def places(width: Number) -> Number:
-    """Digits of a number of ``width`` bits."""
+    """Number of digits of a number of ``width`` bits."""
     return ceil_div(width, 2)
 
 
@@ -45,7 +45,7 @@ def ent(values: npt.ArrayLike, width: int) -> Integers:
 
 
 def value(digits: npt.ArrayLike) -> Integers:
-    """The integers that digits along the last axis stand for."""
+    """Integers from their digits along the last axis."""
     array = np.asarray(digits, np.int64)
     found: Integers = (array << 2 * np.arange(array.shape[-1])).sum(axis=-1)
     return found
@@ -62,6 +62,6 @@ def ent_code(values: npt.ArrayLike, width: int) -> Integers:
 
 
 def nonzero(digits: npt.ArrayLike) -> Integers:
-    """How many digits along the last axis are not zero."""
+    """Number of nonzero digits along the last axis."""
     counted: Any = np.count_nonzero(digits, axis=-1)
     return np.asarray(counted, np.int64)

@@ -1,4 +1,4 @@
-"""What a processing element is: how it takes its operands, what it adds up and how wide everything is."""
+"""Description of a processing element: operand encoding, accumulation and all widths."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Element:
     accumulate: str = "same"
 
     def check(self) -> Element:
-        """The element itself; ``ParamError`` where it cannot be built."""
+        """Return the element. Raises ``ParamError`` if it cannot be built."""
         for name, low, high in (
             ("a_width", NARROWEST, WIDEST),
             ("b_width", NARROWEST, WIDEST),
@@ -106,27 +106,27 @@ class Element:
 
     @property
     def floats(self) -> Number:
-        """1 if sums are those of floats."""
+        """1 if sums are float sums."""
         return flag(self.number != "int")
 
     @property
     def selects(self) -> Number:
-        """1 if a float is added, subtracted or skipped."""
+        """1 if a ternary operand selects a float: add, subtract or skip."""
         return flag(self.pe == "ternary") * self.floats
 
     @property
     def serial(self) -> Number:
-        """1 if ``a`` comes digit by digit."""
+        """1 if ``a`` arrives digit by digit."""
         return one_of(self.pe, SERIAL)
 
     @property
     def resolves(self) -> Number:
-        """1 if the state is not the total yet."""
+        """1 if the accumulator has to be resolved into the total (carry-save form)."""
         return one_of(self.pe, CARRY_SAVE)
 
     @property
     def digits(self) -> Number:
-        """Digits of base 4 of one ``a``."""
+        """Radix-4 digits of one ``a``."""
         return places(self.a_width)
 
     @property
@@ -141,12 +141,12 @@ class Element:
 
     @property
     def digit_bits(self) -> Number:
-        """Bits of a digit on its way: how far to shift ``b``, whether to add at all, and whether to negate."""
+        """Bits of a digit in transit: shift of ``b``, add enable, and negate."""
         return choose(self.serial, clog2(2 * self.digits) + 2, 0)
 
     @property
     def most_slots(self) -> Number:
-        """Products of one step, in the mode that makes most."""
+        """Products of one step, in the mode with the most products."""
         return self.lanes * choose(self.pe == "booth_flex", self.digits, 1)
 
     # How wide results are
@@ -158,13 +158,13 @@ class Element:
         return choose(self.floats, 1, both)
 
     def needed_width(self, k: Number) -> Number:
-        """The narrowest total that cannot overflow over ``k`` pairs; of a float, its format's."""
+        """Narrowest total that cannot overflow over ``k`` pairs; for floats, the width of the format."""
         whole = bit_length(k * self.largest_product) + 1
         return choose(self.floats, self.total_bits, whole)
 
     @property
     def total_bits(self) -> Number:
-        """Bits of the total: a float's are those of its format."""
+        """Bits of the total; for floats, the width of the format."""
         return _look_up(self, _total_bits)[0] if _any(self.floats) else self.total_width
 
     @property
@@ -176,7 +176,7 @@ class Element:
 
     @property
     def product_bits(self) -> Number:
-        """Bits of what a Product block hands on."""
+        """Output bits of a Product block."""
         return _look_up(self, _product_bits)[0]
 
     @property
@@ -186,7 +186,7 @@ class Element:
 
     @cached_property
     def _kinds(self) -> tuple[list[Element], Any]:
-        """Of arrays over designs: every different element, and which of them each design has."""
+        """For arrays of designs: the distinct elements, and the index of each design's element."""
         arrays = np.broadcast_arrays(*(getattr(self, field.name) for field in fields(self)))
         codes = np.zeros(arrays[0].shape, np.int64)
         for array in arrays:
@@ -199,7 +199,7 @@ class Element:
 
 
 def exact(source: str, target: str) -> bool:
-    """True if every number of one float format is one of another."""
+    """True if every number of one float format is representable in another."""
     a, b = floating.get(source), floating.get(target)
     lowest_a, lowest_b = (1 - fmt.bias - fmt.fraction_bits for fmt in (a, b))
     return a.fraction_bits <= b.fraction_bits and a.bias <= b.bias and lowest_b <= lowest_a
@@ -227,7 +227,7 @@ def _low(width: Number) -> Number:
 
 
 def _look_up(element: Element, formula: Callable[[Element], tuple[int, ...]]) -> tuple[Number, ...]:
-    """Numbers of one element, or of every different one of many, as arrays."""
+    """Evaluate a function of one element, or of each distinct one of many, as arrays."""
     values = [getattr(element, field.name) for field in fields(element)]
     if not any(isinstance(value, np.ndarray) for value in values):
         return formula(_plain(values))
@@ -301,7 +301,7 @@ def groups(element: Element, met: bool = False) -> tuple[tuple[int, tuple[int, .
 
 @cache
 def product_plan(element: Element) -> Plan:
-    """Rows reduced to what a Product block hands on (without the constant where carries are saved)."""
+    """Reduce rows to the output of a Product block (without the constant in carry-save form)."""
     rows, constant = operand_rows(element)
     if element.resolves:
         return columns.compressed(rows, element.total_width)
@@ -325,7 +325,7 @@ def merge_rows(element: Element, met: bool = False) -> tuple[tuple[Row, ...], in
 
 @cache
 def step_plan(element: Element) -> Plan:
-    """A step: rows added to the accumulator."""
+    """Plan of a step: add rows to the accumulator."""
     rows, constant = operand_rows(element)
     if not element.resolves:
         return columns.carried(rows, constant, element.total_width)
@@ -337,7 +337,7 @@ def step_plan(element: Element) -> Plan:
 
 @cache
 def merge_plan(element: Element) -> Plan:
-    """A product added to the accumulator, whose form is that of a step."""
+    """Plan that adds a product to an accumulator of the same form as in a step."""
     rows, constant = merge_rows(element)
     if element.resolves:
         return columns.onto(rows, constant, step_plan(element))

@@ -1,4 +1,4 @@
-"""What elements compute, and how long serial ones take, on NumPy integers."""
+"""Golden model of processing elements, and the cycles of serial ones, on NumPy integers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from blueprint.arithmetic.processing.element import Element, sum_format
 
 
 def wrap(values: npt.ArrayLike, width: int) -> Integers:
-    """Two's complement integers of ``width`` bits."""
+    """Wrap integers to ``width`` bits, two's complement."""
     word = np.asarray(values, np.int64)
     if width >= 64:
         return word
@@ -21,7 +21,7 @@ def wrap(values: npt.ArrayLike, width: int) -> Integers:
 
 
 def dot(element: Element, a: npt.ArrayLike, b: npt.ArrayLike) -> Integers:
-    """Sums of products over the last axis.
+    """Dot product over the last axis.
 
     Integers are exact, modulo the total's width. Floats are patterns: an accumulator starts at +0; in every step the
     products of ``lanes`` pairs are rounded, added neighbor to neighbor (an odd one waits), and their sum is added to
@@ -66,7 +66,7 @@ def digits_of(element: Element, a: npt.ArrayLike) -> Integers:
 
 
 def cycles_per_operand(element: Element, a: npt.ArrayLike, bits: npt.ArrayLike | None = None) -> Integers:
-    """Cycles that an element spends on each operand ``a``.
+    """Cycles that an element needs for each operand ``a``.
 
     A serial one spends one per digit that is not zero, and one on an operand that has none: it is looked at all the
     same. Dense digits take one each, ``bits / 2`` rounded up; ``bits`` is the element's width unless given.

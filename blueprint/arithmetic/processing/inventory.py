@@ -1,4 +1,4 @@
-"""What the blocks of an element are made of; every formula holds for one design and for arrays of designs.
+"""Inventory of the blocks of an element; every formula holds for one design and for arrays of designs.
 
 Adders are counted from the plan that the generator builds. The rest: ``and_row`` gates products of bits, a
 ``digit_select`` makes one bit of a chosen multiple, a ``digit_encoder`` one digit, a ``mux`` shifts, a ``counter``
@@ -72,7 +72,7 @@ def merge_units(element: Element, place: str, count: Number, activity: Number = 
 
 
 def resolve_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
-    """Logic of Resolve; nothing where the state is the total."""
+    """Logic of Resolve; empty if the state is already the total."""
     both = element.state_bits - element.total_width  # places that keep two bits; only carries pass the others
     return (
         Unit("adder", place, count, {"width": element.resolves * both}, activity),
@@ -83,7 +83,7 @@ def resolve_units(element: Element, place: str, count: Number, activity: Number 
 
 
 def state_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
-    """The accumulator's flip-flops. A float's hold by enable; integers hold by adding nothing."""
+    """Flip-flops of the accumulator. Float accumulators have an enable; integer ones hold by adding zero."""
     dims = {"width": element.state_bits, "enable": element.floats, "reset": 0}
     return (Unit("register", place, count, dims, activity),)
 
@@ -118,7 +118,7 @@ def select_units(width: Number, group: Number, place: str, count: Number, activi
 
 
 def path(element: Element) -> Units:
-    """What a signal passes in Step, from its operands to the next state."""
+    """Critical path through Step, from the operands to the next state."""
     shift, adders, carry = _look_up(element, _path)
     whole = 1 - element.floats
     steps = (
@@ -141,7 +141,7 @@ def _path(element: Element) -> tuple[int, ...]:
 
 
 def halves(element: Element) -> tuple[Number, Number]:
-    """Full adders in series in Product and in Merge, where carries are saved."""
+    """Full adders in series in Product and in Merge, in carry-save form."""
     product, merge = _look_up(element, _halves)
     return product, merge
 
@@ -154,14 +154,14 @@ def _halves(element: Element) -> tuple[int, ...]:
 
 
 def product_plans(element: Element, met: bool = False) -> tuple[Plan, ...]:
-    """What reduces the rows of Product, where carries are saved."""
+    """Reduction plans of the rows of Product, in carry-save form."""
     return (
         tuple(plan for *_, plan in groups(element, met)) if element.pe == "opt2" else (product_plan(element),)
     )
 
 
 def row_units(element: Element, place: str, count: Number, activity: Number) -> Units:
-    """What makes rows of bits of the operands."""
+    """Inventory of the partial-product generation."""
     gates, flips, chosen, encoders, shifted = _look_up(element, _row_parts)
     entries = 2 * element.digits
     return (

@@ -1,1 +1,1 @@
-"""Softmax attention as integer and float algorithms: what every step gives, bit for bit, and how wide it is."""
+"""Softmax attention as integer and float algorithms: bit-exact result and width of every step."""

@@ -51,7 +51,7 @@ WEIGHT_LIMIT = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Arithmetic:
-    """How one design calculates. Fields are numbers and names, or arrays of them; 0 stands for the default."""
+    """Arithmetic of one design. Fields are numbers and names, or arrays of them; 0 selects the default."""
 
     inputs: str
     accumulator: str
@@ -65,7 +65,7 @@ class Arithmetic:
     kv_width: int = 8
 
     def check(self) -> Arithmetic:
-        """The same; ``ParamError`` for one that cannot be built."""
+        """Return the object. Raises ``ParamError`` if it cannot be built."""
         for field in fields(self):
             value = getattr(self, field.name)
             wanted = str if field.name in ("inputs", "accumulator", "graph") else int
@@ -144,12 +144,12 @@ class Arithmetic:
 
     @cached_property
     def waits_for_maximum(self) -> Number:
-        """1 where a row is weighed when its maximum is known, else 0."""
+        """1 where weights are computed after the maximum of the row is known, else 0."""
         return one_of(self.graph, ("scaled", "reordered"))
 
     @cached_property
     def divides_first(self) -> Number:
-        """1 where weights are divided by their sum before they meet the values, else 0."""
+        """1 where weights are divided by their sum before they are multiplied by the values, else 0."""
         return one_of(self.graph, ("naive", "scaled"))
 
     @property
@@ -158,7 +158,7 @@ class Arithmetic:
         return 1 - self.divides_first
 
     def _of_sums(self, fp16: int, bf16: int, fp32: int) -> Number:
-        """What belongs to the format of float sums; 0 where sums are not floats."""
+        """A property of the format of float sums; 0 where sums are not floats."""
         return self.sums_stall * (self.is_fp16 * fp16 + self.is_bf16 * bf16) + self.sums_are_fp32 * fp32
 
     # Widths ---------------------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ class Arithmetic:
 
     @property
     def lanes(self) -> Number:
-        """Products that are added pairwise before they join the score."""
+        """Products that are added pairwise before they are accumulated into the score."""
         return choose(self.score_lanes == 0, self.dim, self.score_lanes)
 
     @property
@@ -272,7 +272,7 @@ class Arithmetic:
 
     @property
     def amount_width(self) -> Number:
-        """Bits of how far a fixed-point mantissa goes down: all ones leave nothing, not even half a unit."""
+        """Bits of the right shift of a fixed-point mantissa; the largest shift yields zero even after rounding."""
         return bit_length(self.weight_fraction + 2)
 
     @property
@@ -296,7 +296,7 @@ class Arithmetic:
 
     @property
     def value_fraction(self) -> Number:
-        """Bits behind the point of a weighted value in fixed point."""
+        """Fraction bits of a weighted value in fixed point."""
         return VALUE_FRACTION + self.divides_first * (bit_length(self.keys_max) - 1)
 
     @property
@@ -314,7 +314,7 @@ class Arithmetic:
 
     @property
     def shift_width(self) -> Number:
-        """Bits of the amount by which running sums move when the maximum rises."""
+        """Bits of the right shift of running sums when the maximum increases."""
         return choose(self.sums_are_floats, 8, bit_length(larger(self.o_width, self.l_width)))
 
     @property
@@ -340,7 +340,7 @@ class Arithmetic:
 
     @property
     def align_drop(self) -> Number:
-        """Low bits that a weight loses where it is divided."""
+        """Low bits of a weight that are dropped before division."""
         return larger(self.l_width - self.weight_fraction - 3, 0)
 
     @property
@@ -423,7 +423,7 @@ class Arithmetic:
     # Of one design ------------------------------------------------------------------------------------------
 
     def constants(self) -> dict[str, Any]:
-        """The numbers that the steps are stated with, by name; those that count where these sums are used."""
+        """Named constants of the algorithm; only those that this kind of sums uses."""
         found: dict[str, Any] = {
             "exponent_fraction": int(self.fraction),
             "mantissa_bits": int(self.mantissa),
@@ -438,17 +438,17 @@ class Arithmetic:
 
     @property
     def input_format(self) -> floating.FloatFormat:
-        """Of queries, keys, values and outputs."""
+        """Format of queries, keys, values and outputs."""
         return floating.get(self.inputs)
 
     @property
     def sum_format(self) -> floating.FloatFormat:
-        """Of float sums; FP32 also where fixed-point sums are divided."""
+        """Format of float sums; FP32 also where fixed-point sums are divided."""
         return self.input_format if self.accumulator == "same" else FP32
 
 
 def rules(a: Arithmetic) -> Iterator[Rule]:
-    """What can be built."""
+    """Cross-checks: the combinations that can be built."""
     for name, choices in (("inputs", INPUTS), ("accumulator", ACCUMULATORS), ("graph", GRAPHS)):
         yield Rule(
             name,
@@ -463,7 +463,7 @@ def rules(a: Arithmetic) -> Iterator[Rule]:
 
 
 def _ranges(a: Arithmetic) -> Iterator[Rule]:
-    """Every number within its limits."""
+    """Range checks of every number."""
     for name, low, high, value in (
         ("dim", 1, DIM_LIMIT, a.dim),
         ("keys_max", 1, KEYS_LIMIT, a.keys_max),

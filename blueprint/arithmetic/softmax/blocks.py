@@ -1,4 +1,4 @@
-"""The softmax blocks: of each its steps, the registers between them and the parts that it is built of.
+"""The softmax blocks: steps of each, the pipeline registers between them and the parts they are built of.
 
 A block is a chain of combinational steps; ``stages`` registers stand between steps, spread by the steps' delays, and
 those that find no cut stand at the end. An accumulator has a register of its own instead. One description is read by
@@ -46,7 +46,7 @@ _TABLE_GATES = 12
 
 
 def cuts(delays: tuple[int, ...], stages: int) -> list[int]:
-    """The number of steps in front of each register, as even by delay as can be.
+    """Number of steps in front of each register, balanced by delay.
 
     A chain of more than eight steps is cut in one pass, not by trying every choice.
     """
@@ -72,11 +72,11 @@ class Block:
     enabled: ClassVar[int] = 0
 
     def steps(self, a: Arithmetic) -> tuple[Step, ...]:
-        """The parts of every step."""
+        """Parts of every step."""
         raise NotImplementedError
 
     def behind(self, a: Arithmetic) -> tuple[Number, ...]:
-        """Bits that leave every step."""
+        """Output bits of every step."""
         raise NotImplementedError
 
     def held_bits(self, a: Arithmetic, stages: Number) -> Number:
@@ -90,12 +90,12 @@ class Block:
 
 
 class Accumulator(Block):
-    """A block of one step around a register of ``bits``."""
+    """An accumulating block: one step around a register of ``bits``."""
 
     enabled: ClassVar[int] = 1
 
     def bits(self, a: Arithmetic) -> Number:
-        """Flip-flops of its register."""
+        """Flip-flops of the accumulator register."""
         raise NotImplementedError
 
     def held_bits(self, a: Arithmetic, stages: Number) -> Number:

@@ -1,4 +1,4 @@
-"""The softmax blocks as lines of an inventory, and the timing paths through them.
+"""Inventory of the softmax blocks, and the timing paths through them.
 
 Every formula holds for one design and for arrays of designs.
 """
@@ -28,12 +28,12 @@ def blocks(
 
 
 def whole(a: Arithmetic, place: str, share: Number) -> tuple[Unit, ...]:
-    """What a signal passes in a block without registers, ``share`` times."""
+    """Path through a block without registers, scaled by ``share``."""
     return _passed(BLOCKS[place].steps(a), share)
 
 
 def tail(a: Arithmetic, place: str, stages: Number, share: Number) -> tuple[Unit, ...]:
-    """What a signal passes behind the last register of a block of two steps that has one register or none."""
+    """Path behind the last register of a two-step block that has one register or none."""
     first, last = BLOCKS[place].steps(a)
     return (*_passed((first,), share * flag(stages == 0)), *_passed((last,), share))
 

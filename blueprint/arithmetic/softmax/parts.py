@@ -1,4 +1,4 @@
-"""Pieces that the softmax blocks are built of, each counted and with the delay of a signal through it.
+"""Building parts of the softmax blocks, each with its unit count and its delay.
 
 Every formula holds for one design and for arrays of designs.
 """
@@ -23,7 +23,7 @@ class Part:
     total: Number = 1
 
     def times(self, copies: Number) -> Part:
-        """So many of them side by side."""
+        """A number of them in parallel."""
         return Part(self.kind, self.dims, self.passed * flag(copies > 0), self.total * copies)
 
 
@@ -37,7 +37,7 @@ def one(kind: str, **dims: Number) -> Part:
 
 
 def times(step: Step, copies: Number) -> Step:
-    """So many of a step side by side."""
+    """A number of copies of a step in parallel."""
     return tuple(part.times(copies) for part in step)
 
 

@@ -1,4 +1,4 @@
-"""The steps of softmax attention on whole arrays; each is what one hardware block gives, bit for bit.
+"""The steps of softmax attention on arrays; each is bit-exact to one hardware block.
 
 Words are unsigned patterns where they carry a flag or a float, two's complement numbers elsewhere. A flag is the bit
 above the number. All shifts of numbers are arithmetic, so what is dropped rounds towards minus infinity.
@@ -128,7 +128,7 @@ def scale(a: Arithmetic, scales: Scales, scores: Integers) -> Integers:
 
 
 def scale_saturates(a: Arithmetic, scales: Scales, scores: Integers) -> Flags:
-    """1 where a score or its exponent of two is larger than the arithmetic holds; not where it is NaN.
+    """True where a score or its exponent of two is larger than the arithmetic holds; not where it is NaN.
 
     An exponent that is too low is none: its key weighs nothing beside any other (see :func:`reference_saturates`).
     """
@@ -170,12 +170,12 @@ def ceiling(a: Arithmetic, t: Integers) -> Integers:
 
 
 def reference_saturates(reference: Integers) -> Flags:
-    """1 where a row's last reference is so low that the exponent it stands for may have been lower still."""
+    """True where a row's last reference is so low that the exponent it stands for may have been lower still."""
     return np.asarray(reference < REFERENCE_FLOOR, dtype=np.bool_)
 
 
 def weight_saturates(a: Arithmetic, t: Integers, reference: Integers) -> Flags:
-    """1 where a key weighs more than 1, which only happens without a maximum; not where it is NaN."""
+    """True where a key weighs more than 1, which only happens without a maximum; not where it is NaN."""
     number, special = split(t, a.t_width, a.t_nan_bit)
     return np.asarray((number > reference << a.fraction) & (special == 0), dtype=np.bool_)
 
@@ -207,7 +207,7 @@ def exp2(a: Arithmetic, t: Integers, reference: Integers) -> Integers:
 
 
 def value_saturates(a: Arithmetic, v: Integers) -> Flags:
-    """1 where a finite value is too large for fixed-point sums."""
+    """True where a finite value is too large for fixed-point sums."""
     if not a.values_saturate:
         return np.zeros(v.shape, dtype=np.bool_)
     _, exponent, _, special = _parts(a.input_format, v)
@@ -247,7 +247,7 @@ def add_weight(a: Arithmetic, total: Integers, shift: Integers, p: Integers) -> 
 
 
 def _moved_down(a: Arithmetic, total: Integers, shift: Integers) -> Integers:
-    """A float sum before one more is added."""
+    """Rescale a float sum before the next addend."""
     return lowered(a.sum_format, total, shift) if a.rescales else total
 
 
@@ -265,7 +265,7 @@ def lowered(fmt: FloatFormat, a: Integers, shift: Integers) -> Integers:
 
 
 def sum_saturates(a: Arithmetic, total: Integers) -> Flags:
-    """1 where a row's sum of weights is out of range: below 1/2, which only happens without a maximum, where rounding
+    """True where a row's sum of weights is out of range: below 1/2 (only without a maximum), where rounding
     has taken too much of it; or, of the format of the inputs, so large that a weight of 1 may be rounded away."""
     found = np.zeros(total.shape, dtype=np.bool_)
     if a.graph == "naive":
@@ -369,7 +369,7 @@ def from_value(fmt: FloatFormat, number: Integers, fraction: int) -> Integers:
 
 
 def result_saturates(a: Arithmetic, scales: Scales, total: Integers, r: Integers) -> Flags:
-    """1 where an output does not fit: an int8 number, or a float that is infinite."""
+    """True where an output does not fit: an int8 number, or a float that is infinite."""
     if a.is_float:
         magnitude = finish(a, scales, total, r) & ~a.input_format.sign_mask
         return np.asarray(magnitude == a.input_format.exponent_mask, dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""The four graphs: which nodes there are, what joins them, what a word of each FIFO holds and how
+"""The four dataflow graphs: nodes, the FIFOs between them, what a word of each FIFO holds and how
 many it has.
 
 Every node is a pipeline that never stalls: it fires only with room for its result in the FIFO behind it, so tokens in
@@ -143,7 +143,7 @@ def latencies(p: StreamingAttentionParameters) -> dict[str, Number]:
 
 
 def waits(p: StreamingAttentionParameters) -> dict[str, Number]:
-    """Cycles from taking a slot of a FIFO to its release at full speed, the row's own length left out."""
+    """Cycles from the acquisition of a FIFO slot to its release at full throughput, without the length of the row."""
     a, late = p.softmax, latencies(p)
     both = larger(late["sum"], late["output"])
     front = late["score"] + (1 - a.has_offset) * late["maximum"] + a.waits_for_maximum * late["exponential"]
@@ -177,7 +177,7 @@ _ASKED = {
 
 
 def depths(p: StreamingAttentionParameters) -> dict[str, Number]:
-    """Words of every FIFO there may be: what was asked for, or the fewest that never cost a cycle."""
+    """Depth of every FIFO: as given, or the smallest that never costs a cycle."""
     found = full_depths(p)
     for name, asked in _ASKED.items():
         words = getattr(p, asked)
@@ -186,7 +186,7 @@ def depths(p: StreamingAttentionParameters) -> dict[str, Number]:
 
 
 def full_speed(p: StreamingAttentionParameters) -> Any:
-    """True where no FIFO is shallower than full speed needs."""
+    """True where every FIFO is deep enough for full throughput."""
     needed, there = full_depths(p), present(p)
     fine: Any = True
     for name, asked in _ASKED.items():
@@ -196,7 +196,7 @@ def full_speed(p: StreamingAttentionParameters) -> Any:
 
 
 def full_depths(p: StreamingAttentionParameters) -> dict[str, Number]:
-    """The fewest words of every FIFO that never cost a cycle, whatever the lengths of the rows.
+    """Smallest depth of every FIFO that never costs a cycle, for rows of any length.
 
     A long FIFO refills the slot that empties; the others see it a cycle later and so need one more. Where rows differ
     in length, many short ones may end while a long one is still divided: of the lengths 1, 2, 3 ... as many as add up

@@ -1,4 +1,4 @@
-"""What streaming attention computes, bit for bit, and how operands and results travel as beats."""
+"""Golden model of streaming attention, and the packing of operands and results into beats."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def reference(p: StreamingAttentionParameters, operands: Arrays) -> Arrays:
 
 
 def constants(p: StreamingAttentionParameters) -> dict[str, Any]:
-    """Numbers of the arithmetic that the family's page names, for the manifest."""
+    """Constants of the arithmetic that the family's page names, for the manifest."""
     return p.softmax.constants()
 
 
@@ -40,7 +40,7 @@ def flags(p: StreamingAttentionParameters, operands: Arrays) -> dict[str, int]:
 
 
 def _large_values(p: StreamingAttentionParameters, operands: Arrays) -> bool:
-    """True if a value that is taken is too large, whoever sees it."""
+    """True if any value that is read is too large, whichever query sees it."""
     mask, value = operands["mask"], operands["value"]
     taken = np.concatenate(order.keys_of_rows(p, mask, operands["query"].shape[1], value.shape[1]))
     return bool(value_saturates(p.softmax, value[:, taken]).any())
@@ -66,7 +66,7 @@ def results(p: StreamingAttentionParameters, operands: Arrays) -> dict[str, Inte
 
 
 def _orders(operands: Arrays) -> Integers:
-    """The keys that every query of every head sees, (heads * queries, keys), rising, -1 at the end."""
+    """Keys visible to every query of every head, (heads * queries, keys), ascending, padded with -1."""
     heads, queries, _ = operands["query"].shape
     keys = operands["key"].shape[1]
     visible = masks.seen(operands["mask"], queries, keys)
@@ -77,7 +77,7 @@ def _orders(operands: Arrays) -> Integers:
 
 
 def picks(p: StreamingAttentionParameters, operands: Arrays) -> Integers:
-    """The keys that the one query of every head is scored against, (heads, keys scored), in rising order."""
+    """Keys selected for the single query of every head, (heads, keys scored), ascending."""
     query, key = operands["query"], operands["key"]
     count = min(p.candidates, key.shape[1])
     share = len(query) // len(key)
@@ -129,7 +129,7 @@ def _query_rows(p: StreamingAttentionParameters, heads: Integers, rows: list[Int
 
 
 def collect(p: StreamingAttentionParameters, beats: Beats, task: Attention) -> Arrays:
-    """The answer read back from the beats of the output streams, in the shapes of :func:`reference`."""
+    """Unpack the beats of the output streams into the shapes of :func:`reference`."""
     found = {"out": _collected(p, p.stream("out").unpack(beats["out"]), task)}
     if p.prunes:
         found["pick"] = p.stream("pick").unpack(beats["pick"]).reshape(task.heads, -1)

@@ -81,12 +81,12 @@ def token_flags(p: StreamingAttentionParameters) -> Number:
 
 
 def scored(p: StreamingAttentionParameters) -> Number:
-    """Share of the keys that are scored."""
+    """Fraction of the keys that is scored."""
     return choose(p.prunes, smaller(p.candidates, p.keys_max) / p.keys_max, 1.0)
 
 
 def halves(stages: Number) -> tuple[Number, Number]:
-    """Registers before and after a step that has none inside; an odd one stands before."""
+    """Registers before and after a step without internal registers; an odd one stands before."""
     return stages - stages // 2, stages // 2
 
 
@@ -213,7 +213,7 @@ def _divide(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
 
 
 def _screen(p: StreamingAttentionParameters) -> Iterator[Unit]:
-    """Surrogate scores, their buckets and counters, three sequencers, the numbers of the keys found."""
+    """Screening: surrogate scores, buckets and counters, three sequencers, indices of the selected keys."""
     there, q, stages = p.prunes, p.pruning, p.dot_stages
     number, passes = clog2(p.keys_max), p.repeats * bit_length(p.heads_max)
     # The key that is screened, that whose bucket is written and that whose bucket is read; the key that is picked;
@@ -238,7 +238,7 @@ def _screen(p: StreamingAttentionParameters) -> Iterator[Unit]:
 
 
 def _control(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
-    """Sequencers of scales, queries and keys; the one of keys also numbers them."""
+    """Sequencers of scales, queries and keys; that of the keys also counts them."""
     read = {size.name: size.bits for size in p.register_file().sizes}
     # Passes are counted by all three, the queries of a pass by the last two.
     counted = 3 * read["passes"] + 2 * p.regroups * read["queries"]
@@ -258,7 +258,7 @@ def _control(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
 
 
 def paths(p: StreamingAttentionParameters) -> tuple[Path, ...]:
-    """One run through each block between two registers, with what stands before it without one."""
+    """One path through each block between registers, with the unregistered logic in front of it."""
     a = p.softmax
     bare = flag(p.scale_stages == 0) * flag(p.dot_stages < 2)
     _, after = halves(p.scale_stages)

@@ -1,4 +1,4 @@
-"""Which keys a query sees, and which masks a design can run."""
+"""Attention masks: visible keys of a query, and the masks that a design can run."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ CONTAINS: dict[str, tuple[str, ...]] = {
 
 
 def run_by(mask: str) -> str:
-    """The masks that a design of this mask runs, in words."""
+    """Masks that a design with this mask can run, in words."""
     found = (mask, *CONTAINS[mask])
     return " or ".join(found) if mask == "none" else f"{' or '.join(found)}, or none with one query"
 
 
 def suited_to(task: Attention) -> tuple[str, ...]:
-    """The masks of designs whose sequencing covers that of a task."""
+    """Masks of designs that can run the mask of a task."""
     if task.mask == "lambda" and task.sinks == 0:
         return ()
     # The one query of a decode step sees everything, masked or not.
@@ -38,7 +38,7 @@ def suited_to(task: Attention) -> tuple[str, ...]:
 
 
 def seen(mask: Integers, queries: int, keys: int) -> npt.NDArray[np.bool_]:
-    """Which query (row) sees which key (column), for the operand ``mask``: (masked, window, sinks)."""
+    """Visibility matrix, queries by keys, of the operand ``mask``: (masked, window, sinks)."""
     causal, window, sinks = (int(value) for value in mask)
     if not causal:
         return np.ones((queries, keys), dtype=np.bool_)

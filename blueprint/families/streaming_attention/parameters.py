@@ -112,7 +112,7 @@ class StreamingAttentionParameters(Spec):
         )
 
     def _decode_rules(self) -> Iterator[Rule]:
-        """Keys are pruned for a single query, and some of them are left."""
+        """Cross-checks of pruned decode: a single query, and 2 or more keys kept."""
         alone = (self.queries_max == 1) & (self.parallel == 1) & (self.group == 1)
         yield Rule(
             "candidates",
@@ -131,7 +131,7 @@ class StreamingAttentionParameters(Spec):
         )
 
     def task_rules(self, task: Attention) -> Iterator[Rule]:
-        """Heads are as long as the design's, and its sequencing covers the mask."""
+        """The head dimension is the design's, and the design can run the mask."""
         yield Rule(
             "dim",
             self.dim == task.dim,
@@ -154,7 +154,7 @@ class StreamingAttentionParameters(Spec):
         return f"{what}, not {task.mask}"
 
     def sized_for(self, task: Attention) -> Self:
-        """This design made just large enough for ``task``, whose heads may have another size."""
+        """Resize the design to be just large enough for ``task``, including the head dimension."""
         sizes = {"keys_max": max(task.keys, self.limits()["keys_max"].minimum or 0), "dim": task.dim}
         return self.columns({**super().sized_for(task).parameters, **sizes})
 
@@ -174,7 +174,7 @@ class StreamingAttentionParameters(Spec):
 
     @property
     def prunes(self) -> Number:
-        """1 where only the best keys of a screening are scored, else 0."""
+        """1 where keys are pruned: only the best of a screening are scored, else 0."""
         return flag(self.candidates > 0)
 
     @property
@@ -184,7 +184,7 @@ class StreamingAttentionParameters(Spec):
 
     @property
     def pruning(self) -> Pruning:
-        """How keys are selected."""
+        """Parameters of key selection."""
         return Pruning(dim=self.dim, keys_max=self.keys_max)
 
     @property
@@ -193,12 +193,12 @@ class StreamingAttentionParameters(Spec):
 
     @property
     def lanes(self) -> Number:
-        """Query rows that one key meets at a time: ``parallel`` positions of ``group`` heads."""
+        """Query rows processed in parallel per key: ``parallel`` positions of ``group`` heads."""
         return self.parallel * self.group
 
     @property
     def masked(self) -> Number:
-        """1 where rows differ in the keys they take, else 0."""
+        """1 where rows differ in the keys that they read, else 0."""
         return flag(self.mask != "none")
 
     @property
@@ -213,22 +213,22 @@ class StreamingAttentionParameters(Spec):
 
     @property
     def corners(self) -> Number:
-        """1 where some lanes do not see a key that others see, so that a bit per position says which, else 0."""
+        """1 where lanes of a row differ in the keys they see, so that a valid bit per position is needed, else 0."""
         return self.masked & flag(self.parallel > 1)
 
     @property
     def visible_bits(self) -> Number:
-        """Bits beside a score that say which positions see its key; without a window the last one always does."""
+        """Sideband bits of a score: positions that see its key; without a window the last one always does."""
         return self.corners * (self.parallel - self.masked + self.windowed)
 
     @property
     def turn_bits(self) -> Number:
-        """Bits beside a token that say whether a pass ends, where nothing else says so."""
+        """Sideband bits of a token that mark the end of a pass, where no other flag implies it."""
         return self.has_gains & self.repeats & self.regroups
 
     @property
     def final_bits(self) -> Number:
-        """Bits beside a token that say whether the run ends, where the end of a row does not."""
+        """Sideband bits of a token that mark the end of the run, where the end of a row does not imply it."""
         return self.repeats | self.regroups
 
     @property
@@ -253,7 +253,7 @@ class StreamingAttentionParameters(Spec):
 
     @property
     def key_width(self) -> Number:
-        """Bits of the number of a key."""
+        """Bits of a key index."""
         return clog2(self.row_max)
 
     @property

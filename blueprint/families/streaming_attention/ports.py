@@ -112,7 +112,7 @@ def _order(p: StreamingAttentionParameters) -> tuple[BeatLoop, BeatLoop]:
 
 
 def _number(p: StreamingAttentionParameters) -> str:
-    """The key of a beat."""
+    """Key index of a beat."""
     if p.prunes:
         return "pick[pass_index][candidate]"
     return "step if step < first else step - first + low" if p.masked else "step"
@@ -133,7 +133,7 @@ def _rows(p: StreamingAttentionParameters, name: str, place: tuple[str, str], me
 
 
 def _queries(p: StreamingAttentionParameters) -> Field:
-    """Lanes without a head or a query repeat the last one there is."""
+    """Lanes without a head or query repeat the last valid one."""
     last = f"queries - 1 - row * {p.parallel}" if p.masked else "queries - 1"
     position = f"{_position(p)} if 0 <= {_position(p)} < queries else {last}"
     head = f"kv_head * share + min(turn * {p.group} + head, share - 1)"
@@ -170,7 +170,7 @@ def _format(p: StreamingAttentionParameters) -> str:
 
 
 def _scale(p: StreamingAttentionParameters) -> tuple[Field, ...]:
-    """The scales of a pass; what a design does not look at is there all the same."""
+    """Scales of a pass; fields that a design ignores are present all the same."""
     a = p.softmax
     number = a.sum_format.name if a.sums_are_floats else "int"
     looked_at = {
@@ -254,7 +254,7 @@ def _sizes(p: StreamingAttentionParameters) -> tuple[Size, ...]:
 
 
 def _rules(p: StreamingAttentionParameters) -> tuple[SizeRule, ...]:
-    """Every masked query stands at a key, every candidate is a key, and a row fits the FIFO in which it waits."""
+    """Rules: a masked query has a key, candidates are keys, and a row fits into the FIFO that holds it."""
     whole, depth = Bound(("keys",), offset=p.long_depth), p.long_depth
     # What the other queries of a row leave of the FIFO for the latest keys and the first ones of one.
     near = depth - p.parallel + 1
@@ -279,7 +279,7 @@ def register_file(p: StreamingAttentionParameters) -> RegisterFile:
 
 
 def register_values(p: StreamingAttentionParameters, task: Attention) -> dict[str, int]:
-    """What software writes before it starts a run; a mask without window or sinks has those that change nothing."""
+    """Values of the size registers of a run; unused mask parameters get neutral values."""
     found = {
         "passes": order.passes(p, task),
         "queries": task.queries,

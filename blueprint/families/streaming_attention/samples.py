@@ -38,7 +38,7 @@ _CYCLES, _KEYS = 320, 64
 
 
 def design(random: np.random.Generator) -> Mapping[str, Any]:
-    """Parameters of a random design that is small enough to be compiled in seconds."""
+    """Parameters of a random design that compiles in seconds."""
     kind = random.choice(_ARITHMETIC)
     while True:
         found = StreamingAttentionParameters.columns(_draw(random))
@@ -47,7 +47,7 @@ def design(random: np.random.Generator) -> Mapping[str, Any]:
 
 
 def _draw(random: np.random.Generator) -> dict[str, Any]:
-    """Random parameters, each legal by itself."""
+    """Random parameters, each within its own limits."""
     limits = StreamingAttentionParameters.limits()
     chosen: dict[str, Any] = {
         name: str(random.choice(limit.choices)) for name, limit in limits.items() if limit.choices
@@ -75,7 +75,7 @@ def _draw(random: np.random.Generator) -> dict[str, Any]:
 
 
 def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns of parameters drawn one by one, those changed that only make sense with others.
+    """Repair columns of independently drawn parameters so that they fit together.
 
     What belongs to one number format follows the format, and no FIFO is a deadlock or deeper than helps.
     """
@@ -114,7 +114,7 @@ def _useful_depths(many: StreamingAttentionParameters) -> dict[str, Any]:
 
 
 def _is_small(p: StreamingAttentionParameters) -> bool:
-    """True if a design is compiled in seconds."""
+    """True if a design compiles in seconds."""
     products = p.lanes * p.dim
     most = {"integer": 16, "fixed": 6, "same": 4, "fp32": 2}
     return bool(products <= most[p.accumulator])
@@ -233,7 +233,7 @@ def _mask(p: StreamingAttentionParameters, task: Attention) -> dict[str, Integer
 
 
 def _scale(p: StreamingAttentionParameters, random: np.random.Generator) -> list[int]:
-    """Registers that let weights spread over the sums: scores of some units, at times far more."""
+    """Random scale registers: scores of a few units, sometimes much larger."""
     a = p.softmax
     size = 128.0 * (1 << (p.kv_width - 1)) if p.format == "int8" else 1.0
     spread = 4.0 ** random.uniform(-1, 3)
@@ -247,7 +247,7 @@ def _scale(p: StreamingAttentionParameters, random: np.random.Generator) -> list
 
 
 def _floats(fmt: floating.FloatFormat, random: np.random.Generator, shape: tuple[int, ...]) -> Integers:
-    """Numbers around one; some of any size; NaN and infinity in every sixth case."""
+    """Random floats around one, some of any size; NaN and infinity in every sixth case."""
     found = floating.from_float64(fmt, random.normal(size=shape))
     anything = random.integers(0, fmt.max_finite + 1, shape) | (
         random.integers(0, 2, shape) << (fmt.width - 1)

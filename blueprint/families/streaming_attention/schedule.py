@@ -1,4 +1,4 @@
-"""When things happen: the timing graph of a run, its cycles in closed form, its traffic."""
+"""Schedule of attention: timing graph, cycles in closed form, traffic."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def cycles(p: StreamingAttentionParameters, task: Attention) -> Number:
 
 
 def cycles_of(p: StreamingAttentionParameters, task: Attention, operands: Arrays) -> int:
-    """Those of every run of the task: time does not depend on values."""
+    """Cycles of any run of the task: the schedule is data-independent."""
     return int(cycles(p, task))
 
 
 def exact(p: StreamingAttentionParameters) -> Iterator[Rule]:
-    """No FIFO is shallower than full speed needs, so that a run never waits for one."""
+    """The closed form is exact where every FIFO is deep enough for full throughput."""
     reason = (
         "FIFOs must be deep enough for full speed, 0 for that depth; the simulator knows the cycles of others"
     )
@@ -67,7 +67,7 @@ def exact(p: StreamingAttentionParameters) -> Iterator[Rule]:
 
 
 def graph(p: StreamingAttentionParameters, task: Attention, operands: Arrays | None) -> TimingGraph:
-    """Every node fires once per key, row or pass; FIFOs are channels as long as the node in front of them takes."""
+    """Every node fires once per key, row or pass; a FIFO is a channel with the latency of its producer."""
     late, deep, nests = dataflow.latencies(p), dataflow.depths(p), _nests(p, task)
     wires = dataflow.edges(p.graph, bool(p.has_gains), bool(p.prunes))
     nodes = []
@@ -124,7 +124,7 @@ def _access(edge: Edge, nest: tuple[Loop, ...], produces: bool) -> Access:
 
 
 def traffic(p: StreamingAttentionParameters, task: Attention) -> dict[str, Number]:
-    """Bits that cross the boundary in one run, by stream purpose."""
+    """Traffic of one run in bits, by purpose of the stream."""
     count, rows = order.passes(p, task), order.row_count(p, task)
     taken = count * order.pass_length(p, task)
     row = 8 * ceil_div(p.dim * p.element_width, 8)

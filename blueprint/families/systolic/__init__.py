@@ -1,4 +1,4 @@
-"""Family ``systolic``: arrays of processing elements that multiply matrices."""
+"""Family ``systolic``: matrix multiplication on arrays of processing elements."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""The processing elements that arrays are built of, by name, and the number formats of their sums."""
+"""Processing elements of arrays by name, and the number formats of their sums."""
 
 from __future__ import annotations
 

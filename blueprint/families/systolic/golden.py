@@ -1,4 +1,4 @@
-"""What an array computes, to the bit, and how it travels.
+"""Golden model of an array, and the packing of operands and results into beats.
 
 Float sums: the products of an element (one per lane) are added pairwise, neighbors first, an odd one waiting for the
 next level. Where sums stay, beats are added one after the other to a sum that starts at +0. Where weights stay, the
@@ -38,7 +38,7 @@ def reference(p: SystolicParameters, operands: Arrays) -> Arrays:
 
 
 def flags(p: SystolicParameters, operands: Arrays) -> dict[str, int]:
-    """None beside those of every design."""
+    """No status flags beyond those of every design."""
     return {}
 
 
@@ -144,7 +144,7 @@ def _act_beats(p: SystolicParameters, act: Integers, groups: int, columns: int, 
 
 
 def collect(p: SystolicParameters, beats: Beats, task: Gemm) -> Arrays:
-    """The results, shape (m, n), out of the beats of the output stream."""
+    """Unpack the beats of the output stream into results of shape (m, n)."""
     groups, columns, _, tokens = p.loops(task)
     given = tokens if p.stationary else p.rows
     values = p.streams()[2].unpack(beats["out"]).reshape(groups, columns, given, p.cols)

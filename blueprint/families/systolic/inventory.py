@@ -1,4 +1,4 @@
-"""What an array is made of, place by place; every formula holds for one design and for arrays of designs.
+"""Inventory of an array by place; every formula holds for one design and for arrays of designs.
 
 Places are the modules of the RTL: ``pe`` (elements), ``edge`` (operand registers, skew, passing on), ``buffer``
 (partial sums and results where weights stay), ``result`` (the addition that resolves two words), ``memory``,
@@ -46,7 +46,7 @@ def _skew(lanes: Number) -> Number:
 
 
 def _edge(p: SystolicParameters) -> tuple[Unit, ...]:
-    """Operands as they arrive, delayed for later rows and columns, and between elements."""
+    """Operand registers at the edge, skew registers, and registers between elements."""
     moving, stays, skewed, shared = 1 - p.stationary, p.stationary, p.skewed, 1 - p.skewed
     rows, cols = p.rows, p.cols
     return (
@@ -63,7 +63,7 @@ def _edge(p: SystolicParameters) -> tuple[Unit, ...]:
 
 
 def _taken(p: SystolicParameters) -> tuple[Unit, ...]:
-    """Activations as they arrive: encoded, or in queues that hand out their digits; zeros where no beat is issued."""
+    """Activation input: encoders or digit queues, and gating to zero in cycles without a beat."""
     lanes, shared = p.rows * p.act_lanes, 1 - p.waits
     return (
         registers("edge", p.rows * (1 - p.serial), p.act_bits, enable=1),
@@ -75,7 +75,7 @@ def _taken(p: SystolicParameters) -> tuple[Unit, ...]:
 
 
 def _digits_left(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
-    """Which digits of a beat are left, where every element has a queue of its own."""
+    """Flags of the remaining digits of a beat, where every element has its own queue."""
     return (
         *encode_units(p.element, "edge", count),
         registers("edge", count, p.element.digits, enable=1),
@@ -87,7 +87,7 @@ def _digits_left(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
 
 
 def _elements(p: SystolicParameters) -> tuple[Unit, ...]:
-    """Products, sums and what an element holds."""
+    """Inventory of the elements: products, sums and held operands."""
     count = p.rows * p.cols
     return (
         *_products(p, count),
@@ -107,7 +107,7 @@ def _product_bits(p: SystolicParameters) -> Number:
 
 
 def _sums(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
-    """Accumulators that stay, and the chain of finished results down a column."""
+    """Accumulators in the elements, and the result chain down each column."""
     width, adding, chained = p.state_width, count * p.accumulates, count * flag(p.rows > 1)
     return (
         Unit("register", "pe", adding, {"width": width, "enable": p.floats, "reset": 0}),
@@ -119,12 +119,12 @@ def _sums(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
 
 
 def _resolved(p: SystolicParameters) -> tuple[Unit, ...]:
-    """The addition below every column that makes one word of two."""
+    """Adders below the columns that resolve carry-save results."""
     return resolve_units(p.element, "result", p.cols * (1 - p.stationary), _DRAINING)
 
 
 def _weights(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
-    """Weights that stay, and those of the next tile; a single token needs its weights for one cycle only."""
+    """Weight registers; where a tile serves several tokens, also a shadow set for the next tile."""
     several, once = p.several_tokens, 1 / p.most_tokens
     return (
         registers("pe", count * (1 + several), p.element_bits, enable=1, activity=once),
@@ -133,7 +133,7 @@ def _weights(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
 
 
 def _queues(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
-    """Queues inside elements, and the gates behind them."""
+    """Digit queues in the elements, and the gates behind them."""
     lanes = count * p.act_lanes
     return (
         *queue_units(p.element, "pe", lanes),
@@ -153,7 +153,7 @@ def _column_totals(p: SystolicParameters) -> tuple[Unit, ...]:
 
 
 def _products(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
-    """Selection of activations, multiplication and addition; the first row of a cascade has nothing to add to."""
+    """Selection, multiplication and addition; the first row of a cascade has no incoming sum."""
     held, whole = p.holds_products, count * (1 - p.passes_words)
     alone = smaller(whole, choose(p.stationary, p.cols, count * (1 - p.accumulates)))
     return (
@@ -194,7 +194,7 @@ def _sum(p: SystolicParameters, place: str, count: Number, width: Number) -> tup
 
 
 def _buffer(p: SystolicParameters) -> tuple[Unit, ...]:
-    """Two banks of partial sums and the result that leaves, where weights stay."""
+    """Two banks of partial sums and the output register (weight_stationary)."""
     many, memory = p.accumulates, p.in_sram
     lanes, words = p.cols * p.stationary, BANKS * p.most_tokens
     filed, remembered = lanes * (1 - memory), lanes * memory
@@ -236,7 +236,7 @@ def _control(p: SystolicParameters) -> tuple[Unit, ...]:
 
 
 def sequencer_counters(p: SystolicParameters) -> dict[str, Number]:
-    """What is left of each size of a run."""
+    """Down-counters of the sizes of a run."""
     return {
         "groups_left": p.regroups * p.size_widths["tokens"],
         "beats_left": p.accumulates * p.size_widths["k"],
@@ -245,7 +245,7 @@ def sequencer_counters(p: SystolicParameters) -> dict[str, Number]:
 
 
 def loop_flags(p: SystolicParameters) -> dict[str, Number]:
-    """A run is going on; the next beat or tile is the first of its column group."""
+    """Flags: run active; the next beat or tile is the first of its column group."""
     return {"active": 1, "first_beat": p.accumulates}
 
 
@@ -286,7 +286,7 @@ def staying_flags(p: SystolicParameters) -> dict[str, Number]:
 
 
 def _bank_flags(p: SystolicParameters) -> dict[str, Number]:
-    """Which bank is filled, which is given away, and the result that leaves."""
+    """Flags of the banks: the one being filled, the one being drained, and output valid."""
     number = clog2(p.most_tokens)  # bits of the number of a token in its group
     return {
         "token_in": number,
@@ -304,7 +304,7 @@ def _bank_flags(p: SystolicParameters) -> dict[str, Number]:
 
 
 def _operand(port: str) -> dict[str, Number]:
-    """A beat of a stream is there; its ``tlast``."""
+    """Flags of an operand register: valid, and ``tlast``."""
     return {f"{port}_there": 1, f"{port}_mark": 1}
 
 
@@ -334,7 +334,7 @@ def paths(p: SystolicParameters) -> tuple[Path, ...]:
 
 
 def _passing_step(p: SystolicParameters) -> tuple[Unit, ...]:
-    """From the operands of an element to two words."""
+    """Path from the operands of an element to the carry-save words."""
     return (
         Unit("digit_select", "pe", p.passes_words, {"width": 1}),
         Unit("compressor", "pe", p.passes_words * p.cascade.depth, {"width": 1}),
@@ -342,7 +342,7 @@ def _passing_step(p: SystolicParameters) -> tuple[Unit, ...]:
 
 
 def _resolve_path(p: SystolicParameters) -> Path:
-    """Two words and the constant to one."""
+    """Path that resolves two words and the constant into one."""
     return Path(
         "resolve",
         (
@@ -397,7 +397,7 @@ def _scaled(steps: tuple[Unit, ...], times: Number) -> tuple[Unit, ...]:
 
 
 def _buffer_path(p: SystolicParameters) -> tuple[Unit, ...]:
-    """The partial sum so far, read and added to."""
+    """Path from the read of a partial sum through its adder."""
     many = p.accumulates * p.stationary
     words = BANKS * choose(p.in_sram, 1, p.most_tokens)
     return (

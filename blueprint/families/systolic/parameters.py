@@ -1,12 +1,12 @@
-"""Arrays of processing elements: every decision about them.
+"""Parameters of arrays of processing elements, and the numbers that follow from them.
 
 Two orders of work cover all organizations. *Weights stay* (``weight_stationary``): a tile of weights is held by the
 elements while tokens pass and partial sums cascade down the rows, and the next tile is loaded meanwhile. *Sums stay*
 (all others): every element owns one result and adds products until the reduction is over; the finished results leave
 through a chain of registers while the next ones are summed.
 
-Nothing stops inside an array. A beat is issued only when there is certain to be room for its results, so no register
-on its way has an enable, and the time from issue to result is a constant.
+An array never stalls internally. A beat is issued only if room for its results is guaranteed, so no register
+in its path has an enable, and the latency from issue to result is constant.
 Source: tensor engines of the bit-weight paper (Wu et al., HPCA 2025); N:M sparsity as in SAT (2309.13015); fixed
 compute with temporal scaling as in Tempus (2605.00536). The microarchitecture is our own (docs/families/systolic.md).
 """
@@ -114,7 +114,7 @@ class SystolicParameters(Spec):
 
     @cached_property
     def stationary(self) -> Number:
-        """1 if weights stay in the elements."""
+        """1 if weights are held in the elements (weight-stationary)."""
         return flag(self.organization == "weight_stationary")
 
     @cached_property
@@ -129,27 +129,27 @@ class SystolicParameters(Spec):
 
     @cached_property
     def carry_save(self) -> Number:
-        """1 if sums wait as two words whose sum they are."""
+        """1 if accumulators are in carry-save form."""
         return one_of(self.pe, CARRY_SAVE)
 
     @cached_property
     def passes_words(self) -> Number:
-        """1 if partial sums pass down the rows as two words."""
+        """1 if partial sums cascade down the rows in carry-save form."""
         return self.stationary * one_of(self.pe, PASSING)
 
     @cached_property
     def serial(self) -> Number:
-        """1 if activations come digit by digit."""
+        """1 if activations are processed digit by digit."""
         return one_of(self.pe, SERIAL)
 
     @cached_property
     def paced(self) -> Number:
-        """1 if a beat may take several cycles: its activations come in several digits."""
+        """1 if a beat may take several cycles because its activations have several digits."""
         return self.serial * flag(self.element.digits > 1)
 
     @cached_property
     def waits(self) -> Number:
-        """1 if elements have queues of their own, loaded and moved by waves."""
+        """1 if every element has its own digit queue."""
         return flag(self.pe == "opt3")
 
     @cached_property
@@ -169,7 +169,7 @@ class SystolicParameters(Spec):
 
     @cached_property
     def sparse(self) -> Number:
-        """1 if only some weights of a group travel."""
+        """1 if weights are stored in N:M sparse form."""
         return flag(self.group > 1)
 
     @cached_property
@@ -179,7 +179,7 @@ class SystolicParameters(Spec):
 
     @cached_property
     def in_sram(self) -> Number:
-        """1 if partial sums wait in memories; a single word never does."""
+        """1 if partial sums are stored in memories; a single word never is."""
         large = (self.accumulator == "auto") & (self.most_tokens > REGISTER_FILE_WORDS)
         return self.stationary * self.several_tokens * flag(large | (self.accumulator == "sram"))
 
@@ -194,12 +194,12 @@ class SystolicParameters(Spec):
 
     @cached_property
     def gated(self) -> Number:
-        """1 if elements add nothing in cycles without a beat, rather than hold their sum."""
+        """1 if idle elements add zero instead of holding their sum by an enable."""
         return self.accumulates * (1 - self.floats) * (1 - self.stationary)
 
     @cached_property
     def several_tokens(self) -> Number:
-        """1 if partial sums of more than one token may wait at once."""
+        """1 if partial sums of more than one token may be buffered at one time."""
         return flag(self.most_tokens > 1)
 
     @cached_property
@@ -214,7 +214,7 @@ class SystolicParameters(Spec):
 
     @property
     def data_dependent(self) -> bool:
-        """True if the time of a run depends on its operands."""
+        """True if the cycles of a run depend on operand values."""
         return bool(np.any(self.paced * flag(self.pe != "booth_serial") | self.flexible))
 
     # Operands --------------------------------------------------------------------------------------------------------
@@ -226,12 +226,12 @@ class SystolicParameters(Spec):
 
     @cached_property
     def kept(self) -> Number:
-        """Weights that travel of each group."""
+        """Weights of each group that are stored and transferred."""
         return sparsity.kept(self.sparsity)
 
     @cached_property
     def group(self) -> Number:
-        """Weights of a group, travelling or zero."""
+        """Size of a weight group, zeros included."""
         return sparsity.group(self.sparsity)
 
     @cached_property
@@ -246,23 +246,23 @@ class SystolicParameters(Spec):
 
     @property
     def index_width(self) -> Number:
-        """Bits that say which weight of its group one is."""
+        """Bits of a weight's index within its group."""
         return clog2(self.group)
 
     @cached_property
     def weight_bits(self) -> Number:
-        """Bits of a weight with its index, or with the bit that says what a flexible element takes it for."""
+        """Bits of a weight with its index, or with the mode bit of a flexible element."""
         return self.weight_width + self.index_width + self.flexible
 
     @cached_property
     def code_width(self) -> Number:
-        """Bits of an activation, or of a digit of one, on its way through the array."""
+        """Bits of an activation, or of one of its digits, as it moves through the array."""
         digits = self.serial * (1 - self.waits)
         return choose(digits, self.element.digit_bits, self.act_width + self.encoded)
 
     @cached_property
     def selected_width(self) -> Number:
-        """Bits of what a sparse weight selects."""
+        """Bits of the activation that a sparse weight selects."""
         return choose(self.serial, self.element.digit_bits, self.code_width)
 
     @cached_property
@@ -291,7 +291,7 @@ class SystolicParameters(Spec):
 
     @cached_property
     def cascade(self) -> Counts:
-        """How many bits and adders it takes to pass sums down the rows as two words."""
+        """Bits and adders of a cascade of sums in carry-save form."""
         element = self.element_of(self.sum_width(self.rows))
         return Counts(element, self.passes_words * self.rows, self.holds_products)
 
@@ -335,7 +335,7 @@ class SystolicParameters(Spec):
 
     @property
     def output_bits(self) -> Number:
-        """Bits of a result as it leaves: an integer is sign-extended to whole bytes."""
+        """Bits of a result on the output stream: integers are sign-extended to whole bytes."""
         return choose(self.floats, self.float_width, 8 * ceil_div(self.result_width, 8))
 
     # Order of work ---------------------------------------------------------------------------------------------------
@@ -352,12 +352,12 @@ class SystolicParameters(Spec):
 
     @cached_property
     def most_tokens(self) -> Number:
-        """Tokens whose partial sums can wait at once."""
+        """Tokens whose partial sums can be buffered at one time."""
         return smaller(self.token_depth, self.m_max)
 
     @property
     def group_m(self) -> Number:
-        """Tokens of a token group: those of a beat, or those whose partial sums wait at once."""
+        """Tokens of a token group: those of a beat, or those with buffered partial sums."""
         return choose(self.stationary, self.most_tokens, self.rows)
 
     @cached_property
@@ -368,7 +368,7 @@ class SystolicParameters(Spec):
 
     @cached_property
     def size_widths(self) -> dict[str, Number]:
-        """Bits of the sizes that a run counts down."""
+        """Widths of the size counters of a run."""
         return {"tokens": bit_length(self.m_max), "k": bit_length(self.k_max), "n": bit_length(self.n_max)}
 
     def loops(self, task: Gemm, *, whole: bool = False) -> tuple[Number, Number, Number, Number]:
@@ -381,7 +381,7 @@ class SystolicParameters(Spec):
         return groups, columns, ceil_div(task.k, 1 if whole else self.beat_k), tokens
 
     def takes_integers(self, wgt: npt.NDArray[np.int64]) -> bool:
-        """True if a flexible element has to take these weights as integers: not all of them are ternary."""
+        """True if a flexible element has to use integer mode: some weights are not ternary."""
         return bool(self.flexible and (wgt.max(initial=0) > 1 or wgt.min(initial=0) < -1))
 
     @property
@@ -405,7 +405,7 @@ def _text(text: str, *values: Any) -> str:
 
 
 def _number_rules(p: SystolicParameters) -> Iterator[Rule]:
-    """Number formats: which elements take them, and how wide their operands are."""
+    """Cross-checks of number formats: supporting elements, and operand widths."""
     width = floating.look_up(p.activation, lambda fmt: fmt.width)
     yield Rule(
         "activation",
@@ -452,7 +452,7 @@ def _holds_activations(p: SystolicParameters) -> Any:
 
 
 def _shape_rules(p: SystolicParameters) -> Iterator[Rule]:
-    """Rows, and products per element."""
+    """Cross-checks of rows and products per element."""
     yield Rule(
         "depth",
         p.depth % p.kept == 0,
@@ -495,7 +495,7 @@ def _shape_rules(p: SystolicParameters) -> Iterator[Rule]:
 
 
 def _element_rules(p: SystolicParameters) -> Iterator[Rule]:
-    """Elements: in which organizations they work, and which of them have products to register."""
+    """Cross-checks of elements: legal organizations, and elements with a product to register."""
     moving = ", ".join(kind for kind in elements.KINDS if kind not in elements.SUMS_STAY)
     yield Rule(
         "pe",
@@ -537,7 +537,7 @@ def _element_rules(p: SystolicParameters) -> Iterator[Rule]:
 
 
 def _result_rules(p: SystolicParameters) -> Iterator[Rule]:
-    """Accumulators and results: wide enough for any sum of a run, and no wider than a word."""
+    """Cross-checks of accumulators and results: wide enough for any sum, at most one word."""
     needed = p.needed_result_width
     yield Rule(
         "acc_width",

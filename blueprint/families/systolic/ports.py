@@ -1,4 +1,4 @@
-"""What crosses the boundary of an array: fields, their order, and what a weight word holds."""
+"""Boundary of an array: fields, order of beats, and contents of a weight word."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WAITS = {
 
 
 def operation(p: SystolicParameters) -> Operation:
-    """A product; which of a group's weights may be other than zero, and which words a flexible element takes."""
+    """The matrix product, with the sparsity and the word mode of the weights."""
     weights = "weights, a column per output"
     if p.sparse:
         weights += (
@@ -39,7 +39,7 @@ def operation(p: SystolicParameters) -> Operation:
 
 
 def register_file(p: SystolicParameters) -> RegisterFile:
-    """The sizes of a product; a run reads those of which it counts anything."""
+    """Size registers of a product; a run reads those that it counts."""
     sizes = {
         "tokens": (p.m_max, p.regroups | p.stationary * p.several_tokens),
         "k": (p.k_max, p.accumulates),
@@ -130,7 +130,7 @@ def _result(p: SystolicParameters) -> Field:
 
 
 def _weights(p: SystolicParameters) -> Field:
-    """A weight, with its place in its group where it has one; or the words of a flexible element."""
+    """Weights with their group index if sparse, or the words of a flexible element."""
     parts = _words(p) if p.flexible else _sparse(p) if p.sparse else ()
     whole = p.activation == "int" or p.pe == "ternary"
     return Field(

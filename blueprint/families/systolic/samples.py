@@ -60,7 +60,7 @@ def design(random: np.random.Generator) -> Mapping[str, Any]:
 
 
 def _draw(random: np.random.Generator, floats: bool) -> dict[str, Any]:
-    """Random parameters but for organization and element, each legal by itself."""
+    """Random parameters except organization and element, each within its own limits."""
     chosen: dict[str, Any] = {
         "sparsity": str(random.choice(["dense", "dense", *sparsity.PATTERNS])),
         "activation": str(random.choice(tuple(floating.FORMATS))) if floats else "int",
@@ -155,7 +155,7 @@ def operands(p: SystolicParameters, task: Gemm, seed: int) -> Arrays:
 
 
 def typical_task(p: SystolicParameters) -> Gemm:
-    """Many outputs, then a long sum, then more tokens."""
+    """A product that keeps a design busy: many outputs first, then a long reduction, then more tokens."""
     return typical.gemm(p)
 
 
@@ -183,7 +183,7 @@ def _thinned(p: SystolicParameters, wgt: Integers, random: np.random.Generator) 
 
 
 def _whole_operands(width: int, random: np.random.Generator, shape: tuple[int, ...]) -> Integers:
-    """Two's complement numbers of any size; a tenth are the most negative one."""
+    """Random two's complement numbers; a tenth are the most negative one."""
     low = -(1 << (width - 1))
     numbers: Integers = random.integers(low, -low, shape, dtype=np.int64)
     small = random.random(shape) < 0.4
@@ -192,5 +192,5 @@ def _whole_operands(width: int, random: np.random.Generator, shape: tuple[int, .
 
 
 def _float_operands(fmt: FloatFormat, random: np.random.Generator, shape: tuple[int, ...]) -> Integers:
-    """Numbers near one, so that sums round and cancel."""
+    """Random floats near one, so that sums round and cancel."""
     return random_floats.patterns(fmt, random, fmt.bias + random.integers(-3, 3, shape), rare=0.08)

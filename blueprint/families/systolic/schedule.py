@@ -1,4 +1,4 @@
-"""When an array does what: loop nests, the timing graph and the cycles of an unstalled run in closed form.
+"""Schedule of an array: loop nests, timing graph, and cycles of an unstalled run in closed form.
 
 Where sums stay: token group, column group, beat of the reduction. Where weights stay: token group, column group, tile
 of the reduction, token. Neither order needs more hardware for a larger matrix: any product is a sequence of tiles on
@@ -32,7 +32,7 @@ def cycles(p: SystolicParameters, task: Gemm) -> Number:
 
 
 def exact(p: SystolicParameters) -> Iterator[Rule]:
-    """None: where :func:`cycles` is not exact, the time of a run depends on its operands."""
+    """No rules: wherever :func:`cycles` is not exact, the design is data-dependent."""
     return iter(())
 
 
@@ -100,7 +100,7 @@ def _weights_stay(p: SystolicParameters, columns: Number, beats: Number, tokens:
 
 
 def traffic(p: SystolicParameters, task: Gemm) -> dict[str, Number]:
-    """Bits of weights, activations and results, whole bytes a beat."""
+    """Traffic of weights, activations and results in bits; beats are whole bytes."""
     groups, columns, beats, tokens = p.loops(task)
     loaded = choose(p.stationary, p.rows, 1)
     given = choose(p.stationary, tokens, p.rows)

@@ -31,12 +31,12 @@ PATTERNS = {
 
 
 def kept(pattern: Any) -> Number:
-    """Weights that travel of each group, by the name of the pattern, one or many."""
+    """Stored weights of each group, by the name of the pattern, one or many."""
     return _of_pattern(pattern, 0)
 
 
 def group(pattern: Any) -> Number:
-    """Weights of a group, travelling or zero, by the name of the pattern, one or many."""
+    """Size of a weight group, by the name of the pattern, one or many."""
     return _of_pattern(pattern, 1)
 
 

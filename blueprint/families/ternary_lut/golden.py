@@ -1,4 +1,4 @@
-"""What a ternary-LUT core computes, to the bit, and how it travels.
+"""Golden model of a ternary-LUT core, and the packing of operands and results into beats.
 
 Float sums: a group's sum adds its activations left to right, those of weight 0 skipped, with the sign of the first one
 taken out and put back at the end; the tables of a tile are added pairwise, neighbors first, an odd one waiting for the
@@ -28,7 +28,7 @@ def reference(p: TernaryLutParameters, operands: Arrays) -> Arrays:
 
 
 def flags(p: TernaryLutParameters, operands: Arrays) -> dict[str, int]:
-    """None beside those of every design."""
+    """No status flags beyond those of every design."""
     return {}
 
 
@@ -106,7 +106,7 @@ def stimulus(p: TernaryLutParameters, operands: Arrays) -> Beats:
 
 
 def collect(p: TernaryLutParameters, beats: Beats, task: Gemm) -> Arrays:
-    """The results, shape (m, n), out of the beats of the output stream."""
+    """Unpack the beats of the output stream into results of shape (m, n)."""
     groups, _, columns = p.loops(task)
     values = p.stream("out").unpack(beats["out"])
     values = values.reshape(groups, columns, p.token_lanes, p.fetch_count)

@@ -52,7 +52,7 @@ def _fixed(p: TernaryLutParameters) -> dict[str, Number]:
 
 
 def _special(p: TernaryLutParameters) -> tuple[Unit, ...]:
-    """A bit per token, set once it had a NaN or an infinity, beside its tile, its beats and its results."""
+    """A sideband bit per token for NaN or infinity, beside its tile, its beats and its results."""
     return (
         registers("tile", p.fixed * (1 + p.build_stages), p.token_lanes, enable=1, activity=1 / p.depth),
         registers("tile", p.fixed * p.sweep_stages, p.token_lanes, enable=1),
@@ -93,7 +93,7 @@ def _whole_build(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def _float_build(p: TernaryLutParameters) -> tuple[Unit, ...]:
-    """Every sum so far meets the next activation in one block that gives sum and difference.
+    """Each level adds the next activation to every partial sum, in blocks that give sum and difference.
 
     The registers inside the blocks of a level go round it too: for the sums that skip the activation, for the
     activation as an entry of its own, and for those to come.
@@ -157,7 +157,7 @@ def _fetch(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def _lane(p: TernaryLutParameters) -> tuple[Unit, ...]:
-    """One result: add the fetched values, accumulate, hold what leaves."""
+    """One result lane: reduction, accumulation, output register."""
     return (*_whole_lane(p), *(_float_lane(p) if possible(p.floats) else ()), *_accumulators(p))
 
 
@@ -233,7 +233,7 @@ def _memory(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def side_bits(p: TernaryLutParameters) -> Number:
-    """Bits that travel with a beat: valid, last of the run, first and last tile, column group."""
+    """Sideband bits of a beat: valid, last of the run, first and last tile, column group."""
     return 2 + 2 * p.accumulates - p.single_result + p.address_width
 
 
@@ -265,7 +265,7 @@ def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def paths(p: TernaryLutParameters) -> tuple[Path, ...]:
-    """Every stretch of build, fetch, reduction and accumulation between two registers."""
+    """Paths between registers through build, fetch, reduction and accumulation."""
     fetched = (
         Unit("select", "fetch", 1, {"entries": p.entries, "width": p.entry_width}),
         Unit("xor_row", "fetch", p.half, {"width": p.entry_width}),
@@ -291,7 +291,7 @@ def _spread(place: str, fanout: Number) -> Unit:
 
 
 def _build_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
-    """The last activation goes to all adders of its level."""
+    """Build path: the last activation has a fan-out to all adders of its level."""
     levels = choose(p.build_style == "pipelined", 1, p.mu - 1) * (p.mu > 1)
     return (
         _spread("build", 3 ** (p.mu - 1)),
@@ -399,7 +399,7 @@ def _sequence_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
 def _runs(
     names: tuple[str, ...], steps: tuple[tuple[Unit, ...], ...], cuts: tuple[Number, ...]
 ) -> Iterator[Path]:
-    """Every stretch of steps between two registers; ``cuts`` says behind which steps there is one."""
+    """Runs of steps between registers; ``cuts`` are the steps that are followed by a register."""
     for first in range(len(steps)):
         for last in range(first, len(steps)):
             present: Number = 1

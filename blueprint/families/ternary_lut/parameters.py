@@ -109,7 +109,7 @@ class TernaryLutParameters(Spec):
 
     @property
     def half(self) -> Number:
-        """1 where tables are mirrored."""
+        """1 where tables are mirrored (half tables)."""
         return flag(self.table_style == "half")
 
     @property
@@ -184,12 +184,12 @@ class TernaryLutParameters(Spec):
 
     @property
     def buffered(self) -> Number:
-        """1 where partial results of several column groups wait at once."""
+        """1 where partial results of several column groups are buffered."""
         return flag(self.depth > 1)
 
     @property
     def single_result(self) -> Number:
-        """1 where a run has one result beat, so that its last tile is also its end."""
+        """1 where a run has a single result beat, so that its last tile ends the run."""
         return self.accumulates * (1 - self.regroups) * (1 - self.buffered)
 
     @property
@@ -234,13 +234,13 @@ class TernaryLutParameters(Spec):
 
     @property
     def sign_left(self) -> Number:
-        """1 where one completing +1 finds no free carry in the sum of a beat and travels beside it."""
+        """1 where one +1 of a negation has no free carry input in the sum of a beat and becomes a sideband bit."""
         power_of_two = (self.lut_count & (self.lut_count - 1)) == 0
         return self.half * self.whole * flag(power_of_two | (self.reduction == "adder_tree"))
 
     @property
     def sum_width(self) -> Number:
-        """Bits of the sum of one beat without the +1 that travels beside it."""
+        """Bits of the sum of one beat without the sideband +1."""
         without = smaller(self.partial_width, self.entry_width + clog2(self.lut_count))
         return choose(self.floats, self.act_width, choose(self.sign_left, without, self.partial_width))
 
@@ -251,7 +251,7 @@ class TernaryLutParameters(Spec):
 
     @property
     def output_bits(self) -> Number:
-        """Bits of a result as it leaves: an integer is sign-extended to whole bytes."""
+        """Bits of a result on the output stream: integers are sign-extended to whole bytes."""
         whole = 8 * ceil_div(self.result_width, 8)
         return choose(self.is_float, floating.look_up(self.output_format, lambda fmt: fmt.width), whole)
 
@@ -269,12 +269,12 @@ class TernaryLutParameters(Spec):
 
     @property
     def size_widths(self) -> dict[str, Number]:
-        """Bits of the sizes that a run counts down."""
+        """Widths of the size counters of a run."""
         return {"tokens": bit_length(self.m_max), "k": bit_length(self.k_max), "n": bit_length(self.n_max)}
 
     @property
     def address_width(self) -> Number:
-        """Bits of the column group's number that addresses an accumulator."""
+        """Address bits of the accumulator buffer: the index of the column group."""
         return choose(self.accumulates, clog2(self.depth), 0)
 
     @property

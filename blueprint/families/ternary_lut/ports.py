@@ -1,4 +1,4 @@
-"""What crosses the boundary of a ternary-LUT core: fields, their order, and which weights a key stands for."""
+"""Boundary of a ternary-LUT core: fields, order of beats, and the weights behind a key."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def operation(p: TernaryLutParameters) -> Operation:
 
 
 def register_file(p: TernaryLutParameters) -> RegisterFile:
-    """The sizes of a product; a run reads those of which it counts anything."""
+    """Size registers of a product; a run reads those that it counts."""
     sizes = {"tokens": (p.m_max, p.regroups), "k": (p.k_max, p.accumulates), "n": (p.n_max, p.buffered)}
     return RegisterFile(product_sizes(sizes), _WAITS, dependency=flag(p.accumulate_stages > 0))
 

@@ -25,7 +25,7 @@ Integers = npt.NDArray[np.int64]
 
 
 def design(random: np.random.Generator) -> Mapping[str, Any]:
-    """Parameters of a random design that is small enough to be compiled in seconds."""
+    """Parameters of a random design that compiles in seconds."""
     arithmetic = random.choice(_ARITHMETIC)
     while True:
         found = TernaryLutParameters.columns(_draw(random))
@@ -34,7 +34,7 @@ def design(random: np.random.Generator) -> Mapping[str, Any]:
 
 
 def _draw(random: np.random.Generator) -> dict[str, Any]:
-    """Random parameters, each legal by itself."""
+    """Random parameters, each within its own limits."""
     limits = TernaryLutParameters.limits()
     chosen: dict[str, Any] = {
         name: str(random.choice(limit.choices)) for name, limit in limits.items() if limit.choices
@@ -56,7 +56,7 @@ def _draw(random: np.random.Generator) -> dict[str, Any]:
 
 
 def _is_small(p: TernaryLutParameters) -> bool:
-    """True if a design is compiled in seconds."""
+    """True if a design compiles in seconds."""
     adders = p.lut_count * p.fetch_count * p.token_lanes * (1 if p.floats else 0)
     bits = p.entries * p.token_lanes * p.entry_width
     return bool(p.peak_macs <= 150 and bits <= 4000 and adders <= 20)
@@ -99,7 +99,7 @@ def operands(p: TernaryLutParameters, task: Gemm, seed: int) -> Arrays:
 
 
 def typical_task(p: TernaryLutParameters) -> Gemm:
-    """Many outputs, then a long sum, then more tokens."""
+    """A product that keeps a design busy: many outputs first, then a long reduction, then more tokens."""
     return typical.gemm(p)
 
 
@@ -115,6 +115,6 @@ def typical_operands(p: TernaryLutParameters, task: Gemm, seed: int) -> Arrays:
 
 
 def _float_operands(fmt: FloatFormat, random: np.random.Generator, shape: tuple[int, ...]) -> Integers:
-    """Numbers of similar size, so that sums round and cancel."""
+    """Random floats of similar magnitude, so that sums round and cancel."""
     middle = fmt.bias + random.integers(-2, 2)
     return random_floats.patterns(fmt, random, middle + random.integers(-3, 4, shape), rare=0.1)

@@ -1,4 +1,4 @@
-"""When a ternary-LUT core does what: sweeps of tables by token group, tile and column group."""
+"""Schedule of a ternary-LUT core: sweeps of tables by token group, tile and column group."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cycles(p: TernaryLutParameters, task: Gemm) -> Number:
 
 
 def cycles_of(p: TernaryLutParameters, task: Gemm, operands: Arrays) -> int:
-    """Those of every run of the task: time does not depend on values."""
+    """Cycles of any run of the task: the schedule is data-independent."""
     return int(cycles(p, task))
 
 
@@ -65,7 +65,7 @@ def graph(p: TernaryLutParameters, task: Gemm, operands: Arrays | None) -> Timin
 
 
 def traffic(p: TernaryLutParameters, task: Gemm) -> dict[str, Number]:
-    """Bits of weights, activations and results, whole bytes a beat."""
+    """Traffic of weights, activations and results in bits; beats are whole bytes."""
     groups, tiles, columns = p.loops(task)
     beats = {
         "weights": (groups * tiles * columns, p.key_bits),

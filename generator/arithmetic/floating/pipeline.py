@@ -25,7 +25,7 @@ class Wires:
         return wire
 
     def either(self, name: str, condition: Value, yes: Value, no: Value) -> Signal:
-        """``yes`` where the condition holds, else ``no``."""
+        """Select ``yes`` where the condition holds, else ``no``."""
         return self(name, Mux(condition, yes, no))
 
 

@@ -129,7 +129,7 @@ def _flips(m: Module, pending: Value, count: Value, number: int) -> Value:
 
 
 def _carry(pending: Value, count: Value) -> Value:
-    """Whether the next part of the counter changes too."""
+    """1 if the next part of the counter changes too."""
     return pending[0] & _passes(pending, count).all()
 
 

@@ -108,7 +108,7 @@ class DigitQueue(Block):
         return self.a, self.mask
 
     def _shown(self, held: Value, lowest: list[Value], active: Value) -> tuple[Value, Value, Value]:
-        """Whether twice the other operand, whether anything, whether inverted."""
+        """Selects of the other operand: doubled, nonzero, inverted."""
         if self.dense:
             word = sign_extend(held, 2 * len(lowest))
             triples = [

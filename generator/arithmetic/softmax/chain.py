@@ -131,7 +131,7 @@ def saturated(word: Value, width: int) -> Value:
 
 
 def fits(word: Value, width: int) -> Value:
-    """Whether a two's complement word needs no more than ``width`` bits."""
+    """1 if a two's complement word needs no more than ``width`` bits."""
     above = word[width - 1 : -1]
     return ~(above ^ word[-1].replicate(len(above))).any()
 

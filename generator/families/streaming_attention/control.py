@@ -89,7 +89,7 @@ class Control(Sequencer):
         return last
 
     def _rows(self, m: Module, name: str, advance: Value) -> tuple[Value, Value]:
-        """Whether a row is the last of its pass, and of the run."""
+        """1 if a row is the last of its pass, and of the run."""
         row: Value = Const(1, 1)
         turn: Value = Const(1, 1)
         if self.spec.regroups:

@@ -22,7 +22,7 @@ def delayed(m: Module, value: Value, cycles: int, name: str, *, resets: bool = F
 
 
 def halves(stages: int) -> tuple[int, int]:
-    """Registers before and after a step that has none inside; an odd one stands before."""
+    """Registers before and after a step without internal registers; an odd one stands before."""
     return stages - stages // 2, stages // 2
 
 
@@ -94,14 +94,14 @@ class NodeBlock(Block):
         self.leave(m, flags)
 
     def begin(self, m: Module, valid: Value, last: Value) -> Signal:
-        """Whether the token there is the first of its row."""
+        """1 if the token there is the first of its row."""
         begin = Signal(name="begin", init=1)
         with m.If(valid):
             m.d.sync += begin.eq(last)
         return begin
 
     def sees(self, visible: Value, lane: int) -> Value:
-        """Whether a lane sees the token's key."""
+        """1 if a lane sees the token's key."""
         position = lane // self.spec.group
         return visible[position] if position < len(visible) else ONE
 

@@ -88,13 +88,13 @@ class Score(NodeBlock):
         return m
 
     def _seen(self, m: Module, cycles: int) -> tuple[Value, Value]:
-        """Whether there is a token some cycles after firing, and who sees its key."""
+        """1 if there is a token some cycles after firing, and who sees its key."""
         valid, flags = self.follow(m, cycles)
         return valid, flags.get("visible", Const(0, 0))
 
 
 def exceeds(a: Arithmetic, t: Value, offset: Value) -> Value:
-    """Whether an exponent is above a whole one; not where it is NaN."""
+    """1 if an exponent is above a whole one; not where it is NaN."""
     whole = t[a.fraction : int(a.t_width)].as_signed()
     above = (whole > offset.as_signed()) | ((whole == offset.as_signed()) & t[: a.fraction].any())
     return above & ~t[int(a.t_width) :].any()
@@ -166,7 +166,7 @@ class Highest(NodeBlock):
 
 
 def below_floor(reference: Value) -> Value:
-    """Whether a reference stands for an exponent that may have saturated; the lowest stands for no key at all."""
+    """1 if a reference stands for an exponent that may have saturated; the lowest stands for no key at all."""
     low = reference[:-1]
     return reference[-1] & low.any() & (low < REFERENCE_FLOOR + (1 << (len(reference) - 1)))
 
@@ -273,7 +273,7 @@ class Sum(NodeBlock):
         return some
 
     def _out_of_range(self, total: Value) -> Value:
-        """Whether a row's sum is below 1/2, or weights of 1 no longer count."""
+        """1 if a row's sum is below 1/2, or weights of 1 no longer count."""
         a = self.spec.softmax
         wrong: Value = Const(0, 1)
         if self.spec.graph == "naive":

@@ -159,7 +159,7 @@ class Output(NodeBlock):
 
 
 def too_large(fmt: FloatFormat, value: Value) -> Value:
-    """Whether a finite value does not fit fixed-point sums."""
+    """1 if a finite value does not fit fixed-point sums."""
     field = value[fmt.fraction_bits : fmt.width - 1]
     return (field >= VALUE_WHOLE + fmt.bias) & ~field.all()
 

@@ -69,7 +69,7 @@ class Screen(Block):
         return m
 
     def _passes(self, m: Module, name: str, advance: Value) -> Value:
-        """Whether this is the last pass."""
+        """1 if this is the last pass."""
         if not self.spec.repeats:
             return Const(1, 1)
         left = Signal(len(self.passes), name=f"{name}_passes")

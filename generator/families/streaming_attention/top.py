@@ -229,7 +229,7 @@ class StreamingAttention(Accelerator):
         return self._fires[target] & last & turn
 
     def _run_done(self, fields: dict[str, Value]) -> Value:
-        """Whether a pass ends with every row, or with the run, where no flag says so."""
+        """1 if a pass ends with every row, or with the run, where no flag says so."""
         if self.spec.regroups and not self.spec.repeats:
             return fields["final"]
         return Const(1, 1)

@@ -75,7 +75,7 @@ class Fetch(Block):
         return m
 
     def _line(self, index: Value, number: int) -> Value:
-        """Whether the key reads stored entry ``number``."""
+        """1 if the key reads stored entry ``number``."""
         if not ternary.sparse_keys(self.spec.mu) or not self.spec.half or self.encoding != "sign_index":
             return index == self._raw_index(number)
         bits = ternary.telling_bits(self.spec.mu, number)
