@@ -1,4 +1,4 @@
-"""One parameter of a space and the values it takes."""
+"""An axis of a space: a parameter and its values."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Axis:
 
     @property
     def ordered(self) -> bool:
-        """True if neighbors are alike, so that a small step means a small change."""
+        """True if the values are ordered, so that a small step is a small change."""
         return len(self.values) > 2 and all(type(value) is int for value in self.values)
 
     def content(self) -> Any:
-        """What a file says of the axis, in the shortest of its forms."""
+        """The axis as written in a file, in its shortest form."""
         if len(self.values) == 1:
             return self.values[0]
         if not self.ordered or len(self.values) < _SHORT:

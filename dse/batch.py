@@ -1,4 +1,4 @@
-"""Evaluated design points, many at a time, and their form on disk."""
+"""Batches of evaluated design points, and their encoding on disk."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Batch:
 
     @property
     def feasible(self) -> npt.NDArray[np.bool_]:
-        """Which points can be built and keep every constraint."""
+        """Mask of points that can be built and satisfy every constraint."""
         return np.asarray(self.reason == 0)
 
     def column(self, name: str) -> Floats:
@@ -45,22 +45,22 @@ class Batch:
         return {name: self.metrics[:, place] for place, name in enumerate(self.names)}
 
     def pick(self, which: npt.NDArray[np.bool_] | Indices) -> Batch:
-        """Some of the points."""
+        """Select points by index."""
         return Batch(self.names, self.indices[which], self.metrics[which], self.reason[which], self.reasons)
 
     def reason_counts(self) -> dict[str, int]:
-        """How many points each reason rules out."""
+        """Number of points that each reason excludes."""
         counts = np.bincount(self.reason, minlength=len(self.reasons))
         return {text: int(n) for text, n in zip(self.reasons[1:], counts[1:], strict=True) if n}
 
 
 def empty(names: tuple[str, ...]) -> Batch:
-    """A batch of no points."""
+    """An empty batch."""
     return Batch(names, np.zeros(0, np.int64), np.zeros((0, len(names))), np.zeros(0, np.uint16), ("",))
 
 
 def join(batches: list[Batch]) -> Batch:
-    """All points of several batches of one problem; reasons are numbered anew, each once."""
+    """Concatenate batches of one problem; reasons are renumbered without duplicates."""
     reasons: dict[str, int] = {"": 0}
     codes = []
     for batch in batches:

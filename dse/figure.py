@@ -1,4 +1,4 @@
-"""What every picture of a study shows, whatever draws it: points, axes in readable units, the knee, what is missing."""
+"""Contents of every picture of a study: points, axes in readable units, the knee, points out of range."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Picture:
     note: str
 
     def of_family(self, family: str) -> tuple[Bools, Bools]:
-        """Which points of the front and which behind it are of a family."""
+        """Masks of the front points and the dominated points of one family."""
         both = (self.rows, self.dominated_rows)
         front, behind = (np.array([row["family"] == family for row in rows], dtype=bool) for rows in both)
         return front, behind
@@ -84,7 +84,7 @@ def picture(study: Study) -> Picture:
 
 
 def varied(study: Study) -> tuple[str, ...]:
-    """Parameters that take more than one value somewhere in the space."""
+    """Parameters with more than one value in the space."""
     several: dict[str, set[str]] = {}
     for sub in study.space.subspaces:
         for axis in sub.axes:

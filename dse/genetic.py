@@ -37,7 +37,7 @@ class Coding:
         self.genes = [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
 
     def random(self, count: int, random: np.random.Generator) -> Genomes:
-        """Genomes with every gene drawn evenly."""
+        """Random genomes, every gene uniform."""
         return random.integers(0, self.sizes, (count, len(self.sizes)))
 
     def indices(self, genomes: Genomes) -> Indices:
@@ -58,7 +58,7 @@ class Coding:
         return genomes
 
     def active(self, genomes: Genomes) -> npt.NDArray[np.bool_]:
-        """Genes that matter for a genome's family and have a choice."""
+        """Mask of genes that belong to a genome's family and have more than one value."""
         mask = np.zeros(genomes.shape, dtype=bool)
         mask[:, 0] = True
         for family, genes in enumerate(self.genes):
@@ -94,7 +94,7 @@ class Coding:
 
 
 class Archive:
-    """The feasible front of everything seen, and which of its members have been looked around."""
+    """The feasible front so far, and which of its members have been expanded to neighbors."""
 
     def __init__(self, coding: Coding, objectives: int) -> None:
         self.coding = coding
@@ -103,7 +103,7 @@ class Archive:
         self.expanded: set[int] = set()
 
     def add(self, genomes: Genomes, goals: npt.NDArray[np.float64]) -> None:
-        """Take in feasible designs."""
+        """Insert feasible designs."""
         self.genomes, self.goals = (
             np.concatenate([self.genomes, genomes]),
             np.concatenate([self.goals, goals]),
@@ -112,7 +112,7 @@ class Archive:
         self.genomes, self.goals = self.genomes[mask], self.goals[mask]
 
     def around(self, most: int, seen: set[int]) -> Genomes:
-        """At most ``most`` unseen neighbors, of the members in the emptiest regions first."""
+        """At most ``most`` unseen neighbors, of members in sparse regions first."""
         parts = [self.genomes[:0]]
         indices = self.coding.indices(self.genomes).tolist()
         for place in np.argsort(-crowding(self.goals), kind="stable").tolist() if indices else ():
@@ -141,11 +141,11 @@ class Population:
     spread: npt.NDArray[np.float64]
 
     def order(self) -> npt.NDArray[np.int64]:
-        """Best first."""
+        """Indices from best to worst."""
         return np.lexsort((-self.spread, self.level))
 
     def take(self, which: npt.NDArray[np.int64]) -> Population:
-        """Some of its members, with the standing they have here."""
+        """Select members, with their level and spread."""
         standing = (self.level[which], self.spread[which])
         return Population(self.genomes[which], self.goals[which], self.violation[which], *standing)
 

@@ -1,4 +1,4 @@
-"""The Pareto picture as one page to move about in: every point shows all its parameters and numbers."""
+"""Interactive Pareto plot as an HTML page; every point shows its parameters and metrics."""
 
 from __future__ import annotations
 

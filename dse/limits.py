@@ -1,4 +1,4 @@
-"""What keeps a design from being better: the largest part of each number, by name."""
+"""What limits a design: the largest contribution to each metric, by name."""
 
 from __future__ import annotations
 

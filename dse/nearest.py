@@ -1,4 +1,4 @@
-"""Why a front is empty: for every limit the design that comes nearest to it, and which limits rule each other out.
+"""Why a front is empty: the design nearest to each limit, and the limits that exclude each other.
 
 Points go by once, a batch at a time, and only the best so far of each limit and of each pair of limits are kept, so a
 study of millions of points takes no memory.
@@ -19,7 +19,7 @@ from dse.space import Limit, Space
 
 
 class Points(Protocol):
-    """What is looked through: a study."""
+    """The points to search: those of a study."""
 
     space: Space
 
@@ -32,13 +32,13 @@ class Points(Protocol):
 
 @dataclass
 class Best:
-    """The point with the least of something so far: the first among equals."""
+    """The point with the smallest value so far; the first of equals."""
 
     score: float = np.inf
     point: Batch | None = None
 
     def offer(self, scores: Floats, batch: Batch) -> None:
-        """Takes the best of a batch where it is better."""
+        """Replace the point by the best of a batch if that is better."""
         place = int(np.argmin(scores))
         if scores[place] < self.score:
             self.score, self.point = float(scores[place]), batch.pick(np.array([place]))
@@ -64,7 +64,7 @@ class Nearest:
         self.pairs = {pair: Best() for pair in combinations(range(count), 2)}
 
     def add(self, batch: Batch) -> None:
-        """Look at some points; those that cannot be built have no numbers and do not count."""
+        """Add points; those that cannot be built have no metrics and are ignored."""
         batch = batch.pick(np.flatnonzero(~np.isnan(batch.metrics).all(axis=1)))
         self.built += len(batch)
         if not len(batch) or not self.limits:

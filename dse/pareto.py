@@ -1,4 +1,4 @@
-"""Which points no other point beats: non-dominated sets, hypervolume, crowding and the knee.
+"""Pareto sets: non-dominated points, hypervolume, crowding and the knee.
 
 Every function takes an array ``(points, objectives)`` in which **smaller is better**; :func:`oriented` makes one.
 """

@@ -1,4 +1,4 @@
-"""A space together with what judges its designs."""
+"""A problem: a space and the evaluators of its designs."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Problem:
         return self._constrained(Batch(self.metrics, indices, metrics, reason, tuple(reasons)))
 
     def judged(self, batch: Batch) -> Batch:
-        """Points that were evaluated under other constraints, under these: as if they were evaluated now."""
+        """Apply the problem's constraints to points that were evaluated under others."""
         built = ~np.isnan(batch.metrics).all(axis=1)
         reason = np.where(built, 0, batch.reason).astype(np.uint16)
         return join([self._constrained(dataclasses.replace(batch, reason=reason))])

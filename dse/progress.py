@@ -1,4 +1,4 @@
-"""How a long search says where it is: a bar on a terminal, plain lines elsewhere, always on standard error."""
+"""Progress of a search on standard error: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol, TextIO
 
 
 class Progress(Protocol):
-    """Told about every committed batch."""
+    """Receives every committed batch."""
 
     def start(self, total: int, done: int) -> None:
         """``done`` of ``total`` points are there before anything is evaluated."""
@@ -17,11 +17,11 @@ class Progress(Protocol):
         """Points evaluated, feasible and on the front so far."""
 
     def stop(self) -> None:
-        """Nothing more will come."""
+        """End of the search."""
 
 
 class Silent:
-    """Says nothing."""
+    """No output."""
 
     def start(self, total: int, done: int) -> None: ...
 

@@ -1,4 +1,4 @@
-"""A study as one page that needs nothing else: what was asked, how it was searched, what came out, how sure it is."""
+"""A study as a self-contained page: question, search, result, accuracy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Going on with a study under a space that changed: what may change, and what then happens to stored points.
+"""Continuing a study with a changed space: what may change, and the effect on stored points.
 
 Metrics of a design do not depend on how it was found, nor on limits and goals. So another search goes on where the
 stored one stopped, other constraints judge stored points anew, and other objectives give another front.

@@ -1,4 +1,4 @@
-"""Which designs to look at, batch by batch, always in the same order for the same space and seed.
+"""Searches: the designs to evaluate, batch by batch, in an order that space and seed determine.
 
 A search depends on nothing but the problem and the answers it is given, so replaying it against stored answers brings
 it to where it stopped: that is how a study resumes.

@@ -1,4 +1,4 @@
-"""A design space: which designs, judged by what, on which workload, within which limits."""
+"""A design space: designs, objectives, workload and constraints."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Columns = dict[str, Any]
 
 @dataclass(frozen=True)
 class Search:
-    """How to look: ``method`` is one of ``METHODS``, ``budget`` the most designs to evaluate."""
+    """Search options: ``method`` is one of ``METHODS``, ``budget`` the maximum number of evaluations."""
 
     method: str = "auto"
     budget: int = 1_000_000
@@ -54,7 +54,7 @@ class Limit:
         return f"{self.metric} must be at {'least' if self.sign > 0 else 'most'} {self.bound:g}"
 
     def excess(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """How far values are beyond the limit, relative to it; at most 0 where they keep it."""
+        """Relative excess of values over the limit; at most 0 if they satisfy it."""
         return self.sign * (self.bound - values) / (abs(self.bound) or 1.0)
 
 
@@ -148,7 +148,7 @@ class Space:
 
     @property
     def method(self) -> str:
-        """The search that will be done: ``auto`` is exhaustive where the budget allows it, else ``nsga2``."""
+        """The search method: ``auto`` is exhaustive if the budget allows it, else ``nsga2``."""
         if self.search.method == "exhaustive" or self.size <= self.search.budget:
             return "exhaustive"
         return "nsga2" if self.search.method == "auto" else self.search.method
@@ -232,7 +232,7 @@ class Space:
         raise ParamError(f"Point must be knee or one of {first} to {last}, not {point[:60]!r}{hint}")
 
     def violation(self, metrics: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-        """How far designs are outside the constraints: the relative excesses added up, 0 inside."""
+        """Constraint violation: the sum of the relative excesses, 0 if feasible."""
         total = np.zeros(len(next(iter(metrics.values()))))
         for constraint in self.constraints:
             for limit in constraint.limits():

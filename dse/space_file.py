@@ -166,7 +166,7 @@ def _metric(section: Section, name: str, metrics: Sequence[str]) -> None:
 
 
 def _why(name: str) -> str:
-    """Why a number has its name."""
+    """Explanation of a metric's name."""
     part = next((part for part in PARTS if name.startswith(f"{part}_")), None)
     return f"as it covers {scope(part)}" if part else "as the workload is no model and counts rows"
 

@@ -39,7 +39,7 @@ CREATE TABLE front (batches INTEGER NOT NULL, header TEXT NOT NULL, payload BLOB
 
 
 class StudyError(SpecError):
-    """A study folder that cannot be used; the message says why and what to do."""
+    """A study folder that cannot be used; the message gives reason and remedy."""
 
 
 class Store:
@@ -53,7 +53,7 @@ class Store:
         self._copy = copy
 
     def prepare(self, *pragmas: str) -> None:
-        """Set the connection up and look whether SQLite finds the file in order."""
+        """Set up the connection and check the integrity of the file."""
         with _guard(self.path):
             for pragma in pragmas:
                 self._connection.execute(pragma)
@@ -122,7 +122,7 @@ class Store:
             self._connection.executemany("UPDATE facts SET value = ?2 WHERE key = ?1", _rows(facts))
 
     def remember_front(self, front: Batch) -> None:
-        """Keep the front of all batches so far, so that reading the study need not find it again."""
+        """Store the front of all batches so far, so that readers need not recompute it."""
         header, payload = encode(front)
         row = (self.count(), header, payload, _checksum(header, payload))
         with _guard(self.path), self._connection:
@@ -130,7 +130,7 @@ class Store:
             self._connection.execute("INSERT INTO front VALUES (?, ?, ?, ?)", row)
 
     def remembered_front(self) -> Batch | None:
-        """The front of all batches, if it was kept after the last one."""
+        """The stored front, if it includes the last batch."""
         with _guard(self.path, "its front"):
             query = "SELECT header, payload, checksum FROM front WHERE batches = ?"
             row = self._connection.execute(query, (self.count(),)).fetchone()
@@ -164,7 +164,7 @@ _ENVIRONMENT = {
 
 @contextmanager
 def _guard(path: Path, what: str = "") -> Iterator[None]:
-    """Whatever goes wrong with a study's file inside the block is a ``StudyError``."""
+    """Convert every error on a study's file inside the block to ``StudyError``."""
     try:
         yield
     except StudyError:

@@ -62,7 +62,7 @@ class Study:
         self.close()
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self._store.close()
 
     def batches(self) -> Iterator[Batch]:
@@ -71,17 +71,17 @@ class Study:
 
     @cached_property
     def evaluated(self) -> int:
-        """Number of points that were looked at."""
+        """Number of evaluated points."""
         return sum(header["points"] for header in self._store.headers())
 
     @property
     def complete(self) -> bool:
-        """True if the search has come to its end."""
+        """True if the search is finished."""
         return self.evaluated >= planned(self.space)
 
     @property
     def exact(self) -> bool:
-        """True if every design of the space was looked at: the front is the front."""
+        """True if every design of the space was evaluated, so that the front is exact."""
         return self.evaluated == self.space.size
 
     @cached_property
@@ -210,7 +210,7 @@ class Study:
         return total.hexdigest()
 
     def summary(self) -> dict[str, Any]:
-        """The outcome as plain values."""
+        """Summary of the study as plain values."""
         return {
             "study": str(self.folder),
             "space": self.space.size,

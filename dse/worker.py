@@ -64,7 +64,7 @@ class _Worker:
         self._start()
 
     def ask(self, indices: Indices) -> None:
-        """Hand over a batch."""
+        """Send a batch."""
         self._waiting.append(indices)
         self._send(indices)
 
@@ -203,7 +203,7 @@ def main() -> None:
 
 
 def _listen(tasks: queue.SimpleQueue[Any]) -> None:
-    """Takes messages as they come: a parent that is sending never waits for one that is answering."""
+    """Receive messages in a thread, so that parent and worker never block each other."""
     while True:
         try:
             tasks.put(_receive(sys.stdin.buffer))

@@ -1,1 +1,1 @@
-"""How a technology's coefficients are measured, fitted and judged."""
+"""Measurement, fit and validation of a technology's coefficients."""

@@ -1,4 +1,4 @@
-"""Fits a technology's cost model to synthesized designs: what `ternforge tech calibrate` does.
+"""Fit a technology's cost model to synthesized designs: the work of `ternforge tech calibrate`.
 
 A seeded set of random designs is generated and synthesized module by module. Since hierarchy is kept, the area of
 a place is measured by itself, and each place's coefficients are fitted apart from the others: non-negative, of
@@ -54,7 +54,7 @@ def calibrate(
 def measure_all(
     specs: Iterable[Spec], technology: Technology, generate: Generate, note: Note = lambda _: None
 ) -> list[Sample]:
-    """Synthesizes one design after the other and says how long the rest may take."""
+    """Synthesize one design after the other and report the estimated remaining time."""
     todo, samples = list(specs), []
     begin = time.monotonic()
     for number, spec in enumerate(todo, start=1):
@@ -65,7 +65,7 @@ def measure_all(
 
 
 def source(designs: int, seed: int) -> str:
-    """Where the coefficients come from."""
+    """Source statement of the coefficients."""
     return f"{designs} random designs, seed {seed}, synthesized by {yosys.version()}, recipe {RECIPE}"
 
 
@@ -156,7 +156,7 @@ def fit_places(
 def _system(
     rows: Sequence[tuple[dict[tuple[str, str], float], float]],
 ) -> tuple[list[tuple[str, str]], fitting.Floats, fitting.Floats]:
-    """Names of the columns, the matrix, and the measured values."""
+    """The linear system: column names, matrix, and measured values."""
     names, matrix = fitting.matrix([table for table, _ in rows])
     return names, matrix, np.array([value for _, value in rows])
 

@@ -26,7 +26,7 @@ class Errors:
     rows: int
 
     def plain(self) -> dict[str, float]:
-        """For a file, to three digits."""
+        """As plain values for a file, to three digits."""
         return {key: float(f"{value:.3g}") for key, value in vars(self).items()}
 
 
@@ -57,7 +57,7 @@ def fit(rows: Floats, values: Floats, prior: Floats | None = None) -> Floats:
 
 
 def _pull(prior: Floats | None, live: NDArray[np.int64], scale: Floats) -> tuple[Floats, Floats]:
-    """Rows and targets that draw scaled coefficients to their priors."""
+    """Regularization rows and targets that pull scaled coefficients to their priors."""
     if prior is None:
         return np.zeros((0, len(live))), np.zeros(0)
     known = np.flatnonzero(prior[live] > 0)
@@ -69,7 +69,7 @@ def _pull(prior: Floats | None, live: NDArray[np.int64], scale: Floats) -> tuple
 def errors(
     rows: Floats, values: Floats, found: Floats, prior: Floats | None = None, folds: int = 5
 ) -> Errors:
-    """How well `found` predicts, and how well fits predict rows they did not see."""
+    """Relative errors of `found`, and of fits on held-out rows."""
     miss = np.abs(rows @ found / values - 1)
     unseen = np.zeros(len(values))
     groups = np.arange(len(values)) % folds

@@ -1,4 +1,4 @@
-"""What synthesis says about a design, place by place, beside what the inventory says about it."""
+"""Synthesis results of a design by place, next to its inventory."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class Sample:
 
     @property
     def area_um2(self) -> float:
-        """All cells, without memory macros."""
+        """Total cell area, without memory macros."""
         return sum(self.areas.values())
 
     @property
     def flip_flops(self) -> int:
-        """All flip-flops."""
+        """Total flip-flops."""
         return sum(self.registers.values())
 
     @property
     def utilization(self) -> float:
-        """Share of the operators that the measured run kept busy."""
+        """Utilization of the operators in the measured run."""
         return self.switched.task.macs / (self.switched.cycles * int(self.spec.peak_macs))
 
 

@@ -85,7 +85,7 @@ def path_terms(path: Path) -> dict[Name, float]:
 
 
 def _memory_ps(path: Path, sram: Sram) -> float:
-    """What memories in the path take; their law stands in the technology and is not fitted here."""
+    """Access times of memories in the path; given by the technology, not fitted here."""
     return sum(float(u.count * sram.access_ps(**u.dims)) for u in path.steps if u.kind == "sram")
 
 
@@ -94,7 +94,7 @@ def _slowest(blocks: Sequence[Floats], known: Sequence[Floats], found: Floats) -
 
 
 def _search(blocks: Sequence[Floats], known: Sequence[Floats], values: Floats, guess: Floats) -> Floats:
-    """The best of several descents, each from other guesses."""
+    """The best of several descents from different starting points."""
     random = np.random.default_rng(0)
     none = [np.zeros_like(fixed) for fixed in known]
     gate = float(np.median(values / _slowest(blocks, none, guess)))
@@ -112,7 +112,7 @@ def _search(blocks: Sequence[Floats], known: Sequence[Floats], values: Floats, g
 def _step(
     blocks: Sequence[Floats], known: Sequence[Floats], values: Floats, found: Floats, guess: Floats
 ) -> Floats:
-    """Coefficients fitted to the paths that are slowest by the present ones."""
+    """Coefficients fitted to the paths that are critical under the current ones."""
     from scipy.optimize import nnls
 
     chosen = [int(np.argmax(block @ found + fixed)) for block, fixed in zip(blocks, known, strict=True)]
@@ -127,7 +127,7 @@ def _step(
 def _held_out(
     blocks: Sequence[Floats], known: Sequence[Floats], values: Floats, guess: Floats, folds: int = 5
 ) -> Floats:
-    """Relative errors of designs that the fit did not see."""
+    """Relative errors of held-out designs."""
     miss = np.zeros(len(values))
     for fold in range(min(folds, len(values))):
         out = [i for i in range(len(values)) if i % folds == fold]

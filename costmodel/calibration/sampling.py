@@ -1,4 +1,4 @@
-"""Random designs of a family that cover its space evenly and are small enough to synthesize."""
+"""Random designs of a family that cover its space evenly and are small enough for synthesis."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def designs(kind: type[Spec], count: int, seed: int, *, largest: float | None = 
 
 
 def spread(specs: Sequence[Spec], count: int) -> tuple[Spec, ...]:
-    """``count`` of some designs of one family: every arithmetic in turn, those first whose choices occurred least."""
+    """Select ``count`` designs of one family: every arithmetic in turn, rarest choices first."""
     limits = specs[0].limits()
     few = [name for name, limit in limits.items() if _is_few(limit)]
     arithmetic = np.array([str(spec.arithmetic) for spec in specs])
@@ -77,14 +77,14 @@ def _column(limit: Parameter, pool: int, random: np.random.Generator) -> Any:
 
 
 def _is_few(limit: Parameter) -> bool:
-    """True if a parameter has so few values that every one should occur equally often."""
+    """True if a parameter has few enough values to balance their frequencies."""
     if limit.minimum is None or limit.maximum is None:
         return True
     return limit.maximum - limit.minimum < _FEW
 
 
 def _even(group: Any, columns: list[Any], count: int) -> list[int]:
-    """Rows picked one by one, from each group in turn: the first of those whose values occurred least so far."""
+    """Pick rows one by one, from each group in turn: the first of those with the rarest values so far."""
     groups, members = np.unique(group, return_inverse=True)
     codes = [np.unique(column, return_inverse=True)[1] for column in columns]
     seen = [np.zeros(code.max(initial=0) + 1) for code in codes]

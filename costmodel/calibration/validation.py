@@ -1,4 +1,4 @@
-"""Predictions against synthesis on designs that calibration did not see: what `ternforge tech validate` does."""
+"""Predictions against synthesis on held-out designs: the work of `ternforge tech validate`."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Validation:
 
     @property
     def ok(self) -> bool:
-        """True if area keeps its bounds and no flip-flop is missed."""
+        """True if area errors are within bounds and all flip-flop counts are exact."""
         exact = all(row.predicted_flip_flops == row.measured_flip_flops for row in self.rows)
         return exact and self.mean_error <= MEAN_BOUND and self.worst_error <= WORST_BOUND
 

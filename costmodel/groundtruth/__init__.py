@@ -1,1 +1,1 @@
-"""What the model is held to: synthesis, mapping, static timing, gate-level switching."""
+"""Ground truth of the model: synthesis, mapping, static timing, gate-level switching."""

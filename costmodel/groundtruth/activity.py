@@ -1,4 +1,4 @@
-"""Energy from switching: a mapped design runs on random data, every toggle of every net is counted and priced.
+"""Switching energy: a mapped design runs on random data; every toggle of every net is counted and weighted.
 
 The design is driven like in a system: sizes written over AXI4-Lite, all streams always offered, results always
 taken. One bit of every 64-bit word is a run of its own: data differ between runs, control does not, so 64 runs cost
@@ -65,7 +65,7 @@ def measure(
 
 
 def _owners(top: str, modules: Mapping[str, Any], places: Mapping[str, str]) -> Callable[[str], str]:
-    """The place of an instance path: that of the module it stands in."""
+    """The place of an instance path: that of its module."""
     known: dict[str, str] = {}
 
     def module_of(path: str) -> str:
@@ -169,7 +169,7 @@ class _Machine:
         self.values[nets] = bits * _ALL
 
     def settle(self, before: Words | None = None) -> None:
-        """Let all gates follow their inputs; count what differs from `before`."""
+        """Evaluate all gates; count toggles against `before`."""
         values = self.values
         for step in self._steps:
             for code, inputs, out in step:
@@ -178,7 +178,7 @@ class _Machine:
             self.toggles += np.bitwise_count(values ^ before)
 
     def clock(self) -> None:
-        """A rising clock edge: registers and memories take what they see."""
+        """Apply a rising clock edge to registers and memories."""
         values = self.values
         taken = [data(*(values[net] for net in nets)) for data, nets, _, _ in self._flops]
         for nets, store, kind in self._memories:

@@ -1,4 +1,4 @@
-"""Boolean functions in Liberty's notation as NumPy code: one evaluation serves all instances and bits."""
+"""Compiles Boolean functions in Liberty syntax to NumPy code that evaluates all instances and bits at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def compiled(text: str, inputs: tuple[str, ...]) -> Callable[..., Any]:
 
 
 def _code(tokens: Sequence[str], names: dict[str, str]) -> str:
-    """Python spells Liberty's operators with the same order of precedence but for ^ and &, so groups are explicit."""
+    """Python has the precedence of Liberty's operators except for ^ and &, so groups get parentheses."""
     groups = _split(list(tokens), "+|")
     if len(groups) > 1:
         return "(" + " | ".join(_code(group, names) for group in groups) + ")"
@@ -51,7 +51,7 @@ def _atom(tokens: list[str], names: dict[str, str]) -> str:
 
 
 def _split(tokens: list[str], at: str) -> list[list[str]]:
-    """The parts between operators `at` that no parenthesis encloses."""
+    """Split at the operators `at` outside parentheses."""
     parts: list[list[str]] = [[]]
     depth = 0
     for token in tokens:
@@ -64,7 +64,7 @@ def _split(tokens: list[str], at: str) -> list[list[str]]:
 
 
 def _products(tokens: list[str]) -> list[list[str]]:
-    """The factors of a product; a blank between two operands multiplies them too."""
+    """Split a product into factors; a blank between operands is a product as well."""
     parts: list[list[str]] = [[]]
     depth = 0
     for token in tokens:

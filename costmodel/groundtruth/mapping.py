@@ -1,8 +1,8 @@
-"""Adders and registers of a netlist placed on library cells, each in the polarity that needs fewest inverters.
+"""Maps adders and registers of a netlist to library cells, in polarities that need the fewest inverters.
 
 A full adder is self-dual: with all inputs inverted it gives the inverted sum and carry. A register may store its
-inverse. So each of them can be had in two polarities, and where the cells themselves invert (many libraries'
-adders and smallest flip-flops do) a good choice lets the inversions cancel. Logic between them takes either phase
+inverse. So each of them exists in two polarities, and where the cells themselves invert (many libraries'
+adders and smallest flip-flops do) a good choice cancels the inversions. Logic between them takes either phase
 at hardly any cost, because the mapper absorbs inverters into gates.
 """
 
@@ -59,7 +59,7 @@ def _is_register(kind: str) -> bool:
 
 
 class _Editor:
-    """Cells of one module taken out and put in; new bits numbered above the old ones."""
+    """Edits the cells of one module; new bits are numbered above the existing ones."""
 
     def __init__(self, module: Netlist) -> None:
         self.module = module
@@ -103,7 +103,7 @@ class _Editor:
         return y
 
     def readers(self) -> dict[Bit, int]:
-        """How often each bit is read by a cell or leaves the module."""
+        """Fan-out of each bit: cell inputs and module outputs."""
         count: dict[Bit, int] = {}
         for cell in self.cells.values():
             for pin, bits in cell["connections"].items():
@@ -165,7 +165,7 @@ class _Adders:
         return bit
 
     def _simplify(self, sums: list[_Sum], uses: dict[Bit, int]) -> list[_Sum]:
-        """Drop unread adders and those whose outputs are known, until nothing changes."""
+        """Remove adders with unused or constant outputs, until nothing changes."""
         while True:
             kept = []
             for item in sums:
@@ -298,12 +298,12 @@ def _register(cell: Any, roles: Roles) -> _Node:
 
 
 def _clear_phase(register: Register) -> int:
-    """The phase in which clearing the cell leaves its output, seen through the phase, at 0."""
+    """The phase in which the cleared cell gives logical 0 at its output."""
     return int(register.clear_value) ^ int(register.inverted)
 
 
 class _Nets:
-    """Inverters a choice of phases needs, kept up to date as phases flip."""
+    """Incremental count of the inverters that a choice of phases needs."""
 
     def __init__(self, nodes: list[_Node], editor: _Editor) -> None:
         self.nodes = nodes
@@ -353,7 +353,7 @@ class _Nets:
         return sum(map(self.cost, {bit for _, bit in node.inputs} | {bit for _, bit, _ in node.outputs}))
 
     def flip(self, index: int) -> None:
-        """Give one node the other phase."""
+        """Flip the phase of one node."""
         node = self.nodes[index]
         for _, bit in node.inputs:
             self.needs[bit][node.phase] -= 1
@@ -369,7 +369,7 @@ class _Nets:
         return before - after
 
     def near(self, index: int) -> set[int]:
-        """Nodes that share a net with one, nets with many pins aside."""
+        """Neighbors of a node by shared nets, without nets of high fan-out."""
         node, found = self.nodes[index], set[int]()
         for bit in (*(bit for _, bit in node.inputs), *(bit for _, bit, _ in node.outputs)):
             if len(self.pins.get(bit, ())) <= _WIDE:
@@ -377,7 +377,7 @@ class _Nets:
         return found - {index}
 
     def improve(self, index: int) -> bool:
-        """Flip one node if that saves inverters."""
+        """Flip a node if that saves inverters."""
         if self.gain(index) <= _EPSILON:
             return False
         self.flip(index)
@@ -385,7 +385,7 @@ class _Nets:
 
 
 def _choose_phases(nodes: list[_Node], editor: _Editor) -> None:
-    """Few inverters: descend from the signals' order, then passes that may climb and keep their best moment."""
+    """Minimize inverters: greedy descent in signal order, then climbing passes that keep the best state."""
     nets = _Nets(nodes, editor)
     free = [index for index in _in_signal_order(nodes) if not nodes[index].fixed]
     for _ in range(_SWEEPS):
@@ -398,7 +398,7 @@ def _choose_phases(nodes: list[_Node], editor: _Editor) -> None:
 
 
 def _climb(nets: _Nets, free: list[int]) -> bool:
-    """One Fiduccia-Mattheyses pass: flip every node once, best first, and undo all after the best moment."""
+    """One Fiduccia-Mattheyses pass: flip every node once, best first, and undo all after the best state."""
     heap = [(-nets.gain(index), index) for index in free]
     heapify(heap)
     latest = {index: gain for gain, index in heap}
@@ -424,7 +424,7 @@ def _climb(nets: _Nets, free: list[int]) -> bool:
 
 
 def _in_signal_order(nodes: list[_Node]) -> list[int]:
-    """Nodes breadth first from those fed by none."""
+    """Nodes in breadth-first order from those without predecessors."""
     readers: dict[Bit, list[int]] = {}
     drivers = {bit: index for index, node in enumerate(nodes) for _, bit, _ in node.outputs}
     for index, node in enumerate(nodes):
@@ -444,7 +444,7 @@ def _in_signal_order(nodes: list[_Node]) -> list[int]:
 
 
 def _emit(nodes: list[_Node], editor: _Editor) -> None:
-    """Put the cells in, with one inverter for each net and direction that needs one."""
+    """Insert the cells, with one inverter for each net and direction that needs one."""
     inverse: dict[Bit, Bit] = {"0": "1", "1": "0"}
     for node in nodes:
         for _, bit, inverts in node.outputs:

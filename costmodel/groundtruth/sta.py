@@ -72,7 +72,7 @@ def analyze(
 
 @dataclass(frozen=True)
 class _Ends:
-    """Where paths end: net, edge, and the constraint table to add (row of the table set, or -1)."""
+    """Path endpoints: net, edge, and the constraint table to add (row of the table set, or -1)."""
 
     nets: Ints
     edges: Ints
@@ -90,7 +90,7 @@ class _Tables:
         return -1 if table is None else self._rows.setdefault(table, len(self._rows))
 
     def seal(self) -> None:
-        """Build the arrays once every table is in."""
+        """Build the arrays after every table was added."""
         tables = list(self._rows) or [Table((0.0,), (0.0,), ((0.0,),))]
         shape = (max(2, *(len(t.slews) for t in tables)), max(2, *(len(t.loads) for t in tables)))
         self.slews = np.stack([_axis(t.slews, shape[0]) for t in tables])
@@ -296,7 +296,7 @@ class _Graph:
         return launch
 
     def from_inputs(self, slew: float | None) -> _Launch:
-        """Inputs of the top at time 0; clocks among them lead nowhere, as no arc starts there."""
+        """Inputs of the top at time 0; clocks have no outgoing arcs."""
         launch = _Launch(self.flat.nets)
         nets = self.flat.inputs[self.flat.inputs >= CONSTANT_NETS]
         slew = self.default_slew() if slew is None else slew
@@ -306,7 +306,7 @@ class _Graph:
 
 
 class _Launch:
-    """Arrival and slew of each net edge before anything propagates."""
+    """Initial arrival and slew of each net edge, before propagation."""
 
     def __init__(self, nets: int) -> None:
         self.arrival = np.full((nets, 2), _NEVER)
@@ -348,7 +348,7 @@ class _Wave:
         )
 
     def worst(self, ends: _Ends) -> tuple[float, tuple[str, ...]]:
-        """The latest end: its time in ps and the path's cells; (0, ()) where nothing arrives."""
+        """The latest endpoint: its time in ps and the cells of its path; (0, ()) without any arrival."""
         nets, edges = ends.nets, ends.edges
         arrival = self.arrival[nets, edges]
         clock = np.full(len(nets), self.graph.default_slew())

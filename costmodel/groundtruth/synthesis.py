@@ -1,4 +1,4 @@
-"""Real synthesis for least area: Yosys lowers, adders and registers are placed, ABC maps the rest.
+"""Synthesis for least area: Yosys lowers, adders and registers are placed, ABC maps the rest.
 
 Each distinct module is synthesized once, in its own process, and the result is kept by the content of the module,
 of the cells and of the recipe; an instance costs nothing. Sums over instances give the design.
@@ -265,7 +265,7 @@ def _map(folder: Path, name: str, text: str, technology: Technology) -> None:
 
 
 def _register_kinds(technology: Technology) -> list[str]:
-    """Flip-flops and latches the technology can make, as Yosys names them."""
+    """Flip-flops and latches that the technology supports, by their Yosys names."""
     roles = technology.roles
     kinds = ["$_DFF_P_"] if roles.flop or roles.clear_flop or roles.set_flop else []
     clear = roles.clear_flop or roles.set_flop
@@ -346,7 +346,7 @@ def _sum_up(
 
 
 def _instances(top: str, netlists: Mapping[str, mapping.Netlist]) -> dict[str, int]:
-    """How often each module stands in the design."""
+    """Number of instances of each module in the design."""
     counts: dict[str, int] = {}
 
     def visit(name: str, times: int) -> None:

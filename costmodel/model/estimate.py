@@ -63,7 +63,7 @@ class Cost(NamedTuple):
 
 
 def cost(designs: Spec, technology: Technology) -> Cost:
-    """What a design costs, or what many do (:meth:`blueprint.spec.Spec.columns`). `ParamError` as :func:`area`."""
+    """Cost of one design, or of many (:meth:`blueprint.spec.Spec.columns`). Raises `ParamError` as :func:`area`."""
     units = designs.units()
     areas = area(units, technology)
     cells = sum(areas.values()) - macro_area(units, technology)

@@ -1,4 +1,4 @@
-"""What the cost of a unit grows with: a short list of terms for every kind, the same for one design and for a million.
+"""Cost terms of every kind of unit, by one formula for one design or a million.
 
 Cost of a unit = sum of coefficient x term; the coefficients belong to a technology and are fitted to synthesis.
 """
@@ -164,12 +164,12 @@ _ROUGH: Mapping[str, Mapping[str, float]] = {
 
 
 def terms(unit: Unit, table: Mapping[str, Terms] = AREA) -> dict[str, Any]:
-    """The values of a unit's terms, all its instances together."""
+    """Values of the terms of a unit, summed over its instances."""
     return {name: unit.count * term(unit.dims) for name, term in table[unit.kind].items()}
 
 
 def rough_gates(unit: Unit) -> Number:
-    """Two-input gates of a unit, within a factor of two."""
+    """Rough size of a unit in two-input gates, within a factor of two."""
     rough = _ROUGH.get(unit.kind, {})
     return sum(rough[name] * value for name, value in terms(unit).items() if name in rough)
 

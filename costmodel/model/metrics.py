@@ -1,4 +1,4 @@
-"""The numbers a design point is judged by.
+"""The metrics of a design point.
 
 A number that counts work is named for the work it covers. Of a plain workload that is all of it, by rows of the answer
 (``rows_per_second``); of a model it is the part that the family runs, by tokens (``ternary_tokens_per_second``,

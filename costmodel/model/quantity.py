@@ -1,4 +1,4 @@
-"""Quantities as people read them: units with the SI prefix that suits, the same in tables, pictures, reports and text.
+"""Human-readable quantities: units with a suitable SI prefix, the same in tables, plots, reports and text.
 
 JSON and CSV keep plain numbers in the units that their names say.
 """

@@ -1,1 +1,1 @@
-"""Technologies: cell libraries, what their cells do, memories, and files of all that."""
+"""Technologies: cell libraries, roles of their cells, memories, and their files."""

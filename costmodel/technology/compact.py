@@ -1,4 +1,4 @@
-"""A Liberty file written from cells: what Yosys and ABC read, without the library it came from."""
+"""Writes cells as a Liberty file for Yosys and ABC."""
 
 from __future__ import annotations
 

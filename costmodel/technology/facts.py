@@ -1,4 +1,4 @@
-"""Library cells as lines of text: the form in which a technology file carries them.
+"""Text format of library cells within a technology file, one fact per line.
 
     cell NAME AREA LEAKAGE
     in PIN CAPACITANCE [clock]
@@ -20,7 +20,7 @@ from costmodel.technology.liberty import Arc, Cell, Energy, Pin, Sequential, Tab
 
 
 class FactsError(ValueError):
-    """A line that is none of the above; `line` counts from 0."""
+    """A line that is no valid fact; `line` counts from 0."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class FactsError(ValueError):
 
 
 def dump(cells: Iterable[Cell]) -> str:
-    """The cells as text."""
+    """Write cells as text."""
     return "".join(f"{line}\n" for cell in cells for line in _lines(cell))
 
 

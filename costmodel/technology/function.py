@@ -23,7 +23,7 @@ def truth(text: str, inputs: tuple[str, ...]) -> int:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """The signals a function reads, in order of appearance."""
+    """Input names of a function, in order of appearance."""
     return tuple(dict.fromkeys(token for token in _tokens(text) if token[0].isalpha() or token[0] == "_"))
 
 

@@ -1,4 +1,4 @@
-"""A technology made from Liberty files: what `ternforge tech import` does."""
+"""Makes a technology from Liberty files: the work of `ternforge tech import`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def technology(paths: Sequence[str | Path], name: str, *, points: int = _FULL) -
 
 
 def _check(library: Library, chosen: Roles, path: str) -> None:
-    """Refuse a library that cannot hold a design, in words that say what is missing."""
+    """Check that a library is sufficient for a design; the error names what is missing."""
     for role, why in (("inverter", "no inverter"), ("buffer", "no buffer, and ABC crashes without one")):
         if role not in chosen.gates:
             raise SpecError(

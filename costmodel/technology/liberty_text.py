@@ -1,4 +1,4 @@
-"""Liberty text as a tree of groups: the statement-level reader below `costmodel.technology.liberty`."""
+"""Statement-level reader of Liberty text below `costmodel.technology.liberty`: a tree of groups."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def _source(path: Path) -> Source:
 
 
 def check(path: str | Path) -> None:
-    """Refuse a file that cannot be Liberty, before anything long begins. Raises `SpecError`."""
+    """Check early that a file can be Liberty. Raises `SpecError`."""
     try:
         with (gzip.open if str(path).endswith(".gz") else open)(path, "rb") as file:
             _check_kind(Path(path), file.read(4096))
@@ -177,7 +177,7 @@ def _check_kind(path: Path, data: bytes) -> None:
 
 
 def _without_comments(source: Source) -> str:
-    """The text with every comment blanked and every line kept, so that offsets still give lines."""
+    """Blank out comments but keep all lines, so that offsets still map to lines."""
     if "/*" not in source.text and "//" not in source.text:
         return source.text
 

@@ -1,4 +1,4 @@
-"""Which library cell does what: the gates, adders and registers that mapping needs, found by function."""
+"""Roles of library cells: the gates, adders and registers that mapping needs, found by function."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ def _literal(text: str) -> tuple[str, bool] | None:
 
 
 def _output(cell: Cell, group: Sequential) -> tuple[str, bool] | None:
-    """The output to use, and whether it carries the inverse of the state; the true one where there are both."""
+    """The output to use, and True if it is inverted; the true output if both exist."""
     found = []
     for pin in cell.outputs:
         literal = _literal(pin.function or "")

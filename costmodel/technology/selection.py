@@ -1,4 +1,4 @@
-"""The cells of a library that are worth keeping: for each function the smallest, and a few stronger ones."""
+"""Selects the cells of a technology: the smallest of each function, and a few stronger ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def smallest(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def useful(cells: Iterable[Cell], roles: Roles) -> list[Cell]:
-    """What a technology keeps: the smallest gate of each function and all cells that fill a role."""
+    """Cells that a technology keeps: the smallest gate of each function and all cells with a role."""
     cells = list(cells)
     kept = {cell.name: cell for cell in smallest(cells)}
     fixed = (roles.full_adder, roles.half_adder, roles.flop, roles.enable_flop, roles.clear_flop)
@@ -39,7 +39,7 @@ def useful(cells: Iterable[Cell], roles: Roles) -> list[Cell]:
 
 
 def _strong(cell: Cell, roles: Roles, cells: list[Cell]) -> bool:
-    """A stronger inverter or buffer, to drive what has many readers."""
+    """A stronger inverter or buffer for nets of high fan-out."""
     if cell.dont_use or not combinational(cell) or len(cell.inputs) != 1 or len(cell.outputs) != 1:
         return False
     names = {roles.gates.get("inverter"), roles.gates.get("buffer")}

@@ -57,7 +57,7 @@ class Sram:
 
 
 def fit(macros: Sequence[Cell], source: str) -> Sram:
-    """The laws of least relative error, coefficients not negative, through memory macros."""
+    """Fit the memory laws: non-negative coefficients of least relative error."""
     shapes = [(cell.memory.words, cell.memory.width) for cell in macros if cell.memory]
     figures = {
         "area": [cell.area for cell in macros],
@@ -68,7 +68,7 @@ def fit(macros: Sequence[Cell], source: str) -> Sram:
 
 
 def assumed(bit_area: float, access_ps: float, bit_energy_pj: float, source: str) -> Sram:
-    """Laws for a library without macros: so much for each bit, stated as an assumption in `source`."""
+    """Memory laws for a library without macros: a constant per bit, stated as an assumption in `source`."""
     zero = dict.fromkeys(TERMS, 0.0)
     return Sram(
         Fit(zero | {"bits": bit_area}, "um2", source),

@@ -26,7 +26,7 @@ _CORNER = {"voltage": "V", "temperature": "C", "process": "1"}
 
 @dataclass(frozen=True)
 class Measured:
-    """A number with its unit and where it comes from."""
+    """A number with its unit and source."""
 
     value: float
     unit: str
@@ -64,12 +64,12 @@ class Technology:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Stands for the cells and their roles: whatever synthesis depends on."""
+        """Hash of the cells and their roles: everything that synthesis depends on."""
         return hashlib.sha256(f"{self.cell_text}{self.roles}".encode()).hexdigest()
 
     @property
     def voltage(self) -> float:
-        """Supply in V."""
+        """Supply voltage in V."""
         return self.corner["voltage"].value
 
     def with_model(self, model: Mapping[str, Any]) -> Technology:
@@ -78,7 +78,7 @@ class Technology:
 
 
 def names() -> tuple[str, ...]:
-    """Technologies that come with the package."""
+    """Names of the packaged technologies."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
 
 
