@@ -1,1 +1,1 @@
-"""Blueprint to hardware: the only room that knows Amaranth."""
+"""Blueprint to Verilog; the only room that imports Amaranth."""

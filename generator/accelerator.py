@@ -1,4 +1,4 @@
-"""What every accelerator has around its datapath: AXI ports, clock and reset, register file, sequencer."""
+"""Base of the accelerators: AXI ports, clock and reset, register file and sequencer around a datapath."""
 
 from typing import Any
 
@@ -32,14 +32,14 @@ class Accelerator(Block):
         super().__init__(spec.name, ports, clocked=False)
 
     def module(self) -> Module:
-        """A module with the clock and the reset of AXI, which is active low."""
+        """A module with the clock and the active-low reset of AXI."""
         m = Module()
         m.domains.sync = ClockDomain("sync")
         m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
         return m
 
     def wire(self, name: str) -> Value:
-        """The wire called ``name``, no bits where this design has none."""
+        """The wire called ``name``, zero bits wide if the design has none."""
         return self.wires.get(name, Const(0, 0))
 
     def data(self, stream: str) -> Value:
@@ -48,7 +48,7 @@ class Accelerator(Block):
         return getattr(self, f"{found.prefix}_tdata")[: found.field.bits]
 
     def sequence(self, m: Module, control: Sequencer, **pins: Value) -> None:
-        """The register file and the sequencer, joined with each other, the streams and the wires of the datapath.
+        """Instantiate register file and sequencer and connect them to the streams and the wires of the datapath.
 
         ``pins`` connects ports of the sequencer otherwise than to the wire of their name. Raises ``ValueError`` for one
         that it lacks.

@@ -1,4 +1,4 @@
-"""A block is a component that is written once, under its own name, however often it is used."""
+"""Blocks: Amaranth components that are emitted once under their own name and instantiated any number of times."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ class Block(wiring.Component):
 
     @property
     def summary(self) -> str:
-        """What the module is, for its header."""
+        """Description of the module, for its header."""
         return str(self.__doc__).splitlines()[0]
 
     def module(self) -> Module:
@@ -87,7 +87,7 @@ class Block(wiring.Component):
         self.children[block.module_name] = (block, count + 1)
 
     def pieces(self, port: str, value: Any) -> list[tuple[str, Any]]:
-        """What a port is connected to, vector by vector."""
+        """Connections of a port, vector by vector."""
         if port not in self._split:
             return [(port, value)]
         return list(zip(self._split[port], sliced(value), strict=True))
@@ -100,7 +100,7 @@ def widths_of(bits: int) -> list[int]:
 
 
 def sliced(value: Value) -> list[Value]:
-    """A word as the vectors that hold it."""
+    """Split a word into the vectors that hold it."""
     found, low = [], 0
     for width in widths_of(len(value)):
         found.append(value[low : low + width])
@@ -119,7 +119,7 @@ def word(width: int, name: str, *, reset_less: bool = False) -> Any:
 
 
 def drive(m: Module, output: Any, value: Any) -> None:
-    """Drive an output that other values of the block must not be expressed by.
+    """Drive an output through a separate net, so that no other value of the block is expressed by it.
 
     Yosys names a net after the port it reaches. Where one bit of a packed output is computed from another one, that
     makes the vector depend on itself and event-driven simulators see a loop; a buffer keeps the names apart.

@@ -1,4 +1,4 @@
-"""Blocks to Verilog text: every distinct module once."""
+"""Emits blocks as Verilog text, every distinct module once."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +48,7 @@ class Emitted:
 
 
 def emit(top: Block) -> Emitted:
-    """Convert ``top`` and everything it uses."""
+    """Convert ``top`` and all blocks that it instantiates."""
     blocks: dict[str, Block] = {}
     texts: dict[str, str] = {}
     _collect(top, blocks, texts)

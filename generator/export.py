@@ -1,4 +1,4 @@
-"""A design as a folder: Verilog, manifest, C header, file lists, constraints, scripts, bench."""
+"""Exports a design as a folder: Verilog, manifest, C header, file lists, constraints, scripts, bench."""
 
 from __future__ import annotations
 

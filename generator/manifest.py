@@ -1,4 +1,4 @@
-"""What the manifest says of streams: which bits of which beat are which element of which operand."""
+"""Streams in the manifest: the mapping from bits of beats to elements of operands."""
 
 from __future__ import annotations
 

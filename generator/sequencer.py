@@ -1,4 +1,4 @@
-"""What the sequencers of all families are made of: ports, loop counters, flags of a run, stalls."""
+"""Base of the sequencers of all families: ports, loop counters, run flags, stalls."""
 
 from collections.abc import Iterable
 from functools import reduce
@@ -30,7 +30,7 @@ def tells(*others: str) -> dict[str, Any]:
 
 
 def held(m: Module, name: str, rise: Value, fall: Value) -> Signal:
-    """A flip-flop that ``rise`` sets, which wins, and ``fall`` clears."""
+    """A set-dominant flip-flop: ``rise`` sets it, ``fall`` clears it."""
     flag = Signal(name=name)
     with m.If(rise):
         m.d.sync += flag.eq(1)
@@ -72,7 +72,7 @@ class Sequencer(Block):
         return last
 
     def active(self, m: Module, name: str, end: Value) -> Signal:
-        """1 if a loop of the run is going on: from the start until ``end``."""
+        """1 while a loop of the run is active: from the start until ``end``."""
         return held(m, name, self.start, end)
 
     def opening(self, m: Module, name: str, advance: Value, last: Value) -> Signal:

@@ -1,4 +1,4 @@
-"""What an option takes, for its help and for the completion of a shell; what the value means is checked elsewhere.
+"""Value types of options, for help texts and shell completion; their meaning is checked elsewhere.
 
 Verbs without a technology or a design share options with those that have one: what names these is imported when they
 are shown.

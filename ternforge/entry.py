@@ -1,4 +1,4 @@
-"""Where the console script and ``python -m ternforge`` begin: before anything is imported that could be another's."""
+"""Entry point of the console script and of ``python -m ternforge``, before any other import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the environment does to a command, in one sentence that tells the remedy."""
+"""Faults of the environment, each one sentence with its remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the public functions take and give.
+"""Arguments and results of the public functions.
 
 A design is given as a file, a :class:`blueprint.files.design.Design` or a spec; a workload as a file, a
 :class:`blueprint.workloads.workload.Workload`, a task or a text as ``1x2560x6912``. Results are dictionaries with the

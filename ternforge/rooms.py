@@ -1,4 +1,4 @@
-"""The packages this distribution installs, found where it installed them, whatever else has their names.
+"""Import of this distribution's own packages, even if other packages have the same names.
 
 Their names are plain words. A folder of such a name may lie where a command is started, on ``PYTHONPATH``, or come
 with another distribution. The first two are no matter: the finder below looks beside this package and nowhere else.

@@ -1,4 +1,4 @@
-"""How a command speaks: answers on standard output, progress and errors on standard error."""
+"""Output of commands: answers on standard output, progress and errors on standard error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def silent(_: str) -> None:
 
 @dataclasses.dataclass
 class Session:
-    """What ``--json``, ``-q`` and ``-v`` ask for."""
+    """Output options of a command: ``--json``, ``-q`` and ``-v``."""
 
     json: bool = False
     quiet: bool = False

@@ -1,1 +1,1 @@
-"""Arithmetic as hardware: integers, floats, processing elements, softmax."""
+"""Arithmetic blocks: integers, floats, processing elements, softmax."""

@@ -1,4 +1,4 @@
-"""Sums of many words: carry-save trees and the adder at their end."""
+"""Multi-operand integer sums: carry-save trees and the final adder."""
 
 from bisect import bisect_right
 from itertools import accumulate
@@ -16,7 +16,7 @@ def parts(packed: Value, width: int) -> list[Value]:
 
 
 def cut(packed: Value, places: list[tuple[int, int]]) -> list[Value]:
-    """Slices of a vector, each of what it lies in: Amaranth writes down all bits of what a slice is taken of."""
+    """Slice a vector hierarchically, because Amaranth writes out all bits of the value that is sliced."""
     if isinstance(packed, Slice):
         return cut(packed.value, [(low + packed.start, high + packed.start) for low, high in places])
     if not isinstance(packed, Concat):

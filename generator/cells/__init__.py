@@ -1,1 +1,1 @@
-"""Hardware that several families use."""
+"""Cells: hardware blocks shared by families."""

@@ -1,4 +1,4 @@
-"""A FIFO whose slots are taken before the data arrives."""
+"""A FIFO whose slots are reserved before the data arrives."""
 
 from typing import Any
 

@@ -41,7 +41,7 @@ class Sram(Block):
 
     @property
     def fields(self) -> dict[str, int]:
-        """What the template is filled with."""
+        """Values of the template."""
         return {"words": self.words, "width": self.width, "address_width": clog2(self.words)}
 
 

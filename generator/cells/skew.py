@@ -1,4 +1,4 @@
-"""Delays: a word by some cycles, the lanes of a word each by its number."""
+"""Delay lines, and skew: each lane of a word delayed by its index."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""The hardware of every family, a folder each."""
+"""Hardware of the families, one folder each."""

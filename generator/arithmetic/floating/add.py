@@ -63,7 +63,7 @@ def _align(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
 
 
 def aligned(fmt: FloatFormat, w: Wires, large: Value, small: Value, flush: bool = False) -> Values:
-    """Both significands ``x`` and ``y`` at the exponent of the larger one, and whether bits of ``y`` were lost."""
+    """Both significands ``x`` and ``y`` at the larger exponent, and the sticky bit of ``y``."""
     f, e = fmt.fraction_bits, fmt.exponent_bits
     exponent, x = fields(fmt, large, flush)
     other, y = fields(fmt, small, flush)

@@ -1,4 +1,4 @@
-"""Maximum and negation, which round nothing."""
+"""Maximum and negation; neither rounds."""
 
 from functools import partial
 

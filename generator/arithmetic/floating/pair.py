@@ -1,4 +1,4 @@
-"""Sum and difference of the same two operands, which share everything up to the totals."""
+"""Sum and difference of the same two operands, with shared alignment."""
 
 from functools import partial
 

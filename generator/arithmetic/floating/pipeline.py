@@ -1,4 +1,4 @@
-"""An operation cut into combinational steps, with registers between as many of them as asked."""
+"""Operations as chains of combinational steps, with a chosen number of pipeline registers in between."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +35,7 @@ Step = Callable[[Wires, Values], Values]
 
 
 def chain(m: Module, steps: tuple[Step, ...], values: Values) -> Value:
-    """The result of all steps, one after the other, without a register."""
+    """Apply all steps in sequence, without registers."""
     for step in steps:
         values = step(Wires(m), values)
     return values["result"]
@@ -125,5 +125,5 @@ class FloatBlock(Block):
 
 
 def suffix(fmt: FloatFormat, flush: bool) -> str:
-    """The part of a module's name that says the format."""
+    """The part of a module's name that encodes the format."""
     return fmt.name + ("_flush" if flush else "")

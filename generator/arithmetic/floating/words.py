@@ -1,4 +1,4 @@
-"""Pieces that every operation is made of: counting zeros, shifting, placing a significand, rounding."""
+"""Common parts of the operations: leading-zero count, shift, placement of a significand, rounding."""
 
 from amaranth.hdl import Cat, Const, Mux, Signal, Value
 
@@ -89,7 +89,7 @@ def _sign_extend(value: Value, width: int) -> Value:
 
 
 def place(w: Wires, fmt: FloatFormat, word: Value, amount: Value, left: int) -> Values:
-    """The leading bit, the fraction, the guard bit and whether anything is left below, after the shift of `locate`."""
+    """Leading bit, fraction, guard bit and sticky bit after the shift of `locate`."""
     window = fmt.fraction_bits + 2
     up = left - (len(word) - window)
     frame = Cat(Const(0, max(up, 0)), word)

@@ -1,4 +1,4 @@
-"""Processing elements: what multiplies and adds in an array, as blocks with one protocol."""
+"""Processing elements of arrays, as blocks with one protocol."""
 
 from generator.arithmetic.processing.select import ActivationSelect
 from generator.arithmetic.processing.serial import DigitEncode, DigitQueue

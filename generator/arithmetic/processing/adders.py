@@ -1,4 +1,4 @@
-"""Sums as they are planned column by column (:mod:`blueprint.arithmetic.processing.columns`)."""
+"""Builds the column-compression plans of :mod:`blueprint.arithmetic.processing.columns`."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ def _cell(m: Module, cell: Cell, bits: dict[int, Value], name: str) -> None:
 def build(
     m: Module, plan: Plan, rows: Sequence[Value], state: Sequence[Value] = (), name: str = "add"
 ) -> dict[int, Value]:
-    """All bits of a plan by number."""
+    """Build all bits of a plan, by number."""
     given = [bit for number, row in enumerate(rows) for bit in _named(m, row, f"{name}_row{number}")] + list(
         state
     )
@@ -134,7 +134,7 @@ def _carry(pending: Value, count: Value) -> Value:
 
 
 def resolved(plan: Plan, state: Value) -> Value:
-    """The integer that an accumulator in carry-save form stands for."""
+    """Resolve an accumulator in carry-save form into an integer."""
     rows: list[list[Value]] = [[], []]
     bits = iter(state)
     for count in plan.state:

@@ -39,13 +39,13 @@ def sum_of(block: Block, m: Module, name: str, x: Value, y: Value) -> Value:
 
 
 def widened(block: Block, m: Module, product: Value) -> Value:
-    """A product in the format of the sum that it is added to."""
+    """Convert a product to the format of the sum."""
     narrow = product_format(block.element) is not sum_format(block.element)
     return _converted(block, m, "product", product) if narrow else product
 
 
 def converted(block: Block, m: Module, element: Element, name: str, word: Value) -> Value:
-    """An operand in the format of sums."""
+    """Convert an operand to the format of sums."""
     source, target = floating.get(element.number), sum_format(element)
     if source is target:
         return word

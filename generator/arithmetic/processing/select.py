@@ -1,4 +1,4 @@
-"""Structured sparsity: the activation that a stored weight belongs to."""
+"""Structured sparsity: selects the activation of a stored weight."""
 
 from typing import Any
 

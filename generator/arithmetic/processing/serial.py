@@ -1,4 +1,4 @@
-"""Operands as digits, one after the other."""
+"""Digit-serial operands."""
 
 from typing import Any
 

@@ -23,7 +23,7 @@ from generator.block import Block, drive
 
 
 def name(element: Element, part: str) -> str:
-    """A module name that holds everything that changes the module."""
+    """A module name that encodes everything the module depends on."""
     kind = f"{element.number}_{element.accumulate}" if element.pe == "float" else element.pe
     if element.selects:
         kind += f"_{element.number}_{element.accumulate}"
@@ -236,7 +236,7 @@ def passed_bits(element: Element) -> int:
 
 
 def mark(plan: Plan) -> str:
-    """What tells plans apart that have the same widths."""
+    """A suffix that distinguishes plans of the same widths."""
     return hashlib.sha256(repr(plan).encode()).hexdigest()[:8]
 
 

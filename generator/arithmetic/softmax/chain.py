@@ -1,4 +1,4 @@
-"""Blocks of several combinational steps with registers between them, and pieces that they share."""
+"""Pipelined blocks of several combinational steps, and their common parts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -48,7 +48,7 @@ class Chain(Block):
         super().__init__(name + (f"_s{stages}" if stages else ""), ports, clocked=stages > 0)
 
     def delays(self) -> tuple[int, ...]:
-        """Of the steps, relative to each other."""
+        """Relative delays of the steps."""
         return BLOCKS[self.place].delays
 
     def elaborate(self, platform: Any) -> Module:
@@ -99,19 +99,19 @@ def looked_up(table: list[Value], address: Value) -> Value:
 
 
 def keep(v: Values, *names: str) -> Values:
-    """Those of the values that there are."""
+    """The values that are present."""
     return {name: v[name] for name in names if name in v}
 
 
 def capped(word: Value, bits: int) -> Value:
-    """An unsigned word of ``bits`` bits, all ones where it does not fit."""
+    """Saturate to an unsigned word of ``bits`` bits."""
     if len(word) <= bits:
         return zero_extend(word, bits)
     return word[:bits] | word[bits:].any().replicate(bits)
 
 
 def negated(word: Value, sign: Value, width: int) -> Value:
-    """``word`` or its negative in ``width`` bits."""
+    """Conditionally negate ``word``, in ``width`` bits."""
     return ((zero_extend(word, width) ^ sign.replicate(width)) + sign)[:width]
 
 
@@ -123,7 +123,7 @@ def resized(word: Value, left: int) -> Value:
 
 
 def saturated(word: Value, width: int) -> Value:
-    """A two's complement word in ``width`` bits, the nearest that there is."""
+    """Saturate to a two's complement word of ``width`` bits."""
     if len(word) <= width:
         return sign_extend(word, width)
     sign = word[-1]

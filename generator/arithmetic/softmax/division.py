@@ -80,7 +80,7 @@ def _row(a: Arithmetic, w: Wires, v: Values) -> Values:
 
 
 def divided(a: Arithmetic, w: Wires, rest: Value, fraction: Value) -> tuple[Value, Value]:
-    """(whether the divisor fits into twice the rest, what is left then)."""
+    """One restoring step: (quotient bit, new remainder)."""
     bits = a.divisor_bits + 2
     divisor = Cat(fraction, Const(1, 1))
     less = w("less", (zero_extend(Cat(Const(0, 1), rest), bits) - zero_extend(divisor, bits))[:bits])

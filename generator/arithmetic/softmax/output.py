@@ -1,4 +1,4 @@
-"""From the sum of the weighted values to an output."""
+"""Output stage: from the sum of the weighted values to an output."""
 
 from functools import partial
 

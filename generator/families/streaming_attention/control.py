@@ -1,4 +1,4 @@
-"""Sequencing: which queries and keys are taken, which of them see each other, and what a run counts."""
+"""Sequencer of attention: order of queries and keys, visibility, and run counters."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the nodes between the FIFOs have in common: pipelines that never stall, one token per firing."""
+"""Base of the nodes between the FIFOs: pipelines without stalls, one token per firing."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ ONE = Const(1, 1)
 
 
 def delayed(m: Module, value: Value, cycles: int, name: str, *, resets: bool = False) -> Value:
-    """``value`` some cycles later."""
+    """Delay ``value`` by a number of cycles."""
     return delay_line(m, value, cycles, name, resets=resets)[-1]
 
 
@@ -51,38 +51,38 @@ class NodeBlock(Block):
         super().__init__(f"{spec.family}_{self.place}_{spec.design_hash}", ports, clocked=True, resets=True)
 
     def passed(self) -> tuple[str, ...]:
-        """The flags that leave with the result."""
+        """Sideband flags of the result."""
         return ("last", "turn", "final", "visible")
 
     def delayed(self, m: Module, value: Value, cycles: int, name: str, *, resets: bool = False) -> Value:
-        """``value`` some cycles later."""
+        """Delay ``value`` by a number of cycles."""
         return delayed(m, value, cycles, name, resets=resets)
 
     def flag(self, name: str) -> Value:
-        """The flag as it comes in, nothing where the design has none."""
+        """The input flag, zero bits wide if the design has none."""
         return getattr(self, name) if name in self.flags else Const(0, 0)
 
     def follow(self, m: Module, cycles: int) -> tuple[Value, dict[str, Value]]:
-        """Validity and flags some cycles after firing."""
+        """Valid bit and sideband flags a number of cycles after firing."""
         valid = self.tapped(m, "valid", self.fire, cycles, resets=True)
         return valid, {name: self.tapped(m, name, self.flag(name), cycles) for name in self.flags}
 
     def tapped(self, m: Module, name: str, value: Value, cycles: int, *, resets: bool = False) -> Value:
-        """``value`` some cycles later, out of registers that all who ask for it share."""
+        """Delay ``value`` by a number of cycles, in delay registers that are shared."""
         taps = self._taps.setdefault(name, [value])
         while len(taps) <= cycles:
             taps.append(self.delayed(m, taps[-1], 1, f"{name}_{len(taps)}_", resets=resets))
         return taps[cycles]
 
     def saturate(self, m: Module, *events: Value) -> None:
-        """Say a cycle later that a value has left its range; every bit of the events has a register."""
+        """Report, one cycle later, that a value left its range; each event bit has a register."""
         bits = Cat(*events)
         held = Signal(len(bits), name="saturated_held")
         m.d.sync += held.eq(bits)
         m.d.comb += self.saturated.eq(held.any())
 
     def leave(self, m: Module, flags: dict[str, Value]) -> None:
-        """Connect the flags of the result."""
+        """Connect the sideband flags of the result."""
         for name in self.passed():
             if name in self.flags:
                 m.d.comb += getattr(self, f"{name}_out").eq(flags[name])
@@ -106,7 +106,7 @@ class NodeBlock(Block):
         return visible[position] if position < len(visible) else ONE
 
     def pins(self, block: Block, **pins: Any) -> dict[str, Any]:
-        """The pins a block has, of those given; pipelines never stall."""
+        """Pins for those ports that a block has; enables are constant, as pipelines never stall."""
         pins["enable"] = pins.get("enable", ONE)
         return {name: value for name, value in pins.items() if name in block.ports}
 

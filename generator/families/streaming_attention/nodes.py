@@ -1,4 +1,4 @@
-"""The nodes up to the sum of the weights."""
+"""Nodes from the score to the sum of the weights."""
 
 from typing import Any
 
@@ -94,7 +94,7 @@ class Score(NodeBlock):
 
 
 def exceeds(a: Arithmetic, t: Value, offset: Value) -> Value:
-    """1 if an exponent is above a whole one; not where it is NaN."""
+    """1 if an exponent is above an integer one; 0 for NaN."""
     whole = t[a.fraction : int(a.t_width)].as_signed()
     above = (whole > offset.as_signed()) | ((whole == offset.as_signed()) & t[: a.fraction].any())
     return above & ~t[int(a.t_width) :].any()

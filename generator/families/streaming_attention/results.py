@@ -1,4 +1,4 @@
-"""The nodes behind the weights: sums of values, and their division."""
+"""Nodes after the weights: sums of values, and division."""
 
 from typing import Any
 

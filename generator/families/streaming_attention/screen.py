@@ -1,4 +1,4 @@
-"""Pruned decode: cheap scores of all keys decide which few keys are fetched and scored exactly."""
+"""Pruned decode: surrogate scores of all keys select the few keys that are fetched and scored exactly."""
 
 from typing import Any
 

@@ -25,7 +25,7 @@ from generator.families.streaming_attention.screen import Screen
 
 @dataclass(frozen=True)
 class Wires:
-    """What a FIFO shows its two ends."""
+    """Signals of a FIFO at its two ends."""
 
     room: Signal
     valid: Signal

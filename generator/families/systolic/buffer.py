@@ -1,4 +1,4 @@
-"""Partial sums of tokens that wait for the next tile, and results that wait for the port."""
+"""Buffers of partial sums between tiles, and of results until the port takes them."""
 
 from typing import Any
 

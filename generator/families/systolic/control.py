@@ -1,4 +1,4 @@
-"""Sequencing: which beat is issued when, and which results leave."""
+"""Sequencers of arrays: issue of beats and drain of results."""
 
 from typing import Any
 

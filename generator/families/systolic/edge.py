@@ -1,4 +1,4 @@
-"""What counts the digits at the edge of an array whose elements wait for each other."""
+"""Digit counters at the edge of an array whose elements wait for the slowest one."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Processing elements as they stand in an array."""
+"""Processing elements with their operand and result registers in an array."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ class ArrayElement(Block):
     element: Element
 
     def selected(self, m: Module) -> tuple[Value, Value]:
-        """(activations, weights) of the lanes: for every weight the activation that belongs to it."""
+        """(activations, weights) of the lanes, with the activation selected for every weight."""
         spec = self.spec
         act, words = self.act_used(m), parts(self.weight_used(m), int(spec.weight_bits))
         acts, field = parts(act, int(spec.selected_width)), spec.streams()[1].field
@@ -234,7 +234,7 @@ class StationaryElement(ArrayElement):
 
 
 def cascade_plans(spec: SystolicSpec) -> Plans:
-    """How sums pass down the rows as two words."""
+    """Plans of the carry-save cascade down the rows."""
     return plans(spec.cascade.element, spec.rows, bool(spec.product_register))
 
 

@@ -1,4 +1,4 @@
-"""Rows of elements: written once for all rows that are alike."""
+"""Rows of elements: identical rows share one module."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class Row(Block):
     spec: SystolicSpec
 
     def passed(self, m: Module, word: Value, name: str) -> list[Value]:
-        """What every element sees of an operand that enters at column 0."""
+        """The operand at every element of a row, for an operand that enters at column 0."""
         if not self.spec.skewed:
             return [word] * self.spec.cols
         return delay_line(m, word, self.spec.cols - 1, name, first=1)

@@ -1,4 +1,4 @@
-"""Sequencing: which tile is loaded, which column group is swept, and what each register stage does next."""
+"""Sequencer of a ternary-LUT core: loading of tiles, sweep of column groups, pipeline control."""
 
 from typing import Any
 
