@@ -1,1 +1,1 @@
-"""The simulator: blueprint x workload -> cycles, values, traces; and the drive of the ground truth, RTL simulation."""
+"""The simulator: blueprint and workload to cycles, values and traces; RTL simulation as ground truth."""

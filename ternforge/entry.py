@@ -22,7 +22,7 @@ def main() -> None:
 
 
 def prepare() -> None:
-    """Streams, signals and the path as a command needs them."""
+    """Set up streams, signals and the import path for a command."""
     _open_streams()
     for number in (signal.SIGTERM, signal.SIGHUP):  # tools that were started must end too
         if signal.getsignal(number) is signal.SIG_DFL:

@@ -1,4 +1,4 @@
-"""Where results go: files of ours are replaced, files of others stay, and either all of a result is there or nothing.
+"""Output folders: our files are replaced, other files stay, and a result appears completely or not at all.
 
 A result is written to a draft (`toolchain.files.draft`) beside its place and moved there in one go. The folder it goes
 to keeps a record of what was written, by whom and with which SHA-256: what is not in it, or has changed since, is not

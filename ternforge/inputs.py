@@ -29,7 +29,7 @@ WorkloadLike = Workload | Task | str | Path
 
 
 def read_design(design: DesignLike, overrides: Mapping[str, str] | None = None) -> Design:
-    """A design from whatever stands for one."""
+    """Read a design from any form in which it may be given."""
     if isinstance(design, Design):
         return designs.overridden(design, overrides)
     if isinstance(design, Spec):
@@ -53,7 +53,7 @@ def read_workload(workload: WorkloadLike) -> Workload:
 
 
 def read_technology(design: Design, technology: str | Path | None = None) -> Technology:
-    """The technology asked for, else the design's own, else asap7."""
+    """The technology given, else that of the design, else asap7."""
     return technologies.load(technology or design.technology or "asap7")
 
 
@@ -64,7 +64,7 @@ def check_fits(spec: Spec, task: Task) -> None:
 
 
 def refused(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """Calls a room whose ``ValueError`` is the user's to mend."""
+    """Call a room and convert its ``ValueError`` into an error of the user's input."""
     try:
         return call(*arguments, **named)
     except ValueError as problem:

@@ -1,4 +1,4 @@
-"""What was written into a folder: the file ``.ternforge.json`` there, with the writer and SHA-256 of every file."""
+"""The record ``.ternforge.json`` of a folder: writer and SHA-256 of every file that was written."""
 
 from __future__ import annotations
 
@@ -66,19 +66,19 @@ class Record:
         return gone
 
     def begin(self, folder: Path, draft: str, stale: list[str]) -> None:
-        """Say that files are about to be moved from ``draft`` to ``folder``."""
+        """Record that files are about to be moved from ``draft`` to ``folder``."""
         self.pending, self.stale, self._before = draft, stale, Record.of(folder)
         self.write(folder)
 
     def settle(self, folder: Path) -> None:
-        """Say that they are there."""
+        """Record that the move is complete."""
         self.pending, self.stale = None, []
         for entry in self._files.values():
             del entry["sha256"][1:]
         self.write(folder)
 
     def abandon(self, folder: Path) -> None:
-        """Say that all is as it was before :meth:`begin`."""
+        """Record that the state before :meth:`begin` was restored."""
         if self._before.found:
             self._before.write(folder)
         else:
@@ -106,7 +106,7 @@ def digest(path: Path) -> str:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Interrupt and termination wait until the block has ended."""
+    """Defer interrupt and termination signals until the block has ended."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

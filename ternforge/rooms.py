@@ -33,7 +33,7 @@ class _Finder(MetaPathFinder):
 
 
 def settle() -> None:
-    """From now on the rooms are imported from where this package lies."""
+    """Import the rooms from the location of this package from now on."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 

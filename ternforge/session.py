@@ -69,7 +69,7 @@ def _say(lines: Iterable[str]) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A value as strict JSON knows it: NumPy and dataclasses unpacked, what is not finite becomes ``null``."""
+    """Convert a value to strict JSON: NumPy and dataclasses are unpacked, non-finite numbers become ``null``."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -1,4 +1,4 @@
-"""Click as this tool uses it: commands loaded when called, and the same options on every one, before or after it."""
+"""Click extensions: commands that are loaded when called, and options shared by all of them."""
 
 from __future__ import annotations
 

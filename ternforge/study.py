@@ -1,4 +1,4 @@
-"""The study that a verb reads."""
+"""Opens the study that a verb reads."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Ground floor: child processes with limits, the build cache, and the drivers of Yosys, Verilator and g++."""
+"""Tools: child processes with limits, the build cache, and the drivers of Yosys, Verilator and g++."""

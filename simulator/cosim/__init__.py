@@ -1,1 +1,1 @@
-"""Designs proven by cocotb on Verilator: the bench inside the simulator, and who asks for it outside."""
+"""Verification by cocotb on Verilator: the bench inside the simulator, and its caller outside."""

@@ -1,4 +1,4 @@
-"""AXI as the bench inside the simulator speaks it: sources, sinks and an AXI4-Lite master that note what breaks a rule.
+"""AXI drivers and monitors of the bench: sources, sinks and an AXI4-Lite master that record protocol violations.
 
 Which beat is offered when, and the names of ports, are those of :mod:`blueprint.axi`.
 
@@ -20,7 +20,7 @@ PATIENCE, LITE_PATIENCE = 20_000, 200
 
 
 class Hang(Exception):
-    """The design stands still; the message says what waits for what, ``faults`` what was wrong before."""
+    """The design hangs; the message names the blocked streams, ``faults`` the violations before."""
 
     def __init__(self, text: str, faults: Sequence[str] = ()) -> None:
         super().__init__(text)
@@ -54,19 +54,19 @@ class Port:
         return found - place if found >= 0 else len(self.pattern) - place
 
     def fault(self, text: str) -> None:
-        """Note the first fault of its kind; one is enough."""
+        """Record the first fault of each kind."""
         if len(self.faults) < 3:
             self.faults.append(f"{self.prefix}: {text}")
 
     @property
     def state(self) -> str:
-        """Where the stream stands, for a hang."""
+        """State of the stream, for the report of a hang."""
         lines = f"tvalid {int(self.valid.value)}, tready {int(self.ready.value)}"
         return f"{self.prefix} waits at beat {len(self.accepted)} of {self.count} ({lines})"
 
 
 class Source(Port):
-    """Offers beats into the design and keeps each until it is accepted; between them the payload is turned over.
+    """Drives beats into the design and holds each until it is accepted; between beats the payload is inverted.
 
     After the last beat a source with a ``surplus`` offers one that the run has no use for: the design must not take it.
     """
@@ -109,7 +109,7 @@ class Source(Port):
 
 
 class Sink(Port):
-    """Takes beats out of the design. One that ``waits`` is ready only for a beat that it has seen offered."""
+    """Accepts beats from the design. A sink that ``waits`` raises ready only after it has seen valid."""
 
     def __init__(self, dut: Any, port: StreamPort, facts: Mapping[str, Any]) -> None:
         super().__init__(dut, port, facts.get("pattern", ""))
@@ -144,7 +144,7 @@ class Sink(Port):
             self.lasts.append(now[1])
 
     def settle(self) -> None:
-        """Nothing to withdraw."""
+        """A sink has nothing to withdraw."""
 
     def leave(self) -> None:
         self.ready.value = 0

@@ -29,7 +29,7 @@ Answer = dict[str, Any]
 
 
 class Bench:
-    """The design with everything that drives it."""
+    """The design with its drivers and monitors."""
 
     def __init__(self, dut: Any, streams: Mapping[str, Mapping[str, Any]]) -> None:
         self.dut, self.clock = dut, getattr(dut, CLOCK)
@@ -74,7 +74,7 @@ class Bench:
         return {"was": was}
 
     async def together(self, steps: Sequence[Mapping[str, Any]]) -> Answer:
-        """Accesses at the same time."""
+        """Accesses in parallel."""
         tasks = [cocotb.start_soon(self.perform(step)) for step in steps]
         return {"answers": [await task for task in tasks]}
 

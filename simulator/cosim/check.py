@@ -1,4 +1,4 @@
-"""A design's Verilog against the golden model and the simulator: random runs, and a check of every register."""
+"""Checks a design's Verilog against golden model and simulator: random runs, and every register."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MOST_FINDINGS = 5
 
 @dataclass(frozen=True)
 class Checked:
-    """One group of checks: what it looks at, what it found, and whether it ran to its end."""
+    """One group of checks: its subject, its findings, and ``complete`` if it ran to its end."""
 
     name: str
     what: str
@@ -41,13 +41,13 @@ class Checked:
 
     @property
     def ok(self) -> bool:
-        """True if everything was looked at and nothing was found."""
+        """True if the group was completed without findings."""
         return self.complete and not self.findings
 
 
 @dataclass(frozen=True)
 class Report:
-    """What the bench says of a design: its random runs, its groups of checks, and why it stopped, if it did."""
+    """Report of the bench: random runs, groups of checks, and the reason of an early stop."""
 
     outcomes: tuple[Outcome, ...]
     checks: tuple[Checked, ...]
@@ -55,12 +55,12 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """True if everything was checked and holds."""
+        """True if all checks were completed and passed."""
         return not self.stopped and all(c.ok for c in self.checks) and all(o.ok for o in self.outcomes)
 
     @property
     def failure(self) -> str | None:
-        """The first thing that does not hold, and why the bench stopped; ``None`` where all holds."""
+        """The first failure, and the reason of an early stop; ``None`` if all checks passed."""
         first = next((f"{part.name}: {part.findings[0]}" for part in self.checks if part.findings), None)
         early = [part.name for part in self.checks if not part.complete]
         stopped = self.stopped or (f"the bench ended before {early[0]} was through" if early else "")
@@ -68,7 +68,7 @@ class Report:
 
     @property
     def mismatches(self) -> int:
-        """Values of the random runs that differ."""
+        """Number of wrong values in the random runs."""
         return sum(outcome.mismatches for outcome in self.outcomes)
 
 
@@ -85,7 +85,7 @@ def check(spec: Spec, folder: Path, todo: Sequence[Case], *, seed: int = 1, time
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A design with the steps of its bench, built once and run as often as wanted."""
+    """A design with the steps of its bench; built once, run any number of times."""
 
     design: Exported
     plan: tuple[Scenario, ...]

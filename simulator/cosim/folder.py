@@ -40,7 +40,7 @@ class Exported:
 
     @property
     def streams(self) -> tuple[axi.StreamPort, ...]:
-        """The design's streams in its own order."""
+        """The design's streams, in its order."""
         return tuple(axi.StreamPort(s.name, s.direction, s.prefix, s.width // 8) for s in self.spec.streams())
 
     @property
@@ -112,7 +112,7 @@ _UNKNOWN = re.compile(r"%Warning-(UNDRIVEN|MULTIDRIVEN|PINMISSING|IMPLICIT|LATCH
 
 
 def undriven(design: Exported) -> tuple[str, ...]:
-    """Signals without a driver or with two, latches and loops.
+    """Find undriven and multiply driven signals, latches and loops.
 
     Raises :class:`toolchain.process.ToolError` with the first error of Verilog that is not legal.
     """

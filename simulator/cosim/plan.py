@@ -1,4 +1,4 @@
-"""Steps of the bench and what each must answer: the vocabulary in which the scenarios are written."""
+"""Steps of the bench with their expected answers: the vocabulary of the scenarios."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FEW = 3
 
 @dataclass(frozen=True)
 class Step:
-    """One command to the bench inside the simulator, and what is wrong with the answer to it."""
+    """One command to the bench inside the simulator, with the check of its answer."""
 
     command: dict[str, Any]
     judge: Judge
@@ -42,17 +42,17 @@ class Scenario:
 
 
 def nothing(_: Answer) -> Iterator[str]:
-    """The answer says nothing but which rules were broken."""
+    """Expect an empty answer, apart from violated rules."""
     return iter(())
 
 
 def reset(cycles: int = RESET_CYCLES) -> Step:
-    """Reset under offered beats."""
+    """Reset while beats are offered."""
     return Step({"do": "reset", "cycles": cycles}, nothing)
 
 
 def responds(wanted: int, what: str) -> Judge:
-    """The response must be this one."""
+    """Expect this response."""
 
     def judge(answer: Answer) -> Iterator[str]:
         if answer["resp"] != wanted:
@@ -62,7 +62,7 @@ def responds(wanted: int, what: str) -> Judge:
 
 
 def write(shell: Shell, name: str, value: int, strobe: int = ALL_BYTES, **how: Any) -> Step:
-    """Write a register; the model of the shell follows."""
+    """Write a register, also in the model of the shell."""
     if name in shell.held:
         shell.write(name, value, strobe)
     command = {"do": "write", "address": shell.address(name), "data": value, "strobe": strobe, **how}
@@ -75,7 +75,7 @@ def start(shell: Shell, value: int = START, strobe: int = ALL_BYTES) -> Step:
 
 
 def read(shell: Shell, name: str, wanted: int, when: str, *, ignored: int = 0, **how: Any) -> Step:
-    """Read a register, which must hold ``wanted`` but for ``ignored`` bits."""
+    """Read a register and expect ``wanted``, except in ``ignored`` bits."""
 
     def judge(answer: Answer) -> Iterator[str]:
         yield from responds(OKAY, f"read of {name}")(answer)
@@ -86,13 +86,13 @@ def read(shell: Shell, name: str, wanted: int, when: str, *, ignored: int = 0, *
 
 
 def write_refused(address: int, data: int, what: str) -> Step:
-    """Write where nothing can be written."""
+    """Write to an address that is not writable."""
     command = {"do": "write", "address": address, "data": data, "strobe": ALL_BYTES}
     return Step(command, responds(REFUSED, what))
 
 
 def read_refused(address: int, what: str) -> Step:
-    """Read where there is no register: 0."""
+    """Read an unmapped address and expect 0."""
 
     def judge(answer: Answer) -> Iterator[str]:
         yield from responds(REFUSED, what)(answer)
@@ -103,12 +103,12 @@ def read_refused(address: int, what: str) -> Step:
 
 
 def read_sizes(shell: Shell, when: str) -> list[Step]:
-    """Every size as it was written."""
+    """Read all sizes and expect the written values."""
     return [read(shell, name, shell.reads(name), when) for name in shell.held]
 
 
 def together(steps: Sequence[Step]) -> Step:
-    """Accesses at the same time."""
+    """Accesses in parallel."""
 
     def judge(answer: Answer) -> Iterator[str]:
         for step, found in zip(steps, answer["answers"], strict=True):
@@ -118,13 +118,13 @@ def together(steps: Sequence[Step]) -> Step:
 
 
 def complaints(step: Step, answer: Answer) -> list[str]:
-    """What is wrong with an answer: rules that were broken and what the step says."""
+    """Errors of an answer: violated rules and the findings of the step."""
     return [*answer.get("faults", ()), *step.judge(answer)]
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A task with its operands, what must come out, and when every beat moves under its stall patterns."""
+    """A task with operands, expected results, and the expected cycle of every beat under its stall patterns."""
 
     spec: Spec
     task: Task
@@ -138,7 +138,7 @@ class Job:
 
     @property
     def registers(self) -> dict[str, int]:
-        """What software writes before the start."""
+        """Register values that software writes before the start."""
         return self.spec.register_values(self.task)
 
     def patterns(self, stream: str) -> str:
@@ -161,7 +161,7 @@ def job(spec: Spec, task: Task, seed: int, profile: str | Mapping[str, Any] = "n
 
 
 def rerun(work: Job, opened: Mapping[str, npt.NDArray[np.bool_]]) -> Job:
-    """The same run under other patterns."""
+    """The same run under other stall patterns."""
     clocks = simulate(work.spec, work.task, patterns=dict(opened), operands=work.operands, accepted=True)
     return replace(work, open=dict(opened), clocks=clocks)
 
@@ -180,7 +180,7 @@ class How:
 
 
 def ports(spec: Spec, work: Job, how: How) -> dict[str, Any]:
-    """What every stream does in a run."""
+    """Behavior of every stream in a run."""
     found: dict[str, Any] = {}
     for stream in spec.streams():
         if stream.direction == "in":
@@ -234,7 +234,7 @@ def idle(spec: Spec, cycles: int, when: str) -> Step:
 
 
 def compare(work: Job, answer: Answer) -> tuple[int, list[str]]:
-    """How many values differ, and what is wrong with the number of beats or their ``tlast``."""
+    """Number of wrong values, and errors in the number of beats or their ``tlast``."""
     spec, wrong = work.spec, []
     beats: dict[str, npt.NDArray[np.uint8]] = {}
     for stream in spec.streams():
@@ -252,7 +252,7 @@ def compare(work: Job, answer: Answer) -> tuple[int, list[str]]:
 
 
 def moments(work: Job, answer: Answer) -> Iterator[str]:
-    """Beats that move in other cycles than in the simulator."""
+    """Beats whose cycles differ from the simulator's."""
     for stream in work.spec.streams():
         wanted = [int(cycle) for cycle in work.clocks.accepted[stream.name]]
         found = answer["accepted"][stream.name]
@@ -294,7 +294,7 @@ def ended(shell: Shell, work: Job, flags: Sequence[str] = (), *, timed: bool = T
 
 
 def counted(work: Job) -> dict[str, int]:
-    """What every counter reads after a run; a stall that the design does not have reads as 0."""
+    """Expected value of every counter after a run; unimplemented stall counters read as 0."""
     stalls = {f"stall_{reason}": int(count) for reason, count in work.clocks.stalls.items()}
     return {"cycles": int(work.clocks.cycles), **{name: stalls.get(name, 0) for name in COUNTERS[1:]}}
 

@@ -1,4 +1,4 @@
-"""The random runs of the bench: values, every beat's cycle, counters, and registers that change in the middle."""
+"""Random runs of the bench: values, cycle of every beat, counters, and register writes during a run."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def cases(spec: Spec, count: int, seed: int, first: Sequence[Task] = ()) -> list
 
 
 class Tally:
-    """What the runs gave, by case, while their answers are judged."""
+    """Results of the runs by case, while their answers are checked."""
 
     def __init__(self, todo: Sequence[Case], work: Sequence[Job]) -> None:
         self.todo, self.work = todo, work
@@ -83,7 +83,7 @@ class Tally:
         self.clear()
 
     def clear(self) -> None:
-        """Forget every answer."""
+        """Discard all answers."""
         self.seen = {number: {} for number in range(len(self.todo))}
         self.findings = {number: [] for number in range(len(self.todo))}
 
@@ -96,7 +96,7 @@ class Tally:
         return note
 
     def outcomes(self) -> list[Outcome]:
-        """Outcomes of the cases that ran to their end."""
+        """Outcomes of the completed cases."""
         return [self._outcome(n) for n, seen in self.seen.items() if "rtl" in seen and "register" in seen]
 
     def _outcome(self, number: int) -> Outcome:

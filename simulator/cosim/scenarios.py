@@ -1,4 +1,4 @@
-"""What the bench does with a design beside its random runs: registers, refusals, framing, resets, stalls, limits."""
+"""Directed tests of the bench: registers, refusals, framing, resets, stalls, limits."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def small_jobs(spec: Spec, seed: int) -> list[Job]:
 
 
 def possible(spec: Spec, task: Task, seed: int) -> Job | None:
-    """The run of a task, unless the design waits for ever in it."""
+    """The run of a task, or ``None`` if the design deadlocks in it."""
     try:
         return plan.job(spec, task, seed)
     except Deadlock:
@@ -91,13 +91,13 @@ def runs(shell: Shell) -> Step:
 
 
 def whole(shell: Shell, work: Job, how: How | None = None, flags: Sequence[str] = ()) -> list[Step]:
-    """A run from start to end."""
+    """A complete run."""
     timed = how is None or not how.waits
     return [*begin(shell, work), plan.run(work, how), *plan.ended(shell, work, flags, timed=timed)]
 
 
 def after_reset(shell: Shell) -> list[Step]:
-    """Every register at its reset value, and nothing that moves."""
+    """All registers have their reset values, and no stream transfers a beat."""
     shell.clear()
     steps = [plan.read(shell, n, r.reset, "after a reset") for n, r in shell.registers.items()]
     return [*steps, plan.idle(shell.spec, WATCH, "before a start")]
@@ -293,7 +293,7 @@ def preset_counters(shell: Shell, work: Job, counters: Sequence[str], seed: int)
 
 
 def held_up(work: Job, stream: str, begin: int) -> Job:
-    """The run with a stream that is closed for long."""
+    """A run with a long back-pressure or starvation of one stream."""
     pattern = np.ones(2 * LONG, np.bool_)
     pattern[begin : begin + LONG] = False
     return plan.rerun(work, {stream: pattern})

@@ -1,4 +1,4 @@
-"""What the registers of a design answer: a model of its AXI4-Lite side for the bench."""
+"""Model of a design's AXI4-Lite registers for the bench."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Shell:
 
     @property
     def own(self) -> int:
-        """The mask of the status bits that a family has of its own, which may rise at any time of a run."""
+        """Mask of the family's own status bits, which may rise at any time of a run."""
         return sum(self.bit(flag) for flag in self.registers["status"].fields if flag not in STATUS)
 
     def clear(self) -> None:
@@ -42,7 +42,7 @@ class Shell:
         self.held[name] = (self.held[name] & ~lanes) | (value & lanes)
 
     def reads(self, name: str) -> int:
-        """What a size reads as; all ones where too large a number for the register was written."""
+        """Read value of a size; all ones if the written value exceeded the register."""
         ones = (1 << self.width(name)) - 1
         return self.held[name] if self.held[name] <= ones else ones
 
@@ -51,6 +51,6 @@ class Shell:
         return self.spec.refuses(values) is None
 
     def unmapped(self) -> list[int]:
-        """Word addresses within the address bus that no register has."""
+        """Unmapped word addresses of the port."""
         taken = {register.address for register in self.registers.values()}
         return [address for address in range(0, 64, 4) if address not in taken]
