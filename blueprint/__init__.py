@@ -1,1 +1,1 @@
-"""What an accelerator is: parameters, ports, arithmetic, hardware inventory and timing, written once."""
+"""The description of an accelerator, written once: parameters, ports, arithmetic, inventory and timing."""

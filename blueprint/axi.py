@@ -1,4 +1,4 @@
-"""How a bench drives a design through its AXI ports: what all benches have in common, as plain data.
+"""The AXI protocol of the benches: the common description of how a design is driven, as plain data.
 
 Three benches read this: the one in cocotb (``simulator/cosim``), which is exported with a design and breaks rules on
 purpose; the one in C++ (``simulator/rtl``), which is fast; and the one that steps mapped gates and counts what switches
@@ -116,7 +116,7 @@ def status_bit(fields: Mapping[str, Any], flag: str) -> int:
 
 @dataclass
 class Offer:
-    """Which of its ``beats`` a source offers, cycle by cycle: :meth:`drive`, then :meth:`sample`."""
+    """State machine of a source: the beat that it offers in each cycle; :meth:`drive`, then :meth:`sample`."""
 
     beats: int
     taken: int = 0

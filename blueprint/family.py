@@ -123,7 +123,7 @@ class Samples(Protocol[P, Made]):
 
     @property
     def calibration(self) -> Calibration:
-        """Which and how many designs calibration draws."""
+        """Designs for calibration: kinds, number and size."""
 
     def design(self, random: np.random.Generator, /) -> Mapping[str, Any]:
         """Parameters of a random design, any choice of the family, small enough to be synthesized in seconds."""
@@ -146,7 +146,7 @@ class Samples(Protocol[P, Made]):
 
 @dataclass(frozen=True)
 class Calibration:
-    """Which designs calibration draws of a family.
+    """Policy of calibration for a family: kinds, number and size of the designs.
 
     ``arithmetics`` is every value of ``Spec.arithmetic``; a sample has each equally often. A sample is chosen from
     ``pool`` random designs, fewer where counting the gates of one takes long; each has at most ``gates`` two-input

@@ -34,7 +34,7 @@ LAST = (
 
 @dataclass(frozen=True)
 class Place:
-    """Which element of which operand stands in an element of a field: an expression per axis of the operand.
+    """The operand element in each element of a field: one index expression per axis of the operand.
 
     An index below 0 or beyond the operand says that the element is padding: ``beyond`` is sent there, and of a result
     it is not looked at. ``members`` is an axis of so many elements of the operand that one element of the field

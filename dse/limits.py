@@ -17,7 +17,7 @@ _OF_ENERGY = ("energy_pj_per_token", "core_energy_pj_per_token", "power_mw")
 
 
 def limited_by(estimator: Estimator, sub: SubSpace, spec: Spec, metric: str) -> str | None:
-    """What limits one design in a metric, in words; ``None`` where nothing can be named."""
+    """The limiting contribution to a metric of one design, in words; ``None`` if there is none."""
     base = METRICS[metric].base if metric in METRICS else metric
     if base in ("clock_mhz", "critical_path_ps"):
         return _path(estimator, spec)

@@ -46,7 +46,7 @@ class Best:
 
 @dataclass
 class Nearest:
-    """What of the points seen so far comes nearest to the limits of a space."""
+    """The points seen so far that are nearest to the limits of a space."""
 
     space: Space
     limits: tuple[Limit, ...] = field(init=False)
@@ -82,7 +82,7 @@ class Nearest:
 
 
 def of_batches(space: Space, batches: Iterable[Batch]) -> Nearest:
-    """What of all points comes nearest."""
+    """The nearest points of all batches."""
     found = Nearest(space)
     for batch in batches:
         found.add(batch)
@@ -90,7 +90,7 @@ def of_batches(space: Space, batches: Iterable[Batch]) -> Nearest:
 
 
 def explain(study: Points) -> dict[str, Any]:
-    """Why a study has no feasible design, as plain values.
+    """Explain why a study has no feasible design, as plain values.
 
     ``limits`` has a row for each limit with the nearest design (``nearest``) and what limits that one (``limited_by``),
     ``conflicts`` the pairs of limits that designs keep alone but none keeps together, ``together`` the design whose

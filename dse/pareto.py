@@ -92,7 +92,7 @@ def _front_of_sorted(ranks: npt.NDArray[np.int64]) -> Bools:
 
 
 def _dominated(points: npt.NDArray[np.int64], by: npt.NDArray[np.int64]) -> Bools:
-    """Which of the points another one of ``by`` dominates; no point of ``by`` may equal one of a different design."""
+    """Mask of points that a point of ``by`` dominates; no point of ``by`` may equal one of a different design."""
     result = np.zeros(len(points), dtype=bool)
     for start in range(0, len(by), _BLOCK):
         some = by[start : start + _BLOCK]

@@ -207,7 +207,7 @@ def _mark_knee(axes: Any, shown: Picture) -> None:
 
 
 def _free_side(place: Any, shown: Picture) -> tuple[bool, str]:
-    """Where the knee's box stands: to the left or not, and its side at the knee's height.
+    """Position of the knee's text box: left or right, and above or below the knee.
 
     Where better designs would be there are none; beside the knee where that is beyond the axes.
     """

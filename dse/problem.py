@@ -19,7 +19,7 @@ CHUNK = 8192
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluator says about many designs: metrics by name, and why some cannot be built.
+    """Result of an evaluator for many designs: metrics by name, and reasons why some cannot be built.
 
     ``reason`` is 0 for what can be built, else a number into ``reasons``; metrics of the rest are ignored.
     """

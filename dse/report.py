@@ -50,7 +50,7 @@ def html(study: Study) -> str:
 
 
 def _columns(study: Study) -> list[str]:
-    """What the table of the front shows: the objectives, the parameters that differ, then the other metrics."""
+    """Columns of the front's table: objectives, parameters that differ, then the other metrics."""
     goals = list(study.space.objectives)
     others = [name for name in study.metrics if name not in goals]
     families = ["family"] if len(study.space.subspaces) > 1 else []

@@ -61,7 +61,7 @@ def _differences(before: dict[str, Any], now: dict[str, Any], skip: tuple[str, .
 
 
 def _difference(name: str, before: Any, now: Any) -> str:
-    """Where two values differ, as deep as that is one place, and both where they are short."""
+    """The innermost single place where two values differ, with both values if they are short."""
     if isinstance(before, dict) and isinstance(now, dict):
         keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
         return (

@@ -67,7 +67,7 @@ class Constraint:
     maximum: float | None = None
 
     def content(self) -> dict[str, float]:
-        """What a file says of it."""
+        """The constraint as written in a file."""
         sides = {"min": self.minimum, "max": self.maximum}
         return {key: bound for key, bound in sides.items() if bound is not None}
 
@@ -143,7 +143,7 @@ class Space:
 
     @property
     def asked(self) -> Asked:
-        """What its designs are judged on."""
+        """Conditions of the evaluation of its designs."""
         return Asked(self.workload, self.dram, self.prompt_tokens)
 
     @property

@@ -222,7 +222,7 @@ def _read_search(section: Section, size: int) -> Search:
 
 
 def space_content(space: Space, section: Section) -> dict[str, Any]:
-    """What a file says of a space that was read from ``section``, every default filled in.
+    """Contents of a space file that was read from ``section``, with all defaults filled in.
 
     It reads back as the same.
     """

@@ -62,7 +62,7 @@ class Store:
                 raise _damaged(self.path, found.splitlines()[-1])
 
     def facts(self) -> dict[str, Any]:
-        """What the study was started with. Raises ``StudyError`` where it is not what was written."""
+        """Facts the study was started with. Raises ``StudyError`` if they are damaged."""
         with _guard(self.path):
             rows = dict(self._connection.execute("SELECT key, value FROM facts").fetchall())
             text = rows.get("facts", "")

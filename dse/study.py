@@ -1,4 +1,4 @@
-"""What a search found: a folder with ``study.db``, ``space.yaml``, ``front.csv`` and, for studies not too large,
+"""A study: a folder with ``study.db``, ``space.yaml``, ``front.csv`` and, for studies not too large,
 ``points.csv``."""
 
 from __future__ import annotations
@@ -170,11 +170,11 @@ class Study:
 
     @property
     def covers(self) -> str:
-        """What the numbers of the study cover, in words."""
+        """The work that the metrics of the study cover, in words."""
         return scope(self.space.part)
 
     def limited_by(self, family: str, parameters: Mapping[str, Any], metric: str) -> str | None:
-        """What limits a design in a metric, in words, where the cost model can tell."""
+        """The limiting contribution to a metric of a design, in words; ``None`` if the cost model has none."""
         evaluator = self.evaluators.get(family)
         if not isinstance(evaluator, evaluate.DesignEvaluator):
             return None
@@ -197,7 +197,7 @@ class Study:
 
     @cached_property
     def nearest(self) -> dict[str, Any] | None:
-        """Why no design is feasible (:func:`dse.nearest.explain`); ``None`` where one is."""
+        """Explanation of an empty front (:func:`dse.nearest.explain`); ``None`` if a design is feasible."""
         return None if len(self.front) else nearest.explain(self)
 
     def digest(self) -> str:

@@ -161,7 +161,7 @@ def _answer(busy: deque[_Worker], idle: deque[_Worker]) -> Answer:
 
 
 def _environment() -> dict[str, str]:
-    """That of this process, in which the rooms are found where this one lies, whatever else has their names."""
+    """Environment of a worker: that of this process, with the rooms at their location first on the path."""
     home = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join([home, *(entry or os.getcwd() for entry in sys.path)])
     return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}

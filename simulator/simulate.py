@@ -19,14 +19,14 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 class Task(Protocol):
-    """What the simulator asks of a workload."""
+    """The interface of a workload that the simulator needs."""
 
     @property
     def macs(self) -> int: ...
 
 
 class Design(Protocol):
-    """What the simulator asks of a spec, whatever its family and kind of workload."""
+    """The interface of a spec that the simulator needs, for any family and kind of workload."""
 
     @property
     def peak_macs(self) -> Any: ...
@@ -43,7 +43,7 @@ class Design(Protocol):
 
 @dataclass(frozen=True)
 class Run:
-    """What one run took.
+    """Timing of one run.
 
     ``cycles`` from the first input beat accepted to the last output beat accepted, both inclusive. ``stalls``: cycles
     in which the issue node did not fire, by reason. ``utilization``: multiply-accumulates as a share of the most that

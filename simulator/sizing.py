@@ -1,4 +1,4 @@
-"""How deep a FIFO has to be: without deadlock, and without loss of speed."""
+"""FIFO sizing: smallest depths without deadlock, and without loss of throughput."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def _open(_: np.random.Generator) -> Pattern:
 
 @dataclass(frozen=True)
 class Profile:
-    """What sources and sinks do."""
+    """Stall behavior of sources and sinks."""
 
     source: Maker
     sink: Maker

@@ -30,7 +30,7 @@ class Named(_ParamType):
         self.name = "name"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """What the help shows for the value: the names, or ``shown`` where they are many."""
+        """Placeholder of the value in the help: the names, or ``shown`` if there are many."""
         return self.shown or f"[{'|'.join([*self.names(), *(['FILE'] if self.file else [])])}]"
 
     def get_missing_message(self, param: click.Parameter, ctx: click.Context | None = None) -> str:

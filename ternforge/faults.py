@@ -40,7 +40,7 @@ def _of_system(problem: OSError) -> str | None:
 
 
 def interrupted(arguments: Sequence[str]) -> str:
-    """What is left of a command that was interrupted, and what to type."""
+    """Message of an interrupted command: what is left, and how to continue."""
     words = [word for word in arguments if not word.startswith("-")]
     again = f"the same command {{}}: {shlex.join(['ternforge', *arguments])}"
     if words[:1] == ["explore"]:

@@ -187,7 +187,7 @@ def _refuse(
 
 
 def _foreign(path: Path, name: str, record: Record, draft: Path | None) -> str:
-    """Why a file is not ours to replace, or nothing."""
+    """Reason why a file must not be replaced, if any."""
     if path.is_symlink():
         return "a symbolic link"
     if not path.is_file():

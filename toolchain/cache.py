@@ -95,7 +95,7 @@ def evict(limit_mib: int, *, recent_s: float = _RECENT_S) -> None:
 
 
 def _used(seal: Path) -> float:
-    """When an entry was last used; 0 for one that was just evicted by another process."""
+    """Time of last use of an entry; 0 if another process just evicted it."""
     return seal.stat().st_mtime if seal.exists() else 0.0
 
 

@@ -65,7 +65,7 @@ _JSON = (
 
 
 def of_bytes(data: bytes) -> str | None:
-    """What a file that starts with ``data`` is, where it is no text for people to write; ``None`` if unknown."""
+    """Kind of a binary file that starts with ``data``; ``None`` if unknown."""
     if data.startswith(b"\x1f\x8b"):
         return _of_gzip(data)
     for magic, name in _MAGIC:
@@ -94,7 +94,7 @@ def of_start(data: bytes) -> str | None:
 
 
 def of_text(text: str) -> str | None:
-    """What a text that is no YAML of ours is: Verilog, Liberty, a page; ``None`` if unknown."""
+    """Kind of a text that is not one of our YAML files: Verilog, Liberty, HTML; ``None`` if unknown."""
     start = _first_word(text)
     if start.startswith("library") and "(" not in start[:40]:
         return None

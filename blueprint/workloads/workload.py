@@ -82,7 +82,7 @@ def read_workload(section: Section) -> Workload:
 
 
 def workload_content(workload: Workload, section: Section) -> dict[str, Any]:
-    """What a file says of a workload that was read from ``section``, every default filled in.
+    """Contents of a workload file that was read from ``section``, with all defaults filled in.
 
     It reads back as the same. A model that is a file is named by its whole path, so the text may stand anywhere.
     """

@@ -120,7 +120,7 @@ class Module:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """What synthesis measured. Areas in um2; `area_um2` is logic + registers + macros."""
+    """Results of a synthesis. Areas in um2; `area_um2` is logic + registers + macros."""
 
     top: str
     technology: str

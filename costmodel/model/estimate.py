@@ -33,7 +33,7 @@ _PJ_PER_NW_S = 1e3
 
 
 class Cost(NamedTuple):
-    """What one design costs, or arrays of designs do.
+    """Cost of one design, or of arrays of designs.
 
     Area by place in um2, slowest path in ps, energy in pJ of any cycle (clock pins) and what full throughput adds,
     leakage in nW.

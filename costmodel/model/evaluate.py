@@ -40,7 +40,7 @@ leakage of memory macros, DRAM standby, and the host's time between two layers.
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the model says of one design, whatever it works on.
+    """Estimate of one design, without a workload.
 
     Areas in um2, ``macro_area_um2`` the memory macros alone; leakage in nW, without that of macros. ``energy_pj`` is
     that of one cycle of full throughput at ``clock_mhz``, which ``meets_clock`` says the critical path allows.

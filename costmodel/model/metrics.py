@@ -59,7 +59,7 @@ PARTS = {task.part: task.part_words for task in TASKS}
 
 
 def scope(part: str) -> str:
-    """What the numbers of a space cover, in words."""
+    """The work that the metrics of a space cover, in words."""
     return f"only {PARTS[part]}" if part else "the whole workload"
 
 

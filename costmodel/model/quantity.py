@@ -26,7 +26,7 @@ _PREFIXES = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3:
 
 @dataclass(frozen=True)
 class Shown:
-    """How numbers of one kind are shown: times ``factor``, with ``unit`` (which may be empty)."""
+    """Display format of a kind of numbers: multiplied by ``factor``, with ``unit`` (may be empty)."""
 
     factor: float
     unit: str
@@ -69,13 +69,13 @@ def metric_text(name: str, value: float | None) -> str:
 
 
 def label(name: str, unit: str = "") -> str:
-    """What a metric is called in a heading, with the unit it is shown in."""
+    """Heading of a metric, with its display unit."""
     what = METRICS[name].label if name in METRICS else name
     return f"{what} [{unit}]" if unit else what
 
 
 def headings(rows: Iterable[Mapping[str, Any]], names: Iterable[str]) -> dict[str, Shown]:
-    """How the columns ``names`` of a table are shown; those that hold no metrics are shown as they are."""
+    """Headings and units of the columns ``names`` of a table; columns without metrics are unchanged."""
     rows = list(rows)
     return {
         name: of_metric(name, [row[name] for row in rows]) if name in METRICS else Shown(1, "")

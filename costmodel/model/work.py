@@ -1,4 +1,4 @@
-"""What is asked of designs, and how long they take for it: a workload layer by layer, beside an external memory."""
+"""Run time of a workload on designs, layer by layer, with an external memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Dram:
 
 
 def memory_text(dram: Dram | None) -> str:
-    """What numbers assume about external memory, in words."""
+    """The assumption about external memory, in words."""
     if dram is None:
         return "assumed unlimited: no dram is given, so memory takes no time and no energy"
     return f"{dram.bandwidth_gb_s:g} GB/s, {dram.energy_pj_per_bit:g} pJ per bit"
@@ -54,7 +54,7 @@ class Pass:
 
 @dataclass(frozen=True)
 class Asked:
-    """What designs are judged on: a workload, the memory beside it, and the prompt that comes before its first token.
+    """Conditions of an evaluation: a workload, the external memory, and the prompt before the first token.
 
     Without ``dram`` memory takes no time and no energy.
     """
@@ -71,7 +71,7 @@ class Asked:
         return self._decodes and self.prompt_tokens is not None
 
     def main_pass(self, kind: type[Spec]) -> Pass:
-        """What a family runs of the workload itself, with the traffic of its key and value cache.
+        """The part of the workload that a family runs, with the traffic of the key and value cache.
 
         Every token writes its keys and values; in decode each reads those of its context before.
         """
@@ -129,7 +129,7 @@ def merged(tasks: Iterable[Task]) -> tuple[Task, ...]:
 
 @dataclass(frozen=True)
 class Time:
-    """What a pass takes: ``cycles`` of compute, ``seconds``, those bound by DRAM, and ``bits`` moved."""
+    """Time and traffic of a pass: ``cycles`` of compute, ``seconds``, those bound by DRAM, and ``bits`` moved."""
 
     cycles: Number
     seconds: Number

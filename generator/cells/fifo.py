@@ -91,7 +91,7 @@ class Fifo(Block):
         return m
 
     def _level(self, m: Module, name: str, more: Value) -> Signal:
-        """How many slots are in use."""
+        """Level counter: number of used slots."""
         level = Signal(int(bit_length(self.depth)), name=name)
         with m.If(more & ~self.read):
             m.d.sync += level.eq(level + 1)

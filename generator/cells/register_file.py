@@ -96,7 +96,7 @@ class Registers(Block):
         return address[2:] == self.registers[name].address >> 2
 
     def _sizes(self, m: Module, write: Value) -> dict[str, Value]:
-        """What was written, and the copies that runs read."""
+        """The size registers, and the copies that runs read."""
         words: dict[str, Value] = {}
         held: dict[str, Value] = {}
         legal: list[Value] = []

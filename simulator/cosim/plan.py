@@ -168,7 +168,7 @@ def rerun(work: Job, opened: Mapping[str, npt.NDArray[np.bool_]]) -> Job:
 
 @dataclass(frozen=True, eq=False)
 class How:
-    """What is special about a run: steps ``meanwhile``, wrong ``lasts`` of an input, an end after ``limit`` cycles,
+    """Options of a run: steps ``meanwhile``, wrong ``lasts`` of an input, an end after ``limit`` cycles,
     sinks that ``wait`` for a beat before they are ready, a ``surplus`` beat after the last one."""
 
     meanwhile: Sequence[tuple[int, Step]] = ()
@@ -265,7 +265,7 @@ def moments(work: Job, answer: Answer) -> Iterator[str]:
 
 
 def cycles_of(work: Job, answer: Answer) -> int:
-    """From the first input beat to the last output beat, both inclusive, as seen at the ports."""
+    """Cycles from the first input beat to the last output beat, both inclusive, measured at the ports."""
     inputs = {stream.name for stream in work.spec.streams() if stream.direction == "in"}
     moved = answer["accepted"]
     first = min(cycles[0] for name, cycles in moved.items() if name in inputs)

@@ -45,7 +45,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run gave: values that differ from the golden model of ``values``, three counts of its cycles, and
+    """Result of one run: values that differ from the golden model of ``values``, three counts of its cycles, and
     everything else that was wrong."""
 
     case: Case
@@ -88,7 +88,7 @@ class Tally:
         self.findings = {number: [] for number in range(len(self.todo))}
 
     def moved(self, number: int) -> Any:
-        """What a run is to tell about case ``number``."""
+        """Callback that records the result of case ``number``."""
 
         def note(answer: Answer, wrong: int) -> None:
             self.seen[number] |= {"mismatches": wrong, "rtl": plan.cycles_of(self.work[number], answer)}

@@ -54,7 +54,7 @@ class Deadlock(RuntimeError):
 
 @dataclass(frozen=True)
 class Timeline:
-    """What happened when.
+    """Event times of a run.
 
     ``start`` is the cycle of the first input acceptance (of the first firing in a graph without sources), ``end`` that
     of the last output acceptance (the last firing without sinks). ``fired`` holds the firing cycles of recorded nodes.
@@ -127,7 +127,7 @@ def _fired(flat: Flat) -> dict[str, Ints]:
 
 
 def _waits(flat: Flat) -> tuple[Wait, ...]:
-    """What every node with firings left waits for."""
+    """What each unfinished node waits for, in words."""
     nodes = flat.machine.nodes
     waits: list[Wait] = []
     for node, n in flat.rows:

@@ -1,4 +1,4 @@
-"""What graphs of one shape share: tables without the numbers, made once per shape and cached."""
+"""Structure tables of timing graphs: built once per shape of graph and cached."""
 
 from __future__ import annotations
 

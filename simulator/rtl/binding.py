@@ -28,7 +28,7 @@ def executable(manifest: Mapping[str, Any], folder: Path, engine: Engine, optimi
 
 
 def _binding(manifest: Mapping[str, Any], mangle: Callable[[str], str]) -> str:
-    """What the harness takes from here and from the manifest: names of ports in C++, and numbers of the job."""
+    """Values of the harness's binding: port names in C++, and numbers of the manifest and the job."""
     streams = axi.stream_ports(manifest)
     sources = [port for port in streams if port.is_input]
     sinks = [port for port in streams if not port.is_input]

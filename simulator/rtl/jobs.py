@@ -63,7 +63,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the harness says about one job."""
+    """Result of one job, as reported by the harness."""
 
     fault: int
     where: int

@@ -225,7 +225,7 @@ def _same_names(what: str, given: Mapping[str, object], wanted: Mapping[str, obj
 
 
 def _waits(port: StreamPort, moved: jobs.Traffic, beats: int) -> str:
-    """Why a stream stands still, "" when it is done."""
+    """Reason why a stream is blocked, "" if it is done."""
     count = len(moved.accepted)
     if count == beats:
         return ""

@@ -137,7 +137,7 @@ def _differs(front: list[dict[str, Any]], name: str) -> bool:
 
 
 def empty_lines(answer: Mapping[str, Any]) -> list[str]:
-    """Why no design is feasible: how many each reason rules out, and what comes nearest to each constraint."""
+    """Text of an empty front: designs excluded by each reason, and the nearest one to each constraint."""
     found = answer["nearest"]
     lines = [f"  {count:,}: {reason}" for reason, count in answer["infeasible"].items()]
     if not found["built"]:

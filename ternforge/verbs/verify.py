@@ -168,7 +168,7 @@ def _lines(answer: Mapping[str, Any]) -> list[str]:
 
 
 def _word(part: Mapping[str, Any]) -> str:
-    """How a case or a group of checks ended; what the bench did not come to after a hang has not failed."""
+    """Status of a case or group of checks; those not reached after a hang have not failed."""
     if part["ok"]:
         return "ok"
     return "FAIL" if part.get("complete", True) or part["findings"] else "-"

@@ -81,5 +81,5 @@ def cycles_per_operand(element: Element, a: npt.ArrayLike, bits: npt.ArrayLike |
 
 
 def masks(element: Element, bits: int) -> int:
-    """What tells a queue of dense digits that operands have ``bits`` bits: one bit per digit."""
+    """Digit mask of a queue of dense digits for operands of ``bits`` bits: one bit per digit."""
     return (1 << min(int(digits.places(bits)), int(element.digits))) - 1

@@ -45,7 +45,7 @@ def segments(
     stages: Number,
     before: tuple[Unit, ...] = (),
 ) -> Iterator[Path]:
-    """What a signal passes between two registers of a block, ``share`` times; ``before`` is in front of the first."""
+    """Paths between the registers of a block, scaled by ``share``; ``before`` is the logic in front of the first."""
     steps = BLOCKS[place].steps(a)
     ends: dict[tuple[int, int], list[int]] = {}
     for count in range(STAGES_LIMIT + 1):

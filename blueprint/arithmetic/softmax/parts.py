@@ -64,7 +64,7 @@ def tree(kind: str, dims: Mapping[str, Number], words: Number, there: Number) ->
 
 
 def float_dims(a: Arithmetic) -> dict[str, Number]:
-    """What sizes an operator on float sums; a small float where sums are not floats."""
+    """Dimensions of an operator on float sums; those of a small float where sums are not floats."""
     return {"exponent": larger(a.sum_exponent, 2), "fraction": larger(a.sum_fraction, 1), "stages": 0}
 
 

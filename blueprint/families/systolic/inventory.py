@@ -353,7 +353,7 @@ def _resolve_path(p: SystolicParameters) -> Path:
 
 
 def _reach(p: SystolicParameters) -> tuple[Unit, ...]:
-    """From the issue of a beat to the operands of an element: the gate, the way along a row, the selection."""
+    """Path from the issue of a beat to the operands of an element: gating, wires along a row, selection."""
     return (
         Unit("broadcast", "control", p.gated, {"fanout": p.rows * p.act_bits}),
         Unit("and_row", "edge", p.gated, {"width": p.act_bits}),

@@ -44,7 +44,7 @@ def _tile(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def _fixed(p: TernaryLutParameters) -> dict[str, Number]:
-    """From a significand to a fixed-point word."""
+    """Conversion of a significand to a fixed-point word."""
     return {
         "inputs": floating.look_up(p.activation, lambda fmt: fmt.fraction_bits + 1),
         "outputs": p.word_width,
@@ -301,7 +301,7 @@ def _build_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def _length(p: TernaryLutParameters, adders: Number) -> Number:
-    """How many float additions in series lie between two registers, where ``adders`` follow each other."""
+    """Number of float additions in series between two registers, for a chain of ``adders``."""
     if not possible(p.floats):
         return 0
     pieces = 1 + smaller(p.adder_stages, 4)
@@ -317,7 +317,7 @@ def _conversions(p: TernaryLutParameters) -> tuple[Path, ...]:
 
 
 def _key_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
-    """From the weight port to the one-hot lines of a fetch, which select for all token lanes."""
+    """Path from the weight port to the one-hot select lines of a fetch, shared by all token lanes."""
     address = clog2(p.entries + 1)
     raw, mirrored = translations(p)
     index = ternary.key_width("full_index", p.mu)

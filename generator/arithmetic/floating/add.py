@@ -27,7 +27,7 @@ OPERATIONS = {
 
 
 def steps(fmt: FloatFormat, flush: bool = False, operation: str = "add") -> tuple[Step, ...]:
-    """From ``a``, ``b`` (and ``subtract``) to ``result``: order, align, total, normalize, round."""
+    """Steps from ``a``, ``b`` (and ``subtract``) to ``result``: order, align, add, normalize, round."""
     return (
         partial(_order, operation),
         partial(_align, fmt, flush),

@@ -10,7 +10,7 @@ from generator.arithmetic.floating.words import is_special
 
 
 def maximum_steps(fmt: FloatFormat) -> tuple[Step, ...]:
-    """From ``a`` and ``b`` to ``result``: compare, choose."""
+    """Steps from ``a`` and ``b`` to ``result``: compare, select."""
     return partial(_compare, fmt), partial(_choose, fmt)
 
 

@@ -24,13 +24,13 @@ def steps(source: FloatFormat, target: FloatFormat, flush: bool = False) -> tupl
 
 
 def from_integer_steps(fmt: FloatFormat, width: int) -> tuple[Step, ...]:
-    """From the integer ``a`` to ``result``: magnitude, count, shift, round."""
+    """Steps from the integer ``a`` to ``result``: magnitude, count leading zeros, shift, round."""
     exponent = fmt.bias + width - 1
     return partial(magnitude, exponent), *placing(fmt, width, exponent, exponent, False)
 
 
 def to_integer_steps(fmt: FloatFormat, width: int, flush: bool = False) -> tuple[Step, ...]:
-    """From ``a`` to the integer ``result``: unpack, shift, round."""
+    """Steps from ``a`` to the integer ``result``: unpack, shift, round."""
     unpack, shift = partial(_distance, fmt, width, flush), partial(_to_point, fmt, width)
     return unpack, shift, partial(_round_integer, width)
 
@@ -101,7 +101,7 @@ def _round(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
 
 
 def _distance(fmt: FloatFormat, width: int, flush: bool, w: Wires, v: Values) -> Values:
-    """How far the significand, its leading bit at the integer's top bit, moves right; negative is too large."""
+    """Right shift of the significand from the integer's top bit; negative on overflow."""
     exponent, significand = fields(fmt, v["a"], flush)
     infinite, nan = is_special(fmt, v["a"])
     highest = fmt.bias + width - 1  # the field of 2**(width - 1)

@@ -14,7 +14,7 @@ DELAYS = (10, 5, 5, 5)
 
 
 def steps(fmt: FloatFormat, flush: bool = False) -> tuple[Step, ...]:
-    """From ``a`` and ``b`` to ``result``: multiply, count, shift, round."""
+    """Steps from ``a`` and ``b`` to ``result``: multiply, count leading zeros, shift, round."""
     last = (partial(_shift, fmt, flush), partial(_round, fmt, flush))
     return (partial(_multiply, fmt, flush), partial(_count, fmt, flush), *last)
 

@@ -65,7 +65,7 @@ def locate(
     left: int,
     flush: bool,
 ) -> Values:
-    """Where a significand goes: the right shift from ``left`` places up, and the exponent field less one.
+    """Placement of a significand: the right shift from ``left`` places up, and the exponent field minus one.
 
     ``word`` would have the exponent field ``exponent`` (signed, known to lie from ``lowest`` to ``highest``) if its
     top bit were set. It moves left by its leading zeros but not below field 1, at most by ``left``.

@@ -51,7 +51,7 @@ def _named(m: Module, row: Value, name: str) -> Signal:
 
 
 def two_rows(plan: Plan, bits: dict[int, Value]) -> tuple[Value, Value]:
-    """What a plan leaves below its counter, as two words."""
+    """The remaining bits of a plan below its counter, as two words."""
     left = [[bits[number] for number in column] for column in plan.left]
     zero = Const(0, 1)
     return tuple(Cat(*((*column, zero, zero)[place] for column in left)) for place in range(2))

@@ -100,7 +100,7 @@ class DigitQueue(Block):
         return m
 
     def _sparse(self, m: Module) -> tuple[Value, Value]:
-        """What is held of an operand, and which of its digits are to be shown."""
+        """State of an operand, and the mask of its remaining digits."""
         digits, sign = ent_digits(m, self.a)
         return Cat(*digits, sign), Cat(*(digit.any() for digit in digits))
 

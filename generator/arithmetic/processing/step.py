@@ -32,7 +32,7 @@ def name(element: Element, part: str) -> str:
 
 
 def operand_ports(element: Element) -> dict[str, Any]:
-    """What comes in: ``a`` (or ``digit``) and ``b``, lane 0 lowest, and what the digits are taken for."""
+    """Operand ports: ``a`` (or ``digit``) and ``b``, lane 0 lowest, and the digit mode."""
     first = {"digit": In(element.lanes * element.digit_bits)} if element.serial else {}
     return {
         **(first or {"a": In(element.lanes * element.a_bits)}),

@@ -77,7 +77,7 @@ class Chain(Block):
 
 
 def inline(w: Wires, steps: tuple[Step, ...], values: Values) -> Values:
-    """What float steps leave, without a register between them."""
+    """Apply float steps without pipeline registers."""
     for step in steps:
         values = step(Wires(w.m, w.prefix), values)
     return values

@@ -177,7 +177,7 @@ class Control(Sequencer):
             self._corners(m, key, high)
 
     def _corners(self, m: Module, key: Value, high: Value) -> None:
-        """Which positions of the row see the key: it is not after them, and it is in their window or a sink.
+        """Visibility of the key at each position: not after the position, and in its window or a sink.
 
         Where queries do not fill the last row its first positions, which have none, see nothing.
         """

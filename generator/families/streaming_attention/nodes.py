@@ -265,7 +265,7 @@ class Sum(NodeBlock):
         return m
 
     def _some(self, m: Module, begin: Value) -> Value:
-        """Which positions have seen a key of the row."""
+        """Flags of the positions that have seen a key of the row."""
         visible = self.flag("visible")
         some = Signal(len(visible), name="some", reset_less=True)
         with m.If(self.fire):

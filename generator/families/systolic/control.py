@@ -318,7 +318,7 @@ class StationaryControl(Control):
             ]
 
     def _full(self, m: Module, stored: Value, emptied: Value, fill: Signal, empty: Signal) -> Signal:
-        """Which banks hold results; both banks take turns in both roles."""
+        """Flags of the banks that hold results; the banks alternate in both roles."""
         full = Signal(BANKS, name="full")
         for bank in range(BANKS):
             with m.If(stored & (fill == bank)):
