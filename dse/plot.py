@@ -209,7 +209,7 @@ def _mark_knee(axes: Any, shown: Picture) -> None:
 def _free_side(place: Any, shown: Picture) -> tuple[bool, str]:
     """Position of the knee's text box: left or right, and above or below the knee.
 
-    Where better designs would be there are none; beside the knee where that is beyond the axes.
+    The box stands where better designs would be, as there are none; beside the knee if that is beyond the axes.
     """
     (across, up), (first, second) = place, shown.scales[:2]
     left = across > 0.4 if first.direction == "min" else across > 0.6

@@ -45,7 +45,7 @@ def sparse_keys(mu: int) -> bool:
 
 @cache
 def telling_bits(mu: int, index: int) -> tuple[int, ...]:
-    """Smallest set of index bits of a half table that distinguishes all indices that occur."""
+    """Smallest set of bits that distinguishes ``index`` of a half table from all other indices that occur."""
     groups = int(half_entries(mu)) + 1
     others = [index ^ other for other in range(groups) if other != index]
     width = int(clog2(groups))
