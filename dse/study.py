@@ -184,7 +184,7 @@ class Study:
 
     @property
     def evaluators(self) -> Mapping[str, Any]:
-        """The evaluators behind the numbers: none where the technology or a family is not there any more."""
+        """The evaluators behind the metrics; none if the technology or a family no longer exists."""
         if self._evaluators is None:
             from costmodel.technology import technology
 

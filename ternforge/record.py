@@ -58,7 +58,7 @@ class Record:
         self._files[name] = {"by": by, "sha256": digests}
 
     def stale_of(self, by: str, names: Iterable[str], folder: Path) -> list[str]:
-        """What ``by`` wrote, does not write now, and nobody has changed since; the others of these become theirs."""
+        """Unchanged files that ``by`` wrote earlier and does not write now; changed ones are given up."""
         left = [name for name, entry in self._files.items() if entry["by"] == by and name not in set(names)]
         gone = [name for name in left if _is_ours(folder / name, self.digests(name))]
         for name in left:

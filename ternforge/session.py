@@ -49,7 +49,7 @@ class Session:
         if self.json:
             with suppress(OSError):
                 _say([json.dumps({"error": message})])
-        if sys.stderr is not None:  # which it is where the caller closed it
+        if sys.stderr is not None:  # it is None if the caller closed it
             with suppress(OSError):
                 print(message, file=sys.stderr, flush=True)
 

@@ -43,7 +43,7 @@ def link(objects: Sequence[Path], output: Path, flags: Sequence[str | Path] = ()
 
 
 def keep_only(result: Path) -> None:
-    """Delete the files beside a result that nobody needs once it is built."""
+    """Delete the intermediate files next to a finished result."""
     for scrap in result.parent.iterdir():
         if scrap != result:
             scrap.unlink()

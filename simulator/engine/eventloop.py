@@ -90,7 +90,7 @@ def _fire(m: Machine, n: int) -> None:
 
 @inner
 def _count_firing(m: Machine, n: int) -> None:
-    """Start the run with its first firing, and count the cycles of the issue node up to a firing of its own."""
+    """Start the run at its first firing, and count the cycles of the issue node up to its next firing."""
     clock = m.clock[0]
     issues = n == clock.issue
     if clock.start < 0 and (clock.starts_anywhere == 1 or m.nodes[n].kind == SOURCE or issues):
@@ -197,7 +197,7 @@ def detector_of(m: Machine, n: int, level: int) -> int:
 
 @inner
 def disarm(m: Machine, d: int) -> None:
-    """Let a detector begin anew: what it has seen says nothing any more."""
+    """Reset a detector: its observations are no longer valid."""
     detector = m.detectors[d]
     detector.armed = 0
     detector.visits = 0

@@ -44,7 +44,7 @@ def next_closed(m: Machine, node: Node, cycle: int) -> int:
 
 @inner
 def offered(m: Machine, node: Node) -> int:
-    """The cycle from which the world offers a source its next beat; 0 for any other node."""
+    """The cycle from which a source's stream offers its next beat; 0 for any other node."""
     if node.kind != SOURCE:
         return 0
     return next_open(m, node, node.last + 1 if node.fired > 0 else 0)

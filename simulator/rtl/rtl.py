@@ -1,4 +1,4 @@
-"""Runs the RTL of an exported design: real beats through its AXI ports, stalled as asked, cycle by cycle."""
+"""Runs the RTL of an exported design: beats through its AXI ports under stall patterns, cycle by cycle."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def load(directory: Path, engine: Engine = "cxxrtl", *, optimize: str = "-O1") -
 
 
 class Model:
-    """An executable model of one design; each call runs it from reset in a process of its own."""
+    """An executable model of one design; each call runs it from reset in a separate process."""
 
     def __init__(self, manifest: Mapping[str, Any], executable: Path) -> None:
         self.design: str = manifest["top"]

@@ -80,8 +80,8 @@ def explore_(
     The study can be interrupted at any time; the same command goes on. Exit code 1 where no design is feasible.
     """
     shown = Silent() if session.quiet else for_stream()
-    wishes: dict[str, Any] = {"method": method, "budget": budget, "seed": seed, "workers": workers}
-    answer = explore(space, out, progress=shown, force=force, **wishes)
+    options: dict[str, Any] = {"method": method, "budget": budget, "seed": seed, "workers": workers}
+    answer = explore(space, out, progress=shown, force=force, **options)
     session.answer(answer, front_lines(answer, out))
     return 0 if answer["front"] else 1
 

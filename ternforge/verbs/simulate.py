@@ -162,14 +162,14 @@ def simulate_(
     chosen = workload_from(workload, gemm)
     if chosen is None:
         raise click.UsageError("Workload must be given, by --workload FILE or --gemm MxKxN")
-    wishes: dict[str, Any] = {
+    options: dict[str, Any] = {
         "stall": stall,
         "values": values,
         "trace": trace,
         "window": window,
         "force": force,
     }
-    answer = simulate(spec, chosen, overrides, seed=seed, note=session.note, **wishes)
+    answer = simulate(spec, chosen, overrides, seed=seed, note=session.note, **options)
     session.answer(answer, _lines(answer))
     return 1 if answer["mismatches"] else 0
 

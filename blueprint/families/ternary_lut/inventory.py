@@ -219,7 +219,7 @@ def _accumulators(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def _forward(p: TernaryLutParameters, lanes: Number) -> tuple[Unit, ...]:
-    """A memory reads the old word in the cycle in which it is written: the word just written is kept beside it."""
+    """Forwarding register: a memory reads the old word in the cycle of a write, so the written word is kept."""
     memory = p.in_sram * (p.accumulate_stages == 0)
     return (
         registers("lane", lanes * memory, p.result_width, enable=1),

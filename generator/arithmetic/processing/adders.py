@@ -44,7 +44,7 @@ def build(
 
 
 def _named(m: Module, row: Value, name: str) -> Signal:
-    """The row as a signal of its own: every bit of it is used, and would be written out as often."""
+    """Bind the row to a signal: every bit of it is used, and the expression would be repeated each time."""
     found = Signal(len(row), name=name)
     m.d.comb += found.eq(row)
     return found

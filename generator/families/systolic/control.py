@@ -341,7 +341,7 @@ class StationaryControl(Control):
     def _memories(
         self, m: Module, into: tuple[Signal, Value, Value], out: tuple[Signal, Value, Value], free: Value
     ) -> None:
-        """Write the bank that fills, read it one cycle ahead, and read the bank that is given away."""
+        """Write the bank that fills, read it one cycle ahead, and read the bank that drains."""
         (fill, word, word_ends), (empty, given, take) = into, out
         valid, shown = self._valid[-1], Signal(name="bank_shown")
         following, again = Signal(len(word), name="token_next"), Signal(name="read_sum")

@@ -140,7 +140,7 @@ class SummingElement(ArrayElement):
         return m
 
     def act_used(self, m: Module) -> Value:
-        """Digits from queues of its own, where it has some; none in a cycle without a beat."""
+        """Digits of the element's own queues, if any; none in a cycle without a beat."""
         if not self.spec.waits:
             return self.act
         block, digits = self._placed(DigitQueue(self.element)), []
