@@ -225,14 +225,26 @@ class Spec:
         self.check_sizes(workload)
 
     def check_sizes(self, workload: Any) -> None:
-        """Refuse a task whose registers the hardware refuses. Raises ``ParamError``.
+        """Refuse a task whose registers the hardware refuses. Raises ``ParamError``."""
+        self._check_combinations(workload)
+        values = self.register_values(workload)
+        for rule in self.size_rules:
+            if not rule.holds(values):
+                raise refuse(rule.depth, self._too_shallow(rule, values))
 
-        Sizes that wait for ever for a FIFO are not refused here: the simulator names what waits for what.
-        """
-        rules = [rule for rule in self.size_rules if not rule.deadlock]
+    def _check_combinations(self, workload: Any) -> None:
+        """The part of :meth:`check_sizes` that does not depend on the depth of a FIFO."""
+        rules = [rule for rule in self.size_rules if not rule.depth]
         reason = refusal(self.sizes, rules, self.register_values(workload))
         if reason is not None:
             raise refuse("workload", reason)
+
+    def _too_shallow(self, rule: SizeRule, values: Mapping[str, int]) -> str:
+        depth = getattr(self, rule.depth)
+        return (
+            f"{rule.depth} must be at least {depth + rule.excess(values)} for this workload, or 0 for full speed, "
+            f"not {depth}: the hardware refuses {rule.given(values)} with size_error, since {rule} must hold"
+        )
 
     @property
     def sizes(self) -> tuple[Size, ...]:

@@ -34,6 +34,8 @@ class Design(Protocol):
     @property
     def data_dependent(self) -> bool: ...
 
+    def check_workload(self, workload: Any) -> None: ...
+
     def timing(self, workload: Any, operands: Any = None) -> TimingGraph: ...
 
     def operands(self, workload: Any, seed: int) -> Arrays: ...
@@ -80,8 +82,10 @@ def simulate(
     design computes from them; ``accepted`` adds the acceptance cycle of every beat. Operands, which the time of some
     families depends on too, are ``operands`` or else random ones made from ``seed``.
 
-    Raises :class:`Deadlock` if the masks never let it end, and whatever the spec raises for a workload it cannot run.
+    Raises :class:`Deadlock` if the masks never let it end, and whatever the spec raises for a workload that its hardware
+    refuses.
     """
+    spec.check_workload(workload)
     if operands is None:
         operands = spec.operands(workload, seed) if values or spec.data_dependent else {}
     graph = spec.timing(workload, operands or None)

@@ -76,7 +76,7 @@ def check(spec: Spec, folder: Path, todo: Sequence[Case], *, seed: int = 1, time
     """Run the cases and every fixed check on the Verilog in ``folder``, with cocotb on Verilator.
 
     ``folder`` was generated from ``spec`` and may have been changed since.
-    Raises :class:`simulator.engine.kernel.Deadlock` for a design that cannot finish a case, before anything is built,
+    Raises ``ParamError`` for a case whose sizes the hardware refuses, before anything is built,
     :class:`toolchain.process.ToolError` where the Verilog is not legal, ``ParamError`` where the folder is not one of
     ours or its top module lacks a port. A design that hangs or ends the simulator is told in the report.
     """

@@ -145,7 +145,7 @@ class Job:
 
 
 def job(spec: Spec, task: Task, seed: int, profile: str | Mapping[str, Any] = "none") -> Job:
-    """Prepare a run. Raises :class:`simulator.engine.kernel.Deadlock` for a design that cannot finish it."""
+    """Prepare a run. Raises ``ParamError`` for a task whose sizes the hardware refuses."""
     operands = spec.operands(task, seed)
     opened = profiles.profile(profile, spec.streams(), seed) if isinstance(profile, str) else profile
     graph = spec.timing(task, operands)

@@ -22,6 +22,10 @@ class Toy:
     peak_macs = 1
     data_dependent = False
 
+    def check_workload(self, workload: Gemm) -> None:
+        if workload.m > 9:
+            raise ValueError(f"Gemm m must be at most 9, not {workload.m}")
+
     def timing(self, workload: Gemm, operands: Any = None) -> TimingGraph:
         return tiled_gemm(workload.m, workload.n, workload.k, 1)
 

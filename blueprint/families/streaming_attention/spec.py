@@ -280,7 +280,7 @@ class StreamingAttentionSpec(Spec):
         return (
             SizeRule((Bound(("queries",), ("keys",)),), ordered),
             SizeRule((Bound(("candidates",), ("keys",)),), choose(self.prunes, 1, 0)),
-            *(SizeRule(bounds, choose(there, 1, 0), deadlock=True) for bounds, there in rows),
+            *(SizeRule(bounds, choose(there, 1, 0), depth="long_depth") for bounds, there in rows),
         )
 
     def registers(self) -> tuple[Register, ...]:
@@ -317,7 +317,9 @@ class StreamingAttentionSpec(Spec):
         return dataflow.cycles(self, workload)
 
     def timing(self, workload: Attention, operands: Arrays | None = None) -> TimingGraph:
-        self.check_workload(workload)
+        """Also of rows that a FIFO is too shallow for: such a graph deadlocks, which shows how deep it has to be."""
+        self._check_made_for(workload)
+        self._check_combinations(workload)
         return dataflow.timing(self, workload)
 
     def capacity(self, tasks: Iterable[Task]) -> Iterator[Rule]:
@@ -329,15 +331,15 @@ class StreamingAttentionSpec(Spec):
         yield Rule("long_depth", dataflow.full_speed(self), reason, lambda: reason)
 
     def check_workload(self, workload: Any) -> None:
-        """Refuse what the counters and the mask of this design were not made for. Raises ``ParamError``.
+        """Refuse what the counters, the mask and the FIFOs of this design were not made for. Raises ``ParamError``."""
+        self._check_made_for(workload)
+        self.check_sizes(workload)
 
-        Shallow FIFOs are not refused: the simulator runs them, or names the deadlock.
-        """
+    def _check_made_for(self, workload: Any) -> None:
         self.check_task(workload)
         for rule in (*super().capacity((workload,)), *self._suits((workload,))):
             if not rule.holds:
                 raise refuse(rule.parameter, rule.message())
-        self.check_sizes(workload)
 
     def _suits(self, tasks: Iterable[Any]) -> Iterator[Rule]:
         """That heads are as long as the design's, and its sequencing covers every mask."""

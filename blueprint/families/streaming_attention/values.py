@@ -386,9 +386,10 @@ def is_small(spec: StreamingAttentionSpec) -> bool:
 
 
 def draw_workload(spec: StreamingAttentionSpec, random: np.random.Generator) -> Attention:
-    """Random attention of sizes the design allows, often 1 in a dimension, of at most 700 cycles."""
+    """Random attention of sizes the hardware accepts, often 1 in a dimension, of at most 700 cycles."""
+    most = spec.keys_max if spec.windowed else _most_keys(spec)
+    limits = (min(spec.queries_max, 9), most, min(spec.heads_max, 4))
     while True:
-        limits = (min(spec.queries_max, 9), spec.keys_max, min(spec.heads_max, 4))
         queries, keys, heads = (
             1 if random.random() < 0.15 else int(random.integers(1, limit + 1)) for limit in limits
         )
@@ -400,13 +401,19 @@ def draw_workload(spec: StreamingAttentionSpec, random: np.random.Generator) -> 
         window = int(random.integers(1, keys + 1)) if mask in ("window", "lambda") else 0
         sinks = int(random.integers(1, keys + 1)) if mask == "lambda" else 0
         found = Attention(queries, keys, heads, int(random.choice(shared)), spec.dim, mask, window, sinks)
-        if spec.cycles(found) <= 700:
+        if spec.cycles(found) <= 700 and spec.refuses(spec.register_values(found)) is None:
             return found
+
+
+def _most_keys(spec: StreamingAttentionSpec) -> int:
+    """The most keys whose rows fit every FIFO, whatever the window: all where none is shallow."""
+    depths = [int(getattr(spec, rule.depth)) for rule in spec.size_rules if rule.depth]
+    return min([spec.keys_max, *depths])
 
 
 def typical(spec: StreamingAttentionSpec) -> Attention:
     """A task that keeps the design busy for some hundred cycles: long rows first, then many, then more heads."""
-    keys = min(spec.keys_max, _KEYS)
+    keys = min(_most_keys(spec), _KEYS)
     group = min(spec.heads_max, spec.group)
     window = min(keys, _KEYS // 2) if spec.windowed else 0
     sinks = min(keys, 4) if spec.mask == "lambda" else 0

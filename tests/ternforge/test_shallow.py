@@ -1,0 +1,66 @@
+"""Rows that a shallow FIFO cannot hold: the hardware refuses them, and every command says so with the depth to ask for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from simulator.engine.kernel import Deadlock, Wait
+from ternforge import api
+from ternforge.cli import run
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "streaming_attention"
+DESIGN, ROWS = str(EXAMPLES / "shallow.yaml"), str(EXAMPLES / "rows.yaml")
+WORDS = (
+    "long_depth must be at least 64 for this workload, or 0 for full speed, not 16: "
+    "the hardware refuses keys 64 with size_error, since keys <= 16 must hold\n"
+)
+
+
+@pytest.mark.parametrize("verb", ["simulate", "estimate", "verify"])
+def test_a_row_that_the_hardware_refuses_is_one_sentence_with_the_remedy(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([verb, DESIGN, "--workload", ROWS, "-q"]) == 2
+    assert capsys.readouterr() == ("", WORDS)
+
+
+def test_the_remedy_is_the_smallest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["simulate", DESIGN, "--workload", ROWS, "-q", "--set", "long_depth=63"]) == 2
+    assert capsys.readouterr().err == WORDS.replace("16", "63")
+    for depth in ("64", "0"):
+        assert run(["simulate", DESIGN, "--workload", ROWS, "-q", "--set", f"long_depth={depth}"]) == 0
+
+
+@pytest.mark.slow
+def test_verify_draws_rows_that_the_hardware_accepts(capsys: pytest.CaptureFixture[str]) -> None:
+    changes = ["--set", "dim=2", "--set", "keys_max=40", "--set", "long_depth=6"]
+    assert run(["verify", DESIGN, *changes, "--cases", "6", "--json"]) == 0
+    cases = json.loads(capsys.readouterr().out)["cases"]
+    assert {case["ok"] for case in cases} == {True} and max(case["keys"] for case in cases) in (4, 5, 6)
+
+
+def test_a_deadlock_is_still_an_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Should a design ever deadlock in a run that its hardware starts."""
+
+    def stuck() -> None:
+        raise Deadlock(20, (Wait("score", "fifo", "full"),))
+
+    monkeypatch.setattr(api, "models", stuck)
+    assert run(["model", "list"]) == 1
+    assert capsys.readouterr() == ("", "Deadlock after cycle 20: 'score' waits for a slot of 'fifo'\n")
+
+
+def test_estimate_counts_what_shallow_fifos_lose(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [DESIGN, "--workload", ROWS, "--json"]
+    found = []
+    for depth in ("0", "64"):
+        assert run(["estimate", *arguments, "--set", f"long_depth={depth}"]) == 0
+        found.append(json.loads(capsys.readouterr().out)["cycles"])
+        assert run(["simulate", *arguments, "--set", f"long_depth={depth}"]) == 0
+        assert json.loads(capsys.readouterr().out)["cycles"] == found[-1]
+    assert found[0] < found[1]
