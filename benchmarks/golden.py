@@ -1,15 +1,18 @@
 """Writes `tests/golden/<family>.json`: inventories, paths, times, traffic and costs of a dozen small designs a family.
 
     python -m benchmarks.golden [--families ternary_lut,systolic]
+    python -m benchmarks.golden --samples
 
 Every prediction stands beside what synthesis (asap7, least area) and gate-level switching measured of the same design,
 place by place; a design whose places do not agree within the bounds below is refused, so no wrong term becomes a
-golden number. The tests then hold every term of the models to the numbers of the file.
+golden number. The tests then hold every term of the models to the numbers of the file. ``--samples`` writes
+`tests/golden/samples.json` alone: hashes of random designs, tasks and operands, so that a number names them for ever.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,6 +31,8 @@ from generator.export import generate
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "golden"
 DESIGNS, POOL, SEED = 12, 400, 77
+#: Random designs of a family whose hashes are kept.
+SAMPLES = 60
 MEASURED = "asap7"
 #: How far predictions may be from measurements: those of a whole design, and those of a place as a share of the whole.
 AREA_BOUND, AREA_PLACE = 0.12, 0.06
@@ -158,12 +163,46 @@ def chosen(kind: type[Spec]) -> tuple[Spec, ...]:
     return sampling.spread(sorted(drawn, key=sampling.gates)[: POOL // 4], DESIGNS)
 
 
+def samples(kind: type[Spec]) -> list[dict[str, str]]:
+    """Hashes of some random designs: what they are, their inventory and paths, their tasks, operands and times."""
+    found = []
+    for number in range(SAMPLES):
+        random = np.random.default_rng([SEED, number])
+        spec = kind.sample(random)
+        tasks = [spec.typical_workload(), spec.sample_workload(random), spec.sample_workload(random)]
+        operands = [spec.typical_operands(tasks[0], number), *(spec.operands(t, number) for t in tasks[1:])]
+        times = [[int(spec.cycles(t)), spec.cycles_of(t, o)] for t, o in zip(tasks, operands, strict=True)]
+        found.append(
+            {
+                "design": _digest(spec.parameters),
+                "inventory": _digest(inventory(spec)),
+                "paths": _digest(paths(spec)),
+                "tasks": _digest([[task.sizes, spec.register_values(task)] for task in tasks]),
+                "operands": _digest([{k: np.asarray(v).tolist() for k, v in o.items()} for o in operands]),
+                "times": _digest(times),
+            }
+        )
+    return found
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]
+
+
 def main() -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--families", default=",".join(registry.families()))
-    for family in options.parse_args().families.split(","):
+    options.add_argument("--samples", action="store_true")
+    given = options.parse_args()
+    if given.samples:
+        hashes = {family: samples(kind) for family, kind in registry.families().items()}
+        (FOLDER / "samples.json").write_text(
+            json.dumps(hashes).replace('{"design"', '\n{"design"') + "\n", encoding="utf-8"
+        )
+        return
+    for family in given.families.split(","):
         designs = []
         for spec in chosen(registry.get(family)):
             designs.append(record(spec))

@@ -67,6 +67,24 @@ def test_time_and_traffic_are_the_recorded_ones(family: str, number: int) -> Non
     assert json.loads(json.dumps(list(golden.runs(spec)))) == design["runs"]
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_random_designs_are_the_recorded_ones(family: str) -> None:
+    """A number names a design, its tasks and their operands: here, in calibration, and in a failure's message."""
+    expected = json.loads((golden.FOLDER / "samples.json").read_text())[family]
+    for number, (found, then) in enumerate(zip(golden.samples(registry.get(family)), expected, strict=True)):
+        assert found == then, f"design {number}"
+
+
+def test_other_operands_have_other_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = registry.get("systolic")
+    monkeypatch.setattr(golden, "SAMPLES", 4)
+    before = golden.samples(kind)
+    given = kind.operands
+    monkeypatch.setattr(kind, "operands", lambda spec, task, seed: given(spec, task, seed + 1))
+    for now, then in zip(golden.samples(kind), before, strict=True):
+        assert now["operands"] != then["operands"] and now["inventory"] == then["inventory"]
+
+
 def close(found: Any, expected: Any) -> bool:
     """Equal but for rounding, through mappings and lists."""
     if isinstance(expected, Mapping):

@@ -200,7 +200,7 @@ def test_a_space_with_everything_reads_back_wherever_it_is_put(
 
 
 def test_a_technology_is_shown_as_a_summary_not_as_a_file(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["check", str(ROOT / "costmodel" / "technologies" / "asap7.yaml")]) == 0
+    assert run(["check", str(ROOT / "costmodel" / "technology" / "technologies" / "asap7.yaml")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "# name: asap7" in lines and all(line.startswith("#") for line in lines)
 
