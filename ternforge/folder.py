@@ -16,7 +16,7 @@ from pathlib import Path
 
 from blueprint.errors import ParamError
 from ternforge.record import Record, digest, undisturbed
-from toolchain.files import is_draft
+from toolchain.files import is_draft, lacks_scratch, naming
 
 _DRAFT = ".ternforge-draft-"
 _NUMBERS = itertools.count()
@@ -40,8 +40,21 @@ def output_folder(out: str | Path, by: str, *, whole: bool = True, force: bool =
         yield draft / "new"
         with undisturbed():
             _place(draft, path, by, whole, force)
+    except OSError as problem:
+        raise _named(problem, draft, path) from problem
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _named(problem: OSError, draft: Path, path: Path) -> OSError:
+    """The fault with the name of a result instead of that of its draft, and with ``path`` where it has none."""
+    if problem.errno is None or lacks_scratch(problem):
+        return problem
+    name = path if problem.filename is None else Path(os.fsdecode(problem.filename))
+    for place in (draft / "new", draft):
+        if name.is_relative_to(place):
+            name = path / name.relative_to(place)
+    return OSError(problem.errno, problem.strerror, str(name))
 
 
 @contextmanager
@@ -50,7 +63,7 @@ def output_file(
 ) -> Iterator[Path]:
     """A draft of the file ``out``, which goes there when the block ends. Raises ``ParamError`` and ``OSError``."""
     path = check_file(out, suffixes, force=force)
-    with output_folder(path.parent, by, whole=False, force=force) as draft:
+    with output_folder(path.parent, by, whole=False, force=force) as draft, naming(path):
         yield draft / path.name
 
 

@@ -132,12 +132,12 @@ def technology_calibrate(
     from costmodel.calibration import calibration
     from costmodel.technology import technology as technologies
     from generator.export import generate
-    from ternforge.folder import output_file
+    from ternforge.folder import check_file, output_file
 
     facts = technologies.load(name)
-    path = Path(out if out is not None else facts.path)
+    path = check_file(out if out is not None else facts.path, YAML, force=force)
+    fitted = calibration.calibrate(facts, generate, note=note)
     with output_file(path, YAML, "tech", force=force) as draft:
-        fitted = calibration.calibrate(facts, generate, note=note)
         calibration.write(fitted, draft)
     errors = {key: group["error"] for key, group in fitted.model.items() if "error" in group}
     return {"file": path, "name": facts.name, "errors": errors}

@@ -33,14 +33,13 @@ def verify(
     stalls; the tasks of ``workload`` are run first, unstalled. ``ok`` is false where a value, a cycle, a register or a
     rule of AXI does not hold, and where the design hangs; ``failure`` says what, ``checks`` all that was looked at.
     """
-    import tempfile
-
     from simulator.cosim import check as cosim
+    from toolchain import files
 
     chosen = _design(design, overrides, rtl)
     todo = cosim.cases(chosen.spec, cases, seed, _first(chosen.spec, workload))
-    with tempfile.TemporaryDirectory(prefix="ternforge-") as scratch:
-        folder = Path(scratch) if rtl is None else Path(rtl)
+    with files.scratch() as scratch:
+        folder = scratch if rtl is None else Path(rtl)
         if rtl is None:
             from generator.export import generate as write
 

@@ -205,22 +205,21 @@ def synth(
     note: Note = silent,
 ) -> Answer:
     """Synthesize a design with Yosys and ABC; ``measured`` stands beside what the model ``predicted``."""
-    import tempfile
-
     from costmodel.groundtruth.synthesis import synthesize
     from costmodel.technology import liberty_text
     from generator.export import generate as write
+    from toolchain import files
 
     chosen = read_design(design, overrides)
     predicted = estimate(chosen, technology)
     facts = read_technology(chosen, technology)
     for file in liberty:
         liberty_text.check(file)
-    with tempfile.TemporaryDirectory(prefix="ternforge-") as scratch:
+    with files.scratch() as scratch:
         note(f"writing {chosen.name}")
-        write(chosen.spec, Path(scratch))
+        write(chosen.spec, scratch)
         note("synthesizing with Yosys and ABC")
-        measured = synthesize(Path(scratch), facts, liberty=list(liberty) or None)
+        measured = synthesize(scratch, facts, liberty=list(liberty) or None)
     keys = ("area_um2", "flip_flops", "critical_path_ps")
     numbers = {key: getattr(measured, key) for key in keys}
     numbers["clock_mhz"] = 1e6 / numbers["critical_path_ps"] if numbers["critical_path_ps"] else None

@@ -118,7 +118,11 @@ TOO_LONG = "long_depth must be at least {} for this workload, or 0 for full spee
 @pytest.mark.parametrize(
     ("changes", "work", "message"),
     [
-        ({"long_depth": 8}, square(9), TOO_LONG.format(9, 8, "keys 9") + "size_error, since keys <= 8 must hold"),
+        (
+            {"long_depth": 8},
+            square(9),
+            TOO_LONG.format(9, 8, "keys 9") + "size_error, since keys <= 8 must hold",
+        ),
         (
             {"long_depth": 8, "mask": "window", "parallel": 2},
             dataclasses.replace(square(20), mask="window", window=9),

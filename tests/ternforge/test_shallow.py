@@ -1,4 +1,4 @@
-"""Rows that a shallow FIFO cannot hold: the hardware refuses them, and every command says so with the depth to ask for."""
+"""Rows that a shallow FIFO cannot hold: the hardware refuses them; commands say so, and which depth is enough."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -67,6 +68,22 @@ def test_a_device_stays_a_device() -> None:
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
     with pytest.raises(OSError, match=r"No space left on device: '/dev/full'$"):
         files.write("/dev/full", "x")
+
+
+def test_a_fault_in_a_folder_for_temporary_files_names_it() -> None:
+    with pytest.raises(OSError, match=r"No space left on device: '.*/ternforge-test-\w+'$") as fault:
+        with files.scratch("ternforge-test-") as folder:
+            assert folder.is_dir()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert fault.value.filename == str(folder) and not folder.exists()
+
+
+def test_a_name_that_is_known_stays() -> None:
+    for problem in (OSError(errno.EROFS, "Read-only file system", "a.v"), OSError("no number")):
+        with pytest.raises(OSError) as fault:
+            with files.naming("b.v"):
+                raise problem
+        assert fault.value is problem
 
 
 @pytest.mark.parametrize("limit", [0, 1, 4095, 9999])
