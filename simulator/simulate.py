@@ -82,7 +82,7 @@ def simulate(
     design computes from them; ``accepted`` adds the acceptance cycle of every beat. Operands, which the time of some
     families depends on too, are ``operands`` or else random ones made from ``seed``.
 
-    Raises :class:`Deadlock` if the masks never let it end, and what the spec raises for a workload that its hardware refuses.
+    Raises :class:`Deadlock` if the masks never let it end, and what the spec raises for a refused workload.
     """
     spec.check_workload(workload)
     if operands is None:

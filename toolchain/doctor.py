@@ -74,7 +74,10 @@ def _package(name: str, statement: str) -> str:
 
 
 def _pyosys() -> str:
-    yosys.run("read_verilog <<EOT\nmodule probe(input a, output b); assign b = ~a; endmodule\nEOT\nsynth")
+    yosys.run(
+        "read_verilog <<EOT\nmodule probe(input a, output b); assign b = ~a; endmodule\nEOT\nsynth",
+        timeout_s=_TIMEOUT_S,
+    )
     return yosys.version()
 
 

@@ -112,7 +112,9 @@ def test_a_deadlock_names_who_waits_for_what() -> None:
     assert kernel.run(found.timing(square(8))).cycles > found.cycles(square(8))
 
 
-TOO_LONG = "long_depth must be at least {} for this workload, or 0 for full speed, not {}: the hardware refuses {} with "
+TOO_LONG = (
+    "long_depth must be at least {} for this workload, or 0 for full speed, not {}: the hardware refuses {} "
+)
 
 
 @pytest.mark.parametrize(
@@ -121,24 +123,24 @@ TOO_LONG = "long_depth must be at least {} for this workload, or 0 for full spee
         (
             {"long_depth": 8},
             square(9),
-            TOO_LONG.format(9, 8, "keys 9") + "size_error, since keys <= 8 must hold",
+            TOO_LONG.format(9, 8, "keys 9") + "with size_error, since keys <= 8 must hold",
         ),
         (
             {"long_depth": 8, "mask": "window", "parallel": 2},
             dataclasses.replace(square(20), mask="window", window=9),
             TOO_LONG.format(10, 8, "keys 20, window 9")
-            + "size_error, since keys <= 8 or window <= 7 must hold",
+            + "with size_error, since keys <= 8 or window <= 7 must hold",
         ),
         (
             {"long_depth": 8, "mask": "lambda", "parallel": 2},
             dataclasses.replace(square(11), mask="lambda", window=9, sinks=4),
             TOO_LONG.format(11, 8, "keys 11, window 9, sinks 4")
-            + "size_error, since keys <= 8 or window + sinks <= 7 must hold",
+            + "with size_error, since keys <= 8 or window + sinks <= 7 must hold",
         ),
         (
             {"long_depth": 3, "candidates": 5, "queries_max": 1},
             Attention(1, 40, 1, 1, 4),
-            TOO_LONG.format(5, 3, "candidates 5") + "size_error, since candidates <= 3 must hold",
+            TOO_LONG.format(5, 3, "candidates 5") + "with size_error, since candidates <= 3 must hold",
         ),
     ],
 )
