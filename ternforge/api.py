@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from ternforge.arguments import checked
 from ternforge.inputs import Answer, Note, read_design, read_technology, read_workload, silent
 from ternforge.library import (
     model,
@@ -56,6 +57,7 @@ __all__ = [
 ]
 
 
+@checked
 def doctor(note: Note = silent) -> Answer:
     """Whether every tool really works; ``ok`` is false where one does not. ``note`` hears what is being checked."""
     from ternforge.rooms import HOME, ROOMS
@@ -66,6 +68,7 @@ def doctor(note: Note = silent) -> Answer:
     return {"ok": all(check.ok for check in checks), "checks": checks}
 
 
+@checked
 def init(folder: str | Path, preset: str = "ternary_lut", *, force: bool = False) -> Answer:
     """Write a starting folder: a design, a space, a workload, a README with the next commands."""
     from ternforge import starter
@@ -73,6 +76,7 @@ def init(folder: str | Path, preset: str = "ternary_lut", *, force: bool = False
     return {"folder": Path(folder), "preset": preset, "files": starter.write(folder, preset, force=force)}
 
 
+@checked
 def check(path: str | Path, overrides: Mapping[str, str] | None = None) -> Answer:
     """Validate any file of ours by its ``schema``; ``resolved`` is its content with every default filled in."""
     from ternforge import checking

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ternforge.arguments import checked
+
 if TYPE_CHECKING:
     from blueprint.files.design import Design
     from blueprint.spec import Spec
@@ -23,6 +25,7 @@ def silent(_: str) -> None:
     """The default for ``note``: progress is not shown."""
 
 
+@checked
 def read_design(design: DesignLike, overrides: Mapping[str, str] | None = None) -> Design:
     """A design from whatever stands for one."""
     from blueprint.files import design as designs
@@ -36,6 +39,7 @@ def read_design(design: DesignLike, overrides: Mapping[str, str] | None = None) 
     return designs.read_design(design, overrides)
 
 
+@checked
 def read_workload(workload: WorkloadLike) -> Workload:
     """A workload from whatever stands for one: a file, ``"1x2560x6912"``, a task."""
     from blueprint.errors import SpecError
@@ -59,6 +63,7 @@ def _models() -> tuple[str, ...]:
     return names()
 
 
+@checked
 def read_technology(design: Design, technology: str | Path | None = None) -> Technology:
     """The technology asked for, else the design's own, else asap7."""
     from costmodel.technology import technology as technologies

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ternforge.arguments import checked
 from ternforge.inputs import Answer, Note, silent
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 YAML = (".yaml", ".yml")
 
 
+@checked
 def models() -> Answer:
     """The language models that come with the package."""
     from blueprint.workloads import model
@@ -24,6 +26,7 @@ def models() -> Answer:
     return {"models": [model_summary(model.load(name)) for name in model.names()]}
 
 
+@checked
 def model(name: str | Path, phase: str = "decode", tokens: int = 1) -> Answer:
     """One model's shapes, and the products of one forward pass."""
     from blueprint.workloads import model as shapes
@@ -51,6 +54,7 @@ def model_summary(chosen: Model) -> Answer:
     return {**dataclasses.asdict(chosen), **derived}
 
 
+@checked
 def model_import(
     folder: str | Path,
     out: str | Path,
@@ -78,6 +82,7 @@ def model_import(
     }
 
 
+@checked
 def technologies() -> Answer:
     """The technologies that come with the package."""
     from costmodel.technology import technology
@@ -85,6 +90,7 @@ def technologies() -> Answer:
     return {"technologies": [technology_summary(technology.load(name)) for name in technology.names()]}
 
 
+@checked
 def technology(name: str | Path) -> Answer:
     """One technology's facts in short."""
     from costmodel.technology import technology as technologies
@@ -105,6 +111,7 @@ def technology_summary(facts: Technology) -> Answer:
     }
 
 
+@checked
 def technology_import(
     liberty: Sequence[str | Path], name: str, out: str | Path, *, force: bool = False
 ) -> Answer:
@@ -122,6 +129,7 @@ def technology_import(
     return {"file": Path(out), **technology_summary(technologies.load(Path(out)))}
 
 
+@checked
 def technology_calibrate(
     name: str | Path, out: str | Path | None = None, note: Note = silent, *, force: bool = False
 ) -> Answer:
@@ -143,6 +151,7 @@ def technology_calibrate(
     return {"file": path, "name": facts.name, "errors": errors}
 
 
+@checked
 def technology_validate(name: str | Path, designs: int, seed: int, note: Note = silent) -> Answer:
     """Predictions against synthesis on random designs that calibration did not see.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ternforge.arguments import checked
 from ternforge.inputs import Answer, Note, check_fits, read_design, read_workload, silent
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ternforge.inputs import DesignLike, WorkloadLike
 
 
+@checked
 def verify(
     design: DesignLike | None = None,
     overrides: Mapping[str, str] | None = None,
@@ -34,6 +36,7 @@ def verify(
     rule of AXI does not hold, and where the design hangs; ``failure`` says what, ``checks`` all that was looked at.
     """
     from simulator.cosim import check as cosim
+    from simulator.cosim import folder as exported
     from toolchain import files
 
     chosen = _design(design, overrides, rtl)
@@ -45,6 +48,8 @@ def verify(
 
             note(f"writing {chosen.name}")
             write(chosen.spec, folder)
+        else:
+            exported.read(folder, chosen.spec)  # refused before anything is said to be built
         note(f"building with Verilator and running {len(todo)} cases with cocotb")
         report = cosim.check(chosen.spec, folder, todo, seed=seed)
     return _answer(chosen, report, seed, rtl)

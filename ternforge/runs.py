@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ternforge.arguments import checked
 from ternforge.inputs import Answer, Note, check_fits, read_design, read_workload, refused, silent
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 TRACES = (".json", ".json.gz")
 
 
+@checked
 def simulate(
     design: DesignLike,
     workload: WorkloadLike,

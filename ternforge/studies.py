@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ternforge.arguments import checked
 from ternforge.inputs import Answer
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 TABLES = ("front.csv", "points.csv")
 
 
+@checked
 def explore(
     space: str | Path,
     out: str | Path,
@@ -69,6 +71,7 @@ def _check_study(study: str | Path) -> None:
             )
 
 
+@checked
 def apply(study: str | Path, point: str, out: str | Path, *, force: bool = False) -> Answer:
     """Write a point of a study as a design file; ``point`` may be ``knee``."""
     from blueprint.errors import ParamError
@@ -89,6 +92,7 @@ def apply(study: str | Path, point: str, out: str | Path, *, force: bool = False
     return {"point": name, "file": Path(out), "design": design_content(design), "infeasible": reason}
 
 
+@checked
 def plot(study: str | Path, out: str | Path | None = None, *, force: bool = False) -> Answer:
     """Draw a study's Pareto front into its folder, or into ``out``: PNG, SVG and an interactive page."""
     from dse import interactive
@@ -103,6 +107,7 @@ def plot(study: str | Path, out: str | Path | None = None, *, force: bool = Fals
     return {"files": [folder / file.name for file in files]}
 
 
+@checked
 def report(study: str | Path, out: str | Path | None = None, *, force: bool = False) -> Answer:
     """Write a study as one self-contained HTML page, ``report.html`` of the study where ``out`` names no other."""
     from dse import report as reports

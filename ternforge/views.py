@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ternforge.arguments import checked
 from ternforge.inputs import Answer, Note, check_fits, read_design, read_technology, read_workload, silent
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ternforge.inputs import DesignLike, WorkloadLike
 
 
+@checked
 def generate(
     design: DesignLike,
     out: str | Path,
@@ -50,6 +52,7 @@ FLOWS = {
 }
 
 
+@checked
 def export(
     design: DesignLike,
     flow: str,
@@ -74,6 +77,7 @@ def export(
     }
 
 
+@checked
 def estimate(
     design: DesignLike,
     technology: str | Path | None = None,
@@ -197,6 +201,7 @@ def predicted_flip_flops(spec: Spec) -> int:
     return int(flip_flops(spec.units()))
 
 
+@checked
 def synth(
     design: DesignLike,
     technology: str | Path | None = None,

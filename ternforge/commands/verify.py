@@ -56,6 +56,7 @@ def _lines(answer: Mapping[str, Any]) -> list[str]:
     cases = table(rows, ("", "workload", "stall pattern", "mismatches", "cycles RTL", "cycles simulator"))
     bad = sum(not case["ok"] for case in answer["cases"])
     total = f"{len(rows)} cases, {bad} failed, {answer['mismatches']:,} values differ; seed {answer['seed']}"
+    total = total if rows else f"no case came to its end; seed {answer['seed']}"
     lines = [
         *(cases if rows else []),
         *table([[_word(part), part["name"], part["what"]] for part in answer["checks"]]),
