@@ -1,0 +1,54 @@
+"""Words wider than a vector: the same values, cycles and flip-flops where words stand in slices and memories in banks.
+
+A vector of Verilog holds 65,536 bits, and a design that needs more is too large to be simulated here. So the limit is
+lowered to the widest port of a small design, and what is wider inside it is split as it would be there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blueprint import numbers
+from blueprint.registry import families
+from blueprint.spec import Spec
+from blueprint.unit import flip_flops
+from generator.export import generate
+from simulator.rtl import rtl
+from tests.conformance.test_agreement import compare, netlist_flip_flops
+
+#: Widths of a register's and of AXI4-Lite's ports, which are never split.
+NARROWEST, DESIGNS = 32, 4
+
+
+def limit(spec: Spec) -> int:
+    """The widest port of the top: the least that a vector has to hold."""
+    return max(NARROWEST, *(stream.width for stream in spec.streams()))
+
+
+def verilog(out: Path) -> dict[str, str]:
+    return {file.name: file.read_text() for file in sorted((out / "rtl").iterdir())}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", families())
+def test_designs_of_split_words_agree(tmp_path: Path, family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = 0
+    for number in range(100):
+        spec = families()[family].sample(np.random.default_rng([9, number]))
+        whole, split = tmp_path / f"whole{number}", tmp_path / f"split{number}"
+        generate(spec, whole)
+        with monkeypatch.context() as lowered:
+            lowered.setattr(numbers, "VECTOR_BITS", limit(spec))
+            generate(spec, split)
+            if verilog(split) == verilog(whole):
+                continue
+            predicted = int(flip_flops(spec.units()))
+            assert netlist_flip_flops(split, flatten=False) == predicted, spec
+        assert compare(spec, rtl.load(split, optimize="-O0"), number) == [], spec
+        checked += 1
+        if checked == DESIGNS:
+            break
+    assert checked == DESIGNS
