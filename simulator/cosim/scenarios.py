@@ -284,8 +284,17 @@ def largest_sizes(shell: Shell, small: Task, seed: int) -> Scenario:
     for task in at_limits(shell.spec, small):
         work = affordable(shell.spec, task, seed)
         if work is not None:
-            steps += whole(shell, work)
-    return Scenario("limits", "runs at the largest sizes, one at a time", steps)
+            steps += whole(shell, work) + whole(shell, flat(work, seed))
+    return Scenario(
+        "limits", "runs at the largest sizes, one at a time, also with a first operand of zeros", steps
+    )
+
+
+def flat(work: Job, seed: int) -> Job:
+    """The run with a first operand of zeros: weights made from it are equal, and their sums as large as can be."""
+    first, *_ = work.operands
+    operands = {**work.operands, first: np.zeros_like(work.operands[first])}
+    return plan.job(work.spec, work.task, seed, operands=operands)
 
 
 def at_limits(spec: Spec, small: Task) -> Iterator[Task]:
