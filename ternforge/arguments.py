@@ -8,7 +8,7 @@ import numbers
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar, get_args
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,7 +34,7 @@ _WORDS = {
 }
 _REMEDIES = {
     "DesignLike": "; blueprint.registry.get(FAMILY).from_mapping(PARAMETERS) makes a Spec of a dict",
-    "WorkloadLike": "; Gemm(m, k, n) of blueprint.workloads.workload is a task",
+    "WorkloadLike": "; Gemm(m, k, n) of blueprint.workloads.tasks is a task",
     "Path": "; write it to a file first",
 }
 
@@ -84,9 +84,10 @@ def _classes(kind: str) -> tuple[type, ...]:
     if kind in plain:
         return plain[kind]
     if kind == "WorkloadLike":
-        from blueprint.workloads.workload import Task, Workload
+        from blueprint.workloads.tasks import TASKS
+        from blueprint.workloads.workload import Workload
 
-        return (str, os.PathLike, Workload, *get_args(Task))
+        return (str, os.PathLike, Workload, *TASKS)
     from blueprint.files.design import Design
     from blueprint.spec import Spec
 

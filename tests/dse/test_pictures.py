@@ -9,7 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from blueprint.errors import ParamError
-from dse import figure, interactive, plot, quantity, report
+from costmodel.model import quantity
+from dse import figure, interactive, plot, report
 from dse.explore import run
 from dse.study import Study
 from tests.dse import toy

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from simulator.engine.kernel import Deadlock, Wait
-from ternforge import api
 from ternforge.cli import run
+from ternforge.verbs import model
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "streaming_attention"
 DESIGN, ROWS = str(EXAMPLES / "shallow.yaml"), str(EXAMPLES / "rows.yaml")
@@ -50,7 +50,7 @@ def test_a_deadlock_is_still_an_answer(
     def stuck() -> None:
         raise Deadlock(20, (Wait("score", "fifo", "full"),))
 
-    monkeypatch.setattr(api, "models", stuck)
+    monkeypatch.setattr(model, "models", stuck)
     assert run(["model", "list"]) == 1
     assert capsys.readouterr() == ("", "Deadlock after cycle 20: 'score' waits for a slot of 'fifo'\n")
 
