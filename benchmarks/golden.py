@@ -2,11 +2,14 @@
 
     python -m benchmarks.golden [--families ternary_lut,systolic]
     python -m benchmarks.golden --samples
+    python -m benchmarks.golden --files
 
 Every prediction stands beside what synthesis (asap7, least area) and gate-level switching measured of the same design,
 place by place; a design whose places do not agree within the bounds below is refused, so no wrong term becomes a
 golden number. The tests then hold every term of the models to the numbers of the file. ``--samples`` writes
 `tests/golden/samples.json` alone: hashes of random designs, tasks and operands, so that a number names them for ever.
+``--files`` writes `tests/golden/files.json` alone: hashes of the files that the designs are exported as,
+with the versions of the tools that wrote them.
 """
 
 from __future__ import annotations
@@ -14,7 +17,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +28,7 @@ import numpy as np
 from blueprint import registry
 from blueprint.spec import Spec
 from blueprint.unit import Unit, flip_flops
+from blueprint.version import VERSION
 from costmodel.calibration import measuring, sampling
 from costmodel.model import estimate, features
 from costmodel.technology import technology as technologies
@@ -33,6 +39,8 @@ FOLDER = Path(__file__).resolve().parent.parent / "tests" / "golden"
 DESIGNS, POOL, SEED = 12, 400, 77
 #: Random designs of a family whose hashes are kept.
 SAMPLES = 60
+#: Packages whose versions show in exported Verilog.
+WRITERS = ("amaranth", "pyosys")
 MEASURED = "asap7"
 #: How far predictions may be from measurements: those of a whole design, and those of a place as a share of the whole.
 AREA_BOUND, AREA_PLACE = 0.12, 0.06
@@ -185,8 +193,39 @@ def samples(kind: type[Spec]) -> list[dict[str, str]]:
     return found
 
 
+def exported(spec: Spec) -> dict[str, str]:
+    """A hash of each file that a design is exported as; the version of this package does not count."""
+    found = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "design"
+        generate(spec, out)
+        for file in sorted(path for path in out.rglob("*") if path.is_file()):
+            text = file.read_text(encoding="utf-8").replace(f'"tool_version": "{VERSION}"', "")
+            found[str(file.relative_to(out))] = _digest(text)
+    return found
+
+
+def writers() -> dict[str, str]:
+    """Versions of the packages that write Verilog."""
+    return {name: metadata.version(name) for name in WRITERS}
+
+
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]
+
+
+def _recorded(family: str) -> list[Spec]:
+    designs = json.loads((FOLDER / f"{family}.json").read_text(encoding="utf-8"))["designs"]
+    return [registry.get(family).from_mapping(design["parameters"]) for design in designs]
+
+
+def _write_files() -> None:
+    found: dict[str, Any] = {"recipe": "python -m benchmarks.golden --files", "writers": writers()}
+    found["families"] = {
+        family: [exported(spec) for spec in _recorded(family)] for family in registry.families()
+    }
+    text = json.dumps(found).replace('{"bench', '\n{"bench') + "\n"
+    (FOLDER / "files.json").write_text(text, encoding="utf-8")
 
 
 def main() -> None:
@@ -195,7 +234,11 @@ def main() -> None:
     )
     options.add_argument("--families", default=",".join(registry.families()))
     options.add_argument("--samples", action="store_true")
+    options.add_argument("--files", action="store_true")
     given = options.parse_args()
+    if given.files:
+        _write_files()
+        return
     if given.samples:
         hashes = {family: samples(kind) for family, kind in registry.families().items()}
         (FOLDER / "samples.json").write_text(
