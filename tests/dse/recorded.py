@@ -45,6 +45,7 @@ PICTURES = {
     "two, the other way": changed((GOALS, "{tokens_per_second: max, area_um2: min}")),
     "costs": changed((GOALS, "{area_um2: min, " + ENERGY + "}")),
     "three": changed((GOALS, "{tokens_per_second: max, area_um2: min, " + ENERGY + "}")),
+    "three, the third wide": changed((GOALS, "{" + ENERGY + ", tokens_per_second: max, area_um2: min}")),
     "four": changed((GOALS, "{tokens_per_second: max, area_um2: min, " + ENERGY + ", flip_flops: min}")),
     "families": TWO,
     "three of families": TWO.replace(GOALS, "{area_um2: min, tokens_per_second: max, " + ENERGY + "}"),
@@ -115,10 +116,7 @@ def page(study: Study) -> dict[str, str]:
         found.append(value)
         place = min(at for at in (text.find("{", place), text.find("[", place), len(text) - 1) if at >= 0)
     found[1].pop("template")
-    traces = {
-        f"trace {trace['name'] if 'name' in trace else number}": trace
-        for number, trace in enumerate(found[0])
-    }
+    traces = {f"trace {trace.get('name', number)}": trace for number, trace in enumerate(found[0])}
     return {
         name: digest(rounded(value))
         for name, value in {**traces, "layout": found[1], "config": found[2]}.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -100,3 +101,24 @@ def test_the_table_of_a_report_names_families_where_there_are_several(
     head = page[page.index("<h2>Front</h2>") :].split("<tr>")[1].split("</tr>")[0]
     names = [cell.split(">")[1].split("<")[0] for cell in head.split("<th ")[1:]]
     assert names[: 1 + len(named)] == ["id", *named]
+
+
+@pytest.mark.parametrize(
+    ("directions", "place", "expected"),
+    [
+        (("min", "max"), (0.41, 0.13), (True, "bottom")),
+        (("min", "max"), (0.40, 0.87), (False, "bottom")),
+        (("min", "max"), (0.41, 0.12), (True, "center")),
+        (("min", "max"), (0.40, 0.88), (False, "top")),
+        (("max", "max"), (0.61, 0.5), (True, "bottom")),
+        (("max", "max"), (0.60, 0.88), (False, "center")),
+        (("max", "max"), (0.61, 0.9), (True, "top")),
+        (("min", "min"), (0.5, 0.5), (True, "top")),
+        (("min", "min"), (0.3, 0.05), (False, "bottom")),
+    ],
+)
+def test_the_box_of_the_knee_stands_where_no_better_design_is(
+    directions: tuple[str, str], place: tuple[float, float], expected: tuple[bool, str]
+) -> None:
+    scales = [figure.Scale("x", "x", 1.0, direction, False) for direction in directions]
+    assert plot._free_side(place, SimpleNamespace(scales=scales)) == expected  # type: ignore[arg-type]
