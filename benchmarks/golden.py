@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from blueprint import registry
+from blueprint.shell import COUNTERS
 from blueprint.spec import Spec
 from blueprint.unit import Unit, flip_flops
 from blueprint.version import VERSION
@@ -34,11 +35,38 @@ from costmodel.model import estimate, features
 from costmodel.technology import technology as technologies
 from costmodel.technology.technology import Technology
 from generator.export import generate
+from simulator.cosim import scenarios
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "golden"
 DESIGNS, POOL, SEED = 12, 400, 77
 #: Random designs of a family whose hashes are kept.
 SAMPLES = 60
+#: Designs exported besides those with golden numbers: what stands in modules that none of them has.
+MORE: dict[str, tuple[dict[str, Any], ...]] = {
+    "streaming_attention": (
+        {
+            "graph": "scaled", "dim": 4, "keys_max": 16, "queries_max": 1, "mask": "none", "format": "int8",
+            "candidates": 4,
+        },
+    ),
+    "systolic": (
+        {
+            "organization": "weight_stationary", "pe": "float", "rows": 2, "cols": 2, "act_width": 8,
+            "weight_width": 8, "k_max": 200, "n_max": 4, "token_depth": 7, "sparsity": "1:8",
+            "activation": "fp8_e4m3", "accumulate": "fp16", "product_register": True,
+        },
+        {
+            "organization": "output_stationary", "pe": "ternary", "rows": 3, "cols": 2, "act_width": 8,
+            "weight_width": 2, "k_max": 20, "n_max": 9, "m_max": 2, "token_depth": 4, "sparsity": "1:2",
+        },
+    ),
+    "ternary_lut": (
+        {
+            "mu": 3, "lut_count": 2, "fetch_count": 2, "act_width": 3, "k_max": 20, "n_max": 4,
+            "table_style": "half", "key_encoding": "sign_index", "build_style": "direct",
+        },
+    ),
+}  # fmt: skip
 #: Packages whose versions show in exported Verilog.
 WRITERS = ("amaranth", "pyosys")
 MEASURED = "asap7"
@@ -205,6 +233,15 @@ def exported(spec: Spec) -> dict[str, str]:
     return found
 
 
+def bench(spec: Spec) -> dict[str, list[Any]]:
+    """Steps of every scenario of the bench of a design: how many, and a hash of what they tell it to do."""
+    plans = scenarios.scenarios(spec, SEED, COUNTERS)
+    return {
+        plan.name: [len(plan.steps), _digest([plan.checks, [step.command for step in plan.steps]])]
+        for plan in plans
+    }
+
+
 def writers() -> dict[str, str]:
     """Versions of the packages that write Verilog."""
     return {name: metadata.version(name) for name in WRITERS}
@@ -214,16 +251,19 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]
 
 
-def _recorded(family: str) -> list[Spec]:
+def exportable(family: str) -> list[Spec]:
+    """Designs of a family whose exported files are recorded."""
     designs = json.loads((FOLDER / f"{family}.json").read_text(encoding="utf-8"))["designs"]
-    return [registry.get(family).from_mapping(design["parameters"]) for design in designs]
+    kind = registry.get(family)
+    return [kind.from_mapping(each) for each in (*(d["parameters"] for d in designs), *MORE[family])]
 
 
 def _write_files() -> None:
     found: dict[str, Any] = {"recipe": "python -m benchmarks.golden --files", "writers": writers()}
     found["families"] = {
-        family: [exported(spec) for spec in _recorded(family)] for family in registry.families()
+        family: [exported(spec) for spec in exportable(family)] for family in registry.families()
     }
+    found["benches"] = {family: bench(exportable(family)[-1]) for family in registry.families()}
     text = json.dumps(found).replace('{"bench', '\n{"bench') + "\n"
     (FOLDER / "files.json").write_text(text, encoding="utf-8")
 

@@ -118,14 +118,22 @@ def exported_files() -> dict[str, Any]:
     return families
 
 
-@pytest.mark.parametrize(("family", "number"), CASES)
+@pytest.mark.parametrize(
+    ("family", "number"),
+    [(family, number) for family in FAMILIES for number in range(len(golden.exportable(family)))],
+)
 def test_exported_files_are_the_recorded_ones(
     family: str, number: int, exported_files: dict[str, Any]
 ) -> None:
     """What moves a byte on purpose is recorded again; the bytes themselves are checked by simulation."""
-    spec, _ = case(family, number)
-    found, expected = golden.exported(spec), exported_files[family][number]
+    found, expected = golden.exported(golden.exportable(family)[number]), exported_files[family][number]
     assert [name for name in {**found, **expected} if found.get(name) != expected.get(name)] == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_bench_does_what_is_recorded(family: str) -> None:
+    expected = json.loads((golden.FOLDER / "files.json").read_text())["benches"][family]
+    assert golden.bench(golden.exportable(family)[-1]) == expected
 
 
 def test_a_changed_byte_changes_the_hash_of_its_file_only(monkeypatch: pytest.MonkeyPatch) -> None:
