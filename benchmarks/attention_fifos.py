@@ -17,10 +17,10 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
-from blueprint.families.streaming_attention import StreamingAttentionSpec
-from blueprint.families.streaming_attention import graph as dataflow
-from blueprint.families.streaming_attention.inventory import words
-from blueprint.workloads.workload import Attention
+from blueprint.arithmetic.softmax.arithmetic import GRAPHS
+from blueprint.families.streaming_attention import StreamingAttentionSpec, dataflow
+from blueprint.families.streaming_attention.dataflow import words
+from blueprint.workloads.tasks import Attention
 from simulator.engine import kernel
 from simulator.sizing import smallest_capacity
 
@@ -51,7 +51,7 @@ def memory(design: StreamingAttentionSpec) -> tuple[int, int]:
 def lengths() -> list[dict[str, Any]]:
     """Words, bits and cycles of every graph at full speed, by length."""
     rows = []
-    for graph in dataflow.GRAPHS:
+    for graph in GRAPHS:
         for keys in LENGTHS:
             design, work = spec(graph, keys), square(keys)
             begin = time.perf_counter()
@@ -84,7 +84,7 @@ def sweep(graph: str) -> list[tuple[int, float]]:
 def sizes() -> list[tuple[str, str, int, int, int]]:
     """(graph, FIFO, smallest depth that does not deadlock, smallest at full speed, the design's own)."""
     rows = []
-    for graph in dataflow.GRAPHS:
+    for graph in GRAPHS:
         design = spec(graph, SWEPT)
         timing, deep = design.timing(square(SWEPT)), dataflow.depths(design)
         for edge in dataflow.edges(graph, True, False):
@@ -96,7 +96,7 @@ def sizes() -> list[tuple[str, str, int, int, int]]:
 
 def draw_lengths(rows: list[dict[str, Any]], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(6, 4))
-    for graph in dataflow.GRAPHS:
+    for graph in GRAPHS:
         mine = [row for row in rows if row["graph"] == graph]
         axes.loglog([r["keys"] for r in mine], [r["bits"] / 8192 for r in mine], "o-", base=2, label=graph)
     axes.set_xlabel("keys per row, N")
@@ -128,10 +128,10 @@ def page(rows: list[dict[str, Any]], found: dict[str, list[tuple[int, float]]]) 
     """The text beside the figures."""
     by = {(row["graph"], row["keys"]): row for row in rows}
     wall = sum(row["s"] for row in rows)
-    head = "| N | " + " | ".join(f"{graph}: words, cycles" for graph in dataflow.GRAPHS) + " |"
-    lines = [head, "| --- |" + " --- |" * len(dataflow.GRAPHS)]
+    head = "| N | " + " | ".join(f"{graph}: words, cycles" for graph in GRAPHS) + " |"
+    lines = [head, "| --- |" + " --- |" * len(GRAPHS)]
     for keys in LENGTHS:
-        cells = [f"{by[g, keys]['words']:,}, {by[g, keys]['cycles']:,}" for g in dataflow.GRAPHS]
+        cells = [f"{by[g, keys]['words']:,}, {by[g, keys]['cycles']:,}" for g in GRAPHS]
         lines.append(f"| {keys:,} | " + " | ".join(cells) + " |")
     table = "\n".join(lines)
     fifos = "\n".join(f"| `{g}` | `{name}` | {low} | {fast} | {own} |" for g, name, low, fast, own in sizes())
@@ -181,7 +181,7 @@ A default of a FIFO with a word per row also covers rows of a single key, so it 
 
 def main() -> int:
     rows = lengths()
-    found = {graph: sweep(graph) for graph in dataflow.GRAPHS}
+    found = {graph: sweep(graph) for graph in GRAPHS}
     plt.rcParams["svg.hashsalt"] = "ternforge"
     draw_lengths(rows, DOCS / "attention_fifos_memory.svg")
     draw_sweep(found, DOCS / "attention_fifos_depth.svg")

@@ -19,9 +19,10 @@ import numpy as np
 
 from blueprint import registry
 from blueprint.files.document import read_text
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
+from costmodel.model.evaluate import TechnologyCosts
 from costmodel.technology import technology
-from dse.evaluate import TechnologyCosts, design_problem
+from dse.evaluate import design_problem
 from dse.problem import Problem
 from dse.space_file import space_from
 

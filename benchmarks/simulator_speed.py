@@ -21,7 +21,7 @@ from typing import Any
 from blueprint.files.design import read_design
 from blueprint.spec import Spec
 from blueprint.workloads.model import layers, load
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
 from generator.export import generate
 from simulator.engine import kernel
 from simulator.rtl import rtl

@@ -43,6 +43,13 @@ def choose(condition: Any, yes: Number, no: Number) -> Number:
     return yes if condition else no
 
 
+def flag(condition: Any) -> Number:
+    """1 where the condition holds, else 0: a predicate that counts, so that formulas multiply by it."""
+    if isinstance(condition, np.ndarray):
+        return condition.astype(np.int64)
+    return int(bool(condition))
+
+
 def possible(condition: Any) -> bool:
     """Whether the condition may hold for any of the designs: formulas that it rules out need not be worked out."""
     return bool(condition) if np.ndim(condition) == 0 else True
@@ -62,3 +69,10 @@ def slices(bits: Number) -> tuple[Number, Number]:
     """How many vectors hold a word, at least 1, and the width of each but the last, which has the rest."""
     count = larger(ceil_div(bits, VECTOR_BITS), 1)
     return count, ceil_div(bits, count)
+
+
+def one_of(value: Any, names: tuple[str, ...]) -> Number:
+    """1 where the value is one of some names, else 0."""
+    if isinstance(value, np.ndarray):
+        return np.isin(value, names).astype(np.int64)
+    return int(value in names)

@@ -1,28 +1,25 @@
-"""The families there are: a module of this package that holds a ``Spec`` named after it is a family."""
+"""The families there are: each folder of ``blueprint/families``, which implements ``blueprint/family.py``."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
+from types import ModuleType
 
 from blueprint import families as folders
 from blueprint.errors import ParamError
+from blueprint.family import FACETS, lacking
 from blueprint.spec import Spec
 
 
 @cache
 def families() -> dict[str, type[Spec]]:
-    """Every family by name."""
-    found: dict[str, type[Spec]] = {}
-    for module in pkgutil.iter_modules(folders.__path__):
-        members = vars(importlib.import_module(f"blueprint.families.{module.name}")).values()
-        for member in members:
-            if isinstance(member, type) and issubclass(member, Spec) and member is not Spec:
-                if getattr(member, "family", None) == module.name:
-                    found[module.name] = member
-    return found
+    """Every family by name. Raises ``ParamError`` for a folder that does not implement the protocol."""
+    return dict(found(folders))
 
 
 def get(name: str) -> type[Spec]:
@@ -33,3 +30,36 @@ def get(name: str) -> type[Spec]:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ParamError(f"Family must be one of {', '.join(known)}, not {name!r}{hint}")
     return known[name]
+
+
+def found(package: ModuleType) -> Iterator[tuple[str, type[Spec]]]:
+    """The families in the folders of a package, by name. Raises ``ParamError``."""
+    for module in pkgutil.iter_modules(package.__path__):
+        name = module.name
+        _check_files(name, [Path(folder) / name for folder in package.__path__])
+        kind = _assembled(name, importlib.import_module(f"{package.__name__}.{name}"))
+        _check_facets(kind)
+        yield name, kind
+
+
+def _check_files(name: str, places: list[Path]) -> None:
+    wanted = ("parameters", *FACETS)
+    absent = [part for part in wanted if not any((place / f"{part}.py").is_file() for place in places)]
+    if absent:
+        what = f"a folder with {', '.join(wanted[:-1])} and {wanted[-1]}"
+        raise ParamError(f"Family {name!r} must be {what}, not without {', '.join(absent)}")
+
+
+def _assembled(name: str, module: ModuleType) -> type[Spec]:
+    """The family's class: the one that is named after the folder and has facets."""
+    for member in vars(module).values():
+        if isinstance(member, type) and issubclass(member, Spec) and getattr(member, "facets", None):
+            if getattr(member, "family", None) == name:
+                return member
+    raise ParamError(f"Family {name!r} must assemble a Spec with family = {name!r} and facets; there is none")
+
+
+def _check_facets(kind: type[Spec]) -> None:
+    for facet, names in lacking(kind.facets).items():
+        what = f"must have the functions of its protocol, not lack {', '.join(names)}"
+        raise ParamError(f"Family {kind.family!r}: {facet} {what}")

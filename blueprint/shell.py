@@ -1,25 +1,35 @@
-"""What every design's shell holds: the sizes of a run and which of them go together, status, counters.
+"""The register file of every design: the sizes of a run and which of them run together, status, counters, hash.
 
-One description is read by the hardware (``generator/axi_lite.py``), the register map, the inventory, the check of a
-workload and the documentation (``docs/registers.md``), so they cannot disagree about what a design refuses.
+One description (:class:`RegisterFile`) allocates the addresses. The hardware (``generator/cells/register_file.py``),
+the inventory, the manifest, the C header, the check of a workload and ``docs/registers.md`` all read it, so they
+cannot disagree about what a design refuses or where a register is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from blueprint.numbers import Number, bit_length, choose
 from blueprint.port import Register
-from blueprint.unit import Unit, flops
+from blueprint.unit import Path, Unit, flops
 
 #: Bits of the status register that every design has, from bit 0 on.
 STATUS = ("busy", "done", "size_error", "framing_error")
-#: Counters of every register map, those of stalls in the order in which a cycle is charged to one of them.
-COUNTERS = ("cycles", "stall_input", "stall_memory", "stall_output", "stall_dependency")
+#: What a run waits for, in the order in which a cycle is charged to one of them.
+WAITS = ("input", "memory", "output", "dependency")
+STALLS = tuple(f"stall_{reason}" for reason in WAITS)
+COUNTERS = ("cycles", *STALLS)
 WORD_BYTES = 4
-_FIRST_SIZE = 0x08
-_WORD = {"value": (0, 8 * WORD_BYTES)}
+WORD_BITS = 8 * WORD_BYTES
+#: Bits of an address of the AXI4-Lite port.
+ADDRESS_BITS = 6
+_WORD = {"value": (0, WORD_BITS)}
+#: Name, access, description, fields and reset value of a register.
+_Entry = tuple[str, Literal["ro", "rw"], str, Mapping[str, tuple[int, int]], int]
+#: Words before the sizes (control, status) and behind the counters (the two halves of the hash).
+_FIXED, _HASHES = 2, 2
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,14 @@ class Size:
     def lanes_above(self) -> Number:
         """Bytes of a word that reach beyond the register: one bit each says whether what was written there is not 0."""
         return WORD_BYTES - self.width // 8
+
+
+def product_sizes(sizes: Mapping[str, tuple[Number, Number]]) -> tuple[Size, ...]:
+    """Sizes of a matrix product by name, each the largest value and whether (0 or 1) a run counts it down."""
+    return tuple(
+        Size(name, most, counted * bit_length(most), f"{name} of the next run")
+        for name, (most, counted) in sizes.items()
+    )
 
 
 @dataclass(frozen=True)
@@ -101,60 +119,110 @@ def refusal(sizes: Sequence[Size], rules: Sequence[SizeRule], values: Mapping[st
     return None
 
 
-def register_map(
-    sizes: Sequence[Size],
-    counters: Mapping[str, str],
-    design_hash: str,
-    *,
-    counters_at: int,
-    flags: Sequence[str] = (),
-) -> tuple[Register, ...]:
-    """Control, status (``flags`` above the bits of every design), sizes, counters from ``counters_at`` on, hash.
+@dataclass(frozen=True)
+class RegisterFile:
+    """The register file of a family's designs: what it holds, where, and what it costs.
 
-    ``counters`` says in words what each of :data:`COUNTERS` counts. The addresses stand in ``docs/registers.md``.
+    ``sizes`` and ``rules`` are all that a design of the family may have; those with ``there`` 0 are left out.
+    ``waits`` says in words what each stall counter counts, by the reason in :data:`WAITS`; ``dependency`` is 1 where a
+    run may wait for its own results and the hardware counts such cycles. ``flags`` are status bits of the family,
+    above those of every design. ``words`` are the words reserved for sizes where that is not one for each of ``sizes``:
+    all designs of a family have their counters at the same addresses.
     """
-    states = {name: (place, 1) for place, name in enumerate((*STATUS, *flags))}
-    half = len(design_hash) // 2
-    low, high = int(design_hash[half:], 16), int(design_hash[:half], 16)
-    hash_at = counters_at + WORD_BYTES * len(COUNTERS)
-    return (
-        Register("control", 0x00, "rw", "write 1 to start a run", {"start": (0, 1)}),
-        Register("status", WORD_BYTES, "ro", "what the core is doing and what went wrong", states),
-        *(
-            Register(
-                size.name, _FIRST_SIZE + WORD_BYTES * place, "rw", size.text, {"value": (0, int(size.width))}
-            )
-            for place, size in enumerate(sizes)
-        ),
-        *(
-            Register(name, counters_at + WORD_BYTES * place, "ro", counters[name], _WORD)
-            for place, name in enumerate(COUNTERS)
-        ),
-        Register("hash_lo", hash_at, "ro", "design hash, low half", _WORD, low),
-        Register("hash_hi", hash_at + WORD_BYTES, "ro", "design hash, high half", _WORD, high),
-    )
 
+    sizes: tuple[Size, ...]
+    waits: Mapping[str, str]
+    rules: tuple[SizeRule, ...] = ()
+    dependency: Number = 0
+    flags: tuple[str, ...] = ()
+    words: int | None = None
 
-def units(
-    sizes: Sequence[Size], rules: Sequence[SizeRule], counters: Number, flags: Number = 0
-) -> Iterator[Unit]:
-    """The inventory of a shell: AXI4-Lite, sizes and their copies, status with ``flags`` more, 32-bit ``counters``."""
-    written = sum(size.there * (size.width + size.lanes_above) for size in sizes)
-    width = sum(size.there * size.width for size in sizes)
-    yield flops("shell", 1, written, enable=1, reset=1, activity=0.0)
-    yield flops("shell", 1, sum(size.there * size.bits for size in sizes), enable=1, reset=1, activity=0.0)
-    # Status and whether a run is counted.
-    yield flops("shell", 1, len(STATUS) + flags + 1, enable=1, reset=1, activity=0.1)
-    # The start of a run, and a write that is taken.
-    yield flops("shell", 1, 2, reset=1, activity=0.0)
-    yield flops("shell", counters, 8 * WORD_BYTES, enable=1, reset=1)
-    # The word that is read, the answers to a read and a write, and whether they are errors.
-    yield flops("shell", 1, 8 * WORD_BYTES + 4, enable=1, reset=1, activity=0.0)
-    yield Unit("adder", "shell", counters, {"width": 8 * WORD_BYTES})
-    yield Unit("comparator", "shell", 2, {"width": width}, 0.0)
-    yield from _rules(sizes, rules)
-    entries = 2 + sum(size.there for size in sizes) + len(COUNTERS) + 2
-    yield Unit("mux", "shell", 1, {"entries": entries, "width": 8 * WORD_BYTES}, 0.0)
+    @property
+    def stalls(self) -> tuple[str, ...]:
+        """The stall counters that the hardware of one design has; the others read as 0."""
+        return STALLS if self.dependency else STALLS[:-1]
+
+    @property
+    def present(self) -> tuple[Size, ...]:
+        """The size registers of one design, in the order of their addresses."""
+        return tuple(size for size in self.sizes if size.there)
+
+    @property
+    def present_rules(self) -> tuple[SizeRule, ...]:
+        """The rules between the sizes of one design."""
+        return tuple(rule for rule in self.rules if rule.there)
+
+    @property
+    def legal(self) -> dict[str, tuple[int, int]]:
+        """The smallest and the largest value with which a run starts, by the name of the size register."""
+        return {size.name: (1, int(size.most)) for size in self.present}
+
+    def refusal(self, values: Mapping[str, int]) -> str | None:
+        """Why a run does not start with these values in the size registers, ``None`` where it does."""
+        return refusal(self.present, self.present_rules, values)
+
+    def registers(self, design_hash: str) -> tuple[Register, ...]:
+        """The register map of one design, addresses rising; ``design_hash`` is 16 hexadecimal digits.
+
+        Raises ``ValueError`` where the sizes of the design need more words than are reserved for them.
+        """
+        described = zip(self._addresses(), self._described(design_hash), strict=True)
+        return tuple(
+            Register(name, address, access, text, fields, reset)
+            for address, (name, access, text, fields, reset) in described
+        )
+
+    def _described(self, design_hash: str) -> Iterator[_Entry]:
+        """Everything but the addresses."""
+        half = len(design_hash) // 2
+        low, high = int(design_hash[half:], 16), int(design_hash[:half], 16)
+        yield "control", "rw", "write 1 to start a run", {"start": (0, 1)}, 0
+        yield "status", "ro", "what the core is doing and what went wrong", self._status(), 0
+        for size in self.present:
+            yield size.name, "rw", size.text, {"value": (0, int(size.width))}, 0
+        yield "cycles", "ro", "cycles from the first input beat to the last output beat", _WORD, 0
+        for reason, name in zip(WAITS, STALLS, strict=True):
+            yield name, "ro", self.waits.get(reason, "always 0"), _WORD, 0
+        yield "hash_lo", "ro", "design hash, low half", _WORD, low
+        yield "hash_hi", "ro", "design hash, high half", _WORD, high
+
+    def _status(self) -> dict[str, tuple[int, int]]:
+        return {name: (place, 1) for place, name in enumerate((*STATUS, *self.flags))}
+
+    def _addresses(self) -> Iterator[int]:
+        """One address for each register of one design: counters follow the words that are reserved for sizes."""
+        used = _FIXED + len(self.present)
+        reserved = _FIXED + (len(self.sizes) if self.words is None else self.words)
+        if used > reserved:
+            raise ValueError(f"Sizes of a design must fit {reserved - _FIXED} words, not {used - _FIXED}")
+        words = (*range(used), *range(reserved, reserved + len(COUNTERS) + _HASHES))
+        return (WORD_BYTES * word for word in words)
+
+    def units(self) -> Iterator[Unit]:
+        """The inventory: AXI4-Lite, sizes and their copies, status, 32-bit counters."""
+        written = sum(size.there * (size.width + size.lanes_above) for size in self.sizes)
+        width = sum(size.there * size.width for size in self.sizes)
+        counters = len(COUNTERS) - 1 + self.dependency
+        yield flops("shell", 1, written, enable=1, reset=1, activity=0.0)
+        yield flops(
+            "shell", 1, sum(size.there * size.bits for size in self.sizes), enable=1, reset=1, activity=0.0
+        )
+        # Status and whether a run is counted.
+        yield flops("shell", 1, len(STATUS) + len(self.flags) + 1, enable=1, reset=1, activity=0.1)
+        # The start of a run, and a write that is taken.
+        yield flops("shell", 1, 2, reset=1, activity=0.0)
+        yield flops("shell", counters, WORD_BITS, enable=1, reset=1)
+        # The word that is read, the answers to a read and a write, and whether they are errors.
+        yield flops("shell", 1, WORD_BITS + 4, enable=1, reset=1, activity=0.0)
+        yield Unit("adder", "shell", counters, {"width": WORD_BITS})
+        yield Unit("comparator", "shell", 2, {"width": width}, 0.0)
+        yield from _rules(self.sizes, self.rules)
+        entries = _FIXED + sum(size.there for size in self.sizes) + len(COUNTERS) + _HASHES
+        yield Unit("mux", "shell", 1, {"entries": entries, "width": WORD_BITS}, 0.0)
+
+    def path(self) -> Path:
+        """The longest path between its registers: a counter that adds one."""
+        return Path("counters", (Unit("half_adder", "shell", 1, {"width": WORD_BITS}),))
 
 
 def _rules(sizes: Sequence[Size], rules: Sequence[SizeRule]) -> Iterator[Unit]:

@@ -1,193 +1,135 @@
-"""The parameter object of a design: every number of every view is decided here or derived from here."""
+"""A design as the other rooms see it: parameters, and what its family's facets say about them.
+
+A family writes no method of :class:`Spec`; it gives ``facets`` (see :mod:`blueprint.family`). What is written here is
+the same for every family.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, cast
+from functools import cached_property
+from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from blueprint.errors import ParamError
-from blueprint.numbers import VECTOR_BITS, Number
-from blueprint.port import Operation, Register, Stream
+from blueprint.family import PROTOCOLS, Arrays, Facets
+from blueprint.parameters import Parameters, Rule, refuse
+from blueprint.port import Register, Stream
 from blueprint.shell import Size, SizeRule, refusal
 from blueprint.timing import TimingGraph
-from blueprint.unit import Path, Unit
-from blueprint.workloads.workload import Attention, Gemm, Task, Workload
+from blueprint.workloads.tasks import Attention, Task
+from blueprint.workloads.workload import Workload
 
-Arrays = dict[str, npt.NDArray[np.int64]]
-Beats = dict[str, npt.NDArray[np.uint8]]
-
-#: Cycles of a typical run, and of one pass over its outputs.
-_CYCLES = 320
-_COLUMN_CYCLES = 40
+_Arguments = ParamSpec("_Arguments")
+_Answer = TypeVar("_Answer")
+_Function = Callable[Concatenate[Any, _Arguments], _Answer]
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """What a parameter may be; ``doc`` is the sentence users read."""
+def asks(of: Callable[[Facets[Any, Any]], _Function[_Arguments, _Answer]]) -> _Function[_Arguments, _Answer]:
+    """The method that calls a function of a facet with the design; it has that function's type and documentation."""
 
-    kind: type
-    doc: str
-    minimum: int | None = None
-    maximum: int | None = None
-    choices: tuple[str, ...] = ()
+    def method(self: Spec, /, *arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Answer:
+        return of(self.facets)(self, *arguments, **named)
 
-    def allowed(self) -> str:
-        """The legal values in words."""
-        if self.choices:
-            return f"one of {', '.join(self.choices)}"
-        if self.kind is bool:
-            return "true or false"
-        return f"an integer from {self.minimum} to {self.maximum}"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A cross-check: ``holds`` is a bool or an array over designs, ``message`` says what to do about one design."""
-
-    parameter: str
-    holds: Any
-    reason: str
-    message: Callable[[], str]
-
-
-def fits_a_vector(parameter: str, stream: str, bits: Number) -> Rule:
-    """That a beat is no wider than a port can be."""
-    what = f"more than {VECTOR_BITS} bits in a beat of {stream}"
-    return Rule(
-        parameter,
-        bits <= VECTOR_BITS,
-        what,
-        lambda: (
-            f"A beat of {stream} must be at most {VECTOR_BITS} bits, the widest port of Verilog, not {bits}"
-        ),
-    )
-
-
-def parameter(doc: str, *, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
-    """A dataclass field that carries its :class:`Parameter`; the annotation gives the kind."""
-    return dataclasses.field(default=default, metadata={"doc": doc, **limits})
-
-
-def refuse(
-    name: str | None, message: str, kind: type[ValueError | TypeError] = ParamError
-) -> ValueError | TypeError:
-    """The error for one parameter; ``.parameter`` lets a file reader point at its line."""
-    error = kind(message)
-    error.parameter = name  # type: ignore[union-attr]
-    return error
+    documented: Any = of(PROTOCOLS)
+    method.__name__, method.__doc__ = documented.__name__, documented.__doc__
+    return method
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spec:
-    """Base of every family's parameters.
+class Spec(Parameters):
+    """One design, or many (:meth:`Parameters.columns`), of any family.
 
-    A subclass declares its parameters as fields and everything else as properties and methods that work the same on
-    ``int`` fields (one design) and on array fields (:meth:`columns`, many designs).
+    The methods that :func:`asks` makes are declared, with types and documentation, in :mod:`blueprint.family`.
     """
 
-    family: ClassVar[str]
-    title: ClassVar[str]
-    #: What the family runs.
-    task: ClassVar[type[Gemm] | type[Attention]] = Gemm
-    #: Every value of :attr:`arithmetic` that designs of the family have.
-    arithmetics: ClassVar[tuple[str, ...]] = ("integer",)
-    #: Random designs that a sample of the family is chosen from; fewer where counting the gates of one takes long.
-    pool: ClassVar[int] = 16_000
-    #: Two-input gate equivalents of a sampled design: small enough for a minute of synthesis.
-    sample_gates: ClassVar[float] = 28_000.0
-    #: Designs that calibration synthesizes unless told how many; fewer where each takes long and all are alike.
-    samples: ClassVar[int] = 60
-    #: Whether the time of a run depends on the values it computes with.
-    data_dependent: ClassVar[bool] = False
+    facets: ClassVar[Facets[Any, Any]]
 
-    def __post_init__(self) -> None:
-        for name, limit in self.limits().items():
-            _check(name, getattr(self, name), limit)
-        for rule in self.rules():
-            if not rule.holds:
-                raise refuse(rule.parameter, rule.message())
-
-    @classmethod
-    def limits(cls) -> dict[str, Parameter]:
-        """Every parameter with what it may be."""
-        kinds = {"int": int, "str": str, "bool": bool}
-        return {f.name: Parameter(kinds[str(f.type)], **f.metadata) for f in dataclasses.fields(cls)}
+    # Ports
+    operation = asks(lambda of: of.ports.operation)
+    register_file = asks(lambda of: of.ports.register_file)
+    register_values = asks(lambda of: of.ports.register_values)
+    # Schedule
+    cycles = asks(lambda of: of.schedule.cycles)
+    cycles_of = asks(lambda of: of.schedule.cycles_of)
+    dram_bits = asks(lambda of: of.schedule.traffic)
+    exact_cycles = asks(lambda of: of.schedule.exact)
+    # Inventory
+    units = asks(lambda of: of.inventory.units)
+    paths = asks(lambda of: of.inventory.paths)
+    # Golden
+    reference = asks(lambda of: of.golden.reference)
+    flags = asks(lambda of: of.golden.flags)
+    constants = asks(lambda of: of.golden.constants)
+    stimulus = asks(lambda of: of.golden.stimulus)
+    collect = asks(lambda of: of.golden.collect)
+    # Samples
+    sample_workload = asks(lambda of: of.samples.task)
+    operands = asks(lambda of: of.samples.operands)
+    typical_workload = asks(lambda of: of.samples.typical_task)
+    typical_operands = asks(lambda of: of.samples.typical_operands)
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """A spec from loose values.
-
-        Raises ``ParamError`` for an unknown or a missing parameter, with the nearest valid name.
-        """
-        limits = cls.limits()
-        for name in values:
-            if name not in limits:
-                near = difflib.get_close_matches(str(name), limits, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise refuse(str(name), f"Parameter must be one of {', '.join(limits)}, not {name!r}{hint}")
-        for field in dataclasses.fields(cls):
-            if field.default is dataclasses.MISSING and field.name not in values:
-                raise refuse(None, f"Parameter {field.name!r} must be given: {limits[field.name].allowed()}")
-        return cls(**values)
-
-    @classmethod
-    def columns(cls, table: Mapping[str, Any]) -> Self:
-        """Many designs at once: the same object with arrays in its fields; nothing is checked, see :meth:`feasible`."""
-        many = object.__new__(cls)
-        for field in dataclasses.fields(cls):
-            value = table.get(field.name, field.default)
-            if value is dataclasses.MISSING:
-                raise refuse(field.name, f"Parameter {field.name!r} must be given")
-            object.__setattr__(many, field.name, value)
-        return many
+    def sample(cls, random: np.random.Generator) -> Self:
+        """A random design of the family, small enough to be simulated and synthesized in seconds."""
+        return cls(**cls.facets.samples.design(random))
 
     @classmethod
     def consistent(cls, table: Mapping[str, Any]) -> dict[str, Any]:
         """Columns of parameters drawn one by one, those changed that only make sense with others."""
-        return dict(table)
+        return cls.facets.samples.consistent(table)
 
-    def feasible(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], tuple[str, ...]]:
-        """Which of many designs can be built.
+    @cached_property
+    def _streams(self) -> tuple[Stream, ...]:
+        return self.facets.ports.streams(self)
 
-        Returns a mask, a reason number per design (0 where feasible) and the text of each reason.
+    def streams(self) -> tuple[Stream, ...]:
+        """The AXI4-Stream ports."""
+        return self._streams
+
+    def stream(self, name: str) -> Stream:
+        """The AXI4-Stream port called ``name``. Raises ``KeyError``."""
+        return {stream.name: stream for stream in self.streams()}[name]
+
+    def timing(self, workload: Any, operands: Arrays | None = None) -> TimingGraph:
+        """The timing graph of a run. Raises ``ParamError`` for a task that does not fit.
+
+        ``operands`` are those of the run; a family whose time depends on them takes ``self.operands(workload, 0)``
+        where none are given, any other ignores them.
         """
-        checks: list[tuple[Any, str]] = []
-        for name, limit in self.limits().items():
-            value = getattr(self, name)
-            if limit.minimum is not None or limit.maximum is not None:
-                low = -(2**62) if limit.minimum is None else limit.minimum
-                high = 2**62 if limit.maximum is None else limit.maximum
-                checks.append(((value >= low) & (value <= high), f"{name} must be {limit.allowed()}"))
-        checks += [(rule.holds, rule.reason) for rule in self.rules()]
-        size = np.broadcast_shapes(*(np.shape(getattr(self, f.name)) for f in dataclasses.fields(self)))
-        code = np.zeros(size, dtype=np.int64)
-        for number, (holds, _) in reversed(list(enumerate(checks, start=1))):
-            code = np.where(holds, code, number)
-        return code == 0, code, ("", *(reason for _, reason in checks))
+        self.check_workload(workload)
+        if self.data_dependent and operands is None:
+            operands = self.operands(workload, 0)
+        return self.facets.schedule.graph(self, workload, operands)
+
+    def status(self, operands: Arrays) -> int:
+        """The word of the register ``status`` after a run with these operands."""
+        fields = next(register.fields for register in self.registers() if register.name == "status")
+        bits = {"done": 1} | self.flags(operands)
+        return sum(bit << fields[name][0] for name, bit in bits.items())
+
+    # Registers -----------------------------------------------------------------------------------------------------
+
+    def registers(self) -> tuple[Register, ...]:
+        """The AXI4-Lite register map."""
+        return self.register_file().registers(self.design_hash)
 
     @property
-    def arithmetic(self) -> Any:
-        """The name of what sums are; a sample of designs takes every kind equally often."""
-        return "integer"
+    def sizes(self) -> tuple[Size, ...]:
+        """The size registers of one design, in the order of their addresses."""
+        return self.register_file().present
 
     @property
-    def parameters(self) -> dict[str, Any]:
-        """Every parameter with its value, defaults included."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+    def size_rules(self) -> tuple[SizeRule, ...]:
+        """The rules between sizes that one design checks."""
+        return self.register_file().present_rules
 
-    @property
-    def design_hash(self) -> str:
-        """16 hexadecimal digits that name this design: the same parameters give the same hash on every machine."""
-        text = json.dumps({"family": self.family, **self.parameters}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    def refuses(self, values: Mapping[str, int]) -> str | None:
+        """Why the hardware does not start with these values in its size registers, ``None`` where it does."""
+        return self.register_file().refusal(values)
+
+    # Tasks ---------------------------------------------------------------------------------------------------------
 
     @classmethod
     def check_task(cls, task: Task) -> None:
@@ -200,199 +142,45 @@ class Spec:
     def tasks(cls, workload: Workload) -> tuple[Task, ...]:
         """What the family runs of a workload: everything, or a model's attention. Raises ``ParamError``."""
         if cls.task is Attention and workload.model is not None:
-            from blueprint.workloads.model import attention
-
-            return attention(workload.model, workload.phase or "", workload.tokens, workload.context)
+            return workload.attention
         for task in workload.tasks:
             cls.check_task(task)
         return workload.tasks
 
     def capacity(self, tasks: Iterable[Task]) -> Iterator[Rule]:
-        """That this design is large enough for every one of some tasks: its ``<size>_max``, where it has one."""
-        every = [task.sizes for task in tasks]
-        for size, sample in every[0].items():
-            limit: Any = getattr(self, f"{size}_max", None)
-            if limit is not None and not isinstance(sample, str):
-                most = max(int(sizes[size]) for sizes in every)
-                reason = f"{size}_max must be at least {most}, the workload's largest {size}"
-                yield Rule(f"{size}_max", limit >= most, reason, lambda reason=reason: reason)  # type: ignore[misc]
+        """The rules under which this design runs every one of some tasks, and :meth:`cycles` is exact for them."""
+        tasks = tuple(tasks)
+        for size, name, limit in self._bounded(tasks[0]):
+            most = max(int(task.sizes[size]) for task in tasks)
+            reason = f"{name} must be at least {most}, the workload's largest {size}"
+            yield Rule(name, limit >= most, reason, lambda reason=reason: reason)  # type: ignore[misc]
+        for task in tasks:
+            yield from self.task_rules(task)
+        yield from self.exact_cycles()
+
+    def _bounded(self, task: Task) -> Iterator[tuple[str, str, Any]]:
+        """(size, parameter that bounds it, its value) in the order of the task's sizes."""
+        bounds = self.bounds()
+        return ((size, bounds[size], getattr(self, bounds[size])) for size in task.sizes if size in bounds)
 
     def check_workload(self, workload: Any) -> None:
-        """Refuse a task larger than this design was made for. Raises ``ValueError``."""
-        for rule in self.capacity((workload,)):
-            if not rule.holds:
-                raise refuse(rule.parameter, rule.message())
-        self.check_sizes(workload)
-
-    def check_sizes(self, workload: Any) -> None:
-        """Refuse a task whose registers the hardware refuses. Raises ``ParamError``.
+        """Refuse a task that this design was not made for. Raises ``ParamError``.
 
         Sizes that wait for ever for a FIFO are not refused here: the simulator names what waits for what.
         """
+        self.check_task(workload)
+        for size, name, limit in self._bounded(workload):
+            value = workload.sizes[size]
+            if value > limit:
+                what = f"{type(workload).__name__} {size} must be at most {name} {limit}, not {value}"
+                raise refuse(name, what)
+        for rule in self.task_rules(workload):
+            if not rule.holds:
+                raise refuse(rule.parameter, rule.message())
+        self._check_sizes(workload)
+
+    def _check_sizes(self, workload: Any) -> None:
         rules = [rule for rule in self.size_rules if not rule.deadlock]
         reason = refusal(self.sizes, rules, self.register_values(workload))
         if reason is not None:
             raise refuse("workload", reason)
-
-    @property
-    def sizes(self) -> tuple[Size, ...]:
-        """The size registers of one design, in the order of their addresses."""
-        return tuple(size for size in self.every_size() if size.there)
-
-    @property
-    def size_rules(self) -> tuple[SizeRule, ...]:
-        """Which sizes of one design run together."""
-        return tuple(rule for rule in self.every_size_rule() if rule.there)
-
-    def refuses(self, values: Mapping[str, int]) -> str | None:
-        """Why the hardware does not start with these values in its size registers, ``None`` where it does."""
-        return refusal(self.sizes, self.size_rules, values)
-
-    def sized_for(self, workload: Any) -> Self:
-        """This design made just large enough for ``workload``: the same parameters, every ``<size>_max`` lowered."""
-        sizes = {f"{size}_max": value for size, value in workload.sizes.items()}
-        return self.columns({**self.parameters, **sizes})
-
-    def typical_workload(self) -> Any:
-        """A task that keeps the design busy for some hundred cycles."""
-        return typical_gemm(self)
-
-    # What a family says about itself -------------------------------------------------------------------------------
-
-    def rules(self) -> Iterator[Rule]:
-        """Cross-checks between parameters, in the order in which they are reported."""
-        return iter(())
-
-    @property
-    def name(self) -> str:
-        """The top module's name."""
-        raise NotImplementedError
-
-    @property
-    def peak_macs(self) -> Number:
-        """Multiply-accumulates of the workload per cycle when nothing waits, left out as zeros or not."""
-        raise NotImplementedError
-
-    def operation(self) -> Operation:
-        """What one run computes, in the names that the order of beats is told in."""
-        raise NotImplementedError
-
-    def streams(self) -> tuple[Stream, ...]:
-        """The AXI4-Stream ports."""
-        raise NotImplementedError
-
-    def registers(self) -> tuple[Register, ...]:
-        """The AXI4-Lite register map."""
-        raise NotImplementedError
-
-    def every_size(self) -> tuple[Size, ...]:
-        """The size registers that designs of the family may have."""
-        raise NotImplementedError
-
-    def every_size_rule(self) -> tuple[SizeRule, ...]:
-        """What designs of the family may demand of sizes together."""
-        return ()
-
-    def units(self) -> tuple[Unit, ...]:
-        """The hardware inventory."""
-        raise NotImplementedError
-
-    def paths(self) -> tuple[Path, ...]:
-        """The register-to-register paths that may be critical."""
-        raise NotImplementedError
-
-    def timing(self, workload: Any, operands: Arrays | None = None) -> TimingGraph:
-        """When things happen.
-
-        ``operands`` are those of the run; a family whose time does not depend on data ignores them, one whose time
-        does takes ``self.operands(workload, 0)`` where none are given.
-        """
-        raise NotImplementedError
-
-    def cycles(self, workload: Any) -> Number:
-        """Cycles of one unstalled run, in closed form; of a family with data-dependent time those to expect."""
-        raise NotImplementedError
-
-    def cycles_of(self, workload: Any, operands: Arrays) -> int:
-        """Cycles of one unstalled run on these operands, exact for every family."""
-        return int(np.asarray(self.cycles(workload)))
-
-    def dram_bits(self, workload: Any) -> dict[str, Number]:
-        """Bits that cross the boundary in one run, by stream purpose."""
-        raise NotImplementedError
-
-    @classmethod
-    def sample(cls, random: np.random.Generator) -> Self:
-        """A random design, any choice of the family, small enough to be simulated and synthesized in seconds."""
-        raise NotImplementedError
-
-    def sample_workload(self, random: np.random.Generator) -> Any:
-        """A random workload this design can run in a few hundred cycles, ragged edges and ones included."""
-        raise NotImplementedError
-
-    def operands(self, workload: Any, seed: int) -> Arrays:
-        """Random inputs of the workload's shape, extremes included."""
-        raise NotImplementedError
-
-    def typical_operands(self, workload: Any, seed: int) -> Arrays:
-        """Inputs as they occur in use, for switching: no extremes, nothing that poisons what comes after it."""
-        return self.operands(workload, seed)
-
-    def reference(self, operands: Arrays) -> Arrays:
-        """The golden answer, bit-exact."""
-        raise NotImplementedError
-
-    def constants(self) -> dict[str, Any]:
-        """Numbers of the arithmetic that the family's page names, for the manifest."""
-        return {}
-
-    def flags(self, operands: Arrays) -> dict[str, int]:
-        """The status bits, by field, that say what a run's values did beside its answer: 1 where one is set."""
-        return {}
-
-    def status(self, operands: Arrays) -> int:
-        """The word of the register ``status`` after a run with these operands."""
-        fields = next(register.fields for register in self.registers() if register.name == "status")
-        bits = {"done": 1} | self.flags(operands)
-        return sum(bit << fields[name][0] for name, bit in bits.items())
-
-    def stimulus(self, operands: Arrays) -> Beats:
-        """The beats of every input stream: ``(beats, width / 8)`` bytes each."""
-        raise NotImplementedError
-
-    def collect(self, beats: Beats, workload: Any) -> Arrays:
-        """The answer read back from the beats of the output streams."""
-        raise NotImplementedError
-
-    def register_values(self, workload: Any) -> dict[str, int]:
-        """What software writes before it starts a run."""
-        raise NotImplementedError
-
-
-def typical_gemm(spec: Spec) -> Gemm:
-    """A product that keeps a design busy for some hundred cycles: many outputs, then a long sum, then more tokens."""
-    n = largest(lambda n: spec.cycles(Gemm(1, 1, n)), getattr(spec, "n_max", 1), _COLUMN_CYCLES)
-    k = largest(lambda k: spec.cycles(Gemm(1, k, n)), getattr(spec, "k_max", 1), _CYCLES)
-    m = largest(lambda m: spec.cycles(Gemm(m, k, n)), getattr(spec, "m_max", 1), _CYCLES)
-    return Gemm(m, k, n)
-
-
-def largest(cycles: Callable[[int], Any], most: int, limit: int) -> int:
-    """The largest size up to ``most`` that takes at most ``limit`` cycles, at least 1; ``cycles`` never falls."""
-    low, high = 1, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if cycles(middle) <= limit else (low, middle - 1)
-    return low
-
-
-def _check(name: str, value: Any, limit: Parameter) -> None:
-    if isinstance(value, bool) != (limit.kind is bool) or not isinstance(value, limit.kind):
-        raise refuse(name, f"Parameter {name!r} must be {limit.allowed()}, not {value!r}", TypeError)
-    if limit.choices and value not in limit.choices:
-        near = difflib.get_close_matches(str(value), limit.choices, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise refuse(name, f"Parameter {name!r} must be {limit.allowed()}, not {value!r}{hint}")
-    low, high, value = limit.minimum, limit.maximum, cast(Any, value)
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise refuse(name, f"Parameter {name!r} must be {limit.allowed()}, not {value}")

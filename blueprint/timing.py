@@ -22,7 +22,7 @@ seen empty one cycle later; a ring of channels that all refill at once (``respon
 pipeline of S register stages is one channel with capacity S and latency S.
 A node with a ``stream`` fires only together with a handshake on that port, one beat per firing:
 
-* ``direction="in"``: the world offers a beat from the first open cycle of the stream's mask after the previous
+* ``direction="in"``: the world offers a beat from the first open cycle of its stall pattern after the previous
   acceptance on and holds it, so ``fire(i) = max(first_open(fire(i - 1) + 1), everything else)``;
 * ``direction="out"``: the world is ready in open cycles only, so ``fire(i) = first_open(everything else)``.
 
@@ -58,7 +58,7 @@ STALL_REASONS = ("output", "dependency", "input", "memory")
 
 
 def _integers(values: Any) -> Ints:
-    """A copy that nobody changes."""
+    """A read-only copy."""
     array = np.array(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise TypeError(
@@ -87,7 +87,7 @@ class Loop:
 
     @property
     def ragged(self) -> bool:
-        """Whether it runs differently often."""
+        """True if the iteration count varies between runs of the loop."""
         return isinstance(self.count, np.ndarray)
 
     def _key(self) -> tuple[Any, ...]:

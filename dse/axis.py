@@ -12,7 +12,7 @@ import numpy.typing as npt
 from blueprint.files.document import Section
 from blueprint.files.nearest import suggestion
 from blueprint.files.tree import show
-from blueprint.spec import Parameter
+from blueprint.parameters import Parameter
 
 MOST_VALUES = 100_000
 #: Shorter axes are listed.

@@ -13,9 +13,12 @@ import numpy as np
 
 from blueprint.spec import Spec
 from blueprint.version import VERSION
+from costmodel.model import estimate
+from costmodel.model.evaluate import TechnologyCosts
+from costmodel.technology import technology
 from dse import search, store
 from dse.batch import Batch, decode, empty, join
-from dse.evaluate import TechnologyCosts, design_problem
+from dse.evaluate import design_problem
 from dse.problem import Problem
 from dse.progress import Progress, Silent
 from dse.resume import amend
@@ -59,9 +62,6 @@ def problem_of(space: Space) -> Problem:
 
     Raises ``ParamError`` for a technology that is unknown or was not calibrated.
     """
-    from costmodel.model import estimate
-    from costmodel.technology import technology
-
     facts = technology.load(space.technology)
     for group in ("area", "delay", "energy"):
         estimate.group(facts, group)  # before a folder is made

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from dse import quantity
+from costmodel.model import quantity
+from costmodel.model.work import memory_text
 from dse.batch import Floats
-from dse.evaluate import memory_text
 from dse.pareto import Bools, front_mask
 from dse.study import Study
 

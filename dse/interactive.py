@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.errors import ParamError
-from dse import quantity
+from costmodel.model import quantity
+from costmodel.model.metrics import METRICS
 from dse.figure import Picture, envelope, picture
-from dse.metrics import METRICS
 from dse.study import Study
 from toolchain import files
 

@@ -6,30 +6,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from blueprint.spec import Spec
-from dse.evaluate import DesignEvaluator, TechnologyCosts, run
-from dse.metrics import METRICS
-from dse.quantity import metric_text, shown
+from costmodel.model.evaluate import Estimator, TechnologyCosts
+from costmodel.model.metrics import METRICS
+from costmodel.model.quantity import metric_text, shown
+from costmodel.model.work import run
 from dse.space import SubSpace
 
 _OF_TIME = ("tokens_per_second", "time_to_first_token_s", "utilization", "dram_share")
 _OF_ENERGY = ("energy_pj_per_token", "core_energy_pj_per_token", "power_mw")
 
 
-def limited_by(evaluator: DesignEvaluator, sub: SubSpace, spec: Spec, metric: str) -> str | None:
+def limited_by(estimator: Estimator, sub: SubSpace, spec: Spec, metric: str) -> str | None:
     """What limits one design in a metric, in words; ``None`` where nothing can be named."""
     base = METRICS[metric].base if metric in METRICS else metric
     if base in ("clock_mhz", "critical_path_ps"):
-        return _path(evaluator, spec)
+        return _path(estimator, spec)
     if base == "area_um2":
-        areas = {place: float(area) for place, area in evaluator.costs(spec).areas.items()}
+        areas = {place: float(area) for place, area in estimator.costs(spec).areas.items()}
         return _largest("largest place", areas, lambda area: metric_text("area_um2", area))
     if base == "flip_flops":
         return _largest("most stand in", _flip_flops(spec), lambda count: f"{count:,.0f}")
     if base == "cycles":
-        return _cycles(evaluator, spec)
+        return _cycles(estimator, spec)
     if base in _OF_TIME:
-        return _time(evaluator, spec, base)
-    return _energy(evaluator, spec, base) if base in _OF_ENERGY else at_ends(sub, spec)
+        return _time(estimator, spec, base)
+    return _energy(estimator, spec, base) if base in _OF_ENERGY else at_ends(sub, spec)
 
 
 def at_ends(sub: SubSpace, spec: Spec) -> str | None:
@@ -42,10 +43,10 @@ def at_ends(sub: SubSpace, spec: Spec) -> str | None:
     return f"at the end of their range in the space: {', '.join(ends)}" if ends else None
 
 
-def _path(evaluator: DesignEvaluator, spec: Spec) -> str | None:
-    if not isinstance(evaluator.costs, TechnologyCosts):
+def _path(estimator: Estimator, spec: Spec) -> str | None:
+    if not isinstance(estimator.costs, TechnologyCosts):
         return None
-    paths = evaluator.costs.paths(spec)
+    paths = estimator.costs.paths(spec)
     name = max(paths, key=lambda each: paths[each])
     return f"slowest path {name!r}, {metric_text('critical_path_ps', paths[name])}"
 
@@ -65,29 +66,29 @@ def _flip_flops(spec: Spec) -> dict[str, float]:
     return places
 
 
-def _cycles(evaluator: DesignEvaluator, spec: Spec) -> str | None:
-    cycles = {task.name: task.count * float(spec.cycles(task)) for task in evaluator.work.tasks}
+def _cycles(estimator: Estimator, spec: Spec) -> str | None:
+    cycles = {task.name: task.count * float(spec.cycles(task)) for task in estimator.work.tasks}
     return _largest("longest task", cycles, lambda count: f"{count:,.0f} cycles")
 
 
-def _time(evaluator: DesignEvaluator, spec: Spec, base: str) -> str | None:
-    work = evaluator.prompt if base == "time_to_first_token_s" and evaluator.prompt else evaluator.work
-    clock = 1e6 / float(evaluator.costs(spec).path_ps)
-    time = run(spec, work, clock, evaluator.dram)
+def _time(estimator: Estimator, spec: Spec, base: str) -> str | None:
+    work = estimator.prompt if base == "time_to_first_token_s" and estimator.prompt else estimator.work
+    clock = 1e6 / float(estimator.costs(spec).path_ps)
+    time = run(spec, work, clock, estimator.dram)
     share = float(time.dram_seconds / time.seconds)
     if share >= 0.5:
         return f"DRAM is the bottleneck in {100 * share:.0f} % of the time"
     return f"compute takes {100 * (1 - share):.0f} % of the time at {metric_text('clock_mhz', clock)}"
 
 
-def _energy(evaluator: DesignEvaluator, spec: Spec, base: str) -> str | None:
-    cost = evaluator.costs(spec)
+def _energy(estimator: Estimator, spec: Spec, base: str) -> str | None:
+    cost = estimator.costs(spec)
     clock = 1e6 / float(cost.path_ps)
-    time = run(spec, evaluator.work, clock, evaluator.dram)
-    parts = {name: float(value) for name, value in evaluator.energy_parts(spec, cost, clock, time).items()}
+    time = run(spec, estimator.work, clock, estimator.dram)
+    parts = {name: float(value) for name, value in estimator.energy_parts(spec, cost, clock, time).items()}
     if base == "core_energy_pj_per_token":
         del parts["dram"]
-    tokens = evaluator.work.tokens
+    tokens = estimator.work.tokens
     return _largest(
         "largest part", parts, lambda energy: shown("pJ", [energy / tokens]).text(energy / tokens)
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from dse import interactive, plot, quantity
-from dse.evaluate import __doc__ as _MODEL
-from dse.evaluate import memory_text
+from costmodel.model import quantity
+from costmodel.model.evaluate import ASSUMPTIONS
+from costmodel.model.metrics import METRICS
+from costmodel.model.work import memory_text
+from dse import interactive, plot
 from dse.figure import varied
-from dse.metrics import METRICS
 from dse.study import Study
 from toolchain import files
 
@@ -42,7 +43,7 @@ def html(study: Study) -> str:
         text=quantity.metric_text,
         memory=memory_text(study.space.dram),
         provenance=study.facts["provenance"],
-        model=(_MODEL or "").split("\n\n", 1)[1],
+        model=ASSUMPTIONS,
         picture=base64.b64encode(plot.render(study, "png")).decode() if some else "",
         page=interactive.html(study, full=False) if some else "",
     )

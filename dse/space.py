@@ -17,6 +17,7 @@ import numpy.typing as npt
 from blueprint.errors import ParamError
 from blueprint.files.nearest import suggestion
 from blueprint.workloads.workload import Workload
+from costmodel.model.work import Asked, Dram
 from dse.axis import Axis
 
 METHODS = ("auto", "exhaustive", "random", "nsga2")
@@ -27,19 +28,6 @@ LARGEST_EXHAUSTIVE = 200_000_000
 
 Indices = npt.NDArray[np.int64]
 Columns = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Dram:
-    """External memory: 1e9 bytes per second, pJ per bit moved, and where those numbers are from.
-
-    ``kv_width`` is the width in bits of a cached key or value element.
-    """
-
-    bandwidth_gb_s: float
-    energy_pj_per_bit: float
-    source: str
-    kv_width: int = 8
 
 
 @dataclass(frozen=True)
@@ -152,6 +140,11 @@ class Space:
     def size(self) -> int:
         """Number of designs, buildable or not."""
         return sum(sub.size for sub in self.subspaces)
+
+    @property
+    def asked(self) -> Asked:
+        """What its designs are judged on."""
+        return Asked(self.workload, self.dram, self.prompt_tokens)
 
     @property
     def method(self) -> str:

@@ -15,10 +15,12 @@ from blueprint.files.names import NAME_RULE, is_name
 from blueprint.files.nearest import suggestion
 from blueprint.files.tree import show
 from blueprint.spec import Spec
-from blueprint.workloads.workload import LARGEST, Workload, kind_of, read_workload, workload_content
+from blueprint.workloads.tasks import LARGEST
+from blueprint.workloads.workload import Workload, kind_of, read_workload, workload_content
+from costmodel.model.metrics import METRICS, PARTS, counterpart, metrics_of, scope
+from costmodel.model.work import Dram
 from dse.axis import Axis, read_axis
-from dse.metrics import METRICS, PARTS, counterpart, metrics_of, scope
-from dse.space import LARGEST_EXHAUSTIVE, LARGEST_SPACE, METHODS, Constraint, Dram, Search, Space, SubSpace
+from dse.space import LARGEST_EXHAUSTIVE, LARGEST_SPACE, METHODS, Constraint, Search, Space, SubSpace
 
 SCHEMA = "ternforge/space/v1"
 

@@ -20,9 +20,11 @@ from blueprint.errors import ParamError, SpecError
 from blueprint.files.design import Design
 from blueprint.files.document import read_text
 from blueprint.spec import Spec
+from costmodel.model.evaluate import TechnologyCosts
+from costmodel.model.metrics import scope
+from costmodel.model.work import memory_text
 from dse import evaluate, limits, nearest, pareto
 from dse.batch import Batch, empty, join
-from dse.metrics import scope
 from dse.problem import Problem
 from dse.search import planned
 from dse.space import Search, Space
@@ -176,8 +178,9 @@ class Study:
         evaluator = self.evaluators.get(family)
         if not isinstance(evaluator, evaluate.DesignEvaluator):
             return None
+        estimator = evaluator.estimator
         sub = next(sub for sub in self.space.subspaces if sub.family == family)
-        return limits.limited_by(evaluator, sub, evaluator.kind.from_mapping(parameters), metric)
+        return limits.limited_by(estimator, sub, estimator.kind.from_mapping(parameters), metric)
 
     @property
     def evaluators(self) -> Mapping[str, Any]:
@@ -186,7 +189,7 @@ class Study:
             from costmodel.technology import technology
 
             try:
-                costs = evaluate.TechnologyCosts(technology.load(self.space.technology))
+                costs = TechnologyCosts(technology.load(self.space.technology))
                 self._evaluators = evaluate.evaluators(self.space, costs)
             except (ParamError, SpecError):
                 self._evaluators = {}
@@ -223,7 +226,7 @@ class Study:
             "technology": self.space.technology,
             "covers": self.covers,
             "dram": self.space.dram and dataclasses.asdict(self.space.dram),
-            "memory": evaluate.memory_text(self.space.dram),
+            "memory": memory_text(self.space.dram),
             "objectives": dict(self.space.objectives),
             "front": [
                 {key: value for key, value in row.items() if key not in ("feasible", "reason")}

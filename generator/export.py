@@ -1,17 +1,21 @@
-"""A design as a folder: Verilog, manifest, file list, constraints, scripts, bench."""
+"""A design as a folder: Verilog, manifest, C header, file lists, constraints, scripts, bench."""
 
 from __future__ import annotations
 
 import importlib
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from blueprint.errors import ParamError
 from blueprint.port import Register
+from blueprint.shell import ADDRESS_BITS
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
 from blueprint.version import VERSION
+from generator.block import Block
 from generator.emission import TEMPLATES, Emitted, emit
 from generator.manifest import boundary
 from toolchain import files
@@ -25,8 +29,7 @@ def generate(spec: Spec, out: Path, *, clock_mhz: float | None = None) -> dict[s
     The same spec gives the same bytes. Raises ``OSError`` where the folder cannot be written and ``ToolError`` where
     Yosys fails; the folder gets all files or none.
     """
-    top = importlib.import_module(f"generator.families.{spec.family}").Top(spec)
-    emitted = emit(top)
+    emitted = emit(hardware(spec))
     manifest = describe(spec, emitted)
     texts = {f"rtl/{name}.v": text for name, text in emitted.modules.items()}
     texts |= {f"stubs/{name}.v": text for name, text in emitted.stubs.items()}
@@ -39,9 +42,20 @@ def generate(spec: Spec, out: Path, *, clock_mhz: float | None = None) -> dict[s
     return manifest
 
 
+def hardware(spec: Spec) -> Block:
+    """The top of a design: ``Top`` of the family's package. Raises ``ParamError`` for a family without hardware."""
+    package = f"generator.families.{spec.family}"
+    top = getattr(importlib.import_module(package), "Top", None) if find_spec(package) else None
+    if top is None:
+        what = f"must have a class Top in generator/families/{spec.family}"
+        raise ParamError(f"Family {spec.family!r} {what}; there is none")
+    block: Block = top(spec)
+    return block
+
+
 def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
     """The manifest: everything a bench or a flow needs to know, without reading Verilog."""
-    most = {size.name: int(size.most) for size in spec.sizes}
+    legal = spec.register_file().legal
     return {
         "schema": "ternforge/manifest/v1",
         "top": emitted.top,
@@ -52,11 +66,12 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
         "files": [f"rtl/{name}.v" for name in emitted.modules],
         "blackboxes": list(emitted.blackboxes),
         "stubs": [f"stubs/{name}.v" for name in emitted.blackboxes],
+        "headers": [f"include/{emitted.top}_regs.h"],
         "clock": "aclk",
         "reset": "aresetn",
-        "axil_address_width": 6,
+        "axil_address_width": ADDRESS_BITS,
         **boundary(spec),
-        "registers": {register.name: _register(register, most) for register in spec.registers()},
+        "registers": {register.name: _register(register, legal) for register in spec.registers()},
         "size_rules": [str(rule) for rule in spec.size_rules],
         "constants": spec.constants(),
         "modules": {n: {"count": c, "place": emitted.places[n]} for n, c in emitted.instances.items()},
@@ -64,15 +79,15 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
     }
 
 
-def _register(register: Register, most: Mapping[str, int]) -> dict[str, Any]:
-    """A register; of a size also the smallest and the largest value that a run starts with."""
+def _register(register: Register, legal: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+    """A register; of a size also the smallest and the largest value with which a run starts."""
     return {
         "address": register.address,
         "access": register.access,
         "reset": register.reset,
         "description": register.description,
         "fields": {name: list(place) for name, place in register.fields.items()},
-        **({"legal": [1, most[register.name]]} if register.name in most else {}),
+        **({"legal": list(legal[register.name])} if register.name in legal else {}),
     }
 
 
@@ -90,6 +105,7 @@ def _around(spec: Spec, manifest: dict[str, Any], clock_mhz: float) -> dict[str,
         "files.f": "files.f.j2",
         "synth.f": "synth.f.j2",
         "bench/test_top.py": "bench.py.j2",
+        manifest["headers"][0]: "registers.h.j2",
     }
     texts = {path: TEMPLATES.get_template(name).render(fill) for path, name in named.items()}
     texts["manifest.json"] = json.dumps(manifest, indent=1) + "\n"

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from blueprint.timing import TimingGraph
-from simulator.arrays import Ints, Mask
+from blueprint.timing import Ints, TimingGraph
 from simulator.engine.kernel import Deadlock, Timeline, run
+from simulator.stall_patterns import Pattern
 
 __all__ = ["Deadlock", "Design", "Run", "simulate"]
 
@@ -68,7 +68,7 @@ def simulate(
     spec: Design,
     workload: Any,
     *,
-    masks: Mapping[str, Mask] | None = None,
+    patterns: Mapping[str, Pattern] | None = None,
     values: bool = False,
     accepted: bool = False,
     seed: int = 0,
@@ -76,17 +76,18 @@ def simulate(
 ) -> Run:
     """Simulate ``spec`` on ``workload`` to the cycle.
 
-    ``masks`` say when a stream may move (see :mod:`simulator.masks`). ``values`` adds operands and what the
-    design computes from them; ``accepted`` adds the acceptance cycle of every beat. Operands, which the time of some
+    ``patterns``: when a stream may move (:mod:`simulator.stall_patterns`). ``values`` adds operands and what the design
+    computes from them; ``accepted`` adds the acceptance cycle of every beat. Operands, which the time of some
     families depends on too, are ``operands`` or else random ones made from ``seed``.
 
-    Raises :class:`Deadlock` if the masks never let it end, and whatever the spec raises for a workload it cannot run.
+    Raises :class:`Deadlock` if the stall patterns never let it end, and whatever the spec raises for a workload that
+    it cannot run.
     """
     if operands is None:
         operands = spec.operands(workload, seed) if values or spec.data_dependent else {}
     graph = spec.timing(workload, operands or None)
     ports = {node.name: node.stream for node in graph.nodes if node.stream is not None}
-    timeline = run(graph, masks or {}, record=ports if accepted else ())
+    timeline = run(graph, patterns or {}, record=ports if accepted else ())
     # A hardware-order model, where the family has one, stands for values that depend on the order of operations.
     compute = getattr(spec, "execute", spec.reference)
     return Run(

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from blueprint.timing import TimingGraph
-from simulator.arrays import Mask
 from simulator.engine.kernel import Deadlock, run
+from simulator.stall_patterns import Pattern
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,17 @@ def with_capacity(graph: TimingGraph, channel: str, capacity: int) -> TimingGrap
     return replace(graph, channels=tuple(changed))
 
 
-def smallest_capacity(graph: TimingGraph, channel: str, masks: Mapping[str, Mask] | None = None) -> Sizing:
-    """The capacities at which ``channel`` stops to deadlock, and to slow down, ``graph`` under ``masks``.
+def smallest_capacity(
+    graph: TimingGraph, channel: str, patterns: Mapping[str, Pattern] | None = None
+) -> Sizing:
+    """The capacities at which ``channel`` stops to deadlock, and to slow down, ``graph`` under ``patterns``.
 
     More capacity never delays a firing, so a binary search is exact. Raises :class:`Deadlock` if no capacity helps.
     """
     most = max(_tokens(graph, channel), 1)
 
     def cycles(capacity: int) -> int:
-        return run(with_capacity(graph, channel, capacity), masks or {}).cycles
+        return run(with_capacity(graph, channel, capacity), patterns or {}).cycles
 
     def lives(capacity: int) -> bool:
         try:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from blueprint.timing import STALL_REASONS, Access, Channel, Node, TimingGraph
-from simulator.arrays import Ints, Mask
+from blueprint.timing import STALL_REASONS, Access, Channel, Ints, Node, TimingGraph
 from simulator.engine.kernel import Timeline
-from simulator.engine.machine import mask_distances
+from simulator.engine.patterns import distances
+from simulator.stall_patterns import Pattern
 
 #: (reason, first cycle, last cycle + 1), one row per idle stretch.
 Stretches = tuple[list[str], Ints, Ints]
@@ -53,34 +53,34 @@ def _ragged_firings(node: Node, access: Access, edge: str) -> Ints:
 
 
 def token_cycles(graph: TimingGraph, timeline: Timeline, channel: str) -> tuple[Ints, Ints, Ints, Ints]:
-    """Per token of ``channel``: taken by the producer, published, claimed by the consumer, its slot freed."""
+    """Per token of ``channel``: its slot reserved by the producer, sent, received by the consumer, its slot freed."""
     cycles: list[Ints] = []
     for side in ("produces", "consumes"):
         node, access = next((n, a) for n in graph.nodes for a in getattr(n, side) if a.channel == channel)
         first, last = token_firings(node, access)
         fired = timeline.fired[node.name]
         cycles += [fired[first], fired[last] + node.busy(last) - 1]
-    taken, published, claimed, freed = cycles
-    return taken, published, claimed, freed
+    reserved, sent, received, freed = cycles
+    return reserved, sent, received, freed
 
 
 def occupancy(graph: TimingGraph, timeline: Timeline, channel: str) -> tuple[Ints, Ints]:
     """The cycles in which the number of slots in use changes, and the number from there on."""
-    taken, _, _, freed = token_cycles(graph, timeline, channel)
+    reserved, _, _, freed = token_cycles(graph, timeline, channel)
     # A slot that is refilled in the cycle in which it is freed was never seen empty: count per cycle, then add up.
-    cycles, where = np.unique(np.concatenate((taken, freed)), return_inverse=True)
+    cycles, where = np.unique(np.concatenate((reserved, freed)), return_inverse=True)
     steps = np.zeros(len(cycles), np.int64)
-    np.add.at(steps, where, np.repeat([1, -1], [len(taken), len(freed)]))
+    np.add.at(steps, where, np.repeat([1, -1], [len(reserved), len(freed)]))
     moved = steps != 0
     return cycles[moved], np.cumsum(steps)[moved]
 
 
-def idle(graph: TimingGraph, timeline: Timeline, masks: Mapping[str, Mask]) -> Stretches:
-    """The stretches of cycles in which the issue node did not fire, each with the reason it is charged to."""
+def idle(graph: TimingGraph, timeline: Timeline, patterns: Mapping[str, Pattern]) -> Stretches:
+    """The stretches of cycles in which the issue node did not fire, each with the reason it counts as."""
     node = graph.node(graph.issue)
     fired = timeline.fired[node.name]
     begin = np.concatenate(([min(timeline.start, int(fired[0]))], fired[:-1] + 1))
-    known = _conditions(graph, timeline, node, masks)
+    known = _conditions(graph, timeline, node, patterns)
     rows = []
     # Once nothing else is missing, it waits for its stream.
     for reason, since in [*((r, known[r]) for r in STALL_REASONS), (node.stall, fired)]:
@@ -95,7 +95,7 @@ def idle(graph: TimingGraph, timeline: Timeline, masks: Mapping[str, Mask]) -> S
 
 
 def _conditions(
-    graph: TimingGraph, timeline: Timeline, node: Node, masks: Mapping[str, Mask]
+    graph: TimingGraph, timeline: Timeline, node: Node, patterns: Mapping[str, Pattern]
 ) -> dict[str, Ints]:
     """Per reason and firing of ``node`` the cycle from which nothing of that reason is missing."""
     fired = timeline.fired[node.name]
@@ -103,38 +103,41 @@ def _conditions(
     busy = node.interval if node.durations is None else np.asarray(node.durations)[:-1]
     known["dependency"][1:] = fired[:-1] + busy
     if node.stream is not None and node.direction == "in":
-        np.maximum(known[node.stall], _offers(fired, masks.get(node.stream)), out=known[node.stall])
+        np.maximum(known[node.stall], _offers(fired, patterns.get(node.stream)), out=known[node.stall])
     channels = {channel.name: channel for channel in graph.channels}
     for access in node.consumes:
         channel = channels[access.channel]
-        _wait(known[channel.stall], node, access, _published(graph, timeline, channel))
+        _wait(known[channel.stall], node, access, _tokens_from(graph, timeline, channel))
     for access in node.produces:
         channel = channels[access.channel]
-        _wait(known[channel.space_stall], node, access, _free(graph, timeline, channel))
+        _wait(known[channel.space_stall], node, access, _credits_from(graph, timeline, channel))
     return known
 
 
 def _wait(known: Ints, node: Node, access: Access, since: Ints) -> None:
+    """Raise ``known`` of the firings that acquire a token of ``access`` to when each of these is there."""
     firings, _ = token_firings(node, access)
     known[firings] = np.maximum(known[firings], since)
 
 
-def _published(graph: TimingGraph, timeline: Timeline, channel: Channel) -> Ints:
+def _tokens_from(graph: TimingGraph, timeline: Timeline, channel: Channel) -> Ints:
+    """Per token of ``channel``, the cycle from which its consumer can receive it."""
     return token_cycles(graph, timeline, channel.name)[1] + channel.latency
 
 
-def _free(graph: TimingGraph, timeline: Timeline, channel: Channel) -> Ints:
+def _credits_from(graph: TimingGraph, timeline: Timeline, channel: Channel) -> Ints:
+    """Per token of ``channel``, the cycle from which its producer can reserve a slot for it."""
     freed = token_cycles(graph, timeline, channel.name)[3]
     first = min(channel.capacity, len(freed))
     return np.concatenate((np.zeros(first, np.int64), freed[: len(freed) - first] + channel.response))
 
 
-def _offers(fired: Ints, mask: Mask | None) -> Ints:
+def _offers(fired: Ints, pattern: Pattern | None) -> Ints:
     """Cycle in which each beat is first offered."""
     after = np.concatenate(([0], fired[:-1] + 1))
-    if mask is None or not len(mask):
+    if pattern is None or not len(pattern):
         return after
-    opens, closes = np.empty(len(mask), np.int64), np.empty(len(mask), np.int64)
-    mask_distances(mask, opens, closes)
-    offers: Ints = after + opens[after % len(mask)]
+    opens, closes = np.empty(len(pattern), np.int64), np.empty(len(pattern), np.int64)
+    distances(pattern, opens, closes)
+    offers: Ints = after + opens[after % len(pattern)]
     return offers

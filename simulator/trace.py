@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from blueprint.timing import TimingGraph
-from simulator.arrays import Ints, Mask
+from blueprint.timing import Ints, TimingGraph
 from simulator.engine.kernel import Timeline, run
+from simulator.stall_patterns import Pattern
 from simulator.tokens import idle, occupancy
 from toolchain import files
 
@@ -35,7 +35,7 @@ class Trace:
     """A run with every firing recorded, seen through a window of cycles (first, last + 1)."""
 
     graph: TimingGraph
-    masks: Mapping[str, Mask]
+    patterns: Mapping[str, Pattern]
     timeline: Timeline
     clock_mhz: float
     window: Window
@@ -43,7 +43,7 @@ class Trace:
 
 def trace(
     graph: TimingGraph,
-    masks: Mapping[str, Mask] | None = None,
+    patterns: Mapping[str, Pattern] | None = None,
     *,
     clock_mhz: float = 1000.0,
     window: Window | None = None,
@@ -53,9 +53,9 @@ def trace(
         raise ValueError(f"Clock must be above 0 MHz, not {clock_mhz}")
     if window is not None and not 0 <= window[0] < window[1]:
         raise ValueError(f"Trace window must be a:b with 0 <= a < b, not {window[0]}:{window[1]}")
-    timeline = run(graph, masks or {}, record=[node.name for node in graph.nodes])
+    timeline = run(graph, patterns or {}, record=[node.name for node in graph.nodes])
     ends = (timeline.fired[n.name][-1] + n.busy(np.array([n.firings - 1])) for n in graph.nodes)
-    return Trace(graph, masks or {}, timeline, clock_mhz, window or (0, max(int(np.max(e)) for e in ends)))
+    return Trace(graph, patterns or {}, timeline, clock_mhz, window or (0, max(int(np.max(e)) for e in ends)))
 
 
 def parse_window(text: str) -> Window:
@@ -133,7 +133,7 @@ def _slices(view: Trace, node: str) -> tuple[Ints, Ints]:
 def stalls(view: Trace) -> list[tuple[str, int, int]]:
     """(reason, first cycle, last + 1) of the issue node's idle stretches in the window."""
     first, end = view.window
-    reasons, begins, ends = idle(view.graph, view.timeline, view.masks)
+    reasons, begins, ends = idle(view.graph, view.timeline, view.patterns)
     begins, ends = np.clip(begins, first, end), np.clip(ends, first, end)
     rows = zip(reasons, begins.tolist(), ends.tolist(), strict=True)
     return [row for row in rows if row[1] < row[2]]

@@ -1,11 +1,14 @@
 """ternforge: from a short YAML description to verified, costed hardware for ternary language models.
 
-The functions of :mod:`ternforge.api` are also here (``ternforge.estimate(...)``); what they need is loaded
-when they are called.
+Every verb of the command line is a function here (``ternforge.estimate(...)``), loaded when it is first asked for. The
+list of them is ``__init__.pyi``, which type checkers read too.
 """
 
 from __future__ import annotations
 
+import importlib
+import re
+from pathlib import Path
 from typing import Any
 
 from ternforge.rooms import conflict, settle
@@ -14,65 +17,24 @@ settle()
 
 if conflict() is None:
     from blueprint.version import VERSION as __version__
-    from ternforge.api import (
-        apply,
-        check,
-        doctor,
-        estimate,
-        explore,
-        export,
-        generate,
-        init,
-        model,
-        model_import,
-        models,
-        plot,
-        read_design,
-        read_technology,
-        read_workload,
-        report,
-        simulate,
-        synth,
-        technologies,
-        technology,
-        technology_calibrate,
-        technology_import,
-        technology_validate,
-        verify,
-    )
 else:  # another distribution's package has the name of a room
     __version__ = "unknown"
 
-__all__ = [
-    "__version__",
-    "apply",
-    "check",
-    "doctor",
-    "estimate",
-    "explore",
-    "export",
-    "generate",
-    "init",
-    "model",
-    "model_import",
-    "models",
-    "plot",
-    "read_design",
-    "read_technology",
-    "read_workload",
-    "report",
-    "simulate",
-    "synth",
-    "technologies",
-    "technology",
-    "technology_calibrate",
-    "technology_import",
-    "technology_validate",
-    "verify",
-]
+_STUB = Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+#: Modules by public name.
+_HOMES = {name: home for home, name in re.findall(r"^from (\S+) import (\w+) as \2$", _STUB, re.MULTILINE)}
+
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        raise ImportError(conflict())
-    raise AttributeError(f"module 'ternforge' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ternforge' has no attribute {name!r}")
+    if (what := conflict()) is not None:
+        raise ImportError(what)
+    found = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,11 +1,14 @@
 """What an option takes, for its help and for the completion of a shell; what the value means is checked elsewhere.
 
-Names are looked up when they are shown, so that no verb waits for another's libraries.
+Verbs without a technology or a design share options with those that have one: what names these is imported when they
+are shown.
 """
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -65,60 +68,11 @@ class Folder(_ParamType):
 FILE, FOLDER = click.Path(), Folder()
 
 
-def presets() -> Iterable[str]:
-    """Starting points of `ternforge init`."""
-    from ternforge.starter import presets
-
-    return presets()
-
-
-def flows() -> Iterable[str]:
-    """Flows that `ternforge export` writes for."""
-    from ternforge.views import FLOWS
-
-    return FLOWS
-
-
 def technologies() -> Iterable[str]:
     """Technologies of the package."""
     from costmodel.technology.technology import names
 
     return names()
-
-
-def models() -> Iterable[str]:
-    """Models of the package."""
-    from blueprint.workloads.model import names
-
-    return names()
-
-
-def phases() -> Iterable[str]:
-    """What a model does."""
-    from blueprint.workloads.model import PHASES
-
-    return PHASES
-
-
-def architectures() -> Iterable[str]:
-    """Types of models that can be imported."""
-    from blueprint.workloads.huggingface import architectures
-
-    return architectures()
-
-
-def stalls() -> Iterable[str]:
-    """Profiles of waiting sources and sinks."""
-    from simulator.masks import names
-
-    return names()
-
-
-def methods() -> Iterable[str]:
-    """Ways to search."""
-    from dse.space import METHODS
-
-    return METHODS
 
 
 class Point(_ParamType):
@@ -128,9 +82,6 @@ class Point(_ParamType):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         """``knee`` and the points of the front."""
-        import csv
-        from pathlib import Path
-
         found = ["knee"]
         table = Path(str(ctx.params.get("study"))) / "front.csv"
         if table.is_file():

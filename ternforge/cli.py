@@ -36,7 +36,7 @@ _VERBS = {
 
 @click.group(
     cls=LazyGroup,
-    verbs={name: (f"ternforge.commands.{name}", text) for name, text in _VERBS.items()},
+    verbs={name: (f"ternforge.verbs.{name}", text) for name, text in _VERBS.items()},
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="ternforge", message="%(prog)s %(version)s")
@@ -86,6 +86,8 @@ def _report(session: Session, problem: Exception) -> int:
 
 def is_deadlock(problem: Exception) -> bool:
     """Whether a design was found unable to finish its work."""
+    if not isinstance(problem, RuntimeError):
+        return False  # without loading the simulator and its compiler
     from simulator.engine.kernel import Deadlock
 
     return isinstance(problem, Deadlock)

@@ -8,10 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dse import quantity
-from ternforge import api
+from costmodel.model import quantity
+from dse import progress
+from ternforge.cli import BAD_INPUT, INTERRUPTED, explain
 from ternforge.session import table
-from ternforge.starter import EXAMPLES
+from ternforge.verbs.apply import apply
+from ternforge.verbs.estimate import estimate
+from ternforge.verbs.explore import explore, front_lines
+from ternforge.verbs.generate import generate
+from ternforge.verbs.init import EXAMPLES
+from ternforge.verbs.plot import plot
+from ternforge.verbs.synth import synth
+from ternforge.verbs.verify import verify
 
 SPACE = EXAMPLES / "bitnet_2b4t_space.yaml"
 #: A whole layer of the model that a bench in Python still runs in seconds: the projection to the keys of one token.
@@ -20,8 +28,6 @@ LAYER = "1x2560x640"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The demo with what a user can mend in one sentence; the exit code is then that of the command line."""
-    from ternforge.cli import BAD_INPUT, INTERRUPTED, explain
-
     try:
         return demo(arguments)
     except KeyboardInterrupt:
@@ -48,15 +54,15 @@ def demo(arguments: Sequence[str] | None = None) -> int:
     summary = _explore(out / "study")
     step(2, f"apply the knee {summary['knee']} and export it as Verilog")
     design = out / "design.yaml"
-    api.apply(out / "study", "knee", design)
-    exported = api.generate(design, out / "rtl")
+    apply(out / "study", "knee", design)
+    exported = generate(design, out / "rtl")
     print(f"  {out}/rtl: {len(exported['files'])} modules, top {exported['top']}")
     step(3, f"verify it with cocotb on Verilator, {LAYER} (the key projection) and random runs")
-    verified = api.verify(design, cases=4, workload=LAYER, note=_note)
+    verified = verify(design, cases=4, workload=LAYER, note=_note)
     step(4, "synthesize it")
-    synthesized = api.synth(design, note=_note)
+    synthesized = synth(design, note=_note)
     step(5, "predicted and measured")
-    rows, fine = comparison(api.estimate(design, workload=LAYER), verified, synthesized)
+    rows, fine = comparison(estimate(design, workload=LAYER), verified, synthesized)
     print("\n".join(table(rows, ("", "predicted", "measured", "difference"))))
     print(f"{'all checks hold' if fine else 'FAIL'}; {time.perf_counter() - began:.0f} s; results in {out}")
     return 0 if fine else 1
@@ -67,12 +73,9 @@ def _note(text: str) -> None:
 
 
 def _explore(folder: Path) -> dict[str, Any]:
-    from dse import progress
-    from ternforge.commands.explore import front_lines
-
-    summary = api.explore(SPACE, folder, progress=progress.for_stream())
+    summary = explore(SPACE, folder, progress=progress.for_stream())
     print("\n".join(front_lines(summary, str(folder))))
-    for path in api.plot(folder)["files"]:
+    for path in plot(folder)["files"]:
         print(f"  wrote {path}")
     return summary
 

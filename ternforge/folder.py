@@ -1,13 +1,13 @@
 """Where results go: files of ours are replaced, files of others stay, and either all of a result is there or nothing.
 
-A result is written to a draft beside its place and moved there in one go. The folder it goes to keeps a record of what
-was written, by whom and with which SHA-256: what is not in it, or has changed since, is not ours and is replaced only
-by force. A run that is killed while it moves files is finished by the next one that writes to that folder.
+A result is written to a draft (`toolchain.files.draft`) beside its place and moved there in one go. The folder it goes
+to keeps a record of what was written, by whom and with which SHA-256: what is not in it, or has changed since, is not
+ours and is replaced only by force. A run that is killed while it moves files is finished by the next one that writes to
+that folder.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -16,10 +16,12 @@ from pathlib import Path
 
 from blueprint.errors import ParamError
 from ternforge.record import Record, digest, undisturbed
-from toolchain.files import is_draft
+from toolchain import files
 
+#: How drafts begin. They end as no others do: one that a record names as pending is no litter.
 _DRAFT = ".ternforge-draft-"
-_NUMBERS = itertools.count()
+#: How our own files may end.
+YAML = (".yaml", ".yml")
 
 
 @contextmanager
@@ -33,15 +35,12 @@ def output_folder(out: str | Path, by: str, *, whole: bool = True, force: bool =
     _check_folder(path, by if whole else None, force)
     finish(path)
     root = path if path.is_dir() else _parent(path)
-    draft = root / f"{_DRAFT}{os.getpid()}-{next(_NUMBERS)}"
-    _sweep(root)
-    try:
-        (draft / "new").mkdir(parents=True)
+    files.sweep(root, _DRAFT, "", keep=Record.of(root).pending)
+    with files.draft(root, _DRAFT, "") as draft:
+        (draft / "new").mkdir()
         yield draft / "new"
         with undisturbed():
             _place(draft, path, by, whole, force)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 @contextmanager
@@ -88,7 +87,7 @@ def check_out(out: str | Path, ours: str | None = None) -> Path:
     path = Path(out)
     _check_place(path)
     known = path.is_dir() and (
-        any(map(is_draft, path.iterdir())) or (ours is not None and (path / ours).is_file())
+        any(map(files.is_draft, path.iterdir())) or (ours is not None and (path / ours).is_file())
     )
     if path.is_dir() and not known and _occupied(path):
         what = (
@@ -118,10 +117,8 @@ def finish(folder: Path) -> None:
     if not record.pending:
         return
     draft = folder / record.pending
-    if _writer(draft) is not None:
-        raise ParamError(
-            f"Output folder must have one writer, and process {_writer(draft)} is writing it: {folder}"
-        )
+    if (process := files.writer(draft)) is not None:
+        raise ParamError(f"Output folder must have one writer, and process {process} is writing it: {folder}")
     for name in _files(draft / "new"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(draft / "new" / name, folder / name)
@@ -205,29 +202,11 @@ def _files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
 
 
-def _sweep(folder: Path) -> None:
-    """Remove drafts of processes that are no more."""
-    for draft in folder.glob(f"{_DRAFT}*"):
-        if _writer(draft) is None and draft.name != Record.of(folder).pending:
-            shutil.rmtree(draft, ignore_errors=True)
-
-
-def _writer(draft: Path) -> int | None:
-    """The process that is filling a draft, if it lives."""
-    number = draft.name.removeprefix(_DRAFT).partition("-")[0]
-    try:
-        os.kill(int(number), 0)
-    except (ValueError, ProcessLookupError):
-        return None
-    except PermissionError:  # it lives, and is another user's
-        pass
-    return int(number)
-
-
 def _place(draft: Path, path: Path, by: str, whole: bool, force: bool) -> None:
     """Move what the draft holds to its place, all or nothing."""
     new, record = draft / "new", Record.of(path)
     names = _files(new)
+    files.flush(new)
     _refuse(path, names, record, force, new)
     stale = record.stale_of(by, names, path) if whole else []
     for name in names:

@@ -1,68 +1,59 @@
-"""What the public functions take: whatever stands for a design, a workload or a technology."""
+"""What the public functions take and give.
+
+A design is given as a file, a :class:`blueprint.files.design.Design` or a spec; a workload as a file, a
+:class:`blueprint.workloads.workload.Workload`, a task or a text as ``1x2560x6912``. Results are dictionaries with the
+keys of the ``--json`` answers. Bad input raises ``SpecError`` (a file), ``ParamError`` or ``TypeError`` (a value)
+before anything is written.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from blueprint.files.design import Design
-    from blueprint.spec import Spec
-    from blueprint.workloads.workload import Task, Workload
-    from costmodel.technology.technology import Technology
+from blueprint.errors import ParamError, SpecError
+from blueprint.files import design as designs
+from blueprint.files.design import Design
+from blueprint.spec import Spec
+from blueprint.workloads import model as models
+from blueprint.workloads import tasks
+from blueprint.workloads import workload as workloads
+from blueprint.workloads.tasks import Task
+from blueprint.workloads.workload import Workload
+from costmodel.technology import technology as technologies
+from costmodel.technology.technology import Technology
 
-    DesignLike = Design | Spec | str | Path
-    WorkloadLike = Workload | Task | str | Path
-
-Answer = dict[str, Any]
-Note = Callable[[str], None]
-
-
-def silent(_: str) -> None:
-    """The default for ``note``: progress is not shown."""
+DesignLike = Design | Spec | str | Path
+WorkloadLike = Workload | Task | str | Path
 
 
 def read_design(design: DesignLike, overrides: Mapping[str, str] | None = None) -> Design:
     """A design from whatever stands for one."""
-    from blueprint.files import design as designs
-    from blueprint.spec import Spec
-
-    if isinstance(design, designs.Design):
+    if isinstance(design, Design):
         return designs.overridden(design, overrides)
     if isinstance(design, Spec):
-        spec = designs.overridden(designs.Design(design, design.name), overrides).spec
-        return designs.Design(spec, spec.name)
+        spec = designs.overridden(Design(design, design.name), overrides).spec
+        return Design(spec, spec.name)
     return designs.read_design(design, overrides)
 
 
 def read_workload(workload: WorkloadLike) -> Workload:
     """A workload from whatever stands for one: a file, ``"1x2560x6912"``, a task."""
-    from blueprint.errors import SpecError
-    from blueprint.workloads import workload as workloads
-
-    if isinstance(workload, workloads.Workload):
+    if isinstance(workload, Workload):
         return workload
-    if isinstance(workload, workloads.Task):
+    if isinstance(workload, Task):
         return workloads.of_task(workload)
     if isinstance(workload, str) and workload[:1].isdigit() and not Path(workload).suffix:
-        return workloads.of_gemm(workloads.parse_gemm(workload))
-    if not Path(workload).exists() and str(workload) in _models():
+        return workloads.of_gemm(tasks.parse_gemm(workload))
+    if not Path(workload).exists() and str(workload) in models.names():
         what = f"workload must be a file, not the model {workload}: a file names it with phase and tokens"
         raise SpecError(f"{workload}:1:1: {what}")
     return workloads.read_workload_file(workload)
 
 
-def _models() -> tuple[str, ...]:
-    from blueprint.workloads.model import names
-
-    return names()
-
-
 def read_technology(design: Design, technology: str | Path | None = None) -> Technology:
     """The technology asked for, else the design's own, else asap7."""
-    from costmodel.technology import technology as technologies
-
     return technologies.load(technology or design.technology or "asap7")
 
 
@@ -74,8 +65,6 @@ def check_fits(spec: Spec, task: Task) -> None:
 
 def refused(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """Calls a room whose ``ValueError`` is the user's to mend."""
-    from blueprint.errors import ParamError
-
     try:
         return call(*arguments, **named)
     except ValueError as problem:

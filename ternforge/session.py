@@ -6,11 +6,21 @@ import dataclasses
 import json
 import math
 import os
+import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+#: What a verb gives: the keys of its ``--json`` answer.
+Answer = dict[str, Any]
+#: What hears of progress.
+Note = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """The default for ``note``: progress is not shown."""
 
 
 @dataclasses.dataclass
@@ -86,6 +96,14 @@ def table(rows: Iterable[Iterable[Any]], header: Iterable[str] = ()) -> list[str
         "  ".join(_align(*item) for item in zip(line, widths, numeric, strict=False)).rstrip()
         for line in lines
     ]
+
+
+def line(*words: str | Path) -> str:
+    """A command line to type: words quoted, and files kept apart from options by ``./``."""
+    texts = [
+        f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words
+    ]
+    return " ".join(map(shlex.quote, texts))
 
 
 def size_columns(layers: Sequence[Mapping[str, Any]]) -> list[str]:

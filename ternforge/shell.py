@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ternforge import choices
 from ternforge.session import Session
 
 
@@ -103,67 +101,3 @@ class LazyGroup(click.Group):
     def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_text) for name, (_, help_text) in self.verbs.items()])
-
-
-def overrides(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """The callback of ``--set``: ``key=value`` pairs as a dictionary."""
-    found = {}
-    for value in values:
-        key, sign, text = value.partition("=")
-        if not key or not sign:
-            raise click.UsageError(f"--set must be key=value, not {value[:60]!r}")
-        found[key.strip().removeprefix("parameters.")] = text.strip()
-    return found
-
-
-Decorator = Callable[[Any], Any]
-
-set_option: Decorator = click.option(
-    "--set",
-    "overrides",
-    type=choices.Parameter(),
-    multiple=True,
-    metavar="KEY=VALUE",
-    callback=overrides,
-    help="Replace a parameter of the design; may be repeated.",
-)
-tech_option: Decorator = click.option(
-    "--tech",
-    type=choices.Named(choices.technologies, file=True),
-    help="Technology; without it the design's own, or asap7.",
-)
-workload_option: Decorator = click.option(
-    "--workload", type=choices.FILE, metavar="FILE", help="Workload file."
-)
-gemm_option: Decorator = click.option(
-    "--gemm", metavar="MxKxN", help="One matrix product instead of a workload file, as in 1x2560x6912."
-)
-force_option: Decorator = click.option(
-    "--force", is_flag=True, help="Replace files in the way that are not ours, or were changed since."
-)
-seed_option: Decorator = click.option(
-    "--seed",
-    type=choices.Whole(0, 2**31 - 1),
-    default=1,
-    show_default=True,
-    help="Seed of everything random.",
-)
-
-
-def line(*words: str | Path) -> str:
-    """A command line to type: words quoted, and files kept apart from options by ``./``."""
-    texts = [
-        f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words
-    ]
-    return " ".join(map(shlex.quote, texts))
-
-
-def workload_from(workload: str | None, gemm: str | None) -> str | None:
-    """What ``--workload`` and ``--gemm`` name, of which there may be one."""
-    if workload is not None and gemm is not None:
-        raise click.UsageError("Workload must be given by --workload or --gemm, not both")
-    if gemm is not None:
-        from blueprint.workloads.workload import parse_gemm
-
-        parse_gemm(gemm)
-    return gemm or workload

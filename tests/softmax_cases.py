@@ -86,7 +86,7 @@ def scores(a: Arithmetic, random: np.random.Generator) -> Integers:
     number = random.integers(-(1 << (a.score_width - 1)), 1 << (a.score_width - 1), COUNT)
     number >>= random.integers(0, a.score_width, COUNT)
     flags = np.where(random.random(COUNT) < 0.1, random.integers(0, 4, COUNT), 0)
-    return steps.join(number, flags, a.score_width, a.flag)
+    return steps.join(number, flags, a.score_width, a.nan_bit)
 
 
 def registers(a: Arithmetic, random: np.random.Generator) -> list[Scales]:
@@ -116,7 +116,7 @@ def exponents(a: Arithmetic, random: np.random.Generator) -> Integers:
     t = np.where(random.random(COUNT) < 0.8, number.astype(np.int64), random.integers(low, high, COUNT))
     t = np.where(random.random(COUNT) < 0.1, t >> a.fraction << a.fraction, t)
     t = np.where(random.random(COUNT) < 0.02, random.choice([low, high], COUNT), t)
-    return steps.join(np.clip(t, low, high), random.integers(0, 8, COUNT) // 7, a.t_width, a.t_flag)
+    return steps.join(np.clip(t, low, high), random.integers(0, 8, COUNT) // 7, a.t_width, a.t_nan_bit)
 
 
 def weights(a: Arithmetic, random: np.random.Generator) -> Integers:
@@ -126,7 +126,7 @@ def weights(a: Arithmetic, random: np.random.Generator) -> Integers:
         words = floating.from_float64(a.sum_format, np.exp2(-down), flush=True)
         return np.where(random.random(COUNT) < 0.01, a.sum_format.canonical_nan, words)
     number = np.floor(np.exp2(a.weight_fraction - down)).astype(np.int64)
-    return steps.join(number, random.integers(0, 8, COUNT) // 7, a.p_width, a.flag)
+    return steps.join(number, random.integers(0, 8, COUNT) // 7, a.p_width, a.nan_bit)
 
 
 def weight_sums(a: Arithmetic, random: np.random.Generator) -> Integers:
@@ -151,4 +151,4 @@ def value_sums(a: Arithmetic, random: np.random.Generator, total: Integers) -> I
     weight = (1 << a.weight_fraction) if a.divides_first else total
     mean = np.clip(np.where(random.random(COUNT) < 0.05, -bound, mean), -bound, bound * (1 - 2.0**-16))
     number = np.floor(mean * np.exp2(unit) * weight).astype(np.int64)
-    return steps.join(number, random.integers(0, 8, COUNT) // 7, a.o_width, a.flag)
+    return steps.join(number, random.integers(0, 8, COUNT) // 7, a.o_width, a.nan_bit)

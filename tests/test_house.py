@@ -46,6 +46,21 @@ def test_types_are_strict_in_every_room_and_in_benchmarks() -> None:
     run(BIN / "mypy", "--cache-dir", ROOT / "sim_build" / "mypy", *rooms, "benchmarks")
 
 
+def test_scripts_that_use_the_package_are_type_checked(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import ternforge\n"
+        'fine: dict[str, object] = ternforge.estimate("design.yaml", workload="1x2x3")\n'
+        'number: int = ternforge.estimate("design.yaml")\n'
+        "ternforge.estimate(3)\n"
+        'ternforge.estimat("design.yaml")\n'
+    )
+    command = [str(BIN / "mypy"), "--cache-dir", str(ROOT / "sim_build" / "mypy"), str(script)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    found = re.findall(r"script.py:(\d+): error: .*\[([a-z-]+)\]$", done.stdout, re.MULTILINE)
+    assert found == [("3", "assignment"), ("4", "arg-type"), ("5", "attr-defined")], done.stdout
+
+
 def test_rooms_import_downwards_only() -> None:
     run(BIN / "lint-imports", "--no-cache")
 

@@ -1,7 +1,8 @@
 """Files and folders that appear whole or not at all, whatever ends the process that writes them.
 
 A draft lies beside its target, is flushed to disk and then renamed. Drafts are locked while they are written, so those
-of killed processes are known and swept by the next writer of the same target.
+of killed processes are known and swept by the next writer of the same target. :func:`draft` is the one way to make a
+folder of them; ``ternforge.folder`` adds a record of what is ours to it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -18,6 +20,8 @@ from pathlib import Path
 from typing import IO, Any
 
 _DRAFT = ".new"
+#: The end of a draft's name: process, random.
+_NAME = re.compile(r"-(\d{1,9})-[0-9a-f]{8}(?:\.new)?$")
 
 
 def write(path: str | Path, content: str | bytes) -> Path:
@@ -42,17 +46,19 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
             return
         if target.exists() and not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        draft = _draft(target.parent, target.name)
+        start = _start(target.name)
+        sweep(target.parent, start)
+        made = _fresh(target.parent, start)
         try:
-            with open(draft, "xb") as file:
+            with open(made, "xb") as file:
                 _lock(file.fileno())
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-                _keep_mode(target, draft)
-                os.replace(draft, target)
+                _keep_mode(target, made)
+                os.replace(made, target)
         finally:
-            draft.unlink(missing_ok=True)
+            made.unlink(missing_ok=True)
         _sync(target.parent)
 
 
@@ -67,16 +73,49 @@ def folder(path: str | Path) -> Iterator[Path]:
     home = target if target.is_dir() else target.parent
     with _named(path):
         home.mkdir(parents=True, exist_ok=True)
-        draft = _draft(home, target.name)
-        draft.mkdir()
-        handle = os.open(draft, os.O_RDONLY)
-        try:
-            _lock(handle)
-            yield draft
-            _settle(draft, target)
-        finally:
-            os.close(handle)
-            shutil.rmtree(draft, ignore_errors=True)
+        start = _start(target.name)
+        sweep(home, start)
+        with draft(home, start) as made:
+            yield made
+            _settle(made, target)
+
+
+@contextmanager
+def draft(home: Path, start: str, end: str = _DRAFT) -> Iterator[Path]:
+    """An empty folder in ``home``, locked while the block runs and gone with what is left in it when the block ends.
+
+    Its name begins with ``start`` and ends with ``end``; :func:`writer` tells whose it is.
+    """
+    while True:
+        path = _fresh(home, start, end)
+        path.mkdir()
+        handle = os.open(path, os.O_RDONLY)
+        _lock(handle)
+        if path.exists():  # nobody swept it before it was locked
+            break
+        os.close(handle)
+    try:
+        yield path
+    finally:
+        os.close(handle)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def writer(path: Path) -> int | None:
+    """The process that is filling a draft; ``None`` where it is no more, or there is no such draft."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _number(path)
+    except OSError:  # a file system without locks
+        return _number(path) if _lives(_number(path)) else None
+    finally:
+        os.close(handle)
+    return None
 
 
 def is_draft(path: Path) -> bool:
@@ -84,12 +123,24 @@ def is_draft(path: Path) -> bool:
     return path.name.startswith(".") and path.name.endswith(_DRAFT)
 
 
-def sweep(home: Path, start: str = ".") -> None:
-    """Delete the drafts in a folder that nobody writes any more; ``start`` is how their names begin."""
+def sweep(home: Path, start: str = ".", end: str = _DRAFT, keep: str | None = None) -> None:
+    """Delete the drafts in a folder that nobody writes any more, but one named ``keep``.
+
+    ``start`` and ``end`` are how their names begin and end.
+    """
     with suppress(OSError):
         for path in home.iterdir():
-            if path.name.startswith(start) and is_draft(path) and _abandoned(path):
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            name = path.name
+            if name.startswith(start) and name.endswith(end) and name != keep:
+                _delete_abandoned(path)
+
+
+def flush(draft: Path) -> list[Path]:
+    """Flush the files of a draft to disk before they are moved; returns them in order of their names."""
+    files = [path for path in sorted(draft.rglob("*")) if path.is_file()]
+    for file in files:
+        _sync(file)
+    return files
 
 
 @contextmanager
@@ -116,10 +167,29 @@ def _of_draft(name: Any) -> bool:
     return not isinstance(name, str) or any(is_draft(Path(part)) for part in Path(name).parts)
 
 
-def _draft(home: Path, name: str) -> Path:
-    start = f".{name[:40]}-"
-    sweep(home, start)
-    return home / f"{start}{secrets.token_hex(4)}{_DRAFT}"
+def _start(name: str) -> str:
+    return f".{name[:40]}-"
+
+
+def _fresh(home: Path, start: str, end: str = _DRAFT) -> Path:
+    """A name that no other draft has; it holds the number of this process."""
+    return home / f"{start}{os.getpid()}-{secrets.token_hex(4)}{end}"
+
+
+def _number(path: Path) -> int:
+    """The process in a draft's name; one that never lives where there is none."""
+    found = _NAME.search(path.name)
+    return int(found[1]) if found else 2**22
+
+
+def _lives(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it lives, and is another user's
+        pass
+    return True
 
 
 def _lock(handle: int) -> None:
@@ -127,14 +197,14 @@ def _lock(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX)
 
 
-def _abandoned(path: Path) -> bool:
-    """Whether nobody holds the lock of a draft; the kernel drops that of a process that dies."""
+def _delete_abandoned(path: Path) -> None:
+    """Delete a draft whose lock nobody holds, which the kernel drops where a process dies; locked meanwhile."""
     handle = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     except OSError:
-        return False
+        pass  # somebody's, or a file system without locks
     finally:
         os.close(handle)
 
@@ -145,9 +215,7 @@ def _keep_mode(target: Path, draft: Path) -> None:
 
 
 def _settle(draft: Path, target: Path) -> None:
-    files = [path for path in sorted(draft.rglob("*")) if path.is_file()]
-    for file in files:
-        _sync(file)
+    files = flush(draft)
     if not target.exists():
         os.rename(draft, target)
         _sync(target.parent)

@@ -8,6 +8,7 @@ its sign and turns a result that is below the smallest normal number before roun
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from blueprint.errors import ParamError
 from blueprint.files.nearest import suggestion
-from blueprint.numbers import bit_length
+from blueprint.numbers import Number, bit_length, choose
 
 Patterns = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -140,6 +141,25 @@ def get(name: str) -> FloatFormat:
             f"Float format must be one of {', '.join(NAMED)}, not {name!r}" + suggestion(name, NAMED)
         )
     return NAMED[name]
+
+
+def look_up(name: Any, value: Callable[[FloatFormat], int], other: Number = 0) -> Number:
+    """``value`` of the format called ``name``, ``other`` where it names none; ``name`` may be an array of names."""
+    if isinstance(name, str):
+        return value(NAMED[name]) if name in NAMED else other
+    found = other
+    for known, fmt in NAMED.items():
+        found = choose(name == known, value(fmt), found)
+    return found
+
+
+def unit_dims(name: Any, stages: Number = 0) -> dict[str, Number]:
+    """What sizes a float unit of the inventory: the format called ``name``, and registers inside."""
+    return {
+        "exponent": look_up(name, lambda fmt: fmt.exponent_bits),
+        "fraction": look_up(name, lambda fmt: fmt.fraction_bits),
+        "stages": stages,
+    }
 
 
 def is_nan(fmt: FloatFormat, a: Patterns) -> Flags:

@@ -16,13 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint.errors import ParamError
-from blueprint.numbers import Number, bit_length, choose, larger, signed_width
+from blueprint.numbers import Number, bit_length, choose, flag, larger, signed_width
 
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 CODE_BITS, ELEMENT_BITS = 4, 8
 LOWEST = -128
+#: Places at which the leading one of a product may stand, 0 to 14, and bits of one.
+PRODUCT_PLACES, PLACE_BITS = 15, 4
+#: A product of two codes: its place, its sign and whether there is one.
+PRODUCT_BITS = PLACE_BITS + 1 + 1
+#: Delays of the steps of a surrogate score, relative to each other: products, and their sum.
+SURROGATE_DELAYS = (1, 2)
 
 
 def encode(values: Integers) -> Integers:
@@ -73,6 +79,16 @@ class Pruning:
         return (self.score_width - self.bucket_bits) << self.bucket_bits
 
     @property
+    def buckets(self) -> Number:
+        """Buckets of all scores."""
+        return 2 * self.magnitude_buckets
+
+    @property
+    def search_cycles(self) -> Number:
+        """Most cycles in which the buckets of all scores are looked at, from the highest down."""
+        return self.buckets + 1
+
+    @property
     def bucket_width(self) -> Number:
         """Bits of a bucket's number."""
         return bit_length(self.magnitude_buckets - 1) + 1
@@ -82,6 +98,15 @@ class Pruning:
         """Bits of a number of keys."""
         return bit_length(self.keys_max)
 
+    def surrogate_bits(self, stages: Number) -> Number:
+        """Flip-flops of a block that adds up a surrogate score, with so many registers."""
+        return flag(stages > 0) * PRODUCT_BITS * self.dim + larger(stages - 1, 0) * self.score_width
+
+    @property
+    def selector_bits(self) -> Number:
+        """Flip-flops of a selector: keys in every bucket, keys missing, the bucket looked at, whether it scans."""
+        return (self.buckets + 1) * self.count_width + self.bucket_width + 1
+
     def bucket(self, scores: Integers) -> Integers:
         """Numbers of buckets, higher for higher scores.
 
@@ -89,7 +114,7 @@ class Pruning:
         beyond those, the bits behind it}. A negative one mirrors its complement. The top bit says "not negative".
         """
         magnitude = np.where(scores < 0, ~scores, scores)
-        place = larger(bit_length(magnitude) - self.bucket_bits, 1 + 0 * magnitude)
+        place = larger(bit_length(magnitude) - self.bucket_bits, 1)
         behind = magnitude >> (place - 1)
         small = bit_length(magnitude) <= self.bucket_bits
         number = choose(

@@ -19,7 +19,7 @@ from blueprint.files.document import Section, read
 from blueprint.files.names import NAME_RULE, is_name, plain
 from blueprint.files.nearest import suggestion
 from blueprint.files.tree import dump, show
-from blueprint.workloads.workload import Attention, Gemm
+from blueprint.workloads.tasks import Attention, Gemm
 
 SCHEMA = "ternforge/model/v1"
 PHASES = ("decode", "prefill")

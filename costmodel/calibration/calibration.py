@@ -45,7 +45,7 @@ def calibrate(
     """
     samples: list[Sample] = []
     for kind in registry.families().values():
-        count = kind.samples if designs is None else designs
+        count = kind.facets.samples.calibration.designs if designs is None else designs
         note(f"drawing {count} designs of {kind.family}")
         samples += measure_all(sampling.designs(kind, count, seed), technology, generate, note)
     return technology.with_model(model(samples, technology, seed))

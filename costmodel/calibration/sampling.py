@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from blueprint.errors import ParamError
-from blueprint.spec import Parameter, Spec
+from blueprint.parameters import Parameter
+from blueprint.spec import Spec
 from costmodel.model import features
 
 _GATES_PER_MAC = 8
@@ -25,8 +26,9 @@ def designs(kind: type[Spec], count: int, seed: int, *, largest: float | None = 
     """
     random = np.random.default_rng([seed, 0x7E57])
     limits = kind.limits()
-    largest = kind.sample_gates if largest is None else largest
-    drawn = {name: _column(name, limit, kind, random) for name, limit in limits.items()}
+    policy = kind.facets.samples.calibration
+    largest = policy.gates if largest is None else largest
+    drawn = {name: _column(limit, policy.pool, random) for name, limit in limits.items()}
     table = kind.consistent(drawn)
     many = kind.columns(table)
     feasible, _, _ = many.feasible()
@@ -59,21 +61,19 @@ def gates(spec: Any) -> Any:
     return sum(features.rough_gates(unit) for unit in spec.units())
 
 
-def _column(name: str, limit: Parameter, kind: type[Spec], random: np.random.Generator) -> Any:
-    pool = kind.pool
+def _column(limit: Parameter, pool: int, random: np.random.Generator) -> Any:
     if limit.choices:
         return random.choice(np.array(limit.choices), pool)
     if limit.kind is bool:
         return random.integers(2, size=pool).astype(bool)
     low, high = limit.minimum or 0, limit.maximum or 1 << 20
-    default = getattr(kind, name, None)
-    if high - low < _NARROW and default is None:
+    if high - low < _NARROW and limit.default is None:
         return random.integers(low, high + 1, pool)
     # Log-uniform over low .. high, both included; the shift lets low be 0.
     shift = 1 - low
     drawn = np.floor((high + shift + 1) ** random.random(pool)).astype(np.int64) - shift
     drawn = np.clip(drawn, low, high)
-    return drawn if default is None else np.where(random.random(pool) < 0.5, default, drawn)
+    return drawn if limit.default is None else np.where(random.random(pool) < 0.5, limit.default, drawn)
 
 
 def _is_few(limit: Parameter) -> bool:

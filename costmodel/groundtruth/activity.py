@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from blueprint import axi
 from blueprint.errors import ParamError
 from blueprint.spec import Spec
-from blueprint.workloads.workload import Task
+from blueprint.workloads.tasks import Task
 from costmodel.groundtruth import gate_code
 from costmodel.groundtruth.flatten import CONSTANT_NETS, Flat, Ints, flatten
 from costmodel.groundtruth.synthesis import netlists
@@ -274,7 +275,10 @@ def _levels(
 
 
 class _Bench:
-    """Drives the boundary: sizes, start, then every stream at full rate until the last result is out."""
+    """Drives the boundary as in :mod:`blueprint.axi`: every stream at full rate until the last result is out.
+
+    Between beats the payload stays as it was: what a bench shows there would count as switching.
+    """
 
     def __init__(self, spec: Spec, manifest: Mapping[str, Any], machine: _Machine, task: Task) -> None:
         self.machine = machine
@@ -286,34 +290,33 @@ class _Bench:
         """Cycles from the first beat accepted to the last result, both included."""
         machine = self.machine
         machine.put(self.manifest["reset"], 0)
-        for _ in range(4):
+        for _ in range(axi.RESET_CYCLES):
             self._cycle()
         machine.put(self.manifest["reset"], 1)
-        machine.put("s_axil_bready", 1)
+        machine.put(axi.lite("bready"), 1)
         self._cycle()
-        for name, value in self.sizes.items():
-            self._write(self.manifest["registers"][name]["address"], value)
-        self._write(self.manifest["registers"]["control"]["address"], 1, wait=False)
+        *sizes, start = axi.writes(self.sizes)
+        for name, value in sizes:
+            self._write(name, value)
+        self._write(*start, wait=False)
         return self._stream()
 
-    def _write(self, address: int, value: int, *, wait: bool = True) -> None:
+    def _write(self, name: str, value: int, *, wait: bool = True) -> None:
         machine = self.machine
-        for port, number in (
-            ("awaddr", address),
-            ("awvalid", 1),
-            ("wdata", value),
-            ("wvalid", 1),
-            ("wstrb", 15),
-        ):
-            machine.put(f"s_axil_{port}", number)
+        address = self.manifest["registers"][name]["address"]
+        for port, number in (("awaddr", address), ("wdata", value), ("wstrb", axi.ALL_BYTES)):
+            machine.put(axi.lite(port), number)
+        asked = axi.REQUESTS["write"]
+        for channel in asked:
+            machine.put(axi.lite(f"{channel}valid"), 1)
         for _ in range(8):
             machine.settle()
-            done = machine.read("s_axil_awready") and machine.read("s_axil_wready")
+            done = all(machine.read(axi.lite(f"{channel}ready")) for channel in asked)
             machine.clock()
             if done:
                 break
-        machine.put("s_axil_awvalid", 0)
-        machine.put("s_axil_wvalid", 0)
+        for channel in asked:
+            machine.put(axi.lite(f"{channel}valid"), 0)
         for _ in range(3 if wait else 0):
             self._cycle()
 
@@ -322,38 +325,32 @@ class _Bench:
         self.machine.clock()
 
     def _stream(self) -> int:
-        machine, streams = self.machine, self.manifest["streams"]
-        sources = {name: item["prefix"] for name, item in streams.items() if item["direction"] == "in"}
-        sinks = [item["prefix"] for item in streams.values() if item["direction"] == "out"]
-        position = dict.fromkeys(sources, 0)
-        for prefix in sinks:
-            machine.put(f"{prefix}_tready", 1)
+        machine, ports = self.machine, axi.stream_ports(self.manifest)
+        offers = [(port, axi.Offer(len(self.beats[port.name]))) for port in ports if port.is_input]
+        sinks = [port for port in ports if not port.is_input]
+        for port in sinks:
+            machine.put(port.ready, 1)
         cycles, before = 0, None
         for _ in range(_SLOWEST):
-            for name, prefix in sources.items():
-                self._offer(prefix, self.beats[name], position[name])
+            for port, offer in offers:
+                self._drive(port, offer)
             machine.settle(before)
-            moved = [name for name, prefix in sources.items() if self._moves(prefix)]
-            machine.counting = cycles > 0 or bool(moved)
+            moved = [offer.sample(bool(machine.read(port.ready))) for port, offer in offers]
+            machine.counting = cycles > 0 or any(moved)
             cycles += machine.counting
-            finished = any(self._moves(prefix) and machine.read(f"{prefix}_tlast") for prefix in sinks)
+            finished = any(machine.read(port.valid) and machine.read(port.last) for port in sinks)
             before = machine.values.copy() if machine.counting else None
             machine.clock()
-            for name in moved:
-                position[name] += 1
             if finished:
                 return cycles
         raise ParamError(f"A run of {self.sizes} must end within {_SLOWEST} cycles, but has not")
 
-    def _offer(self, prefix: str, beats: Words, position: int) -> None:
-        more = position < len(beats)
-        self.machine.put(f"{prefix}_tvalid", int(more))
-        self.machine.put(f"{prefix}_tlast", int(position == len(beats) - 1))
-        if more:
-            self.machine.drive(f"{prefix}_tdata", beats[position])
-
-    def _moves(self, prefix: str) -> bool:
-        return bool(self.machine.read(f"{prefix}_tvalid") and self.machine.read(f"{prefix}_tready"))
+    def _drive(self, port: axi.StreamPort, offer: axi.Offer) -> None:
+        """Offer the next beat at once, whenever there is one."""
+        if offer.drive(opened=True):
+            self.machine.drive(port.data, self.beats[port.name][offer.taken])
+        self.machine.put(port.valid, int(offer.valid))
+        self.machine.put(port.last, int(offer.last))
 
 
 def _beats(spec: Spec, task: Task) -> dict[str, Words]:

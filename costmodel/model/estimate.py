@@ -1,4 +1,4 @@
-"""Area, clock and energy of designs from their inventories, for one design or for arrays of designs.
+"""Area, clock and energy of inventories and paths in a technology, for one design or for arrays of designs.
 
 Cost of a unit = count x sum of coefficient x term (`costmodel.model.features`); the coefficients of a technology were
 fitted to synthesis and gate-level switching (`costmodel.calibration`) and stand in its file with their errors. Nothing
@@ -11,17 +11,14 @@ leakage over all its time (:meth:`Cost.energy`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from blueprint import unit as inventory
 from blueprint.errors import ParamError
 from blueprint.numbers import Number
 from blueprint.spec import Spec
 from blueprint.unit import Path, Unit
-from blueprint.workloads.workload import Workload
 from costmodel.model import features
 from costmodel.technology.technology import Technology
 
@@ -220,75 +217,9 @@ def place_coefficients(found: Coefficients, place: str, kind: str) -> Mapping[st
     return kinds.get(kind, {})
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What the model says about one design; the workload's figures are `None` without a workload.
-
-    `energy_pj` is that of the workload at the fastest clock, memory taking no time, or of one cycle of full throughput.
-    """
-
-    design: str
-    technology: str
-    area_um2: float
-    area_breakdown_um2: Mapping[str, float]
-    macro_area_um2: float
-    flip_flops: int
-    critical_path_ps: float
-    clock_mhz: float
-    energy_pj: float
-    energy_breakdown_pj: Mapping[str, float]
-    energy_per_mac_pj: float
-    leakage_nw: float
-    peak_macs: int
-    source: str
-    cycles: int | None = None
-    macs: int | None = None
-    utilization: float | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """With the keys of machine-readable answers; figures that are not known are left out."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
-
-
-def estimate(spec: Spec, technology: Technology, workload: Workload | None = None) -> Estimate:
-    """Everything the model says about one design, in milliseconds. `ParamError` as :func:`area`."""
-    units = spec.units()
-    found = cost(spec, technology)
-    areas = {place: float(value) for place, value in found.areas.items()}
-    path, peak = float(found.path_ps), int(spec.peak_macs)
-    macros = macro_area(units, technology)
-    done: dict[str, Any] = {}
-    cycles, macs = 1, peak
-    if workload is not None:
-        tasks = spec.tasks(workload)
-        cycles = sum(task.count * int(spec.cycles(task)) for task in tasks)
-        macs = sum(task.macs for task in tasks)
-        done = {"cycles": cycles, "macs": macs, "utilization": macs / (cycles * peak)}
-    of_cycle = _cycle_energies(units, technology, path)
-    return Estimate(
-        spec.name,
-        technology.name,
-        sum(areas.values()),
-        areas,
-        float(macros),
-        int(inventory.flip_flops(units)),
-        path,
-        1e6 / path,
-        float(found.energy(cycles, macs / peak, cycles * path * 1e-12)),
-        of_cycle,
-        sum(of_cycle.values()) / peak,
-        float(found.leakage_nw),
-        peak,
-        f"analytical model, technology {technology.name}",
-        **done,
-    )
-
-
-def _cycle_energies(units: Sequence[Unit], technology: Technology, path_ps: float) -> dict[str, float]:
-    """Energy of one cycle of full throughput at the fastest clock in pJ by place."""
-    leaks = leakage_per_um2(technology) * path_ps * 1e-12 * _PJ_PER_NW_S
+def cycle_energies(units: Sequence[Unit], technology: Technology, seconds: float) -> dict[str, Number]:
+    """Energy in pJ of one cycle of full throughput that lasts ``seconds``, leakage included, by place."""
+    leaks = leakage_per_um2(technology) * seconds * _PJ_PER_NW_S
     cells = cell_areas(units, technology)
     parts = energies_by_place(units, technology)
-    return {
-        place: float(clock + moved + leaks * cells.get(place, 0.0)) for place, (clock, moved) in parts.items()
-    }
+    return {place: clock + moved + leaks * cells.get(place, 0.0) for place, (clock, moved) in parts.items()}

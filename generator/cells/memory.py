@@ -12,6 +12,9 @@ from generator.block import Block, sliced
 class Sram(Block):
     """Memory with one write port and one synchronous read port; a read sees the word as it was before a write.
 
+    Guarantees: ``read_data`` is the word at ``read_address`` from the cycle after ``read`` on, until the next ``read``.
+    Does not: give a defined word before the first ``read``, or for an address that was never written or is outside.
+
     The Verilog comes from ``rtl_templates/sram.v.j2``: a behavioral body for simulation and FPGAs, to be replaced by
     a macro of the same name and ports in an ASIC flow.
     """
@@ -45,7 +48,11 @@ class Sram(Block):
 def store(
     block: Block, m: Module, name: str, words: int, *, write_data: Any, read_data: Any, **pins: Any
 ) -> None:
-    """A memory inside ``block``: several side by side where a word is wider than a vector can be."""
+    """A memory inside ``block``: several side by side where a word is wider than a vector can be.
+
+    Guarantees: as one :class:`Sram` as wide as the words; the inventory counts the same banks.
+    Does not: split a memory of many words; its depth is that of every bank.
+    """
     pairs = list(zip(sliced(write_data), sliced(read_data), strict=True))
     for number, (given, taken) in enumerate(pairs):
         own = f"{name}_{number}" if len(pairs) > 1 else name

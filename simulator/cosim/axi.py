@@ -1,5 +1,7 @@
 """AXI as the bench inside the simulator speaks it: sources, sinks and an AXI4-Lite master that note what breaks a rule.
 
+Which beat is offered when, and the names of ports, are those of :mod:`blueprint.axi`.
+
 Inputs change at the falling edge of the clock and everything is sampled right after, so nothing depends on the order of
 events at the rising edge. Nothing is asserted here: what is wrong is a sentence in ``faults``, and the bench goes on.
 """
@@ -11,9 +13,10 @@ from typing import Any
 
 from cocotb.triggers import FallingEdge, ReadOnly
 
+from blueprint.axi import CLOCK, REQUESTS, RESPONSE, Offer, StreamPort, lite
+
 #: Cycles without a beat after which a run is given up, and without a response after which an access is.
 PATIENCE, LITE_PATIENCE = 20_000, 200
-REQUESTS = {"write": ("aw", "w"), "read": ("ar",)}
 
 
 class Hang(Exception):
@@ -25,12 +28,12 @@ class Hang(Exception):
 
 
 class Port:
-    """One stream and what this run does with it: ``mask`` says when it may move, repeated; always where empty."""
+    """One stream and what this run does with it: ``pattern`` says when it may move, repeated; always where empty."""
 
-    def __init__(self, dut: Any, prefix: str, mask: str) -> None:
-        self.valid, self.ready = getattr(dut, f"{prefix}_tvalid"), getattr(dut, f"{prefix}_tready")
-        self.data, self.last = getattr(dut, f"{prefix}_tdata"), getattr(dut, f"{prefix}_tlast")
-        self.prefix, self.mask = prefix, mask
+    def __init__(self, dut: Any, port: StreamPort, pattern: str) -> None:
+        self.valid, self.ready = getattr(dut, port.valid), getattr(dut, port.ready)
+        self.data, self.last = getattr(dut, port.data), getattr(dut, port.last)
+        self.prefix, self.pattern = port.prefix, pattern
         self.count = 0
         self.accepted: list[int] = []
         self.faults: list[str] = []
@@ -40,15 +43,15 @@ class Port:
         return len(self.accepted) >= self.count
 
     def opened(self, cycle: int) -> bool:
-        return not self.mask or self.mask[cycle % len(self.mask)] == "1"
+        return not self.pattern or self.pattern[cycle % len(self.pattern)] == "1"
 
     def closed_for(self, cycle: int) -> int:
-        """Cycles until the mask opens; 0 where that is not what the stream waits for."""
+        """Cycles until the pattern opens; 0 where that is not what the stream waits for."""
         if self.done or self.opened(cycle):
             return 0
-        place = cycle % len(self.mask)
-        found = self.mask.find("1", place)
-        return found - place if found >= 0 else len(self.mask) - place
+        place = cycle % len(self.pattern)
+        found = self.pattern.find("1", place)
+        return found - place if found >= 0 else len(self.pattern) - place
 
     def fault(self, text: str) -> None:
         """Note the first fault of its kind; one is enough."""
@@ -68,42 +71,37 @@ class Source(Port):
     After the last beat a source with a ``surplus`` offers one that the run has no use for: the design must not take it.
     """
 
-    def __init__(self, dut: Any, facts: Mapping[str, Any]) -> None:
-        super().__init__(dut, facts["prefix"], facts.get("mask", ""))
+    def __init__(self, dut: Any, port: StreamPort, facts: Mapping[str, Any]) -> None:
+        super().__init__(dut, port, facts.get("pattern", ""))
         self.beats = [int(beat, 16) for beat in facts["beats"]]
         self.lasts, self.surplus = set(facts["lasts"]), bool(facts.get("surplus"))
         self.count = len(self.beats)
         self.turned = (1 << len(self.data)) - 1
-        self.offered = False
+        self.offer = Offer(self.count)
         self.show(0, self.turned, 1)
 
     def show(self, valid: int, data: int, last: int) -> None:
         self.valid.value, self.data.value, self.last.value = valid, data, last
 
     def drive(self, cycle: int) -> None:
-        if self.offered or not self.opened(cycle):
-            return
-        if not self.done:
-            place = len(self.accepted)
+        opened = self.opened(cycle)
+        if self.offer.drive(opened):
+            place = self.offer.taken
             self.show(1, self.beats[place], int(place in self.lasts))
-            self.offered = True
-        elif self.surplus:
+        elif self.done and self.surplus and opened:
             self.valid.value = 1
 
     def sample(self, cycle: int) -> None:
-        if not int(self.ready.value):
-            return
-        if self.offered:
-            place = len(self.accepted)
+        ready = bool(int(self.ready.value))
+        if self.offer.sample(ready):
             self.accepted.append(cycle)
-            self.offered = False
-            self.turned = self.beats[place] ^ ((1 << len(self.data)) - 1)
-        elif self.done and int(self.valid.value):
+            self.turned = self.beats[self.offer.taken - 1] ^ ((1 << len(self.data)) - 1)
+        elif ready and self.done and int(self.valid.value):
             self.fault(f"beats taken must be {self.count}, not more, as in cycle {cycle}")
 
     def settle(self) -> None:
         """After the falling edge that follows an accepted beat: offer nothing until told to."""
-        if not self.offered and not (self.done and self.surplus and int(self.valid.value)):
+        if not self.offer.valid and not (self.done and self.surplus and int(self.valid.value)):
             self.show(0, self.turned, 1)
 
     def leave(self) -> None:
@@ -113,8 +111,8 @@ class Source(Port):
 class Sink(Port):
     """Takes beats out of the design. One that ``waits`` is ready only for a beat that it has seen offered."""
 
-    def __init__(self, dut: Any, facts: Mapping[str, Any]) -> None:
-        super().__init__(dut, facts["prefix"], facts.get("mask", ""))
+    def __init__(self, dut: Any, port: StreamPort, facts: Mapping[str, Any]) -> None:
+        super().__init__(dut, port, facts.get("pattern", ""))
         self.count, self.waits = int(facts["count"]), bool(facts.get("waits"))
         self.open = self.seen = False
         self.held: tuple[int, int] | None = None
@@ -163,20 +161,20 @@ class Lite:
         self.faults: list[str] = []
 
     def port(self, name: str) -> Any:
-        return getattr(self.dut, f"s_axil_{name}")
+        return getattr(self.dut, lite(name))
 
     async def write(self, address: int, data: int, strobe: int, **how: Any) -> dict[str, Any]:
         self.port("awaddr").value, self.port("wdata").value, self.port("wstrb").value = address, data, strobe
-        return await self._transfer("write", "b", f"the write to {address:#04x}", **how)
+        return await self._transfer("write", f"the write to {address:#04x}", **how)
 
     async def read(self, address: int, **how: Any) -> dict[str, Any]:
         self.port("araddr").value = address
-        return await self._transfer("read", "r", f"the read of {address:#04x}", **how)
+        return await self._transfer("read", f"the read of {address:#04x}", **how)
 
     async def _transfer(
-        self, kind: str, response: str, what: str, order: Sequence[str] = (), delay: int = 0, wait: int = 1
+        self, kind: str, what: str, order: Sequence[str] = (), delay: int = 0, wait: int = 1
     ) -> dict[str, Any]:
-        waiting = list(order) or list(REQUESTS[kind])
+        response, waiting = RESPONSE[kind], list(order) or list(REQUESTS[kind])
         begins = {name: index * delay for index, name in enumerate(waiting)}
         seen: list[tuple[int, int]] = []
         for cycle in range(LITE_PATIENCE):
@@ -188,22 +186,22 @@ class Lite:
             waiting = [n for n in waiting if not (int(self.port(f"{n}ready").value) and cycle >= begins[n])]
             self._respond(response, what, waiting, seen)
             taken = taking and int(self.port(f"{response}valid").value)
-            await FallingEdge(self.dut.aclk)
+            await FallingEdge(getattr(self.dut, CLOCK))
             if taken:
                 self.port(f"{response}ready").value = 0
                 return {"resp": seen[0][0], "data": seen[0][1]}
-        raise Hang(f"s_axil_{response}valid waits for {what} for {LITE_PATIENCE} cycles")
+        raise Hang(f"{lite(response)}valid waits for {what} for {LITE_PATIENCE} cycles")
 
     def _respond(self, response: str, what: str, waiting: list[str], seen: list[tuple[int, int]]) -> None:
         if not int(self.port(f"{response}valid").value):
             if seen:
-                self._fault(f"s_axil_{response}valid must stay until the response to {what} is taken")
+                self._fault(f"{lite(response)}valid must stay until the response to {what} is taken")
             return
         if waiting:
-            self._fault(f"s_axil_{response}valid must wait for {what}")
+            self._fault(f"{lite(response)}valid must wait for {what}")
         now = int(self.port(f"{response}resp").value), int(self.port("rdata").value) * (response == "r")
         if seen and seen[0] != now:
-            self._fault(f"s_axil_{response}: the response to {what} must stay as it is until it is taken")
+            self._fault(f"{lite(response)}: the response to {what} must stay as it is until it is taken")
         seen.append(now)
 
     def _fault(self, text: str) -> None:

@@ -16,12 +16,13 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly, Timer
 
+from blueprint.axi import CLOCK, RESET, StreamPort, lite
 from simulator.cosim.axi import PATIENCE, Hang, Lite, Sink, Source
 
 PERIOD_NS = 10
 #: The instance that holds the registers.
 SHELL = "shell"
-#: Cycles without a beat after which nothing moves before a mask opens, so a long time until then is not looked at.
+#: Cycles without a beat after which nothing moves before a pattern opens, so a long time until then is not looked at.
 QUIET = 1_000
 
 Answer = dict[str, Any]
@@ -31,10 +32,11 @@ class Bench:
     """The design with everything that drives it."""
 
     def __init__(self, dut: Any, streams: Mapping[str, Mapping[str, Any]]) -> None:
-        self.dut, self.streams = dut, streams
+        self.dut, self.clock = dut, getattr(dut, CLOCK)
+        self.streams = {name: StreamPort(**facts) for name, facts in streams.items()}
         self.lite = Lite(dut)
-        outputs = [f"{facts['prefix']}_tvalid" for facts in streams.values() if facts["direction"] == "out"]
-        self.answers = (*outputs, "s_axil_bvalid", "s_axil_rvalid")
+        outputs = [port.valid for port in self.streams.values() if not port.is_input]
+        self.answers = (*outputs, lite("bvalid"), lite("rvalid"))
         self.cycle = 0
 
     async def perform(self, step: Mapping[str, Any]) -> Answer:
@@ -51,7 +53,7 @@ class Bench:
         return await self.lite.read(**options)
 
     async def poll(self, address: int, mask: int) -> Answer:
-        """Read until a bit of ``mask`` is set; ``seen`` is every value in turn."""
+        """Read until a bit of ``pattern`` is set; ``seen`` is every value in turn."""
         seen: list[int] = []
         for _ in range(PATIENCE // 10):
             data = (await self.lite.read(address))["data"]
@@ -76,24 +78,23 @@ class Bench:
         tasks = [cocotb.start_soon(self.perform(step)) for step in steps]
         return {"answers": [await task for task in tasks]}
 
-    async def reset(self, cycles: int = 4) -> Answer:
+    async def reset(self, cycles: int) -> Answer:
         """Reset while everything is offered and every sink is ready; one cycle without afterwards."""
-        self.dut.aresetn.value = 0
+        getattr(self.dut, RESET).value = 0
         self._offer(1)
         shown: dict[str, None] = {}
         for _ in range(cycles):
-            await FallingEdge(self.dut.aclk)
+            await FallingEdge(self.clock)
             shown |= dict.fromkeys(name for name in self.answers if int(getattr(self.dut, name).value))
         self._offer(0)
-        self.dut.aresetn.value = 1
-        await FallingEdge(self.dut.aclk)
+        getattr(self.dut, RESET).value = 1
+        await FallingEdge(self.clock)
         return {"faults": [f"{name} must be low in reset" for name in shown]}
 
     def _offer(self, level: int) -> None:
         """A beat on every input, and room for one on every output, or neither."""
-        for facts in self.streams.values():
-            pin = "tvalid" if facts["direction"] == "in" else "tready"
-            getattr(self.dut, f"{facts['prefix']}_{pin}").value = level
+        for port in self.streams.values():
+            getattr(self.dut, port.valid if port.is_input else port.ready).value = level
 
     async def run(
         self,
@@ -104,28 +105,28 @@ class Bench:
     ) -> Answer:
         """Move beats until all are through and ``linger`` cycles longer, or for ``limit`` cycles, from cycle 0 on."""
         moving: dict[str, Source | Sink] = {}
-        for name, facts in self.streams.items():
-            kind = Source if facts["direction"] == "in" else Sink
-            moving[name] = kind(self.dut, {**facts, **ports[name]})
+        for name, port in self.streams.items():
+            kind = Source if port.is_input else Sink
+            moving[name] = kind(self.dut, port, ports[name])
         self.cycle = 0
         chores: list[Answer] = []
         beside = cocotb.start_soon(self._chores(meanwhile, chores))
         await self._stream(list(moving.values()), limit, linger)
         self.cycle = 1 << 62
         await beside
-        sinks = {name: port for name, port in moving.items() if isinstance(port, Sink)}
+        sinks = {name: end for name, end in moving.items() if isinstance(end, Sink)}
         return {
-            "accepted": {name: port.accepted for name, port in moving.items()},
-            "beats": {name: [f"{beat:x}" for beat in port.beats] for name, port in sinks.items()},
-            "lasts": {name: port.lasts for name, port in sinks.items()},
-            "faults": [fault for port in moving.values() for fault in port.faults],
+            "accepted": {name: end.accepted for name, end in moving.items()},
+            "beats": {name: [f"{beat:x}" for beat in end.beats] for name, end in sinks.items()},
+            "lasts": {name: end.lasts for name, end in sinks.items()},
+            "faults": [fault for end in moving.values() for fault in end.faults],
             "meanwhile": chores,
         }
 
     async def _chores(self, chores: Sequence[Mapping[str, Any]], answers: list[Answer]) -> None:
         for chore in chores:
             while self.cycle < chore["at"]:
-                await FallingEdge(self.dut.aclk)
+                await FallingEdge(self.clock)
             answer = await self.perform(chore)
             answers.append({**answer, "cycle": self.cycle})
 
@@ -142,7 +143,7 @@ class Bench:
             idle = idle + 1 if sum(len(port.accepted) for port in ports) == before else 0
             if idle > PATIENCE and limit is None:
                 raise Hang(_waiting(ports), [fault for port in ports for fault in port.faults])
-            await FallingEdge(self.dut.aclk)
+            await FallingEdge(self.clock)
             for port in ports:
                 port.settle()
             self.cycle += 1
@@ -158,7 +159,7 @@ def _through(ports: list[Source | Sink], limit: int | None, cycle: int) -> bool:
 
 
 def _closed(ports: list[Source | Sink], cycle: int) -> int:
-    """Cycles until the first mask opens."""
+    """Cycles until the first pattern opens."""
     return min((closed for port in ports if (closed := port.closed_for(cycle))), default=0)
 
 
@@ -186,10 +187,10 @@ async def scenarios(dut: Any) -> None:
         if wrong := _wrong_ports(dut, asked["ports"]):
             tell({"ports": wrong})
             return
-        Clock(dut.aclk, PERIOD_NS, "ns").start(start_high=False)
-        dut.aresetn.value = 0
+        Clock(getattr(dut, CLOCK), PERIOD_NS, "ns").start(start_high=False)
+        getattr(dut, RESET).value = 0
         bench = Bench(dut, asked["streams"])
-        await FallingEdge(dut.aclk)
+        await FallingEdge(bench.clock)
         for scenario in asked["scenarios"]:
             for step in scenario:
                 try:

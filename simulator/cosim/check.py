@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,7 @@ def _run(prepared: Prepared, arguments: Sequence[str], timeout_s: float) -> tupl
 
 
 def _asked(design: Exported, plan: Sequence[Scenario]) -> dict[str, Any]:
-    streams = {s.name: {"prefix": s.prefix, "direction": s.direction} for s in design.spec.streams()}
+    streams = {port.name: asdict(port) for port in design.streams}
     steps = [[step.command for step in scenario.steps] for scenario in plan]
     return {"ports": design.ports, "streams": streams, "scenarios": steps}
 

@@ -9,19 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blueprint import registry
+from blueprint import axi, registry
 from blueprint.errors import ParamError
 from blueprint.shell import COUNTERS
 from blueprint.spec import Spec
 from toolchain import verilator
 
 SCHEMA = "ternforge/manifest/v1"
-LITE = {
-    "awaddr": 6, "awprot": 3, "awvalid": 1, "awready": 1, "wdata": 32, "wstrb": 4, "wvalid": 1, "wready": 1,
-    "bresp": 2, "bvalid": 1, "bready": 1, "araddr": 6, "arprot": 3, "arvalid": 1, "arready": 1,
-    "rdata": 32, "rresp": 2, "rvalid": 1, "rready": 1,
-}  # fmt: skip
-
 
 _WORDS = {str: "a text", dict: "a mapping", list: "a list"}
 
@@ -45,12 +39,13 @@ class Exported:
         return [name for name in COUNTERS if f"  reg [31:0] {name}_held;" in text]
 
     @property
+    def streams(self) -> tuple[axi.StreamPort, ...]:
+        """The design's streams in its own order."""
+        return tuple(axi.StreamPort(s.name, s.direction, s.prefix, s.width // 8) for s in self.spec.streams())
+
+    @property
     def ports(self) -> dict[str, int]:
-        found = {"aclk": 1, "aresetn": 1}
-        for stream in self.spec.streams():
-            found |= {f"{stream.prefix}_tdata": stream.width}
-            found |= {f"{stream.prefix}_{wire}": 1 for wire in ("tvalid", "tready", "tlast")}
-        return found | {f"s_axil_{name}": width for name, width in LITE.items()}
+        return axi.ports(self.streams)
 
 
 def read(folder: Path, spec: Spec | None = None) -> Exported:

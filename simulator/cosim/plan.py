@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from blueprint.axi import ALL_BYTES, OKAY, REFUSED, RESET_CYCLES, START, WORD
 from blueprint.shell import COUNTERS
 from blueprint.spec import Spec
-from blueprint.workloads.workload import Task
-from simulator import masks as profiles
-from simulator.cosim.shell import OKAY, REFUSED, WORD, Shell
+from blueprint.workloads.tasks import Task
+from simulator import stall_patterns as profiles
+from simulator.cosim.shell import Shell
 from simulator.simulate import Run, simulate
 
 Answer = Mapping[str, Any]
@@ -45,7 +46,7 @@ def nothing(_: Answer) -> Iterator[str]:
     return iter(())
 
 
-def reset(cycles: int = 4) -> Step:
+def reset(cycles: int = RESET_CYCLES) -> Step:
     """Reset under offered beats."""
     return Step({"do": "reset", "cycles": cycles}, nothing)
 
@@ -60,7 +61,7 @@ def responds(wanted: int, what: str) -> Judge:
     return judge
 
 
-def write(shell: Shell, name: str, value: int, strobe: int = 15, **how: Any) -> Step:
+def write(shell: Shell, name: str, value: int, strobe: int = ALL_BYTES, **how: Any) -> Step:
     """Write a register; the model of the shell follows."""
     if name in shell.held:
         shell.write(name, value, strobe)
@@ -68,7 +69,7 @@ def write(shell: Shell, name: str, value: int, strobe: int = 15, **how: Any) -> 
     return Step(command, responds(OKAY, f"write of {value:#x} to {name}"))
 
 
-def start(shell: Shell, value: int = 1, strobe: int = 15) -> Step:
+def start(shell: Shell, value: int = START, strobe: int = ALL_BYTES) -> Step:
     """Write the control register."""
     return write(shell, "control", value, strobe)
 
@@ -86,7 +87,7 @@ def read(shell: Shell, name: str, wanted: int, when: str, *, ignored: int = 0, *
 
 def write_refused(address: int, data: int, what: str) -> Step:
     """Write where nothing can be written."""
-    command = {"do": "write", "address": address, "data": data, "strobe": 15}
+    command = {"do": "write", "address": address, "data": data, "strobe": ALL_BYTES}
     return Step(command, responds(REFUSED, what))
 
 
@@ -123,7 +124,7 @@ def complaints(step: Step, answer: Answer) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A task with its operands, what must come out, and when every beat moves under its masks."""
+    """A task with its operands, what must come out, and when every beat moves under its stall patterns."""
 
     spec: Spec
     task: Task
@@ -140,7 +141,7 @@ class Job:
         """What software writes before the start."""
         return self.spec.register_values(self.task)
 
-    def masks(self, stream: str) -> str:
+    def patterns(self, stream: str) -> str:
         return "".join("1" if now else "0" for now in self.open.get(stream, ()))
 
 
@@ -154,14 +155,14 @@ def job(spec: Spec, task: Task, seed: int, profile: str | Mapping[str, Any] = "n
     stimulus = {
         name: [bytes(beat)[::-1].hex() for beat in beats] for name, beats in spec.stimulus(operands).items()
     }
-    clocks = simulate(spec, task, masks=dict(opened), operands=operands, accepted=True)
+    clocks = simulate(spec, task, patterns=dict(opened), operands=operands, accepted=True)
     golden, flags = spec.reference(operands), spec.flags(operands)
     return Job(spec, task, operands, dict(opened), golden, clocks, stimulus, counts, flags)
 
 
 def rerun(work: Job, opened: Mapping[str, npt.NDArray[np.bool_]]) -> Job:
-    """The same run under other masks."""
-    clocks = simulate(work.spec, work.task, masks=dict(opened), operands=work.operands, accepted=True)
+    """The same run under other patterns."""
+    clocks = simulate(work.spec, work.task, patterns=dict(opened), operands=work.operands, accepted=True)
     return replace(work, open=dict(opened), clocks=clocks)
 
 
@@ -188,7 +189,7 @@ def ports(spec: Spec, work: Job, how: How) -> dict[str, Any]:
             found[stream.name] = {"beats": beats, "lasts": lasts, "surplus": how.surplus}
         else:
             found[stream.name] = {"count": work.outputs[stream.name], "waits": how.waits}
-        found[stream.name]["mask"] = work.masks(stream.name)
+        found[stream.name]["pattern"] = work.patterns(stream.name)
     return found
 
 

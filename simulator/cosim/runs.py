@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from blueprint.spec import Spec
-from blueprint.workloads.workload import Task
+from blueprint.workloads.tasks import Task
 from simulator.cosim import plan
 from simulator.cosim.plan import Answer, How, Job, Scenario, Step
 from simulator.cosim.scenarios import begin, started

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from blueprint import axi
+from blueprint.axi import ALL_BYTES, WORD
 from blueprint.spec import Spec
-from blueprint.workloads.workload import Task
-from simulator import masks as profiles
+from blueprint.workloads.tasks import Task
+from simulator import stall_patterns as profiles
 from simulator.cosim import plan
 from simulator.cosim.plan import How, Job, Scenario, Step
-from simulator.cosim.shell import WORD, Shell
+from simulator.cosim.shell import Shell
 from simulator.engine.kernel import Deadlock
 
 #: Cycles in which a design that does not run is watched.
@@ -74,13 +76,18 @@ def begin(shell: Shell, work: Job, *, reset: bool = False) -> list[Step]:
     steps = [plan.reset()] if reset else []
     if reset:
         shell.clear()
-    steps += [plan.write(shell, name, value) for name, value in work.registers.items()]
-    return [*steps, *started(shell)]
+    steps += [plan.write(shell, name, value) for name, value in axi.writes(work.registers)]
+    return [*steps, runs(shell)]
 
 
 def started(shell: Shell) -> list[Step]:
     """Start with the sizes that are written."""
-    return [plan.start(shell), plan.read(shell, "status", shell.bit("busy"), "after a start")]
+    return [plan.start(shell), runs(shell)]
+
+
+def runs(shell: Shell) -> Step:
+    """The status after a start."""
+    return plan.read(shell, "status", shell.bit("busy"), "after a start")
 
 
 def whole(shell: Shell, work: Job, how: How | None = None, flags: Sequence[str] = ()) -> list[Step]:
@@ -96,7 +103,7 @@ def after_reset(shell: Shell) -> list[Step]:
     return [*steps, plan.idle(shell.spec, WATCH, "before a start")]
 
 
-def patterns(width: int, most: int, random: np.random.Generator) -> list[int]:
+def bit_patterns(width: int, most: int, random: np.random.Generator) -> list[int]:
     """Numbers that tell the bits of a register apart: walking ones and zeros, its limits, what is too large."""
     walking = [1 << bit for bit in range(32)]
     inside = [((1 << width) - 1) ^ (1 << bit) for bit in range(width)]
@@ -108,7 +115,7 @@ def read_back(shell: Shell, seed: int) -> Scenario:
     random = np.random.default_rng([seed, 1])
     steps = [plan.reset(), *after_reset(shell)]
     for name in shell.held:
-        for value in patterns(shell.width(name), shell.most[name], random):
+        for value in bit_patterns(shell.width(name), shell.most[name], random):
             steps += [
                 plan.write(shell, name, value),
                 *plan.read_sizes(shell, f"after {value:#x} was written to {name}"),
@@ -119,7 +126,7 @@ def read_back(shell: Shell, seed: int) -> Scenario:
             steps += [
                 plan.read(shell, other, r.reset, f"after a write to {name}") for other, r in fixed(shell)
             ]
-    for value, strobe in ((0, 15), (WORD - 1, 15), (WORD, 14), (WORD, 0)):
+    for value, strobe in ((0, ALL_BYTES), (WORD - 1, ALL_BYTES), (WORD, 14), (WORD, 0)):
         when = f"after {value:#x} was written to control with strobe {strobe:#x}"
         steps += [plan.start(shell, value, strobe), plan.read(shell, "status", 0, when)]
     steps += plan.read_sizes(shell, "after other registers were written")
@@ -224,7 +231,11 @@ def resets(shell: Shell, work: Sequence[Job]) -> Scenario:
         broken, next_ = work[place % len(work)], work[(place + 1) % len(work)]
         stopped = 1 + broken.clocks.cycles * place // RESETS
         steps += [plan.reset(), *begin(shell, broken), plan.run(broken, How(limit=stopped))]
-        steps += [plan.reset(4 if place % 4 == 3 else 1), *after_reset(shell), *whole(shell, next_)]
+        steps += [
+            plan.reset(axi.RESET_CYCLES if place % 4 == 3 else 1),
+            *after_reset(shell),
+            *whole(shell, next_),
+        ]
     return Scenario(
         "resets", "a reset in the middle of a run clears everything, and the next run is right", steps
     )
@@ -283,9 +294,9 @@ def preset_counters(shell: Shell, work: Job, counters: Sequence[str], seed: int)
 
 def held_up(work: Job, stream: str, begin: int) -> Job:
     """The run with a stream that is closed for long."""
-    mask = np.ones(2 * LONG, np.bool_)
-    mask[begin : begin + LONG] = False
-    return plan.rerun(work, {stream: mask})
+    pattern = np.ones(2 * LONG, np.bool_)
+    pattern[begin : begin + LONG] = False
+    return plan.rerun(work, {stream: pattern})
 
 
 def largest_sizes(shell: Shell, small: Task, seed: int) -> Scenario:
@@ -300,9 +311,10 @@ def largest_sizes(shell: Shell, small: Task, seed: int) -> Scenario:
 
 
 def at_limits(spec: Spec, small: Task) -> Iterator[Task]:
-    for size, value in small.sizes.items():
-        most = getattr(spec, f"{size}_max", None)
-        if most is not None and not isinstance(value, str):
+    bounds = spec.bounds()
+    for size in small.sizes:
+        if size in bounds:
+            most = getattr(spec, bounds[size])
             task = None
             for changed in (
                 {size: int(most)},

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from blueprint.axi import ALL_BYTES, status_bit
 from blueprint.port import Register
 from blueprint.shell import STATUS
 from blueprint.spec import Spec
-
-#: The response to an access, and to one that no register takes.
-OKAY, REFUSED = 0, 2
-WORD = (1 << 32) - 1
 
 
 class Shell:
@@ -30,19 +27,17 @@ class Shell:
 
     def bit(self, flag: str) -> int:
         """The mask of a bit of the status register."""
-        return 1 << self.registers["status"].fields[flag][0]
+        return status_bit(self.registers["status"].fields, flag)
 
     @property
     def own(self) -> int:
         """The mask of the status bits that a family has of its own, which may rise at any time of a run."""
-        return sum(
-            1 << place for flag, (place, _) in self.registers["status"].fields.items() if flag not in STATUS
-        )
+        return sum(self.bit(flag) for flag in self.registers["status"].fields if flag not in STATUS)
 
     def clear(self) -> None:
         self.held = {name: self.registers[name].reset for name in self.held}
 
-    def write(self, name: str, value: int, strobe: int = 15) -> None:
+    def write(self, name: str, value: int, strobe: int = ALL_BYTES) -> None:
         lanes = sum(255 << 8 * lane for lane in range(4) if strobe >> lane & 1)
         self.held[name] = (self.held[name] & ~lanes) | (value & lanes)
 

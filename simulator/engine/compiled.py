@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.extending import register_jitable
 
 from toolchain import cache as toolchain_cache
 from toolchain import files
@@ -20,7 +21,15 @@ from toolchain import files
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _SEAL_BYTES = hashlib.sha256().digest_size
-_SOURCES = ("compiled.py", "machine.py", "eventloop.py", "fastforward.py")
+_SOURCES = (
+    "compiled.py",
+    "machine.py",
+    "patterns.py",
+    "channels.py",
+    "eventloop.py",
+    "repetition.py",
+    "fastforward.py",
+)
 
 
 @cache
@@ -55,6 +64,15 @@ def compiled(function: Function) -> Function:
         return cast(Function, dispatcher)
     finally:
         numba.config.CACHE_DIR = before
+
+
+def inner(function: Function) -> Function:
+    """``function`` as a part of the compiled functions that call it, and in Python as it stands.
+
+    Always inlined, so that fields of rows stay in registers from one small function to the next (three times as fast).
+    """
+    jitable = register_jitable(_nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return cast(Function, jitable(function))
 
 
 class _Sealed(IndexDataCacheFile):

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from blueprint.timing import STALL_REASONS, TimingGraph
-from simulator.arrays import Ints, Mask
-from simulator.engine import eventloop, fastforward
-from simulator.engine import machine as loop
+from blueprint.timing import STALL_REASONS, Ints, TimingGraph
+from simulator.engine import fastforward
+from simulator.engine.channels import available
 from simulator.engine.flatten import Flat, flatten
+from simulator.engine.machine import DEADLOCK, NEVER, PAUSED, SINK
+from simulator.stall_patterns import Pattern
 
 #: Cycles looked at between two returns to Python, where an interrupt can act.
 _CHUNK = 1 << 22
 
-_NO_MASKS: Mapping[str, Mask] = MappingProxyType({})
+_NO_PATTERNS: Mapping[str, Pattern] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Wait:
-    """A node that waits for ever: for a token (``empty``), a slot (``full``) or the mask of its stream (``closed``)."""
+    """A node that waits for ever: for a token (``empty``), a slot (``full``) or its stream to open (``closed``)."""
 
     node: str
     what: str
@@ -28,7 +29,7 @@ class Wait:
 
     def __str__(self) -> str:
         if self.state == "closed":
-            return f"{self.node!r} waits for the mask of stream {self.what!r} to open"
+            return f"{self.node!r} waits for stream {self.what!r} to open"
         return f"{self.node!r} waits for {'a token' if self.state == 'empty' else 'a slot'} of {self.what!r}"
 
 
@@ -77,64 +78,75 @@ class Timeline:
 
 def run(
     graph: TimingGraph,
-    masks: Mapping[str, Mask] = _NO_MASKS,
+    patterns: Mapping[str, Pattern] = _NO_PATTERNS,
     *,
     record: Iterable[str] = (),
     fast_forward: bool = True,
 ) -> Timeline:
     """Run ``graph`` to its end.
 
-    ``masks`` maps a stream to the cycles, repeated for ever, in which it is open; a missing or empty mask is always
-    open. ``record`` names the nodes whose firing cycles are wanted. ``fast_forward`` changes the time this takes and
-    nothing else.
+    ``patterns`` maps a stream to the cycles, repeated for ever, in which it is open; without a pattern, or with an
+    empty one, it is always open. ``record`` names the nodes whose firing cycles are wanted. ``fast_forward`` changes
+    the time this takes and nothing else.
 
-    Raises :class:`Deadlock`, and ``ValueError`` for a graph or mask that cannot mean anything.
+    Raises :class:`Deadlock`, and ``ValueError`` for a graph or pattern that cannot mean anything.
     """
-    flat = flatten(graph, masks, frozenset(record), fast_forward)
+    flat = flatten(graph, patterns, frozenset(record), fast_forward)
     machine = flat.machine
     fastforward.begin(machine)
-    status = loop.PAUSED
-    while status == loop.PAUSED:
+    status = PAUSED
+    while status == PAUSED:
         status = fastforward.advance(machine, _CHUNK)
-    if status == loop.DEADLOCK:
-        raise Deadlock(max(int(machine.nodes[:, loop.LAST].max()), -1), _waits(flat))
+    if status == DEADLOCK:
+        raise Deadlock(max(int(machine.nodes["last"].max()), -1), _waits(flat))
     return _timeline(flat)
 
 
 def _timeline(flat: Flat) -> Timeline:
-    nodes, memory, scalars = flat.machine.nodes, flat.machine.memory, flat.machine.scalars
-    sinks = nodes[:, loop.KIND] == loop.SINK
-    last = nodes[:, loop.LAST]
-    issue = nodes[scalars[loop.ISSUE]]
-    fired = {
-        name: memory[row[loop.RECORD_START] : row[loop.RECORD_START] + row[loop.FIRINGS]]
-        for name, row in zip(flat.structure.nodes, nodes, strict=True)
-        if row[loop.RECORD_START] >= 0
-    }
+    nodes, clock = flat.machine.nodes, flat.machine.clock
+    sinks, last = nodes["kind"] == SINK, nodes["last"]
+    issue = int(clock["issue"][0])
     return Timeline(
-        start=int(scalars[loop.START]),
+        start=int(clock["start"][0]),
         end=int(last[sinks].max() if sinks.any() else last.max()),
-        last_issue=int(issue[loop.LAST]),
-        issued=int(issue[loop.FIRINGS]),
-        stalls=dict(zip(STALL_REASONS, scalars[loop.STALLS :].tolist(), strict=True)),
-        fired=fired,
-        skipped=int(scalars[loop.SKIPPED]),
+        last_issue=int(last[issue]),
+        issued=int(nodes["firings"][issue]),
+        stalls=dict(zip(STALL_REASONS, clock["stalls"][0].tolist(), strict=True)),
+        fired=_fired(flat),
+        skipped=int(clock["skipped"][0]),
     )
 
 
+def _fired(flat: Flat) -> dict[str, Ints]:
+    """Firing cycles of the recorded nodes."""
+    nodes, memory = flat.machine.nodes, flat.machine.memory
+    starts, firings = nodes["record"], nodes["firings"]
+    if (starts < 0).all():
+        return {}
+    return {node.name: memory[starts[n] : starts[n] + firings[n]] for node, n in flat.rows if starts[n] >= 0}
+
+
 def _waits(flat: Flat) -> tuple[Wait, ...]:
-    machine, structure = flat.machine, flat.structure
-    waits = []
-    for name, stream, row in zip(structure.nodes, structure.streams, machine.nodes, strict=True):
-        if row[loop.FIRED] == row[loop.FIRINGS]:
+    """What every node with firings left waits for."""
+    nodes = flat.machine.nodes
+    waits: list[Wait] = []
+    for node, n in flat.rows:
+        if nodes["fired"][n] == nodes["firings"][n]:
             continue
-        blocked = []
-        for i, a in enumerate(range(row[loop.ACCESS_START], row[loop.ACCESS_END])):
-            condition = eventloop.condition(machine, a)
-            if (int(row[loop.ACQUIRES]) >> i) & 1 and condition == loop.NEVER:
-                state = "full" if machine.accesses[a, loop.PRODUCES] else "empty"
-                blocked.append(Wait(name, structure.channels[machine.accesses[a, loop.CHANNEL]], state))
-        if not blocked and stream is not None:
-            blocked.append(Wait(name, stream, "closed"))
-        waits.extend(blocked)
+        blocked = [Wait(node.name, channel, state) for channel, state in _blocked(flat, n)]
+        if not blocked and node.stream is not None:
+            blocked = [Wait(node.name, node.stream, "closed")]
+        waits += blocked
     return tuple(waits)
+
+
+def _blocked(flat: Flat, n: int) -> Iterator[tuple[str, str]]:
+    """The channels that keep the node of row ``n`` from firing, and whether each is full or empty."""
+    machine = flat.machine
+    first, end, acquires = (
+        int(machine.nodes[name][n]) for name in ("first_access", "end_access", "acquires")
+    )
+    for i, a in enumerate(range(first, end)):
+        if (acquires >> i) & 1 and available(machine, machine.accesses[a]) == NEVER:
+            channel = flat.graph.channels[machine.accesses["channel"][a]]
+            yield channel.name, "full" if machine.accesses["produces"][a] else "empty"

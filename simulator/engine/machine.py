@@ -1,72 +1,220 @@
-"""The arrays of a run, and what stands in their columns."""
+"""The tables of a run: one structured NumPy array per kind of thing, one class per kind of row.
+
+Compiled code reads rows (``m.nodes[n].fired``), Python code reads columns (``m.nodes["fired"]``); both are the same
+memory. A row class is never instantiated: it names the fields of a dtype, all of them 64-bit integers, and tells the
+type checker about them.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, Any, NamedTuple, Protocol, TypeVar, cast, get_type_hints, overload
 
-from simulator.arrays import Ints, Mask
-from simulator.engine.compiled import compiled
+import numpy as np
+
+from blueprint.timing import STALL_REASONS, Ints
 
 NEVER = 1 << 60
 
-# Machine.scalars: UNEVEN where there are durations or ragged loops, stalls by reason last; then the columns of the
-# other arrays.
-NOW, START, CHARGED, FLAGGED, SKIPPED, AGAIN, ISSUE, FORWARD, ANY_STARTS, UNEVEN, STALLS = range(11)
-FIRINGS, INTERVAL, KIND, MASK_START, MASK_LENGTH, RECORD_START, ACCESS_START, ACCESS_END = range(8)
-RANK, ORDER, LEVELS, FIRED, LAST, ACQUIRES, RELEASES, STREAM_REASON, BUSY_START = range(8, 17)
-COUNT, EDGES, INDEX, COUNTS_START, RUN = range(5)
-CHANNEL, PRODUCES, REASON, CODES = range(4)
-CAPACITY, LATENCY, RESPONSE, RING_START, RING_LENGTH, FLIGHT_START, PRODUCER, CONSUMER = range(8)
-TAKEN, FILLED, CLAIMED, FREED, FREE_SINCE, FREE_LAST = range(8, 14)
-EVENTS, LIMIT, VALID, FLAG, QUEUE, SINCE, SNAP_STALLS = range(7)
-# SNAP_INDEX: per level the iteration, then which run of the loop it belongs to.
-SNAP_FIRED, SNAP_READY, SNAP_RESTED, SNAP_INDEX = range(4)
-SNAP_TAKEN, SNAP_FILLED, SNAP_CLAIMED, SNAP_FREED, SNAP_FLIGHTS, SNAP_FREE = range(6)
-
-# Values of KIND; of acquiring and releasing iterations; bits of EDGES; results of advance(); reasons that count here.
+#: Kinds of node: without a stream, with an input stream, with an output stream.
 PLAIN, SOURCE, SINK = range(3)
+#: In which iteration of a loop an access acquires or releases: any, the first, or the last (count - 1).
 ANY, FIRST, FINAL = -1, 0, -2
-EDGE_FIRST, EDGE_LAST = 1, 2
+#: Results of ``advance``.
 DONE, DEADLOCK, PAUSED = range(3)
-OUTPUT, DEPENDENCY = range(2)
+#: Stall reasons by their place in ``STALL_REASONS``.
+DEPENDENCY = STALL_REASONS.index("dependency")
+REASONS = len(STALL_REASONS)
+
+PerReason = Annotated[Ints, REASONS]
+
+
+class Clock:
+    """Where the run as a whole stands; its table has one row."""
+
+    now: int
+    #: Cycle in which the first beat was accepted; -1 before.
+    start: int
+    #: Last cycle that is already counted as an issue or as a stall.
+    counted: int
+    stalls: PerReason
+    #: The node whose idle cycles are stalls.
+    issue: int
+    #: 1 in a graph without input streams, where any firing starts the run.
+    starts_anywhere: int
+    #: 1 where some node has durations or some loop is ragged.
+    uneven: int
+    #: 1 if a credit returned to a node that was already looked at in this cycle.
+    rescan: int
+    fast_forward: int
+    #: Detectors waiting in the queue.
+    queued: int
+    #: Cycles that the fast-forward passed over.
+    skipped: int
+
+
+class Node:
+    """A node of the graph. Nodes stand in the order in which a cycle looks at them: consumers before producers."""
+
+    firings: int
+    #: Cycles from the last firing to the next one at the earliest.
+    interval: int
+    kind: int
+    #: Number of loop levels.
+    depth: int
+    #: Its rows in the table of accesses: from the first up to, not including, the end.
+    first_access: int
+    end_access: int
+    #: Stall reason that waiting for the node's stream counts as.
+    stall: int
+    #: Where the stall pattern of its stream stands in memory, and the length of the pattern (0: always open).
+    pattern: int
+    pattern_length: int
+    #: Where its firing cycles are recorded, and where its durations stand; -1 where there are none.
+    record: int
+    durations: int
+    #: Firings so far, and the cycle of the last one.
+    fired: int
+    last: int
+    #: Accesses that the next firing acquires and releases: bit i is access ``first_access + i``.
+    acquires: int
+    releases: int
+
+
+class Level:
+    """One level of a node's loop nest."""
+
+    count: int
+    #: 1 if the first (last) iteration acquires or releases differently from the others.
+    first_differs: int
+    last_differs: int
+    #: Where the counts of a ragged level stand in memory (else -1), and which of its runs this is.
+    counts: int
+    run: int
+    #: The current iteration.
+    index: int
+
+
+class Access:
+    """A node's access to a channel: ``produces`` is 1 for the producer's; ``stall`` is the reason while it waits."""
+
+    channel: int
+    produces: int
+    stall: int
+
+
+class Iterations:
+    """The iteration of one level in which an access acquires and in which it releases: ANY, FIRST or FINAL."""
+
+    acquire: int
+    release: int
+
+
+class Channel:
+    """A channel: a ring buffer of slots whose tokens can be received ``latency`` cycles after they were sent."""
+
+    capacity: int
+    latency: int
+    response: int
+    producer: int
+    consumer: int
+    #: Ring buffer in memory of the cycles in which tokens were sent.
+    ring: int
+    ring_length: int
+    #: Where the ages of its tokens in flight stand in a snapshot.
+    flights: int
+    #: Tokens so far: slots reserved and tokens sent by the producer, tokens received and slots freed by the consumer.
+    reserved: int
+    sent: int
+    received: int
+    freed: int
+    #: Cycle from which the producer sees the slot that it reserves next, and from which it sees the one freed last.
+    credit_since: int
+    last_credit: int
+    #: Tokens in flight when the last snapshot was taken.
+    in_flight: int
+
+
+class Detector:
+    """Looks for a repetition whenever a certain loop of a certain node goes on to its next iteration."""
+
+    #: Iterations since the last reset, and how many of them bring the next snapshot.
+    visits: int
+    patience: int
+    #: 1 while it has a snapshot to compare with.
+    armed: int
+    #: 1 while it waits in the queue.
+    queued: int
+    #: Cycle of the snapshot, and the stalls up to it.
+    since: int
+    stalls: PerReason
+
+
+Row = TypeVar("Row")
+Row_co = TypeVar("Row_co", covariant=True)
+
+
+class Table(Protocol[Row_co]):
+    """A structured array as compiled code (rows) and Python code (columns) see it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    @overload
+    def __getitem__(self, at: int | tuple[int, ...]) -> Row_co: ...
+
+    @overload
+    def __getitem__(self, at: str) -> Ints: ...
+
+    def __setitem__(self, at: int | tuple[int, ...] | str, value: Any) -> None: ...
+
+
+def _dtype(row: type[Any]) -> np.dtype[np.void]:
+    """The dtype whose fields are those of a row class, in order."""
+    fields = get_type_hints(row, include_extras=True)
+    return np.dtype([(name, np.int64, getattr(hint, "__metadata__", ())) for name, hint in fields.items()])
+
+
+_DTYPES: dict[type[Any], np.dtype[np.void]] = {
+    row: _dtype(row) for row in (Clock, Node, Level, Access, Iterations, Channel, Detector)
+}
+
+
+def table(row: type[Row], *shape: int) -> Table[Row]:
+    """A table of zeros."""
+    return cast("Table[Row]", np.zeros(shape, dtype=_DTYPES[row]))
+
+
+def copied(original: Table[Row]) -> Table[Row]:
+    """A copy of a table. NumPy copies integers fast, and structured arrays field by field."""
+    rows: Any = original
+    return cast("Table[Row]", rows.view(np.int64).copy().view(rows.dtype))
 
 
 class Machine(NamedTuple):
-    """A run: what it does and how far it is.
+    """A run: its graph and how far it is.
 
     Compiled functions share it without counting references (see :mod:`simulator.engine.compiled`).
     """
 
-    scalars: Ints
-    #: [node]: firings, cycles of the last one, kind, mask, record, accesses, rank; ORDER of row i is the node of rank
-    #: i; state; durations, or -1.
-    nodes: Ints
-    #: [node, level]: iterations, whether the first or last one differs from the others, the current one; of a ragged
-    #: level where the counts of its runs stand (else -1) and the current run.
-    nests: Ints
-    #: [access]: channel, side, stall reason; then per level the acquiring and the releasing iteration: ANY, FIRST or
-    #: FINAL.
-    accesses: Ints
-    #: [channel]: size, ring of release cycles, ends; tokens acquired and released by either end; from when on the next
-    #: slot to acquire, and the slot freed last, are seen empty.
-    channels: Ints
-    #: Rings of release cycles, recorded firings, per mask phase the cycles to the next open and closed one, durations,
-    #: counts of ragged loops.
+    clock: Table[Clock]
+    nodes: Table[Node]
+    #: [node, level]
+    levels: Table[Level]
+    accesses: Table[Access]
+    #: [access, level]
+    iterations: Table[Iterations]
+    channels: Table[Channel]
+    #: Rings of channels, recorded firings, stall patterns, durations, counts of ragged loops.
     memory: Ints
-    #: [node * levels + level]: looks for a repetition whenever that loop goes on; its snapshots follow.
-    detectors: Ints
-    snap_nodes: Ints
-    snap_channels: Ints
-    snap_flights: Ints
-
-
-@compiled
-def mask_distances(mask: Mask, opens: Ints, closes: Ints) -> None:
-    """Fill in, per phase of a periodic mask, the cycles to the next open and to the next closed one."""
-    to_open, to_closed = NEVER, NEVER
-    for i in range(2 * len(mask) - 1, -1, -1):
-        phase = i % len(mask)
-        to_open = 0 if mask[phase] else min(to_open + 1, NEVER)
-        to_closed = min(to_closed + 1, NEVER) if mask[phase] else 0
-        opens[phase] = to_open
-        closes[phase] = to_closed
+    #: [node * levels + level]
+    detectors: Table[Detector]
+    #: Detectors that a loop woke in this cycle.
+    queue: Ints
+    #: Per detector, the state of everything at its snapshot: [detector, node], [detector, node, level],
+    #: [detector, channel] and, one row per detector, how long ago the tokens in flight were sent.
+    seen_nodes: Table[Node]
+    seen_levels: Table[Level]
+    seen_channels: Table[Channel]
+    seen_flights: Ints

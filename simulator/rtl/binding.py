@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+from blueprint import axi
+from blueprint.axi import StreamPort
 from toolchain import cxxrtl, verilator
 
 Engine = Literal["cxxrtl", "verilator"]
-
-
-@dataclass(frozen=True)
-class Port:
-    """One stream port; ``width`` in bytes."""
-
-    name: str
-    direction: str
-    prefix: str
-    width: int
-
-
-def ports(manifest: Mapping[str, Any]) -> tuple[Port, ...]:
-    """Stream ports of a design, inputs first: the order of the harness's own files."""
-    listed = [
-        Port(name, stream["direction"], stream["prefix"], stream["width"] // 8)
-        for name, stream in manifest["streams"].items()
-    ]
-    return tuple(sorted(listed, key=lambda port: port.direction != "in"))
 
 
 def executable(manifest: Mapping[str, Any], folder: Path, engine: Engine, optimize: str) -> Path:
@@ -46,16 +28,19 @@ def executable(manifest: Mapping[str, Any], folder: Path, engine: Engine, optimi
 
 
 def _binding(manifest: Mapping[str, Any], mangle: Callable[[str], str]) -> str:
-    streams = ports(manifest)
-    sources = [port for port in streams if port.direction == "in"]
-    sinks = [port for port in streams if port.direction == "out"]
-    axil = mangle("s_axil_")
+    """What the harness takes from here and from the manifest: names of ports in C++, and numbers of the job."""
+    streams = axi.stream_ports(manifest)
+    sources = [port for port in streams if port.is_input]
+    sinks = [port for port in streams if not port.is_input]
     return "\n".join(
         [
             f"#define TERNFORGE_TOP {mangle(manifest['top'])}",
             f"#define TERNFORGE_CLOCK {mangle(manifest['clock'])}",
             f"#define TERNFORGE_RESET {mangle(manifest['reset'])}",
-            f"#define TERNFORGE_AXIL(signal) {axil}##signal",
+            f"#define TERNFORGE_RESET_CYCLES {axi.RESET_CYCLES}",
+            f"#define TERNFORGE_ALL_BYTES {axi.ALL_BYTES}",
+            "#define TERNFORGE_AXIL(signal) TERNFORGE_AXIL_##signal",
+            *(f"#define TERNFORGE_AXIL_{signal} {mangle(axi.lite(signal))}" for signal in axi.LITE),
             _table("SOURCE", sources, mangle),
             _table("SINK", sinks, mangle),
             '#include "ports.h"',
@@ -64,8 +49,12 @@ def _binding(manifest: Mapping[str, Any], mangle: Callable[[str], str]) -> str:
     )
 
 
-def _table(kind: str, streams: Sequence[Port], mangle: Callable[[str], str]) -> str:
-    lines = [f"X({index}, {mangle(port.prefix + '_')}, {port.width})" for index, port in enumerate(streams)]
+def _table(kind: str, streams: Sequence[StreamPort], mangle: Callable[[str], str]) -> str:
+    """A macro that calls another one for every stream: place, bytes, and the names of its four ports."""
+    lines = []
+    for index, port in enumerate(streams):
+        names = [mangle(name) for name in (port.valid, port.ready, port.data, port.last)]
+        lines.append(f"X({index}, {port.width}, {', '.join(names)})")
     count = f"#define TERNFORGE_{kind}_COUNT {len(streams)}"
     return "\n".join([count, f"#define TERNFORGE_{kind}S(X) " + " ".join(lines)])
 

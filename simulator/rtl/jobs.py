@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from simulator.rtl.binding import Port
+from blueprint.axi import StreamPort
 
 #: What the harness reports, in the order of its ``Fault``; ``{}`` is the stream or the register.
 FAULTS = (
@@ -46,7 +46,7 @@ class Request:
     done: tuple[int, int]
     reads: Sequence[int]
     beats: Sequence[int]
-    masks: Sequence[npt.NDArray[np.bool_]]
+    patterns: Sequence[npt.NDArray[np.bool_]]
     data: Sequence[npt.NDArray[np.uint8] | None]
 
 
@@ -84,8 +84,8 @@ def _encode(request: Request) -> bytes:
     head = [int(request.reset), request.watchdog, len(request.writes), *writes]
     head += [len(request.accesses), *accesses, request.cut, *request.done]
     parts = [_numbers(*head, len(request.reads), *request.reads)]
-    for beats, mask, data in zip(request.beats, request.masks, request.data, strict=True):
-        parts += [_numbers(beats, len(mask)), np.asarray(mask, np.uint8).tobytes()]
+    for beats, pattern, data in zip(request.beats, request.patterns, request.data, strict=True):
+        parts += [_numbers(beats, len(pattern)), np.asarray(pattern, np.uint8).tobytes()]
         parts += [] if data is None else [data.tobytes()]
     return b"".join(parts)
 
@@ -94,7 +94,7 @@ def _numbers(*values: int) -> bytes:
     return struct.pack(f"<{len(values)}Q", *values)
 
 
-def decode(content: bytes, ports: Sequence[Port]) -> Iterator[Answer]:
+def decode(content: bytes, ports: Sequence[StreamPort]) -> Iterator[Answer]:
     """Answers to the jobs that ran, one by one."""
     reader = _Reader(content)
     while not reader.at_end():
@@ -104,10 +104,10 @@ def decode(content: bytes, ports: Sequence[Port]) -> Iterator[Answer]:
         yield Answer(fault, where, cycle, wall_s, values, [_traffic(reader, port) for port in ports])
 
 
-def _traffic(reader: _Reader, port: Port) -> Traffic:
+def _traffic(reader: _Reader, port: StreamPort) -> Traffic:
     count, valid, ready = (reader.number() for _ in range(3))
     accepted = np.frombuffer(reader.take(8 * count), "<i8").astype(np.int64)
-    kept = count if port.direction == "out" else 0
+    kept = count if not port.is_input else 0
     data = np.frombuffer(reader.take(kept * port.width), np.uint8).reshape(kept, port.width).copy()
     last = np.frombuffer(reader.take(kept), np.uint8).astype(np.bool_)
     return Traffic(accepted, bool(valid), bool(ready), data, last)

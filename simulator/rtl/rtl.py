@@ -12,15 +12,14 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from blueprint import axi
+from blueprint.axi import StreamPort
 from simulator.rtl import binding, jobs
 from simulator.rtl.binding import Engine
+from simulator.stall_patterns import OPEN, Pattern
 from toolchain import process
 
 Bytes = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
-
-START = 1
-_OPEN = np.ones(0, np.bool_)
 
 
 class RtlError(RuntimeError):
@@ -37,7 +36,7 @@ class Write:
     cycle: int
     register: str
     value: int
-    strobes: int = 0b1111
+    strobes: int = axi.ALL_BYTES
 
 
 @dataclass(frozen=True)
@@ -45,17 +44,17 @@ class Job:
     """One start of the design.
 
     ``stimulus``: bytes ``[beats, width / 8]`` for each input stream; ``tlast`` marks the last beat.
-    ``outputs``: beats expected of each output stream. ``masks``: when a stream may move, ``open[c]`` for cycle
+    ``outputs``: beats expected of each output stream. ``patterns``: when a stream may move, ``open[c]`` for cycle
     ``c``, repeated; always where absent. ``registers``: values written before the start. ``reset``: whether the
     reset is pulsed before. ``watchdog``: cycles without any beat, or without an answer from a register, after
-    which the job is given up; longer than the longest closed stretch of the masks. ``writes``: what is written
+    which the job is given up; longer than the longest closed stretch of the patterns. ``writes``: what is written
     meanwhile. ``start``: whether the run is started, or has been by such a write. ``cut``: a cycle before which the
     job is left as it stands and only registers are read; the next one has to reset unless all beats have moved.
     """
 
     stimulus: Mapping[str, Bytes]
     outputs: Mapping[str, int]
-    masks: Mapping[str, Mask] = field(default_factory=dict)
+    patterns: Mapping[str, Pattern] = field(default_factory=dict)
     registers: Mapping[str, int] = field(default_factory=dict)
     reset: bool = False
     watchdog: int = 10_000
@@ -76,7 +75,7 @@ class RtlRun:
 
     accepted: Mapping[str, npt.NDArray[np.int64]]
     data: Mapping[str, Bytes]
-    last: Mapping[str, Mask]
+    last: Mapping[str, npt.NDArray[np.bool_]]
     registers: Mapping[str, int]
     cycles: int
     wall_s: float
@@ -98,14 +97,14 @@ class Model:
 
     def __init__(self, manifest: Mapping[str, Any], executable: Path) -> None:
         self.design: str = manifest["top"]
-        self.ports = binding.ports(manifest)
+        self.ports = axi.stream_ports(manifest)
         self.registers: Mapping[str, Mapping[str, Any]] = manifest["registers"]
         self.executable = executable
 
     def run(
         self,
         stimulus: Mapping[str, Bytes],
-        masks: Mapping[str, Mask],
+        patterns: Mapping[str, Pattern],
         registers: Mapping[str, int],
         outputs: Mapping[str, int],
         *,
@@ -114,7 +113,7 @@ class Model:
     ) -> RtlRun:
         """One job; see :class:`Job` for the arguments and :meth:`run_all` for the errors."""
         return self.run_all(
-            [Job(stimulus, outputs, masks, registers, watchdog=watchdog)], timeout_s=timeout_s
+            [Job(stimulus, outputs, patterns, registers, watchdog=watchdog)], timeout_s=timeout_s
         )[0]
 
     def run_all(self, todo: Sequence[Job], *, timeout_s: float = 600) -> list[RtlRun]:
@@ -135,11 +134,9 @@ class Model:
 
     def _request(self, job: Job, *, first: bool) -> jobs.Request:
         self._check(job)
-        writes = [(self._address(name), value) for name, value in job.registers.items()]
-        writes += [(self._address("control"), START)] if job.start else []
+        writes = [(self._address(name), value) for name, value in axi.writes(job.registers, start=job.start)]
         data = [
-            np.ascontiguousarray(job.stimulus[port.name]) if port.direction == "in" else None
-            for port in self.ports
+            np.ascontiguousarray(job.stimulus[port.name]) if port.is_input else None for port in self.ports
         ]
         return jobs.Request(
             reset=first or job.reset,
@@ -150,23 +147,23 @@ class Model:
             done=self._done(),
             reads=[register["address"] for register in self.registers.values()],
             beats=[self._beats(job, port) for port in self.ports],
-            masks=[job.masks.get(port.name, _OPEN) for port in self.ports],
+            patterns=[job.patterns.get(port.name, OPEN) for port in self.ports],
             data=data,
         )
 
-    def _beats(self, job: Job, port: binding.Port) -> int:
-        return len(job.stimulus[port.name]) if port.direction == "in" else job.outputs[port.name]
+    def _beats(self, job: Job, port: StreamPort) -> int:
+        return len(job.stimulus[port.name]) if port.is_input else job.outputs[port.name]
 
     def _check(self, job: Job) -> None:
-        inputs = {port.name: port for port in self.ports if port.direction == "in"}
-        outputs = [port.name for port in self.ports if port.direction == "out"]
+        inputs = {port.name: port for port in self.ports if port.is_input}
+        outputs = [port.name for port in self.ports if not port.is_input]
         if job.cut is not None and job.cut < 1:
             raise ValueError(f"Cut must be at least 1, not {job.cut}")
         _same_names("Stimulus", job.stimulus, inputs)
         _same_names("Outputs", job.outputs, outputs)
-        if extra := [name for name in job.masks if name not in {*inputs, *outputs}]:
+        if extra := [name for name in job.patterns if name not in {*inputs, *outputs}]:
             raise ValueError(
-                f"Masks must be of the streams {', '.join([*inputs, *outputs])}, not {extra[0]!r}"
+                f"Stall patterns must be of the streams {', '.join([*inputs, *outputs])}, not {extra[0]!r}"
             )
         for name, port in inputs.items():
             data = job.stimulus[name]
@@ -182,14 +179,14 @@ class Model:
     def _done(self) -> tuple[int, int]:
         """Address and mask of the bit that says a job is over; no mask where the design has none."""
         status = self.registers.get("status", {})
-        lowest, _ = status.get("fields", {}).get("done", (None, None))
-        return (0, 0) if lowest is None else (status["address"], 1 << lowest)
+        mask = axi.status_bit(status.get("fields", {}), "done")
+        return (status["address"], mask) if mask else (0, 0)
 
     def _result(self, job: Job, answer: jobs.Answer) -> RtlRun:
         if answer.fault:
             self._fail(job, answer)
         traffic = dict(zip(self.ports, answer.traffic, strict=True))
-        sinks = {port.name: moved for port, moved in traffic.items() if port.direction == "out"}
+        sinks = {port.name: moved for port, moved in traffic.items() if not port.is_input}
         return RtlRun(
             accepted={port.name: moved.accepted for port, moved in traffic.items()},
             data={name: moved.data for name, moved in sinks.items()},
@@ -216,7 +213,7 @@ class Model:
         if answer.fault in jobs.REGISTER_FAULTS:
             names = {register["address"]: name for name, register in self.registers.items()}
             return jobs.FAULTS[answer.fault].format(names[answer.where])
-        sinks = [port.name for port in self.ports if port.direction == "out"]
+        sinks = [port.name for port in self.ports if not port.is_input]
         return f"{jobs.FAULTS[answer.fault].format(sinks[answer.where])} in cycle {answer.cycle}"
 
 
@@ -227,25 +224,21 @@ def _same_names(what: str, given: Mapping[str, object], wanted: Mapping[str, obj
         )
 
 
-def _waits(port: binding.Port, moved: jobs.Traffic, beats: int) -> str:
+def _waits(port: StreamPort, moved: jobs.Traffic, beats: int) -> str:
     """Why a stream stands still, "" when it is done."""
     count = len(moved.accepted)
     if count == beats:
         return ""
-    if port.direction == "in":
-        missing = "tready" if moved.valid else "its mask"
+    if port.is_input:
+        missing = "tready" if moved.valid else "its stall pattern"
     else:
-        missing = "tvalid" if moved.ready else "its mask"
+        missing = "tvalid" if moved.ready else "its stall pattern"
     return f"{port.name} waits for {missing} at beat {count} of {beats}"
 
 
-def _cycles(traffic: Mapping[binding.Port, jobs.Traffic]) -> int:
-    starts = [
-        moved.accepted[0] for port, moved in traffic.items() if port.direction == "in" and len(moved.accepted)
-    ]
+def _cycles(traffic: Mapping[StreamPort, jobs.Traffic]) -> int:
+    starts = [moved.accepted[0] for port, moved in traffic.items() if port.is_input and len(moved.accepted)]
     ends = [
-        moved.accepted[-1]
-        for port, moved in traffic.items()
-        if port.direction == "out" and len(moved.accepted)
+        moved.accepted[-1] for port, moved in traffic.items() if not port.is_input and len(moved.accepted)
     ]
     return int(max(ends) - min(starts)) + 1 if starts and ends else 0

@@ -6,7 +6,7 @@ import pytest
 from benchmarks import lut_or_array
 from benchmarks.lut_or_array import ARRAYS, TABLES, Best
 from blueprint import registry
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
 from costmodel.model import estimate
 from costmodel.technology import technology
 

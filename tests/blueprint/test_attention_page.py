@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from blueprint.arithmetic.pruning import Pruning, encode, surrogate
 from blueprint.arithmetic.softmax.arithmetic import GRAPHS, Arithmetic, Scales
 from blueprint.arithmetic.softmax.attention import trace
 from blueprint.families.streaming_attention import StreamingAttentionSpec
-from blueprint.workloads.workload import Attention
+from blueprint.workloads.tasks import Attention
 from tests.attention_by_the_page import Row
 
 Integers = npt.NDArray[np.int64]
@@ -48,7 +49,7 @@ def drawn(a: Arithmetic, random: np.random.Generator, keys: int, wild: float) ->
 
 def fitting(a: Arithmetic, scales: Scales, q: Integers, k: Integers) -> int:
     """The offset that a row of ``naive`` needs."""
-    other = Arithmetic(**(vars(a) | {"graph": "scaled"}))
+    other = dataclasses.replace(a, graph="scaled")
     order = np.arange(len(k))[None]
     return int(trace(other, scales, q, k, k, order)["reference"].max())
 

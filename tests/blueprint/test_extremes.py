@@ -10,7 +10,7 @@ import pytest
 from blueprint.arithmetic import floating
 from blueprint.registry import families
 from blueprint.spec import Spec
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
 
 PRODUCTS = [name for name, family in families().items() if family.task is Gemm]
 DESIGNS = 40

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from blueprint.arithmetic import floating
+from blueprint.arithmetic import floating, random_floats
 from blueprint.arithmetic.floating import BF16, FORMATS, FP8_E4M3, FP8_E5M2, FP16, FloatFormat, Patterns
 from blueprint.errors import ParamError
 from tests.float_operands import BORDER, pairs, specials
@@ -227,3 +227,32 @@ def test_what_cannot_be_built_is_refused(build: Callable[[], object], message: s
 def test_what_is_of_the_wrong_kind_is_refused(build: Callable[[], object], message: str) -> None:
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         build()
+
+
+def test_a_number_of_a_format_is_looked_up_for_one_name_and_for_many() -> None:
+    names = np.array(["int", *floating.NAMED])
+    many = floating.look_up(names, lambda fmt: fmt.width, -1)
+    assert many.tolist() == [-1, 16, 16, 8, 8, 32]
+    assert [floating.look_up(str(name), lambda fmt: fmt.width, -1) for name in names] == many.tolist()
+    assert floating.unit_dims("bf16", 2) == {"exponent": 8, "fraction": 7, "stages": 2}
+    assert floating.unit_dims("int") == {"exponent": 0, "fraction": 0, "stages": 0}
+
+
+@pytest.mark.parametrize("fmt", FORMATS.values(), ids=FORMATS)
+def test_random_operands_are_near_each_other_but_for_those_that_are_not(fmt: FloatFormat) -> None:
+    cases = [
+        random_floats.patterns(fmt, np.random.default_rng(seed), np.full((20, 50), fmt.bias), rare=0.1)
+        for seed in range(40)
+    ]
+    assert all(case.shape == (20, 50) and case.min() >= 0 and case.max() < 1 << fmt.width for case in cases)
+    no_numbers = [floating.is_nan(fmt, case) | floating.is_infinite(fmt, case) for case in cases]
+    assert 4 <= sum(bool(found.any()) for found in no_numbers) <= 16
+    exponents = (np.array(cases) & ~fmt.sign_mask) >> fmt.fraction_bits
+    assert 0.8 < (exponents == fmt.bias).mean() < 0.97
+    assert 0.45 < (np.array(cases) & fmt.sign_mask > 0).mean() < 0.55
+
+
+def test_exponents_of_random_operands_are_kept_to_those_of_finite_numbers() -> None:
+    far = random_floats.patterns(FP16, np.random.default_rng(1), np.full((9, 9), 99), rare=0.0)
+    exponents = (far & ~FP16.sign_mask) >> FP16.fraction_bits
+    assert exponents.max() == 30 and not floating.is_nan(FP16, far).any()

@@ -10,8 +10,8 @@ import pytest
 
 from blueprint.errors import ParamError, SpecError
 from blueprint.files.document import read_text
-from blueprint.workloads import huggingface, model, workload
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads import huggingface, model, tasks, workload
+from blueprint.workloads.tasks import Gemm
 
 #: Ternary weights and INT8 KV bytes per token, counted by hand from the published shapes.
 TOTALS = {
@@ -156,7 +156,7 @@ def test_folder_without_a_config_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["1x2560x6912", " 1X2560x6912 "])
 def test_gemm_is_written_with_crosses(text: str) -> None:
-    assert workload.parse_gemm(text) == Gemm(1, 2560, 6912)
+    assert tasks.parse_gemm(text) == Gemm(1, 2560, 6912)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_gemm_is_written_with_crosses(text: str) -> None:
 )
 def test_bad_gemms_are_refused(text: str, message: str) -> None:
     with pytest.raises(ParamError) as caught:
-        workload.parse_gemm(text)
+        tasks.parse_gemm(text)
     assert str(caught.value) == message
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -232,14 +233,14 @@ def test_infinities_break_fixed_sums_and_pass_through_float_ones() -> None:
 
 def test_float_scores_are_added_in_the_order_of_the_beats() -> None:
     a = Arithmetic(inputs="fp16", accumulator="same", graph="scaled", dim=4, keys_max=1, score_lanes=2)
-    wide = Arithmetic(**(vars(a) | {"score_lanes": 4}))
+    wide = dataclasses.replace(a, score_lanes=4)
     q = np.full((1, 4), ONE)
     k = floating.from_float64(floating.FP16, np.array([[2048.0, 1.0, 1.0, -2048.0]]))
     # 2048 + 1 is 2048; beats of two keep what 1 - 2048 rounds, four add the pairs.
     assert floating.to_float64(floating.FP16, steps.score(a, q, k)).tolist() == [1.0]
     assert floating.to_float64(floating.FP16, steps.score(wide, q, k)).tolist() == [1.0]
     k = floating.from_float64(floating.FP16, np.array([[2048.0, 1.0, 1.0, 1.0]]))
-    one_by_one = Arithmetic(**(vars(a) | {"score_lanes": 1}))
+    one_by_one = dataclasses.replace(a, score_lanes=1)
     assert floating.to_float64(floating.FP16, steps.score(a, q, k)).tolist() == [2050.0]
     assert floating.to_float64(floating.FP16, steps.score(one_by_one, q, k)).tolist() == [2048.0]
 

@@ -42,7 +42,7 @@ def test_a_shifted_coefficient_is_found_out() -> None:
 def test_weights_are_rounded_to_nearest(name: str) -> None:
     a = DESIGNS[name]
     t = -np.arange(40 << a.fraction, step=max(1 << a.fraction >> 9, 1))
-    words = steps.join(t, np.zeros_like(t), a.t_width, a.t_flag)
+    words = steps.join(t, np.zeros_like(t), a.t_width, a.t_nan_bit)
     found = steps.exp2(a, words, np.zeros_like(t))
     exact = np.exp2(t / 2.0**a.fraction + a.weight_fraction)
     assert (np.abs(found - exact) <= 0.5 + exact * 2.0**-a.mantissa).all()

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from blueprint.arithmetic.softmax.arithmetic import GRAPHS
 from blueprint.errors import ParamError
-from blueprint.families.streaming_attention import StreamingAttentionSpec, values
-from blueprint.families.streaming_attention import graph as dataflow
+from blueprint.families.streaming_attention import StreamingAttentionSpec, dataflow, masks, order
 from blueprint.registry import get
 from blueprint.timing import TimingGraph
-from blueprint.workloads.workload import Attention, Gemm
+from blueprint.workloads.tasks import Attention, Gemm
 from simulator.engine import kernel
 from simulator.sizing import smallest_capacity, with_capacity
 
@@ -65,7 +65,7 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("name", dataflow.GRAPHS)
+@pytest.mark.parametrize("name", GRAPHS)
 @pytest.mark.parametrize("latency", [1, 2, 3, 5, 7])
 def test_unbounded_fifos_take_the_published_cycles(name: str, latency: int) -> None:
     for n in (1, 5, 9, 16, 33, 50):
@@ -112,7 +112,7 @@ def test_a_deadlock_names_who_waits_for_what() -> None:
     assert kernel.run(found.timing(square(8))).cycles > found.cycles(square(8))
 
 
-@pytest.mark.parametrize("name", dataflow.GRAPHS)
+@pytest.mark.parametrize("name", GRAPHS)
 def test_default_depths_are_the_smallest_at_full_speed(name: str) -> None:
     for keys in (17, 40):
         found = spec(graph=name, keys_max=keys, dot_stages=2, exp_stages=3, reciprocal_stages=2)
@@ -126,7 +126,7 @@ def test_default_depths_are_the_smallest_at_full_speed(name: str) -> None:
                 kernel.run(with_capacity(graph, fifo, keys - 1))
 
 
-@pytest.mark.parametrize("name", dataflow.GRAPHS)
+@pytest.mark.parametrize("name", GRAPHS)
 def test_the_explorer_leaves_out_fifos_whose_cycles_only_the_simulator_knows(name: str) -> None:
     for changes, deep in (
         ({}, True),
@@ -143,7 +143,7 @@ def test_the_explorer_leaves_out_fifos_whose_cycles_only_the_simulator_knows(nam
     assert bool(dataflow.full_speed(shallow)) == (name == "memory_free")
 
 
-@pytest.mark.parametrize("name", dataflow.GRAPHS)
+@pytest.mark.parametrize("name", GRAPHS)
 def test_rows_of_a_single_key_keep_full_speed(name: str) -> None:
     found = spec(graph=name)
     assert kernel.run(found.timing(Attention(200, 1, 1, 1, 4))).cycles == found.cycles(
@@ -151,7 +151,7 @@ def test_rows_of_a_single_key_keep_full_speed(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", dataflow.GRAPHS)
+@pytest.mark.parametrize("name", GRAPHS)
 def test_32768_keys_take_seconds(name: str) -> None:
     found = spec(graph=name, keys_max=1 << 15)
     assert kernel.run(found.timing(square(1 << 15))).cycles == found.cycles(square(1 << 15))
@@ -183,11 +183,11 @@ MASKED = [
 def test_no_key_is_issued_that_no_lane_sees(work: Attention, parallel: int) -> None:
     found = spec(mask=work.mask, parallel=parallel)
     mask = found.operands(work, 0)["mask"]
-    visible = values.seen(mask, work.queries, work.keys)
-    rows = values._rows(found, mask, work.queries)
-    keys = values._keys(found, mask, work.queries, work.keys)
-    lengths = dataflow.row_lengths(found, work)
-    assert [len(row) for row in keys] == lengths and sum(lengths) == dataflow.pass_length(found, work)
+    visible = masks.seen(mask, work.queries, work.keys)
+    rows = order.queries_of_rows(found, bool(mask[0]), work.queries)
+    keys = order.keys_of_rows(found, mask, work.queries, work.keys)
+    lengths = order.row_lengths(found, work)
+    assert [len(row) for row in keys] == lengths and sum(lengths) == order.pass_length(found, work)
     for row, taken in zip(rows, keys, strict=True):
         seen = visible[row[row >= 0]]
         assert set(np.flatnonzero(seen.any(axis=0))) <= set(taken)
@@ -198,7 +198,7 @@ def test_no_key_is_issued_that_no_lane_sees(work: Attention, parallel: int) -> N
 
 
 def test_rows_come_with_the_last_queries_first() -> None:
-    rows = values._rows(spec(mask="causal", parallel=2), np.array([1, 0, 0]), 5)
+    rows = order.queries_of_rows(spec(mask="causal", parallel=2), True, 5)
     assert [row.tolist() for row in rows] == [[3, 4], [1, 2], [-1, 0]]
 
 
@@ -213,7 +213,7 @@ def test_reference_is_softmax() -> None:
         * multiplier
         / 2.0 ** (shift + found.softmax.fraction)
     )
-    score[:, ~values.seen(given["mask"], 12, 40)] = -np.inf
+    score[:, ~masks.seen(given["mask"], 12, 40)] = -np.inf
     weight = np.exp2(score - score.max(axis=2, keepdims=True))
     exact = (weight / weight.sum(axis=2, keepdims=True)) @ given["value"][0] * gain / 2.0**down
     assert np.abs(np.clip(exact, -128, 127) - out).max() <= 1.0
@@ -281,12 +281,12 @@ def test_designs_that_cannot_be_built_are_refused(changes: dict[str, Any], messa
 @pytest.mark.parametrize(
     ("changes", "work", "message"),
     [
-        ({}, Attention(4, 65, 1, 1, 4), "keys_max must be at least 65, the workload's largest keys"),
-        ({"queries_max": 3}, square(4), "queries_max must be at least 4, the workload's largest queries"),
+        ({}, Attention(4, 65, 1, 1, 4), "Attention keys must be at most keys_max 64, not 65"),
+        ({"queries_max": 3}, square(4), "Attention queries must be at most queries_max 3, not 4"),
         (
             {"heads_max": 2},
             Attention(1, 4, 3, 1, 4),
-            "heads_max must be at least 3, the workload's largest heads",
+            "Attention heads must be at most heads_max 2, not 3",
         ),
         ({}, square(4, dim=8), "Attention dim must be 4, the design's dim, not 8"),
         ({}, MASKED[0], "Attention mask must be none for a design of mask none, not causal"),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pytest
 
 from blueprint.arithmetic import floating
-from blueprint.families.streaming_attention import StreamingAttentionSpec
-from blueprint.families.streaming_attention import graph as dataflow
-from blueprint.workloads.workload import Attention
+from blueprint.arithmetic.softmax.arithmetic import GRAPHS
+from blueprint.families.streaming_attention import StreamingAttentionSpec, dataflow
+from blueprint.workloads.tasks import Attention
 from costmodel.calibration import sampling
 from simulator.engine import kernel
 
@@ -56,9 +58,9 @@ def test_samples_have_depths_that_neither_deadlock_nor_waste() -> None:
 def test_sampled_designs_are_small_and_run_their_typical_task() -> None:
     drawn = sampling.designs(StreamingAttentionSpec, 24, 5)
     assert {spec.arithmetic for spec in drawn} == {"integer", "exact", "float"}
-    assert {spec.graph for spec in drawn} == set(dataflow.GRAPHS)
+    assert {spec.graph for spec in drawn} == set(GRAPHS)
     for spec in drawn:
-        assert sampling.gates(spec) <= StreamingAttentionSpec.sample_gates
+        assert sampling.gates(spec) <= StreamingAttentionSpec.facets.samples.calibration.gates
         task = spec.typical_workload()
         assert 20 < kernel.run(spec.timing(task)).cycles < 1500
 
@@ -92,3 +94,55 @@ def test_pruned_keys_and_the_end_of_a_row_are_rare_events() -> None:
 
     assert activity(every, "product") == {1.0} and activity(few, "product") == {0.25}
     assert activity(every, "finish") == {1 / 64} and activity(few, "finish") == {0.25 / 16}
+
+
+# One kind of number ---------------------------------------------------------------------------------------------------
+
+#: Predicates of the softmax arithmetic and of a design: 1 where they hold, else 0.
+FLAGS = {
+    "softmax": (
+        *("is_fp16", "is_bf16", "is_float", "sums_are_fp32", "sums_stall", "sums_are_floats", "exact"),
+        *("values_saturate", "has_offset", "rescales", "waits_for_maximum", "divides_first", "divides_last"),
+        *("r_is_float", "has_gain"),
+    ),
+    "design": (
+        *("prunes", "masked", "windowed", "has_sinks", "corners", "regroups", "repeats", "has_gains"),
+        *("turn_bits", "final_bits"),
+    ),
+}
+
+
+#: Properties that only float inputs or sums have.
+OF_FLOATS = ("input_format", "sum_format", "full_weight")
+
+
+def numbers(of: Any) -> Iterator[tuple[str, Any]]:
+    """Every derived number by name; texts and what consists of several numbers are left out."""
+    for name in dir(type(of)):
+        if isinstance(getattr(type(of), name), property | cached_property) and name not in OF_FLOATS:
+            value = getattr(of, name)
+            if isinstance(value, int | float | np.generic | np.ndarray):
+                yield name, value
+
+
+def test_derived_numbers_of_one_design_are_plain_integers() -> None:
+    seen: dict[str, set[type]] = {}
+    for number in range(80):
+        found = StreamingAttentionSpec.sample(np.random.default_rng([17, number]))
+        for part in (found, found.softmax):
+            for name, value in numbers(part):
+                seen.setdefault(name, set()).add(type(value))
+    assert {name: kinds for name, kinds in seen.items() if kinds != {int} and name != "data_dependent"} == {}
+    assert {*FLAGS["softmax"], *FLAGS["design"]} <= set(seen)
+
+
+def test_predicates_are_0_or_1_for_one_design_and_for_many() -> None:
+    drawn = [StreamingAttentionSpec.sample(np.random.default_rng([18, number])) for number in range(80)]
+    names = drawn[0].parameters
+    many = StreamingAttentionSpec.columns(
+        {name: np.array([spec.parameters[name] for spec in drawn]) for name in names}
+    )
+    for name in (*FLAGS["softmax"], *FLAGS["design"]):
+        one = [getattr(spec if name in FLAGS["design"] else spec.softmax, name) for spec in drawn]
+        column = getattr(many if name in FLAGS["design"] else many.softmax, name)
+        assert set(one) == {0, 1} and (column.dtype, column.tolist()) == (np.int64, one), name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from blueprint.arithmetic.processing.element import merge_rows, operand_rows
 from blueprint.arithmetic.sparsity import Pattern, is_sparse
 from blueprint.errors import ParamError
 from blueprint.families.systolic import SystolicSpec, elements
+from blueprint.families.systolic.parameters import SystolicParameters
 from blueprint.families.systolic.sparsity import densely
 from blueprint.unit import flip_flops
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
 from simulator.engine import kernel
 from simulator.simulate import simulate
 
@@ -200,7 +202,7 @@ def test_what_one_design_is_refused_for_many_are_infeasible_for() -> None:
 
 
 def test_a_workload_too_large_is_refused() -> None:
-    with pytest.raises(ParamError, match="^k_max must be at least 300, the workload's largest k$"):
+    with pytest.raises(ParamError, match="^Gemm k must be at most k_max 256, not 300$"):
         spec().timing(Gemm(1, 300, 1))
 
 
@@ -216,6 +218,49 @@ def test_widths_follow_the_longest_reduction() -> None:
     assert int(spec(sparsity="1:4").result_width) == 22
     assert int(spec(pe="ternary", weight_width=2, k_max=6912).result_width) == 21
     assert int(spec(pe="float", activation="bf16", act_width=16, weight_width=16).result_width) == 16
+
+
+#: Derived values that are no numbers.
+WORDS = ("arithmetic", "element", "cascade", "sum_format", "size_widths", "data_dependent", "name")
+FLAGS = (
+    "stationary", "skewed", "floats", "carry_save", "passes_words", "serial", "paced", "waits", "encoded", "flexible",
+    "selects", "sparse", "holds_products", "in_sram", "accumulates", "gated", "several_tokens", "regroups",
+    "several_columns",
+)  # fmt: skip
+NUMBERS = tuple(
+    name
+    for name, member in vars(SystolicParameters).items()
+    if isinstance(member, property | cached_property) and name not in WORDS
+)
+
+
+def test_every_derived_number_of_a_design_is_a_python_integer() -> None:
+    for number in range(60):
+        design = SystolicSpec.sample(np.random.default_rng([10, number]))
+        named = {name: getattr(design, name) for name in NUMBERS}
+        named |= design.size_widths | {"sum_width": design.sum_width(design.rows)}
+        assert {name: value for name, value in named.items() if type(value) is not int} == {}
+
+
+def test_derived_numbers_of_many_designs_are_those_of_each() -> None:
+    drawn = [SystolicSpec.sample(np.random.default_rng([11, number])) for number in range(80)]
+    table = {name: np.array([getattr(design, name) for design in drawn]) for name in drawn[0].parameters}
+    many = SystolicSpec.columns(table)
+    for name in NUMBERS:
+        assert getattr(many, name).tolist() == [getattr(design, name) for design in drawn], name
+
+
+def test_predicates_are_zeros_and_ones_and_both_occur() -> None:
+    drawn = [SystolicSpec.sample(np.random.default_rng([11, number])) for number in range(80)]
+    for name in FLAGS:
+        assert {getattr(design, name) for design in drawn} == {0, 1}, name
+
+
+def test_no_operand_of_a_rigid_element_is_an_integer_word() -> None:
+    large = np.full((4, 4), 5)
+    assert spec(pe="booth_flex").takes_integers(large)
+    assert not spec(pe="booth_flex").takes_integers(np.ones((4, 4), np.int64))
+    assert not spec().takes_integers(large)
 
 
 # Time ----------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from blueprint import registry
 from blueprint.errors import ParamError
 from blueprint.families.ternary_lut import TernaryLutSpec
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
 
 GOOD: dict[str, Any] = {
     "mu": 2, "lut_count": 8, "fetch_count": 16, "act_width": 8, "k_max": 6912, "n_max": 6912,

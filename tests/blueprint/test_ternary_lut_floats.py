@@ -11,7 +11,7 @@ import pytest
 from blueprint.arithmetic import floating
 from blueprint.errors import ParamError
 from blueprint.families.ternary_lut import TernaryLutSpec
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
 
 SUMS: dict[str, Any] = {
     "mu": 3, "lut_count": 3, "fetch_count": 2, "act_width": 16, "k_max": 64, "n_max": 64,

@@ -10,11 +10,13 @@ import pytest
 
 from blueprint.errors import ParamError
 from blueprint.files.document import read_text
+from blueprint.parameters import parameter
 from blueprint.registry import get
-from blueprint.shell import Size
-from blueprint.spec import Spec, parameter
+from blueprint.shell import RegisterFile, Size
+from blueprint.spec import Spec
 from blueprint.workloads.model import attention, load
-from blueprint.workloads.workload import Attention, Gemm, Workload, of_model, of_task, read_workload
+from blueprint.workloads.tasks import Attention, Gemm
+from blueprint.workloads.workload import Workload, of_model, of_task, read_workload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +25,10 @@ class Attends(Spec):
     title: ClassVar[str] = "Attends"
     task = Attention
 
-    keys_max: int = parameter("keys", default=64, minimum=1, maximum=1 << 20)
+    keys_max: int = parameter("keys", bounds="keys", default=64, minimum=1, maximum=1 << 20)
 
-    def every_size(self) -> tuple[Size, ...]:
-        return (Size("keys", self.keys_max, 1, "keys of the next run"),)
+    def register_file(self) -> RegisterFile:
+        return RegisterFile((Size("keys", self.keys_max, 1, "keys of the next run"),), {})
 
     def register_values(self, workload: Attention) -> dict[str, int]:
         return {"keys": workload.keys}
@@ -126,6 +128,6 @@ def test_a_model_is_products_to_one_family_and_attention_to_another() -> None:
 def test_a_design_too_small_for_a_task_is_refused_by_its_own_limits() -> None:
     spec = Attends(keys_max=64)
     spec.check_workload(Attention(2, 64))
-    with pytest.raises(ParamError, match=r"^keys_max must be at least 65, the workload's largest keys$"):
+    with pytest.raises(ParamError, match=r"^Attention keys must be at most keys_max 64, not 65$"):
         spec.check_workload(Attention(2, 65))
     assert spec.sized_for(Attention(2, 9)).keys_max == 9

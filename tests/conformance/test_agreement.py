@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from blueprint.family import Calibration
 from blueprint.registry import families
 from blueprint.spec import Spec
 from blueprint.timing import STALL_REASONS
 from blueprint.unit import flip_flops
-from blueprint.workloads.workload import Task
+from blueprint.workloads.tasks import Task
 from costmodel.calibration import sampling
 from generator.export import generate
 from simulator.cosim import check as cosim
@@ -33,9 +34,13 @@ RUNS = 4
 COSIMULATED, COSIMULATED_MORE = 8, 2
 
 
+def calibration(family: str) -> Calibration:
+    return families()[family].facets.samples.calibration
+
+
 def designs(family: str) -> int:
     """How many designs of a family are checked."""
-    many = families()[family].samples * len(families()[family].arithmetics)
+    many = calibration(family).designs * len(calibration(family).arithmetics)
     return min(max(many, FEWEST_DESIGNS), MOST_DESIGNS)
 
 
@@ -96,9 +101,9 @@ def differences(
         ]
         graph = spec.timing(workload, operands)
         ports = {node.name: node.stream for node in graph.nodes if node.stream}
-        line = kernel.run(graph, job.masks, record=ports)
+        line = kernel.run(graph, job.patterns, record=ports)
         counts = {line.cycles, run.cycles, run.registers["cycles"]}
-        if not job.masks:
+        if not job.patterns:
             counts.add(spec.cycles_of(workload, operands))
             if not spec.data_dependent:
                 counts.add(int(spec.cycles(workload)))
@@ -191,7 +196,7 @@ def test_both_engines_agree_cycle_by_cycle(folder: Path, family: str) -> None:
 
 def cosimulated(family: str) -> list[int]:
     """Designs that are also proved by the bench users get, those of few gates first."""
-    first, *_ = families()[family].arithmetics
+    first, *_ = calibration(family).arithmetics
     every = range(designs(family))
     by_kind: dict[str, list[int]] = {}
     for number in sorted(every, key=lambda number: sampling.gates(design(family, number)) >= 14_000):
@@ -215,7 +220,7 @@ def test_cocotb_on_verilator_agrees(folder: Path, family: str, number: int) -> N
 @pytest.mark.parametrize("family", families())
 def test_every_family_has_designs_of_every_arithmetic_it_names(family: str) -> None:
     drawn = [design(family, number).arithmetic for number in range(designs(family))]
-    assert set(drawn) == set(families()[family].arithmetics)
+    assert set(drawn) == set(calibration(family).arithmetics)
     assert min(drawn.count(kind) for kind in set(drawn)) >= 20
     assert len(cosimulated(family)) >= COSIMULATED
 

@@ -18,7 +18,8 @@ from blueprint.files.design import read_design, write_design
 from blueprint.registry import families
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
-from blueprint.workloads.workload import Attention, Gemm, Task, of_task
+from blueprint.workloads.tasks import Attention, Gemm, Task
+from blueprint.workloads.workload import of_task
 from costmodel.calibration import sampling
 from generator.export import generate
 from toolchain import verilator
@@ -147,6 +148,16 @@ def test_many_designs_at_once_equal_one_by_one(family: str) -> None:
     assert many.feasible()[0].all()
     workload = specs[0].sample_workload(np.random.default_rng(0))
     assert np.array_equal(many.cycles(workload), [spec.cycles(workload) for spec in specs])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rules_hold_or_do_not(family: str) -> None:
+    """A rule that held 1 or 0 times would be inverted to -2 or -1, and the explorer would keep what it rules out."""
+    for spec in designs(family, 4):
+        many = type(spec).columns({name: np.array([value]) for name, value in spec.parameters.items()})
+        for p in (spec, many):
+            for rule in (*p.rules(), *p.capacity([spec.typical_workload()])):
+                assert np.asarray(rule.holds).dtype == np.bool_, (rule.parameter, rule.reason)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

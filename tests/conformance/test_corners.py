@@ -12,7 +12,7 @@ import pytest
 
 from blueprint.arithmetic.processing import SERIAL
 from blueprint.errors import ParamError
-from blueprint.families.systolic.spec import SystolicSpec
+from blueprint.families.systolic import SystolicSpec
 from blueprint.registry import families
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops

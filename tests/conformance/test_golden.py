@@ -45,7 +45,7 @@ def case(family: str, number: int) -> tuple[Spec, dict[str, Any]]:
 def test_every_arithmetic_has_golden_designs(family: str) -> None:
     kind = registry.get(family)
     specs = [kind.from_mapping(design["parameters"]) for design in recorded(family)]
-    assert {spec.arithmetic for spec in specs} == set(kind.arithmetics)
+    assert {spec.arithmetic for spec in specs} == set(kind.facets.samples.calibration.arithmetics)
     for name, limit in kind.limits().items():
         if limit.choices and len(limit.choices) <= len(specs):
             seen = {getattr(spec, name) for spec in specs}

@@ -17,7 +17,7 @@ import pytest
 from blueprint.registry import families
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
-from blueprint.workloads.workload import Attention, Gemm, Task
+from blueprint.workloads.tasks import Attention, Gemm, Task
 from generator.emission import Emitted
 from generator.export import describe, generate
 from simulator.rtl import rtl

@@ -20,7 +20,7 @@ from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.registry import families
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
-from blueprint.workloads.workload import Attention, Gemm, Task
+from blueprint.workloads.tasks import Attention, Gemm, Task
 from costmodel.calibration import sampling
 from generator.emission import Emitted
 from generator.export import describe, generate
@@ -128,7 +128,7 @@ def test_writes_at_random_cycles_change_the_next_run_only(folder: Path, family: 
         writes.sort(key=lambda write: write.cycle)
         first = spec.register_values(work) if turn == 0 else {}
         stalls = masks(spec, random, turn % 3)
-        todo.append(item(spec, work, turn, registers=first, writes=writes, masks=stalls))
+        todo.append(item(spec, work, turn, registers=first, writes=writes, patterns=stalls))
     assert perform(spec, build(folder, spec), todo) == []
 
 
@@ -153,7 +153,7 @@ def test_no_write_in_any_cycle_changes_the_run(folder: Path, family: str, number
     spec = drawn(family, number)
     random = np.random.default_rng([8, number])
     work = min((long_task(spec, random) for _ in range(12)), key=spec.cycles)
-    whole = item(spec, work, masks=masks(spec, random, 1))
+    whole = item(spec, work, patterns=masks(spec, random, 1))
     model = build(folder, spec)
     [run] = model.run_all([whole[2]])
     assert differences(spec, [whole], [run]) == []
@@ -198,10 +198,11 @@ def test_sizes_set_to_1_nine_cycles_after_the_start(folder: Path, sample: str) -
     spec = SAMPLES[sample]
     starved = {"wgt": np.random.default_rng(3).random(101) > 0.7}
     todo = [
-        item(spec, Gemm(3, 11, 7), masks=starved, writes=[rtl.Write(9, n, 1)]) for n in ("k", "n", "tokens")
+        item(spec, Gemm(3, 11, 7), patterns=starved, writes=[rtl.Write(9, n, 1)])
+        for n in ("k", "n", "tokens")
     ]
     everything = [rtl.Write(9, name, 1) for name in ("k", "n", "tokens")]
-    todo.append(item(spec, Gemm(3, 11, 7), masks=starved, writes=everything))
+    todo.append(item(spec, Gemm(3, 11, 7), patterns=starved, writes=everything))
     todo.append(item(spec, Gemm(1, 1, 1), registers={}))
     assert perform(spec, build(folder, spec), todo) == []
 
@@ -236,10 +237,10 @@ def test_a_reset_in_any_cycle_of_a_run_leaves_nothing_behind(folder: Path, famil
     work, following = long_task(spec, random), long_task(spec, random)
     stalls = masks(spec, random, 1)
     model = build(folder, spec)
-    [run] = model.run_all([item(spec, work, masks=stalls)[2]])
+    [run] = model.run_all([item(spec, work, patterns=stalls)[2]])
     end = max(int(cycles[-1]) for cycles in run.accepted.values())
     cycles = range(1, end, max(end // 60, 1))
-    cuts = [item(spec, work, masks=stalls, cut=cycle, reset=True)[2] for cycle in cycles]
+    cuts = [item(spec, work, patterns=stalls, cut=cycle, reset=True)[2] for cycle in cycles]
     again = item(spec, following, 1, reset=True)
     runs = model.run_all([again[2], *(job for cut in cuts for job in (cut, again[2]))])
     assert differences(spec, [again], runs[:1]) == []
@@ -418,7 +419,7 @@ def check_refusals(spec: Spec, model: rtl.Model) -> None:
     # Under a mask that is always open: the closed form of cycles does not know of shallow FIFOs.
     opened = {"out": np.ones(1, np.bool_)}
     asked = [(work, values) for work, values in legal if spec.register_values(work) == values]
-    todo = [item(spec, work, registers=values, masks=opened, reset=True) for work, values in asked]
+    todo = [item(spec, work, registers=values, patterns=opened, reset=True) for work, values in asked]
     assert perform(spec, model, todo) == []
     # Fewer candidates end as well; there is no golden model of them, as the arithmetic is that of the design's most.
     fewer = [run for run in legal if run not in asked]

@@ -10,7 +10,7 @@ import pytest
 
 from blueprint import registry
 from blueprint.spec import Spec
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
 from generator.export import generate
 from simulator.cosim import check as cosim
 from simulator.cosim.check import Case

@@ -10,9 +10,11 @@ import pytest
 
 from blueprint import registry
 from blueprint.unit import KINDS, Path, Unit
-from blueprint.workloads.workload import of_gemm, parse_gemm
+from blueprint.workloads.tasks import parse_gemm
+from blueprint.workloads.workload import of_gemm
 from costmodel.calibration import path_fit
-from costmodel.model import estimate, features
+from costmodel.model import estimate, evaluate, features
+from costmodel.model.work import Asked
 from costmodel.technology import technology
 from costmodel.technology.sram import Fit, Sram, assumed
 from costmodel.technology.technology import Technology
@@ -126,22 +128,24 @@ def test_estimate_of_a_design_multiplies_runs_and_cycles(tech: Technology) -> No
         {"mu": 2, "lut_count": 4, "fetch_count": 4, "act_width": 8, "k_max": 256, "n_max": 64}
     )
     known = technology.load("asap7")
-    alone = estimate.estimate(spec, known)
+    alone = evaluate.of_design(spec, known)
     clocks, moved = (float(part) for part in estimate.energy_parts(spec.units(), known))
     path = float(estimate.delay(spec.paths(), known))
     leaked = float(estimate.leakage(spec.units(), known)) * path * 1e-9  # pJ in a cycle: nW times ps
     assert leaked > 0
     assert alone.energy_pj == pytest.approx(clocks + moved + leaked, rel=1e-9)
-    assert alone.energy_per_mac_pj == pytest.approx((clocks + moved + leaked) / int(spec.peak_macs), rel=1e-9)
-    assert sum(alone.energy_breakdown_pj.values()) == pytest.approx(clocks + moved + leaked, rel=1e-9)
+    assert sum(alone.cycle_energy_breakdown_pj.values()) == pytest.approx(clocks + moved + leaked, rel=1e-9)
     assert (alone.critical_path_ps, alone.clock_mhz) == pytest.approx((path, 1e6 / path))
     assert alone.leakage_nw == pytest.approx(float(estimate.leakage(spec.units(), known)))
     assert alone.peak_macs == 4 * 4 * 2
-    found = estimate.estimate(spec, known, of_gemm(parse_gemm("2x256x64")))
+    asked = Asked(of_gemm(parse_gemm("2x256x64")))
+    estimator = evaluate.Estimator.of(type(spec), evaluate.TechnologyCosts(known), asked)
+    found = estimator.row(spec)
     cycles = int(spec.cycles(parse_gemm("2x256x64")))
-    assert (found.cycles, found.macs) == (cycles, 2 * 256 * 64)
-    assert found.utilization == pytest.approx(2 * 256 * 64 / (cycles * 32))
-    assert found.energy_pj == pytest.approx((clocks + leaked) * cycles + moved * 2 * 256 * 64 / 32, rel=1e-9)
+    assert (found["cycles"], estimator.work.macs) == (cycles, 2 * 256 * 64)
+    assert found["utilization"] == pytest.approx(2 * 256 * 64 / (cycles * 32))
+    energy = (clocks + leaked) * cycles + moved * 2 * 256 * 64 / 32
+    assert 2 * found["core_energy_pj_per_row"] == pytest.approx(energy, rel=1e-9)
 
 
 def test_laws_of_memories_count_every_term() -> None:

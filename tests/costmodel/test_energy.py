@@ -9,7 +9,7 @@ import pytest
 
 from blueprint.errors import ParamError
 from blueprint.families.ternary_lut import TernaryLutSpec
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
 from costmodel.groundtruth import activity, gate_code
 from costmodel.groundtruth.flatten import flatten
 from costmodel.model import estimate

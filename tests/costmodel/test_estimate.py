@@ -13,9 +13,11 @@ from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.numbers import Number
 from blueprint.spec import Spec
 from blueprint.unit import KINDS, Path, Unit
-from blueprint.workloads.workload import of_gemm, parse_gemm
+from blueprint.workloads.tasks import parse_gemm
+from blueprint.workloads.workload import of_gemm
 from costmodel.calibration import sampling
-from costmodel.model import estimate, features
+from costmodel.model import estimate, evaluate, features
+from costmodel.model.work import Asked, Dram
 from costmodel.technology import technology
 
 KIND = registry.get("ternary_lut")
@@ -59,8 +61,8 @@ def test_columns_equal_single_designs(name: str) -> None:
 @pytest.mark.parametrize("parameter", ["act_width", "lut_count", "fetch_count", "mu", "token_lanes"])
 def test_more_hardware_costs_more(name: str, parameter: str) -> None:
     tech = technology.load(name)
-    small = estimate.estimate(_design(), tech)
-    large = estimate.estimate(_design(**{parameter: getattr(_design(), parameter) + 1}), tech)
+    small = evaluate.of_design(_design(), tech)
+    large = evaluate.of_design(_design(**{parameter: getattr(_design(), parameter) + 1}), tech)
     assert large.area_um2 > small.area_um2
     assert large.energy_pj > small.energy_pj
 
@@ -74,44 +76,63 @@ def test_registers_between_stages_shorten_the_critical_path() -> None:
     assert estimate.delay(cut.paths(), tech) < estimate.delay(plain.paths(), tech)
 
 
-def test_estimate_has_the_keys_of_machine_readable_answers() -> None:
-    tech = technology.load("asap7")
-    answer = estimate.estimate(_design(), tech, of_gemm(parse_gemm("2x256x64"))).as_dict()
-    keys = {
-        "area_um2",
-        "flip_flops",
-        "clock_mhz",
-        "critical_path_ps",
-        "energy_pj",
-        "cycles",
-        "macs",
-        "source",
-    }
-    assert keys <= answer.keys()
-    assert answer["area_um2"] == pytest.approx(sum(answer["area_breakdown_um2"].values()))
-    assert answer["clock_mhz"] == pytest.approx(1e6 / answer["critical_path_ps"])
-    assert answer["macs"] == 2 * 256 * 64
-    assert 0 < answer["utilization"] <= 1
-    alone = estimate.estimate(_design(), tech)
-    busy = answer["cycles"] * answer["utilization"]
-    clocks, switching = estimate.energy_parts(_design().units(), tech)
-    leakage = estimate.leakage(_design().units(), tech) * 1e3  # pJ in a second
-    period = answer["critical_path_ps"] * 1e-12
-    assert answer["energy_pj"] == pytest.approx(
-        clocks * answer["cycles"] + switching * busy + leakage * answer["cycles"] * period, rel=1e-12
-    )
+def test_an_estimate_on_a_workload_is_what_its_cycles_cost() -> None:
+    tech, design = technology.load("asap7"), _design()
+    asked = Asked(of_gemm(parse_gemm("2x256x64")))
+    estimator = evaluate.Estimator.of(TernaryLutSpec, evaluate.TechnologyCosts(tech), asked)
+    row, alone = estimator.row(design), evaluate.of_design(design, tech)
+    assert estimator.work.macs == 2 * 256 * 64
+    assert 0 < row["utilization"] <= 1
+    busy = row["cycles"] * row["utilization"]
+    clocks, switching = estimate.energy_parts(design.units(), tech)
+    leakage = estimate.leakage(design.units(), tech) * 1e3  # pJ in a second
+    period = row["critical_path_ps"] * 1e-12
+    energy = clocks * row["cycles"] + switching * busy + leakage * row["cycles"] * period
+    assert 2 * row["core_energy_pj_per_row"] == pytest.approx(energy, rel=1e-12)
+    assert 2 / row["rows_per_second"] == pytest.approx(row["cycles"] * period, rel=1e-12)
     assert alone.energy_pj == pytest.approx(clocks + switching + leakage * period, rel=1e-12)
-    assert sum(alone.energy_breakdown_pj.values()) == pytest.approx(alone.energy_pj, rel=1e-12)
-    assert alone.energy_per_mac_pj == pytest.approx(alone.energy_pj / alone.peak_macs)
     assert leakage > 0
-    assert "cycles" not in alone.as_dict()
+
+
+@pytest.mark.parametrize("clock", [None, 10.0, 1e6])
+def test_the_parts_of_an_estimate_add_up_at_any_clock(clock: float | None) -> None:
+    tech = technology.load("asap7")
+    found = evaluate.of_design(_design(n_max=4096), tech, clock)
+    assert found.area_um2 == pytest.approx(sum(found.area_breakdown_um2.values()), rel=1e-12)
+    assert found.energy_pj == pytest.approx(sum(found.cycle_energy_breakdown_pj.values()), rel=1e-12)
+    assert found.clock_mhz == (clock or 1e6 / found.critical_path_ps)
+    assert found.meets_clock is (clock != 1e6)
+
+
+def test_an_estimate_of_one_design_is_its_row_among_many() -> None:
+    """One formula: of one spec, of columns of one design and of columns of forty."""
+    tech = technology.load("asap7")
+    asked = Asked(of_gemm(parse_gemm("1x2x2")), Dram(0.1, 2.0, "made up"))
+    estimator = evaluate.Estimator.of(KIND, evaluate.TechnologyCosts(tech), asked)
+    many = estimator.metrics(_columns(DESIGNS))
+    for place, spec in enumerate(DESIGNS):
+        row, alone = estimator.row(spec), evaluate.of_design(spec, tech)
+        single = estimator.metrics(spec)
+        assert row.keys() == many.keys() == single.keys()
+        for name, values in many.items():
+            value = np.broadcast_to(values, len(DESIGNS))[place]
+            assert (value, float(single[name])) == pytest.approx((row[name], row[name]), rel=1e-12), name
+        for name in ("area_um2", "flip_flops", "critical_path_ps", "clock_mhz", "peak_macs"):
+            assert getattr(alone, name) == pytest.approx(row[name], rel=1e-12), name
+
+
+def test_an_estimate_of_work_of_another_kind_is_refused() -> None:
+    costs = evaluate.TechnologyCosts(technology.load("asap7"))
+    asked = Asked(of_gemm(parse_gemm("1x2x2")))
+    with pytest.raises(ParamError, match="^Family streaming_attention runs attention, not gemm of 1x2x2$"):
+        evaluate.Estimator.of(registry.get("streaming_attention"), costs, asked)
 
 
 def test_memory_macros_stand_apart() -> None:
-    found = estimate.estimate(_design(n_max=4096), technology.load("asap7"))
+    found = evaluate.of_design(_design(n_max=4096), technology.load("asap7"))
     assert found.macro_area_um2 == pytest.approx(found.area_breakdown_um2["memory"])
     assert found.macro_area_um2 > 0
-    assert estimate.estimate(_design(n_max=4), technology.load("asap7")).macro_area_um2 == 0
+    assert evaluate.of_design(_design(n_max=4), technology.load("asap7")).macro_area_um2 == 0
 
 
 def test_cells_leak_and_macros_do_not() -> None:

@@ -51,7 +51,7 @@ def max_of(values: list[Any]) -> Any:
 
 
 def costs(designs: Any) -> Cost:
-    """What :class:`dse.evaluate.DesignEvaluator` asks for."""
+    """What :class:`costmodel.model.evaluate.Estimator` asks for."""
     units = designs.units()
     energy = sum(0.002 * unit.count * _size(unit) * unit.activity for unit in units)
     clocks = 0.0004 * sum(unit.flip_flops for unit in units)

@@ -8,10 +8,9 @@ import pytest
 from blueprint import registry
 from blueprint.files.document import read_text
 from blueprint.workloads.model import layers, load
-from blueprint.workloads.workload import Gemm
-from dse.evaluate import Pass, design_problem, merged, run
+from dse.evaluate import design_problem
 from dse.problem import Problem
-from dse.space import Dram, Space
+from dse.space import Space
 from dse.space_file import space_from
 from tests.dse.coefficients import costs
 
@@ -93,41 +92,6 @@ def test_time_to_first_token_is_one_pass_over_the_prompt() -> None:
 
 def test_without_a_prompt_there_is_no_time_to_first_token() -> None:
     assert "ternary_time_to_first_token_s" not in problem(TEXT.replace("prompt_tokens: 16\n", "")).metrics
-
-
-def test_equal_layers_are_evaluated_once() -> None:
-    gemms = merged(layers(load("bitnet_2b4t"), "decode"))
-    assert [(g.k, g.n, g.count) for g in gemms] == [
-        (2560, 2560, 60),
-        (2560, 640, 60),
-        (2560, 6912, 60),
-        (6912, 2560, 30),
-    ]
-    assert sum(g.macs for g in gemms) == load("bitnet_2b4t").ternary_weights
-
-
-class Fixed:
-    """Designs of 100 and 400 cycles that move 1000 bits for any product."""
-
-    def cycles(self, _: Gemm) -> Any:
-        return np.array([100, 400])
-
-    def dram_bits(self, _: Gemm) -> dict[str, Any]:
-        return {"weights": np.array([900, 900]), "results": 100}
-
-
-def test_a_layer_takes_the_longer_of_compute_and_memory() -> None:
-    work = Pass((Gemm(1, 2, 3, count=5),), 1)
-    time = run(Fixed(), work, 100.0, Dram(0.0625, 1.0, "made up"))  # 0.5e9 bit/s: 2 us; 1 and 4 us of compute
-    assert time.seconds == pytest.approx([10e-6, 20e-6])
-    assert time.dram_seconds == pytest.approx([10e-6, 0.0])
-    assert time.bits.tolist() == [5000, 5000]
-
-
-def test_without_dram_only_compute_takes_time() -> None:
-    time = run(Fixed(), Pass((Gemm(1, 2, 3),), 1, cache_bits=10**9), 100.0, None)
-    assert time.seconds == pytest.approx([1e-6, 4e-6])
-    assert time.dram_seconds.tolist() == [0.0, 0.0]
 
 
 def test_the_cache_of_keys_and_values_costs_time_and_energy() -> None:

@@ -13,7 +13,7 @@ from dse import nearest, report
 from dse.batch import Batch
 from dse.explore import problem_of, run
 from dse.space_file import read_space
-from ternforge.commands.explore import front_lines
+from ternforge.verbs.explore import front_lines
 from tests.dse import toy
 from tests.dse.toy import changed
 

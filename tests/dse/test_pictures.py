@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from blueprint.errors import ParamError
-from dse import figure, interactive, plot, quantity, report
+from costmodel.model import quantity
+from dse import figure, interactive, plot, report
 from dse.explore import run
 from dse.study import Study
 from tests.dse import toy

@@ -212,7 +212,8 @@ def test_a_space_that_no_index_holds_is_refused() -> None:
     from typing import ClassVar
 
     from blueprint.files.document import read_text
-    from blueprint.spec import Spec, parameter
+    from blueprint.parameters import parameter
+    from blueprint.spec import Spec
     from dse.space_file import space_from
 
     names = [f"n{i}" for i in range(5)]

@@ -11,7 +11,8 @@ import numpy as np
 
 from blueprint.files.document import read_text
 from blueprint.numbers import choose
-from blueprint.spec import Rule, Spec, parameter
+from blueprint.parameters import Rule, parameter
+from blueprint.spec import Spec
 from dse.problem import Evaluation, Evaluator, Problem
 from dse.space import Columns, Space
 from dse.space_file import space_from

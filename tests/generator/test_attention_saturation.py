@@ -11,7 +11,7 @@ import pytest
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.softmax.arithmetic import Scales
 from blueprint.families.streaming_attention import StreamingAttentionSpec
-from blueprint.workloads.workload import Attention
+from blueprint.workloads.tasks import Attention
 from generator.export import generate
 from simulator.rtl import rtl
 

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
+from blueprint.errors import ParamError
 from blueprint.families.ternary_lut import TernaryLutSpec
+from generator import families
 from generator.arithmetic.integers import one_of, parts, zero_extend
 from generator.block import Block
-from generator.export import generate
+from generator.export import generate, hardware
 from toolchain import process, verilator, yosys
 
 SPEC = TernaryLutSpec(mu=2, lut_count=2, fetch_count=2, act_width=8, k_max=64, n_max=100)
@@ -52,6 +54,22 @@ def test_manifest_describes_ports_to_the_bit(folder: Path) -> None:
     ]
     assert manifest["registers"]["cycles"]["address"] == 0x14
     assert manifest["blackboxes"] == ["ternforge_sram_1r1w_50x30"]
+
+
+@pytest.mark.parametrize("package", ["", "arithmetic = 1\n"], ids=["no package", "a package without it"])
+def test_a_family_without_hardware_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    class Drawn(TernaryLutSpec):
+        family = f"drawn_{len(package)}"
+
+    if package:
+        monkeypatch.setattr(families, "__path__", [*families.__path__, str(tmp_path)])
+        (tmp_path / f"{Drawn.family}.py").write_text(package)
+    with pytest.raises(ParamError) as caught:
+        hardware(Drawn(**SPEC.parameters))
+    must = f"must have a class Top in generator/families/{Drawn.family}; there is none"
+    assert str(caught.value) == f"Family '{Drawn.family}' {must}"
 
 
 def test_every_file_listed_is_there_in_order_of_use(folder: Path) -> None:

@@ -15,13 +15,15 @@ from amaranth.lib.wiring import In, Out
 from blueprint.errors import ParamError
 from blueprint.families.streaming_attention.inventory import fifo
 from blueprint.numbers import VECTOR_BITS
+from blueprint.parameters import Parameter
 from blueprint.registry import families
-from blueprint.spec import Parameter, Spec
+from blueprint.spec import Spec
 from costmodel.calibration import sampling
 from generator.block import Block, sliced, widths_of, word
+from generator.cells.fifo import Fifo
+from generator.cells.skew import Skew
 from generator.emission import Emitted, emit
-from generator.families.streaming_attention.fifo import Fifo
-from generator.families.systolic.edge import Skew
+from generator.export import hardware
 from tests.conformance.test_contract import FAMILIES
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -35,8 +37,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def written(spec: Spec) -> Emitted:
-    module = __import__(f"generator.families.{spec.family}", fromlist=["Top"])
-    return emit(module.Top(spec))
+    return emit(hardware(spec))
 
 
 def extremes(limit: Parameter) -> list[Any]:
@@ -115,7 +116,7 @@ def test_a_module_has_more_bits_than_a_vector_and_no_vector_has() -> None:
 
 def test_a_wide_fifo_has_its_memory_in_banks_in_every_view() -> None:
     width = VECTOR_BITS + 1001
-    modules = emit(Fifo(width, 20, ahead=False, refills=False))
+    modules = emit(Fifo("core", width, 20, ahead=False, refills=False, in_memory=True))
     built = Counter(
         {
             tuple(map(int, name.rsplit("_", 1)[1].split("x"))): modules.instances[name]
@@ -167,13 +168,13 @@ def size(emitted: Emitted) -> int:
 
 
 def test_text_of_a_wider_fifo_grows_by_its_instances_alone() -> None:
-    small, large = (emit(Fifo(width, 8, ahead=False, refills=False)) for width in (2048, 4096))
+    small, large = (emit(Fifo("core", width, 8, ahead=False, refills=False)) for width in (2048, 4096))
     assert size(large) - size(small) < 300 * 8
     assert len(large.modules) == len(small.modules) == 2
 
 
 def test_modules_of_a_skew_grow_with_the_logarithm_of_its_lanes() -> None:
-    small, large = emit(Skew(16, 8)), emit(Skew(64, 8))
+    small, large = emit(Skew("core", "edge", 16, 8)), emit(Skew("core", "edge", 64, 8))
     assert len(large.modules) < 2 * len(small.modules)
     assert size(large) < 2.5 * size(small)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from blueprint.arithmetic.softmax import steps
 from blueprint.arithmetic.softmax.arithmetic import Arithmetic, Scales
-from blueprint.arithmetic.softmax.inventory import held_bits
+from blueprint.arithmetic.softmax.blocks import BLOCKS
 from generator.arithmetic.softmax import (
     AddScore,
     Exp2,
@@ -78,7 +79,7 @@ def packed(words: Integers, width: int) -> Integers:
 def test_products_of_a_beat_are_added(a: Arithmetic) -> None:
     random = np.random.default_rng(1)
     q, k = (draw(a, random, (COUNT, a.lanes)) for draw in (queries, values))
-    beat = Arithmetic(**(vars(a) | {"dim": a.lanes}))
+    beat = dataclasses.replace(a, dim=a.lanes)
     agree(
         ScoreBeat(a), {"q": packed(q, a.in_width), "k": packed(k, a.element_width)}, steps.score(beat, q, k)
     )
@@ -89,7 +90,7 @@ def test_a_score_is_the_sum_of_its_beats(a: Arithmetic) -> None:
     random = np.random.default_rng(2)
     beats = a.dim // a.lanes
     q, k = (draw(a, random, (COUNT // beats, a.dim)) for draw in (queries, values))
-    beat = Arithmetic(**(vars(a) | {"dim": a.lanes}))
+    beat = dataclasses.replace(a, dim=a.lanes)
     parts = steps.score(beat, q.reshape(-1, a.lanes), k.reshape(-1, a.lanes))
     begin = np.arange(len(parts)) % beats == 0
     found = drive(AddScore(a), {"begin": begin, "enable": 1, "beat": parts})["total"][beats::beats]
@@ -151,7 +152,7 @@ def test_values_are_weighted(a: Arithmetic) -> None:
 
 def test_blocks_of_int4_keys_and_values_are_narrower_and_exact() -> None:
     narrow, random = DESIGNS["int4-memory_free"], np.random.default_rng(14)
-    wide = Arithmetic(**(vars(narrow) | {"kv_width": 8})).check()
+    wide = dataclasses.replace(narrow, kv_width=8).check()
     for kind, port in ((ScoreBeat, "k"), (Product, "v")):
         one, other = kind(narrow), kind(wide)
         assert 2 * len(getattr(one, port)) == len(getattr(other, port))
@@ -159,7 +160,7 @@ def test_blocks_of_int4_keys_and_values_are_narrower_and_exact() -> None:
         assert one.module_name != other.module_name
     for stages in (1, 2):
         for place in ("score_beat", "product"):
-            assert held_bits(narrow, place, stages) < held_bits(wide, place, stages)
+            assert BLOCKS[place].held_bits(narrow, stages) < BLOCKS[place].held_bits(wide, stages)
     q, k = queries(narrow, random, (COUNT, 5)), values(narrow, random, (COUNT, 5))
     q[0], k[0] = -128, -8
     p, v = weights(narrow, random), values(narrow, random, (COUNT,))

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pytest
 
 from blueprint.arithmetic.pruning import Pruning, encode, surrogate
-from blueprint.arithmetic.softmax import inventory
 from generator.arithmetic.softmax.pruning import Bucket, LeadingOneCode, LeadingOneScore, TopK
 from generator.emission import emit
 from tests.generator.vectors import drive
@@ -113,7 +112,7 @@ def test_flip_flops(tmp_path: Path) -> None:
         for name, text in emit(block).modules.items():
             (tmp_path / f"{name}.v").write_text(text)
         stages = getattr(block, "stages", 0)
-        wanted[block.module_name] = inventory.surrogate_bits(p, stages) if stages else inventory.top_k_bits(p)
+        wanted[block.module_name] = p.surrogate_bits(stages) if stages else p.selector_bits
     lines = [f"read_verilog -sv {name}.v" for name in wanted]
     lines += [
         "proc",

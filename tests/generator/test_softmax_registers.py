@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blueprint.arithmetic.softmax import inventory, steps
+from blueprint.arithmetic.softmax import steps
 from blueprint.arithmetic.softmax.arithmetic import Arithmetic, Scales
+from blueprint.arithmetic.softmax.blocks import BLOCKS, serial_bits
 from blueprint.errors import ParamError
 from generator.arithmetic.softmax import (
     AddScore,
@@ -39,7 +41,7 @@ SINGLE = {
     AddScore: lambda a: a.score_word,
     SumWeights: lambda a: a.l_width,
     SumValues: lambda a: a.o_word,
-    SerialReciprocal: inventory.serial_bits,
+    SerialReciprocal: serial_bits,
 }
 
 
@@ -75,7 +77,7 @@ def compare(designs: dict[str, Arithmetic], stages: tuple[int, ...], folder: Pat
                 if kind is not Normalize or a.divides_first:
                     block = kind(a, count)
                     blocks[block.module_name] = block
-                    wanted[block.module_name] = inventory.held_bits(a, block.place, count)
+                    wanted[block.module_name] = BLOCKS[block.place].held_bits(a, count)
         for single, bits in SINGLE.items():
             block = single(a)
             blocks[block.module_name] = block
@@ -128,15 +130,17 @@ def test_the_linter_finds_nothing(name: str, tmp_path: Path) -> None:
 
 def test_many_designs_are_counted_at_once() -> None:
     columns: dict[str, Any] = {
-        f: np.array([vars(a)[f] for a in DESIGNS.values()]) for f in vars(next(iter(DESIGNS.values())))
+        field.name: np.array([getattr(a, field.name) for a in DESIGNS.values()])
+        for field in dataclasses.fields(Arithmetic)
     }
     many = Arithmetic(**columns)
-    for block in (*inventory.BEHIND, "reciprocal"):
+    for place, block in BLOCKS.items():
         for stages in (0, 1, 3):
-            one = [inventory.held_bits(a, block, stages) for a in DESIGNS.values()]
-            assert inventory.held_bits(many, block, stages).tolist() == one
-    assert np.broadcast_to(inventory.serial_bits(many), len(DESIGNS)).tolist() == [
-        inventory.serial_bits(a) for a in DESIGNS.values()
+            one = [block.held_bits(a, stages) for a in DESIGNS.values()]
+            found = np.broadcast_to(block.held_bits(many, stages), len(DESIGNS))
+            assert found.tolist() == one, place
+    assert np.broadcast_to(serial_bits(many), len(DESIGNS)).tolist() == [
+        serial_bits(a) for a in DESIGNS.values()
     ]
 
 

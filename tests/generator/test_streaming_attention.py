@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blueprint.families.streaming_attention import StreamingAttentionSpec
-from blueprint.families.streaming_attention import graph as dataflow
-from blueprint.workloads.workload import Attention
+from blueprint.arithmetic.softmax.arithmetic import GRAPHS
+from blueprint.families.streaming_attention import StreamingAttentionSpec, dataflow
+from blueprint.workloads.tasks import Attention
 from generator.export import generate
 from simulator.engine import kernel
 from simulator.rtl import rtl
@@ -58,7 +58,7 @@ def test_hardware_refuses_exactly_where_the_simulator_deadlocks(graph: str, tmp_
     assert all(len(beats) == 0 for beats in run.accepted.values())
 
 
-@pytest.mark.parametrize("graph", dataflow.GRAPHS)
+@pytest.mark.parametrize("graph", GRAPHS)
 @pytest.mark.slow
 def test_the_smallest_depth_at_full_speed_is_that_of_the_simulator(graph: str, tmp_path: Path) -> None:
     keys = 20
@@ -79,7 +79,7 @@ def test_the_smallest_depth_at_full_speed_is_that_of_the_simulator(graph: str, t
         assert (cycles == whole.cycles(work)) == (name == "whole")
 
 
-@pytest.mark.parametrize("graph", dataflow.GRAPHS)
+@pytest.mark.parametrize("graph", GRAPHS)
 @pytest.mark.slow
 def test_256_keys(graph: str, tmp_path: Path) -> None:
     spec, model = build(tmp_path, graph=graph, keys_max=256)
@@ -148,10 +148,10 @@ def test_shallow_fifos_cost_what_the_simulator_says_also_under_stalls(
     jobs = [job(spec, work)]
     for _ in range(3):
         masks = {stream.name: random.random(37) < 0.6 for stream in spec.streams()}
-        jobs.append(dataclasses.replace(jobs[0], masks=masks))
+        jobs.append(dataclasses.replace(jobs[0], patterns=masks))
     graph_of = spec.timing(work)
     ports = {node.name: node.stream for node in graph_of.nodes if node.stream}
     for one, run in zip(jobs, model.run_all(jobs), strict=True):
-        line = kernel.run(graph_of, one.masks, record=ports)
+        line = kernel.run(graph_of, one.patterns, record=ports)
         assert run.cycles == line.cycles
         assert all(np.array_equal(line.fired[node], run.accepted[stream]) for node, stream in ports.items())

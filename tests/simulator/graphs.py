@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from blueprint.timing import STALL_REASONS, Access, Channel, Loop, Node, TimingGraph
 
-Mask = npt.NDArray[np.bool_]
+Pattern = npt.NDArray[np.bool_]
 
 
 def random_graph(seed: int, *, longest: int = 5, uneven: bool = False) -> TimingGraph:
@@ -168,17 +168,17 @@ def _at_end(channel: str) -> Access:
     return Access(channel, "column", only=(("column", "last"),))
 
 
-def random_masks(graph: TimingGraph, seed: int, *, longest: int = 13) -> dict[str, Mask]:
-    """A mask for some of the streams: random, mostly open, mostly closed, or one that opens late."""
+def random_patterns(graph: TimingGraph, seed: int, *, longest: int = 13) -> dict[str, Pattern]:
+    """A pattern for some of the streams: random, mostly open, mostly closed, or one that opens late."""
     draw = Random(seed)
-    masks = {}
+    patterns = {}
     for node in graph.nodes:
         if node.stream is None or draw.random() < 0.3:
             continue
         length = draw.choice([0, 1, 2, 3, draw.randint(1, longest), draw.randint(1, longest)])
         density = draw.choice([0.1, 0.5, 0.9, 1.0])
-        mask = np.array([draw.random() < density for _ in range(length)], np.bool_)
+        pattern = np.array([draw.random() < density for _ in range(length)], np.bool_)
         if length and draw.random() < 0.95:
-            mask[draw.randrange(length)] = True
-        masks[node.stream] = mask
-    return masks
+            pattern[draw.randrange(length)] = True
+        patterns[node.stream] = pattern
+    return patterns

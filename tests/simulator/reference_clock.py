@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from blueprint.timing import STALL_REASONS, Access, Channel, Node, TimingGraph
 
-Mask = npt.NDArray[np.bool_]
+Pattern = npt.NDArray[np.bool_]
 
 
 @dataclass
@@ -70,9 +70,9 @@ def spell(node: Node, access: Access) -> list[tuple[int, int]]:
     return list(windows.values())
 
 
-def clock(graph: TimingGraph, masks: Mapping[str, Mask]) -> Outcome:
+def clock(graph: TimingGraph, patterns: Mapping[str, Pattern]) -> Outcome:
     """Run the graph cycle by cycle."""
-    return _Clock(graph, masks).run()
+    return _Clock(graph, patterns).run()
 
 
 def _durations(node: Node) -> list[int]:
@@ -80,9 +80,9 @@ def _durations(node: Node) -> list[int]:
 
 
 class _Clock:
-    def __init__(self, graph: TimingGraph, masks: Mapping[str, Mask]) -> None:
+    def __init__(self, graph: TimingGraph, patterns: Mapping[str, Pattern]) -> None:
         self.graph = graph
-        self.masks = {name: mask for name, mask in masks.items() if len(mask)}
+        self.patterns = {name: pattern for name, pattern in patterns.items() if len(pattern)}
         self.channels = {channel.name: channel for channel in graph.channels}
         self.uses = {node.name: list(self._uses(node)) for node in graph.nodes}
         self.published: dict[str, list[int]] = {name: [] for name in self.channels}
@@ -102,7 +102,7 @@ class _Clock:
         graph = self.graph
         patience = 4 + max(max(node.interval, *_durations(node)) for node in graph.nodes)
         patience += max((c.latency for c in graph.channels), default=0)
-        patience += 2 * max((len(mask) for mask in self.masks.values()), default=0)
+        patience += 2 * max((len(pattern) for pattern in self.patterns.values()), default=0)
         cycle = quiet = 0
         while any(len(self.outcome.fired[node.name]) < node.firings for node in graph.nodes):
             fired = self._cycle(cycle)
@@ -132,8 +132,8 @@ class _Clock:
         return node.stream is not None and node.direction == "in"
 
     def _open(self, node: Node, cycle: int) -> bool:
-        mask = self.masks.get(node.stream or "")
-        return True if mask is None else bool(mask[cycle % len(mask)])
+        pattern = self.patterns.get(node.stream or "")
+        return True if pattern is None else bool(pattern[cycle % len(pattern)])
 
     def _rested(self, node: Node, cycle: int) -> bool:
         fired = self.outcome.fired[node.name]
@@ -188,7 +188,7 @@ class _Clock:
             missing.add("dependency")
         if self._is_source(issue) and not self.offered[issue.name]:
             missing.add(issue.stall)
-        # With nothing missing it is a sink that waits for its mask.
+        # With nothing missing it is a sink that waits for its stall pattern.
         outcome.stalls[next((reason for reason in STALL_REASONS if reason in missing), issue.stall)] += 1
 
     def _reason(self, use: _Use) -> str:

@@ -12,12 +12,12 @@ import numpy.typing as npt
 import pytest
 
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
-from simulator import masks
+from simulator import stall_patterns
 from simulator.engine.kernel import Deadlock, Timeline, Wait, run
-from tests.simulator.graphs import naive_attention, random_graph, random_masks, tiled_gemm
+from tests.simulator.graphs import naive_attention, random_graph, random_patterns, tiled_gemm
 
-Mask = npt.NDArray[np.bool_]
-CLOSED: Mask = np.array([False])
+Pattern = npt.NDArray[np.bool_]
+CLOSED: Pattern = np.array([False])
 
 
 def pipe(beats: int, capacity: int, latency: int, response: int = 0, interval: int = 1) -> TimingGraph:
@@ -45,7 +45,7 @@ def test_cycles_of_a_pipe(capacity: int, latency: int, response: int, interval: 
 
 def test_source_holds_its_beat_and_a_sink_does_not_remember() -> None:
     """Open cycles 0 and 5: a beat offered then waits for a slot; a sink is ready in those cycles only."""
-    rare: Mask = np.array([True, False, False, False, False])
+    rare: Pattern = np.array([True, False, False, False, False])
     slow_source = run(pipe(3, 1, 1), {"in": rare}, record=["source", "sink"])
     assert slow_source.fired["source"].tolist() == [0, 5, 10]
     slow_sink = run(pipe(3, 1, 1), {"out": rare}, record=["source", "sink"])
@@ -67,7 +67,7 @@ def test_stalls_and_firings_fill_the_time_of_the_issue_node() -> None:
     for seed in range(300):
         graph = random_graph(seed)
         try:
-            timeline = run(graph, random_masks(graph, seed))
+            timeline = run(graph, random_patterns(graph, seed))
         except Deadlock:
             continue
         checked += 1
@@ -77,11 +77,11 @@ def test_stalls_and_firings_fill_the_time_of_the_issue_node() -> None:
 
 
 def test_clock_starts_with_the_first_input() -> None:
-    timeline = run(pipe(4, 1, 1), {"in": masks.late(100)})
+    timeline = run(pipe(4, 1, 1), {"in": stall_patterns.late(100)})
     assert (timeline.start, timeline.cycles) == (100, 5)
 
 
-def outcome(graph: TimingGraph, stalls: Mapping[str, Mask], *, fast_forward: bool) -> object:
+def outcome(graph: TimingGraph, stalls: Mapping[str, Pattern], *, fast_forward: bool) -> object:
     """Everything that may not depend on the fast-forward."""
     try:
         timeline = run(graph, stalls, record=[node.name for node in graph.nodes], fast_forward=fast_forward)
@@ -99,7 +99,7 @@ def test_fast_forward_changes_nothing(longest: int, uneven: bool) -> None:
         graph = random_graph(seed, longest=longest, uneven=uneven)
         if sum(node.firings for node in graph.nodes) > 50_000:
             continue
-        stalls = random_masks(graph, seed)
+        stalls = random_patterns(graph, seed)
         compared += 1
         slow = outcome(graph, stalls, fast_forward=False)
         assert outcome(graph, stalls, fast_forward=True) == slow, f"seed {seed}, loops up to {longest}"
@@ -110,19 +110,19 @@ def test_fast_forward_changes_nothing(longest: int, uneven: bool) -> None:
     "seed",
     [
         pytest.param(1509, id="repeats_before_the_first_input"),
-        pytest.param(8131, id="sink_mask_after_a_skip"),
+        pytest.param(8131, id="sink_pattern_after_a_skip"),
     ],
 )
 def test_fast_forward_changes_nothing_where_it_once_did(seed: int) -> None:
     graph = random_graph(seed, longest=12)
-    stalls = random_masks(graph, seed)
+    stalls = random_patterns(graph, seed)
     assert outcome(graph, stalls, fast_forward=True) == outcome(graph, stalls, fast_forward=False)
 
 
-@pytest.mark.parametrize("name", masks.names())
+@pytest.mark.parametrize("name", stall_patterns.names())
 def test_fast_forward_changes_nothing_under_stall_profiles(name: str) -> None:
     graph = tiled_gemm(tokens=7, columns=9, tiles=60)
-    stalls = masks.profile(name, graph, seed=3)
+    stalls = stall_patterns.profile(name, graph, seed=3)
     assert outcome(graph, stalls, fast_forward=True) == outcome(graph, stalls, fast_forward=False)
 
 
@@ -131,15 +131,17 @@ def test_fast_forward_changes_nothing_under_stall_profiles(name: str) -> None:
     [
         pytest.param(tiled_gemm(64, 108, 80), {}, id="gemm"),
         pytest.param(tiled_gemm(64, 108, 80, buffers=1), {}, id="single_buffer"),
-        pytest.param(tiled_gemm(3, 108, 1200), {"wgt": masks.rate(Fraction(7, 16))}, id="memory_bound"),
-        pytest.param(tiled_gemm(64, 108, 80), {"out": masks.burst(4)}, id="bursts"),
         pytest.param(
-            pipe(10**6, 5000, 3, 1, 2), {"out": masks.rate(Fraction(2, 5))}, id="fifo_that_fills_up"
+            tiled_gemm(3, 108, 1200), {"wgt": stall_patterns.rate(Fraction(7, 16))}, id="memory_bound"
+        ),
+        pytest.param(tiled_gemm(64, 108, 80), {"out": stall_patterns.burst(4)}, id="bursts"),
+        pytest.param(
+            pipe(10**6, 5000, 3, 1, 2), {"out": stall_patterns.rate(Fraction(2, 5))}, id="fifo_that_fills_up"
         ),
         pytest.param(naive_attention(2048, 4, 2048 + 7), {}, id="attention"),
     ],
 )
-def test_long_runs_are_skipped(graph: TimingGraph, stalls: Mapping[str, Mask]) -> None:
+def test_long_runs_are_skipped(graph: TimingGraph, stalls: Mapping[str, Pattern]) -> None:
     timeline = run(graph, stalls)
     assert timeline.end + 1 - timeline.skipped < 3000
     assert timeline.cycles > 500_000
@@ -170,7 +172,7 @@ def test_recorded_firings_are_all_there() -> None:
 # What must fail ----------------------------------------------------------------------------------------------------
 
 
-def message(graph: TimingGraph, stalls: Mapping[str, Mask] | None = None) -> str:
+def message(graph: TimingGraph, stalls: Mapping[str, Pattern] | None = None) -> str:
     with pytest.raises(Deadlock) as caught:
         run(graph, stalls or {})
     return str(caught.value)
@@ -201,13 +203,12 @@ def test_deadlock_of_a_ring_without_a_first_token() -> None:
     )
 
 
-def test_mask_that_never_opens_is_a_deadlock() -> None:
+def test_stall_pattern_that_never_opens_is_a_deadlock() -> None:
     assert message(pipe(3, 2, 1), {"out": CLOSED}) == (
-        "Deadlock after cycle 1: 'source' waits for a slot of 'fifo'; 'sink' waits for the mask of stream 'out' to open"
+        "Deadlock after cycle 1: 'source' waits for a slot of 'fifo'; 'sink' waits for stream 'out' to open"
     )
     assert message(pipe(3, 2, 1), {"in": CLOSED}) == (
-        "Deadlock after cycle -1: 'source' waits for the mask of stream 'in' to open; "
-        "'sink' waits for a token of 'fifo'"
+        "Deadlock after cycle -1: 'source' waits for stream 'in' to open; 'sink' waits for a token of 'fifo'"
     )
 
 
@@ -238,14 +239,14 @@ def test_token_counts_that_differ_are_refused_for_a_known_structure() -> None:
         run(replace(graph, nodes=(graph.node("source"), sink)))
 
 
-def test_mask_of_an_unknown_stream_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^Mask must be for one of in, out, not 'act'$"):
+def test_stall_pattern_of_an_unknown_stream_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^Stall pattern must be for one of in, out, not 'act'$"):
         run(pipe(3, 1, 1), {"act": CLOSED})
 
 
-def test_mask_of_numbers_is_refused() -> None:
+def test_stall_pattern_of_numbers_is_refused() -> None:
     numbers = np.array([1, 0])
-    text = "Mask of stream 'in' must be a one-dimensional boolean array, not array([1, 0])"
+    text = "Stall pattern of stream 'in' must be a one-dimensional boolean array, not array([1, 0])"
     with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
         run(pipe(3, 1, 1), {"in": numbers})
 

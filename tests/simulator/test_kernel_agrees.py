@@ -11,18 +11,20 @@ import pytest
 
 from blueprint.timing import TimingGraph
 from simulator.engine.kernel import Deadlock, Timeline, run
-from tests.simulator.graphs import random_graph, random_masks, tiled_gemm
+from tests.simulator.graphs import random_graph, random_patterns, tiled_gemm
 from tests.simulator.reference_clock import Outcome, clock
 
-Mask = npt.NDArray[np.bool_]
+Pattern = npt.NDArray[np.bool_]
 
 
-def difference(graph: TimingGraph, masks: Mapping[str, Mask], *, fast_forward: bool = True) -> str | None:
+def difference(
+    graph: TimingGraph, patterns: Mapping[str, Pattern], *, fast_forward: bool = True
+) -> str | None:
     """Where the kernel and the reference clock part, in words; ``None`` where they agree in everything."""
-    expected = clock(graph, masks)
+    expected = clock(graph, patterns)
     names = [node.name for node in graph.nodes]
     try:
-        timeline = run(graph, masks, record=names, fast_forward=fast_forward)
+        timeline = run(graph, patterns, record=names, fast_forward=fast_forward)
     except Deadlock as deadlock:
         last = max((times[-1] for times in expected.fired.values() if times), default=-1)
         return None if expected.deadlock and deadlock.cycle == last else f"kernel: {deadlock}"
@@ -46,9 +48,9 @@ def _first_difference(graph: TimingGraph, expected: Outcome, timeline: Timeline)
 def test_kernel_agrees_with_the_reference_clock(block: int) -> None:
     for seed in range(100 * block, 100 * block + 100):
         graph = random_graph(seed)
-        masks = random_masks(graph, seed)
+        patterns = random_patterns(graph, seed)
         for fast_forward in (True, False):
-            found = difference(graph, masks, fast_forward=fast_forward)
+            found = difference(graph, patterns, fast_forward=fast_forward)
             assert found is None, f"seed {seed}, fast_forward {fast_forward}: {found}"
 
 
@@ -56,9 +58,9 @@ def test_kernel_agrees_with_the_reference_clock(block: int) -> None:
 def test_kernel_agrees_on_ragged_loops_and_firings_that_take_long(block: int) -> None:
     for seed in range(100 * block, 100 * block + 100):
         graph = random_graph(seed, uneven=True)
-        masks = random_masks(graph, seed)
+        patterns = random_patterns(graph, seed)
         for fast_forward in (True, False):
-            found = difference(graph, masks, fast_forward=fast_forward)
+            found = difference(graph, patterns, fast_forward=fast_forward)
             assert found is None, f"seed {seed}, fast_forward {fast_forward}: {found}"
 
 
@@ -66,13 +68,13 @@ def test_kernel_agrees_on_ragged_loops_and_firings_that_take_long(block: int) ->
 def test_slot_freed_by_a_node_looked_at_later_is_refilled_in_the_same_cycle(seed: int) -> None:
     """Feedback with response 0: no order of looking at the nodes sees every slot before it is wanted."""
     graph = random_graph(seed, longest=6)
-    assert difference(graph, random_masks(graph, seed)) is None
+    assert difference(graph, random_patterns(graph, seed)) is None
 
 
 @pytest.mark.parametrize("tokens", [1, 3])
 def test_kernel_agrees_on_a_gemm(tokens: int) -> None:
     graph = tiled_gemm(tokens, 3, 5)
-    assert difference(graph, random_masks(graph, tokens)) is None
+    assert difference(graph, random_patterns(graph, tokens)) is None
 
 
 def mutants(graph: TimingGraph) -> list[TimingGraph]:

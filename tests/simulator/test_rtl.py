@@ -12,6 +12,7 @@ import pytest
 
 from simulator.rtl import rtl
 from simulator.rtl.binding import Engine
+from simulator.stall_patterns import Pattern
 from toolchain import process
 
 DESIGN = Path(__file__).parent / "designs" / "stream_adder.v"
@@ -53,7 +54,7 @@ def model(tmp_path: Path) -> rtl.Model:
 def job(
     beats: int,
     seed: int = 0,
-    masks: Mapping[str, rtl.Mask] | None = None,
+    patterns: Mapping[str, Pattern] | None = None,
     *,
     tokens: int | None = None,
     expected: int | None = None,
@@ -67,7 +68,7 @@ def job(
             "wgt": rng.integers(0, 256, (beats, 12), np.uint8),
         },
         {"out": beats if expected is None else expected},
-        masks or {},
+        patterns or {},
         {"tokens": beats if tokens is None else tokens},
         reset=reset,
         watchdog=watchdog,
@@ -84,8 +85,8 @@ def number(data: rtl.Bytes) -> int:
     return int.from_bytes(data.tobytes(), "little")
 
 
-def is_open(mask: rtl.Mask | None, cycle: int) -> bool:
-    return mask is None or len(mask) == 0 or bool(mask[cycle % len(mask)])
+def is_open(pattern: Pattern | None, cycle: int) -> bool:
+    return pattern is None or len(pattern) == 0 or bool(pattern[cycle % len(pattern)])
 
 
 def accepted_by_hand(work: rtl.Job) -> dict[str, list[int]]:
@@ -97,8 +98,8 @@ def accepted_by_hand(work: rtl.Job) -> dict[str, list[int]]:
     cycle = 0
     while len(accepted["out"]) < beats:
         for name in valid:
-            valid[name] |= len(accepted[name]) < beats and is_open(work.masks.get(name), cycle)
-        leaves = full and is_open(work.masks.get("out"), cycle)
+            valid[name] |= len(accepted[name]) < beats and is_open(work.patterns.get(name), cycle)
+        leaves = full and is_open(work.patterns.get("out"), cycle)
         enters = all(valid.values()) and (leaves or not full)
         if leaves:
             accepted["out"].append(cycle)
@@ -111,22 +112,22 @@ def accepted_by_hand(work: rtl.Job) -> dict[str, list[int]]:
     return accepted
 
 
-def masks_of(seed: int) -> dict[str, rtl.Mask]:
-    """Some masks: of different periods, some absent, some closed for long, none closed for ever."""
+def patterns_of(seed: int) -> dict[str, Pattern]:
+    """Some patterns: of different periods, some absent, some closed for long, none closed for ever."""
     rng = np.random.default_rng(seed)
-    masks = {}
+    patterns = {}
     for name in ("act", "wgt", "out"):
-        mask = rng.random(rng.integers(1, 40)) < rng.choice([0.1, 0.5, 0.9])
-        mask[rng.integers(len(mask))] = True
+        pattern = rng.random(rng.integers(1, 40)) < rng.choice([0.1, 0.5, 0.9])
+        pattern[rng.integers(len(pattern))] = True
         if rng.random() < 0.8:
-            masks[name] = mask
-    return masks
+            patterns[name] = pattern
+    return patterns
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_values_and_every_accepted_cycle(engine: Engine, tmp_path: Path) -> None:
     """Also the contract's cycle count, which the design counts for itself; state carries from job to job."""
-    work = [job(1 + seed % 30, seed, masks_of(seed)) for seed in range(50)]
+    work = [job(1 + seed % 30, seed, patterns_of(seed)) for seed in range(50)]
     runs = rtl.load(export(tmp_path), engine).run_all(work)
     assert len(runs) == 50
     for index, (asked, run) in enumerate(zip(work, runs, strict=True)):
@@ -146,11 +147,11 @@ def test_values_and_every_accepted_cycle(engine: Engine, tmp_path: Path) -> None
 
 
 def test_failing_twin_of_the_cycle_check(model: rtl.Model) -> None:
-    """A mask moved by one cycle is seen."""
-    masks = {"act": np.array([0, 1, 0, 0, 1, 1], np.bool_)}
-    moved = {"act": np.roll(masks["act"], 1)}
-    [run] = model.run_all([job(10, 0, masks)])
-    assert run.accepted["act"].tolist() == accepted_by_hand(job(10, 0, masks))["act"]
+    """A pattern moved by one cycle is seen."""
+    patterns = {"act": np.array([0, 1, 0, 0, 1, 1], np.bool_)}
+    moved = {"act": np.roll(patterns["act"], 1)}
+    [run] = model.run_all([job(10, 0, patterns)])
+    assert run.accepted["act"].tolist() == accepted_by_hand(job(10, 0, patterns))["act"]
     assert run.accepted["act"].tolist() != accepted_by_hand(job(10, 0, moved))["act"]
 
 
@@ -294,13 +295,13 @@ HANGS = {
     ),
     "source never opens": (
         job(5, 0, {"wgt": np.zeros(3, np.bool_)}),
-        "act waits for tready at beat 0 of 5, wgt waits for its mask at beat 0 of 5, "
+        "act waits for tready at beat 0 of 5, wgt waits for its stall pattern at beat 0 of 5, "
         "out waits for tvalid at beat 0 of 5",
     ),
     "sink never opens": (
         job(2, 0, {"out": np.zeros(3, np.bool_)}),
         "act waits for tready at beat 1 of 2, wgt waits for tready at beat 1 of 2, "
-        "out waits for its mask at beat 0 of 2",
+        "out waits for its stall pattern at beat 0 of 2",
     ),
     "too few results": (job(2, expected=4), "out waits for tvalid at beat 2 of 4"),
 }
@@ -364,7 +365,7 @@ def test_wrong_arguments_are_refused(model: rtl.Model, tmp_path: Path) -> None:
     cases = {
         "Stimulus must be for the streams act, wgt, not act": rtl.Job({"act": act}, {"out": 2}),
         "Outputs must be for the streams out, not none": rtl.Job(good.stimulus, {}),
-        "Masks must be of the streams act, wgt, out, not 'acts'": job(2, 0, {"acts": np.ones(1, np.bool_)}),
+        "Stall patterns must be of the streams act, wgt, out, not 'acts'": job(2, 0, {"acts": np.ones(1, np.bool_)}),
         "Stimulus of wgt must be uint8 [beats, 12], not uint8 [2, 4]": rtl.Job({"act": act, "wgt": act}, {"out": 2}),
         "Stimulus of act must be uint8 [beats, 4], not int64 [2, 4]": rtl.Job(
             {"act": act.astype(np.int64), "wgt": wgt}, {"out": 2}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from blueprint.timing import STALL_REASONS, TimingGraph
-from blueprint.workloads.workload import Gemm
-from simulator import masks
+from blueprint.workloads.tasks import Gemm
+from simulator import stall_patterns
 from simulator.engine.kernel import run as run_of
 from simulator.simulate import Deadlock, Run, simulate
 from tests.simulator.graphs import tiled_gemm
@@ -86,7 +86,10 @@ def test_repeated_workload_takes_its_multiple() -> None:
 
 def test_accepted_beats_are_complete_and_bound_the_cycles() -> None:
     run = simulate(
-        Toy(), Gemm(4, 6, 5), accepted=True, masks=masks.profile("random_50", Toy().timing(Gemm(4, 6, 5)))
+        Toy(),
+        Gemm(4, 6, 5),
+        accepted=True,
+        patterns=stall_patterns.profile("random_50", Toy().timing(Gemm(4, 6, 5))),
     )
     assert {name: len(cycles) for name, cycles in run.accepted.items()} == {"act": 120, "wgt": 30, "out": 20}
     first = min(int(run.accepted[name][0]) for name in ("act", "wgt"))
@@ -112,11 +115,11 @@ def test_nothing_is_computed_or_kept_that_was_not_asked_for() -> None:
 
 
 def test_sink_that_never_wakes_up_is_a_deadlock() -> None:
-    text = r"'out' waits for the mask of stream 'out' to open$"
+    text = r"'out' waits for stream 'out' to open$"
     with pytest.raises(Deadlock, match=text):
-        simulate(Toy(), Gemm(4, 6, 5), masks={"out": np.array([False])})
+        simulate(Toy(), Gemm(4, 6, 5), patterns={"out": np.array([False])})
 
 
-def test_mask_of_another_design_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^Mask must be for one of act, wgt, out, not 'query'$"):
-        simulate(Toy(), Gemm(4, 6, 5), masks={"query": np.array([True])})
+def test_stall_pattern_of_another_design_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^Stall pattern must be for one of act, wgt, out, not 'query'$"):
+        simulate(Toy(), Gemm(4, 6, 5), patterns={"query": np.array([True])})

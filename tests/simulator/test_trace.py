@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from simulator import masks, trace
+from simulator import stall_patterns, trace
 from simulator.engine.kernel import Deadlock
 from simulator.tokens import occupancy, token_firings
-from tests.simulator.graphs import naive_attention, random_graph, random_masks, tiled_gemm
+from tests.simulator.graphs import naive_attention, random_graph, random_patterns, tiled_gemm
 from tests.simulator.reference_clock import spell
 
 
@@ -46,7 +46,7 @@ def overlaps(events: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[st
 def test_file_has_a_track_per_node_and_a_counter_per_channel(tmp_path: Path, name: str) -> None:
     graph = tiled_gemm(2, 3, 5)
     path = tmp_path / name
-    written = trace.write(trace.trace(graph, masks.profile("random_50", graph)), path)
+    written = trace.write(trace.trace(graph, stall_patterns.profile("random_50", graph)), path)
     assert path.stat().st_size == written
     events = load(path)
     tracks = [e["args"]["name"] for e in events if e["name"] == "thread_name"]
@@ -67,7 +67,7 @@ def test_busy_cycles_are_the_firings_and_stalls_the_breakdown(uneven: bool) -> N
     for seed in range(200):
         graph = random_graph(seed, uneven=uneven)
         try:
-            view = trace.trace(graph, random_masks(graph, seed))
+            view = trace.trace(graph, random_patterns(graph, seed))
         except Deadlock:
             continue
         checked += 1
@@ -98,7 +98,7 @@ def test_slots_in_use_never_exceed_the_capacity_where_firings_take_long() -> Non
     for seed in range(200):
         graph = random_graph(seed, uneven=True)
         try:
-            view = trace.trace(graph, random_masks(graph, seed))
+            view = trace.trace(graph, random_patterns(graph, seed))
         except Deadlock:
             continue
         for channel in graph.channels:
@@ -138,7 +138,7 @@ def test_window_shows_what_the_whole_shows_there() -> None:
 
 def test_size_is_estimated_within_a_third(tmp_path: Path) -> None:
     graph = tiled_gemm(20, 10, 30)
-    view = trace.trace(graph, masks.profile("random_50", graph))
+    view = trace.trace(graph, stall_patterns.profile("random_50", graph))
     written = trace.write(view, tmp_path / "t.json")
     assert trace.estimated_bytes(view) == pytest.approx(written, rel=1 / 3)
 

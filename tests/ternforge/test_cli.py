@@ -13,10 +13,12 @@ from pathlib import Path
 import click
 import pytest
 
+import ternforge
 from blueprint import registry
-from ternforge import __version__, api, cli
+from ternforge import __version__, cli
 from ternforge.cli import run
 from ternforge.shell import LazyGroup
+from ternforge.verbs import model
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = str(ROOT / "examples" / "ternary_lut" / "design.yaml")
@@ -182,7 +184,7 @@ def test_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(api, "models", interrupted)
+    monkeypatch.setattr(model, "models", interrupted)
     assert run(["model", "list"]) == 130
     out, err = capsys.readouterr()
     what = "nothing was written, and the same command starts again: ternforge model list"
@@ -195,7 +197,7 @@ def test_a_bug_is_owned_up_to_without_a_traceback(
     def broken() -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(api, "models", broken)
+    monkeypatch.setattr(model, "models", broken)
     assert run(["model", "list"]) == 70
     message = "Internal error, please report it: ZeroDivisionError: division by zero"
     assert capsys.readouterr() == ("", f"{message}; -vv shows where\n")
@@ -212,7 +214,7 @@ def test_a_failed_tool_is_one_sentence(
     def failed() -> None:
         raise ToolError("yosys", "ended with code 1", "ERROR: no such cell\nmore\n")
 
-    monkeypatch.setattr(api, "models", failed)
+    monkeypatch.setattr(model, "models", failed)
     assert run(["model", "list", "--json"]) == 2
     out, err = capsys.readouterr()
     assert err == "yosys ended with code 1: ERROR: no such cell\n"
@@ -226,9 +228,9 @@ def test_a_reader_that_stops_early_is_no_error() -> None:
 
 
 def test_public_functions_are_at_hand() -> None:
-    import ternforge
+    from ternforge.verbs.estimate import estimate
 
-    assert ternforge.estimate is api.estimate
+    assert ternforge.estimate is estimate
     with pytest.raises(AttributeError, match="^module 'ternforge' has no attribute 'estimat'$"):
         _ = ternforge.estimat  # type: ignore[attr-defined]
 
@@ -242,3 +244,26 @@ def test_json_has_no_numbers_that_json_does_not_know() -> None:
     assert (
         json.dumps(plain(strange), allow_nan=False) == '{"a": null, "1": [0, 1], "c": [3, null], "d": true}'
     )
+
+
+def loaded(code: str, *names: str) -> list[str]:
+    """Which of some modules a new interpreter has loaded after running ``code``."""
+    code = f"import sys\n{code}\nprint([name for name in {names!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    found: list[str] = json.loads(done.stdout.replace("'", '"'))
+    return found
+
+
+def test_an_estimate_needs_no_explorer_no_generator_and_no_simulator() -> None:
+    asked = f"ternforge.estimate({EXAMPLE!r}, workload='1x64x64')"
+    assert loaded(f"import ternforge\n{asked}", "dse", "generator", "simulator", "costmodel") == ["costmodel"]
+    space = str(ROOT / "examples" / "ternary_lut" / "space.yaml")
+    asked = f"ternforge.estimate({EXAMPLE!r}, space={space!r})"
+    assert loaded(f"import ternforge\n{asked}", "dse", "generator", "simulator") == ["dse"]
+
+
+def test_declaring_a_verb_loads_no_tool() -> None:
+    """Help and the completion of a shell load a verb's module."""
+    modules = [module for module, _ in cli.cli.verbs.values()]
+    heavy = [name for name in HEAVY if name not in ("numpy", "yaml")]
+    assert loaded(f"import {', '.join(modules)}", *heavy, "ternforge.verbs.plot") == ["ternforge.verbs.plot"]

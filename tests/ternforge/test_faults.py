@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ternforge import api, faults
+from ternforge import faults
 from ternforge.cli import run
+from ternforge.verbs import model
 from tests.toolchain.test_files import file_size_limit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,7 +172,7 @@ def test_faults_are_sentences(
     def failing() -> None:
         raise problem
 
-    monkeypatch.setattr(api, "models", failing)
+    monkeypatch.setattr(model, "models", failing)
     assert run(["model", "list"]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.startswith(sentence) and err.count("\n") == 1
@@ -290,9 +291,7 @@ def test_a_signal_ends_a_command_at_any_time_with_130(number: int, given: Path, 
 
 
 def test_a_folder_that_a_killed_command_left_is_written_again(tmp_path: Path) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    left = tmp_path / f".ternforge-draft-{dead.pid}-0" / "new"
+    left = tmp_path / ".ternforge-draft-99-01234567" / "new"
     left.mkdir(parents=True)
     (left / "design.yaml").write_text("half")
     assert run(["init", str(tmp_path / "start"), "-q"]) == 0

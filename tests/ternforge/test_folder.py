@@ -15,6 +15,7 @@ from blueprint.errors import ParamError
 from ternforge import folder as folders
 from ternforge.folder import output_file, output_folder, updated
 from ternforge.record import NAME, Record
+from toolchain import files
 
 
 def put(out: Path, by: str = "generate", *, whole: bool = True, force: bool = False, **texts: str) -> None:
@@ -27,8 +28,8 @@ def put(out: Path, by: str = "generate", *, whole: bool = True, force: bool = Fa
 
 def content(folder: Path) -> dict[str, str]:
     """Text of every file by name, but the record."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != NAME)
-    return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name != NAME)
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in found}
 
 
 def refusal(call: Callable[[], None]) -> str:
@@ -257,22 +258,32 @@ def test_an_interrupt_waits_until_all_files_are_moved(tmp_path: Path) -> None:
 
 
 def test_drafts_of_the_dead_are_removed_and_of_the_living_kept(tmp_path: Path) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    for number in (dead.pid, os.getppid()):
-        (tmp_path / f".ternforge-draft-{number}-0").mkdir()
-    put(tmp_path, a="1")
-    assert [path.name for path in tmp_path.glob(".ternforge-draft-*")] == [
-        f".ternforge-draft-{os.getppid()}-0"
-    ]
+    dead = tmp_path / ".ternforge-draft-99-01234567"
+    (dead / "new").mkdir(parents=True)
+    with files.draft(tmp_path, ".ternforge-draft-", "") as living:
+        put(tmp_path, a="1")
+        assert [path.name for path in tmp_path.glob(".ternforge-draft-*")] == [living.name]
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
+
+
+def test_a_draft_that_waits_to_be_finished_is_no_litter(tmp_path: Path) -> None:
+    """That of a folder stays where another result goes below it, or a study in it sweeps its own drafts."""
+    put(tmp_path, a="1", b="1", gone="1")
+    assert killed(tmp_path, 3, "SIGKILL") == -signal.SIGKILL
+    put(tmp_path / "below" / "it", c="1")
+    files.sweep(tmp_path)
+    folders.finish(tmp_path)
+    assert content(tmp_path) == {"a": "2", "b": "2", "below/it/c": "1"}
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     put(tmp_path, a="1")
-    record = Record.of(tmp_path)
-    record.begin(tmp_path, f".ternforge-draft-{os.getppid()}-0", [])
-    said = refusal(lambda: put(tmp_path, a="2"))
-    assert said == f"Output folder must have one writer, and process {os.getppid()} is writing it: {tmp_path}"
+    with files.draft(tmp_path, ".ternforge-draft-", "") as other:
+        Record.of(tmp_path).begin(tmp_path, other.name, [])
+        said = refusal(lambda: put(tmp_path, a="2"))
+    assert said == f"Output folder must have one writer, and process {os.getpid()} is writing it: {tmp_path}"
+    put(tmp_path, a="2")
+    assert content(tmp_path) == {"a": "2"}
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"schema": "ternforge/written/v1", "files": {"a": 1}}', "\x00"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import os
 import shutil
 from pathlib import Path
@@ -14,8 +15,9 @@ import ternforge
 from blueprint import registry
 from blueprint.files import kinds
 from blueprint.workloads.huggingface import architectures
-from ternforge import api, cli
+from ternforge import cli
 from ternforge.cli import run
+from ternforge.verbs import explore, generate, tech
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SPACE = """\
@@ -209,8 +211,8 @@ def test_an_interrupt_says_how_to_go_on(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    for name in ("explore", "technology_calibrate", "generate"):
-        monkeypatch.setattr(api, name, interrupted)
+    for module, name in ((explore, "explore"), (tech, "technology_calibrate"), (generate, "generate")):
+        monkeypatch.setattr(module, name, interrupted)
     assert run(arguments) == 130
     assert capsys.readouterr().err.strip() == f"Interrupted; {message}"
 
@@ -285,9 +287,17 @@ def test_help_shows_choices_and_no_text(verb: str, capsys: pytest.CaptureFixture
 
 
 def test_the_public_functions_can_be_listed() -> None:
-    assert set(api.__all__) | {"__version__"} == set(ternforge.__all__)
-    assert set(api.__all__) <= set(dir(ternforge))
-    assert all(getattr(ternforge, name) is getattr(api, name) for name in api.__all__)
+    assert "__version__" in ternforge.__all__ and len(ternforge.__all__) > 20
+    assert set(ternforge.__all__) <= set(dir(ternforge))
+    assert all(callable(getattr(ternforge, name)) for name in ternforge.__all__ if name != "__version__")
+
+
+@pytest.mark.parametrize("verb", [name for name in cli.cli.verbs if name not in ("tech", "model")])
+def test_a_verb_is_a_public_function_of_its_name(verb: str) -> None:
+    module = importlib.import_module(cli.cli.verbs[verb][0])
+    function = getattr(ternforge, verb)
+    assert function is getattr(module, verb) and function.__module__ == module.__name__
+    assert function.__doc__
 
 
 def test_every_schema_has_a_name() -> None:

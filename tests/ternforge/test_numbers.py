@@ -18,7 +18,7 @@ from blueprint.workloads.workload import read_workload_file
 from dse.space_file import space_from
 from dse.study import open_study
 from ternforge.cli import run
-from ternforge.commands.explore import front_lines
+from ternforge.verbs.explore import front_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -237,17 +237,17 @@ def test_a_changed_design_has_another_name(
 
 
 def test_overrides_change_a_design_that_a_script_gives_too(tmp_path: Path) -> None:
-    from ternforge import api
+    import ternforge
 
     path = tmp_path / "design.yaml"
     path.write_text(APPLIED.format(name="mine"))
     given = read_design(path)
     for design, name in ((given, "mine_mu_3"), (given.spec, read_design(path, {"mu": "3"}).spec.name)):
-        found = api.read_design(design, {"mu": "3"})
+        found = ternforge.read_design(design, {"mu": "3"})
         assert (found.spec.parameters["mu"], found.name) == (3, name)
-        assert api.read_design(design).spec == given.spec
+        assert ternforge.read_design(design).spec == given.spec
     with pytest.raises(SpecError, match="^--set mu=9: Parameter 'mu' must be an integer from 1 to 6, not 9$"):
-        api.read_design(given, {"mu": "9"})
+        ternforge.read_design(given, {"mu": "9"})
 
 
 def test_a_long_name_is_told_apart_by_its_hash(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from blueprint.files.design import read_design
 from blueprint.unit import flip_flops
 from costmodel.groundtruth import synthesis
-from costmodel.model import estimate
+from costmodel.model import evaluate
 from costmodel.technology import technology
 from ternforge.cli import run
 
@@ -48,7 +48,7 @@ def test_measured_numbers_are_those_of_synthesis(answer: dict[str, Any]) -> None
 
 def test_predicted_numbers_are_those_of_the_model(answer: dict[str, Any]) -> None:
     spec = read_design(EXAMPLE).spec
-    found = estimate.estimate(spec, technology.load("asap7"))
+    found = evaluate.of_design(spec, technology.load("asap7"))
     predicted = answer["predicted"]
     assert predicted["flip_flops"] == int(flip_flops(spec.units())) != 777
     assert predicted["area_um2"] == pytest.approx(found.area_um2)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from blueprint.files.design import read_design
-from blueprint.workloads.workload import Gemm
+from blueprint.workloads.tasks import Gemm
 from ternforge.cli import run
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import re
 import resource
@@ -120,6 +122,56 @@ def test_a_draft_that_is_being_written_is_not_swept(tmp_path: Path) -> None:
         files.write(tmp_path / "file", "quick")
         assert (tmp_path / "file").read_text() == "quick"
     assert (tmp_path / "file").read_text() == "slow"
+
+
+def test_the_writer_of_a_draft_is_known_while_it_lives(tmp_path: Path) -> None:
+    with files.draft(tmp_path, ".x-") as draft:
+        assert files.writer(draft) == os.getpid() and files.is_draft(draft)
+        child = os.fork()
+        if child == 0:
+            os._exit(files.writer(draft) != os.getppid())
+        assert os.waitpid(child, 0)[1] == 0
+        kept = tmp_path / "kept"
+        draft.rename(kept)
+    assert files.writer(draft) is None and files.writer(kept) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize(
+    ("name", "lives"), [(".x-{0}-01234567.new", True), (".x-{0}", False), (".x-999999999-01234567", False)]
+)
+def test_without_locks_the_number_in_a_name_tells_whether_its_writer_lives(
+    name: str, lives: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    path = tmp_path / name.format(os.getpid())
+    path.mkdir()
+    assert files.writer(path) == (os.getpid() if lives else None)
+    files.sweep(tmp_path, end="")
+    assert path.exists()  # it may be another host's
+    with files.draft(tmp_path, ".x-") as draft:
+        (draft / "file").write_text("whole")
+    assert not draft.exists()
+
+
+def test_a_draft_that_is_swept_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, swept = fcntl.flock, []
+
+    def late(handle: int, how: int) -> None:
+        if not swept:
+            swept.append(next(tmp_path.iterdir()))
+            files.sweep(tmp_path)
+        real(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with files.draft(tmp_path, ".x-") as draft:
+        assert draft.is_dir() and not swept[0].exists() and draft != swept[0]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_takes_new_files_in_and_keeps_others(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from blueprint.arithmetic.processing import columns
 from blueprint.arithmetic.processing.columns import Plan, Row
 from blueprint.arithmetic.processing.digits import places
 from blueprint.errors import ParamError
-from blueprint.numbers import Number, bit_length, choose, clog2, larger, smaller
+from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, one_of, smaller
 
 #: Every element with the way its operand ``a`` becomes rows of bits.
 ENCODINGS = {
@@ -37,7 +37,8 @@ CARRY_SAVE = ("opt1", "opt2", *SERIAL)
 #: Elements that may add floats up.
 FLOATING = ("ternary", "float")
 NUMBERS = ("int", *floating.FORMATS)
-WIDEST, NARROWEST, LANES, TOTAL = 16, 2, 256, 64
+#: Bits of an operand at most and at least, lanes at most, and bits of an accumulator at most.
+WIDEST, NARROWEST, LANES, WIDEST_TOTAL = 16, 2, 256, 64
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Element:
             ("a_width", NARROWEST, WIDEST),
             ("b_width", NARROWEST, WIDEST),
             ("lanes", 1, LANES),
-            ("total_width", NARROWEST, TOTAL),
+            ("total_width", NARROWEST, WIDEST_TOTAL),
         ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int):
@@ -104,24 +105,24 @@ class Element:
     # How the ports look
 
     @property
-    def floats(self) -> Any:
-        """Whether sums are those of floats."""
-        return self.number != "int"
+    def floats(self) -> Number:
+        """1 if sums are those of floats."""
+        return flag(self.number != "int")
 
     @property
-    def selects(self) -> Any:
-        """Whether a float is added, subtracted or skipped."""
-        return (self.pe == "ternary") & (self.number != "int")
+    def selects(self) -> Number:
+        """1 if a float is added, subtracted or skipped."""
+        return flag(self.pe == "ternary") * self.floats
 
     @property
     def serial(self) -> Number:
-        """1 where ``a`` comes digit by digit."""
-        return _in(self.pe, SERIAL)
+        """1 if ``a`` comes digit by digit."""
+        return one_of(self.pe, SERIAL)
 
     @property
     def resolves(self) -> Number:
-        """1 where the state is not the total yet."""
-        return _in(self.pe, CARRY_SAVE)
+        """1 if the state is not the total yet."""
+        return one_of(self.pe, CARRY_SAVE)
 
     @property
     def digits(self) -> Number:
@@ -131,7 +132,7 @@ class Element:
     @property
     def a_bits(self) -> Number:
         """Bits of one lane of ``a``."""
-        return self.a_width + choose(self.pe == "ent", 1, 0)
+        return self.a_width + flag(self.pe == "ent")
 
     @property
     def b_bits(self) -> Number:
@@ -141,7 +142,7 @@ class Element:
     @property
     def digit_bits(self) -> Number:
         """Bits of a digit on its way: how far to shift ``b``, whether to add at all, and whether to negate."""
-        return choose(self.serial == 1, clog2(2 * self.digits) + 2, 0)
+        return choose(self.serial, clog2(2 * self.digits) + 2, 0)
 
     @property
     def most_slots(self) -> Number:
@@ -213,12 +214,6 @@ def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
         raise ParamError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
 
 
-def _in(value: Any, names: tuple[str, ...]) -> Number:
-    if isinstance(value, np.ndarray):
-        return np.isin(value, names).astype(np.int64)
-    return int(value in names)
-
-
 def _any(condition: Any) -> bool:
     return bool(np.any(condition))
 
@@ -247,7 +242,7 @@ def _plain(values: list[Any]) -> Element:
         v.item() if isinstance(v, np.generic) else v for v in values
     )
     a, b = (min(max(width, NARROWEST), WIDEST) for width in (a, b))
-    lanes, total = min(max(lanes, 1), LANES), min(max(total, NARROWEST), TOTAL)
+    lanes, total = min(max(lanes, 1), LANES), min(max(total, NARROWEST), WIDEST_TOTAL)
     if pe == "ternary":
         a = 2
     if pe == "booth_flex":

@@ -21,7 +21,7 @@ from blueprint.arithmetic.processing.element import (
     step_plan,
     sum_format,
 )
-from blueprint.numbers import Number, choose, clog2
+from blueprint.numbers import Number, choose, clog2, flag
 from blueprint.unit import Unit
 
 Units = tuple[Unit, ...]
@@ -84,8 +84,7 @@ def resolve_units(element: Element, place: str, count: Number, activity: Number 
 
 def state_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
     """The accumulator's flip-flops. A float's hold by enable; integers hold by adding nothing."""
-    held = choose(element.floats, 1, 0)
-    dims = {"width": element.state_bits, "enable": held, "reset": 0}
+    dims = {"width": element.state_bits, "enable": element.floats, "reset": 0}
     return (Unit("register", place, count, dims, activity),)
 
 
@@ -100,7 +99,7 @@ def encode_units(element: Element, place: str, count: Number, activity: Number =
 
 def queue_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
     """Logic and flip-flops of DigitQueue."""
-    dense = choose(element.pe == "booth_serial", 1, 0)
+    dense = flag(element.pe == "booth_serial")
     held = element.a_width + 1 - dense + element.digits
     return (
         *encode_units(element, place, count * (1 - dense), activity),
@@ -121,14 +120,14 @@ def select_units(width: Number, group: Number, place: str, count: Number, activi
 def path(element: Element) -> Units:
     """What a signal passes in Step, from its operands to the next state."""
     shift, adders, carry = _look_up(element, _path)
-    whole = choose(element.floats, 0, 1)
+    whole = 1 - element.floats
     steps = (
-        Unit("mux", "pe", whole * choose(shift > 0, 1, 0), {"entries": shift + 1, "width": 1}),
+        Unit("mux", "pe", whole * flag(shift > 0), {"entries": shift + 1, "width": 1}),
         Unit("digit_select", "pe", whole, {"width": 1}),
         Unit("compressor", "pe", whole * adders, {"width": 1}),
         Unit("adder", "pe", whole, {"width": carry}),
         Unit("counter", "pe", whole * element.resolves, {"width": element.total_width}),
-        Unit("and_row", "pe", choose(element.selects, 1, 0), {"width": 1}),
+        Unit("and_row", "pe", element.selects, {"width": 1}),
     )
     return (*steps, *_float_units(element, "pe", 1, 1.0, products=1, sums=1 + clog2(element.lanes)))
 
@@ -247,8 +246,8 @@ def _float_units(
 ) -> Units:
     exponent, fraction = _look_up(element, _format)
     dims = {"exponent": exponent, "fraction": fraction, "stages": 0}
-    many = count * choose(element.floats, 1, 0)
-    multiplied = many * products * choose(element.selects, 0, 1)
+    many = count * element.floats
+    multiplied = many * products * (1 - element.selects)
     return (
         Unit("float_multiplier", place, multiplied, dims, activity),
         Unit("float_adder", place, many * sums, dims, activity),

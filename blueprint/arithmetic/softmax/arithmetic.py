@@ -7,17 +7,19 @@ running sums a shift, so it needs no multiplier and what it truncates does not p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from blueprint.arithmetic import floating
+from blueprint.arithmetic.floating import BF16, FP16, FP32
 from blueprint.arithmetic.softmax.exponential import polynomial
 from blueprint.errors import ParamError
-from blueprint.numbers import Number, bit_length, choose, clog2, larger, signed_width, smaller
-from blueprint.spec import Rule
+from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, one_of, signed_width, smaller
+from blueprint.parameters import Rule
 
 #: Without a maximum; with the row's maximum; and divided after the product; all of it running.
 GRAPHS = ("naive", "scaled", "reordered", "memory_free")
@@ -34,21 +36,17 @@ REFERENCE_FLOOR = -(1 << (EXPONENT_WHOLE - 1)) + (1 << 8)
 SCORE_FRACTION, SCORE_WHOLE = 22, 16
 #: The same of a weighted value; the fraction is longer where weights are divided first and do not add up to many.
 VALUE_FRACTION, VALUE_WHOLE = 30, 16
-#: Bits behind the point of the divisor.
+#: Bits of an element that is a float, FP16 or BF16.
+FLOAT_INPUT_WIDTH = 16
+#: Bits behind the point of the divisor; of float sums no more than their fraction has.
 DIVISOR_FRACTION = 16
+#: Every length that this may be.
+DIVISOR_FRACTIONS = tuple(sorted({min(fmt.fraction_bits, DIVISOR_FRACTION) for fmt in (FP16, BF16, FP32)}))
 #: Bits of the run-time shift of scores, of an output, and of its multiplier.
 SHIFT_BITS, OUTPUT_SHIFT_BITS, OUTPUT_MULTIPLIER_BITS = 6, 5, 16
 #: Fixed-point sums of floats over more keys than the second would not fit 63 bits.
 KEYS_LIMIT, FIXED_KEYS_LIMIT, DIM_LIMIT = 1 << 16, 1 << 14, 1 << 10
 WEIGHT_LIMIT = 32
-
-
-def format_bits(inputs: Any, accumulator: Any, part: str) -> Number:
-    """``part`` (an attribute of a format) of what floats are summed in; 0 where sums are integers."""
-    found: Number = 0
-    for name in ("fp16", "bf16"):
-        found = choose((accumulator == "same") & (inputs == name), getattr(floating.get(name), part), found)
-    return choose(accumulator == "fp32", getattr(floating.FP32, part), found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,57 +79,99 @@ class Arithmetic:
 
     # What it is -----------------------------------------------------------------------------------------------------
 
-    @property
-    def is_float(self) -> Any:
-        """Whether queries, keys and values are floats."""
-        return self.inputs != "int8"
+    @cached_property
+    def is_fp16(self) -> Number:
+        """1 where queries, keys and values are FP16, else 0."""
+        return flag(self.inputs == "fp16")
+
+    @cached_property
+    def is_bf16(self) -> Number:
+        """1 where queries, keys and values are BF16, else 0."""
+        return flag(self.inputs == "bf16")
+
+    @cached_property
+    def is_float(self) -> Number:
+        """1 where queries, keys and values are floats, else 0."""
+        return flag(self.inputs != "int8")
+
+    @cached_property
+    def sums_are_fp32(self) -> Number:
+        """1 where scores, weights and sums are FP32, else 0."""
+        return flag(self.accumulator == "fp32")
+
+    @cached_property
+    def sums_stall(self) -> Number:
+        """1 where sums have the format of the inputs, else 0.
+
+        A sum of weights can then grow so large that another weight of 1 is rounded away.
+        """
+        return flag(self.accumulator == "same")
 
     @property
-    def sums_are_floats(self) -> Any:
-        """Whether scores, weights and sums are floats."""
-        return (self.accumulator == "fp32") | (self.accumulator == "same")
+    def sums_are_floats(self) -> Number:
+        """1 where scores, weights and sums are floats, else 0."""
+        return self.sums_are_fp32 | self.sums_stall
+
+    @cached_property
+    def exact(self) -> Number:
+        """1 where floats are summed in fixed point, without rounding between them, else 0."""
+        return self.is_float & flag(self.accumulator == "fixed")
 
     @property
-    def flag(self) -> Number:
-        """1 where a flag for NaN and infinity is the top bit of fixed-point scores, weights and sums, else 0."""
-        return choose(self.is_float & (self.accumulator == "fixed"), 1, 0)
+    def nan_bit(self) -> Number:
+        """Bits on top of a fixed-point score, weight or sum that say that it is NaN or infinite: 1 for exact sums."""
+        return self.exact
 
     @property
-    def values_saturate(self) -> Any:
-        """Whether there are values of ``2**VALUE_WHOLE`` and above, too large for fixed-point sums."""
-        return (self.accumulator == "fixed") & (self.inputs == "bf16")
+    def t_nan_bit(self) -> Number:
+        """Bits on top of an exponent of two that say that its score is NaN: 1 for floats."""
+        return self.is_float
 
     @property
-    def sums_stall(self) -> Any:
-        """Whether a sum of weights can grow so large that another weight of 1 is rounded away."""
-        return self.accumulator == "same"
+    def values_saturate(self) -> Number:
+        """1 where there are values of ``2**VALUE_WHOLE`` and above, too large for fixed-point sums, else 0."""
+        return self.exact & self.is_bf16
+
+    @cached_property
+    def has_offset(self) -> Number:
+        """1 where weights are relative to a given offset instead of a maximum, else 0."""
+        return flag(self.graph == "naive")
+
+    @cached_property
+    def rescales(self) -> Number:
+        """1 where sums follow a running maximum, else 0."""
+        return flag(self.graph == "memory_free")
+
+    @cached_property
+    def waits_for_maximum(self) -> Number:
+        """1 where a row is weighed when its maximum is known, else 0."""
+        return one_of(self.graph, ("scaled", "reordered"))
+
+    @cached_property
+    def divides_first(self) -> Number:
+        """1 where weights are divided by their sum before they meet the values, else 0."""
+        return one_of(self.graph, ("naive", "scaled"))
 
     @property
-    def t_flag(self) -> Number:
-        """1 where a flag for a score that is not a number is the top bit of an exponent of two, else 0."""
-        return choose(self.is_float, 1, 0)
+    def divides_last(self) -> Number:
+        """1 where sums of weighted values are divided by the sum of the weights, else 0."""
+        return 1 - self.divides_first
 
-    @property
-    def rescales(self) -> Any:
-        """Whether sums follow a running maximum."""
-        return self.graph == "memory_free"
-
-    @property
-    def divides_first(self) -> Any:
-        """Whether weights are divided by their sum before they meet the values."""
-        return (self.graph == "naive") | (self.graph == "scaled")
+    def _of_sums(self, fp16: int, bf16: int, fp32: int) -> Number:
+        """What belongs to the format of float sums; 0 where sums are not floats."""
+        return self.sums_stall * (self.is_fp16 * fp16 + self.is_bf16 * bf16) + self.sums_are_fp32 * fp32
 
     # Widths ---------------------------------------------------------------------------------------------------------
 
     @property
     def in_width(self) -> Number:
         """Bits of an element of a query or output."""
-        return choose(self.is_float, 16, 8)
+        return choose(self.is_float, FLOAT_INPUT_WIDTH, 8)
 
     @property
     def element_width(self) -> Number:
         """Bits of an element of a key or value."""
-        return choose(self.is_float, 16, self.kv_width)
+        return choose(self.is_float, FLOAT_INPUT_WIDTH, self.kv_width)
 
     @property
     def out_width(self) -> Number:
@@ -141,12 +181,22 @@ class Arithmetic:
     @property
     def in_fraction(self) -> Number:
         """Fraction bits of a float input."""
-        return choose(self.inputs == "fp16", 10, choose(self.inputs == "bf16", 7, 0))
+        return self.is_fp16 * FP16.fraction_bits + self.is_bf16 * BF16.fraction_bits
 
     @property
     def float_width(self) -> Number:
-        """Bits of a float sum; 0 where sums are integers."""
-        return format_bits(self.inputs, self.accumulator, "width")
+        """Bits of a float sum; 0 where sums are not floats."""
+        return self._of_sums(FP16.width, BF16.width, FP32.width)
+
+    @property
+    def sum_exponent(self) -> Number:
+        """Exponent bits of a float sum; 0 where sums are not floats."""
+        return self._of_sums(FP16.exponent_bits, BF16.exponent_bits, FP32.exponent_bits)
+
+    @property
+    def sum_fraction(self) -> Number:
+        """Fraction bits of a float sum; 0 where sums are not floats."""
+        return self._of_sums(FP16.fraction_bits, BF16.fraction_bits, FP32.fraction_bits)
 
     @property
     def lanes(self) -> Number:
@@ -184,7 +234,7 @@ class Arithmetic:
     @property
     def fraction(self) -> Number:
         """F: fraction bits of an exponent of two."""
-        default = choose(self.is_float, choose(self.accumulator == "same", 8, 20), 12)
+        default = choose(self.is_float, choose(self.sums_stall, 8, 20), 12)
         return choose(self.exponent_fraction == 0, default, self.exponent_fraction)
 
     @property
@@ -195,13 +245,12 @@ class Arithmetic:
     @property
     def reference_width(self) -> Number:
         """Bits of the reference, signed; also of the register ``offset``."""
-        return EXPONENT_WHOLE + 0 * self.dim
+        return EXPONENT_WHOLE
 
     @property
     def mantissa(self) -> Number:
         """M: fraction bits of a power of two from 1 to 2."""
-        fractions = format_bits(self.inputs, self.accumulator, "fraction_bits")
-        default = choose(self.sums_are_floats, fractions, choose(self.is_float, 20, 15))
+        default = choose(self.sums_are_floats, self.sum_fraction, choose(self.is_float, 20, 15))
         return choose(self.mantissa_bits == 0, default, self.mantissa_bits)
 
     @property
@@ -214,7 +263,7 @@ class Arithmetic:
         """
         beyond = choose(self.is_float, choose(self.divides_first, 20, 16), 8)
         needed = clog2(self.keys_max) + beyond
-        return choose(self.weight_bits == 0, smaller(needed, WEIGHT_LIMIT + 0 * needed), self.weight_bits)
+        return choose(self.weight_bits == 0, smaller(needed, WEIGHT_LIMIT), self.weight_bits)
 
     @property
     def p_width(self) -> Number:
@@ -248,7 +297,7 @@ class Arithmetic:
     @property
     def value_fraction(self) -> Number:
         """Bits behind the point of a weighted value in fixed point."""
-        return VALUE_FRACTION + choose(self.divides_first, bit_length(self.keys_max) - 1, 0 * self.keys_max)
+        return VALUE_FRACTION + self.divides_first * (bit_length(self.keys_max) - 1)
 
     @property
     def term_width(self) -> Number:
@@ -271,10 +320,7 @@ class Arithmetic:
     @property
     def divisor_fraction(self) -> Number:
         """R: fraction bits of the divisor, which is from 1 to 2."""
-        fractions = format_bits(self.inputs, self.accumulator, "fraction_bits")
-        return choose(
-            self.sums_are_floats, smaller(fractions, DIVISOR_FRACTION + 0 * fractions), DIVISOR_FRACTION
-        )
+        return choose(self.sums_are_floats, smaller(self.sum_fraction, DIVISOR_FRACTION), DIVISOR_FRACTION)
 
     @property
     def divisor_bits(self) -> Number:
@@ -295,31 +341,29 @@ class Arithmetic:
     @property
     def align_drop(self) -> Number:
         """Low bits that a weight loses where it is divided."""
-        return larger(self.l_width - self.weight_fraction - 3, 0 * self.l_width)
+        return larger(self.l_width - self.weight_fraction - 3, 0)
 
     @property
-    def r_is_float(self) -> Any:
-        """Whether the reciprocal is a float: where a float is multiplied by it."""
-        return self.sums_are_floats | (self.is_float & choose(self.divides_first, False, True))
+    def r_is_float(self) -> Number:
+        """1 where the reciprocal is a float, which is where a float is multiplied by it, else 0."""
+        return self.sums_are_floats | (self.is_float & self.divides_last)
 
     @property
     def r_width(self) -> Number:
         """Bits of a reciprocal: {exponent field, R fraction bits} of a float, or {leading zeros of the sum, gain}."""
-        exponent = choose(
-            self.sums_are_floats, format_bits(self.inputs, self.accumulator, "exponent_bits"), 8
-        )
+        exponent = choose(self.sums_are_floats, self.sum_exponent, FP32.exponent_bits)
         whole = self.gain_width + self.zeros_width
         return choose(self.r_is_float, exponent + self.divisor_fraction, whole)
 
     @property
-    def has_gain(self) -> Any:
-        """Whether the reciprocal already contains the multiplier of the output."""
-        return (self.inputs == "int8") & choose(self.divides_first, False, True)
+    def has_gain(self) -> Number:
+        """1 where the reciprocal already contains the multiplier of the output, else 0."""
+        return (1 - self.is_float) & self.divides_last
 
     @property
     def gain_width(self) -> Number:
         """Bits of a quotient, or of one times the multiplier of the output (below 2)."""
-        return self.q_width + choose(self.has_gain, 1, 0)
+        return self.q_width + self.has_gain
 
     @property
     def moved_width(self) -> Number:
@@ -334,7 +378,7 @@ class Arithmetic:
         Where the sum of the weights has fewer bits than a divisor it is not moved up, and fewer are lost.
         """
         r = self.divisor_fraction
-        left = larger(r + 1 - self.l_width, 0 * self.l_width)
+        left = larger(r + 1 - self.l_width, 0)
         divided = 2 * r + 2 - OUTPUT_MULTIPLIER_BITS - left
         return choose(self.divides_first, self.weight_fraction, divided)
 
@@ -349,32 +393,32 @@ class Arithmetic:
     @property
     def beat_word(self) -> Number:
         """Bits of the products of a beat with their flags."""
-        return self.beat_width + 2 * self.flag
+        return self.beat_width + 2 * self.nan_bit
 
     @property
     def score_word(self) -> Number:
         """Bits of a score with its flags: not a number, and above it a product too large."""
-        return self.score_width + 2 * self.flag
+        return self.score_width + 2 * self.nan_bit
 
     @property
     def t_word(self) -> Number:
         """Bits of an exponent of two with its flag."""
-        return self.t_width + self.t_flag
+        return self.t_width + self.t_nan_bit
 
     @property
     def p_word(self) -> Number:
         """Bits of a weight, divided or not, with its flag."""
-        return self.p_width + self.flag
+        return self.p_width + self.nan_bit
 
     @property
     def term_word(self) -> Number:
         """Bits of a weighted value with its flag."""
-        return self.term_width + self.flag
+        return self.term_width + self.nan_bit
 
     @property
     def o_word(self) -> Number:
         """Bits of the sum of weighted values with its flag."""
-        return self.o_width + self.flag
+        return self.o_width + self.nan_bit
 
     # Of one design ------------------------------------------------------------------------------------------
 
@@ -387,7 +431,7 @@ class Arithmetic:
         }
         if not self.sums_are_floats:
             found |= {"weight_fraction": int(self.weight_fraction), "sum_width": int(self.l_width)}
-        if self.flag:
+        if self.exact:
             found |= {"score_fraction": SCORE_FRACTION, "value_fraction": int(self.value_fraction)}
         columns = polynomial(int(self.fraction), int(self.mantissa)).coefficients
         return found | {"coefficients": [list(column) for column in columns]}
@@ -400,7 +444,7 @@ class Arithmetic:
     @property
     def sum_format(self) -> floating.FloatFormat:
         """Of float sums; FP32 also where fixed-point sums are divided."""
-        return self.input_format if self.accumulator == "same" else floating.FP32
+        return self.input_format if self.accumulator == "same" else FP32
 
 
 def rules(a: Arithmetic) -> Iterator[Rule]:
@@ -408,22 +452,27 @@ def rules(a: Arithmetic) -> Iterator[Rule]:
     for name, choices in (("inputs", INPUTS), ("accumulator", ACCUMULATORS), ("graph", GRAPHS)):
         yield Rule(
             name,
-            _one_of(getattr(a, name), choices),
+            one_of(getattr(a, name), choices) == 1,
             f"{name} is unknown",
             lambda name=name, choices=choices: (  # type: ignore[misc]
                 f"Parameter {name} must be one of {', '.join(choices)}, not {getattr(a, name)!r}"
             ),
         )
-    limits = (
+    yield from _ranges(a)
+    yield from _format_rules(a)
+
+
+def _ranges(a: Arithmetic) -> Iterator[Rule]:
+    """Every number within its limits."""
+    for name, low, high, value in (
         ("dim", 1, DIM_LIMIT, a.dim),
         ("keys_max", 1, KEYS_LIMIT, a.keys_max),
-        ("keys_max", 1, FIXED_KEYS_LIMIT, choose(a.flag == 1, a.keys_max, 1 + 0 * a.dim)),
+        ("keys_max", 1, FIXED_KEYS_LIMIT, choose(a.exact, a.keys_max, 1)),
         ("score_lanes", 1, a.dim, a.lanes),
         ("exponent_fraction", 4, 24, a.fraction),
         ("mantissa_bits", 4, 23, a.mantissa),
-        ("weight_bits", 4, WEIGHT_LIMIT, choose(a.sums_are_floats, 4 + 0 * a.dim, a.weight_fraction)),
-    )
-    for name, low, high, value in limits:
+        ("weight_bits", 4, WEIGHT_LIMIT, choose(a.sums_are_floats, 4, a.weight_fraction)),
+    ):
         yield Rule(
             name,
             (value >= low) & (value <= high),
@@ -432,6 +481,10 @@ def rules(a: Arithmetic) -> Iterator[Rule]:
                 f"Parameter {name} must be from {low} to {high}, not {value}"
             ),
         )
+
+
+def _format_rules(a: Arithmetic) -> Iterator[Rule]:
+    """Cross-checks between the format of the inputs, the accumulator and what belongs to one of them alone."""
     yield Rule(
         "accumulator",
         (a.accumulator == "integer") == (a.inputs == "int8"),
@@ -444,7 +497,7 @@ def rules(a: Arithmetic) -> Iterator[Rule]:
     for name, used in (("mantissa_bits", a.mantissa_bits), ("weight_bits", a.weight_bits)):
         yield Rule(
             name,
-            choose(a.sums_are_floats, used, 0 * a.dim) == 0,
+            a.sums_are_floats * used == 0,
             f"{name} is not for float sums",
             lambda name=name: f"Parameter {name} is not for float sums; it must be 0, not {getattr(a, name)}",  # type: ignore[misc]
         )
@@ -456,10 +509,6 @@ def rules(a: Arithmetic) -> Iterator[Rule]:
     )
 
 
-def _one_of(value: Any, choices: tuple[str, ...]) -> Any:
-    return np.isin(value, choices) if isinstance(value, np.ndarray) else value in choices
-
-
 @dataclass(frozen=True, kw_only=True)
 class Scales:
     """Contents of the run-time registers."""
@@ -469,6 +518,20 @@ class Scales:
     offset: int = 0
     output_multiplier: int = 1 << (OUTPUT_MULTIPLIER_BITS - 1)
     output_shift: int = OUTPUT_MULTIPLIER_BITS - 1
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The registers, in the order in which a row of them stands."""
+        return tuple(field.name for field in fields(cls))
+
+    @classmethod
+    def from_row(cls, row: Iterable[int]) -> Scales:
+        """Registers from one integer each, in the order of :meth:`names`."""
+        return cls(**dict(zip(cls.names(), (int(value) for value in row), strict=True)))
+
+    def row(self) -> list[int]:
+        """One integer for each register, in the order of :meth:`names`."""
+        return [getattr(self, name) for name in self.names()]
 
     @classmethod
     def of(cls, a: Arithmetic, scale: float, gain: float = 1.0, offset: int = 0) -> Scales:
@@ -485,12 +548,12 @@ class Scales:
         output = _significand(gain, OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, "gain")
         registers = {"offset": offset, "output_multiplier": output[0], "output_shift": output[1]}
         if a.sums_are_floats:
-            pattern = int(floating.from_float64(a.sum_format, np.ldexp(scale, int(a.fraction))))
+            pattern = int(floating.from_float64(a.sum_format, np.ldexp(scale, a.fraction)))
             if not a.sum_format.min_normal <= pattern <= a.sum_format.max_finite:
                 raise ParamError(f"scale must be {_normal_range(a)} for these sums, not {scale:g}")
             return cls(multiplier=pattern, **registers)
         units = a.fraction - (SCORE_FRACTION if a.is_float else 0)
-        found = _significand(float(np.ldexp(scale, units)), int(a.multiplier_width), SHIFT_BITS, "scale")
+        found = _significand(float(np.ldexp(scale, units)), a.multiplier_width, SHIFT_BITS, "scale")
         return cls(multiplier=found[0], shift=found[1], **registers)
 
 
@@ -498,7 +561,7 @@ def _normal_range(a: Arithmetic) -> str:
     low, high = floating.to_float64(
         a.sum_format, np.array([a.sum_format.min_normal, a.sum_format.max_finite])
     )
-    unit = float(np.ldexp(1.0, int(a.fraction)))
+    unit = float(np.ldexp(1.0, a.fraction))
     return f"from about {low / unit:.3g} to {high / unit:.3g}"
 
 

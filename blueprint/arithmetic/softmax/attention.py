@@ -63,7 +63,7 @@ def _saturated(
     keyed = steps.scale_saturates(a, scales, found["score"]) | steps.value_saturates(a, values).any(axis=2)
     if a.graph == "naive":
         keyed |= steps.weight_saturates(a, found["t"], found["reference"])
-    lowest = -(1 << (int(a.reference_width) - 1))
+    lowest = -(1 << (a.reference_width - 1))
     last = np.where(seen, found["reference"], lowest).max(axis=1, initial=lowest)
     rows = steps.reference_saturates(last) | steps.sum_saturates(a, found["l"])
     results = steps.result_saturates(a, scales, found["o"], found["r"][:, None])
@@ -102,7 +102,7 @@ def scores(a: Arithmetic, q: Integers, k: Integers) -> Integers:
 def _references(a: Arithmetic, scales: Scales, t: Integers, seen: Flags) -> Integers:
     if a.graph == "naive":
         return np.full(t.shape, scales.offset, dtype=np.int64)
-    lowest = np.int64(-(1 << (int(a.reference_width) - 1)))
+    lowest = np.int64(-(1 << (a.reference_width - 1)))
     highest = np.maximum.accumulate(np.where(seen, steps.ceiling(a, t), lowest), axis=1)
     return highest if a.rescales else np.broadcast_to(highest[:, -1:], t.shape)
 

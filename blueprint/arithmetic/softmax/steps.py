@@ -27,7 +27,7 @@ from blueprint.numbers import bit_length, ceil_div
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-#: What a large fixed-point number loses before it is rounded to a float; that it was there is kept.
+#: Low bits of a large fixed-point number that become a sticky bit before it is rounded to a float.
 COARSE_BITS = 10
 
 
@@ -53,9 +53,9 @@ def split(word: Integers, width: int, flag: int) -> tuple[Integers, Integers]:
     return (number, (word >> width) & 1) if flag else (word, np.zeros_like(word))
 
 
-def join(number: Integers, broken: Integers, width: int, flag: int) -> Integers:
+def join(number: Integers, special: Integers, width: int, flag: int) -> Integers:
     """The word of a number and its flag; a number that has no flag stays as it is."""
-    return (number & ((1 << width) - 1)) | broken << width if flag else number
+    return (number & ((1 << width) - 1)) | special << width if flag else number
 
 
 def _parts(fmt: FloatFormat, a: Integers) -> tuple[Integers, Integers, Integers, Integers]:
@@ -63,8 +63,8 @@ def _parts(fmt: FloatFormat, a: Integers) -> tuple[Integers, Integers, Integers,
     f = fmt.fraction_bits
     field = (a & fmt.exponent_mask) >> f
     significand = (a & (fmt.min_normal - 1)) | np.where(field > 0, fmt.min_normal, 0)
-    broken = (field == fmt.exponent_mask >> f).astype(np.int64)
-    return (a >> (fmt.width - 1)) & 1, np.maximum(field, 1) - fmt.bias, significand, broken
+    special = (field == fmt.exponent_mask >> f).astype(np.int64)
+    return (a >> (fmt.width - 1)) & 1, np.maximum(field, 1) - fmt.bias, significand, special
 
 
 # Scores ---------------------------------------------------------------------------------------------------------------
@@ -109,22 +109,22 @@ def score_product(a: Arithmetic, q: Integers, k: Integers) -> tuple[Integers, In
     its flag 2; where a factor is NaN or infinite the flag is 1.
     """
     fmt = a.input_format
-    sign_q, exponent_q, significand_q, broken_q = _parts(fmt, q)
-    sign_k, exponent_k, significand_k, broken_k = _parts(fmt, k)
+    sign_q, exponent_q, significand_q, special_q = _parts(fmt, q)
+    sign_k, exponent_k, significand_k, special_k = _parts(fmt, k)
     frame = significand_q * significand_k << (SCORE_WHOLE - 2 - 2 * fmt.fraction_bits + SCORE_FRACTION)
     distance = SCORE_WHOLE - 2 - exponent_q - exponent_k
     magnitude = frame >> np.clip(distance, 0, 62)
     huge = (distance < 0) & (frame > 0)
     magnitude = np.where(huge, (1 << (SCORE_WHOLE + SCORE_FRACTION)) - 1, magnitude)
-    broken = broken_q | broken_k
-    return np.where(sign_q ^ sign_k, -magnitude, magnitude), broken | (huge & (broken == 0)) << 1
+    special = special_q | special_k
+    return np.where(sign_q ^ sign_k, -magnitude, magnitude), special | (huge & (special == 0)) << 1
 
 
 def scale(a: Arithmetic, scales: Scales, scores: Integers) -> Integers:
     """Words of the exponents of two of scores, from ``-EXPONENT_LIMIT`` to ``EXPONENT_LIMIT``."""
-    t, broken = _exponents(a, scales, scores)
+    t, special = _exponents(a, scales, scores)
     limit = EXPONENT_LIMIT << a.fraction
-    return join(np.clip(t, -limit, limit), broken, a.t_width, a.t_flag)
+    return join(np.clip(t, -limit, limit), special, a.t_width, a.t_nan_bit)
 
 
 def scale_saturates(a: Arithmetic, scales: Scales, scores: Integers) -> Flags:
@@ -132,22 +132,22 @@ def scale_saturates(a: Arithmetic, scales: Scales, scores: Integers) -> Flags:
 
     An exponent that is too low is none: its key weighs nothing beside any other (see :func:`reference_saturates`).
     """
-    t, broken = _exponents(a, scales, scores)
+    t, special = _exponents(a, scales, scores)
     if a.sums_are_floats:
         huge = (scores & ~a.sum_format.sign_mask) == a.sum_format.exponent_mask
     else:
-        huge = (scores >> (a.score_width + 1)) & 1 if a.flag else np.zeros_like(scores)
-    return np.asarray(((huge == 1) | (t > EXPONENT_LIMIT << a.fraction)) & (broken == 0), dtype=np.bool_)
+        huge = (scores >> (a.score_width + 1)) & 1 if a.nan_bit else np.zeros_like(scores)
+    return np.asarray(((huge == 1) | (t > EXPONENT_LIMIT << a.fraction)) & (special == 0), dtype=np.bool_)
 
 
 def _exponents(a: Arithmetic, scales: Scales, scores: Integers) -> tuple[Integers, Integers]:
     """(exponents of two before they saturate, or a bit beyond, 0 where they are NaN; whether they are)."""
     if a.sums_are_floats:
         product = floating.multiply(a.sum_format, scores, np.array(scales.multiplier))
-        broken = floating.is_nan(a.sum_format, product).astype(np.int64)
-        return floating.to_integer(a.sum_format, product, a.t_width), broken
-    number, broken = split(scores, a.score_width, a.flag)
-    return _scaled(np.where(broken == 1, 0, number), scales.multiplier, scales.shift), broken
+        special = floating.is_nan(a.sum_format, product).astype(np.int64)
+        return floating.to_integer(a.sum_format, product, a.t_width), special
+    number, special = split(scores, a.score_width, a.nan_bit)
+    return _scaled(np.where(special == 1, 0, number), scales.multiplier, scales.shift), special
 
 
 def _scaled(number: Integers, multiplier: int, shift: int) -> Integers:
@@ -165,7 +165,7 @@ def _scaled(number: Integers, multiplier: int, shift: int) -> Integers:
 
 def ceiling(a: Arithmetic, t: Integers) -> Integers:
     """The whole exponent not below ``t``."""
-    number, _ = split(t, a.t_width, a.t_flag)
+    number, _ = split(t, a.t_width, a.t_nan_bit)
     return np.asarray((number + (1 << a.fraction) - 1) >> a.fraction, dtype=np.int64)
 
 
@@ -176,8 +176,8 @@ def reference_saturates(reference: Integers) -> Flags:
 
 def weight_saturates(a: Arithmetic, t: Integers, reference: Integers) -> Flags:
     """Whether a key weighs more than 1, which only happens without a maximum; not where it is NaN."""
-    number, broken = split(t, a.t_width, a.t_flag)
-    return np.asarray((number > reference << a.fraction) & (broken == 0), dtype=np.bool_)
+    number, special = split(t, a.t_width, a.t_nan_bit)
+    return np.asarray((number > reference << a.fraction) & (special == 0), dtype=np.bool_)
 
 
 def rescale_amount(a: Arithmetic, reference: Integers, before: Integers) -> Integers:
@@ -190,7 +190,7 @@ def exp2(a: Arithmetic, t: Integers, reference: Integers) -> Integers:
 
     Fixed-point weights are rounded to nearest, ties up. Float weights below the smallest normal number are +0.
     """
-    number, broken = split(t, a.t_width, a.t_flag)
+    number, special = split(t, a.t_width, a.t_nan_bit)
     x = np.minimum(number - (reference << a.fraction), 0)
     mantissa = polynomial(a.fraction, a.mantissa)(x & ((1 << a.fraction) - 1))
     down = -(x >> a.fraction)
@@ -198,9 +198,9 @@ def exp2(a: Arithmetic, t: Integers, reference: Integers) -> Integers:
         fmt = a.sum_format
         field = np.maximum(fmt.bias - down, 0)
         pattern = np.where(field > 0, field << fmt.fraction_bits | (mantissa - fmt.min_normal), 0)
-        return np.where(broken == 1, fmt.canonical_nan, pattern)
+        return np.where(special == 1, fmt.canonical_nan, pattern)
     frame = moved(mantissa, a.weight_fraction - a.mantissa + 1)
-    return join(((frame >> np.minimum(down, 62)) + 1) >> 1, broken, a.p_width, a.flag)
+    return join(((frame >> np.minimum(down, 62)) + 1) >> 1, special, a.p_width, a.nan_bit)
 
 
 # Sums -----------------------------------------------------------------------------------------------------------------
@@ -210,8 +210,8 @@ def value_saturates(a: Arithmetic, v: Integers) -> Flags:
     """Whether a finite value is too large for fixed-point sums."""
     if not a.values_saturate:
         return np.zeros(v.shape, dtype=np.bool_)
-    _, exponent, _, broken = _parts(a.input_format, v)
-    return np.asarray((exponent >= VALUE_WHOLE) & (broken == 0), dtype=np.bool_)
+    _, exponent, _, special = _parts(a.input_format, v)
+    return np.asarray((exponent >= VALUE_WHOLE) & (special == 0), dtype=np.bool_)
 
 
 def product(a: Arithmetic, p: Integers, v: Integers) -> Integers:
@@ -223,20 +223,20 @@ def product(a: Arithmetic, p: Integers, v: Integers) -> Integers:
     if a.sums_are_floats:
         return floating.multiply(a.sum_format, p, floating.convert(fmt, a.sum_format, v))
     weight, flag = p & ((1 << a.p_width) - 1), p >> a.p_width
-    sign, exponent, significand, broken = _parts(fmt, v)
+    sign, exponent, significand, special = _parts(fmt, v)
     left = VALUE_WHOLE - 1 - fmt.fraction_bits - a.weight_fraction + a.value_fraction
     frame = moved(weight * significand, left)
     magnitude = frame >> np.clip(VALUE_WHOLE - 1 - exponent, 0, 62)
-    return join(np.where(sign == 1, -magnitude, magnitude), flag | broken, a.term_width, 1)
+    return join(np.where(sign == 1, -magnitude, magnitude), flag | special, a.term_width, 1)
 
 
 def add_value(a: Arithmetic, total: Integers, shift: Integers, term: Integers) -> Integers:
     """The sum of weighted values, moved right and one more added."""
     if a.sums_are_floats:
         return floating.add(a.sum_format, _moved_down(a, total, shift), term)
-    old, before = split(total, a.o_width, a.flag)
-    new, now = split(term, a.term_width, a.flag)
-    return join((old >> np.minimum(shift, 62)) + new, before | now, a.o_width, a.flag)
+    old, before = split(total, a.o_width, a.nan_bit)
+    new, now = split(term, a.term_width, a.nan_bit)
+    return join((old >> np.minimum(shift, 62)) + new, before | now, a.o_width, a.nan_bit)
 
 
 def add_weight(a: Arithmetic, total: Integers, shift: Integers, p: Integers) -> Integers:
@@ -336,7 +336,7 @@ def normalize(a: Arithmetic, p: Integers, r: Integers) -> Integers:
     q, zeros = r & ((1 << a.gain_width) - 1), r >> a.gain_width
     right = a.divisor_fraction + a.l_width - a.weight_fraction - a.align_drop
     w = rounded(((weight << zeros) >> a.align_drop) * q, right)
-    return join(w, flag, a.p_width, a.flag)
+    return join(w, flag, a.p_width, a.nan_bit)
 
 
 def finish(a: Arithmetic, scales: Scales, total: Integers, r: Integers) -> Integers:
@@ -345,9 +345,9 @@ def finish(a: Arithmetic, scales: Scales, total: Integers, r: Integers) -> Integ
         return _finish_integer(a, scales, total, r)
     fmt = a.sum_format
     if not a.sums_are_floats:
-        number, broken = split(total, a.o_width, 1)
+        number, special = split(total, a.o_width, 1)
         fmt = a.input_format if a.divides_first else fmt
-        total = np.where(broken == 1, fmt.canonical_nan, from_value(fmt, number, int(a.value_fraction)))
+        total = np.where(special == 1, fmt.canonical_nan, from_value(fmt, number, a.value_fraction))
     if not a.divides_first:
         total = floating.multiply(fmt, total, reciprocal_pattern(a, r))
     return total if fmt == a.input_format else floating.convert(fmt, a.input_format, total)
@@ -356,7 +356,7 @@ def finish(a: Arithmetic, scales: Scales, total: Integers, r: Integers) -> Integ
 def from_value(fmt: FloatFormat, number: Integers, fraction: int) -> Integers:
     """Floats nearest to multiples of ``2**-fraction``.
 
-    Of a large one the low bits only say whether any is set.
+    Of large numbers the low bits are ORed into a sticky bit.
     """
     low = (1 << COARSE_BITS) - 1
     coarse = number >> COARSE_BITS | ((number & low) != 0)

@@ -1,20 +1,22 @@
-"""What crosses the boundary of an attention core: fields and their order, masks included."""
+"""The boundary of an attention core: streams, their fields and their order, masks included; size registers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from blueprint.arithmetic.pruning import CODE_BITS
 from blueprint.arithmetic.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SHIFT_BITS
-from blueprint.numbers import ceil_div, clog2
+from blueprint.families.streaming_attention import order
+from blueprint.families.streaming_attention.parameters import (
+    SCALE_WORD,
+    SCALE_WORDS,
+    StreamingAttentionParameters,
+)
+from blueprint.numbers import bit_length, ceil_div, choose, clog2, flag, larger
 from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Stream
+from blueprint.shell import Bound, RegisterFile, Size, SizeRule
+from blueprint.workloads.tasks import Attention
 
-if TYPE_CHECKING:
-    from blueprint.families.streaming_attention.spec import StreamingAttentionSpec
-
-#: Bits of a word of a scale beat, of which there are three: what scales a score, what moves it, what scales a result.
-_WORD, _WORDS = 32, 3
-_HALF = _WORD // 2
+#: The words of a scale beat: what scales a score, what moves it, what scales a result.
+_HALF = SCALE_WORD // 2
 
 _SEEN = {
     "window": "latest keys that a query sees, its own included; as many as there are keys for a causal mask",
@@ -30,7 +32,17 @@ _SCALES = {
 }
 
 
-def operation(p: StreamingAttentionSpec) -> Operation:
+#: What each stall counter counts.
+_WAITS = {
+    "input": "cycles without a query to score",
+    "memory": "cycles without a key",
+    "output": "cycles held up by what follows the score",
+}
+#: Words of the register map for sizes: of the six kinds, candidates and a window are never in one design.
+_SIZE_WORDS = 5
+
+
+def operation(p: StreamingAttentionParameters) -> Operation:
     """Attention of every query head to the keys of its key head."""
     inputs = [
         Operand(
@@ -54,7 +66,7 @@ def operation(p: StreamingAttentionSpec) -> Operation:
     return Operation(_computes(p), tuple(inputs), tuple(outputs), registers, given, where)
 
 
-def _computes(p: StreamingAttentionSpec) -> str:
+def _computes(p: StreamingAttentionParameters) -> str:
     text = "out = softmax of scaled query . key over the keys that a query sees, times value"
     if not p.masked:
         return text + "; every query sees every key"
@@ -64,7 +76,7 @@ def _computes(p: StreamingAttentionSpec) -> str:
     return text + (" and the first 'sinks'" if p.mask == "lambda" else "")
 
 
-def streams(p: StreamingAttentionSpec) -> tuple[Stream, ...]:
+def streams(p: StreamingAttentionParameters) -> tuple[Stream, ...]:
     """The AXI4-Stream ports."""
     # A pass is a key head and a group of its query heads.
     nth = BeatLoop("pass_index", "passes", {"kv_head": "pass_index // turns", "turn": "pass_index % turns"})
@@ -75,7 +87,7 @@ def streams(p: StreamingAttentionSpec) -> tuple[Stream, ...]:
         Stream("pick", "out", (_pick(p),), (nth, BeatLoop("candidate", "candidates"))),
     )
     return (
-        Stream("scale", "in", _scale(p), (nth,), _WORDS * _WORD),
+        Stream("scale", "in", _scale(p), (nth,), SCALE_WORDS * SCALE_WORD),
         Stream("query", "in", (_queries(p),), (nth, row)),
         Stream("key", "in", (key_field,), (nth, row, key)),
         Stream("value", "in", (value_field,), (nth, row, key)),
@@ -84,7 +96,7 @@ def streams(p: StreamingAttentionSpec) -> tuple[Stream, ...]:
     )
 
 
-def _order(p: StreamingAttentionSpec) -> tuple[BeatLoop, BeatLoop]:
+def _order(p: StreamingAttentionParameters) -> tuple[BeatLoop, BeatLoop]:
     """The loops over rows and over the keys of a row; a masked row takes the keys up to its own last."""
     name, count = "row", f"ceil(queries / {p.parallel})"
     if p.prunes:
@@ -99,18 +111,18 @@ def _order(p: StreamingAttentionSpec) -> tuple[BeatLoop, BeatLoop]:
     return BeatLoop(name, count, where), BeatLoop("step", "first + high - low + 1")
 
 
-def _number(p: StreamingAttentionSpec) -> str:
+def _number(p: StreamingAttentionParameters) -> str:
     """The key of a beat."""
     if p.prunes:
         return "pick[pass_index][candidate]"
     return "step if step < first else step - first + low" if p.masked else "step"
 
 
-def _rows(p: StreamingAttentionSpec, name: str, place: tuple[str, str], meaning: str) -> Field:
+def _rows(p: StreamingAttentionParameters, name: str, place: tuple[str, str], meaning: str) -> Field:
     """A row of queries or results, the head and the position of each by these expressions."""
     return Field(
         name,
-        int(p.softmax.in_width),
+        p.softmax.in_width,
         (p.parallel, p.group, p.dim),
         signed=p.format == "int8",
         format=_format(p),
@@ -120,7 +132,7 @@ def _rows(p: StreamingAttentionSpec, name: str, place: tuple[str, str], meaning:
     )
 
 
-def _queries(p: StreamingAttentionSpec) -> Field:
+def _queries(p: StreamingAttentionParameters) -> Field:
     """Lanes without a head or a query repeat the last one there is."""
     last = f"queries - 1 - row * {p.parallel}" if p.masked else "queries - 1"
     position = f"{_position(p)} if 0 <= {_position(p)} < queries else {last}"
@@ -128,22 +140,22 @@ def _queries(p: StreamingAttentionSpec) -> Field:
     return _rows(p, "query", (head, position), "one element of a query; a lane without a query repeats one")
 
 
-def _results(p: StreamingAttentionSpec) -> Field:
+def _results(p: StreamingAttentionParameters) -> Field:
     lane = f"turn * {p.group} + head"
     head = f"kv_head * share + {lane} if {lane} < share else -1"
     return _rows(p, "result", (head, _position(p)), "one element of a result")
 
 
-def _position(p: StreamingAttentionSpec) -> str:
+def _position(p: StreamingAttentionParameters) -> str:
     """The query of a lane: where there is a mask the last ones come first."""
     last_first = f"queries - (row + 1) * {p.parallel} + position"
     return last_first if p.masked else f"row * {p.parallel} + position"
 
 
-def _key(p: StreamingAttentionSpec, name: str) -> Field:
+def _key(p: StreamingAttentionParameters, name: str) -> Field:
     return Field(
         name,
-        int(p.element_width),
+        p.element_width,
         (p.dim,),
         signed=p.format == "int8",
         format=_format(p),
@@ -153,11 +165,11 @@ def _key(p: StreamingAttentionSpec, name: str) -> Field:
     )
 
 
-def _format(p: StreamingAttentionSpec) -> str:
+def _format(p: StreamingAttentionParameters) -> str:
     return "int" if p.format == "int8" else p.format
 
 
-def _scale(p: StreamingAttentionSpec) -> tuple[Field, ...]:
+def _scale(p: StreamingAttentionParameters) -> tuple[Field, ...]:
     """The scales of a pass; what a design does not look at is there all the same."""
     a = p.softmax
     number = a.sum_format.name if a.sums_are_floats else "int"
@@ -176,15 +188,15 @@ def _scale(p: StreamingAttentionSpec) -> tuple[Field, ...]:
         )
 
     return (
-        field("multiplier", int(a.multiplier_width), 0, format=number),
-        field("shift", SHIFT_BITS, _WORD),
-        field("offset", int(a.reference_width), _WORD + _HALF, signed=True),
-        field("output_multiplier", OUTPUT_MULTIPLIER_BITS, 2 * _WORD),
-        field("output_shift", OUTPUT_SHIFT_BITS, 2 * _WORD + _HALF),
+        field("multiplier", a.multiplier_width, 0, format=number),
+        field("shift", SHIFT_BITS, SCALE_WORD),
+        field("offset", a.reference_width, SCALE_WORD + _HALF, signed=True),
+        field("output_multiplier", OUTPUT_MULTIPLIER_BITS, 2 * SCALE_WORD),
+        field("output_shift", OUTPUT_SHIFT_BITS, 2 * SCALE_WORD + _HALF),
     )
 
 
-def _code(p: StreamingAttentionSpec) -> Field:
+def _code(p: StreamingAttentionParameters) -> Field:
     level = Field(
         "level", CODE_BITS - 1, signed=False, meaning="place of the leading one of the magnitude, plus 1"
     )
@@ -202,13 +214,78 @@ def _code(p: StreamingAttentionSpec) -> Field:
     )
 
 
-def _pick(p: StreamingAttentionSpec) -> Field:
+def _pick(p: StreamingAttentionParameters) -> Field:
     return Field(
         "number",
-        8 * int(ceil_div(clog2(p.keys_max), 8)),
+        8 * ceil_div(clog2(p.keys_max), 8),
         (1,),
         signed=False,
         axes=("one",),
         meaning="the number of a key that is to be sent next, with its value",
         holds=Place("pick", ("pass_index", "candidate")),
     )
+
+
+# Registers --------------------------------------------------------------------------------------------------------
+
+
+def _sizes(p: StreamingAttentionParameters) -> tuple[Size, ...]:
+    """The size registers that designs of the family may have."""
+    number = bit_length(p.keys_max)
+    last = choose(p.prunes, number, p.key_width)  # of a row only the number of its last key is read
+    passes = p.repeats * bit_length(p.heads_max)
+    # Of one bit, always set, synthesis would see that lanes of a row have no query, and take them away.
+    queries = (p.regroups | p.corners) * larger(bit_length(p.queries_max), 2)
+    best = bit_length(p.candidates)
+    return (
+        Size("passes", p.heads_max, passes, "key heads times groups of query heads of the next run"),
+        Size("queries", p.queries_max, queries, "queries of the next run"),
+        Size("keys", p.keys_max, last, "keys of the next run"),
+        Size(
+            "candidates",
+            p.candidates,
+            best,
+            "best keys that the next run is scored against",
+            p.prunes,
+        ),
+        Size("window", p.keys_max, number, "latest keys that a query sees in the next run", p.windowed),
+        Size("sinks", p.keys_max, number, "first keys that every query sees in the next run", p.has_sinks),
+    )
+
+
+def _rules(p: StreamingAttentionParameters) -> tuple[SizeRule, ...]:
+    """Every masked query stands at a key, every candidate is a key, and a row fits the FIFO in which it waits."""
+    whole, depth = Bound(("keys",), offset=p.long_depth), p.long_depth
+    # What the other queries of a row leave of the FIFO for the latest keys and the first ones of one.
+    near = depth - p.parallel + 1
+    shallow = (1 - p.softmax.rescales) & flag((depth > 0) & (depth < p.row_max))
+    plain = (1 - p.windowed) & (1 - p.prunes)
+    rows = (
+        ((whole,), plain),
+        ((Bound(("candidates",), offset=depth),), p.prunes),
+        ((whole, Bound(("window",), offset=near)), p.windowed & (1 - p.has_sinks)),
+        ((whole, Bound(("window", "sinks"), offset=near)), p.has_sinks),
+    )
+    return (
+        SizeRule((Bound(("queries",), ("keys",)),), p.masked & flag(p.queries_max > 1)),
+        SizeRule((Bound(("candidates",), ("keys",)),), p.prunes),
+        *(SizeRule(bounds, shallow & there, deadlock=True) for bounds, there in rows),
+    )
+
+
+def register_file(p: StreamingAttentionParameters) -> RegisterFile:
+    """The sizes of a run, the rules between them, and a status flag for values out of range."""
+    return RegisterFile(_sizes(p), _WAITS, _rules(p), flags=("saturated",), words=_SIZE_WORDS)
+
+
+def register_values(p: StreamingAttentionParameters, task: Attention) -> dict[str, int]:
+    """What software writes before it starts a run; a mask without window or sinks has those that change nothing."""
+    found = {
+        "passes": order.passes(p, task),
+        "queries": task.queries,
+        "keys": task.keys,
+        "candidates": min(p.candidates, task.keys),
+        "window": min(task.window or p.keys_max, p.keys_max),
+        "sinks": min(task.sinks or 1, p.keys_max),
+    }
+    return {size.name: found[size.name] for size in p.sizes}

@@ -1,15 +1,13 @@
 """What an array is made of, place by place; every formula holds for one design and for arrays of designs.
 
 Places are the modules of the RTL: ``pe`` (elements), ``edge`` (operand registers, skew, passing on), ``buffer``
-(partial sums and results where weights stay), ``control`` and ``shell``. Equations: docs/families/systolic.md.
+(partial sums and results where weights stay), ``result`` (the addition that resolves two words), ``memory``,
+``control`` and ``shell``. Equations: docs/families/systolic.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
-from blueprint import shell
+from blueprint.arithmetic import floating
 from blueprint.arithmetic.processing import (
     encode_units,
     halves,
@@ -21,61 +19,120 @@ from blueprint.arithmetic.processing import (
     select_units,
     step_units,
 )
-from blueprint.families.systolic import elements
-from blueprint.families.systolic.schedule import BANKS
-from blueprint.numbers import Number, bit_length, choose, clog2, larger, possible, smaller
+from blueprint.arithmetic.processing.element import WIDEST_TOTAL
+from blueprint.families.systolic.parameters import BANKS, SystolicParameters
+from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, possible, smaller
 from blueprint.unit import Path, Unit, flops
 
-if TYPE_CHECKING:
-    from blueprint.families.systolic.spec import SystolicSpec
+#: Cycles of full throughput in which a result moves down its column, and in which a counter of the sequencer steps.
+_DRAINING, _COUNTING = 0.1, 0.3
+#: Two-input gates that say which digits of an activation are left, per digit.
+_GATES_OF_A_DIGIT = 4
+#: Two-input gates of the sequencer between its counters and its flags.
+_GATES_OF_THE_SEQUENCER = 40
 
 
-def units(p: SystolicSpec) -> tuple[Unit, ...]:
+def units(p: SystolicParameters) -> tuple[Unit, ...]:
     """The whole inventory."""
-    return (*_edge(p), *_elements(p), *_buffer(p), *_control(p), *_shell(p))
+    return (*_edge(p), *_elements(p), *_buffer(p), *_control(p), *p.register_file().units())
 
 
-def _edge(p: SystolicSpec) -> tuple[Unit, ...]:
+# Operands ------------------------------------------------------------------------------------------------------------
+
+
+def _skew(lanes: Number) -> Number:
+    """Registers of a skew: lane ``i`` is delayed by ``i`` cycles, from 0 on."""
+    return lanes * (lanes - 1) // 2
+
+
+def _edge(p: SystolicParameters) -> tuple[Unit, ...]:
     """Operands as they arrive, delayed for later rows and columns, and between elements."""
-    stays, skewed = choose(p.stationary, 1, 0), choose(p.skewed, 1, 0)
+    moving, stays, skewed, shared = 1 - p.stationary, p.stationary, p.skewed, 1 - p.skewed
     rows, cols = p.rows, p.cols
     return (
         *_taken(p),
-        flops("edge", cols * (1 - stays), p.element_bits, enable=1),
-        flops("edge", skewed * (rows * (rows - 1) // 2 + rows * (cols - 1)), p.act_bits),
-        flops("edge", skewed * (cols * (cols - 1) // 2), p.element_bits),
-        flops("edge", skewed * (1 - stays) * (rows - 1) * cols, p.element_bits),
+        flops("edge", moving * cols, p.element_bits, enable=1),
+        flops("edge", skewed * (_skew(rows) + rows * (cols - 1)), p.act_bits),
+        flops("edge", skewed * _skew(cols), p.element_bits),
+        flops("edge", skewed * moving * (rows - 1) * cols, p.element_bits),
         flops("edge", stays * rows * (cols - 1), 1, activity=1 / p.most_tokens),
-        flops("edge", stays * (cols * (cols - 1) // 2), p.sum_width(rows)),
-        Unit("broadcast", "edge", (1 - skewed) * rows * p.act_bits, {"fanout": cols}),
-        Unit("broadcast", "edge", (1 - skewed) * cols * p.element_bits, {"fanout": rows}),
+        flops("edge", stays * _skew(cols), p.sum_width(rows)),
+        Unit("broadcast", "edge", shared * rows * p.act_bits, {"fanout": cols}),
+        Unit("broadcast", "edge", shared * cols * p.element_bits, {"fanout": rows}),
     )
 
 
-def _taken(p: SystolicSpec) -> tuple[Unit, ...]:
+def _taken(p: SystolicParameters) -> tuple[Unit, ...]:
     """Activations as they arrive: encoded, or in queues that hand out their digits; zeros where no beat is issued."""
-    lanes, serial = p.rows * p.act_lanes, choose(p.serial, 1, 0)
-    encoded, own = lanes * choose(p.pe == "ent", 1, 0), choose(p.waits, 1, 0)
+    lanes, shared = p.rows * p.act_lanes, 1 - p.waits
     return (
-        flops("edge", p.rows * (1 - serial), p.act_bits, enable=1),
-        *(encode_units(p.element, "edge", encoded) if possible(p.pe == "ent") else ()),
-        *(queue_units(p.element, "edge", lanes * serial * (1 - own)) if possible(p.serial) else ()),
-        *(_waiting(p, lanes * own) if possible(p.waits) else ()),
-        Unit("and_row", "edge", p.rows * choose(p.gated, 1, 0) * (1 - own), {"width": p.act_bits}),
+        flops("edge", p.rows * (1 - p.serial), p.act_bits, enable=1),
+        *(encode_units(p.element, "edge", lanes * p.encoded) if possible(p.encoded) else ()),
+        *(queue_units(p.element, "edge", lanes * p.serial * shared) if possible(p.serial) else ()),
+        *(_digits_left(p, lanes * p.waits * p.paced) if possible(p.waits) else ()),
+        Unit("and_row", "edge", p.rows * p.gated * shared, {"width": p.act_bits}),
     )
 
 
-def _waiting(p: SystolicSpec, count: Number) -> tuple[Unit, ...]:
-    """Which digits of a beat are left, where every element has a queue of its own; a single digit never waits."""
-    count = count * choose(p.element.digits > 1, 1, 0)
+def _digits_left(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
+    """Which digits of a beat are left, where every element has a queue of its own."""
     return (
         *encode_units(p.element, "edge", count),
         flops("edge", count, p.element.digits, enable=1),
-        Unit("logic", "edge", count, {"gates": 4 * p.element.digits}),
+        Unit("logic", "edge", count, {"gates": _GATES_OF_A_DIGIT * p.element.digits}),
     )
 
 
-def _queues(p: SystolicSpec, count: Number) -> tuple[Unit, ...]:
+# Elements ------------------------------------------------------------------------------------------------------------
+
+
+def _elements(p: SystolicParameters) -> tuple[Unit, ...]:
+    """Products, sums and what an element holds."""
+    count = p.rows * p.cols
+    return (
+        *_products(p, count),
+        *(_queues(p, count * p.waits) if possible(p.waits) else ()),
+        flops("pe", count * p.holds_products, _product_bits(p)),
+        *_sums(p, count * (1 - p.stationary)),
+        *_weights(p, count * p.stationary),
+        flops("pe", p.cols * p.stationary, cascade_bits(p)),
+        *(_column_totals(p) if possible(p.passes_words) else ()),
+    )
+
+
+def _product_bits(p: SystolicParameters) -> Number:
+    """Bits of the products of one element."""
+    alone = p.element.product_bits
+    return choose(p.passes_words, p.cascade.product_bits, alone) if possible(p.passes_words) else alone
+
+
+def _sums(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
+    """Accumulators that stay, and the chain of finished results down a column."""
+    width, adding, chained = p.state_width, count * p.accumulates, count * flag(p.rows > 1)
+    return (
+        Unit("register", "pe", adding, {"width": width, "enable": p.floats, "reset": 0}),
+        Unit("and_row", "pe", adding, {"width": width}),
+        Unit("mux", "pe", chained, {"entries": 2, "width": width}, _DRAINING),
+        flops("pe", count, width, enable=1, activity=_DRAINING),
+        *(_resolved(p) if possible(p.carry_save) else ()),
+    )
+
+
+def _resolved(p: SystolicParameters) -> tuple[Unit, ...]:
+    """The addition below every column that makes one word of two."""
+    return resolve_units(p.element, "result", p.cols * (1 - p.stationary), _DRAINING)
+
+
+def _weights(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
+    """Weights that stay, and those of the next tile; a single token needs its weights for one cycle only."""
+    several, once = p.several_tokens, 1 / p.most_tokens
+    return (
+        flops("pe", count * (1 + several), p.element_bits, enable=1, activity=once),
+        Unit("mux", "pe", count * several, {"entries": 2, "width": p.element_bits}, once),
+    )
+
+
+def _queues(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
     """Queues inside elements, and the gates behind them."""
     lanes = count * p.act_lanes
     return (
@@ -84,168 +141,188 @@ def _queues(p: SystolicSpec, count: Number) -> tuple[Unit, ...]:
     )
 
 
-def _elements(p: SystolicSpec) -> tuple[Unit, ...]:
-    """Products, sums and what an element holds."""
-    stays, many = choose(p.stationary, 1, 0), choose(p.accumulates, 1, 0)
-    count = p.rows * p.cols
-    summing = count * (1 - stays)
-    several = choose(p.most_tokens > 1, 1, 0)  # a single token needs its weights for one cycle only
-    width = p.state_width
-    product_bits = p.element.product_bits
-    if possible(p.passes_words):
-        product_bits = choose(p.passes_words, p.cascade.product_bits, product_bits)
-    return (
-        *_products(p, count),
-        *(_queues(p, count * choose(p.waits, 1, 0)) if possible(p.waits) else ()),
-        flops("pe", count * choose(p.product_register, 1, 0), product_bits),
-        Unit(
-            "register", "pe", summing * many, {"width": width, "enable": choose(p.floats, 1, 0), "reset": 0}
-        ),
-        Unit("and_row", "pe", summing * many, {"width": width}),
-        Unit("mux", "pe", summing * choose(p.rows > 1, 1, 0), {"entries": 2, "width": width}, 0.1),
-        flops("pe", summing, width, enable=1, activity=0.1),
-        *(resolve_units(p.element, "result", p.cols * (1 - stays), 0.1) if possible(p.carry_save) else ()),
-        flops("pe", stays * count * (1 + several), p.element_bits, enable=1, activity=1 / p.most_tokens),
-        Unit(
-            "mux", "pe", stays * count * several, {"entries": 2, "width": p.element_bits}, 1 / p.most_tokens
-        ),
-        flops("pe", stays * p.cols, cascade_bits(p)),
-        *(_column_totals(p) if possible(p.passes_words) else ()),
-    )
-
-
-def _column_totals(p: SystolicSpec) -> tuple[Unit, ...]:
+def _column_totals(p: SystolicParameters) -> tuple[Unit, ...]:
     """The addition below the last row, and its register."""
-    count = p.cols * choose(p.passes_words, 1, 0)
+    count, total = p.cols * p.passes_words, p.sum_width(p.rows)
     return (
         Unit("compressor", "result", count, {"width": p.cascade.last_full}),
         Unit("half_adder", "result", count, {"width": p.cascade.last_half}),
-        Unit("adder", "result", count, {"width": p.sum_width(p.rows)}),
-        flops("result", count, p.sum_width(p.rows)),
+        Unit("adder", "result", count, {"width": total}),
+        flops("result", count, total),
     )
 
 
-def _products(p: SystolicSpec, count: Number) -> tuple[Unit, ...]:
+def _products(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
     """Selection of activations, multiplication and addition; the first row of a cascade has nothing to add to."""
-    split, whole = choose(p.product_register, 1, 0), choose(p.passes_words, 0, count)
-    alone = smaller(whole, choose(p.stationary, p.cols, count * choose(p.accumulates, 0, 1)))
-    sparse = count * p.depth * choose(p.group > 1, 1, 0)
+    held, whole = p.holds_products, count * (1 - p.passes_words)
+    alone = smaller(whole, choose(p.stationary, p.cols, count * (1 - p.accumulates)))
     return (
-        *select_units(p.selected_width, p.group, "pe", sparse),
-        *product_units(p.element, "pe", choose(split == 1, whole, alone)),
-        *(merge_units(p.element, "pe", (whole - alone) * split) if possible(p.product_register) else ()),
-        *step_units(p.element, "pe", (whole - alone) * (1 - split)),
+        *select_units(p.selected_width, p.group, "pe", count * p.depth * p.sparse),
+        *product_units(p.element, "pe", choose(held, whole, alone)),
+        *(merge_units(p.element, "pe", (whole - alone) * held) if possible(held) else ()),
+        *step_units(p.element, "pe", (whole - alone) * (1 - held)),
         *(p.cascade.units("pe", p.cols) if possible(p.passes_words) else ()),
     )
 
 
-def cascade_bits(p: SystolicSpec) -> Number:
+def cascade_bits(p: SystolicParameters) -> Number:
     """Partial-sum bits of one column: every row's are as narrow as the sum so far, or as its two words.
 
     Bits of ``i q`` summed over rows ``i`` are counted place by place: a place is used from the first row on whose
     sum reaches it.
     """
-    largest = p.depth * p.largest_product * choose(p.floats, 0, 1)
-    wide = p.result_width
-    total: Number = p.rows
-    for place in range(63):
+    largest = p.depth * p.largest_product * (1 - p.floats)
+    signs: Number = p.rows
+    total = signs
+    for place in range(WIDEST_TOTAL - 1):
         first = larger(1, -(-(1 << place) // larger(largest, 1)))
         used = larger(p.rows - first + 1, 0)
-        total = total + choose(place < wide - 1, used, 0)
+        total = total + flag(place < p.result_width - 1) * used
     total = choose(p.floats, (p.rows - 1) * p.float_width + p.sum_width(1), total)
     return choose(p.passes_words, p.cascade.bits, total) if possible(p.passes_words) else total
 
 
-def _float(p: SystolicSpec) -> dict[str, Number]:
-    return {
-        "exponent": elements.look_up(p.sum_format, lambda fmt: fmt.exponent_bits),
-        "fraction": elements.look_up(p.sum_format, lambda fmt: fmt.fraction_bits),
-        "stages": 0,
-    }
-
-
-def _sum(p: SystolicSpec, place: str, count: Number, width: Number) -> tuple[Unit, ...]:
+def _sum(p: SystolicParameters, place: str, count: Number, width: Number) -> tuple[Unit, ...]:
     """One addition per cycle, of integers or of floats."""
-    whole = choose(p.floats, 0, 1)
     return (
-        Unit("adder", place, count * whole, {"width": width}),
-        Unit("float_adder", place, count * (1 - whole), _float(p)),
+        Unit("adder", place, count * (1 - p.floats), {"width": width}),
+        Unit("float_adder", place, count * p.floats, floating.unit_dims(p.sum_format)),
     )
 
 
-def _buffer(p: SystolicSpec) -> tuple[Unit, ...]:
+# Where weights stay: banks -------------------------------------------------------------------------------------------
+
+
+def _buffer(p: SystolicParameters) -> tuple[Unit, ...]:
     """Two banks of partial sums and the result that leaves, where weights stay."""
-    many, memory = choose(p.accumulates, 1, 0), choose(p.in_sram, 1, 0)
-    lanes, words = p.cols * choose(p.stationary, 1, 0), BANKS * p.most_tokens
-    filed = lanes * (1 - memory)
+    many, memory = p.accumulates, p.in_sram
+    lanes, words = p.cols * p.stationary, BANKS * p.most_tokens
+    filed, remembered = lanes * (1 - memory), lanes * memory
     read = {"entries": words, "width": p.result_width}
     pair = {"entries": 2, "width": p.result_width}
     return (
         flops("buffer", filed * words, p.result_width, enable=1, activity=1 / words),
         flops("buffer", filed, p.result_width, enable=1),
-        flops("buffer", lanes * memory * many, p.result_width, enable=1),
+        flops("buffer", remembered * many, p.result_width, enable=1),
         Unit("select", "buffer", filed * (1 + many), read),
-        Unit("mux", "buffer", lanes * memory * (1 + 2 * many), pair),
+        Unit("mux", "buffer", remembered * (1 + 2 * many), pair),
         Unit("and_row", "buffer", lanes * many, {"width": p.result_width}),
         *_sum(p, "buffer", lanes * many, p.result_width),
         Unit("sram", "memory", BANKS * memory, {"words": p.most_tokens, "width": p.cols * p.result_width}),
     )
 
 
-def _control(p: SystolicSpec) -> tuple[Unit, ...]:
-    widths = p.size_widths
-    stays, many = choose(p.stationary, 1, 0), choose(p.accumulates, 1, 0)
-    groups, columns = choose(p.regroups, 1, 0), choose(p.n_max > p.cols, 1, 0)
-    counters = (groups * widths["tokens"], many * widths["k"], columns * widths["n"])
+# The sequencer -------------------------------------------------------------------------------------------------------
+
+
+def _control(p: SystolicParameters) -> tuple[Unit, ...]:
+    counters = sequencer_counters(p).values()
+    own = choose(p.stationary, sum(staying_flags(p).values()), sum(summing_flags(p).values()))
+    tokens = bit_length(p.most_tokens)
     return (
-        flops("control", 1, 1 + sum(counters) + many, enable=1, reset=1),
-        flops("control", 1, choose(p.stationary, _staying(p), _summing(p)), reset=1),
-        *(Unit("adder", "control", 1, {"width": width}, 0.3) for width in counters),
-        *(Unit("comparator", "control", 1, {"width": width}, 0.3) for width in counters),
-        Unit("adder", "control", stays, {"width": bit_length(p.most_tokens)}),
-        Unit("comparator", "control", 2 * stays, {"width": bit_length(p.most_tokens)}),
-        Unit("logic", "control", 1, {"gates": 40}),
+        flops("control", 1, sum(counters) + sum(loop_flags(p).values()), enable=1, reset=1),
+        flops("control", 1, own, reset=1),
+        *(Unit("adder", "control", 1, {"width": width}, _COUNTING) for width in counters),
+        *(Unit("comparator", "control", 1, {"width": width}, _COUNTING) for width in counters),
+        Unit("adder", "control", p.stationary, {"width": tokens}),
+        Unit("comparator", "control", 2 * p.stationary, {"width": tokens}),
+        Unit("logic", "control", 1, {"gates": _GATES_OF_THE_SEQUENCER}),
         Unit("broadcast", "control", 1, {"fanout": larger(p.rows * p.act_bits, p.cols * p.result_width)}),
     )
 
 
-def _summing(p: SystolicSpec) -> Number:
-    """Operands there and last, wave flags, and the results that leave."""
-    own = choose(p.waits, 2, 0)
-    waves = (p.stages - 1) * (1 + own + choose(p.accumulates, 1, 0) * choose(p.floats, 2, 1))
-    tiles = choose(p.regroups | (p.n_max > p.cols), 1, 0)
-    return 4 + waves + 1 + choose(p.paced, 1, 0) + choose(p.stages > 1, 1, 0) + tiles + clog2(p.rows)
+# The registers of the sequencer by name, as in the RTL: bits, 0 where a design has no such register. Of a flag that is
+# delayed, by as many cycles as it has bits, the delays are named after it.
 
 
-def _staying(p: SystolicSpec) -> Number:
-    """Operands there and last, the tile in the shadow, wave flags, banks, and the results that leave."""
-    several = choose(p.most_tokens > 1, 1, 0)
-    copies = (p.rows + p.cols - 2) * several
-    waves = p.stages * choose(p.accumulates, 3, 1) + copies
-    tokens = several * (bit_length(p.most_tokens) + 1 + 2 * clog2(p.most_tokens))
-    memory = choose(p.in_sram, 2 + choose(p.accumulates, 1, 0), 0)
-    return memory + 2 + 2 + clog2(p.rows) + waves + tokens + 2 + 2 + BANKS + 2
+def sequencer_counters(p: SystolicParameters) -> dict[str, Number]:
+    """What is left of each size of a run."""
+    return {
+        "groups_left": p.regroups * p.size_widths["tokens"],
+        "beats_left": p.accumulates * p.size_widths["k"],
+        "columns_left": p.several_columns * p.size_widths["n"],
+    }
 
 
-def _shell(p: SystolicSpec) -> Iterator[Unit]:
-    """Cycles and four stalls are counted where digits of a beat may be left, else three."""
-    return shell.units(p.every_size(), p.every_size_rule(), 4 + choose(p.paced, 1, 0))
+def loop_flags(p: SystolicParameters) -> dict[str, Number]:
+    """A run is going on; the next beat or tile is the first of its column group."""
+    return {"active": 1, "first_beat": p.accumulates}
 
 
-def paths(p: SystolicSpec) -> tuple[Path, ...]:
+def summing_flags(p: SystolicParameters) -> dict[str, Number]:
+    """Operands, the waves that cross the array, and the results that leave, where sums stay."""
+    later = p.stages - 1  # cycles after the first in which a beat is in the array
+    return {
+        **_operand("act"),
+        **_operand("wgt"),
+        "busy": p.paced,
+        "last": later,
+        "first": p.accumulates * later,
+        "valid": p.accumulates * p.floats * later,
+        "load": p.waits * later,
+        "move": p.waits * later,
+        "held": 1,
+        "full": flag(p.stages > 1),
+        "held_last": p.regroups | p.several_columns,
+        "row": clog2(p.rows),
+    }
+
+
+def staying_flags(p: SystolicParameters) -> dict[str, Number]:
+    """Operands, the tile in the shadow, and the waves that cross the array, where weights stay."""
+    return {
+        **_operand("act"),
+        "tile_there": 1,
+        "tile_mark": 1,
+        "row": clog2(p.rows),
+        "token_left": p.several_tokens * bit_length(p.most_tokens),
+        "first_token": p.several_tokens,
+        "swap": p.several_tokens * (p.rows + p.cols - 2),
+        "valid": p.stages,
+        "first": p.accumulates * p.stages,
+        "finished": p.accumulates * p.stages,
+        **_bank_flags(p),
+    }
+
+
+def _bank_flags(p: SystolicParameters) -> dict[str, Number]:
+    """Which bank is filled, which is given away, and the result that leaves."""
+    number = clog2(p.most_tokens)  # bits of the number of a token in its group
+    return {
+        "token_in": number,
+        "token_out": number,
+        "fill_bank": 1,
+        "give_bank": 1,
+        "full": BANKS,
+        "banks_used": bit_length(BANKS),
+        "result_there": 1,
+        "result_last": 1,
+        "bank_shown": p.in_sram,
+        "bank_ends": p.in_sram,
+        "forwarding": p.in_sram * p.accumulates,
+    }
+
+
+def _operand(port: str) -> dict[str, Number]:
+    """A beat of a stream is there; its ``tlast``."""
+    return {f"{port}_there": 1, f"{port}_mark": 1}
+
+
+# Paths ---------------------------------------------------------------------------------------------------------------
+
+
+def paths(p: SystolicParameters) -> tuple[Path, ...]:
     """Multiplication and accumulation between two registers, the buffer, and the sequencer."""
-    split = choose(p.product_register, 1, 0)
     step = path(p.element)
+    whole = (*_scaled(step, 1 - p.passes_words), *(_passing_step(p) if possible(p.passes_words) else ()))
     # A single row of a cascade and a sum of one beat have nothing to add to.
-    alone = choose(p.stationary, choose(p.rows == 1, 1, 0), choose(p.accumulates, 0, 1))
-    passing = choose(p.passes_words, 1, 0)
-    whole = (*_scaled(step, 1 - passing), *(_passing_step(p) if possible(p.passes_words) else ()))
+    alone = choose(p.stationary, flag(p.rows == 1), 1 - p.accumulates)
     return (
-        Path("step", _scaled((*_reach(p), *_without_sum(whole, alone)), 1 - split)),
+        Path("step", _scaled((*_reach(p), *_without_sum(whole, alone)), 1 - p.holds_products)),
         *((_resolve_path(p),) if possible(p.passes_words) else ()),
-        *(_split_paths(p, step, split) if possible(p.product_register) else ()),
+        *(_split_paths(p, step) if possible(p.holds_products) else ()),
         Path("buffer", _buffer_path(p)),
-        Path("counters", (Unit("half_adder", "shell", 1, {"width": 32}),)),
+        p.register_file().path(),
         Path(
             "sequence",
             (
@@ -256,66 +333,61 @@ def paths(p: SystolicSpec) -> tuple[Path, ...]:
     )
 
 
-def _passing_step(p: SystolicSpec) -> tuple[Unit, ...]:
+def _passing_step(p: SystolicParameters) -> tuple[Unit, ...]:
     """From the operands of an element to two words."""
-    passing = choose(p.passes_words, 1, 0)
     return (
-        Unit("digit_select", "pe", passing, {"width": 1}),
-        Unit("compressor", "pe", passing * p.cascade.depth, {"width": 1}),
+        Unit("digit_select", "pe", p.passes_words, {"width": 1}),
+        Unit("compressor", "pe", p.passes_words * p.cascade.depth, {"width": 1}),
     )
 
 
-def _resolve_path(p: SystolicSpec) -> Path:
+def _resolve_path(p: SystolicParameters) -> Path:
     """Two words and the constant to one."""
-    passing = choose(p.passes_words, 1, 0)
     return Path(
         "resolve",
         (
-            Unit("compressor", "result", passing * p.cascade.last_depth, {"width": 1}),
-            Unit("adder", "result", passing, {"width": p.sum_width(p.rows)}),
+            Unit("compressor", "result", p.passes_words * p.cascade.last_depth, {"width": 1}),
+            Unit("adder", "result", p.passes_words, {"width": p.sum_width(p.rows)}),
         ),
     )
 
 
-def _reach(p: SystolicSpec) -> tuple[Unit, ...]:
+def _reach(p: SystolicParameters) -> tuple[Unit, ...]:
     """From the issue of a beat to the operands of an element: the gate, the way along a row, the selection."""
-    gated, shared = choose(p.gated, 1, 0), choose(p.skewed, 0, 1)
     return (
-        Unit("broadcast", "control", gated, {"fanout": p.rows * p.act_bits}),
-        Unit("and_row", "edge", gated, {"width": p.act_bits}),
-        Unit("broadcast", "edge", shared, {"fanout": p.cols}),
-        Unit("select", "pe", choose(p.group > 1, 1, 0), {"entries": p.group, "width": p.selected_width}),
+        Unit("broadcast", "control", p.gated, {"fanout": p.rows * p.act_bits}),
+        Unit("and_row", "edge", p.gated, {"width": p.act_bits}),
+        Unit("broadcast", "edge", 1 - p.skewed, {"fanout": p.cols}),
+        Unit("select", "pe", p.sparse, {"entries": p.group, "width": p.selected_width}),
     )
 
 
-def _split_paths(p: SystolicSpec, step: tuple[Unit, ...], split: Number) -> tuple[Path, ...]:
+def _split_paths(p: SystolicParameters, step: tuple[Unit, ...]) -> tuple[Path, ...]:
     """Up to the register of the products, and from there on."""
-    products = path(elements.element(p, p.sum_width(1)))
+    products = path(p.element_of(p.sum_width(1)))
     one = tuple(Unit(u.kind, u.place, u.count * (u.kind != "counter"), u.dims) for u in products)
     last = ("adder", "counter", "float_adder")
-    merged = tuple(Unit(u.kind, u.place, choose(u.count > 0, 1, 0), u.dims) for u in step if u.kind in last)
+    merged = tuple(Unit(u.kind, u.place, flag(u.count > 0), u.dims) for u in step if u.kind in last)
     product, merge = halves(p.element)
     if possible(p.passes_words):
         product = choose(p.passes_words, p.cascade.product_depth, product)
         merge = choose(p.passes_words, p.cascade.depth, merge)
-        merged = _scaled(merged, choose(p.passes_words, 0, 1))
-    saved = choose(p.carry_save, 1, 0)
+        merged = _scaled(merged, 1 - p.passes_words)
     tree = tuple(
         Unit(u.kind, u.place, choose(p.carry_save, product, u.count), u.dims) if u.kind == "compressor" else u
         for u in _without_sum(one, 1)
     )
+    reduced = Unit("compressor", "pe", p.carry_save * merge, {"width": 1})
     return (
-        Path("multiply", _scaled((*_reach(p), *tree), split)),
-        Path("accumulate", _scaled((Unit("compressor", "pe", saved * merge, {"width": 1}), *merged), split)),
+        Path("multiply", _scaled((*_reach(p), *tree), p.holds_products)),
+        Path("accumulate", _scaled((reduced, *merged), p.holds_products)),
     )
 
 
 def _without_sum(steps: tuple[Unit, ...], times: Number) -> tuple[Unit, ...]:
     """Float products up to their own sum, where ``times`` is 1 and nothing is added to it."""
     return tuple(
-        Unit(u.kind, u.place, u.count - choose(u.count > 0, times, 0), u.dims)
-        if u.kind == "float_adder"
-        else u
+        Unit(u.kind, u.place, u.count - flag(u.count > 0) * times, u.dims) if u.kind == "float_adder" else u
         for u in steps
     )
 
@@ -324,12 +396,12 @@ def _scaled(steps: tuple[Unit, ...], times: Number) -> tuple[Unit, ...]:
     return tuple(Unit(unit.kind, unit.place, unit.count * times, unit.dims) for unit in steps)
 
 
-def _buffer_path(p: SystolicSpec) -> tuple[Unit, ...]:
+def _buffer_path(p: SystolicParameters) -> tuple[Unit, ...]:
     """The partial sum so far, read and added to."""
-    many, memory = choose(p.accumulates & p.stationary, 1, 0), choose(p.in_sram, 1, 0)
+    many = p.accumulates * p.stationary
     words = BANKS * choose(p.in_sram, 1, p.most_tokens)
     return (
-        Unit("sram", "memory", many * memory, {"words": p.most_tokens, "width": p.cols * p.result_width}),
+        Unit("sram", "memory", many * p.in_sram, {"words": p.most_tokens, "width": p.cols * p.result_width}),
         Unit("select", "buffer", many, {"entries": words, "width": p.result_width}),
         Unit("and_row", "buffer", many, {"width": p.result_width}),
         *_sum(p, "buffer", many, p.result_width),

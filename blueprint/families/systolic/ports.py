@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from blueprint.families.systolic.parameters import SystolicParameters
 from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Stream
+from blueprint.shell import RegisterFile, product_sizes
+from blueprint.workloads.tasks import Gemm
 
-if TYPE_CHECKING:
-    from blueprint.families.systolic.spec import SystolicSpec
+#: What each stall counter counts.
+_WAITS = {
+    "input": "cycles without a beat of activations",
+    "memory": "cycles without weights",
+    "output": "cycles without room for results",
+    "dependency": "cycles in which digits of a beat are left",
+}
 
 
-def operation(p: SystolicSpec) -> Operation:
+def operation(p: SystolicParameters) -> Operation:
     """A product; which of a group's weights may be other than zero, and which words a flexible element takes."""
     weights = "weights, a column per output"
-    if p.group > 1:
+    if p.sparse:
         weights += (
             f"; of every {p.group} that follow one another in k, from a multiple of {p.group} on, at most "
         )
@@ -28,11 +34,26 @@ def operation(p: SystolicSpec) -> Operation:
         outputs=(Operand("out", ("tokens", "n"), "results"),),
         registers={"tokens": "tokens", "k": "k", "n": "n"},
         given={"ternary": ternary} if p.flexible else {},
-        where={"held": f"min(tokens, {int(p.most_tokens)})"} if p.stationary else {},
+        where={"held": f"min(tokens, {p.most_tokens})"} if p.stationary else {},
     )
 
 
-def streams(p: SystolicSpec) -> tuple[Stream, ...]:
+def register_file(p: SystolicParameters) -> RegisterFile:
+    """The sizes of a product; a run reads those of which it counts anything."""
+    sizes = {
+        "tokens": (p.m_max, p.regroups | p.stationary * p.several_tokens),
+        "k": (p.k_max, p.accumulates),
+        "n": (p.n_max, p.several_columns),
+    }
+    return RegisterFile(product_sizes(sizes), _WAITS, dependency=p.paced)
+
+
+def register_values(p: SystolicParameters, task: Gemm) -> dict[str, int]:
+    """The sizes of the product."""
+    return {"tokens": task.m, "k": task.k, "n": task.n}
+
+
+def streams(p: SystolicParameters) -> tuple[Stream, ...]:
     """The AXI4-Stream ports: activations, weights, results."""
     if p.stationary:
         act, wgt, out = _weights_stay(p)
@@ -45,30 +66,30 @@ def streams(p: SystolicSpec) -> tuple[Stream, ...]:
     )
 
 
-def _sums_stay(p: SystolicSpec) -> tuple[tuple[BeatLoop, ...], ...]:
+def _sums_stay(p: SystolicParameters) -> tuple[tuple[BeatLoop, ...], ...]:
     outer = _groups(p, p.rows)
-    covered = f"({int(p.act_lanes)} if ternary else 1)" if p.flexible else f"{int(p.act_lanes)}"
+    covered = f"({p.act_lanes} if ternary else 1)" if p.flexible else f"{p.act_lanes}"
     beats = (*outer, BeatLoop("beat", f"ceil(k / {covered})"))
     return beats, beats, (*outer, BeatLoop("row", f"{p.rows}"))
 
 
-def _weights_stay(p: SystolicSpec) -> tuple[tuple[BeatLoop, ...], ...]:
-    outer = _groups(p, int(p.most_tokens))
-    tile, token = BeatLoop("tile", f"ceil(k / {int(p.beat_k)})"), BeatLoop("token", "held")
+def _weights_stay(p: SystolicParameters) -> tuple[tuple[BeatLoop, ...], ...]:
+    outer = _groups(p, p.most_tokens)
+    tile, token = BeatLoop("tile", f"ceil(k / {p.beat_k})"), BeatLoop("token", "held")
     return (*outer, tile, token), (*outer, tile, BeatLoop("row", f"{p.rows}")), (*outer, token)
 
 
-def _groups(p: SystolicSpec, tokens: int) -> tuple[BeatLoop, ...]:
+def _groups(p: SystolicParameters, tokens: int) -> tuple[BeatLoop, ...]:
     return (
         BeatLoop("token_group", f"ceil(tokens / {tokens})"),
         BeatLoop("column_group", f"ceil(n / {p.cols})"),
     )
 
 
-def _activation(p: SystolicSpec) -> Field:
-    lanes, row = int(p.act_lanes), f"token_group * {p.rows} + row"
+def _activation(p: SystolicParameters) -> Field:
+    lanes, row = p.act_lanes, f"token_group * {p.rows} + row"
     if p.stationary:
-        place = Place("act", (_held(p), f"tile * {int(p.beat_k)} + row * {lanes} + lane"))
+        place = Place("act", (_held(p), f"tile * {p.beat_k} + row * {lanes} + lane"))
     elif p.flexible:
         place = Place("act", (row, _flexible(lanes, "lane")))
     else:
@@ -90,15 +111,15 @@ def _flexible(lanes: int, axis: str) -> str:
     return f"beat * {lanes} + {axis} if ternary else beat if {axis} == 0 else -1"
 
 
-def _held(p: SystolicSpec) -> str:
-    return f"token_group * {int(p.most_tokens)} + token"
+def _held(p: SystolicParameters) -> str:
+    return f"token_group * {p.most_tokens} + token"
 
 
-def _result(p: SystolicSpec) -> Field:
+def _result(p: SystolicParameters) -> Field:
     token = _held(p) if p.stationary else f"token_group * {p.rows} + row"
     return Field(
         "result",
-        int(p.output_bits),
+        p.output_bits,
         (p.cols,),
         signed=p.activation == "int",
         format=str(p.sum_format),
@@ -108,13 +129,13 @@ def _result(p: SystolicSpec) -> Field:
     )
 
 
-def _weights(p: SystolicSpec) -> Field:
+def _weights(p: SystolicParameters) -> Field:
     """A weight, with its place in its group where it has one; or the words of a flexible element."""
-    parts = _words(p) if p.flexible else _sparse(p) if p.group > 1 else ()
+    parts = _words(p) if p.flexible else _sparse(p) if p.sparse else ()
     whole = p.activation == "int" or p.pe == "ternary"
     return Field(
         "weight",
-        int(p.weight_bits),
+        p.weight_bits,
         (p.cols, p.depth),
         signed=whole and not parts,
         format="int" if whole else p.activation,
@@ -126,13 +147,13 @@ def _weights(p: SystolicSpec) -> Field:
     )
 
 
-def _meaning(p: SystolicSpec) -> str:
+def _meaning(p: SystolicParameters) -> str:
     if p.flexible:
         return (
             f"{p.element_digits} ternary weights, one for each lane of activations, or one integer for lane 0"
         )
     one = "one weight: 01 is +1, 00 is 0, 11 is -1; 10 is no weight" if p.pe == "ternary" else "one weight"
-    if p.group == 1:
+    if not p.sparse:
         return one
     return (
         f"{one}; of a group of {p.group} weights {p.kept} travel in rising order of place: all that are not zero, then "
@@ -140,17 +161,17 @@ def _meaning(p: SystolicSpec) -> str:
     )
 
 
-def _sparse(p: SystolicSpec) -> tuple[Field, ...]:
+def _sparse(p: SystolicParameters) -> tuple[Field, ...]:
     whole = p.activation == "int" or p.pe == "ternary"
     number = "int" if whole else p.activation
-    width = int(p.index_width)
+    width = p.index_width
     return (
         Field("value", p.weight_width, signed=whole, format=number, meaning="the weight"),
         Field("index", width, signed=False, offset=p.weight_width, meaning="place in its group"),
     )
 
 
-def _words(p: SystolicSpec) -> tuple[Field, ...]:
+def _words(p: SystolicParameters) -> tuple[Field, ...]:
     kind = "1 where the word holds ternary weights; the same in all words of a run"
     return (
         Field("integer", p.weight_width, meaning="one weight", when="ternary == 0"),
@@ -166,12 +187,12 @@ def _words(p: SystolicSpec) -> tuple[Field, ...]:
     )
 
 
-def _weights_held(p: SystolicSpec) -> Place:
-    lanes, column = int(p.act_lanes), f"column_group * {p.cols} + column"
+def _weights_held(p: SystolicParameters) -> Place:
+    lanes, column = p.act_lanes, f"column_group * {p.cols} + column"
     if p.flexible:
         return Place("wgt", (_flexible(lanes, "digit"), column), ("digit", p.element_digits))
-    first = f"tile * {int(p.beat_k)} + row * {lanes}" if p.stationary else f"beat * {lanes}"
-    if p.group == 1:
+    first = f"tile * {p.beat_k} + row * {lanes}" if p.stationary else f"beat * {lanes}"
+    if not p.sparse:
         return Place("wgt", (f"{first} + slot", column))
     row = f"{first} + slot // {p.kept} * {p.group} + member"
-    return Place("wgt", (row, column), ("member", int(p.group)), f"slot % {p.kept}")
+    return Place("wgt", (row, column), ("member", p.group), f"slot % {p.kept}")

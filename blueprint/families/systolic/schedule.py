@@ -2,49 +2,51 @@
 
 Where sums stay: token group, column group, beat of the reduction. Where weights stay: token group, column group, tile
 of the reduction, token. Neither order needs more hardware for a larger matrix: any product is a sequence of tiles on
-one array of fixed size (temporal scaling, as in Tempus), operands of the next beat or tile arriving meanwhile.
+one array of fixed size (temporal scaling, as in Tempus), and operands of the next beat or tile arrive meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from blueprint.arithmetic.processing import cycles_per_operand
+from blueprint.families.systolic.parameters import BANKS, SystolicParameters
+from blueprint.family import Arrays
 from blueprint.numbers import Number, ceil_div, choose, larger
+from blueprint.parameters import Rule
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
-from blueprint.workloads.workload import Gemm
-
-if TYPE_CHECKING:
-    from blueprint.families.systolic.spec import SystolicSpec
+from blueprint.workloads.tasks import Gemm
 
 Integers = npt.NDArray[np.int64]
 
-#: Column groups whose partial sums have room at once, where weights stay.
-BANKS = 2
 
-
-def cycles(p: SystolicSpec, workload: Gemm) -> Number:
-    """Cycles of one unstalled run."""
-    groups, columns, beats, tokens = p.loops(workload)
-    tiles, steps = groups * columns, expected_steps(p)
+def cycles(p: SystolicParameters, task: Gemm) -> Number:
+    """Cycles of one unstalled run; those to expect where beats take as many cycles as their activations have digits."""
+    groups, columns, beats, tokens = p.loops(task)
+    tiles, steps = groups * columns, _expected_steps(p)
     return choose(p.stationary, _weights_stay(p, tiles, beats, tokens), _sums_stay(p, tiles, beats, steps))
 
 
-def _sums_stay(p: SystolicSpec, tiles: Number, beats: Number, steps: Number) -> Number:
+def exact(p: SystolicParameters) -> Iterator[Rule]:
+    """None: where :func:`cycles` is not exact, the time of a run depends on its operands."""
+    return iter(())
+
+
+def _sums_stay(p: SystolicParameters, tiles: Number, beats: Number, steps: Number) -> Number:
     """The last beat of a tile starts when all results of the tile before have left."""
     drained = p.stages + p.rows
     return beats * steps + (tiles - 1) * larger(beats * steps, drained + steps - 1) + drained
 
 
-def expected_steps(p: SystolicSpec) -> Number:
-    """Cycles of a beat: one, or the digits to expect of the activation of a beat that has most.
+def _expected_steps(p: SystolicParameters) -> Number:
+    """Cycles of a beat: one, or the largest number of digits to expect of an activation of the beat.
 
-    Half of all places of EN-T digits, rounded up, is what evenly spread numbers have; several lanes wait for the
-    slowest of them, which then mostly has them all.
+    Evenly spread numbers have EN-T digits in half of all places, rounded up; several lanes wait for the slowest of
+    them, which then mostly has them all.
     """
     digits = ceil_div(p.act_width, 2)
     several = p.rows * p.act_lanes > 1
@@ -52,11 +54,11 @@ def expected_steps(p: SystolicSpec) -> Number:
     return choose(p.serial, choose(p.pe == "booth_serial", digits, sparse), 1)
 
 
-def durations(p: SystolicSpec, workload: Gemm, act: Integers) -> Integers:
+def _durations(p: SystolicParameters, task: Gemm, act: Integers) -> Integers:
     """Cycles of every beat, by token group and beat: all activations of a beat take as long as the slowest."""
-    groups, _, beats, _ = (int(count) for count in p.loops(workload))
+    groups, _, beats, _ = p.loops(task)
     taken = cycles_per_operand(p.element, act)
-    padded = np.ones((groups * p.rows, beats * int(p.act_lanes)), np.int64)
+    padded = np.ones((groups * p.rows, beats * p.act_lanes), np.int64)
     if p.pe == "booth_serial":
         padded *= ceil_div(p.act_width, 2)
     padded[: act.shape[0], : act.shape[1]] = taken
@@ -64,61 +66,69 @@ def durations(p: SystolicSpec, workload: Gemm, act: Integers) -> Integers:
     return slowest
 
 
-def is_whole(p: SystolicSpec, wgt: Integers) -> bool:
-    """Whether a flexible element has to take these weights as integers: not all are ternary."""
-    return bool(p.flexible and (wgt.max(initial=0) > 1 or wgt.min(initial=0) < -1))
-
-
-def cycles_of(p: SystolicSpec, workload: Gemm, operands: Mapping[str, Integers]) -> int:
-    """Cycles of one unstalled run on these operands."""
+def cycles_of(p: SystolicParameters, task: Gemm, operands: Arrays) -> int:
+    """Cycles of one unstalled run on these operands: ``act`` of shape (m, k), ``wgt`` of shape (k, n)."""
     if p.flexible:
-        groups, columns, beats, _ = p.loops(workload, whole=is_whole(p, operands["wgt"]))
+        groups, columns, beats, _ = p.loops(task, whole=p.takes_integers(operands["wgt"]))
         return int(_sums_stay(p, groups * columns, beats, 1))
     if not p.serial:
-        return int(cycles(p, workload))
-    _, columns, _, _ = p.loops(workload)
-    taken = durations(p, workload, operands["act"])
-    drained, now, free = int(p.stages) + p.rows, 0, 0
-    for steps in taken:
+        return int(cycles(p, task))
+    _, columns, _, _ = p.loops(task)
+    drained, now, free = p.stages + p.rows, 0, 0
+    for steps in _durations(p, task, operands["act"]):
         for _ in range(columns):
             last = int(steps[-1])
             begin = max(now + int(steps.sum()) - last, free)
             now = begin + last
             free = now + drained - 1
-    return now + drained
+    return int(now + drained)
 
 
-def _weights_stay(p: SystolicSpec, columns: Number, beats: Number, tokens: Number) -> Number:
+def _weights_stay(p: SystolicParameters, columns: Number, beats: Number, tokens: Number) -> Number:
     """A tile takes as long as its tokens or the loading of the next.
 
     A column group begins when the bank of the one before the last is free.
     """
     tile = larger(tokens, p.rows)
     computed = (beats - 1) * tile + tokens
-    collected = (
-        computed + p.stages + tokens
-    )  # from a column group's first issue to one cycle after its last read
-    freed = collected + choose(p.in_sram, 1, 0)  # a memory's last word is read while it waits at the port
+    # From the first issue of a column group to one cycle after its last read.
+    collected = computed + p.stages + tokens
+    freed = collected + p.in_sram  # a memory's last word is read while it waits at the port
     last = columns - 1
     begun = last // BANKS * larger(BANKS * beats * tile, freed) + last % BANKS * beats * tile
     return p.rows + begun + collected + 1
 
 
-def graph(p: SystolicSpec, workload: Gemm, operands: Mapping[str, Integers] | None = None) -> TimingGraph:
-    """The timing graph of a run."""
-    whole = p.flexible and operands is not None and is_whole(p, operands["wgt"])
-    counts = tuple(map(int, p.loops(workload, whole=whole)))
+def traffic(p: SystolicParameters, task: Gemm) -> dict[str, Number]:
+    """Bits of weights, activations and results, whole bytes a beat."""
+    groups, columns, beats, tokens = p.loops(task)
+    loaded = choose(p.stationary, p.rows, 1)
+    given = choose(p.stationary, tokens, p.rows)
+    moved = {
+        "weights": (beats * loaded, p.cols * p.element_bits),
+        "activations": (beats * tokens, p.rows * p.act_lanes * p.act_width),
+        "results": (given, p.cols * p.output_bits),
+    }
+    return {
+        purpose: groups * columns * count * 8 * ceil_div(bits, 8) for purpose, (count, bits) in moved.items()
+    }
+
+
+def graph(p: SystolicParameters, task: Gemm, operands: Arrays | None) -> TimingGraph:
+    """Operands meet at the issue of a beat or token; results wait for the port, where weights stay in banks."""
+    whole = operands is not None and p.takes_integers(operands["wgt"])
+    counts = p.loops(task, whole=whole)
     if p.stationary:
         return _stationary(p, counts)
     if not p.serial:
         return _summing(p, counts, {})
     # Dense digits take as long whatever they are.
-    act = np.zeros((workload.m, workload.k), np.int64) if operands is None else operands["act"]
-    taken = np.repeat(durations(p, workload, act)[:, None], counts[1], axis=1).reshape(-1)
+    act = np.zeros((task.m, task.k), np.int64) if operands is None else operands["act"]
+    taken = np.repeat(_durations(p, task, act)[:, None], counts[1], axis=1).reshape(-1)
     return _summing(p, counts, {"durations": taken})
 
 
-def _summing(p: SystolicSpec, counts: tuple[int, ...], issue: dict[str, Any]) -> TimingGraph:
+def _summing(p: SystolicParameters, counts: tuple[int, ...], issue: dict[str, Any]) -> TimingGraph:
     nest = tuple(Loop(n, c) for n, c in zip(("group", "column", "beat"), counts, strict=False))
     given = (*nest[:2], Loop("row", p.rows))
     act, wgt = Access("acts", "beat"), Access("weights", "beat")
@@ -132,21 +142,20 @@ def _summing(p: SystolicSpec, counts: tuple[int, ...], issue: dict[str, Any]) ->
     channels = (
         Channel("acts", 1, stall="input"),
         Channel("weights", 1, stall="memory"),
-        Channel("results", 1, int(p.stages), response=1, stall="output"),
+        Channel("results", 1, p.stages, response=1, stall="output"),
     )
     return TimingGraph(nodes, channels, issue="issue")
 
 
-def _stationary(p: SystolicSpec, counts: tuple[int, ...]) -> TimingGraph:
+def _stationary(p: SystolicParameters, counts: tuple[int, ...]) -> TimingGraph:
     names = ("group", "column", "tile", "token")
     nest = tuple(Loop(n, c) for n, c in zip(names, counts, strict=True))
     loaded = (*nest[:3], Loop("row", p.rows))
     given = (*nest[:2], nest[3])
     act, result, leaving = Access("acts", "token"), Access("results", "column"), Access("leaving", "token")
-    held = Access(
-        "tiles", "token", only=(("token", "first"),)
-    )  # the elements copy it as the first token passes
-    latency = int(p.stages) + 1
+    # The elements copy a tile as its first token passes.
+    held = Access("tiles", "token", only=(("token", "first"),))
+    latency = p.stages + 1
     channels = [
         Channel("acts", 1, stall="input"),
         Channel("tiles", 1, stall="memory"),

@@ -30,13 +30,22 @@ PATTERNS = {
 }
 
 
-def look_up(name: Any, which: int) -> Number:
-    """The first or second number of the pattern called ``name``, one or many."""
-    if isinstance(name, str):
-        return PATTERNS[name][which]
+def kept(pattern: Any) -> Number:
+    """Weights that travel of each group, by the name of the pattern, one or many."""
+    return _of_pattern(pattern, 0)
+
+
+def group(pattern: Any) -> Number:
+    """Weights of a group, travelling or zero, by the name of the pattern, one or many."""
+    return _of_pattern(pattern, 1)
+
+
+def _of_pattern(pattern: Any, which: int) -> Number:
+    if isinstance(pattern, str):
+        return PATTERNS[pattern][which]
     found: Number = 1
     for known, numbers in PATTERNS.items():
-        found = choose(name == known, numbers[which], found)
+        found = choose(pattern == known, numbers[which], found)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a ternary-LUT design is made of, place by place; every formula holds for one design and for arrays of designs.
+"""The hardware inventory of a ternary-LUT core, place by place; formulas hold for one design and for arrays of them.
 
 Places are the modules of the RTL: ``tile`` (activation register), ``build`` (one table), ``fetch`` (one key read for
 all token lanes), ``lane`` (one result), ``result`` (its rounding to a float), ``recode`` (five-trit bytes),
@@ -8,66 +8,69 @@ all token lanes), ``lane`` (one result), ``result`` (its rounding to a float), `
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from blueprint import shell
-from blueprint.arithmetic import carry_save, ternary
+from blueprint.arithmetic import carry_save, floating, ternary
 from blueprint.families.ternary_lut import formats
-from blueprint.numbers import Number, ceil_div, choose, clog2, larger, possible, slices, smaller
+from blueprint.families.ternary_lut.parameters import MOST_MU, MOST_TABLES, TernaryLutParameters
+from blueprint.numbers import Number, ceil_div, choose, clog2, flag, larger, possible, slices, smaller
 from blueprint.unit import Path, Unit, flops, memories
 
-if TYPE_CHECKING:
-    from blueprint.families.ternary_lut.spec import TernaryLutSpec
 
-
-def units(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def units(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """The whole inventory."""
-    return (*_tile(p), *_build(p), *_recode(p), *_fetch(p), *_lane(p), *_memory(p), *_control(p), *_shell(p))
+    return (
+        *_tile(p),
+        *_build(p),
+        *_recode(p),
+        *_fetch(p),
+        *_lane(p),
+        *_memory(p),
+        *_control(p),
+        *p.register_file().units(),
+    )
 
 
-def _tile(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _tile(p: TernaryLutParameters) -> tuple[Unit, ...]:
     tables = p.lut_count * p.token_lanes
-    beside = choose(p.reduction_registered & p.sign_left, 1, 0)
     fixed = (
-        Unit("to_fixed", "tile", tables * p.mu * choose(p.fixed, 1, 0), _fixed(p), 1 / p.depth),
-        *_broken(p),
+        Unit("to_fixed", "tile", tables * p.mu * p.fixed, _fixed(p), 1 / p.depth),
+        *_special(p),
     )
     return (
         flops("tile", tables, p.mu * p.word_width, enable=1, activity=1 / p.depth),
-        flops("tile", p.fetch_count, beside, enable=1),
+        flops("tile", p.fetch_count, p.reduction_registered * p.sign_left, enable=1),
         *(fixed if possible(p.fixed) else ()),
     )
 
 
-def _fixed(p: TernaryLutSpec) -> dict[str, Number]:
+def _fixed(p: TernaryLutParameters) -> dict[str, Number]:
     """From a significand to a fixed-point word."""
     return {
-        "inputs": formats.look_up(p.activation, lambda fmt: fmt.fraction_bits + 1),
+        "inputs": floating.look_up(p.activation, lambda fmt: fmt.fraction_bits + 1),
         "outputs": p.word_width,
     }
 
 
-def _broken(p: TernaryLutSpec) -> tuple[Unit, ...]:
-    """Whether a token has a NaN or an infinity so far, beside its tile, its beats and its results."""
-    fixed = choose(p.fixed, 1, 0)
+def _special(p: TernaryLutParameters) -> tuple[Unit, ...]:
+    """A bit per token, set once it had a NaN or an infinity, beside its tile, its beats and its results."""
     return (
-        flops("tile", fixed * (1 + p.build_stages), p.token_lanes, enable=1, activity=1 / p.depth),
-        flops("tile", fixed * p.sweep_stages, p.token_lanes, enable=1),
-        flops("tile", fixed, p.token_lanes, enable=1, activity=1 / p.most_tiles),
+        flops("tile", p.fixed * (1 + p.build_stages), p.token_lanes, enable=1, activity=1 / p.depth),
+        flops("tile", p.fixed * p.sweep_stages, p.token_lanes, enable=1),
+        flops("tile", p.fixed, p.token_lanes, enable=1, activity=1 / p.most_tiles),
     )
 
 
-def _build(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _build(p: TernaryLutParameters) -> tuple[Unit, ...]:
     return (*_whole_build(p), *(_float_build(p) if possible(p.floats) else ()))
 
 
-def _whole_build(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _whole_build(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """A sum of t activations is one of t - 1 plus or minus one more: one adder for every entry of two or more."""
-    tables = p.lut_count * p.token_lanes * choose(p.floats, 0, 1)
+    tables = p.lut_count * p.token_lanes * p.whole
     found: list[Unit] = []
     once = 1 / p.depth
-    full = choose(p.half, 0, 1)
-    for taken in range(2, 7):
+    full = 1 - p.half
+    for taken in range(2, MOST_MU + 1):
         # Mirrored entries start with a plus; a full table has their negatives too, the all-minus ones a bit wider.
         choices = tables * ternary.COMBINATIONS[p.mu, taken]
         mirrored = choices * 2 ** (taken - 1)
@@ -77,29 +80,29 @@ def _whole_build(p: TernaryLutSpec) -> tuple[Unit, ...]:
         found.append(Unit("adder", "build", full * choices, {"width": wide}, once))
     negated = ternary.entry_width(1, p.word_width, False)
     found.append(Unit("half_adder", "build", full * tables * p.mu, {"width": negated}, once))
-    for acts in range(2, 6):
+    for acts in range(2, MOST_MU):
         # Between levels: the table so far and the activations still to come.
-        between = (p.build_style == "pipelined") & (p.mu > acts)
+        between = flag((p.build_style == "pipelined") & (p.mu > acts))
         waiting = (
             ternary.table_bits(acts, p.word_width, p.half, p.result_width) + (p.mu - acts) * p.word_width
         )
         found.append(flops("build", tables * between, waiting, enable=1, activity=once))
     final = ternary.table_bits(p.mu, p.word_width, p.half, p.result_width)
-    found.append(flops("build", tables * choose(p.build_register, 1, 0), final, enable=1, activity=once))
+    found.append(flops("build", tables * flag(p.build_register), final, enable=1, activity=once))
     return tuple(found)
 
 
-def _float_build(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _float_build(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """Every sum so far meets the next activation in one block that gives sum and difference.
 
     The registers inside the blocks of a level go round it too: for the sums that skip the activation, for the
     activation as an entry of its own, and for those to come.
     """
-    tables = p.lut_count * p.token_lanes * choose(p.floats, 1, 0)
+    tables = p.lut_count * p.token_lanes * p.floats
     once = 1 / p.depth
     inside = formats.held_bits(p.activation, p.adder_stages, True)
     found: list[Unit] = []
-    for acts in range(1, 6):
+    for acts in range(1, MOST_MU):
         level = tables * (p.mu > acts)
         pairs = (3**acts - 1) // 2
         after = (3 ** (acts + 1) - 1) // 2 + p.mu - acts - 1
@@ -107,69 +110,63 @@ def _float_build(p: TernaryLutSpec) -> tuple[Unit, ...]:
         found.append(flops("build", level * pairs, inside, enable=1, activity=once))
         beside = (pairs + p.mu - acts) * p.adder_stages
         found.append(flops("build", level * beside, p.act_width, enable=1, activity=once))
-        between = choose(p.build_style == "pipelined", 1, 0) * (p.mu > acts + 1)
+        between = flag(p.build_style == "pipelined") * (p.mu > acts + 1)
         found.append(flops("build", tables * between * after, p.act_width, enable=1, activity=once))
     entries = ternary.half_entries(p.mu)
-    held = choose(p.build_register, 1, 0)
+    held = flag(p.build_register)
     found.append(flops("build", tables * held * entries, p.act_width, enable=1, activity=once))
     return tuple(found)
 
 
-def _float(p: TernaryLutSpec) -> dict[str, Number]:
-    return {
-        "exponent": formats.look_up(p.activation, lambda fmt: fmt.exponent_bits),
-        "fraction": formats.look_up(p.activation, lambda fmt: fmt.fraction_bits),
-        "stages": p.adder_stages,
-    }
+def _float(p: TernaryLutParameters) -> dict[str, Number]:
+    return floating.unit_dims(p.activation, p.adder_stages)
 
 
-def _recode(p: TernaryLutSpec) -> tuple[Unit, ...]:
-    packed = p.key_encoding == "five_trits"
+def _recode(p: TernaryLutParameters) -> tuple[Unit, ...]:
+    packed = flag(p.key_encoding == "five_trits")
     count = packed * ceil_div(p.lut_count * p.fetch_count * p.mu, 5)
     return (Unit("recoder", "recode", count, {"inputs": 8, "outputs": 10}),)
 
 
-def translations(p: TernaryLutSpec) -> tuple[Number, Number]:
+def translations(p: TernaryLutParameters) -> tuple[Number, Number]:
     """(1 where digits become an index, 1 where an index becomes that of the negated group under a condition)."""
     digits = (p.key_encoding == "two_bit") | (p.key_encoding == "five_trits")
-    signed = p.key_encoding == "sign_index"
-    return choose(digits, 1, 0), choose(p.half, choose(signed, 0, 1), choose(signed, 1, 0))
+    signed = flag(p.key_encoding == "sign_index")
+    return flag(digits), choose(p.half, 1 - signed, signed)
 
 
-def _fetch(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _fetch(p: TernaryLutParameters) -> tuple[Unit, ...]:
     keys = p.lut_count * p.fetch_count
     address = clog2(p.entries + 1)
     raw, mirrored = translations(p)
     index = ternary.key_width("full_index", p.mu)
     values = keys * p.token_lanes
     bits = p.lut_count * p.token_lanes * p.entries * p.entry_width
-    whole = choose(p.floats, 0, 1)
-    signs = choose(p.half, 1, 0)
     flipped = choose(p.floats, 1, p.entry_width)
-    held = choose(p.fetch_register, 1, 0)
+    held = flag(p.fetch_register)
     return (
         Unit("recoder", "fetch", keys * raw, {"inputs": 2 * p.mu, "outputs": index}),
         Unit("comparator", "fetch", keys * mirrored, {"width": index}),
         Unit("decoder", "fetch", keys, {"inputs": address, "outputs": p.entries}),
         Unit("broadcast", "fetch", bits, {"fanout": p.fetch_count}, 1 / p.depth),
         Unit("select", "fetch", values, {"entries": p.entries, "width": p.entry_width}),
-        Unit("xor_row", "fetch", values * signs, {"width": flipped}),
+        Unit("xor_row", "fetch", values * p.half, {"width": flipped}),
         flops("fetch", values * held, p.entry_width, enable=1),
-        flops("fetch", keys * held * signs * whole, 1, enable=1),
+        flops("fetch", keys * held * p.half * p.whole, 1, enable=1),
     )
 
 
-def _lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _lane(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """One result: add the fetched values, accumulate, hold what leaves."""
     return (*_whole_lane(p), *(_float_lane(p) if possible(p.floats) else ()), *_accumulators(p))
 
 
-def _float_lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
-    lanes = p.fetch_count * p.token_lanes * choose(p.floats, 1, 0)
-    adders = p.lut_count - 1 + choose(p.accumulates, 1, 0)
+def _float_lane(p: TernaryLutParameters) -> tuple[Unit, ...]:
+    lanes = p.fetch_count * p.token_lanes * p.floats
+    adders = p.lut_count - 1 + p.accumulates
     inside = formats.held_bits(p.activation, p.adder_stages, False)
     odd: Number = 0
-    for level in range(8):
+    for level in range(clog2(MOST_TABLES)):
         words = ceil_div(p.lut_count, 2**level)
         odd = odd + choose(words > 1, words % 2, 0)
     return (
@@ -179,73 +176,70 @@ def _float_lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
     )
 
 
-def _whole_lane(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _whole_lane(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """The sum of integers, up to the accumulator's register."""
-    lanes = p.fetch_count * p.token_lanes * choose(p.floats, 0, 1)
-    split = choose(p.reduction_registered, 1, 0)
-    accumulates = choose(p.accumulates, 1, 0)
-    tree = p.reduction == "adder_tree"
-    save = choose(tree, 0, 1)
-    folded = accumulates * (1 - split)  # the accumulator is one more row of the reduction
+    lanes = p.fetch_count * p.token_lanes * p.whole
+    split = p.reduction_registered
+    tree = flag(p.reduction == "adder_tree")
+    save = 1 - tree
+    folded = p.accumulates * (1 - split)  # the accumulator is one more row of the reduction
     low = p.entry_width - 1 + clog2(p.lut_count)
     full, half, _ = carry_save.counts(p.lut_count, p.entry_width, folded * low)
-    summed = choose(folded == 1, low, p.sum_width)
+    summed = choose(folded, low, p.sum_width)
     added = choose(tree, p.sum_width, summed)
-    above = p.result_width - choose(split == 1, p.sum_width, added)
+    above = p.result_width - choose(split, p.sum_width, added)
     pairs = smaller(p.entry_width + 2, p.sum_width)  # the mean over the levels of a tree
-    single = (p.lut_count == 1) & (folded == 0)
+    single = flag(p.lut_count == 1) * (1 - folded)
     return (
         Unit("compressor", "lane", lanes * save, {"width": full}),
         Unit("half_adder", "lane", lanes * save, {"width": half}),
-        Unit("adder", "lane", lanes * save * choose(single, 0, 1), {"width": summed}),
-        Unit("adder", "lane", lanes * choose(tree, 1, 0) * (p.lut_count - 1), {"width": pairs}),
-        Unit("adder", "lane", lanes * choose(tree, 1, 0) * folded, {"width": p.sum_width}),
-        Unit("sign_adder", "lane", lanes * accumulates, {"width": above}),
+        Unit("adder", "lane", lanes * save * (1 - single), {"width": summed}),
+        Unit("adder", "lane", lanes * tree * (p.lut_count - 1), {"width": pairs}),
+        Unit("adder", "lane", lanes * tree * folded, {"width": p.sum_width}),
+        Unit("sign_adder", "lane", lanes * p.accumulates, {"width": above}),
         Unit("adder", "lane", lanes * split, {"width": p.sum_width}),
     )
 
 
-def _accumulators(p: TernaryLutSpec) -> tuple[Unit, ...]:
-    """What waits of a result: the sum of a beat, the sums of all column groups, the result."""
+def _accumulators(p: TernaryLutParameters) -> tuple[Unit, ...]:
+    """Registers of a result: the sum of a beat, the sums of all column groups, the finished result."""
     lanes = p.fetch_count * p.token_lanes
-    accumulates, buffered = choose(p.accumulates, 1, 0), choose(p.buffered, 1, 0)
-    stored = choose(p.in_sram, 0, 1) * accumulates
+    stored = (1 - p.in_sram) * p.accumulates
     words = choose(p.buffered, p.depth, 1)
     held = choose(p.buffered, stored * words, 1)
-    fixed = choose(p.fixed, 1, 0)
     return (
-        flops("lane", lanes * choose(p.reduction_registered, 1, 0), p.sum_width, enable=1),
-        Unit("and_row", "lane", lanes * accumulates, {"width": p.result_width}),
+        flops("lane", lanes * p.reduction_registered, p.sum_width, enable=1),
+        Unit("and_row", "lane", lanes * p.accumulates, {"width": p.result_width}),
         flops("lane", lanes * held, p.result_width, enable=1, activity=1 / words),
-        Unit("mux", "lane", lanes * buffered * stored, {"entries": p.depth, "width": p.result_width}),
-        flops("lane", lanes * buffered, p.result_width, enable=1, activity=1 / p.most_tiles),
+        Unit("mux", "lane", lanes * p.buffered * stored, {"entries": p.depth, "width": p.result_width}),
+        flops("lane", lanes * p.buffered, p.result_width, enable=1, activity=1 / p.most_tiles),
         *_forward(p, lanes),
-        Unit("to_float", "result", lanes * fixed, {"inputs": p.result_width, "outputs": p.output_bits}),
+        Unit("to_float", "result", lanes * p.fixed, {"inputs": p.result_width, "outputs": p.output_bits}),
     )
 
 
-def _forward(p: TernaryLutSpec, lanes: Number) -> tuple[Unit, ...]:
-    """A memory is read as the word before it is written: the word just written is kept beside it."""
-    memory = choose(p.in_sram, 1, 0) * (p.accumulate_stages == 0)
+def _forward(p: TernaryLutParameters, lanes: Number) -> tuple[Unit, ...]:
+    """A memory reads the old word in the cycle in which it is written: the word just written is kept beside it."""
+    memory = p.in_sram * (p.accumulate_stages == 0)
     return (
         flops("lane", lanes * memory, p.result_width, enable=1),
         Unit("mux", "lane", lanes * memory, {"entries": 2, "width": p.result_width}),
     )
 
 
-def _memory(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _memory(p: TernaryLutParameters) -> tuple[Unit, ...]:
     width = p.fetch_count * p.token_lanes * p.result_width
-    return tuple(memories(choose(p.in_sram, 1, 0), p.depth, width))
+    return tuple(memories(p.in_sram, p.depth, width))
 
 
-def side_bits(p: TernaryLutSpec) -> Number:
+def side_bits(p: TernaryLutParameters) -> Number:
     """Bits that travel with a beat: valid, last of the run, first and last tile, column group."""
-    return 2 + 2 * choose(p.accumulates, 1, 0) - choose(p.single_result, 1, 0) + p.address_width
+    return 2 + 2 * p.accumulates - p.single_result + p.address_width
 
 
-def _control(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
     widths = p.size_widths
-    groups, tiles, columns = (choose(many, 1, 0) for many in (p.regroups, p.accumulates, p.buffered))
+    groups, tiles, columns = p.regroups, p.accumulates, p.buffered
     loader = 1 + groups * widths["tokens"] + tiles * widths["k"]
     sweeper = (
         1 + groups * widths["tokens"] + tiles * (widths["k"] + 1) + columns * (widths["n"] + p.address_width)
@@ -256,11 +250,11 @@ def _control(p: TernaryLutSpec) -> tuple[Unit, ...]:
         flops("control", 1, loader, enable=1, reset=1, activity=1 / p.depth),
         flops("control", 1, sweeper, enable=1, reset=1),
         flops("control", p.sweep_stages - p.accumulate_stages, side_bits(p), enable=1, reset=1),
-        # Inside the accumulating adder nobody asks for the first tile any more.
+        # Inside the accumulating adder the first-tile flag is no longer needed.
         flops("control", p.accumulate_stages, side_bits(p) - 1, enable=1, reset=1),
         flops("control", 1, 2, enable=1, reset=1),
-        flops("control", 1, choose(p.in_sram, 1, 0) * (p.accumulate_stages == 0), reset=1),
-        flops("control", 1, tiles * choose(p.fixed, 1, 0), enable=1, reset=1, activity=1 / p.depth),
+        flops("control", 1, p.in_sram * (p.accumulate_stages == 0), reset=1),
+        flops("control", 1, tiles * p.fixed, enable=1, reset=1, activity=1 / p.depth),
         *(Unit("adder", "control", 2, {"width": width}, 0.1) for width in counters),
         *(Unit("comparator", "control", 2, {"width": width}, 0.1) for width in counters),
         Unit("adder", "control", columns, {"width": widths["n"]}),
@@ -270,29 +264,24 @@ def _control(p: TernaryLutSpec) -> tuple[Unit, ...]:
     )
 
 
-def _shell(p: TernaryLutSpec) -> Iterator[Unit]:
-    """Cycles and four stalls are counted where a column may wait for its own accumulator, else three."""
-    return shell.units(p.every_size(), p.every_size_rule(), 4 + choose(p.accumulate_stages > 0, 1, 0))
-
-
-def paths(p: TernaryLutSpec) -> tuple[Path, ...]:
-    """The runs of build, fetch, reduction and accumulation between two registers, from every place that starts one."""
+def paths(p: TernaryLutParameters) -> tuple[Path, ...]:
+    """Every stretch of build, fetch, reduction and accumulation between two registers."""
     fetched = (
         Unit("select", "fetch", 1, {"entries": p.entries, "width": p.entry_width}),
-        Unit("xor_row", "fetch", choose(p.half, 1, 0), {"width": p.entry_width}),
+        Unit("xor_row", "fetch", p.half, {"width": p.entry_width}),
     )
     table = (_spread("fetch", p.fetch_count), *fetched)
-    split = choose(p.reduction_registered, 1, 0)
-    last = Unit("adder", "lane", split * choose(p.floats, 0, 1), {"width": p.result_width})
-    summed = Unit("float_adder", "lane", _length(p, choose(p.accumulates, 1, 0)), _float(p))
+    split = p.reduction_registered
+    last = Unit("adder", "lane", split * p.whole, {"width": p.result_width})
+    summed = Unit("float_adder", "lane", _length(p, p.accumulates), _float(p))
     tail = (_reduction(p), (last, summed))
-    cuts = (p.build_register, p.fetch_register, split == 1)
+    cuts = (flag(p.build_register), flag(p.fetch_register), split)
     return (
         *_runs(("build", "fetch", "reduce", "accumulate"), (_build_path(p), table, *tail), cuts),
         *_runs(("key", "reduce", "accumulate"), ((*_key_path(p), *fetched), *tail), cuts[1:]),
         *_accumulator_paths(p),
         *(_conversions(p) if possible(p.fixed) else ()),
-        Path("counters", (Unit("half_adder", "shell", 1, {"width": 32}),)),
+        p.register_file().path(),
         Path("sequence", _sequence_path(p)),
     )
 
@@ -301,39 +290,38 @@ def _spread(place: str, fanout: Number) -> Unit:
     return Unit("broadcast", place, 1, {"fanout": fanout})
 
 
-def _build_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _build_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """The last activation goes to all adders of its level."""
     levels = choose(p.build_style == "pipelined", 1, p.mu - 1) * (p.mu > 1)
     return (
         _spread("build", 3 ** (p.mu - 1)),
-        Unit("adder", "build", levels * choose(p.floats, 0, 1), {"width": p.entry_width}),
+        Unit("adder", "build", levels * p.whole, {"width": p.entry_width}),
         Unit("float_pair", "build", _length(p, levels), _float(p)),
     )
 
 
-def _length(p: TernaryLutSpec, adders: Number) -> Number:
+def _length(p: TernaryLutParameters, adders: Number) -> Number:
     """How many float additions in series lie between two registers, where ``adders`` follow each other."""
     if not possible(p.floats):
         return 0
     pieces = 1 + smaller(p.adder_stages, 4)
-    return choose(p.floats, 1, 0) * choose(pieces == 1, adders, smaller(adders, 2) / pieces)
+    return p.floats * choose(pieces == 1, adders, smaller(adders, 2) / pieces)
 
 
-def _conversions(p: TernaryLutSpec) -> tuple[Path, ...]:
-    fixed = choose(p.fixed, 1, 0)
+def _conversions(p: TernaryLutParameters) -> tuple[Path, ...]:
     rounded = {"inputs": p.result_width, "outputs": p.output_bits}
     return (
-        Path("to-fixed", (Unit("to_fixed", "tile", fixed, _fixed(p)),)),
-        Path("to-float", (Unit("to_float", "result", fixed, rounded),)),
+        Path("to-fixed", (Unit("to_fixed", "tile", p.fixed, _fixed(p)),)),
+        Path("to-float", (Unit("to_float", "result", p.fixed, rounded),)),
     )
 
 
-def _key_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _key_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """From the weight port to the one-hot lines of a fetch, which select for all token lanes."""
     address = clog2(p.entries + 1)
     raw, mirrored = translations(p)
     index = ternary.key_width("full_index", p.mu)
-    packed = choose(p.key_encoding == "five_trits", 1, 0)
+    packed = flag(p.key_encoding == "five_trits")
     return (
         Unit("recoder", "recode", packed, {"inputs": 8, "outputs": 10}),
         Unit("recoder", "fetch", raw, {"inputs": 2 * p.mu, "outputs": index}),
@@ -343,31 +331,30 @@ def _key_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
     )
 
 
-def _reduction(p: TernaryLutSpec) -> tuple[Unit, ...]:
-    split = choose(p.reduction_registered, 1, 0)
-    folded = choose(p.accumulates, 1, 0) * (1 - split)
+def _reduction(p: TernaryLutParameters) -> tuple[Unit, ...]:
+    folded = p.accumulates * (1 - p.reduction_registered)
     low = p.entry_width - 1 + clog2(p.lut_count)
     _, _, depth = carry_save.counts(p.lut_count, p.entry_width, folded * low)
-    tree = choose(p.reduction == "adder_tree", 1, 0)
-    width = choose(folded == 1, p.result_width, p.sum_width)
+    tree = flag(p.reduction == "adder_tree")
+    width = choose(folded, p.result_width, p.sum_width)
     words = p.lut_count + folded
     adders = tree * (clog2(p.lut_count) + folded) + (1 - tree) * (words > 1)
     return (
         Unit("compressor", "lane", depth * (1 - tree), {"width": 1}),
-        Unit("adder", "lane", adders * choose(p.floats, 0, 1), {"width": width}),
+        Unit("adder", "lane", adders * p.whole, {"width": width}),
         Unit("float_adder", "lane", _length(p, clog2(p.lut_count)), _float(p)),
     )
 
 
-def _accumulator_paths(p: TernaryLutSpec) -> tuple[Path, ...]:
-    """What was accumulated so far, read by its address and cleared on the first tile, into the last adder."""
+def _accumulator_paths(p: TernaryLutParameters) -> tuple[Path, ...]:
+    """The accumulated sum, read by its address and cleared on the first tile, into the last adder."""
     lanes = p.fetch_count * p.token_lanes
-    accumulates, memory = choose(p.accumulates, 1, 0), choose(p.in_sram, 1, 0)
-    filed = accumulates * (1 - memory) * choose(p.buffered, 1, 0)
+    accumulates, memory = p.accumulates, p.in_sram
+    filed = accumulates * (1 - memory) * p.buffered
     bits = lanes * p.result_width
     into = (
         Unit("and_row", "lane", accumulates, {"width": p.result_width}),
-        Unit("adder", "lane", accumulates * choose(p.floats, 0, 1), {"width": p.result_width}),
+        Unit("adder", "lane", accumulates * p.whole, {"width": p.result_width}),
         Unit("float_adder", "lane", _length(p, accumulates), _float(p)),
     )
     return (
@@ -398,11 +385,11 @@ def _accumulator_paths(p: TernaryLutSpec) -> tuple[Path, ...]:
     )
 
 
-def _sequence_path(p: TernaryLutSpec) -> tuple[Unit, ...]:
+def _sequence_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """The longest counter of the sequencer, then the enable of the widest register it moves."""
     widths = p.size_widths
     tile = p.lut_count * p.token_lanes * p.mu * p.act_width
-    widest = larger(widths["tokens"] * choose(p.regroups, 1, 0), widths["k"] * choose(p.accumulates, 1, 0))
+    widest = larger(widths["tokens"] * p.regroups, widths["k"] * p.accumulates)
     return (
         Unit("half_adder", "control", 1, {"width": widest}),
         Unit("broadcast", "control", 1, {"fanout": larger(tile, p.fetch_count * p.result_width)}),
@@ -417,11 +404,11 @@ def _runs(
         for last in range(first, len(steps)):
             present: Number = 1
             for cut in range(first, min(last, len(cuts))):
-                present = present * choose(cuts[cut], 0, 1)
+                present = present * (1 - cuts[cut])
             if first > 0:
-                present = present * choose(cuts[first - 1], 1, 0)
+                present = present * cuts[first - 1]
             if last < len(cuts):
-                present = present * choose(cuts[last], 1, 0)
+                present = present * cuts[last]
             chosen = [unit for group in steps[first : last + 1] for unit in group]
             scaled = tuple(Unit(u.kind, u.place, u.count * present, u.dims) for u in chosen)
             yield Path("-".join(names[first : last + 1]), scaled)

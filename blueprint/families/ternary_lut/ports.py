@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from blueprint.arithmetic import ternary
+from blueprint.families.ternary_lut.parameters import TernaryLutParameters
+from blueprint.numbers import flag
 from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Stream
+from blueprint.shell import RegisterFile, product_sizes
+from blueprint.workloads.tasks import Gemm
 
-if TYPE_CHECKING:
-    from blueprint.families.ternary_lut.spec import TernaryLutSpec
-
-OPERATION = Operation(
+_OPERATION = Operation(
     computes="out = act @ wgt",
     inputs=(
         Operand("act", ("tokens", "k"), "activations, a row per token"),
@@ -21,7 +20,32 @@ OPERATION = Operation(
 )
 
 
-def streams(p: TernaryLutSpec) -> tuple[Stream, ...]:
+#: What each stall counter counts.
+_WAITS = {
+    "input": "cycles without a table to sweep",
+    "memory": "cycles without a weight beat",
+    "output": "cycles held up by the output",
+    "dependency": "cycles a column waited for its own accumulator",
+}
+
+
+def operation(p: TernaryLutParameters) -> Operation:
+    """A product of activations and ternary weights."""
+    return _OPERATION
+
+
+def register_file(p: TernaryLutParameters) -> RegisterFile:
+    """The sizes of a product; a run reads those of which it counts anything."""
+    sizes = {"tokens": (p.m_max, p.regroups), "k": (p.k_max, p.accumulates), "n": (p.n_max, p.buffered)}
+    return RegisterFile(product_sizes(sizes), _WAITS, dependency=flag(p.accumulate_stages > 0))
+
+
+def register_values(p: TernaryLutParameters, task: Gemm) -> dict[str, int]:
+    """The sizes of the product."""
+    return {"tokens": task.m, "k": task.k, "n": task.n}
+
+
+def streams(p: TernaryLutParameters) -> tuple[Stream, ...]:
     """The AXI4-Stream ports: activations, weights, results."""
     group = BeatLoop("token_group", f"ceil(tokens / {p.token_lanes})")
     tile = BeatLoop("tile", f"ceil(k / {p.tile_k})")
@@ -33,7 +57,7 @@ def streams(p: TernaryLutSpec) -> tuple[Stream, ...]:
     )
 
 
-def _activation(p: TernaryLutSpec) -> Field:
+def _activation(p: TernaryLutParameters) -> Field:
     return Field(
         "activation",
         p.act_width,
@@ -46,7 +70,7 @@ def _activation(p: TernaryLutSpec) -> Field:
     )
 
 
-def _result(p: TernaryLutSpec) -> Field:
+def _result(p: TernaryLutParameters) -> Field:
     number = str(p.output_format)
     return Field(
         "result",
@@ -60,11 +84,11 @@ def _result(p: TernaryLutSpec) -> Field:
     )
 
 
-def _token(p: TernaryLutSpec) -> str:
+def _token(p: TernaryLutParameters) -> str:
     return f"token_group * {p.token_lanes} + token"
 
 
-def _weights(p: TernaryLutSpec) -> Field:
+def _weights(p: TernaryLutParameters) -> Field:
     """One key per output column and table, however it is encoded."""
     if p.key_encoding == "five_trits":
         return ternary.key_field(p.key_encoding, p.mu, p.fetch_count, p.lut_count, _trits(p))
@@ -74,7 +98,7 @@ def _weights(p: TernaryLutSpec) -> Field:
     return ternary.key_field(p.key_encoding, p.mu, p.fetch_count, p.lut_count, place)
 
 
-def _trits(p: TernaryLutSpec) -> Place:
+def _trits(p: TernaryLutParameters) -> Place:
     """The weights of a beat in the order of columns, tables and places, five to a byte; none behind the last."""
     number, width = "(byte * 5 + trit)", p.tile_k
     row = f"tile * {width} + {number} % {width}"

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from blueprint.arithmetic.floating import FloatFormat, cuts
 from blueprint.errors import ParamError
 from generator.block import Block, register
+from generator.cells.elastic import elastic
 
 
 class Wires:
@@ -114,19 +115,13 @@ class FloatBlock(Block):
 
     def _handshake(self, m: Module) -> list[Value]:
         """Every stage moves as soon as the next one is free."""
-        moves: list[Value] = []
-        ready: Value = self.out_ready
         full = [Signal(name=f"full{stage}") for stage in range(self.stages)]
+        moves = [*(Signal(name=f"move{stage}") for stage in range(self.stages)), self.out_ready]
+        valid = [self.in_valid, *full]
         for stage in reversed(range(self.stages)):
-            move = Signal(name=f"move{stage}")
-            m.d.comb += move.eq(~full[stage] | ready)
-            with m.If(move):
-                m.d.sync += full[stage].eq(full[stage - 1] if stage else self.in_valid)
-            ready = move
-            moves.insert(0, move)
-        m.d.comb += self.in_ready.eq(ready)
-        m.d.comb += self.out_valid.eq(full[-1] if full else self.in_valid)
-        return moves
+            elastic(m, valid[stage], full[stage], moves[stage], moves[stage + 1])
+        m.d.comb += [self.in_ready.eq(moves[0]), self.out_valid.eq(valid[-1])]
+        return moves[:-1]
 
 
 def suffix(fmt: FloatFormat, flush: bool) -> str:

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.floating import FloatFormat
 from blueprint.arithmetic.softmax.arithmetic import Arithmetic
-from blueprint.arithmetic.softmax.inventory import DELAYS, cuts
+from blueprint.arithmetic.softmax.blocks import BLOCKS, cuts
 from blueprint.errors import ParamError
 from generator.arithmetic.floating import convert
 from generator.arithmetic.floating.pipeline import Step, Values, Wires
@@ -49,7 +49,7 @@ class Chain(Block):
 
     def delays(self) -> tuple[int, ...]:
         """Of the steps, relative to each other."""
-        return DELAYS[self.place]
+        return BLOCKS[self.place].delays
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()

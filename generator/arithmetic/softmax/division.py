@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, Arithmetic
-from blueprint.arithmetic.softmax.inventory import division_delays
+from blueprint.arithmetic.softmax.blocks import Reciprocal as Divider
 from generator.arithmetic.floating import multiply
 from generator.arithmetic.floating.pipeline import Values, Wires
 from generator.arithmetic.floating.words import is_special, leading_zeros
@@ -35,7 +35,7 @@ class Reciprocal(Chain):
         super().__init__(name, {"total": a.l_width}, a.r_width, steps, stages, static)
 
     def delays(self) -> tuple[int, ...]:
-        return division_delays(self.arithmetic)
+        return Divider().chain(self.arithmetic.divisor_fraction)
 
 
 def _begin(a: Arithmetic, w: Wires, v: Values) -> Values:
@@ -183,7 +183,7 @@ def _align(a: Arithmetic, w: Wires, v: Values) -> Values:
     p, zeros = v["p"], v["r"][a.gain_width :]
     moved = w("moved", (p[: a.p_width] << zeros)[: a.l_width])
     found = {"moved": moved[a.align_drop :], "q": v["r"][: a.q_width]}
-    return found | ({"flag": p[-1]} if a.flag else {})
+    return found | ({"flag": p[-1]} if a.nan_bit else {})
 
 
 def _times(a: Arithmetic, w: Wires, v: Values) -> Values:

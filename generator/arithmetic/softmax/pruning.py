@@ -6,7 +6,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from blueprint.arithmetic.pruning import CODE_BITS, ELEMENT_BITS, Pruning
+from blueprint.arithmetic.pruning import CODE_BITS, ELEMENT_BITS, SURROGATE_DELAYS, Pruning
 from generator.arithmetic.floating.pipeline import Values, Wires
 from generator.arithmetic.floating.words import leading_zeros
 from generator.arithmetic.integers import parts as elements
@@ -47,6 +47,9 @@ class LeadingOneScore(Chain):
         operands = {"q": p.dim * CODE_BITS, "k": p.dim * CODE_BITS}
         steps = (partial(_multiply, p), partial(_add, p))
         super().__init__(f"leading_one_score_d{p.dim}", operands, p.score_width, steps, stages)
+
+    def delays(self) -> tuple[int, ...]:
+        return SURROGATE_DELAYS
 
 
 def _multiply(p: Pruning, w: Wires, v: Values) -> Values:
@@ -123,7 +126,7 @@ class TopK(Block):
     def __init__(self, p: Pruning) -> None:
         self.pruning = p
         self.buckets = 1 << p.bucket_width
-        self.latency = f"at most {2 * p.magnitude_buckets + 1} cycles from scan to ready"
+        self.latency = f"at most {p.search_cycles} cycles from scan to ready"
         ports = {
             "clear": In(1),
             "count": In(1),

@@ -198,7 +198,7 @@ def _scale(a: Arithmetic, w: Wires, v: Values) -> Values:
         return {"product": product, "huge": w("infinite", is_special(a.sum_format, v["score"])[0])}
     score = v["score"]
     product = w("product", score[: a.score_width].as_signed() * v["multiplier"])
-    flags = {"flag": score[-2], "huge": score[-1]} if a.flag else {}
+    flags = {"flag": score[-2], "huge": score[-1]} if a.nan_bit else {}
     return {"product": product, "shift": v["shift"]} | flags
 
 
@@ -211,7 +211,7 @@ def _fit(a: Arithmetic, w: Wires, v: Values) -> Values:
     else:
         moved = w("moved", Cat(Const(0, 1), product).as_signed() >> v["shift"])
         exact = w("exact", (moved[1:].as_signed() + moved[0])[: len(product)])
-        whole, flag = w("whole", saturated(exact, width)), v.get("flag", Const(0, a.t_flag))
+        whole, flag = w("whole", saturated(exact, width)), v.get("flag", Const(0, a.t_nan_bit))
     # The largest whole exponent has no fraction, so that every exponent has a whole one not below; the lowest stands
     # for a key that is not seen.
     topmost = w("topmost", ~whole[-1] & whole[a.fraction : -1].all())

@@ -42,7 +42,7 @@ def _multiply(a: Arithmetic, w: Wires, v: Values) -> Values:
 
 
 def _place(a: Arithmetic, w: Wires, v: Values) -> Values:
-    if not a.flag:
+    if not a.nan_bit:
         return {"result": v["product"]}
     fmt = a.input_format
     bits = max(fmt.exponent_bits, (VALUE_WHOLE - 1 + fmt.bias).bit_length()) + 1
@@ -68,7 +68,7 @@ class _RunningSum(Block):
         ports |= ({"shift": In(a.shift_width)} if a.rescales else {}) | {"total": Out(width)}
         kind = a.sum_format.name if a.sums_are_floats else f"w{operand_width}_{width}"
         moves = f"_r{a.shift_width}" if a.rescales else ""
-        super().__init__(f"softmax_{name}_{kind}{'flag' * a.flag}{moves}", ports, clocked=True)
+        super().__init__(f"softmax_{name}_{kind}{'flag' * a.nan_bit}{moves}", ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -135,7 +135,7 @@ class SumValues(_RunningSum):
         number = old[: a.o_width]
         moved = w("moved", number.as_signed() >> self.shift) if a.rescales else number
         total = (moved + sign_extend(new[: a.term_width], a.o_width))[: a.o_width]
-        return Cat(total, old[-1] | new[-1]) if a.flag else total
+        return Cat(total, old[-1] | new[-1]) if a.nan_bit else total
 
 
 def lowered(w: Wires, fmt: FloatFormat, word: Value, shift: Value) -> Value:

@@ -59,7 +59,7 @@ class Exp2(Chain):
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
         self.arithmetic = a
         self.polynomial = polynomial(a.fraction, a.mantissa)
-        kind = a.sum_format.name if a.sums_are_floats else f"p{a.weight_fraction}{'flag' * a.flag}"
+        kind = a.sum_format.name if a.sums_are_floats else f"p{a.weight_fraction}{'flag' * a.nan_bit}"
         name = f"softmax_exp2_f{a.fraction}m{a.mantissa}_{kind}" + ("_clamp" if a.graph == "naive" else "")
         steps = (
             partial(_difference, a),
@@ -75,7 +75,7 @@ def _difference(a: Arithmetic, w: Wires, v: Values) -> Values:
     """The fraction of the difference, and how far the mantissa goes down or, for floats, the exponent field."""
     f, width = a.fraction, a.reference_width + 1
     fraction, whole = v["t"][:f], v["t"][f : a.t_width]
-    flag = {"flag": v["t"][-1]} if a.t_flag and (a.flag or a.sums_are_floats) else {}
+    flag = {"flag": v["t"][-1]} if a.t_nan_bit and (a.nan_bit or a.sums_are_floats) else {}
     down = w("down", (v["peak"].as_signed() - whole.as_signed())[:width])
     if a.graph == "naive":
         # Above the reference: the same whole exponent with a fraction, or a larger one.

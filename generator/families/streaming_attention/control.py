@@ -7,32 +7,21 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from generator.arithmetic.integers import zero_extend
-from generator.axi_lite import size_ports
-from generator.block import Block
+from generator.sequencer import Sequencer, handshakes, tells
 
 
-class Control(Block):
+class Control(Sequencer):
     """Walks passes, rows and keys; everything behind the score follows the flags that travel with its tokens.
 
     Rows are counted down by the queries they cover. Where there is a mask the last queries come first, so that a row is
     the keys up to its own ``high``, which sinks by ``parallel`` from row to row.
     """
 
-    place = "control"
     latency = "0 cycles from a key to its score's inputs"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        self.spec = spec
-        sizes = size_ports(spec.sizes, In)
         turns, finals = int(spec.turn_bits), int(spec.final_bits)
-        ports = sizes | {
-            "start": In(1),
-            **{
-                f"{port}_{wire}": In(1)
-                for port in ("scale", "query", "key", "value")
-                for wire in ("tvalid", "tlast")
-            },
-            **{f"{port}_tready": Out(1) for port in ("scale", "query", "key")},
+        ports = handshakes(("scale", "query", "key"), watched=("value",)) | {
             "code_taken": In(int(spec.prunes)),
             "code_wrong": In(int(spec.prunes)),
             "value_taken": In(1),
@@ -49,18 +38,13 @@ class Control(Block):
             "turn": Out(turns),
             "final": Out(finals),
             "visible": Out(int(spec.visible_bits)),
-            "accepted": Out(1),
-            "misframed": Out(1),
-            "stall_input": Out(1),
-            "stall_memory": Out(1),
-            "stall_output": Out(1),
         }
+        ports |= tells("accepted", "misframed")  # that a run is finished says the last node
         shape = f"p{spec.parallel}_k{spec.keys_max}q{spec.queries_max}h{spec.heads_max}_{spec.mask}"
-        super().__init__(f"{spec.family}_control_{shape}{'_gains' * turns}", ports, clocked=True, resets=True)
+        super().__init__(spec, f"{spec.family}_control_{shape}{'_gains' * turns}", ports)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        self._left: dict[str, Value] = {}
         tune_last = self._tune(m)
         load_last = self._load(m)
         self._score(m)
@@ -75,36 +59,16 @@ class Control(Block):
         if self.spec.prunes:
             fires.append(self.code_taken)
             wrong.append(self.code_wrong)
-        m.d.comb += [self.accepted.eq(Cat(*fires).any()), self.misframed.eq(Cat(*wrong).any())]
+        self.report(m, Cat(*fires).any(), Cat(*wrong).any())
         return m
-
-    def _count(self, m: Module, name: str, size: Value, step: int, advance: Value) -> Value:
-        """Count ``size`` down by ``step``; returns whether this is the last step, after which it starts over."""
-        left = Signal(len(size), name=f"{name}_left")
-        last = Signal(name=f"{name}_last")
-        self._left[name] = left
-        m.d.comb += last.eq(left <= step)
-        with m.If(self.start):
-            m.d.sync += left.eq(size)
-        with m.Elif(advance):
-            m.d.sync += left.eq(Mux(last, size, left - step))
-        return last
-
-    def _active(self, m: Module, name: str, end: Value) -> Signal:
-        active = Signal(name=name)
-        with m.If(self.start):
-            m.d.sync += active.eq(1)
-        with m.Elif(end):
-            m.d.sync += active.eq(0)
-        return active
 
     def _tune(self, m: Module) -> Value:
         """Accept the scales of a pass."""
         end = Signal(name="tune_end")
-        active = self._active(m, "tuning", end)
+        active = self.active(m, "tuning", end)
         last: Value = Const(1, 1)
         if self.spec.repeats:
-            last = self._count(m, "tune_passes", self.passes, 1, self.tune_fire)
+            last = self.counted(m, "tune_passes", self.passes, 1, self.tune_fire)
         m.d.comb += [
             self.scale_tready.eq(active & self.tune_room),
             self.tune_fire.eq(self.scale_tready & self.scale_tvalid),
@@ -115,7 +79,7 @@ class Control(Block):
     def _load(self, m: Module) -> Value:
         """Accept the queries of a row."""
         end = Signal(name="load_end")
-        active = self._active(m, "loading", end)
+        active = self.active(m, "loading", end)
         last = self._rows(m, "load", self.load_fire)[1]
         m.d.comb += [
             self.query_tready.eq(active & self.load_room),
@@ -129,16 +93,16 @@ class Control(Block):
         row: Value = Const(1, 1)
         turn: Value = Const(1, 1)
         if self.spec.regroups:
-            row = self._count(m, f"{name}_queries", self.queries, self.spec.parallel, advance)
+            row = self.counted(m, f"{name}_queries", self.queries, self.spec.parallel, advance)
         if self.spec.repeats:
-            turn = self._count(m, f"{name}_passes", self.passes, 1, advance & row)
+            turn = self.counted(m, f"{name}_passes", self.passes, 1, advance & row)
         return row, row & turn
 
     def _score(self, m: Module) -> None:
         """Take a key when there is a query and room for its score."""
         spec = self.spec
         end = Signal(name="score_end")
-        active = self._active(m, "scoring", end)
+        active = self.active(m, "scoring", end)
         row_end = Signal(name="row_end")
         pass_last, run_last = self._rows(m, "score", row_end)
         ready = active & self.score_room & self.score_tokens
@@ -222,7 +186,7 @@ class Control(Block):
         back = Signal(width, name="back")  # from the row's last position to the key
         m.d.comb += back.eq((high - key)[:width])
         bits: list[Value] = []
-        left: Value = self._left["score_queries"] if spec.regroups else self.queries
+        left: Value = self.left["score_queries"] if spec.regroups else self.queries
         for position in range(int(spec.visible_bits)):
             behind = spec.parallel - 1 - position  # from the row's last position to this one
             sees: Value = (back >= behind) & (left > behind) if behind else Const(1, 1)

@@ -10,18 +10,15 @@ from blueprint.families.streaming_attention.inventory import saturations
 from generator.arithmetic.softmax import (
     Finish,
 )
-from generator.block import Block, word
+from generator.block import Block
+from generator.cells.skew import delay_line
 
 ONE = Const(1, 1)
 
 
 def delayed(m: Module, value: Value, cycles: int, name: str, *, resets: bool = False) -> Value:
     """``value`` some cycles later."""
-    for stage in range(cycles if len(value) else 0):
-        held = word(len(value), f"{name}{stage}", reset_less=not resets)
-        m.d.sync += held.eq(value)
-        value = held
-    return value
+    return delay_line(m, value, cycles, name, resets=resets)[-1]
 
 
 def halves(stages: int) -> tuple[int, int]:

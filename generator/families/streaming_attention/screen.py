@@ -10,9 +10,10 @@ from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.numbers import bit_length, clog2
 from generator.arithmetic.integers import zero_extend
 from generator.arithmetic.softmax.pruning import Bucket, LeadingOneScore, TopK
-from generator.axi_lite import size_ports
 from generator.block import Block
 from generator.cells.memory import Sram
+from generator.cells.register_file import size_ports
+from generator.sequencer import held
 
 
 class Screen(Block):
@@ -28,7 +29,7 @@ class Screen(Block):
         self.spec, self.pruning = spec, spec.pruning
         sizes = size_ports(spec.sizes, In)
         p, number = self.pruning, int(clog2(spec.keys_max))
-        self.latency = f"{p.magnitude_buckets * 2 + 1} cycles between screening and picking"
+        self.latency = f"{p.search_cycles} cycles between screening and picking"
         self.throughput = "one key per cycle in every step"
         ports = sizes | {
             "start": In(1),
@@ -94,13 +95,9 @@ class Screen(Block):
     def _screen(self, m: Module) -> tuple[Value, Value]:
         """Take a code per cycle; returns when its bucket is there, and the bucket."""
         p, stages = self.pruning, self.spec.dot_stages
-        active = Signal(name="screening")
         key, last = self._number(m, "screened_key", len(self.number), self.keys, self.screen_fire)
         final = self._passes(m, "screened", self.screened) & last
-        with m.If(self.start):
-            m.d.sync += active.eq(1)
-        with m.Elif(self.screen_fire & final):
-            m.d.sync += active.eq(0)
+        active = held(m, "screening", self.start, self.screen_fire & final)
         first = ~key.any()
         m.d.comb += [
             self.code_tready.eq(active & self.codes_valid & (self.counted_room | ~first)),
@@ -116,16 +113,16 @@ class Screen(Block):
         self.use(m, Bucket(p), "bucket_of", score=score, bucket=bucket)
         valid, done = self.screen_fire, self.screened
         for stage in range(stages):
-            held = Signal(2, name=f"scored{stage}")
-            m.d.sync += held.eq(Cat(valid, done))
-            valid, done = held[0], held[1]
+            flags = Signal(2, name=f"scored{stage}")
+            m.d.sync += flags.eq(Cat(valid, done))
+            valid, done = flags[0], flags[1]
         m.d.comb += self.counted_write.eq(done)
         return valid, bucket
 
     def _search(self, m: Module, counted: Value, bucket: Value) -> None:
         p = self.pruning
-        scan = 2 * int(p.magnitude_buckets) + 1
-        timer = Signal(int(bit_length(scan)), name="timer")
+        scan = p.search_cycles
+        timer = Signal(bit_length(scan), name="timer")
         at, number = (Signal(len(self.number), name=name) for name in ("at", "number_here"))
         fire, looks, first = Signal(name="search"), Signal(name="looks"), Signal(name="search_first")
         last = Signal(name="search_last")

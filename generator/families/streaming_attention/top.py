@@ -1,23 +1,24 @@
-"""The whole accelerator: AXI shell, sequencing, nodes, FIFOs."""
+"""The datapath of the accelerator: nodes and the FIFOs between them."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, ResetSignal, Signal, Value
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib.wiring import In
 
 from blueprint.arithmetic.pruning import CODE_BITS
 from blueprint.families.streaming_attention import StreamingAttentionSpec
-from blueprint.families.streaming_attention.graph import NODES, Edge, depths, edges, latencies
-from blueprint.families.streaming_attention.inventory import words
+from blueprint.families.streaming_attention.dataflow import NODES, Edge, depths, edges, latencies, words
+from blueprint.families.streaming_attention.inventory import FILE_WORDS
+from generator.accelerator import Accelerator
 from generator.arithmetic.floating.words import is_special
 from generator.arithmetic.integers import parts
 from generator.arithmetic.softmax.pruning import LeadingOneCode
-from generator.axi_lite import AXI_LITE_PORTS, STALLS, Shell, size_ports
-from generator.block import Block, word
+from generator.block import word
+from generator.cells.fifo import Fifo
+from generator.cells.register_file import size_ports
 from generator.families.streaming_attention import nodes, results
 from generator.families.streaming_attention.control import Control
-from generator.families.streaming_attention.fifo import Fifo
 from generator.families.streaming_attention.node import NodeBlock
 from generator.families.streaming_attention.screen import Screen
 
@@ -31,48 +32,37 @@ class Wires:
     result: Any
 
 
-class StreamingAttention(Block):
+class StreamingAttention(Accelerator):
     """Attends queries to streams of keys and values."""
 
     place = "tile"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        self.spec = spec
         late = latencies(spec)
         self.latency = (
             f"{sum(int(late[name]) for name in NODES[spec.graph])} cycles from a key through all nodes"
         )
         self.throughput = f"one key per cycle, {spec.peak_macs} multiply-accumulates"
-        ports: dict[str, Any] = {"aclk": In(1), "aresetn": In(1)}
-        for stream in spec.streams():
-            give, take = (In, Out) if stream.direction == "in" else (Out, In)
-            ports |= {f"{stream.prefix}_tdata": give(stream.width), f"{stream.prefix}_tvalid": give(1)}
-            ports |= {f"{stream.prefix}_tready": take(1), f"{stream.prefix}_tlast": give(1)}
-        ports |= {f"s_axil_{name}": member for name, member in AXI_LITE_PORTS.items()}
-        super().__init__(spec.name, ports, clocked=False)
+        super().__init__(spec)
 
     def elaborate(self, platform: Any) -> Module:
-        m = Module()
-        m.domains.sync = ClockDomain("sync")
-        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
-        spec = self.spec
+        m, spec = self.module(), self.spec
         self._edges = {edge.name: edge for edge in edges(spec.graph, bool(spec.has_gains), bool(spec.prunes))}
         names = ("tune", "load", "screen", "pick", *NODES[spec.graph], "drain")
         self._fires = {name: Signal(name=f"{name}_fire") for name in names}
-        self._made: dict[tuple[int, int, bool, bool], Fifo | None] = {}
-        self._fifos = {name: self._wires(name) for name in self._edges}
+        self._fifos = {name: self._ends(name) for name in self._edges}
         self._control(m)
         if spec.prunes:
             self._screen(m)
         for name in NODES[spec.graph]:
             getattr(self, f"_{name}")(m)
         self._drain(m)
-        m.d.comb += self._saturation.eq(Cat(*self._saturated).any())
+        m.d.comb += self.wires["saturated"].eq(Cat(*self._saturated).any())
         return m
 
     # FIFOs -----------------------------------------------------------------------------------------------------------
 
-    def _wires(self, name: str) -> Wires:
+    def _ends(self, name: str) -> Wires:
         width = sum(int(bits) for bits in words(self.spec)[name].values())
         return Wires(Signal(name=f"{name}_room"), Signal(name=f"{name}_valid"), word(width, f"{name}_word"))
 
@@ -83,6 +73,11 @@ class StreamingAttention(Block):
             found[field] = self._fifos[name].result[low : low + int(bits)]
             low += int(bits)
         return found
+
+    def _fifo(self, width: int, depth: int, ahead: bool, refills: bool) -> Fifo:
+        return Fifo(
+            self.spec.family, width, depth, ahead=ahead, refills=refills, in_memory=depth > FILE_WORDS
+        )
 
     def _fill(
         self,
@@ -98,9 +93,7 @@ class StreamingAttention(Block):
         wires = self._fifos[name]
         # The steps of a screening take the slot of a pass with its first key and fill it with the last.
         late = int(latencies(self.spec)[edge.source]) > 1 or edge.source in ("screen", "search")
-        size = (len(wires.result), int(depths(self.spec)[name]), late, edge.kind == "long")
-        fifo = self._made.setdefault(size, None) or Fifo(size[0], size[1], ahead=late, refills=size[3])
-        self._made[size] = fifo
+        fifo = self._fifo(len(wires.result), int(depths(self.spec)[name]), late, edge.kind == "long")
         packed = Cat(*(fields[field] for field, bits in words(self.spec)[name].items() if int(bits)))
         pins: dict[str, Any] = {
             "write": write,
@@ -123,35 +116,17 @@ class StreamingAttention(Block):
     # Ports -----------------------------------------------------------------------------------------------------------
 
     def _control(self, m: Module) -> None:
-        spec = self.spec
-        name = f"{spec.family}_shell_{spec.design_hash}"
-        shell = Shell(name, spec.registers(), spec.sizes, spec.size_rules, STALLS[:-1], spec.status_flags)
-        control = Control(spec)
-        self._flags: dict[str, Value] = {}
-        wires: dict[str, Any] = {
-            name: Signal(shell.signature.members[name].shape, name=name)
-            for name in ("start", *size_ports(spec.sizes, In), "accepted", "misframed", *STALLS[:-1])
-        }
-        self._finished = Signal(name="finished")
-        self._saturation = Signal(name="saturated")
-        axi = {name: getattr(self, f"s_axil_{name}") for name in AXI_LITE_PORTS}
-        self.use(m, shell, "shell", **axi, **wires, finished=self._finished, saturated=self._saturation)
+        spec, control = self.spec, Control(self.spec)
         self._saturated: list[Value] = []
-        for port in ("scale", "query", "key"):
-            for wire in ("tvalid", "tready", "tlast"):
-                wires[f"{port}_{wire}"] = getattr(self, f"s_axis_{port}_{wire}")
-        for wire in ("tvalid", "tlast"):
-            wires[f"value_{wire}"] = getattr(self, f"s_axis_value_{wire}")
+        self._flags: dict[str, Value] = {}
         for flag in ("last", "pass_end", "turn", "final", "visible"):
-            width = control.signature.members[flag].shape if flag in control.signature.members else 0
+            width = control.ports[flag].shape if flag in control.ports else 0
             self._flags[flag] = Signal(width, name=f"key_{flag}")
-            wires[flag] = self._flags[flag]
         self._value_final = Signal(name="value_final")
         self._code_wrong = Signal(1 if spec.prunes else 0, name="code_wrong")
-        self._wires_of_shell = wires
         outputs = [name for name, edge in self._edges.items() if edge.source == "score"]
         tuned = [name for name, edge in self._edges.items() if edge.source == "tune"]
-        wires |= {
+        pins = {
             "value_taken": self._fires["output"],
             "value_final": self._value_final,
             "tune_room": self._room(*tuned),
@@ -162,7 +137,7 @@ class StreamingAttention(Block):
             "code_wrong": self._code_wrong,
             **{f"{name}_fire": self._fires[name] for name in ("tune", "load", "score")},
         }
-        self.use(m, control, "control", **wires)
+        self.sequence(m, control, **self._flags, **pins)
         self._front(m)
 
     def _front(self, m: Module) -> None:
@@ -177,13 +152,13 @@ class StreamingAttention(Block):
         self._fill(m, "scales", fields, fire["tune"], fire["score"] & flags["pass_end"])
         if "gains" in self._edges:
             self._fill(m, "gains", gains, fire["tune"], self._pass_done())
-        query = self.s_axis_query_tdata[: self.spec.streams()[1].field.bits]
+        query = self.data("query")
         self._fill(m, "queries", {"query": query}, fire["load"], fire["score"] & flags["last"])
 
     def _screen(self, m: Module) -> None:
         """Codes to the numbers of the keys that are to be fetched."""
         spec, fire = self.spec, self._fires
-        query = self.s_axis_query_tdata[: self.spec.streams()[1].field.bits]
+        query = self.data("query")
         code = LeadingOneCode()
         codes = Signal(spec.dim * CODE_BITS, name="query_code")
         for number, value in enumerate(parts(query, 8)):
@@ -195,7 +170,7 @@ class StreamingAttention(Block):
                 code=codes[CODE_BITS * number : CODE_BITS * (number + 1)],
             )
         block = Screen(spec)
-        shared = {name: self._wires_of_shell[name] for name in ("start", *size_ports(spec.sizes, In))}
+        shared = {name: self.wires[name] for name in ("start", *size_ports(spec.sizes, In))}
         own = {
             name: Signal(member.shape, name=name)
             for name, member in block.signature.members.items()
@@ -234,7 +209,7 @@ class StreamingAttention(Block):
 
     def _numbers(self, m: Module, taken: Value, number: Value, picked: Value) -> Value:
         """The numbers of the keys found in a pass wait until all are known; returns whether there are any."""
-        fifo = Fifo(len(number), self.spec.candidates, ahead=False, refills=False)
+        fifo = self._fifo(len(number), self.spec.candidates, False, False)
         found = Signal(len(number), name="pick_number")
         there = Signal(name="pick_there")
         room = Signal(name="pick_room")  # which there is: the pass before has left
@@ -294,7 +269,7 @@ class StreamingAttention(Block):
 
     def _score(self, m: Module) -> None:
         fields = self._fields("scales") | {"query": self._fifos["queries"].result}
-        fields["key"] = self.s_axis_key_tdata[: self.spec.streams()[2].field.bits]
+        fields["key"] = self.data("key")
         found = self._node(m, nodes.Score(self.spec), fields, self._flags)
         name = "weight" if self.spec.graph == "naive" else "exponent"
         for edge in ("weights", "long_weights", "scores", "long_scores"):
@@ -341,7 +316,7 @@ class StreamingAttention(Block):
         final = fields["final"] if len(fields["final"]) else Const(1, 1)
         m.d.comb += self._value_final.eq(fields["last"] & final)
         gains = self._fields("gains") if "gains" in self._edges else {}
-        value = self.s_axis_value_tdata[: self.spec.streams()[3].field.bits]
+        value = self.data("value")
         found = self._node(m, results.Output(self.spec), fields | gains | {"value": value}, fields)
         reserve = self._fires["output"] & fields["last"]
         if self.spec.softmax.divides_first:
@@ -374,7 +349,7 @@ class StreamingAttention(Block):
             self.m_axis_out_tdata.eq(fields["row"]),
             self.m_axis_out_tlast.eq(last),
             self._fires["drain"].eq(self.m_axis_out_tvalid & self.m_axis_out_tready),
-            self._finished.eq(self._fires["drain"] & last),
+            self.wires["finished"].eq(self._fires["drain"] & last),
         ]
         a = self.spec.softmax
         if a.is_float:

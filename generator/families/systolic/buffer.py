@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.families.systolic import SystolicSpec
-from blueprint.families.systolic.schedule import BANKS
+from blueprint.families.systolic.parameters import BANKS
 from generator.arithmetic.integers import one_of, parts, sign_extend
 from generator.block import Block, register
 from generator.families.systolic.element import added

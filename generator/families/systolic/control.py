@@ -6,80 +6,23 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.families.systolic import SystolicSpec
-from blueprint.families.systolic.schedule import BANKS
+from blueprint.families.systolic.parameters import BANKS
 from generator.arithmetic.integers import zero_extend
-from generator.axi_lite import size_ports
-from generator.block import Block
+from generator.cells.register_file import EVENTS
+from generator.cells.skew import delay_line
+from generator.sequencer import Sequencer, handshakes, held, tells
+
+_PORTS = handshakes(("act", "wgt"), ("out",)) | {"accept_act": Out(1)} | tells(*EVENTS)
 
 
-def common_ports(spec: SystolicSpec) -> dict[str, Any]:
-    """Sizes, streams and events of both sequencers."""
-    return size_ports(spec.sizes, In) | {
-        "start": In(1),
-        **{f"{port}_{wire}": In(1) for port in ("act", "wgt") for wire in ("tvalid", "tlast")},
-        "out_tready": In(1),
-        "act_tready": Out(1),
-        "wgt_tready": Out(1),
-        "out_tvalid": Out(1),
-        "out_tlast": Out(1),
-        "accept_act": Out(1),
-        "accepted": Out(1),
-        "finished": Out(1),
-        "misframed": Out(1),
-        "stall_input": Out(1),
-        "stall_memory": Out(1),
-        "stall_output": Out(1),
-    }
+class Control(Sequencer):
+    """Base of both sequencers: operand registers, and events that cross the array beside the beats."""
 
-
-class Control(Block):
-    """Base of both sequencers: sizes are counted down by what one step covers, so no division is needed."""
-
-    place = "control"
     spec: SystolicSpec
 
-    def __init__(self, name: str, ports: dict[str, Any]) -> None:
-        self.left: dict[str, Signal] = {}  # what a counter has still to cover, by its name
-        super().__init__(name, ports, clocked=True, resets=True)
-
-    def counted(self, m: Module, name: str, size: Value, step: int | Value, advance: Value) -> Value:
-        """Count ``size`` down by ``step``; returns whether this is the last step, after which it starts over."""
-        left = Signal(len(size), name=f"{name}_left")
-        last = Signal(name=f"{name}_last")
-        m.d.comb += last.eq(left <= step)
-        with m.If(self.start):
-            m.d.sync += left.eq(size)
-        with m.Elif(advance):
-            m.d.sync += left.eq(Mux(last, size, left - step))
-        self.left[name] = left
-        return last
-
-    def held(self, m: Module, name: str, rise: Value, fall: Value) -> Signal:
-        """Set by ``rise``, which wins, and cleared by ``fall``."""
-        held = Signal(name=name)
-        with m.If(rise):
-            m.d.sync += held.eq(1)
-        with m.Elif(fall):
-            m.d.sync += held.eq(0)
-        return held
-
-    def opening(self, m: Module, name: str, advance: Value, last: Value) -> Signal:
-        """Whether the step that is next to advance is the first of its loop."""
-        held = Signal(name=name)
-        with m.If(self.start):
-            m.d.sync += held.eq(1)
-        with m.Elif(advance):
-            m.d.sync += held.eq(last)
-        return held
-
     def delays(self, m: Module, name: str, bit: Value, stages: int) -> list[Value]:
-        """``bit`` and its delays."""
-        seen = [bit]
-        for stage in range(1, stages + 1):
-            held = Signal(name=f"{name}{stage}")
-            m.d.sync += held.eq(seen[-1])
-            seen.append(held)
-        return seen
+        """``bit`` and its delays, the copies of it that cross the array."""
+        return delay_line(m, bit, stages, name, first=1, resets=True)
 
     def operand(self, m: Module, port: str, active: Value, fire: Value, final: Value) -> tuple[Signal, Value]:
         """The register of an operand stream: whether a beat is there, and whether its ``tlast`` was right.
@@ -99,11 +42,6 @@ class Control(Block):
             m.d.sync += there.eq(0)
         return there, fire & (mark != final)
 
-    def accepts(self, m: Module) -> None:
-        """Tell the shell of every beat that is accepted."""
-        beats = [getattr(self, f"{port}_tvalid") & getattr(self, f"{port}_tready") for port in ("act", "wgt")]
-        m.d.comb += self.accepted.eq(beats[0] | beats[1])
-
 
 class SummingControl(Control):
     """Issues a beat of activations with one of weights; the last one of a tile when its results have room."""
@@ -111,10 +49,9 @@ class SummingControl(Control):
     throughput = "one beat per cycle"
 
     def __init__(self, spec: SystolicSpec) -> None:
-        self.spec = spec
         self.latency = "a beat is issued 1 cycle after its operands are accepted"
         waves, many = int(spec.stages), int(bool(spec.accumulates))
-        ports = common_ports(spec) | {
+        ports = _PORTS | {
             "accept_wgt": Out(1),
             "valid": Out(many * waves * int(bool(spec.floats))),
             "first": Out(many * waves),
@@ -125,21 +62,20 @@ class SummingControl(Control):
             "load": Out(waves if spec.waits else 0),
             "move": Out(waves if spec.waits else 0),
             "queues_done": In(int(bool(spec.paced))),
-            "stall_dependency": Out(int(bool(spec.paced))),
         }
         shape = f"r{spec.rows}c{spec.cols}l{spec.act_lanes}_s{waves}"
         digits = "_own" if spec.waits else "_flex" if spec.flexible else ""
         digits += "_serial" if spec.paced else ""
         shape += digits + ("_float" if spec.floats else "_acc" * many)
         limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
-        super().__init__(f"{spec.family}_control_sum_{shape}_{limits}", ports)
+        super().__init__(spec, f"{spec.family}_control_sum_{shape}_{limits}", ports)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         spec = self.spec
         names = ("issue", "beat_ends", "run_ends", "tile_ends")
         issue, ends, final, tile_ends = (Signal(name=name) for name in names)
-        active = self.held(m, "active", self.start, ends & final)
+        active = self.active(m, "active", ends & final)
         act, act_wrong = self.operand(m, "act", active, ends, final)
         wgt, wgt_wrong = self.operand(m, "wgt", active, ends, final)
         one = Const(1, 1)
@@ -175,7 +111,7 @@ class SummingControl(Control):
             m.d.comb += self.first.eq(Cat(*self.delays(m, "first", first, int(spec.stages) - 1)))
             if spec.floats:
                 m.d.comb += self.valid.eq(Cat(*self.delays(m, "valid", issue, int(spec.stages) - 1)))
-        self.accepts(m)
+        m.d.comb += self.accepted.eq(self.taken("act", "wgt"))
         return m
 
     def _busy(self, m: Module, issue: Value, ends: Signal) -> tuple[Value, Value]:
@@ -202,8 +138,8 @@ class SummingControl(Control):
         spec = self.spec
         waves = self.delays(m, "last", done, int(spec.stages) - 1)
         moves, ends = Signal(name="drain_moves"), Signal(name="drain_ends")
-        held = self.held(m, "held", done, moves & ends)
-        full = self.held(m, "full", waves[-1], moves & ends) if spec.stages > 1 else held
+        waiting = held(m, "held", done, moves & ends)
+        full = held(m, "full", waves[-1], moves & ends) if spec.stages > 1 else waiting
         row: Value = Const(0, 1)
         if spec.rows > 1:
             row = Signal((spec.rows - 1).bit_length(), name="row")
@@ -223,7 +159,27 @@ class SummingControl(Control):
             self.out_tlast.eq(last & ends),
             self.finished.eq(moves & ends & last),
         ]
-        return held
+        return waiting
+
+
+def _file_ports(words: int) -> dict[str, Any]:
+    """Lines of the banks of partial sums, where they are registers."""
+    return {"word": Out(words), "store": Out(1), "given": Out(words), "take": Out(1)}
+
+
+def _memory_ports(spec: SystolicSpec) -> dict[str, Any]:
+    """Addresses and forwarding, where the banks are memories."""
+    address, many = (int(spec.most_tokens) - 1).bit_length(), int(bool(spec.accumulates))
+    return {
+        "write": Out(BANKS),
+        "write_address": Out(address),
+        "read": Out(BANKS),
+        "read_address": Out(BANKS * address),
+        "shown": Out(1),
+        "fill": Out(many),
+        "forward": Out(many),
+        "enable_forward": Out(many),
+    }
 
 
 class StationaryControl(Control):
@@ -232,20 +188,19 @@ class StationaryControl(Control):
     throughput = "one token and one row of weights per cycle"
 
     def __init__(self, spec: SystolicSpec) -> None:
-        self.spec = spec
         self.latency = "a token is issued 1 cycle after it and the last row of its weights are accepted"
         many, several = int(bool(spec.accumulates)), int(spec.most_tokens > 1)
         words = BANKS * int(spec.most_tokens)
-        ports = common_ports(spec) | {
+        ports = _PORTS | {
             "load": Out(spec.rows),
             "swap": Out(several * (spec.rows + spec.cols - 1)),
             "first": Out(many),
-            **(self._memory_ports(many) if spec.in_sram else self._file_ports(words)),
+            **(_memory_ports(spec) if spec.in_sram else _file_ports(words)),
         }
         shape = f"r{spec.rows}c{spec.cols}k{spec.beat_k}t{spec.most_tokens}_s{spec.stages}"
         shape += "_memory" if spec.in_sram else ""
         limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
-        super().__init__(f"{spec.family}_control_stay_{shape}_{limits}", ports)
+        super().__init__(spec, f"{spec.family}_control_stay_{shape}_{limits}", ports)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -253,7 +208,7 @@ class StationaryControl(Control):
         self._issue, self._take_tile = Signal(name="issue"), Signal(name="take_tile")
         self._final, self._final_tile = Signal(name="run_ends"), Signal(name="last_tile")
         issue, final = self._issue, self._final
-        self._active = self.held(m, "active", self.start, issue & final)
+        self._active = self.active(m, "active", issue & final)
         act, act_wrong = self.operand(m, "act", self._active, issue, final)
         most, one = int(spec.most_tokens), Const(1, 1)
         tokens: Value = one
@@ -290,30 +245,14 @@ class StationaryControl(Control):
             copies = self.delays(m, "swap", self._take_tile, spec.rows + spec.cols - 2)
             m.d.comb += self.swap.eq(Cat(*copies))
         self._banks(m, issue & column_begins, room, first, beats)
-        self.accepts(m)
+        m.d.comb += self.accepted.eq(self.taken("act", "wgt"))
         return m
-
-    def _file_ports(self, words: int) -> dict[str, Any]:
-        return {"word": Out(words), "store": Out(1), "given": Out(words), "take": Out(1)}
-
-    def _memory_ports(self, many: int) -> dict[str, Any]:
-        address = (int(self.spec.most_tokens) - 1).bit_length()
-        return {
-            "write": Out(BANKS),
-            "write_address": Out(address),
-            "read": Out(BANKS),
-            "read_address": Out(BANKS * address),
-            "shown": Out(1),
-            "fill": Out(many),
-            "forward": Out(many),
-            "enable_forward": Out(many),
-        }
 
     def _load(self, m: Module, begins: Value) -> tuple[Value, Value]:
         """Take rows of weights for the next tile; returns whether a whole one is there, and wrong ends."""
         rows = self.spec.rows
         accept, ends = Signal(name="accept_row"), Signal(name="last_row")
-        tile = self.held(m, "tile_there", accept & ends, self._take_tile)
+        tile = held(m, "tile_there", accept & ends, self._take_tile)
         more = begins | ~self._final_tile  # a tile that is in use already needs no weights any more
         m.d.comb += [
             self.wgt_tready.eq(self._active & ((~tile & more) | (self._take_tile & ~self._final_tile))),

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.processing import Element
 from blueprint.arithmetic.processing.cascade import Plans, plans
-from blueprint.families.systolic import SystolicSpec, elements
+from blueprint.families.systolic import SystolicSpec
 from generator.arithmetic.floating import FloatAdd
 from generator.arithmetic.integers import add, parts, sign_extend
 from generator.arithmetic.processing import ActivationSelect, DigitQueue, Merge, Pass, Product, Step, mark
@@ -72,9 +72,7 @@ class ArrayElement(Block):
             return {"a": weight, "b": act, "ternary": self.weight[kind.span]}
         if self.spec.serial:
             return {"digit": act, "b": weight}
-        return (
-            {"a": act, "b": weight} if elements.is_one_of(self.spec.pe, ("ent",)) else {"a": weight, "b": act}
-        )
+        return {"a": act, "b": weight} if self.spec.encoded else {"a": weight, "b": act}
 
     def product(self, m: Module) -> Value:
         """The products of a beat, one cycle later where they are registered."""
@@ -174,7 +172,7 @@ class StationaryElement(ArrayElement):
     """
 
     def __init__(self, spec: SystolicSpec, row: int) -> None:
-        self.spec, self.element = spec, elements.element(spec, int(spec.sum_width(row + 1)))
+        self.spec, self.element = spec, spec.element_of(int(spec.sum_width(row + 1)))
         self.is_first, self.keeps = row == 0, bool(spec.most_tokens > 1)
         self.latency = "2 cycles" if spec.product_register else "1 cycle"
         form = ""

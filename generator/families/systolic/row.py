@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from blueprint.families.systolic import SystolicSpec
 from generator.arithmetic.integers import parts
 from generator.block import Block
+from generator.cells.skew import delay_line
 from generator.families.systolic.element import StationaryElement, SummingElement, handed_on
 
 #: What crosses the array beside the operands.
@@ -24,12 +25,7 @@ class Row(Block):
         """What every element sees of an operand that enters at column 0."""
         if not self.spec.skewed:
             return [word] * self.spec.cols
-        seen = [word]
-        for column in range(1, self.spec.cols):
-            held = Signal(len(word), name=f"{name}{column}", reset_less=True)
-            m.d.sync += held.eq(seen[-1])
-            seen.append(held)
-        return seen
+        return delay_line(m, word, self.spec.cols - 1, name, first=1)
 
 
 class SummingRow(Row):

@@ -1,54 +1,44 @@
-"""The whole accelerator: AXI shell, sequencing, operand registers, elements, results."""
+"""The datapath of the accelerator: operand registers, elements, results."""
 
 from typing import Any
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, ResetSignal, Signal, Value
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from blueprint.families.systolic import SystolicSpec
-from blueprint.families.systolic.schedule import BANKS
+from blueprint.families.systolic.parameters import BANKS
+from generator.accelerator import Accelerator
 from generator.arithmetic.integers import parts, sign_extend
 from generator.arithmetic.processing import DigitEncode, DigitQueue, Resolve, Total
-from generator.axi_lite import AXI_LITE_PORTS, EVENTS, STALLS, Shell, size_ports
-from generator.block import Block, register
+from generator.block import register
 from generator.cells.memory import Sram
+from generator.cells.skew import Skew, delay_line
 from generator.families.systolic.buffer import ColumnBuffer, MemoryColumn
 from generator.families.systolic.control import StationaryControl, SummingControl
-from generator.families.systolic.edge import DigitWait, Skew
+from generator.families.systolic.edge import DigitWait
 from generator.families.systolic.element import cascade_plans, handed_on
 from generator.families.systolic.row import WAVES, StationaryRow, SummingRow
 
 
-class Systolic(Block):
+class Systolic(Accelerator):
     """Multiplies matrices on an array of processing elements."""
 
     place = "edge"
 
     def __init__(self, spec: SystolicSpec) -> None:
-        self.spec = spec
         self.latency = (
             f"{spec.stages + (3 if spec.stationary else 1)} cycles from a tile's last beat to a result"
         )
         self.throughput = f"one beat per cycle, {spec.peak_macs} multiply-accumulates"
-        ports: dict[str, Any] = {"aclk": In(1), "aresetn": In(1)}
-        for stream in spec.streams():
-            give, take = (In, Out) if stream.direction == "in" else (Out, In)
-            ports |= {f"{stream.prefix}_tdata": give(stream.width), f"{stream.prefix}_tvalid": give(1)}
-            ports |= {f"{stream.prefix}_tready": take(1), f"{stream.prefix}_tlast": give(1)}
-        ports |= {f"s_axil_{name}": member for name, member in AXI_LITE_PORTS.items()}
-        super().__init__(spec.name, ports, clocked=False)
+        super().__init__(spec)
 
     def elaborate(self, platform: Any) -> Module:
-        m = Module()
-        m.domains.sync = ClockDomain("sync")
-        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
-        self._wires: dict[str, Signal] = {}
-        self._sequence(m)
+        m, spec = self.module(), self.spec
+        self.sequence(m, StationaryControl(spec) if spec.stationary else SummingControl(spec))
         acts = self._activations(m)
         weights = self._operand(m, "wgt", not self.spec.stationary)
         if self.spec.flexible:
             kind = self.spec.streams()[1].field.part("ternary")
-            m.d.comb += self._wires["ternary"].eq(weights[kind.span])
+            m.d.comb += self.wires["ternary"].eq(weights[kind.span])
         if self.spec.skewed:
             acts = self._skewed(m, acts, self.spec.rows, "acts")
             weights = self._skewed(m, weights, self.spec.cols, "weights")
@@ -57,43 +47,14 @@ class Systolic(Block):
         m.d.comb += self.m_axis_out_tdata.eq(Cat(*(sign_extend(result, bits) for result in results)))
         return m
 
-    def _sequence(self, m: Module) -> None:
-        spec = self.spec
-        stalls = STALLS if spec.paced else STALLS[:-1]
-        name = f"{spec.family}_shell_{spec.design_hash}"
-        shell = Shell(name, spec.registers(), spec.sizes, spec.size_rules, stalls)
-        control = StationaryControl(spec) if spec.stationary else SummingControl(spec)
-        streams = {
-            f"{stream.name}_{wire}": getattr(self, f"{stream.prefix}_{wire}")
-            for stream in spec.streams()
-            for wire in ("tvalid", "tready", "tlast")
-        }
-        axi = {name: getattr(self, f"s_axil_{name}") for name in AXI_LITE_PORTS}
-        shared = {
-            name: self._wire(shell, name) for name in ("start", *size_ports(spec.sizes, In), *EVENTS, *stalls)
-        }
-        rest = {
-            name: self._wire(control, name)
-            for name in control.signature.members
-            if name not in shared and name not in streams and name not in ("clk", "rst")
-        }
-        self.use(m, shell, "shell", **axi, **shared)
-        self.use(m, control, "control", **shared, **streams, **rest)
-
-    def _wire(self, block: Block, name: str) -> Signal:
-        if name not in self._wires:
-            self._wires[name] = Signal(getattr(block, name).shape(), name=name)
-        return self._wires[name]
-
     def _waves(self, name: str, begin: int, count: int) -> Value:
         """Stages of a wave, nothing where this design has no such wave."""
-        wire = self._wires.get(name)
+        wire = self.wires.get(name)
         return Const(0, 0) if wire is None else wire[begin : begin + count]
 
     def _operand(self, m: Module, port: str, held: bool) -> Value:
-        stream = next(stream for stream in self.spec.streams() if stream.name == port)
-        data = getattr(self, f"{stream.prefix}_tdata")[: stream.field.bits]
-        return register(m, len(data), port, self._wires[f"accept_{port}"], data) if held else data
+        data = self.data(port)
+        return register(m, len(data), port, self.wires[f"accept_{port}"], data) if held else data
 
     def _activations(self, m: Module) -> Value:
         """Activations, codes or digits of the beat that is issued, zeros where none is."""
@@ -104,14 +65,14 @@ class Systolic(Block):
             acts = self._digits(m)
         elif spec.pe == "ent":
             acts = register(
-                m, spec.rows * int(spec.act_bits), "act", self._wires["accept_act"], self._codes(m)
+                m, spec.rows * int(spec.act_bits), "act", self.wires["accept_act"], self._codes(m)
             )
         else:
             acts = self._operand(m, "act", True)
         if not spec.gated:
             return acts
         gated = Signal(len(acts), name="act_gated")
-        m.d.comb += gated.eq(acts & self._wires["gate"].replicate(len(acts)))
+        m.d.comb += gated.eq(acts & self.wires["gate"].replicate(len(acts)))
         return gated
 
     def _codes(self, m: Module) -> Value:
@@ -127,7 +88,7 @@ class Systolic(Block):
         """A digit of every activation; the queues are the register that activations are taken into."""
         block, digits, done = DigitQueue(self.spec.element), [], []
         block.place = self.place
-        pins = {"load": self._wires["accept_act"], "enable": self._wires["gate"]}
+        pins = {"load": self.wires["accept_act"], "enable": self.wires["gate"]}
         if self.spec.pe == "booth_serial":
             pins["mask"] = Const(-1, int(self.spec.element.digits))
         for number, word in enumerate(parts(self._operand(m, "act", False), self.spec.act_width)):
@@ -139,7 +100,7 @@ class Systolic(Block):
             digits.append(digit)
             done.append(empty)
         if self.spec.paced:
-            m.d.comb += self._wires["queues_done"].eq(Cat(*done).all())
+            m.d.comb += self.wires["queues_done"].eq(Cat(*done).all())
         return Cat(*digits)
 
     def _waiting(self, m: Module) -> Value:
@@ -147,15 +108,15 @@ class Systolic(Block):
         acts, block, done = self._operand(m, "act", False), DigitWait(self.spec.act_width), []
         if not self.spec.paced:
             return acts
-        pins = {"load": self._wires["accept_act"], "enable": self._wires["gate"]}
+        pins = {"load": self.wires["accept_act"], "enable": self.wires["gate"]}
         for number, word in enumerate(parts(acts, self.spec.act_width)):
             done.append(Signal(name=f"done{number}"))
             self.use(m, block, f"wait{number}", a=word, done=done[-1], **pins)
-        m.d.comb += self._wires["queues_done"].eq(Cat(*done).all())
+        m.d.comb += self.wires["queues_done"].eq(Cat(*done).all())
         return acts
 
     def _skewed(self, m: Module, word: Value, lanes: int, name: str, *, reverse: bool = False) -> Value:
-        block = Skew(lanes, len(word) // lanes, reverse=reverse)
+        block = Skew(self.spec.family, self.place, lanes, len(word) // lanes, reverse=reverse)
         late = Signal(len(word), name=f"{name}_late")
         self.use(m, block, f"skew_{name}", early=word, late=late)
         return late
@@ -171,10 +132,10 @@ class Systolic(Block):
             pins = {name: self._waves(name, begin, count) for name in WAVES}
             if spec.rows > 1:
                 below = results[row + 1] if row + 1 < spec.rows else Const(0, width)
-                pins |= {"shift": self._wires["shift"], "below": below}
+                pins |= {"shift": self.wires["shift"], "below": below}
             self.use(m, block, f"row{row}", act=act, weight=weights, result=results[row], **pins)
             if spec.skewed and row + 1 < spec.rows:
-                weights = self._passed(m, weights, f"weights{row + 1}")
+                weights = delay_line(m, weights, 1, "weights", first=row + 1)[-1]
         totals = parts(results[0], int(spec.state_width))
         return self._resolved(m, totals) if spec.carry_save else totals
 
@@ -188,11 +149,6 @@ class Systolic(Block):
             totals.append(total)
         return totals
 
-    def _passed(self, m: Module, word: Value, name: str) -> Value:
-        held = Signal(len(word), name=name, reset_less=True)
-        m.d.sync += held.eq(word)
-        return held
-
     def _stay(self, m: Module, acts: Value, weights: Value) -> list[Value]:
         """Rows that keep their weights; sums pass down into the buffers of the columns."""
         spec = self.spec
@@ -202,7 +158,7 @@ class Systolic(Block):
             swap = self._waves("swap", row, spec.cols)
             self.use(
                 m, StationaryRow(spec, row), f"row{row}",
-                act=act, weight=weights, load=self._wires["load"][row], swap=swap, above=above, total=total,
+                act=act, weight=weights, load=self.wires["load"][row], swap=swap, above=above, total=total,
             )  # fmt: skip
         if spec.passes_words:
             total = self._added_up(m, total)
@@ -222,7 +178,7 @@ class Systolic(Block):
     def _filed(self, m: Module, partials: list[Value]) -> list[Value]:
         """Partial sums in registers."""
         buffer, results = ColumnBuffer(self.spec), []
-        pins = {n: self._wires[n] for n in ("word", "store", "given", "take", "first") if n in self._wires}
+        pins = {n: self.wires[n] for n in ("word", "store", "given", "take", "first") if n in self.wires}
         for column, partial in enumerate(partials):
             result = Signal(int(self.spec.result_width), name=f"result{column}")
             self.use(m, buffer, f"buffer{column}", partial=partial, result=result, **pins)
@@ -235,7 +191,7 @@ class Systolic(Block):
         column, total = MemoryColumn(spec), Signal(spec.cols * width, name="memory_write")
         stored = [Signal(len(total), name=f"memory_read{bank}") for bank in range(BANKS)]
         shared = ("shown", "fill", "first", "forward", "enable_forward")
-        pins = {name: self._wires[name] for name in shared if name in self._wires}
+        pins = {name: self.wires[name] for name in shared if name in self.wires}
         results = []
         for number, partial in enumerate(partials):
             place, result = slice(number * width, (number + 1) * width), Signal(width, name=f"result{number}")
@@ -244,7 +200,7 @@ class Systolic(Block):
                 stored=Cat(*(bank[place] for bank in stored)), **pins,
             )  # fmt: skip
             results.append(result)
-        memory, wires = Sram(int(spec.most_tokens), len(total)), self._wires
+        memory, wires = Sram(int(spec.most_tokens), len(total)), self.wires
         addresses = parts(wires["read_address"], len(wires["write_address"]))
         for bank in range(BANKS):
             self.use(

@@ -2,40 +2,28 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib.wiring import Out
 
 from blueprint.families.ternary_lut import TernaryLutSpec
-from generator.axi_lite import size_ports
-from generator.block import Block
+from generator.cells.elastic import elastic
+from generator.cells.register_file import EVENTS
+from generator.sequencer import Sequencer, handshakes, tells
 
 
-class Control(Block):
-    """Walks token groups, tiles and column groups; every stage moves when the next one is free or moves itself.
+class Control(Sequencer):
+    """Walks token groups, tiles and column groups; every stage moves when the next one is free or moves itself."""
 
-    Sizes are counted down by what one step covers, so no division is needed and ragged edges end a loop early.
-    """
-
-    place = "control"
     latency = "a table is swept from 1 cycle + build stages after its activations are accepted"
 
     def __init__(self, spec: TernaryLutSpec) -> None:
-        self.spec = spec
-        sizes = size_ports(spec.sizes, In)
         stages, address = int(spec.build_stages), int(spec.address_width)
         sram = 1 if spec.in_sram else 0
         pipelined = int(spec.accumulate_stages)
         reduced = int(spec.tree_stages) + int(spec.reduction_registered)
         forwards = sram if not pipelined else 0
         filed = 1 if spec.accumulates and (not spec.buffered or not spec.in_sram) else 0
-        ports = sizes | {
-            "start": In(1),
-            **{f"{port}_{wire}": In(1) for port in ("act", "wgt") for wire in ("tvalid", "tlast")},
-            "out_tready": In(1),
-            "act_tready": Out(1),
-            "wgt_tready": Out(1),
-            "out_tvalid": Out(1),
-            "out_tlast": Out(1),
+        ports = handshakes(("act", "wgt"), ("out",)) | {
             "enable_tile": Out(1),
             "enable_build": Out(stages),
             "enable_fetch": Out(1 if spec.fetch_register else 0),
@@ -52,61 +40,26 @@ class Control(Block):
             "write": Out(sram),
             "forward": Out(forwards),
             "enable_forward": Out(forwards),
-            "accepted": Out(1),
-            "finished": Out(1),
-            "misframed": Out(1),
-            "stall_input": Out(1),
-            "stall_memory": Out(1),
-            "stall_output": Out(1),
-            "stall_dependency": Out(1 if pipelined else 0),
         }
+        ports |= tells(*EVENTS)
         shape = f"l{spec.lut_count}mu{spec.mu}f{spec.fetch_count}t{spec.token_lanes}"
         limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
         flow = f"b{stages}s{int(spec.fetch_register)}{reduced}{'m' if sram else 'r'}"
         flow += f"_p{pipelined}" * (pipelined > 0) + "_fixed" * spec.fixed
-        super().__init__(f"{spec.family}_control_{shape}_{limits}_{flow}", ports, clocked=True, resets=True)
+        super().__init__(spec, f"{spec.family}_control_{shape}_{limits}_{flow}", ports)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         self._load(m)
         side = self._sweep(m)
         self._stages(m, side)
-        m.d.comb += [
-            self.accepted.eq((self.act_tvalid & self.act_tready) | (self.wgt_tvalid & self.wgt_tready)),
-            self.misframed.eq(
-                (self.enable_tile & (self.act_tlast != self._load_last))
-                | (self._fire & (self.wgt_tlast != self._sweep_last))
-            ),
-        ]
+        self.report(
+            m,
+            self.taken("act", "wgt"),
+            (self.enable_tile & (self.act_tlast != self._load_last))
+            | (self._fire & (self.wgt_tlast != self._sweep_last)),
+        )
         return m
-
-    def _count(self, m: Module, name: str, size: Value, step: int, advance: Value) -> Value:
-        """Count ``size`` down by ``step``; returns whether this is the last step, after which it starts over."""
-        left = Signal(len(size), name=f"{name}_left")
-        last = Signal(name=f"{name}_last")
-        m.d.comb += last.eq(left <= step)
-        with m.If(self.start):
-            m.d.sync += left.eq(size)
-        with m.Elif(advance):
-            m.d.sync += left.eq(Mux(last, size, left - step))
-        return last
-
-    def _active(self, m: Module, name: str, end: Value) -> Signal:
-        active = Signal(name=name)
-        with m.If(self.start):
-            m.d.sync += active.eq(1)
-        with m.Elif(end):
-            m.d.sync += active.eq(0)
-        return active
-
-    def _first(self, m: Module, name: str, advance: Value, last: Value) -> Signal:
-        """Whether the tile that is next to advance is its token's first."""
-        first = Signal(name=name)
-        with m.If(self.start):
-            m.d.sync += first.eq(1)
-        with m.Elif(advance):
-            m.d.sync += first.eq(last)
-        return first
 
     def _load(self, m: Module) -> None:
         """Accept a tile of activations when the first stage of the table pipeline is free."""
@@ -115,33 +68,31 @@ class Control(Block):
         self._tile_valid = [Signal(name=f"tile{stage}_valid") for stage in range(stages + 1)]
         self._release = Signal(name="tile_release")
         end = Signal(name="load_end")
-        active = self._active(m, "loading", end)
-        ready = [Signal(name=f"tile{stage}_ready") for stage in range(stages + 1)]
+        active = self.active(m, "loading", end)
+        ready = [*(Signal(name=f"tile{stage}_ready") for stage in range(stages + 1)), self._release]
         accept = active & self.act_tvalid & ready[0]
         last_tile: Value = Const(1, 1)
         if spec.accumulates:
-            last_tile = self._count(m, "load_k", self.k, int(spec.tile_k), accept)
+            last_tile = self.counted(m, "load_k", self.k, int(spec.tile_k), accept)
         if hasattr(self, "first_load"):
-            first = self._first(m, "loads_first", accept, last_tile)
+            first = self.opening(m, "loads_first", accept, last_tile)
             m.d.comb += self.first_load.eq(first)
         last_token: Value = Const(1, 1)
         if spec.regroups:
-            last_token = self._count(m, "load_tokens", self.tokens, spec.token_lanes, accept & last_tile)
+            last_token = self.counted(m, "load_tokens", self.tokens, spec.token_lanes, accept & last_tile)
         self._load_last = last_tile & last_token
-        valid_in = [accept, *self._tile_valid[:-1]]
-        onward = [*ready[1:], self._release]
-        for stage, valid in enumerate(self._tile_valid):
-            m.d.comb += ready[stage].eq(~valid | onward[stage])
-            with m.If(ready[stage]):
-                m.d.sync += valid.eq(valid_in[stage])
+        offered = [accept, *self._tile_valid]
+        moves = [
+            elastic(m, offered[stage], valid, ready[stage], ready[stage + 1])
+            for stage, valid in enumerate(self._tile_valid)
+        ]
         m.d.comb += [
             end.eq(accept & self._load_last),
             self.act_tready.eq(active & ready[0]),
             self.enable_tile.eq(accept),
         ]
         if stages:
-            moves = [self._tile_valid[stage] & ready[stage + 1] for stage in range(stages)]
-            m.d.comb += self.enable_build.eq(Cat(*moves))
+            m.d.comb += self.enable_build.eq(Cat(*moves[1:]))
 
     def _sweep(self, m: Module) -> list[Signal]:
         """Take a weight beat when there is a table and room; returns what travels with the beat."""
@@ -149,11 +100,11 @@ class Control(Block):
         self._fire = Signal(name="sweep_fire")
         self._room = Signal(name="sweep_room")
         end = Signal(name="sweep_end")
-        active = self._active(m, "sweeping", end)
+        active = self.active(m, "sweeping", end)
         last_column: Value = Const(1, 1)
         side: list[Signal] = []
         if spec.buffered:
-            last_column = self._count(m, "sweep_n", self.n, spec.fetch_count, self._fire)
+            last_column = self.counted(m, "sweep_n", self.n, spec.fetch_count, self._fire)
         if spec.address_width:
             column = Signal(int(spec.address_width), name="column")
             with m.If(self.start | (self._fire & last_column)):
@@ -163,11 +114,11 @@ class Control(Block):
         advance = self._fire & last_column
         last_tile: Value = Const(1, 1)
         if spec.accumulates:
-            last_tile = self._count(m, "sweep_k", self.k, int(spec.tile_k), advance)
-            side = [self._first(m, "first_tile", advance, last_tile), last_tile]
+            last_tile = self.counted(m, "sweep_k", self.k, int(spec.tile_k), advance)
+            side = [self.opening(m, "first_tile", advance, last_tile), last_tile]
         last_token: Value = Const(1, 1)
         if spec.regroups:
-            last_token = self._count(m, "sweep_tokens", self.tokens, spec.token_lanes, advance & last_tile)
+            last_token = self.counted(m, "sweep_tokens", self.tokens, spec.token_lanes, advance & last_tile)
         self._sweep_last = last_column & last_tile & last_token
         tile = self._tile_valid[-1]
         free: Value = self._room
@@ -194,41 +145,38 @@ class Control(Block):
         before = sum(name != "sum" for name, _ in enables)  # stages before the accumulator is read
         self._issue: Value = Cat(*side)
         waiting: list[Value] = []
-        valid: Value = self._fire
-        beat = Cat(*side)
-        entering: Value = Const(0, 1)
-        ready_in = self._room
+        valid, beat, entering = self._fire, Cat(*side), Const(0, 1)
+        ready = self._room
         for number, (name, stage) in enumerate(enables):
-            held_valid = Signal(name=f"{name}{stage}_valid")
+            full, onward = (Signal(name=f"{name}{stage}_{what}") for what in ("valid", "ready"))
+            entering = elastic(m, valid, full, ready, onward)
             held = Signal(len(beat), name=f"{name}{stage}_beat")
-            ready_out = Signal(name=f"{name}{stage}_ready")
-            m.d.comb += ready_in.eq(~held_valid | ready_out)
-            entering = valid & ready_in
-            with m.If(ready_in):
-                m.d.sync += held_valid.eq(valid)
             with m.If(entering):
                 m.d.sync += held.eq(beat)
             m.d.comb += getattr(self, f"enable_{name}")[stage].eq(entering)
             if number == before - 1 and self.spec.in_sram:
                 m.d.comb += [self.read.eq(entering), self.read_address.eq(self._column(beat))]
                 incoming = self._column(beat)
-            valid, beat, ready_in = held_valid, held, ready_out
+            valid, beat, ready = full, held, onward
             waiting.append(valid & (self._column(beat) == self._column(Cat(*side))))
             if number == before - 1:
                 self._issue = beat
-        self._finish(m, valid, beat, ready_in, bool(enables))
+        self._finish(m, valid, beat, ready, bool(enables))
         if self.spec.accumulate_stages:
             m.d.comb += self._waits.eq(Cat(*waiting).any())
         if hasattr(self, "forward"):
-            collide = Signal(name="collide")
-            forward = Signal(name="forwarding")
-            m.d.comb += [
-                collide.eq(entering & self.write & (incoming == self.address)),
-                self.enable_forward.eq(collide),
-                self.forward.eq(forward),
-            ]
-            with m.If(entering):
-                m.d.sync += forward.eq(collide)
+            self._forward(m, entering, incoming)
+
+    def _forward(self, m: Module, entering: Value, incoming: Value) -> None:
+        """Hand on what is written in this cycle where the beat that enters reads the same word."""
+        collide, forward = Signal(name="collide"), Signal(name="forwarding")
+        m.d.comb += [
+            collide.eq(entering & self.write & (incoming == self.address)),
+            self.enable_forward.eq(collide),
+            self.forward.eq(forward),
+        ]
+        with m.If(entering):
+            m.d.sync += forward.eq(collide)
 
     def _column(self, beat: Value) -> Value:
         return beat[len(beat) - int(self.spec.address_width) :]

@@ -1,17 +1,16 @@
-"""The whole accelerator: AXI shell, sequencing, tables, fetches, lanes."""
+"""The datapath of the accelerator: tables, fetches, lanes."""
 
 from typing import Any
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, ResetSignal, Signal, Value
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from blueprint.arithmetic import floating
 from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.numbers import ceil_div
+from generator.accelerator import Accelerator
 from generator.arithmetic.floating import FixedToFloat, FloatToFixed
 from generator.arithmetic.integers import parts, sign_extend
-from generator.axi_lite import AXI_LITE_PORTS, EVENTS, STALLS, Shell, size_ports
-from generator.block import Block, register, word
+from generator.block import register, word
 from generator.cells.memory import store
 from generator.families.ternary_lut.control import Control
 from generator.families.ternary_lut.fetch import FetchRow, TritUnpack
@@ -21,76 +20,32 @@ from generator.families.ternary_lut.lane import Lane
 from generator.families.ternary_lut.table import TableBuild
 
 
-class TernaryLut(Block):
+class TernaryLut(Accelerator):
     """Multiplies activations by ternary weights through tables of precomputed sums."""
 
     place = "tile"
 
     def __init__(self, spec: TernaryLutSpec) -> None:
-        self.spec = spec
         self.latency = (
             f"{2 + spec.build_stages + spec.sweep_stages} cycles from a weight and its tile to a result"
         )
         self.throughput = f"one weight beat per cycle, {spec.peak_macs} multiply-accumulates"
-        ports: dict[str, Any] = {"aclk": In(1), "aresetn": In(1)}
-        for stream in spec.streams():
-            give, take = (In, Out) if stream.direction == "in" else (Out, In)
-            ports |= {f"{stream.prefix}_tdata": give(stream.width), f"{stream.prefix}_tvalid": give(1)}
-            ports |= {f"{stream.prefix}_tready": take(1), f"{stream.prefix}_tlast": give(1)}
-        ports |= {f"s_axil_{name}": member for name, member in AXI_LITE_PORTS.items()}
-        super().__init__(spec.name, ports, clocked=False)
+        super().__init__(spec)
 
     def elaborate(self, platform: Any) -> Module:
-        m = Module()
-        m.domains.sync = ClockDomain("sync")
-        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
-        self._wires: dict[str, Signal] = {}
-        self._sequence(m)
-        tables = self._tables(m)
-        values, signs = self._fetches(m, tables)
+        m = self.module()
+        self.sequence(m, Control(self.spec))
+        values, signs = self._fetches(m, self._tables(m))
         self._lanes(m, values, signs)
         return m
-
-    def _wire(self, block: Block, name: str) -> Signal:
-        """The wire called ``name``, as wide as that port of ``block``."""
-        if name not in self._wires:
-            self._wires[name] = Signal(getattr(block, name).shape(), name=name)
-        return self._wires[name]
-
-    def _control(self, name: str) -> Value:
-        """An output of the sequencer, or nothing where this design has no such output."""
-        return self._wires.get(name, Const(0, 0))
-
-    def _sequence(self, m: Module) -> None:
-        spec = self.spec
-        stalls = STALLS if spec.accumulate_stages else STALLS[:-1]
-        name = f"{spec.family}_shell_{spec.design_hash}"
-        shell = Shell(name, spec.registers(), spec.sizes, spec.size_rules, stalls)
-        control = Control(spec)
-        streams = {
-            f"{stream.name}_{wire}": getattr(self, f"{stream.prefix}_{wire}")
-            for stream in spec.streams()
-            for wire in ("tvalid", "tready", "tlast")
-        }
-        axi = {name: getattr(self, f"s_axil_{name}") for name in AXI_LITE_PORTS}
-        shared = {
-            name: self._wire(shell, name) for name in ("start", *size_ports(spec.sizes, In), *EVENTS, *stalls)
-        }
-        rest = {
-            name: self._wire(control, name)
-            for name in control.signature.members
-            if name not in shared and name not in streams and name not in ("clk", "rst")
-        }
-        self.use(m, shell, "shell", **axi, **shared)
-        self.use(m, control, "control", **shared, **streams, **rest)
 
     def _tables(self, m: Module) -> list[list[Value]]:
         """The packed entries of every table, by token lane and table."""
         spec = self.spec
-        words = self.s_axis_act_tdata[: spec.streams()[0].field.bits]
+        words = self.data("act")
         if spec.fixed:
             words = self._to_fixed(m, words)
-        tile = register(m, len(words), "tile", self._wires["enable_tile"], words)
+        tile = register(m, len(words), "tile", self.wires["enable_tile"], words)
         build = FloatTable(spec) if spec.floats else TableBuild(spec)
         groups = iter(parts(tile, spec.mu * int(spec.word_width)))
         tables: list[list[Value]] = []
@@ -98,7 +53,7 @@ class TernaryLut(Block):
             tables.append([])
             for number in range(spec.lut_count):
                 entry = Signal(int(spec.entries * spec.entry_width), name=f"table{lane}_{number}")
-                enable = self._control("enable_build")
+                enable = self.wire("enable_build")
                 self.use(
                     m, build, f"build{lane}_{number}", activation=next(groups), enable=enable, entry=entry
                 )
@@ -107,7 +62,7 @@ class TernaryLut(Block):
 
     def _to_fixed(self, m: Module, words: Value) -> Value:
         """The activations as fixed-point integers; follows NaN and infinity, by token lane, to the result register."""
-        spec, wires = self.spec, self._wires
+        spec, wires = self.spec, self.wires
         block = FloatToFixed(floating.get(spec.activation))
         block.place = self.place
         results, broken = [], []
@@ -123,7 +78,7 @@ class TernaryLut(Block):
             m.d.sync += tile.eq(Cat(*lanes) | before)
         held: Value = tile
         for name in ("build", "fetch", "partial"):
-            for stage, enable in enumerate(self._control(f"enable_{name}")):
+            for stage, enable in enumerate(self.wire(f"enable_{name}")):
                 held = register(m, width, f"broken_{name}{stage}", enable, held)
         last = "enable_result" if spec.buffered or not spec.accumulates else "enable_accumulator"
         self._broken = register(m, width, "broken_result", wires[last], held)
@@ -175,7 +130,7 @@ class TernaryLut(Block):
             self.use(
                 m, block, f"fetches{number}",
                 key=Cat(*keys[number :: spec.lut_count]), entry=Cat(*(lane[number] for lane in tables)),
-                enable=self._control("enable_fetch"), value=value, sign=sign,
+                enable=self.wire("enable_fetch"), value=value, sign=sign,
             )  # fmt: skip
             for place, part in enumerate(parts(value, width)):
                 values[place % spec.token_lanes][place // spec.token_lanes].append(part)
@@ -191,13 +146,13 @@ class TernaryLut(Block):
         stored = word(count * width if spec.in_sram else 0, "stored")
         totals = word(len(stored), "totals")
         control = {
-            name: self._wires[name]
+            name: self.wires[name]
             for name in block.signature.members
             if name.startswith("enable_") or name in ("first", "address", "file_address", "forward")
         }
         if block.beside:
             last = Cat(*(column[-1] for column in signs))
-            carries = list(register(m, len(last), "carries", self._wires["enable_partial"], last))
+            carries = list(register(m, len(last), "carries", self.wires["enable_partial"], last))
         else:
             carries = [Const(0, 0)] * spec.fetch_count
         results: list[Value] = []
@@ -223,7 +178,7 @@ class TernaryLut(Block):
             self._memory(m, stored, totals)
 
     def _memory(self, m: Module, stored: Value, totals: Value) -> None:
-        wires = self._wires
+        wires = self.wires
         store(
             self, m, "accumulators", int(self.spec.depth),
             write=wires["write"], write_address=wires["address"], write_data=totals,

@@ -1,6 +1,7 @@
 // Drives one design through its AXI ports: reads jobs from a file, writes what happened to another.
 //
-// "binding.h" names the design's ports; all else is the same for every design and both engines.
+// "binding.h" names the design's ports; all else is the same for every design and both engines. What a job is, and in
+// which cycle a beat is offered, is said in blueprint/axi.py (docs/adr/0010 says why it is written here once more).
 // Each cycle: inputs change after the rising edge, outputs are sampled just before the next one.
 #include <algorithm>
 #include <chrono>
@@ -70,7 +71,7 @@ class Writer {
 // ---- streams
 
 // A stall pattern, repeated for ever; an empty one is always open.
-struct Mask {
+struct Pattern {
     std::vector<uint8_t> open;
     size_t phase = 0;
     bool next() {
@@ -84,7 +85,7 @@ struct Mask {
 struct Stream {
     size_t width = 0;  // bytes of a beat
     size_t beats = 0;  // of this job
-    Mask mask;
+    Pattern pattern;
     std::vector<uint8_t> data;
     std::vector<int64_t> accepted;  // cycle of each beat
     bool valid = false, ready = false;
@@ -96,7 +97,7 @@ struct Source : Stream {
     bool last = false;
     bool fresh = true;  // the port differs from the members
     void offer() {
-        const bool open = mask.next();
+        const bool open = pattern.next();
         if (valid || done() || !open) return;
         valid = fresh = true;
         last = accepted.size() + 1 == beats;
@@ -146,10 +147,10 @@ class Bench {
     int64_t cycle = 0;   // of the last job's stream phase
 
     Bench() {
-#define WIDTH(index, port, bytes) sources[index].width = bytes, sources[index].shown.resize(bytes);
+#define WIDTH(index, bytes, valid_, ready_, data_, last_) sources[index].width = bytes, sources[index].shown.resize(bytes);
         TERNFORGE_SOURCES(WIDTH)
 #undef WIDTH
-#define WIDTH(index, port, bytes) sinks[index].width = bytes, sinks[index].seen.resize(bytes);
+#define WIDTH(index, bytes, valid_, ready_, data_, last_) sinks[index].width = bytes, sinks[index].seen.resize(bytes);
         TERNFORGE_SINKS(WIDTH)
 #undef WIDTH
     }
@@ -158,7 +159,7 @@ class Bench {
         for (auto& source : sources) source.withdraw();
         for (auto& sink : sinks) sink.ready = sink.stalled = false;
         put(dut.ports.TERNFORGE_RESET, 0);
-        for (int64_t count = 0; count < 4; ++count) {
+        for (int64_t count = 0; count < TERNFORGE_RESET_CYCLES; ++count) {
             settle();
             for (size_t i = 0; count && i < sinks.size(); ++i)
                 if (sinks[i].valid) throw Failure{VALID_IN_RESET, i, count};
@@ -175,7 +176,7 @@ class Bench {
         auto& p = dut.ports;
         put(p.TERNFORGE_AXIL(awaddr), address);
         put(p.TERNFORGE_AXIL(wdata), value);
-        put(p.TERNFORGE_AXIL(wstrb), 15);
+        put(p.TERNFORGE_AXIL(wstrb), TERNFORGE_ALL_BYTES);
         bool address_sent = false, data_sent = false, taking = false;
         for (bool taken = false; !taken; edge()) {
             put(p.TERNFORGE_AXIL(awvalid), !address_sent);
@@ -227,7 +228,7 @@ class Bench {
         next = 0;
         for (cycle = 0; asking || (cut ? cycle < cut : !(done() && next == accesses.size())); ++cycle) {
             for (auto& source : sources) source.offer();
-            for (auto& sink : sinks) sink.ready = sink.mask.next();
+            for (auto& sink : sinks) sink.ready = sink.pattern.next();
             ask();
             settle();
             bool moved = done();
@@ -285,28 +286,28 @@ class Bench {
 
     void settle() {
         auto& p = dut.ports;
-#define DRIVE(index, port, bytes)                                    \
-    if (sources[index].fresh) {                                      \
-        put(p.port##tvalid, sources[index].valid);                   \
-        put(p.port##tlast, sources[index].last);                     \
-        std::memcpy(raw(p.port##tdata), sources[index].shown.data(), bytes); \
-        sources[index].fresh = false;                                \
+#define DRIVE(index, bytes, valid_, ready_, data_, last_)                    \
+    if (sources[index].fresh) {                                              \
+        put(p.valid_, sources[index].valid);                                 \
+        put(p.last_, sources[index].last);                                   \
+        std::memcpy(raw(p.data_), sources[index].shown.data(), bytes);       \
+        sources[index].fresh = false;                                        \
     }
         TERNFORGE_SOURCES(DRIVE)
 #undef DRIVE
-#define READY(index, port, bytes) put(p.port##tready, sinks[index].ready);
+#define READY(index, bytes, valid_, ready_, data_, last_) put(p.ready_, sinks[index].ready);
         TERNFORGE_SINKS(READY)
 #undef READY
         put(p.TERNFORGE_CLOCK, 0);
         dut.eval();
-#define READY(index, port, bytes) sources[index].ready = get(p.port##tready) != 0;
+#define READY(index, bytes, valid_, ready_, data_, last_) sources[index].ready = get(p.ready_) != 0;
         TERNFORGE_SOURCES(READY)
 #undef READY
-#define SAMPLE(index, port, bytes)                                            \
-    sinks[index].valid = get(p.port##tvalid) != 0;                            \
+#define SAMPLE(index, bytes, valid_, ready_, data_, last_)                    \
+    sinks[index].valid = get(p.valid_) != 0;                                  \
     if (sinks[index].valid) {                                                 \
-        std::memcpy(sinks[index].seen.data(), raw(p.port##tdata), bytes);     \
-        sinks[index].seen_last = get(p.port##tlast) != 0;                     \
+        std::memcpy(sinks[index].seen.data(), raw(p.data_), bytes);           \
+        sinks[index].seen_last = get(p.last_) != 0;                           \
     }
         TERNFORGE_SINKS(SAMPLE)
 #undef SAMPLE
@@ -366,8 +367,8 @@ struct Job {
 
 void load(Reader& file, Stream& stream) {
     stream.beats = file.number();
-    stream.mask.open = file.block(file.number());
-    stream.mask.phase = 0;
+    stream.pattern.open = file.block(file.number());
+    stream.pattern.phase = 0;
     stream.accepted.clear();
     stream.data.clear();
 }

@@ -1,0 +1,146 @@
+"""How a bench drives a design through its AXI ports: what all benches have in common, as plain data.
+
+Three benches read this: the one in cocotb (``simulator/cosim``), which is exported with a design and breaks rules on
+purpose; the one in C++ (``simulator/rtl``), which is fast; and the one that steps mapped gates and counts what switches
+(``costmodel/groundtruth/activity.py``). Port names, register values, the order of writes and the cycle in which a beat
+is offered are decided here. What a port shows *between* beats, when an answer is taken, and how long a bench waits are
+its own.
+
+A job
+-----
+1. **Reset**: low for :data:`RESET_CYCLES` cycles, in which no ``tvalid``, ``bvalid`` or ``rvalid`` may be high; then
+   one cycle without anything.
+2. **Registers**: :func:`writes`, one after the other, all bytes of a word; the last one starts the run.
+3. **Streams**: cycle 0 is the first one in which a source may offer a beat. Beats move until every stream is through.
+4. **Status**: read until the bit ``done`` (:func:`status_bit`) is set.
+5. **Results**: every register is read; no output stream may offer another beat.
+
+A cycle of the streams
+----------------------
+* A source begins to offer its next beat in the first open cycle of its stall pattern after the previous beat was
+  accepted, and holds it until it is accepted (:class:`Offer`). ``tlast`` marks the last beat of the run.
+* A sink is ready in the open cycles of its stall pattern, and in no others.
+* A beat moves in a cycle at whose end ``tvalid`` and ``tready`` are both high.
+* Once an output stream has offered a beat, ``tvalid`` and the payload stay as they are until it is accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+CLOCK, RESET = "aclk", "aresetn"
+RESET_CYCLES = 4
+
+#: Bits of every AXI4-Lite port.
+LITE = {
+    "awaddr": 6, "awprot": 3, "awvalid": 1, "awready": 1, "wdata": 32, "wstrb": 4, "wvalid": 1, "wready": 1,
+    "bresp": 2, "bvalid": 1, "bready": 1, "araddr": 6, "arprot": 3, "arvalid": 1, "arready": 1,
+    "rdata": 32, "rresp": 2, "rvalid": 1, "rready": 1,
+}  # fmt: skip
+#: Channels that ask, and the one that answers, by kind of access.
+REQUESTS = {"write": ("aw", "w"), "read": ("ar",)}
+RESPONSE = {"write": "b", "read": "r"}
+#: Responses: to an access, and to one that no register takes (SLVERR).
+OKAY, REFUSED = 0, 2
+#: The largest number in a register, and the strobes of a whole word.
+WORD = (1 << 32) - 1
+ALL_BYTES = 0b1111
+#: What is written to ``control`` to start a run.
+START = 1
+
+
+def lite(name: str) -> str:
+    """The port of the top module for an AXI4-Lite signal."""
+    return f"s_axil_{name}"
+
+
+@dataclass(frozen=True)
+class StreamPort:
+    """The ports of one AXI4-Stream; ``width`` is the bytes of a beat."""
+
+    name: str
+    direction: str
+    prefix: str
+    width: int
+
+    @property
+    def valid(self) -> str:
+        return f"{self.prefix}_tvalid"
+
+    @property
+    def ready(self) -> str:
+        return f"{self.prefix}_tready"
+
+    @property
+    def data(self) -> str:
+        return f"{self.prefix}_tdata"
+
+    @property
+    def last(self) -> str:
+        return f"{self.prefix}_tlast"
+
+    @property
+    def is_input(self) -> bool:
+        """Whether beats go into the design."""
+        return self.direction == "in"
+
+
+def stream_ports(manifest: Mapping[str, Any]) -> tuple[StreamPort, ...]:
+    """The streams of a manifest, inputs first."""
+    listed = [
+        StreamPort(name, stream["direction"], stream["prefix"], stream["width"] // 8)
+        for name, stream in manifest["streams"].items()
+    ]
+    return tuple(sorted(listed, key=lambda port: not port.is_input))
+
+
+def ports(streams: Iterable[StreamPort]) -> dict[str, int]:
+    """Every port of the top module with its bits."""
+    found = {CLOCK: 1, RESET: 1}
+    for stream in streams:
+        found |= {stream.data: 8 * stream.width, stream.valid: 1, stream.ready: 1, stream.last: 1}
+    return found | {lite(name): width for name, width in LITE.items()}
+
+
+def writes(sizes: Mapping[str, int], *, start: bool = True) -> list[tuple[str, int]]:
+    """Register and value of every write before the streams: the sizes as they come, then the start."""
+    return [*sizes.items(), *([("control", START)] if start else [])]
+
+
+def status_bit(fields: Mapping[str, Any], flag: str) -> int:
+    """The mask of a bit of the status register, whose ``fields`` are (lowest bit, width); 0 where there is none."""
+    return 1 << fields[flag][0] if flag in fields else 0
+
+
+@dataclass
+class Offer:
+    """Which of its ``beats`` a source offers, cycle by cycle: :meth:`drive`, then :meth:`sample`."""
+
+    beats: int
+    taken: int = 0
+    valid: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether every beat was accepted."""
+        return self.taken >= self.beats
+
+    @property
+    def last(self) -> bool:
+        """Whether the beat is the last one, so that ``tlast`` is high with it."""
+        return self.valid and self.taken == self.beats - 1
+
+    def drive(self, opened: bool) -> bool:
+        """At the beginning of a cycle: whether beat number ``taken`` begins to be offered in it."""
+        begins = opened and not self.valid and not self.done
+        self.valid = self.valid or begins
+        return begins
+
+    def sample(self, ready: bool) -> bool:
+        """At the end of a cycle: whether the beat was accepted in it."""
+        moves = self.valid and ready
+        self.taken += moves
+        self.valid = self.valid and not moves
+        return moves

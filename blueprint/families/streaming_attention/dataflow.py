@@ -1,0 +1,288 @@
+"""The four graphs: which nodes there are, what joins them, what a word of each FIFO holds and how
+many it has.
+
+Every node is a pipeline that never stalls: it fires only with room for its result in the FIFO behind it, so tokens in
+flight count as stored, and a FIFO of ``depth`` words is a channel of capacity ``depth`` whose latency is the node's.
+Source: Sohn, Zhang, Olukotun, "Implementing and optimizing the scaled dot-product attention on streaming dataflow"
+(arXiv 2404.16629) for the graphs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from blueprint.arithmetic.pruning import CODE_BITS
+from blueprint.arithmetic.softmax.arithmetic import (
+    GRAPHS,
+    OUTPUT_MULTIPLIER_BITS,
+    OUTPUT_SHIFT_BITS,
+    SHIFT_BITS,
+)
+from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
+from blueprint.numbers import Number, choose, flag, larger, possible
+
+#: Slots between a port and the first node: a row is loaded while the one before is used.
+LOAD_DEPTH = 2
+
+Kind = Literal["long", "short", "row", "pass"]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A FIFO from one node to another.
+
+    ``long``: a token per key that waits for the end of its row. ``short``: a token per key. ``row``: a token per row.
+    ``pass``: a token per pass.
+    """
+
+    name: str
+    source: str
+    target: str
+    kind: Kind
+
+
+_FRONT = (Edge("queries", "load", "score", "row"), Edge("scales", "tune", "score", "pass"))
+
+#: The FIFOs of a screening that leaves few keys. ``counted`` and ``found`` say that a step is done with a pass.
+SCREEN = (
+    Edge("codes", "load", "screen", "row"),
+    Edge("counted", "screen", "search", "pass"),
+    Edge("found", "search", "pick", "pass"),
+    Edge("picked", "pick", "score", "short"),
+)
+
+#: The FIFOs of each graph in the order of the data; ``gains`` is there where results are integers.
+EDGES: dict[str, tuple[Edge, ...]] = {
+    "naive": (
+        Edge("weights", "score", "sum", "short"),
+        Edge("long_weights", "score", "divide", "long"),
+        Edge("sums", "sum", "divide", "row"),
+        Edge("shares", "divide", "output", "short"),
+        Edge("rows", "output", "drain", "row"),
+        Edge("gains", "tune", "output", "pass"),
+    ),
+    "scaled": (
+        Edge("scores", "score", "maximum", "short"),
+        Edge("long_scores", "score", "exponential", "long"),
+        Edge("maxima", "maximum", "exponential", "row"),
+        Edge("weights", "exponential", "sum", "short"),
+        Edge("long_weights", "exponential", "divide", "long"),
+        Edge("sums", "sum", "divide", "row"),
+        Edge("shares", "divide", "output", "short"),
+        Edge("rows", "output", "drain", "row"),
+        Edge("gains", "tune", "output", "pass"),
+    ),
+    "reordered": (
+        Edge("scores", "score", "maximum", "short"),
+        Edge("long_scores", "score", "exponential", "long"),
+        Edge("maxima", "maximum", "exponential", "row"),
+        Edge("weights", "exponential", "sum", "short"),
+        Edge("shares", "exponential", "output", "short"),
+        Edge("sums", "sum", "divide", "row"),
+        Edge("totals", "output", "divide", "row"),
+        Edge("rows", "divide", "drain", "row"),
+        Edge("gains", "tune", "sum", "pass"),
+    ),
+    "memory_free": (
+        Edge("scores", "score", "maximum", "short"),
+        Edge("weights", "maximum", "sum", "short"),
+        Edge("shares", "maximum", "output", "short"),
+        Edge("sums", "sum", "divide", "row"),
+        Edge("totals", "output", "divide", "row"),
+        Edge("rows", "divide", "drain", "row"),
+        Edge("gains", "tune", "sum", "pass"),
+    ),
+}
+
+#: Nodes of each graph in the order of the data, ports left out.
+NODES: dict[str, tuple[str, ...]] = {
+    "naive": ("score", "sum", "divide", "output"),
+    "scaled": ("score", "maximum", "exponential", "sum", "divide", "output"),
+    "reordered": ("score", "maximum", "exponential", "sum", "output", "divide"),
+    "memory_free": ("score", "maximum", "sum", "output", "divide"),
+}
+
+#: Cycles that a node adds to the registers of its blocks: that of a running sum, and the word of the FIFO behind it.
+_SUM, _WORD = 1, 1
+
+
+def _every(graph: str) -> tuple[Edge, ...]:
+    """The FIFOs that designs of a graph may have, those of the ports first."""
+    return (*_FRONT, *SCREEN, *EDGES[graph])
+
+
+#: FIFOs that exist in some graph, in the order of the data.
+FIFOS = tuple(dict.fromkeys(edge.name for graph in GRAPHS for edge in _every(graph)))
+
+
+def edges(graph: str, gains: bool, prunes: bool) -> tuple[Edge, ...]:
+    """The FIFOs of a graph, those of the ports first."""
+    screen = SCREEN if prunes else ()
+    return (*_FRONT, *screen, *(edge for edge in EDGES[graph] if gains or edge.name != "gains"))
+
+
+def latencies(p: StreamingAttentionParameters) -> dict[str, Number]:
+    """Cycles from the firing of a node to its result at the far end of the FIFO, by node, whatever the graph."""
+    a = p.softmax
+    return {
+        "load": _WORD,
+        "tune": _WORD,
+        "screen": p.dot_stages + _WORD,
+        "search": _WORD,
+        "pick": _WORD,
+        "score": p.dot_stages + p.scale_stages + a.has_offset * p.exp_stages + _WORD,
+        "maximum": a.rescales * p.exp_stages + _WORD,
+        "exponential": p.exp_stages + _WORD,
+        "sum": _SUM + p.reciprocal_stages + _WORD,
+        "output": _SUM + p.product_stages + _WORD,
+        "divide": p.divide_stages + _WORD,
+    }
+
+
+def waits(p: StreamingAttentionParameters) -> dict[str, Number]:
+    """Cycles from taking a slot of a FIFO to its release at full speed, the row's own length left out."""
+    a, late = p.softmax, latencies(p)
+    both = larger(late["sum"], late["output"])
+    front = late["score"] + (1 - a.has_offset) * late["maximum"] + a.waits_for_maximum * late["exponential"]
+    last = choose(a.divides_first, late["sum"] + late["divide"] + late["output"], both + late["divide"])
+    weighing = choose(
+        a.has_offset,
+        late["score"],
+        choose(a.rescales, late["maximum"], late["exponential"]),
+    )
+    return {
+        **dict.fromkeys(("queries", "scales", "codes", "counted", "found", "picked"), 1),
+        "scores": late["score"],
+        "long_scores": late["score"] + late["maximum"],
+        "maxima": late["maximum"],
+        "weights": weighing,
+        "long_weights": weighing + late["sum"],
+        "sums": choose(a.divides_first, late["sum"], both),
+        "shares": choose(a.divides_first, late["divide"], weighing),
+        "totals": both,
+        "rows": choose(a.divides_first, late["output"], late["divide"]),
+        "gains": LOAD_DEPTH + front + last,
+    }
+
+
+#: The parameter that overrides the depth of a FIFO.
+_ASKED = {
+    **dict.fromkeys(("long_scores", "long_weights"), "long_depth"),
+    **dict.fromkeys(("scores", "weights", "shares"), "short_depth"),
+    **dict.fromkeys(("maxima", "sums", "totals", "rows"), "row_depth"),
+}
+
+
+def depths(p: StreamingAttentionParameters) -> dict[str, Number]:
+    """Words of every FIFO there may be: what was asked for, or the fewest that never cost a cycle."""
+    found = full_depths(p)
+    for name, asked in _ASKED.items():
+        words = getattr(p, asked)
+        found[name] = choose(words == 0, found[name], words)
+    return found
+
+
+def full_speed(p: StreamingAttentionParameters) -> Any:
+    """True where no FIFO is shallower than full speed needs."""
+    needed, there = full_depths(p), present(p)
+    fine: Any = True
+    for name, asked in _ASKED.items():
+        words = getattr(p, asked)
+        fine = fine & ((there[name] == 0) | (words == 0) | (words >= needed[name]))
+    return fine
+
+
+def full_depths(p: StreamingAttentionParameters) -> dict[str, Number]:
+    """The fewest words of every FIFO that never cost a cycle, whatever the lengths of the rows.
+
+    A long FIFO refills the slot that empties; the others see it a cycle later and so need one more. Where rows differ
+    in length, many short ones may end while a long one is still divided: of the lengths 1, 2, 3 ... as many as add up
+    to the longest.
+    """
+    waiting = waits(p)
+    ragged = p.masked & (1 - p.softmax.rescales)
+    found: dict[str, Number] = {}
+    for name, wait in waiting.items():
+        if name in ("queries", "scales", "codes"):
+            found[name] = LOAD_DEPTH
+        elif name in ("counted", "found"):
+            found[name] = 1
+        elif name == "picked":
+            found[name] = larger(p.candidates, 1)
+        elif name.startswith("long"):
+            found[name] = p.row_max - 1 + wait
+        elif name in ("maxima", "sums"):
+            found[name] = larger(choose(ragged, rows_within(p.row_max + wait), wait + 1), wait + 1)
+        else:
+            found[name] = wait + 1
+    return found
+
+
+def rows_within(cycles: Number) -> Number:
+    """The most rows, no two of one length, that may end within some cycles, and two more."""
+    root = np.floor(np.sqrt(2.0 * np.asarray(cycles))).astype(np.int64)
+    return root + 2 if isinstance(cycles, np.ndarray) else int(root) + 2
+
+
+def reserved(p: StreamingAttentionParameters) -> dict[str, Number]:
+    """1 for every FIFO whose slots are taken some cycles before their words arrive, else 0.
+
+    A node takes a slot when it fires. The steps of a screening take that of a pass with its first key and fill it with
+    the last.
+    """
+    late = latencies(p)
+    found: dict[str, Number] = dict.fromkeys(FIFOS, 0)
+    for graph in GRAPHS:
+        here = flag(p.graph == graph)
+        for edge in _every(graph) if possible(here) else ():
+            slow = 1 if edge.source in ("screen", "search") else flag(late[edge.source] > 1)
+            found[edge.name] = found[edge.name] | here & slow
+    return found
+
+
+def present(p: StreamingAttentionParameters) -> dict[str, Number]:
+    """1 for every FIFO that a design has, else 0."""
+    found: dict[str, Number] = dict.fromkeys(FIFOS, 0)
+    for graph in GRAPHS:
+        here = flag(p.graph == graph)
+        for edge in _every(graph) if possible(here) else ():
+            wanted = p.prunes if edge in SCREEN else p.has_gains if edge.name == "gains" else 1
+            found[edge.name] = found[edge.name] | here & wanted
+    return found
+
+
+def words(p: StreamingAttentionParameters) -> dict[str, dict[str, Number]]:
+    """The fields of a word of every FIFO, lowest bits first."""
+    a, lanes, free = p.softmax, p.lanes, p.softmax.rescales
+    # The sum is done with its gains at the end of a pass, which of a single pass is that of the run.
+    once = a.divides_last & p.has_gains & p.regroups & (1 - p.repeats)
+    ends = {"final": p.final_bits, "visible": p.visible_bits, "last": 1}
+    row = {"last": 1, "visible": p.visible_bits}
+    turn = {"turn": p.turn_bits}
+    exponent, weight = {"exponent": lanes * a.t_word}, {"weight": lanes * a.p_word}
+    move = {"shift": free * lanes * a.shift_width}
+    return {
+        "queries": {"query": lanes * p.dim * a.in_width},
+        "scales": {
+            "multiplier": a.multiplier_width,
+            "shift": (1 - a.sums_are_floats) * SHIFT_BITS,
+            "offset": a.has_offset * a.reference_width,
+        },
+        "gains": {"gain": p.has_gains * OUTPUT_MULTIPLIER_BITS, "down": p.has_gains * OUTPUT_SHIFT_BITS},
+        "codes": {"code": p.dim * CODE_BITS},
+        "counted": {},
+        "found": {},
+        "picked": {},
+        "scores": {**exponent, **row, "turn": free * p.turn_bits, "final": free * p.final_bits},
+        "long_scores": {**exponent, **ends, **turn},
+        "maxima": {"reference": lanes * a.reference_width},
+        "weights": {**weight, **move, **row, "turn": a.divides_last * p.turn_bits, "final": once},
+        "long_weights": {**weight, **ends, **turn},
+        "sums": {"inverse": lanes * a.r_width, "down": a.divides_last * p.has_gains * OUTPUT_SHIFT_BITS},
+        "shares": {**weight, **move, **ends, "turn": a.divides_first * p.turn_bits},
+        "totals": {"total": lanes * p.dim * a.o_word, "final": p.final_bits},
+        "rows": {"row": lanes * p.dim * a.out_width, "final": p.final_bits},
+    }

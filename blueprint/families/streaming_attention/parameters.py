@@ -1,0 +1,258 @@
+"""Parameters of streaming attention, and the numbers that follow from them.
+
+Queries, keys and values stream through nodes joined by bounded FIFOs; one key, and the value that belongs to it, is
+taken per cycle for all query lanes. The graph says where a row waits: before the division by the sum of its weights,
+before its maximum is known, or nowhere, with a running maximum, sum and output.
+Source: streaming scaled dot-product attention (Sohn, Zhang, Olukotun, arXiv 2404.16629) for the graphs, TeLLMe
+(arXiv 2510.15926) for the reversed order of masked rows; the microarchitecture is our own
+(docs/families/streaming_attention.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+from blueprint.arithmetic.pruning import Pruning
+from blueprint.arithmetic.softmax.arithmetic import ACCUMULATORS, GRAPHS, INPUTS, Arithmetic
+from blueprint.arithmetic.softmax.arithmetic import rules as arithmetic_rules
+from blueprint.families.streaming_attention import masks
+from blueprint.numbers import Number, choose, clog2, flag, one_of
+from blueprint.parameters import Rule, fits_a_vector, parameter
+from blueprint.spec import Spec
+from blueprint.workloads.tasks import MASKS, Attention
+
+_STAGES = {"minimum": 0, "maximum": 8}
+_DEPTH = {"minimum": 0, "maximum": 1 << 20}
+
+#: Bits of a word of a scale beat, and its words.
+SCALE_WORD, SCALE_WORDS = 32, 3
+
+#: What the shared arithmetic calls a parameter of this family.
+_NAMES = {"inputs": "format"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamingAttentionParameters(Spec):
+    """StreamingAttentionParameters of one attention core."""
+
+    family: ClassVar[str] = "streaming_attention"
+    title: ClassVar[str] = "Streaming attention"
+    task: ClassVar[type[Attention]] = Attention
+
+    graph: str = parameter("where a row waits for what", default="memory_free", choices=GRAPHS)
+    dim: int = parameter("size of a head: elements of a query, key and value", minimum=2, maximum=256)
+    parallel: int = parameter(
+        "queries that share one stream of keys and values", default=1, minimum=1, maximum=64
+    )
+    group: int = parameter("query heads that share one key head's stream", default=1, minimum=1, maximum=16)
+    keys_max: int = parameter("most keys of a run", bounds="keys", minimum=2, maximum=1 << 16)
+    queries_max: int = parameter(
+        "most queries of a run", bounds="queries", default=1 << 16, minimum=1, maximum=1 << 16
+    )
+    heads_max: int = parameter(
+        "most query heads of a run", bounds="heads", default=256, minimum=1, maximum=1024
+    )
+    mask: str = parameter("which keys a query sees", default="none", choices=MASKS)
+    format: str = parameter(
+        "number format of queries, keys, values and results", default="int8", choices=INPUTS
+    )
+    accumulator: str = parameter("what sums are kept in", default="integer", choices=ACCUMULATORS)
+    kv_width: int = parameter("bits of an integer key or value element", default=8, minimum=4, maximum=8)
+    candidates: int = parameter(
+        "most keys that a query is scored exactly against, 0 for all of them",
+        default=0,
+        minimum=0,
+        maximum=1 << 16,
+    )
+    long_depth: int = parameter("words of a FIFO that holds a row, 0 for full speed", default=0, **_DEPTH)
+    short_depth: int = parameter(
+        "words of a FIFO that holds a few keys, 0 for full speed", default=0, **_DEPTH
+    )
+    row_depth: int = parameter("words of a FIFO with a word per row, 0 for full speed", default=0, **_DEPTH)
+    dot_stages: int = parameter("registers inside a dot product", default=1, **_STAGES)
+    scale_stages: int = parameter("registers inside the scaling of a score", default=1, **_STAGES)
+    exp_stages: int = parameter("registers inside an exponential", default=1, **_STAGES)
+    reciprocal_stages: int = parameter("registers inside a reciprocal", default=8, **_STAGES)
+    product_stages: int = parameter("registers inside a weighted value", default=1, **_STAGES)
+    divide_stages: int = parameter("registers inside a division", default=1, **_STAGES)
+
+    def rules(self) -> Iterator[Rule]:
+        for rule in arithmetic_rules(self.softmax):
+            yield Rule(_NAMES.get(rule.parameter, rule.parameter), rule.holds, rule.reason, rule.message)
+        yield Rule(
+            "parallel",
+            self.lanes * self.dim <= 1 << 13,
+            "more than 8192 products per cycle",
+            lambda: (
+                f"Products per cycle (parallel x group x dim) must be at most 8192, not {self.lanes * self.dim}"
+            ),
+        )
+        yield fits_a_vector("parallel", "queries", self.lanes * self.dim * self.softmax.in_width)
+        yield from self._decode_rules()
+        yield Rule(
+            "parallel",
+            (self.mask == "none") | (self.parallel <= self.keys_max),
+            "more masked queries side by side than keys",
+            lambda: (
+                f"parallel must be at most keys_max {self.keys_max} where there is a mask, not {self.parallel}"
+            ),
+        )
+
+    def _decode_rules(self) -> Iterator[Rule]:
+        """Keys are pruned for a single query, and some of them are left."""
+        alone = (self.queries_max == 1) & (self.parallel == 1) & (self.group == 1)
+        yield Rule(
+            "candidates",
+            (self.candidates == 0) | (alone & (self.mask == "none") & (self.format == "int8")),
+            "keys are pruned for more than one int8 query",
+            lambda: (
+                "Candidates are for decode: queries_max, parallel and group must be 1, mask none and format int8, "
+                f"not {self.queries_max}, {self.parallel}, {self.group}, {self.mask} and {self.format}"
+            ),
+        )
+        yield Rule(
+            "candidates",
+            (self.candidates == 0) | ((self.candidates >= 2) & (self.candidates <= self.keys_max)),
+            "candidates are fewer than 2 or more than the keys",
+            lambda: f"candidates must be 0 or from 2 to keys_max {self.keys_max}, not {self.candidates}",
+        )
+
+    def task_rules(self, task: Attention) -> Iterator[Rule]:
+        """Heads are as long as the design's, and its sequencing covers the mask."""
+        yield Rule(
+            "dim",
+            self.dim == task.dim,
+            f"dim must be {task.dim}, that of the workload's heads",
+            lambda: f"Attention dim must be {self.dim}, the design's dim, not {task.dim}",
+        )
+        fit = masks.suited_to(task)
+        named = f"mask must be {' or '.join(fit)} for mask {task.mask} of the workload"
+        yield Rule(
+            "mask" if fit else "sinks",
+            one_of(self.mask, fit) == 1,
+            named if fit else "sinks of the workload must be at least 1 for its mask lambda",
+            lambda: self._unsuited(task),
+        )
+
+    def _unsuited(self, task: Attention) -> str:
+        if task.mask == self.mask == "lambda":
+            return "Attention sinks must be at least 1 for mask lambda, not 0; without sinks it is window"
+        what = f"Attention mask must be {masks.run_by(self.mask)} for a design of mask {self.mask}"
+        return f"{what}, not {task.mask}"
+
+    def sized_for(self, task: Attention) -> Self:
+        """This design made just large enough for ``task``, whose heads may have another size."""
+        sizes = {"keys_max": max(task.keys, self.limits()["keys_max"].minimum or 0), "dim": task.dim}
+        return self.columns({**super().sized_for(task).parameters, **sizes})
+
+    # Derived numbers: the same on one design and on arrays of designs ---------------------------------------------
+
+    @cached_property
+    def softmax(self) -> Arithmetic:
+        """The arithmetic that all graphs share."""
+        return Arithmetic(
+            inputs=self.format,
+            accumulator=self.accumulator,
+            graph=self.graph,
+            dim=self.dim,
+            keys_max=self.row_max,
+            kv_width=self.kv_width,
+        )
+
+    @property
+    def prunes(self) -> Number:
+        """1 where only the best keys of a screening are scored, else 0."""
+        return flag(self.candidates > 0)
+
+    @property
+    def row_max(self) -> Number:
+        """The most keys that a row is scored against."""
+        return choose(self.prunes, self.candidates, self.keys_max)
+
+    @property
+    def pruning(self) -> Pruning:
+        """How keys are selected."""
+        return Pruning(dim=self.dim, keys_max=self.keys_max)
+
+    @property
+    def arithmetic(self) -> Any:
+        return choose(self.has_gains, "integer", choose(self.accumulator == "fixed", "exact", "float"))
+
+    @property
+    def lanes(self) -> Number:
+        """Query rows that one key meets at a time: ``parallel`` positions of ``group`` heads."""
+        return self.parallel * self.group
+
+    @property
+    def masked(self) -> Number:
+        """1 where rows differ in the keys they take, else 0."""
+        return flag(self.mask != "none")
+
+    @property
+    def windowed(self) -> Number:
+        """1 where a row's first key moves, else 0."""
+        return one_of(self.mask, ("window", "lambda"))
+
+    @property
+    def has_sinks(self) -> Number:
+        """1 where every query sees the first keys, whatever its window, else 0."""
+        return flag(self.mask == "lambda")
+
+    @property
+    def corners(self) -> Number:
+        """1 where some lanes do not see a key that others see, so that a bit per position says which, else 0."""
+        return self.masked & flag(self.parallel > 1)
+
+    @property
+    def visible_bits(self) -> Number:
+        """Bits beside a score that say which positions see its key; without a window the last one always does."""
+        return self.corners * (self.parallel - self.masked + self.windowed)
+
+    @property
+    def turn_bits(self) -> Number:
+        """Bits beside a token that say whether a pass ends, where nothing else says so."""
+        return self.has_gains & self.repeats & self.regroups
+
+    @property
+    def final_bits(self) -> Number:
+        """Bits beside a token that say whether the run ends, where the end of a row does not."""
+        return self.repeats | self.regroups
+
+    @property
+    def regroups(self) -> Number:
+        """1 where a pass may need more than one row, else 0."""
+        return flag(self.queries_max > self.parallel)
+
+    @property
+    def repeats(self) -> Number:
+        """1 where a run may need more than one pass, else 0."""
+        return flag(self.heads_max > 1)
+
+    @property
+    def has_gains(self) -> Number:
+        """1 where results are scaled at the end, else 0."""
+        return 1 - self.softmax.is_float
+
+    @property
+    def element_width(self) -> Number:
+        """Bits of an element of a key or value on its stream."""
+        return self.softmax.element_width
+
+    @property
+    def key_width(self) -> Number:
+        """Bits of the number of a key."""
+        return clog2(self.row_max)
+
+    @property
+    def peak_macs(self) -> Number:
+        return 2 * self.lanes * self.dim
+
+    @property
+    def name(self) -> str:
+        """The top module: family, the parameters that change its size, and the hash of all of them."""
+        kind = f"i8kv{self.kv_width}" if self.format == "int8" else f"{self.format}_{self.accumulator}"
+        size = f"{self.graph}_d{self.dim}_p{self.parallel}_g{self.group}_{kind}_{self.mask}"
+        return f"{self.family}_{size}_{self.design_hash[:6]}"

@@ -1,0 +1,262 @@
+"""Random and typical attention cores, tasks and operands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blueprint.arithmetic import floating
+from blueprint.arithmetic.softmax.arithmetic import Scales
+from blueprint.arithmetic.softmax.attention import scores
+from blueprint.arithmetic.softmax.steps import ceiling, scale
+from blueprint.families.streaming_attention import dataflow, masks
+from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
+from blueprint.family import Arrays, Calibration
+from blueprint.numbers import choose, larger, smaller
+from blueprint.typical import largest
+from blueprint.workloads.tasks import Attention
+
+Integers = npt.NDArray[np.int64]
+
+# Few designs have fewer gates, and blocks that repeat cost synthesis no time.
+calibration = Calibration(arithmetics=("integer", "exact", "float"), gates=75_000.0, designs=36)
+
+#: The arithmetics of random designs, repeated by weight.
+_ARITHMETIC = ("integer", "integer", "integer", "exact", "float")
+
+#: Gain of a typical run: a mean of many values is smaller than they are, and results use the same range.
+_TYPICAL_GAIN = 4.0
+
+#: Cycles and keys of a typical run.
+_CYCLES, _KEYS = 320, 64
+
+
+# Designs ---------------------------------------------------------------------------------------------------------
+
+
+def design(random: np.random.Generator) -> Mapping[str, Any]:
+    """Parameters of a random design that is small enough to be compiled in seconds."""
+    kind = random.choice(_ARITHMETIC)
+    while True:
+        found = StreamingAttentionParameters.columns(_draw(random))
+        if found.arithmetic == kind and found.feasible()[0] and _is_small(found):
+            return found.parameters
+
+
+def _draw(random: np.random.Generator) -> dict[str, Any]:
+    """Random parameters, each legal by itself."""
+    limits = StreamingAttentionParameters.limits()
+    chosen: dict[str, Any] = {
+        name: str(random.choice(limit.choices)) for name, limit in limits.items() if limit.choices
+    }
+    sizes = {
+        "dim": (2, 3, 4, 5, 8, 16),
+        "parallel": (1, 1, 2, 3),
+        "group": (1, 1, 2),
+        "keys_max": (2, 3, 9, 20, 40),
+        "queries_max": (1, 2, 7, 40),
+        "heads_max": (1, 2, 4),
+        "kv_width": (8, 8, 4),
+        "candidates": (0, 0, 0, 0, 4),
+        "short_depth": (0,),
+        "long_depth": (0,),
+        "row_depth": (0,),
+        "dot_stages": (0, 1, 2, 3),
+        "scale_stages": (0, 1, 2),
+        "exp_stages": (0, 1, 2, 3),
+        "reciprocal_stages": (0, 1, 3),
+        "product_stages": (0, 1, 2),
+        "divide_stages": (0, 1, 2),
+    }
+    return _formatted(chosen | {name: int(random.choice(drawn)) for name, drawn in sizes.items()})
+
+
+def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns of parameters drawn one by one, those changed that only make sense with others.
+
+    What belongs to one number format follows the format, and no FIFO is a deadlock or deeper than helps.
+    """
+    found = _formatted(table)
+    return found | _useful_depths(StreamingAttentionParameters.columns(found))
+
+
+def _formatted(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters, or columns of them, of which those that belong to one number format follow the format."""
+    found = dict(table)
+    whole = found["format"] == "int8"
+    floats = choose(found["accumulator"] == "integer", "fixed", found["accumulator"])
+    found["accumulator"] = choose(whole, "integer", floats)
+    if "kv_width" in found:
+        found["kv_width"] = choose(whole, found["kv_width"], 8)
+    if "candidates" in found:
+        found["candidates"] = choose(whole, found["candidates"], 0)
+        pruned = found["candidates"] > 0
+        for name in ("parallel", "group", "queries_max"):
+            found[name] = choose(pruned, 1, found[name])
+        found["mask"] = choose(pruned, "none", found["mask"])
+        found["candidates"] = choose(pruned, smaller(found["candidates"], found["keys_max"]), 0)
+    return found
+
+
+def _useful_depths(many: StreamingAttentionParameters) -> dict[str, Any]:
+    """Depths of FIFOs of many designs: what was drawn where it is neither a deadlock nor more than helps."""
+    full = dataflow.full_depths(many)
+    found: dict[str, Any] = {"long_depth": 0 * many.long_depth}
+    for name, fifos in (("short_depth", ("scores", "weights", "shares")), ("row_depth", ("sums", "totals"))):
+        most = full[fifos[0]]
+        for fifo in fifos[1:]:
+            most = larger(most, full[fifo])
+        found[name] = smaller(getattr(many, name), most)
+    return found
+
+
+def _is_small(p: StreamingAttentionParameters) -> bool:
+    """True if a design is compiled in seconds."""
+    products = p.lanes * p.dim
+    most = {"integer": 16, "fixed": 6, "same": 4, "fp32": 2}
+    return bool(products <= most[p.accumulator])
+
+
+# Tasks -----------------------------------------------------------------------------------------------------------
+
+
+def task(p: StreamingAttentionParameters, random: np.random.Generator) -> Attention:
+    """Random attention of sizes the design allows, often 1 in a dimension, of at most 700 cycles."""
+    while True:
+        limits = (min(p.queries_max, 9), p.keys_max, min(p.heads_max, 4))
+        queries, keys, heads = (
+            1 if random.random() < 0.15 else int(random.integers(1, limit + 1)) for limit in limits
+        )
+        kinds = [p.mask, *masks.CONTAINS[p.mask]] + (["none"] if queries == 1 else [])
+        mask = str(random.choice(kinds))
+        keys = keys if mask == "none" else max(keys, min(queries, p.keys_max))
+        queries = queries if mask == "none" else min(queries, keys)
+        shared = [count for count in range(1, heads + 1) if heads % count == 0]
+        window = int(random.integers(1, keys + 1)) if mask in ("window", "lambda") else 0
+        sinks = int(random.integers(1, keys + 1)) if mask == "lambda" else 0
+        found = Attention(queries, keys, heads, int(random.choice(shared)), p.dim, mask, window, sinks)
+        if p.cycles(found) <= 700:
+            return found
+
+
+def typical_task(p: StreamingAttentionParameters) -> Attention:
+    """A task that keeps the design busy for some hundred cycles: long rows first, then many, then more heads."""
+    keys = min(p.keys_max, _KEYS)
+    group = min(p.heads_max, p.group)
+    window = min(keys, _KEYS // 2) if p.windowed else 0
+    sinks = min(keys, 4) if p.mask == "lambda" else 0
+
+    def task(rows: int, passes: int) -> Attention:
+        queries = min(rows * p.parallel, p.queries_max, keys if p.masked else rows * p.parallel)
+        return Attention(queries, keys, passes * group, passes, p.dim, p.mask, window, sinks)
+
+    rows = largest(lambda n: p.cycles(task(n, 1)), _CYCLES, _CYCLES)
+    passes = max(p.heads_max // group, 1)
+    found = task(rows, largest(lambda n: p.cycles(task(rows, n)), passes, _CYCLES))
+    # What happens once in a row is only seen where there is another.
+    return task(1, 2) if found.queries * found.kv_heads == 1 and passes > 1 else found
+
+
+# Operands --------------------------------------------------------------------------------------------------------
+
+
+def operands(p: StreamingAttentionParameters, task: Attention, seed: int) -> Arrays:
+    """Random operands; a tenth of the elements are extremes.
+
+    ``query`` (heads, queries, dim), ``key`` and ``value`` (kv_heads, keys, dim); ``scale`` (kv_heads, 5) has the
+    run-time registers of :class:`blueprint.arithmetic.softmax.arithmetic.Scales` in their order; ``mask`` is (1 where
+    a query sees nothing after itself, window or 0, sinks).
+    """
+    random = np.random.default_rng(seed)
+    several = (task.kv_heads, task.keys, task.dim)
+    shapes = {"query": (task.heads, task.queries, task.dim), "key": several, "value": several}
+    found: dict[str, Integers] = {}
+    for name, shape in shapes.items():
+        if p.format == "int8":
+            bits = 8 if name == "query" else p.kv_width
+            low = -(1 << (bits - 1))
+            drawn = random.integers(low, -low, shape, dtype=np.int64)
+            drawn[random.random(shape) < 0.1] = random.choice([low, -low - 1])
+            found[name] = drawn
+        else:
+            found[name] = _floats(floating.get(p.format), random, shape)
+    found["scale"] = np.array([_scale(p, random) for _ in range(task.kv_heads)], dtype=np.int64)
+    if p.graph == "naive" and random.random() < 0.5:
+        found["scale"][:, 2] = _offsets(p, found)
+    return found | _mask(p, task)
+
+
+def _offsets(p: StreamingAttentionParameters, found: Mapping[str, Integers]) -> Integers:
+    """The lowest offset of every key head that no exponent of its keys is above."""
+    a, query, offsets = p.softmax, found["query"], []
+    for key, rows, row in zip(found["key"], np.split(query, len(found["key"])), found["scale"], strict=True):
+        t = scale(a, Scales.from_row(row), scores(a, rows.reshape(-1, a.dim), key))
+        offsets.append(ceiling(a, t).max())
+    return np.array(offsets, dtype=np.int64)
+
+
+def typical_operands(p: StreamingAttentionParameters, task: Attention, seed: int) -> Arrays:
+    """Normal numbers: floats of deviation 1, integers of a quarter of their range; scores of deviation 1."""
+    random = np.random.default_rng(seed)
+    several = (task.kv_heads, task.keys, task.dim)
+    shapes = {"query": (task.heads, task.queries, task.dim), "key": several, "value": several}
+    found: dict[str, Integers] = {}
+    units = {name: _unit(p, name) for name in shapes}
+    for name, shape in shapes.items():
+        drawn = random.standard_normal(shape)
+        if p.format == "int8":
+            high = 4 * units[name] - 1
+            found[name] = np.clip(np.round(units[name] * drawn), -high - 1, high).astype(np.int64)
+        else:
+            found[name] = floating.from_float64(floating.get(p.format), drawn)
+    size = units["query"] * units["key"] * np.sqrt(p.dim)
+    registers = Scales.of(p.softmax, np.log2(np.e) / size, _TYPICAL_GAIN * units["query"] / units["value"])
+    found["scale"] = np.array([registers.row()] * task.kv_heads, dtype=np.int64)
+    return found | _mask(p, task)
+
+
+def _unit(p: StreamingAttentionParameters, name: str) -> float:
+    """The integer that stands for a deviation; 1 for floats."""
+    bits = 8 if name == "query" else p.kv_width
+    return 2.0 ** (bits - 3) if p.format == "int8" else 1.0
+
+
+def _mask(p: StreamingAttentionParameters, task: Attention) -> dict[str, Integers]:
+    """The operand ``mask``."""
+    masked = task.mask != "none" or p.mask != "none"
+    window = task.window or (p.keys_max if p.windowed else 0)
+    sinks = task.sinks or (1 if p.mask == "lambda" else 0)
+    return {"mask": np.array([int(masked), window, sinks], dtype=np.int64)}
+
+
+def _scale(p: StreamingAttentionParameters, random: np.random.Generator) -> list[int]:
+    """Registers that let weights spread over the sums: scores of some units, at times far more."""
+    a = p.softmax
+    size = 128.0 * (1 << (p.kv_width - 1)) if p.format == "int8" else 1.0
+    spread = 4.0 ** random.uniform(-1, 3)
+    found = Scales.of(
+        a,
+        spread / (size * np.sqrt(p.dim)),
+        float(random.choice([1.0, 0.4, 3.0])),
+        int(random.integers(-8, 9)) if p.graph == "naive" else 0,
+    )
+    return found.row()
+
+
+def _floats(fmt: floating.FloatFormat, random: np.random.Generator, shape: tuple[int, ...]) -> Integers:
+    """Numbers around one; some of any size; NaN and infinity in every sixth case."""
+    found = floating.from_float64(fmt, random.normal(size=shape))
+    anything = random.integers(0, fmt.max_finite + 1, shape) | (
+        random.integers(0, 2, shape) << (fmt.width - 1)
+    )
+    if random.random() < 0.3:
+        found = np.where(random.random(shape) < 0.05, anything, found)
+    edge = random.choice([0, 1, fmt.min_normal - 1, fmt.min_normal, fmt.sign_mask], shape)
+    found = np.where(random.random(shape) < 0.05, edge, found)
+    if random.random() < 1 / 6:
+        special = random.choice([fmt.overflow, fmt.canonical_nan, fmt.sign_mask - 1], shape)
+        found = np.where(random.random(shape) < 0.02, special, found)
+    return found.astype(np.int64)

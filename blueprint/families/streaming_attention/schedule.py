@@ -1,0 +1,142 @@
+"""When things happen: the timing graph of a run, its cycles in closed form, its traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from blueprint.arithmetic.pruning import CODE_BITS
+from blueprint.families.streaming_attention import dataflow, order
+from blueprint.families.streaming_attention.dataflow import Edge
+from blueprint.families.streaming_attention.parameters import (
+    SCALE_WORD,
+    SCALE_WORDS,
+    StreamingAttentionParameters,
+)
+from blueprint.family import Arrays
+from blueprint.numbers import Number, ceil_div, choose, clog2, flag, larger
+from blueprint.parameters import Rule
+from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
+from blueprint.workloads.tasks import Attention
+
+#: The stream of each node that has one.
+_PORTS = {
+    "tune": "scale",
+    "load": "query",
+    "screen": "code",
+    "pick": "pick",
+    "score": "key",
+    "output": "value",
+    "drain": "out",
+}
+
+
+def cycles(p: StreamingAttentionParameters, task: Attention) -> Number:
+    """Cycles from the first query to the last row, both accepted: all keys, rows waited for, the fill.
+
+    In closed form, where no FIFO is shallower than full speed needs; see :func:`exact`.
+    """
+    late = dataflow.latencies(p)
+    waiting = order.longest(p, task)
+    both = larger(late["sum"], late["output"])
+    maximum, exponential = late["maximum"], late["exponential"]
+    tail = {
+        "naive": waiting + late["sum"] + late["divide"] + late["output"],
+        "scaled": 2 * waiting - 1 + maximum + exponential + late["sum"] + late["divide"] + late["output"],
+        "reordered": waiting + maximum + exponential + both + late["divide"],
+        "memory_free": 1 + maximum + both + late["divide"],
+    }
+    ending = sum(flag(p.graph == graph) * fill for graph, fill in tail.items())
+    passes = order.passes(p, task)
+    scored = passes * order.pass_length(p, task)
+    screened = 2 * task.keys + late["screen"] - 1 + p.pruning.search_cycles
+    pruned = passes * screened + waiting + 1
+    return choose(p.prunes, pruned, scored) + late["score"] + ending
+
+
+def cycles_of(p: StreamingAttentionParameters, task: Attention, operands: Arrays) -> int:
+    """Those of every run of the task: time does not depend on values."""
+    return int(cycles(p, task))
+
+
+def exact(p: StreamingAttentionParameters) -> Iterator[Rule]:
+    """No FIFO is shallower than full speed needs, so that a run never waits for one."""
+    reason = (
+        "FIFOs must be deep enough for full speed, 0 for that depth; the simulator knows the cycles of others"
+    )
+    yield Rule("long_depth", dataflow.full_speed(p), reason, lambda: reason)
+
+
+def graph(p: StreamingAttentionParameters, task: Attention, operands: Arrays | None) -> TimingGraph:
+    """Every node fires once per key, row or pass; FIFOs are channels as long as the node in front of them takes."""
+    late, deep, nests = dataflow.latencies(p), dataflow.depths(p), _nests(p, task)
+    wires = dataflow.edges(p.graph, bool(p.has_gains), bool(p.prunes))
+    nodes = []
+    for name, nest in nests.items():
+        nodes.append(
+            Node(
+                name,
+                nest,
+                tuple(_access(edge, nest, False) for edge in wires if edge.target == name),
+                tuple(_access(edge, nest, True) for edge in wires if edge.source == name),
+                stream=_PORTS.get(name),
+                direction="out" if name in ("drain", "pick") else "in",
+                stall="memory" if name == "score" else "input",
+            )
+        )
+    channels = tuple(
+        Channel(
+            edge.name,
+            deep[edge.name],
+            late[edge.source],
+            0 if edge.kind == "long" else 1,
+            stall="input" if edge.target == "score" else "output",
+        )
+        for edge in wires
+    )
+    return TimingGraph(tuple(nodes), channels, issue="score")
+
+
+def _nests(p: StreamingAttentionParameters, task: Attention) -> dict[str, tuple[Loop, ...]]:
+    """The loops around each node, nodes in the order of the data."""
+    lengths, count = order.row_lengths(p, task), order.passes(p, task)
+    turn, row = Loop("pass", count), Loop("row", len(lengths))
+    same = len(set(lengths)) == 1
+    key = Loop("key", lengths[0] if same else tuple(lengths) * count)
+    nests: dict[str, tuple[Loop, ...]] = {"tune": (turn,), "load": (turn, row)}
+    if p.prunes:
+        nests["screen"] = (turn, Loop("code", task.keys))
+        nests["search"] = (turn, Loop("step", p.pruning.search_cycles + task.keys))
+        nests["pick"] = (turn, row, key)
+    for name in dataflow.NODES[p.graph]:
+        by_row = name == "divide" and not p.softmax.divides_first
+        nests[name] = (turn, row) if by_row else (turn, row, key)
+    return {**nests, "drain": (turn, row)}
+
+
+def _access(edge: Edge, nest: tuple[Loop, ...], produces: bool) -> Access:
+    """One token per iteration of the loop of the FIFO's kind; a row's result takes its slot with the last key only."""
+    loop = {"long": "key", "short": "key", "row": "row", "pass": "pass"}[edge.kind]
+    if edge.name == "codes" and not produces:
+        loop = "pass"  # which has one row
+    if produces and edge.kind == "row" and nest[-1].name == "key":
+        return Access(edge.name, "key", only=(("key", "last"),))
+    return Access(edge.name, loop)
+
+
+def traffic(p: StreamingAttentionParameters, task: Attention) -> dict[str, Number]:
+    """Bits that cross the boundary in one run, by stream purpose."""
+    count, rows = order.passes(p, task), order.row_count(p, task)
+    taken = count * order.pass_length(p, task)
+    row = 8 * ceil_div(p.dim * p.element_width, 8)
+    lanes = p.lanes * p.dim * p.softmax.in_width
+    numbers = 8 * ceil_div(clog2(p.keys_max), 8)
+    screened = p.prunes * count
+    return {
+        "keys": taken * row,
+        "values": taken * row,
+        "codes": screened * task.keys * 8 * ceil_div(CODE_BITS * p.dim, 8),
+        "picks": screened * order.longest(p, task) * numbers,
+        "queries": count * rows * lanes,
+        "scales": count * SCALE_WORDS * SCALE_WORD,
+        "results": count * rows * lanes,
+    }

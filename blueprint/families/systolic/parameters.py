@@ -1,0 +1,542 @@
+"""Arrays of processing elements: every decision about them.
+
+Two orders of work cover all organizations. *Weights stay* (``weight_stationary``): a tile of weights is held by the
+elements while tokens pass and partial sums cascade down the rows, and the next tile is loaded meanwhile. *Sums stay*
+(all others): every element owns one result and adds products until the reduction is over; the finished results leave
+through a chain of registers while the next ones are summed.
+
+Nothing stops inside an array. A beat is issued only when there is certain to be room for its results, so no register
+on its way has an enable, and the time from issue to result is a constant.
+Source: tensor engines of the bit-weight paper (Wu et al., HPCA 2025); N:M sparsity as in SAT (2309.13015); fixed
+compute with temporal scaling as in Tempus (2605.00536). The microarchitecture is our own (docs/families/systolic.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from blueprint.arithmetic import floating
+from blueprint.arithmetic.processing import CARRY_SAVE, PASSING, SERIAL, Counts, Element
+from blueprint.arithmetic.processing.element import NARROWEST, NUMBERS, WIDEST, WIDEST_TOTAL, exact
+from blueprint.families.systolic import elements, sparsity
+from blueprint.numbers import (
+    Number,
+    bit_length,
+    ceil_div,
+    choose,
+    clog2,
+    flag,
+    larger,
+    one_of,
+    signed_width,
+    smaller,
+)
+from blueprint.parameters import Rule, fits_a_vector, parameter
+from blueprint.spec import Spec
+from blueprint.workloads.tasks import Gemm
+
+#: Banks of more words than this are memories when ``accumulator`` is ``auto``.
+REGISTER_FILE_WORDS = 16
+#: Column groups whose partial sums have room at once, where weights stay.
+BANKS = 2
+ORGANIZATIONS = ("weight_stationary", "output_stationary", "cube", "adder_tree", "broadcast_matrix")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystolicParameters(Spec):
+    """Parameters of one array."""
+
+    family: ClassVar[str] = "systolic"
+    title: ClassVar[str] = "Array of processing elements"
+
+    organization: str = parameter("how elements are connected", choices=ORGANIZATIONS)
+    pe: str = parameter("what an element is", choices=tuple(elements.KINDS))
+    rows: int = parameter("rows of elements", minimum=1, maximum=256)
+    cols: int = parameter("columns of elements", minimum=1, maximum=256)
+    depth: int = parameter("products an element adds per cycle", default=1, minimum=1, maximum=64)
+    act_width: int = parameter("bits of an activation", minimum=NARROWEST, maximum=WIDEST)
+    weight_width: int = parameter("bits of a weight, 2 for ternary ones", minimum=NARROWEST, maximum=WIDEST)
+    k_max: int = parameter("largest reduction length", bounds="k", minimum=1, maximum=1 << 20)
+    n_max: int = parameter("largest number of outputs", bounds="n", minimum=1, maximum=1 << 20)
+    m_max: int = parameter(
+        "largest number of tokens in one run", bounds="m", default=65535, minimum=1, maximum=1 << 20
+    )
+    token_depth: int = parameter(
+        "tokens whose partial sums wait at once, where weights stay", default=16, minimum=1, maximum=4096
+    )
+    accumulator: str = parameter(
+        "where partial sums wait", default="auto", choices=("auto", "registers", "sram")
+    )
+    sparsity: str = parameter(
+        "weights other than zero in every group", default="dense", choices=tuple(sparsity.PATTERNS)
+    )
+    activation: str = parameter(
+        "number format of activations, and of weights unless ternary", default="int", choices=NUMBERS
+    )
+    accumulate: str = parameter("format that floats are added up in", default="same", choices=elements.SUMS)
+    acc_width: int = parameter(
+        "bits of an accumulator, 0 for the narrowest", default=0, minimum=0, maximum=WIDEST_TOTAL
+    )
+    product_register: bool = parameter("register the products before they are accumulated", default=False)
+
+    def rules(self) -> Iterator[Rule]:
+        yield from _number_rules(self)
+        yield from _shape_rules(self)
+        yield from _element_rules(self)
+        yield from _result_rules(self)
+        yield fits_a_vector("rows", "activations", self.rows * self.act_lanes * self.act_width)
+        yield fits_a_vector("cols", "weights", self.cols * self.element_bits)
+        yield fits_a_vector("cols", "results", self.cols * self.output_bits)
+
+    # Predicates: 1 or 0, on one design and on arrays of designs ------------------------------------------------------
+
+    @cached_property
+    def stationary(self) -> Number:
+        """1 if weights stay in the elements."""
+        return flag(self.organization == "weight_stationary")
+
+    @cached_property
+    def skewed(self) -> Number:
+        """1 if operands pass from element to element, so that a beat crosses the array as a wave."""
+        return self.stationary | flag(self.organization == "output_stationary")
+
+    @cached_property
+    def floats(self) -> Number:
+        """1 if activations are floats."""
+        return flag(self.activation != "int")
+
+    @cached_property
+    def carry_save(self) -> Number:
+        """1 if sums wait as two words whose sum they are."""
+        return one_of(self.pe, CARRY_SAVE)
+
+    @cached_property
+    def passes_words(self) -> Number:
+        """1 if partial sums pass down the rows as two words."""
+        return self.stationary * one_of(self.pe, PASSING)
+
+    @cached_property
+    def serial(self) -> Number:
+        """1 if activations come digit by digit."""
+        return one_of(self.pe, SERIAL)
+
+    @cached_property
+    def paced(self) -> Number:
+        """1 if a beat may take several cycles: its activations come in several digits."""
+        return self.serial * flag(self.element.digits > 1)
+
+    @cached_property
+    def waits(self) -> Number:
+        """1 if elements have queues of their own, loaded and moved by waves."""
+        return flag(self.pe == "opt3")
+
+    @cached_property
+    def encoded(self) -> Number:
+        """1 if activations are encoded once, at the edge, and cross the array as EN-T codes."""
+        return flag(self.pe == "ent")
+
+    @cached_property
+    def flexible(self) -> Number:
+        """1 if a weight word is one integer or several ternary weights, run by run."""
+        return flag(self.pe == "booth_flex")
+
+    @cached_property
+    def selects(self) -> Number:
+        """1 if ternary weights select floats."""
+        return flag(self.pe == "ternary") * self.floats
+
+    @cached_property
+    def sparse(self) -> Number:
+        """1 if only some weights of a group travel."""
+        return flag(self.group > 1)
+
+    @cached_property
+    def holds_products(self) -> Number:
+        """1 if products are registered before they are accumulated."""
+        return flag(self.product_register)
+
+    @cached_property
+    def in_sram(self) -> Number:
+        """1 if partial sums wait in memories; a single word never does."""
+        large = (self.accumulator == "auto") & (self.most_tokens > REGISTER_FILE_WORDS)
+        return self.stationary * self.several_tokens * flag(large | (self.accumulator == "sram"))
+
+    @cached_property
+    def accumulates(self) -> Number:
+        """1 if sums are accumulated: a result may need more than one beat, or must be added to something.
+
+        Sums in carry-save form that stay always are, and a single selected float, which nothing has rounded yet.
+        """
+        alone = self.selects * flag(self.depth * choose(self.stationary, self.rows, 1) == 1)
+        return flag(self.most_beats > 1) | self.carry_save * (1 - self.stationary) | alone
+
+    @cached_property
+    def gated(self) -> Number:
+        """1 if elements add nothing in cycles without a beat, rather than hold their sum."""
+        return self.accumulates * (1 - self.floats) * (1 - self.stationary)
+
+    @cached_property
+    def several_tokens(self) -> Number:
+        """1 if partial sums of more than one token may wait at once."""
+        return flag(self.most_tokens > 1)
+
+    @cached_property
+    def regroups(self) -> Number:
+        """1 if a run may have more than one token group."""
+        return flag(self.m_max > self.group_m)
+
+    @cached_property
+    def several_columns(self) -> Number:
+        """1 if a run may have more than one column group."""
+        return flag(self.n_max > self.cols)
+
+    @property
+    def data_dependent(self) -> bool:
+        """True if the time of a run depends on its operands."""
+        return bool(np.any(self.paced * flag(self.pe != "booth_serial") | self.flexible))
+
+    # Operands --------------------------------------------------------------------------------------------------------
+
+    @property
+    def arithmetic(self) -> Any:
+        saved = choose(self.serial, "serial", choose(self.carry_save, "carry_save", "integer"))
+        return choose(self.floats, "float", saved)
+
+    @cached_property
+    def kept(self) -> Number:
+        """Weights that travel of each group."""
+        return sparsity.kept(self.sparsity)
+
+    @cached_property
+    def group(self) -> Number:
+        """Weights of a group, travelling or zero."""
+        return sparsity.group(self.sparsity)
+
+    @cached_property
+    def act_lanes(self) -> Number:
+        """Activations that reach an element in a beat."""
+        return choose(self.flexible, self.element_digits, larger(self.depth // self.kept, 1) * self.group)
+
+    @property
+    def element_digits(self) -> Number:
+        """Ternary weights in a word of a flexible element."""
+        return ceil_div(self.weight_width, 2)
+
+    @property
+    def index_width(self) -> Number:
+        """Bits that say which weight of its group one is."""
+        return clog2(self.group)
+
+    @cached_property
+    def weight_bits(self) -> Number:
+        """Bits of a weight with its index, or with the bit that says what a flexible element takes it for."""
+        return self.weight_width + self.index_width + self.flexible
+
+    @cached_property
+    def code_width(self) -> Number:
+        """Bits of an activation, or of a digit of one, on its way through the array."""
+        digits = self.serial * (1 - self.waits)
+        return choose(digits, self.element.digit_bits, self.act_width + self.encoded)
+
+    @cached_property
+    def selected_width(self) -> Number:
+        """Bits of what a sparse weight selects."""
+        return choose(self.serial, self.element.digit_bits, self.code_width)
+
+    @cached_property
+    def act_bits(self) -> Number:
+        """Bits of the activations of one element."""
+        return self.act_lanes * self.code_width
+
+    @cached_property
+    def element_bits(self) -> Number:
+        """Bits of the weights of one element."""
+        return self.depth * self.weight_bits
+
+    # Sums ------------------------------------------------------------------------------------------------------------
+
+    def element_of(self, total_width: Number) -> Element:
+        """The processing element with sums of so many bits."""
+        swapped = one_of(self.pe, elements.ENCODES_ACTIVATIONS)
+        a = choose(swapped, self.act_width, self.weight_width)
+        b = choose(swapped, self.weight_width, self.act_width)
+        return Element(self.pe, a, b, self.depth, total_width, self.activation, self.accumulate)
+
+    @cached_property
+    def element(self) -> Element:
+        """The processing element with sums as wide as a result."""
+        return self.element_of(self.result_width)
+
+    @cached_property
+    def cascade(self) -> Counts:
+        """How many bits and adders it takes to pass sums down the rows as two words."""
+        element = self.element_of(self.sum_width(self.rows))
+        return Counts(element, self.passes_words * self.rows, self.holds_products)
+
+    @cached_property
+    def largest_product(self) -> Number:
+        """The largest magnitude of a product of integers."""
+        return self.element_of(WIDEST_TOTAL).largest_product
+
+    @cached_property
+    def needed_result_width(self) -> Number:
+        """Bits that hold any sum of a run."""
+        return signed_width(ceil_div(self.k_max, self.group) * self.kept * self.largest_product)
+
+    @cached_property
+    def sum_format(self) -> Any:
+        """The format of sums."""
+        return choose(self.accumulate == "same", self.activation, self.accumulate)
+
+    @cached_property
+    def float_width(self) -> Number:
+        """Bits of a float sum."""
+        return floating.look_up(self.sum_format, lambda fmt: fmt.width)
+
+    @cached_property
+    def result_width(self) -> Number:
+        """Bits of a result."""
+        widened = self.accumulates * flag(self.acc_width > 0)
+        whole = choose(widened, self.acc_width, self.needed_result_width)
+        return choose(self.floats, self.float_width, whole)
+
+    @cached_property
+    def state_width(self) -> Number:
+        """Bits of an accumulator."""
+        return self.element.state_bits
+
+    def sum_width(self, added: Number) -> Number:
+        """Bits of the products of ``added`` elements added up; a single selected float is not widened yet."""
+        whole = smaller(signed_width(added * self.depth * self.largest_product), self.result_width)
+        first = self.selects * flag((self.depth == 1) & (added == 1))
+        return choose(self.floats, choose(first, self.act_width, self.float_width), whole)
+
+    @property
+    def output_bits(self) -> Number:
+        """Bits of a result as it leaves: an integer is sign-extended to whole bytes."""
+        return choose(self.floats, self.float_width, 8 * ceil_div(self.result_width, 8))
+
+    # Order of work ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def beat_k(self) -> Number:
+        """Length of the reduction that one beat of activations covers."""
+        return self.act_lanes * choose(self.stationary, self.rows, 1)
+
+    @cached_property
+    def most_beats(self) -> Number:
+        """Beats of the longest reduction."""
+        return ceil_div(self.k_max, choose(self.flexible, 1, self.beat_k))
+
+    @cached_property
+    def most_tokens(self) -> Number:
+        """Tokens whose partial sums can wait at once."""
+        return smaller(self.token_depth, self.m_max)
+
+    @property
+    def group_m(self) -> Number:
+        """Tokens of a token group: those of a beat, or those whose partial sums wait at once."""
+        return choose(self.stationary, self.most_tokens, self.rows)
+
+    @cached_property
+    def stages(self) -> Number:
+        """Cycles from the issue of a beat to the end of its work in the last element."""
+        across = choose(self.skewed, self.rows + self.cols - 1, 1)
+        return across + self.holds_products + self.passes_words
+
+    @cached_property
+    def size_widths(self) -> dict[str, Number]:
+        """Bits of the sizes that a run counts down."""
+        return {"tokens": bit_length(self.m_max), "k": bit_length(self.k_max), "n": bit_length(self.n_max)}
+
+    def loops(self, task: Gemm, *, whole: bool = False) -> tuple[Number, Number, Number, Number]:
+        """(token groups, column groups, beats or tiles of the reduction, beats of tokens) of a run.
+
+        ``whole``: the words of a flexible element are integers.
+        """
+        groups, columns = ceil_div(task.m, self.group_m), ceil_div(task.n, self.cols)
+        tokens = choose(self.stationary, smaller(self.most_tokens, task.m), 1)
+        return groups, columns, ceil_div(task.k, 1 if whole else self.beat_k), tokens
+
+    def takes_integers(self, wgt: npt.NDArray[np.int64]) -> bool:
+        """True if a flexible element has to take these weights as integers: not all of them are ternary."""
+        return bool(self.flexible and (wgt.max(initial=0) > 1 or wgt.min(initial=0) < -1))
+
+    @property
+    def peak_macs(self) -> Number:
+        # Weights that are zero and do not travel are multiply-accumulates of the product all the same.
+        return self.rows * self.cols * self.act_lanes
+
+    @property
+    def name(self) -> str:
+        """The top module: family, the parameters that change its size, and the hash of all of them."""
+        number = f"a{self.act_width}w{self.weight_width}" if self.activation == "int" else self.activation
+        size = f"r{self.rows}c{self.cols}d{self.depth}_{number}"
+        return f"{self.family}_{self.organization}_{self.pe}_{size}_{self.design_hash[:6]}"
+
+
+# Cross-checks --------------------------------------------------------------------------------------------------------
+
+
+def _text(text: str, *values: Any) -> str:
+    return text.format(*values)
+
+
+def _number_rules(p: SystolicParameters) -> Iterator[Rule]:
+    """Number formats: which elements take them, and how wide their operands are."""
+    width = floating.look_up(p.activation, lambda fmt: fmt.width)
+    yield Rule(
+        "activation",
+        choose(p.pe == "float", p.floats == 1, (p.floats == 0) | (p.pe == "ternary")),
+        "only float and ternary elements take floats, and float elements nothing else",
+        lambda: (
+            f"Element {p.pe} must have {'float' if p.pe == 'float' else 'int'} numbers, not {p.activation}"
+        ),
+    )
+    integer_weights = p.pe == "ternary"  # whatever the activations are
+    for name, integer in (("act_width", False), ("weight_width", integer_weights)):
+        yield Rule(
+            name,
+            (p.floats == 0) | (getattr(p, name) == width) | integer,
+            f"{name} is not that of the float format",
+            partial(
+                _text, "Parameter {!r} must be {} for {}, not {}", name, width, p.activation, getattr(p, name)
+            ),
+        )
+    yield Rule(
+        "weight_width",
+        (p.pe != "ternary") | (p.weight_width == 2),
+        "ternary elements are for weights of 2 bits",
+        lambda: f"Weights of ternary elements must have 2 bits, not {p.weight_width}",
+    )
+    yield Rule(
+        "accumulate",
+        (p.accumulate == "same") | _holds_activations(p),
+        "sums do not hold every number of the activations' format",
+        lambda: (
+            f"Parameter 'accumulate' must be same or a format that holds every {p.activation}, not {p.accumulate}"
+        ),
+    )
+
+
+def _holds_activations(p: SystolicParameters) -> Any:
+    """True where activations are floats and every one is a number of the format ``accumulate``."""
+    found: Any = p.accumulate == "nothing"
+    for source in floating.FORMATS:
+        for target in floating.FORMATS:
+            if exact(source, target):
+                found = found | ((p.activation == source) & (p.accumulate == target))
+    return found
+
+
+def _shape_rules(p: SystolicParameters) -> Iterator[Rule]:
+    """Rows, and products per element."""
+    yield Rule(
+        "depth",
+        p.depth % p.kept == 0,
+        "depth is not a multiple of the weights that travel of a group",
+        lambda: f"Parameter 'depth' must be a multiple of {p.kept} for {p.sparsity} weights, not {p.depth}",
+    )
+    yield Rule(
+        "depth",
+        (p.pe != "opt4e") | (p.depth % elements.SHARED_LANES == 0),
+        "opt4e shares a compressor between four lanes",
+        lambda: f"Parameter 'depth' must be a multiple of {elements.SHARED_LANES} for opt4e, not {p.depth}",
+    )
+    yield Rule(
+        "depth",
+        (p.flexible == 0) | ((p.depth == 1) & (p.group == 1)),
+        "booth_flex has lanes of its own and takes dense weights",
+        lambda: f"Element booth_flex must have depth 1 and dense weights, not {p.depth} and {p.sparsity}",
+    )
+    yield Rule(
+        "weight_width",
+        (p.flexible == 0) | ((p.weight_width % 2 == 0) & (p.weight_width >= elements.LEAST_FLEXIBLE)),
+        f"booth_flex needs an even weight_width of at least {elements.LEAST_FLEXIBLE}",
+        lambda: (
+            f"Parameter 'weight_width' must be even and at least {elements.LEAST_FLEXIBLE} for booth_flex, not "
+            f"{p.weight_width}"
+        ),
+    )
+    yield Rule(
+        "rows",
+        (p.organization != "adder_tree") | (p.rows == 1),
+        "an adder tree has one row",
+        lambda: f"An adder tree must have 1 row, not {p.rows}",
+    )
+    yield Rule(
+        "depth",
+        (p.organization != "broadcast_matrix") | (p.depth == p.kept) | (p.pe == "opt4e"),
+        "a broadcast matrix adds one group per element and cycle; a deeper one is a cube",
+        lambda: f"A broadcast matrix must have depth {p.kept}, not {p.depth}; a deeper one is a cube",
+    )
+
+
+def _element_rules(p: SystolicParameters) -> Iterator[Rule]:
+    """Elements: in which organizations they work, and which of them have products to register."""
+    moving = ", ".join(kind for kind in elements.KINDS if kind not in elements.SUMS_STAY)
+    yield Rule(
+        "pe",
+        p.stationary * one_of(p.pe, elements.SUMS_STAY) == 0,
+        "where weights stay sums move every cycle, and what weights are stays too",
+        lambda: (
+            f"Element of weight_stationary must be one of {moving}, not {p.pe}: a beat would take it several "
+            "cycles, or its weights change their kind"
+        ),
+    )
+    yield Rule(
+        "pe",
+        (p.waits == 0) | (p.organization == "output_stationary"),
+        "where a row shares activations its queues would all be equal, and one does: opt4c",
+        lambda: (
+            f"Element opt3 must be in an output_stationary array, not in {p.organization}: a row's queues would "
+            "all be equal there, and one for all of them is opt4c"
+        ),
+    )
+    yield Rule(
+        "product_register",
+        p.holds_products * p.serial == 0,
+        "elements that take digits have no products to register",
+        lambda: (
+            f"Parameter 'product_register' must be false for {p.pe}: a digit makes no product to register"
+        ),
+    )
+    # Each of several rows would register signs that depend on the shared weights alone, and synthesis merges those.
+    shares_signs = flag((p.pe == "opt2") & (p.rows > 1)) * (1 - p.stationary)
+    yield Rule(
+        "product_register",
+        p.holds_products * shares_signs == 0,
+        "the signs of opt2's digits would be registered in every row alike",
+        lambda: (
+            f"Parameter 'product_register' must be false for opt2 in an array of {p.rows} rows whose sums stay: the "
+            "signs of its digits would be registered in every row alike"
+        ),
+    )
+
+
+def _result_rules(p: SystolicParameters) -> Iterator[Rule]:
+    """Accumulators and results: wide enough for any sum of a run, and no wider than a word."""
+    needed = p.needed_result_width
+    yield Rule(
+        "acc_width",
+        (p.acc_width == 0) | ((p.floats == 0) & (p.acc_width >= needed)),
+        "the accumulator is too narrow",
+        lambda: (
+            f"Accumulator width must be 0 for floats, not {p.acc_width}"
+            if p.floats
+            else f"Accumulator width {p.acc_width} cannot hold {p.k_max} products of {p.act_width} by "
+            f"{p.weight_width} bits; use at least {needed}"
+        ),
+    )
+    yield Rule(
+        "k_max",
+        p.result_width <= WIDEST_TOTAL,
+        f"a result needs more than {WIDEST_TOTAL} bits",
+        lambda: f"Results must fit {WIDEST_TOTAL} bits, not {p.result_width}",
+    )

@@ -1,0 +1,345 @@
+"""Parameters of ternary look-up-table matrix multiplication, and the numbers that follow from them.
+
+``L`` tables of ``mu`` activations each are built per tile and token; ``F`` fetches per table and cycle select a
+precomputed sum by its weight key; the ``L`` fetched values of an output column are added and accumulated.
+
+Activations are integers or floats. Float sums are float additions in a stated order, or exact: activations become
+fixed-point integers, the integer core adds them, and the result is rounded once.
+Source: ternary LUT DSE (Geens et al., ISPASS 2026) for the design space; the microarchitecture is our own
+(docs/families/ternary_lut.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+from blueprint.arithmetic import floating, ternary
+from blueprint.families.ternary_lut import formats
+from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, flag, signed_width, smaller
+from blueprint.parameters import Rule, fits_a_vector, parameter
+from blueprint.spec import Spec
+from blueprint.workloads.tasks import Gemm
+
+#: An accumulator buffer of more words than this is a memory when ``accumulator`` is ``auto``.
+REGISTER_FILE_WORDS = 16
+#: The largest group, and the most tables.
+MOST_MU, MOST_TABLES = 6, 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class TernaryLutParameters(Spec):
+    """Parameters of one ternary-LUT core."""
+
+    family: ClassVar[str] = "ternary_lut"
+    title: ClassVar[str] = "Ternary look-up-table matrix multiplication"
+
+    mu: int = parameter("activations per group, the table's address digits", minimum=1, maximum=MOST_MU)
+    lut_count: int = parameter("tables working side by side (L)", minimum=1, maximum=MOST_TABLES)
+    fetch_count: int = parameter(
+        "reads per table and cycle, the output columns of a beat (F)", minimum=1, maximum=1024
+    )
+    act_width: int = parameter("bits of an activation", minimum=2, maximum=16)
+    k_max: int = parameter("largest reduction length", bounds="k", minimum=1, maximum=1 << 20)
+    n_max: int = parameter("largest number of outputs", bounds="n", minimum=1, maximum=1 << 20)
+    m_max: int = parameter(
+        "largest number of tokens in one run", bounds="m", default=65535, minimum=1, maximum=1 << 20
+    )
+    token_lanes: int = parameter("tokens that share one weight beat", default=1, minimum=1, maximum=64)
+    table_style: str = parameter("mirrored table or all entries", default="half", choices=("half", "full"))
+    key_encoding: str = parameter(
+        "how weights travel", default="sign_index", choices=tuple(ternary.ENCODINGS)
+    )
+    build_style: str = parameter(
+        "how table entries are summed", default="shared", choices=("direct", "shared", "pipelined")
+    )
+    reduction: str = parameter(
+        "how fetched values are added", default="carry_save", choices=("carry_save", "adder_tree")
+    )
+    build_register: bool = parameter("register the finished tables", default=False)
+    fetch_register: bool = parameter("register the fetched values", default=False)
+    reduction_register: bool = parameter("register the sum of a beat", default=False)
+    accumulator: str = parameter(
+        "where partial results wait", default="auto", choices=("auto", "registers", "sram")
+    )
+    acc_width: int = parameter(
+        "bits of an accumulator, 0 for the narrowest", default=0, minimum=0, maximum=64
+    )
+    activation: str = parameter("number format of an activation", default="int", choices=formats.ACTIVATIONS)
+    exact: bool = parameter("add float activations exactly and round the result once", default=False)
+    result_format: str = parameter("what an exact sum is rounded to", default="same", choices=formats.RESULTS)
+    adder_stages: int = parameter(
+        "registers inside every float adder", default=0, minimum=0, maximum=formats.STAGES_LIMIT
+    )
+
+    def rules(self) -> Iterator[Rule]:
+        yield from _format_rules(self)
+        needed = self.needed_result_width
+        yield Rule(
+            "acc_width",
+            (self.acc_width == 0) | (self.acc_width >= needed),
+            "the accumulator is too narrow",
+            lambda: (
+                f"Accumulator width {self.acc_width} cannot hold {self.k_max} products of {self.act_width}-bit "
+                f"activations; use at least {needed}"
+            ),
+        )
+        lanes = self.lut_count * self.fetch_count * self.token_lanes
+        yield Rule(
+            "lut_count",
+            lanes <= 1 << 16,
+            "more than 65536 fetches per cycle",
+            lambda: (
+                f"Fetches per cycle (lut_count x fetch_count x token_lanes) must be at most 65536, not {lanes}"
+            ),
+        )
+        yield fits_a_vector("lut_count", "activations", self.token_lanes * self.tile_k * self.act_width)
+        yield fits_a_vector("fetch_count", "weights", self.key_bits)
+        yield fits_a_vector("fetch_count", "results", self.token_lanes * self.fetch_count * self.output_bits)
+
+    # Derived numbers: the same on one design and on arrays of designs ---------------------------------------------
+
+    @property
+    def half(self) -> Number:
+        """1 where tables are mirrored."""
+        return flag(self.table_style == "half")
+
+    @property
+    def is_float(self) -> Number:
+        """1 where activations are floats."""
+        return flag(self.activation != "int")
+
+    @property
+    def floats(self) -> Number:
+        """1 where sums are float additions."""
+        return self.is_float * flag(self.exact == 0)
+
+    @property
+    def whole(self) -> Number:
+        """1 where sums are integer additions."""
+        return 1 - self.floats
+
+    @property
+    def fixed(self) -> Number:
+        """1 where float activations are added exactly, as fixed-point integers."""
+        return self.is_float * flag(self.exact == 1)
+
+    @property
+    def arithmetic(self) -> Any:
+        return choose(self.floats, "float", choose(self.fixed, "exact", "integer"))
+
+    @property
+    def largest(self) -> Number:
+        """The largest magnitude of an activation where sums are integers."""
+        return 2 ** (self.word_width - 1)
+
+    @property
+    def word_width(self) -> Number:
+        """Bits of an activation inside the core."""
+        return choose(self.fixed, floating.look_up(self.activation, formats.fixed_width), self.act_width)
+
+    @property
+    def entries(self) -> Number:
+        """Stored entries of one table, zero not counted."""
+        half = ternary.half_entries(self.mu)
+        return choose(self.half, half, 2 * half)
+
+    @property
+    def entry_width(self) -> Number:
+        """Bits of a table entry: ``mu`` activations, the most negative ones included, never more than a result's."""
+        whole = smaller(ternary.entry_width(self.mu, self.word_width, self.half), self.result_width)
+        return choose(self.floats, self.act_width, whole)
+
+    @property
+    def tile_k(self) -> Number:
+        """Activations of one tile."""
+        return self.lut_count * self.mu
+
+    @property
+    def most_tiles(self) -> Number:
+        return ceil_div(self.k_max, self.tile_k)
+
+    @property
+    def regroups(self) -> Number:
+        """1 where a run may need more than one group of tokens."""
+        return flag(self.m_max > self.token_lanes)
+
+    @property
+    def depth(self) -> Number:
+        """Words of the accumulator buffer: column groups of the widest result."""
+        return ceil_div(self.n_max, self.fetch_count)
+
+    @property
+    def accumulates(self) -> Number:
+        """1 where a result may need more than one tile."""
+        return flag(self.most_tiles > 1)
+
+    @property
+    def buffered(self) -> Number:
+        """1 where partial results of several column groups wait at once."""
+        return flag(self.depth > 1)
+
+    @property
+    def single_result(self) -> Number:
+        """1 where a run has one result beat, so that its last tile is also its end."""
+        return self.accumulates * (1 - self.regroups) * (1 - self.buffered)
+
+    @property
+    def in_sram(self) -> Number:
+        """1 where the accumulator buffer is a memory."""
+        large = (self.accumulator == "auto") & (self.depth > REGISTER_FILE_WORDS)
+        return self.accumulates * self.buffered * flag(large | (self.accumulator == "sram"))
+
+    @property
+    def reduction_registered(self) -> Number:
+        """1 where the sum of a beat is registered: when asked for, and where a memory must be read a cycle ahead."""
+        wanted = flag(self.reduction_register) * self.accumulates
+        ahead = flag(self.fetch_register) + self.tree_stages
+        return wanted | self.in_sram * flag(ahead == 0)
+
+    @property
+    def tree_stages(self) -> Number:
+        """Register stages inside the adders of the reduction tree."""
+        return clog2(self.lut_count) * self.adder_stages
+
+    @property
+    def accumulate_stages(self) -> Number:
+        """Register stages inside the adder that accumulates."""
+        return choose(self.accumulates, self.adder_stages, 0)
+
+    @property
+    def needed_result_width(self) -> Number:
+        """Bits that hold any sum of ``k_max`` activations."""
+        return signed_width(self.k_max * self.largest)
+
+    @property
+    def result_width(self) -> Number:
+        """Bits of an accumulator and of a result."""
+        whole = choose(self.acc_width == 0, self.needed_result_width, self.acc_width)
+        return choose(self.floats, self.act_width, whole)
+
+    @property
+    def partial_width(self) -> Number:
+        """Bits of the sum of one beat."""
+        beat = signed_width(self.tile_k * self.largest)
+        return smaller(beat, self.result_width)
+
+    @property
+    def sign_left(self) -> Number:
+        """1 where one completing +1 finds no free carry in the sum of a beat and travels beside it."""
+        power_of_two = (self.lut_count & (self.lut_count - 1)) == 0
+        return self.half * self.whole * flag(power_of_two | (self.reduction == "adder_tree"))
+
+    @property
+    def sum_width(self) -> Number:
+        """Bits of the sum of one beat without the +1 that travels beside it."""
+        without = smaller(self.partial_width, self.entry_width + clog2(self.lut_count))
+        return choose(self.floats, self.act_width, choose(self.sign_left, without, self.partial_width))
+
+    @property
+    def output_format(self) -> Any:
+        """The number format of a result."""
+        return choose(self.result_format == "same", self.activation, self.result_format)
+
+    @property
+    def output_bits(self) -> Number:
+        """Bits of a result as it leaves: an integer is sign-extended to whole bytes."""
+        whole = 8 * ceil_div(self.result_width, 8)
+        return choose(self.is_float, floating.look_up(self.output_format, lambda fmt: fmt.width), whole)
+
+    @property
+    def build_stages(self) -> Number:
+        """Register stages between the activation register and the tables that are swept."""
+        between = choose((self.build_style == "pipelined") & (self.mu > 2), self.mu - 2, 0)
+        return between + flag(self.build_register) + (self.mu - 1) * self.adder_stages
+
+    @property
+    def sweep_stages(self) -> Number:
+        """Register stages between a fetch and the end of its accumulation."""
+        summed = self.tree_stages + self.reduction_registered + self.accumulate_stages
+        return flag(self.fetch_register) + summed
+
+    @property
+    def size_widths(self) -> dict[str, Number]:
+        """Bits of the sizes that a run counts down."""
+        return {"tokens": bit_length(self.m_max), "k": bit_length(self.k_max), "n": bit_length(self.n_max)}
+
+    @property
+    def address_width(self) -> Number:
+        """Bits of the column group's number that addresses an accumulator."""
+        return choose(self.accumulates, clog2(self.depth), 0)
+
+    @property
+    def key_bits(self) -> Number:
+        """Bits of weights in a beat, before padding."""
+        return ternary.beat_bits(self.key_encoding, self.mu, self.lut_count * self.fetch_count)
+
+    @property
+    def peak_macs(self) -> Number:
+        return self.tile_k * self.fetch_count * self.token_lanes
+
+    @property
+    def name(self) -> str:
+        """The top module: family, the parameters that change its size, and the hash of all of them."""
+        kind = f"a{self.act_width}" if self.activation == "int" else self.activation + "_exact" * self.exact
+        size = f"mu{self.mu}_l{self.lut_count}_f{self.fetch_count}_{kind}_t{self.token_lanes}"
+        return f"{self.family}_{size}_{self.design_hash[:6]}"
+
+    def loops(self, task: Gemm) -> tuple[Number, Number, Number]:
+        """(token groups, tiles per token group, column groups) of a run."""
+        groups = ceil_div(task.m, self.token_lanes)
+        return groups, ceil_div(task.k, self.tile_k), ceil_div(task.n, self.fetch_count)
+
+
+def _exact_bits(p: TernaryLutParameters) -> int:
+    """Bits of an exact sum of one design, however wide."""
+    return int(signed_width(p.k_max << floating.get(p.activation).max_fixed.bit_length()))
+
+
+def _refused(p: TernaryLutParameters, name: str, text: str) -> str:
+    return f"Parameter {name} {text.format(repr(getattr(p, name)))}"
+
+
+def _format_rules(p: TernaryLutParameters) -> Iterator[Rule]:
+    """Cross-checks between parameters and the number format of activations."""
+    width = floating.look_up(p.activation, lambda fmt: fmt.width)
+    yield Rule(
+        "act_width",
+        (p.activation == "int") | (p.act_width == width),
+        "act_width is not that of the float format",
+        lambda: f"Activation width must be {width} for {p.activation}, not {p.act_width}",
+    )
+    for name, used, serves, fits in (
+        ("exact", p.exact == 1, p.is_float, "float activations"),
+        ("result_format", p.result_format != "same", p.fixed, "exact sums of float activations"),
+        ("adder_stages", p.adder_stages > 0, p.floats, "float sums"),
+    ):
+        yield Rule(
+            name,
+            flag(used) <= serves,
+            f"{name} without {fits}",
+            partial(_refused, p, name, f"is for {fits} only, not {{}} here"),
+        )
+    for name, wrong, must in (
+        ("reduction", p.reduction != "adder_tree", "adder_tree"),
+        ("build_style", p.build_style == "direct", "shared or pipelined"),
+        ("acc_width", p.acc_width != 0, "0"),
+    ):
+        yield Rule(
+            name,
+            p.floats * flag(wrong) == 0,
+            f"{name} is not for float sums",
+            partial(_refused, p, name, f"must be {must} for float sums, not {{}}"),
+        )
+    yield Rule(
+        "exact",
+        (p.fixed == 0)
+        | ((p.word_width < formats.FIXED_LIMIT) & (p.needed_result_width <= formats.EXACT_LIMIT)),
+        "the exact sum is too wide",
+        lambda: (
+            f"Exact sums of {p.k_max} {p.activation} activations need {_exact_bits(p)} bits; at most "
+            f"{formats.EXACT_LIMIT} are built"
+        ),
+    )

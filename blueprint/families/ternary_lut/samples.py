@@ -1,0 +1,120 @@
+"""Random ternary-LUT cores, products and operands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blueprint import typical
+from blueprint.arithmetic import floating, random_floats
+from blueprint.arithmetic.floating import FloatFormat
+from blueprint.families.ternary_lut.parameters import TernaryLutParameters
+from blueprint.family import Arrays, Calibration
+from blueprint.numbers import choose
+from blueprint.workloads.tasks import Gemm
+
+calibration = Calibration(arithmetics=("integer", "exact", "float"))
+
+#: How often a random design has which arithmetic.
+_ARITHMETIC = ("integer", "integer", "exact", "float", "float")
+
+Integers = npt.NDArray[np.int64]
+
+
+def design(random: np.random.Generator) -> Mapping[str, Any]:
+    """Parameters of a random design that is small enough to be compiled in seconds."""
+    arithmetic = random.choice(_ARITHMETIC)
+    while True:
+        found = TernaryLutParameters.columns(_draw(random))
+        if found.arithmetic == arithmetic and found.feasible()[0] and _is_small(found):
+            return found.parameters
+
+
+def _draw(random: np.random.Generator) -> dict[str, Any]:
+    """Random parameters, each legal by itself."""
+    limits = TernaryLutParameters.limits()
+    chosen: dict[str, Any] = {
+        name: str(random.choice(limit.choices)) for name, limit in limits.items() if limit.choices
+    }
+    chosen |= {name: bool(random.integers(2)) for name, limit in limits.items() if limit.kind is bool}
+    sizes = {
+        "mu": (1, 2, 2, 3, 3, 4, 5, 6),
+        "lut_count": (1, 2, 3, 4, 5, 8),
+        "fetch_count": (1, 2, 3, 4, 6, 8),
+        "act_width": (2, 3, 4, 5, 8, 8, 11, 16),
+        "k_max": (3, 20, 64, 200),
+        "n_max": (1, 4, 30, 100),
+        "m_max": (1, 2, 7, 65535),
+        "token_lanes": (1, 1, 2, 3),
+        "adder_stages": (0, 0, 1, 2, 3, 4, 6),
+    }
+    chosen |= {name: int(random.choice(values)) for name, values in sizes.items()}
+    return consistent(chosen | {"acc_width": 0})
+
+
+def _is_small(p: TernaryLutParameters) -> bool:
+    """True if a design is compiled in seconds."""
+    adders = p.lut_count * p.fetch_count * p.token_lanes * (1 if p.floats else 0)
+    bits = p.entries * p.token_lanes * p.entry_width
+    return bool(p.peak_macs <= 150 and bits <= 4000 and adders <= 20)
+
+
+def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters, or columns of them, of which those that belong to one number format follow the format."""
+    found = dict(table)
+    whole = found["activation"] == "int"
+    floats = (found["activation"] != "int") & (found["exact"] == 0)
+    width = floating.look_up(found["activation"], lambda fmt: fmt.width)
+    found["act_width"] = choose(whole, found["act_width"], width)
+    found["exact"] = choose(whole, False, found["exact"])
+    found["result_format"] = choose(found["exact"], found["result_format"], "same")
+    found["adder_stages"] = choose(floats, found["adder_stages"], 0)
+    found["reduction"] = choose(floats, "adder_tree", found["reduction"])
+    found["build_style"] = choose(
+        floats, choose(found["build_style"] == "direct", "shared", found["build_style"]), found["build_style"]
+    )
+    found["acc_width"] = choose(floats, 0, found["acc_width"])
+    return found
+
+
+def task(p: TernaryLutParameters, random: np.random.Generator) -> Gemm:
+    """A random product of sizes the design allows, often 1 in a dimension, of at most 600 cycles."""
+    return typical.random_gemm(p, random, tokens=5, cycles=600)
+
+
+def operands(p: TernaryLutParameters, task: Gemm, seed: int) -> Arrays:
+    """``act`` of shape (m, k), floats as patterns, and ``wgt`` of shape (k, n); a tenth of ``act`` are extremes."""
+    random = np.random.default_rng(seed)
+    shape = (task.m, task.k)
+    if p.is_float:
+        act = _float_operands(floating.get(p.activation), random, shape)
+    else:
+        low, high = -(1 << (p.act_width - 1)), 1 << (p.act_width - 1)
+        act = random.integers(low, high, shape, dtype=np.int64)
+        act[random.random(shape) < 0.1] = low
+    return {"act": act, "wgt": random.integers(-1, 2, (task.k, task.n), dtype=np.int64)}
+
+
+def typical_task(p: TernaryLutParameters) -> Gemm:
+    """Many outputs, then a long sum, then more tokens."""
+    return typical.gemm(p)
+
+
+def typical_operands(p: TernaryLutParameters, task: Gemm, seed: int) -> Arrays:
+    """Activations uniform over their width, or normal floats of deviation 1, as a normalization leaves them."""
+    random = np.random.default_rng(seed)
+    shape = (task.m, task.k)
+    if p.is_float:
+        act = floating.from_float64(floating.get(p.activation), random.standard_normal(shape))
+    else:
+        act = random.integers(-(1 << (p.act_width - 1)), 1 << (p.act_width - 1), shape, dtype=np.int64)
+    return {"act": act, "wgt": random.integers(-1, 2, (task.k, task.n), dtype=np.int64)}
+
+
+def _float_operands(fmt: FloatFormat, random: np.random.Generator, shape: tuple[int, ...]) -> Integers:
+    """Numbers of similar size, so that sums round and cancel."""
+    middle = fmt.bias + random.integers(-2, 2)
+    return random_floats.patterns(fmt, random, middle + random.integers(-3, 4, shape), rare=0.1)

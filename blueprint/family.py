@@ -1,0 +1,188 @@
+"""What a family of accelerators is: parameters, and five facets that say everything else about them.
+
+A family is a folder of short files that have the same names in every family::
+
+    blueprint/families/<name>/
+        parameters.py   a frozen dataclass that inherits ``Spec``: fields, rules, derived numbers
+        ports.py        Ports: what crosses the boundary
+        schedule.py     Schedule: when it does
+        inventory.py    Inventory: what it is made of
+        golden.py       Golden: what it computes, to the bit
+        samples.py      Samples: random designs, tasks and operands, and how calibration draws them
+        __init__.py     the assembly
+
+A facet is a module whose functions are those of its protocol below. Each takes ``p``: one design, or columns of many
+designs where every field is an array, so that formulas are written once for both. A facet imports ``parameters`` (and
+modules of its family below that), the vocabulary and arithmetic of ``blueprint``, never another facet: what one has
+to know of another it asks the design for, as in ``p.streams()``.
+
+The assembly puts them together, and mypy checks every facet against its protocol there::
+
+    @dataclass(frozen=True, kw_only=True)
+    class NameSpec(NameParameters):
+        facets: ClassVar[Facets[NameParameters, Gemm]] = Facets(ports, schedule, inventory, golden, samples)
+
+:class:`blueprint.spec.Spec` makes methods of the functions: ``spec.units()`` is ``inventory.units(spec)``.
+``blueprint/registry.py`` finds the folder and refuses one that lacks something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from blueprint.numbers import Number
+from blueprint.parameters import Parameters, Rule
+from blueprint.port import Operation, Stream
+from blueprint.shell import RegisterFile
+from blueprint.timing import TimingGraph
+from blueprint.unit import Path, Unit
+from blueprint.workloads.tasks import Attention, Gemm
+
+#: Operands and results by name.
+Arrays = dict[str, npt.NDArray[np.int64]]
+#: Beats by stream: ``(beats, width / 8)`` bytes each.
+Beats = dict[str, npt.NDArray[np.uint8]]
+
+P = TypeVar("P", bound=Parameters, contravariant=True)  # the family's parameters
+T = TypeVar("T", bound=Gemm | Attention, contravariant=True)  # the tasks that it runs
+Made = TypeVar("Made", bound=Gemm | Attention)  # the same, where tasks are also made
+
+
+class Ports(Protocol[P, T]):
+    """What crosses the boundary of a design."""
+
+    def operation(self, p: P, /) -> Operation:
+        """What one run computes, in the names that the order of beats is told in."""
+
+    def streams(self, p: P, /) -> tuple[Stream, ...]:
+        """The AXI4-Stream ports: fields at their offsets, and the order of beats."""
+
+    def register_file(self, p: P, /) -> RegisterFile:
+        """The size registers with the rules between them, status flags, and what each counter counts."""
+
+    def register_values(self, p: P, task: T, /) -> dict[str, int]:
+        """What software writes to the size registers before it starts a run, by name of the register."""
+
+
+class Schedule(Protocol[P, T]):
+    """When things happen, and how much crosses the boundary meanwhile."""
+
+    def graph(self, p: P, task: T, operands: Arrays | None, /) -> TimingGraph:
+        """The timing graph of a run; ``operands`` are given where ``p.data_dependent``."""
+
+    def cycles(self, p: P, task: T, /) -> Number:
+        """Cycles of one unstalled run in closed form; those to expect where ``p.data_dependent``."""
+
+    def cycles_of(self, p: P, task: T, operands: Arrays, /) -> int:
+        """Cycles of one unstalled run on these operands, always exact."""
+
+    def exact(self, p: P, /) -> Iterator[Rule]:
+        """The rules under which :meth:`cycles` is exact, where a design may break one."""
+
+    def traffic(self, p: P, task: T, /) -> dict[str, Number]:
+        """Bits that cross the boundary in one run, by purpose."""
+
+
+class Inventory(Protocol[P]):
+    """What a design is made of."""
+
+    def units(self, p: P, /) -> tuple[Unit, ...]:
+        """The hardware inventory, shell included."""
+
+    def paths(self, p: P, /) -> tuple[Path, ...]:
+        """The register-to-register paths that may be critical."""
+
+
+class Golden(Protocol[P, T]):
+    """What a design computes, to the bit, and how it travels."""
+
+    def reference(self, p: P, operands: Arrays, /) -> Arrays:
+        """The golden model: the answer of a run."""
+
+    def flags(self, p: P, operands: Arrays, /) -> dict[str, int]:
+        """The status flags after a run, by name: 1 where one is set."""
+
+    def constants(self, p: P, /) -> dict[str, Any]:
+        """Numbers of the arithmetic that the family's page names, for the manifest."""
+
+    def stimulus(self, p: P, operands: Arrays, /) -> Beats:
+        """The beats of every input stream."""
+
+    def collect(self, p: P, beats: Beats, task: T, /) -> Arrays:
+        """The answer, read back from the beats of the output streams."""
+
+
+class Samples(Protocol[P, Made]):
+    """Random designs, tasks and operands; the same generator state gives the same."""
+
+    @property
+    def calibration(self) -> Calibration:
+        """Which and how many designs calibration draws."""
+
+    def design(self, random: np.random.Generator, /) -> Mapping[str, Any]:
+        """Parameters of a random design, any choice of the family, small enough to be synthesized in seconds."""
+
+    def consistent(self, table: Mapping[str, Any], /) -> dict[str, Any]:
+        """Columns of parameters drawn one by one, those changed that only make sense with others."""
+
+    def task(self, p: P, random: np.random.Generator, /) -> Made:
+        """A random task that the design runs in a few hundred cycles, ragged edges and ones included."""
+
+    def operands(self, p: P, task: Made, seed: int, /) -> Arrays:
+        """Random inputs of the task's shape, extremes included."""
+
+    def typical_task(self, p: P, /) -> Made:
+        """A task that keeps the design busy for some hundred cycles."""
+
+    def typical_operands(self, p: P, task: Made, seed: int, /) -> Arrays:
+        """Inputs as they occur in use, to count toggles with: no extremes, no NaN or infinity."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Which designs calibration draws of a family.
+
+    ``arithmetics`` is every value of ``Spec.arithmetic``; a sample has each equally often. A sample is chosen from
+    ``pool`` random designs, fewer where counting the gates of one takes long; each has at most ``gates`` two-input
+    gate equivalents, for a minute of synthesis. ``designs`` are synthesized unless told how many, fewer where each
+    takes long and all are alike.
+    """
+
+    arithmetics: tuple[str, ...] = ("integer",)
+    pool: int = 16_000
+    gates: float = 28_000.0
+    designs: int = 60
+
+
+@dataclass(frozen=True)
+class Facets(Generic[P, Made]):
+    """The facets of one family, each a module of its folder."""
+
+    ports: Ports[P, Made]
+    schedule: Schedule[P, Made]
+    inventory: Inventory[P]
+    golden: Golden[P, Made]
+    samples: Samples[P, Made]
+
+
+#: The protocol of each facet, by the facet's name.
+PROTOCOLS: Any = SimpleNamespace(
+    ports=Ports, schedule=Schedule, inventory=Inventory, golden=Golden, samples=Samples
+)
+#: What the facets are called, and their modules.
+FACETS = tuple(vars(PROTOCOLS))
+
+
+def lacking(facets: Facets[Any, Any]) -> dict[str, list[str]]:
+    """What each facet lacks of its protocol, by facet; facets that lack nothing are left out."""
+    absent = {}
+    for facet in FACETS:
+        asked = [name for name in vars(getattr(PROTOCOLS, facet)) if not name.startswith("_")]
+        absent[facet] = [name for name in asked if not hasattr(getattr(facets, facet), name)]
+    return {facet: names for facet, names in absent.items() if names}

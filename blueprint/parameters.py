@@ -1,0 +1,236 @@
+"""The base of every family's parameters: fields with limits, cross-checks between them, one design or many at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from blueprint.errors import ParamError
+from blueprint.numbers import VECTOR_BITS, Number
+from blueprint.workloads.tasks import Attention, Gemm
+
+#: What a parameter's annotation may be.
+_KINDS = (int, str, bool)
+_LIMITS: dict[type, dict[str, Parameter]] = {}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a parameter may be; ``doc`` is the sentence users read.
+
+    ``bounds`` names the size of a task that the parameter is an upper limit of, ``""`` where it is none. ``default`` is
+    ``None`` where the parameter must be given.
+    """
+
+    kind: type
+    doc: str
+    minimum: int | None = None
+    maximum: int | None = None
+    choices: tuple[str, ...] = ()
+    bounds: str = ""
+    default: Any = None
+
+    def allowed(self) -> str:
+        """The legal values in words."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        if self.kind is bool:
+            return "true or false"
+        return f"an integer from {self.minimum} to {self.maximum}"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A cross-check: ``holds`` is a bool or an array over designs, ``message`` says what to do about one design."""
+
+    parameter: str
+    holds: Any
+    reason: str
+    message: Callable[[], str]
+
+
+def fits_a_vector(parameter: str, stream: str, bits: Number) -> Rule:
+    """The rule that a beat is no wider than a port can be."""
+    what = f"more than {VECTOR_BITS} bits in a beat of {stream}"
+    return Rule(
+        parameter,
+        bits <= VECTOR_BITS,
+        what,
+        lambda: (
+            f"A beat of {stream} must be at most {VECTOR_BITS} bits, the widest port of Verilog, not {bits}"
+        ),
+    )
+
+
+def parameter(doc: str, *, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
+    """A dataclass field that carries its :class:`Parameter`; the annotation gives the kind."""
+    return dataclasses.field(default=default, metadata={"doc": doc, **limits})
+
+
+def refuse(
+    name: str | None, message: str, kind: type[ValueError | TypeError] = ParamError
+) -> ValueError | TypeError:
+    """The error for one parameter; ``.parameter`` lets a file reader point at its line."""
+    error = kind(message)
+    error.parameter = name  # type: ignore[union-attr]
+    return error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters:
+    """Parameters as fields, everything that follows from them as properties.
+
+    Properties work the same on ``int`` fields (one design) and on array fields (:meth:`columns`, many designs).
+    """
+
+    #: The family's name, which is also that of its folders.
+    family: ClassVar[str]
+    title: ClassVar[str]
+    #: The kind of task that the family runs.
+    task: ClassVar[type[Gemm] | type[Attention]] = Gemm
+
+    def __post_init__(self) -> None:
+        for name, limit in self.limits().items():
+            _check(name, getattr(self, name), limit)
+        for rule in self.rules():
+            if not rule.holds:
+                raise refuse(rule.parameter, rule.message())
+
+    @classmethod
+    def limits(cls) -> dict[str, Parameter]:
+        """Every parameter with what it may be. Raises ``TypeError`` for a field that is none of int, str and bool."""
+        if cls not in _LIMITS:
+            _LIMITS[cls] = _read_limits(cls)
+        return dict(_LIMITS[cls])
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Build a design from values by name.
+
+        Raises ``ParamError`` for an unknown or a missing parameter, with the nearest valid name.
+        """
+        limits = cls.limits()
+        for name in values:
+            if name not in limits:
+                near = difflib.get_close_matches(str(name), limits, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise refuse(str(name), f"Parameter must be one of {', '.join(limits)}, not {name!r}{hint}")
+        for field in dataclasses.fields(cls):
+            if field.default is dataclasses.MISSING and field.name not in values:
+                raise refuse(None, f"Parameter {field.name!r} must be given: {limits[field.name].allowed()}")
+        return cls(**values)
+
+    @classmethod
+    def columns(cls, table: Mapping[str, Any]) -> Self:
+        """Many designs at once: the same object with arrays in its fields; nothing is checked, see :meth:`feasible`."""
+        many = object.__new__(cls)
+        for field in dataclasses.fields(cls):
+            value = table.get(field.name, field.default)
+            if value is dataclasses.MISSING:
+                raise refuse(field.name, f"Parameter {field.name!r} must be given")
+            object.__setattr__(many, field.name, value)
+        return many
+
+    def feasible(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], tuple[str, ...]]:
+        """Which of many designs can be built.
+
+        Returns a mask, a reason number per design (0 where feasible) and the text of each reason.
+        """
+        checks: list[tuple[Any, str]] = []
+        for name, limit in self.limits().items():
+            value = getattr(self, name)
+            if limit.minimum is not None or limit.maximum is not None:
+                low = -(2**62) if limit.minimum is None else limit.minimum
+                high = 2**62 if limit.maximum is None else limit.maximum
+                checks.append(((value >= low) & (value <= high), f"{name} must be {limit.allowed()}"))
+        checks += [(rule.holds, rule.reason) for rule in self.rules()]
+        size = np.broadcast_shapes(*(np.shape(getattr(self, f.name)) for f in dataclasses.fields(self)))
+        code = np.zeros(size, dtype=np.int64)
+        for number, (holds, _) in reversed(list(enumerate(checks, start=1))):
+            code = np.where(holds, code, number)
+        return code == 0, code, ("", *(reason for _, reason in checks))
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter with its value, defaults included."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    @property
+    def design_hash(self) -> str:
+        """16 hexadecimal digits that name this design: the same parameters give the same hash on every machine."""
+        text = json.dumps({"family": self.family, **self.parameters}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @classmethod
+    def bounds(cls) -> dict[str, str]:
+        """The parameter that bounds a size of a task, by size: ``{"k": "k_max"}``."""
+        return {limit.bounds: name for name, limit in cls.limits().items() if limit.bounds}
+
+    def sized_for(self, task: Any) -> Self:
+        """This design made just large enough for ``task``: parameters that bound a size are lowered to it."""
+        sizes = {parameter: task.sizes[size] for size, parameter in self.bounds().items()}
+        return self.columns({**self.parameters, **sizes})
+
+    # What a family says about its parameters ------------------------------------------------------------------------
+
+    def rules(self) -> Iterator[Rule]:
+        """Cross-checks between parameters, in the order in which they are reported."""
+        return iter(())
+
+    def task_rules(self, task: Any) -> Iterator[Rule]:
+        """Cross-checks between the parameters and a task, beside those that :meth:`bounds` names."""
+        return iter(())
+
+    @property
+    def name(self) -> str:
+        """The top module's name."""
+        raise NotImplementedError
+
+    @property
+    def peak_macs(self) -> Number:
+        """Multiply-accumulates of the workload per cycle when nothing waits, zero weights included."""
+        raise NotImplementedError
+
+    @property
+    def arithmetic(self) -> Any:
+        """The name of the arithmetic of sums, one of those that the family's ``calibration`` lists."""
+        return "integer"
+
+    @property
+    def data_dependent(self) -> bool:
+        """True if the time of a run depends on the values it computes with."""
+        return False
+
+
+def _read_limits(cls: type[Parameters]) -> dict[str, Parameter]:
+    hints = typing.get_type_hints(cls)
+    found = {}
+    for field in dataclasses.fields(cls):
+        kind = hints[field.name]
+        if kind not in _KINDS:
+            shown = getattr(kind, "__name__", kind)
+            raise TypeError(f"Parameter {field.name!r} must be annotated int, str or bool, not {shown}")
+        default = None if field.default is dataclasses.MISSING else field.default
+        found[field.name] = Parameter(kind, default=default, **field.metadata)
+    return found
+
+
+def _check(name: str, value: Any, limit: Parameter) -> None:
+    if isinstance(value, bool) != (limit.kind is bool) or not isinstance(value, limit.kind):
+        raise refuse(name, f"Parameter {name!r} must be {limit.allowed()}, not {value!r}", TypeError)
+    if limit.choices and value not in limit.choices:
+        near = difflib.get_close_matches(str(value), limit.choices, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise refuse(name, f"Parameter {name!r} must be {limit.allowed()}, not {value!r}{hint}")
+    low, high, value = limit.minimum, limit.maximum, cast(Any, value)
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise refuse(name, f"Parameter {name!r} must be {limit.allowed()}, not {value}")

@@ -1,0 +1,169 @@
+"""What one run computes: a matrix product or an attention."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from blueprint.errors import ParamError
+
+MASKS = ("none", "causal", "window", "lambda")
+#: Largest m, k or n: beyond the largest vocabulary and context there are, and products still fit 64 bits.
+LARGEST = 1 << 20
+_GEMM = re.compile(r"([0-9]{1,9})x([0-9]{1,9})x([0-9]{1,9})\Z")
+
+
+@dataclass(frozen=True)
+class Gemm:
+    """Matrix product: ``m`` tokens by ``k`` activations times a ``k`` by ``n`` ternary matrix; ``count`` times."""
+
+    m: int
+    k: int
+    n: int
+    name: str = "gemm"
+    count: int = 1
+    kind: ClassVar[str] = "gemm"
+    #: What these tasks of a model are, as a prefix of a metric's name and in words.
+    part: ClassVar[str] = "ternary"
+    part_words: ClassVar[str] = "the model's ternary products and the traffic of its key and value cache"
+
+    def __post_init__(self) -> None:
+        for what in ("m", "k", "n", "count"):
+            _check_integer(self, what)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all ``count`` repetitions."""
+        return self.m * self.k * self.n * self.count
+
+    @property
+    def sizes(self) -> dict[str, int | str]:
+        """What tells one product from another, by name."""
+        return {"m": self.m, "k": self.k, "n": self.n}
+
+    @property
+    def tokens(self) -> int:
+        """Rows of the answer."""
+        return self.m
+
+    @property
+    def label(self) -> str:
+        """The sizes in short: ``1x2560x6912``."""
+        return f"{self.m}x{self.k}x{self.n}"
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Softmax attention of ``heads`` query heads of size ``dim``, ``heads / kv_heads`` to a key head; ``count`` times.
+
+    Query ``i`` stands at position ``keys - queries + i``. Mask ``causal`` shows it the keys up to its own position,
+    ``window`` the last ``window`` of those, ``lambda`` the last ``window`` and the first ``sinks``.
+    Raises ``TypeError`` and ``ParamError``.
+    """
+
+    queries: int
+    keys: int
+    heads: int = 1
+    kv_heads: int = 1
+    dim: int = 64
+    mask: str = "none"
+    window: int = 0
+    sinks: int = 0
+    name: str = "attention"
+    count: int = 1
+    kind: ClassVar[str] = "attention"
+    part: ClassVar[str] = "attention"
+    part_words: ClassVar[str] = "the model's attention"
+
+    def __post_init__(self) -> None:
+        for what in ("queries", "keys", "heads", "kv_heads", "dim", "count"):
+            _check_integer(self, what)
+        if self.mask not in MASKS:
+            raise _refused("mask", f"Attention mask must be one of {', '.join(MASKS)}, not {self.mask!r}")
+        for what, users in (("window", ("window", "lambda")), ("sinks", ("lambda",))):
+            _check_integer(self, what, minimum=int(what == "window" and self.mask in users))
+            if getattr(self, what) and self.mask not in users:
+                given = getattr(self, what)
+                raise _refused(what, f"Attention {what} must be 0 for mask {self.mask}, not {given}")
+        if self.heads % self.kv_heads:
+            what = f"Attention kv_heads must divide the {self.heads} heads, not be {self.kv_heads}"
+            raise _refused("kv_heads", what)
+        if self.mask != "none" and self.keys < self.queries:
+            what = f"Attention keys must be at least the {self.queries} queries for mask {self.mask}, not {self.keys}"
+            raise _refused("keys", what)
+
+    def visible(self, query: Any) -> Any:
+        """Keys that query ``query`` (counted from 0; a number or an array) sees."""
+        if self.mask == "none":
+            return query * 0 + self.keys
+        up_to = self.keys - self.queries + 1 + query
+        return up_to if self.mask == "causal" else np.minimum(up_to, self.window + self.sinks)
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of a query and a key it sees, of one head."""
+        if self.mask == "none":
+            return self.queries * self.keys
+        first, most = self.keys - self.queries + 1, self.keys
+        if self.mask != "causal":
+            most = min(most, self.window + self.sinks)
+        rising = max(most - first + 1, 0)  # rows that see one key more than the row before
+        return (first + most) * rising // 2 + (self.queries - rising) * most
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all ``count`` repetitions: ``dim`` for the score and for the value of every pair."""
+        return 2 * self.dim * self.heads * self.pairs * self.count
+
+    @property
+    def sizes(self) -> dict[str, int | str]:
+        """What tells one attention from another, by name."""
+        names = ("queries", "keys", "heads", "kv_heads", "dim", "mask", "window", "sinks")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def tokens(self) -> int:
+        """Rows of the answer."""
+        return self.queries
+
+    @property
+    def label(self) -> str:
+        """The sizes in short: ``1x4096 causal, 20/5 heads of 128``."""
+        masked = "" if self.mask == "none" else f" {self.mask}"
+        return f"{self.queries}x{self.keys}{masked}, {self.heads}/{self.kv_heads} heads of {self.dim}"
+
+
+Task = Gemm | Attention
+#: Every kind of task.
+TASKS = (Gemm, Attention)
+
+
+def _check_integer(task: Task, what: str, minimum: int = 1) -> None:
+    value: Any = getattr(task, what)
+    kind = type(task).__name__
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{kind} {what} must be an integer, not {value!r}")
+    if value < minimum:
+        raise _refused(what, f"{kind} {what} must be at least {minimum}, not {value}")
+
+
+def _refused(what: str, message: str) -> ParamError:
+    """The error for one size; ``.parameter`` lets a file reader point at its line."""
+    error = ParamError(message)
+    error.parameter = what  # type: ignore[attr-defined]
+    return error
+
+
+def parse_gemm(text: str) -> Gemm:
+    """The product written ``MxKxN``, as in ``1x2560x6912``. Raises ``ParamError``."""
+    match = _GEMM.match(text.strip().lower())
+    if match is None:
+        raise ParamError(f"Gemm must be three sizes MxKxN as in 1x2560x6912, not {text[:60]!r}")
+    m, k, n = map(int, match.groups())
+    for name, size in (("m", m), ("k", k), ("n", n)):
+        if not 1 <= size <= LARGEST:
+            raise ParamError(f"Gemm {name} must be from 1 to {LARGEST}, not {size}")
+    return Gemm(m, k, n)

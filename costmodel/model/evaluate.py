@@ -1,0 +1,176 @@
+"""The one estimate: every number of a design, or of arrays of designs, in a technology and on a workload.
+
+Explorer, command line and tests ask here. :func:`of_design` says what a design is (area, clock, leakage, energy of a
+cycle), :class:`Estimator` what it does with a workload. What the numbers count and what not is :data:`ASSUMPTIONS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from blueprint.numbers import Number
+from blueprint.spec import Spec
+from blueprint.unit import flip_flops
+from costmodel.model import estimate
+from costmodel.model.estimate import Cost
+from costmodel.model.metrics import name_of
+from costmodel.model.work import Asked, Cycles, Dram, Pass, Time, run
+from costmodel.technology.technology import Technology
+
+#: The cost of a spec or of columns.
+Costs = Callable[[Any], Cost]
+
+#: What time and energy of a workload count and what not, for readers of a report.
+ASSUMPTIONS = """\
+Time of a pass over the workload: layers run one after the other, and each takes the longer of its compute cycles and
+its traffic to external memory, ``max(cycles / clock, bits / bandwidth)``; the next layer's weights are not fetched
+ahead of time, so a layer bound by compute does not help one bound by memory. Of a model, families of matrix products
+run the ternary layers: reading the cache of keys and values in decode is traffic of its own, the arithmetic of
+attention is not in it. Families of attention run just that, and their traffic includes the cache. Embedding, LM head
+and normalization are in neither.
+Energy: the clock toggles in every cycle of that time, those in which the core waits for memory included, and cells leak
+through all of it; switching comes with every multiply-accumulate, and DRAM costs energy per bit moved. Not counted are
+leakage of memory macros, DRAM standby, and the host's time between two layers.
+"""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the model says of one design, whatever it works on.
+
+    Areas in um2, ``macro_area_um2`` the memory macros alone; leakage in nW, without that of macros. ``energy_pj`` is
+    that of one cycle of full throughput at ``clock_mhz``, which ``meets_clock`` says the critical path allows.
+    Breakdowns are by place.
+    """
+
+    area_um2: float
+    area_breakdown_um2: Mapping[str, float]
+    macro_area_um2: float
+    flip_flops: int
+    critical_path_ps: float
+    clock_mhz: float
+    meets_clock: bool
+    peak_macs: int
+    leakage_nw: float
+    energy_pj: float
+    cycle_energy_breakdown_pj: Mapping[str, float]
+
+
+def of_design(spec: Spec, technology: Technology, clock_mhz: float | None = None) -> Estimate:
+    """Area, clock, leakage and energy of one design, at the fastest clock where ``clock_mhz`` is no other.
+
+    ``ParamError`` where the technology was not calibrated.
+    """
+    units, cost = spec.units(), estimate.cost(spec, technology)
+    fastest = 1e6 / float(cost.path_ps)
+    clock = clock_mhz or fastest
+    energies = estimate.cycle_energies(units, technology, 1e-6 / clock)
+    return Estimate(
+        area_um2=float(sum(cost.areas.values())),
+        area_breakdown_um2={place: float(area) for place, area in cost.areas.items()},
+        macro_area_um2=float(estimate.macro_area(units, technology)),
+        flip_flops=int(flip_flops(units)),
+        critical_path_ps=float(cost.path_ps),
+        clock_mhz=clock,
+        meets_clock=bool(clock <= fastest * (1 + 1e-9)),
+        peak_macs=int(spec.peak_macs),
+        leakage_nw=float(cost.leakage_nw),
+        energy_pj=float(cost.energy(1, 1, 1e-6 / clock)),
+        cycle_energy_breakdown_pj={place: float(energy) for place, energy in energies.items()},
+    )
+
+
+@dataclass(frozen=True)
+class TechnologyCosts:
+    """The costs of designs in one technology."""
+
+    technology: Technology
+
+    def __call__(self, designs: Any) -> Cost:
+        return estimate.cost(designs, self.technology)
+
+    def paths(self, spec: Spec) -> dict[str, float]:
+        """The register-to-register paths of one design by name, in ps."""
+        start = float(estimate.group(self.technology, "delay")[estimate.START])
+        return {path.name: start + float(estimate.steps(path, self.technology)) for path in spec.paths()}
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """The numbers of one family's designs on what is asked of them; picklable.
+
+    ``costs`` is the cost model bound to a technology. ``part`` is the part of a model that ``work`` is, empty for a
+    plain workload.
+    """
+
+    kind: type[Spec]
+    costs: Costs
+    work: Pass
+    prompt: Pass | None
+    dram: Dram | None
+    part: str = ""
+
+    @classmethod
+    def of(cls, kind: type[Spec], costs: Costs, asked: Asked) -> Estimator:
+        """The estimator of a family's designs. Raises ``ParamError`` for tasks that the family does not run."""
+        return cls(
+            kind, costs, asked.main_pass(kind), asked.prompt_pass(kind), asked.dram, asked.part([kind])
+        )
+
+    def metrics(
+        self, designs: Any, clock_mhz: float | None = None, cycles_of: Cycles | None = None
+    ) -> dict[str, Number]:
+        """Every metric of designs that can be built, by name (`costmodel.model.metrics`).
+
+        ``designs`` is one spec, or columns of many (:meth:`blueprint.spec.Spec.columns`): then a metric is an array, or
+        a plain number where all designs share it. ``clock_mhz`` is a clock other than the fastest, ``cycles_of`` as in
+        :func:`costmodel.model.work.run`.
+        """
+        cost = self.costs(designs)
+        clock = clock_mhz or 1e6 / cost.path_ps
+        time = run(designs, self.work, clock, self.dram, cycles_of)
+        found = {
+            "area_um2": sum(cost.areas.values()),
+            "flip_flops": flip_flops(designs.units()),
+            "critical_path_ps": cost.path_ps,
+            "clock_mhz": clock,
+            "peak_macs": designs.peak_macs,
+            **self._of_work(designs, cost, clock, time),
+        }
+        if self.prompt is not None:
+            found["time_to_first_token_s"] = run(designs, self.prompt, clock, self.dram, cycles_of).seconds
+        named = {name_of(base, self.part): value for base, value in found.items()}
+        return {name: value for name, value in named.items() if name is not None}
+
+    def _of_work(self, designs: Any, cost: Cost, clock: Number, time: Time) -> dict[str, Number]:
+        core = self.energy_parts(designs, cost, clock, time)
+        dram = core.pop("dram")
+        tokens, total = self.work.tokens, sum(core.values())
+        return {
+            "cycles": time.cycles,
+            "tokens_per_second": tokens / time.seconds,
+            "energy_pj_per_token": (total + dram) / tokens,
+            "core_energy_pj_per_token": total / tokens,
+            "power_mw": (total + dram) / time.seconds * 1e-9,
+            "utilization": self.work.macs / (designs.peak_macs * clock * 1e6 * time.seconds),
+            "dram_share": time.dram_seconds / time.seconds,
+        }
+
+    def energy_parts(self, designs: Any, cost: Cost, clock_mhz: Number, time: Time) -> dict[str, Number]:
+        """Energy of one pass in pJ by cause: clock, switching, leakage, dram."""
+        cycles = time.seconds * clock_mhz * 1e6
+        per_bit = self.dram.energy_pj_per_bit if self.dram else 0.0
+        core = cost.energy_parts(cycles, self.work.macs / designs.peak_macs, time.seconds)
+        return {**core, "dram": per_bit * time.bits}
+
+    def row(
+        self, spec: Spec, clock_mhz: float | None = None, cycles_of: Cycles | None = None
+    ) -> dict[str, float]:
+        """The metrics of one design by name: those of its row in a study, to the bit."""
+        columns = self.kind.columns({name: np.array([value]) for name, value in spec.parameters.items()})
+        found = self.metrics(columns, clock_mhz, cycles_of)
+        return {name: float(np.broadcast_to(value, 1)[0]) for name, value in found.items()}

@@ -1,0 +1,19 @@
+"""The elastic register stage: it loads as soon as it is empty or hands on what it holds."""
+
+from amaranth.hdl import Module, Signal, Value
+
+
+def elastic(m: Module, offered: Value, full: Signal, ready: Signal, onward: Value) -> Value:
+    """The handshake of one register stage; returns whether a beat enters it, which is when its data register loads.
+
+    Guarantees: beats leave in order, none lost or repeated, one per cycle while nothing waits; of a chain of stages
+    every one fills before the input has to wait.
+    Does not: hold the data; nor cut the path of ready: ``onward`` reaches ``ready`` combinationally through all stages.
+
+    A beat is ``offered`` to the stage and ``onward`` says whether what follows is ready. Driven here are ``full``,
+    whether the stage holds a beat, and ``ready``, whether it takes one.
+    """
+    m.d.comb += ready.eq(~full | onward)
+    with m.If(ready):
+        m.d.sync += full.eq(offered)
+    return offered & ready

@@ -1,0 +1,205 @@
+"""The register file behind AXI4-Lite: sizes, start, status and counters of a run."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.shell import ADDRESS_BITS, STALLS, Bound, RegisterFile, Size
+from generator.arithmetic.integers import one_of, zero_extend
+from generator.block import Block
+
+AXI_LITE_PORTS: dict[str, Any] = {
+    "awaddr": In(ADDRESS_BITS), "awprot": In(3), "awvalid": In(1), "awready": Out(1),
+    "wdata": In(32), "wstrb": In(4), "wvalid": In(1), "wready": Out(1),
+    "bresp": Out(2), "bvalid": Out(1), "bready": In(1),
+    "araddr": In(ADDRESS_BITS), "arprot": In(3), "arvalid": In(1), "arready": Out(1),
+    "rdata": Out(32), "rresp": Out(2), "rvalid": Out(1), "rready": In(1),
+}  # fmt: skip
+
+#: What the sequencer tells of a run, one cycle each time.
+EVENTS = ("accepted", "finished", "misframed")
+
+
+def size_ports(sizes: Iterable[Size], direction: Any) -> dict[str, Any]:
+    """The copies of sizes that a run reads, as ports of a block."""
+    return {size.name: direction(int(size.bits)) for size in sizes if size.bits}
+
+
+def _holds(bound: Bound, held: Mapping[str, Value]) -> Value:
+    """Whether sizes keep to a bound; an offset below 0 stands on the left."""
+    left: Value = Const(max(-int(bound.offset), 0))
+    right: Value = Const(max(int(bound.offset), 0))
+    for name in bound.left:
+        left = left + held[name]
+    for name in bound.right:
+        right = right + held[name]
+    return left <= right
+
+
+class Registers(Block):
+    """Run-time sizes, start, status, cycle and stall counters behind AXI4-Lite.
+
+    Guarantees: a run reads the sizes that stood in the registers when it started, and only sizes that can run start
+    one (:mod:`blueprint.shell`); no access is lost, and none waits for a run. docs/registers.md is the contract.
+    Does not: queue accesses (one write and one read at a time), nor stop a run once it has started.
+
+    A write takes effect in the cycle in which address and data are accepted, both at once. A legal start copies the
+    sizes; the run begins a cycle later. Each of the ``flags`` is an event that sets its status bit, above
+    ``framing_error``, until the next accepted start. Counters stop at their largest value; a stall counter that the
+    design does not have reads as 0.
+    """
+
+    place = "shell"
+    latency = "a write 2 cycles, a read 1 cycle, a run begins 1 cycle after its start is accepted"
+    throughput = "one write every 3 cycles, one read every 2 cycles"
+
+    def __init__(self, name: str, file: RegisterFile, design_hash: str) -> None:
+        self.stalls, self.flags = file.stalls, file.flags
+        self.registers = {register.name: register for register in file.registers(design_hash)}
+        self.sizes, self.rules = file.present, file.present_rules
+        copies = size_ports(self.sizes, Out)
+        events = {event: In(1) for event in (*EVENTS, *self.stalls, *self.flags)}
+        super().__init__(
+            name, AXI_LITE_PORTS | {"start": Out(1)} | copies | events, clocked=True, resets=True
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        write = self._write_channel(m)
+        words = self._sizes(m, write)
+        words |= self._status(m, write)
+        words |= self._counters(m)
+        words |= {name: Const(r.reset, 32) for name, r in self.registers.items() if name.startswith("hash")}
+        self._read_channel(m, words)
+        return m
+
+    def _write_channel(self, m: Module) -> Value:
+        """Accept address and data together; returns the accept strobe."""
+        accept, answer, error = (Signal(name=f"write_{what}") for what in ("accept", "answer", "error"))
+        m.d.sync += accept.eq(self.awvalid & self.wvalid & ~accept & ~answer)
+        m.d.comb += [
+            self.awready.eq(accept),
+            self.wready.eq(accept),
+            self.bvalid.eq(answer),
+            self.bresp.eq(Cat(0, error)),
+        ]
+        with m.If(accept):
+            writable = [self._hit(self.awaddr, r.name) for r in self.registers.values() if r.access == "rw"]
+            m.d.sync += [answer.eq(1), error.eq(~Cat(*writable).any())]
+        with m.Elif(self.bready):
+            m.d.sync += answer.eq(0)
+        return accept
+
+    def _hit(self, address: Value, name: str) -> Value:
+        return address[2:] == self.registers[name].address >> 2
+
+    def _sizes(self, m: Module, write: Value) -> dict[str, Value]:
+        """What was written, and the copies that runs read."""
+        words: dict[str, Value] = {}
+        held: dict[str, Value] = {}
+        legal: list[Value] = []
+        self._go = Signal(name="go")
+        for size in self.sizes:
+            taken = write & self._hit(self.awaddr, size.name)
+            value, above = self._written(m, size, taken)
+            legal += [~above, value != 0, value <= int(size.most)]
+            words[size.name] = value | above.replicate(len(value))
+            held[size.name] = value
+            if size.bits:
+                copy = Signal(int(size.bits), name=f"{size.name}_of_run")
+                with m.If(self._go):
+                    m.d.sync += copy.eq(value)
+                m.d.comb += getattr(self, size.name).eq(copy)
+        legal += [Cat(*(_holds(bound, held) for bound in rule.bounds)).any() for rule in self.rules]
+        self._legal = Signal(name="sizes_legal")
+        m.d.comb += self._legal.eq(Cat(*legal).all())
+        return words
+
+    def _written(self, m: Module, size: Size, taken: Value) -> tuple[Signal, Value]:
+        """(the register, whether what was written needs more bits), written byte by byte."""
+        width = int(size.width)
+        value, above = (
+            Signal(width, name=f"{size.name}_held"),
+            Signal(size.lanes_above, name=f"{size.name}_above"),
+        )
+        first = len(self.wstrb) - len(above)
+        for lane, strobe in enumerate(self.wstrb):
+            begin, end = 8 * lane, 8 * lane + 8
+            with m.If(taken & strobe):
+                if begin < width:
+                    m.d.sync += value[begin : min(end, width)].eq(self.wdata[begin : min(end, width)])
+                if lane >= first:
+                    m.d.sync += above[lane - first].eq(self.wdata[max(begin, width) : end].any())
+        return value, above.any()
+
+    def _status(self, m: Module, write: Value) -> dict[str, Value]:
+        busy, done, size_error, framing_error = (
+            Signal(name=name) for name in ("busy", "done", "size_error", "framing_error")
+        )
+        asked = Signal(name="asked")
+        started = self.wdata[0] & self.wstrb[0]
+        m.d.comb += [
+            asked.eq(write & self._hit(self.awaddr, "control") & started & ~busy),
+            self._go.eq(asked & self._legal),
+        ]
+        m.d.sync += self.start.eq(self._go)
+        with m.If(asked):
+            m.d.sync += [size_error.eq(~self._legal), framing_error.eq(0), done.eq(0), busy.eq(self._legal)]
+        with m.Else():
+            with m.If(self.finished):
+                m.d.sync += [busy.eq(0), done.eq(1)]
+            with m.If(self.misframed):
+                m.d.sync += framing_error.eq(1)
+        flags = [self._flag(m, flag) for flag in self.flags]
+        return {"control": Const(0, 1), "status": Cat(busy, done, size_error, framing_error, *flags)}
+
+    def _flag(self, m: Module, name: str) -> Signal:
+        """A status bit that an event sets and the next accepted start clears."""
+        held = Signal(name=f"{name}_held")
+        with m.If(self._go):
+            m.d.sync += held.eq(0)
+        with m.Elif(getattr(self, name)):
+            m.d.sync += held.eq(1)
+        return held
+
+    def _counters(self, m: Module) -> dict[str, Value]:
+        """Count from the first accepted input beat to the last accepted output beat."""
+        counting = Signal(name="counting")
+        running = Signal(name="running")
+        m.d.comb += running.eq(counting | self.accepted)
+        with m.If(self._go | self.finished):
+            m.d.sync += counting.eq(0)
+        with m.Elif(self.accepted):
+            m.d.sync += counting.eq(1)
+        words: dict[str, Value] = {}
+        for name in ("cycles", *self.stalls):
+            held = Signal(self.registers[name].fields["value"][1], name=f"{name}_held")
+            happens = running & (getattr(self, name) if name != "cycles" else 1)
+            with m.If(self._go):
+                m.d.sync += held.eq(0)
+            with m.Elif(happens & ~held.all()):
+                m.d.sync += held.eq(held + 1)
+            words[name] = held
+        return {name: Const(0, 1) for name in STALLS} | words
+
+    def _read_channel(self, m: Module, words: Mapping[str, Value]) -> None:
+        accept, answer, error = (Signal(name=f"read_{what}") for what in ("accept", "answer", "error"))
+        data = Signal(32, name="read_data")
+        m.d.comb += [
+            accept.eq(self.arvalid & ~answer),
+            self.arready.eq(~answer),
+            self.rvalid.eq(answer),
+            self.rdata.eq(data),
+            self.rresp.eq(Cat(0, error)),
+        ]
+        lines = [self._hit(self.araddr, name) for name in words]
+        with m.If(accept):
+            m.d.sync += [
+                answer.eq(1),
+                error.eq(~Cat(*lines).any()),
+                data.eq(one_of(lines, [zero_extend(word, 32) for word in words.values()])),
+            ]
+        with m.Elif(self.rready):
+            m.d.sync += answer.eq(0)

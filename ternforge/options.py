@@ -1,0 +1,74 @@
+"""Options and arguments that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ternforge import choices
+
+Decorator = Callable[[Any], Any]
+
+
+def overrides(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """The callback of ``--set``: ``key=value`` pairs as a dictionary."""
+    found = {}
+    for value in values:
+        key, sign, text = value.partition("=")
+        if not key or not sign:
+            raise click.UsageError(f"--set must be key=value, not {value[:60]!r}")
+        found[key.strip().removeprefix("parameters.")] = text.strip()
+    return found
+
+
+set_option: Decorator = click.option(
+    "--set",
+    "overrides",
+    type=choices.Parameter(),
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=overrides,
+    help="Replace a parameter of the design; may be repeated.",
+)
+tech_option: Decorator = click.option(
+    "--tech",
+    type=choices.Named(choices.technologies, file=True),
+    help="Technology; without it the design's own, or asap7.",
+)
+workload_option: Decorator = click.option(
+    "--workload", type=choices.FILE, metavar="FILE", help="Workload file."
+)
+gemm_option: Decorator = click.option(
+    "--gemm", metavar="MxKxN", help="One matrix product instead of a workload file, as in 1x2560x6912."
+)
+force_option: Decorator = click.option(
+    "--force", is_flag=True, help="Replace files in the way that are not ours, or were changed since."
+)
+seed_option: Decorator = click.option(
+    "--seed",
+    type=choices.Whole(0, 2**31 - 1),
+    default=1,
+    show_default=True,
+    help="Seed of everything random.",
+)
+study_argument: Decorator = click.argument("study", type=choices.FOLDER)
+
+
+def out_option(kind: Any, metavar: str, text: str, *, required: bool = False) -> Decorator:
+    """``-o``, where a verb writes: a file or a folder."""
+    return click.option("-o", "--out", required=required, type=kind, metavar=metavar, help=text)
+
+
+def workload_from(workload: str | None, gemm: str | None) -> str | None:
+    """What ``--workload`` and ``--gemm`` name, of which there may be one."""
+    if workload is not None and gemm is not None:
+        raise click.UsageError("Workload must be given by --workload or --gemm, not both")
+    if gemm is not None:
+        from blueprint.workloads.tasks import (
+            parse_gemm,  # with NumPy, which verbs without work do not need
+        )
+
+        parse_gemm(gemm)
+    return gemm or workload

@@ -1,0 +1,133 @@
+"""``ternforge check``: any file of ours, validated by the reader of its kind and shown with every default filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from blueprint.errors import ParamError
+from blueprint.files.design import design_content, design_from
+from blueprint.files.document import Section, read
+from blueprint.files.tree import dump
+from blueprint.unit import flip_flops
+from blueprint.workloads.model import model_content, model_from
+from blueprint.workloads.workload import SCHEMA, read_workload, workload_content
+from costmodel.model.metrics import scope
+from costmodel.model.work import memory_text
+from costmodel.technology import technology as technologies
+from dse.evaluate import metric_names
+from dse.space_file import space_content, space_from
+from ternforge import choices
+from ternforge.options import set_option
+from ternforge.session import Answer, Session, plain
+from ternforge.shell import Verb
+
+
+def check(path: str | Path, overrides: Mapping[str, str] | None = None) -> Answer:
+    """Validate any file of ours by its ``schema``.
+
+    ``resolved`` is its content with every default filled in, which reads back as the same file, but that of a
+    technology, whose cells are left out; ``derived`` are numbers that follow from it.
+    """
+    return validate(path, overrides or {})
+
+
+def validate(path: str | Path, overrides: Mapping[str, str], only: str | None = None) -> Answer:
+    """As :func:`check`; the file must be of the schema ``only`` where one is given."""
+    section = read(path)
+    readers: dict[str, Callable[[Section], Answer]] = {
+        "ternforge/design/v1": lambda found: _design(found, overrides),
+        "ternforge/workload/v1": _workload,
+        "ternforge/model/v1": _model,
+        "ternforge/space/v1": _space,
+        "ternforge/technology/v1": lambda _: _technology(Path(path)),
+    }
+    schema = section.check_schema(*([only] if only else readers))
+    if overrides and schema != "ternforge/design/v1":
+        raise section.error("schema", f"file must be a design where --set is given, not {schema}")
+    return {"file": str(path), "schema": schema, **readers[schema](section)}
+
+
+def _design(section: Section, overrides: Mapping[str, str]) -> Answer:
+    design = design_from(section, overrides)
+    if design.technology is not None:
+        _check_technology(section, design.technology)
+    spec = design.spec
+    derived = {
+        "design_hash": spec.design_hash,
+        "module": spec.name,
+        "peak_macs": spec.peak_macs,
+        "flip_flops": flip_flops(spec.units()),
+        "streams": {stream.prefix: stream.width for stream in spec.streams()},
+    }
+    return {"resolved": design_content(design), "derived": derived}
+
+
+def _workload(section: Section) -> Answer:
+    workload = read_workload(section)
+    derived: Answer = {"macs": workload.macs}
+    for task in workload.tasks:
+        row = {"name": task.name, **task.sizes, "count": task.count}
+        derived.setdefault("gemms" if task.kind == "gemm" else task.kind, []).append(row)
+    return {"resolved": {"schema": SCHEMA, **workload_content(workload, section)}, "derived": derived}
+
+
+def _model(section: Section) -> Answer:
+    model = model_from(section)
+    return {"resolved": model_content(model), "derived": {"ternary_weights": model.ternary_weights}}
+
+
+def _space(section: Section) -> Answer:
+    space = space_from(section)
+    _check_technology(section, space.technology)
+    derived = {
+        "designs": space.size,
+        "method": space.method,
+        "exact": space.exact,
+        "metrics": list(metric_names(space)),
+        "covers": scope(space.part),
+        "memory": memory_text(space.dram),
+    }
+    return {"resolved": space_content(space, section), "derived": derived}
+
+
+def _technology(path: Path) -> Answer:
+    technology = technologies.read_technology(path)
+    cells = len(technology.cells)
+    resolved = {
+        "name": technology.name,
+        "corner": technology.corner,
+        "roles": technology.roles,
+        "sram": technology.sram,
+    }
+    return {"resolved": resolved, "derived": {"cells": cells, "calibrated": bool(technology.model)}}
+
+
+def _check_technology(section: Section, name: str) -> None:
+    try:
+        technologies.load(name)
+    except ParamError as problem:
+        raise section.error("technology", str(problem)) from None
+
+
+@click.command("check", cls=Verb)
+@click.argument("file", type=choices.FILE)
+@set_option
+@click.pass_obj
+def check_(session: Session, file: str, overrides: dict[str, str]) -> None:
+    """Validate a FILE of any of our kinds and print it with every default filled in."""
+    answer = check(file, overrides)
+    session.answer(answer, _lines(answer))
+
+
+def _lines(answer: Mapping[str, Any]) -> list[str]:
+    text = dump(plain(answer["resolved"]))
+    derived = dump(plain(answer["derived"])) if answer["derived"] else ""
+    comments = [f"#   {line}" for line in derived.splitlines()]
+    head = f"# {answer['file']}: {answer['schema']}, valid"
+    if "schema" not in answer["resolved"]:  # a summary, not a file
+        return [head, *(f"# {line}" for line in text.splitlines()), "# derived", *comments]
+    return [head, *text.splitlines(), "# derived", *comments]

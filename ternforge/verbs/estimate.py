@@ -1,0 +1,189 @@
+"""``ternforge estimate``: what the analytical model predicts of a design."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+
+from blueprint.errors import ParamError
+from blueprint.files.design import Design
+from blueprint.numbers import Number
+from blueprint.spec import Spec
+from blueprint.workloads.tasks import Task
+from blueprint.workloads.workload import Workload
+from costmodel.model.evaluate import Estimator, TechnologyCosts, of_design
+from costmodel.model.metrics import METRICS, name_of, scope
+from costmodel.model.quantity import label, metric_text, shown
+from costmodel.model.work import Asked, memory_text
+from costmodel.technology.technology import Technology
+from ternforge import choices
+from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_technology, read_workload
+from ternforge.options import gemm_option, set_option, tech_option, workload_from, workload_option
+from ternforge.session import Answer, Session, size_columns, table
+from ternforge.shell import Verb
+
+
+def estimate(
+    design: DesignLike,
+    technology: str | Path | None = None,
+    workload: WorkloadLike | None = None,
+    overrides: Mapping[str, str] | None = None,
+    space: str | Path | None = None,
+) -> Answer:
+    """What the analytical model predicts: area by place (um2), critical path (ps), clock (MHz), energy (pJ), and with a
+    workload its cycles and time. ``meets_clock`` is false where the design asks for a faster clock than predicted.
+
+    ``space`` is a space file instead of a workload: its workload, DRAM, prompt and technology. On a model, ``row`` has
+    the numbers of a study's row by the same names; without a space memory takes no time, which ``memory`` says.
+    """
+    chosen = read_design(design, overrides)
+    asked, named = _asked(workload, space)
+    facts = read_technology(chosen, technology or named)
+    answer: Answer = {
+        "design": chosen.name,
+        "design_hash": chosen.spec.design_hash,
+        "technology": facts.name,
+        "source": f"analytical model, technology {facts.name}",
+        **asdict(of_design(chosen.spec, facts, chosen.clock_mhz)),
+        "energy_of": "one cycle of full throughput",
+    }
+    return answer if asked is None else answer | _on_workload(chosen, asked, facts)
+
+
+def _asked(workload: WorkloadLike | None, space: str | Path | None) -> tuple[Asked | None, str | None]:
+    """What an estimate is asked on, and the technology that a space names."""
+    if space is None:
+        return None if workload is None else Asked(read_workload(workload)), None
+    if workload is not None:
+        raise ParamError("Workload must be given by a workload or by a space, not both")
+    from dse.space_file import read_space  # the explorer's file, and none of its business without one
+
+    found = read_space(space)
+    return found.asked, found.technology
+
+
+def _on_workload(design: Design, asked: Asked, technology: Technology) -> Answer:
+    """Cycles, time and energy of a workload: those of a study's row."""
+    spec, workload = design.spec, asked.workload
+    estimator = Estimator.of(type(spec), TechnologyCosts(technology), asked)
+    once = cache(lambda task: _cycles(spec, task))
+
+    def cycles_of(task: Task) -> Number:
+        return once(replace(task, name=task.kind, count=1))
+
+    layers = _layers(spec, workload, cycles_of)
+    row = estimator.row(spec, design.clock_mhz, cycles_of)
+    rate, energy = (
+        row[str(name_of(base, estimator.part))] for base in ("tokens_per_second", "core_energy_pj_per_token")
+    )
+    return {
+        "workload": workload.name,
+        "covers": scope(estimator.part),
+        "memory": memory_text(asked.dram),
+        "dram": asked.dram and asdict(asked.dram),
+        "cycles": sum(layer["cycles"] for layer in layers),
+        "macs": estimator.work.macs,
+        "utilization": row["utilization"],
+        "seconds": estimator.work.tokens / rate,
+        "energy_pj": energy * estimator.work.tokens,
+        "energy_of": "the whole workload, core only",
+        "row": row,
+        "layers": layers,
+    }
+
+
+def _layers(spec: Spec, workload: Workload, cycles_of: Any) -> list[Answer]:
+    return [
+        {
+            "name": task.name,
+            **task.sizes,
+            "count": task.count,
+            "macs": task.macs,
+            "cycles": int(cycles_of(task)) * task.count,
+        }
+        for task in spec.tasks(workload)
+    ]
+
+
+def _cycles(spec: Spec, task: Task) -> Number:
+    """In closed form, or by the simulator where that form speaks of deeper FIFOs than the design has."""
+    check_fits(spec, task)
+    if all(bool(rule.holds) for rule in spec.capacity((task,))):
+        return spec.cycles(task)
+    from simulator.simulate import simulate  # with its compiler, for the few designs that need it
+
+    return simulate(spec, task).cycles
+
+
+@click.command("estimate", cls=Verb)
+@click.argument("spec", type=choices.FILE)
+@tech_option
+@workload_option
+@gemm_option
+@click.option(
+    "--space",
+    type=choices.FILE,
+    metavar="FILE",
+    help="Space file instead of a workload: its workload, DRAM, prompt and technology, as in its studies.",
+)
+@set_option
+@click.pass_obj
+def estimate_(
+    session: Session,
+    spec: str,
+    tech: str | None,
+    workload: str | None,
+    gemm: str | None,
+    space: str | None,
+    overrides: dict[str, str],
+) -> int:
+    """Predict area, clock, energy and latency of the design in SPEC, in milliseconds.
+
+    Exit code 1 where the design asks for a faster clock than predicted.
+    """
+    answer = estimate(spec, tech, workload_from(workload, gemm), overrides, space)
+    session.answer(answer, _lines(answer))
+    return 0 if answer["meets_clock"] else 1
+
+
+def _lines(answer: Mapping[str, Any]) -> list[str]:
+    total = answer["area_um2"]
+    places = sorted(answer["area_breakdown_um2"].items(), key=lambda item: -item[1])
+    unit = shown("um2", answer["area_breakdown_um2"].values())
+    rows = [[place, unit.number(area), f"{100 * area / total:.1f} %"] for place, area in places]
+    facts = [metric_text(key, answer[key]) for key in ("critical_path_ps", "clock_mhz", "peak_macs")]
+    lines = [
+        f"{answer['design']} in {answer['technology']} ({answer['source']})",
+        *table([*rows, ["total", unit.number(total), "100 %"]], ("place", f"area {unit.unit}", "share")),
+        f"flip-flops {answer['flip_flops']:,} · critical path {facts[0]} · clock {facts[1]} · peak {facts[2]}",
+    ]
+    if not answer["meets_clock"]:
+        lines.append(f"FAIL: a clock of {answer['clock_mhz']:g} MHz is faster than the critical path allows")
+    lines += _workload_lines(answer) if "cycles" in answer else []
+    return [
+        *lines,
+        f"energy {shown('pJ', [answer['energy_pj']]).text(answer['energy_pj'])} for {answer['energy_of']}",
+    ]
+
+
+def _workload_lines(answer: Mapping[str, Any]) -> list[str]:
+    columns = ("name", *size_columns(answer["layers"]), "count", "cycles")
+    row, seconds = answer["row"], answer["seconds"]
+    waits = f"DRAM-bound {100 * row['dram_share']:.1f} % of the time" if row["dram_share"] else "no stalls"
+    numbers = [
+        f"{label(name)} {metric_text(name, value)}"
+        for name, value in row.items()
+        if METRICS[name].base != name or name == "power_mw"
+    ]
+    return [
+        *table([[e[key] for key in columns] for e in answer["layers"]], ("layer", *columns[1:])),
+        f"{answer['workload']}: {answer['cycles']:,} cycles, {shown('s', [seconds]).text(seconds)}, "
+        f"utilization {100 * answer['utilization']:.1f} %, {waits}",
+        " · ".join(numbers),
+        f"numbers cover {answer['covers']}; memory {answer['memory']}",
+    ]

@@ -1,0 +1,188 @@
+"""``ternforge explore``: a design space searched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from costmodel.model import quantity
+from costmodel.model.metrics import METRICS
+from dse import explore as searching
+from dse.progress import Progress, Silent, for_stream
+from dse.space import METHODS
+from dse.store import is_study
+from ternforge import choices, folder
+from ternforge.options import force_option, out_option
+from ternforge.session import Answer, Session, line, table
+from ternforge.shell import Verb
+from ternforge.verbs.check import validate
+
+#: What a search writes for other programs to read.
+TABLES = ("front.csv", "points.csv")
+#: Numbers that are shown beside the objectives where a study has them.
+ALONGSIDE = ("time_to_first_token_s",)
+
+
+def explore(
+    space: str | Path,
+    out: str | Path,
+    *,
+    method: str | None = None,
+    budget: int | None = None,
+    seed: int | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> Answer:
+    """Search a space, or go on with a study that was interrupted; returns the study's summary.
+
+    Tables in the folder that were changed since they were written are replaced by ``force`` only.
+    """
+    validate(space, {}, "ternforge/space/v1")  # the technology too, before a folder is made
+    if not is_study(Path(out)):
+        folder.check_out(out)
+    with folder.updated(out, TABLES, "explore", force=force):
+        study = searching.explore(
+            space, out, method=method, budget=budget, seed=seed, workers=workers, progress=progress
+        )
+        with study:
+            return study.summary()
+
+
+@click.command("explore", cls=Verb)
+@click.argument("space", type=choices.FILE)
+@out_option(choices.FOLDER, "STUDY", "Folder of the study; the same again continues it.", required=True)
+@click.option(
+    "--method", type=choices.Named(lambda: METHODS), help="How to search; without it as the file says."
+)
+@click.option("--budget", type=choices.Whole(1), help="Most designs to look at; without it the file's.")
+@click.option("--seed", type=choices.Whole(0), help="Seed of the search; without it the file's.")
+@click.option(
+    "--workers", type=choices.Whole(1, 1024), help="Processes; the result is the same with any number."
+)
+@force_option
+@click.pass_obj
+def explore_(
+    session: Session,
+    space: str,
+    out: str,
+    method: str | None,
+    budget: int | None,
+    seed: int | None,
+    workers: int | None,
+    force: bool,
+) -> int:
+    """Search the design space in the file SPACE.
+
+    The study can be interrupted at any time; the same command goes on. Exit code 1 where no design is feasible.
+    """
+    shown = Silent() if session.quiet else for_stream()
+    wishes: dict[str, Any] = {"method": method, "budget": budget, "seed": seed, "workers": workers}
+    answer = explore(space, out, progress=shown, force=force, **wishes)
+    session.answer(answer, front_lines(answer, out))
+    return 0 if answer["front"] else 1
+
+
+def front_lines(answer: Mapping[str, Any], out: str) -> list[str]:
+    """A study's summary as text: how much was seen, the front as a table, the knee; or why there is no front."""
+    front = answer["front"]
+    how = "every design: the front is exact" if answer["exact"] else f"a sample by {answer['method']}"
+    lines = [
+        f"{answer['evaluated']:,} of {answer['space']:,} designs looked at ({how}), "
+        f"{answer['feasible']:,} feasible, {len(front)} on the front"
+    ]
+    if not front:
+        return [*lines, *empty_lines(answer)]
+    shown = spread(front, list(answer["objectives"]), answer["knee"])
+    lines += _front_table(answer, shown)
+    if len(front) > len(shown):
+        lines.append(
+            f"{len(shown)} of {len(front)} shown, one of equals and spread; all are in {out}/front.csv"
+        )
+    lines += [f"numbers cover {answer['covers']}; memory {answer['memory']}", f"knee {answer['knee']}"]
+    following = line("ternforge", "apply", Path(out), answer["knee"], "-o", "design.yaml")
+    return [*lines, f"next: {following}"]
+
+
+def _front_table(answer: Mapping[str, Any], shown: list[dict[str, Any]]) -> list[str]:
+    """Some rows of the front: objectives in units that suit the whole front, and the parameters that differ."""
+    metrics = list(answer["objectives"])
+    metrics += [
+        name
+        for name in answer["metrics"]
+        if name not in metrics and name in METRICS and METRICS[name].base in ALONGSIDE
+    ]
+    family = ["family"] if len(answer["families"]) > 1 else []
+    parameters = [name for name in answer["parameters"] if _differs(answer["front"], name)]
+    units = quantity.headings(answer["front"], metrics)
+    rows = [
+        [
+            row["id"],
+            *(row[name] for name in family),
+            *(units[name].number(row[name]) for name in metrics),
+            *(row[name] for name in parameters),
+        ]
+        for row in shown
+    ]
+    header = ("id", *family, *(quantity.label(name, units[name].unit) for name in metrics), *parameters)
+    return table(rows, header)
+
+
+def _differs(front: list[dict[str, Any]], name: str) -> bool:
+    """Whether a parameter has more than one value among the designs that have it."""
+    return len({str(row[name]) for row in front if row[name] is not None}) > 1
+
+
+def empty_lines(answer: Mapping[str, Any]) -> list[str]:
+    """Why no design is feasible: how many each reason rules out, and what comes nearest to each constraint."""
+    found = answer["nearest"]
+    lines = [f"  {count:,}: {reason}" for reason, count in answer["infeasible"].items()]
+    if not found["built"]:
+        return ["FAIL: no design is feasible, as none can be built for the workload", *lines]
+    several = len(answer["families"]) > 1
+    for limit in found["limits"]:
+        kept = f"{limit['kept_by']:,} of the {found['built']:,} designs that can be built keep it"
+        if not limit["kept_by"]:
+            kept = f"no design keeps it; nearest {_nearest(limit['nearest'], several)}"
+        lines += [f"{limit['constraint']}: {kept}"]
+    for pair in found["conflicts"]:
+        one, other = pair["constraints"]
+        lines += [f"{one} and {other}: no design keeps both; nearest {_nearest(pair['nearest'], several)}"]
+    if len(found["limits"]) > 1:
+        lines += [f"nearest to all constraints together: {_nearest(found['together'], several)}"]
+    return ["FAIL: no design is feasible", *lines]
+
+
+def _nearest(best: Mapping[str, Any] | None, several: bool) -> str:
+    """The nearest design in words: name, numbers, what limits them, the parameters."""
+    if best is None:
+        return "-"
+    numbers = []
+    for name, value in best["values"].items():
+        cause = best["limited_by"][name]
+        numbers.append(
+            f"{quantity.label(name)} {quantity.metric_text(name, value)}" + (f" ({cause})" if cause else "")
+        )
+    parameters = ", ".join(f"{name} {value}" for name, value in best["varied"].items())
+    family = f" {best['family']}" if several else ""
+    return f"{best['id']}{family}: {', '.join(numbers)}" + (f"; {parameters}" if parameters else "")
+
+
+def spread(
+    front: list[dict[str, Any]], objectives: list[str], knee: str, most: int = 24
+) -> list[dict[str, Any]]:
+    """At most ``most`` designs of a front for a reader: the first of equals, even steps along the first objective, and
+    the knee."""
+    distinct: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in front:
+        key = tuple(row[name] for name in objectives)
+        if key not in distinct or row["id"] == knee:
+            distinct[key] = row
+    ordered = [distinct[key] for key in sorted(distinct)]
+    if len(ordered) <= most:
+        return ordered
+    places = {round(step * (len(ordered) - 1) / (most - 1)) for step in range(most)}
+    return [row for place, row in enumerate(ordered) if place in places or row["id"] == knee]

@@ -1,0 +1,91 @@
+"""``ternforge init``: a starting folder, from the examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from blueprint.errors import ParamError
+from blueprint.files.names import NAME_RULE, is_name
+from blueprint.files.nearest import suggestion
+from ternforge import choices
+from ternforge.folder import output_folder
+from ternforge.options import force_option
+from ternforge.session import Answer, Session, line
+from ternforge.shell import Verb
+
+#: In a source tree a link to the top-level folder.
+EXAMPLES = Path(__file__).parents[1] / "examples"
+#: What a preset consists of.
+FILES = ("design.yaml", "space.yaml", "workload.yaml")
+
+_README = """# {name}
+
+Made by `ternforge init {name} --preset {preset}`.
+
+| file | what it is |
+| --- | --- |
+| `design.yaml` | one accelerator |
+| `workload.yaml` | what it has to compute |
+| `space.yaml` | many accelerators to choose from |
+
+Next:
+
+    ternforge check design.yaml
+    ternforge estimate design.yaml --workload workload.yaml
+    ternforge generate design.yaml --out rtl
+    ternforge verify design.yaml
+    ternforge synth design.yaml
+    ternforge explore space.yaml --out study
+"""
+
+
+def presets() -> tuple[str, ...]:
+    """The example folders that hold a design."""
+    return tuple(sorted(path.parent.name for path in EXAMPLES.glob("*/design.yaml")))
+
+
+def default_preset() -> str:
+    """The preset of a command that names none."""
+    return (EXAMPLES / "default_preset.txt").read_text(encoding="utf-8").strip()
+
+
+def init(folder: str | Path, preset: str | None = None, *, force: bool = False) -> Answer:
+    """Write a starting folder: a design, a space, a workload, a README with the next commands.
+
+    Raises ``ParamError``: an unknown preset, with the nearest one; a bad name; a folder of other files, or with files
+    changed since (both only without ``force``).
+    """
+    preset = preset or default_preset()
+    if preset not in presets():
+        hint = suggestion(preset, presets())
+        raise ParamError(f"Preset must be one of {', '.join(presets())}, not {preset!r}{hint}")
+    name = Path(folder).absolute().name
+    if not is_name(name):
+        raise ParamError(f"Folder name must be {NAME_RULE}, not {name!r}")
+    texts = {file: (EXAMPLES / preset / file).read_text(encoding="utf-8") for file in FILES}
+    texts["README.md"] = _README.format(name=name, preset=preset)
+    with output_folder(folder, "init", force=force) as draft:
+        for file, text in texts.items():
+            (draft / file).write_text(text, encoding="utf-8")
+    return {"folder": Path(folder), "preset": preset, "files": [Path(folder) / file for file in texts]}
+
+
+@click.command("init", cls=Verb)
+@click.argument("name", type=choices.FOLDER)
+@click.option(
+    "--preset",
+    type=choices.Named(presets),
+    default=default_preset(),
+    show_default=True,
+    help="Which example to start from.",
+)
+@force_option
+@click.pass_obj
+def init_(session: Session, name: str, preset: str, force: bool) -> None:
+    """Write the starting folder NAME: a design, a workload, a space, and the next commands."""
+    answer = init(name, preset, force=force)
+    files = "  ".join(path.name for path in answer["files"])
+    following = f"{line('cd', Path(name))} && ternforge check design.yaml"
+    session.answer(answer, [f"created {name}/: {files}", f"next: {following}"])

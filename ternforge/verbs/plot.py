@@ -1,0 +1,35 @@
+"""``ternforge plot``: a study's Pareto front as pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dse import interactive
+from dse import plot as figures
+from ternforge import choices
+from ternforge.folder import output_folder
+from ternforge.options import force_option, out_option, study_argument
+from ternforge.session import Answer, Session
+from ternforge.shell import Verb
+from ternforge.study import opened
+
+
+def plot(study: str | Path, out: str | Path | None = None, *, force: bool = False) -> Answer:
+    """Draw a study's Pareto front into its folder, or into ``out``: PNG, SVG and an interactive page."""
+    folder = Path(study if out is None else out)
+    with opened(study) as found, output_folder(folder, "plot", whole=False, force=force) as draft:
+        files = [*figures.draw(found, draft), interactive.write(found, draft / "pareto.html")]
+    return {"files": [folder / file.name for file in files]}
+
+
+@click.command("plot", cls=Verb)
+@study_argument
+@out_option(choices.FOLDER, "DIR", "Folder for the figures; without it the study's own.")
+@force_option
+@click.pass_obj
+def plot_(session: Session, study: str, out: str | None, force: bool) -> None:
+    """Draw the Pareto front of the folder STUDY: PNG, SVG and an interactive page."""
+    answer = plot(study, out, force=force)
+    session.answer(answer, [f"wrote {path}" for path in answer["files"]])

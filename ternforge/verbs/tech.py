@@ -1,0 +1,194 @@
+"""``ternforge tech``: technologies that come with the package, and those that are imported and calibrated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from blueprint.errors import ParamError
+from blueprint.files.names import NAME_RULE, is_name
+from costmodel.technology import importing
+from costmodel.technology import technology as files
+from ternforge import choices
+from ternforge.folder import YAML, output_file
+from ternforge.options import force_option, out_option
+from ternforge.session import Answer, Note, Session, line, silent, table
+from ternforge.shell import LazyGroup, Verb
+
+
+def technologies() -> Answer:
+    """The technologies that come with the package."""
+    return {"technologies": [_summary(files.load(name)) for name in files.names()]}
+
+
+def technology(name: str | Path) -> Answer:
+    """One technology's facts in short."""
+    return _summary(files.load(name))
+
+
+def technology_import(
+    liberty: Sequence[str | Path], name: str, out: str | Path, *, force: bool = False
+) -> Answer:
+    """Make a technology file of Liberty files; `ternforge tech calibrate` fits its cost model afterwards."""
+    if not is_name(name):
+        raise ParamError(f"Technology name must be {NAME_RULE}, not {name!r}")
+    with output_file(out, YAML, "tech", force=force) as draft:
+        importing.import_library(liberty, name, draft)
+    return {"file": Path(out), **_summary(files.load(Path(out)))}
+
+
+def technology_calibrate(
+    name: str | Path, out: str | Path | None = None, note: Note = silent, *, force: bool = False
+) -> Answer:
+    """Fit the cost model of a technology to synthesis and write it, to its own file where ``out`` is not given.
+
+    Takes minutes; when interrupted, the same call goes on. ``errors`` are those of the fit, by quantity.
+    """
+    from costmodel.calibration import calibration
+    from generator import export
+
+    facts = files.load(name)
+    path = Path(out if out is not None else facts.path)
+    with output_file(path, YAML, "tech", force=force) as draft:
+        fitted = calibration.calibrate(facts, export.generate, note=note)
+        calibration.write(fitted, draft)
+    errors = {key: group["error"] for key, group in fitted.model.items() if "error" in group}
+    return {"file": path, "name": facts.name, "errors": errors}
+
+
+def technology_validate(name: str | Path, designs: int, seed: int, note: Note = silent) -> Answer:
+    """Predictions against synthesis on random designs that calibration did not see.
+
+    ``ok`` is false where area misses its bounds (5 % mean, 15 % worst) or a flip-flop is missed.
+    """
+    from costmodel.calibration import validation
+    from generator import export
+
+    found = validation.validate(files.load(name), export.generate, designs=designs, seed=seed, note=note)
+    rows = [
+        {
+            "design": row.spec.name,
+            "predicted_um2": row.predicted_um2,
+            "measured_um2": row.measured_um2,
+            "error": row.error,
+            "flip_flops": row.measured_flip_flops,
+            "predicted_flip_flops": row.predicted_flip_flops,
+            "critical_path_ps": row.measured_ps,
+            "delay_error": row.delay_error,
+            "energy_pj": row.measured_pj,
+            "energy_error": row.energy_error,
+        }
+        for row in found.rows
+    ]
+    answer = {"ok": found.ok, "mean_error": found.mean_error, "worst_error": found.worst_error}
+    return {"technology": found.technology, "seed": seed, "designs": rows, **answer}
+
+
+def _summary(facts: files.Technology) -> Answer:
+    """Corner, sources, roles and calibration of a technology."""
+    return {
+        "name": facts.name,
+        "corner": facts.corner,
+        "cells": facts.cell_text.count("\ncell ") + facts.cell_text.startswith("cell "),
+        "source": facts.cell_source,
+        "files": [{"file": file, "sha256": digest} for file, digest in facts.sources],
+        "notes": facts.notes,
+        "calibrated": bool(facts.model),
+    }
+
+
+TECHNOLOGY = choices.Named(files.names, file=True, shown="NAME")
+_VERBS = {
+    "list": "The technologies that come with the package.",
+    "show": "One technology's facts in short.",
+    "import": "A technology from Liberty files.",
+    "calibrate": "Fit the cost model of a technology to synthesis.",
+    "validate": "Predictions against synthesis, as a table.",
+}
+
+
+@click.group("tech", cls=LazyGroup, verbs={name: (__name__, text) for name, text in _VERBS.items()})
+def tech_() -> None:
+    """Technologies: cell libraries and the cost models fitted to them."""
+
+
+@click.command("list", cls=Verb)
+@click.pass_obj
+def list_(session: Session) -> None:
+    """The technologies that come with the package."""
+    answer = technologies()
+    rows = [
+        [t["name"], t["corner"]["voltage"].value, t["corner"]["temperature"].value, t["cells"], t["source"]]
+        for t in answer["technologies"]
+    ]
+    session.answer(answer, table(rows, ("name", "V", "C", "cells", "source")))
+
+
+@click.command("show", cls=Verb)
+@click.argument("name", type=TECHNOLOGY)
+@click.pass_obj
+def show_(session: Session, name: str) -> None:
+    """Corner, sources and state of the technology NAME (or of a technology file)."""
+    answer = technology(name)
+    lines = [f"{answer['name']}: {answer['cells']} cells of {answer['source']}"]
+    lines += [f"  {key} {fact.value:g} {fact.unit} ({fact.source})" for key, fact in answer["corner"].items()]
+    lines += [f"  {item['file']} sha256 {item['sha256'][:16]}" for item in answer["files"]]
+    lines += [f"  note: {note}" for note in answer["notes"]]
+    session.answer(
+        answer, [*lines, f"  cost model: {'calibrated' if answer['calibrated'] else 'not calibrated'}"]
+    )
+
+
+@click.command("import", cls=Verb)
+@click.argument("liberty", type=choices.FILE, nargs=-1, required=True)
+@click.option("--name", metavar="NAME", required=True, help="Name of the technology.")
+@out_option(choices.FILE, "FILE.yaml", "Technology file to write.", required=True)
+@force_option
+@click.pass_obj
+def import_(session: Session, liberty: tuple[str, ...], name: str, out: str, force: bool) -> None:
+    """Make a technology file of LIBERTY files (plain or gzipped)."""
+    session.note(f"reading {len(liberty)} Liberty file{'s' if len(liberty) > 1 else ''}")
+    answer = technology_import(liberty, name, out, force=force)
+    lines = [
+        f"wrote {out}: {answer['cells']} cells",
+        f"next: {line('ternforge', 'tech', 'calibrate', Path(out))}",
+    ]
+    session.answer(answer, lines)
+
+
+@click.command("calibrate", cls=Verb)
+@click.argument("name", type=TECHNOLOGY)
+@out_option(choices.FILE, "FILE.yaml", "Technology file to write; without it the file itself.")
+@force_option
+@click.pass_obj
+def calibrate_(session: Session, name: str, out: str | None, force: bool) -> None:
+    """Synthesize random designs in the technology NAME (or file) and fit its cost model; takes some minutes.
+
+    When interrupted, the same command goes on where it stopped.
+    """
+    answer = technology_calibrate(name, out, session.note, force=force)
+    session.answer(answer, [f"wrote {answer['file']}: cost model of {answer['name']} calibrated"])
+
+
+@click.command("validate", cls=Verb)
+@click.argument("name", type=TECHNOLOGY, default="asap7")
+@click.option(
+    "--designs", type=choices.Whole(1, 1000), default=8, show_default=True, help="Designs to synthesize."
+)
+@click.option(
+    "--seed", type=choices.Whole(0), default=1, show_default=True, help="Seed that picks the designs."
+)
+@click.pass_obj
+def validate_(session: Session, name: str, designs: int, seed: int) -> int:
+    """Predictions against synthesis on random designs in technology NAME; exit code 1 beyond the stated error."""
+    answer = technology_validate(name, designs, seed, session.note)
+    header = ("design", "predicted um2", "synthesized um2", "error", "flip-flops")
+    rows = [
+        [e["design"], e["predicted_um2"], e["measured_um2"], f"{100 * e['error']:+.1f} %", e["flip_flops"]]
+        for e in answer["designs"]
+    ]
+    summary = f"mean error {100 * answer['mean_error']:.1f} %, worst {100 * answer['worst_error']:.1f} %"
+    session.answer(answer, [*table(rows, header), summary])
+    return 0 if answer["ok"] else 1

@@ -1,0 +1,174 @@
+"""``ternforge verify``: a design's Verilog proven, as it is written or as it lies in a folder."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from blueprint.errors import ParamError
+from blueprint.files.design import Design
+from blueprint.spec import Spec
+from blueprint.workloads.tasks import Task
+from simulator.cosim import folder as folders
+from ternforge import choices
+from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload
+from ternforge.options import gemm_option, seed_option, set_option, workload_from, workload_option
+from ternforge.session import Answer, Note, Session, silent, table
+from ternforge.shell import Verb
+
+if TYPE_CHECKING:
+    from simulator.cosim.check import Checked, Outcome, Report
+
+
+def verify(
+    design: DesignLike | None = None,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    rtl: str | Path | None = None,
+    seed: int = 1,
+    cases: int = 8,
+    workload: WorkloadLike | None = None,
+    note: Note = silent,
+) -> Answer:
+    """Prove a design's Verilog against the golden model and the simulator, with cocotb on Verilator.
+
+    The Verilog is that in the folder ``rtl``, which ``generate`` wrote and which may have been changed since, or else
+    written anew; ``design`` may be left out with a folder, which says what it holds. ``cases`` random runs under random
+    stalls; the tasks of ``workload`` are run first, unstalled. ``ok`` is false where a value, a cycle, a register or a
+    rule of AXI does not hold, and where the design hangs; ``failure`` says what, ``checks`` all that was looked at.
+    """
+    from generator import export
+    from simulator.cosim import check as cosim
+
+    chosen = _design(design, overrides, rtl)
+    todo = cosim.cases(chosen.spec, cases, seed, _first(chosen.spec, workload))
+    with tempfile.TemporaryDirectory(prefix="ternforge-") as scratch:
+        folder = Path(scratch) if rtl is None else Path(rtl)
+        if rtl is None:
+            note(f"writing {chosen.name}")
+            export.generate(chosen.spec, folder)
+        note(f"building with Verilator and running {len(todo)} cases with cocotb")
+        report = cosim.check(chosen.spec, folder, todo, seed=seed)
+    return _answer(chosen, report, seed, rtl)
+
+
+def _design(design: DesignLike | None, overrides: Mapping[str, str] | None, rtl: str | Path | None) -> Design:
+    """The design asked for, or the one that a folder holds."""
+    if design is not None:
+        return read_design(design, overrides)
+    if rtl is None:
+        raise ParamError("Design must be given, by SPEC or --rtl DIR")
+    if overrides:
+        raise ParamError("Parameters must be set for a SPEC, not for the Verilog in a folder")
+    spec = folders.read(Path(rtl)).spec
+    return Design(spec, spec.name)
+
+
+def _first(spec: Spec, workload: WorkloadLike | None) -> list[Task]:
+    """The tasks of a workload, each size once."""
+    tasks = [] if workload is None else spec.tasks(read_workload(workload))
+    for task in tasks:
+        check_fits(spec, task)
+    return list({str(task.sizes): task for task in tasks}.values())
+
+
+def _answer(chosen: Design, report: Report, seed: int, rtl: str | Path | None) -> Answer:
+    return {
+        "design": chosen.name,
+        "design_hash": chosen.spec.design_hash,
+        "source": "cocotb on Verilator",
+        "rtl": rtl,
+        "seed": seed,
+        "ok": report.ok,
+        "failure": report.failure,
+        "mismatches": report.mismatches,
+        "cases": [_case(outcome) for outcome in report.outcomes],
+        "checks": [_checked(part) for part in report.checks],
+    }
+
+
+def _case(outcome: Outcome) -> Answer:
+    return {
+        "ok": outcome.ok,
+        **outcome.case.task.sizes,
+        "label": outcome.case.task.label,
+        "stalls": outcome.case.profile,
+        "seed": outcome.case.seed,
+        "mismatches": outcome.mismatches,
+        "values": outcome.values,
+        "cycles_rtl": outcome.cycles_rtl,
+        "cycles_register": outcome.cycles_register,
+        "cycles_simulator": outcome.cycles_simulator,
+        "findings": outcome.findings,
+    }
+
+
+def _checked(part: Checked) -> dict[str, Any]:
+    return {
+        "name": part.name,
+        "what": part.what,
+        "ok": part.ok,
+        "complete": part.complete,
+        "findings": part.findings,
+    }
+
+
+@click.command("verify", cls=Verb)
+@click.argument("spec", type=choices.FILE, required=False)
+@click.option(
+    "--rtl",
+    type=choices.FOLDER,
+    metavar="DIR",
+    help="Verilog to prove: a generated folder, changed or not; it names its design.",
+)
+@click.option("--cases", type=choices.Whole(1, 10_000), default=8, show_default=True, help="Random runs.")
+@seed_option
+@workload_option
+@gemm_option
+@set_option
+@click.pass_obj
+def verify_(
+    session: Session,
+    spec: str | None,
+    rtl: str | None,
+    cases: int,
+    seed: int,
+    workload: str | None,
+    gemm: str | None,
+    overrides: dict[str, str],
+) -> int:
+    """Prove Verilog, that of the design in SPEC or that in a folder, against the NumPy golden model, with cocotb.
+
+    Values must agree to the bit and cycles to the cycle, also under random back-pressure; registers, refused sizes,
+    framing, resets and the rules of AXI are checked too. Exit code 1 where something does not hold or the design hangs,
+    2 where the Verilog does not compile. A workload is run first, unstalled.
+    """
+    first = workload_from(workload, gemm)
+    answer = verify(spec, overrides, rtl=rtl, seed=seed, cases=cases, workload=first, note=session.note)
+    session.answer(answer, _lines(answer))
+    return 0 if answer["ok"] else 1
+
+
+def _lines(answer: Mapping[str, Any]) -> list[str]:
+    columns = ("label", "stalls", "mismatches", "cycles_rtl", "cycles_simulator")
+    rows = [[_word(case), *(case[key] for key in columns)] for case in answer["cases"]]
+    cases = table(rows, ("", "workload", "stall pattern", "mismatches", "cycles RTL", "cycles simulator"))
+    bad = sum(not case["ok"] for case in answer["cases"])
+    total = f"{len(rows)} cases, {bad} failed, {answer['mismatches']:,} values differ; seed {answer['seed']}"
+    lines = [
+        *(cases if rows else []),
+        *table([[_word(part), part["name"], part["what"]] for part in answer["checks"]]),
+    ]
+    lines += [f"{part['name']}: {text}" for part in answer["checks"] for text in part["findings"]]
+    return [*lines, total, *([f"FAIL: {answer['failure']}"] if answer["failure"] else [])]
+
+
+def _word(part: Mapping[str, Any]) -> str:
+    """How a case or a group of checks ended; what the bench did not come to after a hang has not failed."""
+    if part["ok"]:
+        return "ok"
+    return "FAIL" if part.get("complete", True) or part["findings"] else "-"
