@@ -185,6 +185,7 @@ FILLED = {
     "Module",
     "Nearest",
     "Node",
+    "Offer",
     "Scenario",
     "Session",
     "_Draft",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -462,5 +463,6 @@ CALIBRATED: dict[str, list[str]] = {
 def test_designs_of_calibration_are_the_recorded_ones(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A seed names the designs that a model was fitted to, which the technology files state."""
     kind = registry.get(family)
-    monkeypatch.setattr(kind, "pool", 600)
+    samples: Any = kind.facets.samples
+    monkeypatch.setattr(samples, "calibration", replace(samples.calibration, pool=600))
     assert [spec.design_hash for spec in sampling.designs(kind, 6, 3)] == CALIBRATED[family]
