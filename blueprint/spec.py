@@ -99,7 +99,7 @@ class Spec(Parameters):
         ``operands`` are those of the run; a family whose time depends on them takes ``self.operands(workload, 0)``
         where none are given, any other ignores them.
         """
-        self._check_fits(workload)
+        self.check_fits(workload)
         if self.data_dependent and operands is None:
             operands = self.operands(workload, 0)
         return self.facets.schedule.graph(self, workload, operands)
@@ -166,21 +166,26 @@ class Spec(Parameters):
 
     def check_workload(self, workload: Any) -> None:
         """Refuse a task that the hardware refuses, or that this design was not made for. Raises ``ParamError``."""
-        self._check_fits(workload)
+        self.check_fits(workload)
+        shallow = self.too_shallow(workload)
+        if shallow:
+            raise refuse(shallow.split()[0], shallow)
+
+    def too_shallow(self, workload: Any) -> str:
+        """Which FIFO is too shallow for a task that fits otherwise, and the depth it needs; empty where none is."""
         values = self.register_values(workload)
         for rule in self.size_rules:
-            if not rule.holds(values):
-                raise refuse(rule.depth, self._too_shallow(rule, values))
+            if rule.depth and not rule.holds(values):
+                depth = getattr(self, rule.depth)
+                return (
+                    f"{rule.depth} must be at least {depth + rule.excess(values)} for this workload, or 0 for full "
+                    f"speed, not {depth}: the hardware refuses {rule.given(values)} with size_error, since {rule} "
+                    "must hold"
+                )
+        return ""
 
-    def _too_shallow(self, rule: SizeRule, values: Mapping[str, int]) -> str:
-        depth = getattr(self, rule.depth)
-        return (
-            f"{rule.depth} must be at least {depth + rule.excess(values)} for this workload, or 0 for full speed, "
-            f"not {depth}: the hardware refuses {rule.given(values)} with size_error, since {rule} must hold"
-        )
-
-    def _check_fits(self, workload: Any) -> None:
-        """The part of :meth:`check_workload` that does not depend on the depth of a FIFO."""
+    def check_fits(self, workload: Any) -> None:
+        """The part of :meth:`check_workload` that does not depend on the depth of a FIFO. Raises ``ParamError``."""
         self.check_task(workload)
         for size, name, limit in self._bounded(workload):
             value = workload.sizes[size]

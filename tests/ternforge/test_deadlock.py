@@ -1,4 +1,4 @@
-"""Rows that a shallow FIFO cannot hold: the hardware refuses them; commands say so, and which depth is enough."""
+"""Rows that a shallow FIFO cannot hold: the answer names who waits for what, and which depth is enough."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from ternforge.cli import run
 from ternforge.verbs import model
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "streaming_attention"
-DESIGN, ROWS = str(EXAMPLES / "shallow.yaml"), str(EXAMPLES / "rows.yaml")
+DESIGN, ROWS = str(EXAMPLES / "deadlock.yaml"), str(EXAMPLES / "rows.yaml")
+WAITS = "Deadlock after cycle 20: 'load' waits for a slot of 'queries'; 'score' waits for a slot of 'long_weights'; "
 WORDS = (
-    "long_depth must be at least 64 for this workload, or 0 for full speed, not 16: "
+    "; long_depth must be at least 64 for this workload, or 0 for full speed, not 16: "
     "the hardware refuses keys 64 with size_error, since keys <= 16 must hold\n"
 )
 
 
 @pytest.mark.parametrize("verb", ["simulate", "estimate", "verify"])
-def test_a_row_that_the_hardware_refuses_is_one_sentence_with_the_remedy(
+def test_a_deadlock_is_one_sentence_that_names_nodes_channels_and_the_remedy(
     verb: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run([verb, DESIGN, "--workload", ROWS, "-q"]) == 2
-    assert capsys.readouterr() == ("", WORDS)
+    assert run([verb, DESIGN, "--workload", ROWS, "-q"]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(WAITS) and err.endswith(WORDS) and err.count("\n") == 1
 
 
 def test_the_remedy_is_the_smallest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["simulate", DESIGN, "--workload", ROWS, "-q", "--set", "long_depth=63"]) == 2
-    assert capsys.readouterr().err == WORDS.replace("16", "63")
+    assert run(["simulate", DESIGN, "--workload", ROWS, "-q", "--set", "long_depth=63"]) == 1
+    assert capsys.readouterr().err.endswith(WORDS.replace("16", "63"))
     for depth in ("64", "0"):
         assert run(["simulate", DESIGN, "--workload", ROWS, "-q", "--set", f"long_depth={depth}"]) == 0
 
