@@ -12,7 +12,7 @@ from blueprint.arithmetic import floating
 from blueprint.arithmetic.softmax.arithmetic import Scales
 from blueprint.arithmetic.softmax.attention import scores
 from blueprint.arithmetic.softmax.steps import ceiling, scale
-from blueprint.families.streaming_attention import dataflow, masks, ports
+from blueprint.families.streaming_attention import dataflow, masks, registers
 from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
 from blueprint.family import Arrays, Calibration
 from blueprint.numbers import choose, larger, smaller
@@ -125,7 +125,7 @@ def _is_small(p: StreamingAttentionParameters) -> bool:
 
 def task(p: StreamingAttentionParameters, random: np.random.Generator) -> Attention:
     """Random attention of sizes the hardware accepts, often 1 in a dimension, of at most 700 cycles."""
-    registers = ports.register_file(p)
+    accepted = registers.register_file(p)
     most = p.keys_max if p.windowed else _most_keys(p)
     limits = (min(p.queries_max, 9), most, min(p.heads_max, 4))
     while True:
@@ -140,13 +140,13 @@ def task(p: StreamingAttentionParameters, random: np.random.Generator) -> Attent
         window = int(random.integers(1, keys + 1)) if mask in ("window", "lambda") else 0
         sinks = int(random.integers(1, keys + 1)) if mask == "lambda" else 0
         found = Attention(queries, keys, heads, int(random.choice(shared)), p.dim, mask, window, sinks)
-        if p.cycles(found) <= 700 and registers.refusal(ports.register_values(p, found)) is None:
+        if p.cycles(found) <= 700 and accepted.refusal(registers.register_values(p, found)) is None:
             return found
 
 
 def _most_keys(p: StreamingAttentionParameters) -> int:
     """The most keys whose rows fit every FIFO, whatever the window: all where none is shallow."""
-    rules = ports.register_file(p).present_rules
+    rules = registers.register_file(p).present_rules
     return min([p.keys_max, *(int(getattr(p, rule.depth)) for rule in rules if rule.depth)])
 
 
