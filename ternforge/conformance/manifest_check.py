@@ -202,7 +202,7 @@ def _registers(manifest: Mapping[str, Any]) -> list[str]:
         if address % 4 or not 0 <= address < 1 << manifest["axil_address_width"] or address in seen:
             wrong.append(f"{what}: address must be a free word, not {address:#x}")
         seen.add(address)
-        places = [{"name": n, "offset": low, "width": bits, "shape": []}
+        places: list[dict[str, Any]] = [{"name": n, "offset": low, "width": bits, "shape": []}
                   for n, (low, bits) in register["fields"].items()]  # fmt: skip
         wrong += _overlaps(what, places, 32)
     sizes = {n for n, r in manifest["registers"].items() if "legal" in r}
