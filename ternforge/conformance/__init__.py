@@ -13,13 +13,23 @@ Each check returns what is wrong, a sentence each; an empty list is agreement. N
 
 from ternforge.conformance.agreement import compare, differences, jobs, netlist_flip_flops, patterns
 from ternforge.conformance.manifest_check import faults
-from ternforge.conformance.suite import check_columns, check_design, check_estimate, check_family, check_space
+from ternforge.conformance.suite import (
+    check_columns,
+    check_design,
+    check_estimate,
+    check_family,
+    check_places,
+    check_ports,
+    check_space,
+)
 
 __all__ = [
     "check_columns",
     "check_design",
     "check_estimate",
     "check_family",
+    "check_places",
+    "check_ports",
     "check_space",
     "compare",
     "differences",

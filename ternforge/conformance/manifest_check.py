@@ -192,7 +192,8 @@ def _whole(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _registers(manifest: Mapping[str, Any]) -> list[str]:
-    wrong, seen = [], set()
+    wrong: list[str] = []
+    seen: set[int] = set()
     for name, register in manifest["registers"].items():
         what = f"register {name}"
         if lacks := _kinds(what, register, REGISTER):

@@ -50,8 +50,8 @@ def check_design(spec: Spec, folder: Path, number: int = 0) -> list[str]:
     wrong: list[str] = compare(spec, rtl.load(out, optimize="-O0"), number)
     wrong += _registers(spec, out)
     wrong += faults(json.loads((out / "manifest.json").read_text(encoding="utf-8")))
-    wrong += _ports(spec, (out / "rtl" / f"{manifest['top']}.v").read_text(encoding="utf-8"))
-    wrong += _places(spec, manifest)
+    wrong += check_ports(spec, (out / "rtl" / f"{manifest['top']}.v").read_text(encoding="utf-8"))
+    wrong += check_places(spec, manifest)
     wrong += verilator.lint(files, manifest["top"], [out / "lint.vlt"])
     wrong += _again(spec, out, folder / "again")
     wrong += _travels(spec, folder / "design.yaml")
@@ -66,8 +66,8 @@ def _registers(spec: Spec, out: Path) -> Iterator[str]:
             yield f"flip-flops of the netlist, {how}, are {counted}, not {predicted}"
 
 
-def _ports(spec: Spec, text: str) -> Iterator[str]:
-    """Streams that the spec declares and the top module has not."""
+def check_ports(spec: Spec, text: str) -> Iterator[str]:
+    """Wires of streams that the spec declares and ``text``, the Verilog of the top module, has not."""
     for stream in spec.streams():
         give, take = ("input", "output") if stream.direction == "in" else ("output", "input")
         lines = [f"{give} [{stream.width - 1}:0] {stream.prefix}_tdata;"]
@@ -77,7 +77,8 @@ def _ports(spec: Spec, text: str) -> Iterator[str]:
                 yield f"the top module has no {line.removesuffix(';')}"
 
 
-def _places(spec: Spec, manifest: Mapping[str, Any]) -> Iterator[str]:
+def check_places(spec: Spec, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Modules at a place where the inventory counts nothing."""
     counted = {unit.place for unit in spec.units() if np.any(unit.count)}
     for name, module in manifest["modules"].items():
         if module["place"] not in counted:
