@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from math import prod
 from typing import Any
@@ -128,7 +128,7 @@ def _bits(field: Mapping[str, Any]) -> range:
     return range(field["offset"], field["offset"] + field["width"] * prod(field["shape"]))
 
 
-def _overlaps(what: str, fields: list[Mapping[str, Any]], width: int) -> list[str]:
+def _overlaps(what: str, fields: Sequence[Mapping[str, Any]], width: int) -> list[str]:
     """Fields outside of what they are fields of, or on one another; parts under opposite conditions may be."""
     wrong = [
         f"{what}: {field['name']} must lie in bits 0 to {width - 1}"
