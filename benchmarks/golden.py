@@ -2,11 +2,14 @@
 
     python -m benchmarks.golden [--families ternary_lut,systolic]
     python -m benchmarks.golden --samples
+    python -m benchmarks.golden --files
 
 Every prediction stands beside what synthesis (asap7, least area) and gate-level switching measured of the same design,
 place by place; a design whose places do not agree within the bounds below is refused, so no wrong term becomes a
 golden number. The tests then hold every term of the models to the numbers of the file. ``--samples`` writes
 `tests/golden/samples.json` alone: hashes of random designs, tasks and operands, so that a number names them for ever.
+``--files`` writes `tests/golden/files.json` alone: hashes of the files that the designs are exported as,
+with the versions of the tools that wrote them.
 """
 
 from __future__ import annotations
@@ -14,25 +17,58 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from blueprint import registry
+from blueprint.shell import COUNTERS
 from blueprint.spec import Spec
 from blueprint.unit import Unit, flip_flops
+from blueprint.version import VERSION
 from costmodel.calibration import measuring, sampling
 from costmodel.model import estimate, features
 from costmodel.technology import technology as technologies
 from costmodel.technology.technology import Technology
 from generator.export import generate
+from simulator.cosim import scenarios
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "golden"
 DESIGNS, POOL, SEED = 12, 400, 77
 #: Random designs of a family whose hashes are kept.
 SAMPLES = 60
+#: Designs exported besides those with golden numbers: what stands in modules that none of them has.
+MORE: dict[str, tuple[dict[str, Any], ...]] = {
+    "streaming_attention": (
+        {
+            "graph": "scaled", "dim": 4, "keys_max": 16, "queries_max": 1, "mask": "none", "format": "int8",
+            "candidates": 4,
+        },
+    ),
+    "systolic": (
+        {
+            "organization": "weight_stationary", "pe": "float", "rows": 2, "cols": 2, "act_width": 8,
+            "weight_width": 8, "k_max": 200, "n_max": 4, "token_depth": 7, "sparsity": "1:8",
+            "activation": "fp8_e4m3", "accumulate": "fp16", "product_register": True,
+        },
+        {
+            "organization": "output_stationary", "pe": "ternary", "rows": 3, "cols": 2, "act_width": 8,
+            "weight_width": 2, "k_max": 20, "n_max": 9, "m_max": 2, "token_depth": 4, "sparsity": "1:2",
+        },
+    ),
+    "ternary_lut": (
+        {
+            "mu": 3, "lut_count": 2, "fetch_count": 2, "act_width": 3, "k_max": 20, "n_max": 4,
+            "table_style": "half", "key_encoding": "sign_index", "build_style": "direct",
+        },
+    ),
+}  # fmt: skip
+#: Packages whose versions show in exported Verilog.
+WRITERS = ("amaranth", "pyosys")
 MEASURED = "asap7"
 #: How far predictions may be from measurements: those of a whole design, and those of a place as a share of the whole.
 AREA_BOUND, AREA_PLACE = 0.12, 0.06
@@ -185,8 +221,51 @@ def samples(kind: type[Spec]) -> list[dict[str, str]]:
     return found
 
 
+def exported(spec: Spec) -> dict[str, str]:
+    """A hash of each file that a design is exported as; the version of this package does not count."""
+    found = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "design"
+        generate(spec, out)
+        for file in sorted(path for path in out.rglob("*") if path.is_file()):
+            text = file.read_text(encoding="utf-8").replace(f'"tool_version": "{VERSION}"', "")
+            found[str(file.relative_to(out))] = _digest(text)
+    return found
+
+
+def bench(spec: Spec) -> dict[str, list[Any]]:
+    """Steps of every scenario of the bench of a design: how many, and a hash of what they tell it to do."""
+    plans = scenarios.scenarios(spec, SEED, COUNTERS)
+    return {
+        plan.name: [len(plan.steps), _digest([plan.checks, [step.command for step in plan.steps]])]
+        for plan in plans
+    }
+
+
+def writers() -> dict[str, str]:
+    """Versions of the packages that write Verilog."""
+    return {name: metadata.version(name) for name in WRITERS}
+
+
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]
+
+
+def exportable(family: str) -> list[Spec]:
+    """Designs of a family whose exported files are recorded."""
+    designs = json.loads((FOLDER / f"{family}.json").read_text(encoding="utf-8"))["designs"]
+    kind = registry.get(family)
+    return [kind.from_mapping(each) for each in (*(d["parameters"] for d in designs), *MORE[family])]
+
+
+def _write_files() -> None:
+    found: dict[str, Any] = {"recipe": "python -m benchmarks.golden --files", "writers": writers()}
+    found["families"] = {
+        family: [exported(spec) for spec in exportable(family)] for family in registry.families()
+    }
+    found["benches"] = {family: bench(exportable(family)[-1]) for family in registry.families()}
+    text = json.dumps(found).replace('{"bench', '\n{"bench') + "\n"
+    (FOLDER / "files.json").write_text(text, encoding="utf-8")
 
 
 def main() -> None:
@@ -195,7 +274,11 @@ def main() -> None:
     )
     options.add_argument("--families", default=",".join(registry.families()))
     options.add_argument("--samples", action="store_true")
+    options.add_argument("--files", action="store_true")
     given = options.parse_args()
+    if given.files:
+        _write_files()
+        return
     if given.samples:
         hashes = {family: samples(kind) for family, kind in registry.families().items()}
         (FOLDER / "samples.json").write_text(

@@ -75,10 +75,12 @@ class Bound:
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
         """Whether sizes keep to it."""
-        return bool(sum(sizes[name] for name in self.left) <= self._limit(sizes))
+        return self.excess(sizes) <= 0
 
-    def _limit(self, sizes: Mapping[str, int]) -> Number:
-        return sum(sizes[name] for name in self.right) + self.offset
+    def excess(self, sizes: Mapping[str, int]) -> int:
+        """By how much the left side is larger than the right one; 0 or less where sizes keep to it."""
+        right = sum(sizes[name] for name in self.right) + self.offset
+        return int(sum(sizes[name] for name in self.left) - right)
 
     def __str__(self) -> str:
         left, right = " + ".join(self.left), " + ".join(self.right)
@@ -91,16 +93,26 @@ class Bound:
 class SizeRule:
     """Sizes run together where at least one of some bounds holds; ``there`` is 0 in designs without the rule.
 
-    ``deadlock``: sizes that break it would wait for ever for a FIFO.
+    ``depth`` names the parameter that is the depth of a FIFO, where sizes that break the rule would wait for that FIFO
+    for ever; every offset grows with it one by one.
     """
 
     bounds: tuple[Bound, ...]
     there: Number = 1
-    deadlock: bool = False
+    depth: str = ""
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
         """Whether sizes keep to it."""
         return any(bound.holds(sizes) for bound in self.bounds)
+
+    def excess(self, sizes: Mapping[str, int]) -> int:
+        """The least by which every offset must grow for sizes to keep to it; 0 or less where they do."""
+        return min(bound.excess(sizes) for bound in self.bounds)
+
+    def given(self, sizes: Mapping[str, int]) -> str:
+        """The sizes that it speaks of, with their values."""
+        named = dict.fromkeys(name for bound in self.bounds for name in (*bound.left, *bound.right))
+        return ", ".join(f"{name} {sizes[name]}" for name in named)
 
     def __str__(self) -> str:
         return " or ".join(str(bound) for bound in self.bounds)
@@ -113,9 +125,7 @@ def refusal(sizes: Sequence[Size], rules: Sequence[SizeRule], values: Mapping[st
             return f"Register {size.name} must be from 1 to {size.most}, not {values[size.name]}"
     for rule in rules:
         if not rule.holds(values):
-            named = dict.fromkeys(name for bound in rule.bounds for name in (*bound.left, *bound.right))
-            given = ", ".join(f"{name} {values[name]}" for name in named)
-            return f"Registers must keep to {rule}, not be {given}"
+            return f"Registers must keep to {rule}, not be {rule.given(values)}"
     return None
 
 

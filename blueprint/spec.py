@@ -95,10 +95,11 @@ class Spec(Parameters):
     def timing(self, workload: Any, operands: Arrays | None = None) -> TimingGraph:
         """The timing graph of a run. Raises ``ParamError`` for a task that does not fit.
 
+        Rows that a FIFO is too shallow for have one too: it deadlocks, which shows how deep that FIFO has to be.
         ``operands`` are those of the run; a family whose time depends on them takes ``self.operands(workload, 0)``
         where none are given, any other ignores them.
         """
-        self.check_workload(workload)
+        self.check_fits(workload)
         if self.data_dependent and operands is None:
             operands = self.operands(workload, 0)
         return self.facets.schedule.graph(self, workload, operands)
@@ -164,10 +165,27 @@ class Spec(Parameters):
         return ((size, bounds[size], getattr(self, bounds[size])) for size in task.sizes if size in bounds)
 
     def check_workload(self, workload: Any) -> None:
-        """Refuse a task that this design was not made for. Raises ``ParamError``.
+        """Refuse a task that the hardware refuses, or that this design was not made for. Raises ``ParamError``."""
+        self.check_fits(workload)
+        shallow = self.too_shallow(workload)
+        if shallow:
+            raise refuse(shallow.split()[0], shallow)
 
-        Sizes that wait for ever for a FIFO are not refused here: the simulator names what waits for what.
-        """
+    def too_shallow(self, workload: Any) -> str:
+        """Which FIFO is too shallow for a task that fits otherwise, and the depth it needs; empty where none is."""
+        values = self.register_values(workload)
+        for rule in self.size_rules:
+            if rule.depth and not rule.holds(values):
+                depth = getattr(self, rule.depth)
+                return (
+                    f"{rule.depth} must be at least {depth + rule.excess(values)} for this workload, or 0 for full "
+                    f"speed, not {depth}: the hardware refuses {rule.given(values)} with size_error, since {rule} "
+                    "must hold"
+                )
+        return ""
+
+    def check_fits(self, workload: Any) -> None:
+        """The part of :meth:`check_workload` that does not depend on the depth of a FIFO. Raises ``ParamError``."""
         self.check_task(workload)
         for size, name, limit in self._bounded(workload):
             value = workload.sizes[size]
@@ -177,10 +195,7 @@ class Spec(Parameters):
         for rule in self.task_rules(workload):
             if not rule.holds:
                 raise refuse(rule.parameter, rule.message())
-        self._check_sizes(workload)
-
-    def _check_sizes(self, workload: Any) -> None:
-        rules = [rule for rule in self.size_rules if not rule.deadlock]
+        rules = [rule for rule in self.size_rules if not rule.depth]
         reason = refusal(self.sizes, rules, self.register_values(workload))
         if reason is not None:
             raise refuse("workload", reason)

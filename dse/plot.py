@@ -106,8 +106,12 @@ def _scatter(figure: Any, axes: Any, shown: Picture) -> int:
     if len(scales) > 3:
         axes.plot([], [], " ", label=f"size: {scales[3].label}")
     beyond = _set_axes(axes, shown)
-    _mark_knee(axes, shown)
+    if shown.knee is not None:
+        x, y = shown.front[shown.knee, :2]
+        axes.scatter([x], [y], s=210, marker="*", color=_KNEE, edgecolors="white", zorder=5, label="knee")
     _legend(axes, shown)
+    if shown.knee is not None:
+        _name_knee(figure, axes, shown)
     return beyond
 
 
@@ -185,39 +189,68 @@ def _plain_ticks(axis: Any, scale: Scale) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
 
 
-def _mark_knee(axes: Any, shown: Picture) -> None:
-    if shown.knee is None:
-        return
-    x, y = shown.front[shown.knee, :2]
-    axes.scatter([x], [y], s=210, marker="*", color=_KNEE, edgecolors="white", zorder=5, label="knee")
-    text = "\n".join(shown.knee_text)
-    left, height = _free_side(axes.transAxes.inverted().transform(axes.transData.transform((x, y))), shown)
-    axes.annotate(
-        text,
-        (x, y),
-        xytext=(-14 if left else 14, {"bottom": 12, "center": 0, "top": -12}[height]),
+#: Distances from the knee, in points, at which its box may stand.
+_DISTANCES = (14, 30, 60, 100, 150, 210)
+
+
+def _name_knee(figure: Any, axes: Any, shown: Picture) -> None:
+    """Name the knee in a box where no point of the front is, and as few others as possible."""
+    from matplotlib.text import Text
+
+    box = axes.annotate(
+        "\n".join(shown.knee_text),
+        shown.front[shown.knee, :2],
+        xytext=(0, 0),
         textcoords="offset points",
-        ha="right" if left else "left",
-        va=height,
         fontsize=8,
         color="#7a1d11",
         zorder=6,
         bbox={"boxstyle": "round,pad=0.3", "facecolor": "white", "edgecolor": _KNEE, "linewidth": 0.6},
+        arrowprops={"arrowstyle": "-", "color": _KNEE, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 6},
     )
+    box.set_in_layout(False)
+    figure.draw_without_rendering()  # so that everything else has its place
+    renderer = figure.canvas.get_renderer()
+    front, behind = (axes.transData.transform(points[:, :2]) for points in (shown.front, shown.dominated))
+    legend = axes.get_legend().get_window_extent(renderer)
+
+    def covered(place: tuple[int, int, str, str]) -> tuple[int, bool, bool, int]:
+        _stand(box, place)
+        box.update_positions(renderer)
+        area = Text.get_window_extent(box, renderer).padded(14)  # without the line to the knee
+        beyond = not all(axes.bbox.contains(*corner) for corner in area.corners())
+        return _inside(front, area), beyond, area.overlaps(legend), _inside(behind, area)
+
+    _stand(box, min(_places(shown), key=covered))
 
 
-def _free_side(place: Any, shown: Picture) -> tuple[bool, str]:
-    """Where the knee's box stands: to the left or not, and its side at the knee's height.
+def _places(shown: Picture) -> list[tuple[int, int, str, str]]:
+    """Offsets of the knee's box with its alignment, those to prefer first: near, and where better designs would be."""
+    left = shown.scales[0].direction == "min"
+    up = shown.scales[1].direction == "max"
+    sides = [(left, up), (not left, up), (left, not up), (not left, not up)]
+    return [
+        (-across if to_left else across, above if to_top else -above, *_aligned(to_left, to_top))
+        for distance in _DISTANCES
+        for to_left, to_top in sides
+        for across, above in ((distance, distance), (distance, 0), (0, distance))
+    ]
 
-    Where better designs would be there are none; beside the knee where that is beyond the axes.
-    """
-    (across, up), (first, second) = place, shown.scales[:2]
-    left = across > 0.4 if first.direction == "min" else across > 0.6
-    better = "bottom" if second.direction == "max" else "top"
-    if 0.12 < up < 0.88:
-        return left, better
-    free = left == (first.direction == "min")
-    return left, "center" if free else {"bottom": "top", "top": "bottom"}[better]
+
+def _aligned(to_left: bool, to_top: bool) -> tuple[str, str]:
+    return "right" if to_left else "left", "bottom" if to_top else "top"
+
+
+def _stand(box: Any, place: tuple[int, int, str, str]) -> None:
+    across, up, side, height = place
+    box.xyann = (across, up)
+    box.set(ha=side, va=height)
+
+
+def _inside(points: Any, area: Any) -> int:
+    """Points of the screen that lie in an area of it."""
+    across = (points[:, 0] >= area.x0) & (points[:, 0] <= area.x1)
+    return int((across & (points[:, 1] >= area.y0) & (points[:, 1] <= area.y1)).sum())
 
 
 def _unit(values: Any, scale: Scale) -> Any:

@@ -1,7 +1,8 @@
 """Evaluation in other processes, which read batches from standard input and answer on standard output.
 
 A worker ends when its standard input does, so when its parent ends, however that ends. It leaves Ctrl-C to the
-parent. Messages are pickles with their length in front. Nothing is asked of the main module of the caller.
+parent. One that dies, is stopped or does not answer is replaced, and its batches are evaluated again.
+Messages are pickles with their length in front. Nothing is asked of the main module of the caller.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import connection
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,8 +31,10 @@ from dse.store import StudyError
 
 #: Batches waiting at each worker, so that none idles while the parent stores results.
 _AHEAD = 2
-#: Processes in a row that may die over a batch before the search gives up.
+#: Processes in a row that may fail over a batch before the search gives up.
 _MOST_DEATHS = 3
+#: Seconds for which a process may be stopped, and after which it must have answered; a batch takes seconds.
+STOPPED_S, ANSWER_S = 30, 900
 _LENGTH = struct.Struct("<Q")
 
 
@@ -54,8 +58,12 @@ def answer(problem: Problem, indices: Indices) -> Answer:
     return Answer(*encode(batch), problem.front(batch))
 
 
+class _Silent(Exception):
+    """A process that lives and does not answer: in which state it is."""
+
+
 class _Worker:
-    """A process and the batches it has not answered yet; a new process takes over from one that died."""
+    """A process and the batches it has not answered yet; a new process takes over from one that failed."""
 
     def __init__(self, problem: Problem, log: IO[bytes]) -> None:
         self._problem, self._log = problem, log
@@ -66,15 +74,17 @@ class _Worker:
     def ask(self, indices: Indices) -> None:
         """Hand over a batch."""
         self._waiting.append(indices)
-        self._send(indices)
+        self._outbox.put(indices)
 
     def answer(self) -> Any:
-        """The answer to the oldest batch. Raises ``StudyError`` where it kills one process after the other."""
+        """The answer to the oldest batch. Raises ``StudyError`` where one process after the other fails over it."""
         while True:
             try:
-                found = _receive(self._process.stdout)
+                found = self._message()
+            except _Silent as problem:
+                self._replace(str(problem))
             except (EOFError, OSError, pickle.UnpicklingError):
-                self._replace()
+                self._replace(None)
             else:
                 self._waiting.popleft()
                 self._deaths = 0
@@ -83,6 +93,8 @@ class _Worker:
     def stop(self) -> int:
         """End the process and return its exit code."""
         self._process.kill()
+        self._outbox.put(None)
+        self._sender.join()
         for pipe in (self._process.stdin, self._process.stdout):
             with suppress(OSError):  # what was not sent yet to one that is dead
                 assert pipe is not None
@@ -93,22 +105,52 @@ class _Worker:
         command = [sys.executable, "-P", "-c", "from dse.worker import main; main()"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._log}
         self._process = subprocess.Popen(command, env=_environment(), **pipes)  # type: ignore[call-overload]
+        self._received = bytearray()
+        self._outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for message in (self._problem, *self._waiting):
-            self._send(message)
+            self._outbox.put(message)
+        arguments = (self._outbox, self._process.stdin)
+        self._sender = threading.Thread(target=_deliver, args=arguments, daemon=True)
+        self._sender.start()
 
-    def _send(self, message: Any) -> None:
-        with suppress(BrokenPipeError):  # it died, as will be seen when its answer is missing
-            _send(self._process.stdin, message)
+    def _message(self) -> Any:
+        """The next message. Raises ``EOFError`` where the process ended, :class:`_Silent` where it does not answer."""
+        pipe = self._process.stdout
+        assert pipe is not None
+        while (found := _taken(self._received)) is None:
+            self._await(pipe)
+            data = os.read(pipe.fileno(), 1 << 20)
+            if not data:
+                raise EOFError
+            self._received += data
+        return pickle.loads(found)
 
-    def _replace(self) -> None:
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
+    def _await(self, pipe: IO[bytes]) -> None:
+        """Wait for bytes, second by second: those in which this process was stopped too do not count."""
+        stopped = 0
+        for _ in range(ANSWER_S):
+            if connection.wait([pipe.fileno()], 1.0):
+                return
+            stopped = stopped + 1 if _is_stopped(self._process.pid) else 0
+            if stopped >= STOPPED_S:
+                raise _Silent(f"stopped for {STOPPED_S} s")
+        raise _Silent(f"without an answer for {ANSWER_S} s")
+
+    def _replace(self, silent: str | None) -> None:
+        """End the process and start another one; ``silent`` says why, where it has not ended by itself."""
+        if silent is None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(5)
         code = self.stop()
+        how = silent or (f"killed by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}")
+        self._log.write(
+            f"worker {self._process.pid} failed, {how}: its batches are evaluated again\n".encode()
+        )
+        self._log.flush()
         self._deaths += 1
         if self._deaths >= _MOST_DEATHS:
-            how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
             raise StudyError(
-                f"Worker must live until it has answered, and {self._deaths} in a row ended, the last {how}; "
+                f"Worker must live until it has answered, and {self._deaths} in a row failed, the last {how}; "
                 f"their log is {self._log.name}; with fewer --workers or more memory the same command goes on"
             )
         self._start()
@@ -165,6 +207,33 @@ def _environment() -> dict[str, str]:
     home = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join([home, *(entry or os.getcwd() for entry in sys.path)])
     return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
+
+
+def _deliver(outbox: queue.SimpleQueue[Any], pipe: IO[bytes]) -> None:
+    """Sends messages up to ``None``: whoever asks does not wait for a process that does not listen."""
+    with suppress(OSError):  # it died, as will be seen when its answer is missing
+        while (message := outbox.get()) is not None:
+            _send(pipe, message)
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether a child is stopped, as by SIGSTOP."""
+    with suppress(ChildProcessError):
+        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    return False
+
+
+def _taken(data: bytearray) -> bytes | None:
+    """The first whole message, taken out of what was received."""
+    start = _LENGTH.size
+    if len(data) < start:
+        return None
+    end = start + _LENGTH.unpack_from(data)[0]
+    if len(data) < end:
+        return None
+    message = bytes(data[start:end])
+    del data[:end]
+    return message
 
 
 def _send(pipe: IO[bytes] | None, message: Any) -> None:

@@ -1,15 +1,13 @@
 """Blocks to Verilog text: every distinct module once."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from amaranth.back import rtlil
 from amaranth.hdl import _nir
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from generator.block import Block
-from toolchain import yosys
+from toolchain import files, yosys
 
 TEMPLATES = Environment(
     loader=PackageLoader("rtl_templates", ""), undefined=StrictUndefined, keep_trailing_newline=True,
@@ -86,8 +84,7 @@ def _instances(top: Block, blocks: dict[str, Block]) -> dict[str, int]:
 
 def _verilog(text: str, names: list[str]) -> dict[str, str]:
     """RTLIL to one Verilog module text per name."""
-    with TemporaryDirectory(prefix="ternforge-emit-") as scratch:
-        folder = Path(scratch)
+    with files.scratch("ternforge-emit-") as folder:
         (folder / "design.il").write_text(text)
         # Initial values are dropped: a chip has none, so whatever needs one has a reset.
         lines = [

@@ -34,6 +34,8 @@ class Design(Protocol):
     @property
     def data_dependent(self) -> bool: ...
 
+    def too_shallow(self, workload: Any) -> str: ...
+
     def timing(self, workload: Any, operands: Any = None) -> TimingGraph: ...
 
     def operands(self, workload: Any, seed: int) -> Arrays: ...
@@ -80,14 +82,17 @@ def simulate(
     computes from them; ``accepted`` adds the acceptance cycle of every beat. Operands, which the time of some
     families depends on too, are ``operands`` or else random ones made from ``seed``.
 
-    Raises :class:`Deadlock` if the stall patterns never let it end, and whatever the spec raises for a workload that
-    it cannot run.
+    Raises :class:`Deadlock` if a FIFO is too shallow, with the depth that is enough, or the stall patterns never let
+    it end; and whatever the spec raises for a workload that it cannot run.
     """
     if operands is None:
         operands = spec.operands(workload, seed) if values or spec.data_dependent else {}
     graph = spec.timing(workload, operands or None)
     ports = {node.name: node.stream for node in graph.nodes if node.stream is not None}
-    timeline = run(graph, patterns or {}, record=ports if accepted else ())
+    try:
+        timeline = run(graph, patterns or {}, record=ports if accepted else ())
+    except Deadlock as stuck:
+        raise Deadlock(stuck.cycle, stuck.waits, spec.too_shallow(workload)) from None
     # A hardware-order model, where the family has one, stands for values that depend on the order of operations.
     compute = getattr(spec, "execute", spec.reference)
     return Run(

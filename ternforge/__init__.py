@@ -32,7 +32,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'ternforge' has no attribute {name!r}")
     if (what := conflict()) is not None:
         raise ImportError(what)
-    found = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
+    from ternforge.arguments import checked
+
+    found = globals()[name] = checked(getattr(importlib.import_module(_HOMES[name]), name))
     return found
 
 

@@ -36,11 +36,29 @@ def output_folder(out: str | Path, by: str, *, whole: bool = True, force: bool =
     finish(path)
     root = path if path.is_dir() else _parent(path)
     files.sweep(root, _DRAFT, "", keep=Record.of(root).pending)
-    with files.draft(root, _DRAFT, "") as draft:
+    with _told_of(path, root), files.draft(root, _DRAFT, "") as draft:
         (draft / "new").mkdir()
         yield draft / "new"
         with undisturbed():
             _place(draft, path, by, whole, force)
+
+
+@contextmanager
+def _told_of(path: Path, root: Path) -> Iterator[None]:
+    """Faults of the block name a file of the result ``path`` instead of one of its draft in ``root``, or ``path``."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno is None or files.lacks_scratch(problem):
+            raise
+        name = path if problem.filename is None else Path(os.fsdecode(problem.filename))
+        if (
+            name.is_relative_to(root)
+            and (parts := name.relative_to(root).parts)[:1]
+            and parts[0].startswith(_DRAFT)
+        ):
+            name = path.joinpath(*parts[2:])  # without the draft and its folder `new`
+        raise OSError(problem.errno, problem.strerror, str(name)) from problem
 
 
 @contextmanager
@@ -49,7 +67,7 @@ def output_file(
 ) -> Iterator[Path]:
     """A draft of the file ``out``, which goes there when the block ends. Raises ``ParamError`` and ``OSError``."""
     path = check_file(out, suffixes, force=force)
-    with output_folder(path.parent, by, whole=False, force=force) as draft:
+    with output_folder(path.parent, by, whole=False, force=force) as draft, files.naming(path):
         yield draft / path.name
 
 

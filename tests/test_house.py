@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -174,3 +176,75 @@ def test_ci_runs_make_test_and_nothing_else() -> None:
     commands = [line for line in script if line and not line.startswith(("#", "set ", "cd "))]
     assert commands == ["exec make test"]
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
+
+
+#: Records that are filled while something is read or searched; every other one stays as it was made.
+FILLED = {
+    "Best",
+    "Group",
+    "Module",
+    "Nearest",
+    "Node",
+    "Offer",
+    "Scenario",
+    "Session",
+    "_Draft",
+    "_Node",
+    "_Sum",
+}
+#: Rows of several lengths: neighbors, pairs of what may be odd in number, and the first of several.
+UNEVEN = {
+    "zip(('group', 'column', 'beat'), counts, strict=False)",
+    "zip(edges, edges[1:], strict=False)",
+    "zip(gated[::2], gated[1::2], strict=False)",
+    "zip(high, low, strict=False)",
+    "zip(line, widths, numeric, strict=False)",
+    "zip(scenario.steps, mine, strict=False)",
+    "zip(todo, answers, strict=False)",
+    "zip(words[::2], words[1::2], strict=False)",
+}
+
+
+def nodes(text: str) -> Iterator[ast.AST]:
+    return ast.walk(ast.parse(text))
+
+
+def thawed(text: str) -> set[str]:
+    """Data classes of a module that can be changed once made."""
+    return {
+        node.name
+        for node in nodes(text)
+        if isinstance(node, ast.ClassDef)
+        for decorator in map(ast.unparse, node.decorator_list)
+        if "dataclass" in decorator and "frozen=True" not in decorator
+    }
+
+
+def uneven(text: str) -> set[str]:
+    """Calls of ``zip`` in a module that pass over what one of the rows lacks."""
+    return {
+        ast.unparse(node)
+        for node in nodes(text)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "zip"
+        and "strict=True" not in ast.unparse(node)
+    }
+
+
+def modules() -> list[str]:
+    return [
+        path.read_text(encoding="utf-8") for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))
+    ]
+
+
+def test_records_stay_as_they_were_made() -> None:
+    assert {name for text in modules() for name in thawed(text)} <= FILLED
+
+
+def test_rows_side_by_side_are_equally_long() -> None:
+    assert {call for text in modules() for call in uneven(text)} <= UNEVEN
+
+
+def test_a_thawed_record_and_an_uneven_row_are_found() -> None:
+    assert thawed("@dataclass(frozen=False, kw_only=True)\nclass A: pass") == {"A"}
+    assert uneven("zip(a, b, strict=False)\nzip(a, b, strict=True)") == {"zip(a, b, strict=False)"}

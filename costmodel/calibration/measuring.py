@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from blueprint.spec import Spec
 from costmodel.groundtruth import activity
 from costmodel.groundtruth.synthesis import synthesize
 from costmodel.technology.technology import Technology
+from toolchain import files
 
 #: Writes the hardware of a spec to a folder and returns its manifest.
 Generate = Callable[[Spec, Path], Mapping[str, Any]]
@@ -51,10 +51,10 @@ class Sample:
 
 def measure(spec: Spec, technology: Technology, generate: Generate) -> Sample:
     """Generate and synthesize one design; modules that were synthesized before cost nothing."""
-    with tempfile.TemporaryDirectory(prefix="ternforge-") as scratch:
-        manifest = generate(spec, Path(scratch))
-        found = synthesize(Path(scratch), technology)
-        switched = activity.measure(spec, Path(scratch), manifest, technology)
+    with files.scratch() as scratch:
+        manifest = generate(spec, scratch)
+        found = synthesize(scratch, technology)
+        switched = activity.measure(spec, scratch, manifest, technology)
     areas: dict[str, float] = {}
     registers: dict[str, int] = {}
     for name, module in found.modules.items():

@@ -25,15 +25,11 @@ _NO_DELAYS = "the library holds no delays: every path takes 0 ps, and its clock 
 def import_library(paths: Sequence[str | Path], name: str, output: str | Path) -> Path:
     """Write the facts of Liberty files to the technology file `output` and return its path.
 
-    `SpecError` (`file:line: ...`) where a file is not Liberty, or lacks what synthesis cannot do without.
+    `SpecError` (`file:line: ...`) where a file is not Liberty, or lacks what synthesis cannot do without; `OSError`.
     """
     path = Path(output)
     text = dump(technology(paths, name, points=_POINTS))
-    try:
-        files.write(path, text)
-    except OSError as problem:
-        raise SpecError(f"{path}: a technology file must be writable: {problem.strerror}") from None
-    return path
+    return files.write(path, text)
 
 
 def technology(paths: Sequence[str | Path], name: str, *, points: int = _FULL) -> Technology:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from simulator.cosim.folder import Exported, read, undriven
 from simulator.cosim.plan import Scenario, complaints
 from simulator.cosim.runs import PROFILES, Case, Outcome, cases
 from simulator.cosim.scenarios import scenarios
-from toolchain import bench, process
+from toolchain import bench, files, process
 
 __all__ = ["PROFILES", "Case", "Checked", "Outcome", "Prepared", "Report", "cases", "check", "prepare"]
 
@@ -76,7 +75,7 @@ def check(spec: Spec, folder: Path, todo: Sequence[Case], *, seed: int = 1, time
     """Run the cases and every fixed check on the Verilog in ``folder``, with cocotb on Verilator.
 
     ``folder`` was generated from ``spec`` and may have been changed since.
-    Raises :class:`simulator.engine.kernel.Deadlock` for a design that cannot finish a case, before anything is built,
+    Raises ``ParamError`` for a case whose sizes the hardware refuses, before anything is built,
     :class:`toolchain.process.ToolError` where the Verilog is not legal, ``ParamError`` where the folder is not one of
     ours or its top module lacks a port. A design that hangs or ends the simulator is told in the report.
     """
@@ -133,8 +132,8 @@ def _run(prepared: Prepared, arguments: Sequence[str], timeout_s: float) -> tupl
     """The answers to every step up to where the bench stopped, and why it did."""
     design = prepared.design
     random = ["+verilator+rand+reset+2", f"+verilator+seed+{prepared.seed % (1 << 31) or 1}"]
-    with tempfile.TemporaryDirectory(prefix="ternforge-cosim-") as scratch:
-        asked, answered = Path(scratch) / "steps.json", Path(scratch) / "answers.jsonl"
+    with files.scratch("ternforge-cosim-") as scratch:
+        asked, answered = scratch / "steps.json", scratch / "answers.jsonl"
         asked.write_text(json.dumps(_asked(design, prepared.plan)))
         env = {"TERNFORGE_STEPS": str(asked), "TERNFORGE_ANSWERS": str(answered)}
         try:
@@ -142,7 +141,7 @@ def _run(prepared: Prepared, arguments: Sequence[str], timeout_s: float) -> tupl
                 prepared.simulator,
                 design.top,
                 BENCH,
-                folder=Path(scratch),
+                folder=scratch,
                 python_path=[Path(__file__).resolve().parents[2]],
                 env=env,
                 seed=1,

@@ -145,9 +145,14 @@ class Job:
         return "".join("1" if now else "0" for now in self.open.get(stream, ()))
 
 
-def job(spec: Spec, task: Task, seed: int, profile: str | Mapping[str, Any] = "none") -> Job:
-    """Prepare a run. Raises :class:`simulator.engine.kernel.Deadlock` for a design that cannot finish it."""
-    operands = spec.operands(task, seed)
+def job(
+    spec: Spec, task: Task, seed: int, profile: str | Mapping[str, Any] = "none", operands: Any = None
+) -> Job:
+    """Prepare a run; ``operands`` are random where none are given.
+
+    Raises ``ParamError`` for a task whose sizes the hardware refuses.
+    """
+    operands = spec.operands(task, seed) if operands is None else operands
     opened = profiles.profile(profile, spec.streams(), seed) if isinstance(profile, str) else profile
     graph = spec.timing(task, operands)
     outs = {stream.name for stream in spec.streams() if stream.direction == "out"}

@@ -34,12 +34,18 @@ class Wait:
 
 
 class Deadlock(RuntimeError):
-    """No node can ever fire again although some have firings left. ``cycle`` is the last one with a firing."""
+    """No node can ever fire again although some have firings left. ``cycle`` is the last one with a firing.
 
-    def __init__(self, cycle: int, waits: tuple[Wait, ...]) -> None:
+    ``remedy`` says what would help, where that is known.
+    """
+
+    def __init__(self, cycle: int, waits: tuple[Wait, ...], remedy: str = "") -> None:
         self.cycle = cycle
         self.waits = waits
-        super().__init__(f"Deadlock after cycle {cycle}: {'; '.join(map(str, waits))}")
+        self.remedy = remedy
+        super().__init__(
+            f"Deadlock after cycle {cycle}: {'; '.join([*map(str, waits), *filter(None, [remedy])])}"
+        )
 
     @property
     def full(self) -> tuple[str, ...]:

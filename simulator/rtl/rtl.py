@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from blueprint.axi import StreamPort
 from simulator.rtl import binding, jobs
 from simulator.rtl.binding import Engine
 from simulator.stall_patterns import OPEN, Pattern
-from toolchain import process
+from toolchain import files, process
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -123,8 +122,8 @@ class Model:
         model crashes or exceeds ``timeout_s``.
         """
         requests = [self._request(job, first=index == 0) for index, job in enumerate(todo)]
-        with tempfile.TemporaryDirectory(prefix="ternforge-rtl-") as scratch:
-            asked, answered = Path(scratch) / "jobs", Path(scratch) / "results"
+        with files.scratch("ternforge-rtl-") as scratch:
+            asked, answered = scratch / "jobs", scratch / "results"
             asked.write_bytes(jobs.encode(requests))
             process.run(
                 [self.executable, asked, answered], tool=f"The RTL of {self.design}", timeout_s=timeout_s

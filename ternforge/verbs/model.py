@@ -127,5 +127,6 @@ def import_(session: Session, folder: str, name: str | None, out: str, like: str
     answer = model_import(folder, out, name, like=like, force=force)
     for note in answer["notes"]:
         session.note(f"note: {note}")
-    session.note(f"note: not needed and ignored: {', '.join(answer['ignored']) or 'nothing'}")
+    if answer["ignored"]:
+        session.note(f"note: not needed and ignored: {', '.join(answer['ignored'])}")
     session.answer(answer, [f"wrote {out}: {answer['name']}, {answer['ternary_weights']:,} ternary weights"])

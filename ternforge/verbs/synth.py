@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from ternforge.options import set_option, tech_option
 from ternforge.session import Answer, Note, Session, silent, table
 from ternforge.shell import Verb
 from ternforge.verbs.estimate import estimate
+from toolchain import files
 
 #: Numbers that synthesis measures and the model predicts.
 _BOTH = ("area_um2", "flip_flops", "critical_path_ps")
@@ -38,11 +38,11 @@ def synth(
     facts = read_technology(chosen, technology)
     for file in liberty:
         liberty_text.check(file)
-    with tempfile.TemporaryDirectory(prefix="ternforge-") as scratch:
+    with files.scratch() as scratch:
         note(f"writing {chosen.name}")
-        export.generate(chosen.spec, Path(scratch))
+        export.generate(chosen.spec, scratch)
         note("synthesizing with Yosys and ABC")
-        measured = synthesis.synthesize(Path(scratch), facts, liberty=list(liberty) or None)
+        measured = synthesis.synthesize(scratch, facts, liberty=list(liberty) or None)
     numbers = {key: getattr(measured, key) for key in _BOTH}
     numbers["clock_mhz"] = 1e6 / numbers["critical_path_ps"] if numbers["critical_path_ps"] else None
     return {

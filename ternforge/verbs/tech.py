@@ -12,7 +12,7 @@ from blueprint.files.names import NAME_RULE, is_name
 from costmodel.technology import importing
 from costmodel.technology import technology as files
 from ternforge import choices
-from ternforge.folder import YAML, output_file
+from ternforge.folder import YAML, check_file, output_file
 from ternforge.options import force_option, out_option
 from ternforge.session import Answer, Note, Session, line, silent, table
 from ternforge.shell import LazyGroup, Verb
@@ -50,9 +50,9 @@ def technology_calibrate(
     from generator import export
 
     facts = files.load(name)
-    path = Path(out if out is not None else facts.path)
+    path = check_file(out if out is not None else facts.path, YAML, force=force)
+    fitted = calibration.calibrate(facts, export.generate, note=note)
     with output_file(path, YAML, "tech", force=force) as draft:
-        fitted = calibration.calibrate(facts, export.generate, note=note)
         calibration.write(fitted, draft)
     errors = {key: group["error"] for key, group in fitted.model.items() if "error" in group}
     return {"file": path, "name": facts.name, "errors": errors}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, 
 from ternforge.options import gemm_option, seed_option, set_option, workload_from, workload_option
 from ternforge.session import Answer, Note, Session, silent, table
 from ternforge.shell import Verb
+from toolchain import files
 
 if TYPE_CHECKING:
     from simulator.cosim.check import Checked, Outcome, Report
@@ -46,11 +46,13 @@ def verify(
 
     chosen = _design(design, overrides, rtl)
     todo = cosim.cases(chosen.spec, cases, seed, _first(chosen.spec, workload))
-    with tempfile.TemporaryDirectory(prefix="ternforge-") as scratch:
-        folder = Path(scratch) if rtl is None else Path(rtl)
+    with files.scratch() as scratch:
+        folder = scratch if rtl is None else Path(rtl)
         if rtl is None:
             note(f"writing {chosen.name}")
             export.generate(chosen.spec, folder)
+        else:
+            folders.read(folder, chosen.spec)  # refused before anything is said to be built
         note(f"building with Verilator and running {len(todo)} cases with cocotb")
         report = cosim.check(chosen.spec, folder, todo, seed=seed)
     return _answer(chosen, report, seed, rtl)
@@ -159,6 +161,7 @@ def _lines(answer: Mapping[str, Any]) -> list[str]:
     cases = table(rows, ("", "workload", "stall pattern", "mismatches", "cycles RTL", "cycles simulator"))
     bad = sum(not case["ok"] for case in answer["cases"])
     total = f"{len(rows)} cases, {bad} failed, {answer['mismatches']:,} values differ; seed {answer['seed']}"
+    total = total if rows else f"no case came to its end; seed {answer['seed']}"
     lines = [
         *(cases if rows else []),
         *table([[_word(part), part["name"], part["what"]] for part in answer["checks"]]),

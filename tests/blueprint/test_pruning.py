@@ -134,3 +134,21 @@ def test_what_cannot_be_built_is_refused(given: dict[str, int], kind: type[Excep
 def test_no_candidates_are_refused() -> None:
     with pytest.raises(ParamError, match=r"^Number of candidates must be at least 1, not 0$"):
         Pruning(dim=8, keys_max=4).select(np.zeros((1, 4), np.int64), 0)
+
+
+@pytest.mark.parametrize("name", ["dim", "keys_max", "bucket_bits"])
+@pytest.mark.parametrize("value", [True, 1.0, "1", None])
+def test_types_of_what_is_selected_are_checked(name: str, value: object) -> None:
+    with pytest.raises(TypeError, match=f"^{name} must be an integer, not {value!r}$"):
+        Pruning(**{"dim": 4, "keys_max": 4, name: value}).check()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"), [("dim", 1, 1024), ("keys_max", 1, 65536), ("bucket_bits", 0, 4)]
+)
+def test_bounds_of_what_is_selected_are_themselves_legal(name: str, low: int, high: int) -> None:
+    for value in (low, high):
+        assert getattr(Pruning(**{"dim": 4, "keys_max": 4, name: value}).check(), name) == value
+    for value in (low - 1, high + 1):
+        with pytest.raises(ParamError, match=f"^{name} must be from {low} to {high}, not {value}$"):
+            Pruning(**{"dim": 4, "keys_max": 4, name: value}).check()

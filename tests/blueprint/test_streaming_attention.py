@@ -112,6 +112,62 @@ def test_a_deadlock_names_who_waits_for_what() -> None:
     assert kernel.run(found.timing(square(8))).cycles > found.cycles(square(8))
 
 
+TOO_LONG = (
+    "long_depth must be at least {} for this workload, or 0 for full speed, not {}: the hardware refuses {} "
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "work", "message"),
+    [
+        (
+            {"long_depth": 8},
+            square(9),
+            TOO_LONG.format(9, 8, "keys 9") + "with size_error, since keys <= 8 must hold",
+        ),
+        (
+            {"long_depth": 8, "mask": "window", "parallel": 2},
+            dataclasses.replace(square(20), mask="window", window=9),
+            TOO_LONG.format(10, 8, "keys 20, window 9")
+            + "with size_error, since keys <= 8 or window <= 7 must hold",
+        ),
+        (
+            {"long_depth": 8, "mask": "lambda", "parallel": 2},
+            dataclasses.replace(square(11), mask="lambda", window=9, sinks=4),
+            TOO_LONG.format(11, 8, "keys 11, window 9, sinks 4")
+            + "with size_error, since keys <= 8 or window + sinks <= 7 must hold",
+        ),
+        (
+            {"long_depth": 3, "candidates": 5, "queries_max": 1},
+            Attention(1, 40, 1, 1, 4),
+            TOO_LONG.format(5, 3, "candidates 5") + "with size_error, since candidates <= 3 must hold",
+        ),
+    ],
+)
+def test_a_row_that_does_not_fit_is_refused_with_the_depth_that_it_needs(
+    changes: dict[str, Any], work: Attention, message: str
+) -> None:
+    found = spec(graph="naive", **changes)
+    with pytest.raises(ParamError, match=f"^{re.escape(message)}$") as refused:
+        found.check_workload(work)
+    assert getattr(refused.value, "parameter", None) == "long_depth"
+    with pytest.raises(kernel.Deadlock):  # as the hardware would, if it did not refuse
+        kernel.run(found.timing(work))
+    least = int(message.split(" at least ")[1].split()[0])
+    fits = dataclasses.replace(found, long_depth=least)
+    fits.check_workload(work)
+    kernel.run(fits.timing(work))
+
+
+@pytest.mark.parametrize("mask", ["none", "causal", "window", "lambda"])
+def test_tasks_that_a_design_draws_fit_its_fifos(mask: str) -> None:
+    for depth in (1, 3, 20):
+        found = spec(graph="scaled", mask=mask, parallel=2, long_depth=depth, queries_max=9)
+        random = np.random.default_rng(depth)
+        for work in [found.typical_workload(), *(found.sample_workload(random) for _ in range(20))]:
+            found.check_workload(work)
+
+
 @pytest.mark.parametrize("name", GRAPHS)
 def test_default_depths_are_the_smallest_at_full_speed(name: str) -> None:
     for keys in (17, 40):

@@ -11,11 +11,17 @@ import pytest
 from blueprint.errors import ParamError
 from blueprint.registry import families
 from blueprint.spec import Spec
+from blueprint.workloads.workload import Gemm
 from dse.explore import explore
 
 FAMILIES = sorted(families())
 #: Rules of capacity that are about closed forms, not about what can be run.
 ABOUT_TIME = ("long_depth",)
+
+
+SYSTOLIC = {
+    "organization": "output_stationary", "pe": "ternary", "rows": 2, "cols": 2, "act_width": 4, "weight_width": 2,
+}  # fmt: skip
 
 
 def drawn(family: str, number: int) -> Spec:
@@ -113,3 +119,15 @@ def test_no_design_of_a_study_does_more_than_it_can(
     assert all(0 < row["utilization"] <= 1 for row in feasible)
     reasons = {row["reason"] for row in rows if not row["feasible"]}
     assert "dim must be 128, that of the workload's heads" in reasons
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_several_tasks_the_largest_counts_in_every_size(order: int) -> None:
+    kind = families()["systolic"]
+    spec = kind.from_mapping({**SYSTOLIC, "k_max": 9, "n_max": 8, "m_max": 7})
+    tasks = [Gemm(m=7, k=3, n=2), Gemm(m=1, k=9, n=3), Gemm(m=2, k=2, n=8)][::order]
+    assert all(rule.holds for rule in spec.capacity(tasks))
+    for size, most in (("m", 7), ("k", 9), ("n", 8)):
+        small = kind.from_mapping({**spec.parameters, f"{size}_max": most - 1})
+        broken = [rule.reason for rule in small.capacity(tasks) if not rule.holds]
+        assert broken == [f"{size}_max must be at least {most}, the workload's largest {size}"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,48 @@ def test_recorded_costs_agree_with_the_netlist(family: str, number: int) -> None
     spec, design = case(family, number)
     assert list(golden.disagreements(design)) == []
     assert int(flip_flops(spec.units())) == sum(design["measured"]["flip_flops"].values())
+
+
+@pytest.fixture(scope="module")
+def exported_files() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((golden.FOLDER / "files.json").read_text())
+    if found["writers"] != golden.writers():
+        pytest.skip(f"Verilog was recorded with {found['writers']}, not {golden.writers()}")
+    families: dict[str, Any] = found["families"]
+    return families
+
+
+@pytest.mark.parametrize(
+    ("family", "number"),
+    [(family, number) for family in FAMILIES for number in range(len(golden.exportable(family)))],
+)
+def test_exported_files_are_the_recorded_ones(
+    family: str, number: int, exported_files: dict[str, Any]
+) -> None:
+    """What moves a byte on purpose is recorded again; the bytes themselves are checked by simulation."""
+    found, expected = golden.exported(golden.exportable(family)[number]), exported_files[family][number]
+    assert [name for name in {**found, **expected} if found.get(name) != expected.get(name)] == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_bench_does_what_is_recorded(family: str) -> None:
+    expected = json.loads((golden.FOLDER / "files.json").read_text())["benches"][family]
+    assert golden.bench(golden.exportable(family)[-1]) == expected
+
+
+def test_a_changed_byte_changes_the_hash_of_its_file_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, _ = case("systolic", 0)
+    before = golden.exported(spec)
+    given = golden.generate
+
+    def changed(spec: Spec, out: Path) -> dict[str, Any]:
+        manifest = given(spec, out)
+        (out / "files.f").write_text((out / "files.f").read_text() + " ")
+        return manifest
+
+    monkeypatch.setattr(golden, "generate", changed)
+    after = golden.exported(spec)
+    assert [name for name in before if before[name] != after[name]] == ["files.f"]
 
 
 def without(design: dict[str, Any], *path: str) -> dict[str, Any]:

@@ -117,8 +117,10 @@ def test_neither_a_design_nor_a_folder(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_a_folder_of_another_design_than_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["verify", EXAMPLE, "--rtl", str(folder), "-q"]) == 2
+    """Before anything is said to be built."""
+    assert run(["verify", EXAMPLE, "--rtl", str(folder)]) == 2
     err = capsys.readouterr().err
+    assert err.count("\n") == 1
     assert err.startswith(f"{folder}/manifest.json: design must be systolic_output_stationary_ternary_r8c32")
     assert ", the one asked for, not ternary_lut_mu2_l2_f2_a4_t1_" in err
 
@@ -172,6 +174,9 @@ def test_a_design_that_hangs_is_a_verdict_with_the_ports_that_wait(
     assert "s_axis_wgt waits at beat 0 of " in said and "(tvalid 1, tready 0)" in said
     assert "m_axis_out waits at beat 0 of " in said and "(tvalid 0, tready 1)" in said
     assert [part["complete"] for part in answer["checks"]][:2] == [False, False]
+    assert run(["verify", "--rtl", str(folder), "--cases", "2"]) == 1
+    out = capsys.readouterr().out
+    assert "no case came to its end; seed 1\nFAIL: the design hangs: " in out and "0 cases" not in out
 
 
 @pytest.mark.slow

@@ -80,6 +80,22 @@ def test_a_changed_design_is_noticed(bench: tuple[cosim.Prepared, list[str]], na
     assert TWINS[name][3] in noticed, report.failure
 
 
+@pytest.mark.slow
+def test_the_top_bit_of_a_sum_of_weights_matters(tmp_path: Path) -> None:
+    """Only where every weight of the longest row is 1 is it ever set."""
+    family, parameters = DESIGNS["attention, lambda"]
+    spec = registry.get(family).from_mapping(parameters)
+    generate(spec, tmp_path)
+    (file,) = (tmp_path / "rtl").glob("softmax_sum_weights_*.v")
+    text = file.read_text()
+    changed = re.sub(r"total <= (\w+\[15:0\]);", r"total <= \1 & 16'h7fff;", text)
+    assert changed != text
+    file.write_text(changed)
+    report = cosim.check(spec, tmp_path, cosim.cases(spec, 8, 1))
+    assert [part.name for part in report.checks if not part.ok] == ["limits"]
+    assert report.failure == "limits: 2 of 2 values differ from the golden model"
+
+
 TEXT = """\
 module small(rst, a, b, y, clk);
   input rst;

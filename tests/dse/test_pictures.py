@@ -5,6 +5,8 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from blueprint.errors import ParamError
 from costmodel.model import quantity
@@ -126,3 +128,28 @@ def test_text_of_a_space_cannot_break_the_report(tmp_path: Path) -> None:
 )
 def test_numbers_read_well(value: object, text: str) -> None:
     assert quantity.number(value) == text
+
+
+PAIRS = [
+    GOALS,
+    "{area_um2: min, tokens_per_second: max, energy_pj_per_token: min}",
+    "{tokens_per_second: max, energy_pj_per_token: min}",
+    "{area_um2: min, energy_pj_per_token: min}",
+]
+
+
+@pytest.mark.parametrize("goals", PAIRS)
+def test_the_box_that_names_the_knee_covers_no_point(goals: str, tmp_path: Path) -> None:
+    shown = figure.picture(run(toy.problem(changed((GOALS, goals))), tmp_path))
+    drawn = Figure(figsize=(9.0, 5.8), dpi=150, layout="constrained")
+    FigureCanvasAgg(drawn)
+    plot._fill(drawn, shown)
+    drawn.draw_without_rendering()
+    axes = drawn.axes[0]
+    (box,) = [text for text in axes.texts if text.get_text() == "\n".join(shown.knee_text)]
+    area = box.get_bbox_patch().get_window_extent()
+    for points in (shown.front, shown.dominated):
+        inside = [area.contains(*point) for point in axes.transData.transform(points[:, :2])]
+        assert len(inside) > 5 and not any(inside)
+    assert all(axes.bbox.contains(*corner) for corner in area.corners())
+    assert not area.overlaps(axes.get_legend().get_window_extent())

@@ -350,10 +350,10 @@ def alive(pid: str) -> bool:
 def test_an_interrupted_search_goes_on(tmp_path: Path) -> None:
     with run(toy.problem(NSGA2), tmp_path / "whole") as study:
         expected = study.digest()
-    with started(tmp_path / "cut", NSGA2, 0.1, 1) as process:
+    with started(tmp_path / "cut", NSGA2, 2.0, 1) as process:  # half a minute, of which one batch is seen
         wait_for_growth(tmp_path / "cut")
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == -signal.SIGINT
+        assert process.wait(60) == -signal.SIGINT
     assert 0 < len(acknowledged(tmp_path / "cut")) < 1500
     with run(toy.problem(NSGA2), tmp_path / "cut") as study:
         assert study.digest() == expected

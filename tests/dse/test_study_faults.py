@@ -9,6 +9,7 @@ import shutil
 import signal
 import sqlite3
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from dse import store
+from dse import store, worker
 from dse.batch import encode
 from dse.explore import front, run
 from dse.store import StudyError
@@ -97,42 +98,61 @@ def test_a_study_goes_on_after_a_kill_at_any_step(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Deadly:
-    """A toy's judge that kills its process: as often as ``times`` says, counted in a file."""
+    """A toy's judge that kills, stops or hangs its process: as often as ``times`` says, counted in a file."""
 
     tally: Path
     times: int
+    how: str = "killed"
 
     def __call__(self, columns: Any, count: int) -> Any:
         if self.tally.stat().st_size < self.times:
             with self.tally.open("ab") as file:
                 file.write(b"x")
             print("about to die", file=sys.stderr, flush=True)
-            os.kill(os.getpid(), signal.SIGKILL)
+            if self.how == "hung":
+                time.sleep(1000)
+            os.kill(os.getpid(), signal.SIGSTOP if self.how == "stopped" else signal.SIGKILL)
         return toy.Judge(toy.ToySpec)(columns, count)
 
 
-def deadly(tmp_path: Path, times: int) -> Any:
+def deadly(tmp_path: Path, times: int, how: str = "killed") -> Any:
     (tmp_path / "tally").touch()
     problem = toy.problem(MEDIUM)
-    return dataclasses.replace(problem, evaluators={"toy": Deadly(tmp_path / "tally", times)})
+    return dataclasses.replace(problem, evaluators={"toy": Deadly(tmp_path / "tally", times, how)})
 
 
-def test_the_batch_of_a_dead_worker_is_evaluated_again(tmp_path: Path) -> None:
-    with run(toy.problem(MEDIUM), tmp_path / "whole", workers=2, points_csv=False) as study:
+HOW = {"killed": "killed by SIGKILL", "stopped": "stopped for 1 s", "hung": "without an answer for 8 s"}
+
+
+@pytest.fixture(params=["killed", "stopped", pytest.param("hung", marks=pytest.mark.slow)])
+def how(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A way in which a worker fails; what takes minutes takes seconds here."""
+    monkeypatch.setattr(worker, "STOPPED_S", 1)
+    if request.param == "hung":
+        monkeypatch.setattr(worker, "ANSWER_S", 8)
+    return str(request.param)
+
+
+def test_the_batch_of_a_failed_worker_is_evaluated_again(how: str, tmp_path: Path) -> None:
+    with run(toy.problem(MEDIUM), tmp_path / "whole", points_csv=False) as study:
         expected = study.digest()
-    with run(deadly(tmp_path, 2), tmp_path / "cut", workers=2, points_csv=False) as study:
+    with run(deadly(tmp_path, 2, how), tmp_path / "cut", workers=2, points_csv=False) as study:
         assert study.digest() == expected
     assert (tmp_path / "tally").stat().st_size == 2
-    assert "about to die" in (tmp_path / "cut/workers.log").read_text()
+    log = (tmp_path / "cut/workers.log").read_text()
+    assert "about to die" in log
+    assert (
+        len(re.findall(rf"^worker \d+ failed, {HOW[how]}: its batches are evaluated again$", log, re.M)) == 2
+    )
 
 
-def test_a_batch_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:
+def test_a_batch_over_which_every_worker_fails_is_given_up(how: str, tmp_path: Path) -> None:
     message = (
-        "Worker must live until it has answered, and 3 in a row ended, the last killed by SIGKILL; their log is "
+        f"Worker must live until it has answered, and 3 in a row failed, the last {HOW[how]}; their log is "
         f"{tmp_path}/cut/workers.log; with fewer --workers or more memory the same command goes on"
     )
     with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
-        run(deadly(tmp_path, 1000), tmp_path / "cut", workers=2, points_csv=False)
+        run(deadly(tmp_path, 1000, how), tmp_path / "cut", workers=2, points_csv=False)
     with run(toy.problem(MEDIUM), tmp_path / "cut", workers=2, points_csv=False) as study:
         assert study.complete
 

@@ -176,6 +176,52 @@ def test_icarus_reads_the_file_lists(folder: Path, tmp_path: Path, files: str) -
     assert subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stderr == ""
 
 
+def core_of(folder: Path) -> dict[str, Any]:
+    text = (folder / f"{SPEC.name}.core").read_text()
+    found: dict[str, Any] = yaml.safe_load(text.removeprefix("CAPI=2:\n"))
+    return found
+
+
+def test_the_core_has_a_flow_with_what_edalize_asks_for(folder: Path) -> None:
+    """Edalize's flow ``generic`` needs ``tool``, its Yosys ``arch``; it knows no synthesis without an architecture."""
+    targets = core_of(folder)["targets"]
+    assert targets["synth"] == {
+        "flow": "generic",
+        "flow_options": {"tool": "yosys", "arch": "xilinx", "output_format": "json"},
+        "filesets": ["memory_stubs", "rtl"],
+        "toplevel": SPEC.name,
+    }
+    assert targets["lint"]["flow_options"] == {"tool": "verilator", "verilator_options": ["-Wall"]}
+    assert set(targets) == {"default", "synth", "lint"} and "flow" not in targets["default"]
+
+
+def test_what_fusesoc_has_yosys_do_keeps_memories_as_black_boxes(folder: Path, tmp_path: Path) -> None:
+    """The commands of Edalize's script for the target ``synth``."""
+    core = core_of(folder)
+    target = core["targets"]["synth"]
+    options = target["flow_options"]
+    files = [file for name in target["filesets"] for file in core["filesets"][name]["files"]]
+    lines = [f"read_verilog -sv -defer {file}" for file in files]
+    lines += [f"synth_{options['arch']} -top {target['toplevel']}"]
+    lines += [f"write_{options['output_format']} {tmp_path}/out.json"]
+    yosys.run("\n".join(lines), cwd=folder, timeout_s=300)
+    cells = json.loads((tmp_path / "out.json").read_text())["modules"][SPEC.name]["cells"].values()
+    kinds = [cell["type"] for cell in cells]
+    assert kinds.count("ternforge_sram_1r1w_50x30") == 1
+    assert "FDRE" in kinds
+
+
+@pytest.mark.skipif(shutil.which("fusesoc") is None, reason="FuseSoC is not installed here")
+@pytest.mark.parametrize("arguments", ["synth", "lint", "synth --arch ecp5"])
+def test_fusesoc_sets_the_targets_up(arguments: str, folder: Path, tmp_path: Path) -> None:
+    target, *more = arguments.split()
+    command = ["fusesoc", "--cores-root", str(folder), "run", "--setup", f"--target={target}"]
+    done = subprocess.run([*command, f"::{SPEC.name}:0", *more], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "ERROR" not in done.stderr, done.stderr
+    (made,) = (tmp_path / "build").glob(f"*/{target}/Makefile")
+    assert made.read_text()
+
+
 @pytest.mark.skipif(shutil.which("fusesoc") is None, reason="FuseSoC is not installed here")
 def test_fusesoc_reads_the_core(folder: Path, tmp_path: Path) -> None:
     command = ["fusesoc", "--cores-root", str(folder), "core", "show", f"::{SPEC.name}:0"]

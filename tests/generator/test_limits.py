@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import In, Out
 
 from blueprint.errors import ParamError
@@ -19,7 +19,7 @@ from blueprint.parameters import Parameter
 from blueprint.registry import families
 from blueprint.spec import Spec
 from costmodel.calibration import sampling
-from generator.block import Block
+from generator.block import Block, sliced, widths_of, word
 from generator.cells.fifo import Fifo
 from generator.cells.skew import Skew
 from generator.emission import Emitted, emit
@@ -185,3 +185,16 @@ def test_text_of_an_attention_core_hardly_grows_with_what_is_repeated() -> None:
         written(families()["streaming_attention"].from_mapping(base | {"dim": dim})) for dim in (16, 32)
     )
     assert size(large) < 1.2 * size(small)
+
+
+@pytest.mark.parametrize(
+    "bits", [1, 5, VECTOR_BITS - 1, VECTOR_BITS, VECTOR_BITS + 1, 2 * VECTOR_BITS + 7, 200_003]
+)
+def test_a_wide_word_is_as_few_vectors_as_can_hold_it(bits: int) -> None:
+    widths = widths_of(bits)
+    assert sum(widths) == bits and min(widths) > 0 and max(widths) <= VECTOR_BITS
+    assert len(widths) == -(-bits // VECTOR_BITS) and len(set(widths[:-1])) <= 1
+    value = word(bits, "wide")
+    assert len(value) == bits
+    assert [len(piece) for piece in sliced(Signal(bits))] == widths
+    assert len(sliced(value)) == len(widths)

@@ -22,6 +22,9 @@ class Toy:
     peak_macs = 1
     data_dependent = False
 
+    def too_shallow(self, workload: Gemm) -> str:
+        return "queue must be deeper" if workload.m > 9 else ""
+
     def timing(self, workload: Gemm, operands: Any = None) -> TimingGraph:
         return tiled_gemm(workload.m, workload.n, workload.k, 1)
 
@@ -123,3 +126,9 @@ def test_sink_that_never_wakes_up_is_a_deadlock() -> None:
 def test_stall_pattern_of_another_design_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^Stall pattern must be for one of act, wgt, out, not 'query'$"):
         simulate(Toy(), Gemm(4, 6, 5), patterns={"query": np.array([True])})
+
+
+def test_a_deadlock_of_a_shallow_fifo_says_what_would_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Deadlock, match="; queue must be deeper$") as stuck:
+        simulate(Toy(), Gemm(10, 1, 1), patterns={"out": np.zeros(1, bool)})
+    assert stuck.value.remedy == "queue must be deeper"

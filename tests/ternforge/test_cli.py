@@ -162,7 +162,11 @@ def test_model_import_writes_a_model_that_can_be_named(
     (tmp_path / "config.json").write_text(json.dumps(config))
     out = tmp_path / "mine.yaml"
     assert run(["model", "import", str(tmp_path), "--name", "mine", "--out", str(out)]) == 0
-    assert "does not say that the weights are ternary" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "does not say that the weights are ternary" in err and "ignored" not in err
+    (tmp_path / "config.json").write_text(json.dumps({**config, "torch_dtype": "bfloat16", "zeal": 1}))
+    assert run(["model", "import", str(tmp_path), "--name", "mine", "--out", str(out)]) == 0
+    assert "note: not needed and ignored: torch_dtype, zeal\n" in capsys.readouterr().err
     assert run(["model", "show", str(out), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["macs"] == 2 * (4 * 64 * 64 + 3 * 64 * 128)
 

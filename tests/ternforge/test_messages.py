@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import inspect
 import os
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,9 @@ from click.shell_completion import ShellComplete
 
 import ternforge
 from blueprint import registry
+from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.files import kinds
+from blueprint.files.design import Design
 from blueprint.workloads.huggingface import architectures
 from ternforge import cli
 from ternforge.cli import run
@@ -295,8 +300,8 @@ def test_the_public_functions_can_be_listed() -> None:
 @pytest.mark.parametrize("verb", [name for name in cli.cli.verbs if name not in ("tech", "model")])
 def test_a_verb_is_a_public_function_of_its_name(verb: str) -> None:
     module = importlib.import_module(cli.cli.verbs[verb][0])
-    function = getattr(ternforge, verb)
-    assert function is getattr(module, verb) and function.__module__ == module.__name__
+    function = getattr(ternforge, verb)  # which checks its arguments first
+    assert function.__wrapped__ is getattr(module, verb) and function.__module__ == module.__name__
     assert function.__doc__
 
 
@@ -356,3 +361,81 @@ def test_a_point_that_is_infeasible_is_written_with_its_reason(
     out, err = capsys.readouterr()
     assert err.startswith("Point p000000 is infeasible in this study: clock_mhz must be at least 90000\n")
     assert out.startswith(f"wrote {tmp_path / 'd.yaml'}: p000000, ")
+
+
+SPEC = TernaryLutSpec(mu=2, lut_count=2, fetch_count=2, act_width=8, k_max=64, n_max=8)
+A_PATH = "a path (text or pathlib.Path)"
+A_DESIGN = f"{A_PATH}, a Design or a Spec"
+GIVEN = [
+    (
+        lambda: ternforge.check({}),
+        f"path of ternforge.check must be {A_PATH}, not {{}}; write it to a file first",
+    ),
+    (
+        lambda: ternforge.generate({"family": "x"}, "out"),
+        f"design of ternforge.generate must be {A_DESIGN}, not {{'family': 'x'}}; "
+        "blueprint.registry.get(FAMILY).from_mapping(PARAMETERS) makes a Spec of a dict",
+    ),
+    (
+        lambda: ternforge.check(registry.get("ternary_lut")),
+        f"path of ternforge.check must be {A_PATH}, not the class TernaryLutSpec",
+    ),
+    (
+        lambda: ternforge.check(SPEC),
+        f"path of ternforge.check must be {A_PATH}, not a TernaryLutSpec; "
+        "blueprint.files.design.write_design(SPEC, PATH) writes one to a file",
+    ),
+    (
+        lambda: ternforge.simulate(SPEC, {"m": 1, "k": 64}),
+        f"workload of ternforge.simulate must be {A_PATH}, text such as '1x2560x6912', a Workload or a task, "
+        "not {'m': 1, 'k': 64}; Gemm(m, k, n) of blueprint.workloads.tasks is a task",
+    ),
+    (
+        lambda: ternforge.estimate(SPEC, technology=7),
+        f"technology of ternforge.estimate must be {A_PATH}, not 7",
+    ),
+    (
+        lambda: ternforge.generate(SPEC, "out", {"mu": 3}),
+        "overrides of ternforge.generate must be a dict of texts, not {'mu': 3}; values are texts, as in {'mu': '3'}",
+    ),
+    (
+        lambda: ternforge.technology_import("a.lib", "mine", "mine.yaml"),
+        "liberty of ternforge.technology_import must be a list of paths, not 'a.lib'; put one path into a list",
+    ),
+    (lambda: ternforge.init(None), f"folder of ternforge.init must be {A_PATH}, not None"),
+    (
+        lambda: ternforge.explore("s.yaml", "s", budget=1.5),
+        "budget of ternforge.explore must be an integer, not 1.5",
+    ),
+    (lambda: ternforge.verify(SPEC, cases=True), "cases of ternforge.verify must be an integer, not True"),
+    (lambda: ternforge.init("x", force=1), "force of ternforge.init must be True or False, not 1"),
+    (lambda: ternforge.doctor("loud"), "note of ternforge.doctor must be a function of one text, not 'loud'"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), GIVEN, ids=[message.split(" must")[0] for _, message in GIVEN])
+def test_what_a_script_gives_is_refused_by_its_kind(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(f'Argument {message}')}$"):
+        call()
+
+
+VALID = {
+    "str": "x",
+    "int": 1,
+    "str | Path": "x",
+    "DesignLike": SPEC,
+    "WorkloadLike": "1x1x1",
+    "Sequence[str | Path]": ["x"],
+    "Design": Design(SPEC, "x"),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in ternforge.__all__ if name != "__version__"])
+def test_every_public_function_checks_every_argument(name: str) -> None:
+    function = getattr(ternforge, name)
+    parameters = inspect.signature(function).parameters
+    needed = {n: VALID[p.annotation] for n, p in parameters.items() if p.default is p.empty}
+    for asked in parameters:
+        said = rf"^Argument {asked} of ternforge\.{name} must be .*, not an object($|;)"
+        with pytest.raises(TypeError, match=said):
+            function(**{**needed, asked: object()})

@@ -71,6 +71,22 @@ def test_a_device_stays_a_device() -> None:
         files.write("/dev/full", "x")
 
 
+def test_a_fault_in_a_folder_for_temporary_files_names_it() -> None:
+    with pytest.raises(OSError, match=r"No space left on device: '.*/ternforge-test-\w+'$") as fault:
+        with files.scratch("ternforge-test-") as folder:
+            assert folder.is_dir()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert fault.value.filename == str(folder) and not folder.exists()
+
+
+def test_a_name_that_is_known_stays() -> None:
+    for problem in (OSError(errno.EROFS, "Read-only file system", "a.v"), OSError("no number")):
+        with pytest.raises(OSError) as fault:
+            with files.naming("b.v"):
+                raise problem
+        assert fault.value is problem
+
+
 @pytest.mark.parametrize("limit", [0, 1, 4095, 9999])
 def test_a_file_that_does_not_fit_leaves_the_old_one(limit: int, tmp_path: Path) -> None:
     path = files.write(tmp_path / "file", "old")

@@ -12,7 +12,7 @@ from blueprint.arithmetic import floating
 from blueprint.arithmetic.softmax.arithmetic import Scales
 from blueprint.arithmetic.softmax.attention import scores
 from blueprint.arithmetic.softmax.steps import ceiling, scale
-from blueprint.families.streaming_attention import dataflow, masks
+from blueprint.families.streaming_attention import dataflow, masks, ports
 from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
 from blueprint.family import Arrays, Calibration
 from blueprint.numbers import choose, larger, smaller
@@ -124,9 +124,11 @@ def _is_small(p: StreamingAttentionParameters) -> bool:
 
 
 def task(p: StreamingAttentionParameters, random: np.random.Generator) -> Attention:
-    """Random attention of sizes the design allows, often 1 in a dimension, of at most 700 cycles."""
+    """Random attention of sizes the hardware accepts, often 1 in a dimension, of at most 700 cycles."""
+    registers = ports.register_file(p)
+    most = p.keys_max if p.windowed else _most_keys(p)
+    limits = (min(p.queries_max, 9), most, min(p.heads_max, 4))
     while True:
-        limits = (min(p.queries_max, 9), p.keys_max, min(p.heads_max, 4))
         queries, keys, heads = (
             1 if random.random() < 0.15 else int(random.integers(1, limit + 1)) for limit in limits
         )
@@ -138,13 +140,19 @@ def task(p: StreamingAttentionParameters, random: np.random.Generator) -> Attent
         window = int(random.integers(1, keys + 1)) if mask in ("window", "lambda") else 0
         sinks = int(random.integers(1, keys + 1)) if mask == "lambda" else 0
         found = Attention(queries, keys, heads, int(random.choice(shared)), p.dim, mask, window, sinks)
-        if p.cycles(found) <= 700:
+        if p.cycles(found) <= 700 and registers.refusal(ports.register_values(p, found)) is None:
             return found
+
+
+def _most_keys(p: StreamingAttentionParameters) -> int:
+    """The most keys whose rows fit every FIFO, whatever the window: all where none is shallow."""
+    rules = ports.register_file(p).present_rules
+    return min([p.keys_max, *(int(getattr(p, rule.depth)) for rule in rules if rule.depth)])
 
 
 def typical_task(p: StreamingAttentionParameters) -> Attention:
     """A task that keeps the design busy for some hundred cycles: long rows first, then many, then more heads."""
-    keys = min(p.keys_max, _KEYS)
+    keys = min(_most_keys(p), _KEYS)
     group = min(p.heads_max, p.group)
     window = min(keys, _KEYS // 2) if p.windowed else 0
     sinks = min(keys, 4) if p.mask == "lambda" else 0
