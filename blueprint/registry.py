@@ -1,4 +1,4 @@
-"""Registry of families: the folders of ``blueprint/families``, which implement ``blueprint/family.py``."""
+"""The families there are: folders of ``blueprint/families``, or outside, with the facets of ``blueprint/family.py``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from blueprint import families as folders
+from blueprint import outside
 from blueprint.errors import ParamError
 from blueprint.family import FACETS, lacking
 from blueprint.spec import Spec
@@ -19,6 +20,7 @@ from blueprint.spec import Spec
 @cache
 def families() -> dict[str, type[Spec]]:
     """Every family by name. Raises ``ParamError`` for a folder that does not implement the protocol."""
+    outside.check()
     return dict(found(folders))
 
 

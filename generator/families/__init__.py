@@ -1,1 +1,5 @@
-"""Hardware of the families, one folder each."""
+"""The hardware of every family, a folder each; also in the folders of :mod:`blueprint.outside`."""
+
+from blueprint.outside import packages
+
+__path__ += packages("generator")

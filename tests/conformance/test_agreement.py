@@ -6,7 +6,6 @@ Designs and workloads are random but seeded by their number, so a failure names 
 from __future__ import annotations
 
 import dataclasses
-import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,19 +16,16 @@ import pytest
 from blueprint.family import Calibration
 from blueprint.registry import families
 from blueprint.spec import Spec
-from blueprint.timing import STALL_REASONS
 from blueprint.unit import flip_flops
 from blueprint.workloads.tasks import Task
 from costmodel.calibration import sampling
 from generator.export import generate
 from simulator.cosim import check as cosim
-from simulator.engine import kernel
 from simulator.rtl import rtl
-from toolchain import yosys
+from ternforge.conformance import compare, jobs, netlist_flip_flops
 
 #: Designs of a family: as many of every kind of arithmetic as calibration takes, within these limits.
 FEWEST_DESIGNS, MOST_DESIGNS = 60, 160
-RUNS = 4
 #: Designs by the bench users get, of the first arithmetic and of every other.
 COSIMULATED, COSIMULATED_MORE = 8, 2
 
@@ -53,74 +49,6 @@ REST = [(family, number) for family in families() for number in range(QUICK, des
 @cache
 def design(family: str, number: int) -> Spec:
     return families()[family].sample(np.random.default_rng([1, number]))
-
-
-def masks(spec: Spec, random: np.random.Generator, run: int) -> dict[str, np.ndarray[Any, Any]]:
-    """Never stalled in the first run, at random in the others; the length of a mask is prime to everything."""
-    if run == 0:
-        return {}
-    found = {}
-    for stream in spec.streams():
-        mask = random.random(int(random.choice([1, 7, 37, 101]))) < random.choice([0.15, 0.5, 0.9])
-        mask[int(random.integers(len(mask)))] = True
-        found[stream.name] = mask
-    return found
-
-
-def jobs(spec: Spec, number: int) -> list[tuple[Task, dict[str, Any], rtl.Job]]:
-    random = np.random.default_rng([2, number])
-    found = []
-    for run in range(RUNS):
-        workload = spec.sample_workload(random)
-        operands = spec.operands(workload, run)
-        graph = spec.timing(workload, operands)
-        outputs = {n.stream: n.firings for n in graph.nodes if n.stream and n.direction == "out"}
-        job = rtl.Job(
-            spec.stimulus(operands), outputs, masks(spec, random, run), spec.register_values(workload)
-        )
-        found.append((workload, operands, job))
-    return found
-
-
-def compare(spec: Spec, model: rtl.Model, number: int) -> list[str]:
-    """Everything that differs between the golden model, the simulator and the RTL."""
-    todo = jobs(spec, number)
-    return differences(spec, todo, model.run_all([job for *_, job in todo]))
-
-
-def differences(
-    spec: Spec, todo: list[tuple[Task, dict[str, Any], rtl.Job]], runs: list[rtl.RtlRun]
-) -> list[str]:
-    """Everything in which runs of the RTL differ from the golden model and the simulator."""
-    wrong: list[str] = []
-    for (workload, operands, job), run in zip(todo, runs, strict=True):
-        golden = spec.reference(operands)
-        found = spec.collect(dict(run.data), workload)
-        wrong += [
-            f"{workload}: {name} differs" for name in golden if not np.array_equal(golden[name], found[name])
-        ]
-        graph = spec.timing(workload, operands)
-        ports = {node.name: node.stream for node in graph.nodes if node.stream}
-        line = kernel.run(graph, job.patterns, record=ports)
-        counts = {line.cycles, run.cycles, run.registers["cycles"]}
-        if not job.patterns:
-            counts.add(spec.cycles_of(workload, operands))
-            if not spec.data_dependent:
-                counts.add(int(spec.cycles(workload)))
-        if len(counts) != 1:
-            wrong.append(f"{workload}: cycles {sorted(counts)}")
-        for reason in STALL_REASONS:
-            counted = run.registers.get(f"stall_{reason}", 0)  # no register: it cannot stall by that reason
-            if line.stalls[reason] != counted:
-                wrong.append(f"{workload}: {reason} stalls {line.stalls[reason]}, {counted}")
-        for node, stream in ports.items():
-            if not np.array_equal(line.fired[node], run.accepted[stream]):
-                wrong.append(f"{workload}: beats of {stream} move in other cycles")
-        if run.registers["status"] != spec.status(operands):
-            wrong.append(
-                f"{workload}: status {run.registers['status']}, not {spec.status(operands)}, at the end"
-            )
-    return wrong
 
 
 @pytest.fixture(scope="module")
@@ -147,19 +75,6 @@ def test_golden_simulator_and_rtl_agree(folder: Path, family: str, number: int) 
 def test_golden_simulator_and_rtl_agree_first(folder: Path, family: str, number: int) -> None:
     spec, out = exported(folder, family, number)
     assert compare(spec, rtl.load(out, optimize="-O0"), number) == []
-
-
-def netlist_flip_flops(out: Path, *, flatten: bool) -> int:
-    """Flip-flops that Yosys finds in the exported Verilog, memories left as boxes."""
-    manifest = json.loads((out / "manifest.json").read_text())
-    boxes = [f"rtl/{name}.v" for name in manifest["blackboxes"]]
-    lines = [f"read_verilog -sv {'-lib ' if file in boxes else ''}{file}" for file in manifest["files"]]
-    lines += [f"hierarchy -top {manifest['top']}", "proc", "opt -fast", *(["flatten"] if flatten else [])]
-    lines += ["simplemap t:*dff*", "opt -fast", "opt_clean", "tee -o stat.json stat -json"]
-    yosys.run("\n".join(lines), cwd=out, timeout_s=300)
-    found = json.loads((out / "stat.json").read_text())
-    cells = found["design"]["num_cells_by_type"]
-    return sum(count for kind, count in cells.items() if "DFF" in kind)
 
 
 @pytest.mark.slow

@@ -17,11 +17,11 @@ from blueprint.errors import ParamError
 from blueprint.files.design import read_design, write_design
 from blueprint.registry import families
 from blueprint.spec import Spec
-from blueprint.unit import flip_flops
 from blueprint.workloads.tasks import Attention, Gemm, Task
 from blueprint.workloads.workload import of_task
 from costmodel.calibration import sampling
 from generator.export import generate
+from ternforge.conformance import check_columns, check_places, check_ports
 from toolchain import verilator
 
 FAMILIES = sorted(families())
@@ -97,12 +97,7 @@ def test_the_same_spec_gives_the_same_bytes(family: str, tmp_path: Path) -> None
 def test_declared_ports_are_the_built_ones(family: str, tmp_path: Path) -> None:
     spec = small(family, 1)[0]
     manifest = generate(spec, tmp_path)
-    text = (tmp_path / "rtl" / f"{manifest['top']}.v").read_text()
-    for stream in spec.streams():
-        way, back = ("input", "output") if stream.direction == "in" else ("output", "input")
-        assert f"  {way} [{stream.width - 1}:0] {stream.prefix}_tdata;" in text
-        for wire, direction in (("tvalid", way), ("tlast", way), ("tready", back)):
-            assert f"  {direction} {stream.prefix}_{wire};" in text
+    assert list(check_ports(spec, (tmp_path / "rtl" / f"{manifest['top']}.v").read_text())) == []
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -140,14 +135,7 @@ def test_specs_pickle_hash_and_survive_a_file(family: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_many_designs_at_once_equal_one_by_one(family: str) -> None:
-    specs = designs(family, 60)
-    names = specs[0].parameters
-    many = families()[family].columns({n: np.array([s.parameters[n] for s in specs]) for n in names})
-    assert np.array_equal(flip_flops(many.units()), [flip_flops(spec.units()) for spec in specs])
-    assert np.array_equal(many.peak_macs, [spec.peak_macs for spec in specs])
-    assert many.feasible()[0].all()
-    workload = specs[0].sample_workload(np.random.default_rng(0))
-    assert np.array_equal(many.cycles(workload), [spec.cycles(workload) for spec in specs])
+    assert list(check_columns(designs(family, 60))) == []
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -195,6 +183,4 @@ def test_describing_a_design_loads_no_hardware_library(family: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_modules_stand_where_the_inventory_counts_them(family: str, tmp_path: Path) -> None:
     for number, spec in enumerate(small(family, 3)):
-        manifest = generate(spec, tmp_path / str(number))
-        places = {module["place"] for module in manifest["modules"].values()}
-        assert places <= {unit.place for unit in spec.units() if np.any(unit.count)}, spec
+        assert list(check_places(spec, generate(spec, tmp_path / str(number)))) == [], spec

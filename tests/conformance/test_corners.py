@@ -18,7 +18,7 @@ from blueprint.spec import Spec
 from blueprint.unit import flip_flops
 from generator.export import generate
 from simulator.rtl import rtl
-from tests.conformance.test_agreement import compare, netlist_flip_flops
+from ternforge.conformance import compare, netlist_flip_flops
 
 CORNERS = 16
 

@@ -21,10 +21,10 @@ from blueprint.workloads.tasks import Attention, Gemm, Task
 from generator.emission import Emitted
 from generator.export import describe, generate
 from simulator.rtl import rtl
+from ternforge.conformance.manifest_check import faults
 from tests import attention_by_the_page
 from tests.conformance import manifest_attention, manifest_bench, manifest_time
 from tests.conformance.manifest_bench import Bench, Names, expected
-from tests.conformance.manifest_check import faults
 
 FAMILIES = sorted(families())
 RUNS = 2

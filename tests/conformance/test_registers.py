@@ -26,7 +26,7 @@ from generator.emission import Emitted
 from generator.export import describe, generate
 from simulator.engine import kernel
 from simulator.rtl import rtl
-from tests.conformance.test_agreement import differences, masks, netlist_flip_flops
+from ternforge.conformance import differences, netlist_flip_flops, patterns
 from toolchain import yosys
 
 FAMILIES = sorted(families())
@@ -127,7 +127,7 @@ def test_writes_at_random_cycles_change_the_next_run_only(folder: Path, family: 
             ]
         writes.sort(key=lambda write: write.cycle)
         first = spec.register_values(work) if turn == 0 else {}
-        stalls = masks(spec, random, turn % 3)
+        stalls = patterns(spec, random, turn % 3)
         todo.append(item(spec, work, turn, registers=first, writes=writes, patterns=stalls))
     assert perform(spec, build(folder, spec), todo) == []
 
@@ -153,7 +153,7 @@ def test_no_write_in_any_cycle_changes_the_run(folder: Path, family: str, number
     spec = drawn(family, number)
     random = np.random.default_rng([8, number])
     work = min((long_task(spec, random) for _ in range(12)), key=spec.cycles)
-    whole = item(spec, work, patterns=masks(spec, random, 1))
+    whole = item(spec, work, patterns=patterns(spec, random, 1))
     model = build(folder, spec)
     [run] = model.run_all([whole[2]])
     assert differences(spec, [whole], [run]) == []
@@ -235,7 +235,7 @@ def test_a_reset_in_any_cycle_of_a_run_leaves_nothing_behind(folder: Path, famil
     spec = drawn(family, number)
     random = np.random.default_rng([10, number])
     work, following = long_task(spec, random), long_task(spec, random)
-    stalls = masks(spec, random, 1)
+    stalls = patterns(spec, random, 1)
     model = build(folder, spec)
     [run] = model.run_all([item(spec, work, patterns=stalls)[2]])
     end = max(int(cycles[-1]) for cycles in run.accepted.values())

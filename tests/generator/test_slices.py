@@ -17,7 +17,7 @@ from blueprint.spec import Spec
 from blueprint.unit import flip_flops
 from generator.export import generate
 from simulator.rtl import rtl
-from tests.conformance.test_agreement import compare, netlist_flip_flops
+from ternforge.conformance import compare, netlist_flip_flops
 
 #: Widths of a register's and of AXI4-Lite's ports, which are never split.
 NARROWEST, DESIGNS = 32, 4

@@ -18,7 +18,7 @@ from blueprint.unit import flip_flops
 from generator.export import generate
 from generator.families.systolic.control import StationaryControl, SummingControl
 from simulator.rtl import rtl
-from tests.conformance.test_agreement import compare, netlist_flip_flops
+from ternforge.conformance import compare, netlist_flip_flops
 
 
 def array(size: int, organization: str, **changes: Any) -> SystolicSpec:

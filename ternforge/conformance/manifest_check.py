@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from math import prod
 from typing import Any
@@ -128,7 +128,7 @@ def _bits(field: Mapping[str, Any]) -> range:
     return range(field["offset"], field["offset"] + field["width"] * prod(field["shape"]))
 
 
-def _overlaps(what: str, fields: list[Mapping[str, Any]], width: int) -> list[str]:
+def _overlaps(what: str, fields: Sequence[Mapping[str, Any]], width: int) -> list[str]:
     """Fields outside of what they are fields of, or on one another; parts under opposite conditions may be."""
     wrong = [
         f"{what}: {field['name']} must lie in bits 0 to {width - 1}"
@@ -192,7 +192,8 @@ def _whole(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _registers(manifest: Mapping[str, Any]) -> list[str]:
-    wrong, seen = [], set()
+    wrong: list[str] = []
+    seen: set[int] = set()
     for name, register in manifest["registers"].items():
         what = f"register {name}"
         if lacks := _kinds(what, register, REGISTER):
@@ -202,7 +203,7 @@ def _registers(manifest: Mapping[str, Any]) -> list[str]:
         if address % 4 or not 0 <= address < 1 << manifest["axil_address_width"] or address in seen:
             wrong.append(f"{what}: address must be a free word, not {address:#x}")
         seen.add(address)
-        places = [{"name": n, "offset": low, "width": bits, "shape": []}
+        places: list[dict[str, Any]] = [{"name": n, "offset": low, "width": bits, "shape": []}
                   for n, (low, bits) in register["fields"].items()]  # fmt: skip
         wrong += _overlaps(what, places, 32)
     sizes = {n for n, r in manifest["registers"].items() if "legal" in r}

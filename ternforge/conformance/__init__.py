@@ -1,0 +1,40 @@
+"""What every design of every family owes, for families of this distribution and for those outside it.
+
+Each check returns what is wrong, a sentence each; an empty list is agreement. Nothing here needs a test framework::
+
+    from ternforge.conformance import check_family, check_space
+
+    def test_conformance(tmp_path):
+        assert check_family("mine", tmp_path) == []
+        assert check_space("space.yaml", tmp_path / "study") == []
+
+``TERNFORGE_FAMILIES`` names the folder of a family outside (:mod:`blueprint.outside`).
+"""
+
+from ternforge.conformance.agreement import compare, differences, jobs, netlist_flip_flops, patterns
+from ternforge.conformance.manifest_check import faults
+from ternforge.conformance.suite import (
+    check_columns,
+    check_design,
+    check_estimate,
+    check_family,
+    check_places,
+    check_ports,
+    check_space,
+)
+
+__all__ = [
+    "check_columns",
+    "check_design",
+    "check_estimate",
+    "check_family",
+    "check_places",
+    "check_ports",
+    "check_space",
+    "compare",
+    "differences",
+    "faults",
+    "jobs",
+    "netlist_flip_flops",
+    "patterns",
+]

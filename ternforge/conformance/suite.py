@@ -1,0 +1,148 @@
+"""Checks of one design, of many at once, and of a family."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import ternforge
+from blueprint import registry
+from blueprint.files.design import read_design, write_design
+from blueprint.spec import Spec
+from blueprint.unit import flip_flops
+from generator.export import generate
+from simulator.rtl import rtl
+from ternforge.conformance.agreement import compare, netlist_flip_flops
+from ternforge.conformance.manifest_check import faults
+from toolchain import verilator
+
+#: Numbers of a point of a study that the estimate of its design must have too.
+_SHARED = ("area_um2", "flip_flops", "critical_path_ps", "cycles")
+
+
+def check_family(family: str, folder: Path, *, designs: int = 20, seed: int = 1) -> list[str]:
+    """Everything that is wrong with random designs of a family, built in ``folder``; the same seed draws the same.
+
+    Raises ``ParamError`` for a name that is no family, and ``ToolError`` where a tool fails.
+    """
+    kind = registry.get(family)
+    specs = [kind.sample(np.random.default_rng([seed, number])) for number in range(designs)]
+    wrong = [f"{family}: {what}" for what in check_columns(specs)]
+    for number, spec in enumerate(specs):
+        found = check_design(spec, folder / str(number), number) + check_estimate(spec)
+        wrong += [f"{spec.name}: {what}" for what in found]
+    return wrong
+
+
+def check_design(spec: Spec, folder: Path, number: int = 0) -> list[str]:
+    """What is wrong with the hardware of one design, written to ``folder``; ``number`` draws its runs.
+
+    Values, cycles, stalls by reason, beats on every port and status against the RTL; flip-flops of the netlist; the
+    manifest; lint; that the same design gives the same bytes and survives a file.
+    """
+    out = folder / "rtl"
+    manifest = generate(spec, out)
+    files = [out / file for file in manifest["files"]]
+    wrong: list[str] = compare(spec, rtl.load(out, optimize="-O0"), number)
+    wrong += _registers(spec, out)
+    wrong += faults(json.loads((out / "manifest.json").read_text(encoding="utf-8")))
+    wrong += check_ports(spec, (out / "rtl" / f"{manifest['top']}.v").read_text(encoding="utf-8"))
+    wrong += check_places(spec, manifest)
+    wrong += verilator.lint(files, manifest["top"], [out / "lint.vlt"])
+    wrong += _again(spec, out, folder / "again")
+    wrong += _travels(spec, folder / "design.yaml")
+    return wrong
+
+
+def _registers(spec: Spec, out: Path) -> Iterator[str]:
+    predicted = int(flip_flops(spec.units()))
+    for how, flatten in (("by module", False), ("flat", True)):
+        counted = netlist_flip_flops(out, flatten=flatten)
+        if counted != predicted:
+            yield f"flip-flops of the netlist, {how}, are {counted}, not {predicted}"
+
+
+def check_ports(spec: Spec, text: str) -> Iterator[str]:
+    """Wires of streams that the spec declares and ``text``, the Verilog of the top module, has not."""
+    for stream in spec.streams():
+        give, take = ("input", "output") if stream.direction == "in" else ("output", "input")
+        lines = [f"{give} [{stream.width - 1}:0] {stream.prefix}_tdata;"]
+        lines += [f"{give} {stream.prefix}_{wire};" for wire in ("tvalid", "tlast")]
+        for line in (*lines, f"{take} {stream.prefix}_tready;"):
+            if f"  {line}\n" not in text:
+                yield f"the top module has no {line.removesuffix(';')}"
+
+
+def check_places(spec: Spec, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Modules at a place where the inventory counts nothing."""
+    counted = {unit.place for unit in spec.units() if np.any(unit.count)}
+    for name, module in manifest["modules"].items():
+        if module["place"] not in counted:
+            yield f"module {name} stands at {module['place']}, where the inventory counts nothing"
+
+
+def _again(spec: Spec, out: Path, folder: Path) -> Iterator[str]:
+    generate(spec, folder)
+    for file in sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file()):
+        if (folder / file).is_file() and (folder / file).read_bytes() != (out / file).read_bytes():
+            yield f"{file} differs when it is written again"
+
+
+def _travels(spec: Spec, file: Path) -> Iterator[str]:
+    write_design(spec, file)
+    if read_design(file).spec != spec:
+        yield "a file of the design reads as another design"
+
+
+def check_columns(specs: Sequence[Spec]) -> Iterator[str]:
+    """What formulas say otherwise of many designs at once than of each."""
+    names = specs[0].parameters
+    many = type(specs[0]).columns(
+        {name: np.array([spec.parameters[name] for spec in specs]) for name in names}
+    )
+    task = specs[0].sample_workload(np.random.default_rng(0))
+    pairs: dict[str, tuple[Any, list[Any]]] = {
+        "flip-flops": (flip_flops(many.units()), [flip_flops(spec.units()) for spec in specs]),
+        "peak": (many.peak_macs, [spec.peak_macs for spec in specs]),
+        "cycles": (many.cycles(task), [spec.cycles(task) for spec in specs]),
+        "feasibility": (many.feasible()[0], [True] * len(specs)),
+    }
+    for what, (together, each) in pairs.items():
+        if not np.array_equal(np.broadcast_to(together, len(specs)), each):
+            yield f"{what} of many designs at once is not that of each"
+
+
+def check_estimate(spec: Spec, technology: str = "asap7") -> list[str]:
+    """What is missing in the estimate of a design on its typical task."""
+    task = spec.typical_workload()
+    found = ternforge.estimate(spec, technology, task)
+    wrong = [f"{name} must be above 0, not {found[name]}" for name in _SHARED if not found[name] > 0]
+    expected = {"flip_flops": int(flip_flops(spec.units())), "cycles": int(spec.cycles(task))}
+    return wrong + [
+        f"{name} of the estimate must be {value}, not {found[name]}"
+        for name, value in expected.items()
+        if found[name] != value
+    ]
+
+
+def check_space(space: str | Path, out: str | Path) -> list[str]:
+    """What is wrong with the front of a space that is searched into the folder ``out``.
+
+    Every point of the front, as a file, must be estimated as the explorer did. Raises as ``ternforge.explore``.
+    """
+    front = ternforge.explore(space, out)["front"]
+    wrong = [] if front else ["no design of the space is feasible"]
+    for point in front:
+        file = Path(out) / f"{point['id']}.yaml"
+        ternforge.apply(out, point["id"], file)
+        found = ternforge.estimate(file, space=space)
+        wrong += [
+            f"{point['id']}: {name} is {point[name]:g} to the explorer and {found[name]:g} to the estimate"
+            for name in _SHARED
+            if name in point and not np.isclose(point[name], found[name], rtol=1e-9)
+        ]
+    return wrong
