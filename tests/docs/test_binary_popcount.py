@@ -167,7 +167,7 @@ TWINS = {
     "a stall charged otherwise": (f"{GENERATOR}/control.py", "~closing)", "~last_beat)"),
     "a cycle too few": (f"{BLUEPRINT}/schedule.py", "tiles + 2", "tiles + 1"),
     "a slot too many": (f"{BLUEPRINT}/schedule.py", 'Channel("results", 1', 'Channel("results", 2'),
-    "a flip-flop too many": (f"{BLUEPRINT}/inventory.py", "flops(\"control\", 1, 5", "flops(\"control\", 1, 6"),
+    "a flip-flop too many": (f"{BLUEPRINT}/inventory.py", "registers(\"control\", 1, 5", "registers(\"control\", 1, 6"),
     "a place of nothing": (f"{GENERATOR}/column.py", 'place = "column"', 'place = "columns"'),
     "an unknown size": (f"{BLUEPRINT}/ports.py", '"n": "n"}', '"m": "n"}'),
 }  # fmt: skip

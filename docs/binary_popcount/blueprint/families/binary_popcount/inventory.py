@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from blueprint.families.binary_popcount.parameters import MOST_LANES, BinaryPopcountParameters
 from blueprint.numbers import Number, ceil_div, clog2, flag, larger
-from blueprint.unit import Path, Unit, flops
+from blueprint.unit import Path, Unit, registers
 
 _LEVELS = clog2(MOST_LANES)
 
@@ -17,7 +17,7 @@ _LEVELS = clog2(MOST_LANES)
 def units(p: BinaryPopcountParameters) -> tuple[Unit, ...]:
     """The whole inventory."""
     return (
-        flops("tile", 1, p.lanes, enable=1),
+        registers("tile", 1, p.lanes, enable=1),
         *_column(p),
         *_control(p),
         *p.register_file().units(),
@@ -33,20 +33,20 @@ def _column(p: BinaryPopcountParameters) -> Iterator[Unit]:
     yield Unit("and_row", "column", sums, {"width": width})
     yield Unit("adder", "column", sums, {"width": width})
     yield Unit("comparator", "column", p.cols * p.compares, {"width": width})
-    yield flops("column", sums, width, enable=1)
-    yield flops("column", p.cols, p.result_width, enable=1, activity=p.lanes / p.k_max)
+    yield registers("column", sums, width, enable=1)
+    yield registers("column", p.cols, p.result_width, enable=1, activity=p.lanes / p.k_max)
 
 
 def _control(p: BinaryPopcountParameters) -> Iterator[Unit]:
     sizes = [(size.bits, size.bits > 0) for size in p.register_file().sizes]
     for bits, counted in sizes:
-        yield flops("control", 1, bits, enable=1, reset=1)
+        yield registers("control", 1, bits, enable=1, reset=1)
         yield Unit("adder", "control", flag(counted), {"width": bits})
         yield Unit("comparator", "control", flag(counted), {"width": bits})
     # Loading and counting go on; activations and a result are there, and the result is the last.
-    yield flops("control", 1, 5, enable=1, reset=1)
+    yield registers("control", 1, 5, enable=1, reset=1)
     # First and last beat of a column, last of the run.
-    yield flops("control", 1, 2 * p.accumulates + p.continues, enable=1, reset=1)
+    yield registers("control", 1, 2 * p.accumulates + p.continues, enable=1, reset=1)
     yield Unit("broadcast", "control", 1, {"fanout": p.cols * p.count_width})
 
 
