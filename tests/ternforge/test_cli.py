@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import resource
 import subprocess
@@ -234,7 +235,7 @@ def test_a_reader_that_stops_early_is_no_error() -> None:
 def test_public_functions_are_at_hand() -> None:
     from ternforge.verbs.estimate import estimate
 
-    assert ternforge.estimate is estimate
+    assert inspect.unwrap(ternforge.estimate) is estimate
     with pytest.raises(AttributeError, match="^module 'ternforge' has no attribute 'estimat'$"):
         _ = ternforge.estimat  # type: ignore[attr-defined]
 
