@@ -7,6 +7,7 @@ import difflib
 import hashlib
 import json
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, cast
@@ -86,7 +87,7 @@ def refuse(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parameters:
+class Parameters(ABC):
     """Parameters as fields, everything that follows from them as properties.
 
     Properties work the same on ``int`` fields (one design) and on array fields (:meth:`columns`, many designs).
@@ -191,14 +192,14 @@ class Parameters:
         return iter(())
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """The top module's name."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def peak_macs(self) -> Number:
         """Multiply-accumulates per cycle without stalls, zero weights included."""
-        raise NotImplementedError
 
     @property
     def arithmetic(self) -> Any:

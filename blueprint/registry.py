@@ -40,6 +40,7 @@ def found(package: ModuleType) -> Iterator[tuple[str, type[Spec]]]:
         name = module.name
         _check_files(name, [Path(folder) / name for folder in package.__path__])
         kind = _assembled(name, importlib.import_module(f"{package.__name__}.{name}"))
+        _check_parameters(kind)
         _check_facets(kind)
         yield name, kind
 
@@ -59,6 +60,13 @@ def _assembled(name: str, module: ModuleType) -> type[Spec]:
             if getattr(member, "family", None) == name:
                 return member
     raise ParamError(f"Family {name!r} must assemble a Spec with family = {name!r} and facets; there is none")
+
+
+def _check_parameters(kind: type[Spec]) -> None:
+    lacking_here = sorted(kind.__abstractmethods__) + ([] if hasattr(kind, "title") else ["title"])
+    if lacking_here:
+        what = f"must have name, peak_macs and title, not lack {', '.join(lacking_here)}"
+        raise ParamError(f"Family {kind.family!r}: parameters {what}")
 
 
 def _check_facets(kind: type[Spec]) -> None:

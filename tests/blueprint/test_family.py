@@ -123,6 +123,29 @@ def test_a_family_without_an_assembly_of_its_name_is_refused(
     assert refusal(copied(file, *pieces)) == expected
 
 
+@pytest.mark.parametrize(
+    ("pieces", "lacking"),
+    [
+        ([("    def peak_macs(", "    def peak(")], "peak_macs"),
+        ([("    def name(", "    def called("), ("    title: ", "    heading: ")], "name, title"),
+    ],
+)
+def test_a_family_whose_parameters_lack_what_every_design_has_is_refused(
+    copied: Copy, pieces: list[tuple[str, str]], lacking: str
+) -> None:
+    expected = f"Family 'copied': parameters must have name, peak_macs and title, not lack {lacking}"
+    assert refusal(copied("parameters.py", *pieces)) == expected
+
+
+def test_parameters_without_a_name_make_no_design() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Nameless(Parameters):
+        family: ClassVar[str] = "nameless"
+
+    with pytest.raises(TypeError, match="abstract methods '?name'?, '?peak_macs'?"):
+        Nameless()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "piece", "expected"),
@@ -180,6 +203,8 @@ def test_a_parameter_without_a_bound_limits_no_task() -> None:
     @dataclass(frozen=True, kw_only=True)
     class Loose(Spec):
         family: ClassVar[str] = "loose"
+        name = "loose"
+        peak_macs = 1
         k_max: int = parameter("nothing", default=3, minimum=1, maximum=9)
 
     assert Loose.bounds() == {}
@@ -203,6 +228,8 @@ def test_a_parameter_of_another_type_is_refused() -> None:
     @dataclass(frozen=True, kw_only=True)
     class Ratio(Parameters):
         family: ClassVar[str] = "ratio"
+        name = "ratio"
+        peak_macs = 1
         share: float = parameter("a share")
 
     with pytest.raises(TypeError) as caught:

@@ -22,6 +22,8 @@ from blueprint.workloads.workload import Workload, of_model, of_task, read_workl
 @dataclass(frozen=True, kw_only=True)
 class Attends(Spec):
     family: ClassVar[str] = "attends"
+    name = "attends"
+    peak_macs = 1
     title: ClassVar[str] = "Attends"
     task = Attention
 

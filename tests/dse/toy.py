@@ -23,6 +23,8 @@ METRICS = ("area_um2", "tokens_per_second", "energy_pj_per_token", "flip_flops")
 @dataclass(frozen=True, kw_only=True)
 class ToySpec(Spec):
     family: ClassVar[str] = "toy"
+    name = "toy"
+    peak_macs = 1
     title: ClassVar[str] = "Toy"
 
     width: int = parameter("bits", minimum=1, maximum=64)
@@ -37,6 +39,8 @@ class ToySpec(Spec):
 @dataclass(frozen=True, kw_only=True)
 class TwinSpec(Spec):
     family: ClassVar[str] = "twin"
+    name = "twin"
+    peak_macs = 1
     title: ClassVar[str] = "Twin"
 
     width: int = parameter("bits", minimum=1, maximum=64)

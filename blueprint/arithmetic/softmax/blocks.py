@@ -7,6 +7,7 @@ the hardware (:mod:`generator.arithmetic.softmax`), the inventory and the timing
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
@@ -63,7 +64,7 @@ def cuts(delays: tuple[int, ...], stages: int) -> list[int]:
     return [*places, *[len(delays)] * (stages - len(places))]
 
 
-class Block:
+class Block(ABC):
     """Base of the blocks."""
 
     #: Delays of the steps, relative to each other.
@@ -71,16 +72,23 @@ class Block:
     #: 1 where its registers are held by an enable, else 0.
     enabled: ClassVar[int] = 0
 
+    @abstractmethod
     def steps(self, a: Arithmetic) -> tuple[Step, ...]:
         """Parts of every step."""
-        raise NotImplementedError
 
-    def behind(self, a: Arithmetic) -> tuple[Number, ...]:
-        """Output bits of every step."""
-        raise NotImplementedError
-
+    @abstractmethod
     def held_bits(self, a: Arithmetic, stages: Number) -> Number:
         """Flip-flops of one block with ``stages`` registers, at most ``STAGES_LIMIT``."""
+
+
+class Pipeline(Block):
+    """A block with registers between its steps."""
+
+    @abstractmethod
+    def behind(self, a: Arithmetic) -> tuple[Number, ...]:
+        """Output bits of every step."""
+
+    def held_bits(self, a: Arithmetic, stages: Number) -> Number:
         behind = self.behind(a)
         total: Number = 0
         for count in range(1, STAGES_LIMIT + 1):
@@ -94,15 +102,15 @@ class Accumulator(Block):
 
     enabled: ClassVar[int] = 1
 
+    @abstractmethod
     def bits(self, a: Arithmetic) -> Number:
         """Flip-flops of the accumulator register."""
-        raise NotImplementedError
 
     def held_bits(self, a: Arithmetic, stages: Number) -> Number:
         return self.bits(a)
 
 
-class ScoreBeat(Block):
+class ScoreBeat(Pipeline):
     """The product of a query and a key: products of elements, then their sum."""
 
     delays = (2, 1)
@@ -125,7 +133,7 @@ class ScoreBeat(Block):
         return multiply, (adders, tree("float_adder", float_dims(a), a.lanes, floats))
 
 
-class Scale(Block):
+class Scale(Pipeline):
     """A score becomes an exponent of two: multiplied, then shifted and kept within its range."""
 
     delays = (3, 2)
@@ -155,7 +163,7 @@ class RunningMax(Accumulator):
         return ((one("comparator", width=width), added, one("mux", entries=2, width=width)),)
 
 
-class Exp2(Block):
+class Exp2(Pipeline):
     """A weight: the reference taken off, a polynomial of one or two products, the result shifted to its place."""
 
     delays = (2, 4, 4, 3)
@@ -190,7 +198,7 @@ def _slope(fraction: int, mantissa: int) -> int:
     return poly.sum_widths[1] if len(poly.coefficients) > 2 else 0
 
 
-class Product(Block):
+class Product(Pipeline):
     """A weight times an element of a value, then shifted to its place in a fixed-point sum."""
 
     delays = (3, 2)
@@ -311,7 +319,7 @@ def serial_bits(a: Arithmetic) -> Number:
     return _beside_division(a) + a.divisor_fraction + 2 * a.divisor_bits + 1 + counter
 
 
-class Normalize(Block):
+class Normalize(Pipeline):
     """A weight divided by the sum of its row: a float multiplied at once, an integer shifted, then multiplied."""
 
     delays = (1, 3)
@@ -330,7 +338,7 @@ class Normalize(Block):
         return (moved, *times(product, floats)), times(multiplied, 1 - floats)
 
 
-class Finish(Block):
+class Finish(Pipeline):
     """An element of the output: the sum moved or made a float, multiplied by a gain or reciprocal, rounded."""
 
     delays = (3, 3, 3)

@@ -1,5 +1,6 @@
 """Weighted values and the running sums of them and of the weights."""
 
+from abc import ABC, abstractmethod
 from functools import partial
 from typing import Any
 
@@ -56,7 +57,7 @@ def _place(a: Arithmetic, w: Wires, v: Values) -> Values:
     return {"result": Cat(negated(magnitude, v["sign"], a.term_width), v["flag"])}
 
 
-class _RunningSum(Block):
+class _RunningSum(Block, ABC):
     """Base of the running sums."""
 
     latency = "1 cycle"
@@ -92,9 +93,9 @@ class _RunningSum(Block):
             ]
         return self.add(w, old, new)
 
+    @abstractmethod
     def add(self, w: Wires, old: Value, new: Value) -> Value:
         """The integer sum."""
-        raise NotImplementedError
 
 
 class SumWeights(_RunningSum):
