@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -160,6 +161,19 @@ def test_every_data_file_is_packaged() -> None:
         if path.suffix not in suffixes and path.name != "py.typed"
     ]
     assert lost == []
+
+
+def test_what_is_recorded_was_made_with_the_pinned_versions() -> None:
+    """Comparisons with recorded files are skipped under other versions; a new pin asks for new records."""
+    from tests.costmodel.test_groundtruth import YOSYS
+
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = dict(line.lower().split("==") for line in lines if "==" in line)
+    golden = ROOT / "tests" / "golden"
+    writers = json.loads((golden / "files.json").read_text())["writers"]
+    drawn_by = json.loads((golden / "studies.json").read_text())["versions"]
+    made = {name.lower(): version for name, version in {**writers, **drawn_by, "pyosys": YOSYS}.items()}
+    assert len(made) >= 4 and made == {name: pinned[name] for name in made}
 
 
 def test_constraints_pin_every_requirement_exactly() -> None:
