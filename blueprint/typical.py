@@ -1,18 +1,44 @@
-"""Tasks of some hundred cycles: a busy one for energy measurement, and random products."""
+"""Random designs, and tasks of some hundred cycles: a busy one for energy measurement, and random products."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
+from blueprint.parameters import Parameters
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import Gemm
 
 #: Cycles of a typical run, and of one pass over its outputs.
 _CYCLES = 320
 _COLUMN_CYCLES = 40
+
+
+_Parameters = TypeVar("_Parameters", bound=Parameters)
+
+
+def random_parameters(
+    kind: type[Parameters], random: np.random.Generator, sizes: Mapping[str, Sequence[int]]
+) -> dict[str, Any]:
+    """One value of each choice and of each switch of a family, and one of the given values of each size."""
+    limits = kind.limits()
+    chosen: dict[str, Any] = {
+        name: str(random.choice(limit.choices)) for name, limit in limits.items() if limit.choices
+    }
+    chosen |= {name: bool(random.integers(2)) for name, limit in limits.items() if limit.kind is bool}
+    return chosen | {name: int(random.choice(values)) for name, values in sizes.items()}
+
+
+def random_design(
+    kind: type[_Parameters], draw: Callable[[], Mapping[str, Any]], suits: Callable[[_Parameters], bool]
+) -> Mapping[str, Any]:
+    """Parameters of the first of some draws that can be built and ``suits``."""
+    while True:
+        found = kind.columns(draw())
+        if found.feasible()[0] and suits(found):
+            return found.parameters
 
 
 def gemm(p: Spec) -> Gemm:

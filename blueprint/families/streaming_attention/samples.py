@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from blueprint import typical
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.softmax.arithmetic import Scales
 from blueprint.arithmetic.softmax.attention import scores
@@ -16,7 +17,6 @@ from blueprint.families.streaming_attention import dataflow, masks, registers
 from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
 from blueprint.family import Arrays, Calibration
 from blueprint.numbers import choose, larger, smaller
-from blueprint.typical import largest
 from blueprint.workloads.tasks import Attention
 
 Integers = npt.NDArray[np.int64]
@@ -30,6 +30,27 @@ _ARITHMETIC = ("integer", "integer", "integer", "exact", "float")
 #: Gain of a typical run: a mean of many values is smaller than they are, and results use the same range.
 _TYPICAL_GAIN = 4.0
 
+#: What sizes of random designs are chosen from.
+_SIZES = {
+    "dim": (2, 3, 4, 5, 8, 16),
+    "parallel": (1, 1, 2, 3),
+    "group": (1, 1, 2),
+    "keys_max": (2, 3, 9, 20, 40),
+    "queries_max": (1, 2, 7, 40),
+    "heads_max": (1, 2, 4),
+    "kv_width": (8, 8, 4),
+    "candidates": (0, 0, 0, 0, 4),
+    "short_depth": (0,),
+    "long_depth": (0,),
+    "row_depth": (0,),
+    "dot_stages": (0, 1, 2, 3),
+    "scale_stages": (0, 1, 2),
+    "exp_stages": (0, 1, 2, 3),
+    "reciprocal_stages": (0, 1, 3),
+    "product_stages": (0, 1, 2),
+    "divide_stages": (0, 1, 2),
+}
+
 #: Cycles and keys of a typical run.
 _CYCLES, _KEYS = 320, 64
 
@@ -40,38 +61,11 @@ _CYCLES, _KEYS = 320, 64
 def design(random: np.random.Generator) -> Mapping[str, Any]:
     """Parameters of a random design that compiles in seconds."""
     kind = random.choice(_ARITHMETIC)
-    while True:
-        found = StreamingAttentionParameters.columns(_draw(random))
-        if found.arithmetic == kind and found.feasible()[0] and _is_small(found):
-            return found.parameters
-
-
-def _draw(random: np.random.Generator) -> dict[str, Any]:
-    """Random parameters, each within its own limits."""
-    limits = StreamingAttentionParameters.limits()
-    chosen: dict[str, Any] = {
-        name: str(random.choice(limit.choices)) for name, limit in limits.items() if limit.choices
-    }
-    sizes = {
-        "dim": (2, 3, 4, 5, 8, 16),
-        "parallel": (1, 1, 2, 3),
-        "group": (1, 1, 2),
-        "keys_max": (2, 3, 9, 20, 40),
-        "queries_max": (1, 2, 7, 40),
-        "heads_max": (1, 2, 4),
-        "kv_width": (8, 8, 4),
-        "candidates": (0, 0, 0, 0, 4),
-        "short_depth": (0,),
-        "long_depth": (0,),
-        "row_depth": (0,),
-        "dot_stages": (0, 1, 2, 3),
-        "scale_stages": (0, 1, 2),
-        "exp_stages": (0, 1, 2, 3),
-        "reciprocal_stages": (0, 1, 3),
-        "product_stages": (0, 1, 2),
-        "divide_stages": (0, 1, 2),
-    }
-    return _formatted(chosen | {name: int(random.choice(drawn)) for name, drawn in sizes.items()})
+    return typical.random_design(
+        StreamingAttentionParameters,
+        lambda: _formatted(typical.random_parameters(StreamingAttentionParameters, random, _SIZES)),
+        lambda p: p.arithmetic == kind and _is_small(p),
+    )
 
 
 def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,9 +155,9 @@ def typical_task(p: StreamingAttentionParameters) -> Attention:
         queries = min(rows * p.parallel, p.queries_max, keys if p.masked else rows * p.parallel)
         return Attention(queries, keys, passes * group, passes, p.dim, p.mask, window, sinks)
 
-    rows = largest(lambda n: p.cycles(task(n, 1)), _CYCLES, _CYCLES)
+    rows = typical.largest(lambda n: p.cycles(task(n, 1)), _CYCLES, _CYCLES)
     passes = max(p.heads_max // group, 1)
-    found = task(rows, largest(lambda n: p.cycles(task(rows, n)), passes, _CYCLES))
+    found = task(rows, typical.largest(lambda n: p.cycles(task(rows, n)), passes, _CYCLES))
     # What happens once in a row is only seen where there is another.
     return task(1, 2) if found.queries * found.kv_heads == 1 and passes > 1 else found
 

@@ -52,11 +52,12 @@ def design(random: np.random.Generator) -> Mapping[str, Any]:
     # Few elements let weights stay: those do so more often.
     several = ORGANIZATIONS[1:] if pe in elements.SUMS_STAY else (*ORGANIZATIONS, *ORGANIZATIONS[:1] * 2)
     organization = "output_stationary" if pe == "opt3" else str(random.choice(several))
-    while True:
-        table = {"organization": organization, "pe": pe, **_draw(random, arithmetic == "float")}
-        found = SystolicParameters.columns(consistent(table))
-        if found.feasible()[0] and _is_small(found):
-            return found.parameters
+    fixed = {"organization": organization, "pe": pe}
+    return typical.random_design(
+        SystolicParameters,
+        lambda: consistent(fixed | _draw(random, arithmetic == "float")),
+        _is_small,
+    )
 
 
 def _draw(random: np.random.Generator, floats: bool) -> dict[str, Any]:

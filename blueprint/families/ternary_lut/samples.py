@@ -21,38 +21,32 @@ calibration = Calibration(arithmetics=("integer", "exact", "float"))
 #: How often a random design has which arithmetic.
 _ARITHMETIC = ("integer", "integer", "exact", "float", "float")
 
+#: What sizes of random designs are chosen from.
+_SIZES = {
+    "mu": (1, 2, 2, 3, 3, 4, 5, 6),
+    "lut_count": (1, 2, 3, 4, 5, 8),
+    "fetch_count": (1, 2, 3, 4, 6, 8),
+    "act_width": (2, 3, 4, 5, 8, 8, 11, 16),
+    "k_max": (3, 20, 64, 200),
+    "n_max": (1, 4, 30, 100),
+    "m_max": (1, 2, 7, 65535),
+    "token_lanes": (1, 1, 2, 3),
+    "adder_stages": (0, 0, 1, 2, 3, 4, 6),
+}
+
 Integers = npt.NDArray[np.int64]
 
 
 def design(random: np.random.Generator) -> Mapping[str, Any]:
     """Parameters of a random design that compiles in seconds."""
     arithmetic = random.choice(_ARITHMETIC)
-    while True:
-        found = TernaryLutParameters.columns(_draw(random))
-        if found.arithmetic == arithmetic and found.feasible()[0] and _is_small(found):
-            return found.parameters
-
-
-def _draw(random: np.random.Generator) -> dict[str, Any]:
-    """Random parameters, each within its own limits."""
-    limits = TernaryLutParameters.limits()
-    chosen: dict[str, Any] = {
-        name: str(random.choice(limit.choices)) for name, limit in limits.items() if limit.choices
-    }
-    chosen |= {name: bool(random.integers(2)) for name, limit in limits.items() if limit.kind is bool}
-    sizes = {
-        "mu": (1, 2, 2, 3, 3, 4, 5, 6),
-        "lut_count": (1, 2, 3, 4, 5, 8),
-        "fetch_count": (1, 2, 3, 4, 6, 8),
-        "act_width": (2, 3, 4, 5, 8, 8, 11, 16),
-        "k_max": (3, 20, 64, 200),
-        "n_max": (1, 4, 30, 100),
-        "m_max": (1, 2, 7, 65535),
-        "token_lanes": (1, 1, 2, 3),
-        "adder_stages": (0, 0, 1, 2, 3, 4, 6),
-    }
-    chosen |= {name: int(random.choice(values)) for name, values in sizes.items()}
-    return consistent(chosen | {"acc_width": 0})
+    return typical.random_design(
+        TernaryLutParameters,
+        lambda: consistent(
+            typical.random_parameters(TernaryLutParameters, random, _SIZES) | {"acc_width": 0}
+        ),
+        lambda p: p.arithmetic == arithmetic and _is_small(p),
+    )
 
 
 def _is_small(p: TernaryLutParameters) -> bool:
