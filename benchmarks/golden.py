@@ -255,7 +255,7 @@ def exportable(family: str) -> list[Spec]:
     """Designs of a family whose exported files are recorded."""
     designs = json.loads((FOLDER / f"{family}.json").read_text(encoding="utf-8"))["designs"]
     kind = registry.get(family)
-    return [kind.from_mapping(each) for each in (*(d["parameters"] for d in designs), *MORE[family])]
+    return [kind.from_mapping(each) for each in (*(d["parameters"] for d in designs), *MORE.get(family, ()))]
 
 
 def _write_files() -> None:

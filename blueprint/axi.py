@@ -1,4 +1,4 @@
-"""The AXI protocol of the benches: the common description of how a design is driven, as plain data.
+"""The AXI ports of a design, and how a bench drives them: one description for the hardware and for all benches.
 
 Three benches read this: the one in cocotb (``simulator/cosim``), which is exported with a design and breaks rules on
 purpose; the one in C++ (``simulator/rtl``), which is fast; and the one that steps mapped gates and counts what switches
@@ -30,23 +30,29 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from blueprint.shell import ADDRESS_BITS, WORD_BITS, WORD_BYTES
+
 CLOCK, RESET = "aclk", "aresetn"
 RESET_CYCLES = 4
 
 #: Bits of every AXI4-Lite port.
 LITE = {
-    "awaddr": 6, "awprot": 3, "awvalid": 1, "awready": 1, "wdata": 32, "wstrb": 4, "wvalid": 1, "wready": 1,
-    "bresp": 2, "bvalid": 1, "bready": 1, "araddr": 6, "arprot": 3, "arvalid": 1, "arready": 1,
-    "rdata": 32, "rresp": 2, "rvalid": 1, "rready": 1,
+    "awaddr": ADDRESS_BITS, "awprot": 3, "awvalid": 1, "awready": 1,
+    "wdata": WORD_BITS, "wstrb": WORD_BYTES, "wvalid": 1, "wready": 1,
+    "bresp": 2, "bvalid": 1, "bready": 1,
+    "araddr": ADDRESS_BITS, "arprot": 3, "arvalid": 1, "arready": 1,
+    "rdata": WORD_BITS, "rresp": 2, "rvalid": 1, "rready": 1,
 }  # fmt: skip
+#: Of these, the ones that the design drives.
+ANSWERS = ("awready", "wready", "bresp", "bvalid", "arready", "rdata", "rresp", "rvalid")
 #: Channels that ask, and the one that answers, by kind of access.
 REQUESTS = {"write": ("aw", "w"), "read": ("ar",)}
 RESPONSE = {"write": "b", "read": "r"}
 #: Responses: to an access, and to one that no register takes (SLVERR).
 OKAY, REFUSED = 0, 2
 #: The largest number in a register, and the strobes of a whole word.
-WORD = (1 << 32) - 1
-ALL_BYTES = 0b1111
+WORD = (1 << WORD_BITS) - 1
+ALL_BYTES = (1 << WORD_BYTES) - 1
 #: What is written to ``control`` to start a run.
 START = 1
 

@@ -17,7 +17,8 @@ from blueprint.unit import Path, Unit, registers
 
 #: Bits of the status register that every design has, from bit 0 on.
 STATUS = ("busy", "done", "size_error", "framing_error")
-#: What a run waits for, in the order in which a cycle is charged to one of them.
+#: What a run waits for, in the order of the counters; :data:`blueprint.timing.STALL_REASONS` says which one a cycle is
+#: charged to.
 WAITS = ("input", "memory", "output", "dependency")
 STALLS = tuple(f"stall_{reason}" for reason in WAITS)
 COUNTERS = ("cycles", *STALLS)

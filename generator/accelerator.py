@@ -5,6 +5,7 @@ from typing import Any
 from amaranth.hdl import ClockDomain, ClockSignal, Const, Module, ResetSignal, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from blueprint import axi
 from blueprint.spec import Spec
 from generator.block import Block
 from generator.cells.register_file import AXI_LITE_PORTS, EVENTS, Registers, size_ports
@@ -23,19 +24,19 @@ class Accelerator(Block):
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.wires: dict[str, Signal] = {}
-        ports: dict[str, Any] = {"aclk": In(1), "aresetn": In(1)}
+        ports: dict[str, Any] = {axi.CLOCK: In(1), axi.RESET: In(1)}
         for stream in spec.streams():
             give, take = (In, Out) if stream.direction == "in" else (Out, In)
             ports |= {f"{stream.prefix}_tdata": give(stream.width), f"{stream.prefix}_tvalid": give(1)}
             ports |= {f"{stream.prefix}_tready": take(1), f"{stream.prefix}_tlast": give(1)}
-        ports |= {f"s_axil_{name}": member for name, member in AXI_LITE_PORTS.items()}
+        ports |= {axi.lite(name): member for name, member in AXI_LITE_PORTS.items()}
         super().__init__(spec.name, ports, clocked=False)
 
     def module(self) -> Module:
         """A module with the clock and the active-low reset of AXI."""
         m = Module()
         m.domains.sync = ClockDomain("sync")
-        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
+        m.d.comb += [ClockSignal().eq(getattr(self, axi.CLOCK)), ResetSignal().eq(~getattr(self, axi.RESET))]
         return m
 
     def wire(self, name: str) -> Value:
@@ -44,7 +45,7 @@ class Accelerator(Block):
 
     def data(self, stream: str) -> Value:
         """``tdata`` of a stream without its padding."""
-        found = next(each for each in self.spec.streams() if each.name == stream)
+        found = self.spec.stream(stream)
         return getattr(self, f"{found.prefix}_tdata")[: found.field.bits]
 
     def sequence(self, m: Module, control: Sequencer, **pins: Value) -> None:
@@ -56,8 +57,8 @@ class Accelerator(Block):
         spec = self.spec
         file = Registers(f"{spec.family}_shell_{spec.design_hash}", spec.register_file(), spec.design_hash)
         shared = ("start", *size_ports(file.sizes, In), *EVENTS, *file.stalls, *file.flags)
-        axi = {name: getattr(self, f"s_axil_{name}") for name in AXI_LITE_PORTS}
-        self.use(m, file, "shell", **axi, **{name: self._joined(file, name) for name in shared})
+        access = {name: getattr(self, axi.lite(name)) for name in AXI_LITE_PORTS}
+        self.use(m, file, "shell", **access, **{name: self._joined(file, name) for name in shared})
         streams = {name: wire for name, wire in self._streams().items() if name in control.ports}
         own = streams | pins
         rest = [name for name in control.ports if name not in own and name not in ("clk", "rst")]

@@ -12,13 +12,14 @@ from blueprint.numbers import slices
 class Block(wiring.Component):
     """Base of every generated module.
 
-    ``ports`` maps a name to ``In(width)`` or ``Out(width)``, width 0 for none; a ``clocked`` block also has ``clk``,
-    one that ``resets`` its registers ``rst`` (synchronous, active high). ``latency`` and ``throughput`` are the
-    sentences of the header. A port wider than a vector can be is several, ``name_0`` and so on; ``self.name`` is all of
-    them, and so it is connected.
+    ``ports`` maps a name to ``In(width)`` or ``Out(width)``; one of width 0 is no port of the module, and
+    ``self.name`` has no bits. A ``clocked`` block also has ``clk``, one that ``resets`` its registers ``rst``
+    (synchronous, active high). ``latency`` and ``throughput`` are the sentences of the header. A port wider than a
+    vector can be is several, ``name_0`` and so on; ``self.name`` is all of them, and so it is connected.
     """
 
     place: str  # where the inventory counts it
+    template = ""  # the text in rtl_templates that stands for the module, where one does
     latency = "0 cycles (combinational)"
     throughput = "1 per cycle"
     _MustUse__silence = True  # of blocks of one name only the first is elaborated
@@ -28,6 +29,8 @@ class Block(wiring.Component):
         self.ports = clock | {port: shape for port, shape in ports.items() if shape.shape != 0}
         self._split: dict[str, list[str]] = {}
         super().__init__(self._vectors())
+        for port in ports.keys() - self.ports.keys():
+            setattr(self, port, Signal(0))
         for port, pieces in self._split.items():
             setattr(self, port, Cat(*(getattr(self, piece) for piece in pieces)))
         self.module_name = name

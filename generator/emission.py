@@ -50,7 +50,7 @@ def emit(top: Block) -> Emitted:
     blocks: dict[str, Block] = {}
     texts: dict[str, str] = {}
     _collect(top, blocks, texts)
-    plain = [name for name, block in blocks.items() if not hasattr(block, "template")]
+    plain = [name for name, block in blocks.items() if not block.template]
     verilog = _verilog("\n".join(texts[name] for name in plain), plain)
     modules = {
         name: _head(block) + verilog[name] if name in verilog else _template(block)
@@ -65,7 +65,7 @@ def _collect(block: Block, blocks: dict[str, Block], texts: dict[str, str]) -> N
     """Elaborate ``block`` and, before it, what it uses; a name seen before is the same module."""
     if block.module_name in blocks or block.module_name in texts:
         return
-    if not hasattr(block, "template"):
+    if not block.template:
         text = rtlil.convert(block, name=block.module_name, emit_src=False)
         texts[block.module_name] = text.replace("cell \\$pos ", "cell $pos ")  # a cell of Yosys, not a module
     for child, _ in block.children.values():

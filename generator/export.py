@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from blueprint import axi
 from blueprint.errors import ParamError
 from blueprint.port import Register
 from blueprint.shell import ADDRESS_BITS
@@ -67,8 +68,8 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
         "blackboxes": list(emitted.blackboxes),
         "stubs": [f"stubs/{name}.v" for name in emitted.blackboxes],
         "headers": [f"include/{emitted.top}_regs.h"],
-        "clock": "aclk",
-        "reset": "aresetn",
+        "clock": axi.CLOCK,
+        "reset": axi.RESET,
         "axil_address_width": ADDRESS_BITS,
         **boundary(spec),
         "registers": {register.name: _register(register, legal) for register in spec.registers()},

@@ -6,17 +6,14 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from blueprint.shell import ADDRESS_BITS, STALLS, Bound, RegisterFile, Size
+from blueprint import axi
+from blueprint.shell import STALLS, Bound, RegisterFile, Size
 from generator.arithmetic.integers import one_of, zero_extend
 from generator.block import Block
 
 AXI_LITE_PORTS: dict[str, Any] = {
-    "awaddr": In(ADDRESS_BITS), "awprot": In(3), "awvalid": In(1), "awready": Out(1),
-    "wdata": In(32), "wstrb": In(4), "wvalid": In(1), "wready": Out(1),
-    "bresp": Out(2), "bvalid": Out(1), "bready": In(1),
-    "araddr": In(ADDRESS_BITS), "arprot": In(3), "arvalid": In(1), "arready": Out(1),
-    "rdata": Out(32), "rresp": Out(2), "rvalid": Out(1), "rready": In(1),
-}  # fmt: skip
+    name: (Out if name in axi.ANSWERS else In)(width) for name, width in axi.LITE.items()
+}
 
 #: What the sequencer tells of a run, one cycle each time.
 EVENTS = ("accepted", "finished", "misframed")

@@ -21,15 +21,7 @@ from toolchain import files
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _SEAL_BYTES = hashlib.sha256().digest_size
-_SOURCES = (
-    "compiled.py",
-    "machine.py",
-    "patterns.py",
-    "channels.py",
-    "eventloop.py",
-    "repetition.py",
-    "fastforward.py",
-)
+_SOURCES = tuple(sorted(file.name for file in Path(__file__).parent.glob("*.py")))
 
 
 @cache

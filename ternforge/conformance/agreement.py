@@ -77,7 +77,7 @@ def differences(spec: Spec, todo: list[Run], runs: list[rtl.RtlRun]) -> list[str
         if len(counts) != 1:
             wrong.append(f"{workload}: cycles {sorted(counts)}")
         for reason in STALL_REASONS:
-            counted = run.registers.get(f"stall_{reason}", 0)  # no register: it cannot stall by that reason
+            counted = run.registers[f"stall_{reason}"]  # 0 where no run can stall by that reason
             if line.stalls[reason] != counted:
                 wrong.append(f"{workload}: {reason} stalls {line.stalls[reason]}, {counted}")
         for node, stream in ports.items():

@@ -41,4 +41,4 @@ def test_kept_code_is_of_these_sources() -> None:
     """A module that is compiled and not in the list would run as it was before it was changed."""
     made = re.compile(r"^@(compiled|inner)$", re.MULTILINE)
     compiling = {path.name for path in ENGINE.glob("*.py") if made.search(path.read_text())}
-    assert compiling | {"compiled.py", "machine.py"} == set(compiled._SOURCES)
+    assert compiling | {"compiled.py", "machine.py"} <= set(compiled._SOURCES)

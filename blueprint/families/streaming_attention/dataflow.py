@@ -54,46 +54,51 @@ SCREEN = (
     Edge("picked", "pick", "score", "short"),
 )
 
+#: Each weight is divided by the sum of its row before values are weighted with it.
+_DIVIDED_FIRST = (
+    Edge("sums", "sum", "divide", "row"),
+    Edge("shares", "divide", "output", "short"),
+    Edge("rows", "output", "drain", "row"),
+    Edge("gains", "tune", "output", "pass"),
+)
+#: The sum of weighted values is divided, once for each row.
+_DIVIDED_LAST = (
+    Edge("sums", "sum", "divide", "row"),
+    Edge("totals", "output", "divide", "row"),
+    Edge("rows", "divide", "drain", "row"),
+    Edge("gains", "tune", "sum", "pass"),
+)
+#: The scores of a row wait for their maximum.
+_MAXIMUM_FIRST = (
+    Edge("scores", "score", "maximum", "short"),
+    Edge("long_scores", "score", "exponential", "long"),
+    Edge("maxima", "maximum", "exponential", "row"),
+)
+
 #: The FIFOs of each graph in the order of the data; ``gains`` is there where results are integers.
 EDGES: dict[str, tuple[Edge, ...]] = {
     "naive": (
         Edge("weights", "score", "sum", "short"),
         Edge("long_weights", "score", "divide", "long"),
-        Edge("sums", "sum", "divide", "row"),
-        Edge("shares", "divide", "output", "short"),
-        Edge("rows", "output", "drain", "row"),
-        Edge("gains", "tune", "output", "pass"),
+        *_DIVIDED_FIRST,
     ),
     "scaled": (
-        Edge("scores", "score", "maximum", "short"),
-        Edge("long_scores", "score", "exponential", "long"),
-        Edge("maxima", "maximum", "exponential", "row"),
+        *_MAXIMUM_FIRST,
         Edge("weights", "exponential", "sum", "short"),
         Edge("long_weights", "exponential", "divide", "long"),
-        Edge("sums", "sum", "divide", "row"),
-        Edge("shares", "divide", "output", "short"),
-        Edge("rows", "output", "drain", "row"),
-        Edge("gains", "tune", "output", "pass"),
+        *_DIVIDED_FIRST,
     ),
     "reordered": (
-        Edge("scores", "score", "maximum", "short"),
-        Edge("long_scores", "score", "exponential", "long"),
-        Edge("maxima", "maximum", "exponential", "row"),
+        *_MAXIMUM_FIRST,
         Edge("weights", "exponential", "sum", "short"),
         Edge("shares", "exponential", "output", "short"),
-        Edge("sums", "sum", "divide", "row"),
-        Edge("totals", "output", "divide", "row"),
-        Edge("rows", "divide", "drain", "row"),
-        Edge("gains", "tune", "sum", "pass"),
+        *_DIVIDED_LAST,
     ),
     "memory_free": (
         Edge("scores", "score", "maximum", "short"),
         Edge("weights", "maximum", "sum", "short"),
         Edge("shares", "maximum", "output", "short"),
-        Edge("sums", "sum", "divide", "row"),
-        Edge("totals", "output", "divide", "row"),
-        Edge("rows", "divide", "drain", "row"),
-        Edge("gains", "tune", "sum", "pass"),
+        *_DIVIDED_LAST,
     ),
 }
 

@@ -205,7 +205,7 @@ class Pass(_Element):
             found = list(self._product(m, self.a, self.b))
         else:
             found = self._rows(m, self.a, self.b)
-        bits = build(m, self.plan, [*found, *(self.above if hasattr(self, "above") else ())])
+        bits = build(m, self.plan, [*found, *(self.above if len(self.above) else ())])
         m.d.comb += self.below.eq(Cat(*(bits[number] for column in self.plan.left for number in column)))
         return m
 

@@ -58,7 +58,11 @@ def _place(a: Arithmetic, w: Wires, v: Values) -> Values:
 
 
 class _RunningSum(Block, ABC):
-    """Base of the running sums."""
+    """Base of the running sums.
+
+    ``total`` counts the terms before the last rising edge with ``enable``, moved right by every ``shift``; one with
+    ``begin`` starts a new sum.
+    """
 
     latency = "1 cycle"
     operand: str
@@ -99,11 +103,7 @@ class _RunningSum(Block, ABC):
 
 
 class SumWeights(_RunningSum):
-    """Adds up weights.
-
-    ``total`` counts the weights before the last rising edge with ``enable``, moved right by every ``shift``;
-    one with ``begin`` starts a new sum.
-    """
+    """Adds up weights."""
 
     place = "sum_weights"
     operand = "p"
@@ -118,11 +118,7 @@ class SumWeights(_RunningSum):
 
 
 class SumValues(_RunningSum):
-    """Adds up weighted values.
-
-    ``total`` counts the terms before the last rising edge with ``enable``, moved right by every ``shift``;
-    one with ``begin`` starts a new sum.
-    """
+    """Adds up weighted values."""
 
     place = "sum_values"
     operand = "term"

@@ -119,7 +119,7 @@ class Control(Sequencer):
             self.stall_memory.eq(ready & ~self.key_tvalid),
         ]
         for name, value in (("turn", self.pass_end), ("final", self._final)):
-            if hasattr(self, name):
+            if len(getattr(self, name)):
                 m.d.comb += getattr(self, name).eq(value)
         high = self._high(m, row_end, pass_last) if spec.masked else None
         self._keys(m, row_end, high)

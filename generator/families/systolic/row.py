@@ -64,7 +64,7 @@ class SummingRow(Row):
         for column in range(spec.cols):
             result = Signal(width, name=f"result{column}")
             wave = column if spec.skewed else 0
-            pins = {n: getattr(self, n)[wave] for n in WAVES if hasattr(self, n)}
+            pins = {n: getattr(self, n)[wave] for n in WAVES if len(getattr(self, n))}
             if below:
                 pins |= {"shift": self.shift, "below": below[column]}
             self.use(

@@ -74,7 +74,7 @@ class Control(Sequencer):
         last_tile: Value = Const(1, 1)
         if spec.accumulates:
             last_tile = self.counted(m, "load_k", self.k, int(spec.tile_k), accept)
-        if hasattr(self, "first_load"):
+        if len(self.first_load):
             first = self.opening(m, "loads_first", accept, last_tile)
             m.d.comb += self.first_load.eq(first)
         last_token: Value = Const(1, 1)
@@ -140,7 +140,7 @@ class Control(Sequencer):
 
     def _stages(self, m: Module, side: list[Signal]) -> None:
         """The elastic stages between fetch and the end of accumulation, and the result register."""
-        names = [name for name in ("fetch", "partial", "sum") if hasattr(self, f"enable_{name}")]
+        names = [name for name in ("fetch", "partial", "sum") if len(getattr(self, f"enable_{name}"))]
         enables = [(name, number) for name in names for number in range(len(getattr(self, f"enable_{name}")))]
         before = sum(name != "sum" for name, _ in enables)  # stages before the accumulator is read
         self._issue: Value = Cat(*side)
@@ -164,7 +164,7 @@ class Control(Sequencer):
         self._finish(m, valid, beat, ready, bool(enables))
         if self.spec.accumulate_stages:
             m.d.comb += self._waits.eq(Cat(*waiting).any())
-        if hasattr(self, "forward"):
+        if len(self.forward):
             self._forward(m, entering, incoming)
 
     def _forward(self, m: Module, entering: Value, incoming: Value) -> None:
@@ -202,13 +202,13 @@ class Control(Sequencer):
         ]
         if spec.accumulates:
             m.d.comb += self.first.eq(self._issue[0])
-        if hasattr(self, "enable_result"):
+        if len(self.enable_result):
             m.d.comb += self.enable_result.eq(fire & emit)
-        if hasattr(self, "enable_accumulator"):
+        if len(self.enable_accumulator):
             m.d.comb += self.enable_accumulator.eq(fire & ~emit if spec.buffered else fire)
-        if hasattr(self, "write"):
+        if len(self.write):
             m.d.comb += self.write.eq(fire & ~emit)
-        if hasattr(self, "address"):
+        if len(self.address):
             m.d.comb += self.address.eq(self._column(beat))
-        if hasattr(self, "file_address"):
+        if len(self.file_address):
             m.d.comb += self.file_address.eq(self._column(self._issue))

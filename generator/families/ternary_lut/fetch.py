@@ -89,10 +89,10 @@ class Fetch(Block):
         if self.registered:
             width = int(self.spec.entry_width)
             values = [register(m, width, f"held{lane}", self.enable, v) for lane, v in enumerate(values)]
-            if hasattr(self, "sign"):
+            if len(self.sign):
                 sign = register(m, 1, "held_sign", self.enable, sign)
         drive(m, self.value, Cat(*values))
-        if hasattr(self, "sign"):
+        if len(self.sign):
             m.d.comb += self.sign.eq(sign)
 
     def _address(self, m: Module) -> tuple[Value, Value]:

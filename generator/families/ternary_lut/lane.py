@@ -74,7 +74,7 @@ class Lane(Block):
         spec = self.spec
         width = int(spec.result_width)
         words = parts(self.value, int(spec.entry_width))
-        signs = list(self.sign) if spec.half and hasattr(self, "sign") else []
+        signs = list(self.sign) if spec.half and len(self.sign) else []
         if not spec.accumulates:
             result, free = self._reduce(m, words, signs, width, None)
             return add(result, Const(0, width), free[0], width) if free else result
