@@ -4,8 +4,8 @@
     python -m benchmarks.snapshot --compare FILE
 
 The file holds a hash of each exported file, and of the inventory, timing paths, registers, operands, golden values,
-beats, cycles, timing graphs and costs of each design. ``--compare`` makes the same designs again and names every
-difference; the exit code is 1 where there is one.
+beats, costs, and cycles and stalls with and without back-pressure of each design. ``--compare`` makes the same
+designs again and names every difference; the exit code is 1 where there is one.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from generator.export import generate
 from simulator.engine import kernel
 
 SEED, TASKS = 11, 2
+#: When every stream is open, over and over.
+STALLED = np.array([1, 0, 0, 1, 1, 0, 1], bool)
 
 
 def digest(value: Any) -> str:
@@ -60,8 +62,11 @@ def views(spec: Spec, seed: int) -> Iterator[tuple[str, Any]]:
         ):
             for name, array in arrays.items():
                 yield f"task {number}: {kind} {name}", np.asarray(array)
-        line = kernel.run(spec.timing(task, operands))
+        graph = spec.timing(task, operands)
+        line = kernel.run(graph)
         yield f"task {number}: time", [line.cycles, line.stalls, int(spec.cycles_of(task, operands))]
+        slow = kernel.run(graph, {node.stream: STALLED for node in graph.nodes if node.stream})
+        yield f"task {number}: time of stalled streams", [slow.cycles, slow.stalls]
         yield f"task {number}: closed form", int(spec.cycles(task))
         yield f"task {number}: traffic", {name: int(bits) for name, bits in spec.dram_bits(task).items()}
 
@@ -92,6 +97,18 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str
     return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
 
 
+def compared(
+    before: Mapping[str, Mapping[str, str]], after: Mapping[str, Mapping[str, str]]
+) -> dict[str, list[str]]:
+    """What differs, by design; a design that is there only once differs as a whole."""
+    return {
+        design: differences(before[design], after[design])
+        if design in before and design in after
+        else ["only before" if design in before else "only after"]
+        for design in {**before, **after}
+    }
+
+
 def main() -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -106,9 +123,8 @@ def main() -> None:
         chosen.write.write_text(json.dumps(snapshots(chosen.designs, chosen.jobs), indent=1) + "\n")
         return
     before = json.loads(chosen.compare.read_text())
-    designs = len(before) // len(registry.families())
-    after = snapshots(min(chosen.designs, designs), chosen.jobs)
-    wrong = {design: differences(before[design], hashes) for design, hashes in after.items()}
+    kept = {name: hashes for name, hashes in before.items() if int(name.split()[-1]) < chosen.designs}
+    wrong = compared(kept, snapshots(chosen.designs, chosen.jobs))
     for design, names in wrong.items():
         if names:
             print(f"{design}: {', '.join(names)}")

@@ -14,16 +14,22 @@ Each check returns what is wrong, a sentence each; an empty list is agreement. N
 from ternforge.conformance.agreement import compare, differences, jobs, netlist_flip_flops, patterns
 from ternforge.conformance.manifest_check import faults
 from ternforge.conformance.suite import (
+    bits_by_stream,
     check_columns,
     check_design,
     check_estimate,
     check_family,
+    check_peak,
     check_places,
     check_ports,
     check_space,
+    check_work,
 )
 
 __all__ = [
+    "bits_by_stream",
+    "check_work",
+    "check_peak",
     "check_columns",
     "check_design",
     "check_estimate",

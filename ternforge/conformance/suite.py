@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,15 +13,26 @@ import numpy as np
 
 import ternforge
 from blueprint import registry
+from blueprint.family import Arrays
 from blueprint.files.design import read_design, write_design
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
+from costmodel.model import estimate
+from costmodel.technology import technology as technologies
 from generator.export import generate
 from simulator.rtl import rtl
 from ternforge.conformance.agreement import compare, netlist_flip_flops
 from ternforge.conformance.manifest_check import faults
-from toolchain import verilator
+from toolchain import process, verilator
 
+#: Share of its peak that the best of some designs must reach on its typical task.
+_NEAR_PEAK = 0.8
+#: Writes a design in a process of its own, within so many seconds.
+_WRITE = (
+    "import sys; from pathlib import Path; from blueprint.files.design import read_design;"
+    "from generator.export import generate; generate(read_design(sys.argv[1]).spec, Path(sys.argv[2]))"
+)
+_WRITE_S = 300.0
 #: Numbers of a point of a study that the estimate of its design must have too.
 _SHARED = ("area_um2", "flip_flops", "critical_path_ps", "cycles")
 
@@ -31,9 +44,10 @@ def check_family(family: str, folder: Path, *, designs: int = 20, seed: int = 1)
     """
     kind = registry.get(family)
     specs = [kind.sample(np.random.default_rng([seed, number])) for number in range(designs)]
-    wrong = [f"{family}: {what}" for what in check_columns(specs)]
+    wrong = [f"{family}: {what}" for what in (*check_columns(specs), *check_peak(specs))]
     for number, spec in enumerate(specs):
         found = check_design(spec, folder / str(number), number) + check_estimate(spec)
+        found += check_work(spec, number)
         wrong += [f"{spec.name}: {what}" for what in found]
     return wrong
 
@@ -46,6 +60,7 @@ def check_design(spec: Spec, folder: Path, number: int = 0) -> list[str]:
     """
     out = folder / "rtl"
     manifest = generate(spec, out)
+    written = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     files = [out / file for file in manifest["files"]]
     wrong: list[str] = compare(spec, rtl.load(out, optimize="-O0"), number)
     wrong += _registers(spec, out)
@@ -53,7 +68,7 @@ def check_design(spec: Spec, folder: Path, number: int = 0) -> list[str]:
     wrong += check_ports(spec, (out / "rtl" / f"{manifest['top']}.v").read_text(encoding="utf-8"))
     wrong += check_places(spec, manifest)
     wrong += verilator.lint(files, manifest["top"], [out / "lint.vlt"])
-    wrong += _again(spec, out, folder / "again")
+    wrong += _again(spec, written, folder / "again")
     wrong += _travels(spec, folder / "design.yaml")
     return wrong
 
@@ -85,11 +100,17 @@ def check_places(spec: Spec, manifest: Mapping[str, Any]) -> Iterator[str]:
             yield f"module {name} stands at {module['place']}, where the inventory counts nothing"
 
 
-def _again(spec: Spec, out: Path, folder: Path) -> Iterator[str]:
-    generate(spec, folder)
-    for file in sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file()):
-        if (folder / file).is_file() and (folder / file).read_bytes() != (out / file).read_bytes():
-            yield f"{file} differs when it is written again"
+def _again(spec: Spec, written: Mapping[Path, bytes], folder: Path) -> Iterator[str]:
+    """Files that another process, whose hashes have another seed, writes otherwise."""
+    file = folder.with_suffix(".yaml")
+    write_design(spec, file)
+    command = [sys.executable, "-c", _WRITE, str(file), str(folder)]
+    env = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    process.run(command, tool="Python", timeout_s=_WRITE_S, env=env)
+    again = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for name in sorted({*written, *again}):
+        if written.get(name) != again.get(name):
+            yield f"{name} differs when it is written again"
 
 
 def _travels(spec: Spec, file: Path) -> Iterator[str]:
@@ -109,11 +130,61 @@ def check_columns(specs: Sequence[Spec]) -> Iterator[str]:
         "flip-flops": (flip_flops(many.units()), [flip_flops(spec.units()) for spec in specs]),
         "peak": (many.peak_macs, [spec.peak_macs for spec in specs]),
         "cycles": (many.cycles(task), [spec.cycles(task) for spec in specs]),
+        "traffic": (_traffic(many, task), [_traffic(spec, task) for spec in specs]),
         "feasibility": (many.feasible()[0], [True] * len(specs)),
     }
     for what, (together, each) in pairs.items():
         if not np.array_equal(np.broadcast_to(together, len(specs)), each):
             yield f"{what} of many designs at once is not that of each"
+    area, delay = _costs(many)
+    each_cost = [_costs(spec) for spec in specs]
+    for what, found, number in (("area", area, 0), ("critical path", delay, 1)):
+        if not np.allclose(np.broadcast_to(found, len(specs)), [c[number] for c in each_cost], rtol=1e-9):
+            yield f"{what} of many designs at once is not that of each"
+
+
+def _traffic(spec: Spec, task: Any) -> Any:
+    return sum(spec.dram_bits(task).values())
+
+
+def _costs(spec: Spec, technology: str = "asap7") -> tuple[Any, Any]:
+    """Area and critical path of one design or of columns."""
+    facts = technologies.load(technology)
+    return sum(estimate.area(spec.units(), facts).values()), estimate.delay(spec.paths(), facts)
+
+
+def check_work(spec: Spec, number: int) -> Iterator[str]:
+    """Traffic that is charged but does not cross the streams, and runs that do more than the peak."""
+    random = np.random.default_rng([4, number])
+    typical = spec.typical_workload()
+    tasks = (typical, *(spec.sample_workload(random) for _ in range(3)))
+    for run, task in enumerate(tasks):
+        operands = spec.operands(task, run)
+        charged = sorted(int(bits) for bits in spec.dram_bits(task).values() if bits)
+        crossed = bits_by_stream(spec, task, operands)
+        if charged != crossed:
+            yield f"{task}: traffic by purpose is {charged} bits, and {crossed} cross the streams"
+        if not 0 < task.macs <= spec.cycles_of(task, operands) * int(spec.peak_macs):
+            yield f"{task}: a run does more than the peak of {spec.peak_macs} products a cycle"
+
+
+def bits_by_stream(spec: Spec, task: Any, operands: Arrays) -> list[int]:
+    """Bits of every stream in one run: input beats as packed, output beats as the timing graph fires them."""
+    bits = [8 * beats.size for beats in spec.stimulus(operands).values()]
+    fired = {node.stream: node.firings for node in spec.timing(task, operands).nodes if node.stream}
+    bits += [fired[stream.name] * stream.width for stream in spec.streams() if stream.direction == "out"]
+    return sorted(bit for bit in bits if bit)
+
+
+def check_peak(specs: Sequence[Spec]) -> Iterator[str]:
+    """A peak that no design comes close to: of some designs on typical tasks the best reaches 80 % at least."""
+    best = 0.0
+    for spec in specs:
+        task = spec.typical_workload()
+        cycles = spec.cycles_of(task, spec.typical_operands(task, 0))
+        best = max(best, task.macs / (cycles * int(spec.peak_macs)))
+    if best < _NEAR_PEAK:
+        yield f"no design comes closer to its peak than {best:.0%}, and {_NEAR_PEAK:.0%} is asked"
 
 
 def check_estimate(spec: Spec, technology: str = "asap7") -> list[str]:

@@ -220,6 +220,43 @@ def test_twins_fail(name: str, tmp_path: Path) -> None:
     assert any(says in line for line in found), found
 
 
+_PEAK = (f"{BLUEPRINT}/parameters.py", "return self.lanes * self.cols\n")
+WORK_TWINS = {
+    "half of the traffic": (f"{BLUEPRINT}/schedule.py", "count * 8 *", "count * 4 *", "cross the streams"),
+    "twice the peak": (*_PEAK, "return 2 * self.lanes * self.cols\n", "comes closer to its peak"),
+    "half of the peak": (*_PEAK, "return self.lanes\n", "does more than the peak"),
+}
+
+
+def in_its_work(place: Path) -> list[str]:
+    """What the suite finds in traffic, peaks and columns of twelve designs, without building one."""
+    code = (
+        "import json, sys; from blueprint.registry import get; import numpy as np;"
+        "from ternforge.conformance import check_columns, check_peak, check_work;"
+        "specs = [get(sys.argv[1]).sample(np.random.default_rng([1, number])) for number in range(12)];"
+        "found = [*check_columns(specs), *check_peak(specs)];"
+        "found += [what for number, spec in enumerate(specs) for what in check_work(spec, number)];"
+        "print(json.dumps(found))"
+    )
+    found: list[str] = python(place, code, FAMILY)
+    return found
+
+
+def test_traffic_peaks_and_columns_conform() -> None:
+    assert in_its_work(EXAMPLE) == []
+
+
+@pytest.mark.parametrize("name", WORK_TWINS)
+def test_twins_of_its_work_fail(name: str, tmp_path: Path) -> None:
+    path, old, new, says = WORK_TWINS[name]
+    place = tmp_path / "twin"
+    shutil.copytree(EXAMPLE, place, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (place / path).read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    (place / path).write_text(text.replace(old, new), encoding="utf-8")
+    assert any(says in what for what in in_its_work(place))
+
+
 # Folders that hold no family ---------------------------------------------------------------------------------------
 
 
