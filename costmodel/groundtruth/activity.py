@@ -3,13 +3,16 @@
 The design is driven like in a system: sizes written over AXI4-Lite, all streams always offered, results always
 taken. One bit of every 64-bit word is a run of its own: data differ between runs, control does not, so 64 runs cost
 one. Price of a toggle: half of pin capacitance times voltage squared, and the library's internal energies; clock
-pins switch twice a cycle. Not counted: glitches (all gates switch at once), wires, and clock tree.
+pins switch twice a cycle. These runs know no time, so all gates switch at once: what they count are useful toggles.
+Glitches are what a sample of the same cycles switches beyond them with delays (:mod:`costmodel.groundtruth.waves`).
+Not counted: wires and clock tree.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from blueprint import axi
 from blueprint.errors import ParamError
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import Task
-from costmodel.groundtruth import gate_code
+from costmodel.groundtruth import gate_code, waves
 from costmodel.groundtruth.flatten import CONSTANT_NETS, Flat, Ints, flatten
 from costmodel.groundtruth.synthesis import netlists
 from costmodel.technology import function
@@ -28,40 +31,157 @@ from costmodel.technology.liberty import Cell
 from costmodel.technology.technology import Technology
 
 Words = NDArray[np.uint64]
+Floats = NDArray[np.float64]
 
 RUNS = 64
 _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _SLOWEST = 2000  # cycles after which a design that has not finished never will
 
 
+#: Gates times transitions that a sample with delays has, and the least and the most transitions of one.
+_SAMPLE = 6_000_000
+_LEAST_TRANSITIONS, _MOST_TRANSITIONS = 48, 640
+
+
+@dataclass(frozen=True)
+class Glitches:
+    """What switches with delays beyond what has to, in pJ a cycle by place.
+
+    ``error`` is the standard error of the total energy, of the sample of ``transitions``, as a fraction of it;
+    ``settled_ps`` the latest event in any of them, ``events`` the toggles and ``seconds`` the time of the simulation.
+    """
+
+    energies: Mapping[str, float]
+    error: float
+    transitions: int
+    settled_ps: float
+    events: int
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Activity:
-    """Mean energy of a cycle by place in pJ, over `cycles` cycles of a run of `task`."""
+    """Mean energy of a cycle by place in pJ, over `cycles` cycles of a run of `task`, memory macros left out.
+
+    `energies` are useful toggles and clock pins, of which `clocks` are the latter; `leakages_nw` is the leakage of the
+    cells, `accesses` the reads and writes of each kind of memory in the run. `glitches` is there where they were
+    simulated.
+    """
 
     energies: Mapping[str, float]
     cycles: int
     task: Task
+    clocks: Mapping[str, float] = field(default_factory=dict)
+    leakages_nw: Mapping[str, float] = field(default_factory=dict)
+    accesses: Mapping[str, int] = field(default_factory=dict)
+    glitches: Glitches | None = None
 
     @property
     def energy_pj(self) -> float:
-        """Mean energy of a cycle."""
+        """Mean energy of a cycle without glitches and leakage."""
         return sum(self.energies.values())
+
+    def split(self, place: str, cycle_ps: float) -> dict[str, float]:
+        """Energy of a place in pJ a cycle of `cycle_ps` by cause; `glitches` is left out where they were not counted."""
+        clock = self.clocks.get(place, 0.0)
+        found = {"useful": self.energies.get(place, 0.0) - clock}
+        if self.glitches is not None:
+            found["glitches"] = self.glitches.energies.get(place, 0.0)
+        leakage = self.leakages_nw.get(place, 0.0) * cycle_ps * 1e-9  # nW over ps is 1e-21 J
+        return found | {"clock": clock, "leakage": leakage}
 
 
 def measure(
-    spec: Spec, folder: Path, manifest: Mapping[str, Any], technology: Technology, task: Task | None = None
+    spec: Spec,
+    folder: Path,
+    manifest: Mapping[str, Any],
+    technology: Technology,
+    task: Task | None = None,
+    *,
+    glitches: bool = False,
 ) -> Activity:
     """Run a generated design's mapped netlist on typical random operands of `task` and price what switches.
 
-    `ParamError` where the design does not finish.
+    `glitches` simulates a sample of the cycles with delays. `ParamError` where the design does not finish.
     """
     task = task or spec.typical_workload()
     top, found = netlists(folder, technology)
-    machine = _Machine(flatten(top, found), found[top]["ports"], technology)
-    bench = _Bench(spec, manifest, machine, task)
+    flat = flatten(top, found)
+    machine = _Machine(flat, found[top]["ports"], technology)
+    sample = _Sample(machine, int(spec.cycles(task))) if glitches else None
+    bench = _Bench(spec, manifest, machine, task, sample)
     cycles = bench.run()
     places = {name: item["place"] for name, item in manifest["modules"].items()}
-    return Activity(machine.price(_owners(top, found, places), cycles), cycles, task)
+    owner = cache(_owners(top, found, places))
+    useful, clocks = machine.price(owner, cycles), machine.clocks(owner)
+    return Activity(
+        useful,
+        cycles,
+        task,
+        clocks,
+        machine.leakage(owner),
+        machine.accesses,
+        None if sample is None else _glitches(machine, sample, owner),
+    )
+
+
+class _Sample:
+    """Settled values before and after clock edges: of chosen cycles and runs, evenly spread."""
+
+    def __init__(self, machine: _Machine, cycles: int) -> None:
+        size = sum(len(rows) for rows in machine.flat.cells.values())
+        wanted = int(np.clip(_SAMPLE // max(size, 1), _LEAST_TRANSITIONS, _MOST_TRANSITIONS))
+        self.machine = machine
+        self.step = max(1, cycles // wanted)
+        self.runs = max(1, wanted // max(cycles // self.step, 1))
+        self.number = 0
+        self.before: list[waves.Bits] = []
+        self.after: list[waves.Bits] = []
+
+    def take(self, before: Words) -> None:
+        """Look at one transition of all runs: from `before` to what the nets are now."""
+        if self.number % self.step == 0:
+            for part in range(self.runs):
+                run = np.uint64((self.number * 29 + part * RUNS // self.runs) % RUNS)
+                self.before.append((before >> run & np.uint64(1)).astype(np.uint8))
+                self.after.append((self.machine.values >> run & np.uint64(1)).astype(np.uint8))
+        self.number += 1
+
+
+def _glitches(machine: _Machine, sample: _Sample, owner: Callable[[str], str]) -> Glitches:
+    """Simulate a sample with delays and price what switches more often than without them."""
+    technology = machine.technology
+    memories = {
+        name: technology.sram.access_ps(*shape) for name, shape in _shapes(machine.flat, technology).items()
+    }
+    netlist = waves.gates(machine.flat, technology, memories)
+    before, after = np.stack(sample.before), np.stack(sample.after)
+    counted = waves.count(netlist, before, after, machine.weights())
+    more = counted.toggles - (before != after).sum(axis=0)
+    count = len(before)
+    clocked = machine.clocks(owner)
+    total = sum(clocked.values()) + float(counted.energies.mean())
+    return Glitches(
+        machine.price(owner, 1, more / count),
+        float(counted.energies.std() / np.sqrt(count) / total),
+        count,
+        float(counted.settled_ps.max()),
+        counted.events,
+        counted.seconds,
+    )
+
+
+def _shapes(flat: Flat, technology: Technology) -> dict[str, tuple[int, int]]:
+    """Words and width of each kind of memory macro."""
+    found = {}
+    for kind in flat.cells:
+        if kind not in technology.cells:
+            pins = flat.pins[kind]
+            found[kind] = (
+                1 << sum(pin == "read_address" for pin in pins),
+                sum(pin == "read_data" for pin in pins),
+            )
+    return found
 
 
 def _owners(top: str, modules: Mapping[str, Any], places: Mapping[str, str]) -> Callable[[str], str]:
@@ -202,29 +322,68 @@ class _Machine:
         if self.counting:
             self.accesses[kind] = self.accesses.get(kind, 0) + writes + reads
 
-    def price(self, owner: Callable[[str], str], cycles: int) -> dict[str, float]:
-        """Mean energy of a cycle and run in pJ by place."""
+    def price(
+        self, owner: Callable[[str], str], cycles: int, rate: Floats | None = None
+    ) -> dict[str, float]:
+        """Mean energy of a cycle and run in pJ by place; `rate` is toggles of each net a cycle, without clock pins."""
+        clocked = rate is None
+        rate = self.toggles / (cycles * RUNS) if rate is None else rate
         found: dict[str, float] = {}
-        rate = self.toggles / (cycles * RUNS)
-        half = 0.5e-3 * self.technology.voltage**2  # fF to pJ
         for kind, rows in self.flat.cells.items():
-            cell = self.technology.cells.get(kind)
-            if cell is None:
-                continue
-            column = {pin: index for index, pin in enumerate(self.flat.pins[kind])}
             energy = np.zeros(len(rows))
-            for pin in cell.pins:
-                if pin.name not in column:
-                    continue
-                clocked = pin.clock or (
-                    cell.sequential is not None and cell.sequential.clock.strip("!() ") == pin.name
-                )
-                toggles = np.full(len(rows), 2.0) if clocked else rate[rows[:, column[pin.name]]]
-                energy += toggles * (half * pin.capacitance + _internal(cell, pin.name))
-            for name, value in zip(self.flat.names[kind], energy, strict=True):
-                place = owner(name)
-                found[place] = found.get(place, 0.0) + float(value)
+            for index, cost, clock in self._prices(kind):
+                energy += cost * (np.full(len(rows), 2.0 * clocked) if clock else rate[rows[:, index]])
+            self._sum_up(found, kind, owner, energy)
         return found
+
+    def clocks(self, owner: Callable[[str], str]) -> dict[str, float]:
+        """Energy of clock pins in pJ a cycle by place."""
+        found: dict[str, float] = {}
+        for kind, rows in self.flat.cells.items():
+            energy = sum(2.0 * cost for _, cost, clock in self._prices(kind) if clock)
+            self._sum_up(found, kind, owner, np.full(len(rows), energy))
+        return found
+
+    def leakage(self, owner: Callable[[str], str]) -> dict[str, float]:
+        """Leakage of the cells in nW by place."""
+        found: dict[str, float] = {}
+        for kind, rows in self.flat.cells.items():
+            if kind in self.technology.cells:
+                energy = np.full(len(rows), self.technology.cells[kind].leakage)
+                self._sum_up(found, kind, owner, energy)
+        return found
+
+    def weights(self) -> Floats:
+        """Energy in pJ of one toggle of each net, clock pins left out."""
+        found = np.zeros(self.flat.nets)
+        for kind, rows in self.flat.cells.items():
+            for index, cost, clock in self._prices(kind):
+                if not clock:
+                    np.add.at(found, rows[:, index], cost)
+        return found
+
+    def _prices(self, kind: str) -> list[tuple[int, float, bool]]:
+        """Column, energy of a toggle in pJ, and whether it is a clock, of each pin of a kind of cell."""
+        cell = self.technology.cells.get(kind)
+        if cell is None:
+            return []
+        half = 0.5e-3 * self.technology.voltage**2  # fF to pJ
+        column = {pin: index for index, pin in enumerate(self.flat.pins[kind])}
+        clock = cell.sequential.clock.strip("!() ") if cell.sequential is not None else None
+        return [
+            (column[pin.name], half * pin.capacitance + _internal(cell, pin.name), pin.clock or pin.name == clock)
+            for pin in cell.pins
+            if pin.name in column
+        ]
+
+    def _sum_up(
+        self, found: dict[str, float], kind: str, owner: Callable[[str], str], values: Floats
+    ) -> None:
+        """Add the values of a kind's instances to their places."""
+        if kind in self.technology.cells:
+            for name, value in zip(self.flat.names[kind], values.tolist(), strict=True):
+                place = owner(name)
+                found[place] = found.get(place, 0.0) + value
 
 
 def _internal(cell: Cell, pin: str) -> float:
@@ -280,8 +439,11 @@ class _Bench:
     Between beats the payload stays as it was: what a bench shows there would count as switching.
     """
 
-    def __init__(self, spec: Spec, manifest: Mapping[str, Any], machine: _Machine, task: Task) -> None:
+    def __init__(
+        self, spec: Spec, manifest: Mapping[str, Any], machine: _Machine, task: Task, sample: _Sample | None
+    ) -> None:
         self.machine = machine
+        self.sample = sample
         self.manifest = manifest
         self.beats = _beats(spec, task)
         self.sizes = spec.register_values(task)
@@ -335,6 +497,8 @@ class _Bench:
             for port, offer in offers:
                 self._drive(port, offer)
             machine.settle(before)
+            if before is not None and self.sample is not None:
+                self.sample.take(before)
             moved = [offer.sample(bool(machine.read(port.ready))) for port, offer in offers]
             machine.counting = cycles > 0 or any(moved)
             cycles += machine.counting
