@@ -75,6 +75,11 @@ class Activity:
     leakages_nw: Mapping[str, float] = field(default_factory=dict)
     accesses: Mapping[str, int] = field(default_factory=dict)
     glitches: Glitches | None = None
+    memories: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    def access_pj(self, kind: str, technology: Technology) -> float:
+        """Energy of one access of a kind of memory, whose words and width stand in `memories`."""
+        return float(technology.sram.energy_pj(*self.memories[kind]))
 
     @property
     def energy_pj(self) -> float:
@@ -122,29 +127,35 @@ def measure(
         machine.leakage(owner),
         machine.accesses,
         None if sample is None else _glitches(machine, sample, owner),
+        _shapes(flat, technology),
     )
 
 
 class _Sample:
-    """Settled values before and after clock edges: of chosen cycles and runs, evenly spread."""
+    """Settled values before and after clock edges: of one cycle of every stretch of cycles, and of several runs.
+
+    Which cycle of a stretch and which runs is drawn, since what designs do is often periodic.
+    """
 
     def __init__(self, machine: _Machine, cycles: int) -> None:
         size = sum(len(rows) for rows in machine.flat.cells.values())
         wanted = int(np.clip(_SAMPLE // max(size, 1), _LEAST_TRANSITIONS, _MOST_TRANSITIONS))
         self.machine = machine
         self.step = max(1, cycles // wanted)
-        self.runs = max(1, wanted // max(cycles // self.step, 1))
-        self.number = 0
+        self.runs = min(RUNS, max(1, round(wanted * self.step / cycles)))
+        self.random = np.random.default_rng(0)
+        self.number = self.chosen = 0
         self.before: list[waves.Bits] = []
         self.after: list[waves.Bits] = []
 
     def take(self, before: Words) -> None:
         """Look at one transition of all runs: from `before` to what the nets are now."""
         if self.number % self.step == 0:
-            for part in range(self.runs):
-                run = np.uint64((self.number * 29 + part * RUNS // self.runs) % RUNS)
-                self.before.append((before >> run & np.uint64(1)).astype(np.uint8))
-                self.after.append((self.machine.values >> run & np.uint64(1)).astype(np.uint8))
+            self.chosen = self.number + int(self.random.integers(self.step))
+        if self.number == self.chosen:
+            for run in self.random.choice(RUNS, self.runs, replace=False).astype(np.uint64):
+                for rows, values in ((self.before, before), (self.after, self.machine.values)):
+                    rows.append((values >> run & np.uint64(1)).astype(np.uint8))
         self.number += 1
 
 

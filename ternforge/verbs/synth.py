@@ -8,9 +8,11 @@ from typing import Any
 
 import click
 
-from costmodel.groundtruth import synthesis
+from blueprint.spec import Spec
+from costmodel.groundtruth import activity, synthesis
 from costmodel.model import quantity
-from costmodel.technology import liberty_text
+from costmodel.technology import importing, liberty_text
+from costmodel.technology.technology import Technology
 from ternforge import choices
 from ternforge.inputs import DesignLike, read_design, read_technology
 from ternforge.options import set_option, tech_option
@@ -21,6 +23,8 @@ from toolchain import files
 
 #: Numbers that synthesis measures and the model predicts.
 _BOTH = ("area_um2", "flip_flops", "critical_path_ps")
+#: Causes of a place's energy.
+_CAUSES = ("useful", "glitches", "clock", "leakage")
 
 
 def synth(
@@ -29,8 +33,13 @@ def synth(
     liberty: Sequence[str | Path] = (),
     overrides: Mapping[str, str] | None = None,
     note: Note = silent,
+    energy: bool = False,
 ) -> Answer:
-    """Synthesize a design with Yosys and ABC; ``measured`` stands beside what the model ``predicted``."""
+    """Synthesize a design with Yosys and ABC; ``measured`` stands beside what the model ``predicted``.
+
+    ``energy`` runs the mapped netlist on typical data, with its delays, and adds the ``energy`` of a mean cycle in pJ:
+    useful toggles, glitches, clock pins and leakage of every place, and accesses of memory macros.
+    """
     from generator import export
 
     chosen = read_design(design, overrides)
@@ -40,9 +49,15 @@ def synth(
         liberty_text.check(file)
     with files.scratch() as scratch:
         note(f"writing {chosen.name}")
-        export.generate(chosen.spec, scratch)
+        manifest = export.generate(chosen.spec, scratch)
         note("synthesizing with Yosys and ABC")
         measured = synthesis.synthesize(scratch, facts, liberty=list(liberty) or None)
+        switched = None
+        if energy:
+            note("simulating the netlist with its delays")
+            cells = importing.technology(list(liberty), facts.name) if liberty else facts
+            run = activity.measure(chosen.spec, scratch, manifest, cells, glitches=True)
+            switched = _energy(chosen.spec, run, measured, cells)
     numbers = {key: getattr(measured, key) for key in _BOTH}
     numbers["clock_mhz"] = 1e6 / numbers["critical_path_ps"] if numbers["critical_path_ps"] else None
     return {
@@ -53,6 +68,38 @@ def synth(
         **numbers,
         "measured": measured,
         "predicted": {key: predicted[key] for key in (*_BOTH, "clock_mhz")},
+        **({} if switched is None else {"energy": switched}),
+    }
+
+
+def _energy(
+    spec: Spec, run: activity.Activity, measured: synthesis.Synthesis, technology: Technology
+) -> Answer:
+    """Energy of a mean cycle of a run in pJ by place and cause, at the clock that the netlist reaches."""
+    assert run.glitches is not None
+    places = {place: run.split(place, measured.critical_path_ps) for place in run.energies}
+    macros = {
+        kind: {"accesses": accesses, "energy_pj": accesses * run.access_pj(kind, technology) / run.cycles}
+        for kind, accesses in run.accesses.items()
+    }
+    causes = {cause: sum(parts[cause] for parts in places.values()) for cause in _CAUSES}
+    causes["memory"] = sum(item["energy_pj"] for item in macros.values())
+    return {
+        "energy_pj": sum(causes.values()),
+        "energy_of": "a mean cycle of the run",
+        "causes": causes,
+        "places": places,
+        "memories": macros,
+        "pj_per_mac": sum(causes.values()) * run.cycles / run.task.macs,
+        "cycle_ps": measured.critical_path_ps,
+        "task": run.task.sizes,
+        "cycles": run.cycles,
+        "utilization": run.task.macs / (run.cycles * int(spec.peak_macs)),
+        "standard_error": run.glitches.error,
+        "transitions": run.glitches.transitions,
+        "events": run.glitches.events,
+        "seconds": run.glitches.seconds,
+        "source": "toggles of the mapped netlist with the library's delays, without wires and clock tree",
     }
 
 
@@ -66,13 +113,19 @@ def synth(
     metavar="FILE",
     help="Liberty file instead of the technology's cells.",
 )
+@click.option("--energy", is_flag=True, help="Measure the energy of a mean cycle as well, glitches included.")
 @set_option
 @click.pass_obj
 def synth_(
-    session: Session, spec: str, tech: str | None, liberty: tuple[str, ...], overrides: dict[str, str]
+    session: Session,
+    spec: str,
+    tech: str | None,
+    liberty: tuple[str, ...],
+    energy: bool,
+    overrides: dict[str, str],
 ) -> None:
     """Synthesize the design in SPEC with Yosys and ABC, and print the prediction beside the result."""
-    answer = synth(spec, tech, liberty, overrides, session.note)
+    answer = synth(spec, tech, liberty, overrides, session.note, energy)
     session.answer(answer, _lines(answer))
 
 
@@ -84,4 +137,32 @@ def _lines(answer: Mapping[str, Any]) -> list[str]:
         unit = quantity.of_metric(key, [predicted, measured])
         rows.append([quantity.label(key, unit.unit), unit.number(predicted), unit.number(measured), error])
     head = f"{answer['design']} in {answer['technology']} ({answer['source']})"
-    return [head, *table(rows, ("", "predicted", "synthesized", "error"))]
+    lines = [head, *table(rows, ("", "predicted", "synthesized", "error"))]
+    return [*lines, *_energy_lines(answer["energy"])] if "energy" in answer else lines
+
+
+def _energy_lines(energy: Mapping[str, Any]) -> list[str]:
+    """Energy by place and cause, and what it was measured on."""
+    total = energy["energy_pj"]
+    unit = quantity.shown("pJ", [total])
+    rows = [
+        [place, *(unit.number(parts[cause]) for cause in _CAUSES), _share(sum(parts.values()), total)]
+        for place, parts in sorted(energy["places"].items(), key=lambda item: -sum(item[1].values()))
+    ]
+    causes = energy["causes"]
+    if energy["memories"]:
+        rows.append(["memory macros", unit.number(causes["memory"]), "", "", "", _share(causes["memory"], total)])
+    rows.append(["sum", *(unit.number(causes[cause]) for cause in _CAUSES), "100.0 %"])
+    sizes = ", ".join(f"{name} {value}" for name, value in energy["task"].items())
+    return [
+        "",
+        f"energy of a mean cycle: {unit.number(total)} {unit.unit}, of which a standard error of "
+        f"{100 * energy['standard_error']:.1f} % from {energy['transitions']} cycles with delays",
+        f"({energy['cycles']} cycles of {sizes}; {1e3 * energy['pj_per_mac']:.3g} fJ a multiply-accumulate; "
+        f"{energy['source']})",
+        *table(rows, (unit.unit, *_CAUSES, "share")),
+    ]
+
+
+def _share(part: float, total: float) -> str:
+    return f"{100 * part / total:.1f} %"
