@@ -42,6 +42,7 @@ from blueprint.port import Operation, Stream
 from blueprint.shell import RegisterFile
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
+from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import Attention, Gemm
 
 #: Operands and results by name.
@@ -140,8 +141,8 @@ class Samples(Protocol[P, Made]):
     def typical_task(self, p: P, /) -> Made:
         """A task that keeps the design busy for some hundred cycles."""
 
-    def typical_operands(self, p: P, task: Made, seed: int, /) -> Arrays:
-        """Inputs as they occur in use, for toggle counting: no extremes, no NaN or infinity."""
+    def typical_operands(self, p: P, task: Made, seed: int, data: Data = EVEN, /) -> Arrays:
+        """Inputs of these statistics, for toggle counting: no extremes, no NaN or infinity."""
 
 
 @dataclass(frozen=True)

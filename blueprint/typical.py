@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,6 +14,8 @@ from blueprint.workloads.tasks import Gemm
 #: Cycles of a typical run, and of one pass over its outputs.
 _CYCLES = 320
 _COLUMN_CYCLES = 40
+#: Utilization that a run must have to stand for a busy design.
+_BUSY = 0.4
 
 
 _Parameters = TypeVar("_Parameters", bound=Parameters)
@@ -42,7 +44,32 @@ def random_design(
 
 
 def gemm(p: Spec) -> Gemm:
-    """A product that keeps a design busy: many outputs first, then a long reduction, then more tokens."""
+    """A product that keeps a design busy: many outputs first, then a long reduction, then more tokens.
+
+    Where that leaves most of the design idle, as a large array that fills and drains for every output, it is the one
+    of all powers of two that leaves least.
+    """
+    found = _many_outputs(p)
+    if _utilization(p, found) >= _BUSY:
+        return found
+    return max([found, *_powers(p)], key=lambda task: _utilization(p, task))
+
+
+def _utilization(p: Spec, task: Gemm) -> float:
+    return float(task.macs / (p.cycles(task) * p.peak_macs))
+
+
+def _powers(p: Spec) -> Iterator[Gemm]:
+    """Products whose outputs and reductions are powers of two, with as many tokens as the cycles allow."""
+    most = {size: getattr(p, name) for size, name in p.bounds().items()}
+    for n in (1 << bits for bits in range(most["n"].bit_length())):
+        for k in (1 << bits for bits in range(most["k"].bit_length())):
+            if p.cycles(Gemm(1, k, n)) > _CYCLES:
+                break
+            yield Gemm(largest(lambda m, k=k, n=n: p.cycles(Gemm(m, k, n)), most["m"], _CYCLES), k, n)
+
+
+def _many_outputs(p: Spec) -> Gemm:
     most = {size: getattr(p, name) for size, name in p.bounds().items()}
     n = largest(lambda n: p.cycles(Gemm(1, 1, n)), most["n"], _COLUMN_CYCLES)
     k = largest(lambda k: p.cycles(Gemm(1, k, n)), most["k"], _CYCLES)

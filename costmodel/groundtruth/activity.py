@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from blueprint import axi
 from blueprint.errors import ParamError
 from blueprint.spec import Spec
+from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import Task
 from costmodel.groundtruth import gate_code, waves
 from costmodel.groundtruth.flatten import CONSTANT_NETS, Flat, Ints, flatten
@@ -87,7 +88,7 @@ class Activity:
         return sum(self.energies.values())
 
     def split(self, place: str, cycle_ps: float) -> dict[str, float]:
-        """Energy of a place in pJ a cycle of `cycle_ps` by cause; `glitches` is left out where they were not counted."""
+        """Energy of a place in pJ a cycle of `cycle_ps` by cause; no `glitches` where they were not counted."""
         clock = self.clocks.get(place, 0.0)
         found = {"useful": self.energies.get(place, 0.0) - clock}
         if self.glitches is not None:
@@ -104,17 +105,19 @@ def measure(
     task: Task | None = None,
     *,
     glitches: bool = False,
+    data: Data = EVEN,
 ) -> Activity:
-    """Run a generated design's mapped netlist on typical random operands of `task` and price what switches.
+    """Run a generated design's mapped netlist on random operands of `task` with the statistics of `data`.
 
-    `glitches` simulates a sample of the cycles with delays. `ParamError` where the design does not finish.
+    What switches is priced; `glitches` simulates a sample of the cycles with delays as well. `ParamError` where the
+    design does not finish.
     """
     task = task or spec.typical_workload()
     top, found = netlists(folder, technology)
     flat = flatten(top, found)
     machine = _Machine(flat, found[top]["ports"], technology)
     sample = _Sample(machine, int(spec.cycles(task))) if glitches else None
-    bench = _Bench(spec, manifest, machine, task, sample)
+    bench = _Bench(spec, manifest, machine, task, sample, data)
     cycles = bench.run()
     places = {name: item["place"] for name, item in manifest["modules"].items()}
     owner = cache(_owners(top, found, places))
@@ -333,9 +336,7 @@ class _Machine:
         if self.counting:
             self.accesses[kind] = self.accesses.get(kind, 0) + writes + reads
 
-    def price(
-        self, owner: Callable[[str], str], cycles: int, rate: Floats | None = None
-    ) -> dict[str, float]:
+    def price(self, owner: Callable[[str], str], cycles: int, rate: Floats | None = None) -> dict[str, float]:
         """Mean energy of a cycle and run in pJ by place; `rate` is toggles of each net a cycle, without clock pins."""
         clocked = rate is None
         rate = self.toggles / (cycles * RUNS) if rate is None else rate
@@ -382,7 +383,11 @@ class _Machine:
         column = {pin: index for index, pin in enumerate(self.flat.pins[kind])}
         clock = cell.sequential.clock.strip("!() ") if cell.sequential is not None else None
         return [
-            (column[pin.name], half * pin.capacitance + _internal(cell, pin.name), pin.clock or pin.name == clock)
+            (
+                column[pin.name],
+                half * pin.capacitance + _internal(cell, pin.name),
+                pin.clock or pin.name == clock,
+            )
             for pin in cell.pins
             if pin.name in column
         ]
@@ -451,12 +456,18 @@ class _Bench:
     """
 
     def __init__(
-        self, spec: Spec, manifest: Mapping[str, Any], machine: _Machine, task: Task, sample: _Sample | None
+        self,
+        spec: Spec,
+        manifest: Mapping[str, Any],
+        machine: _Machine,
+        task: Task,
+        sample: _Sample | None = None,
+        data: Data = EVEN,
     ) -> None:
         self.machine = machine
         self.sample = sample
         self.manifest = manifest
-        self.beats = _beats(spec, task)
+        self.beats = _beats(spec, task, data)
         self.sizes = spec.register_values(task)
 
     def run(self) -> int:
@@ -528,14 +539,14 @@ class _Bench:
         self.machine.put(port.last, int(offer.last))
 
 
-def _beats(spec: Spec, task: Task) -> dict[str, Words]:
+def _beats(spec: Spec, task: Task, data: Data) -> dict[str, Words]:
     """Beats of every input stream: shape (beats, bits), bit r of a word belongs to run r.
 
     Runs share one clock and one set of handshakes, so where time depends on data they are all the same.
     """
     found: dict[str, Words] = {}
     for run in range(RUNS):
-        operands = spec.typical_operands(task, 0 if spec.data_dependent else run)
+        operands = spec.typical_operands(task, 0 if spec.data_dependent else run, data)
         for name, beats in spec.stimulus(operands).items():
             bits = np.unpackbits(np.asarray(beats, np.uint8), axis=1, bitorder="little").astype(np.uint64)
             found[name] = found.get(name, np.uint64(0)) | bits << np.uint64(run)

@@ -174,7 +174,9 @@ class _Builder:
         launch.arrival = np.maximum(launch.arrival, inputs.arrival)
         launch.slew = np.maximum(launch.slew, inputs.slew)
         self.slew = sta._Wave(self.graph, launch).slew
-        self.pins: list[tuple[Ints, Floats]] = []  # of one function: (instances, pins) and (instances, pins, 2)
+        self.pins: list[
+            tuple[Ints, Floats]
+        ] = []  # of one function: (instances, pins) and (instances, pins, 2)
         self.outputs: list[Ints] = []
         self.tables: list[int] = []
         self.sources: list[tuple[Ints, Floats]] = []

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from blueprint.errors import ParamError
 from blueprint.spec import Spec
+from blueprint.workloads.data import Data
 from costmodel.groundtruth import activity, synthesis
 from costmodel.model import quantity
 from costmodel.technology import importing, liberty_text
@@ -34,15 +37,18 @@ def synth(
     overrides: Mapping[str, str] | None = None,
     note: Note = silent,
     energy: bool = False,
+    data: Mapping[str, str] | None = None,
 ) -> Answer:
     """Synthesize a design with Yosys and ABC; ``measured`` stands beside what the model ``predicted``.
 
     ``energy`` runs the mapped netlist on typical data, with its delays, and adds the ``energy`` of a mean cycle in pJ:
-    useful toggles, glitches, clock pins and leakage of every place, and accesses of memory macros.
+    useful toggles, glitches, clock pins and leakage of every place, and accesses of memory macros. ``data`` are
+    statistics of the operands (:class:`blueprint.workloads.data.Data`) that differ from those of trained models.
     """
     from generator import export
 
     chosen = read_design(design, overrides)
+    statistics = Data.of(data or {})
     predicted = estimate(chosen, technology)
     facts = read_technology(chosen, technology)
     for file in liberty:
@@ -56,8 +62,8 @@ def synth(
         if energy:
             note("simulating the netlist with its delays")
             cells = importing.technology(list(liberty), facts.name) if liberty else facts
-            run = activity.measure(chosen.spec, scratch, manifest, cells, glitches=True)
-            switched = _energy(chosen.spec, run, measured, cells)
+            run = activity.measure(chosen.spec, scratch, manifest, cells, glitches=True, data=statistics)
+            switched = _energy(chosen.spec, run, measured, cells) | {"data": asdict(statistics)}
     numbers = {key: getattr(measured, key) for key in _BOTH}
     numbers["clock_mhz"] = 1e6 / numbers["critical_path_ps"] if numbers["critical_path_ps"] else None
     return {
@@ -114,6 +120,13 @@ def _energy(
     help="Liberty file instead of the technology's cells.",
 )
 @click.option("--energy", is_flag=True, help="Measure the energy of a mean cycle as well, glitches included.")
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="With --energy: zeros=0.42, the share of zeros among ternary weights; positive=0.5, that of +1 among the "
+    "others; spread=normal or uniform, of whole numbers.",
+)
 @set_option
 @click.pass_obj
 def synth_(
@@ -122,11 +135,22 @@ def synth_(
     tech: str | None,
     liberty: tuple[str, ...],
     energy: bool,
+    data: tuple[str, ...],
     overrides: dict[str, str],
 ) -> None:
     """Synthesize the design in SPEC with Yosys and ABC, and print the prediction beside the result."""
-    answer = synth(spec, tech, liberty, overrides, session.note, energy)
+    answer = synth(spec, tech, liberty, overrides, session.note, energy, _named(data, energy))
     session.answer(answer, _lines(answer))
+
+
+def _named(data: tuple[str, ...], energy: bool) -> dict[str, str]:
+    """Options NAME=VALUE by name. `ParamError` for others, and where they would have no effect."""
+    if data and not energy:
+        raise ParamError("Data must be given with --energy, which alone depends on it")
+    for item in data:
+        if "=" not in item:
+            raise ParamError(f"Data must be NAME=VALUE, not {item!r}")
+    return dict(item.split("=", 1) for item in data)
 
 
 def _lines(answer: Mapping[str, Any]) -> list[str]:
@@ -151,15 +175,18 @@ def _energy_lines(energy: Mapping[str, Any]) -> list[str]:
     ]
     causes = energy["causes"]
     if energy["memories"]:
-        rows.append(["memory macros", unit.number(causes["memory"]), "", "", "", _share(causes["memory"], total)])
+        rows.append(
+            ["memory macros", unit.number(causes["memory"]), "", "", "", _share(causes["memory"], total)]
+        )
     rows.append(["sum", *(unit.number(causes[cause]) for cause in _CAUSES), "100.0 %"])
     sizes = ", ".join(f"{name} {value}" for name, value in energy["task"].items())
     return [
         "",
         f"energy of a mean cycle: {unit.number(total)} {unit.unit}, of which a standard error of "
-        f"{100 * energy['standard_error']:.1f} % from {energy['transitions']} cycles with delays",
-        f"({energy['cycles']} cycles of {sizes}; {1e3 * energy['pj_per_mac']:.3g} fJ a multiply-accumulate; "
-        f"{energy['source']})",
+        f"{100 * energy['standard_error']:.1f} % from {energy['transitions']} clock edges with delays",
+        f"{energy['cycles']} cycles of {sizes}, operators busy {100 * energy['utilization']:.0f} % of the time: "
+        f"{1e3 * energy['pj_per_mac']:.3g} fJ a multiply-accumulate",
+        f"data: {', '.join(f'{name} {value}' for name, value in energy['data'].items())}; {energy['source']}",
         *table(rows, (unit.unit, *_CAUSES, "share")),
     ]
 

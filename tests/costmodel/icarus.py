@@ -49,8 +49,13 @@ class Bench:
         rows = self.after[:, self._driven()][:, ::-1]
         (folder / "inputs.txt").write_text("\n".join("".join(map(str, row)) for row in rows) + "\n")
         (folder / "bench.v").write_text(text)
-        for command in (["iverilog", "-g2012", "-gspecify", "-o", "bench.vvp", "bench.v"], ["vvp", "-n", "bench.vvp"]):
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+        for command in (
+            ["iverilog", "-g2012", "-gspecify", "-o", "bench.vvp", "bench.v"],
+            ["vvp", "-n", "bench.vvp"],
+        ):
+            done = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, timeout=300, check=False
+            )
             assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
         return _changes((folder / "bench.vcd"), self.flat.nets)
 
@@ -120,7 +125,9 @@ class Bench:
                 number += 1
         for gate in range(number, len(gates.outputs)):
             rise, fall = gates.pin_delays[gates.first[gate]].tolist()
-            lines.append(f"  assign #({rise},{fall}) n{gates.outputs[gate]} = n{gates.pin_nets[gates.first[gate]]};")
+            lines.append(
+                f"  assign #({rise},{fall}) n{gates.outputs[gate]} = n{gates.pin_nets[gates.first[gate]]};"
+            )
         return lines, sdf
 
     def _kinds(self) -> Iterator[tuple[Cell, str, NDArray[np.int64], dict[str, int]]]:
@@ -136,7 +143,7 @@ class Bench:
         """Each function of each kind of cell as a primitive, in a module with paths for the delays."""
         for cell, output, _, _ in self._kinds():
             names = [pin.name for pin in cell.inputs]
-            text = dict((pin.name, pin.function) for pin in cell.outputs)[output] or ""
+            text = {pin.name: pin.function for pin in cell.outputs}[output] or ""
             table = function.truth(text, tuple(names))
             rows = "\n".join(
                 f"    {' '.join(str(row >> at & 1) for at in range(len(names)))} : {table >> row & 1};"
@@ -158,7 +165,8 @@ def _verilog(text: str, names: Mapping[str, str]) -> str:
     table = function.truth(text, inputs)
     rows = [row for row in range(1 << len(inputs)) if table >> row & 1]
     products = [
-        " & ".join(("" if row >> at & 1 else "~") + f"({names[name]})" for at, name in enumerate(inputs)) or "1'b1"
+        " & ".join(("" if row >> at & 1 else "~") + f"({names[name]})" for at, name in enumerate(inputs))
+        or "1'b1"
         for row in rows
     ]
     return "(" + (" | ".join(f"({product})" for product in products) or "1'b0") + ")"

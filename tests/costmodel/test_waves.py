@@ -25,7 +25,9 @@ from tests.costmodel.icarus import Bench
 AND, BUFFER, INVERTER, XOR = 0b1000, 0b10, 0b01, 0b0110
 
 
-def gates(rows: Sequence[tuple[int, Sequence[int], int, Any]], nets: int, sources: dict[int, int]) -> waves.Gates:
+def gates(
+    rows: Sequence[tuple[int, Sequence[int], int, Any]], nets: int, sources: dict[int, int]
+) -> waves.Gates:
     """Gates by hand: (truth table, input nets, output net, delays by pin); sources by net with their time."""
     pins = [len(inputs) for _, inputs, _, _ in rows]
     return waves.Gates(
@@ -42,17 +44,19 @@ def gates(rows: Sequence[tuple[int, Sequence[int], int, Any]], nets: int, source
 
 def toggles(netlist: waves.Gates, before: Sequence[int], after: Sequence[int]) -> list[int]:
     """Toggles of every net in one transition."""
-    counted = waves.count(netlist, *(np.array([row], np.uint8) for row in (before, after)), np.ones(len(before)))
+    counted = waves.count(
+        netlist, *(np.array([row], np.uint8) for row in (before, after)), np.ones(len(before))
+    )
     assert counted.energies.tolist() == [sum(counted.toggles)]
     return list(counted.toggles)
 
 
 # Nets: 0 and 1 constants, 2 input, 3 its inverse, 4 the product of both.
-@pytest.mark.parametrize(("slow", "rise", "passes"), [(50, 30, True), (30, 50, False), (30, 30, True), (30, 31, False)])
+@pytest.mark.parametrize(
+    ("slow", "rise", "passes"), [(50, 30, True), (30, 50, False), (30, 30, True), (30, 31, False)]
+)
 def test_a_pulse_passes_if_it_is_as_long_as_the_gate_takes(slow: int, rise: int, passes: bool) -> None:
-    netlist = gates(
-        [(INVERTER, [2], 3, [(20, slow)]), (AND, [2, 3], 4, [(rise, 20), (rise, 20)])], 5, {2: 0}
-    )
+    netlist = gates([(INVERTER, [2], 3, [(20, slow)]), (AND, [2, 3], 4, [(rise, 20), (rise, 20)])], 5, {2: 0})
     # The input rises: until the inverter falls, both inputs of the product are high.
     assert toggles(netlist, [0, 1, 0, 1, 0], [0, 1, 1, 0, 0]) == [0, 0, 1, 1, 2 * passes]
     # The input falls: the product sees a low input before the other one rises.
@@ -127,7 +131,14 @@ def alike(netlist: waves.Gates) -> waves.Gates:
 
 
 def _lut(**changes: Any) -> Spec:
-    values: dict[str, Any] = {"mu": 2, "lut_count": 2, "fetch_count": 2, "act_width": 8, "k_max": 32, "n_max": 8}
+    values: dict[str, Any] = {
+        "mu": 2,
+        "lut_count": 2,
+        "fetch_count": 2,
+        "act_width": 8,
+        "k_max": 32,
+        "n_max": 8,
+    }
     return TernaryLutSpec(**(values | changes))
 
 

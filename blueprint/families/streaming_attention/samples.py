@@ -17,6 +17,7 @@ from blueprint.families.streaming_attention import dataflow, masks, registers
 from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
 from blueprint.family import Arrays, Calibration
 from blueprint.numbers import choose, larger, smaller
+from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import Attention
 
 Integers = npt.NDArray[np.int64]
@@ -200,8 +201,13 @@ def _offsets(p: StreamingAttentionParameters, found: Mapping[str, Integers]) -> 
     return np.array(offsets, dtype=np.int64)
 
 
-def typical_operands(p: StreamingAttentionParameters, task: Attention, seed: int) -> Arrays:
-    """Normal numbers: floats of deviation 1, integers of a quarter of their range; scores of deviation 1."""
+def typical_operands(
+    p: StreamingAttentionParameters, task: Attention, seed: int, data: Data = EVEN
+) -> Arrays:
+    """Normal numbers: floats of deviation 1, integers of a quarter of their range; scores of deviation 1.
+
+    There are no weights, and scores of uniform numbers are none of a trained model: ``data`` changes nothing.
+    """
     random = np.random.default_rng(seed)
     several = (task.kv_heads, task.keys, task.dim)
     shapes = {"query": (task.heads, task.queries, task.dim), "key": several, "value": several}

@@ -17,6 +17,7 @@ from blueprint.families.systolic import elements, sparsity
 from blueprint.families.systolic.parameters import ORGANIZATIONS, SystolicParameters
 from blueprint.family import Arrays, Calibration
 from blueprint.numbers import choose, larger, one_of
+from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import Gemm
 
 Integers = npt.NDArray[np.int64]
@@ -160,18 +161,18 @@ def typical_task(p: SystolicParameters) -> Gemm:
     return typical.gemm(p)
 
 
-def typical_operands(p: SystolicParameters, task: Gemm, seed: int) -> Arrays:
-    """Activations uniform over their width or normal floats of deviation 1; weights that a flexible element packs."""
+def typical_operands(p: SystolicParameters, task: Gemm, seed: int, data: Data = EVEN) -> Arrays:
+    """Activations as ``data`` spreads them or normal floats of deviation 1; weights that a flexible element packs."""
     random = np.random.default_rng(seed)
     sizes = (task.m, task.k), (task.k, task.n)
     if p.floats:
         fmt = floating.get(p.activation)
         act, wgt = (floating.from_float64(fmt, random.standard_normal(shape)) for shape in sizes)
-        wgt = random.integers(-1, 2, sizes[1]) if p.selects else wgt
+        wgt = data.ternary(random, sizes[1]) if p.selects else wgt
     else:
-        act = random.integers(-(1 << (p.act_width - 1)), 1 << (p.act_width - 1), sizes[0])
-        least = 1 if p.pe == "ternary" or p.flexible else 1 << (p.weight_width - 1)
-        wgt = random.integers(-least, max(least, 2), sizes[1])
+        act = data.whole(random, sizes[0], p.act_width)
+        ternary = p.pe == "ternary" or p.flexible or p.weight_width == 1
+        wgt = data.ternary(random, sizes[1]) if ternary else data.whole(random, sizes[1], p.weight_width)
     return {"act": act, "wgt": _thinned(p, wgt, random)}
 
 

@@ -14,6 +14,7 @@ from blueprint.arithmetic.floating import FloatFormat
 from blueprint.families.ternary_lut.parameters import TernaryLutParameters
 from blueprint.family import Arrays, Calibration
 from blueprint.numbers import choose
+from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import Gemm
 
 calibration = Calibration(arithmetics=("integer", "exact", "float"))
@@ -97,15 +98,15 @@ def typical_task(p: TernaryLutParameters) -> Gemm:
     return typical.gemm(p)
 
 
-def typical_operands(p: TernaryLutParameters, task: Gemm, seed: int) -> Arrays:
-    """Activations uniform over their width, or normal floats of deviation 1, as a normalization leaves them."""
+def typical_operands(p: TernaryLutParameters, task: Gemm, seed: int, data: Data = EVEN) -> Arrays:
+    """Activations as ``data`` spreads them, or normal floats of deviation 1, as a normalization leaves them."""
     random = np.random.default_rng(seed)
     shape = (task.m, task.k)
     if p.is_float:
         act = floating.from_float64(floating.get(p.activation), random.standard_normal(shape))
     else:
-        act = random.integers(-(1 << (p.act_width - 1)), 1 << (p.act_width - 1), shape, dtype=np.int64)
-    return {"act": act, "wgt": random.integers(-1, 2, (task.k, task.n), dtype=np.int64)}
+        act = data.whole(random, shape, p.act_width)
+    return {"act": act, "wgt": data.ternary(random, (task.k, task.n))}
 
 
 def _float_operands(fmt: FloatFormat, random: np.random.Generator, shape: tuple[int, ...]) -> Integers:

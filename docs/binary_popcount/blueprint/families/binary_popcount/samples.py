@@ -10,6 +10,7 @@ import numpy as np
 from blueprint import typical
 from blueprint.families.binary_popcount.parameters import BinaryPopcountParameters
 from blueprint.family import Arrays, Calibration
+from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import Gemm
 
 calibration = Calibration()
@@ -56,7 +57,7 @@ def typical_task(p: BinaryPopcountParameters) -> Gemm:
     return typical.gemm(p)
 
 
-def typical_operands(p: BinaryPopcountParameters, task: Gemm, seed: int) -> Arrays:
+def typical_operands(p: BinaryPopcountParameters, task: Gemm, seed: int, data: Data = EVEN) -> Arrays:
     """Bits that are 1 half of the time, thresholds in the middle."""
     found = _bits(np.random.default_rng(seed), task)
     return found | ({"thr": np.full(task.n, task.k // 2)} if p.compares else {})
