@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -66,7 +67,11 @@ def _powers(p: Spec) -> Iterator[Gemm]:
         for k in (1 << bits for bits in range(most["k"].bit_length())):
             if p.cycles(Gemm(1, k, n)) > _CYCLES:
                 break
-            yield Gemm(largest(lambda m, k=k, n=n: p.cycles(Gemm(m, k, n)), most["m"], _CYCLES), k, n)
+            yield Gemm(largest(partial(_cycles, p, k, n), most["m"], _CYCLES), k, n)
+
+
+def _cycles(p: Spec, k: int, n: int, m: int) -> Any:
+    return p.cycles(Gemm(m, k, n))
 
 
 def _many_outputs(p: Spec) -> Gemm:

@@ -40,15 +40,15 @@ _SLOWEST = 2000  # cycles after which a design that has not finished never will
 
 
 #: Gates times transitions that a sample with delays has, and the least and the most transitions of one.
-_SAMPLE = 6_000_000
-_LEAST_TRANSITIONS, _MOST_TRANSITIONS = 48, 640
+_SAMPLE = 8_000_000
+_LEAST_TRANSITIONS, _MOST_TRANSITIONS = 96, 640
 
 
 @dataclass(frozen=True)
 class Glitches:
     """What switches with delays beyond what has to, in pJ a cycle by place.
 
-    ``error`` is the standard error of the total energy, of the sample of ``transitions``, as a fraction of it;
+    ``error`` is the standard error of their mean, from a sample of ``transitions``, as a fraction of the whole energy;
     ``settled_ps`` the latest event in any of them, ``events`` the toggles and ``seconds`` the time of the simulation.
     """
 
@@ -170,14 +170,14 @@ def _glitches(machine: _Machine, sample: _Sample, owner: Callable[[str], str]) -
     }
     netlist = waves.gates(machine.flat, technology, memories)
     before, after = np.stack(sample.before), np.stack(sample.after)
-    counted = waves.count(netlist, before, after, machine.weights())
-    more = counted.toggles - (before != after).sum(axis=0)
-    count = len(before)
-    clocked = machine.clocks(owner)
-    total = sum(clocked.values()) + float(counted.energies.mean())
+    weights, count = machine.weights(), len(before)
+    counted = waves.count(netlist, before, after, weights)
+    needed = before != after
+    glitches = counted.energies - needed @ weights
+    total = sum(machine.clocks(owner).values()) + float(counted.energies.mean())
     return Glitches(
-        machine.price(owner, 1, more / count),
-        float(counted.energies.std() / np.sqrt(count) / total),
+        machine.price(owner, 1, (counted.toggles - needed.sum(axis=0)) / count),
+        float(glitches.std() / np.sqrt(count) / total),
         count,
         float(counted.settled_ps.max()),
         counted.events,

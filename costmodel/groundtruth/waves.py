@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.groundtruth import sta
-from costmodel.groundtruth.flatten import Flat, Ints
+from costmodel.groundtruth.flatten import CONSTANT_NETS, Flat, Ints
 from costmodel.technology import function
 from costmodel.technology.liberty import Arc, Cell
 from costmodel.technology.technology import Technology
@@ -97,29 +97,16 @@ def count(netlist: Gates, before: Bits, after: Bits, weights: Floats) -> Counted
 
 
 def _decode(data: bytes, nets: int, transitions: int, wanted: int, seconds: float) -> Counted:
-    toggles, energies, settled, wrong, work = (
-        np.frombuffer(data, kind, number, begin * 8)
-        for kind, number, begin in (
-            (np.int64, nets, 0),
-            (np.float64, transitions, nets),
-            (np.int64, transitions, nets + transitions),
-            (np.int64, transitions, nets + 2 * transitions),
-            (np.int64, 3, nets + 3 * transitions),
-        )
-    )
+    numbers = np.frombuffer(data, np.int64)
+    toggles, energies, settled, wrong, work = np.split(numbers, np.cumsum([nets, *[transitions] * 3]))
     if wrong.any():
         raise RuntimeError(
             f"nets settle to other values with delays than without: {int(wrong.max())} of {nets} in a cycle"
         )
     events, evaluations, cancelled = map(int, work)
+    times = settled / TICKS_PER_PS
     return Counted(
-        toggles[:wanted].copy(),
-        energies.copy(),
-        settled / TICKS_PER_PS,
-        events,
-        evaluations,
-        cancelled,
-        seconds,
+        toggles[:wanted], energies.view(np.float64), times, events, evaluations, cancelled, seconds
     )
 
 
@@ -260,7 +247,7 @@ class _Builder:
         known = [delays for nets, delays in self.sources if len(nets)]
         usual = float(np.median(np.concatenate(known))) if known else 0.0
         nets = np.unique(self.flat.inputs)
-        nets = nets[nets >= sta.CONSTANT_NETS]
+        nets = nets[nets >= CONSTANT_NETS]
         self.sources.append((nets, np.full((len(nets), 2), usual)))
 
     def _trees(self, tall: Ints, roots: Ints) -> None:
