@@ -36,7 +36,7 @@ class Cost(NamedTuple):
     """Cost of one design, or of arrays of designs.
 
     Area by place in um2, slowest path in ps, energy in pJ of any cycle (clock pins) and what full throughput adds,
-    leakage in nW.
+    leakage in nW. ``glitch_pj`` is the part of ``switching_pj`` that glitches are.
     """
 
     areas: Mapping[str, Number]
@@ -44,6 +44,7 @@ class Cost(NamedTuple):
     clock_pj: Number
     switching_pj: Number
     leakage_nw: Number
+    glitch_pj: Number = 0.0
 
     def energy_parts(self, cycles: Number, busy_cycles: Number, seconds: Number) -> dict[str, Number]:
         """Energy of a run in pJ by cause.

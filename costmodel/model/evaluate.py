@@ -15,7 +15,7 @@ import numpy as np
 from blueprint.numbers import Number
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
-from costmodel.model import estimate
+from costmodel.model import estimate, glitches
 from costmodel.model.estimate import Cost
 from costmodel.model.metrics import name_of
 from costmodel.model.work import Asked, Cycles, Dram, Pass, Time, run
@@ -44,7 +44,7 @@ class Estimate:
 
     Areas in um2, ``macro_area_um2`` the memory macros alone; leakage in nW, without that of macros. ``energy_pj`` is
     that of one cycle of full throughput at ``clock_mhz``, which ``meets_clock`` says the critical path allows.
-    Breakdowns are by place.
+    Breakdowns are by place. ``glitches`` says whether the energies have any in them, ``glitch_energy_pj`` how much.
     """
 
     area_um2: float
@@ -58,6 +58,8 @@ class Estimate:
     leakage_nw: float
     energy_pj: float
     cycle_energy_breakdown_pj: Mapping[str, float]
+    glitches: str
+    glitch_energy_pj: float | None
 
 
 def of_design(spec: Spec, technology: Technology, clock_mhz: float | None = None) -> Estimate:
@@ -65,10 +67,11 @@ def of_design(spec: Spec, technology: Technology, clock_mhz: float | None = None
 
     ``ParamError`` where the technology was not calibrated.
     """
-    units, cost = spec.units(), estimate.cost(spec, technology)
+    units, cost = spec.units(), glitches.cost(spec, technology)
     fastest = 1e6 / float(cost.path_ps)
     clock = clock_mhz or fastest
     energies = estimate.cycle_energies(units, technology, 1e-6 / clock)
+    more = glitches.energies(spec, technology)
     return Estimate(
         area_um2=float(sum(cost.areas.values())),
         area_breakdown_um2={place: float(area) for place, area in cost.areas.items()},
@@ -80,7 +83,11 @@ def of_design(spec: Spec, technology: Technology, clock_mhz: float | None = None
         peak_macs=int(spec.peak_macs),
         leakage_nw=float(cost.leakage_nw),
         energy_pj=float(cost.energy(1, 1, 1e-6 / clock)),
-        cycle_energy_breakdown_pj={place: float(energy) for place, energy in energies.items()},
+        cycle_energy_breakdown_pj={
+            place: float(energy + more.get(place, 0.0)) for place, energy in energies.items()
+        },
+        glitches=glitches.statement(technology),
+        glitch_energy_pj=float(cost.glitch_pj) if more else None,
     )
 
 
@@ -91,7 +98,7 @@ class TechnologyCosts:
     technology: Technology
 
     def __call__(self, designs: Any) -> Cost:
-        return estimate.cost(designs, self.technology)
+        return glitches.cost(designs, self.technology)
 
     def paths(self, spec: Spec) -> dict[str, float]:
         """The register-to-register paths of one design by name, in ps."""

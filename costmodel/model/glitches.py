@@ -1,0 +1,92 @@
+"""Glitches: what switches more than once because inputs of a unit come at different times.
+
+How often a unit's nets switch beyond what has to grows with the time until its inputs have come, since every pulse
+that arrives meanwhile passes on: units behind registers hardly glitch, the last adder of a long path does most. So
+the energy of glitches is that of switching (:data:`costmodel.model.features.ENERGY`, without clocks), each term
+once as it is and once times the arrival of the unit's output, which the paths of the inventory and the delays of
+the technology say. Coefficients stand in the group ``glitches`` of a technology's model; a technology that was
+calibrated without has none, and its energies say so (:func:`counted`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from blueprint.numbers import Number
+from blueprint.spec import Spec
+from blueprint.unit import Path, Unit
+from costmodel.model import estimate, features
+from costmodel.model.estimate import Cost
+from costmodel.technology.technology import Technology
+
+GROUP = "glitches"
+#: What a term is called that is multiplied with the arrival, in ns.
+LATE = "late "
+
+Arrivals = Mapping[tuple[str, str], Number]
+
+
+def counted(technology: Technology) -> bool:
+    """True if the technology was calibrated with glitches."""
+    return GROUP in technology.model
+
+
+def statement(technology: Technology) -> str:
+    """Whether energies have glitches in them, for results."""
+    return "counted" if counted(technology) else "not counted"
+
+
+def arrivals(paths: Sequence[Path], technology: Technology) -> Arrivals:
+    """When the outputs of units settle at the latest, in ns after the start of their path, by place and kind."""
+    found: dict[tuple[str, str], Number] = {}
+    for path in paths:
+        for end, unit in enumerate(path.steps, start=1):
+            reached = estimate.steps(Path(path.name, path.steps[:end]), technology) / 1e3
+            key = unit.place, unit.kind
+            found[key] = np.maximum(found.get(key, 0.0), reached * (unit.count > 0))
+    return found
+
+
+def arrival(found: Arrivals, unit: Unit) -> Number:
+    """That of a unit: its own, or where no path names it, that of the latest unit of its place."""
+    if (unit.place, unit.kind) in found:
+        return found[unit.place, unit.kind]
+    latest: Number = 0.0
+    for (place, _), value in found.items():
+        if place == unit.place:
+            latest = np.maximum(latest, value)
+    return latest
+
+
+def terms(unit: Unit, late: Number) -> dict[str, Number]:
+    """Values of the terms of one operation of one instance, ``late`` ns after the clock."""
+    found: dict[str, Number] = {}
+    for name, term in features.ENERGY[unit.kind].items():
+        if name != features.CLOCK:
+            found[name] = term(unit.dims)
+            found[LATE + name] = found[name] * late
+    return found
+
+
+def cost(designs: Spec, technology: Technology) -> Cost:
+    """:func:`costmodel.model.estimate.cost` with glitches, where the technology has them."""
+    found = estimate.cost(designs, technology)
+    glitches: Number = sum(energies(designs, technology).values())
+    return found._replace(switching_pj=found.switching_pj + glitches, glitch_pj=glitches)
+
+
+def energies(designs: Spec, technology: Technology) -> dict[str, Number]:
+    """Energy of glitches in pJ a cycle of full throughput by place; nothing where they were not calibrated."""
+    places: dict[str, Number] = {}
+    if not counted(technology):
+        return places
+    law = estimate.group(technology, GROUP)["value"]
+    late = arrivals(designs.paths(), technology)
+    for unit in designs.units():
+        values = terms(unit, arrival(late, unit))
+        known = estimate.coefficients(law, unit)
+        once = sum(known.get(name, 0.0) * value for name, value in values.items())
+        places[unit.place] = places.get(unit.place, 0.0) + unit.count * unit.activity * once
+    return places
