@@ -20,7 +20,7 @@ from blueprint.unit import Unit
 from costmodel.calibration import fitting, path_fit, sampling
 from costmodel.calibration.measuring import Generate, Sample, measure
 from costmodel.groundtruth.synthesis import _RECIPE as RECIPE
-from costmodel.model import features
+from costmodel.model import features, glitches
 from costmodel.model.estimate import ANY
 from costmodel.technology import importing
 from costmodel.technology.technology import Technology
@@ -84,16 +84,28 @@ def model(samples: Sequence[Sample], technology: Technology, seed: int) -> dict[
     area, errors = fit_places(tables, [sample.areas for sample in samples])
     tables = [energy_table(sample) for sample in samples]
     energy, misses = fit_places(tables, [sample.switched.energies for sample in samples])
+    delay = path_fit.fit_delay(samples, technology.sram)
+    timed = technology.with_model({"delay": delay})
+    more = [sample.switched.glitches for sample in samples]
+    tables = [glitch_table(sample, timed) for sample in samples]
+    glitch, lost = fit_places(tables, [found.energies if found else {} for found in more])
     leak = sum(s.leakage_nw for s in samples) / sum(s.area_um2 for s in samples)
     return {
         "area": {"unit": "um2", "source": origin, "seed": seed, "value": area, "error": errors},
-        "delay": {"unit": "ps", "source": origin, **path_fit.fit_delay(samples, technology.sram)},
+        "delay": {"unit": "ps", "source": origin, **delay},
         "energy": {
             "unit": "pJ",
             "source": f"{origin}; toggles of typical random data counted in the netlists, without glitches, wires "
             "and clock tree",
             "value": energy,
             "error": misses,
+        },
+        glitches.GROUP: {
+            "unit": "pJ",
+            "source": f"{origin}; toggles with the library's delays beyond those without, in a sample of the same "
+            "cycles",
+            "value": glitch,
+            "error": lost,
         },
         "leakage": {"unit": "nW/um2", "source": origin, "value": _digits(leak)},
     }
@@ -121,6 +133,20 @@ def energy_table(sample: Sample) -> Table:
         for name, value in features.terms(unit, features.ENERGY).items():
             key = (unit.place, unit.kind, name)
             often = 1.0 if name == features.CLOCK else busy * float(run.activity)
+            table[key] = table.get(key, 0.0) + float(value) * often
+    return table
+
+
+def glitch_table(sample: Sample, technology: Technology) -> Table:
+    """Terms of the energy of glitches of a mean cycle of the run, as :func:`energy_table`."""
+    spec, busy = sample.spec, sample.utilization
+    small = spec.sized_for(sample.switched.task)
+    late = glitches.arrivals(spec.paths(), technology)
+    table: Table = {}
+    for unit, run in zip(spec.units(), small.units(), strict=True):
+        often = busy * float(run.activity * unit.count)
+        for name, value in glitches.terms(unit, glitches.arrival(late, unit)).items():
+            key = (unit.place, unit.kind, name)
             table[key] = table.get(key, 0.0) + float(value) * often
     return table
 

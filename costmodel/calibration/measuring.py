@@ -21,7 +21,7 @@ Generate = Callable[[Spec, Path], Mapping[str, Any]]
 class Sample:
     """One synthesized design: area in um2 (memory macros left out) and flip-flops by place, slowest path in ps.
 
-    `switched` holds the mean energy of a busy cycle by place, memory macros left out.
+    `switched` holds the mean energy of a busy cycle by place and that of its glitches, memory macros left out.
     """
 
     spec: Spec
@@ -54,7 +54,7 @@ def measure(spec: Spec, technology: Technology, generate: Generate) -> Sample:
     with files.scratch() as scratch:
         manifest = generate(spec, scratch)
         found = synthesize(scratch, technology)
-        switched = activity.measure(spec, scratch, manifest, technology)
+        switched = activity.measure(spec, scratch, manifest, technology, glitches=True)
     areas: dict[str, float] = {}
     registers: dict[str, int] = {}
     for name, module in found.modules.items():

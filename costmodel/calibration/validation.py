@@ -14,7 +14,7 @@ from blueprint.spec import Spec
 from blueprint.unit import flip_flops
 from costmodel.calibration import calibration, sampling
 from costmodel.calibration.measuring import Generate, Sample
-from costmodel.model import estimate
+from costmodel.model import estimate, glitches
 from costmodel.technology.technology import Technology
 
 #: Bounds on relative errors of area that a calibrated technology keeps.
@@ -123,6 +123,14 @@ def _row(sample: Sample, technology: Technology) -> Comparison:
         value * estimate.place_coefficients(found, place, kind).get(term, 0.0)
         for (place, kind, term), value in table.items()
     )
+    measured = sample.switched.energy_pj
+    if glitches.counted(technology) and sample.switched.glitches is not None:
+        more = estimate.group(technology, glitches.GROUP)["value"]
+        measured += sum(sample.switched.glitches.energies.values())
+        energy += sum(
+            value * estimate.place_coefficients(more, place, kind).get(term, 0.0)
+            for (place, kind, term), value in calibration.glitch_table(sample, technology).items()
+        )
     return Comparison(
         sample.spec,
         sum(areas.values()),
@@ -134,7 +142,7 @@ def _row(sample: Sample, technology: Technology) -> Comparison:
         float(estimate.delay(sample.spec.paths(), technology)),
         sample.critical_path_ps,
         energy,
-        sample.switched.energy_pj,
+        measured,
     )
 
 

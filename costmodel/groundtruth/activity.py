@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,13 @@ _SLOWEST = 2000  # cycles after which a design that has not finished never will
 #: Gates times transitions that a sample with delays has, and the least and the most transitions of one.
 _SAMPLE = 8_000_000
 _LEAST_TRANSITIONS, _MOST_TRANSITIONS = 96, 640
+
+
+class Accesses(NamedTuple):
+    """Words read and written in a run."""
+
+    reads: int
+    writes: int
 
 
 @dataclass(frozen=True)
@@ -74,13 +81,16 @@ class Activity:
     task: Task
     clocks: Mapping[str, float] = field(default_factory=dict)
     leakages_nw: Mapping[str, float] = field(default_factory=dict)
-    accesses: Mapping[str, int] = field(default_factory=dict)
+    accesses: Mapping[str, Accesses] = field(default_factory=dict)
     glitches: Glitches | None = None
     memories: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
-    def access_pj(self, kind: str, technology: Technology) -> float:
-        """Energy of one access of a kind of memory, whose words and width stand in `memories`."""
-        return float(technology.sram.energy_pj(*self.memories[kind]))
+    def memory_pj(self, technology: Technology) -> dict[str, float]:
+        """Energy of the accesses of each kind of memory in pJ a cycle; their words and width stand in `memories`."""
+        return {
+            kind: sum(found) * float(technology.sram.energy_pj(*self.memories[kind])) / self.cycles
+            for kind, found in self.accesses.items()
+        }
 
     @property
     def energy_pj(self) -> float:
@@ -236,7 +246,7 @@ class _Machine:
             tuple[Callable[..., Any], list[Ints], list[tuple[Callable[..., Any], Ints]], Words]
         ] = []
         self._memories: list[tuple[dict[str, Ints], NDArray[np.uint64], str]] = []
-        self.accesses: dict[str, int] = {}
+        self.accesses: dict[str, Accesses] = {}
         self._steps = self._order(technology.cells)
 
     def _order(self, cells: Mapping[str, Cell]) -> list[list[tuple[Callable[..., Any], list[Ints], Ints]]]:
@@ -334,7 +344,8 @@ class _Machine:
         if writes:
             store[number("write_address")] = data
         if self.counting:
-            self.accesses[kind] = self.accesses.get(kind, 0) + writes + reads
+            known = self.accesses.get(kind, Accesses(0, 0))
+            self.accesses[kind] = Accesses(known.reads + reads, known.writes + writes)
 
     def price(self, owner: Callable[[str], str], cycles: int, rate: Floats | None = None) -> dict[str, float]:
         """Mean energy of a cycle and run in pJ by place; `rate` is toggles of each net a cycle, without clock pins."""

@@ -211,18 +211,14 @@ class _Builder:
     def _delay(self, cell: Cell, related: str, pin: str, columns: Mapping[str, Ints], count: int) -> Floats:
         """Delay in ps of every instance from a pin to the rise and the fall of another, of shape (instances, 2)."""
         total, found = np.zeros((count, 2)), np.zeros(2)
+        wanted = (related, pin) if related in columns else None
         for arc in cell.arcs:
-            known = related in columns and arc.kind.startswith("combinational")
-            if (arc.related, arc.pin) == (related, pin) and known:
+            if (arc.related, arc.pin) == wanted and arc.kind.startswith("combinational"):
                 for before, after in sta._SENSES.get(arc.sense, sta._SENSES["non_unate"]):
                     slews = self.slew[columns[related], before]
-                    total[:, after] += self._read(arc, after, slews, self.graph.load[columns[pin]])
+                    total[:, after] += _read(arc, after, slews, self.graph.load[columns[pin]])
                     found[after] += 1
         return total / np.maximum(found, 1)
-
-    def _read(self, arc: Arc, edge: int, slews: Floats, loads: Floats) -> Floats:
-        row = self.graph.tables.add((arc.rise, arc.fall)[edge])
-        return self.graph.tables.read(np.full(len(slews), row), slews, loads)
 
     def _flop(self, cell: Cell, columns: Mapping[str, Ints]) -> None:
         for pin in cell.outputs:
@@ -234,7 +230,7 @@ class _Builder:
                 if arc.pin == pin.name and arc.kind in ("rising_edge", "falling_edge"):
                     slews = np.full(len(nets), self.graph.default_slew())
                     for edge in (0, 1):
-                        delays[:, edge] = self._read(arc, edge, slews, self.graph.load[nets])
+                        delays[:, edge] = _read(arc, edge, slews, self.graph.load[nets])
             self.sources.append((nets, delays))
 
     def _memory(self, kind: str, rows: Ints) -> None:
@@ -269,6 +265,29 @@ def _macros(
         kind: ({pin: "output" if pin == _READ else "input" for pin in flat.pins[kind]}, access_ps[kind])
         for kind in kinds
     }
+
+
+def _read(arc: Arc, edge: int, slews: Floats, loads: Floats) -> Floats:
+    """Delays in ps of an arc to the rise (0) or the fall (1) of its output; 0 where it states none."""
+    table = (arc.rise, arc.fall)[edge]
+    if table is None:
+        return np.zeros(len(slews))
+    values = np.array(table.values)
+    i, u = _place(np.array(table.slews), slews)
+    j, v = _place(np.array(table.loads), loads)
+    below, right = np.minimum(i + 1, values.shape[0] - 1), np.minimum(j + 1, values.shape[1] - 1)
+    low = (1 - v) * values[i, j] + v * values[i, right]
+    high = (1 - v) * values[below, j] + v * values[below, right]
+    found: Floats = (1 - u) * low + u * high
+    return found
+
+
+def _place(points: Floats, values: Floats) -> tuple[Ints, Floats]:
+    """The interval of an axis that each value stands in, and where; the first and the last go on beyond the axis."""
+    if len(points) == 1:
+        return np.zeros(len(values), np.int64), np.zeros(len(values))
+    index = np.clip(np.searchsorted(points, values, side="right") - 1, 0, len(points) - 2)
+    return index, (values - points[index]) / (points[index + 1] - points[index])
 
 
 def _ticks(delays: Floats) -> Ints:

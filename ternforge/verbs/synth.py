@@ -85,8 +85,8 @@ def _energy(
     assert run.glitches is not None
     places = {place: run.split(place, measured.critical_path_ps) for place in run.energies}
     macros = {
-        kind: {"accesses": accesses, "energy_pj": accesses * run.access_pj(kind, technology) / run.cycles}
-        for kind, accesses in run.accesses.items()
+        kind: {**run.accesses[kind]._asdict(), "energy_pj": energy}
+        for kind, energy in run.memory_pj(technology).items()
     }
     causes = {cause: sum(parts[cause] for parts in places.values()) for cause in _CAUSES}
     causes["memory"] = sum(item["energy_pj"] for item in macros.values())

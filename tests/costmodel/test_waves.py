@@ -15,6 +15,7 @@ from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.families.systolic import SystolicSpec
 from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.spec import Spec
+from blueprint.workloads.tasks import Gemm
 from costmodel.groundtruth import activity, waves
 from costmodel.groundtruth.flatten import flatten
 from costmodel.groundtruth.synthesis import netlists
@@ -187,3 +188,74 @@ def test_toggles_are_near_those_of_icarus_with_sdf(tech: str, spec: Spec, tmp_pa
     found = bench(spec, tmp_path / "design", tech)
     counted = waves.count(found.gates, found.before, found.after, np.zeros(found.flat.nets))
     assert counted.toggles.sum() == pytest.approx(found.toggles(tmp_path, "sdf").sum(), rel=0.05)
+
+
+def test_delays_are_read_from_tables_as_static_timing_reads_them() -> None:
+    """Inside the axes and beyond both ends, and in tables of one point."""
+    random = np.random.default_rng(3)
+    seen = 0
+    for name in technology.names():
+        for cell in list(technology.load(name).cells.values())[:30]:
+            for arc in cell.arcs[:4]:
+                for edge, table in enumerate((arc.rise, arc.fall)):
+                    if table is None:
+                        continue
+                    slews = random.uniform(0, 1.5 * table.slews[-1] + 1, 4)
+                    loads = random.uniform(0, 1.5 * table.loads[-1] + 1, 4)
+                    expected = [table.at(*where) for where in zip(slews, loads, strict=True)]
+                    assert waves._read(arc, edge, slews, loads) == pytest.approx(expected)
+                    seen += 1
+    assert seen > 100
+
+
+# A register that toggles, and an exclusive or of it with itself behind two inverters: always 0, but for a pulse.
+def _hazard() -> dict[str, Any]:
+    cells = {
+        "flop": {"type": "DFFHQNx1_ASAP7_75t_R", "connections": {"CLK": [2], "D": [3], "QN": [3]}},
+        "one": {"type": "INVx1_ASAP7_75t_R", "connections": {"A": [3], "Y": [4]}},
+        "two": {"type": "INVx1_ASAP7_75t_R", "connections": {"A": [4], "Y": [5]}},
+        "three": {"type": "INVx1_ASAP7_75t_R", "connections": {"A": [5], "Y": [6]}},
+        "four": {"type": "INVx1_ASAP7_75t_R", "connections": {"A": [6], "Y": [7]}},
+        "differ": {"type": "XOR2xp5_ASAP7_75t_R", "connections": {"A": [3], "B": [7], "Y": [8]}},
+    }
+    ports = {"clk": {"direction": "input", "bits": [2]}, "q": {"direction": "output", "bits": [8]}}
+    return {"ports": ports, "cells": cells}
+
+
+def test_energy_of_a_pulse_is_that_of_two_toggles() -> None:
+    tech, found = technology.load("asap7"), {"hazard": _hazard()}
+    flat = flatten("hazard", found)
+    machine = activity._Machine(flat, found["hazard"]["ports"], tech)
+    sample = activity._Sample(machine, 40)
+    machine.settle()
+    for _ in range(40):
+        before = machine.values.copy()
+        machine.clock()
+        machine.settle(before)
+        sample.take(before)
+    glitches = activity._glitches(machine, sample, lambda _: "all")
+    cell = tech.cells["XOR2xp5_ASAP7_75t_R"]
+    pulses = glitches.energies["all"] / activity._internal(cell, "Y")
+    assert pulses == pytest.approx(2.0)  # no pin is driven by the output
+    assert glitches.error == 0.0 and glitches.transitions == 40 * sample.runs
+    run = activity.Activity({"all": 3.0}, 40, Gemm(1, 1, 1), {"all": 1.0}, {"all": 5.0}, glitches=glitches)
+    assert run.split("all", 2000.0) == {
+        "useful": 2.0,
+        "glitches": glitches.energies["all"],
+        "clock": 1.0,
+        "leakage": pytest.approx(5.0 * 2000 * 1e-9),
+    }
+    without = dataclasses.replace(run, glitches=None)
+    assert "glitches" not in without.split("all", 2000.0)
+
+
+def test_a_sample_is_spread_over_cycles_and_runs() -> None:
+    machine = activity._Machine(
+        flatten("hazard", {"hazard": _hazard()}), _hazard()["ports"], technology.load("asap7")
+    )
+    sample = activity._Sample(machine, 6400)
+    assert (sample.step, sample.runs) == (10, 1)
+    for number in range(200):
+        machine.values[2] = np.uint64(number)  # every cycle differs
+        sample.take(machine.values)
+    assert len(sample.before) == 20
