@@ -34,12 +34,12 @@ def test_parts_add_up_and_data_matter(capsys: pytest.CaptureFixture[str]) -> Non
     assert 0.1 < found["causes"]["glitches"] / found["causes"]["useful"] < 2
     assert 0 < found["standard_error"] < 0.02
     sparse = measured(capsys, "--data", "zeros=0.95")
-    assert sparse["places"]["lane"]["useful"] < 0.6 * found["places"]["lane"]["useful"]
+    assert sparse["places"]["lane"]["useful"] < 0.75 * found["places"]["lane"]["useful"]
     assert sparse["causes"]["clock"] == found["causes"]["clock"]
 
 
 def test_the_table_has_every_place_and_cause(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["synth", EXAMPLE, *SMALL, "--energy", "-q"]) == 0
+    assert run(["synth", EXAMPLE, *SMALL, "--energy"]) == 0
     lines = capsys.readouterr().out.splitlines()
     (head,) = (line for line in lines if all(cause in line for cause in CAUSES))
     assert head.split() == ["pJ", *CAUSES, "share"] or head.split() == ["fJ", *CAUSES, "share"]
