@@ -2,10 +2,11 @@
 
 How often a unit's nets switch beyond what has to grows with the time until its inputs have come, since every pulse
 that arrives meanwhile passes on: units behind registers hardly glitch, the last adder of a long path does most. So
-the energy of glitches is that of switching (:data:`costmodel.model.features.ENERGY`, without clocks), each term
-once as it is and once times the arrival of the unit's output, which the paths of the inventory and the delays of
-the technology say. Coefficients stand in the group ``glitches`` of a technology's model; a technology that was
-calibrated without has none, and its energies say so (:func:`counted`).
+the energy of glitches grows with the terms of switching (:data:`costmodel.model.features.ENERGY`, without clocks)
+times the arrival of the unit's output, which the paths of the inventory and the delays of the technology say. Terms
+without the arrival explain little more, and mislead on designs larger than those of the fit. Coefficients stand in the
+group ``glitches`` of a technology's model; a technology that was calibrated without has none, and its energies say so
+(:func:`statement`).
 """
 
 from __future__ import annotations
@@ -22,8 +23,6 @@ from costmodel.model.estimate import Cost
 from costmodel.technology.technology import Technology
 
 GROUP = "glitches"
-#: What a term is called that is multiplied with the arrival, in ns.
-LATE = "late "
 
 Arrivals = Mapping[tuple[str, str], Number]
 
@@ -62,12 +61,8 @@ def arrival(found: Arrivals, unit: Unit) -> Number:
 
 def terms(unit: Unit, late: Number) -> dict[str, Number]:
     """Values of the terms of one operation of one instance, ``late`` ns after the clock."""
-    found: dict[str, Number] = {}
-    for name, term in features.ENERGY[unit.kind].items():
-        if name != features.CLOCK:
-            found[name] = term(unit.dims)
-            found[LATE + name] = found[name] * late
-    return found
+    table = features.ENERGY[unit.kind]
+    return {name: term(unit.dims) * late for name, term in table.items() if name != features.CLOCK}
 
 
 def cost(designs: Spec, technology: Technology) -> Cost:
