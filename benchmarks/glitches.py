@@ -15,6 +15,7 @@ from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.spec import Spec
 from blueprint.workloads.data import Data
 from costmodel.groundtruth import activity
+from costmodel.groundtruth.flatten import flatten
 from costmodel.groundtruth.synthesis import netlists
 from costmodel.technology import technology
 from generator.export import generate
@@ -120,7 +121,7 @@ def measure(case: Case) -> Row:
         manifest = generate(case.spec, folder)
         top, found = netlists(folder, tech)
         run = activity.measure(case.spec, folder, manifest, tech, glitches=True, data=Data())
-    flat = activity.flatten(top, found)
+    flat = flatten(top, found)
     return Row(case, sum(len(rows) for kind, rows in flat.cells.items() if kind in tech.cells), run)
 
 
