@@ -13,7 +13,7 @@ from typing import Literal
 
 from blueprint.numbers import Number, bit_length, choose
 from blueprint.port import Register
-from blueprint.unit import Path, Unit, registers
+from blueprint.unit import ADDER, COMPARATOR, HALF_ADDER, MUX, REGISTER, Path, Unit
 
 #: Bits of the status register that every design has, from bit 0 on.
 STATUS = ("busy", "done", "size_error", "framing_error")
@@ -222,20 +222,19 @@ class RegisterFile:
         """The inventory: AXI4-Lite, sizes and their copies, status, 32-bit counters."""
         written = sum(size.there * (size.width + size.lanes_above) for size in self.sizes)
         width = sum(size.there * size.width for size in self.sizes)
+        copied = sum(size.there * size.bits for size in self.sizes)
         counters = len(COUNTERS) - 1 + self.dependency
-        yield registers("shell", 1, written, enable=1, reset=1, activity=0.0)
-        yield registers(
-            "shell", 1, sum(size.there * size.bits for size in self.sizes), enable=1, reset=1, activity=0.0
-        )
-        yield registers("shell", 1, sum(self._run_flags().values()), enable=1, reset=1, activity=0.1)
-        yield registers("shell", 1, sum(_PULSES.values()), reset=1, activity=0.0)
-        yield registers("shell", counters, WORD_BITS, enable=1, reset=1)
-        yield registers("shell", 1, sum(_ANSWERS.values()), enable=1, reset=1, activity=0.0)
-        yield Unit("adder", "shell", counters, {"width": WORD_BITS})
-        yield Unit("comparator", "shell", len(_RANGE), {"width": width}, 0.0)
+        yield REGISTER("shell", 1, width=written, enable=1, reset=1, activity=0.0)
+        yield REGISTER("shell", 1, width=copied, enable=1, reset=1, activity=0.0)
+        yield REGISTER("shell", 1, width=sum(self._run_flags().values()), enable=1, reset=1, activity=0.1)
+        yield REGISTER("shell", 1, width=sum(_PULSES.values()), reset=1, activity=0.0)
+        yield REGISTER("shell", counters, width=WORD_BITS, enable=1, reset=1)
+        yield REGISTER("shell", 1, width=sum(_ANSWERS.values()), enable=1, reset=1, activity=0.0)
+        yield ADDER("shell", counters, width=WORD_BITS)
+        yield COMPARATOR("shell", len(_RANGE), width=width, activity=0.0)
         yield from _rules(self.sizes, self.rules)
         entries = _FIXED + sum(size.there for size in self.sizes) + len(COUNTERS) + _HASHES
-        yield Unit("mux", "shell", 1, {"entries": entries, "width": WORD_BITS}, 0.0)
+        yield MUX("shell", 1, entries=entries, width=WORD_BITS, activity=0.0)
 
     def _run_flags(self) -> dict[str, int]:
         """Flip-flops that say how a run goes, by name: the status bits, and whether cycles are counted."""
@@ -243,7 +242,7 @@ class RegisterFile:
 
     def path(self) -> Path:
         """Critical path of the register file: a counter increment."""
-        return Path("counters", (Unit("half_adder", "shell", 1, {"width": WORD_BITS}),))
+        return Path("counters", (HALF_ADDER("shell", 1, width=WORD_BITS),))
 
 
 def _rules(sizes: Sequence[Size], rules: Sequence[SizeRule]) -> Iterator[Unit]:
@@ -255,5 +254,5 @@ def _rules(sizes: Sequence[Size], rules: Sequence[SizeRule]) -> Iterator[Unit]:
             wide: Number = 0
             for name in names:
                 wide = choose(widths[name] > wide, widths[name], wide)
-            yield Unit("comparator", "shell", rule.there, {"width": wide}, 0.0)
-            yield Unit("adder", "shell", rule.there * max(len(names) - _SIDES, 0), {"width": wide}, 0.0)
+            yield COMPARATOR("shell", rule.there, width=wide, activity=0.0)
+            yield ADDER("shell", rule.there * max(len(names) - _SIDES, 0), width=wide, activity=0.0)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint.errors import ParamError
-from blueprint.numbers import Number, bit_length, choose, flag, larger, signed_width
+from blueprint.numbers import Number, bit_length, flag, larger, signed_width
 
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -114,10 +114,10 @@ class Pruning:
         beyond those, the bits behind it}. A negative one mirrors its complement. The top bit says "not negative".
         """
         magnitude = np.where(scores < 0, ~scores, scores)
-        place = larger(bit_length(magnitude) - self.bucket_bits, 1)
+        place = np.maximum(bit_length(magnitude) - self.bucket_bits, 1)
         behind = magnitude >> (place - 1)
         small = bit_length(magnitude) <= self.bucket_bits
-        number = choose(
+        number = np.where(
             small, magnitude, (place << self.bucket_bits) | (behind & ((1 << self.bucket_bits) - 1))
         )
         middle = 1 << (self.bucket_width - 1)

@@ -139,7 +139,7 @@ class TernaryLutParameters(Spec):
     @property
     def largest(self) -> Number:
         """The largest magnitude of an activation where sums are integers."""
-        return 2 ** (self.word_width - 1)
+        return 1 << (self.word_width - 1)
 
     @property
     def word_width(self) -> Number:
