@@ -40,6 +40,11 @@ def ceil_div(value: Whole, by: int) -> Whole:
     return -(-value // by)
 
 
+def whole_bytes(bits: Number) -> Number:
+    """Bits of the bytes that hold a word."""
+    return 8 * ceil_div(bits, 8)
+
+
 @overload
 def bit_length(value: int) -> int: ...
 @overload

@@ -14,6 +14,7 @@ from typing import Literal
 from blueprint.numbers import Number, bit_length, choose
 from blueprint.port import Register
 from blueprint.unit import ADDER, COMPARATOR, HALF_ADDER, MUX, REGISTER, Path, Unit
+from blueprint.workloads.tasks import Gemm
 
 #: Bits of the status register that every design has, from bit 0 on.
 STATUS = ("busy", "done", "size_error", "framing_error")
@@ -73,6 +74,11 @@ def product_sizes(sizes: Mapping[str, tuple[Number, Number]]) -> tuple[Size, ...
         Size(name, most, counted * bit_length(most), f"{name} of the next run")
         for name, (most, counted) in sizes.items()
     )
+
+
+def product_values(_: object, task: Gemm) -> dict[str, int]:
+    """What software writes to the registers of :func:`product_sizes` before a run: the sizes of the product."""
+    return {"tokens": task.m, "k": task.k, "n": task.n}
 
 
 @dataclass(frozen=True)

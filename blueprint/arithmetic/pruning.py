@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from blueprint.arithmetic.softmax.arithmetic import DIM_LIMIT, KEYS_LIMIT
 from blueprint.errors import ParamError
 from blueprint.numbers import Number, bit_length, flag, larger, signed_width
 
@@ -60,7 +61,7 @@ class Pruning:
 
     def check(self) -> Pruning:
         """Return the object. Raises ``ParamError`` if it cannot be built."""
-        for name, low, high in (("dim", 1, 1 << 10), ("keys_max", 1, 1 << 16), ("bucket_bits", 0, 4)):
+        for name, low, high in (("dim", 1, DIM_LIMIT), ("keys_max", 1, KEYS_LIMIT), ("bucket_bits", 0, 4)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int):
                 raise TypeError(f"{name} must be an integer, not {value!r}")

@@ -22,6 +22,8 @@ from blueprint.unit import COMPRESSOR, HALF_ADDER
 
 #: Elements whose sums can pass on as two words every cycle.
 PASSING = ("opt1", "opt2")
+#: The most elements in a column.
+MOST_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def _numbers(values: list[Any]) -> tuple[int, ...]:
     element = _plain(fields_of)
     if rows < 1 or element.pe not in PASSING:
         return (0,) * 9
-    found = plans(element, min(int(rows), 256), bool(registered))
+    found = plans(element, min(rows, MOST_ROWS), bool(registered))
     made = product_plans(found.element, True) if has_product(element, bool(registered)) else ()
     adders = [sum(plan.count(*kinds) for plan in found.rows) + len(found.rows) * sum(p.count(*kinds) for p in made)
               for kinds in (("full",), ("half", "half_one"))]  # fmt: skip

@@ -229,7 +229,7 @@ def _divide(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
 def _screen(p: StreamingAttentionParameters) -> Iterator[Unit]:
     """Screening: surrogate scores, buckets and counters, three sequencers, indices of the selected keys."""
     there, q, stages = p.prunes, p.pruning, p.dot_stages
-    number, passes = clog2(p.keys_max), p.repeats * bit_length(p.heads_max)
+    number, passes = p.index_width, p.repeats * bit_length(p.heads_max)
     # The key that is screened, that whose bucket is written and that whose bucket is read; the key that is picked;
     # passes left to screen and to pick; the cycle of a search.
     counted = 3 * number + p.key_width + 2 * passes + bit_length(q.search_cycles)
