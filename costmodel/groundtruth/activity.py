@@ -176,7 +176,8 @@ def _glitches(machine: _Machine, sample: _Sample, owner: Callable[[str], str]) -
     """Simulate a sample with delays and price what switches more often than without them."""
     technology = machine.technology
     memories = {
-        name: technology.sram.access_ps(*shape) for name, shape in _shapes(machine.flat, technology).items()
+        name: float(technology.sram.access_ps(*shape))
+        for name, shape in _shapes(machine.flat, technology).items()
     }
     netlist = waves.gates(machine.flat, technology, memories)
     before, after = np.stack(sample.before), np.stack(sample.after)

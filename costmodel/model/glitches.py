@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from blueprint.numbers import Number
+from blueprint.numbers import Real
 from blueprint.spec import Spec
 from blueprint.unit import Path, Unit
 from costmodel.model import estimate, features
@@ -24,7 +24,7 @@ from costmodel.technology.technology import Technology
 
 GROUP = "glitches"
 
-Arrivals = Mapping[tuple[str, str], Number]
+Arrivals = Mapping[tuple[str, str], Real]
 
 
 def counted(technology: Technology) -> bool:
@@ -39,7 +39,7 @@ def statement(technology: Technology) -> str:
 
 def arrivals(paths: Sequence[Path], technology: Technology) -> Arrivals:
     """When the outputs of units settle at the latest, in ns after the start of their path, by place and kind."""
-    found: dict[tuple[str, str], Number] = {}
+    found: dict[tuple[str, str], Real] = {}
     for path in paths:
         for end, unit in enumerate(path.steps, start=1):
             reached = estimate.steps(Path(path.name, path.steps[:end]), technology) / 1e3
@@ -48,18 +48,18 @@ def arrivals(paths: Sequence[Path], technology: Technology) -> Arrivals:
     return found
 
 
-def arrival(found: Arrivals, unit: Unit) -> Number:
+def arrival(found: Arrivals, unit: Unit) -> Real:
     """That of a unit: its own, or where no path names it, that of the latest unit of its place."""
     if (unit.place, unit.kind) in found:
         return found[unit.place, unit.kind]
-    latest: Number = 0.0
+    latest: Real = 0.0
     for (place, _), value in found.items():
         if place == unit.place:
             latest = np.maximum(latest, value)
     return latest
 
 
-def terms(unit: Unit, late: Number) -> dict[str, Number]:
+def terms(unit: Unit, late: Real) -> dict[str, Real]:
     """Values of the terms of one operation of one instance, ``late`` ns after the clock."""
     table = features.ENERGY[unit.kind]
     return {name: term(unit.dims) * late for name, term in table.items() if name != features.CLOCK}
@@ -68,13 +68,13 @@ def terms(unit: Unit, late: Number) -> dict[str, Number]:
 def cost(designs: Spec, technology: Technology) -> Cost:
     """:func:`costmodel.model.estimate.cost` with glitches, where the technology has them."""
     found = estimate.cost(designs, technology)
-    glitches: Number = sum(energies(designs, technology).values())
+    glitches: Real = sum(energies(designs, technology).values())
     return found._replace(switching_pj=found.switching_pj + glitches, glitch_pj=glitches)
 
 
-def energies(designs: Spec, technology: Technology) -> dict[str, Number]:
+def energies(designs: Spec, technology: Technology) -> dict[str, Real]:
     """Energy of glitches in pJ a cycle of full throughput by place; nothing where they were not calibrated."""
-    places: dict[str, Number] = {}
+    places: dict[str, Real] = {}
     if not counted(technology):
         return places
     law = estimate.group(technology, GROUP)["value"]
