@@ -99,7 +99,7 @@ class Block(wiring.Component):
 def widths_of(bits: int) -> list[int]:
     """The widths of the vectors that hold a word of so many bits."""
     count, width = slices(bits)
-    return [int(width)] * (int(count) - 1) + [int(bits - width * (count - 1))]
+    return [width] * (count - 1) + [bits - width * (count - 1)]
 
 
 def sliced(value: Value) -> list[Value]:

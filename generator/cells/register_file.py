@@ -21,13 +21,13 @@ EVENTS = ("accepted", "finished", "misframed")
 
 def size_ports(sizes: Iterable[Size], direction: Any) -> dict[str, Any]:
     """The copies of sizes that a run reads, as ports of a block."""
-    return {size.name: direction(int(size.bits)) for size in sizes if size.bits}
+    return {size.name: direction(size.bits) for size in sizes if size.bits}
 
 
 def _holds(bound: Bound, held: Mapping[str, Value]) -> Value:
     """1 if sizes keep to a bound; an offset below 0 stands on the left."""
-    left: Value = Const(max(-int(bound.offset), 0))
-    right: Value = Const(max(int(bound.offset), 0))
+    left: Value = Const(max(-bound.offset, 0))
+    right: Value = Const(max(bound.offset, 0))
     for name in bound.left:
         left = left + held[name]
     for name in bound.right:
@@ -101,11 +101,11 @@ class Registers(Block):
         for size in self.sizes:
             taken = write & self._hit(self.awaddr, size.name)
             value, above = self._written(m, size, taken)
-            legal += [~above, value != 0, value <= int(size.most)]
+            legal += [~above, value != 0, value <= size.most]
             words[size.name] = value | above.replicate(len(value))
             held[size.name] = value
             if size.bits:
-                copy = Signal(int(size.bits), name=f"{size.name}_of_run")
+                copy = Signal(size.bits, name=f"{size.name}_of_run")
                 with m.If(self._go):
                     m.d.sync += copy.eq(value)
                 m.d.comb += getattr(self, size.name).eq(copy)
@@ -116,7 +116,7 @@ class Registers(Block):
 
     def _written(self, m: Module, size: Size, taken: Value) -> tuple[Signal, Value]:
         """(the register, whether what was written needs more bits), written byte by byte."""
-        width = int(size.width)
+        width = size.width
         value, above = (
             Signal(width, name=f"{size.name}_held"),
             Signal(size.lanes_above, name=f"{size.name}_above"),

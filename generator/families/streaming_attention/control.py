@@ -20,10 +20,10 @@ class Control(Sequencer):
     latency = "0 cycles from a key to its score's inputs"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        turns, finals = int(spec.turn_bits), int(spec.final_bits)
+        turns, finals = spec.turn_bits, spec.final_bits
         ports = handshakes(("scale", "query", "key"), watched=("value",)) | {
-            "code_taken": In(int(spec.prunes)),
-            "code_wrong": In(int(spec.prunes)),
+            "code_taken": In(spec.prunes),
+            "code_wrong": In(spec.prunes),
             "value_taken": In(1),
             "value_final": In(1),
             "tune_room": In(1),
@@ -37,7 +37,7 @@ class Control(Sequencer):
             "pass_end": Out(1),
             "turn": Out(turns),
             "final": Out(finals),
-            "visible": Out(int(spec.visible_bits)),
+            "visible": Out(spec.visible_bits),
         }
         ports |= tells("accepted", "misframed")  # that a run is finished says the last node
         shape = f"p{spec.parallel}_k{spec.keys_max}q{spec.queries_max}h{spec.heads_max}_{spec.mask}"
@@ -127,11 +127,11 @@ class Control(Sequencer):
     def _top(self) -> Value:
         """The number of the last key that a row is scored against."""
         size = self.candidates if self.spec.prunes else self.keys
-        return (size - 1)[: int(self.spec.key_width)]
+        return (size - 1)[: self.spec.key_width]
 
     def _high(self, m: Module, row_end: Value, pass_last: Value) -> Signal:
         """The last key of the row."""
-        width = int(self.spec.key_width)
+        width = self.spec.key_width
         high = Signal(width, name="high")
         self._next_high = Signal(width, name="next_high")
         over = Signal(name="starts_over")
@@ -145,7 +145,7 @@ class Control(Sequencer):
 
     def _low(self, m: Module, name: str, high: Value) -> Value:
         """The first key inside the window of a row."""
-        width = int(self.spec.key_width)
+        width = self.spec.key_width
         reach = self.window + (self.spec.parallel - 2)
         reach = (self.window - 1) if self.spec.parallel == 1 else reach
         low = Signal(width, name=name)
@@ -157,7 +157,7 @@ class Control(Sequencer):
     def _keys(self, m: Module, row_end: Value, high: Signal | None) -> None:
         """Number the keys of a row, and say whether one is the last."""
         spec = self.spec
-        width = int(spec.key_width)
+        width = spec.key_width
         key = Signal(width, name="key")
         after: Value = (key + 1)[:width]
         first: Value = Const(0, width)
@@ -182,12 +182,12 @@ class Control(Sequencer):
         Where queries do not fill the last row its first positions, which have none, see nothing.
         """
         spec = self.spec
-        width = int(spec.key_width)
+        width = spec.key_width
         back = Signal(width, name="back")  # from the row's last position to the key
         m.d.comb += back.eq((high - key)[:width])
         bits: list[Value] = []
         left: Value = self.left["score_queries"] if spec.regroups else self.queries
-        for position in range(int(spec.visible_bits)):
+        for position in range(spec.visible_bits):
             behind = spec.parallel - 1 - position  # from the row's last position to this one
             sees: Value = (back >= behind) & (left > behind) if behind else Const(1, 1)
             if spec.windowed:

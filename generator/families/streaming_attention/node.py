@@ -40,7 +40,7 @@ class NodeBlock(Block):
     ) -> None:
         self.spec, self.cycles = spec, cycles
         widths = {"last": 1, "turn": spec.turn_bits, "final": spec.final_bits, "visible": spec.visible_bits}
-        self.flags = {name: int(widths[name]) for name in flags if widths[name]}
+        self.flags = {name: widths[name] for name in flags if widths[name]}
         self.saturates = bool(saturations(spec)[self.place])
         ports |= {"saturated": Out(1)} if self.saturates else {}
         self._taps: dict[str, list[Value]] = {}

@@ -31,15 +31,15 @@ class Score(NodeBlock):
     place = "score"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        a, lanes = spec.softmax, int(spec.lanes)
+        a, lanes = spec.softmax, spec.lanes
         self.naive = spec.graph == "naive"
-        width = int(a.p_word if self.naive else a.t_word)
+        width = a.p_word if self.naive else a.t_word
         ports = {
-            "query": In(lanes * spec.dim * int(a.in_width)),
-            "key": In(spec.dim * int(spec.element_width)),
-            "multiplier": In(int(a.multiplier_width)),
+            "query": In(lanes * spec.dim * a.in_width),
+            "key": In(spec.dim * spec.element_width),
+            "multiplier": In(a.multiplier_width),
             "shift": In(0 if a.sums_are_floats else SHIFT_BITS),
-            "offset": In(int(a.reference_width) if self.naive else 0),
+            "offset": In(a.reference_width if self.naive else 0),
             "result": Out(lanes * width),
         }
         cycles = spec.dot_stages + spec.scale_stages + self.naive * spec.exp_stages
@@ -60,9 +60,9 @@ class Score(NodeBlock):
         above: list[Value] = []
         valid, visible = self._seen(m, spec.dot_stages + before)
         later = self._seen(m, spec.dot_stages + spec.scale_stages) if self.naive else (valid, visible)
-        for lane, query in enumerate(parts(self.query, spec.dim * int(a.in_width))):
-            score = Signal(int(a.score_word), name=f"score{lane}")
-            found = Signal(int(a.t_word), name=f"exponent{lane}")
+        for lane, query in enumerate(parts(self.query, spec.dim * a.in_width)):
+            score = Signal(a.score_word, name=f"score{lane}")
+            found = Signal(a.t_word, name=f"exponent{lane}")
             self.use(m, dot, f"dot{lane}", **self.pins(dot, q=query, k=self.key, result=score))
             held = self.delayed(m, score, before, f"score{lane}_")
             wide = Signal(name=f"huge{lane}")
@@ -73,7 +73,7 @@ class Score(NodeBlock):
             huge.append(wide & self.sees(visible, lane))
             found = self.delayed(m, found, after, f"exponent{lane}_")
             if power is not None:
-                weight = Signal(int(a.p_word), name=f"weight{lane}")
+                weight = Signal(a.p_word, name=f"weight{lane}")
                 pins = self.pins(power, t=found, peak=offset, result=weight)
                 self.use(m, power, f"power{lane}", **pins)
                 above.append(exceeds(a, found, offset) & self.sees(later[1], lane))
@@ -95,9 +95,9 @@ class Score(NodeBlock):
 
 def exceeds(a: Arithmetic, t: Value, offset: Value) -> Value:
     """1 if an exponent is above an integer one; 0 for NaN."""
-    whole = t[a.fraction : int(a.t_width)].as_signed()
+    whole = t[a.fraction : a.t_width].as_signed()
     above = (whole > offset.as_signed()) | ((whole == offset.as_signed()) & t[: a.fraction].any())
-    return above & ~t[int(a.t_width) :].any()
+    return above & ~t[a.t_width :].any()
 
 
 class Highest(NodeBlock):
@@ -106,13 +106,13 @@ class Highest(NodeBlock):
     place = "maximum"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        a, lanes = spec.softmax, int(spec.lanes)
+        a, lanes = spec.softmax, spec.lanes
         self.running = bool(a.rescales)
-        ports = {"exponent": In(lanes * int(a.t_word))}
+        ports = {"exponent": In(lanes * a.t_word)}
         if self.running:
-            ports |= {"result": Out(lanes * int(a.p_word)), "shift": Out(lanes * int(a.shift_width))}
+            ports |= {"result": Out(lanes * a.p_word), "shift": Out(lanes * a.shift_width)}
         else:
-            ports |= {"result": Out(lanes * int(a.reference_width))}
+            ports |= {"result": Out(lanes * a.reference_width)}
         flags = ("last", "turn", "final", "visible") if self.running else ("last", "visible")
         super().__init__(spec, ports, flags, spec.exp_stages if self.running else 0)
 
@@ -123,15 +123,15 @@ class Highest(NodeBlock):
         m = self.module()
         a = self.spec.softmax
         begin = self.begin(m, self.fire, self.last)
-        lowest = Const(1 << (int(a.t_width) - 1), int(a.t_word))
+        lowest = Const(1 << (a.t_width - 1), a.t_word)
         block, power = RunningMax(a), Exp2(a, self.spec.exp_stages) if self.running else None
         results: list[Value] = []
         shifts: list[Value] = []
         lows: list[Value] = []
-        for lane, exponent in enumerate(parts(self.exponent, int(a.t_word))):
+        for lane, exponent in enumerate(parts(self.exponent, a.t_word)):
             sees = self.sees(self.flag("visible"), lane)
-            reference = Signal(int(a.reference_width), name=f"reference{lane}")
-            shift = Signal(int(a.shift_width) if self.running else 0, name=f"shift{lane}")
+            reference = Signal(a.reference_width, name=f"reference{lane}")
+            shift = Signal(a.shift_width if self.running else 0, name=f"shift{lane}")
             corner = bool(self.spec.visible_bits)
             pins = self.pins(
                 block,
@@ -144,7 +144,7 @@ class Highest(NodeBlock):
             self.use(m, block, f"highest{lane}", **pins)
             shifts.append(shift)
             if power is not None:
-                weight = Signal(int(a.p_word), name=f"weight{lane}")
+                weight = Signal(a.p_word, name=f"weight{lane}")
                 pins = self.pins(power, t=exponent, peak=reference, result=weight)
                 self.use(m, power, f"power{lane}", **pins)
                 results.append(weight)
@@ -177,11 +177,11 @@ class Exponential(NodeBlock):
     place = "exponential"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        a, lanes = spec.softmax, int(spec.lanes)
+        a, lanes = spec.softmax, spec.lanes
         ports = {
-            "exponent": In(lanes * int(a.t_word)),
-            "reference": In(lanes * int(a.reference_width)),
-            "result": Out(lanes * int(a.p_word)),
+            "exponent": In(lanes * a.t_word),
+            "reference": In(lanes * a.reference_width),
+            "result": Out(lanes * a.p_word),
         }
         super().__init__(spec, ports, ("last", "turn", "final", "visible"), spec.exp_stages)
 
@@ -190,11 +190,9 @@ class Exponential(NodeBlock):
         a = self.spec.softmax
         power = Exp2(a, self.spec.exp_stages)
         results: list[Value] = []
-        pairs = zip(
-            parts(self.exponent, int(a.t_word)), parts(self.reference, int(a.reference_width)), strict=True
-        )
+        pairs = zip(parts(self.exponent, a.t_word), parts(self.reference, a.reference_width), strict=True)
         for lane, (exponent, reference) in enumerate(pairs):
-            weight = Signal(int(a.p_word), name=f"weight{lane}")
+            weight = Signal(a.p_word, name=f"weight{lane}")
             pins = self.pins(power, t=exponent, peak=reference, result=weight)
             self.use(m, power, f"power{lane}", **pins)
             results.append(weight)
@@ -210,14 +208,14 @@ class Sum(NodeBlock):
     place = "sum"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        a, lanes = spec.softmax, int(spec.lanes)
+        a, lanes = spec.softmax, spec.lanes
         self.gains = bool(a.has_gain)
         ports = {
-            "weight": In(lanes * int(a.p_word)),
-            "shift": In(lanes * int(a.shift_width) if a.rescales else 0),
+            "weight": In(lanes * a.p_word),
+            "shift": In(lanes * a.shift_width if a.rescales else 0),
             "gain": In(OUTPUT_MULTIPLIER_BITS if self.gains else 0),
             "down": In(OUTPUT_SHIFT_BITS if self.gains else 0),
-            "result": Out(lanes * int(a.r_width)),
+            "result": Out(lanes * a.r_width),
             "down_out": Out(OUTPUT_SHIFT_BITS if self.gains else 0),
         }
         super().__init__(spec, ports, ("last", "visible"), 1 + spec.reciprocal_stages)
@@ -232,14 +230,14 @@ class Sum(NodeBlock):
         block, inverse = SumWeights(a), Reciprocal(a, stages)
         results: list[Value] = []
         corner = bool(self.spec.visible_bits)
-        shifts = parts(self.shift, int(a.shift_width)) if a.rescales else [Const(0, 0)] * int(self.spec.lanes)
+        shifts = parts(self.shift, a.shift_width) if a.rescales else [Const(0, 0)] * self.spec.lanes
         gain = self.delayed(m, getattr(self, "gain", Const(0, 0)), self.cycles, "gain")
         some = self._some(m, begin) if self.spec.graph == "naive" else Const(0, 0)
         wrong: list[Value] = []
-        for lane, weight in enumerate(parts(self.weight, int(a.p_word))):
+        for lane, weight in enumerate(parts(self.weight, a.p_word)):
             sees = self.sees(self.flag("visible"), lane)
-            total = Signal(int(a.l_width), name=f"total{lane}")
-            found = Signal(int(a.r_width), name=f"inverse{lane}")
+            total = Signal(a.l_width, name=f"total{lane}")
+            found = Signal(a.r_width, name=f"inverse{lane}")
             pins = self.pins(
                 block,
                 begin=begin,
@@ -277,7 +275,7 @@ class Sum(NodeBlock):
         a = self.spec.softmax
         wrong: Value = Const(0, 1)
         if self.spec.graph == "naive":
-            wrong = total < int(a.half_weight)
+            wrong = total < a.half_weight
         if a.sums_stall:
-            wrong = wrong | ((total >= int(a.full_weight)) & (total <= a.sum_format.exponent_mask))
+            wrong = wrong | ((total >= a.full_weight) & (total <= a.sum_format.exponent_mask))
         return wrong

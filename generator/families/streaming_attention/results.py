@@ -12,6 +12,7 @@ from blueprint.arithmetic.softmax.arithmetic import (
     VALUE_WHOLE,
 )
 from blueprint.families.streaming_attention import StreamingAttentionSpec
+from blueprint.numbers import flag
 from generator.arithmetic.integers import parts
 from generator.arithmetic.softmax import (
     Finish,
@@ -33,17 +34,17 @@ class OutputLane(Block):
         a = self.arithmetic = spec.softmax
         self.after, self.dim, self.finishes = halves(spec.product_stages)[0], spec.dim, bool(a.divides_first)
         gains = 1 if self.finishes and spec.has_gains else 0
-        self.element_width = int(spec.element_width)
+        self.element_width = spec.element_width
         ports = {
             "begin": In(1),
             "enable": In(1),
-            "sees": In(int(spec.visible_bits > 0)),
-            "weight": In(int(a.p_word)),
-            "shift": In(int(a.shift_width) if a.rescales else 0),
+            "sees": In(flag(spec.visible_bits > 0)),
+            "weight": In(a.p_word),
+            "shift": In(a.shift_width if a.rescales else 0),
             "value": In(spec.dim * self.element_width),
             "gain": In(gains * OUTPUT_MULTIPLIER_BITS),
             "down": In(gains * OUTPUT_SHIFT_BITS),
-            "result": Out(spec.dim * int(a.out_width if self.finishes else a.o_word)),
+            "result": Out(spec.dim * (a.out_width if self.finishes else a.o_word)),
             "clipped": Out(gains * spec.dim),
         }
         self.latency = f"{1 + self.after} cycles"
@@ -72,8 +73,8 @@ class OutputLane(Block):
         """The running sum of one element."""
         a = self.arithmetic
         product, block = Product(a), SumValues(a)
-        term: Value = Signal(int(a.term_word), name=f"term{number}")
-        total = Signal(int(a.o_word), name=f"total{number}")
+        term: Value = Signal(a.term_word, name=f"term{number}")
+        total = Signal(a.o_word, name=f"total{number}")
         self.use(m, product, f"product{number}", p=self.weight, v=value, result=term)
         term = delayed(m, term, self.after, f"term{number}_")
         if "sees" in self.ports:
@@ -91,14 +92,14 @@ class Output(NodeBlock):
     place = "output"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        a, lanes = spec.softmax, int(spec.lanes)
+        a, lanes = spec.softmax, spec.lanes
         self.finishes = bool(a.divides_first)
         gains = 1 if self.finishes and spec.has_gains else 0
-        width = int(a.out_width if self.finishes else a.o_word)
+        width = a.out_width if self.finishes else a.o_word
         ports = {
-            "weight": In(lanes * int(a.p_word)),
-            "shift": In(lanes * int(a.shift_width) if a.rescales else 0),
-            "value": In(spec.dim * int(spec.element_width)),
+            "weight": In(lanes * a.p_word),
+            "shift": In(lanes * a.shift_width if a.rescales else 0),
+            "value": In(spec.dim * spec.element_width),
             "gain": In(gains * OUTPUT_MULTIPLIER_BITS),
             "down": In(gains * OUTPUT_SHIFT_BITS),
             "result": Out(lanes * spec.dim * width),
@@ -112,16 +113,16 @@ class Output(NodeBlock):
         m = self.module()
         spec, a, stages = self.spec, self.spec.softmax, self.spec.product_stages
         after, before = halves(stages)
-        values = parts(self.delayed(m, self.value, before, "value"), int(spec.element_width))
-        weights = parts(self.delayed(m, self.weight, before, "weight"), int(a.p_word))
+        values = parts(self.delayed(m, self.value, before, "value"), spec.element_width)
+        weights = parts(self.delayed(m, self.weight, before, "weight"), a.p_word)
         valid, flags = self.follow(m, stages)
         begin = self.begin(m, valid, flags["last"])
         moves = self.delayed(m, getattr(self, "shift", Const(0, 0)), stages, "move")
-        shifts = parts(moves, int(a.shift_width)) if a.rescales else [Const(0, 0)] * int(spec.lanes)
+        shifts = parts(moves, a.shift_width) if a.rescales else [Const(0, 0)] * spec.lanes
         gain = self.delayed(m, getattr(self, "gain", Const(0, 0)), self.cycles, "gain")
         down = self.delayed(m, getattr(self, "down", Const(0, 0)), self.cycles, "down")
         corner = bool(spec.visible_bits)
-        block, width, results = OutputLane(spec), len(self.result) // int(spec.lanes), []
+        block, width, results = OutputLane(spec), len(self.result) // spec.lanes, []
         wrong: list[Value] = []
         for lane, weight in enumerate(weights):
             sees = self.sees(flags.get("visible", Const(0, 0)), lane)
@@ -147,7 +148,7 @@ class Output(NodeBlock):
             self.result.eq(Cat(*results)),
         ]
         if self.saturates:
-            values = parts(self.value, int(spec.element_width)) if a.values_saturate else []
+            values = parts(self.value, spec.element_width) if a.values_saturate else []
             any_large = Cat(*(too_large(a.input_format, value) for value in values)).any()
             large = [self.fire & any_large] if a.values_saturate else []
             clipped = [bits & self.write.replicate(spec.dim) for bits in wrong] if spec.has_gains else []
@@ -170,11 +171,11 @@ class DivideWeights(NodeBlock):
     place = "divide"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        a, lanes = spec.softmax, int(spec.lanes)
+        a, lanes = spec.softmax, spec.lanes
         ports = {
-            "weight": In(lanes * int(a.p_word)),
-            "inverse": In(lanes * int(a.r_width)),
-            "result": Out(lanes * int(a.p_word)),
+            "weight": In(lanes * a.p_word),
+            "inverse": In(lanes * a.r_width),
+            "result": Out(lanes * a.p_word),
         }
         super().__init__(spec, ports, ("last", "turn", "final", "visible"), spec.divide_stages)
 
@@ -183,9 +184,9 @@ class DivideWeights(NodeBlock):
         a = self.spec.softmax
         block = Normalize(a, self.spec.divide_stages)
         results: list[Value] = []
-        pairs = zip(parts(self.weight, int(a.p_word)), parts(self.inverse, int(a.r_width)), strict=True)
+        pairs = zip(parts(self.weight, a.p_word), parts(self.inverse, a.r_width), strict=True)
         for lane, (weight, inverse) in enumerate(pairs):
-            found = Signal(int(a.p_word), name=f"share{lane}")
+            found = Signal(a.p_word, name=f"share{lane}")
             self.use(m, block, f"share_of{lane}", **self.pins(block, p=weight, r=inverse, result=found))
             results.append(found)
         self.finish(m, results)
@@ -201,10 +202,10 @@ class DivideLane(Block):
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         a, self.spec = spec.softmax, spec
         ports = {
-            "total": In(spec.dim * int(a.o_word)),
-            "inverse": In(int(a.r_width)),
+            "total": In(spec.dim * a.o_word),
+            "inverse": In(a.r_width),
             "down": In(OUTPUT_SHIFT_BITS if spec.has_gains else 0),
-            "result": Out(spec.dim * int(a.out_width)),
+            "result": Out(spec.dim * a.out_width),
             "clipped": Out(spec.dim if spec.has_gains else 0),
         }
         self.latency = f"{spec.divide_stages} cycles"
@@ -220,7 +221,7 @@ class DivideLane(Block):
         after, before = halves(self.spec.divide_stages)
         inverse, totals = delayed(m, self.inverse, before, "inverse"), delayed(m, self.total, before, "total")
         pins = {"output_shift": self.down} if self.spec.has_gains else {}
-        for number, total in enumerate(parts(totals, int(a.o_word))):
+        for number, total in enumerate(parts(totals, a.o_word)):
             found, wrong = finished(self, m, block, str(number), o=total, r=inverse, **pins)
             results.append(found)
             clipped.append(wrong)
@@ -236,12 +237,12 @@ class DivideTotals(NodeBlock):
     place = "divide"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        a, lanes = spec.softmax, int(spec.lanes)
+        a, lanes = spec.softmax, spec.lanes
         ports = {
-            "total": In(lanes * spec.dim * int(a.o_word)),
-            "inverse": In(lanes * int(a.r_width)),
+            "total": In(lanes * spec.dim * a.o_word),
+            "inverse": In(lanes * a.r_width),
             "down": In(OUTPUT_SHIFT_BITS if spec.has_gains else 0),
-            "result": Out(lanes * spec.dim * int(a.out_width)),
+            "result": Out(lanes * spec.dim * a.out_width),
         }
         super().__init__(spec, ports, ("final",), spec.divide_stages)
 
@@ -252,8 +253,8 @@ class DivideTotals(NodeBlock):
         results: list[Value] = []
         wrong: list[Value] = []
         down = self.delayed(m, getattr(self, "down", Const(0, 0)), before, "down")
-        totals = parts(self.total, spec.dim * int(a.o_word))
-        for lane, inverse in enumerate(parts(self.inverse, int(a.r_width))):
+        totals = parts(self.total, spec.dim * a.o_word)
+        for lane, inverse in enumerate(parts(self.inverse, a.r_width)):
             found, clipped = (
                 Signal(len(block.result), name=f"quotient{lane}"),
                 Signal(spec.dim, name=f"clipped{lane}"),

@@ -28,7 +28,7 @@ class Screen(Block):
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         self.spec, self.pruning = spec, spec.pruning
         sizes = size_ports(spec.sizes, In)
-        p, number = self.pruning, int(clog2(spec.keys_max))
+        p, number = self.pruning, clog2(spec.keys_max)
         self.latency = f"{p.search_cycles} cycles between screening and picking"
         self.throughput = "one key per cycle in every step"
         ports = sizes | {
@@ -106,7 +106,7 @@ class Screen(Block):
             self.screened.eq(self.screen_fire & last),
             self.counted_reserve.eq(self.screen_fire & first),
         ]
-        score, bucket = Signal(int(p.score_width), name="score"), Signal(int(p.bucket_width), name="bucket")
+        score, bucket = Signal(p.score_width, name="score"), Signal(p.bucket_width, name="bucket")
         block = LeadingOneScore(p, stages)
         pins = {"enable": Const(1, 1)} if stages else {}
         self.use(m, block, "surrogate", q=self.query, k=self.code, result=score, **pins)
@@ -154,7 +154,7 @@ class Screen(Block):
         self.use(
             m, TopK(p), "best", ready=ready, clear=self.start | self.searched,
             count=counted, scan=fire & first, pick=fire & looks,
-            bucket=chosen, candidates=zero_extend(self.candidates, int(p.count_width)), taken=picked,
+            bucket=chosen, candidates=zero_extend(self.candidates, p.count_width), taken=picked,
         )  # fmt: skip
         m.d.comb += self.taken.eq(picked & fire & looks)
 
@@ -175,7 +175,7 @@ class Screen(Block):
         return stored
 
     def _pick(self, m: Module) -> None:
-        _, last = self._number(m, "pick", int(self.spec.key_width), self.candidates, self.pick_fire)
+        _, last = self._number(m, "pick", self.spec.key_width, self.candidates, self.pick_fire)
         final = self._passes(m, "picked", self.picked_all)
         m.d.comb += [
             self.pick_tvalid.eq(self.found_valid & self.picked_room),

@@ -39,9 +39,7 @@ class StreamingAttention(Accelerator):
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         late = latencies(spec)
-        self.latency = (
-            f"{sum(int(late[name]) for name in NODES[spec.graph])} cycles from a key through all nodes"
-        )
+        self.latency = f"{sum(late[name] for name in NODES[spec.graph])} cycles from a key through all nodes"
         self.throughput = f"one key per cycle, {spec.peak_macs} multiply-accumulates"
         super().__init__(spec)
 
@@ -63,15 +61,15 @@ class StreamingAttention(Accelerator):
     # FIFOs -----------------------------------------------------------------------------------------------------------
 
     def _ends(self, name: str) -> Wires:
-        width = sum(int(bits) for bits in words(self.spec)[name].values())
+        width = sum(bits for bits in words(self.spec)[name].values())
         return Wires(Signal(name=f"{name}_room"), Signal(name=f"{name}_valid"), word(width, f"{name}_word"))
 
     def _fields(self, name: str) -> dict[str, Value]:
         """The word at the end of a FIFO, by field; a field that the design lacks is empty."""
         found, low = {}, 0
         for field, bits in words(self.spec)[name].items():
-            found[field] = self._fifos[name].result[low : low + int(bits)]
-            low += int(bits)
+            found[field] = self._fifos[name].result[low : low + bits]
+            low += bits
         return found
 
     def _fifo(self, width: int, depth: int, ahead: bool, refills: bool) -> Fifo:
@@ -92,9 +90,9 @@ class StreamingAttention(Accelerator):
         edge: Edge = self._edges[name]
         wires = self._fifos[name]
         # The steps of a screening take the slot of a pass with its first key and fill it with the last.
-        late = int(latencies(self.spec)[edge.source]) > 1 or edge.source in ("screen", "search")
-        fifo = self._fifo(len(wires.result), int(depths(self.spec)[name]), late, edge.kind == "long")
-        packed = Cat(*(fields[field] for field, bits in words(self.spec)[name].items() if int(bits)))
+        late = latencies(self.spec)[edge.source] > 1 or edge.source in ("screen", "search")
+        fifo = self._fifo(len(wires.result), depths(self.spec)[name], late, edge.kind == "long")
+        packed = Cat(*(fields[field] for field, bits in words(self.spec)[name].items() if bits))
         pins: dict[str, Any] = {
             "write": write,
             "word": packed,
@@ -143,10 +141,10 @@ class StreamingAttention(Accelerator):
     def _front(self, m: Module) -> None:
         """The scales of a pass and the queries of a row, as they arrive."""
         scale, data = self.spec.streams()[0], self.s_axis_scale_tdata
-        fields = {name: data[scale[name].span] for name in ("multiplier", "shift", "offset")}
+        fields = {name: data[scale.beat[name].span] for name in ("multiplier", "shift", "offset")}
         gains = {
-            "gain": data[scale["output_multiplier"].span],
-            "down": data[scale["output_shift"].span],
+            "gain": data[scale.beat["output_multiplier"].span],
+            "down": data[scale.beat["output_shift"].span],
         }
         fire, flags = self._fires, self._flags
         self._fill(m, "scales", fields, fire["tune"], fire["score"] & flags["pass_end"])
@@ -353,6 +351,6 @@ class StreamingAttention(Accelerator):
         ]
         a = self.spec.softmax
         if a.is_float:
-            words = parts(fields["row"], int(a.out_width))
+            words = parts(fields["row"], a.out_width)
             infinite = Cat(*(is_special(a.input_format, word)[0] for word in words)).any()
             self._saturated.append(self._fires["drain"] & infinite)

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.families.systolic import SystolicSpec
 from blueprint.families.systolic.parameters import BANKS
+from blueprint.numbers import flag
 from generator.arithmetic.integers import zero_extend
 from generator.cells.register_file import EVENTS
 from generator.cells.skew import delay_line
@@ -50,18 +51,18 @@ class SummingControl(Control):
 
     def __init__(self, spec: SystolicSpec) -> None:
         self.latency = "a beat is issued 1 cycle after its operands are accepted"
-        waves, many = int(spec.stages), int(bool(spec.accumulates))
+        waves, many = spec.stages, spec.accumulates
         ports = _PORTS | {
             "accept_wgt": Out(1),
-            "valid": Out(many * waves * int(bool(spec.floats))),
+            "valid": Out(many * waves * spec.floats),
             "first": Out(many * waves),
             "last": Out(waves),
             "shift": Out(1),
-            "ternary": In(int(bool(spec.flexible))),
-            "gate": Out(int(bool(spec.gated))),
+            "ternary": In(spec.flexible),
+            "gate": Out(spec.gated),
             "load": Out(waves if spec.waits else 0),
             "move": Out(waves if spec.waits else 0),
-            "queues_done": In(int(bool(spec.paced))),
+            "queues_done": In(spec.paced),
         }
         shape = f"r{spec.rows}c{spec.cols}l{spec.act_lanes}_s{waves}"
         digits = "_own" if spec.waits else "_flex" if spec.flexible else ""
@@ -79,7 +80,7 @@ class SummingControl(Control):
         act, act_wrong = self.operand(m, "act", active, ends, final)
         wgt, wgt_wrong = self.operand(m, "wgt", active, ends, final)
         one = Const(1, 1)
-        step = Mux(self.ternary, int(spec.beat_k), 1) if spec.flexible else int(spec.beat_k)
+        step = Mux(self.ternary, spec.beat_k, 1) if spec.flexible else spec.beat_k
         beats = self.counted(m, "beats", self.k, step, ends) if spec.accumulates else one
         done = ends & tile_ends
         columns = self.counted(m, "columns", self.n, spec.cols, done) if spec.n_max > spec.cols else one
@@ -103,14 +104,14 @@ class SummingControl(Control):
         if spec.gated:
             m.d.comb += self.gate.eq(moves)
         if spec.waits:
-            loads = self.delays(m, "load", self.accept_act, int(spec.stages) - 1)
+            loads = self.delays(m, "load", self.accept_act, spec.stages - 1)
             m.d.comb += self.load.eq(Cat(*loads))
-            m.d.comb += self.move.eq(Cat(*self.delays(m, "move", moves, int(spec.stages) - 1)))
+            m.d.comb += self.move.eq(Cat(*self.delays(m, "move", moves, spec.stages - 1)))
         if spec.accumulates:
             first = self.opening(m, "first_beat", ends, beats) & ~busy
-            m.d.comb += self.first.eq(Cat(*self.delays(m, "first", first, int(spec.stages) - 1)))
+            m.d.comb += self.first.eq(Cat(*self.delays(m, "first", first, spec.stages - 1)))
             if spec.floats:
-                m.d.comb += self.valid.eq(Cat(*self.delays(m, "valid", issue, int(spec.stages) - 1)))
+                m.d.comb += self.valid.eq(Cat(*self.delays(m, "valid", issue, spec.stages - 1)))
         m.d.comb += self.accepted.eq(self.taken("act", "wgt"))
         return m
 
@@ -126,7 +127,7 @@ class SummingControl(Control):
 
     def _charge(self, m: Module, busy: Value, last: Value, blocked: Value, taken: Value) -> None:
         """Cycles with digits left, unless the next beat would have to wait for the output even now."""
-        step = int(self.spec.beat_k)
+        step = self.spec.beat_k
         following = Mux(last, self.k <= step, self.left["beats"] <= 2 * step)
         m.d.comb += [
             self.stall_output.eq(blocked | (busy & following & taken)),
@@ -136,7 +137,7 @@ class SummingControl(Control):
     def _drain(self, m: Module, done: Value, final: Value) -> Value:
         """Give the rows of a finished tile; returns whether another one has to wait."""
         spec = self.spec
-        waves = self.delays(m, "last", done, int(spec.stages) - 1)
+        waves = self.delays(m, "last", done, spec.stages - 1)
         moves, ends = Signal(name="drain_moves"), Signal(name="drain_ends")
         waiting = held(m, "held", done, moves & ends)
         full = held(m, "full", waves[-1], moves & ends) if spec.stages > 1 else waiting
@@ -169,7 +170,7 @@ def _file_ports(words: int) -> dict[str, Any]:
 
 def _memory_ports(spec: SystolicSpec) -> dict[str, Any]:
     """Addresses and forwarding, where the banks are memories."""
-    address, many = (int(spec.most_tokens) - 1).bit_length(), int(bool(spec.accumulates))
+    address, many = (spec.most_tokens - 1).bit_length(), spec.accumulates
     return {
         "write": Out(BANKS),
         "write_address": Out(address),
@@ -189,8 +190,8 @@ class StationaryControl(Control):
 
     def __init__(self, spec: SystolicSpec) -> None:
         self.latency = "a token is issued 1 cycle after it and the last row of its weights are accepted"
-        many, several = int(bool(spec.accumulates)), int(spec.most_tokens > 1)
-        words = BANKS * int(spec.most_tokens)
+        many, several = spec.accumulates, flag(spec.most_tokens > 1)
+        words = BANKS * spec.most_tokens
         ports = _PORTS | {
             "load": Out(spec.rows),
             "swap": Out(several * (spec.rows + spec.cols - 1)),
@@ -210,7 +211,7 @@ class StationaryControl(Control):
         issue, final = self._issue, self._final
         self._active = self.active(m, "active", issue & final)
         act, act_wrong = self.operand(m, "act", self._active, issue, final)
-        most, one = int(spec.most_tokens), Const(1, 1)
+        most, one = spec.most_tokens, Const(1, 1)
         tokens: Value = one
         if most > 1:
             tokens = zero_extend(self.tokens, most.bit_length())
@@ -220,7 +221,7 @@ class StationaryControl(Control):
         m.d.comb += self._tokens.eq(tokens)
         last_token = self.counted(m, "token", self._tokens, 1, issue) if most > 1 else one
         ends = issue & last_token
-        beats = self.counted(m, "beats", self.k, int(spec.beat_k), ends) if spec.accumulates else one
+        beats = self.counted(m, "beats", self.k, spec.beat_k, ends) if spec.accumulates else one
         columns = (
             self.counted(m, "columns", self.n, spec.cols, ends & beats) if spec.n_max > spec.cols else one
         )
@@ -276,7 +277,7 @@ class StationaryControl(Control):
 
     def _banks(self, m: Module, begin: Value, room: Signal, first: Value, last: Value) -> None:
         """Partial sums into one bank, finished ones out of the other."""
-        spec, stages = self.spec, int(self.spec.stages)
+        spec, stages = self.spec, self.spec.stages
         self._valid = self.delays(m, "valid", self._issue, stages)
         valid, finished = self._valid[-1], Const(1, 1)
         if spec.accumulates:
@@ -370,7 +371,7 @@ class StationaryControl(Control):
 
     def _walk(self, m: Module, name: str, step: Value) -> tuple[Value, Value]:
         """(number of a token in its group, whether it is the last), stepping on with ``step``."""
-        most = int(self.spec.most_tokens)
+        most = self.spec.most_tokens
         if most == 1:
             return Const(0, 1), Const(1, 1)
         number, ends = Signal((most - 1).bit_length(), name=name), Signal(name=f"{name}_ends")
@@ -381,5 +382,5 @@ class StationaryControl(Control):
 
     def _lines(self, bank: Value, number: Value) -> Value:
         """One line for every word of both banks."""
-        most = int(self.spec.most_tokens)
+        most = self.spec.most_tokens
         return Cat(*((bank == b) & (number == w) for b in range(BANKS) for w in range(most)))

@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.families.systolic import SystolicSpec
+from blueprint.numbers import flag
 from generator.arithmetic.integers import parts
 from generator.block import Block
 from generator.cells.skew import delay_line
@@ -36,13 +37,13 @@ class SummingRow(Row):
     def __init__(self, spec: SystolicSpec) -> None:
         self.spec, self.element = spec, SummingElement(spec)
         self.latency = f"{spec.stages - spec.rows + 1 if spec.skewed else spec.stages} cycles"
-        cols, width = spec.cols, int(spec.state_width)
+        cols, width = spec.cols, spec.state_width
         waves = cols if spec.skewed else 1
-        many, chained = int(bool(spec.accumulates)), int(spec.rows > 1)
+        many, chained = spec.accumulates, flag(spec.rows > 1)
         ports = {
-            "act": In(int(spec.act_bits)),
-            "weight": In(cols * int(spec.element_bits)),
-            "valid": In(many * waves * int(bool(spec.floats))),
+            "act": In(spec.act_bits),
+            "weight": In(cols * spec.element_bits),
+            "valid": In(many * waves * spec.floats),
             "first": In(many * waves),
             "load": In(waves if spec.waits else 0),
             "move": In(waves if spec.waits else 0),
@@ -56,9 +57,9 @@ class SummingRow(Row):
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        spec, width = self.spec, int(self.spec.state_width)
+        spec, width = self.spec, self.spec.state_width
         acts = self.passed(m, self.act, "act")
-        weights = parts(self.weight, int(spec.element_bits))
+        weights = parts(self.weight, spec.element_bits)
         below = parts(self.below, width) if spec.rows > 1 else []
         results = []
         for column in range(spec.cols):
@@ -83,12 +84,12 @@ class StationaryRow(Row):
 
     def __init__(self, spec: SystolicSpec, row: int) -> None:
         self.spec, self.element = spec, StationaryElement(spec, row)
-        self.latency = f"{spec.cols + int(spec.product_register)} cycles"
+        self.latency = f"{spec.cols + spec.product_register} cycles"
         cols = spec.cols
         before, after = handed_on(spec, row), handed_on(spec, row + 1)
         ports = {
-            "act": In(int(spec.act_bits)),
-            "weight": In(cols * int(spec.element_bits)),
+            "act": In(spec.act_bits),
+            "weight": In(cols * spec.element_bits),
             "load": In(1),
             "swap": In(cols if spec.most_tokens > 1 else 0),
             "above": In(cols * before),
@@ -100,7 +101,7 @@ class StationaryRow(Row):
         m = self.module()
         spec, element = self.spec, self.element
         acts, loads = self.passed(m, self.act, "act"), self.passed(m, self.load, "load")
-        weights = parts(self.weight, int(spec.element_bits))
+        weights = parts(self.weight, spec.element_bits)
         above = [] if element.is_first else parts(self.above, len(self.above) // spec.cols)
         width, totals = len(self.total) // spec.cols, []
         for column in range(spec.cols):

@@ -37,13 +37,13 @@ class Systolic(Accelerator):
         acts = self._activations(m)
         weights = self._operand(m, "wgt", not self.spec.stationary)
         if self.spec.flexible:
-            kind = self.spec.streams()[1].field.part("ternary")
+            kind = self.spec.streams()[1].field.parts["ternary"]
             m.d.comb += self.wires["ternary"].eq(weights[kind.span])
         if self.spec.skewed:
             acts = self._skewed(m, acts, self.spec.rows, "acts")
             weights = self._skewed(m, weights, self.spec.cols, "weights")
         results = (self._stay if self.spec.stationary else self._sum)(m, acts, weights)
-        bits = int(self.spec.output_bits)
+        bits = self.spec.output_bits
         m.d.comb += self.m_axis_out_tdata.eq(Cat(*(sign_extend(result, bits) for result in results)))
         return m
 
@@ -64,9 +64,7 @@ class Systolic(Accelerator):
         if spec.serial:
             acts = self._digits(m)
         elif spec.pe == "ent":
-            acts = register(
-                m, spec.rows * int(spec.act_bits), "act", self.wires["accept_act"], self._codes(m)
-            )
+            acts = register(m, spec.rows * spec.act_bits, "act", self.wires["accept_act"], self._codes(m))
         else:
             acts = self._operand(m, "act", True)
         if not spec.gated:
@@ -79,7 +77,7 @@ class Systolic(Accelerator):
         block, codes = DigitEncode(self.spec.act_width), []
         block.place = self.place
         for number, word in enumerate(parts(self._operand(m, "act", False), self.spec.act_width)):
-            code = Signal(int(self.spec.code_width), name=f"code{number}")
+            code = Signal(self.spec.code_width, name=f"code{number}")
             self.use(m, block, f"encode{number}", a=word, code=code)
             codes.append(code)
         return Cat(*codes)
@@ -90,10 +88,10 @@ class Systolic(Accelerator):
         block.place = self.place
         pins = {"load": self.wires["accept_act"], "enable": self.wires["gate"]}
         if self.spec.pe == "booth_serial":
-            pins["mask"] = Const(-1, int(self.spec.element.digits))
+            pins["mask"] = Const(-1, self.spec.element.digits)
         for number, word in enumerate(parts(self._operand(m, "act", False), self.spec.act_width)):
             digit, empty = (
-                Signal(int(self.spec.code_width), name=f"digit{number}"),
+                Signal(self.spec.code_width, name=f"digit{number}"),
                 Signal(name=f"done{number}"),
             )
             self.use(m, block, f"queue{number}", a=word, digit=digit, done=empty, **pins)
@@ -124,10 +122,10 @@ class Systolic(Accelerator):
     def _sum(self, m: Module, acts: Value, weights: Value) -> list[Value]:
         """Rows that keep their sums; weights pass down, results up."""
         spec = self.spec
-        block, width = SummingRow(spec), spec.cols * int(spec.state_width)
-        held = int(spec.product_register)
+        block, width = SummingRow(spec), spec.cols * spec.state_width
+        held = spec.product_register
         results = [Signal(width, name=f"results{row}") for row in range(spec.rows)]
-        for row, act in enumerate(parts(acts, int(spec.act_bits))):
+        for row, act in enumerate(parts(acts, spec.act_bits)):
             begin, count = (row + held, spec.cols) if spec.skewed else (held, 1)
             pins = {name: self._waves(name, begin, count) for name in WAVES}
             if spec.rows > 1:
@@ -136,7 +134,7 @@ class Systolic(Accelerator):
             self.use(m, block, f"row{row}", act=act, weight=weights, result=results[row], **pins)
             if spec.skewed and row + 1 < spec.rows:
                 weights = delay_line(m, weights, 1, "weights", first=row + 1)[-1]
-        totals = parts(results[0], int(spec.state_width))
+        totals = parts(results[0], spec.state_width)
         return self._resolved(m, totals) if spec.carry_save else totals
 
     def _resolved(self, m: Module, states: list[Value]) -> list[Value]:
@@ -144,7 +142,7 @@ class Systolic(Accelerator):
         block, totals = Resolve(self.spec.element), []
         block.place = "result"
         for column, state in enumerate(states):
-            total = Signal(int(self.spec.result_width), name=f"resolved{column}")
+            total = Signal(self.spec.result_width, name=f"resolved{column}")
             self.use(m, block, f"resolve{column}", state=state, total=total)
             totals.append(total)
         return totals
@@ -153,7 +151,7 @@ class Systolic(Accelerator):
         """Rows that keep their weights; sums pass down into the buffers of the columns."""
         spec = self.spec
         total: Value = Const(0, 0)
-        for row, act in enumerate(parts(acts, int(spec.act_bits))):
+        for row, act in enumerate(parts(acts, spec.act_bits)):
             above, total = total, Signal(spec.cols * handed_on(spec, row + 1), name=f"totals{row}")
             swap = self._waves("swap", row, spec.cols)
             self.use(
@@ -163,7 +161,7 @@ class Systolic(Accelerator):
         if spec.passes_words:
             total = self._added_up(m, total)
         partials = self._skewed(m, total, spec.cols, "totals", reverse=True)
-        words = parts(partials, int(spec.sum_width(spec.rows)))
+        words = parts(partials, spec.sum_width(spec.rows))
         return self._remembered(m, words) if spec.in_sram else self._filed(m, words)
 
     def _added_up(self, m: Module, words: Value) -> Value:
@@ -171,7 +169,7 @@ class Systolic(Accelerator):
         spec, totals = self.spec, []
         block = Total(cascade_plans(spec).last, handed_on(spec, spec.rows))
         for column, word in enumerate(parts(words, handed_on(spec, spec.rows))):
-            totals.append(Signal(int(spec.sum_width(spec.rows)), name=f"added_up{column}"))
+            totals.append(Signal(spec.sum_width(spec.rows), name=f"added_up{column}"))
             self.use(m, block, f"total{column}", words=word, total=totals[-1])
         return Cat(*totals)
 
@@ -180,14 +178,14 @@ class Systolic(Accelerator):
         buffer, results = ColumnBuffer(self.spec), []
         pins = {n: self.wires[n] for n in ("word", "store", "given", "take", "first") if n in self.wires}
         for column, partial in enumerate(partials):
-            result = Signal(int(self.spec.result_width), name=f"result{column}")
+            result = Signal(self.spec.result_width, name=f"result{column}")
             self.use(m, buffer, f"buffer{column}", partial=partial, result=result, **pins)
             results.append(result)
         return results
 
     def _remembered(self, m: Module, partials: list[Value]) -> list[Value]:
         """Partial sums in two memories as wide as all columns."""
-        spec, width = self.spec, int(self.spec.result_width)
+        spec, width = self.spec, self.spec.result_width
         column, total = MemoryColumn(spec), Signal(spec.cols * width, name="memory_write")
         stored = [Signal(len(total), name=f"memory_read{bank}") for bank in range(BANKS)]
         shared = ("shown", "fill", "first", "forward", "enable_forward")
@@ -200,7 +198,7 @@ class Systolic(Accelerator):
                 stored=Cat(*(bank[place] for bank in stored)), **pins,
             )  # fmt: skip
             results.append(result)
-        memory, wires = Sram(int(spec.most_tokens), len(total)), self.wires
+        memory, wires = Sram(spec.most_tokens, len(total)), self.wires
         addresses = parts(wires["read_address"], len(wires["write_address"]))
         for bank in range(BANKS):
             self.use(

@@ -17,10 +17,10 @@ class Control(Sequencer):
     latency = "a table is swept from 1 cycle + build stages after its activations are accepted"
 
     def __init__(self, spec: TernaryLutSpec) -> None:
-        stages, address = int(spec.build_stages), int(spec.address_width)
+        stages, address = spec.build_stages, spec.address_width
         sram = 1 if spec.in_sram else 0
-        pipelined = int(spec.accumulate_stages)
-        reduced = int(spec.tree_stages) + int(spec.reduction_registered)
+        pipelined = spec.accumulate_stages
+        reduced = spec.tree_stages + spec.reduction_registered
         forwards = sram if not pipelined else 0
         filed = 1 if spec.accumulates and (not spec.buffered or not spec.in_sram) else 0
         ports = handshakes(("act", "wgt"), ("out",)) | {
@@ -44,7 +44,7 @@ class Control(Sequencer):
         ports |= tells(*EVENTS)
         shape = f"l{spec.lut_count}mu{spec.mu}f{spec.fetch_count}t{spec.token_lanes}"
         limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
-        flow = f"b{stages}s{int(spec.fetch_register)}{reduced}{'m' if sram else 'r'}"
+        flow = f"b{stages}s{spec.fetch_register:d}{reduced}{'m' if sram else 'r'}"
         flow += f"_p{pipelined}" * (pipelined > 0) + "_fixed" * spec.fixed
         super().__init__(spec, f"{spec.family}_control_{shape}_{limits}_{flow}", ports)
 
@@ -64,7 +64,7 @@ class Control(Sequencer):
     def _load(self, m: Module) -> None:
         """Accept a tile of activations when the first stage of the table pipeline is free."""
         spec = self.spec
-        stages = int(spec.build_stages)
+        stages = spec.build_stages
         self._tile_valid = [Signal(name=f"tile{stage}_valid") for stage in range(stages + 1)]
         self._release = Signal(name="tile_release")
         end = Signal(name="load_end")
@@ -73,7 +73,7 @@ class Control(Sequencer):
         accept = active & self.act_tvalid & ready[0]
         last_tile: Value = Const(1, 1)
         if spec.accumulates:
-            last_tile = self.counted(m, "load_k", self.k, int(spec.tile_k), accept)
+            last_tile = self.counted(m, "load_k", self.k, spec.tile_k, accept)
         if len(self.first_load):
             first = self.opening(m, "loads_first", accept, last_tile)
             m.d.comb += self.first_load.eq(first)
@@ -106,7 +106,7 @@ class Control(Sequencer):
         if spec.buffered:
             last_column = self.counted(m, "sweep_n", self.n, spec.fetch_count, self._fire)
         if spec.address_width:
-            column = Signal(int(spec.address_width), name="column")
+            column = Signal(spec.address_width, name="column")
             with m.If(self.start | (self._fire & last_column)):
                 m.d.sync += column.eq(0)
             with m.Elif(self._fire):
@@ -114,7 +114,7 @@ class Control(Sequencer):
         advance = self._fire & last_column
         last_tile: Value = Const(1, 1)
         if spec.accumulates:
-            last_tile = self.counted(m, "sweep_k", self.k, int(spec.tile_k), advance)
+            last_tile = self.counted(m, "sweep_k", self.k, spec.tile_k, advance)
             side = [self.opening(m, "first_tile", advance, last_tile), last_tile]
         last_token: Value = Const(1, 1)
         if spec.regroups:
@@ -179,7 +179,7 @@ class Control(Sequencer):
             m.d.sync += forward.eq(collide)
 
     def _column(self, beat: Value) -> Value:
-        return beat[len(beat) - int(self.spec.address_width) :]
+        return beat[len(beat) - self.spec.address_width :]
 
     def _finish(self, m: Module, valid: Value, beat: Value, ready: Signal, staged: bool) -> None:
         """Accumulate, or put a finished result into the result register."""
@@ -187,7 +187,7 @@ class Control(Sequencer):
         out_valid, out_last = Signal(name="result_valid"), Signal(name="result_last")
         free = ~out_valid | self.out_tready
         emit: Value = beat[1] if spec.accumulates else Const(1, 1)
-        final = beat[2 - int(spec.single_result)] if spec.accumulates else beat[0]
+        final = beat[2 - spec.single_result] if spec.accumulates else beat[0]
         m.d.comb += ready.eq((free | ~emit) if spec.buffered else free)
         fire = Signal(name="accumulate_fire")
         m.d.comb += fire.eq(valid & ready if staged else valid)

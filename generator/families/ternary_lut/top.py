@@ -47,12 +47,12 @@ class TernaryLut(Accelerator):
             words = self._to_fixed(m, words)
         tile = register(m, len(words), "tile", self.wires["enable_tile"], words)
         build = FloatTable(spec) if spec.floats else TableBuild(spec)
-        groups = iter(parts(tile, spec.mu * int(spec.word_width)))
+        groups = iter(parts(tile, spec.mu * spec.word_width))
         tables: list[list[Value]] = []
         for lane in range(spec.token_lanes):
             tables.append([])
             for number in range(spec.lut_count):
-                entry = Signal(int(spec.entries * spec.entry_width), name=f"table{lane}_{number}")
+                entry = Signal(spec.entries * spec.entry_width, name=f"table{lane}_{number}")
                 enable = self.wire("enable_build")
                 self.use(
                     m, build, f"build{lane}_{number}", activation=next(groups), enable=enable, entry=entry
@@ -87,7 +87,7 @@ class TernaryLut(Accelerator):
     def _to_float(self, m: Module, results: list[Value]) -> list[Value]:
         spec = self.spec
         source, target = floating.get(spec.activation), floating.get(str(spec.output_format))
-        block = FixedToFloat(source, target, int(spec.result_width))
+        block = FixedToFloat(source, target, spec.result_width)
         block.place = "result"
         found: list[Value] = []
         for number, result in enumerate(results):
@@ -102,12 +102,10 @@ class TernaryLut(Accelerator):
         spec = self.spec
         data = self.s_axis_wgt_tdata
         if spec.key_encoding != "five_trits":
-            return parts(
-                data[: int(spec.key_bits)], int(spec.key_bits) // (spec.lut_count * spec.fetch_count)
-            )
+            return parts(data[: spec.key_bits], spec.key_bits // (spec.lut_count * spec.fetch_count))
         unpack = TritUnpack(spec)
         trits = spec.lut_count * spec.fetch_count * spec.mu
-        weights = word(10 * int(ceil_div(trits, 5)), "weights")
+        weights = word(10 * ceil_div(trits, 5), "weights")
         for number in range(ceil_div(trits, 5)):
             byte = data[8 * number : 8 * number + 8]
             self.use(m, unpack, f"unpack{number}", byte=byte, weight=weights[10 * number : 10 * number + 10])
@@ -118,7 +116,7 @@ class TernaryLut(Accelerator):
     ) -> tuple[list[list[list[Value]]], list[list[Value]]]:
         """Fetched values by token lane, column and table; signs by column and table."""
         spec = self.spec
-        width, block = int(spec.entry_width), FetchRow(spec)
+        width, block = spec.entry_width, FetchRow(spec)
         keys = parts(Cat(*self._keys(m)), block.key_width)
         values: list[list[list[Value]]] = [
             [[] for _ in range(spec.fetch_count)] for _ in range(spec.token_lanes)
@@ -141,7 +139,7 @@ class TernaryLut(Accelerator):
     def _lanes(self, m: Module, values: list[list[list[Value]]], signs: list[list[Value]]) -> None:
         spec = self.spec
         block = FloatLane(spec) if spec.floats else Lane(spec)
-        width = int(spec.result_width)
+        width = spec.result_width
         count = spec.token_lanes * spec.fetch_count
         stored = word(count * width if spec.in_sram else 0, "stored")
         totals = word(len(stored), "totals")
@@ -173,14 +171,14 @@ class TernaryLut(Accelerator):
                 results.append(result)
         if spec.fixed:
             results = self._to_float(m, results)
-        m.d.comb += self.m_axis_out_tdata.eq(Cat(*(sign_extend(r, int(spec.output_bits)) for r in results)))
+        m.d.comb += self.m_axis_out_tdata.eq(Cat(*(sign_extend(r, spec.output_bits) for r in results)))
         if spec.in_sram:
             self._memory(m, stored, totals)
 
     def _memory(self, m: Module, stored: Value, totals: Value) -> None:
         wires = self.wires
         store(
-            self, m, "accumulators", int(self.spec.depth),
+            self, m, "accumulators", self.spec.depth,
             write=wires["write"], write_address=wires["address"], write_data=totals,
             read=wires["read"], read_address=wires["read_address"], read_data=stored,
         )  # fmt: skip
