@@ -20,7 +20,14 @@ STATUS = ("busy", "done", "size_error", "framing_error")
 #: What a run waits for, in the order of the counters; :data:`blueprint.timing.STALL_REASONS` says which one a cycle is
 #: charged to.
 WAITS = ("input", "memory", "output", "dependency")
-STALLS = tuple(f"stall_{reason}" for reason in WAITS)
+
+
+def stall_counter(reason: str) -> str:
+    """The register that counts the cycles of a run that are charged to a reason."""
+    return f"stall_{reason}"
+
+
+STALLS = tuple(stall_counter(reason) for reason in WAITS)
 COUNTERS = ("cycles", *STALLS)
 WORD_BYTES = 4
 WORD_BITS = 8 * WORD_BYTES
@@ -151,7 +158,8 @@ class RegisterFile:
     @property
     def stalls(self) -> tuple[str, ...]:
         """Stall counters that a design implements; the others read as 0."""
-        return STALLS if self.dependency else STALLS[:-1]
+        absent = () if self.dependency else ("dependency",)
+        return tuple(stall_counter(reason) for reason in WAITS if reason not in absent)
 
     @property
     def present(self) -> tuple[Size, ...]:

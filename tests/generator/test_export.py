@@ -267,7 +267,29 @@ def test_a_connection_to_no_port_is_refused() -> None:
 
 
 def test_a_port_of_no_width_is_no_port() -> None:
-    assert list(Leaf().signature.members) == ["a", "b"]
+    assert list(Leaf().pins) == ["a", "b"]
+
+
+def test_what_is_connected_to_a_port_of_no_width_is_left_out() -> None:
+    from amaranth.hdl import Module, Signal
+
+    parent, given = Leaf(), Signal(3)
+    ends = parent.use(Module(), Leaf(), "child", a=Signal(), none=given)
+    assert ends.none is given and len(ends.b) == 1
+
+
+def test_an_input_that_is_missing_is_refused() -> None:
+    from amaranth.hdl import Module
+
+    with pytest.raises(ValueError, match=r"^Port a of block leaf must be connected$"):
+        Leaf().use(Module(), Leaf(), "child")
+
+
+def test_a_connection_of_another_width_is_refused() -> None:
+    from amaranth.hdl import Module, Signal
+
+    with pytest.raises(ValueError, match=r"^Port a of block leaf must be given 1 bits, not 2$"):
+        Leaf().use(Module(), Leaf(), "child", a=Signal(2))
 
 
 def test_helpers_split_choose_and_extend() -> None:

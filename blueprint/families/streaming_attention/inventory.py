@@ -46,9 +46,9 @@ def units(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
 
 def _fifos(p: StreamingAttentionParameters) -> Iterator[Unit]:
     deep, reserved, there = dataflow.depths(p), dataflow.reserved(p), dataflow.present(p)
-    for name, fields in dataflow.words(p).items():
+    for name, word in dataflow.words(p).items():
         if possible(there[name]):
-            yield from fifo(there[name], deep[name], sum(fields.values()), reserved[name])
+            yield from fifo(there[name], deep[name], word.width, reserved[name])
 
 
 def fifo(count: Number, depth: Number, width: Number, reserved: Number) -> Iterator[Unit]:
@@ -120,8 +120,8 @@ def _score(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     inside = scaled + a.has_offset * p.exp_stages
     scales = dataflow.words(p)["scales"]
     return (
-        registers("score", p.dot_stages + before, scales["multiplier"] + scales["shift"]),
-        registers("score", scaled, scales["offset"]),
+        registers("score", p.dot_stages + before, scales["multiplier"].bits + scales["shift"].bits),
+        registers("score", scaled, scales["offset"].bits),
         registers("score", lanes * before, a.score_word),
         registers("score", lanes * after, a.t_word),
         registers("score", inside, 1, reset=1),

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from blueprint.arithmetic import carry_save, floating, ternary
 from blueprint.families.ternary_lut import formats
 from blueprint.families.ternary_lut.parameters import MOST_MU, MOST_TABLES, TernaryLutParameters
+from blueprint.families.ternary_lut.sideband import sideband
 from blueprint.numbers import Number, ceil_div, choose, clog2, flag, larger, possible, slices, smaller
 from blueprint.unit import Path, Unit, memories, registers
 
@@ -233,8 +234,8 @@ def _memory(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def side_bits(p: TernaryLutParameters) -> Number:
-    """Sideband bits of a beat: valid, last of the run, first and last tile, column group."""
-    return 2 + 2 * p.accumulates - p.single_result + p.address_width
+    """Bits that travel with a beat: valid, and its sideband."""
+    return 1 + sideband(p).width
 
 
 def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:

@@ -21,7 +21,7 @@ from generator.arithmetic.softmax import (
     SumValues,
 )
 from generator.block import Block
-from generator.families.streaming_attention.node import NodeBlock, delayed, finished, halves
+from generator.families.streaming_attention.node import FLAGS, ONE, NodeBlock, delayed, finished, halves
 
 
 class OutputLane(Block):
@@ -59,13 +59,12 @@ class OutputLane(Block):
         for number, value in enumerate(parts(self.value, self.element_width)):
             total = self._total(m, number, value)
             if finish is not None:
-                given = {"output_multiplier": "gain", "output_shift": "down"}
-                pins = {pin: getattr(self, name) for pin, name in given.items() if name in self.ports}
-                total, wrong = finished(self, m, finish, str(number), o=total, **pins)
+                scales = {"output_multiplier": self.gain, "output_shift": self.down}
+                total, wrong = finished(self, m, finish, str(number), o=total, **scales)
                 clipped.append(wrong)
             results.append(total)
         m.d.comb += self.result.eq(Cat(*results))
-        if "clipped" in self.ports:
+        if len(self.clipped):
             m.d.comb += self.clipped.eq(Cat(*clipped))
         return m
 
@@ -77,11 +76,17 @@ class OutputLane(Block):
         total = Signal(a.o_word, name=f"total{number}")
         self.use(m, product, f"product{number}", p=self.weight, v=value, result=term)
         term = delayed(m, term, self.after, f"term{number}_")
-        if "sees" in self.ports:
+        if len(self.sees):
             term = term & self.sees.replicate(len(term))
-        pins = {"shift": self.shift} if a.rescales else {}
         self.use(
-            m, block, f"sum{number}", begin=self.begin, enable=self.enable, term=term, total=total, **pins
+            m,
+            block,
+            f"sum{number}",
+            begin=self.begin,
+            enable=self.enable,
+            term=term,
+            total=total,
+            shift=self.shift,
         )
         return total
 
@@ -104,10 +109,7 @@ class Output(NodeBlock):
             "down": In(gains * OUTPUT_SHIFT_BITS),
             "result": Out(lanes * spec.dim * width),
         }
-        super().__init__(spec, ports, ("last", "final", "visible"), 1 + spec.product_stages)
-
-    def passed(self) -> tuple[str, ...]:
-        return ("final",)
+        super().__init__(spec, ports, ("last", "final", "visible"), ("final",), 1 + spec.product_stages)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -116,20 +118,22 @@ class Output(NodeBlock):
         values = parts(self.delayed(m, self.value, before, "value"), spec.element_width)
         weights = parts(self.delayed(m, self.weight, before, "weight"), a.p_word)
         valid, flags = self.follow(m, stages)
-        begin = self.begin(m, valid, flags["last"])
-        moves = self.delayed(m, getattr(self, "shift", Const(0, 0)), stages, "move")
+        begin = self.begin(m, valid, flags.last)
+        moves = self.delayed(m, self.shift, stages, "move")
         shifts = parts(moves, a.shift_width) if a.rescales else [Const(0, 0)] * spec.lanes
-        gain = self.delayed(m, getattr(self, "gain", Const(0, 0)), self.cycles, "gain")
-        down = self.delayed(m, getattr(self, "down", Const(0, 0)), self.cycles, "down")
+        gain = self.delayed(m, self.gain, self.cycles, "gain")
+        down = self.delayed(m, self.down, self.cycles, "down")
         corner = bool(spec.visible_bits)
         block, width, results = OutputLane(spec), len(self.result) // spec.lanes, []
         wrong: list[Value] = []
         for lane, weight in enumerate(weights):
-            sees = self.sees(flags.get("visible", Const(0, 0)), lane)
+            sees = self.sees(flags.visible, lane)
             found = Signal(width, name=f"result{lane}")
             wrong.append(Signal(spec.dim, name=f"clipped{lane}"))
-            pins = self.pins(
+            self.use(
+                m,
                 block,
+                f"lane{lane}",
                 begin=begin,
                 enable=valid & (sees | begin) if corner else valid,
                 sees=sees,
@@ -141,10 +145,9 @@ class Output(NodeBlock):
                 result=found,
                 clipped=wrong[-1],
             )
-            self.use(m, block, f"lane{lane}", **pins)
             results.append(found)
         m.d.comb += [
-            self.write.eq(self.delayed(m, valid & flags["last"], 1, "row", resets=True)),
+            self.write.eq(self.delayed(m, valid & flags.last, 1, "row", resets=True)),
             self.result.eq(Cat(*results)),
         ]
         if self.saturates:
@@ -153,9 +156,7 @@ class Output(NodeBlock):
             large = [self.fire & any_large] if a.values_saturate else []
             clipped = [bits & self.write.replicate(spec.dim) for bits in wrong] if spec.has_gains else []
             self.saturate(m, *clipped, *large)
-        self.leave(
-            m, {name: self.delayed(m, flags[name], 1, f"{name}_row") for name in flags if name == "final"}
-        )
+        self.leave(m, flags._replace(final=self.delayed(m, flags.final, 1, "final_row")))
         return m
 
 
@@ -177,7 +178,7 @@ class DivideWeights(NodeBlock):
             "inverse": In(lanes * a.r_width),
             "result": Out(lanes * a.p_word),
         }
-        super().__init__(spec, ports, ("last", "turn", "final", "visible"), spec.divide_stages)
+        super().__init__(spec, ports, FLAGS, FLAGS, spec.divide_stages)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -187,7 +188,7 @@ class DivideWeights(NodeBlock):
         pairs = zip(parts(self.weight, a.p_word), parts(self.inverse, a.r_width), strict=True)
         for lane, (weight, inverse) in enumerate(pairs):
             found = Signal(a.p_word, name=f"share{lane}")
-            self.use(m, block, f"share_of{lane}", **self.pins(block, p=weight, r=inverse, result=found))
+            self.use(m, block, f"share_of{lane}", p=weight, r=inverse, result=found, enable=ONE)
             results.append(found)
         self.finish(m, results)
         return m
@@ -220,13 +221,12 @@ class DivideLane(Block):
         clipped: list[Value] = []
         after, before = halves(self.spec.divide_stages)
         inverse, totals = delayed(m, self.inverse, before, "inverse"), delayed(m, self.total, before, "total")
-        pins = {"output_shift": self.down} if self.spec.has_gains else {}
         for number, total in enumerate(parts(totals, a.o_word)):
-            found, wrong = finished(self, m, block, str(number), o=total, r=inverse, **pins)
+            found, wrong = finished(self, m, block, str(number), o=total, r=inverse, output_shift=self.down)
             results.append(found)
             clipped.append(wrong)
         m.d.comb += self.result.eq(delayed(m, Cat(*results), after, "quotient"))
-        if "clipped" in self.ports:
+        if len(self.clipped):
             m.d.comb += self.clipped.eq(Cat(*clipped))
         return m
 
@@ -244,7 +244,7 @@ class DivideTotals(NodeBlock):
             "down": In(OUTPUT_SHIFT_BITS if spec.has_gains else 0),
             "result": Out(lanes * spec.dim * a.out_width),
         }
-        super().__init__(spec, ports, ("final",), spec.divide_stages)
+        super().__init__(spec, ports, ("final",), ("final",), spec.divide_stages)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -252,7 +252,7 @@ class DivideTotals(NodeBlock):
         block, before = DivideLane(spec), halves(spec.divide_stages)[1]
         results: list[Value] = []
         wrong: list[Value] = []
-        down = self.delayed(m, getattr(self, "down", Const(0, 0)), before, "down")
+        down = self.delayed(m, self.down, before, "down")
         totals = parts(self.total, spec.dim * a.o_word)
         for lane, inverse in enumerate(parts(self.inverse, a.r_width)):
             found, clipped = (
@@ -266,7 +266,7 @@ class DivideTotals(NodeBlock):
                 "result": found,
                 "clipped": clipped,
             }
-            self.use(m, block, f"lane{lane}", **self.pins(block, **pins))
+            self.use(m, block, f"lane{lane}", **pins)
             results.append(found)
             wrong.append(clipped)
         self.finish(m, results)

@@ -15,6 +15,7 @@ from generator.arithmetic.integers import add, parts, sign_extend
 from generator.arithmetic.processing import ActivationSelect, DigitQueue, Merge, Pass, Product, Step, mark
 from generator.arithmetic.processing.floats import converted
 from generator.block import Block, register
+from generator.layout import element, viewed
 
 
 def element_name(spec: SystolicSpec, element: Element) -> str:
@@ -39,11 +40,10 @@ class ArrayElement(Block):
         """(activations, weights) of the lanes, with the activation selected for every weight."""
         spec = self.spec
         act, words = self.act_used(m), parts(self.weight_used(m), spec.weight_bits)
-        acts, field = parts(act, spec.selected_width), spec.streams()[1].field
-        # A word that holds more than a weight has it as its first part.
-        weights = Cat(*(word[field.parts.fields[0].span] if len(field.parts) else word for word in words))
+        acts, kind = parts(act, spec.selected_width), element(spec.stream("wgt").field)
+        words = [viewed(kind, word) for word in words]
         if spec.group == 1:
-            return act, weights
+            return act, Cat(*(word.integer for word in words)) if spec.flexible else Cat(*words)
         block = ActivationSelect(spec.selected_width, spec.group)
         block.place = self.place
         chosen = []
@@ -51,11 +51,9 @@ class ArrayElement(Block):
             first = lane // spec.kept * spec.group
             value = Signal(spec.selected_width, name=f"chosen{lane}")
             group = Cat(*acts[first : first + spec.group])
-            self.use(
-                m, block, f"select{lane}", entries=group, index=word[field.parts["index"].span], value=value
-            )
+            self.use(m, block, f"select{lane}", entries=group, index=word.index, value=value)
             chosen.append(value)
-        return Cat(*chosen), weights
+        return Cat(*chosen), Cat(*(word.value for word in words))
 
     def act_used(self, m: Module) -> Value:
         """The activations of this beat, or their digits."""
@@ -69,8 +67,8 @@ class ArrayElement(Block):
         """The operands of a processing element by their ports."""
         act, weight = self.selected(m)
         if self.spec.flexible:
-            kind = self.spec.streams()[1].field.parts["ternary"]
-            return {"a": weight, "b": act, "ternary": self.weight[kind.span]}
+            word = viewed(element(self.spec.stream("wgt").field), self.weight)
+            return {"a": weight, "b": act, "ternary": word.ternary}
         if self.spec.serial:
             return {"digit": act, "b": weight}
         return {"a": act, "b": weight} if self.spec.encoded else {"a": weight, "b": act}
@@ -213,8 +211,7 @@ class StationaryElement(ArrayElement):
         )
         given = {"product": self.product(m)} if self.spec.product_register else self.operands(m)
         found = Signal(len(self.total), name="words")
-        pins = {"above": self.above} if above else {}
-        self.use(m, block, "pass", below=found, **given, **pins)
+        self.use(m, block, "pass", below=found, above=self.above, **given)
         return found
 
     def _above(self, m: Module) -> Value:

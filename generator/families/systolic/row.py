@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.families.systolic import SystolicSpec
@@ -11,9 +11,6 @@ from generator.arithmetic.integers import parts
 from generator.block import Block
 from generator.cells.skew import delay_line
 from generator.families.systolic.element import StationaryElement, SummingElement, handed_on
-
-#: What crosses the array beside the operands.
-WAVES = ("valid", "first", "load", "move", "last")
 
 
 class Row(Block):
@@ -60,17 +57,15 @@ class SummingRow(Row):
         spec, width = self.spec, self.spec.state_width
         acts = self.passed(m, self.act, "act")
         weights = parts(self.weight, spec.element_bits)
-        below = parts(self.below, width) if spec.rows > 1 else []
+        below = parts(self.below, width) or [Const(0, 0)] * spec.cols
         results = []
         for column in range(spec.cols):
             result = Signal(width, name=f"result{column}")
-            wave = column if spec.skewed else 0
-            pins = {n: getattr(self, n)[wave] for n in WAVES if len(getattr(self, n))}
-            if below:
-                pins |= {"shift": self.shift, "below": below[column]}
+            wave = slice(column, column + 1) if spec.skewed else slice(0, 1)
             self.use(
-                m, self.element, f"element{column}",
-                act=acts[column], weight=weights[column], result=result, **pins,
+                m, self.element, f"element{column}", act=acts[column], weight=weights[column], result=result,
+                valid=self.valid[wave], first=self.first[wave], load=self.load[wave], move=self.move[wave],
+                last=self.last[wave], shift=self.shift, below=below[column],
             )  # fmt: skip
             results.append(result)
         m.d.comb += self.result.eq(Cat(*results))
@@ -103,15 +98,14 @@ class StationaryRow(Row):
         acts, loads = self.passed(m, self.act, "act"), self.passed(m, self.load, "load")
         weights = parts(self.weight, spec.element_bits)
         above = [] if element.is_first else parts(self.above, len(self.above) // spec.cols)
+        above = above or [Const(0, 0)] * spec.cols
         width, totals = len(self.total) // spec.cols, []
         for column in range(spec.cols):
             total = Signal(width, name=f"total{column}")
-            pins = {"swap": self.swap[column]} if spec.most_tokens > 1 else {}
-            if above:
-                pins["above"] = above[column]
             self.use(
                 m, element, f"element{column}",
-                act=acts[column], weight=weights[column], load=loads[column], total=total, **pins,
+                act=acts[column], weight=weights[column], load=loads[column],
+                swap=self.swap[column : column + 1], above=above[column], total=total,
             )  # fmt: skip
             totals.append(total)
         m.d.comb += self.total.eq(Cat(*totals))

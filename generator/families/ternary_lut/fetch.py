@@ -140,25 +140,25 @@ class FetchRow(Block):
     place = "fetch"
 
     def __init__(self, spec: TernaryLutSpec) -> None:
-        self.fetch, self.columns = Fetch(spec), spec.fetch_count
-        self.latency, ports = self.fetch.latency, self.fetch.ports
-        self.key_width, self.signed = ports["key"].shape, "sign" in ports
-        several = {"key": In, "value": Out, "sign": Out}
-        wide = {
-            name: several[name](self.columns * member.shape) if name in several else member
-            for name, member in ports.items()
-            if name != "clk"
+        fetch = self.fetch = Fetch(spec)
+        self.latency, self.columns = fetch.latency, spec.fetch_count
+        ports = {
+            "key": In(self.columns * len(fetch.key)),
+            "entry": In(len(fetch.entry)),
+            "enable": In(len(fetch.enable)),
+            "value": Out(self.columns * len(fetch.value)),
+            "sign": Out(self.columns * len(fetch.sign)),
         }
-        name = self.fetch.module_name.replace("_fetch_", f"_fetches{self.columns}_")
-        super().__init__(name, wide, clocked=self.fetch.clocked)
+        name = fetch.module_name.replace("_fetch_", f"_fetches{self.columns}_")
+        super().__init__(name, ports, clocked=fetch.clocked)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         keys, values = (parts(value, len(value) // self.columns) for value in (self.key, self.value))
-        pins = {"enable": self.enable} if self.fetch.registered else {}
+        signs = list(self.sign) or [Const(0, 0)] * self.columns
         for column in range(self.columns):
-            if self.signed:
-                pins["sign"] = self.sign[column]
-            own = {"key": keys[column], "value": values[column]}
-            self.use(m, self.fetch, f"fetch{column}", entry=self.entry, **own, **pins)
+            self.use(
+                m, self.fetch, f"fetch{column}", key=keys[column], entry=self.entry, enable=self.enable,
+                value=values[column], sign=signs[column],
+            )  # fmt: skip
         return m

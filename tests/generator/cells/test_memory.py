@@ -38,7 +38,7 @@ class Holder(Block):
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        pins = {name: getattr(self, name) for name in self.ports if name != "clk"}
+        pins = {name: value for name, (_, value) in self.pins.items() if name != "clk"}
         store(self, m, "store", self.words, **pins)
         return m
 
