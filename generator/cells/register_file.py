@@ -6,7 +6,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from blueprint.shell import COUNTERS, Bound, RegisterFile, Size
+from blueprint.shell import STALLS, Bound, RegisterFile, Size
 from generator.arithmetic.integers import one_of, zero_extend
 from generator.block import Block
 from generator.boundary import AXI_LITE, EVENTS, Run, wires
@@ -168,7 +168,7 @@ class Registers(Block):
             with m.Elif(happens & ~held.all()):
                 m.d.sync += held.eq(held + 1)
             words[name] = held
-        return {name: Const(0, 1) for name in COUNTERS} | words
+        return {name: Const(0, 1) for name in STALLS} | words
 
     def _read_channel(self, m: Module, words: Mapping[str, Value]) -> None:
         accept, answer, error = (Signal(name=f"read_{what}") for what in ("accept", "answer", "error"))

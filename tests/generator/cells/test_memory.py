@@ -38,7 +38,10 @@ class Holder(Block):
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        pins = {name: value for name, (_, value) in self.pins.items() if name != "clk"}
+        pins = {
+            "write": self.write, "write_address": self.write_address, "write_data": self.write_data,
+            "read": self.read, "read_address": self.read_address, "read_data": self.read_data,
+        }  # fmt: skip
         store(self, m, "store", self.words, **pins)
         return m
 
