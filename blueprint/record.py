@@ -19,6 +19,9 @@ from blueprint.numbers import Number, larger
 Integers = npt.NDArray[np.int64]
 Octets = npt.NDArray[np.uint8]
 
+#: The offset of a field that stands right behind the one before it.
+BEHIND = -1
+
 
 @dataclass(frozen=True)
 class Place:
@@ -51,7 +54,7 @@ class Field:
     shape: tuple[Number, ...] = ()
     signed: bool = True
     format: str = "int"  # or the name of a float format, whose patterns the elements are
-    offset: Number = None
+    offset: Number = BEHIND
     axes: tuple[str, ...] = ()
     encoding: str = ""
     meaning: str = ""
@@ -118,7 +121,8 @@ class Record:
         placed: list[Field] = []
         end: Number = 0
         for field in self.fields:
-            begin = end if field.offset is None else field.offset
+            behind = isinstance(field.offset, int) and field.offset == BEHIND
+            begin = end if behind else field.offset
             placed.append(dataclasses.replace(field, offset=begin))
             end = begin + field.bits
         object.__setattr__(self, "fields", tuple(placed))

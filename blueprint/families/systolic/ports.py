@@ -5,8 +5,7 @@ from __future__ import annotations
 from blueprint.families.systolic.parameters import SystolicParameters
 from blueprint.port import BeatLoop, Operand, Operation, Stream
 from blueprint.record import Field, Place, Record
-from blueprint.shell import RegisterFile, product_sizes
-from blueprint.workloads.tasks import Gemm
+from blueprint.shell import RegisterFile, product_sizes, product_values
 
 #: What each stall counter counts.
 _WAITS = {
@@ -39,6 +38,9 @@ def operation(p: SystolicParameters) -> Operation:
     )
 
 
+register_values = product_values
+
+
 def register_file(p: SystolicParameters) -> RegisterFile:
     """Size registers of a product; a run reads those that it counts."""
     sizes = {
@@ -47,11 +49,6 @@ def register_file(p: SystolicParameters) -> RegisterFile:
         "n": (p.n_max, p.several_columns),
     }
     return RegisterFile(product_sizes(sizes), _WAITS, dependency=p.paced)
-
-
-def register_values(p: SystolicParameters, task: Gemm) -> dict[str, int]:
-    """The sizes of the product."""
-    return {"tokens": task.m, "k": task.k, "n": task.n}
 
 
 def streams(p: SystolicParameters) -> tuple[Stream, ...]:
