@@ -16,7 +16,7 @@ from costmodel.calibration import calibration, validation
 from costmodel.calibration.validation import Comparison
 from costmodel.technology import technology
 from costmodel.technology.technology import Technology
-from generator.export import generate
+from generator.export import write_hardware
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "attention_cost.md"
 DIM, KEYS = 32, 256
@@ -43,7 +43,7 @@ def table(tech: Technology) -> str:
     """All designs in one technology, synthesized and predicted."""
     specs = [design(changes) for changes in DESIGNS.values()]
     samples = calibration.measure_all(
-        specs, tech, generate, lambda text: print(text, file=sys.stderr, flush=True)
+        specs, tech, write_hardware, lambda text: print(text, file=sys.stderr, flush=True)
     )
     found = validation.compare(samples, tech)
     lines = [

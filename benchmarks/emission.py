@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.registry import families
-from generator.export import generate
+from generator.export import write_hardware
 
 PRODUCT = {"m_max": 64, "k_max": 4096, "n_max": 4096, "act_width": 8}
 ARRAY = PRODUCT | {"pe": "ternary", "weight_width": 2, "rows": 128, "cols": 128}
@@ -55,7 +55,7 @@ def measure(name: str) -> tuple[float, float, int, int]:
 def write(name: str, folder: Path) -> None:
     """Write one of the designs."""
     family, parameters = DESIGNS[name]
-    generate(families()[family].from_mapping(parameters), folder)
+    write_hardware(families()[family].from_mapping(parameters), folder)
 
 
 def main(names: list[str]) -> None:

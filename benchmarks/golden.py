@@ -34,7 +34,7 @@ from costmodel.calibration import measuring, sampling
 from costmodel.model import estimate, features
 from costmodel.technology import technology as technologies
 from costmodel.technology.technology import Technology
-from generator.export import generate
+from generator.export import write_hardware
 from simulator.cosim import scenarios
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "golden"
@@ -152,7 +152,7 @@ def record(spec: Spec) -> dict[str, Any]:
 def measured(spec: Spec) -> dict[str, Any]:
     """Synthesis and switching of one design, memory macros left out."""
     sample = measuring.measure(
-        spec, technologies.load(MEASURED), lambda chosen, folder: generate(chosen, folder)
+        spec, technologies.load(MEASURED), lambda chosen, folder: write_hardware(chosen, folder)
     )
     return {
         "flip_flops": {place: count for place, count in sample.registers.items() if count},
@@ -226,7 +226,7 @@ def exported(spec: Spec) -> dict[str, str]:
     found = {}
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "design"
-        generate(spec, out)
+        write_hardware(spec, out)
         for file in sorted(path for path in out.rglob("*") if path.is_file()):
             text = file.read_text(encoding="utf-8").replace(f'"tool_version": "{VERSION}"', "")
             found[str(file.relative_to(out))] = _digest(text)

@@ -24,7 +24,7 @@ from toolchain import files
 CLOCK_MHZ = 500.0
 
 
-def generate(spec: Spec, out: Path, *, clock_mhz: float | None = None) -> dict[str, Any]:
+def write_hardware(spec: Spec, out: Path, *, clock_mhz: float | None = None) -> dict[str, Any]:
     """Write the hardware of ``spec`` to the folder ``out`` and return its manifest.
 
     The same spec gives the same bytes. Raises ``OSError`` where the folder cannot be written and ``ToolError`` where

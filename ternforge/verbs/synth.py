@@ -40,7 +40,7 @@ def synth(
         liberty_text.check(file)
     with files.scratch() as scratch:
         note(f"writing {chosen.name}")
-        export.generate(chosen.spec, scratch)
+        export.write_hardware(chosen.spec, scratch)
         note("synthesizing with Yosys and ABC")
         measured = synthesis.synthesize(scratch, facts, liberty=list(liberty) or None)
     numbers = {key: getattr(measured, key) for key in _BOTH}

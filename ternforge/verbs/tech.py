@@ -51,7 +51,7 @@ def technology_calibrate(
 
     facts = files.load(name)
     path = check_file(out if out is not None else facts.path, YAML, force=force)
-    fitted = calibration.calibrate(facts, export.generate, note=note)
+    fitted = calibration.calibrate(facts, export.write_hardware, note=note)
     with output_file(path, YAML, "tech", force=force) as draft:
         calibration.write(fitted, draft)
     errors = {key: group["error"] for key, group in fitted.model.items() if "error" in group}
@@ -66,7 +66,9 @@ def technology_validate(name: str | Path, designs: int, seed: int, note: Note = 
     from costmodel.calibration import validation
     from generator import export
 
-    found = validation.validate(files.load(name), export.generate, designs=designs, seed=seed, note=note)
+    found = validation.validate(
+        files.load(name), export.write_hardware, designs=designs, seed=seed, note=note
+    )
     rows = [
         {
             "design": row.spec.name,

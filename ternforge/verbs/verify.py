@@ -50,7 +50,7 @@ def verify(
         folder = scratch if rtl is None else Path(rtl)
         if rtl is None:
             note(f"writing {chosen.name}")
-            export.generate(chosen.spec, folder)
+            export.write_hardware(chosen.spec, folder)
         else:
             folders.read(folder, chosen.spec)  # refused before anything is said to be built
         note(f"building with Verilator and running {len(todo)} cases with cocotb")

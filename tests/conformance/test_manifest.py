@@ -19,7 +19,7 @@ from blueprint.spec import Spec
 from blueprint.unit import flip_flops
 from blueprint.workloads.tasks import Attention, Gemm, Task
 from generator.emission import Emitted
-from generator.export import describe, generate
+from generator.export import describe, write_hardware
 from simulator.rtl import rtl
 from ternforge.conformance.manifest_check import faults
 from tests import attention_by_the_page
@@ -244,7 +244,7 @@ def test_the_bench_knows_nothing_of_the_blueprint(module: ModuleType) -> None:
 
 def run_rtl(spec: Spec, number: int, folder: Path) -> None:
     """The bench drives the exported Verilog, which answers as the pages say; operands alone are the blueprint's."""
-    generate(spec, folder)
+    write_hardware(spec, folder)
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     bench, todo, wanted = Bench(manifest), [], []
     for task, operands in runs(spec, number):
@@ -296,7 +296,7 @@ def test_the_verilog_answers_a_bench_from_the_manifest(family: str, part: int, t
 
 @pytest.mark.slow
 def test_lanes_that_an_integer_of_booth_flex_does_not_use_are_not_looked_at(tmp_path: Path) -> None:
-    generate(FLEXIBLE, tmp_path)
+    write_hardware(FLEXIBLE, tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
     bench, (task, operands) = Bench(manifest), long_run(FLEXIBLE)
     operands = {"act": operands["act"], "wgt": 37 * operands["wgt"]}  # no longer ternary

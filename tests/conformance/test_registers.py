@@ -23,7 +23,7 @@ from blueprint.unit import flip_flops
 from blueprint.workloads.tasks import Attention, Gemm, Task
 from costmodel.calibration import sampling
 from generator.emission import Emitted
-from generator.export import describe, generate
+from generator.export import describe, write_hardware
 from simulator.engine import kernel
 from simulator.rtl import rtl
 from ternforge.conformance import differences, netlist_flip_flops, patterns
@@ -59,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build(folder: Path, spec: Spec) -> rtl.Model:
     out = folder / spec.name
     if not out.exists():
-        generate(spec, out)
+        write_hardware(spec, out)
     return rtl.load(out, optimize="-O0")
 
 
@@ -287,7 +287,7 @@ READ = {
 @pytest.mark.parametrize("name", READ)
 def test_a_run_has_copies_of_what_it_reads_and_no_more(name: str, tmp_path: Path) -> None:
     """What nothing reads, synthesis takes away."""
-    generate(READ[name], tmp_path)
+    write_hardware(READ[name], tmp_path)
     predicted = int(flip_flops(READ[name].units()))
     assert [netlist_flip_flops(tmp_path, flatten=flatten) for flatten in (False, True)] == [predicted] * 2
 

@@ -12,7 +12,7 @@ from blueprint.arithmetic import floating
 from blueprint.arithmetic.softmax.arithmetic import Scales
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.workloads.tasks import Attention
-from generator.export import generate
+from generator.export import write_hardware
 from simulator.rtl import rtl
 
 BIT = 4
@@ -59,7 +59,7 @@ def case(
 
 def statuses(spec: StreamingAttentionSpec, folder: Path, cases: list[Any]) -> list[int]:
     """The status after every run, one after the other on one core; values have to be the golden ones."""
-    generate(spec, folder)
+    write_hardware(spec, folder)
     todo = []
     for workload, operands in cases:
         graph = spec.timing(workload, operands)

@@ -18,7 +18,7 @@ from blueprint.families.ternary_lut import TernaryLutSpec
 from generator import families
 from generator.arithmetic.integers import one_of, parts, zero_extend
 from generator.block import Block
-from generator.export import generate, hardware
+from generator.export import hardware, write_hardware
 from toolchain import process, verilator, yosys
 
 SPEC = TernaryLutSpec(mu=2, lut_count=2, fetch_count=2, act_width=8, k_max=64, n_max=100)
@@ -27,7 +27,7 @@ SPEC = TernaryLutSpec(mu=2, lut_count=2, fetch_count=2, act_width=8, k_max=64, n
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("export")
-    generate(SPEC, out)
+    write_hardware(SPEC, out)
     return out
 
 
@@ -161,7 +161,7 @@ def test_a_design_without_memories_has_no_stubs(tmp_path: Path) -> None:
     spec = TernaryLutSpec(
         mu=2, lut_count=2, fetch_count=2, act_width=4, k_max=16, n_max=8, accumulator="registers"
     )
-    manifest = generate(spec, tmp_path)
+    manifest = write_hardware(spec, tmp_path)
     assert (manifest["blackboxes"], manifest["stubs"]) == ([], [])
     assert listed(tmp_path / "synth.f") == manifest["files"]
     core = yaml.safe_load((tmp_path / f"{spec.name}.core").read_text().removeprefix("CAPI=2:\n"))

@@ -12,7 +12,7 @@ import pytest
 from blueprint.arithmetic.softmax.arithmetic import GRAPHS
 from blueprint.families.streaming_attention import StreamingAttentionSpec, dataflow
 from blueprint.workloads.tasks import Attention
-from generator.export import generate
+from generator.export import write_hardware
 from simulator.engine import kernel
 from simulator.rtl import rtl
 
@@ -21,7 +21,7 @@ LONG = {"naive": 1, "scaled": 2, "reordered": 1, "memory_free": 0}
 
 def build(out: Path, **changes: Any) -> tuple[StreamingAttentionSpec, rtl.Model]:
     spec = StreamingAttentionSpec(**{"dim": 2, "keys_max": 64, **changes})
-    generate(spec, out)
+    write_hardware(spec, out)
     return spec, rtl.load(out, optimize="-O0")
 
 

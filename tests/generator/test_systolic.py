@@ -15,7 +15,7 @@ from amaranth.back import rtlil
 from blueprint.arithmetic.processing.cascade import plans
 from blueprint.families.systolic import SystolicSpec, inventory
 from blueprint.unit import flip_flops
-from generator.export import generate
+from generator.export import write_hardware
 from generator.families.systolic.control import StationaryControl, SummingControl
 from simulator.rtl import rtl
 from ternforge.conformance import compare, netlist_flip_flops
@@ -36,7 +36,7 @@ def text(out: Path) -> int:
 @pytest.mark.parametrize("organization", ["weight_stationary", "output_stationary", "cube"])
 def test_a_large_array_is_written_in_seconds(organization: str, tmp_path: Path) -> None:
     before = os.times()
-    manifest = generate(array(128, organization), tmp_path)
+    manifest = write_hardware(array(128, organization), tmp_path)
     after = os.times()
     # Seconds of this process and of Yosys: other work on the machine does not count.
     assert sum(after[:4]) - sum(before[:4]) < 20
@@ -49,14 +49,14 @@ def test_a_large_array_is_written_in_seconds(organization: str, tmp_path: Path) 
 def test_text_does_not_grow_with_the_elements(organization: str, tmp_path: Path) -> None:
     sizes = []
     for size in (4, 16):
-        manifest = generate(array(size, organization), tmp_path / str(size))
+        manifest = write_hardware(array(size, organization), tmp_path / str(size))
         assert sorted(m["count"] for m in manifest["modules"].values())[-1] == size * size
         sizes.append(text(tmp_path / str(size)))
     assert sizes[1] < 2 * sizes[0]
 
 
 def test_rows_differ_only_where_their_sums_do(tmp_path: Path) -> None:
-    manifest = generate(array(16, "weight_stationary"), tmp_path)
+    manifest = write_hardware(array(16, "weight_stationary"), tmp_path)
     rows = {name: m["count"] for name, m in manifest["modules"].items() if name.endswith("_row16")}
     assert sum(rows.values()) == 16
     assert len(rows) == 8  # the first, and two a width: where it grows and where it stays
@@ -64,7 +64,7 @@ def test_rows_differ_only_where_their_sums_do(tmp_path: Path) -> None:
 
 def test_rows_that_hand_on_two_words_are_soon_alike(tmp_path: Path) -> None:
     design = array(10, "weight_stationary", pe="opt1", act_width=4, weight_width=3, cols=2)
-    manifest = generate(design, tmp_path)
+    manifest = write_hardware(design, tmp_path)
     rows = {name: m["count"] for name, m in manifest["modules"].items() if name.endswith("_row2")}
     assert sum(rows.values()) == 10
     assert len(rows) == len(set(plans(design.cascade.element, 10, False).rows)) <= 8
@@ -74,14 +74,14 @@ def test_rows_that_hand_on_two_words_are_soon_alike(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pe", ["opt4c", "opt4e", "booth_serial", "ent"])
 def test_a_row_shares_its_encoders(pe: str, tmp_path: Path) -> None:
     width = 8 if pe != "ent" else 7
-    manifest = generate(array(3, "output_stationary", pe=pe, act_width=width, weight_width=4,
+    manifest = write_hardware(array(3, "output_stationary", pe=pe, act_width=width, weight_width=4,
                               depth=4 if pe == "opt4e" else 1), tmp_path)  # fmt: skip
     shared = [m["count"] for n, m in manifest["modules"].items() if n.startswith(("pe_queue", "pe_encode"))]
     assert shared == [3 * (4 if pe == "opt4e" else 1)]
 
 
 def test_opt3_has_an_encoder_in_every_element(tmp_path: Path) -> None:
-    manifest = generate(array(3, "output_stationary", pe="opt3", weight_width=4), tmp_path)
+    manifest = write_hardware(array(3, "output_stationary", pe="opt3", weight_width=4), tmp_path)
     assert [m["count"] for n, m in manifest["modules"].items() if n.startswith("pe_queue")] == [9]
 
 
@@ -126,7 +126,7 @@ CORNERS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("number", range(len(CORNERS)))
 def test_corners_agree(number: int, tmp_path: Path) -> None:
     spec = SystolicSpec(n_max=7, m_max=9, **CORNERS[number])
-    generate(spec, tmp_path)
+    write_hardware(spec, tmp_path)
     assert compare(spec, rtl.load(tmp_path, optimize="-O0"), number) == []
     for flatten in (False, True):
         assert netlist_flip_flops(tmp_path, flatten=flatten) == int(flip_flops(spec.units()))
@@ -143,7 +143,7 @@ def test_corners_agree(number: int, tmp_path: Path) -> None:
 )
 def test_a_bit_that_is_lost_is_noticed(number: int, module: str, line: str, tmp_path: Path) -> None:
     spec = SystolicSpec(n_max=7, m_max=9, **CORNERS[number])
-    generate(spec, tmp_path)
+    write_hardware(spec, tmp_path)
     file = next(tmp_path.glob(f"rtl/{module}*.v"))
     text = file.read_text()
     broken = re.sub(rf"(assign {line} = )[^;]*;", r"\g<1>1'h0;", text, count=1)
