@@ -16,8 +16,8 @@ from generator.sequencer import Sequencer
 class Accelerator(Block):
     """Base of the top modules: the AXI4-Stream ports that the spec declares, and the AXI4-Lite port.
 
-    A stream is an interface called like its ports (``self.s_axis_act``), whose ``tdata`` is a view of the fields of its
-    beat. A family elaborates its datapath between :meth:`module` and what :meth:`sequence` returns.
+    A stream is an interface called like its ports (``self.s_axis_act``); its ``beat`` is ``tdata`` by the fields of its
+    record. A family elaborates its datapath between :meth:`module` and what :meth:`sequence` returns.
     """
 
     spec: Any

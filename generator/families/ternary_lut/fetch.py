@@ -9,6 +9,7 @@ from blueprint.arithmetic import ternary
 from blueprint.families.ternary_lut import TernaryLutSpec
 from generator.arithmetic.integers import add, one_of, parts, zero_extend
 from generator.block import Block, drive, register
+from generator.layout import element
 
 
 class TritUnpack(Block):
@@ -96,14 +97,14 @@ class Fetch(Block):
     def _address(self, m: Module) -> tuple[Value, Value]:
         """(sign, table address) of the key; a full table has no sign."""
         mu, half = self.spec.mu, self.spec.half
-        if self.encoding == "sign_index" and half:
-            return self.key[-1], self.key[:-1]
+        if self.encoding == "sign_index":
+            key = element(ternary.key_field(self.encoding, mu, 1, 1))(self.key)
+            if half:
+                return key.sign, key.index
+            return Const(0, 1), self._mirror(key.sign, key.index, ternary.key_width("full_index", mu))
         if self.encoding == "full_index" and not half:
             return Const(0, 1), self.key
         zero = ternary.half_entries(mu)
-        if self.encoding == "sign_index":
-            index = self.key[:-1]
-            return Const(0, 1), self._mirror(self.key[-1], index, ternary.key_width("full_index", mu))
         raw = self._raw(m)
         if not half:
             return Const(0, 1), raw
