@@ -99,7 +99,10 @@ def main() -> None:
             verdicts[verdict["name"]] = verdict
             print(json.dumps(verdict), file=file, flush=True)
             state = "noticed" if verdict["by"] else "ALIVE  "
-            print(f"{state} {verdict['name']} ({verdict['tests']} tests, {verdict['seconds']} s) {verdict['by'][:120]}", flush=True)
+            print(
+                f"{state} {verdict['name']} ({verdict['tests']} tests, {verdict['seconds']} s) {verdict['by'][:120]}",
+                flush=True,
+            )
     report(chosen, verdicts, harmless)
 
 
@@ -112,10 +115,14 @@ def _options() -> argparse.Namespace:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--rooms", default=",".join(ROOMS))
     options.add_argument("--jobs", type=int, default=2)
-    options.add_argument("--budget", type=float, default=60.0, help="processor seconds of tests run against one mutant")
+    options.add_argument(
+        "--budget", type=float, default=60.0, help="processor seconds of tests run against one mutant"
+    )
     options.add_argument("--most", type=int, help="judge at most so many now")
     options.add_argument("--again", action="store_true", help="judge those that live once more")
-    options.add_argument("--also", nargs="*", default=[], metavar="FILE", help="files of tests written since the record")
+    options.add_argument(
+        "--also", nargs="*", default=[], metavar="FILE", help="files of tests written since the record"
+    )
     return options.parse_args()
 
 
@@ -145,8 +152,10 @@ def report(chosen: Sequence[Mutant], verdicts: dict[str, dict[str, Any]], harmle
     for room in dict.fromkeys(mutant.path.split("/")[0] for mutant in chosen):
         print(f"{room:12} {noticed[room]} of {total[room]}, {equivalent[room]} equivalent")
     share = 100 * noticed.total() / max(total.total(), 1)
-    print(f"{'all':12} {noticed.total()} of {total.total()}, {share:.1f} %, {equivalent.total()} equivalent, "
-          f"{len(chosen) - total.total() - equivalent.total()} not judged")
+    print(
+        f"{'all':12} {noticed.total()} of {total.total()}, {share:.1f} %, {equivalent.total()} equivalent, "
+        f"{len(chosen) - total.total() - equivalent.total()} not judged"
+    )
 
 
 if __name__ == "__main__":

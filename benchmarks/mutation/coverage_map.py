@@ -39,7 +39,7 @@ class Map:
 
 
 def record(folder: Path, jobs: int) -> None:
-    """Run the fast tests once with coverage; writes ``coverage.db``, ``seconds.txt`` and the sources into ``folder``."""
+    """Run the fast tests once with coverage; writes ``coverage.db``, ``seconds.txt`` and ``sources``."""
     folder.mkdir(parents=True, exist_ok=True)
     for room in ROOMS:
         shutil.rmtree(folder / "sources" / room, ignore_errors=True)
@@ -51,7 +51,14 @@ def record(folder: Path, jobs: int) -> None:
     seconds = folder / "seconds.txt"
     seconds.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-q", "-n", str(jobs), "-m", "not slow", "tests"]
-    command += ["-p", clock.__name__, "--cov", f"--cov-config={config}", "--cov-context=test", "--cov-report="]
+    command += [
+        "-p",
+        clock.__name__,
+        "--cov",
+        f"--cov-config={config}",
+        "--cov-context=test",
+        "--cov-report=",
+    ]
     subprocess.run(command, cwd=ROOT, env={**os.environ, clock.FILE: str(seconds)}, check=False)
 
 
