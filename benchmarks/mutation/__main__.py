@@ -77,9 +77,12 @@ def judged(todo: Sequence[Mutant], known: Map, options: argparse.Namespace) -> I
                 if text is not None:
                     limit_s = LEAST_S + SLOWER * seconds
                     futures[pool.submit(runner.judge, mutant.path, text, tests, limit_s)] = (mutant, tests)
-            for future in as_completed(futures):
-                mutant, tests = futures[future]
-                yield {"name": name(mutant), "tests": len(tests), **future.result()}
+            try:
+                for future in as_completed(futures):
+                    mutant, tests = futures[future]
+                    yield {"name": name(mutant), "tests": len(tests), **future.result()}
+            finally:
+                pool.shutdown(cancel_futures=True)
 
 
 def main() -> None:

@@ -70,11 +70,18 @@ class _Finder(ast.NodeVisitor):
     """Collects (node, replacement) pairs, leaving out annotations, messages and what only people read."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.lines = text.encode().splitlines(keepends=True)
         self.found: list[tuple[ast.expr | ast.stmt, str]] = []
 
     def source(self, node: ast.AST) -> str:
-        return ast.get_source_segment(self.text, node) or ""
+        """The text of a node; columns of the syntax tree count bytes."""
+        if not isinstance(node, ast.expr | ast.stmt):
+            return ""
+        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+        part = self.lines[first : last + 1]
+        part[-1] = part[-1][: node.end_col_offset]
+        part[0] = part[0][node.col_offset :]
+        return b"".join(part).decode()
 
     def add(self, node: ast.expr | ast.stmt, replacement: str) -> None:
         self.found.append((node, replacement))

@@ -71,7 +71,8 @@ class Tree:
         self.folder, self.root, self.cache = folder, folder / "tree", folder / "cache"
         shared = Path(os.environ.get("TERNFORGE_CACHE", str(ROOT / "sim_build" / "cache")))
         if shared.is_dir():
-            shutil.copytree(shared, self.cache)
+            with contextlib.suppress(shutil.Error):  # drafts of others that have gone meanwhile
+                shutil.copytree(shared, self.cache, copy_function=_link)
         self.cache.mkdir(exist_ok=True)
         self.kept = dict(_files(self.cache))
         self.fails_anyway: dict[str, bool] = {}
@@ -123,6 +124,14 @@ class Tree:
         for name, inode in _files(self.cache):
             if self.kept.get(name) != inode:
                 Path(name).unlink(missing_ok=True)
+
+
+def _link(source: str, target: str) -> None:
+    """Entries of a cache are replaced as a whole and never written to, so a copy can share them."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, int]]:
