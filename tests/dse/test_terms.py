@@ -111,6 +111,15 @@ def test_a_kept_front_is_taken_while_it_is_whole_and_new(tmp_path: Path) -> None
     kept.close()
 
 
+def test_the_knee_is_marked_in_the_table_of_the_front_alone(tmp_path: Path) -> None:
+    with run(toy.problem(), tmp_path, points_csv=True) as study:
+        knee = study.knee
+    front, points = ((tmp_path / name).read_text().splitlines() for name in ("front.csv", "points.csv"))
+    assert front[0] == points[0] + ",knee" and points[0].endswith(",reason,memory")
+    marked = [line.split(",")[0] for line in front[1:] if line.endswith(",True")]
+    assert marked == [knee] and len({line.count(",") for line in front}) == 1
+
+
 def test_a_study_without_one_of_its_batches_is_damaged(tmp_path: Path) -> None:
     run(toy.problem(), tmp_path / "study").close()
     kept = store.load(tmp_path / "study")
