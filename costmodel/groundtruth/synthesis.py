@@ -244,10 +244,10 @@ def _map(folder: Path, name: str, text: str, technology: Technology) -> None:
     yosys.run(_LOWER.format(registers=registers, extract=extract), cwd=folder, timeout_s=_TIMEOUT_S)
     design = json.loads((folder / "lowered.json").read_text())
     netlist = design["modules"][name]
-    areas = {cell.name: cell.area for cell in technology.cells.values()}
+    areas = {cell.name: cell.area for cell in technology.mapped.values()}
     mapping.place(netlist, roles, areas)
     (folder / "placed.json").write_text(json.dumps({"modules": {name: netlist}}))
-    compact.write_liberty(selection.smallest(technology.cells.values()), folder / "cells.lib")
+    compact.write_liberty(selection.smallest(technology.mapped.values()), folder / "cells.lib")
     gates = sum(cell["type"].startswith("$_") for cell in netlist["cells"].values())
     scripts = _ABC if gates <= _SMALL else _ABC[:1]
     for index, script in enumerate(scripts):
