@@ -54,7 +54,8 @@ def analyze(
 
     `macros` gives, for each cell type that is no library cell, its port directions and its clock-to-output time
     in ps. `input_slew_ps` is the slew of the top's inputs, by default that of clocks; `trees` pretends
-    buffer trees on heavy nets, for netlists of a recipe that inserts none; `wires` adds wires. `ParamError` for a combinational loop.
+    buffer trees on heavy nets, for netlists of a recipe that inserts none; `wires` adds wires. `ParamError`
+    for a combinational loop.
     """
     flat = flatten(top, netlists)
     graph = Graph(flat, technology, macros or {}, trees, wires)
@@ -109,7 +110,7 @@ class Graph:
         self.first: list[int] = []
         self.instances = 0
         self._strengths_of = technology.strengths
-        self._parts: list[tuple[Ints, Ints, int, int, list[int], list[int], int, list[float]]] = []
+        self._parts: list[Any] = []  # source, target, edges, tables of delay and slew, kind, pin capacitances
         self._pins: list[tuple[Ints, int, list[float]]] = []
         self._fixed: list[tuple[Ints, float]] = []
         self._capture: list[tuple[Ints, int, list[int], int]] = []
@@ -218,16 +219,14 @@ class Graph:
         self._caps = _padded([caps for _, _, caps in self._pins], 0.0)
 
     def _wire(self, wires: WireLoad | None) -> None:
-        """Capacitance of the wire of each net, and the resistance of one of its branches, by fan-out."""
+        """Capacitance of the wire of each net, by fan-out; resistance is left out (Liberty's `best_case_tree`)."""
         nets = [*(nets for nets, _, _ in self._pins), self.flat.outputs]
         self.fanout = np.bincount(np.concatenate(nets), minlength=self.flat.nets + 1)
-        self.wire, self.branch = np.zeros(self.flat.nets + 1), np.zeros(self.flat.nets + 1)
+        self.wire = np.zeros(self.flat.nets + 1)
         if wires is not None:
             largest = int(self.fanout[CONSTANT_NETS:].max(initial=0))
             lengths = np.array([0.0, *(wires.length(n) for n in range(1, largest + 1))])
-            length = lengths[np.minimum(self.fanout, largest)]
-            self.wire = length * wires.capacitance
-            self.branch = length * wires.resistance / np.maximum(self.fanout, 1)
+            self.wire = lengths[np.minimum(self.fanout, largest)] * wires.capacitance
 
     def resize(self, sizes: Ints) -> None:
         """Take, for each instance, the strength with this index."""
@@ -236,10 +235,6 @@ class Graph:
         self.load = self.wire + np.bincount(self._pin_nets, caps, self.flat.nets + 1)
         chosen = sizes[self.instance]
         self.delay_table, self.slew_table = self.delays[self.part, chosen], self.slews[self.part, chosen]
-        # A balanced tree of wire: each reader hangs on its own branch (Liberty, balanced_tree).
-        pins = self.pin_caps[self.part, chosen]
-        shares = self.wire[self.source] / np.maximum(self.fanout[self.source], 1)
-        self.wire_delay = self.branch[self.source] * (shares + pins)
         self._finish_tree()
 
     def _stage(self, technology: Technology) -> None:
@@ -348,7 +343,7 @@ class Wave:
             begin = int(end)
             source, target, before, after = g.source[part], g.target[part], g.before[part], g.after[part]
             slews, loads = self.slew[source, before], g.load[target]
-            delay = g.tables.read(g.delay_table[part], slews, loads) + g.wire_delay[part]
+            delay = g.tables.read(g.delay_table[part], slews, loads)
             self.delay[part] = delay
             start = self.arrival[source, before]
             np.maximum.at(self.arrival, (target, after), start + delay)
@@ -372,6 +367,25 @@ class Wave:
             return 0.0, ()
         index = int(np.argmax(total))
         return float(total[index]), self._trace(int(nets[index]), int(edges[index]))
+
+    def latest(self, ends: Ends) -> float:
+        """Time of the latest endpoint in ps; 0 without any arrival."""
+        total = self.arrival[ends.nets, ends.edges] + self.setup(ends)
+        return max(0.0, float(total.max(initial=0.0)))
+
+    def slack(self, period: float, ends: Sequence[Ends]) -> Floats:
+        """Slack of each timing edge of the graph in ps when paths have `period`."""
+        g = self.graph
+        required = np.full(self.arrival.shape, np.inf)
+        for some in ends:
+            np.minimum.at(required, (some.nets, some.edges), period - self.setup(some))
+        for end, begin in zip(g.bounds[::-1], [*g.bounds[::-1][1:], 0], strict=True):
+            part = slice(int(begin), int(end))
+            due = required[g.target[part], g.after[part]] - self.delay[part]
+            np.minimum.at(required, (g.source[part], g.before[part]), due)
+        arrival = self.arrival[g.source, g.before] + self.delay
+        slack: Floats = required[g.target, g.after] - arrival
+        return np.where(np.isfinite(arrival), slack, np.inf)
 
     def setup(self, ends: Ends) -> Floats:
         """Setup time of each endpoint."""
@@ -422,9 +436,7 @@ def _padded(rows: Sequence[Sequence[float]], fill: float) -> Any:
     return np.array([[*row, *[row[-1]] * (width - len(row))] for row in rows] or [[fill] * width], kind)
 
 
-def _ends(
-    parts: Sequence[tuple[Ints, int, list[int], int]], numbers: Callable[[int, int], Ints]
-) -> Ends:
+def _ends(parts: Sequence[tuple[Ints, int, list[int], int]], numbers: Callable[[int, int], Ints]) -> Ends:
     sizes = [len(part[0]) for part in parts]
     nets = np.concatenate([part[0] for part in parts] or [_NONE])
     edges = np.repeat(np.array([part[1] for part in parts], np.int64), sizes)

@@ -40,7 +40,9 @@ def technology(paths: Sequence[str | Path], name: str, *, points: int = _FULL) -
     chosen = roles.choose(gates)
     _check(library, chosen, str(paths[0]))
     useful = selection.useful(gates, chosen)
-    kept, strong = ([facts.thin(cell, points) for cell in some] for some in (useful, selection.drives(gates, useful)))
+    kept, strong = (
+        [facts.thin(cell, points) for cell in some] for some in (useful, selection.drives(gates, useful))
+    )
     source = f"Liberty {library.name}" + (
         f" and {len(library.sources) - 1} more" * (len(library.sources) > 1)
     )

@@ -8,7 +8,9 @@ from costmodel.technology.liberty import Cell, Sequential
 from costmodel.technology.roles import Roles, combinational, ranking, table
 
 Signature = tuple[int, tuple[int | None, ...]]
-Footprint = tuple[frozenset[tuple[str, str, int | str | None]], Sequential | None, frozenset[tuple[str, str, str, str]]]
+Footprint = tuple[
+    frozenset[tuple[str, str, int | str | None]], Sequential | None, frozenset[tuple[str, str, str, str]]
+]
 
 #: Area of a drive strength, in areas of the cell that mapping uses, beyond which it is left out.
 _LARGEST = 8
@@ -67,8 +69,11 @@ def drives(cells: Iterable[Cell], kept: Iterable[Cell]) -> list[Cell]:
 def footprint(cell: Cell) -> Footprint:
     """What two cells must share for one to stand for the other: pins, functions, state and timing arcs."""
     pins = frozenset((pin.name, pin.direction, _truth(cell, pin.name)) for pin in cell.pins)
-    return pins, cell.sequential, frozenset((arc.related, arc.pin, arc.sense, arc.kind) for arc in cell.arcs
-        if arc.kind in _TIMED)
+    return (
+        pins,
+        cell.sequential,
+        frozenset((arc.related, arc.pin, arc.sense, arc.kind) for arc in cell.arcs if arc.kind in _TIMED),
+    )
 
 
 def _truth(cell: Cell, name: str) -> int | str | None:

@@ -180,12 +180,16 @@ def _wires(section: Section) -> tuple[Wires, str]:
     loads = []
     for item in section.sections("loads"):
         name = item.take("name", str)
-        numbers = [item.take(key, float, minimum=0) for key in ("capacitance", "resistance", "slope")]
+        capacitance, resistance, slope = (
+            item.take(key, float, minimum=0) for key in ("capacitance", "resistance", "slope")
+        )
         fanouts, lengths = item.take("fanouts", list), item.take("lengths", list)
         if len(fanouts) != len(lengths):
-            raise item.error("lengths", f"lengths must be as many as fanouts, {len(fanouts)}, not {len(lengths)}")
+            raise item.error(
+                "lengths", f"lengths must be as many as fanouts, {len(fanouts)}, not {len(lengths)}"
+            )
         points = tuple((int(fanout), float(length)) for fanout, length in zip(fanouts, lengths, strict=True))
-        loads.append(WireLoad(name, *numbers, points))
+        loads.append(WireLoad(name, capacitance, resistance, slope, points))
         item.finish()
     default = section.take("default", str, choices=tuple(load.name for load in loads))
     areas = []
