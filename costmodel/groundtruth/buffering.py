@@ -3,8 +3,8 @@
 A module is buffered once, whatever its instances: each of its nets is driven by its own cells, or by an average
 driver where it comes in by a port, and its ports say to the parent what they load and what drives them. So a net
 between instances gets its tree in the parent, and a net that fans out below a port gets it there. Of the trees for
-a net the smallest is taken whose delay is within a tenth of the fastest; a net keeps its driver alone where a tree saves
-less than a fifth of the delay.
+a net the smallest is taken whose delay is within a tenth of the fastest; a net keeps its driver alone where a tree
+saves less than a fifth of the delay.
 Clocks are ideal: nets that reach a clock pin have no buffers.
 """
 

@@ -9,6 +9,7 @@ from costmodel.groundtruth.flatten import flatten
 from costmodel.groundtruth.mapping import Bit, Netlist
 from costmodel.groundtruth.synthesis import Mapped
 from costmodel.technology import compact
+from costmodel.technology.liberty import Cell
 from toolchain import files
 
 
@@ -76,7 +77,7 @@ def clock_ports(found: Mapped) -> list[str]:
     ]
 
 
-def _used(found: Mapped) -> list[compact.Cell]:
+def _used(found: Mapped) -> list[Cell]:
     kinds = {cell["type"] for netlist in found.netlists.values() for cell in netlist["cells"].values()}
     return [found.technology.cells[kind] for kind in sorted(kinds) if kind in found.technology.cells]
 

@@ -2,8 +2,8 @@
 
 The greedy descent of TILOS (Fishburn and Dunlop, ICCAD 1985), many moves between two timings: each step aims a little
 below the slowest path, values a larger strength of every cell on paths that miss the aim by what its own delay
-gains and its drivers lose, and takes the best fifth. All instances of a module share its cells, so a gain is the
-mean over its late arcs in all of them. The descent does not depend on the period: it ends at the first state that meets it.
+gains and its drivers lose, and takes the best fifth. All instances of a module share its cells, so a gain is the mean
+over its late arcs in all of them. The descent does not depend on the period: it ends at the first state that meets it.
 A longer period therefore never costs more area.
 """
 
@@ -18,15 +18,15 @@ from costmodel.groundtruth.flatten import Ints
 from costmodel.groundtruth.nldm import Floats
 from costmodel.groundtruth.sta import Graph, Wave
 
-#: Each step aims at this share of the slowest path; it takes this share of useful moves; it gives up after so many
-#: steps that gained nothing; a move must gain this many ps.
-_AIM, _SHARE, _PATIENCE, _LEAST = 0.97, 0.2, 6, 0.01
+#: Steps aim at this share of the slowest path until they reach it, and take this share of useful moves; the descent
+#: ends after so many steps without a faster state; a move must gain this many ps.
+_AIM, _SHARE, _PATIENCE, _LEAST = 0.97, 0.2, 15, 0.01
 _STEPS = 300
 
 
 @dataclass(frozen=True)
 class Sized:
-    """Strengths of the cells of modules: `(module, cell)` to the name of a library cell, and the delay reached in ps."""
+    """Cells that change, `(module, cell)` to the name of a library cell, and the delay reached in ps."""
 
     changes: Mapping[tuple[str, str], str] = field(default_factory=dict)
     delay_ps: float = 0.0
@@ -36,18 +36,16 @@ def size(graph: Graph, period_ps: float) -> Sized:
     """Strengths that meet a period, or those of the shortest that is reached."""
     state = _State(graph)
     best, delay = state.sizes.copy(), state.time()
-    stuck, share = 0, _SHARE
+    aim, stuck = delay * _AIM, 0
     for _ in range(_STEPS):
-        if delay <= period_ps or stuck == _PATIENCE:
-            break
-        if not state.step(min(delay, state.delay) * _AIM, share):
+        if delay <= period_ps or stuck == _PATIENCE or not state.step(aim, _SHARE):
             break
         if state.time() < delay:
-            best, delay, stuck, share = state.sizes.copy(), state.delay, 0, _SHARE
+            best, delay, stuck = state.sizes.copy(), state.delay, 0
         else:
-            stuck, share = stuck + 1, share / 2
-            if stuck == _PATIENCE // 2:
-                state.restore(best)
+            stuck += 1
+        if delay <= aim:
+            aim = delay * _AIM
     return Sized(state.names(best), delay)
 
 
@@ -83,11 +81,6 @@ class _State:
         self.wave = Wave(g, launch)
         self.delay = max(self.wave.latest(ends) for ends in self.ends)
         return self.delay
-
-    def restore(self, sizes: Ints) -> None:
-        """Go back to other sizes."""
-        self.sizes = sizes.copy()
-        self.time()
 
     def names(self, sizes: Ints) -> dict[tuple[str, str], str]:
         """Cells that changed."""
@@ -148,7 +141,7 @@ class _State:
         rows = self.areas[self.kind_of]
         extra = rows - rows[np.arange(len(rows)), self.sizes][:, None]
         cost = np.maximum(extra, 1e-3) * np.maximum(self.count, 1)[:, None]
-        score = np.where(gains > _LEAST, gains / cost, 0.0)
+        score = np.divide(gains, cost, out=np.zeros_like(gains), where=gains > _LEAST)
         size = score.argmax(axis=1)
         value = score[np.arange(len(size)), size]
         useful = np.flatnonzero(value > 0)

@@ -1,7 +1,7 @@
 """Synthesis: Yosys lowers, adders and registers are placed, ABC maps the rest for least area.
 
 `costmodel.groundtruth.recipe` says what follows: nothing, or buffers and, for a period, faster modules and stronger
-cells. Each distinct module is synthesized once, in its own process, and the result is kept by the content of the module,
+cells. Each distinct module is mapped once, in its own process, and the result is kept by the content of the module,
 of the cells and of the recipe; an instance costs nothing. Sums over instances give the design.
 """
 
@@ -21,7 +21,7 @@ from costmodel.groundtruth import recipe as recipes
 from costmodel.groundtruth import wires as wire_models
 from costmodel.groundtruth.recipe import LEAST
 from costmodel.technology import compact, importing, selection
-from costmodel.technology.liberty import WireLoad
+from costmodel.technology.liberty import Cell, WireLoad
 from costmodel.technology.technology import Technology
 from costmodel.technology.technology import load as load_technology
 from toolchain import cache, yosys
@@ -368,7 +368,7 @@ def _netlist(
     text = "\n".join([module.text, *stubs])
     recipe: list[str] = [_RECIPE, _LOWER, _MAP, _TRY, *_ABC, _ALU, yosys.version(), technology.fingerprint]
     if style != "area":
-        recipe += [style, _PREFIX_ALU, *_FAST]
+        recipe += [style, "sizable", _PREFIX_ALU, *_FAST]
     build = partial(_map, name=name, text=text, technology=technology, style=style)
     folder = cache.entry("synthesis", [*recipe, text], build)
     netlist: mapping.Netlist = json.loads((folder / "netlist.json").read_text())
@@ -390,7 +390,8 @@ def _map(folder: Path, name: str, text: str, technology: Technology, style: str 
     areas = {cell.name: cell.area for cell in technology.mapped.values()}
     mapping.place(netlist, roles, areas)
     (folder / "placed.json").write_text(json.dumps({"modules": {name: netlist}}))
-    compact.write_liberty(selection.smallest(technology.mapped.values()), folder / "cells.lib")
+    cells = technology.mapped.values() if style == "area" else _sizable(technology)
+    compact.write_liberty(selection.smallest(cells), folder / "cells.lib")
     gates = sum(cell["type"].startswith("$_") for cell in netlist["cells"].values())
     scripts = _FAST if style != "area" else _ABC if gates <= _SMALL else _ABC[:1]
     for index, script in enumerate(scripts):
@@ -405,6 +406,12 @@ def _map(folder: Path, name: str, text: str, technology: Technology, style: str 
     for scratch in list(folder.iterdir()):
         scratch.unlink()
     (folder / "netlist.json").write_text(json.dumps(smallest))
+
+
+def _sizable(technology: Technology) -> list[Cell]:
+    """Cells to map to for speed: a gate of one strength only is left out, unless it is simple."""
+    mapped = technology.mapped.values()
+    return [cell for cell in mapped if len(cell.inputs) <= 2 or len(technology.strengths[cell.name]) > 1]
 
 
 def _register_kinds(technology: Technology) -> list[str]:
