@@ -301,7 +301,7 @@ def _macros(
     kinds = {cell["type"] for netlist in netlists.values() for cell in netlist["cells"].values()}
     boxes = sorted(kind for kind in kinds if kind not in technology.cells and kind not in netlists)
     return {
-        kind: (modules[kind].directions, technology.sram.access_ps(*modules[kind].memory_shape()))
+        kind: (modules[kind].directions, float(technology.sram.access_ps(*modules[kind].memory_shape())))
         for kind in boxes
     }
 
@@ -468,7 +468,7 @@ def summary(found: Mapped) -> Synthesis:
             logic += cell.area * number
     for kind, number in sorted(macros.items()):
         words, width = modules[kind].memory_shape()
-        macro_area += number * technology.sram.area_um2(words, width)
+        macro_area += number * float(technology.sram.area_um2(words, width))
     timing = found.timing
     buffers = [name for name in cells if _is_buffer(technology, name)]
     return Synthesis(
