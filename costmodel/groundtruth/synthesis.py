@@ -19,7 +19,7 @@ from blueprint.errors import ParamError, SpecError
 from costmodel.groundtruth import closure, mapping, rtlil, sta
 from costmodel.groundtruth import recipe as recipes
 from costmodel.groundtruth import wires as wire_models
-from costmodel.groundtruth.recipe import LEAST
+from costmodel.groundtruth.recipe import LEAST, RECIPE
 from costmodel.technology import compact, importing, selection
 from costmodel.technology.liberty import Cell, WireLoad
 from costmodel.technology.technology import Technology
@@ -28,8 +28,6 @@ from toolchain import cache, yosys
 
 _PROCESSES = 2
 _TIMEOUT_S = 1800.0
-#: Names what mapping does; part of the key of what is kept.
-_RECIPE = LEAST
 
 _ALU_HEAD = r"""
 (* techmap_celltype = "$alu" *)
@@ -366,7 +364,7 @@ def _netlist(
     module = modules[name]
     stubs = [modules[child].stub for child in sorted(module.children) if child in modules]
     text = "\n".join([module.text, *stubs])
-    recipe: list[str] = [_RECIPE, _LOWER, _MAP, _TRY, *_ABC, _ALU, yosys.version(), technology.fingerprint]
+    recipe: list[str] = [RECIPE, _LOWER, _MAP, _TRY, *_ABC, _ALU, yosys.version(), technology.fingerprint]
     if style != "area":
         recipe += [style, "sizable", _PREFIX_ALU, *_FAST]
     build = partial(_map, name=name, text=text, technology=technology, style=style)

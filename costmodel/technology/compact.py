@@ -69,17 +69,13 @@ _THRESHOLDS = "\n".join(
     )
     for edge in ("rise", "fall")
 )
-#: Wires are loads at the driver, without resistance: Liberty's best case of a tree, which is what we time.
+#: Wires are loads at the driver, without resistance, which is how we time them.
 _WIRES = """  wire_load ("{name}") {{
     capacitance : {capacitance:.8g};
-    resistance : {resistance:.8g};
+    resistance : 0;
     slope : {slope:.8g};
 {points}
   }}
-  operating_conditions (typical) {{
-    process : 1; temperature : 25; voltage : 1; tree_type : best_case_tree;
-  }}
-  default_operating_conditions : typical;
   default_wire_load : "{name}";
   default_wire_load_mode : top;"""
 _BUS = """  type (bus{width}) {{
@@ -92,7 +88,6 @@ def _wire_facts(wires: WireLoad) -> dict[str, Any]:
     return {
         "name": wires.name,
         "capacitance": wires.capacitance,
-        "resistance": wires.resistance,
         "slope": wires.slope,
         "points": points,
     }
