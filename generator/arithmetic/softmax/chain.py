@@ -70,7 +70,7 @@ class Chain(Block):
 
 def widened(w: Wires, a: Arithmetic, word: Value) -> Value:
     """A float of the input format in the format of the sums."""
-    if a.accumulator == "same":
+    if a.acc_format == "same":
         return word
     return chain(w, convert.steps(a.input_format, a.sum_format), a=word)
 

@@ -33,7 +33,7 @@ class Finish(Chain):
         }
         widths = f"w{a.o_word}_l{a.l_width}p{a.weight_fraction}" if not a.sums_are_floats else "float"
         when = "divided" if a.divides_first else "divide"
-        name = f"softmax_finish_{a.inputs}_{a.accumulator}_{widths}_{when}"
+        name = f"softmax_finish_{a.inputs}_{a.acc_format}_{widths}_{when}"
         steps = (partial(_prepare, a), partial(_divide, a), partial(_round, a))
         flags = {"saturated": scales}
         super().__init__(name, operands, a.out_width, steps, stages, flags=flags)
