@@ -66,7 +66,9 @@ def table(name: str, tech: str, folder: Path) -> None:
     given = DESIGNS[name](folder)
     print(f"\n{name} in {tech}\n\n| netlist | cells | um2 | buffers | ours, ps | OpenSTA, ps |", flush=True)
     print("| --- | ---: | ---: | ---: | ---: | ---: |", flush=True)
-    print(row(synthesis.mapped(technology=tech, recipe=LEAST, **given), f"recipe {LEAST}", folder), flush=True)
+    print(
+        row(synthesis.mapped(technology=tech, recipe=LEAST, **given), f"recipe {LEAST}", folder), flush=True
+    )
     relaxed = synthesis.mapped(technology=tech, recipe=BUFFERED, **given)
     print(row(relaxed, f"recipe {BUFFERED}, {relaxed.wire_text}", folder), flush=True)
     for share in SHARES:
