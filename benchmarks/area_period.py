@@ -54,7 +54,10 @@ DESIGNS = {"core": core, "array": array}
 def row(found: synthesis.Mapped, label: str, folder: Path) -> str:
     """One netlist as a row of the table."""
     done = synthesis.summary(found)
-    theirs = f"{opensta.analyze(found, folder).critical_path_ps:,.0f}" if opensta.installed() else "-"
+    theirs = "-"
+    if opensta.installed():
+        (folder / "sta").mkdir(exist_ok=True)
+        theirs = f"{opensta.analyze(found, folder / 'sta').critical_path_ps:,.0f}"
     return (
         f"| {label} | {sum(done.cells.values()):,} | {done.area_um2:,.1f} | {done.buffer_area_um2 / done.area_um2:.1%} "
         f"| {done.critical_path_ps:,.0f} | {theirs} |"
@@ -66,7 +69,9 @@ def table(name: str, tech: str, folder: Path) -> None:
     given = DESIGNS[name](folder)
     print(f"\n{name} in {tech}\n\n| netlist | cells | um2 | buffers | ours, ps | OpenSTA, ps |", flush=True)
     print("| --- | ---: | ---: | ---: | ---: | ---: |", flush=True)
-    print(row(synthesis.mapped(technology=tech, recipe=LEAST, **given), f"recipe {LEAST}", folder), flush=True)
+    print(
+        row(synthesis.mapped(technology=tech, recipe=LEAST, **given), f"recipe {LEAST}", folder), flush=True
+    )
     relaxed = synthesis.mapped(technology=tech, recipe=BUFFERED, **given)
     print(row(relaxed, f"recipe {BUFFERED}, {relaxed.wire_text}", folder), flush=True)
     for share in SHARES:
