@@ -1,6 +1,7 @@
 """Our static timing against OpenSTA, on the netlists that are counted: same Verilog, cells, wires and constraints.
 
-    python -m benchmarks.netlist_timing [--technology NAME]... [--family NAME]... [--designs N] [--period-share S] [--json]
+    python -m benchmarks.netlist_timing [--technology NAME]... [--family NAME]... [--designs N] [--period-share S]
+        [--json FILE]
 
 Designs are those that calibration draws, the `N` smallest of every family. Each netlist is written as
 `ternforge synth --netlist` writes it and timed by OpenSTA, which must be installed as `sta`. With `--period-share`
