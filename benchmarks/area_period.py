@@ -54,7 +54,10 @@ DESIGNS = {"core": core, "array": array}
 def row(found: synthesis.Mapped, label: str, folder: Path) -> str:
     """One netlist as a row of the table."""
     done = synthesis.summary(found)
-    theirs = f"{opensta.analyze(found, folder).critical_path_ps:,.0f}" if opensta.installed() else "-"
+    theirs = "-"
+    if opensta.installed():
+        (folder / "sta").mkdir(exist_ok=True)
+        theirs = f"{opensta.analyze(found, folder / 'sta').critical_path_ps:,.0f}"
     return (
         f"| {label} | {sum(done.cells.values()):,} | {done.area_um2:,.1f} | {done.buffer_area_um2 / done.area_um2:.1%} "
         f"| {done.critical_path_ps:,.0f} | {theirs} |"

@@ -1,6 +1,7 @@
 """Our static timing against OpenSTA, on the netlists that are counted: same Verilog, cells, wires and constraints.
 
-    python -m benchmarks.netlist_timing [--technology NAME]... [--designs N] [--period-share S] [--json]
+    python -m benchmarks.netlist_timing [--technology NAME]... [--family NAME]... [--designs N] [--period-share S]
+        [--json FILE]
 
 Designs are those that calibration draws, the `N` smallest of every family. Each netlist is written as
 `ternforge synth --netlist` writes it and timed by OpenSTA, which must be installed as `sta`. With `--period-share`
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,9 @@ def measure(spec: Spec, name: str, share: float | None = None) -> dict[str, Any]
     }
 
 
-def designs(count: int) -> Iterator[Spec]:
-    """Designs of every family."""
-    for kind in registry.families().values():
+def designs(count: int, families: Sequence[str] | None) -> Iterator[Spec]:
+    """Designs of every family, or of those named."""
+    for kind in (registry.families()[name] for name in families or registry.families()):
         yield from sorted(sampling.designs(kind, POOL, SEED), key=sampling.gates)[:count]
 
 
@@ -86,6 +87,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--technology", action="append", choices=technology.names())
+    parser.add_argument("--family", action="append", choices=tuple(registry.families()))
     parser.add_argument("--designs", type=int, default=4)
     parser.add_argument("--period-share", type=float)
     parser.add_argument("--json", type=Path)
@@ -93,7 +95,7 @@ def main() -> None:
     if opensta.installed() is None:
         sys.exit("OpenSTA must be installed as sta")
     rows = []
-    for spec in designs(given.designs):
+    for spec in designs(given.designs, given.family):
         for name in given.technology or technology.names():
             rows.append(measure(spec, name, given.period_share))
             print(f"{len(rows)}: {name} {spec.name} {rows[-1]['error']:+.2%}", file=sys.stderr, flush=True)
