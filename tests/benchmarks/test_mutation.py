@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks.mutation import order, runner
+from benchmarks.mutation import order
 from benchmarks.mutation.coverage_map import Map
 from benchmarks.mutation.mutants import changes, mutants
 
@@ -90,27 +94,41 @@ def test_late(): assert False
 """
 
 
-@pytest.mark.parametrize(
-    ("change", "tests", "expected"),
-    [
-        ("width + count", ["test_blind", "test_broken", "test_sharp", "test_late"], "test_sharp"),
-        ("width + missing", ["test_blind", "test_gone"], ""),
-        ("width +", ["test_blind"], "import"),
-    ],
-)
-def test_the_first_failure_is_one_that_the_unchanged_tree_does_not_have(
-    change: str, tests: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+#: Judges changes of the tree in the first argument, in a process that has imported nothing of ours before.
+JUDGE = """
+import json, pathlib, sys
+from benchmarks.mutation import runner
+runner.ROOT = pathlib.Path(sys.argv[1]) / "source"
+(pathlib.Path(sys.argv[1]) / "own").mkdir()
+tree = runner.Tree(pathlib.Path(sys.argv[1]) / "own")
+cases = json.loads(sys.argv[2])
+print(json.dumps([tree.first_failure("dse/a.py", text, tests, 60.0) for text, tests in cases]))
+"""
+
+
+def test_the_first_failure_is_one_that_the_unchanged_tree_does_not_have(tmp_path: Path) -> None:
     source = tmp_path / "source"
     for name, text in (("dse/__init__.py", ""), ("dse/a.py", TEXT), ("tests/test_a.py", CASES)):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_text(text)
     (source / "pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = "--import-mode=importlib"\n')
-    monkeypatch.setattr(runner, "ROOT", source)
-    monkeypatch.setenv("TERNFORGE_CACHE", str(tmp_path / "none"))
-    (tmp_path / "own").mkdir()
-    tree = runner.Tree(tmp_path / "own")
-    names = [f"tests/test_a.py::{name}" for name in tests]
-    found = tree.first_failure("dse/a.py", TEXT.replace("width * count", change), names, 20.0)
-    assert found == {"": "", "import": "tests/test_a.py"}.get(expected, f"tests/test_a.py::{expected}")
-    assert (tree.root / "dse" / "a.py").read_text() == TEXT
+    expected = [
+        ("width + count", ["test_blind", "test_broken", "test_sharp", "test_late"], "::test_sharp"),
+        ("width + missing", ["test_blind", "test_gone"], None),
+        ("width +", ["test_blind"], ""),
+    ]
+    cases = [
+        (TEXT.replace("width * count", change), [f"tests/test_a.py::{name}" for name in names])
+        for change, names, _ in expected
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", JUDGE, str(tmp_path), json.dumps(cases)],
+        cwd=Path(__file__).resolve().parents[2],
+        env={**os.environ, "TERNFORGE_CACHE": str(tmp_path / "none")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found == ["" if test is None else f"tests/test_a.py{test}" for *_, test in expected]
+    assert (tmp_path / "own" / "tree" / "dse" / "a.py").read_text() == TEXT
