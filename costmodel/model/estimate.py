@@ -71,7 +71,7 @@ def cost(designs: Spec, technology: Technology) -> Cost:
         areas,
         delay(designs.paths(), technology),
         *energy_parts(units, technology),
-        leakage_per_um2(technology) * cells,
+        leakage_per_um2(technology) * cells + macro_leakage(units, technology),
     )
 
 
@@ -94,8 +94,24 @@ def area(units: Sequence[Unit], technology: Technology) -> dict[str, Number]:
 
 
 def macro_area(units: Sequence[Unit], technology: Technology) -> Number:
-    """Area of the memory macros alone in um2."""
-    return sum(area(tuple(unit for unit in units if unit.kind == "sram"), technology).values())
+    """Area of the memories alone in um2."""
+    total: Number = 0.0
+    for unit in memories(units):
+        total = total + unit.count * technology.sram.area_um2(**unit.dims)
+    return total
+
+
+def macro_leakage(units: Sequence[Unit], technology: Technology) -> Number:
+    """Leakage of the memories alone in nW."""
+    total: Number = 0.0
+    for unit in memories(units):
+        total = total + unit.count * technology.sram.leakage_nw(**unit.dims)
+    return total
+
+
+def memories(units: Sequence[Unit]) -> list[Unit]:
+    """The lines of an inventory that are memories."""
+    return [unit for unit in units if unit.kind == "sram"]
 
 
 def energy(units: Sequence[Unit], technology: Technology, busy: Number = 1.0) -> Number:
@@ -121,7 +137,8 @@ def energies_by_place(units: Sequence[Unit], technology: Technology) -> dict[str
         clocks, moved = places.get(unit.place, (0.0, 0.0))
         times = unit.count * unit.activity
         if unit.kind == "sram":  # a cycle reads one word and writes one
-            moved = moved + times * 2 * technology.sram.energy_pj(**unit.dims)
+            sram = technology.sram
+            moved = moved + times * (sram.read_pj(**unit.dims) + sram.write_pj(**unit.dims))
         for name, value in coefficients(found, unit).items():
             if value and name == features.CLOCK:
                 clocks = clocks + unit.count * value * features.ENERGY[unit.kind][name](unit.dims)
@@ -137,8 +154,9 @@ def leakage_per_um2(technology: Technology) -> float:
 
 
 def leakage(units: Sequence[Unit], technology: Technology) -> Number:
-    """Leakage of all cells in nW, without that of memory macros, which technologies do not state."""
-    return leakage_per_um2(technology) * sum(cell_areas(units, technology).values())
+    """Leakage of all cells and memories in nW."""
+    cells = sum(cell_areas(units, technology).values())
+    return leakage_per_um2(technology) * cells + macro_leakage(units, technology)
 
 
 def cell_areas(units: Sequence[Unit], technology: Technology) -> dict[str, Number]:
@@ -219,7 +237,18 @@ def place_coefficients(found: Coefficients, place: str, kind: str) -> Mapping[st
 
 def cycle_energies(units: Sequence[Unit], technology: Technology, seconds: float) -> dict[str, Number]:
     """Energy in pJ of one cycle of full throughput that lasts ``seconds``, leakage included, by place."""
-    leaks = leakage_per_um2(technology) * seconds * _PJ_PER_NW_S
-    cells = cell_areas(units, technology)
+    leaks = leakage_by_place(units, technology)
     parts = energies_by_place(units, technology)
-    return {place: clock + moved + leaks * cells.get(place, 0.0) for place, (clock, moved) in parts.items()}
+    return {
+        place: clock + moved + seconds * _PJ_PER_NW_S * leaks.get(place, 0.0)
+        for place, (clock, moved) in parts.items()
+    }
+
+
+def leakage_by_place(units: Sequence[Unit], technology: Technology) -> dict[str, Number]:
+    """Leakage in nW by place, memories under their own."""
+    rate = leakage_per_um2(technology)
+    found = {place: rate * area for place, area in cell_areas(units, technology).items()}
+    for unit in memories(units):
+        found[unit.place] = found.get(unit.place, 0.0) + macro_leakage((unit,), technology)
+    return found
