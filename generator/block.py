@@ -53,6 +53,11 @@ class Block(wiring.Component):
         return found
 
     @property
+    def memory(self) -> dict[str, Any]:
+        """What a macro in the place of the module must do, where the module is a memory."""
+        return {}
+
+    @property
     def summary(self) -> str:
         """Description of the module, for its header."""
         return str(self.__doc__).splitlines()[0]

@@ -55,7 +55,7 @@ class Arc:
 
 @dataclass(frozen=True)
 class Energy:
-    """Internal energy in pJ of one rise and one fall of `pin`, caused by `related`, in the state `when`, where given."""
+    """Internal energy in pJ of a rise and a fall of `pin`, caused by `related` in the state `when` where given."""
 
     pin: str
     related: str

@@ -8,9 +8,9 @@ of a word, one of which a read selects, and as many rows as the words then need:
     cells   = rows x columns x width
 
 A word that is wider than the widest macro of the library is several of them side by side. So area
-`bits + width + rows + fixed` is the array with its sense amplifiers, its row decoder and its control, a delay is a row's
-wire and a column's, and an energy is that of precharged cells, outputs and word lines. Which terms a law has is found by
-leaving macros out (`costmodel.technology.sram_fit`).
+`bits + width + rows + fixed` is the array with its sense amplifiers, its row decoder and its control, a delay is the
+wire of a row and that of a column, and an energy is that of precharged cells, outputs and word lines. Which terms a law
+has is found by leaving macros out (`costmodel.technology.sram_fit`).
 
 Small memories are latches: up to `LATCH_BITS`, where an array of a library's latches
 (`costmodel.technology.latch_array`) has less area than the macro of the law, it is what a design is priced with.

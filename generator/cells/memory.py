@@ -40,6 +40,19 @@ class Sram(Block):
         super().__init__(f"ternforge_sram_1r1w_{words}x{width}", ports, clocked=True)
 
     @property
+    def memory(self) -> dict[str, Any]:
+        """What a macro in its place must do: the manifest's line."""
+        return {
+            "words": self.words,
+            "width": self.width,
+            "ports": "1r1w",
+            "mask_bits": 0,
+            "latency": 1,
+            "same_address": "old word",
+            "read_data": "holds until the next read",
+        }
+
+    @property
     def fields(self) -> dict[str, int]:
         """Values of the template."""
         return {"words": self.words, "width": self.width, "address_width": clog2(self.words)}
