@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from blueprint.numbers import Number, slices
+from blueprint.numbers import Number, ceil_div, clog2, larger, slices
 
 #: Every kind of unit and the dimensions that size one of it.
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -32,6 +32,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "logic": ("gates",),  # two-input gate equivalents of control
     "broadcast": ("fanout",),  # a net driving many loads: no area of its own, but delay
     "sram": ("words", "width"),  # one read and one write port
+    "sram_1rw": ("words", "width"),  # one port that reads or writes
 }
 
 
@@ -74,6 +75,26 @@ def memories(count: Number, words: Number, width: Number) -> Iterator[Unit]:
     banks, wide = slices(width)
     yield Unit("sram", "memory", count * (banks - 1), {"words": words, "width": wide})
     yield Unit("sram", "memory", count, {"words": words, "width": width - wide * (banks - 1)})
+
+
+def alternating(count: Number, words: Number, width: Number) -> Iterator[Unit]:
+    """``count`` memories of two single-port ones for even and odd words, with a word that waits between them.
+
+    ``generator.cells.memory.Alternating`` is the hardware; what is no memory stands in the place ``banks``.
+    """
+    banks, wide = slices(width)
+    address, rows = clog2(words), larger(clog2(words) - 1, 1)
+    for copies, part in ((banks - 1, wide), (1, width - wide * (banks - 1))):
+        dims = {"words": ceil_div(words, 2), "width": part}
+        yield Unit("sram_1rw", "memory", 2 * count * copies, dims)
+    yield registers("banks", count, width, enable=1, activity=1 / larger(words, 1))
+    yield registers("banks", count, address, enable=1, activity=1 / larger(words, 1))
+    yield registers("banks", count, 1, reset=1, activity=1 / larger(words, 1))
+    yield registers("banks", count, 2, enable=1, reset=1)
+    yield Unit("mux", "banks", 4 * count, {"entries": 2, "width": width})
+    yield Unit("mux", "banks", 2 * count, {"entries": 3, "width": rows})
+    yield Unit("comparator", "banks", 3 * count, {"width": address})
+    yield Unit("logic", "banks", count, {"gates": 20})
 
 
 def flip_flops(units: tuple[Unit, ...]) -> Number:

@@ -17,6 +17,7 @@ from pathlib import Path
 from blueprint.errors import ParamError, SpecError
 from costmodel.groundtruth import mapping, rtlil, sta
 from costmodel.technology import compact, importing, selection
+from costmodel.technology.macros import SINGLE, TWO
 from costmodel.technology.technology import Technology
 from costmodel.technology.technology import load as load_technology
 from toolchain import cache, yosys
@@ -320,10 +321,9 @@ def _sum_up(
         else:
             logic += cell.area * number
     for kind, number in sorted(macros.items()):
-        words, width = modules[kind].memory_shape()
-        macro_area += number * technology.sram.area_um2(words, width)
+        macro_area += number * technology.sram.area_um2(*_memory(modules[kind]))
     ports = {
-        kind: (modules[kind].directions, technology.sram.access_ps(*modules[kind].memory_shape()))
+        kind: (modules[kind].directions, technology.sram.access_ps(*_memory(modules[kind])))
         for kind in macros
     }
     timing = sta.analyze(top, netlists, technology, ports)
@@ -343,6 +343,13 @@ def _sum_up(
         leakage,
         dict(sorted(macros.items())),
     )
+
+
+def _memory(module: rtlil.Module) -> tuple[int, int, str]:
+    """Words, width and port kind of a macro: one address is one port."""
+    words, width = module.memory_shape()
+    addresses = sum("addr" in port and direction == "input" for port, direction in module.directions.items())
+    return words, width, SINGLE if addresses == 1 else TWO
 
 
 def _instances(top: str, netlists: Mapping[str, mapping.Netlist]) -> dict[str, int]:

@@ -20,12 +20,15 @@ from blueprint.numbers import Number
 from blueprint.spec import Spec
 from blueprint.unit import Path, Unit
 from costmodel.model import features
+from costmodel.technology.macros import SINGLE, TWO
 from costmodel.technology.technology import Technology
 
 #: Coefficients by place, kind and term; the place `any` serves places that calibration did not meet.
 Coefficients = Mapping[str, Mapping[str, Mapping[str, float]]]
 ANY = "any"
 START = "start"
+#: Kinds of units that are memories, and their ports.
+MEMORIES = {"sram": TWO, "sram_1rw": SINGLE}
 
 
 #: Energy in pJ of a power of 1 nW over 1 s.
@@ -84,8 +87,8 @@ def area(units: Sequence[Unit], technology: Technology) -> dict[str, Number]:
     places: dict[str, Number] = {}
     for unit in units:
         total = places.get(unit.place, 0.0)
-        if unit.kind == "sram":
-            total = total + unit.count * technology.sram.area_um2(**unit.dims)
+        if unit.kind in MEMORIES:
+            total = total + unit.count * technology.sram.area_um2(**_shape(unit))
         for name, value in coefficients(found, unit).items():
             if value:
                 total = total + unit.count * value * features.AREA[unit.kind][name](unit.dims)
@@ -97,7 +100,7 @@ def macro_area(units: Sequence[Unit], technology: Technology) -> Number:
     """Area of the memories alone in um2."""
     total: Number = 0.0
     for unit in memories(units):
-        total = total + unit.count * technology.sram.area_um2(**unit.dims)
+        total = total + unit.count * technology.sram.area_um2(**_shape(unit))
     return total
 
 
@@ -105,13 +108,18 @@ def macro_leakage(units: Sequence[Unit], technology: Technology) -> Number:
     """Leakage of the memories alone in nW."""
     total: Number = 0.0
     for unit in memories(units):
-        total = total + unit.count * technology.sram.leakage_nw(**unit.dims)
+        total = total + unit.count * technology.sram.leakage_nw(**_shape(unit))
     return total
 
 
 def memories(units: Sequence[Unit]) -> list[Unit]:
     """The lines of an inventory that are memories."""
-    return [unit for unit in units if unit.kind == "sram"]
+    return [unit for unit in units if unit.kind in MEMORIES]
+
+
+def _shape(unit: Unit) -> dict[str, Number]:
+    """What a memory must do: words, width and ports."""
+    return {**unit.dims, "ports": MEMORIES[unit.kind]}
 
 
 def energy(units: Sequence[Unit], technology: Technology, busy: Number = 1.0) -> Number:
@@ -136,9 +144,8 @@ def energies_by_place(units: Sequence[Unit], technology: Technology) -> dict[str
     for unit in units:
         clocks, moved = places.get(unit.place, (0.0, 0.0))
         times = unit.count * unit.activity
-        if unit.kind == "sram":  # a cycle reads one word and writes one
-            sram = technology.sram
-            moved = moved + times * (sram.read_pj(**unit.dims) + sram.write_pj(**unit.dims))
+        if unit.kind in MEMORIES:
+            moved = moved + times * _access_pj(unit, technology)
         for name, value in coefficients(found, unit).items():
             if value and name == features.CLOCK:
                 clocks = clocks + unit.count * value * features.ENERGY[unit.kind][name](unit.dims)
@@ -146,6 +153,13 @@ def energies_by_place(units: Sequence[Unit], technology: Technology) -> dict[str
                 moved = moved + times * value * features.ENERGY[unit.kind][name](unit.dims)
         places[unit.place] = clocks, moved
     return places
+
+
+def _access_pj(unit: Unit, technology: Technology) -> Number:
+    """Energy of a memory in a cycle of full throughput in pJ: a read and a write, or one of the two at one port."""
+    sram, shape = technology.sram, _shape(unit)
+    both = sram.read_pj(**shape) + sram.write_pj(**shape)
+    return both if shape["ports"] == TWO else both / 2
 
 
 def leakage_per_um2(technology: Technology) -> float:
@@ -161,7 +175,7 @@ def leakage(units: Sequence[Unit], technology: Technology) -> Number:
 
 def cell_areas(units: Sequence[Unit], technology: Technology) -> dict[str, Number]:
     """Area by place in um2 without memory macros."""
-    return area(tuple(unit for unit in units if unit.kind != "sram"), technology)
+    return area(tuple(unit for unit in units if unit.kind not in MEMORIES), technology)
 
 
 def delay(paths: Sequence[Path], technology: Technology) -> Number:
@@ -180,8 +194,8 @@ def steps(path: Path, technology: Technology) -> Number:
     total: Number = 0.0
     ripple: Number = 0
     for unit in path.steps:
-        if unit.kind == "sram":
-            total = total + unit.count * technology.sram.access_ps(**unit.dims)
+        if unit.kind in MEMORIES:
+            total = total + unit.count * technology.sram.access_ps(**_shape(unit))
         if unit.kind == overlapping:
             ripple = np.maximum(ripple, (unit.count > 0) * unit.dims[term])
         for name, value in coefficients(found, unit).items():

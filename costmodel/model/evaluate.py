@@ -19,7 +19,6 @@ from costmodel.model import estimate
 from costmodel.model.estimate import Cost
 from costmodel.model.metrics import name_of
 from costmodel.model.work import Asked, Cycles, Dram, Pass, Time, run
-from costmodel.technology.macros import TWO
 from costmodel.technology.technology import Technology
 
 #: The place of memories.
@@ -97,13 +96,14 @@ def of_design(spec: Spec, technology: Technology, clock_mhz: float | None = None
 def memory_line(unit: Unit, technology: Technology) -> dict[str, Any]:
     """One kind of memory of a design: how many, what it must do, what it is, its figures and their source."""
     sram, (words, width) = technology.sram, (int(unit.dims[key]) for key in ("words", "width"))
-    shape = (words, width, TWO)
+    ports = estimate.MEMORIES[unit.kind]
+    shape = (words, width, ports)
     kind = sram.kind(*shape)
     return {
         "count": int(unit.count),
         "words": words,
         "width": width,
-        "ports": TWO,
+        "ports": ports,
         "kind": kind,
         "area_um2": float(unit.count * sram.area_um2(*shape)),
         "access_ps": float(sram.access_ps(*shape)),

@@ -82,6 +82,7 @@ AREA: Mapping[str, Terms] = {
     "logic": {"gates": lambda d: d["gates"]},
     "broadcast": {},
     "sram": {},
+    "sram_1rw": {},
 }
 
 #: The term of energy that does not wait for activity: clock pins of registers switch every cycle.
@@ -132,6 +133,7 @@ DELAY: Mapping[str, Terms] = {
     "logic": {"levels": lambda d: _log2(d["gates"])},
     "broadcast": {"levels": lambda d: _log2(d["fanout"])},
     "sram": {},
+    "sram_1rw": {},
 }
 
 #: The delay term that counts once in a path, by its largest value: carries of adders in series ripple side by side.

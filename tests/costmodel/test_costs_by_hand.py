@@ -201,7 +201,7 @@ TERMS: dict[str, dict[str, dict[str, float]]] = {
         "recoder": {"cross": 64, "outputs": 16}, "comparator": {"width": 6}, "counter": {"width": 6},
         "digit_encoder": {"digits": 5}, "digit_select": {"width": 6}, "float_multiplier": PRODUCT, "float_adder": FLOAT,
         "float_pair": FLOAT, "to_fixed": {"shift": 64, "inputs": 4}, "to_float": {"shift": 8, "outputs": 16},
-        "logic": {"gates": 32}, "broadcast": {}, "sram": {},
+        "logic": {"gates": 32}, "broadcast": {}, "sram": {}, "sram_1rw": {},
     },
     "energy": {
         "register": {"clock": 6, "width": 6}, "adder": {"width": 6}, "mux": {"levels": 18, "width": 6},
@@ -215,7 +215,7 @@ TERMS: dict[str, dict[str, dict[str, float]]] = {
         "digit_encoder": {"one": 1}, "digit_select": {"one": 1}, "float_multiplier": {"fraction": 13, "one": 1},
         "float_adder": {"fraction": 13, "one": 1}, "float_pair": {"fraction": 13, "one": 1}, "to_fixed": {"one": 1},
         "to_float": {"inputs": 4}, "comparator": {"levels": np.log2(6)}, "logic": {"levels": 5},
-        "broadcast": {"levels": 6}, "sram": {},
+        "broadcast": {"levels": 6}, "sram": {}, "sram_1rw": {},
     },
 }  # fmt: skip
 TERMS["energy"] = TERMS["area"] | TERMS["energy"]

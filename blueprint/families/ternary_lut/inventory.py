@@ -13,7 +13,7 @@ from blueprint.arithmetic import carry_save, floating, ternary
 from blueprint.families.ternary_lut import formats
 from blueprint.families.ternary_lut.parameters import MOST_MU, MOST_TABLES, TernaryLutParameters
 from blueprint.numbers import Number, ceil_div, choose, clog2, flag, larger, possible, slices, smaller
-from blueprint.unit import Path, Unit, memories, registers
+from blueprint.unit import Path, Unit, alternating, memories, registers
 
 
 def units(p: TernaryLutParameters) -> tuple[Unit, ...]:
@@ -229,7 +229,11 @@ def _forward(p: TernaryLutParameters, lanes: Number) -> tuple[Unit, ...]:
 
 def _memory(p: TernaryLutParameters) -> tuple[Unit, ...]:
     width = p.fetch_count * p.token_lanes * p.result_width
-    return tuple(memories(p.in_sram, p.depth, width))
+    single = p.single_port
+    return (
+        *memories(p.in_sram - single, p.depth, width),
+        *(alternating(single, p.depth, width) if possible(single > 0) else ()),
+    )
 
 
 def side_bits(p: TernaryLutParameters) -> Number:
@@ -349,7 +353,7 @@ def _reduction(p: TernaryLutParameters) -> tuple[Unit, ...]:
 def _accumulator_paths(p: TernaryLutParameters) -> tuple[Path, ...]:
     """The accumulated sum, read by its address and cleared on the first tile, into the last adder."""
     lanes = p.fetch_count * p.token_lanes
-    accumulates, memory = p.accumulates, p.in_sram
+    accumulates, memory, single = p.accumulates, p.in_sram, p.single_port
     filed = accumulates * (1 - memory) * p.buffered
     bits = lanes * p.result_width
     into = (
@@ -377,7 +381,9 @@ def _accumulator_paths(p: TernaryLutParameters) -> tuple[Path, ...]:
         Path(
             "memory-accumulate",
             (
-                Unit("sram", "memory", memory, {"words": p.depth, "width": slices(bits)[1]}),
+                Unit("sram", "memory", memory - single, {"words": p.depth, "width": slices(bits)[1]}),
+                Unit("sram_1rw", "memory", single, {"words": ceil_div(p.depth, 2), "width": slices(bits)[1]}),
+                Unit("mux", "banks", single, {"entries": 4, "width": bits}),
                 Unit("mux", "lane", memory, {"entries": 2, "width": p.result_width}),
                 *into,
             ),

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from blueprint.arithmetic import floating, ternary
 from blueprint.families.ternary_lut import formats
-from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, flag, signed_width, smaller
+from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, flag, one_of, signed_width, smaller
 from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import Gemm
@@ -66,7 +66,7 @@ class TernaryLutParameters(Spec):
     fetch_register: bool = parameter("pipeline register after the fetch", default=False)
     reduction_register: bool = parameter("pipeline register after the reduction of a beat", default=False)
     accumulator: str = parameter(
-        "storage of partial results", default="auto", choices=("auto", "registers", "sram")
+        "storage of partial results", default="auto", choices=("auto", "registers", "sram", "single_port")
     )
     acc_width: int = parameter(
         "bits of an accumulator, 0 for the narrowest that cannot overflow", default=0, minimum=0, maximum=64
@@ -99,6 +99,15 @@ class TernaryLutParameters(Spec):
             "more than 65536 fetches per cycle",
             lambda: (
                 f"Fetches per cycle (lut_count x fetch_count x token_lanes) must be at most 65536, not {lanes}"
+            ),
+        )
+        yield Rule(
+            "accumulator",
+            1 - self.single_port * flag(self.accumulate_stages > 0),
+            "single-port accumulators behind a pipelined adder",
+            lambda: (
+                f"Accumulator must be sram where sums take {self.accumulate_stages} more cycles (adder_stages), not "
+                "single_port, which writes a word while it reads the next"
             ),
         )
         yield fits_a_vector("lut_count", "activations", self.token_lanes * self.tile_k * self.act_width)
@@ -196,7 +205,13 @@ class TernaryLutParameters(Spec):
     def in_sram(self) -> Number:
         """1 where the accumulator buffer is a memory."""
         large = (self.accumulator == "auto") & (self.depth > REGISTER_FILE_WORDS)
-        return self.accumulates * self.buffered * flag(large | (self.accumulator == "sram"))
+        asked = one_of(self.accumulator, ("sram", "single_port"))
+        return self.accumulates * self.buffered * (flag(large) | asked)
+
+    @property
+    def single_port(self) -> Number:
+        """1 where that memory is two of one port, for even and odd column groups."""
+        return self.in_sram * flag(self.accumulator == "single_port")
 
     @property
     def reduction_registered(self) -> Number:

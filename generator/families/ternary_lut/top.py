@@ -11,7 +11,7 @@ from generator.accelerator import Accelerator
 from generator.arithmetic.floating import FixedToFloat, FloatToFixed
 from generator.arithmetic.integers import parts, sign_extend
 from generator.block import register, word
-from generator.cells.memory import store
+from generator.cells.memory import Alternating, store
 from generator.families.ternary_lut.control import Control
 from generator.families.ternary_lut.fetch import FetchRow, TritUnpack
 from generator.families.ternary_lut.float_lane import FloatLane
@@ -178,9 +178,12 @@ class TernaryLut(Accelerator):
             self._memory(m, stored, totals)
 
     def _memory(self, m: Module, stored: Value, totals: Value) -> None:
-        wires = self.wires
-        store(
-            self, m, "accumulators", int(self.spec.depth),
-            write=wires["write"], write_address=wires["address"], write_data=totals,
-            read=wires["read"], read_address=wires["read_address"], read_data=stored,
-        )  # fmt: skip
+        wires, depth = self.wires, int(self.spec.depth)
+        pins = {
+            "write": wires["write"], "write_address": wires["address"], "write_data": totals,
+            "read": wires["read"], "read_address": wires["read_address"], "read_data": stored,
+        }  # fmt: skip
+        if self.spec.single_port:
+            self.use(m, Alternating(depth, len(totals)), "accumulators", **pins)
+        else:
+            store(self, m, "accumulators", depth, **pins)
