@@ -10,6 +10,7 @@ import numpy as np
 from blueprint.errors import ParamError
 from blueprint.parameters import Parameter
 from blueprint.spec import Spec
+from blueprint.workloads.tasks import LARGEST
 from costmodel.model import features
 
 _GATES_PER_MAC = 8
@@ -66,7 +67,7 @@ def _column(limit: Parameter, pool: int, random: np.random.Generator) -> Any:
         return random.choice(np.array(limit.choices), pool)
     if limit.kind is bool:
         return random.integers(2, size=pool).astype(bool)
-    low, high = limit.minimum or 0, limit.maximum or 1 << 20
+    low, high = limit.minimum or 0, limit.maximum or LARGEST
     if high - low < _NARROW and limit.default is None:
         return random.integers(low, high + 1, pool)
     # Log-uniform over low .. high, both included; the shift lets low be 0.

@@ -321,9 +321,9 @@ def _sum_up(
         else:
             logic += cell.area * number
     for kind, number in sorted(macros.items()):
-        macro_area += number * technology.sram.area_um2(*_memory(modules[kind]))
+        macro_area += number * float(technology.sram.area_um2(*_memory(modules[kind])))
     ports = {
-        kind: (modules[kind].directions, technology.sram.access_ps(*_memory(modules[kind])))
+        kind: (modules[kind].directions, float(technology.sram.access_ps(*_memory(modules[kind]))))
         for kind in macros
     }
     timing = sta.analyze(top, netlists, technology, ports)

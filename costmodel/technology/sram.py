@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blueprint.numbers import Number, choose
+from blueprint.numbers import Real, Truths, Whole
 from costmodel.technology.macros import SINGLE, TWO, Macro
 
 #: Port kinds: one access a cycle, or a read and a write.
@@ -47,11 +47,11 @@ class Organization:
     most_rows: int = 512
     most_width: int = 1 << 30
 
-    def banks(self, width: Number) -> Number:
+    def banks(self, width: Real) -> Real:
         """Macros side by side that hold a word, none wider than `most_width`."""
         return np.ceil(np.divide(width, self.most_width))
 
-    def folded(self, words: Number) -> tuple[Number, Number]:
+    def folded(self, words: Whole) -> tuple[Real, Real]:
         """Rows, and columns of one bit of a word."""
         doublings = np.ceil(np.log2(np.maximum(np.divide(words, self.mux * self.most_rows), 1)))
         columns = self.mux * np.exp2(doublings)
@@ -65,7 +65,7 @@ LATCH_BITS = 4096
 UNFOLDED = Organization(1, 1, 1 << 60)
 
 #: What each coefficient multiplies: functions of rows, columns of a bit, words and width.
-TERMS: Mapping[str, Callable[[Number, Number, Number, Number], Number]] = {
+TERMS: Mapping[str, Callable[[Real, Real, Real, Real], Real]] = {
     "fixed": lambda rows, columns, words, width: 1.0,
     "bits": lambda rows, columns, words, width: rows * columns * width,
     "words": lambda rows, columns, words, width: words,
@@ -92,7 +92,7 @@ class Law:
     error: float = 0.0
     left_out: float | None = None
 
-    def at(self, words: Number, width: Number, organization: Organization = UNFOLDED) -> Number:
+    def at(self, words: Whole, width: Real, organization: Organization = UNFOLDED) -> Real:
         """The quantity for `words` words of `width` bits; arrays broadcast."""
         rows, columns = organization.folded(words)
         return sum(
@@ -126,34 +126,34 @@ class Sram:
     macros: tuple[Macro, ...] = ()
     macro_source: str = ""
 
-    def area_um2(self, words: Number, width: Number, ports: str = TWO) -> Number:
+    def area_um2(self, words: Whole, width: Real, ports: str = TWO) -> Real:
         """Area in um2."""
         return self._chosen("area", words, width, ports)
 
-    def access_ps(self, words: Number, width: Number, ports: str = TWO) -> Number:
+    def access_ps(self, words: Whole, width: Real, ports: str = TWO) -> Real:
         """Clock edge to data out, in ps."""
         return self._chosen("access_time", words, width, ports)
 
-    def read_pj(self, words: Number, width: Number, ports: str = TWO) -> Number:
+    def read_pj(self, words: Whole, width: Real, ports: str = TWO) -> Real:
         """One read, in pJ."""
         return self._chosen("read_energy", words, width, ports)
 
-    def write_pj(self, words: Number, width: Number, ports: str = TWO) -> Number:
+    def write_pj(self, words: Whole, width: Real, ports: str = TWO) -> Real:
         """One write, in pJ."""
         return self._chosen("write_energy", words, width, ports)
 
-    def leakage_nw(self, words: Number, width: Number, ports: str = TWO) -> Number:
+    def leakage_nw(self, words: Whole, width: Real, ports: str = TWO) -> Real:
         """Leakage in nW."""
         return self._chosen("leakage", words, width, ports)
 
-    def is_latches(self, words: Number, width: Number, ports: str = TWO) -> Number:
+    def is_latches(self, words: Whole, width: Real, ports: str = TWO) -> bool | Truths:
         """Whether an array of latches takes the place of a macro: a small memory, and smaller so."""
         if self.latch_array is None:
-            return np.zeros(np.broadcast(words, width).shape, bool)[()]
+            return False
         latches = self.latch_array["area"].at(words, width)
-        return (np.multiply(words, width) <= LATCH_BITS) & (
-            latches < self._macro("area", words, width, ports)
-        )
+        macro = self._macro("area", words, width, ports)
+        small: bool | Truths = (np.multiply(words, width) <= LATCH_BITS) & (latches < macro)
+        return small
 
     def kind(self, words: int, width: int, ports: str = TWO) -> str:
         """What one memory is: `latch_array`, or the kind of its macro."""
@@ -165,14 +165,15 @@ class Sram:
         assert laws is not None
         return laws[quantity]
 
-    def _chosen(self, quantity: str, words: Number, width: Number, ports: str) -> Number:
+    def _chosen(self, quantity: str, words: Whole, width: Real, ports: str) -> Real:
         macro = self._macro(quantity, words, width, ports)
         if self.latch_array is None:
             return macro
         latches = self.latch_array[quantity].at(words, width)
-        return choose(self.is_latches(words, width, ports), latches, macro)
+        chosen: Real = np.where(self.is_latches(words, width, ports), latches, macro)[()]
+        return chosen
 
-    def _macro(self, quantity: str, words: Number, width: Number, ports: str) -> Number:
+    def _macro(self, quantity: str, words: Whole, width: Real, ports: str) -> Real:
         banks = self.organization.banks(width)
         found = self.law(quantity, ports).at(words, np.divide(width, np.maximum(banks, 1)), self.organization)
         return found if quantity == "access_time" else banks * found

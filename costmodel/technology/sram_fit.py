@@ -118,7 +118,7 @@ def _law(macros: Sequence[Macro], kind: str, quantity: str, folding: Organizatio
     coefficients = found.coefficients.get(kind, next(iter(found.coefficients.values())))
     values = {term: float(f"{v:.4g}") for term, v in zip(found.form, coefficients, strict=True)}
     law = Law(values, unit, source)
-    errors = [abs(law.at(m.words, m.width, folding) / _value(m, quantity) - 1) for m in chosen]
+    errors = [abs(float(law.at(m.words, m.width, folding)) / _value(m, quantity) - 1) for m in chosen]
     left_out = float(f"{np.abs(found.misses).max():.3g}") if found.misses.size else None
     return Law(values, unit, source, float(f"{max(errors):.3g}"), left_out)
 

@@ -52,7 +52,10 @@ def test_inventory_has_two_memories_of_half_the_words() -> None:
     ]
     assert lines == [("sram_1rw", 2, 4)]
     assert [u.count for u in core("sram").units() if u.kind == "sram_1rw" and u.count] == []
-    both = {"accumulator": np.array(["sram", "single_port"]), **{k: np.array([v, v]) for k, v in TABLES.items()}}
+    both = {
+        "accumulator": np.array(["sram", "single_port"]),
+        **{k: np.array([v, v]) for k, v in TABLES.items()},
+    }
     many = type(core()).columns(both)
     assert list(flip_flops(many.units())) == [flip_flops(core(a).units()) for a in ("sram", "single_port")]
 
