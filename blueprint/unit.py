@@ -303,23 +303,23 @@ def memories(count: Whole, words: Whole, width: Whole) -> Iterator[Unit]:
     yield SRAM("memory", count, words=words, width=width - wide * (banks - 1))
 
 
-def alternating(count: int, words: int, width: int) -> Iterator[Unit]:
+def alternating(place: str, count: int, words: int, width: int) -> Iterator[Unit]:
     """``count`` memories of two single-port ones for even and odd words, with a word that waits between them.
 
-    ``generator.cells.memory.Alternating`` is the hardware; what is no memory stands in the place ``banks``.
+    ``generator.cells.memory.Alternating`` is the hardware; what is no memory stands in ``place``.
     """
     banks, wide = slices(width)
     address, rows = clog2(words), larger(clog2(words) - 1, 1)
     for copies, part in ((banks - 1, wide), (1, width - wide * (banks - 1))):
         yield SRAM_1RW("memory", 2 * count * copies, words=ceil_div(words, 2), width=part)
-    yield REGISTER("banks", count, width=width, enable=1, activity=1 / words)
-    yield REGISTER("banks", count, width=address, enable=1, activity=1 / words)
-    yield REGISTER("banks", count, width=1, reset=1, activity=1 / words)
-    yield REGISTER("banks", count, width=2, enable=1, reset=1)
-    yield MUX("banks", 4 * count, entries=2, width=width)
-    yield MUX("banks", 2 * count, entries=3, width=rows)
-    yield COMPARATOR("banks", 3 * count, width=address)
-    yield LOGIC("banks", count, gates=20)
+    yield REGISTER(place, count, width=width, enable=1, activity=1 / words)
+    yield REGISTER(place, count, width=address, enable=1, activity=1 / words)
+    yield REGISTER(place, count, width=1, reset=1, activity=1 / words)
+    yield REGISTER(place, count, width=2, enable=1, reset=1)
+    yield MUX(place, 4 * count, entries=2, width=width)
+    yield MUX(place, 2 * count, entries=3, width=rows)
+    yield COMPARATOR(place, 3 * count, width=address)
+    yield LOGIC(place, count, gates=20)
 
 
 def flip_flops(units: tuple[Unit, ...]) -> Real:

@@ -118,13 +118,13 @@ class Alternating(Block):
     Does not: take accesses in any other order; a second write that has to wait takes the place of the first.
     """
 
-    place = "banks"
     latency = "1 cycle"
     throughput = "one read and one write per cycle"
 
-    def __init__(self, words: int, width: int) -> None:
+    def __init__(self, words: int, width: int, place: str) -> None:
         self.words = words
         self.width = width
+        self.place = place
         address = int(clog2(words))
         ports = {
             "write": In(1),

@@ -258,7 +258,7 @@ def _memory(p: TernaryLutParameters) -> tuple[Unit, ...]:
     single = p.single_port
     return (
         *memories(p.in_sram - single, p.depth, width),
-        *(alternating(single, p.depth, width) if np.any(single) else ()),
+        *(alternating("lane", single, p.depth, width) if np.any(single) else ()),
     )
 
 
@@ -380,7 +380,7 @@ def _alternating_path(p: TernaryLutParameters, single: Number, bits: Number) -> 
     """A word out of one of two memories, or one that still waits to be written."""
     return (
         SRAM_1RW("memory", single, words=ceil_div(p.depth, 2), width=slices(bits)[1]),
-        MUX("banks", single, entries=4, width=bits),
+        MUX("lane", single, entries=4, width=bits),
     )
 
 

@@ -184,6 +184,6 @@ class TernaryLut(Accelerator):
             "read": wires["read"], "read_address": wires["read_address"], "read_data": stored,
         }  # fmt: skip
         if self.spec.single_port:
-            self.use(m, Alternating(depth, len(totals)), "accumulators", **pins)
+            self.use(m, Alternating(depth, len(totals), "lane"), "accumulators", **pins)
         else:
             store(self, m, "accumulators", depth, **pins)

@@ -125,7 +125,7 @@ def alternates(edit: tuple[str, str] | None = None) -> bool:
     good, looked = True, 0
     for number, (columns, gaps) in enumerate((n, g) for n in (1, 2, 3, 6, 7) for g in (0.0, 0.3)):
         inputs, seen = story(columns, 4, gaps, number)
-        found = drive(Alternating(7, 12), inputs, edit)["read_data"]
+        found = drive(Alternating(7, 12, "holder"), inputs, edit)["read_data"]
         looked += len(seen)
         good &= all(int(found[cycle]) == word for cycle, word in seen)
     return good and looked > 300
@@ -138,13 +138,13 @@ def test_single_port_memories_read_and_write_in_every_cycle() -> None:
 @pytest.mark.parametrize("edit", [("waiting", "1'h0"), ("hit", "1'h0"), ("odd", "1'h0")], ids=lambda e: e[0])
 def test_a_word_that_waits_and_is_forgotten_is_noticed(edit: tuple[str, str]) -> None:
     name, value = edit
-    built = emit(Alternating(7, 12)).modules["ternforge_banks_7x12"]
+    built = emit(Alternating(7, 12, "holder")).modules["ternforge_banks_7x12"]
     line = next(line for line in built.splitlines() if f" {name} <= " in line and "(rst)" not in line)
     register, _, _ = line.partition("<=")
     assert not alternates((line, f"{register}<= {value};"))
 
 
 def test_single_port_memories_are_of_half_the_words() -> None:
-    built = emit(Alternating(7, 12))
+    built = emit(Alternating(7, 12, "holder"))
     assert built.instances["ternforge_sram_1rw_4x12"] == 2
     assert built.memories["ternforge_sram_1rw_4x12"]["ports"] == "1rw"
