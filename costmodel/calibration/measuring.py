@@ -9,6 +9,7 @@ from typing import Any
 
 from blueprint.spec import Spec
 from costmodel.groundtruth import activity
+from costmodel.groundtruth.recipe import RECIPE
 from costmodel.groundtruth.synthesis import synthesize
 from costmodel.technology.technology import Technology
 from toolchain import files
@@ -49,12 +50,12 @@ class Sample:
         return self.switched.task.macs / (self.switched.cycles * int(self.spec.peak_macs))
 
 
-def measure(spec: Spec, technology: Technology, generate: Generate) -> Sample:
+def measure(spec: Spec, technology: Technology, generate: Generate, recipe: str = RECIPE) -> Sample:
     """Generate and synthesize one design; modules that were synthesized before cost nothing."""
     with files.scratch() as scratch:
         manifest = generate(spec, scratch)
-        found = synthesize(scratch, technology)
-        switched = activity.measure(spec, scratch, manifest, technology)
+        found = synthesize(scratch, technology, recipe=recipe)
+        switched = activity.measure(spec, scratch, manifest, technology, recipe=recipe)
     areas: dict[str, float] = {}
     registers: dict[str, int] = {}
     for name, module in found.modules.items():

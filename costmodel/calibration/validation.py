@@ -14,6 +14,7 @@ from blueprint.spec import Spec
 from blueprint.unit import flip_flops
 from costmodel.calibration import calibration, sampling
 from costmodel.calibration.measuring import Generate, Sample
+from costmodel.groundtruth.recipe import RECIPE
 from costmodel.model import estimate
 from costmodel.technology.technology import Technology
 
@@ -105,7 +106,7 @@ def validate(
     samples: list[Sample] = []
     for kind in registry.families().values():
         specs = sampling.designs(kind, designs, seed)
-        samples += calibration.measure_all(specs, technology, generate, note)
+        samples += calibration.measure_all(specs, technology, generate, note, technology.recipe or RECIPE)
     return compare(samples, technology, seed)
 
 

@@ -48,6 +48,16 @@ class Cost(NamedTuple):
     switching_pj: Real
     leakage_nw: Real
 
+    @property
+    def area_um2(self) -> Real:
+        """Area of all places."""
+        return sum(self.areas.values())
+
+    @property
+    def clock_mhz(self) -> Real:
+        """The fastest clock."""
+        return 1e6 / self.path_ps
+
     def energy_parts(self, cycles: Real, busy_cycles: Real, seconds: Real) -> dict[str, Real]:
         """Energy of a run in pJ by cause.
 
@@ -120,12 +130,6 @@ def memories(units: Sequence[Unit]) -> list[Unit]:
 def _shape(unit: Unit) -> tuple[Whole, Whole, str]:
     """What a memory must do: words, width and ports."""
     return unit.dims["words"], unit.dims["width"], MEMORIES[unit.kind]
-
-
-def energy(units: Sequence[Unit], technology: Technology, busy: Real = 1.0) -> Real:
-    """Mean dynamic energy of a cycle in pJ where operators are busy ``busy`` of the time; leakage comes on top."""
-    clocks, switching = energy_parts(units, technology)
-    return clocks + busy * switching
 
 
 def energy_parts(units: Sequence[Unit], technology: Technology) -> tuple[Real, Real]:

@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
-from costmodel.groundtruth import synthesis
+from costmodel.groundtruth import netlist_files, synthesis
+from costmodel.groundtruth import recipe as recipes
+from costmodel.groundtruth import wires as wire_models
 from costmodel.model import quantity
 from costmodel.technology import liberty_text
 from ternforge import choices
@@ -31,11 +33,22 @@ def synth(
     liberty: Sequence[str | Path] = (),
     overrides: Mapping[str, str] | None = None,
     note: Note = silent,
+    *,
+    period: float | None = None,
+    recipe: str | None = None,
+    wires: str | None = None,
+    netlist: str | Path | None = None,
 ) -> Answer:
-    """Synthesize a design with Yosys and ABC; ``measured`` stands beside what the model ``predicted``."""
+    """Synthesize a design with Yosys and ABC; ``measured`` stands beside what the model ``predicted``.
+
+    ``period`` in ps, ``recipe`` and ``wires`` choose the netlist (see docs/synthesis.md); ``netlist`` is a Verilog
+    file to write it to, with ``.lib`` and ``.sdc`` beside it. ``predicted`` is None where the technology was
+    calibrated by another recipe. ``ParamError`` for a period that is not reached.
+    """
     from generator import export
 
     chosen = read_design(design, overrides)
+    recipes.choose(recipe, period, wires)
     predicted = estimate(chosen, technology)
     facts = read_technology(chosen, technology)
     for file in liberty:
@@ -44,7 +57,11 @@ def synth(
         note(f"writing {chosen.name}")
         export.generate(chosen.spec, scratch)
         note("synthesizing with Yosys and ABC")
-        measured = synthesis.synthesize(scratch, facts, liberty=list(liberty) or None)
+        mapped = synthesis.mapped(
+            scratch, facts, liberty=list(liberty) or None, recipe=recipe, period_ps=period, wires=wires
+        )
+        measured = synthesis.summary(mapped)
+        written = [] if netlist is None else netlist_files.write(mapped, Path(netlist))
     numbers = _numbers(measured)
     numbers["clock_mhz"] = 1e6 / numbers["critical_path_ps"] if numbers["critical_path_ps"] else None
     return {
@@ -52,9 +69,17 @@ def synth(
         "design_hash": chosen.spec.design_hash,
         "technology": facts.name,
         "source": f"Yosys and ABC, {', '.join(map(str, liberty)) or f'cells of technology {facts.name}'}",
+        "recipe": measured.recipe,
+        "wires": measured.wires,
+        "period_ps": period,
+        "buffer_area_um2": measured.buffer_area_um2,
+        "files": [str(path) for path in written],
         **numbers,
         "measured": measured,
-        "predicted": {key: predicted[key] for key in (*_BOTH, "clock_mhz")},
+        "predicted_recipe": facts.recipe,
+        "predicted": {key: predicted[key] for key in (*_BOTH, "clock_mhz")}
+        if facts.recipe == measured.recipe
+        else None,
     }
 
 
@@ -74,17 +99,59 @@ def _numbers(measured: synthesis.Synthesis) -> dict[str, Any]:
     metavar="FILE",
     help="Liberty file instead of the technology's cells.",
 )
+@click.option("--period", type=float, metavar="PS", help="Meet this clock period, with the least area found.")
+@click.option(
+    "--recipe",
+    metavar="RECIPE",
+    help=f"How to map: {' or '.join(recipes.RECIPES)}. Default {recipes.RECIPE}, {recipes.BUFFERED} for a period.",
+)
+@click.option("--wires", metavar="KIND", help=f"Wires to time with: {', '.join(wire_models.KINDS)}.")
+@click.option(
+    "--netlist",
+    type=click.Path(dir_okay=False),
+    metavar="OUT.v",
+    help="Write the netlist, and OUT.lib and OUT.sdc.",
+)
 @set_option
 @click.pass_obj
 def synth_(
-    session: Session, spec: str, tech: str | None, liberty: tuple[str, ...], overrides: dict[str, str]
+    session: Session,
+    spec: str,
+    tech: str | None,
+    liberty: tuple[str, ...],
+    period: float | None,
+    recipe: str | None,
+    wires: str | None,
+    netlist: str | None,
+    overrides: dict[str, str],
 ) -> None:
     """Synthesize the design in SPEC with Yosys and ABC, and print the prediction beside the result."""
-    answer = synth(spec, tech, liberty, overrides, session.note)
+    answer = synth(
+        spec, tech, liberty, overrides, session.note,
+        period=period, recipe=recipe, wires=wires, netlist=netlist,
+    )  # fmt: skip
     session.answer(answer, _lines(answer))
 
 
 def _lines(answer: Mapping[str, Any]) -> list[str]:
+    head = f"{answer['design']} in {answer['technology']} ({answer['source']})"
+    if answer["recipe"] == answer["predicted_recipe"]:
+        return [head, *_compared(answer), *map("wrote {}".format, answer["files"])]
+    share = answer["buffer_area_um2"] / answer["area_um2"] if answer["area_um2"] else 0.0
+    rows = [[*_cell(key, answer[key])] for key in (*_BOTH, "clock_mhz") if answer[key] is not None]
+    notes = [
+        f"recipe {answer['recipe']}; {answer['wires']}; buffers {share:.1%} of area",
+        f"no prediction: {answer['technology']} was calibrated by recipe {answer['predicted_recipe']}",
+    ]
+    return [head, *table(rows, ("", "synthesized")), *notes, *map("wrote {}".format, answer["files"])]
+
+
+def _cell(key: str, value: float) -> tuple[str, str]:
+    unit = quantity.of_metric(key, [value])
+    return quantity.label(key, unit.unit), unit.number(value)
+
+
+def _compared(answer: Mapping[str, Any]) -> list[str]:
     rows = []
     for key, predicted in answer["predicted"].items():
         measured = answer[key]
@@ -93,5 +160,4 @@ def _lines(answer: Mapping[str, Any]) -> list[str]:
             error = "same laws" if key == "memory_area_um2" and measured else "-"
         unit = quantity.of_metric(key, [predicted, measured])
         rows.append([quantity.label(key, unit.unit), unit.number(predicted), unit.number(measured), error])
-    head = f"{answer['design']} in {answer['technology']} ({answer['source']})"
-    return [head, *table(rows, ("", "predicted", "synthesized", "error"))]
+    return table(rows, ("", "predicted", "synthesized", "error"))
