@@ -203,7 +203,9 @@ FILLED = {
     "Scenario",
     "Session",
     "_Draft",
+    "_Net",
     "_Node",
+    "_Port",
     "_Sum",
 }
 #: Rows of several lengths: neighbors, pairs of what may be odd in number, and the first of several.

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.errors import ParamError, SpecError
-from blueprint.files import tree
+from blueprint.files import schemas, tree
 from costmodel.technology import facts, liberty, macros, memories, roles, selection, sram_file
 from costmodel.technology.liberty import Library, Wires
 from costmodel.technology.roles import Roles
 from costmodel.technology.sram import Sram
-from costmodel.technology.technology import SCHEMA, Measured, Technology, load
+from costmodel.technology.technology import Measured, Technology, load
 from toolchain import files
 
 _POINTS = 4
@@ -101,7 +101,7 @@ def _reference() -> tuple[str, Sram, float] | None:
 def dump(technology: Technology) -> str:
     """The text of a technology file."""
     head: dict[str, Any] = {
-        "schema": SCHEMA,
+        "schema": schemas.TECHNOLOGY,
         "name": technology.name,
         "files": [{"file": file, "sha256": digest} for file, digest in technology.sources],
         "corner": {key: asdict(item) for key, item in technology.corner.items()},

@@ -73,7 +73,8 @@ def test_the_table_shows_both_with_the_error_of_the_prediction(
 
 SMALL = """schema: ternforge/design/v1
 family: systolic
-parameters: {organization: output_stationary, pe: ternary, rows: 1, cols: 1, act_width: 4, weight_width: 2, k_max: 4, n_max: 4}
+parameters: {organization: output_stationary, pe: ternary, rows: 1, cols: 1, act_width: 4, weight_width: 2, k_max: 4,
+  n_max: 4}
 technology: asap7
 """
 
