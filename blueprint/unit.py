@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from blueprint.numbers import Real, Truths, Whole, slices
+from blueprint.numbers import Real, Truths, Whole, ceil_div, clog2, larger, slices
 
 Dimensions = Mapping[str, Whole]
 #: What a cost grows with; true or false is 1 or 0.
@@ -284,6 +284,8 @@ BROADCAST = Kind(
 )
 #: One read and one write port; a technology has laws of its own for memories.
 SRAM = Kind("sram", ("words", "width"), area={})
+#: One port that reads or writes.
+SRAM_1RW = Kind("sram_1rw", ("words", "width"), area={})
 
 #: Every kind by name.
 KINDS: Mapping[str, Kind] = {
@@ -291,7 +293,7 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         REGISTER, ADDER, SIGN_ADDER, COMPRESSOR, HALF_ADDER, MUX, SELECT, DECODER, XOR_ROW, AND_ROW, RECODER,
         COMPARATOR, COUNTER, DIGIT_ENCODER, DIGIT_SELECT, FLOAT_MULTIPLIER, FLOAT_ADDER, FLOAT_PAIR, TO_FIXED,
-        TO_FLOAT, LOGIC, BROADCAST, SRAM,
+        TO_FLOAT, LOGIC, BROADCAST, SRAM, SRAM_1RW,
     )
 }  # fmt: skip
 
@@ -301,6 +303,25 @@ def memories(count: Whole, words: Whole, width: Whole) -> Iterator[Unit]:
     banks, wide = slices(width)
     yield SRAM("memory", count * (banks - 1), words=words, width=wide)
     yield SRAM("memory", count, words=words, width=width - wide * (banks - 1))
+
+
+def alternating(place: str, count: int, words: int, width: int) -> Iterator[Unit]:
+    """``count`` memories of two single-port ones for even and odd words, with a word that waits between them.
+
+    ``generator.cells.memory.Alternating`` is the hardware; what is no memory stands in ``place``.
+    """
+    banks, wide = slices(width)
+    address, rows = clog2(words), larger(clog2(words) - 1, 1)
+    for copies, part in ((banks - 1, wide), (1, width - wide * (banks - 1))):
+        yield SRAM_1RW("memory", 2 * count * copies, words=ceil_div(words, 2), width=part)
+    yield REGISTER(place, count, width=width, enable=1, activity=1 / words)
+    yield REGISTER(place, count, width=address, enable=1, activity=1 / words)
+    yield REGISTER(place, count, width=1, reset=1, activity=1 / words)
+    yield REGISTER(place, count, width=2, enable=1, reset=1)
+    yield MUX(place, 4 * count, entries=2, width=width)
+    yield MUX(place, 2 * count, entries=3, width=rows)
+    yield COMPARATOR(place, 3 * count, width=address)
+    yield LOGIC(place, count, gates=20)
 
 
 def flip_flops(units: tuple[Unit, ...]) -> Real:

@@ -61,6 +61,11 @@ class Block(wiring.Component):
         return "_".join(map(str, path[1:] if path[0] in self.bare else path))
 
     @property
+    def memory(self) -> dict[str, Any]:
+        """What a macro in the place of the module must do, where the module is a memory."""
+        return {}
+
+    @property
     def summary(self) -> str:
         """Description of the module, for its header."""
         return str(self.__doc__).splitlines()[0]

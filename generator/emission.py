@@ -1,6 +1,7 @@
 """Emits blocks as Verilog text, every distinct module once."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth.back import rtlil
 from amaranth.hdl import _nir
@@ -47,6 +48,7 @@ class Emitted:
     places: dict[str, str]
     blackboxes: tuple[str, ...]
     stubs: dict[str, str]  # of the black boxes: ports only
+    memories: dict[str, dict[str, Any]]  # of the black boxes: what each must do
 
 
 def emit(top: Block) -> Emitted:
@@ -62,7 +64,8 @@ def emit(top: Block) -> Emitted:
     }
     places = {name: block.place for name, block in blocks.items()}
     stubs = {name: _template(block, stub=True) for name, block in blocks.items() if name not in verilog}
-    return Emitted(top.module_name, modules, _instances(top, blocks), places, tuple(stubs), stubs)
+    memories = {name: blocks[name].memory for name in stubs}
+    return Emitted(top.module_name, modules, _instances(top, blocks), places, tuple(stubs), stubs, memories)
 
 
 def _collect(block: Block, blocks: dict[str, Block], texts: dict[str, str]) -> None:

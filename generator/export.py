@@ -67,6 +67,7 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
         "tool_version": VERSION,
         "files": [f"rtl/{name}.v" for name in emitted.modules],
         "blackboxes": list(emitted.blackboxes),
+        "memories": {n: {"count": emitted.instances[n], **m} for n, m in emitted.memories.items()},
         "stubs": [f"stubs/{name}.v" for name in emitted.blackboxes],
         "headers": [f"include/{emitted.top}_regs.h"],
         "clock": axi.CLOCK,

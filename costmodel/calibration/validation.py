@@ -116,7 +116,7 @@ def compare(samples: Sequence[Sample], technology: Technology, seed: int = 0) ->
 
 
 def _row(sample: Sample, technology: Technology) -> Comparison:
-    units = tuple(unit for unit in sample.spec.units() if unit.kind != "sram")
+    units = tuple(unit for unit in sample.spec.units() if unit.kind not in estimate.MEMORIES)
     areas = {place: float(area) for place, area in estimate.area(units, technology).items()}
     found = estimate.law(technology, "energy")
     table = calibration.energy_table(sample)

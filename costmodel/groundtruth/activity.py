@@ -150,7 +150,7 @@ class _Machine:
     def _add_memory(self, kind: str, rows: Ints) -> None:
         pins = self.flat.pins[kind]
         width = sum(pin == "read_data" for pin in pins)
-        address = sum(pin == "read_address" for pin in pins)
+        address = sum(pin in ("read_address", "address") for pin in pins)
         for row in rows:
             nets = {
                 name: row[[index for index, pin in enumerate(pins) if pin == name]]
@@ -199,11 +199,16 @@ class _Machine:
             return sum(int(bit & np.uint64(1)) << place for place, bit in enumerate(values[nets[name]]))
 
         data = values[nets["write_data"]].copy()
-        writes, reads = number("write"), number("read")
+        single = "enable" in nets  # one port: an access is a read or a write, at one address
+        writes = number("write") & number("enable") if single else number("write")
+        reads = number("enable") & ~number("write") & 1 if single else number("read")
+        read_address, write_address = (
+            "address" if single else name for name in ("read_address", "write_address")
+        )
         if reads:
-            values[nets["read_data"]] = store[number("read_address")]
+            values[nets["read_data"]] = store[number(read_address)]
         if writes:
-            store[number("write_address")] = data
+            store[number(write_address)] = data
         if self.counting:
             self.accesses[kind] = self.accesses.get(kind, 0) + writes + reads
 

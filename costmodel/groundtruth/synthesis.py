@@ -22,6 +22,7 @@ from costmodel.groundtruth import wires as wire_models
 from costmodel.groundtruth.recipe import LEAST, RECIPE
 from costmodel.technology import compact, importing, selection
 from costmodel.technology.liberty import Cell, WireLoad
+from costmodel.technology.macros import SINGLE, TWO
 from costmodel.technology.technology import Technology
 from costmodel.technology.technology import load as load_technology
 from toolchain import cache, yosys
@@ -299,7 +300,7 @@ def _macros(
     kinds = {cell["type"] for netlist in netlists.values() for cell in netlist["cells"].values()}
     boxes = sorted(kind for kind in kinds if kind not in technology.cells and kind not in netlists)
     return {
-        kind: (modules[kind].directions, float(technology.sram.access_ps(*modules[kind].memory_shape())))
+        kind: (modules[kind].directions, float(technology.sram.access_ps(*_memory(modules[kind]))))
         for kind in boxes
     }
 
@@ -465,8 +466,7 @@ def summary(found: Mapped) -> Synthesis:
         else:
             logic += cell.area * number
     for kind, number in sorted(macros.items()):
-        words, width = modules[kind].memory_shape()
-        macro_area += number * float(technology.sram.area_um2(words, width))
+        macro_area += number * float(technology.sram.area_um2(*_memory(modules[kind])))
     timing = found.timing
     buffers = [name for name in cells if _is_buffer(technology, name)]
     return Synthesis(
@@ -489,6 +489,13 @@ def summary(found: Mapped) -> Synthesis:
         found.wire_text,
         sum(technology.cells[name].area * cells[name] for name in buffers),
     )
+
+
+def _memory(module: rtlil.Module) -> tuple[int, int, str]:
+    """Words, width and port kind of a macro: one address is one port."""
+    words, width = module.memory_shape()
+    addresses = sum("addr" in port and direction == "input" for port, direction in module.directions.items())
+    return words, width, SINGLE if addresses == 1 else TWO
 
 
 def _is_buffer(technology: Technology, name: str) -> bool:

@@ -14,13 +14,15 @@ import numpy as np
 
 from blueprint.numbers import Real
 from blueprint.spec import Spec
-from blueprint.unit import flip_flops
+from blueprint.unit import Unit, flip_flops
 from costmodel.model import estimate
 from costmodel.model.estimate import Cost
 from costmodel.model.metrics import name_of
 from costmodel.model.work import Asked, Cycles, Dram, Pass, Time, run
 from costmodel.technology.technology import Technology
 
+#: The place of memories.
+MEMORY = "memory"
 #: The cause of energy that is not the core's.
 DRAM = "dram"
 #: The cost of a spec or of columns.
@@ -36,7 +38,7 @@ attention is not in it. Families of attention run just that, and their traffic i
 and normalization are in neither.
 Energy: the clock toggles in every cycle of that time, those in which the core waits for memory included, and cells leak
 through all of it; switching comes with every multiply-accumulate, and DRAM costs energy per bit moved. Not counted are
-leakage of memory macros, DRAM standby, and the host's time between two layers.
+DRAM standby and the host's time between two layers.
 """
 
 
@@ -44,14 +46,17 @@ leakage of memory macros, DRAM standby, and the host's time between two layers.
 class Estimate:
     """Estimate of one design, without a workload.
 
-    Areas in um2, ``macro_area_um2`` the memory macros alone; leakage in nW, without that of macros. ``energy_pj`` is
-    that of one cycle of full throughput at ``clock_mhz``, which ``meets_clock`` says the critical path allows.
-    Breakdowns are by place.
+    Areas in um2, ``memory_area_um2`` the memories alone, which ``macro_area_um2`` is another name of; leakage in nW.
+    ``energy_pj`` is that of one cycle of full throughput at ``clock_mhz``, which ``meets_clock`` says the critical path
+    allows. Breakdowns are by place.
     """
 
     area_um2: float
     area_breakdown_um2: Mapping[str, float]
+    logic_area_um2: float
+    memory_area_um2: float
     macro_area_um2: float
+    memories: tuple[Mapping[str, Any], ...]
     flip_flops: int
     critical_path_ps: float
     clock_mhz: float
@@ -68,13 +73,17 @@ def of_design(spec: Spec, technology: Technology, clock_mhz: float | None = None
     ``ParamError`` where the technology was not calibrated.
     """
     units, cost = spec.units(), estimate.cost(spec, technology)
+    area, memory = float(cost.area_um2), float(estimate.macro_area(units, technology))
     fastest = float(cost.clock_mhz)
     clock = clock_mhz or fastest
     energies = estimate.cycle_energies(units, technology, 1e-6 / clock)
     return Estimate(
-        area_um2=float(cost.area_um2),
+        area_um2=area,
         area_breakdown_um2={place: float(area) for place, area in cost.areas.items()},
-        macro_area_um2=float(estimate.macro_area(units, technology)),
+        logic_area_um2=area - memory,
+        memory_area_um2=memory,
+        macro_area_um2=memory,
+        memories=tuple(memory_line(unit, technology) for unit in estimate.memories(units) if unit.count),
         flip_flops=int(flip_flops(units)),
         critical_path_ps=float(cost.path_ps),
         clock_mhz=clock,
@@ -84,6 +93,28 @@ def of_design(spec: Spec, technology: Technology, clock_mhz: float | None = None
         energy_pj=float(cost.energy(1, 1, 1e-6 / clock)),
         cycle_energy_breakdown_pj={place: float(energy) for place, energy in energies.items()},
     )
+
+
+def memory_line(unit: Unit, technology: Technology) -> dict[str, Any]:
+    """One kind of memory of a design: how many, what it must do, what it is, its figures and their source."""
+    sram, (words, width) = technology.sram, (int(unit.dims[key]) for key in ("words", "width"))
+    ports = estimate.MEMORIES[unit.kind]
+    shape = (words, width, ports)
+    kind = sram.kind(*shape)
+    return {
+        "count": int(unit.count),
+        "words": words,
+        "width": width,
+        "ports": ports,
+        "kind": kind,
+        "area_um2": float(unit.count * sram.area_um2(*shape)),
+        "access_ps": float(sram.access_ps(*shape)),
+        "read_pj": float(sram.read_pj(*shape)),
+        "write_pj": float(sram.write_pj(*shape)),
+        "leakage_nw": float(unit.count * sram.leakage_nw(*shape)),
+        "left_out": sram.law("area", kind).left_out,
+        "source": sram.law("area", kind).source,
+    }
 
 
 @dataclass(frozen=True)
@@ -168,8 +199,11 @@ class Estimator:
         cost = self.costs(designs)
         clock = clock_mhz or cost.clock_mhz
         done = self.on_work(designs, cost, clock, cycles_of)
+        memory = cost.areas.get(MEMORY, 0.0)
         found = {
             "area_um2": cost.area_um2,
+            "logic_area_um2": cost.area_um2 - memory,
+            "memory_area_um2": memory,
             "flip_flops": flip_flops(designs.units()),
             "critical_path_ps": cost.path_ps,
             "clock_mhz": clock,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from costmodel.technology.liberty_text import Group
 
 _SCALE = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
 _UNWANTED = ("dont_use", "is_isolation_cell", "is_level_shifter", "always_on", "pad_cell", "is_macro_cell")
+_TEST = re.compile("bist|test|scan", re.IGNORECASE)  # ports of a memory that only its tests use
+_MASK = re.compile(r"(mask|strb|_bm|bwe|bweb|wem|byte_?en|(^|_)w?ben?)\d*$", re.IGNORECASE)
 _UNIT = re.compile(r"\s*([0-9.eE+-]*)\s*([fpnumk]?)(s|f|w|v|a|ohm)\s*", re.IGNORECASE)
 
 
@@ -53,12 +55,13 @@ class Arc:
 
 @dataclass(frozen=True)
 class Energy:
-    """Internal energy in pJ of one rise and one fall of `pin` (caused by `related`, where given)."""
+    """Internal energy in pJ of a rise and a fall of `pin`, caused by `related` in the state `when` where given."""
 
     pin: str
     related: str
     rise: Table | None
     fall: Table | None
+    when: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,12 @@ class Sequential:
 
 @dataclass(frozen=True)
 class Memory:
-    """A memory macro's shape."""
+    """A memory macro's shape: `ports` as `1rw`, `2rw`, `1rw1r`, and bits of the write mask (0: whole words)."""
 
     words: int
     width: int
+    ports: str = "1rw"
+    mask: int = 0
 
 
 @dataclass(frozen=True)
@@ -360,7 +365,7 @@ def _cell(group: Group, units: _Units, notes: list[str]) -> Cell:
         _worst_arcs(arcs),
         tuple(energies),
         any(group.simple.get(key, "false").lower() == "true" for key in _UNWANTED),
-        _memory(group),
+        _memory(group, pins, arcs),
         group.simple.get("clock_gating_integrated_cell"),
         "test_cell" in {item.kind for item in group.groups} or group.simple.get("scan_group") is not None,
     )
@@ -430,13 +435,27 @@ def _sequential(group: Group) -> Sequential | None:
     return None
 
 
-def _memory(group: Group) -> Memory | None:
+def _memory(group: Group, pins: Sequence[Pin], arcs: Sequence[Arc]) -> Memory | None:
     for item in group.all("memory"):
         address, width = item.number("address_width"), item.number("word_width")
         if address is None or width is None:
             raise item.error("a memory must state address_width and word_width")
-        return Memory(1 << int(address), int(width))
+        ports = _ports(group) or f"{max(1, len({arc.related for arc in arcs if 'edge' in arc.kind}))}rw"
+        masks = [pin.width for pin in pins if _MASK.search(pin.name) and not _TEST.search(pin.name)]
+        return Memory(1 << int(address), int(width), ports, max(masks, default=0))
     return None
+
+
+def _ports(group: Group) -> str:
+    """Ports of a memory by what its address buses serve, those of tests left out; empty where it does not say."""
+    served: dict[str, set[str]] = {}
+    for bus in _pin_groups(group):
+        for holder in (bus, *bus.all("pin")):
+            for kind in ("read", "write"):
+                for item in holder.all(f"memory_{kind}"):
+                    served.setdefault(item.simple.get("address", ""), set()).add(kind[0])
+    kinds = ["".join(sorted(found)) for address, found in served.items() if not _TEST.search(address)]
+    return "".join(f"{kinds.count(kind)}{kind}" for kind in ("rw", "r", "w") if kind in kinds)
 
 
 def _arcs(pin: Group, name: str, units: _Units) -> list[Arc]:
@@ -506,7 +525,8 @@ def _energies(pin: Group, name: str, units: _Units) -> list[Energy]:
             _table(tables.get(kind, both), units, units.energy) for kind in ("rise_power", "fall_power")
         )
         if rise is not None or fall is not None:
-            energies.append(Energy(name, item.simple.get("related_pin", ""), rise, fall))
+            when = item.simple.get("when", "")
+            energies.append(Energy(name, item.simple.get("related_pin", ""), rise, fall, when=when))
     return energies
 
 

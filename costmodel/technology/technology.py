@@ -15,10 +15,10 @@ from blueprint.errors import ParamError, SpecError
 from blueprint.files import schemas
 from blueprint.files.document import Section, read
 from blueprint.files.nearest import suggestion
-from costmodel.technology import facts, selection
+from costmodel.technology import facts, selection, sram_file
 from costmodel.technology.liberty import Cell, WireLoad, Wires
 from costmodel.technology.roles import Adder, Register, Roles
-from costmodel.technology.sram import TERMS, Fit, Sram
+from costmodel.technology.sram import Sram
 
 _FOLDER = Path(__file__).with_name("technologies")
 _REGISTERS = ("flop", "enable_flop", "clear_flop", "set_flop", "latch")
@@ -151,7 +151,7 @@ def read_technology(path: Path) -> Technology:
         _sources(document),
         {key: _measured(document.section("corner"), key, unit) for key, unit in _CORNER.items()},
         _roles(document.section("roles")),
-        _sram(document.section("sram")),
+        sram_file.read(document.section("sram")),
         table,
         cell_source,
         tuple(document.take("notes", list, default=[])),
@@ -217,20 +217,6 @@ def _measured(parent: Section, key: str, unit: str) -> Measured:
     )
     section.finish()
     return found
-
-
-def _sram(section: Section) -> Sram:
-    fits = []
-    for key, unit in (("area", "um2"), ("access_time", "ps"), ("energy", "pJ")):
-        law = section.section(key)
-        value = law.section("value")
-        coefficients = {term: value.take(term, float, minimum=0) for term in TERMS}
-        value.finish()
-        source, error = _text(law, "source"), law.take("error", float, default=0.0, minimum=0)
-        fits.append(Fit(coefficients, law.take("unit", str, choices=(unit,)), source, error))
-        law.finish()
-    section.finish()
-    return Sram(*fits)
 
 
 def _model(document: Section) -> Mapping[str, Any]:

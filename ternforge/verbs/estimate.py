@@ -157,6 +157,7 @@ def _lines(answer: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{answer['design']} in {answer['technology']} ({answer['source']})",
         *table([*rows, ["total", unit.number(total), "100 %"]], ("place", f"area {unit.unit}", "share")),
+        *map(_memory, answer["memories"]),
         f"flip-flops {answer['flip_flops']:,} · critical path {facts[0]} · clock {facts[1]} · peak {facts[2]}",
     ]
     if not answer["meets_clock"]:
@@ -166,6 +167,20 @@ def _lines(answer: Mapping[str, Any]) -> list[str]:
         *lines,
         f"energy {shown('pJ', [answer['energy_pj']]).text(answer['energy_pj'])} for {answer['energy_of']}",
     ]
+
+
+def _memory(line: Mapping[str, Any]) -> str:
+    """What a memory must do, and what it was priced as."""
+    band = (
+        ""
+        if line["left_out"] is None
+        else f", macros left out of its law within {100 * line['left_out']:.0f} %"
+    )
+    return (
+        f"memory {line['count']} x {line['words']} words of {line['width']} bits, {line['ports'].replace('_', ' ')}: "
+        f"{line['kind'].replace('_', ' ')}, {shown('um2', [line['area_um2']]).text(line['area_um2'])}, "
+        f"{line['access_ps']:.0f} ps, read {line['read_pj']:.3g} pJ, write {line['write_pj']:.3g} pJ{band}"
+    )
 
 
 def _workload_lines(answer: Mapping[str, Any]) -> list[str]:

@@ -49,7 +49,9 @@ def _ternary_lut(p: Mapping[str, Any], operands: Mapping[str, Array], names: Nam
 
 
 def _is_memory(p: Mapping[str, Any], words: int) -> bool:
-    return bool(p["accumulator"] == "sram" or (p["accumulator"] == "auto" and words > _MEMORY))
+    return bool(
+        p["accumulator"] in ("sram", "single_port") or (p["accumulator"] == "auto" and words > _MEMORY)
+    )
 
 
 def _systolic(p: Mapping[str, Any], operands: Mapping[str, Array], names: Names) -> int:

@@ -130,7 +130,7 @@ def test_memory_macro_and_bus_are_recognized(tmp_path: Path) -> None:
         " bus (d) { bus_type : word; direction : input; } } }"
     )
     ram = parse(tmp_path, tiny.HEAD + cell).cells["ram"]
-    assert ram.memory == liberty.Memory(16, 8) and ram.pin("d").width == 8
+    assert ram.memory == liberty.Memory(16, 8, "1rw") and ram.pin("d").width == 8
 
 
 def test_slowest_state_of_an_arc_counts(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from blueprint.errors import ParamError, SpecError
@@ -80,43 +79,6 @@ def test_thin_table_keeps_its_ends() -> None:
     thinned = facts.thin(liberty.Cell("X", 1.0, (), arcs=(arc,)), 4).arcs[0].rise
     assert thinned is not None and len(thinned.slews) == 4
     assert (thinned.slews[0], thinned.slews[-1], thinned.values[-1][-1]) == (0, 6, 12)
-
-
-def test_memory_law_passes_through_macros_that_obey_one() -> None:
-    from costmodel.technology import sram
-
-    macros = [
-        liberty.Cell(
-            f"m{words}", 100 + 2.0 * words * width + 3.0 * width, (), memory=liberty.Memory(words, width)
-        )
-        for words, width in ((64, 8), (256, 32), (1024, 16), (512, 64))
-    ]
-    law = sram.fit(macros, "test").area
-    assert law.error < 1e-3
-    assert law.at(128, 24) == pytest.approx(100 + 2 * 128 * 24 + 3 * 24, rel=1e-3)
-    assert law.at(np.array([64, 128]), 8).shape == (2,)
-
-
-@pytest.mark.parametrize(
-    "shapes", [((64, 8), (64, 8)), ((64, 8), (256, 8), (1024, 8)), ((64, 8), (64, 32), (64, 16), (64, 40))]
-)
-def test_a_memory_law_has_no_more_terms_than_its_macros_tell_apart(
-    shapes: tuple[tuple[int, int], ...],
-) -> None:
-    """Where several laws fit alike, the first with the fewest terms counts: others differ only by rounding."""
-    from costmodel.technology import sram
-
-    macros = [
-        liberty.Cell(f"m{words}x{width}", 50.0 + 3.0 * width, (), memory=liberty.Memory(words, width))
-        for words, width in shapes
-    ]
-    law = sram.fit(macros, "test").area
-    terms = {name for name, value in law.coefficients.items() if value}
-    assert terms == ({"fixed"} if len({width for _, width in shapes}) == 1 else {"fixed", "bits"})
-
-
-def test_memory_without_macros_is_said_to_be_assumed() -> None:
-    assert technology.load("sky130hd").sram.area.source.startswith("assumed: no memory macro among the files")
 
 
 def test_coefficients_of_calibration_are_kept(file: Path, tmp_path: Path) -> None:

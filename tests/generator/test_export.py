@@ -54,6 +54,8 @@ def test_manifest_describes_ports_to_the_bit(folder: Path) -> None:
     ]
     assert manifest["registers"]["cycles"]["address"] == 0x14
     assert manifest["blackboxes"] == ["ternforge_sram_1r1w_50x30"]
+    (needed,) = manifest["memories"].values()
+    assert (needed["count"], needed["words"], needed["width"], needed["ports"]) == (1, 50, 30, "1r1w")
 
 
 @pytest.mark.parametrize("package", ["", "arithmetic = 1\n"], ids=["no package", "a package without it"])

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from blueprint.arithmetic import carry_save, floating, ternary
 from blueprint.families.ternary_lut import formats
 from blueprint.families.ternary_lut.parameters import MOST_MU, MOST_TABLES, TernaryLutParameters
@@ -30,11 +32,13 @@ from blueprint.unit import (
     SELECT,
     SIGN_ADDER,
     SRAM,
+    SRAM_1RW,
     TO_FIXED,
     TO_FLOAT,
     XOR_ROW,
     Path,
     Unit,
+    alternating,
     memories,
 )
 
@@ -257,7 +261,11 @@ def _forward(p: TernaryLutParameters, lanes: Number) -> tuple[Unit, ...]:
 
 def _memory(p: TernaryLutParameters) -> tuple[Unit, ...]:
     width = p.fetch_count * p.token_lanes * p.result_width
-    return tuple(memories(p.in_sram, p.depth, width))
+    single = p.single_port
+    return (
+        *memories(p.in_sram - single, p.depth, width),
+        *(alternating("lane", single, p.depth, width) if np.any(single) else ()),
+    )
 
 
 def side_bits(p: TernaryLutParameters) -> Number:
@@ -406,10 +414,18 @@ def _reduction(p: TernaryLutParameters) -> tuple[Unit, ...]:
     )
 
 
+def _alternating_path(p: TernaryLutParameters, single: Number, bits: Number) -> tuple[Unit, ...]:
+    """A word out of one of two memories, or one that still waits to be written."""
+    return (
+        SRAM_1RW("memory", single, words=ceil_div(p.depth, 2), width=slices(bits)[1]),
+        MUX("lane", single, entries=4, width=bits),
+    )
+
+
 def _accumulator_paths(p: TernaryLutParameters) -> tuple[Path, ...]:
     """The accumulated sum, read by its address and cleared on the first tile, into the last adder."""
     lanes = p.fetch_count * p.token_lanes
-    accumulates, memory = p.accumulates, p.in_sram
+    accumulates, memory, single = p.accumulates, p.in_sram, p.single_port
     filed = accumulates * (1 - memory) * p.buffered
     bits = lanes * p.result_width
     into = (
@@ -437,7 +453,8 @@ def _accumulator_paths(p: TernaryLutParameters) -> tuple[Path, ...]:
         Path(
             "memory-accumulate",
             (
-                SRAM("memory", memory, words=p.depth, width=slices(bits)[1]),
+                SRAM("memory", memory - single, words=p.depth, width=slices(bits)[1]),
+                *(_alternating_path(p, single, bits) if np.any(single) else ()),
                 MUX("lane", memory, entries=2, width=p.result_width),
                 *into,
             ),

@@ -11,7 +11,7 @@ from generator.accelerator import Accelerator
 from generator.arithmetic.floating import FixedToFloat, FloatToFixed
 from generator.arithmetic.integers import parts, sign_extend
 from generator.block import register, word
-from generator.cells.memory import store
+from generator.cells.memory import Alternating, store
 from generator.families.ternary_lut.control import Control
 from generator.families.ternary_lut.fetch import FetchRow, TritUnpack
 from generator.families.ternary_lut.float_lane import FloatLane
@@ -190,9 +190,12 @@ class TernaryLut(Accelerator):
             self._memory(m, stored, totals)
 
     def _memory(self, m: Module, stored: Value, totals: Value) -> None:
-        control = self._control
-        store(
-            self, m, "accumulators", self.spec.depth,
-            write=control.write, write_address=control.address, write_data=totals,
-            read=control.read, read_address=control.read_address, read_data=stored,
-        )  # fmt: skip
+        control, depth = self._control, self.spec.depth
+        pins = {
+            "write": control.write, "write_address": control.address, "write_data": totals,
+            "read": control.read, "read_address": control.read_address, "read_data": stored,
+        }  # fmt: skip
+        if self.spec.single_port:
+            self.use(m, Alternating(depth, len(totals), "lane"), "accumulators", **pins)
+        else:
+            store(self, m, "accumulators", depth, **pins)
