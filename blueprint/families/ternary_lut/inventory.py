@@ -266,24 +266,94 @@ def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 def paths(p: TernaryLutParameters) -> tuple[Path, ...]:
     """Paths between registers through build, fetch, reduction and accumulation."""
-    fetched = (
-        Unit("select", "fetch", 1, {"entries": p.entries, "width": p.entry_width}),
-        Unit("xor_row", "fetch", p.half, {"width": p.entry_width}),
-    )
-    table = (_spread("fetch", p.fetch_count), *fetched)
-    split = p.reduction_registered
-    last = Unit("adder", "lane", split * p.whole, {"width": p.result_width})
-    summed = Unit("float_adder", "lane", _length(p, p.accumulates), _float(p))
-    tail = (_reduction(p), (last, summed))
-    cuts = (flag(p.build_register), flag(p.fetch_register), split)
+    tail, cuts, whole = _tail(p), _cuts(p), flag(p.adder_stages == 0)
     return (
-        *_runs(("build", "fetch", "reduce", "accumulate"), (_build_path(p), table, *tail), cuts),
-        *_runs(("key", "reduce", "accumulate"), ((*_key_path(p), *fetched), *tail), cuts[1:]),
+        *_runs(
+            ("build", "fetch", "reduce", "accumulate"), (_build_path(p), _table_path(p), *tail), cuts, whole
+        ),
+        *_runs(("key", "reduce", "accumulate"), (_key_path(p), *tail), cuts[1:], whole),
+        *(_pieces(p) if possible(p.adder_stages > 0) else ()),
         *_accumulator_paths(p),
         *(_conversions(p) if possible(p.fixed) else ()),
         p.register_file().path(),
         Path("sequence", _sequence_path(p)),
     )
+
+
+def _cuts(p: TernaryLutParameters) -> tuple[Number, ...]:
+    """1 where a register stands behind the tables, the fetched words, the sum of a beat."""
+    return flag(p.build_register), flag(p.fetch_register), p.reduction_registered
+
+
+def _table_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
+    """Path from a table to a fetched word."""
+    return (_spread("fetch", p.fetch_count), *_fetched(p))
+
+
+def _fetched(p: TernaryLutParameters) -> tuple[Unit, ...]:
+    return (
+        Unit("select", "fetch", 1, {"entries": p.entries, "width": p.entry_width}),
+        Unit("xor_row", "fetch", p.half, {"width": p.entry_width}),
+    )
+
+
+def _tail(p: TernaryLutParameters) -> tuple[tuple[Unit, ...], ...]:
+    """Paths through the sum of a beat and through the accumulation, whose adders hold no registers."""
+    last = Unit("adder", "lane", p.reduction_registered * p.whole, {"width": p.result_width})
+    return _reduction(p), (last, Unit("float_adder", "lane", p.floats * p.accumulates, _float(p)))
+
+
+def _pieces(p: TernaryLutParameters) -> Iterator[Path]:
+    """Paths of adders that hold registers: pieces of them, joined where no register stands between two adders.
+
+    Each of build, reduction and accumulation begins with the piece in front of its first register and ends with the
+    piece behind its last one. Between them lie the inner pieces and, in a chain of adders, the end of one with the
+    beginning of the next.
+    """
+    inside = flag(p.adder_stages > 0)
+    building, adding, totals = inside * flag(p.mu > 1), inside * flag(p.lut_count > 1), inside * p.accumulates
+    begin, middle, end = piece_lengths(p)
+    built, fetched, summed = _cuts(p)
+
+    def pair(count: Number) -> tuple[Unit, ...]:
+        return (Unit("float_pair", "build", count, _float(p)),)
+
+    def adder(count: Number) -> tuple[Unit, ...]:
+        return (Unit("float_adder", "lane", count, _float(p)),)
+
+    tail = (
+        ("add", adder(adding * begin), adding),
+        ("sum", adder(adding * end), summed),
+        ("accumulate", adder(totals * begin), totals),
+        ("total", adder(totals * end), 0),
+    )
+    table = (
+        ("build", (_spread("build", 3 ** (p.mu - 1)), *pair(building * begin)), building),
+        ("table", pair(building * end), built),
+        ("fetch", _table_path(p), fetched),
+        *tail,
+    )
+    for chain in (table, (("key", _key_path(p), fetched), *tail)):
+        names, steps, cuts = zip(*chain, strict=True)
+        yield from _runs(tuple(f"piece-{name}" for name in names), steps, cuts[:-1], inside)
+    levels = flag(p.mu > 2) * flag(p.build_style != "pipelined"), flag(p.lut_count > 2)
+    yield Path("piece-build-inside", pair(building * larger(middle, levels[0] * (end + begin))))
+    yield Path("piece-sum-inside", adder(adding * larger(middle, levels[1] * (end + begin))))
+    yield Path("piece-accumulate-inside", adder(totals * middle))
+
+
+def piece_lengths(p: TernaryLutParameters) -> tuple[Number, Number, Number]:
+    """Parts of a float adder's delay: up to its first register, the most between two, behind its last.
+
+    Without registers the first is all of it.
+    """
+    begin, middle, end = 1.0 + 0 * p.adder_stages, 0.0 * p.adder_stages, 0.0 * p.adder_stages
+    for stages in range(1, formats.STAGES_LIMIT + 1):
+        first, *rest = floating.pieces(floating.ADD_DELAYS, stages)
+        here = p.adder_stages == stages
+        begin, end = choose(here, first, begin), choose(here, rest[-1], end)
+        middle = choose(here, max(rest[:-1], default=0.0), middle)
+    return begin, middle, end
 
 
 def _spread(place: str, fanout: Number) -> Unit:
@@ -296,16 +366,8 @@ def _build_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
     return (
         _spread("build", 3 ** (p.mu - 1)),
         Unit("adder", "build", levels * p.whole, {"width": p.entry_width}),
-        Unit("float_pair", "build", _length(p, levels), _float(p)),
+        Unit("float_pair", "build", levels * p.floats, _float(p)),
     )
-
-
-def _length(p: TernaryLutParameters, adders: Number) -> Number:
-    """Number of float additions in series between two registers, for a chain of ``adders``."""
-    if not possible(p.floats):
-        return 0
-    pieces = 1 + smaller(p.adder_stages, 4)
-    return p.floats * choose(pieces == 1, adders, smaller(adders, 2) / pieces)
 
 
 def _conversions(p: TernaryLutParameters) -> tuple[Path, ...]:
@@ -317,7 +379,7 @@ def _conversions(p: TernaryLutParameters) -> tuple[Path, ...]:
 
 
 def _key_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
-    """Path from the weight port to the one-hot select lines of a fetch, shared by all token lanes."""
+    """Path from the weight port through the one-hot select lines, shared by all token lanes, to a fetched word."""
     address = clog2(p.entries + 1)
     raw, mirrored = translations(p)
     index = ternary.key_width("full_index", p.mu)
@@ -328,6 +390,7 @@ def _key_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
         Unit("comparator", "fetch", mirrored, {"width": index}),
         Unit("decoder", "fetch", 1, {"inputs": address, "outputs": p.entries}),
         _spread("fetch", p.token_lanes * p.entry_width),
+        *_fetched(p),
     )
 
 
@@ -342,7 +405,7 @@ def _reduction(p: TernaryLutParameters) -> tuple[Unit, ...]:
     return (
         Unit("compressor", "lane", depth * (1 - tree), {"width": 1}),
         Unit("adder", "lane", adders * p.whole, {"width": width}),
-        Unit("float_adder", "lane", _length(p, clog2(p.lut_count)), _float(p)),
+        Unit("float_adder", "lane", clog2(p.lut_count) * p.floats, _float(p)),
     )
 
 
@@ -355,7 +418,7 @@ def _accumulator_paths(p: TernaryLutParameters) -> tuple[Path, ...]:
     into = (
         Unit("and_row", "lane", accumulates, {"width": p.result_width}),
         Unit("adder", "lane", accumulates * p.whole, {"width": p.result_width}),
-        Unit("float_adder", "lane", _length(p, accumulates), _float(p)),
+        Unit("float_adder", "lane", accumulates * p.floats * piece_lengths(p)[0], _float(p)),
     )
     return (
         Path(
@@ -378,7 +441,12 @@ def _accumulator_paths(p: TernaryLutParameters) -> tuple[Path, ...]:
             "memory-accumulate",
             (
                 Unit("sram", "memory", memory, {"words": p.depth, "width": slices(bits)[1]}),
-                Unit("mux", "lane", memory, {"entries": 2, "width": p.result_width}),
+                Unit(
+                    "mux",
+                    "lane",
+                    memory * (p.accumulate_stages == 0),
+                    {"entries": 2, "width": p.result_width},
+                ),
                 *into,
             ),
         ),
@@ -397,12 +465,12 @@ def _sequence_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def _runs(
-    names: tuple[str, ...], steps: tuple[tuple[Unit, ...], ...], cuts: tuple[Number, ...]
+    names: tuple[str, ...], steps: tuple[tuple[Unit, ...], ...], cuts: tuple[Number, ...], share: Number
 ) -> Iterator[Path]:
-    """Runs of steps between registers; ``cuts`` are the steps that are followed by a register."""
+    """Runs of steps between registers, in ``share`` of the designs; ``cuts`` are the steps followed by a register."""
     for first in range(len(steps)):
         for last in range(first, len(steps)):
-            present: Number = 1
+            present: Number = share
             for cut in range(first, min(last, len(cuts))):
                 present = present * (1 - cuts[cut])
             if first > 0:
