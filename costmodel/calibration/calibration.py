@@ -19,7 +19,7 @@ from blueprint.spec import Spec
 from blueprint.unit import Unit
 from costmodel.calibration import fitting, path_fit, sampling
 from costmodel.calibration.measuring import Generate, Sample, measure
-from costmodel.groundtruth.synthesis import _RECIPE as RECIPE
+from costmodel.groundtruth.synthesis import RECIPE
 from costmodel.model import features
 from costmodel.model.estimate import ANY
 from costmodel.technology import importing

@@ -23,7 +23,7 @@ from toolchain import cache, yosys
 
 _PROCESSES = 2
 _TIMEOUT_S = 1800.0
-_RECIPE = "area/4"
+RECIPE = "area/4"
 
 _ALU = r"""
 (* techmap_celltype = "$alu" *)
@@ -226,7 +226,7 @@ def _netlist(name: str, modules: Mapping[str, rtlil.Module], technology: Technol
     module = modules[name]
     stubs = [modules[child].stub for child in sorted(module.children) if child in modules]
     text = "\n".join([module.text, *stubs])
-    recipe: list[str] = [_RECIPE, _LOWER, _MAP, _TRY, *_ABC, _ALU, yosys.version(), technology.fingerprint]
+    recipe: list[str] = [RECIPE, _LOWER, _MAP, _TRY, *_ABC, _ALU, yosys.version(), technology.fingerprint]
     folder = cache.entry(
         "synthesis", [*recipe, text], partial(_map, name=name, text=text, technology=technology)
     )

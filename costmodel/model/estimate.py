@@ -10,6 +10,7 @@ leakage over all its time (:meth:`Cost.energy`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -26,6 +27,8 @@ from costmodel.technology.technology import Technology
 Coefficients = Mapping[str, Mapping[str, Mapping[str, float]]]
 ANY = "any"
 START = "start"
+#: What fitting a technology takes, measured with an empty cache; `ternforge tech calibrate` tells the rest as it goes.
+CALIBRATION_MINUTES = 30
 
 
 #: Energy in pJ of a power of 1 nW over 1 s.
@@ -177,12 +180,27 @@ def group(technology: Technology, name: str) -> Mapping[str, Any]:
     try:
         found: Mapping[str, Any] = technology.model[name]
     except KeyError:
-        what = technology.path or technology.name
         raise ParamError(
-            f"Technology {technology.name} must be calibrated before its {name} is estimated; "
-            f"run ternforge tech calibrate {what}"
+            f"Technology {technology.name} must be calibrated before its {name} is estimated; {_calibrate(technology)}"
         ) from None
     return found
+
+
+def uncalibrated(technology: Technology) -> str:
+    """Why a technology predicts nothing, in one clause with the command that mends it; empty where it predicts."""
+    missing = [name for name in _TABLES if name not in technology.model]
+    return f"{technology.name} is not calibrated; {_calibrate(technology)}" if missing else ""
+
+
+def recipe(technology: Technology) -> str:
+    """The recipe of the netlists that a technology's model was fitted to, as its source states it; empty for none."""
+    stated = re.search(r"\brecipe ([^\s;,]+)", str(technology.model.get("area", {}).get("source", "")))
+    return stated[1] if stated else ""
+
+
+def _calibrate(technology: Technology) -> str:
+    what = technology.path or technology.name
+    return f"run ternforge tech calibrate {what} (about {CALIBRATION_MINUTES} minutes on two cores)"
 
 
 #: The terms that each group of a technology's model has coefficients of.
@@ -196,10 +214,9 @@ def law(technology: Technology, name: str) -> Coefficients:
         for kind, terms in kinds.items():
             unknown = [term for term in terms if term not in _TABLES[name].get(kind, {})]
             if unknown:
-                what = technology.path or technology.name
                 raise ParamError(
                     f"Technology {technology.name} must be calibrated by this version, not by one whose {name} has "
-                    f"{unknown[0]!r} of {kind}; run ternforge tech calibrate {what}"
+                    f"{unknown[0]!r} of {kind}; {_calibrate(technology)}"
                 )
     return found
 

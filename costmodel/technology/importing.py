@@ -10,7 +10,7 @@ from typing import Any
 
 from blueprint.errors import SpecError
 from blueprint.files import tree
-from costmodel.technology import facts, liberty, roles, selection, sram
+from costmodel.technology import facts, liberty, liberty_text, roles, selection, sram
 from costmodel.technology.liberty import Cell, Library
 from costmodel.technology.roles import Roles
 from costmodel.technology.sram import Sram
@@ -53,6 +53,12 @@ def technology(paths: Sequence[str | Path], name: str, *, points: int = _FULL) -
         source,
         library.notes + (() if any(cell.arcs for cell in kept) else (_NO_DELAYS,)),
     )
+
+
+def is_made_of(technology: Technology, paths: Sequence[str | Path]) -> bool:
+    """True if a technology was imported from just these Liberty files, by their contents."""
+    digests = {digest for _, digest in technology.sources}
+    return bool(digests) and digests == {liberty_text.digest(path) for path in paths}
 
 
 def _check(library: Library, chosen: Roles, path: str) -> None:

@@ -322,24 +322,24 @@ def _pieces(p: TernaryLutParameters) -> Iterator[Path]:
         return (Unit("float_adder", "lane", count, _float(p)),)
 
     tail = (
-        ("add", adder(adding * begin), adding),
-        ("sum", adder(adding * end), summed),
-        ("accumulate", adder(totals * begin), totals),
-        ("total", adder(totals * end), 0),
+        ("begin-reduce", adder(adding * begin), adding),
+        ("end-reduce", adder(adding * end), summed),
+        ("begin-accumulate", adder(totals * begin), totals),
+        ("end-accumulate", adder(totals * end), 0),
     )
     table = (
-        ("build", (_spread("build", 3 ** (p.mu - 1)), *pair(building * begin)), building),
-        ("table", pair(building * end), built),
-        ("fetch", _table_path(p), fetched),
+        ("begin-build", (_spread("build", 3 ** (p.mu - 1)), *pair(building * begin)), building),
+        ("end-build", pair(building * end), built),
+        ("fetched", _table_path(p), fetched),
         *tail,
     )
-    for chain in (table, (("key", _key_path(p), fetched), *tail)):
+    for chain in (table, (("keyed", _key_path(p), fetched), *tail)):
         names, steps, cuts = zip(*chain, strict=True)
-        yield from _runs(tuple(f"piece-{name}" for name in names), steps, cuts[:-1], inside)
+        yield from _runs(names, steps, cuts[:-1], inside)
     levels = flag(p.mu > 2) * flag(p.build_style != "pipelined"), flag(p.lut_count > 2)
-    yield Path("piece-build-inside", pair(building * larger(middle, levels[0] * (end + begin))))
-    yield Path("piece-sum-inside", adder(adding * larger(middle, levels[1] * (end + begin))))
-    yield Path("piece-accumulate-inside", adder(totals * middle))
+    yield Path("inside-build", pair(building * larger(middle, levels[0] * (end + begin))))
+    yield Path("inside-reduce", adder(adding * larger(middle, levels[1] * (end + begin))))
+    yield Path("inside-accumulate", adder(totals * middle))
 
 
 def piece_lengths(p: TernaryLutParameters) -> tuple[Number, Number, Number]:
