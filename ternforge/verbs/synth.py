@@ -60,6 +60,10 @@ def synth(
         "source": f"Yosys and ABC, {', '.join(map(str, liberty)) or f'cells of technology {facts.name}'}",
         **numbers,
         "measured": measured,
+        "figures": {
+            "measured": {key: {"source": "synthesized", "band": None} for key in (*_BOTH, "clock_mhz")},
+            "predicted": predicted and {key: predicted["figures"][key] for key in (*_BOTH, "clock_mhz")},
+        },
         "predicted": predicted and {key: predicted[key] for key in (*_BOTH, "clock_mhz")},
         "unpredicted": unpredicted or None,
         "recipes": {"netlist": synthesis.RECIPE, "model": predicted and estimates.recipe(facts)},
