@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import blueprint
+import costmodel
 from blueprint.spec import Spec
 from costmodel.groundtruth import activity
 from costmodel.groundtruth.synthesis import synthesize
 from costmodel.technology.technology import Technology
-from toolchain import files
+from toolchain import cache, files, yosys
 
 #: Writes the hardware of a spec to a folder and returns its manifest.
 Generate = Callable[[Spec, Path], Mapping[str, Any]]
@@ -50,11 +53,32 @@ class Sample:
 
 
 def measure(spec: Spec, technology: Technology, generate: Generate) -> Sample:
-    """Generate and synthesize one design; modules that were synthesized before cost nothing."""
+    """Generate and synthesize one design; a design that was measured before, or a module, costs little."""
     with files.scratch() as scratch:
         manifest = generate(spec, scratch)
-        found = synthesize(scratch, technology)
-        switched = activity.measure(spec, scratch, manifest, technology)
+        texts = [text for name in manifest["files"] for text in (name, (scratch / name).read_bytes())]
+
+        def build(folder: Path) -> None:
+            (folder / "sample.pickle").write_bytes(
+                pickle.dumps(_measured(spec, scratch, manifest, technology), protocol=5)
+            )
+
+        parts = ["sample/1", str(spec.parameters), *texts, *_measured_by(technology)]
+        kept = cache.entry("samples", parts, build)
+    found: Sample = pickle.loads((kept / "sample.pickle").read_bytes())
+    return found
+
+
+def _measured_by(technology: Technology) -> list[str | bytes]:
+    """What a measurement depends on beside the design: library, Yosys, operands of the run, and code that measures."""
+    rooms = (Path(folder) for room in (blueprint, costmodel) for folder in room.__path__)
+    code = [path.read_bytes() for room in rooms for path in sorted(room.rglob("*.py"))]
+    return [technology.fingerprint, str(technology.corner), str(technology.sram), yosys.version(), *code]
+
+
+def _measured(spec: Spec, folder: Path, manifest: Mapping[str, Any], technology: Technology) -> Sample:
+    found = synthesize(folder, technology)
+    switched = activity.measure(spec, folder, manifest, technology)
     areas: dict[str, float] = {}
     registers: dict[str, int] = {}
     for name, module in found.modules.items():

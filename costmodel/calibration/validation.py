@@ -12,7 +12,7 @@ from blueprint import registry
 from blueprint.errors import ParamError
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
-from costmodel.calibration import calibration, sampling
+from costmodel.calibration import calibration, pool, sampling
 from costmodel.calibration.measuring import Generate, Sample
 from costmodel.model import estimate
 from costmodel.technology.technology import Technology
@@ -102,10 +102,11 @@ def validate(
     """
     if estimate.group(technology, "area").get("seed") == seed:
         raise ParamError(f"Validation seed must differ from that of the calibration, not {seed}")
-    samples: list[Sample] = []
+    specs: list[Spec] = []
     for kind in registry.families().values():
-        specs = sampling.designs(kind, designs, seed)
-        samples += calibration.measure_all(specs, technology, generate, note)
+        note(f"drawing {designs} designs of {kind.family}")
+        specs += sampling.designs(kind, designs, seed)
+    samples = pool.measure_all(specs, technology, generate, note)
     return compare(samples, technology, seed)
 
 
