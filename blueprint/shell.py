@@ -13,7 +13,8 @@ from typing import Literal
 
 from blueprint.numbers import Number, bit_length, choose
 from blueprint.port import Register
-from blueprint.unit import Path, Unit, registers
+from blueprint.unit import ADDER, COMPARATOR, HALF_ADDER, MUX, REGISTER, Path, Unit
+from blueprint.workloads.tasks import Gemm
 
 #: Bits of the status register that every design has, from bit 0 on.
 STATUS = ("busy", "done", "size_error", "framing_error")
@@ -31,6 +32,15 @@ _WORD = {"value": (0, WORD_BITS)}
 _Entry = tuple[str, Literal["ro", "rw"], str, Mapping[str, tuple[int, int]], int]
 #: Words before the sizes (control, status) and behind the counters (the two halves of the hash).
 _FIXED, _HASHES = 2, 2
+# Flip-flops of the register file by name, as in the RTL, where their number does not depend on the design.
+#: Signals that are 1 for a single cycle.
+_PULSES = {"start": 1, "write_accept": 1}
+#: Answers to reads and writes that wait until they are taken.
+_ANSWERS = {"read_data": WORD_BITS, "read_answer": 1, "read_error": 1, "write_answer": 1, "write_error": 1}
+#: The comparisons of a written size with the ends of its range.
+_RANGE = ("not zero", "at most the largest")
+#: The sides of a bound: each compares one sum of sizes.
+_SIDES = 2
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,11 @@ def product_sizes(sizes: Mapping[str, tuple[Number, Number]]) -> tuple[Size, ...
         Size(name, most, counted * bit_length(most), f"{name} of the next run")
         for name, (most, counted) in sizes.items()
     )
+
+
+def product_values(_: object, task: Gemm) -> dict[str, int]:
+    """What software writes to the registers of :func:`product_sizes` before a run: the sizes of the product."""
+    return {"tokens": task.m, "k": task.k, "n": task.n}
 
 
 @dataclass(frozen=True)
@@ -213,31 +228,31 @@ class RegisterFile:
         """The inventory: AXI4-Lite, sizes and their copies, status, 32-bit counters."""
         written = sum(size.there * (size.width + size.lanes_above) for size in self.sizes)
         width = sum(size.there * size.width for size in self.sizes)
+        copied = sum(size.there * size.bits for size in self.sizes)
         counters = len(COUNTERS) - 1 + self.dependency
-        yield registers("shell", 1, written, enable=1, reset=1, activity=0.0)
-        yield registers(
-            "shell", 1, sum(size.there * size.bits for size in self.sizes), enable=1, reset=1, activity=0.0
-        )
-        # Status and whether a run is counted.
-        yield registers("shell", 1, len(STATUS) + len(self.flags) + 1, enable=1, reset=1, activity=0.1)
-        # The start of a run, and a write that is taken.
-        yield registers("shell", 1, 2, reset=1, activity=0.0)
-        yield registers("shell", counters, WORD_BITS, enable=1, reset=1)
-        # The word that is read, the answers to a read and a write, and whether they are errors.
-        yield registers("shell", 1, WORD_BITS + 4, enable=1, reset=1, activity=0.0)
-        yield Unit("adder", "shell", counters, {"width": WORD_BITS})
-        yield Unit("comparator", "shell", 2, {"width": width}, 0.0)
+        yield REGISTER("shell", 1, width=written, enable=1, reset=1, activity=0.0)
+        yield REGISTER("shell", 1, width=copied, enable=1, reset=1, activity=0.0)
+        yield REGISTER("shell", 1, width=sum(self._run_flags().values()), enable=1, reset=1, activity=0.1)
+        yield REGISTER("shell", 1, width=sum(_PULSES.values()), reset=1, activity=0.0)
+        yield REGISTER("shell", counters, width=WORD_BITS, enable=1, reset=1)
+        yield REGISTER("shell", 1, width=sum(_ANSWERS.values()), enable=1, reset=1, activity=0.0)
+        yield ADDER("shell", counters, width=WORD_BITS)
+        yield COMPARATOR("shell", len(_RANGE), width=width, activity=0.0)
         yield from _rules(self.sizes, self.rules)
         entries = _FIXED + sum(size.there for size in self.sizes) + len(COUNTERS) + _HASHES
-        yield Unit("mux", "shell", 1, {"entries": entries, "width": WORD_BITS}, 0.0)
+        yield MUX("shell", 1, entries=entries, width=WORD_BITS, activity=0.0)
+
+    def _run_flags(self) -> dict[str, int]:
+        """Flip-flops that say how a run goes, by name: the status bits, and whether cycles are counted."""
+        return {**dict.fromkeys((*STATUS, *self.flags), 1), "counting": 1}
 
     def path(self) -> Path:
         """Critical path of the register file: a counter increment."""
-        return Path("counters", (Unit("half_adder", "shell", 1, {"width": WORD_BITS}),))
+        return Path("counters", (HALF_ADDER("shell", 1, width=WORD_BITS),))
 
 
 def _rules(sizes: Sequence[Size], rules: Sequence[SizeRule]) -> Iterator[Unit]:
-    """Inventory of the rules: one comparator per bound, one adder per further term."""
+    """Inventory of the rules: one comparator per bound, with an adder for every size but one on each side."""
     widths = {size.name: size.width for size in sizes}
     for rule in rules:
         for bound in rule.bounds:
@@ -245,5 +260,5 @@ def _rules(sizes: Sequence[Size], rules: Sequence[SizeRule]) -> Iterator[Unit]:
             wide: Number = 0
             for name in names:
                 wide = choose(widths[name] > wide, widths[name], wide)
-            yield Unit("comparator", "shell", rule.there, {"width": wide}, 0.0)
-            yield Unit("adder", "shell", rule.there * max(len(names) - 2, 0), {"width": wide}, 0.0)
+            yield COMPARATOR("shell", rule.there, width=wide, activity=0.0)
+            yield ADDER("shell", rule.there * max(len(names) - _SIDES, 0), width=wide, activity=0.0)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from blueprint.numbers import Real
 from dse.batch import Batch, Floats, join
 from dse.pareto import front_mask, oriented
 from dse.space import Columns, Indices, Space
@@ -28,7 +29,7 @@ class Evaluation:
     ``reason`` is 0 for what can be built, else a number into ``reasons``; metrics of the rest are ignored.
     """
 
-    metrics: Mapping[str, npt.NDArray[np.float64]]
+    metrics: Mapping[str, Real]
     reason: npt.NDArray[np.int64]
     reasons: tuple[str, ...]
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from blueprint.arithmetic.softmax.arithmetic import DIM_LIMIT, KEYS_LIMIT
 from blueprint.errors import ParamError
-from blueprint.numbers import Number, bit_length, choose, flag, larger, signed_width
+from blueprint.numbers import Number, bit_length, flag, larger, signed_width
 
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -60,7 +61,7 @@ class Pruning:
 
     def check(self) -> Pruning:
         """Return the object. Raises ``ParamError`` if it cannot be built."""
-        for name, low, high in (("dim", 1, 1 << 10), ("keys_max", 1, 1 << 16), ("bucket_bits", 0, 4)):
+        for name, low, high in (("dim", 1, DIM_LIMIT), ("keys_max", 1, KEYS_LIMIT), ("bucket_bits", 0, 4)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int):
                 raise TypeError(f"{name} must be an integer, not {value!r}")
@@ -114,10 +115,10 @@ class Pruning:
         beyond those, the bits behind it}. A negative one mirrors its complement. The top bit says "not negative".
         """
         magnitude = np.where(scores < 0, ~scores, scores)
-        place = larger(bit_length(magnitude) - self.bucket_bits, 1)
+        place = np.maximum(bit_length(magnitude) - self.bucket_bits, 1)
         behind = magnitude >> (place - 1)
         small = bit_length(magnitude) <= self.bucket_bits
-        number = choose(
+        number = np.where(
             small, magnitude, (place << self.bucket_bits) | (behind & ((1 << self.bucket_bits) - 1))
         )
         middle = 1 << (self.bucket_width - 1)

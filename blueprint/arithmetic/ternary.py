@@ -32,7 +32,8 @@ ENCODINGS = {
 
 def half_entries(mu: Number) -> Number:
     """Entries of a half table, the zero entry not counted."""
-    return (3**mu - 1) // 2
+    entries: Number = (3**mu - 1) // 2
+    return entries
 
 
 def sparse_keys(mu: int) -> bool:

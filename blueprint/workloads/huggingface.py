@@ -20,7 +20,7 @@ from blueprint.files.document import Section, read_json
 from blueprint.files.names import NAME_RULE, is_name, plain
 from blueprint.files.nearest import suggestion
 from blueprint.files.tree import show
-from blueprint.workloads.model import Model
+from blueprint.workloads.model import LARGEST_SIZE, Model
 
 #: Keys that say the feed-forward is a mixture of experts, where they count more than one.
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
@@ -32,7 +32,6 @@ _INNER = ("text_config", "llm_config", "language_config")
 #: Kinds of layers whose projections are the plain ones, whatever keys they show to a query.
 _FULL, _PARTIAL = ("full_attention", "global"), ("sliding_attention", "chunked_attention", "local")
 _TERNARY = ("bitnet", "bitnet_ternary")
-_LARGEST = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -253,7 +252,7 @@ class _Reader:
         key = self.key(what)
         names = self.kind.names[what]
         if key is not None:
-            return int(self.section.take(key, int, minimum=1, maximum=_LARGEST))
+            return int(self.section.take(key, int, minimum=1, maximum=LARGEST_SIZE))
         absent = not any(name in self.section for name in names)
         if absent and what in self.kind.defaults:
             self.assumed.append(f"{names[0]} {self.kind.defaults[what]}")
@@ -331,7 +330,7 @@ class _Reader:
         absent = not any(name in self.section for name in self.kind.names["window"])
         if key is None:
             return int(self.kind.defaults.get("window", 0)) if absent else 0
-        return int(self.section.take(key, int, minimum=1, maximum=_LARGEST))
+        return int(self.section.take(key, int, minimum=1, maximum=LARGEST_SIZE))
 
     def partial(self) -> int:
         """Layers with a window, all where the configuration does not list them."""
@@ -362,4 +361,4 @@ class _Reader:
         if key is None:
             return int(self.kind.defaults[what])
         least = int(what == "full_every")
-        return int(self.section.take(key, int, minimum=least, maximum=_LARGEST))
+        return int(self.section.take(key, int, minimum=least, maximum=LARGEST_SIZE))

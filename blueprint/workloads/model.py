@@ -25,7 +25,7 @@ SCHEMA = "ternforge/model/v1"
 PHASES = ("decode", "prefill")
 _FOLDER = Path(__file__).with_name("models")
 #: Largest size of any dimension: 2**24 is a hundred times the largest vocabulary there is.
-_LARGEST = 1 << 24
+LARGEST_SIZE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def model_from(section: Section) -> Model:
     if not is_name(name):
         raise section.error("name", f"name must be {NAME_RULE}, not {show(name)}")
     sizes = ("hidden", "ffn", "layers", "heads", "kv_heads", "head_dim", "vocab", "context")
-    values: dict[str, Any] = {key: section.take(key, int, minimum=1, maximum=_LARGEST) for key in sizes}
+    values: dict[str, Any] = {key: section.take(key, int, minimum=1, maximum=LARGEST_SIZE) for key in sizes}
     values["title"] = section.take("title", str, default=name)
     values["source"] = section.take("source", str)
     values["activation"] = section.take("activation", str, default="silu")

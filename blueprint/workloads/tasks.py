@@ -13,6 +13,8 @@ from blueprint.errors import ParamError
 MASKS = ("none", "causal", "window", "lambda")
 #: Largest m, k or n: beyond the largest vocabulary and context there are, and products still fit 64 bits.
 LARGEST = 1 << 20
+#: The most tokens in a run of a design that nobody gave another limit: a counter of 16 bits.
+MANY_TOKENS = (1 << 16) - 1
 _GEMM = re.compile(r"([0-9]{1,9})x([0-9]{1,9})x([0-9]{1,9})\Z")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from blueprint.errors import ParamError
 from blueprint.parameters import Parameter
 from blueprint.spec import Spec
+from blueprint.workloads.tasks import LARGEST
 from costmodel.model import features
 
 _GATES_PER_MAC = 8
@@ -17,8 +18,10 @@ _FEW = 8
 _NARROW = 64
 
 
-def designs(kind: type[Spec], count: int, seed: int, *, largest: float | None = None) -> tuple[Spec, ...]:
-    """`count` different designs of at most `largest` gate equivalents, the family's own limit without it.
+def designs(
+    kind: type[Spec], count: int, seed: int, *, smallest: float = 0.0, largest: float | None = None
+) -> tuple[Spec, ...]:
+    """`count` different designs of `smallest` to `largest` gate equivalents, the family's own limit without it.
 
     Choices are uniform and integers log-uniform over their legal range; integers with a default keep it half the
     time. Of many candidates those are taken one by one whose choices and small integers were seen least. The same
@@ -36,10 +39,10 @@ def designs(kind: type[Spec], count: int, seed: int, *, largest: float | None = 
     small = np.flatnonzero(feasible & (many.peak_macs * _GATES_PER_MAC <= largest))
     table = {name: column[small] for name, column in table.items()}
     size = np.broadcast_to(gates(kind.columns(table)), len(small))
-    kept = np.flatnonzero(size <= largest)
+    kept = np.flatnonzero((size <= largest) & (size >= smallest))
     if len(kept) < count:
         raise ParamError(
-            f"Calibration must find {count} designs of at most {largest:g} gates, not {len(kept)}"
+            f"Calibration must find {count} designs of {smallest:g} to {largest:g} gates, not {len(kept)}"
         )
     table = {name: column[kept] for name, column in table.items()}
     arithmetic = np.broadcast_to(kind.columns(table).arithmetic, len(kept))
@@ -66,7 +69,7 @@ def _column(limit: Parameter, pool: int, random: np.random.Generator) -> Any:
         return random.choice(np.array(limit.choices), pool)
     if limit.kind is bool:
         return random.integers(2, size=pool).astype(bool)
-    low, high = limit.minimum or 0, limit.maximum or 1 << 20
+    low, high = limit.minimum or 0, limit.maximum or LARGEST
     if high - low < _NARROW and limit.default is None:
         return random.integers(low, high + 1, pool)
     # Log-uniform over low .. high, both included; the shift lets low be 0.

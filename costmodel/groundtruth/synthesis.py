@@ -322,9 +322,9 @@ def _sum_up(
             logic += cell.area * number
     for kind, number in sorted(macros.items()):
         words, width = modules[kind].memory_shape()
-        macro_area += number * technology.sram.area_um2(words, width)
+        macro_area += number * float(technology.sram.area_um2(words, width))
     ports = {
-        kind: (modules[kind].directions, technology.sram.access_ps(*modules[kind].memory_shape()))
+        kind: (modules[kind].directions, float(technology.sram.access_ps(*modules[kind].memory_shape())))
         for kind in macros
     }
     timing = sta.analyze(top, netlists, technology, ports)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from blueprint.errors import ParamError
-from blueprint.numbers import Number
+from blueprint.numbers import Real
 from blueprint.spec import Spec
 from blueprint.unit import Path, Unit
 from costmodel.model import features
@@ -42,13 +42,13 @@ class Cost(NamedTuple):
     leakage in nW.
     """
 
-    areas: Mapping[str, Number]
-    path_ps: Number
-    clock_pj: Number
-    switching_pj: Number
-    leakage_nw: Number
+    areas: Mapping[str, Real]
+    path_ps: Real
+    clock_pj: Real
+    switching_pj: Real
+    leakage_nw: Real
 
-    def energy_parts(self, cycles: Number, busy_cycles: Number, seconds: Number) -> dict[str, Number]:
+    def energy_parts(self, cycles: Real, busy_cycles: Real, seconds: Real) -> dict[str, Real]:
         """Energy of a run in pJ by cause.
 
         ``cycles`` are all that the clock runs, waiting included, ``busy_cycles`` those that the work would take at full
@@ -60,7 +60,7 @@ class Cost(NamedTuple):
             "leakage": self.leakage_nw * seconds * _PJ_PER_NW_S,
         }
 
-    def energy(self, cycles: Number, busy_cycles: Number, seconds: Number) -> Number:
+    def energy(self, cycles: Real, busy_cycles: Real, seconds: Real) -> Real:
         """Energy of a run in pJ, see :meth:`energy_parts`."""
         return sum(self.energy_parts(cycles, busy_cycles, seconds).values())
 
@@ -78,13 +78,13 @@ def cost(designs: Spec, technology: Technology) -> Cost:
     )
 
 
-def area(units: Sequence[Unit], technology: Technology) -> dict[str, Number]:
+def area(units: Sequence[Unit], technology: Technology) -> dict[str, Real]:
     """Cell area by place in um2; memory macros stand under their own place.
 
     `ParamError` where the technology was not calibrated.
     """
     found = law(technology, "area")
-    places: dict[str, Number] = {}
+    places: dict[str, Real] = {}
     for unit in units:
         total = places.get(unit.place, 0.0)
         if unit.kind == "sram":
@@ -96,18 +96,18 @@ def area(units: Sequence[Unit], technology: Technology) -> dict[str, Number]:
     return places
 
 
-def macro_area(units: Sequence[Unit], technology: Technology) -> Number:
+def macro_area(units: Sequence[Unit], technology: Technology) -> Real:
     """Area of the memory macros alone in um2."""
     return sum(area(tuple(unit for unit in units if unit.kind == "sram"), technology).values())
 
 
-def energy(units: Sequence[Unit], technology: Technology, busy: Number = 1.0) -> Number:
+def energy(units: Sequence[Unit], technology: Technology, busy: Real = 1.0) -> Real:
     """Mean dynamic energy of a cycle in pJ where operators are busy ``busy`` of the time; leakage comes on top."""
     clocks, switching = energy_parts(units, technology)
     return clocks + busy * switching
 
 
-def energy_parts(units: Sequence[Unit], technology: Technology) -> tuple[Number, Number]:
+def energy_parts(units: Sequence[Unit], technology: Technology) -> tuple[Real, Real]:
     """Energy in pJ of any cycle (clock pins), and what full throughput adds: typical data, and memory accesses.
 
     :meth:`Cost.energy` makes the energy of a run of them.
@@ -116,10 +116,10 @@ def energy_parts(units: Sequence[Unit], technology: Technology) -> tuple[Number,
     return sum(clocks for clocks, _ in energies.values()), sum(moved for _, moved in energies.values())
 
 
-def energies_by_place(units: Sequence[Unit], technology: Technology) -> dict[str, tuple[Number, Number]]:
+def energies_by_place(units: Sequence[Unit], technology: Technology) -> dict[str, tuple[Real, Real]]:
     """The two parts of :func:`energy_parts` by place."""
     found = law(technology, "energy")
-    places: dict[str, tuple[Number, Number]] = {}
+    places: dict[str, tuple[Real, Real]] = {}
     for unit in units:
         clocks, moved = places.get(unit.place, (0.0, 0.0))
         times = unit.count * unit.activity
@@ -139,31 +139,31 @@ def leakage_per_um2(technology: Technology) -> float:
     return float(group(technology, "leakage")["value"])
 
 
-def leakage(units: Sequence[Unit], technology: Technology) -> Number:
+def leakage(units: Sequence[Unit], technology: Technology) -> Real:
     """Leakage of all cells in nW, without that of memory macros, which technologies do not state."""
     return leakage_per_um2(technology) * sum(cell_areas(units, technology).values())
 
 
-def cell_areas(units: Sequence[Unit], technology: Technology) -> dict[str, Number]:
+def cell_areas(units: Sequence[Unit], technology: Technology) -> dict[str, Real]:
     """Area by place in um2 without memory macros."""
     return area(tuple(unit for unit in units if unit.kind != "sram"), technology)
 
 
-def delay(paths: Sequence[Path], technology: Technology) -> Number:
+def delay(paths: Sequence[Path], technology: Technology) -> Real:
     """Slowest register-to-register path in ps."""
     start = float(group(technology, "delay")[START])
-    longest: Number = start
+    longest: Real = start
     for path in paths:
         longest = np.maximum(longest, start + steps(path, technology))
     return longest
 
 
-def steps(path: Path, technology: Technology) -> Number:
+def steps(path: Path, technology: Technology) -> Real:
     """Delay of a path's steps in ps, without clock-to-output and setup."""
     found = law(technology, "delay")
     overlapping, term = features.OVERLAPPING
-    total: Number = 0.0
-    ripple: Number = 0
+    total: Real = 0.0
+    ripple: Real = 0
     for unit in path.steps:
         if unit.kind == "sram":
             total = total + unit.count * technology.sram.access_ps(**unit.dims)
@@ -234,7 +234,7 @@ def place_coefficients(found: Coefficients, place: str, kind: str) -> Mapping[st
     return kinds.get(kind, {})
 
 
-def cycle_energies(units: Sequence[Unit], technology: Technology, seconds: float) -> dict[str, Number]:
+def cycle_energies(units: Sequence[Unit], technology: Technology, seconds: float) -> dict[str, Real]:
     """Energy in pJ of one cycle of full throughput that lasts ``seconds``, leakage included, by place."""
     leaks = leakage_per_um2(technology) * seconds * _PJ_PER_NW_S
     cells = cell_areas(units, technology)

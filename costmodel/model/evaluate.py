@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from blueprint.numbers import Number
+from blueprint.numbers import Real
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
 from costmodel.model import estimate
@@ -123,7 +123,7 @@ class Estimator:
 
     def metrics(
         self, designs: Any, clock_mhz: float | None = None, cycles_of: Cycles | None = None
-    ) -> dict[str, Number]:
+    ) -> dict[str, Real]:
         """Every metric of designs that can be built, by name (`costmodel.model.metrics`).
 
         ``designs`` is one spec, or columns of many (:meth:`blueprint.spec.Spec.columns`): then a metric is an array, or
@@ -146,7 +146,7 @@ class Estimator:
         named = {name_of(base, self.part): value for base, value in found.items()}
         return {name: value for name, value in named.items() if name is not None}
 
-    def _of_work(self, designs: Any, cost: Cost, clock: Number, time: Time) -> dict[str, Number]:
+    def _of_work(self, designs: Any, cost: Cost, clock: Real, time: Time) -> dict[str, Real]:
         core = self.energy_parts(designs, cost, clock, time)
         dram = core.pop("dram")
         tokens, total = self.work.tokens, sum(core.values())
@@ -160,7 +160,7 @@ class Estimator:
             "dram_share": time.dram_seconds / time.seconds,
         }
 
-    def energy_parts(self, designs: Any, cost: Cost, clock_mhz: Number, time: Time) -> dict[str, Number]:
+    def energy_parts(self, designs: Any, cost: Cost, clock_mhz: Real, time: Time) -> dict[str, Real]:
         """Energy of one pass in pJ by cause: clock, switching, leakage, dram."""
         cycles = time.seconds * clock_mhz * 1e6
         per_bit = self.dram.energy_pj_per_bit if self.dram else 0.0

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from blueprint.spec import Spec
-from blueprint.unit import Path, Unit
+from blueprint.unit import Path, Terms, Unit
 from blueprint.workloads.tasks import Task
 from costmodel.model import estimate, features
 from costmodel.technology.technology import Technology
@@ -104,9 +104,7 @@ def _counted(line: Line, count: float) -> Line:
     return Line(line.place, line.what, line.dims, count, line.coefficient, line.term)
 
 
-def _lines(
-    unit: Unit, law: estimate.Coefficients, table: Mapping[str, features.Terms], count: float
-) -> list[Line]:
+def _lines(unit: Unit, law: estimate.Coefficients, table: Mapping[str, Terms], count: float) -> list[Line]:
     return [
         Line(
             unit.place,

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from blueprint.errors import ParamError
-from blueprint.numbers import Number
+from blueprint.numbers import Real, Whole
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import Gemm, Task
 from blueprint.workloads.workload import Workload, of_model
 
 #: The cycles of one run of a task.
-Cycles = Callable[[Task], Number]
+Cycles = Callable[[Task], Whole]
 
 
 @dataclass(frozen=True)
@@ -131,14 +131,14 @@ def merged(tasks: Iterable[Task]) -> tuple[Task, ...]:
 class Time:
     """Time and traffic of a pass: ``cycles`` of compute, ``seconds``, those bound by DRAM, and ``bits`` moved."""
 
-    cycles: Number
-    seconds: Number
-    dram_seconds: Number
-    bits: Number
+    cycles: Real
+    seconds: Real
+    dram_seconds: Real
+    bits: Real
 
 
 def run(
-    designs: Any, work: Pass, clock_mhz: Number, dram: Dram | None, cycles_of: Cycles | None = None
+    designs: Any, work: Pass, clock_mhz: Real, dram: Dram | None, cycles_of: Cycles | None = None
 ) -> Time:
     """Time and traffic of one pass; without ``dram`` memory takes no time, but the bits are still counted.
 
@@ -148,10 +148,10 @@ def run(
     hertz = clock_mhz * 1e6
     bits_per_second = np.inf if dram is None else dram.bandwidth_gb_s * 8e9
     cache_seconds = work.cache_bits / bits_per_second
-    cycles: Number = 0
-    bits: Number = work.cache_bits
-    seconds: Number = cache_seconds
-    dram_seconds: Number = cache_seconds
+    cycles: Real = 0
+    bits: Real = work.cache_bits
+    seconds: Real = cache_seconds
+    dram_seconds: Real = cache_seconds
     for task in work.tasks:
         steps = (cycles_of or designs.cycles)(task)
         moved = sum(designs.dram_bits(task).values())

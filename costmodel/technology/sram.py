@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from blueprint.numbers import Number
+from blueprint.numbers import Real, Whole
 from costmodel.technology.liberty import Cell
 
 #: What each coefficient multiplies.
@@ -29,7 +29,7 @@ class Fit:
     source: str
     error: float = 0.0
 
-    def at(self, words: Number, width: Number) -> Number:
+    def at(self, words: Whole, width: Whole) -> Real:
         """The quantity for `words` words of `width` bits; arrays broadcast."""
         c = self.coefficients
         return c["fixed"] + c["bits"] * words * width + c["words"] * words + c["width"] * width
@@ -43,15 +43,15 @@ class Sram:
     access_time: Fit
     energy: Fit
 
-    def area_um2(self, words: Number, width: Number) -> Number:
+    def area_um2(self, words: Whole, width: Whole) -> Real:
         """Area in um2."""
         return self.area.at(words, width)
 
-    def access_ps(self, words: Number, width: Number) -> Number:
+    def access_ps(self, words: Whole, width: Whole) -> Real:
         """Clock edge to data out, in ps."""
         return self.access_time.at(words, width)
 
-    def energy_pj(self, words: Number, width: Number) -> Number:
+    def energy_pj(self, words: Whole, width: Whole) -> Real:
         """One access, in pJ."""
         return self.energy.at(words, width)
 

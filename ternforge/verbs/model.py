@@ -9,6 +9,7 @@ import click
 
 from blueprint.workloads import huggingface
 from blueprint.workloads import model as shapes
+from blueprint.workloads.tasks import LARGEST
 from ternforge import choices
 from ternforge.folder import YAML, output_file
 from ternforge.options import force_option, out_option
@@ -99,7 +100,7 @@ def list_(session: Session) -> None:
     help="What it does.",
 )
 @click.option(
-    "--tokens", type=choices.Whole(1, 1 << 20), default=1, show_default=True, help="Tokens side by side."
+    "--tokens", type=choices.Whole(1, LARGEST), default=1, show_default=True, help="Tokens side by side."
 )
 @click.pass_obj
 def show_(session: Session, name: str, phase: str, tokens: int) -> None:

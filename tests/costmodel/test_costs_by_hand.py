@@ -196,10 +196,10 @@ TABLES = {"area": features.AREA, "energy": features.ENERGY, "delay": features.DE
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_terms_of_every_kind_grow_with_what_they_say(table: str, kind: str) -> None:
-    dims = {name: SIZES[name] for name in KINDS[kind]}
+    dims = {name: SIZES[name] for name in KINDS[kind].dims}
     found = features.terms(Unit(kind, "x", 1, dims), TABLES[table])
     assert {name: float(value) for name, value in found.items()} == pytest.approx(TERMS[table][kind])
-    nothing = dict.fromkeys(KINDS[kind], 0)
+    nothing = dict.fromkeys(KINDS[kind].dims, 0)
     assert all(
         float(value) == 0
         for value in features.terms(Unit(kind, "x", 1, nothing), TABLES[table]).values()

@@ -147,7 +147,7 @@ def test_cells_leak_and_macros_do_not() -> None:
 
 
 def test_every_kind_of_unit_has_terms_that_count_its_instances() -> None:
-    for kind, dims in KINDS.items():
+    for kind, dims in ((name, kind.dims) for name, kind in KINDS.items()):
         for table in (features.AREA, features.ENERGY):
             one = features.terms(Unit(kind, "x", 1, dict.fromkeys(dims, 4)), table)
             three = features.terms(Unit(kind, "x", 3, dict.fromkeys(dims, 4)), table)

@@ -17,11 +17,13 @@ from blueprint.arithmetic.processing import columns
 from blueprint.arithmetic.processing.columns import Plan, Row
 from blueprint.arithmetic.processing.element import Element, _plain, merge_rows, operand_rows
 from blueprint.arithmetic.processing.inventory import Units, product_plans, row_units
-from blueprint.numbers import Number, choose
-from blueprint.unit import Unit
+from blueprint.numbers import Number, Real, choose
+from blueprint.unit import COMPRESSOR, HALF_ADDER
 
 #: Elements whose sums can pass on as two words every cycle.
 PASSING = ("opt1", "opt2")
+#: The most elements in a column.
+MOST_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -111,14 +113,14 @@ class Counts:
         """Adders in series in front of the last addition."""
         return self._found[8]
 
-    def units(self, place: str, count: Number, activity: Number = 1.0) -> Units:
+    def units(self, place: str, count: Number, activity: Real = 1.0) -> Units:
         """Inventory of the logic of all rows, for a number of columns."""
         there = choose(self.rows > 0, count, 0)
         return (
             *row_units(self.element, place, there * self.rows, activity),
-            Unit("compressor", place, there, {"width": self.full}, activity),
-            Unit("half_adder", place, there, {"width": self.half}, activity),
-            Unit("half_adder", place, there * self.rows * self._signs, {"width": 1}, activity),
+            COMPRESSOR(place, there, width=self.full, activity=activity),
+            HALF_ADDER(place, there, width=self.half, activity=activity),
+            HALF_ADDER(place, there * self.rows * self._signs, width=1, activity=activity),
         )
 
     @property
@@ -150,7 +152,7 @@ def _numbers(values: list[Any]) -> tuple[int, ...]:
     element = _plain(fields_of)
     if rows < 1 or element.pe not in PASSING:
         return (0,) * 9
-    found = plans(element, min(int(rows), 256), bool(registered))
+    found = plans(element, min(rows, MOST_ROWS), bool(registered))
     made = product_plans(found.element, True) if has_product(element, bool(registered)) else ()
     adders = [sum(plan.count(*kinds) for plan in found.rows) + len(found.rows) * sum(p.count(*kinds) for p in made)
               for kinds in (("full",), ("half", "half_one"))]  # fmt: skip

@@ -15,11 +15,13 @@ import numpy.typing as npt
 from blueprint.numbers import Number, ceil_div
 
 Integers = npt.NDArray[np.int64]
+#: Bits of a digit of base 4.
+DIGIT_BITS = 2
 
 
 def places(width: Number) -> Number:
     """Number of digits of a number of ``width`` bits."""
-    return ceil_div(width, 2)
+    return ceil_div(width, DIGIT_BITS)
 
 
 def booth(values: npt.ArrayLike, width: int) -> Integers:

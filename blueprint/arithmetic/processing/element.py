@@ -154,7 +154,7 @@ class Element:
     @property
     def largest_product(self) -> Number:
         """The largest magnitude of one product."""
-        both = choose(self.pe == "ternary", 1, 2 ** (_low(self.a_width) - 1)) * 2 ** (_low(self.b_width) - 1)
+        both = choose(self.pe == "ternary", 1, 1 << (_low(self.a_width) - 1)) << (_low(self.b_width) - 1)
         return choose(self.floats, 1, both)
 
     def needed_width(self, k: Number) -> Number:

@@ -9,6 +9,7 @@ from blueprint.arithmetic import floating
 from blueprint.arithmetic.processing import digits
 from blueprint.arithmetic.processing.digits import Integers
 from blueprint.arithmetic.processing.element import Element, sum_format
+from blueprint.numbers import ceil_div
 
 
 def wrap(values: npt.ArrayLike, width: int) -> Integers:
@@ -75,7 +76,7 @@ def cycles_per_operand(element: Element, a: npt.ArrayLike, bits: npt.ArrayLike |
     if not element.serial:
         return np.ones_like(word)
     if element.pe == "booth_serial":
-        dense = digits.places(np.asarray(element.a_width if bits is None else bits))
+        dense = ceil_div(np.asarray(element.a_width if bits is None else bits), digits.DIGIT_BITS)
         return np.broadcast_to(dense, word.shape).astype(np.int64)
     return np.maximum(digits.nonzero(digits_of(element, word)), 1)
 

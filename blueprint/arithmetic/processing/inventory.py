@@ -21,15 +21,32 @@ from blueprint.arithmetic.processing.element import (
     step_plan,
     sum_format,
 )
-from blueprint.numbers import Number, choose, clog2, flag
-from blueprint.unit import Unit
+from blueprint.numbers import Number, Real, choose, clog2, flag
+from blueprint.unit import (
+    ADDER,
+    AND_ROW,
+    COMPRESSOR,
+    COUNTER,
+    DECODER,
+    DIGIT_ENCODER,
+    DIGIT_SELECT,
+    FLOAT_ADDER,
+    FLOAT_MULTIPLIER,
+    HALF_ADDER,
+    LOGIC,
+    MUX,
+    REGISTER,
+    SELECT,
+    XOR_ROW,
+    Unit,
+)
 
 Units = tuple[Unit, ...]
 #: Gates of a row's making: (and_row, xor_row, digit_select, digit_encoder, mux width).
 _PARTS = ("and_row", "xor_row", "digit_select", "digit_encoder", "shift")
 
 
-def step_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
+def step_units(element: Element, place: str, count: Number, activity: Real = 1.0) -> Units:
     """Logic of Step."""
     return (
         *row_units(element, place, count, activity),
@@ -39,7 +56,7 @@ def step_units(element: Element, place: str, count: Number, activity: Number = 1
 
 
 def accumulate_units(
-    element: Element, place: str, count: Number, activity: Number = 1.0, registered: Number = 0
+    element: Element, place: str, count: Number, activity: Real = 1.0, registered: Number = 0
 ) -> Units:
     """Logic and registers of Accumulate, whose products are ``registered`` (1) or not."""
     gated = element.state_bits + element.lanes * choose(
@@ -48,13 +65,13 @@ def accumulate_units(
     late = choose(element.floats, 2, 1) + element.product_bits
     return (
         *step_units(element, place, count, activity),
-        Unit("and_row", place, count, {"width": gated}, activity),
-        Unit("register", place, count * registered, {"width": late, "enable": 0, "reset": 0}, activity),
+        AND_ROW(place, count, width=gated, activity=activity),
+        REGISTER(place, count * registered, width=late, activity=activity),
         *state_units(element, place, count, activity),
     )
 
 
-def product_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
+def product_units(element: Element, place: str, count: Number, activity: Real = 1.0) -> Units:
     """Logic of Product."""
     return (
         *row_units(element, place, count, activity),
@@ -63,7 +80,7 @@ def product_units(element: Element, place: str, count: Number, activity: Number 
     )
 
 
-def merge_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
+def merge_units(element: Element, place: str, count: Number, activity: Real = 1.0) -> Units:
     """Logic of Merge."""
     return (
         *_adder_units(element, place, count, activity, _merge_adders),
@@ -71,49 +88,47 @@ def merge_units(element: Element, place: str, count: Number, activity: Number = 
     )
 
 
-def resolve_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
+def resolve_units(element: Element, place: str, count: Number, activity: Real = 1.0) -> Units:
     """Logic of Resolve; empty if the state is already the total."""
     both = element.state_bits - element.total_width  # places that keep two bits; only carries pass the others
     return (
-        Unit("adder", place, count, {"width": element.resolves * both}, activity),
-        Unit(
-            "half_adder", place, count, {"width": element.resolves * (element.total_width - both)}, activity
-        ),
+        ADDER(place, count, width=element.resolves * both, activity=activity),
+        HALF_ADDER(place, count, width=element.resolves * (element.total_width - both), activity=activity),
     )
 
 
-def state_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
+def state_units(element: Element, place: str, count: Number, activity: Real = 1.0) -> Units:
     """Flip-flops of the accumulator. Float accumulators have an enable; integer ones hold by adding zero."""
     dims = {"width": element.state_bits, "enable": element.floats, "reset": 0}
-    return (Unit("register", place, count, dims, activity),)
+    return (REGISTER(place, count, **dims, activity=activity),)
 
 
-def encode_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
+def encode_units(element: Element, place: str, count: Number, activity: Real = 1.0) -> Units:
     """Logic of DigitEncode: a conditional negation and one recoder per digit."""
     return (
-        Unit("xor_row", place, count, {"width": element.a_width}, activity),
-        Unit("half_adder", place, count, {"width": element.a_width}, activity),
-        Unit("digit_encoder", place, count * element.digits, {"digits": 1}, activity),
+        XOR_ROW(place, count, width=element.a_width, activity=activity),
+        HALF_ADDER(place, count, width=element.a_width, activity=activity),
+        DIGIT_ENCODER(place, count * element.digits, digits=1, activity=activity),
     )
 
 
-def queue_units(element: Element, place: str, count: Number, activity: Number = 1.0) -> Units:
+def queue_units(element: Element, place: str, count: Number, activity: Real = 1.0) -> Units:
     """Logic and flip-flops of DigitQueue."""
     dense = flag(element.pe == "booth_serial")
     held = element.a_width + 1 - dense + element.digits
     return (
         *encode_units(element, place, count * (1 - dense), activity),
-        Unit("register", place, count, {"width": held, "enable": 1, "reset": 0}, activity),
-        Unit("select", place, count, {"entries": element.digits, "width": 2 + dense}, activity),
-        Unit("logic", place, count, {"gates": 6 * element.digits + 4}, activity),
+        REGISTER(place, count, width=held, enable=1, activity=activity),
+        SELECT(place, count, entries=element.digits, width=2 + dense, activity=activity),
+        LOGIC(place, count, gates=6 * element.digits + 4, activity=activity),
     )
 
 
-def select_units(width: Number, group: Number, place: str, count: Number, activity: Number = 1.0) -> Units:
+def select_units(width: Number, group: Number, place: str, count: Number, activity: Real = 1.0) -> Units:
     """Logic of ActivationSelect."""
     return (
-        Unit("select", place, count, {"entries": group, "width": width}, activity),
-        Unit("decoder", place, count, {"inputs": clog2(group), "outputs": group}, activity),
+        SELECT(place, count, entries=group, width=width, activity=activity),
+        DECODER(place, count, inputs=clog2(group), outputs=group, activity=activity),
     )
 
 
@@ -122,12 +137,12 @@ def path(element: Element) -> Units:
     shift, adders, carry = _look_up(element, _path)
     whole = 1 - element.floats
     steps = (
-        Unit("mux", "pe", whole * flag(shift > 0), {"entries": shift + 1, "width": 1}),
-        Unit("digit_select", "pe", whole, {"width": 1}),
-        Unit("compressor", "pe", whole * adders, {"width": 1}),
-        Unit("adder", "pe", whole, {"width": carry}),
-        Unit("counter", "pe", whole * element.resolves, {"width": element.total_width}),
-        Unit("and_row", "pe", element.selects, {"width": 1}),
+        MUX("pe", whole * flag(shift > 0), entries=shift + 1, width=1),
+        DIGIT_SELECT("pe", whole, width=1),
+        COMPRESSOR("pe", whole * adders, width=1),
+        ADDER("pe", whole, width=carry),
+        COUNTER("pe", whole * element.resolves, width=element.total_width),
+        AND_ROW("pe", element.selects, width=1),
     )
     return (*steps, *_float_units(element, "pe", 1, 1.0, products=1, sums=1 + clog2(element.lanes)))
 
@@ -160,16 +175,16 @@ def product_plans(element: Element, met: bool = False) -> tuple[Plan, ...]:
     )
 
 
-def row_units(element: Element, place: str, count: Number, activity: Number) -> Units:
+def row_units(element: Element, place: str, count: Number, activity: Real) -> Units:
     """Inventory of the partial-product generation."""
     gates, flips, chosen, encoders, shifted = _look_up(element, _row_parts)
     entries = 2 * element.digits
     return (
-        Unit("and_row", place, count, {"width": gates}, activity),
-        Unit("xor_row", place, count, {"width": flips}, activity),
-        Unit("digit_select", place, count, {"width": chosen}, activity),
-        Unit("digit_encoder", place, count, {"digits": encoders}, activity),
-        Unit("mux", place, count, {"entries": entries, "width": shifted}, activity),
+        AND_ROW(place, count, width=gates, activity=activity),
+        XOR_ROW(place, count, width=flips, activity=activity),
+        DIGIT_SELECT(place, count, width=chosen, activity=activity),
+        DIGIT_ENCODER(place, count, digits=encoders, activity=activity),
+        MUX(place, count, entries=entries, width=shifted, activity=activity),
     )
 
 
@@ -197,13 +212,13 @@ def _row_parts(element: Element) -> tuple[int, ...]:
             return (0, 0, bits, element.lanes * element.digits, 0)
 
 
-def _adder_units(element: Element, place: str, count: Number, activity: Number, formula: object) -> Units:
+def _adder_units(element: Element, place: str, count: Number, activity: Real, formula: object) -> Units:
     full, half, adder, counter = _look_up(element, formula)  # type: ignore[arg-type]
     return (
-        Unit("compressor", place, count, {"width": full}, activity),
-        Unit("half_adder", place, count, {"width": half}, activity),
-        Unit("adder", place, count, {"width": adder}, activity),
-        Unit("counter", place, count, {"width": counter}, activity),
+        COMPRESSOR(place, count, width=full, activity=activity),
+        HALF_ADDER(place, count, width=half, activity=activity),
+        ADDER(place, count, width=adder, activity=activity),
+        COUNTER(place, count, width=counter, activity=activity),
     )
 
 
@@ -242,15 +257,15 @@ def _product_adders(element: Element) -> tuple[int, ...]:
 
 
 def _float_units(
-    element: Element, place: str, count: Number, activity: Number, *, products: Number, sums: Number
+    element: Element, place: str, count: Number, activity: Real, *, products: Number, sums: Number
 ) -> Units:
     exponent, fraction = _look_up(element, _format)
     dims = {"exponent": exponent, "fraction": fraction, "stages": 0}
     many = count * element.floats
     multiplied = many * products * (1 - element.selects)
     return (
-        Unit("float_multiplier", place, multiplied, dims, activity),
-        Unit("float_adder", place, many * sums, dims, activity),
+        FLOAT_MULTIPLIER(place, multiplied, **dims, activity=activity),
+        FLOAT_ADDER(place, many * sums, **dims, activity=activity),
     )
 
 

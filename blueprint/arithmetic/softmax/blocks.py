@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -189,7 +189,7 @@ class Exp2(Pipeline):
 def slope_width(a: Arithmetic) -> Number:
     """Bits of the inner sum of a parabola; 0 where a power of two is made of lines."""
     pairs = np.broadcast_arrays(a.fraction, a.mantissa)
-    found = np.array([_slope(int(f), int(m)) for f, m in zip(*(p.flat for p in pairs), strict=True)])
+    found: Any = np.array([_slope(int(f), int(m)) for f, m in zip(*(p.flat for p in pairs), strict=True)])
     return int(found[0]) if pairs[0].ndim == 0 else found.reshape(pairs[0].shape)
 
 

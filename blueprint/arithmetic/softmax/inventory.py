@@ -10,19 +10,19 @@ from collections.abc import Iterable, Iterator
 from blueprint.arithmetic.softmax.arithmetic import Arithmetic
 from blueprint.arithmetic.softmax.blocks import BLOCKS, STAGES_LIMIT, Reciprocal, cuts
 from blueprint.arithmetic.softmax.parts import Step
-from blueprint.numbers import Number, flag
-from blueprint.unit import Path, Unit, registers
+from blueprint.numbers import Number, Real, flag
+from blueprint.unit import REGISTER, Path, Unit
 
 #: The place of all paths, whose delays they share: a row of a multiplier takes as long in one block as in another.
 PATHS = "softmax"
 
 
 def blocks(
-    a: Arithmetic, place: str, count: Number, stages: Number, activity: Number = 1.0
+    a: Arithmetic, place: str, count: Number, stages: Number, activity: Real = 1.0
 ) -> tuple[Unit, ...]:
     """``count`` blocks of one kind with ``stages`` registers each, used ``activity`` times in a cycle."""
     block = BLOCKS[place]
-    held = registers(place, count, block.held_bits(a, stages), enable=block.enabled, activity=activity)
+    held = REGISTER(place, count, width=block.held_bits(a, stages), enable=block.enabled, activity=activity)
     parts = (part for step in block.steps(a) for part in step)
     return (held, *(Unit(part.kind, place, count * part.total, part.dims, activity) for part in parts))
 

@@ -228,8 +228,8 @@ def full_depths(p: StreamingAttentionParameters) -> dict[str, Number]:
 
 def rows_within(cycles: Number) -> Number:
     """The most rows, no two of one length, that may end within some cycles, and two more."""
-    root = np.floor(np.sqrt(2.0 * np.asarray(cycles))).astype(np.int64)
-    return root + 2 if isinstance(cycles, np.ndarray) else int(root) + 2
+    rows: Any = np.floor(np.sqrt(2.0 * np.asarray(cycles))).astype(np.int64) + 2
+    return rows if np.ndim(cycles) else int(rows)
 
 
 def reserved(p: StreamingAttentionParameters) -> dict[str, Number]:

@@ -13,8 +13,22 @@ from blueprint.arithmetic.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTP
 from blueprint.arithmetic.softmax.inventory import blocks, division, segments, tail, whole
 from blueprint.families.streaming_attention import dataflow
 from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
-from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, possible, smaller
-from blueprint.unit import Path, Unit, memories, registers
+from blueprint.numbers import Number, Real, bit_length, choose, clog2, flag, larger, possible, smaller
+from blueprint.unit import (
+    ADDER,
+    AND_ROW,
+    COMPARATOR,
+    DECODER,
+    HALF_ADDER,
+    LOGIC,
+    MUX,
+    REGISTER,
+    SELECT,
+    SRAM,
+    Path,
+    Unit,
+    memories,
+)
 
 #: A FIFO of more words than this is a memory.
 FILE_WORDS = 16
@@ -40,7 +54,7 @@ def units(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
         *(_screen(p) if possible(p.prunes) else ()),
         *_control(p),
         *p.register_file().units(),
-        Unit("logic", "tile", 1, {"gates": TOP_GATES}),
+        LOGIC("tile", 1, gates=TOP_GATES),
     )
 
 
@@ -62,16 +76,16 @@ def fifo(count: Number, depth: Number, width: Number, reserved: Number) -> Itera
     address = flag(width > 0) * clog2(depth)
     held = count * (1 - memory)
     several = held * flag(depth > 1)
-    yield registers("fifo", count * levels, bit_length(depth), enable=1, reset=1)
-    yield registers("fifo", count * pointers, address, enable=1, reset=1)
-    yield registers("fifo", held * depth, width, enable=1, activity=1 / depth)
-    yield registers("fifo", count * memory, width, enable=1, activity=0.1)
-    yield registers("fifo", count * memory, 1, enable=1, reset=1)
-    yield Unit("half_adder", "fifo", count * levels, {"width": bit_length(depth)})
-    yield Unit("half_adder", "fifo", count * pointers, {"width": address})
-    yield Unit("decoder", "fifo", several * pointers, {"inputs": address, "outputs": depth})
-    yield Unit("select", "fifo", several, {"entries": depth, "width": width})
-    yield Unit("mux", "fifo", count * memory, {"entries": 2, "width": width})
+    yield REGISTER("fifo", count * levels, width=bit_length(depth), enable=1, reset=1)
+    yield REGISTER("fifo", count * pointers, width=address, enable=1, reset=1)
+    yield REGISTER("fifo", held * depth, width=width, enable=1, activity=1 / depth)
+    yield REGISTER("fifo", count * memory, width=width, enable=1, activity=0.1)
+    yield REGISTER("fifo", count * memory, width=1, enable=1, reset=1)
+    yield HALF_ADDER("fifo", count * levels, width=bit_length(depth))
+    yield HALF_ADDER("fifo", count * pointers, width=address)
+    yield DECODER("fifo", several * pointers, inputs=address, outputs=depth)
+    yield SELECT("fifo", several, entries=depth, width=width)
+    yield MUX("fifo", count * memory, entries=2, width=width)
     yield from memories(count * memory, depth, width)
 
 
@@ -80,7 +94,7 @@ def token_flags(p: StreamingAttentionParameters) -> Number:
     return 1 + p.turn_bits + p.final_bits + p.visible_bits
 
 
-def scored(p: StreamingAttentionParameters) -> Number:
+def scored(p: StreamingAttentionParameters) -> Real:
     """Fraction of the keys that is scored."""
     return choose(p.prunes, smaller(p.candidates, p.keys_max) / p.keys_max, 1.0)
 
@@ -109,8 +123,8 @@ def saturations(p: StreamingAttentionParameters) -> dict[str, Number]:
 def _saturation(p: StreamingAttentionParameters, node: str, gates: Number) -> tuple[Unit, ...]:
     """Gates that find the events of a node and bring them together, and their flip-flops."""
     count = saturations(p)[node]
-    found = Unit("logic", node, flag(count > 0), {"gates": gates}, 0.0)
-    return registers(node, count, 1, reset=1, activity=0.0), found
+    found = LOGIC(node, flag(count > 0), gates=gates, activity=0.0)
+    return REGISTER(node, count, width=1, reset=1, activity=0.0), found
 
 
 def _score(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
@@ -120,15 +134,15 @@ def _score(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     inside = scaled + a.has_offset * p.exp_stages
     scales = dataflow.words(p)["scales"]
     return (
-        registers("score", p.dot_stages + before, scales["multiplier"] + scales["shift"]),
-        registers("score", scaled, scales["offset"]),
-        registers("score", lanes * before, a.score_word),
-        registers("score", lanes * after, a.t_word),
-        registers("score", inside, 1, reset=1),
-        registers("score", inside, token_flags(p)),
-        Unit("logic", "score", 1, {"gates": NODE_GATES}),
+        REGISTER("score", p.dot_stages + before, width=scales["multiplier"] + scales["shift"]),
+        REGISTER("score", scaled, width=scales["offset"]),
+        REGISTER("score", lanes * before, width=a.score_word),
+        REGISTER("score", lanes * after, width=a.t_word),
+        REGISTER("score", inside, width=1, reset=1),
+        REGISTER("score", inside, width=token_flags(p)),
+        LOGIC("score", 1, gates=NODE_GATES),
         *_saturation(p, "score", lanes),
-        Unit("comparator", "score", lanes * a.has_offset, {"width": a.t_width}),
+        COMPARATOR("score", lanes * a.has_offset, width=a.t_width),
         *blocks(a, "score_beat", lanes, p.dot_stages, scored(p)),
         *blocks(a, "scale", lanes, 0, scored(p)),
         *blocks(a, "exp2", lanes * a.has_offset, p.exp_stages, scored(p)),
@@ -139,11 +153,11 @@ def _maximum(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     there, stages = 1 - a.has_offset, a.rescales * p.exp_stages
     return (
-        registers("maximum", there, 1, enable=1, reset=1),
-        registers("maximum", stages, 1, reset=1),
-        registers("maximum", stages, token_flags(p)),
-        registers("maximum", stages * lanes, a.shift_width),
-        Unit("mux", "maximum", there * lanes * p.corners, {"entries": 2, "width": a.t_word}),
+        REGISTER("maximum", there, width=1, enable=1, reset=1),
+        REGISTER("maximum", stages, width=1, reset=1),
+        REGISTER("maximum", stages, width=token_flags(p)),
+        REGISTER("maximum", stages * lanes, width=a.shift_width),
+        MUX("maximum", there * lanes * p.corners, entries=2, width=a.t_word),
         *_saturation(p, "maximum", COMPARED_GATES * lanes),
         *blocks(a, "running_max", lanes * there, 0, scored(p)),
         *blocks(a, "exp2", lanes * a.rescales, p.exp_stages, scored(p)),
@@ -153,9 +167,9 @@ def _maximum(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
 def _exponential(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, there = p.softmax, p.softmax.waits_for_maximum
     return (
-        registers("exponential", there * p.exp_stages, 1, reset=1),
-        registers("exponential", there * p.exp_stages, token_flags(p)),
-        Unit("logic", "exponential", there, {"gates": NODE_GATES}),
+        REGISTER("exponential", there * p.exp_stages, width=1, reset=1),
+        REGISTER("exponential", there * p.exp_stages, width=token_flags(p)),
+        LOGIC("exponential", there, gates=NODE_GATES),
         *blocks(a, "exp2", p.lanes * there, p.exp_stages, scored(p)),
     )
 
@@ -164,12 +178,12 @@ def _sum(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     cycles = 1 + p.reciprocal_stages  # the register of the sum, then those of its reciprocal
     return (
-        registers("sum", 1, 1, enable=1, reset=1),
-        registers("sum", cycles, 1, reset=1),
-        registers("sum", cycles * p.has_gains * a.divides_last, GAIN_BITS),
-        Unit("and_row", "sum", lanes * p.corners, {"width": a.p_word}),
+        REGISTER("sum", 1, width=1, enable=1, reset=1),
+        REGISTER("sum", cycles, width=1, reset=1),
+        REGISTER("sum", cycles * p.has_gains * a.divides_last, width=GAIN_BITS),
+        AND_ROW("sum", lanes * p.corners, width=a.p_word),
         *_saturation(p, "sum", COMPARED_GATES * lanes),
-        registers("sum", a.has_offset * p.visible_bits, 1, enable=1),
+        REGISTER("sum", a.has_offset * p.visible_bits, width=1, enable=1),
         *blocks(a, "sum_weights", lanes, 0, scored(p)),
         *blocks(a, "reciprocal", lanes, p.reciprocal_stages, scored(p)),
     )
@@ -180,15 +194,15 @@ def _output(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     stages, (after, before) = p.product_stages, halves(p.product_stages)
     cycles = stages + 1  # the registers of the products, then that of the sum
     return (
-        registers("output", 1, 1, enable=1, reset=1),
-        registers("output", before, p.dim * p.element_width + lanes * a.p_word),
-        registers("output", cycles, 1, reset=1),
-        registers("output", stages, 1 + p.final_bits + p.visible_bits),
-        registers("output", 1, p.final_bits),
-        registers("output", stages * a.rescales * lanes, a.shift_width),
-        registers("output", after * elements, a.term_word),
-        registers("output", cycles * a.divides_first * p.has_gains, GAIN_BITS),
-        Unit("and_row", "output", elements * p.corners, {"width": a.term_word}),
+        REGISTER("output", 1, width=1, enable=1, reset=1),
+        REGISTER("output", before, width=p.dim * p.element_width + lanes * a.p_word),
+        REGISTER("output", cycles, width=1, reset=1),
+        REGISTER("output", stages, width=1 + p.final_bits + p.visible_bits),
+        REGISTER("output", 1, width=p.final_bits),
+        REGISTER("output", stages * a.rescales * lanes, width=a.shift_width),
+        REGISTER("output", after * elements, width=a.term_word),
+        REGISTER("output", cycles * a.divides_first * p.has_gains, width=GAIN_BITS),
+        AND_ROW("output", elements * p.corners, width=a.term_word),
         *_saturation(p, "output", choose(a.values_saturate, COMPARED_GATES * p.dim, elements)),
         *blocks(a, "product", elements, 0, scored(p)),
         *blocks(a, "sum_values", elements, 0, scored(p)),
@@ -201,11 +215,11 @@ def _divide(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     stages, (after, before) = p.divide_stages, halves(p.divide_stages)
     inputs = elements * a.o_word + lanes * a.r_width + p.has_gains * OUTPUT_SHIFT_BITS
     return (
-        registers("divide", stages, 1, reset=1),
-        registers("divide", stages, choose(a.divides_first, token_flags(p), p.final_bits)),
-        registers("divide", a.divides_last * before, inputs),
-        registers("divide", a.divides_last * after * elements, a.out_width),
-        Unit("logic", "divide", 1, {"gates": NODE_GATES}),
+        REGISTER("divide", stages, width=1, reset=1),
+        REGISTER("divide", stages, width=choose(a.divides_first, token_flags(p), p.final_bits)),
+        REGISTER("divide", a.divides_last * before, width=inputs),
+        REGISTER("divide", a.divides_last * after * elements, width=a.out_width),
+        LOGIC("divide", 1, gates=NODE_GATES),
         *_saturation(p, "divide", elements),
         *blocks(a, "normalize", lanes * a.divides_first, stages, scored(p)),
         *blocks(a, "finish", elements * a.divides_last, 0, scored(p) / p.row_max),
@@ -215,25 +229,25 @@ def _divide(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
 def _screen(p: StreamingAttentionParameters) -> Iterator[Unit]:
     """Screening: surrogate scores, buckets and counters, three sequencers, indices of the selected keys."""
     there, q, stages = p.prunes, p.pruning, p.dot_stages
-    number, passes = clog2(p.keys_max), p.repeats * bit_length(p.heads_max)
+    number, passes = p.index_width, p.repeats * bit_length(p.heads_max)
     # The key that is screened, that whose bucket is written and that whose bucket is read; the key that is picked;
     # passes left to screen and to pick; the cycle of a search.
     counted = 3 * number + p.key_width + 2 * passes + bit_length(q.search_cycles)
-    yield registers("screen", there, 1 + counted, enable=1, reset=1)
-    yield registers("screen", there, number, enable=1, reset=1)
-    yield registers("screen", there * stages, 2, reset=1)
-    yield Unit("adder", "screen", there, {"width": counted})
-    yield Unit("comparator", "screen", there, {"width": counted})
-    yield registers("surrogate", there, q.surrogate_bits(stages))
-    yield Unit("adder", "surrogate", there * 2 * p.dim, {"width": q.score_width})
-    yield Unit("decoder", "surrogate", there * p.dim, {"inputs": PLACE_BITS, "outputs": PRODUCT_PLACES})
-    yield Unit("logic", "pruning", there * (1 + p.dim), {"gates": LEADING_ONE_GATES})
-    yield registers("top_k", there, q.selector_bits - 1, enable=1)
-    yield registers("top_k", there, 1, enable=1, reset=1)
-    yield Unit("half_adder", "top_k", there * q.buckets, {"width": q.count_width}, 0.01)
-    yield Unit("mux", "top_k", there, {"entries": q.buckets, "width": q.count_width})
-    yield Unit("comparator", "top_k", there * 2, {"width": q.bucket_width})
-    yield Unit("sram", "memory", there, {"words": p.keys_max, "width": q.bucket_width})
+    yield REGISTER("screen", there, width=1 + counted, enable=1, reset=1)
+    yield REGISTER("screen", there, width=number, enable=1, reset=1)
+    yield REGISTER("screen", there * stages, width=2, reset=1)
+    yield ADDER("screen", there, width=counted)
+    yield COMPARATOR("screen", there, width=counted)
+    yield REGISTER("surrogate", there, width=q.surrogate_bits(stages))
+    yield ADDER("surrogate", there * 2 * p.dim, width=q.score_width)
+    yield DECODER("surrogate", there * p.dim, inputs=PLACE_BITS, outputs=PRODUCT_PLACES)
+    yield LOGIC("pruning", there * (1 + p.dim), gates=LEADING_ONE_GATES)
+    yield REGISTER("top_k", there, width=q.selector_bits - 1, enable=1)
+    yield REGISTER("top_k", there, width=1, enable=1, reset=1)
+    yield HALF_ADDER("top_k", there * q.buckets, width=q.count_width, activity=0.01)
+    yield MUX("top_k", there, entries=q.buckets, width=q.count_width)
+    yield COMPARATOR("top_k", there * 2, width=q.bucket_width)
+    yield SRAM("memory", there, words=p.keys_max, width=q.bucket_width)
     yield from fifo(there, larger(p.candidates, 1), number, 0)
 
 
@@ -245,15 +259,15 @@ def _control(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     # The next key and the last key there is; the last key of a row, its first one in the window.
     numbers = 2 + p.masked + p.windowed
     return (
-        registers("control", 1, 3, enable=1, reset=1),
-        registers("control", 1, counted, enable=1, reset=1, activity=0.1),
-        registers("control", 1 + p.masked, p.key_width, enable=1, reset=1),
-        Unit("adder", "control", 1, {"width": counted}, 0.1),
-        Unit("comparator", "control", 1, {"width": counted}, 0.1),
-        Unit("adder", "control", numbers, {"width": p.key_width}),
-        Unit("comparator", "control", 1 + 2 * p.windowed, {"width": p.key_width}),
-        Unit("comparator", "control", p.corners * p.parallel * (1 + p.windowed), {"width": p.key_width}),
-        Unit("comparator", "control", p.corners * (p.parallel - 1), {"width": bit_length(p.queries_max + 1)}),
+        REGISTER("control", 1, width=3, enable=1, reset=1),
+        REGISTER("control", 1, width=counted, enable=1, reset=1, activity=0.1),
+        REGISTER("control", 1 + p.masked, width=p.key_width, enable=1, reset=1),
+        ADDER("control", 1, width=counted, activity=0.1),
+        COMPARATOR("control", 1, width=counted, activity=0.1),
+        ADDER("control", numbers, width=p.key_width),
+        COMPARATOR("control", 1 + 2 * p.windowed, width=p.key_width),
+        COMPARATOR("control", p.corners * p.parallel * (1 + p.windowed), width=p.key_width),
+        COMPARATOR("control", p.corners * (p.parallel - 1), width=bit_length(p.queries_max + 1)),
     )
 
 

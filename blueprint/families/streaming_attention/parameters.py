@@ -16,16 +16,20 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from blueprint.arithmetic.pruning import Pruning
-from blueprint.arithmetic.softmax.arithmetic import ACCUMULATORS, GRAPHS, INPUTS, Arithmetic
+from blueprint.arithmetic.softmax.arithmetic import ACCUMULATORS, GRAPHS, INPUTS, KEYS_LIMIT, Arithmetic
 from blueprint.arithmetic.softmax.arithmetic import rules as arithmetic_rules
+from blueprint.arithmetic.softmax.blocks import STAGES_LIMIT
 from blueprint.families.streaming_attention import masks
-from blueprint.numbers import Number, choose, clog2, flag, one_of
+from blueprint.numbers import Number, choose, clog2, flag, one_of, whole_bytes
 from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import MASKS, Attention
+from blueprint.workloads.workload import MOST_HEADS
 
-_STAGES = {"minimum": 0, "maximum": 8}
+_STAGES = {"minimum": 0, "maximum": STAGES_LIMIT}
 _DEPTH = {"minimum": 0, "maximum": 1 << 20}
+#: The most products in a cycle.
+MOST_PRODUCTS = 1 << 13
 
 #: Bits of a word of a scale beat, and its words.
 SCALE_WORD, SCALE_WORDS = 32, 3
@@ -52,12 +56,16 @@ class StreamingAttentionParameters(Spec):
     group: int = parameter(
         "query heads that share the stream of one key head", default=1, minimum=1, maximum=16
     )
-    keys_max: int = parameter("largest number of keys in a run", bounds="keys", minimum=2, maximum=1 << 16)
+    keys_max: int = parameter("largest number of keys in a run", bounds="keys", minimum=2, maximum=KEYS_LIMIT)
     queries_max: int = parameter(
-        "largest number of queries in a run", bounds="queries", default=1 << 16, minimum=1, maximum=1 << 16
+        "largest number of queries in a run",
+        bounds="queries",
+        default=KEYS_LIMIT,
+        minimum=1,
+        maximum=KEYS_LIMIT,
     )
     heads_max: int = parameter(
-        "largest number of query heads in a run", bounds="heads", default=256, minimum=1, maximum=1024
+        "largest number of query heads in a run", bounds="heads", default=256, minimum=1, maximum=MOST_HEADS
     )
     mask: str = parameter(
         "attention mask: the keys that each query attends to", default="none", choices=MASKS
@@ -71,7 +79,7 @@ class StreamingAttentionParameters(Spec):
         "keys that pruning keeps for exact scoring, 0 to score all keys",
         default=0,
         minimum=0,
-        maximum=1 << 16,
+        maximum=KEYS_LIMIT,
     )
     long_depth: int = parameter("depth of FIFOs that hold a row, 0 for full throughput", default=0, **_DEPTH)
     short_depth: int = parameter(
@@ -94,10 +102,11 @@ class StreamingAttentionParameters(Spec):
             yield Rule(_NAMES.get(rule.parameter, rule.parameter), rule.holds, rule.reason, rule.message)
         yield Rule(
             "parallel",
-            self.lanes * self.dim <= 1 << 13,
-            "more than 8192 products per cycle",
+            self.lanes * self.dim <= MOST_PRODUCTS,
+            f"more than {MOST_PRODUCTS} products per cycle",
             lambda: (
-                f"Products per cycle (parallel x group x dim) must be at most 8192, not {self.lanes * self.dim}"
+                f"Products per cycle (parallel x group x dim) must be at most "
+                f"{MOST_PRODUCTS}, not {self.lanes * self.dim}"
             ),
         )
         yield fits_a_vector("parallel", "queries", self.lanes * self.dim * self.softmax.in_width)
@@ -253,8 +262,18 @@ class StreamingAttentionParameters(Spec):
 
     @property
     def key_width(self) -> Number:
-        """Bits of a key index."""
+        """Bits of the index of a key among those scored in a row."""
         return clog2(self.row_max)
+
+    @property
+    def index_width(self) -> Number:
+        """Bits of the index of a key among all keys of a run."""
+        return clog2(self.keys_max)
+
+    @property
+    def pick_bits(self) -> Number:
+        """Bits of the index of a picked key on its stream."""
+        return whole_bytes(self.index_width)
 
     @property
     def peak_macs(self) -> Number:

@@ -11,7 +11,6 @@ from blueprint.families.streaming_attention.parameters import (
 )
 from blueprint.families.streaming_attention.registers import register_file as register_file
 from blueprint.families.streaming_attention.registers import register_values as register_values
-from blueprint.numbers import ceil_div, clog2
 from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Stream
 
 #: The words of a scale beat: what scales a score, what moves it, what scales a result.
@@ -206,7 +205,7 @@ def _code(p: StreamingAttentionParameters) -> Field:
 def _pick(p: StreamingAttentionParameters) -> Field:
     return Field(
         "number",
-        8 * ceil_div(clog2(p.keys_max), 8),
+        p.pick_bits,
         (1,),
         signed=False,
         axes=("one",),

@@ -13,7 +13,7 @@ from blueprint.families.streaming_attention.parameters import (
     StreamingAttentionParameters,
 )
 from blueprint.family import Arrays
-from blueprint.numbers import Number, ceil_div, choose, clog2, flag, larger
+from blueprint.numbers import Number, choose, flag, larger, whole_bytes
 from blueprint.parameters import Rule
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.workloads.tasks import Attention
@@ -127,14 +127,14 @@ def traffic(p: StreamingAttentionParameters, task: Attention) -> dict[str, Numbe
     """Traffic of one run in bits, by purpose of the stream."""
     count, rows = order.passes(p, task), order.row_count(p, task)
     taken = count * order.pass_length(p, task)
-    row = 8 * ceil_div(p.dim * p.element_width, 8)
+    row = whole_bytes(p.dim * p.element_width)
     lanes = p.lanes * p.dim * p.softmax.in_width
-    numbers = 8 * ceil_div(clog2(p.keys_max), 8)
+    numbers = p.pick_bits
     screened = p.prunes * count
     return {
         "keys": taken * row,
         "values": taken * row,
-        "codes": screened * task.keys * 8 * ceil_div(CODE_BITS * p.dim, 8),
+        "codes": screened * task.keys * whole_bytes(CODE_BITS * p.dim),
         "picks": screened * order.longest(p, task) * numbers,
         "queries": count * rows * lanes,
         "scales": count * SCALE_WORDS * SCALE_WORD,

@@ -22,7 +22,23 @@ from blueprint.arithmetic.processing import (
 from blueprint.arithmetic.processing.element import WIDEST_TOTAL
 from blueprint.families.systolic.parameters import BANKS, SystolicParameters
 from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, possible, smaller
-from blueprint.unit import Path, Unit, registers
+from blueprint.unit import (
+    ADDER,
+    AND_ROW,
+    BROADCAST,
+    COMPARATOR,
+    COMPRESSOR,
+    DIGIT_SELECT,
+    FLOAT_ADDER,
+    HALF_ADDER,
+    LOGIC,
+    MUX,
+    REGISTER,
+    SELECT,
+    SRAM,
+    Path,
+    Unit,
+)
 
 #: Cycles of full throughput in which a result moves down its column, and in which a counter of the sequencer steps.
 _DRAINING, _COUNTING = 0.1, 0.3
@@ -51,14 +67,14 @@ def _edge(p: SystolicParameters) -> tuple[Unit, ...]:
     rows, cols = p.rows, p.cols
     return (
         *_taken(p),
-        registers("edge", moving * cols, p.element_bits, enable=1),
-        registers("edge", skewed * (_skew(rows) + rows * (cols - 1)), p.act_bits),
-        registers("edge", skewed * _skew(cols), p.element_bits),
-        registers("edge", skewed * moving * (rows - 1) * cols, p.element_bits),
-        registers("edge", stays * rows * (cols - 1), 1, activity=1 / p.most_tokens),
-        registers("edge", stays * _skew(cols), p.sum_width(rows)),
-        Unit("broadcast", "edge", shared * rows * p.act_bits, {"fanout": cols}),
-        Unit("broadcast", "edge", shared * cols * p.element_bits, {"fanout": rows}),
+        REGISTER("edge", moving * cols, width=p.element_bits, enable=1),
+        REGISTER("edge", skewed * (_skew(rows) + rows * (cols - 1)), width=p.act_bits),
+        REGISTER("edge", skewed * _skew(cols), width=p.element_bits),
+        REGISTER("edge", skewed * moving * (rows - 1) * cols, width=p.element_bits),
+        REGISTER("edge", stays * rows * (cols - 1), width=1, activity=1 / p.most_tokens),
+        REGISTER("edge", stays * _skew(cols), width=p.sum_width(rows)),
+        BROADCAST("edge", shared * rows * p.act_bits, fanout=cols),
+        BROADCAST("edge", shared * cols * p.element_bits, fanout=rows),
     )
 
 
@@ -66,11 +82,11 @@ def _taken(p: SystolicParameters) -> tuple[Unit, ...]:
     """Activation input: encoders or digit queues, and gating to zero in cycles without a beat."""
     lanes, shared = p.rows * p.act_lanes, 1 - p.waits
     return (
-        registers("edge", p.rows * (1 - p.serial), p.act_bits, enable=1),
+        REGISTER("edge", p.rows * (1 - p.serial), width=p.act_bits, enable=1),
         *(encode_units(p.element, "edge", lanes * p.encoded) if possible(p.encoded) else ()),
         *(queue_units(p.element, "edge", lanes * p.serial * shared) if possible(p.serial) else ()),
         *(_digits_left(p, lanes * p.waits * p.paced) if possible(p.waits) else ()),
-        Unit("and_row", "edge", p.rows * p.gated * shared, {"width": p.act_bits}),
+        AND_ROW("edge", p.rows * p.gated * shared, width=p.act_bits),
     )
 
 
@@ -78,8 +94,8 @@ def _digits_left(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
     """Flags of the remaining digits of a beat, where every element has its own queue."""
     return (
         *encode_units(p.element, "edge", count),
-        registers("edge", count, p.element.digits, enable=1),
-        Unit("logic", "edge", count, {"gates": _GATES_OF_A_DIGIT * p.element.digits}),
+        REGISTER("edge", count, width=p.element.digits, enable=1),
+        LOGIC("edge", count, gates=_GATES_OF_A_DIGIT * p.element.digits),
     )
 
 
@@ -92,10 +108,10 @@ def _elements(p: SystolicParameters) -> tuple[Unit, ...]:
     return (
         *_products(p, count),
         *(_queues(p, count * p.waits) if possible(p.waits) else ()),
-        registers("pe", count * p.holds_products, _product_bits(p)),
+        REGISTER("pe", count * p.holds_products, width=_product_bits(p)),
         *_sums(p, count * (1 - p.stationary)),
         *_weights(p, count * p.stationary),
-        registers("pe", p.cols * p.stationary, cascade_bits(p)),
+        REGISTER("pe", p.cols * p.stationary, width=cascade_bits(p)),
         *(_column_totals(p) if possible(p.passes_words) else ()),
     )
 
@@ -110,10 +126,10 @@ def _sums(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
     """Accumulators in the elements, and the result chain down each column."""
     width, adding, chained = p.state_width, count * p.accumulates, count * flag(p.rows > 1)
     return (
-        Unit("register", "pe", adding, {"width": width, "enable": p.floats, "reset": 0}),
-        Unit("and_row", "pe", adding, {"width": width}),
-        Unit("mux", "pe", chained, {"entries": 2, "width": width}, _DRAINING),
-        registers("pe", count, width, enable=1, activity=_DRAINING),
+        REGISTER("pe", adding, width=width, enable=p.floats),
+        AND_ROW("pe", adding, width=width),
+        MUX("pe", chained, entries=2, width=width, activity=_DRAINING),
+        REGISTER("pe", count, width=width, enable=1, activity=_DRAINING),
         *(_resolved(p) if possible(p.carry_save) else ()),
     )
 
@@ -127,8 +143,8 @@ def _weights(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
     """Weight registers; where a tile serves several tokens, also a shadow set for the next tile."""
     several, once = p.several_tokens, 1 / p.most_tokens
     return (
-        registers("pe", count * (1 + several), p.element_bits, enable=1, activity=once),
-        Unit("mux", "pe", count * several, {"entries": 2, "width": p.element_bits}, once),
+        REGISTER("pe", count * (1 + several), width=p.element_bits, enable=1, activity=once),
+        MUX("pe", count * several, entries=2, width=p.element_bits, activity=once),
     )
 
 
@@ -137,7 +153,7 @@ def _queues(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
     lanes = count * p.act_lanes
     return (
         *queue_units(p.element, "pe", lanes),
-        Unit("and_row", "pe", lanes, {"width": p.element.digit_bits}),
+        AND_ROW("pe", lanes, width=p.element.digit_bits),
     )
 
 
@@ -145,10 +161,10 @@ def _column_totals(p: SystolicParameters) -> tuple[Unit, ...]:
     """The addition below the last row, and its register."""
     count, total = p.cols * p.passes_words, p.sum_width(p.rows)
     return (
-        Unit("compressor", "result", count, {"width": p.cascade.last_full}),
-        Unit("half_adder", "result", count, {"width": p.cascade.last_half}),
-        Unit("adder", "result", count, {"width": total}),
-        registers("result", count, total),
+        COMPRESSOR("result", count, width=p.cascade.last_full),
+        HALF_ADDER("result", count, width=p.cascade.last_half),
+        ADDER("result", count, width=total),
+        REGISTER("result", count, width=total),
     )
 
 
@@ -185,8 +201,8 @@ def cascade_bits(p: SystolicParameters) -> Number:
 def _sum(p: SystolicParameters, place: str, count: Number, width: Number) -> tuple[Unit, ...]:
     """One addition per cycle, of integers or of floats."""
     return (
-        Unit("adder", place, count * (1 - p.floats), {"width": width}),
-        Unit("float_adder", place, count * p.floats, floating.unit_dims(p.sum_format)),
+        ADDER(place, count * (1 - p.floats), width=width),
+        FLOAT_ADDER(place, count * p.floats, **floating.unit_dims(p.sum_format)),
     )
 
 
@@ -201,14 +217,14 @@ def _buffer(p: SystolicParameters) -> tuple[Unit, ...]:
     read = {"entries": words, "width": p.result_width}
     pair = {"entries": 2, "width": p.result_width}
     return (
-        registers("buffer", filed * words, p.result_width, enable=1, activity=1 / words),
-        registers("buffer", filed, p.result_width, enable=1),
-        registers("buffer", remembered * many, p.result_width, enable=1),
-        Unit("select", "buffer", filed * (1 + many), read),
-        Unit("mux", "buffer", remembered * (1 + 2 * many), pair),
-        Unit("and_row", "buffer", lanes * many, {"width": p.result_width}),
+        REGISTER("buffer", filed * words, width=p.result_width, enable=1, activity=1 / words),
+        REGISTER("buffer", filed, width=p.result_width, enable=1),
+        REGISTER("buffer", remembered * many, width=p.result_width, enable=1),
+        SELECT("buffer", filed * (1 + many), **read),
+        MUX("buffer", remembered * (1 + 2 * many), **pair),
+        AND_ROW("buffer", lanes * many, width=p.result_width),
         *_sum(p, "buffer", lanes * many, p.result_width),
-        Unit("sram", "memory", BANKS * memory, {"words": p.most_tokens, "width": p.cols * p.result_width}),
+        SRAM("memory", BANKS * memory, words=p.most_tokens, width=p.cols * p.result_width),
     )
 
 
@@ -220,14 +236,14 @@ def _control(p: SystolicParameters) -> tuple[Unit, ...]:
     own = choose(p.stationary, sum(staying_flags(p).values()), sum(summing_flags(p).values()))
     tokens = bit_length(p.most_tokens)
     return (
-        registers("control", 1, sum(counters) + sum(loop_flags(p).values()), enable=1, reset=1),
-        registers("control", 1, own, reset=1),
-        *(Unit("adder", "control", 1, {"width": width}, _COUNTING) for width in counters),
-        *(Unit("comparator", "control", 1, {"width": width}, _COUNTING) for width in counters),
-        Unit("adder", "control", p.stationary, {"width": tokens}),
-        Unit("comparator", "control", 2 * p.stationary, {"width": tokens}),
-        Unit("logic", "control", 1, {"gates": _GATES_OF_THE_SEQUENCER}),
-        Unit("broadcast", "control", 1, {"fanout": larger(p.rows * p.act_bits, p.cols * p.result_width)}),
+        REGISTER("control", 1, width=sum(counters) + sum(loop_flags(p).values()), enable=1, reset=1),
+        REGISTER("control", 1, width=own, reset=1),
+        *(ADDER("control", 1, width=width, activity=_COUNTING) for width in counters),
+        *(COMPARATOR("control", 1, width=width, activity=_COUNTING) for width in counters),
+        ADDER("control", p.stationary, width=tokens),
+        COMPARATOR("control", 2 * p.stationary, width=tokens),
+        LOGIC("control", 1, gates=_GATES_OF_THE_SEQUENCER),
+        BROADCAST("control", 1, fanout=larger(p.rows * p.act_bits, p.cols * p.result_width)),
     )
 
 
@@ -326,8 +342,8 @@ def paths(p: SystolicParameters) -> tuple[Path, ...]:
         Path(
             "sequence",
             (
-                Unit("half_adder", "control", 1, {"width": larger(p.size_widths["k"], p.size_widths["n"])}),
-                Unit("broadcast", "control", 1, {"fanout": p.rows * p.act_bits}),
+                HALF_ADDER("control", 1, width=larger(p.size_widths["k"], p.size_widths["n"])),
+                BROADCAST("control", 1, fanout=p.rows * p.act_bits),
             ),
         ),
     )
@@ -336,8 +352,8 @@ def paths(p: SystolicParameters) -> tuple[Path, ...]:
 def _passing_step(p: SystolicParameters) -> tuple[Unit, ...]:
     """Path from the operands of an element to the carry-save words."""
     return (
-        Unit("digit_select", "pe", p.passes_words, {"width": 1}),
-        Unit("compressor", "pe", p.passes_words * p.cascade.depth, {"width": 1}),
+        DIGIT_SELECT("pe", p.passes_words, width=1),
+        COMPRESSOR("pe", p.passes_words * p.cascade.depth, width=1),
     )
 
 
@@ -346,8 +362,8 @@ def _resolve_path(p: SystolicParameters) -> Path:
     return Path(
         "resolve",
         (
-            Unit("compressor", "result", p.passes_words * p.cascade.last_depth, {"width": 1}),
-            Unit("adder", "result", p.passes_words, {"width": p.sum_width(p.rows)}),
+            COMPRESSOR("result", p.passes_words * p.cascade.last_depth, width=1),
+            ADDER("result", p.passes_words, width=p.sum_width(p.rows)),
         ),
     )
 
@@ -355,29 +371,29 @@ def _resolve_path(p: SystolicParameters) -> Path:
 def _reach(p: SystolicParameters) -> tuple[Unit, ...]:
     """Path from the issue of a beat to the operands of an element: gating, wires along a row, selection."""
     return (
-        Unit("broadcast", "control", p.gated, {"fanout": p.rows * p.act_bits}),
-        Unit("and_row", "edge", p.gated, {"width": p.act_bits}),
-        Unit("broadcast", "edge", 1 - p.skewed, {"fanout": p.cols}),
-        Unit("select", "pe", p.sparse, {"entries": p.group, "width": p.selected_width}),
+        BROADCAST("control", p.gated, fanout=p.rows * p.act_bits),
+        AND_ROW("edge", p.gated, width=p.act_bits),
+        BROADCAST("edge", 1 - p.skewed, fanout=p.cols),
+        SELECT("pe", p.sparse, entries=p.group, width=p.selected_width),
     )
 
 
 def _split_paths(p: SystolicParameters, step: tuple[Unit, ...]) -> tuple[Path, ...]:
     """Up to the register of the products, and from there on."""
     products = path(p.element_of(p.sum_width(1)))
-    one = tuple(Unit(u.kind, u.place, u.count * (u.kind != "counter"), u.dims) for u in products)
+    one = tuple(step.times(flag(step.kind != "counter")) for step in products)
     last = ("adder", "counter", "float_adder")
-    merged = tuple(Unit(u.kind, u.place, flag(u.count > 0), u.dims) for u in step if u.kind in last)
+    merged = tuple(unit.counted(flag(unit.count > 0)) for unit in step if unit.kind in last)
     product, merge = halves(p.element)
     if possible(p.passes_words):
         product = choose(p.passes_words, p.cascade.product_depth, product)
         merge = choose(p.passes_words, p.cascade.depth, merge)
         merged = _scaled(merged, 1 - p.passes_words)
     tree = tuple(
-        Unit(u.kind, u.place, choose(p.carry_save, product, u.count), u.dims) if u.kind == "compressor" else u
+        u.counted(choose(p.carry_save, product, u.count)) if u.kind == "compressor" else u
         for u in _without_sum(one, 1)
     )
-    reduced = Unit("compressor", "pe", p.carry_save * merge, {"width": 1})
+    reduced = COMPRESSOR("pe", p.carry_save * merge, width=1)
     return (
         Path("multiply", _scaled((*_reach(p), *tree), p.holds_products)),
         Path("accumulate", _scaled((reduced, *merged), p.holds_products)),
@@ -387,13 +403,12 @@ def _split_paths(p: SystolicParameters, step: tuple[Unit, ...]) -> tuple[Path, .
 def _without_sum(steps: tuple[Unit, ...], times: Number) -> tuple[Unit, ...]:
     """Float products up to their own sum, where ``times`` is 1 and nothing is added to it."""
     return tuple(
-        Unit(u.kind, u.place, u.count - flag(u.count > 0) * times, u.dims) if u.kind == "float_adder" else u
-        for u in steps
+        u.counted(u.count - flag(u.count > 0) * times) if u.kind == "float_adder" else u for u in steps
     )
 
 
 def _scaled(steps: tuple[Unit, ...], times: Number) -> tuple[Unit, ...]:
-    return tuple(Unit(unit.kind, unit.place, unit.count * times, unit.dims) for unit in steps)
+    return tuple(unit.times(times) for unit in steps)
 
 
 def _buffer_path(p: SystolicParameters) -> tuple[Unit, ...]:
@@ -401,8 +416,8 @@ def _buffer_path(p: SystolicParameters) -> tuple[Unit, ...]:
     many = p.accumulates * p.stationary
     words = BANKS * choose(p.in_sram, 1, p.most_tokens)
     return (
-        Unit("sram", "memory", many * p.in_sram, {"words": p.most_tokens, "width": p.cols * p.result_width}),
-        Unit("select", "buffer", many, {"entries": words, "width": p.result_width}),
-        Unit("and_row", "buffer", many, {"width": p.result_width}),
+        SRAM("memory", many * p.in_sram, words=p.most_tokens, width=p.cols * p.result_width),
+        SELECT("buffer", many, entries=words, width=p.result_width),
+        AND_ROW("buffer", many, width=p.result_width),
         *_sum(p, "buffer", many, p.result_width),
     )

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.processing import CARRY_SAVE, PASSING, SERIAL, Counts, Element
+from blueprint.arithmetic.processing.cascade import MOST_ROWS
 from blueprint.arithmetic.processing.element import NARROWEST, NUMBERS, WIDEST, WIDEST_TOTAL, exact
 from blueprint.families.systolic import elements, sparsity
 from blueprint.numbers import (
@@ -36,10 +37,11 @@ from blueprint.numbers import (
     one_of,
     signed_width,
     smaller,
+    whole_bytes,
 )
 from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
-from blueprint.workloads.tasks import Gemm
+from blueprint.workloads.tasks import LARGEST, MANY_TOKENS, Gemm
 
 #: Banks of more words than this are memories when ``accumulator`` is ``auto``.
 REGISTER_FILE_WORDS = 16
@@ -59,17 +61,17 @@ class SystolicParameters(Spec):
         "organization of the array: how processing elements are connected", choices=ORGANIZATIONS
     )
     pe: str = parameter("kind of processing element", choices=tuple(elements.KINDS))
-    rows: int = parameter("rows of processing elements", minimum=1, maximum=256)
+    rows: int = parameter("rows of processing elements", minimum=1, maximum=MOST_ROWS)
     cols: int = parameter("columns of processing elements", minimum=1, maximum=256)
     depth: int = parameter("products that an element adds per cycle", default=1, minimum=1, maximum=64)
     act_width: int = parameter("bits of an activation", minimum=NARROWEST, maximum=WIDEST)
     weight_width: int = parameter(
         "bits of a weight, 2 for ternary weights", minimum=NARROWEST, maximum=WIDEST
     )
-    k_max: int = parameter("largest reduction length", bounds="k", minimum=1, maximum=1 << 20)
-    n_max: int = parameter("largest number of outputs", bounds="n", minimum=1, maximum=1 << 20)
+    k_max: int = parameter("largest reduction length", bounds="k", minimum=1, maximum=LARGEST)
+    n_max: int = parameter("largest number of outputs", bounds="n", minimum=1, maximum=LARGEST)
     m_max: int = parameter(
-        "largest number of tokens in one run", bounds="m", default=65535, minimum=1, maximum=1 << 20
+        "largest number of tokens in one run", bounds="m", default=MANY_TOKENS, minimum=1, maximum=LARGEST
     )
     token_depth: int = parameter(
         "tokens whose partial sums are buffered at one time (weight_stationary)",
@@ -336,7 +338,7 @@ class SystolicParameters(Spec):
     @property
     def output_bits(self) -> Number:
         """Bits of a result on the output stream: integers are sign-extended to whole bytes."""
-        return choose(self.floats, self.float_width, 8 * ceil_div(self.result_width, 8))
+        return choose(self.floats, self.float_width, whole_bytes(self.result_width))
 
     # Order of work ---------------------------------------------------------------------------------------------------
 

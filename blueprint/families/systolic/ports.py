@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from blueprint.families.systolic.parameters import SystolicParameters
 from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Stream
-from blueprint.shell import RegisterFile, product_sizes
-from blueprint.workloads.tasks import Gemm
+from blueprint.shell import RegisterFile, product_sizes, product_values
 
 #: What each stall counter counts.
 _WAITS = {
@@ -38,6 +37,9 @@ def operation(p: SystolicParameters) -> Operation:
     )
 
 
+register_values = product_values
+
+
 def register_file(p: SystolicParameters) -> RegisterFile:
     """Size registers of a product; a run reads those that it counts."""
     sizes = {
@@ -46,11 +48,6 @@ def register_file(p: SystolicParameters) -> RegisterFile:
         "n": (p.n_max, p.several_columns),
     }
     return RegisterFile(product_sizes(sizes), _WAITS, dependency=p.paced)
-
-
-def register_values(p: SystolicParameters, task: Gemm) -> dict[str, int]:
-    """The sizes of the product."""
-    return {"tokens": task.m, "k": task.k, "n": task.n}
 
 
 def streams(p: SystolicParameters) -> tuple[Stream, ...]:

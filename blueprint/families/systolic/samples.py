@@ -17,7 +17,7 @@ from blueprint.families.systolic import elements, sparsity
 from blueprint.families.systolic.parameters import ORGANIZATIONS, SystolicParameters
 from blueprint.family import Arrays, Calibration
 from blueprint.numbers import choose, larger, one_of
-from blueprint.workloads.tasks import Gemm
+from blueprint.workloads.tasks import MANY_TOKENS, Gemm
 
 Integers = npt.NDArray[np.int64]
 
@@ -37,7 +37,7 @@ _SIZES = {
     "weight_width": (2, 2, 3, 4, 8, 8, 16),
     "k_max": (1, 3, 20, 64, 200),
     "n_max": (1, 4, 30, 100),
-    "m_max": (1, 2, 7, 65535),
+    "m_max": (1, 2, 7, MANY_TOKENS),
     "token_depth": (1, 2, 4, 7),
 }
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from blueprint.arithmetic.processing import cycles_per_operand
 from blueprint.families.systolic.parameters import BANKS, SystolicParameters
 from blueprint.family import Arrays
-from blueprint.numbers import Number, ceil_div, choose, larger
+from blueprint.numbers import Number, ceil_div, choose, larger, whole_bytes
 from blueprint.parameters import Rule
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.workloads.tasks import Gemm
@@ -109,9 +109,7 @@ def traffic(p: SystolicParameters, task: Gemm) -> dict[str, Number]:
         "activations": (beats * tokens, p.rows * p.act_lanes * p.act_width),
         "results": (given, p.cols * p.output_bits),
     }
-    return {
-        purpose: groups * columns * count * 8 * ceil_div(bits, 8) for purpose, (count, bits) in moved.items()
-    }
+    return {purpose: groups * columns * count * whole_bytes(bits) for purpose, (count, bits) in moved.items()}
 
 
 def graph(p: SystolicParameters, task: Gemm, operands: Arrays | None) -> TimingGraph:

@@ -8,12 +8,37 @@ all token lanes), ``lane`` (one result), ``result`` (its rounding to a float), `
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
 
 from blueprint.arithmetic import carry_save, floating, ternary
 from blueprint.families.ternary_lut import formats
 from blueprint.families.ternary_lut.parameters import MOST_MU, MOST_TABLES, TernaryLutParameters
-from blueprint.numbers import Number, ceil_div, choose, clog2, flag, larger, possible, slices, smaller
-from blueprint.unit import Path, Unit, memories, registers
+from blueprint.numbers import Number, Real, ceil_div, choose, clog2, flag, larger, possible, slices, smaller
+from blueprint.unit import (
+    ADDER,
+    AND_ROW,
+    BROADCAST,
+    COMPARATOR,
+    COMPRESSOR,
+    DECODER,
+    FLOAT_ADDER,
+    FLOAT_PAIR,
+    HALF_ADDER,
+    MUX,
+    RECODER,
+    REGISTER,
+    SELECT,
+    SIGN_ADDER,
+    SRAM,
+    TO_FIXED,
+    TO_FLOAT,
+    XOR_ROW,
+    Path,
+    Unit,
+    memories,
+)
 
 
 def units(p: TernaryLutParameters) -> tuple[Unit, ...]:
@@ -33,12 +58,12 @@ def units(p: TernaryLutParameters) -> tuple[Unit, ...]:
 def _tile(p: TernaryLutParameters) -> tuple[Unit, ...]:
     tables = p.lut_count * p.token_lanes
     fixed = (
-        Unit("to_fixed", "tile", tables * p.mu * p.fixed, _fixed(p), 1 / p.depth),
+        TO_FIXED("tile", tables * p.mu * p.fixed, **_fixed(p), activity=1 / p.depth),
         *_special(p),
     )
     return (
-        registers("tile", tables, p.mu * p.word_width, enable=1, activity=1 / p.depth),
-        registers("tile", p.fetch_count, p.reduction_registered * p.sign_left, enable=1),
+        REGISTER("tile", tables, width=p.mu * p.word_width, enable=1, activity=1 / p.depth),
+        REGISTER("tile", p.fetch_count, width=p.reduction_registered * p.sign_left, enable=1),
         *(fixed if possible(p.fixed) else ()),
     )
 
@@ -54,9 +79,9 @@ def _fixed(p: TernaryLutParameters) -> dict[str, Number]:
 def _special(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """A sideband bit per token for NaN or infinity, beside its tile, its beats and its results."""
     return (
-        registers("tile", p.fixed * (1 + p.build_stages), p.token_lanes, enable=1, activity=1 / p.depth),
-        registers("tile", p.fixed * p.sweep_stages, p.token_lanes, enable=1),
-        registers("tile", p.fixed, p.token_lanes, enable=1, activity=1 / p.most_tiles),
+        REGISTER("tile", p.fixed * (1 + p.build_stages), width=p.token_lanes, enable=1, activity=1 / p.depth),
+        REGISTER("tile", p.fixed * p.sweep_stages, width=p.token_lanes, enable=1),
+        REGISTER("tile", p.fixed, width=p.token_lanes, enable=1, activity=1 / p.most_tiles),
     )
 
 
@@ -76,19 +101,19 @@ def _whole_build(p: TernaryLutParameters) -> tuple[Unit, ...]:
         mirrored = choices * 2 ** (taken - 1)
         width = smaller(ternary.entry_width(taken, p.word_width, True), p.result_width)
         wide = smaller(ternary.entry_width(taken, p.word_width, False), p.result_width)
-        found.append(Unit("adder", "build", mirrored + full * (mirrored - choices), {"width": width}, once))
-        found.append(Unit("adder", "build", full * choices, {"width": wide}, once))
+        found.append(ADDER("build", mirrored + full * (mirrored - choices), width=width, activity=once))
+        found.append(ADDER("build", full * choices, width=wide, activity=once))
     negated = ternary.entry_width(1, p.word_width, False)
-    found.append(Unit("half_adder", "build", full * tables * p.mu, {"width": negated}, once))
+    found.append(HALF_ADDER("build", full * tables * p.mu, width=negated, activity=once))
     for acts in range(2, MOST_MU):
         # Between levels: the table so far and the activations still to come.
         between = flag((p.build_style == "pipelined") & (p.mu > acts))
         waiting = (
             ternary.table_bits(acts, p.word_width, p.half, p.result_width) + (p.mu - acts) * p.word_width
         )
-        found.append(registers("build", tables * between, waiting, enable=1, activity=once))
+        found.append(REGISTER("build", tables * between, width=waiting, enable=1, activity=once))
     final = ternary.table_bits(p.mu, p.word_width, p.half, p.result_width)
-    found.append(registers("build", tables * flag(p.build_register), final, enable=1, activity=once))
+    found.append(REGISTER("build", tables * flag(p.build_register), width=final, enable=1, activity=once))
     return tuple(found)
 
 
@@ -106,15 +131,15 @@ def _float_build(p: TernaryLutParameters) -> tuple[Unit, ...]:
         level = tables * (p.mu > acts)
         pairs = (3**acts - 1) // 2
         after = (3 ** (acts + 1) - 1) // 2 + p.mu - acts - 1
-        found.append(Unit("float_pair", "build", level * pairs, _float(p), once))
-        found.append(registers("build", level * pairs, inside, enable=1, activity=once))
+        found.append(FLOAT_PAIR("build", level * pairs, **_float(p), activity=once))
+        found.append(REGISTER("build", level * pairs, width=inside, enable=1, activity=once))
         beside = (pairs + p.mu - acts) * p.adder_stages
-        found.append(registers("build", level * beside, p.act_width, enable=1, activity=once))
+        found.append(REGISTER("build", level * beside, width=p.act_width, enable=1, activity=once))
         between = flag(p.build_style == "pipelined") * (p.mu > acts + 1)
-        found.append(registers("build", tables * between * after, p.act_width, enable=1, activity=once))
+        found.append(REGISTER("build", tables * between * after, width=p.act_width, enable=1, activity=once))
     entries = ternary.half_entries(p.mu)
     held = flag(p.build_register)
-    found.append(registers("build", tables * held * entries, p.act_width, enable=1, activity=once))
+    found.append(REGISTER("build", tables * held * entries, width=p.act_width, enable=1, activity=once))
     return tuple(found)
 
 
@@ -125,7 +150,7 @@ def _float(p: TernaryLutParameters) -> dict[str, Number]:
 def _recode(p: TernaryLutParameters) -> tuple[Unit, ...]:
     packed = flag(p.key_encoding == "five_trits")
     count = packed * ceil_div(p.lut_count * p.fetch_count * p.mu, 5)
-    return (Unit("recoder", "recode", count, {"inputs": 8, "outputs": 10}),)
+    return (RECODER("recode", count, inputs=8, outputs=10),)
 
 
 def translations(p: TernaryLutParameters) -> tuple[Number, Number]:
@@ -145,14 +170,14 @@ def _fetch(p: TernaryLutParameters) -> tuple[Unit, ...]:
     flipped = choose(p.floats, 1, p.entry_width)
     held = flag(p.fetch_register)
     return (
-        Unit("recoder", "fetch", keys * raw, {"inputs": 2 * p.mu, "outputs": index}),
-        Unit("comparator", "fetch", keys * mirrored, {"width": index}),
-        Unit("decoder", "fetch", keys, {"inputs": address, "outputs": p.entries}),
-        Unit("broadcast", "fetch", bits, {"fanout": p.fetch_count}, 1 / p.depth),
-        Unit("select", "fetch", values, {"entries": p.entries, "width": p.entry_width}),
-        Unit("xor_row", "fetch", values * p.half, {"width": flipped}),
-        registers("fetch", values * held, p.entry_width, enable=1),
-        registers("fetch", keys * held * p.half * p.whole, 1, enable=1),
+        RECODER("fetch", keys * raw, inputs=2 * p.mu, outputs=index),
+        COMPARATOR("fetch", keys * mirrored, width=index),
+        DECODER("fetch", keys, inputs=address, outputs=p.entries),
+        BROADCAST("fetch", bits, fanout=p.fetch_count, activity=1 / p.depth),
+        SELECT("fetch", values, entries=p.entries, width=p.entry_width),
+        XOR_ROW("fetch", values * p.half, width=flipped),
+        REGISTER("fetch", values * held, width=p.entry_width, enable=1),
+        REGISTER("fetch", keys * held * p.half * p.whole, width=1, enable=1),
     )
 
 
@@ -170,9 +195,9 @@ def _float_lane(p: TernaryLutParameters) -> tuple[Unit, ...]:
         words = ceil_div(p.lut_count, 2**level)
         odd = odd + choose(words > 1, words % 2, 0)
     return (
-        Unit("float_adder", "lane", lanes * adders, _float(p)),
-        registers("lane", lanes * adders, inside, enable=1),
-        registers("lane", lanes * odd * p.adder_stages, p.act_width, enable=1),
+        FLOAT_ADDER("lane", lanes * adders, **_float(p)),
+        REGISTER("lane", lanes * adders, width=inside, enable=1),
+        REGISTER("lane", lanes * odd * p.adder_stages, width=p.act_width, enable=1),
     )
 
 
@@ -191,13 +216,13 @@ def _whole_lane(p: TernaryLutParameters) -> tuple[Unit, ...]:
     pairs = smaller(p.entry_width + 2, p.sum_width)  # the mean over the levels of a tree
     single = flag(p.lut_count == 1) * (1 - folded)
     return (
-        Unit("compressor", "lane", lanes * save, {"width": full}),
-        Unit("half_adder", "lane", lanes * save, {"width": half}),
-        Unit("adder", "lane", lanes * save * (1 - single), {"width": summed}),
-        Unit("adder", "lane", lanes * tree * (p.lut_count - 1), {"width": pairs}),
-        Unit("adder", "lane", lanes * tree * folded, {"width": p.sum_width}),
-        Unit("sign_adder", "lane", lanes * p.accumulates, {"width": above}),
-        Unit("adder", "lane", lanes * split, {"width": p.sum_width}),
+        COMPRESSOR("lane", lanes * save, width=full),
+        HALF_ADDER("lane", lanes * save, width=half),
+        ADDER("lane", lanes * save * (1 - single), width=summed),
+        ADDER("lane", lanes * tree * (p.lut_count - 1), width=pairs),
+        ADDER("lane", lanes * tree * folded, width=p.sum_width),
+        SIGN_ADDER("lane", lanes * p.accumulates, width=above),
+        ADDER("lane", lanes * split, width=p.sum_width),
     )
 
 
@@ -208,13 +233,13 @@ def _accumulators(p: TernaryLutParameters) -> tuple[Unit, ...]:
     words = choose(p.buffered, p.depth, 1)
     held = choose(p.buffered, stored * words, 1)
     return (
-        registers("lane", lanes * p.reduction_registered, p.sum_width, enable=1),
-        Unit("and_row", "lane", lanes * p.accumulates, {"width": p.result_width}),
-        registers("lane", lanes * held, p.result_width, enable=1, activity=1 / words),
-        Unit("mux", "lane", lanes * p.buffered * stored, {"entries": p.depth, "width": p.result_width}),
-        registers("lane", lanes * p.buffered, p.result_width, enable=1, activity=1 / p.most_tiles),
+        REGISTER("lane", lanes * p.reduction_registered, width=p.sum_width, enable=1),
+        AND_ROW("lane", lanes * p.accumulates, width=p.result_width),
+        REGISTER("lane", lanes * held, width=p.result_width, enable=1, activity=1 / words),
+        MUX("lane", lanes * p.buffered * stored, entries=p.depth, width=p.result_width),
+        REGISTER("lane", lanes * p.buffered, width=p.result_width, enable=1, activity=1 / p.most_tiles),
         *_forward(p, lanes),
-        Unit("to_float", "result", lanes * p.fixed, {"inputs": p.result_width, "outputs": p.output_bits}),
+        TO_FLOAT("result", lanes * p.fixed, inputs=p.result_width, outputs=p.output_bits),
     )
 
 
@@ -222,8 +247,8 @@ def _forward(p: TernaryLutParameters, lanes: Number) -> tuple[Unit, ...]:
     """Forwarding register: a memory reads the old word in the cycle of a write, so the written word is kept."""
     memory = p.in_sram * (p.accumulate_stages == 0)
     return (
-        registers("lane", lanes * memory, p.result_width, enable=1),
-        Unit("mux", "lane", lanes * memory, {"entries": 2, "width": p.result_width}),
+        REGISTER("lane", lanes * memory, width=p.result_width, enable=1),
+        MUX("lane", lanes * memory, entries=2, width=p.result_width),
     )
 
 
@@ -246,21 +271,21 @@ def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
     )
     counters = (groups * widths["tokens"], tiles * widths["k"])
     return (
-        registers("control", 1, 1 + p.build_stages, reset=1),
-        registers("control", 1, loader, enable=1, reset=1, activity=1 / p.depth),
-        registers("control", 1, sweeper, enable=1, reset=1),
-        registers("control", p.sweep_stages - p.accumulate_stages, side_bits(p), enable=1, reset=1),
+        REGISTER("control", 1, width=1 + p.build_stages, reset=1),
+        REGISTER("control", 1, width=loader, enable=1, reset=1, activity=1 / p.depth),
+        REGISTER("control", 1, width=sweeper, enable=1, reset=1),
+        REGISTER("control", p.sweep_stages - p.accumulate_stages, width=side_bits(p), enable=1, reset=1),
         # Inside the accumulating adder the first-tile flag is no longer needed.
-        registers("control", p.accumulate_stages, side_bits(p) - 1, enable=1, reset=1),
-        registers("control", 1, 2, enable=1, reset=1),
-        registers("control", 1, p.in_sram * (p.accumulate_stages == 0), reset=1),
-        registers("control", 1, tiles * p.fixed, enable=1, reset=1, activity=1 / p.depth),
-        *(Unit("adder", "control", 2, {"width": width}, 0.1) for width in counters),
-        *(Unit("comparator", "control", 2, {"width": width}, 0.1) for width in counters),
-        Unit("adder", "control", columns, {"width": widths["n"]}),
-        Unit("adder", "control", columns, {"width": p.address_width}),
-        Unit("comparator", "control", columns, {"width": widths["n"]}),
-        Unit("broadcast", "control", 1, {"fanout": p.fetch_count * p.token_lanes * p.result_width}),
+        REGISTER("control", p.accumulate_stages, width=side_bits(p) - 1, enable=1, reset=1),
+        REGISTER("control", 1, width=2, enable=1, reset=1),
+        REGISTER("control", 1, width=p.in_sram * (p.accumulate_stages == 0), reset=1),
+        REGISTER("control", 1, width=tiles * p.fixed, enable=1, reset=1, activity=1 / p.depth),
+        *(ADDER("control", 2, width=width, activity=0.1) for width in counters),
+        *(COMPARATOR("control", 2, width=width, activity=0.1) for width in counters),
+        ADDER("control", columns, width=widths["n"]),
+        ADDER("control", columns, width=p.address_width),
+        COMPARATOR("control", columns, width=widths["n"]),
+        BROADCAST("control", 1, fanout=p.fetch_count * p.token_lanes * p.result_width),
     )
 
 
@@ -292,15 +317,15 @@ def _table_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 def _fetched(p: TernaryLutParameters) -> tuple[Unit, ...]:
     return (
-        Unit("select", "fetch", 1, {"entries": p.entries, "width": p.entry_width}),
-        Unit("xor_row", "fetch", p.half, {"width": p.entry_width}),
+        SELECT("fetch", 1, entries=p.entries, width=p.entry_width),
+        XOR_ROW("fetch", p.half, width=p.entry_width),
     )
 
 
 def _tail(p: TernaryLutParameters) -> tuple[tuple[Unit, ...], ...]:
     """Paths through the sum of a beat and through the accumulation, whose adders hold no registers."""
-    last = Unit("adder", "lane", p.reduction_registered * p.whole, {"width": p.result_width})
-    return _reduction(p), (last, Unit("float_adder", "lane", p.floats * p.accumulates, _float(p)))
+    last = ADDER("lane", p.reduction_registered * p.whole, width=p.result_width)
+    return _reduction(p), (last, FLOAT_ADDER("lane", p.floats * p.accumulates, **_float(p)))
 
 
 def _pieces(p: TernaryLutParameters) -> Iterator[Path]:
@@ -315,11 +340,11 @@ def _pieces(p: TernaryLutParameters) -> Iterator[Path]:
     begin, middle, end = piece_lengths(p)
     built, fetched, summed = _cuts(p)
 
-    def pair(count: Number) -> tuple[Unit, ...]:
-        return (Unit("float_pair", "build", count, _float(p)),)
+    def pair(count: Real) -> tuple[Unit, ...]:
+        return (FLOAT_PAIR("build", count, **_float(p)),)
 
-    def adder(count: Number) -> tuple[Unit, ...]:
-        return (Unit("float_adder", "lane", count, _float(p)),)
+    def adder(count: Real) -> tuple[Unit, ...]:
+        return (FLOAT_ADDER("lane", count, **_float(p)),)
 
     tail = (
         ("begin-reduce", adder(adding * begin), adding),
@@ -337,17 +362,19 @@ def _pieces(p: TernaryLutParameters) -> Iterator[Path]:
         names, steps, cuts = zip(*chain, strict=True)
         yield from _runs(names, steps, cuts[:-1], inside)
     levels = flag(p.mu > 2) * flag(p.build_style != "pipelined"), flag(p.lut_count > 2)
-    yield Path("inside-build", pair(building * larger(middle, levels[0] * (end + begin))))
-    yield Path("inside-reduce", adder(adding * larger(middle, levels[1] * (end + begin))))
+    yield Path("inside-build", pair(building * np.maximum(middle, levels[0] * (end + begin))))
+    yield Path("inside-reduce", adder(adding * np.maximum(middle, levels[1] * (end + begin))))
     yield Path("inside-accumulate", adder(totals * middle))
 
 
-def piece_lengths(p: TernaryLutParameters) -> tuple[Number, Number, Number]:
+def piece_lengths(p: TernaryLutParameters) -> tuple[Real, Real, Real]:
     """Parts of a float adder's delay: up to its first register, the most between two, behind its last.
 
     Without registers the first is all of it.
     """
-    begin, middle, end = 1.0 + 0 * p.adder_stages, 0.0 * p.adder_stages, 0.0 * p.adder_stages
+    begin: Any = 1.0
+    middle: Any = 0.0
+    end: Any = 0.0
     for stages in range(1, formats.STAGES_LIMIT + 1):
         first, *rest = floating.pieces(floating.ADD_DELAYS, stages)
         here = p.adder_stages == stages
@@ -357,7 +384,7 @@ def piece_lengths(p: TernaryLutParameters) -> tuple[Number, Number, Number]:
 
 
 def _spread(place: str, fanout: Number) -> Unit:
-    return Unit("broadcast", place, 1, {"fanout": fanout})
+    return BROADCAST(place, 1, fanout=fanout)
 
 
 def _build_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
@@ -365,16 +392,16 @@ def _build_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
     levels = choose(p.build_style == "pipelined", 1, p.mu - 1) * (p.mu > 1)
     return (
         _spread("build", 3 ** (p.mu - 1)),
-        Unit("adder", "build", levels * p.whole, {"width": p.entry_width}),
-        Unit("float_pair", "build", levels * p.floats, _float(p)),
+        ADDER("build", levels * p.whole, width=p.entry_width),
+        FLOAT_PAIR("build", levels * p.floats, **_float(p)),
     )
 
 
 def _conversions(p: TernaryLutParameters) -> tuple[Path, ...]:
     rounded = {"inputs": p.result_width, "outputs": p.output_bits}
     return (
-        Path("to-fixed", (Unit("to_fixed", "tile", p.fixed, _fixed(p)),)),
-        Path("to-float", (Unit("to_float", "result", p.fixed, rounded),)),
+        Path("to-fixed", (TO_FIXED("tile", p.fixed, **_fixed(p)),)),
+        Path("to-float", (TO_FLOAT("result", p.fixed, **rounded),)),
     )
 
 
@@ -385,10 +412,10 @@ def _key_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
     index = ternary.key_width("full_index", p.mu)
     packed = flag(p.key_encoding == "five_trits")
     return (
-        Unit("recoder", "recode", packed, {"inputs": 8, "outputs": 10}),
-        Unit("recoder", "fetch", raw, {"inputs": 2 * p.mu, "outputs": index}),
-        Unit("comparator", "fetch", mirrored, {"width": index}),
-        Unit("decoder", "fetch", 1, {"inputs": address, "outputs": p.entries}),
+        RECODER("recode", packed, inputs=8, outputs=10),
+        RECODER("fetch", raw, inputs=2 * p.mu, outputs=index),
+        COMPARATOR("fetch", mirrored, width=index),
+        DECODER("fetch", 1, inputs=address, outputs=p.entries),
         _spread("fetch", p.token_lanes * p.entry_width),
         *_fetched(p),
     )
@@ -403,9 +430,9 @@ def _reduction(p: TernaryLutParameters) -> tuple[Unit, ...]:
     words = p.lut_count + folded
     adders = tree * (clog2(p.lut_count) + folded) + (1 - tree) * (words > 1)
     return (
-        Unit("compressor", "lane", depth * (1 - tree), {"width": 1}),
-        Unit("adder", "lane", adders * p.whole, {"width": width}),
-        Unit("float_adder", "lane", clog2(p.lut_count) * p.floats, _float(p)),
+        COMPRESSOR("lane", depth * (1 - tree), width=1),
+        ADDER("lane", adders * p.whole, width=width),
+        FLOAT_ADDER("lane", clog2(p.lut_count) * p.floats, **_float(p)),
     )
 
 
@@ -416,37 +443,32 @@ def _accumulator_paths(p: TernaryLutParameters) -> tuple[Path, ...]:
     filed = accumulates * (1 - memory) * p.buffered
     bits = lanes * p.result_width
     into = (
-        Unit("and_row", "lane", accumulates, {"width": p.result_width}),
-        Unit("adder", "lane", accumulates * p.whole, {"width": p.result_width}),
-        Unit("float_adder", "lane", accumulates * p.floats * piece_lengths(p)[0], _float(p)),
+        AND_ROW("lane", accumulates, width=p.result_width),
+        ADDER("lane", accumulates * p.whole, width=p.result_width),
+        FLOAT_ADDER("lane", accumulates * p.floats * piece_lengths(p)[0], **_float(p)),
     )
     return (
         Path(
             "first-accumulate",
             (
-                Unit("broadcast", "control", accumulates, {"fanout": lanes}),
-                Unit("broadcast", "lane", accumulates, {"fanout": p.result_width}),
+                BROADCAST("control", accumulates, fanout=lanes),
+                BROADCAST("lane", accumulates, fanout=p.result_width),
                 *into,
             ),
         ),
         Path(
             "file-accumulate",
             (
-                Unit("broadcast", "control", filed, {"fanout": bits}),
-                Unit("mux", "lane", filed, {"entries": p.depth, "width": p.result_width}),
+                BROADCAST("control", filed, fanout=bits),
+                MUX("lane", filed, entries=p.depth, width=p.result_width),
                 *into,
             ),
         ),
         Path(
             "memory-accumulate",
             (
-                Unit("sram", "memory", memory, {"words": p.depth, "width": slices(bits)[1]}),
-                Unit(
-                    "mux",
-                    "lane",
-                    memory * (p.accumulate_stages == 0),
-                    {"entries": 2, "width": p.result_width},
-                ),
+                SRAM("memory", memory, words=p.depth, width=slices(bits)[1]),
+                MUX("lane", memory * (p.accumulate_stages == 0), entries=2, width=p.result_width),
                 *into,
             ),
         ),
@@ -459,8 +481,8 @@ def _sequence_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
     tile = p.lut_count * p.token_lanes * p.mu * p.act_width
     widest = larger(widths["tokens"] * p.regroups, widths["k"] * p.accumulates)
     return (
-        Unit("half_adder", "control", 1, {"width": widest}),
-        Unit("broadcast", "control", 1, {"fanout": larger(tile, p.fetch_count * p.result_width)}),
+        HALF_ADDER("control", 1, width=widest),
+        BROADCAST("control", 1, fanout=larger(tile, p.fetch_count * p.result_width)),
     )
 
 
@@ -478,5 +500,4 @@ def _runs(
             if last < len(cuts):
                 present = present * cuts[last]
             chosen = [unit for group in steps[first : last + 1] for unit in group]
-            scaled = tuple(Unit(u.kind, u.place, u.count * present, u.dims) for u in chosen)
-            yield Path("-".join(names[first : last + 1]), scaled)
+            yield Path("-".join(names[first : last + 1]), tuple(unit.times(present) for unit in chosen))

@@ -18,15 +18,25 @@ from typing import Any, ClassVar
 
 from blueprint.arithmetic import floating, ternary
 from blueprint.families.ternary_lut import formats
-from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, flag, signed_width, smaller
+from blueprint.numbers import (
+    Number,
+    bit_length,
+    ceil_div,
+    choose,
+    clog2,
+    flag,
+    signed_width,
+    smaller,
+    whole_bytes,
+)
 from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
-from blueprint.workloads.tasks import Gemm
+from blueprint.workloads.tasks import LARGEST, MANY_TOKENS, Gemm
 
 #: An accumulator buffer of more words than this is a memory when ``accumulator`` is ``auto``.
 REGISTER_FILE_WORDS = 16
-#: The largest group, and the most tables.
-MOST_MU, MOST_TABLES = 6, 256
+#: The largest group, the most tables, and the most fetches of all tables in a cycle.
+MOST_MU, MOST_TABLES, MOST_FETCHES = 6, 256, 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +54,10 @@ class TernaryLutParameters(Spec):
         "reads per table and cycle: output columns of a beat (F)", minimum=1, maximum=1024
     )
     act_width: int = parameter("bits of an activation", minimum=2, maximum=16)
-    k_max: int = parameter("largest reduction length", bounds="k", minimum=1, maximum=1 << 20)
-    n_max: int = parameter("largest number of outputs", bounds="n", minimum=1, maximum=1 << 20)
+    k_max: int = parameter("largest reduction length", bounds="k", minimum=1, maximum=LARGEST)
+    n_max: int = parameter("largest number of outputs", bounds="n", minimum=1, maximum=LARGEST)
     m_max: int = parameter(
-        "largest number of tokens in one run", bounds="m", default=65535, minimum=1, maximum=1 << 20
+        "largest number of tokens in one run", bounds="m", default=MANY_TOKENS, minimum=1, maximum=LARGEST
     )
     token_lanes: int = parameter("tokens that share one weight beat", default=1, minimum=1, maximum=64)
     table_style: str = parameter(
@@ -95,10 +105,11 @@ class TernaryLutParameters(Spec):
         lanes = self.lut_count * self.fetch_count * self.token_lanes
         yield Rule(
             "lut_count",
-            lanes <= 1 << 16,
-            "more than 65536 fetches per cycle",
+            lanes <= MOST_FETCHES,
+            f"more than {MOST_FETCHES} fetches per cycle",
             lambda: (
-                f"Fetches per cycle (lut_count x fetch_count x token_lanes) must be at most 65536, not {lanes}"
+                f"Fetches per cycle (lut_count x fetch_count x token_lanes) must be at most "
+                f"{MOST_FETCHES}, not {lanes}"
             ),
         )
         yield fits_a_vector("lut_count", "activations", self.token_lanes * self.tile_k * self.act_width)
@@ -139,7 +150,7 @@ class TernaryLutParameters(Spec):
     @property
     def largest(self) -> Number:
         """The largest magnitude of an activation where sums are integers."""
-        return 2 ** (self.word_width - 1)
+        return 1 << (self.word_width - 1)
 
     @property
     def word_width(self) -> Number:
@@ -252,7 +263,7 @@ class TernaryLutParameters(Spec):
     @property
     def output_bits(self) -> Number:
         """Bits of a result on the output stream: integers are sign-extended to whole bytes."""
-        whole = 8 * ceil_div(self.result_width, 8)
+        whole = whole_bytes(self.result_width)
         return choose(self.is_float, floating.look_up(self.output_format, lambda fmt: fmt.width), whole)
 
     @property

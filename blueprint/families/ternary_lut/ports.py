@@ -6,8 +6,7 @@ from blueprint.arithmetic import ternary
 from blueprint.families.ternary_lut.parameters import TernaryLutParameters
 from blueprint.numbers import flag
 from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Stream
-from blueprint.shell import RegisterFile, product_sizes
-from blueprint.workloads.tasks import Gemm
+from blueprint.shell import RegisterFile, product_sizes, product_values
 
 _OPERATION = Operation(
     computes="out = act @ wgt",
@@ -34,15 +33,13 @@ def operation(p: TernaryLutParameters) -> Operation:
     return _OPERATION
 
 
+register_values = product_values
+
+
 def register_file(p: TernaryLutParameters) -> RegisterFile:
     """Size registers of a product; a run reads those that it counts."""
     sizes = {"tokens": (p.m_max, p.regroups), "k": (p.k_max, p.accumulates), "n": (p.n_max, p.buffered)}
     return RegisterFile(product_sizes(sizes), _WAITS, dependency=flag(p.accumulate_stages > 0))
-
-
-def register_values(p: TernaryLutParameters, task: Gemm) -> dict[str, int]:
-    """The sizes of the product."""
-    return {"tokens": task.m, "k": task.k, "n": task.n}
 
 
 def streams(p: TernaryLutParameters) -> tuple[Stream, ...]:

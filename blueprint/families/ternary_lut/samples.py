@@ -14,7 +14,7 @@ from blueprint.arithmetic.floating import FloatFormat
 from blueprint.families.ternary_lut.parameters import TernaryLutParameters
 from blueprint.family import Arrays, Calibration
 from blueprint.numbers import choose
-from blueprint.workloads.tasks import Gemm
+from blueprint.workloads.tasks import MANY_TOKENS, Gemm
 
 calibration = Calibration(arithmetics=("integer", "exact", "float"))
 
@@ -29,7 +29,7 @@ _SIZES = {
     "act_width": (2, 3, 4, 5, 8, 8, 11, 16),
     "k_max": (3, 20, 64, 200),
     "n_max": (1, 4, 30, 100),
-    "m_max": (1, 2, 7, 65535),
+    "m_max": (1, 2, 7, MANY_TOKENS),
     "token_lanes": (1, 1, 2, 3),
     "adder_stages": (0, 0, 1, 2, 3, 4, 6),
 }

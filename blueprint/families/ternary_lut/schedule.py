@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from blueprint.families.ternary_lut.parameters import TernaryLutParameters
 from blueprint.family import Arrays
-from blueprint.numbers import Number, ceil_div, choose, larger
+from blueprint.numbers import Number, choose, larger, whole_bytes
 from blueprint.parameters import Rule
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.workloads.tasks import Gemm
@@ -72,4 +72,4 @@ def traffic(p: TernaryLutParameters, task: Gemm) -> dict[str, Number]:
         "activations": (groups * tiles, p.token_lanes * p.tile_k * p.act_width),
         "results": (groups * columns, p.token_lanes * p.fetch_count * p.output_bits),
     }
-    return {purpose: count * 8 * ceil_div(bits, 8) for purpose, (count, bits) in beats.items()}
+    return {purpose: count * whole_bytes(bits) for purpose, (count, bits) in beats.items()}

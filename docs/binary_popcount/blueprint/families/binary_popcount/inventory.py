@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from blueprint.families.binary_popcount.parameters import MOST_LANES, BinaryPopcountParameters
 from blueprint.numbers import Number, ceil_div, clog2, flag, larger
-from blueprint.unit import Path, Unit, registers
+from blueprint.unit import ADDER, AND_ROW, BROADCAST, COMPARATOR, HALF_ADDER, REGISTER, XOR_ROW, Path, Unit
 
 _LEVELS = clog2(MOST_LANES)
 
@@ -17,7 +17,7 @@ _LEVELS = clog2(MOST_LANES)
 def units(p: BinaryPopcountParameters) -> tuple[Unit, ...]:
     """The whole inventory."""
     return (
-        registers("tile", 1, p.lanes, enable=1),
+        REGISTER("tile", 1, width=p.lanes, enable=1),
         *_column(p),
         *_control(p),
         *p.register_file().units(),
@@ -26,47 +26,47 @@ def units(p: BinaryPopcountParameters) -> tuple[Unit, ...]:
 
 def _column(p: BinaryPopcountParameters) -> Iterator[Unit]:
     sums, width = p.cols * p.accumulates, p.count_width
-    yield Unit("xor_row", "column", p.cols, {"width": p.lanes})
+    yield XOR_ROW("column", p.cols, width=p.lanes)
     for level in range(_LEVELS):
         pairs = (ceil_div(p.lanes, 2**level)) // 2
-        yield Unit("adder", "column", p.cols * pairs, {"width": level + 1})
-    yield Unit("and_row", "column", sums, {"width": width})
-    yield Unit("adder", "column", sums, {"width": width})
-    yield Unit("comparator", "column", p.cols * p.compares, {"width": width})
-    yield registers("column", sums, width, enable=1)
-    yield registers("column", p.cols, p.result_width, enable=1, activity=p.lanes / p.k_max)
+        yield ADDER("column", p.cols * pairs, width=level + 1)
+    yield AND_ROW("column", sums, width=width)
+    yield ADDER("column", sums, width=width)
+    yield COMPARATOR("column", p.cols * p.compares, width=width)
+    yield REGISTER("column", sums, width=width, enable=1)
+    yield REGISTER("column", p.cols, width=p.result_width, enable=1, activity=p.lanes / p.k_max)
 
 
 def _control(p: BinaryPopcountParameters) -> Iterator[Unit]:
     sizes = [(size.bits, size.bits > 0) for size in p.register_file().sizes]
     for bits, counted in sizes:
-        yield registers("control", 1, bits, enable=1, reset=1)
-        yield Unit("adder", "control", flag(counted), {"width": bits})
-        yield Unit("comparator", "control", flag(counted), {"width": bits})
+        yield REGISTER("control", 1, width=bits, enable=1, reset=1)
+        yield ADDER("control", flag(counted), width=bits)
+        yield COMPARATOR("control", flag(counted), width=bits)
     # Loading and counting go on; activations and a result are there, and the result is the last.
-    yield registers("control", 1, 5, enable=1, reset=1)
+    yield REGISTER("control", 1, width=5, enable=1, reset=1)
     # First and last beat of a column, last of the run.
-    yield registers("control", 1, 2 * p.accumulates + p.continues, enable=1, reset=1)
-    yield Unit("broadcast", "control", 1, {"fanout": p.cols * p.count_width})
+    yield REGISTER("control", 1, width=2 * p.accumulates + p.continues, enable=1, reset=1)
+    yield BROADCAST("control", 1, fanout=p.cols * p.count_width)
 
 
 def paths(p: BinaryPopcountParameters) -> tuple[Path, ...]:
     """From an activation through all columns into a count or result; and the longest counter."""
     levels: list[Unit] = [
-        Unit("adder", "column", flag(p.lanes > 2**level), {"width": level + 1}) for level in range(_LEVELS)
+        ADDER("column", flag(p.lanes > 2**level), width=level + 1) for level in range(_LEVELS)
     ]
     counted = (
-        Unit("broadcast", "column", 1, {"fanout": p.cols}),
-        Unit("xor_row", "column", 1, {"width": 1}),
+        BROADCAST("column", 1, fanout=p.cols),
+        XOR_ROW("column", 1, width=1),
         *levels,
-        Unit("adder", "column", p.accumulates, {"width": p.count_width}),
-        Unit("comparator", "column", p.compares, {"width": p.count_width}),
+        ADDER("column", p.accumulates, width=p.count_width),
+        COMPARATOR("column", p.compares, width=p.count_width),
     )
     widest: Number = 0
     for size in p.register_file().sizes:
         widest = larger(widest, size.bits)
     stepped = (
-        Unit("half_adder", "control", 1, {"width": widest}),
-        Unit("broadcast", "control", 1, {"fanout": p.cols * p.count_width}),
+        HALF_ADDER("control", 1, width=widest),
+        BROADCAST("control", 1, fanout=p.cols * p.count_width),
     )
     return Path("count", counted), Path("sequence", stepped), p.register_file().path()

@@ -14,7 +14,7 @@ from typing import ClassVar
 from blueprint.numbers import Number, bit_length, ceil_div, choose, flag
 from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
-from blueprint.workloads.tasks import Gemm
+from blueprint.workloads.tasks import LARGEST, MANY_TOKENS, Gemm
 
 #: The most activations in a beat.
 MOST_LANES = 256
@@ -29,10 +29,10 @@ class BinaryPopcountParameters(Spec):
 
     lanes: int = parameter("activations of a beat", minimum=1, maximum=MOST_LANES)
     cols: int = parameter("output columns of a beat", minimum=1, maximum=1024)
-    k_max: int = parameter("largest reduction length", bounds="k", minimum=1, maximum=1 << 20)
-    n_max: int = parameter("largest number of outputs", bounds="n", minimum=1, maximum=1 << 20)
+    k_max: int = parameter("largest reduction length", bounds="k", minimum=1, maximum=LARGEST)
+    n_max: int = parameter("largest number of outputs", bounds="n", minimum=1, maximum=LARGEST)
     m_max: int = parameter(
-        "largest number of tokens in one run", bounds="m", default=65535, minimum=1, maximum=1 << 20
+        "largest number of tokens in one run", bounds="m", default=MANY_TOKENS, minimum=1, maximum=LARGEST
     )
     result: str = parameter("a bit by the threshold, or the count", default="bit", choices=("bit", "count"))
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from blueprint.families.binary_popcount.parameters import BinaryPopcountParameters
 from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Stream
-from blueprint.shell import RegisterFile, product_sizes
-from blueprint.workloads.tasks import Gemm
+from blueprint.shell import RegisterFile, product_sizes, product_values
 
 _BITS = "a bit each: 1 is +1, 0 is -1"
 _SIZES = {"tokens": "tokens", "k": "k", "n": "n"}
@@ -30,15 +29,13 @@ def operation(p: BinaryPopcountParameters) -> Operation:
     return Operation(computes, inputs if p.compares else inputs[:2], (result,), _SIZES)
 
 
+register_values = product_values
+
+
 def register_file(p: BinaryPopcountParameters) -> RegisterFile:
     """The sizes of a product; a run reads those of which it counts anything."""
     sizes = {"tokens": (p.m_max, p.repeats), "k": (p.k_max, p.accumulates), "n": (p.n_max, p.regroups)}
     return RegisterFile(product_sizes(sizes), _WAITS)
-
-
-def register_values(p: BinaryPopcountParameters, task: Gemm) -> dict[str, int]:
-    """The sizes of the product."""
-    return {"tokens": task.m, "k": task.k, "n": task.n}
 
 
 def streams(p: BinaryPopcountParameters) -> tuple[Stream, ...]:

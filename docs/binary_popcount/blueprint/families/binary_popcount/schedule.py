@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from blueprint.families.binary_popcount.parameters import BinaryPopcountParameters
 from blueprint.family import Arrays
-from blueprint.numbers import Number, ceil_div
+from blueprint.numbers import Number, whole_bytes
 from blueprint.parameters import Rule
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.workloads.tasks import Gemm
@@ -52,4 +52,4 @@ def traffic(p: BinaryPopcountParameters, task: Gemm) -> dict[str, Number]:
         "activations": (tokens * columns * tiles, p.lanes),
         "results": (tokens * columns, p.cols * p.result_width),
     }
-    return {purpose: count * 8 * ceil_div(bits, 8) for purpose, (count, bits) in beats.items()}
+    return {purpose: count * whole_bytes(bits) for purpose, (count, bits) in beats.items()}
