@@ -34,9 +34,9 @@ _Entry = tuple[str, Literal["ro", "rw"], str, Mapping[str, tuple[int, int]], int
 _FIXED, _HASHES = 2, 2
 # Flip-flops of the register file by name, as in the RTL, where their number does not depend on the design.
 #: Signals that are 1 for a single cycle.
-_PULSES = {"start": 1, "write_accept": 1}
+PULSES = {"start": 1, "write_accept": 1}
 #: Answers to reads and writes that wait until they are taken.
-_ANSWERS = {"read_data": WORD_BITS, "read_answer": 1, "read_error": 1, "write_answer": 1, "write_error": 1}
+ANSWERS = {"read_data": WORD_BITS, "read_answer": 1, "read_error": 1, "write_answer": 1, "write_error": 1}
 #: The comparisons of a written size with the ends of its range.
 _RANGE = ("not zero", "at most the largest")
 #: The sides of a bound: each compares one sum of sizes.
@@ -232,17 +232,17 @@ class RegisterFile:
         counters = len(COUNTERS) - 1 + self.dependency
         yield REGISTER("shell", 1, width=written, enable=1, reset=1, activity=0.0)
         yield REGISTER("shell", 1, width=copied, enable=1, reset=1, activity=0.0)
-        yield REGISTER("shell", 1, width=sum(self._run_flags().values()), enable=1, reset=1, activity=0.1)
-        yield REGISTER("shell", 1, width=sum(_PULSES.values()), reset=1, activity=0.0)
+        yield REGISTER("shell", 1, width=sum(self.run_flags().values()), enable=1, reset=1, activity=0.1)
+        yield REGISTER("shell", 1, width=sum(PULSES.values()), reset=1, activity=0.0)
         yield REGISTER("shell", counters, width=WORD_BITS, enable=1, reset=1)
-        yield REGISTER("shell", 1, width=sum(_ANSWERS.values()), enable=1, reset=1, activity=0.0)
+        yield REGISTER("shell", 1, width=sum(ANSWERS.values()), enable=1, reset=1, activity=0.0)
         yield ADDER("shell", counters, width=WORD_BITS)
         yield COMPARATOR("shell", len(_RANGE), width=width, activity=0.0)
         yield from _rules(self.sizes, self.rules)
         entries = _FIXED + sum(size.there for size in self.sizes) + len(COUNTERS) + _HASHES
         yield MUX("shell", 1, entries=entries, width=WORD_BITS, activity=0.0)
 
-    def _run_flags(self) -> dict[str, int]:
+    def run_flags(self) -> dict[str, int]:
         """Flip-flops that say how a run goes, by name: the status bits, and whether cycles are counted."""
         return {**dict.fromkeys((*STATUS, *self.flags), 1), "counting": 1}
 

@@ -12,6 +12,7 @@ import blueprint
 import costmodel
 from blueprint.spec import Spec
 from costmodel.groundtruth import activity
+from costmodel.groundtruth.recipe import RECIPE
 from costmodel.groundtruth.synthesis import synthesize
 from costmodel.technology.technology import Technology
 from toolchain import cache, files, yosys
@@ -52,18 +53,17 @@ class Sample:
         return self.switched.task.macs / (self.switched.cycles * int(self.spec.peak_macs))
 
 
-def measure(spec: Spec, technology: Technology, generate: Generate) -> Sample:
+def measure(spec: Spec, technology: Technology, generate: Generate, recipe: str = RECIPE) -> Sample:
     """Generate and synthesize one design; a design that was measured before, or a module, costs little."""
     with files.scratch() as scratch:
         manifest = generate(spec, scratch)
         texts = [text for name in manifest["files"] for text in (name, (scratch / name).read_bytes())]
 
         def build(folder: Path) -> None:
-            (folder / "sample.pickle").write_bytes(
-                pickle.dumps(_measured(spec, scratch, manifest, technology), protocol=5)
-            )
+            found = _measured(spec, scratch, manifest, technology, recipe)
+            (folder / "sample.pickle").write_bytes(pickle.dumps(found, protocol=5))
 
-        parts = ["sample/1", str(spec.parameters), *texts, *_measured_by(technology)]
+        parts = ["sample/1", str(spec.parameters), recipe, *texts, *_measured_by(technology)]
         kept = cache.entry("samples", parts, build)
     found: Sample = pickle.loads((kept / "sample.pickle").read_bytes())
     return found
@@ -73,12 +73,15 @@ def _measured_by(technology: Technology) -> list[str | bytes]:
     """What a measurement depends on beside the design: library, Yosys, operands of the run, and code that measures."""
     rooms = (Path(folder) for room in (blueprint, costmodel) for folder in room.__path__)
     code = [path.read_bytes() for room in rooms for path in sorted(room.rglob("*.py"))]
-    return [technology.fingerprint, str(technology.corner), str(technology.sram), yosys.version(), *code]
+    facts = (technology.corner, technology.sram, getattr(technology, "wires", ""))
+    return [technology.fingerprint, *map(str, facts), yosys.version(), *code]
 
 
-def _measured(spec: Spec, folder: Path, manifest: Mapping[str, Any], technology: Technology) -> Sample:
-    found = synthesize(folder, technology)
-    switched = activity.measure(spec, folder, manifest, technology)
+def _measured(
+    spec: Spec, folder: Path, manifest: Mapping[str, Any], technology: Technology, recipe: str
+) -> Sample:
+    found = synthesize(folder, technology, recipe=recipe)
+    switched = activity.measure(spec, folder, manifest, technology, recipe=recipe)
     areas: dict[str, float] = {}
     registers: dict[str, int] = {}
     for name, module in found.modules.items():

@@ -18,6 +18,7 @@ from blueprint.spec import Spec
 from costmodel.calibration.measuring import Generate, Sample, measure
 from costmodel.calibration.sampling import gates
 from costmodel.groundtruth import synthesis
+from costmodel.groundtruth.recipe import RECIPE
 from costmodel.technology.technology import Technology
 from toolchain.process import ToolError
 
@@ -31,6 +32,7 @@ _PATIENCE_S = 5.0
 class _Work(NamedTuple):
     technology: Technology
     generate: Generate
+    recipe: str
 
 
 class _Worker:
@@ -45,6 +47,7 @@ def measure_all(
     technology: Technology,
     generate: Generate,
     note: Note = lambda _: None,
+    recipe: str = RECIPE,
     *,
     processes: int | None = None,
 ) -> list[Sample]:
@@ -56,10 +59,10 @@ def measure_all(
     several = min(processes or len(os.sched_getaffinity(0)), len(specs))
     left = _Left(specs, technology.name, note)
     if several < 2:
-        return [left.told(spec, measure(spec, technology, generate)) for spec in specs]
+        return [left.told(spec, measure(spec, technology, generate, recipe)) for spec in specs]
     order = sorted(range(len(specs)), key=lambda number: -_weight(specs[number]))
     found: dict[int, Sample] = {}
-    with _pool(several, _Work(technology, generate)) as pool:
+    with _pool(several, _Work(technology, generate, recipe)) as pool:
         waiting: dict[Future[Sample], int] = {
             pool.submit(_measure, specs[number]): number for number in order
         }

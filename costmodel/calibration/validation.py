@@ -15,7 +15,7 @@ from blueprint.spec import Spec
 from blueprint.unit import flip_flops
 from costmodel.calibration import calibration, pool, sampling
 from costmodel.calibration.measuring import Generate, Sample
-from costmodel.groundtruth.synthesis import RECIPE
+from costmodel.groundtruth.recipe import RECIPE
 from costmodel.model import estimate, provenance
 from costmodel.technology.technology import Technology
 
@@ -153,14 +153,16 @@ def validate(
         if large:
             note(f"drawing {large} large designs of {kind.family}")
             specs += sampling.designs(kind, large, seed, smallest=LARGE[0], largest=LARGE[1])
-    samples = pool.measure_all(specs, technology, generate, note)
+    samples = pool.measure_all(specs, technology, generate, note, technology.recipe or RECIPE)
     return compare(samples, technology, seed)
 
 
 def compare(samples: Sequence[Sample], technology: Technology, seed: int = 0) -> Validation:
     """Measured designs beside their predictions."""
     rows = tuple(_row(sample, technology) for sample in samples)
-    return Validation(technology.name, seed, rows, RECIPE, datetime.date.today().isoformat())
+    return Validation(
+        technology.name, seed, rows, technology.recipe or RECIPE, datetime.date.today().isoformat()
+    )
 
 
 def recorded(technology: Technology, found: Validation) -> Technology:

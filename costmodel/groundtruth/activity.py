@@ -49,14 +49,19 @@ class Activity:
 
 
 def measure(
-    spec: Spec, folder: Path, manifest: Mapping[str, Any], technology: Technology, task: Task | None = None
+    spec: Spec,
+    folder: Path,
+    manifest: Mapping[str, Any],
+    technology: Technology,
+    task: Task | None = None,
+    recipe: str | None = None,
 ) -> Activity:
-    """Run a generated design's mapped netlist on typical random operands of `task` and price what switches.
+    """Run a generated design's netlist by a recipe on typical random operands of `task` and price what switches.
 
     `ParamError` where the design does not finish.
     """
     task = task or spec.typical_workload()
-    top, found = netlists(folder, technology)
+    top, found = netlists(folder, technology, recipe=recipe)
     machine = _Machine(flatten(top, found), found[top]["ports"], technology)
     bench = _Bench(spec, manifest, machine, task)
     cycles = bench.run()

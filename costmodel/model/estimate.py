@@ -10,7 +10,6 @@ leakage over all its time (:meth:`Cost.energy`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -47,6 +46,16 @@ class Cost(NamedTuple):
     clock_pj: Real
     switching_pj: Real
     leakage_nw: Real
+
+    @property
+    def area_um2(self) -> Real:
+        """Area of all places."""
+        return sum(self.areas.values())
+
+    @property
+    def clock_mhz(self) -> Real:
+        """The fastest clock."""
+        return 1e6 / self.path_ps
 
     def energy_parts(self, cycles: Real, busy_cycles: Real, seconds: Real) -> dict[str, Real]:
         """Energy of a run in pJ by cause.
@@ -99,12 +108,6 @@ def area(units: Sequence[Unit], technology: Technology) -> dict[str, Real]:
 def macro_area(units: Sequence[Unit], technology: Technology) -> Real:
     """Area of the memory macros alone in um2."""
     return sum(area(tuple(unit for unit in units if unit.kind == "sram"), technology).values())
-
-
-def energy(units: Sequence[Unit], technology: Technology, busy: Real = 1.0) -> Real:
-    """Mean dynamic energy of a cycle in pJ where operators are busy ``busy`` of the time; leakage comes on top."""
-    clocks, switching = energy_parts(units, technology)
-    return clocks + busy * switching
 
 
 def energy_parts(units: Sequence[Unit], technology: Technology) -> tuple[Real, Real]:
@@ -190,12 +193,6 @@ def uncalibrated(technology: Technology) -> str:
     """Why a technology predicts nothing, in one clause with the command that mends it; empty where it predicts."""
     missing = [name for name in _TABLES if name not in technology.model]
     return f"{technology.name} is not calibrated; {_calibrate(technology)}" if missing else ""
-
-
-def recipe(technology: Technology) -> str:
-    """The recipe of the netlists that a technology's model was fitted to, as its source states it; empty for none."""
-    stated = re.search(r"\brecipe ([^\s;,]+)", str(technology.model.get("area", {}).get("source", "")))
-    return stated[1] if stated else ""
 
 
 def _calibrate(technology: Technology) -> str:

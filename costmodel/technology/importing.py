@@ -11,7 +11,7 @@ from typing import Any
 from blueprint.errors import SpecError
 from blueprint.files import tree
 from costmodel.technology import facts, liberty, liberty_text, roles, selection, sram
-from costmodel.technology.liberty import Cell, Library
+from costmodel.technology.liberty import Cell, Library, Wires
 from costmodel.technology.roles import Roles
 from costmodel.technology.sram import Sram
 from costmodel.technology.technology import SCHEMA, Measured, Technology
@@ -39,7 +39,10 @@ def technology(paths: Sequence[str | Path], name: str, *, points: int = _FULL) -
     gates = [cell for cell in library.cells.values() if cell.memory is None]
     chosen = roles.choose(gates)
     _check(library, chosen, str(paths[0]))
-    kept = [facts.thin(cell, points) for cell in selection.useful(gates, chosen)]
+    useful = selection.useful(gates, chosen)
+    kept, strong = (
+        [facts.thin(cell, points) for cell in some] for some in (useful, selection.drives(gates, useful))
+    )
     source = f"Liberty {library.name}" + (
         f" and {len(library.sources) - 1} more" * (len(library.sources) > 1)
     )
@@ -52,6 +55,9 @@ def technology(paths: Sequence[str | Path], name: str, *, points: int = _FULL) -
         facts.dump(kept),
         source,
         library.notes + (() if any(cell.arcs for cell in kept) else (_NO_DELAYS,)),
+        drive_text=facts.dump(strong),
+        wires=library.wires,
+        wire_source=source if library.wires else "",
     )
 
 
@@ -132,11 +138,32 @@ def dump(technology: Technology) -> str:
     }
     if technology.model:
         head["model"] = _plain(technology.model)
+    if technology.wires:
+        head["wires"] = _wire_facts(technology.wires, technology.wire_source)
     text = tree.dump(head, width=110)
     lines = "".join(f"    {line}\n" for line in technology.cell_text.splitlines())
     source = json.dumps(technology.cell_source)
     note = "# um2, fF, ps, pJ, nW; costmodel/technology/facts.py explains the lines"
-    return f"{text}cells:  {note}\n  source: {source}\n  table: |\n{lines}"
+    drives = "".join(f"    {line}\n" for line in technology.drive_text.splitlines())
+    strengths = f"  drives: |\n{drives}" if drives else ""
+    return f"{text}cells:  {note}\n  source: {source}\n  table: |\n{lines}{strengths}"
+
+
+def _wire_facts(wires: Wires, source: str) -> dict[str, Any]:
+    """Wire-load models: fF and kohm a unit of length, lengths by fan-out, and the selection by area in um2."""
+    loads = [
+        {
+            "name": load.name,
+            "capacitance": load.capacitance,
+            "resistance": load.resistance,
+            "slope": load.slope,
+            "fanouts": [fanout for fanout, _ in load.lengths],
+            "lengths": [length for _, length in load.lengths],
+        }
+        for load in wires.loads
+    ]
+    areas = [{"from": low, "to": high, "load": name} for low, high, name in wires.by_area]
+    return {"source": source, "default": wires.default, "loads": loads, "by_area": areas}
 
 
 def _role_facts(chosen: Roles) -> dict[str, Any]:

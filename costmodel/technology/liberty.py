@@ -132,6 +132,50 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class WireLoad:
+    """A wire-load model: length of a net by fan-out, and what a unit of length has (fF, kohm).
+
+    `lengths` holds points `(fan-out, length)`; between them length is linear, beyond the last it grows by `slope`.
+    """
+
+    name: str
+    capacitance: float
+    resistance: float
+    slope: float
+    lengths: tuple[tuple[int, float], ...]
+
+    def length(self, fanout: int) -> float:
+        """Length of a net that drives `fanout` pins."""
+        points = self.lengths or ((1, self.slope),)
+        before = points[0]
+        for point in points:
+            if fanout <= point[0]:
+                share = (fanout - before[0]) / (point[0] - before[0]) if point[0] > before[0] else 0.0
+                return before[1] + share * (point[1] - before[1])
+            before = point
+        return before[1] + self.slope * (fanout - before[0])
+
+
+@dataclass(frozen=True)
+class Wires:
+    """The wire-load models of a library: which one is the default, and `(from, to, name)` by area in um2."""
+
+    loads: tuple[WireLoad, ...]
+    default: str
+    by_area: tuple[tuple[float, float, str], ...] = ()
+
+    def at(self, area: float) -> WireLoad:
+        """The model for a block of `area` um2: the library's selection by area, else its default."""
+        named = {load.name: load for load in self.loads}
+        for low, high, name in self.by_area:
+            if low <= area < high and name in named:
+                return named[name]
+        if self.by_area and area >= self.by_area[-1][1] and self.by_area[-1][2] in named:
+            return named[self.by_area[-1][2]]
+        return named[self.default]
+
+
+@dataclass(frozen=True)
 class Library:
     """Cells of one or several files read together, with the corner they were characterized at."""
 
@@ -142,11 +186,12 @@ class Library:
     temperature: float | None
     process: float | None
     notes: tuple[str, ...] = ()
+    wires: Wires | None = None
 
 
 @dataclass(frozen=True)
 class _Units:
-    """Factors from the file's units to ps, fF, pJ and nW, and the templates its tables refer to."""
+    """Factors from the file's units to ps, fF, pJ, nW and kohm, and the templates its tables refer to."""
 
     time: float
     capacitance: float
@@ -155,6 +200,7 @@ class _Units:
     templates: dict[str, Group] = field(default_factory=dict)
     types: dict[str, int] = field(default_factory=dict)
     input_capacitance: float = 0.0
+    resistance: float = 1.0
 
 
 def parse(paths: Iterable[str | Path] | str | Path) -> Library:
@@ -194,7 +240,37 @@ def _library(group: Group) -> Library:
             raise item.error(f"cell {cell.name} must be defined once, not twice")
         cells[cell.name] = cell
     source = (Path(group.source.path).name, group.source.sha256)
-    return Library(group.names[0], cells, (source,), *_corner(group), tuple(notes))
+    return Library(group.names[0], cells, (source,), *_corner(group), tuple(notes), _wires(group, units))
+
+
+def _wires(group: Group, units: _Units) -> Wires | None:
+    """The library's wire-load models; None where it has none."""
+    loads = tuple(_wire_load(item, units) for item in group.all("wire_load"))
+    if not loads:
+        return None
+    default = group.simple.get("default_wire_load", loads[0].name)
+    wanted = group.simple.get("default_wire_load_selection")
+    areas: list[tuple[float, float, str]] = []
+    for item in group.all("wire_load_selection"):
+        if wanted in (None, item.names[0]):
+            for text in item.complex.get("wire_load_from_area", []):
+                low, high, name = (part.strip().strip('"') for part in text.split(","))
+                areas.append((float(low), float(high), name))
+    known = {load.name for load in loads}
+    return Wires(loads, default if default in known else loads[0].name, tuple(areas))
+
+
+def _wire_load(group: Group, units: _Units) -> WireLoad:
+    number = {key: group.number(key, 0.0) or 0.0 for key in ("capacitance", "resistance", "slope")}
+    points = [text.split(",")[:2] for text in group.complex.get("fanout_length", [])]
+    try:
+        lengths = tuple(sorted((int(fanout), float(length)) for fanout, length in points))
+    except ValueError:
+        raise group.error("fanout_length must be a fan-out and a length") from None
+    resistance = number["resistance"] * units.resistance
+    return WireLoad(
+        group.names[0], number["capacitance"] * units.capacitance, resistance, number["slope"], lengths
+    )
 
 
 def _corner(group: Group) -> tuple[float | None, float | None, float | None]:
@@ -224,7 +300,14 @@ def _units(group: Group, notes: list[str]) -> _Units:
     default = group.number("default_input_pin_cap", 0.0) or 0.0
     scale = farad * 1e15
     return _Units(
-        time * 1e12, scale, farad * volt**2 * 1e12, leakage * 1e9, templates, types, default * scale
+        time * 1e12,
+        scale,
+        farad * volt**2 * 1e12,
+        leakage * 1e9,
+        templates,
+        types,
+        default * scale,
+        (_quantity(group.simple.get("pulling_resistance_unit", ""), "ohm") or 1e3) * 1e-3,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -14,8 +15,8 @@ from typing import Any
 from blueprint.errors import ParamError, SpecError
 from blueprint.files.document import Section, read
 from blueprint.files.nearest import suggestion
-from costmodel.technology import facts
-from costmodel.technology.liberty import Cell
+from costmodel.technology import facts, selection
+from costmodel.technology.liberty import Cell, WireLoad, Wires
 from costmodel.technology.roles import Adder, Register, Roles
 from costmodel.technology.sram import TERMS, Fit, Sram
 
@@ -52,20 +53,48 @@ class Technology:
     model: Mapping[str, Any] = field(default_factory=dict)
     path: str = ""
     cell_line: int = 0  # line of the file before the first cell fact
+    drive_text: str = ""
+    drive_line: int = 0
+    wires: Wires | None = None
+    wire_source: str = ""
 
     @cached_property
     def cells(self) -> Mapping[str, Cell]:
-        """Cells by name. `SpecError` where a line of the table is no fact."""
+        """All cells by name, drive strengths among them. `SpecError` where a line of a table is no fact."""
+        return {**self.mapped, **self._read("drives", self.drive_text, self.drive_line)}
+
+    @cached_property
+    def mapped(self) -> Mapping[str, Cell]:
+        """The cells that mapping chooses from: the smallest of each function, and those with a role."""
+        return self._read("table", self.cell_text, self.cell_line)
+
+    def _read(self, key: str, text: str, line: int) -> Mapping[str, Cell]:
         try:
-            return facts.load(self.cell_text)
+            return facts.load(text)
         except facts.FactsError as problem:
-            raise SpecError(
-                f"{self.path}:{self.cell_line + problem.line + 1}:1: cells.table: {problem}"
-            ) from None
+            raise SpecError(f"{self.path}:{line + problem.line + 1}:1: cells.{key}: {problem}") from None
+
+    @cached_property
+    def strengths(self) -> Mapping[str, tuple[str, ...]]:
+        """For each cell the cells that may stand for it, smallest first, itself among them."""
+        groups: dict[selection.Footprint, list[Cell]] = {}
+        for cell in self.cells.values():
+            groups.setdefault(selection.footprint(cell), []).append(cell)
+        found: dict[str, tuple[str, ...]] = {}
+        for group in groups.values():
+            names = tuple(cell.name for cell in sorted(group, key=lambda cell: (cell.area, cell.name)))
+            found |= dict.fromkeys(names, names)
+        return found
+
+    @property
+    def recipe(self) -> str | None:
+        """The recipe of the syntheses that the coefficients were fitted to; None where there are none."""
+        stated = re.search(r"recipe (\S+)$", str(self.model.get("area", {}).get("source", "")))
+        return stated[1] if stated else None
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the cells and their roles: everything that synthesis depends on."""
+        """Hash of the cells and their roles: everything that mapping depends on."""
         return hashlib.sha256(f"{self.cell_text}{self.roles}".encode()).hexdigest()
 
     @property
@@ -122,7 +151,11 @@ def read_technology(path: Path) -> Technology:
     cells = document.section("cells")
     cell_source, table = _text(cells, "source"), _text(cells, "table")
     line = cells.position(("table",))[0]
+    drives, drive_line = ("", 0)
+    if "drives" in cells:
+        drives, drive_line = _text(cells, "drives"), cells.position(("drives",))[0]
     cells.finish()
+    wires, wire_source = _wires(document.section("wires")) if "wires" in document else (None, "")
     technology = Technology(
         name,
         _sources(document),
@@ -135,6 +168,10 @@ def read_technology(path: Path) -> Technology:
         _model(document),
         str(path),
         line,
+        drives,
+        drive_line,
+        wires,
+        wire_source,
     )
     document.finish()
     _check_roles(technology, document)
@@ -146,6 +183,33 @@ def _text(section: Section, key: str) -> str:
     if not text.strip():
         raise section.error(key, f"{key} must be text, not empty")
     return text
+
+
+def _wires(section: Section) -> tuple[Wires, str]:
+    source = _text(section, "source")
+    loads = []
+    for item in section.sections("loads"):
+        name = item.take("name", str)
+        capacitance, resistance, slope = (
+            item.take(key, float, minimum=0) for key in ("capacitance", "resistance", "slope")
+        )
+        fanouts, lengths = item.take("fanouts", list), item.take("lengths", list)
+        if len(fanouts) != len(lengths):
+            raise item.error(
+                "lengths", f"lengths must be as many as fanouts, {len(fanouts)}, not {len(lengths)}"
+            )
+        points = tuple((int(fanout), float(length)) for fanout, length in zip(fanouts, lengths, strict=True))
+        loads.append(WireLoad(name, capacitance, resistance, slope, points))
+        item.finish()
+    default = section.take("default", str, choices=tuple(load.name for load in loads))
+    areas = []
+    for item in section.sections("by_area") if section.raw().get("by_area") else ():
+        areas.append((item.take("from", float), item.take("to", float), item.take("load", str)))
+        item.finish()
+    if not areas:
+        section.take("by_area", list, default=[])
+    section.finish()
+    return Wires(tuple(loads), default, tuple(areas)), source
 
 
 def _sources(document: Section) -> tuple[tuple[str, str], ...]:

@@ -18,7 +18,7 @@ from blueprint.workloads.tasks import Task
 from blueprint.workloads.workload import Workload
 from costmodel.model import provenance
 from costmodel.model.evaluate import Estimator, TechnologyCosts, of_design
-from costmodel.model.metrics import METRICS, name_of, scope
+from costmodel.model.metrics import METRICS, scope
 from costmodel.model.quantity import label, metric_text, shown
 from costmodel.model.work import Asked, memory_text
 from costmodel.technology.technology import Technology
@@ -88,10 +88,7 @@ def _on_workload(design: Design, asked: Asked, technology: Technology) -> Answer
         return once(replace(task, name=task.kind, count=1))
 
     layers = _layers(spec, workload, cycles_of)
-    row = estimator.row(spec, design.clock_mhz, cycles_of)
-    rate, energy = (
-        row[str(name_of(base, estimator.part))] for base in ("tokens_per_second", "core_energy_pj_per_token")
-    )
+    found = estimator.one(spec, design.clock_mhz, cycles_of)
     return {
         "workload": workload.name,
         "covers": scope(estimator.part),
@@ -99,11 +96,11 @@ def _on_workload(design: Design, asked: Asked, technology: Technology) -> Answer
         "dram": asked.dram and asdict(asked.dram),
         "cycles": sum(layer["cycles"] for layer in layers),
         "macs": estimator.work.macs,
-        "utilization": row["utilization"],
-        "seconds": estimator.work.tokens / rate,
-        "energy_pj": energy * estimator.work.tokens,
+        "utilization": found.row["utilization"],
+        "seconds": found.seconds,
+        "energy_pj": found.core_pj,
         "energy_of": "the whole workload, core only",
-        "row": row,
+        "row": found.row,
         "layers": layers,
     }
 

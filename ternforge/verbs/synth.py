@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
-from costmodel.groundtruth import synthesis
+from costmodel.groundtruth import netlist_files, synthesis
+from costmodel.groundtruth import recipe as recipes
+from costmodel.groundtruth import wires as wire_models
 from costmodel.model import estimate as estimates
 from costmodel.model import quantity
 from costmodel.technology import importing, liberty_text
@@ -31,25 +33,39 @@ def synth(
     liberty: Sequence[str | Path] = (),
     overrides: Mapping[str, str] | None = None,
     note: Note = silent,
+    *,
+    period: float | None = None,
+    recipe: str | None = None,
+    wires: str | None = None,
+    netlist: str | Path | None = None,
 ) -> Answer:
     """Synthesize a design with Yosys and ABC; ``measured`` stands beside what the model ``predicted``.
 
-    Both are of the same library. ``predicted`` is ``None`` where no model was fitted to it, and ``unpredicted`` says
-    why; ``recipes`` are that of the netlist and that of the model's fit.
+    ``period`` in ps, ``recipe`` and ``wires`` choose the netlist (see docs/synthesis.md); ``netlist`` is a Verilog
+    file to write it to, with ``.lib`` and ``.sdc`` beside it. Prediction and measurement are of one library and one
+    recipe; ``predicted`` is None where there is no such prediction, and ``unpredicted`` says why. ``ParamError`` for
+    a period that is not reached.
     """
     from generator import export
 
     chosen = read_design(design, overrides)
+    recipes.choose(recipe, period, wires)
     facts = read_technology(chosen, technology)
     for file in liberty:
         liberty_text.check(file)
     unpredicted = _unpredicted(facts, liberty)
-    predicted = None if unpredicted else estimate(chosen, technology)
+    predicted: Answer | None = None if unpredicted else estimate(chosen, technology)
     with files.scratch() as scratch:
         note(f"writing {chosen.name}")
         export.generate(chosen.spec, scratch)
         note("synthesizing with Yosys and ABC")
-        measured = synthesis.synthesize(scratch, facts, liberty=list(liberty) or None)
+        mapped = synthesis.mapped(
+            scratch, facts, liberty=list(liberty) or None, recipe=recipe, period_ps=period, wires=wires
+        )
+        measured = synthesis.summary(mapped)
+        written = [] if netlist is None else netlist_files.write(mapped, Path(netlist))
+    if predicted is not None and facts.recipe != measured.recipe:
+        predicted, unpredicted = None, f"{facts.name} was calibrated by recipe {facts.recipe}"
     numbers = {key: getattr(measured, key) for key in _BOTH}
     numbers["clock_mhz"] = 1e6 / numbers["critical_path_ps"] if numbers["critical_path_ps"] else None
     return {
@@ -58,15 +74,20 @@ def synth(
         "technology": facts.name,
         "library": ", ".join(map(str, liberty)) or facts.name,
         "source": f"Yosys and ABC, {', '.join(map(str, liberty)) or f'cells of technology {facts.name}'}",
+        "recipe": measured.recipe,
+        "wires": measured.wires,
+        "period_ps": period,
+        "buffer_area_um2": measured.buffer_area_um2,
+        "files": [str(path) for path in written],
         **numbers,
         "measured": measured,
+        "predicted_recipe": facts.recipe,
         "figures": {
             "measured": {key: {"source": "synthesized", "band": None} for key in (*_BOTH, "clock_mhz")},
             "predicted": predicted and {key: predicted["figures"][key] for key in (*_BOTH, "clock_mhz")},
         },
         "predicted": predicted and {key: predicted[key] for key in (*_BOTH, "clock_mhz")},
         "unpredicted": unpredicted or None,
-        "recipes": {"netlist": synthesis.RECIPE, "model": predicted and estimates.recipe(facts)},
     }
 
 
@@ -90,38 +111,63 @@ def _unpredicted(facts: Technology, liberty: Sequence[str | Path]) -> str:
     metavar="FILE",
     help="Liberty file instead of the technology's cells.",
 )
+@click.option("--period", type=float, metavar="PS", help="Meet this clock period, with the least area found.")
+@click.option(
+    "--recipe",
+    metavar="RECIPE",
+    help=f"How to map: {' or '.join(recipes.RECIPES)}. Default {recipes.RECIPE}, {recipes.BUFFERED} for a period.",
+)
+@click.option("--wires", metavar="KIND", help=f"Wires to time with: {', '.join(wire_models.KINDS)}.")
+@click.option(
+    "--netlist",
+    type=click.Path(dir_okay=False),
+    metavar="OUT.v",
+    help="Write the netlist, and OUT.lib and OUT.sdc.",
+)
 @set_option
 @click.pass_obj
 def synth_(
-    session: Session, spec: str, tech: str | None, liberty: tuple[str, ...], overrides: dict[str, str]
+    session: Session,
+    spec: str,
+    tech: str | None,
+    liberty: tuple[str, ...],
+    period: float | None,
+    recipe: str | None,
+    wires: str | None,
+    netlist: str | None,
+    overrides: dict[str, str],
 ) -> None:
     """Synthesize the design in SPEC with Yosys and ABC, and print the prediction beside the result."""
-    answer = synth(spec, tech, liberty, overrides, session.note)
+    answer = synth(
+        spec, tech, liberty, overrides, session.note,
+        period=period, recipe=recipe, wires=wires, netlist=netlist,
+    )  # fmt: skip
     session.answer(answer, _lines(answer))
 
 
 def _lines(answer: Mapping[str, Any]) -> list[str]:
     head = f"{answer['design']} in {answer['library']} ({answer['source']})"
-    if answer["predicted"] is None:
-        return [head, *_measured_rows(answer), f"no prediction: {answer['unpredicted']}"]
+    if answer["predicted"] is not None:
+        return [head, *_compared(answer), *map("wrote {}".format, answer["files"])]
+    share = answer["buffer_area_um2"] / answer["area_um2"] if answer["area_um2"] else 0.0
+    rows = [[*_cell(key, answer[key])] for key in (*_BOTH, "clock_mhz") if answer[key] is not None]
+    notes = [
+        f"recipe {answer['recipe']}; {answer['wires']}; buffers {share:.1%} of area",
+        f"no prediction: {answer['unpredicted']}",
+    ]
+    return [head, *table(rows, ("", "synthesized")), *notes, *map("wrote {}".format, answer["files"])]
+
+
+def _cell(key: str, value: float) -> tuple[str, str]:
+    unit = quantity.of_metric(key, [value])
+    return quantity.label(key, unit.unit), unit.number(value)
+
+
+def _compared(answer: Mapping[str, Any]) -> list[str]:
     rows = []
     for key, predicted in answer["predicted"].items():
         measured = answer[key]
         error = f"{100 * (predicted / measured - 1):+.1f} %" if measured else "-"
         unit = quantity.of_metric(key, [predicted, measured])
         rows.append([quantity.label(key, unit.unit), unit.number(predicted), unit.number(measured), error])
-    netlist, model = answer["recipes"]["netlist"], answer["recipes"]["model"]
-    other = f"the model was fitted to netlists of recipe {model}, and this one is of {netlist}"
-    return [
-        head,
-        *table(rows, ("", "predicted", "synthesized", "error")),
-        *([other] if netlist != model else []),
-    ]
-
-
-def _measured_rows(answer: Mapping[str, Any]) -> list[str]:
-    rows = []
-    for key in (*_BOTH, "clock_mhz"):
-        unit = quantity.of_metric(key, [answer[key]])
-        rows.append([quantity.label(key, unit.unit), unit.number(answer[key])])
-    return table(rows, ("", "synthesized"))
+    return table(rows, ("", "predicted", "synthesized", "error"))

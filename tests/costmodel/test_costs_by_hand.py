@@ -83,7 +83,7 @@ def test_energy_of_every_place_clocks_apart(tech: Technology) -> None:
     }
     clocks, moved = estimate.energy_parts(UNITS, tech)
     assert clocks == 3.0 and moved == 3 + 5 + 84 + 2 * MEMORY_PJ
-    assert estimate.energy(UNITS, tech, 0.25) == clocks + 0.25 * moved
+    assert sum(map(sum, estimate.energies_by_place(UNITS, tech).values())) == clocks + moved
 
 
 def test_leakage_leaves_memories_out(tech: Technology) -> None:

@@ -169,7 +169,7 @@ def test_uncalibrated_technology_is_refused() -> None:
     with pytest.raises(ParamError, match=message + r"lib.yaml \(about 30 minutes on two cores\)$"):
         estimate.area(_design().units(), bare)
     with pytest.raises(ParamError, match="before its energy is estimated"):
-        estimate.energy(_design().units(), bare)
+        estimate.energy_parts(_design().units(), bare)
     with pytest.raises(ParamError, match="before its delay is estimated"):
         estimate.delay(_design().paths(), bare)
 

@@ -97,6 +97,24 @@ def test_memory_law_passes_through_macros_that_obey_one() -> None:
     assert law.at(np.array([64, 128]), 8).shape == (2,)
 
 
+@pytest.mark.parametrize(
+    "shapes", [((64, 8), (64, 8)), ((64, 8), (256, 8), (1024, 8)), ((64, 8), (64, 32), (64, 16), (64, 40))]
+)
+def test_a_memory_law_has_no_more_terms_than_its_macros_tell_apart(
+    shapes: tuple[tuple[int, int], ...],
+) -> None:
+    """Where several laws fit alike, the first with the fewest terms counts: others differ only by rounding."""
+    from costmodel.technology import sram
+
+    macros = [
+        liberty.Cell(f"m{words}x{width}", 50.0 + 3.0 * width, (), memory=liberty.Memory(words, width))
+        for words, width in shapes
+    ]
+    law = sram.fit(macros, "test").area
+    terms = {name for name, value in law.coefficients.items() if value}
+    assert terms == ({"fixed"} if len({width for _, width in shapes}) == 1 else {"fixed", "bits"})
+
+
 def test_memory_without_macros_is_said_to_be_assumed() -> None:
     assert technology.load("sky130hd").sram.area.source.startswith("assumed: no memory macro among the files")
 

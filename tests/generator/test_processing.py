@@ -326,7 +326,9 @@ def test_the_activation_of_an_index_is_selected(group: int) -> None:
 
 
 MORE = [("fp16", "same", 1), ("bf16", "same", 3), ("fp8_e4m3", "fp16", 2)]
-SELECTED: list[Any] = [("fp8_e4m3", "bf16", 1), pytest.param("fp16", "same", 3, marks=pytest.mark.slow)]
+SELECTED: list[Any] = [
+    ("fp8_e4m3", "bf16", 1), ("fp8_e5m2", "fp16", 2), pytest.param("fp16", "same", 3, marks=pytest.mark.slow),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("number, accumulate, lanes", SELECTED)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.back import rtlil
 
 from blueprint.arithmetic.processing.cascade import plans
 from blueprint.families.systolic import SystolicSpec, inventory
 from blueprint.unit import flip_flops
+from generator.block import Block
 from generator.export import generate
 from generator.families.systolic.control import StationaryControl, SummingControl
 from simulator.rtl import rtl
 from ternforge.conformance import compare, netlist_flip_flops
+from tests.named_registers import built_registers, there
 
 
 def array(size: int, organization: str, **changes: Any) -> SystolicSpec:
@@ -156,29 +156,24 @@ def named_registers(spec: SystolicSpec) -> dict[str, int]:
     """Bits of the registers of the sequencer by name, as the inventory counts them."""
     own = inventory.staying_flags(spec) if spec.stationary else inventory.summing_flags(spec)
     every = inventory.sequencer_counters(spec) | inventory.loop_flags(spec) | own
-    return {name: bits for name, bits in every.items() if bits}
+    return there(every)
 
 
-def built_registers(spec: SystolicSpec) -> dict[str, int]:
-    """Bits of the registers of the sequencer by name, as it is built; delays of a flag under the flag's name."""
-    control = StationaryControl(spec) if spec.stationary else SummingControl(spec)
-    text = rtlil.convert(control, name="control", emit_src=False)
-    found: Counter[str] = Counter()
-    for width, name in re.findall(r"attribute \\init \S+\n\s+wire width (\d+) \\(\w+)", text):
-        found[name.rstrip("0123456789")] += int(width)
-    return dict(found)
+def control(spec: SystolicSpec) -> Block:
+    """The sequencer of a design."""
+    return StationaryControl(spec) if spec.stationary else SummingControl(spec)
 
 
 @pytest.mark.parametrize("number", range(30))
 def test_registers_of_the_sequencer_are_built_by_the_names_and_widths_that_are_counted(number: int) -> None:
     spec = SystolicSpec.sample(np.random.default_rng([12, number]))
-    assert built_registers(spec) == named_registers(spec)
+    assert built_registers(control(spec)) == named_registers(spec)
 
 
 @pytest.mark.parametrize(
     ("organization", "register"), [("weight_stationary", "swap"), ("output_stationary", "last")]
 )
 def test_a_row_more_delays_its_wave_by_a_register(organization: str, register: str) -> None:
-    named, built = named_registers(array(4, organization)), built_registers(array(5, organization))
+    named, built = named_registers(array(4, organization)), built_registers(control(array(5, organization)))
     assert {name for name in named | built if named.get(name) != built.get(name)} >= {register}
     assert built[register] == named[register] + 2  # a row and a column

@@ -40,6 +40,11 @@ from blueprint.unit import (
     memories,
 )
 
+#: An estimate: cycles of full throughput in which a counter of tokens or tiles steps.
+_COUNTING = 0.1
+#: A byte of five trits becomes five weights of two bits.
+_UNPACKING = {"inputs": 8, "outputs": 2 * 5}
+
 
 def units(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """The whole inventory."""
@@ -150,7 +155,7 @@ def _float(p: TernaryLutParameters) -> dict[str, Number]:
 def _recode(p: TernaryLutParameters) -> tuple[Unit, ...]:
     packed = flag(p.key_encoding == "five_trits")
     count = packed * ceil_div(p.lut_count * p.fetch_count * p.mu, 5)
-    return (RECODER("recode", count, inputs=8, outputs=10),)
+    return (RECODER("recode", count, **_UNPACKING),)
 
 
 def translations(p: TernaryLutParameters) -> tuple[Number, Number]:
@@ -245,7 +250,7 @@ def _accumulators(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 def _forward(p: TernaryLutParameters, lanes: Number) -> tuple[Unit, ...]:
     """Forwarding register: a memory reads the old word in the cycle of a write, so the written word is kept."""
-    memory = p.in_sram * (p.accumulate_stages == 0)
+    memory = forwarding(p)
     return (
         REGISTER("lane", lanes * memory, width=p.result_width, enable=1),
         MUX("lane", lanes * memory, entries=2, width=p.result_width),
@@ -262,26 +267,58 @@ def side_bits(p: TernaryLutParameters) -> Number:
     return 2 + 2 * p.accumulates - p.single_result + p.address_width
 
 
+# The registers of the sequencer by name, as in the RTL: bits, 0 where a design has no such register.
+
+
+def loader(p: TernaryLutParameters) -> dict[str, Number]:
+    """Registers of the loop that loads tiles: what is left of the run, and whether it is active."""
+    return {
+        "loading": 1,
+        "load_tokens_left": p.regroups * p.size_widths["tokens"],
+        "load_k_left": p.accumulates * p.size_widths["k"],
+    }
+
+
+def sweeper(p: TernaryLutParameters) -> dict[str, Number]:
+    """Registers of the loop that sweeps column groups: what is left, column group, whether the tile is the first."""
+    return {
+        "sweeping": 1,
+        "sweep_tokens_left": p.regroups * p.size_widths["tokens"],
+        "sweep_k_left": p.accumulates * p.size_widths["k"],
+        "first_tile": p.accumulates,
+        "sweep_n_left": p.buffered * p.size_widths["n"],
+        "column": p.address_width,
+    }
+
+
+#: Flags of the result register.
+RESULT_FLAGS = {"result_valid": 1, "result_last": 1}
+
+
+def forwarding(p: TernaryLutParameters) -> Number:
+    """1 where a word that is written goes straight to the beat that reads it in the same cycle."""
+    return p.in_sram * (p.accumulate_stages == 0)
+
+
 def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
     widths = p.size_widths
-    groups, tiles, columns = p.regroups, p.accumulates, p.buffered
-    loader = 1 + groups * widths["tokens"] + tiles * widths["k"]
-    sweeper = (
-        1 + groups * widths["tokens"] + tiles * (widths["k"] + 1) + columns * (widths["n"] + p.address_width)
-    )
-    counters = (groups * widths["tokens"], tiles * widths["k"])
+    tiles, columns = p.accumulates, p.buffered
+    counters = (p.regroups * widths["tokens"], tiles * widths["k"])
+    loops = len((loader, sweeper))  # both count tokens and tiles
     return (
-        REGISTER("control", 1, width=1 + p.build_stages, reset=1),
-        REGISTER("control", 1, width=loader, enable=1, reset=1, activity=1 / p.depth),
-        REGISTER("control", 1, width=sweeper, enable=1, reset=1),
+        REGISTER("control", 1, width=1 + p.build_stages, reset=1),  # whether each stage holds a tile
+        REGISTER("control", 1, width=sum(loader(p).values()), enable=1, reset=1, activity=1 / p.depth),
+        REGISTER("control", 1, width=sum(sweeper(p).values()), enable=1, reset=1),
         REGISTER("control", p.sweep_stages - p.accumulate_stages, width=side_bits(p), enable=1, reset=1),
         # Inside the accumulating adder the first-tile flag is no longer needed.
         REGISTER("control", p.accumulate_stages, width=side_bits(p) - 1, enable=1, reset=1),
-        REGISTER("control", 1, width=2, enable=1, reset=1),
-        REGISTER("control", 1, width=p.in_sram * (p.accumulate_stages == 0), reset=1),
-        REGISTER("control", 1, width=tiles * p.fixed, enable=1, reset=1, activity=1 / p.depth),
-        *(ADDER("control", 2, width=width, activity=0.1) for width in counters),
-        *(COMPARATOR("control", 2, width=width, activity=0.1) for width in counters),
+        REGISTER("control", 1, width=sum(RESULT_FLAGS.values()), enable=1, reset=1),
+        REGISTER("control", 1, width=forwarding(p), reset=1),
+        REGISTER(
+            "control", 1, width=tiles * p.fixed, enable=1, reset=1, activity=1 / p.depth
+        ),  # of the first load
+        *(ADDER("control", loops, width=width, activity=_COUNTING) for width in counters),
+        *(COMPARATOR("control", loops, width=width, activity=_COUNTING) for width in counters),
         ADDER("control", columns, width=widths["n"]),
         ADDER("control", columns, width=p.address_width),
         COMPARATOR("control", columns, width=widths["n"]),
@@ -412,7 +449,7 @@ def _key_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
     index = ternary.key_width("full_index", p.mu)
     packed = flag(p.key_encoding == "five_trits")
     return (
-        RECODER("recode", packed, inputs=8, outputs=10),
+        RECODER("recode", packed, **_UNPACKING),
         RECODER("fetch", raw, inputs=2 * p.mu, outputs=index),
         COMPARATOR("fetch", mirrored, width=index),
         DECODER("fetch", 1, inputs=address, outputs=p.entries),
