@@ -3,8 +3,8 @@
     python -m benchmarks.netlist_timing [--technology NAME]... [--designs N] [--period-share S] [--json]
 
 Designs are those that calibration draws, the `N` smallest of every family. Each netlist is written as
-`ternforge synth --netlist` writes it and timed by OpenSTA, which must be installed as `sta`. With `--period-share` netlists are those for a
-period of this share of the one reached without.
+`ternforge synth --netlist` writes it and timed by OpenSTA, which must be installed as `sta`. With `--period-share`
+netlists are those for a period of this share of the one reached without.
 """
 
 from __future__ import annotations
