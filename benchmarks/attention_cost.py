@@ -29,8 +29,8 @@ DESIGNS: dict[str, dict[str, str | int]] = {
     "memory_free": {},
     "memory_free, INT4 keys and values": {"kv_width": 4},
     "memory_free, 32 candidates": {"candidates": 32, "queries_max": 1},
-    "naive, FP16, fixed-point sums": {"graph": "naive", "format": "fp16", "accumulator": "fixed"},
-    "memory_free, FP16, fixed-point sums": {"format": "fp16", "accumulator": "fixed"},
+    "naive, FP16, fixed-point sums": {"graph": "naive", "format": "fp16", "acc_format": "fixed"},
+    "memory_free, FP16, fixed-point sums": {"format": "fp16", "acc_format": "fixed"},
 }
 
 

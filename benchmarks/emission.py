@@ -27,16 +27,16 @@ DESIGNS: dict[str, tuple[str, dict[str, Any]]] = {
     "lut_fp16": ("ternary_lut", PRODUCT | FLOAT | {"mu": 3, "lut_count": 32, "fetch_count": 16}),
     "stationary_128": ("systolic", ARRAY | {"organization": "weight_stationary"}),
     "output_128": ("systolic", ARRAY | {"organization": "output_stationary"}),
-    "cube": ("systolic", ARRAY | {"organization": "cube", "rows": 32, "cols": 32, "depth": 16}),
-    "tree": ("systolic", ARRAY | {"organization": "adder_tree", "rows": 1, "depth": 64}),
-    "naive_fp16": ("streaming_attention", FP16 | {"graph": "naive", "accumulator": "fp32"}),
-    "free_fp16": ("streaming_attention", FP16 | {"graph": "memory_free", "accumulator": "fixed"}),
+    "cube": ("systolic", ARRAY | {"organization": "cube", "rows": 32, "cols": 32, "dot_length": 16}),
+    "tree": ("systolic", ARRAY | {"organization": "adder_tree", "rows": 1, "dot_length": 64}),
+    "naive_fp16": ("streaming_attention", FP16 | {"graph": "naive", "acc_format": "fp32"}),
+    "free_fp16": ("streaming_attention", FP16 | {"graph": "memory_free", "acc_format": "fixed"}),
     "reordered_bf16": (
         "streaming_attention",
-        ATTENTION | {"graph": "reordered", "format": "bf16", "accumulator": "fp32"},
+        ATTENTION | {"graph": "reordered", "format": "bf16", "acc_format": "fp32"},
     ),
     "scaled_p4": ("streaming_attention", ATTENTION | {"graph": "scaled", "parallel": 4}),
-    "grouped": ("streaming_attention", ATTENTION | {"keys_max": 4096, "parallel": 4, "group": 4}),
+    "grouped": ("streaming_attention", ATTENTION | {"keys_max": 4096, "parallel": 4, "head_group": 4}),
 }
 
 

@@ -53,7 +53,7 @@ MORE: dict[str, tuple[dict[str, Any], ...]] = {
         {
             "organization": "weight_stationary", "pe": "float", "rows": 2, "cols": 2, "act_width": 8,
             "weight_width": 8, "k_max": 200, "n_max": 4, "token_depth": 7, "sparsity": "1:8",
-            "activation": "fp8_e4m3", "accumulate": "fp16", "product_register": True,
+            "activation": "fp8_e4m3", "acc_format": "fp16", "product_register": True,
         },
         {
             "organization": "output_stationary", "pe": "ternary", "rows": 3, "cols": 2, "act_width": 8,

@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from blueprint.numbers import Real, Whole, flag, slices
+from blueprint.numbers import Real, Truths, Whole, slices
 
 Dimensions = Mapping[str, Whole]
-#: What a cost grows with, by name: the cost of a unit is a sum of coefficient times term.
-Terms = Mapping[str, Callable[[Dimensions], Real]]
+#: What a cost grows with; true or false is 1 or 0.
+Term = Callable[[Dimensions], Real | Truths]
+#: Terms by name: the cost of a unit is the sum of coefficient times term.
+Terms = Mapping[str, Term]
 
 #: The term of energy that does not wait for activity: clock pins of registers switch every cycle.
 CLOCK = "clock"
@@ -97,17 +99,17 @@ def _levels(value: Whole) -> Real:
     return levels
 
 
-def _by(name: str) -> Callable[[Dimensions], Real]:
+def _by(name: str) -> Term:
     """The dimension itself."""
     return lambda d: d[name]
 
 
-def _there(name: str) -> Callable[[Dimensions], Real]:
-    """1 where the dimension is not 0."""
-    return lambda d: flag(d[name] > 0)
+def _there(name: str) -> Term:
+    """True where the dimension is not 0."""
+    return lambda d: d[name] > 0
 
 
-def _by_levels(name: str) -> Callable[[Dimensions], Real]:
+def _by_levels(name: str) -> Term:
     """The levels of two-input gates over as many inputs as the dimension says."""
     return lambda d: _levels(d[name])
 
@@ -168,7 +170,7 @@ HALF_ADDER = Kind("half_adder", ("width",), area=_WIDTH, delay=_WIDTH, gates={"w
 MUX = Kind(
     "mux",
     ("entries", "width"),
-    area={"bits": _bits, **_WIDTH, "entries": lambda d: d["entries"] * flag(d["width"] > 0)},
+    area={"bits": _bits, **_WIDTH, "entries": lambda d: d["entries"] * (d["width"] > 0)},
     energy={"levels": _chosen, **_WIDTH},
     delay={"levels": _by_levels("entries")},
     gates={"bits": 1.5},

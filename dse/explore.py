@@ -152,12 +152,12 @@ class _Tally:
         self.done = self.feasible = 0
         self.front = empty(problem.metrics)
 
-    def add(self, points: int, feasible: int, candidates: Batch) -> None:
-        """Count a batch that is on disk, ``candidates`` its own front."""
+    def add(self, points: int, feasible: int, best: Batch) -> None:
+        """Count a batch that is on disk, ``best`` its own front."""
         self.done += points
         self.feasible += feasible
-        if len(candidates):
-            self.front = self.problem.front(join([self.front, candidates]))
+        if len(best):
+            self.front = self.problem.front(join([self.front, best]))
 
     def report(self) -> None:
         self.progress.advance(self.done, self.feasible, len(self.front))

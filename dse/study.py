@@ -275,12 +275,15 @@ def open_study(folder: str | Path, *, families: Mapping[str, type[Spec]] | None 
         space = space_from(section, families=families, metrics=facts["metrics"])
         space = dataclasses.replace(space, search=Search(**facts["content"]["search"]), text=facts["text"])
         same = space.content() == facts["content"]
+        problem = "this one understands its space differently"
+    except SpecError as refused:
+        same, problem = False, str(refused)
     except (KeyError, TypeError, ValueError):
-        same = False
+        same, problem = False, "this one understands its space differently"
     if not same:
         store.close()
         raise StudyError(
             f"{folder}: study must be read by the version that wrote it, {facts['provenance'].get('version')}: "
-            "this one understands its space differently"
+            f"{problem}"
         )
     return Study(folder, store, space, tuple(facts["metrics"]))

@@ -11,6 +11,7 @@ from typing import Any
 
 from blueprint import axi
 from blueprint.errors import ParamError
+from blueprint.files import schemas
 from blueprint.port import Register
 from blueprint.shell import ADDRESS_BITS
 from blueprint.spec import Spec
@@ -58,7 +59,7 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
     """The manifest: everything a bench or a flow needs to know, without reading Verilog."""
     legal = spec.register_file().legal
     return {
-        "schema": "ternforge/manifest/v1",
+        "schema": schemas.MANIFEST,
         "top": emitted.top,
         "family": spec.family,
         "parameters": spec.parameters,

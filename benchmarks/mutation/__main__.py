@@ -57,6 +57,10 @@ def name(mutant: Mutant) -> str:
     return f"{mutant.path}:{mutant.first}: {mutant.what}"
 
 
+def room(mutant: Mutant) -> str:
+    return mutant.path.split("/")[0]
+
+
 def tests_of(mutant: Mutant, known: Map, budget_s: float, also: Sequence[str]) -> tuple[list[str], float]:
     """Tests to run, and the processor seconds that they take on the tree as it is."""
     every = known.tests(mutant.path, mutant.first, mutant.last)
@@ -96,7 +100,11 @@ def main() -> None:
     verdicts = _verdicts(log)
     todo = [m for m in chosen if name(m) not in verdicts or (options.again and not verdicts[name(m)]["by"])]
     harmless = _equivalent()
-    todo = [m for m in todo if name(m) not in harmless][: options.most]
+    now = (options.only or options.rooms).split(",")
+    todo = sorted(
+        (m for m in todo if name(m) not in harmless and room(m) in now), key=lambda m: now.index(room(m))
+    )
+    todo = todo[: options.most]
     with log.open("a", encoding="utf-8") as file:
         for verdict in judged(todo, coverage_map.load(FOLDER), options):
             verdicts[verdict["name"]] = verdict
@@ -117,6 +125,7 @@ def _options() -> argparse.Namespace:
     options.add_argument("--mutants", type=int, default=203)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--rooms", default=",".join(ROOMS))
+    options.add_argument("--only", help="of these, the rooms whose mutants are judged now")
     options.add_argument("--jobs", type=int, default=2)
     options.add_argument(
         "--budget", type=float, default=60.0, help="processor seconds of tests run against one mutant"
@@ -146,14 +155,13 @@ def report(chosen: Sequence[Mutant], verdicts: dict[str, dict[str, Any]], harmle
     total: Counter[str] = Counter()
     equivalent: Counter[str] = Counter()
     for mutant in chosen:
-        room = mutant.path.split("/")[0]
         if name(mutant) in harmless:
-            equivalent[room] += 1
+            equivalent[room(mutant)] += 1
         elif name(mutant) in verdicts:
-            noticed[room] += bool(verdicts[name(mutant)]["by"])
-            total[room] += 1
-    for room in dict.fromkeys(mutant.path.split("/")[0] for mutant in chosen):
-        print(f"{room:12} {noticed[room]} of {total[room]}, {equivalent[room]} equivalent")
+            noticed[room(mutant)] += bool(verdicts[name(mutant)]["by"])
+            total[room(mutant)] += 1
+    for place in dict.fromkeys(map(room, chosen)):
+        print(f"{place:12} {noticed[place]} of {total[place]}, {equivalent[place]} equivalent")
     share = 100 * noticed.total() / max(total.total(), 1)
     print(
         f"{'all':12} {noticed.total()} of {total.total()}, {share:.1f} %, {equivalent.total()} equivalent, "

@@ -24,7 +24,7 @@ def designs(
     """`count` different designs of `smallest` to `largest` gate equivalents, the family's own limit without it.
 
     Choices are uniform and integers log-uniform over their legal range; integers with a default keep it half the
-    time. Of many candidates those are taken one by one whose choices and small integers were seen least. The same
+    time. Of the drawn designs those are taken one by one whose choices and small integers were seen least. The same
     seed gives the same designs, and a longer list starts with a shorter one. `ParamError` where the pool has too few.
     """
     random = np.random.default_rng([seed, 0x7E57])

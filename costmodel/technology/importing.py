@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.errors import SpecError
-from blueprint.files import tree
+from blueprint.files import schemas, tree
 from costmodel.technology import facts, liberty, liberty_text, roles, selection, sram
 from costmodel.technology.liberty import Cell, Library, Wires
 from costmodel.technology.roles import Roles
 from costmodel.technology.sram import Sram
-from costmodel.technology.technology import SCHEMA, Measured, Technology
+from costmodel.technology.technology import Measured, Technology
 from toolchain import files
 
 _POINTS = 4
@@ -121,7 +121,7 @@ def _energy(cell: Cell) -> float:
 def dump(technology: Technology) -> str:
     """The text of a technology file."""
     head: dict[str, Any] = {
-        "schema": SCHEMA,
+        "schema": schemas.TECHNOLOGY,
         "name": technology.name,
         "files": [{"file": file, "sha256": digest} for file, digest in technology.sources],
         "corner": {key: asdict(item) for key, item in technology.corner.items()},

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.errors import ParamError, SpecError
+from blueprint.files import schemas
 from blueprint.files.document import Section, read
 from blueprint.files.nearest import suggestion
 from costmodel.technology import facts, selection
@@ -20,7 +21,6 @@ from costmodel.technology.liberty import Cell, WireLoad, Wires
 from costmodel.technology.roles import Adder, Register, Roles
 from costmodel.technology.sram import TERMS, Fit, Sram
 
-SCHEMA = "ternforge/technology/v1"
 _FOLDER = Path(__file__).with_name("technologies")
 _REGISTERS = ("flop", "enable_flop", "clear_flop", "set_flop", "latch")
 _CORNER = {"voltage": "V", "temperature": "C", "process": "1"}
@@ -146,7 +146,7 @@ def _shipped(name: str) -> Technology:
 def read_technology(path: Path) -> Technology:
     """The technology of a file. Raises `SpecError`."""
     document = read(path)
-    document.check_schema(SCHEMA)
+    document.check_schema(schemas.TECHNOLOGY)
     name = document.take("name", str)
     cells = document.section("cells")
     cell_source, table = _text(cells, "source"), _text(cells, "table")

@@ -317,7 +317,7 @@ MORE: dict[str, Spec] = {
     "serial": array("output_stationary", pe="opt4c", act_width=8),
     "flexible": array("output_stationary", pe="booth_flex", weight_width=4),
     "sparse": array("output_stationary", depth=2, sparsity="2:4", k_max=7),
-    "no mask": attention(parallel=3, group=2),
+    "no mask": attention(parallel=3, head_group=2),
     "no mask, one query": attention(queries_max=1, heads_max=1),
     "causal, one at a time": attention(mask="causal", graph="scaled"),
     "causal, three at a time, shallow": attention(mask="causal", parallel=3, graph="reordered", long_depth=2),
@@ -332,7 +332,7 @@ MORE: dict[str, Spec] = {
     "lambda, two at a time": attention(mask="lambda", keys_max=4, heads_max=1, parallel=2, graph="reordered"),
     "shallow rows": attention(mask="causal", graph="scaled", row_depth=1, short_depth=1),
     "pruned, shallow": attention(queries_max=1, candidates=3, keys_max=4, graph="naive", long_depth=2),
-    "floats": attention(mask="causal", format="fp16", accumulator="fixed", parallel=2, heads_max=1),
+    "floats": attention(mask="causal", format="fp16", acc_format="fixed", parallel=2, heads_max=1),
 }
 
 

@@ -13,7 +13,7 @@ from blueprint.spec import Spec
 from blueprint.workloads.tasks import Gemm
 from generator.export import generate
 from simulator.cosim import check as cosim
-from simulator.cosim.check import Case
+from simulator.cosim.report import Case
 from ternforge.cli import run
 
 EXAMPLE = str(Path(__file__).resolve().parents[2] / "examples" / "ternary_lut" / "design.yaml")

@@ -18,9 +18,9 @@ from simulator.rtl import rtl
 BIT = 4
 
 
-def design(format: str, accumulator: str, graph: str, **given: Any) -> StreamingAttentionSpec:
+def design(format: str, acc_format: str, graph: str, **given: Any) -> StreamingAttentionSpec:
     sizes = {"dim": 2, "keys_max": 4, "queries_max": 4, "heads_max": 2} | given
-    return StreamingAttentionSpec(format=format, accumulator=accumulator, graph=graph, **sizes)
+    return StreamingAttentionSpec(format=format, acc_format=acc_format, graph=graph, **sizes)
 
 
 def words(spec: StreamingAttentionSpec, values: Any) -> Any:

@@ -107,7 +107,7 @@ def rest(spec: StreamingAttentionSpec) -> int:
 @pytest.mark.parametrize("mask", ["causal", "window", "lambda"])
 @pytest.mark.slow
 def test_decode_and_prefill_of_grouped_heads(mask: str, tmp_path: Path) -> None:
-    spec, model = build(tmp_path, mask=mask, parallel=3, group=2, dim=8, kv_width=4)
+    spec, model = build(tmp_path, mask=mask, parallel=3, head_group=2, dim=8, kv_width=4)
     window: dict[str, Any] = {"window": 5} if mask != "causal" else {}
     sinks: dict[str, Any] = {"sinks": 2} if mask == "lambda" else {}
     for queries, keys in ((1, 17), (17, 17), (4, 30), (1, 1)):

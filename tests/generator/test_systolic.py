@@ -75,7 +75,7 @@ def test_rows_that_hand_on_two_words_are_soon_alike(tmp_path: Path) -> None:
 def test_a_row_shares_its_encoders(pe: str, tmp_path: Path) -> None:
     width = 8 if pe != "ent" else 7
     manifest = generate(array(3, "output_stationary", pe=pe, act_width=width, weight_width=4,
-                              depth=4 if pe == "opt4e" else 1), tmp_path)  # fmt: skip
+                              dot_length=4 if pe == "opt4e" else 1), tmp_path)  # fmt: skip
     shared = [m["count"] for n, m in manifest["modules"].items() if n.startswith(("pe_queue", "pe_encode"))]
     assert shared == [3 * (4 if pe == "opt4e" else 1)]
 
@@ -86,7 +86,7 @@ def test_opt3_has_an_encoder_in_every_element(tmp_path: Path) -> None:
 
 
 SELECT: dict[str, Any] = {
-    "pe": "ternary", "weight_width": 2, "act_width": 8, "activation": "fp8_e5m2", "accumulate": "fp16", "depth": 1,
+    "pe": "ternary", "weight_width": 2, "act_width": 8, "activation": "fp8_e5m2", "acc_format": "fp16", "dot_length": 1,
 }  # fmt: skip
 STAYS, SUMS = {"organization": "weight_stationary"}, {"organization": "output_stationary"}
 HELD = {"product_register": True}
@@ -104,21 +104,21 @@ CORNERS: list[dict[str, Any]] = [
     STAYS
     | SELECT
     | HELD
-    | {"rows": 3, "cols": 2, "k_max": 3, "activation": "fp8_e4m3", "accumulate": "bf16"},
+    | {"rows": 3, "cols": 2, "k_max": 3, "activation": "fp8_e4m3", "acc_format": "bf16"},
     STAYS | SELECT | HELD | {"rows": 2, "cols": 1, "k_max": 17, "accumulator": "sram"},
     STAYS | SELECT | HELD | {"rows": 3, "cols": 2, "k_max": 40, "sparsity": "1:2"},
     SUMS | SELECT | HELD | {"rows": 3, "cols": 2, "k_max": 1},
-    SUMS | SELECT | {"rows": 2, "cols": 3, "k_max": 1, "depth": 2},
+    SUMS | SELECT | {"rows": 2, "cols": 3, "k_max": 1, "dot_length": 2},
     STAYS | small("opt1", 2, 2, 1, 1, 1),
     STAYS | small("opt1", 4, 4, 5, 1, 2) | {"token_depth": 2, "depth": 2},
-    STAYS | small("opt1", 4, 4, 1, 4, 300) | {"depth": 3, "acc_width": 40},
+    STAYS | small("opt1", 4, 4, 1, 4, 300) | {"dot_length": 3, "acc_width": 40},
     STAYS | HELD | small("opt1", 3, 5, 3, 1, 70),
     STAYS | small("opt2", 2, 2, 1, 1, 1) | {"token_depth": 1},
-    STAYS | small("opt2", 3, 3, 4, 3, 5) | {"depth": 2},
+    STAYS | small("opt2", 3, 3, 4, 3, 5) | {"dot_length": 2},
     STAYS | HELD | small("opt2", 5, 7, 2, 2, 200) | {"sparsity": "1:4"},
     SUMS | HELD | small("opt1", 2, 2, 1, 1, 1),
     SUMS | HELD | small("opt1", 3, 5, 3, 1, 70),
-    SUMS | HELD | small("opt2", 3, 3, 1, 3, 5) | {"depth": 2},
+    SUMS | HELD | small("opt2", 3, 3, 1, 3, 5) | {"dot_length": 2},
 ]
 
 

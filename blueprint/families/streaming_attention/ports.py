@@ -45,7 +45,7 @@ def operation(p: StreamingAttentionParameters) -> Operation:
         outputs.append(
             Operand("pick", ("heads", "candidates"), "the keys that a query is scored against, rising")
         )
-    where = {"dim": f"{p.dim}", "share": "heads // kv_heads", "turns": f"ceil(share / {p.group})"}
+    where = {"dim": f"{p.dim}", "share": "heads // kv_heads", "turns": f"ceil(share / {p.head_group})"}
     where["passes"] = "kv_heads * turns"
     if p.prunes:
         where["candidates"] = f"min({p.candidates}, keys)"
@@ -111,7 +111,7 @@ def _rows(p: StreamingAttentionParameters, name: str, place: tuple[str, str], me
     return Field(
         name,
         p.softmax.in_width,
-        (p.parallel, p.group, p.dim),
+        (p.parallel, p.head_group, p.dim),
         signed=p.format == "int8",
         format=_format(p),
         axes=("position", "head", "element"),
@@ -124,12 +124,12 @@ def _queries(p: StreamingAttentionParameters) -> Field:
     """Lanes without a head or query repeat the last valid one."""
     last = f"queries - 1 - row * {p.parallel}" if p.masked else "queries - 1"
     position = f"{_position(p)} if 0 <= {_position(p)} < queries else {last}"
-    head = f"kv_head * share + min(turn * {p.group} + head, share - 1)"
+    head = f"kv_head * share + min(turn * {p.head_group} + head, share - 1)"
     return _rows(p, "query", (head, position), "one element of a query; a lane without a query repeats one")
 
 
 def _results(p: StreamingAttentionParameters) -> Field:
-    lane = f"turn * {p.group} + head"
+    lane = f"turn * {p.head_group} + head"
     head = f"kv_head * share + {lane} if {lane} < share else -1"
     return _rows(p, "result", (head, _position(p)), "one element of a result")
 

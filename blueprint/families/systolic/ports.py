@@ -133,7 +133,7 @@ def _weights(p: SystolicParameters) -> Field:
     return Field(
         "weight",
         p.weight_bits,
-        (p.cols, p.depth),
+        (p.cols, p.dot_length),
         signed=whole and not parts,
         format="int" if whole else p.activation,
         axes=("column", "slot"),

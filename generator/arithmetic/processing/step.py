@@ -24,9 +24,9 @@ from generator.block import Block, drive
 
 def name(element: Element, part: str) -> str:
     """A module name that encodes everything the module depends on."""
-    kind = f"{element.number}_{element.accumulate}" if element.pe == "float" else element.pe
+    kind = f"{element.number}_{element.acc_format}" if element.pe == "float" else element.pe
     if element.selects:
-        kind += f"_{element.number}_{element.accumulate}"
+        kind += f"_{element.number}_{element.acc_format}"
     lanes = f"_l{element.lanes}" if element.lanes > 1 else ""
     return f"pe_{kind}_{part}_a{element.a_width}b{element.b_width}{lanes}_t{element.total_bits}"
 

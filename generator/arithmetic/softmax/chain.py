@@ -85,7 +85,7 @@ def inline(w: Wires, steps: tuple[Step, ...], values: Values) -> Values:
 
 def widened(w: Wires, a: Arithmetic, word: Value) -> Value:
     """A float of the input format in the format of the sums."""
-    if a.accumulator == "same":
+    if a.acc_format == "same":
         return word
     return inline(w, convert.steps(a.input_format, a.sum_format), {"a": word})["result"]
 

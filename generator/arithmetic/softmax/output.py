@@ -30,7 +30,7 @@ class Finish(Chain):
             operands |= {} if a.has_gain else {"output_multiplier": OUTPUT_MULTIPLIER_BITS}
         widths = f"w{a.o_word}_l{a.l_width}p{a.weight_fraction}" if not a.sums_are_floats else "float"
         when = "divided" if a.divides_first else "divide"
-        name = f"softmax_finish_{a.inputs}_{a.accumulator}_{widths}_{when}"
+        name = f"softmax_finish_{a.inputs}_{a.acc_format}_{widths}_{when}"
         steps = (partial(_prepare, a), partial(_divide, a), partial(_round, a))
         flags = () if a.is_float else ("saturated",)
         super().__init__(name, operands, a.out_width, steps, stages, flags=flags)

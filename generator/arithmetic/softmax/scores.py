@@ -24,7 +24,7 @@ class ScoreBeat(Chain):
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
         self.arithmetic = a
         narrow = f"_k{a.element_width}" if a.element_width < a.in_width else ""
-        name = f"softmax_score_{a.inputs}_{a.accumulator}_l{a.lanes}{narrow}"
+        name = f"softmax_score_{a.inputs}_{a.acc_format}_l{a.lanes}{narrow}"
         operands = {"q": a.lanes * a.in_width, "k": a.lanes * a.element_width}
         steps = (self._multiply, partial(_add, a)) if not a.is_float else (self._multiply, self._add)
         super().__init__(name, operands, a.beat_word, steps, stages)
@@ -72,7 +72,7 @@ class ScoreProduct(Block):
         self.events = () if a.sums_are_floats else ("flag", "huge")
         ports = {"q": In(a.in_width), "k": In(a.element_width), "result": Out(width)}
         ports |= dict.fromkeys(self.events, Out(1))
-        super().__init__(f"softmax_score_product_{a.inputs}_{a.accumulator}", ports, clocked=False)
+        super().__init__(f"softmax_score_product_{a.inputs}_{a.acc_format}", ports, clocked=False)
 
     def elaborate(self, platform: Any) -> Module:
         m, a = self.module(), self.arithmetic
@@ -152,7 +152,7 @@ class AddScore(Block):
     def __init__(self, a: Arithmetic) -> None:
         self.arithmetic = a
         ports = {"begin": In(1), "enable": In(1), "beat": In(a.beat_word), "total": Out(a.score_word)}
-        name = f"softmax_add_score_{a.inputs}_{a.accumulator}_b{a.beat_word}_w{a.score_word}"
+        name = f"softmax_add_score_{a.inputs}_{a.acc_format}_b{a.beat_word}_w{a.score_word}"
         super().__init__(name, ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
@@ -184,7 +184,7 @@ class ScaleScore(Chain):
 
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
         self.arithmetic = a
-        name = f"softmax_scale_{a.inputs}_{a.accumulator}_w{a.score_word}f{a.fraction}"
+        name = f"softmax_scale_{a.inputs}_{a.acc_format}_w{a.score_word}f{a.fraction}"
         operands = {"score": a.score_word, "multiplier": a.multiplier_width}
         operands |= {} if a.sums_are_floats else {"shift": SHIFT_BITS}
         steps = (partial(_scale, a), partial(_fit, a))

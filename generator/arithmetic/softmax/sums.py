@@ -24,7 +24,7 @@ class Product(Chain):
 
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
         self.arithmetic = a
-        name = f"softmax_product_{a.inputs}_{a.accumulator}_p{a.p_word}t{a.term_word}"
+        name = f"softmax_product_{a.inputs}_{a.acc_format}_p{a.p_word}t{a.term_word}"
         operands = {"p": a.p_word, "v": a.element_width}
         super().__init__(name, operands, a.term_word, (partial(_multiply, a), partial(_place, a)), stages)
 

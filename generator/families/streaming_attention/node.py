@@ -102,7 +102,7 @@ class NodeBlock(Block):
 
     def sees(self, visible: Value, lane: int) -> Value:
         """1 if a lane sees the token's key."""
-        position = lane // self.spec.group
+        position = lane // self.spec.head_group
         return visible[position] if position < len(visible) else ONE
 
     def pins(self, block: Block, **pins: Any) -> dict[str, Any]:

@@ -20,10 +20,10 @@ def element_name(spec: SystolicSpec, element: Element) -> str:
     """The part of a module's name that says everything about an element's products."""
     number = f"a{spec.act_width}w{spec.weight_width}"
     if spec.activation != "int":
-        number = spec.activation + ("" if spec.accumulate == "same" else f"_{spec.accumulate}")
+        number = spec.activation + ("" if spec.acc_format == "same" else f"_{spec.acc_format}")
     sparse = "" if spec.group == 1 else f"_{spec.kept}of{spec.group}"
     held = "_reg" if spec.product_register else ""
-    return f"{spec.pe}_{number}_d{spec.depth}{sparse}{held}_t{element.total_bits}"
+    return f"{spec.pe}_{number}_d{spec.dot_length}{sparse}{held}_t{element.total_bits}"
 
 
 class ArrayElement(Block):
