@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -27,6 +28,8 @@ Note = Callable[[str], None]
 #: Gates whose synthesis takes as long as what every design takes whatever its size.
 _OVERHEAD_GATES = 10_000
 _PATIENCE_S = 5.0
+#: Seconds between two looks at whether the parent still is.
+_LOOK_S = 1.0
 
 
 class _Work(NamedTuple):
@@ -136,6 +139,16 @@ def _begin(work: _Work) -> None:
     synthesis.PROCESSES = 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's business
     signal.signal(signal.SIGTERM, _end)
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    """End this process, and the tool that it runs, when its parent is gone, however that ended."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_S)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_PATIENCE_S)
+    os._exit(1)
 
 
 def _end(_: int, __: FrameType | None) -> Any:
