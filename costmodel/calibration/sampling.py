@@ -41,9 +41,8 @@ def designs(
     size = np.broadcast_to(gates(kind.columns(table)), len(small))
     kept = np.flatnonzero((size <= largest) & (size >= smallest))
     if len(kept) < count:
-        raise ParamError(
-            f"Calibration must find {count} designs of {smallest:g} to {largest:g} gates, not {len(kept)}"
-        )
+        sizes = f"{smallest:g} to {largest:g}" if smallest else f"at most {largest:g}"
+        raise ParamError(f"Calibration must find {count} designs of {sizes} gates, not {len(kept)}")
     table = {name: column[kept] for name, column in table.items()}
     arithmetic = np.broadcast_to(kind.columns(table).arithmetic, len(kept))
     rows = _even(arithmetic, [table[name] for name, limit in limits.items() if _is_few(limit)], count)
