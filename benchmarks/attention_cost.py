@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from blueprint.families.streaming_attention import StreamingAttentionSpec
-from costmodel.calibration import calibration, validation
+from costmodel.calibration import pool, validation
 from costmodel.calibration.validation import Comparison
 from costmodel.technology import technology
 from costmodel.technology.technology import Technology
@@ -42,7 +42,7 @@ def design(changes: dict[str, str | int]) -> StreamingAttentionSpec:
 def table(tech: Technology) -> str:
     """All designs in one technology, synthesized and predicted."""
     specs = [design(changes) for changes in DESIGNS.values()]
-    samples = calibration.measure_all(
+    samples = pool.measure_all(
         specs, tech, write_hardware, lambda text: print(text, file=sys.stderr, flush=True)
     )
     found = validation.compare(samples, tech)

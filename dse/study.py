@@ -25,7 +25,7 @@ from costmodel.model.metrics import scope
 from costmodel.model.work import memory_text
 from dse import evaluate, limits, nearest, pareto
 from dse.batch import Batch, empty, join
-from dse.problem import Problem
+from dse.problem import FACTS, Problem
 from dse.search import planned
 from dse.space import Search, Space
 from dse.space_file import space_from
@@ -184,13 +184,14 @@ class Study:
 
     @property
     def evaluators(self) -> Mapping[str, Any]:
-        """The evaluators behind the metrics; none if the technology or a family no longer exists."""
+        """The evaluators behind the metrics; none if a family or the technology with these numbers no longer exists."""
         if self._evaluators is None:
             from costmodel.technology import technology
 
             try:
-                costs = TechnologyCosts(technology.load(self.space.technology))
-                self._evaluators = evaluate.evaluators(self.space, costs)
+                facts = technology.load(self.space.technology)
+                same = facts.digest == self.facts["provenance"].get(FACTS, facts.digest)
+                self._evaluators = evaluate.evaluators(self.space, TechnologyCosts(facts)) if same else {}
             except (ParamError, SpecError):
                 self._evaluators = {}
         return self._evaluators

@@ -7,8 +7,7 @@ least relative error, robust. Interrupted calibration goes on where it stopped, 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ import numpy as np
 from blueprint import registry
 from blueprint.spec import Spec
 from blueprint.unit import Unit
-from costmodel.calibration import fitting, path_fit, sampling
-from costmodel.calibration.measuring import Generate, Sample, measure
+from costmodel.calibration import fitting, path_fit, pool, sampling
+from costmodel.calibration.measuring import Generate, Sample
 from costmodel.groundtruth.recipe import RECIPE
 from costmodel.model import features
 from costmodel.model.estimate import ANY
@@ -44,29 +43,13 @@ def calibrate(
 
     `recipe` is how they are synthesized; the model states it. Raises what generation and synthesis raise.
     """
-    samples: list[Sample] = []
+    specs: list[Spec] = []
     for kind in registry.families().values():
         count = kind.facets.samples.calibration.designs if designs is None else designs
         note(f"drawing {count} designs of {kind.family}")
-        samples += measure_all(sampling.designs(kind, count, seed), technology, generate, note, recipe)
+        specs += sampling.designs(kind, count, seed)
+    samples = pool.measure_all(specs, technology, generate, note, recipe)
     return technology.with_model(model(samples, technology, seed, recipe))
-
-
-def measure_all(
-    specs: Iterable[Spec],
-    technology: Technology,
-    generate: Generate,
-    note: Note = lambda _: None,
-    recipe: str = RECIPE,
-) -> list[Sample]:
-    """Synthesize one design after the other and report the estimated remaining time."""
-    todo, samples = list(specs), []
-    begin = time.monotonic()
-    for number, spec in enumerate(todo, start=1):
-        samples.append(measure(spec, technology, generate, recipe))
-        rest = (time.monotonic() - begin) / number * (len(todo) - number)
-        note(f"synthesized {number} of {len(todo)} designs in {technology.name}, about {rest:.0f} s to go")
-    return samples
 
 
 def source(designs: int, seed: int, recipe: str = RECIPE) -> str:

@@ -27,7 +27,8 @@ from costmodel.technology.technology import Technology
 from costmodel.technology.technology import load as load_technology
 from toolchain import cache, yosys
 
-_PROCESSES = 2
+#: Modules of a design that are synthesized at once.
+PROCESSES = 2
 _TIMEOUT_S = 1800.0
 
 _ALU_HEAD = r"""
@@ -354,7 +355,7 @@ def _front(files: list[Path], top: str, boxes: tuple[str, ...], flatten: bool) -
 def _netlists(modules: Mapping[str, rtlil.Module], technology: Technology) -> dict[str, mapping.Netlist]:
     """Mapped netlist of every module that is not a blackbox."""
     real = [name for name, module in modules.items() if not module.blackbox]
-    with ThreadPoolExecutor(min(_PROCESSES, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(PROCESSES, os.cpu_count() or 1)) as pool:
         found = pool.map(lambda name: _netlist(name, modules, technology), real)
         return dict(zip(real, found, strict=True))
 

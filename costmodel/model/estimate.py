@@ -29,6 +29,8 @@ ANY = "any"
 START = "start"
 #: Kinds of units that are memories, and their ports.
 MEMORIES = {"sram": TWO, "sram_1rw": SINGLE}
+#: What fitting a technology takes, measured with an empty cache; `ternforge tech calibrate` tells the rest as it goes.
+CALIBRATION_MINUTES = 30
 
 
 #: Energy in pJ of a power of 1 nW over 1 s.
@@ -98,7 +100,7 @@ def area(units: Sequence[Unit], technology: Technology) -> dict[str, Real]:
     for unit in units:
         total = places.get(unit.place, 0.0)
         if unit.kind in MEMORIES:
-            total = total + unit.count * technology.sram.area_um2(*_shape(unit))
+            total = total + unit.count * technology.sram.area_um2(*memory_shape(unit))
         for name, value in coefficients(found, unit).items():
             if value:
                 total = total + unit.count * value * features.AREA[unit.kind][name](unit.dims)
@@ -110,7 +112,7 @@ def macro_area(units: Sequence[Unit], technology: Technology) -> Real:
     """Area of the memories alone in um2."""
     total: Real = 0.0
     for unit in memories(units):
-        total = total + unit.count * technology.sram.area_um2(*_shape(unit))
+        total = total + unit.count * technology.sram.area_um2(*memory_shape(unit))
     return total
 
 
@@ -118,7 +120,7 @@ def macro_leakage(units: Sequence[Unit], technology: Technology) -> Real:
     """Leakage of the memories alone in nW."""
     total: Real = 0.0
     for unit in memories(units):
-        total = total + unit.count * technology.sram.leakage_nw(*_shape(unit))
+        total = total + unit.count * technology.sram.leakage_nw(*memory_shape(unit))
     return total
 
 
@@ -127,7 +129,7 @@ def memories(units: Sequence[Unit]) -> list[Unit]:
     return [unit for unit in units if unit.kind in MEMORIES]
 
 
-def _shape(unit: Unit) -> tuple[Whole, Whole, str]:
+def memory_shape(unit: Unit) -> tuple[Whole, Whole, str]:
     """What a memory must do: words, width and ports."""
     return unit.dims["words"], unit.dims["width"], MEMORIES[unit.kind]
 
@@ -149,7 +151,7 @@ def energies_by_place(units: Sequence[Unit], technology: Technology) -> dict[str
         clocks, moved = places.get(unit.place, (0.0, 0.0))
         times = unit.count * unit.activity
         if unit.kind in MEMORIES:
-            moved = moved + times * _access_pj(unit, technology)
+            moved = moved + times * access_pj(unit, technology)
         for name, value in coefficients(found, unit).items():
             if value and name == features.CLOCK:
                 clocks = clocks + unit.count * value * features.ENERGY[unit.kind][name](unit.dims)
@@ -159,9 +161,9 @@ def energies_by_place(units: Sequence[Unit], technology: Technology) -> dict[str
     return places
 
 
-def _access_pj(unit: Unit, technology: Technology) -> Real:
+def access_pj(unit: Unit, technology: Technology) -> Real:
     """Energy of a memory in a cycle of full throughput in pJ: a read and a write, or one of the two at one port."""
-    sram, shape = technology.sram, _shape(unit)
+    sram, shape = technology.sram, memory_shape(unit)
     both = sram.read_pj(*shape) + sram.write_pj(*shape)
     return both if MEMORIES[unit.kind] == TWO else both / 2
 
@@ -199,7 +201,7 @@ def steps(path: Path, technology: Technology) -> Real:
     ripple: Real = 0
     for unit in path.steps:
         if unit.kind in MEMORIES:
-            total = total + unit.count * technology.sram.access_ps(*_shape(unit))
+            total = total + unit.count * technology.sram.access_ps(*memory_shape(unit))
         if unit.kind == overlapping:
             ripple = np.maximum(ripple, (unit.count > 0) * unit.dims[term])
         for name, value in coefficients(found, unit).items():
@@ -213,12 +215,21 @@ def group(technology: Technology, name: str) -> Mapping[str, Any]:
     try:
         found: Mapping[str, Any] = technology.model[name]
     except KeyError:
-        what = technology.path or technology.name
         raise ParamError(
-            f"Technology {technology.name} must be calibrated before its {name} is estimated; "
-            f"run ternforge tech calibrate {what}"
+            f"Technology {technology.name} must be calibrated before its {name} is estimated; {_calibrate(technology)}"
         ) from None
     return found
+
+
+def uncalibrated(technology: Technology) -> str:
+    """Why a technology predicts nothing, in one clause with the command that mends it; empty where it predicts."""
+    missing = [name for name in _TABLES if name not in technology.model]
+    return f"{technology.name} is not calibrated; {_calibrate(technology)}" if missing else ""
+
+
+def _calibrate(technology: Technology) -> str:
+    what = technology.path or technology.name
+    return f"run ternforge tech calibrate {what} (about {CALIBRATION_MINUTES} minutes on two cores)"
 
 
 #: The terms that each group of a technology's model has coefficients of.
@@ -232,10 +243,9 @@ def law(technology: Technology, name: str) -> Coefficients:
         for kind, terms in kinds.items():
             unknown = [term for term in terms if term not in _TABLES[name].get(kind, {})]
             if unknown:
-                what = technology.path or technology.name
                 raise ParamError(
                     f"Technology {technology.name} must be calibrated by this version, not by one whose {name} has "
-                    f"{unknown[0]!r} of {kind}; run ternforge tech calibrate {what}"
+                    f"{unknown[0]!r} of {kind}; {_calibrate(technology)}"
                 )
     return found
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from blueprint.errors import ParamError, SpecError
 from blueprint.files import schemas, tree
-from costmodel.technology import facts, liberty, macros, memories, roles, selection, sram_file
+from costmodel.technology import facts, liberty, liberty_text, macros, memories, roles, selection, sram_file
 from costmodel.technology.liberty import Library, Wires
 from costmodel.technology.roles import Roles
 from costmodel.technology.sram import Sram
@@ -62,6 +62,12 @@ def technology(paths: Sequence[str | Path], name: str, *, points: int = _FULL) -
         wires=library.wires,
         wire_source=source if library.wires else "",
     )
+
+
+def is_made_of(technology: Technology, paths: Sequence[str | Path]) -> bool:
+    """True if a technology was imported from just these Liberty files, by their contents."""
+    digests = {digest for _, digest in technology.sources}
+    return bool(digests) and digests == {liberty_text.digest(path) for path in paths}
 
 
 def _check(library: Library, chosen: Roles, path: str) -> None:

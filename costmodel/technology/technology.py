@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -95,6 +96,15 @@ class Technology:
     def fingerprint(self) -> str:
         """Hash of the cells and their roles: everything that mapping depends on."""
         return hashlib.sha256(f"{self.cell_text}{self.roles}".encode()).hexdigest()
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that stand for all numbers of the technology: cells, model and memories."""
+        fitted = {
+            name: group for name, group in self.model.items() if name != "validation"
+        }  # that only judges
+        numbers = f"{self.fingerprint} {json.dumps(fitted, sort_keys=True)} {self.sram}"
+        return hashlib.sha256(numbers.encode()).hexdigest()[:16]
 
     @property
     def voltage(self) -> float:

@@ -11,8 +11,10 @@ import click
 from costmodel.groundtruth import netlist_files, synthesis
 from costmodel.groundtruth import recipe as recipes
 from costmodel.groundtruth import wires as wire_models
+from costmodel.model import estimate as estimates
 from costmodel.model import quantity
-from costmodel.technology import liberty_text
+from costmodel.technology import importing, liberty_text
+from costmodel.technology.technology import Technology
 from ternforge import choices
 from ternforge.inputs import DesignLike, read_design, read_technology
 from ternforge.options import set_option, tech_option
@@ -42,17 +44,19 @@ def synth(
     """Synthesize a design with Yosys and ABC; ``measured`` stands beside what the model ``predicted``.
 
     ``period`` in ps, ``recipe`` and ``wires`` choose the netlist (see docs/synthesis.md); ``netlist`` is a Verilog
-    file to write it to, with ``.lib`` and ``.sdc`` beside it. ``predicted`` is None where the technology was
-    calibrated by another recipe. ``ParamError`` for a period that is not reached.
+    file to write it to, with ``.lib`` and ``.sdc`` beside it. Prediction and measurement are of one library and one
+    recipe; ``predicted`` is None where there is no such prediction, and ``unpredicted`` says why. ``ParamError`` for
+    a period that is not reached.
     """
     from generator import export
 
     chosen = read_design(design, overrides)
     recipes.choose(recipe, period, wires)
-    predicted = estimate(chosen, technology)
     facts = read_technology(chosen, technology)
     for file in liberty:
         liberty_text.check(file)
+    unpredicted = _unpredicted(facts, liberty)
+    predicted: Answer | None = None if unpredicted else estimate(chosen, technology)
     with files.scratch() as scratch:
         note(f"writing {chosen.name}")
         export.write_hardware(chosen.spec, scratch)
@@ -62,12 +66,15 @@ def synth(
         )
         measured = synthesis.summary(mapped)
         written = [] if netlist is None else netlist_files.write(mapped, Path(netlist))
+    if predicted is not None and facts.recipe != measured.recipe:
+        predicted, unpredicted = None, f"{facts.name} was calibrated by recipe {facts.recipe}"
     numbers = _numbers(measured)
     numbers["clock_mhz"] = 1e6 / numbers["critical_path_ps"] if numbers["critical_path_ps"] else None
     return {
         "design": chosen.name,
         "design_hash": chosen.spec.design_hash,
         "technology": facts.name,
+        "library": ", ".join(map(str, liberty)) or facts.name,
         "source": f"Yosys and ABC, {', '.join(map(str, liberty)) or f'cells of technology {facts.name}'}",
         "recipe": measured.recipe,
         "wires": measured.wires,
@@ -77,9 +84,12 @@ def synth(
         **numbers,
         "measured": measured,
         "predicted_recipe": facts.recipe,
-        "predicted": {key: predicted[key] for key in (*_BOTH, "clock_mhz")}
-        if facts.recipe == measured.recipe
-        else None,
+        "figures": {
+            "measured": {key: {"source": "synthesized", "band": None} for key in (*_BOTH, "clock_mhz")},
+            "predicted": predicted and {key: predicted["figures"][key] for key in (*_BOTH, "clock_mhz")},
+        },
+        "predicted": predicted and {key: predicted[key] for key in (*_BOTH, "clock_mhz")},
+        "unpredicted": unpredicted or None,
     }
 
 
@@ -87,6 +97,16 @@ def _numbers(measured: synthesis.Synthesis) -> dict[str, Any]:
     memory = measured.macro_area_um2
     parts = {"logic_area_um2": measured.area_um2 - memory, "memory_area_um2": memory}
     return {key: parts[key] if key in parts else getattr(measured, key) for key in _BOTH}
+
+
+def _unpredicted(facts: Technology, liberty: Sequence[str | Path]) -> str:
+    """Why no prediction stands beside the measurement; empty where one does."""
+    if liberty and not importing.is_made_of(facts, liberty):
+        files = ", ".join(map(str, liberty))
+        return f"the model of {facts.name} was fitted to other cells than those of {files}; " + (
+            "import them with ternforge tech import and calibrate that technology"
+        )
+    return estimates.uncalibrated(facts)
 
 
 @click.command("synth", cls=Verb)
@@ -134,14 +154,14 @@ def synth_(
 
 
 def _lines(answer: Mapping[str, Any]) -> list[str]:
-    head = f"{answer['design']} in {answer['technology']} ({answer['source']})"
-    if answer["recipe"] == answer["predicted_recipe"]:
+    head = f"{answer['design']} in {answer['library']} ({answer['source']})"
+    if answer["predicted"] is not None:
         return [head, *_compared(answer), *map("wrote {}".format, answer["files"])]
     share = answer["buffer_area_um2"] / answer["area_um2"] if answer["area_um2"] else 0.0
     rows = [[*_cell(key, answer[key])] for key in (*_BOTH, "clock_mhz") if answer[key] is not None]
     notes = [
         f"recipe {answer['recipe']}; {answer['wires']}; buffers {share:.1%} of area",
-        f"no prediction: {answer['technology']} was calibrated by recipe {answer['predicted_recipe']}",
+        f"no prediction: {answer['unpredicted']}",
     ]
     return [head, *table(rows, ("", "synthesized")), *notes, *map("wrote {}".format, answer["files"])]
 

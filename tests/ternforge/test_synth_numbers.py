@@ -13,8 +13,8 @@ import pytest
 from blueprint.files.design import read_design
 from blueprint.unit import flip_flops
 from costmodel.groundtruth import synthesis
-from costmodel.model import evaluate
-from costmodel.technology import technology
+from costmodel.model import estimate, evaluate
+from costmodel.technology import importing, liberty_text, technology
 from ternforge.cli import run
 
 EXAMPLE = str(Path(__file__).resolve().parents[2] / "examples" / "ternary_lut" / "design.yaml")
@@ -69,6 +69,61 @@ def test_the_table_shows_both_with_the_error_of_the_prediction(
     predicted = int(flip_flops(read_design(EXAMPLE).spec.units()))
     assert "777" in rows["flip-flops"] and f"{predicted:,}" in rows["flip-flops"]
     assert f"{100 * (predicted / 777 - 1):+.1f} %" in rows["flip-flops"]
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A technology file with cells and no model."""
+    monkeypatch.setattr(synthesis, "mapped", lambda *_, **__: None)
+    monkeypatch.setattr(synthesis, "summary", lambda _: FOUND)
+    path = tmp_path / "mine.yaml"
+    path.write_text(importing.dump(dataclasses.replace(technology.load("asap7"), name="mine", model={})))
+    return str(path)
+
+
+def test_a_library_without_a_model_is_synthesized_without_a_prediction(
+    bare: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["synth", EXAMPLE, "--tech", bare]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == (
+        f"no prediction: mine is not calibrated; run ternforge tech calibrate {bare} (about "
+        f"{estimate.CALIBRATION_MINUTES} minutes on two cores)"
+    )
+    assert not any("predicted" in line for line in lines)
+    assert run(["synth", EXAMPLE, "--tech", bare, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["predicted"] is None and answer["area_um2"] == 12345.0
+    assert answer["unpredicted"].startswith("mine is not calibrated; run ternforge tech calibrate ")
+
+
+def test_cells_of_other_files_have_no_prediction_of_the_technology(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(synthesis, "mapped", lambda *_, **__: None)
+    monkeypatch.setattr(synthesis, "summary", lambda _: FOUND)
+    file = tmp_path / "other.lib"
+    file.write_text("library (other) {\n}\n")
+    assert run(["synth", EXAMPLE, "--liberty", str(file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f" in {file} (" in lines[0]
+    assert lines[-1] == (
+        f"no prediction: the model of asap7 was fitted to other cells than those of {file}; import them with "
+        "ternforge tech import and calibrate that technology"
+    )
+    assert run(["synth", EXAMPLE, "--liberty", str(tmp_path / "none.lib")]) == 2
+    assert "a Liberty file must be readable: No such file or directory" in capsys.readouterr().err
+
+
+def test_a_technology_is_recognized_by_the_contents_of_its_files(tmp_path: Path) -> None:
+    file = tmp_path / "cells.lib"
+    file.write_text("library (other) {\n}\n")
+    digest = "a" * 64
+    known = technology.load("asap7")
+    assert not importing.is_made_of(dataclasses.replace(known, sources=(("cells.lib", digest),)), [file])
+    made = dataclasses.replace(known, sources=(("elsewhere.lib", liberty_text.digest(file)),))
+    assert importing.is_made_of(made, [file])
+    assert not importing.is_made_of(dataclasses.replace(known, sources=()), [])
 
 
 SMALL = """schema: ternforge/design/v1

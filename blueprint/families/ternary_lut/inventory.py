@@ -8,6 +8,7 @@ all token lanes), ``lane`` (one result), ``result`` (its rounding to a float), `
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -334,24 +335,96 @@ def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 def paths(p: TernaryLutParameters) -> tuple[Path, ...]:
     """Paths between registers through build, fetch, reduction and accumulation."""
-    fetched = (
-        SELECT("fetch", 1, entries=p.entries, width=p.entry_width),
-        XOR_ROW("fetch", p.half, width=p.entry_width),
-    )
-    table = (_spread("fetch", p.fetch_count), *fetched)
-    split = p.reduction_registered
-    last = ADDER("lane", split * p.whole, width=p.result_width)
-    summed = FLOAT_ADDER("lane", _length(p, p.accumulates), **_float(p))
-    tail = (_reduction(p), (last, summed))
-    cuts = (flag(p.build_register), flag(p.fetch_register), split)
+    tail, cuts, whole = _tail(p), _cuts(p), flag(p.adder_stages == 0)
     return (
-        *_runs(("build", "fetch", "reduce", "accumulate"), (_build_path(p), table, *tail), cuts),
-        *_runs(("key", "reduce", "accumulate"), ((*_key_path(p), *fetched), *tail), cuts[1:]),
+        *_runs(
+            ("build", "fetch", "reduce", "accumulate"), (_build_path(p), _table_path(p), *tail), cuts, whole
+        ),
+        *_runs(("key", "reduce", "accumulate"), (_key_path(p), *tail), cuts[1:], whole),
+        *(_pieces(p) if possible(p.adder_stages > 0) else ()),
         *_accumulator_paths(p),
         *(_conversions(p) if possible(p.fixed) else ()),
         p.register_file().path(),
         Path("sequence", _sequence_path(p)),
     )
+
+
+def _cuts(p: TernaryLutParameters) -> tuple[Number, ...]:
+    """1 where a register stands behind the tables, the fetched words, the sum of a beat."""
+    return flag(p.build_register), flag(p.fetch_register), p.reduction_registered
+
+
+def _table_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
+    """Path from a table to a fetched word."""
+    return (_spread("fetch", p.fetch_count), *_fetched(p))
+
+
+def _fetched(p: TernaryLutParameters) -> tuple[Unit, ...]:
+    return (
+        SELECT("fetch", 1, entries=p.entries, width=p.entry_width),
+        XOR_ROW("fetch", p.half, width=p.entry_width),
+    )
+
+
+def _tail(p: TernaryLutParameters) -> tuple[tuple[Unit, ...], ...]:
+    """Paths through the sum of a beat and through the accumulation, whose adders hold no registers."""
+    last = ADDER("lane", p.reduction_registered * p.whole, width=p.result_width)
+    return _reduction(p), (last, FLOAT_ADDER("lane", p.floats * p.accumulates, **_float(p)))
+
+
+def _pieces(p: TernaryLutParameters) -> Iterator[Path]:
+    """Paths of adders that hold registers: pieces of them, joined where no register stands between two adders.
+
+    Each of build, reduction and accumulation begins with the piece in front of its first register and ends with the
+    piece behind its last one. Between them lie the inner pieces and, in a chain of adders, the end of one with the
+    beginning of the next.
+    """
+    inside = flag(p.adder_stages > 0)
+    building, adding, totals = inside * flag(p.mu > 1), inside * flag(p.lut_count > 1), inside * p.accumulates
+    begin, middle, end = piece_lengths(p)
+    built, fetched, summed = _cuts(p)
+
+    def pair(count: Real) -> tuple[Unit, ...]:
+        return (FLOAT_PAIR("build", count, **_float(p)),)
+
+    def adder(count: Real) -> tuple[Unit, ...]:
+        return (FLOAT_ADDER("lane", count, **_float(p)),)
+
+    tail = (
+        ("begin-reduce", adder(adding * begin), adding),
+        ("end-reduce", adder(adding * end), summed),
+        ("begin-accumulate", adder(totals * begin), totals),
+        ("end-accumulate", adder(totals * end), 0),
+    )
+    table = (
+        ("begin-build", (_spread("build", 3 ** (p.mu - 1)), *pair(building * begin)), building),
+        ("end-build", pair(building * end), built),
+        ("fetched", _table_path(p), fetched),
+        *tail,
+    )
+    for chain in (table, (("keyed", _key_path(p), fetched), *tail)):
+        names, steps, cuts = zip(*chain, strict=True)
+        yield from _runs(names, steps, cuts[:-1], inside)
+    levels = flag(p.mu > 2) * flag(p.build_style != "pipelined"), flag(p.lut_count > 2)
+    yield Path("inside-build", pair(building * np.maximum(middle, levels[0] * (end + begin))))
+    yield Path("inside-reduce", adder(adding * np.maximum(middle, levels[1] * (end + begin))))
+    yield Path("inside-accumulate", adder(totals * middle))
+
+
+def piece_lengths(p: TernaryLutParameters) -> tuple[Real, Real, Real]:
+    """Parts of a float adder's delay: up to its first register, the most between two, behind its last.
+
+    Without registers the first is all of it.
+    """
+    begin: Any = 1.0
+    middle: Any = 0.0
+    end: Any = 0.0
+    for stages in range(1, formats.STAGES_LIMIT + 1):
+        first, *rest = floating.pieces(floating.ADD_DELAYS, stages)
+        here = p.adder_stages == stages
+        begin, end = choose(here, first, begin), choose(here, rest[-1], end)
+        middle = choose(here, max(rest[:-1], default=0.0), middle)
+    return begin, middle, end
 
 
 def _spread(place: str, fanout: Number) -> Unit:
@@ -364,16 +437,8 @@ def _build_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
     return (
         _spread("build", 3 ** (p.mu - 1)),
         ADDER("build", levels * p.whole, width=p.entry_width),
-        FLOAT_PAIR("build", _length(p, levels), **_float(p)),
+        FLOAT_PAIR("build", levels * p.floats, **_float(p)),
     )
-
-
-def _length(p: TernaryLutParameters, adders: Number) -> Real:
-    """Number of float additions in series between two registers, for a chain of ``adders``."""
-    if not possible(p.floats):
-        return 0
-    pieces = 1 + smaller(p.adder_stages, 4)
-    return p.floats * choose(pieces == 1, adders, smaller(adders, 2) / pieces)
 
 
 def _conversions(p: TernaryLutParameters) -> tuple[Path, ...]:
@@ -385,7 +450,7 @@ def _conversions(p: TernaryLutParameters) -> tuple[Path, ...]:
 
 
 def _key_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
-    """Path from the weight port to the one-hot select lines of a fetch, shared by all token lanes."""
+    """Path from the weight port through the one-hot select lines, shared by all token lanes, to a fetched word."""
     address = clog2(p.entries + 1)
     raw, mirrored = translations(p)
     index = ternary.key_width("full_index", p.mu)
@@ -396,6 +461,7 @@ def _key_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
         COMPARATOR("fetch", mirrored, width=index),
         DECODER("fetch", 1, inputs=address, outputs=p.entries),
         _spread("fetch", p.token_lanes * p.entry_width),
+        *_fetched(p),
     )
 
 
@@ -410,7 +476,7 @@ def _reduction(p: TernaryLutParameters) -> tuple[Unit, ...]:
     return (
         COMPRESSOR("lane", depth * (1 - tree), width=1),
         ADDER("lane", adders * p.whole, width=width),
-        FLOAT_ADDER("lane", _length(p, clog2(p.lut_count)), **_float(p)),
+        FLOAT_ADDER("lane", clog2(p.lut_count) * p.floats, **_float(p)),
     )
 
 
@@ -431,7 +497,7 @@ def _accumulator_paths(p: TernaryLutParameters) -> tuple[Path, ...]:
     into = (
         AND_ROW("lane", accumulates, width=p.result_width),
         ADDER("lane", accumulates * p.whole, width=p.result_width),
-        FLOAT_ADDER("lane", _length(p, accumulates), **_float(p)),
+        FLOAT_ADDER("lane", accumulates * p.floats * piece_lengths(p)[0], **_float(p)),
     )
     return (
         Path(
@@ -455,7 +521,7 @@ def _accumulator_paths(p: TernaryLutParameters) -> tuple[Path, ...]:
             (
                 SRAM("memory", memory - single, words=p.depth, width=slices(bits)[1]),
                 *(_alternating_path(p, single, bits) if np.any(single) else ()),
-                MUX("lane", memory, entries=2, width=p.result_width),
+                MUX("lane", memory * (p.accumulate_stages == 0), entries=2, width=p.result_width),
                 *into,
             ),
         ),
@@ -474,12 +540,12 @@ def _sequence_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def _runs(
-    names: tuple[str, ...], steps: tuple[tuple[Unit, ...], ...], cuts: tuple[Number, ...]
+    names: tuple[str, ...], steps: tuple[tuple[Unit, ...], ...], cuts: tuple[Number, ...], share: Number
 ) -> Iterator[Path]:
-    """Runs of steps between registers; ``cuts`` are the steps that are followed by a register."""
+    """Runs of steps between registers, in ``share`` of the designs; ``cuts`` are the steps followed by a register."""
     for first in range(len(steps)):
         for last in range(first, len(steps)):
-            present: Number = 1
+            present: Number = share
             for cut in range(first, min(last, len(cuts))):
                 present = present * (1 - cuts[cut])
             if first > 0:
