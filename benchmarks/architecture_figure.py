@@ -116,14 +116,15 @@ def _box(room: str, root: Path) -> Iterator[str]:
 
 
 def _arrow(source: str, target: str) -> str:
-    """Straight down where the boxes overlap, else between the nearest corners."""
+    """Straight down where the boxes overlap, else by a horizontal line above the target, which arrows share."""
     (left, right), (left_below, right_below) = _span(source), _span(target)
     start = end = (max(left, left_below) + min(right, right_below)) // 2
     if right <= left_below:
         start, end = right - 40, left_below + 40
     elif right_below <= left:
         start, end = left + 40, right_below - 40
-    return f'<line x1="{start}" y1="{_top(source) + BOX}" x2="{end}" y2="{_top(target) - 7}"/>'
+    first, bus, last = _top(source) + BOX, _top(target) - 32, _top(target) - 7
+    return f'<path class="arrow" d="M{start} {first}V{bus}H{end}V{last}"/>'
 
 
 def figure(root: Path = ROOT) -> str:
@@ -137,7 +138,7 @@ def figure(root: Path = ROOT) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}"'
             f' height="{height}" font-family="sans-serif" font-size="13" text-anchor="middle">',
             "<title>Rooms of ternforge; an arrow is an import, those that follow from others are left out</title>",
-            "<style>rect{fill:#f4f7fb;stroke:#3b5b8c}line{stroke:#3b5b8c;stroke-width:1.5;marker-end:url(#tip)}"
+            "<style>rect{fill:#f4f7fb;stroke:#3b5b8c}.arrow{fill:none;stroke:#3b5b8c;stroke-width:1.5;marker-end:url(#tip)}"
             "text{fill:#222}.name{font-weight:bold;font-size:15px}.inside{fill:#666;font-size:11px}</style>",
             '<marker id="tip" viewBox="0 0 8 8" refX="4" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
             '<path d="M0 0L8 4L0 8z" fill="#3b5b8c"/></marker>',

@@ -66,12 +66,12 @@ def float_error(a: Arithmetic, case: Case) -> float:
 
 def integers(graph: str, keys: int, weight_bits: int = 0) -> Arithmetic:
     return Arithmetic(
-        inputs="int8", accumulator="integer", graph=graph, dim=DIM, keys_max=keys, weight_bits=weight_bits
+        inputs="int8", acc_format="integer", graph=graph, dim=DIM, keys_max=keys, weight_bits=weight_bits
     )
 
 
-def floats(inputs: str, accumulator: str, graph: str, keys: int) -> Arithmetic:
-    return Arithmetic(inputs=inputs, accumulator=accumulator, graph=graph, dim=DIM, keys_max=keys)
+def floats(inputs: str, acc_format: str, graph: str, keys: int) -> Arithmetic:
+    return Arithmetic(inputs=inputs, acc_format=acc_format, graph=graph, dim=DIM, keys_max=keys)
 
 
 def worst_integer(a: Arithmetic, name: str, keys: int) -> float:
@@ -169,12 +169,12 @@ def area_table(keys: int) -> str:
     )
 
 
-def float_table(inputs: str, accumulator: str, keys: int) -> str:
+def float_table(inputs: str, acc_format: str, keys: int) -> str:
     rows = {
-        name: [worst_float(floats(inputs, accumulator, graph, keys), name, keys) for graph in GRAPHS]
+        name: [worst_float(floats(inputs, acc_format, graph, keys), name, keys) for graph in GRAPHS]
         for name in FLOAT_CASES
     }
-    return table(f"{inputs}, {accumulator}, error in ulp", GRAPHS, rows)
+    return table(f"{inputs}, {acc_format}, error in ulp", GRAPHS, rows)
 
 
 def tables(keys: int) -> dict[str, str]:
@@ -187,8 +187,8 @@ def tables(keys: int) -> dict[str, str]:
         "area": area_table(keys),
     }
     for inputs in ("fp16", "bf16"):
-        for accumulator in ("fixed", "fp32", "same"):
-            found[f"{inputs}_{accumulator}"] = float_table(inputs, accumulator, keys)
+        for acc_format in ("fixed", "fp32", "same"):
+            found[f"{inputs}_{acc_format}"] = float_table(inputs, acc_format, keys)
     return found | attention_pruning.tables()
 
 

@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 
 from blueprint.families.streaming_attention import StreamingAttentionSpec
-from costmodel.calibration import calibration, validation
+from costmodel.calibration import pool, validation
 from costmodel.calibration.validation import Comparison
 from costmodel.technology import technology
 from costmodel.technology.technology import Technology
-from generator.export import generate
+from generator.export import write_hardware
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "attention_cost.md"
 DIM, KEYS = 32, 256
@@ -29,8 +29,8 @@ DESIGNS: dict[str, dict[str, str | int]] = {
     "memory_free": {},
     "memory_free, INT4 keys and values": {"kv_width": 4},
     "memory_free, 32 candidates": {"candidates": 32, "queries_max": 1},
-    "naive, FP16, fixed-point sums": {"graph": "naive", "format": "fp16", "accumulator": "fixed"},
-    "memory_free, FP16, fixed-point sums": {"format": "fp16", "accumulator": "fixed"},
+    "naive, FP16, fixed-point sums": {"graph": "naive", "format": "fp16", "acc_format": "fixed"},
+    "memory_free, FP16, fixed-point sums": {"format": "fp16", "acc_format": "fixed"},
 }
 
 
@@ -42,8 +42,8 @@ def design(changes: dict[str, str | int]) -> StreamingAttentionSpec:
 def table(tech: Technology) -> str:
     """All designs in one technology, synthesized and predicted."""
     specs = [design(changes) for changes in DESIGNS.values()]
-    samples = calibration.measure_all(
-        specs, tech, generate, lambda text: print(text, file=sys.stderr, flush=True)
+    samples = pool.measure_all(
+        specs, tech, write_hardware, lambda text: print(text, file=sys.stderr, flush=True)
     )
     found = validation.compare(samples, tech)
     lines = [

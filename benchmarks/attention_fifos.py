@@ -45,7 +45,7 @@ def memory(design: StreamingAttentionSpec) -> tuple[int, int]:
     deep, held = dataflow.depths(design), words(design)
     names = [e.name for e in dataflow.edges(design.graph, True, False) if e.name not in PORTS]
     total = sum(int(deep[name]) for name in names)
-    return total, sum(int(deep[name]) * int(sum(held[name].values())) for name in names)
+    return total, sum(int(deep[name]) * held[name].width for name in names)
 
 
 def lengths() -> list[dict[str, Any]]:

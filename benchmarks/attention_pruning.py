@@ -81,7 +81,7 @@ def measure(name: str, candidates: int, bucket_bits: int = 2) -> Measured:
     p = Pruning(dim=DIM, keys_max=KEYS, bucket_bits=bucket_bits).check()
     taken = p.select(surrogate(encode(q), encode(k)), candidates)
     order = np.stack([np.flatnonzero(row) for row in taken])
-    a = Arithmetic(inputs="int8", accumulator="integer", graph="memory_free", dim=DIM, keys_max=KEYS)
+    a = Arithmetic(inputs="int8", acc_format="integer", graph="memory_free", dim=DIM, keys_max=KEYS)
     found = attend(a, Scales.of(a, scale), q, k, v, order)
     wanted = softmax_attention(q, k, v, scale)
     t = q.astype(np.float64) @ k.T.astype(np.float64) * scale

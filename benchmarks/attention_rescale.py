@@ -66,7 +66,7 @@ class FactorSum(Block):
 def areas(keys: int, dim: int, technology: str) -> dict[str, tuple[float, float]]:
     """(um2, ps) of one lane's running sum, and of its multiplier for comparison."""
     designs = {
-        graph: Arithmetic(inputs="int8", accumulator="integer", graph=graph, dim=dim, keys_max=keys)
+        graph: Arithmetic(inputs="int8", acc_format="integer", graph=graph, dim=dim, keys_max=keys)
         for graph in ("reordered", "memory_free")
     }
     blocks: dict[str, Block] = {

@@ -23,7 +23,7 @@ import numpy as np
 
 from blueprint import registry
 from blueprint.spec import Spec
-from generator.export import generate
+from generator.export import write_hardware
 from simulator.cosim import check as cosim
 from toolchain import process, yosys
 
@@ -265,8 +265,8 @@ class Tried:
 
 def strength(spec: Spec, among: int, seed: int, folder: Path) -> list[Tried]:
     """The bench on a sample of mutants of a design."""
-    generate(spec, folder / "original")
-    generate(spec, folder / "mutants")
+    write_hardware(spec, folder / "original")
+    write_hardware(spec, folder / "mutants")
     sample = chosen(every_mutant(folder / "original"), among, seed)
     schema(folder / "mutants", sample)
     bench = cosim.prepare(spec, folder / "mutants", cosim.cases(spec, 8, seed), seed=seed)

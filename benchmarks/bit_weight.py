@@ -113,8 +113,12 @@ class Array(Block):
             for column in range(shape.columns):
                 here = f"{row}_{column}"
                 states.append(Signal(element.state_bits, name=f"state{here}"))
-                pins = {"first": self.first, "enable": self.enable, "state": states[-1]}
-                pins |= {"ternary": self.ternary} if hasattr(self, "ternary") else {}
+                pins = {
+                    "first": self.first,
+                    "enable": self.enable,
+                    "state": states[-1],
+                    "ternary": self.ternary,
+                }
                 word = self._encoded(m, f"inside{here}", a) if shape.encoded_inside else a
                 pins["digit" if element.serial else "a"] = word
                 self.use(m, accumulate, f"element{here}", b=columns[column], **pins)

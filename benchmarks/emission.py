@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.registry import families
-from generator.export import generate
+from generator.export import write_hardware
 
 PRODUCT = {"m_max": 64, "k_max": 4096, "n_max": 4096, "act_width": 8}
 ARRAY = PRODUCT | {"pe": "ternary", "weight_width": 2, "rows": 128, "cols": 128}
@@ -27,16 +27,16 @@ DESIGNS: dict[str, tuple[str, dict[str, Any]]] = {
     "lut_fp16": ("ternary_lut", PRODUCT | FLOAT | {"mu": 3, "lut_count": 32, "fetch_count": 16}),
     "stationary_128": ("systolic", ARRAY | {"organization": "weight_stationary"}),
     "output_128": ("systolic", ARRAY | {"organization": "output_stationary"}),
-    "cube": ("systolic", ARRAY | {"organization": "cube", "rows": 32, "cols": 32, "depth": 16}),
-    "tree": ("systolic", ARRAY | {"organization": "adder_tree", "rows": 1, "depth": 64}),
-    "naive_fp16": ("streaming_attention", FP16 | {"graph": "naive", "accumulator": "fp32"}),
-    "free_fp16": ("streaming_attention", FP16 | {"graph": "memory_free", "accumulator": "fixed"}),
+    "cube": ("systolic", ARRAY | {"organization": "cube", "rows": 32, "cols": 32, "dot_length": 16}),
+    "tree": ("systolic", ARRAY | {"organization": "adder_tree", "rows": 1, "dot_length": 64}),
+    "naive_fp16": ("streaming_attention", FP16 | {"graph": "naive", "acc_format": "fp32"}),
+    "free_fp16": ("streaming_attention", FP16 | {"graph": "memory_free", "acc_format": "fixed"}),
     "reordered_bf16": (
         "streaming_attention",
-        ATTENTION | {"graph": "reordered", "format": "bf16", "accumulator": "fp32"},
+        ATTENTION | {"graph": "reordered", "format": "bf16", "acc_format": "fp32"},
     ),
     "scaled_p4": ("streaming_attention", ATTENTION | {"graph": "scaled", "parallel": 4}),
-    "grouped": ("streaming_attention", ATTENTION | {"keys_max": 4096, "parallel": 4, "group": 4}),
+    "grouped": ("streaming_attention", ATTENTION | {"keys_max": 4096, "parallel": 4, "head_group": 4}),
 }
 
 
@@ -55,7 +55,7 @@ def measure(name: str) -> tuple[float, float, int, int]:
 def write(name: str, folder: Path) -> None:
     """Write one of the designs."""
     family, parameters = DESIGNS[name]
-    generate(families()[family].from_mapping(parameters), folder)
+    write_hardware(families()[family].from_mapping(parameters), folder)
 
 
 def main(names: list[str]) -> None:

@@ -18,7 +18,7 @@ from costmodel.groundtruth import activity
 from costmodel.groundtruth.flatten import flatten
 from costmodel.groundtruth.synthesis import netlists
 from costmodel.technology import technology
-from generator.export import generate
+from generator.export import write_hardware
 from toolchain import files
 
 TECHNOLOGY = "asap7"
@@ -78,7 +78,7 @@ def floats(stages: int) -> Spec:
 
 def array(**changes: Any) -> Spec:
     """An array on integers of 8 bits."""
-    values: dict[str, Any] = {"depth": 1, "act_width": 8, "weight_width": 8, "k_max": 64, "n_max": 64}
+    values: dict[str, Any] = {"dot_length": 1, "act_width": 8, "weight_width": 8, "k_max": 64, "n_max": 64}
     return SystolicSpec(**(values | changes))
 
 
@@ -92,7 +92,8 @@ def kinds() -> Iterator[Case]:
             text = f"array 8 x 8, {organization.replace('_', ' ')}, {pe}"
             yield Case(text, array(organization=organization, pe=pe, weight_width=width, **array_of))
     yield Case(
-        "tree of 16 products, 4 columns", array(organization="adder_tree", pe="mac", rows=1, cols=4, depth=16)
+        "tree of 16 products, 4 columns",
+        array(organization="adder_tree", pe="mac", rows=1, cols=4, dot_length=16),
     )
 
 
@@ -103,14 +104,17 @@ def savings() -> Iterator[tuple[str, list[Case]]]:
         [Case(f"`adder_stages: {stages}`", floats(stages)) for stages in (0, 1, 2, 4)],
     )
     for text, sizes in (
-        ("tree of 16 products, 4 columns", {"organization": "adder_tree", "rows": 1, "cols": 4, "depth": 16}),
+        (
+            "tree of 16 products, 4 columns",
+            {"organization": "adder_tree", "rows": 1, "cols": 4, "dot_length": 16},
+        ),
         ("array 8 x 8, weights stay", {"organization": "weight_stationary", "rows": 8, "cols": 8}),
     ):
         pair = [
             Case(f"`product_register: {str(flag).lower()}`", array(pe="mac", product_register=flag, **sizes))
             for flag in (False, True)
         ]
-        yield f"A register behind every product ({text})", pair
+        yield f"Registers between products and accumulation ({text})", pair
 
 
 def measure(case: Case) -> Row:
@@ -118,7 +122,7 @@ def measure(case: Case) -> Row:
     print(f"{case.text}: {case.spec.name}", file=sys.stderr)
     tech = technology.load(TECHNOLOGY)
     with files.scratch() as folder:
-        manifest = generate(case.spec, folder)
+        manifest = write_hardware(case.spec, folder)
         top, found = netlists(folder, tech)
         run = activity.measure(case.spec, folder, manifest, tech, glitches=True, data=Data())
     flat = flatten(top, found)

@@ -34,7 +34,7 @@ from costmodel.calibration import measuring, sampling
 from costmodel.model import estimate, features
 from costmodel.technology import technology as technologies
 from costmodel.technology.technology import Technology
-from generator.export import generate
+from generator.export import write_hardware
 from simulator.cosim import scenarios
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "golden"
@@ -53,7 +53,7 @@ MORE: dict[str, tuple[dict[str, Any], ...]] = {
         {
             "organization": "weight_stationary", "pe": "float", "rows": 2, "cols": 2, "act_width": 8,
             "weight_width": 8, "k_max": 200, "n_max": 4, "token_depth": 7, "sparsity": "1:8",
-            "activation": "fp8_e4m3", "accumulate": "fp16", "product_register": True,
+            "activation": "fp8_e4m3", "acc_format": "fp16", "product_register": True,
         },
         {
             "organization": "output_stationary", "pe": "ternary", "rows": 3, "cols": 2, "act_width": 8,
@@ -152,7 +152,7 @@ def record(spec: Spec) -> dict[str, Any]:
 def measured(spec: Spec) -> dict[str, Any]:
     """Synthesis and switching of one design, memory macros left out."""
     sample = measuring.measure(
-        spec, technologies.load(MEASURED), lambda chosen, folder: generate(chosen, folder)
+        spec, technologies.load(MEASURED), lambda chosen, folder: write_hardware(chosen, folder)
     )
     return {
         "flip_flops": {place: count for place, count in sample.registers.items() if count},
@@ -226,7 +226,7 @@ def exported(spec: Spec) -> dict[str, str]:
     found = {}
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "design"
-        generate(spec, out)
+        write_hardware(spec, out)
         for file in sorted(path for path in out.rglob("*") if path.is_file()):
             text = file.read_text(encoding="utf-8").replace(f'"tool_version": "{VERSION}"', "")
             found[str(file.relative_to(out))] = _digest(text)

@@ -63,7 +63,7 @@ parameters:
      table_style: [half, full], reduction: [carry_save, adder_tree], {tables}}}
   systolic:
     {{organization: [weight_stationary, output_stationary, cube, adder_tree, broadcast_matrix],
-     rows: [{rows}], cols: {{log2: [1, 256]}}, depth: {{log2: [1, 64]}},
+     rows: [{rows}], cols: {{log2: [1, 256]}}, dot_length: {{log2: [1, 64]}},
      token_depth: {tokens}, product_register: [false, true], {arrays}}}
 workload: {{gemm: {{m: {tokens}, k: {length}, n: {length}}}}}
 technology: {technology}
@@ -120,7 +120,7 @@ def describe(parameters: dict[str, Any]) -> str:
         p = parameters
         kind = " exact" if p["exact"] else ""
         return f"mu {p['mu']}, L {p['lut_count']}, F {p['fetch_count']}, T {p['token_lanes']} {p['table_style']}{kind}"
-    shape = "x".join(str(parameters[name]) for name in ("rows", "cols", "depth"))
+    shape = "x".join(str(parameters[name]) for name in ("rows", "cols", "dot_length"))
     return f"{parameters['organization']} {parameters['pe']} {shape}"
 
 

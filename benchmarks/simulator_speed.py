@@ -22,7 +22,7 @@ from blueprint.files.design import read_design
 from blueprint.spec import Spec
 from blueprint.workloads.model import layers, load
 from blueprint.workloads.tasks import Gemm
-from generator.export import generate
+from generator.export import write_hardware
 from simulator.engine import kernel
 from simulator.rtl import rtl
 from simulator.simulate import simulate
@@ -53,7 +53,7 @@ def run_rtl(spec: Spec, work: list[Gemm]) -> tuple[list[int], float]:
         outputs = {n.stream: n.firings for n in spec.timing(gemm).nodes if n.stream and n.direction == "out"}
         jobs.append(rtl.Job(spec.stimulus(operands), outputs, registers=spec.register_values(gemm)))
     with tempfile.TemporaryDirectory(prefix="ternforge-speed-") as scratch:
-        generate(spec, Path(scratch))
+        write_hardware(spec, Path(scratch))
         model = rtl.load(Path(scratch), "verilator", optimize="-O3")
         runs = model.run_all(jobs)
     return [run.cycles for run in runs], sum(run.wall_s for run in runs)

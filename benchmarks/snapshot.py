@@ -26,7 +26,7 @@ from benchmarks import golden
 from blueprint import registry
 from blueprint.spec import Spec
 from costmodel.technology import technology
-from generator.export import generate
+from generator.export import write_hardware
 from simulator.engine import kernel
 
 SEED, TASKS = 11, 2
@@ -78,7 +78,7 @@ def snapshot(chosen: tuple[str, int]) -> dict[str, str]:
     found = {what: digest(value) for what, value in views(spec, number)}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "design"
-        generate(spec, out)
+        write_hardware(spec, out)
         for file in sorted(path for path in out.rglob("*") if path.is_file()):
             found[f"file {file.relative_to(out)}"] = digest(file.read_bytes())
     return found

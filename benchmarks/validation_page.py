@@ -10,14 +10,14 @@ from pathlib import Path
 
 from costmodel.calibration import validation
 from costmodel.technology import technology
-from generator.export import generate
+from generator.export import write_hardware
 
 
 def main() -> None:
     """Validate with 12 designs of seed 1, four of every arithmetic, and write the page."""
     pages = [
         validation.validate(
-            technology.load(name), generate, designs=12, note=lambda text: print(text, file=sys.stderr)
+            technology.load(name), write_hardware, designs=12, note=lambda text: print(text, file=sys.stderr)
         )
         for name in technology.names()
     ]

@@ -32,7 +32,7 @@ from typing import Any
 
 from blueprint.shell import ADDRESS_BITS, WORD_BITS, WORD_BYTES
 
-CLOCK, RESET = "aclk", "aresetn"
+CLOCK, RESET, BUS = "aclk", "aresetn", "s_axil"
 RESET_CYCLES = 4
 
 #: Bits of every AXI4-Lite port.
@@ -59,7 +59,7 @@ START = 1
 
 def lite(name: str) -> str:
     """The port of the top module for an AXI4-Lite signal."""
-    return f"s_axil_{name}"
+    return f"{BUS}_{name}"
 
 
 @dataclass(frozen=True)

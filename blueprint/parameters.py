@@ -98,6 +98,14 @@ class Parameters(ABC):
     title: ClassVar[str]
     #: The kind of task that the family runs.
     task: ClassVar[type[Gemm] | type[Attention]] = Gemm
+    #: Names that parameters had in earlier versions, and their present names; a former name is refused.
+    former_names: ClassVar[Mapping[str, str]] = {}
+
+    def __new__(cls, *values: Any, **named: Any) -> Self:
+        """Refuse a former name given as a keyword, with ``ParamError``; ``__init__`` does the rest."""
+        for name in named:
+            cls.check_name(name)
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         for name, limit in self.limits().items():
@@ -114,6 +122,12 @@ class Parameters(ABC):
         return dict(_LIMITS[cls])
 
     @classmethod
+    def check_name(cls, name: str) -> None:
+        """Raises ``ParamError`` for the name that a parameter had in an earlier version."""
+        if name in cls.former_names:
+            raise refuse(name, f"Parameter must be {cls.former_names[name]!r}, not {name!r}, its former name")
+
+    @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
         """Build a design from values by name.
 
@@ -121,6 +135,7 @@ class Parameters(ABC):
         """
         limits = cls.limits()
         for name in values:
+            cls.check_name(name)
             if name not in limits:
                 near = difflib.get_close_matches(str(name), limits, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -167,8 +182,13 @@ class Parameters(ABC):
 
     @property
     def design_hash(self) -> str:
-        """16 hexadecimal digits that name this design: the same parameters give the same hash on every machine."""
-        text = json.dumps({"family": self.family, **self.parameters}, sort_keys=True)
+        """16 hexadecimal digits that name this design: the same parameters give the same hash on every machine.
+
+        A renamed parameter is hashed by its former name, so that hardware keeps its hash.
+        """
+        former = {name: before for before, name in self.former_names.items()}
+        values = {former.get(name, name): value for name, value in self.parameters.items()}
+        text = json.dumps({"family": self.family, **values}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @classmethod

@@ -21,7 +21,14 @@ STATUS = ("busy", "done", "size_error", "framing_error")
 #: What a run waits for, in the order of the counters; :data:`blueprint.timing.STALL_REASONS` says which one a cycle is
 #: charged to.
 WAITS = ("input", "memory", "output", "dependency")
-STALLS = tuple(f"stall_{reason}" for reason in WAITS)
+
+
+def stall_counter(reason: str) -> str:
+    """The register that counts the cycles of a run that are charged to a reason."""
+    return f"stall_{reason}"
+
+
+STALLS = tuple(stall_counter(reason) for reason in WAITS)
 COUNTERS = ("cycles", *STALLS)
 WORD_BYTES = 4
 WORD_BITS = 8 * WORD_BYTES
@@ -34,9 +41,9 @@ _Entry = tuple[str, Literal["ro", "rw"], str, Mapping[str, tuple[int, int]], int
 _FIXED, _HASHES = 2, 2
 # Flip-flops of the register file by name, as in the RTL, where their number does not depend on the design.
 #: Signals that are 1 for a single cycle.
-_PULSES = {"start": 1, "write_accept": 1}
+PULSES = {"start": 1, "write_accept": 1}
 #: Answers to reads and writes that wait until they are taken.
-_ANSWERS = {"read_data": WORD_BITS, "read_answer": 1, "read_error": 1, "write_answer": 1, "write_error": 1}
+ANSWERS = {"read_data": WORD_BITS, "read_answer": 1, "read_error": 1, "write_answer": 1, "write_error": 1}
 #: The comparisons of a written size with the ends of its range.
 _RANGE = ("not zero", "at most the largest")
 #: The sides of a bound: each compares one sum of sizes.
@@ -166,7 +173,8 @@ class RegisterFile:
     @property
     def stalls(self) -> tuple[str, ...]:
         """Stall counters that a design implements; the others read as 0."""
-        return STALLS if self.dependency else STALLS[:-1]
+        absent = () if self.dependency else ("dependency",)
+        return tuple(stall_counter(reason) for reason in WAITS if reason not in absent)
 
     @property
     def present(self) -> tuple[Size, ...]:
@@ -232,17 +240,17 @@ class RegisterFile:
         counters = len(COUNTERS) - 1 + self.dependency
         yield REGISTER("shell", 1, width=written, enable=1, reset=1, activity=0.0)
         yield REGISTER("shell", 1, width=copied, enable=1, reset=1, activity=0.0)
-        yield REGISTER("shell", 1, width=sum(self._run_flags().values()), enable=1, reset=1, activity=0.1)
-        yield REGISTER("shell", 1, width=sum(_PULSES.values()), reset=1, activity=0.0)
+        yield REGISTER("shell", 1, width=sum(self.run_flags().values()), enable=1, reset=1, activity=0.1)
+        yield REGISTER("shell", 1, width=sum(PULSES.values()), reset=1, activity=0.0)
         yield REGISTER("shell", counters, width=WORD_BITS, enable=1, reset=1)
-        yield REGISTER("shell", 1, width=sum(_ANSWERS.values()), enable=1, reset=1, activity=0.0)
+        yield REGISTER("shell", 1, width=sum(ANSWERS.values()), enable=1, reset=1, activity=0.0)
         yield ADDER("shell", counters, width=WORD_BITS)
         yield COMPARATOR("shell", len(_RANGE), width=width, activity=0.0)
         yield from _rules(self.sizes, self.rules)
         entries = _FIXED + sum(size.there for size in self.sizes) + len(COUNTERS) + _HASHES
         yield MUX("shell", 1, entries=entries, width=WORD_BITS, activity=0.0)
 
-    def _run_flags(self) -> dict[str, int]:
+    def run_flags(self) -> dict[str, int]:
         """Flip-flops that say how a run goes, by name: the status bits, and whether cycles are counted."""
         return {**dict.fromkeys((*STATUS, *self.flags), 1), "counting": 1}
 

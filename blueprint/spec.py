@@ -18,6 +18,7 @@ from blueprint.parameters import Parameters, Rule, refuse
 from blueprint.port import Register, Stream
 from blueprint.shell import Size, SizeRule, refusal
 from blueprint.timing import TimingGraph
+from blueprint.unit import Unit
 from blueprint.workloads.tasks import Attention, Task
 from blueprint.workloads.workload import Workload
 
@@ -56,7 +57,6 @@ class Spec(Parameters):
     dram_bits = asks(lambda of: of.schedule.traffic)
     exact_cycles = asks(lambda of: of.schedule.exact)
     # Inventory
-    units = asks(lambda of: of.inventory.units)
     paths = asks(lambda of: of.inventory.paths)
     # Golden
     reference = asks(lambda of: of.golden.reference)
@@ -87,6 +87,14 @@ class Spec(Parameters):
     def streams(self) -> tuple[Stream, ...]:
         """The AXI4-Stream ports."""
         return self._streams
+
+    @cached_property
+    def _units(self) -> tuple[Unit, ...]:
+        return self.facets.inventory.units(self)
+
+    def units(self) -> tuple[Unit, ...]:
+        """The hardware inventory, shell included."""
+        return self._units
 
     def stream(self, name: str) -> Stream:
         """The AXI4-Stream port called ``name``. Raises ``KeyError``."""

@@ -23,12 +23,20 @@ _Parameters = TypeVar("_Parameters", bound=Parameters)
 
 
 def random_parameters(
-    kind: type[Parameters], random: np.random.Generator, sizes: Mapping[str, Sequence[int]]
+    kind: type[Parameters],
+    random: np.random.Generator,
+    sizes: Mapping[str, Sequence[int]],
+    choices: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """One value of each choice and of each switch of a family, and one of the given values of each size."""
+    """One value of each choice and of each switch of a family, and one of the given values of each size.
+
+    ``choices`` are those of a parameter that not all values are drawn of.
+    """
     limits = kind.limits()
     chosen: dict[str, Any] = {
-        name: str(random.choice(limit.choices)) for name, limit in limits.items() if limit.choices
+        name: str(random.choice((choices or {}).get(name, limit.choices)))
+        for name, limit in limits.items()
+        if limit.choices
     }
     chosen |= {name: bool(random.integers(2)) for name, limit in limits.items() if limit.kind is bool}
     return chosen | {name: int(random.choice(values)) for name, values in sizes.items()}

@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from blueprint.numbers import Real, Whole, flag, slices
+from blueprint.numbers import Real, Truths, Whole, ceil_div, clog2, larger, slices
 
 Dimensions = Mapping[str, Whole]
-#: What a cost grows with, by name: the cost of a unit is a sum of coefficient times term.
-Terms = Mapping[str, Callable[[Dimensions], Real]]
+#: What a cost grows with; true or false is 1 or 0.
+Term = Callable[[Dimensions], Real | Truths]
+#: Terms by name: the cost of a unit is the sum of coefficient times term.
+Terms = Mapping[str, Term]
 
 #: The term of energy that does not wait for activity: clock pins of registers switch every cycle.
 CLOCK = "clock"
@@ -97,17 +99,17 @@ def _levels(value: Whole) -> Real:
     return levels
 
 
-def _by(name: str) -> Callable[[Dimensions], Real]:
+def _by(name: str) -> Term:
     """The dimension itself."""
     return lambda d: d[name]
 
 
-def _there(name: str) -> Callable[[Dimensions], Real]:
-    """1 where the dimension is not 0."""
-    return lambda d: flag(d[name] > 0)
+def _there(name: str) -> Term:
+    """True where the dimension is not 0."""
+    return lambda d: d[name] > 0
 
 
-def _by_levels(name: str) -> Callable[[Dimensions], Real]:
+def _by_levels(name: str) -> Term:
     """The levels of two-input gates over as many inputs as the dimension says."""
     return lambda d: _levels(d[name])
 
@@ -168,7 +170,7 @@ HALF_ADDER = Kind("half_adder", ("width",), area=_WIDTH, delay=_WIDTH, gates={"w
 MUX = Kind(
     "mux",
     ("entries", "width"),
-    area={"bits": _bits, **_WIDTH, "entries": lambda d: d["entries"] * flag(d["width"] > 0)},
+    area={"bits": _bits, **_WIDTH, "entries": lambda d: d["entries"] * (d["width"] > 0)},
     energy={"levels": _chosen, **_WIDTH},
     delay={"levels": _by_levels("entries")},
     gates={"bits": 1.5},
@@ -282,6 +284,8 @@ BROADCAST = Kind(
 )
 #: One read and one write port; a technology has laws of its own for memories.
 SRAM = Kind("sram", ("words", "width"), area={})
+#: One port that reads or writes.
+SRAM_1RW = Kind("sram_1rw", ("words", "width"), area={})
 
 #: Every kind by name.
 KINDS: Mapping[str, Kind] = {
@@ -289,7 +293,7 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         REGISTER, ADDER, SIGN_ADDER, COMPRESSOR, HALF_ADDER, MUX, SELECT, DECODER, XOR_ROW, AND_ROW, RECODER,
         COMPARATOR, COUNTER, DIGIT_ENCODER, DIGIT_SELECT, FLOAT_MULTIPLIER, FLOAT_ADDER, FLOAT_PAIR, TO_FIXED,
-        TO_FLOAT, LOGIC, BROADCAST, SRAM,
+        TO_FLOAT, LOGIC, BROADCAST, SRAM, SRAM_1RW,
     )
 }  # fmt: skip
 
@@ -299,6 +303,25 @@ def memories(count: Whole, words: Whole, width: Whole) -> Iterator[Unit]:
     banks, wide = slices(width)
     yield SRAM("memory", count * (banks - 1), words=words, width=wide)
     yield SRAM("memory", count, words=words, width=width - wide * (banks - 1))
+
+
+def alternating(place: str, count: int, words: int, width: int) -> Iterator[Unit]:
+    """``count`` memories of two single-port ones for even and odd words, with a word that waits between them.
+
+    ``generator.cells.memory.Alternating`` is the hardware; what is no memory stands in ``place``.
+    """
+    banks, wide = slices(width)
+    address, rows = clog2(words), larger(clog2(words) - 1, 1)
+    for copies, part in ((banks - 1, wide), (1, width - wide * (banks - 1))):
+        yield SRAM_1RW("memory", 2 * count * copies, words=ceil_div(words, 2), width=part)
+    yield REGISTER(place, count, width=width, enable=1, activity=1 / words)
+    yield REGISTER(place, count, width=address, enable=1, activity=1 / words)
+    yield REGISTER(place, count, width=1, reset=1, activity=1 / words)
+    yield REGISTER(place, count, width=2, enable=1, reset=1)
+    yield MUX(place, 4 * count, entries=2, width=width)
+    yield MUX(place, 2 * count, entries=3, width=rows)
+    yield COMPARATOR(place, 3 * count, width=address)
+    yield LOGIC(place, count, gates=20)
 
 
 def flip_flops(units: tuple[Unit, ...]) -> Real:

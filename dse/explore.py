@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from contextlib import closing, nullcontext, suppress
 from pathlib import Path
@@ -19,7 +17,7 @@ from costmodel.technology import technology
 from dse import search, store
 from dse.batch import Batch, decode, empty, join
 from dse.evaluate import design_problem
-from dse.problem import Problem
+from dse.problem import FACTS, Problem
 from dse.progress import Progress, Silent
 from dse.resume import amend
 from dse.space import Space
@@ -65,11 +63,7 @@ def problem_of(space: Space) -> Problem:
     facts = technology.load(space.technology)
     for group in ("area", "delay", "energy"):
         estimate.group(facts, group)  # before a folder is made
-    numbers = f"{facts.fingerprint} {json.dumps(facts.model, sort_keys=True)} {facts.sram}"
-    provenance = {
-        "version": VERSION,
-        "technology facts": hashlib.sha256(numbers.encode()).hexdigest()[:16],
-    }
+    provenance = {"version": VERSION, FACTS: facts.digest}
     return design_problem(space, TechnologyCosts(facts), provenance)
 
 
@@ -158,12 +152,12 @@ class _Tally:
         self.done = self.feasible = 0
         self.front = empty(problem.metrics)
 
-    def add(self, points: int, feasible: int, candidates: Batch) -> None:
-        """Count a batch that is on disk, ``candidates`` its own front."""
+    def add(self, points: int, feasible: int, best: Batch) -> None:
+        """Count a batch that is on disk, ``best`` its own front."""
         self.done += points
         self.feasible += feasible
-        if len(candidates):
-            self.front = self.problem.front(join([self.front, candidates]))
+        if len(best):
+            self.front = self.problem.front(join([self.front, best]))
 
     def report(self) -> None:
         self.progress.advance(self.done, self.feasible, len(self.front))

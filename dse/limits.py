@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from blueprint.spec import Spec
-from costmodel.model.evaluate import Estimator, TechnologyCosts
+from costmodel.model.evaluate import DRAM, Estimator, TechnologyCosts
 from costmodel.model.metrics import METRICS
 from costmodel.model.quantity import metric_text, shown
 from costmodel.model.work import run
@@ -73,7 +73,7 @@ def _cycles(estimator: Estimator, spec: Spec) -> str | None:
 
 def _time(estimator: Estimator, spec: Spec, base: str) -> str | None:
     work = estimator.prompt if base == "time_to_first_token_s" and estimator.prompt else estimator.work
-    clock = 1e6 / float(estimator.costs(spec).path_ps)
+    clock = float(estimator.costs(spec).clock_mhz)
     time = run(spec, work, clock, estimator.dram)
     share = float(time.dram_seconds / time.seconds)
     if share >= 0.5:
@@ -83,11 +83,10 @@ def _time(estimator: Estimator, spec: Spec, base: str) -> str | None:
 
 def _energy(estimator: Estimator, spec: Spec, base: str) -> str | None:
     cost = estimator.costs(spec)
-    clock = 1e6 / float(cost.path_ps)
-    time = run(spec, estimator.work, clock, estimator.dram)
-    parts = {name: float(value) for name, value in estimator.energy_parts(spec, cost, clock, time).items()}
+    done = estimator.on_work(spec, cost, cost.clock_mhz)
+    parts = {cause: float(energy) for cause, energy in done.energies.items()}
     if base == "core_energy_pj_per_token":
-        del parts["dram"]
+        del parts[DRAM]
     tokens = estimator.work.tokens
     return _largest(
         "largest part", parts, lambda energy: shown("pJ", [energy / tokens]).text(energy / tokens)

@@ -18,6 +18,10 @@ from dse.space import Columns, Indices, Space
 CHUNK = 8192
 
 
+#: What a study is bound to by the numbers of its technology.
+FACTS = "technology facts"
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Result of an evaluator for many designs: metrics by name, and reasons why some cannot be built.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from blueprint import registry
 from blueprint.errors import ParamError
-from blueprint.files import document
+from blueprint.files import document, schemas
 from blueprint.files.document import Section
 from blueprint.files.names import NAME_RULE, is_name
 from blueprint.files.nearest import suggestion
@@ -21,8 +21,6 @@ from costmodel.model.metrics import METRICS, PARTS, counterpart, metrics_of, sco
 from costmodel.model.work import Dram
 from dse.axis import Axis, read_axis
 from dse.space import LARGEST_EXHAUSTIVE, LARGEST_SPACE, METHODS, Constraint, Search, Space, SubSpace
-
-SCHEMA = "ternforge/space/v1"
 
 
 def read_space(
@@ -49,7 +47,7 @@ def space_from(
     metrics: Sequence[str] | None = None,
 ) -> Space:
     """The space in a document that is already read. Raises ``SpecError``."""
-    section.check_schema(SCHEMA)
+    section.check_schema(schemas.SPACE)
     name = section.take("name", str, default="space")
     if not is_name(name):
         raise section.error("name", f"name must be {NAME_RULE}, not {show(name)}")
@@ -112,6 +110,7 @@ def _read_families(section: Section, known: Mapping[str, type[Spec]]) -> tuple[S
             raise section.error(at, what)
     parameters = section.section("parameters")
     shared = {name for family in names for name in known[family].limits()}
+    _check_names(parameters, names, known, shared)
     parameters.allow([*sorted(shared), *(names if len(names) > 1 else ())])
     subspaces: list[SubSpace] = []
     for name in names:
@@ -125,10 +124,23 @@ def _read_families(section: Section, known: Mapping[str, type[Spec]]) -> tuple[S
     return tuple(subspaces)
 
 
+def _check_names(
+    parameters: Section, families: Sequence[str], known: Mapping[str, type[Spec]], allowed: Collection[str]
+) -> None:
+    """Refuse the former name of a parameter, unless another family of the space has a parameter of that name."""
+    for name in parameters.keys():  # noqa: SIM118
+        for family in families if name not in allowed else ():
+            try:
+                known[family].check_name(name)
+            except ParamError as problem:
+                raise parameters.error(name, str(problem)) from None
+
+
 def _read_axes(parameters: Section, family: str, kind: type[Spec], several: bool) -> tuple[Axis, ...]:
     """Axes of one family: its own section first, then what all families share, then its defaults."""
     own = parameters.section(family) if several and family in parameters else None
     if own is not None:
+        _check_names(own, [family], {family: kind}, kind.limits())
         own.allow(kind.limits())
     axes = []
     defaults = {f.name: f.default for f in dataclasses.fields(kind)}
@@ -229,7 +241,7 @@ def space_content(space: Space, section: Section) -> dict[str, Any]:
     names = [sub.family for sub in space.subspaces]
     axes = {sub.family: {axis.name: axis.content() for axis in sub.axes} for sub in space.subspaces}
     content: dict[str, Any] = {
-        "schema": SCHEMA,
+        "schema": schemas.SPACE,
         "name": space.name,
         "family": names if len(names) > 1 else names[0],
         "parameters": axes if len(names) > 1 else axes[names[0]],

@@ -20,10 +20,10 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from blueprint.errors import SpecError
+from blueprint.files import schemas
 from dse.batch import Batch, decode, encode
 from toolchain import files
 
-FORMAT = "ternforge/study/v1"
 NAME = "study.db"
 LOCK = "study.lock"
 _SCHEMA = """
@@ -69,8 +69,10 @@ class Store:
             if rows.get("checksum") != hashlib.sha256(text.encode()).hexdigest():
                 raise _damaged(self.path, "its facts do not match their checksum")
             facts: dict[str, Any] = json.loads(text)
-        if facts.get("format") != FORMAT:
-            raise StudyError(f"{self.path}: study must be of format {FORMAT}, not {facts.get('format')!r}")
+        if facts.get("format") != schemas.STUDY:
+            raise StudyError(
+                f"{self.path}: study must be of format {schemas.STUDY}, not {facts.get('format')!r}"
+            )
         return facts
 
     def check(self) -> None:
@@ -186,7 +188,7 @@ def _fault(path: Path, problem: sqlite3.Error) -> StudyError:
 
 
 def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    text = json.dumps({"format": FORMAT, **facts}, sort_keys=True)
+    text = json.dumps({"format": schemas.STUDY, **facts}, sort_keys=True)
     return [("facts", text), ("checksum", hashlib.sha256(text.encode()).hexdigest())]
 
 

@@ -25,7 +25,7 @@ from costmodel.model.metrics import scope
 from costmodel.model.work import memory_text
 from dse import evaluate, limits, nearest, pareto
 from dse.batch import Batch, empty, join
-from dse.problem import Problem
+from dse.problem import FACTS, Problem
 from dse.search import planned
 from dse.space import Search, Space
 from dse.space_file import space_from
@@ -184,13 +184,14 @@ class Study:
 
     @property
     def evaluators(self) -> Mapping[str, Any]:
-        """The evaluators behind the metrics; none if the technology or a family no longer exists."""
+        """The evaluators behind the metrics; none if a family or the technology with these numbers no longer exists."""
         if self._evaluators is None:
             from costmodel.technology import technology
 
             try:
-                costs = TechnologyCosts(technology.load(self.space.technology))
-                self._evaluators = evaluate.evaluators(self.space, costs)
+                facts = technology.load(self.space.technology)
+                same = facts.digest == self.facts["provenance"].get(FACTS, facts.digest)
+                self._evaluators = evaluate.evaluators(self.space, TechnologyCosts(facts)) if same else {}
             except (ParamError, SpecError):
                 self._evaluators = {}
         return self._evaluators
@@ -274,12 +275,15 @@ def open_study(folder: str | Path, *, families: Mapping[str, type[Spec]] | None 
         space = space_from(section, families=families, metrics=facts["metrics"])
         space = dataclasses.replace(space, search=Search(**facts["content"]["search"]), text=facts["text"])
         same = space.content() == facts["content"]
+        problem = "this one understands its space differently"
+    except SpecError as refused:
+        same, problem = False, str(refused)
     except (KeyError, TypeError, ValueError):
-        same = False
+        same, problem = False, "this one understands its space differently"
     if not same:
         store.close()
         raise StudyError(
             f"{folder}: study must be read by the version that wrote it, {facts['provenance'].get('version')}: "
-            "this one understands its space differently"
+            f"{problem}"
         )
     return Study(folder, store, space, tuple(facts["metrics"]))

@@ -1,56 +1,69 @@
 """Blocks: Amaranth components that are emitted once under their own name and instantiated any number of times."""
 
+from collections.abc import Iterator
+from functools import cached_property
+from types import SimpleNamespace
 from typing import Any
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Instance, Module, ResetSignal, Signal, Value
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Instance, Module, ResetSignal, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from blueprint.files.nearest import suggestion
 from blueprint.numbers import slices
+from generator.layout import bits, viewed
 
 
 class Block(wiring.Component):
     """Base of every generated module.
 
-    ``ports`` maps a name to ``In(width)`` or ``Out(width)``; one of width 0 is no port of the module, and
-    ``self.name`` has no bits. A ``clocked`` block also has ``clk``, one that ``resets`` its registers ``rst``
-    (synchronous, active high). ``latency`` and ``throughput`` are the sentences of the header. A port wider than a
-    vector can be is several, ``name_0`` and so on; ``self.name`` is all of them, and so it is connected.
+    ``ports`` maps a name to ``In`` or ``Out`` of a width, of a layout (:mod:`generator.layout`) or of a signature
+    (:mod:`generator.boundary`). A port without bits is no port of the module: its design lacks it, ``self.name`` is
+    empty, and what is connected to it is left out. The wires of an interface are ports under its name and theirs; those
+    of one that the class lists as ``bare`` under theirs alone. A ``clocked`` block also has ``clk``, one that
+    ``resets`` its registers ``rst`` (synchronous, active high). ``latency`` and ``throughput`` are the sentences of the
+    header. A port wider than a vector can be is several, ``name_0`` and so on; ``self.name`` is all of them, and so it
+    is connected.
     """
 
     place: str  # where the inventory counts it
     template = ""  # the text in rtl_templates that stands for the module, where one does
     latency = "0 cycles (combinational)"
     throughput = "1 per cycle"
+    bare: tuple[str, ...] = ()
     _MustUse__silence = True  # of blocks of one name only the first is elaborated
 
     def __init__(self, name: str, ports: dict[str, Any], *, clocked: bool, resets: bool = False) -> None:
         clock = ({"clk": In(1)} if clocked else {}) | ({"rst": In(1)} if resets else {})
-        self.ports = clock | {port: shape for port, shape in ports.items() if shape.shape != 0}
-        self._split: dict[str, list[str]] = {}
-        super().__init__(self._vectors())
-        for port in ports.keys() - self.ports.keys():
-            setattr(self, port, Signal(0))
-        for port, pieces in self._split.items():
-            setattr(self, port, Cat(*(getattr(self, piece) for piece in pieces)))
-        self.module_name = name
-        self.clocked = clocked
+        self.ports = clock | ports
+        split = {port: _pieces(port, member) for port, member in self.ports.items()}
+        super().__init__({name: member for pieces in split.values() for name, member in pieces.items()})
+        self.module_name, self.clocked, self.resets = name, clocked, resets
         self.children: dict[str, tuple[Block, int]] = {}
+        for port, pieces in split.items():
+            if len(pieces) > 1:
+                whole = Cat(*(value for name, (_, value) in self.pins.items() if name in pieces))
+                setattr(self, port, viewed(self.ports[port].shape, whole))
 
-    def _vectors(self) -> dict[str, Any]:
-        """The ports, none wider than a vector."""
-        found: dict[str, Any] = {}
-        for port, member in self.ports.items():
-            widths = widths_of(member.shape) if isinstance(member.shape, int) else [0]
-            if len(widths) > 1:
-                self._split[port] = [f"{port}_{number}" for number in range(len(widths))]
-                found |= {
-                    piece: type(member)(member.flow, width)
-                    for piece, width in zip(self._split[port], widths, strict=True)
-                }
-            else:
-                found[port] = member
+    @cached_property
+    def pins(self) -> dict[str, tuple[Any, Value]]:
+        """Every port of the module by its name there: its direction, and the signal inside."""
+        found = {}
+        for path, member, value in self.signature.flatten(self):
+            name, signal = self._pin(path), bits(value)
+            if len(signal):
+                signal.name = name
+                found[name] = member.flow, signal
         return found
+
+    def _pin(self, path: tuple[Any, ...]) -> str:
+        """The name in the module of a wire at this path."""
+        return "_".join(map(str, path[1:] if path[0] in self.bare else path))
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """What a macro in the place of the module must do, where the module is a memory."""
+        return {}
 
     @property
     def summary(self) -> str:
@@ -61,45 +74,74 @@ class Block(wiring.Component):
         """A module to describe the block in, its clock domain bound to the ports."""
         m = Module()
         if self.clocked:
-            resets = "rst" in self.signature.members
-            m.domains.sync = ClockDomain("sync", reset_less=not resets)
+            m.domains.sync = ClockDomain("sync", reset_less=not self.resets)
             m.d.comb += ClockSignal().eq(self.clk)
-            if resets:
+            if self.resets:
                 m.d.comb += ResetSignal().eq(self.rst)
         return m
 
-    def use(self, m: Module, block: "Block", name: str, **connections: Any) -> None:
-        """Instantiate ``block`` here; outputs that are not connected drive a wire of their own."""
-        pins: dict[str, Any] = {}
+    def use(self, m: Module, block: "Block", name: str, *, prefix: str | None = None, **given: Any) -> Any:
+        """Instantiate ``block`` here; returns what is connected to its ports, by their names.
+
+        Outputs that are not ``given`` drive wires of their own, called ``prefix`` (by default ``name``) and the port.
+        Raises ``ValueError`` for a port that the block does not declare, an input that is missing, and a width that is
+        not that of the port.
+        """
+        ends = SimpleNamespace()
+        found: dict[str, Any] = {}
         for port, member in block.ports.items():
-            way = "i" if member.flow.name == "In" else "o"
             if port in ("clk", "rst"):
-                pins[f"i_{port}"] = ClockSignal() if port == "clk" else ResetSignal()
-            elif port in connections:
-                pins |= {
-                    f"{way}_{piece}": value for piece, value in block.pieces(port, connections.pop(port))
-                }
-            elif way == "o":  # a wire that nobody reads: tools take a pin that is left out for a mistake
-                unread = word(len(getattr(block, port)), f"{name}_{port}")
-                pins |= {f"{way}_{piece}": value for piece, value in block.pieces(port, unread)}
-        unknown = [port for port, value in connections.items() if len(value)]
-        if unknown:
-            raise ValueError(f"Block {block.module_name} has no port {unknown[0]!r}")
-        m.submodules[name] = Instance(block.module_name, **pins)
+                found[f"i_{port}"] = ClockSignal() if port == "clk" else ResetSignal()
+                continue
+            end = given.pop(port) if port in given else block.unread(port, prefix, name)
+            setattr(ends, port, end)
+            for pin, value in block.connected(port, member, end):
+                found[f"{'i' if block.pins[pin][0] == In else 'o'}_{pin}"] = value
+        for port in given:
+            raise ValueError(f"Block {block.module_name} has no port {port!r}{suggestion(port, block.ports)}")
+        m.submodules[name] = Instance(block.module_name, **found)
         _, count = self.children.get(block.module_name, (block, 0))
         self.children[block.module_name] = (block, count + 1)
+        return ends
 
-    def pieces(self, port: str, value: Any) -> list[tuple[str, Any]]:
-        """Connections of a port, vector by vector."""
-        if port not in self._split:
-            return [(port, value)]
-        return list(zip(self._split[port], sliced(value), strict=True))
+    def unread(self, port: str, prefix: str | None, name: str) -> Any:
+        """A wire for an output that nobody was given: tools take a pin that is left out for a mistake."""
+        member = self.ports[port]
+        width = 0 if member.is_signature else Shape.cast(member.shape).width
+        if member.flow == In and (width or member.is_signature):
+            raise ValueError(f"Port {port} of block {self.module_name} must be connected")
+        return viewed(member.shape, word(width, f"{name}_{port}" if prefix is None else f"{prefix}{port}"))
+
+    def connected(self, port: str, member: Any, given: Any) -> Iterator[tuple[str, Any]]:
+        """Names of the pins of a port and what is connected to each; none where the design lacks the port."""
+        if member.is_signature:
+            pairs = [(self._pin((port, *path)), value) for path, _, value in member.signature.flatten(given)]
+        else:
+            pieces = _pieces(port, member)
+            values = sliced(bits(given)) if len(pieces) > 1 else [given]
+            pairs = list(zip(pieces, values, strict=True))
+        for pin, value in pairs:
+            if pin in self.pins:
+                if len(bits(value)) != len(self.pins[pin][1]):
+                    width = len(self.pins[pin][1])
+                    raise ValueError(
+                        f"Port {pin} of block {self.module_name} must be given {width} bits, not {len(bits(value))}"
+                    )
+                yield pin, bits(value)
+
+
+def _pieces(port: str, member: Any) -> dict[str, Any]:
+    """The ports that hold a port: itself, or vectors side by side where one cannot be so wide."""
+    widths = [0] if member.is_signature else widths_of(Shape.cast(member.shape).width)
+    if len(widths) == 1:
+        return {port: member}
+    return {f"{port}_{number}": type(member)(member.flow, width) for number, width in enumerate(widths)}
 
 
 def widths_of(bits: int) -> list[int]:
     """The widths of the vectors that hold a word of so many bits."""
     count, width = slices(bits)
-    return [int(width)] * (int(count) - 1) + [int(bits - width * (count - 1))]
+    return [width] * (count - 1) + [bits - width * (count - 1)]
 
 
 def sliced(value: Value) -> list[Value]:
@@ -127,7 +169,7 @@ def drive(m: Module, output: Any, value: Any) -> None:
     Yosys names a net after the port it reaches. Where one bit of a packed output is computed from another one, that
     makes the vector depend on itself and event-driven simulators see a loop; a buffer keeps the names apart.
     """
-    for given, taken in zip(sliced(value), sliced(output), strict=True):
+    for given, taken in zip(sliced(bits(value)), sliced(bits(output)), strict=True):
         width = len(taken)
         m.submodules += Instance(
             "$pos", a_keep=1, p_A_SIGNED=0, p_A_WIDTH=width, p_Y_WIDTH=width, i_A=given, o_Y=taken

@@ -1,9 +1,12 @@
 """Emits blocks as Verilog text, every distinct module once."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth.back import rtlil
 from amaranth.hdl import _nir
+from amaranth.hdl._ir import PortDirection
+from amaranth.lib.wiring import In, Out
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from generator.block import Block
@@ -14,6 +17,8 @@ TEMPLATES = Environment(
     trim_blocks=True, lstrip_blocks=True,
 )  # fmt: skip
 
+#: Directions of ports, for the converter.
+_WAYS = {In: PortDirection.Input, Out: PortDirection.Output}
 #: Bits of the number of a net that tell the bit of a cell; Amaranth has 16, for all ports of a module together.
 _BIT = 32
 
@@ -43,6 +48,7 @@ class Emitted:
     places: dict[str, str]
     blackboxes: tuple[str, ...]
     stubs: dict[str, str]  # of the black boxes: ports only
+    memories: dict[str, dict[str, Any]]  # of the black boxes: what each must do
 
 
 def emit(top: Block) -> Emitted:
@@ -58,7 +64,8 @@ def emit(top: Block) -> Emitted:
     }
     places = {name: block.place for name, block in blocks.items()}
     stubs = {name: _template(block, stub=True) for name, block in blocks.items() if name not in verilog}
-    return Emitted(top.module_name, modules, _instances(top, blocks), places, tuple(stubs), stubs)
+    memories = {name: blocks[name].memory for name in stubs}
+    return Emitted(top.module_name, modules, _instances(top, blocks), places, tuple(stubs), stubs, memories)
 
 
 def _collect(block: Block, blocks: dict[str, Block], texts: dict[str, str]) -> None:
@@ -66,7 +73,8 @@ def _collect(block: Block, blocks: dict[str, Block], texts: dict[str, str]) -> N
     if block.module_name in blocks or block.module_name in texts:
         return
     if not block.template:
-        text = rtlil.convert(block, name=block.module_name, emit_src=False)
+        ports = {name: (signal, _WAYS[flow]) for name, (flow, signal) in block.pins.items()}
+        text = rtlil.convert(block, name=block.module_name, ports=ports, emit_src=False)
         texts[block.module_name] = text.replace("cell \\$pos ", "cell $pos ")  # a cell of Yosys, not a module
     for child, _ in block.children.values():
         _collect(child, blocks, texts)

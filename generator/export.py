@@ -11,6 +11,7 @@ from typing import Any
 
 from blueprint import axi
 from blueprint.errors import ParamError
+from blueprint.files import schemas
 from blueprint.port import Register
 from blueprint.shell import ADDRESS_BITS
 from blueprint.spec import Spec
@@ -24,7 +25,7 @@ from toolchain import files
 CLOCK_MHZ = 500.0
 
 
-def generate(spec: Spec, out: Path, *, clock_mhz: float | None = None) -> dict[str, Any]:
+def write_hardware(spec: Spec, out: Path, *, clock_mhz: float | None = None) -> dict[str, Any]:
     """Write the hardware of ``spec`` to the folder ``out`` and return its manifest.
 
     The same spec gives the same bytes. Raises ``OSError`` where the folder cannot be written and ``ToolError`` where
@@ -58,7 +59,7 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
     """The manifest: everything a bench or a flow needs to know, without reading Verilog."""
     legal = spec.register_file().legal
     return {
-        "schema": "ternforge/manifest/v1",
+        "schema": schemas.MANIFEST,
         "top": emitted.top,
         "family": spec.family,
         "parameters": spec.parameters,
@@ -66,6 +67,7 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
         "tool_version": VERSION,
         "files": [f"rtl/{name}.v" for name in emitted.modules],
         "blackboxes": list(emitted.blackboxes),
+        "memories": {n: {"count": emitted.instances[n], **m} for n, m in emitted.memories.items()},
         "stubs": [f"stubs/{name}.v" for name in emitted.blackboxes],
         "headers": [f"include/{emitted.top}_regs.h"],
         "clock": axi.CLOCK,

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from blueprint.arithmetic import floating
-from blueprint.port import GRAMMAR, LAST, Field, Operand, Operation, Place, Stream
+from blueprint.port import GRAMMAR, LAST, Operand, Operation, Stream
+from blueprint.record import Field, Place
 from blueprint.spec import Spec
 
 
@@ -40,7 +41,7 @@ def _stream(stream: Stream) -> dict[str, Any]:
         "direction": stream.direction,
         "prefix": stream.prefix,
         "width": stream.width,
-        "fields": [_field(field) for field in stream.fields],
+        "fields": [_field(field) for field in stream.beat],
         "beats": [
             {"loop": loop.name, "count": loop.count} | ({"where": dict(loop.where)} if loop.where else {})
             for loop in stream.beats
@@ -54,7 +55,7 @@ def _field(field: Field) -> dict[str, Any]:
     more: dict[str, Any] = {"when": field.when} if field.when else {}
     if field.holds:
         more["holds"] = _place(field.holds)
-    if field.parts:
+    if len(field.parts):
         more["parts"] = [_field(part) for part in field.parts]
     return {
         "name": field.name,
@@ -79,7 +80,7 @@ def _place(place: Place) -> dict[str, Any]:
 
 def _formats(spec: Spec) -> Iterator[str]:
     for stream in spec.streams():
-        for field in stream.fields:
+        for field in stream.beat:
             if field.format != "int":
                 yield field.format
 

@@ -6,103 +6,118 @@ import functools
 import inspect
 import numbers
 import os
-import re
+import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
+from pathlib import Path
+from types import NoneType
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+from blueprint.files.design import Design
+from blueprint.spec import Spec
+from blueprint.workloads.tasks import Attention, Gemm
+from blueprint.workloads.workload import Workload
+from dse.progress import Progress
+from ternforge.session import Note
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Alternatives of an annotation; the bar inside of brackets separates none.
-_BAR = re.compile(r" \| (?![^\[]*\])")
-_PATH = "a path (text or pathlib.Path)"
-_DESIGN = f"{_PATH}, a Design or a Spec"
-_WORKLOAD = f"{_PATH}, text such as '1x2560x6912', a Workload or a task"
-#: What an alternative takes, in words.
-_WORDS = {
-    "str": "text",
-    "Path": _PATH,
-    "int": "an integer",
-    "bool": "True or False",
-    "Mapping[str, str]": "a dict of texts",
-    "Sequence[str | Path]": "a list of paths",
-    "Design": "a Design",
-    "DesignLike": _DESIGN,
-    "WorkloadLike": _WORKLOAD,
-    "Note": "a function of one text",
-    "Progress": "a Progress",
-}
-_REMEDIES = {
-    "DesignLike": "; blueprint.registry.get(FAMILY).from_mapping(PARAMETERS) makes a Spec of a dict",
-    "WorkloadLike": "; Gemm(m, k, n) of blueprint.workloads.tasks is a task",
-    "Path": "; write it to a file first",
+
+class Kind(NamedTuple):
+    """A kind of argument: what is given, in words, the test of a value, and what to do with a mapping instead."""
+
+    words: str
+    holds: Callable[[Any], bool]
+    remedy: str = ""
+
+
+def _of(*kinds: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, kinds)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_mapping_of_texts(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(text, str) for pair in value.items() for text in pair
+    )
+
+
+def _is_list_of_paths(value: Any) -> bool:
+    listed = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+    return listed and all(isinstance(path, (str, os.PathLike)) for path in value)
+
+
+_A_SPEC = "; blueprint.registry.get(FAMILY).from_mapping(PARAMETERS) makes a Spec of a dict"
+_A_TASK = "; Gemm(m, k, n) of blueprint.workloads.tasks is a task"
+_PATHS = Sequence[str | Path]
+_TEXTS = Mapping[str, str]
+#: The members of the unions that annotate arguments, in the order in which a message names them.
+KINDS: dict[Any, Kind] = {
+    Path: Kind("a path (text or pathlib.Path)", _of(os.PathLike), "; write it to a file first"),
+    str: Kind("text", _of(str)),
+    int: Kind("an integer", _is_integer),
+    bool: Kind("True or False", _of(bool)),
+    _TEXTS: Kind("a dict of texts", _is_mapping_of_texts),
+    _PATHS: Kind("a list of paths", _is_list_of_paths),
+    Design: Kind("a Design", _of(Design)),
+    Spec: Kind("a Spec", _of(Spec), _A_SPEC),
+    Workload: Kind("a Workload", _of(Workload)),
+    Gemm: Kind("a task", _of(Gemm), _A_TASK),
+    Attention: Kind("a task", _of(Attention), _A_TASK),
+    Note: Kind("a function of one text", callable),
+    Progress: Kind("a Progress", lambda value: hasattr(value, "advance")),
+    NoneType: Kind("", lambda value: value is None),
 }
 
 
 def checked(function: Callable[P, T]) -> Callable[P, T]:
     """The function, which raises ``TypeError`` for an argument of another kind than its annotation declares."""
     signature = inspect.signature(function)
+    hints = typing.get_type_hints(function)
 
     @functools.wraps(function)
     def call(*arguments: P.args, **named: P.kwargs) -> T:
         for name, value in signature.bind(*arguments, **named).arguments.items():
-            _check(f"Argument {name} of ternforge.{function.__name__}", value, signature.parameters[name])
+            _check(f"Argument {name} of ternforge.{function.__name__}", value, _members(hints[name]))
         return function(*arguments, **named)
 
     return call
 
 
-def _check(what: str, value: Any, parameter: inspect.Parameter) -> None:
-    kinds = _BAR.split(str(parameter.annotation))
-    if any(_is(value, kind) for kind in kinds):
+def _members(hint: Any) -> list[Any]:
+    """The members of a union, or the one annotation, in the order of the table."""
+    found = (hint,) if hint in KINDS else typing.get_args(hint)
+    return sorted(found, key=list(KINDS).index)
+
+
+def _check(what: str, value: Any, kinds: Sequence[Any]) -> None:
+    if any(KINDS[kind].holds(value) for kind in kinds):
         return
-    words = [_WORDS[kind] for kind in kinds if kind != "None" and not (kind == "str" and "Path" in kinds)]
-    remedy = _remedy(value, kinds)
-    raise TypeError(f"{what} must be {' or '.join(words)}, not {_shown(value)}{remedy}")
+    raise TypeError(f"{what} must be {_words(kinds)}, not {_shown(value)}{_remedy(value, kinds)}")
 
 
-def _is(value: Any, kind: str) -> bool:
-    """Whether a value is of a kind that an annotation names."""
-    if kind == "Mapping[str, str]":
-        return isinstance(value, Mapping) and all(
-            isinstance(text, str) for pair in value.items() for text in pair
-        )
-    if kind == "Sequence[str | Path]":
-        listed = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
-        return listed and all(isinstance(path, (str, os.PathLike)) for path in value)
-    if kind == "int":
-        return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if kind in ("Note", "Progress"):
-        return callable(value) if kind == "Note" else hasattr(value, "advance")
-    if kind == "None":
-        return value is None
-    return isinstance(value, _classes(kind))
+def _words(kinds: Sequence[Any]) -> str:
+    """What may be given, in words: text beside a path is the path, and beside a workload also a product."""
+    words = {kind: KINDS[kind].words for kind in kinds if kind is not NoneType}
+    if Path in words and str in words:
+        words[str] = "text such as '1x2560x6912'" if Workload in words else words[Path]
+    *most, last = dict.fromkeys(words.values())
+    return f"{', '.join(most)} or {last}" if most else last
 
 
-def _classes(kind: str) -> tuple[type, ...]:
-    plain: dict[str, tuple[type, ...]] = {"str": (str,), "Path": (os.PathLike,), "bool": (bool,)}
-    if kind in plain:
-        return plain[kind]
-    if kind == "WorkloadLike":
-        from blueprint.workloads.tasks import TASKS
-        from blueprint.workloads.workload import Workload
-
-        return (str, os.PathLike, Workload, *TASKS)
-    from blueprint.files.design import Design
-    from blueprint.spec import Spec
-
-    return (Design,) if kind == "Design" else (str, os.PathLike, Design, Spec)
-
-
-def _remedy(value: Any, kinds: Sequence[str]) -> str:
+def _remedy(value: Any, kinds: Sequence[Any]) -> str:
     """The nearest thing that can be given instead."""
-    if "Mapping[str, str]" in kinds:
+    if _TEXTS in kinds:
         return "; values are texts, as in {'mu': '3'}"
-    if "Sequence[str | Path]" in kinds:
+    if _PATHS in kinds:
         return "; put one path into a list" if isinstance(value, (str, os.PathLike)) else ""
-    if type(value).__name__.endswith("Spec") and "Path" in kinds:
+    if isinstance(value, Spec) and Path in kinds:
         return "; blueprint.files.design.write_design(SPEC, PATH) writes one to a file"
-    return next((_REMEDIES[kind] for kind in kinds if kind in _REMEDIES and isinstance(value, Mapping)), "")
+    remedies = [KINDS[kind].remedy for kind in kinds if KINDS[kind].remedy]
+    return remedies[-1] if remedies and isinstance(value, Mapping) else ""
 
 
 def _shown(value: Any) -> str:

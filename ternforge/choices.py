@@ -9,20 +9,15 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-if TYPE_CHECKING:
-    _ParamType = click.ParamType[str]
-else:
-    _ParamType = click.ParamType  # no type arguments before Click 8.5
-
 Names = Callable[[], Iterable[str]]
 
 
-class Named(_ParamType):
+class Named(click.ParamType):  # type: ignore[type-arg]  # no type arguments before Click 8.5
     """One of a closed set of names, or, where ``file`` is set, a file."""
 
     def __init__(self, names: Names, *, file: bool = False, shown: str | None = None) -> None:
@@ -55,7 +50,7 @@ class Whole(click.IntRange):
             self.fail(f"it must be an integer {limits}, not {str(value)[:40]!r}", param, ctx)
 
 
-class Folder(_ParamType):
+class Folder(click.ParamType):  # type: ignore[type-arg]
     """A folder: unlike ``click.Path`` only its completion."""
 
     name = "folder"
@@ -75,7 +70,7 @@ def technologies() -> Iterable[str]:
     return names()
 
 
-class Point(_ParamType):
+class Point(click.ParamType):  # type: ignore[type-arg]
     """A point of the study that stands before it on the command line."""
 
     name = "point"
@@ -90,7 +85,7 @@ class Point(_ParamType):
         return [CompletionItem(name) for name in found if name.startswith(incomplete)]
 
 
-class Parameter(_ParamType):
+class Parameter(click.ParamType):  # type: ignore[type-arg]
     """``KEY=VALUE`` for a parameter of the design that stands before it on the command line."""
 
     name = "parameter"

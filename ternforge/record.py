@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from blueprint.files import schemas
+
 NAME = ".ternforge.json"
-_SCHEMA = "ternforge/written/v1"
 
 
 class Record:
@@ -24,7 +25,7 @@ class Record:
     """
 
     def __init__(self, content: Any) -> None:
-        content = content if isinstance(content, dict) and content.get("schema") == _SCHEMA else {}
+        content = content if isinstance(content, dict) and content.get("schema") == schemas.WRITTEN else {}
         self.found = bool(content)
         self._files: dict[str, dict[str, Any]] = {
             name: {"by": str(entry["by"]), "sha256": list(entry["sha256"])}
@@ -86,7 +87,7 @@ class Record:
 
     def write(self, folder: Path) -> None:
         """Replace the record of ``folder``."""
-        content: dict[str, Any] = {"schema": _SCHEMA, "files": self._files}
+        content: dict[str, Any] = {"schema": schemas.WRITTEN, "files": self._files}
         if self.pending:
             content |= {"pending": self.pending, "stale": self.stale}
         draft = folder / f"{NAME}.new"

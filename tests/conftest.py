@@ -6,6 +6,8 @@ import os
 import signal
 from pathlib import Path
 
+from tests.skips import pytest_runtest_makereport as pytest_runtest_makereport
+
 ROOT = Path(__file__).resolve().parent.parent
 
 os.environ.setdefault("TERNFORGE_CACHE", str(ROOT / "sim_build" / "cache"))

@@ -16,23 +16,23 @@ Integers = npt.NDArray[np.int64]
 COUNT = 100_000
 
 _FORMATS = {
-    "int8": {"inputs": "int8", "accumulator": "integer", "dim": 16, "keys_max": 64, "score_lanes": 4},
+    "int8": {"inputs": "int8", "acc_format": "integer", "dim": 16, "keys_max": 64, "score_lanes": 4},
     "int8_narrow": {
-        "inputs": "int8", "accumulator": "integer", "dim": 4, "keys_max": 1, "weight_bits": 8,
+        "inputs": "int8", "acc_format": "integer", "dim": 4, "keys_max": 1, "weight_bits": 8,
         "exponent_fraction": 6, "mantissa_bits": 8,
     },
     "int4": {
-        "inputs": "int8", "accumulator": "integer", "dim": 15, "keys_max": 50, "score_lanes": 5, "kv_width": 4,
+        "inputs": "int8", "acc_format": "integer", "dim": 15, "keys_max": 50, "score_lanes": 5, "kv_width": 4,
     },
-    "fp16_fixed": {"inputs": "fp16", "accumulator": "fixed", "dim": 9, "keys_max": 100, "score_lanes": 3},
+    "fp16_fixed": {"inputs": "fp16", "acc_format": "fixed", "dim": 9, "keys_max": 100, "score_lanes": 3},
     "bf16_fixed": {
-        "inputs": "bf16", "accumulator": "fixed", "dim": 6, "keys_max": 33, "score_lanes": 3,
+        "inputs": "bf16", "acc_format": "fixed", "dim": 6, "keys_max": 33, "score_lanes": 3,
         "weight_bits": 12, "exponent_fraction": 13, "mantissa_bits": 16,
     },
-    "fp16_fp32": {"inputs": "fp16", "accumulator": "fp32", "dim": 8, "keys_max": 128, "score_lanes": 2},
-    "bf16_fp32": {"inputs": "bf16", "accumulator": "fp32", "dim": 3, "keys_max": 16, "score_lanes": 3},
-    "fp16_same": {"inputs": "fp16", "accumulator": "same", "dim": 6, "keys_max": 128, "score_lanes": 3},
-    "bf16_same": {"inputs": "bf16", "accumulator": "same", "dim": 8, "keys_max": 16, "score_lanes": 2},
+    "fp16_fp32": {"inputs": "fp16", "acc_format": "fp32", "dim": 8, "keys_max": 128, "score_lanes": 2},
+    "bf16_fp32": {"inputs": "bf16", "acc_format": "fp32", "dim": 3, "keys_max": 16, "score_lanes": 3},
+    "fp16_same": {"inputs": "fp16", "acc_format": "same", "dim": 6, "keys_max": 128, "score_lanes": 3},
+    "bf16_same": {"inputs": "bf16", "acc_format": "same", "dim": 8, "keys_max": 16, "score_lanes": 2},
 }  # fmt: skip
 
 DESIGNS: dict[str, Arithmetic] = {

@@ -203,7 +203,9 @@ FILLED = {
     "Scenario",
     "Session",
     "_Draft",
+    "_Net",
     "_Node",
+    "_Port",
     "_Sum",
 }
 #: Rows of several lengths: neighbors, pairs of what may be odd in number, and the first of several.
@@ -262,3 +264,79 @@ def test_rows_side_by_side_are_equally_long() -> None:
 def test_a_thawed_record_and_an_uneven_row_are_found() -> None:
     assert thawed("@dataclass(frozen=False, kw_only=True)\nclass A: pass") == {"A"}
     assert uneven("zip(a, b, strict=False)\nzip(a, b, strict=True)") == {"zip(a, b, strict=False)"}
+
+
+def lookups(text: str) -> set[str]:
+    """Expressions of a module that find a wire or a port by a text: a literal key, or an attribute by its name."""
+    return {
+        ast.unparse(node)
+        for node in nodes(text)
+        if (
+            isinstance(node, ast.Subscript)
+            and isinstance(node.slice, ast.Constant | ast.JoinedStr)
+            and _text(node.slice)
+        )
+        or (isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "hasattr", "delattr"))
+        or (
+            isinstance(node, ast.Compare)
+            and ast.unparse(node.comparators[-1]).endswith((".ports", ".pins", ".members"))
+        )
+    }
+
+
+def _text(key: ast.expr) -> bool:
+    return isinstance(key, ast.JoinedStr) or (isinstance(key, ast.Constant) and isinstance(key.value, str))
+
+
+def casts(text: str) -> set[str]:
+    """Calls of ``int`` on what a spec, an arithmetic or a size already holds as one."""
+    holders = re.compile(r"^(self\.)?(spec|a|p|size|element)\.")
+    return {
+        ast.unparse(node)
+        for node in nodes(text)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "int"
+        and node.args
+        and holders.match(ast.unparse(node.args[0]).removeprefix("bool("))
+    }
+
+
+#: Where hardware is described: every block, and the example family.
+HARDWARE = ("generator/arithmetic", "generator/cells", "generator/families", "docs/binary_popcount/generator")
+#: The base classes of hardware but ``block``, where names of ports become wires, once for all.
+BASES = ("accelerator", "boundary", "layout", "sequencer")
+#: Names that the blueprint says, of what is no wire: a register and the bits of its value.
+SAID = {"self.registers[name].fields['value']"}
+
+
+def hardware() -> dict[str, str]:
+    paths = [path for folder in HARDWARE for path in (ROOT / folder).rglob("*.py")]
+    paths += [ROOT / "generator" / f"{name}.py" for name in BASES]
+    return {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(paths)}
+
+
+def test_no_wire_is_found_by_a_text_and_no_port_by_getattr() -> None:
+    found = {name: wrong for name, text in hardware().items() if (wrong := lookups(text) - SAID)}
+    assert len(hardware()) > 40 and found == {}
+
+
+def test_numbers_of_a_design_are_not_cast() -> None:
+    assert {name: wrong for name, text in hardware().items() if (wrong := casts(text))} == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "self.wires['enable']", "wires[f'{name}_room']", "getattr(self, name)", "hasattr(self, 'shift')",
+        "'shift' in block.ports", "name in self.signature.members",
+    ],
+)  # fmt: skip
+def test_a_wire_found_by_a_text_is_noticed(line: str) -> None:
+    assert len(lookups(f"x = {line}")) == 1
+
+
+def test_a_number_that_is_cast_is_noticed_and_one_that_is_not_is_not() -> None:
+    assert casts("int(self.spec.rows)\nint(bool(spec.floats))\nint(text, 16)\nint(a.t_width)") == {
+        "int(bool(spec.floats))", "int(self.spec.rows)", "int(a.t_width)",
+    }  # fmt: skip
+    assert lookups("words[number]\nself.control.first[2:4]\nendings['x'].y") == {"endings['x']"}

@@ -90,7 +90,7 @@ def executable(
         for name, text in sources.items():
             (folder / name).write_text(text)
         waivers = [folder / name for name in sources if name.endswith(".vlt")]
-        generate([*waivers, *files], top, folder, arguments)
+        translate([*waivers, *files], top, folder, arguments)
         switches = _makefile_lists(folder / f"{PREFIX}_classes.mk")
         options = [*_DIALECT, *_defines(switches), *flags, *includes(), "-I", str(folder)]
         fast, slow = _units(folder, switches, [name for name in sources if name.endswith(".cpp")])
@@ -106,7 +106,7 @@ def executable(
     return store.entry("model", parts, build) / "model"
 
 
-def generate(files: Sequence[Path], top: str, folder: Path, arguments: Sequence[str] = ()) -> None:
+def translate(files: Sequence[Path], top: str, folder: Path, arguments: Sequence[str] = ()) -> None:
     """Write the C++ of a design into ``folder``; warnings are left to :func:`lint`."""
     fixed = ["--cc", "-Wno-lint", "-Wno-style", "--prefix", PREFIX, "--top-module", top, "-Mdir", str(folder)]
     _run([*fixed, *_MODEL, *arguments, *(str(file.resolve()) for file in files)], compiler.TIMEOUT_S)

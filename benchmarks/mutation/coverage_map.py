@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
-import xml.etree.ElementTree as Xml
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.mutation import clock
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROOMS = ("blueprint", "costmodel", "dse", "generator", "simulator", "ternforge", "toolchain")
@@ -36,27 +39,27 @@ class Map:
 
 
 def record(folder: Path, jobs: int) -> None:
-    """Run the fast tests once with coverage; writes ``coverage.db`` and ``durations.xml`` into ``folder``."""
+    """Run the fast tests once with coverage; writes ``coverage.db``, ``seconds.txt`` and ``sources``."""
     folder.mkdir(parents=True, exist_ok=True)
+    for room in ROOMS:
+        shutil.rmtree(folder / "sources" / room, ignore_errors=True)
+        shutil.copytree(ROOT / room, folder / "sources" / room, ignore=shutil.ignore_patterns("__pycache__"))
     config = folder / "coverage.ini"
     config.write_text(
         f"[run]\nsource = {','.join(ROOMS)}\ndata_file = {folder / 'coverage.db'}\nrelative_files = true\n"
     )
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-n",
-        str(jobs),
-        "-m",
-        "not slow",
-        "tests",
+    seconds = folder / "seconds.txt"
+    seconds.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pytest", "-q", "-n", str(jobs), "-m", "not slow", "tests"]
+    command += [
+        "-p",
+        clock.__name__,
         "--cov",
         f"--cov-config={config}",
+        "--cov-context=test",
+        "--cov-report=",
     ]
-    command += ["--cov-context=test", "--cov-report=", f"--junitxml={folder / 'durations.xml'}"]
-    subprocess.run(command, cwd=ROOT, check=False)
+    subprocess.run(command, cwd=ROOT, env={**os.environ, clock.FILE: str(seconds)}, check=False)
 
 
 def load(folder: Path) -> Map:
@@ -73,13 +76,10 @@ def load(folder: Path) -> Map:
         for line, contexts in data.contexts_by_lineno(file).items():
             table[line] = {context.split("|")[0] for context in contexts if context}
         lines[name] = dict(table)
-    return Map(lines, _seconds(folder / "durations.xml"))
+    return Map(lines, _seconds(folder / "seconds.txt"))
 
 
 def _seconds(file: Path) -> dict[str, float]:
-    """Seconds by test name as coverage writes it (``tests/a/test_b.py::test_c[1]``)."""
-    found: dict[str, float] = {}
-    for case in Xml.parse(file).iter("testcase"):
-        path = str(case.get("classname", "")).replace(".", "/") + ".py"
-        found[f"{path}::{case.get('name')}"] = float(case.get("time", "0"))
-    return found
+    """Processor seconds by test name as coverage writes it (``tests/a/test_b.py::test_c[1]``)."""
+    lines = (line.split(" ", 1) for line in file.read_text(encoding="utf-8").splitlines())
+    return {name: float(seconds) for seconds, name in lines}

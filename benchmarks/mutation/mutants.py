@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import marshal
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import CodeType
 
 #: Names that take each other's place.
 _OPPOSITES = {
@@ -45,24 +47,41 @@ _WORDS = frozenset(
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: the lines it stands in, the text of the whole changed file, and what was changed in words."""
+    """One change: the lines it stands in as they were and as they become, and what was changed in words."""
 
     path: str
     first: int
     last: int
     what: str
-    text: str
+    before: str
+    after: str
+
+    def applied(self, text: str) -> str | None:
+        """A file with the change, where lines may have moved since; ``None`` where they are no longer there."""
+        lines, before = text.splitlines(keepends=True), self.before.splitlines(keepends=True)
+        found = [at for at in range(len(lines)) if lines[at : at + len(before)] == before]
+        if not found:
+            return None
+        at = min(found, key=lambda place: abs(place + 1 - self.first))
+        return "".join([*lines[:at], self.after, *lines[at + len(before) :]])
 
 
 class _Finder(ast.NodeVisitor):
     """Collects (node, replacement) pairs, leaving out annotations, messages and what only people read."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.lines = text.encode().splitlines(keepends=True)
         self.found: list[tuple[ast.expr | ast.stmt, str]] = []
 
     def source(self, node: ast.AST) -> str:
-        return ast.get_source_segment(self.text, node) or ""
+        """The text of a node; columns of the syntax tree count bytes."""
+        if not isinstance(node, ast.expr | ast.stmt):
+            return ""
+        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+        part = self.lines[first : last + 1]
+        part[-1] = part[-1][: node.end_col_offset]
+        part[0] = part[0][node.col_offset :]
+        return b"".join(part).decode()
 
     def add(self, node: ast.expr | ast.stmt, replacement: str) -> None:
         self.found.append((node, replacement))
@@ -180,32 +199,37 @@ class _Finder(ast.NodeVisitor):
 
 
 def mutants(path: str, text: str) -> Iterator[Mutant]:
-    """Every change of a file, a few of which do not compile (:func:`compiles`); ``path`` names the file."""
+    """Every change of a file, a few of which are none (:func:`changes`); ``path`` names the file."""
     finder = _Finder(text)
     finder.visit(ast.parse(text))
     lines = text.splitlines(keepends=True)
     for node, replacement in finder.found:
+        first, last = node.lineno, node.end_lineno or node.lineno
         old = " ".join(finder.source(node).split())
         what = f"{old[:90]} -> {' '.join(replacement.split())[:90]}"
-        yield Mutant(
-            path, node.lineno, node.end_lineno or node.lineno, what, _replaced(lines, node, replacement)
-        )
+        # Columns of the syntax tree count bytes.
+        head = lines[first - 1].encode()[: node.col_offset].decode()
+        tail = lines[last - 1].encode()[node.end_col_offset :].decode()
+        before = "".join(lines[first - 1 : last])
+        yield Mutant(path, first, last, what, before, head + replacement + tail)
 
 
-def _replaced(lines: list[str], node: ast.expr | ast.stmt, replacement: str) -> str:
-    """The file with the node's text replaced; columns of the syntax tree count bytes."""
-    first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
-    head = lines[first].encode()[: node.col_offset].decode()
-    tail = lines[last].encode()[node.end_col_offset :].decode()
-    return "".join([*lines[:first], head, replacement, tail, *lines[last + 1 :]])
-
-
-def compiles(mutant: Mutant) -> bool:
-    """True if Python accepts the changed file."""
+def changes(mutant: Mutant, text: str) -> bool:
+    """True if Python accepts the changed file and compiles it to other code than the file as it is."""
+    changed = mutant.applied(text)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)
         try:
-            compile(mutant.text, mutant.path, "exec")
+            return changed is not None and _code(changed) != _code(text)
         except (SyntaxError, ValueError):
             return False
-    return True
+
+
+def _code(text: str) -> bytes:
+    """Compiled code; lines and columns are told by a table that is left out."""
+    return marshal.dumps(_plain(compile(text, "", "exec")))
+
+
+def _plain(code: CodeType) -> CodeType:
+    constants = tuple(_plain(part) if isinstance(part, CodeType) else part for part in code.co_consts)
+    return code.replace(co_linetable=b"", co_consts=constants, co_firstlineno=1)

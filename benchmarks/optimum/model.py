@@ -64,4 +64,4 @@ def _areas(spec: Any, technology: str) -> Any:
 
 
 def _costs(unit: Unit) -> bool:
-    return bool(np.any(unit.count)) and unit.kind not in ("sram", "broadcast")
+    return bool(np.any(unit.count)) and unit.kind not in ("sram", "sram_1rw", "broadcast")

@@ -134,6 +134,12 @@ def cuts(delays: tuple[int, ...], stages: int) -> list[int]:
     return [*min(combinations(range(1, count), inner), key=parts), *[count] * (stages - inner)]
 
 
+def pieces(delays: tuple[int, ...], stages: int) -> list[float]:
+    """Parts of the delay of a chain of steps between the registers of :func:`cuts`, from its inputs to its result."""
+    edges = [0, *cuts(delays, stages), len(delays)]
+    return [sum(delays[low:high]) / sum(delays) for low, high in zip(edges, edges[1:], strict=False)]
+
+
 def get(name: str) -> FloatFormat:
     """Look up a format by name. Raises ``ParamError`` with the nearest name."""
     if name not in NAMED:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, smaller
-from blueprint.port import Field, Place
+from blueprint.record import Field, Place, Record
 
 Integers = npt.NDArray[np.int64]
 
@@ -109,7 +109,7 @@ def key_field(encoding: str, mu: int, columns: int, tables: int, holds: Place | 
         encoding, ("key", int(key_width(encoding, mu)), False)
     )
     index = Field("index", width - 1, signed=False, meaning="place in the half table")
-    sign = Field("sign", 1, signed=False, offset=width - 1, meaning="1 where the entry is negated")
+    sign = Field("sign", 1, signed=False, meaning="1 where the entry is negated")
     return Field(
         name,
         width,
@@ -119,7 +119,7 @@ def key_field(encoding: str, mu: int, columns: int, tables: int, holds: Place | 
         encoding="" if encoding == "two_bit" else encoding,
         meaning=meanings(mu)[encoding],
         holds=holds,
-        parts=(index, sign) if encoding == "sign_index" else (),
+        parts=Record((index, sign) if encoding == "sign_index" else ()),
     )
 
 

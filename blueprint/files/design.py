@@ -10,12 +10,11 @@ from typing import Any
 
 from blueprint import registry
 from blueprint.errors import ParamError, SpecError
+from blueprint.files import schemas
 from blueprint.files.document import Section, read, read_text
 from blueprint.files.names import NAME_RULE, is_name
 from blueprint.files.tree import dump, parse, show
 from blueprint.spec import Spec
-
-SCHEMA = "ternforge/design/v1"
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def read_design(path: str | Path, overrides: Mapping[str, str] | None = None) ->
 
 def design_from(section: Section, overrides: Mapping[str, str] | None = None) -> Design:
     """The design in a document that is already read. Raises ``SpecError``."""
-    section.check_schema(SCHEMA)
+    section.check_schema(schemas.DESIGN)
     family = section.take("family", str)
     try:
         kind = registry.get(family)
@@ -94,7 +93,7 @@ def design_text(design: Design | Spec) -> str:
 def design_content(design: Design | Spec) -> dict[str, Any]:
     """Contents of a design file as plain values, with every parameter."""
     design = design if isinstance(design, Design) else Design(design, design.name)
-    content: dict[str, Any] = {"schema": SCHEMA, "name": design.name, "family": design.spec.family}
+    content: dict[str, Any] = {"schema": schemas.DESIGN, "name": design.name, "family": design.spec.family}
     content["parameters"] = dict(design.spec.parameters)
     for key in ("clock_mhz", "technology"):
         if getattr(design, key) is not None:

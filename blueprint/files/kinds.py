@@ -9,15 +9,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from blueprint.files import schemas
+
 #: Files of ours by schema: what they are called, and the command that takes them.
 OURS = {
-    "ternforge/design/v1": ("a design", "ternforge generate"),
-    "ternforge/workload/v1": ("a workload", "ternforge simulate DESIGN --workload"),
-    "ternforge/model/v1": ("a model", "ternforge model show"),
-    "ternforge/space/v1": ("a space", "ternforge explore"),
-    "ternforge/technology/v1": ("a technology", "ternforge tech show"),
-    "ternforge/manifest/v1": ("the manifest of generated Verilog", ""),
-    "ternforge/written/v1": ("the record of a folder that ternforge wrote", ""),
+    schemas.DESIGN: ("a design", "ternforge generate"),
+    schemas.WORKLOAD: ("a workload", "ternforge simulate DESIGN --workload"),
+    schemas.MODEL: ("a model", "ternforge model show"),
+    schemas.SPACE: ("a space", "ternforge explore"),
+    schemas.TECHNOLOGY: ("a technology", "ternforge tech show"),
+    schemas.MANIFEST: ("the manifest of generated Verilog", ""),
+    schemas.WRITTEN: ("the record of a folder that ternforge wrote", ""),
 }
 _MAGIC = (
     (b"GGUF", "a GGUF model (llama.cpp)"),

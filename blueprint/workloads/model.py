@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.errors import ParamError
-from blueprint.files import kinds
+from blueprint.files import kinds, schemas
 from blueprint.files.document import Section, read
 from blueprint.files.names import NAME_RULE, is_name, plain
 from blueprint.files.nearest import suggestion
 from blueprint.files.tree import dump, show
 from blueprint.workloads.tasks import Attention, Gemm
 
-SCHEMA = "ternforge/model/v1"
 PHASES = ("decode", "prefill")
 _FOLDER = Path(__file__).with_name("models")
 #: Largest size of any dimension: 2**24 is a hundred times the largest vocabulary there is.
@@ -145,7 +144,7 @@ def _index() -> dict[str, Model]:
 
 def model_from(section: Section) -> Model:
     """The model in a document of schema ``ternforge/model/v1``. Raises ``SpecError``."""
-    section.check_schema(SCHEMA)
+    section.check_schema(schemas.MODEL)
     name = section.take("name", str)
     if not is_name(name):
         raise section.error("name", f"name must be {NAME_RULE}, not {show(name)}")
@@ -181,4 +180,4 @@ def model_text(model: Model) -> str:
 def model_content(model: Model) -> dict[str, Any]:
     """Contents of a model file as plain values."""
     facts = dataclasses.asdict(model).items()
-    return {"schema": SCHEMA, **{key: list(v) if isinstance(v, tuple) else v for key, v in facts}}
+    return {"schema": schemas.MODEL, **{key: list(v) if isinstance(v, tuple) else v for key, v in facts}}

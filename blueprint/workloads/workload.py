@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.errors import ParamError
+from blueprint.files import schemas
 from blueprint.files.document import Section, read
 from blueprint.workloads.model import PHASES, Model, attention, layers, load
 from blueprint.workloads.tasks import LARGEST, MASKS, Attention, Gemm, Task
 
-SCHEMA = "ternforge/workload/v1"
 #: Largest number of heads and largest size of one, for the same reason as :data:`LARGEST`.
 MOST_HEADS = LARGEST_DIM = 1024
 
@@ -68,7 +68,7 @@ def of_model(model: Model, phase: str, tokens: int = 1, context: int = 0) -> Wor
 def read_workload_file(path: str | Path) -> Workload:
     """The workload in a YAML file of schema ``ternforge/workload/v1``. Raises ``SpecError``."""
     section = read(path)
-    section.check_schema(SCHEMA)
+    section.check_schema(schemas.WORKLOAD)
     return read_workload(section)
 
 

@@ -7,8 +7,7 @@ least relative error, robust. Interrupted calibration goes on where it stopped, 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ import numpy as np
 from blueprint import registry
 from blueprint.spec import Spec
 from blueprint.unit import Unit
-from costmodel.calibration import fitting, path_fit, sampling
-from costmodel.calibration.measuring import Generate, Sample, measure
-from costmodel.groundtruth.synthesis import _RECIPE as RECIPE
+from costmodel.calibration import fitting, path_fit, pool, sampling
+from costmodel.calibration.measuring import Generate, Sample
+from costmodel.groundtruth.recipe import RECIPE
 from costmodel.model import features, glitches
 from costmodel.model.estimate import ANY
 from costmodel.technology import importing
@@ -38,35 +37,24 @@ def calibrate(
     designs: int | None = None,
     seed: int = SEED,
     note: Note = lambda _: None,
+    recipe: str = RECIPE,
 ) -> Technology:
     """The technology with a model fitted to `designs` synthesized designs of every family, its own number if `None`.
 
-    Raises what generation and synthesis raise.
+    `recipe` is how they are synthesized; the model states it. Raises what generation and synthesis raise.
     """
-    samples: list[Sample] = []
+    specs: list[Spec] = []
     for kind in registry.families().values():
         count = kind.facets.samples.calibration.designs if designs is None else designs
         note(f"drawing {count} designs of {kind.family}")
-        samples += measure_all(sampling.designs(kind, count, seed), technology, generate, note)
-    return technology.with_model(model(samples, technology, seed))
+        specs += sampling.designs(kind, count, seed)
+    samples = pool.measure_all(specs, technology, generate, note, recipe)
+    return technology.with_model(model(samples, technology, seed, recipe))
 
 
-def measure_all(
-    specs: Iterable[Spec], technology: Technology, generate: Generate, note: Note = lambda _: None
-) -> list[Sample]:
-    """Synthesize one design after the other and report the estimated remaining time."""
-    todo, samples = list(specs), []
-    begin = time.monotonic()
-    for number, spec in enumerate(todo, start=1):
-        samples.append(measure(spec, technology, generate))
-        rest = (time.monotonic() - begin) / number * (len(todo) - number)
-        note(f"synthesized {number} of {len(todo)} designs in {technology.name}, about {rest:.0f} s to go")
-    return samples
-
-
-def source(designs: int, seed: int) -> str:
+def source(designs: int, seed: int, recipe: str = RECIPE) -> str:
     """Source statement of the coefficients."""
-    return f"{designs} random designs, seed {seed}, synthesized by {yosys.version()}, recipe {RECIPE}"
+    return f"{designs} random designs, seed {seed}, synthesized by {yosys.version()}, recipe {recipe}"
 
 
 def write(technology: Technology, path: str | Path) -> Path:
@@ -74,12 +62,14 @@ def write(technology: Technology, path: str | Path) -> Path:
     return files.write(path, importing.dump(technology))
 
 
-def model(samples: Sequence[Sample], technology: Technology, seed: int) -> dict[str, Any]:
+def model(
+    samples: Sequence[Sample], technology: Technology, seed: int, recipe: str = RECIPE
+) -> dict[str, Any]:
     """The groups of a technology's `model`, each with its source and the errors of its fit.
 
-    `seed` is what the designs were drawn by.
+    `seed` is what the designs were drawn by, `recipe` how they were synthesized.
     """
-    origin = source(len(samples), seed)
+    origin = source(len(samples), seed, recipe)
     tables = [area_table(sample.spec.units()) for sample in samples]
     area, errors = fit_places(tables, [sample.areas for sample in samples])
     tables = [energy_table(sample) for sample in samples]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import blueprint
+import costmodel
 from blueprint.spec import Spec
 from costmodel.groundtruth import activity
+from costmodel.groundtruth.recipe import RECIPE
 from costmodel.groundtruth.synthesis import synthesize
 from costmodel.technology.technology import Technology
-from toolchain import files
+from toolchain import cache, files, yosys
 
 #: Writes the hardware of a spec to a folder and returns its manifest.
 Generate = Callable[[Spec, Path], Mapping[str, Any]]
@@ -49,12 +53,37 @@ class Sample:
         return self.switched.task.macs / (self.switched.cycles * int(self.spec.peak_macs))
 
 
-def measure(spec: Spec, technology: Technology, generate: Generate) -> Sample:
-    """Generate and synthesize one design; modules that were synthesized before cost nothing."""
+def measure(spec: Spec, technology: Technology, generate: Generate, recipe: str = RECIPE) -> Sample:
+    """Generate and synthesize one design; a design that was measured before, or a module, costs little."""
     with files.scratch() as scratch:
         manifest = generate(spec, scratch)
-        found = synthesize(scratch, technology)
-        switched = activity.measure(spec, scratch, manifest, technology, glitches=True)
+        texts = [text for name in manifest["files"] for text in (name, (scratch / name).read_bytes())]
+
+        def build(folder: Path) -> None:
+            found = _measured(spec, scratch, manifest, technology, recipe)
+            (folder / "sample.pickle").write_bytes(pickle.dumps(found, protocol=5))
+
+        parts = ["sample/1", str(spec.parameters), recipe, *texts, *_measured_by(technology)]
+        kept = cache.entry("samples", parts, build)
+    found: Sample = pickle.loads((kept / "sample.pickle").read_bytes())
+    return found
+
+
+def _measured_by(technology: Technology) -> list[str | bytes]:
+    """What a measurement depends on beside the design: library, Yosys, operands of the run, and code that measures."""
+    rooms = (Path(folder) for room in (blueprint, costmodel) for folder in room.__path__)
+    code = [
+        path.read_bytes() for room in rooms for path in sorted([*room.rglob("*.py"), *room.rglob("*.cpp")])
+    ]
+    facts = (technology.corner, technology.sram, getattr(technology, "wires", ""))
+    return [technology.fingerprint, *map(str, facts), yosys.version(), *code]
+
+
+def _measured(
+    spec: Spec, folder: Path, manifest: Mapping[str, Any], technology: Technology, recipe: str
+) -> Sample:
+    found = synthesize(folder, technology, recipe=recipe)
+    switched = activity.measure(spec, folder, manifest, technology, recipe=recipe, glitches=True)
     areas: dict[str, float] = {}
     registers: dict[str, int] = {}
     for name, module in found.modules.items():

@@ -13,7 +13,7 @@ from costmodel.calibration import fitting
 from costmodel.calibration.fitting import Floats
 from costmodel.calibration.measuring import Sample
 from costmodel.model import features
-from costmodel.model.estimate import ANY, START
+from costmodel.model.estimate import ANY, MEMORIES, START
 from costmodel.technology.sram import Sram
 
 _TURNS = 20
@@ -86,7 +86,11 @@ def path_terms(path: Path) -> dict[Name, float]:
 
 def _memory_ps(path: Path, sram: Sram) -> float:
     """Access times of memories in the path; given by the technology, not fitted here."""
-    return sum(float(u.count * sram.access_ps(**u.dims)) for u in path.steps if u.kind == "sram")
+    return sum(
+        float(u.count * sram.access_ps(**u.dims, ports=MEMORIES[u.kind]))
+        for u in path.steps
+        if u.kind in MEMORIES
+    )
 
 
 def _slowest(blocks: Sequence[Floats], known: Sequence[Floats], found: Floats) -> Floats:

@@ -18,11 +18,13 @@ _FEW = 8
 _NARROW = 64
 
 
-def designs(kind: type[Spec], count: int, seed: int, *, largest: float | None = None) -> tuple[Spec, ...]:
-    """`count` different designs of at most `largest` gate equivalents, the family's own limit without it.
+def designs(
+    kind: type[Spec], count: int, seed: int, *, smallest: float = 0.0, largest: float | None = None
+) -> tuple[Spec, ...]:
+    """`count` different designs of `smallest` to `largest` gate equivalents, the family's own limit without it.
 
     Choices are uniform and integers log-uniform over their legal range; integers with a default keep it half the
-    time. Of many candidates those are taken one by one whose choices and small integers were seen least. The same
+    time. Of the drawn designs those are taken one by one whose choices and small integers were seen least. The same
     seed gives the same designs, and a longer list starts with a shorter one. `ParamError` where the pool has too few.
     """
     random = np.random.default_rng([seed, 0x7E57])
@@ -37,11 +39,10 @@ def designs(kind: type[Spec], count: int, seed: int, *, largest: float | None = 
     small = np.flatnonzero(feasible & (many.peak_macs * _GATES_PER_MAC <= largest))
     table = {name: column[small] for name, column in table.items()}
     size = np.broadcast_to(gates(kind.columns(table)), len(small))
-    kept = np.flatnonzero(size <= largest)
+    kept = np.flatnonzero((size <= largest) & (size >= smallest))
     if len(kept) < count:
-        raise ParamError(
-            f"Calibration must find {count} designs of at most {largest:g} gates, not {len(kept)}"
-        )
+        sizes = f"{smallest:g} to {largest:g}" if smallest else f"at most {largest:g}"
+        raise ParamError(f"Calibration must find {count} designs of {sizes} gates, not {len(kept)}")
     table = {name: column[kept] for name, column in table.items()}
     arithmetic = np.broadcast_to(kind.columns(table).arithmetic, len(kept))
     rows = _even(arithmetic, [table[name] for name, limit in limits.items() if _is_few(limit)], count)

@@ -26,7 +26,7 @@ from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import Task
 from costmodel.groundtruth import gate_code, waves
 from costmodel.groundtruth.flatten import CONSTANT_NETS, Flat, Ints, flatten
-from costmodel.groundtruth.synthesis import netlists
+from costmodel.groundtruth.synthesis import Mapped, mapped
 from costmodel.technology import function
 from costmodel.technology.liberty import Cell
 from costmodel.technology.technology import Technology
@@ -83,14 +83,16 @@ class Activity:
     leakages_nw: Mapping[str, float] = field(default_factory=dict)
     accesses: Mapping[str, Accesses] = field(default_factory=dict)
     glitches: Glitches | None = None
-    memories: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    memories: Mapping[str, tuple[int, int, str]] = field(default_factory=dict)
 
     def memory_pj(self, technology: Technology) -> dict[str, float]:
-        """Energy of the accesses of each kind of memory in pJ a cycle; their words and width stand in `memories`."""
-        return {
-            kind: sum(found) * float(technology.sram.energy_pj(*self.memories[kind])) / self.cycles
-            for kind, found in self.accesses.items()
-        }
+        """Energy of the accesses of each kind of memory in pJ a cycle; their shapes stand in `memories`."""
+        sram, found = technology.sram, dict[str, float]()
+        for kind, (reads, writes) in self.accesses.items():
+            shape = self.memories[kind]
+            total = reads * float(sram.read_pj(*shape)) + writes * float(sram.write_pj(*shape))
+            found[kind] = total / self.cycles
+        return found
 
     @property
     def energy_pj(self) -> float:
@@ -113,17 +115,20 @@ def measure(
     manifest: Mapping[str, Any],
     technology: Technology,
     task: Task | None = None,
+    recipe: str | None = None,
     *,
     glitches: bool = False,
     data: Data = EVEN,
+    netlist: Mapped | None = None,
 ) -> Activity:
     """Run a generated design's mapped netlist on random operands of `task` with the statistics of `data`.
 
-    What switches is priced; `glitches` simulates a sample of the cycles with delays as well. `ParamError` where the
-    design does not finish.
+    What switches is priced; `glitches` simulates a sample of the cycles with delays as well. `netlist` is what was
+    mapped already, else it is mapped by `recipe`. `ParamError` where the design does not finish.
     """
     task = task or spec.typical_workload()
-    top, found = netlists(folder, technology)
+    chosen = netlist or mapped(folder, technology, recipe=recipe)
+    top, found = chosen.top, chosen.netlists
     flat = flatten(top, found)
     machine = _Machine(flat, found[top]["ports"], technology)
     sample = _Sample(machine, int(spec.cycles(task))) if glitches else None
@@ -139,8 +144,8 @@ def measure(
         clocks,
         machine.leakage(owner),
         machine.accesses,
-        None if sample is None else _glitches(machine, sample, owner),
-        _shapes(flat, technology),
+        None if sample is None else _glitches(machine, sample, owner, chosen),
+        chosen.memories,
     )
 
 
@@ -172,17 +177,12 @@ class _Sample:
         self.number += 1
 
 
-def _glitches(machine: _Machine, sample: _Sample, owner: Callable[[str], str]) -> Glitches:
+def _glitches(machine: _Machine, sample: _Sample, owner: Callable[[str], str], netlist: Mapped) -> Glitches:
     """Simulate a sample with delays and price what switches more often than without them."""
-    technology = machine.technology
-    memories = {
-        name: float(technology.sram.access_ps(*shape))
-        for name, shape in _shapes(machine.flat, technology).items()
-    }
-    netlist = waves.gates(machine.flat, technology, memories)
+    gates = waves.gates(machine.flat, machine.technology, netlist.macros, netlist.trees, netlist.wires)
     before, after = np.stack(sample.before), np.stack(sample.after)
     weights, count = machine.weights(), len(before)
-    counted = waves.count(netlist, before, after, weights)
+    counted = waves.count(gates, before, after, weights)
     needed = before != after
     glitches = counted.energies - needed @ weights
     total = sum(machine.clocks(owner).values()) + float(counted.energies.mean())
@@ -194,19 +194,6 @@ def _glitches(machine: _Machine, sample: _Sample, owner: Callable[[str], str]) -
         counted.events,
         counted.seconds,
     )
-
-
-def _shapes(flat: Flat, technology: Technology) -> dict[str, tuple[int, int]]:
-    """Words and width of each kind of memory macro."""
-    found = {}
-    for kind in flat.cells:
-        if kind not in technology.cells:
-            pins = flat.pins[kind]
-            found[kind] = (
-                1 << sum(pin == "read_address" for pin in pins),
-                sum(pin == "read_data" for pin in pins),
-            )
-    return found
 
 
 def _owners(top: str, modules: Mapping[str, Any], places: Mapping[str, str]) -> Callable[[str], str]:
@@ -290,7 +277,7 @@ class _Machine:
     def _add_memory(self, kind: str, rows: Ints) -> None:
         pins = self.flat.pins[kind]
         width = sum(pin == "read_data" for pin in pins)
-        address = sum(pin == "read_address" for pin in pins)
+        address = sum(pin in ("read_address", "address") for pin in pins)
         for row in rows:
             nets = {
                 name: row[[index for index, pin in enumerate(pins) if pin == name]]
@@ -339,11 +326,16 @@ class _Machine:
             return sum(int(bit & np.uint64(1)) << place for place, bit in enumerate(values[nets[name]]))
 
         data = values[nets["write_data"]].copy()
-        writes, reads = number("write"), number("read")
+        single = "enable" in nets  # one port: an access is a read or a write, at one address
+        writes = number("write") & number("enable") if single else number("write")
+        reads = number("enable") & ~number("write") & 1 if single else number("read")
+        read_address, write_address = (
+            "address" if single else name for name in ("read_address", "write_address")
+        )
         if reads:
-            values[nets["read_data"]] = store[number("read_address")]
+            values[nets["read_data"]] = store[number(read_address)]
         if writes:
-            store[number("write_address")] = data
+            store[number(write_address)] = data
         if self.counting:
             known = self.accesses.get(kind, Accesses(0, 0))
             self.accesses[kind] = Accesses(known.reads + reads, known.writes + writes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ class Flat:
     """Nets are numbered from 0; nets below `CONSTANT_NETS` are constants.
 
     `cells` maps a cell type to one row of nets an instance, in the order of `pins` (a wide pin stands there once a
-    bit), and `names` to the instances' paths.
+    bit), `names` to the instances' paths, and `origins` to the index in `templates` of the cell of a module that each
+    is an instance of: `(module, cell)`.
     """
 
     nets: int
@@ -29,6 +30,8 @@ class Flat:
     pins: Mapping[str, tuple[str, ...]]
     cells: Mapping[str, Ints]
     names: Mapping[str, tuple[str, ...]]
+    origins: Mapping[str, Ints] = field(default_factory=dict)
+    templates: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ def flatten(top: str, netlists: Mapping[str, Any]) -> Flat:
         },
         {kind: root[np.concatenate(rows)] for kind, rows in builder.cells.items()},
         {kind: tuple(labels) for kind, labels in builder.names.items()},
+        {kind: np.concatenate(parts) for kind, parts in builder.origins.items()},
+        tuple(builder.numbered),
     )
 
 
@@ -73,6 +78,9 @@ class _Builder:
         self.cells: dict[str, list[Ints]] = {}
         self.names: dict[str, list[str]] = {}
         self.joined: list[tuple[Ints, Ints]] = []
+        self.origins: dict[str, list[Ints]] = {}
+        self.numbered: list[tuple[str, str]] = []
+        self._first: dict[tuple[str, str], int] = {}
 
     def place(self, name: str, binding: Mapping[str, Ints], prefix: str) -> Ints:
         """Add an instance of a module whose ports are bound to nets; return its nets."""
@@ -96,7 +104,16 @@ class _Builder:
             else:
                 self.cells.setdefault(kind, []).append(placed)
                 self.names.setdefault(kind, []).extend(prefix + label for label in labels)
+                self.origins.setdefault(kind, []).append(self._number(name, kind, labels))
         return nets
+
+    def _number(self, name: str, kind: str, labels: tuple[str, ...]) -> Ints:
+        """The numbers of a module's cells of one type, the same for every instance of the module."""
+        if (name, kind) not in self._first:
+            self._first[name, kind] = len(self.numbered)
+            self.numbered.extend((name, label) for label in labels)
+        first = self._first[name, kind]
+        return np.arange(first, first + len(labels), dtype=np.int64)
 
     def _descend(self, kind: str, rows: Ints, prefixes: list[str]) -> None:
         shape = self.shapes[kind]

@@ -7,20 +7,19 @@ buffers, eight to a buffer: least-area synthesis inserts none, and without them 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from blueprint.errors import ParamError
 from costmodel.groundtruth.flatten import CONSTANT_NETS, Flat, Ints, flatten
-from costmodel.technology.liberty import Arc, Cell, Table
+from costmodel.groundtruth.nldm import Floats, Tables
+from costmodel.technology.liberty import Arc, Cell, WireLoad
 from costmodel.technology.technology import Technology
 
-Floats = NDArray[np.float64]
-
+_NONE: Ints = np.zeros(0, np.int64)
 _TREE_FANOUT = 8
 _NEVER = -np.inf
 #: Sense -> pairs of (input edge, output edge); 0 is rise, 1 is fall.
@@ -49,21 +48,23 @@ def analyze(
     *,
     input_slew_ps: float | None = None,
     trees: bool = True,
+    wires: WireLoad | None = None,
 ) -> Timing:
     """Time the netlists (Yosys JSON modules on the technology's cells) joined below `top`.
 
     `macros` gives, for each cell type that is no library cell, its port directions and its clock-to-output time
-    in ps. `input_slew_ps` is the slew of the top's inputs, by default that of clocks; `trees` puts buffer
-    trees on heavy nets. `ParamError` for a combinational loop.
+    in ps. `input_slew_ps` is the slew of the top's inputs, by default that of clocks; `trees` pretends
+    buffer trees on heavy nets, for netlists of a recipe that inserts none; `wires` adds wires. `ParamError`
+    for a combinational loop.
     """
     flat = flatten(top, netlists)
-    graph = _Graph(flat, technology, macros or {}, trees)
+    graph = Graph(flat, technology, macros or {}, trees, wires)
     results = {}
     for start, launches in (
         ("register", graph.from_registers()),
         ("input", graph.from_inputs(input_slew_ps)),
     ):
-        wave = _Wave(graph, launches)
+        wave = Wave(graph, launches)
         for end, ends in (("register", graph.captures), ("output", graph.leaving)):
             results[f"{start}_to_{end}"] = wave.worst(ends)
     name = max(CLASSES, key=lambda key: results[key][0])
@@ -71,82 +72,48 @@ def analyze(
 
 
 @dataclass(frozen=True)
-class _Ends:
-    """Path endpoints: net, edge, and the constraint table to add (row of the table set, or -1)."""
+class Ends:
+    """Path endpoints: net, edge, and the constraint table to add (row of the table set, or -1) by drive strength."""
 
     nets: Ints
     edges: Ints
     tables: Ints
+    rows: Ints
+    instances: Ints
+
+    def constraints(self, sizes: Ints) -> Ints:
+        """The constraint table of each endpoint when instances have these sizes."""
+        if not len(sizes):
+            return np.full(len(self.rows), -1, np.int64)
+        chosen: Ints = self.tables[self.rows, np.minimum(sizes[self.instances], self.tables.shape[1] - 1)]
+        return chosen
 
 
-class _Tables:
-    """Delay tables padded to one shape, so that one NumPy expression reads thousands of them."""
-
-    def __init__(self) -> None:
-        self._rows: dict[Table, int] = {}
-
-    def add(self, table: Table | None) -> int:
-        """Row of a table; -1 for none."""
-        return -1 if table is None else self._rows.setdefault(table, len(self._rows))
-
-    def seal(self) -> None:
-        """Build the arrays after every table was added."""
-        tables = list(self._rows) or [Table((0.0,), (0.0,), ((0.0,),))]
-        shape = (max(2, *(len(t.slews) for t in tables)), max(2, *(len(t.loads) for t in tables)))
-        self.slews = np.stack([_axis(t.slews, shape[0]) for t in tables])
-        self.loads = np.stack([_axis(t.loads, shape[1]) for t in tables])
-        self.values = np.stack([_grid(t, shape) for t in tables])
-        self.last = np.array([[max(len(t.slews) - 2, 0), max(len(t.loads) - 2, 0)] for t in tables])
-
-    def read(self, rows: Ints, slews: Floats, loads: Floats) -> Floats:
-        """Bilinear interpolation in each row's table, extended linearly beyond its ends; 0 for row -1."""
-        i, u = _place(self.slews[rows], slews, self.last[rows, 0])
-        j, v = _place(self.loads[rows], loads, self.last[rows, 1])
-        v00, v01 = self.values[rows, i, j], self.values[rows, i, j + 1]
-        v10, v11 = self.values[rows, i + 1, j], self.values[rows, i + 1, j + 1]
-        found: Floats = (1 - u) * ((1 - v) * v00 + v * v01) + u * ((1 - v) * v10 + v * v11)
-        return np.where(rows < 0, 0.0, found)
-
-
-def _axis(points: Sequence[float], size: int) -> Floats:
-    # A single point gets a second one with the same values; padding beyond is never reached.
-    known = [*points, points[0] + 1.0] if len(points) == 1 else list(points)
-    return np.array(known + [np.inf] * (size - len(known)))
-
-
-def _grid(table: Table, shape: tuple[int, int]) -> Floats:
-    known = np.array(table.values)
-    return np.pad(
-        known, [(0, size - have) for size, have in zip(shape, known.shape, strict=True)], mode="edge"
-    )
-
-
-def _place(axes: Floats, values: Floats, last: Ints) -> tuple[Ints, Floats]:
-    index = np.clip((axes <= values[:, None]).sum(axis=1) - 1, 0, last)
-    rows = np.arange(len(values))
-    low, high = axes[rows, index], axes[rows, index + 1]
-    return index, (values - low) / (high - low)
-
-
-class _Graph:
-    """Timing edges between net edges, sorted by level."""
+class Graph:
+    """Timing edges between net edges, sorted by level; a cell may be exchanged for another drive strength."""
 
     def __init__(
         self,
         flat: Flat,
         technology: Technology,
         macros: Mapping[str, tuple[Mapping[str, str], float]],
-        trees: bool,
+        trees: bool = False,
+        wires: WireLoad | None = None,
     ) -> None:
         self.flat = flat
         self.trees = trees
-        self.tables = _Tables()
+        self.tables = Tables()
         self.cells = technology.cells
-        self.load = np.zeros(flat.nets)
-        self._parts: list[tuple[Ints, Ints, int, int, int, int, str, Ints]] = []
-        self._launch: list[tuple[Ints, int, int, int]] = []
+        self.clock = flat.nets  # the net at which every register starts
+        self.strengths: list[tuple[Cell, ...]] = []  # by cell type, in the order of `kinds`
+        self.kinds: list[str] = []
+        self.first: list[int] = []
+        self.instances = 0
+        self._strengths_of = technology.strengths
+        self._parts: list[Any] = []  # source, target, edges, tables of delay and slew, kind, pin capacitances
+        self._pins: list[tuple[Ints, int, list[float]]] = []
         self._fixed: list[tuple[Ints, float]] = []
-        self._capture: list[tuple[Ints, int, int]] = []
+        self._capture: list[tuple[Ints, int, list[int], int]] = []
         for kind, rows in flat.cells.items():
             columns = {pin: index for index, pin in enumerate(flat.pins[kind])}
             if kind in self.cells:
@@ -154,44 +121,53 @@ class _Graph:
             else:
                 directions, access = macros.get(kind, ({}, 0.0))
                 self._add_macro(rows, flat.pins[kind], directions, access)
-        self._tree(technology)
-        self.captures = _ends(self._capture)
-        leaving = flat.outputs[flat.outputs >= CONSTANT_NETS]
-        self.leaving = _ends([(leaving, edge, -1) for edge in (0, 1)])
+        self._wire(wires)
+        self._stage(technology)
         self._sort()
         self.tables.seal()
-        self._finish_tree()
+        self.resize(np.concatenate([self._start_size(k) for k in range(len(self.kinds))] or [_NONE]))
 
     def _add_cell(self, cell: Cell, rows: Ints, columns: Mapping[str, int]) -> None:
+        kind, group = len(self.kinds), [self.cells[name] for name in self._strengths_of[cell.name]]
+        self.kinds.append(cell.name)
+        self.strengths.append(tuple(group))
+        self.first.append(self.instances)
+        self.instances += len(rows)
         for pin in cell.inputs:
             if pin.name in columns:
-                np.add.at(self.load, rows[:, columns[pin.name]], pin.capacitance)
+                caps = [other.pin(pin.name).capacitance for other in group]
+                self._pins.append((rows[:, columns[pin.name]], kind, caps))
         for arc in cell.arcs:
             if arc.related not in columns or arc.pin not in columns:
                 continue
             source, target = rows[:, columns[arc.related]], rows[:, columns[arc.pin]]
+            arcs = [_same_arc(other, arc) for other in group]
             if arc.kind in ("rising_edge", "falling_edge"):
-                self._launch_arc(arc, target)
+                self._launch_arc(arcs, target, kind)
             elif arc.kind.startswith("setup"):
-                for edge, table in enumerate((arc.rise, arc.fall)):
-                    self._capture.append((target, edge, self.tables.add(table)))
+                for edge in (0, 1):
+                    tables = [self.tables.add((a.rise, a.fall)[edge]) for a in arcs]
+                    self._capture.append((target, edge, tables, kind))
             elif cell.sequential is None and arc.kind.startswith("combinational"):
-                self._arc(arc, cell, source, target)
+                caps = [other.pin(arc.related).capacitance for other in group]
+                self._arc(arcs, source, target, kind, caps)
         if cell.sequential is not None and not any(arc.kind.startswith("setup") for arc in cell.arcs):
             data = [rows[:, columns[pin.name]] for pin in cell.inputs if pin.name in columns]
-            self._capture += [(nets, edge, -1) for nets in data for edge in (0, 1)]
+            self._capture += [(nets, edge, [-1], kind) for nets in data for edge in (0, 1)]
 
-    def _arc(self, arc: Arc, cell: Cell, source: Ints, target: Ints) -> None:
-        number = np.arange(len(source), dtype=np.int64)
-        for before, after in _SENSES.get(arc.sense, _SENSES["non_unate"]):
-            delay = self.tables.add((arc.rise, arc.fall)[after])
-            slew = self.tables.add((arc.rise_slew, arc.fall_slew)[after])
-            self._parts.append((source, target, before, after, delay, slew, cell.name, number))
+    def _arc(self, arcs: list[Arc], source: Ints, target: Ints, kind: int, caps: list[float]) -> None:
+        for before, after in _SENSES.get(arcs[0].sense, _SENSES["non_unate"]):
+            delays = [self.tables.add((a.rise, a.fall)[after]) for a in arcs]
+            slews = [self.tables.add((a.rise_slew, a.fall_slew)[after]) for a in arcs]
+            self._parts.append((source, target, before, after, delays, slews, kind, caps))
 
-    def _launch_arc(self, arc: Arc, target: Ints) -> None:
-        for edge, tables in enumerate(((arc.rise, arc.rise_slew), (arc.fall, arc.fall_slew))):
-            if tables[0] is not None:
-                self._launch.append((target, edge, self.tables.add(tables[0]), self.tables.add(tables[1])))
+    def _launch_arc(self, arcs: list[Arc], target: Ints, kind: int) -> None:
+        source = np.full(len(target), self.clock, np.int64)
+        for edge in (0, 1):
+            if (arcs[0].rise, arcs[0].fall)[edge] is not None:
+                delays = [self.tables.add((a.rise, a.fall)[edge]) for a in arcs]
+                slews = [self.tables.add((a.rise_slew, a.fall_slew)[edge]) for a in arcs]
+                self._parts.append((source, target, 0, edge, delays, slews, kind, [0.0]))
 
     def _add_macro(
         self, rows: Ints, pins: Sequence[str], directions: Mapping[str, str], access: float
@@ -200,32 +176,68 @@ class _Graph:
             if directions.get(pin) == "output":
                 self._fixed.append((rows[:, column], access))
             else:
-                self._capture += [(rows[:, column], edge, -1) for edge in (0, 1)]
+                self._capture += [(rows[:, column], edge, [-1], -1) for edge in (0, 1)]
+
+    def _start_size(self, kind: int) -> Ints:
+        """Index, among its strengths, of the cell that the netlist names."""
+        names = [cell.name for cell in self.strengths[kind]]
+        return np.full(len(self.flat.cells[self.kinds[kind]]), names.index(self.kinds[kind]), np.int64)
+
+    def _numbers(self, kind: int, count: int) -> Ints:
+        """Instances of a cell type; macros are none."""
+        first = self.first[kind] if kind >= 0 else 0
+        return np.arange(first, first + count) if kind >= 0 else np.zeros(count, np.int64)
 
     def _sort(self) -> None:
         """Edges as arrays, grouped by the level of the net they lead to."""
         parts = self._parts
-        empty = [np.zeros(0, np.int64)]
-        self.source = np.concatenate([part[0] for part in parts] or empty)
-        self.target = np.concatenate([part[1] for part in parts] or empty)
+        self.source = np.concatenate([part[0] for part in parts] or [_NONE])
+        self.target = np.concatenate([part[1] for part in parts] or [_NONE])
         sizes = [len(part[0]) for part in parts]
-        before, after, delay, slew = (
-            np.repeat(np.array([part[k] for part in parts], np.int64), sizes) for k in (2, 3, 4, 5)
+        self.before, self.after = (
+            np.repeat(np.array([part[k] for part in parts], np.int64), sizes) for k in (2, 3)
         )
-        self.kind = np.repeat(np.arange(len(parts)), sizes)
-        self.instance = np.concatenate([part[7] for part in parts] or empty)
-        self.before, self.after, self.delay_table, self.slew_table = before, after, delay, slew
-        live = self.source >= CONSTANT_NETS
-        order = np.flatnonzero(live)
-        levels = _levels(self.source[order], self.target[order], self.flat.nets)
+        self.part = np.repeat(np.arange(len(parts)), sizes)
+        self.instance = np.concatenate([self._numbers(part[6], len(part[0])) for part in parts] or [_NONE])
+        self.delays, self.slews = (_padded([part[k] for part in parts], -1) for k in (4, 5))
+        self.pin_caps = _padded([part[7] for part in parts], 0.0)
+        order = np.flatnonzero((self.source >= CONSTANT_NETS) & (self.target >= CONSTANT_NETS))
+        levels = _levels(self.source[order], self.target[order], self.flat.nets + 1)
         depth = levels[self.target[order]]
         order = order[np.argsort(depth, kind="stable")]
-        for name in ("source", "target", "kind", "instance", "before", "after", "delay_table", "slew_table"):
+        for name in ("source", "target", "part", "instance", "before", "after"):
             setattr(self, name, getattr(self, name)[order])
         depth = levels[self.target]
         self.bounds = np.searchsorted(depth, np.arange(1, int(depth.max(initial=0)) + 2))
+        self.captures = _ends(self._capture, self._numbers)
+        leaving = self.flat.outputs[self.flat.outputs >= CONSTANT_NETS]
+        self.leaving = _ends([(leaving, edge, [-1], -1) for edge in (0, 1)], self._numbers)
+        self._pin_nets = np.concatenate([nets for nets, _, _ in self._pins] or [_NONE])
+        counts = [len(nets) for nets, _, _ in self._pins]
+        self._pin_rows = np.repeat(np.arange(len(counts)), counts)
+        self._pin_instances = np.concatenate([self._numbers(k, len(n)) for n, k, _ in self._pins] or [_NONE])
+        self._caps = _padded([caps for _, _, caps in self._pins], 0.0)
 
-    def _tree(self, technology: Technology) -> None:
+    def _wire(self, wires: WireLoad | None) -> None:
+        """Capacitance of the wire of each net, by fan-out; resistance is left out (Liberty's `best_case_tree`)."""
+        nets = [*(nets for nets, _, _ in self._pins), self.flat.outputs]
+        self.fanout = np.bincount(np.concatenate(nets), minlength=self.flat.nets + 1)
+        self.wire = np.zeros(self.flat.nets + 1)
+        if wires is not None:
+            largest = int(self.fanout[CONSTANT_NETS:].max(initial=0))
+            lengths = np.array([0.0, *(wires.length(n) for n in range(1, largest + 1))])
+            self.wire = lengths[np.minimum(self.fanout, largest)] * wires.capacitance
+
+    def resize(self, sizes: Ints) -> None:
+        """Take, for each instance, the strength with this index."""
+        self.sizes = sizes
+        caps = self._caps[self._pin_rows, np.minimum(sizes[self._pin_instances], self._caps.shape[1] - 1)]
+        self.load = self.wire + np.bincount(self._pin_nets, caps, self.flat.nets + 1)
+        chosen = sizes[self.instance]
+        self.delay_table, self.slew_table = self.delays[self.part, chosen], self.slews[self.part, chosen]
+        self._finish_tree()
+
+    def _stage(self, technology: Technology) -> None:
         """The buffer that trees are made of: of those at most twice as large as the smallest, the fastest loaded."""
         smallest = self.cells.get(technology.roles.gates.get("buffer", ""))
         self.stage: tuple[Arc, float] | None = None
@@ -256,8 +268,8 @@ class _Graph:
 
     def _finish_tree(self) -> None:
         """Delay and slew that a tree adds to each net, and the load its driver then sees."""
-        self.added = np.zeros(self.flat.nets)
-        self.tree_slew = np.zeros(self.flat.nets)
+        self.added = np.zeros(self.flat.nets + 1)
+        self.tree_slew = np.zeros(self.flat.nets + 1)
         self.stage_slew = 0.0
         if self.stage is None:
             return
@@ -275,29 +287,29 @@ class _Graph:
         self.tree_slew[large] = slew
         self.load[large] = limit
 
+    def name(self, instance: int) -> str:
+        """Cell and path of an instance."""
+        kind = int(np.searchsorted(self.first, instance, side="right")) - 1
+        cell = self.strengths[kind][int(self.sizes[instance])].name
+        return f"{cell} {self.flat.names[self.kinds[kind]][instance - self.first[kind]]}"
+
     def default_slew(self) -> float:
         """Slew of clocks and inputs in ps: that of a buffer that drives eight of its kind."""
         return self.stage_slew
 
-    def from_registers(self) -> _Launch:
-        """Register and macro outputs after the clock edge."""
-        launch = _Launch(self.flat.nets)
+    def from_registers(self) -> Launch:
+        """Registers at the clock edge, memory macros an access time after it."""
+        launch = Launch(self.flat.nets + 1)
         slew = self.default_slew()
-        for nets, edge, delay, out_slew in self._launch:
-            load = self.load[nets]
-            slews = np.full(len(nets), slew)
-            arrival, reached = (
-                self.tables.read(np.full(len(nets), table), slews, load) for table in (delay, out_slew)
-            )
-            launch.put(nets, edge, arrival, reached)
+        launch.put(np.array([self.clock]), 0, np.zeros(1), np.full(1, slew))
         for nets, access in self._fixed:
             for edge in (0, 1):
                 launch.put(nets, edge, np.full(len(nets), access), np.full(len(nets), slew))
         return launch
 
-    def from_inputs(self, slew: float | None) -> _Launch:
+    def from_inputs(self, slew: float | None) -> Launch:
         """Inputs of the top at time 0; clocks have no outgoing arcs."""
-        launch = _Launch(self.flat.nets)
+        launch = Launch(self.flat.nets + 1)
         nets = self.flat.inputs[self.flat.inputs >= CONSTANT_NETS]
         slew = self.default_slew() if slew is None else slew
         for edge in (0, 1):
@@ -305,7 +317,7 @@ class _Graph:
         return launch
 
 
-class _Launch:
+class Launch:
     """Initial arrival and slew of each net edge, before propagation."""
 
     def __init__(self, nets: int) -> None:
@@ -317,10 +329,10 @@ class _Launch:
         np.maximum.at(self.slew[:, edge], nets, slew)
 
 
-class _Wave:
+class Wave:
     """Arrival times propagated from one kind of start."""
 
-    def __init__(self, graph: _Graph, launch: _Launch) -> None:
+    def __init__(self, graph: Graph, launch: Launch) -> None:
         self.graph = g = graph
         self.arrival, self.slew = launch.arrival, launch.slew
         self.delay = np.zeros(len(g.source))
@@ -347,22 +359,45 @@ class _Wave:
             self.arrival[tall] > _NEVER, self.graph.tree_slew[tall, None], self.slew[tall]
         )
 
-    def worst(self, ends: _Ends) -> tuple[float, tuple[str, ...]]:
+    def worst(self, ends: Ends) -> tuple[float, tuple[str, ...]]:
         """The latest endpoint: its time in ps and the cells of its path; (0, ()) without any arrival."""
         nets, edges = ends.nets, ends.edges
-        arrival = self.arrival[nets, edges]
-        clock = np.full(len(nets), self.graph.default_slew())
-        total = arrival + self.graph.tables.read(ends.tables, self.slew[nets, edges], clock)
+        total = self.arrival[nets, edges] + self.setup(ends)
         if not len(total) or total.max() == _NEVER:
             return 0.0, ()
         index = int(np.argmax(total))
         return float(total[index]), self._trace(int(nets[index]), int(edges[index]))
 
+    def latest(self, ends: Ends) -> float:
+        """Time of the latest endpoint in ps; 0 without any arrival."""
+        total = self.arrival[ends.nets, ends.edges] + self.setup(ends)
+        return max(0.0, float(total.max(initial=0.0)))
+
+    def slack(self, period: float, ends: Sequence[Ends]) -> Floats:
+        """Slack of each timing edge of the graph in ps when paths have `period`."""
+        g = self.graph
+        required = np.full(self.arrival.shape, np.inf)
+        for some in ends:
+            np.minimum.at(required, (some.nets, some.edges), period - self.setup(some))
+        for end, begin in zip(g.bounds[::-1], [*g.bounds[::-1][1:], 0], strict=True):
+            part = slice(int(begin), int(end))
+            due = required[g.target[part], g.after[part]] - self.delay[part]
+            np.minimum.at(required, (g.source[part], g.before[part]), due)
+        arrival = self.arrival[g.source, g.before] + self.delay
+        slack: Floats = required[g.target, g.after] - arrival
+        return np.where(np.isfinite(arrival), slack, np.inf)
+
+    def setup(self, ends: Ends) -> Floats:
+        """Setup time of each endpoint."""
+        slews = self.slew[ends.nets, ends.edges]
+        clock = np.full(len(slews), self.graph.default_slew())
+        return self.graph.tables.read(ends.constraints(self.graph.sizes), slews, clock)
+
     def _trace(self, net: int, edge: int) -> tuple[str, ...]:
         """Cell types and instances from start to end, with the time each output arrives."""
         g, steps = self.graph, list[str]()
         order = np.argsort(g.target, kind="stable")
-        first = np.searchsorted(g.target[order], np.arange(g.flat.nets + 1))
+        first = np.searchsorted(g.target[order], np.arange(g.flat.nets + 2))
         while True:
             into = order[first[net] : first[net + 1]]
             into = into[g.after[into] == edge]
@@ -371,32 +406,45 @@ class _Wave:
             if not len(hit):
                 return (f"{self._start(net)} {self.arrival[net, edge]:.1f}", *reversed(steps))
             step = int(hit[0])
-            kind = g._parts[int(g.kind[step])][6]
+            cell = g.name(int(g.instance[step]))
+            if g.source[step] == g.clock:
+                return (f"{cell} {self.arrival[net, edge]:.1f}", *reversed(steps))
             tree = " + buffer tree" if g.added[net] else ""
-            name = g.flat.names[kind][int(g.instance[step])]
-            steps.append(f"{kind} {name}{tree} {self.arrival[net, edge]:.1f}")
+            steps.append(f"{cell}{tree} {self.arrival[net, edge]:.1f}")
             net, edge = int(g.source[step]), int(g.before[step])
 
     def _start(self, net: int) -> str:
-        for kind, rows in self.graph.flat.cells.items():
-            cell = self.graph.cells.get(kind)
-            if cell is None or cell.sequential is not None:
+        """The macro that drives a net, or `input`."""
+        flat = self.graph.flat
+        for kind, rows in flat.cells.items():
+            if kind not in self.graph.cells:
                 found = np.flatnonzero((rows == net).any(axis=1))
-                outputs = {pin.name for pin in cell.outputs} if cell else None
-                for row in found:
-                    pins = [p for p, n in zip(self.graph.flat.pins[kind], rows[row], strict=True) if n == net]
-                    if outputs is None or outputs & set(pins):
-                        return f"{kind} {self.graph.flat.names[kind][int(row)]}"
+                if len(found):
+                    return f"{kind} {flat.names[kind][int(found[0])]}"
         return "input"
 
 
-def _ends(parts: Sequence[tuple[Ints, int, int]]) -> _Ends:
-    empty = [np.zeros(0, np.int64)]
-    sizes = [len(nets) for nets, _, _ in parts]
-    nets = np.concatenate([nets for nets, _, _ in parts] or empty)
-    edges, tables = (np.repeat(np.array([part[k] for part in parts], np.int64), sizes) for k in (1, 2))
+def _same_arc(cell: Cell, arc: Arc) -> Arc:
+    key = (arc.related, arc.pin, arc.sense, arc.kind)
+    return next(item for item in cell.arcs if (item.related, item.pin, item.sense, item.kind) == key)
+
+
+def _padded(rows: Sequence[Sequence[float]], fill: float) -> Any:
+    """Rows of different lengths as one array; what is missing repeats the row's last value."""
+    width = max((len(row) for row in rows), default=1)
+    kind = np.int64 if isinstance(fill, int) else np.float64
+    return np.array([[*row, *[row[-1]] * (width - len(row))] for row in rows] or [[fill] * width], kind)
+
+
+def _ends(parts: Sequence[tuple[Ints, int, list[int], int]], numbers: Callable[[int, int], Ints]) -> Ends:
+    sizes = [len(part[0]) for part in parts]
+    nets = np.concatenate([part[0] for part in parts] or [_NONE])
+    edges = np.repeat(np.array([part[1] for part in parts], np.int64), sizes)
+    rows = np.repeat(np.arange(len(parts)), sizes)
+    instances = np.concatenate([numbers(part[3], len(part[0])) for part in parts] or [_NONE])
     live = nets >= CONSTANT_NETS
-    return _Ends(nets[live], edges[live], tables[live])
+    tables = _padded([part[2] for part in parts], -1)
+    return Ends(nets[live], edges[live], tables, rows[live], instances[live])
 
 
 def _levels(source: Ints, target: Ints, nets: int) -> Ints:

@@ -1,6 +1,7 @@
-"""Synthesis for least area: Yosys lowers, adders and registers are placed, ABC maps the rest.
+"""Synthesis: Yosys lowers, adders and registers are placed, ABC maps the rest for least area.
 
-Each distinct module is synthesized once, in its own process, and the result is kept by the content of the module,
+`costmodel.groundtruth.recipe` says what follows: nothing, or buffers and, for a period, faster modules and stronger
+cells. Each distinct module is mapped once, in its own process, and the result is kept by the content of the module,
 of the cells and of the recipe; an instance costs nothing. Sums over instances give the design.
 """
 
@@ -10,22 +11,27 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 from blueprint.errors import ParamError, SpecError
-from costmodel.groundtruth import mapping, rtlil, sta
+from costmodel.groundtruth import closure, mapping, rtlil, sta
+from costmodel.groundtruth import recipe as recipes
+from costmodel.groundtruth import wires as wire_models
+from costmodel.groundtruth.recipe import LEAST, RECIPE
 from costmodel.technology import compact, importing, selection
+from costmodel.technology.liberty import Cell, WireLoad
+from costmodel.technology.macros import SINGLE, TWO
 from costmodel.technology.technology import Technology
 from costmodel.technology.technology import load as load_technology
 from toolchain import cache, yosys
 
-_PROCESSES = 2
+#: Modules of a design that are synthesized at once.
+PROCESSES = 2
 _TIMEOUT_S = 1800.0
-_RECIPE = "area/4"
 
-_ALU = r"""
+_ALU_HEAD = r"""
 (* techmap_celltype = "$alu" *)
 module ternforge_alu (A, B, CI, BI, X, Y, CO);
   parameter A_SIGNED = 0; parameter B_SIGNED = 0;
@@ -44,7 +50,11 @@ module ternforge_alu (A, B, CI, BI, X, Y, CO);
   endgenerate
   wire [Y_WIDTH-1:0] c = b ^ {Y_WIDTH{BI}};
   wire [Y_WIDTH:0] carry;
-  assign carry[0] = CI;
+"""
+
+_ALU = (
+    _ALU_HEAD
+    + r"""  assign carry[0] = CI;
   assign CO = carry[Y_WIDTH:1];
   assign X = a ^ c;
   genvar i;
@@ -53,6 +63,26 @@ module ternforge_alu (A, B, CI, BI, X, Y, CO);
   end endgenerate
 endmodule
 """
+)
+
+#: The same adder with its carries by `$lcu`, which Yosys makes a Brent-Kung network.
+_PREFIX_ALU = (
+    _ALU_HEAD
+    + r"""  assign carry[0] = CI;
+  assign CO = carry[Y_WIDTH:1];
+  assign X = a ^ c;
+  genvar i;
+  generate
+    if (Y_WIDTH > 4) begin : prefix
+      \$lcu #(.WIDTH(Y_WIDTH)) network (.P(a ^ c), .G(a & c), .CI(CI), .CO(carry[Y_WIDTH:1]));
+      assign Y = a ^ c ^ carry[Y_WIDTH-1:0];
+    end else for (i = 0; i < Y_WIDTH; i = i + 1) begin : bits
+      \$fa #(.WIDTH(1)) add (.A(a[i]), .B(c[i]), .C(carry[i]), .Y(Y[i]), .X(carry[i+1]));
+    end
+  endgenerate
+endmodule
+"""
+)
 
 _LOWER = """
 read_rtlil module.il
@@ -104,6 +134,8 @@ _ABC = (
     _ROUND.format(effort="-C 32 -F 10") * 6,
     "strash\n&get -n\n&syn4\n&put\n" + _ROUND.format(effort="") * 4,
 )
+#: The way to map for speed, by a mapper that takes depth first.
+_FAST = ("strash\n&get -n\n&st\n&syn3\n&syn3\n&dch -f\n&nf\n&put\n",)
 #: Gates of a module up to which every way is tried; a larger one takes the first, which is linear in time.
 _SMALL = 5000
 
@@ -136,6 +168,47 @@ class Synthesis:
     modules: Mapping[str, Module]
     leakage_nw: float = 0.0
     macros: Mapping[str, int] = field(default_factory=dict)
+    recipe: str = LEAST
+    period_ps: float | None = None
+    wires: str = "no wires"
+    buffer_area_um2: float = 0.0
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A mapped design: what is counted, timed, simulated and written is this one netlist.
+
+    `netlists` are Yosys JSON modules by name; `macros` gives directions of ports and access time in ps of every
+    memory macro; `wires` is the wire load that it is timed with and `wire_text` says which; `trees` is true where
+    timing pretends buffer trees, because the recipe inserts none.
+    """
+
+    top: str
+    modules: Mapping[str, rtlil.Module]
+    netlists: dict[str, mapping.Netlist]
+    technology: Technology
+    recipe: str
+    period_ps: float | None
+    wires: WireLoad | None
+    wire_text: str
+    macros: Mapping[str, tuple[Mapping[str, str], float]]
+
+    @property
+    def memories(self) -> dict[str, tuple[int, int, str]]:
+        """Words, width and port kind of every memory macro."""
+        return {kind: _memory(self.modules[kind]) for kind in self.macros}
+
+    @property
+    def trees(self) -> bool:
+        """True if timing pretends buffer trees."""
+        return self.recipe == LEAST
+
+    @cached_property
+    def timing(self) -> sta.Timing:
+        """Static timing of the netlist."""
+        return sta.analyze(
+            self.top, self.netlists, self.technology, self.macros, trees=self.trees, wires=self.wires
+        )
 
 
 def synthesize(
@@ -146,12 +219,41 @@ def synthesize(
     liberty: Sequence[str | Path] | None = None,
     flatten: bool = False,
     blackboxes: Iterable[str] = (),
+    recipe: str | None = None,
+    period_ps: float | None = None,
+    wires: str | None = None,
 ) -> Synthesis:
     """Synthesize a generated folder (its `manifest.json` says what) or Verilog files with `top`.
 
-    `liberty` replaces the technology's cells by those of Liberty files. `SpecError` for a folder without a
-    manifest or a library that cannot make the design, `ToolError` where Yosys or ABC fails.
+    `liberty` replaces the technology's cells by those of Liberty files. `recipe`, `period_ps` and `wires` are those of
+    `mapped`. `SpecError` for a folder without a manifest or a library that cannot make the design, `ToolError`
+    where Yosys or ABC fails, `ParamError` for a period that is not reached.
     """
+    found = mapped(
+        design, technology, top=top, liberty=liberty, flatten=flatten, blackboxes=blackboxes,
+        recipe=recipe, period_ps=period_ps, wires=wires,
+    )  # fmt: skip
+    return summary(found)
+
+
+def mapped(
+    design: str | Path | Sequence[str | Path],
+    technology: Technology | str,
+    *,
+    top: str | None = None,
+    liberty: Sequence[str | Path] | None = None,
+    flatten: bool = False,
+    blackboxes: Iterable[str] = (),
+    recipe: str | None = None,
+    period_ps: float | None = None,
+    wires: str | None = None,
+) -> Mapped:
+    """The netlist of a design by a recipe (`costmodel.groundtruth.recipe`).
+
+    With a period, the smallest found that meets it; `ParamError` where none does. `wires` is one of
+    `costmodel.groundtruth.wires.KINDS`, by default the library's where it has wire-load models, else statistical ones.
+    """
+    chosen = recipes.choose(recipe, period_ps, wires)
     if isinstance(technology, str):
         technology = load_technology(technology)
     if liberty:
@@ -159,13 +261,54 @@ def synthesize(
     files, top, boxes = _sources(design, top, tuple(blackboxes))
     modules = _front(files, top, boxes, flatten)
     netlists = _netlists(modules, technology)
-    return _sum_up(top, modules, netlists, technology)
+    macros = _macros(modules, netlists, technology)
+    if chosen == LEAST:
+        text = "no wires; heavy nets timed behind buffer trees that the netlist has not"
+        return Mapped(top, modules, netlists, technology, chosen, period_ps, None, text, macros)
+    remap = partial(_restyled, modules, netlists, technology)
+    problem = closure.Problem(top, technology, None, macros, remap)
+    cells = sum(len(netlists[name]["cells"]) * n for name, n in closure.instances(top, netlists).items())
+    load, text = wire_models.choose(wires, technology, problem.area(netlists), cells)
+    problem = replace(problem, wires=load)
+    done = problem.buffered({}) if period_ps is None else closure.close(problem, period_ps)
+    return Mapped(top, modules, done, technology, chosen, period_ps, load, text, macros)
 
 
-def netlists(design: str | Path, technology: Technology) -> tuple[str, dict[str, mapping.Netlist]]:
+def netlists(
+    design: str | Path,
+    technology: Technology,
+    *,
+    recipe: str | None = None,
+    period_ps: float | None = None,
+) -> tuple[str, dict[str, mapping.Netlist]]:
     """Top module and mapped netlists (Yosys JSON by module) of a generated folder; memories are not among them."""
-    files, top, boxes = _sources(design, None, ())
-    return top, _netlists(_front(files, top, boxes, False), technology)
+    found = mapped(design, technology, recipe=recipe, period_ps=period_ps)
+    return found.top, found.netlists
+
+
+def _restyled(
+    modules: Mapping[str, rtlil.Module],
+    netlists: Mapping[str, mapping.Netlist],
+    technology: Technology,
+    styles: Mapping[str, str],
+) -> dict[str, mapping.Netlist]:
+    """Netlists of which some modules are mapped in another style."""
+    changed = {
+        name: _netlist(name, modules, technology, style) for name, style in styles.items() if style != "area"
+    }
+    return {**netlists, **changed}
+
+
+def _macros(
+    modules: Mapping[str, rtlil.Module], netlists: Mapping[str, mapping.Netlist], technology: Technology
+) -> dict[str, tuple[Mapping[str, str], float]]:
+    """Port directions and access time of each memory macro."""
+    kinds = {cell["type"] for netlist in netlists.values() for cell in netlist["cells"].values()}
+    boxes = sorted(kind for kind in kinds if kind not in technology.cells and kind not in netlists)
+    return {
+        kind: (modules[kind].directions, float(technology.sram.access_ps(*_memory(modules[kind]))))
+        for kind in boxes
+    }
 
 
 def _sources(
@@ -217,39 +360,45 @@ def _front(files: list[Path], top: str, boxes: tuple[str, ...], flatten: bool) -
 def _netlists(modules: Mapping[str, rtlil.Module], technology: Technology) -> dict[str, mapping.Netlist]:
     """Mapped netlist of every module that is not a blackbox."""
     real = [name for name, module in modules.items() if not module.blackbox]
-    with ThreadPoolExecutor(min(_PROCESSES, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(PROCESSES, os.cpu_count() or 1)) as pool:
         found = pool.map(lambda name: _netlist(name, modules, technology), real)
         return dict(zip(real, found, strict=True))
 
 
-def _netlist(name: str, modules: Mapping[str, rtlil.Module], technology: Technology) -> mapping.Netlist:
+def _netlist(
+    name: str, modules: Mapping[str, rtlil.Module], technology: Technology, style: str = "area"
+) -> mapping.Netlist:
     module = modules[name]
     stubs = [modules[child].stub for child in sorted(module.children) if child in modules]
     text = "\n".join([module.text, *stubs])
-    recipe: list[str] = [_RECIPE, _LOWER, _MAP, _TRY, *_ABC, _ALU, yosys.version(), technology.fingerprint]
-    folder = cache.entry(
-        "synthesis", [*recipe, text], partial(_map, name=name, text=text, technology=technology)
-    )
+    recipe: list[str] = [RECIPE, _LOWER, _MAP, _TRY, *_ABC, _ALU, yosys.version(), technology.fingerprint]
+    if style != "area":
+        recipe += [style, "sizable", _PREFIX_ALU, *_FAST]
+    build = partial(_map, name=name, text=text, technology=technology, style=style)
+    folder = cache.entry("synthesis", [*recipe, text], build)
     netlist: mapping.Netlist = json.loads((folder / "netlist.json").read_text())
     return netlist
 
 
-def _map(folder: Path, name: str, text: str, technology: Technology) -> None:
-    """Lower, place and map one module; leaves `netlist.json`."""
+def _map(folder: Path, name: str, text: str, technology: Technology, style: str = "area") -> None:
+    """Lower, place and map one module in a style of `closure.STYLES`; leaves `netlist.json`."""
     roles = technology.roles
+    if style == "gates":
+        roles = replace(roles, full_adder=None, half_adder=None)
     (folder / "module.il").write_text(text)
-    (folder / "alu.v").write_text(_ALU)
+    (folder / "alu.v").write_text(_ALU if style == "area" else _PREFIX_ALU)
     registers = " ".join(f"-cell {kind} 01" for kind in _register_kinds(technology))
     extract = "extract_fa -fa" if roles.full_adder else ""
     yosys.run(_LOWER.format(registers=registers, extract=extract), cwd=folder, timeout_s=_TIMEOUT_S)
     design = json.loads((folder / "lowered.json").read_text())
     netlist = design["modules"][name]
-    areas = {cell.name: cell.area for cell in technology.cells.values()}
+    areas = {cell.name: cell.area for cell in technology.mapped.values()}
     mapping.place(netlist, roles, areas)
     (folder / "placed.json").write_text(json.dumps({"modules": {name: netlist}}))
-    compact.write_liberty(selection.smallest(technology.cells.values()), folder / "cells.lib")
+    cells = technology.mapped.values() if style == "area" else _sizable(technology)
+    compact.write_liberty(selection.smallest(cells), folder / "cells.lib")
     gates = sum(cell["type"].startswith("$_") for cell in netlist["cells"].values())
-    scripts = _ABC if gates <= _SMALL else _ABC[:1]
+    scripts = _FAST if style != "area" else _ABC if gates <= _SMALL else _ABC[:1]
     for index, script in enumerate(scripts):
         (folder / f"abc{index}.script").write_text(script)
     tries = [_TRY.format(index=index) for index in range(len(scripts))]
@@ -262,6 +411,12 @@ def _map(folder: Path, name: str, text: str, technology: Technology) -> None:
     for scratch in list(folder.iterdir()):
         scratch.unlink()
     (folder / "netlist.json").write_text(json.dumps(smallest))
+
+
+def _sizable(technology: Technology) -> list[Cell]:
+    """Cells to map to for speed: a gate of one strength only is left out, unless it is simple."""
+    mapped = technology.mapped.values()
+    return [cell for cell in mapped if len(cell.inputs) <= 2 or len(technology.strengths[cell.name]) > 1]
 
 
 def _register_kinds(technology: Technology) -> list[str]:
@@ -288,13 +443,10 @@ def _slim(netlist: mapping.Netlist, technology: Technology, name: str) -> mappin
     return {"ports": ports, "cells": cells}
 
 
-def _sum_up(
-    top: str,
-    modules: Mapping[str, rtlil.Module],
-    netlists: Mapping[str, mapping.Netlist],
-    technology: Technology,
-) -> Synthesis:
-    counts = _instances(top, netlists)
+def summary(found: Mapped) -> Synthesis:
+    """Area, registers and timing of a mapped design."""
+    top, modules, netlists, technology = found.top, found.modules, found.netlists, found.technology
+    counts = closure.instances(top, netlists)
     own: dict[str, dict[str, int]] = {}
     for name, netlist in netlists.items():
         histogram: dict[str, int] = {}
@@ -320,13 +472,9 @@ def _sum_up(
         else:
             logic += cell.area * number
     for kind, number in sorted(macros.items()):
-        words, width = modules[kind].memory_shape()
-        macro_area += number * float(technology.sram.area_um2(words, width))
-    ports = {
-        kind: (modules[kind].directions, float(technology.sram.access_ps(*modules[kind].memory_shape())))
-        for kind in macros
-    }
-    timing = sta.analyze(top, netlists, technology, ports)
+        macro_area += number * float(technology.sram.area_um2(*_memory(modules[kind])))
+    timing = found.timing
+    buffers = [name for name in cells if _is_buffer(technology, name)]
     return Synthesis(
         top,
         technology.name,
@@ -342,24 +490,23 @@ def _sum_up(
         _modules(own, counts, netlists, technology),
         leakage,
         dict(sorted(macros.items())),
+        found.recipe,
+        found.period_ps,
+        found.wire_text,
+        sum(technology.cells[name].area * cells[name] for name in buffers),
     )
 
 
-def _instances(top: str, netlists: Mapping[str, mapping.Netlist]) -> dict[str, int]:
-    """Number of instances of each module in the design."""
-    counts: dict[str, int] = {}
+def _memory(module: rtlil.Module) -> tuple[int, int, str]:
+    """Words, width and port kind of a macro: one address is one port."""
+    words, width = module.memory_shape()
+    addresses = sum("addr" in port and direction == "input" for port, direction in module.directions.items())
+    return words, width, SINGLE if addresses == 1 else TWO
 
-    def visit(name: str, times: int) -> None:
-        counts[name] = counts.get(name, 0) + times
-        children: dict[str, int] = {}
-        for cell in netlists[name]["cells"].values():
-            if cell["type"] in netlists:
-                children[cell["type"]] = children.get(cell["type"], 0) + 1
-        for child, number in children.items():
-            visit(child, times * number)
 
-    visit(top, 1)
-    return counts
+def _is_buffer(technology: Technology, name: str) -> bool:
+    smallest = technology.roles.gates.get("buffer")
+    return smallest is not None and name in technology.strengths[smallest]
 
 
 def _modules(

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from costmodel.groundtruth import sta
 from costmodel.groundtruth.flatten import CONSTANT_NETS, Flat, Ints
 from costmodel.technology import function
-from costmodel.technology.liberty import Arc, Cell
+from costmodel.technology.liberty import Arc, Cell, WireLoad
 from costmodel.technology.technology import Technology
 from toolchain import cache as store
 from toolchain import compiler, files, process
@@ -74,9 +74,19 @@ class Counted(NamedTuple):
     seconds: float
 
 
-def gates(flat: Flat, technology: Technology, access_ps: Mapping[str, float]) -> Gates:
-    """The gates of a netlist with their delays; ``access_ps`` is the time of each memory macro after the clock."""
-    return _Builder(flat, technology, access_ps).gates()
+#: Directions of the ports of each kind of memory macro, and its access time after the clock in ps.
+Macros = Mapping[str, tuple[Mapping[str, str], float]]
+
+
+def gates(
+    flat: Flat,
+    technology: Technology,
+    macros: Macros | None = None,
+    trees: bool = True,
+    wires: WireLoad | None = None,
+) -> Gates:
+    """The gates of a netlist with their delays; the arguments are those of static timing (`sta.analyze`)."""
+    return _Builder(sta.Graph(flat, technology, macros or {}, trees, wires), macros or {}).gates()
 
 
 def count(netlist: Gates, before: Bits, after: Bits, weights: Floats) -> Counted:
@@ -152,15 +162,15 @@ def _program() -> Path:
 class _Builder:
     """Reads gates and delays out of a flat netlist."""
 
-    def __init__(self, flat: Flat, technology: Technology, access_ps: Mapping[str, float]) -> None:
-        self.flat = flat
-        self.cells = technology.cells
-        self.access_ps = access_ps
-        self.graph = sta._Graph(flat, technology, _macros(flat, technology, access_ps), True)
-        launch, inputs = self.graph.from_registers(), self.graph.from_inputs(None)
+    def __init__(self, graph: sta.Graph, macros: Macros) -> None:
+        self.flat = graph.flat
+        self.cells = graph.cells
+        self.macros = macros
+        self.graph = graph
+        launch, inputs = graph.from_registers(), graph.from_inputs(None)
         launch.arrival = np.maximum(launch.arrival, inputs.arrival)
         launch.slew = np.maximum(launch.slew, inputs.slew)
-        self.slew = sta._Wave(self.graph, launch).slew
+        self.slew = sta.Wave(graph, launch).slew
         self.pins: list[
             tuple[Ints, Floats]
         ] = []  # of one function: (instances, pins) and (instances, pins, 2)
@@ -179,7 +189,7 @@ class _Builder:
             else:
                 self._gate(cell, columns)
         self._inputs()
-        tall = np.flatnonzero(self.graph.added > 0)
+        tall = np.flatnonzero(self.graph.added[: self.flat.nets] > 0)
         driven = np.arange(self.flat.nets)
         driven[tall] = self.flat.nets + np.arange(len(tall))
         outputs = driven[np.concatenate([*self.outputs, np.zeros(0, np.int64)])]
@@ -234,9 +244,11 @@ class _Builder:
             self.sources.append((nets, delays))
 
     def _memory(self, kind: str, rows: Ints) -> None:
-        answers = [index for index, pin in enumerate(self.flat.pins[kind]) if pin == _READ]
+        directions, access_ps = self.macros[kind]
+        pins = self.flat.pins[kind]
+        answers = [index for index, pin in enumerate(pins) if directions.get(pin) == "output"]
         nets = rows[:, answers].ravel()
-        self.sources.append((nets, np.full((len(nets), 2), self.access_ps[kind])))
+        self.sources.append((nets, np.full((len(nets), 2), access_ps)))
 
     def _inputs(self) -> None:
         """Inputs of the top come from registers like those of the design."""
@@ -251,20 +263,6 @@ class _Builder:
         if len(tall):
             self.pins.append((roots[:, None], np.repeat(self.graph.added[tall], 2).reshape(-1, 1, 2)))
             self.tables += [0b10] * len(tall)
-
-
-_READ = "read_data"
-
-
-def _macros(
-    flat: Flat, technology: Technology, access_ps: Mapping[str, float]
-) -> dict[str, tuple[dict[str, str], float]]:
-    """Directions of the pins of memory macros, and their times."""
-    kinds = [kind for kind in flat.cells if kind not in technology.cells]
-    return {
-        kind: ({pin: "output" if pin == _READ else "input" for pin in flat.pins[kind]}, access_ps[kind])
-        for kind in kinds
-    }
 
 
 def _read(arc: Arc, edge: int, slews: Floats, loads: Floats) -> Floats:

@@ -16,16 +16,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from blueprint.errors import ParamError
-from blueprint.numbers import Real
+from blueprint.numbers import Real, Whole
 from blueprint.spec import Spec
 from blueprint.unit import Path, Unit
 from costmodel.model import features
+from costmodel.technology.macros import SINGLE, TWO
 from costmodel.technology.technology import Technology
 
 #: Coefficients by place, kind and term; the place `any` serves places that calibration did not meet.
 Coefficients = Mapping[str, Mapping[str, Mapping[str, float]]]
 ANY = "any"
 START = "start"
+#: Kinds of units that are memories, and their ports.
+MEMORIES = {"sram": TWO, "sram_1rw": SINGLE}
+#: What fitting a technology takes, measured with an empty cache; `ternforge tech calibrate` tells the rest as it goes.
+CALIBRATION_MINUTES = 30
 
 
 #: Energy in pJ of a power of 1 nW over 1 s.
@@ -45,6 +50,16 @@ class Cost(NamedTuple):
     switching_pj: Real
     leakage_nw: Real
     glitch_pj: Real = 0.0
+
+    @property
+    def area_um2(self) -> Real:
+        """Area of all places."""
+        return sum(self.areas.values())
+
+    @property
+    def clock_mhz(self) -> Real:
+        """The fastest clock."""
+        return 1e6 / self.path_ps
 
     def energy_parts(self, cycles: Real, busy_cycles: Real, seconds: Real) -> dict[str, Real]:
         """Energy of a run in pJ by cause.
@@ -72,7 +87,7 @@ def cost(designs: Spec, technology: Technology) -> Cost:
         areas,
         delay(designs.paths(), technology),
         *energy_parts(units, technology),
-        leakage_per_um2(technology) * cells,
+        leakage_per_um2(technology) * cells + macro_leakage(units, technology),
     )
 
 
@@ -85,8 +100,8 @@ def area(units: Sequence[Unit], technology: Technology) -> dict[str, Real]:
     places: dict[str, Real] = {}
     for unit in units:
         total = places.get(unit.place, 0.0)
-        if unit.kind == "sram":
-            total = total + unit.count * technology.sram.area_um2(**unit.dims)
+        if unit.kind in MEMORIES:
+            total = total + unit.count * technology.sram.area_um2(*memory_shape(unit))
         for name, value in coefficients(found, unit).items():
             if value:
                 total = total + unit.count * value * features.AREA[unit.kind][name](unit.dims)
@@ -95,14 +110,29 @@ def area(units: Sequence[Unit], technology: Technology) -> dict[str, Real]:
 
 
 def macro_area(units: Sequence[Unit], technology: Technology) -> Real:
-    """Area of the memory macros alone in um2."""
-    return sum(area(tuple(unit for unit in units if unit.kind == "sram"), technology).values())
+    """Area of the memories alone in um2."""
+    total: Real = 0.0
+    for unit in memories(units):
+        total = total + unit.count * technology.sram.area_um2(*memory_shape(unit))
+    return total
 
 
-def energy(units: Sequence[Unit], technology: Technology, busy: Real = 1.0) -> Real:
-    """Mean dynamic energy of a cycle in pJ where operators are busy ``busy`` of the time; leakage comes on top."""
-    clocks, switching = energy_parts(units, technology)
-    return clocks + busy * switching
+def macro_leakage(units: Sequence[Unit], technology: Technology) -> Real:
+    """Leakage of the memories alone in nW."""
+    total: Real = 0.0
+    for unit in memories(units):
+        total = total + unit.count * technology.sram.leakage_nw(*memory_shape(unit))
+    return total
+
+
+def memories(units: Sequence[Unit]) -> list[Unit]:
+    """The lines of an inventory that are memories."""
+    return [unit for unit in units if unit.kind in MEMORIES]
+
+
+def memory_shape(unit: Unit) -> tuple[Whole, Whole, str]:
+    """What a memory must do: words, width and ports."""
+    return unit.dims["words"], unit.dims["width"], MEMORIES[unit.kind]
 
 
 def energy_parts(units: Sequence[Unit], technology: Technology) -> tuple[Real, Real]:
@@ -121,8 +151,8 @@ def energies_by_place(units: Sequence[Unit], technology: Technology) -> dict[str
     for unit in units:
         clocks, moved = places.get(unit.place, (0.0, 0.0))
         times = unit.count * unit.activity
-        if unit.kind == "sram":  # a cycle reads one word and writes one
-            moved = moved + times * 2 * technology.sram.energy_pj(**unit.dims)
+        if unit.kind in MEMORIES:
+            moved = moved + times * access_pj(unit, technology)
         for name, value in coefficients(found, unit).items():
             if value and name == features.CLOCK:
                 clocks = clocks + unit.count * value * features.ENERGY[unit.kind][name](unit.dims)
@@ -132,19 +162,27 @@ def energies_by_place(units: Sequence[Unit], technology: Technology) -> dict[str
     return places
 
 
+def access_pj(unit: Unit, technology: Technology) -> Real:
+    """Energy of a memory in a cycle of full throughput in pJ: a read and a write, or one of the two at one port."""
+    sram, shape = technology.sram, memory_shape(unit)
+    both = sram.read_pj(*shape) + sram.write_pj(*shape)
+    return both if MEMORIES[unit.kind] == TWO else both / 2
+
+
 def leakage_per_um2(technology: Technology) -> float:
     """Mean leakage of the technology's synthesized designs in nW per um2 of cells."""
     return float(group(technology, "leakage")["value"])
 
 
 def leakage(units: Sequence[Unit], technology: Technology) -> Real:
-    """Leakage of all cells in nW, without that of memory macros, which technologies do not state."""
-    return leakage_per_um2(technology) * sum(cell_areas(units, technology).values())
+    """Leakage of all cells and memories in nW."""
+    cells = sum(cell_areas(units, technology).values())
+    return leakage_per_um2(technology) * cells + macro_leakage(units, technology)
 
 
 def cell_areas(units: Sequence[Unit], technology: Technology) -> dict[str, Real]:
     """Area by place in um2 without memory macros."""
-    return area(tuple(unit for unit in units if unit.kind != "sram"), technology)
+    return area(tuple(unit for unit in units if unit.kind not in MEMORIES), technology)
 
 
 def delay(paths: Sequence[Path], technology: Technology) -> Real:
@@ -163,8 +201,8 @@ def steps(path: Path, technology: Technology) -> Real:
     total: Real = 0.0
     ripple: Real = 0
     for unit in path.steps:
-        if unit.kind == "sram":
-            total = total + unit.count * technology.sram.access_ps(**unit.dims)
+        if unit.kind in MEMORIES:
+            total = total + unit.count * technology.sram.access_ps(*memory_shape(unit))
         if unit.kind == overlapping:
             ripple = np.maximum(ripple, (unit.count > 0) * unit.dims[term])
         for name, value in coefficients(found, unit).items():
@@ -178,12 +216,21 @@ def group(technology: Technology, name: str) -> Mapping[str, Any]:
     try:
         found: Mapping[str, Any] = technology.model[name]
     except KeyError:
-        what = technology.path or technology.name
         raise ParamError(
-            f"Technology {technology.name} must be calibrated before its {name} is estimated; "
-            f"run ternforge tech calibrate {what}"
+            f"Technology {technology.name} must be calibrated before its {name} is estimated; {_calibrate(technology)}"
         ) from None
     return found
+
+
+def uncalibrated(technology: Technology) -> str:
+    """Why a technology predicts nothing, in one clause with the command that mends it; empty where it predicts."""
+    missing = [name for name in _TABLES if name not in technology.model]
+    return f"{technology.name} is not calibrated; {_calibrate(technology)}" if missing else ""
+
+
+def _calibrate(technology: Technology) -> str:
+    what = technology.path or technology.name
+    return f"run ternforge tech calibrate {what} (about {CALIBRATION_MINUTES} minutes on two cores)"
 
 
 #: The terms that each group of a technology's model has coefficients of.
@@ -197,10 +244,9 @@ def law(technology: Technology, name: str) -> Coefficients:
         for kind, terms in kinds.items():
             unknown = [term for term in terms if term not in _TABLES[name].get(kind, {})]
             if unknown:
-                what = technology.path or technology.name
                 raise ParamError(
                     f"Technology {technology.name} must be calibrated by this version, not by one whose {name} has "
-                    f"{unknown[0]!r} of {kind}; run ternforge tech calibrate {what}"
+                    f"{unknown[0]!r} of {kind}; {_calibrate(technology)}"
                 )
     return found
 
@@ -220,7 +266,18 @@ def place_coefficients(found: Coefficients, place: str, kind: str) -> Mapping[st
 
 def cycle_energies(units: Sequence[Unit], technology: Technology, seconds: float) -> dict[str, Real]:
     """Energy in pJ of one cycle of full throughput that lasts ``seconds``, leakage included, by place."""
-    leaks = leakage_per_um2(technology) * seconds * _PJ_PER_NW_S
-    cells = cell_areas(units, technology)
+    leaks = leakage_by_place(units, technology)
     parts = energies_by_place(units, technology)
-    return {place: clock + moved + leaks * cells.get(place, 0.0) for place, (clock, moved) in parts.items()}
+    return {
+        place: clock + moved + seconds * _PJ_PER_NW_S * leaks.get(place, 0.0)
+        for place, (clock, moved) in parts.items()
+    }
+
+
+def leakage_by_place(units: Sequence[Unit], technology: Technology) -> dict[str, Real]:
+    """Leakage in nW by place, memories under their own."""
+    rate = leakage_per_um2(technology)
+    found: dict[str, Real] = {place: rate * area for place, area in cell_areas(units, technology).items()}
+    for unit in memories(units):
+        found[unit.place] = found.get(unit.place, 0.0) + macro_leakage((unit,), technology)
+    return found

@@ -14,13 +14,17 @@ import numpy as np
 
 from blueprint.numbers import Real
 from blueprint.spec import Spec
-from blueprint.unit import flip_flops
+from blueprint.unit import Unit, flip_flops
 from costmodel.model import estimate, glitches
 from costmodel.model.estimate import Cost
 from costmodel.model.metrics import name_of
 from costmodel.model.work import Asked, Cycles, Dram, Pass, Time, run
 from costmodel.technology.technology import Technology
 
+#: The place of memories.
+MEMORY = "memory"
+#: The cause of energy that is not the core's.
+DRAM = "dram"
 #: The cost of a spec or of columns.
 Costs = Callable[[Any], Cost]
 
@@ -34,7 +38,7 @@ attention is not in it. Families of attention run just that, and their traffic i
 and normalization are in neither.
 Energy: the clock toggles in every cycle of that time, those in which the core waits for memory included, and cells leak
 through all of it; switching comes with every multiply-accumulate, and DRAM costs energy per bit moved. Not counted are
-leakage of memory macros, DRAM standby, and the host's time between two layers.
+DRAM standby and the host's time between two layers.
 """
 
 
@@ -42,14 +46,18 @@ leakage of memory macros, DRAM standby, and the host's time between two layers.
 class Estimate:
     """Estimate of one design, without a workload.
 
-    Areas in um2, ``macro_area_um2`` the memory macros alone; leakage in nW, without that of macros. ``energy_pj`` is
-    that of one cycle of full throughput at ``clock_mhz``, which ``meets_clock`` says the critical path allows.
-    Breakdowns are by place. ``glitches`` says whether the energies have any in them, ``glitch_energy_pj`` how much.
+    Areas in um2, ``memory_area_um2`` the memories alone, which ``macro_area_um2`` is another name of; leakage in nW.
+    ``energy_pj`` is that of one cycle of full throughput at ``clock_mhz``, which ``meets_clock`` says the critical path
+    allows. Breakdowns are by place. ``glitches`` says whether the energies have any in them, ``glitch_energy_pj`` how
+    much.
     """
 
     area_um2: float
     area_breakdown_um2: Mapping[str, float]
+    logic_area_um2: float
+    memory_area_um2: float
     macro_area_um2: float
+    memories: tuple[Mapping[str, Any], ...]
     flip_flops: int
     critical_path_ps: float
     clock_mhz: float
@@ -68,14 +76,18 @@ def of_design(spec: Spec, technology: Technology, clock_mhz: float | None = None
     ``ParamError`` where the technology was not calibrated.
     """
     units, cost = spec.units(), glitches.cost(spec, technology)
-    fastest = 1e6 / float(cost.path_ps)
+    area, memory = float(cost.area_um2), float(estimate.macro_area(units, technology))
+    fastest = float(cost.clock_mhz)
     clock = clock_mhz or fastest
     energies = estimate.cycle_energies(units, technology, 1e-6 / clock)
     more = glitches.energies(spec, technology)
     return Estimate(
-        area_um2=float(sum(cost.areas.values())),
+        area_um2=area,
         area_breakdown_um2={place: float(area) for place, area in cost.areas.items()},
-        macro_area_um2=float(estimate.macro_area(units, technology)),
+        logic_area_um2=area - memory,
+        memory_area_um2=memory,
+        macro_area_um2=memory,
+        memories=tuple(memory_line(unit, technology) for unit in estimate.memories(units) if unit.count),
         flip_flops=int(flip_flops(units)),
         critical_path_ps=float(cost.path_ps),
         clock_mhz=clock,
@@ -91,6 +103,28 @@ def of_design(spec: Spec, technology: Technology, clock_mhz: float | None = None
     )
 
 
+def memory_line(unit: Unit, technology: Technology) -> dict[str, Any]:
+    """One kind of memory of a design: how many, what it must do, what it is, its figures and their source."""
+    sram, (words, width) = technology.sram, (int(unit.dims[key]) for key in ("words", "width"))
+    ports = estimate.MEMORIES[unit.kind]
+    shape = (words, width, ports)
+    kind = sram.kind(*shape)
+    return {
+        "count": int(unit.count),
+        "words": words,
+        "width": width,
+        "ports": ports,
+        "kind": kind,
+        "area_um2": float(unit.count * sram.area_um2(*shape)),
+        "access_ps": float(sram.access_ps(*shape)),
+        "read_pj": float(sram.read_pj(*shape)),
+        "write_pj": float(sram.write_pj(*shape)),
+        "leakage_nw": float(unit.count * sram.leakage_nw(*shape)),
+        "left_out": sram.law("area", kind).left_out,
+        "source": sram.law("area", kind).source,
+    }
+
+
 @dataclass(frozen=True)
 class TechnologyCosts:
     """The costs of designs in one technology."""
@@ -104,6 +138,33 @@ class TechnologyCosts:
         """The register-to-register paths of one design by name, in ps."""
         start = float(estimate.group(self.technology, "delay")[estimate.START])
         return {path.name: start + float(estimate.steps(path, self.technology)) for path in spec.paths()}
+
+
+@dataclass(frozen=True)
+class OnWork:
+    """What designs do with a pass over the work: time and traffic, and energy in pJ by cause, DRAM included."""
+
+    time: Time
+    energies: Mapping[str, Real]
+
+    @property
+    def core_pj(self) -> Real:
+        """Energy without DRAM."""
+        return sum(energy for cause, energy in self.energies.items() if cause != DRAM)
+
+    @property
+    def total_pj(self) -> Real:
+        """Energy with DRAM."""
+        return self.core_pj + self.energies[DRAM]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Numbers of one design on a pass over the work: its row of a study, and time and energy (without DRAM) in all."""
+
+    row: dict[str, float]
+    seconds: float
+    core_pj: float
 
 
 @dataclass(frozen=True)
@@ -131,53 +192,74 @@ class Estimator:
     def metrics(
         self, designs: Any, clock_mhz: float | None = None, cycles_of: Cycles | None = None
     ) -> dict[str, Real]:
-        """Every metric of designs that can be built, by name (`costmodel.model.metrics`).
+        """Every metric of designs that can be built, by name; see :meth:`answer`."""
+        return self.answer(designs, clock_mhz, cycles_of)[0]
+
+    def answer(
+        self, designs: Any, clock_mhz: float | None = None, cycles_of: Cycles | None = None
+    ) -> tuple[dict[str, Real], OnWork]:
+        """Every metric of designs that can be built, by name (`costmodel.model.metrics`), and the pass behind it.
 
         ``designs`` is one spec, or columns of many (:meth:`blueprint.spec.Spec.columns`): then a metric is an array, or
         a plain number where all designs share it. ``clock_mhz`` is a clock other than the fastest, ``cycles_of`` as in
         :func:`costmodel.model.work.run`.
         """
         cost = self.costs(designs)
-        clock = clock_mhz or 1e6 / cost.path_ps
-        time = run(designs, self.work, clock, self.dram, cycles_of)
+        clock = clock_mhz or cost.clock_mhz
+        done = self.on_work(designs, cost, clock, cycles_of)
+        memory = cost.areas.get(MEMORY, 0.0)
         found = {
-            "area_um2": sum(cost.areas.values()),
+            "area_um2": cost.area_um2,
+            "logic_area_um2": cost.area_um2 - memory,
+            "memory_area_um2": memory,
             "flip_flops": flip_flops(designs.units()),
             "critical_path_ps": cost.path_ps,
             "clock_mhz": clock,
             "peak_macs": designs.peak_macs,
-            **self._of_work(designs, cost, clock, time),
+            **self._of_work(designs, clock, done),
         }
         if self.prompt is not None:
             found["time_to_first_token_s"] = run(designs, self.prompt, clock, self.dram, cycles_of).seconds
         named = {name_of(base, self.part): value for base, value in found.items()}
-        return {name: value for name, value in named.items() if name is not None}
+        return {name: value for name, value in named.items() if name is not None}, done
 
-    def _of_work(self, designs: Any, cost: Cost, clock: Real, time: Time) -> dict[str, Real]:
-        core = self.energy_parts(designs, cost, clock, time)
-        dram = core.pop("dram")
-        tokens, total = self.work.tokens, sum(core.values())
+    def _of_work(self, designs: Any, clock: Real, done: OnWork) -> dict[str, Real]:
+        tokens, time = self.work.tokens, done.time
         return {
             "cycles": time.cycles,
             "tokens_per_second": tokens / time.seconds,
-            "energy_pj_per_token": (total + dram) / tokens,
-            "core_energy_pj_per_token": total / tokens,
-            "power_mw": (total + dram) / time.seconds * 1e-9,
+            "energy_pj_per_token": done.total_pj / tokens,
+            "core_energy_pj_per_token": done.core_pj / tokens,
+            "power_mw": done.total_pj / time.seconds * 1e-9,
             "utilization": self.work.macs / (designs.peak_macs * clock * 1e6 * time.seconds),
             "dram_share": time.dram_seconds / time.seconds,
         }
 
-    def energy_parts(self, designs: Any, cost: Cost, clock_mhz: Real, time: Time) -> dict[str, Real]:
-        """Energy of one pass in pJ by cause: clock, switching, leakage, dram."""
+    def on_work(self, designs: Any, cost: Cost, clock_mhz: Real, cycles_of: Cycles | None = None) -> OnWork:
+        """One pass over the work at a clock; energies by cause are clock, switching, leakage and dram."""
+        time = run(designs, self.work, clock_mhz, self.dram, cycles_of)
         cycles = time.seconds * clock_mhz * 1e6
         per_bit = self.dram.energy_pj_per_bit if self.dram else 0.0
         core = cost.energy_parts(cycles, self.work.macs / designs.peak_macs, time.seconds)
-        return {**core, "dram": per_bit * time.bits}
+        return OnWork(time, {**core, DRAM: per_bit * time.bits})
 
     def row(
         self, spec: Spec, clock_mhz: float | None = None, cycles_of: Cycles | None = None
     ) -> dict[str, float]:
         """The metrics of one design by name: those of its row in a study, to the bit."""
+        return self.one(spec, clock_mhz, cycles_of).row
+
+    def one(self, spec: Spec, clock_mhz: float | None = None, cycles_of: Cycles | None = None) -> Answer:
+        """:meth:`row`, with time and energy of the whole pass."""
         columns = self.kind.columns({name: np.array([value]) for name, value in spec.parameters.items()})
-        found = self.metrics(columns, clock_mhz, cycles_of)
-        return {name: float(np.broadcast_to(value, 1)[0]) for name, value in found.items()}
+        found, done = self.answer(columns, clock_mhz, cycles_of)
+        return Answer(
+            {name: _first(value) for name, value in found.items()},
+            _first(done.time.seconds),
+            _first(done.core_pj),
+        )
+
+
+def _first(value: Real) -> float:
+    """A number of columns of one design, or a number that all designs share."""
+    return float(np.broadcast_to(value, 1)[0])

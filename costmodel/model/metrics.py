@@ -30,6 +30,8 @@ class Metric:
 #: What each number is, whatever work it covers; ``{part}`` and ``{one}`` stand for the part of the work and its unit.
 BASES: dict[str, Metric] = {
     "area_um2": Metric("um2", "area", "cell and memory area of the whole accelerator", "min"),
+    "logic_area_um2": Metric("um2", "logic area", "cell area of the accelerator without its memories", "min"),
+    "memory_area_um2": Metric("um2", "memory area", "area of the accelerator's memories", "min"),
     "flip_flops": Metric("", "flip-flops", "flip-flops of the whole accelerator", "min"),
     "critical_path_ps": Metric("ps", "critical path", "slowest register-to-register path", "min"),
     "clock_mhz": Metric("MHz", "clock", "highest clock, 1e6 / critical_path_ps", "max"),

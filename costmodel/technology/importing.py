@@ -8,16 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from blueprint.errors import SpecError
-from blueprint.files import tree
-from costmodel.technology import facts, liberty, roles, selection, sram
-from costmodel.technology.liberty import Cell, Library
+from blueprint.errors import ParamError, SpecError
+from blueprint.files import schemas, tree
+from costmodel.technology import facts, liberty, liberty_text, macros, memories, roles, selection, sram_file
+from costmodel.technology.liberty import Library, Wires
 from costmodel.technology.roles import Roles
 from costmodel.technology.sram import Sram
-from costmodel.technology.technology import SCHEMA, Measured, Technology
+from costmodel.technology.technology import Measured, Technology, load
 from toolchain import files
 
 _POINTS = 4
+_REFERENCE = "ihp_sg13g2"
 _FULL = 99
 _NO_DELAYS = "the library holds no delays: every path takes 0 ps, and its clock means nothing"
 
@@ -35,24 +36,38 @@ def import_library(paths: Sequence[str | Path], name: str, output: str | Path) -
 def technology(paths: Sequence[str | Path], name: str, *, points: int = _FULL) -> Technology:
     """The technology of Liberty files: cells worth keeping, with at most `points` x `points` delays to a table."""
     library = liberty.parse(paths)
-    macros = [cell for cell in library.cells.values() if cell.memory is not None]
+    memory = macros.read(library.cells.values())
     gates = [cell for cell in library.cells.values() if cell.memory is None]
     chosen = roles.choose(gates)
     _check(library, chosen, str(paths[0]))
-    kept = [facts.thin(cell, points) for cell in selection.useful(gates, chosen)]
+    useful = selection.useful(gates, chosen)
+    kept, strong = (
+        [facts.thin(cell, points) for cell in some] for some in (useful, selection.drives(gates, useful))
+    )
     source = f"Liberty {library.name}" + (
         f" and {len(library.sources) - 1} more" * (len(library.sources) > 1)
     )
+    corner = _corner(library, source)
+    voltage = corner["voltage"].value
     return Technology(
         name,
         library.sources,
-        _corner(library, source),
+        corner,
         chosen,
-        _sram(macros, library, chosen, source),
+        memories.of_library(memory, library.cells, chosen, voltage, source, _reference()),
         facts.dump(kept),
         source,
         library.notes + (() if any(cell.arcs for cell in kept) else (_NO_DELAYS,)),
+        drive_text=facts.dump(strong),
+        wires=library.wires,
+        wire_source=source if library.wires else "",
     )
+
+
+def is_made_of(technology: Technology, paths: Sequence[str | Path]) -> bool:
+    """True if a technology was imported from just these Liberty files, by their contents."""
+    digests = {digest for _, digest in technology.sources}
+    return bool(digests) and digests == {liberty_text.digest(path) for path in paths}
 
 
 def _check(library: Library, chosen: Roles, path: str) -> None:
@@ -80,57 +95,54 @@ def _corner(library: Library, source: str) -> dict[str, Measured]:
     }
 
 
-def _sram(macros: Sequence[Cell], library: Library, chosen: Roles, source: str) -> Sram:
-    """Laws from the macros among the files; without any, one latch and one gate for each bit, said to be assumed."""
-    if macros:
-        names = ", ".join(cell.name for cell in macros)
-        return sram.fit(macros, f"least relative error over macros {names}; {source}")
-    keeper = chosen.latch or chosen.flop or chosen.clear_flop or chosen.set_flop
-    assert keeper is not None
-    reader = chosen.gates.get("nand2") or chosen.gates.get("nor2") or chosen.gates["inverter"]
-    cells = (library.cells[keeper.cell], library.cells[reader])
-    text = f"assumed: no memory macro among the files, so each bit is one {keeper.cell} and one {reader}"
-    energy = sum(_energy(cell) for cell in cells)
-    delay = 20 * roles.delay(cells[1], 4 * cells[1].inputs[0].capacitance)
-    return sram.assumed(sum(cell.area for cell in cells), delay, energy, f"{text}; access 20 gate delays")
-
-
-def _energy(cell: Cell) -> float:
-    """Mean internal energy of one transition in pJ."""
-    values = [
-        table.values[len(table.slews) // 2][len(table.loads) // 2]
-        for item in cell.energies
-        for table in (item.rise, item.fall)
-        if table is not None
-    ]
-    return max(0.0, sum(values) / len(values)) if values else 0.0
+def _reference() -> tuple[str, Sram, float] | None:
+    """Memories of the technology with real macros of both port kinds, to scale from."""
+    try:
+        found = load(_REFERENCE)
+    except (ParamError, SpecError):  # while its own file is being made
+        return None
+    return found.name, found.sram, found.voltage
 
 
 def dump(technology: Technology) -> str:
     """The text of a technology file."""
     head: dict[str, Any] = {
-        "schema": SCHEMA,
+        "schema": schemas.TECHNOLOGY,
         "name": technology.name,
         "files": [{"file": file, "sha256": digest} for file, digest in technology.sources],
         "corner": {key: asdict(item) for key, item in technology.corner.items()},
         "notes": list(technology.notes),
         "roles": {"source": technology.cell_source, **_role_facts(technology.roles)},
-        "sram": {
-            key: {"value": dict(law.coefficients), "unit": law.unit, "source": law.source, "error": law.error}
-            for key, law in (
-                ("area", technology.sram.area),
-                ("access_time", technology.sram.access_time),
-                ("energy", technology.sram.energy),
-            )
-        },
+        "sram": sram_file.plain(technology.sram),
     }
     if technology.model:
         head["model"] = _plain(technology.model)
+    if technology.wires:
+        head["wires"] = _wire_facts(technology.wires, technology.wire_source)
     text = tree.dump(head, width=110)
     lines = "".join(f"    {line}\n" for line in technology.cell_text.splitlines())
     source = json.dumps(technology.cell_source)
     note = "# um2, fF, ps, pJ, nW; costmodel/technology/facts.py explains the lines"
-    return f"{text}cells:  {note}\n  source: {source}\n  table: |\n{lines}"
+    drives = "".join(f"    {line}\n" for line in technology.drive_text.splitlines())
+    strengths = f"  drives: |\n{drives}" if drives else ""
+    return f"{text}cells:  {note}\n  source: {source}\n  table: |\n{lines}{strengths}"
+
+
+def _wire_facts(wires: Wires, source: str) -> dict[str, Any]:
+    """Wire-load models: fF and kohm a unit of length, lengths by fan-out, and the selection by area in um2."""
+    loads = [
+        {
+            "name": load.name,
+            "capacitance": load.capacitance,
+            "resistance": load.resistance,
+            "slope": load.slope,
+            "fanouts": [fanout for fanout, _ in load.lengths],
+            "lengths": [length for _, length in load.lengths],
+        }
+        for load in wires.loads
+    ]
+    areas = [{"from": low, "to": high, "load": name} for low, high, name in wires.by_area]
+    return {"source": source, "default": wires.default, "loads": loads, "by_area": areas}
 
 
 def _role_facts(chosen: Roles) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from costmodel.technology.liberty_text import Group
 
 _SCALE = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
 _UNWANTED = ("dont_use", "is_isolation_cell", "is_level_shifter", "always_on", "pad_cell", "is_macro_cell")
+_TEST = re.compile("bist|test|scan", re.IGNORECASE)  # ports of a memory that only its tests use
+_MASK = re.compile(r"(mask|strb|_bm|bwe|bweb|wem|byte_?en|(^|_)w?ben?)\d*$", re.IGNORECASE)
 _UNIT = re.compile(r"\s*([0-9.eE+-]*)\s*([fpnumk]?)(s|f|w|v|a|ohm)\s*", re.IGNORECASE)
 
 
@@ -53,12 +55,13 @@ class Arc:
 
 @dataclass(frozen=True)
 class Energy:
-    """Internal energy in pJ of one rise and one fall of `pin` (caused by `related`, where given)."""
+    """Internal energy in pJ of a rise and a fall of `pin`, caused by `related` in the state `when` where given."""
 
     pin: str
     related: str
     rise: Table | None
     fall: Table | None
+    when: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,12 @@ class Sequential:
 
 @dataclass(frozen=True)
 class Memory:
-    """A memory macro's shape."""
+    """A memory macro's shape: `ports` as `1rw`, `2rw`, `1rw1r`, and bits of the write mask (0: whole words)."""
 
     words: int
     width: int
+    ports: str = "1rw"
+    mask: int = 0
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,50 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class WireLoad:
+    """A wire-load model: length of a net by fan-out, and what a unit of length has (fF, kohm).
+
+    `lengths` holds points `(fan-out, length)`; between them length is linear, beyond the last it grows by `slope`.
+    """
+
+    name: str
+    capacitance: float
+    resistance: float
+    slope: float
+    lengths: tuple[tuple[int, float], ...]
+
+    def length(self, fanout: int) -> float:
+        """Length of a net that drives `fanout` pins."""
+        points = self.lengths or ((1, self.slope),)
+        before = points[0]
+        for point in points:
+            if fanout <= point[0]:
+                share = (fanout - before[0]) / (point[0] - before[0]) if point[0] > before[0] else 0.0
+                return before[1] + share * (point[1] - before[1])
+            before = point
+        return before[1] + self.slope * (fanout - before[0])
+
+
+@dataclass(frozen=True)
+class Wires:
+    """The wire-load models of a library: which one is the default, and `(from, to, name)` by area in um2."""
+
+    loads: tuple[WireLoad, ...]
+    default: str
+    by_area: tuple[tuple[float, float, str], ...] = ()
+
+    def at(self, area: float) -> WireLoad:
+        """The model for a block of `area` um2: the library's selection by area, else its default."""
+        named = {load.name: load for load in self.loads}
+        for low, high, name in self.by_area:
+            if low <= area < high and name in named:
+                return named[name]
+        if self.by_area and area >= self.by_area[-1][1] and self.by_area[-1][2] in named:
+            return named[self.by_area[-1][2]]
+        return named[self.default]
+
+
+@dataclass(frozen=True)
 class Library:
     """Cells of one or several files read together, with the corner they were characterized at."""
 
@@ -142,11 +191,12 @@ class Library:
     temperature: float | None
     process: float | None
     notes: tuple[str, ...] = ()
+    wires: Wires | None = None
 
 
 @dataclass(frozen=True)
 class _Units:
-    """Factors from the file's units to ps, fF, pJ and nW, and the templates its tables refer to."""
+    """Factors from the file's units to ps, fF, pJ, nW and kohm, and the templates its tables refer to."""
 
     time: float
     capacitance: float
@@ -155,6 +205,7 @@ class _Units:
     templates: dict[str, Group] = field(default_factory=dict)
     types: dict[str, int] = field(default_factory=dict)
     input_capacitance: float = 0.0
+    resistance: float = 1.0
 
 
 def parse(paths: Iterable[str | Path] | str | Path) -> Library:
@@ -194,7 +245,37 @@ def _library(group: Group) -> Library:
             raise item.error(f"cell {cell.name} must be defined once, not twice")
         cells[cell.name] = cell
     source = (Path(group.source.path).name, group.source.sha256)
-    return Library(group.names[0], cells, (source,), *_corner(group), tuple(notes))
+    return Library(group.names[0], cells, (source,), *_corner(group), tuple(notes), _wires(group, units))
+
+
+def _wires(group: Group, units: _Units) -> Wires | None:
+    """The library's wire-load models; None where it has none."""
+    loads = tuple(_wire_load(item, units) for item in group.all("wire_load"))
+    if not loads:
+        return None
+    default = group.simple.get("default_wire_load", loads[0].name)
+    wanted = group.simple.get("default_wire_load_selection")
+    areas: list[tuple[float, float, str]] = []
+    for item in group.all("wire_load_selection"):
+        if wanted in (None, item.names[0]):
+            for text in item.complex.get("wire_load_from_area", []):
+                low, high, name = (part.strip().strip('"') for part in text.split(","))
+                areas.append((float(low), float(high), name))
+    known = {load.name for load in loads}
+    return Wires(loads, default if default in known else loads[0].name, tuple(areas))
+
+
+def _wire_load(group: Group, units: _Units) -> WireLoad:
+    number = {key: group.number(key, 0.0) or 0.0 for key in ("capacitance", "resistance", "slope")}
+    points = [text.split(",")[:2] for text in group.complex.get("fanout_length", [])]
+    try:
+        lengths = tuple(sorted((int(fanout), float(length)) for fanout, length in points))
+    except ValueError:
+        raise group.error("fanout_length must be a fan-out and a length") from None
+    resistance = number["resistance"] * units.resistance
+    return WireLoad(
+        group.names[0], number["capacitance"] * units.capacitance, resistance, number["slope"], lengths
+    )
 
 
 def _corner(group: Group) -> tuple[float | None, float | None, float | None]:
@@ -224,7 +305,14 @@ def _units(group: Group, notes: list[str]) -> _Units:
     default = group.number("default_input_pin_cap", 0.0) or 0.0
     scale = farad * 1e15
     return _Units(
-        time * 1e12, scale, farad * volt**2 * 1e12, leakage * 1e9, templates, types, default * scale
+        time * 1e12,
+        scale,
+        farad * volt**2 * 1e12,
+        leakage * 1e9,
+        templates,
+        types,
+        default * scale,
+        (_quantity(group.simple.get("pulling_resistance_unit", ""), "ohm") or 1e3) * 1e-3,
     )
 
 
@@ -277,7 +365,7 @@ def _cell(group: Group, units: _Units, notes: list[str]) -> Cell:
         _worst_arcs(arcs),
         tuple(energies),
         any(group.simple.get(key, "false").lower() == "true" for key in _UNWANTED),
-        _memory(group),
+        _memory(group, pins, arcs),
         group.simple.get("clock_gating_integrated_cell"),
         "test_cell" in {item.kind for item in group.groups} or group.simple.get("scan_group") is not None,
     )
@@ -347,13 +435,27 @@ def _sequential(group: Group) -> Sequential | None:
     return None
 
 
-def _memory(group: Group) -> Memory | None:
+def _memory(group: Group, pins: Sequence[Pin], arcs: Sequence[Arc]) -> Memory | None:
     for item in group.all("memory"):
         address, width = item.number("address_width"), item.number("word_width")
         if address is None or width is None:
             raise item.error("a memory must state address_width and word_width")
-        return Memory(1 << int(address), int(width))
+        ports = _ports(group) or f"{max(1, len({arc.related for arc in arcs if 'edge' in arc.kind}))}rw"
+        masks = [pin.width for pin in pins if _MASK.search(pin.name) and not _TEST.search(pin.name)]
+        return Memory(1 << int(address), int(width), ports, max(masks, default=0))
     return None
+
+
+def _ports(group: Group) -> str:
+    """Ports of a memory by what its address buses serve, those of tests left out; empty where it does not say."""
+    served: dict[str, set[str]] = {}
+    for bus in _pin_groups(group):
+        for holder in (bus, *bus.all("pin")):
+            for kind in ("read", "write"):
+                for item in holder.all(f"memory_{kind}"):
+                    served.setdefault(item.simple.get("address", ""), set()).add(kind[0])
+    kinds = ["".join(sorted(found)) for address, found in served.items() if not _TEST.search(address)]
+    return "".join(f"{kinds.count(kind)}{kind}" for kind in ("rw", "r", "w") if kind in kinds)
 
 
 def _arcs(pin: Group, name: str, units: _Units) -> list[Arc]:
@@ -423,7 +525,8 @@ def _energies(pin: Group, name: str, units: _Units) -> list[Energy]:
             _table(tables.get(kind, both), units, units.energy) for kind in ("rise_power", "fall_power")
         )
         if rise is not None or fall is not None:
-            energies.append(Energy(name, item.simple.get("related_pin", ""), rise, fall))
+            when = item.simple.get("when", "")
+            energies.append(Energy(name, item.simple.get("related_pin", ""), rise, fall, when=when))
     return energies
 
 

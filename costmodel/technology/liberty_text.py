@@ -161,6 +161,14 @@ def _source(path: Path) -> Source:
     return Source(str(path), _without_comments(bare), digest)
 
 
+def digest(path: str | Path) -> str:
+    """SHA-256 of a Liberty file as it is stored. Raises `SpecError` where it cannot be read."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise SpecError(f"{path}: a Liberty file must be readable: {error.strerror}") from None
+
+
 def check(path: str | Path) -> None:
     """Check early that a file can be Liberty. Raises `SpecError`."""
     try:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from costmodel.technology.liberty import Cell
+from costmodel.technology.liberty import Cell, Sequential
 from costmodel.technology.roles import Roles, combinational, ranking, table
 
 Signature = tuple[int, tuple[int | None, ...]]
+Footprint = tuple[
+    frozenset[tuple[str, str, int | str | None]], Sequential | None, frozenset[tuple[str, str, str, str]]
+]
+
+#: Area of a drive strength, in areas of the cell that mapping uses, beyond which it is left out.
+_LARGEST = 8
+_TIMED = ("combinational", "rising_edge", "falling_edge", "setup_rising", "setup_falling")
 
 
 def smallest(cells: Iterable[Cell]) -> list[Cell]:
@@ -36,6 +43,42 @@ def useful(cells: Iterable[Cell], roles: Roles) -> list[Cell]:
     names |= {roles.clock_gate} if roles.clock_gate else set()
     kept |= {cell.name: cell for cell in cells if cell.name in names or _strong(cell, roles, cells)}
     return [kept[name] for name in sorted(kept)]
+
+
+def drives(cells: Iterable[Cell], kept: Iterable[Cell]) -> list[Cell]:
+    """Cells that do what a kept cell does on pins of the same names: its drive strengths, without the kept ones."""
+    kept = list(kept)
+    largest: dict[Footprint, float] = {}
+    for cell in kept:
+        largest[footprint(cell)] = max(_LARGEST * cell.area, largest.get(footprint(cell), 0.0))
+    names = {cell.name for cell in kept}
+    return sorted(
+        (
+            cell
+            for cell in cells
+            if cell.name not in names
+            and not cell.dont_use
+            and not cell.scan
+            and cell.clock_gate is None
+            and 0 < cell.area <= largest.get(footprint(cell), 0.0)
+        ),
+        key=lambda cell: cell.name,
+    )
+
+
+def footprint(cell: Cell) -> Footprint:
+    """What two cells must share for one to stand for the other: pins, functions, state and timing arcs."""
+    pins = frozenset((pin.name, pin.direction, _truth(cell, pin.name)) for pin in cell.pins)
+    return (
+        pins,
+        cell.sequential,
+        frozenset((arc.related, arc.pin, arc.sense, arc.kind) for arc in cell.arcs if arc.kind in _TIMED),
+    )
+
+
+def _truth(cell: Cell, name: str) -> int | str | None:
+    pin = cell.pin(name)
+    return table(cell, pin) if cell.sequential is None else pin.function
 
 
 def _strong(cell: Cell, roles: Roles, cells: list[Cell]) -> bool:

@@ -1,122 +1,179 @@
-"""Memory macros: area, access time and energy as linear functions of words and width, fitted to real macros."""
+"""On-chip memories of a technology: laws of area, access time, energies and leakage by what a memory must do.
+
+A law is a sum of coefficients times terms of the array behind the words. The array has `columns` of cells for each bit
+of a word, one of which a read selects, and as many rows as the words then need:
+
+    columns = mux, doubled until there are at most `most_rows` rows
+    rows    = max(words / columns, least_rows)
+    cells   = rows x columns x width
+
+A word that is wider than the widest macro of the library is several of them side by side. So area
+`bits + width + rows + fixed` is the array with its sense amplifiers, its row decoder and its control, a delay is the
+wire of a row and that of a column, and an energy is that of precharged cells, outputs and word lines. Which terms a law
+has is found by leaving macros out (`costmodel.technology.sram_fit`).
+
+Small memories are latches: up to `LATCH_BITS`, where an array of a library's latches
+(`costmodel.technology.latch_array`) has less area than the macro of the law, it is what a design is priced with.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from blueprint.numbers import Real, Whole
-from costmodel.technology.liberty import Cell
+from blueprint.numbers import Real, Truths, Whole
+from costmodel.technology.macros import SINGLE, TWO, Macro
 
-#: What each coefficient multiplies.
-TERMS = ("fixed", "bits", "words", "width")
-_UNITS = {"area": "um2", "access_time": "ps", "energy": "pJ"}
+#: Port kinds: one access a cycle, or a read and a write.
+KINDS = (SINGLE, TWO)
+#: The quantities of a memory and their units, in the order of files.
+QUANTITIES = {
+    "area": "um2",
+    "access_time": "ps",
+    "read_energy": "pJ",
+    "write_energy": "pJ",
+    "leakage": "nW",
+}
 
 
 @dataclass(frozen=True)
-class Fit:
-    """One quantity of a memory macro as a sum: a fixed part, a part for each bit, each word and each bit of width.
+class Organization:
+    """How words are folded into an array of cells."""
 
-    `error` is the largest relative error over the macros the law was fitted to.
+    mux: int = 4
+    least_rows: int = 1
+    most_rows: int = 512
+    most_width: int = 1 << 30
+
+    def banks(self, width: Real) -> Real:
+        """Macros side by side that hold a word, none wider than `most_width`."""
+        return np.ceil(np.divide(width, self.most_width))
+
+    def folded(self, words: Whole) -> tuple[Real, Real]:
+        """Rows, and columns of one bit of a word."""
+        doublings = np.ceil(np.log2(np.maximum(np.divide(words, self.mux * self.most_rows), 1)))
+        columns = self.mux * np.exp2(doublings)
+        return np.maximum(np.ceil(np.divide(words, columns)), self.least_rows), columns
+
+
+#: Most bits of a latch array: its wires have no price here, and they grow with the array.
+LATCH_BITS = 4096
+
+#: One column and no limits: terms of words and width alone.
+UNFOLDED = Organization(1, 1, 1 << 60)
+
+#: What each coefficient multiplies: functions of rows, columns of a bit, words and width.
+TERMS: Mapping[str, Callable[[Real, Real, Real, Real], Real]] = {
+    "fixed": lambda rows, columns, words, width: 1.0,
+    "bits": lambda rows, columns, words, width: rows * columns * width,
+    "words": lambda rows, columns, words, width: words,
+    "width": lambda rows, columns, words, width: width,
+    "rows": lambda rows, columns, words, width: rows,
+    "root_rows": lambda rows, columns, words, width: np.sqrt(rows),
+    "columns": lambda rows, columns, words, width: columns * width,
+    "lines": lambda rows, columns, words, width: columns * width * np.sqrt(rows),
+    "levels": lambda rows, columns, words, width: np.log2(words),
+}
+
+
+@dataclass(frozen=True)
+class Law:
+    """One quantity of a memory as coefficients by term.
+
+    `error` is the largest relative error over the macros that it was fitted to, `left_out` that over macros that the
+    fit had not seen, each left out in turn (`None` where there are too few).
     """
 
     coefficients: Mapping[str, float]
     unit: str
     source: str
     error: float = 0.0
+    left_out: float | None = None
 
-    def at(self, words: Whole, width: Whole) -> Real:
+    def at(self, words: Whole, width: Real, organization: Organization = UNFOLDED) -> Real:
         """The quantity for `words` words of `width` bits; arrays broadcast."""
-        c = self.coefficients
-        return c["fixed"] + c["bits"] * words * width + c["words"] * words + c["width"] * width
+        rows, columns = organization.folded(words)
+        return sum(
+            value * TERMS[term](rows, columns, words, width)
+            for term, value in self.coefficients.items()
+            if value
+        ) + 0.0 * np.multiply(words, width)
+
+    def scaled(self, factor: float, source: str, unit: str | None = None) -> Law:
+        """The law times a factor, with the source of both."""
+        found = {term: float(f"{value * factor:.4g}") for term, value in self.coefficients.items()}
+        return Law(found, unit or self.unit, source)
+
+
+#: Laws by quantity.
+Laws = Mapping[str, Law]
 
 
 @dataclass(frozen=True)
 class Sram:
-    """A technology's memory macros, one port that reads or writes a word a cycle."""
+    """A technology's memories: laws of macros by port kind, and of latch arrays where it has latches.
 
-    area: Fit
-    access_time: Fit
-    energy: Fit
+    `ports` is `two_port` for a read and a write in a cycle, `single_port` for one of them. Every quantity is that of
+    the cheapest kind in area: a macro, or an array of latches.
+    """
 
-    def area_um2(self, words: Whole, width: Whole) -> Real:
+    single_port: Laws
+    two_port: Laws
+    latch_array: Laws | None = None
+    organization: Organization = UNFOLDED
+    macros: tuple[Macro, ...] = ()
+    macro_source: str = ""
+
+    def area_um2(self, words: Whole, width: Real, ports: str = TWO) -> Real:
         """Area in um2."""
-        return self.area.at(words, width)
+        return self._chosen("area", words, width, ports)
 
-    def access_ps(self, words: Whole, width: Whole) -> Real:
+    def access_ps(self, words: Whole, width: Real, ports: str = TWO) -> Real:
         """Clock edge to data out, in ps."""
-        return self.access_time.at(words, width)
+        return self._chosen("access_time", words, width, ports)
 
-    def energy_pj(self, words: Whole, width: Whole) -> Real:
-        """One access, in pJ."""
-        return self.energy.at(words, width)
+    def read_pj(self, words: Whole, width: Real, ports: str = TWO) -> Real:
+        """One read, in pJ."""
+        return self._chosen("read_energy", words, width, ports)
 
+    def write_pj(self, words: Whole, width: Real, ports: str = TWO) -> Real:
+        """One write, in pJ."""
+        return self._chosen("write_energy", words, width, ports)
 
-def fit(macros: Sequence[Cell], source: str) -> Sram:
-    """Fit the memory laws: non-negative coefficients of least relative error."""
-    shapes = [(cell.memory.words, cell.memory.width) for cell in macros if cell.memory]
-    figures = {
-        "area": [cell.area for cell in macros],
-        "access_time": [_access_time(cell) for cell in macros],
-        "energy": [_access_energy(cell) for cell in macros],
-    }
-    return Sram(*(_fit(shapes, figures[name], unit, source) for name, unit in _UNITS.items()))
+    def leakage_nw(self, words: Whole, width: Real, ports: str = TWO) -> Real:
+        """Leakage in nW."""
+        return self._chosen("leakage", words, width, ports)
 
+    def is_latches(self, words: Whole, width: Real, ports: str = TWO) -> bool | Truths:
+        """Whether an array of latches takes the place of a macro: a small memory, and smaller so."""
+        if self.latch_array is None:
+            return False
+        latches = self.latch_array["area"].at(words, width)
+        macro = self._macro("area", words, width, ports)
+        small: bool | Truths = (np.multiply(words, width) <= LATCH_BITS) & (latches < macro)
+        return small
 
-def assumed(bit_area: float, access_ps: float, bit_energy_pj: float, source: str) -> Sram:
-    """Memory laws for a library without macros: a constant per bit, stated as an assumption in `source`."""
-    zero = dict.fromkeys(TERMS, 0.0)
-    return Sram(
-        Fit(zero | {"bits": bit_area}, "um2", source),
-        Fit(zero | {"fixed": access_ps}, "ps", source),
-        Fit(zero | {"width": bit_energy_pj}, "pJ", source),
-    )
+    def kind(self, words: int, width: int, ports: str = TWO) -> str:
+        """What one memory is: `latch_array`, or the kind of its macro."""
+        return "latch_array" if self.is_latches(words, width, ports) else ports
 
+    def law(self, quantity: str, kind: str) -> Law:
+        """The law of a quantity of a macro, or of a latch array."""
+        laws: Laws | None = getattr(self, kind)
+        assert laws is not None
+        return laws[quantity]
 
-def _fit(shapes: Sequence[tuple[int, int]], values: Sequence[float], unit: str, source: str) -> Fit:
-    rows = np.array([[1.0, words * width, words, width] for words, width in shapes])
-    known = np.array(values, dtype=float)
-    keep = known > 0
-    if not keep.any():
-        return Fit(dict.fromkeys(TERMS, 0.0), unit, f"{source}; the macros state none")
-    rows, known = rows[keep], known[keep]
-    found = _non_negative(rows / known[:, None])
-    law = {name: float(f"{value:.4g}") for name, value in zip(TERMS, found, strict=True)}
-    errors = [abs(rows[i] @ np.array(list(law.values())) / known[i] - 1) for i in range(len(known))]
-    return Fit(law, unit, source, float(f"{max(errors):.3g}"))
+    def _chosen(self, quantity: str, words: Whole, width: Real, ports: str) -> Real:
+        macro = self._macro(quantity, words, width, ports)
+        if self.latch_array is None:
+            return macro
+        latches = self.latch_array[quantity].at(words, width)
+        chosen: Real = np.where(self.is_latches(words, width, ports), latches, macro)[()]
+        return chosen
 
-
-def _non_negative(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Coefficients, none negative, that bring every row's sum closest to 1; every choice of terms is tried."""
-    best, least = np.zeros(rows.shape[1]), np.inf
-    for count in range(1, rows.shape[1] + 1):
-        for terms in combinations(range(rows.shape[1]), count):
-            chosen = rows[:, terms]
-            scale = np.abs(chosen).max(axis=0)
-            found = np.linalg.lstsq(chosen / scale, np.ones(len(rows)), rcond=None)[0] / scale
-            error = float(np.square(chosen @ found - 1).sum())
-            if (found >= 0).all() and error < least - 1e-12:
-                best, least = np.zeros(rows.shape[1]), error
-                best[list(terms)] = found
-    return best
-
-
-def _access_time(cell: Cell) -> float:
-    """Slowest clock to output arc at its middle slew and load, ps."""
-    tables = [t for arc in cell.arcs if "edge" in arc.kind for t in (arc.rise, arc.fall) if t is not None]
-    return max((t.values[len(t.slews) // 2][len(t.loads) // 2] for t in tables), default=0.0)
-
-
-def _access_energy(cell: Cell) -> float:
-    """Internal energy of one clock cycle in the costliest state, pJ."""
-    clocks = {pin.name for pin in cell.pins if pin.clock}
-    cycles = [
-        sum(t.values[len(t.slews) // 2][len(t.loads) // 2] for t in (item.rise, item.fall) if t is not None)
-        for item in cell.energies
-        if item.pin in clocks
-    ]
-    return max(cycles, default=0.0)
+    def _macro(self, quantity: str, words: Whole, width: Real, ports: str) -> Real:
+        banks = self.organization.banks(width)
+        found = self.law(quantity, ports).at(words, np.divide(width, np.maximum(banks, 1)), self.organization)
+        return found if quantity == "access_time" else banks * found

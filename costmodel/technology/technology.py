@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -11,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.errors import ParamError, SpecError
+from blueprint.files import schemas
 from blueprint.files.document import Section, read
 from blueprint.files.nearest import suggestion
-from costmodel.technology import facts
-from costmodel.technology.liberty import Cell
+from costmodel.technology import facts, selection, sram_file
+from costmodel.technology.liberty import Cell, WireLoad, Wires
 from costmodel.technology.roles import Adder, Register, Roles
-from costmodel.technology.sram import TERMS, Fit, Sram
+from costmodel.technology.sram import Sram
 
-SCHEMA = "ternforge/technology/v1"
 _FOLDER = Path(__file__).with_name("technologies")
 _REGISTERS = ("flop", "enable_flop", "clear_flop", "set_flop", "latch")
 _CORNER = {"voltage": "V", "temperature": "C", "process": "1"}
@@ -51,21 +53,58 @@ class Technology:
     model: Mapping[str, Any] = field(default_factory=dict)
     path: str = ""
     cell_line: int = 0  # line of the file before the first cell fact
+    drive_text: str = ""
+    drive_line: int = 0
+    wires: Wires | None = None
+    wire_source: str = ""
 
     @cached_property
     def cells(self) -> Mapping[str, Cell]:
-        """Cells by name. `SpecError` where a line of the table is no fact."""
+        """All cells by name, drive strengths among them. `SpecError` where a line of a table is no fact."""
+        return {**self.mapped, **self._read("drives", self.drive_text, self.drive_line)}
+
+    @cached_property
+    def mapped(self) -> Mapping[str, Cell]:
+        """The cells that mapping chooses from: the smallest of each function, and those with a role."""
+        return self._read("table", self.cell_text, self.cell_line)
+
+    def _read(self, key: str, text: str, line: int) -> Mapping[str, Cell]:
         try:
-            return facts.load(self.cell_text)
+            return facts.load(text)
         except facts.FactsError as problem:
-            raise SpecError(
-                f"{self.path}:{self.cell_line + problem.line + 1}:1: cells.table: {problem}"
-            ) from None
+            raise SpecError(f"{self.path}:{line + problem.line + 1}:1: cells.{key}: {problem}") from None
+
+    @cached_property
+    def strengths(self) -> Mapping[str, tuple[str, ...]]:
+        """For each cell the cells that may stand for it, smallest first, itself among them."""
+        groups: dict[selection.Footprint, list[Cell]] = {}
+        for cell in self.cells.values():
+            groups.setdefault(selection.footprint(cell), []).append(cell)
+        found: dict[str, tuple[str, ...]] = {}
+        for group in groups.values():
+            names = tuple(cell.name for cell in sorted(group, key=lambda cell: (cell.area, cell.name)))
+            found |= dict.fromkeys(names, names)
+        return found
+
+    @property
+    def recipe(self) -> str | None:
+        """The recipe of the syntheses that the coefficients were fitted to; None where there are none."""
+        stated = re.search(r"recipe (\S+)$", str(self.model.get("area", {}).get("source", "")))
+        return stated[1] if stated else None
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the cells and their roles: everything that synthesis depends on."""
+        """Hash of the cells and their roles: everything that mapping depends on."""
         return hashlib.sha256(f"{self.cell_text}{self.roles}".encode()).hexdigest()
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that stand for all numbers of the technology: cells, model and memories."""
+        fitted = {
+            name: group for name, group in self.model.items() if name != "validation"
+        }  # that only judges
+        numbers = f"{self.fingerprint} {json.dumps(fitted, sort_keys=True)} {self.sram}"
+        return hashlib.sha256(numbers.encode()).hexdigest()[:16]
 
     @property
     def voltage(self) -> float:
@@ -107,24 +146,32 @@ def _shipped(name: str) -> Technology:
 def read_technology(path: Path) -> Technology:
     """The technology of a file. Raises `SpecError`."""
     document = read(path)
-    document.check_schema(SCHEMA)
+    document.check_schema(schemas.TECHNOLOGY)
     name = document.take("name", str)
     cells = document.section("cells")
     cell_source, table = _text(cells, "source"), _text(cells, "table")
     line = cells.position(("table",))[0]
+    drives, drive_line = ("", 0)
+    if "drives" in cells:
+        drives, drive_line = _text(cells, "drives"), cells.position(("drives",))[0]
     cells.finish()
+    wires, wire_source = _wires(document.section("wires")) if "wires" in document else (None, "")
     technology = Technology(
         name,
         _sources(document),
         {key: _measured(document.section("corner"), key, unit) for key, unit in _CORNER.items()},
         _roles(document.section("roles")),
-        _sram(document.section("sram")),
+        sram_file.read(document.section("sram")),
         table,
         cell_source,
         tuple(document.take("notes", list, default=[])),
         _model(document),
         str(path),
         line,
+        drives,
+        drive_line,
+        wires,
+        wire_source,
     )
     document.finish()
     _check_roles(technology, document)
@@ -136,6 +183,33 @@ def _text(section: Section, key: str) -> str:
     if not text.strip():
         raise section.error(key, f"{key} must be text, not empty")
     return text
+
+
+def _wires(section: Section) -> tuple[Wires, str]:
+    source = _text(section, "source")
+    loads = []
+    for item in section.sections("loads"):
+        name = item.take("name", str)
+        capacitance, resistance, slope = (
+            item.take(key, float, minimum=0) for key in ("capacitance", "resistance", "slope")
+        )
+        fanouts, lengths = item.take("fanouts", list), item.take("lengths", list)
+        if len(fanouts) != len(lengths):
+            raise item.error(
+                "lengths", f"lengths must be as many as fanouts, {len(fanouts)}, not {len(lengths)}"
+            )
+        points = tuple((int(fanout), float(length)) for fanout, length in zip(fanouts, lengths, strict=True))
+        loads.append(WireLoad(name, capacitance, resistance, slope, points))
+        item.finish()
+    default = section.take("default", str, choices=tuple(load.name for load in loads))
+    areas = []
+    for item in section.sections("by_area") if section.raw().get("by_area") else ():
+        areas.append((item.take("from", float), item.take("to", float), item.take("load", str)))
+        item.finish()
+    if not areas:
+        section.take("by_area", list, default=[])
+    section.finish()
+    return Wires(tuple(loads), default, tuple(areas)), source
 
 
 def _sources(document: Section) -> tuple[tuple[str, str], ...]:
@@ -153,20 +227,6 @@ def _measured(parent: Section, key: str, unit: str) -> Measured:
     )
     section.finish()
     return found
-
-
-def _sram(section: Section) -> Sram:
-    fits = []
-    for key, unit in (("area", "um2"), ("access_time", "ps"), ("energy", "pJ")):
-        law = section.section(key)
-        value = law.section("value")
-        coefficients = {term: value.take(term, float, minimum=0) for term in TERMS}
-        value.finish()
-        source, error = _text(law, "source"), law.take("error", float, default=0.0, minimum=0)
-        fits.append(Fit(coefficients, law.take("unit", str, choices=(unit,)), source, error))
-        law.finish()
-    section.finish()
-    return Sram(*fits)
 
 
 def _model(document: Section) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from blueprint.numbers import clog2
 
 def parts(packed: Value, width: int) -> list[Value]:
     """The elements of a packed vector, element 0 in the lowest bits."""
+    packed = Value.cast(packed)
     return cut(packed, [(low, min(low + width, len(packed))) for low in range(0, len(packed), width)])
 
 

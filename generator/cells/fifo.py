@@ -61,7 +61,7 @@ class Fifo(Block):
         self.prefix, self.width, self.depth = prefix, width, depth
         self.ahead, self.refills, self.in_memory = ahead, refills, in_memory
         ports = {
-            "reserve": In(int(ahead)),
+            "reserve": In(ahead),
             "write": In(1),
             "word": In(width),
             "read": In(1),
@@ -92,7 +92,7 @@ class Fifo(Block):
 
     def _level(self, m: Module, name: str, more: Value) -> Signal:
         """Level counter: number of used slots."""
-        level = Signal(int(bit_length(self.depth)), name=name)
+        level = Signal(bit_length(self.depth), name=name)
         with m.If(more & ~self.read):
             m.d.sync += level.eq(level + 1)
         with m.Elif(~more & self.read):
@@ -101,7 +101,7 @@ class Fifo(Block):
 
     def _pointer(self, m: Module, name: str, step: Value, first: int) -> Signal:
         """The number of a slot, one further with every ``step``."""
-        pointer = Signal(int(clog2(self.depth)), name=name, init=first)
+        pointer = Signal(clog2(self.depth), name=name, init=first)
         if self.depth > 1:
             after: Value = (pointer + 1)[: len(pointer)]
             if self.depth & (self.depth - 1):

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
 from blueprint.numbers import clog2
-from generator.block import Block, sliced
+from generator.block import Block, register, sliced, word
 
 
 class Sram(Block):
@@ -40,9 +40,168 @@ class Sram(Block):
         super().__init__(f"ternforge_sram_1r1w_{words}x{width}", ports, clocked=True)
 
     @property
+    def memory(self) -> dict[str, Any]:
+        """What a macro in its place must do: the manifest's line."""
+        return {
+            "words": self.words,
+            "width": self.width,
+            "ports": "1r1w",
+            "mask_bits": 0,
+            "latency": 1,
+            "same_address": "old word",
+            "read_data": "holds until the next read",
+        }
+
+    @property
     def fields(self) -> dict[str, int]:
         """Values of the template."""
         return {"words": self.words, "width": self.width, "address_width": clog2(self.words)}
+
+
+class SinglePort(Block):
+    """Memory with one port that reads or writes a word a cycle.
+
+    Guarantees: ``read_data`` is the word at ``address`` from the cycle after a read on, until the next read.
+    Does not: read and write in the same cycle; give a defined word where none was written.
+
+    The Verilog comes from ``rtl_templates/sram_1rw.v.j2``, as that of :class:`Sram`.
+    """
+
+    place = "memory"
+    latency = "1 cycle"
+    throughput = "one read or one write per cycle"
+    template = "sram_1rw.v.j2"
+
+    def __init__(self, words: int, width: int) -> None:
+        self.words = words
+        self.width = width
+        ports = {
+            "enable": In(1),
+            "write": In(1),
+            "address": In(self.address_width),
+            "write_data": In(width),
+            "read_data": Out(width),
+        }
+        super().__init__(f"ternforge_sram_1rw_{words}x{width}", ports, clocked=True)
+
+    @property
+    def address_width(self) -> int:
+        """Bits of an address; a single word has one too, so that the port is there."""
+        return max(1, int(clog2(self.words)))
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """What a macro in its place must do: the manifest's line."""
+        return {
+            "words": self.words,
+            "width": self.width,
+            "ports": "1rw",
+            "mask_bits": 0,
+            "latency": 1,
+            "same_address": "one access",
+            "read_data": "holds until the next read",
+        }
+
+    @property
+    def fields(self) -> dict[str, int]:
+        """Values of the template."""
+        return {"words": self.words, "width": self.width, "address_width": self.address_width}
+
+
+class Alternating(Block):
+    """Words in even and odd single-port memories, for reads that run one word ahead of writes.
+
+    Guarantees: as :class:`Sram`, where words are read in turn, 0, 1, 2 to the last and again, and a word is written
+    when the next one is read, or before; only a word that is read while it is written is not defined. So read and
+    write meet in one memory only where the last word is even and is followed by word 0: that write waits in a register,
+    from where it is read, until its memory is free.
+    Does not: take accesses in any other order; a second write that has to wait takes the place of the first.
+    """
+
+    latency = "1 cycle"
+    throughput = "one read and one write per cycle"
+
+    def __init__(self, words: int, width: int, place: str) -> None:
+        self.words = words
+        self.width = width
+        self.place = place
+        address = int(clog2(words))
+        ports = {
+            "write": In(1),
+            "write_address": In(address),
+            "write_data": In(width),
+            "read": In(1),
+            "read_address": In(address),
+            "read_data": Out(width),
+        }
+        super().__init__(f"ternforge_banks_{words}x{width}", ports, clocked=True, resets=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        reads, writes, waits = (Signal(name=name) for name in ("reads", "writes", "waits"))
+        hit, odd, waiting, back = (Signal(name=name) for name in ("hit", "odd", "waiting", "back"))
+        late_address = register(m, len(self.write_address), "late_address", waits, self.write_address)
+        late = register(m, self.width, "late", waits, self.write_data)
+        found = waiting & (self.read_address == late_address)
+        alike = self.read_address[0] == self.write_address[0]
+        m.d.comb += [
+            reads.eq(self.read & ~found & ~(self.write & (self.read_address == self.write_address))),
+            waits.eq(self.write & reads & alike),
+            writes.eq(self.write & ~waits),
+            back.eq(waiting & self._free(late_address, reads, writes)),
+        ]
+        with m.If(waits):
+            m.d.sync += waiting.eq(1)
+        with m.Elif(back | (writes & (self.write_address == late_address))):
+            m.d.sync += waiting.eq(0)
+        with m.If(self.read):
+            m.d.sync += [hit.eq(found), odd.eq(self.read_address[0])]
+        shown = [self._bank(m, number, reads, writes, back, late_address, late) for number in range(2)]
+        m.d.comb += self.read_data.eq(Mux(hit, late, Mux(odd, shown[1], shown[0])))
+        return m
+
+    def _free(self, late_address: Any, reads: Signal, writes: Signal) -> Any:
+        """Whether the memory of the word that waits has nothing else to do."""
+        taken = [
+            asked & (address[0] == late_address[0])
+            for asked, address in ((reads, self.read_address), (writes, self.write_address))
+        ]
+        return ~(taken[0] | taken[1])
+
+    def _bank(
+        self,
+        m: Module,
+        number: int,
+        reads: Signal,
+        writes: Signal,
+        back: Signal,
+        late_address: Any,
+        late: Any,
+    ) -> Any:
+        """One of the two memories: a read, a write, or the word that waited."""
+        name = ("even", "odd")[number]
+        read, write, late_write = (
+            Signal(name=f"{name}_{what}") for what in ("reads", "writes", "late_writes")
+        )
+        data, shown = word(self.width, f"{name}_data"), word(self.width, f"{name}_shown")
+        address = Signal(max(1, len(self.read_address) - 1), name=f"{name}_address")
+        m.d.comb += [
+            read.eq(reads & (self.read_address[0] == number)),
+            write.eq(writes & (self.write_address[0] == number)),
+            late_write.eq(back & (late_address[0] == number)),
+            data.eq(Mux(write, self.write_data, late)),
+            address.eq(
+                Mux(read, self.read_address[1:], Mux(write, self.write_address[1:], late_address[1:]))
+            ),
+        ]
+        for part, (given, taken) in enumerate(zip(sliced(data), sliced(shown), strict=True)):
+            block = SinglePort((self.words + 1) // 2, len(given))
+            own = f"{name}_{part}" if len(data) > len(given) else name
+            self.use(
+                m, block, own, enable=read | write | late_write, write=~read, address=address,
+                write_data=given, read_data=taken,
+            )  # fmt: skip
+        return shown
 
 
 def store(

@@ -1,33 +1,21 @@
 """The register file behind AXI4-Lite: sizes, start, status and counters of a run."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from blueprint import axi
 from blueprint.shell import STALLS, Bound, RegisterFile, Size
 from generator.arithmetic.integers import one_of, zero_extend
 from generator.block import Block
-
-AXI_LITE_PORTS: dict[str, Any] = {
-    name: (Out if name in axi.ANSWERS else In)(width) for name, width in axi.LITE.items()
-}
-
-#: What the sequencer tells of a run, one cycle each time.
-EVENTS = ("accepted", "finished", "misframed")
-
-
-def size_ports(sizes: Iterable[Size], direction: Any) -> dict[str, Any]:
-    """The copies of sizes that a run reads, as ports of a block."""
-    return {size.name: direction(int(size.bits)) for size in sizes if size.bits}
+from generator.boundary import AXI_LITE, EVENTS, Run, wires
 
 
 def _holds(bound: Bound, held: Mapping[str, Value]) -> Value:
     """1 if sizes keep to a bound; an offset below 0 stands on the left."""
-    left: Value = Const(max(-int(bound.offset), 0))
-    right: Value = Const(max(int(bound.offset), 0))
+    left: Value = Const(max(-bound.offset, 0))
+    right: Value = Const(max(bound.offset, 0))
     for name in bound.left:
         left = left + held[name]
     for name in bound.right:
@@ -49,6 +37,7 @@ class Registers(Block):
     """
 
     place = "shell"
+    bare = ("bus", "run")
     latency = "a write 2 cycles, a read 1 cycle, a run begins 1 cycle after its start is accepted"
     throughput = "one write every 3 cycles, one read every 2 cycles"
 
@@ -56,14 +45,12 @@ class Registers(Block):
         self.stalls, self.flags = file.stalls, file.flags
         self.registers = {register.name: register for register in file.registers(design_hash)}
         self.sizes, self.rules = file.present, file.present_rules
-        copies = size_ports(self.sizes, Out)
-        events = {event: In(1) for event in (*EVENTS, *self.stalls, *self.flags)}
-        super().__init__(
-            name, AXI_LITE_PORTS | {"start": Out(1)} | copies | events, clocked=True, resets=True
-        )
+        ports = {"bus": In(AXI_LITE), "run": Out(Run(file, EVENTS, file.flags))}
+        super().__init__(name, ports, clocked=True, resets=True)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
+        self._told = wires(self.run)
         write = self._write_channel(m)
         words = self._sizes(m, write)
         words |= self._status(m, write)
@@ -75,17 +62,19 @@ class Registers(Block):
     def _write_channel(self, m: Module) -> Value:
         """Accept address and data together; returns the accept strobe."""
         accept, answer, error = (Signal(name=f"write_{what}") for what in ("accept", "answer", "error"))
-        m.d.sync += accept.eq(self.awvalid & self.wvalid & ~accept & ~answer)
+        m.d.sync += accept.eq(self.bus.awvalid & self.bus.wvalid & ~accept & ~answer)
         m.d.comb += [
-            self.awready.eq(accept),
-            self.wready.eq(accept),
-            self.bvalid.eq(answer),
-            self.bresp.eq(Cat(0, error)),
+            self.bus.awready.eq(accept),
+            self.bus.wready.eq(accept),
+            self.bus.bvalid.eq(answer),
+            self.bus.bresp.eq(Cat(0, error)),
         ]
         with m.If(accept):
-            writable = [self._hit(self.awaddr, r.name) for r in self.registers.values() if r.access == "rw"]
+            writable = [
+                self._hit(self.bus.awaddr, r.name) for r in self.registers.values() if r.access == "rw"
+            ]
             m.d.sync += [answer.eq(1), error.eq(~Cat(*writable).any())]
-        with m.Elif(self.bready):
+        with m.Elif(self.bus.bready):
             m.d.sync += answer.eq(0)
         return accept
 
@@ -99,16 +88,16 @@ class Registers(Block):
         legal: list[Value] = []
         self._go = Signal(name="go")
         for size in self.sizes:
-            taken = write & self._hit(self.awaddr, size.name)
+            taken = write & self._hit(self.bus.awaddr, size.name)
             value, above = self._written(m, size, taken)
-            legal += [~above, value != 0, value <= int(size.most)]
+            legal += [~above, value != 0, value <= size.most]
             words[size.name] = value | above.replicate(len(value))
             held[size.name] = value
             if size.bits:
-                copy = Signal(int(size.bits), name=f"{size.name}_of_run")
+                copy = Signal(size.bits, name=f"{size.name}_of_run")
                 with m.If(self._go):
                     m.d.sync += copy.eq(value)
-                m.d.comb += getattr(self, size.name).eq(copy)
+                m.d.comb += self._told[size.name].eq(copy)
         legal += [Cat(*(_holds(bound, held) for bound in rule.bounds)).any() for rule in self.rules]
         self._legal = Signal(name="sizes_legal")
         m.d.comb += self._legal.eq(Cat(*legal).all())
@@ -116,19 +105,19 @@ class Registers(Block):
 
     def _written(self, m: Module, size: Size, taken: Value) -> tuple[Signal, Value]:
         """(the register, whether what was written needs more bits), written byte by byte."""
-        width = int(size.width)
+        width = size.width
         value, above = (
             Signal(width, name=f"{size.name}_held"),
             Signal(size.lanes_above, name=f"{size.name}_above"),
         )
-        first = len(self.wstrb) - len(above)
-        for lane, strobe in enumerate(self.wstrb):
+        first = len(self.bus.wstrb) - len(above)
+        for lane, strobe in enumerate(self.bus.wstrb):
             begin, end = 8 * lane, 8 * lane + 8
             with m.If(taken & strobe):
                 if begin < width:
-                    m.d.sync += value[begin : min(end, width)].eq(self.wdata[begin : min(end, width)])
+                    m.d.sync += value[begin : min(end, width)].eq(self.bus.wdata[begin : min(end, width)])
                 if lane >= first:
-                    m.d.sync += above[lane - first].eq(self.wdata[max(begin, width) : end].any())
+                    m.d.sync += above[lane - first].eq(self.bus.wdata[max(begin, width) : end].any())
         return value, above.any()
 
     def _status(self, m: Module, write: Value) -> dict[str, Value]:
@@ -136,18 +125,18 @@ class Registers(Block):
             Signal(name=name) for name in ("busy", "done", "size_error", "framing_error")
         )
         asked = Signal(name="asked")
-        started = self.wdata[0] & self.wstrb[0]
+        started = self.bus.wdata[0] & self.bus.wstrb[0]
         m.d.comb += [
-            asked.eq(write & self._hit(self.awaddr, "control") & started & ~busy),
+            asked.eq(write & self._hit(self.bus.awaddr, "control") & started & ~busy),
             self._go.eq(asked & self._legal),
         ]
-        m.d.sync += self.start.eq(self._go)
+        m.d.sync += self.run.start.eq(self._go)
         with m.If(asked):
             m.d.sync += [size_error.eq(~self._legal), framing_error.eq(0), done.eq(0), busy.eq(self._legal)]
         with m.Else():
-            with m.If(self.finished):
+            with m.If(self.run.finished):
                 m.d.sync += [busy.eq(0), done.eq(1)]
-            with m.If(self.misframed):
+            with m.If(self.run.misframed):
                 m.d.sync += framing_error.eq(1)
         flags = [self._flag(m, flag) for flag in self.flags]
         return {"control": Const(0, 1), "status": Cat(busy, done, size_error, framing_error, *flags)}
@@ -157,7 +146,7 @@ class Registers(Block):
         held = Signal(name=f"{name}_held")
         with m.If(self._go):
             m.d.sync += held.eq(0)
-        with m.Elif(getattr(self, name)):
+        with m.Elif(self._told[name]):
             m.d.sync += held.eq(1)
         return held
 
@@ -165,15 +154,15 @@ class Registers(Block):
         """Count from the first accepted input beat to the last accepted output beat."""
         counting = Signal(name="counting")
         running = Signal(name="running")
-        m.d.comb += running.eq(counting | self.accepted)
-        with m.If(self._go | self.finished):
+        m.d.comb += running.eq(counting | self.run.accepted)
+        with m.If(self._go | self.run.finished):
             m.d.sync += counting.eq(0)
-        with m.Elif(self.accepted):
+        with m.Elif(self.run.accepted):
             m.d.sync += counting.eq(1)
         words: dict[str, Value] = {}
         for name in ("cycles", *self.stalls):
             held = Signal(self.registers[name].fields["value"][1], name=f"{name}_held")
-            happens = running & (getattr(self, name) if name != "cycles" else 1)
+            happens = running & self._told.get(name, 1)
             with m.If(self._go):
                 m.d.sync += held.eq(0)
             with m.Elif(happens & ~held.all()):
@@ -185,18 +174,18 @@ class Registers(Block):
         accept, answer, error = (Signal(name=f"read_{what}") for what in ("accept", "answer", "error"))
         data = Signal(32, name="read_data")
         m.d.comb += [
-            accept.eq(self.arvalid & ~answer),
-            self.arready.eq(~answer),
-            self.rvalid.eq(answer),
-            self.rdata.eq(data),
-            self.rresp.eq(Cat(0, error)),
+            accept.eq(self.bus.arvalid & ~answer),
+            self.bus.arready.eq(~answer),
+            self.bus.rvalid.eq(answer),
+            self.bus.rdata.eq(data),
+            self.bus.rresp.eq(Cat(0, error)),
         ]
-        lines = [self._hit(self.araddr, name) for name in words]
+        lines = [self._hit(self.bus.araddr, name) for name in words]
         with m.If(accept):
             m.d.sync += [
                 answer.eq(1),
                 error.eq(~Cat(*lines).any()),
                 data.eq(one_of(lines, [zero_extend(word, 32) for word in words.values()])),
             ]
-        with m.Elif(self.rready):
+        with m.Elif(self.bus.rready):
             m.d.sync += answer.eq(0)

@@ -13,7 +13,8 @@ from blueprint.spec import Spec
 from simulator.cosim import runs as random_runs
 from simulator.cosim.folder import Exported, read, undriven
 from simulator.cosim.plan import Scenario, complaints
-from simulator.cosim.runs import PROFILES, Case, Outcome, cases
+from simulator.cosim.report import Case, Checked, Outcome, Report
+from simulator.cosim.runs import PROFILES, cases
 from simulator.cosim.scenarios import scenarios
 from toolchain import bench, files, process
 
@@ -27,48 +28,6 @@ _QUICK_BUILD = ("-fno-dfg", "-fno-gate")
 _UNKNOWN = ("--x-initial", "unique", "--x-assign", "unique")
 #: Findings of one check that are told.
 MOST_FINDINGS = 5
-
-
-@dataclass(frozen=True)
-class Checked:
-    """One group of checks: its subject, its findings, and ``complete`` if it ran to its end."""
-
-    name: str
-    what: str
-    findings: tuple[str, ...]
-    complete: bool
-
-    @property
-    def ok(self) -> bool:
-        """True if the group was completed without findings."""
-        return self.complete and not self.findings
-
-
-@dataclass(frozen=True)
-class Report:
-    """Report of the bench: random runs, groups of checks, and the reason of an early stop."""
-
-    outcomes: tuple[Outcome, ...]
-    checks: tuple[Checked, ...]
-    stopped: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """True if all checks were completed and passed."""
-        return not self.stopped and all(c.ok for c in self.checks) and all(o.ok for o in self.outcomes)
-
-    @property
-    def failure(self) -> str | None:
-        """The first failure, and the reason of an early stop; ``None`` if all checks passed."""
-        first = next((f"{part.name}: {part.findings[0]}" for part in self.checks if part.findings), None)
-        early = [part.name for part in self.checks if not part.complete]
-        stopped = self.stopped or (f"the bench ended before {early[0]} was through" if early else "")
-        return "; ".join(text for text in (first, stopped) if text) or None
-
-    @property
-    def mismatches(self) -> int:
-        """Number of wrong values in the random runs."""
-        return sum(outcome.mismatches for outcome in self.outcomes)
 
 
 def check(spec: Spec, folder: Path, todo: Sequence[Case], *, seed: int = 1, timeout_s: float = 900) -> Report:

@@ -11,11 +11,10 @@ from typing import Any
 
 from blueprint import axi, registry
 from blueprint.errors import ParamError
+from blueprint.files import schemas
 from blueprint.shell import COUNTERS
 from blueprint.spec import Spec
 from toolchain import verilator
-
-SCHEMA = "ternforge/manifest/v1"
 
 _WORDS = {str: "a text", dict: "a mapping", list: "a list"}
 
@@ -77,8 +76,8 @@ def _manifest(file: Path) -> dict[str, Any]:
     except (ValueError, OSError) as problem:
         raise ParamError(f"{file}: manifest must be JSON, and is not: {problem}") from None
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
-    if schema != SCHEMA:
-        raise ParamError(f"{file}: schema must be {SCHEMA}, not {schema!r}")
+    if schema != schemas.MANIFEST:
+        raise ParamError(f"{file}: schema must be {schemas.MANIFEST}, not {schema!r}")
     kinds = {
         "family": str,
         "parameters": dict,

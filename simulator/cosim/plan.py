@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint.axi import ALL_BYTES, OKAY, REFUSED, RESET_CYCLES, START, WORD
-from blueprint.shell import COUNTERS
+from blueprint.shell import COUNTERS, stall_counter
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import Task
 from simulator import stall_patterns as profiles
@@ -300,7 +300,7 @@ def ended(shell: Shell, work: Job, flags: Sequence[str] = (), *, timed: bool = T
 
 def counted(work: Job) -> dict[str, int]:
     """Expected value of every counter after a run; unimplemented stall counters read as 0."""
-    stalls = {f"stall_{reason}": int(count) for reason, count in work.clocks.stalls.items()}
+    stalls = {stall_counter(reason): int(count) for reason, count in work.clocks.stalls.items()}
     return {"cycles": int(work.clocks.cycles), **{name: stalls.get(name, 0) for name in COUNTERS[1:]}}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from blueprint.spec import Spec
 from blueprint.workloads.tasks import Task
 from simulator.cosim import plan
 from simulator.cosim.plan import Answer, How, Job, Scenario, Step
+from simulator.cosim.report import Case, Outcome
 from simulator.cosim.scenarios import begin, started
 from simulator.cosim.shell import Shell
 
@@ -32,35 +32,6 @@ PROFILES = (
 RESET_EVERY = 4
 #: Cycles that a write in the middle of a run needs at most.
 _ACCESS = 12
-
-
-@dataclass(frozen=True)
-class Case:
-    """One run: a task, a stall profile, the seed of values and stalls."""
-
-    task: Task
-    profile: str
-    seed: int
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Result of one run: values that differ from the golden model of ``values``, three counts of its cycles, and
-    everything else that was wrong."""
-
-    case: Case
-    mismatches: int
-    values: int
-    cycles_rtl: int
-    cycles_register: int
-    cycles_simulator: int
-    findings: tuple[str, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """True if every value, every cycle and every register agrees."""
-        same = self.cycles_rtl == self.cycles_register == self.cycles_simulator
-        return self.mismatches == 0 and same and not self.findings
 
 
 def cases(spec: Spec, count: int, seed: int, first: Sequence[Task] = ()) -> list[Case]:

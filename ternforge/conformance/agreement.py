@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint.family import Arrays
+from blueprint.shell import stall_counter
 from blueprint.spec import Spec
 from blueprint.timing import STALL_REASONS
 from blueprint.workloads.tasks import Task
@@ -77,7 +78,7 @@ def differences(spec: Spec, todo: list[Run], runs: list[rtl.RtlRun]) -> list[str
         if len(counts) != 1:
             wrong.append(f"{workload}: cycles {sorted(counts)}")
         for reason in STALL_REASONS:
-            counted = run.registers[f"stall_{reason}"]  # 0 where no run can stall by that reason
+            counted = run.registers[stall_counter(reason)]  # 0 where no run can stall by that reason
             if line.stalls[reason] != counted:
                 wrong.append(f"{workload}: {reason} stalls {line.stalls[reason]}, {counted}")
         for node, stream in ports.items():

@@ -12,7 +12,7 @@ TOP: dict[str, type] = {
     "schema": str, "top": str, "family": str, "parameters": dict, "design_hash": str, "tool_version": str,
     "files": list, "blackboxes": list, "clock": str, "reset": str, "axil_address_width": int, "operation": dict,
     "expressions": str, "streams": dict, "formats": dict, "registers": dict, "modules": dict, "flip_flops": int,
-    "stubs": list, "headers": list, "size_rules": list, "constants": dict,
+    "stubs": list, "memories": dict, "headers": list, "size_rules": list, "constants": dict,
 }  # fmt: skip
 OPERATION: dict[str, type] = {
     "computes": str, "inputs": dict, "outputs": dict, "given": dict, "where": dict, "registers": dict,

@@ -19,7 +19,7 @@ from blueprint.spec import Spec
 from blueprint.unit import flip_flops
 from costmodel.model import estimate
 from costmodel.technology import technology as technologies
-from generator.export import generate
+from generator.export import write_hardware
 from simulator.rtl import rtl
 from ternforge.conformance.agreement import compare, netlist_flip_flops
 from ternforge.conformance.manifest_check import faults
@@ -30,7 +30,7 @@ _NEAR_PEAK = 0.8
 #: Writes a design in a process of its own, within so many seconds.
 _WRITE = (
     "import sys; from pathlib import Path; from blueprint.files.design import read_design;"
-    "from generator.export import generate; generate(read_design(sys.argv[1]).spec, Path(sys.argv[2]))"
+    "from generator.export import write_hardware; write_hardware(read_design(sys.argv[1]).spec, Path(sys.argv[2]))"
 )
 _WRITE_S = 300.0
 #: Numbers of a point of a study that the estimate of its design must have too.
@@ -59,7 +59,7 @@ def check_design(spec: Spec, folder: Path, number: int = 0) -> list[str]:
     manifest; lint; that the same design gives the same bytes and survives a file.
     """
     out = folder / "rtl"
-    manifest = generate(spec, out)
+    manifest = write_hardware(spec, out)
     written = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     files = [out / file for file in manifest["files"]]
     wrong: list[str] = compare(spec, rtl.load(out, optimize="-O0"), number)

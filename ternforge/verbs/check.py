@@ -9,12 +9,13 @@ from typing import Any
 import click
 
 from blueprint.errors import ParamError
+from blueprint.files import schemas
 from blueprint.files.design import design_content, design_from
 from blueprint.files.document import Section, read
 from blueprint.files.tree import dump
 from blueprint.unit import flip_flops
 from blueprint.workloads.model import model_content, model_from
-from blueprint.workloads.workload import SCHEMA, read_workload, workload_content
+from blueprint.workloads.workload import read_workload, workload_content
 from costmodel.model.metrics import scope
 from costmodel.model.work import memory_text
 from costmodel.technology import technology as technologies
@@ -39,14 +40,14 @@ def validate(path: str | Path, overrides: Mapping[str, str], only: str | None = 
     """As :func:`check`; the file must be of the schema ``only`` where one is given."""
     section = read(path)
     readers: dict[str, Callable[[Section], Answer]] = {
-        "ternforge/design/v1": lambda found: _design(found, overrides),
-        "ternforge/workload/v1": _workload,
-        "ternforge/model/v1": _model,
-        "ternforge/space/v1": _space,
-        "ternforge/technology/v1": lambda _: _technology(Path(path)),
+        schemas.DESIGN: lambda found: _design(found, overrides),
+        schemas.WORKLOAD: _workload,
+        schemas.MODEL: _model,
+        schemas.SPACE: _space,
+        schemas.TECHNOLOGY: lambda _: _technology(Path(path)),
     }
     schema = section.check_schema(*([only] if only else readers))
-    if overrides and schema != "ternforge/design/v1":
+    if overrides and schema != schemas.DESIGN:
         raise section.error("schema", f"file must be a design where --set is given, not {schema}")
     return {"file": str(path), "schema": schema, **readers[schema](section)}
 
@@ -72,7 +73,10 @@ def _workload(section: Section) -> Answer:
     for task in workload.tasks:
         row = {"name": task.name, **task.sizes, "count": task.count}
         derived.setdefault("gemms" if task.kind == "gemm" else task.kind, []).append(row)
-    return {"resolved": {"schema": SCHEMA, **workload_content(workload, section)}, "derived": derived}
+    return {
+        "resolved": {"schema": schemas.WORKLOAD, **workload_content(workload, section)},
+        "derived": derived,
+    }
 
 
 def _model(section: Section) -> Answer:

@@ -16,16 +16,20 @@ from blueprint.numbers import Number
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import Task
 from blueprint.workloads.workload import Workload
+from costmodel.model import provenance
 from costmodel.model.evaluate import Estimator, TechnologyCosts, of_design
-from costmodel.model.metrics import METRICS, name_of, scope
+from costmodel.model.metrics import METRICS, scope
 from costmodel.model.quantity import label, metric_text, shown
 from costmodel.model.work import Asked, memory_text
 from costmodel.technology.technology import Technology
-from ternforge import choices
+from ternforge import choices, explaining
 from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_technology, read_workload
 from ternforge.options import gemm_option, set_option, tech_option, workload_from, workload_option
 from ternforge.session import Answer, Session, size_columns, table
 from ternforge.shell import Verb
+
+#: Figures whose error bands the text shows.
+_BANDS = {"area_um2": "area", "critical_path_ps": "critical path", "energy_pj": "energy"}
 
 
 def estimate(
@@ -34,12 +38,15 @@ def estimate(
     workload: WorkloadLike | None = None,
     overrides: Mapping[str, str] | None = None,
     space: str | Path | None = None,
+    explain: str | None = None,
 ) -> Answer:
     """What the analytical model predicts: area by place (um2), critical path (ps), clock (MHz), energy (pJ), and with a
     workload its cycles and time. ``meets_clock`` is false where the design asks for a faster clock than predicted.
 
     ``space`` is a space file instead of a workload: its workload, DRAM, prompt and technology. On a model, ``row`` has
     the numbers of a study's row by the same names; without a space memory takes no time, which ``memory`` says.
+    ``figures`` has the source and the error band of every figure; ``explain`` (``area``, ``clock``, ``energy``,
+    ``cycles``) adds the ``explanation`` of one: lines that add up to it.
     """
     chosen = read_design(design, overrides)
     asked, named = _asked(workload, space)
@@ -51,7 +58,11 @@ def estimate(
         "source": f"analytical model, technology {facts.name}",
         **asdict(of_design(chosen.spec, facts, chosen.clock_mhz)),
         "energy_of": "one cycle of full throughput",
+        "figures": provenance.figures(facts),
     }
+    if explain is not None:
+        work = None if asked is None else asked.workload
+        answer["explanation"] = explaining.explanation(explain, chosen.spec, facts, answer["clock_mhz"], work)
     return answer if asked is None else answer | _on_workload(chosen, asked, facts)
 
 
@@ -77,10 +88,7 @@ def _on_workload(design: Design, asked: Asked, technology: Technology) -> Answer
         return once(replace(task, name=task.kind, count=1))
 
     layers = _layers(spec, workload, cycles_of)
-    row = estimator.row(spec, design.clock_mhz, cycles_of)
-    rate, energy = (
-        row[str(name_of(base, estimator.part))] for base in ("tokens_per_second", "core_energy_pj_per_token")
-    )
+    found = estimator.one(spec, design.clock_mhz, cycles_of)
     return {
         "workload": workload.name,
         "covers": scope(estimator.part),
@@ -88,11 +96,11 @@ def _on_workload(design: Design, asked: Asked, technology: Technology) -> Answer
         "dram": asked.dram and asdict(asked.dram),
         "cycles": sum(layer["cycles"] for layer in layers),
         "macs": estimator.work.macs,
-        "utilization": row["utilization"],
-        "seconds": estimator.work.tokens / rate,
-        "energy_pj": energy * estimator.work.tokens,
+        "utilization": found.row["utilization"],
+        "seconds": found.seconds,
+        "energy_pj": found.core_pj,
         "energy_of": "the whole workload, core only",
-        "row": row,
+        "row": found.row,
         "layers": layers,
     }
 
@@ -131,6 +139,11 @@ def _cycles(spec: Spec, task: Task) -> Number:
     metavar="FILE",
     help="Space file instead of a workload: its workload, DRAM, prompt and technology, as in its studies.",
 )
+@click.option(
+    "--explain",
+    type=click.Choice(list(explaining.EXPLAINED)),
+    help="Print the formula of this figure with its numbers; its lines add up to the figure.",
+)
 @set_option
 @click.pass_obj
 def estimate_(
@@ -140,13 +153,14 @@ def estimate_(
     workload: str | None,
     gemm: str | None,
     space: str | None,
+    explain: str | None,
     overrides: dict[str, str],
 ) -> int:
     """Predict area, clock, energy and latency of the design in SPEC, in milliseconds.
 
     Exit code 1 where the design asks for a faster clock than predicted.
     """
-    answer = estimate(spec, tech, workload_from(workload, gemm), overrides, space)
+    answer = estimate(spec, tech, workload_from(workload, gemm), overrides, space, explain)
     session.answer(answer, _lines(answer))
     return 0 if answer["meets_clock"] else 1
 
@@ -160,15 +174,33 @@ def _lines(answer: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{answer['design']} in {answer['technology']} ({answer['source']})",
         *table([*rows, ["total", unit.number(total), "100 %"]], ("place", f"area {unit.unit}", "share")),
+        *map(_memory, answer["memories"]),
         f"flip-flops {answer['flip_flops']:,} · critical path {facts[0]} · clock {facts[1]} · peak {facts[2]}",
     ]
+    bands = {name: provenance.text(answer["figures"][name]["band"]) for name in _BANDS}
+    lines.append("analytic: " + " · ".join(f"{_BANDS[name]} {text}" for name, text in bands.items()))
     if not answer["meets_clock"]:
         lines.append(f"FAIL: a clock of {answer['clock_mhz']:g} MHz is faster than the critical path allows")
     lines += _workload_lines(answer) if "cycles" in answer else []
     return [
         *lines,
         f"energy {shown('pJ', [answer['energy_pj']]).text(answer['energy_pj'])} for {answer['energy_of']}",
+        *(explaining.lines(answer["explanation"]) if "explanation" in answer else []),
     ]
+
+
+def _memory(line: Mapping[str, Any]) -> str:
+    """What a memory must do, and what it was priced as."""
+    band = (
+        ""
+        if line["left_out"] is None
+        else f", macros left out of its law within {100 * line['left_out']:.0f} %"
+    )
+    return (
+        f"memory {line['count']} x {line['words']} words of {line['width']} bits, {line['ports'].replace('_', ' ')}: "
+        f"{line['kind'].replace('_', ' ')}, {shown('um2', [line['area_um2']]).text(line['area_um2'])}, "
+        f"{line['access_ps']:.0f} ps, read {line['read_pj']:.3g} pJ, write {line['write_pj']:.3g} pJ{band}"
+    )
 
 
 def _workload_lines(answer: Mapping[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from blueprint.files import schemas
 from costmodel.model import quantity
 from costmodel.model.metrics import METRICS
 from dse import explore as searching
@@ -41,7 +42,7 @@ def explore(
 
     Tables in the folder that were changed since they were written are replaced by ``force`` only.
     """
-    validate(space, {}, "ternforge/space/v1")  # the technology too, before a folder is made
+    validate(space, {}, schemas.SPACE)  # the technology too, before a folder is made
     if not is_study(Path(out)):
         folder.check_out(out)
     with folder.updated(out, TABLES, "explore", force=force):

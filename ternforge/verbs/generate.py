@@ -30,7 +30,7 @@ def generate(
     with output_folder(out, "generate", force=force) as draft:
         from generator import export
 
-        manifest = export.generate(chosen.spec, draft, clock_mhz=chosen.clock_mhz)
+        manifest = export.write_hardware(chosen.spec, draft, clock_mhz=chosen.clock_mhz)
     return {"folder": Path(out), **manifest}
 
 

@@ -12,7 +12,10 @@ import click
 from blueprint.errors import ParamError
 from blueprint.spec import Spec
 from blueprint.workloads.data import Data
-from costmodel.groundtruth import activity, synthesis
+from costmodel.groundtruth import activity, netlist_files, synthesis
+from costmodel.groundtruth import recipe as recipes
+from costmodel.groundtruth import wires as wire_models
+from costmodel.model import estimate as estimates
 from costmodel.model import quantity
 from costmodel.technology import importing, liberty_text
 from costmodel.technology.technology import Technology
@@ -25,7 +28,9 @@ from ternforge.verbs.estimate import estimate
 from toolchain import files
 
 #: Numbers that synthesis measures and the model predicts.
-_BOTH = ("area_um2", "flip_flops", "critical_path_ps")
+_BOTH = ("area_um2", "logic_area_um2", "memory_area_um2", "flip_flops", "critical_path_ps")
+#: Numbers of which the memories, priced by the same laws on both sides, would hide the error.
+_SHARED = ("area_um2", "memory_area_um2")
 #: Causes of a place's energy.
 _CAUSES = ("useful", "glitches", "clock", "leakage")
 
@@ -36,57 +41,93 @@ def synth(
     liberty: Sequence[str | Path] = (),
     overrides: Mapping[str, str] | None = None,
     note: Note = silent,
+    *,
+    period: float | None = None,
+    recipe: str | None = None,
+    wires: str | None = None,
+    netlist: str | Path | None = None,
     energy: bool = False,
     data: Mapping[str, str] | None = None,
 ) -> Answer:
     """Synthesize a design with Yosys and ABC; ``measured`` stands beside what the model ``predicted``.
 
-    ``energy`` runs the mapped netlist on typical data, with its delays, and adds the ``energy`` of a mean cycle in pJ:
-    useful toggles, glitches, clock pins and leakage of every place, and accesses of memory macros. ``data`` are
-    statistics of the operands (:class:`blueprint.workloads.data.Data`) that differ from those of trained models.
+    ``period`` in ps, ``recipe`` and ``wires`` choose the netlist (see docs/synthesis.md); ``netlist`` is a Verilog
+    file to write it to, with ``.lib`` and ``.sdc`` beside it. Prediction and measurement are of one library and one
+    recipe; ``predicted`` is None where there is no such prediction, and ``unpredicted`` says why. ``ParamError`` for
+    a period that is not reached.
+
+    ``energy`` runs that netlist on random data, with its delays, and adds the ``energy`` of a mean cycle in pJ: useful
+    toggles, glitches, clock pins and leakage of every place, and accesses of memories. ``data`` are statistics of
+    the operands (:class:`blueprint.workloads.data.Data`) that differ from those of trained models.
     """
     from generator import export
 
     chosen = read_design(design, overrides)
     statistics = Data.of(data or {})
-    predicted = estimate(chosen, technology)
+    recipes.choose(recipe, period, wires)
     facts = read_technology(chosen, technology)
     for file in liberty:
         liberty_text.check(file)
+    unpredicted = _unpredicted(facts, liberty)
+    predicted: Answer | None = None if unpredicted else estimate(chosen, technology)
     with files.scratch() as scratch:
         note(f"writing {chosen.name}")
-        manifest = export.generate(chosen.spec, scratch)
+        manifest = export.write_hardware(chosen.spec, scratch)
         note("synthesizing with Yosys and ABC")
-        measured = synthesis.synthesize(scratch, facts, liberty=list(liberty) or None)
+        mapped = synthesis.mapped(
+            scratch, facts, liberty=list(liberty) or None, recipe=recipe, period_ps=period, wires=wires
+        )
+        measured = synthesis.summary(mapped)
         switched = None
         if energy:
             note("simulating the netlist with its delays")
-            cells = importing.technology(list(liberty), facts.name) if liberty else facts
-            run = activity.measure(chosen.spec, scratch, manifest, cells, glitches=True, data=statistics)
-            switched = _energy(chosen.spec, run, measured, cells) | {"data": asdict(statistics)}
-    numbers = {key: getattr(measured, key) for key in _BOTH}
+            switched = _energy(chosen.spec, scratch, manifest, mapped, measured, statistics)
+        written = [] if netlist is None else netlist_files.write(mapped, Path(netlist))
+    if predicted is not None and facts.recipe != measured.recipe:
+        predicted, unpredicted = None, f"{facts.name} was calibrated by recipe {facts.recipe}"
+    numbers = _numbers(measured)
     numbers["clock_mhz"] = 1e6 / numbers["critical_path_ps"] if numbers["critical_path_ps"] else None
     return {
         "design": chosen.name,
         "design_hash": chosen.spec.design_hash,
         "technology": facts.name,
+        "library": ", ".join(map(str, liberty)) or facts.name,
         "source": f"Yosys and ABC, {', '.join(map(str, liberty)) or f'cells of technology {facts.name}'}",
+        "recipe": measured.recipe,
+        "wires": measured.wires,
+        "period_ps": period,
+        "buffer_area_um2": measured.buffer_area_um2,
+        "files": [str(path) for path in written],
         **numbers,
         "measured": measured,
-        "predicted": {key: predicted[key] for key in (*_BOTH, "clock_mhz")},
+        "predicted_recipe": facts.recipe,
+        "figures": {
+            "measured": {key: {"source": "synthesized", "band": None} for key in (*_BOTH, "clock_mhz")},
+            "predicted": predicted and {key: predicted["figures"][key] for key in (*_BOTH, "clock_mhz")},
+        },
+        "predicted": predicted and {key: predicted[key] for key in (*_BOTH, "clock_mhz")},
+        "unpredicted": unpredicted or None,
         **({} if switched is None else {"energy": switched}),
     }
 
 
 def _energy(
-    spec: Spec, run: activity.Activity, measured: synthesis.Synthesis, technology: Technology
+    spec: Spec,
+    folder: Path,
+    manifest: Mapping[str, Any],
+    mapped: synthesis.Mapped,
+    measured: synthesis.Synthesis,
+    data: Data,
 ) -> Answer:
     """Energy of a mean cycle of a run in pJ by place and cause, at the clock that the netlist reaches."""
+    run = activity.measure(
+        spec, folder, manifest, mapped.technology, glitches=True, data=data, netlist=mapped
+    )
     assert run.glitches is not None
     places = {place: run.split(place, measured.critical_path_ps) for place in run.energies}
     macros = {
         kind: {**run.accesses[kind]._asdict(), "energy_pj": energy}
-        for kind, energy in run.memory_pj(technology).items()
+        for kind, energy in run.memory_pj(mapped.technology).items()
     }
     causes = {cause: sum(parts[cause] for parts in places.values()) for cause in _CAUSES}
     causes["memory"] = sum(item["energy_pj"] for item in macros.values())
@@ -98,6 +139,7 @@ def _energy(
         "memories": macros,
         "pj_per_mac": sum(causes.values()) * run.cycles / run.task.macs,
         "cycle_ps": measured.critical_path_ps,
+        "data": asdict(data),
         "task": run.task.sizes,
         "cycles": run.cycles,
         "utilization": run.task.macs / (run.cycles * int(spec.peak_macs)),
@@ -105,8 +147,24 @@ def _energy(
         "transitions": run.glitches.transitions,
         "events": run.glitches.events,
         "seconds": run.glitches.seconds,
-        "source": "toggles of the mapped netlist with the library's delays, without wires and clock tree",
+        "source": "toggles of the mapped netlist with the library's delays, wires and clock tree not priced",
     }
+
+
+def _numbers(measured: synthesis.Synthesis) -> dict[str, Any]:
+    memory = measured.macro_area_um2
+    parts = {"logic_area_um2": measured.area_um2 - memory, "memory_area_um2": memory}
+    return {key: parts[key] if key in parts else getattr(measured, key) for key in _BOTH}
+
+
+def _unpredicted(facts: Technology, liberty: Sequence[str | Path]) -> str:
+    """Why no prediction stands beside the measurement; empty where one does."""
+    if liberty and not importing.is_made_of(facts, liberty):
+        files = ", ".join(map(str, liberty))
+        return f"the model of {facts.name} was fitted to other cells than those of {files}; " + (
+            "import them with ternforge tech import and calibrate that technology"
+        )
+    return estimates.uncalibrated(facts)
 
 
 @click.command("synth", cls=Verb)
@@ -127,6 +185,19 @@ def _energy(
     help="With --energy: zeros=0.42, the share of zeros among ternary weights; positive=0.5, that of +1 among the "
     "others; spread=normal or uniform, of whole numbers.",
 )
+@click.option("--period", type=float, metavar="PS", help="Meet this clock period, with the least area found.")
+@click.option(
+    "--recipe",
+    metavar="RECIPE",
+    help=f"How to map: {' or '.join(recipes.RECIPES)}. Default {recipes.RECIPE}, {recipes.BUFFERED} for a period.",
+)
+@click.option("--wires", metavar="KIND", help=f"Wires to time with: {', '.join(wire_models.KINDS)}.")
+@click.option(
+    "--netlist",
+    type=click.Path(dir_okay=False),
+    metavar="OUT.v",
+    help="Write the netlist, and OUT.lib and OUT.sdc.",
+)
 @set_option
 @click.pass_obj
 def synth_(
@@ -134,12 +205,19 @@ def synth_(
     spec: str,
     tech: str | None,
     liberty: tuple[str, ...],
+    period: float | None,
+    recipe: str | None,
+    wires: str | None,
+    netlist: str | None,
     energy: bool,
     data: tuple[str, ...],
     overrides: dict[str, str],
 ) -> None:
     """Synthesize the design in SPEC with Yosys and ABC, and print the prediction beside the result."""
-    answer = synth(spec, tech, liberty, overrides, session.note, energy, _named(data, energy))
+    answer = synth(
+        spec, tech, liberty, overrides, session.note,
+        period=period, recipe=recipe, wires=wires, netlist=netlist, energy=energy, data=_named(data, energy),
+    )  # fmt: skip
     session.answer(answer, _lines(answer))
 
 
@@ -154,15 +232,39 @@ def _named(data: tuple[str, ...], energy: bool) -> dict[str, str]:
 
 
 def _lines(answer: Mapping[str, Any]) -> list[str]:
+    head = f"{answer['design']} in {answer['library']} ({answer['source']})"
+    if answer["predicted"] is not None:
+        return [head, *_compared(answer), *_rest(answer)]
+    share = answer["buffer_area_um2"] / answer["area_um2"] if answer["area_um2"] else 0.0
+    rows = [[*_cell(key, answer[key])] for key in (*_BOTH, "clock_mhz") if answer[key] is not None]
+    notes = [
+        f"recipe {answer['recipe']}; {answer['wires']}; buffers {share:.1%} of area",
+        f"no prediction: {answer['unpredicted']}",
+    ]
+    return [head, *table(rows, ("", "synthesized")), *notes, *_rest(answer)]
+
+
+def _rest(answer: Mapping[str, Any]) -> list[str]:
+    """Files and energy, where they were asked for."""
+    energy = _energy_lines(answer["energy"]) if "energy" in answer else []
+    return [*map("wrote {}".format, answer["files"]), *energy]
+
+
+def _cell(key: str, value: float) -> tuple[str, str]:
+    unit = quantity.of_metric(key, [value])
+    return quantity.label(key, unit.unit), unit.number(value)
+
+
+def _compared(answer: Mapping[str, Any]) -> list[str]:
     rows = []
     for key, predicted in answer["predicted"].items():
         measured = answer[key]
         error = f"{100 * (predicted / measured - 1):+.1f} %" if measured else "-"
+        if key in _SHARED:
+            error = "same laws" if key == "memory_area_um2" and measured else "-"
         unit = quantity.of_metric(key, [predicted, measured])
         rows.append([quantity.label(key, unit.unit), unit.number(predicted), unit.number(measured), error])
-    head = f"{answer['design']} in {answer['technology']} ({answer['source']})"
-    lines = [head, *table(rows, ("", "predicted", "synthesized", "error"))]
-    return [*lines, *_energy_lines(answer["energy"])] if "energy" in answer else lines
+    return table(rows, ("", "predicted", "synthesized", "error"))
 
 
 def _energy_lines(energy: Mapping[str, Any]) -> list[str]:

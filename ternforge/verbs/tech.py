@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -51,39 +52,76 @@ def technology_calibrate(
 
     facts = files.load(name)
     path = check_file(out if out is not None else facts.path, YAML, force=force)
-    fitted = calibration.calibrate(facts, export.generate, note=note)
+    fitted = calibration.calibrate(facts, export.write_hardware, note=note)
     with output_file(path, YAML, "tech", force=force) as draft:
         calibration.write(fitted, draft)
     errors = {key: group["error"] for key, group in fitted.model.items() if "error" in group}
     return {"file": path, "name": facts.name, "errors": errors}
 
 
-def technology_validate(name: str | Path, designs: int, seed: int, note: Note = silent) -> Answer:
-    """Predictions against synthesis on random designs that calibration did not see.
+def technology_validate(
+    name: str | Path,
+    designs: int,
+    seed: int,
+    note: Note = silent,
+    *,
+    large: int = 0,
+    out: str | Path | None = None,
+    force: bool = False,
+) -> Answer:
+    """Predictions against synthesis on random designs that calibration did not see, logic apart from memories.
 
-    ``ok`` is false where area misses its bounds (5 % mean, 15 % worst) or a flip-flop is missed.
+    ``judged`` has the errors of area, clock, energy and memories beside their bounds, ``worst`` the five worst designs
+    of each; ``ok`` is false where one misses its bounds or a flip-flop is missed. ``designs`` and ``large`` (of more
+    than 100,000 gates) are designs of every family. When interrupted, the same call goes on. ``out`` is a technology
+    file to write in which these errors are the bands of every result.
     """
-    from costmodel.calibration import validation
+    from costmodel.calibration import calibration, validation
     from generator import export
 
-    found = validation.validate(files.load(name), export.generate, designs=designs, seed=seed, note=note)
-    rows = [
-        {
-            "design": row.spec.name,
-            "predicted_um2": row.predicted_um2,
-            "measured_um2": row.measured_um2,
-            "error": row.error,
-            "flip_flops": row.measured_flip_flops,
-            "predicted_flip_flops": row.predicted_flip_flops,
-            "critical_path_ps": row.measured_ps,
-            "delay_error": row.delay_error,
-            "energy_pj": row.measured_pj,
-            "energy_error": row.energy_error,
-        }
-        for row in found.rows
-    ]
-    answer = {"ok": found.ok, "mean_error": found.mean_error, "worst_error": found.worst_error}
-    return {"technology": found.technology, "seed": seed, "designs": rows, **answer}
+    facts = files.load(name)
+    path = None if out is None else check_file(out, YAML, force=force)
+    found = validation.validate(
+        facts, export.write_hardware, designs=designs, large=large, seed=seed, note=note
+    )
+    if path is not None:
+        with output_file(path, YAML, "tech", force=force) as draft:
+            calibration.write(validation.recorded(facts, found), draft)
+    return {
+        "technology": found.technology,
+        "seed": seed,
+        "date": found.date,
+        "recipe": found.recipe,
+        "designs": [_compared(row) for row in found.rows],
+        "judged": found.judged(),
+        "worst": {
+            quantity: [row.spec.name for row in found.worst(quantity=quantity)]
+            for quantity in validation.BOUNDS
+        },
+        "ok": found.ok,
+        "mean_error": found.mean_error,
+        "worst_error": found.worst_error,
+        "file": path,
+    }
+
+
+def _compared(row: Any) -> Answer:
+    return {
+        "design": row.spec.name,
+        "predicted_um2": row.predicted_um2,
+        "measured_um2": row.measured_um2,
+        "error": row.error,
+        "flip_flops": row.measured_flip_flops,
+        "predicted_flip_flops": row.predicted_flip_flops,
+        "critical_path_ps": row.measured_ps,
+        "predicted_critical_path_ps": row.predicted_ps,
+        "delay_error": row.delay_error,
+        "energy_pj": row.measured_pj,
+        "predicted_energy_pj": row.predicted_pj,
+        "energy_error": row.energy_error,
+        "macro_area_um2": row.measured_macro_um2,
+        "memory_error": row.memory_error,
+    }
 
 
 def _summary(facts: files.Technology) -> Answer:
@@ -175,20 +213,74 @@ def calibrate_(session: Session, name: str, out: str | None, force: bool) -> Non
 @click.command("validate", cls=Verb)
 @click.argument("name", type=TECHNOLOGY, default="asap7")
 @click.option(
-    "--designs", type=choices.Whole(1, 1000), default=8, show_default=True, help="Designs to synthesize."
+    "--designs",
+    type=choices.Whole(1, 1000),
+    default=8,
+    show_default=True,
+    help="Designs of every family to synthesize.",
+)
+@click.option(
+    "--large",
+    type=choices.Whole(0, 1000),
+    default=0,
+    show_default=True,
+    help="Designs of every family of more than 100,000 gates besides.",
 )
 @click.option(
     "--seed", type=choices.Whole(0), default=1, show_default=True, help="Seed that picks the designs."
 )
+@out_option(
+    choices.FILE, "FILE.yaml", "Technology file to write, with these errors as the bands of its results."
+)
+@force_option
 @click.pass_obj
-def validate_(session: Session, name: str, designs: int, seed: int) -> int:
-    """Predictions against synthesis on random designs in technology NAME; exit code 1 beyond the stated error."""
-    answer = technology_validate(name, designs, seed, session.note)
-    header = ("design", "predicted um2", "synthesized um2", "error", "flip-flops")
-    rows = [
-        [e["design"], e["predicted_um2"], e["measured_um2"], f"{100 * e['error']:+.1f} %", e["flip_flops"]]
-        for e in answer["designs"]
-    ]
-    summary = f"mean error {100 * answer['mean_error']:.1f} %, worst {100 * answer['worst_error']:.1f} %"
-    session.answer(answer, [*table(rows, header), summary])
+def validate_(
+    session: Session, name: str, designs: int, large: int, seed: int, out: str | None, force: bool
+) -> int:
+    """Predictions against synthesis on random designs in technology NAME; exit code 1 beyond the stated errors.
+
+    When interrupted, the same command goes on where it stopped.
+    """
+    answer = technology_validate(name, designs, seed, session.note, large=large, out=out, force=force)
+    session.answer(answer, _validation_lines(answer))
     return 0 if answer["ok"] else 1
+
+
+def _validation_lines(answer: Answer) -> list[str]:
+    rows = [_validation_row(entry) for entry in answer["designs"]]
+    by_name = {row[0]: row for row in rows}
+    lines = [*table(rows, _HEADER), "", f"{answer['date']}, seed {answer['seed']}, recipe {answer['recipe']}"]
+    for quantity, item in answer["judged"].items():
+        kept = "kept" if item["ok"] else "FAIL"
+        lines.append(
+            f"{quantity}: mean error {100 * item['mean']:.1f} % (at most {100 * item['mean_bound']:g} %), "
+            f"worst {100 * item['worst']:.1f} % (at most {100 * item['worst_bound']:g} %): {kept}"
+        )
+    for quantity in ("area", "clock", "energy"):
+        lines += [f"worst five by {quantity}:"]
+        lines += [f"  {line}" for line in table([by_name[name] for name in answer["worst"][quantity]])]
+    return [*lines, *([f"wrote {answer['file']}"] if answer["file"] else [])]
+
+
+_HEADER = (
+    "design",
+    "um2 predicted",
+    "synthesized",
+    "error",
+    "flip-flops",
+    "ps",
+    "error",
+    "pJ",
+    "error",
+    "memories um2",
+)
+
+
+def _validation_row(entry: Answer) -> list[Any]:
+    errors = (f"{100 * entry[key]:+.1f} %" for key in ("error", "delay_error", "energy_error"))
+    area, delay, energy = errors
+    return [
+        *(entry[key] for key in ("design", "predicted_um2", "measured_um2")),
+        *(area, entry["flip_flops"], entry["critical_path_ps"], delay, entry["energy_pj"], energy),
+        entry["macro_area_um2"],
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -13,15 +13,13 @@ from blueprint.files.design import Design
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import Task
 from simulator.cosim import folder as folders
+from simulator.cosim.report import Checked, Outcome, Report
 from ternforge import choices
 from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload
 from ternforge.options import gemm_option, seed_option, set_option, workload_from, workload_option
 from ternforge.session import Answer, Note, Session, silent, table
 from ternforge.shell import Verb
 from toolchain import files
-
-if TYPE_CHECKING:
-    from simulator.cosim.check import Checked, Outcome, Report
 
 
 def verify(
@@ -50,7 +48,7 @@ def verify(
         folder = scratch if rtl is None else Path(rtl)
         if rtl is None:
             note(f"writing {chosen.name}")
-            export.generate(chosen.spec, folder)
+            export.write_hardware(chosen.spec, folder)
         else:
             folders.read(folder, chosen.spec)  # refused before anything is said to be built
         note(f"building with Verilator and running {len(todo)} cases with cocotb")

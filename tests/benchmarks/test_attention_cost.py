@@ -38,4 +38,4 @@ def test_what_grows_with_the_row_is_in_memories() -> None:
 def test_a_design_that_cannot_be_built_is_no_row() -> None:
     message = "^" + re.escape("kv_width must be 8, or 4 for int8, not 4 for fp16")
     with pytest.raises(ParamError, match=message):
-        attention_cost.design({"format": "fp16", "accumulator": "fixed", "kv_width": 4})
+        attention_cost.design({"format": "fp16", "acc_format": "fixed", "kv_width": 4})

@@ -62,7 +62,7 @@ def differences(name: str, graph: str, seeds: range) -> tuple[list[Any], set[boo
         random = np.random.default_rng([seed, *name.encode()])
         dim, keys = int(random.integers(2, 6)), int(random.integers(1, 8))
         size = {"dim": dim, "keys_max": int(random.choice([8, 40, 3000])), "kv_width": kv_width}
-        a = Arithmetic(inputs=inputs, accumulator=sums, graph=graph, **size).check()
+        a = Arithmetic(inputs=inputs, acc_format=sums, graph=graph, **size).check()
         q, k, v = drawn(a, random, keys, (0, 0.2, 0.02)[seed % 3])
         unit = dim**0.5 * (1 if a.is_float else 128 << (kv_width - 1))
         scale = 4.0 ** random.uniform(-1, (3, 9)[seed % 2]) / unit
@@ -104,7 +104,7 @@ def test_a_step_written_differently_shows(name: str, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("keys_max", [2, 100, 128, 129, 16384])
 def test_the_constants_are_those_of_the_table(keys_max: int, name: str, graph: str) -> None:
     inputs, sums, kv_width = FORMATS[name]
-    given = {"format": inputs, "accumulator": sums, "kv_width": kv_width, "keys_max": keys_max}
+    given = {"format": inputs, "acc_format": sums, "kv_width": kv_width, "keys_max": keys_max}
     found = StreamingAttentionSpec(graph=graph, dim=4, **given).constants()
     fraction = 10 if inputs == "fp16" else 7
     first, n, bits = graph in ("naive", "scaled"), (keys_max - 1).bit_length(), keys_max.bit_length()
@@ -177,11 +177,11 @@ def row_queries(masked: bool, row: int, parallel: int, count: int) -> list[int]:
 
 
 RUNS = [
-    ({"mask": "none", "parallel": 3, "group": 2}, Attention(5, 4, 6, 2, 3, "none")),
-    ({"mask": "causal", "parallel": 2, "group": 2}, Attention(5, 7, 2, 1, 3, "causal")),
-    ({"mask": "window", "parallel": 2, "group": 1}, Attention(6, 8, 2, 2, 3, "window", 2)),
-    ({"mask": "lambda", "parallel": 3, "group": 1}, Attention(7, 9, 1, 1, 3, "lambda", 2, 3)),
-    ({"mask": "lambda", "parallel": 1, "group": 2}, Attention(1, 6, 3, 1, 3, "none")),
+    ({"mask": "none", "parallel": 3, "head_group": 2}, Attention(5, 4, 6, 2, 3, "none")),
+    ({"mask": "causal", "parallel": 2, "head_group": 2}, Attention(5, 7, 2, 1, 3, "causal")),
+    ({"mask": "window", "parallel": 2, "head_group": 1}, Attention(6, 8, 2, 2, 3, "window", 2)),
+    ({"mask": "lambda", "parallel": 3, "head_group": 1}, Attention(7, 9, 1, 1, 3, "lambda", 2, 3)),
+    ({"mask": "lambda", "parallel": 1, "head_group": 2}, Attention(1, 6, 3, 1, 3, "none")),
     ({"mask": "none", "candidates": 3, "queries_max": 1}, Attention(1, 8, 2, 1, 3, "none")),
 ]
 
@@ -195,11 +195,11 @@ def test_beats_come_in_the_order_of_the_page(given: dict[str, Any], task: Attent
     beats = {name: streams[name].unpack(words) for name, words in raw.items() if name != "scale"}
     beats["scale"] = np.ascontiguousarray(raw["scale"]).view("<u4").astype(np.int64)
     share, masked, parallel = task.heads // task.kv_heads, spec.mask != "none", spec.parallel
-    turns, rows = -(-share // spec.group), -(-task.queries // parallel)
+    turns, rows = -(-share // spec.head_group), -(-task.queries // parallel)
     assert spec.register_values(task)["passes"] == task.kv_heads * turns
     wanted: dict[str, list[Any]] = {"scale": [], "key": [], "value": [], "code": [], "pick": []}
     at, fields = 0, places(PAGE.read_text())
-    results = np.zeros((task.kv_heads * turns * rows, parallel, spec.group, 3), dtype=np.int64)
+    results = np.zeros((task.kv_heads * turns * rows, parallel, spec.head_group, 3), dtype=np.int64)
     answer = np.arange(task.heads * task.queries * 3).reshape(task.heads, task.queries, 3) % 100
     for head in range(task.kv_heads):
         for turn in range(turns):
@@ -220,8 +220,8 @@ def test_beats_come_in_the_order_of_the_page(given: dict[str, Any], task: Attent
                 for name in ("key", "value"):
                     wanted[name] += operands[name][head][keys].tolist()
                 for x, query in enumerate(row_queries(masked, row, parallel, task.queries)):
-                    for member in range(spec.group):
-                        mine = turn * spec.group + member
+                    for member in range(spec.head_group):
+                        mine = turn * spec.head_group + member
                         if 0 <= query < task.queries and mine < share:
                             taken = operands["query"][head * share + mine, query]
                             assert beats["query"][at, x, member].tolist() == taken.tolist()

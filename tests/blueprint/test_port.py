@@ -5,17 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from blueprint.port import Field, Stream
+from blueprint.port import Stream
+from blueprint.record import Field, Record
 
 SCALE = Stream(
     "scale",
     "in",
-    (
-        Field("multiplier", 24, signed=False),
-        Field("shift", 6, signed=False, offset=32),
-        Field("offset", 10, offset=48),
+    Record(
+        (
+            Field("multiplier", 24, signed=False),
+            Field("shift", 6, signed=False, offset=32),
+            Field("offset", 10, offset=48),
+        ),
+        least=96,
     ),
-    least=96,
 )
 
 
@@ -35,14 +38,14 @@ def test_fields_stand_at_their_offsets_and_the_rest_is_zero() -> None:
 
 def test_a_beat_is_as_wide_as_its_last_field_or_as_asked() -> None:
     assert SCALE.width == 96
-    assert Stream("s", "in", SCALE.fields).width == 64
-    assert Stream("s", "in", SCALE.fields[:1]).width == 24
-    assert SCALE["offset"].span == slice(48, 58)
+    assert Stream("s", "in", Record(SCALE.beat.fields)).width == 64
+    assert Stream("s", "in", Record(SCALE.beat.fields[:1])).width == 24
+    assert SCALE.beat["offset"].span == slice(48, 58)
 
 
 def test_an_element_is_its_parts_side_by_side() -> None:
-    digits, kind = Field("digits", 2, (3,)), Field("kind", 1, signed=False, offset=6)
-    word = Field("word", 7, (2,), signed=False, parts=(digits, kind))
+    digits, kind = Field("digits", 2, (3,)), Field("kind", 1, signed=False)
+    word = Field("word", 7, (2,), signed=False, parts=Record((digits, kind)))
     given = np.array([[1, -1, 0], [0, 0, -1]])
     assert word.join(digits=given, kind=np.array([1, 0])).tolist() == [0b1001101, 0b0110000]
     assert word.join(digits=given, kind=np.array(1)).tolist() == [0b1001101, 0b1110000]
@@ -50,7 +53,7 @@ def test_an_element_is_its_parts_side_by_side() -> None:
 
 @pytest.mark.parametrize(("width", "offset"), [(8, 0), (8, 8), (5, 3)])
 def test_one_field_packs_the_same_either_way(width: int, offset: int) -> None:
-    stream = Stream("x", "out", (Field("v", width, (3,), offset=offset),))
+    stream = Stream("x", "out", Record((Field("v", width, (3,), offset=offset),)))
     values = np.random.default_rng(width).integers(-16, 16, (4, 3))
     assert np.array_equal(stream.pack(values), stream.pack_fields({"v": values}))
     assert np.array_equal(stream.unpack(stream.pack(values)), values)
@@ -75,6 +78,6 @@ def test_several_fields_are_not_one() -> None:
 
 def test_an_unknown_field_is_named_with_those_there_are() -> None:
     with pytest.raises(KeyError, match=r"Field must be one of multiplier, shift, offset, not 'gain'"):
-        SCALE["gain"]
+        SCALE.beat["gain"]
     with pytest.raises(KeyError, match=r"Field must be one of digits, not 'kind'"):
-        Field("word", 7, parts=(Field("digits", 2, (3,)),)).part("kind")
+        Field("word", 7, parts=Record((Field("digits", 2, (3,)),))).parts["kind"]

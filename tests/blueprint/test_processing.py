@@ -238,11 +238,11 @@ def test_carries_are_saved_only_where_that_is_faster() -> None:
         (Element("float", 16, 16), "number must be a float format for element float, not int"),
         (Element("mac", 16, 16, number="fp16"), "number must be int for element mac, not fp16"),
         (Element("ternary", 2, 8, number="fp16"), "b_width must be 16 for fp16, not 8"),
-        (Element("ternary", 2, 8, number="fp8_e4m3", accumulate="fp8_e5m2"),
-         "accumulate must hold every fp8_e4m3, and fp8_e5m2 does not"),
+        (Element("ternary", 2, 8, number="fp8_e4m3", acc_format="fp8_e5m2"),
+         "acc_format must hold every fp8_e4m3, and fp8_e5m2 does not"),
         (Element("float", 8, 8, number="fp16"), "Operands of fp16 must be 16 bits wide, not 8 and 8"),
-        (Element("float", 16, 16, number="fp16", accumulate="bf16"),
-         "accumulate must hold every fp16, and bf16 does not"),
+        (Element("float", 16, 16, number="fp16", acc_format="bf16"),
+         "acc_format must hold every fp16, and bf16 does not"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_built_is_refused(element: Element, message: str) -> None:

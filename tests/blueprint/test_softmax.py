@@ -23,11 +23,11 @@ ONE, NAN, INFINITY = 0x3C00, 0x7E01, 0x7C00
 
 def integers(graph: str = "memory_free", **given: int) -> Arithmetic:
     sizes = {"dim": 8, "keys_max": 64} | given
-    return Arithmetic(inputs="int8", accumulator="integer", graph=graph, **sizes).check()
+    return Arithmetic(inputs="int8", acc_format="integer", graph=graph, **sizes).check()
 
 
-def floats(accumulator: str, graph: str = "memory_free", inputs: str = "fp16") -> Arithmetic:
-    return Arithmetic(inputs=inputs, accumulator=accumulator, graph=graph, dim=4, keys_max=64).check()
+def floats(acc_format: str, graph: str = "memory_free", inputs: str = "fp16") -> Arithmetic:
+    return Arithmetic(inputs=inputs, acc_format=acc_format, graph=graph, dim=4, keys_max=64).check()
 
 
 def operands(rows: int, keys: int, dim: int, seed: int = 1) -> tuple[Integers, Integers, Integers, Integers]:
@@ -179,7 +179,7 @@ def test_exponents_saturate_where_they_do_not_fit() -> None:
 @pytest.mark.parametrize("shift", [0, 1, 5, 19, 20, 21, 40, 63])
 def test_scaling_in_two_halves_is_exact(shift: int) -> None:
     random = np.random.default_rng(shift)
-    a = Arithmetic(inputs="fp16", accumulator="fixed", graph="scaled", dim=1024, keys_max=1)
+    a = Arithmetic(inputs="fp16", acc_format="fixed", graph="scaled", dim=1024, keys_max=1)
     numbers = random.integers(-(1 << 44), 1 << 44, 500) >> random.integers(0, 44, 500)
     multiplier = int(random.integers(1, 1 << 24))
     low, high = -32767 << a.fraction, 32767 << a.fraction
@@ -199,9 +199,9 @@ def float_operands(a: Arithmetic, keys: int = 5) -> tuple[Integers, Integers, In
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-@pytest.mark.parametrize("accumulator", ["fixed", "fp32", "same"])
-def test_a_value_that_is_no_number_stays_in_its_column(accumulator: str, graph: str) -> None:
-    a = floats(accumulator, graph)
+@pytest.mark.parametrize("acc_format", ["fixed", "fp32", "same"])
+def test_a_value_that_is_no_number_stays_in_its_column(acc_format: str, graph: str) -> None:
+    a = floats(acc_format, graph)
     q, k, v, order = float_operands(a)
     clean = attend(a, Scales.of(a, 0.5), q, k, v, order)
     v[2, 1] = NAN
@@ -211,9 +211,9 @@ def test_a_value_that_is_no_number_stays_in_its_column(accumulator: str, graph: 
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-@pytest.mark.parametrize("accumulator", ["fixed", "fp32", "same"])
-def test_a_query_or_key_that_is_no_number_spoils_its_rows(accumulator: str, graph: str) -> None:
-    a = floats(accumulator, graph)
+@pytest.mark.parametrize("acc_format", ["fixed", "fp32", "same"])
+def test_a_query_or_key_that_is_no_number_spoils_its_rows(acc_format: str, graph: str) -> None:
+    a = floats(acc_format, graph)
     q, k, v, order = float_operands(a)
     clean = attend(a, Scales.of(a, 0.5), q, k, v, order[:, :4])
     q[1, 3] = NAN
@@ -224,15 +224,15 @@ def test_a_query_or_key_that_is_no_number_spoils_its_rows(accumulator: str, grap
 
 
 def test_infinities_break_fixed_sums_and_pass_through_float_ones() -> None:
-    for accumulator, wanted in (("fixed", 0x7E00), ("fp32", INFINITY)):
-        a = floats(accumulator)
+    for acc_format, wanted in (("fixed", 0x7E00), ("fp32", INFINITY)):
+        a = floats(acc_format)
         q, k, v, order = float_operands(a)
         v[2, 1] = INFINITY
         assert (attend(a, Scales.of(a, 0.5), q, k, v, order)[:, 1] == wanted).all()
 
 
 def test_float_scores_are_added_in_the_order_of_the_beats() -> None:
-    a = Arithmetic(inputs="fp16", accumulator="same", graph="scaled", dim=4, keys_max=1, score_lanes=2)
+    a = Arithmetic(inputs="fp16", acc_format="same", graph="scaled", dim=4, keys_max=1, score_lanes=2)
     wide = dataclasses.replace(a, score_lanes=4)
     q = np.full((1, 4), ONE)
     k = floating.from_float64(floating.FP16, np.array([[2048.0, 1.0, 1.0, -2048.0]]))
@@ -246,7 +246,7 @@ def test_float_scores_are_added_in_the_order_of_the_beats() -> None:
 
 
 def test_a_last_beat_is_filled_up() -> None:
-    a = Arithmetic(inputs="bf16", accumulator="fp32", graph="scaled", dim=5, keys_max=1, score_lanes=4)
+    a = Arithmetic(inputs="bf16", acc_format="fp32", graph="scaled", dim=5, keys_max=1, score_lanes=4)
     q, k = (floating.from_float64(floating.BF16, np.full((1, 5), 2.0)) for _ in "qk")
     assert floating.to_float64(floating.FP32, steps.score(a, q, k)).tolist() == [20.0]
 
@@ -280,16 +280,16 @@ def test_a_rescaled_float_falls_to_zero_below_normal() -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-6, 0.0123, 1.0, 10.0])
-@pytest.mark.parametrize("accumulator", ["integer", "fixed", "fp32"])
-def test_registers_hold_the_scale(accumulator: str, scale: float) -> None:
-    a = integers() if accumulator == "integer" else floats(accumulator)
+@pytest.mark.parametrize("acc_format", ["integer", "fixed", "fp32"])
+def test_registers_hold_the_scale(acc_format: str, scale: float) -> None:
+    a = integers() if acc_format == "integer" else floats(acc_format)
     found = Scales.of(a, scale)
-    if accumulator == "fp32":
+    if acc_format == "fp32":
         held = float(floating.to_float64(floating.FP32, np.array(found.multiplier)))
     else:
-        held = found.multiplier / 2.0**found.shift * (2.0**22 if accumulator == "fixed" else 1)
+        held = found.multiplier / 2.0**found.shift * (2.0**22 if acc_format == "fixed" else 1)
     assert held / 2.0**a.fraction == pytest.approx(
-        scale, rel=2.0**-15 if accumulator == "integer" else 2.0**-22
+        scale, rel=2.0**-15 if acc_format == "integer" else 2.0**-22
     )
 
 
@@ -326,7 +326,7 @@ def test_registers_refuse_what_they_cannot_hold(given: dict[str, Any], message: 
         ({"graph": "flash"}, ParamError,
          "Parameter graph must be one of naive, scaled, reordered, memory_free, not 'flash'"),
         ({"inputs": "fp8"}, ParamError, "Parameter inputs must be one of int8, fp16, bf16, not 'fp8'"),
-        ({"accumulator": "fixed"}, ParamError, "Accumulator must be integer for int8, not 'fixed'"),
+        ({"acc_format": "fixed"}, ParamError, "Accumulator must be integer for int8, not 'fixed'"),
         ({"inputs": "bf16"}, ParamError, "Accumulator must be fixed, fp32 or same for bf16, not 'integer'"),
         ({"dim": 0}, ParamError, "Parameter dim must be from 1 to 1024, not 0"),
         ({"dim": 8.0}, TypeError, "dim must be an integer, not 8.0"),
@@ -337,14 +337,14 @@ def test_registers_refuse_what_they_cannot_hold(given: dict[str, Any], message: 
         ({"kv_width": "4"}, TypeError, "kv_width must be an integer, not '4'"),
         ({"weight_bits": 3}, ParamError, "Parameter weight_bits must be from 4 to 32, not 3"),
         ({"exponent_fraction": 25}, ParamError, "Parameter exponent_fraction must be from 4 to 24, not 25"),
-        ({"inputs": "fp16", "accumulator": "fp32", "weight_bits": 9}, ParamError,
+        ({"inputs": "fp16", "acc_format": "fp32", "weight_bits": 9}, ParamError,
          "Parameter weight_bits is not for float sums; it must be 0, not 9"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_built_is_refused(given: dict[str, Any], kind: type[Exception], message: str) -> None:
     usual: dict[str, Any] = {
         "inputs": "int8",
-        "accumulator": "integer",
+        "acc_format": "integer",
         "graph": "scaled",
         "dim": 8,
         "keys_max": 64,

@@ -47,10 +47,10 @@ def test_committed_int8_errors_are_within_the_bound() -> None:
         assert max(map(float, row.values())) <= INTEGER_BOUND
 
 
-@pytest.mark.parametrize("accumulator", ["fixed", "fp32"])
+@pytest.mark.parametrize("acc_format", ["fixed", "fp32"])
 @pytest.mark.parametrize("inputs", ["fp16", "bf16"])
-def test_committed_float_errors_are_within_the_bound(inputs: str, accumulator: str) -> None:
-    table = tables()[f"{inputs}, {accumulator}, error in ulp"]
+def test_committed_float_errors_are_within_the_bound(inputs: str, acc_format: str) -> None:
+    table = tables()[f"{inputs}, {acc_format}, error in ulp"]
     assert list(table) == list(FLOAT_CASES)
     for row in table.values():
         assert list(row) == list(GRAPHS)
@@ -76,11 +76,11 @@ def test_committed_int8_errors_are_measured_again(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("accumulator", ["fixed", "fp32", "same"])
-def test_committed_float_errors_are_measured_again(accumulator: str) -> None:
-    a = floats("fp16", accumulator, "scaled", KEYS)
+@pytest.mark.parametrize("acc_format", ["fixed", "fp32", "same"])
+def test_committed_float_errors_are_measured_again(acc_format: str) -> None:
+    a = floats("fp16", acc_format, "scaled", KEYS)
     again = number(worst_float(a, "rising steps", KEYS), 2)
-    assert tables()[f"fp16, {accumulator}, error in ulp"]["rising steps"]["scaled"] == again
+    assert tables()[f"fp16, {acc_format}, error in ulp"]["rising steps"]["scaled"] == again
 
 
 @pytest.mark.parametrize("graph", GRAPHS)

@@ -26,9 +26,9 @@ RUNNING = [graph for graph in GRAPHS if graph != "naive"]
 
 
 def design(name: str, graph: str, dim: int = 8, keys: int = 64) -> Arithmetic:
-    inputs, accumulator, kv_width = FORMATS[name]
+    inputs, acc_format, kv_width = FORMATS[name]
     return Arithmetic(
-        inputs=inputs, accumulator=accumulator, graph=graph, dim=dim, keys_max=keys, kv_width=kv_width
+        inputs=inputs, acc_format=acc_format, graph=graph, dim=dim, keys_max=keys, kv_width=kv_width
     ).check()
 
 
@@ -144,12 +144,12 @@ def allowed(a: Arithmetic, found: Found, v: Any, scale: float, gain: float) -> F
         return np.full(a.dim, 0.5 + 1.5 * gain)
     unit = 2.0 ** -(a.input_format.fraction_bits + 1)
     largest = np.abs(numbers(a, words(a, v))).max(axis=0)
-    if a.accumulator == "fixed":
+    if a.acc_format == "fixed":
         exponent, small = scale * a.dim * 2.0**-22 + 2.0**-20, 2.0**-28
         weighing = 2.0**-14
     else:
-        u = unit if a.accumulator == "same" else 2.0**-24
-        fraction = 2.0**-8 if a.accumulator == "same" else 2.0**-20
+        u = unit if a.acc_format == "same" else 2.0**-24
+        fraction = 2.0**-8 if a.acc_format == "same" else 2.0**-20
         exponent = float(found.size.max()) * (a.dim + 2) * u + fraction
         weighing, small = 2 * len(v) * u + 8 * max(u, 2.0**-17), 0.0
     tiny = float(floating.to_float64(a.input_format, np.array(1)))
@@ -166,7 +166,7 @@ def test_inside_the_range_errors_keep_their_bound(name: str, graph: str) -> None
         kind = ("low", "high", "outlier", "offset", "extreme", "any")[seed % 6]
         q, k, v = draw(a, random, kind)
         size = 128.0 * (1 << (a.kv_width - 1)) * a.dim if not a.is_float else 8.0
-        most = 30_000 if a.accumulator != "same" else 60
+        most = 30_000 if a.acc_format != "same" else 60
         scale = float(2.0 ** random.uniform(0, np.log2(most))) / size
         gain = 1.0 if a.is_float else float(random.choice([1.0, 0.3, 5.0, 30.0]))
         found = run(a, scale, q, k, v, gain=gain)

@@ -303,15 +303,15 @@ def test_a_screening_that_keeps_everything_changes_nothing() -> None:
     [
         ({"kv_width": 5}, "kv_width must be 8, or 4 for int8, not 5 for int8"),
         (
-            {"format": "fp16", "accumulator": "fp32", "kv_width": 4},
+            {"format": "fp16", "acc_format": "fp32", "kv_width": 4},
             "kv_width must be 8, or 4 for int8, not 4 for fp16",
         ),
         ({"format": "fp16"}, "Accumulator must be fixed, fp32 or same for fp16, not 'integer'"),
-        ({"accumulator": "fp32"}, "Accumulator must be integer for int8, not 'fp32'"),
+        ({"acc_format": "fp32"}, "Accumulator must be integer for int8, not 'fp32'"),
         ({"keys_max": 1}, "Parameter 'keys_max' must be an integer from 2 to 65536, not 1"),
         (
             {"parallel": 64, "dim": 256},
-            "Products per cycle (parallel x group x dim) must be at most 8192, not 16384",
+            "Products per cycle (parallel x head_group x dim) must be at most 8192, not 16384",
         ),
         (
             {"parallel": 5, "keys_max": 4, "mask": "causal"},
@@ -319,7 +319,7 @@ def test_a_screening_that_keeps_everything_changes_nothing() -> None:
         ),
         (
             {"candidates": 8},
-            "Candidates are for decode: queries_max, parallel and group must be 1, mask none and format int8, "
+            "Candidates are for decode: queries_max, parallel and head_group must be 1, mask none and format int8, "
             "not 65536, 1, 1, none and int8",
         ),
         (

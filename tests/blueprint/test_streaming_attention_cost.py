@@ -20,7 +20,7 @@ from simulator.engine import kernel
 
 @pytest.mark.parametrize(
     ("settings", "deviation"),
-    [({}, (32, 32)), ({"kv_width": 4}, (32, 2)), ({"format": "fp16", "accumulator": "fixed"}, (1, 1))],
+    [({}, (32, 32)), ({"kv_width": 4}, (32, 2)), ({"format": "fp16", "acc_format": "fixed"}, (1, 1))],
 )
 def test_typical_operands_are_normal_numbers_in_range(
     settings: dict[str, Any], deviation: tuple[int, int]
@@ -43,8 +43,8 @@ def test_typical_operands_are_normal_numbers_in_range(
 
 
 def test_samples_have_depths_that_neither_deadlock_nor_waste() -> None:
-    table: dict[str, Any] = {"graph": "scaled", "dim": 4, "parallel": 1, "group": 1, "keys_max": 100}
-    table |= {"queries_max": 9, "mask": "none", "format": "int8", "accumulator": "integer", "candidates": 0}
+    table: dict[str, Any] = {"graph": "scaled", "dim": 4, "parallel": 1, "head_group": 1, "keys_max": 100}
+    table |= {"queries_max": 9, "mask": "none", "format": "int8", "acc_format": "integer", "candidates": 0}
     found = StreamingAttentionSpec.consistent(
         table | {"long_depth": 7, "short_depth": 1 << 20, "row_depth": 1 << 20}
     )

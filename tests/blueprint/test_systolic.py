@@ -66,16 +66,24 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("weight_width", {"pe": "ternary"}, "Weights of ternary elements must have 2 bits, not 8"),
     ("rows", {"organization": "adder_tree"}, "An adder tree must have 1 row, not 4"),
     (
-        "depth",
-        {"organization": "broadcast_matrix", "depth": 2},
-        "A broadcast matrix must have depth 1, not 2; a deeper one is a cube",
+        "dot_length",
+        {"organization": "broadcast_matrix", "dot_length": 2},
+        "A broadcast matrix must have dot_length 1, not 2; a deeper one is a cube",
     ),
-    ("depth", {"sparsity": "2:4"}, "Parameter 'depth' must be a multiple of 2 for 2:4 weights, not 1"),
-    ("depth", {"pe": "opt4e", "depth": 2}, "Parameter 'depth' must be a multiple of 4 for opt4e, not 2"),
     (
-        "depth",
-        {"pe": "booth_flex", "depth": 2},
-        "Element booth_flex must have depth 1 and dense weights, not 2 and dense",
+        "dot_length",
+        {"sparsity": "2:4"},
+        "Parameter 'dot_length' must be a multiple of 2 for 2:4 weights, not 1",
+    ),
+    (
+        "dot_length",
+        {"pe": "opt4e", "dot_length": 2},
+        "Parameter 'dot_length' must be a multiple of 4 for opt4e, not 2",
+    ),
+    (
+        "dot_length",
+        {"pe": "booth_flex", "dot_length": 2},
+        "Element booth_flex must have dot_length 1 and dense weights, not 2 and dense",
     ),
     (
         "weight_width",
@@ -106,9 +114,9 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "digits would be registered in every row alike",
     ),
     (
-        "accumulate",
-        {"accumulate": "fp16"},
-        "Parameter 'accumulate' must be same or a format that holds every int, not fp16",
+        "acc_format",
+        {"acc_format": "fp16"},
+        "Parameter 'acc_format' must be same or a format that holds every int, not fp16",
     ),
 ]
 
@@ -314,7 +322,7 @@ def test_a_large_array_on_a_large_layer_is_simulated_exactly(organization: str, 
 def test_one_small_block_runs_any_product_at_full_rate(organization: str) -> None:
     """Temporal scaling: hardware is fixed, time grows with the matrix, and a cycle of waiting is an exception."""
     block = spec(organization=organization, k_max=1 << 20, n_max=1 << 20, m_max=1 << 20, token_depth=64,
-                 depth=2)  # fmt: skip
+                 dot_length=2)  # fmt: skip
     flops = flip_flops(block.units())
     for gemm in (Gemm(64, 512, 64), Gemm(64, 2048, 256), Gemm(512, 2048, 512)):
         ideal = gemm.macs / int(block.peak_macs)
@@ -341,7 +349,7 @@ def test_floats_are_added_in_the_stated_order() -> None:
         "activation": "bf16",
         "act_width": 16,
         "weight_width": 16,
-        "depth": 2,
+        "dot_length": 2,
     }
     rows = spec(organization="weight_stationary", rows=3, **common)
     sums = spec(organization="cube", **common)
@@ -374,15 +382,15 @@ def test_floats_are_added_in_the_stated_order() -> None:
 
 def ternary_floats(**changes: Any) -> SystolicSpec:
     return spec(
-        **{"pe": "ternary", "weight_width": 2, "activation": "fp8_e4m3", "accumulate": "bf16"} | changes
+        **{"pe": "ternary", "weight_width": 2, "activation": "fp8_e4m3", "acc_format": "bf16"} | changes
     )
 
 
 def test_selected_floats_are_added_in_the_stated_order() -> None:
     """Rows first to last, each row's lanes pairwise; a weight of zero adds +0."""
     fmt, source = floating.get("bf16"), floating.get("fp8_e4m3")
-    rows = ternary_floats(organization="weight_stationary", rows=3, depth=1)
-    sums = ternary_floats(organization="cube", depth=3)
+    rows = ternary_floats(organization="weight_stationary", rows=3, dot_length=1)
+    sums = ternary_floats(organization="cube", dot_length=3)
     operands = sums.operands(Gemm(2, 9, 3), 3)
     wide = floating.convert(source, fmt, operands["act"])
 
@@ -402,7 +410,7 @@ def test_selected_floats_are_added_in_the_stated_order() -> None:
 
 
 def test_a_weight_of_zero_keeps_an_infinity_out() -> None:
-    design = ternary_floats(activation="fp16", act_width=16, accumulate="same", depth=2)
+    design = ternary_floats(activation="fp16", act_width=16, acc_format="same", dot_length=2)
     act, wgt = np.array([[0x7C00, 0xBC00]]), np.array([[0, 1], [-1, 1]])
     assert design.reference({"act": act, "wgt": wgt})["out"].tolist() == [[0x3C00, 0x7C00]]
 
@@ -410,9 +418,9 @@ def test_a_weight_of_zero_keeps_an_infinity_out() -> None:
 def test_a_single_selected_float_moves_as_narrow_as_it_came() -> None:
     narrow = ternary_floats(organization="weight_stationary", rows=2)
     assert [int(narrow.sum_width(row)) for row in (1, 2)] == [8, 16]
-    assert [int(ternary_floats(depth=2).sum_width(row)) for row in (1, 2)] == [16, 16]
+    assert [int(ternary_floats(dot_length=2).sum_width(row)) for row in (1, 2)] == [16, 16]
     assert bool(ternary_floats(k_max=1).accumulates)  # a result is always a rounded sum
-    assert not bool(ternary_floats(k_max=2, depth=2).accumulates)
+    assert not bool(ternary_floats(k_max=2, dot_length=2).accumulates)
 
 
 def test_ternary_floats_are_drawn_in_every_organization() -> None:
@@ -435,7 +443,7 @@ def test_stimulus_and_collection_are_shaped_like_the_streams() -> None:
 
 
 def test_weights_of_sparse_arrays_are_sparse() -> None:
-    sparse = spec(sparsity="2:8", depth=2)
+    sparse = spec(sparsity="2:8", dot_length=2)
     assert is_sparse(sparse.operands(Gemm(1, 64, 16), 0)["wgt"], Pattern(2, 8))
 
 
@@ -446,7 +454,7 @@ def test_weights_that_are_not_sparse_are_refused() -> None:
 
 @pytest.mark.parametrize("pattern", ["1:2", "1:4", "2:4", "2:8"])
 def test_a_dense_matrix_runs_on_a_sparse_array(pattern: str) -> None:
-    sparse = spec(sparsity=pattern, depth=2, k_max=1024)
+    sparse = spec(sparsity=pattern, dot_length=2, k_max=1024)
     random = np.random.default_rng(9)
     act, wgt = random.integers(-128, 128, (3, 37)), random.integers(-128, 128, (37, 5))
     again, spread = densely(act, wgt, int(sparse.kept), int(sparse.group))

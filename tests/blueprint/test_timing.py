@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from blueprint.arithmetic import carry_save
-from blueprint.port import Field, Stream
+from blueprint.port import Stream
+from blueprint.record import Field, Record
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.unit import Unit
 
@@ -129,7 +130,7 @@ def test_tokens_follow_loops_and_restrictions() -> None:
     "width, signed", [(1, False), (3, True), (4, False), (8, True), (13, True), (24, True)]
 )
 def test_packing_is_little_endian_without_gaps(width: int, signed: bool) -> None:
-    stream = Stream("x", "in", (Field("v", width, (3, 2), signed),))
+    stream = Stream("x", "in", Record((Field("v", width, (3, 2), signed),)))
     low = -(1 << width - 1) if signed else 0
     values = np.random.default_rng(width).integers(low, low + (1 << width), (5, 3, 2))
     data = stream.pack(values)

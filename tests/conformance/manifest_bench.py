@@ -327,14 +327,14 @@ def _systolic(manifest: Mapping[str, Any], act: Array, wgt: Array) -> Array:
     source = Format(manifest["formats"][p["activation"]])
     target = Format(manifest["streams"]["out"]["fields"][0] | manifest["formats"][_sum_name(p)])
     kept, group = (1, 1) if p["sparsity"] == "dense" else map(int, p["sparsity"].split(":"))
-    lanes = p["depth"] // kept * group
+    lanes = p["dot_length"] // kept * group
     rows = p["rows"] if p["organization"] == "weight_stationary" else 1
     steps = -(-len(wgt) // (lanes * rows))
     longer = ((0, steps * lanes * rows - len(wgt)), (0, 0))
     act, wgt = np.pad(act.T, longer).T, np.pad(wgt, longer)
     numbers = target.rounded(source.numbers(act))
     total: Array = np.zeros((len(act), wgt.shape[1]))
-    alone = p["pe"] == "ternary" and p["depth"] == rows == 1
+    alone = p["pe"] == "ternary" and p["dot_length"] == rows == 1
     for step in range(steps):
         found: Array = np.zeros(0)
         for row in range(rows):
@@ -346,7 +346,7 @@ def _systolic(manifest: Mapping[str, Any], act: Array, wgt: Array) -> Array:
 
 
 def _sum_name(p: Mapping[str, Any]) -> str:
-    return str(p["activation"] if p["accumulate"] == "same" else p["accumulate"])
+    return str(p["activation"] if p["acc_format"] == "same" else p["acc_format"])
 
 
 def _dot(
@@ -392,7 +392,7 @@ def attention(manifest: Mapping[str, Any], operands: Mapping[str, Array], names:
     for head, rows in enumerate(q):
         mine = head // names["share"]
         multiplier, shift = int(operands["multiplier"][mine]), int(operands["shift"][mine])
-        units = _SCORE[p["accumulator"]] - _EXPONENT[p["accumulator"]] - shift
+        units = _SCORE[p["acc_format"]] - _EXPONENT[p["acc_format"]] - shift
         exponents = np.ldexp((rows @ k[mine].T) * multiplier, units)
         exponents = np.where(seen(p, names, head), exponents, -np.inf)
         weights = np.exp2(exponents - exponents.max(axis=1, keepdims=True))

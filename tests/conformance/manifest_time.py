@@ -49,12 +49,14 @@ def _ternary_lut(p: Mapping[str, Any], operands: Mapping[str, Array], names: Nam
 
 
 def _is_memory(p: Mapping[str, Any], words: int) -> bool:
-    return bool(p["accumulator"] == "sram" or (p["accumulator"] == "auto" and words > _MEMORY))
+    return bool(
+        p["accumulator"] in ("sram", "single_port") or (p["accumulator"] == "auto" and words > _MEMORY)
+    )
 
 
 def _systolic(p: Mapping[str, Any], operands: Mapping[str, Array], names: Names) -> int:
     kept, group = (1, 1) if p["sparsity"] == "dense" else map(int, p["sparsity"].split(":"))
-    lanes, rows, stays = p["depth"] // kept * group, p["rows"], p["organization"] == "weight_stationary"
+    lanes, rows, stays = p["dot_length"] // kept * group, p["rows"], p["organization"] == "weight_stationary"
     waves = stays or p["organization"] == "output_stationary"
     latency = (rows + p["cols"] - 1 if waves else 1) + p["product_register"]
     columns = _over(names["n"], p["cols"])

@@ -19,7 +19,7 @@ from blueprint.spec import Spec
 from blueprint.unit import flip_flops
 from blueprint.workloads.tasks import Task
 from costmodel.calibration import sampling
-from generator.export import generate
+from generator.export import write_hardware
 from simulator.cosim import check as cosim
 from simulator.rtl import rtl
 from ternforge.conformance import compare, jobs, netlist_flip_flops
@@ -60,7 +60,7 @@ def exported(folder: Path, family: str, number: int) -> tuple[Spec, Path]:
     spec = design(family, number)
     out = folder / f"{family}_{number}"
     if not out.exists():
-        generate(spec, out)
+        write_hardware(spec, out)
     return spec, out
 
 
@@ -154,7 +154,7 @@ def test_every_kind_of_arithmetic_is_among_the_designs() -> None:
 @pytest.mark.slow
 def test_a_flipped_adder_is_noticed(folder: Path, tmp_path: Path) -> None:
     spec, out = exported(folder, "ternary_lut", 0)
-    generate(spec, tmp_path)
+    write_hardware(spec, tmp_path)
     lane = next(tmp_path.glob("rtl/*_lane_*.v"))
     text = lane.read_text()
     sign = " ^ " if " ^ " in text else " + "

@@ -69,7 +69,7 @@ def test_a_task_that_several_designs_cannot_run_names_each_reason() -> None:
 SPACE = """\
 schema: ternforge/space/v1
 family: streaming_attention
-parameters: {{dim: [64, 128, 256], parallel: [1, 2], group: 1, keys_max: 4096, mask: [{masks}]}}
+parameters: {{dim: [64, 128, 256], parallel: [1, 2], head_group: 1, keys_max: 4096, mask: [{masks}]}}
 workload: {workload}
 technology: asap7
 objectives: {{area_um2: min, cycles: min}}

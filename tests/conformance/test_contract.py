@@ -20,7 +20,7 @@ from blueprint.spec import Spec
 from blueprint.workloads.tasks import Attention, Gemm, Task
 from blueprint.workloads.workload import of_task
 from costmodel.calibration import sampling
-from generator.export import generate
+from generator.export import write_hardware
 from ternforge.conformance import check_columns, check_places, check_ports
 from toolchain import verilator
 
@@ -56,14 +56,14 @@ def test_verilog_of_small_designs_is_lint_clean(family: str, number: int, tmp_pa
 
 
 def check_lint(spec: Spec, folder: Path) -> None:
-    manifest = generate(spec, folder)
+    manifest = write_hardware(spec, folder)
     files = [folder / file for file in manifest["files"]]
     assert verilator.lint(files, manifest["top"], [folder / "lint.vlt"]) == []
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_lint_notices_what_is_not_waived(family: str, tmp_path: Path) -> None:
-    manifest = generate(designs(family, 1)[0], tmp_path)
+    manifest = write_hardware(designs(family, 1)[0], tmp_path)
     files = [tmp_path / file for file in manifest["files"]]
     files[-1].write_text(
         files[-1].read_text().replace("endmodule", "wire [3:0] w = 12'd7; wire v = w;\nendmodule", 1)
@@ -76,11 +76,11 @@ def test_lint_notices_what_is_not_waived(family: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_same_spec_gives_the_same_bytes(family: str, tmp_path: Path) -> None:
     spec = small(family, 1)[0]
-    generate(spec, tmp_path / "here")
+    write_hardware(spec, tmp_path / "here")
     script = (
         "import json, sys; from pathlib import Path; from blueprint.registry import get;"
-        "from generator.export import generate;"
-        f"generate(get({family!r}).from_mapping(json.loads(sys.argv[1])), Path(sys.argv[2]))"
+        "from generator.export import write_hardware;"
+        f"write_hardware(get({family!r}).from_mapping(json.loads(sys.argv[1])), Path(sys.argv[2]))"
     )
     for seed in ("0", "1"):
         out = tmp_path / seed
@@ -96,14 +96,14 @@ def test_the_same_spec_gives_the_same_bytes(family: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("family", FAMILIES)
 def test_declared_ports_are_the_built_ones(family: str, tmp_path: Path) -> None:
     spec = small(family, 1)[0]
-    manifest = generate(spec, tmp_path)
+    manifest = write_hardware(spec, tmp_path)
     assert list(check_ports(spec, (tmp_path / "rtl" / f"{manifest['top']}.v").read_text())) == []
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_module_is_written_once_and_headed(family: str, tmp_path: Path) -> None:
     for number, spec in enumerate(small(family, 3)):
-        manifest = generate(spec, tmp_path / str(number))
+        manifest = write_hardware(spec, tmp_path / str(number))
         names = [line.split()[1].split("(")[0]
                  for file in manifest["files"]
                  for line in (tmp_path / str(number) / file).read_text().splitlines()
@@ -119,7 +119,7 @@ def test_every_module_is_written_once_and_headed(family: str, tmp_path: Path) ->
 @pytest.mark.parametrize("family", FAMILIES)
 def test_text_grows_with_the_modules_not_with_the_work_of_the_array(family: str, tmp_path: Path) -> None:
     spec = small(family, 1)[0]
-    one = generate(spec, tmp_path / "one")
+    one = write_hardware(spec, tmp_path / "one")
     assert len(one["files"]) == len(one["modules"])
 
 
@@ -183,4 +183,4 @@ def test_describing_a_design_loads_no_hardware_library(family: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_modules_stand_where_the_inventory_counts_them(family: str, tmp_path: Path) -> None:
     for number, spec in enumerate(small(family, 3)):
-        assert list(check_places(spec, generate(spec, tmp_path / str(number)))) == [], spec
+        assert list(check_places(spec, write_hardware(spec, tmp_path / str(number)))) == [], spec

@@ -16,7 +16,7 @@ from blueprint.families.systolic import SystolicSpec
 from blueprint.registry import families
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
-from generator.export import generate
+from generator.export import write_hardware
 from simulator.rtl import rtl
 from ternforge.conformance import compare, netlist_flip_flops
 
@@ -38,7 +38,7 @@ def corner(family: str, number: int) -> Spec:
 
 
 def check(spec: Spec, out: Path, number: int) -> None:
-    generate(spec, out)
+    write_hardware(spec, out)
     predicted = int(flip_flops(spec.units()))
     found = netlist_flip_flops(out, flatten=False), netlist_flip_flops(out, flatten=True)
     assert found == (predicted, predicted), spec

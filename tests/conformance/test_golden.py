@@ -146,14 +146,14 @@ def test_a_bench_does_what_is_recorded(family: str) -> None:
 def test_a_changed_byte_changes_the_hash_of_its_file_only(monkeypatch: pytest.MonkeyPatch) -> None:
     spec, _ = case("systolic", 0)
     before = golden.exported(spec)
-    given = golden.generate
+    given = golden.write_hardware
 
     def changed(spec: Spec, out: Path) -> dict[str, Any]:
         manifest = given(spec, out)
         (out / "files.f").write_text((out / "files.f").read_text() + " ")
         return manifest
 
-    monkeypatch.setattr(golden, "generate", changed)
+    monkeypatch.setattr(golden, "write_hardware", changed)
     after = golden.exported(spec)
     assert [name for name in before if before[name] != after[name]] == ["files.f"]
 

@@ -19,7 +19,7 @@ from blueprint.spec import Spec
 from blueprint.unit import flip_flops
 from blueprint.workloads.tasks import Attention, Gemm, Task
 from generator.emission import Emitted
-from generator.export import describe, generate
+from generator.export import describe, write_hardware
 from simulator.rtl import rtl
 from ternforge.conformance.manifest_check import faults
 from tests import attention_by_the_page
@@ -36,7 +36,7 @@ PARTS = 12
 CHOICES = {
     "ternary_lut": ("key_encoding", "activation", "exact", "result_format", "table_style"),
     "systolic": ("organization", "pe", "sparsity", "activation"),
-    "streaming_attention": ("mask", "format", "accumulator", "kv_width", "graph"),
+    "streaming_attention": ("mask", "format", "acc_format", "kv_width", "graph"),
 }
 #: Largest distance of attention from float64: of int8 results, and relative to results above 1 of floats.
 LSB, RELATIVE = 1.0, {"fp16": 2.0**-10, "bf16": 2.0**-8}
@@ -178,7 +178,7 @@ def test_attention_is_that_of_float64_over_the_keys_that_the_page_says_are_seen(
     for number in chosen("streaming_attention"):
         spec = design("streaming_attention", number)
         p, manifest = spec.parameters, manifest_of(spec)
-        if p["accumulator"] not in ("integer", "fixed") or p["graph"] == "naive":
+        if p["acc_format"] not in ("integer", "fixed") or p["graph"] == "naive":
             continue
         for task, _ in runs(spec, number):
             operands = spec.typical_operands(task, number)
@@ -244,7 +244,7 @@ def test_the_bench_knows_nothing_of_the_blueprint(module: ModuleType) -> None:
 
 def run_rtl(spec: Spec, number: int, folder: Path) -> None:
     """The bench drives the exported Verilog, which answers as the pages say; operands alone are the blueprint's."""
-    generate(spec, folder)
+    write_hardware(spec, folder)
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     bench, todo, wanted = Bench(manifest), [], []
     for task, operands in runs(spec, number):
@@ -296,7 +296,7 @@ def test_the_verilog_answers_a_bench_from_the_manifest(family: str, part: int, t
 
 @pytest.mark.slow
 def test_lanes_that_an_integer_of_booth_flex_does_not_use_are_not_looked_at(tmp_path: Path) -> None:
-    generate(FLEXIBLE, tmp_path)
+    write_hardware(FLEXIBLE, tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
     bench, (task, operands) = Bench(manifest), long_run(FLEXIBLE)
     operands = {"act": operands["act"], "wgt": 37 * operands["wgt"]}  # no longer ternary
@@ -332,18 +332,18 @@ def changed(manifest: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 
 SPARSE = families()["systolic"](
-    organization="output_stationary", pe="mac", rows=2, cols=3, depth=2, act_width=8, weight_width=5,
+    organization="output_stationary", pe="mac", rows=2, cols=3, dot_length=2, act_width=8, weight_width=5,
     k_max=64, n_max=64, sparsity="2:4",
 )  # fmt: skip
 FLEXIBLE = families()["systolic"](
-    organization="cube", pe="booth_flex", rows=2, cols=2, depth=1, act_width=8, weight_width=8, k_max=64, n_max=64,
+    organization="cube", pe="booth_flex", rows=2, cols=2, dot_length=1, act_width=8, weight_width=8, k_max=64, n_max=64,
 )  # fmt: skip
 MASKED = families()["streaming_attention"](
-    dim=4, parallel=2, group=2, keys_max=16, queries_max=16, mask="lambda"
+    dim=4, parallel=2, head_group=2, keys_max=16, queries_max=16, mask="lambda"
 )
 PRUNED = families()["streaming_attention"](dim=4, keys_max=16, queries_max=1, candidates=4)
 STAYING = families()["systolic"](
-    organization="weight_stationary", pe="float", rows=2, cols=2, depth=2, act_width=16, weight_width=16,
+    organization="weight_stationary", pe="float", rows=2, cols=2, dot_length=2, act_width=16, weight_width=16,
     activation="fp16", k_max=64, n_max=64, m_max=64, token_depth=4,
 )  # fmt: skip
 
@@ -403,11 +403,14 @@ BROKEN = [
     (SPARSE, "streams/act/fields/0/holds/operand", "wgt", "inputs: act is on no stream"),
     (PRUNED, "streams/pick/fields/0/holds/operand", "out", "outputs: pick is on no stream"),
     (SPARSE, "operation/registers/k", None, "register k: must be written and be there"),
-    (SPARSE, "operation/registers/k", "depth", "operation: register k: 'depth' must know 'depth'"),
+    (SPARSE, "operation/registers/k", "dot_length", "operation: register k: 'dot_length' must know 'dot_length'"),
     (MASKED, "operation/where/turns", "ceil(share / g)", "operation: where turns: 'ceil(share / g)' must know 'g'"),
     (PRUNED, "operation/outputs/pick/shape", ["h"], "operation: output pick: 'h' must know 'h'"),
     (SPARSE, "registers/status/fields/done", [0, 1], "register status: busy and done share bits"),
     (SPARSE, "registers/k/address", 8, "register k: address must be a free word, not 0x8"),
+    (SPARSE, "registers/k/address", 2, "register k: address must be a free word, not 0x2"),
+    (SPARSE, "registers/k/address", -4, "register k: address must be a free word, not -0x4"),
+    (SPARSE, "registers/k/address", 1 << 20, "register k: address must be a free word, not 0x100000"),
     (SPARSE, "registers/k/access", None, "register k: access is missing"),
 ]  # fmt: skip
 

@@ -23,7 +23,7 @@ from blueprint.unit import flip_flops
 from blueprint.workloads.tasks import Attention, Gemm, Task
 from costmodel.calibration import sampling
 from generator.emission import Emitted
-from generator.export import describe, generate
+from generator.export import describe, write_hardware
 from simulator.engine import kernel
 from simulator.rtl import rtl
 from ternforge.conformance import differences, netlist_flip_flops, patterns
@@ -59,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build(folder: Path, spec: Spec) -> rtl.Model:
     out = folder / spec.name
     if not out.exists():
-        generate(spec, out)
+        write_hardware(spec, out)
     return rtl.load(out, optimize="-O0")
 
 
@@ -287,7 +287,7 @@ READ = {
 @pytest.mark.parametrize("name", READ)
 def test_a_run_has_copies_of_what_it_reads_and_no_more(name: str, tmp_path: Path) -> None:
     """What nothing reads, synthesis takes away."""
-    generate(READ[name], tmp_path)
+    write_hardware(READ[name], tmp_path)
     predicted = int(flip_flops(READ[name].units()))
     assert [netlist_flip_flops(tmp_path, flatten=flatten) for flatten in (False, True)] == [predicted] * 2
 
@@ -317,7 +317,7 @@ MORE: dict[str, Spec] = {
     "serial": array("output_stationary", pe="opt4c", act_width=8),
     "flexible": array("output_stationary", pe="booth_flex", weight_width=4),
     "sparse": array("output_stationary", depth=2, sparsity="2:4", k_max=7),
-    "no mask": attention(parallel=3, group=2),
+    "no mask": attention(parallel=3, head_group=2),
     "no mask, one query": attention(queries_max=1, heads_max=1),
     "causal, one at a time": attention(mask="causal", graph="scaled"),
     "causal, three at a time, shallow": attention(mask="causal", parallel=3, graph="reordered", long_depth=2),
@@ -332,7 +332,7 @@ MORE: dict[str, Spec] = {
     "lambda, two at a time": attention(mask="lambda", keys_max=4, heads_max=1, parallel=2, graph="reordered"),
     "shallow rows": attention(mask="causal", graph="scaled", row_depth=1, short_depth=1),
     "pruned, shallow": attention(queries_max=1, candidates=3, keys_max=4, graph="naive", long_depth=2),
-    "floats": attention(mask="causal", format="fp16", accumulator="fixed", parallel=2, heads_max=1),
+    "floats": attention(mask="causal", format="fp16", acc_format="fixed", parallel=2, heads_max=1),
 }
 
 

@@ -11,9 +11,9 @@ import pytest
 from blueprint import registry
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import Gemm
-from generator.export import generate
+from generator.export import write_hardware
 from simulator.cosim import check as cosim
-from simulator.cosim.check import Case
+from simulator.cosim.report import Case
 from ternforge.cli import run
 
 EXAMPLE = str(Path(__file__).resolve().parents[2] / "examples" / "ternary_lut" / "design.yaml")
@@ -28,7 +28,7 @@ def spec() -> Spec:
 
 @pytest.fixture
 def folder(spec: Spec, tmp_path: Path) -> Path:
-    generate(spec, tmp_path)
+    write_hardware(spec, tmp_path)
     return tmp_path
 
 
@@ -118,14 +118,14 @@ def test_command_exits_1_where_the_design_is_wrong(
 ) -> None:
     from generator import export
 
-    honest = export.generate
+    honest = export.write_hardware
 
     def broken(spec: Spec, out: Path, **options: float | None) -> dict[str, object]:
         manifest = honest(spec, out, **options)
         break_design(out, " + ", " - ")
         return manifest
 
-    monkeypatch.setattr(export, "generate", broken)
+    monkeypatch.setattr(export, "write_hardware", broken)
     assert run(["verify", EXAMPLE, *SMALL, "--cases", "2", "--json"]) == 1
     answer = json.loads(capsys.readouterr().out)
     assert not answer["ok"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from blueprint import registry
-from generator.export import generate
+from generator.export import write_hardware
 from ternforge.cli import run
 
 SMALL = {"mu": 2, "lut_count": 2, "fetch_count": 2, "act_width": 4, "k_max": 64, "n_max": 16}
@@ -21,7 +21,7 @@ EXAMPLE = str(Path(__file__).resolve().parents[2] / "examples" / "systolic" / "d
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("written")
-    generate(registry.get("ternary_lut").from_mapping(SMALL), out)
+    write_hardware(registry.get("ternary_lut").from_mapping(SMALL), out)
     return out
 
 
@@ -202,7 +202,7 @@ def test_attention_takes_a_workload_file_and_a_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sizes = {"dim": 2, "keys_max": 8, "queries_max": 4, "heads_max": 2, "mask": "causal"}
-    generate(registry.get("streaming_attention").from_mapping(sizes), tmp_path / "rtl")
+    write_hardware(registry.get("streaming_attention").from_mapping(sizes), tmp_path / "rtl")
     work = tmp_path / "work.yaml"
     work.write_text(
         "schema: ternforge/workload/v1\nattention: {queries: 3, keys: 7, heads: 2, dim: 2, mask: causal}\n"

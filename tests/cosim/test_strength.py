@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.bench_strength import DESIGNS, Mutant, chosen, equivalent, every_mutant, mutants, schema
 from blueprint import registry
-from generator.export import generate
+from generator.export import write_hardware
 from simulator.cosim import check as cosim
 
 #: What is changed: place, pattern of a line with the expression in brackets, what stands there instead, who notices.
@@ -57,7 +57,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> tuple[cosim.Prepared, lis
     out = tmp_path_factory.mktemp("twins")
     family, parameters = DESIGNS["tables"]
     spec = registry.get(family).from_mapping(parameters)
-    generate(spec, out)
+    write_hardware(spec, out)
     found = [mutant for name in TWINS for mutant in twin(out, name)]
     schema(out, found)
     return cosim.prepare(spec, out, cosim.cases(spec, 8, 1)), [mutant.kind for mutant in found]
@@ -85,7 +85,7 @@ def test_the_top_bit_of_a_sum_of_weights_matters(tmp_path: Path) -> None:
     """Only where every weight of the longest row is 1 is it ever set."""
     family, parameters = DESIGNS["attention, lambda"]
     spec = registry.get(family).from_mapping(parameters)
-    generate(spec, tmp_path)
+    write_hardware(spec, tmp_path)
     (file,) = (tmp_path / "rtl").glob("softmax_sum_weights_*.v")
     text = file.read_text()
     changed = re.sub(r"total <= (\w+\[15:0\]);", r"total <= \1 & 16'h7fff;", text)

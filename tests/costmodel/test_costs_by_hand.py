@@ -16,7 +16,7 @@ from costmodel.calibration import path_fit
 from costmodel.model import estimate, evaluate, features
 from costmodel.model.work import Asked
 from costmodel.technology import technology
-from costmodel.technology.sram import Fit, Sram, assumed
+from costmodel.technology.sram import Law, Organization, Sram
 from costmodel.technology.technology import Technology
 
 REGISTER = {"width": 8, "enable": 1, "reset": 0}
@@ -46,14 +46,18 @@ DELAY = {
     },
     "b": {"mux": {"levels": 9.0}},
 }
-SRAM = Sram(
-    Fit({"fixed": 100.0, "bits": 0.5, "words": 2.0, "width": 3.0}, "um2", "hand"),
-    Fit({"fixed": 50.0, "bits": 0.0, "words": 1.0, "width": 0.5}, "ps", "hand"),
-    Fit({"fixed": 1.0, "bits": 0.001, "words": 0.25, "width": 0.125}, "pJ", "hand"),
-)
+LAWS = {
+    "area": Law({"fixed": 100.0, "bits": 0.5, "words": 2.0, "width": 3.0}, "um2", "hand"),
+    "access_time": Law({"fixed": 50.0, "words": 1.0, "width": 0.5}, "ps", "hand"),
+    "read_energy": Law({"fixed": 1.0, "bits": 0.001, "words": 0.25, "width": 0.125}, "pJ", "hand"),
+    "write_energy": Law({"fixed": 2.0}, "pJ", "hand"),
+    "leakage": Law({"bits": 0.25}, "nW", "hand"),
+}
+SRAM = Sram(LAWS, LAWS)
 MEMORY_AREA = 100 + 0.5 * 64 * 16 + 2 * 64 + 3 * 16
 MEMORY_PS = 50 + 64 + 0.5 * 16
-MEMORY_PJ = 1 + 0.001 * 64 * 16 + 0.25 * 64 + 0.125 * 16
+READ_PJ = 1 + 0.001 * 64 * 16 + 0.25 * 64 + 0.125 * 16
+MEMORY_PJ = READ_PJ + 2
 
 
 @pytest.fixture
@@ -79,16 +83,17 @@ def test_energy_of_every_place_clocks_apart(tech: Technology) -> None:
     assert estimate.energies_by_place(UNITS, tech) == {
         "a": (3 * 8 * 0.125, 0.5 * 3 * 8 * 0.25 + 0.25 * 2 * 10),
         "b": (0.0, 4 * (3 * 3 * 2 + 3)),
-        "memory": (0.0, 0.5 * 2 * 2 * MEMORY_PJ),
+        "memory": (0.0, 0.5 * 2 * MEMORY_PJ),
     }
     clocks, moved = estimate.energy_parts(UNITS, tech)
-    assert clocks == 3.0 and moved == 3 + 5 + 84 + 2 * MEMORY_PJ
-    assert estimate.energy(UNITS, tech, 0.25) == clocks + 0.25 * moved
+    assert clocks == 3.0 and moved == 3 + 5 + 84 + MEMORY_PJ
+    assert sum(map(sum, estimate.energies_by_place(UNITS, tech).values())) == clocks + moved
 
 
-def test_leakage_leaves_memories_out(tech: Technology) -> None:
+def test_leakage_of_memories_is_that_of_their_law(tech: Technology) -> None:
     places = estimate.area(UNITS, tech)
-    assert estimate.leakage(UNITS, tech) == 0.5 * (places["a"] + places["b"])
+    assert estimate.leakage(UNITS, tech) == 0.5 * (places["a"] + places["b"]) + 2 * 256
+    assert estimate.leakage_by_place(UNITS, tech)["memory"] == 2 * 256
 
 
 def test_delay_is_start_and_steps_with_one_ripple(tech: Technology) -> None:
@@ -151,10 +156,34 @@ def test_estimate_of_a_design_multiplies_runs_and_cycles(tech: Technology) -> No
 def test_laws_of_memories_count_every_term() -> None:
     assert SRAM.area_um2(64, 16) == MEMORY_AREA
     assert SRAM.access_ps(64, 16) == MEMORY_PS
-    assert SRAM.energy_pj(64, 16) == MEMORY_PJ
-    plain = assumed(0.25, 300.0, 0.5, "a guess")
-    assert (plain.area_um2(10, 8), plain.access_ps(10, 8), plain.energy_pj(10, 8)) == (20.0, 300.0, 4.0)
+    assert (SRAM.read_pj(64, 16), SRAM.write_pj(64, 16)) == (READ_PJ, 2)
+    assert SRAM.leakage_nw(64, 16) == 256
     assert np.array_equal(SRAM.area_um2(np.array([64, 1]), 16), [MEMORY_AREA, 100 + 8 + 2 + 48])
+
+
+def test_words_fold_into_rows_and_wide_words_into_macros_side_by_side() -> None:
+    folding = Organization(4, 2, 8, 10)
+    assert [tuple(map(float, folding.folded(words))) for words in (4, 32, 33, 64, 100)] == [
+        (2, 4), (8, 4), (5, 8), (8, 8), (7, 16)
+    ]  # fmt: skip
+    area = Law({"fixed": 10.0, "bits": 1.0, "rows": 100.0}, "um2", "hand")
+    time = Law({"fixed": 5.0, "width": 1.0}, "ps", "hand")
+    laws = {**LAWS, "area": area, "access_time": time}
+    sram = Sram(laws, laws, None, folding)
+    assert sram.area_um2(32, 8) == 10 + 32 * 8 + 800
+    assert sram.area_um2(32, 20) == 2 * (10 + 32 * 10 + 800)
+    assert sram.access_ps(32, 20) == 5 + 10
+    assert np.array_equal(sram.area_um2(np.array([32, 33]), 8), [10 + 256 + 800, 10 + 5 * 8 * 8 + 500])
+
+
+def test_small_memory_is_the_cheaper_of_macro_and_latches() -> None:
+    latches = {name: Law({"bits": 2.0}, law.unit, "hand") for name, law in LAWS.items()}
+    sram = Sram(LAWS, LAWS, latches)
+    assert (sram.kind(8, 4), sram.area_um2(8, 4), sram.write_pj(8, 4)) == ("latch_array", 64, 64)
+    assert (sram.kind(64, 16), sram.area_um2(64, 16)) == ("two_port", MEMORY_AREA)
+    assert list(sram.is_latches(np.array([8, 64]), np.array([4, 16]))) == [True, False]
+    free = {name: Law({}, law.unit, "hand") for name, law in LAWS.items()}
+    assert [Sram(LAWS, LAWS, free).kind(words, 16) for words in (256, 257)] == ["latch_array", "two_port"]
 
 
 #: Sizes by dimension for the terms below: distinct, so that none can stand for another.
@@ -172,7 +201,7 @@ TERMS: dict[str, dict[str, dict[str, float]]] = {
         "recoder": {"cross": 64, "outputs": 16}, "comparator": {"width": 6}, "counter": {"width": 6},
         "digit_encoder": {"digits": 5}, "digit_select": {"width": 6}, "float_multiplier": PRODUCT, "float_adder": FLOAT,
         "float_pair": FLOAT, "to_fixed": {"shift": 64, "inputs": 4}, "to_float": {"shift": 8, "outputs": 16},
-        "logic": {"gates": 32}, "broadcast": {}, "sram": {},
+        "logic": {"gates": 32}, "broadcast": {}, "sram": {}, "sram_1rw": {},
     },
     "energy": {
         "register": {"clock": 6, "width": 6}, "adder": {"width": 6}, "mux": {"levels": 18, "width": 6},
@@ -186,7 +215,7 @@ TERMS: dict[str, dict[str, dict[str, float]]] = {
         "digit_encoder": {"one": 1}, "digit_select": {"one": 1}, "float_multiplier": {"fraction": 13, "one": 1},
         "float_adder": {"fraction": 13, "one": 1}, "float_pair": {"fraction": 13, "one": 1}, "to_fixed": {"one": 1},
         "to_float": {"inputs": 4}, "comparator": {"levels": np.log2(6)}, "logic": {"levels": 5},
-        "broadcast": {"levels": 6}, "sram": {},
+        "broadcast": {"levels": 6}, "sram": {}, "sram_1rw": {},
     },
 }  # fmt: skip
 TERMS["energy"] = TERMS["area"] | TERMS["energy"]

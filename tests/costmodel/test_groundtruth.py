@@ -432,7 +432,7 @@ def test_a_surplus_key_is_refused_at_every_place_of_a_technology_file(tmp_path: 
             technology.load(tmp_path / "more.yaml").cells  # noqa: B018 - read when asked for
 
 
-#: Hashes of the designs of seed 3, of few candidates.
+#: Hashes of the designs of seed 3, drawn from few designs.
 CALIBRATED: dict[str, list[str]] = {
     "streaming_attention": [
         "1257a5868f307be9",

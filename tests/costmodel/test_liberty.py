@@ -42,6 +42,44 @@ def test_energy_and_leakage_follow_their_units(tmp_path: Path) -> None:
     assert cell.energies[0].rise.values[0][0] == pytest.approx(3 * 10e-15 * 0.01 * 1e12)
 
 
+def state(value: float, when: str = "") -> str:
+    condition = f'when : "{when}";' if when else ""
+    return f"leakage_power () {{ value : {value}; {condition} }} "
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected_nw"),
+    [
+        ("cell_leakage_power : 2; " + state(9), 2.0),
+        (state(4) + state(7, "A") + state(5), 5.0),
+        (state(4, "A") + state(7, "!A"), 5.5),
+        ("", 0.0),
+    ],
+    ids=["stated", "unconditional", "mean over states", "none"],
+)
+def test_leakage_is_stated_or_unconditional_or_the_mean_over_states(
+    groups: str, expected_nw: float, tmp_path: Path
+) -> None:
+    cell = parse(tmp_path, tiny.HEAD + "cell (A) { area : 1; " + groups + "} }").cells["A"]
+    assert cell.leakage == pytest.approx(expected_nw)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected_ff"),
+    [
+        ("capacitance : 0.002; rise_capacitance : 0.008;", 2.0),
+        ("rise_capacitance : 0.003; fall_capacitance : 0.007;", 5.0),
+        ("fall_capacitance : 0.007;", 7.0),
+        ("direction : output; capacitance : 0.002;", 0.0),
+    ],
+)
+def test_an_input_s_capacitance_is_stated_or_the_mean_of_both_edges(
+    attributes: str, expected_ff: float, tmp_path: Path
+) -> None:
+    text = tiny.HEAD + f"cell (A) {{ area : 1; pin (P) {{ {attributes} }} }} }}"
+    assert parse(tmp_path, text).cells["A"].pin("P").capacitance == pytest.approx(expected_ff)
+
+
 def test_missing_units_are_said(tmp_path: Path) -> None:
     library = parse(tmp_path, "library (x) { cell (A) { area : 1; } }")
     assert library.notes == (
@@ -92,7 +130,7 @@ def test_memory_macro_and_bus_are_recognized(tmp_path: Path) -> None:
         " bus (d) { bus_type : word; direction : input; } } }"
     )
     ram = parse(tmp_path, tiny.HEAD + cell).cells["ram"]
-    assert ram.memory == liberty.Memory(16, 8) and ram.pin("d").width == 8
+    assert ram.memory == liberty.Memory(16, 8, "1rw") and ram.pin("d").width == 8
 
 
 def test_slowest_state_of_an_arc_counts(tmp_path: Path) -> None:
@@ -109,6 +147,8 @@ BROKEN = {
     "": "x.lib:1: a Liberty file must hold library (name) { ... }, not be empty",
     "module x;": "x.lib:1: file must be a Liberty library, not Verilog",
     "cell (A) { }": "x.lib:1: a Liberty file must start with library (name) {, not 'cell'",
+    "library : x;": "x.lib:1: a Liberty file must start with library (name) {, not 'library'",
+    "\nlibrary (x);": "x.lib:2: a Liberty file must start with library (name) {, not 'library'",
     "library (x) {\n cell (A) {\n": "x.lib:2: cell (A) must be closed by a brace, but the file ends first",
     "library (x) {\n/* no end\n": "x.lib:2: a comment opened by /* must be closed by */",
     "library (x) { }": "x.lib:1: a library must hold at least one cell, not none",

@@ -13,8 +13,8 @@ from costmodel.technology import importing, technology
 PDK = Path(os.environ.get("TERNFORGE_PDK", Path(__file__).parents[3] / "shared" / "pdk"))
 FILES = {
     "asap7": ("asap7/asap7*", "asap7/fakeram7*"),
-    "ihp_sg13g2": ("ihp-sg13g2/sg13g2*", "ihp-sg13g2/RM_IHPSG13*"),
-    "sky130hd": ("sky130hd/*",),
+    "ihp_sg13g2": ("ihp-sg13g2/sg13g2*", "ihp-sg13g2/RM_IHPSG13*", "ihp-sg13g2-sram/RM_IHPSG13*"),
+    "sky130hd": ("sky130hd/*", "sky130ram/*"),
 }
 CHECKED = [pytest.param(name, marks=pytest.mark.slow if name == "asap7" else ()) for name in FILES]
 pytestmark = pytest.mark.skipif(

@@ -44,14 +44,17 @@ def test_a_column_has_one_unit_and_keeps_its_values() -> None:
     )
 
 
-def test_factor_and_unit_agree() -> None:
-    import math
+PREFIXES = ("a", "f", "p", "n", "µ", "m", "", "k", "M", "G", "T")
 
-    prefixes = {"f": -15, "p": -12, "n": -9, "µ": -6, "m": -3, "": 0, "k": 3}
-    for exponent in range(-3, 13):
-        unit = quantity.shown("pJ", [10.0**exponent])
-        assert math.isclose(unit.factor, 10.0 ** (-12 - prefixes[unit.unit.removesuffix("J")]), rel_tol=1e-12)
-        assert 1 <= round(10.0**exponent * unit.factor, 9) < 1000
+
+@pytest.mark.parametrize(("unit", "power"), [("pJ", -12), ("s", 0), ("ps", -12), ("mW", -3), ("MHz", 6)])
+def test_every_power_of_ten_has_the_prefix_below_it(unit: str, power: int) -> None:
+    base = {"pJ": "J", "s": "s", "ps": "s", "mW": "W", "MHz": "Hz"}[unit]
+    for exponent in range(-18, 15):
+        shown = quantity.shown(unit, [3 * 10.0 ** (exponent - power)])
+        step, rest = divmod(exponent + 18, 3)
+        assert shown.unit == PREFIXES[step] + base
+        assert float(shown.number(3 * 10.0 ** (exponent - power))) == pytest.approx(3 * 10**rest)
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,15 @@ from costmodel.groundtruth.flatten import flatten
 from costmodel.technology import technology
 
 INVERTER = "INVx1_ASAP7_75t_R"
+SINGLE = {"enable": 1, "write": 1, "address": 2, "write_data": 3, "read_data": 3}
 RAM = {"write": 1, "write_address": 2, "write_data": 3, "read": 1, "read_address": 2, "read_data": 3}
 
 
-def ram() -> dict[str, Any]:
+def ram(pins_of: dict[str, int] = RAM) -> dict[str, Any]:
     """A memory of four words of three bits whose pins are the ports of the top."""
     ports: dict[str, Any] = {}
     nets = iter(range(2, 100))
-    for name, width in RAM.items():
+    for name, width in pins_of.items():
         direction = "output" if name == "read_data" else "input"
         ports[name] = {"direction": direction, "bits": [next(nets) for _ in range(width)]}
     pins = {name: item["bits"] for name, item in ports.items()}
@@ -54,6 +55,26 @@ def test_a_read_sees_the_word_before_a_write_of_the_same_cycle() -> None:
     step(memory, write=1, write_address=2, write_data=3)
     assert step(memory, write=1, write_address=2, write_data=4, read=1, read_address=2) == 3
     assert step(memory, read=1, read_address=2) == 4
+
+
+def test_a_single_port_reads_or_writes_where_it_is_enabled() -> None:
+    memory = machine({"top": ram(SINGLE)}, "top")
+
+    def access(**ports: int) -> int:
+        for name, value in ({"enable": 0, "write": 0} | ports).items():
+            memory.put(name, value)
+        memory.settle()
+        memory.clock()
+        return memory.read("read_data")
+
+    memory.counting = True
+    access(enable=1, write=1, address=1, write_data=5)
+    access(write=1, address=2, write_data=6)  # not enabled
+    assert access(enable=1, address=1) == 5
+    assert access(enable=1, write=1, address=1, write_data=3) == 5
+    assert access(enable=1, address=2) == 0
+    assert access(enable=1, address=1) == 3
+    assert memory.accesses == {"sram_4x3": (3, 2)}
 
 
 def test_accesses_are_counted_while_a_run_is() -> None:

@@ -18,9 +18,10 @@ from blueprint.spec import Spec
 from blueprint.workloads.tasks import Gemm
 from costmodel.groundtruth import activity, waves
 from costmodel.groundtruth.flatten import flatten
-from costmodel.groundtruth.synthesis import netlists
+from costmodel.groundtruth.recipe import LEAST
+from costmodel.groundtruth.synthesis import Mapped, mapped
 from costmodel.technology import function, technology
-from generator.export import generate
+from generator.export import write_hardware
 from tests.costmodel.icarus import Bench
 
 AND, BUFFER, INVERTER, XOR = 0b1000, 0b10, 0b01, 0b0110
@@ -114,14 +115,13 @@ class _First(activity._Sample):
 def bench(spec: Spec, folder: Path, name: str) -> Bench:
     """A design's netlist with its values in the first cycles of a typical run."""
     tech = technology.load(name)
-    manifest = generate(spec, folder)
-    top, found = netlists(folder, tech)
-    flat = flatten(top, found)
-    machine = activity._Machine(flat, found[top]["ports"], tech)
+    manifest = write_hardware(spec, folder)
+    found = mapped(folder, tech)
+    flat = flatten(found.top, found.netlists)
+    machine = activity._Machine(flat, found.netlists[found.top]["ports"], tech)
     sample = _First(machine, 60)
     activity._Bench(spec, manifest, machine, spec.typical_workload(), sample).run()
-    memories = {kind: tech.sram.access_ps(*shape) for kind, shape in activity._shapes(flat, tech).items()}
-    netlist = waves.gates(flat, tech, memories)
+    netlist = waves.gates(flat, tech, found.macros, found.trees, found.wires)
     return Bench(flat, tech.cells, netlist, np.stack(sample.before), np.stack(sample.after))
 
 
@@ -144,7 +144,7 @@ def _lut(**changes: Any) -> Spec:
 
 
 def _array(**changes: Any) -> Spec:
-    values: dict[str, Any] = {"rows": 2, "cols": 2, "depth": 1, "act_width": 8, "k_max": 32, "n_max": 8}
+    values: dict[str, Any] = {"rows": 2, "cols": 2, "dot_length": 1, "act_width": 8, "k_max": 32, "n_max": 8}
     values |= {"weight_width": 2 if changes["pe"] == "ternary" else 8}
     return SystolicSpec(**(values | changes))
 
@@ -160,12 +160,12 @@ NETLISTS = [
     ("asap7", _lut(lut_count=1, activation="bf16", act_width=16, reduction="adder_tree")),
     ("asap7", _array(organization="output_stationary", pe="mac")),
     ("sky130hd", _array(organization="weight_stationary", pe="ternary")),
-    ("asap7", _array(organization="adder_tree", pe="mac", rows=1, depth=4)),
+    ("asap7", _array(organization="adder_tree", pe="mac", rows=1, dot_length=4)),
     ("ihp_sg13g2", _array(organization="cube", pe="booth_flex")),
     ("asap7", _array(organization="cube", pe="float", activation="fp16", act_width=16, weight_width=16)),
     ("asap7", _attention(format="int8")),
     ("sky130hd", _attention(format="int8", graph="naive")),
-    ("asap7", _attention(format="bf16", graph="reordered", accumulator="same")),
+    ("asap7", _attention(format="bf16", graph="reordered", acc_format="same")),
 ]
 
 
@@ -233,7 +233,8 @@ def test_energy_of_a_pulse_is_that_of_two_toggles() -> None:
         machine.clock()
         machine.settle(before)
         sample.take(before)
-    glitches = activity._glitches(machine, sample, lambda _: "all")
+    netlist = Mapped("hazard", {}, found, tech, LEAST, None, None, "", {})
+    glitches = activity._glitches(machine, sample, lambda _: "all", netlist)
     cell = tech.cells["XOR2xp5_ASAP7_75t_R"]
     pulses = glitches.energies["all"] / activity._internal(cell, "Y")
     assert pulses == pytest.approx(2.0)  # no pin is driven by the output

@@ -167,7 +167,7 @@ TWINS = {
     "a stall charged otherwise": (f"{GENERATOR}/control.py", "~closing)", "~last_beat)"),
     "a cycle too few": (f"{BLUEPRINT}/schedule.py", "tiles + 2", "tiles + 1"),
     "a slot too many": (f"{BLUEPRINT}/schedule.py", 'Channel("results", 1', 'Channel("results", 2'),
-    "a flip-flop too many": (f"{BLUEPRINT}/inventory.py", "registers(\"control\", 1, 5", "registers(\"control\", 1, 6"),
+    "a flip-flop too many": (f"{BLUEPRINT}/inventory.py", "width=5, enable", "width=6, enable"),
     "a place of nothing": (f"{GENERATOR}/column.py", 'place = "column"', 'place = "columns"'),
     "an unknown size": (f"{BLUEPRINT}/ports.py", '"n": "n"}', '"m": "n"}'),
 }  # fmt: skip
@@ -222,7 +222,12 @@ def test_twins_fail(name: str, tmp_path: Path) -> None:
 
 _PEAK = (f"{BLUEPRINT}/parameters.py", "return self.lanes * self.cols\n")
 WORK_TWINS = {
-    "half of the traffic": (f"{BLUEPRINT}/schedule.py", "count * 8 *", "count * 4 *", "cross the streams"),
+    "half of the traffic": (
+        f"{BLUEPRINT}/schedule.py",
+        "count * whole_bytes(bits)",
+        "count * whole_bytes(bits) // 2",
+        "cross the streams",
+    ),
     "twice the peak": (*_PEAK, "return 2 * self.lanes * self.cols\n", "comes closer to its peak"),
     "half of the peak": (*_PEAK, "return self.lanes\n", "does more than the peak"),
 }

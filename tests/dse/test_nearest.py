@@ -148,7 +148,7 @@ constraints: {{{limit}}}
 """
 FAMILIES = {
     "ternary_lut": "{mu: [1, 2, 3], lut_count: [2, 4], fetch_count: 4, act_width: 8, k_max: 256, n_max: 256}",
-    "systolic": "{organization: [weight_stationary, cube], pe: ternary, rows: [2, 4, 8], cols: 4, depth: 2, "
+    "systolic": "{organization: [weight_stationary, cube], pe: ternary, rows: [2, 4, 8], cols: 4, dot_length: 2, "
     "act_width: 8, weight_width: 2, k_max: 256, n_max: 256}",
     "streaming_attention": "{dim: 16, keys_max: 64, mask: causal, parallel: [1, 2, 4]}",
 }

@@ -67,7 +67,9 @@ def seconds_of(spec: Any, family: str, phase: str, hertz: float, bandwidth: floa
 def leakage_watts(spec: Any) -> float:
     cells = [unit for unit in spec.units() if unit.kind != "sram"]
     area = sum(float(value) for value in estimate.area(cells, ASAP7).values())
-    return area * float(ASAP7.model["leakage"]["value"]) * 1e-9
+    stores = [unit for unit in spec.units() if unit.kind == "sram" and unit.count]
+    stored = sum(float(unit.count * ASAP7.sram.leakage_nw(**unit.dims)) for unit in stores)
+    return (area * float(ASAP7.model["leakage"]["value"]) + stored) * 1e-9
 
 
 @pytest.mark.parametrize("bandwidth", [512, 0.5, 0.005])

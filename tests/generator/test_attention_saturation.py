@@ -12,15 +12,15 @@ from blueprint.arithmetic import floating
 from blueprint.arithmetic.softmax.arithmetic import Scales
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.workloads.tasks import Attention
-from generator.export import generate
+from generator.export import write_hardware
 from simulator.rtl import rtl
 
 BIT = 4
 
 
-def design(format: str, accumulator: str, graph: str, **given: Any) -> StreamingAttentionSpec:
+def design(format: str, acc_format: str, graph: str, **given: Any) -> StreamingAttentionSpec:
     sizes = {"dim": 2, "keys_max": 4, "queries_max": 4, "heads_max": 2} | given
-    return StreamingAttentionSpec(format=format, accumulator=accumulator, graph=graph, **sizes)
+    return StreamingAttentionSpec(format=format, acc_format=acc_format, graph=graph, **sizes)
 
 
 def words(spec: StreamingAttentionSpec, values: Any) -> Any:
@@ -59,7 +59,7 @@ def case(
 
 def statuses(spec: StreamingAttentionSpec, folder: Path, cases: list[Any]) -> list[int]:
     """The status after every run, one after the other on one core; values have to be the golden ones."""
-    generate(spec, folder)
+    write_hardware(spec, folder)
     todo = []
     for workload, operands in cases:
         graph = spec.timing(workload, operands)

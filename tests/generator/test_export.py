@@ -18,7 +18,7 @@ from blueprint.families.ternary_lut import TernaryLutSpec
 from generator import families
 from generator.arithmetic.integers import one_of, parts, zero_extend
 from generator.block import Block
-from generator.export import generate, hardware
+from generator.export import hardware, write_hardware
 from toolchain import process, verilator, yosys
 
 SPEC = TernaryLutSpec(mu=2, lut_count=2, fetch_count=2, act_width=8, k_max=64, n_max=100)
@@ -27,7 +27,7 @@ SPEC = TernaryLutSpec(mu=2, lut_count=2, fetch_count=2, act_width=8, k_max=64, n
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("export")
-    generate(SPEC, out)
+    write_hardware(SPEC, out)
     return out
 
 
@@ -54,6 +54,8 @@ def test_manifest_describes_ports_to_the_bit(folder: Path) -> None:
     ]
     assert manifest["registers"]["cycles"]["address"] == 0x14
     assert manifest["blackboxes"] == ["ternforge_sram_1r1w_50x30"]
+    (needed,) = manifest["memories"].values()
+    assert (needed["count"], needed["words"], needed["width"], needed["ports"]) == (1, 50, 30, "1r1w")
 
 
 @pytest.mark.parametrize("package", ["", "arithmetic = 1\n"], ids=["no package", "a package without it"])
@@ -161,7 +163,7 @@ def test_a_design_without_memories_has_no_stubs(tmp_path: Path) -> None:
     spec = TernaryLutSpec(
         mu=2, lut_count=2, fetch_count=2, act_width=4, k_max=16, n_max=8, accumulator="registers"
     )
-    manifest = generate(spec, tmp_path)
+    manifest = write_hardware(spec, tmp_path)
     assert (manifest["blackboxes"], manifest["stubs"]) == ([], [])
     assert listed(tmp_path / "synth.f") == manifest["files"]
     core = yaml.safe_load((tmp_path / f"{spec.name}.core").read_text().removeprefix("CAPI=2:\n"))
@@ -267,7 +269,29 @@ def test_a_connection_to_no_port_is_refused() -> None:
 
 
 def test_a_port_of_no_width_is_no_port() -> None:
-    assert list(Leaf().signature.members) == ["a", "b"]
+    assert list(Leaf().pins) == ["a", "b"]
+
+
+def test_what_is_connected_to_a_port_of_no_width_is_left_out() -> None:
+    from amaranth.hdl import Module, Signal
+
+    parent, given = Leaf(), Signal(3)
+    ends = parent.use(Module(), Leaf(), "child", a=Signal(), none=given)
+    assert ends.none is given and len(ends.b) == 1
+
+
+def test_an_input_that_is_missing_is_refused() -> None:
+    from amaranth.hdl import Module
+
+    with pytest.raises(ValueError, match=r"^Port a of block leaf must be connected$"):
+        Leaf().use(Module(), Leaf(), "child")
+
+
+def test_a_connection_of_another_width_is_refused() -> None:
+    from amaranth.hdl import Module, Signal
+
+    with pytest.raises(ValueError, match=r"^Port a of block leaf must be given 1 bits, not 2$"):
+        Leaf().use(Module(), Leaf(), "child", a=Signal(2))
 
 
 def test_helpers_split_choose_and_extend() -> None:

@@ -13,7 +13,7 @@ import pytest
 from blueprint.registry import families
 from blueprint.spec import Spec
 from costmodel.calibration import sampling
-from generator.export import generate
+from generator.export import write_hardware
 
 FAMILIES = sorted(families())
 COMPILE = ("cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
@@ -32,7 +32,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[s
     found = {}
     for family in FAMILIES:
         out = tmp_path_factory.mktemp(family) / "out"
-        manifest = generate(smallest(family), out)
+        manifest = write_hardware(smallest(family), out)
         (header,) = manifest["headers"]
         found[family] = manifest, out / header
     return found
@@ -154,7 +154,7 @@ def test_headers_of_two_designs_of_a_family_refuse_to_be_mixed(tmp_path: Path) -
     """Their numbers differ under the same names, and a compiler says so."""
     lines = ["#include <stdio.h>"]
     for number in range(2):
-        (header,) = generate(smallest(FAMILIES[-1], number), tmp_path / str(number))["headers"]
+        (header,) = write_hardware(smallest(FAMILIES[-1], number), tmp_path / str(number))["headers"]
         lines.append(f'#include "{tmp_path / str(number) / header}"')
     done = compiled("\n".join([*lines, "int main(void) { return 0; }\n"]), tmp_path)
     assert done.returncode != 0

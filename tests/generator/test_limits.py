@@ -137,7 +137,7 @@ def test_a_memory_that_fits_a_vector_is_one() -> None:
 @pytest.mark.parametrize(
     ("family", "changes", "parameter", "message"),
     [
-        ("streaming_attention", {"dim": 256, "parallel": 32, "format": "fp16", "accumulator": "fp32"}, "parallel",
+        ("streaming_attention", {"dim": 256, "parallel": 32, "format": "fp16", "acc_format": "fp32"}, "parallel",
          "A beat of queries must be at most 65536 bits, the widest port of Verilog, not 131072"),
         ("ternary_lut", {"lut_count": 256, "mu": 6, "token_lanes": 64}, "lut_count",
          "A beat of activations must be at most 65536 bits, the widest port of Verilog, not 393216"),
@@ -145,7 +145,7 @@ def test_a_memory_that_fits_a_vector_is_one() -> None:
          "A beat of weights must be at most 65536 bits, the widest port of Verilog, not 655360"),
         ("ternary_lut", {"fetch_count": 512, "token_lanes": 64}, "fetch_count",
          "A beat of results must be at most 65536 bits, the widest port of Verilog, not 524288"),
-        ("systolic", {"organization": "cube", "rows": 256, "act_width": 16, "depth": 64}, "rows",
+        ("systolic", {"organization": "cube", "rows": 256, "act_width": 16, "dot_length": 64}, "rows",
          "A beat of activations must be at most 65536 bits, the widest port of Verilog, not 262144"),
     ],
 )  # fmt: skip
@@ -180,7 +180,7 @@ def test_modules_of_a_skew_grow_with_the_logarithm_of_its_lanes() -> None:
 
 
 def test_text_of_an_attention_core_hardly_grows_with_what_is_repeated() -> None:
-    base = SMALL["streaming_attention"] | {"format": "fp16", "accumulator": "fp32", "graph": "naive"}
+    base = SMALL["streaming_attention"] | {"format": "fp16", "acc_format": "fp32", "graph": "naive"}
     small, large = (
         written(families()["streaming_attention"].from_mapping(base | {"dim": dim})) for dim in (16, 32)
     )

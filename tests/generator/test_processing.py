@@ -51,7 +51,7 @@ class Whole(Block):
 
     def elaborate(self, platform: Any) -> Module:
         m, element = self.module(), self.element
-        operands = {name: getattr(self, name) for name in operand_ports(element) if hasattr(self, name)}
+        operands = {"digit": self.digit, "a": self.a, "b": self.b, "ternary": self.ternary}
         state = Signal(element.state_bits, name="state")
         self.use(
             m, Accumulate(element), "whole", first=self.first, enable=self.enable, state=state, **operands
@@ -63,11 +63,11 @@ class Whole(Block):
         other, following = Signal(len(state), name="other"), Signal(len(state), name="following")
         self.use(m, Merge(element), "merge", product=held, state=Mux(first, 0, other), next=following)
         m.d.sync += other.eq(Mux(enable, following, other))
-        for name, word in (("total", state), ("halves", other)):
+        for name, word, port in (("total", state, self.total), ("halves", other, self.halves)):
             if element.resolves:
-                self.use(m, Resolve(element), f"resolve_{name}", state=word, total=getattr(self, name))
+                self.use(m, Resolve(element), f"resolve_{name}", state=word, total=port)
             else:
-                m.d.comb += getattr(self, name).eq(word)
+                m.d.comb += port.eq(word)
         return m
 
 
@@ -97,14 +97,13 @@ class Serial(Block):
             shown.append(Signal(element.digit_bits, name=f"digit{lane}"))
             done.append(Signal(name=f"done{lane}"))
             pins = {"digit": shown[-1], "done": done[-1], "load": self.load, "enable": self.enable}
-            pins |= {"mask": self.mask} if hasattr(self, "mask") else {}
-            self.use(m, queue, f"queue{lane}", a=self.a[lane * width :][:width], **pins)
+            self.use(m, queue, f"queue{lane}", mask=self.mask, a=self.a[lane * width :][:width], **pins)
         m.d.comb += self.done.eq(Cat(*done).all())
-        for name, registered in (("total", False), ("late", True)):
+        for name, registered, port in (("total", False, self.total), ("late", True, self.late)):
             state = Signal(element.state_bits, name=f"state_{name}")
             pins = {"digit": Cat(*shown), "b": self.b, "first": self.first, "enable": self.run}
             self.use(m, Accumulate(element, registered=registered), f"sum_{name}", state=state, **pins)
-            self.use(m, Resolve(element), f"resolve_{name}", state=state, total=getattr(self, name))
+            self.use(m, Resolve(element), f"resolve_{name}", state=state, total=port)
         return m
 
 
@@ -326,7 +325,9 @@ def test_the_activation_of_an_index_is_selected(group: int) -> None:
 
 
 MORE = [("fp16", "same", 1), ("bf16", "same", 3), ("fp8_e4m3", "fp16", 2)]
-SELECTED: list[Any] = [("fp8_e4m3", "bf16", 1), pytest.param("fp16", "same", 3, marks=pytest.mark.slow)]
+SELECTED: list[Any] = [
+    ("fp8_e4m3", "bf16", 1), ("fp8_e5m2", "fp16", 2), pytest.param("fp16", "same", 3, marks=pytest.mark.slow),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("number, accumulate, lanes", SELECTED)

@@ -11,9 +11,10 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.shell import STALLS
-from generator.cells.register_file import EVENTS
+from generator.boundary import EVENTS, HANDSHAKE, AxiStream
 from generator.families.ternary_lut import Top
-from generator.sequencer import Sequencer, handshakes, held, tells
+from generator.sequencer import Loop as Counter
+from generator.sequencer import Sequencer, held
 from tests.generator.cells.flat import play
 
 SPEC = TernaryLutSpec(mu=2, lut_count=2, fetch_count=2, act_width=8, k_max=100, n_max=31, m_max=1000)
@@ -36,7 +37,7 @@ class Loop(Sequencer):
         m = self.module()
         end = Signal()
         active = self.active(m, "active", end)
-        last = self.counted(m, "k", self.k, self.STEP, self.advance)
+        last = self.counted(m, "k", self.run.k, self.STEP, self.advance)
         first = self.opening(m, "opening", self.advance, last)
         m.d.comb += [
             end.eq(self.advance & last),
@@ -50,13 +51,13 @@ class Loop(Sequencer):
 class Reloads(Loop):
     """A twin that counts on from what is left, not from the size."""
 
-    def counted(self, m: Module, name: str, size: Value, step: int | Value, advance: Value) -> Value:
+    def counter(self, m: Module, name: str, size: Value, step: int | Value, advance: Value) -> Counter:
         left = Signal(len(size), name=f"{name}_left")
-        with m.If(self.start):
+        with m.If(self.run.start):
             m.d.sync += left.eq(size)
         with m.Elif(advance):
             m.d.sync += left.eq(left - step)
-        return left <= step
+        return Counter(left, left <= step)
 
 
 def check(loop: Loop) -> None:
@@ -69,8 +70,8 @@ def check(loop: Loop) -> None:
             start = cycle == 0 or random.random() < 0.02
             size = int(random.integers(1, 40)) if start else size
             advance = bool(random.random() < 0.7)
-            ctx.set(loop.k, size)
-            ctx.set(loop.start, start)
+            ctx.set(loop.run.k, size)
+            ctx.set(loop.run.start, start)
             ctx.set(loop.advance, advance)
             if cycle:
                 last = left <= loop.STEP
@@ -115,40 +116,43 @@ def test_what_sets_a_flag_wins_over_what_clears_it(rise: int, fall: int, after: 
 
 def test_a_sequencer_has_the_sizes_its_runs_read_and_the_stalls_that_are_counted() -> None:
     for spec, stalls in ((SPEC, STALLS[:-1]), (WAITING, STALLS)):
-        ports = Sequencer(spec, "bare", handshakes(("act",), ("out",)) | tells(*EVENTS)).ports
+        pins = Sequencer(spec, "bare", {"act": In(HANDSHAKE)}).pins
         sizes = [size.name for size in spec.sizes if size.bits]
-        assert [name for name in ports if name in ("tokens", "k", "n")] == sizes
-        assert [name for name in ports if name.startswith("stall_")] == list(stalls)
-        assert {*EVENTS, "start", "clk", "rst"} <= set(ports)
+        assert [name for name in pins if name in ("tokens", "k", "n")] == sizes
+        assert [name for name in pins if name.startswith("stall_")] == list(stalls)
+        assert {*EVENTS, "start", "clk", "rst"} <= set(pins)
 
 
 def test_handshakes_look_the_right_way() -> None:
-    ports = handshakes(("act",), ("out",), watched=("value",))
-    ways = {name: member.flow.name for name, member in ports.items()}
+    pins = Sequencer(SPEC, "bare", {"act": In(HANDSHAKE), "out": Out(HANDSHAKE)}).pins
+    ways = {name: flow.name for name, (flow, _) in pins.items() if name.startswith(("act_", "out_"))}
     assert ways == {
-        "act_tvalid": "In", "act_tlast": "In", "act_tready": "Out", "value_tvalid": "In", "value_tlast": "In",
+        "act_tvalid": "In", "act_tlast": "In", "act_tready": "Out",
         "out_tvalid": "Out", "out_tlast": "Out", "out_tready": "In",
     }  # fmt: skip
 
 
 def test_an_accelerator_has_the_ports_of_its_streams() -> None:
-    ports = Top(SPEC).ports
-    assert list(ports)[:2] == ["aclk", "aresetn"]
+    pins = Top(SPEC).pins
+    assert list(pins)[:2] == ["aclk", "aresetn"]
     for stream in SPEC.streams():
-        assert ports[f"{stream.prefix}_tdata"].shape == stream.width
-        assert ports[f"{stream.prefix}_tready"].flow.name == ("Out" if stream.direction == "in" else "In")
-    assert ports["s_axil_awaddr"].shape == 6
+        assert len(pins[f"{stream.prefix}_tdata"][1]) == stream.width
+        assert pins[f"{stream.prefix}_tready"][0].name == ("Out" if stream.direction == "in" else "In")
+    assert len(pins["s_axil_awaddr"][1]) == 6
 
 
-def test_a_wire_that_a_design_lacks_has_no_bits() -> None:
-    assert len(Top(SPEC).wire("enable_nothing")) == 0
+def test_a_beat_is_a_view_of_the_fields_of_its_record() -> None:
+    stream = SPEC.stream("wgt")
+    key = AxiStream(stream).create(path=("wgt",)).beat.key
+    assert (key.shape().length, key[0].shape().length) == stream.field.shape
+    assert sorted(name for name, _ in key[0][0].shape()) == ["index", "sign"]
 
 
 def test_a_pin_that_the_sequencer_lacks_is_refused() -> None:
     class Wrong(Top):
         def elaborate(self, platform: Any) -> Module:
             m = self.module()
-            self.sequence(m, Sequencer(SPEC, "bare", tells(*EVENTS)), nothing=Signal())
+            self.sequence(m, Sequencer(SPEC, "bare", {}), nothing=Signal())
             return m
 
     with pytest.raises(ValueError, match=r"^Block bare has no port 'nothing'$"):

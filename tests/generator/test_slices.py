@@ -15,7 +15,7 @@ from blueprint import numbers
 from blueprint.registry import families
 from blueprint.spec import Spec
 from blueprint.unit import flip_flops
-from generator.export import generate
+from generator.export import write_hardware
 from simulator.rtl import rtl
 from ternforge.conformance import compare, netlist_flip_flops
 
@@ -39,10 +39,10 @@ def test_designs_of_split_words_agree(tmp_path: Path, family: str, monkeypatch: 
     for number in range(100):
         spec = families()[family].sample(np.random.default_rng([9, number]))
         whole, split = tmp_path / f"whole{number}", tmp_path / f"split{number}"
-        generate(spec, whole)
+        write_hardware(spec, whole)
         with monkeypatch.context() as lowered:
             lowered.setattr(numbers, "VECTOR_BITS", limit(spec))
-            generate(spec, split)
+            write_hardware(spec, split)
             if verilog(split) == verilog(whole):
                 continue
             predicted = int(flip_flops(spec.units()))

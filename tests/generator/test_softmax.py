@@ -62,7 +62,7 @@ def every(
 
 def agree(block: Block, inputs: dict[str, Any], wanted: Integers, output: str = "result") -> None:
     found = drive(block, inputs)[output]
-    width = int(block.signature.members[output].shape)
+    width = len(block.pins[output][1])
     wanted = masked(wanted, width)
     places = np.flatnonzero(found != wanted)[:1]
     first = {name: np.broadcast_to(word, wanted.shape)[places].tolist() for name, word in inputs.items()}

@@ -12,7 +12,7 @@ import pytest
 from blueprint.arithmetic.softmax.arithmetic import GRAPHS
 from blueprint.families.streaming_attention import StreamingAttentionSpec, dataflow
 from blueprint.workloads.tasks import Attention
-from generator.export import generate
+from generator.export import write_hardware
 from simulator.engine import kernel
 from simulator.rtl import rtl
 
@@ -21,7 +21,7 @@ LONG = {"naive": 1, "scaled": 2, "reordered": 1, "memory_free": 0}
 
 def build(out: Path, **changes: Any) -> tuple[StreamingAttentionSpec, rtl.Model]:
     spec = StreamingAttentionSpec(**{"dim": 2, "keys_max": 64, **changes})
-    generate(spec, out)
+    write_hardware(spec, out)
     return spec, rtl.load(out, optimize="-O0")
 
 
@@ -107,7 +107,7 @@ def rest(spec: StreamingAttentionSpec) -> int:
 @pytest.mark.parametrize("mask", ["causal", "window", "lambda"])
 @pytest.mark.slow
 def test_decode_and_prefill_of_grouped_heads(mask: str, tmp_path: Path) -> None:
-    spec, model = build(tmp_path, mask=mask, parallel=3, group=2, dim=8, kv_width=4)
+    spec, model = build(tmp_path, mask=mask, parallel=3, head_group=2, dim=8, kv_width=4)
     window: dict[str, Any] = {"window": 5} if mask != "causal" else {}
     sinks: dict[str, Any] = {"sinks": 2} if mask == "lambda" else {}
     for queries, keys in ((1, 17), (17, 17), (4, 30), (1, 1)):

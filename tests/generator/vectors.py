@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from amaranth.hdl import Module
+from amaranth.lib.wiring import In, Out
 
 from generator.block import Block
 from generator.emission import emit
@@ -44,11 +45,10 @@ def drive(
 
     Outputs are sampled before the edge. ``edit`` replaces one piece of the Verilog by another: a failing twin.
     """
-    members = block.signature.members
-    names = [name for name in members if members[name].flow.name == "In" and name != "clk"]
-    results = [name for name in members if members[name].flow.name == "Out"]
+    names = [name for name, (flow, _) in block.pins.items() if flow.name == "In" and name != "clk"]
+    results = [name for name, (flow, _) in block.pins.items() if flow.name == "Out"]
     given = np.broadcast_arrays(*(np.asarray(inputs[name], np.int64) for name in names))
-    widths = {name: int(members[name].shape) for name in names}
+    widths = {name: len(block.pins[name][1]) for name in names}
     columns = [array & ((1 << widths[name]) - 1) for name, array in zip(names, given, strict=True)]
     found = _run(block, names, results, np.stack(columns, axis=-1), edit)
     return {name: found[:, place].copy() for place, name in enumerate(results)}
@@ -100,24 +100,25 @@ class Bench(Block):
         self.blocks = blocks
         ports: dict[str, Any] = {}
         for name, block in blocks.items():
-            for port, member in block.signature.members.items():
-                if member.flow.name == "Out":
-                    ports[_output(name, port)] = member
+            for port, (flow, value) in block.pins.items():
+                if flow.name == "Out":
+                    ports[_output(name, port)] = Out(len(value))
                 elif port not in ("clk", "rst"):
-                    ports[port] = max(ports.get(port, member), member, key=lambda item: int(item.shape))
+                    ports[port] = max(
+                        ports.get(port, In(0)), In(len(value)), key=lambda item: int(item.shape)
+                    )
         clocked = any(block.clocked for block in blocks.values())
-        resets = any("rst" in block.signature.members for block in blocks.values())
+        resets = any(block.resets for block in blocks.values())
         super().__init__("bench", ports, clocked=clocked, resets=resets)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         for name, block in self.blocks.items():
             pins = {}
-            for port, member in block.signature.members.items():
+            for port, (flow, value) in block.pins.items():
                 if port not in ("clk", "rst"):
-                    out = member.flow.name == "Out"
-                    wire = getattr(self, _output(name, port) if out else port)
-                    pins[port] = wire if out else wire[: int(member.shape)]
+                    _, wire = self.pins[_output(name, port) if flow.name == "Out" else port]
+                    pins[port] = wire[: len(value)]
             self.use(m, block, f"block_{name}", **pins)
         return m
 

@@ -7,13 +7,14 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from blueprint.port import Field, Stream
+from blueprint.port import Stream
+from blueprint.record import Field, Record
 from simulator import stall_patterns
 from simulator.engine.kernel import run
 from tests.simulator.graphs import tiled_gemm
 
 STREAMS = tuple(
-    Stream(name, direction, (Field(name, 8, (1,)),))  # type: ignore[arg-type]
+    Stream(name, direction, Record((Field(name, 8, (1,)),)))  # type: ignore[arg-type]
     for name, direction in (("act", "in"), ("wgt", "in"), ("out", "out"))
 )
 KNOWN = ", ".join(stall_patterns.names())

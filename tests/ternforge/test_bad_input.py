@@ -108,6 +108,7 @@ def test_a_megabyte_of_nesting_is_refused_in_a_moment(
         (["check", "--colour", "a"], "No such option '--colour'\\."),
         (["generate", "x.yaml"], "Missing option '-o' / '--out'\\."),
         (["check", "x.yaml", "--set", "mu"], "--set must be key=value, not 'mu'"),
+        (["check", "x.yaml", "--set", "=3"], "--set must be key=value, not '=3'"),
         (
             ["model", "show", "falcon3-1c"],
             "Model must be one of .*, not 'falcon3-1c'; did you mean 'falcon3_1b'\\?",

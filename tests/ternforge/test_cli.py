@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -272,3 +273,10 @@ def test_declaring_a_verb_loads_no_tool() -> None:
     modules = [module for module, _ in cli.cli.verbs.values()]
     heavy = [name for name in HEAVY if name not in ("numpy", "yaml")]
     assert loaded(f"import {', '.join(modules)}", *heavy, "ternforge.verbs.plot") == ["ternforge.verbs.plot"]
+
+
+@pytest.mark.parametrize("verb", ["verify", "simulate"])
+def test_help_says_which_seed_is_taken_without_one(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([verb, "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"Seed of everything random\. \[default: 1[;\]]", text), text

@@ -45,3 +45,52 @@ def test_a_folder_of_others_is_one_sentence(tmp_path: Path, capsys: pytest.Captu
     assert demo.main([str(tmp_path)]) == 2
     err = capsys.readouterr().err
     assert err.startswith("Output folder must be new or empty") and err.count("\n") == 1
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stand-ins for the verbs, which write down that they were called and with what."""
+    called: list[str] = []
+
+    def stand_in(name: str, answer: dict[str, Any]) -> None:
+        def verb(*arguments: Any, **_: Any) -> dict[str, Any]:
+            called.append(" ".join([name, *(Path(str(argument)).name for argument in arguments)]))
+            return answer
+
+        monkeypatch.setattr(demo, name, verb)
+
+    stand_in("explore", {"knee": "p000007"})
+    stand_in("plot", {"files": [Path("front.png")]})
+    stand_in("apply", {})
+    stand_in("generate", {"files": ["a.v", "b.v"], "top": "the_top"})
+    stand_in("verify", VERIFIED)
+    stand_in("synth", SYNTHESIZED)
+    stand_in("estimate", ESTIMATED)
+    monkeypatch.setattr(demo, "front_lines", lambda *_: ["the front"])
+    return called
+
+
+def test_every_step_is_run_and_shown(
+    steps: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert demo.main([str(tmp_path)]) == 0
+    assert steps == [
+        f"explore {demo.SPACE.name} study",
+        "plot study",
+        "apply study knee design.yaml",
+        "generate design.yaml rtl",
+        "verify design.yaml",
+        "synth design.yaml",
+        "estimate design.yaml",
+    ]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:3] for line in lines if line.startswith("[")] == ["[1/", "[2/", "[3/", "[4/", "[5/"]
+    assert "the front" in lines and "  wrote front.png" in lines
+    assert f"  {tmp_path}/rtl: 2 modules, top the_top" in lines
+    table = [line.split() for line in lines[-8:-1]]
+    assert table[0] == ["predicted", "measured", "difference"]
+    assert ["flip-flops", "40", "40", "equal"] in table and table[-1][-2:] == ["-10.0", "%"]
+    assert lines[-1].startswith("all checks hold; ")
+    monkeypatch.setattr(demo, "estimate", lambda *_, **__: ESTIMATED | {"flip_flops": 41})
+    assert demo.main([str(tmp_path)]) == 1
+    assert capsys.readouterr().out.splitlines()[-1].startswith("FAIL; ")

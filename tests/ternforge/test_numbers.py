@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 SPACES = {
     "ternary_lut": "{mu: [1, 2, 3], lut_count: [2, 4], fetch_count: 4, act_width: 8, k_max: 256, n_max: 256}",
-    "systolic": "{organization: [weight_stationary, cube], pe: [mac, ternary], rows: [2, 8], cols: 4, depth: 2, "
+    "systolic": "{organization: [weight_stationary, cube], pe: [mac, ternary], rows: [2, 8], cols: 4, dot_length: 2, "
     "act_width: 8, weight_width: 2, k_max: 256, n_max: 256}",
     "streaming_attention": "{dim: 16, keys_max: 64, mask: causal, parallel: [1, 2], graph: [memory_free, scaled]}",
 }
@@ -164,7 +164,7 @@ parameters:
   k_max: {range: [256, 4096, 128]}
   n_max: [256, 300, 512]
   ternary_lut: {mu: {range: [1, 5]}, lut_count: {log2: [1, 256]}, fetch_count: {range: [4, 12]}}
-  systolic: {organization: cube, pe: [mac, ternary], rows: 4, cols: {range: [2, 40, 3]}, depth: 2, weight_width: 2}
+  systolic: {organization: cube, pe: [mac, ternary], rows: 4, cols: {range: [2, 40, 3]}, dot_length: 2, weight_width: 2}
 workload: {model: shapes/mine.yaml, phase: decode, tokens: 2, context: 7}
 prompt_tokens: 5
 technology: asap7
@@ -267,7 +267,8 @@ parameters:
   k_max: 256
   n_max: 256
   ternary_lut: {mu: [1, 2, 3], lut_count: [2, 8], fetch_count: 16}
-  systolic: {organization: [output_stationary, cube], pe: ternary, rows: 1, cols: [1, 2, 4], depth: 1, weight_width: 2}
+  systolic: {organization: [output_stationary, cube], pe: ternary, rows: 1, cols: [1, 2, 4],
+    dot_length: 1, weight_width: 2}
 workload: {model: tiny, phase: decode}
 technology: asap7
 objectives: {area_um2: min, ternary_tokens_per_second: max}

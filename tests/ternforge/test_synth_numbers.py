@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,8 @@ import pytest
 from blueprint.files.design import read_design
 from blueprint.unit import flip_flops
 from costmodel.groundtruth import synthesis
-from costmodel.model import evaluate
-from costmodel.technology import technology
+from costmodel.model import estimate, evaluate
+from costmodel.technology import importing, liberty_text, technology
 from ternforge.cli import run
 
 EXAMPLE = str(Path(__file__).resolve().parents[2] / "examples" / "ternary_lut" / "design.yaml")
@@ -34,7 +36,8 @@ FOUND = synthesis.Synthesis(
 
 @pytest.fixture
 def answer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    monkeypatch.setattr(synthesis, "synthesize", lambda *_, **__: FOUND)
+    monkeypatch.setattr(synthesis, "mapped", lambda *_, **__: None)
+    monkeypatch.setattr(synthesis, "summary", lambda _: FOUND)
     assert run(["synth", EXAMPLE, "--json"]) == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
@@ -59,9 +62,135 @@ def test_predicted_numbers_are_those_of_the_model(answer: dict[str, Any]) -> Non
 def test_the_table_shows_both_with_the_error_of_the_prediction(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(synthesis, "synthesize", lambda *_, **__: FOUND)
+    monkeypatch.setattr(synthesis, "mapped", lambda *_, **__: None)
+    monkeypatch.setattr(synthesis, "summary", lambda _: FOUND)
     assert run(["synth", EXAMPLE]) == 0
     rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.strip()}
     predicted = int(flip_flops(read_design(EXAMPLE).spec.units()))
     assert "777" in rows["flip-flops"] and f"{predicted:,}" in rows["flip-flops"]
     assert f"{100 * (predicted / 777 - 1):+.1f} %" in rows["flip-flops"]
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A technology file with cells and no model."""
+    monkeypatch.setattr(synthesis, "mapped", lambda *_, **__: None)
+    monkeypatch.setattr(synthesis, "summary", lambda _: FOUND)
+    path = tmp_path / "mine.yaml"
+    path.write_text(importing.dump(dataclasses.replace(technology.load("asap7"), name="mine", model={})))
+    return str(path)
+
+
+def test_a_library_without_a_model_is_synthesized_without_a_prediction(
+    bare: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["synth", EXAMPLE, "--tech", bare]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == (
+        f"no prediction: mine is not calibrated; run ternforge tech calibrate {bare} (about "
+        f"{estimate.CALIBRATION_MINUTES} minutes on two cores)"
+    )
+    assert not any("predicted" in line for line in lines)
+    assert run(["synth", EXAMPLE, "--tech", bare, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["predicted"] is None and answer["area_um2"] == 12345.0
+    assert answer["unpredicted"].startswith("mine is not calibrated; run ternforge tech calibrate ")
+
+
+def test_cells_of_other_files_have_no_prediction_of_the_technology(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(synthesis, "mapped", lambda *_, **__: None)
+    monkeypatch.setattr(synthesis, "summary", lambda _: FOUND)
+    file = tmp_path / "other.lib"
+    file.write_text("library (other) {\n}\n")
+    assert run(["synth", EXAMPLE, "--liberty", str(file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f" in {file} (" in lines[0]
+    assert lines[-1] == (
+        f"no prediction: the model of asap7 was fitted to other cells than those of {file}; import them with "
+        "ternforge tech import and calibrate that technology"
+    )
+    assert run(["synth", EXAMPLE, "--liberty", str(tmp_path / "none.lib")]) == 2
+    assert "a Liberty file must be readable: No such file or directory" in capsys.readouterr().err
+
+
+def test_a_technology_is_recognized_by_the_contents_of_its_files(tmp_path: Path) -> None:
+    file = tmp_path / "cells.lib"
+    file.write_text("library (other) {\n}\n")
+    digest = "a" * 64
+    known = technology.load("asap7")
+    assert not importing.is_made_of(dataclasses.replace(known, sources=(("cells.lib", digest),)), [file])
+    made = dataclasses.replace(known, sources=(("elsewhere.lib", liberty_text.digest(file)),))
+    assert importing.is_made_of(made, [file])
+    assert not importing.is_made_of(dataclasses.replace(known, sources=()), [])
+
+
+SMALL = """schema: ternforge/design/v1
+family: systolic
+parameters: {organization: output_stationary, pe: ternary, rows: 1, cols: 1, act_width: 4, weight_width: 2, k_max: 4,
+  n_max: 4}
+technology: asap7
+"""
+
+
+def test_prediction_of_another_recipe_does_not_stand_beside_a_measurement(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = dataclasses.replace(FOUND, recipe="buffered/1", wires="no wires", buffer_area_um2=1234.5)
+    monkeypatch.setattr(synthesis, "mapped", lambda *_, **__: None)
+    monkeypatch.setattr(synthesis, "summary", lambda _: other)
+    assert run(["synth", EXAMPLE, "--recipe", "buffered/1"]) == 0
+    text = capsys.readouterr().out
+    assert "recipe buffered/1; no wires; buffers 10.0% of area" in text
+    assert "no prediction: asap7 was calibrated by recipe area/4" in text
+    assert "predicted" not in text.splitlines()[1]
+    assert run(["synth", EXAMPLE, "--recipe", "buffered/1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (
+        found["predicted"] is None
+        and found["predicted_recipe"] == "area/4"
+        and found["recipe"] == "buffered/1"
+    )
+
+
+def test_netlist_is_written_with_its_cells_and_constraints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "d.yaml").write_text(SMALL)
+    out = tmp_path / "out.v"
+    assert (
+        run(["synth", str(tmp_path / "d.yaml"), "--recipe", "buffered/1", "--netlist", str(out), "--json"])
+        == 0
+    )
+    found = json.loads(capsys.readouterr().out)
+    assert found["files"] == [str(out.with_suffix(end)) for end in (".v", ".lib", ".sdc")]
+    period = re.search(r"create_clock -name clock -period ([0-9.]+)", out.with_suffix(".sdc").read_text())
+    assert period and float(period[1]) == pytest.approx(found["critical_path_ps"], rel=1e-5)
+    instances = re.findall(r"^  (\w+_ASAP7_75t_R) ", out.read_text(), re.MULTILINE)
+    cells = re.findall(r"^  cell \((\w+)\)", out.with_suffix(".lib").read_text(), re.MULTILINE)
+    assert set(instances) == set(cells) == set(found["measured"]["cells"])
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--period", "0"], "Period must be above 0 ps and finite, not 0"),
+        (["--period", "-4"], "Period must be above 0 ps and finite, not -4"),
+        (["--recipe", "fast"], "Recipe must be one of area/4, buffered/1, not 'fast'"),
+    ],
+)
+def test_recipe_that_cannot_be_writes_nothing(
+    options: list[str], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.v"
+    assert run(["synth", EXAMPLE, *options, "--netlist", str(out)]) == 2
+    assert text in capsys.readouterr().err and not out.exists()
+
+
+def test_period_that_is_not_reached_ends_with_the_shortest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "d.yaml").write_text(SMALL)
+    assert run(["synth", str(tmp_path / "d.yaml"), "--period", "3"]) == 2
+    assert re.search(r"Period must be at least [0-9]+ ps, the shortest that ", capsys.readouterr().err)

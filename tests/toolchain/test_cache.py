@@ -114,6 +114,34 @@ def test_least_recently_used_entries_go_first() -> None:
     assert build.calls == 4
 
 
+def aged(name: str, age_s: float, size: int = 1) -> Path:
+    """An entry of ``size`` bytes that was last used so long ago."""
+    folder = cache.entry("kind", [name], Builder("x" * size))
+    then = time.time() - age_s
+    os.utime(folder / ".seal.json", (then, then))
+    return folder
+
+
+def test_only_what_is_beyond_the_limit_goes() -> None:
+    folders = [aged(str(age), 1e6 + age, 1 << 18) for age in range(5)]
+    cache.evict(1)
+    assert [folder.exists() for folder in folders] == [True, True, True, False, False]
+
+
+def test_an_entry_that_fills_the_limit_to_the_byte_stays() -> None:
+    seal = (aged("probe", 0.0) / ".seal.json").stat().st_size
+    full, over = aged("full", 1e6, (1 << 20) - seal), aged("over", 2e6, 1)
+    (aged("probe", 0.0) / ".seal.json").unlink()
+    cache.evict(1)
+    assert full.exists() and not over.exists()
+
+
+def test_what_was_used_within_six_hours_stays() -> None:
+    used, unused = aged("used", 6 * 3600 - 60), aged("unused", 6 * 3600 + 1)
+    cache.evict(0)
+    assert used.exists() and not unused.exists()
+
+
 def test_limit_is_kept_when_an_entry_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
     old = cache.entry("kind", ["old"], Builder())
     os.utime(old / ".seal.json", (1000, 1000))

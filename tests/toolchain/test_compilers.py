@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from toolchain import cache, compiler, cxxrtl, process, verilator
+from toolchain import cache, compiler, cxxrtl, process, verilator, yosys
 
 COUNTER = """\
 module the_counter(input clk, output [7:0] the_count);
@@ -141,6 +142,82 @@ def test_lint_of_illegal_text_is_an_error(counter: Path) -> None:
         process.ToolError, match=r"^Verilator failed with exit code 1: %Error: .*the_counter\.v:2:"
     ):
         verilator.lint([counter], "the_counter")
+
+
+class Asked(Exception):
+    """Raised where a build would begin."""
+
+
+@pytest.fixture
+def parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, list[str | bytes]]:
+    """What the entry of the cache that was asked for last stands for; nothing is built."""
+    found: dict[str, list[str | bytes]] = {}
+
+    def entry(kind: str, parts: list[str | bytes], build: object) -> Path:
+        found[kind] = list(parts)
+        return tmp_path
+
+    monkeypatch.setattr(cache, "entry", entry)
+    return found
+
+
+CHANGES: dict[str, dict[str, object]] = {
+    "verilator": {
+        "arguments": ["--trace"], "optimize": "-O3", "flags": ["-DX"], "libraries": ["-lm"], "top": "other",
+        "sources": {"main.cpp": "other"},
+    },
+    "cxxrtl": {"optimize": "-O3", "flags": ["-DX"], "top": "other", "sources": {"main.cpp": "other"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_whatever_goes_into_an_executable_names_it(
+    engine: str, counter: Path, parts: dict[str, list[str | bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual: dict[str, object] = {"top": "the_counter", "sources": {"main.cpp": MAIN[engine]}}
+
+    def key(**changed: object) -> str:
+        options = usual | changed
+        ENGINES[engine]([counter], options.pop("top"), options.pop("sources"), **options)  # type: ignore[arg-type, operator]
+        return cache.key(parts["model"])
+
+    keys = [key(), *(key(**{name: value}) for name, value in CHANGES[engine].items())]
+    for module in (compiler, {"verilator": verilator, "cxxrtl": yosys}[engine]):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "version", lambda: "another")
+            keys.append(key())
+    counter.write_text(COUNTER + "\n")
+    keys.append(key())
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("module", [compiler, verilator])
+def test_another_version_has_another_run_time(
+    module: ModuleType, parts: dict[str, list[str | bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verilator.runtime_objects(["verilated"])
+    before = parts["verilator-runtime"]
+    monkeypatch.setattr(module, "version", lambda: "another")
+    verilator.runtime_objects(["verilated"])
+    assert parts["verilator-runtime"] != before
+
+
+def test_waivers_among_the_sources_go_to_verilator_before_the_design(
+    counter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+
+    def generate(*arguments: object) -> None:
+        given.extend(arguments)
+        raise Asked
+
+    monkeypatch.setattr(cache, "entry", lambda kind, parts, build: build(tmp_path))
+    monkeypatch.setattr(verilator, "generate", generate)
+    sources = {"main.cpp": "", "waive.vlt": "`verilator_config\n"}
+    with pytest.raises(Asked):
+        verilator.executable([counter], "the_counter", sources, arguments=["--x"])
+    assert given == [[tmp_path / "waive.vlt", counter], "the_counter", tmp_path, ["--x"]]
+    assert (tmp_path / "waive.vlt").read_text() == "`verilator_config\n"
 
 
 def test_names_with_underscores_are_those_of_the_models() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,46 @@ def test_package_that_cannot_be_imported() -> None:
 def test_old_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.version_info", (3, 10, 4))
     assert result_of("Python") == (False, "Python must be 3.11 or newer, not 3.10.4")
+
+
+@pytest.mark.parametrize("name", ["Python", "make", "perl", "ABC"])
+def test_a_tool_that_is_there_answers_with_its_version(name: str) -> None:
+    ok, detail = result_of(name)
+    assert ok and any(character.isdigit() for character in detail), detail
+
+
+@pytest.mark.parametrize(
+    ("printed", "expected"),
+    [
+        ("21", (True, "model of 3 C++ files built and run")),
+        ("22", (False, "Model built by Verilator must print 21, not this: 22")),
+    ],
+)
+def test_the_built_model_is_run_where_verilator_was_told_to_put_it(
+    printed: str, expected: tuple[bool, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for Verilator reads its own command line."""
+    real = process.run
+
+    def run(command: list[str | Path], *, tool: str, **options: Any) -> process.Finished:
+        if tool != "Verilator":
+            return real(command, tool=tool, **options)
+        words = [str(word) for word in command]
+        assert {"--cc", "--exe", "--build"} <= set(words) and words[-2:] == ["probe.v", "main.cpp"]
+        assert words[words.index("--top-module") + 1] == "probe" and options["timeout_s"] > 0
+        assert all((options["cwd"] / name).read_text() for name in words[-2:])
+        built = options["cwd"] / words[words.index("-Mdir") + 1]
+        built.mkdir()
+        for part in range(3):
+            (built / f"part{part}.cpp").touch()
+        program = built / words[words.index("-o") + 1]
+        program.write_text(f"#!/bin/sh\necho {printed}\n")
+        program.chmod(0o755)
+        return process.Finished("", 0.1)
+
+    monkeypatch.setattr(process, "run", run)
+    ok, detail = result_of("Verilator")
+    assert ok is expected[0] and detail.endswith(expected[1])
 
 
 @pytest.mark.slow

@@ -43,6 +43,15 @@ def test_log_holds_both_outputs_in_order() -> None:
     assert finished.seconds > 0
 
 
+def test_seconds_are_those_of_the_child() -> None:
+    finished = process.run(["sleep", "0.2"], tool="Tool")
+    assert 0.2 <= finished.seconds < 60
+
+
+def test_a_long_log_is_kept_whole() -> None:
+    assert process.run(["seq", "30000"], tool="Tool").log.split() == [str(n) for n in range(1, 30001)]
+
+
 def test_missing_tool_says_how_to_get_it() -> None:
     assert message_of("no-such-tool", install="get it there") == "Tool was not found; get it there"
     assert message_of("no-such-tool") == "Tool was not found"

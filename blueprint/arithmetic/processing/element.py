@@ -47,7 +47,7 @@ class Element:
 
     Operand ``a`` is the encoded one, ``b`` the one that is multiplied; both are two's complement. ``lanes`` pairs are
     multiplied and summed at once. ``total_width`` is that of the accumulator. Floats are all of format ``number``,
-    products and sums are rounded to ``accumulate``; a ternary ``a`` stays an integer and adds, subtracts or skips
+    products and sums are rounded to ``acc_format``; a ternary ``a`` stays an integer and adds, subtracts or skips
     a float ``b``.
     """
 
@@ -57,7 +57,7 @@ class Element:
     lanes: int = 1
     total_width: int = 32
     number: str = "int"
-    accumulate: str = "same"
+    acc_format: str = "same"
 
     def check(self) -> Element:
         """Return the element. Raises ``ParamError`` if it cannot be built."""
@@ -74,7 +74,7 @@ class Element:
                 raise ParamError(f"{name} must be from {low} to {high}, not {value}")
         _one_of("pe", self.pe, PES)
         _one_of("number", self.number, NUMBERS)
-        _one_of("accumulate", self.accumulate, ("same", *floating.FORMATS))
+        _one_of("acc_format", self.acc_format, ("same", *floating.FORMATS))
         if self.floats and self.pe not in FLOATING or self.pe == "float" and not self.floats:
             raise ParamError(f"number must be {_wanted(self.pe)} for element {self.pe}, not {self.number}")
         self._check_pe()
@@ -92,8 +92,8 @@ class Element:
                 raise ParamError(
                     f"Operands of {self.number} must be {width} bits wide, not {self.a_width} and {self.b_width}"
                 )
-        if self.floats and self.accumulate != "same" and not exact(self.number, self.accumulate):
-            raise ParamError(f"accumulate must hold every {self.number}, and {self.accumulate} does not")
+        if self.floats and self.acc_format != "same" and not exact(self.number, self.acc_format):
+            raise ParamError(f"acc_format must hold every {self.number}, and {self.acc_format} does not")
 
     def _check_ternary(self) -> None:
         if self.a_width != 2:
@@ -238,7 +238,7 @@ def _look_up(element: Element, formula: Callable[[Element], tuple[int, ...]]) ->
 
 def _plain(values: list[Any]) -> Element:
     """An element of Python values that can be planned, whatever a column of designs holds."""
-    pe, a, b, lanes, total, number, accumulate = (
+    pe, a, b, lanes, total, number, acc_format = (
         v.item() if isinstance(v, np.generic) else v for v in values
     )
     a, b = (min(max(width, NARROWEST), WIDEST) for width in (a, b))
@@ -251,7 +251,7 @@ def _plain(values: list[Any]) -> Element:
         number = "fp16"
     if pe not in FLOATING:
         number = "int"
-    return Element(pe, a, b, lanes, total, number, accumulate)
+    return Element(pe, a, b, lanes, total, number, acc_format)
 
 
 @cache
@@ -362,7 +362,7 @@ def _state_bits(element: Element) -> tuple[int]:
 
 def sum_format(element: Element) -> floating.FloatFormat:
     """The format that products and sums are rounded to."""
-    return floating.get(element.number if element.accumulate == "same" else element.accumulate)
+    return floating.get(element.number if element.acc_format == "same" else element.acc_format)
 
 
 def product_format(element: Element) -> floating.FloatFormat:

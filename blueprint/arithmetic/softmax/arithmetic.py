@@ -54,7 +54,7 @@ class Arithmetic:
     """Arithmetic of one design. Fields are numbers and names, or arrays of them; 0 selects the default."""
 
     inputs: str
-    accumulator: str
+    acc_format: str
     graph: str
     dim: int
     keys_max: int
@@ -68,7 +68,7 @@ class Arithmetic:
         """Return the object. Raises ``ParamError`` if it cannot be built."""
         for field in fields(self):
             value = getattr(self, field.name)
-            wanted = str if field.name in ("inputs", "accumulator", "graph") else int
+            wanted = str if field.name in ("inputs", "acc_format", "graph") else int
             if isinstance(value, bool) or not isinstance(value, wanted):
                 kind = "a name" if wanted is str else "an integer"
                 raise TypeError(f"{field.name} must be {kind}, not {value!r}")
@@ -97,7 +97,7 @@ class Arithmetic:
     @cached_property
     def sums_are_fp32(self) -> Number:
         """1 where scores, weights and sums are FP32, else 0."""
-        return flag(self.accumulator == "fp32")
+        return flag(self.acc_format == "fp32")
 
     @cached_property
     def sums_stall(self) -> Number:
@@ -105,7 +105,7 @@ class Arithmetic:
 
         A sum of weights can then grow so large that another weight of 1 is rounded away.
         """
-        return flag(self.accumulator == "same")
+        return flag(self.acc_format == "same")
 
     @property
     def sums_are_floats(self) -> Number:
@@ -115,7 +115,7 @@ class Arithmetic:
     @cached_property
     def exact(self) -> Number:
         """1 where floats are summed in fixed point, without rounding between them, else 0."""
-        return self.is_float & flag(self.accumulator == "fixed")
+        return self.is_float & flag(self.acc_format == "fixed")
 
     @property
     def nan_bit(self) -> Number:
@@ -444,12 +444,12 @@ class Arithmetic:
     @property
     def sum_format(self) -> floating.FloatFormat:
         """Format of float sums; FP32 also where fixed-point sums are divided."""
-        return self.input_format if self.accumulator == "same" else FP32
+        return self.input_format if self.acc_format == "same" else FP32
 
 
 def rules(a: Arithmetic) -> Iterator[Rule]:
     """Cross-checks: the combinations that can be built."""
-    for name, choices in (("inputs", INPUTS), ("accumulator", ACCUMULATORS), ("graph", GRAPHS)):
+    for name, choices in (("inputs", INPUTS), ("acc_format", ACCUMULATORS), ("graph", GRAPHS)):
         yield Rule(
             name,
             one_of(getattr(a, name), choices) == 1,
@@ -486,12 +486,12 @@ def _ranges(a: Arithmetic) -> Iterator[Rule]:
 def _format_rules(a: Arithmetic) -> Iterator[Rule]:
     """Cross-checks between the format of the inputs, the accumulator and what belongs to one of them alone."""
     yield Rule(
-        "accumulator",
-        (a.accumulator == "integer") == (a.inputs == "int8"),
+        "acc_format",
+        (a.acc_format == "integer") == (a.inputs == "int8"),
         "the accumulator is not for these inputs",
         lambda: (
             f"Accumulator must be {'fixed, fp32 or same' if a.is_float else 'integer'} for {a.inputs}, "
-            f"not {a.accumulator!r}"
+            f"not {a.acc_format!r}"
         ),
     )
     for name, used in (("mantissa_bits", a.mantissa_bits), ("weight_bits", a.weight_bits)):

@@ -23,6 +23,7 @@ from blueprint.arithmetic.softmax.arithmetic import (
 )
 from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
 from blueprint.numbers import Number, choose, flag, larger, possible
+from blueprint.record import Field, Record, bits
 
 #: Slots between a port and the first node: a row is loaded while the one before is used.
 LOAD_DEPTH = 2
@@ -114,13 +115,13 @@ NODES: dict[str, tuple[str, ...]] = {
 _SUM, _WORD = 1, 1
 
 
-def _every(graph: str) -> tuple[Edge, ...]:
+def every(graph: str) -> tuple[Edge, ...]:
     """The FIFOs that designs of a graph may have, those of the ports first."""
     return (*_FRONT, *SCREEN, *EDGES[graph])
 
 
 #: FIFOs that exist in some graph, in the order of the data.
-FIFOS = tuple(dict.fromkeys(edge.name for graph in GRAPHS for edge in _every(graph)))
+FIFOS = tuple(dict.fromkeys(edge.name for graph in GRAPHS for edge in every(graph)))
 
 
 def edges(graph: str, gains: bool, prunes: bool) -> tuple[Edge, ...]:
@@ -242,7 +243,7 @@ def reserved(p: StreamingAttentionParameters) -> dict[str, Number]:
     found: dict[str, Number] = dict.fromkeys(FIFOS, 0)
     for graph in GRAPHS:
         here = flag(p.graph == graph)
-        for edge in _every(graph) if possible(here) else ():
+        for edge in every(graph) if possible(here) else ():
             slow = 1 if edge.source in ("screen", "search") else flag(late[edge.source] > 1)
             found[edge.name] = found[edge.name] | here & slow
     return found
@@ -253,41 +254,58 @@ def present(p: StreamingAttentionParameters) -> dict[str, Number]:
     found: dict[str, Number] = dict.fromkeys(FIFOS, 0)
     for graph in GRAPHS:
         here = flag(p.graph == graph)
-        for edge in _every(graph) if possible(here) else ():
+        for edge in every(graph) if possible(here) else ():
             wanted = p.prunes if edge in SCREEN else p.has_gains if edge.name == "gains" else 1
             found[edge.name] = found[edge.name] | here & wanted
     return found
 
 
-def words(p: StreamingAttentionParameters) -> dict[str, dict[str, Number]]:
-    """The fields of a word of every FIFO, lowest bits first."""
-    a, lanes, free = p.softmax, p.lanes, p.softmax.rescales
+def words(p: StreamingAttentionParameters) -> dict[str, Record]:
+    """The word of every FIFO."""
+    a, lanes, free, gains = p.softmax, p.lanes, p.softmax.rescales, p.has_gains
     # The sum is done with its gains at the end of a pass, which of a single pass is that of the run.
-    once = a.divides_last & p.has_gains & p.regroups & (1 - p.repeats)
-    ends = {"final": p.final_bits, "visible": p.visible_bits, "last": 1}
-    row = {"last": 1, "visible": p.visible_bits}
-    turn = {"turn": p.turn_bits}
-    exponent, weight = {"exponent": lanes * a.t_word}, {"weight": lanes * a.p_word}
-    move = {"shift": free * lanes * a.shift_width}
-    return {
-        "queries": {"query": lanes * p.dim * a.in_width},
-        "scales": {
-            "multiplier": a.multiplier_width,
-            "shift": (1 - a.sums_are_floats) * SHIFT_BITS,
-            "offset": a.has_offset * a.reference_width,
-        },
-        "gains": {"gain": p.has_gains * OUTPUT_MULTIPLIER_BITS, "down": p.has_gains * OUTPUT_SHIFT_BITS},
-        "codes": {"code": p.dim * CODE_BITS},
-        "counted": {},
-        "found": {},
-        "picked": {},
-        "scores": {**exponent, **row, "turn": free * p.turn_bits, "final": free * p.final_bits},
-        "long_scores": {**exponent, **ends, **turn},
-        "maxima": {"reference": lanes * a.reference_width},
-        "weights": {**weight, **move, **row, "turn": a.divides_last * p.turn_bits, "final": once},
-        "long_weights": {**weight, **ends, **turn},
-        "sums": {"inverse": lanes * a.r_width, "down": a.divides_last * p.has_gains * OUTPUT_SHIFT_BITS},
-        "shares": {**weight, **move, **ends, "turn": a.divides_first * p.turn_bits},
-        "totals": {"total": lanes * p.dim * a.o_word, "final": p.final_bits},
-        "rows": {"row": lanes * p.dim * a.out_width, "final": p.final_bits},
+    once = a.divides_last & gains & p.regroups & (1 - p.repeats)
+    ends = bits("final", p.final_bits), bits("visible", p.visible_bits), bits("last", 1)
+    row = bits("last", 1), bits("visible", p.visible_bits)
+    turn, none = bits("turn", p.turn_bits), (bits("last", 0), bits("turn", 0), bits("visible", 0))
+    exponent, weight = bits("exponent", a.t_word, lanes), bits("weight", a.p_word, lanes)
+    move = bits("shift", a.shift_width, lanes, there=free)
+    scales = (
+        bits("multiplier", a.multiplier_width),
+        bits("shift", SHIFT_BITS, there=1 - a.sums_are_floats),
+        bits("offset", a.reference_width, there=a.has_offset),
+    )
+    down = bits("down", OUTPUT_SHIFT_BITS, there=a.divides_last & gains)
+    fields: dict[str, tuple[Field, ...]] = {
+        "queries": (bits("query", a.in_width, lanes, p.dim),),
+        "scales": scales,
+        "gains": (
+            bits("gain", OUTPUT_MULTIPLIER_BITS, there=gains),
+            bits("down", OUTPUT_SHIFT_BITS, there=gains),
+        ),
+        "codes": (bits("code", CODE_BITS, p.dim),),
+        "counted": (),
+        "found": (),
+        "picked": (),
+        "scores": (
+            exponent,
+            *row,
+            bits("turn", p.turn_bits, there=free),
+            bits("final", p.final_bits, there=free),
+        ),
+        "long_scores": (exponent, *ends, turn),
+        "maxima": (bits("reference", a.reference_width, lanes),),
+        "weights": (
+            weight,
+            move,
+            *row,
+            bits("turn", p.turn_bits, there=a.divides_last),
+            bits("final", once),
+        ),
+        "long_weights": (weight, *ends, turn),
+        "sums": (bits("inverse", a.r_width, lanes), down),
+        "shares": (weight, move, *ends, bits("turn", p.turn_bits, there=a.divides_first)),
+        "totals": (bits("total", a.o_word, lanes, p.dim), bits("final", p.final_bits), *none),
+        "rows": (bits("row", a.out_width, lanes, p.dim), bits("final", p.final_bits), *none),
     }
+    return {name: Record(found) for name, found in fields.items()}

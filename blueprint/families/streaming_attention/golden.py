@@ -103,8 +103,8 @@ def stimulus(p: StreamingAttentionParameters, operands: Arrays) -> Beats:
     chosen = picks(p, operands) if p.prunes else None
     values: dict[str, list[Integers]] = {s.name: [] for s in p.streams() if s.direction == "in"}
     for number in range(len(key)):
-        for first in range(number * share, (number + 1) * share, p.group):
-            heads = query[first : min(first + p.group, (number + 1) * share)]
+        for first in range(number * share, (number + 1) * share, p.head_group):
+            heads = query[first : min(first + p.head_group, (number + 1) * share)]
             taken = every if chosen is None else chosen[first]
             values["scale"].append(operands["scale"][number][None])
             values["query"].append(_query_rows(p, heads, rows))
@@ -119,11 +119,11 @@ def stimulus(p: StreamingAttentionParameters, operands: Arrays) -> Beats:
 
 
 def _query_rows(p: StreamingAttentionParameters, heads: Integers, rows: list[Integers]) -> Integers:
-    """The query beats of a pass, (rows, parallel, group, dim); ``heads`` (at most group, queries, dim).
+    """The query beats of a pass, (rows, parallel, head_group, dim); ``heads`` (at most head_group, queries, dim).
 
     Lanes without a head or a query repeat one, so that they saturate no more than it does.
     """
-    full = np.pad(heads, ((0, p.group - len(heads)), (0, 0), (0, 0)), mode="edge")
+    full = np.pad(heads, ((0, p.head_group - len(heads)), (0, 0), (0, 0)), mode="edge")
     filled = (np.where(row < 0, row.max(), row) for row in rows)
     return np.stack([full[:, row].transpose(1, 0, 2) for row in filled])
 
@@ -139,13 +139,13 @@ def collect(p: StreamingAttentionParameters, beats: Beats, task: Attention) -> A
 def _collected(p: StreamingAttentionParameters, rows: Integers, task: Attention) -> Integers:
     """The results, (heads, queries, dim), out of rows in the order of issue."""
     share = task.heads // task.kv_heads
-    turns = ceil_div(share, p.group)
+    turns = ceil_div(share, p.head_group)
     masked = task.mask != "none" or p.mask != "none"
     issued = order.queries_of_rows(p, masked, task.queries)
-    found = rows.reshape(task.kv_heads, turns, len(issued), p.parallel, p.group, p.dim)
-    out = np.zeros((task.kv_heads, turns * p.group, task.queries, p.dim), dtype=np.int64)
+    found = rows.reshape(task.kv_heads, turns, len(issued), p.parallel, p.head_group, p.dim)
+    out = np.zeros((task.kv_heads, turns * p.head_group, task.queries, p.dim), dtype=np.int64)
     for number, row in enumerate(issued):
         there = row >= 0
         taken = found[:, :, number, there].transpose(0, 1, 3, 2, 4)
-        out[:, :, row[there]] = taken.reshape(task.kv_heads, turns * p.group, -1, p.dim)
+        out[:, :, row[there]] = taken.reshape(task.kv_heads, turns * p.head_group, -1, p.dim)
     return out[:, :share].reshape(task.heads, task.queries, p.dim)

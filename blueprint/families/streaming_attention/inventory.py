@@ -30,6 +30,10 @@ from blueprint.unit import (
     memories,
 )
 
+#: Estimates: cycles of full throughput in which a counter of passes or queries steps, a memory is read past the word
+#: beside it, and a count of keys in a bucket changes.
+_COUNTING, _REFILLING, _BUCKET_COUNTING = 0.1, 0.1, 0.01
+
 #: A FIFO of more words than this is a memory.
 FILE_WORDS = 16
 
@@ -60,9 +64,9 @@ def units(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
 
 def _fifos(p: StreamingAttentionParameters) -> Iterator[Unit]:
     deep, reserved, there = dataflow.depths(p), dataflow.reserved(p), dataflow.present(p)
-    for name, fields in dataflow.words(p).items():
+    for name, word in dataflow.words(p).items():
         if possible(there[name]):
-            yield from fifo(there[name], deep[name], sum(fields.values()), reserved[name])
+            yield from fifo(there[name], deep[name], word.width, reserved[name])
 
 
 def fifo(count: Number, depth: Number, width: Number, reserved: Number) -> Iterator[Unit]:
@@ -79,7 +83,7 @@ def fifo(count: Number, depth: Number, width: Number, reserved: Number) -> Itera
     yield REGISTER("fifo", count * levels, width=bit_length(depth), enable=1, reset=1)
     yield REGISTER("fifo", count * pointers, width=address, enable=1, reset=1)
     yield REGISTER("fifo", held * depth, width=width, enable=1, activity=1 / depth)
-    yield REGISTER("fifo", count * memory, width=width, enable=1, activity=0.1)
+    yield REGISTER("fifo", count * memory, width=width, enable=1, activity=_REFILLING)
     yield REGISTER("fifo", count * memory, width=1, enable=1, reset=1)
     yield HALF_ADDER("fifo", count * levels, width=bit_length(depth))
     yield HALF_ADDER("fifo", count * pointers, width=address)
@@ -134,8 +138,8 @@ def _score(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     inside = scaled + a.has_offset * p.exp_stages
     scales = dataflow.words(p)["scales"]
     return (
-        REGISTER("score", p.dot_stages + before, width=scales["multiplier"] + scales["shift"]),
-        REGISTER("score", scaled, width=scales["offset"]),
+        REGISTER("score", p.dot_stages + before, width=scales["multiplier"].bits + scales["shift"].bits),
+        REGISTER("score", scaled, width=scales["offset"].bits),
         REGISTER("score", lanes * before, width=a.score_word),
         REGISTER("score", lanes * after, width=a.t_word),
         REGISTER("score", inside, width=1, reset=1),
@@ -226,16 +230,53 @@ def _divide(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     )
 
 
+# The registers of the sequencers by name, as in the RTL: bits, 0 where a design has no such register.
+
+#: Flags beside a surrogate score on its way: there is one, and it is the last of its pass.
+SCORED = ("valid", "done")
+#: Flags of the loops over scales, queries and keys.
+LOOPS = {"tuning": 1, "loading": 1, "scoring": 1}
+
+
+def screen_counters(p: StreamingAttentionParameters) -> dict[str, Number]:
+    """Counters of a screening: keys screened, stored, read back and picked, passes left, cycles of a search."""
+    passes = p.repeats * bit_length(p.heads_max)
+    return {
+        "screened_key": p.index_width,
+        "tail": p.index_width,
+        "at": p.index_width,
+        "pick": p.key_width,
+        "screened_passes": passes,
+        "picked_passes": passes,
+        "timer": bit_length(p.pruning.search_cycles),
+    }
+
+
+def run_counters(p: StreamingAttentionParameters) -> dict[str, Number]:
+    """Counters of what is left of a run: passes by all three loops, queries by the last two."""
+    read = {size.name: size.bits for size in p.register_file().sizes}
+    queries = p.regroups * read["queries"]
+    return {
+        "tune_passes_left": read["passes"],
+        "load_passes_left": read["passes"],
+        "score_passes_left": read["passes"],
+        "load_queries_left": queries,
+        "score_queries_left": queries,
+    }
+
+
+def key_numbers(p: StreamingAttentionParameters) -> dict[str, Number]:
+    """1 for each register with the number of a key: the key that is scored, and the last one of its row."""
+    return {"key": 1, "high": p.masked}
+
+
 def _screen(p: StreamingAttentionParameters) -> Iterator[Unit]:
     """Screening: surrogate scores, buckets and counters, three sequencers, indices of the selected keys."""
     there, q, stages = p.prunes, p.pruning, p.dot_stages
-    number, passes = p.index_width, p.repeats * bit_length(p.heads_max)
-    # The key that is screened, that whose bucket is written and that whose bucket is read; the key that is picked;
-    # passes left to screen and to pick; the cycle of a search.
-    counted = 3 * number + p.key_width + 2 * passes + bit_length(q.search_cycles)
-    yield REGISTER("screen", there, width=1 + counted, enable=1, reset=1)
-    yield REGISTER("screen", there, width=number, enable=1, reset=1)
-    yield REGISTER("screen", there * stages, width=2, reset=1)
+    counted = sum(screen_counters(p).values())
+    yield REGISTER("screen", there, width=1 + counted, enable=1, reset=1)  # screening, and counters
+    yield REGISTER("screen", there, width=p.index_width, enable=1, reset=1)  # number_here
+    yield REGISTER("screen", there * stages, width=len(SCORED), reset=1)
     yield ADDER("screen", there, width=counted)
     yield COMPARATOR("screen", there, width=counted)
     yield REGISTER("surrogate", there, width=q.surrogate_bits(stages))
@@ -244,27 +285,29 @@ def _screen(p: StreamingAttentionParameters) -> Iterator[Unit]:
     yield LOGIC("pruning", there * (1 + p.dim), gates=LEADING_ONE_GATES)
     yield REGISTER("top_k", there, width=q.selector_bits - 1, enable=1)
     yield REGISTER("top_k", there, width=1, enable=1, reset=1)
-    yield HALF_ADDER("top_k", there * q.buckets, width=q.count_width, activity=0.01)
+    yield HALF_ADDER("top_k", there * q.buckets, width=q.count_width, activity=_BUCKET_COUNTING)
     yield MUX("top_k", there, entries=q.buckets, width=q.count_width)
     yield COMPARATOR("top_k", there * 2, width=q.bucket_width)
     yield SRAM("memory", there, words=p.keys_max, width=q.bucket_width)
-    yield from fifo(there, larger(p.candidates, 1), number, 0)
+    yield from fifo(there, larger(p.candidates, 1), p.index_width, 0)
 
 
 def _control(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     """Sequencers of scales, queries and keys; that of the keys also counts them."""
-    read = {size.name: size.bits for size in p.register_file().sizes}
-    # Passes are counted by all three, the queries of a pass by the last two.
-    counted = 3 * read["passes"] + 2 * p.regroups * read["queries"]
-    # The next key and the last key there is; the last key of a row, its first one in the window.
-    numbers = 2 + p.masked + p.windowed
+    counted = sum(run_counters(p).values())
+    sums = {
+        "next key": 1,
+        "last key there is": 1,
+        "last key of a row": p.masked,
+        "first key in the window": p.windowed,
+    }
     return (
-        REGISTER("control", 1, width=3, enable=1, reset=1),
-        REGISTER("control", 1, width=counted, enable=1, reset=1, activity=0.1),
-        REGISTER("control", 1 + p.masked, width=p.key_width, enable=1, reset=1),
-        ADDER("control", 1, width=counted, activity=0.1),
-        COMPARATOR("control", 1, width=counted, activity=0.1),
-        ADDER("control", numbers, width=p.key_width),
+        REGISTER("control", 1, width=sum(LOOPS.values()), enable=1, reset=1),
+        REGISTER("control", 1, width=counted, enable=1, reset=1, activity=_COUNTING),
+        REGISTER("control", sum(key_numbers(p).values()), width=p.key_width, enable=1, reset=1),
+        ADDER("control", 1, width=counted, activity=_COUNTING),
+        COMPARATOR("control", 1, width=counted, activity=_COUNTING),
+        ADDER("control", sum(sums.values()), width=p.key_width),
         COMPARATOR("control", 1 + 2 * p.windowed, width=p.key_width),
         COMPARATOR("control", p.corners * p.parallel * (1 + p.windowed), width=p.key_width),
         COMPARATOR("control", p.corners * (p.parallel - 1), width=bit_length(p.queries_max + 1)),

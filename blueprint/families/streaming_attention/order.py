@@ -1,7 +1,7 @@
 """The loops of a run: passes over rows over keys, which of them a mask leaves, and the order in which they are issued.
 
-A *pass* is one sweep over all queries: a key head with ``group`` of its query heads. A *row* is ``parallel`` queries
-that share one sweep over the keys. Where there is a mask, the rows with the last queries come first.
+A *pass* is one sweep over all queries: a key head with ``head_group`` of its query heads. A *row* is ``parallel``
+queries that share one sweep over the keys. Where there is a mask, the rows with the last queries come first.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Integers = npt.NDArray[np.int64]
 
 
 def passes(p: StreamingAttentionParameters, task: Attention) -> Number:
-    """Passes of a run: one per key head and ``group`` of its query heads."""
-    return task.kv_heads * ceil_div(task.heads // task.kv_heads, p.group)
+    """Passes of a run: one per key head and ``head_group`` of its query heads."""
+    return task.kv_heads * ceil_div(task.heads // task.kv_heads, p.head_group)
 
 
 def row_count(p: StreamingAttentionParameters, task: Attention) -> Number:

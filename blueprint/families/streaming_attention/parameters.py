@@ -10,7 +10,7 @@ Source: streaming scaled dot-product attention (Sohn, Zhang, Olukotun, arXiv 240
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -44,6 +44,7 @@ class StreamingAttentionParameters(Spec):
 
     family: ClassVar[str] = "streaming_attention"
     title: ClassVar[str] = "Streaming attention"
+    former_names: ClassVar[Mapping[str, str]] = {"group": "head_group", "accumulator": "acc_format"}
     task: ClassVar[type[Attention]] = Attention
 
     graph: str = parameter(
@@ -53,7 +54,7 @@ class StreamingAttentionParameters(Spec):
     parallel: int = parameter(
         "queries that share one stream of keys and values", default=1, minimum=1, maximum=64
     )
-    group: int = parameter(
+    head_group: int = parameter(
         "query heads that share the stream of one key head", default=1, minimum=1, maximum=16
     )
     keys_max: int = parameter("largest number of keys in a run", bounds="keys", minimum=2, maximum=KEYS_LIMIT)
@@ -73,7 +74,7 @@ class StreamingAttentionParameters(Spec):
     format: str = parameter(
         "number format of queries, keys, values and results", default="int8", choices=INPUTS
     )
-    accumulator: str = parameter("number format of sums", default="integer", choices=ACCUMULATORS)
+    acc_format: str = parameter("number format of sums", default="integer", choices=ACCUMULATORS)
     kv_width: int = parameter("bits of an integer key or value element", default=8, minimum=4, maximum=8)
     candidates: int = parameter(
         "keys that pruning keeps for exact scoring, 0 to score all keys",
@@ -105,7 +106,7 @@ class StreamingAttentionParameters(Spec):
             self.lanes * self.dim <= MOST_PRODUCTS,
             f"more than {MOST_PRODUCTS} products per cycle",
             lambda: (
-                f"Products per cycle (parallel x group x dim) must be at most "
+                f"Products per cycle (parallel x head_group x dim) must be at most "
                 f"{MOST_PRODUCTS}, not {self.lanes * self.dim}"
             ),
         )
@@ -122,14 +123,14 @@ class StreamingAttentionParameters(Spec):
 
     def _decode_rules(self) -> Iterator[Rule]:
         """Cross-checks of pruned decode: a single query, and 2 or more keys kept."""
-        alone = (self.queries_max == 1) & (self.parallel == 1) & (self.group == 1)
+        alone = (self.queries_max == 1) & (self.parallel == 1) & (self.head_group == 1)
         yield Rule(
             "candidates",
             (self.candidates == 0) | (alone & (self.mask == "none") & (self.format == "int8")),
             "keys are pruned for more than one int8 query",
             lambda: (
-                "Candidates are for decode: queries_max, parallel and group must be 1, mask none and format int8, "
-                f"not {self.queries_max}, {self.parallel}, {self.group}, {self.mask} and {self.format}"
+                "Candidates are for decode: queries_max, parallel and head_group must be 1, mask none and format int8, "
+                f"not {self.queries_max}, {self.parallel}, {self.head_group}, {self.mask} and {self.format}"
             ),
         )
         yield Rule(
@@ -174,7 +175,7 @@ class StreamingAttentionParameters(Spec):
         """The arithmetic that all graphs share."""
         return Arithmetic(
             inputs=self.format,
-            accumulator=self.accumulator,
+            acc_format=self.acc_format,
             graph=self.graph,
             dim=self.dim,
             keys_max=self.row_max,
@@ -198,12 +199,12 @@ class StreamingAttentionParameters(Spec):
 
     @property
     def arithmetic(self) -> Any:
-        return choose(self.has_gains, "integer", choose(self.accumulator == "fixed", "exact", "float"))
+        return choose(self.has_gains, "integer", choose(self.acc_format == "fixed", "exact", "float"))
 
     @property
     def lanes(self) -> Number:
-        """Query rows processed in parallel per key: ``parallel`` positions of ``group`` heads."""
-        return self.parallel * self.group
+        """Query rows processed in parallel per key: ``parallel`` positions of ``head_group`` heads."""
+        return self.parallel * self.head_group
 
     @property
     def masked(self) -> Number:
@@ -282,6 +283,6 @@ class StreamingAttentionParameters(Spec):
     @property
     def name(self) -> str:
         """The top module: family, the parameters that change its size, and the hash of all of them."""
-        kind = f"i8kv{self.kv_width}" if self.format == "int8" else f"{self.format}_{self.accumulator}"
-        size = f"{self.graph}_d{self.dim}_p{self.parallel}_g{self.group}_{kind}_{self.mask}"
+        kind = f"i8kv{self.kv_width}" if self.format == "int8" else f"{self.format}_{self.acc_format}"
+        size = f"{self.graph}_d{self.dim}_p{self.parallel}_g{self.head_group}_{kind}_{self.mask}"
         return f"{self.family}_{size}_{self.design_hash[:6]}"

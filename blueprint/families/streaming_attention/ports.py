@@ -11,7 +11,8 @@ from blueprint.families.streaming_attention.parameters import (
 )
 from blueprint.families.streaming_attention.registers import register_file as register_file
 from blueprint.families.streaming_attention.registers import register_values as register_values
-from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Stream
+from blueprint.port import BeatLoop, Operand, Operation, Stream
+from blueprint.record import Field, Place, Record
 
 #: The words of a scale beat: what scales a score, what moves it, what scales a result.
 _HALF = SCALE_WORD // 2
@@ -45,7 +46,7 @@ def operation(p: StreamingAttentionParameters) -> Operation:
         outputs.append(
             Operand("pick", ("heads", "candidates"), "the keys that a query is scored against, rising")
         )
-    where = {"dim": f"{p.dim}", "share": "heads // kv_heads", "turns": f"ceil(share / {p.group})"}
+    where = {"dim": f"{p.dim}", "share": "heads // kv_heads", "turns": f"ceil(share / {p.head_group})"}
     where["passes"] = "kv_heads * turns"
     if p.prunes:
         where["candidates"] = f"min({p.candidates}, keys)"
@@ -71,15 +72,15 @@ def streams(p: StreamingAttentionParameters) -> tuple[Stream, ...]:
     row, key = _order(p)
     key_field, value_field = (_key(p, name) for name in ("key", "value"))
     screen = (
-        Stream("code", "in", (_code(p),), (nth, BeatLoop("step", "keys"))),
-        Stream("pick", "out", (_pick(p),), (nth, BeatLoop("candidate", "candidates"))),
+        Stream("code", "in", Record((_code(p),)), (nth, BeatLoop("step", "keys"))),
+        Stream("pick", "out", Record((_pick(p),)), (nth, BeatLoop("candidate", "candidates"))),
     )
     return (
-        Stream("scale", "in", _scale(p), (nth,), SCALE_WORDS * SCALE_WORD),
-        Stream("query", "in", (_queries(p),), (nth, row)),
-        Stream("key", "in", (key_field,), (nth, row, key)),
-        Stream("value", "in", (value_field,), (nth, row, key)),
-        Stream("out", "out", (_results(p),), (nth, row)),
+        Stream("scale", "in", _scale(p), (nth,)),
+        Stream("query", "in", Record((_queries(p),)), (nth, row)),
+        Stream("key", "in", Record((key_field,)), (nth, row, key)),
+        Stream("value", "in", Record((value_field,)), (nth, row, key)),
+        Stream("out", "out", Record((_results(p),)), (nth, row)),
         *(screen if p.prunes else ()),
     )
 
@@ -111,7 +112,7 @@ def _rows(p: StreamingAttentionParameters, name: str, place: tuple[str, str], me
     return Field(
         name,
         p.softmax.in_width,
-        (p.parallel, p.group, p.dim),
+        (p.parallel, p.head_group, p.dim),
         signed=p.format == "int8",
         format=_format(p),
         axes=("position", "head", "element"),
@@ -124,12 +125,12 @@ def _queries(p: StreamingAttentionParameters) -> Field:
     """Lanes without a head or query repeat the last valid one."""
     last = f"queries - 1 - row * {p.parallel}" if p.masked else "queries - 1"
     position = f"{_position(p)} if 0 <= {_position(p)} < queries else {last}"
-    head = f"kv_head * share + min(turn * {p.group} + head, share - 1)"
+    head = f"kv_head * share + min(turn * {p.head_group} + head, share - 1)"
     return _rows(p, "query", (head, position), "one element of a query; a lane without a query repeats one")
 
 
 def _results(p: StreamingAttentionParameters) -> Field:
-    lane = f"turn * {p.group} + head"
+    lane = f"turn * {p.head_group} + head"
     head = f"kv_head * share + {lane} if {lane} < share else -1"
     return _rows(p, "result", (head, _position(p)), "one element of a result")
 
@@ -157,7 +158,7 @@ def _format(p: StreamingAttentionParameters) -> str:
     return "int" if p.format == "int8" else p.format
 
 
-def _scale(p: StreamingAttentionParameters) -> tuple[Field, ...]:
+def _scale(p: StreamingAttentionParameters) -> Record:
     """Scales of a pass; fields that a design ignores are present all the same."""
     a = p.softmax
     number = a.sum_format.name if a.sums_are_floats else "int"
@@ -175,20 +176,21 @@ def _scale(p: StreamingAttentionParameters) -> tuple[Field, ...]:
             name, width, (), signed, format, offset, meaning=meaning, holds=Place(name, ("kv_head",))
         )
 
-    return (
+    fields = (
         field("multiplier", a.multiplier_width, 0, format=number),
         field("shift", SHIFT_BITS, SCALE_WORD),
         field("offset", a.reference_width, SCALE_WORD + _HALF, signed=True),
         field("output_multiplier", OUTPUT_MULTIPLIER_BITS, 2 * SCALE_WORD),
         field("output_shift", OUTPUT_SHIFT_BITS, 2 * SCALE_WORD + _HALF),
     )
+    return Record(fields, SCALE_WORDS * SCALE_WORD)
 
 
 def _code(p: StreamingAttentionParameters) -> Field:
     level = Field(
         "level", CODE_BITS - 1, signed=False, meaning="place of the leading one of the magnitude, plus 1"
     )
-    sign = Field("sign", 1, signed=False, offset=CODE_BITS - 1, meaning="1 where the element is negative")
+    sign = Field("sign", 1, signed=False, meaning="1 where the element is negative")
     return Field(
         "code",
         CODE_BITS,
@@ -198,7 +200,7 @@ def _code(p: StreamingAttentionParameters) -> Field:
         encoding="leading_one",
         meaning="sign and leading one of an element of a key; 0 for 0, sign 1 and level 0 for -128",
         holds=Place("key", ("kv_head", "step", "element")),
-        parts=(level, sign),
+        parts=Record((level, sign)),
     )
 
 

@@ -35,7 +35,7 @@ _TYPICAL_GAIN = 4.0
 _SIZES = {
     "dim": (2, 3, 4, 5, 8, 16),
     "parallel": (1, 1, 2, 3),
-    "group": (1, 1, 2),
+    "head_group": (1, 1, 2),
     "keys_max": (2, 3, 9, 20, 40),
     "queries_max": (1, 2, 7, 40),
     "heads_max": (1, 2, 4),
@@ -82,14 +82,14 @@ def _formatted(table: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters, or columns of them, of which those that belong to one number format follow the format."""
     found = dict(table)
     whole = found["format"] == "int8"
-    floats = choose(found["accumulator"] == "integer", "fixed", found["accumulator"])
-    found["accumulator"] = choose(whole, "integer", floats)
+    floats = choose(found["acc_format"] == "integer", "fixed", found["acc_format"])
+    found["acc_format"] = choose(whole, "integer", floats)
     if "kv_width" in found:
         found["kv_width"] = choose(whole, found["kv_width"], 8)
     if "candidates" in found:
         found["candidates"] = choose(whole, found["candidates"], 0)
         pruned = found["candidates"] > 0
-        for name in ("parallel", "group", "queries_max"):
+        for name in ("parallel", "head_group", "queries_max"):
             found[name] = choose(pruned, 1, found[name])
         found["mask"] = choose(pruned, "none", found["mask"])
         found["candidates"] = choose(pruned, smaller(found["candidates"], found["keys_max"]), 0)
@@ -112,7 +112,7 @@ def _is_small(p: StreamingAttentionParameters) -> bool:
     """True if a design compiles in seconds."""
     products = p.lanes * p.dim
     most = {"integer": 16, "fixed": 6, "same": 4, "fp32": 2}
-    return bool(products <= most[p.accumulator])
+    return bool(products <= most[p.acc_format])
 
 
 # Tasks -----------------------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def _most_keys(p: StreamingAttentionParameters) -> int:
 def typical_task(p: StreamingAttentionParameters) -> Attention:
     """A task that keeps the design busy for some hundred cycles: long rows first, then many, then more heads."""
     keys = min(_most_keys(p), _KEYS)
-    group = min(p.heads_max, p.group)
+    group = min(p.heads_max, p.head_group)
     window = min(keys, _KEYS // 2) if p.windowed else 0
     sinks = min(keys, 4) if p.mask == "lambda" else 0
 

@@ -62,7 +62,7 @@ def _floats(p: SystolicParameters, fmt: FloatFormat, act: Integers, wgt: Integer
     rows = p.rows if p.stationary else 1
     acts = _pad(act, len(act), beats * p.beat_k).reshape(len(act), beats * rows, -1)
     values, places = _travelling(p, wgt, beats * p.beat_k)
-    lanes = values.reshape(beats * rows, p.depth, -1), places.reshape(beats * rows, p.depth, -1)
+    lanes = values.reshape(beats * rows, p.dot_length, -1), places.reshape(beats * rows, p.dot_length, -1)
     total = np.zeros((len(act), wgt.shape[1]), dtype=np.int64)
     for beat in range(beats):
         found = _dot(p, acts[:, beat * rows], lanes[0][beat * rows], lanes[1][beat * rows])
@@ -73,8 +73,8 @@ def _floats(p: SystolicParameters, fmt: FloatFormat, act: Integers, wgt: Integer
 
 
 def _dot(p: SystolicParameters, act: Integers, values: Integers, places: Integers) -> Integers:
-    """Sum of an element's products: ``act`` (m, lanes), weights and their places (depth, n)."""
-    first = (np.arange(p.depth) // p.kept * p.group)[:, None]
+    """Sum of an element's products: ``act`` (m, lanes), weights and their places (dot_length, n)."""
+    first = (np.arange(p.dot_length) // p.kept * p.group)[:, None]
     chosen = act[:, first + places].transpose(0, 2, 1)
     return partial(p.element, np.broadcast_to(values.T, chosen.shape), chosen)
 
@@ -104,8 +104,8 @@ def stimulus(p: SystolicParameters, operands: Arrays) -> Beats:
         sent = streams["wgt"].field.join(value=values, index=places) if p.sparse else values
     steps = beats * (p.rows if p.stationary else 1)
     # (step of the reduction, lane, column group, column) to (column group, step, column, lane)
-    tiled = sent.reshape(steps, p.depth, columns, p.cols).transpose(2, 0, 3, 1)
-    weights = streams["wgt"].pack(tiled.reshape(columns * steps, p.cols, p.depth))
+    tiled = sent.reshape(steps, p.dot_length, columns, p.cols).transpose(2, 0, 3, 1)
+    weights = streams["wgt"].pack(tiled.reshape(columns * steps, p.cols, p.dot_length))
     activations = streams["act"].pack(_act_beats(p, act, groups, columns, beats))
     return {"act": activations, "wgt": np.tile(weights, (groups, 1))}
 

@@ -173,7 +173,7 @@ def _products(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
     held, whole = p.holds_products, count * (1 - p.passes_words)
     alone = smaller(whole, choose(p.stationary, p.cols, count * (1 - p.accumulates)))
     return (
-        *select_units(p.selected_width, p.group, "pe", count * p.depth * p.sparse),
+        *select_units(p.selected_width, p.group, "pe", count * p.dot_length * p.sparse),
         *product_units(p.element, "pe", choose(held, whole, alone)),
         *(merge_units(p.element, "pe", (whole - alone) * held) if possible(held) else ()),
         *step_units(p.element, "pe", (whole - alone) * (1 - held)),
@@ -187,7 +187,7 @@ def cascade_bits(p: SystolicParameters) -> Number:
     Bits of ``i q`` summed over rows ``i`` are counted place by place: a place is used from the first row on whose
     sum reaches it.
     """
-    largest = p.depth * p.largest_product * (1 - p.floats)
+    largest = p.dot_length * p.largest_product * (1 - p.floats)
     signs: Number = p.rows
     total = signs
     for place in range(WIDEST_TOTAL - 1):

@@ -13,7 +13,7 @@ compute with temporal scaling as in Tempus (2605.00536). The microarchitecture i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, ClassVar
@@ -56,6 +56,7 @@ class SystolicParameters(Spec):
 
     family: ClassVar[str] = "systolic"
     title: ClassVar[str] = "Array of processing elements"
+    former_names: ClassVar[Mapping[str, str]] = {"depth": "dot_length", "accumulate": "acc_format"}
 
     organization: str = parameter(
         "organization of the array: how processing elements are connected", choices=ORGANIZATIONS
@@ -63,7 +64,12 @@ class SystolicParameters(Spec):
     pe: str = parameter("kind of processing element", choices=tuple(elements.KINDS))
     rows: int = parameter("rows of processing elements", minimum=1, maximum=MOST_ROWS)
     cols: int = parameter("columns of processing elements", minimum=1, maximum=256)
-    depth: int = parameter("products that an element adds per cycle", default=1, minimum=1, maximum=64)
+    dot_length: int = parameter(
+        "products that an element adds per cycle: the length of its dot product",
+        default=1,
+        minimum=1,
+        maximum=64,
+    )
     act_width: int = parameter("bits of an activation", minimum=NARROWEST, maximum=WIDEST)
     weight_width: int = parameter(
         "bits of a weight, 2 for ternary weights", minimum=NARROWEST, maximum=WIDEST
@@ -90,7 +96,7 @@ class SystolicParameters(Spec):
     activation: str = parameter(
         "number format of activations, and of weights that are not ternary", default="int", choices=NUMBERS
     )
-    accumulate: str = parameter(
+    acc_format: str = parameter(
         "number format in which floats are accumulated", default="same", choices=elements.SUMS
     )
     acc_width: int = parameter(
@@ -191,7 +197,7 @@ class SystolicParameters(Spec):
 
         Sums in carry-save form that stay always are, and a single selected float, which nothing has rounded yet.
         """
-        alone = self.selects * flag(self.depth * choose(self.stationary, self.rows, 1) == 1)
+        alone = self.selects * flag(self.dot_length * choose(self.stationary, self.rows, 1) == 1)
         return flag(self.most_beats > 1) | self.carry_save * (1 - self.stationary) | alone
 
     @cached_property
@@ -239,7 +245,9 @@ class SystolicParameters(Spec):
     @cached_property
     def act_lanes(self) -> Number:
         """Activations that reach an element in a beat."""
-        return choose(self.flexible, self.element_digits, larger(self.depth // self.kept, 1) * self.group)
+        return choose(
+            self.flexible, self.element_digits, larger(self.dot_length // self.kept, 1) * self.group
+        )
 
     @property
     def element_digits(self) -> Number:
@@ -275,7 +283,7 @@ class SystolicParameters(Spec):
     @cached_property
     def element_bits(self) -> Number:
         """Bits of the weights of one element."""
-        return self.depth * self.weight_bits
+        return self.dot_length * self.weight_bits
 
     # Sums ------------------------------------------------------------------------------------------------------------
 
@@ -284,7 +292,7 @@ class SystolicParameters(Spec):
         swapped = one_of(self.pe, elements.ENCODES_ACTIVATIONS)
         a = choose(swapped, self.act_width, self.weight_width)
         b = choose(swapped, self.weight_width, self.act_width)
-        return Element(self.pe, a, b, self.depth, total_width, self.activation, self.accumulate)
+        return Element(self.pe, a, b, self.dot_length, total_width, self.activation, self.acc_format)
 
     @cached_property
     def element(self) -> Element:
@@ -310,7 +318,7 @@ class SystolicParameters(Spec):
     @cached_property
     def sum_format(self) -> Any:
         """The format of sums."""
-        return choose(self.accumulate == "same", self.activation, self.accumulate)
+        return choose(self.acc_format == "same", self.activation, self.acc_format)
 
     @cached_property
     def float_width(self) -> Number:
@@ -331,8 +339,8 @@ class SystolicParameters(Spec):
 
     def sum_width(self, added: Number) -> Number:
         """Bits of the products of ``added`` elements added up; a single selected float is not widened yet."""
-        whole = smaller(signed_width(added * self.depth * self.largest_product), self.result_width)
-        first = self.selects * flag((self.depth == 1) & (added == 1))
+        whole = smaller(signed_width(added * self.dot_length * self.largest_product), self.result_width)
+        first = self.selects * flag((self.dot_length == 1) & (added == 1))
         return choose(self.floats, choose(first, self.act_width, self.float_width), whole)
 
     @property
@@ -395,7 +403,7 @@ class SystolicParameters(Spec):
     def name(self) -> str:
         """The top module: family, the parameters that change its size, and the hash of all of them."""
         number = f"a{self.act_width}w{self.weight_width}" if self.activation == "int" else self.activation
-        size = f"r{self.rows}c{self.cols}d{self.depth}_{number}"
+        size = f"r{self.rows}c{self.cols}d{self.dot_length}_{number}"
         return f"{self.family}_{self.organization}_{self.pe}_{size}_{self.design_hash[:6]}"
 
 
@@ -434,44 +442,50 @@ def _number_rules(p: SystolicParameters) -> Iterator[Rule]:
         lambda: f"Weights of ternary elements must have 2 bits, not {p.weight_width}",
     )
     yield Rule(
-        "accumulate",
-        (p.accumulate == "same") | _holds_activations(p),
+        "acc_format",
+        (p.acc_format == "same") | _holds_activations(p),
         "sums do not hold every number of the activations' format",
         lambda: (
-            f"Parameter 'accumulate' must be same or a format that holds every {p.activation}, not {p.accumulate}"
+            f"Parameter 'acc_format' must be same or a format that holds every {p.activation}, not {p.acc_format}"
         ),
     )
 
 
 def _holds_activations(p: SystolicParameters) -> Any:
-    """True where activations are floats and every one is a number of the format ``accumulate``."""
-    found: Any = p.accumulate == "nothing"
+    """True where activations are floats and every one is a number of the format ``acc_format``."""
+    found: Any = p.acc_format == "nothing"
     for source in floating.FORMATS:
         for target in floating.FORMATS:
             if exact(source, target):
-                found = found | ((p.activation == source) & (p.accumulate == target))
+                found = found | ((p.activation == source) & (p.acc_format == target))
     return found
 
 
 def _shape_rules(p: SystolicParameters) -> Iterator[Rule]:
     """Cross-checks of rows and products per element."""
     yield Rule(
-        "depth",
-        p.depth % p.kept == 0,
-        "depth is not a multiple of the weights that travel of a group",
-        lambda: f"Parameter 'depth' must be a multiple of {p.kept} for {p.sparsity} weights, not {p.depth}",
+        "dot_length",
+        p.dot_length % p.kept == 0,
+        "dot_length is not a multiple of the weights that travel of a group",
+        lambda: (
+            f"Parameter 'dot_length' must be a multiple of {p.kept} for {p.sparsity} weights, not {p.dot_length}"
+        ),
     )
     yield Rule(
-        "depth",
-        (p.pe != "opt4e") | (p.depth % elements.SHARED_LANES == 0),
+        "dot_length",
+        (p.pe != "opt4e") | (p.dot_length % elements.SHARED_LANES == 0),
         "opt4e shares a compressor between four lanes",
-        lambda: f"Parameter 'depth' must be a multiple of {elements.SHARED_LANES} for opt4e, not {p.depth}",
+        lambda: (
+            f"Parameter 'dot_length' must be a multiple of {elements.SHARED_LANES} for opt4e, not {p.dot_length}"
+        ),
     )
     yield Rule(
-        "depth",
-        (p.flexible == 0) | ((p.depth == 1) & (p.group == 1)),
+        "dot_length",
+        (p.flexible == 0) | ((p.dot_length == 1) & (p.group == 1)),
         "booth_flex has lanes of its own and takes dense weights",
-        lambda: f"Element booth_flex must have depth 1 and dense weights, not {p.depth} and {p.sparsity}",
+        lambda: (
+            f"Element booth_flex must have dot_length 1 and dense weights, not {p.dot_length} and {p.sparsity}"
+        ),
     )
     yield Rule(
         "weight_width",
@@ -489,10 +503,12 @@ def _shape_rules(p: SystolicParameters) -> Iterator[Rule]:
         lambda: f"An adder tree must have 1 row, not {p.rows}",
     )
     yield Rule(
-        "depth",
-        (p.organization != "broadcast_matrix") | (p.depth == p.kept) | (p.pe == "opt4e"),
+        "dot_length",
+        (p.organization != "broadcast_matrix") | (p.dot_length == p.kept) | (p.pe == "opt4e"),
         "a broadcast matrix adds one group per element and cycle; a deeper one is a cube",
-        lambda: f"A broadcast matrix must have depth {p.kept}, not {p.depth}; a deeper one is a cube",
+        lambda: (
+            f"A broadcast matrix must have dot_length {p.kept}, not {p.dot_length}; a deeper one is a cube"
+        ),
     )
 
 

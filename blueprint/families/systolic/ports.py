@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from blueprint.families.systolic.parameters import SystolicParameters
-from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Stream
+from blueprint.port import BeatLoop, Operand, Operation, Stream
+from blueprint.record import Field, Place, Record
 from blueprint.shell import RegisterFile, product_sizes, product_values
 
 #: What each stall counter counts.
@@ -57,9 +58,9 @@ def streams(p: SystolicParameters) -> tuple[Stream, ...]:
     else:
         act, wgt, out = _sums_stay(p)
     return (
-        Stream("act", "in", (_activation(p),), act),
-        Stream("wgt", "in", (_weights(p),), wgt),
-        Stream("out", "out", (_result(p),), out),
+        Stream("act", "in", Record((_activation(p),)), act),
+        Stream("wgt", "in", Record((_weights(p),)), wgt),
+        Stream("out", "out", Record((_result(p),)), out),
     )
 
 
@@ -128,16 +129,16 @@ def _result(p: SystolicParameters) -> Field:
 
 def _weights(p: SystolicParameters) -> Field:
     """Weights with their group index if sparse, or the words of a flexible element."""
-    parts = _words(p) if p.flexible else _sparse(p) if p.sparse else ()
+    parts = _words(p) if p.flexible else _sparse(p) if p.sparse else Record()
     whole = p.activation == "int" or p.pe == "ternary"
     return Field(
         "weight",
         p.weight_bits,
-        (p.cols, p.depth),
-        signed=whole and not parts,
+        (p.cols, p.dot_length),
+        signed=whole and not len(parts),
         format="int" if whole else p.activation,
         axes=("column", "slot"),
-        encoding="flexible" if p.flexible else "n_of_m" if parts else "",
+        encoding="flexible" if p.flexible else "n_of_m" if len(parts) else "",
         meaning=_meaning(p),
         holds=_weights_held(p),
         parts=parts,
@@ -158,29 +159,34 @@ def _meaning(p: SystolicParameters) -> str:
     )
 
 
-def _sparse(p: SystolicParameters) -> tuple[Field, ...]:
+def _sparse(p: SystolicParameters) -> Record:
     whole = p.activation == "int" or p.pe == "ternary"
     number = "int" if whole else p.activation
     width = p.index_width
-    return (
-        Field("value", p.weight_width, signed=whole, format=number, meaning="the weight"),
-        Field("index", width, signed=False, offset=p.weight_width, meaning="place in its group"),
+    return Record(
+        (
+            Field("value", p.weight_width, signed=whole, format=number, meaning="the weight"),
+            Field("index", width, signed=False, meaning="place in its group"),
+        )
     )
 
 
-def _words(p: SystolicParameters) -> tuple[Field, ...]:
+def _words(p: SystolicParameters) -> Record:
     kind = "1 where the word holds ternary weights; the same in all words of a run"
-    return (
-        Field("integer", p.weight_width, meaning="one weight", when="ternary == 0"),
-        Field(
-            "digits",
-            2,
-            (p.element_digits,),
-            axes=("digit",),
-            meaning="ternary weights: 01 is +1, 00 is 0, 11 is -1",
-            when="ternary == 1",
-        ),
-        Field("ternary", 1, signed=False, offset=p.weight_width, meaning=kind),
+    return Record(
+        (
+            Field("integer", p.weight_width, meaning="one weight", when="ternary == 0"),
+            Field(
+                "digits",
+                2,
+                (p.element_digits,),
+                offset=0,
+                axes=("digit",),
+                meaning="ternary weights: 01 is +1, 00 is 0, 11 is -1",
+                when="ternary == 1",
+            ),
+            Field("ternary", 1, signed=False, offset=p.weight_width, meaning=kind),
+        )
     )
 
 

@@ -33,7 +33,7 @@ _ELEMENTS = {
 _SIZES = {
     "rows": (1, 2, 3, 4, 5),
     "cols": (1, 2, 3, 4, 6),
-    "depth": (1, 1, 2, 3, 4),
+    "dot_length": (1, 1, 2, 3, 4),
     "act_width": (2, 3, 4, 5, 8, 8, 11, 16),
     "weight_width": (2, 2, 3, 4, 8, 8, 16),
     "k_max": (1, 3, 20, 64, 200),
@@ -66,7 +66,7 @@ def _draw(random: np.random.Generator, floats: bool) -> dict[str, Any]:
     chosen: dict[str, Any] = {
         "sparsity": str(random.choice(["dense", "dense", *sparsity.PATTERNS])),
         "activation": str(random.choice(tuple(floating.FORMATS))) if floats else "int",
-        "accumulate": "same" if random.random() < 0.6 else str(random.choice(elements.SUMS)),
+        "acc_format": "same" if random.random() < 0.6 else str(random.choice(elements.SUMS)),
         "accumulator": str(random.choice(["auto", "auto", "sram"])),
         "product_register": bool(random.integers(2)),
         "acc_width": 0,
@@ -79,7 +79,7 @@ def _is_small(p: SystolicParameters) -> bool:
     factor = p.act_width // 2 if p.selects else p.weight_width
     gates = p.act_width * factor * (4 if p.floats else 1) + 16 * p.result_width
     queues = p.serial * p.rows * p.act_lanes * (p.cols if p.waits else 1) * p.act_width * 16
-    products = p.rows * p.cols * (p.element_digits if p.flexible else p.depth)
+    products = p.rows * p.cols * (p.element_digits if p.flexible else p.dot_length)
     return bool(products * gates <= 12_000 and p.act_bits * p.rows <= 500 and queues <= 8_000)
 
 
@@ -101,7 +101,7 @@ def _fit_formats(found: dict[str, Any]) -> None:
     found["act_width"] = choose(floats, width, found["act_width"])
     weight_width = choose(floats, width, found["weight_width"])
     found["weight_width"] = choose(found["pe"] == "ternary", 2, weight_width)
-    found["accumulate"] = choose(floats, found["accumulate"], "same")
+    found["acc_format"] = choose(floats, found["acc_format"], "same")
     found["acc_width"] = choose(floats, 0, found["acc_width"])
 
 
@@ -111,12 +111,12 @@ def _fit_weights(found: dict[str, Any]) -> None:
     even = larger(elements.LEAST_FLEXIBLE, found["weight_width"] + found["weight_width"] % 2)
     found["weight_width"] = choose(flexible, even, found["weight_width"])
     found["sparsity"] = choose(flexible, "dense", found["sparsity"])
-    found["depth"] = choose(flexible, 1, found["depth"])
+    found["dot_length"] = choose(flexible, 1, found["dot_length"])
     kept = sparsity.kept(found["sparsity"])
     shared = (found["pe"] == "opt4e") & (kept < elements.SHARED_LANES)
     unit = choose(shared, elements.SHARED_LANES, kept)
-    deep = choose(found["organization"] == "broadcast_matrix", 1, -(-found["depth"] // unit))
-    found["depth"] = unit * deep
+    deep = choose(found["organization"] == "broadcast_matrix", 1, -(-found["dot_length"] // unit))
+    found["dot_length"] = unit * deep
 
 
 def _fit_elements(found: dict[str, Any]) -> None:

@@ -8,10 +8,14 @@ all token lanes), ``lane`` (one result), ``result`` (its rounding to a float), `
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
 
 from blueprint.arithmetic import carry_save, floating, ternary
 from blueprint.families.ternary_lut import formats
 from blueprint.families.ternary_lut.parameters import MOST_MU, MOST_TABLES, TernaryLutParameters
+from blueprint.families.ternary_lut.sideband import sideband
 from blueprint.numbers import Number, Real, ceil_div, choose, clog2, flag, larger, possible, slices, smaller
 from blueprint.unit import (
     ADDER,
@@ -29,13 +33,20 @@ from blueprint.unit import (
     SELECT,
     SIGN_ADDER,
     SRAM,
+    SRAM_1RW,
     TO_FIXED,
     TO_FLOAT,
     XOR_ROW,
     Path,
     Unit,
+    alternating,
     memories,
 )
+
+#: An estimate: cycles of full throughput in which a counter of tokens or tiles steps.
+_COUNTING = 0.1
+#: A byte of five trits becomes five weights of two bits.
+_UNPACKING = {"inputs": 8, "outputs": 2 * 5}
 
 
 def units(p: TernaryLutParameters) -> tuple[Unit, ...]:
@@ -147,7 +158,7 @@ def _float(p: TernaryLutParameters) -> dict[str, Number]:
 def _recode(p: TernaryLutParameters) -> tuple[Unit, ...]:
     packed = flag(p.key_encoding == "five_trits")
     count = packed * ceil_div(p.lut_count * p.fetch_count * p.mu, 5)
-    return (RECODER("recode", count, inputs=8, outputs=10),)
+    return (RECODER("recode", count, **_UNPACKING),)
 
 
 def translations(p: TernaryLutParameters) -> tuple[Number, Number]:
@@ -242,7 +253,7 @@ def _accumulators(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 def _forward(p: TernaryLutParameters, lanes: Number) -> tuple[Unit, ...]:
     """Forwarding register: a memory reads the old word in the cycle of a write, so the written word is kept."""
-    memory = p.in_sram * (p.accumulate_stages == 0)
+    memory = forwarding(p)
     return (
         REGISTER("lane", lanes * memory, width=p.result_width, enable=1),
         MUX("lane", lanes * memory, entries=2, width=p.result_width),
@@ -251,34 +262,70 @@ def _forward(p: TernaryLutParameters, lanes: Number) -> tuple[Unit, ...]:
 
 def _memory(p: TernaryLutParameters) -> tuple[Unit, ...]:
     width = p.fetch_count * p.token_lanes * p.result_width
-    return tuple(memories(p.in_sram, p.depth, width))
+    single = p.single_port
+    return (
+        *memories(p.in_sram - single, p.depth, width),
+        *(alternating("lane", single, p.depth, width) if np.any(single) else ()),
+    )
 
 
 def side_bits(p: TernaryLutParameters) -> Number:
-    """Sideband bits of a beat: valid, last of the run, first and last tile, column group."""
-    return 2 + 2 * p.accumulates - p.single_result + p.address_width
+    """Bits that travel with a beat: valid, and its sideband."""
+    return 1 + sideband(p).width
+
+
+# The registers of the sequencer by name, as in the RTL: bits, 0 where a design has no such register.
+
+
+def loader(p: TernaryLutParameters) -> dict[str, Number]:
+    """Registers of the loop that loads tiles: what is left of the run, and whether it is active."""
+    return {
+        "loading": 1,
+        "load_tokens_left": p.regroups * p.size_widths["tokens"],
+        "load_k_left": p.accumulates * p.size_widths["k"],
+    }
+
+
+def sweeper(p: TernaryLutParameters) -> dict[str, Number]:
+    """Registers of the loop that sweeps column groups: what is left, column group, whether the tile is the first."""
+    return {
+        "sweeping": 1,
+        "sweep_tokens_left": p.regroups * p.size_widths["tokens"],
+        "sweep_k_left": p.accumulates * p.size_widths["k"],
+        "first_tile": p.accumulates,
+        "sweep_n_left": p.buffered * p.size_widths["n"],
+        "column": p.address_width,
+    }
+
+
+#: Flags of the result register.
+RESULT_FLAGS = {"result_valid": 1, "result_last": 1}
+
+
+def forwarding(p: TernaryLutParameters) -> Number:
+    """1 where a word that is written goes straight to the beat that reads it in the same cycle."""
+    return p.in_sram * (p.accumulate_stages == 0)
 
 
 def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
     widths = p.size_widths
-    groups, tiles, columns = p.regroups, p.accumulates, p.buffered
-    loader = 1 + groups * widths["tokens"] + tiles * widths["k"]
-    sweeper = (
-        1 + groups * widths["tokens"] + tiles * (widths["k"] + 1) + columns * (widths["n"] + p.address_width)
-    )
-    counters = (groups * widths["tokens"], tiles * widths["k"])
+    tiles, columns = p.accumulates, p.buffered
+    counters = (p.regroups * widths["tokens"], tiles * widths["k"])
+    loops = len((loader, sweeper))  # both count tokens and tiles
     return (
-        REGISTER("control", 1, width=1 + p.build_stages, reset=1),
-        REGISTER("control", 1, width=loader, enable=1, reset=1, activity=1 / p.depth),
-        REGISTER("control", 1, width=sweeper, enable=1, reset=1),
+        REGISTER("control", 1, width=1 + p.build_stages, reset=1),  # whether each stage holds a tile
+        REGISTER("control", 1, width=sum(loader(p).values()), enable=1, reset=1, activity=1 / p.depth),
+        REGISTER("control", 1, width=sum(sweeper(p).values()), enable=1, reset=1),
         REGISTER("control", p.sweep_stages - p.accumulate_stages, width=side_bits(p), enable=1, reset=1),
         # Inside the accumulating adder the first-tile flag is no longer needed.
         REGISTER("control", p.accumulate_stages, width=side_bits(p) - 1, enable=1, reset=1),
-        REGISTER("control", 1, width=2, enable=1, reset=1),
-        REGISTER("control", 1, width=p.in_sram * (p.accumulate_stages == 0), reset=1),
-        REGISTER("control", 1, width=tiles * p.fixed, enable=1, reset=1, activity=1 / p.depth),
-        *(ADDER("control", 2, width=width, activity=0.1) for width in counters),
-        *(COMPARATOR("control", 2, width=width, activity=0.1) for width in counters),
+        REGISTER("control", 1, width=sum(RESULT_FLAGS.values()), enable=1, reset=1),
+        REGISTER("control", 1, width=forwarding(p), reset=1),
+        REGISTER(
+            "control", 1, width=tiles * p.fixed, enable=1, reset=1, activity=1 / p.depth
+        ),  # of the first load
+        *(ADDER("control", loops, width=width, activity=_COUNTING) for width in counters),
+        *(COMPARATOR("control", loops, width=width, activity=_COUNTING) for width in counters),
         ADDER("control", columns, width=widths["n"]),
         ADDER("control", columns, width=p.address_width),
         COMPARATOR("control", columns, width=widths["n"]),
@@ -288,24 +335,96 @@ def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 def paths(p: TernaryLutParameters) -> tuple[Path, ...]:
     """Paths between registers through build, fetch, reduction and accumulation."""
-    fetched = (
-        SELECT("fetch", 1, entries=p.entries, width=p.entry_width),
-        XOR_ROW("fetch", p.half, width=p.entry_width),
-    )
-    table = (_spread("fetch", p.fetch_count), *fetched)
-    split = p.reduction_registered
-    last = ADDER("lane", split * p.whole, width=p.result_width)
-    summed = FLOAT_ADDER("lane", _length(p, p.accumulates), **_float(p))
-    tail = (_reduction(p), (last, summed))
-    cuts = (flag(p.build_register), flag(p.fetch_register), split)
+    tail, cuts, whole = _tail(p), _cuts(p), flag(p.adder_stages == 0)
     return (
-        *_runs(("build", "fetch", "reduce", "accumulate"), (_build_path(p), table, *tail), cuts),
-        *_runs(("key", "reduce", "accumulate"), ((*_key_path(p), *fetched), *tail), cuts[1:]),
+        *_runs(
+            ("build", "fetch", "reduce", "accumulate"), (_build_path(p), _table_path(p), *tail), cuts, whole
+        ),
+        *_runs(("key", "reduce", "accumulate"), (_key_path(p), *tail), cuts[1:], whole),
+        *(_pieces(p) if possible(p.adder_stages > 0) else ()),
         *_accumulator_paths(p),
         *(_conversions(p) if possible(p.fixed) else ()),
         p.register_file().path(),
         Path("sequence", _sequence_path(p)),
     )
+
+
+def _cuts(p: TernaryLutParameters) -> tuple[Number, ...]:
+    """1 where a register stands behind the tables, the fetched words, the sum of a beat."""
+    return flag(p.build_register), flag(p.fetch_register), p.reduction_registered
+
+
+def _table_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
+    """Path from a table to a fetched word."""
+    return (_spread("fetch", p.fetch_count), *_fetched(p))
+
+
+def _fetched(p: TernaryLutParameters) -> tuple[Unit, ...]:
+    return (
+        SELECT("fetch", 1, entries=p.entries, width=p.entry_width),
+        XOR_ROW("fetch", p.half, width=p.entry_width),
+    )
+
+
+def _tail(p: TernaryLutParameters) -> tuple[tuple[Unit, ...], ...]:
+    """Paths through the sum of a beat and through the accumulation, whose adders hold no registers."""
+    last = ADDER("lane", p.reduction_registered * p.whole, width=p.result_width)
+    return _reduction(p), (last, FLOAT_ADDER("lane", p.floats * p.accumulates, **_float(p)))
+
+
+def _pieces(p: TernaryLutParameters) -> Iterator[Path]:
+    """Paths of adders that hold registers: pieces of them, joined where no register stands between two adders.
+
+    Each of build, reduction and accumulation begins with the piece in front of its first register and ends with the
+    piece behind its last one. Between them lie the inner pieces and, in a chain of adders, the end of one with the
+    beginning of the next.
+    """
+    inside = flag(p.adder_stages > 0)
+    building, adding, totals = inside * flag(p.mu > 1), inside * flag(p.lut_count > 1), inside * p.accumulates
+    begin, middle, end = piece_lengths(p)
+    built, fetched, summed = _cuts(p)
+
+    def pair(count: Real) -> tuple[Unit, ...]:
+        return (FLOAT_PAIR("build", count, **_float(p)),)
+
+    def adder(count: Real) -> tuple[Unit, ...]:
+        return (FLOAT_ADDER("lane", count, **_float(p)),)
+
+    tail = (
+        ("begin-reduce", adder(adding * begin), adding),
+        ("end-reduce", adder(adding * end), summed),
+        ("begin-accumulate", adder(totals * begin), totals),
+        ("end-accumulate", adder(totals * end), 0),
+    )
+    table = (
+        ("begin-build", (_spread("build", 3 ** (p.mu - 1)), *pair(building * begin)), building),
+        ("end-build", pair(building * end), built),
+        ("fetched", _table_path(p), fetched),
+        *tail,
+    )
+    for chain in (table, (("keyed", _key_path(p), fetched), *tail)):
+        names, steps, cuts = zip(*chain, strict=True)
+        yield from _runs(names, steps, cuts[:-1], inside)
+    levels = flag(p.mu > 2) * flag(p.build_style != "pipelined"), flag(p.lut_count > 2)
+    yield Path("inside-build", pair(building * np.maximum(middle, levels[0] * (end + begin))))
+    yield Path("inside-reduce", adder(adding * np.maximum(middle, levels[1] * (end + begin))))
+    yield Path("inside-accumulate", adder(totals * middle))
+
+
+def piece_lengths(p: TernaryLutParameters) -> tuple[Real, Real, Real]:
+    """Parts of a float adder's delay: up to its first register, the most between two, behind its last.
+
+    Without registers the first is all of it.
+    """
+    begin: Any = 1.0
+    middle: Any = 0.0
+    end: Any = 0.0
+    for stages in range(1, formats.STAGES_LIMIT + 1):
+        first, *rest = floating.pieces(floating.ADD_DELAYS, stages)
+        here = p.adder_stages == stages
+        begin, end = choose(here, first, begin), choose(here, rest[-1], end)
+        middle = choose(here, max(rest[:-1], default=0.0), middle)
+    return begin, middle, end
 
 
 def _spread(place: str, fanout: Number) -> Unit:
@@ -318,16 +437,8 @@ def _build_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
     return (
         _spread("build", 3 ** (p.mu - 1)),
         ADDER("build", levels * p.whole, width=p.entry_width),
-        FLOAT_PAIR("build", _length(p, levels), **_float(p)),
+        FLOAT_PAIR("build", levels * p.floats, **_float(p)),
     )
-
-
-def _length(p: TernaryLutParameters, adders: Number) -> Real:
-    """Number of float additions in series between two registers, for a chain of ``adders``."""
-    if not possible(p.floats):
-        return 0
-    pieces = 1 + smaller(p.adder_stages, 4)
-    return p.floats * choose(pieces == 1, adders, smaller(adders, 2) / pieces)
 
 
 def _conversions(p: TernaryLutParameters) -> tuple[Path, ...]:
@@ -339,17 +450,18 @@ def _conversions(p: TernaryLutParameters) -> tuple[Path, ...]:
 
 
 def _key_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
-    """Path from the weight port to the one-hot select lines of a fetch, shared by all token lanes."""
+    """Path from the weight port through the one-hot select lines, shared by all token lanes, to a fetched word."""
     address = clog2(p.entries + 1)
     raw, mirrored = translations(p)
     index = ternary.key_width("full_index", p.mu)
     packed = flag(p.key_encoding == "five_trits")
     return (
-        RECODER("recode", packed, inputs=8, outputs=10),
+        RECODER("recode", packed, **_UNPACKING),
         RECODER("fetch", raw, inputs=2 * p.mu, outputs=index),
         COMPARATOR("fetch", mirrored, width=index),
         DECODER("fetch", 1, inputs=address, outputs=p.entries),
         _spread("fetch", p.token_lanes * p.entry_width),
+        *_fetched(p),
     )
 
 
@@ -364,20 +476,28 @@ def _reduction(p: TernaryLutParameters) -> tuple[Unit, ...]:
     return (
         COMPRESSOR("lane", depth * (1 - tree), width=1),
         ADDER("lane", adders * p.whole, width=width),
-        FLOAT_ADDER("lane", _length(p, clog2(p.lut_count)), **_float(p)),
+        FLOAT_ADDER("lane", clog2(p.lut_count) * p.floats, **_float(p)),
+    )
+
+
+def _alternating_path(p: TernaryLutParameters, single: Number, bits: Number) -> tuple[Unit, ...]:
+    """A word out of one of two memories, or one that still waits to be written."""
+    return (
+        SRAM_1RW("memory", single, words=ceil_div(p.depth, 2), width=slices(bits)[1]),
+        MUX("lane", single, entries=4, width=bits),
     )
 
 
 def _accumulator_paths(p: TernaryLutParameters) -> tuple[Path, ...]:
     """The accumulated sum, read by its address and cleared on the first tile, into the last adder."""
     lanes = p.fetch_count * p.token_lanes
-    accumulates, memory = p.accumulates, p.in_sram
+    accumulates, memory, single = p.accumulates, p.in_sram, p.single_port
     filed = accumulates * (1 - memory) * p.buffered
     bits = lanes * p.result_width
     into = (
         AND_ROW("lane", accumulates, width=p.result_width),
         ADDER("lane", accumulates * p.whole, width=p.result_width),
-        FLOAT_ADDER("lane", _length(p, accumulates), **_float(p)),
+        FLOAT_ADDER("lane", accumulates * p.floats * piece_lengths(p)[0], **_float(p)),
     )
     return (
         Path(
@@ -399,8 +519,9 @@ def _accumulator_paths(p: TernaryLutParameters) -> tuple[Path, ...]:
         Path(
             "memory-accumulate",
             (
-                SRAM("memory", memory, words=p.depth, width=slices(bits)[1]),
-                MUX("lane", memory, entries=2, width=p.result_width),
+                SRAM("memory", memory - single, words=p.depth, width=slices(bits)[1]),
+                *(_alternating_path(p, single, bits) if np.any(single) else ()),
+                MUX("lane", memory * (p.accumulate_stages == 0), entries=2, width=p.result_width),
                 *into,
             ),
         ),
@@ -419,12 +540,12 @@ def _sequence_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def _runs(
-    names: tuple[str, ...], steps: tuple[tuple[Unit, ...], ...], cuts: tuple[Number, ...]
+    names: tuple[str, ...], steps: tuple[tuple[Unit, ...], ...], cuts: tuple[Number, ...], share: Number
 ) -> Iterator[Path]:
-    """Runs of steps between registers; ``cuts`` are the steps that are followed by a register."""
+    """Runs of steps between registers, in ``share`` of the designs; ``cuts`` are the steps followed by a register."""
     for first in range(len(steps)):
         for last in range(first, len(steps)):
-            present: Number = 1
+            present: Number = share
             for cut in range(first, min(last, len(cuts))):
                 present = present * (1 - cuts[cut])
             if first > 0:

@@ -25,6 +25,7 @@ from blueprint.numbers import (
     choose,
     clog2,
     flag,
+    one_of,
     signed_width,
     smaller,
     whole_bytes,
@@ -76,7 +77,7 @@ class TernaryLutParameters(Spec):
     fetch_register: bool = parameter("pipeline register after the fetch", default=False)
     reduction_register: bool = parameter("pipeline register after the reduction of a beat", default=False)
     accumulator: str = parameter(
-        "storage of partial results", default="auto", choices=("auto", "registers", "sram")
+        "storage of partial results", default="auto", choices=("auto", "registers", "sram", "single_port")
     )
     acc_width: int = parameter(
         "bits of an accumulator, 0 for the narrowest that cannot overflow", default=0, minimum=0, maximum=64
@@ -110,6 +111,15 @@ class TernaryLutParameters(Spec):
             lambda: (
                 f"Fetches per cycle (lut_count x fetch_count x token_lanes) must be at most "
                 f"{MOST_FETCHES}, not {lanes}"
+            ),
+        )
+        yield Rule(
+            "accumulator",
+            1 - self.single_port * flag(self.accumulate_stages > 0),
+            "single-port accumulators behind a pipelined adder",
+            lambda: (
+                f"Accumulator must be sram where sums take {self.accumulate_stages} more cycles (adder_stages), not "
+                "single_port, which writes a word while it reads the next"
             ),
         )
         yield fits_a_vector("lut_count", "activations", self.token_lanes * self.tile_k * self.act_width)
@@ -207,7 +217,13 @@ class TernaryLutParameters(Spec):
     def in_sram(self) -> Number:
         """1 where the accumulator buffer is a memory."""
         large = (self.accumulator == "auto") & (self.depth > REGISTER_FILE_WORDS)
-        return self.accumulates * self.buffered * flag(large | (self.accumulator == "sram"))
+        asked = one_of(self.accumulator, ("sram", "single_port"))
+        return self.accumulates * self.buffered * (flag(large) | asked)
+
+    @property
+    def single_port(self) -> Number:
+        """1 where that memory is two of one port, for even and odd column groups."""
+        return self.in_sram * flag(self.accumulator == "single_port")
 
     @property
     def reduction_registered(self) -> Number:

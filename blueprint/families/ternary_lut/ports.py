@@ -5,7 +5,8 @@ from __future__ import annotations
 from blueprint.arithmetic import ternary
 from blueprint.families.ternary_lut.parameters import TernaryLutParameters
 from blueprint.numbers import flag
-from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Stream
+from blueprint.port import BeatLoop, Operand, Operation, Stream
+from blueprint.record import Field, Place, Record
 from blueprint.shell import RegisterFile, product_sizes, product_values
 
 _OPERATION = Operation(
@@ -48,9 +49,9 @@ def streams(p: TernaryLutParameters) -> tuple[Stream, ...]:
     tile = BeatLoop("tile", f"ceil(k / {p.tile_k})")
     column = BeatLoop("column_group", f"ceil(n / {p.fetch_count})")
     return (
-        Stream("act", "in", (_activation(p),), (group, tile)),
-        Stream("wgt", "in", (_weights(p),), (group, tile, column)),
-        Stream("out", "out", (_result(p),), (group, column)),
+        Stream("act", "in", Record((_activation(p),)), (group, tile)),
+        Stream("wgt", "in", Record((_weights(p),)), (group, tile, column)),
+        Stream("out", "out", Record((_result(p),)), (group, column)),
     )
 
 

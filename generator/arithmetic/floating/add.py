@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Mux, Value
 
 from blueprint.arithmetic.floating import ADD_DELAYS, FloatFormat
 from blueprint.errors import ParamError
-from generator.arithmetic.floating.pipeline import FloatBlock, Step, Values, Wires, suffix
+from generator.arithmetic.floating.pipeline import FloatBlock, Results, Step, Values, Wires, suffix
 from generator.arithmetic.floating.words import (
     fields,
     is_special,
@@ -37,10 +37,10 @@ def steps(fmt: FloatFormat, flush: bool = False, operation: str = "add") -> tupl
     )
 
 
-def _order(operation: str, w: Wires, v: Values) -> Values:
+def _order(operation: str, w: Wires, v: Values) -> Results:
     """The larger magnitude first: the difference is never negative and no result is complemented."""
-    a, b = v["a"], v["b"]
-    flip = v["subtract"] if operation == "either" else Const(operation == "subtract", 1)
+    a, b = v.a, v.b
+    flip = v.subtract if operation == "either" else Const(operation == "subtract", 1)
     sign = w("b_sign", b[-1] ^ flip)
     swap = w("swap", a[:-1] < b[:-1])
     return {
@@ -51,18 +51,18 @@ def _order(operation: str, w: Wires, v: Values) -> Values:
     }
 
 
-def _align(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
+def _align(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Results:
     """The smaller significand, with two bits more below, moved to the exponent of the larger one."""
-    large, small = v["large"], v["small"]
+    large, small = v.large, v.small
     found = aligned(fmt, w, large, small, flush)
     infinite, nan = is_special(fmt, large)
     special = infinite | nan if fmt.infinities else Const(0, 1)
-    invalid = nan | (small[fmt.fraction_bits :].all() & infinite & v["minus"]) if fmt.infinities else nan
-    kept = {name: v[name] for name in ("sign", "minus")}
+    invalid = nan | (small[fmt.fraction_bits :].all() & infinite & v.minus) if fmt.infinities else nan
+    kept = v.keep("sign", "minus")
     return kept | found | {"special": w("special", special), "nan": w("nan", invalid)}
 
 
-def aligned(fmt: FloatFormat, w: Wires, large: Value, small: Value, flush: bool = False) -> Values:
+def aligned(fmt: FloatFormat, w: Wires, large: Value, small: Value, flush: bool = False) -> Results:
     """Both significands ``x`` and ``y`` at the larger exponent, and the sticky bit of ``y``."""
     f, e = fmt.fraction_bits, fmt.exponent_bits
     exponent, x = fields(fmt, large, flush)
@@ -74,30 +74,30 @@ def aligned(fmt: FloatFormat, w: Wires, large: Value, small: Value, flush: bool 
     return {"x": x, "y": moved, "lost": lost, "exponent": exponent}
 
 
-def _total(fmt: FloatFormat, w: Wires, v: Values) -> Values:
+def _total(fmt: FloatFormat, w: Wires, v: Values) -> Results:
     """Sum or difference with the carry on top; what was lost below borrows from a difference."""
-    minus, width = v["minus"], fmt.fraction_bits + 3
-    carry = minus & ~v["lost"]
-    total = Cat(Const(1, 1), Const(0, 2), v["x"]) + Cat(carry, v["y"] ^ minus.replicate(width))
-    kept = {name: v[name] for name in ("sign", "minus", "lost", "exponent", "special", "nan")}
+    minus, width = v.minus, fmt.fraction_bits + 3
+    carry = minus & ~v.lost
+    total = Cat(Const(1, 1), Const(0, 2), v.x) + Cat(carry, v.y ^ minus.replicate(width))
+    kept = v.keep("sign", "minus", "lost", "exponent", "special", "nan")
     # A difference always carries out, which means nothing.
     return kept | {"total": w("total", Cat(total[1 : width + 1], total[width + 1] ^ minus))}
 
 
-def _normalize(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
-    found = normalized(fmt, w, v["total"], v["exponent"], v["lost"], flush)
-    cancels = w("cancels", found.pop("none") & v["minus"])
+def _normalize(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Results:
+    found = Values(normalized(fmt, w, v.total, v.exponent, v.lost, flush))
+    cancels = w("cancels", found.none & v.minus)
     return (
-        {name: v[name] for name in ("sign", "special", "nan")}
+        v.keep("sign", "special", "nan")
         | {"cancels": cancels}
-        | found
-        | {"sticky": w("sticky", found["sticky"])}
+        | found.keep("base", "significand", "guard", "sticky", "tiny")
+        | {"sticky": w("sticky", found.sticky)}
     )
 
 
 def normalized(
     fmt: FloatFormat, w: Wires, total: Value, exponent: Value, lost: Value, flush: bool = False
-) -> Values:
+) -> Results:
     """Shift out the leading zeros, but never below the exponent of subnormals; ``none`` where nothing is set."""
     # The lowest bit is set only where the distance is two or more, and then at most two zeros lead.
     count, none = leading_zeros(total[1:])
@@ -111,19 +111,19 @@ def normalized(
         low = Cat(Const(0, 1), total[1 : len(total) - step]) if step > 2 else total[: len(total) - step]
         total = w.either(f"normal{place}", amount[place], Cat(Const(0, step), low)[: len(total)], total)
     found = {"base": base[: fmt.exponent_bits], "significand": total[3:], "guard": total[2]}
-    found["sticky"] = total[0] | total[1] | lost
+    found |= {"sticky": total[0] | total[1] | lost}
     return found | {"none": none} | ({"tiny": base[-1]} if flush else {})
 
 
-def _round(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
-    significand = v["significand"]
+def _round(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Results:
+    significand = v.significand
     if flush:
-        significand = significand & (~v["tiny"]).replicate(len(significand))
-    magnitude = rounded(w, fmt, v["base"], significand, v["guard"], v["sticky"])
+        significand = significand & (~v.tiny).replicate(len(significand))
+    magnitude = rounded(w, fmt, v.base, significand, v.guard, v.sticky)
     if fmt.infinities:
         magnitude = magnitude[: fmt.width - 1]
-    sign = v["sign"] & ~v["cancels"]
-    return {"result": pack(w, fmt, magnitude, sign, v["special"], v["nan"])}
+    sign = v.sign & ~v.cancels
+    return {"result": pack(w, fmt, magnitude, sign, v.special, v.nan)}
 
 
 class FloatAdd(FloatBlock):

@@ -5,7 +5,7 @@ from functools import partial
 from amaranth.hdl import Cat, Const, Mux
 
 from blueprint.arithmetic.floating import FloatFormat
-from generator.arithmetic.floating.pipeline import FloatBlock, Step, Values, Wires
+from generator.arithmetic.floating.pipeline import FloatBlock, Results, Step, Values, Wires
 from generator.arithmetic.floating.words import is_special
 
 
@@ -14,17 +14,17 @@ def maximum_steps(fmt: FloatFormat) -> tuple[Step, ...]:
     return partial(_compare, fmt), partial(_choose, fmt)
 
 
-def _compare(fmt: FloatFormat, w: Wires, v: Values) -> Values:
-    a, b = v["a"], v["b"]
+def _compare(fmt: FloatFormat, w: Wires, v: Values) -> Results:
+    a, b = v.a, v.b
     nan = is_special(fmt, a)[1] | is_special(fmt, b)[1]
     # Sign and magnitude in the order of unsigned numbers: a set sign turns the order around.
     keys = [Cat(word[:-1] ^ word[-1].replicate(len(word) - 1), ~word[-1]) for word in (a, b)]
     return {"a": a, "b": b, "less": w("less", keys[0] < keys[1]), "nan": w("nan", nan)}
 
 
-def _choose(fmt: FloatFormat, w: Wires, v: Values) -> Values:
-    larger = w.either("larger", v["less"], v["b"], v["a"])
-    return {"result": Mux(v["nan"], Const(fmt.canonical_nan, fmt.width), larger)}
+def _choose(fmt: FloatFormat, w: Wires, v: Values) -> Results:
+    larger = w.either("larger", v.less, v.b, v.a)
+    return {"result": Mux(v.nan, Const(fmt.canonical_nan, fmt.width), larger)}
 
 
 def negate_steps(fmt: FloatFormat) -> tuple[Step, ...]:
@@ -32,8 +32,8 @@ def negate_steps(fmt: FloatFormat) -> tuple[Step, ...]:
     return (partial(_negate, fmt),)
 
 
-def _negate(fmt: FloatFormat, w: Wires, v: Values) -> Values:
-    a = v["a"]
+def _negate(fmt: FloatFormat, w: Wires, v: Values) -> Results:
+    a = v.a
     nan = w("nan", is_special(fmt, a)[1])
     return {"result": Mux(nan, Const(fmt.canonical_nan, fmt.width), Cat(a[:-1], ~a[-1]))}
 

@@ -5,7 +5,7 @@ from functools import partial
 from amaranth.hdl import Cat, Const, Value
 
 from blueprint.arithmetic.floating import FloatFormat, check_integer_width
-from generator.arithmetic.floating.pipeline import FloatBlock, Step, Values, Wires, suffix
+from generator.arithmetic.floating.pipeline import FloatBlock, Results, Step, Values, Wires, suffix
 from generator.arithmetic.floating.words import fields, is_special, locate, pack, place, rounded, shift_right
 from generator.arithmetic.integers import zero_extend
 
@@ -45,24 +45,24 @@ def placing(fmt: FloatFormat, width: int, lowest: int, highest: int, flush: bool
     )
 
 
-def _unpack(source: FloatFormat, target: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
-    exponent, significand = fields(source, v["a"], flush)
-    infinite, nan = is_special(source, v["a"])
+def _unpack(source: FloatFormat, target: FloatFormat, flush: bool, w: Wires, v: Values) -> Results:
+    exponent, significand = fields(source, v.a, flush)
+    infinite, nan = is_special(source, v.a)
     offset = target.bias - source.bias
     width = max(2**source.exponent_bits + abs(offset), 4).bit_length() + 1
     field = zero_extend(exponent, width) + Const(offset % 2**width, width)
     return {
         "word": significand,
         "exponent": w("field_in", field[:width]),
-        "sign": v["a"][-1],
+        "sign": v.a[-1],
         "special": infinite,
         "nan": nan,
     }
 
 
-def _shorten(source: FloatFormat, target: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
+def _shorten(source: FloatFormat, target: FloatFormat, flush: bool, w: Wires, v: Values) -> Results:
     """The same exponent field, subnormals stay subnormal: only the fraction is lengthened or rounded."""
-    a = v["a"]
+    a = v.a
     infinite, nan = is_special(source, a)
     low = source.fraction_bits - target.fraction_bits
     kept = Cat(Const(0, max(-low, 0)), a[max(low, 0) : -1])
@@ -74,36 +74,36 @@ def _shorten(source: FloatFormat, target: FloatFormat, flush: bool, w: Wires, v:
     return {"result": pack(w, target, kept, a[-1], infinite, nan)}
 
 
-def magnitude(exponent: int, w: Wires, v: Values) -> Values:
-    a = v["a"]
+def magnitude(exponent: int, w: Wires, v: Values) -> Results:
+    a = v.a
     sign, width = a[-1], len(a)
     absolute = (a ^ sign.replicate(width)) + sign
     field = Const(exponent, exponent.bit_length() + 1)
     return {"word": w("magnitude", absolute[:width]), "exponent": w("field_in", field), "sign": sign}
 
 
-def _count(fmt: FloatFormat, lowest: int, highest: int, left: int, w: Wires, v: Values) -> Values:
-    found = locate(w, fmt, v["word"], v["exponent"], lowest, highest, left, False)
-    return {name: v[name] for name in ("word", "sign", "special", "nan") if name in v} | found
+def _count(fmt: FloatFormat, lowest: int, highest: int, left: int, w: Wires, v: Values) -> Results:
+    found = locate(w, fmt, v.word, v.exponent, lowest, highest, left, False)
+    return v.keep("word", "sign", "special", "nan") | found
 
 
-def _shift(fmt: FloatFormat, left: int, w: Wires, v: Values) -> Values:
-    found = place(w, fmt, v["word"], v["amount"], left)
-    return {name: v[name] for name in ("base", "subnormal", "sign", "special", "nan") if name in v} | found
+def _shift(fmt: FloatFormat, left: int, w: Wires, v: Values) -> Results:
+    found = place(w, fmt, v.word, v.amount, left)
+    return v.keep("base", "subnormal", "sign", "special", "nan") | found
 
 
-def _round(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Values:
-    magnitude = rounded(w, fmt, v["base"], v["significand"], v["guard"], v["sticky"])
+def _round(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Results:
+    magnitude = rounded(w, fmt, v.base, v.significand, v.guard, v.sticky)
     if flush:
-        magnitude = magnitude & (~v["subnormal"]).replicate(len(magnitude))
+        magnitude = magnitude & (~v.subnormal).replicate(len(magnitude))
     none = Const(0, 1)
-    return {"result": pack(w, fmt, magnitude, v["sign"], v.get("special", none), v.get("nan", none))}
+    return {"result": pack(w, fmt, magnitude, v.sign, v.get("special", none), v.get("nan", none))}
 
 
-def _distance(fmt: FloatFormat, width: int, flush: bool, w: Wires, v: Values) -> Values:
+def _distance(fmt: FloatFormat, width: int, flush: bool, w: Wires, v: Values) -> Results:
     """Right shift of the significand from the integer's top bit; negative on overflow."""
-    exponent, significand = fields(fmt, v["a"], flush)
-    infinite, nan = is_special(fmt, v["a"])
+    exponent, significand = fields(fmt, v.a, flush)
+    infinite, nan = is_special(fmt, v.a)
     highest = fmt.bias + width - 1  # the field of 2**(width - 1)
     bits = max(highest, 2**fmt.exponent_bits).bit_length() + 1
     distance = (Const(highest, bits) - zero_extend(exponent, bits))[:bits]
@@ -113,19 +113,19 @@ def _distance(fmt: FloatFormat, width: int, flush: bool, w: Wires, v: Values) ->
     amount = distance[: bits - 1]
     if bits - 1 > limit:
         amount = amount[:limit] | amount[limit:].any().replicate(limit)
-    found = {"amount": w("amount", amount), "huge": w("huge", huge & ~nan), "sign": v["a"][-1]}
+    found = {"amount": w("amount", amount), "huge": w("huge", huge & ~nan), "sign": v.a[-1]}
     return found | {"significand": significand & (~nan).replicate(len(significand))}
 
 
-def _to_point(fmt: FloatFormat, width: int, w: Wires, v: Values) -> Values:
+def _to_point(fmt: FloatFormat, width: int, w: Wires, v: Values) -> Results:
     """The integer's bits, the guard bit and whether anything is left below."""
-    significand = v["significand"]
+    significand = v.significand
     frame = Cat(Const(0, max(width + 1 - len(significand), 0)), significand)
     below = len(frame) - (width + 1)
-    shifted, lost = shift_right(w, "place", frame[below:], v["amount"], width + 1)
+    shifted, lost = shift_right(w, "place", frame[below:], v.amount, width + 1)
     if below:
         lost = _tail(frame[:below], lost)
-    kept = {name: v[name] for name in ("huge", "sign")}
+    kept = v.keep("huge", "sign")
     return kept | {"magnitude": shifted[1:], "guard": shifted[0], "sticky": w("sticky", lost)}
 
 
@@ -133,13 +133,13 @@ def _tail(bits: Value, lost: Value) -> Value:
     return lost | bits.any()
 
 
-def _round_integer(width: int, w: Wires, v: Values) -> Values:
+def _round_integer(width: int, w: Wires, v: Values) -> Results:
     """Rounds and negates in one addition: ``-(m + up)`` is ``~m + 1 - up``."""
-    sign, magnitude = v["sign"], v["magnitude"]
-    up = v["guard"] & (v["sticky"] | magnitude[0])
+    sign, magnitude = v.sign, v.magnitude
+    up = v.guard & (v.sticky | magnitude[0])
     wide = zero_extend(magnitude, width + 1) ^ sign.replicate(width + 1)
     total = w("rounded", (wide + (sign ^ up))[: width + 1])
-    over = w("over", v["huge"] | (total[-1] ^ total[-2]))
+    over = w("over", v.huge | (total[-1] ^ total[-2]))
     limit = Cat((~sign).replicate(width - 1), sign)
     return {"result": w.either("integer", over, limit, total[:width])}
 

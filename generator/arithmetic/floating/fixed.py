@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.floating import FloatFormat
 from generator.arithmetic.floating import convert
-from generator.arithmetic.floating.pipeline import Step, Values, Wires, chain
+from generator.arithmetic.floating.pipeline import Results, Step, Values, Wires, chain
 from generator.arithmetic.floating.words import fields, is_special
 from generator.block import Block
 
@@ -56,9 +56,9 @@ def steps(source: FloatFormat, target: FloatFormat, width: int) -> tuple[Step, .
     return partial(_magnitude, exponent), *chosen
 
 
-def _magnitude(exponent: int, w: Wires, v: Values) -> Values:
+def _magnitude(exponent: int, w: Wires, v: Values) -> Results:
     found = convert.magnitude(exponent, w, v)
-    return found | {"special": Const(0, 1), "nan": v["nan"]}
+    return found | {"special": Const(0, 1), "nan": v.nan}
 
 
 class FixedToFloat(Block):
@@ -76,5 +76,5 @@ class FixedToFloat(Block):
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        m.d.comb += self.result.eq(chain(m, self.steps, {"a": self.a, "nan": self.broken}))
+        m.d.comb += self.result.eq(chain(Wires(m), self.steps, a=self.a, nan=self.broken))
         return m

@@ -2,11 +2,11 @@
 
 from functools import partial
 
-from amaranth.hdl import Cat, Const, Mux
+from amaranth.hdl import Cat, Const, Mux, Value
 
 from blueprint.arithmetic.floating import ADD_DELAYS, FloatFormat
 from generator.arithmetic.floating import add
-from generator.arithmetic.floating.pipeline import FloatBlock, Step, Values, Wires, suffix
+from generator.arithmetic.floating.pipeline import FloatBlock, Results, Step, Values, Wires, suffix
 from generator.arithmetic.floating.words import is_special, pack, rounded, subtract
 
 #: Values between the steps that belong to both results.
@@ -19,8 +19,8 @@ def steps(fmt: FloatFormat) -> tuple[Step, ...]:
     return (*found, partial(_round, fmt))
 
 
-def _order(w: Wires, v: Values) -> Values:
-    a, b = v["a"], v["b"]
+def _order(w: Wires, v: Values) -> Results:
+    a, b = v.a, v.b
     swap = w("swap", a[:-1] < b[:-1])
     return {
         "large": w.either("large", swap, b[:-1], a[:-1]),
@@ -31,68 +31,73 @@ def _order(w: Wires, v: Values) -> Values:
     }
 
 
-def _align(fmt: FloatFormat, w: Wires, v: Values) -> Values:
-    found = add.aligned(fmt, w, v["large"], v["small"])
-    infinite, nan = is_special(fmt, v["large"])
+def _align(fmt: FloatFormat, w: Wires, v: Values) -> Results:
+    found = add.aligned(fmt, w, v.large, v.small)
+    infinite, nan = is_special(fmt, v.large)
     invalid = {"sum_nan": w("sum_nan", nan)}
     if fmt.infinities:
-        both = v["small"][fmt.fraction_bits :].all() & infinite
+        both = v.small[fmt.fraction_bits :].all() & infinite
         invalid = {
-            "sum_nan": w("sum_nan", nan | (both & v["minus"])),
-            "difference_nan": w("difference_nan", nan | (both & ~v["minus"])),
+            "sum_nan": w("sum_nan", nan | (both & v.minus)),
+            "difference_nan": w("difference_nan", nan | (both & ~v.minus)),
             "special": w("special", infinite | nan),
         }
     return _kept(v) | invalid | found
 
 
-def _kept(v: Values) -> Values:
+def _kept(v: Values) -> Results:
     return {name: v[name] for name in _BOTH if name in v}
 
 
-def _totals(fmt: FloatFormat, w: Wires, v: Values) -> Values:
+def _totals(fmt: FloatFormat, w: Wires, v: Values) -> Results:
     """Sum and difference of the magnitudes; what was lost below borrows from the difference."""
     width = fmt.fraction_bits + 3
-    x, y, lost = v["x"], v["y"], v["lost"]
+    x, y, lost = v.x, v.y, v.lost
     plus = Cat(Const(0, 2), x) + y
     less = Cat(Const(1, 1), Const(0, 2), x) + Cat(~lost, ~y)
     found = {"plus": w("plus", plus[: width + 1]), "less": w("less", less[1 : width + 1])}
-    return _kept(v) | {name: v[name] for name in ("lost", "exponent")} | found
+    return _kept(v) | v.keep("lost", "exponent") | found
 
 
-def _normalize(fmt: FloatFormat, w: Wires, v: Values) -> Values:
-    plus, lost = v["plus"], v["lost"]
+def _normalize(fmt: FloatFormat, w: Wires, v: Values) -> Results:
+    plus, lost = v.plus, v.lost
     # A sum has its leading bit on top, or right below; a subnormal one counts as the latter.
     carry = plus[-1]
     moved = w.either("plus_normal", carry, plus, Cat(Const(0, 1), plus)[: len(plus)])
-    base = subtract(v["exponent"], ~carry, fmt.exponent_bits)
+    base = subtract(v.exponent, ~carry, fmt.exponent_bits)
     found = {
         "plus_base": w("plus_base", base),
         "plus_significand": moved[3:],
         "plus_guard": moved[2],
         "plus_sticky": w("plus_sticky", moved[0] | moved[1] | lost),
     }
-    less = add.normalized(fmt, w, Cat(v["less"], Const(0, 1)), v["exponent"], lost)
-    del less["none"]
-    less["sticky"] = w("less_sticky", less["sticky"])
-    return _kept(v) | found | {f"less_{name}": value for name, value in less.items()}
+    less = Values(add.normalized(fmt, w, Cat(v.less, Const(0, 1)), v.exponent, lost))
+    found |= {
+        "less_base": less.base,
+        "less_significand": less.significand,
+        "less_guard": less.guard,
+        "less_sticky": w("less_sticky", less.sticky),
+    }
+    return _kept(v) | found
 
 
-def _round(fmt: FloatFormat, w: Wires, v: Values) -> Values:
-    magnitude = {}
-    for path in ("plus", "less"):
-        inside = Wires(w.m, f"{path}_")
-        parts = (v[f"{path}_{name}"] for name in ("base", "significand", "guard", "sticky"))
-        whole = rounded(inside, fmt, *parts)
-        magnitude[path] = whole[: fmt.width - 1] if fmt.infinities else whole
-    minus, zero = v["minus"], w("zero", ~magnitude["less"].any())
-    results = []
-    for name, chosen in (("sum", minus), ("difference", ~minus)):
-        inside = Wires(w.m, f"{name}_")
-        value = inside("magnitude", Mux(chosen, magnitude["less"], magnitude["plus"]))
-        sign = v[f"{name}_sign"] & ~(chosen & zero)
-        nan = v.get(f"{name}_nan", v["sum_nan"])
-        results.append(pack(inside, fmt, value, sign, v.get("special", Const(0, 1)), nan))
-    return {"result": Cat(*results)}
+def _round(fmt: FloatFormat, w: Wires, v: Values) -> Results:
+    def magnitude(path: str, base: Value, significand: Value, guard: Value, sticky: Value) -> Value:
+        whole = rounded(Wires(w.m, path), fmt, base, significand, guard, sticky)
+        return whole[: fmt.width - 1] if fmt.infinities else whole
+
+    plus = magnitude("plus_", v.plus_base, v.plus_significand, v.plus_guard, v.plus_sticky)
+    less = magnitude("less_", v.less_base, v.less_significand, v.less_guard, v.less_sticky)
+    zero, special = w("zero", ~less.any()), v.get("special", Const(0, 1))
+
+    def signed(path: str, takes: Value, sign: Value, nan: Value) -> Value:
+        inside = Wires(w.m, path)
+        value = inside("magnitude", Mux(takes, less, plus))
+        return pack(inside, fmt, value, sign & ~(takes & zero), special, nan)
+
+    total = signed("sum_", v.minus, v.sum_sign, v.sum_nan)
+    nan = v.get("difference_nan", v.sum_nan)
+    return {"result": Cat(total, signed("difference_", ~v.minus, v.difference_sign, nan))}
 
 
 class FloatPair(FloatBlock):

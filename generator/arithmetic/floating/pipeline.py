@@ -1,15 +1,16 @@
 """Operations as chains of combinational steps, with a chosen number of pipeline registers in between."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.floating import FloatFormat, cuts
 from blueprint.errors import ParamError
 from generator.block import Block, register
 from generator.cells.elastic import elastic
+from generator.layout import bits, side_by_side, viewed
 
 
 class Wires:
@@ -29,16 +30,37 @@ class Wires:
         return self(name, Mux(condition, yes, no))
 
 
-#: What one step leaves for the next: values by name. The last step leaves ``result``.
-Values = dict[str, Value]
-Step = Callable[[Wires, Values], Values]
+class Values(dict[str, Value]):
+    """What one step leaves for the next, ``v.name`` each. The last step leaves ``result``."""
+
+    def __getattr__(self, name: str) -> Value:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"A step must leave {name}, not only {', '.join(self)}") from None
+
+    def keep(self, *names: str) -> dict[str, Value]:
+        """Those of these values that there are."""
+        return {name: self[name] for name in names if name in self}
 
 
-def chain(m: Module, steps: tuple[Step, ...], values: Values) -> Value:
-    """Apply all steps in sequence, without registers."""
+Results = dict[str, Value]
+Step = Callable[[Wires, Values], Results]
+
+
+def chain(w: Wires, steps: Iterable[Step], **given: Value) -> Value:
+    """Apply all steps in sequence, without registers; returns the result."""
+    values = Values(given)
     for step in steps:
-        values = step(Wires(m), values)
-    return values["result"]
+        values = Values(step(Wires(w.m, w.prefix), values))
+    return values.result
+
+
+def stored(m: Module, stage: int, move: Value, values: Values) -> Values:
+    """Registers for all values between two steps, side by side in one word."""
+    word = side_by_side(**values)
+    held = viewed(word.shape(), register(m, len(bits(word)), f"stage{stage}", move, word))
+    return Values({name: bits(held[name]) for name in values})
 
 
 class FloatBlock(Block):
@@ -76,8 +98,8 @@ class FloatBlock(Block):
         ports |= {"result": Out(result)}
         if handshake:
             ports |= {"in_valid": In(1), "in_ready": Out(1), "out_valid": Out(1), "out_ready": In(1)}
-        elif stages:
-            ports |= {"enable": In(stages if separate else 1)}
+        else:
+            ports |= {"enable": In(min(stages, stages if separate else 1))}
         name += (f"_s{stages}" if stages else "") + (
             "_stream" if handshake else "_each" if separate and stages else ""
         )
@@ -86,14 +108,14 @@ class FloatBlock(Block):
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         moves = self._moves(m) if self.stages or self.handshake else []
-        values: Values = {operand: getattr(self, operand) for operand in self.operands}
+        values = Values({operand: self.pins[operand][1] for operand in self.operands})
         places, stage = cuts(self.delays, self.stages), 0
         for number, step in enumerate(self.steps, start=1):
-            values = step(Wires(m), values)
+            values = Values(step(Wires(m), values))
             for _ in range(places.count(number)):
-                values = self._hold(m, stage, moves[stage], values)
+                values = stored(m, stage, moves[stage], values)
                 stage += 1
-        m.d.comb += self.result.eq(values["result"])
+        m.d.comb += self.result.eq(values.result)
         return m
 
     def _moves(self, m: Module) -> list[Value]:
@@ -101,17 +123,6 @@ class FloatBlock(Block):
         if self.handshake:
             return self._handshake(m)
         return list(self.enable) if self.separate else [self.enable] * self.stages
-
-    def _hold(self, m: Module, stage: int, move: Value, values: Values) -> Values:
-        """Registers for all values between two steps."""
-        packed = register(
-            m, sum(len(v) for v in values.values()), f"stage{stage}", move, Cat(*values.values())
-        )
-        held, low = {}, 0
-        for name, value in values.items():
-            held[name] = packed[low : low + len(value)]
-            low += len(value)
-        return held
 
     def _handshake(self, m: Module) -> list[Value]:
         """Every stage moves as soon as the next one is free."""

@@ -3,7 +3,7 @@
 from amaranth.hdl import Cat, Const, Mux, Signal, Value
 
 from blueprint.arithmetic.floating import FloatFormat
-from generator.arithmetic.floating.pipeline import Values, Wires
+from generator.arithmetic.floating.pipeline import Results, Wires
 from generator.arithmetic.integers import zero_extend
 
 
@@ -64,7 +64,7 @@ def locate(
     highest: int,
     left: int,
     flush: bool,
-) -> Values:
+) -> Results:
     """Placement of a significand: the right shift from ``left`` places up, and the exponent field minus one.
 
     ``word`` would have the exponent field ``exponent`` (signed, known to lie from ``lowest`` to ``highest``) if its
@@ -88,7 +88,7 @@ def _sign_extend(value: Value, width: int) -> Value:
     return Cat(value, value[-1].replicate(width - len(value))) if len(value) < width else value[:width]
 
 
-def place(w: Wires, fmt: FloatFormat, word: Value, amount: Value, left: int) -> Values:
+def place(w: Wires, fmt: FloatFormat, word: Value, amount: Value, left: int) -> Results:
     """Leading bit, fraction, guard bit and sticky bit after the shift of `locate`."""
     window = fmt.fraction_bits + 2
     up = left - (len(word) - window)

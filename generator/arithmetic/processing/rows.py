@@ -21,7 +21,7 @@ class Lines(NamedTuple):
 
 
 def operand_rows(
-    m: Module, element: Element, a: Value, b: Value, ternary: Value | None = None, met: bool = False
+    m: Module, element: Element, a: Value, b: Value, ternary: Value, met: bool = False
 ) -> list[Value]:
     """Rows of bits; the highest bit of each is inverted. ``a`` holds digits for a serial element.
 
@@ -29,7 +29,6 @@ def operand_rows(
     """
     width = element.b_width
     if ENCODINGS[element.pe] == "flex":
-        assert ternary is not None
         return _flexible(m, element, a, parts(b, width), ternary)
     a_bits = element.digit_bits if element.serial else element.a_bits
     lanes = list(zip(parts(a, a_bits), parts(b, width), strict=True))

@@ -24,18 +24,18 @@ from generator.block import Block, drive
 
 def name(element: Element, part: str) -> str:
     """A module name that encodes everything the module depends on."""
-    kind = f"{element.number}_{element.accumulate}" if element.pe == "float" else element.pe
+    kind = f"{element.number}_{element.acc_format}" if element.pe == "float" else element.pe
     if element.selects:
-        kind += f"_{element.number}_{element.accumulate}"
+        kind += f"_{element.number}_{element.acc_format}"
     lanes = f"_l{element.lanes}" if element.lanes > 1 else ""
     return f"pe_{kind}_{part}_a{element.a_width}b{element.b_width}{lanes}_t{element.total_bits}"
 
 
 def operand_ports(element: Element) -> dict[str, Any]:
     """Operand ports: ``a`` (or ``digit``) and ``b``, lane 0 lowest, and the digit mode."""
-    first = {"digit": In(element.lanes * element.digit_bits)} if element.serial else {}
     return {
-        **(first or {"a": In(element.lanes * element.a_bits)}),
+        "digit": In(element.lanes * element.digit_bits if element.serial else 0),
+        "a": In(0 if element.serial else element.lanes * element.a_bits),
         "b": In(element.lanes * element.b_bits),
         "ternary": In(1 if element.pe == "booth_flex" else 0),
     }
@@ -52,7 +52,7 @@ class _Element(Block):
         super().__init__(name(element, part), ports, clocked=clocked)
 
     def _rows(self, m: Module, a: Value, b: Value) -> list[Value]:
-        return rows.operand_rows(m, self.element, a, b, getattr(self, "ternary", None), self.met)
+        return rows.operand_rows(m, self.element, a, b, self.ternary, self.met)
 
     def _product(self, m: Module, a: Value, b: Value) -> Value:
         element = self.element

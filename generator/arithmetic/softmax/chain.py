@@ -11,17 +11,18 @@ from blueprint.arithmetic.softmax.arithmetic import Arithmetic
 from blueprint.arithmetic.softmax.blocks import BLOCKS, cuts
 from blueprint.errors import ParamError
 from generator.arithmetic.floating import convert
-from generator.arithmetic.floating.pipeline import Step, Values, Wires
+from generator.arithmetic.floating.pipeline import Step, Values, Wires, chain, stored
 from generator.arithmetic.floating.words import fields, is_special
 from generator.arithmetic.integers import sign_extend, zero_extend
-from generator.block import Block, drive, register
+from generator.block import Block, drive
 
 
 class Chain(Block):
     """Base of the pipelined blocks.
 
     ``stages`` registers lie in every path, ``enable`` moves all of them at once; there is no reset. ``static`` inputs
-    go around the registers: they hold still while anything is inside. ``flags`` are bits that leave with the result.
+    go around the registers: they hold still while anything is inside. ``flags`` leave with the result. All these are
+    given by their widths; one without bits is not there.
     """
 
     def __init__(
@@ -32,19 +33,20 @@ class Chain(Block):
         steps: tuple[Step, ...],
         stages: int,
         static: Mapping[str, int] | None = None,
-        flags: tuple[str, ...] = (),
+        flags: Mapping[str, int] | None = None,
     ) -> None:
         if isinstance(stages, bool) or not isinstance(stages, int):
             raise TypeError(f"stages must be an integer, not {stages!r}")
         if stages < 0:
             raise ParamError(f"stages must be at least 0, not {stages}")
-        static = static or {}
-        self.operands, self.static, self.steps, self.stages = tuple(operands), tuple(static), steps, stages
+        static, flags = static or {}, flags or {}
+        self.operands, self.static = (tuple(p for p in given if given[p]) for given in (operands, static))
+        self.steps, self.stages = steps, stages
         self.latency = f"{stages} cycle{'' if stages == 1 else 's'}" + ("" if stages else " (combinational)")
         ports: dict[str, Any] = {port: In(width) for port, width in (*operands.items(), *static.items())}
-        ports |= {"result": Out(result), **{flag: Out(1) for flag in flags}}
-        ports |= {"enable": In(1)} if stages else {}
-        self.beside = flags
+        ports |= {"result": Out(result), **{flag: Out(width) for flag, width in flags.items()}}
+        ports |= {"enable": In(min(stages, 1))}
+        self.beside = tuple(flag for flag, width in flags.items() if width)
         super().__init__(name + (f"_s{stages}" if stages else ""), ports, clocked=stages > 0)
 
     def delays(self) -> tuple[int, ...]:
@@ -53,41 +55,24 @@ class Chain(Block):
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        values: Values = {port: getattr(self, port) for port in self.operands}
-        static: Values = {port: getattr(self, port) for port in self.static}
+        values = Values({port: self.pins[port][1] for port in self.operands})
+        static = {port: self.pins[port][1] for port in self.static}
         places, stage = cuts(self.delays(), self.stages), 0
         for number, step in enumerate(self.steps, start=1):
-            values = step(Wires(m), values | static)
+            values = Values(step(Wires(m), Values(values | static)))
             for _ in range(places.count(number)):
-                values = self._hold(m, stage, values)
+                values = stored(m, stage, self.enable, values)
                 stage += 1
-        drive(m, self.result, values["result"])
-        m.d.comb += [getattr(self, flag).eq(values[flag]) for flag in self.beside]
+        drive(m, self.result, values.result)
+        m.d.comb += [self.pins[flag][1].eq(values[flag]) for flag in self.beside]
         return m
-
-    def _hold(self, m: Module, stage: int, values: Values) -> Values:
-        packed = register(
-            m, sum(map(len, values.values())), f"stage{stage}", self.enable, Cat(*values.values())
-        )
-        held, low = {}, 0
-        for name, value in values.items():
-            held[name] = packed[low : low + len(value)]
-            low += len(value)
-        return held
-
-
-def inline(w: Wires, steps: tuple[Step, ...], values: Values) -> Values:
-    """Apply float steps without pipeline registers."""
-    for step in steps:
-        values = step(Wires(w.m, w.prefix), values)
-    return values
 
 
 def widened(w: Wires, a: Arithmetic, word: Value) -> Value:
     """A float of the input format in the format of the sums."""
-    if a.accumulator == "same":
+    if a.acc_format == "same":
         return word
-    return inline(w, convert.steps(a.input_format, a.sum_format), {"a": word})["result"]
+    return chain(w, convert.steps(a.input_format, a.sum_format), a=word)
 
 
 def looked_up(table: list[Value], address: Value) -> Value:
@@ -96,11 +81,6 @@ def looked_up(table: list[Value], address: Value) -> Value:
         table = [Mux(address[0], high, low) for low, high in zip(table[::2], table[1::2], strict=True)]
         address = address[1:]
     return table[0]
-
-
-def keep(v: Values, *names: str) -> Values:
-    """The values that are present."""
-    return {name: v[name] for name in names if name in v}
 
 
 def capped(word: Value, bits: int) -> Value:

@@ -9,10 +9,10 @@ from amaranth.lib.wiring import In, Out
 from blueprint.arithmetic.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, Arithmetic
 from blueprint.arithmetic.softmax.blocks import Reciprocal as Divider
 from generator.arithmetic.floating import multiply
-from generator.arithmetic.floating.pipeline import Values, Wires
+from generator.arithmetic.floating.pipeline import Results, Values, Wires, chain
 from generator.arithmetic.floating.words import is_special, leading_zeros
 from generator.arithmetic.integers import zero_extend
-from generator.arithmetic.softmax.chain import Chain, inline, keep
+from generator.arithmetic.softmax.chain import Chain
 from generator.block import Block, drive
 
 
@@ -29,7 +29,7 @@ class Reciprocal(Chain):
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
         self.arithmetic = a
         rows = [partial(_row, a)] * a.divisor_fraction
-        static = {"output_multiplier": OUTPUT_MULTIPLIER_BITS} if a.has_gain else {}
+        static = {"output_multiplier": OUTPUT_MULTIPLIER_BITS if a.has_gain else 0}
         steps = (partial(_begin, a), *rows, partial(_pack, a))
         name = f"softmax_reciprocal_{_name(a)}"
         super().__init__(name, {"total": a.l_width}, a.r_width, steps, stages, static)
@@ -38,20 +38,20 @@ class Reciprocal(Chain):
         return Divider().chain(self.arithmetic.divisor_fraction)
 
 
-def _begin(a: Arithmetic, w: Wires, v: Values) -> Values:
+def _begin(a: Arithmetic, w: Wires, v: Values) -> Results:
     """The divisor from 1 to 2 without its leading bit, and what is left after the first two bits of the quotient.
 
     Those are 10 where the divisor is 1 (``exact``) and 01 elsewhere.
     """
-    found = _float_divisor(a, w, v["total"]) if a.sums_are_floats else _fixed_divisor(a, w, v["total"])
-    fraction = found["fraction"]
+    found = _float_divisor(a, w, v.total) if a.sums_are_floats else _fixed_divisor(a, w, v.total)
+    fraction = Values(found).fraction
     return found | {
         "exact": w("exact", ~fraction.any()),
         "rest": w("rest", (Const(0, a.divisor_bits) - fraction)[: a.divisor_bits]),
     }
 
 
-def _fixed_divisor(a: Arithmetic, w: Wires, total: Value) -> Values:
+def _fixed_divisor(a: Arithmetic, w: Wires, total: Value) -> Results:
     count, none = leading_zeros(total)
     zeros = w("zeros", zero_extend(Cat(*count), a.zeros_width))
     divisor = w("divisor", (total << zeros)[: a.l_width])
@@ -59,7 +59,7 @@ def _fixed_divisor(a: Arithmetic, w: Wires, total: Value) -> Values:
     return {"fraction": w("fraction", fraction), "none": none, "exponent": zeros}
 
 
-def _float_divisor(a: Arithmetic, w: Wires, total: Value) -> Values:
+def _float_divisor(a: Arithmetic, w: Wires, total: Value) -> Results:
     fmt = a.sum_format
     f = fmt.fraction_bits
     infinite, nan = is_special(fmt, Cat(total, Const(0, 1)))
@@ -72,11 +72,11 @@ def _float_divisor(a: Arithmetic, w: Wires, total: Value) -> Values:
     }
 
 
-def _row(a: Arithmetic, w: Wires, v: Values) -> Values:
+def _row(a: Arithmetic, w: Wires, v: Values) -> Results:
     """One more bit of the quotient: whether the divisor fits into what is left."""
-    bit, rest = divided(a, w, v["rest"], v["fraction"])
-    quotient = Cat(bit, v["quotient"]) if "quotient" in v else bit
-    return keep(v, "fraction", "none", "exponent", "nan", "exact") | {"quotient": quotient, "rest": rest}
+    bit, rest = divided(a, w, v.rest, v.fraction)
+    quotient = Cat(bit, v.quotient) if "quotient" in v else bit
+    return v.keep("fraction", "none", "exponent", "nan", "exact") | {"quotient": quotient, "rest": rest}
 
 
 def divided(a: Arithmetic, w: Wires, rest: Value, fraction: Value) -> tuple[Value, Value]:
@@ -87,33 +87,33 @@ def divided(a: Arithmetic, w: Wires, rest: Value, fraction: Value) -> tuple[Valu
     return w("bit", ~less[-1]), w.either("left", less[-1], Cat(Const(0, 1), rest), less)[: bits - 1]
 
 
-def _pack(a: Arithmetic, w: Wires, v: Values) -> Values:
-    there = ~v["none"]
+def _pack(a: Arithmetic, w: Wires, v: Values) -> Results:
+    there = ~v.none
     if a.r_is_float:
         return {"result": _float_word(a, w, v, there)}
-    quotient = Cat(v["quotient"], ~v["exact"], v["exact"]) & there.replicate(a.q_width)
+    quotient = Cat(v.quotient, ~v.exact, v.exact) & there.replicate(a.q_width)
     if a.has_gain:
-        gain = w("gain", quotient * v["output_multiplier"])
+        gain = w("gain", quotient * v.output_multiplier)
         quotient = gain[OUTPUT_MULTIPLIER_BITS - 1 :]
-    return {"result": Cat(quotient, v["exponent"])}
+    return {"result": Cat(quotient, v.exponent)}
 
 
 def _float_word(a: Arithmetic, w: Wires, v: Values, there: Value) -> Value:
     """The quotient as a float; +0 below normal."""
     fmt = a.sum_format
     bits = fmt.exponent_bits + 2
-    exponent = zero_extend(v["exponent"], bits)
+    exponent = zero_extend(v.exponent, bits)
     # The field where the sum is exactly a power of two; elsewhere one less.
     if a.sums_are_floats:
         top = Const(2 * fmt.bias, bits) - exponent
     else:
         top = exponent + Const(fmt.bias - (a.l_width - 1 - a.weight_fraction), bits)
-    field = w("field", (top - ~v["exact"])[:bits])
+    field = w("field", (top - ~v.exact)[:bits])
     normal = there & ~field[-1] & field.any()
-    word = Cat(v["quotient"], field[: fmt.exponent_bits]) & normal.replicate(a.r_width)
+    word = Cat(v.quotient, field[: fmt.exponent_bits]) & normal.replicate(a.r_width)
     if "nan" in v:
         nan = fmt.canonical_nan >> (fmt.fraction_bits - a.divisor_fraction)
-        word = w.either("word", v["nan"], Const(nan, a.r_width), word)
+        word = w.either("word", v.nan, Const(nan, a.r_width), word)
     return word
 
 
@@ -136,30 +136,30 @@ class SerialReciprocal(Block):
         self.latency = f"{a.divisor_fraction + 1} cycles from start to done"
         self.throughput = f"1 per {a.divisor_fraction + 1} cycles"
         ports = {"start": In(1), "total": In(a.l_width), "done": Out(1), "result": Out(a.r_width)}
-        ports |= {"output_multiplier": In(OUTPUT_MULTIPLIER_BITS)} if a.has_gain else {}
+        ports |= {"output_multiplier": In(OUTPUT_MULTIPLIER_BITS if a.has_gain else 0)}
         super().__init__(f"softmax_serial_reciprocal_{_name(a)}", ports, clocked=True, resets=True)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         a, w = self.arithmetic, Wires(m)
         r = a.divisor_fraction
-        first = _begin(a, w, {"total": self.total})
-        first["rest"] = zero_extend(first["rest"], a.divisor_bits + 1)
-        held = {
-            name: Signal(len(value), name=f"{name}_held", reset_less=True) for name, value in first.items()
-        }
+        first = Values(_begin(a, w, Values(total=self.total)))
+        first |= {"rest": zero_extend(first.rest, a.divisor_bits + 1)}
+        held = Values(
+            {name: Signal(len(value), name=f"{name}_held", reset_less=True) for name, value in first.items()}
+        )
         quotient = Signal(r, name="quotient", reset_less=True)
         left = Signal(range(r + 1), name="left")
-        bit, rest = divided(a, w, held["rest"], held["fraction"])
+        bit, rest = divided(a, w, held.rest, held.fraction)
         with m.If(self.start):
             m.d.sync += [held[name].eq(value) for name, value in first.items()]
             m.d.sync += left.eq(r)
         with m.Elif(left.any()):
-            m.d.sync += [held["rest"].eq(rest), quotient.eq(Cat(bit, quotient)), left.eq(left - 1)]
+            m.d.sync += [held.rest.eq(rest), quotient.eq(Cat(bit, quotient)), left.eq(left - 1)]
         static = {"output_multiplier": self.output_multiplier} if a.has_gain else {}
-        packed = _pack(a, w, held | {"quotient": quotient} | static)
+        packed = Values(_pack(a, w, Values(held | {"quotient": quotient} | static)))
         m.d.comb += self.done.eq(~left.any())
-        drive(m, self.result, packed["result"])
+        drive(m, self.result, packed.result)
         return m
 
 
@@ -176,20 +176,20 @@ class Normalize(Chain):
         super().__init__(f"softmax_normalize_{kind}", operands, a.p_word, steps, stages)
 
 
-def _align(a: Arithmetic, w: Wires, v: Values) -> Values:
+def _align(a: Arithmetic, w: Wires, v: Values) -> Results:
     if a.sums_are_floats:
-        given = {"a": Cat(v["p"], Const(0, 1)), "b": reciprocal_pattern(a, v["r"])}
-        return {"product": inline(w, multiply.steps(a.sum_format), given)["result"][: a.p_width]}
-    p, zeros = v["p"], v["r"][a.gain_width :]
+        given = {"a": Cat(v.p, Const(0, 1)), "b": reciprocal_pattern(a, v.r)}
+        return {"product": chain(w, multiply.steps(a.sum_format), **given)[: a.p_width]}
+    p, zeros = v.p, v.r[a.gain_width :]
     moved = w("moved", (p[: a.p_width] << zeros)[: a.l_width])
-    found = {"moved": moved[a.align_drop :], "q": v["r"][: a.q_width]}
+    found = {"moved": moved[a.align_drop :], "q": v.r[: a.q_width]}
     return found | ({"flag": p[-1]} if a.nan_bit else {})
 
 
-def _times(a: Arithmetic, w: Wires, v: Values) -> Values:
+def _times(a: Arithmetic, w: Wires, v: Values) -> Results:
     if a.sums_are_floats:
-        return {"result": v["product"]}
+        return {"result": v.product}
     right = a.divisor_fraction + a.l_width - a.weight_fraction - a.align_drop
-    product = w("product", v["moved"] * v["q"])
+    product = w("product", v.moved * v.q)
     rounded = w("rounded", product[right:] + product[right - 1])
-    return {"result": Cat(zero_extend(rounded, a.p_width), *keep(v, "flag").values())}
+    return {"result": Cat(zero_extend(rounded, a.p_width), *v.keep("flag").values())}

@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.pruning import CODE_BITS, ELEMENT_BITS, SURROGATE_DELAYS, Pruning
-from generator.arithmetic.floating.pipeline import Values, Wires
+from generator.arithmetic.floating.pipeline import Results, Values, Wires
 from generator.arithmetic.floating.words import leading_zeros
 from generator.arithmetic.integers import parts as elements
 from generator.arithmetic.integers import sign_extend, zero_extend
@@ -52,10 +52,10 @@ class LeadingOneScore(Chain):
         return SURROGATE_DELAYS
 
 
-def _multiply(p: Pruning, w: Wires, v: Values) -> Values:
+def _multiply(p: Pruning, w: Wires, v: Values) -> Results:
     """Products as a place, 0 to 14, and a sign, or nothing."""
     places, signs, there = [], [], []
-    for q, k in zip(elements(v["q"], CODE_BITS), elements(v["k"], CODE_BITS), strict=True):
+    for q, k in zip(elements(v.q, CODE_BITS), elements(v.k, CODE_BITS), strict=True):
         place = _place(q) + _place(k)
         places.append(w("place", place[:4]))
         signs.append(q[-1] ^ k[-1])
@@ -68,9 +68,9 @@ def _place(code: Value) -> Value:
     return (code[:3] - Const(1, 3))[:3]
 
 
-def _add(p: Pruning, w: Wires, v: Values) -> Values:
+def _add(p: Pruning, w: Wires, v: Values) -> Results:
     words = []
-    for place, sign, there in zip(elements(v["places"], 4), v["signs"], v["there"], strict=True):
+    for place, sign, there in zip(elements(v.places, 4), v.signs, v.there, strict=True):
         one = w("one", there << place)
         words.append(w("term", ((one ^ sign.replicate(16)) + sign)[:16]))
     while len(words) > 1:

@@ -8,11 +8,11 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.softmax.arithmetic import SCORE_FRACTION, SCORE_WHOLE, SHIFT_BITS, Arithmetic
 from generator.arithmetic.floating import add, convert, multiply
-from generator.arithmetic.floating.pipeline import Values, Wires
+from generator.arithmetic.floating.pipeline import Results, Values, Wires, chain
 from generator.arithmetic.floating.words import is_special, subtract
 from generator.arithmetic.integers import parts as elements
 from generator.arithmetic.integers import sign_extend, zero_extend
-from generator.arithmetic.softmax.chain import Chain, capped, inline, keep, negated, parts, saturated, widened
+from generator.arithmetic.softmax.chain import Chain, capped, negated, parts, saturated, widened
 from generator.block import Block
 
 
@@ -24,26 +24,33 @@ class ScoreBeat(Chain):
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
         self.arithmetic = a
         narrow = f"_k{a.element_width}" if a.element_width < a.in_width else ""
-        name = f"softmax_score_{a.inputs}_{a.accumulator}_l{a.lanes}{narrow}"
+        name = f"softmax_score_{a.inputs}_{a.acc_format}_l{a.lanes}{narrow}"
         operands = {"q": a.lanes * a.in_width, "k": a.lanes * a.element_width}
         steps = (self._multiply, partial(_add, a)) if not a.is_float else (self._multiply, self._add)
         super().__init__(name, operands, a.beat_word, steps, stages)
 
-    def _multiply(self, w: Wires, v: Values) -> Values:
+    def _multiply(self, w: Wires, v: Values) -> Results:
         a = self.arithmetic
-        pairs = zip(elements(v["q"], a.in_width), elements(v["k"], a.element_width), strict=True)
+        pairs = zip(elements(v.q, a.in_width), elements(v.k, a.element_width), strict=True)
         if not a.is_float:
             return {"products": Cat(*((q.as_signed() * k.as_signed())[: a.product_width] for q, k in pairs))}
         block = ScoreProduct(a)
-        found: dict[str, list[Value]] = {name: [] for name in ("result", *block.events)}
+        found = []
         for number, (q, k) in enumerate(pairs):
-            for name, signals in found.items():
-                signals.append(Signal(len(getattr(block, name)), name=f"{name}{number}"))
-            self.use(w.m, block, f"multiply{number}", q=q, k=k, **{n: s[-1] for n, s in found.items()})
-        products = Cat(*found.pop("result"))
-        return {"products": products} | {name: Cat(*bits).any() for name, bits in found.items()}
+            result, flag, huge = (
+                Signal(len(port), name=f"{port.name}{number}")
+                for port in (block.result, block.flag, block.huge)
+            )
+            found.append(
+                self.use(w.m, block, f"multiply{number}", q=q, k=k, result=result, flag=flag, huge=huge)
+            )
+        products: Results = {"products": Cat(*(ends.result for ends in found))}
+        if a.sums_are_floats:
+            return products
+        flag, huge = (Cat(*bits).any() for bits in zip(*((e.flag, e.huge) for e in found), strict=True))
+        return products | {"flag": flag, "huge": huge}
 
-    def _add(self, w: Wires, v: Values) -> Values:
+    def _add(self, w: Wires, v: Values) -> Results:
         a = self.arithmetic
         if not a.sums_are_floats:
             return _add(a, w, v)
@@ -55,7 +62,7 @@ class ScoreBeat(Chain):
             self.use(w.m, block, f"add{number}", a=x, b=y, result=found)
             return found
 
-        return {"result": _pairwise(w, elements(v["products"], len(v["products"]) // a.lanes), total)}
+        return {"result": _pairwise(w, elements(v.products, len(v.products) // a.lanes), total)}
 
 
 class ScoreProduct(Block):
@@ -69,17 +76,17 @@ class ScoreProduct(Block):
     def __init__(self, a: Arithmetic) -> None:
         self.arithmetic = a
         width = a.sum_format.width if a.sums_are_floats else a.product_width
-        self.events = () if a.sums_are_floats else ("flag", "huge")
+        events = 0 if a.sums_are_floats else 1
         ports = {"q": In(a.in_width), "k": In(a.element_width), "result": Out(width)}
-        ports |= dict.fromkeys(self.events, Out(1))
-        super().__init__(f"softmax_score_product_{a.inputs}_{a.accumulator}", ports, clocked=False)
+        ports |= {"flag": Out(events), "huge": Out(events)}
+        super().__init__(f"softmax_score_product_{a.inputs}_{a.acc_format}", ports, clocked=False)
 
     def elaborate(self, platform: Any) -> Module:
         m, a = self.module(), self.arithmetic
         w = Wires(m)
         if a.sums_are_floats:
             factors = {"a": widened(w, a, self.q), "b": widened(w, a, self.k)}
-            m.d.comb += self.result.eq(inline(w, multiply.steps(a.sum_format), factors)["result"])
+            m.d.comb += self.result.eq(chain(w, multiply.steps(a.sum_format), **factors))
         else:
             product, flag, huge = _fixed_product(a, w, self.q, self.k)
             m.d.comb += [self.result.eq(product), self.flag.eq(flag), self.huge.eq(huge)]
@@ -122,10 +129,10 @@ def _fixed_product(a: Arithmetic, w: Wires, q: Value, k: Value) -> tuple[Value, 
     return w("signed", negated(magnitude, sign_q ^ sign_k, len(frame) + 1)), broken, huge & ~broken
 
 
-def _add(a: Arithmetic, w: Wires, v: Values) -> Values:
-    words = elements(v["products"], len(v["products"]) // a.lanes)
+def _add(a: Arithmetic, w: Wires, v: Values) -> Results:
+    words = elements(v.products, len(v.products) // a.lanes)
     total = _pairwise(w, words, lambda x, y: (x.as_signed() + y.as_signed()).as_unsigned())
-    return {"result": Cat(sign_extend(total, a.beat_width), *keep(v, "flag", "huge").values())}
+    return {"result": Cat(sign_extend(total, a.beat_width), *v.keep("flag", "huge").values())}
 
 
 def _pairwise(w: Wires, words: list[Value], total: Any) -> Value:
@@ -137,7 +144,7 @@ def _pairwise(w: Wires, words: list[Value], total: Any) -> Value:
 
 
 def _float_sum(a: Arithmetic, w: Wires, x: Value, y: Value) -> Value:
-    return inline(w, add.steps(a.sum_format), {"a": x, "b": y})["result"]
+    return chain(w, add.steps(a.sum_format), a=x, b=y)
 
 
 class AddScore(Block):
@@ -152,7 +159,7 @@ class AddScore(Block):
     def __init__(self, a: Arithmetic) -> None:
         self.arithmetic = a
         ports = {"begin": In(1), "enable": In(1), "beat": In(a.beat_word), "total": Out(a.score_word)}
-        name = f"softmax_add_score_{a.inputs}_{a.accumulator}_b{a.beat_word}_w{a.score_word}"
+        name = f"softmax_add_score_{a.inputs}_{a.acc_format}_b{a.beat_word}_w{a.score_word}"
         super().__init__(name, ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
@@ -184,32 +191,32 @@ class ScaleScore(Chain):
 
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
         self.arithmetic = a
-        name = f"softmax_scale_{a.inputs}_{a.accumulator}_w{a.score_word}f{a.fraction}"
+        name = f"softmax_scale_{a.inputs}_{a.acc_format}_w{a.score_word}f{a.fraction}"
         operands = {"score": a.score_word, "multiplier": a.multiplier_width}
-        operands |= {} if a.sums_are_floats else {"shift": SHIFT_BITS}
+        operands |= {"shift": 0 if a.sums_are_floats else SHIFT_BITS}
         steps = (partial(_scale, a), partial(_fit, a))
-        super().__init__(name, operands, a.t_word, steps, stages, flags=("saturated",))
+        super().__init__(name, operands, a.t_word, steps, stages, flags={"saturated": 1})
 
 
-def _scale(a: Arithmetic, w: Wires, v: Values) -> Values:
+def _scale(a: Arithmetic, w: Wires, v: Values) -> Results:
     if a.sums_are_floats:
-        given = {"a": v["score"], "b": v["multiplier"]}
-        product = inline(w, multiply.steps(a.sum_format), given)["result"]
-        return {"product": product, "huge": w("infinite", is_special(a.sum_format, v["score"])[0])}
-    score = v["score"]
-    product = w("product", score[: a.score_width].as_signed() * v["multiplier"])
+        given = {"a": v.score, "b": v.multiplier}
+        product = chain(w, multiply.steps(a.sum_format), **given)
+        return {"product": product, "huge": w("infinite", is_special(a.sum_format, v.score)[0])}
+    score = v.score
+    product = w("product", score[: a.score_width].as_signed() * v.multiplier)
     flags = {"flag": score[-2], "huge": score[-1]} if a.nan_bit else {}
-    return {"product": product, "shift": v["shift"]} | flags
+    return {"product": product, "shift": v.shift} | flags
 
 
-def _fit(a: Arithmetic, w: Wires, v: Values) -> Values:
+def _fit(a: Arithmetic, w: Wires, v: Values) -> Results:
     """Moved by the shift, with one more bit that rounds; or a float made an integer."""
-    product, width = v["product"], a.t_width
+    product, width = v.product, a.t_width
     if a.sums_are_floats:
-        whole = inline(w, convert.to_integer_steps(a.sum_format, width), {"a": product})["result"]
+        whole = chain(w, convert.to_integer_steps(a.sum_format, width), a=product)
         flag = product[: a.sum_format.width - 1] > a.sum_format.exponent_mask
     else:
-        moved = w("moved", Cat(Const(0, 1), product).as_signed() >> v["shift"])
+        moved = w("moved", Cat(Const(0, 1), product).as_signed() >> v.shift)
         exact = w("exact", (moved[1:].as_signed() + moved[0])[: len(product)])
         whole, flag = w("whole", saturated(exact, width)), v.get("flag", Const(0, a.t_nan_bit))
     # The largest whole exponent has no fraction, so that every exponent has a whole one not below; the lowest stands

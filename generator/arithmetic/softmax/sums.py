@@ -10,10 +10,10 @@ from amaranth.lib.wiring import In, Out
 from blueprint.arithmetic.floating import FloatFormat
 from blueprint.arithmetic.softmax.arithmetic import VALUE_WHOLE, Arithmetic
 from generator.arithmetic.floating import add, multiply
-from generator.arithmetic.floating.pipeline import Values, Wires
+from generator.arithmetic.floating.pipeline import Results, Values, Wires, chain
 from generator.arithmetic.floating.words import subtract
 from generator.arithmetic.integers import sign_extend, zero_extend
-from generator.arithmetic.softmax.chain import Chain, capped, inline, negated, parts, resized, widened
+from generator.arithmetic.softmax.chain import Chain, capped, negated, parts, resized, widened
 from generator.block import Block
 
 
@@ -24,37 +24,37 @@ class Product(Chain):
 
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
         self.arithmetic = a
-        name = f"softmax_product_{a.inputs}_{a.accumulator}_p{a.p_word}t{a.term_word}"
+        name = f"softmax_product_{a.inputs}_{a.acc_format}_p{a.p_word}t{a.term_word}"
         operands = {"p": a.p_word, "v": a.element_width}
         super().__init__(name, operands, a.term_word, (partial(_multiply, a), partial(_place, a)), stages)
 
 
-def _multiply(a: Arithmetic, w: Wires, v: Values) -> Values:
-    p, value = v["p"], v["v"]
+def _multiply(a: Arithmetic, w: Wires, v: Values) -> Results:
+    p, value = v.p, v.v
     if not a.is_float:
         return {"product": w("product", p * value.as_signed())[: a.term_width]}
     if a.sums_are_floats:
         given = {"a": Cat(p, Const(0, 1)), "b": widened(w, a, value)}
-        return {"product": inline(w, multiply.steps(a.sum_format), given)["result"]}
+        return {"product": chain(w, multiply.steps(a.sum_format), **given)}
     fmt = a.input_format
     sign, exponent, significand, broken = parts(fmt, value)
     found = {"product": w("product", p[: a.p_width] * significand), "exponent": exponent}
     return found | {"sign": sign, "flag": broken | p[-1]}
 
 
-def _place(a: Arithmetic, w: Wires, v: Values) -> Values:
+def _place(a: Arithmetic, w: Wires, v: Values) -> Results:
     if not a.nan_bit:
-        return {"result": v["product"]}
+        return {"result": v.product}
     fmt = a.input_format
     bits = max(fmt.exponent_bits, (VALUE_WHOLE - 1 + fmt.bias).bit_length()) + 1
     # The exponent without its bias reaches VALUE_WHOLE - 1 where nothing moves.
     highest = Const(VALUE_WHOLE - 1 + fmt.bias, bits)
-    distance = w("distance", subtract(highest, v["exponent"], bits))
+    distance = w("distance", subtract(highest, v.exponent, bits))
     distance = distance & (~distance[-1]).replicate(bits)
     left = VALUE_WHOLE - 1 - fmt.fraction_bits - a.weight_fraction + a.value_fraction
-    frame = resized(v["product"], left)
+    frame = resized(v.product, left)
     magnitude = w("magnitude", frame >> capped(distance[:-1], len(frame).bit_length()))
-    return {"result": Cat(negated(magnitude, v["sign"], a.term_width), v["flag"])}
+    return {"result": Cat(negated(magnitude, v.sign, a.term_width), v.flag)}
 
 
 class _RunningSum(Block, ABC):
@@ -70,7 +70,7 @@ class _RunningSum(Block, ABC):
     def __init__(self, a: Arithmetic, name: str, operand_width: int, width: int) -> None:
         self.arithmetic = a
         ports: dict[str, Any] = {"begin": In(1), "enable": In(1), self.operand: In(operand_width)}
-        ports |= ({"shift": In(a.shift_width)} if a.rescales else {}) | {"total": Out(width)}
+        ports |= {"shift": In(a.shift_width if a.rescales else 0), "total": Out(width)}
         kind = a.sum_format.name if a.sums_are_floats else f"w{operand_width}_{width}"
         moves = f"_r{a.shift_width}" if a.rescales else ""
         super().__init__(f"softmax_{name}_{kind}{'flag' * a.nan_bit}{moves}", ports, clocked=True)
@@ -88,13 +88,11 @@ class _RunningSum(Block, ABC):
     def next(self, w: Wires, old: Value) -> Value:
         """The sum after one more."""
         a = self.arithmetic
-        new = getattr(self, self.operand)
+        new = self.pins[self.operand][1]
         if a.sums_are_floats:
             signs = Const(0, a.float_width - len(old))
             moved = lowered(w, a.sum_format, Cat(old, signs), self.shift) if a.rescales else Cat(old, signs)
-            return inline(w, add.steps(a.sum_format), {"a": moved, "b": Cat(new, signs)})["result"][
-                : len(old)
-            ]
+            return chain(w, add.steps(a.sum_format), a=moved, b=Cat(new, signs))[: len(old)]
         return self.add(w, old, new)
 
     @abstractmethod

@@ -8,9 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.softmax.arithmetic import Arithmetic
 from blueprint.arithmetic.softmax.exponential import GUARD, Polynomial, polynomial
-from generator.arithmetic.floating.pipeline import Values, Wires
+from generator.arithmetic.floating.pipeline import Results, Values, Wires
 from generator.arithmetic.integers import zero_extend
-from generator.arithmetic.softmax.chain import Chain, capped, keep, looked_up, resized
+from generator.arithmetic.softmax.chain import Chain, capped, looked_up, resized
 from generator.block import Block
 
 
@@ -28,9 +28,8 @@ class RunningMax(Block):
         self.arithmetic = a
         ports = {"t": In(a.t_word), "begin": In(1), "enable": In(1), "peak": Out(a.reference_width)}
         name = f"softmax_max_f{a.fraction}w{a.t_word}"
-        if a.rescales:
-            ports |= {"shift": Out(a.shift_width)}
-            name += f"_r{a.shift_width}"
+        ports |= {"shift": Out(a.shift_width if a.rescales else 0)}
+        name += f"_r{a.shift_width}" if a.rescales else ""
         super().__init__(name, ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
@@ -71,12 +70,12 @@ class Exp2(Chain):
         super().__init__(name, operands, a.p_word, steps, stages)
 
 
-def _difference(a: Arithmetic, w: Wires, v: Values) -> Values:
+def _difference(a: Arithmetic, w: Wires, v: Values) -> Results:
     """The fraction of the difference, and how far the mantissa goes down or, for floats, the exponent field."""
     f, width = a.fraction, a.reference_width + 1
-    fraction, whole = v["t"][:f], v["t"][f : a.t_width]
-    flag = {"flag": v["t"][-1]} if a.t_nan_bit and (a.nan_bit or a.sums_are_floats) else {}
-    down = w("down", (v["peak"].as_signed() - whole.as_signed())[:width])
+    fraction, whole = v.t[:f], v.t[f : a.t_width]
+    flag = {"flag": v.t[-1]} if a.t_nan_bit and (a.nan_bit or a.sums_are_floats) else {}
+    down = w("down", (v.peak.as_signed() - whole.as_signed())[:width])
     if a.graph == "naive":
         # Above the reference: the same whole exponent with a fraction, or a larger one.
         above = w("above", down[-1] | (~down.any() & fraction.any()))
@@ -98,39 +97,39 @@ def _column(w: Wires, poly: Polynomial, power: int, f: Value) -> Value:
     return w(f"c{power}", looked_up(table, f[poly.u_bits :]))
 
 
-def _slope(poly: Polynomial, w: Wires, v: Values) -> Values:
+def _slope(poly: Polynomial, w: Wires, v: Values) -> Results:
     """The inner sum of a parabola."""
     if len(poly.coefficients) < 3:
         return v
-    u = v["f"][: poly.u_bits]
-    square = w("square", _column(w, poly, 2, v["f"]) * u)
-    slope = _column(w, poly, 1, v["f"]) + square[poly.u_bits :]
-    return {"slope": w("slope", zero_extend(slope, poly.sum_widths[1]))} | keep(v, "f", "amount", "flag")
+    u = v.f[: poly.u_bits]
+    square = w("square", _column(w, poly, 2, v.f) * u)
+    slope = _column(w, poly, 1, v.f) + square[poly.u_bits :]
+    return {"slope": w("slope", zero_extend(slope, poly.sum_widths[1]))} | v.keep("f", "amount", "flag")
 
 
-def _mantissa(poly: Polynomial, w: Wires, v: Values) -> Values:
+def _mantissa(poly: Polynomial, w: Wires, v: Values) -> Results:
     """The fraction bits of a number from 1 to 2."""
-    total = _column(w, poly, 0, v["f"])
+    total = _column(w, poly, 0, v.f)
     if len(poly.coefficients) > 1:
-        slope = v["slope"] if "slope" in v else _column(w, poly, 1, v["f"])
-        product = w("product", slope * v["f"][: poly.u_bits])
+        slope = v.slope if "slope" in v else _column(w, poly, 1, v.f)
+        product = w("product", slope * v.f[: poly.u_bits])
         total = total + product[poly.u_bits :]
     total = w("total", zero_extend(total, poly.sum_widths[0]))
     mantissa = total[GUARD : poly.scale]
     if poly.reaches_two:
         mantissa = mantissa | total[-1].replicate(len(mantissa))
-    return {"mantissa": w("mantissa", mantissa)} | keep(v, "amount", "flag")
+    return {"mantissa": w("mantissa", mantissa)} | v.keep("amount", "flag")
 
 
-def _place(a: Arithmetic, w: Wires, v: Values) -> Values:
-    mantissa, amount = v["mantissa"], v["amount"]
+def _place(a: Arithmetic, w: Wires, v: Values) -> Results:
+    mantissa, amount = v.mantissa, v.amount
     if a.sums_are_floats:
         fmt = a.sum_format
-        nan, normal = v["flag"], amount.any()
+        nan, normal = v.flag, amount.any()
         low = (mantissa & (normal & ~nan).replicate(fmt.fraction_bits)) | (nan << (fmt.fraction_bits - 1))
         field = Cat(amount, Const(0, 1)) | nan.replicate(fmt.exponent_bits)
         return {"result": Cat(low[: fmt.fraction_bits], field)}
     frame = resized(Cat(mantissa, Const(1, 1)), a.weight_fraction - a.mantissa + 1)
     moved = w("moved", frame >> amount)
     rounded = w("rounded", (moved[1:] + moved[0])[: a.p_width])
-    return {"result": Cat(rounded, *keep(v, "flag").values())}
+    return {"result": Cat(rounded, *v.keep("flag").values())}

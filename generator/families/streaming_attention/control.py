@@ -1,13 +1,22 @@
 """Sequencer of attention: order of queries and keys, visibility, and run counters."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from generator.arithmetic.integers import zero_extend
-from generator.sequencer import Sequencer, handshakes, tells
+from generator.boundary import HANDSHAKE, WATCHED
+from generator.sequencer import Sequencer
+
+
+class Rows(NamedTuple):
+    """Whether a row is the last of its pass and of the run, and the queries ``left`` from it on."""
+
+    turn: Value
+    run: Value
+    left: Value
 
 
 class Control(Sequencer):
@@ -20,10 +29,14 @@ class Control(Sequencer):
     latency = "0 cycles from a key to its score's inputs"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        turns, finals = int(spec.turn_bits), int(spec.final_bits)
-        ports = handshakes(("scale", "query", "key"), watched=("value",)) | {
-            "code_taken": In(int(spec.prunes)),
-            "code_wrong": In(int(spec.prunes)),
+        turns, finals = spec.turn_bits, spec.final_bits
+        ports = {
+            "scale": In(HANDSHAKE),
+            "query": In(HANDSHAKE),
+            "key": In(HANDSHAKE),
+            "value": In(WATCHED),
+            "code_taken": In(spec.prunes),
+            "code_wrong": In(spec.prunes),
             "value_taken": In(1),
             "value_final": In(1),
             "tune_room": In(1),
@@ -37,25 +50,25 @@ class Control(Sequencer):
             "pass_end": Out(1),
             "turn": Out(turns),
             "final": Out(finals),
-            "visible": Out(int(spec.visible_bits)),
+            "visible": Out(spec.visible_bits),
         }
-        ports |= tells("accepted", "misframed")  # that a run is finished says the last node
+        events = ("accepted", "misframed")  # that a run is finished says the last node
         shape = f"p{spec.parallel}_k{spec.keys_max}q{spec.queries_max}h{spec.heads_max}_{spec.mask}"
-        super().__init__(spec, f"{spec.family}_control_{shape}{'_gains' * turns}", ports)
+        super().__init__(spec, f"{spec.family}_control_{shape}{'_gains' * turns}", ports, events)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         tune_last = self._tune(m)
         load_last = self._load(m)
         self._score(m)
-        taken = {
-            "scale": (self.tune_fire, tune_last),
-            "query": (self.load_fire, load_last),
-            "key": (self.score_fire, self._final),
-            "value": (self.value_taken, self.value_final),
-        }
-        wrong = [fire & (getattr(self, f"{port}_tlast") != last) for port, (fire, last) in taken.items()]
-        fires = [fire for fire, _ in taken.values()]
+        taken = (
+            (self.scale, self.tune_fire, tune_last),
+            (self.query, self.load_fire, load_last),
+            (self.key, self.score_fire, self._final),
+            (self.value, self.value_taken, self.value_final),
+        )
+        wrong = [fire & (stream.tlast != last) for stream, fire, last in taken]
+        fires = [fire for _, fire, _ in taken]
         if self.spec.prunes:
             fires.append(self.code_taken)
             wrong.append(self.code_wrong)
@@ -68,10 +81,10 @@ class Control(Sequencer):
         active = self.active(m, "tuning", end)
         last: Value = Const(1, 1)
         if self.spec.repeats:
-            last = self.counted(m, "tune_passes", self.passes, 1, self.tune_fire)
+            last = self.counted(m, "tune_passes", self.run.passes, 1, self.tune_fire)
         m.d.comb += [
-            self.scale_tready.eq(active & self.tune_room),
-            self.tune_fire.eq(self.scale_tready & self.scale_tvalid),
+            self.scale.tready.eq(active & self.tune_room),
+            self.tune_fire.eq(self.scale.tready & self.scale.tvalid),
             end.eq(self.tune_fire & last),
         ]
         return last
@@ -80,23 +93,24 @@ class Control(Sequencer):
         """Accept the queries of a row."""
         end = Signal(name="load_end")
         active = self.active(m, "loading", end)
-        last = self._rows(m, "load", self.load_fire)[1]
+        last = self._rows(m, "load", self.load_fire).run
         m.d.comb += [
-            self.query_tready.eq(active & self.load_room),
-            self.load_fire.eq(self.query_tready & self.query_tvalid),
+            self.query.tready.eq(active & self.load_room),
+            self.load_fire.eq(self.query.tready & self.query.tvalid),
             end.eq(self.load_fire & last),
         ]
         return last
 
-    def _rows(self, m: Module, name: str, advance: Value) -> tuple[Value, Value]:
-        """1 if a row is the last of its pass, and of the run."""
+    def _rows(self, m: Module, name: str, advance: Value) -> Rows:
+        """Count rows and passes."""
         row: Value = Const(1, 1)
         turn: Value = Const(1, 1)
+        left = self.run.queries
         if self.spec.regroups:
-            row = self.counted(m, f"{name}_queries", self.queries, self.spec.parallel, advance)
+            left, row = self.counter(m, f"{name}_queries", left, self.spec.parallel, advance)
         if self.spec.repeats:
-            turn = self.counted(m, f"{name}_passes", self.passes, 1, advance & row)
-        return row, row & turn
+            turn = self.counted(m, f"{name}_passes", self.run.passes, 1, advance & row)
+        return Rows(row, row & turn, left)
 
     def _score(self, m: Module) -> None:
         """Take a key when there is a query and room for its score."""
@@ -104,50 +118,52 @@ class Control(Sequencer):
         end = Signal(name="score_end")
         active = self.active(m, "scoring", end)
         row_end = Signal(name="row_end")
-        pass_last, run_last = self._rows(m, "score", row_end)
+        pass_last, run_last, self._queries_left = self._rows(m, "score", row_end)
         ready = active & self.score_room & self.score_tokens
         self._final = Signal(name="run_end")
         m.d.comb += [
-            self.key_tready.eq(ready),
-            self.score_fire.eq(ready & self.key_tvalid),
+            self.key.tready.eq(ready),
+            self.score_fire.eq(ready & self.key.tvalid),
             row_end.eq(self.score_fire & self.last),
             self.pass_end.eq(self.last & pass_last),
             self._final.eq(self.last & run_last),
             end.eq(self.score_fire & self._final),
-            self.stall_output.eq(active & ~self.score_room),
-            self.stall_input.eq(active & self.score_room & ~self.score_tokens),
-            self.stall_memory.eq(ready & ~self.key_tvalid),
+            self.run.stall_output.eq(active & ~self.score_room),
+            self.run.stall_input.eq(active & self.score_room & ~self.score_tokens),
+            self.run.stall_memory.eq(ready & ~self.key.tvalid),
         ]
-        for name, value in (("turn", self.pass_end), ("final", self._final)):
-            if len(getattr(self, name)):
-                m.d.comb += getattr(self, name).eq(value)
+        m.d.comb += [
+            port.eq(value)
+            for port, value in ((self.turn, self.pass_end), (self.final, self._final))
+            if len(port)
+        ]
         high = self._high(m, row_end, pass_last) if spec.masked else None
         self._keys(m, row_end, high)
 
     def _top(self) -> Value:
         """The number of the last key that a row is scored against."""
-        size = self.candidates if self.spec.prunes else self.keys
-        return (size - 1)[: int(self.spec.key_width)]
+        size = self.run.candidates if self.spec.prunes else self.run.keys
+        return (size - 1)[: self.spec.key_width]
 
     def _high(self, m: Module, row_end: Value, pass_last: Value) -> Signal:
         """The last key of the row."""
-        width = int(self.spec.key_width)
+        width = self.spec.key_width
         high = Signal(width, name="high")
         self._next_high = Signal(width, name="next_high")
         over = Signal(name="starts_over")
         m.d.comb += [
-            over.eq(self.start | pass_last),
+            over.eq(self.run.start | pass_last),
             self._next_high.eq(Mux(over, self._top(), (high - self.spec.parallel)[:width])),
         ]
-        with m.If(self.start | row_end):
+        with m.If(self.run.start | row_end):
             m.d.sync += high.eq(self._next_high)
         return high
 
     def _low(self, m: Module, name: str, high: Value) -> Value:
         """The first key inside the window of a row."""
-        width = int(self.spec.key_width)
-        reach = self.window + (self.spec.parallel - 2)
-        reach = (self.window - 1) if self.spec.parallel == 1 else reach
+        width = self.spec.key_width
+        reach = self.run.window + (self.spec.parallel - 2)
+        reach = (self.run.window - 1) if self.spec.parallel == 1 else reach
         low = Signal(width, name=name)
         wide = max(len(reach), width) + 1
         below = (zero_extend(high, wide) - zero_extend(reach, wide))[:wide]
@@ -157,7 +173,7 @@ class Control(Sequencer):
     def _keys(self, m: Module, row_end: Value, high: Signal | None) -> None:
         """Number the keys of a row, and say whether one is the last."""
         spec = self.spec
-        width = int(spec.key_width)
+        width = spec.key_width
         key = Signal(width, name="key")
         after: Value = (key + 1)[:width]
         first: Value = Const(0, width)
@@ -165,11 +181,11 @@ class Control(Sequencer):
             first = self._low(m, "first", self._next_high)
         if spec.mask == "lambda":
             low = self._low(m, "low", high)
-            jumps = (zero_extend(key, width + 1) + 1 == self.sinks) & (low > key)
+            jumps = (zero_extend(key, width + 1) + 1 == self.run.sinks) & (low > key)
             after = Mux(jumps, low, after)
         last = high if high is not None else self._top()
         m.d.comb += self.last.eq(key == last)
-        with m.If(self.start | row_end):
+        with m.If(self.run.start | row_end):
             m.d.sync += key.eq(first)
         with m.Elif(self.score_fire):
             m.d.sync += key.eq(after)
@@ -182,18 +198,18 @@ class Control(Sequencer):
         Where queries do not fill the last row its first positions, which have none, see nothing.
         """
         spec = self.spec
-        width = int(spec.key_width)
+        width = spec.key_width
         back = Signal(width, name="back")  # from the row's last position to the key
         m.d.comb += back.eq((high - key)[:width])
         bits: list[Value] = []
-        left: Value = self.left["score_queries"] if spec.regroups else self.queries
-        for position in range(int(spec.visible_bits)):
+        left = self._queries_left
+        for position in range(spec.visible_bits):
             behind = spec.parallel - 1 - position  # from the row's last position to this one
             sees: Value = (back >= behind) & (left > behind) if behind else Const(1, 1)
             if spec.windowed:
-                near: Value = back < self.window + behind
+                near: Value = back < self.run.window + behind
                 if spec.mask == "lambda":
-                    near = near | (key < self.sinks)
+                    near = near | (key < self.run.sinks)
                 sees = sees & near
             bits.append(sees)
         m.d.comb += self.visible.eq(Cat(*bits))

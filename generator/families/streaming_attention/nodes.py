@@ -22,7 +22,7 @@ from generator.arithmetic.softmax import (
     ScoreBeat,
     SumWeights,
 )
-from generator.families.streaming_attention.node import NodeBlock, halves
+from generator.families.streaming_attention.node import FLAGS, ONE, NodeBlock, halves
 
 
 class Score(NodeBlock):
@@ -31,19 +31,19 @@ class Score(NodeBlock):
     place = "score"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        a, lanes = spec.softmax, int(spec.lanes)
+        a, lanes = spec.softmax, spec.lanes
         self.naive = spec.graph == "naive"
-        width = int(a.p_word if self.naive else a.t_word)
+        width = a.p_word if self.naive else a.t_word
         ports = {
-            "query": In(lanes * spec.dim * int(a.in_width)),
-            "key": In(spec.dim * int(spec.element_width)),
-            "multiplier": In(int(a.multiplier_width)),
+            "query": In(lanes * spec.dim * a.in_width),
+            "key": In(spec.dim * spec.element_width),
+            "multiplier": In(a.multiplier_width),
             "shift": In(0 if a.sums_are_floats else SHIFT_BITS),
-            "offset": In(int(a.reference_width) if self.naive else 0),
+            "offset": In(a.reference_width if self.naive else 0),
             "result": Out(lanes * width),
         }
         cycles = spec.dot_stages + spec.scale_stages + self.naive * spec.exp_stages
-        super().__init__(spec, ports, ("last", "turn", "final", "visible"), cycles)
+        super().__init__(spec, ports, FLAGS, FLAGS, cycles)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -52,30 +52,36 @@ class Score(NodeBlock):
         power = Exp2(a, spec.exp_stages) if self.naive else None
         before, after = halves(spec.scale_stages)
         multiplier = self.delayed(m, self.multiplier, spec.dot_stages + before, "multiplier")
-        shift = self.delayed(m, getattr(self, "shift", Const(0, 0)), spec.dot_stages + before, "shift")
-        offset = getattr(self, "offset", Const(0, 0))
+        shift = self.delayed(m, self.shift, spec.dot_stages + before, "shift")
+        offset = self.offset
         offset = self.delayed(m, offset, spec.dot_stages + spec.scale_stages, "offset")
         results: list[Value] = []
         huge: list[Value] = []
         above: list[Value] = []
         valid, visible = self._seen(m, spec.dot_stages + before)
         later = self._seen(m, spec.dot_stages + spec.scale_stages) if self.naive else (valid, visible)
-        for lane, query in enumerate(parts(self.query, spec.dim * int(a.in_width))):
-            score = Signal(int(a.score_word), name=f"score{lane}")
-            found = Signal(int(a.t_word), name=f"exponent{lane}")
-            self.use(m, dot, f"dot{lane}", **self.pins(dot, q=query, k=self.key, result=score))
+        for lane, query in enumerate(parts(self.query, spec.dim * a.in_width)):
+            score = Signal(a.score_word, name=f"score{lane}")
+            found = Signal(a.t_word, name=f"exponent{lane}")
+            self.use(m, dot, f"dot{lane}", q=query, k=self.key, result=score, enable=ONE)
             held = self.delayed(m, score, before, f"score{lane}_")
             wide = Signal(name=f"huge{lane}")
-            pins = self.pins(
-                scale, score=held, multiplier=multiplier, shift=shift, result=found, saturated=wide
+            self.use(
+                m,
+                scale,
+                f"scale{lane}",
+                score=held,
+                multiplier=multiplier,
+                shift=shift,
+                result=found,
+                saturated=wide,
+                enable=ONE,
             )
-            self.use(m, scale, f"scale{lane}", **pins)
             huge.append(wide & self.sees(visible, lane))
             found = self.delayed(m, found, after, f"exponent{lane}_")
             if power is not None:
-                weight = Signal(int(a.p_word), name=f"weight{lane}")
-                pins = self.pins(power, t=found, peak=offset, result=weight)
-                self.use(m, power, f"power{lane}", **pins)
+                weight = Signal(a.p_word, name=f"weight{lane}")
+                self.use(m, power, f"power{lane}", t=found, peak=offset, result=weight, enable=ONE)
                 above.append(exceeds(a, found, offset) & self.sees(later[1], lane))
                 found = weight
             results.append(found)
@@ -90,14 +96,14 @@ class Score(NodeBlock):
     def _seen(self, m: Module, cycles: int) -> tuple[Value, Value]:
         """1 if there is a token some cycles after firing, and who sees its key."""
         valid, flags = self.follow(m, cycles)
-        return valid, flags.get("visible", Const(0, 0))
+        return valid, flags.visible
 
 
 def exceeds(a: Arithmetic, t: Value, offset: Value) -> Value:
     """1 if an exponent is above an integer one; 0 for NaN."""
-    whole = t[a.fraction : int(a.t_width)].as_signed()
+    whole = t[a.fraction : a.t_width].as_signed()
     above = (whole > offset.as_signed()) | ((whole == offset.as_signed()) & t[: a.fraction].any())
-    return above & ~t[int(a.t_width) :].any()
+    return above & ~t[a.t_width :].any()
 
 
 class Highest(NodeBlock):
@@ -106,47 +112,44 @@ class Highest(NodeBlock):
     place = "maximum"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        a, lanes = spec.softmax, int(spec.lanes)
+        a, lanes = spec.softmax, spec.lanes
         self.running = bool(a.rescales)
-        ports = {"exponent": In(lanes * int(a.t_word))}
-        if self.running:
-            ports |= {"result": Out(lanes * int(a.p_word)), "shift": Out(lanes * int(a.shift_width))}
-        else:
-            ports |= {"result": Out(lanes * int(a.reference_width))}
-        flags = ("last", "turn", "final", "visible") if self.running else ("last", "visible")
-        super().__init__(spec, ports, flags, spec.exp_stages if self.running else 0)
-
-    def passed(self) -> tuple[str, ...]:
-        return super().passed() if self.running else ()
+        ports = {"exponent": In(lanes * a.t_word)}
+        ports |= {
+            "result": Out(lanes * (a.p_word if self.running else a.reference_width)),
+            "shift": Out(lanes * a.shift_width if self.running else 0),
+        }
+        flags, passed = (FLAGS, FLAGS) if self.running else (("last", "visible"), ())
+        super().__init__(spec, ports, flags, passed, spec.exp_stages if self.running else 0)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         a = self.spec.softmax
         begin = self.begin(m, self.fire, self.last)
-        lowest = Const(1 << (int(a.t_width) - 1), int(a.t_word))
+        lowest = Const(1 << (a.t_width - 1), a.t_word)
         block, power = RunningMax(a), Exp2(a, self.spec.exp_stages) if self.running else None
         results: list[Value] = []
         shifts: list[Value] = []
         lows: list[Value] = []
-        for lane, exponent in enumerate(parts(self.exponent, int(a.t_word))):
-            sees = self.sees(self.flag("visible"), lane)
-            reference = Signal(int(a.reference_width), name=f"reference{lane}")
-            shift = Signal(int(a.shift_width) if self.running else 0, name=f"shift{lane}")
+        for lane, exponent in enumerate(parts(self.exponent, a.t_word)):
+            sees = self.sees(self.visible, lane)
+            reference = Signal(a.reference_width, name=f"reference{lane}")
+            shift = Signal(a.shift_width if self.running else 0, name=f"shift{lane}")
             corner = bool(self.spec.visible_bits)
-            pins = self.pins(
+            self.use(
+                m,
                 block,
+                f"highest{lane}",
                 t=Mux(sees, exponent, lowest) if corner else exponent,
                 begin=begin,
                 enable=self.fire & (sees | begin) if corner else self.fire,
                 peak=reference,
                 shift=shift,
             )
-            self.use(m, block, f"highest{lane}", **pins)
             shifts.append(shift)
             if power is not None:
-                weight = Signal(int(a.p_word), name=f"weight{lane}")
-                pins = self.pins(power, t=exponent, peak=reference, result=weight)
-                self.use(m, power, f"power{lane}", **pins)
+                weight = Signal(a.p_word, name=f"weight{lane}")
+                self.use(m, power, f"power{lane}", t=exponent, peak=reference, result=weight, enable=ONE)
                 results.append(weight)
             else:
                 results.append(reference)
@@ -177,26 +180,23 @@ class Exponential(NodeBlock):
     place = "exponential"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        a, lanes = spec.softmax, int(spec.lanes)
+        a, lanes = spec.softmax, spec.lanes
         ports = {
-            "exponent": In(lanes * int(a.t_word)),
-            "reference": In(lanes * int(a.reference_width)),
-            "result": Out(lanes * int(a.p_word)),
+            "exponent": In(lanes * a.t_word),
+            "reference": In(lanes * a.reference_width),
+            "result": Out(lanes * a.p_word),
         }
-        super().__init__(spec, ports, ("last", "turn", "final", "visible"), spec.exp_stages)
+        super().__init__(spec, ports, FLAGS, FLAGS, spec.exp_stages)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         a = self.spec.softmax
         power = Exp2(a, self.spec.exp_stages)
         results: list[Value] = []
-        pairs = zip(
-            parts(self.exponent, int(a.t_word)), parts(self.reference, int(a.reference_width)), strict=True
-        )
+        pairs = zip(parts(self.exponent, a.t_word), parts(self.reference, a.reference_width), strict=True)
         for lane, (exponent, reference) in enumerate(pairs):
-            weight = Signal(int(a.p_word), name=f"weight{lane}")
-            pins = self.pins(power, t=exponent, peak=reference, result=weight)
-            self.use(m, power, f"power{lane}", **pins)
+            weight = Signal(a.p_word, name=f"weight{lane}")
+            self.use(m, power, f"power{lane}", t=exponent, peak=reference, result=weight, enable=ONE)
             results.append(weight)
         valid, flags = self.follow(m, self.cycles)
         m.d.comb += [self.write.eq(valid), self.result.eq(Cat(*results))]
@@ -210,20 +210,17 @@ class Sum(NodeBlock):
     place = "sum"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        a, lanes = spec.softmax, int(spec.lanes)
+        a, lanes = spec.softmax, spec.lanes
         self.gains = bool(a.has_gain)
         ports = {
-            "weight": In(lanes * int(a.p_word)),
-            "shift": In(lanes * int(a.shift_width) if a.rescales else 0),
+            "weight": In(lanes * a.p_word),
+            "shift": In(lanes * a.shift_width if a.rescales else 0),
             "gain": In(OUTPUT_MULTIPLIER_BITS if self.gains else 0),
             "down": In(OUTPUT_SHIFT_BITS if self.gains else 0),
-            "result": Out(lanes * int(a.r_width)),
+            "result": Out(lanes * a.r_width),
             "down_out": Out(OUTPUT_SHIFT_BITS if self.gains else 0),
         }
-        super().__init__(spec, ports, ("last", "visible"), 1 + spec.reciprocal_stages)
-
-    def passed(self) -> tuple[str, ...]:
-        return ()
+        super().__init__(spec, ports, ("last", "visible"), (), 1 + spec.reciprocal_stages)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -232,25 +229,27 @@ class Sum(NodeBlock):
         block, inverse = SumWeights(a), Reciprocal(a, stages)
         results: list[Value] = []
         corner = bool(self.spec.visible_bits)
-        shifts = parts(self.shift, int(a.shift_width)) if a.rescales else [Const(0, 0)] * int(self.spec.lanes)
-        gain = self.delayed(m, getattr(self, "gain", Const(0, 0)), self.cycles, "gain")
+        shifts = parts(self.shift, a.shift_width) if a.rescales else [Const(0, 0)] * self.spec.lanes
+        gain = self.delayed(m, self.gain, self.cycles, "gain")
         some = self._some(m, begin) if self.spec.graph == "naive" else Const(0, 0)
         wrong: list[Value] = []
-        for lane, weight in enumerate(parts(self.weight, int(a.p_word))):
-            sees = self.sees(self.flag("visible"), lane)
-            total = Signal(int(a.l_width), name=f"total{lane}")
-            found = Signal(int(a.r_width), name=f"inverse{lane}")
-            pins = self.pins(
+        for lane, weight in enumerate(parts(self.weight, a.p_word)):
+            sees = self.sees(self.visible, lane)
+            total = Signal(a.l_width, name=f"total{lane}")
+            found = Signal(a.r_width, name=f"inverse{lane}")
+            self.use(
+                m,
                 block,
+                f"sum{lane}",
                 begin=begin,
                 enable=self.fire & (sees | begin) if corner else self.fire,
                 p=weight & sees.replicate(len(weight)) if corner else weight,
                 shift=shifts[lane],
                 total=total,
             )
-            self.use(m, block, f"sum{lane}", **pins)
-            pins = self.pins(inverse, total=total, output_multiplier=gain, result=found)
-            self.use(m, inverse, f"inverse_of{lane}", **pins)
+            self.use(
+                m, inverse, f"inverse_of{lane}", total=total, output_multiplier=gain, result=found, enable=ONE
+            )
             results.append(found)
             wrong.append(self._out_of_range(total) & self.sees(some, lane))
         ends = self.fire & self.last
@@ -266,7 +265,7 @@ class Sum(NodeBlock):
 
     def _some(self, m: Module, begin: Value) -> Value:
         """Flags of the positions that have seen a key of the row."""
-        visible = self.flag("visible")
+        visible = self.visible
         some = Signal(len(visible), name="some", reset_less=True)
         with m.If(self.fire):
             m.d.sync += some.eq(visible | (some & (~begin).replicate(len(some))))
@@ -277,7 +276,7 @@ class Sum(NodeBlock):
         a = self.spec.softmax
         wrong: Value = Const(0, 1)
         if self.spec.graph == "naive":
-            wrong = total < int(a.half_weight)
+            wrong = total < a.half_weight
         if a.sums_stall:
-            wrong = wrong | ((total >= int(a.full_weight)) & (total <= a.sum_format.exponent_mask))
+            wrong = wrong | ((total >= a.full_weight) & (total <= a.sum_format.exponent_mask))
         return wrong

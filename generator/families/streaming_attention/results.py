@@ -12,6 +12,7 @@ from blueprint.arithmetic.softmax.arithmetic import (
     VALUE_WHOLE,
 )
 from blueprint.families.streaming_attention import StreamingAttentionSpec
+from blueprint.numbers import flag
 from generator.arithmetic.integers import parts
 from generator.arithmetic.softmax import (
     Finish,
@@ -20,7 +21,7 @@ from generator.arithmetic.softmax import (
     SumValues,
 )
 from generator.block import Block
-from generator.families.streaming_attention.node import NodeBlock, delayed, finished, halves
+from generator.families.streaming_attention.node import FLAGS, ONE, NodeBlock, delayed, finished, halves
 
 
 class OutputLane(Block):
@@ -33,17 +34,17 @@ class OutputLane(Block):
         a = self.arithmetic = spec.softmax
         self.after, self.dim, self.finishes = halves(spec.product_stages)[0], spec.dim, bool(a.divides_first)
         gains = 1 if self.finishes and spec.has_gains else 0
-        self.element_width = int(spec.element_width)
+        self.element_width = spec.element_width
         ports = {
             "begin": In(1),
             "enable": In(1),
-            "sees": In(int(spec.visible_bits > 0)),
-            "weight": In(int(a.p_word)),
-            "shift": In(int(a.shift_width) if a.rescales else 0),
+            "sees": In(flag(spec.visible_bits > 0)),
+            "weight": In(a.p_word),
+            "shift": In(a.shift_width if a.rescales else 0),
             "value": In(spec.dim * self.element_width),
             "gain": In(gains * OUTPUT_MULTIPLIER_BITS),
             "down": In(gains * OUTPUT_SHIFT_BITS),
-            "result": Out(spec.dim * int(a.out_width if self.finishes else a.o_word)),
+            "result": Out(spec.dim * (a.out_width if self.finishes else a.o_word)),
             "clipped": Out(gains * spec.dim),
         }
         self.latency = f"{1 + self.after} cycles"
@@ -58,13 +59,12 @@ class OutputLane(Block):
         for number, value in enumerate(parts(self.value, self.element_width)):
             total = self._total(m, number, value)
             if finish is not None:
-                given = {"output_multiplier": "gain", "output_shift": "down"}
-                pins = {pin: getattr(self, name) for pin, name in given.items() if name in self.ports}
-                total, wrong = finished(self, m, finish, str(number), o=total, **pins)
+                scales = {"output_multiplier": self.gain, "output_shift": self.down}
+                total, wrong = finished(self, m, finish, str(number), o=total, **scales)
                 clipped.append(wrong)
             results.append(total)
         m.d.comb += self.result.eq(Cat(*results))
-        if "clipped" in self.ports:
+        if len(self.clipped):
             m.d.comb += self.clipped.eq(Cat(*clipped))
         return m
 
@@ -72,15 +72,21 @@ class OutputLane(Block):
         """The running sum of one element."""
         a = self.arithmetic
         product, block = Product(a), SumValues(a)
-        term: Value = Signal(int(a.term_word), name=f"term{number}")
-        total = Signal(int(a.o_word), name=f"total{number}")
+        term: Value = Signal(a.term_word, name=f"term{number}")
+        total = Signal(a.o_word, name=f"total{number}")
         self.use(m, product, f"product{number}", p=self.weight, v=value, result=term)
         term = delayed(m, term, self.after, f"term{number}_")
-        if "sees" in self.ports:
+        if len(self.sees):
             term = term & self.sees.replicate(len(term))
-        pins = {"shift": self.shift} if a.rescales else {}
         self.use(
-            m, block, f"sum{number}", begin=self.begin, enable=self.enable, term=term, total=total, **pins
+            m,
+            block,
+            f"sum{number}",
+            begin=self.begin,
+            enable=self.enable,
+            term=term,
+            total=total,
+            shift=self.shift,
         )
         return total
 
@@ -91,44 +97,43 @@ class Output(NodeBlock):
     place = "output"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        a, lanes = spec.softmax, int(spec.lanes)
+        a, lanes = spec.softmax, spec.lanes
         self.finishes = bool(a.divides_first)
         gains = 1 if self.finishes and spec.has_gains else 0
-        width = int(a.out_width if self.finishes else a.o_word)
+        width = a.out_width if self.finishes else a.o_word
         ports = {
-            "weight": In(lanes * int(a.p_word)),
-            "shift": In(lanes * int(a.shift_width) if a.rescales else 0),
-            "value": In(spec.dim * int(spec.element_width)),
+            "weight": In(lanes * a.p_word),
+            "shift": In(lanes * a.shift_width if a.rescales else 0),
+            "value": In(spec.dim * spec.element_width),
             "gain": In(gains * OUTPUT_MULTIPLIER_BITS),
             "down": In(gains * OUTPUT_SHIFT_BITS),
             "result": Out(lanes * spec.dim * width),
         }
-        super().__init__(spec, ports, ("last", "final", "visible"), 1 + spec.product_stages)
-
-    def passed(self) -> tuple[str, ...]:
-        return ("final",)
+        super().__init__(spec, ports, ("last", "final", "visible"), ("final",), 1 + spec.product_stages)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         spec, a, stages = self.spec, self.spec.softmax, self.spec.product_stages
         after, before = halves(stages)
-        values = parts(self.delayed(m, self.value, before, "value"), int(spec.element_width))
-        weights = parts(self.delayed(m, self.weight, before, "weight"), int(a.p_word))
+        values = parts(self.delayed(m, self.value, before, "value"), spec.element_width)
+        weights = parts(self.delayed(m, self.weight, before, "weight"), a.p_word)
         valid, flags = self.follow(m, stages)
-        begin = self.begin(m, valid, flags["last"])
-        moves = self.delayed(m, getattr(self, "shift", Const(0, 0)), stages, "move")
-        shifts = parts(moves, int(a.shift_width)) if a.rescales else [Const(0, 0)] * int(spec.lanes)
-        gain = self.delayed(m, getattr(self, "gain", Const(0, 0)), self.cycles, "gain")
-        down = self.delayed(m, getattr(self, "down", Const(0, 0)), self.cycles, "down")
+        begin = self.begin(m, valid, flags.last)
+        moves = self.delayed(m, self.shift, stages, "move")
+        shifts = parts(moves, a.shift_width) if a.rescales else [Const(0, 0)] * spec.lanes
+        gain = self.delayed(m, self.gain, self.cycles, "gain")
+        down = self.delayed(m, self.down, self.cycles, "down")
         corner = bool(spec.visible_bits)
-        block, width, results = OutputLane(spec), len(self.result) // int(spec.lanes), []
+        block, width, results = OutputLane(spec), len(self.result) // spec.lanes, []
         wrong: list[Value] = []
         for lane, weight in enumerate(weights):
-            sees = self.sees(flags.get("visible", Const(0, 0)), lane)
+            sees = self.sees(flags.visible, lane)
             found = Signal(width, name=f"result{lane}")
             wrong.append(Signal(spec.dim, name=f"clipped{lane}"))
-            pins = self.pins(
+            self.use(
+                m,
                 block,
+                f"lane{lane}",
                 begin=begin,
                 enable=valid & (sees | begin) if corner else valid,
                 sees=sees,
@@ -140,21 +145,18 @@ class Output(NodeBlock):
                 result=found,
                 clipped=wrong[-1],
             )
-            self.use(m, block, f"lane{lane}", **pins)
             results.append(found)
         m.d.comb += [
-            self.write.eq(self.delayed(m, valid & flags["last"], 1, "row", resets=True)),
+            self.write.eq(self.delayed(m, valid & flags.last, 1, "row", resets=True)),
             self.result.eq(Cat(*results)),
         ]
         if self.saturates:
-            values = parts(self.value, int(spec.element_width)) if a.values_saturate else []
+            values = parts(self.value, spec.element_width) if a.values_saturate else []
             any_large = Cat(*(too_large(a.input_format, value) for value in values)).any()
             large = [self.fire & any_large] if a.values_saturate else []
             clipped = [bits & self.write.replicate(spec.dim) for bits in wrong] if spec.has_gains else []
             self.saturate(m, *clipped, *large)
-        self.leave(
-            m, {name: self.delayed(m, flags[name], 1, f"{name}_row") for name in flags if name == "final"}
-        )
+        self.leave(m, flags._replace(final=self.delayed(m, flags.final, 1, "final_row")))
         return m
 
 
@@ -170,23 +172,23 @@ class DivideWeights(NodeBlock):
     place = "divide"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        a, lanes = spec.softmax, int(spec.lanes)
+        a, lanes = spec.softmax, spec.lanes
         ports = {
-            "weight": In(lanes * int(a.p_word)),
-            "inverse": In(lanes * int(a.r_width)),
-            "result": Out(lanes * int(a.p_word)),
+            "weight": In(lanes * a.p_word),
+            "inverse": In(lanes * a.r_width),
+            "result": Out(lanes * a.p_word),
         }
-        super().__init__(spec, ports, ("last", "turn", "final", "visible"), spec.divide_stages)
+        super().__init__(spec, ports, FLAGS, FLAGS, spec.divide_stages)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         a = self.spec.softmax
         block = Normalize(a, self.spec.divide_stages)
         results: list[Value] = []
-        pairs = zip(parts(self.weight, int(a.p_word)), parts(self.inverse, int(a.r_width)), strict=True)
+        pairs = zip(parts(self.weight, a.p_word), parts(self.inverse, a.r_width), strict=True)
         for lane, (weight, inverse) in enumerate(pairs):
-            found = Signal(int(a.p_word), name=f"share{lane}")
-            self.use(m, block, f"share_of{lane}", **self.pins(block, p=weight, r=inverse, result=found))
+            found = Signal(a.p_word, name=f"share{lane}")
+            self.use(m, block, f"share_of{lane}", p=weight, r=inverse, result=found, enable=ONE)
             results.append(found)
         self.finish(m, results)
         return m
@@ -201,10 +203,10 @@ class DivideLane(Block):
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         a, self.spec = spec.softmax, spec
         ports = {
-            "total": In(spec.dim * int(a.o_word)),
-            "inverse": In(int(a.r_width)),
+            "total": In(spec.dim * a.o_word),
+            "inverse": In(a.r_width),
             "down": In(OUTPUT_SHIFT_BITS if spec.has_gains else 0),
-            "result": Out(spec.dim * int(a.out_width)),
+            "result": Out(spec.dim * a.out_width),
             "clipped": Out(spec.dim if spec.has_gains else 0),
         }
         self.latency = f"{spec.divide_stages} cycles"
@@ -219,13 +221,12 @@ class DivideLane(Block):
         clipped: list[Value] = []
         after, before = halves(self.spec.divide_stages)
         inverse, totals = delayed(m, self.inverse, before, "inverse"), delayed(m, self.total, before, "total")
-        pins = {"output_shift": self.down} if self.spec.has_gains else {}
-        for number, total in enumerate(parts(totals, int(a.o_word))):
-            found, wrong = finished(self, m, block, str(number), o=total, r=inverse, **pins)
+        for number, total in enumerate(parts(totals, a.o_word)):
+            found, wrong = finished(self, m, block, str(number), o=total, r=inverse, output_shift=self.down)
             results.append(found)
             clipped.append(wrong)
         m.d.comb += self.result.eq(delayed(m, Cat(*results), after, "quotient"))
-        if "clipped" in self.ports:
+        if len(self.clipped):
             m.d.comb += self.clipped.eq(Cat(*clipped))
         return m
 
@@ -236,14 +237,14 @@ class DivideTotals(NodeBlock):
     place = "divide"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        a, lanes = spec.softmax, int(spec.lanes)
+        a, lanes = spec.softmax, spec.lanes
         ports = {
-            "total": In(lanes * spec.dim * int(a.o_word)),
-            "inverse": In(lanes * int(a.r_width)),
+            "total": In(lanes * spec.dim * a.o_word),
+            "inverse": In(lanes * a.r_width),
             "down": In(OUTPUT_SHIFT_BITS if spec.has_gains else 0),
-            "result": Out(lanes * spec.dim * int(a.out_width)),
+            "result": Out(lanes * spec.dim * a.out_width),
         }
-        super().__init__(spec, ports, ("final",), spec.divide_stages)
+        super().__init__(spec, ports, ("final",), ("final",), spec.divide_stages)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -251,9 +252,9 @@ class DivideTotals(NodeBlock):
         block, before = DivideLane(spec), halves(spec.divide_stages)[1]
         results: list[Value] = []
         wrong: list[Value] = []
-        down = self.delayed(m, getattr(self, "down", Const(0, 0)), before, "down")
-        totals = parts(self.total, spec.dim * int(a.o_word))
-        for lane, inverse in enumerate(parts(self.inverse, int(a.r_width))):
+        down = self.delayed(m, self.down, before, "down")
+        totals = parts(self.total, spec.dim * a.o_word)
+        for lane, inverse in enumerate(parts(self.inverse, a.r_width)):
             found, clipped = (
                 Signal(len(block.result), name=f"quotient{lane}"),
                 Signal(spec.dim, name=f"clipped{lane}"),
@@ -265,7 +266,7 @@ class DivideTotals(NodeBlock):
                 "result": found,
                 "clipped": clipped,
             }
-            self.use(m, block, f"lane{lane}", **self.pins(block, **pins))
+            self.use(m, block, f"lane{lane}", **pins)
             results.append(found)
             wrong.append(clipped)
         self.finish(m, results)

@@ -11,8 +11,9 @@ from blueprint.numbers import bit_length, clog2
 from generator.arithmetic.integers import zero_extend
 from generator.arithmetic.softmax.pruning import Bucket, LeadingOneScore, TopK
 from generator.block import Block
+from generator.boundary import HANDSHAKE, AxiStream, Run
 from generator.cells.memory import Sram
-from generator.cells.register_file import size_ports
+from generator.layout import bits
 from generator.sequencer import held
 
 
@@ -24,20 +25,17 @@ class Screen(Block):
     """
 
     place = "screen"
+    bare = ("run",)
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         self.spec, self.pruning = spec, spec.pruning
-        sizes = size_ports(spec.sizes, In)
-        p, number = self.pruning, int(clog2(spec.keys_max))
+        p, number = self.pruning, clog2(spec.keys_max)
         self.latency = f"{p.search_cycles} cycles between screening and picking"
         self.throughput = "one key per cycle in every step"
-        ports = sizes | {
-            "start": In(1),
-            "code": In(spec.dim * CODE_BITS),
+        ports = {
+            "run": In(Run(spec.register_file())),
+            "code": In(AxiStream(spec.stream("code"))),
             "query": In(spec.dim * CODE_BITS),
-            "code_tvalid": In(1),
-            "code_tlast": In(1),
-            "code_tready": Out(1),
             "codes_valid": In(1),
             "counted_room": In(1),
             "screen_fire": Out(1),
@@ -53,9 +51,7 @@ class Screen(Block):
             "number": Out(number),
             "found_valid": In(1),
             "picked_room": In(1),
-            "pick_tready": In(1),
-            "pick_tvalid": Out(1),
-            "pick_tlast": Out(1),
+            "pick": Out(HANDSHAKE),
             "pick_fire": Out(1),
             "picked_all": Out(1),  # the last key of a pass is named
         }
@@ -72,11 +68,11 @@ class Screen(Block):
         """1 if this is the last pass."""
         if not self.spec.repeats:
             return Const(1, 1)
-        left = Signal(len(self.passes), name=f"{name}_passes")
+        left = Signal(len(self.run.passes), name=f"{name}_passes")
         last = Signal(name=f"{name}_last")
         m.d.comb += last.eq(left <= 1)
-        with m.If(self.start):
-            m.d.sync += left.eq(self.passes)
+        with m.If(self.run.start):
+            m.d.sync += left.eq(self.run.passes)
         with m.Elif(advance):
             m.d.sync += left.eq(left - 1)
         return last
@@ -86,7 +82,7 @@ class Screen(Block):
         number = Signal(width, name=name)
         last = Signal(name=f"{name}_last")
         m.d.comb += last.eq(number + 1 == size)
-        with m.If(self.start | (advance & last)):
+        with m.If(self.run.start | (advance & last)):
             m.d.sync += number.eq(0)
         with m.Elif(advance):
             m.d.sync += number.eq(number + 1)
@@ -95,21 +91,21 @@ class Screen(Block):
     def _screen(self, m: Module) -> tuple[Value, Value]:
         """Take a code per cycle; returns when its bucket is there, and the bucket."""
         p, stages = self.pruning, self.spec.dot_stages
-        key, last = self._number(m, "screened_key", len(self.number), self.keys, self.screen_fire)
+        key, last = self._number(m, "screened_key", len(self.number), self.run.keys, self.screen_fire)
         final = self._passes(m, "screened", self.screened) & last
-        active = held(m, "screening", self.start, self.screen_fire & final)
+        active = held(m, "screening", self.run.start, self.screen_fire & final)
         first = ~key.any()
         m.d.comb += [
-            self.code_tready.eq(active & self.codes_valid & (self.counted_room | ~first)),
-            self.screen_fire.eq(self.code_tready & self.code_tvalid),
-            self.code_wrong.eq(self.screen_fire & (self.code_tlast != final)),
+            self.code.tready.eq(active & self.codes_valid & (self.counted_room | ~first)),
+            self.screen_fire.eq(self.code.tready & self.code.tvalid),
+            self.code_wrong.eq(self.screen_fire & (self.code.tlast != final)),
             self.screened.eq(self.screen_fire & last),
             self.counted_reserve.eq(self.screen_fire & first),
         ]
-        score, bucket = Signal(int(p.score_width), name="score"), Signal(int(p.bucket_width), name="bucket")
+        score, bucket = Signal(p.score_width, name="score"), Signal(p.bucket_width, name="bucket")
         block = LeadingOneScore(p, stages)
         pins = {"enable": Const(1, 1)} if stages else {}
-        self.use(m, block, "surrogate", q=self.query, k=self.code, result=score, **pins)
+        self.use(m, block, "surrogate", q=self.query, k=bits(self.code.beat.code), result=score, **pins)
         self.use(m, Bucket(p), "bucket_of", score=score, bucket=bucket)
         valid, done = self.screen_fire, self.screened
         for stage in range(stages):
@@ -126,7 +122,7 @@ class Screen(Block):
         at, number = (Signal(len(self.number), name=name) for name in ("at", "number_here"))
         fire, looks, first = Signal(name="search"), Signal(name="looks"), Signal(name="search_first")
         last = Signal(name="search_last")
-        topmost = (self.keys - 1)[: len(at)]
+        topmost = (self.run.keys - 1)[: len(at)]
         m.d.comb += [
             first.eq(timer == 0),
             looks.eq(timer == scan),
@@ -152,9 +148,9 @@ class Screen(Block):
         chosen = Mux(looks, stored, bucket)
         ready = Signal(name="best_ready")  # which it is after ``scan`` cycles
         self.use(
-            m, TopK(p), "best", ready=ready, clear=self.start | self.searched,
+            m, TopK(p), "best", ready=ready, clear=self.run.start | self.searched,
             count=counted, scan=fire & first, pick=fire & looks,
-            bucket=chosen, candidates=zero_extend(self.candidates, int(p.count_width)), taken=picked,
+            bucket=chosen, candidates=zero_extend(self.run.candidates, p.count_width), taken=picked,
         )  # fmt: skip
         m.d.comb += self.taken.eq(picked & fire & looks)
 
@@ -164,7 +160,7 @@ class Screen(Block):
         sram = Sram(words, width)
         tail = Signal(len(at), name="tail")
         stored = Signal(width, name="stored")
-        with m.If(self.start | self.searched):
+        with m.If(self.run.start | self.searched):
             m.d.sync += tail.eq(0)
         with m.Elif(counted):
             m.d.sync += tail.eq(Mux(tail == words - 1, Const(0, len(tail)), (tail + 1)[: len(tail)]))
@@ -175,11 +171,11 @@ class Screen(Block):
         return stored
 
     def _pick(self, m: Module) -> None:
-        _, last = self._number(m, "pick", int(self.spec.key_width), self.candidates, self.pick_fire)
+        _, last = self._number(m, "pick", self.spec.key_width, self.run.candidates, self.pick_fire)
         final = self._passes(m, "picked", self.picked_all)
         m.d.comb += [
-            self.pick_tvalid.eq(self.found_valid & self.picked_room),
-            self.pick_fire.eq(self.pick_tvalid & self.pick_tready),
-            self.pick_tlast.eq(last & final),
+            self.pick.tvalid.eq(self.found_valid & self.picked_room),
+            self.pick_fire.eq(self.pick.tvalid & self.pick.tready),
+            self.pick.tlast.eq(last & final),
             self.picked_all.eq(self.pick_fire & last),
         ]

@@ -1,35 +1,54 @@
 """The datapath of the accelerator: nodes and the FIFOs between them."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
-from amaranth.lib.wiring import In
 
-from blueprint.arithmetic.pruning import CODE_BITS
+from blueprint.arithmetic.pruning import CODE_BITS, ELEMENT_BITS
 from blueprint.families.streaming_attention import StreamingAttentionSpec
-from blueprint.families.streaming_attention.dataflow import NODES, Edge, depths, edges, latencies, words
+from blueprint.families.streaming_attention.dataflow import (
+    NODES,
+    Edge,
+    depths,
+    every,
+    latencies,
+    present,
+    reserved,
+    words,
+)
 from blueprint.families.streaming_attention.inventory import FILE_WORDS
+from blueprint.numbers import flag
+from blueprint.record import Record
 from generator.accelerator import Accelerator
 from generator.arithmetic.floating.words import is_special
 from generator.arithmetic.integers import parts
 from generator.arithmetic.softmax.pruning import LeadingOneCode
 from generator.block import word
 from generator.cells.fifo import Fifo
-from generator.cells.register_file import size_ports
 from generator.families.streaming_attention import nodes, results
 from generator.families.streaming_attention.control import Control
 from generator.families.streaming_attention.node import NodeBlock
 from generator.families.streaming_attention.screen import Screen
+from generator.layout import bits, joined, layout
 
 
 @dataclass(frozen=True)
-class Wires:
-    """Signals of a FIFO at its two ends."""
+class Link:
+    """A FIFO between two nodes: a ``word`` of it leaves as its record; ``fills`` and ``reads`` say that they fire.
 
-    room: Signal
-    valid: Signal
-    result: Any
+    One that the design lacks is empty.
+    """
+
+    edge: Edge
+    there: bool
+    record: Record
+    room: Value
+    valid: Value
+    word: Any
+    fills: Value
+    reads: Value
 
 
 class StreamingAttention(Accelerator):
@@ -39,40 +58,40 @@ class StreamingAttention(Accelerator):
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         late = latencies(spec)
-        self.latency = (
-            f"{sum(int(late[name]) for name in NODES[spec.graph])} cycles from a key through all nodes"
-        )
+        self.latency = f"{sum(late[name] for name in NODES[spec.graph])} cycles from a key through all nodes"
         self.throughput = f"one key per cycle, {spec.peak_macs} multiply-accumulates"
         super().__init__(spec)
 
     def elaborate(self, platform: Any) -> Module:
         m, spec = self.module(), self.spec
-        self._edges = {edge.name: edge for edge in edges(spec.graph, bool(spec.has_gains), bool(spec.prunes))}
-        names = ("tune", "load", "screen", "pick", *NODES[spec.graph], "drain")
-        self._fires = {name: Signal(name=f"{name}_fire") for name in names}
-        self._fifos = {name: self._ends(name) for name in self._edges}
-        self._control(m)
+        names = ("tune", "load", "screen", "search", "pick", *NODES[spec.graph], "drain")
+        fires = {name: Signal(name=f"{name}_fire") for name in names}
+        self._fires = SimpleNamespace(**fires)
+        self._links = SimpleNamespace(**{edge.name: self._link(edge, fires) for edge in every(spec.graph)})
+        self._saturated: list[Value] = []
+        self._front(m, self._sequence(m))
         if spec.prunes:
             self._screen(m)
+        builders = {
+            "score": self._score, "maximum": self._maximum, "exponential": self._exponential, "sum": self._sum,
+            "output": self._output, "divide": self._divide,
+        }  # fmt: skip
         for name in NODES[spec.graph]:
-            getattr(self, f"_{name}")(m)
+            builders[name](m)
         self._drain(m)
-        m.d.comb += self.wires["saturated"].eq(Cat(*self._saturated).any())
+        m.d.comb += self._control.run.saturated.eq(Cat(*self._saturated).any())
         return m
 
     # FIFOs -----------------------------------------------------------------------------------------------------------
 
-    def _ends(self, name: str) -> Wires:
-        width = sum(int(bits) for bits in words(self.spec)[name].values())
-        return Wires(Signal(name=f"{name}_room"), Signal(name=f"{name}_valid"), word(width, f"{name}_word"))
-
-    def _fields(self, name: str) -> dict[str, Value]:
-        """The word at the end of a FIFO, by field; a field that the design lacks is empty."""
-        found, low = {}, 0
-        for field, bits in words(self.spec)[name].items():
-            found[field] = self._fifos[name].result[low : low + int(bits)]
-            low += int(bits)
-        return found
+    def _link(self, edge: Edge, fires: dict[str, Signal]) -> Link:
+        spec, name = self.spec, edge.name
+        there, record = bool(present(spec)[name]), words(spec)[name]
+        room, valid = (Signal(flag(there), name=f"{name}_{what}") for what in ("room", "valid"))
+        held = word(there * record.width, f"{name}_word") if there else Const(0, record.width)
+        none = Const(0, 0)
+        fills, reads = fires.get(edge.source, none), fires.get(edge.target, none)
+        return Link(edge, there, record, room, valid, layout(record)(held), fills, reads)
 
     def _fifo(self, width: int, depth: int, ahead: bool, refills: bool) -> Fifo:
         return Fifo(
@@ -82,277 +101,264 @@ class StreamingAttention(Accelerator):
     def _fill(
         self,
         m: Module,
-        name: str,
-        fields: dict[str, Value],
+        link: Link,
         write: Value,
-        read: Value,
+        *,
+        read: Value | None = None,
         reserve: Value | None = None,
+        **fields: Any,
     ) -> None:
-        """Put the FIFO there: a node's result goes in at ``write``, its slot is taken at ``reserve``."""
-        edge: Edge = self._edges[name]
-        wires = self._fifos[name]
-        # The steps of a screening take the slot of a pass with its first key and fill it with the last.
-        late = int(latencies(self.spec)[edge.source]) > 1 or edge.source in ("screen", "search")
-        fifo = self._fifo(len(wires.result), int(depths(self.spec)[name]), late, edge.kind == "long")
-        packed = Cat(*(fields[field] for field, bits in words(self.spec)[name].items() if int(bits)))
-        pins: dict[str, Any] = {
-            "write": write,
-            "word": packed,
-            "read": read,
-            "room": wires.room,
-            "valid": wires.valid,
-        }
-        if late:
-            pins["reserve"] = reserve if reserve is not None else self._fires[edge.source]
-        self.use(m, fifo, name, **pins, result=wires.result)
+        """Put the FIFO there: ``fields`` go in at ``write``, the slot is taken at ``reserve``.
 
-    def _ready(self, *names: str) -> Value:
-        """All of these FIFOs have a word."""
-        return Cat(*(self._fifos[name].valid for name in names if name in self._fifos)).all()
-
-    def _room(self, *names: str) -> Value:
-        return Cat(*(self._fifos[name].room for name in names)).all()
+        By default a slot is taken when the node before fires, and a word is read when the node behind does.
+        """
+        if not link.there:
+            return
+        spec, name = self.spec, link.edge.name
+        fifo = self._fifo(
+            link.record.width, depths(spec)[name], bool(reserved(spec)[name]), link.edge.kind == "long"
+        )
+        self.use(
+            m, fifo, name, write=write, word=joined(link.record, **fields), room=link.room, valid=link.valid,
+            read=link.reads if read is None else read, reserve=link.fills if reserve is None else reserve,
+            result=link.word,
+        )  # fmt: skip
 
     # Ports -----------------------------------------------------------------------------------------------------------
 
-    def _control(self, m: Module) -> None:
-        spec, control = self.spec, Control(self.spec)
-        self._saturated: list[Value] = []
-        self._flags: dict[str, Value] = {}
-        for flag in ("last", "pass_end", "turn", "final", "visible"):
-            width = control.ports[flag].shape if flag in control.ports else 0
-            self._flags[flag] = Signal(width, name=f"key_{flag}")
+    def _sequence(self, m: Module) -> Value:
+        """Instantiate the sequencer; returns whether a key ends a pass."""
+        spec, control, fires, links = self.spec, Control(self.spec), self._fires, self._links
+        ports = {
+            "last": control.last, "turn": control.turn, "final": control.final, "visible": control.visible,
+            "pass_end": control.pass_end,
+        }  # fmt: skip
+        flags = {name: Signal(len(port), name=f"key_{name}") for name, port in ports.items()}
         self._value_final = Signal(name="value_final")
-        self._code_wrong = Signal(1 if spec.prunes else 0, name="code_wrong")
-        outputs = [name for name, edge in self._edges.items() if edge.source == "score"]
-        tuned = [name for name, edge in self._edges.items() if edge.source == "tune"]
-        pins = {
-            "value_taken": self._fires["output"],
-            "value_final": self._value_final,
-            "tune_room": self._room(*tuned),
-            "load_room": self._room(*(name for name in ("queries", "codes") if name in self._edges)),
-            "score_room": self._room(*outputs),
-            "score_tokens": self._ready("queries", "scales", "picked"),
-            "code_taken": self._fires["screen"] if spec.prunes else Const(0, 0),
-            "code_wrong": self._code_wrong,
-            **{f"{name}_fire": self._fires[name] for name in ("tune", "load", "score")},
-        }
-        self.sequence(m, control, **self._flags, **pins)
-        self._front(m)
+        self._code_wrong = Signal(spec.prunes, name="code_wrong")
+        here = [link for link in vars(links).values() if link.there]
+        self._control = self.sequence(
+            m,
+            control,
+            **flags,
+            scale=self.s_axis_scale,
+            query=self.s_axis_query,
+            key=self.s_axis_key,
+            value=self.s_axis_value,
+            value_taken=fires.output,
+            value_final=self._value_final,
+            tune_room=room(*(link for link in here if link.edge.source == "tune")),
+            load_room=room(*(link for link in here if link.edge.source == "load")),
+            score_room=room(*(link for link in here if link.edge.source == "score")),
+            score_tokens=ready(links.queries, links.scales, links.picked),
+            code_taken=fires.screen,
+            code_wrong=self._code_wrong,
+            tune_fire=fires.tune,
+            load_fire=fires.load,
+            score_fire=fires.score,
+        )
+        return flags.pop("pass_end")
 
-    def _front(self, m: Module) -> None:
+    def _front(self, m: Module, pass_end: Value) -> None:
         """The scales of a pass and the queries of a row, as they arrive."""
-        scale, data = self.spec.streams()[0], self.s_axis_scale_tdata
-        fields = {name: data[scale[name].span] for name in ("multiplier", "shift", "offset")}
-        gains = {
-            "gain": data[scale["output_multiplier"].span],
-            "down": data[scale["output_shift"].span],
-        }
-        fire, flags = self._fires, self._flags
-        self._fill(m, "scales", fields, fire["tune"], fire["score"] & flags["pass_end"])
-        if "gains" in self._edges:
-            self._fill(m, "gains", gains, fire["tune"], self._pass_done())
-        query = self.data("query")
-        self._fill(m, "queries", {"query": query}, fire["load"], fire["score"] & flags["last"])
+        links, fires, beat = self._links, self._fires, self.s_axis_scale.beat
+        scales = {"multiplier": beat.multiplier, "shift": beat.shift, "offset": beat.offset}
+        self._fill(m, links.scales, fires.tune, read=fires.score & pass_end, **scales)
+        if links.gains.there:
+            gains = {"gain": beat.output_multiplier, "down": beat.output_shift}
+            self._fill(m, links.gains, fires.tune, read=self._pass_done(), **gains)
+        last = self._control.last
+        self._fill(m, links.queries, fires.load, read=fires.score & last, query=self.s_axis_query.beat.query)
 
     def _screen(self, m: Module) -> None:
         """Codes to the numbers of the keys that are to be fetched."""
-        spec, fire = self.spec, self._fires
-        query = self.data("query")
-        code = LeadingOneCode()
-        codes = Signal(spec.dim * CODE_BITS, name="query_code")
-        for number, value in enumerate(parts(query, 8)):
-            self.use(
-                m,
-                code,
-                f"code{number}",
-                value=value,
-                code=codes[CODE_BITS * number : CODE_BITS * (number + 1)],
-            )
-        block = Screen(spec)
-        shared = {name: self.wires[name] for name in ("start", *size_ports(spec.sizes, In))}
-        own = {
-            name: Signal(member.shape, name=name)
-            for name, member in block.signature.members.items()
-            if name not in ("clk", "rst", *shared)
-        }
-        pins = {name: value for name, value in (own | shared).items() if name in block.signature.members}
-        self.use(m, block, "screen", **pins)
-        ports = {"code": ("tvalid", "tlast"), "pick": ("tready",)}
-        m.d.comb += [
-            own[f"{port}_{wire}"].eq(getattr(self, f"{'s' if port == 'code' else 'm'}_axis_{port}_{wire}"))
-            for port, wires in ports.items()
-            for wire in wires
-        ]
-        fifos = self._fifos
-        m.d.comb += [
-            own["code"].eq(self.s_axis_code_tdata[: len(codes)]),
-            own["query"].eq(fifos["codes"].result),
-            own["codes_valid"].eq(fifos["codes"].valid),
-            own["counted_room"].eq(fifos["counted"].room),
-            own["counted_valid"].eq(fifos["counted"].valid),
-            own["found_room"].eq(fifos["found"].room),
-            own["picked_room"].eq(fifos["picked"].room),
-            self.s_axis_code_tready.eq(own["code_tready"]),
-            self.m_axis_pick_tvalid.eq(own["pick_tvalid"]),
-            self.m_axis_pick_tlast.eq(own["pick_tlast"]),
-            fire["screen"].eq(own["screen_fire"]),
-            fire["pick"].eq(own["pick_fire"]),
-            self._code_wrong.eq(own["code_wrong"]),
-        ]
-        self._fill(m, "codes", {"code": codes}, fire["load"], own["screened"])
-        self._fill(m, "counted", {}, own["counted_write"], own["searched"], own["counted_reserve"])
-        self._fill(m, "found", {}, own["searched"], own["picked_all"], own["found_reserve"])
-        self._fill(m, "picked", {}, fire["pick"], fire["score"])
-        there = self._numbers(m, own["taken"], own["number"], fire["pick"])
-        m.d.comb += own["found_valid"].eq(fifos["found"].valid & there)
+        spec, fires, links = self.spec, self._fires, self._links
+        code, codes = LeadingOneCode(), Signal(spec.dim * CODE_BITS, name="query_code")
+        for number, (value, found) in enumerate(
+            zip(parts(bits(self.s_axis_query.beat.query), ELEMENT_BITS), parts(codes, CODE_BITS), strict=True)
+        ):
+            self.use(m, code, f"code{number}", value=value, code=found)
+        there, wrong = Signal(name="pick_there"), self._code_wrong
+        screen = self.use(
+            m, Screen(spec), "screen", prefix="", run=self._control.run, code=self.s_axis_code,
+            pick=self.m_axis_pick, query=links.codes.word.code, codes_valid=links.codes.valid,
+            counted_room=links.counted.room, counted_valid=links.counted.valid, found_room=links.found.room,
+            found_valid=links.found.valid & there, picked_room=links.picked.room, code_wrong=wrong,
+            screen_fire=fires.screen, pick_fire=fires.pick,
+        )  # fmt: skip
+        searched = screen.searched
+        self._fill(m, links.codes, fires.load, read=screen.screened, code=codes)
+        self._fill(m, links.counted, screen.counted_write, read=searched, reserve=screen.counted_reserve)
+        self._fill(m, links.found, searched, read=screen.picked_all, reserve=screen.found_reserve)
+        self._fill(m, links.picked, fires.pick)
+        self._numbers(m, screen.taken, screen.number, there)
 
-    def _numbers(self, m: Module, taken: Value, number: Value, picked: Value) -> Value:
-        """The numbers of the keys found in a pass wait until all are known; returns whether there are any."""
+    def _numbers(self, m: Module, taken: Value, number: Value, there: Value) -> None:
+        """The numbers of the keys found in a pass wait until all are known; ``there`` says whether there are any."""
         fifo = self._fifo(len(number), self.spec.candidates, False, False)
         found = Signal(len(number), name="pick_number")
-        there = Signal(name="pick_there")
         room = Signal(name="pick_room")  # which there is: the pass before has left
         self.use(
-            m, fifo, "numbers", write=taken, word=number, read=picked, result=found, valid=there, room=room
-        )
-        m.d.comb += self.m_axis_pick_tdata.eq(found)
-        return there
+            m, fifo, "numbers", write=taken, word=number, read=self._fires.pick, result=found, valid=there,
+            room=room,
+        )  # fmt: skip
+        m.d.comb += self.m_axis_pick.tdata.eq(found)
 
     def _pass_done(self) -> Value:
         """The node that uses the gains is done with a pass."""
-        target = self._edges["gains"].target
-        source = "shares" if target == "output" else "weights"
-        fields = self._fields(source)
-        last = fields["last"]
-        turn = fields["turn"] if len(fields["turn"]) else self._run_done(fields)
-        return self._fires[target] & last & turn
+        links = self._links
+        word = links.shares.word if links.gains.edge.target == "output" else links.weights.word
+        turn = word.turn if len(word.turn) else self._run_done(word)
+        return links.gains.reads & word.last & turn
 
-    def _run_done(self, fields: dict[str, Value]) -> Value:
+    def _run_done(self, word: Any) -> Value:
         """1 if a pass ends with every row, or with the run, where no flag says so."""
-        if self.spec.regroups and not self.spec.repeats:
-            return fields["final"]
-        return Const(1, 1)
+        return word.final if self.spec.regroups and not self.spec.repeats else Const(1, 1)
 
     # Nodes -----------------------------------------------------------------------------------------------------------
 
-    def _node(
-        self, m: Module, block: NodeBlock, fields: dict[str, Value], flags: dict[str, Value]
-    ) -> dict[str, Value]:
-        """Instantiate a node that fires with these inputs; returns its outputs."""
-        found: dict[str, Value] = {}
-        pins: dict[str, Any] = {"fire": self._fires[block.place]}
-        for name, member in block.ports.items():
-            if member.flow.name == "Out":
-                found[name.removesuffix("_out")] = word(member.shape, f"{block.place}_{name}")
-                pins[name] = found[name.removesuffix("_out")]
-            elif name not in ("clk", "rst", "fire"):
-                pins[name] = (fields | flags)[name]
-        self.use(m, block, block.place, **pins)
-        self._saturated += [found.pop("saturated")] if "saturated" in found else []
-        return {name: Const(0, 0) for name in ("turn", "final", "visible")} | found
+    def _node(self, m: Module, block: NodeBlock, fire: Value, beside: Any, **given: Any) -> Any:
+        """Instantiate a node that fires with these inputs, and with the flags ``beside`` them; returns its ends."""
+        flags = {"last": beside.last, "turn": beside.turn, "final": beside.final, "visible": beside.visible}
+        ends = self.use(m, block, block.place, fire=fire, **flags, **given)
+        if len(ends.saturated):
+            self._saturated.append(ends.saturated)
+        return ends
 
-    def _fire(self, m: Module, name: str, *, when: Value | None = None) -> None:
+    def _fire(self, m: Module, name: str, fire: Value, *, when: Value | None = None) -> None:
         """A node fires when all its inputs are there and all its outputs have room; ``when`` says if a row's has to."""
-        inputs = [e.name for e in self._edges.values() if e.target == name]
-        keyed = [e.name for e in self._edges.values() if e.source == name and e.kind != "row"]
-        rows = [e.name for e in self._edges.values() if e.source == name and e.kind == "row"]
-        go = self._ready(*inputs)
+        links = [link for link in vars(self._links).values() if link.there]
+        keyed = [link for link in links if link.edge.source == name and link.edge.kind != "row"]
+        rows = [link for link in links if link.edge.source == name and link.edge.kind == "row"]
+        go = ready(*(link for link in links if link.edge.target == name))
         if keyed:
-            go = go & self._room(*keyed)
+            go = go & room(*keyed)
         if rows:
-            go = go & (self._room(*rows) if when is None else self._room(*rows) | ~when)
+            go = go & (room(*rows) if when is None else room(*rows) | ~when)
         if name == "output":
-            m.d.comb += self.s_axis_value_tready.eq(go)
-            go = go & self.s_axis_value_tvalid
-        m.d.comb += self._fires[name].eq(go)
+            m.d.comb += self.s_axis_value.tready.eq(go)
+            go = go & self.s_axis_value.tvalid
+        m.d.comb += fire.eq(go)
+
+    def _key_fifo(self, m: Module, link: Link, ends: Any, **fields: Any) -> None:
+        """A FIFO with a word per key: the flags of the node before, and ``fields``."""
+        flags = {
+            "last": ends.last_out, "turn": ends.turn_out, "final": ends.final_out, "visible": ends.visible_out,
+        }  # fmt: skip
+        self._fill(m, link, ends.write, **flags, **fields)
 
     def _score(self, m: Module) -> None:
-        fields = self._fields("scales") | {"query": self._fifos["queries"].result}
-        fields["key"] = self.data("key")
-        found = self._node(m, nodes.Score(self.spec), fields, self._flags)
-        name = "weight" if self.spec.graph == "naive" else "exponent"
-        for edge in ("weights", "long_weights", "scores", "long_scores"):
-            if edge in self._edges and self._edges[edge].source == "score":
-                self._key_fifo(m, edge, found | {name: found["result"]})
-
-    def _key_fifo(self, m: Module, name: str, found: dict[str, Value]) -> None:
-        """A FIFO with a word per key, read when its target fires."""
-        self._fill(m, name, found, found["write"], self._fires[self._edges[name].target])
+        links = self._links
+        scales = links.scales.word
+        ends = self._node(
+            m, nodes.Score(self.spec), self._fires.score, self._control, query=links.queries.word.query,
+            key=self.s_axis_key.beat.key, multiplier=scales.multiplier, shift=scales.shift, offset=scales.offset,
+        )  # fmt: skip
+        if self.spec.graph == "naive":
+            self._key_fifo(m, links.weights, ends, weight=ends.result)
+            self._key_fifo(m, links.long_weights, ends, weight=ends.result)
+            return
+        self._key_fifo(m, links.scores, ends, exponent=ends.result)
+        if self.spec.graph != "memory_free":
+            self._key_fifo(m, links.long_scores, ends, exponent=ends.result)
 
     def _maximum(self, m: Module) -> None:
-        fields = self._fields("scores")
-        self._fire(m, "maximum", when=fields["last"])
-        found = self._node(m, nodes.Highest(self.spec), fields, fields)
+        links, word, fire = self._links, self._links.scores.word, self._fires.maximum
+        self._fire(m, "maximum", fire, when=word.last)
+        ends = self._node(m, nodes.Highest(self.spec), fire, word, exponent=word.exponent)
         if self.spec.graph == "memory_free":
-            for edge in ("weights", "shares"):
-                self._key_fifo(m, edge, found | {"weight": found["result"]})
+            for link in (links.weights, links.shares):
+                self._key_fifo(m, link, ends, weight=ends.result, shift=ends.shift)
             return
-        read = self._fires["exponential"] & self._fields("long_scores")["last"]
-        self._fill(m, "maxima", {"reference": found["result"]}, found["write"], read)
+        read = self._fires.exponential & links.long_scores.word.last
+        self._fill(m, links.maxima, ends.write, read=read, reference=ends.result)
 
     def _exponential(self, m: Module) -> None:
-        self._fire(m, "exponential")
-        fields = self._fields("long_scores")
-        found = self._node(m, nodes.Exponential(self.spec), fields | self._fields("maxima"), fields)
-        for edge in ("weights", "long_weights", "shares"):
-            if edge in self._edges and self._edges[edge].source == "exponential":
-                self._key_fifo(m, edge, found | {"weight": found["result"]})
+        links, word, fire = self._links, self._links.long_scores.word, self._fires.exponential
+        self._fire(m, "exponential", fire)
+        ends = self._node(
+            m, nodes.Exponential(self.spec), fire, word, exponent=word.exponent,
+            reference=links.maxima.word.reference,
+        )  # fmt: skip
+        self._key_fifo(m, links.weights, ends, weight=ends.result)
+        link = links.long_weights if self.spec.graph == "scaled" else links.shares
+        self._key_fifo(m, link, ends, weight=ends.result)
 
     def _sum(self, m: Module) -> None:
-        fields = self._fields("weights")
-        self._fire(m, "sum", when=fields["last"])
-        gains = self._fields("gains") if "gains" in self._edges else {}
-        found = self._node(m, nodes.Sum(self.spec), fields | gains, fields)
-        divided = self._fires["divide"]
+        links, word, gains, fire = self._links, self._links.weights.word, self._gains("sum"), self._fires.sum
+        self._fire(m, "sum", fire, when=word.last)
+        ends = self._node(m, nodes.Sum(self.spec), fire, word, weight=word.weight, shift=word.shift, **gains)
+        divided = self._fires.divide
         if self.spec.softmax.divides_first:
-            divided = divided & self._fields("long_weights")["last"]
-        reserve = self._fires["sum"] & fields["last"]
-        self._fill(m, "sums", found | {"inverse": found["result"]}, found["write"], divided, reserve)
+            divided = divided & links.long_weights.word.last
+        self._fill(
+            m, links.sums, ends.write, read=divided, reserve=fire & word.last, inverse=ends.result,
+            down=ends.down_out,
+        )  # fmt: skip
+
+    def _gains(self, target: str) -> dict[str, Value]:
+        """The gains of a pass, for the node that uses them."""
+        link = self._links.gains
+        if link.edge.target != target:
+            return {"gain": Const(0, 0), "down": Const(0, 0)}
+        return {"gain": link.word.gain, "down": link.word.down}
 
     def _output(self, m: Module) -> None:
-        fields = self._fields("shares")
-        self._fire(m, "output", when=fields["last"])
-        final = fields["final"] if len(fields["final"]) else Const(1, 1)
-        m.d.comb += self._value_final.eq(fields["last"] & final)
-        gains = self._fields("gains") if "gains" in self._edges else {}
-        value = self.data("value")
-        found = self._node(m, results.Output(self.spec), fields | gains | {"value": value}, fields)
-        reserve = self._fires["output"] & fields["last"]
-        if self.spec.softmax.divides_first:
-            self._fill(
-                m, "rows", found | {"row": found["result"]}, found["write"], self._fires["drain"], reserve
-            )
-        else:
-            totals = found | {"total": found["result"]}
-            self._fill(m, "totals", totals, found["write"], self._fires["divide"], reserve)
+        links, word, gains, fire = (
+            self._links,
+            self._links.shares.word,
+            self._gains("output"),
+            self._fires.output,
+        )
+        self._fire(m, "output", fire, when=word.last)
+        final = word.final if len(word.final) else Const(1, 1)
+        m.d.comb += self._value_final.eq(word.last & final)
+        ends = self._node(
+            m, results.Output(self.spec), fire, word, weight=word.weight, shift=word.shift,
+            value=self.s_axis_value.beat.value, **gains,
+        )  # fmt: skip
+        reserve = fire & word.last
+        link = links.rows if self.spec.softmax.divides_first else links.totals
+        found = {"row": ends.result} if link is links.rows else {"total": ends.result}
+        self._fill(m, link, ends.write, reserve=reserve, final=ends.final_out, **found)
 
     def _divide(self, m: Module) -> None:
-        self._fire(m, "divide")
-        inverses = self._fields("sums")
+        links, sums, fire = self._links, self._links.sums.word, self._fires.divide
+        self._fire(m, "divide", fire)
         if self.spec.softmax.divides_first:
-            fields = self._fields("long_weights")
-            found = self._node(
-                m, results.DivideWeights(self.spec), fields | {"inverse": inverses["inverse"]}, fields
-            )
-            self._key_fifo(m, "shares", found | {"weight": found["result"]})
+            word = links.long_weights.word
+            block: NodeBlock = results.DivideWeights(self.spec)
+            ends = self._node(m, block, fire, word, weight=word.weight, inverse=sums.inverse)
+            self._key_fifo(m, links.shares, ends, weight=ends.result)
             return
-        fields = self._fields("totals")
-        found = self._node(m, results.DivideTotals(self.spec), fields | inverses, fields)
-        self._fill(m, "rows", found | {"row": found["result"]}, found["write"], self._fires["drain"])
+        word = links.totals.word
+        block = results.DivideTotals(self.spec)
+        ends = self._node(m, block, fire, word, total=word.total, inverse=sums.inverse, down=sums.down)
+        self._fill(m, links.rows, ends.write, row=ends.result, final=ends.final_out)
 
     def _drain(self, m: Module) -> None:
-        fields = self._fields("rows")
-        last = fields["final"] if len(fields["final"]) else Const(1, 1)
+        link, out, fire = self._links.rows, self.m_axis_out, self._fires.drain
+        last = link.word.final if len(link.word.final) else Const(1, 1)
         m.d.comb += [
-            self.m_axis_out_tvalid.eq(self._fifos["rows"].valid),
-            self.m_axis_out_tdata.eq(fields["row"]),
-            self.m_axis_out_tlast.eq(last),
-            self._fires["drain"].eq(self.m_axis_out_tvalid & self.m_axis_out_tready),
-            self.wires["finished"].eq(self._fires["drain"] & last),
+            out.tvalid.eq(link.valid),
+            out.tdata.eq(bits(link.word.row)),
+            out.tlast.eq(last),
+            fire.eq(out.tvalid & out.tready),
+            self._control.run.finished.eq(fire & last),
         ]
         a = self.spec.softmax
         if a.is_float:
-            words = parts(fields["row"], int(a.out_width))
-            infinite = Cat(*(is_special(a.input_format, word)[0] for word in words)).any()
-            self._saturated.append(self._fires["drain"] & infinite)
+            infinite = Cat(
+                *(is_special(a.input_format, each)[0] for each in parts(link.word.row, a.out_width))
+            )
+            self._saturated.append(fire & infinite.any())
+
+
+def ready(*links: Link) -> Value:
+    """1 if all of these FIFOs have a word."""
+    return Cat(*(link.valid for link in links)).all()
+
+
+def room(*links: Link) -> Value:
+    """1 if all of these FIFOs have room."""
+    return Cat(*(link.room for link in links)).all()

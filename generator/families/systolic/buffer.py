@@ -28,9 +28,9 @@ class ColumnBuffer(Block):
 
     def __init__(self, spec: SystolicSpec) -> None:
         self.spec = spec
-        width, words = int(spec.result_width), BANKS * int(spec.most_tokens)
-        partial = int(spec.sum_width(spec.rows))
-        many = int(bool(spec.accumulates))
+        width, words = spec.result_width, BANKS * spec.most_tokens
+        partial = spec.sum_width(spec.rows)
+        many = spec.accumulates
         ports = {
             "partial": In(partial),
             "word": In(words),
@@ -46,7 +46,7 @@ class ColumnBuffer(Block):
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        width = int(self.spec.result_width)
+        width = self.spec.result_width
         words: list[Any] = []
         total: Value = sign_extend(self.partial, width)
         stored = [self.store & line for line in self.word]
@@ -75,8 +75,8 @@ class MemoryColumn(Block):
 
     def __init__(self, spec: SystolicSpec) -> None:
         self.spec = spec
-        width, partial = int(spec.result_width), int(spec.sum_width(spec.rows))
-        many = int(bool(spec.accumulates))
+        width, partial = spec.result_width, spec.sum_width(spec.rows)
+        many = spec.accumulates
         ports = {
             "partial": In(partial),
             "stored": In(BANKS * width),
@@ -94,7 +94,7 @@ class MemoryColumn(Block):
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        width = int(self.spec.result_width)
+        width = self.spec.result_width
         banks = parts(self.stored, width)
         m.d.comb += self.result.eq(Mux(self.shown, banks[1], banks[0]))
         if not self.spec.accumulates:

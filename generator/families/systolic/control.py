@@ -1,18 +1,32 @@
 """Sequencers of arrays: issue of beats and drain of results."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.families.systolic import SystolicSpec
 from blueprint.families.systolic.parameters import BANKS
+from blueprint.numbers import flag
 from generator.arithmetic.integers import zero_extend
-from generator.cells.register_file import EVENTS
+from generator.boundary import HANDSHAKE
 from generator.cells.skew import delay_line
-from generator.sequencer import Sequencer, handshakes, held, tells
+from generator.sequencer import Sequencer, held, taken
 
-_PORTS = handshakes(("act", "wgt"), ("out",)) | {"accept_act": Out(1)} | tells(*EVENTS)
+_PORTS = {
+    "act": In(HANDSHAKE),
+    "wgt": In(HANDSHAKE),
+    "out": Out(HANDSHAKE),
+    "accept_act": Out(1),
+}
+
+
+class Operand(NamedTuple):
+    """A register of an operand: whether a beat is ``there``, one is accepted, or one leaves with a wrong ``tlast``."""
+
+    there: Signal
+    accept: Signal
+    wrong: Value
 
 
 class Control(Sequencer):
@@ -24,23 +38,21 @@ class Control(Sequencer):
         """``bit`` and its delays, the copies of it that cross the array."""
         return delay_line(m, bit, stages, name, first=1, resets=True)
 
-    def operand(self, m: Module, port: str, active: Value, fire: Value, final: Value) -> tuple[Signal, Value]:
-        """The register of an operand stream: whether a beat is there, and whether its ``tlast`` was right.
+    def operand(self, m: Module, name: str, stream: Any, active: Value, fire: Value, final: Value) -> Operand:
+        """The register of an operand stream.
 
         A beat is taken while the run still needs one: the one that is issued next, or with an issue the one after.
         """
-        there, mark, accept = (Signal(name=f"{port}_{what}") for what in ("there", "mark", "accept"))
-        ready = getattr(self, f"{port}_tready")
+        there, mark, accept = (Signal(name=f"{name}_{what}") for what in ("there", "mark", "accept"))
         m.d.comb += [
-            ready.eq(active & (~there | (fire & ~final))),
-            accept.eq(ready & getattr(self, f"{port}_tvalid")),
-            getattr(self, f"accept_{port}").eq(accept),
+            stream.tready.eq(active & (~there | (fire & ~final))),
+            accept.eq(stream.tready & stream.tvalid),
         ]
         with m.If(accept):
-            m.d.sync += [there.eq(1), mark.eq(getattr(self, f"{port}_tlast"))]
+            m.d.sync += [there.eq(1), mark.eq(stream.tlast)]
         with m.Elif(fire):
             m.d.sync += there.eq(0)
-        return there, fire & (mark != final)
+        return Operand(there, accept, fire & (mark != final))
 
 
 class SummingControl(Control):
@@ -50,18 +62,18 @@ class SummingControl(Control):
 
     def __init__(self, spec: SystolicSpec) -> None:
         self.latency = "a beat is issued 1 cycle after its operands are accepted"
-        waves, many = int(spec.stages), int(bool(spec.accumulates))
+        waves, many = spec.stages, spec.accumulates
         ports = _PORTS | {
             "accept_wgt": Out(1),
-            "valid": Out(many * waves * int(bool(spec.floats))),
+            "valid": Out(many * waves * spec.floats),
             "first": Out(many * waves),
             "last": Out(waves),
             "shift": Out(1),
-            "ternary": In(int(bool(spec.flexible))),
-            "gate": Out(int(bool(spec.gated))),
+            "ternary": In(spec.flexible),
+            "gate": Out(spec.gated),
             "load": Out(waves if spec.waits else 0),
             "move": Out(waves if spec.waits else 0),
-            "queues_done": In(int(bool(spec.paced))),
+            "queues_done": In(spec.paced),
         }
         shape = f"r{spec.rows}c{spec.cols}l{spec.act_lanes}_s{waves}"
         digits = "_own" if spec.waits else "_flex" if spec.flexible else ""
@@ -76,14 +88,19 @@ class SummingControl(Control):
         names = ("issue", "beat_ends", "run_ends", "tile_ends")
         issue, ends, final, tile_ends = (Signal(name=name) for name in names)
         active = self.active(m, "active", ends & final)
-        act, act_wrong = self.operand(m, "act", active, ends, final)
-        wgt, wgt_wrong = self.operand(m, "wgt", active, ends, final)
+        act = self.operand(m, "act", self.act, active, ends, final)
+        wgt = self.operand(m, "wgt", self.wgt, active, ends, final)
+        m.d.comb += [self.accept_act.eq(act.accept), self.accept_wgt.eq(wgt.accept)]
         one = Const(1, 1)
-        step = Mux(self.ternary, int(spec.beat_k), 1) if spec.flexible else int(spec.beat_k)
-        beats = self.counted(m, "beats", self.k, step, ends) if spec.accumulates else one
+        step = Mux(self.ternary, spec.beat_k, 1) if spec.flexible else spec.beat_k
+        beats = one
+        if spec.accumulates:
+            self._beats_left, beats = self.counter(m, "beats", self.run.k, step, ends)
         done = ends & tile_ends
-        columns = self.counted(m, "columns", self.n, spec.cols, done) if spec.n_max > spec.cols else one
-        groups = self.counted(m, "groups", self.tokens, spec.rows, done & columns) if spec.regroups else one
+        columns = self.counted(m, "columns", self.run.n, spec.cols, done) if spec.n_max > spec.cols else one
+        groups = (
+            self.counted(m, "groups", self.run.tokens, spec.rows, done & columns) if spec.regroups else one
+        )
         held = self._drain(m, done, final)
         blocked = tile_ends & held
         busy, moves = self._busy(m, issue, ends)
@@ -91,27 +108,27 @@ class SummingControl(Control):
         m.d.comb += [
             tile_ends.eq(beats),
             final.eq(beats & columns & groups),
-            issue.eq(waits & act & wgt & ~blocked),
-            self.misframed.eq(act_wrong | wgt_wrong),
-            self.stall_input.eq(waits & ~blocked & ~act),
-            self.stall_memory.eq(waits & ~blocked & act & ~wgt),
+            issue.eq(waits & act.there & wgt.there & ~blocked),
+            self.run.misframed.eq(act.wrong | wgt.wrong),
+            self.run.stall_input.eq(waits & ~blocked & ~act.there),
+            self.run.stall_memory.eq(waits & ~blocked & act.there & ~wgt.there),
         ]
         if not spec.paced:
-            m.d.comb += self.stall_output.eq(waits & blocked)
+            m.d.comb += self.run.stall_output.eq(waits & blocked)
         else:
             self._charge(m, busy & ~final, beats, waits & blocked, held | tile_ends)
         if spec.gated:
             m.d.comb += self.gate.eq(moves)
         if spec.waits:
-            loads = self.delays(m, "load", self.accept_act, int(spec.stages) - 1)
+            loads = self.delays(m, "load", self.accept_act, spec.stages - 1)
             m.d.comb += self.load.eq(Cat(*loads))
-            m.d.comb += self.move.eq(Cat(*self.delays(m, "move", moves, int(spec.stages) - 1)))
+            m.d.comb += self.move.eq(Cat(*self.delays(m, "move", moves, spec.stages - 1)))
         if spec.accumulates:
             first = self.opening(m, "first_beat", ends, beats) & ~busy
-            m.d.comb += self.first.eq(Cat(*self.delays(m, "first", first, int(spec.stages) - 1)))
+            m.d.comb += self.first.eq(Cat(*self.delays(m, "first", first, spec.stages - 1)))
             if spec.floats:
-                m.d.comb += self.valid.eq(Cat(*self.delays(m, "valid", issue, int(spec.stages) - 1)))
-        m.d.comb += self.accepted.eq(self.taken("act", "wgt"))
+                m.d.comb += self.valid.eq(Cat(*self.delays(m, "valid", issue, spec.stages - 1)))
+        m.d.comb += self.run.accepted.eq(taken(self.act, self.wgt))
         return m
 
     def _busy(self, m: Module, issue: Value, ends: Signal) -> tuple[Value, Value]:
@@ -126,17 +143,17 @@ class SummingControl(Control):
 
     def _charge(self, m: Module, busy: Value, last: Value, blocked: Value, taken: Value) -> None:
         """Cycles with digits left, unless the next beat would have to wait for the output even now."""
-        step = int(self.spec.beat_k)
-        following = Mux(last, self.k <= step, self.left["beats"] <= 2 * step)
+        step = self.spec.beat_k
+        following = Mux(last, self.run.k <= step, self._beats_left <= 2 * step)
         m.d.comb += [
-            self.stall_output.eq(blocked | (busy & following & taken)),
-            self.stall_dependency.eq(busy & ~(following & taken)),
+            self.run.stall_output.eq(blocked | (busy & following & taken)),
+            self.run.stall_dependency.eq(busy & ~(following & taken)),
         ]
 
     def _drain(self, m: Module, done: Value, final: Value) -> Value:
         """Give the rows of a finished tile; returns whether another one has to wait."""
         spec = self.spec
-        waves = self.delays(m, "last", done, int(spec.stages) - 1)
+        waves = self.delays(m, "last", done, spec.stages - 1)
         moves, ends = Signal(name="drain_moves"), Signal(name="drain_ends")
         waiting = held(m, "held", done, moves & ends)
         full = held(m, "full", waves[-1], moves & ends) if spec.stages > 1 else waiting
@@ -152,12 +169,12 @@ class SummingControl(Control):
                 m.d.sync += last.eq(final)
         m.d.comb += [
             ends.eq(row == spec.rows - 1),
-            moves.eq(full & self.out_tready),
+            moves.eq(full & self.out.tready),
             self.last.eq(Cat(*waves)),
             self.shift.eq(moves),
-            self.out_tvalid.eq(full),
-            self.out_tlast.eq(last & ends),
-            self.finished.eq(moves & ends & last),
+            self.out.tvalid.eq(full),
+            self.out.tlast.eq(last & ends),
+            self.run.finished.eq(moves & ends & last),
         ]
         return waiting
 
@@ -169,7 +186,7 @@ def _file_ports(words: int) -> dict[str, Any]:
 
 def _memory_ports(spec: SystolicSpec) -> dict[str, Any]:
     """Addresses and forwarding, where the banks are memories."""
-    address, many = (int(spec.most_tokens) - 1).bit_length(), int(bool(spec.accumulates))
+    address, many = (spec.most_tokens - 1).bit_length(), spec.accumulates
     return {
         "write": Out(BANKS),
         "write_address": Out(address),
@@ -189,8 +206,8 @@ class StationaryControl(Control):
 
     def __init__(self, spec: SystolicSpec) -> None:
         self.latency = "a token is issued 1 cycle after it and the last row of its weights are accepted"
-        many, several = int(bool(spec.accumulates)), int(spec.most_tokens > 1)
-        words = BANKS * int(spec.most_tokens)
+        many, several = spec.accumulates, flag(spec.most_tokens > 1)
+        words = BANKS * spec.most_tokens
         ports = _PORTS | {
             "load": Out(spec.rows),
             "swap": Out(several * (spec.rows + spec.cols - 1)),
@@ -209,23 +226,24 @@ class StationaryControl(Control):
         self._final, self._final_tile = Signal(name="run_ends"), Signal(name="last_tile")
         issue, final = self._issue, self._final
         self._active = self.active(m, "active", issue & final)
-        act, act_wrong = self.operand(m, "act", self._active, issue, final)
-        most, one = int(spec.most_tokens), Const(1, 1)
+        act = self.operand(m, "act", self.act, self._active, issue, final)
+        m.d.comb += self.accept_act.eq(act.accept)
+        most, one = spec.most_tokens, Const(1, 1)
         tokens: Value = one
         if most > 1:
-            tokens = zero_extend(self.tokens, most.bit_length())
+            tokens = zero_extend(self.run.tokens, most.bit_length())
         if spec.regroups:
-            tokens = Mux(self.tokens > most, Const(most, most.bit_length()), tokens)
+            tokens = Mux(self.run.tokens > most, Const(most, most.bit_length()), tokens)
         self._tokens = Signal(most.bit_length(), name="tokens_of_group")
         m.d.comb += self._tokens.eq(tokens)
         last_token = self.counted(m, "token", self._tokens, 1, issue) if most > 1 else one
         ends = issue & last_token
-        beats = self.counted(m, "beats", self.k, int(spec.beat_k), ends) if spec.accumulates else one
+        beats = self.counted(m, "beats", self.run.k, spec.beat_k, ends) if spec.accumulates else one
         columns = (
-            self.counted(m, "columns", self.n, spec.cols, ends & beats) if spec.n_max > spec.cols else one
+            self.counted(m, "columns", self.run.n, spec.cols, ends & beats) if spec.n_max > spec.cols else one
         )
         done = ends & beats & columns
-        groups = self.counted(m, "groups", self.tokens, most, done) if spec.regroups else one
+        groups = self.counted(m, "groups", self.run.tokens, most, done) if spec.regroups else one
         begins = self.opening(m, "first_token", issue, last_token) if most > 1 else one
         first = self.opening(m, "first_beat", ends, beats) if spec.accumulates else one
         tile, wgt_wrong = self._load(m, begins)
@@ -234,18 +252,18 @@ class StationaryControl(Control):
         m.d.comb += [
             self._final_tile.eq(beats & columns & groups),
             final.eq(last_token & self._final_tile),
-            issue.eq(self._active & act & (~begins | tile) & ~blocked),
+            issue.eq(self._active & act.there & (~begins | tile) & ~blocked),
             self._take_tile.eq(issue & begins),
-            self.misframed.eq(act_wrong | wgt_wrong),
-            self.stall_output.eq(self._active & blocked),
-            self.stall_input.eq(self._active & ~blocked & ~act),
-            self.stall_memory.eq(self._active & ~blocked & act & begins & ~tile),
+            self.run.misframed.eq(act.wrong | wgt_wrong),
+            self.run.stall_output.eq(self._active & blocked),
+            self.run.stall_input.eq(self._active & ~blocked & ~act.there),
+            self.run.stall_memory.eq(self._active & ~blocked & act.there & begins & ~tile),
         ]
         if most > 1:
             copies = self.delays(m, "swap", self._take_tile, spec.rows + spec.cols - 2)
             m.d.comb += self.swap.eq(Cat(*copies))
         self._banks(m, issue & column_begins, room, first, beats)
-        m.d.comb += self.accepted.eq(self.taken("act", "wgt"))
+        m.d.comb += self.run.accepted.eq(taken(self.act, self.wgt))
         return m
 
     def _load(self, m: Module, begins: Value) -> tuple[Value, Value]:
@@ -255,12 +273,12 @@ class StationaryControl(Control):
         tile = held(m, "tile_there", accept & ends, self._take_tile)
         more = begins | ~self._final_tile  # a tile that is in use already needs no weights any more
         m.d.comb += [
-            self.wgt_tready.eq(self._active & ((~tile & more) | (self._take_tile & ~self._final_tile))),
-            accept.eq(self.wgt_tready & self.wgt_tvalid),
+            self.wgt.tready.eq(self._active & ((~tile & more) | (self._take_tile & ~self._final_tile))),
+            accept.eq(self.wgt.tready & self.wgt.tvalid),
         ]
         mark = Signal(name="tile_mark")
         with m.If(accept & ends):
-            m.d.sync += mark.eq(self.wgt_tlast)
+            m.d.sync += mark.eq(self.wgt.tlast)
         if rows == 1:
             m.d.comb += [ends.eq(1), self.load.eq(accept)]
         else:
@@ -271,12 +289,12 @@ class StationaryControl(Control):
                 ends.eq(row == rows - 1),
                 self.load.eq(Cat(*(accept & (row == number) for number in range(rows)))),
             ]
-        early = accept & ~ends & self.wgt_tlast
+        early = accept & ~ends & self.wgt.tlast
         return tile, early | (self._take_tile & (mark != self._final_tile))
 
     def _banks(self, m: Module, begin: Value, room: Signal, first: Value, last: Value) -> None:
         """Partial sums into one bank, finished ones out of the other."""
-        spec, stages = self.spec, int(self.spec.stages)
+        spec, stages = self.spec, self.spec.stages
         self._valid = self.delays(m, "valid", self._issue, stages)
         valid, finished = self._valid[-1], Const(1, 1)
         if spec.accumulates:
@@ -294,16 +312,16 @@ class StationaryControl(Control):
         there, last_word = Signal(name="result_there"), Signal(name="result_last")
         m.d.comb += [
             room.eq(used != BANKS),
-            take.eq(Mux(empty, full[1], full[0]) & (~there | self.out_tready)),
+            take.eq(Mux(empty, full[1], full[0]) & (~there | self.out.tready)),
             emptied.eq(take & given_ends),
-            self.out_tvalid.eq(there),
-            self.out_tlast.eq(last_word),
-            self.finished.eq(there & last_word & self.out_tready),
+            self.out.tvalid.eq(there),
+            self.out.tlast.eq(last_word),
+            self.run.finished.eq(there & last_word & self.out.tready),
         ]
         only = left == 1 if spec.in_sram else used == 1
         with m.If(take):
             m.d.sync += [there.eq(1), last_word.eq(emptied & ~self._active & only)]
-        with m.Elif(self.out_tready):
+        with m.Elif(self.out.tready):
             m.d.sync += there.eq(0)
         if spec.in_sram:
             self._memories(m, (fill, word, word_ends), (empty, given, take), free)
@@ -336,7 +354,7 @@ class StationaryControl(Control):
         ends = Signal(name="bank_ends")
         with m.If(take):
             m.d.sync += ends.eq(emptied)
-        m.d.comb += free.eq(there & ends & self.out_tready)
+        m.d.comb += free.eq(there & ends & self.out.tready)
 
     def _memories(
         self, m: Module, into: tuple[Signal, Value, Value], out: tuple[Signal, Value, Value], free: Value
@@ -370,7 +388,7 @@ class StationaryControl(Control):
 
     def _walk(self, m: Module, name: str, step: Value) -> tuple[Value, Value]:
         """(number of a token in its group, whether it is the last), stepping on with ``step``."""
-        most = int(self.spec.most_tokens)
+        most = self.spec.most_tokens
         if most == 1:
             return Const(0, 1), Const(1, 1)
         number, ends = Signal((most - 1).bit_length(), name=name), Signal(name=f"{name}_ends")
@@ -381,5 +399,5 @@ class StationaryControl(Control):
 
     def _lines(self, bank: Value, number: Value) -> Value:
         """One line for every word of both banks."""
-        most = int(self.spec.most_tokens)
+        most = self.spec.most_tokens
         return Cat(*((bank == b) & (number == w) for b in range(BANKS) for w in range(most)))

@@ -9,21 +9,23 @@ from blueprint.arithmetic import floating
 from blueprint.arithmetic.processing import Element
 from blueprint.arithmetic.processing.cascade import Plans, plans
 from blueprint.families.systolic import SystolicSpec
+from blueprint.numbers import flag
 from generator.arithmetic.floating import FloatAdd
 from generator.arithmetic.integers import add, parts, sign_extend
 from generator.arithmetic.processing import ActivationSelect, DigitQueue, Merge, Pass, Product, Step, mark
 from generator.arithmetic.processing.floats import converted
 from generator.block import Block, register
+from generator.layout import element, viewed
 
 
 def element_name(spec: SystolicSpec, element: Element) -> str:
     """The part of a module's name that says everything about an element's products."""
     number = f"a{spec.act_width}w{spec.weight_width}"
     if spec.activation != "int":
-        number = spec.activation + ("" if spec.accumulate == "same" else f"_{spec.accumulate}")
+        number = spec.activation + ("" if spec.acc_format == "same" else f"_{spec.acc_format}")
     sparse = "" if spec.group == 1 else f"_{spec.kept}of{spec.group}"
     held = "_reg" if spec.product_register else ""
-    return f"{spec.pe}_{number}_d{spec.depth}{sparse}{held}_t{element.total_bits}"
+    return f"{spec.pe}_{number}_d{spec.dot_length}{sparse}{held}_t{element.total_bits}"
 
 
 class ArrayElement(Block):
@@ -37,24 +39,21 @@ class ArrayElement(Block):
     def selected(self, m: Module) -> tuple[Value, Value]:
         """(activations, weights) of the lanes, with the activation selected for every weight."""
         spec = self.spec
-        act, words = self.act_used(m), parts(self.weight_used(m), int(spec.weight_bits))
-        acts, field = parts(act, int(spec.selected_width)), spec.streams()[1].field
-        # A word that holds more than a weight has it as its first part.
-        weights = Cat(*(word[field.parts[0].span] if field.parts else word for word in words))
+        act, words = self.act_used(m), parts(self.weight_used(m), spec.weight_bits)
+        acts, kind = parts(act, spec.selected_width), element(spec.stream("wgt").field)
+        words = [viewed(kind, word) for word in words]
         if spec.group == 1:
-            return act, weights
-        block = ActivationSelect(int(spec.selected_width), int(spec.group))
+            return act, Cat(*(word.integer for word in words)) if spec.flexible else Cat(*words)
+        block = ActivationSelect(spec.selected_width, spec.group)
         block.place = self.place
         chosen = []
         for lane, word in enumerate(words):
-            first = lane // int(spec.kept) * int(spec.group)
-            value = Signal(int(spec.selected_width), name=f"chosen{lane}")
-            group = Cat(*acts[first : first + int(spec.group)])
-            self.use(
-                m, block, f"select{lane}", entries=group, index=word[field.part("index").span], value=value
-            )
+            first = lane // spec.kept * spec.group
+            value = Signal(spec.selected_width, name=f"chosen{lane}")
+            group = Cat(*acts[first : first + spec.group])
+            self.use(m, block, f"select{lane}", entries=group, index=word.index, value=value)
             chosen.append(value)
-        return Cat(*chosen), weights
+        return Cat(*chosen), Cat(*(word.value for word in words))
 
     def act_used(self, m: Module) -> Value:
         """The activations of this beat, or their digits."""
@@ -68,8 +67,8 @@ class ArrayElement(Block):
         """The operands of a processing element by their ports."""
         act, weight = self.selected(m)
         if self.spec.flexible:
-            kind = self.spec.streams()[1].field.part("ternary")
-            return {"a": weight, "b": act, "ternary": self.weight[kind.span]}
+            word = viewed(element(self.spec.stream("wgt").field), self.weight)
+            return {"a": weight, "b": act, "ternary": word.ternary}
         if self.spec.serial:
             return {"digit": act, "b": weight}
         return {"a": act, "b": weight} if self.spec.encoded else {"a": weight, "b": act}
@@ -87,7 +86,7 @@ class ArrayElement(Block):
 
     def stepped(self, m: Module, state: Value) -> Value:
         """``state`` with the products of a beat added."""
-        following = Signal(int(self.element.state_bits), name="following")
+        following = Signal(self.element.state_bits, name="following")
         if self.spec.product_register:
             self.use(
                 m,
@@ -114,14 +113,14 @@ class SummingElement(ArrayElement):
     def __init__(self, spec: SystolicSpec) -> None:
         self.spec, self.element = spec, spec.element
         self.latency = "2 cycles" if spec.product_register else "1 cycle"
-        width, many, chained = int(spec.state_width), int(bool(spec.accumulates)), int(spec.rows > 1)
+        width, many, chained = spec.state_width, spec.accumulates, flag(spec.rows > 1)
         ports = {
-            "act": In(int(spec.act_bits)),
-            "weight": In(int(spec.element_bits)),
-            "valid": In(many * int(bool(spec.floats))),
+            "act": In(spec.act_bits),
+            "weight": In(spec.element_bits),
+            "valid": In(many * spec.floats),
             "first": In(many),
-            "load": In(int(bool(spec.waits))),
-            "move": In(int(bool(spec.waits))),
+            "load": In(spec.waits),
+            "move": In(spec.waits),
             "last": In(1),
             "shift": In(chained),
             "below": In(chained * width),
@@ -144,7 +143,7 @@ class SummingElement(ArrayElement):
         if not self.spec.waits:
             return self.act
         block, digits = self._placed(DigitQueue(self.element)), []
-        width = int(self.spec.selected_width)
+        width = self.spec.selected_width
         for number, word in enumerate(parts(self.act, self.spec.act_width)):
             digit, shown = (Signal(width, name=f"{name}{number}") for name in ("digit", "shown"))
             self.use(m, block, f"queue{number}", a=word, load=self.load, enable=self.move, digit=digit)
@@ -154,7 +153,7 @@ class SummingElement(ArrayElement):
 
     def _total(self, m: Module) -> Value:
         """The sum with this beat."""
-        width = int(self.spec.state_width)
+        width = self.spec.state_width
         if not self.spec.accumulates:
             return sign_extend(self.product(m), width)
         state, so_far = Signal(width, name="accumulator", reset_less=True), Signal(width, name="so_far")
@@ -172,7 +171,7 @@ class StationaryElement(ArrayElement):
     """
 
     def __init__(self, spec: SystolicSpec, row: int) -> None:
-        self.spec, self.element = spec, spec.element_of(int(spec.sum_width(row + 1)))
+        self.spec, self.element = spec, spec.element_of(spec.sum_width(row + 1))
         self.is_first, self.keeps = row == 0, bool(spec.most_tokens > 1)
         self.latency = "2 cycles" if spec.product_register else "1 cycle"
         form = ""
@@ -182,10 +181,10 @@ class StationaryElement(ArrayElement):
             form = f"_{mark(self.plan)}"
         before, after = handed_on(spec, row), handed_on(spec, row + 1)
         ports = {
-            "act": In(int(spec.act_bits)),
-            "weight": In(int(spec.element_bits)),
+            "act": In(spec.act_bits),
+            "weight": In(spec.element_bits),
             "load": In(1),
-            "swap": In(int(self.keeps)),
+            "swap": In(self.keeps),
             "above": In(before),
             "total": Out(after),
         }
@@ -212,8 +211,7 @@ class StationaryElement(ArrayElement):
         )
         given = {"product": self.product(m)} if self.spec.product_register else self.operands(m)
         found = Signal(len(self.total), name="words")
-        pins = {"above": self.above} if above else {}
-        self.use(m, block, "pass", below=found, **given, **pins)
+        self.use(m, block, "pass", below=found, above=self.above, **given)
         return found
 
     def _above(self, m: Module) -> Value:
@@ -242,12 +240,12 @@ def handed_on(spec: SystolicSpec, rows: int) -> int:
     """Bits of the sum of so many rows, as it passes from row to row."""
     if not rows:
         return 0
-    return cascade_plans(spec).rows[rows - 1].left_bits if spec.passes_words else int(spec.sum_width(rows))
+    return cascade_plans(spec).rows[rows - 1].left_bits if spec.passes_words else spec.sum_width(rows)
 
 
 def added(block: Block, spec: SystolicSpec, m: Module, left: Value, right: Value) -> Value:
     """A partial sum added to another one inside ``block``."""
-    width = int(spec.result_width)
+    width = spec.result_width
     total = Signal(width, name="added")
     if spec.floats:
         if len(right) < width:

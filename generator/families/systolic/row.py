@@ -2,17 +2,15 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.families.systolic import SystolicSpec
+from blueprint.numbers import flag
 from generator.arithmetic.integers import parts
 from generator.block import Block
 from generator.cells.skew import delay_line
 from generator.families.systolic.element import StationaryElement, SummingElement, handed_on
-
-#: What crosses the array beside the operands.
-WAVES = ("valid", "first", "load", "move", "last")
 
 
 class Row(Block):
@@ -36,13 +34,13 @@ class SummingRow(Row):
     def __init__(self, spec: SystolicSpec) -> None:
         self.spec, self.element = spec, SummingElement(spec)
         self.latency = f"{spec.stages - spec.rows + 1 if spec.skewed else spec.stages} cycles"
-        cols, width = spec.cols, int(spec.state_width)
+        cols, width = spec.cols, spec.state_width
         waves = cols if spec.skewed else 1
-        many, chained = int(bool(spec.accumulates)), int(spec.rows > 1)
+        many, chained = spec.accumulates, flag(spec.rows > 1)
         ports = {
-            "act": In(int(spec.act_bits)),
-            "weight": In(cols * int(spec.element_bits)),
-            "valid": In(many * waves * int(bool(spec.floats))),
+            "act": In(spec.act_bits),
+            "weight": In(cols * spec.element_bits),
+            "valid": In(many * waves * spec.floats),
             "first": In(many * waves),
             "load": In(waves if spec.waits else 0),
             "move": In(waves if spec.waits else 0),
@@ -56,20 +54,18 @@ class SummingRow(Row):
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        spec, width = self.spec, int(self.spec.state_width)
+        spec, width = self.spec, self.spec.state_width
         acts = self.passed(m, self.act, "act")
-        weights = parts(self.weight, int(spec.element_bits))
-        below = parts(self.below, width) if spec.rows > 1 else []
+        weights = parts(self.weight, spec.element_bits)
+        below = parts(self.below, width) or [Const(0, 0)] * spec.cols
         results = []
         for column in range(spec.cols):
             result = Signal(width, name=f"result{column}")
-            wave = column if spec.skewed else 0
-            pins = {n: getattr(self, n)[wave] for n in WAVES if len(getattr(self, n))}
-            if below:
-                pins |= {"shift": self.shift, "below": below[column]}
+            wave = slice(column, column + 1) if spec.skewed else slice(0, 1)
             self.use(
-                m, self.element, f"element{column}",
-                act=acts[column], weight=weights[column], result=result, **pins,
+                m, self.element, f"element{column}", act=acts[column], weight=weights[column], result=result,
+                valid=self.valid[wave], first=self.first[wave], load=self.load[wave], move=self.move[wave],
+                last=self.last[wave], shift=self.shift, below=below[column],
             )  # fmt: skip
             results.append(result)
         m.d.comb += self.result.eq(Cat(*results))
@@ -83,12 +79,12 @@ class StationaryRow(Row):
 
     def __init__(self, spec: SystolicSpec, row: int) -> None:
         self.spec, self.element = spec, StationaryElement(spec, row)
-        self.latency = f"{spec.cols + int(spec.product_register)} cycles"
+        self.latency = f"{spec.cols + spec.product_register} cycles"
         cols = spec.cols
         before, after = handed_on(spec, row), handed_on(spec, row + 1)
         ports = {
-            "act": In(int(spec.act_bits)),
-            "weight": In(cols * int(spec.element_bits)),
+            "act": In(spec.act_bits),
+            "weight": In(cols * spec.element_bits),
             "load": In(1),
             "swap": In(cols if spec.most_tokens > 1 else 0),
             "above": In(cols * before),
@@ -100,17 +96,16 @@ class StationaryRow(Row):
         m = self.module()
         spec, element = self.spec, self.element
         acts, loads = self.passed(m, self.act, "act"), self.passed(m, self.load, "load")
-        weights = parts(self.weight, int(spec.element_bits))
+        weights = parts(self.weight, spec.element_bits)
         above = [] if element.is_first else parts(self.above, len(self.above) // spec.cols)
+        above = above or [Const(0, 0)] * spec.cols
         width, totals = len(self.total) // spec.cols, []
         for column in range(spec.cols):
             total = Signal(width, name=f"total{column}")
-            pins = {"swap": self.swap[column]} if spec.most_tokens > 1 else {}
-            if above:
-                pins["above"] = above[column]
             self.use(
                 m, element, f"element{column}",
-                act=acts[column], weight=weights[column], load=loads[column], total=total, **pins,
+                act=acts[column], weight=weights[column], load=loads[column],
+                swap=self.swap[column : column + 1], above=above[column], total=total,
             )  # fmt: skip
             totals.append(total)
         m.d.comb += self.total.eq(Cat(*totals))

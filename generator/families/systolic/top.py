@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from blueprint.families.systolic import SystolicSpec
 from blueprint.families.systolic.parameters import BANKS
+from blueprint.numbers import flag
 from generator.accelerator import Accelerator
 from generator.arithmetic.integers import parts, sign_extend
 from generator.arithmetic.processing import DigitEncode, DigitQueue, Resolve, Total
@@ -16,7 +17,8 @@ from generator.families.systolic.buffer import ColumnBuffer, MemoryColumn
 from generator.families.systolic.control import StationaryControl, SummingControl
 from generator.families.systolic.edge import DigitWait
 from generator.families.systolic.element import cascade_plans, handed_on
-from generator.families.systolic.row import WAVES, StationaryRow, SummingRow
+from generator.families.systolic.row import StationaryRow, SummingRow
+from generator.layout import bits, shape
 
 
 class Systolic(Accelerator):
@@ -33,53 +35,52 @@ class Systolic(Accelerator):
 
     def elaborate(self, platform: Any) -> Module:
         m, spec = self.module(), self.spec
-        self.sequence(m, StationaryControl(spec) if spec.stationary else SummingControl(spec))
+        self._ternary = Signal(flag(spec.flexible), name="ternary")
+        self._queues_done = Signal(flag(spec.paced), name="queues_done")
+        streams = {"act": self.s_axis_act, "wgt": self.s_axis_wgt, "out": self.m_axis_out}
+        if spec.stationary:
+            control = self.sequence(m, StationaryControl(spec), **streams)
+        else:
+            digits = {"ternary": self._ternary, "queues_done": self._queues_done}
+            control = self.sequence(m, SummingControl(spec), **streams, **digits)
+        self._control = control
         acts = self._activations(m)
-        weights = self._operand(m, "wgt", not self.spec.stationary)
-        if self.spec.flexible:
-            kind = self.spec.streams()[1].field.part("ternary")
-            m.d.comb += self.wires["ternary"].eq(weights[kind.span])
+        weights = bits(self.s_axis_wgt.beat.weight)
+        if not spec.stationary:
+            weights = register(m, len(weights), "wgt", control.accept_wgt, weights)
+        if spec.flexible:
+            field = spec.stream("wgt").field
+            m.d.comb += self._ternary.eq(shape(field)(weights)[0][0].ternary)
         if self.spec.skewed:
             acts = self._skewed(m, acts, self.spec.rows, "acts")
             weights = self._skewed(m, weights, self.spec.cols, "weights")
         results = (self._stay if self.spec.stationary else self._sum)(m, acts, weights)
-        bits = int(self.spec.output_bits)
-        m.d.comb += self.m_axis_out_tdata.eq(Cat(*(sign_extend(result, bits) for result in results)))
+        width = self.spec.output_bits
+        m.d.comb += self.m_axis_out.tdata.eq(Cat(*(sign_extend(result, width) for result in results)))
         return m
-
-    def _waves(self, name: str, begin: int, count: int) -> Value:
-        """Stages of a wave, nothing where this design has no such wave."""
-        wire = self.wires.get(name)
-        return Const(0, 0) if wire is None else wire[begin : begin + count]
-
-    def _operand(self, m: Module, port: str, held: bool) -> Value:
-        data = self.data(port)
-        return register(m, len(data), port, self.wires[f"accept_{port}"], data) if held else data
 
     def _activations(self, m: Module) -> Value:
         """Activations, codes or digits of the beat that is issued, zeros where none is."""
-        spec = self.spec
+        spec, given = self.spec, bits(self.s_axis_act.beat.activation)
         if spec.waits:
             return self._waiting(m)
         if spec.serial:
             acts = self._digits(m)
         elif spec.pe == "ent":
-            acts = register(
-                m, spec.rows * int(spec.act_bits), "act", self.wires["accept_act"], self._codes(m)
-            )
+            acts = register(m, spec.rows * spec.act_bits, "act", self._control.accept_act, self._codes(m))
         else:
-            acts = self._operand(m, "act", True)
+            acts = register(m, len(given), "act", self._control.accept_act, given)
         if not spec.gated:
             return acts
         gated = Signal(len(acts), name="act_gated")
-        m.d.comb += gated.eq(acts & self.wires["gate"].replicate(len(acts)))
+        m.d.comb += gated.eq(acts & self._control.gate.replicate(len(acts)))
         return gated
 
     def _codes(self, m: Module) -> Value:
         block, codes = DigitEncode(self.spec.act_width), []
         block.place = self.place
-        for number, word in enumerate(parts(self._operand(m, "act", False), self.spec.act_width)):
-            code = Signal(int(self.spec.code_width), name=f"code{number}")
+        for number, word in enumerate(parts(bits(self.s_axis_act.beat.activation), self.spec.act_width)):
+            code = Signal(self.spec.code_width, name=f"code{number}")
             self.use(m, block, f"encode{number}", a=word, code=code)
             codes.append(code)
         return Cat(*codes)
@@ -88,31 +89,30 @@ class Systolic(Accelerator):
         """A digit of every activation; the queues are the register that activations are taken into."""
         block, digits, done = DigitQueue(self.spec.element), [], []
         block.place = self.place
-        pins = {"load": self.wires["accept_act"], "enable": self.wires["gate"]}
-        if self.spec.pe == "booth_serial":
-            pins["mask"] = Const(-1, int(self.spec.element.digits))
-        for number, word in enumerate(parts(self._operand(m, "act", False), self.spec.act_width)):
+        mask = Const(-1, self.spec.element.digits)
+        pins = {"load": self._control.accept_act, "enable": self._control.gate, "mask": mask}
+        for number, word in enumerate(parts(bits(self.s_axis_act.beat.activation), self.spec.act_width)):
             digit, empty = (
-                Signal(int(self.spec.code_width), name=f"digit{number}"),
+                Signal(self.spec.code_width, name=f"digit{number}"),
                 Signal(name=f"done{number}"),
             )
             self.use(m, block, f"queue{number}", a=word, digit=digit, done=empty, **pins)
             digits.append(digit)
             done.append(empty)
         if self.spec.paced:
-            m.d.comb += self.wires["queues_done"].eq(Cat(*done).all())
+            m.d.comb += self._queues_done.eq(Cat(*done).all())
         return Cat(*digits)
 
     def _waiting(self, m: Module) -> Value:
         """Activations as they come; counters tell when all elements are through with theirs."""
-        acts, block, done = self._operand(m, "act", False), DigitWait(self.spec.act_width), []
+        acts, block, done = bits(self.s_axis_act.beat.activation), DigitWait(self.spec.act_width), []
         if not self.spec.paced:
             return acts
-        pins = {"load": self.wires["accept_act"], "enable": self.wires["gate"]}
+        pins = {"load": self._control.accept_act, "enable": self._control.gate}
         for number, word in enumerate(parts(acts, self.spec.act_width)):
             done.append(Signal(name=f"done{number}"))
             self.use(m, block, f"wait{number}", a=word, done=done[-1], **pins)
-        m.d.comb += self.wires["queues_done"].eq(Cat(*done).all())
+        m.d.comb += self._queues_done.eq(Cat(*done).all())
         return acts
 
     def _skewed(self, m: Module, word: Value, lanes: int, name: str, *, reverse: bool = False) -> Value:
@@ -124,19 +124,21 @@ class Systolic(Accelerator):
     def _sum(self, m: Module, acts: Value, weights: Value) -> list[Value]:
         """Rows that keep their sums; weights pass down, results up."""
         spec = self.spec
-        block, width = SummingRow(spec), spec.cols * int(spec.state_width)
-        held = int(spec.product_register)
+        block, width = SummingRow(spec), spec.cols * spec.state_width
+        held = spec.product_register
         results = [Signal(width, name=f"results{row}") for row in range(spec.rows)]
-        for row, act in enumerate(parts(acts, int(spec.act_bits))):
+        for row, act in enumerate(parts(acts, spec.act_bits)):
             begin, count = (row + held, spec.cols) if spec.skewed else (held, 1)
-            pins = {name: self._waves(name, begin, count) for name in WAVES}
-            if spec.rows > 1:
-                below = results[row + 1] if row + 1 < spec.rows else Const(0, width)
-                pins |= {"shift": self.wires["shift"], "below": below}
-            self.use(m, block, f"row{row}", act=act, weight=weights, result=results[row], **pins)
+            wave, control = slice(begin, begin + count), self._control
+            below = results[row + 1] if row + 1 < spec.rows else Const(0, width)
+            self.use(
+                m, block, f"row{row}", act=act, weight=weights, result=results[row], below=below,
+                valid=control.valid[wave], first=control.first[wave], load=control.load[wave],
+                move=control.move[wave], last=control.last[wave], shift=control.shift,
+            )  # fmt: skip
             if spec.skewed and row + 1 < spec.rows:
                 weights = delay_line(m, weights, 1, "weights", first=row + 1)[-1]
-        totals = parts(results[0], int(spec.state_width))
+        totals = parts(results[0], spec.state_width)
         return self._resolved(m, totals) if spec.carry_save else totals
 
     def _resolved(self, m: Module, states: list[Value]) -> list[Value]:
@@ -144,7 +146,7 @@ class Systolic(Accelerator):
         block, totals = Resolve(self.spec.element), []
         block.place = "result"
         for column, state in enumerate(states):
-            total = Signal(int(self.spec.result_width), name=f"resolved{column}")
+            total = Signal(self.spec.result_width, name=f"resolved{column}")
             self.use(m, block, f"resolve{column}", state=state, total=total)
             totals.append(total)
         return totals
@@ -153,17 +155,17 @@ class Systolic(Accelerator):
         """Rows that keep their weights; sums pass down into the buffers of the columns."""
         spec = self.spec
         total: Value = Const(0, 0)
-        for row, act in enumerate(parts(acts, int(spec.act_bits))):
+        for row, act in enumerate(parts(acts, spec.act_bits)):
             above, total = total, Signal(spec.cols * handed_on(spec, row + 1), name=f"totals{row}")
-            swap = self._waves("swap", row, spec.cols)
+            swap = self._control.swap[row : row + spec.cols]
             self.use(
                 m, StationaryRow(spec, row), f"row{row}",
-                act=act, weight=weights, load=self.wires["load"][row], swap=swap, above=above, total=total,
+                act=act, weight=weights, load=self._control.load[row], swap=swap, above=above, total=total,
             )  # fmt: skip
         if spec.passes_words:
             total = self._added_up(m, total)
         partials = self._skewed(m, total, spec.cols, "totals", reverse=True)
-        words = parts(partials, int(spec.sum_width(spec.rows)))
+        words = parts(partials, spec.sum_width(spec.rows))
         return self._remembered(m, words) if spec.in_sram else self._filed(m, words)
 
     def _added_up(self, m: Module, words: Value) -> Value:
@@ -171,41 +173,42 @@ class Systolic(Accelerator):
         spec, totals = self.spec, []
         block = Total(cascade_plans(spec).last, handed_on(spec, spec.rows))
         for column, word in enumerate(parts(words, handed_on(spec, spec.rows))):
-            totals.append(Signal(int(spec.sum_width(spec.rows)), name=f"added_up{column}"))
+            totals.append(Signal(spec.sum_width(spec.rows), name=f"added_up{column}"))
             self.use(m, block, f"total{column}", words=word, total=totals[-1])
         return Cat(*totals)
 
     def _filed(self, m: Module, partials: list[Value]) -> list[Value]:
         """Partial sums in registers."""
         buffer, results = ColumnBuffer(self.spec), []
-        pins = {n: self.wires[n] for n in ("word", "store", "given", "take", "first") if n in self.wires}
+        control = self._control
         for column, partial in enumerate(partials):
-            result = Signal(int(self.spec.result_width), name=f"result{column}")
-            self.use(m, buffer, f"buffer{column}", partial=partial, result=result, **pins)
+            result = Signal(self.spec.result_width, name=f"result{column}")
+            self.use(
+                m, buffer, f"buffer{column}", partial=partial, result=result, word=control.word,
+                store=control.store, first=control.first, given=control.given, take=control.take,
+            )  # fmt: skip
             results.append(result)
         return results
 
     def _remembered(self, m: Module, partials: list[Value]) -> list[Value]:
         """Partial sums in two memories as wide as all columns."""
-        spec, width = self.spec, int(self.spec.result_width)
+        spec, width = self.spec, self.spec.result_width
         column, total = MemoryColumn(spec), Signal(spec.cols * width, name="memory_write")
         stored = [Signal(len(total), name=f"memory_read{bank}") for bank in range(BANKS)]
-        shared = ("shown", "fill", "first", "forward", "enable_forward")
-        pins = {name: self.wires[name] for name in shared if name in self.wires}
+        control = self._control
         results = []
         for number, partial in enumerate(partials):
             place, result = slice(number * width, (number + 1) * width), Signal(width, name=f"result{number}")
             self.use(
                 m, column, f"column{number}", partial=partial, total=total[place], result=result,
-                stored=Cat(*(bank[place] for bank in stored)), **pins,
+                stored=Cat(*(bank[place] for bank in stored)), shown=control.shown, fill=control.fill,
+                first=control.first, forward=control.forward, enable_forward=control.enable_forward,
             )  # fmt: skip
             results.append(result)
-        memory, wires = Sram(int(spec.most_tokens), len(total)), self.wires
-        addresses = parts(wires["read_address"], len(wires["write_address"]))
-        for bank in range(BANKS):
+        memory = Sram(spec.most_tokens, len(total))
+        for bank, address in enumerate(parts(control.read_address, len(control.write_address))):
             self.use(
-                m, memory, f"bank{bank}", write=wires["write"][bank], write_address=wires["write_address"],
-                write_data=total, read=wires["read"][bank], read_address=addresses[bank],
-                read_data=stored[bank],
+                m, memory, f"bank{bank}", write=control.write[bank], write_address=control.write_address,
+                write_data=total, read=control.read[bank], read_address=address, read_data=stored[bank],
             )  # fmt: skip
         return results

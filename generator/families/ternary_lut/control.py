@@ -3,12 +3,14 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
-from amaranth.lib.wiring import Out
+from amaranth.lib.wiring import In, Out
 
 from blueprint.families.ternary_lut import TernaryLutSpec
+from blueprint.families.ternary_lut.sideband import sideband
+from generator.boundary import HANDSHAKE
 from generator.cells.elastic import elastic
-from generator.cells.register_file import EVENTS
-from generator.sequencer import Sequencer, handshakes, tells
+from generator.layout import bits, joined, viewed
+from generator.sequencer import Sequencer, taken
 
 
 class Control(Sequencer):
@@ -17,13 +19,16 @@ class Control(Sequencer):
     latency = "a table is swept from 1 cycle + build stages after its activations are accepted"
 
     def __init__(self, spec: TernaryLutSpec) -> None:
-        stages, address = int(spec.build_stages), int(spec.address_width)
+        stages, address = spec.build_stages, spec.address_width
         sram = 1 if spec.in_sram else 0
-        pipelined = int(spec.accumulate_stages)
-        reduced = int(spec.tree_stages) + int(spec.reduction_registered)
+        pipelined = spec.accumulate_stages
+        reduced = spec.tree_stages + spec.reduction_registered
         forwards = sram if not pipelined else 0
         filed = 1 if spec.accumulates and (not spec.buffered or not spec.in_sram) else 0
-        ports = handshakes(("act", "wgt"), ("out",)) | {
+        ports = {
+            "act": In(HANDSHAKE),
+            "wgt": In(HANDSHAKE),
+            "out": Out(HANDSHAKE),
             "enable_tile": Out(1),
             "enable_build": Out(stages),
             "enable_fetch": Out(1 if spec.fetch_register else 0),
@@ -41,10 +46,9 @@ class Control(Sequencer):
             "forward": Out(forwards),
             "enable_forward": Out(forwards),
         }
-        ports |= tells(*EVENTS)
         shape = f"l{spec.lut_count}mu{spec.mu}f{spec.fetch_count}t{spec.token_lanes}"
         limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
-        flow = f"b{stages}s{int(spec.fetch_register)}{reduced}{'m' if sram else 'r'}"
+        flow = f"b{stages}s{spec.fetch_register:d}{reduced}{'m' if sram else 'r'}"
         flow += f"_p{pipelined}" * (pipelined > 0) + "_fixed" * spec.fixed
         super().__init__(spec, f"{spec.family}_control_{shape}_{limits}_{flow}", ports)
 
@@ -55,31 +59,31 @@ class Control(Sequencer):
         self._stages(m, side)
         self.report(
             m,
-            self.taken("act", "wgt"),
-            (self.enable_tile & (self.act_tlast != self._load_last))
-            | (self._fire & (self.wgt_tlast != self._sweep_last)),
+            taken(self.act, self.wgt),
+            (self.enable_tile & (self.act.tlast != self._load_last))
+            | (self._fire & (self.wgt.tlast != self._sweep_last)),
         )
         return m
 
     def _load(self, m: Module) -> None:
         """Accept a tile of activations when the first stage of the table pipeline is free."""
         spec = self.spec
-        stages = int(spec.build_stages)
+        stages = spec.build_stages
         self._tile_valid = [Signal(name=f"tile{stage}_valid") for stage in range(stages + 1)]
         self._release = Signal(name="tile_release")
         end = Signal(name="load_end")
         active = self.active(m, "loading", end)
         ready = [*(Signal(name=f"tile{stage}_ready") for stage in range(stages + 1)), self._release]
-        accept = active & self.act_tvalid & ready[0]
+        accept = active & self.act.tvalid & ready[0]
         last_tile: Value = Const(1, 1)
         if spec.accumulates:
-            last_tile = self.counted(m, "load_k", self.k, int(spec.tile_k), accept)
+            last_tile = self.counted(m, "load_k", self.run.k, spec.tile_k, accept)
         if len(self.first_load):
             first = self.opening(m, "loads_first", accept, last_tile)
             m.d.comb += self.first_load.eq(first)
         last_token: Value = Const(1, 1)
         if spec.regroups:
-            last_token = self.counted(m, "load_tokens", self.tokens, spec.token_lanes, accept & last_tile)
+            last_token = self.counted(m, "load_tokens", self.run.tokens, spec.token_lanes, accept & last_tile)
         self._load_last = last_tile & last_token
         offered = [accept, *self._tile_valid]
         moves = [
@@ -88,13 +92,13 @@ class Control(Sequencer):
         ]
         m.d.comb += [
             end.eq(accept & self._load_last),
-            self.act_tready.eq(active & ready[0]),
+            self.act.tready.eq(active & ready[0]),
             self.enable_tile.eq(accept),
         ]
         if stages:
             m.d.comb += self.enable_build.eq(Cat(*moves[1:]))
 
-    def _sweep(self, m: Module) -> list[Signal]:
+    def _sweep(self, m: Module) -> Any:
         """Take a weight beat when there is a table and room; returns what travels with the beat."""
         spec = self.spec
         self._fire = Signal(name="sweep_fire")
@@ -102,63 +106,65 @@ class Control(Sequencer):
         end = Signal(name="sweep_end")
         active = self.active(m, "sweeping", end)
         last_column: Value = Const(1, 1)
-        side: list[Signal] = []
+        first: Value = Const(0, 0)
+        column: Value = Const(0, 0)
         if spec.buffered:
-            last_column = self.counted(m, "sweep_n", self.n, spec.fetch_count, self._fire)
+            last_column = self.counted(m, "sweep_n", self.run.n, spec.fetch_count, self._fire)
         if spec.address_width:
-            column = Signal(int(spec.address_width), name="column")
-            with m.If(self.start | (self._fire & last_column)):
+            column = Signal(spec.address_width, name="column")
+            with m.If(self.run.start | (self._fire & last_column)):
                 m.d.sync += column.eq(0)
             with m.Elif(self._fire):
                 m.d.sync += column.eq(column + 1)
         advance = self._fire & last_column
         last_tile: Value = Const(1, 1)
         if spec.accumulates:
-            last_tile = self.counted(m, "sweep_k", self.k, int(spec.tile_k), advance)
-            side = [self.opening(m, "first_tile", advance, last_tile), last_tile]
+            last_tile = self.counted(m, "sweep_k", self.run.k, spec.tile_k, advance)
+            first = self.opening(m, "first_tile", advance, last_tile)
         last_token: Value = Const(1, 1)
         if spec.regroups:
-            last_token = self.counted(m, "sweep_tokens", self.tokens, spec.token_lanes, advance & last_tile)
+            last_token = self.counted(
+                m, "sweep_tokens", self.run.tokens, spec.token_lanes, advance & last_tile
+            )
         self._sweep_last = last_column & last_tile & last_token
         tile = self._tile_valid[-1]
         free: Value = self._room
         if spec.accumulate_stages:
             self._waits = Signal(name="column_waits")
             free = self._room & ~self._waits
-            m.d.comb += self.stall_dependency.eq(active & self._room & self._waits)
+            m.d.comb += self.run.stall_dependency.eq(active & self._room & self._waits)
         m.d.comb += [
             self._release.eq(advance),
-            self.wgt_tready.eq(active & tile & free),
-            self._fire.eq(self.wgt_tready & self.wgt_tvalid),
+            self.wgt.tready.eq(active & tile & free),
+            self._fire.eq(self.wgt.tready & self.wgt.tvalid),
             end.eq(self._fire & self._sweep_last),
-            self.stall_output.eq(active & ~self._room),
-            self.stall_input.eq(active & free & ~tile),
-            self.stall_memory.eq(active & free & tile & ~self.wgt_tvalid),
+            self.run.stall_output.eq(active & ~self._room),
+            self.run.stall_input.eq(active & free & ~tile),
+            self.run.stall_memory.eq(active & free & tile & ~self.wgt.tvalid),
         ]
-        last = [] if spec.single_result else [self._sweep_last]
-        return [*side, *last, *([column] if spec.address_width else [])]
+        return joined(sideband(spec), first=first, emit=last_tile, final=self._sweep_last, column=column)
 
-    def _stages(self, m: Module, side: list[Signal]) -> None:
+    def _stages(self, m: Module, side: Any) -> None:
         """The elastic stages between fetch and the end of accumulation, and the result register."""
-        names = [name for name in ("fetch", "partial", "sum") if len(getattr(self, f"enable_{name}"))]
-        enables = [(name, number) for name in names for number in range(len(getattr(self, f"enable_{name}")))]
-        before = sum(name != "sum" for name, _ in enables)  # stages before the accumulator is read
-        self._issue: Value = Cat(*side)
+        named = ("fetch", self.enable_fetch), ("partial", self.enable_partial), ("sum", self.enable_sum)
+        enables = [(f"{name}{stage}", line) for name, lines in named for stage, line in enumerate(lines)]
+        before = len(enables) - len(self.enable_sum)  # stages before the accumulator is read
+        self._issue = side
         waiting: list[Value] = []
-        valid, beat, entering = self._fire, Cat(*side), Const(0, 1)
+        valid, beat, entering = self._fire, side, Const(0, 1)
         ready = self._room
-        for number, (name, stage) in enumerate(enables):
-            full, onward = (Signal(name=f"{name}{stage}_{what}") for what in ("valid", "ready"))
+        for number, (name, line) in enumerate(enables):
+            full, onward = (Signal(name=f"{name}_{what}") for what in ("valid", "ready"))
             entering = elastic(m, valid, full, ready, onward)
-            held = Signal(len(beat), name=f"{name}{stage}_beat")
+            held = viewed(side.shape(), Signal(len(bits(side)), name=f"{name}_beat"))
             with m.If(entering):
                 m.d.sync += held.eq(beat)
-            m.d.comb += getattr(self, f"enable_{name}")[stage].eq(entering)
+            m.d.comb += line.eq(entering)
             if number == before - 1 and self.spec.in_sram:
-                m.d.comb += [self.read.eq(entering), self.read_address.eq(self._column(beat))]
-                incoming = self._column(beat)
+                m.d.comb += [self.read.eq(entering), self.read_address.eq(beat.column)]
+                incoming = beat.column
             valid, beat, ready = full, held, onward
-            waiting.append(valid & (self._column(beat) == self._column(Cat(*side))))
+            waiting.append(valid & (beat.column == side.column))
             if number == before - 1:
                 self._issue = beat
         self._finish(m, valid, beat, ready, bool(enables))
@@ -178,30 +184,27 @@ class Control(Sequencer):
         with m.If(entering):
             m.d.sync += forward.eq(collide)
 
-    def _column(self, beat: Value) -> Value:
-        return beat[len(beat) - int(self.spec.address_width) :]
-
-    def _finish(self, m: Module, valid: Value, beat: Value, ready: Signal, staged: bool) -> None:
+    def _finish(self, m: Module, valid: Value, beat: Any, ready: Signal, staged: bool) -> None:
         """Accumulate, or put a finished result into the result register."""
         spec = self.spec
         out_valid, out_last = Signal(name="result_valid"), Signal(name="result_last")
-        free = ~out_valid | self.out_tready
-        emit: Value = beat[1] if spec.accumulates else Const(1, 1)
-        final = beat[2 - int(spec.single_result)] if spec.accumulates else beat[0]
+        free = ~out_valid | self.out.tready
+        emit = beat.emit if spec.accumulates else Const(1, 1)
+        final = beat.emit if spec.single_result else beat.final
         m.d.comb += ready.eq((free | ~emit) if spec.buffered else free)
         fire = Signal(name="accumulate_fire")
         m.d.comb += fire.eq(valid & ready if staged else valid)
         with m.If(fire & emit):
             m.d.sync += [out_valid.eq(1), out_last.eq(final)]
-        with m.Elif(self.out_tready):
+        with m.Elif(self.out.tready):
             m.d.sync += out_valid.eq(0)
         m.d.comb += [
-            self.out_tvalid.eq(out_valid),
-            self.out_tlast.eq(out_last),
-            self.finished.eq(out_valid & out_last & self.out_tready),
+            self.out.tvalid.eq(out_valid),
+            self.out.tlast.eq(out_last),
+            self.run.finished.eq(out_valid & out_last & self.out.tready),
         ]
         if spec.accumulates:
-            m.d.comb += self.first.eq(self._issue[0])
+            m.d.comb += self.first.eq(self._issue.first)
         if len(self.enable_result):
             m.d.comb += self.enable_result.eq(fire & emit)
         if len(self.enable_accumulator):
@@ -209,6 +212,6 @@ class Control(Sequencer):
         if len(self.write):
             m.d.comb += self.write.eq(fire & ~emit)
         if len(self.address):
-            m.d.comb += self.address.eq(self._column(beat))
+            m.d.comb += self.address.eq(beat.column)
         if len(self.file_address):
-            m.d.comb += self.file_address.eq(self._column(self._issue))
+            m.d.comb += self.file_address.eq(self._issue.column)

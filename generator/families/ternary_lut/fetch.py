@@ -9,6 +9,7 @@ from blueprint.arithmetic import ternary
 from blueprint.families.ternary_lut import TernaryLutSpec
 from generator.arithmetic.integers import add, one_of, parts, zero_extend
 from generator.block import Block, drive, register
+from generator.layout import element
 
 
 class TritUnpack(Block):
@@ -21,11 +22,9 @@ class TritUnpack(Block):
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        weights = ternary.raw_weights(5)
+        weights = ternary.raw_weights(5).tolist()
         lines = [self.byte == raw for raw in range(len(weights))]
-        words = [
-            Const(sum((int(w) & 3) << 2 * place for place, w in enumerate(group)), 10) for group in weights
-        ]
+        words = [Const(sum((w & 3) << 2 * place for place, w in enumerate(group)), 10) for group in weights]
         m.d.comb += self.weight.eq(one_of(lines, words))
         return m
 
@@ -45,13 +44,13 @@ class Fetch(Block):
         self.registered = spec.fetch_register
         self.latency = "1 cycle" if self.registered else self.latency
         self.encoding = "two_bit" if spec.key_encoding == "five_trits" else spec.key_encoding
-        width, lanes = int(spec.entry_width), spec.token_lanes
+        width, lanes = spec.entry_width, spec.token_lanes
         form = "float" if spec.floats else "offset" if spec.reduction == "carry_save" else "signed"
         style = f"{spec.table_style}_{self.encoding}_{form}"
         held = "_reg" if self.registered else ""
         name = f"{spec.family}_fetch_mu{spec.mu}_w{width}_t{lanes}_{style}{held}"
         ports = {
-            "key": In(int(ternary.key_width(self.encoding, spec.mu))),
+            "key": In(ternary.key_width(self.encoding, spec.mu)),
             "entry": In(lanes * spec.entries * width),
             "enable": In(1 if self.registered else 0),
             "value": Out(lanes * width),
@@ -61,7 +60,7 @@ class Fetch(Block):
 
     def elaborate(self, platform: Any) -> Module:
         spec, m = self.spec, self.module()
-        width = int(spec.entry_width)
+        width = spec.entry_width
         sign, index = self._address(m)
         tables = [parts(table, width) for table in parts(self.entry, spec.entries * width)]
         lines = [self._line(index, number) for number in range(spec.entries)]
@@ -87,7 +86,7 @@ class Fetch(Block):
 
     def _leave(self, m: Module, values: list[Value], sign: Value) -> None:
         if self.registered:
-            width = int(self.spec.entry_width)
+            width = self.spec.entry_width
             values = [register(m, width, f"held{lane}", self.enable, v) for lane, v in enumerate(values)]
             if len(self.sign):
                 sign = register(m, 1, "held_sign", self.enable, sign)
@@ -98,19 +97,19 @@ class Fetch(Block):
     def _address(self, m: Module) -> tuple[Value, Value]:
         """(sign, table address) of the key; a full table has no sign."""
         mu, half = self.spec.mu, self.spec.half
-        if self.encoding == "sign_index" and half:
-            return self.key[-1], self.key[:-1]
+        if self.encoding == "sign_index":
+            key = element(ternary.key_field(self.encoding, mu, 1, 1))(self.key)
+            if half:
+                return key.sign, key.index
+            return Const(0, 1), self._mirror(key.sign, key.index, ternary.key_width("full_index", mu))
         if self.encoding == "full_index" and not half:
             return Const(0, 1), self.key
         zero = ternary.half_entries(mu)
-        if self.encoding == "sign_index":
-            index = self.key[:-1]
-            return Const(0, 1), self._mirror(self.key[-1], index, int(ternary.key_width("full_index", mu)))
         raw = self._raw(m)
         if not half:
             return Const(0, 1), raw
         sign = raw > zero
-        return sign, self._mirror(sign, raw, len(raw))[: int(ternary.key_width("sign_index", mu)) - 1]
+        return sign, self._mirror(sign, raw, len(raw))[: ternary.key_width("sign_index", mu) - 1]
 
     def _mirror(self, condition: Value, index: Value, width: int) -> Value:
         """The index of the negated group where the condition holds."""
@@ -142,25 +141,25 @@ class FetchRow(Block):
     place = "fetch"
 
     def __init__(self, spec: TernaryLutSpec) -> None:
-        self.fetch, self.columns = Fetch(spec), spec.fetch_count
-        self.latency, ports = self.fetch.latency, self.fetch.ports
-        self.key_width, self.signed = int(ports["key"].shape), "sign" in ports
-        several = {"key": In, "value": Out, "sign": Out}
-        wide = {
-            name: several[name](self.columns * member.shape) if name in several else member
-            for name, member in ports.items()
-            if name != "clk"
+        fetch = self.fetch = Fetch(spec)
+        self.latency, self.columns = fetch.latency, spec.fetch_count
+        ports = {
+            "key": In(self.columns * len(fetch.key)),
+            "entry": In(len(fetch.entry)),
+            "enable": In(len(fetch.enable)),
+            "value": Out(self.columns * len(fetch.value)),
+            "sign": Out(self.columns * len(fetch.sign)),
         }
-        name = self.fetch.module_name.replace("_fetch_", f"_fetches{self.columns}_")
-        super().__init__(name, wide, clocked=self.fetch.clocked)
+        name = fetch.module_name.replace("_fetch_", f"_fetches{self.columns}_")
+        super().__init__(name, ports, clocked=fetch.clocked)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         keys, values = (parts(value, len(value) // self.columns) for value in (self.key, self.value))
-        pins = {"enable": self.enable} if self.fetch.registered else {}
+        signs = list(self.sign) or [Const(0, 0)] * self.columns
         for column in range(self.columns):
-            if self.signed:
-                pins["sign"] = self.sign[column]
-            own = {"key": keys[column], "value": values[column]}
-            self.use(m, self.fetch, f"fetch{column}", entry=self.entry, **own, **pins)
+            self.use(
+                m, self.fetch, f"fetch{column}", key=keys[column], entry=self.entry, enable=self.enable,
+                value=values[column], sign=signs[column],
+            )  # fmt: skip
         return m

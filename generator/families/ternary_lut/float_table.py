@@ -29,7 +29,7 @@ class FloatTable(Block):
     def __init__(self, spec: TernaryLutSpec) -> None:
         self.spec = spec
         self.format = floating.get(spec.activation)
-        self.stages = int(spec.build_stages)
+        self.stages = spec.build_stages
         self.latency = f"{self.stages} cycles"
         held = "_reg" if spec.build_register else ""
         depth = f"_s{spec.adder_stages}" if spec.adder_stages else ""
@@ -102,7 +102,7 @@ class FloatTable(Block):
 
     def _entry(self, sums: Sums, index: int) -> Value:
         raw = index if self.spec.half or index < self.spec.entries // 2 else index + 1
-        signs = tuple(int(sign) for sign in ternary.raw_weights(self.spec.mu)[raw])
+        signs = tuple(ternary.raw_weights(self.spec.mu)[raw].tolist())
         if signs in sums:
             return sums[signs]
         value = sums[tuple(-sign for sign in signs)]

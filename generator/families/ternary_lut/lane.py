@@ -24,19 +24,19 @@ class Lane(Block):
         self.beside = (
             1 if self.split and spec.sign_left else 0
         )  # a sign that is registered outside, once per column
-        stages = 1 + int(spec.tree_stages + spec.accumulate_stages) + self.split
+        stages = 1 + (spec.tree_stages + spec.accumulate_stages) + self.split
         self.latency = f"{stages} cycle{'s' if stages > 1 else ''} to an accumulator or result"
-        width, address = int(spec.result_width), int(spec.address_width)
+        width, address = spec.result_width, spec.address_width
         sram, filed = bool(spec.in_sram), spec.accumulates and spec.buffered and not spec.in_sram
         where = "sram" if sram else f"d{spec.depth if spec.accumulates else min(spec.depth, 2)}"
         form = f"l{spec.lut_count}_w{spec.entry_width}_{spec.table_style}_{spec.reduction}_r{width}"
         if spec.floats:
             form = f"l{spec.lut_count}_{spec.activation}_s{spec.adder_stages}"
-        reduced = int(spec.tree_stages) + self.split
-        pipelined = int(spec.accumulate_stages)
+        reduced = spec.tree_stages + self.split
+        pipelined = spec.accumulate_stages
         kind = ("_acc" if spec.accumulates else "") + ("_reg" if self.split else "")
         ports = {
-            "value": In(spec.lut_count * int(spec.entry_width)),
+            "value": In(spec.lut_count * spec.entry_width),
             "sign": In(spec.lut_count - self.beside if spec.half and not spec.floats else 0),
             "carry": In(self.beside),
             "first": In(1 if spec.accumulates else 0),
@@ -58,7 +58,7 @@ class Lane(Block):
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        total = Signal(int(self.spec.result_width), name="sum")
+        total = Signal(self.spec.result_width, name="sum")
         m.d.comb += total.eq(self._total(m, total))
         if self.spec.in_sram:
             m.d.comb += self.total.eq(total)
@@ -72,8 +72,8 @@ class Lane(Block):
 
     def _total(self, m: Module, total: Signal) -> Value:
         spec = self.spec
-        width = int(spec.result_width)
-        words = parts(self.value, int(spec.entry_width))
+        width = spec.result_width
+        words = parts(self.value, spec.entry_width)
         signs = list(self.sign) if spec.half and len(self.sign) else []
         if not spec.accumulates:
             result, free = self._reduce(m, words, signs, width, None)
@@ -83,7 +83,7 @@ class Lane(Block):
         if not self.split:
             result, free = self._reduce(m, words, signs, width, so_far)
             return add(result, Const(0, width), free[0], width) if free else result
-        partial, _ = self._reduce(m, words, signs, int(spec.sum_width), None)
+        partial, _ = self._reduce(m, words, signs, spec.sum_width, None)
         held = register(m, len(partial), "partial", self.enable_partial, partial)
         return add(so_far, sign_extend(held, width), self.carry if self.beside else None, width)
 
@@ -92,7 +92,7 @@ class Lane(Block):
     ) -> tuple[Value, list[Value]]:
         if self.spec.reduction == "carry_save":
             return signed_sum(m, words, signs, width, accumulator)
-        partial, free = tree_sum(m, words, signs, min(width, int(self.spec.partial_width)))
+        partial, free = tree_sum(m, words, signs, min(width, self.spec.partial_width))
         if accumulator is None:
             return sign_extend(partial, width), free
         return add(accumulator, sign_extend(partial, width), free.pop(0) if free else None, width), free

@@ -25,13 +25,13 @@ class TableBuild(Block):
 
     def __init__(self, spec: TernaryLutSpec) -> None:
         self.spec = spec
-        self.stages = int(spec.build_stages)
+        self.stages = spec.build_stages
         self.latency = f"{self.stages} cycles"
         held = "_reg" if spec.build_register else ""
         form = f"mu{spec.mu}_a{spec.word_width}_w{spec.entry_width}_{spec.table_style}"
         name = f"{spec.family}_build_{form}_{spec.build_style}{held}"
         ports = {
-            "activation": In(spec.mu * int(spec.word_width)),
+            "activation": In(spec.mu * spec.word_width),
             "enable": In(self.stages),
             "entry": Out(spec.entries * spec.entry_width),
         }
@@ -39,7 +39,7 @@ class TableBuild(Block):
 
     def elaborate(self, platform: Any) -> Module:
         spec, m = self.spec, self.module()
-        acts = parts(self.activation, int(spec.word_width))
+        acts = parts(self.activation, spec.word_width)
         sums: Sums = {(): Const(0, 1)}
         stage = 0
         for position in range(spec.mu):
@@ -72,11 +72,11 @@ class TableBuild(Block):
     def _sum(self, m: Module, signs: Signs, total: Value, act: Value) -> Value:
         taken = sum(map(abs, signs))
         if taken == 1:
-            total = Const(0, int(self.spec.word_width))
+            total = Const(0, self.spec.word_width)
             if signs[-1] == 1:
                 return act
         needed = ternary.entry_width(taken, self.spec.word_width, any(sign > 0 for sign in signs))
-        width = int(min(needed, self.spec.result_width))
+        width = min(needed, self.spec.result_width)
         result = Signal(width, name="sum_" + "".join("n0p"[sign + 1] for sign in signs))
         left, right = sign_extend(total, width), sign_extend(act, width)
         m.d.comb += result.eq(left + right if signs[-1] > 0 else left - right)
@@ -115,5 +115,5 @@ class TableBuild(Block):
 
     def _entry(self, sums: Sums, index: int) -> Value:
         raw = index if self.spec.half or index < self.spec.entries // 2 else index + 1
-        signs = tuple(int(sign) for sign in ternary.raw_weights(self.spec.mu)[raw])
-        return sign_extend(sums[signs], int(self.spec.entry_width))
+        signs = tuple(ternary.raw_weights(self.spec.mu)[raw].tolist())
+        return sign_extend(sums[signs], self.spec.entry_width)

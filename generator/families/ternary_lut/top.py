@@ -11,13 +11,14 @@ from generator.accelerator import Accelerator
 from generator.arithmetic.floating import FixedToFloat, FloatToFixed
 from generator.arithmetic.integers import parts, sign_extend
 from generator.block import register, word
-from generator.cells.memory import store
+from generator.cells.memory import Alternating, store
 from generator.families.ternary_lut.control import Control
 from generator.families.ternary_lut.fetch import FetchRow, TritUnpack
 from generator.families.ternary_lut.float_lane import FloatLane
 from generator.families.ternary_lut.float_table import FloatTable
 from generator.families.ternary_lut.lane import Lane
 from generator.families.ternary_lut.table import TableBuild
+from generator.layout import bits
 
 
 class TernaryLut(Accelerator):
@@ -34,7 +35,8 @@ class TernaryLut(Accelerator):
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        self.sequence(m, Control(self.spec))
+        streams = {"act": self.s_axis_act, "wgt": self.s_axis_wgt, "out": self.m_axis_out}
+        self._control = self.sequence(m, Control(self.spec), **streams)
         values, signs = self._fetches(m, self._tables(m))
         self._lanes(m, values, signs)
         return m
@@ -42,18 +44,18 @@ class TernaryLut(Accelerator):
     def _tables(self, m: Module) -> list[list[Value]]:
         """The packed entries of every table, by token lane and table."""
         spec = self.spec
-        words = self.data("act")
+        words = bits(self.s_axis_act.beat.activation)
         if spec.fixed:
             words = self._to_fixed(m, words)
-        tile = register(m, len(words), "tile", self.wires["enable_tile"], words)
+        tile = register(m, len(words), "tile", self._control.enable_tile, words)
         build = FloatTable(spec) if spec.floats else TableBuild(spec)
-        groups = iter(parts(tile, spec.mu * int(spec.word_width)))
+        groups = iter(parts(tile, spec.mu * spec.word_width))
         tables: list[list[Value]] = []
         for lane in range(spec.token_lanes):
             tables.append([])
             for number in range(spec.lut_count):
-                entry = Signal(int(spec.entries * spec.entry_width), name=f"table{lane}_{number}")
-                enable = self.wire("enable_build")
+                entry = Signal(spec.entries * spec.entry_width, name=f"table{lane}_{number}")
+                enable = self._control.enable_build
                 self.use(
                     m, build, f"build{lane}_{number}", activation=next(groups), enable=enable, entry=entry
                 )
@@ -62,7 +64,7 @@ class TernaryLut(Accelerator):
 
     def _to_fixed(self, m: Module, words: Value) -> Value:
         """The activations as fixed-point integers; follows NaN and infinity, by token lane, to the result register."""
-        spec, wires = self.spec, self.wires
+        spec, control = self.spec, self._control
         block = FloatToFixed(floating.get(spec.activation))
         block.place = self.place
         results, broken = [], []
@@ -73,21 +75,27 @@ class TernaryLut(Accelerator):
             results.append(result)
         lanes = [Cat(*lane).any() for lane in parts(Cat(*broken), spec.tile_k)]
         width, tile = len(lanes), Signal(len(lanes), name="broken_tile", reset_less=True)
-        before = tile & ~wires["first_load"].replicate(width) if spec.accumulates else Const(0, width)
-        with m.If(wires["enable_tile"]):
+        before = tile & ~control.first_load.replicate(width) if spec.accumulates else Const(0, width)
+        with m.If(control.enable_tile):
             m.d.sync += tile.eq(Cat(*lanes) | before)
         held: Value = tile
-        for name in ("build", "fetch", "partial"):
-            for stage, enable in enumerate(self.wire(f"enable_{name}")):
+        stages = {
+            "build": control.enable_build,
+            "fetch": control.enable_fetch,
+            "partial": control.enable_partial,
+        }
+        for name, lines in stages.items():
+            for stage, enable in enumerate(lines):
                 held = register(m, width, f"broken_{name}{stage}", enable, held)
-        last = "enable_result" if spec.buffered or not spec.accumulates else "enable_accumulator"
-        self._broken = register(m, width, "broken_result", wires[last], held)
+        separate = spec.buffered or not spec.accumulates
+        last = control.enable_result if separate else control.enable_accumulator
+        self._broken = register(m, width, "broken_result", last, held)
         return Cat(*results)
 
     def _to_float(self, m: Module, results: list[Value]) -> list[Value]:
         spec = self.spec
         source, target = floating.get(spec.activation), floating.get(str(spec.output_format))
-        block = FixedToFloat(source, target, int(spec.result_width))
+        block = FixedToFloat(source, target, spec.result_width)
         block.place = "result"
         found: list[Value] = []
         for number, result in enumerate(results):
@@ -100,16 +108,15 @@ class TernaryLut(Accelerator):
     def _keys(self, m: Module) -> list[Value]:
         """One key per output column and table, column by column."""
         spec = self.spec
-        data = self.s_axis_wgt_tdata
+        beat = self.s_axis_wgt.beat
         if spec.key_encoding != "five_trits":
-            return parts(
-                data[: int(spec.key_bits)], int(spec.key_bits) // (spec.lut_count * spec.fetch_count)
-            )
+            keys = bits(beat.weight if spec.key_encoding == "two_bit" else beat.key)
+            return parts(keys, len(keys) // (spec.lut_count * spec.fetch_count))
         unpack = TritUnpack(spec)
         trits = spec.lut_count * spec.fetch_count * spec.mu
-        weights = word(10 * int(ceil_div(trits, 5)), "weights")
+        weights = word(10 * ceil_div(trits, 5), "weights")
         for number in range(ceil_div(trits, 5)):
-            byte = data[8 * number : 8 * number + 8]
+            byte = beat.byte[number]
             self.use(m, unpack, f"unpack{number}", byte=byte, weight=weights[10 * number : 10 * number + 10])
         return parts(weights[: 2 * trits], 2 * spec.mu)
 
@@ -118,51 +125,56 @@ class TernaryLut(Accelerator):
     ) -> tuple[list[list[list[Value]]], list[list[Value]]]:
         """Fetched values by token lane, column and table; signs by column and table."""
         spec = self.spec
-        width, block = int(spec.entry_width), FetchRow(spec)
-        keys = parts(Cat(*self._keys(m)), block.key_width)
+        width, block = spec.entry_width, FetchRow(spec)
+        keys = parts(Cat(*self._keys(m)), len(block.fetch.key))
         values: list[list[list[Value]]] = [
             [[] for _ in range(spec.fetch_count)] for _ in range(spec.token_lanes)
         ]
         signs: list[list[Value]] = [[] for _ in range(spec.fetch_count)]
         for number in range(spec.lut_count):
             value = word(spec.fetch_count * spec.token_lanes * width, f"value{number}")
-            sign = Signal(spec.fetch_count if block.signed else 0, name=f"sign{number}")
+            sign = Signal(len(block.sign), name=f"sign{number}")
             self.use(
                 m, block, f"fetches{number}",
                 key=Cat(*keys[number :: spec.lut_count]), entry=Cat(*(lane[number] for lane in tables)),
-                enable=self.wire("enable_fetch"), value=value, sign=sign,
+                enable=self._control.enable_fetch, value=value, sign=sign,
             )  # fmt: skip
             for place, part in enumerate(parts(value, width)):
                 values[place % spec.token_lanes][place // spec.token_lanes].append(part)
             for column in range(spec.fetch_count):
-                signs[column].append(sign[column] if block.signed else Const(0, 0))
+                signs[column].append(sign[column : column + 1])
         return values, signs
 
     def _lanes(self, m: Module, values: list[list[list[Value]]], signs: list[list[Value]]) -> None:
         spec = self.spec
         block = FloatLane(spec) if spec.floats else Lane(spec)
-        width = int(spec.result_width)
+        width = spec.result_width
         count = spec.token_lanes * spec.fetch_count
         stored = word(count * width if spec.in_sram else 0, "stored")
         totals = word(len(stored), "totals")
+        ends = self._control
         control = {
-            name: self.wires[name]
-            for name in block.signature.members
-            if name.startswith("enable_") or name in ("first", "address", "file_address", "forward")
+            "first": ends.first,
+            "address": ends.address,
+            "file_address": ends.file_address,
+            "forward": ends.forward,
+            "enable_forward": ends.enable_forward,
+            "enable_partial": ends.enable_partial,
+            "enable_sum": ends.enable_sum,
+            "enable_accumulator": ends.enable_accumulator,
+            "enable_result": ends.enable_result,
         }
         if block.beside:
             last = Cat(*(column[-1] for column in signs))
-            carries = list(register(m, len(last), "carries", self.wires["enable_partial"], last))
+            carries = list(register(m, len(last), "carries", self._control.enable_partial, last))
         else:
             carries = [Const(0, 0)] * spec.fetch_count
         results: list[Value] = []
         for lane in range(spec.token_lanes):
             for column in range(spec.fetch_count):
                 result = Signal(width, name=f"result{lane}_{column}")
-                memory = {}
-                if spec.in_sram:
-                    place = slice(len(results) * width, (len(results) + 1) * width)
-                    memory = {"stored": stored[place], "total": totals[place]}
+                place = slice(len(results) * width, (len(results) + 1) * width)
+                memory = {"stored": stored[place], "total": totals[place]}
                 pins = {
                     "value": Cat(*values[lane][column]),
                     "sign": Cat(*signs[column][: spec.lut_count - block.beside]),
@@ -173,14 +185,17 @@ class TernaryLut(Accelerator):
                 results.append(result)
         if spec.fixed:
             results = self._to_float(m, results)
-        m.d.comb += self.m_axis_out_tdata.eq(Cat(*(sign_extend(r, int(spec.output_bits)) for r in results)))
+        m.d.comb += self.m_axis_out.tdata.eq(Cat(*(sign_extend(r, spec.output_bits) for r in results)))
         if spec.in_sram:
             self._memory(m, stored, totals)
 
     def _memory(self, m: Module, stored: Value, totals: Value) -> None:
-        wires = self.wires
-        store(
-            self, m, "accumulators", int(self.spec.depth),
-            write=wires["write"], write_address=wires["address"], write_data=totals,
-            read=wires["read"], read_address=wires["read_address"], read_data=stored,
-        )  # fmt: skip
+        control, depth = self._control, self.spec.depth
+        pins = {
+            "write": control.write, "write_address": control.address, "write_data": totals,
+            "read": control.read, "read_address": control.read_address, "read_data": stored,
+        }  # fmt: skip
+        if self.spec.single_port:
+            self.use(m, Alternating(depth, len(totals), "lane"), "accumulators", **pins)
+        else:
+            store(self, m, "accumulators", depth, **pins)

@@ -25,8 +25,9 @@ def _use(owner: Block, m: Module, block: Block, name: str, **connections: Any) -
     m.submodules[name] = block
     for port, member in block.ports.items():
         if port in connections:
-            inside, outside = getattr(block, port), connections[port]
-            m.d.comb += inside.eq(outside) if member.flow.name == "In" else outside.eq(inside)
+            for pin, outside in block.connected(port, member, connections[port]):
+                flow, inside = block.pins[pin]
+                m.d.comb += inside.eq(outside) if flow.name == "In" else outside.eq(inside)
 
 
 def _sram(sram: Sram, platform: Any) -> Module:

@@ -92,7 +92,7 @@ def test_a_word_in_several_banks_of_memory_comes_back_whole(monkeypatch: pytest.
     """As where a word is wider than a vector, with vectors that the simulator takes."""
     monkeypatch.setattr(numbers, "VECTOR_BITS", 16)
     fifo = Fifo("core", 40, 5, ahead=False, refills=False, in_memory=True)
-    assert [name for name in fifo.signature.members if name.startswith("word")] == [
+    assert [name for name in fifo.pins if name.startswith("word")] == [
         "word_0",
         "word_1",
         "word_2",

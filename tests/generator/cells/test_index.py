@@ -13,8 +13,6 @@ import pytest
 from blueprint import registry
 
 CELLS = Path(__file__).resolve().parents[3] / "generator" / "cells"
-#: Public names of the modules that are no hardware of their own.
-NOT_CELLS = {"size_ports"}
 
 
 def cells() -> dict[str, tuple[str, Any]]:
@@ -24,7 +22,7 @@ def cells() -> dict[str, tuple[str, Any]]:
         module = importlib.import_module(f"generator.cells.{path.stem}")
         for name, thing in vars(module).items():
             own = getattr(thing, "__module__", "") == module.__name__
-            if own and not name.startswith("_") and name not in NOT_CELLS and callable(thing):
+            if own and not name.startswith("_") and callable(thing):
                 found[name] = (path.name, thing)
     return found
 

@@ -12,7 +12,8 @@ from amaranth.sim import Simulator
 from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.shell import STALLS, Bound, Size, SizeRule
 from blueprint.spec import Spec
-from generator.cells.register_file import EVENTS, Registers
+from generator.boundary import EVENTS
+from generator.cells.register_file import Registers
 
 SPEC = TernaryLutSpec(mu=2, lut_count=2, fetch_count=2, act_width=8, k_max=100, n_max=31, m_max=1000)
 ADDRESS = {register.name: register.address for register in SPEC.registers()}
@@ -30,11 +31,11 @@ class Bench:
         self.starts = 0
 
     def get(self, port: str) -> int:
-        return int(self.ctx.get(getattr(self.dut, port)))
+        return int(self.ctx.get(self.dut.pins[port][1]))
 
     def put(self, **pins: int) -> None:
         for port, value in pins.items():
-            self.ctx.set(getattr(self.dut, port), value)
+            self.ctx.set(self.dut.pins[port][1], value)
 
     async def tick(self) -> None:
         self.starts += self.get("start")
@@ -469,15 +470,15 @@ def test_no_output_follows_an_input_within_a_cycle() -> None:
     """As AXI demands: only the clock changes outputs."""
 
     async def story(bench: Bench) -> None:
-        outputs = [name for name, member in bench.dut.signature.members.items() if member.flow.name == "Out"]
-        inputs = [name for name, member in bench.dut.signature.members.items() if member.flow.name == "In"]
+        outputs = [name for name, (flow, _) in bench.dut.pins.items() if flow.name == "Out"]
+        inputs = [name for name, (flow, _) in bench.dut.pins.items() if flow.name == "In"]
         inputs = [name for name in inputs if name not in ("clk", "rst")]
         random = np.random.default_rng(2)
         await bench.sizes(1, 1, 1)
         for _ in range(60):
             shown = [bench.get(name) for name in outputs]
             for name in inputs:
-                bench.put(**{name: int(random.integers(1 << min(len(getattr(bench.dut, name)), 30)))})
+                bench.put(**{name: int(random.integers(1 << min(len(bench.dut.pins[name][1]), 30)))})
             await bench.ctx.delay(1e-9)
             assert [bench.get(name) for name in outputs] == shown
             await bench.tick()
@@ -551,4 +552,4 @@ def test_rules_of_sizes_are_what_the_hardware_keeps_to(rules: tuple[SizeRule, ..
 
 
 def test_every_event_has_a_port() -> None:
-    assert {*EVENTS, *STALLS} <= set(file_of(SPEC).signature.members)
+    assert {*EVENTS, *STALLS} <= set(file_of(SPEC).pins)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from blueprint.families.binary_popcount.parameters import BinaryPopcountParameters
-from blueprint.port import BeatLoop, Field, Operand, Operation, Place, Stream
+from blueprint.port import BeatLoop, Operand, Operation, Stream
+from blueprint.record import Field, Place, Record
 from blueprint.shell import RegisterFile, product_sizes, product_values
 
 _BITS = "a bit each: 1 is +1, 0 is -1"
@@ -63,17 +64,16 @@ def streams(p: BinaryPopcountParameters) -> tuple[Stream, ...]:
     )
     threshold = Field(
         "threshold",
-        int(p.count_width),
+        p.count_width,
         (p.cols,),
         signed=False,
-        offset=weight.bits,
         axes=("column",),
         meaning="the threshold of a column, read in the last beat of the column",
         holds=Place("thr", (column,)),
     )
     result = Field(
         "result",
-        int(p.result_width),
+        p.result_width,
         (p.cols,),
         signed=False,
         axes=("column",),
@@ -81,7 +81,7 @@ def streams(p: BinaryPopcountParameters) -> tuple[Stream, ...]:
         holds=Place("out", ("token", column)),
     )
     return (
-        Stream("act", "in", (activation,), beats),
-        Stream("wgt", "in", (weight, threshold) if p.compares else (weight,), beats),
-        Stream("out", "out", (result,), outer),
+        Stream("act", "in", Record((activation,)), beats),
+        Stream("wgt", "in", Record((weight, threshold) if p.compares else (weight,)), beats),
+        Stream("out", "out", Record((result,)), outer),
     )

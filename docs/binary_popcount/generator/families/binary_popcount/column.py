@@ -17,22 +17,22 @@ class Column(Block):
 
     def __init__(self, spec: BinaryPopcountSpec) -> None:
         self.spec = spec
-        accumulates = int(spec.accumulates)
+        accumulates = spec.accumulates
         ports = {
             "activation": In(spec.lanes),
             "weight": In(spec.lanes),
-            "threshold": In(int(spec.threshold_width)),
+            "threshold": In(spec.threshold_width),
             "first": In(accumulates),
             "enable_count": In(accumulates),
             "enable_result": In(1),
-            "result": Out(int(spec.result_width)),
+            "result": Out(spec.result_width),
         }
         form = f"l{spec.lanes}w{spec.count_width}_{spec.result}" + "_acc" * accumulates
         super().__init__(f"{spec.family}_column_{form}", ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
         spec, m = self.spec, self.module()
-        width = int(spec.count_width)
+        width = spec.count_width
         total = Signal(width, name="total")
         matches = _popcount(m, list(~(self.activation ^ self.weight)))
         if spec.accumulates:
@@ -41,7 +41,7 @@ class Column(Block):
         else:
             m.d.comb += total.eq(matches)
         found = total >= self.threshold if spec.compares else total
-        held = register(m, int(spec.result_width), "held_result", self.enable_result, found)
+        held = register(m, spec.result_width, "held_result", self.enable_result, found)
         m.d.comb += self.result.eq(held)
         return m
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value
-from amaranth.lib.wiring import Out
+from amaranth.lib.wiring import In, Out
 
 from blueprint.families.binary_popcount import BinaryPopcountSpec
+from generator.boundary import HANDSHAKE
 from generator.cells.elastic import elastic
-from generator.cells.register_file import EVENTS
-from generator.sequencer import Sequencer, handshakes, held, tells
+from generator.sequencer import Sequencer, held, taken
 
 
 class Control(Sequencer):
@@ -17,15 +17,17 @@ class Control(Sequencer):
     latency = "a beat is counted 1 cycle after its activations are accepted"
 
     def __init__(self, spec: BinaryPopcountSpec) -> None:
-        accumulates = int(spec.accumulates)
-        ports = handshakes(("act", "wgt"), ("out",)) | {
+        ports = {
+            "act": In(HANDSHAKE),
+            "wgt": In(HANDSHAKE),
+            "out": Out(HANDSHAKE),
             "enable_tile": Out(1),
-            "enable_count": Out(accumulates),
+            "enable_count": Out(spec.accumulates),
             "enable_result": Out(1),
-            "first": Out(accumulates),
+            "first": Out(spec.accumulates),
         }
         shape = f"l{spec.lanes}c{spec.cols}_m{spec.m_max}k{spec.k_max}n{spec.n_max}"
-        super().__init__(spec, f"{spec.family}_control_{shape}", ports | tells(*EVENTS))
+        super().__init__(spec, f"{spec.family}_control_{shape}", ports)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -33,25 +35,25 @@ class Control(Sequencer):
         load_last = self._load(m, full, fire)
         last_beat, last = self._beside(m, load_last)
         self._count(m, full, fire, last_beat, last, Mux(full, last_beat, load_last[0]))
-        misframed = self.enable_tile & (self.act_tlast != load_last[1])
-        misframed |= fire & (self.wgt_tlast != last)
-        self.report(m, self.taken("act", "wgt"), misframed)
+        misframed = self.enable_tile & (self.act.tlast != load_last[1])
+        misframed |= fire & (self.wgt.tlast != last)
+        self.report(m, taken(self.act, self.wgt), misframed)
         return m
 
     def _load(self, m: Module, full: Signal, fire: Value) -> tuple[Value, Value]:
         """Accept activations; returns whether these are the last of a column, and of the run."""
         spec, accept, ready, end = self.spec, self.enable_tile, Signal(name="ready"), Signal(name="load_end")
         active = self.active(m, "loading", end)
-        m.d.comb += accept.eq(elastic(m, active & self.act_tvalid, full, ready, fire))
+        m.d.comb += accept.eq(elastic(m, active & self.act.tvalid, full, ready, fire))
         last_beat: Value = Const(1, 1)
         if spec.accumulates:
-            last_beat = self.counted(m, "k", self.k, spec.lanes, accept)
+            last_beat = self.counted(m, "k", self.run.k, spec.lanes, accept)
         last = last_beat
         if spec.regroups:
-            last = last & self.counted(m, "n", self.n, spec.cols, accept & last)
+            last = last & self.counted(m, "n", self.run.n, spec.cols, accept & last)
         if spec.repeats:
-            last = last & self.counted(m, "tokens", self.tokens, 1, accept & last)
-        m.d.comb += [end.eq(accept & last), self.act_tready.eq(active & ready)]
+            last = last & self.counted(m, "tokens", self.run.tokens, 1, accept & last)
+        m.d.comb += [end.eq(accept & last), self.act.tready.eq(active & ready)]
         return last_beat, last
 
     def _beside(self, m: Module, load_last: tuple[Value, Value]) -> tuple[Value, Value]:
@@ -78,22 +80,22 @@ class Control(Sequencer):
         end = Signal(name="count_end")
         active = self.active(m, "counting", end)
         emit, room = fire & last_beat, Signal(name="room")
-        there = held(m, "result_valid", emit, self.out_tready)
+        there = held(m, "result_valid", emit, self.out.tready)
         final = Signal(name="result_last")
         with m.If(emit):
             m.d.sync += final.eq(last)
         m.d.comb += [
             end.eq(fire & last),
-            room.eq(~there | self.out_tready | ~closing),
-            self.wgt_tready.eq(active & full & room),
-            fire.eq(self.wgt_tready & self.wgt_tvalid),
+            room.eq(~there | self.out.tready | ~closing),
+            self.wgt.tready.eq(active & full & room),
+            fire.eq(self.wgt.tready & self.wgt.tvalid),
             self.enable_result.eq(emit),
-            self.out_tvalid.eq(there),
-            self.out_tlast.eq(final),
-            self.finished.eq(there & final & self.out_tready),
-            self.stall_output.eq(active & ~room),
-            self.stall_input.eq(active & room & ~full),
-            self.stall_memory.eq(active & room & full & ~self.wgt_tvalid),
+            self.out.tvalid.eq(there),
+            self.out.tlast.eq(final),
+            self.run.finished.eq(there & final & self.out.tready),
+            self.run.stall_output.eq(active & ~room),
+            self.run.stall_input.eq(active & room & ~full),
+            self.run.stall_memory.eq(active & room & full & ~self.wgt.tvalid),
         ]
         if self.spec.accumulates:
             m.d.comb += [

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 
 from blueprint.families.binary_popcount import BinaryPopcountSpec
 from generator.accelerator import Accelerator
-from generator.arithmetic.integers import parts
 from generator.block import register
 from generator.families.binary_popcount.column import Column
 from generator.families.binary_popcount.control import Control
@@ -25,18 +24,16 @@ class BinaryPopcount(Accelerator):
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         spec, column = self.spec, Column(self.spec)
-        self.sequence(m, Control(spec))
-        activation = register(m, spec.lanes, "tile", self.wires["enable_tile"], self.data("act"))
-        fields = {
-            field.name: parts(self.s_axis_wgt_tdata[field.span], field.bits // spec.cols)
-            for field in spec.stream("wgt").fields
-        }
-        control = {name: wire for name, wire in self.wires.items() if name in column.ports}
+        act, wgt, out = self.s_axis_act, self.s_axis_wgt, self.m_axis_out
+        control = self.sequence(m, Control(spec), act=act, wgt=wgt, out=out)
+        activation = register(m, spec.lanes, "tile", control.enable_tile, act.beat.activation)
         results = []
         for number in range(spec.cols):
-            pins = {name: words[number] for name, words in fields.items()}
-            results.append(Signal(int(spec.result_width), name=f"result{number}"))
-            pins |= {"activation": activation, "result": results[-1]}
-            self.use(m, column, f"column{number}", **pins, **control)
-        m.d.comb += self.m_axis_out_tdata.eq(Cat(*results))
+            results.append(Signal(spec.result_width, name=f"result{number}"))
+            self.use(
+                m, column, f"column{number}", activation=activation, weight=wgt.beat.weight[number],
+                threshold=wgt.beat.threshold[number] if spec.compares else Const(0, 0), first=control.first,
+                enable_count=control.enable_count, enable_result=control.enable_result, result=results[-1],
+            )  # fmt: skip
+        m.d.comb += out.tdata.eq(Cat(*results))
         return m

@@ -1,0 +1,41 @@
+"""In which order tests are run against a mutant: those that are likely to fail first, and cheap ones before others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from benchmarks.mutation.coverage_map import Map
+
+#: Tests that compare with recorded numbers of any room.
+RECORDED = ("tests/conformance/test_golden.py", "tests/dse/test_recorded.py")
+
+
+def likely(tests: Iterable[str], known: Map, path: str) -> list[str]:
+    """``tests`` with the likeliest first; of each class one case of every function, then a second, quickest first."""
+    seen: Counter[str] = Counter()
+    turn: dict[str, int] = {}
+    for test in sorted(tests, key=lambda test: (known.seconds.get(test, 1.0), test)):
+        function = test.split("[")[0]
+        turn[test] = seen[function]
+        seen[function] += 1
+    return sorted(turn, key=lambda test: (_class(test, path), turn[test], known.seconds.get(test, 1.0)))
+
+
+def _class(test: str, path: str) -> int:
+    file = test.split("::")[0]
+    room, stem = path.split("/")[0], Path(path).stem
+    if file in RECORDED or stem in Path(file).stem:
+        return 0
+    return 1 if file.startswith((f"tests/{room}/", "tests/conformance/")) else 2
+
+
+def within(tests: Iterable[str], known: Map, budget_s: float) -> Iterator[str]:
+    """As many of the first tests as the budget of processor seconds allows, one at least."""
+    spent = 0.0
+    for number, test in enumerate(tests):
+        spent += known.seconds.get(test, 1.0)
+        if number and spent > budget_s:
+            return
+        yield test

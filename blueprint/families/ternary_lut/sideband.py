@@ -1,0 +1,21 @@
+"""What travels beside the beats of a ternary-LUT core."""
+
+from __future__ import annotations
+
+from blueprint.families.ternary_lut.parameters import TernaryLutParameters
+from blueprint.record import Record, bits
+
+
+def sideband(p: TernaryLutParameters) -> Record:
+    """Of a beat: whether its tile is the first or the last of its sums, whether it ends the run, its column group.
+
+    Where a run has a single result its last tile ends it.
+    """
+    return Record(
+        (
+            bits("first", 1, there=p.accumulates),
+            bits("emit", 1, there=p.accumulates),
+            bits("final", 1, there=1 - p.single_result),
+            bits("column", p.address_width),
+        )
+    )

@@ -1,0 +1,163 @@
+"""Many designs measured at once: one process a core, one estimate of the time that is left."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Any, NamedTuple
+
+from blueprint.spec import Spec
+from costmodel.calibration.measuring import Generate, Sample, measure
+from costmodel.calibration.sampling import gates
+from costmodel.groundtruth import synthesis
+from costmodel.groundtruth.recipe import RECIPE
+from costmodel.technology.technology import Technology
+from toolchain.process import ToolError
+
+Note = Callable[[str], None]
+
+#: Gates whose synthesis takes as long as what every design takes whatever its size.
+_OVERHEAD_GATES = 10_000
+_PATIENCE_S = 5.0
+#: Seconds between two looks at whether the parent still is.
+_LOOK_S = 1.0
+
+
+class _Work(NamedTuple):
+    technology: Technology
+    generate: Generate
+    recipe: str
+
+
+class _Worker:
+    """State of a worker process."""
+
+    work: _Work
+    ended = False
+
+
+def measure_all(
+    specs: Sequence[Spec],
+    technology: Technology,
+    generate: Generate,
+    note: Note = lambda _: None,
+    recipe: str = RECIPE,
+    *,
+    processes: int | None = None,
+) -> list[Sample]:
+    """Measure designs, the largest first, in ``processes`` (one a core); the samples are in the order of ``specs``.
+
+    Raises what :func:`costmodel.calibration.measuring.measure` raises, and ``ToolError`` where a process was killed.
+    What was measured is kept, so the same call goes on.
+    """
+    several = min(processes or len(os.sched_getaffinity(0)), len(specs))
+    left = _Left(specs, technology.name, note)
+    if several < 2:
+        return [left.told(spec, measure(spec, technology, generate, recipe)) for spec in specs]
+    order = sorted(range(len(specs)), key=lambda number: -_weight(specs[number]))
+    found: dict[int, Sample] = {}
+    with _pool(several, _Work(technology, generate, recipe)) as pool:
+        waiting: dict[Future[Sample], int] = {
+            pool.submit(_measure, specs[number]): number for number in order
+        }
+        for future in as_completed(waiting):
+            number = waiting[future]
+            found[number] = left.told(specs[number], future.result())
+    return [found[number] for number in range(len(specs))]
+
+
+class _Left:
+    """Tells after each design how long the rest will take, by the sizes of the designs."""
+
+    def __init__(self, specs: Sequence[Spec], name: str, note: Note) -> None:
+        self._all, self._count, self._name, self._note = sum(map(_weight, specs)), len(specs), name, note
+        self._done, self._number, self._begin = 0.0, 0, time.monotonic()
+
+    def told(self, spec: Spec, sample: Sample) -> Sample:
+        self._done += _weight(spec)
+        self._number += 1
+        rest = (time.monotonic() - self._begin) * (self._all / self._done - 1)
+        self._note(
+            f"measured {self._number} of {self._count} designs in {self._name}, {_duration(rest)} to go"
+        )
+        return sample
+
+
+def _duration(seconds: float) -> str:
+    return f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {seconds:.0f} s"
+
+
+def _weight(spec: Spec) -> float:
+    return _OVERHEAD_GATES + float(gates(spec))
+
+
+@contextmanager
+def _pool(processes: int, work: _Work) -> Iterator[ProcessPoolExecutor]:
+    """A pool whose processes, and the tools that they run, end with the block.
+
+    They are forked, so that nothing is asked of the main module of the caller.
+    """
+    context = multiprocessing.get_context("fork")
+    pool = ProcessPoolExecutor(processes, context, _begin, (work,))
+    before = set(multiprocessing.active_children())
+    try:
+        yield pool
+    except BaseException as problem:
+        pool.shutdown(wait=False, cancel_futures=True)
+        _stop(set(multiprocessing.active_children()) - before)
+        if isinstance(problem, BrokenProcessPool):
+            raise ToolError(
+                "A process that measures designs",
+                "was killed, as happens where memory runs out; what was measured is kept, and the same command goes on",
+            ) from None
+        raise
+    pool.shutdown()
+
+
+def _stop(processes: Collection[BaseProcess]) -> None:
+    """End processes: each has some seconds to end the tool that it runs."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(_PATIENCE_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+def _begin(work: _Work) -> None:
+    _Worker.work = work
+    synthesis.PROCESSES = 1
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's business
+    signal.signal(signal.SIGTERM, _end)
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    """End this process, and the tool that it runs, when its parent is gone, however that ended."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_S)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_PATIENCE_S)
+    os._exit(1)
+
+
+def _end(_: int, __: FrameType | None) -> Any:
+    """Leave what is being done, so that the tool that does it is killed, and take up nothing more."""
+    _Worker.ended = True
+    raise SystemExit(1)
+
+
+def _measure(spec: Spec) -> Sample:
+    if _Worker.ended:
+        raise SystemExit(1)
+    return measure(spec, *_Worker.work)

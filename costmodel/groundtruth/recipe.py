@@ -1,0 +1,37 @@
+"""How a netlist is made and timed: the recipe that calibration, validation and `ternforge synth` share."""
+
+from __future__ import annotations
+
+import math
+
+from blueprint.errors import ParamError
+from blueprint.files.nearest import suggestion
+
+#: Least area, no buffers, weakest cells; heavy nets are timed as if behind buffer trees, wires are left out.
+LEAST = "area/4"
+#: The same netlist with buffers in it and, for a period, stronger cells and faster adders; timed as it is, with wires.
+BUFFERED = "buffered/1"
+RECIPES = (LEAST, BUFFERED)
+#: The recipe that the shipped technologies were calibrated by, and so the one that a measurement takes by default.
+RECIPE = LEAST
+
+
+def choose(recipe: str | None, period_ps: float | None, wires: str | None) -> str:
+    """The recipe of a run: the one that was asked for, the one that can meet a period, else the default.
+
+    `ParamError` for an unknown recipe, a period that is not above 0, and what `LEAST` cannot do.
+    """
+    if recipe is not None and recipe not in RECIPES:
+        raise ParamError(
+            f"Recipe must be one of {', '.join(RECIPES)}, not {recipe!r}{suggestion(recipe, RECIPES)}"
+        )
+    if period_ps is not None and not (period_ps > 0 and math.isfinite(period_ps)):
+        raise ParamError(f"Period must be above 0 ps and finite, not {period_ps:g}")
+    chosen = recipe or (RECIPE if period_ps is None and wires is None else BUFFERED)
+    if chosen == LEAST and period_ps is not None:
+        raise ParamError(
+            f"Recipe must be {BUFFERED} where a period is given, not {LEAST}, which sizes no cell"
+        )
+    if chosen == LEAST and wires not in (None, "none"):
+        raise ParamError(f"Recipe must be {BUFFERED} for a netlist with wires, not {LEAST}, which has none")
+    return chosen

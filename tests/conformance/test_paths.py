@@ -1,0 +1,100 @@
+"""What is declared as one path between registers contains no register in the RTL, and declared registers are there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from blueprint import registry
+from blueprint.arithmetic import floating
+from blueprint.spec import Spec
+from blueprint.unit import Path as TimedPath
+from costmodel.calibration.sampling import gates
+from tests import word_level
+from tests.word_level import Netlist
+
+FAMILIES = registry.families()
+FLOAT_TABLES: dict[str, Any] = {
+    "act_width": 16, "activation": "fp16", "reduction": "adder_tree",
+    "m_max": 4, "k_max": 64, "n_max": 8, "mu": 2, "lut_count": 2, "fetch_count": 1,
+}  # fmt: skip
+
+
+def _samples(family: str, seed: int, count: int) -> list[Spec]:
+    """The smaller half of random designs: the walk is over every bit."""
+    random = np.random.default_rng([seed, 0x9A7])
+    drawn = [FAMILIES[family].sample(random) for _ in range(2 * count)]
+    return sorted(drawn, key=gates)[:count]
+
+
+def _format(spec: Spec) -> floating.FloatFormat | None:
+    named = (value for value in spec.parameters.values() if value in floating.FORMATS)
+    name = next(named, None)
+    return floating.get(name) if name else None
+
+
+def _broken(net: Netlist, spec: Spec, paths: tuple[TimedPath, ...]) -> list[str]:
+    """Declared paths that no chain of cells passes, and the steps behind the last that one reaches."""
+    found = []
+    for path in paths:
+        steps = word_level.steps(path, _format(spec), net.places)
+        passed = net.passes(steps)
+        if passed < len(steps):
+            found.append(
+                f"{path.name}: a register stands before {steps[passed]}, step {passed} of {len(steps)}"
+            )
+    return found
+
+
+def _check(spec: Spec, folder: Path) -> None:
+    net = word_level.generated(spec, folder)
+    assert _broken(net, spec, spec.paths()) == [], spec.parameters
+    declared: dict[str, int] = {}
+    for unit in spec.units():
+        if unit.flip_flops:
+            declared[unit.place] = declared.get(unit.place, 0) + int(unit.flip_flops)
+    # Words may hold flip-flops that synthesis finds to be equal; what is left is counted in test_agreement.py.
+    missing = {place: bits for place, bits in declared.items() if net.flip_flops.get(place, 0) < bits}
+    assert not missing, spec.parameters
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_declared_paths_hold_no_register(family: str, tmp_path: Path) -> None:
+    for number, spec in enumerate(_samples(family, 0, 1)):
+        _check(spec, tmp_path / str(number))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_declared_paths_of_many_designs_hold_no_register(family: str, tmp_path: Path) -> None:
+    for number, spec in enumerate(_samples(family, 1, 25)):
+        _check(spec, tmp_path / str(number))
+
+
+@pytest.mark.parametrize("stages", [1, 4, 6])
+def test_registers_inside_adders_end_paths(stages: int, tmp_path: Path) -> None:
+    spec = FAMILIES["ternary_lut"](**FLOAT_TABLES, adder_stages=stages)
+    _check(spec, tmp_path)
+
+
+def test_a_path_through_registers_is_found(tmp_path: Path) -> None:
+    """The failing twin: paths of the same design without registers inside its adders."""
+    deep = FAMILIES["ternary_lut"](**FLOAT_TABLES, adder_stages=1)
+    flat = FAMILIES["ternary_lut"](**FLOAT_TABLES)
+    found = _broken(word_level.generated(deep, tmp_path), deep, flat.paths())
+    assert [line.split(":")[0] for line in found] == [
+        "build-fetch-reduce-accumulate",
+        "key-reduce-accumulate",
+    ]
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_names_of_paths_tell_them_apart(family: str) -> None:
+    for spec in _samples(family, 0, 20):
+        named: dict[str, TimedPath] = {}
+        for path in spec.paths():
+            if any(unit.count for unit in path.steps):
+                assert named.setdefault(path.name, path) == path

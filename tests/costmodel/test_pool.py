@@ -1,0 +1,135 @@
+"""Designs measured at once: order, estimate, faults, and what an interruption leaves."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from blueprint import registry
+from blueprint.errors import ParamError
+from blueprint.spec import Spec
+from costmodel.calibration import measuring, pool
+from costmodel.technology import technology
+from toolchain import cache
+from toolchain.process import ToolError
+
+ASAP7 = technology.load("asap7")
+SPECS = [registry.families()["systolic"].sample(np.random.default_rng(seed)) for seed in range(6)]
+
+
+def _generate(spec: Spec, folder: Path) -> dict[str, Any]:
+    raise AssertionError("nothing is generated here")
+
+
+def _measured(monkeypatch: pytest.MonkeyPatch, measure: Callable[[Spec], Any], **named: Any) -> list[Any]:
+    monkeypatch.setattr(pool, "measure", lambda spec, *_: measure(spec))
+    return pool.measure_all(SPECS, ASAP7, _generate, **named)
+
+
+def test_samples_are_in_the_order_of_the_designs(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _measured(monkeypatch, lambda spec: (spec.design_hash, os.getpid()), processes=2)
+    assert [name for name, _ in found] == [spec.design_hash for spec in SPECS]
+    assert os.getpid() not in {process for _, process in found}
+
+
+def test_one_process_measures_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _measured(monkeypatch, lambda _: os.getpid(), processes=1) == [os.getpid()] * len(SPECS)
+
+
+def test_one_estimate_covers_all_designs(monkeypatch: pytest.MonkeyPatch) -> None:
+    notes: list[str] = []
+    _measured(monkeypatch, lambda _: 0, processes=2, note=notes.append)
+    assert len(notes) == len(SPECS)
+    assert notes[0].startswith("measured 1 of 6 designs in asap7, about ")
+    assert notes[-1] == "measured 6 of 6 designs in asap7, about 0 s to go"
+
+
+def test_time_that_is_left_follows_the_sizes_of_the_designs(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([0.0, 100.0, 200.0])
+    notes: list[str] = []
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(pool, "gates", lambda spec: 0 if spec is SPECS[0] else 5 * pool._OVERHEAD_GATES)
+    left = pool._Left(SPECS[:2], "mine", notes.append)
+    left.told(SPECS[0], None)  # type: ignore[arg-type]  # one part of seven took 100 s
+    left.told(SPECS[1], None)  # type: ignore[arg-type]
+    assert notes == [
+        "measured 1 of 2 designs in mine, about 10 min to go",
+        "measured 2 of 2 designs in mine, about 0 s to go",
+    ]
+
+
+def test_a_killed_process_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(spec: Spec) -> None:
+        if spec == SPECS[2]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    message = (
+        "^A process that measures designs was killed, as happens where memory runs out; what was measured is "
+    )
+    with pytest.raises(ToolError, match=message + "kept, and the same command goes on$"):
+        _measured(monkeypatch, measure, processes=2)
+
+
+def test_a_fault_of_one_design_ends_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(spec: Spec) -> None:
+        if spec == SPECS[0]:
+            raise ParamError("Design must fit, and it does not")
+        time.sleep(60)
+
+    begin = time.monotonic()
+    with pytest.raises(ParamError, match="^Design must fit, and it does not$"):
+        _measured(monkeypatch, measure, processes=len(SPECS))
+    assert time.monotonic() - begin < 30
+    assert not multiprocessing.active_children()
+
+
+def test_an_interruption_ends_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def note(_: str) -> None:
+        raise KeyboardInterrupt
+
+    slow = {spec.design_hash for spec in SPECS[1:]}
+    with pytest.raises(KeyboardInterrupt):
+        _measured(
+            monkeypatch,
+            lambda spec: time.sleep(60 if spec.design_hash in slow else 0),
+            processes=len(SPECS),
+            note=note,
+        )
+    assert not multiprocessing.active_children()
+
+
+def test_a_design_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TERNFORGE_CACHE", str(tmp_path / "cache"))
+    calls: list[Spec] = []
+
+    def generate(spec: Spec, folder: Path) -> dict[str, Any]:
+        (folder / "top.v").write_text("module top; endmodule")
+        return {"files": ["top.v"]}
+
+    monkeypatch.setattr(measuring, "_measured", lambda spec, *_: calls.append(spec) or len(calls))
+    assert [measuring.measure(spec, ASAP7, generate) for spec in (SPECS[0], SPECS[0], SPECS[1])] == [1, 1, 2]
+    other = ASAP7.with_model({})
+    assert measuring.measure(SPECS[0], other, generate) == 1  # a model is no part of a netlist
+    assert len(list((tmp_path / "cache" / "samples").glob("*/.seal.json"))) == 2
+
+
+def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TERNFORGE_CACHE", str(tmp_path / "cache"))
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    def generate(spec: Spec, folder: Path) -> dict[str, Any]:
+        return {"files": []}
+
+    monkeypatch.setattr(measuring, "_measured", full)
+    with pytest.raises(cache.CacheError, match="with room that can be written, and it is not: No space"):
+        measuring.measure(SPECS[0], ASAP7, generate)
