@@ -19,6 +19,7 @@ import ternforge
 from blueprint import registry
 from ternforge import __version__, cli
 from ternforge.cli import run
+from ternforge.session import size_columns
 from ternforge.shell import LazyGroup
 from ternforge.verbs import model
 
@@ -280,3 +281,8 @@ def test_help_says_which_seed_is_taken_without_one(verb: str, capsys: pytest.Cap
     assert run([verb, "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert re.search(r"Seed of everything random\. \[default: 1[;\]]", text), text
+
+
+def test_sizes_of_a_layer_stand_between_its_name_and_its_count() -> None:
+    layers = [{"name": "q", "m": 1, "k": 2, "n": 3, "count": 4, "cycles": 5}]
+    assert size_columns(layers) == ["m", "k", "n"]
