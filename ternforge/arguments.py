@@ -39,6 +39,10 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def _is_mapping_of_texts(value: Any) -> bool:
     return isinstance(value, Mapping) and all(
         isinstance(text, str) for pair in value.items() for text in pair
@@ -59,6 +63,7 @@ KINDS: dict[Any, Kind] = {
     Path: Kind("a path (text or pathlib.Path)", _of(os.PathLike), "; write it to a file first"),
     str: Kind("text", _of(str)),
     int: Kind("an integer", _is_integer),
+    float: Kind("a number", _is_number),
     bool: Kind("True or False", _of(bool)),
     _TEXTS: Kind("a dict of texts", _is_mapping_of_texts),
     _PATHS: Kind("a list of paths", _is_list_of_paths),

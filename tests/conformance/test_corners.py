@@ -56,13 +56,13 @@ def test_designs_at_the_least_of_their_parameters_agree(tmp_path: Path, family: 
 def test_a_beat_of_one_digit_takes_one_cycle(tmp_path: Path, pe: str) -> None:
     """Two bits are one digit: nothing counts the cycles of a beat, and no stall can be there."""
     organization = "output_stationary" if pe == "opt3" else "broadcast_matrix"
-    depth = 4 if pe == "opt4e" else 1
+    length = 4 if pe == "opt4e" else 1
     spec = SystolicSpec(
         organization=organization,
         pe=pe,
         rows=2,
         cols=2,
-        depth=depth,
+        dot_length=length,
         act_width=2,
         weight_width=3,
         k_max=9,

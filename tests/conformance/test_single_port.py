@@ -14,7 +14,7 @@ from blueprint.unit import flip_flops
 from blueprint.workloads.tasks import parse_gemm
 from costmodel.model import evaluate
 from costmodel.technology import technology
-from generator.export import generate
+from generator.export import write_hardware
 from simulator.rtl import rtl
 from ternforge.conformance import compare, netlist_flip_flops
 
@@ -35,7 +35,7 @@ def core(accumulator: str = "single_port", **more: Any) -> Any:
 @pytest.mark.parametrize("name", DESIGNS)
 def test_values_cycles_and_flip_flops_agree(tmp_path: Path, name: str) -> None:
     spec = core(**DESIGNS[name])
-    generate(spec, tmp_path / "core")
+    write_hardware(spec, tmp_path / "core")
     assert netlist_flip_flops(tmp_path / "core", flatten=False) == int(flip_flops(spec.units()))
     assert compare(spec, rtl.load(tmp_path / "core", optimize="-O0"), 5) == []
 

@@ -115,7 +115,7 @@ class TernaryLutParameters(Spec):
         )
         yield Rule(
             "accumulator",
-            1 - self.single_port * flag(self.accumulate_stages > 0),
+            (self.single_port == 0) | (self.accumulate_stages == 0),
             "single-port accumulators behind a pipelined adder",
             lambda: (
                 f"Accumulator must be sram where sums take {self.accumulate_stages} more cycles (adder_stages), not "
