@@ -29,7 +29,7 @@ The assembly puts them together, and mypy checks every facet against its protoco
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -152,13 +152,15 @@ class Calibration:
     ``arithmetics`` is every value of ``Spec.arithmetic``; a sample has each equally often. A sample is chosen from
     ``pool`` random designs, fewer where counting the gates of one takes long; each has at most ``gates`` two-input
     gate equivalents, for a minute of synthesis. ``designs`` are synthesized unless told how many, fewer where each
-    takes long and all are alike.
+    takes long and all are alike. ``choices`` narrows the choices of a parameter: the sample stays what it was when a
+    new choice adds no place that has to be fitted.
     """
 
     arithmetics: tuple[str, ...] = ("integer",)
     pool: int = 16_000
     gates: float = 28_000.0
     designs: int = 60
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,12 @@ class Field:
         return self.encoding or (plain if self.format == "int" else "float")
 
     def word(self, values: Integers) -> Integers:
-        """Pack elements ``(..., *shape)`` into integers ``(...)``, bits at their offset in the beat."""
+        """Pack elements ``(..., *shape)`` into integers ``(...)``, bits at their offset in the beat.
+
+        Raises ``ValueError`` for a field that is in no record yet, which has no offset.
+        """
+        if self.offset < 0:
+            raise ValueError(f"Field {self.name} must be in a record before its bits have a place")
         flat = values.reshape(*values.shape[: values.ndim - len(self.shape)], -1) & ((1 << self.width) - 1)
         found: Integers = (flat << self.width * np.arange(flat.shape[-1])).sum(axis=-1) << self.offset
         return found

@@ -16,7 +16,6 @@ from blueprint.files.design import Design
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import Attention, Gemm
 from blueprint.workloads.workload import Workload
-from dse.progress import Progress
 from ternforge.session import Note
 
 P = ParamSpec("P")
@@ -73,7 +72,6 @@ KINDS: dict[Any, Kind] = {
     Gemm: Kind("a task", _of(Gemm), _A_TASK),
     Attention: Kind("a task", _of(Attention), _A_TASK),
     Note: Kind("a function of one text", callable),
-    Progress: Kind("a Progress", lambda value: hasattr(value, "advance")),
     NoneType: Kind("", lambda value: value is None),
 }
 
@@ -94,19 +92,28 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
 
 def _members(hint: Any) -> list[Any]:
     """The members of a union, or the one annotation, in the order of the table."""
-    found = (hint,) if hint in KINDS else typing.get_args(hint)
-    return sorted(found, key=list(KINDS).index)
+    found = typing.get_args(hint) if hint not in KINDS and typing.get_args(hint) else (hint,)
+    order = list(KINDS)
+    return sorted(found, key=lambda kind: order.index(kind) if kind in KINDS else len(order))
+
+
+def _kind(hint: Any) -> Kind:
+    """What the table says, and for a protocol of another room whatever has its methods."""
+    if hint in KINDS:
+        return KINDS[hint]
+    methods = [name for name in vars(hint) if not name.startswith("_")]
+    return Kind(f"a {hint.__name__}", lambda value: all(hasattr(value, name) for name in methods))
 
 
 def _check(what: str, value: Any, kinds: Sequence[Any]) -> None:
-    if any(KINDS[kind].holds(value) for kind in kinds):
+    if any(_kind(kind).holds(value) for kind in kinds):
         return
     raise TypeError(f"{what} must be {_words(kinds)}, not {_shown(value)}{_remedy(value, kinds)}")
 
 
 def _words(kinds: Sequence[Any]) -> str:
     """What may be given, in words: text beside a path is the path, and beside a workload also a product."""
-    words = {kind: KINDS[kind].words for kind in kinds if kind is not NoneType}
+    words = {kind: _kind(kind).words for kind in kinds if kind is not NoneType}
     if Path in words and str in words:
         words[str] = "text such as '1x2560x6912'" if Workload in words else words[Path]
     *most, last = dict.fromkeys(words.values())
@@ -121,7 +128,7 @@ def _remedy(value: Any, kinds: Sequence[Any]) -> str:
         return "; put one path into a list" if isinstance(value, (str, os.PathLike)) else ""
     if isinstance(value, Spec) and Path in kinds:
         return "; blueprint.files.design.write_design(SPEC, PATH) writes one to a file"
-    remedies = [KINDS[kind].remedy for kind in kinds if KINDS[kind].remedy]
+    remedies = [_kind(kind).remedy for kind in kinds if _kind(kind).remedy]
     return remedies[-1] if remedies and isinstance(value, Mapping) else ""
 
 

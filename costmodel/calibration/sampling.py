@@ -31,7 +31,10 @@ def designs(
     limits = kind.limits()
     policy = kind.facets.samples.calibration
     largest = policy.gates if largest is None else largest
-    drawn = {name: _column(limit, policy.pool, random) for name, limit in limits.items()}
+    drawn = {
+        name: _column(limit, policy.pool, random, policy.choices.get(name, limit.choices))
+        for name, limit in limits.items()
+    }
     table = kind.consistent(drawn)
     many = kind.columns(table)
     feasible, _, _ = many.feasible()
@@ -63,9 +66,9 @@ def gates(spec: Any) -> Any:
     return sum(features.rough_gates(unit) for unit in spec.units())
 
 
-def _column(limit: Parameter, pool: int, random: np.random.Generator) -> Any:
-    if limit.choices:
-        return random.choice(np.array(limit.choices), pool)
+def _column(limit: Parameter, pool: int, random: np.random.Generator, choices: tuple[Any, ...]) -> Any:
+    if choices:
+        return random.choice(np.array(choices), pool)
     if limit.kind is bool:
         return random.integers(2, size=pool).astype(bool)
     low, high = limit.minimum or 0, limit.maximum or LARGEST

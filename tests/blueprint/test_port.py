@@ -81,3 +81,11 @@ def test_an_unknown_field_is_named_with_those_there_are() -> None:
         SCALE.beat["gain"]
     with pytest.raises(KeyError, match=r"Field must be one of digits, not 'kind'"):
         Field("word", 7, parts=Record((Field("digits", 2, (3,)),))).parts["kind"]
+
+
+def test_a_field_without_a_record_has_no_place() -> None:
+    field = Field("key", 4)
+    with pytest.raises(ValueError, match=r"^Field key must be in a record before its bits have a place$"):
+        field.word(np.array([3]))
+    (placed,) = Record((field,))
+    assert placed.word(np.array([3])).tolist() == [3]

@@ -405,7 +405,7 @@ def test_a_design_refuses_what_software_refuses(name: str) -> None:
 def test_the_manifest_says_what_is_refused(name: str) -> None:
     """The legal values and the rules in its words, evaluated as they stand."""
     spec = (TINY | MORE)[name]
-    manifest = describe(spec, Emitted(spec.name, {}, {}, {}, (), {}))
+    manifest = describe(spec, Emitted(spec.name, {}, {}, {}, (), {}, {}))
     legal = {name: facts["legal"] for name, facts in manifest["registers"].items() if "legal" in facts}
     assert list(legal) == [size.name for size in spec.sizes]
     for values in combinations(spec):

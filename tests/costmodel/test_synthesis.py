@@ -156,7 +156,7 @@ def test_memory_blackbox_counts_as_macro(tmp_path: Path) -> None:
     manifest = {"files": ["top.v"], "top": "top", "blackboxes": ["ram_64x16"]}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     found = synthesis.synthesize(tmp_path, tech)
-    assert found.macro_area_um2 == pytest.approx(tech.sram.area_um2(64, 16))
+    assert found.macro_area_um2 == pytest.approx(tech.sram.area_um2(64, 16, "single_port"))
     assert found.macros == {"ram_64x16": 1} and found.flip_flops == 16
     assert found.critical_path_ps > tech.sram.access_ps(64, 16)
 

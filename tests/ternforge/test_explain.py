@@ -100,7 +100,7 @@ def test_bands_are_those_of_the_validation_where_there_is_one() -> None:
 
 
 def test_laws_that_were_assumed_say_so() -> None:
-    law = technology.load("asap7").sram.area
+    law = technology.load("asap7").sram.law("area", "single_port")
     assert provenance.source_of(law) == "library"
     assert provenance.source_of(type(law)(law.coefficients, "um2", "assumed: no macro")) == "assumed"
     assert provenance.source_of(type(law)(law.coefficients, "um2", "7 nm scaled from 28 nm")) == "scaled"

@@ -207,12 +207,12 @@ def test_waivers_among_the_sources_go_to_verilator_before_the_design(
 ) -> None:
     given: list[object] = []
 
-    def generate(*arguments: object) -> None:
+    def translate(*arguments: object) -> None:
         given.extend(arguments)
         raise Asked
 
     monkeypatch.setattr(cache, "entry", lambda kind, parts, build: build(tmp_path))
-    monkeypatch.setattr(verilator, "generate", generate)
+    monkeypatch.setattr(verilator, "translate", translate)
     sources = {"main.cpp": "", "waive.vlt": "`verilator_config\n"}
     with pytest.raises(Asked):
         verilator.executable([counter], "the_counter", sources, arguments=["--x"])

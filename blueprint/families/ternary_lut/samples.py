@@ -17,7 +17,10 @@ from blueprint.numbers import choose
 from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import MANY_TOKENS, Gemm
 
-calibration = Calibration(arithmetics=("integer", "exact", "float"))
+#: Single-port accumulators have tests of their own: designs of calibration and random ones stay what they were.
+_CHOICES = {"accumulator": ("auto", "registers", "sram")}
+
+calibration = Calibration(arithmetics=("integer", "exact", "float"), choices=_CHOICES)
 
 #: How often a random design has which arithmetic.
 _ARITHMETIC = ("integer", "integer", "exact", "float", "float")
@@ -34,9 +37,6 @@ _SIZES = {
     "token_lanes": (1, 1, 2, 3),
     "adder_stages": (0, 0, 1, 2, 3, 4, 6),
 }
-
-#: Single-port accumulators have tests of their own: random designs stay what they were.
-_CHOICES = {"accumulator": ("auto", "registers", "sram")}
 
 Integers = npt.NDArray[np.int64]
 
