@@ -110,7 +110,7 @@ CORNERS: list[dict[str, Any]] = [
     SUMS | SELECT | HELD | {"rows": 3, "cols": 2, "k_max": 1},
     SUMS | SELECT | {"rows": 2, "cols": 3, "k_max": 1, "dot_length": 2},
     STAYS | small("opt1", 2, 2, 1, 1, 1),
-    STAYS | small("opt1", 4, 4, 5, 1, 2) | {"token_depth": 2, "depth": 2},
+    STAYS | small("opt1", 4, 4, 5, 1, 2) | {"token_depth": 2, "dot_length": 2},
     STAYS | small("opt1", 4, 4, 1, 4, 300) | {"dot_length": 3, "acc_width": 40},
     STAYS | HELD | small("opt1", 3, 5, 3, 1, 70),
     STAYS | small("opt2", 2, 2, 1, 1, 1) | {"token_depth": 1},
