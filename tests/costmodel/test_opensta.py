@@ -13,7 +13,7 @@ from costmodel.technology import technology
 from tests.costmodel.test_buffering import WIDE
 from tests.costmodel.test_pdk import LANE
 
-needs_sta = pytest.mark.skipif(opensta.installed() is None, reason="needs OpenSTA, installed as sta")
+needs_sta = pytest.mark.skipif(opensta.installed() is None, reason="OpenSTA is not installed here")
 PAIR = f"""{LANE}
 module pair (input clk, clr, input [31:0] x, input [3:0] s, output [15:0] y, z);
   lane one (clk, clr, x, s, y); lane two (.clk(clk), .clr(clr), .x({{x[15:0], x[31:16]}}), .s(~s), .y(z));

@@ -170,7 +170,7 @@ NETLISTS = [
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog (apt install iverilog)")
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed here")
 @pytest.mark.parametrize(("tech", "spec"), NETLISTS, ids=lambda item: getattr(item, "name", item))
 def test_every_net_toggles_as_often_as_in_icarus(tech: str, spec: Spec, tmp_path: Path) -> None:
     whole = bench(spec, tmp_path / "design", tech)
@@ -181,7 +181,7 @@ def test_every_net_toggles_as_often_as_in_icarus(tech: str, spec: Spec, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog (apt install iverilog)")
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed here")
 @pytest.mark.parametrize(("tech", "spec"), NETLISTS[:6:2], ids=lambda item: getattr(item, "name", item))
 def test_toggles_are_near_those_of_icarus_with_sdf(tech: str, spec: Spec, tmp_path: Path) -> None:
     """Icarus lets some pulses through that are shorter than a path's delay: it keeps events that are overtaken."""
