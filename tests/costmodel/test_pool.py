@@ -34,6 +34,14 @@ def _measured(monkeypatch: pytest.MonkeyPatch, measure: Callable[[Spec], Any], *
     return pool.measure_all(SPECS, ASAP7, _generate, **named)
 
 
+def _none_is_left() -> bool:
+    """Whether all processes end within a second: the pool's own thread may be about to take note of one that did."""
+    end = time.monotonic() + 1
+    while multiprocessing.active_children() and time.monotonic() < end:
+        time.sleep(0.01)
+    return not multiprocessing.active_children()
+
+
 def test_samples_are_in_the_order_of_the_designs(monkeypatch: pytest.MonkeyPatch) -> None:
     found = _measured(monkeypatch, lambda spec: (spec.design_hash, os.getpid()), processes=2)
     assert [name for name, _ in found] == [spec.design_hash for spec in SPECS]
@@ -88,7 +96,7 @@ def test_a_fault_of_one_design_ends_all_at_once(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ParamError, match="^Design must fit, and it does not$"):
         _measured(monkeypatch, measure, processes=len(SPECS))
     assert time.monotonic() - begin < 30
-    assert not multiprocessing.active_children()
+    assert _none_is_left()
 
 
 def test_an_interruption_ends_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +111,7 @@ def test_an_interruption_ends_all_processes(monkeypatch: pytest.MonkeyPatch) -> 
             processes=len(SPECS),
             note=note,
         )
-    assert not multiprocessing.active_children()
+    assert _none_is_left()
 
 
 def test_a_design_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
