@@ -10,16 +10,27 @@ import pytest
 from ternforge import demo
 from ternforge.demo import comparison
 
-ESTIMATED = {"area_um2": 105.0, "critical_path_ps": 900.0, "flip_flops": 40, "cycles": 7}
+ESTIMATED = {
+    "logic_area_um2": 105.0,
+    "memory_area_um2": 50.0,
+    "critical_path_ps": 900.0,
+    "flip_flops": 40,
+    "cycles": 7,
+}
 CASE = {"cycles_rtl": 7, "cycles_simulator": 7}
 VERIFIED: dict[str, Any] = {"ok": True, "mismatches": 0, "cases": [CASE]}
-SYNTHESIZED = {"area_um2": 100.0, "critical_path_ps": 1000.0, "flip_flops": 40}
+SYNTHESIZED = {"logic_area_um2": 100.0, "memory_area_um2": 50.0, "critical_path_ps": 1000.0, "flip_flops": 40}
 
 
 def test_agreement_is_fine_and_area_is_in_percent() -> None:
     rows, fine = comparison(ESTIMATED, VERIFIED, SYNTHESIZED)
     assert fine
-    assert [row[3] for row in rows] == ["equal"] * 4 + ["+5.0 %", "-10.0 %"]
+    assert [row[3] for row in rows] == ["equal"] * 4 + ["+5.0 %", "one law for both", "-10.0 %"]
+
+
+def test_memories_that_differ_say_how_far() -> None:
+    rows, _ = comparison(ESTIMATED, VERIFIED, SYNTHESIZED | {"memory_area_um2": 40.0})
+    assert rows[5][3] == "+25.0 %"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +98,7 @@ def test_every_step_is_run_and_shown(
     assert [line[:3] for line in lines if line.startswith("[")] == ["[1/", "[2/", "[3/", "[4/", "[5/"]
     assert "the front" in lines and "  wrote front.png" in lines
     assert f"  {tmp_path}/rtl: 2 modules, top the_top" in lines
-    table = [line.split() for line in lines[-8:-1]]
+    table = [line.split() for line in lines[-9:-1]]
     assert table[0] == ["predicted", "measured", "difference"]
     assert ["flip-flops", "40", "40", "equal"] in table and table[-1][-2:] == ["-10.0", "%"]
     assert lines[-1].startswith("all checks hold; ")
