@@ -68,6 +68,6 @@ def test_verilog_names_every_cell_and_port_once(tmp_path: Path) -> None:
 
 
 def test_opensta_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opensta.shutil, "which", lambda _: None)
+    monkeypatch.setattr(opensta, "installed", lambda: None)
     with pytest.raises(RuntimeError, match="^OpenSTA must be installed as sta$"):
         opensta.analyze(mapped(tmp_path, WIDE, "asap7"), tmp_path)

@@ -22,7 +22,7 @@ from toolchain import process, verilator
 
 KIND = registry.get("ternary_lut")
 SPEC = KIND.from_mapping({"mu": 2, "lut_count": 2, "fetch_count": 2, "act_width": 4, "k_max": 16, "n_max": 8})
-TODO = agreement.jobs(SPEC, 0)
+JOBS = agreement.jobs(SPEC, 0)
 
 
 def right_run(run: agreement.Run) -> rtl.RtlRun:
@@ -39,11 +39,11 @@ def right_run(run: agreement.Run) -> rtl.RtlRun:
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[rtl.RtlRun]:
     monkeypatch.setattr(KIND, "collect", lambda self, data, task: data)
-    return [right_run(run) for run in TODO]
+    return [right_run(run) for run in JOBS]
 
 
 def test_right_runs_have_no_differences(runs: list[rtl.RtlRun]) -> None:
-    assert agreement.differences(SPEC, TODO, runs) == []
+    assert agreement.differences(SPEC, JOBS, runs) == []
 
 
 def _register(name: str) -> Callable[[rtl.RtlRun], rtl.RtlRun]:
@@ -69,20 +69,20 @@ TWINS: dict[str, tuple[Callable[[rtl.RtlRun], rtl.RtlRun], str]] = {
 
 
 @pytest.mark.parametrize("name", TWINS)
-@pytest.mark.parametrize("number", range(len(TODO)))
+@pytest.mark.parametrize("number", range(len(JOBS)))
 def test_a_wrong_run_differs_in_what_is_wrong(name: str, number: int, runs: list[rtl.RtlRun]) -> None:
     twin, expected = TWINS[name]
     runs[number] = twin(runs[number])
-    [found] = agreement.differences(SPEC, TODO, runs)
-    assert found.startswith(f"{TODO[number][0]}: {expected}")
+    [found] = agreement.differences(SPEC, JOBS, runs)
+    assert found.startswith(f"{JOBS[number][0]}: {expected}")
 
 
 def test_jobs_ask_for_all_results_and_of_nothing_else() -> None:
     outputs = {stream.name for stream in SPEC.streams() if stream.direction == "out"}
     inputs = {stream.name for stream in SPEC.streams()} - outputs
-    assert len(TODO) == agreement.RUNS and all(set(job.outputs) == outputs for *_, job in TODO)
-    assert all(set(job.stimulus) == inputs for *_, job in TODO)
-    assert [bool(job.patterns) for *_, job in TODO] == [False, True, True, True]
+    assert len(JOBS) == agreement.RUNS and all(set(job.outputs) == outputs for *_, job in JOBS)
+    assert all(set(job.stimulus) == inputs for *_, job in JOBS)
+    assert [bool(job.patterns) for *_, job in JOBS] == [False, True, True, True]
 
 
 def test_patterns_of_stalls_are_open_at_times_and_closed_at_times() -> None:
