@@ -11,9 +11,10 @@ from typing import Any
 import blueprint
 import costmodel
 from blueprint.spec import Spec
+from blueprint.workloads.data import Data
 from costmodel.groundtruth import activity
 from costmodel.groundtruth.recipe import RECIPE
-from costmodel.groundtruth.synthesis import synthesize
+from costmodel.groundtruth.synthesis import mapped, summary
 from costmodel.technology.technology import Technology
 from toolchain import cache, files, yosys
 
@@ -82,8 +83,11 @@ def _measured_by(technology: Technology) -> list[str | bytes]:
 def _measured(
     spec: Spec, folder: Path, manifest: Mapping[str, Any], technology: Technology, recipe: str
 ) -> Sample:
-    found = synthesize(folder, technology, recipe=recipe)
-    switched = activity.measure(spec, folder, manifest, technology, recipe=recipe, glitches=True)
+    netlist = mapped(folder, technology, recipe=recipe)
+    found = summary(netlist)
+    switched = activity.measure(
+        spec, folder, manifest, technology, glitches=True, data=Data(), netlist=netlist
+    )
     areas: dict[str, float] = {}
     registers: dict[str, int] = {}
     for name, module in found.modules.items():

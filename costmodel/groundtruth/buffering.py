@@ -186,7 +186,7 @@ class Trees:
             self.slew = _slew(typical.arc, self.slew, 8 * typical.capacitance)
         self.driver: tuple[Arc, ...] = (typical.arc,)
         self.least = 3 * typical.capacitance
-        self._known: dict[tuple[tuple[int, ...], int, int], _Tree | None] = {}
+        self._known: dict[tuple[float | int | tuple[int, ...], ...], _Tree | None] = {}
 
     def wire(self, fanout: int) -> float:
         """Capacitance of the wire of a net."""
@@ -199,6 +199,14 @@ class Trees:
         if before <= self.least or not self.buffers:
             return None
         arcs = net.arcs or self.driver
+        key = (tuple(map(id, arcs)), len(net.loads), readers, pins, net.fixed, net.fixed_fanout)
+        if key not in self._known:
+            self._known[key] = self._choose(net, arcs, pins, readers, before)
+        return self._known[key]
+
+    def _choose(
+        self, net: _Net, arcs: tuple[Arc, ...], pins: float, readers: int, before: float
+    ) -> _Tree | None:
         direct = self._drive(arcs, before)
         found = [item for buffer in self.buffers for item in self._options(buffer, net, arcs, pins, readers)]
         fastest = min(delay for delay, _, _ in found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -582,5 +583,5 @@ def _numbers(group: Group, text: str) -> list[float]:
 def _place(axis: tuple[float, ...], value: float) -> tuple[int, float]:
     if len(axis) == 1:
         return 0, 0.0
-    index = min(max(sum(point <= value for point in axis) - 1, 0), len(axis) - 2)
+    index = min(max(bisect_right(axis, value) - 1, 0), len(axis) - 2)
     return index, (value - axis[index]) / (axis[index + 1] - axis[index])
