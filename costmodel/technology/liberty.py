@@ -33,8 +33,8 @@ class Table:
 
     def at(self, slew: float, load: float) -> float:
         """Bilinear interpolation, extended linearly beyond the ends."""
-        i, u = _place(self.slews, slew)
-        j, v = _place(self.loads, load)
+        i, u = place(self.slews, slew)
+        j, v = place(self.loads, load)
         low, high = self.values[i], self.values[min(i + 1, len(self.values) - 1)]
         k = min(j + 1, len(low) - 1)
         return (1 - u) * ((1 - v) * low[j] + v * low[k]) + u * ((1 - v) * high[j] + v * high[k])
@@ -580,7 +580,8 @@ def _numbers(group: Group, text: str) -> list[float]:
         raise group.error(f"{group.kind} must hold numbers, not {text.strip()[:40]!r}") from None
 
 
-def _place(axis: tuple[float, ...], value: float) -> tuple[int, float]:
+def place(axis: tuple[float, ...], value: float) -> tuple[int, float]:
+    """The interval of an axis that a value stands in, and where in it; the first and the last go on beyond the axis."""
     if len(axis) == 1:
         return 0, 0.0
     index = min(max(bisect_right(axis, value) - 1, 0), len(axis) - 2)
