@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _ROUNDS = 12
-_TRUST = 0.03  # weight of a prior against that of a row
+TRUST = 0.03  # weight of a prior against that of a row
 _FAR = 2.0  # median deviations from which a row counts less
 
 
@@ -30,10 +30,18 @@ class Errors:
         return {key: float(f"{value:.3g}") for key, value in vars(self).items()}
 
 
-def fit(rows: Floats, values: Floats, prior: Floats | None = None) -> Floats:
+def fit(
+    rows: Floats,
+    values: Floats,
+    prior: Floats | None = None,
+    *,
+    shares: Floats | None = None,
+    trust: float = TRUST,
+) -> Floats:
     """Coefficients, none negative, of the columns of `rows` that predict positive `values`; shape (columns,).
 
-    Where the rows tell little, a coefficient stays near its positive `prior`.
+    Where the rows tell little, a coefficient stays near its positive `prior`, which weighs `trust` rows. With `shares`,
+    what each value is of a whole that matters, a row counts as much as its share.
     """
     from scipy.optimize import nnls
 
@@ -44,30 +52,40 @@ def fit(rows: Floats, values: Floats, prior: Floats | None = None) -> Floats:
     if not len(live):
         return found
     scaled = relative[:, live] / scale[live]
-    near, pull = _pull(prior, live, scale)
-    weight = np.ones(len(values))
+    near, pull = _pull(prior, live, scale, trust)
+    even = np.ones(len(values)) if shares is None else np.sqrt(shares / shares.mean())
+    weight = even
     for _ in range(_ROUNDS):
         weighted = np.vstack([scaled * weight[:, None], near])
         solution, _ = nnls(weighted, np.concatenate([weight, pull]), maxiter=100 * len(live))
         miss = np.abs(scaled @ solution - 1)
         far = max(_FAR * float(np.median(miss)), 1e-3)
-        weight = np.sqrt(np.minimum(1.0, far / np.maximum(miss, 1e-12)))
+        weight = even * np.sqrt(np.minimum(1.0, far / np.maximum(miss, 1e-12)))
     found[live] = solution / scale[live]
     return found
 
 
-def _pull(prior: Floats | None, live: NDArray[np.int64], scale: Floats) -> tuple[Floats, Floats]:
+def _pull(
+    prior: Floats | None, live: NDArray[np.int64], scale: Floats, trust: float
+) -> tuple[Floats, Floats]:
     """Regularization rows and targets that pull scaled coefficients to their priors."""
     if prior is None:
         return np.zeros((0, len(live))), np.zeros(0)
     known = np.flatnonzero(prior[live] > 0)
     rows = np.zeros((len(known), len(live)))
-    rows[np.arange(len(known)), known] = _TRUST / (prior[live] * scale[live])[known]
-    return rows, np.full(len(known), _TRUST)
+    rows[np.arange(len(known)), known] = trust / (prior[live] * scale[live])[known]
+    return rows, np.full(len(known), trust)
 
 
 def errors(
-    rows: Floats, values: Floats, found: Floats, prior: Floats | None = None, folds: int = 5
+    rows: Floats,
+    values: Floats,
+    found: Floats,
+    prior: Floats | None = None,
+    folds: int = 5,
+    *,
+    shares: Floats | None = None,
+    trust: float = TRUST,
 ) -> Errors:
     """Relative errors of `found`, and of fits on held-out rows."""
     miss = np.abs(rows @ found / values - 1)
@@ -76,7 +94,9 @@ def errors(
     for fold in range(folds):
         out = groups == fold
         if out.any() and not out.all():
-            unseen[out] = np.abs(rows[out] @ fit(rows[~out], values[~out], prior) / values[out] - 1)
+            rest = None if shares is None else shares[~out]
+            again = fit(rows[~out], values[~out], prior, shares=rest, trust=trust)
+            unseen[out] = np.abs(rows[out] @ again / values[out] - 1)
     return Errors(
         float(miss.mean()), float(miss.max()), float(unseen.mean()), float(unseen.max()), len(values)
     )

@@ -178,17 +178,32 @@ class _Sample:
 
 
 def _glitches(machine: _Machine, sample: _Sample, owner: Callable[[str], str], netlist: Mapped) -> Glitches:
-    """Simulate a sample with delays and price what switches more often than without them."""
+    """Simulate a sample with delays and price what switches more often than without them.
+
+    Useful toggles are known of every cycle, and where they are many glitches are. So what the sample says is how many
+    glitches come with a useful toggle of a place: a ratio estimate (Cochran, Sampling Techniques, chapter 6).
+    """
     gates = waves.gates(machine.flat, machine.technology, netlist.macros, netlist.trees, netlist.wires)
     before, after = np.stack(sample.before), np.stack(sample.after)
     weights, count = machine.weights(), len(before)
     counted = waves.count(gates, before, after, weights)
     needed = before != after
-    glitches = counted.energies - needed @ weights
-    total = sum(machine.clocks(owner).values()) + float(counted.energies.mean())
+    seen = needed.sum(axis=0)
+    every = machine.toggles / (sample.number * RUNS)
+    added, sampled, useful = (
+        machine.price(owner, 1, rate) for rate in ((counted.toggles - seen) / count, seen / count, every)
+    )
+    energies = {
+        place: value * (useful[place] / sampled[place] if sampled[place] else 1.0)
+        for place, value in added.items()
+    }
+    least = needed @ weights
+    glitches = counted.energies - least
+    unexplained = glitches - least * (glitches.sum() / max(least.sum(), 1e-30))
+    total = sum(machine.clocks(owner).values()) + sum(useful.values()) + sum(energies.values())
     return Glitches(
-        machine.price(owner, 1, (counted.toggles - needed.sum(axis=0)) / count),
-        float(glitches.std() / np.sqrt(count) / total),
+        energies,
+        float(unexplained.std() / np.sqrt(count) / total),
         count,
         float(counted.settled_ps.max()),
         counted.events,

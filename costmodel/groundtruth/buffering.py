@@ -203,7 +203,9 @@ def _undominated(lines: Iterable[tuple[float, ...]]) -> list[tuple[float, ...]]:
         ends = line[:2][::-1], line[-2:]
         if not any(
             all(map(operator.ge, other, line))
-            and all(b[-1] - b[0] >= a[-1] - a[0] for a, b in zip(ends, (other[:2][::-1], other[-2:]), strict=True))
+            and all(
+                b[-1] - b[0] >= a[-1] - a[0] for a, b in zip(ends, (other[:2][::-1], other[-2:]), strict=True)
+            )
             for other in kept
         ):
             kept.append(line)
