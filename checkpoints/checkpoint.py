@@ -61,6 +61,10 @@ class Checkpoint:
     vocabulary: Vocabulary | None
     source: Path
 
+    def layers(self) -> list[tuple[int, str]]:
+        """Layer and role of every matrix."""
+        return [(layer or 0, role) for layer, role in self.matrices]
+
     def matrix(self, layer: int, role: str) -> Ternary:
         """The ternary matrix of a layer. Raises ``SpecError``; ``ParamError`` for one of full precision."""
         stored = self.matrices[layer, role]

@@ -88,7 +88,8 @@ def of_folder(folder: Path, name: str | None = None, like: str | None = None) ->
     )
     convention = convention_of(section, kind)
     claims = imported.ternary or convention.masters
-    return Described(decoder, claims, convention, imported.ignored)
+    ignored = tuple(key for key in imported.ignored if key not in section.known())
+    return Described(decoder, claims, convention, ignored)
 
 
 def convention_of(section: Section, kind: str) -> Convention:
@@ -145,7 +146,7 @@ def of_metadata(
     kv_heads = read.size(f"{kind}.attention.head_count_kv", heads)
     if heads % kv_heads:
         raise fault(path, f"{kind}.attention.head_count_kv must divide the {heads} heads, not be {kv_heads}")
-    title = plain(name or path.stem)
+    title = plain(name or str(metadata.get("general.name") or path.stem))
     if not is_name(title):
         raise ParamError(f"Model name must be {NAME_RULE}, not {title!r}; give one with --name")
     model = Model(

@@ -112,7 +112,8 @@ def _scale(found: Ternary, divides: bool) -> NDArray[np.float32]:
 
 def _typed(dense: Dense) -> NDArray[Any]:
     """The tensor in the kind it was stored in; blocks of ggml become FP32."""
-    packages.load("ml_dtypes", "write BF16 tensors")
+    if dense.kind == "BF16":
+        packages.load("ml_dtypes", "write BF16 tensors")
     return np.ascontiguousarray(dense.read().astype(_KINDS.get(dense.kind, "float32")))
 
 

@@ -40,13 +40,14 @@ def read_folder(folder: Path) -> dict[str, Stored] | None:
 def read_file(path: Path) -> dict[str, Stored]:
     """The tensors of one file by name. Raises ``SpecError``."""
     package = packages.load("safetensors", "read safetensors files")
-    packages.load("ml_dtypes", "read BF16 tensors")
     _check_names(path, _header(path))
     try:
         opened = package.safe_open(path, framework="numpy")
         slices = {str(name): opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
     except (package.SafetensorError, OSError, ValueError) as problem:
         raise fault(path, f"file must be valid safetensors, and it is not: {_reason(problem)}") from None
+    if any(part.get_dtype() == "BF16" for part in slices.values()):
+        packages.load("ml_dtypes", "read BF16 tensors")
     return {
         name: Stored(path, name, tuple(part.get_shape()), part.get_dtype(), _reader(path, name, part, opened))
         for name, part in slices.items()
