@@ -96,8 +96,10 @@ def convention_of(section: Section, kind: str) -> Convention:
     """What ``quantization_config`` says of weights and scales, as model type ``bitnet`` of transformers reads it."""
     config = section.take("quantization_config", (dict, type(None)), default=None)
     if config is None or config.get("quant_method") != "bitnet":
-        masters = kind in _TERNARY_TYPES or section.take("weight_bits", (int, type(None)), default=0) == 1
-        return Convention(False, masters, "model_type" if kind in _TERNARY_TYPES else "weight_bits")
+        bits = section.take("weight_bits", (int, type(None)), default=0)
+        if kind in _TERNARY_TYPES:
+            return Convention(f"model_type {kind}", masters=True)
+        return Convention("weight_bits 1", masters=True) if bits == 1 else Convention("")
     inner = section.section("quantization_config")
     linear = inner.take("linear_class", str, default="bitlinear", choices=("bitlinear", "autobitlinear"))
     mode = inner.take("quantization_mode", str, default="offline", choices=("offline", "online"))
@@ -106,7 +108,8 @@ def convention_of(section: Section, kind: str) -> Convention:
             "use_rms_norm", "use_rms_norm must be false: norms in front of every product are not read"
         )
     masters = linear == "autobitlinear" and mode == "online"
-    return Convention(linear == "bitlinear", masters, f"linear_class {linear}, quantization_mode {mode}")
+    stated = f"linear_class {linear}, quantization_mode {mode}"
+    return Convention(stated, linear == "bitlinear", masters, not masters)
 
 
 def _rope(section: Section) -> Section:
@@ -169,7 +172,8 @@ def of_metadata(
     theta = read.above_zero(f"{kind}.rope.freq_base", _DEFAULT[1])
     tokens = (read.token("bos"), read.token("eos"))
     decoder = Decoder(model, epsilon, theta, rotary, bos=tokens[0], eos=tokens[1])
-    return Described(decoder, kind.startswith("bitnet"), Convention(False, False, "GGUF"))
+    claims = kind.startswith("bitnet")
+    return Described(decoder, claims, Convention(f"the architecture {kind}", ternary=claims))
 
 
 def _notes(kind: str, activation: str, rotary: str) -> tuple[str, ...]:

@@ -21,12 +21,14 @@ class Convention:
     """How the configuration of a checkpoint says that its linear layers are stored.
 
     ``divides``: a product is divided by the stored scale. ``masters``: floats are master weights, whose absmean is
-    taken; otherwise floats must be ternary already. ``stated`` quotes the configuration.
+    taken. ``ternary``: floats must be ternary already; where neither is stated, they may be of full precision.
+    ``stated`` quotes the configuration, and is empty where it says nothing of storage.
     """
 
-    divides: bool
-    masters: bool
     stated: str
+    divides: bool = False
+    masters: bool = False
+    ternary: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,18 @@ class Linear:
 
     def _scale(self, stored: Stored) -> Floats:
         """The one scale in a tensor of its own."""
+        if not self.convention.stated:
+            raise stored.error(
+                "must multiply or divide as quantization_config says, and config.json has none"
+            )
         if stored.size != 1:
             raise stored.error(f"must be one number, not of shape {list(stored.shape)}")
         value = np.asarray(stored.float_rows(0, 1), np.float32).reshape(1, 1)
-        return self._positive(value, stored)
+        return self._positive(value, stored, "must be")
 
-    def _positive(self, scale: Floats, stored: Stored) -> Floats:
+    def _positive(self, scale: Floats, stored: Stored, what: str = "must have scales") -> Floats:
         for value in scale[~(np.isfinite(scale) & (scale > 0))].reshape(-1)[:1]:
-            raise stored.error(f"must have a scale that is finite and above 0, not {value}")
+            raise stored.error(f"{what} finite and above 0, not {value}")
         return scale
 
     def _checked(self, codes: ternary.Codes) -> ternary.Codes:
@@ -126,17 +132,33 @@ class Linear:
         return self._beside(found)
 
     def _floats(self) -> Ternary | None:
-        first = self.weight.float_rows(0, min(4, self.shape[0]))
-        if not self.convention.masters and np.isfinite(first).all() and ternary.from_floats(first) is None:
-            return None  # without a look at the rest
+        if self._plainly_full():
+            return None
         weights = np.concatenate(list(self.weight.pieces()))
         if not np.isfinite(weights).all():
             at = [int(i) for i in np.unravel_index(int(np.argmin(np.isfinite(weights))), weights.shape)]
             raise self.weight.error(f"must hold finite numbers, not {weights[tuple(at)]} at {at}")
         found = ternary.from_floats(weights)
-        if found is None and self.convention.masters:
+        if found is not None:
+            return self._beside(found)
+        if self.convention.masters:
             return ternary.absmean(weights)
-        return self._beside(found) if found is not None else None
+        if self.convention.ternary:
+            raise self._not_ternary(weights)
+        return None
+
+    def _plainly_full(self) -> bool:
+        """True if a look at some rows shows that weights are of full precision, as they may be."""
+        if self.convention.masters or self.convention.ternary:
+            return False
+        first = self.weight.float_rows(0, min(4, self.shape[0]))
+        return bool(np.isfinite(first).all()) and ternary.from_floats(first) is None
+
+    def _not_ternary(self, weights: Floats) -> Exception:
+        values = np.unique(np.abs(weights[weights != 0]))
+        which = f"{len(values)} magnitudes from {values[0]:.4g} to {values[-1]:.4g}"
+        must = f"must be ternary as {self.convention.stated} says (0, and plus or minus one scale), not of {which}"
+        return self.weight.error(f"{must}; master weights are what quantization_mode online says")
 
     def _beside(self, found: Ternary) -> Ternary:
         """A matrix whose weights are further scaled by the tensor beside it."""

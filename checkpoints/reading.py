@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from blueprint.errors import SpecError
 from blueprint.files import kinds
-from blueprint.files.nearest import suggestion
+from blueprint.files.nearest import nearest, suggestion
 from blueprint.workloads import huggingface
 from blueprint.workloads.model import Model
 from checkpoints import decoder as decoders
@@ -200,11 +200,16 @@ def _check_places(
     for place in expected:
         if place not in found.weights:
             name = scheme.name(place)
-            hint = suggestion(name, spare) or suggestion(name, found.weights.values())
+            hint = suggestion(name, spare) or _near(name, found.weights.values())
             raise of_tensor(source, name, f"must be there, and is missing{hint}")
     if spare:
-        must = "must be one of a decoder of these sizes, and is not"
-        raise of_tensor(source, spare[0], f"{must}{suggestion(spare[0], map(scheme.name, expected))}")
+        must = "must be one that a decoder of these sizes has, and is not"
+        raise of_tensor(source, spare[0], f"{must}{_near(spare[0], map(scheme.name, expected))}")
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    found = nearest(name, names)
+    return f"; the nearest is {found!r}" if found else ""
 
 
 def _matrix(linear: Linear) -> Matrix:

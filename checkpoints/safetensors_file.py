@@ -40,7 +40,8 @@ def read_folder(folder: Path) -> dict[str, Stored] | None:
 def read_file(path: Path) -> dict[str, Stored]:
     """The tensors of one file by name. Raises ``SpecError``."""
     package = packages.load("safetensors", "read safetensors files")
-    _check_names(path, _header(path))
+    header = _header(path)
+    _check_size(path, _content(path, header), 8 + len(header))
     try:
         opened = package.safe_open(path, framework="numpy")
         slices = {str(name): opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
@@ -80,8 +81,8 @@ def _too_short(path: Path, start: bytes, length: int, size: int) -> Exception:
     return fault(path, f"{what}: the file is truncated or no safetensors{order}")
 
 
-def _check_names(path: Path, header: bytes) -> None:
-    """Refuse a header that gives a name twice, of which the package keeps one."""
+def _content(path: Path, header: bytes) -> Any:
+    """The header as JSON; refused where a name is there twice, of which the package keeps one."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
@@ -91,13 +92,23 @@ def _check_names(path: Path, header: bytes) -> None:
         return dict(pairs)
 
     try:
-        json.loads(header, object_pairs_hook=once)
+        return json.loads(header, object_pairs_hook=once)
     except RecursionError:
         raise fault(path, "header must not be nested so deeply") from None
-    except ValueError as problem:
-        if isinstance(problem, (json.JSONDecodeError, UnicodeDecodeError)):
-            raise fault(path, f"header must be JSON, and it is not: {_reason(problem)}") from None
-        raise
+    except (json.JSONDecodeError, UnicodeDecodeError) as problem:
+        raise fault(path, f"header must be JSON, and it is not: {_reason(problem)}") from None
+
+
+def _check_size(path: Path, content: Any, start: int) -> None:
+    """Refuse a file that is shorter or longer than its header says; what else may be wrong, the package finds."""
+    entries = content.values() if isinstance(content, dict) else ()
+    places = [entry.get("data_offsets") for entry in entries if isinstance(entry, dict)]
+    ends = [place[-1] for place in places if isinstance(place, list) and place and isinstance(place[-1], int)]
+    wanted, size = start + max(ends, default=0), path.stat().st_size
+    if size < wanted:
+        raise fault(path, f"file must have {wanted} bytes as its header says, not {size}: it is truncated")
+    if size > wanted:
+        raise fault(path, f"file must have {wanted} bytes as its header says, not {size}")
 
 
 def _reader(path: Path, name: str, part: Any, opened: Any) -> Any:
