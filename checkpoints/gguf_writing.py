@@ -54,7 +54,8 @@ def packed(found: Ternary, encoding: str) -> NDArray[np.uint8]:
     if encoding == "i2_s":
         return packing.pack_i2_s(found.codes, float(np.float32(scale)))
     blocks = found.codes.reshape(-1, packing.BLOCK)
-    half = np.float16(scale)
+    with np.errstate(over="ignore"):
+        half = np.float16(scale)
     if not np.isfinite(half) or half <= 0:
         raise ParamError(f"Scale must be one of FP16 as {encoding.upper()}, not {scale}; write it as I2_S")
     scales = np.where((blocks != 0).any(axis=1), half, np.float16(0))  # as ggml writes blocks of zeros

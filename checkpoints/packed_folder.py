@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from blueprint.errors import ParamError
 from checkpoints import names, packages, packing, vocabulary
 from checkpoints.checkpoint import Checkpoint, Dense
 from checkpoints.decoder import HALF
+from checkpoints.safetensors_file import SINGLE
 from checkpoints.ternary import Ternary
 
 #: What ``weight_scale`` means by the class that computes with it: True where it divides.
@@ -29,23 +29,23 @@ _KINDS = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 def write(checkpoint: Checkpoint, folder: Path, linear_class: str | None = None) -> None:
     """Write the checkpoint into an empty folder.
 
-    Without a ``linear_class`` it is the one whose scales are as the checkpoint has them, so no scale is rounded.
-    Raises ``ParamError`` for a decoder that model type ``bitnet`` is not, ``SpecError`` for tensors that are bad.
+    Without a ``linear_class`` it is the one whose scale is as the first matrix has it. Raises ``ParamError`` for a
+    decoder that model type ``bitnet`` is not, ``SpecError`` for tensors that are bad.
     """
     _check(checkpoint)
-    matrices = {place: checkpoint.matrix(place[0] or 0, place[1]) for place in checkpoint.matrices}
-    chosen = linear_class or _class(matrices.values())
+    chosen = linear_class or _class(checkpoint)
     tensors: dict[str, NDArray[Any]] = {}
-    for place, found in matrices.items():
-        name = names.HUGGING_FACE.name(place)
+    for place in checkpoint.layers():
+        found, name = checkpoint.matrix(*place), names.HUGGING_FACE.name(place)
         tensors[name] = packing.pack_rows(found.codes)
         tensors[names.HUGGING_FACE.scale_name(name)] = _scale(found, CLASSES[chosen])
-    for place, dense in checkpoint.dense.items():
-        tensors[names.HUGGING_FACE.name(place)] = _typed(dense)
-    save = packages.load("safetensors.numpy", "write safetensors files").save_file
-    save(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
+    for where, dense in checkpoint.dense.items():
+        tensors[names.HUGGING_FACE.name(where)] = _typed(dense)
     text = json.dumps(config(checkpoint, chosen), indent=2)
     (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+    save = packages.load("safetensors.numpy", "write safetensors files").save_file
+    save(tensors, str(folder / SINGLE), metadata={"format": "pt"})
+    (folder / SINGLE).chmod((folder / "config.json").stat().st_mode)  # the package keeps it from all others
     if checkpoint.vocabulary is not None:
         _write_vocabulary(checkpoint.vocabulary, folder / vocabulary.FILE)
 
@@ -98,9 +98,10 @@ def _check(checkpoint: Checkpoint) -> None:
             )
 
 
-def _class(matrices: Iterable[Ternary]) -> str:
-    divides = {found.divides for found in matrices}
-    return next(name for name, does in CLASSES.items() if does == (divides == {True}))
+def _class(checkpoint: Checkpoint) -> str:
+    """The class that takes scales as the checkpoint has them."""
+    divides = checkpoint.matrix(*checkpoint.layers()[0]).divides
+    return next(name for name, does in CLASSES.items() if does == divides)
 
 
 def _scale(found: Ternary, divides: bool) -> NDArray[np.float32]:

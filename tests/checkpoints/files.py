@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from checkpoints import gguf_writing, names, packed_folder
+from checkpoints import gguf_writing, names, packed_folder, reading
 from checkpoints.checkpoint import Checkpoint
 from tests.checkpoints import tiny
 
@@ -118,3 +118,10 @@ def same(found: Checkpoint, made: Checkpoint) -> None:
 def made(path: Path, **options: Any) -> Checkpoint:
     """The tiny decoder with a vocabulary in a file."""
     return tiny.checkpoint(tiny.vocabulary(path / "vocabulary"), **options)
+
+
+def found(path: Path) -> Checkpoint:
+    """The checkpoint of a path."""
+    checkpoint = reading.read(path, "tiny").checkpoint
+    assert checkpoint is not None
+    return checkpoint
