@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 
 def lines(text: str) -> list[list[str]]:
     """Lines of a table, at two spaces or more."""
-    return [[cell for cell in line.split("  ") if cell] for line in text.splitlines()]
+    return [[cell.strip() for cell in line.split("  ") if cell] for line in text.splitlines()]
 
 
 def test_tensors_are_listed_and_shapes_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,7 +41,7 @@ def test_tensors_are_listed_and_shapes_written(folder: Path, capsys: pytest.Capt
         "+1 of the rest",
         "bits/weight",
     ]
-    table = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows}
+    table = {row[0]: row[1:] for row in rows}
     assert table["q"] == [
         "256 x 256",
         "U8",
@@ -54,7 +54,7 @@ def test_tensors_are_listed_and_shapes_written(folder: Path, capsys: pytest.Capt
     ]
     assert table["embedding"] == ["300 x 256", "F32", "floats", "1", "-", "-", "-", "-"]
     assert len(table) == 13
-    assert printed.err == "read layer 1 of 2\nread layer 2 of 2\n"
+    assert printed.err.startswith("read layer 1 of 2\nread layer 2 of 2\n")
     assert shapes.load(out).ternary_weights == 1_179_648
 
 
