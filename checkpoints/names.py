@@ -64,7 +64,7 @@ class Scheme:
         return None, False
 
 
-@dataclass
+@dataclass(frozen=True)
 class Sorted:
     """Names of tensors by place, and those that have none."""
 

@@ -109,6 +109,7 @@ HEADERS: dict[str, Make] = {
         },
         b"123456",
     ),
+    "truncated": header({"a": {"dtype": "U8", "shape": [9], "data_offsets": [0, 9]}}, b"123"),
     "trailing": header({"a": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}, b"123"),
     "overflow": header({"a": {"dtype": "U8", "shape": [2**62, 16], "data_offsets": [0, 1]}}, b"1"),
 }

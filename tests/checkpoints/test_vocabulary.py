@@ -41,6 +41,15 @@ def test_digits_are_cut_as_the_file_says() -> None:
     assert cut == {"gpt-2": [12, 5], "llama-bpe": [10, 3, 4, 5]}
 
 
+def test_a_sign_goes_with_its_word_as_the_file_says() -> None:
+    """Llama 3 leaves one sign before a word with it, and nothing is cut a second time."""
+    cut = {
+        name: of(tokens=["-", "a", "-a"], merges=["- a"], pre=name).encode("-a")
+        for name in ("gpt-2", "llama-bpe")
+    }
+    assert cut == {"gpt-2": [0, 1], "llama-bpe": [2]}
+
+
 def test_none_is_none() -> None:
     assert vocabulary.of_metadata(PATH, {}) is None
 

@@ -66,6 +66,8 @@ def test_tensors_are_what_the_package_dequantizes(tmp_path: Path) -> None:
         reader = package.GGUFReader(files.gguf(tmp_path / f"{encoding}.gguf", made, encoding))
         for tensor in reader.tensors:
             if tensor.name == "blk.1.ffn_down.weight":
+                theirs = package.quants.quantize(made.matrix(1, "down").weights(), tensor.tensor_type)
+                assert np.array_equal(tensor.data, theirs)  # blocks of zeros included
                 floats = package.quants.dequantize(tensor.data, tensor.tensor_type)
                 assert np.array_equal(floats, made.matrix(1, "down").weights())
 
@@ -108,6 +110,14 @@ def test_a_folder_is_written_for_either_class(tmp_path: Path, linear_class: str)
     found = again(files.folder(tmp_path / "m", made, linear_class))
     files.same(found, made)
     assert found.matrix(0, "q").divides is (linear_class == "bitlinear")
+
+
+def test_all_files_of_a_folder_can_be_read_by_the_same_people(tmp_path: Path) -> None:
+    path = files.folder(tmp_path / "m", files.made(tmp_path))
+    assert (
+        len({(path / name).stat().st_mode for name in ("config.json", "model.safetensors", "tokenizer.json")})
+        == 1
+    )
 
 
 def sized(**sizes: int) -> Checkpoint:
