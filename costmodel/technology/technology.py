@@ -128,7 +128,7 @@ def load(name_or_path: str | Path) -> Technology:
     """
     text = str(name_or_path)
     named = isinstance(name_or_path, str) and text in names()
-    if not named and (text.endswith((".yaml", ".yml")) or "/" in text or Path(text).exists()):
+    if text and not named and (text.endswith((".yaml", ".yml")) or "/" in text or Path(text).exists()):
         return read_technology(Path(name_or_path))
     if text not in names():
         known = ", ".join(names())

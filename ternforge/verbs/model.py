@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from blueprint.files import schemas
 from blueprint.workloads import huggingface
 from blueprint.workloads import model as shapes
 from blueprint.workloads.tasks import LARGEST
@@ -48,7 +49,7 @@ def model_import(
     ``like`` is the type of model to read it as, where the config names one that is not known.
     """
     found = huggingface.read_config(folder, name, like)
-    with output_file(out, YAML, "model import", force=force) as draft:
+    with output_file(out, YAML, "model import", schema=schemas.MODEL, force=force) as draft:
         draft.write_text(shapes.model_text(found.model), encoding="utf-8")
     return {
         **_summary(found.model),
