@@ -313,8 +313,7 @@ class Reciprocal(Block):
         gain = integer_product(a.q_width, OUTPUT_MULTIPLIER_BITS)
         # A float is normalized already; the area of its first step is counted like that of others.
         moved = shifter(a.l_width, a.l_width).passing(1 - a.sums_are_floats)
-        negated = one("adder", width=a.divisor_bits).counting(0)  # its area is that of a row
-        return (moved, negated), (row,), times(gain, a.has_gain)
+        return (moved,), (row,), times(gain, a.has_gain)
 
 
 def _beside_division(a: Arithmetic) -> Number:

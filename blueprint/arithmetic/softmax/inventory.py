@@ -11,7 +11,7 @@ from blueprint.arithmetic.softmax.arithmetic import Arithmetic
 from blueprint.arithmetic.softmax.blocks import BLOCKS, STAGES_LIMIT, Reciprocal, cuts, sum_adder
 from blueprint.arithmetic.softmax.parts import Step
 from blueprint.numbers import Number, Real, flag
-from blueprint.unit import REGISTER, Path, Unit
+from blueprint.unit import ADDER, REGISTER, Path, Unit
 
 #: The place of all paths, whose delays they share: a row of a multiplier takes as long in one block as in another.
 PATHS = "softmax"
@@ -88,7 +88,10 @@ def division(a: Arithmetic, stages: Number) -> Iterator[Path]:
     block = Reciprocal()
     begin, row, pack = block.steps(a)
     first, middle, last = (_passed((row,), rows, "reciprocal") for rows in block.rows(a, stages))
-    yield Path("reciprocal-first", (*_passed((begin,), 1), *first, *_passed((pack,), flag(stages == 0))))
+    # Two less the divisor is left after two bits of the quotient; its area is counted as one of the rows'.
+    left = ADDER(PATHS, 1, width=a.divisor_bits)
+    ends = _passed((pack,), flag(stages == 0))
+    yield Path("reciprocal-first", (*_passed((begin,), 1), left, *first, *ends))
     yield Path("reciprocal-middle", middle)
     yield Path("reciprocal-last", (*_passed((pack,), 1), *last))
 

@@ -30,10 +30,6 @@ class Part:
         """The same, of which a signal passes only a ``share`` (0 or 1)."""
         return Part(self.kind, self.dims, self.passed * share, self.total)
 
-    def counting(self, total: Number) -> Part:
-        """The same in a path, with another number of units."""
-        return Part(self.kind, self.dims, self.passed, total)
-
 
 #: Parts between two places where a register may stand.
 Step = tuple[Part, ...]
