@@ -42,7 +42,7 @@ def executable(
 
 
 def _includes(options: Sequence[str]) -> list[str]:
-    """Flags that find CXXRTL's headers, compiled once for all models: a sixth of each build otherwise."""
+    """Flags that find CXXRTL's headers, compiled once for all models: up to a sixth of each build otherwise."""
     include = ["-I", str(yosys.cxxrtl_include())]
     if not compiler.precompiles():
         return include
