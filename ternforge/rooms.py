@@ -16,7 +16,16 @@ from functools import cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 
-ROOMS = ("blueprint", "costmodel", "dse", "generator", "rtl_templates", "simulator", "toolchain")
+ROOMS = (
+    "blueprint",
+    "checkpoints",
+    "costmodel",
+    "dse",
+    "generator",
+    "rtl_templates",
+    "simulator",
+    "toolchain",
+)
 HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _REMEDY = (
     "install ternforge into an environment of its own (python -m venv NAME; NAME/bin/pip install ternforge)"
