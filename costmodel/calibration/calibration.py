@@ -26,9 +26,6 @@ from costmodel.technology.technology import Technology
 from toolchain import files, yosys
 
 SEED = 0
-#: Weight of what a kind costs anywhere in fits of energy, whose places have more terms than areas do; by
-#: cross-validation of designs in asap7.
-_ENERGY_TRUST = 0.2
 Note = Callable[[str], None]
 Table = dict[tuple[str, str, str], float]
 
@@ -77,16 +74,12 @@ def model(
     area, errors = fit_places(tables, [sample.areas for sample in samples])
     tables = [energy_table(sample) for sample in samples]
     wholes = [sample.energy_pj for sample in samples]
-    energy, misses = fit_places(
-        tables, [sample.switched.energies for sample in samples], wholes, _ENERGY_TRUST
-    )
+    energy, misses = fit_places(tables, [sample.switched.energies for sample in samples], wholes)
     delay = path_fit.fit_delay(samples, technology.sram)
     timed = technology.with_model({"delay": delay, "energy": {"value": energy}})
     more = [sample.switched.glitches for sample in samples]
     tables = [glitch_table(sample, timed) for sample in samples]
-    glitch, lost = fit_places(
-        tables, [found.energies if found else {} for found in more], wholes, _ENERGY_TRUST
-    )
+    glitch, lost = fit_places(tables, [found.energies if found else {} for found in more], wholes)
     leak = sum(s.leakage_nw for s in samples) / sum(s.area_um2 for s in samples)
     return {
         "area": {"unit": "um2", "source": origin, "seed": seed, "value": area, "error": errors},
@@ -154,12 +147,10 @@ def fit_places(
     tables: Sequence[Table],
     measured: Sequence[Mapping[str, float]],
     wholes: Sequence[float] | None = None,
-    trust: float = fitting.TRUST,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Coefficients by place, kind and term, and the errors of each place's fit.
 
-    With `wholes`, what the places of each design are parts of, a place counts as much as its part; `trust` is the
-    weight of what a kind costs anywhere.
+    With `wholes`, what the places of each design are parts of, a place counts as much as its part.
     """
     groups: dict[str, list[_Row]] = {}
     for place in dict.fromkeys(place for row in measured for place in row):
@@ -183,11 +174,9 @@ def fit_places(
         if rows:
             names, matrix, values, shares = _system(rows)
             start = np.array([prior[name] for name in names])
-            solution = fitting.fit(matrix, values, start, shares=shares, trust=trust)
+            solution = fitting.fit(matrix, values, start, shares=shares)
             found[place] = _nested(names, solution)
-            errors[place] = fitting.errors(
-                matrix, values, solution, start, shares=shares, trust=trust
-            ).plain()
+            errors[place] = fitting.errors(matrix, values, solution, start, shares=shares).plain()
     return found, errors
 
 

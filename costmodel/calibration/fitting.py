@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _ROUNDS = 12
-TRUST = 0.03  # weight of a prior against that of a row
+_TRUST = 0.03  # weight of a prior against that of a row
 _FAR = 2.0  # median deviations from which a row counts less
 
 
@@ -36,12 +36,11 @@ def fit(
     prior: Floats | None = None,
     *,
     shares: Floats | None = None,
-    trust: float = TRUST,
 ) -> Floats:
     """Coefficients, none negative, of the columns of `rows` that predict positive `values`; shape (columns,).
 
-    Where the rows tell little, a coefficient stays near its positive `prior`, which weighs `trust` rows. With `shares`,
-    what each value is of a whole that matters, a row counts as much as its share.
+    Where the rows tell little, a coefficient stays near its positive `prior`. With `shares`, what each value is of a whole
+    that matters, a row counts as much as its share.
     """
     from scipy.optimize import nnls
 
@@ -52,7 +51,7 @@ def fit(
     if not len(live):
         return found
     scaled = relative[:, live] / scale[live]
-    near, pull = _pull(prior, live, scale, trust)
+    near, pull = _pull(prior, live, scale)
     even = np.ones(len(values)) if shares is None else np.sqrt(shares / shares.mean())
     weight = even
     for _ in range(_ROUNDS):
@@ -65,16 +64,14 @@ def fit(
     return found
 
 
-def _pull(
-    prior: Floats | None, live: NDArray[np.int64], scale: Floats, trust: float
-) -> tuple[Floats, Floats]:
+def _pull(prior: Floats | None, live: NDArray[np.int64], scale: Floats) -> tuple[Floats, Floats]:
     """Regularization rows and targets that pull scaled coefficients to their priors."""
     if prior is None:
         return np.zeros((0, len(live))), np.zeros(0)
     known = np.flatnonzero(prior[live] > 0)
     rows = np.zeros((len(known), len(live)))
-    rows[np.arange(len(known)), known] = trust / (prior[live] * scale[live])[known]
-    return rows, np.full(len(known), trust)
+    rows[np.arange(len(known)), known] = _TRUST / (prior[live] * scale[live])[known]
+    return rows, np.full(len(known), _TRUST)
 
 
 def errors(
@@ -85,7 +82,6 @@ def errors(
     folds: int = 5,
     *,
     shares: Floats | None = None,
-    trust: float = TRUST,
 ) -> Errors:
     """Relative errors of `found`, and of fits on held-out rows."""
     miss = np.abs(rows @ found / values - 1)
@@ -95,7 +91,7 @@ def errors(
         out = groups == fold
         if out.any() and not out.all():
             rest = None if shares is None else shares[~out]
-            again = fit(rows[~out], values[~out], prior, shares=rest, trust=trust)
+            again = fit(rows[~out], values[~out], prior, shares=rest)
             unseen[out] = np.abs(rows[out] @ again / values[out] - 1)
     return Errors(
         float(miss.mean()), float(miss.max()), float(unseen.mean()), float(unseen.max()), len(values)

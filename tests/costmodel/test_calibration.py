@@ -128,12 +128,6 @@ def test_rows_count_as_much_as_their_share_of_the_whole() -> None:
     assert fitting.fit(rows, values, shares=np.ones(3)) == pytest.approx(even)
 
 
-def test_a_prior_that_is_trusted_more_moves_less() -> None:
-    rows, prior = np.array([[1.0], [2.0], [3.0]]), np.array([1.0])
-    near, far = (fitting.fit(rows, rows[:, 0] * 2, prior, trust=trust)[0] for trust in (5.0, 0.03))
-    assert prior[0] < near < far <= 2.0
-
-
 def test_operands_are_those_of_the_models_that_are_judged() -> None:
     assert operands("area/4") == EVEN and operands("buffered/1") == Data()
 
