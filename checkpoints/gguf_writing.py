@@ -29,6 +29,7 @@ def write(checkpoint: Checkpoint, path: Path, encoding: str) -> None:
     tensors.
     """
     architecture = _architecture(checkpoint)
+    _check_head(checkpoint)
     _check_shapes(checkpoint, encoding)
     package = packages.load("gguf", "write GGUF files")
     writer = package.GGUFWriter(path, architecture)
@@ -89,6 +90,13 @@ def _architecture(checkpoint: Checkpoint) -> str:
         what = "a decoder with sub-norms, rotary positions over half a head and relu2 or silu"
         raise ParamError(f"{checkpoint.source}: model must be {what} to be written as GGUF, and is not")
     return known[kind]
+
+
+def _check_head(checkpoint: Checkpoint) -> None:
+    """Refuse a head of its own, which a reader of these architectures would ignore."""
+    if not checkpoint.decoder.model.tied_embeddings:
+        must = "must take its embedding for the head, as llama.cpp does for architectures of BitNet"
+        raise ParamError(f"{checkpoint.source}: model {must}, and has another head")
 
 
 def _check_shapes(checkpoint: Checkpoint, encoding: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +60,7 @@ def model_import(
 
     read = reading.shapes if shapes_only else reading.read
     found = read(folder, name, like)
-    listed = found.checkpoint.survey(note) if found.checkpoint else ()
+    listed = found.checkpoint.survey(_progress(note)) if found.checkpoint else ()
     tensors = [_tensor(each) for each in listed]
     if out is not None:
         with output_file(out, YAML, "model import", force=force) as draft:
@@ -102,6 +104,21 @@ def model_export(
         "encoding": encoding,
         "scale_rounding": rounding,
     }
+
+
+def _progress(note: Note) -> Callable[[int, int], None]:
+    """What says every two seconds how many matrices were read, and how long the rest will take."""
+    begin = last = time.monotonic()
+
+    def told(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _PAUSE and done < total:
+            left = (now - begin) / done * (total - done)
+            note(f"read {done} of {total} matrices, {left:.0f} s left")
+            last = now
+
+    return told
 
 
 def _weights(found: Checkpoint | None, notes: tuple[str, ...]) -> Answer:
@@ -153,6 +170,8 @@ def _summary(chosen: shapes.Model) -> Answer:
 
 #: Forms in which a checkpoint is written.
 ENCODINGS = ("tq1_0", "tq2_0", "i2_s", "packed")
+#: Seconds between two lines of progress.
+_PAUSE = 2.0
 _SHARES = ("zero_share", "positive_share", "entropy")
 _VERBS = {
     "list": "The models that come with the package.",

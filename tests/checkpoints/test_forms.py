@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 from pathlib import Path
 
 import gguf as package
@@ -15,6 +16,7 @@ from checkpoints.checkpoint import Checkpoint
 from checkpoints.names import LINEAR
 from checkpoints.ternary import Ternary
 from tests.checkpoints import files, tiny
+from tests.checkpoints.damaged import text
 
 
 def read(path: Path) -> Checkpoint:
@@ -176,6 +178,29 @@ def test_a_tied_head_that_is_there_as_well_is_no_matter(tmp_path: Path) -> None:
     place = files.folder(tmp_path / "tiny", made)
     files.change(place, lambda t: t.update({"lm_head.weight": t["model.embed_tokens.weight"].copy()}))
     files.same(read(place), made)
+
+
+def test_what_the_description_has_no_word_for_is_noted(tmp_path: Path) -> None:
+    made = files.made(tmp_path)
+    path = files.folder(tmp_path / "tiny", made)
+    assert files.found(path).decoder.model.notes == ()
+    files.configure(path, rope_scaling={"rope_type": "llama3", "factor": 8.0}, rms_norm_eps=None)
+    assert files.found(path).decoder.model.notes == (
+        "rotary positions are scaled (rope_scaling 'llama3'), which is not in what is read",
+        "not in the config and taken from the defaults of its class: rms_norm_eps 1e-05",
+    )
+
+
+def test_what_a_gguf_file_leaves_open_is_noted(tmp_path: Path) -> None:
+    path = files.gguf(tmp_path / "tiny.gguf", files.made(tmp_path))
+    assumed = "not in the file and as llama.cpp runs the architecture bitnet-b1.58: activation relu2"
+    assert files.found(path).decoder.model.notes == (assumed,)
+    key = text("bitnet-b1.58.rope.dimension_count") + struct.pack("<I", 4)
+    files.replace(path, key + struct.pack("<I", 32), key + struct.pack("<I", 16))
+    assert files.found(path).decoder.model.notes == (
+        assumed,
+        "rotary positions turn 16 elements of a head only, which is not in what is read",
+    )
 
 
 def test_other_kinds_of_the_embedding_are_kept(tmp_path: Path) -> None:
