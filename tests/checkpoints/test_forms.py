@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import struct
 from pathlib import Path
+from typing import Any
 
 import gguf as package
 import ml_dtypes
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from checkpoints import decoder, linear, reading, ternary
+from checkpoints import decoder, linear, packing, reading, ternary
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.names import LINEAR
+from checkpoints.stored import Stored
 from checkpoints.ternary import Ternary
 from tests.checkpoints import files, tiny
 from tests.checkpoints.damaged import text
@@ -293,3 +296,49 @@ def test_the_tiny_decoder_exercises_what_it_should() -> None:
     assert len({float(made.matrix(*place).scale[0, 0]) for place in made.layers()}) > 4
     found = [made.matrix(*place).statistics().positive_share for place in made.layers()]
     assert max(found) < 0.49
+
+
+def stored(name: str, kind: str, values: NDArray[Any], shape: tuple[int, ...] | None = None) -> Stored:
+    """A tensor of a file, of which the whole is read."""
+    return Stored(Path("m"), name, shape or values.shape, kind, lambda first, last: values)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+@pytest.mark.parametrize("kind", [np.float32, np.float16, ml_dtypes.bfloat16])
+def test_a_scale_may_be_of_any_shape_and_kind(tmp_path: Path, shape: tuple[int, ...], kind: type) -> None:
+    made = files.made(tmp_path)
+    place = files.folder(tmp_path / "tiny", made)
+    name = "model.layers.0.self_attn.q_proj.weight_scale"
+    files.change(place, lambda t: t.update({name: np.full(shape, 0.75, kind)}))
+    assert files.found(place).matrix(0, "q").scale.tolist() == [[0.75]]
+
+
+def test_a_scale_beside_blocks_multiplies() -> None:
+    """As llama.cpp multiplies the product of ``attn_q.weight`` by ``attn_q.scale``; blocks then have the scale 1."""
+    codes = np.random.default_rng(1).integers(-1, 2, (2, 256)).astype(np.int8)
+    beside = stored("blk.0.attn_q.scale", "F32", np.array([0.375], np.float32))
+    says = linear.Convention("the architecture bitnet", ternary=True)
+    for kind, pack in (("TQ1_0", packing.pack_tq1_0), ("TQ2_0", packing.pack_tq2_0)):
+        weight = stored(
+            "blk.0.attn_q.weight", kind, pack(codes, np.ones(2, np.float16)).reshape(-1), (2, 256)
+        )
+        found = linear.Linear(weight, beside, (2, 256), says).read()
+        assert found is not None
+        assert found.multiplier.tolist() == [[0.375]] and np.array_equal(found.codes, codes)
+        weight = stored(
+            "blk.0.attn_q.weight", kind, pack(codes, np.full(2, 2, np.float16)).reshape(-1), (2, 256)
+        )
+        with pytest.raises(
+            ValueError, match=r"not have both a scale of its own and one beside it, blk.0.attn_q.scale$"
+        ):
+            linear.Linear(weight, beside, (2, 256), says).read()
+
+
+def test_matrices_of_zeros_have_the_scale_one() -> None:
+    zeros = np.zeros((2, 256), np.int8)
+    found = ternary.from_floats(zeros.astype(np.float32))
+    assert found is not None and found.scale.tolist() == [[1.0]] and not found.codes.any()
+    blocks = packing.pack_tq2_0(zeros, np.zeros(2, np.float16)).reshape(-1)
+    weight = stored("w", "TQ2_0", blocks, (2, 256))
+    again = linear.Linear(weight, None, (2, 256), linear.Convention("GGUF")).read()
+    assert again is not None and again.scale.tolist() == [[1.0]] and not again.codes.any()
