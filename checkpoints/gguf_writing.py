@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blueprint.errors import ParamError
-from checkpoints import names, packages, packing
+from checkpoints import faults, names, packages, packing
 from checkpoints.checkpoint import Checkpoint, Dense
 from checkpoints.decoder import GGUF_ARCHITECTURES, HALF
 from checkpoints.gguf_file import I2_S
@@ -37,16 +38,16 @@ def write(checkpoint: Checkpoint, path: Path, encoding: str) -> None:
     places = [*checkpoint.dense, *checkpoint.matrices]
     for place in places:
         _add_info(writer, package, checkpoint, place, encoding)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    for place in places:
-        if place in checkpoint.dense:
-            writer.write_tensor_data(_dense(checkpoint.dense[place])[0])
-        else:
-            found = checkpoint.matrix(place[0] or 0, place[1])
-            writer.write_tensor_data(packed(found, encoding).reshape(-1))
-    writer.close()
+    with faults.of_disk(path), contextlib.closing(writer):
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for place in places:
+            if place in checkpoint.dense:
+                writer.write_tensor_data(_dense(checkpoint.dense[place])[0])
+            else:
+                found = checkpoint.matrix(place[0] or 0, place[1])
+                writer.write_tensor_data(packed(found, encoding).reshape(-1))
 
 
 def packed(found: Ternary, encoding: str) -> NDArray[np.uint8]:
