@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,18 @@ from checkpoints.gguf_file import I2_S
 from checkpoints.ternary import Ternary
 from checkpoints.vocabulary import CONTROL, NORMAL, PATTERNS, UNUSED, Vocabulary
 
+#: What hears of progress.
+Told = Callable[[int, int], None]
+
 #: File types of llama.cpp and bitnet.cpp by the encoding of the matrices.
 FILE_TYPES = {"tq1_0": 36, "tq2_0": 37, "i2_s": 40}
 
 
-def write(checkpoint: Checkpoint, path: Path, encoding: str) -> None:
+def write(checkpoint: Checkpoint, path: Path, encoding: str, told: Told = lambda done, total: None) -> float:
     """Write the checkpoint as one file; ``encoding`` is a key of :data:`FILE_TYPES`.
 
-    Scales of TQ1_0 and TQ2_0 are FP16, those of I2_S FP32; :func:`rounding` says what that costs. Raises ``ParamError``
+    Scales of TQ1_0 and TQ2_0 are FP16, those of I2_S FP32; returns the largest relative change of one that this makes.
+    ``told`` hears after each matrix how many were written, and of how many. Raises ``ParamError``
     for shapes that the blocks do not fit and decoders that llama.cpp has no architecture for, ``SpecError`` for bad
     tensors.
     """
@@ -42,12 +47,15 @@ def write(checkpoint: Checkpoint, path: Path, encoding: str) -> None:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
-        for place in places:
-            if place in checkpoint.dense:
-                writer.write_tensor_data(_dense(checkpoint.dense[place])[0])
-            else:
-                found = checkpoint.matrix(place[0] or 0, place[1])
-                writer.write_tensor_data(packed(found, encoding).reshape(-1))
+        for dense in checkpoint.dense.values():
+            writer.write_tensor_data(_dense(dense)[0])
+        changes = [0.0]
+        for done, where in enumerate(checkpoint.layers(), start=1):
+            found = checkpoint.matrix(*where)
+            writer.write_tensor_data(packed(found, encoding).reshape(-1))
+            changes.append(rounding(found, encoding))
+            told(done, len(checkpoint.matrices))
+    return max(changes)
 
 
 def packed(found: Ternary, encoding: str) -> NDArray[np.uint8]:

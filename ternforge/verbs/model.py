@@ -76,7 +76,12 @@ def model_import(
 
 
 def model_export(
-    path: str | Path, out: str | Path, encoding: str = "tq2_0", *, force: bool = False
+    path: str | Path,
+    out: str | Path,
+    encoding: str = "tq2_0",
+    *,
+    force: bool = False,
+    note: Note = silent,
 ) -> Answer:
     """Write a ternary checkpoint in another form: a GGUF file, or a packed Hugging Face folder.
 
@@ -96,8 +101,7 @@ def model_export(
         rounding = 0.0
     else:
         with output_file(out, (".gguf",), "model export", force=force) as draft:
-            gguf_writing.write(found, draft, encoding)
-        rounding = max(gguf_writing.rounding(found.matrix(*place), encoding) for place in found.layers())
+            rounding = gguf_writing.write(found, draft, encoding, _progress(note))
     return {
         "name": found.decoder.model.name,
         "file": Path(out),
@@ -265,7 +269,7 @@ def import_(
 @click.pass_obj
 def export_(session: Session, path: str, encoding: str, out: str, force: bool) -> None:
     """Write the ternary checkpoint PATH as a GGUF file or as a packed Hugging Face folder."""
-    answer = model_export(path, out, encoding, force=force)
+    answer = model_export(path, out, encoding, force=force, note=session.note)
     rounding = (
         f"; scales rounded by at most {answer['scale_rounding']:.1e}" if answer["scale_rounding"] else ""
     )
