@@ -52,7 +52,9 @@ class Data:
         found: dict[str, Any] = {}
         for name, text in values.items():
             if name not in known:
-                raise ParamError(f"Data must be {', '.join(known)}, not {name!r}{suggestion(name, known)}")
+                raise ParamError(
+                    f"Data must be one of {', '.join(known)}, not {name!r}{suggestion(name, known)}"
+                )
             found[name] = text if name == "spread" else _share(name, text)
         return cls(**found)
 

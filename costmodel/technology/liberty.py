@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -194,6 +195,10 @@ class Library:
     wires: Wires | None = None
 
 
+#: Bits of address and of a word: beyond these a number in a file is no macro's.
+_ADDRESS_MOST, _WORD_MOST = 40, 1 << 20
+
+
 @dataclass(frozen=True)
 class _Units:
     """Factors from the file's units to ps, fF, pJ, nW and kohm, and the templates its tables refer to."""
@@ -218,6 +223,7 @@ def parse(paths: Iterable[str | Path] | str | Path) -> Library:
     if not files:
         raise SpecError("a library must come from at least one Liberty file, not none")
     parts = [_library(liberty_text.read(path)) for path in files]
+    _check_corner(parts, files)
     cells: dict[str, Cell] = {}
     for part, path in zip(parts, files, strict=True):
         for name, cell in part.cells.items():
@@ -233,6 +239,17 @@ def parse(paths: Iterable[str | Path] | str | Path) -> Library:
         sources=tuple(source for part in parts for source in part.sources),
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )
+
+
+def _check_corner(parts: list[Library], files: list[str | Path]) -> None:
+    """Check that all files are of one corner: delays and energies of several belong to no circuit."""
+    for key, unit in (("voltage", "V"), ("temperature", "C")):
+        stated = [(getattr(part, key), file) for part, file in zip(parts, files, strict=True)]
+        stated = [(value, file) for value, file in stated if value is not None]
+        for value, file in stated[1:]:
+            if not math.isclose(value, stated[0][0], rel_tol=1e-6, abs_tol=1e-6):
+                first = f"{stated[0][0]:g} {unit} as that of {stated[0][1]}"
+                raise SpecError(f"{file}:1: {key} must be {first}, not {value:g} {unit}")
 
 
 def _library(group: Group) -> Library:
@@ -258,11 +275,21 @@ def _wires(group: Group, units: _Units) -> Wires | None:
     areas: list[tuple[float, float, str]] = []
     for item in group.all("wire_load_selection"):
         if wanted in (None, item.names[0]):
-            for text in item.complex.get("wire_load_from_area", []):
-                low, high, name = (part.strip().strip('"') for part in text.split(","))
-                areas.append((float(low), float(high), name))
+            areas += [_by_area(item, text) for text in item.complex.get("wire_load_from_area", [])]
     known = {load.name for load in loads}
     return Wires(loads, default if default in known else loads[0].name, tuple(areas))
+
+
+def _by_area(group: Group, text: str) -> tuple[float, float, str]:
+    """Two areas and the wire-load model for blocks between them. `SpecError` for anything else."""
+    parts = [part.strip().strip('"') for part in text.split(",")]
+    try:
+        low, high, name = float(parts[0]), float(parts[1]), parts[2]
+    except (IndexError, ValueError):
+        low, high, name = math.nan, math.nan, ""
+    if not 0 <= low <= high < math.inf or len(parts) != 3:
+        raise group.error(f"wire_load_from_area must be two areas and a wire_load, not ({text})")
+    return low, high, name
 
 
 def _wire_load(group: Group, units: _Units) -> WireLoad:
@@ -270,6 +297,8 @@ def _wire_load(group: Group, units: _Units) -> WireLoad:
     points = [text.split(",")[:2] for text in group.complex.get("fanout_length", [])]
     try:
         lengths = tuple(sorted((int(fanout), float(length)) for fanout, length in points))
+        if not all(0 <= length < math.inf for _, length in lengths):
+            raise ValueError
     except ValueError:
         raise group.error("fanout_length must be a fan-out and a length") from None
     resistance = number["resistance"] * units.resistance
@@ -440,6 +469,9 @@ def _memory(group: Group, pins: Sequence[Pin], arcs: Sequence[Arc]) -> Memory | 
         address, width = item.number("address_width"), item.number("word_width")
         if address is None or width is None:
             raise item.error("a memory must state address_width and word_width")
+        if not (1 <= address <= _ADDRESS_MOST and 1 <= width <= _WORD_MOST):
+            what = f"from 1 to {_ADDRESS_MOST} bits of address and from 1 to {_WORD_MOST} of data"
+            raise item.error(f"a memory must have {what}, not {address:g} and {width:g}")
         ports = _ports(group) or f"{max(1, len({arc.related for arc in arcs if 'edge' in arc.kind}))}rw"
         masks = [pin.width for pin in pins if _MASK.search(pin.name) and not _TEST.search(pin.name)]
         return Memory(1 << int(address), int(width), ports, max(masks, default=0))

@@ -141,7 +141,7 @@ def _cycles(spec: Spec, task: Task) -> Number:
 )
 @click.option(
     "--explain",
-    type=click.Choice(list(explaining.EXPLAINED)),
+    type=choices.Named(lambda: explaining.EXPLAINED),
     help="Print the formula of this figure with its numbers; its lines add up to the figure.",
 )
 @set_option

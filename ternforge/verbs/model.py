@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from blueprint.errors import ParamError
+from blueprint.files import schemas
 from blueprint.files.nearest import suggestion
 from blueprint.workloads import huggingface
 from blueprint.workloads import model as shapes
@@ -63,7 +64,7 @@ def model_import(
     listed = found.checkpoint.survey(_progress(note)) if found.checkpoint else ()
     tensors = [_tensor(each) for each in listed]
     if out is not None:
-        with output_file(out, YAML, "model import", force=force) as draft:
+        with output_file(out, YAML, "model import", schema=schemas.MODEL, force=force) as draft:
             draft.write_text(shapes.model_text(found.model), encoding="utf-8")
     return {
         **_summary(found.model),
