@@ -74,7 +74,7 @@ class Checkpoint:
         return found
 
     def survey(self, note: Callable[[str], None] = lambda _: None) -> Iterator[Finding]:
-        """What every tensor is found to be, layer by layer; reads all of them. Raises ``SpecError``."""
+        """Survey every tensor, layer by layer; reads all of them. Raises ``SpecError``."""
         for place in sorted(self.matrices, key=_order):
             yield _of_matrix(place, self.matrices[place])
             if place[1] == LINEAR[-1]:
@@ -85,7 +85,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a tensor is: how it is stored and encoded, its scales (as stored) and how often its codes occur."""
+    """Properties of a tensor: storage, encoding, scales (as stored) and frequencies of its codes."""
 
     place: Place
     name: str
