@@ -11,7 +11,7 @@ from generator.block import Block
 
 
 class ActivationSelect(Block):
-    """Select one activation of a group by the index stored beside a weight."""
+    """One activation out of a group, by the index stored beside a weight."""
 
     place = "select"
 
