@@ -21,7 +21,7 @@ from costmodel.model import estimate
 from costmodel.technology import technology as technologies
 from generator.export import write_hardware
 from simulator.rtl import rtl
-from ternforge.conformance.agreement import compare, netlist_flip_flops
+from ternforge.conformance.agreement import compare, netlist_flip_flops_both_ways
 from ternforge.conformance.manifest_check import faults
 from toolchain import process, verilator
 
@@ -75,8 +75,7 @@ def check_design(spec: Spec, folder: Path, number: int = 0) -> list[str]:
 
 def _registers(spec: Spec, out: Path) -> Iterator[str]:
     predicted = int(flip_flops(spec.units()))
-    for how, flatten in (("by module", False), ("flat", True)):
-        counted = netlist_flip_flops(out, flatten=flatten)
+    for how, counted in zip(("by module", "flat"), netlist_flip_flops_both_ways(out), strict=True):
         if counted != predicted:
             yield f"flip-flops of the netlist, {how}, are {counted}, not {predicted}"
 
