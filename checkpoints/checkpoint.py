@@ -74,7 +74,7 @@ class Checkpoint:
         return found
 
     def survey(self, told: Callable[[int, int], None] = lambda done, total: None) -> Iterator[Finding]:
-        """What every tensor is found to be, layer by layer; reads all of them. Raises ``SpecError``.
+        """Survey every tensor, layer by layer; reads all of them. Raises ``SpecError``.
 
         ``told`` hears after each matrix how many were read, and of how many.
         """
@@ -87,7 +87,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a tensor is: how it is stored and encoded, its scales (as stored) and how often its codes occur."""
+    """Properties of a tensor: storage, encoding, scales (as stored) and frequencies of its codes."""
 
     place: Place
     name: str

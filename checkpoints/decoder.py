@@ -1,4 +1,4 @@
-"""What a decoder computes besides its products: norms, rotary positions, activation, vocabulary.
+"""Operations of a decoder besides its products: norms, rotary positions, activation, vocabulary.
 
 Read from ``config.json`` or from the metadata of a GGUF file. What a file leaves to its class is taken from there and
 said in the model's notes.
@@ -93,7 +93,7 @@ def of_folder(folder: Path, name: str | None = None, like: str | None = None) ->
 
 
 def convention_of(section: Section, kind: str) -> Convention:
-    """What ``quantization_config`` says of weights and scales, as model type ``bitnet`` of transformers reads it."""
+    """Read ``quantization_config`` for weights and scales, as model type ``bitnet`` of transformers does."""
     config = section.take("quantization_config", (dict, type(None)), default=None)
     if config is None or config.get("quant_method") != "bitnet":
         bits = section.take("weight_bits", (int, type(None)), default=0)
@@ -187,7 +187,7 @@ def of_metadata(
 
 
 def _notes(kind: str, activation: str, rotary: str) -> tuple[str, ...]:
-    """What a GGUF file does not state and its architecture decides."""
+    """Properties that the architecture of a GGUF file decides and the file does not state."""
     pairs = ", rows of q and k paired with their neighbors by rotary positions" if rotary == PAIRS else ""
     return (f"not in the file and as llama.cpp runs the architecture {kind}: activation {activation}{pairs}",)
 

@@ -174,6 +174,6 @@ def _shard(path: Path, section: Section, place: str, places: Mapping[str, str]) 
 
 
 def _reason(problem: BaseException) -> str:
-    """What a package said, on one line and short."""
+    """Message of a package, shortened to one line."""
     text = " ".join(str(problem).removeprefix("Error while deserializing header: ").split())
     return text if len(text) <= 160 else f"{text[:140]}..."

@@ -47,7 +47,7 @@ class Ternary:
 
     @property
     def multiplier(self) -> NDArray[np.float64]:
-        """What a code is multiplied by, in the shape of ``scale``."""
+        """Factor of each code, in the shape of ``scale``."""
         exact = self.scale.astype(np.float64)
         return 1.0 / exact if self.divides else exact
 
@@ -57,13 +57,13 @@ class Ternary:
         return (self.codes * times).astype(np.float32)
 
     def statistics(self) -> Statistics:
-        """How often each code occurs."""
+        """Frequency of each code."""
         return Statistics(*(int(np.count_nonzero(self.codes == code)) for code in (-1, 0, 1)))
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """How often the codes -1, 0 and +1 occur."""
+    """Frequencies of the codes -1, 0 and +1."""
 
     negative: int
     zero: int

@@ -52,7 +52,7 @@ def model_import(
     force: bool = False,
     note: Note = silent,
 ) -> Answer:
-    """What the tensors of a checkpoint are, and its shapes as a model file ``out``.
+    """Survey the tensors of a checkpoint, and write its shapes to the model file ``out``.
 
     ``folder`` is a Hugging Face folder, a safetensors file in one, or a GGUF file. ``like`` is the type of model to
     read a ``config.json`` as, where it names one that is not known; with ``shapes_only`` only that file is read.
@@ -127,7 +127,7 @@ def _progress(note: Note) -> Callable[[int, int], None]:
 
 
 def _weights(found: Checkpoint | None, notes: tuple[str, ...]) -> Answer:
-    """What a decoder computes beside its products, and its vocabulary."""
+    """The operations of a decoder beside its products, and its vocabulary."""
     if found is None:
         return {"notes": notes}
     decoder, words = found.decoder, found.vocabulary
@@ -144,7 +144,7 @@ def _weights(found: Checkpoint | None, notes: tuple[str, ...]) -> Answer:
 
 
 def _tensor(found: Finding) -> Answer:
-    """What a tensor was found to be, by plain keys."""
+    """Properties of a tensor, by plain keys."""
     codes = found.statistics
     return {
         "name": found.name,
