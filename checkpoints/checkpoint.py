@@ -73,19 +73,21 @@ class Checkpoint:
             raise ParamError(f"{self.source}: tensor {stored.name!r} must be ternary, not of full precision")
         return found
 
-    def survey(self, note: Callable[[str], None] = lambda _: None) -> Iterator[Finding]:
-        """What every tensor is found to be, layer by layer; reads all of them. Raises ``SpecError``."""
-        for place in sorted(self.matrices, key=_order):
+    def survey(self, told: Callable[[int, int], None] = lambda done, total: None) -> Iterator[Finding]:
+        """Survey every tensor, layer by layer; reads all of them. Raises ``SpecError``.
+
+        ``told`` hears after each matrix how many were read, and of how many.
+        """
+        for done, place in enumerate(sorted(self.matrices, key=_order), start=1):
             yield _of_matrix(place, self.matrices[place])
-            if place[1] == LINEAR[-1]:
-                note(f"read layer {(place[0] or 0) + 1} of {self.decoder.model.layers}")
+            told(done, len(self.matrices))
         for place in sorted(self.dense, key=_order):
             yield _of_dense(place, self.dense[place])
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a tensor is: how it is stored and encoded, its scales (as stored) and how often its codes occur."""
+    """Properties of a tensor: storage, encoding, scales (as stored) and frequencies of its codes."""
 
     place: Place
     name: str

@@ -51,7 +51,7 @@ class Described:
 
 @dataclass(frozen=True)
 class Header:
-    """What stands before the tensors of a file; ``start`` is the byte from which their offsets count."""
+    """Header of a file; ``start`` is the byte from which the offsets of tensors count."""
 
     metadata: dict[str, Any]
     tensors: tuple[Described, ...]

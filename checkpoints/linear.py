@@ -18,7 +18,7 @@ from checkpoints.ternary import Floats, Ternary
 
 @dataclass(frozen=True)
 class Convention:
-    """How the configuration of a checkpoint says that its linear layers are stored.
+    """Storage of the linear layers, as the configuration of a checkpoint states it.
 
     ``divides``: a product is divided by the stored scale. ``masters``: floats are master weights, whose absmean is
     taken. ``ternary``: floats must be ternary already; where neither is stated, they may be of full precision.

@@ -19,7 +19,7 @@ GLOBAL = ("embedding", "final_norm", "head")
 
 @dataclass(frozen=True)
 class Scheme:
-    """How one kind of file calls its tensors.
+    """Names of tensors in one kind of file.
 
     ``inner`` has, for every role of a layer, what its tensors may be called there; ``outer`` the same outside layers.
     A matrix's scale is called as ``scale`` says of the name of its weight. ``ignored`` matches what is not needed.

@@ -1,4 +1,4 @@
-"""From a path to a checkpoint: a Hugging Face folder, a safetensors file with its ``config.json``, or a GGUF file."""
+"""Reads a checkpoint from a Hugging Face folder, a safetensors file with its ``config.json``, or a GGUF file."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from checkpoints.names import HEAD_NORMS, LINEAR, NORMS, SUB_NORMS, Place, Schem
 from checkpoints.stored import Stored
 from checkpoints.vocabulary import Vocabulary
 
-_OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.msgpack", "*.h5", "*.onnx")
+_OTHER_WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.msgpack", "*.h5", "*.onnx")
 
 
 @dataclass(frozen=True)
 class Read:
-    """What a path holds: the shapes of a model, and its weights where there are any that can be read.
+    """Contents of a path: the shapes of a model, and its weights if they can be read.
 
     ``ternary`` is what the file claims; ``ignored`` are keys of a configuration that were not needed, ``notes`` what a
     reader should know of the weights.
@@ -41,11 +41,12 @@ class Read:
 
 
 def read(path: str | Path, name: str | None = None, like: str | None = None) -> Read:
-    """What a folder or file holds; of the weights only headers are read. Raises ``SpecError`` and ``ParamError``."""
+    """Read a folder or file; only the headers of weights are read. Raises ``SpecError`` and ``ParamError``."""
     place = Path(path)
     if place.suffix == ".gguf" or (place.is_file() and kinds.of_path(place).startswith("a GGUF")):
         return _gguf(place, name)
     if place.suffix == ".safetensors" and place.exists():
+        safetensors_file.check_whole(place)
         return _folder(place.parent, name, like, place)
     if not place.is_dir():
         return shapes(place, name, like)
@@ -127,7 +128,7 @@ class _Plan:
 
 
 def _plan(source: Path, described: Described, stored: Mapping[str, Stored], scheme: Scheme) -> _Plan:
-    """Where each tensor belongs. Raises ``SpecError`` for one that is missing and for one without a place."""
+    """Assign each tensor to its place. Raises ``SpecError`` for one that is missing and for one without a place."""
     found = scheme.sort(stored)
     roles = {role for _, role in found.weights}
     expected = _expected(described.decoder.model, roles, len(stored))

@@ -47,7 +47,7 @@ class Ternary:
 
     @property
     def multiplier(self) -> NDArray[np.float64]:
-        """What a code is multiplied by, in the shape of ``scale``."""
+        """Factor of each code, in the shape of ``scale``."""
         exact = self.scale.astype(np.float64)
         return 1.0 / exact if self.divides else exact
 
@@ -57,13 +57,13 @@ class Ternary:
         return (self.codes * times).astype(np.float32)
 
     def statistics(self) -> Statistics:
-        """How often each code occurs."""
+        """Frequency of each code."""
         return Statistics(*(int(np.count_nonzero(self.codes == code)) for code in (-1, 0, 1)))
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """How often the codes -1, 0 and +1 occur."""
+    """Frequencies of the codes -1, 0 and +1."""
 
     negative: int
     zero: int
@@ -110,10 +110,12 @@ def absmean(weights: Floats) -> Ternary:
 def from_floats(weights: Floats) -> Ternary | None:
     """The matrix whose weights are exactly 0 or plus or minus one scale; per matrix, per row or per group of columns.
 
-    ``None`` where they are not ternary. The scale of a group of zeros is 0.
+    ``None`` where they are not ternary. The scale of a group of zeros is 0, that of a matrix of zeros 1.
     """
     magnitude = np.abs(weights)
     codes = np.sign(weights).astype(np.int8)
+    if not codes.any():
+        return Ternary(codes, np.ones((1, 1), np.float32), False, "ternary floats")
     for groups in _divisions(weights.shape[1]):
         scale = magnitude.max(keepdims=True) if groups == 0 else _largest(magnitude, groups)
         spread = np.repeat(scale, weights.shape[1] // scale.shape[1], axis=1)

@@ -72,7 +72,7 @@ def out_option(kind: Any, metavar: str, text: str, *, required: bool = False) ->
 
 
 def workload_from(workload: str | None, gemm: str | None) -> str | None:
-    """What ``--workload`` and ``--gemm`` name, of which there may be one."""
+    """The workload that ``--workload`` or ``--gemm`` names; only one may be given."""
     if workload is not None and gemm is not None:
         raise click.UsageError("Workload must be given by --workload or --gemm, not both")
     if gemm is not None:

@@ -49,7 +49,7 @@ def settle() -> None:
 
 @cache
 def conflict() -> str | None:
-    """One sentence where a room is not the one that was installed with this package, else ``None``."""
+    """One sentence if a room is not the one that was installed with this package, else ``None``."""
     for room in ROOMS:
         place = getattr(sys.modules.get(room), "__file__", None)
         if place is not None and os.path.dirname(os.path.dirname(os.path.abspath(place))) != HOME:

@@ -1,4 +1,4 @@
-"""Which fast tests run which lines, from a coverage run with one context per test."""
+"""Map from lines to the fast tests that run them, from a coverage run with one context per test."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def record(folder: Path, jobs: int) -> None:
 
 
 def load(folder: Path) -> Map:
-    """What :func:`record` wrote."""
+    """Read the map that :func:`record` wrote."""
     from coverage import CoverageData
 
     data = CoverageData(str(folder / "coverage.db"))

@@ -47,7 +47,7 @@ class Data:
 
     @classmethod
     def of(cls, values: Mapping[str, str]) -> Data:
-        """From texts by name, as a command line gives them. `ParamError` for unknown names and wrong values."""
+        """Build statistics from texts by name. `ParamError` for unknown names and wrong values."""
         known = tuple(field.name for field in fields(cls))
         found: dict[str, Any] = {}
         for name, text in values.items():

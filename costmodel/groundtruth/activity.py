@@ -53,7 +53,7 @@ class Accesses(NamedTuple):
 
 @dataclass(frozen=True)
 class Glitches:
-    """What switches with delays beyond what has to, in pJ a cycle by place.
+    """Energy of glitches, toggles beyond the necessary ones, in pJ per cycle by place.
 
     ``error`` is the standard error of their mean, from a sample of ``transitions``, as a fraction of the whole energy;
     ``settled_ps`` the latest event in any of them, ``events`` the toggles and ``seconds`` the time of the simulation.

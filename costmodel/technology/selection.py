@@ -73,7 +73,7 @@ def drives(cells: Iterable[Cell], kept: Iterable[Cell]) -> list[Cell]:
 
 
 def footprint(cell: Cell) -> Footprint:
-    """What two cells must share for one to stand for the other: pins, functions, state and timing arcs."""
+    """Properties that interchangeable cells share: pins, functions, state and timing arcs."""
     pins = frozenset((pin.name, pin.direction, _truth(cell, pin.name)) for pin in cell.pins)
     return (
         pins,

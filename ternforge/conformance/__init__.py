@@ -1,4 +1,4 @@
-"""What every design of every family owes, for families of this distribution and for those outside it.
+"""Checks that every design of every family must pass, inside this distribution and outside it.
 
 Each check returns what is wrong, a sentence each; an empty list is agreement. Nothing here needs a test framework::
 
