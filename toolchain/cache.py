@@ -20,7 +20,7 @@ _LIMIT_MIB = 4096
 #: Entries used within this time are never evicted: somebody may be running them.
 _RECENT_S = 6 * 3600
 #: An eviction is followed by so many times its own duration without another, unless it was this brief.
-_REST, _BRIEF_S = 20, 0.05
+_REST, _BRIEF_S = 20, 0.5
 
 
 def root() -> Path:

@@ -39,8 +39,8 @@ def fit(
 ) -> Floats:
     """Coefficients, none negative, of the columns of `rows` that predict positive `values`; shape (columns,).
 
-    Where the rows tell little, a coefficient stays near its positive `prior`. With `shares`, what each value is of a whole
-    that matters, a row counts as much as its share.
+    Where the rows tell little, a coefficient stays near its positive `prior`. With `shares`, what each value is of
+    a whole that matters, a row counts as much as its share.
     """
     from scipy.optimize import nnls
 

@@ -17,7 +17,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from costmodel.groundtruth.mapping import Bit, Netlist
-from costmodel.technology.liberty import Arc, Cell, WireLoad, place
+from costmodel.technology.liberty import Arc, Cell, WireLoad
+from costmodel.technology.table import place
 from costmodel.technology.technology import Technology
 
 #: Loads of a buffer to try, in its own input capacitances.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,33 +11,13 @@ from pathlib import Path
 from blueprint.errors import SpecError
 from costmodel.technology import liberty_text
 from costmodel.technology.liberty_text import Group
+from costmodel.technology.table import Table
 
 _SCALE = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
 _UNWANTED = ("dont_use", "is_isolation_cell", "is_level_shifter", "always_on", "pad_cell", "is_macro_cell")
 _TEST = re.compile("bist|test|scan", re.IGNORECASE)  # ports of a memory that only its tests use
 _MASK = re.compile(r"(mask|strb|_bm|bwe|bweb|wem|byte_?en|(^|_)w?ben?)\d*$", re.IGNORECASE)
 _UNIT = re.compile(r"\s*([0-9.eE+-]*)\s*([fpnumk]?)(s|f|w|v|a|ohm)\s*", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Table:
-    """NLDM table: `values[i][j]` at input slew `slews[i]` ps and output load `loads[j]` fF.
-
-    A constraint table has the data slew on the first axis and the clock slew on the second; a table that does
-    not depend on an axis has one point there.
-    """
-
-    slews: tuple[float, ...]
-    loads: tuple[float, ...]
-    values: tuple[tuple[float, ...], ...]
-
-    def at(self, slew: float, load: float) -> float:
-        """Bilinear interpolation, extended linearly beyond the ends."""
-        i, u = place(self.slews, slew)
-        j, v = place(self.loads, load)
-        low, high = self.values[i], self.values[min(i + 1, len(self.values) - 1)]
-        k = min(j + 1, len(low) - 1)
-        return (1 - u) * ((1 - v) * low[j] + v * low[k]) + u * ((1 - v) * high[j] + v * high[k])
 
 
 @dataclass(frozen=True)
@@ -610,11 +589,3 @@ def _numbers(group: Group, text: str) -> list[float]:
         return [float(part) for part in text.replace("\\", " ").replace(",", " ").split()]
     except ValueError:
         raise group.error(f"{group.kind} must hold numbers, not {text.strip()[:40]!r}") from None
-
-
-def place(axis: tuple[float, ...], value: float) -> tuple[int, float]:
-    """The interval of an axis that a value stands in, and where in it; the first and the last go on beyond the axis."""
-    if len(axis) == 1:
-        return 0, 0.0
-    index = min(max(bisect_right(axis, value) - 1, 0), len(axis) - 2)
-    return index, (value - axis[index]) / (axis[index + 1] - axis[index])
