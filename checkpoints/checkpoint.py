@@ -73,12 +73,14 @@ class Checkpoint:
             raise ParamError(f"{self.source}: tensor {stored.name!r} must be ternary, not of full precision")
         return found
 
-    def survey(self, note: Callable[[str], None] = lambda _: None) -> Iterator[Finding]:
-        """Survey every tensor, layer by layer; reads all of them. Raises ``SpecError``."""
-        for place in sorted(self.matrices, key=_order):
+    def survey(self, told: Callable[[int, int], None] = lambda done, total: None) -> Iterator[Finding]:
+        """Survey every tensor, layer by layer; reads all of them. Raises ``SpecError``.
+
+        ``told`` is called after each matrix with the number of matrices read and their total.
+        """
+        for done, place in enumerate(sorted(self.matrices, key=_order), start=1):
             yield _of_matrix(place, self.matrices[place])
-            if place[1] == LINEAR[-1]:
-                note(f"read layer {(place[0] or 0) + 1} of {self.decoder.model.layers}")
+            told(done, len(self.matrices))
         for place in sorted(self.dense, key=_order):
             yield _of_dense(place, self.dense[place])
 

@@ -77,7 +77,7 @@ def of_folder(folder: Path, name: str | None = None, like: str | None = None) ->
     assumed: list[str] = []
     epsilon = _number(section, "rms_norm_eps", defaults[0], assumed)
     theta = _number(_rope(section), "rope_theta", defaults[1], assumed)
-    notes = (
+    notes = _scaled(section) + (
         [f"not in the config and taken from the defaults of its class: {', '.join(assumed)}"]
         if assumed
         else []
@@ -110,6 +110,16 @@ def convention_of(section: Section, kind: str) -> Convention:
     masters = linear == "autobitlinear" and mode == "online"
     stated = f"linear_class {linear}, quantization_mode {mode}"
     return Convention(stated, linear == "bitlinear", masters, not masters)
+
+
+def _scaled(section: Section) -> list[str]:
+    """A note on rotary positions that are scaled, which the description has no word for."""
+    for key in ("rope_scaling", "rope_parameters"):
+        given = section.take(key, (dict, type(None)), default=None) or {}
+        kind = given.get("rope_type", given.get("type", "default"))
+        if kind != "default":
+            return [f"rotary positions are scaled ({key} {show(kind)}), which is not in what is read"]
+    return []
 
 
 def _rope(section: Section) -> Section:
@@ -166,7 +176,7 @@ def of_metadata(
         context=read.size(f"{kind}.context_length"),
         activation=activation,
         tied_embeddings=tied,
-        notes=_notes(kind, activation, rotary),
+        notes=(*_notes(kind, activation, rotary), *read.differences(kind, hidden // heads, tied)),
     )
     epsilon = read.above_zero(f"{kind}.attention.layer_norm_rms_epsilon")
     theta = read.above_zero(f"{kind}.rope.freq_base", _DEFAULT[1])
@@ -211,6 +221,21 @@ class _Metadata:
         if not math.isfinite(found) or found <= 0:
             raise fault(self.path, f"{key} must be finite and above 0, not {found}")
         return found
+
+    def differences(self, kind: str, head_dim: int, tied: bool) -> list[str]:
+        """Notes on what the file says and the description has no word for."""
+        notes = []
+        scaling = self.metadata.get(f"{kind}.rope.scaling.type", "none")
+        if scaling != "none" and self.metadata.get(f"{kind}.rope.scaling.factor", 1.0) != 1.0:
+            notes.append(f"rotary positions are scaled ({shown(str(scaling))}), which is not in what is read")
+        turned = self.metadata.get(f"{kind}.rope.dimension_count", head_dim)
+        if turned != self.metadata.get(f"{kind}.attention.key_length", head_dim):
+            notes.append(
+                f"rotary positions turn {turned} elements of a head only, which is not in what is read"
+            )
+        if kind.startswith("bitnet") and not tied:
+            notes.append("llama.cpp takes the embedding for the head of this architecture, not output.weight")
+        return notes
 
     def token(self, name: str) -> int | None:
         found = self.metadata.get(f"tokenizer.ggml.{name}_token_id")

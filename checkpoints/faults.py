@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import errno
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from blueprint.errors import SpecError
@@ -28,3 +32,21 @@ def shown(name: str) -> str:
     """A name from a file, quoted, on one line and short."""
     text = repr(name)
     return text if len(text) <= 120 else f"{text[:100]}... ({len(text)} characters)"
+
+
+@contextmanager
+def of_disk(path: Path) -> Iterator[None]:
+    """Faults of the disk while packages write ``path``, as the ``OSError`` that they are.
+
+    NumPy says only that fewer bytes were written, and ``safetensors`` has an exception of its own.
+    """
+    try:
+        yield
+    except OSError as problem:
+        number = errno.ENOSPC if problem.errno is None else problem.errno
+        raise OSError(number, os.strerror(number), str(path)) from problem
+    except Exception as problem:
+        found = re.search(r"\(os error (\d+)\)", str(problem))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from problem

@@ -35,6 +35,11 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[str, Stored]]:
         )
     data = np.memmap(path, dtype=np.uint8, mode="r")
     header = gguf_header.read(path, data)
+    parts = header.metadata.get("split.count", 1)
+    if parts not in (0, 1):
+        raise fault(
+            path, f"file must hold a whole model, not one of {parts} parts; join them with llama-gguf-split"
+        )
     sizes = {tensor.name: _bytes(path, tensor) for tensor in header.tensors}
     _check_places(path, header, sizes, len(data))
     stored = {}

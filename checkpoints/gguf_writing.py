@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blueprint.errors import ParamError
-from checkpoints import names, packages, packing
+from checkpoints import faults, names, packages, packing
 from checkpoints.checkpoint import Checkpoint, Dense
 from checkpoints.decoder import GGUF_ARCHITECTURES, HALF
 from checkpoints.gguf_file import I2_S
 from checkpoints.ternary import Ternary
 from checkpoints.vocabulary import CONTROL, NORMAL, PATTERNS, UNUSED, Vocabulary
 
+#: What hears of progress.
+Told = Callable[[int, int], None]
+
 #: File types of llama.cpp and bitnet.cpp by the encoding of the matrices.
 FILE_TYPES = {"tq1_0": 36, "tq2_0": 37, "i2_s": 40}
 
 
-def write(checkpoint: Checkpoint, path: Path, encoding: str) -> None:
+def write(checkpoint: Checkpoint, path: Path, encoding: str, told: Told = lambda done, total: None) -> float:
     """Write the checkpoint as one file; ``encoding`` is a key of :data:`FILE_TYPES`.
 
-    Scales of TQ1_0 and TQ2_0 are FP16, those of I2_S FP32; :func:`rounding` says what that costs. Raises ``ParamError``
+    Scales of TQ1_0 and TQ2_0 are FP16, those of I2_S FP32; returns the largest relative change of one that this makes.
+    ``told`` hears after each matrix how many were written, and of how many. Raises ``ParamError``
     for shapes that the blocks do not fit and decoders that llama.cpp has no architecture for, ``SpecError`` for bad
     tensors.
     """
     architecture = _architecture(checkpoint)
+    _check_head(checkpoint)
     _check_shapes(checkpoint, encoding)
     package = packages.load("gguf", "write GGUF files")
     writer = package.GGUFWriter(path, architecture)
@@ -36,16 +43,19 @@ def write(checkpoint: Checkpoint, path: Path, encoding: str) -> None:
     places = [*checkpoint.dense, *checkpoint.matrices]
     for place in places:
         _add_info(writer, package, checkpoint, place, encoding)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    for place in places:
-        if place in checkpoint.dense:
-            writer.write_tensor_data(_dense(checkpoint.dense[place])[0])
-        else:
-            found = checkpoint.matrix(place[0] or 0, place[1])
+    with faults.of_disk(path), contextlib.closing(writer):
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for dense in checkpoint.dense.values():
+            writer.write_tensor_data(_dense(dense)[0])
+        changes = [0.0]
+        for done, where in enumerate(checkpoint.layers(), start=1):
+            found = checkpoint.matrix(*where)
             writer.write_tensor_data(packed(found, encoding).reshape(-1))
-    writer.close()
+            changes.append(rounding(found, encoding))
+            told(done, len(checkpoint.matrices))
+    return max(changes)
 
 
 def packed(found: Ternary, encoding: str) -> NDArray[np.uint8]:
@@ -89,6 +99,13 @@ def _architecture(checkpoint: Checkpoint) -> str:
         what = "a decoder with sub-norms, rotary positions over half a head and relu2 or silu"
         raise ParamError(f"{checkpoint.source}: model must be {what} to be written as GGUF, and is not")
     return known[kind]
+
+
+def _check_head(checkpoint: Checkpoint) -> None:
+    """Refuse a head of its own, which a reader of these architectures would ignore."""
+    if not checkpoint.decoder.model.tied_embeddings:
+        must = "must take its embedding for the head, as llama.cpp does for architectures of BitNet"
+        raise ParamError(f"{checkpoint.source}: model {must}, and has another head")
 
 
 def _check_shapes(checkpoint: Checkpoint, encoding: str) -> None:

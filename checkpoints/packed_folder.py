@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blueprint.errors import ParamError
-from checkpoints import names, packages, packing, vocabulary
+from checkpoints import faults, names, packages, packing, vocabulary
 from checkpoints.checkpoint import Checkpoint, Dense
 from checkpoints.decoder import HALF
 from checkpoints.safetensors_file import SINGLE
@@ -44,7 +44,8 @@ def write(checkpoint: Checkpoint, folder: Path, linear_class: str | None = None)
     text = json.dumps(config(checkpoint, chosen), indent=2)
     (folder / "config.json").write_text(text + "\n", encoding="utf-8")
     save = packages.load("safetensors.numpy", "write safetensors files").save_file
-    save(tensors, str(folder / SINGLE), metadata={"format": "pt"})
+    with faults.of_disk(folder / SINGLE):
+        save(tensors, str(folder / SINGLE), metadata={"format": "pt"})
     (folder / SINGLE).chmod((folder / "config.json").stat().st_mode)  # the package keeps it from all others
     if checkpoint.vocabulary is not None:
         _write_vocabulary(checkpoint.vocabulary, folder / vocabulary.FILE)

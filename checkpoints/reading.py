@@ -22,7 +22,7 @@ from checkpoints.names import HEAD_NORMS, LINEAR, NORMS, SUB_NORMS, Place, Schem
 from checkpoints.stored import Stored
 from checkpoints.vocabulary import Vocabulary
 
-_OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.msgpack", "*.h5", "*.onnx")
+_OTHER_WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.msgpack", "*.h5", "*.onnx")
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ def read(path: str | Path, name: str | None = None, like: str | None = None) -> 
     if place.suffix == ".gguf" or (place.is_file() and kinds.of_path(place).startswith("a GGUF")):
         return _gguf(place, name)
     if place.suffix == ".safetensors" and place.exists():
+        safetensors_file.check_whole(place)
         return _folder(place.parent, name, like, place)
     if not place.is_dir():
         return shapes(place, name, like)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blueprint.files import kinds
-from blueprint.files.document import read_json
+from blueprint.files.document import Section, read_json
 from blueprint.files.nearest import suggestion
 from checkpoints import packages
 from checkpoints.faults import fault, of_tensor, shown
@@ -53,6 +53,15 @@ def read_file(path: Path) -> dict[str, Stored]:
         name: Stored(path, name, tuple(part.get_shape()), part.get_dtype(), _reader(path, name, part, opened))
         for name, part in slices.items()
     }
+
+
+def check_whole(path: Path) -> None:
+    """Refuse a file that is one of several. Raises ``SpecError``."""
+    index = path.parent / INDEX
+    if path.name != SINGLE and index.exists() and path.name in _places(read_json(index)).values():
+        raise fault(
+            path, f"file must hold a whole model, and is a part of one; name its folder, {path.parent}"
+        )
 
 
 def _header(path: Path) -> bytes:
@@ -128,16 +137,22 @@ def _reader(path: Path, name: str, part: Any, opened: Any) -> Any:
 
 def _read_index(path: Path) -> dict[str, Stored]:
     section = read_json(path)
-    places = section.take("weight_map", dict)
-    for name, place in places.items():
-        if not isinstance(place, str) or not place or Path(place).name != place or place in (".", ".."):
-            what = f"{shown(name)} must be in a file of this folder, not in {shown(str(place))}"
-            raise section.error("weight_map", what)
+    places = _places(section)
     shards = {place: _shard(path, section, place, places) for place in dict.fromkeys(places.values())}
     return {name: shards[place][name] for name, place in places.items()}
 
 
-def _shard(path: Path, section: Any, place: str, places: Mapping[str, str]) -> dict[str, Stored]:
+def _places(section: Section) -> dict[str, str]:
+    """The file of every tensor of an index."""
+    places: dict[str, str] = section.take("weight_map", dict)
+    for name, place in places.items():
+        if not isinstance(place, str) or not place or Path(place).name != place or place in (".", ".."):
+            what = f"{shown(name)} must be in a file of this folder, not in {shown(str(place))}"
+            raise section.error("weight_map", what)
+    return places
+
+
+def _shard(path: Path, section: Section, place: str, places: Mapping[str, str]) -> dict[str, Stored]:
     """The tensors of one file of an index, if they are those that the index says."""
     shard = path.parent / place
     if not shard.exists():

@@ -110,10 +110,12 @@ def absmean(weights: Floats) -> Ternary:
 def from_floats(weights: Floats) -> Ternary | None:
     """The matrix whose weights are exactly 0 or plus or minus one scale; per matrix, per row or per group of columns.
 
-    ``None`` where they are not ternary. The scale of a group of zeros is 0.
+    ``None`` where they are not ternary. The scale of a group of zeros is 0, that of a matrix of zeros 1.
     """
     magnitude = np.abs(weights)
     codes = np.sign(weights).astype(np.int8)
+    if not codes.any():
+        return Ternary(codes, np.ones((1, 1), np.float32), False, "ternary floats")
     for groups in _divisions(weights.shape[1]):
         scale = magnitude.max(keepdims=True) if groups == 0 else _largest(magnitude, groups)
         spread = np.repeat(scale, weights.shape[1] // scale.shape[1], axis=1)

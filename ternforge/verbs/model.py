@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +61,7 @@ def model_import(
 
     read = reading.shapes if shapes_only else reading.read
     found = read(folder, name, like)
-    listed = found.checkpoint.survey(note) if found.checkpoint else ()
+    listed = found.checkpoint.survey(_progress(note)) if found.checkpoint else ()
     tensors = [_tensor(each) for each in listed]
     if out is not None:
         with output_file(out, YAML, "model import", schema=schemas.MODEL, force=force) as draft:
@@ -75,7 +77,12 @@ def model_import(
 
 
 def model_export(
-    path: str | Path, out: str | Path, encoding: str = "tq2_0", *, force: bool = False
+    path: str | Path,
+    out: str | Path,
+    encoding: str = "tq2_0",
+    *,
+    force: bool = False,
+    note: Note = silent,
 ) -> Answer:
     """Write a ternary checkpoint in another form: a GGUF file, or a packed Hugging Face folder.
 
@@ -95,14 +102,28 @@ def model_export(
         rounding = 0.0
     else:
         with output_file(out, (".gguf",), "model export", force=force) as draft:
-            gguf_writing.write(found, draft, encoding)
-        rounding = max(gguf_writing.rounding(found.matrix(*place), encoding) for place in found.layers())
+            rounding = gguf_writing.write(found, draft, encoding, _progress(note))
     return {
         "name": found.decoder.model.name,
         "file": Path(out),
         "encoding": encoding,
         "scale_rounding": rounding,
     }
+
+
+def _progress(note: Note) -> Callable[[int, int], None]:
+    """What says every two seconds how many matrices were read, and how long the rest will take."""
+    begin = last = time.monotonic()
+
+    def told(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _PAUSE and done < total:
+            left = (now - begin) / done * (total - done)
+            note(f"read {done} of {total} matrices, {left:.0f} s left")
+            last = now
+
+    return told
 
 
 def _weights(found: Checkpoint | None, notes: tuple[str, ...]) -> Answer:
@@ -154,6 +175,8 @@ def _summary(chosen: shapes.Model) -> Answer:
 
 #: Forms in which a checkpoint is written.
 ENCODINGS = ("tq1_0", "tq2_0", "i2_s", "packed")
+#: Seconds between two lines of progress.
+_PAUSE = 2.0
 _SHARES = ("zero_share", "positive_share", "entropy")
 _VERBS = {
     "list": "The models that come with the package.",
@@ -247,7 +270,7 @@ def import_(
 @click.pass_obj
 def export_(session: Session, path: str, encoding: str, out: str, force: bool) -> None:
     """Write the ternary checkpoint PATH as a GGUF file or as a packed Hugging Face folder."""
-    answer = model_export(path, out, encoding, force=force)
+    answer = model_export(path, out, encoding, force=force, note=session.note)
     rounding = (
         f"; scales rounded by at most {answer['scale_rounding']:.1e}" if answer["scale_rounding"] else ""
     )

@@ -110,6 +110,18 @@ def shard_gone(path: Path, made: Checkpoint) -> Path:
     return place
 
 
+def shard_alone(path: Path, made: Checkpoint) -> Path:
+    return files.shards(path / "m", made) / "model-00002-of-00003.safetensors"
+
+
+def part_of_gguf(path: Path, made: Checkpoint) -> Path:
+    """A number that is there is called the number of parts."""
+    old, new = text("general.file_type"), text("split.count")
+    place = files.gguf(path / "m.gguf", made)
+    files.replace(place, old, new)
+    return place
+
+
 def shard_with_more(path: Path, made: Checkpoint) -> Path:
     """A tensor of the first file is in the second as well."""
     place = files.shards(path / "m", made)

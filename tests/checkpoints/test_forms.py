@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 from pathlib import Path
+from typing import Any
 
 import gguf as package
 import ml_dtypes
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from checkpoints import decoder, linear, reading, ternary
+from checkpoints import decoder, linear, packing, reading, ternary
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.names import LINEAR
+from checkpoints.stored import Stored
 from checkpoints.ternary import Ternary
 from tests.checkpoints import files, tiny
+from tests.checkpoints.damaged import text
 
 
 def read(path: Path) -> Checkpoint:
@@ -178,6 +183,29 @@ def test_a_tied_head_that_is_there_as_well_is_no_matter(tmp_path: Path) -> None:
     files.same(read(place), made)
 
 
+def test_what_the_description_has_no_word_for_is_noted(tmp_path: Path) -> None:
+    made = files.made(tmp_path)
+    path = files.folder(tmp_path / "tiny", made)
+    assert files.found(path).decoder.model.notes == ()
+    files.configure(path, rope_scaling={"rope_type": "llama3", "factor": 8.0}, rms_norm_eps=None)
+    assert files.found(path).decoder.model.notes == (
+        "rotary positions are scaled (rope_scaling 'llama3'), which is not in what is read",
+        "not in the config and taken from the defaults of its class: rms_norm_eps 1e-05",
+    )
+
+
+def test_what_a_gguf_file_leaves_open_is_noted(tmp_path: Path) -> None:
+    path = files.gguf(tmp_path / "tiny.gguf", files.made(tmp_path))
+    assumed = "not in the file and as llama.cpp runs the architecture bitnet-b1.58: activation relu2"
+    assert files.found(path).decoder.model.notes == (assumed,)
+    key = text("bitnet-b1.58.rope.dimension_count") + struct.pack("<I", 4)
+    files.replace(path, key + struct.pack("<I", 32), key + struct.pack("<I", 16))
+    assert files.found(path).decoder.model.notes == (
+        assumed,
+        "rotary positions turn 16 elements of a head only, which is not in what is read",
+    )
+
+
 def test_other_kinds_of_the_embedding_are_kept(tmp_path: Path) -> None:
     """BF16 from folder to folder and to GGUF, F16 likewise, Q8_0 in blocks of ggml as floats."""
     made = files.made(tmp_path)
@@ -268,3 +296,49 @@ def test_the_tiny_decoder_exercises_what_it_should() -> None:
     assert len({float(made.matrix(*place).scale[0, 0]) for place in made.layers()}) > 4
     found = [made.matrix(*place).statistics().positive_share for place in made.layers()]
     assert max(found) < 0.49
+
+
+def stored(name: str, kind: str, values: NDArray[Any], shape: tuple[int, ...] | None = None) -> Stored:
+    """A tensor of a file, of which the whole is read."""
+    return Stored(Path("m"), name, shape or values.shape, kind, lambda first, last: values)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+@pytest.mark.parametrize("kind", [np.float32, np.float16, ml_dtypes.bfloat16])
+def test_a_scale_may_be_of_any_shape_and_kind(tmp_path: Path, shape: tuple[int, ...], kind: type) -> None:
+    made = files.made(tmp_path)
+    place = files.folder(tmp_path / "tiny", made)
+    name = "model.layers.0.self_attn.q_proj.weight_scale"
+    files.change(place, lambda t: t.update({name: np.full(shape, 0.75, kind)}))
+    assert files.found(place).matrix(0, "q").scale.tolist() == [[0.75]]
+
+
+def test_a_scale_beside_blocks_multiplies() -> None:
+    """As llama.cpp multiplies the product of ``attn_q.weight`` by ``attn_q.scale``; blocks then have the scale 1."""
+    codes = np.random.default_rng(1).integers(-1, 2, (2, 256)).astype(np.int8)
+    beside = stored("blk.0.attn_q.scale", "F32", np.array([0.375], np.float32))
+    says = linear.Convention("the architecture bitnet", ternary=True)
+    for kind, pack in (("TQ1_0", packing.pack_tq1_0), ("TQ2_0", packing.pack_tq2_0)):
+        weight = stored(
+            "blk.0.attn_q.weight", kind, pack(codes, np.ones(2, np.float16)).reshape(-1), (2, 256)
+        )
+        found = linear.Linear(weight, beside, (2, 256), says).read()
+        assert found is not None
+        assert found.multiplier.tolist() == [[0.375]] and np.array_equal(found.codes, codes)
+        weight = stored(
+            "blk.0.attn_q.weight", kind, pack(codes, np.full(2, 2, np.float16)).reshape(-1), (2, 256)
+        )
+        with pytest.raises(
+            ValueError, match=r"not have both a scale of its own and one beside it, blk.0.attn_q.scale$"
+        ):
+            linear.Linear(weight, beside, (2, 256), says).read()
+
+
+def test_matrices_of_zeros_have_the_scale_one() -> None:
+    zeros = np.zeros((2, 256), np.int8)
+    found = ternary.from_floats(zeros.astype(np.float32))
+    assert found is not None and found.scale.tolist() == [[1.0]] and not found.codes.any()
+    blocks = packing.pack_tq2_0(zeros, np.zeros(2, np.float16)).reshape(-1)
+    weight = stored("w", "TQ2_0", blocks, (2, 256))
+    again = linear.Linear(weight, None, (2, 256), linear.Convention("GGUF")).read()
+    assert again is not None and again.scale.tolist() == [[1.0]] and not again.codes.any()

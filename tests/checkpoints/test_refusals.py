@@ -27,8 +27,10 @@ from tests.checkpoints.damaged import (
     lost,
     masters,
     number_of,
+    part_of_gguf,
     put,
     renamed,
+    shard_alone,
     shard_gone,
     shard_with_more,
     swapped,
@@ -115,6 +117,7 @@ HEADERS: dict[str, Make] = {
 }
 INDICES: dict[str, Make] = {
     "shard_gone": shard_gone,
+    "shard_alone": shard_alone,
     "shard_more": shard_with_more,
     "shard_outside": indexed(lambda p: p.update({Q: "../m/model-00001-of-00003.safetensors"})),
     "shard_absolute": indexed(lambda p: p.update({Q: "/etc/passwd"})),
@@ -126,6 +129,7 @@ INDICES: dict[str, Make] = {
     "index_less": indexed(lambda p: p.pop("model.norm.weight")),
 }
 GGUF: dict[str, Make] = {
+    "gguf_part": part_of_gguf,
     "gguf_magic": gguf(lambda d: d.__setitem__(slice(0, 4), b"GGML")),
     "gguf_version": gguf(lambda d: d.__setitem__(slice(4, 8), struct.pack("<I", 1))),
     "gguf_big": gguf(lambda d: d.__setitem__(slice(4, 8), struct.pack(">I", 3))),

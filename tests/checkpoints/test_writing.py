@@ -133,10 +133,13 @@ def scaled(*values: float) -> Checkpoint:
     return other(made, (0, "q"), Ternary(codes, np.array(values, np.float32).reshape(-1, 1), False, ""))
 
 
+MODEL = ("activation", "tied_embeddings")
+
+
 def described(**values: object) -> Checkpoint:
     made = tiny.checkpoint()
-    model = dataclasses.replace(made.decoder.model, **{k: v for k, v in values.items() if k == "activation"})
-    rest = {k: v for k, v in values.items() if k != "activation"}
+    model = dataclasses.replace(made.decoder.model, **{k: v for k, v in values.items() if k in MODEL})
+    rest = {k: v for k, v in values.items() if k not in MODEL}
     decoder: Decoder = dataclasses.replace(made.decoder, model=model, **rest)
     return dataclasses.replace(made, decoder=decoder)
 
@@ -179,6 +182,12 @@ FOLDER = (
         ),
         (lambda: described(rotary=PAIRS), "tq2_0", f"{GGUF} to be written as GGUF, and is not"),
         (lambda: described(activation="gelu"), "i2_s", f"{GGUF} to be written as GGUF, and is not"),
+        (
+            lambda: described(tied_embeddings=False),
+            "tq2_0",
+            "memory: model must take its embedding for the head, as llama.cpp does for architectures of BitNet, "
+            "and has another head",
+        ),
         (
             lambda: described(sub_norms=False),
             "packed",

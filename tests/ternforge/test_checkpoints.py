@@ -10,6 +10,7 @@ import pytest
 import ternforge
 from blueprint.workloads import model as shapes
 from ternforge.cli import run
+from ternforge.verbs import model as verb
 from tests.checkpoints import files, tiny
 
 
@@ -54,8 +55,17 @@ def test_tensors_are_listed_and_shapes_written(folder: Path, capsys: pytest.Capt
     ]
     assert table["embedding"] == ["300 x 256", "F32", "floats", "1", "-", "-", "-", "-"]
     assert len(table) == 13
-    assert printed.err.startswith("read layer 1 of 2\nread layer 2 of 2\n")
+    assert printed.err == "note: not needed and ignored: attention_bias\n"
     assert shapes.load(out).ternary_weights == 1_179_648
+
+
+def test_a_long_survey_says_how_long(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line in two seconds, as if each matrix took one."""
+    now = [0.0]
+    monkeypatch.setattr(verb.time, "monotonic", lambda: now.__setitem__(0, now[0] + 1) or now[0])
+    said: list[str] = []
+    ternforge.model_import(folder, note=said.append)
+    assert said == [f"read {done} of 14 matrices, {14 - done} s left" for done in range(2, 14, 2)]
 
 
 def test_without_a_file_nothing_is_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
