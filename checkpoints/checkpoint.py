@@ -76,7 +76,7 @@ class Checkpoint:
     def survey(self, told: Callable[[int, int], None] = lambda done, total: None) -> Iterator[Finding]:
         """Survey every tensor, layer by layer; reads all of them. Raises ``SpecError``.
 
-        ``told`` hears after each matrix how many were read, and of how many.
+        ``told`` is called after each matrix with the number of matrices read and their total.
         """
         for done, place in enumerate(sorted(self.matrices, key=_order), start=1):
             yield _of_matrix(place, self.matrices[place])
