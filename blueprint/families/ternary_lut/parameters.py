@@ -241,6 +241,11 @@ class TernaryLutParameters(Spec):
         return flag(self.depth < self.column_groups)
 
     @property
+    def most_passes(self) -> Number:
+        """Output tiles of the widest result."""
+        return ceil_div(self.column_groups, self.depth)
+
+    @property
     def keeps_activations(self) -> Number:
         """1 where the passes after the first read the activations from a memory."""
         return self.tiled * flag(self.act_buffer)

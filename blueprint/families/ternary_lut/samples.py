@@ -17,8 +17,13 @@ from blueprint.numbers import choose
 from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import MANY_TOKENS, Gemm
 
-#: Single-port accumulators have tests of their own: designs of calibration and random ones stay what they were.
-_CHOICES = {"accumulator": ("auto", "registers", "sram")}
+#: Designs of calibration, and random ones but for their output tiles, stay what they were: single-port accumulators have
+#: tests of their own, and neither they nor output tiles add a place that has to be fitted.
+_CHOICES: Mapping[str, tuple[Any, ...]] = {
+    "accumulator": ("auto", "registers", "sram"),
+    "n_tile": (0,),
+    "act_buffer": (False,),
+}
 
 calibration = Calibration(arithmetics=("integer", "exact", "float"), choices=_CHOICES)
 
