@@ -186,7 +186,9 @@ class Parameters(ABC):
     def hashed(self) -> dict[str, Any]:
         """The parameters that tell this design's hardware from that of others, by name."""
         limits = self.limits()
-        plain = {name for name, limit in limits.items() if limit.added and getattr(self, name) == limit.default}
+        plain = {
+            name for name, limit in limits.items() if limit.added and getattr(self, name) == limit.default
+        }
         return {name: value for name, value in self.parameters.items() if name not in plain}
 
     @property

@@ -10,7 +10,18 @@ import numpy as np
 
 from blueprint.timing import STALL_REASONS, Access, Ints, Node, TimingGraph
 from simulator.engine import machine as rows
-from simulator.engine.machine import ANY, BUT_FINAL, BUT_FIRST, FINAL, FIRST, PLAIN, SINK, SOURCE, Table, table
+from simulator.engine.machine import (
+    ANY,
+    BUT_FINAL,
+    BUT_FIRST,
+    FINAL,
+    FIRST,
+    PLAIN,
+    SINK,
+    SOURCE,
+    Table,
+    table,
+)
 
 #: What ``only`` says of an access.
 _ONLY = {"first": FIRST, "last": FINAL, "but_first": BUT_FIRST, "but_last": BUT_FINAL}

@@ -17,9 +17,7 @@ Pattern = npt.NDArray[np.bool_]
 _BUT_ONE = ("but_first", "but_last")
 
 
-def random_graph(
-    seed: int, *, longest: int = 5, uneven: bool = False, but_one: bool = False
-) -> TimingGraph:
+def random_graph(seed: int, *, longest: int = 5, uneven: bool = False, but_one: bool = False) -> TimingGraph:
     """Any graph: chains, forks, joins, feedback, nests of up to three loops that run up to ``longest`` times.
 
     ``uneven`` adds ragged loops and firings of different durations, ``but_one`` accesses in all iterations but one.
@@ -80,7 +78,10 @@ def _accesses(node: Node, channel: str, but_one: bool) -> dict[int, list[Access]
     found: dict[int, list[Access]] = {}
     names = [None, *(item.name for item in node.loops)]
     for outer, loop in enumerate(names):
-        choices = [[None, "first", "last", *(_BUT_ONE if but_one and i < outer else ())] for i in range(len(names) - 1)]
+        choices = [
+            [None, "first", "last", *(_BUT_ONE if but_one and i < outer else ())]
+            for i in range(len(names) - 1)
+        ]
         for wanted in product(*choices):
             only = tuple((name, which) for name, which in zip(names[1:], wanted, strict=True) if which)
             access = Access(channel, loop, only)  # type: ignore[arg-type]

@@ -53,7 +53,7 @@ def units(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """The whole inventory."""
     return (
         *_tile(p),
-        *(_kept(p) if possible(p.keeps_activations) else ()),
+        *(_kept(p) if possible(p.act_buffer) else ()),
         *_build(p),
         *_recode(p),
         *_fetch(p),
@@ -328,7 +328,9 @@ def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
     counters = (p.regroups * widths["tokens"], tiles * widths["k"])
     loops = len((loader, sweeper))  # both count tokens and tiles
     return (
-        REGISTER("control", 1, width=1 + p.load_stages + p.build_stages, reset=1),  # whether each stage holds a tile
+        REGISTER(
+            "control", 1, width=1 + p.load_stages + p.build_stages, reset=1
+        ),  # whether each stage holds a tile
         # Whether a tile came from the stream, and is the first of its sums.
         REGISTER("control", p.load_stages, width=1 + p.fixed, enable=1, activity=1 / p.depth),
         REGISTER("control", 1, width=sum(loader(p).values()), enable=1, reset=1, activity=1 / p.depth),
@@ -346,7 +348,7 @@ def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
         ADDER("control", columns, width=widths["n"]),
         ADDER("control", columns, width=p.address_width),
         COMPARATOR("control", columns, width=widths["n"]),
-        *(_passes(p) if possible(p.tiled) else ()),
+        *(_passes(p) if possible(p.n_tile > 0) else ()),
         BROADCAST("control", 1, fanout=p.fetch_count * p.token_lanes * p.result_width),
     )
 
@@ -374,7 +376,7 @@ def paths(p: TernaryLutParameters) -> tuple[Path, ...]:
         *(_pieces(p) if possible(p.adder_stages > 0) else ()),
         *_accumulator_paths(p),
         *(_conversions(p) if possible(p.fixed) else ()),
-        *(_recalls(p) if possible(p.keeps_activations) else ()),
+        *(_recalls(p) if possible(p.act_buffer) else ()),
         p.register_file().path(),
         Path("sequence", _sequence_path(p)),
     )

@@ -228,7 +228,8 @@ class TernaryLutParameters(Spec):
     def depth(self) -> Number:
         """Words of the accumulator buffer: column groups that one pass over the activations computes."""
         asked = (self.n_tile > 0) & (self.accumulates == 1)
-        return choose(asked, ceil_div(self.n_tile, self.fetch_count), self.column_groups)
+        groups = smaller(ceil_div(self.n_tile, self.fetch_count), self.column_groups)
+        return choose(asked, groups, self.column_groups)
 
     @property
     def tile_n(self) -> Number:

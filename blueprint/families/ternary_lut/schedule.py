@@ -55,7 +55,11 @@ def graph(p: TernaryLutParameters, task: Gemm, operands: Arrays | None) -> Timin
     tiles = Access("tiles", "tile")
     sums = Access("sums", "column")
     depth = int(p.sweep_stages)
-    channels = [Channel("tiles", stages, stages, stall="input"), Channel("results", 1, stall="output"), *loaded]
+    channels = [
+        Channel("tiles", stages, stages, stall="input"),
+        Channel("results", 1, stall="output"),
+        *loaded,
+    ]
     swept, taken = [sums if depth else result], [tiles]
     summed, written = [sums], [result]
     if p.accumulate_stages and not p.tiled:

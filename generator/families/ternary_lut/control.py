@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.families.ternary_lut.sideband import sideband
-from generator.boundary import HANDSHAKE
 from generator.block import register
+from generator.boundary import HANDSHAKE
 from generator.cells.elastic import elastic
 from generator.layout import bits, joined, viewed
 from generator.sequencer import Sequencer, taken
@@ -70,7 +70,10 @@ class Control(Sequencer):
         self.report(
             m,
             taken(self.act, self.wgt),
-            ((self.keep if self.spec.keeps_activations else self.enable_tile) & (self.act.tlast != self._load_last))
+            (
+                (self.keep if self.spec.keeps_activations else self.enable_tile)
+                & (self.act.tlast != self._load_last)
+            )
             | (self._fire & (self.wgt.tlast != self._sweep_last)),
         )
         return m
