@@ -301,7 +301,7 @@ def loader(p: TernaryLutParameters) -> dict[str, Number]:
 
 
 def sweeper(p: TernaryLutParameters) -> dict[str, Number]:
-    """Registers of the loop that sweeps column groups: what is left, column group, outputs, whether the tile is the first."""
+    """Registers of the loop that sweeps column groups: what is left, column group, whether the tile is the first."""
     return {
         "sweeping": 1,
         "sweep_tokens_left": p.regroups * p.size_widths["tokens"],

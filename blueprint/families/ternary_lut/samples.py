@@ -17,8 +17,8 @@ from blueprint.numbers import choose
 from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import MANY_TOKENS, Gemm
 
-#: Designs of calibration, and random ones but for their output tiles, stay what they were: single-port accumulators have
-#: tests of their own, and neither they nor output tiles add a place that has to be fitted.
+#: Designs of calibration, and random ones but for their output tiles, stay what they were: single-port accumulators
+#: have tests of their own, and neither they nor output tiles add a place that has to be fitted.
 _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "accumulator": ("auto", "registers", "sram"),
     "n_tile": (0,),

@@ -27,7 +27,8 @@ class TernaryLut(Accelerator):
     place = "tile"
 
     def __init__(self, spec: TernaryLutSpec) -> None:
-        self.latency = f"{2 + spec.load_stages + spec.build_stages + spec.sweep_stages} cycles from a weight and its tile to a result"
+        stages = 2 + spec.load_stages + spec.build_stages + spec.sweep_stages
+        self.latency = f"{stages} cycles from a weight and its tile to a result"
         self.throughput = f"one weight beat per cycle, {spec.peak_macs} multiply-accumulates"
         super().__init__(spec)
 
