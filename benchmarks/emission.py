@@ -1,4 +1,4 @@
-"""What it takes to write large designs: processor time, peak memory and bytes of Verilog.
+"""Resources for writing large designs: processor time, peak memory and bytes of Verilog.
 
 ``python benchmarks/emission.py [NAME...]`` writes each design in a process of its own and prints a table.
 """

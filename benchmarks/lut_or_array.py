@@ -126,7 +126,7 @@ def describe(parameters: dict[str, Any]) -> str:
 
 
 def results(name: str, phase: str) -> dict[tuple[str, int], Found]:
-    """What is best of each family, by activation type and size."""
+    """Best design of each family, by activation type and size."""
     tokens = TOKENS[phase]
     found = {}
     for kind in TYPES:
@@ -147,7 +147,7 @@ def table(found: Mapping[tuple[str, int], Found]) -> list[str]:
 
 
 def gains(pair: Found) -> tuple[float, float] | None:
-    """How many times less area, and area times clock period, tables need than arrays."""
+    """Ratios of arrays to tables in area, and in area times clock period."""
     if TABLES not in pair or ARRAYS not in pair:
         return None
     lut, array = pair[TABLES], pair[ARRAYS]
@@ -170,7 +170,7 @@ def _row(kind: str, size: int, pair: Found) -> str:
 
 
 def verdicts(found: Mapping[tuple[str, int], Found]) -> list[str]:
-    """From which size on tables need less, by activation type, in words."""
+    """Size from which tables need less, by activation type, in words."""
     lines = []
     for kind in TYPES:
         ratios = {size: gains(found[kind, size]) for size in SIZES}

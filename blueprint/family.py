@@ -59,7 +59,7 @@ class Ports(Protocol[P, T]):
     """Boundary of a design: streams and registers."""
 
     def operation(self, p: P, /) -> Operation:
-        """What one run computes, in the names used by the order of beats."""
+        """The operation of one run, in the names used by the order of beats."""
 
     def streams(self, p: P, /) -> tuple[Stream, ...]:
         """The AXI4-Stream ports: fields at their offsets, and the order of beats."""

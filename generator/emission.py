@@ -24,7 +24,7 @@ _BIT = 32
 
 
 class _Numbers:
-    """How nets are numbered where a module has more than 65,536 bits of inputs or of an instance's outputs."""
+    """Numbering of nets in modules with more than 65,536 bits of inputs or of an instance's outputs."""
 
     @staticmethod
     def from_cell(cell: int, bit: int) -> _nir.Net:

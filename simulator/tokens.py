@@ -1,4 +1,4 @@
-"""What the firings of a run say about its channels: when tokens move, how full FIFOs are, why the issue node waits."""
+"""Channel activity from the firings of a run: when tokens move, how full FIFOs are, why the issue node waits."""
 
 from __future__ import annotations
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import signal
 import sys
 
 from ternforge.rooms import HOME
+
+#: What stands for characters of our output where only ASCII can be written.
+_PLAIN = {"µ": "u", "²": "2", "·": "|", "±": "+-", "×": "x"}
 
 
 def main() -> None:
@@ -40,3 +45,14 @@ def _open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, mode, closefd=False))
+    codecs.register_error("ternforge", _plainly)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="ternforge")
+
+
+def _plainly(problem: UnicodeError) -> tuple[str, int]:
+    """Replacement of characters that the encoding of a terminal lacks, as a C locale lacks µ."""
+    assert isinstance(problem, UnicodeEncodeError)
+    text = problem.object[problem.start : problem.end]
+    return "".join(_PLAIN.get(character, "?") for character in text), problem.end

@@ -26,7 +26,7 @@ class Errors:
     rows: int
 
     def plain(self) -> dict[str, float]:
-        """As plain values for a file, to three digits."""
+        """Convert to plain values for a file, rounded to three digits."""
         return {key: float(f"{value:.3g}") for key, value in vars(self).items()}
 
 

@@ -70,7 +70,7 @@ def measure(spec: Spec, technology: Technology, generate: Generate, recipe: str 
 
 
 def _measured_by(technology: Technology) -> list[str | bytes]:
-    """What a measurement depends on beside the design: library, Yosys, operands of the run, and code that measures."""
+    """Cache key of a measurement beside the design: library, Yosys, operands of the run, and the code that measures."""
     rooms = (Path(folder) for room in (blueprint, costmodel) for folder in room.__path__)
     code = [
         path.read_bytes() for room in rooms for path in sorted([*room.rglob("*.py"), *room.rglob("*.cpp")])

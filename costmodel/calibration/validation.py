@@ -96,7 +96,7 @@ class Validation:
         return exact and all(item["ok"] for item in self.judged().values())
 
     def judged(self) -> dict[str, dict[str, Any]]:
-        """By quantity: errors ``mean`` and ``worst``, their bounds, and whether they are kept."""
+        """Errors ``mean`` and ``worst`` by quantity, with their bounds; ``ok`` is true if both are met."""
         found = {}
         for quantity, (most_mean, most_worst) in BOUNDS.items():
             mean, worst = self.errors(_ERRORS[quantity])

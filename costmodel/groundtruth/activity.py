@@ -53,7 +53,7 @@ class Accesses(NamedTuple):
 
 @dataclass(frozen=True)
 class Glitches:
-    """What switches with delays beyond what has to, in pJ a cycle by place.
+    """Energy of glitches, toggles beyond the necessary ones, in pJ per cycle by place.
 
     ``error`` is the standard error of their mean, from a sample of ``transitions``, as a fraction of the whole energy;
     ``settled_ps`` the latest event in any of them, ``events`` the toggles and ``seconds`` the time of the simulation.
@@ -230,7 +230,7 @@ class _Machine:
         self.toggles = np.zeros(flat.nets, np.int64)
         self.counting = False
         self.pins = _port_nets(flat, ports)
-        self._flops: list[
+        self._flip_flops: list[
             tuple[Callable[..., Any], list[Ints], list[tuple[Callable[..., Any], Ints]], Words]
         ] = []
         self._memories: list[tuple[dict[str, Ints], NDArray[np.uint64], str]] = []
@@ -251,7 +251,7 @@ class _Machine:
             ]
             outputs = [pin for pin in cell.outputs if pin.name in column and pin.function]
             if cell.sequential is not None:
-                self._add_flop(
+                self._add_flip_flop(
                     cell, inputs, nets, [(pin.function or "", rows[:, column[pin.name]]) for pin in outputs]
                 )
                 continue
@@ -265,14 +265,14 @@ class _Machine:
                 gates.append((code, np.stack(nets), rows[:, column[pin.name]]))
         return _levels(gates, self.flat.nets)
 
-    def _add_flop(
+    def _add_flip_flop(
         self, cell: Cell, inputs: tuple[str, ...], nets: list[Ints], outputs: list[tuple[str, Ints]]
     ) -> None:
         assert cell.sequential is not None
         names = (cell.sequential.state, cell.sequential.inverse or "_unused")
         data = gate_code.compiled(cell.sequential.data, inputs)
         found = [(gate_code.compiled(text, names), net) for text, net in outputs]
-        self._flops.append((data, nets, found, np.zeros(len(nets[0]), np.uint64)))
+        self._flip_flops.append((data, nets, found, np.zeros(len(nets[0]), np.uint64)))
 
     def _add_memory(self, kind: str, rows: Ints) -> None:
         pins = self.flat.pins[kind]
@@ -312,10 +312,10 @@ class _Machine:
     def clock(self) -> None:
         """Apply a rising clock edge to registers and memories."""
         values = self.values
-        taken = [data(*(values[net] for net in nets)) for data, nets, _, _ in self._flops]
+        taken = [data(*(values[net] for net in nets)) for data, nets, _, _ in self._flip_flops]
         for nets, store, kind in self._memories:
             self._access(nets, store, kind)
-        for (_, _, outputs, _), state in zip(self._flops, taken, strict=True):
+        for (_, _, outputs, _), state in zip(self._flip_flops, taken, strict=True):
             for code, net in outputs:
                 values[net] = code(state, ~state)
 

@@ -56,7 +56,7 @@ class _Tree:
 
 @dataclass
 class _Port:
-    """What a port of a finished module is to its parent, bit by bit."""
+    """Electrical properties of a finished module's port, bit by bit, as its parent sees them."""
 
     load: list[float] = field(default_factory=list)  # fF that an input pin puts on its net, wires left out
     fanout: list[int] = field(default_factory=list)
@@ -66,7 +66,7 @@ class _Port:
 
 @dataclass
 class _Net:
-    """One net of a module: who reads it, and what drives it."""
+    """One net of a module: its readers and its driver."""
 
     readers: list[tuple[str, str, int]] = field(default_factory=list)  # cell, pin, bit of the pin
     loads: list[float] = field(default_factory=list)

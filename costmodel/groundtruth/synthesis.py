@@ -422,8 +422,8 @@ def _sizable(technology: Technology) -> list[Cell]:
 def _register_kinds(technology: Technology) -> list[str]:
     """Flip-flops and latches that the technology supports, by their Yosys names."""
     roles = technology.roles
-    kinds = ["$_DFF_P_"] if roles.flop or roles.clear_flop or roles.set_flop else []
-    clear = roles.clear_flop or roles.set_flop
+    kinds = ["$_DFF_P_"] if roles.flip_flop or roles.clear_flip_flop or roles.set_flip_flop else []
+    clear = roles.clear_flip_flop or roles.set_flip_flop
     if clear is not None:
         kinds.append("$_DFF_PP0_" if clear.clear_level else "$_DFF_PN0_")
     return kinds + (["$_DLATCH_P_"] if roles.latch else [])

@@ -41,7 +41,7 @@ class Line:
 
     @property
     def amount(self) -> float:
-        """What the line adds."""
+        """Contribution of the line to the total."""
         return self.count * self.coefficient * self.term
 
 
@@ -129,7 +129,7 @@ def _plain(unit: Unit) -> dict[str, float]:
 
 
 def total(lines: Sequence[Line]) -> float:
-    """What an explanation adds up to."""
+    """Sum of the lines of an explanation."""
     return sum(line.amount for line in lines)
 
 

@@ -33,12 +33,12 @@ def counted(technology: Technology) -> bool:
 
 
 def statement(technology: Technology) -> str:
-    """Whether energies have glitches in them, for results."""
+    """Whether energies include glitches, in words, for results."""
     return "counted" if counted(technology) else "not counted"
 
 
 def arrivals(paths: Sequence[Path], technology: Technology) -> Arrivals:
-    """When the outputs of units settle at the latest, in ns after the start of their path, by place and kind."""
+    """Latest settling times of the outputs of units, in ns after the start of their path, by place and kind."""
     found: dict[tuple[str, str], Real] = {}
     for path in paths:
         for end, unit in enumerate(path.steps, start=1):
@@ -49,7 +49,7 @@ def arrivals(paths: Sequence[Path], technology: Technology) -> Arrivals:
 
 
 def arrival(found: Arrivals, unit: Unit) -> Real:
-    """That of a unit: its own, or where no path names it, that of the latest unit of its place."""
+    """Arrival time at a unit; a unit on no path takes the latest one of its place."""
     if (unit.place, unit.kind) in found:
         return found[unit.place, unit.kind]
     latest: Real = 0.0

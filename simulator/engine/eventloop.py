@@ -1,4 +1,4 @@
-"""One cycle of a run: which nodes can fire, and what that changes.
+"""One cycle of a run: find the nodes that can fire, and update their state.
 
 All functions are compiled. Time is synchronous: the state after cycle ``now`` holds every firing up to it, so a node's
 next firing depends on token times that are known.

@@ -29,7 +29,7 @@ PerReason = Annotated[Ints, REASONS]
 
 
 class Clock:
-    """Where the run as a whole stands; its table has one row."""
+    """State of the run as a whole; its table has one row."""
 
     now: int
     #: Cycle in which the first beat was accepted; -1 before.

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from blueprint.errors import ParamError
+from blueprint.files import schemas
 from blueprint.files.names import NAME_RULE, is_name
 from costmodel.technology import importing
 from costmodel.technology import technology as files
@@ -30,12 +31,13 @@ def technology(name: str | Path) -> Answer:
 
 
 def technology_import(
-    liberty: Sequence[str | Path], name: str, out: str | Path, *, force: bool = False
+    liberty: Sequence[str | Path], name: str, out: str | Path, note: Note = silent, *, force: bool = False
 ) -> Answer:
     """Make a technology file of Liberty files; `ternforge tech calibrate` fits its cost model afterwards."""
     if not is_name(name):
         raise ParamError(f"Technology name must be {NAME_RULE}, not {name!r}")
-    with output_file(out, YAML, "tech", force=force) as draft:
+    with output_file(out, YAML, "tech", schema=schemas.TECHNOLOGY, force=force) as draft:
+        note(f"reading {len(liberty)} Liberty file{'s' if len(liberty) > 1 else ''}")
         importing.import_library(liberty, name, draft)
     return {"file": Path(out), **_summary(files.load(Path(out)))}
 
@@ -51,9 +53,9 @@ def technology_calibrate(
     from generator import export
 
     facts = files.load(name)
-    path = check_file(out if out is not None else facts.path, YAML, force=force)
+    path = check_file(out if out is not None else facts.path, YAML, schema=schemas.TECHNOLOGY, force=force)
     fitted = calibration.calibrate(facts, export.write_hardware, note=note)
-    with output_file(path, YAML, "tech", force=force) as draft:
+    with output_file(path, YAML, "tech", schema=schemas.TECHNOLOGY, force=force) as draft:
         calibration.write(fitted, draft)
     errors = {key: group["error"] for key, group in fitted.model.items() if "error" in group}
     return {"file": path, "name": facts.name, "errors": errors}
@@ -80,12 +82,12 @@ def technology_validate(
     from generator import export
 
     facts = files.load(name)
-    path = None if out is None else check_file(out, YAML, force=force)
+    path = None if out is None else check_file(out, YAML, schema=schemas.TECHNOLOGY, force=force)
     found = validation.validate(
         facts, export.write_hardware, designs=designs, large=large, seed=seed, note=note
     )
     if path is not None:
-        with output_file(path, YAML, "tech", force=force) as draft:
+        with output_file(path, YAML, "tech", schema=schemas.TECHNOLOGY, force=force) as draft:
             calibration.write(validation.recorded(facts, found), draft)
     return {
         "technology": found.technology,
@@ -187,8 +189,7 @@ def show_(session: Session, name: str) -> None:
 @click.pass_obj
 def import_(session: Session, liberty: tuple[str, ...], name: str, out: str, force: bool) -> None:
     """Make a technology file of LIBERTY files (plain or gzipped)."""
-    session.note(f"reading {len(liberty)} Liberty file{'s' if len(liberty) > 1 else ''}")
-    answer = technology_import(liberty, name, out, force=force)
+    answer = technology_import(liberty, name, out, session.note, force=force)
     lines = [
         f"wrote {out}: {answer['cells']} cells",
         f"next: {line('ternforge', 'tech', 'calibrate', Path(out))}",
