@@ -120,7 +120,8 @@ def describe(parameters: dict[str, Any]) -> str:
         p = parameters
         kind = " exact" if p["exact"] else ""
         tile = f", N {p['n_tile']}" if p["n_tile"] else ""
-        return f"mu {p['mu']}, L {p['lut_count']}, F {p['fetch_count']}, T {p['token_lanes']} {p['table_style']}{kind}{tile}"
+        sizes = f"mu {p['mu']}, L {p['lut_count']}, F {p['fetch_count']}, T {p['token_lanes']}"
+        return f"{sizes} {p['table_style']}{kind}{tile}"
     shape = "x".join(str(parameters[name]) for name in ("rows", "cols", "dot_length"))
     return f"{parameters['organization']} {parameters['pe']} {shape}"
 

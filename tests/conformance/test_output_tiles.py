@@ -191,7 +191,7 @@ def test_hardware_of_other_tiles_is_noticed(tmp_path: Path) -> None:
         compare(core(n_tile=6), rtl.load(tmp_path, optimize="-O0"), 5)
 
 
-def test_a_graph_without_the_stage_in_front_of_the_tiles_is_noticed(
+def test_a_graph_with_another_stage_in_front_of_the_tiles_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = core(n_tile=2, act_buffer=True)
@@ -201,7 +201,7 @@ def test_a_graph_without_the_stage_in_front_of_the_tiles_is_noticed(
     def deeper(*given: Any) -> TimingGraph:
         found = graph(*given)
         channels = tuple(
-            dataclasses.replace(c, capacity=2) if c.name == "fresh" else c for c in found.channels
+            dataclasses.replace(c, latency=2) if c.name == "fresh" else c for c in found.channels
         )
         return dataclasses.replace(found, channels=channels)
 
