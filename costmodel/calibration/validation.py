@@ -182,7 +182,7 @@ def _row(sample: Sample, technology: Technology) -> Comparison:
     measured = sample.switched.energy_pj
     if glitches.counted(technology) and sample.switched.glitches is not None:
         more = estimate.group(technology, glitches.GROUP)["value"]
-        measured += sum(sample.switched.glitches.energies.values())
+        measured = sample.energy_pj
         energy += sum(
             value * estimate.place_coefficients(more, place, kind).get(term, 0.0)
             for (place, kind, term), value in calibration.glitch_table(sample, technology).items()

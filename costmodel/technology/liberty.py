@@ -11,6 +11,7 @@ from pathlib import Path
 from blueprint.errors import SpecError
 from costmodel.technology import liberty_text, wire_loads
 from costmodel.technology.liberty_text import Group
+from costmodel.technology.table import Table
 from costmodel.technology.wire_loads import WireLoad as WireLoad
 from costmodel.technology.wire_loads import Wires as Wires
 
@@ -19,27 +20,6 @@ _UNWANTED = ("dont_use", "is_isolation_cell", "is_level_shifter", "always_on", "
 _TEST = re.compile("bist|test|scan", re.IGNORECASE)  # ports of a memory that only its tests use
 _MASK = re.compile(r"(mask|strb|_bm|bwe|bweb|wem|byte_?en|(^|_)w?ben?)\d*$", re.IGNORECASE)
 _UNIT = re.compile(r"\s*([0-9.eE+-]*)\s*([fpnumk]?)(s|f|w|v|a|ohm)\s*", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Table:
-    """NLDM table: `values[i][j]` at input slew `slews[i]` ps and output load `loads[j]` fF.
-
-    A constraint table has the data slew on the first axis and the clock slew on the second; a table that does
-    not depend on an axis has one point there.
-    """
-
-    slews: tuple[float, ...]
-    loads: tuple[float, ...]
-    values: tuple[tuple[float, ...], ...]
-
-    def at(self, slew: float, load: float) -> float:
-        """Bilinear interpolation, extended linearly beyond the ends."""
-        i, u = _place(self.slews, slew)
-        j, v = _place(self.loads, load)
-        low, high = self.values[i], self.values[min(i + 1, len(self.values) - 1)]
-        k = min(j + 1, len(low) - 1)
-        return (1 - u) * ((1 - v) * low[j] + v * low[k]) + u * ((1 - v) * high[j] + v * high[k])
 
 
 @dataclass(frozen=True)
@@ -532,10 +512,3 @@ def _numbers(group: Group, text: str) -> list[float]:
         return [float(part) for part in text.replace("\\", " ").replace(",", " ").split()]
     except ValueError:
         raise group.error(f"{group.kind} must hold numbers, not {text.strip()[:40]!r}") from None
-
-
-def _place(axis: tuple[float, ...], value: float) -> tuple[int, float]:
-    if len(axis) == 1:
-        return 0, 0.0
-    index = min(max(sum(point <= value for point in axis) - 1, 0), len(axis) - 2)
-    return index, (value - axis[index]) / (axis[index + 1] - axis[index])

@@ -10,6 +10,7 @@ import pytest
 from blueprint.errors import ParamError, SpecError
 from costmodel.technology import facts, importing, liberty, technology
 from costmodel.technology.roles import Adder, Register
+from costmodel.technology.table import Table
 from tests.costmodel import tiny
 
 
@@ -76,7 +77,7 @@ def test_facts_survive_being_written_and_read() -> None:
 
 def test_thin_table_keeps_its_ends() -> None:
     axis = tuple(float(step) for step in range(7))
-    table = liberty.Table(axis, axis, tuple(tuple(row + column for column in axis) for row in axis))
+    table = Table(axis, axis, tuple(tuple(row + column for column in axis) for row in axis))
     arc = liberty.Arc("Y", "A", "non_unate", "combinational", table, None)
     thinned = facts.thin(liberty.Cell("X", 1.0, (), arcs=(arc,)), 4).arcs[0].rise
     assert thinned is not None and len(thinned.slews) == 4
