@@ -160,7 +160,7 @@ class Calibration:
     pool: int = 16_000
     gates: float = 28_000.0
     designs: int = 60
-    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
