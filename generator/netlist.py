@@ -172,7 +172,7 @@ class _Text:
         else:
             wire = self.sigport_wires[name][0]
             self.driven_sigports.add(name)
-        self.nets.update(zip(value, zip(itertools.repeat(wire), itertools.count()), strict=False))
+        self.nets.update((net, (wire, bit)) for bit, net in enumerate(value))
         return wire
 
     def emit_cell_wires(self: Any) -> None:

@@ -10,6 +10,8 @@ import sys
 
 from ternforge.rooms import HOME
 
+#: Signals that end a command.
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: What stands for characters of our output where only ASCII can be written.
 _PLAIN = {"µ": "u", "²": "2", "·": "|", "±": "+-", "×": "x"}
 
@@ -24,12 +26,15 @@ def main() -> None:
     except KeyboardInterrupt:
         os.write(2, b"Interrupted; the same command starts again\n")
         sys.exit(130)
+    finally:  # what was asked for has ended, and its exit code is known
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def prepare() -> None:
     """Set up streams, signals and the import path for a command."""
     _open_streams()
-    for number in (signal.SIGTERM, signal.SIGHUP):  # tools that were started must end too
+    for number in _ENDING[1:]:  # tools that were started must end too
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
     if sys.path and sys.path[0] in ("", os.getcwd()) and os.getcwd() != HOME:

@@ -53,7 +53,6 @@ def units(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """The whole inventory."""
     return (
         *_tile(p),
-        *(_kept(p) if possible(p.act_buffer) else ()),
         *_build(p),
         *_recode(p),
         *_fetch(p),
@@ -61,6 +60,7 @@ def units(p: TernaryLutParameters) -> tuple[Unit, ...]:
         *_memory(p),
         *_control(p),
         *p.register_file().units(),
+        *(_kept(p) if possible(p.act_buffer) else ()),
     )
 
 
