@@ -17,11 +17,11 @@ help: ## what can be made
 demo: $(STAMP) ## explore, export, verify and synthesize one accelerator, end to end (under five minutes)
 	$(RUN)/python -m ternforge.demo $(DEMO)
 
-test: $(STAMP) ## the whole test suite (about an hour on two cores)
-	$(RUN)/python -m pytest -n $(JOBS) tests
+test: $(STAMP) ## the whole test suite (about 45 minutes on two cores)
+	$(RUN)/python -m pytest -n $(JOBS) --dist worksteal tests
 
 test-fast: $(STAMP) ## the tests that take seconds (about seven minutes on two cores)
-	$(RUN)/python -m pytest -n $(JOBS) -m "not slow" tests
+	$(RUN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" tests
 
 soak: $(STAMP) ## all 2^32 operand pairs of the FP16 and of the BF16 adder; writes docs/soak.yaml (some minutes)
 	$(RUN)/python -m benchmarks.float_soak --processes $(JOBS)

@@ -30,13 +30,14 @@ class Place(NamedTuple):
 
 
 PLACES = {
-    "ternforge": Place(0, 0, 12, "command line and public functions"),
+    "ternforge": Place(0, 0, 15, "command line and public functions"),
     "dse": Place(1, 4, 8, "spaces, searches, studies, Pareto fronts"),
     "generator": Place(2, 0, 4, "blueprint to Verilog"),
     "costmodel": Place(2, 4, 8, "area, timing, energy; synthesis"),
     "simulator": Place(2, 8, 12, "cycles, values, traces; RTL simulation"),
     "rtl_templates": Place(3, 0, 2, "text templates"),
     "blueprint": Place(3, 2, 9, "one description of an accelerator"),
+    "checkpoints": Place(2, 12, 15, "trained models, in their files"),
     "toolchain": Place(3, 9, 12, "Yosys, Verilator, g++, cache"),
 }
 

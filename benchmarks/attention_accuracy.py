@@ -85,7 +85,7 @@ def worst_float(a: Arithmetic, name: str, keys: int) -> float:
 
 
 def filled(name: str, keys: int) -> float:
-    """Where the outputs are made to fill int8: the largest error of the memory-free graph in its last place."""
+    """Largest error of the memory-free graph in the last place, for outputs scaled to fill int8."""
     worst = 0.0
     for seed in SEEDS:
         case = integer_case(name, keys, seed)

@@ -140,7 +140,7 @@ def float_case(fmt: FloatFormat, name: str, count: int, seed: int) -> Case:
 
 
 def softmax_attention(q: Any, k: Any, v: Any, scale: float) -> Floats:
-    """In float64, (rows, dim), of numbers of any kind."""
+    """Attention in float64, shape (rows, dim), for numbers of any kind."""
     t = q.astype(np.float64) @ k.T.astype(np.float64) * scale
     weight = np.exp2(t - t.max(axis=1, keepdims=True))
     return np.asarray(weight @ v / weight.sum(axis=1, keepdims=True))

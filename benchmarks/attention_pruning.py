@@ -66,7 +66,7 @@ def case(name: str) -> tuple[Integers, Integers, Integers, float]:
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one number of candidates: shares from 0 to 1, errors of the output in LSB."""
+    """Results for one number of candidates: shares from 0 to 1, errors of the output in LSB."""
 
     found: float  # of the keys with the best exact scores
     kept: float  # of the softmax weight

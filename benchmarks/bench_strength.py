@@ -1,4 +1,4 @@
-"""How strong the bench is: changed Verilog that it must refuse, and what it lets live.
+"""Strength of the bench: share of changed Verilog that it refuses.
 
 ``python -m benchmarks.bench_strength [--designs NAME ...] [--mutants N] [--seed S]`` exports small designs of every
 family, makes mutants of their Verilog and runs the bench of ``ternforge verify`` on each. All mutants of a design stand

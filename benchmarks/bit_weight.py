@@ -322,7 +322,7 @@ def organizations_table(tables: dict[str, dict[str, Row]]) -> list[str]:
 
 
 def encoders_table(rows: dict[str, Row]) -> list[str]:
-    """What it saves to encode outside the array."""
+    """Savings of encoding outside the array."""
     base = rows["EN-T inside"]
     lines = _head("8 x 8, systolic", "um2, ns", "area against inside", "area efficiency against inside")
     for label, row in rows.items():

@@ -1,4 +1,4 @@
-"""What it takes to write large designs: processor time, peak memory and bytes of Verilog.
+"""Resources for writing large designs: processor time, peak memory and bytes of Verilog.
 
 ``python benchmarks/emission.py [NAME...]`` writes each design in a process of its own and prints a table.
 """
@@ -20,6 +20,8 @@ ARRAY = PRODUCT | {"pe": "ternary", "weight_width": 2, "rows": 128, "cols": 128}
 FLOAT = {"activation": "fp16", "act_width": 16, "reduction": "adder_tree"}
 ATTENTION = {"dim": 128, "keys_max": 1024, "mask": "causal"}
 FP16 = ATTENTION | {"format": "fp16"}
+#: The widest of the fronts of examples/streaming_attention/space.yaml.
+LANES = ATTENTION | {"parallel": 16, "head_group": 4}
 #: Large designs of every family, by name: family and parameters.
 DESIGNS: dict[str, tuple[str, dict[str, Any]]] = {
     "lut_wide": ("ternary_lut", PRODUCT | {"mu": 5, "lut_count": 64, "fetch_count": 64}),
@@ -36,6 +38,9 @@ DESIGNS: dict[str, tuple[str, dict[str, Any]]] = {
         ATTENTION | {"graph": "reordered", "format": "bf16", "acc_format": "fp32"},
     ),
     "scaled_p4": ("streaming_attention", ATTENTION | {"graph": "scaled", "parallel": 4}),
+    "scaled_p16": ("streaming_attention", LANES | {"graph": "scaled"}),
+    "reordered_p16": ("streaming_attention", LANES | {"graph": "reordered"}),
+    "free_p16": ("streaming_attention", LANES | {"graph": "memory_free"}),
     "grouped": ("streaming_attention", ATTENTION | {"keys_max": 4096, "parallel": 4, "head_group": 4}),
 }
 

@@ -118,7 +118,7 @@ def _progress(
 
 
 def summary(digest: str, done: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """What the record says of one format."""
+    """Entry of one format in the record."""
     hashes = [value for first in sorted(done) for value in done[first]["hashes"]]
     if len(hashes) != OPERANDS:
         raise RuntimeError(f"A soak must check {OPERANDS} operands, not {len(hashes)}")

@@ -34,7 +34,7 @@ class Case(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What was measured of a case."""
+    """Measurements of one case."""
 
     case: Case
     gates: int
@@ -146,7 +146,7 @@ def table(rows: list[Row], head: str) -> str:
 
 
 def speed(rows: list[Row]) -> str:
-    """How fast the simulator was."""
+    """Speed of the simulator."""
     known = [row.run.glitches for row in rows if row.run.glitches is not None]
     events, seconds = sum(found.events for found in known), sum(found.seconds for found in known)
     return f"{events / 1e6:.0f} million toggles in {seconds:.0f} s, {events / seconds / 1e6:.1f} million a second"

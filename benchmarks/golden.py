@@ -116,7 +116,7 @@ def runs(spec: Spec) -> Iterator[dict[str, Any]]:
 
 
 def costs(spec: Spec, technology: Technology) -> dict[str, Any]:
-    """What the model says in one technology."""
+    """Predictions of the model in one technology."""
     units = spec.units()
     return {
         "area_um2": {place: float(area) for place, area in estimate.area(units, technology).items()},
@@ -164,7 +164,7 @@ def measured(spec: Spec) -> dict[str, Any]:
 
 
 def disagreements(design: Mapping[str, Any]) -> Iterator[str]:
-    """Where the predictions of a recorded design do not agree with its measurements, in words."""
+    """Disagreements between predictions and measurements of a recorded design, in words."""
     model, real = design["costs"][MEASURED], design["measured"]
     for place in sorted({*design["inventory"], *real["flip_flops"]}):
         lines = design["inventory"].get(place, [])

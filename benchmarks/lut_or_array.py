@@ -60,7 +60,7 @@ parameters:
   m_max: {tokens}
   ternary_lut:
     {{mu: {{range: [1, 5]}}, lut_count: {{log2: [1, 128]}}, fetch_count: {{log2: [1, 256]}}, token_lanes: [{lanes}],
-     table_style: [half, full], reduction: [carry_save, adder_tree], {tables}}}
+     n_tile: [0, 4, 8, 16, 32, 64], table_style: [half, full], reduction: [carry_save, adder_tree], {tables}}}
   systolic:
     {{organization: [weight_stationary, output_stationary, cube, adder_tree, broadcast_matrix],
      rows: [{rows}], cols: {{log2: [1, 256]}}, dot_length: {{log2: [1, 64]}},
@@ -119,13 +119,15 @@ def describe(parameters: dict[str, Any]) -> str:
     if "mu" in parameters:
         p = parameters
         kind = " exact" if p["exact"] else ""
-        return f"mu {p['mu']}, L {p['lut_count']}, F {p['fetch_count']}, T {p['token_lanes']} {p['table_style']}{kind}"
+        tile = f", N {p['n_tile']}" if p["n_tile"] else ""
+        sizes = f"mu {p['mu']}, L {p['lut_count']}, F {p['fetch_count']}, T {p['token_lanes']}"
+        return f"{sizes} {p['table_style']}{kind}{tile}"
     shape = "x".join(str(parameters[name]) for name in ("rows", "cols", "dot_length"))
     return f"{parameters['organization']} {parameters['pe']} {shape}"
 
 
 def results(name: str, phase: str) -> dict[tuple[str, int], Found]:
-    """What is best of each family, by activation type and size."""
+    """Best design of each family, by activation type and size."""
     tokens = TOKENS[phase]
     found = {}
     for kind in TYPES:
@@ -146,7 +148,7 @@ def table(found: Mapping[tuple[str, int], Found]) -> list[str]:
 
 
 def gains(pair: Found) -> tuple[float, float] | None:
-    """How many times less area, and area times clock period, tables need than arrays."""
+    """Ratios of arrays to tables in area, and in area times clock period."""
     if TABLES not in pair or ARRAYS not in pair:
         return None
     lut, array = pair[TABLES], pair[ARRAYS]
@@ -169,7 +171,7 @@ def _row(kind: str, size: int, pair: Found) -> str:
 
 
 def verdicts(found: Mapping[tuple[str, int], Found]) -> list[str]:
-    """From which size on tables need less, by activation type, in words."""
+    """Size from which tables need less, by activation type, in words."""
     lines = []
     for kind in TYPES:
         ratios = {size: gains(found[kind, size]) for size in SIZES}
@@ -204,8 +206,8 @@ is the multiply-accumulates per cycle that a design sustains on it, fill, drain 
 are designs of {SLOWEST:g} to {FASTEST:g} times that size. Of each family the one counts that needs least cell
 area per sustained multiply-accumulate a cycle, and, in the column *times clock period*, the one whose area
 times its own predicted clock period is least. Everything of a design counts: registers of the AXI shell,
-operand and result buffers, skew registers, memories. Tables stream the weights of a tile of activations past
-and so keep a partial sum of every output, {LENGTH} words of memory that small designs are mostly made of;
+operand and result buffers, skew registers, memories. Tables keep a partial sum of every output, or with output
+tiles (n_tile, named N where there are any) of those that they are working on, and take activations again for each;
 arrays in which sums stay keep none. Memory bits moved are those of the designs with least area: an array has no
 operand cache, so activations come again for every column group and weights, with two bits each, for every token
 group; tables take weights at 1.6 to 2 bits. A table with mu 1 is select-add without a table."""

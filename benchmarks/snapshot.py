@@ -1,4 +1,4 @@
-"""What a change of the code must leave as it is: everything about random designs of every family, as hashes.
+"""Snapshot of random designs of every family, as hashes that a change of the code must not alter.
 
     python -m benchmarks.snapshot --write FILE [--designs 50] [--jobs 2]
     python -m benchmarks.snapshot --compare FILE
@@ -100,7 +100,7 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str
 def compared(
     before: Mapping[str, Mapping[str, str]], after: Mapping[str, Mapping[str, str]]
 ) -> dict[str, list[str]]:
-    """What differs, by design; a design that is there only once differs as a whole."""
+    """Differences by design; a design in only one snapshot differs as a whole."""
     return {
         design: differences(before[design], after[design])
         if design in before and design in after

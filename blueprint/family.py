@@ -59,7 +59,7 @@ class Ports(Protocol[P, T]):
     """Boundary of a design: streams and registers."""
 
     def operation(self, p: P, /) -> Operation:
-        """What one run computes, in the names used by the order of beats."""
+        """The operation of one run, in the names used by the order of beats."""
 
     def streams(self, p: P, /) -> tuple[Stream, ...]:
         """The AXI4-Stream ports: fields at their offsets, and the order of beats."""
@@ -160,7 +160,7 @@ class Calibration:
     pool: int = 16_000
     gates: float = 28_000.0
     designs: int = 60
-    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

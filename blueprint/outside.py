@@ -22,7 +22,7 @@ def roots() -> tuple[Path, ...]:
 
 
 def packages(room: str) -> list[str]:
-    """Where the families of a room are looked for beside its own folder: absolute folders that exist."""
+    """Folders to search for families beside the room's own: absolute and existing."""
     places = (root / room / "families" for root in roots() if root.is_absolute())
     return [str(place) for place in places if place.is_dir()]
 

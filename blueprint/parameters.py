@@ -29,7 +29,8 @@ class Parameter:
     """Limits and documentation of a parameter; ``doc`` is the sentence that users read.
 
     ``bounds`` names the size of a task that the parameter is an upper limit of, ``""`` where it is none. ``default`` is
-    ``None`` where the parameter must be given.
+    ``None`` where the parameter must be given. One that is ``added`` came after designs had their hash: where it
+    has its default it is not part of it.
     """
 
     kind: type
@@ -39,6 +40,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     bounds: str = ""
     default: Any = None
+    added: bool = False
 
     def allowed(self) -> str:
         """The legal values in words."""
@@ -181,13 +183,23 @@ class Parameters(ABC):
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     @property
+    def hashed(self) -> dict[str, Any]:
+        """The parameters that tell this design's hardware from that of others, by name."""
+        limits = self.limits()
+        plain = {
+            name for name, limit in limits.items() if limit.added and getattr(self, name) == limit.default
+        }
+        return {name: value for name, value in self.parameters.items() if name not in plain}
+
+    @property
     def design_hash(self) -> str:
         """16 hexadecimal digits that name this design: the same parameters give the same hash on every machine.
 
-        A renamed parameter is hashed by its former name, so that hardware keeps its hash.
+        A renamed parameter is hashed by its former name, and one that came later only where it is used, so that
+        hardware keeps its hash.
         """
         former = {name: before for before, name in self.former_names.items()}
-        values = {former.get(name, name): value for name, value in self.parameters.items()}
+        values = {former.get(name, name): value for name, value in self.hashed.items()}
         text = json.dumps({"family": self.family, **values}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -100,7 +100,7 @@ class Operand:
 
 @dataclass(frozen=True)
 class Operation:
-    """What one run computes.
+    """The operation that one run computes.
 
     ``given`` are sizes that no operand's shape says, each with a sentence; ``where`` are expressions for sizes that
     follow from others, in order; ``registers`` are those for what software writes before the start.

@@ -1,4 +1,4 @@
-"""What travels together: ordered fields with their widths, in a beat, a FIFO, beside a pipeline or in an element.
+"""Records: ordered fields with their widths, for beats, FIFO words, sideband and processing elements.
 
 This is the one type for it. Streams, the manifest, the inventory and the hardware (``generator/layout.py``) read the
 same records, so no place is decided twice.

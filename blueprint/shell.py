@@ -84,7 +84,7 @@ def product_sizes(sizes: Mapping[str, tuple[Number, Number]]) -> tuple[Size, ...
 
 
 def product_values(_: object, task: Gemm) -> dict[str, int]:
-    """What software writes to the registers of :func:`product_sizes` before a run: the sizes of the product."""
+    """Values that software writes to the registers of :func:`product_sizes` before a run: the sizes of the product."""
     return {"tokens": task.m, "k": task.k, "n": task.n}
 
 

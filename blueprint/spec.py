@@ -180,7 +180,7 @@ class Spec(Parameters):
             raise refuse(shallow.split()[0], shallow)
 
     def too_shallow(self, workload: Any) -> str:
-        """Which FIFO is too shallow for a task that fits otherwise, and the depth it needs; empty where none is."""
+        """Name the FIFO that is too shallow for a task, and the depth that it needs; empty if none is."""
         values = self.register_values(workload)
         for rule in self.size_rules:
             if rule.depth and not rule.holds(values):

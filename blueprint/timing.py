@@ -11,6 +11,8 @@ outside that one). A token is **acquired** at the first firing of that iteration
 
 ``only`` restricts an access to the first or last iteration of some loops: an accumulator publishes in the last
 reduction tile only. On a loop inside the access's own it narrows the firings between which the token is held.
+``but_first`` and ``but_last``, for the access's own loop and those around it, are all iterations but that one: a sum
+that is read again is one of every tile but the first, and of every tile but the last where it is written.
 With ``r`` the cycle of a release and ``a`` the cycle of an acquire (both that of the firing, as long as a firing is one
 cycle):
 
@@ -55,6 +57,8 @@ Ints = npt.NDArray[np.int64]
 
 #: Why a node that could have fired did not, in the order in which a cycle with several reasons is charged.
 STALL_REASONS = ("output", "dependency", "input", "memory")
+#: The iterations of a loop that an access may be restricted to, alone or all but that one.
+ENDS = ("first", "last")
 
 
 def _integers(values: Any) -> Ints:
@@ -103,22 +107,32 @@ class Loop:
 def reduced(loops: Sequence[Loop], only: Mapping[str, str] = MappingProxyType({})) -> Any:
     """Iterations of a nest per iteration of the enclosing loops: a number, or an array if they differ.
 
-    Of a loop named in ``only`` its first or last iteration counts alone.
+    Of a loop named in ``only`` its first or last iteration counts alone, or all but that one.
     """
     inner: Any = 1
     for loop in reversed(loops):
-        count: Any = loop.count
-        which = only.get(loop.name)
-        if not isinstance(inner, np.ndarray):
-            inner = inner if which else inner * count
-        elif which:
-            ends = np.cumsum(np.broadcast_to(count, _outer(inner, count)))
-            inner = inner[ends - (1 if which == "last" else count)]
-        elif loop.ragged:
-            inner = np.add.reduceat(inner, np.cumsum(count) - count)
-        else:
-            inner = inner.reshape(-1, count).sum(axis=1)
+        which = only.get(loop.name, "")
+        edge = _edge(inner, loop, which.removeprefix("but_"))
+        inner = edge if which in ENDS else _all(inner, loop) - (edge if which else 0)
     return inner
+
+
+def _edge(inner: Any, loop: Loop, which: str) -> Any:
+    """What the first or last iteration of a loop holds, per run of the loop."""
+    if not isinstance(inner, np.ndarray):
+        return inner
+    ends = np.cumsum(np.broadcast_to(loop.count, _outer(inner, loop.count)))
+    return inner[ends - (1 if which == "last" else loop.count)]
+
+
+def _all(inner: Any, loop: Loop) -> Any:
+    """What all iterations of a loop hold, per run of the loop."""
+    count: Any = loop.count
+    if not isinstance(inner, np.ndarray):
+        return inner * count
+    if loop.ragged:
+        return np.add.reduceat(inner, np.cumsum(count) - count)
+    return inner.reshape(-1, count).sum(axis=1)
 
 
 def _outer(inner: Ints, count: Any) -> int:
@@ -131,7 +145,7 @@ class Access:
 
     channel: str
     loop: str | None
-    only: tuple[tuple[str, Literal["first", "last"]], ...] = ()
+    only: tuple[tuple[str, Literal["first", "last", "but_first", "but_last"]], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,3 +304,12 @@ def check_node(node: Node) -> None:
         for name in (access.loop, *(n for n, _ in access.only)):
             if name is not None and name not in names:
                 raise ValueError(f"Node {node.name!r}: loop must be one of {', '.join(names)}, not {name!r}")
+        _check_restrictions(node, access, names)
+
+
+def _check_restrictions(node: Node, access: Access, names: Sequence[str]) -> None:
+    around = names[: names.index(access.loop) + 1] if access.loop is not None else ()
+    for name, which in access.only:
+        if which not in ENDS and name not in around:
+            where = f"of loop {access.loop!r} or one around it"
+            raise ValueError(f"Node {node.name!r}: {which} must be {where}, not of {name!r}")

@@ -26,19 +26,20 @@ def random_parameters(
     kind: type[Parameters],
     random: np.random.Generator,
     sizes: Mapping[str, Sequence[int]],
-    choices: Mapping[str, Sequence[str]] | None = None,
+    choices: Mapping[str, Sequence[Any]] | None = None,
 ) -> dict[str, Any]:
     """One value of each choice and of each switch of a family, and one of the given values of each size.
 
-    ``choices`` are those of a parameter that not all values are drawn of.
+    ``choices`` are those of a parameter that not all values are drawn of; a switch that has some keeps its default.
     """
-    limits = kind.limits()
+    limits, choices = kind.limits(), choices or {}
     chosen: dict[str, Any] = {
-        name: str(random.choice((choices or {}).get(name, limit.choices)))
+        name: str(random.choice(choices.get(name, limit.choices)))
         for name, limit in limits.items()
         if limit.choices
     }
-    chosen |= {name: bool(random.integers(2)) for name, limit in limits.items() if limit.kind is bool}
+    switches = [name for name, limit in limits.items() if limit.kind is bool and name not in choices]
+    chosen |= {name: bool(random.integers(2)) for name in switches}
     return chosen | {name: int(random.choice(values)) for name, values in sizes.items()}
 
 

@@ -93,7 +93,7 @@ def varied(study: Study) -> tuple[str, ...]:
 
 
 def envelope(points: Floats, scales: tuple[Scale, ...]) -> Floats:
-    """Of the points in two objectives the non-dominated ones, along the first: the line through a front."""
+    """Non-dominated points in two objectives, sorted by the first: the line through a front."""
     signs = np.array([-1.0 if scale.direction == "max" else 1.0 for scale in scales[:2]])
     best = points[front_mask(points[:, :2] * signs)][:, :2]
     return best[np.argsort(best[:, 0], kind="stable")]

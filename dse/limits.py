@@ -1,4 +1,4 @@
-"""What limits a design: the largest contribution to each metric, by name."""
+"""Limits of a design: the largest contribution to each metric, by name."""
 
 from __future__ import annotations
 

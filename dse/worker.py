@@ -217,7 +217,7 @@ def _deliver(outbox: queue.SimpleQueue[Any], pipe: IO[bytes]) -> None:
 
 
 def _is_stopped(pid: int) -> bool:
-    """Whether a child is stopped, as by SIGSTOP."""
+    """True if a child process is stopped, as by SIGSTOP."""
     with suppress(ChildProcessError):
         return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
     return False

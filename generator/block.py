@@ -62,7 +62,7 @@ class Block(wiring.Component):
 
     @property
     def memory(self) -> dict[str, Any]:
-        """What a macro in the place of the module must do, where the module is a memory."""
+        """The function of a macro that can replace the module; empty if the module is no memory."""
         return {}
 
     @property

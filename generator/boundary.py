@@ -1,4 +1,4 @@
-"""What stands at the boundary of blocks: streams, their handshakes, the bus, and a run, as signatures."""
+"""Signatures at the boundary of blocks: streams, handshakes, the bus, and a run."""
 
 from collections.abc import Iterable
 from typing import Any

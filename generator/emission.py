@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from amaranth.back import rtlil
-from amaranth.hdl import _nir
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import In, Out
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from generator.block import Block
+from generator.netlist import undisturbed
 from toolchain import files, yosys
 
 TEMPLATES = Environment(
@@ -19,23 +19,6 @@ TEMPLATES = Environment(
 
 #: Directions of ports, for the converter.
 _WAYS = {In: PortDirection.Input, Out: PortDirection.Output}
-#: Bits of the number of a net that tell the bit of a cell; Amaranth has 16, for all ports of a module together.
-_BIT = 32
-
-
-class _Numbers:
-    """How nets are numbered where a module has more than 65,536 bits of inputs or of an instance's outputs."""
-
-    @staticmethod
-    def from_cell(cell: int, bit: int) -> _nir.Net:
-        return _nir.Net((cell << _BIT) | bit)
-
-    cell = property(lambda net: net >> _BIT)
-    bit = property(lambda net: net & ((1 << _BIT) - 1))
-
-
-for _name in ("from_cell", "cell", "bit"):
-    setattr(_nir.Net, _name, vars(_Numbers)[_name])
 
 
 @dataclass(frozen=True)
@@ -74,7 +57,8 @@ def _collect(block: Block, blocks: dict[str, Block], texts: dict[str, str]) -> N
         return
     if not block.template:
         ports = {name: (signal, _WAYS[flow]) for name, (flow, signal) in block.pins.items()}
-        text = rtlil.convert(block, name=block.module_name, ports=ports, emit_src=False)
+        with undisturbed():
+            text = rtlil.convert(block, name=block.module_name, ports=ports, emit_src=False)
         texts[block.module_name] = text.replace("cell \\$pos ", "cell $pos ")  # a cell of Yosys, not a module
     for child, _ in block.children.values():
         _collect(child, blocks, texts)

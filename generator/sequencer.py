@@ -66,9 +66,9 @@ class Sequencer(Block):
         """1 while a loop of the run is active: from the start until ``end``."""
         return held(m, name, self.run.start, end)
 
-    def opening(self, m: Module, name: str, advance: Value, last: Value) -> Signal:
-        """1 if the step that is next to advance is the first of its loop."""
-        first = Signal(name=name)
+    def opening(self, m: Module, first: str | Signal, advance: Value, last: Value) -> Signal:
+        """1 if the step that is next to advance is the first of its loop; a name, or a signal that is there already."""
+        first = Signal(name=first) if isinstance(first, str) else first
         with m.If(self.run.start):
             m.d.sync += first.eq(1)
         with m.Elif(advance):

@@ -1,4 +1,4 @@
-"""What the firings of a run say about its channels: when tokens move, how full FIFOs are, why the issue node waits."""
+"""Channel activity from the firings of a run: when tokens move, how full FIFOs are, why the issue node waits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from blueprint.timing import STALL_REASONS, Access, Channel, Ints, Node, TimingGraph
+from blueprint.timing import ENDS, STALL_REASONS, Access, Channel, Ints, Node, TimingGraph
 from simulator.engine.kernel import Timeline
 from simulator.engine.patterns import distances
 from simulator.stall_patterns import Pattern
@@ -20,7 +20,7 @@ def token_firings(node: Node, access: Access) -> tuple[Ints, Ints]:
     if node.ragged:
         return _ragged_firings(node, access, "first"), _ragged_firings(node, access, "last")
     only = dict(access.only)
-    edge = {"first": slice(0, 1), "last": slice(-1, None)}
+    edge = {"first": slice(0, 1), "last": slice(-1, None), "but_first": slice(1, None), "but_last": slice(-1)}
     acquire: list[slice] = []
     release: list[slice] = []
     inside = access.loop is None
@@ -43,11 +43,12 @@ def _ragged_firings(node: Node, access: Access, edge: str) -> Ints:
         count = counts[chosen] if loop.ragged else np.broadcast_to(counts, chosen.shape)
         begin = (np.cumsum(counts) - counts)[chosen] if loop.ragged else chosen * counts
         wanted = only.get(loop.name, edge if inside else None)
-        if wanted is None:
+        if wanted in ENDS:
+            chosen = begin if wanted == "first" else begin + count - 1
+        else:
+            begin, count = begin + (wanted == "but_first"), count - (wanted is not None)
             after = np.cumsum(count)
             chosen = np.arange(after[-1]) + np.repeat(begin - after + count, count)
-        else:
-            chosen = begin if wanted == "first" else begin + count - 1
         inside = inside or loop.name == access.loop
     return chosen
 

@@ -11,6 +11,7 @@ from ternforge.verbs.export import export as export
 from ternforge.verbs.generate import generate as generate
 from ternforge.verbs.init import init as init
 from ternforge.verbs.model import model as model
+from ternforge.verbs.model import model_export as model_export
 from ternforge.verbs.model import model_import as model_import
 from ternforge.verbs.model import models as models
 from ternforge.verbs.plot import plot as plot

@@ -98,7 +98,7 @@ def _members(hint: Any) -> list[Any]:
 
 
 def _kind(hint: Any) -> Kind:
-    """What the table says, and for a protocol of another room whatever has its methods."""
+    """The entry of the table; for a protocol of another room, one that accepts whatever has its methods."""
     if hint in KINDS:
         return KINDS[hint]
     methods = [name for name in vars(hint) if not name.startswith("_")]
@@ -112,7 +112,7 @@ def _check(what: str, value: Any, kinds: Sequence[Any]) -> None:
 
 
 def _words(kinds: Sequence[Any]) -> str:
-    """What may be given, in words: text beside a path is the path, and beside a workload also a product."""
+    """Describe the accepted values: text stands for a path, and for a workload also for a product."""
     words = {kind: _kind(kind).words for kind in kinds if kind is not NoneType}
     if Path in words and str in words:
         words[str] = "text such as '1x2560x6912'" if Workload in words else words[Path]

@@ -24,6 +24,13 @@ class Named(click.ParamType):  # type: ignore[type-arg]  # no type arguments bef
         self.names, self.file, self.shown = names, file, shown
         self.name = "name"
 
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The text, which may not be empty."""
+        if value == "":
+            files = ", or a file" if self.file else ""
+            self.fail(f"it must be one of {', '.join(self.names())}{files}, not empty", param, ctx)
+        return value
+
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         """Placeholder of the value in the help: the names, or ``shown`` if there are many."""
         return self.shown or f"[{'|'.join([*self.names(), *(['FILE'] if self.file else [])])}]"
@@ -44,23 +51,58 @@ class Whole(click.IntRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The integer. Fails with what it must be and what it is."""
         try:
-            return super().convert(value, param, ctx)
-        except click.BadParameter:
+            return super().convert(_number(value), param, ctx)
+        except (click.BadParameter, ValueError):
             limits = f"at least {self.min}" if self.max is None else f"from {self.min} to {self.max}"
             self.fail(f"it must be an integer {limits}, not {str(value)[:40]!r}", param, ctx)
 
 
-class Folder(click.ParamType):  # type: ignore[type-arg]
-    """A folder: unlike ``click.Path`` only its completion."""
+class Real(click.ParamType):  # type: ignore[type-arg]
+    """A number with a unit; whether it is large enough is checked elsewhere."""
+
+    name = "number"
+
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number. Fails with what it must be and what it is."""
+        try:
+            return float(_number(value))
+        except ValueError:
+            self.fail(f"it must be a number of {self.unit}, not {str(value)[:40]!r}", param, ctx)
+
+
+def _number(value: Any) -> Any:
+    """The text of a number. ``ValueError`` for underscores, which Python takes and files do not."""
+    if "_" in str(value):
+        raise ValueError
+    return value
+
+
+class File(click.ParamType):  # type: ignore[type-arg]
+    """A file, to read or to write."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The name, which may not be empty: that would be the current folder."""
+        if value == "":
+            self.fail(f"it must name a {self.name}, not be empty", param, ctx)
+        return value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Files, or folders."""
+        return [CompletionItem(incomplete, type="dir" if self.name == "folder" else "file")]
+
+
+class Folder(File):
+    """A folder, to read or to write."""
 
     name = "folder"
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        """Folders."""
-        return [CompletionItem(incomplete, type="dir")]
 
-
-FILE, FOLDER = click.Path(), Folder()
+FILE, FOLDER = File(), Folder()
 
 
 def technologies() -> Iterable[str]:

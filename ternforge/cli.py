@@ -94,7 +94,7 @@ def is_deadlock(problem: Exception) -> bool:
 
 
 def explain(problem: Exception) -> str | None:
-    """One sentence for what a user can mend, ``None`` for what only we can."""
+    """One sentence for a fault that a user can mend, ``None`` for a bug of ours."""
     from blueprint.errors import ParamError, SpecError
     from toolchain.cache import CacheError
     from toolchain.process import ToolError

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import signal
 import sys
 
 from ternforge.rooms import HOME
+
+#: Signals that end a command.
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: What stands for characters of our output where only ASCII can be written.
+_PLAIN = {"µ": "u", "²": "2", "·": "|", "±": "+-", "×": "x"}
 
 
 def main() -> None:
@@ -19,12 +26,15 @@ def main() -> None:
     except KeyboardInterrupt:
         os.write(2, b"Interrupted; the same command starts again\n")
         sys.exit(130)
+    finally:  # what was asked for has ended, and its exit code is known
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def prepare() -> None:
     """Set up streams, signals and the import path for a command."""
     _open_streams()
-    for number in (signal.SIGTERM, signal.SIGHUP):  # tools that were started must end too
+    for number in _ENDING[1:]:  # tools that were started must end too
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
     if sys.path and sys.path[0] in ("", os.getcwd()) and os.getcwd() != HOME:
@@ -40,3 +50,14 @@ def _open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, mode, closefd=False))
+    codecs.register_error("ternforge", _plainly)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="ternforge")
+
+
+def _plainly(problem: UnicodeError) -> tuple[str, int]:
+    """Replacement of characters that the encoding of a terminal lacks, as a C locale lacks µ."""
+    assert isinstance(problem, UnicodeEncodeError)
+    text = problem.object[problem.start : problem.end]
+    return "".join(_PLAIN.get(character, "?") for character in text), problem.end

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from blueprint.errors import ParamError
+from blueprint.files.nearest import suggestion
 from blueprint.spec import Spec
 from blueprint.workloads.workload import Workload
 from costmodel.model import explain
@@ -31,7 +32,8 @@ def explanation(
     Raises ``ParamError`` for another figure, and for ``cycles`` without a workload.
     """
     if what not in EXPLAINED:
-        raise ParamError(f"Explanation must be of {', '.join(EXPLAINED)}, not {what!r}")
+        hint = suggestion(what, EXPLAINED)
+        raise ParamError(f"Explanation must be one of {', '.join(EXPLAINED)}, not {what!r}{hint}")
     if what == "cycles":
         if workload is None:
             raise ParamError("Explanation of cycles must have a workload; give --workload or --gemm")

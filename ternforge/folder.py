@@ -8,13 +8,16 @@ that folder.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from blueprint.errors import ParamError
+from blueprint.files import kinds
 from ternforge.record import Record, digest, undisturbed
 from toolchain import files
 
@@ -63,10 +66,10 @@ def _told_of(path: Path, root: Path) -> Iterator[None]:
 
 @contextmanager
 def output_file(
-    out: str | Path, suffixes: tuple[str, ...], by: str, *, force: bool = False
+    out: str | Path, suffixes: tuple[str, ...], by: str, *, schema: str = "", force: bool = False
 ) -> Iterator[Path]:
     """A draft of the file ``out``, which goes there when the block ends. Raises ``ParamError`` and ``OSError``."""
-    path = check_file(out, suffixes, force=force)
+    path = check_file(out, suffixes, schema=schema, force=force)
     with output_folder(path.parent, by, whole=False, force=force) as draft, files.naming(path):
         yield draft / path.name
 
@@ -115,8 +118,11 @@ def check_out(out: str | Path, ours: str | None = None) -> Path:
     return path
 
 
-def check_file(out: str | Path, suffixes: tuple[str, ...], *, force: bool = False) -> Path:
-    """The output file ``out``, not yet written; it may replace a file of ours. Raises ``ParamError``."""
+def check_file(out: str | Path, suffixes: tuple[str, ...], *, schema: str = "", force: bool = False) -> Path:
+    """The output file ``out``, not yet written. Raises ``ParamError`` where it must not be, and ``OSError``.
+
+    It may replace a file of ours; where ``schema`` is given, only one of the same schema.
+    """
     path = Path(out)
     if path.is_dir():
         raise ParamError(f"Output must be a file, not a folder: {path}")
@@ -126,6 +132,9 @@ def check_file(out: str | Path, suffixes: tuple[str, ...], *, force: bool = Fals
     if path.parent.is_dir():
         finish(path.parent)
         _refuse(path.parent, [path.name], Record.of(path.parent), force)
+    if schema and not force and path.is_file() and (found := kinds.schema_of(path)) not in (schema, None):
+        was, new = kinds.OURS[found][0], kinds.OURS[schema][0]
+        raise ParamError(f"Output must be new or {new}, not {was}: {path}; --force replaces it")
     return path
 
 
@@ -159,7 +168,7 @@ def _check_folder(path: Path, by: str | None, force: bool) -> None:
 
 def _check_place(path: Path) -> None:
     if path.is_dir():
-        if not os.access(path, os.W_OK | os.X_OK):
+        if not _takes_files(path):
             raise ParamError(f"Output must lie in a folder that can be written, not in {path}")
     elif path.is_symlink():
         raise ParamError(f"Output must be a folder, not a symbolic link to nothing: {path}")
@@ -174,9 +183,20 @@ def _parent(path: Path) -> Path:
     parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
     if not parent.is_dir():
         raise ParamError(f"Output must lie in a folder, not under the file {parent}")
-    if not os.access(parent, os.W_OK | os.X_OK):
+    if not _takes_files(parent):
         raise ParamError(f"Output must lie in a folder that can be written, not in {parent}")
     return parent
+
+
+def _takes_files(folder: Path) -> bool:
+    """True if a file can be made in a folder: permissions alone do not tell, root has all of them."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError as problem:
+        if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT):
+            return False
+        raise OSError(problem.errno, problem.strerror, str(folder)) from problem
 
 
 def _occupied(folder: Path) -> bool:

@@ -54,7 +54,8 @@ def read_workload(workload: WorkloadLike) -> Workload:
 
 def read_technology(design: Design, technology: str | Path | None = None) -> Technology:
     """The technology given, else that of the design, else asap7."""
-    return technologies.load(technology or design.technology or "asap7")
+    named = design.technology if technology is None else technology
+    return technologies.load("asap7" if named is None else named)
 
 
 def check_fits(spec: Spec, task: Task) -> None:

@@ -12,15 +12,25 @@ from ternforge import choices
 Decorator = Callable[[Any], Any]
 
 
-def overrides(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """The callback of ``--set``: ``key=value`` pairs as a dictionary."""
-    found = {}
-    for value in values:
-        key, sign, text = value.partition("=")
-        if not key or not sign:
-            raise click.UsageError(f"--set must be key=value, not {value[:60]!r}")
-        found[key.strip().removeprefix("parameters.")] = text.strip()
-    return found
+def pairs(name: str, form: str) -> Callable[..., dict[str, str]]:
+    """A callback that makes a dictionary of an option's values ``KEY=VALUE``; each key may be given once.
+
+    ``name`` is what errors call the option, ``form`` what a value must look like.
+    """
+
+    def parse(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for value in values:
+            key, sign, text = value.partition("=")
+            key = key.strip().removeprefix("parameters.")
+            if not key or not sign:
+                raise click.UsageError(f"{name} must be {form}, not {value[:60]!r}")
+            if key in found:
+                raise click.UsageError(f"{name} {key} must be given once, not {found[key]!r} and {text!r}")
+            found[key] = text.strip()
+        return found
+
+    return parse
 
 
 set_option: Decorator = click.option(
@@ -29,7 +39,7 @@ set_option: Decorator = click.option(
     type=choices.Parameter(),
     multiple=True,
     metavar="KEY=VALUE",
-    callback=overrides,
+    callback=pairs("--set", "key=value"),
     help="Replace a parameter of the design; may be repeated.",
 )
 tech_option: Decorator = click.option(
@@ -62,7 +72,7 @@ def out_option(kind: Any, metavar: str, text: str, *, required: bool = False) ->
 
 
 def workload_from(workload: str | None, gemm: str | None) -> str | None:
-    """What ``--workload`` and ``--gemm`` name, of which there may be one."""
+    """The workload that ``--workload`` or ``--gemm`` names; only one may be given."""
     if workload is not None and gemm is not None:
         raise click.UsageError("Workload must be given by --workload or --gemm, not both")
     if gemm is not None:

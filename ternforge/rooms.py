@@ -16,7 +16,16 @@ from functools import cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 
-ROOMS = ("blueprint", "costmodel", "dse", "generator", "rtl_templates", "simulator", "toolchain")
+ROOMS = (
+    "blueprint",
+    "checkpoints",
+    "costmodel",
+    "dse",
+    "generator",
+    "rtl_templates",
+    "simulator",
+    "toolchain",
+)
 HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _REMEDY = (
     "install ternforge into an environment of its own (python -m venv NAME; NAME/bin/pip install ternforge)"
@@ -40,7 +49,7 @@ def settle() -> None:
 
 @cache
 def conflict() -> str | None:
-    """One sentence where a room is not the one that was installed with this package, else ``None``."""
+    """One sentence if a room is not the one that was installed with this package, else ``None``."""
     for room in ROOMS:
         place = getattr(sys.modules.get(room), "__file__", None)
         if place is not None and os.path.dirname(os.path.dirname(os.path.abspath(place))) != HOME:

@@ -50,7 +50,7 @@ class Verb(click.Command):
         self.params.extend(_shared_options())
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        """As Click does, with a word for a file whose name begins like an option's."""
+        """Parse as Click does, and explain how to write a file whose name begins like an option."""
         files = [word for word in args if word.startswith("-") and Path(word).exists()]
         try:
             return super().parse_args(context, args)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from graphlib import TopologicalSorter
@@ -14,6 +14,7 @@ from typing import Any
 
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.floating import FloatFormat
+from blueprint.arithmetic.softmax.inventory import PATHS as SOFTMAX
 from blueprint.unit import Path as TimedPath
 from blueprint.unit import Unit
 from costmodel.model import features
@@ -30,20 +31,39 @@ _FLOATS = {"float_adder": FloatAdd, "float_pair": FloatPair, "float_multiplier":
 _ADDERS = {"adder"}
 #: Cells with a carry.
 _CARRIES = {"$add", "$sub", "$alu", "$neg", "$macc", "$mul", "$lt", "$le", "$gt", "$ge"}
+#: Cells that move a word by another.
+_SHIFTS = {"$shl", "$shr", "$sshl", "$sshr", "$shift", "$shiftx"}
 MEMORY = "memory"
 
-Step = tuple[str, str]  # place and kind of what must be passed
+Step = tuple[tuple[str, ...], str]  # places where it may stand, none for any, and kind of what must be passed
+
+#: The blocks that paths through the softmax pass, by the first word of their name: its steps share one place.
+_SOFTMAX = {
+    "score": ("score_beat", "scale"),
+    "score_beat": ("score_beat",),
+    "exp2": ("scale", "exp2"),
+    "reference": ("running_max", "exp2"),
+    "sum": ("sum_weights",),
+    "reciprocal": ("reciprocal",),
+    "product": ("product",),
+    "output": ("product", "sum_values"),
+    "values": ("sum_values",),
+    "normalize": ("normalize",),
+    "finish": ("finish",),
+}
 
 
 @dataclass(frozen=True)
 class Atom:
     """A word-level cell, or one bit of a bitwise one: what it depends on, and the places of its module and of the one
-    that uses it: a float block is one module wherever it stands."""
+    that uses it: a float block is one module wherever it stands. ``parts`` are the kinds of the steps, in order, that
+    a cell stands for which is more than one."""
 
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     places: tuple[str, ...]
     adds: bool
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,8 +83,7 @@ class Netlist:
         best = max(reached.values(), default=0)
         for atom in self.atoms:
             so_far = max((reached.get(bit, 0) for bit in atom.inputs), default=0)
-            if so_far < len(steps) and _is(atom, *steps[so_far]):
-                so_far += 1
+            so_far += _passed(atom, steps[so_far : so_far + max(len(atom.parts), 1)])
             if so_far:
                 reached.update(dict.fromkeys(atom.outputs, so_far))
                 best = max(best, so_far)
@@ -72,15 +91,36 @@ class Netlist:
 
     def depth(self) -> int:
         """Cells of the longest combinational chain."""
+        return self._longest(lambda atom: True)
+
+    def carries(self) -> int:
+        """Cells with a carry in the chain between registers that has most of them."""
+        return self._longest(lambda atom: atom.adds)
+
+    def _longest(self, counted: Callable[[Atom], bool]) -> int:
         reached: dict[int, int] = {}
         for atom in self.atoms:
-            deep = 1 + max((reached.get(bit, 0) for bit in atom.inputs), default=0)
+            deep = counted(atom) + max((reached.get(bit, 0) for bit in atom.inputs), default=0)
             reached.update(dict.fromkeys(atom.outputs, deep))
         return max(reached.values(), default=0)
 
 
-def _is(atom: Atom, place: str, kind: str) -> bool:
-    return place in ("", *atom.places) and (atom.adds or kind not in _ADDERS)
+def _passed(atom: Atom, steps: Sequence[Step]) -> int:
+    """How many of the next ``steps`` a cell is: one, or those of its parts, in their order."""
+    left, count = list(atom.parts), 0
+    for places, kind in steps:
+        if not _stands(atom, places) or kind not in left:
+            break
+        left, count = left[left.index(kind) + 1 :], count + 1
+    return count or int(any(_is(atom, *step) for step in steps[:1]))
+
+
+def _is(atom: Atom, places: tuple[str, ...], kind: str) -> bool:
+    return _stands(atom, places) and (atom.adds or kind not in _ADDERS)
+
+
+def _stands(atom: Atom, places: tuple[str, ...]) -> bool:
+    return not places or any(place in places for place in atom.places)
 
 
 def netlist(folder: Path) -> Netlist:
@@ -142,7 +182,8 @@ def _flat(modules: Mapping[str, Any], top: str, places: Mapping[str, str]) -> Ne
                     bit for pin, bits in pins.items() if _leaves(modules, cell, pin) for bit in bits
                 )
             elif kind not in ("$scopeinfo", "$check", "$print"):
-                atoms.extend(_atoms(kind, cell["port_directions"], pins, (place, user)))
+                widths = {pin: len(bits) for pin, bits in cell["connections"].items()}
+                atoms.extend(_atoms(kind, cell["port_directions"], pins, (place, user), _parts(kind, widths)))
 
     visit(top, {}, "")
     return Netlist(tuple(_ordered(atoms)), frozenset(memory_bits - {0}), held, frozenset(places.values()))
@@ -154,16 +195,27 @@ def _leaves(modules: Mapping[str, Any], cell: Mapping[str, Any], pin: str) -> bo
     return bool(cell["port_directions"][pin] == "output")
 
 
+def _parts(kind: str, widths: Mapping[str, int]) -> tuple[str, ...]:
+    """The steps in series that a multiplier or shifter is, by the widths of its operands."""
+    if kind == "$mul":
+        rows = min(widths["A"], widths["B"])
+        return ("and_row", *["compressor"] * (rows - 2).bit_length(), "adder") if rows > 1 else ("and_row",)
+    return ("mux",) * widths["B"] if kind in _SHIFTS else ()
+
+
 def _atoms(
-    kind: str, directions: Mapping[str, str], pins: Mapping[str, list[int]], places: tuple[str, ...]
+    kind: str,
+    directions: Mapping[str, str],
+    pins: Mapping[str, list[int]],
+    places: tuple[str, ...],
+    parts: tuple[str, ...],
 ) -> Iterator[Atom]:
     leaving = [bit for pin, bits in pins.items() if directions[pin] == "output" for bit in bits]
     entering = {pin: bits for pin, bits in pins.items() if directions[pin] == "input"}
     adds = kind in _CARRIES
     if kind not in _BITWISE:
-        yield Atom(
-            tuple({bit for bits in entering.values() for bit in bits if bit}), tuple(leaving), places, adds
-        )
+        below = {bit for bits in entering.values() for bit in bits if bit}
+        yield Atom(tuple(below), tuple(leaving), places, adds, parts)
         return
     shared = entering.pop("S", []) if kind in ("$mux", "$pmux") else []
     for index, bit in enumerate(leaving):
@@ -188,12 +240,20 @@ def steps(path: TimedPath, fmt: FloatFormat | None, places: frozenset[str]) -> l
     """What a chain of cells must pass to be the declared path; a place that no module has stands for any."""
     found: list[Step] = []
     for unit in path.steps:
-        place = unit.place if unit.place in places else ""
+        here: tuple[str, ...] = (unit.place,) if unit.place in places else ()
+        if unit.place == SOFTMAX:
+            here = _SOFTMAX[path.name.split("-")[0]]
         if unit.kind == "sram":
-            found += [("", MEMORY)] * bool(unit.count)
+            found += [((), MEMORY)] * bool(unit.count)
         else:
-            found += [(place, unit.kind)] * _cells(unit, fmt)
+            found += [(here, unit.kind)] * _cells(unit, fmt)
     return found
+
+
+def carries(paths: Iterable[TimedPath]) -> int:
+    """Steps with a carry of the declared path that has most of them; not for floats, whose blocks have many."""
+    counted = ("adder", "half_adder", "comparator")
+    return max(math.ceil(sum(unit.count for unit in path.steps if unit.kind in counted)) for path in paths)
 
 
 def _cells(unit: Unit, fmt: FloatFormat | None) -> int:

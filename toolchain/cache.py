@@ -19,6 +19,8 @@ _SEAL = ".seal.json"
 _LIMIT_MIB = 4096
 #: Entries used within this time are never evicted: somebody may be running them.
 _RECENT_S = 6 * 3600
+#: An eviction is followed by so many times its own duration without another, unless it was this brief.
+_REST, _BRIEF_S = 20, 0.5
 
 
 def root() -> Path:
@@ -63,7 +65,7 @@ def entry(kind: str, parts: Iterable[str | bytes], build: Callable[[Path], None]
         with _locked(folder / f"{final.name}.lock"):
             if not _is_whole(final):
                 _publish(final, build)
-                evict(limit_mib)
+                _evict_in_turn(limit_mib)
     except OSError as problem:
         if files.lacks_scratch(problem):
             raise
@@ -72,6 +74,22 @@ def entry(kind: str, parts: Iterable[str | bytes], build: Callable[[Path], None]
             f"{problem.strerror or problem}; mend it, or name another one in TERNFORGE_CACHE"
         ) from problem
     return final
+
+
+def _evict_in_turn(limit_mib: int) -> None:
+    """Evict, but not again before twenty times as long as it took: looking through a large cache takes a second."""
+    begin = time.monotonic()
+    if begin < _Turn.due:
+        return
+    evict(limit_mib)
+    end = time.monotonic()
+    _Turn.due = end + _REST * (end - begin) if end - begin > _BRIEF_S else end
+
+
+class _Turn:
+    """When this process is to evict again."""
+
+    due = 0.0
 
 
 def _limit_mib() -> int:

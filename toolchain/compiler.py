@@ -36,6 +36,16 @@ def compile_objects(jobs: Sequence[tuple[Path, Sequence[str]]], *, cwd: Path) ->
         return list(pool.map(lambda job: _compile(job[0], job[1], cwd), jobs))
 
 
+def precompiles() -> bool:
+    """Whether a precompiled header of this compiler can be moved into the cache: Clang's belongs to its folder."""
+    return "clang" not in version().lower()
+
+
+def precompile(header: Path, flags: Sequence[str]) -> None:
+    """Compile a header, for ``-include header`` with the same flags, into a file next to it."""
+    _run(["-x", "c++-header", header, "-o", header.with_name(f"{header.name}.gch"), *flags], header.parent)
+
+
 def link(objects: Sequence[Path], output: Path, flags: Sequence[str | Path] = ()) -> Path:
     """Link objects into an executable."""
     _run([*objects, "-o", output, *flags], output.parent)

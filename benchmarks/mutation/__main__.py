@@ -53,7 +53,7 @@ def sample(sources: Path, rooms: Sequence[str], count: int, seed: int) -> list[M
 
 
 def name(mutant: Mutant) -> str:
-    """What a verdict is kept by."""
+    """Key of a stored verdict."""
     return f"{mutant.path}:{mutant.first}: {mutant.what}"
 
 

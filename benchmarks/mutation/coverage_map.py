@@ -1,4 +1,4 @@
-"""Which fast tests run which lines, from a coverage run with one context per test."""
+"""Map from lines to the fast tests that run them, from a coverage run with one context per test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.mutation import clock
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-ROOMS = ("blueprint", "costmodel", "dse", "generator", "simulator", "ternforge", "toolchain")
+ROOMS = ("blueprint", "checkpoints", "costmodel", "dse", "generator", "simulator", "ternforge", "toolchain")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def record(folder: Path, jobs: int) -> None:
 
 
 def load(folder: Path) -> Map:
-    """What :func:`record` wrote."""
+    """Read the map that :func:`record` wrote."""
     from coverage import CoverageData
 
     data = CoverageData(str(folder / "coverage.db"))

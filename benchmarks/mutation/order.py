@@ -1,4 +1,4 @@
-"""In which order tests are run against a mutant: those that are likely to fail first, and cheap ones before others."""
+"""Order of tests for a mutant: likely failures first, and cheap tests before expensive ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _class(test: str, path: str) -> int:
 
 
 def within(tests: Iterable[str], known: Map, budget_s: float) -> Iterator[str]:
-    """As many of the first tests as the budget of processor seconds allows, one at least."""
+    """The first tests that fit the budget of processor seconds, at least one."""
     spent = 0.0
     for number, test in enumerate(tests):
         spent += known.seconds.get(test, 1.0)

@@ -116,13 +116,13 @@ def asked(study: Study) -> str:
 
 
 def _smaller(study: Study) -> list[str]:
-    """What the generator does not do and would save area."""
+    """Area that an optimization missing in the generator would save."""
     tech = study["technologies"]["asap7"]
     return [_rounding(tech)] if tech["variants"] else []
 
 
 def _rounding(tech: Row) -> str:
-    """What one rounding for all columns would change."""
+    """Effect of one rounding for all columns."""
     row, acts = _variant(tech, "rounding", "one for 64"), min(lengths(tech))
     saved = (row["ours_um2"] - row["um2"]) / acts
     own = area(tech, ("fp16", "exact"), 64)

@@ -1,4 +1,4 @@
-"""What the optimum is compared with: multipliers, plain select-add, and published table designs as cores."""
+"""Baselines of the optimum: multipliers, plain select-add, and published table designs as cores."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _parts(point: Point, tables: int, technology: str) -> dict[str, dict[str, fl
 
 
 def conversions(kind: Kind, technology: str) -> dict[str, float]:
-    """What exact sums of a float format pay beside the integer core, in um2."""
+    """Extra area of exact float sums over the integer core, in um2."""
     spec = Point(kind, 1).spec()
     fmt = floating.get(kind.format)
     out = FixedToFloat(fmt, fmt, int(spec.result_width))

@@ -143,7 +143,7 @@ def _single_parts(study: Study) -> str:
 
 
 def _between(tech: Row) -> str:
-    """Where the paper's figure lies among ours."""
+    """Position of the paper's figure among ours."""
     rows = [gains(tech, name, 64) for name in ("int4", "int8", "int16")]
     narrow, full = ([row["integer"][key] for row in rows] for key in ("narrow", "multiplier"))
     fp16 = gains(tech, "fp16", 64)["float"]

@@ -1,4 +1,4 @@
-"""What follows from the study: winners, gains and the answers to the paper's claims, all from the JSON document."""
+"""Conclusions of the study: winners, gains and answers to the paper's claims, all from the JSON document."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def multiplier(tech: Row, name: str) -> float:
 
 
 def arithmetics(tech: Row, name: str) -> list[str]:
-    """How a format can be added."""
+    """Ways to add numbers of a format."""
     return [arithmetic for known, arithmetic in kinds(tech) if known == name]
 
 
@@ -55,7 +55,7 @@ def smallest(tech: Row, name: str, fetches: int) -> tuple[str, float]:
 
 
 def gains(tech: Row, name: str, fetches: int) -> Row:
-    """How many times smaller than the baselines the designs of a format are."""
+    """Ratios of the area of each baseline to that of the designs of a format."""
     found: Row = {}
     first = arithmetics(tech, name)[0]  # integer, or float additions
     alone = area(tech, (name, first), fetches, 1)
@@ -74,7 +74,7 @@ def gains(tech: Row, name: str, fetches: int) -> Row:
 
 
 def split(tech: Row, kind: tuple[str, str], cores: int) -> float:
-    """How much more area ``cores`` cores take than one of 128 fetches, at equal throughput, each at its best."""
+    """Area of ``cores`` cores relative to one of 128 fetches, at equal throughput, each at its best."""
     return area(tech, kind, 128 // cores) / area(tech, kind, 128)
 
 
@@ -100,7 +100,7 @@ def long(tech: Row, acts: int, kind: tuple[str, str], mu: int | None = None) -> 
 
 
 def long_gain(tech: Row, acts: int, kind: tuple[str, str], over: str) -> float:
-    """How many times smaller than select-add by additions ``over`` it is, at equal length."""
+    """Ratio of the area of select-add with additions ``over`` to the design's, at equal length."""
     alone = long(tech, acts, (kind[0], over), 1)["um2_per_mac"]["64"]
     return float(alone / long(tech, acts, kind)["um2_per_mac"]["64"])
 
@@ -140,7 +140,7 @@ def musts(study: Study) -> Row:
 
 
 def _flat_percent(tech: Row) -> dict[int, float]:
-    """By how much INT8's best is smaller than select-add where both are flattened before mapping."""
+    """Gain of the best INT8 design over select-add if both are flattened before mapping."""
     rows = {row["mu"]: row for row in tech["flat"] if row["format"] == "int8"}
     return {rows[1]["fetches"]: 100 * (1 - rows[2]["flat_um2"] / rows[1]["flat_um2"])} if rows else {}
 
@@ -163,6 +163,6 @@ def picks(tech: Row) -> list[Row]:
 
 
 def _steps(row: Row, choice: Row) -> int:
-    """In how many choices two designs differ, a group larger by one being one."""
+    """Number of choices in which two designs differ; group sizes that differ by one count once."""
     apart = abs(row["mu"] - choice["mu"])
     return int(apart + sum(row[key] != choice[key] for key in ("table_style", "reduction")))

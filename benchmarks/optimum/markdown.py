@@ -23,6 +23,6 @@ def number(value: float) -> str:
 
 
 def style(row: Row) -> str:
-    """How a design is built."""
+    """Construction of a design, in words."""
     adds = "" if row["arithmetic"] == "float" else f", {row['reduction'].replace('_', '-')}"
     return f"{row['table_style']}{adds}"

@@ -54,7 +54,7 @@ class Progress:
         self.begin, self.total, self.done, self.fresh = time.monotonic(), total, 0, 0
 
     def step(self, label: str, fresh: bool) -> None:
-        """One figure more."""
+        """Count one more figure."""
         self.done += 1
         self.fresh += fresh
         if fresh:
@@ -95,7 +95,7 @@ def synthesized(texts: dict[str, str], top: str, name: str, flatten: bool = Fals
 
 
 def figures(found: Synthesis) -> dict[str, float]:
-    """What is kept of a synthesis."""
+    """Results kept of a synthesis."""
     return {"um2": round(found.area_um2, 4), "ps": round(found.critical_path_ps, 1)}
 
 

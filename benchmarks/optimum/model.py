@@ -1,4 +1,4 @@
-"""What the cost model takes for the best design, out of every group size, table style and reduction at once."""
+"""Best design by the cost model, over every group size, table style and reduction at once."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def _model_section(study: Study) -> str:
 
 
 def _verdict(tech: Row, found: list[Row]) -> str:
-    """How often the model is right, and what it costs where it is not."""
+    """Share of correct choices of the model, and the cost of wrong ones."""
     same = sum(item["chosen"] is item["right"] for item in found)
     groups = sum(item["chosen"]["mu"] == item["right"]["mu"] for item in found)
     loss, error = max(item["loss"] for item in found), max(abs(item["error"]) for item in found)

@@ -1,4 +1,4 @@
-"""Which designs the study compares, and how modules add up to a core."""
+"""Designs that the study compares, and the sum of modules for a core."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def points(kind: Kind, technology: str, quick: bool = False) -> Iterator[Point]:
 
 
 def neighbors(point: Point) -> Iterator[Point]:
-    """What differs in one choice: a group one larger or smaller, the other table style, the other reduction."""
+    """Neighbors that differ in one choice: group size by one, table style, or reduction."""
     yield from (replace(point, mu=mu) for mu in (point.mu - 1, point.mu + 1) if mu in TABLES)
     yield replace(point, table_style="full" if point.table_style == "half" else "half")
     if point.kind.arithmetic != "float":

@@ -96,7 +96,7 @@ def _design(point: Point, technology: str) -> dict[str, Any]:
 
 
 def _chosen(designs: list[dict[str, Any]]) -> list[Point]:
-    """Of every kind select-add and, for every number of fetches, the smallest design."""
+    """For every kind, select-add and the smallest design for each number of fetches."""
     chosen: dict[Point, None] = {}
     for kind in KINDS:
         rows = [

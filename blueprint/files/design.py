@@ -123,7 +123,10 @@ def _build(kind: type[Spec], given: Section, overrides: Mapping[str, str]) -> Sp
 
 
 def _value(name: str, text: str) -> Any:
-    return parse(text or "~", f"--set {name}").plain()
+    try:
+        return parse(text or "~", "").plain()
+    except SpecError as problem:  # the place within the option is no line of a file
+        raise SpecError(f"--set {name}={text[:40]}: {str(problem).split(': ', 1)[1]}") from None
 
 
 def _short(message: str) -> str:

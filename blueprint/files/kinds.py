@@ -124,6 +124,13 @@ def of_folder(path: Path) -> str:
     return next((name for mark, name in marks if (path / mark).is_file()), "a directory")
 
 
+def schema_of(path: Path) -> str | None:
+    """The schema that a file of ours names in its first bytes; ``None`` if it names none of ours."""
+    with path.open("rb") as file:
+        found = _SCHEMA.search(file.read(4096).decode("utf-8", errors="replace"))
+    return found[1] if found and found[1] in OURS else None
+
+
 def of_schema(schema: str) -> str:
     """A file of ours with the command it is for."""
     name, command = OURS[schema]

@@ -47,12 +47,14 @@ class Data:
 
     @classmethod
     def of(cls, values: Mapping[str, str]) -> Data:
-        """From texts by name, as a command line gives them. `ParamError` for unknown names and wrong values."""
+        """Build statistics from texts by name. `ParamError` for unknown names and wrong values."""
         known = tuple(field.name for field in fields(cls))
         found: dict[str, Any] = {}
         for name, text in values.items():
             if name not in known:
-                raise ParamError(f"Data must be {', '.join(known)}, not {name!r}{suggestion(name, known)}")
+                raise ParamError(
+                    f"Data must be one of {', '.join(known)}, not {name!r}{suggestion(name, known)}"
+                )
             found[name] = text if name == "spread" else _share(name, text)
         return cls(**found)
 

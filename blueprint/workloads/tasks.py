@@ -15,7 +15,7 @@ MASKS = ("none", "causal", "window", "lambda")
 LARGEST = 1 << 20
 #: The most tokens in a run of a design that nobody gave another limit: a counter of 16 bits.
 MANY_TOKENS = (1 << 16) - 1
-_GEMM = re.compile(r"([0-9]{1,9})x([0-9]{1,9})x([0-9]{1,9})\Z")
+_GEMM = re.compile(r"([0-9]+)x([0-9]+)x([0-9]+)\Z")
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,9 @@ def parse_gemm(text: str) -> Gemm:
     match = _GEMM.match(text.strip().lower())
     if match is None:
         raise ParamError(f"Gemm must be three sizes MxKxN as in 1x2560x6912, not {text[:60]!r}")
-    m, k, n = map(int, match.groups())
-    for name, size in (("m", m), ("k", k), ("n", n)):
-        if not 1 <= size <= LARGEST:
-            raise ParamError(f"Gemm {name} must be from 1 to {LARGEST}, not {size}")
+    sizes = dict(zip("mkn", match.groups(), strict=True))
+    for name, size in sizes.items():
+        if len(size.lstrip("0")) > 9 or not 1 <= int(size) <= LARGEST:
+            raise ParamError(f"Gemm {name} must be from 1 to {LARGEST}, not {size[:60]}")
+    m, k, n = map(int, sizes.values())
     return Gemm(m, k, n)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -73,20 +73,21 @@ def model(
     tables = [area_table(sample.spec.units()) for sample in samples]
     area, errors = fit_places(tables, [sample.areas for sample in samples])
     tables = [energy_table(sample) for sample in samples]
-    energy, misses = fit_places(tables, [sample.switched.energies for sample in samples])
+    wholes = [sample.energy_pj for sample in samples]
+    energy, misses = fit_places(tables, [sample.switched.energies for sample in samples], wholes)
     delay = path_fit.fit_delay(samples, technology.sram)
-    timed = technology.with_model({"delay": delay})
+    timed = technology.with_model({"delay": delay, "energy": {"value": energy}})
     more = [sample.switched.glitches for sample in samples]
     tables = [glitch_table(sample, timed) for sample in samples]
-    glitch, lost = fit_places(tables, [found.energies if found else {} for found in more])
+    glitch, lost = fit_places(tables, [found.energies if found else {} for found in more], wholes)
     leak = sum(s.leakage_nw for s in samples) / sum(s.area_um2 for s in samples)
     return {
         "area": {"unit": "um2", "source": origin, "seed": seed, "value": area, "error": errors},
         "delay": {"unit": "ps", "source": origin, **delay},
         "energy": {
             "unit": "pJ",
-            "source": f"{origin}; toggles of typical random data counted in the netlists, without glitches, wires "
-            "and clock tree",
+            "source": f"{origin}; toggles of typical random data counted in the netlists, without glitches and "
+            "clock tree",
             "value": energy,
             "error": misses,
         },
@@ -135,46 +136,65 @@ def glitch_table(sample: Sample, technology: Technology) -> Table:
     table: Table = {}
     for unit, run in zip(spec.units(), small.units(), strict=True):
         often = busy * float(run.activity * unit.count)
-        for name, value in glitches.terms(unit, glitches.arrival(late, unit)).items():
+        useful = glitches.useful(unit, technology)
+        for name, value in glitches.terms(unit, glitches.arrival(late, unit), useful).items():
             key = (unit.place, unit.kind, name)
             table[key] = table.get(key, 0.0) + float(value) * often
     return table
 
 
 def fit_places(
-    tables: Sequence[Table], measured: Sequence[Mapping[str, float]]
+    tables: Sequence[Table],
+    measured: Sequence[Mapping[str, float]],
+    wholes: Sequence[float] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Coefficients by place, kind and term, and the errors of each place's fit."""
-    groups: dict[str, list[tuple[dict[tuple[str, str], float], float]]] = {}
+    """Coefficients by place, kind and term, and the errors of each place's fit.
+
+    With `wholes`, what the places of each design are parts of, a place counts as much as its part.
+    """
+    groups: dict[str, list[_Row]] = {}
     for place in dict.fromkeys(place for row in measured for place in row):
         rows = [
-            ({key[1:]: value for key, value in table.items() if key[0] == place}, row[place])
-            for table, row in zip(tables, measured, strict=True)
+            _Row(
+                {key[1:]: value for key, value in table.items() if key[0] == place},
+                row[place],
+                1.0 if wholes is None else row[place] / wholes[number],
+            )
+            for number, (table, row) in enumerate(zip(tables, measured, strict=True))
             if row.get(place, 0.0) > 0
         ]
-        groups[place] = [(table, value) for table, value in rows if any(table.values())]
+        groups[place] = [row for row in rows if any(row.terms.values())]
     # What a kind costs anywhere is where the fit of a place starts from.
-    names, matrix, values = _system([row for rows in groups.values() for row in rows])
-    anywhere = fitting.fit(matrix, values)
+    names, matrix, values, shares = _system([row for rows in groups.values() for row in rows])
+    anywhere = fitting.fit(matrix, values, shares=shares)
     prior = dict(zip(names, anywhere, strict=True))
     found: dict[str, Any] = {ANY: _nested(names, anywhere)}
     errors: dict[str, Any] = {}
     for place, rows in groups.items():
         if rows:
-            names, matrix, values = _system(rows)
+            names, matrix, values, shares = _system(rows)
             start = np.array([prior[name] for name in names])
-            solution = fitting.fit(matrix, values, start)
+            solution = fitting.fit(matrix, values, start, shares=shares)
             found[place] = _nested(names, solution)
-            errors[place] = fitting.errors(matrix, values, solution, start).plain()
+            errors[place] = fitting.errors(matrix, values, solution, start, shares=shares).plain()
     return found, errors
 
 
+class _Row(NamedTuple):
+    """A place of one design: its terms by kind and name, what was measured, and its share of the whole design."""
+
+    terms: dict[tuple[str, str], float]
+    measured: float
+    share: float
+
+
 def _system(
-    rows: Sequence[tuple[dict[tuple[str, str], float], float]],
-) -> tuple[list[tuple[str, str]], fitting.Floats, fitting.Floats]:
-    """The linear system: column names, matrix, and measured values."""
-    names, matrix = fitting.matrix([table for table, _ in rows])
-    return names, matrix, np.array([value for _, value in rows])
+    rows: Sequence[_Row],
+) -> tuple[list[tuple[str, str]], fitting.Floats, fitting.Floats, fitting.Floats]:
+    """The linear system: column names, matrix, measured values and shares."""
+    names, matrix = fitting.matrix([row.terms for row in rows])
+    values, shares = np.array([[row.measured, row.share] for row in rows]).reshape(-1, 2).T
+    return names, matrix, values, shares
 
 
 def _nested(names: Sequence[tuple[str, str]], values: Any) -> dict[str, dict[str, float]]:

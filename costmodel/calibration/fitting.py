@@ -26,14 +26,21 @@ class Errors:
     rows: int
 
     def plain(self) -> dict[str, float]:
-        """As plain values for a file, to three digits."""
+        """Convert to plain values for a file, rounded to three digits."""
         return {key: float(f"{value:.3g}") for key, value in vars(self).items()}
 
 
-def fit(rows: Floats, values: Floats, prior: Floats | None = None) -> Floats:
+def fit(
+    rows: Floats,
+    values: Floats,
+    prior: Floats | None = None,
+    *,
+    shares: Floats | None = None,
+) -> Floats:
     """Coefficients, none negative, of the columns of `rows` that predict positive `values`; shape (columns,).
 
-    Where the rows tell little, a coefficient stays near its positive `prior`.
+    Where the rows tell little, a coefficient stays near its positive `prior`. With `shares`, what each value is of
+    a whole that matters, a row counts as much as its share.
     """
     from scipy.optimize import nnls
 
@@ -45,13 +52,14 @@ def fit(rows: Floats, values: Floats, prior: Floats | None = None) -> Floats:
         return found
     scaled = relative[:, live] / scale[live]
     near, pull = _pull(prior, live, scale)
-    weight = np.ones(len(values))
+    even = np.ones(len(values)) if shares is None else np.sqrt(shares / shares.mean())
+    weight = even
     for _ in range(_ROUNDS):
         weighted = np.vstack([scaled * weight[:, None], near])
         solution, _ = nnls(weighted, np.concatenate([weight, pull]), maxiter=100 * len(live))
         miss = np.abs(scaled @ solution - 1)
         far = max(_FAR * float(np.median(miss)), 1e-3)
-        weight = np.sqrt(np.minimum(1.0, far / np.maximum(miss, 1e-12)))
+        weight = even * np.sqrt(np.minimum(1.0, far / np.maximum(miss, 1e-12)))
     found[live] = solution / scale[live]
     return found
 
@@ -67,7 +75,13 @@ def _pull(prior: Floats | None, live: NDArray[np.int64], scale: Floats) -> tuple
 
 
 def errors(
-    rows: Floats, values: Floats, found: Floats, prior: Floats | None = None, folds: int = 5
+    rows: Floats,
+    values: Floats,
+    found: Floats,
+    prior: Floats | None = None,
+    folds: int = 5,
+    *,
+    shares: Floats | None = None,
 ) -> Errors:
     """Relative errors of `found`, and of fits on held-out rows."""
     miss = np.abs(rows @ found / values - 1)
@@ -76,7 +90,9 @@ def errors(
     for fold in range(folds):
         out = groups == fold
         if out.any() and not out.all():
-            unseen[out] = np.abs(rows[out] @ fit(rows[~out], values[~out], prior) / values[out] - 1)
+            rest = None if shares is None else shares[~out]
+            again = fit(rows[~out], values[~out], prior, shares=rest)
+            unseen[out] = np.abs(rows[out] @ again / values[out] - 1)
     return Errors(
         float(miss.mean()), float(miss.max()), float(unseen.mean()), float(unseen.max()), len(values)
     )

@@ -96,7 +96,7 @@ class Validation:
         return exact and all(item["ok"] for item in self.judged().values())
 
     def judged(self) -> dict[str, dict[str, Any]]:
-        """By quantity: errors ``mean`` and ``worst``, their bounds, and whether they are kept."""
+        """Errors ``mean`` and ``worst`` by quantity, with their bounds; ``ok`` is true if both are met."""
         found = {}
         for quantity, (most_mean, most_worst) in BOUNDS.items():
             mean, worst = self.errors(_ERRORS[quantity])
@@ -182,7 +182,7 @@ def _row(sample: Sample, technology: Technology) -> Comparison:
     measured = sample.switched.energy_pj
     if glitches.counted(technology) and sample.switched.glitches is not None:
         more = estimate.group(technology, glitches.GROUP)["value"]
-        measured += sum(sample.switched.glitches.energies.values())
+        measured = sample.energy_pj
         energy += sum(
             value * estimate.place_coefficients(more, place, kind).get(term, 0.0)
             for (place, kind, term), value in calibration.glitch_table(sample, technology).items()

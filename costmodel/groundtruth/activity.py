@@ -2,10 +2,10 @@
 
 The design is driven like in a system: sizes written over AXI4-Lite, all streams always offered, results always
 taken. One bit of every 64-bit word is a run of its own: data differ between runs, control does not, so 64 runs cost
-one. Price of a toggle: half of pin capacitance times voltage squared, and the library's internal energies; clock
-pins switch twice a cycle. These runs know no time, so all gates switch at once: what they count are useful toggles.
-Glitches are what a sample of the same cycles switches beyond them with delays (:mod:`costmodel.groundtruth.waves`).
-Not counted: wires and clock tree.
+one. Price of a toggle: half of the capacitance of pins and wire times voltage squared, and the library's internal
+energies; clock pins switch twice a cycle. These runs know no time, so all gates switch at once: what they count are
+useful toggles. Glitches are what a sample of the same cycles switches beyond them with delays
+(:mod:`costmodel.groundtruth.waves`). Not counted: the clock tree, and all wires where the recipe has none.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from blueprint.errors import ParamError
 from blueprint.spec import Spec
 from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import Task
-from costmodel.groundtruth import gate_code, waves
+from costmodel.groundtruth import gate_code, sta, waves
 from costmodel.groundtruth.flatten import CONSTANT_NETS, Flat, Ints, flatten
 from costmodel.groundtruth.synthesis import Mapped, mapped
 from costmodel.technology import function
-from costmodel.technology.liberty import Cell
+from costmodel.technology.liberty import Cell, WireLoad
 from costmodel.technology.technology import Technology
 
 Words = NDArray[np.uint64]
@@ -53,7 +53,7 @@ class Accesses(NamedTuple):
 
 @dataclass(frozen=True)
 class Glitches:
-    """What switches with delays beyond what has to, in pJ a cycle by place.
+    """Energy of glitches, toggles beyond the necessary ones, in pJ per cycle by place.
 
     ``error`` is the standard error of their mean, from a sample of ``transitions``, as a fraction of the whole energy;
     ``settled_ps`` the latest event in any of them, ``events`` the toggles and ``seconds`` the time of the simulation.
@@ -130,7 +130,7 @@ def measure(
     chosen = netlist or mapped(folder, technology, recipe=recipe)
     top, found = chosen.top, chosen.netlists
     flat = flatten(top, found)
-    machine = _Machine(flat, found[top]["ports"], technology)
+    machine = _Machine(flat, found[top]["ports"], technology, chosen.wires)
     sample = _Sample(machine, int(spec.cycles(task))) if glitches else None
     bench = _Bench(spec, manifest, machine, task, sample, data)
     cycles = bench.run()
@@ -178,17 +178,32 @@ class _Sample:
 
 
 def _glitches(machine: _Machine, sample: _Sample, owner: Callable[[str], str], netlist: Mapped) -> Glitches:
-    """Simulate a sample with delays and price what switches more often than without them."""
+    """Simulate a sample with delays and price what switches more often than without them.
+
+    Useful toggles are known of every cycle, and where they are many glitches are. So what the sample says is how many
+    glitches come with a useful toggle of a place: a ratio estimate (Cochran, Sampling Techniques, chapter 6).
+    """
     gates = waves.gates(machine.flat, machine.technology, netlist.macros, netlist.trees, netlist.wires)
     before, after = np.stack(sample.before), np.stack(sample.after)
     weights, count = machine.weights(), len(before)
     counted = waves.count(gates, before, after, weights)
     needed = before != after
-    glitches = counted.energies - needed @ weights
-    total = sum(machine.clocks(owner).values()) + float(counted.energies.mean())
+    seen = needed.sum(axis=0)
+    every = machine.toggles / (sample.number * RUNS)
+    added, sampled, useful = (
+        machine.price(owner, 1, rate) for rate in ((counted.toggles - seen) / count, seen / count, every)
+    )
+    energies = {
+        place: value * (useful[place] / sampled[place] if sampled[place] else 1.0)
+        for place, value in added.items()
+    }
+    least = needed @ weights
+    glitches = counted.energies - least
+    unexplained = glitches - least * (glitches.sum() / max(least.sum(), 1e-30))
+    total = sum(machine.clocks(owner).values()) + sum(useful.values()) + sum(energies.values())
     return Glitches(
-        machine.price(owner, 1, (counted.toggles - needed.sum(axis=0)) / count),
-        float(glitches.std() / np.sqrt(count) / total),
+        energies,
+        float(unexplained.std() / np.sqrt(count) / total),
         count,
         float(counted.settled_ps.max()),
         counted.events,
@@ -222,15 +237,19 @@ def _owners(top: str, modules: Mapping[str, Any], places: Mapping[str, str]) -> 
 class _Machine:
     """A flat netlist that is stepped clock by clock, 64 runs at once."""
 
-    def __init__(self, flat: Flat, ports: Mapping[str, Any], technology: Technology) -> None:
+    def __init__(
+        self, flat: Flat, ports: Mapping[str, Any], technology: Technology, wires: WireLoad | None = None
+    ) -> None:
         self.flat = flat
         self.technology = technology
+        self.half = 0.5e-3 * technology.voltage**2  # fF to pJ
+        self.wire_pj = self.half * sta.wire_loads(flat, technology.cells, wires)
         self.values: Words = np.zeros(flat.nets, np.uint64)
         self.values[1] = _ALL
         self.toggles = np.zeros(flat.nets, np.int64)
         self.counting = False
         self.pins = _port_nets(flat, ports)
-        self._flops: list[
+        self._flip_flops: list[
             tuple[Callable[..., Any], list[Ints], list[tuple[Callable[..., Any], Ints]], Words]
         ] = []
         self._memories: list[tuple[dict[str, Ints], NDArray[np.uint64], str]] = []
@@ -251,7 +270,7 @@ class _Machine:
             ]
             outputs = [pin for pin in cell.outputs if pin.name in column and pin.function]
             if cell.sequential is not None:
-                self._add_flop(
+                self._add_flip_flop(
                     cell, inputs, nets, [(pin.function or "", rows[:, column[pin.name]]) for pin in outputs]
                 )
                 continue
@@ -265,14 +284,14 @@ class _Machine:
                 gates.append((code, np.stack(nets), rows[:, column[pin.name]]))
         return _levels(gates, self.flat.nets)
 
-    def _add_flop(
+    def _add_flip_flop(
         self, cell: Cell, inputs: tuple[str, ...], nets: list[Ints], outputs: list[tuple[str, Ints]]
     ) -> None:
         assert cell.sequential is not None
         names = (cell.sequential.state, cell.sequential.inverse or "_unused")
         data = gate_code.compiled(cell.sequential.data, inputs)
         found = [(gate_code.compiled(text, names), net) for text, net in outputs]
-        self._flops.append((data, nets, found, np.zeros(len(nets[0]), np.uint64)))
+        self._flip_flops.append((data, nets, found, np.zeros(len(nets[0]), np.uint64)))
 
     def _add_memory(self, kind: str, rows: Ints) -> None:
         pins = self.flat.pins[kind]
@@ -312,10 +331,10 @@ class _Machine:
     def clock(self) -> None:
         """Apply a rising clock edge to registers and memories."""
         values = self.values
-        taken = [data(*(values[net] for net in nets)) for data, nets, _, _ in self._flops]
+        taken = [data(*(values[net] for net in nets)) for data, nets, _, _ in self._flip_flops]
         for nets, store, kind in self._memories:
             self._access(nets, store, kind)
-        for (_, _, outputs, _), state in zip(self._flops, taken, strict=True):
+        for (_, _, outputs, _), state in zip(self._flip_flops, taken, strict=True):
             for code, net in outputs:
                 values[net] = code(state, ~state)
 
@@ -347,8 +366,10 @@ class _Machine:
         found: dict[str, float] = {}
         for kind, rows in self.flat.cells.items():
             energy = np.zeros(len(rows))
-            for index, cost, clock in self._prices(kind):
-                energy += cost * (np.full(len(rows), 2.0 * clocked) if clock else rate[rows[:, index]])
+            for index, cost, clock, drives in self._prices(kind):
+                nets = rows[:, index]
+                each = cost + self.wire_pj[nets] if drives else cost
+                energy += each * (np.full(len(rows), 2.0 * clocked) if clock else rate[nets])
             self._sum_up(found, kind, owner, energy)
         return found
 
@@ -356,7 +377,7 @@ class _Machine:
         """Energy of clock pins in pJ a cycle by place."""
         found: dict[str, float] = {}
         for kind, rows in self.flat.cells.items():
-            energy = sum(2.0 * cost for _, cost, clock in self._prices(kind) if clock)
+            energy = sum(2.0 * cost for _, cost, clock, _ in self._prices(kind) if clock)
             self._sum_up(found, kind, owner, np.full(len(rows), energy))
         return found
 
@@ -373,24 +394,25 @@ class _Machine:
         """Energy in pJ of one toggle of each net, clock pins left out."""
         found = np.zeros(self.flat.nets)
         for kind, rows in self.flat.cells.items():
-            for index, cost, clock in self._prices(kind):
+            for index, cost, clock, drives in self._prices(kind):
+                nets = rows[:, index]
                 if not clock:
-                    np.add.at(found, rows[:, index], cost)
+                    np.add.at(found, nets, cost + self.wire_pj[nets] if drives else cost)
         return found
 
-    def _prices(self, kind: str) -> list[tuple[int, float, bool]]:
-        """Column, energy of a toggle in pJ, and whether it is a clock, of each pin of a kind of cell."""
+    def _prices(self, kind: str) -> list[tuple[int, float, bool, bool]]:
+        """Of each pin of a kind of cell: column, pJ of a toggle, whether it is a clock, whether it drives a net."""
         cell = self.technology.cells.get(kind)
         if cell is None:
             return []
-        half = 0.5e-3 * self.technology.voltage**2  # fF to pJ
         column = {pin: index for index, pin in enumerate(self.flat.pins[kind])}
         clock = cell.sequential.clock.strip("!() ") if cell.sequential is not None else None
         return [
             (
                 column[pin.name],
-                half * pin.capacitance + _internal(cell, pin.name),
+                self.half * pin.capacitance + _internal(cell, pin.name),
                 pin.clock or pin.name == clock,
+                pin.direction == "output",
             )
             for pin in cell.pins
             if pin.name in column

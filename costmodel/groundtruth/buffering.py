@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import copy
 import math
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from costmodel.groundtruth.mapping import Bit, Netlist
 from costmodel.technology.liberty import Arc, Cell, WireLoad
+from costmodel.technology.table import place
 from costmodel.technology.technology import Technology
 
 #: Loads of a buffer to try, in its own input capacitances.
@@ -56,7 +58,7 @@ class _Tree:
 
 @dataclass
 class _Port:
-    """What a port of a finished module is to its parent, bit by bit."""
+    """Electrical properties of a finished module's port, bit by bit, as its parent sees them."""
 
     load: list[float] = field(default_factory=list)  # fF that an input pin puts on its net, wires left out
     fanout: list[int] = field(default_factory=list)
@@ -66,7 +68,7 @@ class _Port:
 
 @dataclass
 class _Net:
-    """One net of a module: who reads it, and what drives it."""
+    """One net of a module: its readers and its driver."""
 
     readers: list[tuple[str, str, int]] = field(default_factory=list)  # cell, pin, bit of the pin
     loads: list[float] = field(default_factory=list)
@@ -174,6 +176,43 @@ class _Hierarchy:
         return found
 
 
+class _Driver:
+    """The slowest of some arcs at one input slew, as a function of load."""
+
+    def __init__(self, arcs: Iterable[Arc], slew: float) -> None:
+        lines: dict[tuple[float, ...], set[tuple[float, ...]]] = {}
+        for table in (table for arc in arcs for table in (arc.rise, arc.fall) if table is not None):
+            points = tuple(table.at(slew, load) for load in table.loads)
+            lines.setdefault(table.loads, set()).add(points)
+        self.curves = [(axis, _undominated(found)) for axis, found in lines.items()]
+
+    def delay(self, load: float) -> float:
+        """Delay in ps, extended linearly beyond the ends of the tables."""
+        slowest = -math.inf
+        for axis, lines in self.curves:
+            j, v = place(axis, load)
+            k = min(j + 1, len(axis) - 1)
+            for points in lines:
+                slowest = max(slowest, (1 - v) * points[j] + v * points[k])
+        return slowest
+
+
+def _undominated(lines: Iterable[tuple[float, ...]]) -> list[tuple[float, ...]]:
+    """Lines that no other is above at every load, beyond the axis included."""
+    kept: list[tuple[float, ...]] = []
+    for line in sorted(lines, reverse=True):
+        ends = line[:2][::-1], line[-2:]
+        if not any(
+            all(map(operator.ge, other, line))
+            and all(
+                b[-1] - b[0] >= a[-1] - a[0] for a, b in zip(ends, (other[:2][::-1], other[-2:]), strict=True)
+            )
+            for other in kept
+        ):
+            kept.append(line)
+    return kept
+
+
 class Trees:
     """Chooses trees for loads."""
 
@@ -186,7 +225,9 @@ class Trees:
             self.slew = _slew(typical.arc, self.slew, 8 * typical.capacitance)
         self.driver: tuple[Arc, ...] = (typical.arc,)
         self.least = 3 * typical.capacitance
-        self._known: dict[tuple[tuple[int, ...], int, int], _Tree | None] = {}
+        self.drivers = [_Driver((item.arc,), self.slew) for item in self.buffers]
+        self._drivers: dict[tuple[int, ...], _Driver] = {}
+        self._known: dict[tuple[float | int | tuple[int, ...], ...], _Tree | None] = {}
 
     def wire(self, fanout: int) -> float:
         """Capacitance of the wire of a net."""
@@ -199,8 +240,20 @@ class Trees:
         if before <= self.least or not self.buffers:
             return None
         arcs = net.arcs or self.driver
-        direct = self._drive(arcs, before)
-        found = [item for buffer in self.buffers for item in self._options(buffer, net, arcs, pins, readers)]
+        names = tuple(map(id, arcs))  # the technology keeps its arcs
+        key = (names, len(net.loads), readers, pins, net.fixed, net.fixed_fanout)
+        if key not in self._known:
+            driver = self._drivers.get(names) or self._drivers.setdefault(names, _Driver(arcs, self.slew))
+            self._known[key] = self._choose(net, driver, pins, readers, before)
+        return self._known[key]
+
+    def _choose(self, net: _Net, driver: _Driver, pins: float, readers: int, before: float) -> _Tree | None:
+        direct = driver.delay(before)
+        found = [
+            item
+            for number in range(len(self.buffers))
+            for item in self._options(number, net, driver, pins, readers)
+        ]
         fastest = min(delay for delay, _, _ in found)
         if fastest * _GAIN >= direct:
             return None
@@ -211,8 +264,9 @@ class Trees:
         )[3]
 
     def _options(
-        self, buffer: Buffer, net: _Net, arcs: tuple[Arc, ...], pins: float, readers: int
+        self, number: int, net: _Net, driver: _Driver, pins: float, readers: int
     ) -> Iterable[tuple[float, float, _Tree]]:
+        buffer, own = self.buffers[number], self.drivers[number]
         wire = self.wire(readers) / max(readers, 1)
         for effort in _EFFORTS:
             limit = effort * buffer.capacitance
@@ -222,16 +276,13 @@ class Trees:
                 each = max(1, math.ceil(load / limit))
                 if each >= count:
                     break
-                delay += buffer.delay(self.slew, load / each)
+                delay += own.delay(load / each)
                 count, levels, area = each, levels + 1, area + each * buffer.cell.area
                 load = count * buffer.capacitance + self.wire(count)
                 rest = net.fixed + self.wire(net.fixed_fanout)
-                yield delay + self._drive(arcs, load + rest), area, _Tree(buffer, limit, levels)
+                yield delay + driver.delay(load + rest), area, _Tree(buffer, limit, levels)
                 if count == 1:
                     break
-
-    def _drive(self, arcs: tuple[Arc, ...], load: float) -> float:
-        return max(_delay(arc, self.slew, load) for arc in arcs)
 
 
 class _Editor:

@@ -273,9 +273,9 @@ def _half(adder: Adder, a: Bit, b: Bit, item: _Sum, one: bool) -> _Node:
 def _register(cell: Any, roles: Roles) -> _Node:
     kind, pins = cell["type"], {pin: bits[0] for pin, bits in cell["connections"].items()}
     chosen = {
-        "$_DFF_P_": roles.flop or roles.clear_flop or roles.set_flop,
-        "$_DFFE_PP_": roles.enable_flop,
-        "$_DFF_PN0_": roles.clear_flop or roles.set_flop,
+        "$_DFF_P_": roles.flip_flop or roles.clear_flip_flop or roles.set_flip_flop,
+        "$_DFFE_PP_": roles.enable_flip_flop,
+        "$_DFF_PN0_": roles.clear_flip_flop or roles.set_flip_flop,
         "$_DLATCH_P_": roles.latch,
     }.get(kind)
     if chosen is None:

@@ -12,13 +12,16 @@ from costmodel.technology import compact
 from costmodel.technology.liberty import Cell
 from toolchain import files
 
+#: How the files of a netlist end: Verilog, the cells, the constraints.
+SUFFIXES = (".v", ".lib", ".sdc")
+
 
 def write(found: Mapped, path: Path) -> tuple[Path, Path, Path]:
     """Write `path` (Verilog), and beside it the cells (`.lib`) and constraints (`.sdc`) that it is timed with.
 
     `OSError` where a file cannot be written.
     """
-    library, constraints = path.with_suffix(".lib"), path.with_suffix(".sdc")
+    _, library, constraints = (path.with_suffix(suffix) for suffix in SUFFIXES)
     files.write(path, verilog(found))
     compact.write_library(
         _used(found),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.groundtruth.flatten import Ints
-from costmodel.technology.liberty import Table
+from costmodel.technology.table import Table
 
 Floats = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""How a netlist is made and timed: the recipe that calibration, validation and `ternforge synth` share."""
+"""Recipes of mapping and timing, shared by calibration, validation and `ternforge synth`."""
 
 from __future__ import annotations
 

@@ -89,6 +89,26 @@ class Ends:
         return chosen
 
 
+def wire_loads(flat: Flat, cells: Mapping[str, Cell], wires: WireLoad | None) -> Floats:
+    """Capacitance in fF of the wire of each net of a flat netlist, by its fan-out; shape (nets,)."""
+    nets = [flat.outputs]
+    for kind, rows in flat.cells.items():
+        if kind in cells:
+            inputs = {pin.name for pin in cells[kind].inputs}
+            nets += [rows[:, index] for index, pin in enumerate(flat.pins[kind]) if pin in inputs]
+    return _lengths(np.bincount(np.concatenate(nets), minlength=flat.nets), wires)
+
+
+def _lengths(fanout: Ints, wires: WireLoad | None) -> Floats:
+    """Wire capacitance in fF for each fan-out."""
+    if wires is None:
+        return np.zeros(len(fanout))
+    largest = int(fanout[CONSTANT_NETS:].max(initial=0))
+    lengths = np.array([0.0, *(wires.length(n) for n in range(1, largest + 1))])
+    found: Floats = lengths[np.minimum(fanout, largest)] * wires.capacitance
+    return found
+
+
 class Graph:
     """Timing edges between net edges, sorted by level; a cell may be exchanged for another drive strength."""
 
@@ -222,11 +242,7 @@ class Graph:
         """Capacitance of the wire of each net, by fan-out; resistance is left out (Liberty's `best_case_tree`)."""
         nets = [*(nets for nets, _, _ in self._pins), self.flat.outputs]
         self.fanout = np.bincount(np.concatenate(nets), minlength=self.flat.nets + 1)
-        self.wire = np.zeros(self.flat.nets + 1)
-        if wires is not None:
-            largest = int(self.fanout[CONSTANT_NETS:].max(initial=0))
-            lengths = np.array([0.0, *(wires.length(n) for n in range(1, largest + 1))])
-            self.wire = lengths[np.minimum(self.fanout, largest)] * wires.capacitance
+        self.wire = _lengths(self.fanout, wires)
 
     def resize(self, sizes: Ints) -> None:
         """Take, for each instance, the strength with this index."""

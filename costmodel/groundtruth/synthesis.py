@@ -19,7 +19,7 @@ from blueprint.errors import ParamError, SpecError
 from costmodel.groundtruth import closure, mapping, rtlil, sta
 from costmodel.groundtruth import recipe as recipes
 from costmodel.groundtruth import wires as wire_models
-from costmodel.groundtruth.recipe import LEAST, RECIPE
+from costmodel.groundtruth.recipe import LEAST
 from costmodel.technology import compact, importing, selection
 from costmodel.technology.liberty import Cell, WireLoad
 from costmodel.technology.macros import SINGLE, TWO
@@ -30,6 +30,8 @@ from toolchain import cache, yosys
 #: Modules of a design that are synthesized at once.
 PROCESSES = 2
 _TIMEOUT_S = 1800.0
+#: Version of the mapping of a module, which all recipes share.
+_MAPPING = "area/4"
 
 _ALU_HEAD = r"""
 (* techmap_celltype = "$alu" *)
@@ -371,7 +373,7 @@ def _netlist(
     module = modules[name]
     stubs = [modules[child].stub for child in sorted(module.children) if child in modules]
     text = "\n".join([module.text, *stubs])
-    recipe: list[str] = [RECIPE, _LOWER, _MAP, _TRY, *_ABC, _ALU, yosys.version(), technology.fingerprint]
+    recipe: list[str] = [_MAPPING, _LOWER, _MAP, _TRY, *_ABC, _ALU, yosys.version(), technology.fingerprint]
     if style != "area":
         recipe += [style, "sizable", _PREFIX_ALU, *_FAST]
     build = partial(_map, name=name, text=text, technology=technology, style=style)
@@ -422,8 +424,8 @@ def _sizable(technology: Technology) -> list[Cell]:
 def _register_kinds(technology: Technology) -> list[str]:
     """Flip-flops and latches that the technology supports, by their Yosys names."""
     roles = technology.roles
-    kinds = ["$_DFF_P_"] if roles.flop or roles.clear_flop or roles.set_flop else []
-    clear = roles.clear_flop or roles.set_flop
+    kinds = ["$_DFF_P_"] if roles.flip_flop or roles.clear_flip_flop or roles.set_flip_flop else []
+    clear = roles.clear_flip_flop or roles.set_flip_flop
     if clear is not None:
         kinds.append("$_DFF_PP0_" if clear.clear_level else "$_DFF_PN0_")
     return kinds + (["$_DLATCH_P_"] if roles.latch else [])

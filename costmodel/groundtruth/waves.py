@@ -185,7 +185,7 @@ class _Builder:
             if cell is None:
                 self._memory(kind, rows)
             elif cell.sequential is not None:
-                self._flop(cell, columns)
+                self._flip_flop(cell, columns)
             else:
                 self._gate(cell, columns)
         self._inputs()
@@ -230,7 +230,7 @@ class _Builder:
                     found[after] += 1
         return total / np.maximum(found, 1)
 
-    def _flop(self, cell: Cell, columns: Mapping[str, Ints]) -> None:
+    def _flip_flop(self, cell: Cell, columns: Mapping[str, Ints]) -> None:
         for pin in cell.outputs:
             if pin.name not in columns or not pin.function:
                 continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from blueprint.errors import ParamError
+from blueprint.files.nearest import suggestion
 from costmodel.technology.liberty import WireLoad
 from costmodel.technology.technology import Technology
 
@@ -28,19 +29,25 @@ def choose(
     `kind` is one of `KINDS`, by default `library` where the technology has wire-load models, else `model`.
     `ParamError` for another kind, and for `library` where the technology has none.
     """
-    kind = kind or ("library" if technology.wires else "model")
-    if kind not in KINDS:
-        raise ParamError(f"Wires must be one of {', '.join(KINDS)}, not {kind!r}")
+    kind = check(kind, technology) or ("library" if technology.wires else "model")
     if kind == "none":
         return None, "no wires"
     if kind == "library":
-        if technology.wires is None:
-            raise ParamError(f"Wires must be none or model, since {technology.name} has no wire-load models")
+        assert technology.wires is not None
         load = technology.wires.at(area_um2)
         return load, f"wire load {load.name} of the library"
     load = statistical(area_um2, cells)
     length = load.lengths[0][1]
     return load, f"statistical wires, {length:.3g} um and {length * load.capacitance:.3g} fF a connection"
+
+
+def check(kind: str | None, technology: Technology) -> str | None:
+    """`kind`, where `choose` accepts it for designs in `technology`; otherwise raises `ParamError`."""
+    if kind is not None and kind not in KINDS:
+        raise ParamError(f"Wires must be one of {', '.join(KINDS)}, not {kind!r}{suggestion(kind, KINDS)}")
+    if kind == "library" and technology.wires is None:
+        raise ParamError(f"Wires must be none or model, since {technology.name} has no wire-load models")
+    return kind
 
 
 def statistical(area_um2: float, cells: int) -> WireLoad:

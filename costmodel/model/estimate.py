@@ -148,7 +148,7 @@ def memories(units: Sequence[Unit]) -> list[Unit]:
 
 
 def memory_shape(unit: Unit) -> tuple[Whole, Whole, str]:
-    """What a memory must do: words, width and ports."""
+    """The requirements of a memory: words, width and ports."""
     return unit.dims["words"], unit.dims["width"], MEMORIES[unit.kind]
 
 

@@ -150,7 +150,7 @@ class TechnologyCosts:
 
 @dataclass(frozen=True)
 class OnWork:
-    """What designs do with a pass over the work: time and traffic, and energy in pJ by cause, DRAM included."""
+    """Time, traffic and energy by cause (pJ, DRAM included) of designs for one pass over the work."""
 
     time: Time
     energies: Mapping[str, Real]

@@ -39,7 +39,7 @@ class Line:
 
     @property
     def amount(self) -> float:
-        """What the line adds."""
+        """Contribution of the line to the total."""
         return self.count * self.coefficient * self.term
 
 
@@ -133,7 +133,7 @@ def _plain(unit: Unit) -> dict[str, float]:
 
 
 def total(lines: Sequence[Line]) -> float:
-    """What an explanation adds up to."""
+    """Sum of the lines of an explanation."""
     return sum(line.amount for line in lines)
 
 

@@ -1,4 +1,4 @@
-"""What the cost of a unit grows with (:class:`blueprint.unit.Kind`), a table for each group of coefficients."""
+"""Terms that the cost of a unit grows with (:class:`blueprint.unit.Kind`), a table for each group of coefficients."""
 
 from __future__ import annotations
 

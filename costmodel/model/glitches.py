@@ -1,12 +1,12 @@
 """Glitches: what switches more than once because inputs of a unit come at different times.
 
-How often a unit's nets switch beyond what has to grows with the time until its inputs have come, since every pulse
-that arrives meanwhile passes on: units behind registers hardly glitch, the last adder of a long path does most. So
-the energy of glitches grows with the terms of switching (:data:`costmodel.model.features.ENERGY`, without clocks)
-times the arrival of the unit's output, which the paths of the inventory and the delays of the technology say. Terms
-without the arrival explain little more, and mislead on designs larger than those of the fit. Coefficients stand in the
-group ``glitches`` of a technology's model; a technology that was calibrated without has none, and its energies say so
-(:func:`statement`).
+A glitch is one more toggle of the same nets, so the energy of a unit's glitches is that of its useful toggles times how
+many glitches come with one of them. Those are a share that the unit makes by itself (``inside``) and one that grows
+with the time until its inputs have come (``late``, in ns), since every pulse that arrives meanwhile passes on: units
+behind registers hardly glitch, the last adder of a long path does most. That time is the arrival of the unit's output,
+which the paths of the inventory and the delays of the technology say. Two numbers a kind, and not one for every term
+of its energy, keep designs larger than those of the fit right. Coefficients stand in the group ``glitches`` of a
+technology's model; a technology that was calibrated without has none, and its energies say so (:func:`statement`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from costmodel.model.estimate import Cost, Term
 from costmodel.technology.technology import Technology
 
 GROUP = "glitches"
+#: Terms: useful energy, and useful energy times the time at which a unit settles.
+INSIDE, LATE = "inside", "late"
 
 Arrivals = Mapping[tuple[str, str], Real]
 
@@ -33,12 +35,12 @@ def counted(technology: Technology) -> bool:
 
 
 def statement(technology: Technology) -> str:
-    """Whether energies have glitches in them, for results."""
+    """Whether energies include glitches, in words, for results."""
     return "counted" if counted(technology) else "not counted"
 
 
 def arrivals(paths: Sequence[Path], technology: Technology) -> Arrivals:
-    """When the outputs of units settle at the latest, in ns after the start of their path, by place and kind."""
+    """Latest settling times of the outputs of units, in ns after the start of their path, by place and kind."""
     found: dict[tuple[str, str], Real] = {}
     for path in paths:
         for end, unit in enumerate(path.steps, start=1):
@@ -49,7 +51,7 @@ def arrivals(paths: Sequence[Path], technology: Technology) -> Arrivals:
 
 
 def arrival(found: Arrivals, unit: Unit) -> Real:
-    """That of a unit: its own, or where no path names it, that of the latest unit of its place."""
+    """Arrival time at a unit; a unit on no path takes the latest one of its place."""
     if (unit.place, unit.kind) in found:
         return found[unit.place, unit.kind]
     latest: Real = 0.0
@@ -59,10 +61,21 @@ def arrival(found: Arrivals, unit: Unit) -> Real:
     return latest
 
 
-def terms(unit: Unit, late: Real) -> dict[str, Real]:
-    """Values of the terms of one operation of one instance, ``late`` ns after the clock."""
+def terms(unit: Unit, late: Real, useful: Real) -> dict[str, Real]:
+    """Values of the terms of one operation of one instance that settles ``late`` ns after the clock and whose useful
+    toggles cost ``useful`` pJ."""
+    return {INSIDE: useful, LATE: useful * late}
+
+
+def useful(unit: Unit, technology: Technology) -> Real:
+    """Energy in pJ of the useful toggles of one operation of one instance, without clock pins."""
+    known = estimate.coefficients(estimate.law(technology, "energy"), unit)
     table = features.ENERGY[unit.kind]
-    return {name: term(unit.dims) * late for name, term in table.items() if name != features.CLOCK}
+    once: Real = 0.0
+    for name, term in table.items():
+        if name != features.CLOCK:
+            once = once + known.get(name, 0.0) * term(unit.dims)
+    return once
 
 
 def cost(designs: Spec, technology: Technology) -> Cost:
@@ -95,5 +108,5 @@ def _unit_terms(designs: Spec, technology: Technology) -> Iterator[tuple[Unit, l
     late = arrivals(designs.paths(), technology)
     for unit in designs.units():
         known, times = estimate.coefficients(law, unit), unit.count * unit.activity
-        values = terms(unit, arrival(late, unit))
+        values = terms(unit, arrival(late, unit), useful(unit, technology))
         yield unit, [Term(unit, name, times, known.get(name, 0.0), value) for name, value in values.items()]

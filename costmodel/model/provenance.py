@@ -1,4 +1,4 @@
-"""Where the figures of an estimate come from, and how far they may be off."""
+"""Sources and error bands of the figures of an estimate."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _of_memories(law: Law) -> dict[str, Any]:
 
 
 def source_of(law: Law) -> str:
-    """What a law of memories is: ``library`` where it was fitted to macros, else what its source says."""
+    """Kind of a memory law: ``library`` if it was fitted to macros, else the kind that its source states."""
     said = law.source.lower()
     return next((kind for kind in ("assumed", "scaled") if kind in said), "library")
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from costmodel.technology.liberty import Arc, Cell, Pin, Table, WireLoad
+from costmodel.technology.liberty import Arc, Cell, Pin, WireLoad
 from costmodel.technology.roles import combinational
+from costmodel.technology.table import Table
 
 
 def write_liberty(cells: Iterable[Cell], path: Path, name: str = "compact") -> None:

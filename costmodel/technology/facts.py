@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from costmodel.technology.liberty import Arc, Cell, Energy, Pin, Sequential, Table
+from costmodel.technology.liberty import Arc, Cell, Energy, Pin, Sequential
+from costmodel.technology.table import Table
 
 
 class FactsError(ValueError):

@@ -79,7 +79,7 @@ def _check(library: Library, chosen: Roles, path: str) -> None:
             )
     if not {"nand2", "nor2", "and2", "or2"} & set(chosen.gates):
         raise SpecError(f"{path}:1: library {library.name} must have a two-input gate, but has none")
-    if not (chosen.flop or chosen.clear_flop or chosen.set_flop):
+    if not (chosen.flip_flop or chosen.clear_flip_flop or chosen.set_flip_flop):
         raise SpecError(f"{path}:1: library {library.name} must have a rising-edge D flip-flop, but has none")
 
 
@@ -147,7 +147,15 @@ def _wire_facts(wires: Wires, source: str) -> dict[str, Any]:
 
 def _role_facts(chosen: Roles) -> dict[str, Any]:
     found: dict[str, Any] = {"gates": dict(chosen.gates)}
-    for key in ("full_adder", "half_adder", "flop", "enable_flop", "clear_flop", "set_flop", "latch"):
+    for key in (
+        "full_adder",
+        "half_adder",
+        "flip_flop",
+        "enable_flip_flop",
+        "clear_flip_flop",
+        "set_flip_flop",
+        "latch",
+    ):
         role = getattr(chosen, key)
         if role is not None:
             found[key] = {name: value for name, value in asdict(role).items() if value is not None}

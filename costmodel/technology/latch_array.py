@@ -28,15 +28,15 @@ _FANOUT = 4
 
 def laws(cells: Mapping[str, Cell], chosen: Roles, voltage: float) -> Laws:
     """The laws of a latch array in a library whose cells have these roles."""
-    keeper = chosen.latch or chosen.flop or chosen.clear_flop or chosen.set_flop
-    flop = chosen.flop or chosen.clear_flop or chosen.set_flop
-    assert keeper is not None and flop is not None
-    latch, register = cells[keeper.cell], cells[flop.cell]
+    keeper = chosen.latch or chosen.flip_flop or chosen.clear_flip_flop or chosen.set_flip_flop
+    flip_flop = chosen.flip_flop or chosen.clear_flip_flop or chosen.set_flip_flop
+    assert keeper is not None and flip_flop is not None
+    latch, register = cells[keeper.cell], cells[flip_flop.cell]
     gate = cells[chosen.gates.get("nand2") or chosen.gates.get("nor2") or chosen.gates["inverter"]]
     clocks = [cells[chosen.clock_gate]] if chosen.clock_gate else [latch, gate]
     found = {
         "area": _sum("area", latch, register, gate, clocks),
-        "access_time": _time(register, flop.output, gate),
+        "access_time": _time(register, flip_flop.output, gate),
         "read_energy": _read(register, gate, voltage),
         "write_energy": _write(latch, keeper.data, register, clocks, voltage),
         "leakage": _sum("leakage", latch, register, gate, clocks),

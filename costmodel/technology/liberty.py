@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from blueprint.errors import SpecError
-from costmodel.technology import liberty_text
+from costmodel.technology import liberty_text, wire_loads
 from costmodel.technology.liberty_text import Group
+from costmodel.technology.table import Table
+from costmodel.technology.wire_loads import WireLoad as WireLoad
+from costmodel.technology.wire_loads import Wires as Wires
 
 _SCALE = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
 _UNWANTED = ("dont_use", "is_isolation_cell", "is_level_shifter", "always_on", "pad_cell", "is_macro_cell")
 _TEST = re.compile("bist|test|scan", re.IGNORECASE)  # ports of a memory that only its tests use
 _MASK = re.compile(r"(mask|strb|_bm|bwe|bweb|wem|byte_?en|(^|_)w?ben?)\d*$", re.IGNORECASE)
 _UNIT = re.compile(r"\s*([0-9.eE+-]*)\s*([fpnumk]?)(s|f|w|v|a|ohm)\s*", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Table:
-    """NLDM table: `values[i][j]` at input slew `slews[i]` ps and output load `loads[j]` fF.
-
-    A constraint table has the data slew on the first axis and the clock slew on the second; a table that does
-    not depend on an axis has one point there.
-    """
-
-    slews: tuple[float, ...]
-    loads: tuple[float, ...]
-    values: tuple[tuple[float, ...], ...]
-
-    def at(self, slew: float, load: float) -> float:
-        """Bilinear interpolation, extended linearly beyond the ends."""
-        i, u = _place(self.slews, slew)
-        j, v = _place(self.loads, load)
-        low, high = self.values[i], self.values[min(i + 1, len(self.values) - 1)]
-        k = min(j + 1, len(low) - 1)
-        return (1 - u) * ((1 - v) * low[j] + v * low[k]) + u * ((1 - v) * high[j] + v * high[k])
 
 
 @dataclass(frozen=True)
@@ -137,50 +120,6 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class WireLoad:
-    """A wire-load model: length of a net by fan-out, and what a unit of length has (fF, kohm).
-
-    `lengths` holds points `(fan-out, length)`; between them length is linear, beyond the last it grows by `slope`.
-    """
-
-    name: str
-    capacitance: float
-    resistance: float
-    slope: float
-    lengths: tuple[tuple[int, float], ...]
-
-    def length(self, fanout: int) -> float:
-        """Length of a net that drives `fanout` pins."""
-        points = self.lengths or ((1, self.slope),)
-        before = points[0]
-        for point in points:
-            if fanout <= point[0]:
-                share = (fanout - before[0]) / (point[0] - before[0]) if point[0] > before[0] else 0.0
-                return before[1] + share * (point[1] - before[1])
-            before = point
-        return before[1] + self.slope * (fanout - before[0])
-
-
-@dataclass(frozen=True)
-class Wires:
-    """The wire-load models of a library: which one is the default, and `(from, to, name)` by area in um2."""
-
-    loads: tuple[WireLoad, ...]
-    default: str
-    by_area: tuple[tuple[float, float, str], ...] = ()
-
-    def at(self, area: float) -> WireLoad:
-        """The model for a block of `area` um2: the library's selection by area, else its default."""
-        named = {load.name: load for load in self.loads}
-        for low, high, name in self.by_area:
-            if low <= area < high and name in named:
-                return named[name]
-        if self.by_area and area >= self.by_area[-1][1] and self.by_area[-1][2] in named:
-            return named[self.by_area[-1][2]]
-        return named[self.default]
-
-
-@dataclass(frozen=True)
 class Library:
     """Cells of one or several files read together, with the corner they were characterized at."""
 
@@ -192,6 +131,10 @@ class Library:
     process: float | None
     notes: tuple[str, ...] = ()
     wires: Wires | None = None
+
+
+#: Bits of address and of a word: beyond these a number in a file is no macro's.
+_ADDRESS_MOST, _WORD_MOST = 40, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -218,6 +161,7 @@ def parse(paths: Iterable[str | Path] | str | Path) -> Library:
     if not files:
         raise SpecError("a library must come from at least one Liberty file, not none")
     parts = [_library(liberty_text.read(path)) for path in files]
+    _check_corner(parts, files)
     cells: dict[str, Cell] = {}
     for part, path in zip(parts, files, strict=True):
         for name, cell in part.cells.items():
@@ -235,6 +179,17 @@ def parse(paths: Iterable[str | Path] | str | Path) -> Library:
     )
 
 
+def _check_corner(parts: list[Library], files: list[str | Path]) -> None:
+    """Check that all files are of one corner: delays and energies of several belong to no circuit."""
+    for key, unit in (("voltage", "V"), ("temperature", "C")):
+        stated = [(getattr(part, key), file) for part, file in zip(parts, files, strict=True)]
+        stated = [(value, file) for value, file in stated if value is not None]
+        for value, file in stated[1:]:
+            if not math.isclose(value, stated[0][0], rel_tol=1e-6, abs_tol=1e-6):
+                first = f"{stated[0][0]:g} {unit} as that of {stated[0][1]}"
+                raise SpecError(f"{file}:1: {key} must be {first}, not {value:g} {unit}")
+
+
 def _library(group: Group) -> Library:
     notes: list[str] = []
     units = _units(group, notes)
@@ -245,36 +200,13 @@ def _library(group: Group) -> Library:
             raise item.error(f"cell {cell.name} must be defined once, not twice")
         cells[cell.name] = cell
     source = (Path(group.source.path).name, group.source.sha256)
-    return Library(group.names[0], cells, (source,), *_corner(group), tuple(notes), _wires(group, units))
-
-
-def _wires(group: Group, units: _Units) -> Wires | None:
-    """The library's wire-load models; None where it has none."""
-    loads = tuple(_wire_load(item, units) for item in group.all("wire_load"))
-    if not loads:
-        return None
-    default = group.simple.get("default_wire_load", loads[0].name)
-    wanted = group.simple.get("default_wire_load_selection")
-    areas: list[tuple[float, float, str]] = []
-    for item in group.all("wire_load_selection"):
-        if wanted in (None, item.names[0]):
-            for text in item.complex.get("wire_load_from_area", []):
-                low, high, name = (part.strip().strip('"') for part in text.split(","))
-                areas.append((float(low), float(high), name))
-    known = {load.name for load in loads}
-    return Wires(loads, default if default in known else loads[0].name, tuple(areas))
-
-
-def _wire_load(group: Group, units: _Units) -> WireLoad:
-    number = {key: group.number(key, 0.0) or 0.0 for key in ("capacitance", "resistance", "slope")}
-    points = [text.split(",")[:2] for text in group.complex.get("fanout_length", [])]
-    try:
-        lengths = tuple(sorted((int(fanout), float(length)) for fanout, length in points))
-    except ValueError:
-        raise group.error("fanout_length must be a fan-out and a length") from None
-    resistance = number["resistance"] * units.resistance
-    return WireLoad(
-        group.names[0], number["capacitance"] * units.capacitance, resistance, number["slope"], lengths
+    return Library(
+        group.names[0],
+        cells,
+        (source,),
+        *_corner(group),
+        tuple(notes),
+        wire_loads.read(group, units.capacitance, units.resistance),
     )
 
 
@@ -440,6 +372,9 @@ def _memory(group: Group, pins: Sequence[Pin], arcs: Sequence[Arc]) -> Memory | 
         address, width = item.number("address_width"), item.number("word_width")
         if address is None or width is None:
             raise item.error("a memory must state address_width and word_width")
+        if not (1 <= address <= _ADDRESS_MOST and 1 <= width <= _WORD_MOST):
+            what = f"from 1 to {_ADDRESS_MOST} bits of address and from 1 to {_WORD_MOST} of data"
+            raise item.error(f"a memory must have {what}, not {address:g} and {width:g}")
         ports = _ports(group) or f"{max(1, len({arc.related for arc in arcs if 'edge' in arc.kind}))}rw"
         masks = [pin.width for pin in pins if _MASK.search(pin.name) and not _TEST.search(pin.name)]
         return Memory(1 << int(address), int(width), ports, max(masks, default=0))
@@ -577,10 +512,3 @@ def _numbers(group: Group, text: str) -> list[float]:
         return [float(part) for part in text.replace("\\", " ").replace(",", " ").split()]
     except ValueError:
         raise group.error(f"{group.kind} must hold numbers, not {text.strip()[:40]!r}") from None
-
-
-def _place(axis: tuple[float, ...], value: float) -> tuple[int, float]:
-    if len(axis) == 1:
-        return 0, 0.0
-    index = min(max(sum(point <= value for point in axis) - 1, 0), len(axis) - 2)
-    return index, (value - axis[index]) / (axis[index + 1] - axis[index])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import re
 import zlib
 from dataclasses import dataclass, field
@@ -70,9 +71,12 @@ class Group:
         if text is None:
             return default
         try:
-            return float(text)
+            value = float(text)
         except ValueError:
-            raise self.error(f"{key} of {self.kind} {self.args!s} must be a number, not {text!r}") from None
+            value = math.nan
+        if not math.isfinite(value):
+            raise self.error(f"{key} of {self.kind} {self.args!s} must be a number, not {text!r}")
+        return value
 
 
 def read(path: str | Path) -> Group:

@@ -22,7 +22,7 @@ _LITERAL = re.compile(r"(!?)\s*([A-Za-z_]\w*)")
 
 @dataclass(frozen=True)
 class Macro:
-    """What is known of one macro; a quantity that the library does not state is 0."""
+    """Facts of one macro; a quantity that the library does not state is 0."""
 
     name: str
     ports: str
@@ -37,7 +37,7 @@ class Macro:
 
     @property
     def kind(self) -> str:
-        """Whether a cycle may both read and write."""
+        """True if the macro can read and write in one cycle."""
         return SINGLE if self.ports == "1rw" else TWO
 
 

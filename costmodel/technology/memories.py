@@ -1,4 +1,4 @@
-"""What an import makes of a library's memories: laws of its macros, scaled where it has none or only placeholders."""
+"""Memory laws of an imported library: fitted to its macros, or scaled if it has none or only placeholders."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def of_library(
 
 
 def port_ratio(memories: Sram, quantity: str) -> float:
-    """How much larger a quantity is of a two-port macro than of a single-port one, the geometric mean over shapes."""
+    """Ratio of a quantity of two-port macros to that of single-port ones, the geometric mean over shapes."""
     folding = memories.organization
     logs = [
         log(float(memories.law(quantity, TWO).at(*shape, folding)))

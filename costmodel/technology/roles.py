@@ -79,10 +79,10 @@ class Roles:
     gates: Mapping[str, str]
     full_adder: Adder | None
     half_adder: Adder | None
-    flop: Register | None
-    enable_flop: Register | None
-    clear_flop: Register | None
-    set_flop: Register | None
+    flip_flop: Register | None
+    enable_flip_flop: Register | None
+    clear_flip_flop: Register | None
+    set_flip_flop: Register | None
     latch: Register | None
     clock_gate: str | None
     tie_high: tuple[str, str] | None

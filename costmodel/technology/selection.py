@@ -35,8 +35,14 @@ def useful(cells: Iterable[Cell], roles: Roles) -> list[Cell]:
     """Cells that a technology keeps: the smallest gate of each function and all cells with a role."""
     cells = list(cells)
     kept = {cell.name: cell for cell in smallest(cells)}
-    fixed = (roles.full_adder, roles.half_adder, roles.flop, roles.enable_flop, roles.clear_flop)
-    names = {role.cell for role in (*fixed, roles.set_flop, roles.latch) if role is not None}
+    fixed = (
+        roles.full_adder,
+        roles.half_adder,
+        roles.flip_flop,
+        roles.enable_flip_flop,
+        roles.clear_flip_flop,
+    )
+    names = {role.cell for role in (*fixed, roles.set_flip_flop, roles.latch) if role is not None}
     names |= set(roles.gates.values()) | {
         tie[0] for tie in (roles.tie_high, roles.tie_low) if tie is not None
     }
@@ -67,7 +73,7 @@ def drives(cells: Iterable[Cell], kept: Iterable[Cell]) -> list[Cell]:
 
 
 def footprint(cell: Cell) -> Footprint:
-    """What two cells must share for one to stand for the other: pins, functions, state and timing arcs."""
+    """Properties that interchangeable cells share: pins, functions, state and timing arcs."""
     pins = frozenset((pin.name, pin.direction, _truth(cell, pin.name)) for pin in cell.pins)
     return (
         pins,

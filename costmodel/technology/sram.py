@@ -42,7 +42,7 @@ QUANTITIES = {
 
 @dataclass(frozen=True)
 class Organization:
-    """How words are folded into an array of cells."""
+    """Folding of words into an array of cells."""
 
     mux: int = 4
     least_rows: int = 1
@@ -149,7 +149,7 @@ class Sram:
         return self._chosen("leakage", words, width, ports)
 
     def is_latches(self, words: Whole, width: Real, ports: str = TWO) -> bool | Truths:
-        """Whether an array of latches takes the place of a macro: a small memory, and smaller so."""
+        """True if an array of latches replaces the macro: the memory is small, and smaller as latches."""
         if self.latch_array is None:
             return False
         latches = self.latch_array["area"].at(words, width)
@@ -158,7 +158,7 @@ class Sram:
         return small
 
     def kind(self, words: int, width: int, ports: str = TWO) -> str:
-        """What one memory is: `latch_array`, or the kind of its macro."""
+        """Kind of one memory: `latch_array`, or the kind of its macro."""
         return LATCHES if self.is_latches(words, width, ports) else ports
 
     def law(self, quantity: str, kind: str) -> Law:

@@ -77,7 +77,7 @@ def stated(macros: Sequence[Macro], quantity: str) -> list[Macro]:
 
 
 def has(macros: Sequence[Macro], kind: str) -> bool:
-    """Whether there are macros of a port kind."""
+    """True if there are macros of a port kind."""
     return any(macro.kind == kind for macro in macros)
 
 
@@ -87,7 +87,7 @@ def _value(macro: Macro, quantity: str) -> float:
 
 
 def _rank(macros: Sequence[Macro], folding: Organization) -> float:
-    """How badly a folding tells area and time of macros that were left out."""
+    """Error of a folding in area and time of macros that were left out of the fit."""
     total = 0.0
     for quantity in ("area", "access_time"):
         kinds = (SINGLE, TWO) if quantity == "area" else (None,)

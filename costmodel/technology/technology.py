@@ -22,7 +22,7 @@ from costmodel.technology.roles import Adder, Register, Roles
 from costmodel.technology.sram import Sram
 
 _FOLDER = Path(__file__).with_name("technologies")
-_REGISTERS = ("flop", "enable_flop", "clear_flop", "set_flop", "latch")
+_REGISTERS = ("flip_flop", "enable_flip_flop", "clear_flip_flop", "set_flip_flop", "latch")
 _CORNER = {"voltage": "V", "temperature": "C", "process": "1"}
 
 
@@ -94,8 +94,12 @@ class Technology:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the cells and their roles: everything that mapping depends on."""
-        return hashlib.sha256(f"{self.cell_text}{self.roles}".encode()).hexdigest()
+        """Hash of the cells and their roles: everything that mapping depends on.
+
+        Roles are hashed by their former names, so that studies and syntheses of earlier versions stay valid.
+        """
+        roles = str(self.roles).replace("flip_flop", "flop")
+        return hashlib.sha256(f"{self.cell_text}{roles}".encode()).hexdigest()
 
     @property
     def digest(self) -> str:
@@ -128,7 +132,7 @@ def load(name_or_path: str | Path) -> Technology:
     """
     text = str(name_or_path)
     named = isinstance(name_or_path, str) and text in names()
-    if not named and (text.endswith((".yaml", ".yml")) or "/" in text or Path(text).exists()):
+    if text and not named and (text.endswith((".yaml", ".yml")) or "/" in text or Path(text).exists()):
         return read_technology(Path(name_or_path))
     if text not in names():
         known = ", ".join(names())
@@ -268,7 +272,15 @@ def _adder(parent: Section, key: str) -> Adder | None:
     return found
 
 
-def _register(parent: Section, key: str) -> Register | None:
+def _written(parent: Section, role: str) -> str:
+    """The key of a role in a file: its name, or the one that it had in files of earlier versions."""
+    former = role.replace("flip_flop", "flop")
+    present = parent.keys()  # `in parent` would count as a question for the key, and allow both
+    return former if former in present and role not in present else role
+
+
+def _register(parent: Section, role: str) -> Register | None:
+    key = _written(parent, role)
     if key not in parent:
         return None
     section = parent.section(key)
@@ -304,7 +316,7 @@ def _check_roles(technology: Technology, document: Section) -> None:
     for key in ("full_adder", "half_adder", *_REGISTERS):
         role = getattr(roles, key)
         if role is not None:
-            chosen.append((("roles", key, "cell"), role.cell))
+            chosen.append((("roles", _written(document.section("roles"), key), "cell"), role.cell))
     for path, cell in chosen:
         if cell not in known:
             hint = suggestion(cell, sorted(known))

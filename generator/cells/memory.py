@@ -41,7 +41,7 @@ class Sram(Block):
 
     @property
     def memory(self) -> dict[str, Any]:
-        """What a macro in its place must do: the manifest's line."""
+        """Manifest entry of a macro that can replace the memory."""
         return {
             "words": self.words,
             "width": self.width,
@@ -91,7 +91,7 @@ class SinglePort(Block):
 
     @property
     def memory(self) -> dict[str, Any]:
-        """What a macro in its place must do: the manifest's line."""
+        """Manifest entry of a macro that can replace the memory."""
         return {
             "words": self.words,
             "width": self.width,
@@ -161,7 +161,7 @@ class Alternating(Block):
         return m
 
     def _free(self, late_address: Any, reads: Signal, writes: Signal) -> Any:
-        """Whether the memory of the word that waits has nothing else to do."""
+        """1 if the memory that the waiting word belongs to is idle."""
         taken = [
             asked & (address[0] == late_address[0])
             for asked, address in ((reads, self.read_address), (writes, self.write_address))

@@ -1,4 +1,4 @@
-"""What a bench answers: the outcome of every random run, the findings of every group of checks, why it stopped."""
+"""Report of a bench: outcomes of random runs, findings of each group of checks, the reason why it stopped."""
 
 from __future__ import annotations
 

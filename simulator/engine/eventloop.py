@@ -1,4 +1,4 @@
-"""One cycle of a run: which nodes can fire, and what that changes.
+"""One cycle of a run: find the nodes that can fire, and update their state.
 
 All functions are compiled. Time is synchronous: the state after cycle ``now`` holds every firing up to it, so a node's
 next firing depends on token times that are known.
@@ -10,6 +10,8 @@ from simulator.engine.channels import available, credits, note_sent
 from simulator.engine.compiled import inner
 from simulator.engine.machine import (
     ANY,
+    BUT_FINAL,
+    BUT_FIRST,
     DEPENDENCY,
     FINAL,
     NEVER,
@@ -185,7 +187,9 @@ def plan_accesses(m: Machine, n: int) -> None:
 
 @inner
 def _admits(level: Level, iteration: int) -> bool:
-    """True if a loop is in that iteration: ANY, FIRST or FINAL."""
+    """True if a loop is in that iteration: ANY, FIRST, FINAL or BUT one."""
+    if iteration in (BUT_FIRST, BUT_FINAL):
+        return level.index != (0 if iteration == BUT_FIRST else level.count - 1)
     return iteration in (ANY, level.index) or (iteration == FINAL and level.index == level.count - 1)
 
 

@@ -133,7 +133,7 @@ def _fired(flat: Flat) -> dict[str, Ints]:
 
 
 def _waits(flat: Flat) -> tuple[Wait, ...]:
-    """What each unfinished node waits for, in words."""
+    """Describe what each unfinished node waits for."""
     nodes = flat.machine.nodes
     waits: list[Wait] = []
     for node, n in flat.rows:

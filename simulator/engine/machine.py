@@ -17,8 +17,8 @@ NEVER = 1 << 60
 
 #: Kinds of node: without a stream, with an input stream, with an output stream.
 PLAIN, SOURCE, SINK = range(3)
-#: In which iteration of a loop an access acquires or releases: any, the first, or the last (count - 1).
-ANY, FIRST, FINAL = -1, 0, -2
+#: In which iteration of a loop an access acquires or releases: any, the first, the last (count - 1), any but these.
+ANY, FIRST, FINAL, BUT_FIRST, BUT_FINAL = -1, 0, -2, -3, -4
 #: Results of ``advance``.
 DONE, DEADLOCK, PAUSED = range(3)
 #: Stall reasons by their place in ``STALL_REASONS``.
@@ -29,7 +29,7 @@ PerReason = Annotated[Ints, REASONS]
 
 
 class Clock:
-    """Where the run as a whole stands; its table has one row."""
+    """State of the run as a whole; its table has one row."""
 
     now: int
     #: Cycle in which the first beat was accepted; -1 before.
@@ -103,7 +103,7 @@ class Access:
 
 
 class Iterations:
-    """The iteration of one level in which an access acquires and in which it releases: ANY, FIRST or FINAL."""
+    """The iteration of one level in which an access acquires and in which it releases: ANY, FIRST, FINAL or BUT one."""
 
     acquire: int
     release: int

@@ -1,4 +1,4 @@
-"""Whether what happened since a snapshot surely happens again, and how often.
+"""Number of times that the activity since a snapshot is certain to repeat.
 
 The future depends on the past only through: the place of each node in its nest, the cycles left of its interval, the
 phase of its stall pattern, the credits and waiting tokens of each channel, and the arrival times of tokens in flight.

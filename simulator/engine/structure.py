@@ -10,7 +10,21 @@ import numpy as np
 
 from blueprint.timing import STALL_REASONS, Access, Ints, Node, TimingGraph
 from simulator.engine import machine as rows
-from simulator.engine.machine import ANY, FINAL, FIRST, PLAIN, SINK, SOURCE, Table, table
+from simulator.engine.machine import (
+    ANY,
+    BUT_FINAL,
+    BUT_FIRST,
+    FINAL,
+    FIRST,
+    PLAIN,
+    SINK,
+    SOURCE,
+    Table,
+    table,
+)
+
+#: What ``only`` says of an access.
+_ONLY = {"first": FIRST, "last": FINAL, "but_first": BUT_FIRST, "but_last": BUT_FINAL}
 
 
 @dataclass(frozen=True)
@@ -130,7 +144,7 @@ def _merge(node: Node) -> tuple[tuple[tuple[int, ...], ...], list[list[tuple[int
     patterns = [_iterations(node, access) for access in (*node.consumes, *node.produces)]
     groups: list[list[int]] = []
     for i in range(len(node.loops)):
-        if groups and all(pattern[i] == pattern[i - 1] for pattern in patterns):
+        if groups and all(_alike(pattern[i - 1], pattern[i]) for pattern in patterns):
             groups[-1].append(i)
         else:
             groups.append([i])
@@ -138,9 +152,14 @@ def _merge(node: Node) -> tuple[tuple[tuple[int, ...], ...], list[list[tuple[int
     return tuple(tuple(group) for group in groups) or ((),), merged
 
 
+def _alike(outer: tuple[int, int], inner: tuple[int, int]) -> bool:
+    """True if two loops are one to an access; all but one iteration of both are not all but one of a single loop."""
+    return outer == inner and not {BUT_FIRST, BUT_FINAL} & {*outer}
+
+
 def _iterations(node: Node, access: Access) -> list[tuple[int, int]]:
     """Per loop, the iteration in which an access acquires and the one in which it releases."""
-    only = {name: FIRST if which == "first" else FINAL for name, which in access.only}
+    only = {name: _ONLY[which] for name, which in access.only}
     found = []
     inside = access.loop is None
     for loop in node.loops:
@@ -192,8 +211,8 @@ def _levels(nodes: Table[rows.Node], iterations: Table[rows.Iterations]) -> Tabl
     levels = table(rows.Level, len(nodes), iterations.shape[1])
     levels["count"], levels["counts"] = 1, -1
     for n, (first, end) in enumerate(zip(nodes["first_access"], nodes["end_access"], strict=True)):
-        for name, iteration in (("first_differs", FIRST), ("last_differs", FINAL)):
-            acquire = iterations["acquire"][first:end] == iteration
-            release = iterations["release"][first:end] == iteration
+        for name, differing in (("first_differs", (FIRST, BUT_FIRST)), ("last_differs", (FINAL, BUT_FINAL))):
+            acquire = np.isin(iterations["acquire"][first:end], differing)
+            release = np.isin(iterations["release"][first:end], differing)
             levels[name][n] = (acquire | release).any(axis=0)
     return levels

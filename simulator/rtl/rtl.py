@@ -64,7 +64,7 @@ class Job:
 
 @dataclass(frozen=True)
 class RtlRun:
-    """What one job did.
+    """Results of one job.
 
     ``accepted``: cycle of each beat of every stream; cycle 0 is the first in which a source may offer.
     ``data`` and ``last``: bytes ``[beats, width / 8]`` and ``tlast`` of the output streams. ``registers``: read

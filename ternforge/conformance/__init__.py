@@ -1,4 +1,4 @@
-"""What every design of every family owes, for families of this distribution and for those outside it.
+"""Checks that every design of every family must pass, inside this distribution and outside it.
 
 Each check returns what is wrong, a sentence each; an empty list is agreement. Nothing here needs a test framework::
 
@@ -11,7 +11,14 @@ Each check returns what is wrong, a sentence each; an empty list is agreement. N
 ``TERNFORGE_FAMILIES`` names the folder of a family outside (:mod:`blueprint.outside`).
 """
 
-from ternforge.conformance.agreement import compare, differences, jobs, netlist_flip_flops, patterns
+from ternforge.conformance.agreement import (
+    compare,
+    differences,
+    jobs,
+    netlist_flip_flops,
+    netlist_flip_flops_both_ways,
+    patterns,
+)
 from ternforge.conformance.manifest_check import faults
 from ternforge.conformance.suite import (
     bits_by_stream,
@@ -42,5 +49,6 @@ __all__ = [
     "faults",
     "jobs",
     "netlist_flip_flops",
+    "netlist_flip_flops_both_ways",
     "patterns",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from blueprint.timing import STALL_REASONS
 from blueprint.workloads.tasks import Task
 from simulator.engine import kernel
 from simulator.rtl import rtl
-from toolchain import yosys
+from toolchain import files, yosys
 
 #: Random runs of a design.
 RUNS = 4
@@ -93,12 +94,36 @@ def differences(spec: Spec, todo: list[Run], runs: list[rtl.RtlRun]) -> list[str
 
 def netlist_flip_flops(out: Path, *, flatten: bool) -> int:
     """Flip-flops that Yosys finds in the exported Verilog, memories left as boxes."""
+    return _counted(out, _count("flatten" if flatten else "", "count"))["count"]
+
+
+def netlist_flip_flops_both_ways(out: Path) -> tuple[int, int]:
+    """Flip-flops of the exported Verilog, module by module and flattened; Yosys reads it once for both."""
+    script = ["design -save read", *_count("", "modules"), "design -load read", *_count("flatten", "flat")]
+    found = _counted(out, script)
+    return found["modules"], found["flat"]
+
+
+def _count(flatten: str, name: str) -> list[str]:
+    return [flatten, "simplemap t:*dff*", "opt -fast", "opt_clean", f"tee -o {name}.stat.json stat -json"]
+
+
+def _counted(out: Path, commands: list[str]) -> dict[str, int]:
+    """Flip-flops in every file of statistics that the commands write, by the name of the file."""
     manifest = json.loads((out / "manifest.json").read_text())
     boxes = [f"rtl/{name}.v" for name in manifest["blackboxes"]]
-    lines = [f"read_verilog -sv {'-lib ' if file in boxes else ''}{file}" for file in manifest["files"]]
-    lines += [f"hierarchy -top {manifest['top']}", "proc", "opt -fast", *(["flatten"] if flatten else [])]
-    lines += ["simplemap t:*dff*", "opt -fast", "opt_clean", "tee -o stat.json stat -json"]
-    yosys.run("\n".join(lines), cwd=out, timeout_s=300)
-    found = json.loads((out / "stat.json").read_text())
-    cells = found["design"]["num_cells_by_type"]
+    lines = [
+        f'read_verilog -sv {"-lib " if file in boxes else ""}"{out.resolve() / file}"'
+        for file in manifest["files"]
+    ]
+    lines += [f"hierarchy -top {manifest['top']}", "proc", "opt -fast", *commands]
+    with files.scratch("ternforge-stat-") as scratch:
+        yosys.run("\n".join(lines), cwd=scratch, timeout_s=300)
+        found = {
+            path.name.split(".")[0]: json.loads(path.read_text()) for path in scratch.glob("*.stat.json")
+        }
+    return {name: _flip_flops(stat["design"]["num_cells_by_type"]) for name, stat in found.items()}
+
+
+def _flip_flops(cells: Mapping[str, int]) -> int:
     return sum(count for kind, count in cells.items() if "DFF" in kind)

@@ -1,4 +1,4 @@
-"""What a manifest must be, told as what it is not: kinds of keys, bits that do not overlap, names that are known."""
+"""Checks of a manifest: kinds of keys, bits that do not overlap, names that are known."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from costmodel.model import estimate
 from costmodel.technology import technology as technologies
 from generator.export import write_hardware
 from simulator.rtl import rtl
-from ternforge.conformance.agreement import compare, netlist_flip_flops
+from ternforge.conformance.agreement import compare, netlist_flip_flops_both_ways
 from ternforge.conformance.manifest_check import faults
 from toolchain import process, verilator
 
@@ -53,7 +53,7 @@ def check_family(family: str, folder: Path, *, designs: int = 20, seed: int = 1)
 
 
 def check_design(spec: Spec, folder: Path, number: int = 0) -> list[str]:
-    """What is wrong with the hardware of one design, written to ``folder``; ``number`` draws its runs.
+    """Faults of the hardware of one design, which is written to ``folder``; ``number`` seeds its runs.
 
     Values, cycles, stalls by reason, beats on every port and status against the RTL; flip-flops of the netlist; the
     manifest; lint; that the same design gives the same bytes and survives a file.
@@ -75,8 +75,7 @@ def check_design(spec: Spec, folder: Path, number: int = 0) -> list[str]:
 
 def _registers(spec: Spec, out: Path) -> Iterator[str]:
     predicted = int(flip_flops(spec.units()))
-    for how, flatten in (("by module", False), ("flat", True)):
-        counted = netlist_flip_flops(out, flatten=flatten)
+    for how, counted in zip(("by module", "flat"), netlist_flip_flops_both_ways(out), strict=True):
         if counted != predicted:
             yield f"flip-flops of the netlist, {how}, are {counted}, not {predicted}"
 
@@ -120,7 +119,7 @@ def _travels(spec: Spec, file: Path) -> Iterator[str]:
 
 
 def check_columns(specs: Sequence[Spec]) -> Iterator[str]:
-    """What formulas say otherwise of many designs at once than of each."""
+    """Differences between formulas evaluated for many designs at once and for each design."""
     names = specs[0].parameters
     many = type(specs[0]).columns(
         {name: np.array([spec.parameters[name] for spec in specs]) for name in names}
@@ -188,7 +187,7 @@ def check_peak(specs: Sequence[Spec]) -> Iterator[str]:
 
 
 def check_estimate(spec: Spec, technology: str = "asap7") -> list[str]:
-    """What is missing in the estimate of a design on its typical task."""
+    """Figures that are missing in the estimate of a design on its typical task."""
     task = spec.typical_workload()
     found = ternforge.estimate(spec, technology, task)
     wrong = [f"{name} must be above 0, not {found[name]}" for name in _SHARED if not found[name] > 0]
@@ -201,7 +200,7 @@ def check_estimate(spec: Spec, technology: str = "asap7") -> list[str]:
 
 
 def check_space(space: str | Path, out: str | Path) -> list[str]:
-    """What is wrong with the front of a space that is searched into the folder ``out``.
+    """Faults of the front of a space, which is searched into the folder ``out``.
 
     Every point of the front, as a file, must be estimated as the explorer did. Raises as ``ternforge.explore``.
     """

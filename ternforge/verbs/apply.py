@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from blueprint.errors import ParamError
+from blueprint.files import schemas
 from blueprint.files.design import design_content, design_text
 from ternforge import choices
 from ternforge.folder import YAML, output_file
@@ -24,7 +26,7 @@ def apply(study: str | Path, point: str, out: str | Path, *, force: bool = False
             raise ParamError(f"Study must have a feasible point to take its knee, and {study} has none")
         name = found.space.point_id(found.space.index_of(name))
         design, row = found.design(name), found.point(name)
-    with output_file(out, YAML, "apply", force=force) as draft:
+    with output_file(out, YAML, "apply", schema=schemas.DESIGN, force=force) as draft:
         draft.write_text(design_text(design), encoding="utf-8")
     reason = None if row["feasible"] else row["reason"]
     return {"point": name, "file": Path(out), "design": design_content(design), "infeasible": reason}
@@ -39,8 +41,16 @@ def apply(study: str | Path, point: str, out: str | Path, *, force: bool = False
 def apply_(session: Session, study: str, point: str, out: str, force: bool) -> None:
     """Write the design POINT (an id, or `knee`) of the folder STUDY as a file."""
     answer = apply(study, point, out, force=force)
-    parameters = ", ".join(f"{key} {value}" for key, value in answer["design"]["parameters"].items())
+    parameters = ", ".join(
+        f"{key} {str(value).lower() if isinstance(value, bool) else value}"
+        for key, value in answer["design"]["parameters"].items()
+    )
     following = line("ternforge", "generate", Path(out), "--out", "rtl")
     if answer["infeasible"]:
         session.note(f"Point {answer['point']} is infeasible in this study: {answer['infeasible']}")
     session.answer(answer, [f"wrote {out}: {answer['point']}, {parameters}", f"next: {following}"])
+
+
+def _yaml(value: Any) -> str:
+    """A parameter's value as files and `--set` write it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

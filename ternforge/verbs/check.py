@@ -37,7 +37,7 @@ def check(path: str | Path, overrides: Mapping[str, str] | None = None) -> Answe
 
 
 def validate(path: str | Path, overrides: Mapping[str, str], only: str | None = None) -> Answer:
-    """As :func:`check`; the file must be of the schema ``only`` where one is given."""
+    """Check a file as :func:`check` does; it must be of the schema ``only`` if one is given."""
     section = read(path)
     readers: dict[str, Callable[[Section], Answer]] = {
         schemas.DESIGN: lambda found: _design(found, overrides),

@@ -12,7 +12,7 @@ from toolchain import doctor as examiner
 
 
 def doctor(note: Note = silent) -> Answer:
-    """Whether every tool really works; ``ok`` is false where one does not. ``note`` hears what is being checked."""
+    """Check that every tool works; ``ok`` is false if one does not. ``note`` is called with the tool being checked."""
     place = f"{', '.join(ROOMS)} are those of {HOME}"
     checks = [examiner.Check("Packages", ok=True, detail=place, seconds=0.0), *examiner.examine(note)]
     return {"ok": all(check.ok for check in checks), "checks": checks}

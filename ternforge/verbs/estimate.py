@@ -69,7 +69,7 @@ def estimate(
 
 
 def _asked(workload: WorkloadLike | None, space: str | Path | None) -> tuple[Asked | None, str | None]:
-    """What an estimate is asked on, and the technology that a space names."""
+    """The workload of an estimate, and the technology that a space names."""
     if space is None:
         return None if workload is None else Asked(read_workload(workload)), None
     if workload is not None:
@@ -121,7 +121,7 @@ def _layers(spec: Spec, workload: Workload, cycles_of: Any) -> list[Answer]:
 
 
 def _cycles(spec: Spec, task: Task) -> Number:
-    """In closed form, or by the simulator where that form speaks of deeper FIFOs than the design has."""
+    """Cycles in closed form, or by the simulator if the closed form needs deeper FIFOs than the design has."""
     check_fits(spec, task)
     if all(bool(rule.holds) for rule in spec.capacity((task,))):
         return spec.cycles(task)
@@ -143,7 +143,7 @@ def _cycles(spec: Spec, task: Task) -> Number:
 )
 @click.option(
     "--explain",
-    type=click.Choice(list(explaining.EXPLAINED)),
+    type=choices.Named(lambda: explaining.EXPLAINED),
     help="Print the formula of this figure with its numbers; its lines add up to the figure.",
 )
 @set_option
@@ -192,7 +192,7 @@ def _lines(answer: Mapping[str, Any]) -> list[str]:
 
 
 def _memory(line: Mapping[str, Any]) -> str:
-    """What a memory must do, and what it was priced as."""
+    """The requirements of a memory, and the kind that it was priced as."""
     band = (
         ""
         if line["left_out"] is None

@@ -1,19 +1,26 @@
-"""``ternforge model``: language models that come with the package, and those that are imported."""
+"""``ternforge model``: language models that come with the package, and checkpoints of others."""
 
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
+from blueprint.errors import ParamError
+from blueprint.files import schemas
+from blueprint.files.nearest import suggestion
 from blueprint.workloads import huggingface
 from blueprint.workloads import model as shapes
 from blueprint.workloads.tasks import LARGEST
+from checkpoints.checkpoint import Checkpoint, Finding
 from ternforge import choices
-from ternforge.folder import YAML, output_file
+from ternforge.folder import YAML, output_file, output_folder
 from ternforge.options import force_option, out_option
-from ternforge.session import Answer, Session, table
+from ternforge.session import Answer, Note, Session, silent, table
 from ternforge.shell import LazyGroup, Verb
 
 
@@ -37,24 +44,122 @@ def model(name: str | Path, phase: str = "decode", tokens: int = 1) -> Answer:
 
 def model_import(
     folder: str | Path,
-    out: str | Path,
+    out: str | Path | None = None,
     name: str | None = None,
     *,
     like: str | None = None,
+    shapes_only: bool = False,
     force: bool = False,
+    note: Note = silent,
 ) -> Answer:
-    """Write the shapes in a Hugging Face folder's ``config.json`` as a model file.
+    """Survey the tensors of a checkpoint, and write its shapes to the model file ``out``.
 
-    ``like`` is the type of model to read it as, where the config names one that is not known.
+    ``folder`` is a Hugging Face folder, a safetensors file in one, or a GGUF file. ``like`` is the type of model to
+    read a ``config.json`` as, where it names one that is not known; with ``shapes_only`` only that file is read.
     """
-    found = huggingface.read_config(folder, name, like)
-    with output_file(out, YAML, "model import", force=force) as draft:
-        draft.write_text(shapes.model_text(found.model), encoding="utf-8")
+    from checkpoints import reading
+
+    read = reading.shapes if shapes_only else reading.read
+    found = read(folder, name, like)
+    listed = found.checkpoint.survey(_progress(note)) if found.checkpoint else ()
+    tensors = [_tensor(each) for each in listed]
+    if out is not None:
+        with output_file(out, YAML, "model import", schema=schemas.MODEL, force=force) as draft:
+            draft.write_text(shapes.model_text(found.model), encoding="utf-8")
     return {
         **_summary(found.model),
-        "file": Path(out),
-        "ternary": found.ternary,
+        "file": None if out is None else Path(out),
+        "ternary": found.ternary or any(each["zero_share"] is not None for each in tensors),
         "ignored": found.ignored,
+        "weights": _weights(found.checkpoint, found.notes),
+        "tensors": tensors,
+    }
+
+
+def model_export(
+    path: str | Path,
+    out: str | Path,
+    encoding: str = "tq2_0",
+    *,
+    force: bool = False,
+    note: Note = silent,
+) -> Answer:
+    """Write a ternary checkpoint in another form: a GGUF file, or a packed Hugging Face folder.
+
+    ``encoding`` is ``tq1_0``, ``tq2_0`` or ``i2_s`` for GGUF, ``packed`` for a folder.
+    """
+    from checkpoints import gguf_writing, packed_folder, reading
+
+    if encoding not in ENCODINGS:
+        hint = suggestion(encoding, ENCODINGS)
+        raise ParamError(f"Encoding must be one of {', '.join(ENCODINGS)}, not {encoding!r}{hint}")
+    found = reading.read(path).checkpoint
+    if found is None:
+        raise ParamError(f"{path}: checkpoint must have weights, and has none that can be read")
+    if encoding == "packed":
+        with output_folder(out, "model export", force=force) as folder:
+            packed_folder.write(found, folder)
+        rounding = 0.0
+    else:
+        with output_file(out, (".gguf",), "model export", force=force) as draft:
+            rounding = gguf_writing.write(found, draft, encoding, _progress(note))
+    return {
+        "name": found.decoder.model.name,
+        "file": Path(out),
+        "encoding": encoding,
+        "scale_rounding": rounding,
+    }
+
+
+def _progress(note: Note) -> Callable[[int, int], None]:
+    """What says every two seconds how many matrices were read, and how long the rest will take."""
+    begin = last = time.monotonic()
+
+    def told(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _PAUSE and done < total:
+            left = (now - begin) / done * (total - done)
+            note(f"read {done} of {total} matrices, {left:.0f} s left")
+            last = now
+
+    return told
+
+
+def _weights(found: Checkpoint | None, notes: tuple[str, ...]) -> Answer:
+    """The operations of a decoder beside its products, and its vocabulary."""
+    if found is None:
+        return {"notes": notes}
+    decoder, words = found.decoder, found.vocabulary
+    return {
+        "notes": notes,
+        "epsilon": decoder.epsilon,
+        "rope_theta": decoder.rope_theta,
+        "rotary": decoder.rotary,
+        "sub_norms": decoder.sub_norms,
+        "bos": decoder.bos,
+        "eos": decoder.eos,
+        "tokens": words.size if words else None,
+    }
+
+
+def _tensor(found: Finding) -> Answer:
+    """Properties of a tensor, by plain keys."""
+    codes = found.statistics
+    return {
+        "name": found.name,
+        "layer": found.place[0],
+        "role": found.place[1],
+        "shape": found.shape,
+        "stored": found.kind,
+        "encoding": found.encoding,
+        "scales": found.scales,
+        "scale_min": found.scale_min,
+        "scale_max": found.scale_max,
+        "scale_divides": found.divides if codes else None,
+        "zero_share": codes.zero_share if codes else None,
+        "positive_share": codes.positive_share if codes else None,
+        "entropy": codes.entropy if codes else None,
     }
 
 
@@ -68,10 +173,16 @@ def _summary(chosen: shapes.Model) -> Answer:
     return {**dataclasses.asdict(chosen), **derived}
 
 
+#: Forms in which a checkpoint is written.
+ENCODINGS = ("tq1_0", "tq2_0", "i2_s", "packed")
+#: Seconds between two lines of progress.
+_PAUSE = 2.0
+_SHARES = ("zero_share", "positive_share", "entropy")
 _VERBS = {
     "list": "The models that come with the package.",
     "show": "One model's shapes and products.",
-    "import": "Shapes from a Hugging Face folder.",
+    "import": "Shapes and tensors of a checkpoint.",
+    "export": "A checkpoint as GGUF or as a packed folder.",
 }
 
 
@@ -113,21 +224,92 @@ def show_(session: Session, name: str, phase: str, tokens: int) -> None:
 
 
 @click.command("import", cls=Verb)
-@click.argument("folder", type=choices.FILE)
+@click.argument("folder", metavar="PATH", type=choices.FILE)
 @click.option("--name", metavar="NAME", help="Name of the model; without it the folder's.")
-@out_option(choices.FILE, "FILE.yaml", "Model file to write.", required=True)
+@out_option(choices.FILE, "FILE.yaml", "Model file to write.")
 @click.option(
     "--like",
     type=choices.Named(huggingface.architectures, shown="TYPE"),
     help="Read it as this type of model, as in `llama`.",
 )
+@click.option("--shapes", "shapes_only", is_flag=True, help="Read config.json alone, no weights.")
 @force_option
 @click.pass_obj
-def import_(session: Session, folder: str, name: str | None, out: str, like: str | None, force: bool) -> None:
-    """Write the shapes in FOLDER/config.json (Hugging Face) as a model file; weights are not read."""
-    answer = model_import(folder, out, name, like=like, force=force)
-    for note in answer["notes"]:
+def import_(
+    session: Session,
+    folder: str,
+    name: str | None,
+    out: str | None,
+    like: str | None,
+    shapes_only: bool,
+    force: bool,
+) -> None:
+    """Say what the tensors of PATH are (Hugging Face folder, safetensors, GGUF), and write its shapes."""
+    answer = model_import(
+        folder, out, name, like=like, shapes_only=shapes_only, force=force, note=session.note
+    )
+    for note in (*answer["notes"], *answer["weights"]["notes"]):
         session.note(f"note: {note}")
     if answer["ignored"]:
         session.note(f"note: not needed and ignored: {', '.join(answer['ignored'])}")
-    session.answer(answer, [f"wrote {out}: {answer['name']}, {answer['ternary_weights']:,} ternary weights"])
+    begin = f"wrote {out}: {answer['name']}" if out else answer["name"]
+    session.answer(answer, [f"{begin}, {answer['ternary_weights']:,} ternary weights", *_tables(answer)])
+
+
+@click.command("export", cls=Verb)
+@click.argument("path", metavar="PATH", type=choices.FILE)
+@click.option(
+    "--encoding",
+    type=choices.Named(lambda: ENCODINGS),
+    default="tq2_0",
+    show_default=True,
+    help="How weights are written.",
+)
+@out_option(choices.FILE, "FILE.gguf|DIR", "GGUF file, or folder for `packed`.", required=True)
+@force_option
+@click.pass_obj
+def export_(session: Session, path: str, encoding: str, out: str, force: bool) -> None:
+    """Write the ternary checkpoint PATH as a GGUF file or as a packed Hugging Face folder."""
+    answer = model_export(path, out, encoding, force=force, note=session.note)
+    rounding = (
+        f"; scales rounded by at most {answer['scale_rounding']:.1e}" if answer["scale_rounding"] else ""
+    )
+    session.answer(answer, [f"wrote {out}: {answer['name']} as {encoding}{rounding}"])
+
+
+def _tables(answer: Answer) -> list[str]:
+    """Tensors in groups of those that have role, shape and form in common."""
+    groups: dict[tuple[str, ...], list[Answer]] = {}
+    for each in answer["tensors"]:
+        shape = " x ".join(map(str, each["shape"]))
+        key = (each["role"], shape, each["stored"], each["encoding"])
+        groups.setdefault(key, []).append(each)
+    rows = [_row(key, members) for key, members in groups.items()]
+    header = (
+        "role",
+        "shape",
+        "stored",
+        "encoding",
+        "tensors",
+        "scale",
+        "zeros",
+        "+1 of the rest",
+        "bits/weight",
+    )
+    return ["", *table(rows, header)] if rows else []
+
+
+def _row(key: tuple[str, ...], members: list[Answer]) -> list[Any]:
+    """A line of the table: the range of its members' numbers."""
+    if members[0]["zero_share"] is None:
+        return [*key, len(members), None, None, None, None]
+    sign = "/" if members[0]["scale_divides"] else "x"
+    scale = _range([each[end] for each in members for end in ("scale_min", "scale_max")], "{:.4g}")
+    several = f" ({members[0]['scales']:,} each)" if members[0]["scales"] > 1 else ""
+    shares = [_range([each[name] for each in members], "{:.3f}") for name in _SHARES]
+    return [*key, len(members), f"{sign} {scale}{several}", *shares]
+
+
+def _range(values: list[float], form: str) -> str:
+    low, high = form.format(min(values)), form.format(max(values))
+    return low if low == high else f"{low} to {high}"

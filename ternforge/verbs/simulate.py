@@ -64,6 +64,9 @@ def simulate(
     for task in tasks:
         note(f"simulating {task.name} {task.label}")
         layers.append(_layer(chosen, task, open_cycles, values=values, seed=seed))
+    if shown and shown[0] >= layers[0]["cycles"]:
+        what = f"must begin before the run ends, which takes {layers[0]['cycles']} cycles"
+        raise ParamError(f"Trace window {what}, not at {shown[0]}")
     answer: Answer = {
         "design": chosen.name,
         "design_hash": spec.design_hash,

@@ -20,8 +20,9 @@ from costmodel.model import quantity
 from costmodel.technology import importing, liberty_text
 from costmodel.technology.technology import Technology
 from ternforge import choices
+from ternforge.folder import check_file, output_folder
 from ternforge.inputs import DesignLike, read_design, read_technology
-from ternforge.options import set_option, tech_option
+from ternforge.options import force_option, pairs, set_option, tech_option
 from ternforge.session import Answer, Note, Session, silent, table
 from ternforge.shell import Verb
 from ternforge.verbs.estimate import estimate
@@ -48,13 +49,14 @@ def synth(
     netlist: str | Path | None = None,
     energy: bool = False,
     data: Mapping[str, str] | None = None,
+    force: bool = False,
 ) -> Answer:
     """Synthesize a design with Yosys and ABC; ``measured`` stands beside what the model ``predicted``.
 
     ``period`` in ps, ``recipe`` and ``wires`` choose the netlist (see docs/synthesis.md); ``netlist`` is a Verilog
-    file to write it to, with ``.lib`` and ``.sdc`` beside it. Prediction and measurement are of one library and one
-    recipe; ``predicted`` is None where there is no such prediction, and ``unpredicted`` says why. ``ParamError`` for
-    a period that is not reached.
+    file to write it to, with ``.lib`` and ``.sdc`` beside it, and ``force`` replaces files of others there. Prediction
+    and measurement are of one library and one recipe; ``predicted`` is None where there is no such prediction, and
+    ``unpredicted`` says why. ``ParamError`` for a period that is not reached.
 
     ``energy`` runs that netlist on random data, with its delays, and adds the ``energy`` of a mean cycle in pJ: useful
     toggles, glitches, clock pins and leakage of every place, and accesses of memories. ``data`` are statistics of
@@ -66,6 +68,9 @@ def synth(
     statistics = Data.of(data or {})
     recipes.choose(recipe, period, wires)
     facts = read_technology(chosen, technology)
+    if not liberty:
+        wire_models.check(wires, facts)
+    path = None if netlist is None else _netlist_file(netlist, force)
     for file in liberty:
         liberty_text.check(file)
     unpredicted = _unpredicted(facts, liberty)
@@ -82,7 +87,7 @@ def synth(
         if energy:
             note("simulating the netlist with its delays")
             switched = _energy(chosen.spec, scratch, manifest, mapped, measured, statistics)
-        written = [] if netlist is None else netlist_files.write(mapped, Path(netlist))
+        written = [] if path is None else _write_netlist(mapped, path, force)
     if predicted is not None and facts.recipe != measured.recipe:
         predicted, unpredicted = None, f"{facts.name} was calibrated by recipe {facts.recipe}"
     numbers = _numbers(measured)
@@ -109,6 +114,20 @@ def synth(
         "unpredicted": unpredicted or None,
         **({} if switched is None else {"energy": switched}),
     }
+
+
+def _netlist_file(netlist: str | Path, force: bool) -> Path:
+    """The Verilog file of a netlist, not yet written. `ParamError` where it or a file beside it must not be."""
+    path = check_file(netlist, netlist_files.SUFFIXES[:1], force=force)
+    for suffix in netlist_files.SUFFIXES[1:]:
+        check_file(path.with_suffix(suffix), (suffix,), force=force)
+    return path
+
+
+def _write_netlist(mapped: synthesis.Mapped, path: Path, force: bool) -> list[Path]:
+    """Write the netlist and the files beside it, all or none."""
+    with output_folder(path.parent, "synth", whole=False, force=force) as draft:
+        return [path.with_name(file.name) for file in netlist_files.write(mapped, draft / path.name)]
 
 
 def _energy(
@@ -182,10 +201,16 @@ def _unpredicted(facts: Technology, liberty: Sequence[str | Path]) -> str:
     "--data",
     multiple=True,
     metavar="NAME=VALUE",
+    callback=pairs("Data", "NAME=VALUE"),
     help="With --energy: zeros=0.42, the share of zeros among ternary weights; positive=0.5, that of +1 among the "
     "others; spread=normal or uniform, of whole numbers.",
 )
-@click.option("--period", type=float, metavar="PS", help="Meet this clock period, with the least area found.")
+@click.option(
+    "--period",
+    type=choices.Real("ps"),
+    metavar="PS",
+    help="Meet this clock period, with the least area found.",
+)
 @click.option(
     "--recipe",
     metavar="RECIPE",
@@ -194,10 +219,11 @@ def _unpredicted(facts: Technology, liberty: Sequence[str | Path]) -> str:
 @click.option("--wires", metavar="KIND", help=f"Wires to time with: {', '.join(wire_models.KINDS)}.")
 @click.option(
     "--netlist",
-    type=click.Path(dir_okay=False),
+    type=choices.FILE,
     metavar="OUT.v",
     help="Write the netlist, and OUT.lib and OUT.sdc.",
 )
+@force_option
 @set_option
 @click.pass_obj
 def synth_(
@@ -209,26 +235,19 @@ def synth_(
     recipe: str | None,
     wires: str | None,
     netlist: str | None,
+    force: bool,
     energy: bool,
-    data: tuple[str, ...],
+    data: dict[str, str],
     overrides: dict[str, str],
 ) -> None:
     """Synthesize the design in SPEC with Yosys and ABC, and print the prediction beside the result."""
-    answer = synth(
-        spec, tech, liberty, overrides, session.note,
-        period=period, recipe=recipe, wires=wires, netlist=netlist, energy=energy, data=_named(data, energy),
-    )  # fmt: skip
-    session.answer(answer, _lines(answer))
-
-
-def _named(data: tuple[str, ...], energy: bool) -> dict[str, str]:
-    """Options NAME=VALUE by name. `ParamError` for others, and where they would have no effect."""
     if data and not energy:
         raise ParamError("Data must be given with --energy, which alone depends on it")
-    for item in data:
-        if "=" not in item:
-            raise ParamError(f"Data must be NAME=VALUE, not {item!r}")
-    return dict(item.split("=", 1) for item in data)
+    answer = synth(
+        spec, tech, liberty, overrides, session.note,
+        period=period, recipe=recipe, wires=wires, netlist=netlist, energy=energy, data=data, force=force,
+    )  # fmt: skip
+    session.answer(answer, _lines(answer))
 
 
 def _lines(answer: Mapping[str, Any]) -> list[str]:

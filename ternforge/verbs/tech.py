@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from blueprint.errors import ParamError
+from blueprint.files import schemas
 from blueprint.files.names import NAME_RULE, is_name
+from costmodel.groundtruth import recipe as recipes
 from costmodel.technology import importing
 from costmodel.technology import technology as files
 from ternforge import choices
@@ -30,33 +32,41 @@ def technology(name: str | Path) -> Answer:
 
 
 def technology_import(
-    liberty: Sequence[str | Path], name: str, out: str | Path, *, force: bool = False
+    liberty: Sequence[str | Path], name: str, out: str | Path, note: Note = silent, *, force: bool = False
 ) -> Answer:
     """Make a technology file of Liberty files; `ternforge tech calibrate` fits its cost model afterwards."""
     if not is_name(name):
         raise ParamError(f"Technology name must be {NAME_RULE}, not {name!r}")
-    with output_file(out, YAML, "tech", force=force) as draft:
+    with output_file(out, YAML, "tech", schema=schemas.TECHNOLOGY, force=force) as draft:
+        note(f"reading {len(liberty)} Liberty file{'s' if len(liberty) > 1 else ''}")
         importing.import_library(liberty, name, draft)
     return {"file": Path(out), **_summary(files.load(Path(out)))}
 
 
 def technology_calibrate(
-    name: str | Path, out: str | Path | None = None, note: Note = silent, *, force: bool = False
+    name: str | Path,
+    out: str | Path | None = None,
+    note: Note = silent,
+    *,
+    recipe: str | None = None,
+    force: bool = False,
 ) -> Answer:
     """Fit the cost model of a technology to synthesis and write it, to its own file where ``out`` is not given.
 
-    Takes minutes; when interrupted, the same call goes on. ``errors`` are those of the fit, by quantity.
+    ``recipe`` is how designs are synthesized, and what every later prediction is of. Takes minutes; when interrupted,
+    the same call goes on. ``errors`` are those of the fit, by quantity. ``ParamError`` for an unknown recipe.
     """
     from costmodel.calibration import calibration
     from generator import export
 
     facts = files.load(name)
-    path = check_file(out if out is not None else facts.path, YAML, force=force)
-    fitted = calibration.calibrate(facts, export.write_hardware, note=note)
-    with output_file(path, YAML, "tech", force=force) as draft:
+    path = check_file(out if out is not None else facts.path, YAML, schema=schemas.TECHNOLOGY, force=force)
+    chosen = recipes.choose(recipe, None, None)
+    fitted = calibration.calibrate(facts, export.write_hardware, note=note, recipe=chosen)
+    with output_file(path, YAML, "tech", schema=schemas.TECHNOLOGY, force=force) as draft:
         calibration.write(fitted, draft)
     errors = {key: group["error"] for key, group in fitted.model.items() if "error" in group}
-    return {"file": path, "name": facts.name, "errors": errors}
+    return {"file": path, "name": facts.name, "recipe": chosen, "errors": errors}
 
 
 def technology_validate(
@@ -80,12 +90,12 @@ def technology_validate(
     from generator import export
 
     facts = files.load(name)
-    path = None if out is None else check_file(out, YAML, force=force)
+    path = None if out is None else check_file(out, YAML, schema=schemas.TECHNOLOGY, force=force)
     found = validation.validate(
         facts, export.write_hardware, designs=designs, large=large, seed=seed, note=note
     )
     if path is not None:
-        with output_file(path, YAML, "tech", force=force) as draft:
+        with output_file(path, YAML, "tech", schema=schemas.TECHNOLOGY, force=force) as draft:
             calibration.write(validation.recorded(facts, found), draft)
     return {
         "technology": found.technology,
@@ -187,8 +197,7 @@ def show_(session: Session, name: str) -> None:
 @click.pass_obj
 def import_(session: Session, liberty: tuple[str, ...], name: str, out: str, force: bool) -> None:
     """Make a technology file of LIBERTY files (plain or gzipped)."""
-    session.note(f"reading {len(liberty)} Liberty file{'s' if len(liberty) > 1 else ''}")
-    answer = technology_import(liberty, name, out, force=force)
+    answer = technology_import(liberty, name, out, session.note, force=force)
     lines = [
         f"wrote {out}: {answer['cells']} cells",
         f"next: {line('ternforge', 'tech', 'calibrate', Path(out))}",
@@ -198,16 +207,22 @@ def import_(session: Session, liberty: tuple[str, ...], name: str, out: str, for
 
 @click.command("calibrate", cls=Verb)
 @click.argument("name", type=TECHNOLOGY)
+@click.option(
+    "--recipe",
+    metavar="RECIPE",
+    help=f"How designs are synthesized: {' or '.join(recipes.RECIPES)}.  [default: {recipes.RECIPE}]",
+)
 @out_option(choices.FILE, "FILE.yaml", "Technology file to write; without it the file itself.")
 @force_option
 @click.pass_obj
-def calibrate_(session: Session, name: str, out: str | None, force: bool) -> None:
+def calibrate_(session: Session, name: str, recipe: str | None, out: str | None, force: bool) -> None:
     """Synthesize random designs in the technology NAME (or file) and fit its cost model; takes some minutes.
 
     When interrupted, the same command goes on where it stopped.
     """
-    answer = technology_calibrate(name, out, session.note, force=force)
-    session.answer(answer, [f"wrote {answer['file']}: cost model of {answer['name']} calibrated"])
+    answer = technology_calibrate(name, out, session.note, recipe=recipe, force=force)
+    text = f"wrote {answer['file']}: cost model of {answer['name']} calibrated, recipe {answer['recipe']}"
+    session.answer(answer, [text])
 
 
 @click.command("validate", cls=Verb)

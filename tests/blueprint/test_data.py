@@ -49,7 +49,10 @@ def test_statistics_are_read_from_texts() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"zeroes": "0.3"}, "Data must be zeros, positive, spread, not 'zeroes'; did you mean 'zeros'?"),
+        (
+            {"zeroes": "0.3"},
+            "Data must be one of zeros, positive, spread, not 'zeroes'; did you mean 'zeros'?",
+        ),
         ({"zeros": "many"}, "Data zeros must be a number, not 'many'"),
         ({"zeros": "1.5"}, "Data zeros must be a share from 0 to 1, not 1.5"),
         ({"positive": "-0.1"}, "Data positive must be a share from 0 to 1, not -0.1"),

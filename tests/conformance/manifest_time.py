@@ -38,14 +38,21 @@ def _ternary_lut(p: Mapping[str, Any], operands: Mapping[str, Array], names: Nam
     groups, tiles = _over(names["tokens"], p["token_lanes"]), _over(names["k"], tables * p["mu"])
     columns, words = _over(names["n"], p["fetch_count"]), _over(p["n_max"], p["fetch_count"])
     several = p["k_max"] > tables * p["mu"]
+    whole = words
+    if several and p["n_tile"]:
+        words = _over(p["n_tile"], p["fetch_count"])
     memory = several and words > 1 and _is_memory(p, words)
     build = (max(p["mu"] - 2, 0) if p["build_style"] == "pipelined" else 0) + p["build_register"]
     build += (p["mu"] - 1) * adder
     ahead = p["fetch_register"] + _stages(tables) * adder
     register = (p["reduction_register"] and several) or (memory and ahead == 0)
     sweep = ahead + register + (adder if several else 0)
-    turn = max(columns, sweep + 1) if several and adder else columns
-    return int((groups * tiles - 1) * turn + columns + build + sweep + 2)
+    again = sweep + 1 if several and adder else 0
+    if words == whole:
+        return int((groups * tiles - 1) * max(columns, again) + columns + build + sweep + 2)
+    passes = [min(words, columns - at) for at in range(0, columns, words)]
+    swept = sum((tiles - 1) * max(count, again) + count for count in passes)
+    return int(groups * swept + build + sweep + 2 + p["act_buffer"])
 
 
 def _is_memory(p: Mapping[str, Any], words: int) -> bool:

@@ -22,6 +22,11 @@ FLOAT_TABLES: dict[str, Any] = {
     "m_max": 4, "k_max": 64, "n_max": 8, "mu": 2, "lut_count": 2, "fetch_count": 1,
 }  # fmt: skip
 
+ATTENTION: dict[str, Any] = {
+    "graph": "memory_free", "dim": 2, "keys_max": 4, "queries_max": 1, "heads_max": 1,
+    "exp_stages": 3, "product_stages": 1,
+}  # fmt: skip
+
 
 def _samples(family: str, seed: int, count: int) -> list[Spec]:
     """The smaller half of random designs: the walk is over every bit."""
@@ -52,6 +57,8 @@ def _broken(net: Netlist, spec: Spec, paths: tuple[TimedPath, ...]) -> list[str]
 def _check(spec: Spec, folder: Path) -> None:
     net = word_level.generated(spec, folder)
     assert _broken(net, spec, spec.paths()) == [], spec.parameters
+    if spec.parameters.get("acc_format") == "integer":
+        assert net.carries() == word_level.carries(spec.paths()), spec.parameters
     declared: dict[str, int] = {}
     for unit in spec.units():
         if unit.flip_flops:
@@ -67,15 +74,8 @@ def test_declared_paths_hold_no_register(family: str, tmp_path: Path) -> None:
         _check(spec, tmp_path / str(number))
 
 
-#: Of some attention designs the walk does not find a path of the softmax whole: counts or walk err.
-_OPEN = pytest.mark.xfail(strict=True, reason="softmax paths are not found cell by cell")
-_MANY = [
-    pytest.param(name, marks=[_OPEN] if name == "streaming_attention" else []) for name in sorted(FAMILIES)
-]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("family", _MANY)
+@pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_declared_paths_of_many_designs_hold_no_register(family: str, tmp_path: Path) -> None:
     for number, spec in enumerate(_samples(family, 1, 25)):
         _check(spec, tmp_path / str(number))
@@ -96,6 +96,58 @@ def test_a_path_through_registers_is_found(tmp_path: Path) -> None:
         "build-fetch-reduce-accumulate",
         "key-reduce-accumulate",
     ]
+
+
+@pytest.fixture(scope="module")
+def divided(tmp_path_factory: pytest.TempPathFactory) -> tuple[Spec, Netlist]:
+    """An attention core whose division has one register."""
+    spec = FAMILIES["streaming_attention"](**ATTENTION, reciprocal_stages=1)
+    return spec, word_level.generated(spec, tmp_path_factory.mktemp("attention"))
+
+
+def test_every_path_of_attention_is_there(divided: tuple[Spec, Netlist]) -> None:
+    spec, net = divided
+    assert _broken(net, spec, spec.paths()) == []
+    assert net.carries() == word_level.carries(spec.paths())
+
+
+def test_attention_paths_through_registers_are_found(divided: tuple[Spec, Netlist]) -> None:
+    """The failing twin: paths of the same design without registers in its division, exponentials and products."""
+    _, net = divided
+    flat = FAMILIES["streaming_attention"](**ATTENTION, reciprocal_stages=0)
+    found = _broken(net, flat, flat.paths())
+    assert len(found) == 1 and found[0].startswith(
+        "reciprocal-first: a register stands before (('reciprocal',), 'adder')"
+    )
+    joined = FAMILIES["streaming_attention"](
+        **{**ATTENTION, "exp_stages": 0, "product_stages": 0}, reciprocal_stages=1
+    )
+    assert [line.split(":")[0] for line in _broken(net, joined, joined.paths())] == [
+        "exp2-0-4",
+        "reference-0-4",
+        "output",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("times", "found"),
+    [(0, []), (2, ["reciprocal-first", "reciprocal-last"])],
+    ids=["dropped", "doubled"],
+)
+def test_rows_of_the_division_dropped_or_doubled_are_found(
+    divided: tuple[Spec, Netlist], times: int, found: list[str]
+) -> None:
+    """All steps of a path that is too short are there, but the longest chain has more carries."""
+    spec, net = divided
+    wrong = tuple(_with_rows(path, times) for path in spec.paths())
+    assert [line.split(":")[0] for line in _broken(net, spec, wrong)] == found
+    assert net.carries() != word_level.carries(wrong)
+
+
+def _with_rows(path: TimedPath, times: int) -> TimedPath:
+    """The path with so many times its rows of a division."""
+    steps = (unit.times(times if unit.place == "reciprocal" else 1) for unit in path.steps)
+    return TimedPath(path.name, tuple(steps))
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))

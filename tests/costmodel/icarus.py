@@ -61,10 +61,10 @@ class Bench:
 
     def _driven(self) -> list[int]:
         """Nets whose values the bench gives: sources that are no register."""
-        registers = {net for net, _, _ in self._flops()}
+        registers = {net for net, _, _ in self._flip_flops()}
         return [net for net in self.gates.shown[self.gates.sources].tolist() if net not in registers]
 
-    def _flops(self) -> Iterator[tuple[int, str, None]]:
+    def _flip_flops(self) -> Iterator[tuple[int, str, None]]:
         for kind, rows in self.flat.cells.items():
             cell = self.cells.get(kind)
             if cell is None or cell.sequential is None:
@@ -83,7 +83,7 @@ class Bench:
     def _registers(self) -> list[str]:
         lines = [
             f"  reg q{net} = {self.before[0, net]};\n  always @(posedge clk) q{net} <= {text};"
-            for net, text, _ in self._flops()
+            for net, text, _ in self._flip_flops()
         ]
         given = "".join(map(str, self.before[0, self._driven()][::-1]))
         return [*lines, f"  initial in = {len(given)}'b{given};"]

@@ -66,15 +66,17 @@ def test_buffered_netlist_computes_the_same(tmp_path: Path) -> None:
 
 def test_heavy_net_gets_a_tree_and_is_fast() -> None:
     tech = technology.load("asap7")
-    flop = "DFFHQNx1_ASAP7_75t_R"
-    readers = {f"r{i}": cell(flop, CLK=2, D=4, QN=10 + i) for i in range(500)}
-    heavy = module({"ck": ("input", [2]), "d": ("input", [3])}, first=cell(flop, CLK=2, D=3, QN=4), **readers)
+    flip_flop = "DFFHQNx1_ASAP7_75t_R"
+    readers = {f"r{i}": cell(flip_flop, CLK=2, D=4, QN=10 + i) for i in range(500)}
+    heavy = module(
+        {"ck": ("input", [2]), "d": ("input", [3])}, first=cell(flip_flop, CLK=2, D=3, QN=4), **readers
+    )
     before = sta.analyze("m", {"m": heavy}, tech, trees=False).critical_path_ps
     done = buffering.insert("m", {"m": heavy}, tech, None)
     after = sta.analyze("m", done, tech, trees=False).critical_path_ps
     assert after < 0.15 * before
     assert len(buffers(done["m"])) > 10
-    # The clock, on 501 pins, is ideal and stays one net; every flop is still there.
+    # The clock, on 501 pins, is ideal and stays one net; every flip-flop is still there.
     assert sum(item["connections"].get("CLK") == [2] for item in done["m"]["cells"].values()) == 501
 
 

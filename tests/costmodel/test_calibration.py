@@ -13,8 +13,9 @@ import pytest
 from blueprint import registry
 from blueprint.errors import ParamError
 from blueprint.unit import flip_flops
+from blueprint.workloads.data import EVEN, Data
 from costmodel.calibration import calibration, fitting, sampling, validation
-from costmodel.calibration.measuring import Sample, measure
+from costmodel.calibration.measuring import Sample, measure, operands
 from costmodel.technology import technology
 from costmodel.technology.technology import Technology
 from generator.export import write_hardware
@@ -117,6 +118,18 @@ def test_prior_decides_what_rows_cannot_tell_apart() -> None:
     rows = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])
     found = fitting.fit(rows, rows.sum(axis=1) * 2, np.array([3.0, 1.0]))
     assert found == pytest.approx([3, 1], rel=0.01)
+
+
+def test_rows_count_as_much_as_their_share_of_the_whole() -> None:
+    rows, values = np.array([[1.0], [1.0], [1.0]]), np.array([1.0, 2.0, 2.0])
+    even = fitting.fit(rows, values)
+    shares = np.array([0.9, 0.1, 0.1])
+    assert fitting.fit(rows, values, shares=shares)[0] < even[0]
+    assert fitting.fit(rows, values, shares=np.ones(3)) == pytest.approx(even)
+
+
+def test_operands_are_those_of_the_models_that_are_judged() -> None:
+    assert operands("area/4") == EVEN and operands("buffered/1") == Data()
 
 
 def test_held_out_errors_are_larger_where_terms_are_many() -> None:

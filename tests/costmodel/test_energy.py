@@ -50,7 +50,7 @@ def test_code_refuses_what_is_no_function() -> None:
 def _toggler() -> dict[str, object]:
     """A flip-flop of asap7 (inverting output) that is fed by its own output through an inverter twice."""
     cells = {
-        "flop": {
+        "flip_flop": {
             "type": "DFFHQNx1_ASAP7_75t_R",
             "connections": {"CLK": [2], "D": [3], "QN": [4]},
         },
@@ -75,9 +75,13 @@ def test_a_toggling_flip_flop_toggles_every_cycle() -> None:
     assert seen == [seen[0], 1 - seen[0]] * 5
     energies = machine.price(lambda _: "all", 10)
     cells = tech.cells
-    inverter, flop = cells["INVx1_ASAP7_75t_R"], cells["DFFHQNx1_ASAP7_75t_R"]
+    inverter, flip_flop = cells["INVx1_ASAP7_75t_R"], cells["DFFHQNx1_ASAP7_75t_R"]
     half = 0.5e-3 * tech.voltage**2
-    toggling = [(inverter, pin) for pin in ("A", "Y")] * 2 + [(flop, "D"), (flop, "QN")] + [(flop, "CLK")] * 2
+    toggling = (
+        [(inverter, pin) for pin in ("A", "Y")] * 2
+        + [(flip_flop, "D"), (flip_flop, "QN")]
+        + [(flip_flop, "CLK")] * 2
+    )
     expected = sum(half * cell.pin(pin).capacitance + activity._internal(cell, pin) for cell, pin in toggling)
     assert energies["all"] == pytest.approx(expected)
 
@@ -85,7 +89,7 @@ def test_a_toggling_flip_flop_toggles_every_cycle() -> None:
 def test_a_loop_of_gates_is_refused() -> None:
     loop = _toggler()
     loop["cells"]["again"]["connections"]["Y"] = [4]  # type: ignore[index]
-    del loop["cells"]["flop"]  # type: ignore[attr-defined]
+    del loop["cells"]["flip_flop"]  # type: ignore[attr-defined]
     with pytest.raises(ParamError, match="^A netlist must have no combinational loop to be simulated$"):
         activity._Machine(flatten("loop", {"loop": loop}), loop["ports"], technology.load("asap7"))  # type: ignore[arg-type]
 

@@ -418,7 +418,7 @@ def test_a_surplus_key_is_refused_at_every_place_of_a_technology_file(tmp_path: 
     text = (tmp_path / "tiny.yaml").read_text()
     places = mappings(yaml.safe_load(text))
     free = {("sources",), ("corner",), ("roles", "gates")}  # whose keys are names
-    assert ("roles", "full_adder") in places and ("roles", "flop") in places
+    assert ("roles", "full_adder") in places and ("roles", "flip_flop") in places
     for place in places:
         if place in free or place[:1] == ("model",):
             continue

@@ -219,3 +219,44 @@ def test_function_means_the_same_in_every_notation(text: str) -> None:
 def test_broken_function_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         function.truth(text, ("A", "B"))
+
+
+WIRES = "wire_load (small) { capacitance : 0.1; slope : 0.3; fanout_length (1, 2.0); }\nwire_load_selection (s) {\n"
+AREAS = "wire_load_from_area must be two areas and a wire_load"
+BITS = "a memory must have from 1 to 40 bits of address and from 1 to 1048576 of data"
+MEMORY = "cell (RAM) { area : 1; memory () { type : ram;\n"
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (f"{WIRES} wire_load_from_area (0, 100); }}", f"{AREAS}, not (0, 100)"),
+        (f'{WIRES} wire_load_from_area (a, 1, "small"); }}', f'{AREAS}, not (a, 1, "small")'),
+        (f'{WIRES} wire_load_from_area (9, 1, "small"); }}', f'{AREAS}, not (9, 1, "small")'),
+        ("wire_load (small) {\n fanout_length (1, nan); }", "fanout_length must be a fan-out and a length"),
+        ("type (t) {\n bit_width : inf; }", "bit_width of type t must be a number, not 'inf'"),
+        (f"{MEMORY} address_width : 99; word_width : 8; }} }}", f"{BITS}, not 99 and 8"),
+        (f"{MEMORY} address_width : 4; word_width : 0; }} }}", f"{BITS}, not 4 and 0"),
+    ],
+)
+def test_wires_and_memories_that_no_library_has_are_refused(tmp_path: Path, extra: str, message: str) -> None:
+    with pytest.raises(SpecError, match=rf"^\S+x\.lib:\d+: {re.escape(message)}$"):
+        parse(tmp_path, tiny.text(extra=extra))
+
+
+def test_files_of_different_corners_are_no_library(tmp_path: Path) -> None:
+    (tmp_path / "ram.lib").write_text(
+        "library (r) { nom_voltage : 0.7; nom_temperature : 25; cell (B) { area : 1; } }"
+    )
+    first = tiny.write(tmp_path)
+    message = f"{tmp_path}/ram.lib:1: voltage must be 1.5 V as that of {first}, not 0.7 V"
+    with pytest.raises(SpecError, match=f"^{re.escape(message)}$"):
+        liberty.parse([first, tmp_path / "ram.lib"])
+    (tmp_path / "ram.lib").write_text(
+        "library (r) { nom_voltage : 1.5; nom_temperature : 85; cell (B) { area : 1; } }"
+    )
+    message = f"{tmp_path}/ram.lib:1: temperature must be 25 C as that of {first}, not 85 C"
+    with pytest.raises(SpecError, match=f"^{re.escape(message)}$"):
+        liberty.parse([first, tmp_path / "ram.lib"])
+    (tmp_path / "ram.lib").write_text("library (r) { cell (B) { area : 1; } }")  # which states none
+    assert "B" in liberty.parse([first, tmp_path / "ram.lib"]).cells

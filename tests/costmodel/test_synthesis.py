@@ -133,7 +133,7 @@ def test_inversions_cancel_between_adders_and_registers(
     inverter = tech.roles.gates["inverter"]
     chosen = synthesize(tmp_path, TREE, tech)
     monkeypatch.setattr(mapping, "_choose_phases", lambda nodes, editor: None)
-    monkeypatch.setattr(synthesis, "RECIPE", "all in one phase")
+    monkeypatch.setattr(synthesis, "_MAPPING", "all in one phase")
     plain = synthesize(tmp_path, TREE, tech)
     assert chosen.cells[inverter] < 0.5 * plain.cells[inverter]
     assert chosen.area_um2 < 0.93 * plain.area_um2

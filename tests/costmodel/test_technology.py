@@ -10,6 +10,7 @@ import pytest
 from blueprint.errors import ParamError, SpecError
 from costmodel.technology import facts, importing, liberty, technology
 from costmodel.technology.roles import Adder, Register
+from costmodel.technology.table import Table
 from tests.costmodel import tiny
 
 
@@ -24,7 +25,7 @@ def test_shipped_technology_is_whole(name: str) -> None:
     found = technology.load(name)
     roles = found.roles
     assert roles.gates.keys() >= {"inverter", "buffer", "nand2", "nor2", "xor2"}
-    assert roles.flop or roles.clear_flop
+    assert roles.flip_flop or roles.clear_flip_flop
     assert all(cell in found.cells for cell in roles.gates.values())
     assert found.sram.area_um2(256, 32) > 0 and found.sram.access_ps(256, 32) > 0
     assert (Path(technology.__file__).parent / "technologies" / f"{name}.yaml").stat().st_size < 650_000
@@ -43,11 +44,13 @@ def test_roles_are_found_by_function(tmp_path: Path) -> None:
     assert roles.gates["nand2"] == "NAND2" and roles.gates["xor2"] == "XOR2" and "xnor2" not in roles.gates
     assert roles.full_adder == Adder("FA", "A", "B", "CI", "SN", "CON", True, True)
     assert roles.half_adder == Adder("HA", "A", "B", None, "SN", "CON", True, True)
-    assert roles.flop == Register("DFFN", "CK", "D", "QN", inverted=True)
+    assert roles.flip_flop == Register("DFFN", "CK", "D", "QN", inverted=True)
 
 
-def test_scan_flop_and_unwanted_cells_fill_no_role(tmp_path: Path) -> None:
-    scan = tiny.FLOP.replace("DFFN", "SCAN").replace("area : 6", "area : 3").replace('"D"', '"SE*SI+!SE*D"')
+def test_scan_flip_flop_and_unwanted_cells_fill_no_role(tmp_path: Path) -> None:
+    scan = (
+        tiny.FLIP_FLOP.replace("DFFN", "SCAN").replace("area : 6", "area : 3").replace('"D"', '"SE*SI+!SE*D"')
+    )
     scan = scan.replace(
         "pin (CK)", "pin (SE) { direction : input; } pin (SI) { direction : input; } pin (CK)"
     )
@@ -55,7 +58,7 @@ def test_scan_flop_and_unwanted_cells_fill_no_role(tmp_path: Path) -> None:
         "area", "dont_use : true; area"
     )
     roles = tiny.technology(tmp_path, extra=scan + cheap).roles
-    assert roles.flop is not None and roles.flop.cell == "DFFN" and roles.gates["inverter"] == "INV"
+    assert roles.flip_flop is not None and roles.flip_flop.cell == "DFFN" and roles.gates["inverter"] == "INV"
 
 
 def test_imported_file_reads_back_the_same(file: Path) -> None:
@@ -74,7 +77,7 @@ def test_facts_survive_being_written_and_read() -> None:
 
 def test_thin_table_keeps_its_ends() -> None:
     axis = tuple(float(step) for step in range(7))
-    table = liberty.Table(axis, axis, tuple(tuple(row + column for column in axis) for row in axis))
+    table = Table(axis, axis, tuple(tuple(row + column for column in axis) for row in axis))
     arc = liberty.Arc("Y", "A", "non_unate", "combinational", table, None)
     thinned = facts.thin(liberty.Cell("X", 1.0, (), arcs=(arc,)), 4).arcs[0].rise
     assert thinned is not None and len(thinned.slews) == 4
@@ -161,3 +164,27 @@ def test_library_that_cannot_hold_a_design_is_refused(
 ) -> None:
     with pytest.raises(SpecError, match=f"tiny.lib:1: {re.escape(message)}$"):
         tiny.technology(tmp_path, *missing)
+
+
+def test_roles_of_earlier_files_keep_their_meaning_and_their_hash(tmp_path: Path) -> None:
+    shipped = Path(technology.__file__).with_name("technologies") / "asap7.yaml"
+    now = technology.read_technology(shipped)
+    before = shipped.read_text().replace("flip_flop:", "flop:")
+    (tmp_path / "old.yaml").write_text(before)
+    old = technology.read_technology(tmp_path / "old.yaml")
+    assert old.roles == now.roles and old.roles.flip_flop is not None
+    assert (old.fingerprint, old.digest) == (now.fingerprint, now.digest)
+    before_renaming = "350e11fa367c0b21"
+    assert tiny.technology(tmp_path).fingerprint.startswith(before_renaming)
+
+    broken = before.replace("    cell: DFFHQNx1_ASAP7_75t_R", "    cell: DFFHQNx9", 1)
+    (tmp_path / "cell.yaml").write_text(broken)
+    line = before[: before.index("    cell: DFFHQNx1_ASAP7_75t_R")].count("\n") + 1
+    where = re.escape(f"{tmp_path}/cell.yaml:{line}:5: roles.flop.cell: cell must be a cell of cells.table, ")
+    with pytest.raises(SpecError, match=f"^{where}not 'DFFHQNx9'$"):
+        technology.read_technology(tmp_path / "cell.yaml")
+
+    head, rest = shipped.read_text().split("  flip_flop:\n", 1)
+    (tmp_path / "two.yaml").write_text(f"{head}  flop: {{}}\n  flip_flop:\n{rest}")
+    with pytest.raises(SpecError, match=r"two\.yaml:\d+:3: roles\.flop: .*did you mean 'flip_flop'\?$"):
+        technology.read_technology(tmp_path / "two.yaml")

@@ -211,7 +211,7 @@ def test_delays_are_read_from_tables_as_static_timing_reads_them() -> None:
 # A register that toggles, and an exclusive or of it with itself behind two inverters: always 0, but for a pulse.
 def _hazard() -> dict[str, Any]:
     cells = {
-        "flop": {"type": "DFFHQNx1_ASAP7_75t_R", "connections": {"CLK": [2], "D": [3], "QN": [3]}},
+        "flip_flop": {"type": "DFFHQNx1_ASAP7_75t_R", "connections": {"CLK": [2], "D": [3], "QN": [3]}},
         "one": {"type": "INVx1_ASAP7_75t_R", "connections": {"A": [3], "Y": [4]}},
         "two": {"type": "INVx1_ASAP7_75t_R", "connections": {"A": [4], "Y": [5]}},
         "three": {"type": "INVx1_ASAP7_75t_R", "connections": {"A": [5], "Y": [6]}},

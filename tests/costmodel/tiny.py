@@ -45,7 +45,7 @@ def gate(name: str, area: float, inputs: str, outputs: dict[str, tuple[str, str]
     return f"cell ({name}) {{ area : {area};\n{pins}}}\n"
 
 
-FLOP = f"""cell (DFFN) {{ area : 6;
+FLIP_FLOP = f"""cell (DFFN) {{ area : 6;
   ff (IQ, IQN) {{ clocked_on : "CK"; next_state : "D"; }}
   pin (CK) {{ direction : input; clock : true; capacitance : 0.001; }}
   pin (D) {{ direction : input; capacitance : 0.001;
@@ -67,7 +67,7 @@ GATES = {
         {"SN": ("!(A^B^CI)", "non_unate"), "CON": ("!((A*B)|(CI*(A|B)))", "negative_unate")},
     ),
     "HA": gate("HA", 4, "A B", {"SN": ("!(A^B)", "non_unate"), "CON": ("!(A&B)", "negative_unate")}),
-    "DFFN": FLOP,
+    "DFFN": FLIP_FLOP,
 }
 
 

@@ -47,16 +47,17 @@ def extremes(limit: Parameter) -> list[Any]:
 
 
 def corners(family: str) -> list[Spec]:
-    """Small designs with one parameter at a time at each of its extremes, of those that can be built."""
+    """Small designs with one parameter at a time at each of its extremes, of those that can be built, each once."""
     spec = families()[family]
-    found = []
+    found: dict[str, Spec] = {}
     for name, limit in spec.limits().items():
         for value in extremes(limit):
             try:
-                found.append(spec.from_mapping(SMALL[family] | {name: value}))
+                corner = spec.from_mapping(SMALL[family] | {name: value})
             except ParamError:
                 continue
-    return found
+            found.setdefault(corner.name, corner)
+    return list(found.values())
 
 
 def combined(family: str, count: int) -> list[Spec]:

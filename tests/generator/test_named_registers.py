@@ -18,12 +18,18 @@ from tests.named_registers import built_registers, there
 
 
 def lut_registers(spec: TernaryLutSpec) -> dict[str, int]:
+    kept = {
+        "kept_valid": spec.load_stages,
+        "kept_arrived": spec.load_stages,
+        "kept_first": spec.load_stages * spec.fixed,
+    }
     tiles = {"tile_valid": 1 + spec.build_stages, "loads_first": spec.fixed * spec.accumulates}
     return there(
         lut.loader(spec)
         | lut.sweeper(spec)
         | lut.RESULT_FLAGS
         | tiles
+        | kept
         | {"forwarding": lut.forwarding(spec), "staged": spec.sweep_stages * lut.side_bits(spec)}
     )
 

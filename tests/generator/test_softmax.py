@@ -101,12 +101,12 @@ def test_a_score_is_the_sum_of_its_beats(a: Arithmetic) -> None:
 @every(RUNNING, ScaleScore, "int8-memory_free")
 def test_scores_become_exponents(a: Arithmetic) -> None:
     random = np.random.default_rng(3)
-    score = scores(a, random)
+    score, block = scores(a, random), ScaleScore(a)
     for scales in registers(a, random):
         given = {"score": score, "multiplier": scales.multiplier}
         given |= {} if a.sums_are_floats else {"shift": scales.shift}
-        agree(ScaleScore(a), given, steps.scale(a, scales, score))
-        agree(ScaleScore(a), given, steps.scale_saturates(a, scales, score), "saturated")
+        agree(block, given, steps.scale(a, scales, score))
+        agree(block, given, steps.scale_saturates(a, scales, score), "saturated")
 
 
 @every(RUNNING, RunningMax)
@@ -206,10 +206,10 @@ def run_sum(a: Arithmetic, block: Any, room: int) -> None:
 @every(DESIGNS, Reciprocal, "int8-memory_free")
 def test_sums_are_inverted(a: Arithmetic) -> None:
     random = np.random.default_rng(8)
-    total = weight_sums(a, random)
+    total, block = weight_sums(a, random), Reciprocal(a)
     for scales in registers(a, random)[: 2 if a.has_gain else 1]:
         given = {"total": total} | ({"output_multiplier": scales.output_multiplier} if a.has_gain else {})
-        agree(Reciprocal(a), given, steps.reciprocal(a, scales, total))
+        agree(block, given, steps.reciprocal(a, scales, total))
 
 
 @every(FIRST, Normalize)
@@ -231,16 +231,16 @@ def test_weights_are_divided(a: Arithmetic) -> None:
 def test_outputs_are_rounded(a: Arithmetic) -> None:
     random = np.random.default_rng(10)
     total = weight_sums(a, random)
-    output = value_sums(a, random, total)
+    output, block = value_sums(a, random, total), Finish(a)
     for scales in registers(a, random)[: 1 if a.is_float else 4]:
         r = steps.reciprocal(a, scales, total)
         given: dict[str, Any] = {"o": output} | ({} if a.divides_first else {"r": r})
         if not a.is_float:
             given["output_shift"] = scales.output_shift
             given |= {} if a.has_gain else {"output_multiplier": scales.output_multiplier}
-        agree(Finish(a), given, steps.finish(a, scales, output, r))
+        agree(block, given, steps.finish(a, scales, output, r))
         if not a.is_float:
-            agree(Finish(a), given, steps.result_saturates(a, scales, output, r), "saturated")
+            agree(block, given, steps.result_saturates(a, scales, output, r), "saturated")
 
 
 def test_a_wrong_block_is_found_out() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from amaranth.hdl import Module
 from amaranth.lib.wiring import In, Out
 
 from generator.block import Block
-from generator.emission import emit
+from generator.emission import Emitted, emit
 from toolchain import cxxrtl, process
 
 _MAIN = """
@@ -65,10 +66,16 @@ def _run(
         return np.frombuffer((folder / "out").read_bytes(), "<i8").reshape(len(table), len(results))
 
 
+@lru_cache(maxsize=4)
+def _emitted(block: Block) -> Emitted:
+    """Text of a block, written once for all the rows that this very object is given."""
+    return emit(block)
+
+
 def _program(
     block: Block, names: list[str], results: list[str], folder: Path, edit: tuple[str, str] | None
 ) -> Path:
-    emitted = emit(block)
+    emitted = _emitted(block)
     text = "\n".join(emitted.modules.values())
     if edit is not None:
         assert text.count(edit[0]) >= 1, f"nothing to edit: {edit[0]!r}"

@@ -14,11 +14,13 @@ from blueprint.timing import STALL_REASONS, Access, Channel, Loop, Node, TimingG
 
 Pattern = npt.NDArray[np.bool_]
 
+_BUT_ONE = ("but_first", "but_last")
 
-def random_graph(seed: int, *, longest: int = 5, uneven: bool = False) -> TimingGraph:
+
+def random_graph(seed: int, *, longest: int = 5, uneven: bool = False, but_one: bool = False) -> TimingGraph:
     """Any graph: chains, forks, joins, feedback, nests of up to three loops that run up to ``longest`` times.
 
-    ``uneven`` adds ragged loops and firings of different durations.
+    ``uneven`` adds ragged loops and firings of different durations, ``but_one`` accesses in all iterations but one.
     """
     draw = Random(seed)
     counts = [draw.choice([1, 2, draw.randint(1, longest), draw.randint(1, longest)]) for _ in range(3)]
@@ -28,7 +30,7 @@ def random_graph(seed: int, *, longest: int = 5, uneven: bool = False) -> Timing
         nodes = [_with_durations(draw, node) for node in nodes]
     channels: list[Channel] = []
     for _ in range(draw.randint(len(nodes) - 1, len(nodes) + 2)):
-        _connect(draw, nodes, channels)
+        _connect(draw, nodes, channels, but_one)
     streams = [_with_stream(draw, node) for node in nodes]
     graph = TimingGraph(tuple(streams), tuple(channels), draw.choice(nodes).name)
     graph.check()
@@ -71,18 +73,24 @@ def _bare_node(draw: Random, name: str, nests: list[tuple[Any, ...]]) -> Node:
     return Node(name, loops, interval=draw.choice([1, 1, 1, 2, 3]))
 
 
-def _accesses(node: Node, channel: str) -> dict[int, list[Access]]:
+def _accesses(node: Node, channel: str, but_one: bool) -> dict[int, list[Access]]:
     """Every access that ``node`` could have, by the number of tokens it moves."""
     found: dict[int, list[Access]] = {}
-    choices = [[None, "first", "last"] for _ in node.loops]
-    for loop, wanted in product([None, *(item.name for item in node.loops)], product(*choices)):
-        only = tuple((item.name, which) for item, which in zip(node.loops, wanted, strict=True) if which)
-        access = Access(channel, loop, only)  # type: ignore[arg-type]
-        found.setdefault(node.tokens(access), []).append(access)
+    names = [None, *(item.name for item in node.loops)]
+    for outer, loop in enumerate(names):
+        choices = [
+            [None, "first", "last", *(_BUT_ONE if but_one and i < outer else ())]
+            for i in range(len(names) - 1)
+        ]
+        for wanted in product(*choices):
+            only = tuple((name, which) for name, which in zip(names[1:], wanted, strict=True) if which)
+            access = Access(channel, loop, only)  # type: ignore[arg-type]
+            if node.tokens(access):
+                found.setdefault(node.tokens(access), []).append(access)
     return found
 
 
-def _connect(draw: Random, nodes: list[Node], channels: list[Channel]) -> None:
+def _connect(draw: Random, nodes: list[Node], channels: list[Channel], but_one: bool) -> None:
     ends = (
         sorted(draw.sample(range(len(nodes)), 2))
         if draw.random() < 0.93
@@ -90,10 +98,10 @@ def _connect(draw: Random, nodes: list[Node], channels: list[Channel]) -> None:
     )
     producer, consumer = ends if draw.random() < 0.93 else ends[::-1]
     name = f"c{len(channels)}"
-    made, used = _accesses(nodes[producer], name), _accesses(nodes[consumer], name)
+    made, used = (_accesses(nodes[end], name, but_one) for end in (producer, consumer))
     common = sorted(set(made) & set(used))
     tokens = common[-1] if draw.random() < 0.7 else draw.choice(common)
-    plain = draw.random() < 0.6  # few conditions: long-running graphs
+    plain = draw.random() < (0.2 if but_one else 0.6)  # few conditions: long-running graphs
     ends_by = [sorted(table[tokens], key=lambda a: len(a.only)) for table in (made, used)]
     first, last = (options[0] if plain else draw.choice(options) for options in ends_by)
     nodes[producer] = replace(nodes[producer], produces=(*nodes[producer].produces, first))

@@ -64,10 +64,15 @@ def spell(node: Node, access: Access) -> list[tuple[int, int]]:
     outer = names[: names.index(access.loop) + 1] if access.loop is not None else []
     windows: dict[tuple[int, ...], tuple[int, int]] = {}
     for firing, at in enumerate(iterations(node)):
-        if all(at[name][0] == (0 if which == "first" else at[name][1] - 1) for name, which in access.only):
+        if all(_admits(which, *at[name]) for name, which in access.only):
             key = tuple(at[name][0] for name in outer)
             windows[key] = (windows.get(key, (firing, firing))[0], firing)
     return list(windows.values())
+
+
+def _admits(which: str, index: int, count: int) -> bool:
+    edge = 0 if which.endswith("first") else count - 1
+    return (index == edge) != which.startswith("but_")
 
 
 def clock(graph: TimingGraph, patterns: Mapping[str, Pattern]) -> Outcome:

@@ -64,6 +64,16 @@ def test_kernel_agrees_on_ragged_loops_and_firings_that_take_long(block: int) ->
             assert found is None, f"seed {seed}, fast_forward {fast_forward}: {found}"
 
 
+@pytest.mark.parametrize("uneven", [False, True])
+def test_kernel_agrees_on_accesses_in_all_iterations_but_one(uneven: bool) -> None:
+    for seed in range(200):
+        graph = random_graph(seed, uneven=uneven, but_one=True)
+        patterns = random_patterns(graph, seed)
+        for fast_forward in (True, False):
+            found = difference(graph, patterns, fast_forward=fast_forward)
+            assert found is None, f"seed {seed}, fast_forward {fast_forward}: {found}"
+
+
 @pytest.mark.parametrize("seed", [1437, 2796, 7460])
 def test_slot_freed_by_a_node_looked_at_later_is_refilled_in_the_same_cycle(seed: int) -> None:
     """Feedback with response 0: no order of looking at the nodes sees every slot before it is wanted."""

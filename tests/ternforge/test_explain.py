@@ -73,7 +73,9 @@ def test_cycles_are_explained_for_a_workload(capsys: pytest.CaptureFixture[str])
 
 
 def test_only_figures_are_explained() -> None:
-    with pytest.raises(ParamError, match="^Explanation must be of area, clock, energy, cycles, not 'price'$"):
+    with pytest.raises(
+        ParamError, match="^Explanation must be one of area, clock, energy, cycles, not 'price'$"
+    ):
         estimate(EXAMPLE, explain="price")
 
 

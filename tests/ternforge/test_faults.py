@@ -18,6 +18,8 @@ from costmodel.calibration import calibration
 from ternforge import faults
 from ternforge.cli import run
 from ternforge.verbs import model
+from tests.checkpoints.files import folder as packed
+from tests.checkpoints.tiny import checkpoint
 from tests.costmodel import tiny
 from tests.toolchain.test_files import file_size_limit
 
@@ -62,6 +64,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "space.yaml").write_text(SPACE)
     (folder / "config.json").write_text(json.dumps(CONFIG))
     tiny.write(folder)
+    packed(folder / "packed", checkpoint())
     assert run(["explore", str(folder / "space.yaml"), "--out", str(folder / "study"), "-q"]) == 0
     return folder
 
@@ -87,6 +90,8 @@ COMMANDS = [
     "simulate {design} --gemm 2x64x64 --trace {out}/trace.json",
     "init {out}/start",
     "model import {given} --name tiny -o {out}/model.yaml",
+    "model export {given}/packed -o {out}/model.gguf",
+    "model export {given}/packed --encoding packed -o {out}/model",
     "tech import {given}/tiny.lib --name tiny -o {out}/imported.yaml",
     "tech calibrate asap7 -o {out}/calibrated.yaml",
 ]

@@ -54,7 +54,7 @@ def test_the_table_has_every_place_and_cause(capsys: pytest.CaptureFixture[str])
         (["--energy", "--data", "zeros"], "Data must be NAME=VALUE, not 'zeros'"),
         (
             ["--energy", "--data", "zero=0.3"],
-            "Data must be zeros, positive, spread, not 'zero'; did you mean 'zeros'?",
+            "Data must be one of zeros, positive, spread, not 'zero'; did you mean 'zeros'?",
         ),
         (["--energy", "--data", "zeros=2"], "Data zeros must be a share from 0 to 1, not 2"),
     ],

@@ -185,3 +185,17 @@ def test_a_file_in_the_place_of_an_entry_is_replaced() -> None:
     folder.rmdir()
     folder.write_text("not a folder")
     assert (cache.entry("kind", ["a"], build) / "file").read_text() == "result"
+
+
+@pytest.mark.parametrize(("brief_s", "times"), [(0.5, 3), (-1.0, 1)])
+def test_a_large_cache_is_not_looked_through_at_each_entry(
+    monkeypatch: pytest.MonkeyPatch, brief_s: float, times: int
+) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr(cache._Turn, "due", 0.0)
+    monkeypatch.setattr(cache, "_BRIEF_S", brief_s)
+    monkeypatch.setattr(cache, "_REST", 1e12)
+    monkeypatch.setattr(cache, "evict", looked.append)
+    for _ in range(3):
+        cache._evict_in_turn(7)
+    assert looked == [7] * times

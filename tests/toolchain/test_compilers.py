@@ -252,3 +252,19 @@ def test_large_model_is_compiled_in_several_units(tmp_path: Path, monkeypatch: p
     program = verilator.executable([counter], "the_counter", {"main.cpp": MAIN["verilator"]})
     assert process.run([program], tool="Counter").log == "10\n"
     assert max(asked) > 2
+
+
+@pytest.mark.parametrize(
+    ("printed", "precompiled"), [("g++ (Debian 12.2.0) 12.2.0", 1), ("Apple clang 15", 0)]
+)
+def test_headers_of_cxxrtl_are_compiled_once(
+    printed: str, precompiled: int, counter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By GCC; a compiler that cannot move a precompiled header reads the text, and the model is the same."""
+    monkeypatch.setenv("TERNFORGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(compiler, "version", lambda: printed)
+    for step in (1, 3):
+        counter.write_text(COUNTER.replace("8'd1", f"8'd{step}"))
+        program = cxxrtl.executable([counter], "the_counter", {"main.cpp": MAIN["cxxrtl"]}, optimize="-O0")
+        assert process.run([program], tool="Counter").log == f"{10 * step}\n"
+    assert len(list(tmp_path.glob("cache/cxxrtl-headers/*/runtime.h.gch"))) == precompiled

@@ -125,7 +125,8 @@ class ScoreBeat(Pipeline):
             *times(integer_product(query, key), a.lanes * (1 - floats)),
             *times(float_product(query, query, float_dims(a)["exponent"]), a.lanes * floats),
             widened(a).times(2 * a.lanes),
-            one("adder", width=_sum_of_exponents(a)).times(a.lanes * exact),
+            # Beside the product, which takes longer.
+            one("adder", width=_sum_of_exponents(a)).times(a.lanes * exact).passing(0),
             shifter(a.beat_width, a.beat_width).times(a.lanes * exact),
             one("half_adder", width=a.beat_width).times(a.lanes * exact),
         )
@@ -215,7 +216,8 @@ class Product(Pipeline):
             *times(integer_product(weight, value), 1 - floats),
             *times(float_product(weight, value, float_dims(a)["exponent"]), floats),
             widened(a),
-            one("adder", width=_sum_of_exponents(a)).times(exact),
+            # Beside the product, which takes longer.
+            one("adder", width=_sum_of_exponents(a)).times(exact).passing(0),
         )
         placed = (shifter(a.term_width, a.term_width), one("half_adder", width=a.term_width))
         return multiply, times(placed, exact)
@@ -248,9 +250,14 @@ class SumValues(Accumulator):
 
 def _sum_step(a: Arithmetic, width: Number) -> Step:
     floats = a.sums_are_floats
+    moved = shifter(width, width).times(a.rescales * (1 - floats))
+    return one("and_row", width=width), moved, *sum_adder(a, width)
+
+
+def sum_adder(a: Arithmetic, width: Number) -> Step:
+    """What a new term of a sum passes: the sum before is moved beside it."""
+    floats = a.sums_are_floats
     return (
-        one("and_row", width=width),
-        shifter(width, width).times(a.rescales * (1 - floats)),
         one("adder", width=width).times(1 - floats),
         one("float_adder", **float_dims(a)).times(floats),
     )
@@ -304,7 +311,9 @@ class Reciprocal(Block):
         """Before the rows, all rows with the delay of one, and behind them."""
         row = Part("adder", {"width": a.divisor_fraction + 1}, 1, a.divisor_fraction + 1)
         gain = integer_product(a.q_width, OUTPUT_MULTIPLIER_BITS)
-        return (shifter(a.l_width, a.l_width),), (row,), times(gain, a.has_gain)
+        # A float is normalized already; the area of its first step is counted like that of others.
+        moved = shifter(a.l_width, a.l_width).passing(1 - a.sums_are_floats)
+        return (moved,), (row,), times(gain, a.has_gain)
 
 
 def _beside_division(a: Arithmetic) -> Number:

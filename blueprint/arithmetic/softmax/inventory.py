@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from blueprint.arithmetic.softmax.arithmetic import Arithmetic
-from blueprint.arithmetic.softmax.blocks import BLOCKS, STAGES_LIMIT, Reciprocal, cuts
+from blueprint.arithmetic.softmax.blocks import BLOCKS, STAGES_LIMIT, Reciprocal, cuts, sum_adder
 from blueprint.arithmetic.softmax.parts import Step
 from blueprint.numbers import Number, Real, flag
-from blueprint.unit import REGISTER, Path, Unit
+from blueprint.unit import ADDER, REGISTER, Path, Unit
 
 #: The place of all paths, whose delays they share: a row of a multiplier takes as long in one block as in another.
 PATHS = "softmax"
@@ -32,6 +32,11 @@ def whole(a: Arithmetic, place: str, share: Number) -> tuple[Unit, ...]:
     return _passed(BLOCKS[place].steps(a), share)
 
 
+def weighted(a: Arithmetic, share: Number) -> tuple[Unit, ...]:
+    """Path of a term through its product and the adder of a sum of values, scaled by ``share``."""
+    return (*whole(a, "product", share), *_passed((sum_adder(a, a.o_width),), share))
+
+
 def tail(a: Arithmetic, place: str, stages: Number, share: Number) -> tuple[Unit, ...]:
     """Path behind the last register of a two-step block that has one register or none."""
     first, last = BLOCKS[place].steps(a)
@@ -47,15 +52,35 @@ def segments(
 ) -> Iterator[Path]:
     """Paths between the registers of a block, scaled by ``share``; ``before`` is the logic in front of the first."""
     steps = BLOCKS[place].steps(a)
+    for first, last, here in _between_registers(place, stages):
+        passed = _passed(steps[first:last], share * here)
+        yield Path(f"{place}-{first}-{last}", (*(before if first == 0 else ()), *passed))
+
+
+def _between_registers(place: str, stages: Number) -> Iterator[tuple[int, int, Number]]:
+    """(steps before, steps up to the end, 1 where it is there) of everything that may lie between two registers."""
+    total = len(BLOCKS[place].delays)
     ends: dict[tuple[int, int], list[int]] = {}
     for count in range(STAGES_LIMIT + 1):
-        edges = sorted({0, len(steps), *cuts(BLOCKS[place].delays, count)})
+        edges = sorted({0, total, *cuts(BLOCKS[place].delays, count)})
         for segment in zip(edges, edges[1:], strict=False):
             ends.setdefault(segment, []).append(count)
     for (first, last), counts in ends.items():
-        here = sum(flag(stages == count) for count in counts)
-        passed = _passed(steps[first:last], share * here)
-        yield Path(f"{place}-{first}-{last}", (*(before if first == 0 else ()), *passed))
+        yield first, last, sum(flag(stages == count) for count in counts)
+
+
+def powers(a: Arithmetic, share: Number, stages: Number, before: tuple[Unit, ...] = ()) -> Iterator[Path]:
+    """Paths through a power of two whose reference no exponent is above, ``before`` in front of the reference.
+
+    The polynomial takes the fraction of the exponent as it is; the reference only says how far its result moves.
+    """
+    steps = BLOCKS["exp2"].steps(a)
+    for first, last, here in _between_registers("exp2", stages):
+        yield Path(f"exp2-{first}-{last}", _passed(steps[max(first, 1) : last], share * here))
+        if first == 0:
+            moved = steps[-1:] if last == len(steps) else ()
+            passed = _passed((steps[0], *moved), share * here)
+            yield Path(f"reference-{first}-{last}", (*(unit.times(here) for unit in before), *passed))
 
 
 def division(a: Arithmetic, stages: Number) -> Iterator[Path]:
@@ -63,7 +88,10 @@ def division(a: Arithmetic, stages: Number) -> Iterator[Path]:
     block = Reciprocal()
     begin, row, pack = block.steps(a)
     first, middle, last = (_passed((row,), rows, "reciprocal") for rows in block.rows(a, stages))
-    yield Path("reciprocal-first", (*_passed((begin,), 1), *first, *_passed((pack,), flag(stages == 0))))
+    # Two less the divisor is left after two bits of the quotient; its area is counted as one of the rows'.
+    left = ADDER(PATHS, 1, width=a.divisor_bits)
+    ends = _passed((pack,), flag(stages == 0))
+    yield Path("reciprocal-first", (*_passed((begin,), 1), left, *first, *ends))
     yield Path("reciprocal-middle", middle)
     yield Path("reciprocal-last", (*_passed((pack,), 1), *last))
 

@@ -26,6 +26,10 @@ class Part:
         """A number of them in parallel."""
         return Part(self.kind, self.dims, self.passed * flag(copies > 0), self.total * copies)
 
+    def passing(self, share: Number) -> Part:
+        """The same, of which a signal passes only a ``share`` (0 or 1)."""
+        return Part(self.kind, self.dims, self.passed * share, self.total)
+
 
 #: Parts between two places where a register may stand.
 Step = tuple[Part, ...]

@@ -181,7 +181,7 @@ def weight_saturates(a: Arithmetic, t: Integers, reference: Integers) -> Flags:
 
 
 def rescale_amount(a: Arithmetic, reference: Integers, before: Integers) -> Integers:
-    """By how much sums move when the reference rises."""
+    """Distance by which sums are shifted when the reference rises."""
     return np.asarray(np.minimum(reference - before, (1 << a.shift_width) - 1), dtype=np.int64)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from blueprint.arithmetic.pruning import PLACE_BITS, PRODUCT_PLACES
 from blueprint.arithmetic.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS
-from blueprint.arithmetic.softmax.inventory import blocks, division, segments, tail, whole
+from blueprint.arithmetic.softmax.inventory import blocks, division, powers, segments, tail, weighted, whole
 from blueprint.families.streaming_attention import dataflow
 from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
 from blueprint.numbers import Number, Real, bit_length, choose, clog2, flag, larger, possible, smaller
@@ -324,12 +324,13 @@ def paths(p: StreamingAttentionParameters) -> tuple[Path, ...]:
         *segments(a, "score_beat", 1, p.dot_stages),
         Path("score-scale", (*tail(a, "score_beat", p.dot_stages, bare), *whole(a, "scale", 1))),
         *segments(a, "exp2", a.has_offset, p.exp_stages, scaled),
-        *segments(a, "exp2", a.rescales, p.exp_stages, whole(a, "running_max", a.rescales)),
-        *segments(a, "exp2", a.waits_for_maximum, p.exp_stages),
+        *powers(a, a.rescales, p.exp_stages, whole(a, "running_max", a.rescales)),
+        *powers(a, a.waits_for_maximum, p.exp_stages),
         Path("sum", whole(a, "sum_weights", 1)),
         *division(a, p.reciprocal_stages),
         Path("product", whole(a, "product", 1)),
-        Path("output", (*whole(a, "product", flag(p.product_stages == 0)), *whole(a, "sum_values", 1))),
+        Path("output", weighted(a, flag(p.product_stages == 0))),
+        Path("values", whole(a, "sum_values", 1)),
         *segments(a, "normalize", a.divides_first, p.divide_stages),
         Path("finish", whole(a, "finish", 1)),
         p.register_file().path(),

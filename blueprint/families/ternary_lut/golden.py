@@ -89,19 +89,25 @@ def _group(fmt: FloatFormat, act: Integers, wgt: Integers) -> Integers:
 
 
 def stimulus(p: TernaryLutParameters, operands: Arrays) -> Beats:
-    """Activation beats by token group and tile, weight beats by token group, tile and column group.
+    """Activation beats by token group and tile, weight beats by token group, output tile, tile and column group.
 
-    Tokens, activations and weights that a ragged edge lacks are zeros.
+    Activations come again for every output tile, unless they are kept on chip. Tokens, activations and weights that a
+    ragged edge lacks are zeros.
     """
     act, wgt = operands["act"], operands["wgt"]
-    groups, tiles, columns = p.loops(Gemm(m=act.shape[0], k=act.shape[1], n=wgt.shape[1]))
+    task = Gemm(m=act.shape[0], k=act.shape[1], n=wgt.shape[1])
+    groups, tiles, columns = p.loops(task)
+    passes = 1 if p.keeps_activations else p.output_tiles(task)[0]
     lanes, width, fetches = p.token_lanes, p.tile_k, p.fetch_count
     act = _pad(act, groups * lanes, tiles * width).reshape(groups, lanes, tiles, p.lut_count, p.mu)
-    act_beats = act.transpose(0, 2, 1, 3, 4).reshape(groups * tiles, lanes, p.lut_count, p.mu)
+    act_beats = act.transpose(0, 2, 1, 3, 4)[:, np.newaxis].repeat(passes, axis=1)
+    act_beats = act_beats.reshape(groups * passes * tiles, lanes, p.lut_count, p.mu)
     wgt = _pad(wgt.astype(np.int8), tiles * width, columns * fetches)
     tiled = wgt.reshape(tiles, p.lut_count, p.mu, columns, fetches).transpose(0, 3, 4, 1, 2)
     keys = ternary.encode(tiled.reshape(tiles * columns, fetches, p.lut_count, p.mu), p.key_encoding)
-    weight_beats = np.tile(p.stream("wgt").pack(keys), (groups, 1))
+    order = np.arange(tiles * columns).reshape(tiles, columns)
+    order = np.concatenate([order[:, at : at + p.depth].ravel() for at in range(0, columns, p.depth)])
+    weight_beats = np.tile(p.stream("wgt").pack(keys)[order], (groups, 1))
     return {"act": p.stream("act").pack(act_beats), "wgt": weight_beats}
 
 

@@ -60,6 +60,7 @@ def units(p: TernaryLutParameters) -> tuple[Unit, ...]:
         *_memory(p),
         *_control(p),
         *p.register_file().units(),
+        *(_kept(p) if possible(p.act_buffer) else ()),
     )
 
 
@@ -73,6 +74,16 @@ def _tile(p: TernaryLutParameters) -> tuple[Unit, ...]:
         REGISTER("tile", tables, width=p.mu * p.word_width, enable=1, activity=1 / p.depth),
         REGISTER("tile", p.fetch_count, width=p.reduction_registered * p.sign_left, enable=1),
         *(fixed if possible(p.fixed) else ()),
+    )
+
+
+def _kept(p: TernaryLutParameters) -> tuple[Unit, ...]:
+    """A token group's activations: written in its first pass, read in the others; a tile that arrives waits beside."""
+    kept, once = p.keeps_activations, 1 / p.depth
+    return (
+        SRAM_1RW("memory", kept, words=p.most_tiles, width=p.tile_bits, activity=once),
+        REGISTER("tile", kept, width=p.tile_bits, enable=1, activity=once / p.most_passes),
+        MUX("tile", kept, entries=2, width=p.tile_bits, activity=once),
     )
 
 
@@ -283,6 +294,9 @@ def loader(p: TernaryLutParameters) -> dict[str, Number]:
         "loading": 1,
         "load_tokens_left": p.regroups * p.size_widths["tokens"],
         "load_k_left": p.accumulates * p.size_widths["k"],
+        "load_n_left": p.tiled * p.size_widths["n"],
+        "first_pass": p.keeps_activations,
+        "kept_tile": p.kept_address_width,
     }
 
 
@@ -294,6 +308,7 @@ def sweeper(p: TernaryLutParameters) -> dict[str, Number]:
         "sweep_k_left": p.accumulates * p.size_widths["k"],
         "first_tile": p.accumulates,
         "sweep_n_left": p.buffered * p.size_widths["n"],
+        "sweep_outputs_left": p.tiled * p.size_widths["n"],
         "column": p.address_width,
     }
 
@@ -313,7 +328,10 @@ def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
     counters = (p.regroups * widths["tokens"], tiles * widths["k"])
     loops = len((loader, sweeper))  # both count tokens and tiles
     return (
-        REGISTER("control", 1, width=1 + p.build_stages, reset=1),  # whether each stage holds a tile
+        REGISTER(
+            "control", 1, width=1 + p.load_stages + p.build_stages, reset=1
+        ),  # whether each stage holds a tile
+        REGISTER("control", p.load_stages, width=1 + p.fixed, enable=1, activity=1 / p.depth),
         REGISTER("control", 1, width=sum(loader(p).values()), enable=1, reset=1, activity=1 / p.depth),
         REGISTER("control", 1, width=sum(sweeper(p).values()), enable=1, reset=1),
         REGISTER("control", p.sweep_stages - p.accumulate_stages, width=side_bits(p), enable=1, reset=1),
@@ -329,7 +347,20 @@ def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
         ADDER("control", columns, width=widths["n"]),
         ADDER("control", columns, width=p.address_width),
         COMPARATOR("control", columns, width=widths["n"]),
+        *(_passes(p) if possible(p.n_tile > 0) else ()),
         BROADCAST("control", 1, fanout=p.fetch_count * p.token_lanes * p.result_width),
+    )
+
+
+def _passes(p: TernaryLutParameters) -> tuple[Unit, ...]:
+    """Control of output tiles: what is left of them, twice; what is left of an output tile; the kept tile."""
+    loops, width = 2 * p.tiled, p.size_widths["n"]
+    return (
+        ADDER("control", loops, width=width, activity=_COUNTING),
+        COMPARATOR("control", loops, width=width, activity=_COUNTING),
+        MUX("control", p.tiled * p.buffered, entries=3, width=width, activity=_COUNTING),
+        COMPARATOR("control", p.tiled * p.buffered, width=p.address_width),
+        ADDER("control", p.keeps_activations, width=p.kept_address_width, activity=1 / p.depth),
     )
 
 
@@ -344,6 +375,7 @@ def paths(p: TernaryLutParameters) -> tuple[Path, ...]:
         *(_pieces(p) if possible(p.adder_stages > 0) else ()),
         *_accumulator_paths(p),
         *(_conversions(p) if possible(p.fixed) else ()),
+        *(_recalls(p) if possible(p.act_buffer) else ()),
         p.register_file().path(),
         Path("sequence", _sequence_path(p)),
     )
@@ -449,6 +481,17 @@ def _conversions(p: TernaryLutParameters) -> tuple[Path, ...]:
     )
 
 
+def _recalls(p: TernaryLutParameters) -> tuple[Path, ...]:
+    """A tile out of the memory of activations, as a fixed-point number where sums are exact."""
+    kept = p.keeps_activations
+    recalled = (
+        SRAM_1RW("memory", kept, words=p.most_tiles, width=p.tile_bits),
+        MUX("tile", kept, entries=2, width=p.tile_bits),
+        *((TO_FIXED("tile", kept * p.fixed, **_fixed(p)),) if possible(p.fixed) else ()),
+    )
+    return (Path("recall", recalled),)
+
+
 def _key_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
     """Path from the weight port through the one-hot select lines, shared by all token lanes, to a fetched word."""
     address = clog2(p.entries + 1)
@@ -533,6 +576,7 @@ def _sequence_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
     widths = p.size_widths
     tile = p.lut_count * p.token_lanes * p.mu * p.act_width
     widest = larger(widths["tokens"] * p.regroups, widths["k"] * p.accumulates)
+    widest = larger(widest, widths["n"] * p.tiled)
     return (
         HALF_ADDER("control", 1, width=widest),
         BROADCAST("control", 1, fanout=larger(tile, p.fetch_count * p.result_width)),

@@ -25,6 +25,7 @@ from blueprint.numbers import (
     choose,
     clog2,
     flag,
+    larger,
     one_of,
     signed_width,
     smaller,
@@ -38,6 +39,8 @@ from blueprint.workloads.tasks import LARGEST, MANY_TOKENS, Gemm
 REGISTER_FILE_WORDS = 16
 #: The largest group, the most tables, and the most fetches of all tables in a cycle.
 MOST_MU, MOST_TABLES, MOST_FETCHES = 6, 256, 1 << 16
+#: Why activations need not be kept.
+_UNTILED = "is for several output tiles only (n_tile below n_max, k_max above lut_count x mu), not {} here"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +93,14 @@ class TernaryLutParameters(Spec):
     adder_stages: int = parameter(
         "pipeline registers in every float adder", default=0, minimum=0, maximum=formats.STAGES_LIMIT
     )
+    n_tile: int = parameter(
+        "outputs whose partial sums are on chip at one time (an output tile), 0 for all of them",
+        default=0, minimum=0, maximum=LARGEST, added=True,
+    )  # fmt: skip
+    act_buffer: bool = parameter(
+        "memory that keeps the activations of a token group from one output tile to the next",
+        default=False, added=True,
+    )  # fmt: skip
 
     def rules(self) -> Iterator[Rule]:
         yield from _format_rules(self)
@@ -122,7 +133,22 @@ class TernaryLutParameters(Spec):
                 "single_port, which writes a word while it reads the next"
             ),
         )
-        yield fits_a_vector("lut_count", "activations", self.token_lanes * self.tile_k * self.act_width)
+        yield Rule(
+            "n_tile",
+            (self.n_tile == 0) | ((self.n_tile >= self.fetch_count) & (self.n_tile <= self.n_max)),
+            "n_tile is not 0 and not from fetch_count to n_max",
+            lambda: (
+                f"Parameter n_tile must be 0 or from {self.fetch_count} (fetch_count) to {self.n_max} (n_max), "
+                f"not {self.n_tile}"
+            ),
+        )
+        yield Rule(
+            "act_buffer",
+            flag(self.act_buffer) <= self.tiled,
+            "act_buffer without output tiles",
+            partial(_refused, self, "act_buffer", _UNTILED),
+        )
+        yield fits_a_vector("lut_count", "activations", self.tile_bits)
         yield fits_a_vector("fetch_count", "weights", self.key_bits)
         yield fits_a_vector("fetch_count", "results", self.token_lanes * self.fetch_count * self.output_bits)
 
@@ -194,9 +220,41 @@ class TernaryLutParameters(Spec):
         return flag(self.m_max > self.token_lanes)
 
     @property
-    def depth(self) -> Number:
-        """Words of the accumulator buffer: column groups of the widest result."""
+    def column_groups(self) -> Number:
+        """Column groups of the widest result."""
         return ceil_div(self.n_max, self.fetch_count)
+
+    @property
+    def depth(self) -> Number:
+        """Words of the accumulator buffer: column groups that one pass over the activations computes."""
+        asked = (self.n_tile > 0) & (self.accumulates == 1)
+        groups = smaller(ceil_div(self.n_tile, self.fetch_count), self.column_groups)
+        return choose(asked, groups, self.column_groups)
+
+    @property
+    def tile_n(self) -> Number:
+        """Outputs of an output tile."""
+        return self.depth * self.fetch_count
+
+    @property
+    def tiled(self) -> Number:
+        """1 where a run may need more than one output tile, each with a pass over the activations."""
+        return flag(self.depth < self.column_groups)
+
+    @property
+    def most_passes(self) -> Number:
+        """Output tiles of the widest result."""
+        return ceil_div(self.column_groups, self.depth)
+
+    @property
+    def keeps_activations(self) -> Number:
+        """1 where the passes after the first read the activations from a memory."""
+        return self.tiled * flag(self.act_buffer)
+
+    @property
+    def counts_outputs(self) -> Number:
+        """1 where the steps of a run depend on the number of its outputs."""
+        return larger(self.tiled, self.buffered)
 
     @property
     def accumulates(self) -> Number:
@@ -211,7 +269,7 @@ class TernaryLutParameters(Spec):
     @property
     def single_result(self) -> Number:
         """1 where a run has a single result beat, so that its last tile ends the run."""
-        return self.accumulates * (1 - self.regroups) * (1 - self.buffered)
+        return self.accumulates * (1 - self.regroups) * (1 - self.counts_outputs)
 
     @property
     def in_sram(self) -> Number:
@@ -289,6 +347,11 @@ class TernaryLutParameters(Spec):
         return between + flag(self.build_register) + (self.mu - 1) * self.adder_stages
 
     @property
+    def load_stages(self) -> Number:
+        """Register stages between the activation port and the activation register."""
+        return self.keeps_activations
+
+    @property
     def sweep_stages(self) -> Number:
         """Register stages between a fetch and the end of its accumulation."""
         summed = self.tree_stages + self.reduction_registered + self.accumulate_stages
@@ -305,6 +368,16 @@ class TernaryLutParameters(Spec):
         return choose(self.accumulates, clog2(self.depth), 0)
 
     @property
+    def tile_bits(self) -> Number:
+        """Bits of the activations in a beat, before padding."""
+        return self.token_lanes * self.tile_k * self.act_width
+
+    @property
+    def kept_address_width(self) -> Number:
+        """Address bits of the memory of activations: the index of the tile; as :class:`SinglePort` has them."""
+        return self.keeps_activations * larger(clog2(self.most_tiles), 1)
+
+    @property
     def key_bits(self) -> Number:
         """Bits of weights in a beat, before padding."""
         return ternary.beat_bits(self.key_encoding, self.mu, self.lut_count * self.fetch_count)
@@ -312,6 +385,11 @@ class TernaryLutParameters(Spec):
     @property
     def peak_macs(self) -> Number:
         return self.tile_k * self.fetch_count * self.token_lanes
+
+    @property
+    def hashed(self) -> dict[str, Any]:
+        """Parameters of the hash: an ``n_tile`` that makes no output tiles is none."""
+        return {name: value for name, value in super().hashed.items() if name != "n_tile" or self.tiled}
 
     @property
     def name(self) -> str:
@@ -324,6 +402,12 @@ class TernaryLutParameters(Spec):
         """(token groups, tiles per token group, column groups) of a run."""
         groups = ceil_div(task.m, self.token_lanes)
         return groups, ceil_div(task.k, self.tile_k), ceil_div(task.n, self.fetch_count)
+
+    def output_tiles(self, task: Gemm) -> tuple[Number, Number, Number]:
+        """(output tiles, column groups of each but the last, column groups of the last) of a run."""
+        columns = ceil_div(task.n, self.fetch_count)
+        tiles, whole = ceil_div(columns, self.depth), smaller(columns, self.depth)
+        return tiles, whole, columns - (tiles - 1) * whole
 
 
 def _exact_bits(p: TernaryLutParameters) -> int:

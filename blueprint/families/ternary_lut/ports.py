@@ -39,7 +39,8 @@ register_values = product_values
 
 def register_file(p: TernaryLutParameters) -> RegisterFile:
     """Size registers of a product; a run reads those that it counts."""
-    sizes = {"tokens": (p.m_max, p.regroups), "k": (p.k_max, p.accumulates), "n": (p.n_max, p.buffered)}
+    outputs = (p.n_max, p.counts_outputs)
+    sizes = {"tokens": (p.m_max, p.regroups), "k": (p.k_max, p.accumulates), "n": outputs}
     return RegisterFile(product_sizes(sizes), _WAITS, dependency=flag(p.accumulate_stages > 0))
 
 
@@ -48,11 +49,24 @@ def streams(p: TernaryLutParameters) -> tuple[Stream, ...]:
     group = BeatLoop("token_group", f"ceil(tokens / {p.token_lanes})")
     tile = BeatLoop("tile", f"ceil(k / {p.tile_k})")
     column = BeatLoop("column_group", f"ceil(n / {p.fetch_count})")
+    passes: tuple[BeatLoop, ...] = (tile,)
+    swept: tuple[BeatLoop, ...] = (tile, column)
+    if p.tiled:
+        pass_ = BeatLoop("output_tile", f"ceil(n / {p.tile_n})")
+        passes = (tile,) if p.keeps_activations else (pass_, tile)
+        swept = (pass_, tile, _column_of_tile(p))
     return (
-        Stream("act", "in", Record((_activation(p),)), (group, tile)),
-        Stream("wgt", "in", Record((_weights(p),)), (group, tile, column)),
+        Stream("act", "in", Record((_activation(p),)), (group, *passes)),
+        Stream("wgt", "in", Record((_weights(p),)), (group, *swept)),
         Stream("out", "out", Record((_result(p),)), (group, column)),
     )
+
+
+def _column_of_tile(p: TernaryLutParameters) -> BeatLoop:
+    """The column groups of an output tile; the last tile of a run may have fewer."""
+    before = f"output_tile * {p.depth}"
+    count = f"min({p.depth}, ceil(n / {p.fetch_count}) - {before})"
+    return BeatLoop("column_in_tile", count, {"column_group": f"{before} + column_in_tile"})
 
 
 def _activation(p: TernaryLutParameters) -> Field:

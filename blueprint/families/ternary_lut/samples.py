@@ -17,8 +17,13 @@ from blueprint.numbers import choose
 from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import MANY_TOKENS, Gemm
 
-#: Single-port accumulators have tests of their own: designs of calibration and random ones stay what they were.
-_CHOICES = {"accumulator": ("auto", "registers", "sram")}
+#: Designs of calibration, and random ones but for their output tiles, stay what they were: single-port accumulators
+#: have tests of their own, and neither they nor output tiles add a place that has to be fitted.
+_CHOICES: Mapping[str, tuple[Any, ...]] = {
+    "accumulator": ("auto", "registers", "sram"),
+    "n_tile": (0,),
+    "act_buffer": (False,),
+}
 
 calibration = Calibration(arithmetics=("integer", "exact", "float"), choices=_CHOICES)
 
@@ -38,19 +43,32 @@ _SIZES = {
     "adder_stages": (0, 0, 1, 2, 3, 4, 6),
 }
 
+#: How often a random design keeps all its partial sums though it need not, and those of one column group only.
+_WHOLE, _NARROW = 0.1, 0.4
+
 Integers = npt.NDArray[np.int64]
 
 
 def design(random: np.random.Generator) -> Mapping[str, Any]:
     """Parameters of a random design that compiles in seconds."""
     arithmetic = random.choice(_ARITHMETIC)
-    return typical.random_design(
+    found = typical.random_design(
         TernaryLutParameters,
         lambda: consistent(
             typical.random_parameters(TernaryLutParameters, random, _SIZES, _CHOICES) | {"acc_width": 0}
         ),
         lambda p: p.arithmetic == arithmetic and _is_small(p),
     )
+    return {**found, **_output_tiles(TernaryLutParameters.columns(found), random.spawn(1)[0])}
+
+
+def _output_tiles(p: TernaryLutParameters, random: np.random.Generator) -> dict[str, Any]:
+    """Output tiles for most designs that can have them: of one column group, or of any number."""
+    if not p.accumulates or p.column_groups == 1 or random.random() < _WHOLE:
+        return {}
+    most = (p.column_groups - 1) * p.fetch_count
+    n_tile = p.fetch_count if random.random() < _NARROW else int(random.integers(p.fetch_count, most + 1))
+    return {"n_tile": n_tile, "act_buffer": bool(random.integers(2))}
 
 
 def _is_small(p: TernaryLutParameters) -> bool:

@@ -1,12 +1,14 @@
-"""Schedule of a ternary-LUT core: sweeps of tables by token group, tile and column group."""
+"""Schedule of a ternary-LUT core: sweeps of tables by token group, output tile, tile and column group."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from blueprint.families.ternary_lut.parameters import TernaryLutParameters
 from blueprint.family import Arrays
-from blueprint.numbers import Number, choose, larger, whole_bytes
+from blueprint.numbers import Number, choose, larger, possible, whole_bytes
 from blueprint.parameters import Rule
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
 from blueprint.workloads.tasks import Gemm
@@ -15,12 +17,17 @@ from blueprint.workloads.tasks import Gemm
 def cycles(p: TernaryLutParameters, task: Gemm) -> Number:
     """One sweep cycle per token group, tile and column group; fill is one cycle a register stage.
 
-    A pipelined accumulator adder makes every tile take at least as long as a column needs to come back.
+    A pipelined accumulator adder makes a tile take at least as long as a column needs to come back, unless the next
+    tile is the first of another output tile.
     """
     groups, tiles, columns = p.loops(task)
     again = choose(p.accumulate_stages > 0, p.sweep_stages + 1, 1)
     swept = (groups * tiles - 1) * larger(columns, again) + columns
-    return swept + p.build_stages + p.sweep_stages + 2
+    if possible(p.tiled):
+        passes, whole, rest = p.output_tiles(task)
+        first = (passes - 1) * ((tiles - 1) * larger(whole, again) + whole)
+        swept = choose(p.tiled, groups * (first + (tiles - 1) * larger(rest, again) + rest), swept)
+    return swept + p.load_stages + p.build_stages + p.sweep_stages + 2
 
 
 def cycles_of(p: TernaryLutParameters, task: Gemm, operands: Arrays) -> int:
@@ -38,38 +45,87 @@ def graph(p: TernaryLutParameters, task: Gemm, operands: Arrays | None) -> Timin
     counts = p.loops(task)
     token, tile, column = (Loop(n, int(c)) for n, c in zip(("token", "tile", "column"), counts, strict=True))
     stages = int(1 + p.build_stages)
-    nest = (token, tile, column)
+    passes = _passes(p, task)
+    nest = (token, *passes, tile, _columns(p, task))
+    loads, loaded = _loads(p, token, passes, tile)
     if p.buffered:
         result = Access("results", "column", only=(("tile", "last"),))
     else:
-        result = Access("results", "token")
+        result = Access("results", "output" if passes else "token")
     tiles = Access("tiles", "tile")
     sums = Access("sums", "column")
     depth = int(p.sweep_stages)
-    channels = [Channel("tiles", stages, stages, stall="input"), Channel("results", 1, stall="output")]
-    swept = [sums if depth else result]
-    summed = [sums]
-    if p.accumulate_stages:
+    channels = [
+        Channel("tiles", stages, stages, stall="input"),
+        Channel("results", 1, stall="output"),
+        *loaded,
+    ]
+    swept, taken = [sums if depth else result], [tiles]
+    summed, written = [sums], [result]
+    if p.accumulate_stages and not p.tiled:
         # A column is not fetched again before its accumulator is written.
         channels.append(Channel("columns", int(counts[2]), 1, response=1, stall="dependency"))
         swept.append(Access("columns", "column"))
         summed.append(Access("columns", "column"))
-    sweep = Node("sweep", nest, (tiles,), tuple(swept), stream="wgt", stall="memory")
-    nodes = [Node("load", (token, tile), (), (tiles,), stream="act", stall="input"), sweep]
+    elif p.accumulate_stages and counts[1] > 1:
+        # The same between the tiles of an output tile; the next one begins with sums of its own.
+        channels.append(Channel("columns", int(p.depth), 1, stall="dependency"))
+        taken.append(Access("columns", "column", only=(("tile", "but_first"),)))
+        written.append(Access("columns", "column", only=(("tile", "but_last"),)))
+    sweep = Node("sweep", nest, tuple(taken), tuple(swept), stream="wgt", stall="memory")
+    nodes = [*loads, sweep]
     if depth:
         channels.append(Channel("sums", depth, depth, stall="output"))
-        nodes.append(Node("accumulate", nest, tuple(summed), (result,)))
+        nodes.append(Node("accumulate", nest, tuple(summed), tuple(written)))
     drain = (token, column)
     nodes.append(Node("drain", drain, (Access("results", "column"),), stream="out", direction="out"))
     return TimingGraph(tuple(nodes), tuple(channels), issue="sweep")
 
 
+def _passes(p: TernaryLutParameters, task: Gemm) -> tuple[Loop, ...]:
+    """The loop over output tiles, where a design has one."""
+    return (Loop("output", int(p.output_tiles(task)[0])),) if p.tiled else ()
+
+
+def _columns(p: TernaryLutParameters, task: Gemm) -> Loop:
+    """The column groups of a sweep, by token group, output tile and tile where they differ."""
+    passes, whole, rest = p.output_tiles(task)
+    if whole == rest:
+        return Loop("column", int(whole))
+    groups, tiles, _ = p.loops(task)
+    turn = np.repeat([whole] * (passes - 1) + [rest], tiles)
+    return Loop("column", np.tile(turn, groups))
+
+
+def _loads(
+    p: TernaryLutParameters, token: Loop, passes: tuple[Loop, ...], tile: Loop
+) -> tuple[list[Node], list[Channel]]:
+    """Nodes that load tiles, and the channels between them.
+
+    Where activations are kept, the first pass takes them from the stream and the others from a memory; both wait in one
+    register stage, so the next token group comes when the last tile of this one has left it.
+    """
+    tiles = (Access("tiles", "tile"),)
+    if not p.keeps_activations:
+        return [Node("load", (token, *passes, tile), (), tiles, stream="act", stall="input")], []
+    first = Access("fresh", "tile", only=(("output", "first"),))
+    end = Access("group", "tile", only=(("output", "last"), ("tile", "last")))
+    begin = Access("group", "tile", only=(("tile", "first"),))
+    load = Node("load", (token, tile), (), (Access("fresh", "tile"), begin), stream="act", stall="input")
+    recall = Node("recall", (token, *passes, tile), (first, end), tiles)
+    return [load, recall], [Channel("fresh", 1, stall="input"), Channel("group", 1, stall="input")]
+
+
 def traffic(p: TernaryLutParameters, task: Gemm) -> dict[str, Number]:
-    """Traffic of weights, activations and results in bits; beats are whole bytes."""
+    """Traffic of weights, activations and results in bits; beats are whole bytes.
+
+    Activations come again for every output tile, unless they are kept on chip.
+    """
     groups, tiles, columns = p.loops(task)
+    passes = choose(p.keeps_activations, 1, p.output_tiles(task)[0])
     beats = {
         "weights": (groups * tiles * columns, p.key_bits),
-        "activations": (groups * tiles, p.token_lanes * p.tile_k * p.act_width),
+        "activations": (groups * passes * tiles, p.tile_bits),
         "results": (groups * columns, p.token_lanes * p.fetch_count * p.output_bits),
     }
     return {purpose: count * whole_bytes(bits) for purpose, (count, bits) in beats.items()}

@@ -1,4 +1,4 @@
-"""What travels beside the beats of a ternary-LUT core."""
+"""Sideband of the beats of a ternary-LUT core."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from blueprint.record import Record, bits
 
 
 def sideband(p: TernaryLutParameters) -> Record:
-    """Of a beat: whether its tile is the first or the last of its sums, whether it ends the run, its column group.
+    """Sideband of a beat: first and last tile of its sums, end of the run, column group.
 
     Where a run has a single result its last tile ends it.
     """

@@ -15,7 +15,7 @@ DELAYS = (3, 5, 7, 5, 5)
 
 
 def steps(fmt: FloatFormat, coarse: int, operation: str = "add") -> tuple[Step, ...]:
-    """From the words ``a``, ``b`` to ``result``: order, align, total, normalize, round."""
+    """Add the words ``a`` and ``b`` into ``result``: order, align, total, normalize, round."""
     return (
         partial(_order, fmt, operation),
         partial(_align, fmt),

@@ -28,7 +28,7 @@ def _choose(fmt: FloatFormat, w: Wires, v: Values) -> Results:
 
 
 def negate_steps(fmt: FloatFormat) -> tuple[Step, ...]:
-    """From ``a`` to ``result`` in one step."""
+    """Negate ``a`` into ``result`` in one step."""
     return (partial(_negate, fmt),)
 
 

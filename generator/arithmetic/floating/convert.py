@@ -14,7 +14,7 @@ DELAYS, TO_INTEGER_DELAYS = (1, 4, 4, 4), (2, 4, 4)
 
 
 def steps(source: FloatFormat, target: FloatFormat, flush: bool = False) -> tuple[Step, ...]:
-    """From ``a`` to ``result``: unpack, count, shift, round; with equal exponents only the last one."""
+    """Convert ``a`` into ``result``: unpack, count, shift, round; formats of equal exponent width only round."""
     if source.exponent_bits == target.exponent_bits:
         return (partial(_shorten, source, target, flush),)
     offset = target.bias - source.bias

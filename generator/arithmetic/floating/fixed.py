@@ -50,7 +50,7 @@ class FloatToFixed(Block):
 
 
 def steps(source: FloatFormat, target: FloatFormat, width: int) -> tuple[Step, ...]:
-    """From the integer ``a``, in units of the smallest subnormal of ``source``, to ``result``; ``nan`` wins."""
+    """Convert the integer ``a``, in units of ``source``'s smallest subnormal, into ``result``; ``nan`` has priority."""
     exponent = target.bias + width - 1 + 1 - source.bias - source.fraction_bits
     chosen = convert.placing(target, width, exponent, exponent, False)
     return partial(_magnitude, exponent), *chosen

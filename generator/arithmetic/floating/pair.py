@@ -14,7 +14,7 @@ _BOTH = ("sum_sign", "difference_sign", "minus", "special", "sum_nan", "differen
 
 
 def steps(fmt: FloatFormat) -> tuple[Step, ...]:
-    """From ``a`` and ``b`` to ``result`` = {a - b, a + b}: the steps of an addition."""
+    """Compute ``result`` = {a - b, a + b} from ``a`` and ``b`` by the steps of an addition."""
     found = (_order, partial(_align, fmt), partial(_totals, fmt), partial(_normalize, fmt))
     return (*found, partial(_round, fmt))
 

@@ -31,7 +31,7 @@ class Wires:
 
 
 class Values(dict[str, Value]):
-    """What one step leaves for the next, ``v.name`` each. The last step leaves ``result``."""
+    """Values that one step passes to the next, as ``v.name``. The last step sets ``result``."""
 
     def __getattr__(self, name: str) -> Value:
         try:
@@ -40,7 +40,7 @@ class Values(dict[str, Value]):
             raise AttributeError(f"A step must leave {name}, not only {', '.join(self)}") from None
 
     def keep(self, *names: str) -> dict[str, Value]:
-        """Those of these values that there are."""
+        """The named values that exist in this step."""
         return {name: self[name] for name in names if name in self}
 
 

@@ -13,7 +13,7 @@ from generator.arithmetic.integers import parts, sign_extend, zero_extend
 
 
 class Lines(NamedTuple):
-    """How a digit selects its multiple: once or twice ``b``, and all bits inverted."""
+    """Select lines of a digit: ``b``, twice ``b``, and inversion of all bits."""
 
     once: Value
     twice: Value
@@ -96,7 +96,7 @@ def _named(m: Module, lines: Lines, lane: int, place: int) -> Lines:
 
 
 def _multiple(lines: Lines, b: Value) -> Value:
-    """Nothing, ``b`` or twice ``b``: one bit wider than ``b``."""
+    """The selected multiple, 0, ``b`` or twice ``b``; one bit wider than ``b``."""
     width = len(b) + 1
     once, twice = sign_extend(b, width), Cat(Const(0, 1), b)
     return (once & lines.once.replicate(width)) | (twice & lines.twice.replicate(width))

@@ -73,7 +73,7 @@ def _float_divisor(a: Arithmetic, w: Wires, total: Value) -> Results:
 
 
 def _row(a: Arithmetic, w: Wires, v: Values) -> Results:
-    """One more bit of the quotient: whether the divisor fits into what is left."""
+    """Compute one bit of the quotient: 1 if the divisor fits into the remainder."""
     bit, rest = divided(a, w, v.rest, v.fraction)
     quotient = Cat(bit, v.quotient) if "quotient" in v else bit
     return v.keep("fraction", "none", "exponent", "nan", "exact") | {"quotient": quotient, "rest": rest}

@@ -1,4 +1,4 @@
-"""From queries and keys to exponents of two."""
+"""Scores: dot products of queries and keys, as exponents of two."""
 
 from functools import partial
 from typing import Any

@@ -1,4 +1,4 @@
-"""From exponents of two to weights."""
+"""Weights: powers of two, computed from scores."""
 
 from functools import partial
 from typing import Any

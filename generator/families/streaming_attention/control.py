@@ -12,7 +12,7 @@ from generator.sequencer import Sequencer
 
 
 class Rows(NamedTuple):
-    """Whether a row is the last of its pass and of the run, and the queries ``left`` from it on."""
+    """Last-row flags of the pass and of the run, and the number of queries ``left``."""
 
     turn: Value
     run: Value

@@ -28,7 +28,7 @@ def halves(stages: int) -> tuple[int, int]:
 
 
 class Flags(NamedTuple):
-    """What travels beside a token: whether it is the last of its row, of its pass and of the run, and who sees it.
+    """Sideband of a token: last of its row, of its pass and of the run, and the queries that see it.
 
     One that a design or a node has no use for is empty.
     """

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.families.ternary_lut.sideband import sideband
+from generator.block import register
 from generator.boundary import HANDSHAKE
 from generator.cells.elastic import elastic
 from generator.layout import bits, joined, viewed
@@ -14,7 +15,10 @@ from generator.sequencer import Sequencer, taken
 
 
 class Control(Sequencer):
-    """Walks token groups, tiles and column groups; every stage moves when the next one is free or moves itself."""
+    """Walks token groups, tiles and column groups; every stage moves when the next one is free or moves itself.
+
+    With output tiles each token group has a pass over its tiles for every one of them.
+    """
 
     latency = "a table is swept from 1 cycle + build stages after its activations are accepted"
 
@@ -24,11 +28,16 @@ class Control(Sequencer):
         pipelined = spec.accumulate_stages
         reduced = spec.tree_stages + spec.reduction_registered
         forwards = sram if not pipelined else 0
+        kept = spec.keeps_activations
         filed = 1 if spec.accumulates and (not spec.buffered or not spec.in_sram) else 0
         ports = {
             "act": In(HANDSHAKE),
             "wgt": In(HANDSHAKE),
             "out": Out(HANDSHAKE),
+            "keep": Out(kept),
+            "recall": Out(kept),
+            "kept_address": Out(spec.kept_address_width),
+            "arrived": Out(kept),
             "enable_tile": Out(1),
             "enable_build": Out(stages),
             "enable_fetch": Out(1 if spec.fetch_register else 0),
@@ -50,6 +59,7 @@ class Control(Sequencer):
         limits = f"m{spec.m_max}k{spec.k_max}n{spec.n_max}"
         flow = f"b{stages}s{spec.fetch_register:d}{reduced}{'m' if sram else 'r'}"
         flow += f"_p{pipelined}" * (pipelined > 0) + "_fixed" * spec.fixed
+        flow += f"_d{spec.depth}" * spec.tiled + "_kept" * kept
         super().__init__(spec, f"{spec.family}_control_{shape}_{limits}_{flow}", ports)
 
     def elaborate(self, platform: Any) -> Module:
@@ -60,7 +70,10 @@ class Control(Sequencer):
         self.report(
             m,
             taken(self.act, self.wgt),
-            (self.enable_tile & (self.act.tlast != self._load_last))
+            (
+                (self.keep if self.spec.keeps_activations else self.enable_tile)
+                & (self.act.tlast != self._load_last)
+            )
             | (self._fire & (self.wgt.tlast != self._sweep_last)),
         )
         return m
@@ -69,34 +82,72 @@ class Control(Sequencer):
         """Accept a tile of activations when the first stage of the table pipeline is free."""
         spec = self.spec
         stages = spec.build_stages
-        self._tile_valid = [Signal(name=f"tile{stage}_valid") for stage in range(stages + 1)]
+        names = ["kept"] * spec.load_stages + [f"tile{stage}" for stage in range(stages + 1)]
+        valid = [Signal(name=f"{name}_valid") for name in names]
+        self._tile_valid = valid[-1]
         self._release = Signal(name="tile_release")
         end = Signal(name="load_end")
         active = self.active(m, "loading", end)
-        ready = [*(Signal(name=f"tile{stage}_ready") for stage in range(stages + 1)), self._release]
-        accept = active & self.act.tvalid & ready[0]
+        ready = [*(Signal(name=f"{name}_ready") for name in names), self._release]
+        streams, offered = active, self.act.tvalid
+        if spec.keeps_activations:
+            first_pass = Signal(name="first_pass")
+            streams, offered = active & first_pass, offered | ~first_pass
+        accept = active & offered & ready[0]
+        last_tile, last_pass, last_token = self._load_loops(m, accept)
+        self._load_last = last_tile & last_token if spec.keeps_activations else last_pass & last_token
+        if spec.keeps_activations:
+            self._keep(m, accept, first_pass, last_tile, last_pass)
+        offered = [accept, *valid]
+        moves = [elastic(m, offered[i], full, ready[i], ready[i + 1]) for i, full in enumerate(valid)]
+        m.d.comb += [
+            end.eq(accept & (last_pass & last_token)),
+            self.act.tready.eq(streams & ready[0]),
+            self.enable_tile.eq([accept, *moves[1:]][spec.load_stages]),
+        ]
+        if stages:
+            m.d.comb += self.enable_build.eq(Cat(*moves[spec.load_stages + 1 :]))
+
+    def _load_loops(self, m: Module, accept: Value) -> tuple[Value, Value, Value]:
+        """Whether the tile to be loaded is the last of its pass, of its token group, and of the last token group."""
+        spec = self.spec
         last_tile: Value = Const(1, 1)
         if spec.accumulates:
             last_tile = self.counted(m, "load_k", self.run.k, spec.tile_k, accept)
         if len(self.first_load):
             first = self.opening(m, "loads_first", accept, last_tile)
-            m.d.comb += self.first_load.eq(first)
+            m.d.comb += self.first_load.eq(self._beside(m, "kept_first", accept, first))
+        last_pass = last_tile
+        if spec.tiled:
+            last = self.counted(m, "load_n", self.run.n, spec.tile_n, accept & last_tile)
+            last_pass = last_tile & last
         last_token: Value = Const(1, 1)
         if spec.regroups:
-            last_token = self.counted(m, "load_tokens", self.run.tokens, spec.token_lanes, accept & last_tile)
-        self._load_last = last_tile & last_token
-        offered = [accept, *self._tile_valid]
-        moves = [
-            elastic(m, offered[stage], valid, ready[stage], ready[stage + 1])
-            for stage, valid in enumerate(self._tile_valid)
-        ]
+            last_token = self.counted(m, "load_tokens", self.run.tokens, spec.token_lanes, accept & last_pass)
+        return last_tile, last_pass, last_token
+
+    def _beside(self, m: Module, name: str, accept: Value, value: Value) -> Value:
+        """A bit that waits beside a tile of activations on its way to the activation register."""
+        return register(m, 1, name, accept, value) if self.spec.keeps_activations else value
+
+    def _keep(self, m: Module, accept: Value, first_pass: Signal, last_tile: Value, last_pass: Value) -> None:
+        """Write the tiles of the first pass into the memory of activations, and read them in every other pass."""
+        self.opening(m, first_pass, accept & last_tile, last_pass)
+        address = Signal(len(self.kept_address), name="kept_tile")
+        self._stepped(m, address, accept, last_tile)
         m.d.comb += [
-            end.eq(accept & self._load_last),
-            self.act.tready.eq(active & ready[0]),
-            self.enable_tile.eq(accept),
+            self.keep.eq(accept & first_pass),
+            self.recall.eq(accept & ~first_pass),
+            self.kept_address.eq(address),
+            self.arrived.eq(self._beside(m, "kept_arrived", accept, first_pass)),
         ]
-        if stages:
-            m.d.comb += self.enable_build.eq(Cat(*moves[1:]))
+
+    def _stepped(self, m: Module, number: Signal, step: Value, last: Value) -> None:
+        """Count the steps of a loop."""
+        with m.If(self.run.start | (step & last)):
+            m.d.sync += number.eq(0)
+        with m.Elif(step):
+            m.d.sync += number.eq(number + 1)
 
     def _sweep(self, m: Module) -> Any:
         """Take a weight beat when there is a table and room; returns what travels with the beat."""
@@ -105,29 +156,28 @@ class Control(Sequencer):
         self._room = Signal(name="sweep_room")
         end = Signal(name="sweep_end")
         active = self.active(m, "sweeping", end)
-        last_column: Value = Const(1, 1)
         first: Value = Const(0, 0)
-        column: Value = Const(0, 0)
-        if spec.buffered:
+        last_column: Value = Const(1, 1)
+        if spec.tiled:
+            last_column = Signal(name="last_column")
+        elif spec.buffered:
             last_column = self.counted(m, "sweep_n", self.run.n, spec.fetch_count, self._fire)
+        column = Signal(spec.address_width, name="column") if spec.address_width else Const(0, 0)
         if spec.address_width:
-            column = Signal(spec.address_width, name="column")
-            with m.If(self.run.start | (self._fire & last_column)):
-                m.d.sync += column.eq(0)
-            with m.Elif(self._fire):
-                m.d.sync += column.eq(column + 1)
+            self._stepped(m, column, self._fire, last_column)
         advance = self._fire & last_column
         last_tile: Value = Const(1, 1)
         if spec.accumulates:
             last_tile = self.counted(m, "sweep_k", self.run.k, spec.tile_k, advance)
             first = self.opening(m, "first_tile", advance, last_tile)
+        last_pass = self._outputs(m, column, last_column, last_tile) if spec.tiled else last_tile
         last_token: Value = Const(1, 1)
         if spec.regroups:
             last_token = self.counted(
-                m, "sweep_tokens", self.run.tokens, spec.token_lanes, advance & last_tile
+                m, "sweep_tokens", self.run.tokens, spec.token_lanes, advance & last_pass
             )
-        self._sweep_last = last_column & last_tile & last_token
-        tile = self._tile_valid[-1]
+        self._sweep_last = last_column & last_pass & last_token
+        tile = self._tile_valid
         free: Value = self._room
         if spec.accumulate_stages:
             self._waits = Signal(name="column_waits")
@@ -143,6 +193,27 @@ class Control(Sequencer):
             self.run.stall_memory.eq(active & free & tile & ~self.wgt.tvalid),
         ]
         return joined(sideband(spec), first=first, emit=last_tile, final=self._sweep_last, column=column)
+
+    def _outputs(self, m: Module, column: Value, last_column: Value, last_tile: Value) -> Value:
+        """Count output tiles, and the column groups of each; returns whether a token group ends with this tile.
+
+        What is left of an output tile is what is left of all outputs when a tile of it begins.
+        """
+        spec = self.spec
+        advance = self._fire & last_column
+        outputs = self.counter(m, "sweep_outputs", self.run.n, spec.tile_n, advance & last_tile)
+        last: Value = Const(1, 1)
+        if spec.buffered:
+            left = Signal(len(self.run.n), name="sweep_n_left")
+            following = Mux(outputs.last, self.run.n, outputs.left - spec.tile_n)
+            again = Mux(last_tile, following, outputs.left)
+            with m.If(self.run.start):
+                m.d.sync += left.eq(self.run.n)
+            with m.Elif(self._fire):
+                m.d.sync += left.eq(Mux(last_column, again, left - spec.fetch_count))
+            last = (left <= spec.fetch_count) | (column == spec.depth - 1)
+        m.d.comb += last_column.eq(last)
+        return last_tile & outputs.last
 
     def _stages(self, m: Module, side: Any) -> None:
         """The elastic stages between fetch and the end of accumulation, and the result register."""
@@ -169,7 +240,8 @@ class Control(Sequencer):
                 self._issue = beat
         self._finish(m, valid, beat, ready, bool(enables))
         if self.spec.accumulate_stages:
-            m.d.comb += self._waits.eq(Cat(*waiting).any())
+            waits = Cat(*waiting).any()
+            m.d.comb += self._waits.eq(waits & ~side.first if self.spec.tiled else waits)
         if len(self.forward):
             self._forward(m, entering, incoming)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from blueprint.arithmetic import floating
 from blueprint.families.ternary_lut import TernaryLutSpec
@@ -11,7 +11,7 @@ from generator.accelerator import Accelerator
 from generator.arithmetic.floating import FixedToFloat, FloatToFixed
 from generator.arithmetic.integers import parts, sign_extend
 from generator.block import register, word
-from generator.cells.memory import Alternating, store
+from generator.cells.memory import Alternating, SinglePort, store
 from generator.families.ternary_lut.control import Control
 from generator.families.ternary_lut.fetch import FetchRow, TritUnpack
 from generator.families.ternary_lut.float_lane import FloatLane
@@ -27,9 +27,8 @@ class TernaryLut(Accelerator):
     place = "tile"
 
     def __init__(self, spec: TernaryLutSpec) -> None:
-        self.latency = (
-            f"{2 + spec.build_stages + spec.sweep_stages} cycles from a weight and its tile to a result"
-        )
+        stages = 2 + spec.load_stages + spec.build_stages + spec.sweep_stages
+        self.latency = f"{stages} cycles from a weight and its tile to a result"
         self.throughput = f"one weight beat per cycle, {spec.peak_macs} multiply-accumulates"
         super().__init__(spec)
 
@@ -45,6 +44,8 @@ class TernaryLut(Accelerator):
         """The packed entries of every table, by token lane and table."""
         spec = self.spec
         words = bits(self.s_axis_act.beat.activation)
+        if spec.keeps_activations:
+            words = self._kept(m, words)
         if spec.fixed:
             words = self._to_fixed(m, words)
         tile = register(m, len(words), "tile", self._control.enable_tile, words)
@@ -61,6 +62,17 @@ class TernaryLut(Accelerator):
                 )
                 tables[-1].append(entry)
         return tables
+
+    def _kept(self, m: Module, words: Value) -> Value:
+        """The tile that arrived, or one of an earlier pass from the memory of activations."""
+        control, shown = self._control, Signal(len(words), name="kept_words")
+        block = SinglePort(self.spec.most_tiles, len(words))
+        self.use(
+            m, block, "activations", enable=control.keep | control.recall, write=control.keep,
+            address=control.kept_address, write_data=words, read_data=shown,
+        )  # fmt: skip
+        arrived = register(m, len(words), "arrived_words", control.keep, words)
+        return Mux(control.arrived, arrived, shown)
 
     def _to_fixed(self, m: Module, words: Value) -> Value:
         """The activations as fixed-point integers; follows NaN and infinity, by token lane, to the result register."""
