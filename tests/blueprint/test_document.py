@@ -84,6 +84,8 @@ def test_floats_survive(value: float) -> None:
         (("outer", "items", 0, "a"), (5, 8)),
         (("outer", "items", 1, 2), (7, 8)),
         (("outer", "missing", "deeper"), (2, 1)),
+        (("outer", "items", 2), (4, 3)),
+        (("outer", "items", 1, 3), (6, 7)),
     ],
 )
 def test_positions_reach_into_lists(path: tuple[str | int, ...], position: tuple[int, int]) -> None:

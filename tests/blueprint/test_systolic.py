@@ -461,3 +461,36 @@ def test_a_dense_matrix_runs_on_a_sparse_array(pattern: str) -> None:
     assert is_sparse(spread, Pattern(int(sparse.kept), int(sparse.group)))
     assert np.array_equal(sparse.reference({"act": again, "wgt": spread})["out"], act @ wgt)
     assert again.shape[1] == -(-37 // int(sparse.group)) * int(sparse.group) ** 2 // int(sparse.kept)
+
+
+@pytest.mark.parametrize(
+    ("changes", "steps"),
+    [
+        ({"pe": "mac"}, 1),
+        ({"pe": "booth_serial"}, 4),
+        ({"pe": "booth_serial", "rows": 1}, 4),
+        ({"pe": "opt3"}, 4),
+        ({"pe": "opt3", "rows": 1}, 3),
+        ({"pe": "opt4c", "rows": 1, "act_width": 2}, 1),
+    ],
+)
+def test_beats_of_serial_elements_take_their_expected_digits(changes: dict[str, Any], steps: int) -> None:
+    one, more = (spec(**changes).cycles(Gemm(m=4, k=64 * times, n=4)) for times in (1, 2))
+    assert more - one == 64 * steps * (4 // spec(**changes).rows)
+
+
+@pytest.mark.parametrize(
+    ("changes", "signed", "number"),
+    [
+        ({"pe": "mac"}, True, "int"),
+        ({"pe": "ternary", "activation": "fp16", "act_width": 16, "weight_width": 2}, True, "int"),
+        ({"pe": "float", "activation": "fp16", "act_width": 16, "weight_width": 16}, False, "fp16"),
+    ],
+)
+def test_the_value_of_a_sparse_weight_has_the_format_of_its_element(
+    changes: dict[str, Any], signed: bool, number: str
+) -> None:
+    found = spec(organization="adder_tree", rows=1, dot_length=2, sparsity="2:4", **changes)
+    [weights] = [stream for stream in found.streams() if stream.name == "wgt"]
+    [value] = [part for field in weights.beat for part in field.parts if part.name == "value"]
+    assert (value.signed, value.format) == (signed, number)

@@ -51,6 +51,11 @@ def test_one_to_four_objectives_are_drawn(goals: str, tmp_path: Path) -> None:
         assert "customdata" in interactive.html(found)
 
 
+def test_a_parameter_of_one_value_is_not_shown_as_varied(tmp_path: Path) -> None:
+    with run(toy.problem(changed(("[small, fast]", "[small]"))), tmp_path) as found:
+        assert figure.varied(found) == ("width", "depth", "registered")
+
+
 def test_a_picture_holds_the_whole_front_and_says_what_it_leaves_out(study: Study) -> None:
     shown = figure.picture(study)
     assert len(shown.front) == len(study.front)

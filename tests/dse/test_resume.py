@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dse import store
+from dse import search, store
 from dse.explore import front, run
 from dse.progress import Silent
+from dse.store import StudyError
 from tests.dse import toy
 from tests.dse.test_study import NSGA2, RANDOM, acknowledged, reopened
 from tests.dse.toy import TEXT, changed
@@ -86,6 +87,27 @@ def test_a_search_interrupted_after_its_budget_was_raised_goes_on(tmp_path: Path
     assert 400 < len(acknowledged(tmp_path / "cut")) < 900
     with run(toy.problem(more), tmp_path / "cut") as study:
         assert study.digest() == expected
+
+
+def test_a_search_that_asks_for_other_points_than_are_stored_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = toy.problem(changed(("auto", "nsga2"), ("budget: 100000", "budget: 400")))
+    with pytest.raises(KeyboardInterrupt):
+        run(problem, tmp_path, progress=Stops(after=2))
+    asks = search.dependent
+
+    def otherwise(*given: Any) -> Any:
+        steps = asks(*given)
+        indices = next(steps)
+        while True:
+            indices = steps.send((yield indices[::-1]))
+
+    monkeypatch.setattr(search, "dependent", otherwise)
+    with pytest.raises(
+        StudyError, match="study must hold the points its search asks for, and it holds others"
+    ):
+        run(problem, tmp_path)
 
 
 class Stops(Silent):

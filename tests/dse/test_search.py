@@ -123,6 +123,15 @@ def test_exhaustive_covers_every_index_once() -> None:
     assert max(len(batch) for batch in batches) == search.BATCH
 
 
+def test_exhaustive_leaves_out_what_is_known_in_every_batch() -> None:
+    size, known = (
+        3 * search.BATCH,
+        np.array([3, search.BATCH + 5, search.BATCH + 6, 2 * search.BATCH, 3 * search.BATCH - 1]),
+    )
+    asked = np.concatenate(list(search._exhaustive(size, known)))
+    assert np.array_equal(asked, np.setdiff1d(np.arange(size), known))
+
+
 @pytest.mark.parametrize("size", [1000, 10_000, 1 << 60])
 def test_random_draws_distinct_designs(size: int) -> None:
     drawn = np.concatenate(list(search._random(size, 900, 5)))
