@@ -69,6 +69,10 @@ def test_model_of_a_few_designs_round_trips_through_its_file(samples: list[Sampl
     path = calibration.write(fitted, tmp_path / "again.yaml")
     again = technology.load(path)
     assert again.model == fitted.model
+    leak = sum(s.leakage_nw for s in samples) / sum(s.area_um2 for s in samples)
+    assert fitted.model["leakage"]["value"] == pytest.approx(leak, rel=1e-3)
+    delay = fitted.model["delay"]["error"]
+    assert delay["rows"] == 6 and delay["mean"] <= delay["worst"] < 0.2
     assert again.fingerprint == tech.fingerprint
     assert calibration.write(again, tmp_path / "twice.yaml").read_bytes() == path.read_bytes()
     assert validation.compare(samples, again).mean_error < 0.05

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from blueprint.errors import ParamError
-from dse import figure, plot, store
+from dse import figure, plot, search, store
 from dse.axis import Axis
+from dse.batch import encode
 from dse.explore import run
 from dse.problem import Evaluation, Problem
+from dse.store import StudyError
 from tests.dse import toy
+from tests.dse.test_study import NSGA2
 from tests.dse.toy import changed
 
 BOTH = changed(
@@ -148,3 +153,60 @@ def test_points_of_a_picture_lie_between_0_and_1(
 ) -> None:
     scale = figure.Scale("x", "x", 1.0, "min", logarithmic)
     assert plot._unit(np.array(values), scale) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_an_exhaustive_search_asks_for_everything_that_is_not_known(seed: int) -> None:
+    size = 2 * search.BATCH + 1000
+    known = np.sort(np.random.default_rng(seed).choice(size, 3000, replace=False))
+    batches = list(search._exhaustive(size, known))
+    assert np.concatenate(batches).tolist() == np.setdiff1d(np.arange(size), known).tolist()
+    assert [int(batch[0]) // search.BATCH for batch in batches] == [0, 1, 2]
+
+
+def test_a_search_that_builds_on_answers_goes_on_with_its_own_alone(tmp_path: Path) -> None:
+    run(toy.problem(NSGA2), tmp_path).close()
+    kept = store.load(tmp_path)
+    batches = [kept.get(number) for number in range(kept.count())]
+    kept.close()
+    assert len(batches) > 2
+    other = encode(replace(batches[2], indices=batches[1].indices))
+    file = sqlite3.connect(tmp_path / "study.db")
+    with file:
+        file.execute(
+            "UPDATE batches SET header = ?, payload = ?, checksum = ? WHERE sequence = 2",
+            (*other, store._checksum(*other)),
+        )
+    file.close()
+    with pytest.raises(
+        StudyError, match="must hold the points its search asks for, and it holds others; explore"
+    ):
+        run(toy.problem(NSGA2), tmp_path)
+
+
+def test_only_parameters_of_several_values_are_shown(tmp_path: Path) -> None:
+    with run(toy.problem(changed(("style: [small, fast]", "style: [small]"))), tmp_path) as study:
+        assert figure.varied(study) == ("width", "depth", "registered")
+
+
+@pytest.mark.parametrize(
+    ("point", "count"),
+    [((1, 2), 1), ((3, 5), 1), ((1, 5), 1), ((3, 2), 1), ((2, 3), 1), ((0.9, 3), 0), ((3.1, 3), 0), ((2, 1.9), 0),
+     ((2, 5.1), 0)],
+)  # fmt: skip
+def test_points_on_the_edge_of_the_knees_box_are_in_it(point: tuple[float, float], count: int) -> None:
+    area = SimpleNamespace(x0=1, x1=3, y0=2, y1=5)
+    assert plot._inside(np.array([point]), area) == count
+
+
+def test_the_box_of_the_knee_stands_near_first_and_where_better_designs_would_be() -> None:
+    scales = tuple(figure.Scale(n, n, 1.0, way, False) for n, way in (("area", "min"), ("rate", "max")))
+    places = plot._places(SimpleNamespace(scales=scales))
+    assert places[:3] == [
+        (-14, 14, "right", "bottom"),
+        (-14, 0, "right", "bottom"),
+        (0, 14, "right", "bottom"),
+    ]
+    assert places[3] == (14, 14, "left", "bottom") and places[6] == (-14, -14, "right", "top")
+    reach = [max(abs(across), abs(up)) for across, up, _, _ in places]
+    assert reach == [distance for distance in (14, 30, 60, 100, 150, 210) for _ in range(12)]
