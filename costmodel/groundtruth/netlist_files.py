@@ -39,8 +39,8 @@ def verilog(found: Mapped) -> str:
     return "\n".join(_module(name, netlist, found) for name, netlist in found.netlists.items())
 
 
-def sdc(found: Mapped, unit_ps: float = 1.0) -> str:
-    """Constraints of the timing, in units of `unit_ps`.
+def sdc(found: Mapped) -> str:
+    """Constraints of the timing, in ps.
 
     Clock at its period, inputs at time 0, outputs due at the end of the cycle, wires.
     """
@@ -49,11 +49,11 @@ def sdc(found: Mapped, unit_ps: float = 1.0) -> str:
     )
     period = found.period_ps or found.timing.critical_path_ps
     clocks = clock_ports(found)
-    slew = f"{graph.default_slew() / unit_ps:.6g}"
+    slew = f"{graph.default_slew():.6g}"
     lines = (
-        [f"create_clock -name clock -period {period / unit_ps:.6g} [get_ports {{{' '.join(clocks)}}}]"]
+        [f"create_clock -name clock -period {period:.6g} [get_ports {{{' '.join(clocks)}}}]"]
         if clocks
-        else [f"create_clock -name clock -period {period / unit_ps:.6g}"]
+        else [f"create_clock -name clock -period {period:.6g}"]
     )
     lines.append(f"set_clock_transition {slew} [get_clocks clock]")
     for name, port in found.netlists[found.top]["ports"].items():

@@ -34,24 +34,18 @@ def installed() -> str | None:
     return shutil.which("sta")
 
 
-def analyze(
-    found: Mapped, folder: Path, libraries: list[Path] | None = None, unit_ps: float = 1.0
-) -> Opinion:
+def analyze(found: Mapped, folder: Path) -> Opinion:
     """Write a mapped design to `folder` and have OpenSTA time it.
 
-    `libraries` are read instead of the Liberty file that is written, with `unit_ps` the ps of their time unit.
     `ToolError` where OpenSTA fails, `RuntimeError` where it is not there or reports no path.
     """
     tool = installed()
     if tool is None:
         raise RuntimeError("OpenSTA must be installed as sta")
     netlist, library, constraints = netlist_files.write(found, folder / f"{found.top}.v")
-    if libraries:
-        constraints.write_text(netlist_files.sdc(found, unit_ps))
     script = folder / "sta.tcl"
-    names = " ".join(str(path) for path in libraries or [library])
     script.write_text(
-        _SCRIPT.format(libraries=names, netlist=netlist, top=found.top, constraints=constraints)
+        _SCRIPT.format(libraries=library, netlist=netlist, top=found.top, constraints=constraints)
     )
     command = [tool, "-no_init", "-no_splash", "-exit", str(script)]
     report = process.run(command, tool="OpenSTA", cwd=folder, timeout_s=_TIMEOUT_S).log
@@ -59,4 +53,4 @@ def analyze(
     if slack is None:
         raise RuntimeError(f"OpenSTA must report a path, not: {report.strip()[-300:]}")
     period = found.period_ps or found.timing.critical_path_ps
-    return Opinion(period - float(slack[1]) * unit_ps, report)
+    return Opinion(period - float(slack[1]), report)

@@ -10,15 +10,15 @@ leakage over all its time (:meth:`Cost.energy`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from blueprint.errors import ParamError
-from blueprint.numbers import Real, Whole
+from blueprint.numbers import Real, Truths, Whole
 from blueprint.spec import Spec
-from blueprint.unit import Path, Unit
+from blueprint.unit import SRAM, SRAM_1RW, Path, Unit
 from costmodel.model import features
 from costmodel.technology.macros import SINGLE, TWO
 from costmodel.technology.technology import Technology
@@ -28,13 +28,30 @@ Coefficients = Mapping[str, Mapping[str, Mapping[str, float]]]
 ANY = "any"
 START = "start"
 #: Kinds of units that are memories, and their ports.
-MEMORIES = {"sram": TWO, "sram_1rw": SINGLE}
+MEMORIES = {SRAM.name: TWO, SRAM_1RW.name: SINGLE}
 #: What fitting a technology takes, measured with an empty cache; `ternforge tech calibrate` tells the rest as it goes.
 CALIBRATION_MINUTES = 30
 
 
 #: Energy in pJ of a power of 1 nW over 1 s.
-_PJ_PER_NW_S = 1e3
+PJ_PER_NW_S = 1e3
+#: What an access of a memory is called among the terms of its energy.
+ACCESSES = "accesses"
+
+
+class Term(NamedTuple):
+    """A term of an estimate: ``times`` x ``coefficient`` x ``value``, of the unit's term ``name``."""
+
+    unit: Unit
+    name: str
+    times: Real
+    coefficient: Real
+    value: Real | Truths
+
+    @property
+    def amount(self) -> Real:
+        """What the term adds."""
+        return self.times * self.coefficient * self.value
 
 
 class Cost(NamedTuple):
@@ -70,7 +87,7 @@ class Cost(NamedTuple):
         return {
             "clock": self.clock_pj * cycles,
             "switching": self.switching_pj * busy_cycles,
-            "leakage": self.leakage_nw * seconds * _PJ_PER_NW_S,
+            "leakage": self.leakage_nw * seconds * PJ_PER_NW_S,
         }
 
     def energy(self, cycles: Real, busy_cycles: Real, seconds: Real) -> Real:
@@ -146,20 +163,28 @@ def energy_parts(units: Sequence[Unit], technology: Technology) -> tuple[Real, R
 
 def energies_by_place(units: Sequence[Unit], technology: Technology) -> dict[str, tuple[Real, Real]]:
     """The two parts of :func:`energy_parts` by place."""
+    places: dict[str, tuple[Real, Real]] = {unit.place: (0.0, 0.0) for unit in units}
+    for term in energy_terms(units, technology):
+        clocks, moved = places[term.unit.place]
+        always = term.name == features.CLOCK
+        places[term.unit.place] = (clocks + term.amount, moved) if always else (clocks, moved + term.amount)
+    return places
+
+
+def energy_terms(units: Sequence[Unit], technology: Technology) -> Iterator[Term]:
+    """Energy in pJ of a cycle of full throughput, term by term, without leakage and glitches.
+
+    Terms called :data:`costmodel.model.features.CLOCK` are those of any cycle.
+    """
     found = law(technology, "energy")
-    places: dict[str, tuple[Real, Real]] = {}
     for unit in units:
-        clocks, moved = places.get(unit.place, (0.0, 0.0))
         times = unit.count * unit.activity
         if unit.kind in MEMORIES:
-            moved = moved + times * access_pj(unit, technology)
+            yield Term(unit, ACCESSES, times, access_pj(unit, technology), 1.0)
         for name, value in coefficients(found, unit).items():
-            if value and name == features.CLOCK:
-                clocks = clocks + unit.count * value * features.ENERGY[unit.kind][name](unit.dims)
-            elif value:
-                moved = moved + times * value * features.ENERGY[unit.kind][name](unit.dims)
-        places[unit.place] = clocks, moved
-    return places
+            if value:
+                count = unit.count if name == features.CLOCK else times
+                yield Term(unit, name, count, value, features.ENERGY[unit.kind][name](unit.dims))
 
 
 def access_pj(unit: Unit, technology: Technology) -> Real:
@@ -269,7 +294,7 @@ def cycle_energies(units: Sequence[Unit], technology: Technology, seconds: float
     leaks = leakage_by_place(units, technology)
     parts = energies_by_place(units, technology)
     return {
-        place: clock + moved + seconds * _PJ_PER_NW_S * leaks.get(place, 0.0)
+        place: clock + moved + seconds * PJ_PER_NW_S * leaks.get(place, 0.0)
         for place, (clock, moved) in parts.items()
     }
 

@@ -70,36 +70,44 @@ class Estimate:
     glitch_energy_pj: float | None
 
 
-def of_design(spec: Spec, technology: Technology, clock_mhz: float | None = None) -> Estimate:
+def cost_of(spec: Spec, technology: Technology) -> Cost:
+    """Cost of one design as columns of one design, so that it is that of a study's row to the bit."""
+    return glitches.cost(_columns(spec), technology)
+
+
+def of_design(
+    spec: Spec, technology: Technology, clock_mhz: float | None = None, cost: Cost | None = None
+) -> Estimate:
     """Area, clock, leakage and energy of one design, at the fastest clock where ``clock_mhz`` is no other.
 
-    ``ParamError`` where the technology was not calibrated.
+    ``cost`` is what :func:`cost_of` said, where it was asked before. ``ParamError`` where the technology was not
+    calibrated.
     """
-    units, cost = spec.units(), glitches.cost(spec, technology)
-    area, memory = float(cost.area_um2), float(estimate.macro_area(units, technology))
-    fastest = float(cost.clock_mhz)
+    units, cost = spec.units(), cost_of(spec, technology) if cost is None else cost
+    area, memory = _first(cost.area_um2), float(estimate.macro_area(units, technology))
+    fastest = _first(cost.clock_mhz)
     clock = clock_mhz or fastest
     energies = estimate.cycle_energies(units, technology, 1e-6 / clock)
     more = glitches.energies(spec, technology)
     return Estimate(
         area_um2=area,
-        area_breakdown_um2={place: float(area) for place, area in cost.areas.items()},
+        area_breakdown_um2={place: _first(area) for place, area in cost.areas.items()},
         logic_area_um2=area - memory,
         memory_area_um2=memory,
         macro_area_um2=memory,
         memories=tuple(memory_line(unit, technology) for unit in estimate.memories(units) if unit.count),
         flip_flops=int(flip_flops(units)),
-        critical_path_ps=float(cost.path_ps),
+        critical_path_ps=_first(cost.path_ps),
         clock_mhz=clock,
         meets_clock=bool(clock <= fastest * (1 + 1e-9)),
         peak_macs=int(spec.peak_macs),
-        leakage_nw=float(cost.leakage_nw),
-        energy_pj=float(cost.energy(1, 1, 1e-6 / clock)),
+        leakage_nw=_first(cost.leakage_nw),
+        energy_pj=_first(cost.energy(1, 1, 1e-6 / clock)),
         cycle_energy_breakdown_pj={
             place: float(energy + more.get(place, 0.0)) for place, energy in energies.items()
         },
         glitches=glitches.statement(technology),
-        glitch_energy_pj=float(cost.glitch_pj) if more else None,
+        glitch_energy_pj=_first(cost.glitch_pj) if more else None,
     )
 
 
@@ -196,15 +204,19 @@ class Estimator:
         return self.answer(designs, clock_mhz, cycles_of)[0]
 
     def answer(
-        self, designs: Any, clock_mhz: float | None = None, cycles_of: Cycles | None = None
+        self,
+        designs: Any,
+        clock_mhz: float | None = None,
+        cycles_of: Cycles | None = None,
+        cost: Cost | None = None,
     ) -> tuple[dict[str, Real], OnWork]:
         """Every metric of designs that can be built, by name (`costmodel.model.metrics`), and the pass behind it.
 
         ``designs`` is one spec, or columns of many (:meth:`blueprint.spec.Spec.columns`): then a metric is an array, or
         a plain number where all designs share it. ``clock_mhz`` is a clock other than the fastest, ``cycles_of`` as in
-        :func:`costmodel.model.work.run`.
+        :func:`costmodel.model.work.run`, ``cost`` that of the designs where it is known.
         """
-        cost = self.costs(designs)
+        cost = self.costs(designs) if cost is None else cost
         clock = clock_mhz or cost.clock_mhz
         done = self.on_work(designs, cost, clock, cycles_of)
         memory = cost.areas.get(MEMORY, 0.0)
@@ -249,15 +261,25 @@ class Estimator:
         """The metrics of one design by name: those of its row in a study, to the bit."""
         return self.one(spec, clock_mhz, cycles_of).row
 
-    def one(self, spec: Spec, clock_mhz: float | None = None, cycles_of: Cycles | None = None) -> Answer:
-        """:meth:`row`, with time and energy of the whole pass."""
-        columns = self.kind.columns({name: np.array([value]) for name, value in spec.parameters.items()})
-        found, done = self.answer(columns, clock_mhz, cycles_of)
+    def one(
+        self,
+        spec: Spec,
+        clock_mhz: float | None = None,
+        cycles_of: Cycles | None = None,
+        cost: Cost | None = None,
+    ) -> Answer:
+        """:meth:`row`, with time and energy of the whole pass; ``cost`` is what :func:`cost_of` said."""
+        found, done = self.answer(_columns(spec), clock_mhz, cycles_of, cost)
         return Answer(
             {name: _first(value) for name, value in found.items()},
             _first(done.time.seconds),
             _first(done.core_pj),
         )
+
+
+def _columns(spec: Spec) -> Spec:
+    """Columns of one design."""
+    return type(spec).columns({name: np.array([value]) for name, value in spec.parameters.items()})
 
 
 def _first(value: Real) -> float:

@@ -19,10 +19,8 @@ import numpy as np
 from blueprint.spec import Spec
 from blueprint.unit import Path, Terms, Unit
 from blueprint.workloads.tasks import Task
-from costmodel.model import estimate, features
+from costmodel.model import estimate, features, glitches
 from costmodel.technology.technology import Technology
-
-_PJ_PER_NW_S = 1e3
 
 
 @dataclass(frozen=True)
@@ -86,24 +84,30 @@ def _steps(path: Path, technology: Technology) -> Iterator[Line]:
 
 def energy(spec: Spec, technology: Technology, seconds: float) -> list[Line]:
     """The energy in pJ of one cycle of full throughput that lasts ``seconds``, line by line."""
-    law, found = estimate.law(technology, "energy"), []
-    for unit in spec.units():
-        times = float(unit.count * unit.activity)
-        for line in _lines(unit, law, features.ENERGY, times):
-            always = line.what == f"{unit.kind} {features.CLOCK}"
-            found.append(_counted(line, float(unit.count)) if always else line)
-        if unit.kind in estimate.MEMORIES:
-            found.append(_line(unit, "accesses", times, estimate.access_pj(unit, technology)))
-            leaked = float(technology.sram.leakage_nw(*estimate.memory_shape(unit))) * seconds * _PJ_PER_NW_S
-            found.append(_line(unit, "leakage", float(unit.count), leaked))
-    cells = float(sum(estimate.cell_areas(spec.units(), technology).values()))
-    leak = estimate.leakage_per_um2(technology) * seconds * _PJ_PER_NW_S
+    units = spec.units()
+    found = [_line_of(term, term.name) for term in estimate.energy_terms(units, technology)]
+    found += [_line_of(term, f"{term.name}, glitches") for term in glitches.energy_terms(spec, technology)]
+    for unit in estimate.memories(units):
+        leaked = (
+            float(technology.sram.leakage_nw(*estimate.memory_shape(unit))) * seconds * estimate.PJ_PER_NW_S
+        )
+        found.append(_line(unit, "leakage", float(unit.count), leaked))
+    cells = float(sum(estimate.cell_areas(units, technology).values()))
+    leak = estimate.leakage_per_um2(technology) * seconds * estimate.PJ_PER_NW_S
     found.append(Line("all", "leakage of um2 of cells", {}, 1.0, leak, cells))
     return [line for line in found if line.amount]
 
 
-def _counted(line: Line, count: float) -> Line:
-    return Line(line.place, line.what, line.dims, count, line.coefficient, line.term)
+def _line_of(term: estimate.Term, name: str) -> Line:
+    unit = term.unit
+    return Line(
+        unit.place,
+        f"{unit.kind} {name}",
+        _plain(unit),
+        float(term.times),
+        float(term.coefficient),
+        float(term.value),
+    )
 
 
 def _lines(unit: Unit, law: estimate.Coefficients, table: Mapping[str, Terms], count: float) -> list[Line]:

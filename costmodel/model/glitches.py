@@ -11,7 +11,7 @@ technology's model; a technology that was calibrated without has none, and its e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from blueprint.numbers import Real
 from blueprint.spec import Spec
 from blueprint.unit import Path, Unit
 from costmodel.model import estimate, features
-from costmodel.model.estimate import Cost
+from costmodel.model.estimate import Cost, Term
 from costmodel.technology.technology import Technology
 
 GROUP = "glitches"
@@ -88,13 +88,25 @@ def cost(designs: Spec, technology: Technology) -> Cost:
 def energies(designs: Spec, technology: Technology) -> dict[str, Real]:
     """Energy of glitches in pJ a cycle of full throughput by place; nothing where they were not calibrated."""
     places: dict[str, Real] = {}
+    for unit, found in _unit_terms(designs, technology):
+        once = sum(term.coefficient * term.value for term in found)
+        places[unit.place] = places.get(unit.place, 0.0) + unit.count * unit.activity * once
+    return places
+
+
+def energy_terms(designs: Spec, technology: Technology) -> Iterator[Term]:
+    """The energy of :func:`energies`, term by term."""
+    for _, found in _unit_terms(designs, technology):
+        yield from found
+
+
+def _unit_terms(designs: Spec, technology: Technology) -> Iterator[tuple[Unit, list[Term]]]:
+    """The terms of every unit of the inventory; nothing where glitches were not calibrated."""
     if not counted(technology):
-        return places
+        return
     law = estimate.group(technology, GROUP)["value"]
     late = arrivals(designs.paths(), technology)
     for unit in designs.units():
+        known, times = estimate.coefficients(law, unit), unit.count * unit.activity
         values = terms(unit, arrival(late, unit), useful(unit, technology))
-        known = estimate.coefficients(law, unit)
-        once = sum(known.get(name, 0.0) * value for name, value in values.items())
-        places[unit.place] = places.get(unit.place, 0.0) + unit.count * unit.activity * once
-    return places
+        yield unit, [Term(unit, name, times, known.get(name, 0.0), value) for name, value in values.items()]

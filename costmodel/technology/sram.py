@@ -28,6 +28,8 @@ from costmodel.technology.macros import SINGLE, TWO, Macro
 
 #: Port kinds: one access a cycle, or a read and a write.
 KINDS = (SINGLE, TWO)
+#: What stands in the place of a small macro.
+LATCHES = "latch_array"
 #: The quantities of a memory and their units, in the order of files.
 QUANTITIES = {
     "area": "um2",
@@ -157,13 +159,17 @@ class Sram:
 
     def kind(self, words: int, width: int, ports: str = TWO) -> str:
         """Kind of one memory: `latch_array`, or the kind of its macro."""
-        return "latch_array" if self.is_latches(words, width, ports) else ports
+        return LATCHES if self.is_latches(words, width, ports) else ports
 
     def law(self, quantity: str, kind: str) -> Law:
         """The law of a quantity of a macro, or of a latch array."""
-        laws: Laws | None = getattr(self, kind)
-        assert laws is not None
-        return laws[quantity]
+        return self.laws[kind][quantity]
+
+    @property
+    def laws(self) -> dict[str, Laws]:
+        """Laws by kind, in the order of a technology's file; no latch arrays where the technology has none."""
+        found = {SINGLE: self.single_port, TWO: self.two_port}
+        return found if self.latch_array is None else {**found, LATCHES: self.latch_array}
 
     def _chosen(self, quantity: str, words: Whole, width: Real, ports: str) -> Real:
         macro = self._macro(quantity, words, width, ports)

@@ -7,10 +7,9 @@ from typing import Any
 from blueprint.files.document import Section
 from costmodel.technology import macros
 from costmodel.technology.macros import SINGLE, TWO
-from costmodel.technology.sram import QUANTITIES, TERMS, UNFOLDED, Law, Laws, Organization, Sram
+from costmodel.technology.sram import LATCHES, QUANTITIES, TERMS, UNFOLDED, Law, Organization, Sram
 
 _FOLDING = ("mux", "least_rows", "most_rows", "most_width")
-_LATCHES = "latch_array"
 #: Quantities of files that earlier versions wrote: one law for all ports, linear in words and width.
 _EARLIER = {"area": "um2", "access_time": "ps", "energy": "pJ"}
 _EARLIER_TERMS = ("fixed", "bits", "words", "width")
@@ -25,7 +24,7 @@ def read(section: Section) -> Sram:
     organization = Organization(*(folding.take(key, int, minimum=1) for key in _FOLDING))
     folding.finish()
     kinds = [_laws(section.section(kind)) for kind in (SINGLE, TWO)]
-    latches = _laws(section.section(_LATCHES)) if _LATCHES in present else None
+    latches = _laws(section.section(LATCHES)) if LATCHES in present else None
     source, facts = _macros(section) if "macros" in present else ("", ())
     section.finish()
     return Sram(kinds[0], kinds[1], latches, organization, facts, source)
@@ -35,10 +34,8 @@ def plain(sram: Sram) -> dict[str, Any]:
     """The section as plain values."""
     folding = sram.organization
     found: dict[str, Any] = {"organization": {key: getattr(folding, key) for key in _FOLDING}}
-    for kind in (SINGLE, TWO, _LATCHES):
-        laws: Laws | None = getattr(sram, kind)
-        if laws is not None:
-            found[kind] = {name: _plain(law) for name, law in laws.items()}
+    for kind, laws in sram.laws.items():
+        found[kind] = {name: _plain(law) for name, law in laws.items()}
     if sram.macros:
         facts = macros.dump(sram.macros).splitlines()
         found["macros"] = {"source": sram.macro_source, "facts": facts}

@@ -17,7 +17,8 @@ from blueprint.spec import Spec
 from blueprint.workloads.tasks import Task
 from blueprint.workloads.workload import Workload
 from costmodel.model import provenance
-from costmodel.model.evaluate import Estimator, TechnologyCosts, of_design
+from costmodel.model.estimate import Cost
+from costmodel.model.evaluate import Estimator, TechnologyCosts, cost_of, of_design
 from costmodel.model.metrics import METRICS, scope
 from costmodel.model.quantity import label, metric_text, shown
 from costmodel.model.work import Asked, memory_text
@@ -51,19 +52,20 @@ def estimate(
     chosen = read_design(design, overrides)
     asked, named = _asked(workload, space)
     facts = read_technology(chosen, technology or named)
+    cost = cost_of(chosen.spec, facts)
     answer: Answer = {
         "design": chosen.name,
         "design_hash": chosen.spec.design_hash,
         "technology": facts.name,
         "source": f"analytical model, technology {facts.name}",
-        **asdict(of_design(chosen.spec, facts, chosen.clock_mhz)),
+        **asdict(of_design(chosen.spec, facts, chosen.clock_mhz, cost)),
         "energy_of": "one cycle of full throughput",
         "figures": provenance.figures(facts),
     }
     if explain is not None:
         work = None if asked is None else asked.workload
         answer["explanation"] = explaining.explanation(explain, chosen.spec, facts, answer["clock_mhz"], work)
-    return answer if asked is None else answer | _on_workload(chosen, asked, facts)
+    return answer if asked is None else answer | _on_workload(chosen, asked, facts, cost)
 
 
 def _asked(workload: WorkloadLike | None, space: str | Path | None) -> tuple[Asked | None, str | None]:
@@ -78,7 +80,7 @@ def _asked(workload: WorkloadLike | None, space: str | Path | None) -> tuple[Ask
     return found.asked, found.technology
 
 
-def _on_workload(design: Design, asked: Asked, technology: Technology) -> Answer:
+def _on_workload(design: Design, asked: Asked, technology: Technology, cost: Cost) -> Answer:
     """Cycles, time and energy of a workload: those of a study's row."""
     spec, workload = design.spec, asked.workload
     estimator = Estimator.of(type(spec), TechnologyCosts(technology), asked)
@@ -88,7 +90,7 @@ def _on_workload(design: Design, asked: Asked, technology: Technology) -> Answer
         return once(replace(task, name=task.kind, count=1))
 
     layers = _layers(spec, workload, cycles_of)
-    found = estimator.one(spec, design.clock_mhz, cycles_of)
+    found = estimator.one(spec, design.clock_mhz, cycles_of, cost)
     return {
         "workload": workload.name,
         "covers": scope(estimator.part),

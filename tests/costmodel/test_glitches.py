@@ -10,7 +10,7 @@ import pytest
 
 from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.unit import Path, Unit
-from costmodel.model import estimate, evaluate, features, glitches
+from costmodel.model import estimate, evaluate, explain, features, glitches
 from costmodel.technology import technology
 from costmodel.technology.technology import Technology
 
@@ -50,6 +50,11 @@ def test_energy_of_glitches_is_on_top_and_by_place() -> None:
     before, found = evaluate.of_design(SPEC, PLAIN), evaluate.of_design(SPEC, tech)
     assert (found.glitches, found.glitch_energy_pj) == ("counted", pytest.approx(sum(expected.values())))
     assert found.energy_pj == pytest.approx(before.energy_pj + sum(expected.values()))
+    lines = explain.energy(SPEC, tech, 1e-6 / found.clock_mhz)
+    assert explain.total(lines) == pytest.approx(found.energy_pj, rel=1e-9)
+    assert sum(line.amount for line in lines if line.what.endswith(", glitches")) == (
+        pytest.approx(found.glitch_energy_pj)
+    )
     for place, energy in found.cycle_energy_breakdown_pj.items():
         total = before.cycle_energy_breakdown_pj[place] + expected.get(place, 0.0)
         assert energy == pytest.approx(total)

@@ -47,9 +47,7 @@ def test_opensta_disagrees_where_wires_are_not_told(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(
         netlist_files,
         "sdc",
-        lambda found, unit=1.0: "\n".join(
-            line for line in _sdc(found).splitlines() if "wire_load" not in line
-        ),
+        lambda found: "\n".join(line for line in _sdc(found).splitlines() if "wire_load" not in line),
     )
     theirs = opensta.analyze(found, tmp_path).critical_path_ps
     assert found.timing.critical_path_ps > 1.05 * theirs

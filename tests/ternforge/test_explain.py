@@ -11,7 +11,7 @@ import pytest
 
 from blueprint import registry
 from blueprint.errors import ParamError
-from costmodel.model import explain, provenance
+from costmodel.model import explain, glitches, provenance
 from costmodel.model.evaluate import of_design
 from costmodel.technology import technology
 from ternforge.cli import run
@@ -106,3 +106,11 @@ def test_laws_that_were_assumed_say_so() -> None:
     assert provenance.source_of(law) == "library"
     assert provenance.source_of(type(law)(law.coefficients, "um2", "assumed: no macro")) == "assumed"
     assert provenance.source_of(type(law)(law.coefficients, "um2", "7 nm scaled from 28 nm")) == "scaled"
+
+
+def test_the_cost_of_a_design_is_evaluated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    evaluated = glitches.cost
+    monkeypatch.setattr(glitches, "cost", lambda *given: asked.append(given) or evaluated(*given))
+    estimate(EXAMPLE, workload="1x64x64")
+    assert len(asked) == 1
