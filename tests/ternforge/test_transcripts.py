@@ -62,6 +62,15 @@ def test_a_command_prints_what_it_printed(command: str, kept: dict[str, str]) ->
     assert found.rstrip() == kept[command].removeprefix("$ ternforge ").rstrip()
 
 
+def test_notes_of_a_model_stand_below_its_title(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As ``model import`` wrote them for its reader."""
+    text = (ROOT / "blueprint" / "workloads" / "models" / "tiny.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "mine.yaml"
+    file.write_text(text + "notes: [no gate, shared embedding]\n", encoding="utf-8")
+    assert run(["model", "show", str(file)]) == 0
+    assert capsys.readouterr().out.splitlines()[1:3] == ["note: no gate", "note: shared embedding"]
+
+
 FIGURE = {"source": "made up", "band": None}
 MEMORY = {
     "count": 3, "words": 64, "width": 24, "ports": "one_read_one_write", "kind": "latch_array", "area_um2": 1234.0,
