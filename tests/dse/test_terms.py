@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,14 +11,11 @@ import numpy as np
 import pytest
 
 from blueprint.errors import ParamError
-from dse import figure, plot, search, store
+from dse import figure, plot, store
 from dse.axis import Axis
-from dse.batch import encode
 from dse.explore import run
 from dse.problem import Evaluation, Problem
-from dse.store import StudyError
 from tests.dse import toy
-from tests.dse.test_study import NSGA2
 from tests.dse.toy import changed
 
 BOTH = changed(
@@ -153,40 +149,6 @@ def test_points_of_a_picture_lie_between_0_and_1(
 ) -> None:
     scale = figure.Scale("x", "x", 1.0, "min", logarithmic)
     assert plot._unit(np.array(values), scale) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("seed", [0, 1])
-def test_an_exhaustive_search_asks_for_everything_that_is_not_known(seed: int) -> None:
-    size = 2 * search.BATCH + 1000
-    known = np.sort(np.random.default_rng(seed).choice(size, 3000, replace=False))
-    batches = list(search._exhaustive(size, known))
-    assert np.concatenate(batches).tolist() == np.setdiff1d(np.arange(size), known).tolist()
-    assert [int(batch[0]) // search.BATCH for batch in batches] == [0, 1, 2]
-
-
-def test_a_search_that_builds_on_answers_goes_on_with_its_own_alone(tmp_path: Path) -> None:
-    run(toy.problem(NSGA2), tmp_path).close()
-    kept = store.load(tmp_path)
-    batches = [kept.get(number) for number in range(kept.count())]
-    kept.close()
-    assert len(batches) > 2
-    other = encode(replace(batches[2], indices=batches[1].indices))
-    file = sqlite3.connect(tmp_path / "study.db")
-    with file:
-        file.execute(
-            "UPDATE batches SET header = ?, payload = ?, checksum = ? WHERE sequence = 2",
-            (*other, store._checksum(*other)),
-        )
-    file.close()
-    with pytest.raises(
-        StudyError, match="must hold the points its search asks for, and it holds others; explore"
-    ):
-        run(toy.problem(NSGA2), tmp_path)
-
-
-def test_only_parameters_of_several_values_are_shown(tmp_path: Path) -> None:
-    with run(toy.problem(changed(("style: [small, fast]", "style: [small]"))), tmp_path) as study:
-        assert figure.varied(study) == ("width", "depth", "registered")
 
 
 @pytest.mark.parametrize(

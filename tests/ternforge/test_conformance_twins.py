@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ternforge
 from blueprint import registry
 from blueprint.spec import Spec
 from blueprint.timing import STALL_REASONS
@@ -192,3 +193,29 @@ def test_faults_of_netlists_files_and_reading_are_said(
         "files.f differs when it is written again",
         "a file of the design reads as another design",
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "findings"),
+    [
+        ({}, []),
+        ({"area_um2": 0.0}, ["area_um2 must be above 0, not 0.0"]),
+        ({"critical_path_ps": -1.0}, ["critical_path_ps must be above 0, not -1.0"]),
+        ({"cycles": 7}, ["cycles of the estimate must be 99, not 7"]),
+        (
+            {"area_um2": 0.0, "flip_flops": 7},
+            ["area_um2 must be above 0, not 0.0", "flip_flops of the estimate must be 99, not 7"],
+        ),
+    ],
+)
+def test_an_estimate_that_misses_a_figure_is_named(
+    changes: dict[str, float], findings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = ternforge.estimate(SPEC, "asap7", SPEC.typical_workload())
+    monkeypatch.setattr(ternforge, "estimate", lambda *given: right | changes)
+    cycles, held = int(right["cycles"]), int(right["flip_flops"])
+    expected = [
+        text.replace("must be 99", f"must be {cycles if text.startswith('cycles') else held}")
+        for text in findings
+    ]
+    assert suite.check_estimate(SPEC) == expected

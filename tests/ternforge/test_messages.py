@@ -160,6 +160,7 @@ MODELS = "Model must be a name or a .yaml file, not"
         ("tech show", "Missing argument 'NAME'. It must be one of asap7, ihp_sg13g2, sky130hd, or a file"),
         ("estimate design.yaml --set clock_mhz=500", SETTABLE),
         ("generate -x.yaml -o o", "File -x.yaml must be written ./-x.yaml, not as an option"),
+        ("check design.yaml --jsn", "No such option '--jsn'. (Did you mean one of: '--json', '--set'?)"),
         ("generate design.yaml -o cells.lib", "Output must be a folder, not an existing file: cells.lib"),
         (
             "tech calibrate design.yaml",

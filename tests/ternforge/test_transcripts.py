@@ -25,6 +25,9 @@ COMMANDS = (
     f"simulate {ARRAY} --gemm 5x33x17 --stall slow_sink",
     f"simulate {ARRAY} --gemm 1x8x8 --stall burst_64 --seed 2",
     f"simulate {CORE} --workload examples/streaming_attention/workload.yaml --stall sink_dead_1000 --no-values",
+    "model list",
+    "model show tiny --phase prefill --tokens 3",
+    "model show bitnet_2b4t",
     f"check {LUT}",
     f"check {ARRAY}",
     f"check {CORE}",
@@ -57,6 +60,15 @@ def kept() -> dict[str, str]:
 def test_a_command_prints_what_it_printed(command: str, kept: dict[str, str]) -> None:
     found = printed(command).removeprefix("$ ternforge ")
     assert found.rstrip() == kept[command].removeprefix("$ ternforge ").rstrip()
+
+
+def test_notes_of_a_model_stand_below_its_title(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As ``model import`` wrote them for its reader."""
+    text = (ROOT / "blueprint" / "workloads" / "models" / "tiny.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "mine.yaml"
+    file.write_text(text + "notes: [no gate, shared embedding]\n", encoding="utf-8")
+    assert run(["model", "show", str(file)]) == 0
+    assert capsys.readouterr().out.splitlines()[1:3] == ["note: no gate", "note: shared embedding"]
 
 
 FIGURE = {"source": "made up", "band": None}
