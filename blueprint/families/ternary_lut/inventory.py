@@ -331,7 +331,7 @@ def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
         REGISTER(
             "control", 1, width=1 + p.load_stages + p.build_stages, reset=1
         ),  # whether each stage holds a tile
-        REGISTER("control", p.load_stages, width=1 + p.fixed, enable=1, activity=1 / p.depth),
+        REGISTER("control", p.load_stages, width=1 + p.fixed, enable=1, reset=1, activity=1 / p.depth),
         REGISTER("control", 1, width=sum(loader(p).values()), enable=1, reset=1, activity=1 / p.depth),
         REGISTER("control", 1, width=sum(sweeper(p).values()), enable=1, reset=1),
         REGISTER("control", p.sweep_stages - p.accumulate_stages, width=side_bits(p), enable=1, reset=1),

@@ -7,7 +7,6 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.families.ternary_lut.sideband import sideband
-from generator.block import register
 from generator.boundary import HANDSHAKE
 from generator.cells.elastic import elastic
 from generator.layout import bits, joined, viewed
@@ -128,7 +127,12 @@ class Control(Sequencer):
 
     def _beside(self, m: Module, name: str, accept: Value, value: Value) -> Value:
         """A bit that waits beside a tile of activations on its way to the activation register."""
-        return register(m, 1, name, accept, value) if self.spec.keeps_activations else value
+        if not self.spec.keeps_activations:
+            return value
+        held = Signal(name=name)
+        with m.If(accept):
+            m.d.sync += held.eq(value)
+        return held
 
     def _keep(self, m: Module, accept: Value, first_pass: Signal, last_tile: Value, last_pass: Value) -> None:
         """Write the tiles of the first pass into the memory of activations, and read them in every other pass."""
