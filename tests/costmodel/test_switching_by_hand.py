@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from costmodel.groundtruth import activity
+from costmodel.groundtruth import activity, waves
 from costmodel.groundtruth.flatten import flatten
 from costmodel.technology import technology
+from costmodel.technology.wire_loads import WireLoad
 
 INVERTER = "INVx1_ASAP7_75t_R"
 SINGLE = {"enable": 1, "write": 1, "address": 2, "write_data": 3, "read_data": 3}
@@ -116,14 +118,57 @@ def test_energy_is_that_of_toggles_and_stands_where_the_cells_do() -> None:
         before = gates.values.copy()
         gates.put("x", value)
         gates.settle(before)
-    tech = technology.load("asap7")
-    cell = tech.cells[INVERTER]
-    toggle = sum(
-        0.5e-3 * tech.voltage**2 * cell.pin(pin).capacitance + activity._internal(cell, pin)
-        for pin in ("A", "Y")
-    )
     found = gates.price(owner, 4)
-    assert found == pytest.approx({"outside": 0.75 * toggle, "inside": 2 * 0.75 * toggle})
+    assert found == pytest.approx({"outside": 0.75 * toggle_pj(), "inside": 2 * 0.75 * toggle_pj()})
+
+
+def toggle_pj(wire_ff: float = 0.0) -> float:
+    """Energy of a toggle that goes into an inverter and out of it into a wire."""
+    tech = technology.load("asap7")
+    cell, half = tech.cells[INVERTER], 0.5e-3 * tech.voltage**2
+    pins = sum(half * cell.pin(pin).capacitance + activity._internal(cell, pin) for pin in ("A", "Y"))
+    return pins + half * wire_ff
+
+
+def test_a_toggle_charges_the_wire_of_its_net_once() -> None:
+    netlists = chain()
+    wires = WireLoad("some", capacitance=0.5, resistance=0.0, slope=1.0, lengths=((1, 4.0), (2, 6.0)))
+    gates = activity._Machine(
+        flatten("top", netlists), netlists["top"]["ports"], technology.load("asap7"), wires
+    )
+    rate = np.ones(gates.flat.nets)
+    found = gates.price(lambda _: "all", 1, rate)
+    assert found == pytest.approx(
+        {"all": 3 * toggle_pj(4.0 * 0.5)}
+    )  # each net has one reader, or is an output
+    assert gates.weights().sum() == pytest.approx(found["all"])
+
+
+def test_glitches_are_those_of_the_sample_for_each_useful_toggle(monkeypatch: pytest.MonkeyPatch) -> None:
+    netlists = chain()
+    gates = machine(netlists, "top")
+    nets = gates.flat.nets
+    low, high = np.zeros(nets, np.uint8), np.ones(nets, np.uint8)
+    high[:2] = 0  # the constants
+    sample = SimpleNamespace(before=[low, low], after=[high, high], number=4)
+    extra = np.where(
+        high, 3, 0
+    )  # of each net three toggles more than the two that must be, in two transitions
+    counted = SimpleNamespace(
+        toggles=2 * high + extra, energies=np.array([2.0, 2.0]), settled_ps=np.zeros(2), events=1, seconds=0.0
+    )
+    monkeypatch.setattr(waves, "gates", lambda *_: None)
+    monkeypatch.setattr(waves, "count", lambda *_: counted)
+    gates.toggles = np.where(high, activity.RUNS, 0).astype(
+        np.int64
+    )  # one useful toggle a net in four cycles
+    mapped = SimpleNamespace(macros=None, trees=None, wires=None)
+    owner = activity._owners("top", netlists, {"top": "outside", "leaf": "inside"})
+    found = activity._glitches(gates, sample, owner, mapped)  # type: ignore[arg-type]
+    share = 1.5 * 0.25  # glitches for each useful toggle, useful toggles a cycle
+    assert found.energies == pytest.approx(
+        {"outside": share * toggle_pj(), "inside": 2 * share * toggle_pj()}
+    )
 
 
 def test_runs_are_counted_one_by_one() -> None:
