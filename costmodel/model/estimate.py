@@ -29,7 +29,7 @@ ANY = "any"
 START = "start"
 #: Kinds of units that are memories, and their ports.
 MEMORIES = {SRAM.name: TWO, SRAM_1RW.name: SINGLE}
-#: What fitting a technology takes on two cores, roughly: 156 designs took 41 processor minutes with part of the cache there.
+#: Roughly what fitting a technology takes on two cores: 156 designs took 41 processor minutes with a part cached.
 CALIBRATION_MINUTES = 30
 
 
