@@ -151,7 +151,7 @@ class Space:
     @property
     def asked(self) -> Asked:
         """Conditions of the evaluation of its designs."""
-        return Asked(self.workload, self.dram, self.prompt_tokens)
+        return Asked(self.workload, self.dram, self.prompt_tokens, self.clock is not None)
 
     @property
     def method(self) -> str:

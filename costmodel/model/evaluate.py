@@ -189,13 +189,13 @@ class Estimator:
     prompt: Pass | None
     dram: Dram | None
     part: str = ""
+    clocked: bool = False
 
     @classmethod
     def of(cls, kind: type[Spec], costs: Costs, asked: Asked) -> Estimator:
         """The estimator of a family's designs. Raises ``ParamError`` for tasks that the family does not run."""
-        return cls(
-            kind, costs, asked.main_pass(kind), asked.prompt_pass(kind), asked.dram, asked.part([kind])
-        )
+        passes, part = (asked.main_pass(kind), asked.prompt_pass(kind)), asked.part([kind])
+        return cls(kind, costs, *passes, asked.dram, part, asked.clocked)
 
     def metrics(
         self, designs: Any, clock_mhz: float | None = None, cycles_of: Cycles | None = None
@@ -227,7 +227,7 @@ class Estimator:
             "flip_flops": flip_flops(designs.units()),
             "critical_path_ps": cost.path_ps,
             "clock_mhz": clock,
-            "clock_margin": cost.clock_mhz / clock,
+            **({"clock_margin": cost.clock_mhz / clock} if self.clocked else {}),
             "peak_macs": designs.peak_macs,
             **self._of_work(designs, clock, cost.area_um2, done),
         }
