@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from blueprint import counting
 from blueprint.arithmetic import carry_save, floating, ternary
 from blueprint.families.ternary_lut import formats
 from blueprint.families.ternary_lut.parameters import MOST_MU, MOST_TABLES, TernaryLutParameters
@@ -290,26 +291,34 @@ def side_bits(p: TernaryLutParameters) -> Number:
 
 def loader(p: TernaryLutParameters) -> dict[str, Number]:
     """Registers of the loop that loads tiles: what is left of the run, and whether it is active."""
+    widths, tiled = p.size_widths, p.tiled
     return {
         "loading": 1,
-        "load_tokens_left": p.regroups * p.size_widths["tokens"],
-        "load_k_left": p.accumulates * p.size_widths["k"],
-        "load_n_left": p.tiled * p.size_widths["n"],
+        **counting.down("load_tokens", widths["tokens"], p.token_lanes, p.regroups),
+        **counting.down("load_k", widths["k"], p.tile_k, p.accumulates),
+        **counting.down("load_n", widths["n"], p.tile_n, tiled),
         "first_pass": p.keeps_activations,
         "kept_tile": p.kept_address_width,
+        "kept_tile_full": counting.carries(p.kept_address_width),
     }
 
 
 def sweeper(p: TernaryLutParameters) -> dict[str, Number]:
     """Registers of the loop that sweeps column groups: what is left, column group, whether the tile is the first."""
+    widths, tiled, several = p.size_widths, p.tiled, p.tiled * p.buffered
+    columns = counting.down("sweep_n", widths["n"], p.fetch_count, p.buffered * (1 - tiled))
+    columns["sweep_n_left"] = columns["sweep_n_left"] + p.tile_count_width
     return {
         "sweeping": 1,
-        "sweep_tokens_left": p.regroups * p.size_widths["tokens"],
-        "sweep_k_left": p.accumulates * p.size_widths["k"],
+        **counting.down("sweep_tokens", widths["tokens"], p.token_lanes, p.regroups),
+        **counting.down("sweep_k", widths["k"], p.tile_k, p.accumulates),
         "first_tile": p.accumulates,
-        "sweep_n_left": p.buffered * p.size_widths["n"],
-        "sweep_outputs_left": p.tiled * p.size_widths["n"],
+        **columns,
+        "first_column": several,
+        "last_column": several,
+        **counting.down("sweep_outputs", widths["n"], p.tile_n, tiled, shown=p.buffered),
         "column": p.address_width,
+        "column_full": counting.carries(p.address_width),
     }
 
 
