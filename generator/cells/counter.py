@@ -10,7 +10,11 @@ from generator.arithmetic.integers import at_most, below
 
 
 class Loop(NamedTuple):
-    """A counter: what is ``left`` to cover, whether this is the ``last`` step, and whether the next one is."""
+    """A counter: what is ``left`` to cover, whether this is the ``last`` step, and whether the next one is.
+
+    Guarantees: ``last`` is a register; ``soon`` is right while this step is not the last.
+    Does not: have what is ``left`` where nobody asked :func:`count_down` to show it.
+    """
 
     left: Value
     last: Value

@@ -335,7 +335,7 @@ def _operand(port: str) -> dict[str, Number]:
 
 def paths(p: SystolicParameters) -> tuple[Path, ...]:
     """Multiplication and accumulation between two registers, the buffer, and the sequencer."""
-    step = path(p.element)
+    step, longest = path(p.element), larger(p.size_widths["k"], p.size_widths["n"])
     whole = (*_scaled(step, 1 - p.passes_words), *(_passing_step(p) if possible(p.passes_words) else ()))
     # A single row of a cascade and a sum of one beat have nothing to add to.
     alone = choose(p.stationary, flag(p.rows == 1), 1 - p.accumulates)
@@ -348,7 +348,7 @@ def paths(p: SystolicParameters) -> tuple[Path, ...]:
         Path(
             "sequence",
             (
-                HALF_ADDER("control", 1, width=larger(p.size_widths["k"], p.size_widths["n"])),
+                HALF_ADDER("control", 1, width=smaller(longest, counting.REACH)),
                 BROADCAST("control", 1, fanout=p.rows * p.act_bits),
             ),
         ),

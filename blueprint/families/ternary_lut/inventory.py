@@ -587,7 +587,7 @@ def _sequence_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
     widest = larger(widths["tokens"] * p.regroups, widths["k"] * p.accumulates)
     widest = larger(widest, widths["n"] * p.tiled)
     return (
-        HALF_ADDER("control", 1, width=widest),
+        HALF_ADDER("control", 1, width=smaller(widest, counting.REACH)),
         BROADCAST("control", 1, fanout=larger(tile, p.fetch_count * p.result_width)),
     )
 
