@@ -1,5 +1,6 @@
 """Counters of any width whose carry passes only a few bits in a cycle."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -73,7 +74,7 @@ def count_down(
     kept = shown or len(high) > len(by)
     left, last = Signal(len(high) * kept, name=f"{name}_left"), Signal(name=f"{name}_last")
     cuts = [0, *range(min(first, len(high)), len(high), counting.REACH), len(high)]
-    pieces = [slice(low, end) for low, end in zip(cuts, cuts[1:], strict=False) if low < end]
+    pieces = [slice(low, end) for low, end in pairwise(cuts) if low < end]
     borrows = Signal(len(pieces) if len(pieces) > 1 else 0, name=f"{name}_borrows")
 
     def within(value: Value, most: Value) -> Value:

@@ -8,7 +8,8 @@ import pytest
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.families.streaming_attention import inventory as attention
 from blueprint.families.ternary_lut import TernaryLutSpec
-from blueprint.families.ternary_lut import inventory as lut
+from blueprint.families.ternary_lut import registers as lut
+from blueprint.families.ternary_lut.inventory import side_bits
 from blueprint.shell import ANSWERS, COUNTING, PULSES
 from generator.cells.register_file import Registers
 from generator.families.streaming_attention.control import Control as AttentionControl
@@ -30,7 +31,7 @@ def lut_registers(spec: TernaryLutSpec) -> dict[str, int]:
         | lut.RESULT_FLAGS
         | tiles
         | kept
-        | {"forwarding": lut.forwarding(spec), "staged": spec.sweep_stages * lut.side_bits(spec)}
+        | {"forwarding": lut.forwarding(spec), "staged": spec.sweep_stages * side_bits(spec)}
     )
 
 

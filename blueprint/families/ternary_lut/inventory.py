@@ -16,6 +16,7 @@ from blueprint import counting
 from blueprint.arithmetic import carry_save, floating, ternary
 from blueprint.families.ternary_lut import formats
 from blueprint.families.ternary_lut.parameters import MOST_MU, MOST_TABLES, TernaryLutParameters
+from blueprint.families.ternary_lut.registers import RESULT_FLAGS, forwarding, loader, sweeper
 from blueprint.families.ternary_lut.sideband import sideband
 from blueprint.numbers import Number, Real, ceil_div, choose, clog2, flag, larger, possible, slices, smaller
 from blueprint.unit import (
@@ -284,51 +285,6 @@ def _memory(p: TernaryLutParameters) -> tuple[Unit, ...]:
 def side_bits(p: TernaryLutParameters) -> Number:
     """Bits that travel with a beat: valid, and its sideband."""
     return 1 + sideband(p).width
-
-
-# The registers of the sequencer by name, as in the RTL: bits, 0 where a design has no such register.
-
-
-def loader(p: TernaryLutParameters) -> dict[str, Number]:
-    """Registers of the loop that loads tiles: what is left of the run, and whether it is active."""
-    widths, tiled = p.size_widths, p.tiled
-    return {
-        "loading": 1,
-        **counting.down("load_tokens", widths["tokens"], p.token_lanes, p.regroups),
-        **counting.down("load_k", widths["k"], p.tile_k, p.accumulates),
-        **counting.down("load_n", widths["n"], p.tile_n, tiled),
-        "first_pass": p.keeps_activations,
-        "kept_tile": p.kept_address_width,
-        "kept_tile_full": counting.carries(p.kept_address_width),
-    }
-
-
-def sweeper(p: TernaryLutParameters) -> dict[str, Number]:
-    """Registers of the loop that sweeps column groups: what is left, column group, whether the tile is the first."""
-    widths, tiled, several = p.size_widths, p.tiled, p.tiled * p.buffered
-    columns = counting.down("sweep_n", widths["n"], p.fetch_count, p.buffered * (1 - tiled))
-    columns["sweep_n_left"] = columns["sweep_n_left"] + p.tile_count_width
-    return {
-        "sweeping": 1,
-        **counting.down("sweep_tokens", widths["tokens"], p.token_lanes, p.regroups),
-        **counting.down("sweep_k", widths["k"], p.tile_k, p.accumulates),
-        "first_tile": p.accumulates,
-        **columns,
-        "first_column": several,
-        "last_column": several,
-        **counting.down("sweep_outputs", widths["n"], p.tile_n, tiled, shown=p.buffered),
-        "column": p.address_width,
-        "column_full": counting.carries(p.address_width),
-    }
-
-
-#: Flags of the result register.
-RESULT_FLAGS = {"result_valid": 1, "result_last": 1}
-
-
-def forwarding(p: TernaryLutParameters) -> Number:
-    """1 where a word that is written goes straight to the beat that reads it in the same cycle."""
-    return p.in_sram * (p.accumulate_stages == 0)
 
 
 def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
