@@ -224,6 +224,7 @@ FILLED = {
 UNEVEN = {
     "zip(('group', 'column', 'beat'), counts, strict=False)",
     "zip(edges, edges[1:], strict=False)",
+    "zip(found[::2], found[1::2], strict=False)",
     "zip(gated[::2], gated[1::2], strict=False)",
     "zip(high, low, strict=False)",
     "zip(line, widths, numeric, strict=False)",

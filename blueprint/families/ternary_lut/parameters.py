@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+from blueprint import counting
 from blueprint.arithmetic import floating, ternary
 from blueprint.families.ternary_lut import formats
 from blueprint.numbers import (
@@ -361,6 +362,12 @@ class TernaryLutParameters(Spec):
     def size_widths(self) -> dict[str, Number]:
         """Widths of the size counters of a run."""
         return {"tokens": bit_length(self.m_max), "k": bit_length(self.k_max), "n": bit_length(self.n_max)}
+
+    @property
+    def tile_count_width(self) -> Number:
+        """Bits that count the outputs of an output tile, those left out that no column group changes."""
+        bits = smaller(self.size_widths["n"], bit_length(self.tile_n))
+        return self.tiled * self.buffered * (bits - counting.still(self.fetch_count))
 
     @property
     def address_width(self) -> Number:
