@@ -107,7 +107,7 @@ class Block(wiring.Component):
         return ends
 
     def unread(self, port: str, prefix: str | None, name: str) -> Any:
-        """A wire for an output that nobody was given: tools take a pin that is left out for a mistake."""
+        """A wire for an output that is not connected: lint tools report a pin that is left out."""
         member = self.ports[port]
         width = 0 if member.is_signature else Shape.cast(member.shape).width
         if member.flow == In and (width or member.is_signature):
