@@ -113,7 +113,7 @@ class Bound:
     def excess(self, sizes: Mapping[str, int]) -> int:
         """Excess of the left side over the right one; at most 0 if the sizes satisfy the bound."""
         right = sum(sizes[name] for name in self.right) + self.offset
-        return int(sum(sizes[name] for name in self.left) - right)
+        return sum(sizes[name] for name in self.left) - right
 
     def __str__(self) -> str:
         left, right = " + ".join(self.left), " + ".join(self.right)
@@ -199,7 +199,7 @@ class RegisterFile:
     @property
     def legal(self) -> dict[str, tuple[int, int]]:
         """Legal range of every size register, by name."""
-        return {size.name: (1, int(size.most)) for size in self.present}
+        return {size.name: (1, size.most) for size in self.present}
 
     def refusal(self, values: Mapping[str, int]) -> str | None:
         """Reason why a run with these values in the size registers is refused, else ``None``."""
@@ -223,7 +223,7 @@ class RegisterFile:
         yield "control", "rw", "write 1 to start a run", {"start": (0, 1)}, 0
         yield "status", "ro", "what the core is doing and what went wrong", self._status(), 0
         for size in self.present:
-            yield size.name, "rw", size.text, {"value": (0, int(size.width))}, 0
+            yield size.name, "rw", size.text, {"value": (0, size.width)}, 0
         yield "cycles", "ro", "cycles from the first input beat to the last output beat", _WORD, 0
         for reason, name in zip(WAITS, STALLS, strict=True):
             yield name, "ro", self.waits.get(reason, "always 0"), _WORD, 0

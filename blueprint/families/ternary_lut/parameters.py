@@ -419,7 +419,7 @@ class TernaryLutParameters(Spec):
 
 def _exact_bits(p: TernaryLutParameters) -> int:
     """Bits of an exact sum of one design, however wide."""
-    return int(signed_width(p.k_max << floating.get(p.activation).max_fixed.bit_length()))
+    return signed_width(p.k_max << floating.get(p.activation).max_fixed.bit_length())
 
 
 def _refused(p: TernaryLutParameters, name: str, text: str) -> str:

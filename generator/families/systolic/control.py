@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.families.systolic import SystolicSpec
@@ -191,7 +192,7 @@ def _memory_ports(spec: SystolicSpec) -> dict[str, Any]:
         "write": Out(BANKS),
         "write_address": Out(address),
         "read": Out(BANKS),
-        "read_address": Out(BANKS * address),
+        "read_address": Out(ArrayLayout(address, BANKS)),
         "shown": Out(1),
         "fill": Out(many),
         "forward": Out(many),
