@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from blueprint.errors import ParamError
-from dse import explore, figure, genetic, limits, nearest, plot, progress, resume, search
+from blueprint.errors import ParamError, SpecError
+from dse import explore, figure, genetic, limits, nearest, plot, progress, resume, search, store
 from dse.batch import Batch, decode, encode, join
 from dse.pareto import front_mask
 from dse.problem import CHUNK
+from dse.space import Search
 from tests.dse import toy
 from tests.dse.toy import changed
 
@@ -101,7 +104,7 @@ def test_half_of_the_time_makes_dram_the_bottleneck(
 
     def run(spec: Any, work: Any, mhz: float, dram: Any) -> Any:
         seen.append((work, mhz))
-        return SimpleNamespace(dram_seconds=dram_seconds, seconds=1.0)
+        return SimpleNamespace(dram_seconds=4 * dram_seconds, seconds=4.0)
 
     monkeypatch.setattr(limits, "run", run)
     costs = lambda _: SimpleNamespace(clock_mhz=800.0)  # noqa: E731
@@ -194,6 +197,14 @@ def test_random_designs_fill_the_budget_beside_the_known(
         parts = [part.tolist() for part in search._random(size, budget, 3, before)]
         found = [number for part in parts for number in part]
         assert len(found) == min(budget, size) - len(before) == len({*found, *before.tolist()}) - len(before)
+        random = np.random.default_rng([3, 2] if len(before) else 3)
+        drawn = (
+            random.permutation(size)
+            if size <= 4 * budget
+            else random.integers(0, size, budget - len(before) + 64)
+        )
+        new = [number for number in dict.fromkeys(drawn.tolist()) if number not in before.tolist()]
+        assert found == new[: budget - len(before)]
         assert [len(part) for part in parts[:-1]] == [4] * (len(parts) - 1) and max(found) < size
 
 
@@ -332,3 +343,63 @@ def test_neighbors_step_on_ordered_axes_and_try_all_of_others() -> None:
     }
     with pytest.raises(ParamError, match=r"^Budget must be"):
         toy.space().searched(budget=0)
+
+
+@pytest.mark.parametrize(
+    ("code", "must"),
+    [
+        (sqlite3.SQLITE_PERM, "must be readable and writable"),
+        (sqlite3.SQLITE_BUSY, "must not be locked by another program"),
+        (sqlite3.SQLITE_LOCKED, "must not be locked by another program"),
+        (sqlite3.SQLITE_NOMEM, "must fit the memory"),
+        (sqlite3.SQLITE_READONLY_DIRECTORY, "must be readable and writable"),
+        (sqlite3.SQLITE_IOERR_WRITE, "must be readable and writable on a disk with room"),
+        (sqlite3.SQLITE_FULL, "must have room on its disk"),
+        (sqlite3.SQLITE_CANTOPEN, "must be readable and writable"),
+        (sqlite3.SQLITE_IOERR_SHORT_READ, ""),
+        (sqlite3.SQLITE_CORRUPT, ""),
+        (sqlite3.SQLITE_NOTADB, ""),
+        (None, ""),
+    ],
+)
+def test_a_fault_of_the_disk_is_told_from_a_damaged_study(code: int | None, must: str) -> None:
+    """A file that ends too early is damaged; nothing is mended by running the command again."""
+    problem = sqlite3.DatabaseError("odd")
+    if code is not None:
+        problem.sqlite_errorcode = code
+    told = str(store._fault(Path("s/study.db"), problem))
+    if must:
+        end = "and SQLite says 'odd'; mend that, and the same command goes on"
+        assert told == f"s/study.db: study {must}, {end}"
+    else:
+        assert told.startswith("s/study.db: study must be undamaged, and it is not (odd); restore it from")
+
+
+SEARCH = "search: {method: auto, budget: 100000, seed: 7}"
+
+
+@pytest.mark.parametrize(
+    ("field", "low", "high", "allowed"),
+    [
+        ("budget", 1, 200_000_000, "1 to 200000000"),
+        ("seed", 0, 2**63 - 1, f"0 to {2**63 - 1}"),
+        ("population", 8, 65_536, "8 to 65536"),
+    ],
+)
+def test_a_search_in_a_file_may_be_at_its_limits(field: str, low: int, high: int, allowed: str) -> None:
+    for value in (low, high):
+        found = toy.space(changed((SEARCH, f"search: {{{field}: {value}}}"))).search
+        assert getattr(found, field) == value
+    for value in (low - 1, high + 1):
+        with pytest.raises(SpecError) as caught:
+            toy.space(changed((SEARCH, f"search: {{{field}: {value}}}")))
+        assert str(value) in str(caught.value), allowed
+
+
+def test_a_constraint_of_one_value_is_allowed() -> None:
+    found = toy.space(changed(("{area_um2: {max: 500}}", "{area_um2: {min: 5, max: 5}}")))
+    assert [limit.text for limit in found.limits] == [
+        "area_um2 must be at least 5",
+        "area_um2 must be at most 5",
+    ]
+    assert (found.search.population, found.search.seed) == (Search().population, 7)
