@@ -2,8 +2,9 @@
 
 A mover takes a :class:`Transfer`, rows of bytes at a regular distance or at the distances that a stream of indices
 names, and moves them through an AXI4 port. A *unit* is the least that moves: addresses, rows and distances are whole
-units. A *word* is a beat of the memory port, a *beat* one of the stream. Rows are packed: a beat may hold the end of one
-and the begin of the next, and only the last beat of a transfer is filled up (with zeros when read, dropped when written).
+units. A *word* is a beat of the memory port, a *beat* one of the stream. Rows are packed: a beat may hold the end of
+one and the begin of the next. Only the last beat of a transfer is filled up: with zeros when it was read; what is there
+is dropped when it is written.
 """
 
 from __future__ import annotations
@@ -35,12 +36,24 @@ PAGE_BYTES = 4096
 LENGTH_BITS = 8
 #: Steps of the generator of bursts; none of them is idle.
 STEPS = ("indexing", "multiplying", "opening", "cutting")
+#: Its other registers that have a reset.
+PULSES = ("asking", "refused_now")
 RESPONSE_BITS = 2
 
 
 def _power(value: Number) -> Number:
     """1 for a power of two, also over arrays."""
     return (value & (value - 1)) == 0
+
+
+def _whole_power(name: str, value: Number) -> Rule:
+    """The rule that a width is a power of two."""
+    return Rule(
+        name,
+        _power(value),
+        f"{name} no power of two",
+        lambda: f"Parameter {name!r} must be a power of two, not {value}",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +86,8 @@ class Dma(Parameters):
 
     def rules(self) -> Iterator[Rule]:
         """Cross-checks: widths are powers of two, units fit both ports, bursts fit a page and the buffer."""
-        for name, value in (("data_width", self.data_width), ("stream_width", self.stream_width)):
-            yield Rule(
-                name,
-                _power(value),
-                f"{name} no power of two",
-                lambda name=name, value=value: f"Parameter {name!r} must be a power of two, not {value}",
-            )
+        yield _whole_power("data_width", self.data_width)
+        yield _whole_power("stream_width", self.stream_width)
         least = choose(self.data_width < self.stream_width, self.data_width, self.stream_width)
         yield Rule(
             "unit_bytes",
@@ -244,7 +252,7 @@ class Dma(Parameters):
             "last": self.lane_width,
             "asking": 1,
             "asked_word": self.word_address_width,
-            "asked_length": LENGTH_BITS,
+            "asked_length": clog2(self.burst_words),
             "refused_now": 1,
         }
 
@@ -285,7 +293,10 @@ class Dma(Parameters):
         return flag(self.buffer_words > 8)
 
     def _burst_units(self) -> Iterator[Unit]:
-        yield REGISTER("bursts", 1, width=sum(self.bursts().values()), enable=1, reset=1, activity=0.1)
+        held = self.bursts()
+        steers = sum(held.pop(name) for name in (*STEPS, *PULSES))
+        yield REGISTER("bursts", 1, width=steers, enable=1, reset=1, activity=0.1)
+        yield REGISTER("bursts", 1, width=sum(held.values()), enable=1, activity=0.1)
         yield ADDER("bursts", 2, width=self.unit_address_width, activity=0.1)
         yield ADDER("bursts", 1, width=self.row_width, activity=0.1)
         yield ADDER("bursts", 1, width=self.word_address_width, activity=0.1)
@@ -305,7 +316,10 @@ class Dma(Parameters):
         yield LOGIC("packer", 1, gates=12)
 
     def _mover_units(self) -> Iterator[Unit]:
-        yield REGISTER("mover", 1, width=sum(self.mover().values()), enable=1, reset=1)
+        held = self.mover()
+        data = sum(held.pop(name, 0) for name in ("out_data", "out_strobe", "out_last"))
+        yield REGISTER("mover", 1, width=data, enable=1)
+        yield REGISTER("mover", 1, width=sum(held.values()), enable=1, reset=1)
         yield HALF_ADDER("mover", 1, width=self.burst_width)
         yield COMPARATOR("mover", 1, width=self.burst_width)
         yield LOGIC("mover", 1, gates=20)
@@ -350,7 +364,7 @@ class Transfer:
                 return f"Transfer's {name} must fit {width} bits, not be {value}"
             if value % dma.unit_bytes:
                 return f"Transfer's {name} must be a multiple of unit_bytes {dma.unit_bytes}, not {value}"
-        if not 0 < self.row_bytes:
+        if not self.row_bytes > 0:
             return f"Transfer's row_bytes must be at least {dma.unit_bytes}, not {self.row_bytes}"
         if not 0 < self.rows < 1 << dma.rows_width:
             return f"Transfer's rows must be from 1 to {(1 << dma.rows_width) - 1}, not {self.rows}"

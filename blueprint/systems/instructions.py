@@ -1,10 +1,10 @@
 """The instruction set of a system's sequencer, described once: encoder, decoder, listing, page and checks follow.
 
 A program is a list of words of :data:`WIDTH` bits. The sequencer reads it in order and puts each instruction into the
-queue of its unit; units take theirs in order, each at its own pace (decoupled access and execute: Smith, ISCA 1982). Units
-wait for each other by counted tokens, one counter for each ordered pair of units, as in VTA (Moreau et al., IEEE Micro
-2019): an instruction begins when the counter of every unit that it waits for is above 0, and takes one from each; where
-it ends it adds one to the counters towards the units that it signals.
+queue of its unit; units take theirs in order, each at its own pace (decoupled access and execute: Smith, ISCA 1982).
+Units wait for each other by counted tokens, one counter for each ordered pair of units, as in VTA (Moreau et al., IEEE
+Micro 2019): an instruction begins when the counter of every unit that it waits for is above 0, and takes one from each;
+where it ends it adds one to the counters towards the units that it signals.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ class Instruction:
                 raise ParamError(f"Instruction {self.kind} must have no {name}, not {getattr(self, name)!r}")
         for unit in (*((self.unit,) if "unit" in used else ()), *self.wait, *self.signal):
             if unit not in UNITS:
-                raise ParamError(f"Unit must be one of {', '.join(UNITS)}, not {unit!r}{suggestion(unit, UNITS)}")
+                raise ParamError(
+                    f"Unit must be one of {', '.join(UNITS)}, not {unit!r}{suggestion(unit, UNITS)}"
+                )
         for name in ("register", "value"):
             width, value = FORMAT[name].width, getattr(self, name)
             if not 0 <= value < 1 << width:
@@ -131,7 +133,7 @@ def _part(word: int, field: Field) -> int:
 
 
 def fault(word: int) -> str | None:
-    """Reason why the hardware refuses a word as illegal, else ``None``: an unknown kind or unit, or a field not of it."""
+    """Reason why a word is illegal, else ``None``: an unknown kind or unit, or a field that the kind does not use."""
     parts = {field.name: _part(word, field) for field in FORMAT}
     kind = _BY_CODE.get(parts["kind"])
     if kind is None:
@@ -180,7 +182,7 @@ def listing(program: Sequence[Instruction]) -> str:
     return "".join(f"{number:6d}  {one.encode():016x}  {one}\n" for number, one in enumerate(program))
 
 
-# Programs that cannot end -----------------------------------------------------------------------------------------------
+# Programs that cannot end ---------------------------------------------------------------------------------------------
 
 
 def refusal(program: Sequence[Instruction], queue_depth: int) -> str | None:
@@ -234,7 +236,7 @@ class _Untimed:
             if not self.tokens[unit, one.unit]:
                 yield f"a token of {unit}"
         for unit in one.signal:
-            if self.tokens[one.unit, unit] == TOKENS_MOST and unit not in (one.unit,):
+            if self.tokens[one.unit, unit] == TOKENS_MOST:
                 yield f"{unit} to take one of {TOKENS_MOST} tokens"
 
     def _execute(self, unit: str) -> bool:

@@ -7,7 +7,6 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.numbers import bit_length, clog2
 from blueprint.systems.dma import LENGTH_BITS, STEPS, Dma
-from generator.arithmetic.integers import zero_extend
 from generator.block import Block, register
 from generator.layout import layout
 
@@ -49,7 +48,7 @@ class Bursts(Block):
         super().__init__(f"{dma.name}_bursts", ports, clocked=True, resets=True)
 
     def elaborate(self, platform: Any) -> Module:
-        m, dma = self.module(), self.dma
+        m = self.module()
         self.indexing, self.multiplying, self.opening, self.cutting = (Signal(name=name) for name in STEPS)
         self._take(m)
         start = self._rows(m)
@@ -133,7 +132,8 @@ class Bursts(Block):
         with m.Elif(self.request_ready):
             m.d.sync += asking.eq(0)
         word = register(m, dma.word_address_width, "asked_word", self.asks, next_word)
-        asked = register(m, LENGTH_BITS, "asked_length", self.asks, zero_extend(length - 1, LENGTH_BITS))
+        less = (length - 1)[: clog2(dma.burst_words)]
+        asked = register(m, len(less), "asked_length", self.asks, less)
         m.d.comb += [self.request_word.eq(word), self.request_length.eq(asked)]
         return ends
 

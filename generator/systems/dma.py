@@ -8,7 +8,6 @@ from amaranth.lib.wiring import In, Out
 from blueprint import axi
 from blueprint.numbers import bit_length, clog2
 from blueprint.systems.dma import RESPONSE_BITS, Dma
-from generator.arithmetic.integers import zero_extend
 from generator.block import Block, register
 from generator.boundary import axi_memory
 from generator.cells.fifo import Fifo
@@ -75,8 +74,8 @@ class Reader(Mover):
     """Move rows of memory to a stream.
 
     Guarantees: every burst that is asked for has room, so that memory never waits; beats in the order of the rows, the
-    last one of a transfer with ``tlast`` and filled up with zeros; words with an error are delivered as they came, so that
-    the stream is as long as ever; the next transfer is taken while the data of this one are still to come.
+    last one of a transfer with ``tlast`` and filled up with zeros; words with an error are delivered as they came, so
+    that the stream is as long as ever; the next transfer is taken while the data of this one are still to come.
     Does not: return from memory that never answers.
     """
 
@@ -161,8 +160,8 @@ class Writer(Mover):
     """Move a stream to rows of memory, one transfer at a time.
 
     Guarantees: exactly the bytes of the rows are written; ``done`` comes after the last answer. A stream that ends
-    (``tlast``) before its rows do leaves the rest of them as it was; one that is longer is dropped up to its ``tlast``; both are
-    ``misframed``.
+    (``tlast``) before its rows do leaves the rest of them as it was; one that is longer is dropped up to its ``tlast``;
+    both are ``misframed``.
     Does not: return from memory that never answers, nor from a stream that stops without ``tlast``.
     """
 
@@ -209,7 +208,7 @@ class Writer(Mover):
 
     def _words(self, m: Module, bursts: Any, burst: Any, begins: Value) -> Value:
         """Offer the words of the bursts; returns whether the last one of the transfer is made."""
-        dma, bus = self.dma, self.m_axi
+        dma = self.dma
         goes, last, first = Signal(name="goes"), Signal(name="last"), Signal(dma.lane_width, name="lane")
         asked = self.use(
             m, Fifo(f"{dma.name}_bursts", dma.burst.width, dma.outstanding, ahead=False, refills=False), "asked",

@@ -26,8 +26,8 @@ def shifted(m: Module, value: Value, places: Value, unit: int, name: str, *, up:
 class Packer(Block):
     """Hold the units between memory words and beats of the stream, lowest first.
 
-    Guarantees: units leave in the order in which they entered; units beyond those held are zero; one word or beat enters
-    and one leaves in a cycle; after what is ``final`` nothing enters before it was cleared.
+    Guarantees: units leave in the order in which they entered; units beyond those held are zero; one word or beat
+    enters and one leaves in a cycle; after what is ``final`` nothing enters before it was cleared.
     Does not: check that as many units are held as a ``take`` takes; fewer are taken then.
 
     Of a reader's word the units from ``first`` to ``last`` enter and a beat leaves; of a writer a beat enters and
@@ -102,8 +102,12 @@ class Packer(Block):
         if not dma.reads:
             return self.entering, Const(self.enters, bit_length(self.enters))
         lanes = parts(self.entering, dma.unit_bits)
-        inside = [
-            lane & ((self.first <= i) & (self.last >= i)).replicate(len(lane)) for i, lane in enumerate(lanes)
-        ]
+        inside = [lane & self._inside(i).replicate(len(lane)) for i, lane in enumerate(lanes)]
         units = shifted(m, Cat(*inside), self.first, dma.unit_bits, "aligned", up=False)
         return units, (self.last - self.first + 1)[: bit_length(dma.word_units)]
+
+    def _inside(self, lane: int) -> Value:
+        """1 if the row has the lane; the ends of a word need one comparison or none."""
+        after = [self.first <= lane] if lane < self.enters - 1 else []
+        before = [self.last >= lane] if lane else []
+        return Cat(*after, *before).all() if self.enters > 1 else Const(1, 1)

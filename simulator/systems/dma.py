@@ -1,7 +1,7 @@
 """Movers cycle by cycle: what the RTL of ``generator/systems/dma.py`` does, register by register, without data.
 
-docs/adr/0019 says why this is no timing graph. In each cycle, signals follow from registers and from what the memory and
-the ends of the stream show; then :meth:`tick` is the edge of the clock.
+docs/adr/0024 says why this is no timing graph. In each cycle, signals follow from registers and from what the memory
+and the ends of the stream show; then :meth:`tick` is the edge of the clock.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STUCK = 20_000
 
 @dataclass(frozen=True)
 class Event:
-    """What happened at a port in a cycle: ``request`` (address, words), ``beat``, ``done`` (error, misframed), ``refused``."""
+    """What happened in a cycle: ``request`` (address, words), ``beat``, ``done`` (error, misframed), ``refused``."""
 
     cycle: int
     kind: str

@@ -1,7 +1,7 @@
 """External memory behind an AXI4 port, cycle by cycle: what ``axi_memory.h`` does, in Python.
 
-``blueprint/systems/memory_port.py`` says what the memory does; here it is done. In each cycle one first looks at what the
-memory shows, then tells it what was offered (:meth:`Reads.tick`, :meth:`Writes.tick`).
+``blueprint/systems/memory_port.py`` says what the memory does; here it is done. In each cycle one first looks at what
+the memory shows, then tells it what was offered (:meth:`Reads.tick`, :meth:`Writes.tick`).
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def expected(case: Case) -> bytes:
     return read if dma.reads else image.tobytes()
 
 
-# Random designs and runs ------------------------------------------------------------------------------------------------
+# Random designs and runs ----------------------------------------------------------------------------------------------
 
 
 def random_dma(direction: str, random: np.random.Generator) -> Dma:

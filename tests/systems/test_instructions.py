@@ -73,19 +73,30 @@ def test_an_illegal_word_says_why(word: int, reason: str) -> None:
     sentence = re.escape(f"Instruction {word:#018x} is illegal: {reason}")
     with pytest.raises(ParamError, match=f"^{sentence}$"):
         instructions.decode(word)
-    with pytest.raises(ParamError, match=rf"^Instruction 1 \({word:#018x}\) is illegal: {re.escape(reason)}$"):
+    with pytest.raises(
+        ParamError, match=rf"^Instruction 1 \({word:#018x}\) is illegal: {re.escape(reason)}$"
+    ):
         instructions.disassemble(assemble([END]) + word.to_bytes(8, "little"))
 
 
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"kind": "strat"}, "Instruction must be one of set, start, sync, interrupt, end, not 'strat'; did you mean 'start'?"),
+        (
+            {"kind": "strat"},
+            "Instruction must be one of set, start, sync, interrupt, end, not 'strat'; did you mean 'start'?",
+        ),
         ({"kind": "end", "unit": "load"}, "Instruction end must have no unit, not 'load'"),
-        ({"kind": "start", "unit": "lod"}, "Unit must be one of load, matrix, attention, vector, store, not 'lod'; did you mean 'load'?"),
-        ({"kind": "set", "unit": "load", "value": 1 << 40}, "Instruction's value must fit 40 bits, not be 1099511627776"),
+        (
+            {"kind": "start", "unit": "lod"},
+            "Unit must be one of load, matrix, attention, vector, store, not 'lod'; did you mean 'load'?",
+        ),
+        (
+            {"kind": "set", "unit": "load", "value": 1 << 40},
+            "Instruction's value must fit 40 bits, not be 1099511627776",
+        ),
     ],
-)  # fmt: skip
+)
 def test_an_instruction_that_is_none_says_what_would_be(given: dict[str, object], told: str) -> None:
     with pytest.raises(ParamError, match=f"^{re.escape(told)}$"):
         Instruction(**given)  # type: ignore[arg-type]
