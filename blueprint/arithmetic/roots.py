@@ -49,7 +49,10 @@ def inverse_root(target: FloatFormat, wide: FloatFormat, over: Patterns, under: 
 
 def quotient(target: FloatFormat, over: int, under: Patterns) -> Patterns:
     """``over / under`` of positive normal ``target`` numbers; ``over`` is one pattern."""
-    (field_over, top), (field_under, divisor) = significand(target, np.int64(over)), significand(target, under)
+    (field_over, top), (field_under, divisor) = (
+        significand(target, np.asarray(over, np.int64)),
+        significand(target, under),
+    )
     less = top < divisor
     rest = np.where(less, top << 1, top)
     found = np.zeros_like(rest)

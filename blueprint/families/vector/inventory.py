@@ -59,7 +59,7 @@ def units(p: VectorParameters) -> tuple[Unit, ...]:
 
 
 def _front(p: VectorParameters) -> Iterator[Unit]:
-    """Ports, conversion, product with the scale, gate twice, sum, squares and gains; what is needed later goes beside."""
+    """Ports, conversion, product with the scale, gate twice, sum, squares and gains; others go beside."""
     wide, operands = p.width, p.takes_operand
     beside = (1 + operands) * wide
     yield REGISTER("front", 1, width=p.operand_bits + p.element_bits, enable=1)
@@ -75,7 +75,7 @@ def _front(p: VectorParameters) -> Iterator[Unit]:
 
 
 def _tree(p: VectorParameters) -> Iterator[tuple[Number, Number, Number]]:
-    """(sums, bits of the words that only wait, words) of every level over the lanes; a word that is no sum yet is narrow."""
+    """(sums, bits of words that only wait, words) of every level over the lanes; what is no sum yet is narrow."""
     for level in range(_LEVELS):
         words = ceil_div(p.lanes, 2**level)
         odd = words % 2 * (words > 1)
@@ -162,19 +162,23 @@ def loops(p: VectorParameters) -> dict[str, Number]:
     found: dict[str, Number] = {}
     rows, length = bit_length(p.rows_max), bit_length(p.length_max)
     for name, there in (("x", 1), ("operand", p.takes_operand), ("gain", 1), ("scale", 1)):
-        found |= {f"{name}_active": 1 * there, f"{name}_rows_left": rows * there, f"{name}_beats_left": length * there}
+        found |= {
+            f"{name}_active": 1 * there,
+            f"{name}_rows_left": rows * there,
+            f"{name}_beats_left": length * there,
+        }
     return found
 
 
 def steering(p: VectorParameters) -> dict[str, Number]:
     """Registers beside the loops by name, as in the RTL: what is held, where rows stand, how far a factor is."""
     beat = clog2(p.beats_max)
-    slots = ("write_slot", "sum_slot", "factor_slot", "read_slot")
+    slots = ("write_slot", "sum_slot_held", "factor_slot_held", "read_slot_held")
     return {
         "operand_full": p.takes_operand,
         "gain_full": 1,
         "first_beat": 1,
-        "first_sum": 1,
+        "first_sum_held": 1,
         "write_beat": beat,
         "read_beat": beat,
         **dict.fromkeys(slots, p.slot_bits),
@@ -204,7 +208,7 @@ def _control(p: VectorParameters) -> Iterator[Unit]:
 
 
 def paths(p: VectorParameters) -> tuple[Path, ...]:
-    """One float operation lies between two registers; the rows' sums, the factor and the counters have paths of their own."""
+    """One float operation lies between two registers; sums, factor and counters have paths of their own."""
     narrow = _inside(p)
     wide = {**_FP32, "stages": 0}
     chosen = MUX("front", 1, entries=2, width=p.width)
@@ -216,10 +220,25 @@ def paths(p: VectorParameters) -> tuple[Path, ...]:
         Path("squares", (FLOAT_ADDER("float", 1, **wide),)),
         Path("shift", (FLOAT_MULTIPLIER("float", 1, **wide),)),
         Path("read", (MUX("sums", 1, entries=p.rows_kept, width=_SUM), FLOAT_ADDER("float", 1, **wide))),
-        Path("root", (ADDER("factor", 2, width=rests["root_rest"]), MUX("factor", 1, entries=3, width=rests["root_rest"]))),
+        Path(
+            "root",
+            (
+                ADDER("factor", 2, width=rests["root_rest"]),
+                MUX("factor", 1, entries=3, width=rests["root_rest"]),
+            ),
+        ),
         Path("from-integer", (TO_FLOAT("float", p.sums, inputs=SUM_WIDTH, outputs=p.width),)),
-        Path("buffer", (SRAM("memory", 1, words=p.rows_kept * p.beats_max, width=p.lanes * p.width), FLOAT_MULTIPLIER("float", 1, **narrow))),
+        Path(
+            "buffer",
+            (
+                SRAM("memory", 1, words=p.rows_kept * p.beats_max, width=p.lanes * p.width),
+                FLOAT_MULTIPLIER("float", 1, **narrow),
+            ),
+        ),
         Path("to-integer", (TO_FIXED("float", 1, inputs=p.fraction, outputs=INTEGER_WIDTH),)),
-        Path("sequence", (HALF_ADDER("control", 1, width=length), BROADCAST("control", 1, fanout=p.x_bits + SCALE_WIDTH))),
+        Path(
+            "sequence",
+            (HALF_ADDER("control", 1, width=length), BROADCAST("control", 1, fanout=p.x_bits + SCALE_WIDTH)),
+        ),
         p.register_file().path(),
     )

@@ -33,8 +33,8 @@ LEVELS, LEAST, ONE = 127.0, 1e-5, 1.0
 EXPONENT_BITS = 8
 #: Registers behind the elements on their way out: row buffer, product, results.
 OUT_STAGES = 3
-#: Cycles of the unit that turns the sums of a row into its factor, beside those of a recurrence: read, shift, sum, begin,
-#: round, scale by the norm's factor, scale by the number of levels.
+#: Cycles of the unit that turns the sums of a row into its factor, beside those of a recurrence: read, shift, sum,
+#: begin, round, scale by the norm's factor, scale by the number of levels.
 AROUND_RECURRENCE = 7
 
 
@@ -63,9 +63,7 @@ class VectorParameters(Spec):
     gates: bool = parameter("squared ReLU times a second operand is possible", default=True)
     adds: bool = parameter("a second operand can be added", default=True)
     rows_kept: int = parameter("rows in the row buffer", default=2, minimum=2, maximum=4)
-    epsilon: str = parameter(
-        "what is added to the mean of squares", default="1e-5", choices=("1e-5", "1e-6")
-    )
+    epsilon: str = parameter("what is added to the mean of squares", default="1e-5", choices=("1e-5", "1e-6"))
 
     def rules(self) -> Iterator[Rule]:
         yield Rule(

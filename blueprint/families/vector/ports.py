@@ -89,7 +89,9 @@ def streams(p: VectorParameters) -> tuple[Stream, ...]:
     return (*found, Stream("out", "out", Record((out, quantized, scale)), rows))
 
 
-def _elements(p: VectorParameters, name: str, width: Number, meaning: str, signed: bool | None = None) -> Field:
+def _elements(
+    p: VectorParameters, name: str, width: Number, meaning: str, signed: bool | None = None
+) -> Field:
     """A field of one element a lane; floats unless it says whether its integers are signed."""
     column = f"beat * {p.lanes} + lane"
     place = Place(name, (column,) if name == "gain" else ("row", column))

@@ -50,7 +50,10 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
 def task(p: VectorParameters, random: np.random.Generator) -> Vector:
     """A random run, often of one row or one element, of any operations that the design has."""
     while True:
-        sizes = [1 if random.random() < 0.15 else int(random.integers(1, most + 1)) for most in (min(p.rows_max, 9), p.length_max)]
+        sizes = [
+            1 if random.random() < 0.15 else int(random.integers(1, most + 1))
+            for most in (min(p.rows_max, 9), p.length_max)
+        ]
         named = [name for name in p.operations if random.integers(3)]
         found = Vector(*sizes, "+".join(named) or COPY)
         if p.cycles(found) <= _CYCLES:
@@ -91,10 +94,16 @@ def _floats(random: np.random.Generator, fmt: FloatFormat, shape: tuple[int, ...
 def typical_task(p: VectorParameters) -> Vector:
     """Everything that the design does, on rows as long as it takes, some of them."""
     gate = "gate" if p.gates and not p.adds else ""
-    named = [name for name in OPERATIONS if name in p.operations and name in (gate or "add", "dequantize", "norm", "quantize")]
+    named = [
+        name
+        for name in OPERATIONS
+        if name in p.operations and name in (gate or "add", "dequantize", "norm", "quantize")
+    ]
     operation = "+".join(named)
     length = typical.largest(lambda n: p.cycles(Vector(1, n, operation)), p.length_max, _TYPICAL_CYCLES)
-    rows = typical.largest(lambda m: p.cycles(Vector(m, length, operation)), min(p.rows_max, _ROWS), 2 * _TYPICAL_CYCLES)
+    rows = typical.largest(
+        lambda m: p.cycles(Vector(m, length, operation)), min(p.rows_max, _ROWS), 2 * _TYPICAL_CYCLES
+    )
     return Vector(rows, length, operation)
 
 

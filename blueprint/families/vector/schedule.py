@@ -31,7 +31,10 @@ def graph(p: VectorParameters, task: Vector, operands: Arrays | None) -> TimingG
     sums, factor, result = Access("sums", "row"), Access("factors", "row"), Access("results", "beat")
     cycles = [p.factor_cycles] * rows
     nodes = (
-        *(Node(f"load_{name}", nest, (), (Access(name, "beat"),), stream=name, stall="input") for name in beside),
+        *(
+            Node(f"load_{name}", nest, (), (Access(name, "beat"),), stream=name, stall="input")
+            for name in beside
+        ),
         Node("load", nest, held, (kept, sums), stream="x", stall="memory"),
         Node("factor", row, (sums,), (factor,), durations=cycles),
         Node("scale", nest, (kept, factor), (result,)),

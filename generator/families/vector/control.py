@@ -22,7 +22,6 @@ class Control(Sequencer):
     latency = "a beat leaves 3 cycles after it is read from the row buffer"
 
     def __init__(self, spec: VectorSpec) -> None:
-        self.chosen = tuple(f"do_{name}" for name in spec.operations)
         operand = {"operand": In(HANDSHAKE)} if spec.takes_operand else {}
         slot = spec.slot_bits
         ports: dict[str, Any] = {
@@ -30,7 +29,11 @@ class Control(Sequencer):
             **operand,
             "gain": In(HANDSHAKE),
             "out": Out(HANDSHAKE),
-            **{name: Out(1) for name in self.chosen},
+            "do_dequantize": Out(spec.sums),
+            "do_gate": Out(spec.gated),
+            "do_add": Out(spec.added),
+            "do_norm": Out(1),
+            "do_quantize": Out(1),
             "enable_operand": Out(spec.takes_operand),
             "enable_gain": Out(1),
             "enable_front": Out(1),
@@ -55,7 +58,8 @@ class Control(Sequencer):
         spec = self.spec
         code = Signal(spec.operation_bits, name="code")
         m.d.comb += code.eq(self.run.operation - 1)
-        m.d.comb += Cat(*self._chosen()).eq(code)
+        doing = (self.do_dequantize, self.do_gate, self.do_add, self.do_norm, self.do_quantize)
+        m.d.comb += Cat(*doing).eq(code)
         fire, row_out = Signal(name="x_fire"), Signal(name="row_out")
         beside, misframed = self._beside(m, fire)
         last_beat = self._rows_in(m, fire, row_out, beside, misframed)
@@ -67,13 +71,6 @@ class Control(Sequencer):
         self.report(m, taken(*streams), misframed[0] | misframed[1] | misframed[2])
         return m
 
-    def _chosen(self) -> list[Value]:
-        return [self.pins[name][1] for name in self.chosen]
-
-    def _asked(self, *names: str) -> Value:
-        bits = [pin for name, pin in zip(self.spec.operations, self._chosen(), strict=True) if name in names]
-        return Cat(*bits).any()
-
     def _loop(self, m: Module, name: str, advance: Value) -> tuple[Value, Value]:
         """Count the beats of a stream; returns whether this one ends a row, and the run."""
         last = self.counted(m, f"{name}_beats", self.run.length, self.spec.lanes, advance)
@@ -83,9 +80,9 @@ class Control(Sequencer):
         """Accept second operands and gains; returns whether those of the next beat are there, and wrong frames."""
         there: Value = Const(1, 1)
         misframed: list[Value] = []
-        asked = {"gain": (self.gain, self.enable_gain, self._asked("norm"))}
+        asked = {"gain": (self.gain, self.enable_gain, self.do_norm)}
         if self.spec.takes_operand:
-            asked["operand"] = self.operand, self.enable_operand, self._asked("gate", "add")
+            asked["operand"] = self.operand, self.enable_operand, Cat(self.do_gate, self.do_add).any()
         else:
             misframed.append(Const(0, 1))
         for name, (stream, accept, needed) in asked.items():
@@ -105,7 +102,7 @@ class Control(Sequencer):
     def _rows_in(
         self, m: Module, fire: Signal, row_out: Signal, beside: Value, misframed: list[Value]
     ) -> Value:
-        """Take a beat of a row when what goes with it is there and the row has room; returns whether it ends the row."""
+        """Take a beat when what goes with it is there and its row has room; returns whether it is the row's last."""
         end = Signal(name="x_end")
         active = held(m, "x_active", self.run.start, end)
         last_beat, last = self._loop(m, "x", fire)
@@ -189,7 +186,8 @@ class Control(Sequencer):
         free = [*(Signal(name=f"free{stage}") for stage in range(OUT_STAGES)), self.out.tready]
         offered = [active & (ready != 0), *full]
         moves = [
-            elastic(m, offered[stage], full[stage], free[stage], free[stage + 1]) for stage in range(OUT_STAGES)
+            elastic(m, offered[stage], full[stage], free[stage], free[stage + 1])
+            for stage in range(OUT_STAGES)
         ]
         last_beat, last = self._loop(m, "scale", moves[0])
         slot = self._slot(m, "read_slot_held", row_out)

@@ -62,7 +62,8 @@ class Factor(FloatUser):
         inverse = self._quotient(m, begin, turn, peak)
         rounding = self.step == behind
         norm, inverse = (
-            register(m, narrow, name, rounding, value) for name, value in (("norm", norm), ("inverse", inverse))
+            register(m, narrow, name, rounding, value)
+            for name, value in (("norm", norm), ("inverse", inverse))
         )
         one = Const(spec.number(ONE), narrow)
         chosen = Signal(narrow, name="chosen")
@@ -109,7 +110,7 @@ class Factor(FloatUser):
         return shifted, peak
 
     def _root(self, m: Module, begin: Value, turn: Value, count: Value, shifted: Value) -> Value:
-        """The inverse root by :func:`blueprint.arithmetic.roots.inverse_root`; two zeros below the rest are left out."""
+        """The inverse root (:func:`blueprint.arithmetic.roots.inverse_root`); two zeros below the rest are not kept."""
         spec, widths = self.spec, recurrences(self.spec)
         top, divisor = (Cat(word[:_F], Const(1, 1)) for word in (count, shifted))
         distance = Signal(FP32.exponent_bits + 1, name="distance")
@@ -118,7 +119,11 @@ class Factor(FloatUser):
         rest_bits = widths["root_rest"] + 2
         rest, product = Signal(rest_bits, name="rest"), Signal(widths["root_product"], name="product_so_far")
         root = Signal(widths["root"], name="root_so_far")
-        trial, fits, left = Signal(rest_bits, name="trial"), Signal(name="fits"), Signal(rest_bits, name="left")
+        trial, fits, left = (
+            Signal(rest_bits, name="trial"),
+            Signal(name="fits"),
+            Signal(rest_bits, name="left"),
+        )
         m.d.comb += [
             trial.eq((product << 2) + divisor),
             fits.eq(rest >= trial),
@@ -131,7 +136,9 @@ class Factor(FloatUser):
         rooted = Cat(fits, root[:-1])
         m.d.comb += [
             rest.eq(Cat(Const(0, 2), register(m, rest_bits - 2, "root_rest", turn, following[2:]))),
-            product.eq(register(m, len(product), "root_product", turn, grown & (~begin).replicate(len(product)))),
+            product.eq(
+                register(m, len(product), "root_product", turn, grown & (~begin).replicate(len(product)))
+            ),
             root.eq(register(m, len(root), "root", turn, rooted & (~begin).replicate(len(root)))),
         ]
         field = Signal(FP32.exponent_bits, name="root_field")
@@ -141,12 +148,15 @@ class Factor(FloatUser):
 
     def _quotient(self, m: Module, begin: Value, turn: Value, peak: Value) -> Value:
         """The quotient by :func:`blueprint.arithmetic.roots.quotient`; a zero below the rest is left out."""
-        spec, widths, fraction = self.spec, recurrences(self.spec), int(self.spec.fraction)
+        spec, widths, fraction = self.spec, recurrences(self.spec), self.spec.fraction
         over = spec.number(LEVELS)
         top = Const((over & ((1 << fraction) - 1)) | 1 << fraction, fraction + 1)
         divisor = Cat(peak[:fraction], Const(1, 1))
         bits = widths["quotient_rest"] + 1
-        rest, found = Signal(bits, name="quotient_rest_so_far"), Signal(widths["quotient"], name="quotient_so_far")
+        rest, found = (
+            Signal(bits, name="quotient_rest_so_far"),
+            Signal(widths["quotient"], name="quotient_so_far"),
+        )
         less, fits, left = Signal(name="less"), Signal(name="divides"), Signal(bits, name="left_over")
         m.d.comb += [
             less.eq(top < divisor),
@@ -165,5 +175,5 @@ class Factor(FloatUser):
 
     def _packed(self, field: Value, found: Value) -> Value:
         """The float of a field less one and a significand with one bit too many, which rounds."""
-        fraction = int(self.spec.fraction)
+        fraction = self.spec.fraction
         return (Cat(Const(0, fraction), field) + ((found + 1) >> 1))[: self.spec.width - 1]

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.floating import FP32
 from blueprint.families.vector import VectorSpec
-from blueprint.families.vector.parameters import SCALE_WIDTH, SUM_WIDTH
-from generator.arithmetic.floating import FloatAdd, FloatConvert, FloatMultiply, IntToFloat
+from blueprint.families.vector.parameters import INTEGER_WIDTH, SCALE_WIDTH, SUM_WIDTH
+from generator.arithmetic.floating import FloatAdd, FloatConvert, FloatMultiply, FloatToInt, IntToFloat
 from generator.block import Block, register
 
 
@@ -79,14 +79,18 @@ class Front(FloatUser):
             "weighed": Out(spec.width),
             "square": Out(spec.width - 1),
         }
-        form = "".join(letter for letter, there in zip("dga", (spec.sums, spec.gated, spec.added), strict=True) if there)
+        form = "".join(
+            letter for letter, there in zip("dga", (spec.sums, spec.gated, spec.added), strict=True) if there
+        )
         super().__init__(f"{spec.family}_front_{spec.format}_{form}", ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
         m, spec = self.module(), self.spec
         beside = {"gain": self.later(m, "gain_inside", self.converted(m, "gain_float", self.gain))}
         if spec.takes_operand:
-            beside["operand"] = self.later(m, "operand_inside", self.converted(m, "operand_float", self.operand))
+            beside["operand"] = self.later(
+                m, "operand_inside", self.converted(m, "operand_float", self.operand)
+            )
         row = self.later(m, "x_inside", self.converted(m, "x_float", self.x[: spec.element_width]))
         if spec.dequantizes:
             row = self._dequantized(m, row)
@@ -132,9 +136,7 @@ class Back(FloatUser):
     latency = "2 cycles"
 
     def __init__(self, spec: VectorSpec) -> None:
-        from blueprint.families.vector.parameters import INTEGER_WIDTH
-
-        self.spec, self.integer = spec, INTEGER_WIDTH
+        self.spec = spec
         ports = {
             "weighed": In(spec.width),
             "factor": In(spec.width - 1),
@@ -146,18 +148,14 @@ class Back(FloatUser):
         super().__init__(f"{spec.family}_back_{spec.format}", ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
-        from amaranth.hdl import Cat
-
-        from generator.arithmetic.floating import FloatToInt
-
         m, spec = self.module(), self.spec
         product = self.product(m, "product", self.weighed, Cat(self.factor, Const(0, 1)))
         held = register(m, spec.width, "product_held", self.enable_product, product)
         back = FloatConvert(spec.inside, spec.outside, flush=True)
         value = self.result(m, back, "rounded", a=held)
-        whole = self.result(m, FloatToInt(spec.inside, self.integer, flush=True), "whole", a=held)
+        whole = self.result(m, FloatToInt(spec.inside, INTEGER_WIDTH, flush=True), "whole", a=held)
         m.d.comb += [
             self.value.eq(register(m, spec.element_width, "value_held", self.enable_result, value)),
-            self.quantized.eq(register(m, self.integer, "quantized_held", self.enable_result, whole)),
+            self.quantized.eq(register(m, INTEGER_WIDTH, "quantized_held", self.enable_result, whole)),
         ]
         return m

@@ -37,7 +37,9 @@ class Sums(FloatUser):
             "sum": Out(_SUM),
             "largest": Out(narrow),
         }
-        super().__init__(f"{spec.family}_sums_{spec.inside.name}_l{spec.lanes}k{spec.rows_kept}", ports, clocked=True)
+        super().__init__(
+            f"{spec.family}_sums_{spec.inside.name}_l{spec.lanes}k{spec.rows_kept}", ports, clocked=True
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m, narrow = self.module(), self.spec.width - 1

@@ -20,7 +20,9 @@ class VectorUnit(Accelerator):
     place = "front"
 
     def __init__(self, spec: VectorSpec) -> None:
-        self.latency = f"{spec.front_stages} cycles to the sums of a row, {spec.factor_cycles} to its factor, 3 out"
+        self.latency = (
+            f"{spec.front_stages} cycles to the sums of a row, {spec.factor_cycles} to its factor, 3 out"
+        )
         self.throughput = f"{spec.lanes} elements per cycle"
         super().__init__(spec)
 
@@ -50,8 +52,16 @@ class VectorUnit(Accelerator):
     def _taken(self, m: Module, control: Any) -> tuple[list[Value], list[Value], list[Value], Value]:
         """The elements of a beat of every stream, a cycle after the beat of the row; and its scale, a cycle later."""
         spec, fire = self.spec, control.enable_front
-        gain_held = register(m, spec.element_bits, "gain_held", control.enable_gain, self.s_axis_gain.tdata[: spec.element_bits])
-        x = register(m, spec.lanes * spec.x_width, "x_taken", fire, self.s_axis_x.tdata[: spec.lanes * spec.x_width])
+        gain_held = register(
+            m,
+            spec.element_bits,
+            "gain_held",
+            control.enable_gain,
+            self.s_axis_gain.tdata[: spec.element_bits],
+        )
+        x = register(
+            m, spec.lanes * spec.x_width, "x_taken", fire, self.s_axis_x.tdata[: spec.lanes * spec.x_width]
+        )
         gain = register(m, spec.element_bits, "gain_taken", fire, gain_held)
         operands: list[Value] = [Const(0, 0)] * spec.lanes
         if spec.takes_operand:
@@ -71,13 +81,13 @@ class VectorUnit(Accelerator):
     def _lanes(self, m: Module, control: Any) -> tuple[list[Value], list[Value]]:
         """The weighed elements of a beat, and their squares."""
         spec, front = self.spec, Front(self.spec)
-        asked = {name: getattr(control, f"do_{name}") for name in spec.operations if name != "quantize"}
         weighed, squares = [], []
         x, operands, gains, scale = self._taken(m, control)
         for lane in range(spec.lanes):
             ends = self.use(
                 m, front, f"front{lane}", x=x[lane], operand=operands[lane], gain=gains[lane], scale=scale,
-                **{f"do_{name}": asked.get(name, Const(0, 0)) for name in ("dequantize", "gate", "add", "norm")},
+                do_dequantize=control.do_dequantize, do_gate=control.do_gate, do_add=control.do_add,
+                do_norm=control.do_norm,
             )  # fmt: skip
             weighed.append(ends.weighed)
             squares.append(ends.square)
@@ -101,7 +111,13 @@ class VectorUnit(Accelerator):
         values, integers = [], []
         for lane, word in enumerate(_split(kept, spec.lanes)):
             ends = self.use(
-                m, back, f"back{lane}", weighed=word, factor=times, enable_product=moves[1], enable_result=moves[2]
+                m,
+                back,
+                f"back{lane}",
+                weighed=word,
+                factor=times,
+                enable_product=moves[1],
+                enable_result=moves[2],
             )
             values.append(ends.value)
             integers.append(ends.quantized)
