@@ -145,7 +145,7 @@ COPY = "copy"
 
 
 @dataclass(frozen=True)
-class Vector:
+class Rowwise:
     """Operations on each of ``rows`` rows of ``length`` elements, ``count`` times.
 
     ``operation`` is the names of :data:`OPERATIONS` that are applied, in their order and joined by ``+``, or ``copy``:
@@ -157,22 +157,22 @@ class Vector:
     rows: int
     length: int
     operation: str = COPY
-    name: str = "vector"
+    name: str = "rowwise"
     count: int = 1
-    kind: ClassVar[str] = "vector"
-    part: ClassVar[str] = "vector"
+    kind: ClassVar[str] = "rowwise"
+    part: ClassVar[str] = "rowwise"
     part_words: ClassVar[str] = "the model's norms, gates, sums and quantization"
 
     def __post_init__(self) -> None:
         for what in ("rows", "length", "count"):
             _check_integer(self, what)
         if not isinstance(self.operation, str):
-            raise TypeError(f"Vector operation must be text, not {self.operation!r}")
+            raise TypeError(f"Rowwise operation must be text, not {self.operation!r}")
         if self.operation == COPY:
             return
         named = self.operation.split("+")
         if [name for name in OPERATIONS if name in named] != named:
-            what = f"Vector operation must be {COPY} or some of {', '.join(OPERATIONS)}, in this order and joined by +"
+            what = f"Rowwise operation must be {COPY} or some of {', '.join(OPERATIONS)}, in this order and joined by +"
             raise _refused("operation", f"{what}, not {self.operation!r}")
 
     def does(self, operation: str) -> bool:
@@ -200,7 +200,7 @@ class Vector:
         return f"{self.rows}x{self.length} {self.operation}"
 
 
-Task = Gemm | Attention | Vector
+Task = Gemm | Attention | Rowwise
 #: Every kind of task that a model is made of.
 TASKS = (Gemm, Attention)
 

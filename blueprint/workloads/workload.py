@@ -12,10 +12,10 @@ from blueprint.files.document import Section, read
 from blueprint.files.nearest import nearest, suggestion
 from blueprint.files.tree import show
 from blueprint.workloads.model import PHASES, Model, attention, layers, load
-from blueprint.workloads.tasks import LARGEST, MASKS, Attention, Gemm, Task, Vector
+from blueprint.workloads.tasks import LARGEST, MASKS, Attention, Gemm, Rowwise, Task
 
 #: Keys that say what kind of workload it is.
-KINDS = ("gemm", "attention", "vector", "model")
+KINDS = ("gemm", "attention", "rowwise", "model")
 #: Largest number of heads and largest size of one, for the same reason as :data:`LARGEST`.
 MOST_HEADS = LARGEST_DIM = 1024
 
@@ -79,7 +79,12 @@ def read_workload_file(path: str | Path) -> Workload:
 def read_workload(section: Section) -> Workload:
     """The workload that a section of a file describes: ``gemm: {m, k, n}``, ``attention: {queries, keys, ...}`` (or
     ``seq`` for both), or ``model: NAME`` with ``phase``, ``tokens`` and ``context``. Raises ``SpecError``."""
-    readers = {"gemm": _read_gemm, "attention": _read_attention, "vector": _read_vector, "model": _read_model}
+    readers = {
+        "gemm": _read_gemm,
+        "attention": _read_attention,
+        "rowwise": _read_rowwise,
+        "model": _read_model,
+    }
     workload = readers[kind_of(section)](section)
     section.finish()
     return workload
@@ -149,13 +154,13 @@ def _read_attention(section: Section) -> Workload:
         raise inner.error(at if at in inner else None, str(problem)) from None
 
 
-def _read_vector(section: Section) -> Workload:
-    inner = section.section("vector")
+def _read_rowwise(section: Section) -> Workload:
+    inner = section.section("rowwise")
     sizes = {key: inner.take(key, int, minimum=1, maximum=LARGEST) for key in ("rows", "length")}
     operation = inner.take("operation", str)
     inner.finish()
     try:
-        return _named(section, of_task(Vector(**sizes, operation=operation)))
+        return _named(section, of_task(Rowwise(**sizes, operation=operation)))
     except ParamError as problem:
         raise inner.error("operation", str(problem)) from None
 

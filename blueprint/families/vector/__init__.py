@@ -6,7 +6,7 @@ from typing import ClassVar
 from blueprint.families.vector import golden, inventory, ports, samples, schedule
 from blueprint.families.vector.parameters import VectorParameters
 from blueprint.family import Facets
-from blueprint.workloads.tasks import Vector
+from blueprint.workloads.tasks import Rowwise
 
 __all__ = ["VectorSpec"]
 
@@ -15,4 +15,4 @@ __all__ = ["VectorSpec"]
 class VectorSpec(VectorParameters):
     """A vector unit."""
 
-    facets: ClassVar[Facets[VectorParameters, Vector]] = Facets(ports, schedule, inventory, golden, samples)
+    facets: ClassVar[Facets[VectorParameters, Rowwise]] = Facets(ports, schedule, inventory, golden, samples)

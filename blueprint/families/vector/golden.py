@@ -24,7 +24,7 @@ from blueprint.families.vector.parameters import (
 )
 from blueprint.family import Arrays, Beats
 from blueprint.numbers import ceil_div
-from blueprint.workloads.tasks import Vector
+from blueprint.workloads.tasks import Rowwise
 
 Integers = npt.NDArray[np.int64]
 Octets = npt.NDArray[np.uint8]
@@ -161,7 +161,7 @@ def _beats(p: VectorParameters, values: Integers) -> Integers:
     return np.pad(values, ((0, 0), (0, behind))).reshape(-1, p.lanes)
 
 
-def collect(p: VectorParameters, beats: Beats, task: Vector) -> Arrays:
+def collect(p: VectorParameters, beats: Beats, task: Rowwise) -> Arrays:
     """Results, shape (rows, length), and the scale of every row, shape (rows,)."""
     found = p.stream("out").unpack_fields(beats["out"])
     rows = {name: found[name].reshape(task.rows, -1)[:, : task.length] for name in ("out", "quantized")}

@@ -18,7 +18,7 @@ from blueprint.arithmetic.floating import FloatFormat
 from blueprint.numbers import Number, bit_length, ceil_div, clog2, flag, larger
 from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
-from blueprint.workloads.tasks import COPY, LARGEST, MANY_TOKENS, OPERATIONS, Vector
+from blueprint.workloads.tasks import COPY, LARGEST, MANY_TOKENS, OPERATIONS, Rowwise
 
 #: The most elements in a beat.
 MOST_LANES = 64
@@ -49,7 +49,7 @@ class VectorParameters(Spec):
 
     family: ClassVar[str] = "vector"
     title: ClassVar[str] = "Elementwise operations, RMSNorm and quantization of rows"
-    task: ClassVar[type[Vector]] = Vector
+    task: ClassVar[type[Rowwise]] = Rowwise
 
     lanes: int = parameter("elements of a beat", minimum=1, maximum=MOST_LANES)
     length_max: int = parameter(
@@ -74,7 +74,7 @@ class VectorParameters(Spec):
         )
         yield fits_a_vector("lanes", "x", self.x_bits)
 
-    def task_rules(self, task: Vector) -> Iterator[Rule]:
+    def task_rules(self, task: Rowwise) -> Iterator[Rule]:
         """The design must have what the run applies; a second operand is one thing at a time."""
         has = {"dequantize": self.dequantizes, "gate": self.gates, "add": self.adds}
         for name, there in has.items():
@@ -224,6 +224,6 @@ class VectorParameters(Spec):
         """The top module: family, the parameters that change its size, and the hash of all of them."""
         return f"{self.family}_l{self.lanes}_{self.format}_{self.design_hash[:6]}"
 
-    def loops(self, task: Vector) -> tuple[Number, Number]:
+    def loops(self, task: Rowwise) -> tuple[Number, Number]:
         """(rows, beats of a row) of a run."""
         return task.rows, ceil_div(task.length, self.lanes)

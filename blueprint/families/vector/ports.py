@@ -7,7 +7,7 @@ from blueprint.numbers import Number, bit_length
 from blueprint.port import BeatLoop, Operand, Operation, Stream
 from blueprint.record import Field, Place, Record
 from blueprint.shell import RegisterFile, Size
-from blueprint.workloads.tasks import Vector
+from blueprint.workloads.tasks import Rowwise
 
 #: What each stall counter counts.
 _WAITS = {
@@ -57,7 +57,7 @@ def register_file(p: VectorParameters) -> RegisterFile:
     return RegisterFile(sizes, _WAITS)
 
 
-def register_values(p: VectorParameters, task: Vector) -> dict[str, int]:
+def register_values(p: VectorParameters, task: Rowwise) -> dict[str, int]:
     """Values of the size registers of a run."""
     return {"rows": task.rows, "length": task.length, "operation": p.operation_value(task.operation)}
 

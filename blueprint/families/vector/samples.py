@@ -15,7 +15,7 @@ from blueprint.families.vector.parameters import SUM_WIDTH, VectorParameters
 from blueprint.family import Arrays, Calibration
 from blueprint.numbers import larger
 from blueprint.workloads.data import EVEN, Data
-from blueprint.workloads.tasks import COPY, OPERATIONS, Vector
+from blueprint.workloads.tasks import COPY, OPERATIONS, Rowwise
 
 Integers = npt.NDArray[np.int64]
 
@@ -47,7 +47,7 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
     return dict(table) | {"length_max": larger(table["length_max"], table["lanes"] + 1)}
 
 
-def task(p: VectorParameters, random: np.random.Generator) -> Vector:
+def task(p: VectorParameters, random: np.random.Generator) -> Rowwise:
     """A random run, often of one row or one element, of any operations that the design has."""
     while True:
         sizes = [
@@ -55,17 +55,17 @@ def task(p: VectorParameters, random: np.random.Generator) -> Vector:
             for most in (min(p.rows_max, 9), p.length_max)
         ]
         named = [name for name in p.operations if random.integers(3)]
-        found = Vector(*sizes, "+".join(named) or COPY)
+        found = Rowwise(*sizes, "+".join(named) or COPY)
         if p.cycles(found) <= _CYCLES:
             return found
 
 
-def operands(p: VectorParameters, task: Vector, seed: int) -> Arrays:
+def operands(p: VectorParameters, task: Rowwise, seed: int) -> Arrays:
     """Rows of random magnitude and what goes with them; zeros, largest numbers, infinities and NaN among them."""
     return _operands(p, task, np.random.default_rng(seed), _RARE)
 
 
-def _operands(p: VectorParameters, task: Vector, random: np.random.Generator, rare: float) -> Arrays:
+def _operands(p: VectorParameters, task: Rowwise, random: np.random.Generator, rare: float) -> Arrays:
     fmt, shape = p.outside, (task.rows, task.length)
     found = {"operation": np.array([p.operation_value(task.operation)], np.int64)}
     x = _floats(random, fmt, shape, rare)
@@ -91,7 +91,7 @@ def _floats(random: np.random.Generator, fmt: FloatFormat, shape: tuple[int, ...
     return np.where(random.random(shape) < rare * random.integers(3), anything, patterns)
 
 
-def typical_task(p: VectorParameters) -> Vector:
+def typical_task(p: VectorParameters) -> Rowwise:
     """Everything that the design does, on rows as long as it takes, some of them."""
     gate = "gate" if p.gates and not p.adds else ""
     named = [
@@ -100,13 +100,13 @@ def typical_task(p: VectorParameters) -> Vector:
         if name in p.operations and name in (gate or "add", "dequantize", "norm", "quantize")
     ]
     operation = "+".join(named)
-    length = typical.largest(lambda n: p.cycles(Vector(1, n, operation)), p.length_max, _TYPICAL_CYCLES)
+    length = typical.largest(lambda n: p.cycles(Rowwise(1, n, operation)), p.length_max, _TYPICAL_CYCLES)
     rows = typical.largest(
-        lambda m: p.cycles(Vector(m, length, operation)), min(p.rows_max, _ROWS), 2 * _TYPICAL_CYCLES
+        lambda m: p.cycles(Rowwise(m, length, operation)), min(p.rows_max, _ROWS), 2 * _TYPICAL_CYCLES
     )
-    return Vector(rows, length, operation)
+    return Rowwise(rows, length, operation)
 
 
-def typical_operands(p: VectorParameters, task: Vector, seed: int, data: Data = EVEN) -> Arrays:
+def typical_operands(p: VectorParameters, task: Rowwise, seed: int, data: Data = EVEN) -> Arrays:
     """Rows of normal numbers."""
     return _operands(p, task, np.random.default_rng(seed), 0.0)

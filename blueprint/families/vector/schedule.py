@@ -10,15 +10,15 @@ from blueprint.family import Arrays
 from blueprint.numbers import Number, larger, whole_bytes
 from blueprint.parameters import Rule
 from blueprint.timing import Access, Channel, Loop, Node, TimingGraph
-from blueprint.workloads.tasks import Vector
+from blueprint.workloads.tasks import Rowwise
 
 
-def needs(task: Vector) -> tuple[bool, bool]:
+def needs(task: Rowwise) -> tuple[bool, bool]:
     """Whether a run takes a second operand, and a gain."""
     return task.does("gate") or task.does("add"), task.does("norm")
 
 
-def graph(p: VectorParameters, task: Vector, operands: Arrays | None) -> TimingGraph:
+def graph(p: VectorParameters, task: Rowwise, operands: Arrays | None) -> TimingGraph:
     """Rows come in as far as there is room for them; a factor follows from each; rows go out, multiplied by it.
 
     The pipeline in front of the row buffer never waits, so it is nothing but latency.
@@ -50,7 +50,7 @@ def graph(p: VectorParameters, task: Vector, operands: Arrays | None) -> TimingG
     return TimingGraph(nodes, channels, issue="load")
 
 
-def cycles(p: VectorParameters, task: Vector) -> Number:
+def cycles(p: VectorParameters, task: Rowwise) -> Number:
     """The first row in and out, and for each row more the slowest of its steps, or a turn of the row buffer.
 
     A row steps every ``max(beats, factor_cycles)`` cycles. With ``rows_kept`` rows in the buffer the row after those
@@ -64,7 +64,7 @@ def cycles(p: VectorParameters, task: Vector) -> Number:
     return larger((rows - 1) * step, turning) + once + OUT_STAGES + int(any(needs(task)))
 
 
-def cycles_of(p: VectorParameters, task: Vector, operands: Arrays) -> int:
+def cycles_of(p: VectorParameters, task: Rowwise, operands: Arrays) -> int:
     """Those of every run of the task: time does not depend on values."""
     return int(cycles(p, task))
 
@@ -74,7 +74,7 @@ def exact(p: VectorParameters) -> Iterator[Rule]:
     return iter(())
 
 
-def traffic(p: VectorParameters, task: Vector) -> dict[str, Number]:
+def traffic(p: VectorParameters, task: Rowwise) -> dict[str, Number]:
     """Bits of every stream that the run uses, whole bytes a beat."""
     rows, beats = p.loops(task)
     operand, gain = needs(task)
