@@ -174,7 +174,7 @@ def naming(root: Path, families: Mapping[str, type]) -> list[str]:
             own = any(f"{room}/families/{family}/" in name for room in ROOMS)
             # A name that is a word of the language names a family only where a program would take it for one.
             words = (
-                (f'"{family}"', kind.__name__)
+                (f'family == "{family}"', kind.__name__)
                 if family == "vector"
                 else (family, kind.__name__.removesuffix("Spec"))
             )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic import roots
@@ -13,7 +13,7 @@ from blueprint.families.vector.parameters import LEAST, LEVELS, ONE, SUM_WIDTH, 
 from blueprint.numbers import bit_length, clog2
 from generator.arithmetic.floating import FloatAdd, FloatMultiply, IntToFloat
 from generator.block import register
-from generator.families.vector.front import FloatUser
+from generator.families.vector.front import FloatUser, of_slot
 
 _SUM = FP32.width - 1
 _F = FP32.fraction_bits
@@ -75,11 +75,11 @@ class Factor(FloatUser):
         scale = self.product(m, "stepped", Cat(scaled, positive), step)[:-1]
         factor = Mux(self.do_quantize, inverse, chosen)
         for name, value, out in (("factor", factor, self.factor), ("scale", scale, self.scale)):
-            kept = Array(
+            kept = [
                 register(m, narrow, f"{name}{slot}", self.end & (self.slot == slot), value)
                 for slot in range(spec.rows_kept)
-            )
-            m.d.comb += out.eq(kept[self.read_slot])
+            ]
+            m.d.comb += out.eq(of_slot(self.read_slot, kept))
         return m
 
     def _count(self, m: Module) -> Value:

@@ -37,6 +37,14 @@ class FloatUser(Block):
         return register(m, len(value), name, Const(1, 1), value)
 
 
+def of_slot(slot: Value, words: list[Any]) -> Value:
+    """The word of a slot."""
+    found = words[-1]
+    for number, word in reversed(list(enumerate(words[:-1]))):
+        found = Mux(slot == number, word, found)
+    return found
+
+
 class Scale(FloatUser):
     """The scale of a row of sums: the product of two FP32 scales, rounded first."""
 

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.floating import FP32
 from blueprint.families.vector import VectorSpec
 from generator.arithmetic.floating import FloatAdd
 from generator.block import register
-from generator.families.vector.front import FloatUser
+from generator.families.vector.front import FloatUser, of_slot
 
 _SUM = FP32.width - 1
 
@@ -51,9 +51,12 @@ class Sums(FloatUser):
         m.d.comb += so_far.eq(register(m, narrow, "so_far_held", self.enable, peak))
         rows = range(self.spec.rows_kept)
         enter = [self.last & (self.write_slot == slot) for slot in rows]
-        kept = Array(register(m, _SUM, f"sum{slot}", enter[slot], total) for slot in rows)
-        peaks = Array(register(m, narrow, f"largest{slot}", enter[slot], peak) for slot in rows)
-        m.d.comb += [self.sum.eq(kept[self.read_slot]), self.largest.eq(peaks[self.read_slot])]
+        kept = [register(m, _SUM, f"sum{slot}", enter[slot], total) for slot in rows]
+        peaks = [register(m, narrow, f"largest{slot}", enter[slot], peak) for slot in rows]
+        m.d.comb += [
+            self.sum.eq(of_slot(self.read_slot, kept)),
+            self.largest.eq(of_slot(self.read_slot, peaks)),
+        ]
         return m
 
     def _reduced(self, m: Module) -> tuple[Value, Value]:
