@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from blueprint.port import Stream
 from blueprint.timing import Ints, TimingGraph
 from simulator.engine.kernel import Deadlock, Timeline, run
 from simulator.stall_patterns import Pattern
@@ -33,6 +34,8 @@ class Design(Protocol):
 
     @property
     def data_dependent(self) -> bool: ...
+
+    def streams(self) -> tuple[Stream, ...]: ...
 
     def too_shallow(self, workload: Any) -> str: ...
 
