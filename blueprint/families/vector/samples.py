@@ -67,7 +67,7 @@ def operands(p: VectorParameters, task: Rowwise, seed: int) -> Arrays:
 
 def _operands(p: VectorParameters, task: Rowwise, random: np.random.Generator, rare: float) -> Arrays:
     fmt, shape = p.outside, (task.rows, task.length)
-    found = {"operation": np.array([p.operation_value(task.operation)], np.int64)}
+    found: Arrays = {}
     x = _floats(random, fmt, shape, rare)
     if p.dequantizes:
         bits = random.integers(4, SUM_WIDTH)
@@ -80,7 +80,8 @@ def _operands(p: VectorParameters, task: Rowwise, random: np.random.Generator, r
         found["x"] = x
     if p.takes_operand:
         found["operand"] = _floats(random, fmt, shape, rare)
-    return found | {"gain": _floats(random, fmt, (task.length,), rare)}
+    found["gain"] = _floats(random, fmt, (task.length,), rare)
+    return found | {"operation": np.array([p.operation_value(task.operation)], np.int64)}
 
 
 def _floats(random: np.random.Generator, fmt: FloatFormat, shape: tuple[int, ...], rare: float) -> Integers:
