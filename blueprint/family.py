@@ -43,7 +43,7 @@ from blueprint.shell import RegisterFile
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
 from blueprint.workloads.data import EVEN, Data
-from blueprint.workloads.tasks import Attention, Gemm
+from blueprint.workloads.tasks import Attention, Gemm, Rowwise
 
 #: Operands and results by name.
 Arrays = dict[str, npt.NDArray[np.int64]]
@@ -51,8 +51,8 @@ Arrays = dict[str, npt.NDArray[np.int64]]
 Beats = dict[str, npt.NDArray[np.uint8]]
 
 P = TypeVar("P", bound=Parameters, contravariant=True)  # the family's parameters
-T = TypeVar("T", bound=Gemm | Attention, contravariant=True)  # the tasks that it runs
-Made = TypeVar("Made", bound=Gemm | Attention)  # the same, where tasks are also made
+T = TypeVar("T", bound=Gemm | Attention | Rowwise, contravariant=True)  # the tasks that it runs
+Made = TypeVar("Made", bound=Gemm | Attention | Rowwise)  # the same, where tasks are also made
 
 
 class Ports(Protocol[P, T]):

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from blueprint.errors import ParamError
 from blueprint.numbers import VECTOR_BITS, Number
-from blueprint.workloads.tasks import Attention, Gemm
+from blueprint.workloads.tasks import Attention, Gemm, Rowwise
 
 #: What a parameter's annotation may be.
 _KINDS = (int, str, bool)
@@ -99,7 +99,7 @@ class Parameters(ABC):
     family: ClassVar[str]
     title: ClassVar[str]
     #: The kind of task that the family runs.
-    task: ClassVar[type[Gemm] | type[Attention]] = Gemm
+    task: ClassVar[type[Gemm] | type[Attention] | type[Rowwise]] = Gemm
     #: Names that parameters had in earlier versions, and their present names; a former name is refused.
     former_names: ClassVar[Mapping[str, str]] = {}
 

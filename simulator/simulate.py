@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from blueprint.port import Stream
 from blueprint.timing import Ints, TimingGraph
 from simulator.engine.kernel import Deadlock, Timeline, run
 from simulator.stall_patterns import Pattern
@@ -33,6 +34,8 @@ class Design(Protocol):
 
     @property
     def data_dependent(self) -> bool: ...
+
+    def streams(self) -> tuple[Stream, ...]: ...
 
     def too_shallow(self, workload: Any) -> str: ...
 
@@ -90,7 +93,7 @@ def simulate(
     graph = spec.timing(workload, operands or None)
     ports = {node.name: node.stream for node in graph.nodes if node.stream is not None}
     try:
-        timeline = run(graph, patterns or {}, record=ports if accepted else ())
+        timeline = run(graph, _of_run(spec, graph, patterns or {}), record=ports if accepted else ())
     except Deadlock as stuck:
         raise Deadlock(stuck.cycle, stuck.waits, spec.too_shallow(workload)) from None
     # A hardware-order model, where the family has one, stands for values that depend on the order of operations.
@@ -102,6 +105,13 @@ def simulate(
         start=timeline.start,
         **_totals(spec, workload, timeline),
     )
+
+
+def _of_run(spec: Design, graph: TimingGraph, patterns: Mapping[str, Pattern]) -> dict[str, Pattern]:
+    """The patterns without those of streams of the design that this run does not take."""
+    taken = {node.stream for node in graph.nodes}
+    idle = {stream.name for stream in spec.streams()} - taken
+    return {name: pattern for name, pattern in patterns.items() if name not in idle}
 
 
 def _totals(spec: Design, workload: Any, timeline: Timeline) -> dict[str, Any]:

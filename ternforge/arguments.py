@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from blueprint.files.design import Design
 from blueprint.spec import Spec
-from blueprint.workloads.tasks import Attention, Gemm
+from blueprint.workloads.tasks import Attention, Gemm, Rowwise
 from blueprint.workloads.workload import Workload
 from ternforge.session import Note
 
@@ -71,6 +71,7 @@ KINDS: dict[Any, Kind] = {
     Workload: Kind("a Workload", _of(Workload)),
     Gemm: Kind("a task", _of(Gemm), _A_TASK),
     Attention: Kind("a task", _of(Attention), _A_TASK),
+    Rowwise: Kind("a task", _of(Rowwise), _A_TASK),
     Note: Kind("a function of one text", callable),
     NoneType: Kind("", lambda value: value is None),
 }

@@ -1,4 +1,4 @@
-"""Tasks: what one run computes, a matrix product or an attention."""
+"""Tasks: what one run computes, a matrix product, an attention, or elementwise operations on rows."""
 
 from __future__ import annotations
 
@@ -138,8 +138,70 @@ class Attention:
         return f"{self.queries}x{self.keys}{masked}, {self.heads}/{self.kv_heads} heads of {self.dim}"
 
 
-Task = Gemm | Attention
-#: Every kind of task.
+#: Elementwise operations in the order in which a run applies them.
+OPERATIONS = ("dequantize", "gate", "add", "norm", "quantize")
+#: What a run without any of them does.
+COPY = "copy"
+
+
+@dataclass(frozen=True)
+class Rowwise:
+    """Operations on each of ``rows`` rows of ``length`` elements, ``count`` times.
+
+    ``operation`` is the names of :data:`OPERATIONS` that are applied, in their order and joined by ``+``, or ``copy``:
+    integer sums become numbers by two scales (``dequantize``), squared ReLU times a second operand (``gate``), sum with
+    a second operand (``add``), RMSNorm with a gain (``norm``), INT8 by the largest magnitude of a row (``quantize``).
+    Raises ``TypeError`` and ``ParamError``.
+    """
+
+    rows: int
+    length: int
+    operation: str = COPY
+    name: str = "rowwise"
+    count: int = 1
+    kind: ClassVar[str] = "rowwise"
+    part: ClassVar[str] = "rowwise"
+    part_words: ClassVar[str] = "the model's norms, gates, sums and quantization"
+
+    def __post_init__(self) -> None:
+        for what in ("rows", "length", "count"):
+            _check_integer(self, what)
+        if not isinstance(self.operation, str):
+            raise TypeError(f"Rowwise operation must be text, not {self.operation!r}")
+        if self.operation == COPY:
+            return
+        named = self.operation.split("+")
+        if [name for name in OPERATIONS if name in named] != named:
+            what = f"Rowwise operation must be {COPY} or some of {', '.join(OPERATIONS)}, in this order and joined by +"
+            raise _refused("operation", f"{what}, not {self.operation!r}")
+
+    def does(self, operation: str) -> bool:
+        """True if the run applies an operation."""
+        return operation in self.operation.split("+")
+
+    @property
+    def macs(self) -> int:
+        """Elements of all ``count`` repetitions; an element passes once, whatever is done with it."""
+        return self.rows * self.length * self.count
+
+    @property
+    def sizes(self) -> dict[str, int | str]:
+        """Sizes of the run, by name."""
+        return {"rows": self.rows, "length": self.length, "operation": self.operation}
+
+    @property
+    def tokens(self) -> int:
+        """Rows of the result."""
+        return self.rows
+
+    @property
+    def label(self) -> str:
+        """The sizes in short: ``1x2560 norm+quantize``."""
+        return f"{self.rows}x{self.length} {self.operation}"
+
+
+Task = Gemm | Attention | Rowwise
+#: Every kind of task that a model is made of.
 TASKS = (Gemm, Attention)
 
 
