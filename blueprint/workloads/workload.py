@@ -9,9 +9,13 @@ from typing import Any
 from blueprint.errors import ParamError
 from blueprint.files import schemas
 from blueprint.files.document import Section, read
+from blueprint.files.nearest import nearest, suggestion
+from blueprint.files.tree import show
 from blueprint.workloads.model import PHASES, Model, attention, layers, load
 from blueprint.workloads.tasks import LARGEST, MASKS, Attention, Gemm, Task
 
+#: Keys that say what kind of workload it is.
+KINDS = ("gemm", "attention", "model")
 #: Largest number of heads and largest size of one, for the same reason as :data:`LARGEST`.
 MOST_HEADS = LARGEST_DIM = 1024
 
@@ -102,12 +106,15 @@ def workload_content(workload: Workload, section: Section) -> dict[str, Any]:
 
 def kind_of(section: Section) -> str:
     """The key that says what kind of workload a section holds. Raises ``SpecError``."""
-    kinds = [key for key in ("gemm", "attention", "model") if key in section]
-    if len(kinds) != 1:
-        found = " and ".join(kinds) or "none"
-        what = f"workload must be one of gemm, attention, model, not {found}"
-        raise section.error(kinds[-1] if kinds else None, what)
-    return kinds[0]
+    kinds = [key for key in KINDS if key in section]
+    if len(kinds) == 1:
+        return kinds[0]
+    what = f"workload must be one of {', '.join(KINDS)}, not"
+    if kinds:
+        raise section.error(kinds[-1], f"{what} {' and '.join(kinds)}")
+    meant = next((key for key in section.keys() if nearest(key, KINDS)), None)  # noqa: SIM118
+    hint = f" {show(meant)}{suggestion(meant, KINDS)}" if meant else " none"
+    raise section.error(meant, what + hint)
 
 
 def _read_gemm(section: Section) -> Workload:
