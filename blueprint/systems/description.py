@@ -17,7 +17,9 @@ from blueprint.workloads.model import Model
 #: The name of the processor beside the accelerator among the places that run work.
 HOST = "host"
 #: Work that a host may run, at a stated rate.
-HOST_WORKS = ("head", "elements")
+HOST_WORKS = ("head", "elements", "positions", "sampling")
+#: The place of what is only moved between external memory and a buffer.
+DMA = "dma"
 #: First stages of the LM head, and the smallest largest weight of a unit that can run them.
 STAGES = {"ternary": 1, "int8": 127}
 
@@ -131,7 +133,7 @@ class System:
     def places(self) -> dict[str, str]:
         """The place (the name of a unit, or the host) of each work."""
         found = {work: name for name, unit in self.units.items() for work in unit.works}
-        return found | ({work: HOST for work in self.host.works} if self.host else {})
+        return found | (dict.fromkeys(self.host.works, HOST) if self.host else {})
 
     def spec(self, work: str) -> Spec | None:
         """The design that runs a work; ``None`` for the host."""

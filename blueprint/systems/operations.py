@@ -1,7 +1,7 @@
 """The operations of a model on a system: what a pass over its layers consists of, in the order of the data.
 
-One record, :class:`Operation`, is the base of estimate, compiler, simulator and golden decoder: each becomes one or more
-instructions. Vectors between operations stay in the buffer of activations; weights, tables and the key and value cache
+One record, :class:`Operation`, is the base of estimate, compiler, simulator and golden decoder: each becomes
+one or more instructions. Vectors between operations stay in the buffer of activations; weights, tables and the key and value cache
 are in external memory.
 
 The block of a layer is that of BitNet b1.58 (Ma et al., arXiv 2504.12285, section 2): norm, quantization, q/k/v, rotary
@@ -16,23 +16,17 @@ from dataclasses import dataclass, replace
 
 from blueprint.family import CACHE, WEIGHTS
 from blueprint.numbers import ceil_div
-from blueprint.systems.description import System
+from blueprint.systems.description import DMA, System
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import Attention, Gemm, Task
 
-#: How often the elements of a vector pass through the unit that computes an operation: for one value of a reduction
-#: (a sum of squares, the largest magnitude), then with it. A dequantization belongs to the operation behind it.
-PASSES = {
-    "embedding": 1,
-    "norm": 2,
-    "quantize": 2,
-    "rotary": 1,
-    "cache": 2,
-    "residual": 1,
-    "gate": 1,
-    "rescore": 1,
-    "sample": 1,
-}
+#: What is done to each element of a row, in the order in which a unit that streams rows applies it: sums become numbers
+#: by two scales, a gate (squared ReLU or SiLU) times a second row, sum with a second row, RMSNorm, INT8.
+CHAIN = ("dequantize", "gate", "add", "norm", "quantize")
+#: Those that need a value of the whole row (a sum of squares, the largest magnitude), so that it passes once more.
+REDUCTIONS = ("norm", "quantize")
+#: Passes of other streams of elements: rotary positions with the cache's quantization, exact scores, choice.
+PASSES = {"positions": 2, "rescore": 1, "sample": 1}
 #: Bits of a scale, of a norm's weight and of an exact logit.
 SCALE_WIDTH = 16
 
@@ -41,11 +35,14 @@ SCALE_WIDTH = 16
 class Operation:
     """One operation: ``rows`` vectors of ``inputs`` elements become as many of ``outputs``, in ``place``.
 
-    ``kind`` is what is computed (a key of :data:`PASSES`, ``product``, ``attention`` or ``head``), ``work`` the work
-    of the system that it is part of, ``layer`` counts from 0 and is -1 outside of the layers. ``task`` is what a unit of
-    a family runs, ``runs`` times in a row; ``None`` where the host or a stream of elements does it. Sizes in bytes of what external
-    memory gives and takes: ``weights`` (tables and scales too), ``cache_read``, ``cache_written``. What is ``gathered``
-    has addresses that earlier operations compute, so that nothing of it can be fetched ahead.
+    ``kind`` is what is computed: ``product``, ``attention``, ``head``, ``embedding``, ``elements``, or a key of
+    :data:`PASSES`; ``chain`` names what ``elements`` does of :data:`CHAIN`, joined by ``+``. ``work`` is the work of
+    the system that it is part of, ``layer`` counts from 0 and is -1 outside of the layers. ``task`` is what a unit of a
+    family runs, ``runs`` times in a row; ``None`` where the host or DMA does it.
+
+    Sizes in bytes of what external memory gives and takes: ``weights`` (tables and scales too), ``cache_read``,
+    ``cache_written``. What is ``gathered`` has addresses that earlier operations compute, so that nothing of it can be
+    fetched ahead.
     """
 
     name: str
@@ -58,6 +55,7 @@ class Operation:
     layer: int = -1
     task: Task | None = None
     runs: int = 1
+    chain: str = ""
     weights: int = 0
     cache_read: int = 0
     cache_written: int = 0
@@ -65,8 +63,10 @@ class Operation:
 
     @property
     def elements(self) -> int:
-        """Elements that pass through, where the operation is a stream of them; 0 for products and attention."""
-        return PASSES.get(self.kind, 0) * self.rows * self.inputs
+        """Elements that pass through, where the operation is a stream of them; 0 for products, attention and copies."""
+        again = sum(name in REDUCTIONS for name in self.chain.split("+"))
+        passes = 1 + again if self.chain else PASSES.get(self.kind, 0)
+        return passes * self.rows * self.inputs
 
     @property
     def fetched(self) -> int:
@@ -97,7 +97,7 @@ def prefill(system: System, model: Model, prompt: int) -> tuple[Operation, ...]:
 
 
 def packed_bytes(system: System, work: str, k: int, n: int) -> int:
-    """Bytes of a matrix of ``k`` by ``n`` as the unit of a work takes it, a pass over it; 8 bits a weight for a host."""
+    """Bytes of a matrix of ``k`` by ``n`` as the unit of a work takes it; 8 bits a weight for a host."""
     spec = system.spec(work)
     if spec is None:
         return k * n
@@ -126,16 +126,18 @@ class _Step:
     context: int
     work: str
 
-    def elements(self, name: str, width: int, outputs: int | None = None, layer: int = -1, **more: int) -> Operation:
-        """An operation on vectors; its kind is the last word of its name."""
-        kind, place = name.rsplit(" ", 1)[-1], self.system.places["elements"]
-        out = width if outputs is None else outputs
-        return Operation(name, kind, "elements", place, self.tokens, width, out, layer, **more)
+    def stream(
+        self, name: str, kind: str, work: str, inputs: int, outputs: int, layer: int = -1
+    ) -> Operation:
+        """An operation on rows that is neither a product nor attention."""
+        return Operation(name, kind, work, self.system.places[work], self.tokens, inputs, outputs, layer)
 
-    def norm(self, name: str, width: int, layer: int = -1) -> Iterator[Operation]:
-        """A norm with its weights, and the quantization of what it gives."""
-        yield self.elements(f"{name} norm", width, layer=layer, weights=width * SCALE_WIDTH // 8)
-        yield self.elements(f"{name} quantize", width, layer=layer)
+    def elements(self, name: str, chain: str, width: int, layer: int = -1) -> Operation:
+        """What is done to each element of rows, with the gains of a norm where there is one."""
+        gains = width * SCALE_WIDTH // 8 if "norm" in chain else 0
+        return replace(
+            self.stream(name, "elements", "elements", width, width, layer), chain=chain, weights=gains
+        )
 
     def product(self, name: str, k: int, n: int, layer: int) -> Operation:
         """A ternary product, with one scale."""
@@ -156,7 +158,16 @@ class _Step:
         read = sum(int(bits) for purpose, bits in spec.dram_bits(task).items() if purpose in CACHE) // 8
         width = model.heads * model.head_dim
         return Operation(
-            "attention", "attention", "attention", place, self.tokens, width, width, layer, task, cache_read=read
+            "attention",
+            "attention",
+            "attention",
+            place,
+            self.tokens,
+            width,
+            width,
+            layer,
+            task,
+            cache_read=read,
         )
 
 
@@ -172,7 +183,8 @@ def _forward(step: _Step, *, last: bool) -> Iterator[Operation]:
     """A pass over all layers; with ``last`` the choice of the next token behind it."""
     model, head = step.model, step.system.head
     row = model.hidden * head.embedding_width // 8
-    yield step.elements("embedding", model.hidden, weights=step.tokens * row, gathered=True)
+    embedding = Operation("embedding", "embedding", "", DMA, step.tokens, model.hidden, model.hidden)
+    yield replace(embedding, weights=step.tokens * row, gathered=True)
     for layer in range(model.layers):
         yield from _attention_block(step, layer)
         yield from _feed_forward(step, layer)
@@ -183,48 +195,42 @@ def _forward(step: _Step, *, last: bool) -> Iterator[Operation]:
 def _attention_block(step: _Step, layer: int) -> Iterator[Operation]:
     model = step.model
     query, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
-    yield from step.norm("input", model.hidden, layer)
+    yield step.elements("input norm", "norm+quantize", model.hidden, layer)
     for name, width in (("q", query), ("k", keys), ("v", keys)):
         yield step.product(name, model.hidden, width, layer)
-    yield step.elements("rotary", query + keys, layer=layer)
     written = cache_bytes(step.system, model, step.tokens)
-    yield step.elements("cache", 2 * keys, layer=layer, cache_written=written)
+    both = step.stream("positions", "positions", "positions", query + 2 * keys, query + 2 * keys, layer)
+    yield replace(both, cache_written=written)
     yield step.attention(layer)
-    yield from _inner(step, "attention", query, layer)
+    yield step.elements("attention norm", "norm+quantize" if model.sub_norms else "quantize", query, layer)
     yield step.product("o", query, model.hidden, layer)
-    yield step.elements("attention residual", model.hidden, layer=layer)
+    yield step.elements("attention residual", "dequantize+add", model.hidden, layer)
 
 
 def _feed_forward(step: _Step, layer: int) -> Iterator[Operation]:
     model = step.model
-    yield from step.norm("post", model.hidden, layer)
-    for name in ("gate", "up") if model.gated else ("up",):
-        yield step.product(name, model.hidden, model.ffn, layer)
-    yield step.elements("ffn gate", model.ffn * (1 + model.gated), model.ffn, layer)
-    yield from _inner(step, "ffn", model.ffn, layer)
+    yield step.elements("post norm", "norm+quantize", model.hidden, layer)
+    yield step.product("up", model.hidden, model.ffn, layer)
+    if model.gated:
+        yield step.elements("up scale", "dequantize", model.ffn, layer)
+        yield step.product("gate", model.hidden, model.ffn, layer)
+    normed = "norm+quantize" if model.sub_norms else "quantize"
+    yield step.elements("activation", f"dequantize+gate+{normed}", model.ffn, layer)
     yield step.product("down", model.ffn, model.hidden, layer)
-    yield step.elements("ffn residual", model.hidden, layer=layer)
-
-
-def _inner(step: _Step, name: str, width: int, layer: int) -> Iterator[Operation]:
-    """What stands in front of a projection back to the hidden size: a sub-norm where there is one, quantization."""
-    if step.model.sub_norms:
-        yield from step.norm(f"{name} sub", width, layer)
-    else:
-        yield step.elements(f"{name} quantize", width, layer=layer)
+    yield step.elements("ffn residual", "dequantize+add", model.hidden, layer)
 
 
 def _next_token(step: _Step) -> Iterator[Operation]:
     """Final norm, scores of the whole vocabulary, exact scores of the best, and the choice."""
     system, model = step.system, step.model
-    yield from step.norm("final", model.hidden)
+    yield step.elements("final norm", "norm+quantize", model.hidden)
     yield head_product(system, model)
     count = min(system.head.candidates, model.vocab)
     if count:
         row = model.hidden * system.head.embedding_width // 8
-        scored = step.elements("rescore", model.hidden, 1, weights=count * row, gathered=True)
-        yield replace(scored, rows=count)
-    yield step.elements("sample", count or model.vocab, 1)
+        scored = step.stream("rescore", "rescore", "sampling", model.hidden, 1)
+        yield replace(scored, rows=count, weights=count * row, gathered=True)
+    yield step.stream("sample", "sample", "sampling", count or model.vocab, 1)
 
 
 def head_product(system: System, model: Model) -> Operation:
@@ -234,4 +240,6 @@ def head_product(system: System, model: Model) -> Operation:
     runs = 1
     if system.spec("head") is not None:
         task, runs = pieces(system, "head", Gemm(1, model.hidden, model.vocab, "head"))
-    return Operation("head", "head", "head", place, 1, model.hidden, model.vocab, -1, task, runs, weights=weights)
+    return Operation(
+        "head", "head", "head", place, 1, model.hidden, model.vocab, -1, task, runs, weights=weights
+    )

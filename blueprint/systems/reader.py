@@ -24,6 +24,9 @@ from blueprint.workloads.model import LARGEST_SIZE, Model
 _BLOCK, _PORTS, _BUFFER = 4096, 64, 1 << 30
 #: Sizes of the largest model.
 _SIZES = ("hidden", "ffn", "layers", "heads", "kv_heads", "head_dim", "vocab", "context")
+#: The rate that a host states for a work.
+_RATES = {work: "bandwidth_gb_s" if work == "head" else "elements_per_s" for work in HOST_WORKS}
+#: Widths of an AXI4 port in bits.
 _WIDTHS = ("32", "64", "128", "256", "512", "1024")
 
 
@@ -69,12 +72,15 @@ def system_content(system: System) -> dict[str, Any]:
     model = {size: getattr(system.largest, size) for size in _SIZES}
     flags = {key: getattr(system.largest, key) for key in ("gated", "sub_norms", "tied_embeddings")}
     content: dict[str, Any] = {"schema": schemas.SYSTEM, "name": system.name}
-    content |= {key: getattr(system, key) for key in ("technology", "clock_mhz") if getattr(system, key) is not None}
+    content |= {
+        key: getattr(system, key) for key in ("technology", "clock_mhz") if getattr(system, key) is not None
+    }
     content |= {"units": units}
     if system.host:
-        host = dataclasses.asdict(system.host)
-        content[HOST] = {"runs": list(host.pop("works")), **host}
-    parts = {"buffers": system.buffers, "memory": system.memory, "head": system.head}
+        rates = {key: rate for key in sorted(set(_RATES.values())) if (rate := getattr(system.host, key))}
+        told = {"power_w": system.host.power_w, "source": system.host.source}
+        content[HOST] = {"runs": list(system.host.works), **rates, **told}
+    parts: dict[str, Any] = {"buffers": system.buffers, "memory": system.memory, "head": system.head}
     content |= {key: dataclasses.asdict(part) for key, part in parts.items()}
     return {**content, "model": {**model, **flags, "block": system.block}}
 
@@ -85,10 +91,11 @@ def system_text(system: System) -> str:
 
 
 def _units(section: Section, host: Host | None) -> Mapping[str, Unit]:
-    if not section.keys():
+    names = section.keys()
+    if not names:
         raise section.error(None, "units must have at least one unit, and there is none")
     found, named = {}, {}
-    for name in section.keys():
+    for name in names:
         unit = section.section(name)
         if not is_name(name) or name == HOST:
             raise section.error(name, f"name of a unit must be {NAME_RULE}, and not {HOST}, not {show(name)}")
@@ -135,13 +142,15 @@ def _runs(section: Section, allowed: tuple[str, ...], why: str) -> tuple[str, ..
 
 def _host(section: Section) -> Host:
     works = _runs(section, HOST_WORKS, "what a host can run")
-    rates = {"elements": "elements_per_s", "head": "bandwidth_gb_s"}
     values: dict[str, float] = {}
-    for work, key in rates.items():
-        if work in works:
+    for key in sorted(set(_RATES.values())):
+        users = [work for work, rate in _RATES.items() if rate == key]
+        if set(users) & set(works):
             values[key] = section.take(key, float, minimum=0.001, maximum=1e15)
         elif key in section:
-            raise section.error(key, f"{key} must not be there where the host does not run {work}")
+            raise section.error(
+                key, f"{key} must not be there where the host does not run {' or '.join(users)}"
+            )
     values["power_w"] = section.take("power_w", float, default=0.0, minimum=0, maximum=1000)
     source = section.take("source", str)
     section.finish()
@@ -158,7 +167,9 @@ def _buffers(section: Section) -> Buffers:
 def _memory(section: Section) -> Memory:
     width = section.take("width", int)
     if str(width) not in _WIDTHS:
-        raise section.error("width", f"width must be one of {', '.join(_WIDTHS)}, the widths of AXI4, not {width}")
+        raise section.error(
+            "width", f"width must be one of {', '.join(_WIDTHS)}, the widths of AXI4, not {width}"
+        )
     memory = Memory(
         size_mib=section.take("size_mib", int, minimum=1, maximum=1 << 20),
         bandwidth_gb_s=section.take("bandwidth_gb_s", float, minimum=0.001, maximum=1_000_000),
@@ -195,5 +206,3 @@ def _model(section: Section, name: str) -> tuple[Model, int]:
         raise section.error("block", f"block must be at most the context {sizes['context']}, not {block}")
     section.finish()
     return Model(name=name, title=name, source="largest model of the system", **sizes), block
-
-

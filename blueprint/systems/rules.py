@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from blueprint.errors import ParamError
 from blueprint.systems import address_map, operations
-from blueprint.systems.description import HOST, STAGES, System
+from blueprint.systems.description import HOST, HOST_WORKS, STAGES, System
 from blueprint.workloads.model import Model
-from blueprint.workloads.tasks import WORKS, Gemm
+from blueprint.workloads.tasks import WORKS
 
 #: Bytes of an activation between operations: sums and residuals have 32 bits.
 ACTIVATION_BYTES = 4
@@ -41,7 +41,7 @@ def _places(system: System) -> Iterator[Fault]:
         by_work[work].append(HOST)
     for work, names in by_work.items():
         if not names:
-            host = " or the host" if work in ("head", "elements") else ""
+            host = " or to the host" if work in HOST_WORKS else ""
             yield Fault(("units",), f"units must run {work}, and none does: give it to a unit that can{host}")
         if len(names) > 1:
             what = f"runs must give {work} to one place, not to {' and '.join(names)}"
@@ -50,14 +50,20 @@ def _places(system: System) -> Iterator[Fault]:
 
 def _products(system: System) -> Iterator[Fault]:
     """Units of products take the weights that they are given."""
-    needs = {"product": ("ternary", 1), "prefill": ("ternary", 1), "head": (system.head.stage, STAGES[system.head.stage])}
+    needs = {
+        "product": ("ternary", 1),
+        "prefill": ("ternary", 1),
+        "head": (system.head.stage, STAGES[system.head.stage]),
+    }
     for work, (what, least) in needs.items():
         spec, place = system.spec(work), system.places[work]
         if spec is not None and spec.largest_weight < least:
-            message = f"{work} needs a unit whose weights may be {what}, and the largest weight of {place} is {spec.largest_weight}"
-            yield Fault(("units", place), message)
+            largest = f"the largest weight of {place} is {spec.largest_weight}"
+            yield Fault(("units", place), f"{work} must run on a unit of {what} weights, and {largest}")
     if system.places["head"] == HOST and system.head.stage != "int8":
-        yield Fault(("head", "stage"), f"stage must be int8 where the host runs the head, not {system.head.stage}")
+        yield Fault(
+            ("head", "stage"), f"stage must be int8 where the host runs the head, not {system.head.stage}"
+        )
     if system.head.stage == "ternary" and not system.head.candidates:
         what = "candidates must be at least 1 for a ternary stage, whose scores are not exact, not 0"
         yield Fault(("head", "candidates"), what)
@@ -94,7 +100,9 @@ def _check_sizes(system: System, model: Model) -> None:
     most = system.largest
     for size in ("hidden", "ffn", "layers", "heads", "kv_heads", "vocab"):
         if getattr(model, size) > getattr(most, size):
-            what = f"{size} of {model.name} must be at most {getattr(most, size)}, the largest of {system.name}"
+            what = (
+                f"{size} of {model.name} must be at most {getattr(most, size)}, the largest of {system.name}"
+            )
             raise ParamError(f"{what}, not {getattr(model, size)}")
     if model.head_dim != most.head_dim:
         what = f"head_dim of {model.name} must be {most.head_dim}, that of {system.name}"
@@ -102,9 +110,9 @@ def _check_sizes(system: System, model: Model) -> None:
 
 
 def _check_task(system: System, op: operations.Operation) -> None:
-    spec = system.spec(op.work)
-    if op.task is None or spec is None:
+    if op.task is None:
         return
+    spec = system.units[op.place].spec
     try:
         spec.check_workload(op.task)
     except ParamError as problem:
@@ -146,10 +154,10 @@ def _memory(system: System) -> Iterator[Fault]:
     burst = memory.burst * memory.width // 8
     if burst > address_map.PAGE:
         what = f"burst must be at most {address_map.PAGE * 8 // memory.width} beats of {memory.width} bits"
-        yield Fault(("memory", "burst"), f"{what}, the {address_map.PAGE} bytes that AXI4 allows, not {memory.burst}")
+        yield Fault(
+            ("memory", "burst"), f"{what}, the {address_map.PAGE} bytes that AXI4 allows, not {memory.burst}"
+        )
     needed = address_map.used(system, system.largest)
     if needed > memory.size:
         what = f"size_mib must be at least {-(-needed >> 20)} for the largest model with its cache"
         yield Fault(("memory", "size_mib"), f"{what}, not {memory.size_mib}")
-
-

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from blueprint.errors import ParamError
 from blueprint.numbers import ceil_div
 from blueprint.systems import operations, rules
-from blueprint.systems.description import HOST, System
+from blueprint.systems.description import DMA, HOST, System
 from blueprint.systems.operations import Operation
 from blueprint.unit import flip_flops
 from blueprint.workloads.model import Model
@@ -29,9 +28,12 @@ pass begins with empty buffers. Start and end of an instruction, and refresh of 
 rate, take no time.
 Energy: the clock of every unit toggles in every cycle, cells leak through all the time, switching comes with every
 multiply-accumulate; buffers are written and read once for what memory gives, and once for what an operation takes or
-gives; memory costs energy per bit moved. A host costs its stated power while it works.
+gives; memory costs energy per bit moved. A host costs its stated power while it works, nothing where none is stated.
 Area: units and buffers. Sequencer, DMA engines and the interconnect of units, and the clock and leakage of a host, are
 in no number."""
+
+#: The name of external memory among causes of time and energy.
+MEMORY = "memory"
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def costs(system: System, technology: Technology) -> Costs:
 def estimate(
     system: System, model: Model, technology: Technology, context: int, prompt: int | None = None
 ) -> Estimate:
-    """What a system does with a token behind ``context`` others, and with a prompt. `ParamError` where they do not fit."""
+    """What a system does with a token behind ``context`` others, and with a prompt. `ParamError` if they do not fit."""
     rules.check_model(system, model, context, prompt or 0)
     found = costs(system, technology)
     clock = system.clock_mhz or found.fastest_mhz
@@ -121,18 +123,19 @@ def cycles_of(system: System, clock_mhz: float) -> Any:
         return int(spec.cycles(task))
 
     def seconds(op: Operation) -> float:
+        if op.place == DMA:
+            return 0.0
         if op.place == HOST:
             return _host_seconds(system, op)
-        if op.task is None:
-            raise ParamError(f"unit {op.place} must have a closed form for {op.name}, and has none")
+        assert op.task is not None  # only units run the others
         return op.runs * cycles(op.work, op.task) / (clock_mhz * 1e6)
 
     return seconds
 
 
 def limit(phase: Phase, system: System) -> tuple[str, float]:
-    """What bounds a phase, and the share of its time: waiting for memory, or the place that computes longest."""
-    shares = busy(phase, system)
+    """What bounds a phase, and the share of its time that it works: the ports of memory, a unit, or the host."""
+    shares = {**busy(phase, system), MEMORY: phase.time.port_busy}
     name = max(shares, key=lambda place: shares[place])
     return name, shares[name]
 
@@ -145,7 +148,7 @@ def busy(phase: Phase, system: System) -> dict[str, float]:
         place: sum(step.compute for step in phase.time.steps if step.operation.place == place) / total
         for place in places
     }
-    return found | {"memory": sum(step.wait for step in phase.time.steps) / total}
+    return found | {MEMORY: sum(step.wait for step in phase.time.steps) / total}
 
 
 def rows(steps: Iterable[Any], clock_mhz: float) -> list[dict[str, Any]]:
@@ -185,7 +188,9 @@ def _buffer(size: int, width: int, technology: Technology) -> Buffer:
     sram, words = technology.sram, ceil_div(8 * size, width)
     both = sram.read_pj(words, width, TWO) + sram.write_pj(words, width, TWO)
     return Buffer(
-        float(sram.area_um2(words, width, TWO)), float(both) * 8 / width, float(sram.leakage_nw(words, width, TWO))
+        float(sram.area_um2(words, width, TWO)),
+        float(both) * 8 / width,
+        float(sram.leakage_nw(words, width, TWO)),
     )
 
 
@@ -214,8 +219,8 @@ def _energies(system: System, found: Costs, clock: float, time: Timeline) -> dic
         buffer.leakage_nw * seconds * PJ_PER_NW_S + buffer.pj_per_byte * _through(name, ops)
         for name, buffer in found.buffers.items()
     )
-    energies["memory"] = 8 * system.memory.energy_pj_per_bit * sum(op.traffic for op in ops)
-    if system.host:
+    energies[MEMORY] = 8 * system.memory.energy_pj_per_bit * sum(op.traffic for op in ops)
+    if system.host and system.host.power_w:
         worked = sum(step.compute for step in time.steps if step.operation.place == HOST)
         energies[HOST] = system.host.power_w * worked * 1e12
     return energies

@@ -1,8 +1,8 @@
 """When the operations of a pass run: one behind the other, with external memory fetching ahead into the buffers.
 
 Operation ``i`` starts at ``s_i``, when the one before ends: it needs its result. What it reads comes in one stream in
-the order of the operations, at the rate ``r`` of the memory. Of each class of data (weights, cache) at most the bytes of
-its buffer may wait, so byte ``p`` of a class with a buffer of ``B`` bytes is requested when byte ``p - B`` has been
+the order of the operations, at the rate ``r`` of the memory. Of each class of data (weights, cache) at most the bytes
+of its buffer may wait, so byte ``p`` of a class with a buffer of ``B`` bytes is requested when byte ``p - B`` has been
 used. With ``T(q)`` the time at which byte ``q`` is used (evenly between start and end of its operation), operation
 ``i``, whose bytes end at ``P_i``, has all of them at ``f_i = max(f_(i-1) + n_i / r, T(p - B) + (P_i - p) / r over its
 bytes p)``, and ends at ``max(s_i + c_i, f_i)``: bound by its unit or by memory. The maximum is at a corner of ``T``.
@@ -118,4 +118,6 @@ class _Class:
         if index == len(self.ends):  # a byte of the operation itself
             return start + spent * (place - self.ends[-1]) / size
         begin, end = self.times[index]
-        return begin + (end - begin) * (place - self.ends[index - 1]) / (self.ends[index] - self.ends[index - 1])
+        return begin + (end - begin) * (place - self.ends[index - 1]) / (
+            self.ends[index] - self.ends[index - 1]
+        )
