@@ -1,8 +1,8 @@
 """The operations of a model on a system: what a pass over its layers consists of, in the order of the data.
 
 One record, :class:`Operation`, is the base of estimate, compiler, simulator and golden decoder: each becomes
-one or more instructions. Vectors between operations stay in the buffer of activations; weights, tables and the key and value cache
-are in external memory.
+one or more instructions. Vectors between operations stay in the buffer of activations; weights, tables and the key and
+value cache are in external memory.
 
 The block of a layer is that of BitNet b1.58 (Ma et al., arXiv 2504.12285, section 2): norm, quantization, q/k/v, rotary
 positions, cache, attention, sub-norm, quantization, o, residual; norm, quantization, gate and up, activation, sub-norm,
