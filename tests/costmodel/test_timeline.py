@@ -80,7 +80,11 @@ def test_a_larger_buffer_is_never_slower_and_compute_and_memory_bound_it() -> No
 
 def test_waiting_is_what_is_not_compute_and_ports_are_busy_for_the_bytes() -> None:
     found = run([(100, 10), (0, 50), (20, 30)], 0)
-    assert [(step.start, step.end, step.wait) for step in found.steps] == [(0, 100, 90), (100, 150, 0), (150, 180, 0)]
+    assert [(step.start, step.end, step.wait) for step in found.steps] == [
+        (0, 100, 90),
+        (100, 150, 0),
+        (150, 180, 0),
+    ]
     assert (found.port_seconds, found.port_busy) == (120, 120 / 180)
 
 
