@@ -187,7 +187,7 @@ def _phase_lines(name: str, phase: Mapping[str, Any], answer: Mapping[str, Any])
     yield "energy: " + " · ".join(f"{place} {unit.text(pj)}" for place, pj in energy.items())
     yield (
         f"{phase['cycles']:,} cycles, {_text('s', phase['seconds'])}, {_text('pJ', phase['energy_pj'])}; "
-        f"limited by {phase['limit']['by']}"
+        f"busiest: {phase['limit']['by']}, {100 * phase['limit']['share']:.1f} % of the time"
     )
 
 

@@ -134,7 +134,7 @@ def cycles_of(system: System, clock_mhz: float) -> Any:
 
 
 def limit(phase: Phase, system: System) -> tuple[str, float]:
-    """What bounds a phase, and the share of its time that it works: the ports of memory, a unit, or the host."""
+    """The busiest part of a phase, which bounds it, and its share of the time: memory's ports, a unit, or the host."""
     shares = {**busy(phase, system), MEMORY: phase.time.port_busy}
     name = max(shares, key=lambda place: shares[place])
     return name, shares[name]

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from blueprint.systems.description import HOST, System
 from blueprint.systems.operations import Operation
@@ -83,13 +83,13 @@ def timeline(system: System, operations: Iterable[Operation], clock_mhz: float, 
     return Timeline(tuple(steps), moved)
 
 
-@dataclass
 class _Class:
     """A class of data with a buffer of its own: where each operation's bytes end, and when those were used."""
 
-    buffer: int
-    ends: list[int] = field(default_factory=lambda: [0])
-    times: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)])
+    def __init__(self, buffer: int) -> None:
+        self.buffer = buffer
+        self.ends = [0]
+        self.times = [(0.0, 0.0)]
 
     def used(self, size: int, start: float, end: float) -> None:
         """The next ``size`` bytes are used between two times."""

@@ -72,6 +72,8 @@ def test_a_unit_runs_what_its_family_can_and_no_other_place_was_given(tmp_path: 
     assert tasks == {"prompts"}
 
 
+MEMORY = "cache: {}, activations: 65536}}\nmemory:\n  size_mib: 16\n  bandwidth_gb_s: 1.6\n  ports: 1\n"
+MEMORY += "  width: {}\n  burst: {}"
 REFUSED = {
     "unit twice": (
         ("  attention:\n", "  other: {family: ternary_lut, parameters: {mu: 3, lut_count: 16, fetch_count: 8, "
@@ -134,8 +136,8 @@ REFUSED = {
     ),
     "shallow FIFO": (
         ("      mask: causal\n", "      mask: causal\n      short_depth: 1\n"),
-        "19:5: units.attention.parameters.long_depth: unit attention must run attention: FIFOs must be deep enough for full "
-        "speed, 0 for that depth; the simulator knows the cycles of others",
+        "19:5: units.attention.parameters.long_depth: unit attention must run attention: FIFOs must be deep enough for "
+        "full speed, 0 for that depth; the simulator knows the cycles of others",
     ),
     "reduction": (
         ("k_max: 768", "k_max: 767"),
@@ -146,7 +148,7 @@ REFUSED = {
         "7:3: units.matrix: head must run on a unit of int8 weights, and the largest weight of matrix is 1",
     ),
     "ternary head on a host": (
-        ("runs: [elements, positions, sampling]\n", "runs: [elements, positions, sampling, head]\n  bandwidth_gb_s: 1\n"),
+        ("positions, sampling]\n", "positions, sampling, head]\n  bandwidth_gb_s: 1\n"),
         "41:8: head.stage: stage must be int8 where the host runs the head, not ternary",
     ),
     "inexact head": (
@@ -171,8 +173,7 @@ REFUSED = {
         "32:3: memory.size_mib: size_mib must be at least 2 for the largest model with its cache, not 1",
     ),
     "burst": (
-        ("cache: 4096, activations: 65536}\nmemory:\n  size_mib: 16\n  bandwidth_gb_s: 1.6\n  ports: 1\n  width: 64\n  burst: 16",
-         "cache: 16384, activations: 65536}\nmemory:\n  size_mib: 16\n  bandwidth_gb_s: 1.6\n  ports: 1\n  width: 1024\n  burst: 33"),
+        (MEMORY.format(4096, 64, 16), MEMORY.format(16384, 1024, 33)),
         "36:3: memory.burst: burst must be at most 32 beats of 1024 bits, the 4096 bytes that AXI4 allows, not 33",
     ),
     "width": (

@@ -1,4 +1,4 @@
-"""When operations run beside an external memory that fetches ahead: limits in closed form, and a memory byte by byte."""
+"""When operations run beside a memory that fetches ahead: limits in closed form, and a memory byte by byte."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def drawn(seed: int) -> list[tuple[int, int]]:
 
 
 def byte_by_byte(pairs: list[tuple[int, int]], buffer: int) -> float:
-    """The same for every single byte: it is requested when there is room for it, and worked on behind the one before."""
+    """The same for every byte: it is requested when there is room for it, and worked on behind the one before."""
     fetched, used, now = [0.0], [0.0], 0.0
     for size, spent in pairs:
         start = now
