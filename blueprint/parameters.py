@@ -239,6 +239,16 @@ class Parameters(ABC):
         return "integer"
 
     @property
+    def largest_weight(self) -> Number:
+        """Largest magnitude of an integer weight of a product: 1 where weights are ternary, 0 without products."""
+        return 0
+
+    @property
+    def cache_width(self) -> Number:
+        """Bits of an element of the keys and values that attention reads, 0 without attention."""
+        return 0
+
+    @property
     def data_dependent(self) -> bool:
         """True if the cycles of a run depend on operand values."""
         return False

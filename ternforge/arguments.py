@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from blueprint.files.design import Design
 from blueprint.spec import Spec
+from blueprint.systems.description import System
 from blueprint.workloads.tasks import Attention, Gemm, Rowwise
 from blueprint.workloads.workload import Workload
 from ternforge.session import Note
@@ -68,6 +69,7 @@ KINDS: dict[Any, Kind] = {
     _PATHS: Kind("a list of paths", _is_list_of_paths),
     Design: Kind("a Design", _of(Design)),
     Spec: Kind("a Spec", _of(Spec), _A_SPEC),
+    System: Kind("a System", _of(System)),
     Workload: Kind("a Workload", _of(Workload)),
     Gemm: Kind("a task", _of(Gemm), _A_TASK),
     Attention: Kind("a task", _of(Attention), _A_TASK),

@@ -11,6 +11,10 @@ import numpy as np
 from blueprint.errors import ParamError
 
 MASKS = ("none", "causal", "window", "lambda")
+#: Work of a whole decoder: ternary products of a token and of a prompt, attention, the LM head, what is done to each
+#: element of a vector (norms, gates, residuals, quantization), rotary positions with the quantization of keys and
+#: values, and the choice of a token.
+WORKS = ("product", "prefill", "attention", "head", "elements", "positions", "sampling")
 #: Largest m, k or n: beyond the largest vocabulary and context there are, and products still fit 64 bits.
 LARGEST = 1 << 20
 #: The most tokens in a run of a design that nobody gave another limit: a counter of 16 bits.
@@ -31,6 +35,8 @@ class Gemm:
     #: What these tasks of a model are, as a prefix of a metric's name and in words.
     part: ClassVar[str] = "ternary"
     part_words: ClassVar[str] = "the model's ternary products and the traffic of its key and value cache"
+    #: The work of a decoder (:data:`WORKS`) that consists of such tasks.
+    works: ClassVar[tuple[str, ...]] = ("product", "prefill", "head")
 
     def __post_init__(self) -> None:
         for what in ("m", "k", "n", "count"):
@@ -79,6 +85,7 @@ class Attention:
     kind: ClassVar[str] = "attention"
     part: ClassVar[str] = "attention"
     part_words: ClassVar[str] = "the model's attention"
+    works: ClassVar[tuple[str, ...]] = ("attention",)
 
     def __post_init__(self) -> None:
         for what in ("queries", "keys", "heads", "kv_heads", "dim", "count"):

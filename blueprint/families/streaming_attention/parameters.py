@@ -262,6 +262,10 @@ class StreamingAttentionParameters(Spec):
         return self.softmax.element_width
 
     @property
+    def cache_width(self) -> Number:
+        return self.element_width
+
+    @property
     def key_width(self) -> Number:
         """Bits of the index of a key among those scored in a row."""
         return clog2(self.row_max)

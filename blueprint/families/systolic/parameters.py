@@ -410,6 +410,11 @@ class SystolicParameters(Spec):
         return self.rows * self.cols * self.act_lanes
 
     @property
+    def largest_weight(self) -> Number:
+        integers = choose(self.pe == "ternary", 1, (1 << (self.weight_width - 1)) - 1)
+        return choose(self.pe == "float", 0, integers)
+
+    @property
     def name(self) -> str:
         """The top module: family, the parameters that change its size, and the hash of all of them."""
         number = f"a{self.act_width}w{self.weight_width}" if self.activation == "int" else self.activation

@@ -394,6 +394,10 @@ class TernaryLutParameters(Spec):
         return self.tile_k * self.fetch_count * self.token_lanes
 
     @property
+    def largest_weight(self) -> Number:
+        return 1
+
+    @property
     def hashed(self) -> dict[str, Any]:
         """Parameters of the hash: an ``n_tile`` that makes no output tiles is none."""
         return {name: value for name, value in super().hashed.items() if name != "n_tile" or self.tiled}
