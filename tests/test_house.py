@@ -315,7 +315,13 @@ def casts(text: str) -> set[str]:
 
 
 #: Where hardware is described: every block, and the example family.
-HARDWARE = ("generator/arithmetic", "generator/cells", "generator/families", "docs/binary_popcount/generator")
+HARDWARE = (
+    "generator/arithmetic",
+    "generator/cells",
+    "generator/families",
+    "generator/systems",
+    "docs/binary_popcount/generator",
+)
 #: The base classes of hardware but ``block``, where names of ports become wires, once for all.
 BASES = ("accelerator", "boundary", "layout", "sequencer")
 #: Names that the blueprint says, of what is no wire: a register and the bits of its value.
