@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from blueprint.port import Stream
 from blueprint.timing import Ints, TimingGraph
 from simulator.engine.kernel import Deadlock, Timeline, run
 from simulator.stall_patterns import Pattern
@@ -34,8 +33,6 @@ class Design(Protocol):
 
     @property
     def data_dependent(self) -> bool: ...
-
-    def streams(self) -> tuple[Stream, ...]: ...
 
     def too_shallow(self, workload: Any) -> str: ...
 
@@ -110,7 +107,7 @@ def simulate(
 def _of_run(spec: Design, graph: TimingGraph, patterns: Mapping[str, Pattern]) -> dict[str, Pattern]:
     """The patterns without those of streams of the design that this run does not take."""
     taken = {node.stream for node in graph.nodes}
-    idle = {stream.name for stream in spec.streams()} - taken
+    idle = {stream.name for stream in getattr(spec, "streams", tuple)()} - taken
     return {name: pattern for name, pattern in patterns.items() if name not in idle}
 
 

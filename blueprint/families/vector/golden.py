@@ -59,9 +59,12 @@ def chained(p: VectorParameters, operands: Arrays, done: tuple[str, ...]) -> Int
     """Rows in front of the norm: dequantized, gated, added."""
     fmt = p.inside
     if "dequantize" in done:
-        scales = (floating.convert(FP32, fmt, operands[name], True) for name in ("weight_scale", "row_scale"))
+        weight, row = (
+            floating.convert(FP32, fmt, operands[f"{name}_scale"], True) for name in ("weight", "row")
+        )
+        scale = floating.multiply(fmt, weight, row, True)
         rows = floating.from_integer(fmt, operands["x"], SUM_WIDTH)
-        rows = floating.multiply(fmt, rows, floating.multiply(fmt, *scales, True)[:, None], True)
+        rows = floating.multiply(fmt, rows, scale[:, None], True)
     else:
         rows = floating.convert(p.outside, fmt, _patterns(p, operands["x"]), True)
     if "gate" in done or "add" in done:
@@ -105,8 +108,8 @@ def factors(
     ``1 / sqrt(sum / n + epsilon)`` is ``sqrt(n / (sum + n epsilon))``; and as all elements of a row have that factor,
     it cancels out of what is quantized and only the scale has it.
     """
-    count = floating.from_integer(FP32, np.int64(length), SUM_WIDTH)
-    shift = floating.multiply(FP32, count, np.int64(fp32(float(p.epsilon))), True)
+    count = floating.from_integer(FP32, np.asarray(length, np.int64), SUM_WIDTH)
+    shift = floating.multiply(FP32, count, np.asarray(fp32(float(p.epsilon)), np.int64), True)
     norm = roots.inverse_root(p.inside, FP32, count, floating.add(FP32, sums, shift, True))
     largest = np.maximum(largest, p.number(LEAST))
     inverse = roots.quotient(p.inside, p.number(LEVELS), largest)
@@ -114,7 +117,7 @@ def factors(
     if "norm" not in done:
         norm = one
     scaled = floating.multiply(p.inside, largest, norm, True)
-    scale = floating.multiply(p.inside, scaled, np.int64(p.number(1 / LEVELS)), True)
+    scale = floating.multiply(p.inside, scaled, np.asarray(p.number(1 / LEVELS), np.int64), True)
     return inverse if "quantize" in done else norm, scale
 
 

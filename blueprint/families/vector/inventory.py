@@ -7,6 +7,7 @@ Places: ``front`` (the chain of a lane), ``sums`` (reductions of a row), ``facto
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from blueprint.arithmetic import roots
 from blueprint.arithmetic.floating import FP32
@@ -103,15 +104,21 @@ def count_bits(p: VectorParameters) -> tuple[Number, Number]:
     return clog2(size), size - 1
 
 
-def recurrences(p: VectorParameters) -> dict[str, Number]:
-    """Registers of the two recurrences by name, as in the RTL: what is left, the product with the root, results."""
-    return {
-        "root_rest": p.fraction + FP32.fraction_bits + 4,
-        "root_product": p.fraction + FP32.fraction_bits + 2,
-        "root": roots.steps(p.fraction),
-        "quotient_rest": p.fraction + 1,
-        "quotient": roots.steps(p.fraction),
-    }
+class Recurrences(NamedTuple):
+    """Bits of the registers of the two recurrences: what is left, the product with the root, results."""
+
+    root_rest: Number
+    root_product: Number
+    root: Number
+    quotient_rest: Number
+    quotient: Number
+
+
+def recurrences(p: VectorParameters) -> Recurrences:
+    """The registers of the recurrences, by their names in the RTL."""
+    bits = roots.steps(p.fraction)
+    wide = p.fraction + FP32.fraction_bits
+    return Recurrences(wide + 4, wide + 2, bits, p.fraction + 1, bits)
 
 
 def _factor(p: VectorParameters) -> Iterator[Unit]:
@@ -119,15 +126,15 @@ def _factor(p: VectorParameters) -> Iterator[Unit]:
     rests = recurrences(p)
     yield REGISTER("factor", 1, width=sum(count_bits(p)), enable=1, activity=0.0)
     yield REGISTER("factor", 1, width=_SUM + narrow, enable=1, activity=rare)
-    yield REGISTER("factor", 1, width=sum(rests.values()), enable=1, activity=0.5)
+    yield REGISTER("factor", 1, width=sum(rests), enable=1, activity=0.5)
     yield REGISTER("factor", 3, width=narrow, enable=1, activity=rare)
     yield REGISTER("factor", 2 * p.rows_kept, width=narrow, enable=1, activity=rare)
     yield MUX("factor", 1, entries=p.rows_kept, width=2 * narrow, activity=rare)
-    yield ADDER("factor", 3, width=rests["root_rest"], activity=0.5)
-    yield ADDER("factor", 1, width=rests["quotient_rest"], activity=0.5)
+    yield ADDER("factor", 3, width=rests.root_rest, activity=0.5)
+    yield ADDER("factor", 1, width=rests.quotient_rest, activity=0.5)
     yield ADDER("factor", 4, width=narrow, activity=rare)
     yield COMPARATOR("factor", 3, width=narrow, activity=rare)
-    yield MUX("factor", 1, entries=3, width=rests["root_rest"], activity=0.5)
+    yield MUX("factor", 1, entries=3, width=rests.root_rest, activity=0.5)
     yield MUX("factor", 4, entries=2, width=narrow, activity=rare)
 
 
@@ -223,8 +230,8 @@ def paths(p: VectorParameters) -> tuple[Path, ...]:
         Path(
             "root",
             (
-                ADDER("factor", 2, width=rests["root_rest"]),
-                MUX("factor", 1, entries=3, width=rests["root_rest"]),
+                ADDER("factor", 2, width=rests.root_rest),
+                MUX("factor", 1, entries=3, width=rests.root_rest),
             ),
         ),
         Path("from-integer", (TO_FLOAT("float", p.sums, inputs=SUM_WIDTH, outputs=p.width),)),

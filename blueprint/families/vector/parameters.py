@@ -213,7 +213,7 @@ class VectorParameters(Spec):
 
     def number(self, value: float) -> int:
         """The pattern of the number inside that is nearest to a value."""
-        return int(floating.convert(floating.FP32, self.inside, fp32(value)))
+        return int(floating.convert(floating.FP32, self.inside, np.asarray(fp32(value), np.int64)))
 
     @property
     def peak_macs(self) -> Number:

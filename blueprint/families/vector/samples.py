@@ -50,12 +50,12 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
 def task(p: VectorParameters, random: np.random.Generator) -> Rowwise:
     """A random run, often of one row or one element, of any operations that the design has."""
     while True:
-        sizes = [
+        rows, length = (
             1 if random.random() < 0.15 else int(random.integers(1, most + 1))
             for most in (min(p.rows_max, 9), p.length_max)
-        ]
+        )
         named = [name for name in p.operations if random.integers(3)]
-        found = Rowwise(*sizes, "+".join(named) or COPY)
+        found = Rowwise(rows, length, "+".join(named) or COPY)
         if p.cycles(found) <= _CYCLES:
             return found
 

@@ -80,12 +80,12 @@ class Control(Sequencer):
         """Accept second operands and gains; returns whether those of the next beat are there, and wrong frames."""
         there: Value = Const(1, 1)
         misframed: list[Value] = []
-        asked = {"gain": (self.gain, self.enable_gain, self.do_norm)}
+        asked = [("gain", self.gain, self.enable_gain, self.do_norm)]
         if self.spec.takes_operand:
-            asked["operand"] = self.operand, self.enable_operand, Cat(self.do_gate, self.do_add).any()
+            asked.append(("operand", self.operand, self.enable_operand, Cat(self.do_gate, self.do_add).any()))
         else:
             misframed.append(Const(0, 1))
-        for name, (stream, accept, needed) in asked.items():
+        for name, stream, accept, needed in asked:
             full, ready, end = (Signal(name=f"{name}_{what}") for what in ("full", "ready", "end"))
             active = Signal(name=f"{name}_active")
             with m.If(self.run.start):

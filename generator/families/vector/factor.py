@@ -116,9 +116,9 @@ class Factor(FloatUser):
         distance = Signal(FP32.exponent_bits + 1, name="distance")
         less, odd = Signal(name="root_less"), distance[0]
         m.d.comb += [distance.eq(count[_F:] - shifted[_F:]), less.eq(top < divisor)]
-        rest_bits = widths["root_rest"] + 2
-        rest, product = Signal(rest_bits, name="rest"), Signal(widths["root_product"], name="product_so_far")
-        root = Signal(widths["root"], name="root_so_far")
+        rest_bits = widths.root_rest + 2
+        rest, product = Signal(rest_bits, name="rest"), Signal(widths.root_product, name="product_so_far")
+        root = Signal(widths.root, name="root_so_far")
         trial, fits, left = (
             Signal(rest_bits, name="trial"),
             Signal(name="fits"),
@@ -152,10 +152,10 @@ class Factor(FloatUser):
         over = spec.number(LEVELS)
         top = Const((over & ((1 << fraction) - 1)) | 1 << fraction, fraction + 1)
         divisor = Cat(peak[:fraction], Const(1, 1))
-        bits = widths["quotient_rest"] + 1
+        bits = widths.quotient_rest + 1
         rest, found = (
             Signal(bits, name="quotient_rest_so_far"),
-            Signal(widths["quotient"], name="quotient_so_far"),
+            Signal(widths.quotient, name="quotient_so_far"),
         )
         less, fits, left = Signal(name="less"), Signal(name="divides"), Signal(bits, name="left_over")
         m.d.comb += [

@@ -1,6 +1,6 @@
 """The chain of one lane, from the port to the element that is kept and its square."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
@@ -10,6 +10,16 @@ from blueprint.families.vector import VectorSpec
 from blueprint.families.vector.parameters import INTEGER_WIDTH, SCALE_WIDTH, SUM_WIDTH
 from generator.arithmetic.floating import FloatAdd, FloatConvert, FloatMultiply, FloatToInt, IntToFloat
 from generator.block import Block, register
+
+#: A wire that a design lacks.
+_NONE = Const(0, 0)
+
+
+class Beside(NamedTuple):
+    """What goes beside a row until it is needed."""
+
+    gain: Value
+    operand: Value = _NONE
 
 
 class FloatUser(Block):
@@ -94,11 +104,10 @@ class Front(FloatUser):
 
     def elaborate(self, platform: Any) -> Module:
         m, spec = self.module(), self.spec
-        beside = {"gain": self.later(m, "gain_inside", self.converted(m, "gain_float", self.gain))}
+        beside = Beside(self.later(m, "gain_inside", self.converted(m, "gain_float", self.gain)))
         if spec.takes_operand:
-            beside["operand"] = self.later(
-                m, "operand_inside", self.converted(m, "operand_float", self.operand)
-            )
+            operand = self.converted(m, "operand_float", self.operand)
+            beside = beside._replace(operand=self.later(m, "operand_inside", operand))
         row = self.later(m, "x_inside", self.converted(m, "x_float", self.x[: spec.element_width]))
         if spec.dequantizes:
             row = self._dequantized(m, row)
@@ -106,18 +115,21 @@ class Front(FloatUser):
         if spec.gates:
             row, beside = self._gated(m, row, beside)
         if spec.adds:
-            total = self.result(m, FloatAdd(spec.inside, flush=True), "total", a=row, b=beside["operand"])
+            total = self.result(m, FloatAdd(spec.inside, flush=True), "total", a=row, b=beside.operand)
             row = self.later(m, "added", Mux(self.do_add, total, row))
-            beside = self._beside(m, "added", {"gain": beside["gain"]})
+            beside = self._beside(m, "added", Beside(beside.gain))
         squared = self.product(m, "squared", row, row)
-        weighed = Mux(self.do_norm, self.product(m, "gained", row, beside["gain"]), row)
+        weighed = Mux(self.do_norm, self.product(m, "gained", row, beside.gain), row)
         m.d.comb += self.square.eq(self.later(m, "square_held", squared[:-1]))
         m.d.comb += self.weighed.eq(self.later(m, "weighed_held", weighed))
         return m
 
-    def _beside(self, m: Module, name: str, values: dict[str, Signal]) -> dict[str, Signal]:
+    def _beside(self, m: Module, name: str, values: Beside) -> Beside:
         """What later stages need, one stage on."""
-        return {what: self.later(m, f"{what}_{name}", value) for what, value in values.items()}
+        gain = self.later(m, f"gain_{name}", values.gain)
+        return Beside(
+            gain, self.later(m, f"operand_{name}", values.operand) if len(values.operand) else _NONE
+        )
 
     def _dequantized(self, m: Module, row: Signal) -> Signal:
         spec = self.spec
@@ -125,15 +137,15 @@ class Front(FloatUser):
         scaled = self.product(m, "scaled", self.later(m, "whole_held", whole), self.scale)
         return self.later(m, "dequantized", Mux(self.do_dequantize, scaled, row))
 
-    def _gated(self, m: Module, row: Signal, beside: dict[str, Signal]) -> tuple[Signal, dict[str, Signal]]:
+    def _gated(self, m: Module, row: Signal, beside: Beside) -> tuple[Signal, Beside]:
         """Squared ReLU, then the product with the second operand."""
         positive = Signal(len(row), name="positive")
         m.d.comb += positive.eq(row & (~row[-1]).replicate(len(row)))
         squared = self.product(m, "rectified", positive, positive)
         row = self.later(m, "gate", Mux(self.do_gate, squared, row))
         beside = self._beside(m, "gate", beside)
-        product = self.product(m, "opened", row, beside["operand"])
-        kept = {name: value for name, value in beside.items() if name == "gain" or self.spec.adds}
+        product = self.product(m, "opened", row, beside.operand)
+        kept = beside if self.spec.adds else Beside(beside.gain)
         return self.later(m, "gated", Mux(self.do_gate, product, row)), self._beside(m, "gated", kept)
 
 

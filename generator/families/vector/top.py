@@ -30,7 +30,7 @@ class VectorUnit(Accelerator):
         m, spec = self.module(), self.spec
         streams = {"x": self.s_axis_x, "gain": self.s_axis_gain, "out": self.m_axis_out}
         if spec.takes_operand:
-            streams["operand"] = self.s_axis_operand
+            streams |= {"operand": self.s_axis_operand}
         control = self.sequence(m, Control(spec), **streams)
         weighed, squares = self._lanes(m, control)
         sums = self._reductions(m, control, weighed, squares)
