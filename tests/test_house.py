@@ -302,8 +302,9 @@ def _text(key: ast.expr) -> bool:
 
 
 def casts(text: str) -> set[str]:
-    """Calls of ``int`` on what a spec, an arithmetic or a size already holds as one."""
-    holders = re.compile(r"^(self\.)?(spec|a|p|size|element)\.")
+    """Calls of ``int`` on what a spec, an arithmetic or a size already holds as one, or a formula returns as one."""
+    formulas = "ceil_div|clog2|bit_length|signed_width|whole_bytes|half_entries|key_width|cycles"
+    holders = re.compile(rf"^((self\.)?(spec|a|p|size|element)\.|({formulas})\()")
     return {
         ast.unparse(node)
         for node in nodes(text)
@@ -340,7 +341,9 @@ def test_no_wire_is_found_by_a_text_and_no_port_by_getattr() -> None:
 
 
 def test_numbers_of_a_design_are_not_cast() -> None:
-    assert {name: wrong for name, text in hardware().items() if (wrong := casts(text))} == {}
+    texts = hardware() | {path.as_posix(): path.read_text() for path in (ROOT / "blueprint").rglob("*.py")}
+    assert len(texts) > 120
+    assert {name: wrong for name, text in texts.items() if (wrong := casts(text))} == {}
 
 
 @pytest.mark.parametrize(
@@ -355,7 +358,7 @@ def test_a_wire_found_by_a_text_is_noticed(line: str) -> None:
 
 
 def test_a_number_that_is_cast_is_noticed_and_one_that_is_not_is_not() -> None:
-    assert casts("int(self.spec.rows)\nint(bool(spec.floats))\nint(text, 16)\nint(a.t_width)") == {
-        "int(bool(spec.floats))", "int(self.spec.rows)", "int(a.t_width)",
+    assert casts("int(self.spec.rows)\nint(bool(spec.floats))\nint(text, 16)\nint(a.t_width)\nint(clog2(n))") == {
+        "int(bool(spec.floats))", "int(self.spec.rows)", "int(a.t_width)", "int(clog2(n))",
     }  # fmt: skip
     assert lookups("words[number]\nself.control.first[2:4]\nendings['x'].y") == {"endings['x']"}

@@ -79,7 +79,7 @@ class SinglePort(Block):
     @property
     def address_width(self) -> int:
         """Bits of an address; a single word has one too, so that the port is there."""
-        return max(1, int(clog2(self.words)))
+        return max(1, clog2(self.words))
 
     @property
     def memory(self) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class Alternating(Block):
         self.words = words
         self.width = width
         self.place = place
-        address = int(clog2(words))
+        address = clog2(words)
         ports = {
             "write": In(1),
             "write_address": In(address),

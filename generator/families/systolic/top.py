@@ -126,7 +126,7 @@ class Systolic(Accelerator):
         """Rows that keep their sums; weights pass down, results up."""
         spec = self.spec
         block = SummingRow(spec)
-        row_of = block.ports["result"].shape
+        row_of = block.result.shape()
         held = spec.product_register
         results = [row_of(Signal(row_of.size, name=f"results{row}")) for row in range(spec.rows)]
         for row, act in enumerate(parts(acts, spec.act_bits)):

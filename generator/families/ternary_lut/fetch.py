@@ -148,9 +148,9 @@ class FetchRow(Block):
         self.latency, self.columns = fetch.latency, spec.fetch_count
         ports = {
             "key": In(ArrayLayout(len(fetch.key), self.columns)),
-            "entry": In(fetch.ports["entry"].shape),
+            "entry": In(fetch.entry.shape()),
             "enable": In(len(fetch.enable)),
-            "value": Out(ArrayLayout(fetch.ports["value"].shape, self.columns)),
+            "value": Out(ArrayLayout(fetch.value.shape(), self.columns)),
             "sign": Out(self.columns * len(fetch.sign)),
         }
         name = fetch.module_name.replace("_fetch_", f"_fetches{self.columns}_")

@@ -127,7 +127,7 @@ class TernaryLut(Accelerator):
             return parts(keys, len(keys) // (spec.lut_count * spec.fetch_count))
         unpack = TritUnpack(spec)
         trits = spec.lut_count * spec.fetch_count * spec.mu
-        unpacked = unpack.ports["weight"].shape
+        unpacked = unpack.weight.shape()
         count = ceil_div(trits, unpacked.length)
         weights = ArrayLayout(unpacked, count)(word(count * unpacked.size, "weights"))
         for number in range(count):
@@ -140,7 +140,7 @@ class TernaryLut(Accelerator):
         """Fetched values by token lane, column and table; signs by column and table."""
         spec = self.spec
         block = FetchRow(spec)
-        fetched = block.ports["value"].shape
+        fetched = block.value.shape()
         keys = parts(Cat(*self._keys(m)), len(block.fetch.key))
         values: list[list[list[Value]]] = [
             [[] for _ in range(spec.fetch_count)] for _ in range(spec.token_lanes)
