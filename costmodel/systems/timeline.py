@@ -14,7 +14,7 @@ Analytic: the simulator of the whole decoder decides.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -101,7 +101,8 @@ class _Class:
         first, last = self.ends[-1], self.ends[-1] + size
         at = free + size / rate
         for place in self._corners(first, last):
-            at = max(at, self._time(place - self.buffer, start, spent, size) + (last - place) / rate)
+            used = self._time(place - self.buffer, start, spent, size, after=place < last)
+            at = max(at, used + (last - place) / rate)
         return at
 
     def _corners(self, first: int, last: int) -> list[int]:
@@ -110,11 +111,11 @@ class _Class:
         bends = [end + self.buffer for end in self.ends[low:] if end + self.buffer <= last]
         return [first, *bends, last]
 
-    def _time(self, place: int, start: float, spent: float, size: int) -> float:
-        """The time at which a byte is used."""
-        if place <= 0:
+    def _time(self, place: int, start: float, spent: float, size: int, after: bool) -> float:
+        """The time at which the byte in front of a place is used, or with ``after`` the one behind it."""
+        if place < 0 or (place == 0 and not after):
             return 0.0
-        index = bisect_left(self.ends, place)
+        index = (bisect_right if after else bisect_left)(self.ends, place)
         if index == len(self.ends):  # a byte of the operation itself
             return start + spent * (place - self.ends[-1]) / size
         begin, end = self.times[index]

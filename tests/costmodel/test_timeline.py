@@ -31,7 +31,8 @@ def run(pairs: list[tuple[int, int]], weights: int, *, latency: float = 0.0, gat
 
 def drawn(seed: int) -> list[tuple[int, int]]:
     random = np.random.default_rng(seed)
-    return [(int(random.integers(0, 400)), int(random.integers(1, 400))) for _ in range(30)]
+    sizes = random.integers(1, 400, 40) * (random.random(40) < 0.6)  # the others read nothing
+    return [(int(size), int(random.integers(1, 400))) for size in sizes]
 
 
 def byte_by_byte(pairs: list[tuple[int, int]], buffer: int) -> float:
@@ -76,6 +77,10 @@ def test_a_larger_buffer_is_never_slower_and_compute_and_memory_bound_it() -> No
     times = [run(pairs, buffer).seconds for buffer in (0, 10, 50, 200, 800, 5000)]
     assert times == sorted(times, reverse=True) and times[0] > times[-1]
     assert times[-1] >= max(sum(size for size, _ in pairs), sum(spent for _, spent in pairs))
+
+
+def test_a_buffer_of_just_the_first_operation() -> None:
+    assert run([(100, 10), (100, 10)], 100).seconds == pytest.approx(200)
 
 
 def test_waiting_is_what_is_not_compute_and_ports_are_busy_for_the_bytes() -> None:
