@@ -15,6 +15,12 @@ from blueprint.files.tree import show
 from blueprint.parameters import Parameter
 
 MOST_VALUES = 100_000
+#: The axis of clocks that a space asks for: no parameter of a design, but part of its name.
+CLOCK = "clock_mhz"
+#: The word for the highest clock of each design.
+FASTEST = "max"
+#: Limits of a clock in MHz, those of design files.
+_CLOCKS = (0.001, 100_000.0)
 #: Shorter axes are listed.
 _SHORT = 9
 _FORMS = ("range", "log2")
@@ -72,6 +78,39 @@ def read_axis(section: Section, name: str, limit: Parameter) -> Axis:
         if item in value[:place]:
             raise section.error((name, place), f"{name} must list every value once, not {show(item)} again")
     return Axis(name, tuple(value))
+
+
+def read_clock(section: Section) -> tuple[Axis, ...]:
+    """The axis of the clocks that a space asks for; none for ``max``, or where it says nothing.
+
+    In the forms of :func:`read_axis`, in MHz. Raises ``SpecError``.
+    """
+    value = section.take(CLOCK, (bool, int, float, str, list, dict, type(None)), default=FASTEST)
+    if value == FASTEST:
+        return ()
+    if isinstance(value, dict):
+        clocks: tuple[Any, ...] = _formula(section.section(CLOCK), CLOCK)
+        _check_clock(section, (CLOCK, next(iter(value))), clocks[0])
+        _check_clock(section, (CLOCK, next(iter(value))), clocks[-1])
+        return (Axis(CLOCK, clocks),)
+    if not isinstance(value, list):
+        _check_clock(section, (CLOCK,), value)
+        return (Axis(CLOCK, (value,)),)
+    if not value:
+        raise section.error(CLOCK, f"{CLOCK} must list at least one value, not none")
+    for place, item in enumerate(value):
+        _check_clock(section, (CLOCK, place), item)
+        if item in value[:place]:
+            raise section.error((CLOCK, place), f"{CLOCK} must list every value once, not {show(item)} again")
+    return (Axis(CLOCK, tuple(value)),)
+
+
+def _check_clock(section: Section, where: tuple[str | int, ...], value: Any) -> None:
+    low, high = _CLOCKS
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (number and low <= value <= high):  # which NaN is not either
+        what = f"{CLOCK} must be {FASTEST}, or MHz from {low:g} to {high:g}, not {show(value)}"
+        raise section.error(where, what)
 
 
 def _check(section: Section, where: tuple[str | int, ...], name: str, value: Any, limit: Parameter) -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from blueprint import registry
 from costmodel.model.evaluate import Costs, Estimator
 from costmodel.model.metrics import metrics_of
+from dse.axis import CLOCK
 from dse.problem import Evaluation, Problem
 from dse.space import Columns, Space
 
@@ -24,7 +25,8 @@ class DesignEvaluator:
 
     def __call__(self, columns: Columns, count: int) -> Evaluation:
         """Metrics of ``count`` designs; those that cannot be built or cannot hold a layer get a reason."""
-        kind = self.estimator.kind
+        kind, columns = self.estimator.kind, dict(columns)
+        clock = columns.pop(CLOCK, None)
         designs: Any = kind.columns(columns)
         _, reason, reasons = designs.feasible()
         reason = np.array(np.broadcast_to(reason, count))
@@ -33,12 +35,10 @@ class DesignEvaluator:
         if not built.any():
             return Evaluation({}, reason, reasons)
         if built.all():
-            return Evaluation(self.estimator.metrics(designs), reason, reasons)
-        kept = {
-            name: value[built] if isinstance(value, np.ndarray) else value for name, value in columns.items()
-        }
+            return Evaluation(self.estimator.metrics(designs, clock), reason, reasons)
+        kept = {name: _picked(value, built) for name, value in columns.items()}
         metrics = {}
-        for name, values in self.estimator.metrics(kind.columns(kept)).items():
+        for name, values in self.estimator.metrics(kind.columns(kept), _picked(clock, built)).items():
             metrics[name] = np.full(count, np.nan)
             metrics[name][built] = values
         return Evaluation(metrics, reason, reasons)
@@ -50,6 +50,11 @@ class DesignEvaluator:
             reason[np.broadcast_to(~np.asarray(rule.holds), reason.shape) & (reason == 0)] = len(reasons)
             reasons.append(rule.reason)
         return tuple(reasons)
+
+
+def _picked(value: Any, which: npt.NDArray[np.bool_]) -> Any:
+    """Some elements of a column, or the plain value that all designs share."""
+    return value[which] if isinstance(value, np.ndarray) else value
 
 
 def evaluators(space: Space, costs: Costs) -> Mapping[str, DesignEvaluator]:
@@ -64,8 +69,9 @@ def evaluators(space: Space, costs: Costs) -> Mapping[str, DesignEvaluator]:
 
 def metric_names(space: Space) -> tuple[str, ...]:
     """The metrics that designs of this space have."""
-    names, prompt = metrics_of(space.part), space.asked.has_prompt
-    return tuple(name for name, metric in names.items() if prompt or metric.base != "time_to_first_token_s")
+    absent = set() if space.asked.has_prompt else {"time_to_first_token_s"}
+    absent |= {"clock_margin"} if space.clock is None else set()
+    return tuple(name for name, metric in metrics_of(space.part).items() if metric.base not in absent)
 
 
 def design_problem(space: Space, costs: Costs, provenance: dict[str, str]) -> Problem:

@@ -13,15 +13,21 @@ from costmodel.model.work import run
 from dse.space import SubSpace
 
 _OF_TIME = ("tokens_per_second", "time_to_first_token_s", "utilization", "dram_share")
-_OF_ENERGY = ("energy_pj_per_token", "core_energy_pj_per_token", "power_mw")
+_OF_CORE_ENERGY = ("core_energy_pj_per_token", "energy_efficiency")
+_OF_ENERGY = ("energy_pj_per_token", "power_mw", *_OF_CORE_ENERGY)
 
 
-def limited_by(estimator: Estimator, sub: SubSpace, spec: Spec, metric: str) -> str | None:
-    """The limiting contribution to a metric of one design, in words; ``None`` if there is none."""
+def limited_by(
+    estimator: Estimator, sub: SubSpace, spec: Spec, metric: str, clock_mhz: float | None = None
+) -> str | None:
+    """The limiting contribution to a metric of one design, in words; ``None`` if there is none.
+
+    ``clock_mhz`` is the clock it runs at, without it its highest.
+    """
     base = METRICS[metric].base if metric in METRICS else metric
-    if base in ("clock_mhz", "critical_path_ps"):
+    if base in ("clock_mhz", "clock_margin", "critical_path_ps"):
         return _path(estimator, spec)
-    if base == "area_um2":
+    if base in ("area_um2", "area_efficiency"):
         areas = {place: float(area) for place, area in estimator.costs(spec).areas.items()}
         return _largest("largest place", areas, lambda area: metric_text("area_um2", area))
     if base == "flip_flops":
@@ -29,15 +35,15 @@ def limited_by(estimator: Estimator, sub: SubSpace, spec: Spec, metric: str) -> 
     if base == "cycles":
         return _cycles(estimator, spec)
     if base in _OF_TIME:
-        return _time(estimator, spec, base)
-    return _energy(estimator, spec, base) if base in _OF_ENERGY else at_ends(sub, spec)
+        return _time(estimator, spec, base, clock_mhz)
+    return _energy(estimator, spec, base, clock_mhz) if base in _OF_ENERGY else at_ends(sub, spec)
 
 
 def at_ends(sub: SubSpace, spec: Spec) -> str | None:
     """The ordered parameters that stand at an end of what the space offers."""
     ends = [
         f"{axis.name} {getattr(spec, axis.name):,}"
-        for axis in sub.axes
+        for axis in sub.parameter_axes
         if axis.ordered and getattr(spec, axis.name) in (min(axis.values), max(axis.values))
     ]
     return f"at the end of their range in the space: {', '.join(ends)}" if ends else None
@@ -71,9 +77,9 @@ def _cycles(estimator: Estimator, spec: Spec) -> str | None:
     return _largest("longest task", cycles, lambda count: f"{count:,.0f} cycles")
 
 
-def _time(estimator: Estimator, spec: Spec, base: str) -> str | None:
+def _time(estimator: Estimator, spec: Spec, base: str, clock_mhz: float | None) -> str | None:
     work = estimator.prompt if base == "time_to_first_token_s" and estimator.prompt else estimator.work
-    clock = float(estimator.costs(spec).clock_mhz)
+    clock = float(clock_mhz or estimator.costs(spec).clock_mhz)
     time = run(spec, work, clock, estimator.dram)
     share = float(time.dram_seconds / time.seconds)
     if share >= 0.5:
@@ -81,11 +87,11 @@ def _time(estimator: Estimator, spec: Spec, base: str) -> str | None:
     return f"compute takes {100 * (1 - share):.0f} % of the time at {metric_text('clock_mhz', clock)}"
 
 
-def _energy(estimator: Estimator, spec: Spec, base: str) -> str | None:
+def _energy(estimator: Estimator, spec: Spec, base: str, clock_mhz: float | None) -> str | None:
     cost = estimator.costs(spec)
-    done = estimator.on_work(spec, cost, cost.clock_mhz)
+    done = estimator.on_work(spec, cost, clock_mhz or cost.clock_mhz)
     parts = {cause: float(energy) for cause, energy in done.energies.items()}
-    if base == "core_energy_pj_per_token":
+    if base in _OF_CORE_ENERGY:
         del parts[DRAM]
     tokens = estimator.work.tokens
     return _largest(

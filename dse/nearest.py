@@ -27,7 +27,9 @@ class Points(Protocol):
 
     def rows(self, batch: Batch) -> Iterator[dict[str, Any]]: ...
 
-    def limited_by(self, family: str, parameters: Mapping[str, Any], metric: str) -> str | None: ...
+    def limited_by(
+        self, family: str, parameters: Mapping[str, Any], metric: str, clock_mhz: float | None = None
+    ) -> str | None: ...
 
 
 @dataclass
@@ -57,7 +59,7 @@ class Nearest:
     together: Best = field(default_factory=Best)
 
     def __post_init__(self) -> None:
-        self.limits = tuple(limit for c in self.space.constraints for limit in c.limits())
+        self.limits = self.space.limits
         count = len(self.limits)
         self.kept = np.zeros((count, count), dtype=np.int64)
         self.alone = [Best() for _ in self.limits]
@@ -144,11 +146,13 @@ def _point(study: Points, point: Batch | None, limits: Iterable[Limit]) -> dict[
         "parameters": parameters,
         "varied": varied_parameters(study.space, family, parameters),
         "values": {name: row[name] for name in metrics},
-        "limited_by": {name: study.limited_by(family, parameters, name) for name in metrics},
+        "limited_by": {
+            name: study.limited_by(family, parameters, name, row.get("clock_mhz")) for name in metrics
+        },
     }
 
 
 def varied_parameters(space: Space, family: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of a design that the space gives a choice of."""
-    axes = next(sub.axes for sub in space.subspaces if sub.family == family)
+    axes = next(sub.parameter_axes for sub in space.subspaces if sub.family == family)
     return {axis.name: parameters[axis.name] for axis in axes if len(axis.values) > 1}

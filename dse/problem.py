@@ -88,7 +88,7 @@ class Problem:
 
     def _constrained(self, batch: Batch) -> Batch:
         reason, reasons = batch.reason.copy(), list(batch.reasons)
-        for limit in (limit for constraint in self.space.constraints for limit in constraint.limits()):
+        for limit in self.space.limits:
             broken = limit.excess(batch.column(limit.metric)) > 0
             reason[broken & (reason == 0)] = len(reasons)
             reasons.append(limit.text)

@@ -18,7 +18,7 @@ from blueprint.errors import ParamError
 from blueprint.files.nearest import suggestion
 from blueprint.workloads.workload import Workload
 from costmodel.model.work import Asked, Dram
-from dse.axis import Axis
+from dse.axis import CLOCK, Axis
 
 METHODS = ("auto", "exhaustive", "random", "nsga2")
 #: Indices are 64-bit integers; a space beyond this is refused.
@@ -104,17 +104,24 @@ class SubSpace:
         return local
 
     def columns(self, local: Indices) -> Columns:
-        """Parameter columns; a constant of the space stays one plain value."""
+        """Parameter columns, and that of the clock asked for; a constant of the space stays one plain value."""
         codes = self.codes(local)
         return {
             axis.name: axis.values[0] if len(axis.values) == 1 else axis.array()[codes[:, place]]
             for place, axis in enumerate(self.axes)
         }
 
+    @property
+    def parameter_axes(self) -> tuple[Axis, ...]:
+        """Axes that are parameters of its designs: all but the clock."""
+        return tuple(axis for axis in self.axes if axis.name != CLOCK)
+
     def parameters(self, local: int) -> dict[str, Any]:
         """The parameters of one design as plain values."""
         codes = self.codes(np.array([local]))[0]
-        return {axis.name: axis.values[code] for axis, code in zip(self.axes, codes, strict=True)}
+        values = {axis.name: axis.values[code] for axis, code in zip(self.axes, codes, strict=True)}
+        values.pop(CLOCK, None)
+        return values
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,7 @@ class Space:
     @property
     def asked(self) -> Asked:
         """Conditions of the evaluation of its designs."""
-        return Asked(self.workload, self.dram, self.prompt_tokens)
+        return Asked(self.workload, self.dram, self.prompt_tokens, self.clock is not None)
 
     @property
     def method(self) -> str:
@@ -186,7 +193,18 @@ class Space:
     @property
     def parameter_names(self) -> tuple[str, ...]:
         """Parameters of all families, each once."""
-        return tuple(dict.fromkeys(axis.name for sub in self.subspaces for axis in sub.axes))
+        return tuple(dict.fromkeys(axis.name for sub in self.subspaces for axis in sub.parameter_axes))
+
+    @property
+    def clock(self) -> Axis | None:
+        """The clocks that it asks for; ``None`` if every design runs at its highest."""
+        return next((axis for axis in self.subspaces[0].axes if axis.name == CLOCK), None)
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """The sides of all constraints; last the clock asked for, which every design has to reach."""
+        asked = () if self.clock is None else (Limit("clock_margin", 1.0, 1),)
+        return (*(limit for constraint in self.constraints for limit in constraint.limits()), *asked)
 
     def parts(self, indices: Indices) -> Iterator[tuple[SubSpace, npt.NDArray[np.bool_], Indices]]:
         """Each sub-space that occurs, which of the indices are its own, and those counted from its start."""
@@ -196,7 +214,10 @@ class Space:
                 yield sub, mine, indices[mine] - sub.start
 
     def columns(self, indices: Indices) -> dict[str, npt.NDArray[Any]]:
-        """``family`` and every parameter of many designs; a parameter that a design does not have is ``None``."""
+        """``family`` and every parameter of many designs; a parameter that a design does not have is ``None``.
+
+        The clock asked for is among the metrics.
+        """
         indices = np.asarray(indices, dtype=np.int64)
         self._check(indices)
         several = len(self.subspaces) > 1
@@ -204,6 +225,8 @@ class Space:
         for sub, mine, local in self.parts(indices):
             table["family"][mine] = sub.family
             for name, values in sub.columns(local).items():
+                if name == CLOCK:
+                    continue
                 array = np.broadcast_to(np.asarray(values), mine.sum())
                 if name not in table:
                     table[name] = np.empty(len(indices), dtype=object if several else array.dtype)
@@ -234,9 +257,8 @@ class Space:
     def violation(self, metrics: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
         """Constraint violation: the sum of the relative excesses, 0 if feasible."""
         total = np.zeros(len(next(iter(metrics.values()))))
-        for constraint in self.constraints:
-            for limit in constraint.limits():
-                total += np.maximum(limit.excess(metrics[limit.metric]), 0.0)
+        for limit in self.limits:
+            total += np.maximum(limit.excess(metrics[limit.metric]), 0.0)
         return total
 
     def content(self) -> dict[str, Any]:

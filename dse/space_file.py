@@ -19,7 +19,7 @@ from blueprint.workloads.tasks import LARGEST
 from blueprint.workloads.workload import Workload, kind_of, read_workload, workload_content
 from costmodel.model.metrics import METRICS, PARTS, counterpart, metrics_of, scope
 from costmodel.model.work import Dram
-from dse.axis import Axis, read_axis
+from dse.axis import CLOCK, Axis, read_axis, read_clock
 from dse.space import LARGEST_EXHAUSTIVE, LARGEST_SPACE, METHODS, Constraint, Search, Space, SubSpace
 
 
@@ -69,6 +69,9 @@ def space_from(
     )
     for key, named in (("objectives", objectives), ("constraints", [c.metric for c in constraints])):
         _check_prompt(section, key, named, workload, prompt)
+        if "clock_margin" in named and subspaces[0].axes[-1].name != CLOCK:
+            what = "clock_margin needs a clock_mhz that is a number, a list or a range, and it is missing"
+            raise section.error((key, "clock_margin"), what)
     size = sum(sub.size for sub in subspaces)
     search = _read_search(section.section("search"), size) if "search" in section else Search()
     section.finish()
@@ -113,9 +116,11 @@ def _read_families(section: Section, known: Mapping[str, type[Spec]]) -> tuple[S
     _check_names(parameters, names, known, shared)
     parameters.allow([*sorted(shared), *(names if len(names) > 1 else ())])
     subspaces: list[SubSpace] = []
+    clock = read_clock(section)
     for name in names:
         start = sum(sub.size for sub in subspaces)
-        subspaces.append(SubSpace(name, _read_axes(parameters, name, known[name], len(names) > 1), start))
+        axes = _read_axes(parameters, name, known[name], len(names) > 1)
+        subspaces.append(SubSpace(name, (*axes, *clock), start))
     size = sum(sub.size for sub in subspaces)
     if size > LARGEST_SPACE:
         raise section.error(
@@ -239,7 +244,7 @@ def space_content(space: Space, section: Section) -> dict[str, Any]:
     It reads back as the same.
     """
     names = [sub.family for sub in space.subspaces]
-    axes = {sub.family: {axis.name: axis.content() for axis in sub.axes} for sub in space.subspaces}
+    axes = {sub.family: {axis.name: axis.content() for axis in sub.parameter_axes} for sub in space.subspaces}
     content: dict[str, Any] = {
         "schema": schemas.SPACE,
         "name": space.name,
@@ -248,6 +253,7 @@ def space_content(space: Space, section: Section) -> dict[str, Any]:
         "workload": workload_content(space.workload, section.section("workload")),
         "prompt_tokens": space.prompt_tokens,
         "technology": space.technology,
+        CLOCK: space.clock and space.clock.content(),
         "dram": space.dram and dataclasses.asdict(space.dram),
         "objectives": dict(space.objectives),
         "constraints": {c.metric: c.content() for c in space.constraints},

@@ -173,14 +173,19 @@ class Study:
         """The work that the metrics of the study cover, in words."""
         return scope(self.space.part)
 
-    def limited_by(self, family: str, parameters: Mapping[str, Any], metric: str) -> str | None:
-        """The limiting contribution to a metric of a design, in words; ``None`` if the cost model has none."""
+    def limited_by(
+        self, family: str, parameters: Mapping[str, Any], metric: str, clock_mhz: float | None = None
+    ) -> str | None:
+        """The limiting contribution to a metric of a design, in words; ``None`` if the cost model has none.
+
+        ``clock_mhz`` is the clock the design runs at, without it its highest.
+        """
         evaluator = self.evaluators.get(family)
         if not isinstance(evaluator, evaluate.DesignEvaluator):
             return None
         estimator = evaluator.estimator
         sub = next(sub for sub in self.space.subspaces if sub.family == family)
-        return limits.limited_by(estimator, sub, estimator.kind.from_mapping(parameters), metric)
+        return limits.limited_by(estimator, sub, estimator.kind.from_mapping(parameters), metric, clock_mhz)
 
     @property
     def evaluators(self) -> Mapping[str, Any]:

@@ -189,13 +189,13 @@ class Estimator:
     prompt: Pass | None
     dram: Dram | None
     part: str = ""
+    clocked: bool = False
 
     @classmethod
     def of(cls, kind: type[Spec], costs: Costs, asked: Asked) -> Estimator:
         """The estimator of a family's designs. Raises ``ParamError`` for tasks that the family does not run."""
-        return cls(
-            kind, costs, asked.main_pass(kind), asked.prompt_pass(kind), asked.dram, asked.part([kind])
-        )
+        passes, part = (asked.main_pass(kind), asked.prompt_pass(kind)), asked.part([kind])
+        return cls(kind, costs, *passes, asked.dram, part, asked.clocked)
 
     def metrics(
         self, designs: Any, clock_mhz: float | None = None, cycles_of: Cycles | None = None
@@ -217,7 +217,7 @@ class Estimator:
         :func:`costmodel.model.work.run`, ``cost`` that of the designs where it is known.
         """
         cost = self.costs(designs) if cost is None else cost
-        clock = clock_mhz or cost.clock_mhz
+        clock = cost.clock_mhz if clock_mhz is None else clock_mhz
         done = self.on_work(designs, cost, clock, cycles_of)
         memory = cost.areas.get(MEMORY, 0.0)
         found = {
@@ -227,16 +227,18 @@ class Estimator:
             "flip_flops": flip_flops(designs.units()),
             "critical_path_ps": cost.path_ps,
             "clock_mhz": clock,
+            **({"clock_margin": cost.clock_mhz / clock} if self.clocked else {}),
             "peak_macs": designs.peak_macs,
-            **self._of_work(designs, clock, done),
+            **self._of_work(designs, clock, cost.area_um2, done),
         }
         if self.prompt is not None:
             found["time_to_first_token_s"] = run(designs, self.prompt, clock, self.dram, cycles_of).seconds
         named = {name_of(base, self.part): value for base, value in found.items()}
         return {name: value for name, value in named.items() if name is not None}, done
 
-    def _of_work(self, designs: Any, clock: Real, done: OnWork) -> dict[str, Real]:
+    def _of_work(self, designs: Any, clock: Real, area_um2: Real, done: OnWork) -> dict[str, Real]:
         tokens, time = self.work.tokens, done.time
+        operations = 2 * self.work.macs
         return {
             "cycles": time.cycles,
             "tokens_per_second": tokens / time.seconds,
@@ -245,6 +247,9 @@ class Estimator:
             "power_mw": done.total_pj / time.seconds * 1e-9,
             "utilization": self.work.macs / (designs.peak_macs * clock * 1e6 * time.seconds),
             "dram_share": time.dram_seconds / time.seconds,
+            # 1e-12 for tera, 1e6 um2 to a mm2; operations per pJ are TOPS per W.
+            "area_efficiency": operations / time.seconds / area_um2 * 1e-6,
+            "energy_efficiency": operations / done.core_pj,
         }
 
     def on_work(self, designs: Any, cost: Cost, clock_mhz: Real, cycles_of: Cycles | None = None) -> OnWork:

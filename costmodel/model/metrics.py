@@ -34,7 +34,12 @@ BASES: dict[str, Metric] = {
     "memory_area_um2": Metric("um2", "memory area", "area of the accelerator's memories", "min"),
     "flip_flops": Metric("", "flip-flops", "flip-flops of the whole accelerator", "min"),
     "critical_path_ps": Metric("ps", "critical path", "slowest register-to-register path", "min"),
-    "clock_mhz": Metric("MHz", "clock", "highest clock, 1e6 / critical_path_ps", "max"),
+    "clock_mhz": Metric(
+        "MHz",
+        "clock",
+        "the clock that is asked for, or without one the highest, 1e6 / critical_path_ps",
+        "max",
+    ),
     "peak_macs": Metric("MAC/cycle", "peak", "multiply-accumulates per cycle when nothing waits", "max"),
     "cycles": Metric(
         "", "cycles", "compute cycles of one pass over the work, waits for DRAM not counted", "min"
@@ -47,6 +52,24 @@ BASES: dict[str, Metric] = {
     ),
     "power_mw": Metric("mW", "power", "energy per {one} times {one}s per second, DRAM included", "min"),
     "utilization": Metric("", "utilization", "MACs done over MACs possible in that time", "max"),
+    "area_efficiency": Metric(
+        "TOPS/mm2",
+        "{part}work per area",
+        "operations of the work (two a MAC) per second and area, waits included",
+        "max",
+    ),
+    "energy_efficiency": Metric(
+        "TOPS/W",
+        "{part}work per energy",
+        "operations of the work (two a MAC) per core energy, waits included",
+        "max",
+    ),
+    "clock_margin": Metric(
+        "",
+        "clock margin",
+        "highest clock over the clock that the space asks for; at least 1 where it is met",
+        "max",
+    ),
     "dram_share": Metric("", "DRAM-bound time", "share of the time in which DRAM is the bottleneck", "min"),
 }
 #: Those that count work, with their names for a plain workload; there is no prompt in one.

@@ -56,12 +56,14 @@ class Pass:
 class Asked:
     """Conditions of an evaluation: a workload, the external memory, and the prompt before the first token.
 
-    Without ``dram`` memory takes no time and no energy.
+    Without ``dram`` memory takes no time and no energy. ``clocked`` says that designs are asked for a clock, which they
+    reach or not.
     """
 
     workload: Workload
     dram: Dram | None = None
     prompt_tokens: int | None = None
+    clocked: bool = False
 
     @property
     def has_prompt(self) -> bool:
