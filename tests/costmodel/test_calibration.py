@@ -14,7 +14,7 @@ from blueprint import registry
 from blueprint.errors import ParamError
 from blueprint.unit import flip_flops
 from blueprint.workloads.data import EVEN, Data
-from costmodel.calibration import calibration, fitting, sampling, validation
+from costmodel.calibration import calibration, fitting, measuring, sampling, validation
 from costmodel.calibration.measuring import Sample, measure, operands
 from costmodel.technology import technology
 from costmodel.technology.technology import Technology
@@ -142,3 +142,17 @@ def test_held_out_errors_are_larger_where_terms_are_many() -> None:
     values = rows.sum(axis=1) * random.uniform(0.8, 1.2, 12)
     errors = fitting.errors(rows, values, fitting.fit(rows, values))
     assert errors.held_out_mean > errors.mean > 0
+
+
+def test_a_new_fit_or_inventory_needs_no_new_measurement_and_new_measuring_code_does() -> None:
+    keyed = set(measuring._measured_by(technology.load("asap7")))
+    root = Path(measuring.__file__).parents[1]
+    measures = [
+        *(root / "groundtruth").glob("*.py"),
+        root / "technology" / "liberty.py",
+        Path(measuring.__file__),
+    ]
+    prices = [root / "calibration" / name for name in ("calibration.py", "fitting.py", "path_fit.py")]
+    prices += [root / "model" / "estimate.py", root.parent / "blueprint" / "unit.py"]
+    assert len(measures) > 15 and all(path.read_bytes() in keyed for path in measures)
+    assert not [path for path in prices if path.read_bytes() in keyed]
