@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from blueprint.workloads.model import PHASES, Model, attention, layers, load
 from blueprint.workloads.tasks import LARGEST, MASKS, Attention, Gemm, Rowwise, Task
 
 #: Keys that say what kind of workload it is.
-KINDS = ("gemm", "attention", "rowwise", "model")
+KINDS = ("gemm", "attention", "rowwise", "model", "tasks")
+#: Most tasks of a list, and most repetitions of one.
+MOST_TASKS, MOST_TIMES = 10_000, 1_000_000
 #: Largest number of heads and largest size of one, for the same reason as :data:`LARGEST`.
 MOST_HEADS = LARGEST_DIM = 1024
 
@@ -62,6 +65,16 @@ def of_task(task: Task) -> Workload:
     return Workload(task.label, (task,))
 
 
+def of_tasks(tasks: Sequence[Task]) -> Workload:
+    """The workload of several tasks of one kind, each ``count`` times. Raises ``ParamError``."""
+    kinds = list(dict.fromkeys(task.kind for task in tasks))
+    if len(kinds) != 1:
+        raise ParamError(
+            f"Tasks must be of one kind, which a family runs, not {' and '.join(kinds) or 'none'}"
+        )
+    return Workload(f"{len(tasks)} tasks" if len(tasks) > 1 else tasks[0].label, tuple(tasks))
+
+
 def of_model(model: Model, phase: str, tokens: int = 1, context: int = 0) -> Workload:
     """One forward pass of a model; see :func:`blueprint.workloads.model.layers`."""
     return Workload(
@@ -78,12 +91,16 @@ def read_workload_file(path: str | Path) -> Workload:
 
 def read_workload(section: Section) -> Workload:
     """The workload that a section of a file describes: ``gemm: {m, k, n}``, ``attention: {queries, keys, ...}`` (or
-    ``seq`` for both), or ``model: NAME`` with ``phase``, ``tokens`` and ``context``. Raises ``SpecError``."""
+    ``seq`` for both), ``tasks`` with a list of these, or ``model: NAME`` with ``phase``, ``tokens`` and ``context``.
+
+    Raises ``SpecError``.
+    """
     readers = {
         "gemm": _read_gemm,
         "attention": _read_attention,
         "rowwise": _read_rowwise,
         "model": _read_model,
+        "tasks": _read_tasks,
     }
     workload = readers[kind_of(section)](section)
     section.finish()
@@ -105,31 +122,45 @@ def workload_content(workload: Workload, section: Section) -> dict[str, Any]:
             "tokens": workload.tokens,
             "context": workload.context,
         }
+    if "tasks" in section:
+        return {"name": workload.name, "tasks": [_task_content(task) for task in workload.tasks]}
     (task,) = workload.tasks
     return {"name": workload.name, task.kind: dict(task.sizes)}
 
 
-def kind_of(section: Section) -> str:
-    """The key that says what kind of workload a section holds. Raises ``SpecError``."""
-    kinds = [key for key in KINDS if key in section]
+def _task_content(task: Task) -> dict[str, Any]:
+    return {"name": task.name, task.kind: dict(task.sizes), "count": task.count}
+
+
+def kind_of(section: Section, allowed: Sequence[str] = KINDS, name: str = "workload") -> str:
+    """The key that says what kind of workload (or task, as ``name`` says) a section holds. Raises ``SpecError``."""
+    kinds = [key for key in allowed if key in section]
     if len(kinds) == 1:
         return kinds[0]
-    what = f"workload must be one of {', '.join(KINDS)}, not"
+    what = f"{name} must be one of {', '.join(allowed)}, not"
     if kinds:
         raise section.error(kinds[-1], f"{what} {' and '.join(kinds)}")
-    meant = next((key for key in section.keys() if nearest(key, KINDS)), None)  # noqa: SIM118
-    hint = f" {show(meant)}{suggestion(meant, KINDS)}" if meant else " none"
+    meant = next((key for key in section.keys() if nearest(key, allowed)), None)  # noqa: SIM118
+    hint = f" {show(meant)}{suggestion(meant, allowed)}" if meant else " none"
     raise section.error(meant, what + hint)
 
 
 def _read_gemm(section: Section) -> Workload:
+    return _named(section, of_task(_gemm(section)))
+
+
+def _gemm(section: Section) -> Gemm:
     inner = section.section("gemm")
     sizes = {key: inner.take(key, int, minimum=1, maximum=LARGEST) for key in ("m", "k", "n")}
     inner.finish()
-    return _named(section, of_gemm(Gemm(**sizes)))
+    return Gemm(**sizes)
 
 
 def _read_attention(section: Section) -> Workload:
+    return _named(section, of_task(_attention(section)))
+
+
+def _attention(section: Section) -> Attention:
     inner = section.section("attention")
     sizes: dict[str, Any] = {}
     for key in ("seq", "queries", "keys"):
@@ -148,7 +179,7 @@ def _read_attention(section: Section) -> Workload:
         sizes[key] = inner.take(key, int, default=0, minimum=0, maximum=LARGEST)
     inner.finish()
     try:
-        return _named(section, of_task(Attention(**sizes)))
+        return Attention(**sizes)
     except ParamError as problem:
         at = str(getattr(problem, "parameter", ""))
         raise inner.error(at if at in inner else None, str(problem)) from None
@@ -163,6 +194,27 @@ def _read_rowwise(section: Section) -> Workload:
         return _named(section, of_task(Rowwise(**sizes, operation=operation)))
     except ParamError as problem:
         raise inner.error("operation", str(problem)) from None
+
+
+def _read_tasks(section: Section) -> Workload:
+    items = section.sections("tasks")
+    if not 1 <= len(items) <= MOST_TASKS:
+        raise section.error("tasks", f"tasks must list 1 to {MOST_TASKS} tasks, not {len(items)}")
+    tasks = [_task(item) for item in items]
+    try:
+        workload = of_tasks(tasks)
+    except ParamError as problem:
+        raise section.error("tasks", str(problem)) from None
+    return _named(section, workload)
+
+
+def _task(section: Section) -> Task:
+    kind = kind_of(section, ("gemm", "attention"), "task")
+    task: Task = _gemm(section) if kind == "gemm" else _attention(section)
+    count = section.take("count", int, default=1, minimum=1, maximum=MOST_TIMES)
+    name = section.take("name", str, default=kind)
+    section.finish()
+    return replace(task, name=name, count=count)
 
 
 def _named(section: Section, workload: Workload) -> Workload:
