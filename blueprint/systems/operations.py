@@ -18,11 +18,8 @@ from blueprint.family import CACHE, WEIGHTS
 from blueprint.numbers import ceil_div
 from blueprint.systems.description import DMA, System
 from blueprint.workloads.model import Model
-from blueprint.workloads.tasks import Attention, Gemm, Task
+from blueprint.workloads.tasks import Attention, Gemm, Rowwise, Task
 
-#: What is done to each element of a row, in the order in which a unit that streams rows applies it: sums become numbers
-#: by two scales, a gate (squared ReLU or SiLU) times a second row, sum with a second row, RMSNorm, INT8.
-CHAIN = ("dequantize", "gate", "add", "norm", "quantize")
 #: Those that need a value of the whole row (a sum of squares, the largest magnitude), so that it passes once more.
 REDUCTIONS = ("norm", "quantize")
 #: Passes of other streams of elements: rotary positions with the cache's quantization, exact scores, choice.
@@ -36,7 +33,7 @@ class Operation:
     """One operation: ``rows`` vectors of ``inputs`` elements become as many of ``outputs``, in ``place``.
 
     ``kind`` is what is computed: ``product``, ``attention``, ``head``, ``embedding``, ``elements``, or a key of
-    :data:`PASSES`; ``chain`` names what ``elements`` does of :data:`CHAIN`, joined by ``+``. ``work`` is the work of
+    :data:`PASSES`; ``chain`` names what ``elements`` does, as :class:`blueprint.workloads.tasks.Rowwise` does it. ``work`` is the work of
     the system that it is part of, ``layer`` counts from 0 and is -1 outside of the layers. ``task`` is what a unit of a
     family runs, ``runs`` times in a row; ``None`` where the host or DMA does it.
 
@@ -79,9 +76,14 @@ class Operation:
         return self.fetched + self.cache_written
 
     @property
+    def steps(self) -> int:
+        """What the unit counts of it, as its peak is counted: multiply-accumulates, or elements."""
+        return 0 if self.task is None else self.task.macs * self.runs
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of a product or an attention."""
-        return 0 if self.task is None else self.task.macs * self.runs
+        return 0 if isinstance(self.task, Rowwise) else self.steps
 
 
 def decode(system: System, model: Model, context: int) -> tuple[Operation, ...]:
@@ -135,9 +137,10 @@ class _Step:
     def elements(self, name: str, chain: str, width: int, layer: int = -1) -> Operation:
         """What is done to each element of rows, with the gains of a norm where there is one."""
         gains = width * SCALE_WIDTH // 8 if "norm" in chain else 0
-        return replace(
-            self.stream(name, "elements", "elements", width, width, layer), chain=chain, weights=gains
-        )
+        unit = self.system.spec("elements") is not None
+        task = Rowwise(self.tokens, width, chain, name) if unit else None
+        found = self.stream(name, "elements", "elements", width, width, layer)
+        return replace(found, chain=chain, weights=gains, task=task)
 
     def product(self, name: str, k: int, n: int, layer: int) -> Operation:
         """A ternary product, with one scale."""

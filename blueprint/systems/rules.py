@@ -9,7 +9,7 @@ from blueprint.errors import ParamError
 from blueprint.systems import address_map, operations
 from blueprint.systems.description import HOST, HOST_WORKS, STAGES, System
 from blueprint.workloads.model import Model
-from blueprint.workloads.tasks import WORKS
+from blueprint.workloads.tasks import WORKS, Rowwise
 
 #: Bytes of an activation between operations: sums and residuals have 32 bits.
 ACTIVATION_BYTES = 4
@@ -104,6 +104,9 @@ def _check_sizes(system: System, model: Model) -> None:
                 f"{size} of {model.name} must be at most {getattr(most, size)}, the largest of {system.name}"
             )
             raise ParamError(f"{what}, not {getattr(model, size)}")
+    if model.gated and system.spec("elements") is not None and model.activation != Rowwise.activation:
+        what = f"activation of {model.name} must be {Rowwise.activation}, which {system.places['elements']} computes"
+        raise ParamError(f"{what}, not {model.activation}")
     if model.head_dim != most.head_dim:
         what = f"head_dim of {model.name} must be {most.head_dim}, that of {system.name}"
         raise ParamError(f"{what}, not {model.head_dim}")

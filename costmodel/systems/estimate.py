@@ -212,8 +212,8 @@ def _energies(system: System, found: Costs, clock: float, time: Timeline) -> dic
     seconds, ops = time.seconds, [step.operation for step in time.steps]
     energies = {}
     for name, cost in found.units.items():
-        macs = sum(op.macs for op in ops if op.place == name)
-        parts = cost.energy_parts(seconds * clock * 1e6, macs / system.units[name].spec.peak_macs, seconds)
+        steps = sum(op.steps for op in ops if op.place == name)
+        parts = cost.energy_parts(seconds * clock * 1e6, steps / system.units[name].spec.peak_macs, seconds)
         energies[name] = sum(_first(part) for part in parts.values())
     energies["buffers"] = sum(
         buffer.leakage_nw * seconds * PJ_PER_NW_S + buffer.pj_per_byte * _through(name, ops)
