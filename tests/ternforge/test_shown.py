@@ -15,7 +15,12 @@ import click
 import numpy as np
 import pytest
 
-from ternforge import demo, entry, faults, folder, session, shell
+import ternforge
+from benchmarks.bench_strength import DESIGNS
+from blueprint import registry
+from blueprint.errors import ParamError
+from blueprint.workloads.tasks import Gemm
+from ternforge import demo, entry, faults, folder, inputs, session, shell
 from ternforge.arguments import _shown
 from ternforge.record import Record, digest
 from ternforge.verbs import explore, model, synth, tech, verify
@@ -395,3 +400,14 @@ def test_a_file_that_is_being_replaced_has_two_contents_that_are_ours(
     monkeypatch.setattr(folder, "_exchange", watched)
     new = write("new")
     assert seen == [[new, old]] and Record.of(tmp_path / "out").digests("a.txt") == [new]
+
+
+@pytest.mark.parametrize("verb", [ternforge.simulate, ternforge.estimate])
+def test_a_task_that_a_design_was_not_made_for_is_refused_before_anything_runs(verb: Any) -> None:
+    spec = registry.get("ternary_lut").from_mapping(DESIGNS["tables"][1])
+    for task in (Gemm(7, 4, 4), Gemm(1, 41, 4), Gemm(1, 4, 11)):
+        with pytest.raises(ParamError):
+            verb(spec, workload=task)
+        with pytest.raises(ParamError):
+            inputs.check_fits(spec, task)
+    inputs.check_fits(spec, Gemm(6, 40, 10))
