@@ -17,6 +17,7 @@ from blueprint.systems.diagram import svg
 from blueprint.systems.reader import read_system, system_text
 from blueprint.workloads import model as models
 from blueprint.workloads.model import attention, layers
+from blueprint.workloads.tasks import OPERATIONS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PRESETS = sorted(path.parent.name for path in EXAMPLES.glob("*/system.yaml"))
@@ -255,7 +256,7 @@ def test_the_order_of_a_layer_and_of_the_choice() -> None:
     assert [op.name for op in ops if op.layer < 0] == ["embedding", "final norm", "head", "rescore", "sample"]
     for op in ops:
         names = op.chain.split("+") if op.chain else []
-        assert names == [name for name in operations.CHAIN if name in names]
+        assert names == [name for name in OPERATIONS if name in names]
 
 
 def test_models_without_sub_norms_or_gates_lack_their_operations(tmp_path: Path) -> None:
