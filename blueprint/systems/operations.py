@@ -33,8 +33,8 @@ class Operation:
     """One operation: ``rows`` vectors of ``inputs`` elements become as many of ``outputs``, in ``place``.
 
     ``kind`` is what is computed: ``product``, ``attention``, ``head``, ``embedding``, ``elements``, or a key of
-    :data:`PASSES`; ``chain`` names what ``elements`` does, as :class:`blueprint.workloads.tasks.Rowwise` does it. ``work`` is the work of
-    the system that it is part of, ``layer`` counts from 0 and is -1 outside of the layers. ``task`` is what a unit of a
+    :data:`PASSES`; ``chain`` names what ``elements`` does, as `Rowwise` does it. ``work`` is the
+    work of the system that it is part of, ``layer`` counts from 0 and is -1 outside of the layers. ``task`` is what a unit of a
     family runs, ``runs`` times in a row; ``None`` where the host or DMA does it.
 
     Sizes in bytes of what external memory gives and takes: ``weights`` (tables and scales too), ``cache_read``,
