@@ -21,7 +21,7 @@ from train import judge
 from checkpoints import reading
 from checkpoints.reference import Reference
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parent / "tiny_kjv"
 #: Counts that an n-gram gives to what it did not see.
 DISCOUNT = 0.75
 
