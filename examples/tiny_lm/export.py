@@ -1,7 +1,7 @@
 """Write the trained model in the published packed layout: ``python export.py --run FOLDER --out DIR``.
 
 The master weights go into a Hugging Face folder first, and ``ternforge model export`` packs that one, so that what is
-shipped went the way of every checkpoint. The embedding, which is the head too, keeps BF16.
+shipped went the way of every checkpoint. The embedding, which is the head too, keeps FP16.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def config(shape: Shape, begin: int) -> dict[str, object]:
 def masters(run: Path, folder: Path) -> None:
     """Write the checkpoint of a run as a folder of master weights."""
     state = torch.load(run / "checkpoint.pt", map_location="cpu")["model"]
-    kinds = {True: torch.bfloat16, False: torch.float32}
+    kinds = {True: torch.float16, False: torch.float32}
     tensors = {
         f"model.{name}": value.to(kinds[name == "embed_tokens.weight"]).contiguous()
         for name, value in state.items()
