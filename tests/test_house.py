@@ -207,6 +207,7 @@ def test_ci_runs_make_test_and_nothing_else() -> None:
 #: Records that are filled while something is read or searched; every other one stays as it was made.
 FILLED = {
     "Best",
+    "Cache",
     "Group",
     "Module",
     "Nearest",
