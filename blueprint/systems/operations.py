@@ -34,8 +34,8 @@ class Operation:
 
     ``kind`` is what is computed: ``product``, ``attention``, ``head``, ``embedding``, ``elements``, or a key of
     :data:`PASSES`; ``chain`` names what ``elements`` does, as `Rowwise` does it. ``work`` is the
-    work of the system that it is part of, ``layer`` counts from 0 and is -1 outside of the layers. ``task`` is what a unit of a
-    family runs, ``runs`` times in a row; ``None`` where the host or DMA does it.
+    work of the system that it is part of, ``layer`` counts from 0 and is -1 outside of the layers. ``task`` is what a
+    unit of a family runs, ``runs`` times in a row; ``None`` where the host or DMA does it.
 
     Sizes in bytes of what external memory gives and takes: ``weights`` (tables and scales too), ``cache_read``,
     ``cache_written``. What is ``gathered`` has addresses that earlier operations compute, so that nothing of it can be
@@ -104,7 +104,7 @@ def packed_bytes(system: System, work: str, k: int, n: int) -> int:
     if spec is None:
         return k * n
     task, runs = pieces(system, work, Gemm(1, k, n))
-    return int(spec.dram_bits(task)[WEIGHTS]) // 8 * runs
+    return spec.dram_bits(task)[WEIGHTS] // 8 * runs
 
 
 def pieces(system: System, work: str, task: Gemm) -> tuple[Gemm, int]:
@@ -147,7 +147,7 @@ class _Step:
         spec, place = self.system.spec(self.work), self.system.places[self.work]
         assert spec is not None  # a host runs no ternary products
         task, runs = pieces(self.system, self.work, Gemm(self.tokens, k, n, name))
-        weights = runs * int(spec.dram_bits(task)[WEIGHTS]) // 8 + SCALE_WIDTH // 8
+        weights = runs * spec.dram_bits(task)[WEIGHTS] // 8 + SCALE_WIDTH // 8
         return Operation(
             name, "product", self.work, place, self.tokens, k, n, layer, task, runs, weights=weights
         )
@@ -178,7 +178,7 @@ def cache_bytes(system: System, model: Model, tokens: int) -> int:
     """Bytes of the keys and values of ``tokens`` tokens in one layer, with a scale for each head."""
     spec = system.spec("attention")
     assert spec is not None
-    head = model.head_dim * int(spec.cache_width) + SCALE_WIDTH
+    head = model.head_dim * spec.cache_width + SCALE_WIDTH
     return ceil_div(2 * model.kv_heads * head, 8) * tokens
 
 

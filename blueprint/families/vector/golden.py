@@ -129,7 +129,7 @@ def flags(p: VectorParameters, operands: Arrays) -> dict[str, int]:
 def constants(p: VectorParameters) -> dict[str, Any]:
     """What the page calls them, as FP32 patterns or as patterns inside."""
     return {
-        "fraction_bits": int(p.fraction),
+        "fraction_bits": p.fraction,
         "epsilon": fp32(float(p.epsilon)),
         "least": p.number(LEAST),
         "levels": p.number(LEVELS),

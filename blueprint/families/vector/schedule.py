@@ -66,7 +66,7 @@ def cycles(p: VectorParameters, task: Rowwise) -> Number:
 
 def cycles_of(p: VectorParameters, task: Rowwise, operands: Arrays) -> int:
     """Those of every run of the task: time does not depend on values."""
-    return int(cycles(p, task))
+    return cycles(p, task)
 
 
 def exact(p: VectorParameters) -> Iterator[Rule]:
