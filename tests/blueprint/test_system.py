@@ -21,7 +21,10 @@ from blueprint.workloads.tasks import OPERATIONS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PRESETS = sorted(path.parent.name for path in EXAMPLES.glob("*/system.yaml"))
-TINY = (EXAMPLES / "tiny_decoder" / "system.yaml").read_text(encoding="utf-8")
+SHIPPED = (EXAMPLES / "tiny_decoder" / "system.yaml").read_text(encoding="utf-8")
+UNIT = "  vector:\n    family: vector\n    parameters:\n      lanes: 4\n      length_max: 768\n      rows_max: 8\n"
+#: The small system with all elements on its host.
+TINY = SHIPPED.replace(UNIT, "").replace("runs: [positions,", "runs: [elements, positions,")
 
 
 def preset(name: str = "tiny_decoder") -> System:
@@ -108,7 +111,7 @@ REFUSED = {
     ),
     "family": (
         ("family: ternary_lut", "family: ternary_lot"),
-        "8:5: units.matrix.family: Family must be one of streaming_attention, systolic, ternary_lut, not "
+        "8:5: units.matrix.family: Family must be one of streaming_attention, systolic, ternary_lut, vector, not "
         "'ternary_lot'; did you mean 'ternary_lut'?",
     ),
     "parameter": (
@@ -236,11 +239,9 @@ def test_the_products_of_a_token_are_those_of_the_model() -> None:
     assert sum(op.macs for op in ops if op.kind == "product") == model.ternary_weights
     (whole,) = attention(model, "decode", 1, 1023)
     assert sum(op.macs for op in ops if op.kind == "attention") == whole.macs
-    # 5 weights a byte in beats of 1,024, which end with a byte; a scale of 2 bytes for each of 210 matrices
-    assert (
-        sum(op.weights for op in ops if op.kind == "product")
-        == model.ternary_weights // 1024 * 205 + 2 * 7 * 30
-    )
+    # Beats of 64 x 20 weights, 5 of them a byte; a scale of 2 bytes for each of 210 matrices
+    beats = sum(gemm.count * (gemm.k // 64) * -(-gemm.n // 20) for gemm in layers(model, "decode"))
+    assert sum(op.weights for op in ops if op.kind == "product") == 256 * beats + 2 * 7 * 30
     # INT8 keys and values of every position; the new ones with a scale for each head
     assert sum(op.cache_read for op in ops) == 1024 * model.kv_bytes_per_token()
     assert sum(op.cache_written for op in ops) == model.kv_bytes_per_token() + 30 * 2 * 5 * 2
@@ -309,8 +310,9 @@ def test_what_families_say_about_weights_and_cache() -> None:
     assert [(unit.spec.largest_weight, unit.spec.cache_width) for unit in edge.units.values()] == [
         (1, 0),
         (0, 8),
+        (0, 0),
     ]
-    assert edge.spec("elements") is None
+    assert edge.spec("positions") is None
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from blueprint import counting
 from blueprint.arithmetic import roots
 from blueprint.arithmetic.floating import FP32
 from blueprint.families.vector.parameters import (
@@ -72,6 +73,8 @@ def _front(p: VectorParameters) -> Iterator[Unit]:
     yield REGISTER("front", p.lanes * p.gated, width=wide + (1 + p.added) * wide)
     yield REGISTER("front", p.lanes * p.added, width=2 * wide)
     yield REGISTER("front", p.lanes, width=2 * wide - 1)
+    # The factor and the scale of the row that leaves, beside its beats.
+    yield REGISTER("front", 1 + OUT_STAGES, width=p.width - 1, enable=1)
     yield MUX("front", p.lanes * (2 + p.sums + 2 * p.gated + p.added), entries=2, width=wide)
 
 
@@ -139,9 +142,6 @@ def _factor(p: VectorParameters) -> Iterator[Unit]:
 
 
 def _back(p: VectorParameters) -> Iterator[Unit]:
-    narrow = p.width - 1
-    yield REGISTER("back", 1, width=narrow, enable=1)
-    yield REGISTER("back", OUT_STAGES, width=narrow, enable=1)
     yield REGISTER("back", p.lanes, width=p.width + p.element_width + INTEGER_WIDTH, enable=1)
 
 
@@ -169,11 +169,9 @@ def loops(p: VectorParameters) -> dict[str, Number]:
     found: dict[str, Number] = {}
     rows, length = bit_length(p.rows_max), bit_length(p.length_max)
     for name, there in (("x", 1), ("operand", p.takes_operand), ("gain", 1), ("scale", 1)):
-        found |= {
-            f"{name}_active": 1 * there,
-            f"{name}_rows_left": rows * there,
-            f"{name}_beats_left": length * there,
-        }
+        found |= {f"{name}_active": 1 * there}
+        found |= counting.down(f"{name}_rows", rows, 1, there)
+        found |= counting.down(f"{name}_beats", length, p.lanes, there)
     return found
 
 

@@ -216,6 +216,10 @@ class VectorParameters(Spec):
         return int(floating.convert(floating.FP32, self.inside, np.asarray(fp32(value), np.int64)))
 
     @property
+    def arithmetic(self) -> str:
+        return "float"
+
+    @property
     def peak_macs(self) -> Number:
         return self.lanes
 

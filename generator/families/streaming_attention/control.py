@@ -200,7 +200,7 @@ class Control(Sequencer):
         left = self._queries_left
         for position in range(spec.visible_bits):
             behind = spec.parallel - 1 - position  # from the row's last position to this one
-            sees: Value = at_most(Const(behind), back) & below(Const(behind), left) if behind else Const(1, 1)
+            sees: Value = at_most(Const(behind), back) & (left > behind) if behind else Const(1, 1)
             if spec.windowed:
                 reach: Value = self._span
                 if position:
