@@ -45,3 +45,9 @@ def down(
         f"{name}_last": there,
         f"{name}_borrows": kept * choose(above > 0, above + 1, 0),
     }
+
+
+def full(number: int, flags: int) -> int:
+    """The flags beside a counter that counts up, at a number: bit i is 1 where the carry of a step passes piece i."""
+    ones = (1 << REACH) - 1
+    return sum(1 << piece for piece in range(flags) if number >> piece * REACH & ones == ones)

@@ -11,6 +11,7 @@ import pytest
 from blueprint.systems import operations
 from blueprint.systems.reader import read_system
 from blueprint.workloads import model as models
+from blueprint.workloads.tasks import Rowwise
 from costmodel.model.evaluate import of_design
 from costmodel.systems import estimate as costs
 from costmodel.technology import technology
@@ -23,7 +24,7 @@ ASAP7 = technology.load("asap7")
 
 
 def test_time_of_a_token_by_hand() -> None:
-    """Memory of infinite rate: cycles of units in their closed form, elements of the host at its rate, nothing else."""
+    """Memory of infinite rate: cycles of units in their closed form, other work of the host at its rate, nothing else."""
     system = read_system(TINY)
     fast = replace(system.memory, bandwidth_gb_s=1e9, ports=64, width=1 << 20, latency_ns=0)
     system = replace(system, memory=fast, buffers=replace(system.buffers, weights=1 << 30, cache=1 << 30))
@@ -33,8 +34,17 @@ def test_time_of_a_token_by_hand() -> None:
         for k, n in [(256, 256)] * 2 + [(256, 128)] * 2 + [(256, 768)] * 2 + [(768, 256)]
     ) + (6 * 128 + 2)
     assert costs.busy(found, system)["matrix"] * found.time.seconds * 200e6 == pytest.approx(matrix, rel=0.02)
-    layer = 3 * 256 * 2 + 2 * (256 + 2 * 128) + 3 * 256 + 2 * 256 + 768 + 3 * 768
-    elements = 4 * layer + 3 * 256 + 32 * 256 + 32
+    vector, runs = (
+        system.units["vector"].spec,
+        ("norm+quantize", "norm+quantize", "norm+quantize", "dequantize+add"),
+    )
+    narrow = [*runs, "dequantize+add"]
+    wide = ["dequantize", "dequantize+gate+norm+quantize"]
+    rows = [Rowwise(1, 256, name) for name in narrow] + [Rowwise(1, 768, name) for name in wide]
+    cycles = 4 * sum(int(vector.cycles(task)) for task in rows) + int(vector.cycles(Rowwise(1, 256, runs[0])))
+    elements = 4 * 2 * (256 + 2 * 128) + 32 * 256 + 32
+    unit = sum(step.compute for step in found.time.steps if step.operation.place == "vector")
+    assert unit * 200e6 == pytest.approx(cycles)
     host = sum(step.compute for step in found.time.steps if step.operation.place == "host")
     assert host == pytest.approx(elements / 400e6)
     assert found.time.seconds == pytest.approx(sum(step.compute for step in found.time.steps), rel=1e-3)
@@ -144,7 +154,7 @@ def test_answers_are_json_and_tables(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_check_shows_units_addresses_and_what_limits(tmp_path: Path) -> None:
     derived = check(TINY)["derived"]
-    assert [unit["name"] for unit in derived["units"]] == ["matrix", "attention"]
+    assert [unit["name"] for unit in derived["units"]] == ["matrix", "attention", "vector"]
     assert (
         derived["units"][0]["flip_flops"]
         == of_design(read_system(TINY).units["matrix"].spec, ASAP7).flip_flops
