@@ -24,7 +24,7 @@ ASAP7 = technology.load("asap7")
 
 
 def test_time_of_a_token_by_hand() -> None:
-    """Memory of infinite rate: cycles of units in their closed form, other work of the host at its rate, nothing else."""
+    """Memory of infinite rate: cycles of units in their closed form, and the host at its rate; nothing else."""
     system = read_system(TINY)
     fast = replace(system.memory, bandwidth_gb_s=1e9, ports=64, width=1 << 20, latency_ns=0)
     system = replace(system, memory=fast, buffers=replace(system.buffers, weights=1 << 30, cache=1 << 30))
