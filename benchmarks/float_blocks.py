@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blueprint.arithmetic.floating import BF16, FORMATS, FP16, FloatFormat
+from costmodel.groundtruth.recipe import LEAST
 from costmodel.groundtruth.synthesis import Synthesis, synthesize
 from generator.arithmetic.floating import (
     CoarseAdd,
@@ -57,7 +58,7 @@ def mapped(block: Block, technology: str) -> Synthesis:
         for name, text in emitted.modules.items():
             files.append(Path(scratch) / f"{name}.v")
             files[-1].write_text(text)
-        return synthesize(files, technology, top=emitted.top)
+        return synthesize(files, technology, top=emitted.top, recipe=LEAST)
 
 
 def measure(block: Block, technology: str) -> tuple[float, float]:

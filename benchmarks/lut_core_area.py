@@ -23,6 +23,7 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic import ternary
 from blueprint.families.ternary_lut import TernaryLutSpec
+from costmodel.groundtruth.recipe import LEAST
 from costmodel.groundtruth.synthesis import Synthesis, synthesize
 from generator.arithmetic.integers import parts
 from generator.block import Block
@@ -135,7 +136,7 @@ def mapped(texts: dict[str, str], technology: str) -> Synthesis:
         for name, text in texts.items():
             files.append(Path(scratch) / f"{name}.v")
             files[-1].write_text(text)
-        return synthesize(files, technology, top="core")
+        return synthesize(files, technology, top="core", recipe=LEAST)
 
 
 def delay(found: Synthesis) -> float:

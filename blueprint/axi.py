@@ -56,6 +56,28 @@ ALL_BYTES = (1 << WORD_BYTES) - 1
 #: What is written to ``control`` to start a run.
 START = 1
 
+#: Responses of AXI4 memory that say an error; EXOKAY is not asked for.
+SLVERR, DECERR = 2, 3
+#: Kind of burst whose addresses rise, and the attributes of normal memory that may be buffered (A4.4).
+INCREMENTING, BUFFERABLE = 1, 3
+
+
+def memory(direction: str, data: int, address: int) -> dict[str, tuple[int, bool]]:
+    """Bits of every wire of an AXI4 port that reads or writes memory, and whether the memory drives it.
+
+    One identifier: answers come in the order of the requests.
+    """
+    letter = "r" if direction == "read" else "w"
+    asked = {"addr": address, "len": 8, "size": 3, "burst": 2, "cache": 4, "prot": 3, "valid": 1}
+    found = {f"a{letter}{name}": (width, False) for name, width in asked.items()}
+    found[f"a{letter}ready"] = (1, True)
+    if direction == "read":
+        answers = {"rdata": data, "rresp": 2, "rlast": 1, "rvalid": 1}
+        return found | {name: (width, True) for name, width in answers.items()} | {"rready": (1, False)}
+    given = {"wdata": data, "wstrb": data // 8, "wlast": 1, "wvalid": 1, "bready": 1}
+    found |= {name: (width, False) for name, width in given.items()}
+    return found | {"wready": (1, True), "bresp": (2, True), "bvalid": (1, True)}
+
 
 def lite(name: str) -> str:
     """The port of the top module for an AXI4-Lite signal."""

@@ -43,16 +43,20 @@ from blueprint.shell import RegisterFile
 from blueprint.timing import TimingGraph
 from blueprint.unit import Path, Unit
 from blueprint.workloads.data import EVEN, Data
-from blueprint.workloads.tasks import Attention, Gemm
+from blueprint.workloads.tasks import Attention, Gemm, Rowwise
 
 #: Operands and results by name.
 Arrays = dict[str, npt.NDArray[np.int64]]
 #: Beats by stream: ``(beats, width / 8)`` bytes each.
 Beats = dict[str, npt.NDArray[np.uint8]]
 
+#: Purposes of traffic whose data wait in external memory when a design is a unit of a system: weights, and the cache.
+WEIGHTS, CACHE = "weights", ("keys", "values", "codes")
+STORED = (WEIGHTS, *CACHE)
+
 P = TypeVar("P", bound=Parameters, contravariant=True)  # the family's parameters
-T = TypeVar("T", bound=Gemm | Attention, contravariant=True)  # the tasks that it runs
-Made = TypeVar("Made", bound=Gemm | Attention)  # the same, where tasks are also made
+T = TypeVar("T", bound=Gemm | Attention | Rowwise, contravariant=True)  # the tasks that it runs
+Made = TypeVar("Made", bound=Gemm | Attention | Rowwise)  # the same, where tasks are also made
 
 
 class Ports(Protocol[P, T]):
@@ -87,7 +91,7 @@ class Schedule(Protocol[P, T]):
         """Rules under which :meth:`cycles` is exact; empty if it always is."""
 
     def traffic(self, p: P, task: T, /) -> dict[str, Number]:
-        """Bits that cross the boundary in one run, by purpose."""
+        """Bits that cross the boundary in one run, by purpose: :data:`STORED` come from external memory in a system."""
 
 
 class Inventory(Protocol[P]):

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from blueprint.errors import ParamError
 from blueprint.numbers import VECTOR_BITS, Number
-from blueprint.workloads.tasks import Attention, Gemm
+from blueprint.workloads.tasks import Attention, Gemm, Rowwise
 
 #: What a parameter's annotation may be.
 _KINDS = (int, str, bool)
@@ -99,7 +99,7 @@ class Parameters(ABC):
     family: ClassVar[str]
     title: ClassVar[str]
     #: The kind of task that the family runs.
-    task: ClassVar[type[Gemm] | type[Attention]] = Gemm
+    task: ClassVar[type[Gemm] | type[Attention] | type[Rowwise]] = Gemm
     #: Names that parameters had in earlier versions, and their present names; a former name is refused.
     former_names: ClassVar[Mapping[str, str]] = {}
 
@@ -237,6 +237,16 @@ class Parameters(ABC):
     def arithmetic(self) -> Any:
         """Name of the arithmetic of sums, one of those in the family's ``calibration``."""
         return "integer"
+
+    @property
+    def largest_weight(self) -> Number:
+        """Largest magnitude of an integer weight of a product: 1 where weights are ternary, 0 without products."""
+        return 0
+
+    @property
+    def cache_width(self) -> Number:
+        """Bits of an element of the keys and values that attention reads, 0 without attention."""
+        return 0
 
     @property
     def data_dependent(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from blueprint.numbers import ceil_div
+from blueprint.numbers import whole_bytes
 from blueprint.record import Field, Integers, Octets, Record
 
 GRAMMAR = (
@@ -63,7 +63,7 @@ class Stream:
     @property
     def width(self) -> int:
         """Bits of ``tdata``."""
-        return int(8 * ceil_div(self.beat.width, 8))
+        return whole_bytes(self.beat.width)
 
     def pack(self, values: Integers) -> Octets:
         """Beats from the only field's values: ``(beats, *shape)`` integers to ``(beats, width / 8)`` bytes."""

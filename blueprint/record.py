@@ -155,5 +155,5 @@ class Record:
 
 
 def bits(name: str, width: Number, *shape: Number, there: Number = 1) -> Field:
-    """A field of patterns, whatever they stand for; none where ``there`` is 0."""
+    """A field of uninterpreted bits; it has no bits where ``there`` is 0."""
     return Field(name, there * width, shape, signed=False)

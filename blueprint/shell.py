@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from blueprint.numbers import Number, bit_length, choose
+from blueprint.counting import REACH, carries
+from blueprint.numbers import Number, bit_length, choose, larger
 from blueprint.port import Register
 from blueprint.unit import ADDER, COMPARATOR, HALF_ADDER, MUX, REGISTER, Path, Unit
 from blueprint.workloads.tasks import Gemm
@@ -43,7 +44,16 @@ _FIXED, _HASHES = 2, 2
 #: Signals that are 1 for a single cycle.
 PULSES = {"start": 1, "write_accept": 1}
 #: Answers to reads and writes that wait until they are taken.
-ANSWERS = {"read_data": WORD_BITS, "read_answer": 1, "read_error": 1, "write_answer": 1, "write_error": 1}
+ANSWERS = {
+    "read_data": WORD_BITS,
+    "read_turn": 1,
+    "read_answer": 1,
+    "read_error": 1,
+    "write_answer": 1,
+    "write_error": 1,
+}
+#: A counter: its word, its carries, whether it counts the cycle before, and whether it is being read.
+COUNTING = {"held": WORD_BITS, "held_full": carries(WORD_BITS, 1), "happens": 1, "read": 1}
 #: The comparisons of a written size with the ends of its range.
 _RANGE = ("not zero", "at most the largest")
 #: The sides of a bound: each compares one sum of sizes.
@@ -103,7 +113,7 @@ class Bound:
     def excess(self, sizes: Mapping[str, int]) -> int:
         """Excess of the left side over the right one; at most 0 if the sizes satisfy the bound."""
         right = sum(sizes[name] for name in self.right) + self.offset
-        return int(sum(sizes[name] for name in self.left) - right)
+        return sum(sizes[name] for name in self.left) - right
 
     def __str__(self) -> str:
         left, right = " + ".join(self.left), " + ".join(self.right)
@@ -189,7 +199,7 @@ class RegisterFile:
     @property
     def legal(self) -> dict[str, tuple[int, int]]:
         """Legal range of every size register, by name."""
-        return {size.name: (1, int(size.most)) for size in self.present}
+        return {size.name: (1, size.most) for size in self.present}
 
     def refusal(self, values: Mapping[str, int]) -> str | None:
         """Reason why a run with these values in the size registers is refused, else ``None``."""
@@ -213,7 +223,7 @@ class RegisterFile:
         yield "control", "rw", "write 1 to start a run", {"start": (0, 1)}, 0
         yield "status", "ro", "what the core is doing and what went wrong", self._status(), 0
         for size in self.present:
-            yield size.name, "rw", size.text, {"value": (0, int(size.width))}, 0
+            yield size.name, "rw", size.text, {"value": (0, size.width)}, 0
         yield "cycles", "ro", "cycles from the first input beat to the last output beat", _WORD, 0
         for reason, name in zip(WAITS, STALLS, strict=True):
             yield name, "ro", self.waits.get(reason, "always 0"), _WORD, 0
@@ -242,7 +252,11 @@ class RegisterFile:
         yield REGISTER("shell", 1, width=copied, enable=1, reset=1, activity=0.0)
         yield REGISTER("shell", 1, width=sum(self.run_flags().values()), enable=1, reset=1, activity=0.1)
         yield REGISTER("shell", 1, width=sum(PULSES.values()), reset=1, activity=0.0)
-        yield REGISTER("shell", counters, width=WORD_BITS, enable=1, reset=1)
+        yield REGISTER("shell", counters, width=COUNTING["held"], enable=1, reset=1)
+        yield REGISTER("shell", counters, width=COUNTING["held_full"], enable=1, reset=1, activity=0.0)
+        yield REGISTER("shell", counters, width=COUNTING["happens"], reset=1)
+        yield REGISTER("shell", counters, width=COUNTING["read"], enable=1, reset=1, activity=0.0)
+        yield REGISTER("shell", 1, width=self._compared(), reset=1, activity=0.0)
         yield REGISTER("shell", 1, width=sum(ANSWERS.values()), enable=1, reset=1, activity=0.0)
         yield ADDER("shell", counters, width=WORD_BITS)
         yield COMPARATOR("shell", len(_RANGE), width=width, activity=0.0)
@@ -250,13 +264,30 @@ class RegisterFile:
         entries = _FIXED + sum(size.there for size in self.sizes) + len(COUNTERS) + _HASHES
         yield MUX("shell", 1, entries=entries, width=WORD_BITS, activity=0.0)
 
+    def _compared(self) -> Number:
+        """Flip-flops that compare the written sizes: one for every size and rule, and the sums that rules compare."""
+        widths = {size.name: size.width for size in self.sizes}
+        bits: Number = sum(size.there for size in self.sizes)
+        for rule in self.rules:
+            sides = (side for bound in rule.bounds for side in (bound.left, bound.right))
+            bits = bits + rule.there * (1 + sum(_sum_width(side, widths) for side in sides))
+        return bits
+
     def run_flags(self) -> dict[str, int]:
         """Flip-flops that say how a run goes, by name: the status bits, and whether cycles are counted."""
         return {**dict.fromkeys((*STATUS, *self.flags), 1), "counting": 1}
 
     def path(self) -> Path:
-        """Critical path of the register file: a counter increment."""
-        return Path("counters", (HALF_ADDER("shell", 1, width=WORD_BITS),))
+        """Critical path of the register file: the increment of a piece of a counter."""
+        return Path("counters", (HALF_ADDER("shell", 1, width=REACH),))
+
+
+def _sum_width(names: Sequence[str], widths: Mapping[str, Number]) -> Number:
+    """Bits of the register of a sum of sizes; 0 for a single one, which is compared as it is."""
+    width: Number = widths[names[0]] if len(names) > 1 else 0
+    for name in names[1:]:
+        width = larger(width, widths[name]) + 1
+    return width
 
 
 def _rules(sizes: Sequence[Size], rules: Sequence[SizeRule]) -> Iterator[Unit]:

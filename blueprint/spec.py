@@ -160,7 +160,7 @@ class Spec(Parameters):
         """Rules under which the design can run all tasks, and :meth:`cycles` is exact for them."""
         tasks = tuple(tasks)
         for size, name, limit in self._bounded(tasks[0]):
-            most = max(int(task.sizes[size]) for task in tasks)
+            most = max(task.sizes[size] for task in tasks)
             reason = f"{name} must be at least {most}, the workload's largest {size}"
             yield Rule(name, limit >= most, reason, lambda reason=reason: reason)  # type: ignore[misc]
         for task in tasks:

@@ -136,7 +136,7 @@ def crowding(points: Floats) -> Floats:
 
 
 def hypervolume(points: Floats, reference: Sequence[float]) -> float:
-    """Volume between the points and ``reference``, which is worse in all objectives; points beyond it add nothing.
+    """Volume that the points dominate up to ``reference``; a point that is worse than it in any objective adds nothing.
 
     Exact, by slicing along the last objective (Fonseca et al., CEC 2006); meant for fronts and 1 to 4 objectives.
     """

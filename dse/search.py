@@ -40,7 +40,7 @@ def dependent(problem: Problem, known: Batch | None = None) -> Generator[Indices
 
 
 def same_order(before: Space, now: Space) -> bool:
-    """True if two searches of one space ask for the same designs in the same order, whatever they find."""
+    """True if two searches of one space propose the same designs in the same order, independent of results."""
     if before.method == now.method == "exhaustive":
         return True
     return before.method == now.method == "random" and before.search == now.search

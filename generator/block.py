@@ -7,6 +7,7 @@ from typing import Any
 
 from amaranth.hdl import Cat, ClockDomain, ClockSignal, Instance, Module, ResetSignal, Shape, Signal, Value
 from amaranth.lib import wiring
+from amaranth.lib.data import Layout
 from amaranth.lib.wiring import In
 
 from blueprint.files.nearest import suggestion
@@ -41,9 +42,10 @@ class Block(wiring.Component):
         self.module_name, self.clocked, self.resets = name, clocked, resets
         self.children: dict[str, tuple[Block, int]] = {}
         for port, pieces in split.items():
-            if len(pieces) > 1:
-                whole = Cat(*(value for name, (_, value) in self.pins.items() if name in pieces))
-                setattr(self, port, viewed(self.ports[port].shape, whole))
+            member = self.ports[port]
+            if not member.is_signature and (len(pieces) > 1 or isinstance(member.shape, Layout)):
+                whole = [getattr(self, name) for name in pieces]
+                setattr(self, port, viewed(member.shape, whole[0] if len(whole) == 1 else Cat(*whole)))
 
     @cached_property
     def pins(self) -> dict[str, tuple[Any, Value]]:
@@ -105,7 +107,7 @@ class Block(wiring.Component):
         return ends
 
     def unread(self, port: str, prefix: str | None, name: str) -> Any:
-        """A wire for an output that nobody was given: tools take a pin that is left out for a mistake."""
+        """A wire for an output that is not connected: lint tools report a pin that is left out."""
         member = self.ports[port]
         width = 0 if member.is_signature else Shape.cast(member.shape).width
         if member.flow == In and (width or member.is_signature):
@@ -131,11 +133,15 @@ class Block(wiring.Component):
 
 
 def _pieces(port: str, member: Any) -> dict[str, Any]:
-    """The ports that hold a port: itself, or vectors side by side where one cannot be so wide."""
+    """The ports that hold a port: itself, or vectors side by side where one cannot be so wide.
+
+    A layout is a plain vector here: Amaranth would give every field of a wire a wire of its own.
+    """
     widths = [0] if member.is_signature else widths_of(Shape.cast(member.shape).width)
-    if len(widths) == 1:
-        return {port: member}
-    return {f"{port}_{number}": type(member)(member.flow, width) for number, width in enumerate(widths)}
+    if len(widths) > 1:
+        return {f"{port}_{number}": type(member)(member.flow, width) for number, width in enumerate(widths)}
+    plain = not member.is_signature and isinstance(member.shape, Layout)
+    return {port: type(member)(member.flow, widths[0]) if plain else member}
 
 
 def widths_of(bits: int) -> list[int]:

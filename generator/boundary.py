@@ -19,6 +19,13 @@ WATCHED = Signature({"tvalid": Out(1), "tlast": Out(1)})
 #: The bus of the register file, seen from the side that asks.
 AXI_LITE = Signature({name: (In if name in axi.ANSWERS else Out)(width) for name, width in axi.LITE.items()})
 
+
+def axi_memory(direction: str, data: int, address: int) -> Signature:
+    """An AXI4 port that reads or writes memory, seen from the side that asks."""
+    wires = axi.memory(direction, data, address)
+    return Signature({name: (In if driven else Out)(width) for name, (width, driven) in wires.items()})
+
+
 #: What is told of a run, one cycle each time.
 EVENTS = ("accepted", "finished", "misframed")
 

@@ -1,11 +1,13 @@
 """Records as layouts of Amaranth: the hardware finds a field where the blueprint put it, by its name."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Value, signed, unsigned
+from amaranth.hdl import Cat, Shape, Value, signed, unsigned
 from amaranth.lib import data
 
 from blueprint.record import Field, Record
+from generator.arithmetic.integers import parts
 
 
 def layout(record: Record) -> data.Layout:
@@ -43,6 +45,20 @@ def side_by_side(**values: Value) -> Any:
     """Values in one word, lowest first, to be had by their names."""
     struct = data.StructLayout({name: len(value) for name, value in values.items()})
     return struct(Cat(*values.values()))
+
+
+def array(values: Sequence[Any]) -> Any:
+    """Values of one shape in one word, element 0 lowest, to be had by their numbers."""
+    shape = values[0].shape()
+    return data.ArrayLayout(shape, len(values))(Cat(*map(Value.cast, values)))
+
+
+def elements(view: Any) -> list[Any]:
+    """The elements of an array and of the arrays in it, last axis fastest, as their bits."""
+    kind = view.shape()
+    while isinstance(kind, data.ArrayLayout):
+        kind = kind.elem_shape
+    return parts(bits(view), Shape.cast(kind).width)
 
 
 def joined(record: Record, **values: Any) -> Any:

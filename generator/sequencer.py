@@ -3,14 +3,15 @@
 from collections.abc import Iterable
 from functools import reduce
 from operator import or_
-from typing import Any, NamedTuple
+from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib.wiring import In
 
 from blueprint.spec import Spec
 from generator.block import Block
 from generator.boundary import EVENTS, Run
+from generator.cells.counter import Loop, count_down
 
 
 def held(m: Module, name: str, rise: Value, fall: Value) -> Signal:
@@ -21,13 +22,6 @@ def held(m: Module, name: str, rise: Value, fall: Value) -> Signal:
     with m.Elif(fall):
         m.d.sync += flag.eq(0)
     return flag
-
-
-class Loop(NamedTuple):
-    """A counter: what is ``left`` to cover, and whether this is the ``last`` step."""
-
-    left: Value
-    last: Value
 
 
 class Sequencer(Block):
@@ -51,16 +45,11 @@ class Sequencer(Block):
         """Count as :meth:`counter` does; returns whether this is the last step."""
         return self.counter(m, name, size, step, advance).last
 
-    def counter(self, m: Module, name: str, size: Value, step: int | Value, advance: Value) -> Loop:
+    def counter(
+        self, m: Module, name: str, size: Value, step: int | Value, advance: Value, *, shown: bool = False
+    ) -> Loop:
         """Count ``size`` down by ``step``; after the last step it starts over."""
-        left = Signal(len(size), name=f"{name}_left")
-        last = Signal(name=f"{name}_last")
-        m.d.comb += last.eq(left <= step)
-        with m.If(self.run.start):
-            m.d.sync += left.eq(size)
-        with m.Elif(advance):
-            m.d.sync += left.eq(Mux(last, size, left - step))
-        return Loop(left, last)
+        return count_down(m, name, size, step, self.run.start, advance, shown=shown)
 
     def active(self, m: Module, name: str, end: Value) -> Signal:
         """1 while a loop of the run is active: from the start until ``end``."""

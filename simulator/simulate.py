@@ -90,7 +90,7 @@ def simulate(
     graph = spec.timing(workload, operands or None)
     ports = {node.name: node.stream for node in graph.nodes if node.stream is not None}
     try:
-        timeline = run(graph, patterns or {}, record=ports if accepted else ())
+        timeline = run(graph, _of_run(spec, graph, patterns or {}), record=ports if accepted else ())
     except Deadlock as stuck:
         raise Deadlock(stuck.cycle, stuck.waits, spec.too_shallow(workload)) from None
     # A hardware-order model, where the family has one, stands for values that depend on the order of operations.
@@ -102,6 +102,13 @@ def simulate(
         start=timeline.start,
         **_totals(spec, workload, timeline),
     )
+
+
+def _of_run(spec: Design, graph: TimingGraph, patterns: Mapping[str, Pattern]) -> dict[str, Pattern]:
+    """The patterns without those of streams of the design that this run does not take."""
+    taken = {node.stream for node in graph.nodes}
+    idle = {stream.name for stream in getattr(spec, "streams", tuple)()} - taken
+    return {name: pattern for name, pattern in patterns.items() if name not in idle}
 
 
 def _totals(spec: Design, workload: Any, timeline: Timeline) -> dict[str, Any]:

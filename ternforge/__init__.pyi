@@ -12,6 +12,7 @@ from ternforge.verbs.generate import generate as generate
 from ternforge.verbs.init import init as init
 from ternforge.verbs.model import model as model
 from ternforge.verbs.model import model_export as model_export
+from ternforge.verbs.model import model_generate as model_generate
 from ternforge.verbs.model import model_import as model_import
 from ternforge.verbs.model import models as models
 from ternforge.verbs.plot import plot as plot

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from blueprint.files.design import Design
 from blueprint.spec import Spec
-from blueprint.workloads.tasks import Attention, Gemm
+from blueprint.systems.description import System
+from blueprint.workloads.tasks import Attention, Gemm, Rowwise
 from blueprint.workloads.workload import Workload
 from ternforge.session import Note
 
@@ -68,9 +69,11 @@ KINDS: dict[Any, Kind] = {
     _PATHS: Kind("a list of paths", _is_list_of_paths),
     Design: Kind("a Design", _of(Design)),
     Spec: Kind("a Spec", _of(Spec), _A_SPEC),
+    System: Kind("a System", _of(System)),
     Workload: Kind("a Workload", _of(Workload)),
     Gemm: Kind("a task", _of(Gemm), _A_TASK),
     Attention: Kind("a task", _of(Attention), _A_TASK),
+    Rowwise: Kind("a task", _of(Rowwise), _A_TASK),
     Note: Kind("a function of one text", callable),
     NoneType: Kind("", lambda value: value is None),
 }

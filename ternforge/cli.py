@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code; no exception leaves, whatever the input."""
+    """Run one command line and return its exit code; every exception is reported, none propagates."""
     session = Session(json="--json" in arguments)
     try:
         if (what := conflict()) is not None:

@@ -39,7 +39,7 @@ def read_design(design: DesignLike, overrides: Mapping[str, str] | None = None) 
 
 
 def read_workload(workload: WorkloadLike) -> Workload:
-    """A workload from whatever stands for one: a file, ``"1x2560x6912"``, a task."""
+    """Read a workload from a file, from a size such as ``"1x2560x6912"``, or from a task."""
     if isinstance(workload, Workload):
         return workload
     if isinstance(workload, Task):

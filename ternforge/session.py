@@ -88,9 +88,8 @@ def plain(value: Any) -> Any:
 def table(rows: Iterable[Iterable[Any]], header: Iterable[str] = ()) -> list[str]:
     """Rows as lines of aligned columns; numbers to the right."""
     cells = [[_cell(cell) for cell in row] for row in rows]
-    numeric = [all(_is_number(row[i]) for row in cells) for i in range(len(cells[0]))] if cells else []
-    head = [list(header)] if header else []
-    lines = head + cells
+    lines = ([list(header)] if header else []) + cells
+    numeric = [all(_is_number(row[i]) for row in cells) for i in range(len(lines[0]))] if lines else []
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))] if lines else []
     return [
         "  ".join(_align(*item) for item in zip(line, widths, numeric, strict=False)).rstrip()

@@ -207,6 +207,7 @@ def test_ci_runs_make_test_and_nothing_else() -> None:
 #: Records that are filled while something is read or searched; every other one stays as it was made.
 FILLED = {
     "Best",
+    "Cache",
     "Group",
     "Module",
     "Nearest",
@@ -224,6 +225,7 @@ FILLED = {
 UNEVEN = {
     "zip(('group', 'column', 'beat'), counts, strict=False)",
     "zip(edges, edges[1:], strict=False)",
+    "zip(found[::2], found[1::2], strict=False)",
     "zip(gated[::2], gated[1::2], strict=False)",
     "zip(high, low, strict=False)",
     "zip(line, widths, numeric, strict=False)",
@@ -301,8 +303,9 @@ def _text(key: ast.expr) -> bool:
 
 
 def casts(text: str) -> set[str]:
-    """Calls of ``int`` on what a spec, an arithmetic or a size already holds as one."""
-    holders = re.compile(r"^(self\.)?(spec|a|p|size|element)\.")
+    """Calls of ``int`` on what a spec, an arithmetic or a size already holds as one, or a formula returns as one."""
+    formulas = "ceil_div|clog2|bit_length|signed_width|whole_bytes|half_entries|key_width|cycles"
+    holders = re.compile(rf"^((self\.)?(spec|a|p|size|element)\.|({formulas})\()")
     return {
         ast.unparse(node)
         for node in nodes(text)
@@ -314,7 +317,13 @@ def casts(text: str) -> set[str]:
 
 
 #: Where hardware is described: every block, and the example family.
-HARDWARE = ("generator/arithmetic", "generator/cells", "generator/families", "docs/binary_popcount/generator")
+HARDWARE = (
+    "generator/arithmetic",
+    "generator/cells",
+    "generator/families",
+    "generator/systems",
+    "docs/binary_popcount/generator",
+)
 #: The base classes of hardware but ``block``, where names of ports become wires, once for all.
 BASES = ("accelerator", "boundary", "layout", "sequencer")
 #: Names that the blueprint says, of what is no wire: a register and the bits of its value.
@@ -333,7 +342,9 @@ def test_no_wire_is_found_by_a_text_and_no_port_by_getattr() -> None:
 
 
 def test_numbers_of_a_design_are_not_cast() -> None:
-    assert {name: wrong for name, text in hardware().items() if (wrong := casts(text))} == {}
+    texts = hardware() | {path.as_posix(): path.read_text() for path in (ROOT / "blueprint").rglob("*.py")}
+    assert len(texts) > 120
+    assert {name: wrong for name, text in texts.items() if (wrong := casts(text))} == {}
 
 
 @pytest.mark.parametrize(
@@ -348,7 +359,7 @@ def test_a_wire_found_by_a_text_is_noticed(line: str) -> None:
 
 
 def test_a_number_that_is_cast_is_noticed_and_one_that_is_not_is_not() -> None:
-    assert casts("int(self.spec.rows)\nint(bool(spec.floats))\nint(text, 16)\nint(a.t_width)") == {
-        "int(bool(spec.floats))", "int(self.spec.rows)", "int(a.t_width)",
+    assert casts("int(self.spec.rows)\nint(bool(spec.floats))\nint(text, 16)\nint(a.t_width)\nint(clog2(n))") == {
+        "int(bool(spec.floats))", "int(self.spec.rows)", "int(a.t_width)", "int(clog2(n))",
     }  # fmt: skip
     assert lookups("words[number]\nself.control.first[2:4]\nendings['x'].y") == {"endings['x']"}

@@ -172,7 +172,13 @@ def naming(root: Path, families: Mapping[str, type]) -> list[str]:
         text = path.read_text(encoding="utf-8", errors="replace")
         for family, kind in families.items():
             own = any(f"{room}/families/{family}/" in name for room in ROOMS)
-            words = (family, kind.__name__.removesuffix("Spec"))
+            # A name that is a word of the language names a family only where a program would take it for one.
+            words = (
+                (f'family == "{family}"', kind.__name__)
+                if family == "vector"
+                else (family, kind.__name__.removesuffix("Spec"))
+            )
+            words = (*words, f"families.{family}")
             if not own and any(word in name or word in text for word in words):
                 lines = [
                     n for n, line in enumerate(text.splitlines(), start=1) if any(w in line for w in words)

@@ -37,7 +37,7 @@ def compile_objects(jobs: Sequence[tuple[Path, Sequence[str]]], *, cwd: Path) ->
 
 
 def precompiles() -> bool:
-    """Whether a precompiled header of this compiler can be moved into the cache: Clang's belongs to its folder."""
+    """True if the cache can hold a precompiled header of this compiler: one of Clang is tied to its folder."""
     return "clang" not in version().lower()
 
 

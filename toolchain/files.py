@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, whatever ends the process that writes them.
+"""Atomic writes: a file or folder appears whole or not at all, also if the process that writes it is killed.
 
 A draft lies beside its target, is flushed to disk and then renamed. Drafts are locked while they are written, so those
 of killed processes are known and swept by the next writer of the same target. :func:`draft` is the one way to make a
@@ -143,7 +143,7 @@ def is_draft(path: Path) -> bool:
 
 
 def sweep(home: Path, start: str = ".", end: str = _DRAFT, keep: str | None = None) -> None:
-    """Delete the drafts in a folder that nobody writes any more, but one named ``keep``.
+    """Delete the drafts in a folder whose writer has ended, except the one named ``keep``.
 
     ``start`` and ``end`` are how their names begin and end.
     """

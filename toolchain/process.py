@@ -61,7 +61,7 @@ def run(
     memory_mib: int | None = None,
     install: str = "",
 ) -> Finished:
-    """Run ``command`` in its own session and wait for it; whatever it started dies with it.
+    """Run ``command`` in its own session and wait for it; processes that it started are killed with it.
 
     ``tool`` is the name used in messages and ``install`` says how to get it. Standard output and error are
     captured together. Raises :class:`ToolError` when the tool is missing, exits with another code than 0, is

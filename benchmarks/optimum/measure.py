@@ -12,6 +12,7 @@ from functools import cache as remember
 from pathlib import Path
 from typing import Any
 
+from costmodel.groundtruth.recipe import LEAST
 from costmodel.groundtruth.synthesis import Synthesis, synthesize
 from costmodel.technology.technology import Technology
 from costmodel.technology.technology import load as load_technology
@@ -91,7 +92,7 @@ def synthesized(texts: dict[str, str], top: str, name: str, flatten: bool = Fals
         for module, text in texts.items():
             files.append(Path(scratch) / f"{module}.v")
             files[-1].write_text(text)
-        return synthesize(files, technology(name), top=top, flatten=flatten)
+        return synthesize(files, technology(name), top=top, flatten=flatten, recipe=LEAST)
 
 
 def figures(found: Synthesis) -> dict[str, float]:

@@ -74,7 +74,7 @@ def _cost(rows: list[tuple[int, int, int]]) -> tuple[int, int, int]:
 def counts(rows: Number, width: Number, extra: Number) -> tuple[Number, Number, Number]:
     """(full adders, half adders, depth) of adding ``rows`` words of ``width`` and, if ``extra`` > 0, one that wide."""
     if not any(isinstance(value, np.ndarray) for value in (rows, width, extra)):
-        return _counts(int(rows), int(width), int(extra))
+        return _counts(rows, width, extra)
     # One number per combination: sorting numbers is much faster than sorting rows of a table.
     packed = (np.asarray(rows, dtype=np.int64) << 32) + (np.asarray(width) << 16) + extra
     unique, inverse = np.unique(packed, return_inverse=True)

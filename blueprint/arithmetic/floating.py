@@ -246,7 +246,7 @@ def add(fmt: FloatFormat, a: Patterns, b: Patterns, flush: bool = False) -> Patt
 
 
 def subtract(fmt: FloatFormat, a: Patterns, b: Patterns, flush: bool = False) -> Patterns:
-    """``a - b``, which is ``a + -b``."""
+    """``a - b``, computed as ``a + -b``."""
     return add(fmt, a, np.asarray(b, np.int64) ^ fmt.sign_mask, flush)
 
 

@@ -132,7 +132,7 @@ class Pruning:
         buckets = np.where(seen, self.bucket(scores), -1)
         taken = np.zeros(scores.shape, dtype=bool)
         for row, numbers in enumerate(buckets):
-            counts = np.bincount(numbers[numbers >= 0], minlength=1 << int(self.bucket_width))
+            counts = np.bincount(numbers[numbers >= 0], minlength=1 << self.bucket_width)
             from_top = np.cumsum(counts[::-1])[::-1]
             enough = np.flatnonzero(from_top >= count)
             last = int(enough[-1]) if len(enough) else 0

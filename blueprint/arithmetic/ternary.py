@@ -47,9 +47,9 @@ def sparse_keys(mu: int) -> bool:
 @cache
 def telling_bits(mu: int, index: int) -> tuple[int, ...]:
     """Smallest set of bits that distinguishes ``index`` of a half table from all other indices that occur."""
-    groups = int(half_entries(mu)) + 1
+    groups = half_entries(mu) + 1
     others = [index ^ other for other in range(groups) if other != index]
-    width = int(clog2(groups))
+    width = clog2(groups)
     choices = (bits for count in range(1, width + 1) for bits in combinations(range(width), count))
     return next(bits for bits in choices if all(any(other >> bit & 1 for bit in bits) for other in others))
 
@@ -101,12 +101,12 @@ def beat_bits(encoding: Any, mu: Number, groups: Number) -> Number:
 def key_field(encoding: str, mu: int, columns: int, tables: int, holds: Place | None = None) -> Field:
     """Field of a weight beat with one key per output column and table; ``holds`` maps keys to weights."""
     shapes: dict[str, dict[str, int]] = {
-        "five_trits": {"byte": int(ceil_div(columns * tables * mu, 5))},
+        "five_trits": {"byte": ceil_div(columns * tables * mu, 5)},
         "two_bit": {"column": columns, "table": tables, "place": mu},
     }
     axes = shapes.get(encoding, {"column": columns, "table": tables})
     name, width, signed = {"five_trits": ("byte", 8, False), "two_bit": ("weight", 2, True)}.get(
-        encoding, ("key", int(key_width(encoding, mu)), False)
+        encoding, ("key", key_width(encoding, mu), False)
     )
     index = Field("index", width - 1, signed=False, meaning="place in the half table")
     sign = Field("sign", 1, signed=False, meaning="1 where the entry is negated")
@@ -125,7 +125,7 @@ def key_field(encoding: str, mu: int, columns: int, tables: int, holds: Place | 
 
 def meanings(mu: int) -> dict[str, str]:
     """Meaning of an element of a weight beat, in a sentence, by encoding."""
-    last, entries = 3**mu - 1, int(half_entries(mu))
+    last, entries = 3**mu - 1, half_entries(mu)
     raw = f"raw = sum of (1 - w[i]) * 3**({mu - 1} - i) over the weights w[0] to w[{mu - 1}]"
     return {
         "sign_index": f"{raw}; index = raw and sign = 0 up to raw = {entries}, else index = {last} - raw and sign = 1",

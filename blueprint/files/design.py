@@ -51,7 +51,7 @@ def design_from(section: Section, overrides: Mapping[str, str] | None = None) ->
     clock = section.take("clock_mhz", float, default=None, minimum=0.001, maximum=100_000)
     technology = section.take("technology", str, default=None)
     section.finish()
-    spec = _build(kind, given, overrides or {})
+    spec = spec_from(kind, given, overrides or {})
     changed = _changed(kind, given.raw(), spec, overrides or {})
     return Design(spec, renamed(name, changed, spec) if name else spec.name, clock, technology)
 
@@ -101,7 +101,8 @@ def design_content(design: Design | Spec) -> dict[str, Any]:
     return content
 
 
-def _build(kind: type[Spec], given: Section, overrides: Mapping[str, str]) -> Spec:
+def spec_from(kind: type[Spec], given: Section, overrides: Mapping[str, str]) -> Spec:
+    """The design of a family with the parameters of a section. Raises ``SpecError``."""
     values = {**given.raw(), **{name: _value(name, text) for name, text in overrides.items()}}
     try:
         return kind.from_mapping(values)

@@ -85,7 +85,7 @@ class Section:
         return float(value) if kind is float else value
 
     def check_schema(self, *schemas: str) -> str:
-        """The ``schema`` of the file, which is one of ``schemas``. Raises ``SpecError``, and says what the file is."""
+        """The ``schema`` of the file. Raises ``SpecError`` if it is none of ``schemas``."""
         found = kinds.of_mapping(self.raw())
         given = self.raw().get("schema")
         if found and given not in schemas:

@@ -16,6 +16,7 @@ OURS = {
     schemas.DESIGN: ("a design", "ternforge generate"),
     schemas.WORKLOAD: ("a workload", "ternforge simulate DESIGN --workload"),
     schemas.MODEL: ("a model", "ternforge model show"),
+    schemas.SYSTEM: ("a system", "ternforge estimate"),
     schemas.SPACE: ("a space", "ternforge explore"),
     schemas.TECHNOLOGY: ("a technology", "ternforge tech show"),
     schemas.MANIFEST: ("the manifest of generated Verilog", ""),

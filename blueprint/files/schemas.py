@@ -5,6 +5,7 @@ from __future__ import annotations
 DESIGN = "ternforge/design/v1"
 WORKLOAD = "ternforge/workload/v1"
 MODEL = "ternforge/model/v1"
+SYSTEM = "ternforge/system/v1"
 SPACE = "ternforge/space/v1"
 TECHNOLOGY = "ternforge/technology/v1"
 #: What is exported beside Verilog.

@@ -31,8 +31,8 @@ LARGEST_SIZE = 1 << 24
 class Model:
     """The shapes of a decoder-only language model with grouped-query attention.
 
-    The feed-forward has a gate beside its first projection where it is ``gated``; ``notes`` say what a reader of the
-    numbers should know.
+    The feed-forward has a gate beside its first projection where it is ``gated``. With ``sub_norms`` a norm stands in
+    front of the output and of the down projection. ``notes`` say what a reader of the numbers should know.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Model:
     aliases: tuple[str, ...] = ()
     gated: bool = True
     notes: tuple[str, ...] = ()
+    sub_norms: bool = False
 
     @property
     def ternary_weights(self) -> int:
@@ -155,6 +156,7 @@ def model_from(section: Section) -> Model:
     values["activation"] = section.take("activation", str, default="silu")
     values["tied_embeddings"] = section.take("tied_embeddings", bool, default=False)
     values["gated"] = section.take("gated", bool, default=True)
+    values["sub_norms"] = section.take("sub_norms", bool, default=False)
     for key in ("aliases", "notes"):
         values[key] = _texts(section, key)
     section.finish()

@@ -1,4 +1,4 @@
-"""Tasks: what one run computes, a matrix product or an attention."""
+"""Tasks: what one run computes, a matrix product, an attention, or elementwise operations on rows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ import numpy as np
 from blueprint.errors import ParamError
 
 MASKS = ("none", "causal", "window", "lambda")
+#: Work of a whole decoder: ternary products of a token and of a prompt, attention, the LM head, what is done to each
+#: element of a vector (norms, gates, residuals, quantization), rotary positions with the quantization of keys and
+#: values, and the choice of a token.
+WORKS = ("product", "prefill", "attention", "head", "elements", "positions", "sampling")
 #: Largest m, k or n: beyond the largest vocabulary and context there are, and products still fit 64 bits.
 LARGEST = 1 << 20
 #: The most tokens in a run of a design that nobody gave another limit: a counter of 16 bits.
@@ -31,6 +35,8 @@ class Gemm:
     #: What these tasks of a model are, as a prefix of a metric's name and in words.
     part: ClassVar[str] = "ternary"
     part_words: ClassVar[str] = "the model's ternary products and the traffic of its key and value cache"
+    #: The work of a decoder (:data:`WORKS`) that consists of such tasks.
+    works: ClassVar[tuple[str, ...]] = ("product", "prefill", "head")
 
     def __post_init__(self) -> None:
         for what in ("m", "k", "n", "count"):
@@ -79,6 +85,7 @@ class Attention:
     kind: ClassVar[str] = "attention"
     part: ClassVar[str] = "attention"
     part_words: ClassVar[str] = "the model's attention"
+    works: ClassVar[tuple[str, ...]] = ("attention",)
 
     def __post_init__(self) -> None:
         for what in ("queries", "keys", "heads", "kv_heads", "dim", "count"):
@@ -138,8 +145,73 @@ class Attention:
         return f"{self.queries}x{self.keys}{masked}, {self.heads}/{self.kv_heads} heads of {self.dim}"
 
 
-Task = Gemm | Attention
-#: Every kind of task.
+#: Elementwise operations in the order in which a run applies them.
+OPERATIONS = ("dequantize", "gate", "add", "norm", "quantize")
+#: What a run without any of them does.
+COPY = "copy"
+
+
+@dataclass(frozen=True)
+class Rowwise:
+    """Operations on each of ``rows`` rows of ``length`` elements, ``count`` times.
+
+    ``operation`` is the names of :data:`OPERATIONS` that are applied, in their order and joined by ``+``, or ``copy``:
+    integer sums become numbers by two scales (``dequantize``), squared ReLU times a second operand (``gate``), sum with
+    a second operand (``add``), RMSNorm with a gain (``norm``), INT8 by the largest magnitude of a row (``quantize``).
+    Raises ``TypeError`` and ``ParamError``.
+    """
+
+    rows: int
+    length: int
+    operation: str = COPY
+    name: str = "rowwise"
+    count: int = 1
+    kind: ClassVar[str] = "rowwise"
+    part: ClassVar[str] = "rowwise"
+    part_words: ClassVar[str] = "the model's norms, gates, sums and quantization"
+    works: ClassVar[tuple[str, ...]] = ("elements",)
+    #: The activation that ``gate`` is, as models name it.
+    activation: ClassVar[str] = "relu2"
+
+    def __post_init__(self) -> None:
+        for what in ("rows", "length", "count"):
+            _check_integer(self, what)
+        if not isinstance(self.operation, str):
+            raise TypeError(f"Rowwise operation must be text, not {self.operation!r}")
+        if self.operation == COPY:
+            return
+        named = self.operation.split("+")
+        if [name for name in OPERATIONS if name in named] != named:
+            what = f"Rowwise operation must be {COPY} or some of {', '.join(OPERATIONS)}, in this order and joined by +"
+            raise _refused("operation", f"{what}, not {self.operation!r}")
+
+    def does(self, operation: str) -> bool:
+        """True if the run applies an operation."""
+        return operation in self.operation.split("+")
+
+    @property
+    def macs(self) -> int:
+        """Elements of all ``count`` repetitions; an element passes once, whatever is done with it."""
+        return self.rows * self.length * self.count
+
+    @property
+    def sizes(self) -> dict[str, int | str]:
+        """Sizes of the run, by name."""
+        return {"rows": self.rows, "length": self.length, "operation": self.operation}
+
+    @property
+    def tokens(self) -> int:
+        """Rows of the result."""
+        return self.rows
+
+    @property
+    def label(self) -> str:
+        """The sizes in short: ``1x2560 norm+quantize``."""
+        return f"{self.rows}x{self.length} {self.operation}"
+
+
+Task = Gemm | Attention | Rowwise
+#: Every kind of task that a model is made of.
 TASKS = (Gemm, Attention)
 
 

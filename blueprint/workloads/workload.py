@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ from blueprint.files.document import Section, read
 from blueprint.files.nearest import nearest, suggestion
 from blueprint.files.tree import show
 from blueprint.workloads.model import PHASES, Model, attention, layers, load
-from blueprint.workloads.tasks import LARGEST, MASKS, Attention, Gemm, Task
+from blueprint.workloads.tasks import LARGEST, MASKS, Attention, Gemm, Rowwise, Task
 
 #: Keys that say what kind of workload it is.
-KINDS = ("gemm", "attention", "model", "tasks")
+KINDS = ("gemm", "attention", "rowwise", "model", "tasks")
 #: Most tasks of a list, and most repetitions of one.
 MOST_TASKS, MOST_TIMES = 10_000, 1_000_000
 #: Largest number of heads and largest size of one, for the same reason as :data:`LARGEST`.
@@ -91,11 +91,18 @@ def read_workload_file(path: str | Path) -> Workload:
 
 def read_workload(section: Section) -> Workload:
     """The workload that a section of a file describes: ``gemm: {m, k, n}``, ``attention: {queries, keys, ...}`` (or
-    ``seq`` for both), ``tasks`` with a list of these, or ``model: NAME`` with ``phase``, ``tokens`` and ``context``.
+    ``seq`` for both), ``rowwise: {rows, length, operation}``, ``tasks`` with a list of these, or ``model: NAME`` with
+    ``phase``, ``tokens`` and ``context``.
 
     Raises ``SpecError``.
     """
-    readers = {"gemm": _read_gemm, "attention": _read_attention, "model": _read_model, "tasks": _read_tasks}
+    readers = {
+        "gemm": _read_gemm,
+        "attention": _read_attention,
+        "rowwise": _read_rowwise,
+        "model": _read_model,
+        "tasks": _read_tasks,
+    }
     workload = readers[kind_of(section)](section)
     section.finish()
     return workload
@@ -179,6 +186,21 @@ def _attention(section: Section) -> Attention:
         raise inner.error(at if at in inner else None, str(problem)) from None
 
 
+def _read_rowwise(section: Section) -> Workload:
+    return _named(section, of_task(_rowwise(section)))
+
+
+def _rowwise(section: Section) -> Rowwise:
+    inner = section.section("rowwise")
+    sizes = {key: inner.take(key, int, minimum=1, maximum=LARGEST) for key in ("rows", "length")}
+    operation = inner.take("operation", str)
+    inner.finish()
+    try:
+        return Rowwise(**sizes, operation=operation)
+    except ParamError as problem:
+        raise inner.error("operation", str(problem)) from None
+
+
 def _read_tasks(section: Section) -> Workload:
     items = section.sections("tasks")
     if not 1 <= len(items) <= MOST_TASKS:
@@ -192,8 +214,13 @@ def _read_tasks(section: Section) -> Workload:
 
 
 def _task(section: Section) -> Task:
-    kind = kind_of(section, ("gemm", "attention"), "task")
-    task: Task = _gemm(section) if kind == "gemm" else _attention(section)
+    readers: dict[str, Callable[[Section], Task]] = {
+        "gemm": _gemm,
+        "attention": _attention,
+        "rowwise": _rowwise,
+    }
+    kind = kind_of(section, tuple(readers), "task")
+    task = readers[kind](section)
     count = section.take("count", int, default=1, minimum=1, maximum=MOST_TIMES)
     name = section.take("name", str, default=kind)
     section.finish()

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import blueprint
-import costmodel
 from blueprint.spec import Spec
 from blueprint.workloads.data import EVEN, Data
+from costmodel import groundtruth
+from costmodel import technology as facts
 from costmodel.groundtruth import activity
 from costmodel.groundtruth.recipe import LEAST, RECIPE
 from costmodel.groundtruth.synthesis import mapped, summary
 from costmodel.technology.technology import Technology
 from toolchain import cache, files, yosys
 
+#: Files that say what is priced and not what is built or measured; a change of them needs no new measurement.
+_PRICED = ("inventory.py", "unit.py")
 #: Writes the hardware of a spec to a folder and returns its manifest.
 Generate = Callable[[Spec, Path], Mapping[str, Any]]
 
@@ -61,7 +64,10 @@ class Sample:
 
 
 def measure(spec: Spec, technology: Technology, generate: Generate, recipe: str = RECIPE) -> Sample:
-    """Generate and synthesize one design; a design that was measured before, or a module, costs little."""
+    """Generate and synthesize one design; a design that was measured before, or a module, costs little.
+
+    What a design costs by the inventory, and how a model is fitted to it, may change without a new measurement.
+    """
     with files.scratch() as scratch:
         manifest = generate(spec, scratch)
         texts = [text for name in manifest["files"] for text in (name, (scratch / name).read_bytes())]
@@ -73,7 +79,7 @@ def measure(spec: Spec, technology: Technology, generate: Generate, recipe: str 
         parts = ["sample/1", str(spec.parameters), recipe, *texts, *_measured_by(technology)]
         kept = cache.entry("samples", parts, build)
     found: Sample = pickle.loads((kept / "sample.pickle").read_bytes())
-    return found
+    return replace(found, spec=spec)
 
 
 def operands(recipe: str) -> Data:
@@ -83,12 +89,11 @@ def operands(recipe: str) -> Data:
 
 def _measured_by(technology: Technology) -> list[str | bytes]:
     """Cache key of a measurement beside the design: library, Yosys, operands of the run, and the code that measures."""
-    rooms = (Path(folder) for room in (blueprint, costmodel) for folder in room.__path__)
-    code = [
-        path.read_bytes() for room in rooms for path in sorted([*room.rglob("*.py"), *room.rglob("*.cpp")])
-    ]
-    facts = (technology.corner, technology.sram, getattr(technology, "wires", ""))
-    return [technology.fingerprint, *map(str, facts), yosys.version(), *code]
+    rooms = (Path(folder) for room in (blueprint, groundtruth, facts) for folder in room.__path__)
+    sources = [path for room in rooms for path in sorted([*room.rglob("*.py"), *room.rglob("*.cpp")])]
+    code = [path.read_bytes() for path in (*sources, Path(__file__)) if path.name not in _PRICED]
+    known = (technology.corner, technology.sram, getattr(technology, "wires", ""))
+    return [technology.fingerprint, *map(str, known), yosys.version(), *code]
 
 
 def _measured(

@@ -50,7 +50,7 @@ class Term(NamedTuple):
 
     @property
     def amount(self) -> Real:
-        """What the term adds."""
+        """The contribution of the term."""
         return self.times * self.coefficient * self.value
 
 

@@ -35,7 +35,7 @@ def counted(technology: Technology) -> bool:
 
 
 def statement(technology: Technology) -> str:
-    """Whether energies include glitches, in words, for results."""
+    """State in a sentence, for results, whether energies include glitches."""
     return "counted" if counted(technology) else "not counted"
 
 

@@ -41,7 +41,7 @@ class Shown:
 
 
 def shown(unit: str, values: Iterable[float | None]) -> Shown:
-    """The unit that suits most of ``values``, which are in ``unit``: their median is at least 1 in it.
+    """Choose the prefix of ``unit`` so that the median of ``values`` is at least 1.
 
     Areas change to the larger unit at a tenth of it, as 0.1 mm2 reads better than 100,000 um2.
     """

@@ -47,6 +47,30 @@ def add(left: Value, right: Value, carry: Value | None, width: int) -> Value:
     return (Cat(Const(1, 1), left) + Cat(carry, right))[1 : width + 1]
 
 
+def below(left: Value, right: Value) -> Value:
+    """1 if ``left < right``, both unsigned, by a tree over their bits."""
+    return _ordered(left, right)[0]
+
+
+def at_most(left: Value, right: Value) -> Value:
+    """1 if ``left <= right``, both unsigned, by a tree over their bits."""
+    return ~below(right, left)
+
+
+def _ordered(left: Value, right: Value) -> tuple[Value, Value]:
+    """(whether left < right, whether left <= right)."""
+    width = max(len(left), len(right), 1)
+    left, right = zero_extend(left, width), zero_extend(right, width)
+    found = [(~a & b, ~a | b) for a, b in zip(left, right, strict=True)]
+    while len(found) > 1:
+        pairs = [
+            (above[0] | (above[1] & low[0]), above[0] | (above[1] & low[1]))
+            for low, above in zip(found[::2], found[1::2], strict=False)
+        ]
+        found = pairs + found[len(found) & ~1 :]
+    return found[0]
+
+
 def one_of(selects: list[Value], words: list[Value]) -> Value:
     """The word whose line is set, zero if none: an AND-OR of one-hot lines."""
     gated = [word & line.replicate(len(word)) for line, word in zip(selects, words, strict=True)]

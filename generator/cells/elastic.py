@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal, Value
 
 
 def elastic(m: Module, offered: Value, full: Signal, ready: Signal, onward: Value) -> Value:
-    """The handshake of one register stage; returns whether a beat enters it, which is when its data register loads.
+    """The valid/ready handshake of one register stage; returns the load enable of its data register.
 
     Guarantees: beats leave in order, none lost or repeated, one per cycle while nothing waits; of a chain of stages
     every one fills before the input has to wait.

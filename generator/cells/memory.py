@@ -42,15 +42,7 @@ class Sram(Block):
     @property
     def memory(self) -> dict[str, Any]:
         """Manifest entry of a macro that can replace the memory."""
-        return {
-            "words": self.words,
-            "width": self.width,
-            "ports": "1r1w",
-            "mask_bits": 0,
-            "latency": 1,
-            "same_address": "old word",
-            "read_data": "holds until the next read",
-        }
+        return _macro(self.words, self.width, "1r1w", same_address="old word")
 
     @property
     def fields(self) -> dict[str, int]:
@@ -87,20 +79,12 @@ class SinglePort(Block):
     @property
     def address_width(self) -> int:
         """Bits of an address; a single word has one too, so that the port is there."""
-        return max(1, int(clog2(self.words)))
+        return max(1, clog2(self.words))
 
     @property
     def memory(self) -> dict[str, Any]:
         """Manifest entry of a macro that can replace the memory."""
-        return {
-            "words": self.words,
-            "width": self.width,
-            "ports": "1rw",
-            "mask_bits": 0,
-            "latency": 1,
-            "same_address": "one access",
-            "read_data": "holds until the next read",
-        }
+        return _macro(self.words, self.width, "1rw", same_address="one access")
 
     @property
     def fields(self) -> dict[str, int]:
@@ -125,7 +109,7 @@ class Alternating(Block):
         self.words = words
         self.width = width
         self.place = place
-        address = int(clog2(words))
+        address = clog2(words)
         ports = {
             "write": In(1),
             "write_address": In(address),
@@ -217,3 +201,16 @@ def store(
         own = f"{name}_{number}" if len(pairs) > 1 else name
         sram = Sram(words, len(given))
         block.use(m, sram, own, write_data=given, read_data=taken, **pins)
+
+
+def _macro(words: int, width: int, ports: str, *, same_address: str) -> dict[str, Any]:
+    """Function of a macro without a write mask; ``same_address`` is what a read of the written word finds."""
+    return {
+        "words": words,
+        "width": width,
+        "ports": ports,
+        "mask_bits": 0,
+        "latency": 1,
+        "same_address": same_address,
+        "read_data": "holds until the next read",
+    }

@@ -7,20 +7,16 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.shell import STALLS, Bound, RegisterFile, Size
-from generator.arithmetic.integers import one_of, zero_extend
+from generator.arithmetic.integers import at_most, one_of, zero_extend
 from generator.block import Block
 from generator.boundary import AXI_LITE, EVENTS, Run, wires
+from generator.cells.counter import count_up
 
 
-def _holds(bound: Bound, held: Mapping[str, Value]) -> Value:
-    """1 if sizes keep to a bound; an offset below 0 stands on the left."""
-    left: Value = Const(max(-bound.offset, 0))
-    right: Value = Const(max(bound.offset, 0))
-    for name in bound.left:
-        left = left + held[name]
-    for name in bound.right:
-        right = right + held[name]
-    return left <= right
+def _holds(bound: Bound, left: Value, right: Value) -> Value:
+    """1 if the sums of both sides keep to a bound; an offset below 0 stands on the left."""
+    more, room = max(-bound.offset, 0), max(bound.offset, 0)
+    return at_most(left + more if more else left, right + room if room else right)
 
 
 class Registers(Block):
@@ -34,12 +30,15 @@ class Registers(Block):
     sizes; the run begins a cycle later. Each of the ``flags`` is an event that sets its status bit, above
     ``framing_error``, until the next accepted start. Counters stop at their largest value; a stall counter that the
     design does not have reads as 0.
+
+    What decides is a register: whether sizes are legal is compared in the cycles between two writes, an event of the
+    run is counted a cycle after it, and a read looks at the counters a cycle after it was accepted.
     """
 
     place = "shell"
     bare = ("bus", "run")
-    latency = "a write 2 cycles, a read 1 cycle, a run begins 1 cycle after its start is accepted"
-    throughput = "one write every 3 cycles, one read every 2 cycles"
+    latency = "a write 2 cycles, a read 2 cycles, a run begins 1 cycle after its start is accepted"
+    throughput = "one write every 3 cycles, one read every 3 cycles"
 
     def __init__(self, name: str, file: RegisterFile, design_hash: str) -> None:
         self.stalls, self.flags = file.stalls, file.flags
@@ -54,9 +53,10 @@ class Registers(Block):
         write = self._write_channel(m)
         words = self._sizes(m, write)
         words |= self._status(m, write)
-        words |= self._counters(m)
+        counters = self._counters(m)
+        words |= {name: Const(0, 1) for name in STALLS if name not in counters}
         words |= {name: Const(r.reset, 32) for name, r in self.registers.items() if name.startswith("hash")}
-        self._read_channel(m, words)
+        self._read_channel(m, words, counters)
         return m
 
     def _write_channel(self, m: Module) -> Value:
@@ -90,7 +90,8 @@ class Registers(Block):
         for size in self.sizes:
             taken = write & self._hit(self.bus.awaddr, size.name)
             value, above = self._written(m, size, taken)
-            legal += [~above, value != 0, value <= size.most]
+            fits = ~above & value.any() & at_most(value, Const(size.most, len(value)))
+            legal.append(self._seen(m, f"{size.name}_fits", fits))
             words[size.name] = value | above.replicate(len(value))
             held[size.name] = value
             if size.bits:
@@ -98,10 +99,29 @@ class Registers(Block):
                 with m.If(self._go):
                     m.d.sync += copy.eq(value)
                 m.d.comb += self._told[size.name].eq(copy)
-        legal += [Cat(*(_holds(bound, held) for bound in rule.bounds)).any() for rule in self.rules]
+        for number, rule in enumerate(self.rules):
+            bounds = [
+                _holds(bound, *self._sides(m, f"rule{number}_{at}", bound, held))
+                for at, bound in enumerate(rule.bounds)
+            ]
+            legal.append(self._seen(m, f"rule{number}_fits", Cat(*bounds).any()))
         self._legal = Signal(name="sizes_legal")
         m.d.comb += self._legal.eq(Cat(*legal).all())
         return words
+
+    def _seen(self, m: Module, name: str, value: Value) -> Value:
+        """A value of the cycle before."""
+        held = Signal(len(value), name=name)
+        m.d.sync += held.eq(value)
+        return held
+
+    def _sides(self, m: Module, name: str, bound: Bound, held: Mapping[str, Value]) -> list[Value]:
+        """What a bound compares: a size, or the sum of several, which takes a cycle; 0 where a side has none."""
+        sides: list[Value] = []
+        for side, names in (("left", bound.left), ("right", bound.right)):
+            total = sum((held[each] for each in names[1:]), held[names[0]]) if names else Const(0, 1)
+            sides.append(self._seen(m, f"{name}_{side}", total) if len(names) > 1 else total)
+        return sides
 
     def _written(self, m: Module, size: Size, taken: Value) -> tuple[Signal, Value]:
         """(the register, whether what was written needs more bits), written byte by byte."""
@@ -162,30 +182,36 @@ class Registers(Block):
         words: dict[str, Value] = {}
         for name in ("cycles", *self.stalls):
             held = Signal(self.registers[name].fields["value"][1], name=f"{name}_held")
-            happens = running & self._told.get(name, 1)
-            with m.If(self._go):
-                m.d.sync += held.eq(0)
-            with m.Elif(happens & ~held.all()):
-                m.d.sync += held.eq(held + 1)
+            happens = self._seen(m, f"{name}_happens", running & self._told.get(name, 1))
+            count_up(m, held, happens, self.run.start, stops=True)
             words[name] = held
-        return {name: Const(0, 1) for name in STALLS} | words
+        return words
 
-    def _read_channel(self, m: Module, words: Mapping[str, Value]) -> None:
-        accept, answer, error = (Signal(name=f"read_{what}") for what in ("accept", "answer", "error"))
+    def _read_channel(self, m: Module, words: Mapping[str, Value], counters: Mapping[str, Value]) -> None:
+        """Give the word of the cycle in which the read is accepted: counters are a cycle late, and so is their turn."""
+        accept, answer, error, turn = (
+            Signal(name=f"read_{what}") for what in ("accept", "answer", "error", "turn")
+        )
         data = Signal(32, name="read_data")
         m.d.comb += [
-            accept.eq(self.bus.arvalid & ~answer),
-            self.bus.arready.eq(~answer),
+            accept.eq(self.bus.arvalid & self.bus.arready),
+            self.bus.arready.eq(~turn & ~answer),
             self.bus.rvalid.eq(answer),
             self.bus.rdata.eq(data),
             self.bus.rresp.eq(Cat(0, error)),
         ]
         lines = [self._hit(self.bus.araddr, name) for name in words]
+        counted = [self._hit(self.bus.araddr, name) for name in counters]
+        reads = [Signal(name=f"{name}_read") for name in counters]
         with m.If(accept):
             m.d.sync += [
-                answer.eq(1),
-                error.eq(~Cat(*lines).any()),
+                turn.eq(1),
+                error.eq(~Cat(*lines, *counted).any()),
                 data.eq(one_of(lines, [zero_extend(word, 32) for word in words.values()])),
+                Cat(*reads).eq(Cat(*counted)),
             ]
+        with m.Elif(turn):
+            late = one_of(reads, [zero_extend(word, 32) for word in counters.values()])
+            m.d.sync += [turn.eq(0), answer.eq(1), data.eq(data | late)]
         with m.Elif(self.bus.rready):
             m.d.sync += answer.eq(0)

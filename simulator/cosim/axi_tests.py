@@ -16,6 +16,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly, Timer
 
+from blueprint import counting
 from blueprint.axi import CLOCK, RESET, StreamPort, lite
 from simulator.cosim.axi import PATIENCE, Hang, Lite, Sink, Source
 
@@ -71,6 +72,8 @@ class Bench:
                 return {"was": None}
             was[name] = int(counter.value)
             counter.value = value
+            if (flags := getattr(shell, f"{name}_held_full", None)) is not None:
+                flags.value = counting.full(value, len(flags))
         return {"was": was}
 
     async def together(self, steps: Sequence[Mapping[str, Any]]) -> Answer:

@@ -66,7 +66,10 @@ def prepare(spec: Spec, folder: Path, todo: Sequence[Case], *, seed: int = 1) ->
     planned, tally = random_runs.runs(spec, todo)
     plan = (planned, *scenarios(spec, seed, design.counters))
     drivers = Checked("drivers", "every signal has one driver, no latch, no loop", undriven(design), True)
-    visible = {design.top: list(design.ports), design.shell: [f"{name}_held" for name in design.counters]}
+    visible = {
+        design.top: list(design.ports),
+        design.shell: [f"{name}_held{part}" for name in design.counters for part in ("", "_full")],
+    }
     simulator = bench.build(design.files, design.top, visible, arguments=(*_QUICK_BUILD, *_UNKNOWN))
     return Prepared(design, plan, tally, drivers, simulator, seed)
 

@@ -190,7 +190,7 @@ def ports(spec: Spec, work: Job, how: How) -> dict[str, Any]:
     for stream in spec.streams():
         if stream.direction == "in":
             beats = work.stimulus[stream.name]
-            lasts = list(how.lasts.get(stream.name, [len(beats) - 1]))
+            lasts = list(how.lasts.get(stream.name, [len(beats) - 1] if beats else []))
             found[stream.name] = {"beats": beats, "lasts": lasts, "surplus": how.surplus}
         else:
             found[stream.name] = {"count": work.outputs[stream.name], "waits": how.waits}
@@ -259,7 +259,7 @@ def compare(work: Job, answer: Answer) -> tuple[int, list[str]]:
 def moments(work: Job, answer: Answer) -> Iterator[str]:
     """Beats whose cycles differ from the simulator's."""
     for stream in work.spec.streams():
-        wanted = [int(cycle) for cycle in work.clocks.accepted[stream.name]]
+        wanted = [int(cycle) for cycle in work.clocks.accepted.get(stream.name, ())]
         found = answer["accepted"][stream.name]
         if found != wanted:
             place = next(i for i, pair in enumerate(zip(found, wanted, strict=True)) if pair[0] != pair[1])
@@ -273,7 +273,7 @@ def cycles_of(work: Job, answer: Answer) -> int:
     """Cycles from the first input beat to the last output beat, both inclusive, measured at the ports."""
     inputs = {stream.name for stream in work.spec.streams() if stream.direction == "in"}
     moved = answer["accepted"]
-    first = min(cycles[0] for name, cycles in moved.items() if name in inputs)
+    first = min(cycles[0] for name, cycles in moved.items() if name in inputs and cycles)
     return int(max(cycles[-1] for name, cycles in moved.items() if name not in inputs) - first + 1)
 
 

@@ -61,7 +61,7 @@ def small_jobs(spec: Spec, seed: int) -> list[Job]:
 
 
 def begin(shell: Shell, work: Job, *, reset: bool = False) -> list[Step]:
-    """Write the sizes of a run and start it; the status must say that it runs and forget what was before."""
+    """Write the sizes of a run and start it; the status must show ``busy`` and clear the flags of the last run."""
     steps = [plan.reset()] if reset else []
     if reset:
         shell.clear()

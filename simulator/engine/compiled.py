@@ -52,7 +52,7 @@ def compiled(function: Function) -> Function:
     try:
         dispatcher = numba.njit(_nrt=False)(function)
         if folder is not None:
-            dispatcher._cache = _Cache(function)
+            dispatcher._cache = _Cache(function, folder)
         return cast(Function, dispatcher)
     finally:
         numba.config.CACHE_DIR = before
@@ -84,12 +84,13 @@ class _Sealed(IndexDataCacheFile):
 class _Cache(FunctionCache):
     """Compiled code on disk: what cannot be read is compiled again, what cannot be written is done without."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], folder: Path) -> None:
         super().__init__(function)
         plain: Any = getattr(self, "_cache_file")  # noqa: B009  # numba is not followed
-        self._cache_file = _Sealed(
-            plain._cache_path, plain._index_name.removesuffix(".nbi"), plain._source_stamp
-        )
+        # Numba names files by the folder of the source and stamps them with its time: every copy of the tree, every
+        # installation would compile anew. What is compiled depends on texts alone.
+        stamp = toolchain_cache.key([Path(function.__code__.co_filename).read_bytes()])
+        self._cache_file = _Sealed(str(folder), plain._index_name.removesuffix(".nbi"), stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:

@@ -46,9 +46,9 @@ def jobs(spec: Spec, number: int) -> list[Run]:
         operands = spec.operands(workload, run)
         graph = spec.timing(workload, operands)
         outputs = {n.stream: n.firings for n in graph.nodes if n.stream and n.direction == "out"}
-        job = rtl.Job(
-            spec.stimulus(operands), outputs, patterns(spec, random, run), spec.register_values(workload)
-        )
+        taken = {node.stream for node in graph.nodes}
+        opened = {name: pattern for name, pattern in patterns(spec, random, run).items() if name in taken}
+        job = rtl.Job(spec.stimulus(operands), outputs, opened, spec.register_values(workload))
         found.append((workload, operands, job))
     return found
 

@@ -53,7 +53,7 @@ def check_family(family: str, folder: Path, *, designs: int = 20, seed: int = 1)
 
 
 def check_design(spec: Spec, folder: Path, number: int = 0) -> list[str]:
-    """Faults of the hardware of one design, which is written to ``folder``; ``number`` seeds its runs.
+    """Check the hardware of one design and return its faults; ``folder`` takes the files, ``number`` seeds the runs.
 
     Values, cycles, stalls by reason, beats on every port and status against the RTL; flip-flops of the netlist; the
     manifest; lint; that the same design gives the same bytes and survives a file.
@@ -200,7 +200,7 @@ def check_estimate(spec: Spec, technology: str = "asap7") -> list[str]:
 
 
 def check_space(space: str | Path, out: str | Path) -> list[str]:
-    """Faults of the front of a space, which is searched into the folder ``out``.
+    """Search a space into the folder ``out`` and return the faults of its front.
 
     Every point of the front, as a file, must be estimated as the explorer did. Raises as ``ternforge.explore``.
     """

@@ -41,10 +41,7 @@ def apply(study: str | Path, point: str, out: str | Path, *, force: bool = False
 def apply_(session: Session, study: str, point: str, out: str, force: bool) -> None:
     """Write the design POINT (an id, or `knee`) of the folder STUDY as a file."""
     answer = apply(study, point, out, force=force)
-    parameters = ", ".join(
-        f"{key} {str(value).lower() if isinstance(value, bool) else value}"
-        for key, value in answer["design"]["parameters"].items()
-    )
+    parameters = ", ".join(f"{key} {_yaml(value)}" for key, value in answer["design"]["parameters"].items())
     following = line("ternforge", "generate", Path(out), "--out", "rtl")
     if answer["infeasible"]:
         session.note(f"Point {answer['point']} is infeasible in this study: {answer['infeasible']}")

@@ -21,7 +21,7 @@ from costmodel.model.work import memory_text
 from costmodel.technology import technology as technologies
 from dse.evaluate import metric_names
 from dse.space_file import space_content, space_from
-from ternforge import choices
+from ternforge import choices, decoders
 from ternforge.options import set_option
 from ternforge.session import Answer, Session, plain
 from ternforge.shell import Verb
@@ -43,6 +43,7 @@ def validate(path: str | Path, overrides: Mapping[str, str], only: str | None = 
         schemas.DESIGN: lambda found: _design(found, overrides),
         schemas.WORKLOAD: _workload,
         schemas.MODEL: _model,
+        schemas.SYSTEM: decoders.check,
         schemas.SPACE: _space,
         schemas.TECHNOLOGY: lambda _: _technology(Path(path)),
     }

@@ -1,4 +1,4 @@
-"""``ternforge estimate``: what the analytical model predicts of a design."""
+"""``ternforge estimate``: what the analytical model predicts of a design or of a whole decoder."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from blueprint.errors import ParamError
 from blueprint.files.design import Design
 from blueprint.numbers import Number
 from blueprint.spec import Spec
+from blueprint.systems.description import System
 from blueprint.workloads.tasks import Task
 from blueprint.workloads.workload import Workload
 from costmodel.model import provenance
@@ -23,7 +24,7 @@ from costmodel.model.metrics import METRICS, scope
 from costmodel.model.quantity import label, metric_text, shown
 from costmodel.model.work import Asked, memory_text
 from costmodel.technology.technology import Technology
-from ternforge import choices, explaining
+from ternforge import choices, decoders, explaining
 from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_technology, read_workload
 from ternforge.options import gemm_option, set_option, tech_option, workload_from, workload_option
 from ternforge.session import Answer, Session, size_columns, table
@@ -34,12 +35,15 @@ _BANDS = {"area_um2": "area", "critical_path_ps": "critical path", "energy_pj": 
 
 
 def estimate(
-    design: DesignLike,
+    design: DesignLike | System,
     technology: str | Path | None = None,
     workload: WorkloadLike | None = None,
     overrides: Mapping[str, str] | None = None,
     space: str | Path | None = None,
     explain: str | None = None,
+    model: str | Path | None = None,
+    context: int | None = None,
+    prompt: int | None = None,
 ) -> Answer:
     """What the analytical model predicts: area by place (um2), critical path (ps), clock (MHz), energy (pJ), and with a
     workload its cycles and time. ``meets_clock`` is false where the design asks for a faster clock than predicted.
@@ -48,7 +52,17 @@ def estimate(
     the numbers of a study's row by the same names; without a space memory takes no time, which ``memory`` says.
     ``figures`` has the source and the error band of every figure; ``explain`` (``area``, ``clock``, ``energy``,
     ``cycles``) adds the ``explanation`` of one: lines that add up to it.
+
+    Of a system (a file of schema ``ternforge/system/v1``) it is what a ``model`` takes, the largest one where none is
+    named: area, ``tokens_per_second`` behind ``context`` tokens, ``time_to_first_token_s`` of a ``prompt``, energy and
+    power, with ``phases`` by unit and by operation; :data:`costmodel.systems.estimate.ASSUMPTIONS` says what counts.
     """
+    ours = {"workload": workload, "overrides": overrides, "space": space, "explain": explain}
+    theirs = {"model": model, "context": context, "prompt": prompt}
+    if isinstance(design, System) or decoders.is_system(design):
+        _refuse(ours, "for a design, not for a system")
+        return decoders.estimate(design, technology, model, context, prompt)  # type: ignore[arg-type]
+    _refuse(theirs, "for a system, not for a design")
     chosen = read_design(design, overrides)
     asked, named = _asked(workload, space)
     facts = read_technology(chosen, technology or named)
@@ -66,6 +80,13 @@ def estimate(
         work = None if asked is None else asked.workload
         answer["explanation"] = explaining.explanation(explain, chosen.spec, facts, answer["clock_mhz"], work)
     return answer if asked is None else answer | _on_workload(chosen, asked, facts, cost)
+
+
+def _refuse(given: Mapping[str, Any], whose: str) -> None:
+    """Refuse arguments that another kind of file takes. Raises ``ParamError``."""
+    for name, value in given.items():
+        if value:
+            raise ParamError(f"{name} must be given {whose}")
 
 
 def _asked(workload: WorkloadLike | None, space: str | Path | None) -> tuple[Asked | None, str | None]:
@@ -146,6 +167,23 @@ def _cycles(spec: Spec, task: Task) -> Number:
     type=choices.Named(lambda: explaining.EXPLAINED),
     help="Print the formula of this figure with its numbers; its lines add up to the figure.",
 )
+@click.option(
+    "--model",
+    metavar="MODEL",
+    help="Of a system: the model, by name or file; without it the largest that it holds.",
+)
+@click.option(
+    "--context",
+    type=choices.Whole(0),
+    metavar="N",
+    help=f"Of a system: tokens in front of the one that is decoded; without it {decoders.CONTEXT:,}, or what fits.",
+)
+@click.option(
+    "--prompt",
+    type=choices.Whole(1),
+    metavar="P",
+    help="Of a system: tokens of a prompt, for the time to the first token.",
+)
 @set_option
 @click.pass_obj
 def estimate_(
@@ -156,14 +194,18 @@ def estimate_(
     gemm: str | None,
     space: str | None,
     explain: str | None,
+    model: str | None,
+    context: int | None,
+    prompt: int | None,
     overrides: dict[str, str],
 ) -> int:
-    """Predict area, clock, energy and latency of the design in SPEC, in milliseconds.
+    """Predict area, clock, energy and latency of the design or system in SPEC, in milliseconds.
 
-    Exit code 1 where the design asks for a faster clock than predicted.
+    Exit code 1 where it asks for a faster clock than predicted.
     """
-    answer = estimate(spec, tech, workload_from(workload, gemm), overrides, space, explain)
-    session.answer(answer, _lines(answer))
+    work = workload_from(workload, gemm)
+    answer = estimate(spec, tech, work, overrides, space, explain, model, context, prompt)
+    session.answer(answer, decoders.lines(answer) if "system" in answer else _lines(answer))
     return 0 if answer["meets_clock"] else 1
 
 

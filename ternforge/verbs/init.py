@@ -17,8 +17,8 @@ from ternforge.shell import Verb
 
 #: In a source tree a link to the top-level folder.
 EXAMPLES = Path(__file__).parents[1] / "examples"
-#: What a preset consists of.
-FILES = ("design.yaml", "space.yaml", "workload.yaml")
+#: What a preset consists of: a design with work and a space around it, or a whole decoder.
+DESIGN, SYSTEM = ("design.yaml", "space.yaml", "workload.yaml"), ("system.yaml",)
 
 _README = """# {name}
 
@@ -40,10 +40,33 @@ Next:
     ternforge explore space.yaml --out study
 """
 
+_SYSTEM_README = """# {name}
+
+Made by `ternforge init {name} --preset {preset}`.
+
+| file | what it is |
+| --- | --- |
+| `system.yaml` | a whole decoder: units, buffers, external memory, the largest model |
+
+Next:
+
+    ternforge check system.yaml
+    ternforge estimate system.yaml --context 128 --prompt 64
+    ternforge plot system.yaml
+"""
+#: The text of a preset's README by what it consists of.
+_READMES = {DESIGN: _README, SYSTEM: _SYSTEM_README}
+
 
 def presets() -> tuple[str, ...]:
-    """The example folders that hold a design."""
-    return tuple(sorted(path.parent.name for path in EXAMPLES.glob("*/design.yaml")))
+    """The example folders that hold a design or a system."""
+    found = [path.parent.name for files in _READMES for path in EXAMPLES.glob(f"*/{files[0]}")]
+    return tuple(sorted(found))
+
+
+def files_of(preset: str) -> tuple[str, ...]:
+    """The files of a preset, first the one to check."""
+    return next(files for files in _READMES if (EXAMPLES / preset / files[0]).is_file())
 
 
 def default_preset() -> str:
@@ -52,7 +75,7 @@ def default_preset() -> str:
 
 
 def init(folder: str | Path, preset: str | None = None, *, force: bool = False) -> Answer:
-    """Write a starting folder: a design, a space, a workload, a README with the next commands.
+    """Write a starting folder: a design, a space and a workload, or a system; a README with the next commands.
 
     Raises ``ParamError``: an unknown preset, with the nearest one; a bad name; a folder of other files, or with files
     changed since (both only without ``force``).
@@ -64,8 +87,8 @@ def init(folder: str | Path, preset: str | None = None, *, force: bool = False) 
     name = Path(folder).absolute().name
     if not is_name(name):
         raise ParamError(f"Folder name must be {NAME_RULE}, not {name!r}")
-    texts = {file: (EXAMPLES / preset / file).read_text(encoding="utf-8") for file in FILES}
-    texts["README.md"] = _README.format(name=name, preset=preset)
+    texts = {file: (EXAMPLES / preset / file).read_text(encoding="utf-8") for file in files_of(preset)}
+    texts["README.md"] = _READMES[files_of(preset)].format(name=name, preset=preset)
     with output_folder(folder, "init", force=force) as draft:
         for file, text in texts.items():
             (draft / file).write_text(text, encoding="utf-8")
@@ -84,8 +107,8 @@ def init(folder: str | Path, preset: str | None = None, *, force: bool = False) 
 @force_option
 @click.pass_obj
 def init_(session: Session, name: str, preset: str, force: bool) -> None:
-    """Write the starting folder NAME: a design, a workload, a space, and the next commands."""
+    """Write the starting folder NAME: a design, a workload, a space, or a system, and the next commands."""
     answer = init(name, preset, force=force)
     files = "  ".join(path.name for path in answer["files"])
-    following = f"{line('cd', Path(name))} && ternforge check design.yaml"
+    following = f"{line('cd', Path(name))} && ternforge check {files_of(answer['preset'])[0]}"
     session.answer(answer, [f"created {name}/: {files}", f"next: {following}"])

@@ -111,8 +111,49 @@ def model_export(
     }
 
 
+def model_generate(path: str | Path, prompt: str, tokens: int = 16, *, note: Note = silent) -> Answer:
+    """Continue a text with a ternary checkpoint, in NumPy: the most likely token, again and again.
+
+    Products are exact integers of INT8 activations and ternary weights; the rest is FP32. Stops before ``tokens`` at
+    the end of the model's context and where the model ends the text.
+    """
+    from checkpoints import reading
+    from checkpoints.reference import Reference
+
+    found = reading.read(path).checkpoint
+    if found is None:
+        raise ParamError(f"{path}: checkpoint must have weights, and has none that can be read")
+    if found.vocabulary is None:
+        raise ParamError(f"{path}: checkpoint must have a tokenizer, and has none that can be read")
+    begin = [] if found.decoder.bos is None else [found.decoder.bos]
+    given = begin + found.vocabulary.encode(prompt)
+    context = found.decoder.model.context
+    if len(given) >= context:
+        raise ParamError(
+            f"Prompt must have fewer than {context} tokens, the model's context, not {len(given)}"
+        )
+    tell, made = _paced(note, "made {} of {} tokens"), list[int]()
+    for token in Reference(found).generate(given, min(tokens, context - len(given))):
+        if token == found.decoder.eos:
+            break
+        made.append(token)
+        tell(len(made), tokens)
+    return {
+        "name": found.decoder.model.name,
+        "prompt": prompt,
+        "prompt_tokens": given,
+        "tokens": made,
+        "text": found.vocabulary.decode(made),
+    }
+
+
 def _progress(note: Note) -> Callable[[int, int], None]:
     """What says every two seconds how many matrices were read, and how long the rest will take."""
+    return _paced(note, "read {} of {} matrices")
+
+
+def _paced(note: Note, text: str) -> Callable[[int, int], None]:
+    """What says every two seconds how much is done, and how long the rest will take."""
     begin = last = time.monotonic()
 
     def told(done: int, total: int) -> None:
@@ -120,7 +161,7 @@ def _progress(note: Note) -> Callable[[int, int], None]:
         now = time.monotonic()
         if now - last >= _PAUSE and done < total:
             left = (now - begin) / done * (total - done)
-            note(f"read {done} of {total} matrices, {left:.0f} s left")
+            note(f"{text.format(done, total)}, {left:.0f} s left")
             last = now
 
     return told
@@ -183,6 +224,7 @@ _VERBS = {
     "show": "One model's shapes and products.",
     "import": "Shapes and tensors of a checkpoint.",
     "export": "A checkpoint as GGUF or as a packed folder.",
+    "generate": "Text that a checkpoint continues, in NumPy.",
 }
 
 
@@ -275,6 +317,19 @@ def export_(session: Session, path: str, encoding: str, out: str, force: bool) -
         f"; scales rounded by at most {answer['scale_rounding']:.1e}" if answer["scale_rounding"] else ""
     )
     session.answer(answer, [f"wrote {out}: {answer['name']} as {encoding}{rounding}"])
+
+
+@click.command("generate", cls=Verb)
+@click.argument("path", metavar="PATH", type=choices.FILE)
+@click.option("--prompt", metavar="TEXT", required=True, help="Text to continue.")
+@click.option(
+    "--tokens", type=choices.Whole(1, LARGEST), default=16, show_default=True, help="Tokens to make at most."
+)
+@click.pass_obj
+def generate_(session: Session, path: str, prompt: str, tokens: int) -> None:
+    """Continue TEXT with the ternary checkpoint PATH: the reference that hardware is compared with, in NumPy."""
+    answer = model_generate(path, prompt, tokens, note=session.note)
+    session.answer(answer, [f"{prompt}{answer['text']}"])
 
 
 def _tables(answer: Answer) -> list[str]:

@@ -1,4 +1,4 @@
-"""``ternforge plot``: a study's Pareto front as pictures."""
+"""``ternforge plot``: a study's Pareto front as pictures, a system as a block diagram."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from pathlib import Path
 
 import click
 
+from blueprint.systems.diagram import svg
+from blueprint.systems.reader import read_system
 from dse import interactive
 from dse import plot as figures
 from ternforge import choices
+from ternforge.decoders import is_system
 from ternforge.folder import output_folder
 from ternforge.options import force_option, out_option, study_argument
 from ternforge.session import Answer, Session
@@ -17,11 +20,23 @@ from ternforge.study import opened
 
 
 def plot(study: str | Path, out: str | Path | None = None, *, force: bool = False) -> Answer:
-    """Draw a study's Pareto front into its folder, or into ``out``: PNG, SVG and an interactive page."""
+    """Draw a study's Pareto front into its folder, or into ``out``: PNG, SVG and an interactive page.
+
+    Of a system (a file of schema ``ternforge/system/v1``) it is the block diagram, ``<name>.svg`` beside the file.
+    """
+    if is_system(study):
+        return _diagram(Path(study), out, force)
     folder = Path(study if out is None else out)
     with opened(study) as found, output_folder(folder, "plot", whole=False, force=force) as draft:
         files = [*figures.draw(found, draft), interactive.write(found, draft / "pareto.html")]
     return {"files": [folder / file.name for file in files]}
+
+
+def _diagram(file: Path, out: str | Path | None, force: bool) -> Answer:
+    system, folder = read_system(file), file.parent if out is None else Path(out)
+    with output_folder(folder, "plot", whole=False, force=force) as draft:
+        (draft / f"{system.name}.svg").write_text(svg(system), encoding="utf-8")
+    return {"files": [folder / f"{system.name}.svg"]}
 
 
 @click.command("plot", cls=Verb)
@@ -30,6 +45,6 @@ def plot(study: str | Path, out: str | Path | None = None, *, force: bool = Fals
 @force_option
 @click.pass_obj
 def plot_(session: Session, study: str, out: str | None, force: bool) -> None:
-    """Draw the Pareto front of the folder STUDY: PNG, SVG and an interactive page."""
+    """Draw the Pareto front of the folder STUDY (PNG, SVG, an interactive page), or a system's block diagram."""
     answer = plot(study, out, force=force)
     session.answer(answer, [f"wrote {path}" for path in answer["files"]])

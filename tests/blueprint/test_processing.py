@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from blueprint.arithmetic import floating, processing
 from blueprint.arithmetic.floating import FP16
 from blueprint.arithmetic.processing import PES, Element, columns, digits
+from blueprint.arithmetic.processing import element as element_module
 from blueprint.arithmetic.processing.columns import Plan, Row
 from blueprint.arithmetic.processing.element import operand_rows, step_plan
 from blueprint.errors import ParamError
@@ -253,3 +255,20 @@ def test_what_cannot_be_built_is_refused(element: Element, message: str) -> None
 def test_what_is_of_the_wrong_kind_is_refused() -> None:
     with pytest.raises(TypeError, match=r"^lanes must be an integer, not 1\.5$"):
         Element("mac", 8, 8, 1.5).check()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "planned"),
+    [
+        (("ternary", 9, 1, 0, 1, "int", "fp32"), ("ternary", 2, 2, 1, 2, "int", "fp32")),
+        (("mac", 1, 99, 999, 99, "fp16", "fp32"), ("mac", 2, 16, 256, 64, "int", "fp32")),
+        (("booth_flex", 5, 5, 8, 20, "int", "fp32"), ("booth_flex", 6, 5, 1, 20, "int", "fp32")),
+        (("booth_flex", 6, 5, 8, 20, "int", "fp32"), ("booth_flex", 6, 5, 1, 20, "int", "fp32")),
+        (("float", 8, 8, 4, 20, "int", "fp32"), ("float", 8, 8, 4, 20, "fp16", "fp32")),
+        (("float", 8, 8, 4, 20, "bf16", "fp32"), ("float", 8, 8, 4, 20, "bf16", "fp32")),
+    ],
+)
+def test_a_column_of_designs_is_planned_as_elements_that_can_be_built(given: Any, planned: Any) -> None:
+    """Columns hold what is refused elsewhere: widths beyond the limits, odd widths of Booth digits, floats of none."""
+    found = element_module._plain([np.int64(v) if isinstance(v, int) else v for v in given])
+    assert tuple(getattr(found, each.name) for each in dataclasses.fields(found)) == planned

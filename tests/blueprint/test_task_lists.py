@@ -66,7 +66,7 @@ def test_tasks_of_no_one_kind_are_refused(tasks: Any) -> None:
         ("tasks: {gemm: {m: 1}}", "1:1: tasks: tasks must be a list, not a mapping"),
         (
             "tasks: [{gemm: {m: 1, k: 2, n: 3}, phase: decode}]",
-            "1:36: tasks[0].phase: key must be one of gemm, attention, count, name, not 'phase'",
+            "1:36: tasks[0].phase: key must be one of gemm, attention, rowwise, count, name, not 'phase'",
         ),
     ],
 )

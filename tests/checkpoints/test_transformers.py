@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from checkpoints import reading
-from tests.checkpoints import files, forward, tiny
+from checkpoints.reference import Reference
+from tests.checkpoints import files, tiny
 
 MISSING = any(importlib.util.find_spec(name) is None for name in ("transformers", "torch", "accelerate"))
 needed = pytest.mark.skipif(MISSING, reason="needs transformers and torch, which CI does not install")
@@ -40,7 +41,7 @@ def test_transformers_computes_the_same(tmp_path: Path, linear_class: str) -> No
         assert weights.shape == (64, 512) and layer.weight.dtype == torch.uint8
     with torch.no_grad():
         logits = theirs(torch.tensor([TOKENS])).logits[0].numpy()
-    ours = forward.logits(found, TOKENS)
+    ours = Reference(found).logits(TOKENS)
     assert np.abs(logits - ours).max() < 2e-5 * np.abs(logits).max()
     assert np.array_equal(logits.argmax(axis=1), ours.argmax(axis=1))
     words = AutoTokenizer.from_pretrained(path)
@@ -51,9 +52,9 @@ def test_the_reference_sees_a_scale_read_the_other_way(tmp_path: Path) -> None:
     """The failing twin: logits of the same file under the other convention differ by far more than rounding."""
     made = files.made(tmp_path)
     path = files.folder(tmp_path / "m", made, "bitlinear")
-    right = forward.logits(files.found(path), TOKENS)
-    assert np.array_equal(right, forward.logits(files.found(path), TOKENS))
+    right = Reference(files.found(path)).logits(TOKENS)
+    assert np.array_equal(right, Reference(files.found(path)).logits(TOKENS))
     files.configure(path, quantization_config=files.BITNET | {"linear_class": "autobitlinear"})
-    wrong = forward.logits(files.found(path), TOKENS)
+    wrong = Reference(files.found(path)).logits(TOKENS)
     assert np.abs(right - wrong).max() > 0.1 * np.abs(right).max()
-    assert np.abs(right - forward.logits(made, TOKENS)).max() < 2e-5 * np.abs(right).max()
+    assert np.abs(right - Reference(made).logits(TOKENS)).max() < 2e-5 * np.abs(right).max()

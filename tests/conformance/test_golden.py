@@ -112,7 +112,7 @@ def test_costs_are_the_recorded_ones(family: str, number: int, name: str) -> Non
 @pytest.mark.parametrize(("family", "number"), CASES)
 def test_recorded_costs_agree_with_the_netlist(family: str, number: int) -> None:
     spec, design = case(family, number)
-    assert list(golden.disagreements(design)) == []
+    assert list(golden.disagreements(design, family)) == []
     assert int(flip_flops(spec.units())) == sum(design["measured"]["flip_flops"].values())
 
 
@@ -176,9 +176,11 @@ def test_half_of_a_place_disagrees_with_the_netlist(family: str) -> None:
     areas = design["measured"]["area_um2"]
     largest = max(areas, key=lambda place: areas[place])
     wrong = without(design, "costs", golden.MEASURED, "area_um2", largest)
-    assert any(f"area of {largest} must be" in text for text in golden.disagreements(wrong))
+    known = family not in golden.UNCALIBRATED
+    assert any(f"area of {largest} must be" in text for text in golden.disagreements(wrong, family)) == known
     wrong = without(design, "costs", golden.MEASURED, "critical_path_ps")
-    wrong["costs"][golden.MEASURED]["critical_path_ps"] /= 2
-    assert any(text.startswith("critical path must be") for text in golden.disagreements(wrong))
+    wrong["costs"][golden.MEASURED]["critical_path_ps"] /= 4
+    found = list(golden.disagreements(wrong, family))
+    assert any(text.startswith("critical path must be") for text in found) == known
     wrong = without(design, "measured", "flip_flops", "shell")
-    assert any(text.startswith("flip-flops of shell must be") for text in golden.disagreements(wrong))
+    assert any(text.startswith("flip-flops of shell must be") for text in golden.disagreements(wrong, family))

@@ -26,7 +26,8 @@ from tests import attention_by_the_page
 from tests.conformance import manifest_attention, manifest_bench, manifest_time
 from tests.conformance.manifest_bench import Bench, Names, expected
 
-FAMILIES = sorted(families())
+#: Those that a bench from the manifest can compute; it has no values of vector units yet.
+FAMILIES = sorted(set(families()) - {"vector"})
 RUNS = 2
 #: Designs of the conformance suite that are looked at, and of these the first ones that are taken in any case.
 POOL, FIRST = 160, 12

@@ -81,7 +81,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "unknown family": (
         edit(lambda m: m.update(family="ternary_lot")),
-        "{folder}/manifest.json: Family must be one of streaming_attention, systolic, ternary_lut, "
+        "{folder}/manifest.json: Family must be one of streaming_attention, systolic, ternary_lut, vector, "
         "not 'ternary_lot'; did you mean 'ternary_lut'?",
     ),
     "impossible parameters": (

@@ -458,6 +458,14 @@ CALIBRATED: dict[str, list[str]] = {
         "d97fb4b94287dc06",
         "ed933f1450af4e0c",
     ],
+    "vector": [
+        "3bb5b147bb7c3eec",
+        "f30e3bee5c715489",
+        "3e4f40685c337613",
+        "e7b0713216c0bc1a",
+        "3793a2ee1bc01b56",
+        "b90af37860948ee8",
+    ],
 }
 
 

@@ -122,10 +122,17 @@ def test_a_design_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         (folder / "top.v").write_text("module top; endmodule")
         return {"files": ["top.v"]}
 
-    monkeypatch.setattr(measuring, "_measured", lambda spec, *_: calls.append(spec) or len(calls))
-    assert [measuring.measure(spec, ASAP7, generate) for spec in (SPECS[0], SPECS[0], SPECS[1])] == [1, 1, 2]
+    def measured(spec: Spec, *_: Any) -> measuring.Sample:
+        calls.append(spec)
+        return measuring.Sample(spec, {}, 0.0, {}, float(len(calls)), (), 0.0, None)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(measuring, "_measured", measured)
+    found = [measuring.measure(spec, ASAP7, generate) for spec in (SPECS[0], SPECS[0], SPECS[1])]
+    assert [sample.critical_path_ps for sample in found] == [1, 1, 2]
     other = ASAP7.with_model({})
-    assert measuring.measure(SPECS[0], other, generate) == 1  # a model is no part of a netlist
+    assert (
+        measuring.measure(SPECS[0], other, generate).critical_path_ps == 1
+    )  # a model is no part of a netlist
     assert len(list((tmp_path / "cache" / "samples").glob("*/.seal.json"))) == 2
 
 

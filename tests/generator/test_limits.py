@@ -33,6 +33,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "weight_width": 2, "k_max": 64, "n_max": 64,
     },
     "streaming_attention": {"dim": 4, "keys_max": 16},
+    "vector": {"lanes": 2, "length_max": 70, "rows_max": 8},
 }  # fmt: skip
 
 

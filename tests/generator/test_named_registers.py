@@ -8,8 +8,9 @@ import pytest
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.families.streaming_attention import inventory as attention
 from blueprint.families.ternary_lut import TernaryLutSpec
-from blueprint.families.ternary_lut import inventory as lut
-from blueprint.shell import ANSWERS, PULSES
+from blueprint.families.ternary_lut import registers as lut
+from blueprint.families.ternary_lut.inventory import side_bits
+from blueprint.shell import ANSWERS, COUNTING, PULSES
 from generator.cells.register_file import Registers
 from generator.families.streaming_attention.control import Control as AttentionControl
 from generator.families.streaming_attention.screen import Screen
@@ -30,7 +31,7 @@ def lut_registers(spec: TernaryLutSpec) -> dict[str, int]:
         | lut.RESULT_FLAGS
         | tiles
         | kept
-        | {"forwarding": lut.forwarding(spec), "staged": spec.sweep_stages * lut.side_bits(spec)}
+        | {"forwarding": lut.forwarding(spec), "staged": spec.sweep_stages * side_bits(spec)}
     )
 
 
@@ -53,16 +54,20 @@ def test_a_run_of_more_tokens_is_counted_by_a_register_of_both_loops() -> None:
     assert built != counted
     assert {name: built[name] for name in built if name not in counted} == {
         "load_tokens_left": 3,
+        "load_tokens_last": 1,
         "sweep_tokens_left": 3,
+        "sweep_tokens_last": 1,
     }
 
 
 @pytest.mark.parametrize("number", range(12))
 def test_registers_of_the_sequencers_of_attention_are_those_that_are_counted(number: int) -> None:
     spec = StreamingAttentionSpec.sample(np.random.default_rng([8, number]))
-    numbers = {name: there * spec.key_width for name, there in attention.key_numbers(spec).items()}
     assert built_registers(AttentionControl(spec)) == there(
-        attention.LOOPS | attention.run_counters(spec) | numbers
+        attention.LOOPS
+        | attention.run_counters(spec)
+        | attention.key_counters(spec)
+        | attention.key_bounds(spec)
     )
 
 
@@ -87,7 +92,8 @@ def test_registers_of_the_register_file_are_those_that_are_counted() -> None:
     spec = TernaryLutSpec(mu=2, lut_count=2, fetch_count=2, act_width=4, k_max=16, n_max=8)
     file = spec.register_file()
     built = built_registers(Registers("file", file, spec.design_hash))
-    sizes = {f"{size.name}_{what}" for size in file.present for what in ("held", "above", "of_run")}
-    counters = {f"{name}_held" for name in ("cycles", *file.stalls)}
-    rest = {name: bits for name, bits in built.items() if name not in sizes | counters}
+    sizes = {f"{size.name}_{what}" for size in file.present for what in ("held", "above", "of_run", "fits")}
+    counters = {f"{name}_{what}": n for name in ("cycles", *file.stalls) for what, n in COUNTING.items()}
+    assert {name: bits for name, bits in built.items() if name in counters} == counters
+    rest = {name: bits for name, bits in built.items() if name not in {*sizes, *counters}}
     assert rest | {"start": 1} == file.run_flags() | PULSES | ANSWERS  # start is a port itself

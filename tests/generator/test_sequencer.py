@@ -12,8 +12,8 @@ from amaranth.lib.wiring import In, Out
 from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.shell import STALLS
 from generator.boundary import EVENTS, HANDSHAKE, AxiStream
+from generator.cells.counter import Loop as Counter
 from generator.families.ternary_lut import Top
-from generator.sequencer import Loop as Counter
 from generator.sequencer import Sequencer, held
 from tests.generator.cells.flat import play
 
@@ -51,13 +51,15 @@ class Loop(Sequencer):
 class Reloads(Loop):
     """A twin that counts on from what is left, not from the size."""
 
-    def counter(self, m: Module, name: str, size: Value, step: int | Value, advance: Value) -> Counter:
+    def counter(
+        self, m: Module, name: str, size: Value, step: int | Value, advance: Value, *, shown: bool = False
+    ) -> Counter:
         left = Signal(len(size), name=f"{name}_left")
         with m.If(self.run.start):
             m.d.sync += left.eq(size)
         with m.Elif(advance):
             m.d.sync += left.eq(left - step)
-        return Counter(left, left <= step)
+        return Counter(left, left <= step, left <= 2 * step)
 
 
 def check(loop: Loop) -> None:

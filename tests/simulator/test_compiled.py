@@ -69,3 +69,26 @@ def test_code_that_cannot_be_kept_runs(folder: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "replace", full)
     assert fresh()(1) == 2
     assert not list(folder.rglob("*.nbc"))
+
+
+TIMES = "def times(number):\n    return {factor} * number\n"
+
+
+def loaded(source: Path) -> Any:
+    """The function of a file, compiled, as a process would have it that imports the file."""
+    scope: dict[str, Any] = {"__name__": "copied"}
+    exec(compile(source.read_text(), str(source), "exec"), scope)
+    return compiled.compiled(scope["times"])
+
+
+def test_a_copy_of_the_sources_takes_what_the_original_compiled(tmp_path: Path, folder: Path) -> None:
+    """Time and place of a file say nothing of it; another text of the same length is compiled."""
+    files = [tmp_path / name / "copied.py" for name in ("one", "two", "other")]
+    for file, factor in zip(files, (2, 2, 3), strict=True):
+        file.parent.mkdir()
+        file.write_text(TIMES.format(factor=factor))
+    os.utime(files[1], (1000, 1000))
+    first, copy, other = map(loaded, files)
+    assert (first(5), stats(first)) == (10, (0, 1))
+    assert (copy(5), stats(copy)) == (10, (1, 0))
+    assert (other(5), stats(other)) == (15, (0, 1))

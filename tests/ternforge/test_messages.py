@@ -253,7 +253,7 @@ def completions(*words: str, incomplete: str = "") -> list[str]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("init", "x", "--preset"), sorted(registry.families())),
+        (("init", "x", "--preset"), sorted([*registry.families(), "tiny_decoder", "edge_2b4t", "hbm_2b4t"])),
         (("export", "x", "--flow"), ["files", "fusesoc", "yosys"]),
         (("estimate", "x", "--tech"), ["asap7", "ihp_sg13g2", "sky130hd"]),
         (("explore", "x", "--method"), ["auto", "exhaustive", "random", "nsga2"]),
@@ -425,6 +425,7 @@ VALID = {
     "int": 1,
     "str | Path": "x",
     "DesignLike": SPEC,
+    "DesignLike | System": SPEC,
     "WorkloadLike": "1x1x1",
     "Sequence[str | Path]": ["x"],
     "Design": Design(SPEC, "x"),

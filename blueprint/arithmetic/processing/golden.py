@@ -83,4 +83,4 @@ def cycles_per_operand(element: Element, a: npt.ArrayLike, bits: npt.ArrayLike |
 
 def masks(element: Element, bits: int) -> int:
     """Digit mask of a queue of dense digits for operands of ``bits`` bits: one bit per digit."""
-    return (1 << min(int(digits.places(bits)), int(element.digits))) - 1
+    return (1 << min(digits.places(bits), element.digits)) - 1

@@ -425,15 +425,15 @@ class Arithmetic:
     def constants(self) -> dict[str, Any]:
         """Named constants of the algorithm; only those that this kind of sums uses."""
         found: dict[str, Any] = {
-            "exponent_fraction": int(self.fraction),
-            "mantissa_bits": int(self.mantissa),
-            "divisor_fraction": int(self.divisor_fraction),
+            "exponent_fraction": self.fraction,
+            "mantissa_bits": self.mantissa,
+            "divisor_fraction": self.divisor_fraction,
         }
         if not self.sums_are_floats:
-            found |= {"weight_fraction": int(self.weight_fraction), "sum_width": int(self.l_width)}
+            found |= {"weight_fraction": self.weight_fraction, "sum_width": self.l_width}
         if self.exact:
-            found |= {"score_fraction": SCORE_FRACTION, "value_fraction": int(self.value_fraction)}
-        columns = polynomial(int(self.fraction), int(self.mantissa)).coefficients
+            found |= {"score_fraction": SCORE_FRACTION, "value_fraction": self.value_fraction}
+        columns = polynomial(self.fraction, self.mantissa).coefficients
         return found | {"coefficients": [list(column) for column in columns]}
 
     @property

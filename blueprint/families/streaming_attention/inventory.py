@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from blueprint import counting
 from blueprint.arithmetic.pruning import PLACE_BITS, PRODUCT_PLACES
 from blueprint.arithmetic.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS
 from blueprint.arithmetic.softmax.inventory import blocks, division, powers, segments, tail, weighted, whole
@@ -255,19 +256,37 @@ def screen_counters(p: StreamingAttentionParameters) -> dict[str, Number]:
 def run_counters(p: StreamingAttentionParameters) -> dict[str, Number]:
     """Counters of what is left of a run: passes by all three loops, queries by the last two."""
     read = {size.name: size.bits for size in p.register_file().sizes}
-    queries = p.regroups * read["queries"]
+    found: dict[str, Number] = {}
+    for name in ("tune_passes", "load_passes", "score_passes"):
+        found |= counting.down(name, read["passes"], 1, p.repeats)
+    for name, shown in (("load_queries", 0), ("score_queries", p.corners)):
+        found |= counting.down(name, read["queries"], p.parallel, p.regroups, shown=shown)
+    return found
+
+
+def key_counters(p: StreamingAttentionParameters) -> dict[str, Number]:
+    """Registers that count the keys of a row: what is left of them or, where there is a mask, of which row."""
+    read = {size.name: size.bits for size in p.register_file().sizes}
+    scored = choose(p.prunes, read["candidates"], read["keys"])
+    width = p.masked * p.key_width
     return {
-        "tune_passes_left": read["passes"],
-        "load_passes_left": read["passes"],
-        "score_passes_left": read["passes"],
-        "load_queries_left": queries,
-        "score_queries_left": queries,
+        **counting.down("key", scored, 1, 1 - p.masked),
+        "last_key": p.masked,
+        "back": width,
+        "sunk": p.regroups * width,
+        "sink": p.has_sinks,
+        **counting.down("sinks", read["sinks"], 1, p.has_sinks),
     }
 
 
-def key_numbers(p: StreamingAttentionParameters) -> dict[str, Number]:
-    """1 for each register with the number of a key: the key that is scored, and the last one of its row."""
-    return {"key": 1, "high": p.masked}
+def key_bounds(p: StreamingAttentionParameters) -> dict[str, Number]:
+    """Registers of what the sizes of a run say of its rows: last key, and reach of a window."""
+    return {
+        "keys_begin": p.masked,
+        "top": p.masked * p.key_width,
+        "span": p.span_width,
+        "reach": larger(p.windowed * p.visible_bits - 1, 0) * p.span_width,
+    }
 
 
 def _screen(p: StreamingAttentionParameters) -> Iterator[Unit]:
@@ -294,21 +313,22 @@ def _screen(p: StreamingAttentionParameters) -> Iterator[Unit]:
 
 def _control(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     """Sequencers of scales, queries and keys; that of the keys also counts them."""
-    counted = sum(run_counters(p).values())
-    sums = {
-        "next key": 1,
-        "last key there is": 1,
-        "last key of a row": p.masked,
-        "first key in the window": p.windowed,
-    }
+    loops, keys = run_counters(p), key_counters(p)
+    counted = sum(bits for name, bits in loops.items() if name.endswith("_left"))
+    row, width = keys["key_left"] + keys["sinks_left"], p.masked * p.key_width
     return (
         REGISTER("control", 1, width=sum(LOOPS.values()), enable=1, reset=1),
-        REGISTER("control", 1, width=counted, enable=1, reset=1, activity=_COUNTING),
-        REGISTER("control", sum(key_numbers(p).values()), width=p.key_width, enable=1, reset=1),
+        REGISTER("control", 1, width=sum(loops.values()), enable=1, reset=1, activity=_COUNTING),
+        REGISTER("control", 1, width=sum(keys.values()), enable=1, reset=1),
+        REGISTER("control", 1, width=sum(key_bounds(p).values()), reset=1, activity=0.0),
         ADDER("control", 1, width=counted, activity=_COUNTING),
         COMPARATOR("control", 1, width=counted, activity=_COUNTING),
-        ADDER("control", sum(sums.values()), width=p.key_width),
-        COMPARATOR("control", 1 + 2 * p.windowed, width=p.key_width),
+        ADDER("control", 1, width=row),
+        COMPARATOR("control", 1, width=row),
+        # The last key, that of the next row, and the key itself.
+        ADDER("control", 3, width=width),
+        COMPARATOR("control", 1 + 2 * p.windowed, width=width),
+        ADDER("control", p.visible_bits * p.windowed, width=p.span_width, activity=0.0),
         COMPARATOR("control", p.corners * p.parallel * (1 + p.windowed), width=p.key_width),
         COMPARATOR("control", p.corners * (p.parallel - 1), width=bit_length(p.queries_max + 1)),
     )

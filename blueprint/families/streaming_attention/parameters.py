@@ -20,7 +20,7 @@ from blueprint.arithmetic.softmax.arithmetic import ACCUMULATORS, GRAPHS, INPUTS
 from blueprint.arithmetic.softmax.arithmetic import rules as arithmetic_rules
 from blueprint.arithmetic.softmax.blocks import STAGES_LIMIT
 from blueprint.families.streaming_attention import masks
-from blueprint.numbers import Number, choose, clog2, flag, one_of, whole_bytes
+from blueprint.numbers import Number, bit_length, choose, clog2, flag, one_of, whole_bytes
 from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import MASKS, Attention
@@ -262,9 +262,18 @@ class StreamingAttentionParameters(Spec):
         return self.softmax.element_width
 
     @property
+    def cache_width(self) -> Number:
+        return self.element_width
+
+    @property
     def key_width(self) -> Number:
         """Bits of the index of a key among those scored in a row."""
         return clog2(self.row_max)
+
+    @property
+    def span_width(self) -> Number:
+        """Bits of how far back from the last position of a row its first key stands, where a window moves."""
+        return self.windowed * bit_length(self.keys_max + self.parallel - 1)
 
     @property
     def index_width(self) -> Number:

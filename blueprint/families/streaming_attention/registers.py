@@ -21,7 +21,8 @@ _SIZE_WORDS = 5
 def _sizes(p: StreamingAttentionParameters) -> tuple[Size, ...]:
     """The size registers that designs of the family may have."""
     number = bit_length(p.keys_max)
-    last = choose(p.prunes, number, p.key_width)  # of a row only the number of its last key is read
+    # Under a mask only the number of the last key is read, of which the largest size less one has all bits.
+    last = choose(p.masked * (1 - p.prunes), p.key_width, number)
     passes = p.repeats * bit_length(p.heads_max)
     # Of one bit, always set, synthesis would see that lanes of a row have no query, and take them away.
     queries = (p.regroups | p.corners) * larger(bit_length(p.queries_max), 2)

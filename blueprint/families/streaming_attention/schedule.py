@@ -55,7 +55,7 @@ def cycles(p: StreamingAttentionParameters, task: Attention) -> Number:
 
 def cycles_of(p: StreamingAttentionParameters, task: Attention, operands: Arrays) -> int:
     """Cycles of any run of the task: the schedule is data-independent."""
-    return int(cycles(p, task))
+    return cycles(p, task)
 
 
 def exact(p: StreamingAttentionParameters) -> Iterator[Rule]:

@@ -7,6 +7,7 @@ Places are the modules of the RTL: ``pe`` (elements), ``edge`` (operand register
 
 from __future__ import annotations
 
+from blueprint import counting
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.processing import (
     encode_units,
@@ -232,11 +233,12 @@ def _buffer(p: SystolicParameters) -> tuple[Unit, ...]:
 
 
 def _control(p: SystolicParameters) -> tuple[Unit, ...]:
-    counters = sequencer_counters(p).values()
+    loops = sequencer_counters(p)
+    counters = [bits for name, bits in loops.items() if name.endswith("_left")]
     own = choose(p.stationary, sum(staying_flags(p).values()), sum(summing_flags(p).values()))
     tokens = bit_length(p.most_tokens)
     return (
-        REGISTER("control", 1, width=sum(counters) + sum(loop_flags(p).values()), enable=1, reset=1),
+        REGISTER("control", 1, width=sum(loops.values()) + sum(loop_flags(p).values()), enable=1, reset=1),
         REGISTER("control", 1, width=own, reset=1),
         *(ADDER("control", 1, width=width, activity=_COUNTING) for width in counters),
         *(COMPARATOR("control", 1, width=width, activity=_COUNTING) for width in counters),
@@ -253,10 +255,14 @@ def _control(p: SystolicParameters) -> tuple[Unit, ...]:
 
 def sequencer_counters(p: SystolicParameters) -> dict[str, Number]:
     """Down-counters of the sizes of a run."""
+    widths, tokens = p.size_widths, choose(p.stationary, p.most_tokens, p.rows)
+    beats, free = (
+        counting.down("beats", widths["k"], p.beat_k, p.several_beats, fixed=fixed) for fixed in (True, False)
+    )
     return {
-        "groups_left": p.regroups * p.size_widths["tokens"],
-        "beats_left": p.accumulates * p.size_widths["k"],
-        "columns_left": p.several_columns * p.size_widths["n"],
+        **counting.down("groups", widths["tokens"], tokens, p.regroups),
+        **{name: choose(p.flexible, free[name], bits) for name, bits in beats.items()},
+        **counting.down("columns", widths["n"], p.cols, p.several_columns),
     }
 
 
@@ -272,7 +278,7 @@ def summing_flags(p: SystolicParameters) -> dict[str, Number]:
         **_operand("act"),
         **_operand("wgt"),
         "busy": p.paced,
-        "last": later,
+        "last": p.marks_ends * later,
         "first": p.accumulates * later,
         "valid": p.accumulates * p.floats * later,
         "load": p.waits * later,
@@ -291,7 +297,7 @@ def staying_flags(p: SystolicParameters) -> dict[str, Number]:
         "tile_there": 1,
         "tile_mark": 1,
         "row": clog2(p.rows),
-        "token_left": p.several_tokens * bit_length(p.most_tokens),
+        **counting.down("token", bit_length(p.most_tokens), 1, p.several_tokens),
         "first_token": p.several_tokens,
         "swap": p.several_tokens * (p.rows + p.cols - 2),
         "valid": p.stages,
@@ -329,7 +335,7 @@ def _operand(port: str) -> dict[str, Number]:
 
 def paths(p: SystolicParameters) -> tuple[Path, ...]:
     """Multiplication and accumulation between two registers, the buffer, and the sequencer."""
-    step = path(p.element)
+    step, longest = path(p.element), larger(p.size_widths["k"], p.size_widths["n"])
     whole = (*_scaled(step, 1 - p.passes_words), *(_passing_step(p) if possible(p.passes_words) else ()))
     # A single row of a cascade and a sum of one beat have nothing to add to.
     alone = choose(p.stationary, flag(p.rows == 1), 1 - p.accumulates)
@@ -342,7 +348,7 @@ def paths(p: SystolicParameters) -> tuple[Path, ...]:
         Path(
             "sequence",
             (
-                HALF_ADDER("control", 1, width=larger(p.size_widths["k"], p.size_widths["n"])),
+                HALF_ADDER("control", 1, width=smaller(longest, counting.REACH)),
                 BROADCAST("control", 1, fanout=p.rows * p.act_bits),
             ),
         ),

@@ -198,7 +198,7 @@ class SystolicParameters(Spec):
         Sums in carry-save form that stay always are, and a single selected float, which nothing has rounded yet.
         """
         alone = self.selects * flag(self.dot_length * choose(self.stationary, self.rows, 1) == 1)
-        return flag(self.most_beats > 1) | self.carry_save * (1 - self.stationary) | alone
+        return self.several_beats | self.carry_save * (1 - self.stationary) | alone
 
     @cached_property
     def gated(self) -> Number:
@@ -214,6 +214,16 @@ class SystolicParameters(Spec):
     def regroups(self) -> Number:
         """1 if a run may have more than one token group."""
         return flag(self.m_max > self.group_m)
+
+    @cached_property
+    def several_beats(self) -> Number:
+        """1 if a result may need more than one beat."""
+        return flag(self.most_beats > 1)
+
+    @cached_property
+    def marks_ends(self) -> Number:
+        """1 if the end of a tile crosses the array as a bit of its own, where sums stay."""
+        return 1 - self.accumulates * self.floats * (1 - self.several_beats)
 
     @cached_property
     def several_columns(self) -> Number:
@@ -398,6 +408,11 @@ class SystolicParameters(Spec):
     def peak_macs(self) -> Number:
         # Weights that are zero and do not travel are multiply-accumulates of the product all the same.
         return self.rows * self.cols * self.act_lanes
+
+    @property
+    def largest_weight(self) -> Number:
+        integers = choose(self.pe == "ternary", 1, (1 << (self.weight_width - 1)) - 1)
+        return choose(self.pe == "float", 0, integers)
 
     @property
     def name(self) -> str:

@@ -45,7 +45,7 @@ def register_file(p: SystolicParameters) -> RegisterFile:
     """Size registers of a product; a run reads those that it counts."""
     sizes = {
         "tokens": (p.m_max, p.regroups | p.stationary * p.several_tokens),
-        "k": (p.k_max, p.accumulates),
+        "k": (p.k_max, p.several_beats),
         "n": (p.n_max, p.several_columns),
     }
     return RegisterFile(product_sizes(sizes), _WAITS, dependency=p.paced)

@@ -70,9 +70,9 @@ def cycles_of(p: SystolicParameters, task: Gemm, operands: Arrays) -> int:
     """Cycles of one unstalled run on these operands: ``act`` of shape (m, k), ``wgt`` of shape (k, n)."""
     if p.flexible:
         groups, columns, beats, _ = p.loops(task, whole=p.takes_integers(operands["wgt"]))
-        return int(_sums_stay(p, groups * columns, beats, 1))
+        return _sums_stay(p, groups * columns, beats, 1)
     if not p.serial:
-        return int(cycles(p, task))
+        return cycles(p, task)
     _, columns, _, _ = p.loops(task)
     drained, now, free = p.stages + p.rows, 0, 0
     for steps in _durations(p, task, operands["act"]):
@@ -81,7 +81,7 @@ def cycles_of(p: SystolicParameters, task: Gemm, operands: Arrays) -> int:
             begin = max(now + int(steps.sum()) - last, free)
             now = begin + last
             free = now + drained - 1
-    return int(now + drained)
+    return now + drained
 
 
 def _weights_stay(p: SystolicParameters, columns: Number, beats: Number, tokens: Number) -> Number:

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from blueprint import counting
 from blueprint.arithmetic import carry_save, floating, ternary
 from blueprint.families.ternary_lut import formats
 from blueprint.families.ternary_lut.parameters import MOST_MU, MOST_TABLES, TernaryLutParameters
+from blueprint.families.ternary_lut.registers import RESULT_FLAGS, forwarding, loader, sweeper
 from blueprint.families.ternary_lut.sideband import sideband
 from blueprint.numbers import Number, Real, ceil_div, choose, clog2, flag, larger, possible, slices, smaller
 from blueprint.unit import (
@@ -285,43 +287,6 @@ def side_bits(p: TernaryLutParameters) -> Number:
     return 1 + sideband(p).width
 
 
-# The registers of the sequencer by name, as in the RTL: bits, 0 where a design has no such register.
-
-
-def loader(p: TernaryLutParameters) -> dict[str, Number]:
-    """Registers of the loop that loads tiles: what is left of the run, and whether it is active."""
-    return {
-        "loading": 1,
-        "load_tokens_left": p.regroups * p.size_widths["tokens"],
-        "load_k_left": p.accumulates * p.size_widths["k"],
-        "load_n_left": p.tiled * p.size_widths["n"],
-        "first_pass": p.keeps_activations,
-        "kept_tile": p.kept_address_width,
-    }
-
-
-def sweeper(p: TernaryLutParameters) -> dict[str, Number]:
-    """Registers of the loop that sweeps column groups: what is left, column group, whether the tile is the first."""
-    return {
-        "sweeping": 1,
-        "sweep_tokens_left": p.regroups * p.size_widths["tokens"],
-        "sweep_k_left": p.accumulates * p.size_widths["k"],
-        "first_tile": p.accumulates,
-        "sweep_n_left": p.buffered * p.size_widths["n"],
-        "sweep_outputs_left": p.tiled * p.size_widths["n"],
-        "column": p.address_width,
-    }
-
-
-#: Flags of the result register.
-RESULT_FLAGS = {"result_valid": 1, "result_last": 1}
-
-
-def forwarding(p: TernaryLutParameters) -> Number:
-    """1 where a word that is written goes straight to the beat that reads it in the same cycle."""
-    return p.in_sram * (p.accumulate_stages == 0)
-
-
 def _control(p: TernaryLutParameters) -> tuple[Unit, ...]:
     widths = p.size_widths
     tiles, columns = p.accumulates, p.buffered
@@ -578,7 +543,7 @@ def _sequence_path(p: TernaryLutParameters) -> tuple[Unit, ...]:
     widest = larger(widths["tokens"] * p.regroups, widths["k"] * p.accumulates)
     widest = larger(widest, widths["n"] * p.tiled)
     return (
-        HALF_ADDER("control", 1, width=widest),
+        HALF_ADDER("control", 1, width=smaller(widest, counting.REACH)),
         BROADCAST("control", 1, fanout=larger(tile, p.fetch_count * p.result_width)),
     )
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+from blueprint import counting
 from blueprint.arithmetic import floating, ternary
 from blueprint.families.ternary_lut import formats
 from blueprint.numbers import (
@@ -363,6 +364,12 @@ class TernaryLutParameters(Spec):
         return {"tokens": bit_length(self.m_max), "k": bit_length(self.k_max), "n": bit_length(self.n_max)}
 
     @property
+    def tile_count_width(self) -> Number:
+        """Bits that count the outputs of an output tile, those left out that no column group changes."""
+        bits = smaller(self.size_widths["n"], bit_length(self.tile_n))
+        return self.tiled * self.buffered * (bits - counting.still(self.fetch_count))
+
+    @property
     def address_width(self) -> Number:
         """Address bits of the accumulator buffer: the index of the column group."""
         return choose(self.accumulates, clog2(self.depth), 0)
@@ -385,6 +392,10 @@ class TernaryLutParameters(Spec):
     @property
     def peak_macs(self) -> Number:
         return self.tile_k * self.fetch_count * self.token_lanes
+
+    @property
+    def largest_weight(self) -> Number:
+        return 1
 
     @property
     def hashed(self) -> dict[str, Any]:
@@ -412,7 +423,7 @@ class TernaryLutParameters(Spec):
 
 def _exact_bits(p: TernaryLutParameters) -> int:
     """Bits of an exact sum of one design, however wide."""
-    return int(signed_width(p.k_max << floating.get(p.activation).max_fixed.bit_length()))
+    return signed_width(p.k_max << floating.get(p.activation).max_fixed.bit_length())
 
 
 def _refused(p: TernaryLutParameters, name: str, text: str) -> str:

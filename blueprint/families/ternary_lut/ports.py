@@ -86,7 +86,7 @@ def _result(p: TernaryLutParameters) -> Field:
     number = str(p.output_format)
     return Field(
         "result",
-        int(p.output_bits),
+        p.output_bits,
         (p.token_lanes, p.fetch_count),
         signed=number == "int",
         format=number,

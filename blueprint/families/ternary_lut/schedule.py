@@ -32,7 +32,7 @@ def cycles(p: TernaryLutParameters, task: Gemm) -> Number:
 
 def cycles_of(p: TernaryLutParameters, task: Gemm, operands: Arrays) -> int:
     """Cycles of any run of the task: the schedule is data-independent."""
-    return int(cycles(p, task))
+    return cycles(p, task)
 
 
 def exact(p: TernaryLutParameters) -> Iterator[Rule]:
@@ -43,8 +43,8 @@ def exact(p: TernaryLutParameters) -> Iterator[Rule]:
 def graph(p: TernaryLutParameters, task: Gemm, operands: Arrays | None) -> TimingGraph:
     """Activations are loaded into tables, which are swept once per column group; sums wait until the last tile."""
     counts = p.loops(task)
-    token, tile, column = (Loop(n, int(c)) for n, c in zip(("token", "tile", "column"), counts, strict=True))
-    stages = int(1 + p.build_stages)
+    token, tile, column = (Loop(n, c) for n, c in zip(("token", "tile", "column"), counts, strict=True))
+    stages = 1 + p.build_stages
     passes = _passes(p, task)
     nest = (token, *passes, tile, _columns(p, task))
     loads, loaded = _loads(p, token, passes, tile)
@@ -54,7 +54,7 @@ def graph(p: TernaryLutParameters, task: Gemm, operands: Arrays | None) -> Timin
         result = Access("results", "output" if passes else "token")
     tiles = Access("tiles", "tile")
     sums = Access("sums", "column")
-    depth = int(p.sweep_stages)
+    depth = p.sweep_stages
     channels = [
         Channel("tiles", stages, stages, stall="input"),
         Channel("results", 1, stall="output"),
@@ -64,12 +64,12 @@ def graph(p: TernaryLutParameters, task: Gemm, operands: Arrays | None) -> Timin
     summed, written = [sums], [result]
     if p.accumulate_stages and not p.tiled:
         # A column is not fetched again before its accumulator is written.
-        channels.append(Channel("columns", int(counts[2]), 1, response=1, stall="dependency"))
+        channels.append(Channel("columns", counts[2], 1, response=1, stall="dependency"))
         swept.append(Access("columns", "column"))
         summed.append(Access("columns", "column"))
     elif p.accumulate_stages and counts[1] > 1:
         # The same between the tiles of an output tile; the next one begins with sums of its own.
-        channels.append(Channel("columns", int(p.depth), 1, stall="dependency"))
+        channels.append(Channel("columns", p.depth, 1, stall="dependency"))
         taken.append(Access("columns", "column", only=(("tile", "but_first"),)))
         written.append(Access("columns", "column", only=(("tile", "but_last"),)))
     sweep = Node("sweep", nest, tuple(taken), tuple(swept), stream="wgt", stall="memory")
@@ -84,14 +84,14 @@ def graph(p: TernaryLutParameters, task: Gemm, operands: Arrays | None) -> Timin
 
 def _passes(p: TernaryLutParameters, task: Gemm) -> tuple[Loop, ...]:
     """The loop over output tiles, where a design has one."""
-    return (Loop("output", int(p.output_tiles(task)[0])),) if p.tiled else ()
+    return (Loop("output", p.output_tiles(task)[0]),) if p.tiled else ()
 
 
 def _columns(p: TernaryLutParameters, task: Gemm) -> Loop:
     """The column groups of a sweep, by token group, output tile and tile where they differ."""
     passes, whole, rest = p.output_tiles(task)
     if whole == rest:
-        return Loop("column", int(whole))
+        return Loop("column", whole)
     groups, tiles, _ = p.loops(task)
     turn = np.repeat([whole] * (passes - 1) + [rest], tiles)
     return Loop("column", np.tile(turn, groups))

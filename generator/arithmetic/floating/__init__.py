@@ -6,7 +6,7 @@ from generator.arithmetic.floating.compare import FloatMax, FloatNegate
 from generator.arithmetic.floating.convert import FloatConvert, FloatToInt, IntToFloat
 from generator.arithmetic.floating.fixed import FixedToFloat, FloatToFixed
 from generator.arithmetic.floating.multiply import FloatMultiply
-from generator.arithmetic.floating.pair import FloatPair
+from generator.arithmetic.floating.pair import FloatPair, pair_layout
 
 __all__ = [
     "CoarseAdd",
@@ -20,4 +20,5 @@ __all__ = [
     "FloatToFixed",
     "FloatToInt",
     "IntToFloat",
+    "pair_layout",
 ]

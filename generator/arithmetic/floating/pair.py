@@ -3,18 +3,25 @@
 from functools import partial
 
 from amaranth.hdl import Cat, Const, Mux, Value
+from amaranth.lib import data
 
 from blueprint.arithmetic.floating import ADD_DELAYS, FloatFormat
 from generator.arithmetic.floating import add
 from generator.arithmetic.floating.pipeline import FloatBlock, Results, Step, Values, Wires, suffix
 from generator.arithmetic.floating.words import is_special, pack, rounded, subtract
+from generator.layout import bits, side_by_side
 
 #: Values between the steps that belong to both results.
 _BOTH = ("sum_sign", "difference_sign", "minus", "special", "sum_nan", "difference_nan")
 
 
+def pair_layout(fmt: FloatFormat) -> data.StructLayout:
+    """The layout of a result: ``sum`` is ``a + b``, ``difference`` is ``a - b``."""
+    return data.StructLayout({"sum": fmt.width, "difference": fmt.width})
+
+
 def steps(fmt: FloatFormat) -> tuple[Step, ...]:
-    """Compute ``result`` = {a - b, a + b} from ``a`` and ``b`` by the steps of an addition."""
+    """Compute ``result``, a :func:`pair_layout`, from ``a`` and ``b`` by the steps of an addition."""
     found = (_order, partial(_align, fmt), partial(_totals, fmt), partial(_normalize, fmt))
     return (*found, partial(_round, fmt))
 
@@ -97,7 +104,8 @@ def _round(fmt: FloatFormat, w: Wires, v: Values) -> Results:
 
     total = signed("sum_", v.minus, v.sum_sign, v.sum_nan)
     nan = v.get("difference_nan", v.sum_nan)
-    return {"result": Cat(total, signed("difference_", ~v.minus, v.difference_sign, nan))}
+    difference = signed("difference_", ~v.minus, v.difference_sign, nan)
+    return {"result": bits(side_by_side(sum=total, difference=difference))}
 
 
 class FloatPair(FloatBlock):
@@ -107,4 +115,4 @@ class FloatPair(FloatBlock):
         self.format = fmt
         operands = {"a": fmt.width, "b": fmt.width}
         name = f"fp_pair_{suffix(fmt, False)}"
-        super().__init__(name, operands, 2 * fmt.width, steps(fmt), ADD_DELAYS, stages, False, separate)
+        super().__init__(name, operands, pair_layout(fmt), steps(fmt), ADD_DELAYS, stages, False, separate)

@@ -70,7 +70,8 @@ class FloatBlock(Block):
     have stages: it moves all of them at once, or has a bit for each, first stage lowest, where they are ``separate``.
     With ``handshake`` the operands come with ``in_valid`` and ``in_ready`` and the result leaves with ``out_valid`` and
     ``out_ready``; each stage moves as soon as the next one is free.
-    ``delays`` of the steps, relative to each other, decide where few registers stand.
+    ``result`` is the width of the result, or its layout. ``delays`` of the steps, relative to each other, decide where
+    few registers stand.
     """
 
     place = "float"
@@ -79,7 +80,7 @@ class FloatBlock(Block):
         self,
         name: str,
         operands: dict[str, int],
-        result: int,
+        result: Any,
         steps: tuple[Step, ...],
         delays: tuple[int, ...],
         stages: int,

@@ -6,8 +6,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.families.streaming_attention import StreamingAttentionSpec
-from generator.arithmetic.integers import zero_extend
+from generator.arithmetic.integers import at_most, below
 from generator.boundary import HANDSHAKE, WATCHED
+from generator.cells.counter import count_down
 from generator.sequencer import Sequencer
 
 
@@ -107,7 +108,8 @@ class Control(Sequencer):
         turn: Value = Const(1, 1)
         left = self.run.queries
         if self.spec.regroups:
-            left, row = self.counter(m, f"{name}_queries", left, self.spec.parallel, advance)
+            shown = name == "score" and bool(self.spec.corners)
+            left, row, _ = self.counter(m, f"{name}_queries", left, self.spec.parallel, advance, shown=shown)
         if self.spec.repeats:
             turn = self.counted(m, f"{name}_passes", self.run.passes, 1, advance & row)
         return Rows(row, row & turn, left)
@@ -137,79 +139,74 @@ class Control(Sequencer):
             for port, value in ((self.turn, self.pass_end), (self.final, self._final))
             if len(port)
         ]
-        high = self._high(m, row_end, pass_last) if spec.masked else None
-        self._keys(m, row_end, high)
+        if spec.masked:
+            self._rows_of_keys(m, row_end, pass_last)
+        else:
+            size = self.run.candidates if spec.prunes else self.run.keys
+            m.d.comb += self.last.eq(self.counted(m, "key", size, 1, self.score_fire))
 
-    def _top(self) -> Value:
-        """The number of the last key that a row is scored against."""
-        size = self.run.candidates if self.spec.prunes else self.run.keys
-        return (size - 1)[: self.spec.key_width]
+    def _rows_of_keys(self, m: Module, row_end: Value, pass_last: Value) -> None:
+        """Count the keys of a row down to that of its last position, which sinks from row to row.
 
-    def _high(self, m: Module, row_end: Value, pass_last: Value) -> Signal:
-        """The last key of the row."""
-        width = self.spec.key_width
-        high = Signal(width, name="high")
-        self._next_high = Signal(width, name="next_high")
-        over = Signal(name="starts_over")
-        m.d.comb += [
-            over.eq(self.run.start | pass_last),
-            self._next_high.eq(Mux(over, self._top(), (high - self.spec.parallel)[:width])),
-        ]
-        with m.If(self.run.start | row_end):
-            m.d.sync += high.eq(self._next_high)
-        return high
-
-    def _low(self, m: Module, name: str, high: Value) -> Value:
-        """The first key inside the window of a row."""
-        width = self.spec.key_width
-        reach = self.run.window + (self.spec.parallel - 2)
-        reach = (self.run.window - 1) if self.spec.parallel == 1 else reach
-        low = Signal(width, name=name)
-        wide = max(len(reach), width) + 1
-        below = (zero_extend(high, wide) - zero_extend(reach, wide))[:wide]
-        m.d.comb += low.eq(Mux(below[-1], Const(0, width), below[:width]))
-        return low
-
-    def _keys(self, m: Module, row_end: Value, high: Signal | None) -> None:
-        """Number the keys of a row, and say whether one is the last."""
+        ``back`` is how far the key is from that one. The first row begins a cycle after the run, when registers hold
+        what the sizes say; a query is never there earlier.
+        """
         spec = self.spec
         width = spec.key_width
-        key = Signal(width, name="key")
-        after: Value = (key + 1)[:width]
-        first: Value = Const(0, width)
+        begins, last = Signal(name="keys_begin"), Signal(name="last_key")
+        top, back = Signal(width, name="top"), Signal(width, name="back")
+        sunk = Signal(width * spec.regroups, name="sunk")
+        m.d.sync += [begins.eq(self.run.start), top.eq((self.run.keys - 1)[:width])]
+        over = begins | pass_last if spec.regroups else Const(1, 1)
+        high = Mux(over, top, sunk)
+        begin, ends = high, Mux(over, top == 0, sunk == 0)
+        after = back
+        if spec.windowed:
+            self._span = Signal(spec.span_width, name="span")
+            m.d.sync += self._span.eq((self.run.window + (spec.parallel - 1))[: spec.span_width])
         if spec.mask == "window":
-            first = self._low(m, "first", self._next_high)
+            short = Mux(over, below(top, self._span), below(sunk, self._span))
+            begin = Mux(short, high, (self._span - 1)[:width])
+            ends = Mux(short, ends, self._span == 1)
         if spec.mask == "lambda":
-            low = self._low(m, "low", high)
-            jumps = (zero_extend(key, width + 1) + 1 == self.run.sinks) & (low > key)
-            after = Mux(jumps, low, after)
-        last = high if high is not None else self._top()
-        m.d.comb += self.last.eq(key == last)
-        with m.If(self.run.start | row_end):
-            m.d.sync += key.eq(first)
+            jumps = self._in_sinks(m, begins | row_end) & at_most(self._span, back)
+            after = Mux(jumps, self._span[:width], back)
+        with m.If(begins | row_end):
+            m.d.sync += [sunk.eq(high - spec.parallel), back.eq(begin), last.eq(ends)]
         with m.Elif(self.score_fire):
-            m.d.sync += key.eq(after)
+            m.d.sync += [back.eq(after - 1), last.eq(after == 1)]
+        m.d.comb += self.last.eq(last)
         if spec.corners:
-            self._corners(m, key, high)
+            self._corners(m, back)
 
-    def _corners(self, m: Module, key: Value, high: Value) -> None:
+    def _in_sinks(self, m: Module, begins: Value) -> Value:
+        """Whether a key is the last of the first keys that every query sees."""
+        self._sink = Signal(name="sink")
+        fire = self.score_fire & self._sink
+        last = count_down(m, "sinks", self.run.sinks, 1, begins, fire).last
+        with m.If(begins):
+            m.d.sync += self._sink.eq(1)
+        with m.Elif(fire):
+            m.d.sync += self._sink.eq(~last)
+        return self._sink & last
+
+    def _corners(self, m: Module, back: Value) -> None:
         """Visibility of the key at each position: not after the position, and in its window or a sink.
 
         Where queries do not fill the last row its first positions, which have none, see nothing.
         """
         spec = self.spec
-        width = spec.key_width
-        back = Signal(width, name="back")  # from the row's last position to the key
-        m.d.comb += back.eq((high - key)[:width])
         bits: list[Value] = []
         left = self._queries_left
         for position in range(spec.visible_bits):
             behind = spec.parallel - 1 - position  # from the row's last position to this one
-            sees: Value = (back >= behind) & (left > behind) if behind else Const(1, 1)
+            sees: Value = at_most(Const(behind), back) & (left > behind) if behind else Const(1, 1)
             if spec.windowed:
-                near: Value = back < self.run.window + behind
-                if spec.mask == "lambda":
-                    near = near | (key < self.run.sinks)
-                sees = sees & near
+                reach: Value = self._span
+                if position:
+                    reach = Signal(len(self._span), name=f"reach{position}")
+                    m.d.sync += reach.eq(self._span - position)
+                near = below(back, reach)
+                sees = sees & (near | self._sink if spec.mask == "lambda" else near)
             bits.append(sees)
         m.d.comb += self.visible.eq(Cat(*bits))

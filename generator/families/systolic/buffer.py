@@ -3,11 +3,12 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.families.systolic import SystolicSpec
 from blueprint.families.systolic.parameters import BANKS
-from generator.arithmetic.integers import one_of, parts, sign_extend
+from generator.arithmetic.integers import one_of, sign_extend
 from generator.block import Block, register
 from generator.families.systolic.element import added
 
@@ -79,7 +80,7 @@ class MemoryColumn(Block):
         many = spec.accumulates
         ports = {
             "partial": In(partial),
-            "stored": In(BANKS * width),
+            "stored": In(ArrayLayout(width, BANKS)),
             "shown": In(1),
             "fill": In(many),
             "first": In(many),
@@ -95,13 +96,13 @@ class MemoryColumn(Block):
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         width = self.spec.result_width
-        banks = parts(self.stored, width)
-        m.d.comb += self.result.eq(Mux(self.shown, banks[1], banks[0]))
+        stored = self.stored
+        m.d.comb += self.result.eq(Mux(self.shown, stored[1], stored[0]))
         if not self.spec.accumulates:
             m.d.comb += self.total.eq(sign_extend(self.partial, width))
             return m
         beside, start = Signal(width, name="beside", reset_less=True), Signal(width, name="start")
-        so_far = Mux(self.forward, beside, Mux(self.fill, banks[1], banks[0]))
+        so_far = Mux(self.forward, beside, Mux(self.fill, stored[1], stored[0]))
         m.d.comb += start.eq(so_far & (~self.first).replicate(width))
         total = added(self, self.spec, m, start, self.partial)
         with m.If(self.enable_forward):

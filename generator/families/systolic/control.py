@@ -3,12 +3,13 @@
 from typing import Any, NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.families.systolic import SystolicSpec
 from blueprint.families.systolic.parameters import BANKS
 from blueprint.numbers import flag
-from generator.arithmetic.integers import zero_extend
+from generator.arithmetic.integers import at_most, zero_extend
 from generator.boundary import HANDSHAKE
 from generator.cells.skew import delay_line
 from generator.sequencer import Sequencer, held, taken
@@ -85,28 +86,30 @@ class SummingControl(Control):
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         spec = self.spec
-        names = ("issue", "beat_ends", "run_ends", "tile_ends")
-        issue, ends, final, tile_ends = (Signal(name=name) for name in names)
+        names = ("issue", "beat_ends", "run_ends")
+        issue, ends, final = (Signal(name=name) for name in names)
         active = self.active(m, "active", ends & final)
         act = self.operand(m, "act", self.act, active, ends, final)
         wgt = self.operand(m, "wgt", self.wgt, active, ends, final)
         m.d.comb += [self.accept_act.eq(act.accept), self.accept_wgt.eq(wgt.accept)]
         one = Const(1, 1)
         step = Mux(self.ternary, spec.beat_k, 1) if spec.flexible else spec.beat_k
-        beats = one
-        if spec.accumulates:
-            self._beats_left, beats = self.counter(m, "beats", self.run.k, step, ends)
-        done = ends & tile_ends
+        beats, soon = one, one
+        if spec.several_beats:
+            _, beats, soon = self.counter(m, "beats", self.run.k, step, ends)
+        done = ends & beats
         columns = self.counted(m, "columns", self.run.n, spec.cols, done) if spec.n_max > spec.cols else one
         groups = (
             self.counted(m, "groups", self.run.tokens, spec.rows, done & columns) if spec.regroups else one
         )
-        held = self._drain(m, done, final)
-        blocked = tile_ends & held
+        valid = self.delays(m, "valid", issue, spec.stages - 1) if len(self.valid) else []
+        # Where every beat ends a tile, the beats that cross the array are the tiles that do.
+        waves = self.delays(m, "last", done, spec.stages - 1) if spec.marks_ends else valid
+        held = self._drain(m, done, waves, final)
+        blocked = beats & held
         busy, moves = self._busy(m, issue, ends)
         waits = active & ~busy
         m.d.comb += [
-            tile_ends.eq(beats),
             final.eq(beats & columns & groups),
             issue.eq(waits & act.there & wgt.there & ~blocked),
             self.run.misframed.eq(act.wrong | wgt.wrong),
@@ -116,7 +119,9 @@ class SummingControl(Control):
         if not spec.paced:
             m.d.comb += self.run.stall_output.eq(waits & blocked)
         else:
-            self._charge(m, busy & ~final, beats, waits & blocked, held | tile_ends)
+            again = at_most(self.run.k, Const(spec.beat_k)) if spec.several_beats else one
+            following = Mux(beats, again, soon)
+            self._charge(m, busy & ~final, following & (held | beats), waits & blocked)
         if spec.gated:
             m.d.comb += self.gate.eq(moves)
         if spec.waits:
@@ -126,8 +131,7 @@ class SummingControl(Control):
         if spec.accumulates:
             first = self.opening(m, "first_beat", ends, beats) & ~busy
             m.d.comb += self.first.eq(Cat(*self.delays(m, "first", first, spec.stages - 1)))
-            if spec.floats:
-                m.d.comb += self.valid.eq(Cat(*self.delays(m, "valid", issue, spec.stages - 1)))
+            m.d.comb += self.valid.eq(Cat(*valid))
         m.d.comb += self.run.accepted.eq(taken(self.act, self.wgt))
         return m
 
@@ -141,19 +145,16 @@ class SummingControl(Control):
         m.d.sync += busy.eq(moves & ~ends)
         return busy, moves
 
-    def _charge(self, m: Module, busy: Value, last: Value, blocked: Value, taken: Value) -> None:
-        """Cycles with digits left, unless the next beat would have to wait for the output even now."""
-        step = self.spec.beat_k
-        following = Mux(last, self.run.k <= step, self._beats_left <= 2 * step)
+    def _charge(self, m: Module, busy: Value, waits: Value, blocked: Value) -> None:
+        """Cycles with digits left, unless the next beat ``waits`` for the output even now."""
         m.d.comb += [
-            self.run.stall_output.eq(blocked | (busy & following & taken)),
-            self.run.stall_dependency.eq(busy & ~(following & taken)),
+            self.run.stall_output.eq(blocked | (busy & waits)),
+            self.run.stall_dependency.eq(busy & ~waits),
         ]
 
-    def _drain(self, m: Module, done: Value, final: Value) -> Value:
+    def _drain(self, m: Module, done: Value, waves: list[Value], final: Value) -> Value:
         """Give the rows of a finished tile; returns whether another one has to wait."""
         spec = self.spec
-        waves = self.delays(m, "last", done, spec.stages - 1)
         moves, ends = Signal(name="drain_moves"), Signal(name="drain_ends")
         waiting = held(m, "held", done, moves & ends)
         full = held(m, "full", waves[-1], moves & ends) if spec.stages > 1 else waiting
@@ -191,7 +192,7 @@ def _memory_ports(spec: SystolicSpec) -> dict[str, Any]:
         "write": Out(BANKS),
         "write_address": Out(address),
         "read": Out(BANKS),
-        "read_address": Out(BANKS * address),
+        "read_address": Out(ArrayLayout(address, BANKS)),
         "shown": Out(1),
         "fill": Out(many),
         "forward": Out(many),
@@ -238,7 +239,7 @@ class StationaryControl(Control):
         m.d.comb += self._tokens.eq(tokens)
         last_token = self.counted(m, "token", self._tokens, 1, issue) if most > 1 else one
         ends = issue & last_token
-        beats = self.counted(m, "beats", self.run.k, spec.beat_k, ends) if spec.accumulates else one
+        beats = self.counted(m, "beats", self.run.k, spec.beat_k, ends) if spec.several_beats else one
         columns = (
             self.counted(m, "columns", self.run.n, spec.cols, ends & beats) if spec.n_max > spec.cols else one
         )

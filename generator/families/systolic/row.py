@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.families.systolic import SystolicSpec
 from blueprint.numbers import flag
-from generator.arithmetic.integers import parts
 from generator.block import Block
 from generator.cells.skew import delay_line
 from generator.families.systolic.element import StationaryElement, SummingElement, handed_on
@@ -39,33 +39,29 @@ class SummingRow(Row):
         many, chained = spec.accumulates, flag(spec.rows > 1)
         ports = {
             "act": In(spec.act_bits),
-            "weight": In(cols * spec.element_bits),
+            "weight": In(ArrayLayout(spec.element_bits, cols)),
             "valid": In(many * waves * spec.floats),
             "first": In(many * waves),
             "load": In(waves if spec.waits else 0),
             "move": In(waves if spec.waits else 0),
             "last": In(waves),
             "shift": In(chained),
-            "below": In(chained * cols * width),
-            "result": Out(cols * width),
+            "below": In(ArrayLayout(chained * width, cols)),
+            "result": Out(ArrayLayout(width, cols)),
         }
         kind = "pass" if spec.skewed else "share"
         super().__init__(f"{self.element.module_name}_row{cols}_{kind}", ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
-        m = self.module()
-        spec, width = self.spec, self.spec.state_width
-        acts = self.passed(m, self.act, "act")
-        weights = parts(self.weight, spec.element_bits)
-        below = parts(self.below, width) or [Const(0, 0)] * spec.cols
-        results = []
+        m, spec = self.module(), self.spec
+        acts, results = self.passed(m, self.act, "act"), []
         for column in range(spec.cols):
-            result = Signal(width, name=f"result{column}")
+            result = Signal(spec.state_width, name=f"result{column}")
             wave = slice(column, column + 1) if spec.skewed else slice(0, 1)
             self.use(
-                m, self.element, f"element{column}", act=acts[column], weight=weights[column], result=result,
+                m, self.element, f"element{column}", act=acts[column], weight=self.weight[column], result=result,
                 valid=self.valid[wave], first=self.first[wave], load=self.load[wave], move=self.move[wave],
-                last=self.last[wave], shift=self.shift, below=below[column],
+                last=self.last[wave], shift=self.shift, below=self.below[column],
             )  # fmt: skip
             results.append(result)
         m.d.comb += self.result.eq(Cat(*results))
@@ -84,28 +80,24 @@ class StationaryRow(Row):
         before, after = handed_on(spec, row), handed_on(spec, row + 1)
         ports = {
             "act": In(spec.act_bits),
-            "weight": In(cols * spec.element_bits),
+            "weight": In(ArrayLayout(spec.element_bits, cols)),
             "load": In(1),
             "swap": In(cols if spec.most_tokens > 1 else 0),
-            "above": In(cols * before),
-            "total": Out(cols * after),
+            "above": In(ArrayLayout(before, cols)),
+            "total": Out(ArrayLayout(after, cols)),
         }
         super().__init__(f"{self.element.module_name}_row{cols}", ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
-        m = self.module()
-        spec, element = self.spec, self.element
+        m, cols = self.module(), self.spec.cols
         acts, loads = self.passed(m, self.act, "act"), self.passed(m, self.load, "load")
-        weights = parts(self.weight, spec.element_bits)
-        above = [] if element.is_first else parts(self.above, len(self.above) // spec.cols)
-        above = above or [Const(0, 0)] * spec.cols
-        width, totals = len(self.total) // spec.cols, []
-        for column in range(spec.cols):
-            total = Signal(width, name=f"total{column}")
+        totals = []
+        for column in range(cols):
+            total = Signal(self.total.shape().elem_shape, name=f"total{column}")
             self.use(
-                m, element, f"element{column}",
-                act=acts[column], weight=weights[column], load=loads[column],
-                swap=self.swap[column : column + 1], above=above[column], total=total,
+                m, self.element, f"element{column}",
+                act=acts[column], weight=self.weight[column], load=loads[column],
+                swap=self.swap[column : column + 1], above=self.above[column], total=total,
             )  # fmt: skip
             totals.append(total)
         m.d.comb += self.total.eq(Cat(*totals))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib.data import ArrayLayout
 
 from blueprint.families.systolic import SystolicSpec
 from blueprint.families.systolic.parameters import BANKS
@@ -18,7 +19,7 @@ from generator.families.systolic.control import StationaryControl, SummingContro
 from generator.families.systolic.edge import DigitWait
 from generator.families.systolic.element import cascade_plans, handed_on
 from generator.families.systolic.row import StationaryRow, SummingRow
-from generator.layout import bits, shape
+from generator.layout import bits, elements, shape
 
 
 class Systolic(Accelerator):
@@ -79,7 +80,7 @@ class Systolic(Accelerator):
     def _codes(self, m: Module) -> Value:
         block, codes = DigitEncode(self.spec.act_width), []
         block.place = self.place
-        for number, word in enumerate(parts(bits(self.s_axis_act.beat.activation), self.spec.act_width)):
+        for number, word in enumerate(elements(self.s_axis_act.beat.activation)):
             code = Signal(self.spec.code_width, name=f"code{number}")
             self.use(m, block, f"encode{number}", a=word, code=code)
             codes.append(code)
@@ -91,7 +92,7 @@ class Systolic(Accelerator):
         block.place = self.place
         mask = Const(-1, self.spec.element.digits)
         pins = {"load": self._control.accept_act, "enable": self._control.gate, "mask": mask}
-        for number, word in enumerate(parts(bits(self.s_axis_act.beat.activation), self.spec.act_width)):
+        for number, word in enumerate(elements(self.s_axis_act.beat.activation)):
             digit, empty = (
                 Signal(self.spec.code_width, name=f"digit{number}"),
                 Signal(name=f"done{number}"),
@@ -105,15 +106,15 @@ class Systolic(Accelerator):
 
     def _waiting(self, m: Module) -> Value:
         """Activations as they come; counters tell when all elements are through with theirs."""
-        acts, block, done = bits(self.s_axis_act.beat.activation), DigitWait(self.spec.act_width), []
+        given, block, done = self.s_axis_act.beat.activation, DigitWait(self.spec.act_width), []
         if not self.spec.paced:
-            return acts
+            return bits(given)
         pins = {"load": self._control.accept_act, "enable": self._control.gate}
-        for number, word in enumerate(parts(acts, self.spec.act_width)):
+        for number, word in enumerate(elements(given)):
             done.append(Signal(name=f"done{number}"))
             self.use(m, block, f"wait{number}", a=word, done=done[-1], **pins)
         m.d.comb += self._queues_done.eq(Cat(*done).all())
-        return acts
+        return bits(given)
 
     def _skewed(self, m: Module, word: Value, lanes: int, name: str, *, reverse: bool = False) -> Value:
         block = Skew(self.spec.family, self.place, lanes, len(word) // lanes, reverse=reverse)
@@ -124,13 +125,14 @@ class Systolic(Accelerator):
     def _sum(self, m: Module, acts: Value, weights: Value) -> list[Value]:
         """Rows that keep their sums; weights pass down, results up."""
         spec = self.spec
-        block, width = SummingRow(spec), spec.cols * spec.state_width
+        block = SummingRow(spec)
+        row_of = block.result.shape()
         held = spec.product_register
-        results = [Signal(width, name=f"results{row}") for row in range(spec.rows)]
+        results = [row_of(Signal(row_of.size, name=f"results{row}")) for row in range(spec.rows)]
         for row, act in enumerate(parts(acts, spec.act_bits)):
             begin, count = (row + held, spec.cols) if spec.skewed else (held, 1)
             wave, control = slice(begin, begin + count), self._control
-            below = results[row + 1] if row + 1 < spec.rows else Const(0, width)
+            below = results[row + 1] if row + 1 < spec.rows else Const(0, row_of.size)
             self.use(
                 m, block, f"row{row}", act=act, weight=weights, result=results[row], below=below,
                 valid=control.valid[wave], first=control.first[wave], load=control.load[wave],
@@ -138,7 +140,7 @@ class Systolic(Accelerator):
             )  # fmt: skip
             if spec.skewed and row + 1 < spec.rows:
                 weights = delay_line(m, weights, 1, "weights", first=row + 1)[-1]
-        totals = parts(results[0], spec.state_width)
+        totals = elements(results[0])
         return self._resolved(m, totals) if spec.carry_save else totals
 
     def _resolved(self, m: Module, states: list[Value]) -> list[Value]:
@@ -193,20 +195,21 @@ class Systolic(Accelerator):
     def _remembered(self, m: Module, partials: list[Value]) -> list[Value]:
         """Partial sums in two memories as wide as all columns."""
         spec, width = self.spec, self.spec.result_width
-        column, total = MemoryColumn(spec), Signal(spec.cols * width, name="memory_write")
-        stored = [Signal(len(total), name=f"memory_read{bank}") for bank in range(BANKS)]
+        columns = ArrayLayout(width, spec.cols)
+        column, total = MemoryColumn(spec), columns(Signal(columns.size, name="memory_write"))
+        stored = [columns(Signal(columns.size, name=f"memory_read{bank}")) for bank in range(BANKS)]
         control = self._control
         results = []
         for number, partial in enumerate(partials):
-            place, result = slice(number * width, (number + 1) * width), Signal(width, name=f"result{number}")
+            result = Signal(width, name=f"result{number}")
             self.use(
-                m, column, f"column{number}", partial=partial, total=total[place], result=result,
-                stored=Cat(*(bank[place] for bank in stored)), shown=control.shown, fill=control.fill,
+                m, column, f"column{number}", partial=partial, total=total[number], result=result,
+                stored=Cat(*(bank[number] for bank in stored)), shown=control.shown, fill=control.fill,
                 first=control.first, forward=control.forward, enable_forward=control.enable_forward,
             )  # fmt: skip
             results.append(result)
-        memory = Sram(spec.most_tokens, len(total))
-        for bank, address in enumerate(parts(control.read_address, len(control.write_address))):
+        memory = Sram(spec.most_tokens, columns.size)
+        for bank, address in enumerate(control.read_address):
             self.use(
                 m, memory, f"bank{bank}", write=control.write[bank], write_address=control.write_address,
                 write_data=total, read=control.read[bank], read_address=address, read_data=stored[bank],

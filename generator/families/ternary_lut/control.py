@@ -5,9 +5,12 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from blueprint.counting import still
 from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.families.ternary_lut.sideband import sideband
+from generator.arithmetic.integers import at_most
 from generator.boundary import HANDSHAKE
+from generator.cells.counter import Loop, count_up
 from generator.cells.elastic import elastic
 from generator.layout import bits, joined, viewed
 from generator.sequencer import Sequencer, taken
@@ -148,10 +151,7 @@ class Control(Sequencer):
 
     def _stepped(self, m: Module, number: Signal, step: Value, last: Value) -> None:
         """Count the steps of a loop."""
-        with m.If(self.run.start | (step & last)):
-            m.d.sync += number.eq(0)
-        with m.Elif(step):
-            m.d.sync += number.eq(number + 1)
+        count_up(m, number, step, self.run.start | (step & last))
 
     def _sweep(self, m: Module) -> Any:
         """Take a weight beat when there is a table and room; returns what travels with the beat."""
@@ -198,26 +198,42 @@ class Control(Sequencer):
         ]
         return joined(sideband(spec), first=first, emit=last_tile, final=self._sweep_last, column=column)
 
-    def _outputs(self, m: Module, column: Value, last_column: Value, last_tile: Value) -> Value:
-        """Count output tiles, and the column groups of each; returns whether a token group ends with this tile.
-
-        What is left of an output tile is what is left of all outputs when a tile of it begins.
-        """
+    def _outputs(self, m: Module, column: Value, last_column: Signal, last_tile: Value) -> Value:
+        """Count output tiles, and the column groups of each; returns whether a token group ends with this tile."""
         spec = self.spec
         advance = self._fire & last_column
-        outputs = self.counter(m, "sweep_outputs", self.run.n, spec.tile_n, advance & last_tile)
-        last: Value = Const(1, 1)
+        outputs = self.counter(
+            m, "sweep_outputs", self.run.n, spec.tile_n, advance & last_tile, shown=bool(spec.buffered)
+        )
         if spec.buffered:
-            left = Signal(len(self.run.n), name="sweep_n_left")
-            following = Mux(outputs.last, self.run.n, outputs.left - spec.tile_n)
-            again = Mux(last_tile, following, outputs.left)
-            with m.If(self.run.start):
-                m.d.sync += left.eq(self.run.n)
-            with m.Elif(self._fire):
-                m.d.sync += left.eq(Mux(last_column, again, left - spec.fetch_count))
-            last = (left <= spec.fetch_count) | (column == spec.depth - 1)
-        m.d.comb += last_column.eq(last)
+            self._columns(m, column, last_column, last_tile, outputs)
+        else:
+            m.d.comb += last_column.eq(1)
         return last_tile & outputs.last
+
+    def _columns(self, m: Module, column: Value, last: Signal, last_tile: Value, outputs: Loop) -> None:
+        """Say with ``last`` whether a column group is the last of its output tile.
+
+        That is the last one that the accumulators hold, or in the last output tile the one in which its outputs end;
+        those are counted down from what is left of all outputs, anew in every sweep.
+        """
+        fetches, n = self.spec.fetch_count, self.run.n
+        same = still(fetches)
+        first = self.opening(m, "first_column", self._fire, last)
+        left = Signal(self.spec.tile_count_width, name="sweep_n_left")
+        now = Mux(first, outputs.left[same : same + len(left)], left)
+        ends = outputs.last & at_most(Cat(n[:same], now), Const(2 * fetches))
+        following = Mux(
+            outputs.last, at_most(n, Const(fetches)), at_most(outputs.left, Const(self.spec.tile_n + fetches))
+        )
+        again = Mux(last_tile, following, at_most(outputs.left, Const(fetches)))
+        with m.If(self.run.start):
+            m.d.sync += last.eq(at_most(n, Const(fetches)))
+        with m.Elif(self._fire):
+            m.d.sync += [
+                left.eq(now - (fetches >> same)),
+                last.eq(Mux(last, again, (column == self.spec.depth - 2) | ends)),
+            ]
 
     def _stages(self, m: Module, side: Any) -> None:
         """The elastic stages between fetch and the end of accumulation, and the result register."""

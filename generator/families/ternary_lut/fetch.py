@@ -3,13 +3,14 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic import ternary
 from blueprint.families.ternary_lut import TernaryLutSpec
 from generator.arithmetic.integers import add, one_of, parts, zero_extend
 from generator.block import Block, drive, register
-from generator.layout import element
+from generator.layout import element, elements
 
 
 class TritUnpack(Block):
@@ -18,7 +19,9 @@ class TritUnpack(Block):
     place = "recode"
 
     def __init__(self, spec: TernaryLutSpec) -> None:
-        super().__init__(f"{spec.family}_trits", {"byte": In(8), "weight": Out(10)}, clocked=False)
+        super().__init__(
+            f"{spec.family}_trits", {"byte": In(8), "weight": Out(ArrayLayout(2, 5))}, clocked=False
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -51,9 +54,9 @@ class Fetch(Block):
         name = f"{spec.family}_fetch_mu{spec.mu}_w{width}_t{lanes}_{style}{held}"
         ports = {
             "key": In(ternary.key_width(self.encoding, spec.mu)),
-            "entry": In(lanes * spec.entries * width),
+            "entry": In(ArrayLayout(ArrayLayout(width, spec.entries), lanes)),
             "enable": In(1 if self.registered else 0),
-            "value": Out(lanes * width),
+            "value": Out(ArrayLayout(width, lanes)),
             "sign": Out(1 if spec.half and not spec.floats else 0),
         }
         super().__init__(name, ports, clocked=self.registered)
@@ -62,7 +65,7 @@ class Fetch(Block):
         spec, m = self.spec, self.module()
         width = spec.entry_width
         sign, index = self._address(m)
-        tables = [parts(table, width) for table in parts(self.entry, spec.entries * width)]
+        tables = [elements(table) for table in self.entry]
         lines = [self._line(index, number) for number in range(spec.entries)]
         found = [one_of(lines, table) for table in tables]
         if spec.floats:
@@ -144,10 +147,10 @@ class FetchRow(Block):
         fetch = self.fetch = Fetch(spec)
         self.latency, self.columns = fetch.latency, spec.fetch_count
         ports = {
-            "key": In(self.columns * len(fetch.key)),
-            "entry": In(len(fetch.entry)),
+            "key": In(ArrayLayout(len(fetch.key), self.columns)),
+            "entry": In(fetch.entry.shape()),
             "enable": In(len(fetch.enable)),
-            "value": Out(self.columns * len(fetch.value)),
+            "value": Out(ArrayLayout(fetch.value.shape(), self.columns)),
             "sign": Out(self.columns * len(fetch.sign)),
         }
         name = fetch.module_name.replace("_fetch_", f"_fetches{self.columns}_")
@@ -155,11 +158,10 @@ class FetchRow(Block):
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        keys, values = (parts(value, len(value) // self.columns) for value in (self.key, self.value))
         signs = list(self.sign) or [Const(0, 0)] * self.columns
         for column in range(self.columns):
             self.use(
-                m, self.fetch, f"fetch{column}", key=keys[column], entry=self.entry, enable=self.enable,
-                value=values[column], sign=signs[column],
+                m, self.fetch, f"fetch{column}", key=self.key[column], entry=self.entry, enable=self.enable,
+                value=self.value[column], sign=signs[column],
             )  # fmt: skip
         return m

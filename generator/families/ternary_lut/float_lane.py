@@ -7,9 +7,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from blueprint.arithmetic import floating
 from generator.arithmetic.floating import FloatAdd
 from generator.arithmetic.floating.words import is_special
-from generator.arithmetic.integers import parts
 from generator.block import register
 from generator.families.ternary_lut.lane import Lane
+from generator.layout import elements
 
 
 class FloatLane(Lane):
@@ -27,7 +27,7 @@ class FloatLane(Lane):
     def _total(self, m: Module, total: Signal) -> Value:
         spec = self.spec
         self._format = floating.get(spec.activation)
-        words, level = parts(self.value, self._format.width), 0
+        words, level = elements(self.value), 0
         while len(words) > 1:
             words = self._level(m, words, level)
             level += 1

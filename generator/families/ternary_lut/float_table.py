@@ -4,13 +4,14 @@ from functools import cached_property
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic import floating, ternary
 from blueprint.families.ternary_lut import TernaryLutSpec
-from generator.arithmetic.floating import FloatPair
-from generator.arithmetic.integers import parts
+from generator.arithmetic.floating import FloatPair, pair_layout
 from generator.block import Block, drive, register
+from generator.layout import elements
 
 Signs = tuple[int, ...]
 Sums = dict[Signs, Value]
@@ -36,9 +37,9 @@ class FloatTable(Block):
         form = f"mu{spec.mu}_{spec.activation}_{spec.table_style}"
         name = f"{spec.family}_build_{form}_{spec.build_style}{depth}{held}"
         ports = {
-            "activation": In(spec.mu * spec.act_width),
+            "activation": In(ArrayLayout(spec.act_width, spec.mu)),
             "enable": In(self.stages),
-            "entry": Out(spec.entries * spec.act_width),
+            "entry": Out(ArrayLayout(spec.act_width, spec.entries)),
         }
         super().__init__(name, ports, clocked=self.stages > 0)
 
@@ -50,7 +51,7 @@ class FloatTable(Block):
 
     def elaborate(self, platform: Any) -> Module:
         spec, m = self.spec, self.module()
-        first, *later = parts(self.activation, spec.act_width)
+        first, *later = elements(self.activation)
         self._enables = iter(self.enable) if self.stages else iter(())
         sums: Sums = {(1,): first}
         while later:
@@ -82,9 +83,9 @@ class FloatTable(Block):
         self, m: Module, signs: Signs, total: Value, act: Value, enable: list[Value]
     ) -> tuple[Value, Value]:
         name = "".join("n0p"[sign + 1] for sign in signs)
-        result = Signal(2 * self.format.width, name=f"pair_{name}")
+        result = pair_layout(self.format)(Signal(2 * self.format.width, name=f"pair_{name}"))
         self.use(m, self._adder, f"add_{name}", a=total, b=act, enable=Cat(*enable), result=result)
-        return result[: self.format.width], result[self.format.width :]
+        return result.sum, result.difference
 
     def _hold(
         self, m: Module, sums: Sums, later: list[Value], enable: Value | None = None

@@ -3,11 +3,13 @@
 from typing import Any
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.families.ternary_lut import TernaryLutSpec
-from generator.arithmetic.integers import add, one_of, parts, sign_extend, signed_sum, tree_sum
+from generator.arithmetic.integers import add, one_of, sign_extend, signed_sum, tree_sum
 from generator.block import Block, register
+from generator.layout import elements
 
 
 class Lane(Block):
@@ -36,7 +38,7 @@ class Lane(Block):
         pipelined = spec.accumulate_stages
         kind = ("_acc" if spec.accumulates else "") + ("_reg" if self.split else "")
         ports = {
-            "value": In(spec.lut_count * spec.entry_width),
+            "value": In(ArrayLayout(spec.entry_width, spec.lut_count)),
             "sign": In(spec.lut_count - self.beside if spec.half and not spec.floats else 0),
             "carry": In(self.beside),
             "first": In(1 if spec.accumulates else 0),
@@ -73,7 +75,7 @@ class Lane(Block):
     def _total(self, m: Module, total: Signal) -> Value:
         spec = self.spec
         width = spec.result_width
-        words = parts(self.value, spec.entry_width)
+        words = elements(self.value)
         signs = list(self.sign) if spec.half and len(self.sign) else []
         if not spec.accumulates:
             result, free = self._reduce(m, words, signs, width, None)

@@ -3,12 +3,14 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic import ternary
 from blueprint.families.ternary_lut import TernaryLutSpec
-from generator.arithmetic.integers import parts, sign_extend
+from generator.arithmetic.integers import sign_extend
 from generator.block import Block, drive, register
+from generator.layout import elements
 
 Signs = tuple[int, ...]
 Sums = dict[Signs, Value]
@@ -31,15 +33,15 @@ class TableBuild(Block):
         form = f"mu{spec.mu}_a{spec.word_width}_w{spec.entry_width}_{spec.table_style}"
         name = f"{spec.family}_build_{form}_{spec.build_style}{held}"
         ports = {
-            "activation": In(spec.mu * spec.word_width),
+            "activation": In(ArrayLayout(spec.word_width, spec.mu)),
             "enable": In(self.stages),
-            "entry": Out(spec.entries * spec.entry_width),
+            "entry": Out(ArrayLayout(spec.entry_width, spec.entries)),
         }
         super().__init__(name, ports, clocked=self.stages > 0)
 
     def elaborate(self, platform: Any) -> Module:
         spec, m = self.spec, self.module()
-        acts = parts(self.activation, spec.word_width)
+        acts = elements(self.activation)
         sums: Sums = {(): Const(0, 1)}
         stage = 0
         for position in range(spec.mu):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.data import ArrayLayout
 
 from blueprint.arithmetic import floating
 from blueprint.families.ternary_lut import TernaryLutSpec
@@ -18,7 +19,7 @@ from generator.families.ternary_lut.float_lane import FloatLane
 from generator.families.ternary_lut.float_table import FloatTable
 from generator.families.ternary_lut.lane import Lane
 from generator.families.ternary_lut.table import TableBuild
-from generator.layout import bits
+from generator.layout import bits, elements
 
 
 class TernaryLut(Accelerator):
@@ -55,7 +56,7 @@ class TernaryLut(Accelerator):
         for lane in range(spec.token_lanes):
             tables.append([])
             for number in range(spec.lut_count):
-                entry = Signal(spec.entries * spec.entry_width, name=f"table{lane}_{number}")
+                entry = Signal(len(bits(build.entry)), name=f"table{lane}_{number}")
                 enable = self._control.enable_build
                 self.use(
                     m, build, f"build{lane}_{number}", activation=next(groups), enable=enable, entry=entry
@@ -126,34 +127,36 @@ class TernaryLut(Accelerator):
             return parts(keys, len(keys) // (spec.lut_count * spec.fetch_count))
         unpack = TritUnpack(spec)
         trits = spec.lut_count * spec.fetch_count * spec.mu
-        weights = word(10 * ceil_div(trits, 5), "weights")
-        for number in range(ceil_div(trits, 5)):
-            byte = beat.byte[number]
-            self.use(m, unpack, f"unpack{number}", byte=byte, weight=weights[10 * number : 10 * number + 10])
-        return parts(weights[: 2 * trits], 2 * spec.mu)
+        unpacked = unpack.weight.shape()
+        count = ceil_div(trits, unpacked.length)
+        weights = ArrayLayout(unpacked, count)(word(count * unpacked.size, "weights"))
+        for number in range(count):
+            self.use(m, unpack, f"unpack{number}", byte=beat.byte[number], weight=weights[number])
+        return parts(Cat(*elements(weights)[:trits]), 2 * spec.mu)
 
     def _fetches(
         self, m: Module, tables: list[list[Value]]
     ) -> tuple[list[list[list[Value]]], list[list[Value]]]:
         """Fetched values by token lane, column and table; signs by column and table."""
         spec = self.spec
-        width, block = spec.entry_width, FetchRow(spec)
+        block = FetchRow(spec)
+        fetched = block.value.shape()
         keys = parts(Cat(*self._keys(m)), len(block.fetch.key))
         values: list[list[list[Value]]] = [
             [[] for _ in range(spec.fetch_count)] for _ in range(spec.token_lanes)
         ]
         signs: list[list[Value]] = [[] for _ in range(spec.fetch_count)]
         for number in range(spec.lut_count):
-            value = word(spec.fetch_count * spec.token_lanes * width, f"value{number}")
+            value = fetched(word(fetched.size, f"value{number}"))
             sign = Signal(len(block.sign), name=f"sign{number}")
             self.use(
                 m, block, f"fetches{number}",
                 key=Cat(*keys[number :: spec.lut_count]), entry=Cat(*(lane[number] for lane in tables)),
                 enable=self._control.enable_fetch, value=value, sign=sign,
             )  # fmt: skip
-            for place, part in enumerate(parts(value, width)):
-                values[place % spec.token_lanes][place // spec.token_lanes].append(part)
             for column in range(spec.fetch_count):
+                for lane in range(spec.token_lanes):
+                    values[lane][column].append(value[column][lane])
                 signs[column].append(sign[column : column + 1])
         return values, signs
 
@@ -161,9 +164,8 @@ class TernaryLut(Accelerator):
         spec = self.spec
         block = FloatLane(spec) if spec.floats else Lane(spec)
         width = spec.result_width
-        count = spec.token_lanes * spec.fetch_count
-        stored = word(count * width if spec.in_sram else 0, "stored")
-        totals = word(len(stored), "totals")
+        kept = ArrayLayout(ArrayLayout(len(block.stored), spec.fetch_count), spec.token_lanes)
+        stored, totals = (kept(word(kept.size, name)) for name in ("stored", "totals"))
         ends = self._control
         control = {
             "first": ends.first,
@@ -185,8 +187,7 @@ class TernaryLut(Accelerator):
         for lane in range(spec.token_lanes):
             for column in range(spec.fetch_count):
                 result = Signal(width, name=f"result{lane}_{column}")
-                place = slice(len(results) * width, (len(results) + 1) * width)
-                memory = {"stored": stored[place], "total": totals[place]}
+                memory = {"stored": stored[lane][column], "total": totals[lane][column]}
                 pins = {
                     "value": Cat(*values[lane][column]),
                     "sign": Cat(*signs[column][: spec.lut_count - block.beside]),
@@ -199,7 +200,7 @@ class TernaryLut(Accelerator):
             results = self._to_float(m, results)
         m.d.comb += self.m_axis_out.tdata.eq(Cat(*(sign_extend(r, spec.output_bits) for r in results)))
         if spec.in_sram:
-            self._memory(m, stored, totals)
+            self._memory(m, bits(stored), bits(totals))
 
     def _memory(self, m: Module, stored: Value, totals: Value) -> None:
         control, depth = self._control, self.spec.depth

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from blueprint import counting
 from blueprint.families.binary_popcount.parameters import MOST_LANES, BinaryPopcountParameters
-from blueprint.numbers import Number, ceil_div, clog2, flag, larger
+from blueprint.numbers import Number, ceil_div, clog2, flag, larger, smaller
 from blueprint.unit import ADDER, AND_ROW, BROADCAST, COMPARATOR, HALF_ADDER, REGISTER, XOR_ROW, Path, Unit
 
 _LEVELS = clog2(MOST_LANES)
@@ -38,9 +39,11 @@ def _column(p: BinaryPopcountParameters) -> Iterator[Unit]:
 
 
 def _control(p: BinaryPopcountParameters) -> Iterator[Unit]:
-    sizes = [(size.bits, size.bits > 0) for size in p.register_file().sizes]
-    for bits, counted in sizes:
-        yield REGISTER("control", 1, width=bits, enable=1, reset=1)
+    steps = {"k": p.lanes, "n": p.cols, "tokens": 1}
+    sizes = [(size.name, size.bits, size.bits > 0) for size in p.register_file().sizes]
+    for name, bits, counted in sizes:
+        registers = counting.down(name, bits, steps[name], flag(counted))
+        yield REGISTER("control", 1, width=sum(registers.values()), enable=1, reset=1)
         yield ADDER("control", flag(counted), width=bits)
         yield COMPARATOR("control", flag(counted), width=bits)
     # Loading and counting go on; activations and a result are there, and the result is the last.
@@ -66,7 +69,7 @@ def paths(p: BinaryPopcountParameters) -> tuple[Path, ...]:
     for size in p.register_file().sizes:
         widest = larger(widest, size.bits)
     stepped = (
-        HALF_ADDER("control", 1, width=widest),
+        HALF_ADDER("control", 1, width=smaller(widest, counting.REACH)),
         BROADCAST("control", 1, fanout=p.cols * p.count_width),
     )
     return Path("count", counted), Path("sequence", stepped), p.register_file().path()

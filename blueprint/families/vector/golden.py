@@ -1,0 +1,171 @@
+"""What a vector unit computes, to the bit, and how it travels.
+
+Everything but sums is rounded to the format inside; subnormal numbers are zeros. A sum of squares is FP32: over the
+lanes of a beat by neighbors, then beat by beat.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blueprint.arithmetic import floating, roots
+from blueprint.arithmetic.floating import FP32
+from blueprint.families.vector.parameters import (
+    INTEGER_WIDTH,
+    LEAST,
+    LEVELS,
+    ONE,
+    SUM_WIDTH,
+    VectorParameters,
+    fp32,
+)
+from blueprint.family import Arrays, Beats
+from blueprint.numbers import ceil_div
+from blueprint.workloads.tasks import Rowwise
+
+Integers = npt.NDArray[np.int64]
+Octets = npt.NDArray[np.uint8]
+
+
+def reference(p: VectorParameters, operands: Arrays) -> Arrays:
+    """``out`` and ``quantized`` of shape (rows, length), ``scale`` of shape (rows,), as patterns."""
+    done = applied(p, operands)
+    rows = chained(p, operands, done)
+    squares = floating.multiply(p.inside, rows, rows, True)
+    weighed = rows
+    if "norm" in done:
+        gain = floating.convert(p.outside, p.inside, operands["gain"], True)
+        weighed = floating.multiply(p.inside, rows, gain, True)
+    largest = (weighed & ~p.inside.sign_mask).max(axis=1)
+    factor, scale = factors(p, _summed(p, squares), largest, rows.shape[1], done)
+    found = floating.multiply(p.inside, weighed, factor[:, None], True)
+    return {
+        "out": floating.convert(p.inside, p.outside, found, True),
+        "quantized": floating.to_integer(p.inside, found, INTEGER_WIDTH, True),
+        "scale": _widened(p, scale),
+    }
+
+
+def applied(p: VectorParameters, operands: Arrays) -> tuple[str, ...]:
+    """The names of the operations of a run."""
+    bits = int(operands["operation"][0]) - 1
+    return tuple(name for place, name in enumerate(p.operations) if bits >> place & 1)
+
+
+def chained(p: VectorParameters, operands: Arrays, done: tuple[str, ...]) -> Integers:
+    """Rows in front of the norm: dequantized, gated, added."""
+    fmt = p.inside
+    if "dequantize" in done:
+        weight, row = (
+            floating.convert(FP32, fmt, operands[f"{name}_scale"], True) for name in ("weight", "row")
+        )
+        scale = floating.multiply(fmt, weight, row, True)
+        rows = floating.from_integer(fmt, operands["x"], SUM_WIDTH)
+        rows = floating.multiply(fmt, rows, scale[:, None], True)
+    else:
+        rows = floating.convert(p.outside, fmt, _patterns(p, operands["x"]), True)
+    if "gate" in done or "add" in done:
+        operand = floating.convert(p.outside, fmt, operands["operand"], True)
+    if "gate" in done:
+        positive = np.where(rows & fmt.sign_mask, 0, rows)
+        rows = floating.multiply(fmt, floating.multiply(fmt, positive, positive, True), operand, True)
+    return floating.add(fmt, rows, operand, True) if "add" in done else rows
+
+
+def _patterns(p: VectorParameters, values: Integers) -> Integers:
+    """The low bits, which are the float, of what came in."""
+    return values & ((1 << p.outside.width) - 1)
+
+
+def _widened(p: VectorParameters, values: Integers) -> Integers:
+    """FP32 patterns of numbers inside: the same exponents, more fraction."""
+    return values << (FP32.fraction_bits - p.inside.fraction_bits)
+
+
+def _summed(p: VectorParameters, squares: Integers) -> Integers:
+    """FP32 sum of the squares of every row: the lanes of a beat by neighbors, then beat by beat."""
+    rows, length = squares.shape
+    beats = ceil_div(length, p.lanes)
+    padded = np.pad(_widened(p, squares), ((0, 0), (0, beats * p.lanes - length)))
+    words = list(np.moveaxis(padded.reshape(rows, beats, p.lanes), 2, 0))
+    while len(words) > 1:
+        pairs = zip(words[::2], words[1::2], strict=False)
+        words = [floating.add(FP32, one, other, True) for one, other in pairs] + words[len(words) & ~1 :]
+    total: Integers = np.zeros(rows, np.int64)
+    for beat in range(beats):
+        total = floating.add(FP32, total, words[0][:, beat], True)
+    return total
+
+
+def factors(
+    p: VectorParameters, sums: Integers, largest: Integers, length: int, done: tuple[str, ...]
+) -> tuple[Integers, Integers]:
+    """What every row is multiplied by, and its scale, of its sum of squares and its largest magnitude.
+
+    ``1 / sqrt(sum / n + epsilon)`` is ``sqrt(n / (sum + n epsilon))``; and as all elements of a row have that factor,
+    it cancels out of what is quantized and only the scale has it.
+    """
+    count = floating.from_integer(FP32, np.asarray(length, np.int64), SUM_WIDTH)
+    shift = floating.multiply(FP32, count, np.asarray(fp32(float(p.epsilon)), np.int64), True)
+    norm = roots.inverse_root(p.inside, FP32, count, floating.add(FP32, sums, shift, True))
+    largest = np.maximum(largest, p.number(LEAST))
+    inverse = roots.quotient(p.inside, p.number(LEVELS), largest)
+    one = np.full_like(norm, p.number(ONE))
+    if "norm" not in done:
+        norm = one
+    scaled = floating.multiply(p.inside, largest, norm, True)
+    scale = floating.multiply(p.inside, scaled, np.asarray(p.number(1 / LEVELS), np.int64), True)
+    return inverse if "quantize" in done else norm, scale
+
+
+def flags(p: VectorParameters, operands: Arrays) -> dict[str, int]:
+    """None beside those of every design."""
+    return {}
+
+
+def constants(p: VectorParameters) -> dict[str, Any]:
+    """What the page calls them, as FP32 patterns or as patterns inside."""
+    return {
+        "fraction_bits": p.fraction,
+        "epsilon": fp32(float(p.epsilon)),
+        "least": p.number(LEAST),
+        "levels": p.number(LEVELS),
+        "step": p.number(1 / LEVELS),
+    }
+
+
+def stimulus(p: VectorParameters, operands: Arrays) -> Beats:
+    """A beat of every stream for ``lanes`` elements of a row, zeros behind its end; none of a stream not asked for."""
+    done = applied(p, operands)
+    rows, length = operands["x"].shape
+    fields = {"x": _beats(p, operands["x"])}
+    if p.dequantizes:
+        each = ceil_div(length, p.lanes)
+        fields |= {name: operands[name].repeat(each) for name in ("weight_scale", "row_scale")}
+    found = {"x": p.stream("x").pack_fields(fields)}
+    if p.takes_operand:
+        found["operand"] = _packed(p, "operand", operands["operand"], "gate" in done or "add" in done)
+    gains = np.broadcast_to(operands["gain"], (rows, length))
+    return found | {"gain": _packed(p, "gain", gains, "norm" in done)}
+
+
+def _packed(p: VectorParameters, name: str, values: Integers, taken: bool) -> Octets:
+    """The beats of a stream beside the rows; none where the run does not take it."""
+    beats: Octets = p.stream(name).pack(_beats(p, values))
+    return beats[: len(beats) * taken]
+
+
+def _beats(p: VectorParameters, values: Integers) -> Integers:
+    """Rows as beats, shape (beats, lanes)."""
+    behind = -values.shape[1] % p.lanes
+    return np.pad(values, ((0, 0), (0, behind))).reshape(-1, p.lanes)
+
+
+def collect(p: VectorParameters, beats: Beats, task: Rowwise) -> Arrays:
+    """Results, shape (rows, length), and the scale of every row, shape (rows,)."""
+    found = p.stream("out").unpack_fields(beats["out"])
+    rows = {name: found[name].reshape(task.rows, -1)[:, : task.length] for name in ("out", "quantized")}
+    return rows | {"scale": found["scale"].reshape(task.rows, -1)[:, 0]}

@@ -1,0 +1,249 @@
+"""The hardware inventory of a vector unit; formulas hold for one design and for arrays of them.
+
+Places: ``front`` (the chain of a lane), ``sums`` (reductions of a row), ``factor`` (what follows from them), ``back``
+(a row on its way out), ``float`` (every float unit), ``memory`` (row buffer), ``control``, ``shell``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from blueprint import counting
+from blueprint.arithmetic import roots
+from blueprint.arithmetic.floating import FP32
+from blueprint.families.vector.parameters import (
+    EXPONENT_BITS,
+    INTEGER_WIDTH,
+    MOST_LANES,
+    OUT_STAGES,
+    SCALE_WIDTH,
+    SUM_WIDTH,
+    VectorParameters,
+)
+from blueprint.numbers import Number, bit_length, ceil_div, clog2, flag, larger
+from blueprint.unit import (
+    ADDER,
+    BROADCAST,
+    COMPARATOR,
+    FLOAT_ADDER,
+    FLOAT_MULTIPLIER,
+    HALF_ADDER,
+    LOGIC,
+    MUX,
+    REGISTER,
+    SRAM,
+    TO_FIXED,
+    TO_FLOAT,
+    Path,
+    Unit,
+    memories,
+)
+
+_LEVELS = clog2(MOST_LANES)
+#: Bits of an FP32 number that is never negative.
+_SUM = FP32.width - 1
+_FP32 = {"exponent": FP32.exponent_bits, "fraction": FP32.fraction_bits}
+
+
+def units(p: VectorParameters) -> tuple[Unit, ...]:
+    """The whole inventory."""
+    return (
+        *_front(p),
+        *_sums(p),
+        *_factor(p),
+        *_back(p),
+        *_floats(p),
+        *memories(1, p.rows_kept * p.beats_max, p.lanes * p.width),
+        *_control(p),
+        *p.register_file().units(),
+    )
+
+
+def _front(p: VectorParameters) -> Iterator[Unit]:
+    """Ports, conversion, product with the scale, gate twice, sum, squares and gains; others go beside."""
+    wide, operands = p.width, p.takes_operand
+    beside = (1 + operands) * wide
+    yield REGISTER("front", 1, width=p.operand_bits + p.element_bits, enable=1)
+    yield REGISTER("front", 1, width=p.x_bits + p.operand_bits + p.element_bits, enable=1)
+    yield REGISTER("front", p.lanes, width=wide * (1 + p.sums) + beside)
+    yield REGISTER("front", 1, width=wide * p.sums)
+    yield REGISTER("front", p.lanes * p.sums, width=wide + beside)
+    yield REGISTER("front", p.lanes * p.gated, width=wide + beside)
+    yield REGISTER("front", p.lanes * p.gated, width=wide + (1 + p.added) * wide)
+    yield REGISTER("front", p.lanes * p.added, width=2 * wide)
+    yield REGISTER("front", p.lanes, width=2 * wide - 1)
+    # The factor and the scale of the row that leaves, beside its beats.
+    yield REGISTER("front", 1 + OUT_STAGES, width=p.width - 1, enable=1)
+    yield MUX("front", p.lanes * (2 + p.sums + 2 * p.gated + p.added), entries=2, width=wide)
+
+
+def _tree(p: VectorParameters) -> Iterator[tuple[Number, Number, Number]]:
+    """(sums, bits of words that only wait, words) of every level over the lanes; what is no sum yet is narrow."""
+    for level in range(_LEVELS):
+        words = ceil_div(p.lanes, 2**level)
+        odd = words % 2 * (words > 1)
+        single = flag(p.lanes - (words - 1) * 2**level == 1)
+        narrow = p.width - 1
+        yield words // 2, odd * (single * narrow + (1 - single) * _SUM), words // 2 + odd
+
+
+def _sums(p: VectorParameters) -> Iterator[Unit]:
+    narrow = p.width - 1
+    for sums, waiting, words in _tree(p):
+        yield REGISTER("sums", 1, width=sums * _SUM + waiting + words * narrow)
+        yield COMPARATOR("sums", sums, width=narrow)
+        yield MUX("sums", sums, entries=2, width=narrow)
+    yield REGISTER("sums", 1, width=_SUM + narrow, enable=1)
+    yield COMPARATOR("sums", 1, width=narrow)
+    yield MUX("sums", 1, entries=2, width=narrow)
+    yield REGISTER("sums", p.rows_kept, width=_SUM + narrow, enable=1, activity=1 / p.beats_max)
+    yield MUX("sums", 1, entries=p.rows_kept, width=_SUM + narrow, activity=1 / p.beats_max)
+
+
+def count_bits(p: VectorParameters) -> tuple[Number, Number]:
+    """(exponent, fraction) bits of the length of a row as a float."""
+    size = bit_length(p.length_max)
+    return clog2(size), size - 1
+
+
+class Recurrences(NamedTuple):
+    """Bits of the registers of the two recurrences: what is left, the product with the root, results."""
+
+    root_rest: Number
+    root_product: Number
+    root: Number
+    quotient_rest: Number
+    quotient: Number
+
+
+def recurrences(p: VectorParameters) -> Recurrences:
+    """The registers of the recurrences, by their names in the RTL."""
+    bits = roots.steps(p.fraction)
+    wide = p.fraction + FP32.fraction_bits
+    return Recurrences(wide + 4, wide + 2, bits, p.fraction + 1, bits)
+
+
+def _factor(p: VectorParameters) -> Iterator[Unit]:
+    narrow, rare = p.width - 1, 1 / p.beats_max
+    rests = recurrences(p)
+    yield REGISTER("factor", 1, width=sum(count_bits(p)), enable=1, activity=0.0)
+    yield REGISTER("factor", 1, width=_SUM + narrow, enable=1, activity=rare)
+    yield REGISTER("factor", 1, width=sum(rests), enable=1, activity=0.5)
+    yield REGISTER("factor", 3, width=narrow, enable=1, activity=rare)
+    yield REGISTER("factor", 2 * p.rows_kept, width=narrow, enable=1, activity=rare)
+    yield MUX("factor", 1, entries=p.rows_kept, width=2 * narrow, activity=rare)
+    yield ADDER("factor", 3, width=rests.root_rest, activity=0.5)
+    yield ADDER("factor", 1, width=rests.quotient_rest, activity=0.5)
+    yield ADDER("factor", 4, width=narrow, activity=rare)
+    yield COMPARATOR("factor", 3, width=narrow, activity=rare)
+    yield MUX("factor", 1, entries=3, width=rests.root_rest, activity=0.5)
+    yield MUX("factor", 4, entries=2, width=narrow, activity=rare)
+
+
+def _back(p: VectorParameters) -> Iterator[Unit]:
+    yield REGISTER("back", p.lanes, width=p.width + p.element_width + INTEGER_WIDTH, enable=1)
+
+
+def _floats(p: VectorParameters) -> Iterator[Unit]:
+    narrow, wide = _inside(p), {"exponent": FP32.exponent_bits, "fraction": FP32.fraction_bits, "stages": 0}
+    products = p.lanes * (3 + p.sums + 2 * p.gated) + p.sums + 2
+    yield FLOAT_MULTIPLIER("float", products, **narrow)
+    yield FLOAT_MULTIPLIER("float", 1, **wide, activity=1 / p.beats_max)
+    yield FLOAT_ADDER("float", p.lanes * p.added, **narrow)
+    yield FLOAT_ADDER("float", p.lanes, **wide)
+    yield FLOAT_ADDER("float", 1, **wide, activity=1 / p.beats_max)
+    other = p.element_width * (p.width > p.element_width)
+    yield TO_FLOAT("float", p.lanes * (1 + 2 * p.takes_operand), inputs=other, outputs=other)
+    yield TO_FLOAT("float", p.lanes * p.sums + 1, inputs=SUM_WIDTH, outputs=p.width)
+    yield TO_FIXED("float", p.lanes, inputs=p.fraction, outputs=INTEGER_WIDTH)
+    yield TO_FIXED("float", p.lanes, inputs=other, outputs=other)
+
+
+def _inside(p: VectorParameters) -> dict[str, Number]:
+    return {"exponent": EXPONENT_BITS + 0 * p.fraction, "fraction": p.fraction, "stages": 0 * p.fraction}
+
+
+def loops(p: VectorParameters) -> dict[str, Number]:
+    """Registers of the loops over rows and beats by name, as in the RTL: whether they go on, and what is left."""
+    found: dict[str, Number] = {}
+    rows, length = bit_length(p.rows_max), bit_length(p.length_max)
+    for name, there in (("x", 1), ("operand", p.takes_operand), ("gain", 1), ("scale", 1)):
+        found |= {f"{name}_active": 1 * there}
+        found |= counting.down(f"{name}_rows", rows, 1, there)
+        found |= counting.down(f"{name}_beats", length, p.lanes, there)
+    return found
+
+
+def steering(p: VectorParameters) -> dict[str, Number]:
+    """Registers beside the loops by name, as in the RTL: what is held, where rows stand, how far a factor is."""
+    beat = clog2(p.beats_max)
+    slots = ("write_slot", "sum_slot_held", "factor_slot_held", "read_slot_held")
+    return {
+        "operand_full": p.takes_operand,
+        "gain_full": 1,
+        "first_beat": 1,
+        "first_sum_held": 1,
+        "write_beat": beat,
+        "read_beat": beat,
+        **dict.fromkeys(slots, p.slot_bits),
+        "kept": p.count_bits,
+        "pending": p.count_bits,
+        "ready": p.count_bits,
+        "busy": 1,
+        "step": clog2(p.factor_cycles),
+    }
+
+
+def _control(p: VectorParameters) -> Iterator[Unit]:
+    rows, length, beat = bit_length(p.rows_max), bit_length(p.length_max), clog2(p.beats_max)
+    count = 3 + p.takes_operand
+    yield REGISTER("control", 1, width=sum(loops(p).values()), enable=1, reset=1)
+    yield REGISTER("control", 1, width=sum(steering(p).values()), enable=1, reset=1)
+    yield REGISTER("control", p.front_stages, width=2, reset=1)
+    yield REGISTER("control", OUT_STAGES, width=2, reset=1)
+    for width in (rows, length):
+        yield ADDER("control", count, width=width)
+        yield COMPARATOR("control", count, width=width)
+    yield HALF_ADDER("control", 2, width=beat)
+    yield ADDER("control", 2, width=p.address_bits)
+    yield HALF_ADDER("control", 7, width=p.count_bits)
+    yield LOGIC("control", 1, gates=60)
+    yield BROADCAST("control", 1, fanout=p.lanes * p.width)
+
+
+def paths(p: VectorParameters) -> tuple[Path, ...]:
+    """One float operation lies between two registers; sums, factor and counters have paths of their own."""
+    narrow = _inside(p)
+    wide = {**_FP32, "stages": 0}
+    chosen = MUX("front", 1, entries=2, width=p.width)
+    rests = recurrences(p)
+    length = larger(bit_length(p.length_max), bit_length(p.rows_max))
+    return (
+        Path("product", (FLOAT_MULTIPLIER("float", 1, **narrow), chosen)),
+        Path("sum", (FLOAT_ADDER("float", p.added, **narrow), chosen)),
+        Path("squares", (FLOAT_ADDER("float", 1, **wide),)),
+        Path("shift", (FLOAT_MULTIPLIER("float", 1, **wide),)),
+        Path("read", (MUX("sums", 1, entries=p.rows_kept, width=_SUM), FLOAT_ADDER("float", 1, **wide))),
+        Path(
+            "root",
+            (
+                ADDER("factor", 2, width=rests.root_rest),
+                MUX("factor", 1, entries=3, width=rests.root_rest),
+            ),
+        ),
+        Path("from-integer", (TO_FLOAT("float", p.sums, inputs=SUM_WIDTH, outputs=p.width),)),
+        Path(
+            "buffer",
+            (
+                SRAM("memory", 1, words=p.rows_kept * p.beats_max, width=p.lanes * p.width),
+                FLOAT_MULTIPLIER("float", 1, **narrow),
+            ),
+        ),
+        Path("to-integer", (TO_FIXED("float", 1, inputs=p.fraction, outputs=INTEGER_WIDTH),)),
+        Path(
+            "sequence",
+            (HALF_ADDER("control", 1, width=length), BROADCAST("control", 1, fanout=p.x_bits + SCALE_WIDTH)),
+        ),
+        p.register_file().path(),
+    )

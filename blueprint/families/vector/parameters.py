@@ -1,0 +1,233 @@
+"""Parameters of a vector unit, and the numbers that follow from them.
+
+``lanes`` elements a cycle pass through a chain in a fixed order: dequantize, gate, add, norm, quantize. What a run
+applies of it is a bit each in the register ``operation``. A row is kept while its sum of squares and its largest
+magnitude are reduced; the factor that follows from both multiplies the row on its way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from blueprint.arithmetic import floating, roots
+from blueprint.arithmetic.floating import FloatFormat
+from blueprint.numbers import Number, bit_length, ceil_div, clog2, flag, larger
+from blueprint.parameters import Rule, fits_a_vector, parameter
+from blueprint.spec import Spec
+from blueprint.workloads.tasks import COPY, LARGEST, MANY_TOKENS, OPERATIONS, Rowwise
+
+#: The most elements in a beat.
+MOST_LANES = 64
+#: Bits of the sums that are dequantized: those of a product of 2^20 INT8 activations with ternary weights, and more.
+SUM_WIDTH = 32
+#: Bits of a quantized element, and of a scale, which is an FP32 number.
+INTEGER_WIDTH, SCALE_WIDTH = 8, 32
+#: The largest magnitude of a quantized element; the smallest that a row's largest magnitude is taken for (as the
+#: published BitNet b1.58 code clamps it), and the value that no row is scaled by.
+LEVELS, LEAST, ONE = 127.0, 1e-5, 1.0
+#: Exponent bits inside the unit: those of FP32, so that no sum, square or scale overflows.
+EXPONENT_BITS = 8
+#: Registers behind the elements on their way out: row buffer, product, results.
+OUT_STAGES = 3
+#: Cycles of the unit that turns the sums of a row into its factor, beside those of a recurrence: read, shift, sum,
+#: begin, round, scale by the norm's factor, scale by the number of levels.
+AROUND_RECURRENCE = 7
+
+
+def fp32(value: float) -> int:
+    """The FP32 pattern nearest to a value."""
+    return int(np.float32(value).view(np.uint32))
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorParameters(Spec):
+    """Parameters of one vector unit."""
+
+    family: ClassVar[str] = "vector"
+    title: ClassVar[str] = "Elementwise operations, RMSNorm and quantization of rows"
+    task: ClassVar[type[Rowwise]] = Rowwise
+
+    lanes: int = parameter("elements of a beat", minimum=1, maximum=MOST_LANES)
+    length_max: int = parameter(
+        "longest row, more than one beat", bounds="length", minimum=2, maximum=LARGEST
+    )
+    rows_max: int = parameter(
+        "largest number of rows in one run", bounds="rows", default=MANY_TOKENS, minimum=2, maximum=LARGEST
+    )
+    format: str = parameter("number format of elements", default="fp16", choices=("fp16", "bf16", "fp32"))
+    dequantizes: bool = parameter("rows may be INT32 sums with two scales", default=True)
+    gates: bool = parameter("squared ReLU times a second operand is possible", default=True)
+    adds: bool = parameter("a second operand can be added", default=True)
+    rows_kept: int = parameter("rows in the row buffer", default=2, minimum=2, maximum=4)
+    epsilon: str = parameter("what is added to the mean of squares", default="1e-5", choices=("1e-5", "1e-6"))
+
+    def rules(self) -> Iterator[Rule]:
+        yield Rule(
+            "length_max",
+            self.length_max > self.lanes,
+            "length_max must be more than lanes",
+            lambda: f"length_max must be more than the {self.lanes} lanes, not {self.length_max}",
+        )
+        yield fits_a_vector("lanes", "x", self.x_bits)
+
+    def task_rules(self, task: Rowwise) -> Iterator[Rule]:
+        """The design must have what the run applies; a second operand is one thing at a time."""
+        has = {"dequantize": self.dequantizes, "gate": self.gates, "add": self.adds}
+        for name, there in has.items():
+            if task.does(name):
+                what = f"{name}s" if name != "dequantize" else "dequantizes"
+                text = f"{what} must be true for operation {task.operation}"
+                yield Rule(what, there, text, lambda text=text: text)  # type: ignore[misc]
+
+    @property
+    def fraction(self) -> Number:
+        """Fraction bits inside the unit: those of the format."""
+        return floating.look_up(self.format, lambda fmt: fmt.fraction_bits)
+
+    @property
+    def outside(self) -> FloatFormat:
+        """The format of elements at the ports."""
+        return floating.get(self.format)
+
+    @property
+    def inside(self) -> FloatFormat:
+        """The format of elements inside: the exponents of FP32, the fraction of the format."""
+        if self.format in ("bf16", "fp32"):
+            return self.outside
+        return FloatFormat.custom(EXPONENT_BITS, self.outside.fraction_bits)
+
+    @property
+    def width(self) -> Number:
+        """Bits of an element inside."""
+        return 1 + EXPONENT_BITS + self.fraction
+
+    @property
+    def element_width(self) -> Number:
+        """Bits of an element at the ports."""
+        return floating.look_up(self.format, lambda fmt: fmt.width)
+
+    @property
+    def x_width(self) -> Number:
+        """Bits of an element that comes in: a float or a sum."""
+        return larger(self.element_width, SUM_WIDTH * self.sums)
+
+    @property
+    def element_bits(self) -> Number:
+        """Bits of a beat of elements."""
+        return self.lanes * self.element_width
+
+    @property
+    def x_bits(self) -> Number:
+        """Bits of a beat of rows, with its two scales."""
+        return self.lanes * self.x_width + 2 * SCALE_WIDTH * self.sums
+
+    @property
+    def operand_bits(self) -> Number:
+        """Bits of a beat of a second operand."""
+        return self.takes_operand * self.element_bits
+
+    @property
+    def out_bits(self) -> Number:
+        """Bits of a beat of results: floats, integers and the scale of the row."""
+        return self.element_bits + self.lanes * INTEGER_WIDTH + SCALE_WIDTH
+
+    @property
+    def sums(self) -> Number:
+        """1 where rows may be sums."""
+        return flag(self.dequantizes)
+
+    @property
+    def gated(self) -> Number:
+        """1 where a gate is possible."""
+        return flag(self.gates)
+
+    @property
+    def added(self) -> Number:
+        """1 where a second operand can be added."""
+        return flag(self.adds)
+
+    @property
+    def takes_operand(self) -> Number:
+        """1 where there may be a second operand."""
+        return self.gated | self.added
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """What a run may apply, in the order of the chain and of the bits of the register, lowest first."""
+        has = (self.dequantizes, self.gates, self.adds, True, True)
+        return tuple(name for name, there in zip(OPERATIONS, has, strict=True) if there)
+
+    @property
+    def operation_bits(self) -> Number:
+        """Bits of the operation of a run."""
+        return self.sums + self.gated + self.added + 2
+
+    def operation_value(self, operation: str) -> int:
+        """What the register ``operation`` is for an operation: 1, and a bit for each name."""
+        named = [] if operation == COPY else operation.split("+")
+        return 1 + sum(1 << self.operations.index(name) for name in named)
+
+    @property
+    def beats_max(self) -> Number:
+        """Beats of the longest row."""
+        return ceil_div(self.length_max, self.lanes)
+
+    @property
+    def levels(self) -> Number:
+        """Levels of the trees over the lanes."""
+        return clog2(self.lanes)
+
+    @property
+    def chain_stages(self) -> Number:
+        """Registers from the port to the element that is kept: ports, conversion, three operations, norm."""
+        return 3 + self.sums + 2 * self.gated + self.added
+
+    @property
+    def front_stages(self) -> Number:
+        """Registers from the port to the sum of a beat."""
+        return self.chain_stages + self.levels
+
+    @property
+    def factor_cycles(self) -> Number:
+        """Cycles from the sums of a row to its factor."""
+        return roots.steps(self.fraction) + AROUND_RECURRENCE
+
+    @property
+    def slot_bits(self) -> Number:
+        """Bits of the number of a kept row."""
+        return clog2(self.rows_kept)
+
+    @property
+    def count_bits(self) -> Number:
+        """Bits of a number of kept rows."""
+        return bit_length(self.rows_kept)
+
+    @property
+    def address_bits(self) -> Number:
+        """Bits of an address of the row buffer."""
+        return clog2(self.rows_kept * self.beats_max)
+
+    def number(self, value: float) -> int:
+        """The pattern of the number inside that is nearest to a value."""
+        return int(floating.convert(floating.FP32, self.inside, np.asarray(fp32(value), np.int64)))
+
+    @property
+    def arithmetic(self) -> str:
+        return "float"
+
+    @property
+    def peak_macs(self) -> Number:
+        return self.lanes
+
+    @property
+    def name(self) -> str:
+        """The top module: family, the parameters that change its size, and the hash of all of them."""
+        return f"{self.family}_l{self.lanes}_{self.format}_{self.design_hash[:6]}"
+
+    def loops(self, task: Rowwise) -> tuple[Number, Number]:
+        """(rows, beats of a row) of a run."""
+        return task.rows, ceil_div(task.length, self.lanes)

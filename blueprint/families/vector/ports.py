@@ -1,0 +1,105 @@
+"""What crosses the boundary of a vector unit: rows, second operands, gains, results; and its registers."""
+
+from __future__ import annotations
+
+from blueprint.families.vector.parameters import INTEGER_WIDTH, SCALE_WIDTH, VectorParameters
+from blueprint.numbers import Number, bit_length
+from blueprint.port import BeatLoop, Operand, Operation, Stream
+from blueprint.record import Field, Place, Record
+from blueprint.shell import RegisterFile, Size
+from blueprint.workloads.tasks import Rowwise
+
+#: What each stall counter counts.
+_WAITS = {
+    "input": "cycles without a second operand or a gain",
+    "memory": "cycles without a beat of a row",
+    "output": "cycles without room for another row",
+}
+_SIZES = ("rows", "length", "operation")
+_SCALES = {
+    "weight_scale": "scale of the weights that a row of sums is of",
+    "row_scale": "scale of the row that the sums are of",
+}
+
+
+def operation(p: VectorParameters) -> Operation:
+    """The chain, of which a run applies what its operation says."""
+    inputs = [Operand("x", ("rows", "length"), "rows: floats, or sums of INT32 to dequantize")]
+    if p.dequantizes:
+        inputs += [Operand(name, ("rows",), meaning) for name, meaning in _SCALES.items()]
+    if p.takes_operand:
+        inputs.append(Operand("operand", ("rows", "length"), "second operand of a gate or of a sum"))
+    inputs.append(Operand("gain", ("length",), "gain of the norm"))
+    outputs = (
+        Operand("out", ("rows", "length"), "results"),
+        Operand("quantized", ("rows", "length"), "the same, rounded to integers of 8 bits"),
+        Operand("scale", ("rows",), "what quantized results have to be multiplied by"),
+    )
+    bits = ", ".join(f"{name} {1 << place}" for place, name in enumerate(p.operations))
+    given = {"operation": f"1, and for what a run applies besides: {bits}"}
+    return Operation(_COMPUTES, tuple(inputs), outputs, {name: name for name in _SIZES}, given)
+
+
+_COMPUTES = (
+    "in this order, what the operation names: dequantize, x * weight_scale * row_scale; gate, max(x, 0)**2 * operand; "
+    "add, x + operand; norm, x * gain / sqrt(mean of x**2 + epsilon); quantize, round(127 * x / largest magnitude)"
+)
+
+
+def register_file(p: VectorParameters) -> RegisterFile:
+    """Rows, their length, and what is done with them; a value that names nothing of the design is refused."""
+    operations = p.operation_bits
+    sizes = (
+        Size("rows", p.rows_max, bit_length(p.rows_max), "rows of the next run"),
+        Size("length", p.length_max, bit_length(p.length_max), "elements of a row of the next run"),
+        Size("operation", 2**operations, operations, "1 plus the bits of what the next run applies"),
+    )
+    return RegisterFile(sizes, _WAITS)
+
+
+def register_values(p: VectorParameters, task: Rowwise) -> dict[str, int]:
+    """Values of the size registers of a run."""
+    return {"rows": task.rows, "length": task.length, "operation": p.operation_value(task.operation)}
+
+
+def asked(p: VectorParameters, *names: str) -> str:
+    """1 where the operation of a run has one of these names, as an expression of the manifest."""
+    places = [p.operations.index(name) for name in names if name in p.operations]
+    bits = [f"(operation - 1) // {1 << place} % 2" for place in places]
+    return bits[0] if len(bits) == 1 else f"min({' + '.join(bits)}, 1)"
+
+
+def streams(p: VectorParameters) -> tuple[Stream, ...]:
+    """The AXI4-Stream ports; a second operand and gains come only in runs that apply them."""
+    beats = BeatLoop("beat", f"ceil(length / {p.lanes})")
+    rows = (BeatLoop("row", "rows"), beats)
+    x = _elements(p, "x", p.x_width, "one element of a row", signed=bool(p.dequantizes))
+    scales = tuple(_scale(name, f"{meaning}, in every beat") for name, meaning in _SCALES.items())
+    operand = _elements(p, "operand", p.element_width, "one element of a second operand")
+    gain = _elements(p, "gain", p.element_width, "the gain of an element")
+    out = _elements(p, "out", p.element_width, "one result")
+    quantized = _elements(p, "quantized", INTEGER_WIDTH, "one result as an integer", signed=True)
+    scale = _scale("scale", "scale of a row of integers, in every beat")
+    found = [Stream("x", "in", Record((x, *scales) if p.dequantizes else (x,)), rows)]
+    if p.takes_operand:
+        count = f"rows * ({asked(p, 'gate', 'add')})"
+        found.append(Stream("operand", "in", Record((operand,)), (BeatLoop("row", count), beats)))
+    count = f"rows * ({asked(p, 'norm')})"
+    found.append(Stream("gain", "in", Record((gain,)), (BeatLoop("row", count), beats)))
+    return (*found, Stream("out", "out", Record((out, quantized, scale)), rows))
+
+
+def _elements(
+    p: VectorParameters, name: str, width: Number, meaning: str, signed: bool | None = None
+) -> Field:
+    """A field of one element a lane; floats unless it says whether its integers are signed."""
+    column = f"beat * {p.lanes} + lane"
+    place = Place(name, (column,) if name == "gain" else ("row", column))
+    whole = signed is True
+    return Field(
+        name, width, (p.lanes,), whole, "int" if whole else p.format, axes=("lane",), meaning=meaning, holds=place
+    )  # fmt: skip
+
+
+def _scale(name: str, meaning: str) -> Field:
+    return Field(name, SCALE_WIDTH, (), False, "fp32", meaning=meaning, holds=Place(name, ("row",)))

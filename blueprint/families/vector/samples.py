@@ -1,0 +1,113 @@
+"""Random and typical vector units, runs and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blueprint import typical
+from blueprint.arithmetic import floating
+from blueprint.arithmetic.floating import FP32, FloatFormat
+from blueprint.families.vector.parameters import SUM_WIDTH, VectorParameters
+from blueprint.family import Arrays, Calibration
+from blueprint.numbers import larger
+from blueprint.workloads.data import EVEN, Data
+from blueprint.workloads.tasks import COPY, OPERATIONS, Rowwise
+
+Integers = npt.NDArray[np.int64]
+
+calibration = Calibration(arithmetics=("float",), gates=60_000.0, designs=36)
+
+_SIZES = {
+    "lanes": (1, 2, 2, 3, 4, 5),
+    "length_max": (2, 7, 40, 256, 300),
+    "rows_max": (2, 7, 40, 65535),
+    "rows_kept": (2, 2, 3, 4),
+}
+#: Cycles of a random run, and of a typical one.
+_CYCLES, _TYPICAL_CYCLES = 700, 640
+#: Rows that a typical run has at most, and the share of extremes in random ones.
+_ROWS, _RARE = 8, 0.03
+
+
+def design(random: np.random.Generator) -> Mapping[str, Any]:
+    """Parameters of a random design that is small enough to be compiled in seconds."""
+    return typical.random_design(
+        VectorParameters,
+        lambda: consistent(typical.random_parameters(VectorParameters, random, _SIZES)),
+        lambda p: bool(p.lanes * p.width <= 96),
+    )
+
+
+def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Rows are longer than a beat."""
+    return dict(table) | {"length_max": larger(table["length_max"], table["lanes"] + 1)}
+
+
+def task(p: VectorParameters, random: np.random.Generator) -> Rowwise:
+    """A random run, often of one row or one element, of any operations that the design has."""
+    while True:
+        rows, length = (
+            1 if random.random() < 0.15 else int(random.integers(1, most + 1))
+            for most in (min(p.rows_max, 9), p.length_max)
+        )
+        named = [name for name in p.operations if random.integers(3)]
+        found = Rowwise(rows, length, "+".join(named) or COPY)
+        if p.cycles(found) <= _CYCLES:
+            return found
+
+
+def operands(p: VectorParameters, task: Rowwise, seed: int) -> Arrays:
+    """Rows of random magnitude and what goes with them; zeros, largest numbers, infinities and NaN among them."""
+    return _operands(p, task, np.random.default_rng(seed), _RARE)
+
+
+def _operands(p: VectorParameters, task: Rowwise, random: np.random.Generator, rare: float) -> Arrays:
+    fmt, shape = p.outside, (task.rows, task.length)
+    found: Arrays = {}
+    x = _floats(random, fmt, shape, rare)
+    if p.dequantizes:
+        bits = random.integers(4, SUM_WIDTH)
+        sums = random.integers(-(1 << bits - 1), 1 << bits - 1, shape, dtype=np.int64)
+        signed = x - ((x >> SUM_WIDTH - 1) << SUM_WIDTH)
+        found["x"] = sums if task.does("dequantize") else signed
+        for name in ("weight_scale", "row_scale"):
+            found[name] = _floats(random, FP32, (task.rows,), rare) & ~FP32.sign_mask
+    else:
+        found["x"] = x
+    if p.takes_operand:
+        found["operand"] = _floats(random, fmt, shape, rare)
+    found["gain"] = _floats(random, fmt, (task.length,), rare)
+    return found | {"operation": np.array([p.operation_value(task.operation)], np.int64)}
+
+
+def _floats(random: np.random.Generator, fmt: FloatFormat, shape: tuple[int, ...], rare: float) -> Integers:
+    """Normal numbers of one magnitude, and rarely any pattern at all; one set in three is free of those."""
+    values = random.normal(0, 2.0 ** random.integers(-3, 4), shape).astype(np.float32)
+    patterns = floating.convert(FP32, fmt, values.view(np.uint32).astype(np.int64))
+    anything = random.integers(0, 1 << fmt.width, shape, dtype=np.int64)
+    return np.where(random.random(shape) < rare * random.integers(3), anything, patterns)
+
+
+def typical_task(p: VectorParameters) -> Rowwise:
+    """Everything that the design does, on rows as long as it takes, some of them."""
+    gate = "gate" if p.gates and not p.adds else ""
+    named = [
+        name
+        for name in OPERATIONS
+        if name in p.operations and name in (gate or "add", "dequantize", "norm", "quantize")
+    ]
+    operation = "+".join(named)
+    length = typical.largest(lambda n: p.cycles(Rowwise(1, n, operation)), p.length_max, _TYPICAL_CYCLES)
+    rows = typical.largest(
+        lambda m: p.cycles(Rowwise(m, length, operation)), min(p.rows_max, _ROWS), 2 * _TYPICAL_CYCLES
+    )
+    return Rowwise(rows, length, operation)
+
+
+def typical_operands(p: VectorParameters, task: Rowwise, seed: int, data: Data = EVEN) -> Arrays:
+    """Rows of normal numbers."""
+    return _operands(p, task, np.random.default_rng(seed), 0.0)

@@ -1,0 +1,1 @@
+"""Whole accelerators: what stands around the families' units."""

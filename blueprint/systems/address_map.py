@@ -1,0 +1,84 @@
+"""Where everything lies in external memory: regions one behind the other, each at a whole burst."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from blueprint.numbers import ceil_div
+from blueprint.systems.description import System
+from blueprint.systems.operations import SCALE_WIDTH, cache_bytes, packed_bytes
+from blueprint.workloads.model import Model
+
+#: Bytes that a burst of AXI4 must not cross (IHI 0022, section A3.4.1): regions begin at a multiple.
+PAGE = 4096
+#: Bytes of an element of a vector that is put aside.
+SCRATCH_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of external memory; ``base`` and ``size`` in bytes."""
+
+    name: str
+    base: int
+    size: int
+    text: str
+
+    @property
+    def end(self) -> int:
+        """The first byte behind the region."""
+        return self.base + self.size
+
+
+def regions(system: System, model: Model) -> tuple[Region, ...]:
+    """The regions of a model: ternary weights, norms and scales, embedding, LM head, cache, scratch."""
+    found: list[Region] = []
+    for name, size, text in _sizes(system, model):
+        base = found[-1].end if found else 0
+        found.append(Region(name, base, ceil_div(size, PAGE) * PAGE, text))
+    return tuple(region for region in found if region.size)
+
+
+def shapes(model: Model) -> tuple[tuple[int, int], ...]:
+    """Reduction length and outputs of the ternary products of one layer, in their order."""
+    query, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
+    ffn = [(model.hidden, model.ffn)] * (1 + model.gated)
+    attention = [(model.hidden, query), (model.hidden, keys), (model.hidden, keys), (query, model.hidden)]
+    return (*attention, *ffn, (model.ffn, model.hidden))
+
+
+def _sizes(system: System, model: Model) -> tuple[tuple[str, int, str], ...]:
+    layer = sum(system.memory.padded(packed_bytes(system, "product", k, n)) for k, n in shapes(model))
+    norms = (
+        2 * model.hidden + (model.heads * model.head_dim + model.ffn) * model.sub_norms + len(shapes(model))
+    )
+    row = model.hidden * system.head.embedding_width // 8
+    exact = 0 if model.tied_embeddings else model.vocab * row
+    copies = [("weights", model.layers * layer, "ternary weights in the order of their beats")]
+    if system.spec("prefill") != system.spec("product"):
+        other = sum(system.memory.padded(packed_bytes(system, "prefill", k, n)) for k, n in shapes(model))
+        copies.append(("prefill", model.layers * other, "the same weights for the unit of prompts"))
+    return (
+        *copies,
+        ("norms", (model.layers * norms + model.hidden) * SCALE_WIDTH // 8, "weights of norms, scales"),
+        ("embedding", model.vocab * row, "rows of the embedding"),
+        (
+            "head",
+            packed_bytes(system, "head", model.hidden, model.vocab),
+            f"LM head, {system.head.stage} stage",
+        ),
+        ("exact head", exact if system.head.candidates else 0, "exact weights of the LM head"),
+        ("cache", model.layers * cache_bytes(system, model, model.context), "keys, values and their scales"),
+        ("scratch", system.block * activations(model) * SCRATCH_BYTES, "vectors that are put aside"),
+    )
+
+
+def activations(model: Model) -> int:
+    """The most elements of vectors that are alive at one time: gate and up with the residual beside them."""
+    query, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
+    return model.hidden + max(query + 2 * keys, model.ffn * (1 + model.gated))
+
+
+def used(system: System, model: Model) -> int:
+    """Bytes of all regions."""
+    return regions(system, model)[-1].end

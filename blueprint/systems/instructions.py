@@ -1,0 +1,274 @@
+"""The instruction set of a system's sequencer, described once: encoder, decoder, listing, page and checks follow.
+
+A program is a list of words of :data:`WIDTH` bits. The sequencer reads it in order and puts each instruction into the
+queue of its unit; units take theirs in order, each at its own pace (decoupled access and execute: Smith, ISCA 1982).
+Units wait for each other by counted tokens, one counter for each ordered pair of units, as in VTA (Moreau et al., IEEE
+Micro 2019): an instruction begins when the counter of every unit that it waits for is above 0, and takes one from each;
+where it ends it adds one to the counters towards the units that it signals.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from blueprint.errors import ParamError
+from blueprint.files.nearest import suggestion
+from blueprint.record import Field, Record, bits
+
+#: Units with a queue of their own, in the order of their numbers.
+UNITS = ("load", "matrix", "attention", "vector", "store")
+#: The most tokens that a counter holds.
+TOKENS_MOST = 15
+
+_MEANINGS = {
+    "kind": "what is done",
+    "unit": "the number of the unit",
+    "wait": "bit u: take a token of unit u before",
+    "signal": "bit u: give a token to unit u after",
+    "register": "the number of the unit's register",
+    "value": "what is written there",
+}
+#: The fields of an instruction, lowest first.
+FORMAT = Record(
+    tuple(
+        dataclasses.replace(bits(name, width), meaning=_MEANINGS[name])
+        for name, width in (
+            ("kind", 3), ("unit", 3), ("wait", len(UNITS)), ("signal", len(UNITS)), ("register", 8), ("value", 40),
+        )
+    )
+)  # fmt: skip
+WIDTH = int(FORMAT.width)
+WORD_BYTES = WIDTH // 8
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of instruction: its code, the fields that it uses beside ``kind``, and what it does."""
+
+    name: str
+    code: int
+    fields: tuple[str, ...]
+    meaning: str
+
+
+_QUEUED = ("unit", "wait", "signal")
+#: Every kind by its name; code 0 is none of them, so that empty memory is no program.
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("set", 1, (*_QUEUED, "register", "value"), "write a register of the unit"),
+        Kind("start", 2, _QUEUED, "start the unit with its registers; ends when the unit is done"),
+        Kind("sync", 3, _QUEUED, "do nothing but wait and signal"),
+        Kind("interrupt", 4, (), "interrupt the host once all before is done"),
+        Kind("end", 5, (), "end the program once all before is done, and interrupt the host"),
+    )
+}
+_BY_CODE = {kind.code: kind for kind in KINDS.values()}
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction; ``wait`` and ``signal`` are names of units."""
+
+    kind: str
+    unit: str = ""
+    wait: tuple[str, ...] = ()
+    signal: tuple[str, ...] = ()
+    register: int = 0
+    value: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ParamError(
+                f"Instruction must be one of {', '.join(KINDS)}, not {self.kind!r}{suggestion(self.kind, KINDS)}"
+            )
+        used = KINDS[self.kind].fields
+        for name in ("unit", "wait", "signal", "register", "value"):
+            if name not in used and getattr(self, name):
+                raise ParamError(f"Instruction {self.kind} must have no {name}, not {getattr(self, name)!r}")
+        for unit in (*((self.unit,) if "unit" in used else ()), *self.wait, *self.signal):
+            if unit not in UNITS:
+                raise ParamError(
+                    f"Unit must be one of {', '.join(UNITS)}, not {unit!r}{suggestion(unit, UNITS)}"
+                )
+        for name in ("register", "value"):
+            width, value = FORMAT[name].width, getattr(self, name)
+            if not 0 <= value < 1 << width:
+                raise ParamError(f"Instruction's {name} must fit {width} bits, not be {value}")
+
+    def encode(self) -> int:
+        """The word of the instruction."""
+        numbers = {
+            "kind": KINDS[self.kind].code,
+            "unit": UNITS.index(self.unit) if self.unit else 0,
+            "wait": _mask(self.wait),
+            "signal": _mask(self.signal),
+            "register": self.register,
+            "value": self.value,
+        }
+        return sum(numbers[field.name] << field.offset for field in FORMAT)
+
+    def __str__(self) -> str:
+        used = KINDS[self.kind].fields
+        words = [self.kind, self.unit] if self.unit else [self.kind]
+        if "register" in used:
+            words.append(f"r{self.register} = {self.value:#x}")
+        words += [f"wait {unit}" for unit in self.wait] + [f"signal {unit}" for unit in self.signal]
+        return " ".join(words)
+
+
+def _mask(units: Iterable[str]) -> int:
+    return sum(1 << UNITS.index(unit) for unit in set(units))
+
+
+def _named(mask: int) -> tuple[str, ...]:
+    return tuple(unit for number, unit in enumerate(UNITS) if mask >> number & 1)
+
+
+def _part(word: int, field: Field) -> int:
+    return word >> field.offset & ((1 << field.bits) - 1)
+
+
+def fault(word: int) -> str | None:
+    """Reason why a word is illegal, else ``None``: an unknown kind or unit, or a field that the kind does not use."""
+    parts = {field.name: _part(word, field) for field in FORMAT}
+    kind = _BY_CODE.get(parts["kind"])
+    if kind is None:
+        return f"kind must be one of {', '.join(map(str, _BY_CODE))}, not {parts['kind']}"
+    if parts["unit"] >= len(UNITS):
+        return f"unit must be at most {len(UNITS) - 1}, not {parts['unit']}"
+    for name in ("unit", "wait", "signal", "register", "value"):
+        if name not in kind.fields and parts[name]:
+            return f"{name} of {kind.name} must be 0, not {parts[name]}"
+    return None
+
+
+def decode(word: int) -> Instruction:
+    """The instruction of a word. Raises ``ParamError`` for one that the hardware refuses."""
+    reason = fault(word)
+    if reason is not None:
+        raise ParamError(f"Instruction {word:#018x} is illegal: {reason}")
+    parts = {field.name: _part(word, field) for field in FORMAT}
+    kind = _BY_CODE[parts["kind"]]
+    unit = UNITS[parts["unit"]] if "unit" in kind.fields else ""
+    wait, signal = _named(parts["wait"]), _named(parts["signal"])
+    return Instruction(kind.name, unit, wait, signal, parts["register"], parts["value"])
+
+
+def assemble(program: Sequence[Instruction]) -> bytes:
+    """The program as it stands in memory, little-endian."""
+    return b"".join(instruction.encode().to_bytes(WORD_BYTES, "little") for instruction in program)
+
+
+def disassemble(data: bytes) -> tuple[Instruction, ...]:
+    """The program of some memory. Raises ``ParamError`` for half a word and for an illegal one, by its number."""
+    if len(data) % WORD_BYTES:
+        raise ParamError(f"A program must be a multiple of {WORD_BYTES} bytes, not {len(data)}")
+    found = []
+    for number in range(len(data) // WORD_BYTES):
+        word = int.from_bytes(data[WORD_BYTES * number : WORD_BYTES * (number + 1)], "little")
+        reason = fault(word)
+        if reason is not None:
+            raise ParamError(f"Instruction {number} ({word:#018x}) is illegal: {reason}")
+        found.append(decode(word))
+    return tuple(found)
+
+
+def listing(program: Sequence[Instruction]) -> str:
+    """The program as text, one line an instruction: number, word, meaning."""
+    return "".join(f"{number:6d}  {one.encode():016x}  {one}\n" for number, one in enumerate(program))
+
+
+# Programs that cannot end ---------------------------------------------------------------------------------------------
+
+
+def refusal(program: Sequence[Instruction], queue_depth: int) -> str | None:
+    """Reason why a program cannot run to its end with queues of this depth, else ``None``.
+
+    Units take tokens in the order of their own instructions, so what can be done does not depend on how long anything
+    takes: one untimed run decides for every timing. A counter that overflows stops the unit that signals until a token
+    is taken, which the run does too.
+    """
+    if not program or program[-1].kind != "end":
+        return "A program must end with end, not " + (str(program[-1]) if program else "be empty")
+    for number, one in enumerate(program[:-1]):
+        if one.kind == "end":
+            return f"A program must have one end, not another in instruction {number}"
+    run = _Untimed(program, queue_depth)
+    while run.steps():
+        pass
+    return run.stuck()
+
+
+class _Untimed:
+    """A program that runs as far as it can."""
+
+    def __init__(self, program: Sequence[Instruction], depth: int) -> None:
+        self.program, self.depth, self.next = program, depth, 0
+        self.queues: dict[str, deque[int]] = {unit: deque() for unit in UNITS}
+        self.tokens: Counter[tuple[str, str]] = Counter()
+
+    def steps(self) -> bool:
+        """Do all that can be done now; returns whether anything was."""
+        done = [self._issue(), *(self._execute(unit) for unit in UNITS)]
+        return any(done)
+
+    def _issue(self) -> bool:
+        if self.next == len(self.program):
+            return False
+        one = self.program[self.next]
+        if one.unit:
+            if len(self.queues[one.unit]) == self.depth:
+                return False
+            self.queues[one.unit].append(self.next)
+        elif any(self.queues.values()):
+            return False
+        self.next += 1
+        return True
+
+    def _missing(self, number: int) -> Iterator[str]:
+        """What an instruction waits for, in words."""
+        one = self.program[number]
+        for unit in one.wait:
+            if not self.tokens[unit, one.unit]:
+                yield f"a token of {unit}"
+        for unit in one.signal:
+            if self.tokens[one.unit, unit] == TOKENS_MOST:
+                yield f"{unit} to take one of {TOKENS_MOST} tokens"
+
+    def _execute(self, unit: str) -> bool:
+        queue = self.queues[unit]
+        if not queue or any(self._missing(queue[0])):
+            return False
+        one = self.program[queue.popleft()]
+        self.tokens.subtract((other, unit) for other in one.wait)
+        self.tokens.update((unit, other) for other in one.signal)
+        return True
+
+    def stuck(self) -> str | None:
+        """What waits for what for ever; ``None`` after the end."""
+        if self.next == len(self.program):
+            return None
+        waits = [
+            f"instruction {queue[0]} ({self.program[queue[0]]}) for {' and '.join(self._missing(queue[0]))}"
+            for queue in self.queues.values()
+            if queue
+        ]
+        return f"A program must run to its end, not wait for ever: {'; '.join(waits)}"
+
+
+def page() -> str:
+    """The instruction set as tables in Markdown, for ``docs/systems_hardware.md``."""
+    rows = ["| field | bits | meaning |", "| --- | --- | --- |"]
+    rows += [f"| `{f.name}` | {f.span.stop - 1}:{f.offset} | {f.meaning} |" for f in FORMAT]
+    rows += ["", "| instruction | code | fields | what it does |", "| --- | --- | --- | --- |"]
+    rows += [
+        f"| `{kind.name}` | {kind.code} | {', '.join(f'`{name}`' for name in kind.fields) or 'none'} | {kind.meaning} |"
+        for kind in KINDS.values()
+    ]
+    rows += ["", "| unit | number |", "| --- | --- |"]
+    rows += [f"| {unit} | {number} |" for number, unit in enumerate(UNITS)]
+    return "\n".join(rows) + "\n"

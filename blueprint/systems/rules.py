@@ -1,0 +1,166 @@
+"""Cross-checks of a system: what it says about one part against what it says about another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from blueprint.errors import ParamError
+from blueprint.systems import address_map, operations
+from blueprint.systems.description import HOST, HOST_WORKS, STAGES, System
+from blueprint.workloads.model import Model
+from blueprint.workloads.tasks import WORKS, Rowwise
+
+#: Bytes of an activation between operations: sums and residuals have 32 bits.
+ACTIVATION_BYTES = 4
+
+
+class Fault(NamedTuple):
+    """What is wrong, and the path of keys to where the file says it."""
+
+    path: tuple[str, ...]
+    message: str
+
+
+def faults(system: System) -> Iterator[Fault]:
+    """What is wrong with a system, the first that a reader should mend first."""
+    yield from _places(system)
+    yield from _products(system)
+    yield from _fits(system)
+    yield from _buffers(system)
+    yield from _memory(system)
+
+
+def _places(system: System) -> Iterator[Fault]:
+    """Every work has one place."""
+    by_work: dict[str, list[str]] = {work: [] for work in WORKS}
+    for name, unit in system.units.items():
+        for work in unit.works:
+            by_work[work].append(name)
+    for work in system.host.works if system.host else ():
+        by_work[work].append(HOST)
+    for work, names in by_work.items():
+        if not names:
+            host = " or to the host" if work in HOST_WORKS else ""
+            yield Fault(("units",), f"units must run {work}, and none does: give it to a unit that can{host}")
+        if len(names) > 1:
+            what = f"runs must give {work} to one place, not to {' and '.join(names)}"
+            yield Fault((HOST,) if names[-1] == HOST else ("units", names[-1]), what)
+
+
+def _products(system: System) -> Iterator[Fault]:
+    """Units of products take the weights that they are given."""
+    needs = {
+        "product": ("ternary", 1),
+        "prefill": ("ternary", 1),
+        "head": (system.head.stage, STAGES[system.head.stage]),
+    }
+    for work, (what, least) in needs.items():
+        spec, place = system.spec(work), system.places[work]
+        if spec is not None and spec.largest_weight < least:
+            largest = f"the largest weight of {place} is {spec.largest_weight}"
+            yield Fault(("units", place), f"{work} must run on a unit of {what} weights, and {largest}")
+    if system.places["head"] == HOST and system.head.stage != "int8":
+        yield Fault(
+            ("head", "stage"), f"stage must be int8 where the host runs the head, not {system.head.stage}"
+        )
+    if system.head.stage == "ternary" and not system.head.candidates:
+        what = "candidates must be at least 1 for a ternary stage, whose scores are not exact, not 0"
+        yield Fault(("head", "candidates"), what)
+
+
+def _fits(system: System) -> Iterator[Fault]:
+    """Every unit runs what the largest model asks of it."""
+    try:
+        check_model(system, system.largest)
+    except ParamError as problem:
+        yield Fault(getattr(problem, "path", ("model",)), str(problem))
+
+
+def check_model(system: System, model: Model, context: int | None = None, prompt: int = 0) -> None:
+    """Check that a model fits a system, at a context or at its longest. Raises ``ParamError``."""
+    if model is not system.largest:
+        _check_sizes(system, model)
+    longest = system.largest.context
+    for name, tokens in (("context", (context or 0) + 1 if context is not None else 0), ("prompt", prompt)):
+        most = min(longest, model.context)
+        if tokens > most:
+            shown = tokens - 1 if name == "context" else tokens
+            left = most - 1 if name == "context" else most
+            raise ParamError(f"{name} must be at most {left} for {model.name} on {system.name}, not {shown}")
+    last = min(longest, model.context)
+    steps = [*operations.decode(system, model, (last if context is None else context + 1) - 1)]
+    block = min(system.block, prompt or system.block, last)
+    steps += operations.prefill(system, model, block)
+    for op in steps:
+        _check_task(system, op)
+
+
+def _check_sizes(system: System, model: Model) -> None:
+    most = system.largest
+    for size in ("hidden", "ffn", "layers", "heads", "kv_heads", "vocab"):
+        if getattr(model, size) > getattr(most, size):
+            what = (
+                f"{size} of {model.name} must be at most {getattr(most, size)}, the largest of {system.name}"
+            )
+            raise ParamError(f"{what}, not {getattr(model, size)}")
+    if model.gated and system.spec("elements") is not None and model.activation != Rowwise.activation:
+        what = f"activation of {model.name} must be {Rowwise.activation}, which {system.places['elements']} computes"
+        raise ParamError(f"{what}, not {model.activation}")
+    if model.head_dim != most.head_dim:
+        what = f"head_dim of {model.name} must be {most.head_dim}, that of {system.name}"
+        raise ParamError(f"{what}, not {model.head_dim}")
+
+
+def _check_task(system: System, op: operations.Operation) -> None:
+    if op.task is None:
+        return
+    spec = system.units[op.place].spec
+    try:
+        spec.check_workload(op.task)
+    except ParamError as problem:
+        raise _of(system, op, problem) from None
+    for rule in spec.exact_cycles():
+        if not rule.holds:
+            raise _of(system, op, ParamError(rule.message()), rule.parameter)
+
+
+def _of(system: System, op: operations.Operation, problem: ParamError, parameter: str = "") -> ParamError:
+    """The error of a unit about a task, with the path to what has to change."""
+    place = system.places[op.work]
+    error = ParamError(f"unit {place} must run {op.name}: {problem}")
+    parameter = parameter or str(getattr(problem, "parameter", ""))
+    error.path = ("units", place, "parameters", parameter)  # type: ignore[attr-defined]
+    return error
+
+
+def _buffers(system: System) -> Iterator[Fault]:
+    """Buffers hold what must be in them at one time."""
+    model, beat = system.largest, system.memory.beat_bytes
+    for name in ("weights", "cache"):
+        least = 2 * system.memory.burst * beat
+        if getattr(system.buffers, name) < least:
+            what = f"{name} must be at least {least} bytes, two bursts of {system.memory.ports} ports"
+            yield Fault(("buffers", name), f"{what}, not {getattr(system.buffers, name)}")
+    least = system.block * address_map.activations(model) * ACTIVATION_BYTES
+    if system.buffers.activations < least:
+        what = (
+            f"activations must be at least {least} bytes, {address_map.activations(model)} elements of "
+            f"{ACTIVATION_BYTES} bytes for a block of {system.block}"
+        )
+        yield Fault(("buffers", "activations"), f"{what}, not {system.buffers.activations}")
+
+
+def _memory(system: System) -> Iterator[Fault]:
+    """External memory holds the largest model, and a burst crosses no page."""
+    memory = system.memory
+    burst = memory.burst * memory.width // 8
+    if burst > address_map.PAGE:
+        what = f"burst must be at most {address_map.PAGE * 8 // memory.width} beats of {memory.width} bits"
+        yield Fault(
+            ("memory", "burst"), f"{what}, the {address_map.PAGE} bytes that AXI4 allows, not {memory.burst}"
+        )
+    needed = address_map.used(system, system.largest)
+    if needed > memory.size:
+        what = f"size_mib must be at least {-(-needed >> 20)} for the largest model with its cache"
+        yield Fault(("memory", "size_mib"), f"{what}, not {memory.size_mib}")

@@ -1,0 +1,1 @@
+"""Whole decoders: time, energy and area of a system and a model."""

@@ -1,0 +1,241 @@
+"""Time, energy and area of a whole decoder on a model: every operation of a token and of a prompt is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from blueprint.numbers import ceil_div
+from blueprint.systems import operations, rules
+from blueprint.systems.description import DMA, HOST, System
+from blueprint.systems.operations import Operation
+from blueprint.unit import flip_flops
+from blueprint.workloads.model import Model
+from blueprint.workloads.tasks import Task
+from costmodel.model.estimate import PJ_PER_NW_S, Cost
+from costmodel.model.evaluate import cost_of
+from costmodel.systems.timeline import Timeline, timeline
+from costmodel.technology.macros import TWO
+from costmodel.technology.technology import Technology
+
+#: What the numbers count and what not, for readers of an answer.
+ASSUMPTIONS = """\
+Time: operations run one behind the other, each in the closed form of its unit's cycles or at the stated rate of the
+host; memory fetches what they read ahead of them, as far as the buffers hold it (costmodel.systems.timeline), and a
+pass begins with empty buffers. Start and end of an instruction, and refresh of the memory beyond its stated sustained
+rate, take no time.
+Energy: the clock of every unit toggles in every cycle, cells leak through all the time, switching comes with every
+multiply-accumulate; buffers are written and read once for what memory gives, and once for what an operation takes or
+gives; memory costs energy per bit moved. A host costs its stated power while it works, nothing where none is stated.
+Area: units and buffers. Sequencer, DMA engines and the interconnect of units, and the clock and leakage of a host, are
+in no number."""
+
+#: The name of external memory among causes of time and energy.
+MEMORY = "memory"
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A buffer as a two-port memory: area in um2, energy of a byte written and read in pJ, leakage in nW."""
+
+    area_um2: float
+    pj_per_byte: float
+    leakage_nw: float
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a system costs in a technology, before any work."""
+
+    units: Mapping[str, Cost]
+    buffers: Mapping[str, Buffer]
+
+    @property
+    def fastest_mhz(self) -> float:
+        """The clock of the slowest unit."""
+        return min(_first(cost.clock_mhz) for cost in self.units.values())
+
+    @property
+    def area_um2(self) -> float:
+        """Area of units and buffers."""
+        return sum(self.areas.values())
+
+    @property
+    def areas(self) -> dict[str, float]:
+        """Area by unit and buffer in um2."""
+        units = {name: _first(cost.area_um2) for name, cost in self.units.items()}
+        return units | {f"{name} buffer": buffer.area_um2 for name, buffer in self.buffers.items()}
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A phase: tokens that it serves, its operations in time, and energies by cause in pJ."""
+
+    tokens: int
+    time: Timeline
+    energies: Mapping[str, float]
+
+    @property
+    def energy_pj(self) -> float:
+        """Energy of the phase."""
+        return sum(self.energies.values())
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Answers about a system and a model: costs, the clock, and the phases ``decode`` (a token) and ``prefill``."""
+
+    costs: Costs
+    clock_mhz: float
+    phases: Mapping[str, Phase]
+
+
+def costs(system: System, technology: Technology) -> Costs:
+    """Area, energy and leakage of units and buffers. `ParamError` where the technology was not calibrated."""
+    units = {name: cost_of(unit.spec, technology) for name, unit in system.units.items()}
+    sizes = {name: getattr(system.buffers, name) for name in ("weights", "cache", "activations")}
+    width = 8 * system.memory.beat_bytes
+    return Costs(units, {name: _buffer(size, width, technology) for name, size in sizes.items()})
+
+
+def estimate(
+    system: System, model: Model, technology: Technology, context: int, prompt: int | None = None
+) -> Estimate:
+    """What a system does with a token behind ``context`` others, and with a prompt. `ParamError` if they do not fit."""
+    rules.check_model(system, model, context, prompt or 0)
+    found = costs(system, technology)
+    clock = system.clock_mhz or found.fastest_mhz
+    phases = {"decode": _phase(system, found, clock, 1, operations.decode(system, model, context))}
+    if prompt is not None:
+        phases["prefill"] = _phase(system, found, clock, prompt, operations.prefill(system, model, prompt))
+    return Estimate(found, clock, phases)
+
+
+def cycles_of(system: System, clock_mhz: float) -> Any:
+    """The seconds in which the place of an operation computes it, as a function of the operation."""
+
+    @cache
+    def cycles(work: str, task: Task) -> int:
+        spec = system.spec(work)
+        assert spec is not None  # a host has rates instead
+        return int(spec.cycles(task))
+
+    def seconds(op: Operation) -> float:
+        if op.place == DMA:
+            return 0.0
+        if op.place == HOST:
+            return _host_seconds(system, op)
+        assert op.task is not None  # only units run the others
+        return op.runs * cycles(op.work, op.task) / (clock_mhz * 1e6)
+
+    return seconds
+
+
+def limit(phase: Phase, system: System) -> tuple[str, float]:
+    """The busiest part of a phase, which bounds it, and its share of the time: memory's ports, a unit, or the host."""
+    shares = {**busy(phase, system), MEMORY: phase.time.port_busy}
+    name = max(shares, key=lambda place: shares[place])
+    return name, shares[name]
+
+
+def busy(phase: Phase, system: System) -> dict[str, float]:
+    """Share of the time in which each place computes, and in which all wait for external memory."""
+    places = [*system.units, *([HOST] if system.host else [])]
+    total = phase.time.seconds
+    found = {
+        place: sum(step.compute for step in phase.time.steps if step.operation.place == place) / total
+        for place in places
+    }
+    return found | {MEMORY: sum(step.wait for step in phase.time.steps) / total}
+
+
+def rows(steps: Iterable[Any], clock_mhz: float) -> list[dict[str, Any]]:
+    """The operations of all layers by name: how often, where, cycles with waiting, bytes and MACs of all together."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for step in steps:
+        op: Operation = step.operation
+        row = found.setdefault(
+            (op.name, op.place),
+            {"name": op.name, "kind": op.kind, "place": op.place, "count": 0}
+            | {"cycles": 0.0, "wait_cycles": 0.0, "bytes": 0, "macs": 0},
+        )
+        row["count"] += 1
+        row["cycles"] += (step.end - step.start) * clock_mhz * 1e6
+        row["wait_cycles"] += step.wait * clock_mhz * 1e6
+        row["bytes"] += op.traffic
+        row["macs"] += op.macs
+    return [{**row, **{key: round(row[key]) for key in ("cycles", "wait_cycles")}} for row in found.values()]
+
+
+def inventory(system: System) -> list[dict[str, Any]]:
+    """The units of a system: family, module, work, peak and flip-flops."""
+    return [
+        {
+            "name": name,
+            "family": unit.spec.family,
+            "module": unit.spec.name,
+            "runs": list(unit.works),
+            "peak_macs": int(unit.spec.peak_macs),
+            "flip_flops": int(flip_flops(unit.spec.units())),
+        }
+        for name, unit in system.units.items()
+    ]
+
+
+def _buffer(size: int, width: int, technology: Technology) -> Buffer:
+    sram, words = technology.sram, ceil_div(8 * size, width)
+    both = sram.read_pj(words, width, TWO) + sram.write_pj(words, width, TWO)
+    return Buffer(
+        float(sram.area_um2(words, width, TWO)),
+        float(both) * 8 / width,
+        float(sram.leakage_nw(words, width, TWO)),
+    )
+
+
+def _host_seconds(system: System, op: Operation) -> float:
+    host = system.host
+    assert host is not None  # the reader gives work to a host only where there is one
+    if op.work == "head":
+        return op.weights / (host.bandwidth_gb_s * 1e9)
+    return op.elements / host.elements_per_s
+
+
+def _phase(system: System, found: Costs, clock: float, tokens: int, ops: tuple[Operation, ...]) -> Phase:
+    time = timeline(system, ops, clock, cycles_of(system, clock))
+    return Phase(tokens, time, _energies(system, found, clock, time))
+
+
+def _energies(system: System, found: Costs, clock: float, time: Timeline) -> dict[str, float]:
+    """Energy in pJ by unit, buffer, memory and host."""
+    seconds, ops = time.seconds, [step.operation for step in time.steps]
+    energies = {}
+    for name, cost in found.units.items():
+        steps = sum(op.steps for op in ops if op.place == name)
+        parts = cost.energy_parts(seconds * clock * 1e6, steps / system.units[name].spec.peak_macs, seconds)
+        energies[name] = sum(_first(part) for part in parts.values())
+    energies["buffers"] = sum(
+        buffer.leakage_nw * seconds * PJ_PER_NW_S + buffer.pj_per_byte * _through(name, ops)
+        for name, buffer in found.buffers.items()
+    )
+    energies[MEMORY] = 8 * system.memory.energy_pj_per_bit * sum(op.traffic for op in ops)
+    if system.host and system.host.power_w:
+        worked = sum(step.compute for step in time.steps if step.operation.place == HOST)
+        energies[HOST] = system.host.power_w * worked * 1e12
+    return energies
+
+
+def _through(buffer: str, ops: Iterable[Operation]) -> int:
+    """Bytes that are written to a buffer and read from it."""
+    units = [op for op in ops if op.place != HOST]
+    if buffer == "weights":
+        return sum(op.weights for op in units)
+    if buffer == "cache":
+        return sum(op.cache_read for op in units)
+    return sum(rules.ACTIVATION_BYTES * op.rows * (op.inputs + op.outputs) // 2 for op in units)
+
+
+def _first(value: Any) -> float:
+    """A number of one design."""
+    return float(value if not hasattr(value, "ravel") else value.ravel()[0])

@@ -1,0 +1,181 @@
+"""The chain of one lane, from the port to the element that is kept and its square."""
+
+from typing import Any, NamedTuple
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.arithmetic.floating import FP32
+from blueprint.families.vector import VectorSpec
+from blueprint.families.vector.parameters import INTEGER_WIDTH, SCALE_WIDTH, SUM_WIDTH
+from generator.arithmetic.floating import FloatAdd, FloatConvert, FloatMultiply, FloatToInt, IntToFloat
+from generator.block import Block, register
+
+#: A wire that a design lacks.
+_NONE = Const(0, 0)
+
+
+class Beside(NamedTuple):
+    """What goes beside a row until it is needed."""
+
+    gain: Value
+    operand: Value = _NONE
+
+
+class FloatUser(Block):
+    """A block with float units inside, each an operation of the format inside; subnormal numbers are zeros."""
+
+    spec: VectorSpec
+
+    def converted(self, m: Module, name: str, a: Value) -> Value:
+        """A float of the format at the ports as one inside."""
+        block = FloatConvert(self.spec.outside, self.spec.inside, flush=True)
+        return self.result(m, block, name, a=a)
+
+    def product(self, m: Module, name: str, a: Value, b: Value) -> Value:
+        """The product of two floats inside."""
+        return self.result(m, FloatMultiply(self.spec.inside, flush=True), name, a=a, b=b)
+
+    def result(self, m: Module, block: Any, name: str, **operands: Value) -> Value:
+        """What a float unit makes of its operands."""
+        found = Signal(len(block.result), name=name)
+        self.use(m, block, f"{name}_unit", result=found, **operands)
+        return found
+
+    def later(self, m: Module, name: str, value: Value) -> Signal:
+        """The value one cycle later; nothing in the chain waits."""
+        return register(m, len(value), name, Const(1, 1), value)
+
+
+def of_slot(slot: Value, words: list[Any]) -> Value:
+    """The word of a slot."""
+    found = words[-1]
+    for number, word in reversed(list(enumerate(words[:-1]))):
+        found = Mux(slot == number, word, found)
+    return found
+
+
+class Scale(FloatUser):
+    """The scale of a row of sums: the product of two FP32 scales, rounded first."""
+
+    place = "front"
+    latency = "1 cycle"
+
+    def __init__(self, spec: VectorSpec) -> None:
+        self.spec = spec
+        ports = {"weight": In(SCALE_WIDTH), "row": In(SCALE_WIDTH), "scale": Out(spec.width)}
+        super().__init__(f"{spec.family}_scale_{spec.inside.name}", ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        pair = {"weight": self.weight, "row": self.row}
+        rounded = [
+            self.result(m, FloatConvert(FP32, self.spec.inside, flush=True), f"rounded_{name}", a=value)
+            for name, value in pair.items()
+        ]
+        m.d.comb += self.scale.eq(self.later(m, "scaled", self.product(m, "product", *rounded)))
+        return m
+
+
+class Front(FloatUser):
+    """Dequantizes, gates, adds and weighs one element a cycle, as the run asks, and squares it."""
+
+    place = "front"
+
+    def __init__(self, spec: VectorSpec) -> None:
+        self.spec = spec
+        self.latency = f"{spec.chain_stages - 1} cycles"
+        ports = {
+            "x": In(spec.x_width),
+            "scale": In(spec.width * spec.sums),
+            "operand": In(spec.element_width * spec.takes_operand),
+            "gain": In(spec.element_width),
+            "do_dequantize": In(spec.sums),
+            "do_gate": In(spec.gated),
+            "do_add": In(spec.added),
+            "do_norm": In(1),
+            "weighed": Out(spec.width),
+            "square": Out(spec.width - 1),
+        }
+        form = "".join(
+            letter for letter, there in zip("dga", (spec.sums, spec.gated, spec.added), strict=True) if there
+        )
+        super().__init__(f"{spec.family}_front_{spec.format}_{form}", ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m, spec = self.module(), self.spec
+        beside = Beside(self.later(m, "gain_inside", self.converted(m, "gain_float", self.gain)))
+        if spec.takes_operand:
+            operand = self.converted(m, "operand_float", self.operand)
+            beside = beside._replace(operand=self.later(m, "operand_inside", operand))
+        row = self.later(m, "x_inside", self.converted(m, "x_float", self.x[: spec.element_width]))
+        if spec.dequantizes:
+            row = self._dequantized(m, row)
+            beside = self._beside(m, "dequantized", beside)
+        if spec.gates:
+            row, beside = self._gated(m, row, beside)
+        if spec.adds:
+            total = self.result(m, FloatAdd(spec.inside, flush=True), "total", a=row, b=beside.operand)
+            row = self.later(m, "added", Mux(self.do_add, total, row))
+            beside = self._beside(m, "added", Beside(beside.gain))
+        squared = self.product(m, "squared", row, row)
+        weighed = Mux(self.do_norm, self.product(m, "gained", row, beside.gain), row)
+        m.d.comb += self.square.eq(self.later(m, "square_held", squared[:-1]))
+        m.d.comb += self.weighed.eq(self.later(m, "weighed_held", weighed))
+        return m
+
+    def _beside(self, m: Module, name: str, values: Beside) -> Beside:
+        """What later stages need, one stage on."""
+        gain = self.later(m, f"gain_{name}", values.gain)
+        return Beside(
+            gain, self.later(m, f"operand_{name}", values.operand) if len(values.operand) else _NONE
+        )
+
+    def _dequantized(self, m: Module, row: Signal) -> Signal:
+        spec = self.spec
+        whole = self.result(m, IntToFloat(spec.inside, SUM_WIDTH), "whole", a=self.x)
+        scaled = self.product(m, "scaled", self.later(m, "whole_held", whole), self.scale)
+        return self.later(m, "dequantized", Mux(self.do_dequantize, scaled, row))
+
+    def _gated(self, m: Module, row: Signal, beside: Beside) -> tuple[Signal, Beside]:
+        """Squared ReLU, then the product with the second operand."""
+        positive = Signal(len(row), name="positive")
+        m.d.comb += positive.eq(row & (~row[-1]).replicate(len(row)))
+        squared = self.product(m, "rectified", positive, positive)
+        row = self.later(m, "gate", Mux(self.do_gate, squared, row))
+        beside = self._beside(m, "gate", beside)
+        product = self.product(m, "opened", row, beside.operand)
+        kept = beside if self.spec.adds else Beside(beside.gain)
+        return self.later(m, "gated", Mux(self.do_gate, product, row)), self._beside(m, "gated", kept)
+
+
+class Back(FloatUser):
+    """Multiplies a kept element by the factor of its row, and rounds it to a float and to an integer."""
+
+    place = "back"
+    latency = "2 cycles"
+
+    def __init__(self, spec: VectorSpec) -> None:
+        self.spec = spec
+        ports = {
+            "weighed": In(spec.width),
+            "factor": In(spec.width - 1),
+            "enable_product": In(1),
+            "enable_result": In(1),
+            "value": Out(spec.element_width),
+            "quantized": Out(INTEGER_WIDTH),
+        }
+        super().__init__(f"{spec.family}_back_{spec.format}", ports, clocked=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m, spec = self.module(), self.spec
+        product = self.product(m, "product", self.weighed, Cat(self.factor, Const(0, 1)))
+        held = register(m, spec.width, "product_held", self.enable_product, product)
+        back = FloatConvert(spec.inside, spec.outside, flush=True)
+        value = self.result(m, back, "rounded", a=held)
+        whole = self.result(m, FloatToInt(spec.inside, INTEGER_WIDTH, flush=True), "whole", a=held)
+        m.d.comb += [
+            self.value.eq(register(m, spec.element_width, "value_held", self.enable_result, value)),
+            self.quantized.eq(register(m, INTEGER_WIDTH, "quantized_held", self.enable_result, whole)),
+        ]
+        return m

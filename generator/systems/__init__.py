@@ -1,0 +1,1 @@
+"""The hardware of whole accelerators around the families' units."""

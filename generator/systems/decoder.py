@@ -1,0 +1,40 @@
+"""The decoder of instructions, from their one description."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.systems.instructions import FORMAT, KINDS, UNITS
+from generator.block import Block
+from generator.layout import layout
+
+
+class Decoder(Block):
+    """Tell which kind an instruction is, and whether it is legal.
+
+    Guarantees: one line of ``kinds`` is high, in the order of their description, or none; ``legal`` where
+    :func:`blueprint.systems.instructions.fault` finds nothing.
+    Does not: check what a unit's register may hold; units do.
+    """
+
+    place = "decoder"
+
+    def __init__(self, name: str) -> None:
+        ports = {"word": In(layout(FORMAT)), "kinds": Out(len(KINDS)), "legal": Out(1)}
+        super().__init__(name, ports, clocked=False)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        lines = [self.word.kind == kind.code for kind in KINDS.values()]
+        wrong = [line & self._unused(kind.fields) for line, kind in zip(lines, KINDS.values(), strict=True)]
+        m.d.comb += [
+            self.kinds.eq(Cat(*lines)),
+            self.legal.eq(Cat(*lines).any() & ~Cat(*wrong).any() & (self.word.unit < len(UNITS))),
+        ]
+        return m
+
+    def _unused(self, used: tuple[str, ...]) -> Value:
+        """1 if a field that the kind does not use is not 0."""
+        found = [self.word[field.name] for field in FORMAT if field.name not in ("kind", *used)]
+        return Cat(*found).any() if found else Const(0, 1)

@@ -1,0 +1,96 @@
+// External memory behind an AXI4 port for benches: blueprint/systems/memory_port.py says what it does, and
+// simulator/systems/memory.py does the same in Python. Look at what it shows, then call tick.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+namespace ternforge {
+
+inline uint64_t mixed(uint64_t value) {
+    value += 0x9E3779B97F4A7C15ull;
+    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9ull;
+    value = (value ^ (value >> 27)) * 0x94D049BB133111EBull;
+    return value ^ (value >> 31);
+}
+
+struct MemoryPort {
+    uint64_t latency, spread, interval, period, gap, depth, seed, size, poison_begin, poison_end;
+
+    bool opened(uint64_t cycle) const { return !period || cycle % period >= gap; }
+    bool moves(uint64_t cycle) const { return opened(cycle) && cycle % interval == 0; }
+    uint64_t wait(uint64_t number) const { return latency + (spread ? mixed(seed + number) % (spread + 1) : 0); }
+    uint64_t response(uint64_t address) const {
+        if (address >= size) return 3;
+        return address >= poison_begin && address < poison_end ? 2 : 0;
+    }
+};
+
+class Reads {
+  public:
+    explicit Reads(const MemoryPort& port) : port(port) {}
+    bool ready(uint64_t cycle) const { return port.opened(cycle) && waiting.size() < port.depth; }
+    bool valid(uint64_t cycle) {
+        bool there = !waiting.empty() && waiting.front().cycle <= cycle;
+        return offered = offered || (there && port.moves(cycle));
+    }
+    uint64_t address() const { return waiting.front().address; }
+    bool last() const { return waiting.front().words == 1; }
+    void tick(uint64_t cycle, bool request, uint64_t address, uint64_t words, bool taken, uint64_t bytes) {
+        if (taken) {
+            offered = false;
+            waiting.front().address += bytes;
+            if (--waiting.front().words == 0) waiting.pop_front();
+        }
+        if (request) waiting.push_back({address, words, cycle + port.wait(accepted++)});
+    }
+
+  private:
+    struct Burst {
+        uint64_t address, words, cycle;
+    };
+    MemoryPort port;
+    std::deque<Burst> waiting;
+    bool offered = false;
+    uint64_t accepted = 0;
+};
+
+class Writes {
+  public:
+    explicit Writes(const MemoryPort& port) : port(port) {}
+    bool ready(uint64_t cycle) const { return port.opened(cycle) && waiting.size() + answers.size() < port.depth; }
+    bool takes(uint64_t cycle) const { return !waiting.empty() && port.moves(cycle); }
+    bool answered(uint64_t cycle) const { return !answers.empty() && answers.front().cycle <= cycle; }
+    uint64_t answer() const { return answers.front().response; }
+    uint64_t address() const { return waiting.front().address; }
+    bool last() const { return waiting.front().words == 1; }
+    // answered: whether the answer that was shown in this cycle was taken.
+    void tick(uint64_t cycle, bool request, uint64_t address, uint64_t words, bool word, bool taken, uint64_t bytes) {
+        if (taken) answers.pop_front();
+        if (word) {
+            Burst& first = waiting.front();
+            first.response = std::max(first.response, port.response(first.address));
+            first.address += bytes;
+            if (--first.words == 0) {
+                answers.push_back({cycle + port.wait(accepted++), first.response});
+                waiting.pop_front();
+            }
+        }
+        if (request) waiting.push_back({address, words, 0});
+    }
+
+  private:
+    struct Burst {
+        uint64_t address, words, response;
+    };
+    struct Answer {
+        uint64_t cycle, response;
+    };
+    MemoryPort port;
+    std::deque<Burst> waiting;
+    std::deque<Answer> answers;
+    uint64_t accepted = 0;
+};
+
+}  // namespace ternforge

@@ -1,0 +1,1 @@
+"""Exact models of the hardware around the families' units."""

@@ -1,0 +1,181 @@
+"""Vector units: quotients and roots, errors against float64, refusals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from blueprint.arithmetic import roots
+from blueprint.arithmetic.floating import BF16, FP16, FP32, FloatFormat, convert
+from blueprint.errors import ParamError
+from blueprint.families.vector import VectorSpec
+from blueprint.workloads.tasks import Rowwise
+
+INSIDE = (FloatFormat.custom(8, 10), BF16, FP32)
+Real = npt.NDArray[np.float64]
+
+
+def patterns(values: Any, fmt: FloatFormat = FP32) -> npt.NDArray[np.int64]:
+    """Patterns nearest to some numbers."""
+    return convert(FP32, fmt, np.asarray(values, np.float32).view(np.uint32).astype(np.int64))
+
+
+def numbers(fmt: FloatFormat, found: npt.NDArray[np.int64]) -> Real:
+    """Numbers that patterns stand for."""
+    return convert(fmt, FP32, found).astype(np.uint32).view(np.float32).astype(np.float64)
+
+
+def units_off(found: Real, exact: Real, fmt: FloatFormat) -> float:
+    """The largest error in units of the last place of the exact result."""
+    unit = 2.0 ** (np.floor(np.log2(exact)) - fmt.fraction_bits)
+    return float((np.abs(found - exact) / unit).max())
+
+
+@pytest.mark.parametrize("fmt", INSIDE, ids=lambda fmt: fmt.name)
+def test_inverse_roots_are_rounded_to_nearest(fmt: FloatFormat) -> None:
+    random = np.random.default_rng(0)
+    under = np.exp(random.normal(0, 10, 4000)).astype(np.float32)
+    over = random.integers(1, 1 << 20, 4000).astype(np.float32)
+    found = numbers(fmt, roots.inverse_root(fmt, FP32, patterns(over), patterns(under)))
+    exact = np.sqrt(over.astype(np.float64) / under)
+    assert 0.49 < units_off(found, exact, fmt) <= 0.5
+
+
+@pytest.mark.parametrize("fmt", INSIDE, ids=lambda fmt: fmt.name)
+def test_quotients_are_rounded_to_nearest(fmt: FloatFormat) -> None:
+    under = patterns(np.exp(np.random.default_rng(1).normal(0, 8, 4000)), fmt)
+    found = numbers(fmt, roots.quotient(fmt, int(patterns(127.0, fmt)), under))
+    assert 0.4 < units_off(found, 127 / numbers(fmt, under), fmt) <= 0.5
+
+
+def test_the_root_of_a_square_is_exact() -> None:
+    squares = np.arange(1, 200, dtype=np.float32) ** 2
+    found = roots.inverse_root(FP32, FP32, patterns(squares), np.broadcast_to(patterns(1.0), 199))
+    assert np.array_equal(numbers(FP32, found), np.arange(1, 200))
+
+
+def test_a_root_of_other_exponents_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^Exponents must be of 8 bits, not 5$"):
+        roots.inverse_root(FP16, FP32, patterns([1.0]), patterns([1.0]))
+
+
+def spec_of(fmt: str = "fp16", **changed: Any) -> VectorSpec:
+    return VectorSpec(**{"lanes": 16, "length_max": 6912, "format": fmt, **changed})
+
+
+def run(spec: VectorSpec, length: int, operation: str, **given: Real) -> dict[str, Any]:
+    """Results of rows of numbers, as numbers; operands are those that the format holds."""
+    task = Rowwise(len(given["x"]), length, operation)
+    operands = spec.typical_operands(task, 3)
+    for name, values in given.items():
+        operands[name] = values.astype(np.int64) if task.does("dequantize") and name == "x" else None
+        if operands[name] is None:
+            operands[name] = patterns(values, FP32 if name.endswith("scale") else spec.outside)
+    found = spec.reference(operands)
+    scale = numbers(FP32, found["scale"])
+    return {"out": numbers(spec.outside, found["out"]), "quantized": found["quantized"], "scale": scale}
+
+
+def rounded(values: Any, fmt: FloatFormat) -> Real:
+    return numbers(fmt, patterns(values, fmt))
+
+
+def rows_of(length: int, fmt: FloatFormat) -> Real:
+    """A residual stream: most elements near 1, a few a hundred times as large."""
+    random = np.random.default_rng(length)
+    x = random.normal(0, 1, (4, length))
+    x[:, random.integers(0, length, 3)] *= 100
+    return rounded(x, fmt)
+
+
+#: Largest error of an element of a norm in units of 2**-fraction, relative to it; docs/families/vector.md.
+NORM = {"fp16": 1.6, "bf16": 1.8, "fp32": 8.0}
+
+
+@pytest.mark.parametrize("length", [256, 2560, 6912])
+@pytest.mark.parametrize("fmt", ["fp16", "bf16", "fp32"])
+def test_a_norm_is_near_float64(fmt: str, length: int) -> None:
+    spec = spec_of(fmt)
+    x, gain = rows_of(length, spec.outside), rounded(np.linspace(0.5, 2, length), spec.outside)
+    found = run(spec, length, "norm", x=x, gain=gain)["out"]
+    exact = x * gain / np.sqrt((x**2).mean(axis=1, keepdims=True) + 1e-5)
+    seen = np.abs(exact) > 1e-3
+    error = (np.abs(found - exact) / np.abs(exact))[seen].max()
+    assert error < NORM[fmt] * 2.0**-spec.outside.fraction_bits
+
+
+@pytest.mark.parametrize("length", [256, 2560, 6912])
+@pytest.mark.parametrize(("fmt", "least"), [("fp16", 0.96), ("bf16", 0.7), ("fp32", 0.9999)])
+def test_quantized_rows_are_those_of_float64_or_one_off(fmt: str, length: int, least: float) -> None:
+    spec = spec_of(fmt)
+    x, gain = rows_of(length, spec.outside), np.ones(length)
+    found = run(spec, length, "norm+quantize", x=x, gain=gain)
+    normed = x / np.sqrt((x**2).mean(axis=1, keepdims=True) + 1e-5)
+    largest = np.abs(normed).max(axis=1, keepdims=True)
+    exact = np.rint(normed * 127 / largest)
+    assert np.abs(found["quantized"] - exact).max() <= 1
+    assert (found["quantized"] == exact).mean() >= least
+    assert np.allclose(found["scale"], largest[:, 0] / 127, rtol=4 * 2.0**-spec.outside.fraction_bits)
+
+
+def test_dequantize_gate_and_add_are_what_they_say() -> None:
+    spec, random = spec_of("fp32"), np.random.default_rng(0)
+    sums, operand = random.integers(-(2**20), 2**20, (3, 40)).astype(float), random.normal(0, 1, (3, 40))
+    operand = rounded(operand, FP32)
+    scales = {"weight_scale": rounded([0.5, 1.5, 2.0], FP32), "row_scale": rounded([1e-3, 1e-4, 1e-5], FP32)}
+    whole = sums * (scales["weight_scale"] * scales["row_scale"])[:, None]
+    for operation, exact in {
+        "dequantize": whole,
+        "dequantize+gate": np.maximum(whole, 0) ** 2 * operand,
+        "dequantize+add": whole + operand,
+    }.items():
+        found = run(spec, 40, operation, x=sums, operand=operand, **scales)["out"]
+        assert np.allclose(found, exact, rtol=1e-6, atol=1e-4), operation
+
+
+def test_a_row_of_zeros_has_the_least_scale() -> None:
+    found = run(spec_of("fp32"), 20, "quantize", x=np.zeros((1, 20)))
+    assert not found["quantized"].any()
+    assert np.allclose(found["scale"], 1e-5 / 127)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"lanes": 16, "length_max": 16}, "length_max must be more than the 16 lanes, not 16"),
+        ({"lanes": 1, "length_max": 8, "format": "fp8"}, "must be one of fp16, bf16, fp32, not 'fp8'"),
+        ({"lanes": 65, "length_max": 80}, "Parameter 'lanes' must be an integer from 1 to 64, not 65"),
+    ],
+)
+def test_designs_that_cannot_be_built_are_refused(parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParamError, match=message):
+        VectorSpec(**parameters)
+
+
+def test_runs_that_a_design_has_no_hardware_for_are_refused() -> None:
+    spec = spec_of(gates=False)
+    with pytest.raises(ParamError, match=r"^gates must be true for operation gate\+norm$"):
+        spec.check_workload(Rowwise(1, 20, "gate+norm"))
+    with pytest.raises(ParamError, match="Rowwise length must be at most length_max 6912, not 6913"):
+        spec.check_workload(Rowwise(1, 6913, "norm"))
+    assert spec.refuses({"rows": 1, "length": 20, "operation": 17}) == (
+        "Register operation must be from 1 to 16, not 17"
+    )
+
+
+@pytest.mark.parametrize("operation", ["norm+add", "norms", "", "norm+norm"])
+def test_operations_that_are_none_are_refused(operation: str) -> None:
+    with pytest.raises(
+        ParamError,
+        match=f"^Rowwise operation must be copy or some of .*, not '{operation}'$".replace("+", r"\+"),
+    ):
+        Rowwise(1, 1, operation)
+
+
+def test_operation_registers_count_what_a_design_has() -> None:
+    assert spec_of().operation_value("copy") == 1
+    assert spec_of().operation_value("dequantize+norm+quantize") == 1 + 1 + 8 + 16
+    assert spec_of(gates=False, adds=False).operation_value("dequantize+norm+quantize") == 8
