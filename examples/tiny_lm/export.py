@@ -1,7 +1,7 @@
 """Write the trained model in the published packed layout: ``python export.py --run FOLDER --out DIR``.
 
 The master weights go into a Hugging Face folder first, and ``ternforge model export`` packs that one, so that what is
-shipped went the way of every checkpoint. The embedding, which is the head too, keeps FP16.
+shipped went the way of every checkpoint. Embedding, norms and scales are FP16.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 import corpus
 import torch
 from model import Shape
+from safetensors import safe_open
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
@@ -62,6 +63,14 @@ def masters(run: Path, folder: Path) -> None:
     shutil.copy(run / "tokenizer.json", folder)
 
 
+def one_type(path: Path) -> None:
+    """Write scales and norms in FP16 like the embedding: model type ``bitnet`` computes in one type alone."""
+    with safe_open(str(path), "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    rounded = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
+    save_file(rounded, str(path), metadata={"format": "pt"})
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -73,6 +82,7 @@ def main() -> None:
         folder.mkdir()
         masters(options.run, folder)
         ternforge.model_export(folder, options.out, "packed", force=True)
+    one_type(options.out / "model.safetensors")
     curve = (
         json.loads((options.run / "curve.json").read_text()) if (options.run / "curve.json").exists() else []
     )

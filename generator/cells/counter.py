@@ -71,7 +71,7 @@ def count_down(
     high, nothing_below = size[same:], ~size[:same].any() if same else Const(1, 1)
     by: Value = Const(step >> same, bit_length(step >> same)) if isinstance(step, int) else step
     first = counting.first_piece(len(by))
-    kept = shown or len(high) > len(by)
+    kept = shown or len(high) > (len(by) if isinstance(step, int) else 1)  # any other step may be 1
     left, last = Signal(len(high) * kept, name=f"{name}_left"), Signal(name=f"{name}_last")
     cuts = [0, *range(min(first, len(high)), len(high), counting.REACH), len(high)]
     pieces = [slice(low, end) for low, end in pairwise(cuts) if low < end]

@@ -256,12 +256,12 @@ def _control(p: SystolicParameters) -> tuple[Unit, ...]:
 def sequencer_counters(p: SystolicParameters) -> dict[str, Number]:
     """Down-counters of the sizes of a run."""
     widths, tokens = p.size_widths, choose(p.stationary, p.most_tokens, p.rows)
-    beats, free = (
-        counting.down("beats", widths["k"], p.beat_k, p.several_beats, fixed=fixed) for fixed in (True, False)
-    )
+    beats = counting.down("beats", widths["k"], p.beat_k, p.several_beats)
+    # What a beat covers is not known before the first weights where elements are flexible.
+    plain = {**dict.fromkeys(beats, 0), "beats_left": p.several_beats * widths["k"]}
     return {
         **counting.down("groups", widths["tokens"], tokens, p.regroups),
-        **{name: choose(p.flexible, free[name], bits) for name, bits in beats.items()},
+        **{name: choose(p.flexible, plain[name], bits) for name, bits in beats.items()},
         **counting.down("columns", widths["n"], p.cols, p.several_columns),
     }
 

@@ -222,8 +222,12 @@ class SystolicParameters(Spec):
 
     @cached_property
     def marks_ends(self) -> Number:
-        """1 if the end of a tile crosses the array as a bit of its own, where sums stay."""
-        return 1 - self.accumulates * self.floats * (1 - self.several_beats)
+        """1 if the end of a tile crosses the array as a bit of its own, where sums stay.
+
+        Where every beat ends a tile, a bit that goes with every beat says as much.
+        """
+        with_beats = self.accumulates * self.floats | self.waits * (1 - self.paced)
+        return 1 - with_beats * (1 - self.several_beats)
 
     @cached_property
     def several_columns(self) -> Number:

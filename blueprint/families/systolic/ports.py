@@ -48,7 +48,8 @@ def register_file(p: SystolicParameters) -> RegisterFile:
         "k": (p.k_max, p.several_beats),
         "n": (p.n_max, p.several_columns),
     }
-    return RegisterFile(product_sizes(sizes), _WAITS, dependency=p.paced)
+    # A beat that ends its tile waits for the output, and for nothing else.
+    return RegisterFile(product_sizes(sizes), _WAITS, dependency=p.paced * p.several_beats)
 
 
 def streams(p: SystolicParameters) -> tuple[Stream, ...]:

@@ -95,7 +95,9 @@ class SummingControl(Control):
         one = Const(1, 1)
         step = Mux(self.ternary, spec.beat_k, 1) if spec.flexible else spec.beat_k
         beats, soon = one, one
-        if spec.several_beats:
+        if spec.several_beats and spec.flexible:
+            beats, soon = self._flexible_beats(m, step, ends)
+        elif spec.several_beats:
             _, beats, soon = self.counter(m, "beats", self.run.k, step, ends)
         done = ends & beats
         columns = self.counted(m, "columns", self.run.n, spec.cols, done) if spec.n_max > spec.cols else one
@@ -103,11 +105,12 @@ class SummingControl(Control):
             self.counted(m, "groups", self.run.tokens, spec.rows, done & columns) if spec.regroups else one
         )
         valid = self.delays(m, "valid", issue, spec.stages - 1) if len(self.valid) else []
+        busy, moves = self._busy(m, issue, ends)
+        moved = self.delays(m, "move", moves, spec.stages - 1) if spec.waits else []
         # Where every beat ends a tile, the beats that cross the array are the tiles that do.
-        waves = self.delays(m, "last", done, spec.stages - 1) if spec.marks_ends else valid
+        waves = self.delays(m, "last", done, spec.stages - 1) if spec.marks_ends else valid or moved
         held = self._drain(m, done, waves, final)
         blocked = beats & held
-        busy, moves = self._busy(m, issue, ends)
         waits = active & ~busy
         m.d.comb += [
             final.eq(beats & columns & groups),
@@ -127,13 +130,26 @@ class SummingControl(Control):
         if spec.waits:
             loads = self.delays(m, "load", self.accept_act, spec.stages - 1)
             m.d.comb += self.load.eq(Cat(*loads))
-            m.d.comb += self.move.eq(Cat(*self.delays(m, "move", moves, spec.stages - 1)))
+            m.d.comb += self.move.eq(Cat(*moved))
         if spec.accumulates:
             first = self.opening(m, "first_beat", ends, beats) & ~busy
             m.d.comb += self.first.eq(Cat(*self.delays(m, "first", first, spec.stages - 1)))
             m.d.comb += self.valid.eq(Cat(*valid))
         m.d.comb += self.run.accepted.eq(taken(self.act, self.wgt))
         return m
+
+    def _flexible_beats(self, m: Module, step: Value, advance: Value) -> tuple[Value, Value]:
+        """Count the beats of a reduction where its first weights say how much a beat covers, so in no earlier cycle.
+
+        Returns whether a beat is the last, and whether the next one is.
+        """
+        left, last = Signal(len(self.run.k), name="beats_left"), Signal(name="beats_last")
+        m.d.comb += last.eq(left <= step)
+        with m.If(self.run.start):
+            m.d.sync += left.eq(self.run.k)
+        with m.Elif(advance):
+            m.d.sync += left.eq(Mux(last, self.run.k, left - step))
+        return last, left <= (step << 1)
 
     def _busy(self, m: Module, issue: Value, ends: Signal) -> tuple[Value, Value]:
         """(whether digits of an earlier cycle's beat are left, whether digits move)."""
@@ -147,10 +163,9 @@ class SummingControl(Control):
 
     def _charge(self, m: Module, busy: Value, waits: Value, blocked: Value) -> None:
         """Cycles with digits left, unless the next beat ``waits`` for the output even now."""
-        m.d.comb += [
-            self.run.stall_output.eq(blocked | (busy & waits)),
-            self.run.stall_dependency.eq(busy & ~waits),
-        ]
+        m.d.comb += self.run.stall_output.eq(blocked | (busy & waits))
+        if self.spec.several_beats:  # otherwise every beat ends a tile and waits for the output
+            m.d.comb += self.run.stall_dependency.eq(busy & ~waits)
 
     def _drain(self, m: Module, done: Value, waves: list[Value], final: Value) -> Value:
         """Give the rows of a finished tile; returns whether another one has to wait."""
