@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from blueprint.files.design import CLOCKS
 from blueprint.files.document import Section
 from blueprint.files.nearest import suggestion
 from blueprint.files.tree import show
@@ -19,8 +20,6 @@ MOST_VALUES = 100_000
 CLOCK = "clock_mhz"
 #: The word for the highest clock of each design.
 FASTEST = "max"
-#: Limits of a clock in MHz, those of design files.
-_CLOCKS = (0.001, 100_000.0)
 #: Shorter axes are listed.
 _SHORT = 9
 _FORMS = ("range", "log2")
@@ -106,7 +105,7 @@ def read_clock(section: Section) -> tuple[Axis, ...]:
 
 
 def _check_clock(section: Section, where: tuple[str | int, ...], value: Any) -> None:
-    low, high = _CLOCKS
+    low, high = CLOCKS
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (number and low <= value <= high):  # which NaN is not either
         what = f"{CLOCK} must be {FASTEST}, or MHz from {low:g} to {high:g}, not {show(value)}"

@@ -11,7 +11,7 @@ from typing import Any
 from blueprint import registry
 from blueprint.errors import ParamError
 from blueprint.files import schemas
-from blueprint.files.design import spec_from
+from blueprint.files.design import read_clock, spec_from
 from blueprint.files.document import Section, read
 from blueprint.files.names import NAME_RULE, is_name
 from blueprint.files.nearest import suggestion
@@ -41,7 +41,7 @@ def system_from(section: Section) -> System:
     name = section.take("name", str)
     if not is_name(name):
         raise section.error("name", f"name must be {NAME_RULE}, not {show(name)}")
-    clock = section.take("clock_mhz", float, default=None, minimum=0.001, maximum=100_000)
+    clock = read_clock(section)
     technology = section.take("technology", str, default=None)
     host = _host(section.section(HOST)) if HOST in section else None
     largest, block = _model(section.section("model"), name)

@@ -177,7 +177,7 @@ def _weights(found: Checkpoint | None, notes: tuple[str, ...]) -> Answer:
         "epsilon": decoder.epsilon,
         "rope_theta": decoder.rope_theta,
         "rotary": decoder.rotary,
-        "sub_norms": decoder.sub_norms,
+        "sub_norms": decoder.model.sub_norms,
         "bos": decoder.bos,
         "eos": decoder.eos,
         "tokens": words.size if words else None,
