@@ -64,8 +64,8 @@ def count_down(
 
     Guarantees: ``last`` is a register, 1 while no more than a step is left; a borrow passes a few bits in a cycle
     (:func:`blueprint.counting.down`). ``load`` may come in any cycle; no step is taken in it.
-    Does not: take a step that is known only later than the size; follow a size that changes after ``load``; say anything
-    before the first one; keep what is left where two steps cover all of it, unless it is ``shown``.
+    Does not: take a step that is known only later than the size; follow a size that changes after ``load``; say
+    anything before the first one; keep what is left where two steps cover all of it, unless it is ``shown``.
     """
     same = counting.still(step)
     high, nothing_below = size[same:], ~size[:same].any() if same else Const(1, 1)
