@@ -73,8 +73,10 @@ MEASURED = "asap7"
 #: How far predictions may be from measurements: those of a whole design, and those of a place as a share of the whole.
 AREA_BOUND, AREA_PLACE = 0.12, 0.06
 ENERGY_BOUND, ENERGY_PLACE = 0.5, 0.3
-#: Products of a few bits are predicted up to two thirds too slow, now that no counter is slower than they are.
-DELAY_BOUND = 0.7
+DELAY_BOUND = 0.5
+#: A design beyond it, and its own bound: its product of 5 by 2 bits is predicted two thirds too slow. Counters were its
+#: slowest path when the coefficients were fitted.
+BEYOND = {"systolic_weight_stationary_mac_r1c2d2_a5w2_3f259d": 0.7}
 #: Families whose coefficients were never fitted: of their designs flip-flops alone are compared with netlists.
 UNCALIBRATED = ("vector",)
 
@@ -146,7 +148,7 @@ def record(spec: Spec) -> dict[str, Any]:
         "costs": {name: costs(spec, technologies.load(name)) for name in technologies.names()},
         "measured": measured(spec),
     }
-    problems = list(disagreements(found, spec.family))
+    problems = list(disagreements(found, spec))
     if problems:
         raise ValueError(f"{spec.name}: {'; '.join(problems)}")
     return found
@@ -166,15 +168,15 @@ def measured(spec: Spec) -> dict[str, Any]:
     }
 
 
-def disagreements(design: Mapping[str, Any], family: str) -> Iterator[str]:
-    """Disagreements between predictions and measurements of a recorded design of a family, in words."""
+def disagreements(design: Mapping[str, Any], spec: Spec) -> Iterator[str]:
+    """Disagreements between predictions and measurements of a recorded design, in words."""
     model, real = design["costs"][MEASURED], design["measured"]
     for place in sorted({*design["inventory"], *real["flip_flops"]}):
         lines = design["inventory"].get(place, [])
         counted = sum(count * dims[0] for kind, count, dims, _ in lines if kind == "register")
         if counted != real["flip_flops"].get(place, 0):
             yield f"flip-flops of {place} must be {real['flip_flops'].get(place, 0)}, not {counted}"
-    if family in UNCALIBRATED:
+    if spec.family in UNCALIBRATED:
         return
     area = {place: value for place, value in model["area_um2"].items() if place != "memory"}
     yield from _apart("area", area, real["area_um2"], AREA_BOUND, AREA_PLACE)
@@ -182,8 +184,9 @@ def disagreements(design: Mapping[str, Any], family: str) -> Iterator[str]:
     energy = {p: clocks + busy * moved for p, (clocks, moved) in model["energy_pj"].items() if p != "memory"}
     yield from _apart("energy", energy, real["energy_pj"], ENERGY_BOUND, ENERGY_PLACE)
     ratio = model["critical_path_ps"] / real["critical_path_ps"]
-    if abs(ratio - 1) > DELAY_BOUND:
-        yield f"critical path must be within {DELAY_BOUND:.0%} of the netlist's, not {ratio - 1:+.0%}"
+    bound = BEYOND.get(spec.name, DELAY_BOUND)
+    if abs(ratio - 1) > bound:
+        yield f"critical path must be within {bound:.0%} of the netlist's, not {ratio - 1:+.0%}"
 
 
 def _apart(

@@ -29,16 +29,15 @@ def first_piece(steps: Number) -> Number:
 
 
 def down(
-    name: str, width: Number, step: Number, there: Number = 1, *, shown: Number = 0, fixed: bool = True
+    name: str, width: Number, step: Number, there: Number = 1, *, shown: Number = 0
 ) -> dict[str, Number]:
     """Registers by name of a counter from a size of ``width`` bits down by ``step``, where it is ``there``.
 
-    A step that is not ``fixed`` is from 1 to ``step``, and every bit of what is left may change. What is left is kept
-    where two steps may not cover it, and where it is ``shown``.
+    What is left is kept where two steps may not cover it, and where it is ``shown``.
     """
-    same = still(step) if fixed else 0
+    same = still(step)
     steps, high = bit_length(step) - same, width - same
-    kept = there * larger(flag(high > (steps if fixed else 1)), shown)
+    kept = there * larger(flag(high > steps), shown)
     above = ceil_div(larger(high - first_piece(steps), 0), REACH)
     return {
         f"{name}_left": kept * high,

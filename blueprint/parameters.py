@@ -244,6 +244,11 @@ class Parameters(ABC):
         return 0
 
     @property
+    def integer_width(self) -> Number:
+        """Bits of an integer activation of a product or of a query, 0 where they are floats."""
+        return 0
+
+    @property
     def cache_width(self) -> Number:
         """Bits of an element of the keys and values that attention reads, 0 without attention."""
         return 0

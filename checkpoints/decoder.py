@@ -45,15 +45,13 @@ class Decoder:
     """A decoder-only model: its shapes, and the constants of what is not a product.
 
     ``epsilon`` is added to the mean square of a norm; ``rope_theta`` is the base of rotary positions and ``rotary``
-    their pairing; ``sub_norms`` says that a norm stands in front of the output and of the down projection. ``bos`` and
-    ``eos`` are tokens that begin and end a text, where they are known.
+    their pairing. ``bos`` and ``eos`` are tokens that begin and end a text, where they are known.
     """
 
     model: Model
     epsilon: float
     rope_theta: float
     rotary: str = HALF
-    sub_norms: bool = True
     bos: int | None = None
     eos: int | None = None
 

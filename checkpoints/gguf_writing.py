@@ -92,7 +92,7 @@ def _architecture(checkpoint: Checkpoint) -> str:
     known[HALF, "relu2"] = "bitnet-b1.58"
     kind = (decoder.rotary, decoder.model.activation)
     if (
-        not decoder.sub_norms
+        not decoder.model.sub_norms
         or kind not in known
         or any(role in names.HEAD_NORMS for _, role in checkpoint.dense)
     ):

@@ -83,7 +83,7 @@ def config(checkpoint: Checkpoint, linear_class: str) -> dict[str, Any]:
 def _check(checkpoint: Checkpoint) -> None:
     decoder = checkpoint.decoder
     if (
-        not decoder.sub_norms
+        not decoder.model.sub_norms
         or decoder.rotary != HALF
         or any(role in names.HEAD_NORMS for _, role in checkpoint.dense)
     ):

@@ -149,7 +149,8 @@ def _checkpoint(
             matrices[place] = _matrix(Linear(weight, beside, _pair(shape), described.convention))
         else:
             dense[place] = _dense(weight, shape)
-    decoder = dataclasses.replace(described.decoder, sub_norms=plan.sub_norms)
+    model = dataclasses.replace(described.decoder.model, sub_norms=plan.sub_norms)
+    decoder = dataclasses.replace(described.decoder, model=model)
     return Checkpoint(decoder, matrices, dense, words, plan.source)
 
 

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from blueprint.arithmetic.quantization import LEAST_ABSMAX, LEVELS
 from blueprint.errors import ParamError
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.decoder import HALF, Decoder
 from checkpoints.ternary import Floats, Ternary
 
-#: Least absmax of a token, as in model type ``bitnet``.
-_LEAST_ABSMAX = np.float32(1e-5)
 #: Integers up to here are exact in FP32, whatever the order of a sum.
 _EXACT = 1 << 24
 
@@ -121,7 +120,7 @@ class Reference:
         q, k = (self._head_norm(layer, role, heads) for role, heads in (("q_norm", q), ("k_norm", k)))
         keys, values = cache.extend(layer, rotated(k, decoder, positions), v)
         mixed = attention(rotated(q, decoder, positions), keys, values, positions)
-        if decoder.sub_norms:
+        if model.sub_norms:
             mixed = self._norm(layer, "attention_sub_norm", mixed)
         return self._matrices[layer, "o"](mixed)
 
@@ -132,7 +131,7 @@ class Reference:
         x = self._norm(layer, "ffn_norm", state)
         gate, up = (self._matrices[layer, role](x) for role in ("gate", "up"))
         mixed = ACTIVATIONS[self.decoder.model.activation](gate) * up
-        if self.decoder.sub_norms:
+        if self.decoder.model.sub_norms:
             mixed = self._norm(layer, "ffn_sub_norm", mixed)
         return self._matrices[layer, "down"](mixed)
 
@@ -148,7 +147,9 @@ class _Product:
 
     def __call__(self, x: Floats) -> Floats:
         """Outputs (tokens x outputs) of activations (tokens x inputs)."""
-        scale = np.float32(127) / np.maximum(np.abs(x).max(axis=-1, keepdims=True), _LEAST_ABSMAX)
+        scale = np.float32(LEVELS) / np.maximum(
+            np.abs(x).max(axis=-1, keepdims=True), np.float32(LEAST_ABSMAX)
+        )
         quantized = np.clip(np.rint(x * scale), -128, 127)
         parts = np.split(quantized, len(self._codes), axis=1)
         found: Floats = np.zeros(1, np.float32)

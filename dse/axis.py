@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from blueprint.files.design import CLOCKS
 from blueprint.files.document import Section
 from blueprint.files.nearest import suggestion
 from blueprint.files.tree import show
@@ -19,11 +21,11 @@ MOST_VALUES = 100_000
 CLOCK = "clock_mhz"
 #: The word for the highest clock of each design.
 FASTEST = "max"
-#: Limits of a clock in MHz, those of design files.
-_CLOCKS = (0.001, 100_000.0)
 #: Shorter axes are listed.
 _SHORT = 9
 _FORMS = ("range", "log2")
+#: Where an item stands in a file.
+Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -61,23 +63,7 @@ def read_axis(section: Section, name: str, limit: Parameter) -> Axis:
 
     Raises ``SpecError`` for anything else, for a value that ``limit`` forbids and for one that stands twice.
     """
-    value = section.raw()[name]
-    if isinstance(value, dict):
-        values = _formula(section.section(name), name)
-        where: tuple[str | int, ...] = (name, next(iter(value)))
-        for item in (values[0], values[-1]):
-            _check(section, where, name, item, limit)
-        return Axis(name, values)
-    if not isinstance(value, list):
-        _check(section, (name,), name, value, limit)
-        return Axis(name, (value,))
-    if not value:
-        raise section.error(name, f"{name} must list at least one value, not none")
-    for place, item in enumerate(value):
-        _check(section, (name, place), name, item, limit)
-        if item in value[:place]:
-            raise section.error((name, place), f"{name} must list every value once, not {show(item)} again")
-    return Axis(name, tuple(value))
+    return _axis(section, name, section.raw()[name], lambda at, item: _check(section, at, name, item, limit))
 
 
 def read_clock(section: Section) -> tuple[Axis, ...]:
@@ -88,32 +74,37 @@ def read_clock(section: Section) -> tuple[Axis, ...]:
     value = section.take(CLOCK, (bool, int, float, str, list, dict, type(None)), default=FASTEST)
     if value == FASTEST:
         return ()
+    return (_axis(section, CLOCK, value, lambda at, item: _check_clock(section, at, item)),)
+
+
+def _axis(section: Section, name: str, value: Any, check: Callable[[Place, Any], None]) -> Axis:
+    """The axis of a value of a file; ``check`` refuses items by their place in it."""
     if isinstance(value, dict):
-        clocks: tuple[Any, ...] = _formula(section.section(CLOCK), CLOCK)
-        _check_clock(section, (CLOCK, next(iter(value))), clocks[0])
-        _check_clock(section, (CLOCK, next(iter(value))), clocks[-1])
-        return (Axis(CLOCK, clocks),)
+        values = _formula(section.section(name), name)
+        for item in (values[0], values[-1]):
+            check((name, next(iter(value))), item)
+        return Axis(name, values)
     if not isinstance(value, list):
-        _check_clock(section, (CLOCK,), value)
-        return (Axis(CLOCK, (value,)),)
+        check((name,), value)
+        return Axis(name, (value,))
     if not value:
-        raise section.error(CLOCK, f"{CLOCK} must list at least one value, not none")
+        raise section.error(name, f"{name} must list at least one value, not none")
     for place, item in enumerate(value):
-        _check_clock(section, (CLOCK, place), item)
+        check((name, place), item)
         if item in value[:place]:
-            raise section.error((CLOCK, place), f"{CLOCK} must list every value once, not {show(item)} again")
-    return (Axis(CLOCK, tuple(value)),)
+            raise section.error((name, place), f"{name} must list every value once, not {show(item)} again")
+    return Axis(name, tuple(value))
 
 
-def _check_clock(section: Section, where: tuple[str | int, ...], value: Any) -> None:
-    low, high = _CLOCKS
+def _check_clock(section: Section, where: Place, value: Any) -> None:
+    low, high = CLOCKS
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (number and low <= value <= high):  # which NaN is not either
         what = f"{CLOCK} must be {FASTEST}, or MHz from {low:g} to {high:g}, not {show(value)}"
         raise section.error(where, what)
 
 
-def _check(section: Section, where: tuple[str | int, ...], name: str, value: Any, limit: Parameter) -> None:
+def _check(section: Section, where: Place, name: str, value: Any, limit: Parameter) -> None:
     right_kind = isinstance(value, limit.kind) and isinstance(value, bool) == (limit.kind is bool)
     if not right_kind or (limit.choices and value not in limit.choices):
         hint = suggestion(str(value), limit.choices) if limit.choices else ""

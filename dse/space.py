@@ -264,7 +264,10 @@ class Space:
     def content(self) -> dict[str, Any]:
         """The resolved space as plain values: what a study is bound to."""
         plain: dict[str, Any] = {
-            "families": {s.family: {a.name: list(a.values) for a in s.axes} for s in self.subspaces},
+            "families": {
+                s.family: {a.name: list(a.values) for a in s.parameter_axes} for s in self.subspaces
+            },
+            **({"clock_mhz": list(self.clock.values)} if self.clock else {}),
             "workload": [dataclasses.astuple(task) for task in self.workload.tasks],
             "model": dataclasses.asdict(self.workload.model) if self.workload.model else None,
             "context": self.workload.context,

@@ -41,12 +41,12 @@ class Sequencer(Block):
         run = In(Run(spec.register_file(), events))
         super().__init__(name, {"run": run} | ports, clocked=True, resets=True)
 
-    def counted(self, m: Module, name: str, size: Value, step: int | Value, advance: Value) -> Value:
+    def counted(self, m: Module, name: str, size: Value, step: int, advance: Value) -> Value:
         """Count as :meth:`counter` does; returns whether this is the last step."""
         return self.counter(m, name, size, step, advance).last
 
     def counter(
-        self, m: Module, name: str, size: Value, step: int | Value, advance: Value, *, shown: bool = False
+        self, m: Module, name: str, size: Value, step: int, advance: Value, *, shown: bool = False
     ) -> Loop:
         """Count ``size`` down by ``step``; after the last step it starts over."""
         return count_down(m, name, size, step, self.run.start, advance, shown=shown)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from blueprint.timing import Ints, TimingGraph
 from simulator.engine.kernel import Deadlock, Timeline, run
-from simulator.stall_patterns import Pattern
+from simulator.stall_patterns import Pattern, of_run
 
 __all__ = ["Deadlock", "Design", "Run", "simulate"]
 
@@ -89,8 +89,9 @@ def simulate(
         operands = spec.operands(workload, seed) if values or spec.data_dependent else {}
     graph = spec.timing(workload, operands or None)
     ports = {node.name: node.stream for node in graph.nodes if node.stream is not None}
+    asked = of_run(patterns or {}, graph, getattr(spec, "streams", tuple)())
     try:
-        timeline = run(graph, _of_run(spec, graph, patterns or {}), record=ports if accepted else ())
+        timeline = run(graph, asked, record=ports if accepted else ())
     except Deadlock as stuck:
         raise Deadlock(stuck.cycle, stuck.waits, spec.too_shallow(workload)) from None
     # A hardware-order model, where the family has one, stands for values that depend on the order of operations.
@@ -102,13 +103,6 @@ def simulate(
         start=timeline.start,
         **_totals(spec, workload, timeline),
     )
-
-
-def _of_run(spec: Design, graph: TimingGraph, patterns: Mapping[str, Pattern]) -> dict[str, Pattern]:
-    """The patterns without those of streams of the design that this run does not take."""
-    taken = {node.stream for node in graph.nodes}
-    idle = {stream.name for stream in getattr(spec, "streams", tuple)()} - taken
-    return {name: pattern for name, pattern in patterns.items() if name not in idle}
 
 
 def _totals(spec: Design, workload: Any, timeline: Timeline) -> dict[str, Any]:

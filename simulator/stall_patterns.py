@@ -6,7 +6,7 @@ ready. It repeats for ever; an empty one is always open. A profile is a named ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from zlib import crc32
@@ -27,6 +27,14 @@ RANDOM_PERIOD = 1024
 ONCE_PERIOD = 1 << 16
 
 OPEN: Pattern = np.zeros(0, np.bool_)
+
+
+def of_run(
+    patterns: Mapping[str, Pattern], graph: TimingGraph, streams: Iterable[Stream]
+) -> dict[str, Pattern]:
+    """The patterns without those of a design's streams that a run, whose graph is given, does not take."""
+    idle = {stream.name for stream in streams} - {node.stream for node in graph.nodes}
+    return {name: pattern for name, pattern in patterns.items() if name not in idle}
 
 
 def random(stall: float, generator: np.random.Generator, period: int = RANDOM_PERIOD) -> Pattern:

@@ -27,10 +27,10 @@ _VERBS = {
     "explore": "Search a design space.",
     "apply": "Take a design out of a study.",
     "export": "Hand a design over to another flow.",
-    "plot": "Draw a study's Pareto front.",
+    "plot": "Draw a study's Pareto front, or a system.",
     "report": "Write a study as one HTML page.",
     "tech": "Technologies: list, show, import, calibrate, validate.",
-    "model": "Language models: list, show, import.",
+    "model": "Language models: list, show, import, export, generate.",
 }
 
 

@@ -16,6 +16,9 @@ from blueprint.files.names import NAME_RULE, is_name
 from blueprint.files.tree import dump, parse, show
 from blueprint.spec import Spec
 
+#: Limits of a clock in MHz.
+CLOCKS = (0.001, 100_000)
+
 
 @dataclass(frozen=True)
 class Design:
@@ -36,6 +39,12 @@ def read_design(path: str | Path, overrides: Mapping[str, str] | None = None) ->
     return design_from(read(path), overrides)
 
 
+def read_clock(section: Section) -> float | None:
+    """The ``clock_mhz`` of a file, where it has one. Raises ``SpecError``."""
+    clock: float | None = section.take("clock_mhz", float, default=None, minimum=CLOCKS[0], maximum=CLOCKS[1])
+    return clock
+
+
 def design_from(section: Section, overrides: Mapping[str, str] | None = None) -> Design:
     """The design in a document that is already read. Raises ``SpecError``."""
     section.check_schema(schemas.DESIGN)
@@ -48,7 +57,7 @@ def design_from(section: Section, overrides: Mapping[str, str] | None = None) ->
     name = section.take("name", str, default=None)
     if name is not None and not is_name(name):
         raise section.error("name", f"name must be {NAME_RULE}, not {show(name)}")
-    clock = section.take("clock_mhz", float, default=None, minimum=0.001, maximum=100_000)
+    clock = read_clock(section)
     technology = section.take("technology", str, default=None)
     section.finish()
     spec = spec_from(kind, given, overrides or {})

@@ -49,9 +49,8 @@ def shapes(model: Model) -> tuple[tuple[int, int], ...]:
 
 def _sizes(system: System, model: Model) -> tuple[tuple[str, int, str], ...]:
     layer = sum(system.memory.padded(packed_bytes(system, "product", k, n)) for k, n in shapes(model))
-    norms = (
-        2 * model.hidden + (model.heads * model.head_dim + model.ffn) * model.sub_norms + len(shapes(model))
-    )
+    gains = 2 * model.hidden + (model.heads * model.head_dim + model.ffn) * model.sub_norms
+    scales = len(shapes(model)) + 2 * model.kv_heads
     row = model.hidden * system.head.embedding_width // 8
     exact = 0 if model.tied_embeddings else model.vocab * row
     copies = [("weights", model.layers * layer, "ternary weights in the order of their beats")]
@@ -60,7 +59,11 @@ def _sizes(system: System, model: Model) -> tuple[tuple[str, int, str], ...]:
         copies.append(("prefill", model.layers * other, "the same weights for the unit of prompts"))
     return (
         *copies,
-        ("norms", (model.layers * norms + model.hidden) * SCALE_WIDTH // 8, "weights of norms, scales"),
+        (
+            "norms",
+            (model.layers * (gains + scales) + model.hidden) * SCALE_WIDTH // 8,
+            "weights of norms, scales",
+        ),
         ("embedding", model.vocab * row, "rows of the embedding"),
         (
             "head",
@@ -68,7 +71,7 @@ def _sizes(system: System, model: Model) -> tuple[tuple[str, int, str], ...]:
             f"LM head, {system.head.stage} stage",
         ),
         ("exact head", exact if system.head.candidates else 0, "exact weights of the LM head"),
-        ("cache", model.layers * cache_bytes(system, model, model.context), "keys, values and their scales"),
+        ("cache", model.layers * cache_bytes(system, model, model.context), "keys and values"),
         ("scratch", system.block * activations(model) * SCRATCH_BYTES, "vectors that are put aside"),
     )
 

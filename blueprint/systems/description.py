@@ -20,6 +20,8 @@ HOST = "host"
 HOST_WORKS = ("head", "elements", "positions", "sampling")
 #: The place of what is only moved between external memory and a buffer.
 DMA = "dma"
+#: Names that answers have for other things than units.
+RESERVED = (HOST, DMA, "memory", "buffers", "total")
 #: First stages of the LM head, and the smallest largest weight of a unit that can run them.
 STAGES = {"ternary": 1, "int8": 127}
 

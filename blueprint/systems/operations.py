@@ -170,16 +170,16 @@ class _Step:
             width,
             layer,
             task,
+            weights=2 * model.kv_heads * SCALE_WIDTH // 8,
             cache_read=read,
         )
 
 
 def cache_bytes(system: System, model: Model, tokens: int) -> int:
-    """Bytes of the keys and values of ``tokens`` tokens in one layer, with a scale for each head."""
+    """Bytes of the keys and values of ``tokens`` tokens in one layer; a head has one scale for all of them."""
     spec = system.spec("attention")
     assert spec is not None
-    head = model.head_dim * spec.cache_width + SCALE_WIDTH
-    return ceil_div(2 * model.kv_heads * head, 8) * tokens
+    return ceil_div(2 * model.kv_heads * model.head_dim * spec.cache_width, 8) * tokens
 
 
 def _forward(step: _Step, *, last: bool) -> Iterator[Operation]:

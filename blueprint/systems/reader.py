@@ -11,17 +11,30 @@ from typing import Any
 from blueprint import registry
 from blueprint.errors import ParamError
 from blueprint.files import schemas
-from blueprint.files.design import spec_from
+from blueprint.files.design import read_clock, spec_from
 from blueprint.files.document import Section, read
 from blueprint.files.names import NAME_RULE, is_name
 from blueprint.files.nearest import suggestion
 from blueprint.files.tree import dump, show
 from blueprint.systems import rules
-from blueprint.systems.description import HOST, HOST_WORKS, STAGES, Buffers, Head, Host, Memory, System, Unit
+from blueprint.systems.description import (
+    HOST,
+    HOST_WORKS,
+    RESERVED,
+    STAGES,
+    Buffers,
+    Head,
+    Host,
+    Memory,
+    System,
+    Unit,
+)
 from blueprint.workloads.model import LARGEST_SIZE, Model
 
 #: Largest number of tokens of a block, of ports, and of bytes of a buffer.
 _BLOCK, _PORTS, _BUFFER = 4096, 64, 1 << 30
+#: Several times the deepest decoder; every operation of every layer is listed.
+_LAYERS = 1000
 #: Sizes of the largest model.
 _SIZES = ("hidden", "ffn", "layers", "heads", "kv_heads", "head_dim", "vocab", "context")
 #: The rate that a host states for a work.
@@ -41,7 +54,7 @@ def system_from(section: Section) -> System:
     name = section.take("name", str)
     if not is_name(name):
         raise section.error("name", f"name must be {NAME_RULE}, not {show(name)}")
-    clock = section.take("clock_mhz", float, default=None, minimum=0.001, maximum=100_000)
+    clock = read_clock(section)
     technology = section.take("technology", str, default=None)
     host = _host(section.section(HOST)) if HOST in section else None
     largest, block = _model(section.section("model"), name)
@@ -97,8 +110,9 @@ def _units(section: Section, host: Host | None) -> Mapping[str, Unit]:
     found, named = {}, {}
     for name in names:
         unit = section.section(name)
-        if not is_name(name) or name == HOST:
-            raise section.error(name, f"name of a unit must be {NAME_RULE}, and not {HOST}, not {show(name)}")
+        if not is_name(name) or name in RESERVED:
+            what = f"name of a unit must be {NAME_RULE}, and none of {', '.join(RESERVED)}"
+            raise section.error(name, f"{what}, not {show(name)}")
         found[name], named[name] = _unit(unit)
     taken = {work for works in named.values() for work in works or ()} | set(host.works if host else ())
     return {
@@ -145,7 +159,11 @@ def _host(section: Section) -> Host:
     values: dict[str, float] = {}
     for key in sorted(set(_RATES.values())):
         users = [work for work, rate in _RATES.items() if rate == key]
-        if set(users) & set(works):
+        needing = [work for work in users if work in works]
+        if needing and key not in section:
+            what = f"{key} must be given where the host runs {' and '.join(needing)}, and is missing"
+            raise section.error(None, what)
+        if needing:
             values[key] = section.take(key, float, minimum=0.001, maximum=1e15)
         elif key in section:
             raise section.error(
@@ -195,7 +213,10 @@ def _head(section: Section) -> Head:
 
 
 def _model(section: Section, name: str) -> tuple[Model, int]:
-    sizes: dict[str, Any] = {key: section.take(key, int, minimum=1, maximum=LARGEST_SIZE) for key in _SIZES}
+    sizes: dict[str, Any] = {
+        key: section.take(key, int, minimum=1, maximum=_LAYERS if key == "layers" else LARGEST_SIZE)
+        for key in _SIZES
+    }
     if sizes["heads"] % sizes["kv_heads"]:
         what = f"kv_heads must divide the {sizes['heads']} heads, not be {sizes['kv_heads']}"
         raise section.error("kv_heads", what)

@@ -15,6 +15,10 @@ from blueprint.workloads.tasks import WORKS, Rowwise
 ACTIVATION_BYTES = 4
 
 
+#: Bits of the activations that every norm gives, and of the queries.
+QUANTIZED = 8
+
+
 class Fault(NamedTuple):
     """What is wrong, and the path of keys to where the file says it."""
 
@@ -60,6 +64,12 @@ def _products(system: System) -> Iterator[Fault]:
         if spec is not None and spec.largest_weight < least:
             largest = f"the largest weight of {place} is {spec.largest_weight}"
             yield Fault(("units", place), f"{work} must run on a unit of {what} weights, and {largest}")
+    for work in ("product", "prefill", "head", "attention"):
+        spec, place = system.spec(work), system.places[work]
+        if spec is not None and spec.integer_width != QUANTIZED:
+            kind = f"integers of {spec.integer_width} bits" if spec.integer_width else "floats"
+            what = f"{work} must run on a unit of INT{QUANTIZED} activations, as norms give them"
+            yield Fault(("units", place), f"{what}, and {place} takes {kind}")
     if system.places["head"] == HOST and system.head.stage != "int8":
         yield Fault(
             ("head", "stage"), f"stage must be int8 where the host runs the head, not {system.head.stage}"

@@ -52,6 +52,7 @@ class Architecture:
 
     name: str
     gated: bool
+    sub_norms: bool
     names: Mapping[str, tuple[str, ...]]  # what a size is called, in the order in which it is looked for
     defaults: Mapping[str, Any]
     ffn_over_hidden: int | None
@@ -83,6 +84,7 @@ def architecture(name: str, key: str = "model_type") -> Architecture:
     return Architecture(
         name,
         entry["gated"],
+        entry.get("sub_norms", False),
         names,
         entry["defaults"],
         entry.get("ffn_over_hidden"),
@@ -234,6 +236,7 @@ class _Reader:
             activation=self.word("activation", str, "silu"),
             tied_embeddings=self.word("tied_embeddings", bool, False),
             gated=self.kind.gated,
+            sub_norms=self.kind.sub_norms,
             notes=(*notes, *self.assumptions()),
         )
 

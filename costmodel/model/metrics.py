@@ -54,13 +54,13 @@ BASES: dict[str, Metric] = {
     "utilization": Metric("", "utilization", "MACs done over MACs possible in that time", "max"),
     "area_efficiency": Metric(
         "TOPS/mm2",
-        "{part}work per area",
+        "work per area",
         "operations of the work (two a MAC) per second and area, waits included",
         "max",
     ),
     "energy_efficiency": Metric(
         "TOPS/W",
-        "{part}work per energy",
+        "work per energy",
         "operations of the work (two a MAC) per core energy, waits included",
         "max",
     ),

@@ -91,6 +91,11 @@ class Estimate:
     clock_mhz: float
     phases: Mapping[str, Phase]
 
+    @property
+    def meets_clock(self) -> bool:
+        """True if the critical path of every unit allows the clock."""
+        return self.clock_mhz <= self.costs.fastest_mhz * (1 + 1e-9)
+
 
 def costs(system: System, technology: Technology) -> Costs:
     """Area, energy and leakage of units and buffers. `ParamError` where the technology was not calibrated."""

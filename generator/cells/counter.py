@@ -54,7 +54,7 @@ def count_down(
     m: Module,
     name: str,
     size: Value,
-    step: int | Value,
+    step: int,
     load: Value,
     advance: Value,
     *,
@@ -64,14 +64,14 @@ def count_down(
 
     Guarantees: ``last`` is a register, 1 while no more than a step is left; a borrow passes a few bits in a cycle
     (:func:`blueprint.counting.down`). ``load`` may come in any cycle; no step is taken in it.
-    Does not: follow a size that changes after ``load``; say anything before the first one; keep what is left where
-    two steps cover all of it, unless it is ``shown``.
+    Does not: take a step that is known only later than the size; follow a size that changes after ``load``; say
+    anything before the first one; keep what is left where two steps cover all of it, unless it is ``shown``.
     """
-    same = counting.still(step) if isinstance(step, int) else 0
+    same = counting.still(step)
     high, nothing_below = size[same:], ~size[:same].any() if same else Const(1, 1)
-    by: Value = Const(step >> same, bit_length(step >> same)) if isinstance(step, int) else step
+    by = Const(step >> same, bit_length(step >> same))
     first = counting.first_piece(len(by))
-    kept = shown or len(high) > (len(by) if isinstance(step, int) else 1)  # any other step may be 1
+    kept = shown or len(high) > len(by)
     left, last = Signal(len(high) * kept, name=f"{name}_left"), Signal(name=f"{name}_last")
     cuts = [0, *range(min(first, len(high)), len(high), counting.REACH), len(high)]
     pieces = [slice(low, end) for low, end in pairwise(cuts) if low < end]

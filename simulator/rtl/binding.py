@@ -19,6 +19,7 @@ def executable(manifest: Mapping[str, Any], folder: Path, engine: Engine, optimi
     files = [folder / name for name in manifest["files"]]
     sources = {
         "harness.cpp": _text("harness.cpp"),
+        "numbers.h": _text("numbers.h"),
         "ports.h": _text(f"ports_{engine}.h"),
         "binding.h": _binding(manifest, cxxrtl.mangle if engine == "cxxrtl" else verilator.mangle),
     }

@@ -1,11 +1,12 @@
 """Movers cycle by cycle: what the RTL of ``generator/systems/dma.py`` does, register by register, without data.
 
-docs/adr/0024 says why this is no timing graph. In each cycle, signals follow from registers and from what the memory
+docs/adr/0019 says why this is no timing graph. In each cycle, signals follow from registers and from what the memory
 and the ends of the stream show; then :meth:`tick` is the edge of the clock.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -167,7 +168,7 @@ class Packer:
             self.ending = final
 
 
-class Run:
+class Run(ABC):
     """Base of the models: what a mover does with its generator of bursts, and what happened."""
 
     def __init__(self, dma: Dma, ends: Ends, port: MemoryPort) -> None:
@@ -217,9 +218,9 @@ class Run:
             cycle += 1
         return self.events
 
+    @abstractmethod
     def cycle(self, cycle: int) -> None:
         """One cycle."""
-        raise NotImplementedError
 
 
 class Reader(Run):

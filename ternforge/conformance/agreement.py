@@ -16,6 +16,7 @@ from blueprint.timing import STALL_REASONS
 from blueprint.workloads.tasks import Task
 from simulator.engine import kernel
 from simulator.rtl import rtl
+from simulator.stall_patterns import of_run
 from toolchain import files, yosys
 
 #: Random runs of a design.
@@ -46,8 +47,7 @@ def jobs(spec: Spec, number: int) -> list[Run]:
         operands = spec.operands(workload, run)
         graph = spec.timing(workload, operands)
         outputs = {n.stream: n.firings for n in graph.nodes if n.stream and n.direction == "out"}
-        taken = {node.stream for node in graph.nodes}
-        opened = {name: pattern for name, pattern in patterns(spec, random, run).items() if name in taken}
+        opened = of_run(patterns(spec, random, run), graph, spec.streams())
         job = rtl.Job(spec.stimulus(operands), outputs, opened, spec.register_values(workload))
         found.append((workload, operands, job))
     return found

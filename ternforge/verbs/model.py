@@ -120,9 +120,14 @@ def model_generate(path: str | Path, prompt: str, tokens: int = 16, *, note: Not
     from checkpoints import reading
     from checkpoints.reference import Reference
 
-    found = reading.read(path).checkpoint
+    if not _is_text(prompt):
+        raise ParamError(f"Prompt must be text in UTF-8, not {prompt[:60]!r}")
+    read = reading.read(path)
+    found = read.checkpoint
     if found is None:
         raise ParamError(f"{path}: checkpoint must have weights, and has none that can be read")
+    for text in (*found.decoder.model.notes, *read.notes):
+        note(f"note: {text}")
     if found.vocabulary is None:
         raise ParamError(f"{path}: checkpoint must have a tokenizer, and has none that can be read")
     begin = [] if found.decoder.bos is None else [found.decoder.bos]
@@ -132,8 +137,9 @@ def model_generate(path: str | Path, prompt: str, tokens: int = 16, *, note: Not
         raise ParamError(
             f"Prompt must have fewer than {context} tokens, the model's context, not {len(given)}"
         )
+    decoder = Reference(found)
     tell, made = _paced(note, "made {} of {} tokens"), list[int]()
-    for token in Reference(found).generate(given, min(tokens, context - len(given))):
+    for token in decoder.generate(given, min(tokens, context - len(given))):
         if token == found.decoder.eos:
             break
         made.append(token)
@@ -145,6 +151,15 @@ def model_generate(path: str | Path, prompt: str, tokens: int = 16, *, note: Not
         "tokens": made,
         "text": found.vocabulary.decode(made),
     }
+
+
+def _is_text(given: str) -> bool:
+    """False for what the shell gave as bytes that are no UTF-8."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _progress(note: Note) -> Callable[[int, int], None]:
@@ -177,7 +192,7 @@ def _weights(found: Checkpoint | None, notes: tuple[str, ...]) -> Answer:
         "epsilon": decoder.epsilon,
         "rope_theta": decoder.rope_theta,
         "rotary": decoder.rotary,
-        "sub_norms": decoder.sub_norms,
+        "sub_norms": decoder.model.sub_norms,
         "bos": decoder.bos,
         "eos": decoder.eos,
         "tokens": words.size if words else None,

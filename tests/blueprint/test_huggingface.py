@@ -449,3 +449,8 @@ def test_attention_that_an_mpt_class_does_not_build_is_refused(
         SpecError, match="attn_config must be multihead attention, as transformers builds it, without"
     ):
         huggingface.read_config(tmp_path, "m")
+
+
+@pytest.mark.parametrize(("kind", "has"), [("bitnet", True), ("llama", False), ("qwen3", False)])
+def test_sub_norms_are_those_of_the_architecture(tmp_path: Path, kind: str, has: bool) -> None:
+    assert read(tmp_path, {"model_type": kind}).model.sub_norms is has

@@ -107,8 +107,32 @@ REFUSED = {
     ),
     "rate missing": (
         ("  elements_per_s: 400.0e+6\n", ""),
-        "26:1: host.elements_per_s: elements_per_s must be given, and is missing",
+        "26:1: host: elements_per_s must be given where the host runs elements and positions and sampling, and is "
+        "missing",
     ),
+    "rate of a head": (
+        ("runs: [elements, positions, sampling]", "runs: [elements, positions, sampling, head]"),
+        "26:1: host: bandwidth_gb_s must be given where the host runs head, and is missing",
+    ),
+    **{
+        f"unit named {name}": (
+            ("  attention:\n", f"  {name}:\n"),
+            f"17:3: units.{name}: name of a unit must be a letter followed by at most 63 letters, digits, '_' or '-', "
+            f"and none of host, dma, memory, buffers, total, not '{name}'",
+        )
+        for name in ("memory", "buffers", "total", "dma", "host")
+    },
+    "narrow activations": (
+        ("act_width: 8", "act_width: 7"),
+        "7:3: units.matrix: product must run on a unit of INT8 activations, as norms give them, and matrix takes "
+        "integers of 7 bits",
+    ),
+    "floats": (
+        ("      mask: causal\n", "      mask: causal\n      format: fp16\n      acc_format: fixed\n"),
+        "17:3: units.attention: attention must run on a unit of INT8 activations, as norms give them, and attention "
+        "takes floats",
+    ),
+    "too deep": (("  layers: 4\n", "  layers: 1001\n"), "44:3: model.layers: layers must be at most 1000, not 1001"),
     "family": (
         ("family: ternary_lut", "family: ternary_lot"),
         "8:5: units.matrix.family: Family must be one of streaming_attention, systolic, ternary_lut, vector, not "
@@ -242,9 +266,10 @@ def test_the_products_of_a_token_are_those_of_the_model() -> None:
     # Beats of 64 x 20 weights, 5 of them a byte; a scale of 2 bytes for each of 210 matrices
     beats = sum(gemm.count * (gemm.k // 64) * -(-gemm.n // 20) for gemm in layers(model, "decode"))
     assert sum(op.weights for op in ops if op.kind == "product") == 256 * beats + 2 * 7 * 30
-    # INT8 keys and values of every position; the new ones with a scale for each head
+    # INT8 keys and values of every position; the scales of heads are read with every layer's attention
     assert sum(op.cache_read for op in ops) == 1024 * model.kv_bytes_per_token()
-    assert sum(op.cache_written for op in ops) == model.kv_bytes_per_token() + 30 * 2 * 5 * 2
+    assert sum(op.cache_written for op in ops) == model.kv_bytes_per_token()
+    assert sum(op.weights for op in ops if op.kind == "attention") == 30 * 2 * 5 * 2
     assert sum(op.weights for op in ops if op.name == "rescore") == 256 * 2560 * 2
 
 
@@ -299,9 +324,10 @@ def test_regions_do_not_overlap_and_hold_what_a_token_reads(name: str) -> None:
     ops = operations.decode(system, system.largest, system.largest.context - 1)
     read = Counter[str]()
     for op in ops:
-        read[{"product": "weights", "head": "head", "attention": "cache"}.get(op.kind, "")] += op.fetched
+        read[{"product": "weights", "head": "head"}.get(op.kind, "norms")] += op.weights * (not op.gathered)
+        read["cache"] += op.cache_read
     scales = 2 * sum(op.kind == "product" for op in ops)
-    assert read["weights"] - scales <= sizes["weights"]
+    assert read["weights"] - scales <= sizes["weights"] and read["norms"] + scales <= sizes["norms"]
     assert read["head"] <= sizes["head"] and read["cache"] <= sizes["cache"]
 
 

@@ -46,7 +46,7 @@ def test_the_files_are_small_and_what_the_page_says(shipped: Checkpoint) -> None
     assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) < 1_500_000
     assert (model.hidden, model.ffn, model.layers, model.heads, model.kv_heads) == (256, 768, 4, 8, 4)
     assert (model.vocab, model.context, model.head_dim) == (1024, 256, 32)
-    assert shipped.decoder.sub_norms and model.activation == "relu2" and model.tied_embeddings
+    assert model.sub_norms and model.activation == "relu2" and model.tied_embeddings
     assert json.loads((WEIGHTS / "training.json").read_text())["shape"]["hidden"] == model.hidden
 
 

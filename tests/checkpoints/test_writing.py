@@ -133,7 +133,7 @@ def scaled(*values: float) -> Checkpoint:
     return other(made, (0, "q"), Ternary(codes, np.array(values, np.float32).reshape(-1, 1), False, ""))
 
 
-MODEL = ("activation", "tied_embeddings")
+MODEL = ("activation", "tied_embeddings", "sub_norms")
 
 
 def described(**values: object) -> Checkpoint:

@@ -29,6 +29,7 @@ MODEL = Model(
     context=64,
     activation="relu2",
     tied_embeddings=True,
+    sub_norms=True,
 )
 DECODER = Decoder(MODEL, 1e-5, 500_000.0, bos=1, eos=2)
 TEXT = "In the beginning God created the heaven and the earth. And the earth was without form, and void. " * 4

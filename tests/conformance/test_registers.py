@@ -27,6 +27,7 @@ from generator.emission import Emitted
 from generator.export import describe, write_hardware
 from simulator.engine import kernel
 from simulator.rtl import rtl
+from simulator.stall_patterns import of_run
 from ternforge.conformance import differences, netlist_flip_flops_both_ways, patterns
 from toolchain import yosys
 
@@ -67,15 +68,10 @@ def build(folder: Path, spec: Spec) -> rtl.Model:
 def item(spec: Spec, work: Task, seed: int = 0, **job: Any) -> Item:
     """A run with what :func:`differences` compares it with."""
     operands = spec.operands(work, seed)
-    nodes = [node for node in spec.timing(work, operands).nodes if node.stream]
-    outputs = {node.stream: node.firings for node in nodes if node.direction == "out"}
+    graph = spec.timing(work, operands)
+    outputs = {n.stream: n.firings for n in graph.nodes if n.stream and n.direction == "out"}
     job = {"registers": spec.register_values(work), **job}
-    if "patterns" in job:  # of the streams that this run takes
-        job["patterns"] = {
-            name: pattern
-            for name, pattern in job["patterns"].items()
-            if name in {node.stream for node in nodes}
-        }
+    job["patterns"] = of_run(job.get("patterns", {}), graph, spec.streams())
     return work, operands, rtl.Job(spec.stimulus(operands), outputs, **job)
 
 

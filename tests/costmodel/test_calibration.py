@@ -45,7 +45,9 @@ def test_shipped_model_keeps_its_bounds_on_unseen_designs(samples: list[Sample])
     # The models were fitted when counters were the slowest path of small designs; their own paths are known less.
     assert [name for name, item in found.judged().items() if not item["ok"]] in ([], ["clock"])
     delay, energy = found.errors("delay_error"), found.errors("energy_error")
-    assert delay[0] < 0.25  # ideal wires and one path by sums: coarse, see docs/validation.md
+    assert (
+        delay[1] < 0.33 and delay[0] < 0.16
+    )  # ideal wires and one path by sums: coarse, see docs/validation.md
     assert energy[0] < 0.5  # designs much wider than their products are idle most of the time
 
 

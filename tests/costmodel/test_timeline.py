@@ -102,3 +102,11 @@ def test_what_a_host_reads_passes_by_the_ports() -> None:
     op = Operation("norm", "elements", "elements", "host", 1, 1, 1, weights=1000)
     found = timeline(replace(SYSTEM, memory=SLOW), [op], 1000.0, lambda _: 2.0)
     assert (found.seconds, found.port_seconds) == (2.0, 0.0)
+
+
+def test_what_is_written_takes_time_of_the_memory_that_later_reads_wait_for() -> None:
+    writes = Operation("k", "positions", "positions", "matrix", 1, 1, 1, cache_written=30)
+    reads = Operation("o", "product", "product", "matrix", 1, 1, 1, weights=10)
+    system = replace(SYSTEM, memory=SLOW, buffers=replace(SYSTEM.buffers, weights=100))
+    found = timeline(system, [writes, reads], 1000.0, lambda _: 1.0)
+    assert (found.seconds, found.port_seconds) == (40.0, 40.0)

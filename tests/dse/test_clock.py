@@ -13,6 +13,7 @@ import yaml
 from blueprint.errors import SpecError
 from blueprint.files.document import read_text
 from costmodel.model.evaluate import TechnologyCosts
+from costmodel.model.metrics import METRICS
 from costmodel.technology import technology
 from dse.batch import Batch
 from dse.evaluate import design_problem
@@ -228,3 +229,18 @@ def test_a_margin_needs_a_clock(goal: str, more: str) -> None:
     with pytest.raises(SpecError, match=rf"clock_margin: {what}$"):
         problem("", goal=goal, more=more)
     assert "clock_margin" in problem("300", goal=goal, more=more).metrics
+
+
+def test_a_study_of_other_clocks_is_not_continued_and_says_why(tmp_path: Path) -> None:
+    with run(problem("[200, 400]"), tmp_path):
+        pass
+    what = "study must be continued with the space it was started with, and this one differs in clock_mhz"
+    with pytest.raises(SpecError, match=rf"{what} \(\[200, 400\] then, \[300\] now\); explore into another"):
+        run(problem("300"), tmp_path)
+
+
+def test_work_per_area_is_headed_as_such() -> None:
+    assert (METRICS["area_efficiency"].label, METRICS["energy_efficiency"].label) == (
+        "work per area",
+        "work per energy",
+    )

@@ -33,7 +33,20 @@ def verilog(out: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", families())
+@pytest.mark.parametrize("number", range(12))
+def test_no_word_of_a_vector_unit_is_wider_than_its_ports(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So nothing of it is ever split: rows come in with 32 bits an element, and are kept with no more."""
+    spec = families()["vector"].sample(np.random.default_rng([9, number]))
+    write_hardware(spec, tmp_path / "whole")
+    monkeypatch.setattr(numbers, "VECTOR_BITS", limit(spec))
+    write_hardware(spec, tmp_path / "split")
+    assert verilog(tmp_path / "split") == verilog(tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [name for name in families() if name != "vector"])
 def test_designs_of_split_words_agree(tmp_path: Path, family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     checked = 0
     for number in range(100):

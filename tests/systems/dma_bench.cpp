@@ -4,20 +4,11 @@
 #include <cstring>
 
 #include "binding.h"
+#include "numbers.h"
 #include "axi_memory.h"
 
 using ternforge::mixed;
 
-template <typename T>
-void put(T& port, uint64_t value) {
-    std::memcpy(raw(port), &value, std::min(sizeof(T), sizeof value));
-}
-template <typename T>
-uint64_t get(T& port) {
-    uint64_t value = 0;
-    std::memcpy(&value, raw(port), std::min(sizeof(T), sizeof value));
-    return value;
-}
 template <typename T>
 void put_bytes(T& port, const uint8_t* data, size_t count) {
     std::memset(raw(port), 0, sizeof(T));

@@ -79,6 +79,7 @@ def program(dma: Dma, folder: Path, edit: tuple[str, str] | None = None, engine:
         "bench.cpp": (HERE / "dma_bench.cpp").read_text(),
         "binding.h": "\n".join([*lines, '#include "ports.h"', ""]),
         "ports.h": harness.joinpath(f"ports_{engine}.h").read_text(),
+        "numbers.h": harness.joinpath("numbers.h").read_text(),
         "axi_memory.h": harness.joinpath("axi_memory.h").read_text(),
     }
     return ENGINES[engine].executable([source], dma.name, sources)

@@ -197,3 +197,30 @@ def test_what_cannot_be_used_is_one_sentence(
     assert run(["model", *words.split(), "--json"]) == 2
     assert json.loads(capsys.readouterr().out) == {"error": message}
     assert sorted(folder.parent.rglob("*")) == before
+
+
+def test_text_is_continued_with_notes_on_what_is_not_read(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files.configure(folder, rope_scaling={"type": "linear", "factor": 2})
+    assert run(["model", "generate", str(folder), "--prompt", "In the", "--tokens", "3"]) == 0
+    printed = capsys.readouterr()
+    made = ternforge.model_generate(folder, "In the", 3)
+    assert printed.out == f"In the{made['text']}\n" and len(made["tokens"]) <= 3
+    assert (
+        "note: rotary positions are scaled (rope_scaling 'linear'), which is not in what is read\n"
+        in printed.err
+    )
+
+
+def test_a_prompt_that_is_no_text_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["model", "generate", str(folder), "--prompt", "\udcff\udcfe"]) == 2
+    assert capsys.readouterr().err == "Prompt must be text in UTF-8, not '\\udcff\\udcfe'\n"
+
+
+def test_a_prompt_longer_than_the_context_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["model", "generate", str(folder), "--prompt", "x " * 80]) == 2
+    message = "Prompt must have fewer than 64 tokens, the model's context, not"
+    assert capsys.readouterr().err.startswith(message)

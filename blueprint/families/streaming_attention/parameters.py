@@ -262,6 +262,10 @@ class StreamingAttentionParameters(Spec):
         return self.softmax.element_width
 
     @property
+    def integer_width(self) -> Number:
+        return 8 * flag(self.format == "int8")
+
+    @property
     def cache_width(self) -> Number:
         return self.element_width
 

@@ -414,6 +414,10 @@ class SystolicParameters(Spec):
         return self.rows * self.cols * self.act_lanes
 
     @property
+    def integer_width(self) -> Number:
+        return self.act_width * (1 - self.floats)
+
+    @property
     def largest_weight(self) -> Number:
         integers = choose(self.pe == "ternary", 1, (1 << (self.weight_width - 1)) - 1)
         return choose(self.pe == "float", 0, integers)

@@ -394,6 +394,10 @@ class TernaryLutParameters(Spec):
         return self.tile_k * self.fetch_count * self.token_lanes
 
     @property
+    def integer_width(self) -> Number:
+        return self.act_width * (1 - self.is_float)
+
+    @property
     def largest_weight(self) -> Number:
         return 1
 

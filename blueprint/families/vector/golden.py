@@ -13,10 +13,9 @@ import numpy.typing as npt
 
 from blueprint.arithmetic import floating, roots
 from blueprint.arithmetic.floating import FP32
+from blueprint.arithmetic.quantization import LEAST_ABSMAX, LEVELS
 from blueprint.families.vector.parameters import (
     INTEGER_WIDTH,
-    LEAST,
-    LEVELS,
     ONE,
     SUM_WIDTH,
     VectorParameters,
@@ -111,7 +110,7 @@ def factors(
     count = floating.from_integer(FP32, np.asarray(length, np.int64), SUM_WIDTH)
     shift = floating.multiply(FP32, count, np.asarray(fp32(float(p.epsilon)), np.int64), True)
     norm = roots.inverse_root(p.inside, FP32, count, floating.add(FP32, sums, shift, True))
-    largest = np.maximum(largest, p.number(LEAST))
+    largest = np.maximum(largest, p.number(LEAST_ABSMAX))
     inverse = roots.quotient(p.inside, p.number(LEVELS), largest)
     one = np.full_like(norm, p.number(ONE))
     if "norm" not in done:
@@ -131,7 +130,7 @@ def constants(p: VectorParameters) -> dict[str, Any]:
     return {
         "fraction_bits": p.fraction,
         "epsilon": fp32(float(p.epsilon)),
-        "least": p.number(LEAST),
+        "least": p.number(LEAST_ABSMAX),
         "levels": p.number(LEVELS),
         "step": p.number(1 / LEVELS),
     }

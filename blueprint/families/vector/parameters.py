@@ -26,9 +26,8 @@ MOST_LANES = 64
 SUM_WIDTH = 32
 #: Bits of a quantized element, and of a scale, which is an FP32 number.
 INTEGER_WIDTH, SCALE_WIDTH = 8, 32
-#: The largest magnitude of a quantized element; the smallest that a row's largest magnitude is taken for (as the
-#: published BitNet b1.58 code clamps it), and the value that no row is scaled by.
-LEVELS, LEAST, ONE = 127.0, 1e-5, 1.0
+#: The value that no row is scaled by.
+ONE = 1.0
 #: Exponent bits inside the unit: those of FP32, so that no sum, square or scale overflows.
 EXPONENT_BITS = 8
 #: Registers behind the elements on their way out: row buffer, product, results.

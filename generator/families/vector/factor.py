@@ -7,9 +7,10 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic import roots
 from blueprint.arithmetic.floating import FP32
+from blueprint.arithmetic.quantization import LEAST_ABSMAX, LEVELS
 from blueprint.families.vector import VectorSpec
 from blueprint.families.vector.inventory import count_bits, recurrences
-from blueprint.families.vector.parameters import LEAST, LEVELS, ONE, SUM_WIDTH, fp32
+from blueprint.families.vector.parameters import ONE, SUM_WIDTH, fp32
 from blueprint.numbers import bit_length, clog2
 from generator.arithmetic.floating import FloatAdd, FloatMultiply, IntToFloat
 from generator.block import register
@@ -105,7 +106,7 @@ class Factor(FloatUser):
         adding = self.step == _ADD
         value = Mux(self.step == _SHIFT, shift[:-1], total[:-1])
         m.d.comb += shifted.eq(register(m, _SUM, "shifted_held", (self.step == _SHIFT) | adding, value))
-        least = Const(self.spec.number(LEAST), narrow)
+        least = Const(self.spec.number(LEAST_ABSMAX), narrow)
         peak = register(m, narrow, "peak", self.begin, Mux(self.largest > least, self.largest, least))
         return shifted, peak
 

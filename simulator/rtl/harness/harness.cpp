@@ -12,22 +12,9 @@
 #include <vector>
 
 #include "binding.h"
+#include "numbers.h"
 
 namespace {
-
-// ---- ports
-
-template <typename T>
-void put(T& port, uint64_t value) {
-    std::memcpy(raw(port), &value, std::min(sizeof(T), sizeof value));
-}
-
-template <typename T>
-uint64_t get(T& port) {
-    uint64_t value = 0;
-    std::memcpy(&value, raw(port), std::min(sizeof(T), sizeof value));
-    return value;
-}
 
 // ---- files
 

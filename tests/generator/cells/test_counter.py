@@ -82,10 +82,8 @@ def test_a_borrow_that_is_forgotten_is_noticed(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("shown", [False, True])
-@pytest.mark.parametrize(("width", "step"), STEPS)
+@pytest.mark.parametrize(("width", "step"), [(width, step) for width, step in STEPS if step < 1 << width])
 def test_a_counter_down_has_the_registers_that_are_counted(width: int, step: int, shown: bool) -> None:
-    if (1 << width) - 1 < step:
-        pytest.skip("a size within a step is never counted")
     expected = counting.down("it", width, step, shown=int(shown))
     assert built_registers(Down(width, step, shown=shown)) == there(expected)
 
