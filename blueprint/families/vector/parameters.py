@@ -228,6 +228,11 @@ class VectorParameters(Spec):
         return roots.steps(self.fraction) + AROUND_RECURRENCE
 
     @property
+    def sum_bits(self) -> Number:
+        """Bits of the sum of a row, an FP32 number: without dot products it has no sign."""
+        return floating.FP32.width - 1 + self.dotted
+
+    @property
     def index_bits(self) -> Number:
         """Bits of the number of a row; none where there are no dot products."""
         return self.dotted * clog2(self.rows_max)
