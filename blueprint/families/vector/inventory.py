@@ -1,7 +1,8 @@
 """The hardware inventory of a vector unit; formulas hold for one design and for arrays of them.
 
 Places: ``front`` (the chain of a lane), ``sums`` (reductions of a row), ``factor`` (what follows from them),
-``largest`` (the row with the largest dot product), ``back`` (a row on its way out), ``float`` (every float unit), ``memory`` (row buffer), ``control``, ``shell``.
+``sigmoid`` (that of a lane's gate), ``largest`` (the row with the largest dot product), ``back`` (a row on its way
+out), ``float`` (every float unit), ``memory`` (row buffer), ``control``, ``shell``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from blueprint import counting
-from blueprint.arithmetic import roots
+from blueprint.arithmetic import roots, sigmoid
 from blueprint.arithmetic.floating import FP32
 from blueprint.families.vector.parameters import (
     EXPONENT_BITS,
@@ -18,6 +19,7 @@ from blueprint.families.vector.parameters import (
     MOST_LANES,
     OUT_STAGES,
     SCALE_WIDTH,
+    SIGMOID_STAGES,
     SUM_WIDTH,
     VectorParameters,
 )
@@ -50,6 +52,7 @@ def units(p: VectorParameters) -> tuple[Unit, ...]:
     """The whole inventory."""
     return (
         *_front(p),
+        *sigmoid.units("sigmoid", p.lanes * p.curved, p.fraction),
         *_sums(p),
         *_factor(p),
         *_largest(p),
@@ -70,6 +73,7 @@ def _front(p: VectorParameters) -> Iterator[Unit]:
     yield REGISTER("front", p.lanes, width=wide * (1 + p.sums) + beside)
     yield REGISTER("front", 1, width=wide * p.sums)
     yield REGISTER("front", p.lanes * p.sums, width=wide + beside)
+    yield REGISTER("front", p.lanes * p.curved, width=SIGMOID_STAGES * (wide + beside) + wide - 1)
     yield REGISTER("front", p.lanes * p.gated, width=wide + beside)
     yield REGISTER("front", p.lanes * p.gated, width=wide + (1 + (p.added | p.rotated)) * wide)
     yield REGISTER("front", p.lanes * p.added, width=(2 + p.rotated) * wide)
@@ -260,6 +264,7 @@ def paths(p: VectorParameters) -> tuple[Path, ...]:
                 FLOAT_MULTIPLIER("float", 1, **narrow),
             ),
         ),
+        *sigmoid.paths("sigmoid", p.curved, p.fraction),
         Path(
             "largest",
             (

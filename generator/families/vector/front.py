@@ -7,8 +7,9 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.floating import FP32
 from blueprint.families.vector import VectorSpec
-from blueprint.families.vector.parameters import INTEGER_WIDTH, SCALE_WIDTH, SUM_WIDTH
+from blueprint.families.vector.parameters import INTEGER_WIDTH, SCALE_WIDTH, SIGMOID_STAGES, SUM_WIDTH
 from generator.arithmetic.floating import FloatAdd, FloatConvert, FloatMultiply, FloatToInt, IntToFloat
+from generator.arithmetic.sigmoid import Sigmoid
 from generator.block import Block, register
 
 #: A wire that a design lacks.
@@ -109,6 +110,7 @@ class Front(FloatUser):
             "square": Out(spec.width - 1 + spec.dotted),
         }
         has = {"d": spec.sums, "g": spec.gated, "a": spec.added, "r": spec.rotated, "p": spec.dotted}
+        has |= {"_silu": spec.curved}
         form = "".join(letter for letter, there in has.items() if there) + "_odd" * (spec.rotates and odd)
         super().__init__(f"{spec.family}_front_{spec.format}_{form}", ports, clocked=True)
 
@@ -151,15 +153,29 @@ class Front(FloatUser):
         return self.later(m, "dequantized", Mux(self.do_dequantize, scaled, row))
 
     def _gated(self, m: Module, row: Signal, beside: Beside) -> tuple[Signal, Beside]:
-        """Squared ReLU, then the product with the second operand."""
-        positive = Signal(len(row), name="positive")
-        m.d.comb += positive.eq(row & (~row[-1]).replicate(len(row)))
-        squared = self.product(m, "rectified", positive, positive)
-        row = self.later(m, "gate", Mux(self.do_gate, squared, row))
+        """The activation, then its product with the second operand."""
+        if self.spec.activation == "silu":
+            row, factor, beside = self._sigmoid(m, row, beside)
+            activated = self.product(m, "curved", row, factor)
+        else:
+            positive = Signal(len(row), name="positive")
+            m.d.comb += positive.eq(row & (~row[-1]).replicate(len(row)))
+            activated = self.product(m, "rectified", positive, positive)
+        row = self.later(m, "gate", Mux(self.do_gate, activated, row))
         beside = self._beside(m, "gate", beside)
         product = self.product(m, "opened", row, beside.operand)
         kept = beside if self.spec.adds or self.spec.rotates else Beside(beside.gain)
         return self.later(m, "gated", Mux(self.do_gate, product, row)), self._beside(m, "gated", kept)
+
+    def _sigmoid(self, m: Module, row: Signal, beside: Beside) -> tuple[Signal, Value, Beside]:
+        """An element, its sigmoid and what goes beside them."""
+        x = row[:-1]
+        for stage in range(SIGMOID_STAGES):
+            negative = row[-1]
+            row = self.later(m, f"sigmoid_x{stage}", row)
+            beside = self._beside(m, f"sigmoid{stage}", beside)
+        found = self.result(m, Sigmoid(self.spec.inside), "sigmoid", x=x, negative=negative)
+        return row, Cat(self.later(m, "sigmoid_held", found), Const(0, 1)), beside
 
     def _rotated(self, m: Module, row: Signal, beside: Beside) -> tuple[Signal, Beside]:
         """Two products with the angle of the pair, then their difference, of an odd element their sum."""
