@@ -177,6 +177,11 @@ class VectorParameters(Spec):
         return self.gated * flag(self.activation == "silu")
 
     @property
+    def works(self) -> tuple[str, ...]:
+        """Elements; positions where pairs rotate; where rows are added the LM head, with the choice of its largest."""
+        return (*self.task.works, *("positions",) * self.rotates, *("head", "sampling") * self.dots)
+
+    @property
     def gate_function(self) -> str:
         return self.activation if self.gates else ""
 
