@@ -18,7 +18,6 @@ from ternforge.session import Answer, Session
 from ternforge.shell import Verb
 from ternforge.study import opened
 
-
 #: How the name of a picture may end, where one file is asked for.
 ENDINGS = (".png", ".svg", ".pdf", ".html")
 
