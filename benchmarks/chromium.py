@@ -45,7 +45,9 @@ class Browser:
         program = found()
         if program is None:
             raise FileNotFoundError("Chromium must be installed, and it is not")
-        self.patience, self.requests, self.problems = patience, [], []
+        self.patience = patience
+        self.requests: list[str] = []
+        self.problems: list[str] = []
         self._profile = tempfile.TemporaryDirectory(prefix="ternforge-chromium-")
         hears, self._write = os.pipe()
         self._read, answers = os.pipe()
@@ -67,8 +69,6 @@ class Browser:
         for end in (hears, answers, *ends):
             os.close(end)
         self._rest, self._number, self._session = b"", 0, ""
-        self.requests: list[str]
-        self.problems: list[str]
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):

@@ -38,11 +38,11 @@
   function bars(title, entries, text, notes = {}) {
     const sum = entries.reduce((total, [, amount]) => total + amount, 0), listed = entries.filter(([, amount]) => amount > 0).sort((a, b) => b[1] - a[1]);
     const rows = listed.map(([name, amount]) => make("tr", {}, make("td", {}, name), make("td", {}, text(amount)), make("td", {}, `${(100 * amount / sum).toFixed(1)} %`),
-      make("td", { class: "text" }, bar(amount / sum)), make("td", { class: "text quiet" }, notes[name] || "")));
+      make("td", { class: "text" }, bar(amount / sum)), ...(notes[name] ? [make("td", { class: "text quiet" }, notes[name])] : [])));
     return make("div", { class: "breakdown", "data-of": title }, make("h4", {}, `${title}: ${text(sum)}`), make("table", {}, ...rows));
   }
   function bar(share) {
-    return make("svg", { width: 120, height: 12, "aria-hidden": "true" }, make("rect", { x: 0, y: 1, width: 120 * share, height: 10, fill: "var(--accent)" }));
+    return make("svg", { width: 70, height: 12, "aria-hidden": "true" }, make("rect", { x: 0, y: 1, width: 70 * share, height: 10, fill: "var(--accent)" }));
   }
   window.shareBar = bar;
   function breakdown(row) {

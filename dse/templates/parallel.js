@@ -1,6 +1,6 @@
 // Parallel coordinates: a line is a design; a brush on an axis keeps the designs within it, everywhere on the page.
 if (byId("parallel")) {
-  const node = byId("parallel"), HEIGHT = 340, TOP = 42, BOTTOM = 26, SIDE = 60;
+  const node = byId("parallel"), HEIGHT = 340, TOP = 50, BOTTOM = 26, SIDE = 60;
   const X = (at, width) => SIDE + (AXES.length > 1 ? at / (AXES.length - 1) : 0.5) * (width - 2 * SIDE);
   const Y = (axis, at) => HEIGHT - BOTTOM - place(axis, at) * (HEIGHT - TOP - BOTTOM);
   const line = (pen, row, width) => {
@@ -31,7 +31,9 @@ if (byId("parallel")) {
       const x = X(at, width);
       pen.strokeStyle = color("text"); pen.beginPath(); pen.moveTo(x, TOP); pen.lineTo(x, HEIGHT - BOTTOM); pen.stroke();
       pen.fillStyle = color("text");
-      pen.fillText(axis.label, x, at % 2 ? 12 : 26); // in two rows: long names stand beside each other
+      pen.textAlign = at === 0 ? "left" : at === AXES.length - 1 ? "right" : "center";
+      pen.fillText(axis.label, at === 0 ? 4 : at === AXES.length - 1 ? width - 4 : x, at % 2 ? 12 : 28); // long names stand in two rows
+      pen.textAlign = "center";
       if (Number.isFinite(axis.low)) { pen.fillText(axis.text(axis.high), x, TOP - 4); pen.fillText(axis.text(axis.low), x, HEIGHT - BOTTOM + 14); }
       const range = state.ranges.get(axis.name);
       if (!range) return;
