@@ -36,6 +36,11 @@ class Batch:
         """Mask of points that can be built and satisfy every constraint."""
         return np.asarray(self.reason == 0)
 
+    @property
+    def built(self) -> npt.NDArray[np.bool_]:
+        """Mask of points that can be built, whether they satisfy the constraints or not."""
+        return np.asarray(~np.isnan(self.metrics).all(axis=1))
+
     def column(self, name: str) -> Floats:
         """One metric of all points."""
         return self.metrics[:, self.names.index(name)]
@@ -83,7 +88,7 @@ def encode(batch: Batch) -> tuple[str, bytes]:
     """
     first = int(batch.indices[0]) if len(batch) else 0
     consecutive = np.array_equal(batch.indices, np.arange(first, first + len(batch)))
-    built = ~np.isnan(batch.metrics).all(axis=1)
+    built = batch.built
     bits = np.ascontiguousarray(batch.metrics[built].T).view(np.uint64)
     parts = [
         b"" if consecutive else batch.indices.astype("<i8").tobytes(),

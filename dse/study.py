@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from costmodel.model.metrics import scope
 from costmodel.model.work import memory_text
 from dse import evaluate, limits, nearest, pareto
 from dse.batch import Batch, empty, join
+from dse.pareto import Bools
 from dse.problem import FACTS, Problem
 from dse.search import planned
 from dse.space import Search, Space
@@ -72,7 +73,7 @@ class Study:
     @cached_property
     def evaluated(self) -> int:
         """Number of evaluated points."""
-        return sum(header["points"] for header in self._store.headers())
+        return sum(self.sizes())
 
     @property
     def complete(self) -> bool:
@@ -96,6 +97,15 @@ class Study:
     def feasible(self) -> int:
         """Number of points that can be built and keep every constraint."""
         return self.evaluated - sum(self.infeasible.values())
+
+    @cached_property
+    def built(self) -> int:
+        """Number of points that can be built, whether they keep the constraints or not."""
+        return sum(header["built"] for header in self._store.headers())
+
+    def sizes(self) -> list[int]:
+        """Number of points of every batch, in order."""
+        return [header["points"] for header in self._store.headers()]
 
     @cached_property
     def front(self) -> Batch:
@@ -122,12 +132,23 @@ class Study:
 
     def sample(self, most: int) -> Batch:
         """At most ``most`` feasible points, always the same ones, without a pattern: what a plot can show."""
-        share = min(1.0, most / max(1, self.feasible))
+        return self._sampled(most, self.feasible, lambda batch: batch.feasible)
+
+    def sample_built(self, most: int) -> Batch:
+        """At most ``most`` of the points that can be built, whether they keep the constraints or not."""
+        return self._sampled(most, self.built, lambda batch: batch.built)
+
+    def sample_excluded(self, most: int) -> Batch:
+        """At most ``most`` of the points that can be built and break a constraint."""
+        return self._sampled(most, self.built - self.feasible, lambda batch: batch.built & ~batch.feasible)
+
+    def _sampled(self, most: int, count: int, which: Callable[[Batch], Bools]) -> Batch:
+        share = min(1.0, most / max(1, count))
         parts = [empty(self.metrics)]
         for batch in self.batches():
             # Multiplicative hashing (Knuth): neighbors in the space get unrelated numbers below 2**32.
             ticket = (batch.indices.astype(np.uint64) * np.uint64(2654435761)) & np.uint64(0xFFFFFFFF)
-            parts.append(batch.pick(batch.feasible & (ticket < share * 2**32)))
+            parts.append(batch.pick(which(batch) & (ticket < share * 2**32)))
         return join(parts).pick(np.arange(min(most, sum(map(len, parts)))))
 
     def point(self, name: str) -> dict[str, Any]:

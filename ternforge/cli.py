@@ -29,6 +29,7 @@ _VERBS = {
     "export": "Hand a design over to another flow.",
     "plot": "Draw a study's Pareto front, or a system.",
     "report": "Write a study as one HTML page.",
+    "compare": "Compare the fronts of studies.",
     "tech": "Technologies: list, show, import, calibrate, validate.",
     "model": "Language models: list, show, import, export, generate.",
 }
