@@ -18,7 +18,7 @@ ALLOWED = (
     r"no wheel can be built here: setuptools 77 is neither installed nor to be had",
     r"not a git checkout",
     r"needs transformers and torch, which CI does not install",
-    r"(optuna|gymnasium) is not installed here",
+    r"(optuna|pymoo|gymnasium) is not installed here",
     r"(Verilog was|pictures were|cells were) (recorded|counted) with .*, not .*",
 )
 
