@@ -244,7 +244,7 @@ def _read_search(section: Section, size: int) -> Search:
     }
     section.finish()
     for name, option in known.items():
-        if fault := option.fault(options[name]):
+        if name in section and (fault := option.fault(section.raw()[name])):
             raise section.error(name, fault)
     if method == methods.EXHAUSTIVE and size > LARGEST_EXHAUSTIVE:
         what = f"method must be one that keeps a budget for a space of {float(size):.3g} designs, not 'exhaustive'"

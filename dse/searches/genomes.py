@@ -18,6 +18,8 @@ class GenomeSearch:
     """A search that proposes genomes and learns from their objectives and violations."""
 
     independent: ClassVar[bool] = False
+    #: Known designs from which a search learns; all of them are not asked for again.
+    most_known: ClassVar[int] = 10_000
 
     def __init__(self, task: Task, settings: Any) -> None:
         self.task = task
@@ -28,9 +30,13 @@ class GenomeSearch:
         self.asked: Genomes | None = None
 
     def begin(self) -> None:
-        """Learn from what is known; the last step of the construction."""
-        if len(self.task.known):
-            self._told(self.coding.genomes(self.task.known.indices), self.task.known)
+        """Learn from the latest known designs, and from the front of those before; the last step of construction."""
+        known, places = self.task.known, np.arange(len(self.task.known))
+        if len(known):
+            best = self.task.problem.front(known.pick(places[: -self.most_known]))
+            self.front.add(self.coding.genomes(best.indices), self.task.goals(best))
+            latest = known.pick(places[-self.most_known :])
+            self._told(self.coding.genomes(latest.indices), latest)
 
     def propose(self) -> Genomes:
         """Genomes to evaluate next; those of known designs are replaced."""

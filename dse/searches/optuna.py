@@ -20,8 +20,6 @@ from dse.searches.protocol import Task
 
 #: Proposals for one new design, before a random one takes its place.
 _RETRIES = 16
-#: Known designs that are added to the trials: the latest.
-_MOST_KNOWN = 1000
 _EXCESS = "excess"
 
 
@@ -50,6 +48,8 @@ class TpeSettings(Settings):
 class _Adapter(GenomeSearch):
     """A study of Optuna behind ask and tell; ``sampler`` makes what proposes."""
 
+    most_known: ClassVar[int] = 1000
+
     def __init__(self, task: Task, settings: Any) -> None:
         super().__init__(task, settings)
         import optuna
@@ -68,14 +68,6 @@ class _Adapter(GenomeSearch):
     def sampler(self, seed: int) -> Any:
         """The sampler of Optuna."""
         raise NotImplementedError
-
-    def begin(self) -> None:
-        """Only the latest of the known designs become trials."""
-        known = self.task.known.pick(
-            np.arange(max(0, len(self.task.known) - _MOST_KNOWN), len(self.task.known))
-        )
-        if len(known):
-            self._told(self.coding.genomes(known.indices), known)
 
     def propose(self) -> Genomes:
         """Designs that are new, as Optuna proposes them."""

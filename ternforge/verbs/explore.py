@@ -57,7 +57,9 @@ def explore(
 @click.argument("space", type=choices.FILE)
 @out_option(choices.FOLDER, "STUDY", "Folder of the study; the same again continues it.", required=True)
 @click.option(
-    "--method", type=choices.Named(methods.names), help="How to search; without it as the file says."
+    "--method",
+    type=choices.Named(methods.names, shown="METHOD"),
+    help=f"How to search: {', '.join(methods.ours())}, or MODULE:CLASS; without it as the file says.",
 )
 @click.option("--budget", type=choices.Whole(1), help="Most designs to look at; without it the file's.")
 @click.option("--seed", type=choices.Whole(0), help="Seed of the search; without it the file's.")

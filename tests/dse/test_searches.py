@@ -18,6 +18,7 @@ from dse.batch import Batch, join
 from dse.explore import run
 from dse.searches import conformance, gaussian, methods, policies, scalar
 from dse.searches.coding import Coding
+from dse.searches.genomes import GenomeSearch
 from dse.searches.options import NoSettings, option
 from dse.searches.protocol import NONE, Task
 from dse.space import Indices
@@ -314,6 +315,29 @@ def test_known_designs_of_one_search_help_the_next() -> None:
     known = problem.front(every)
     first = search.start(problem, known).ask()
     assert len(first) and not set(first.tolist()) & set(known.indices.tolist())
+
+
+@pytest.mark.parametrize("method", ["evolution", "reinforce"])
+def test_of_many_known_designs_the_latest_and_the_front_count(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = toy.problem(changed(("auto", method), ("budget: 100000", "budget: 900")))
+    known = problem.evaluate(np.random.default_rng(5).permutation(problem.space.size)[:800])
+    monkeypatch.setattr(GenomeSearch, "most_known", 50)
+    told: list[int] = []
+    kind = methods.load(method)
+    learn = kind.learn
+
+    def listening(self: Any, genomes: Any, *rest: Any) -> None:
+        told.append(len(genomes))
+        learn(self, genomes, *rest)
+
+    monkeypatch.setattr(kind, "learn", listening)
+    found: Any = search.start(problem, known)
+    assert told == [50]
+    front = problem.front(known)
+    assert sorted(found.coding.indices(found.front.genomes).tolist()) == front.indices.tolist()
+    assert not set(found.ask().tolist()) & set(known.indices.tolist())
 
 
 def test_bayesian_search_hands_over_to_nsga2() -> None:
