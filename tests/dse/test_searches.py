@@ -350,10 +350,26 @@ def test_last_bits_do_not_change_what_bayesian_search_asks_for(monkeypatch: pyte
     expected = asked("bayesian", 90)
     plain = gaussian._distances
     noise = np.random.default_rng(1)
-    monkeypatch.setattr(
-        gaussian, "_distances", lambda *given: plain(*given) * (1 + 1e-15 * noise.standard_normal())
-    )
+
+    def elsewhere(one: Any, other: Any) -> Any:
+        squares = plain(one, other)
+        return squares * (1 + 1e-8 * noise.standard_normal(squares.shape))
+
+    monkeypatch.setattr(gaussian, "_distances", elsewhere)
     assert asked("bayesian", 90) == expected
+
+
+def test_lower_bounds_are_on_the_better_side_of_every_objective() -> None:
+    """Of area, which is to be small, and of speed, which is to be large and is turned around."""
+    lows = []
+    for bound in (0, 2):
+        found: Any = search.start(
+            toy.problem(changed(("method: auto", f"method: bayesian, bound: {bound}"), ("100000", "200")))
+        )
+        found.tell(found.task.problem.evaluate(found.ask()))
+        candidates = found.coding.genomes(np.arange(0, 1664, 7))
+        lows.append(found._predicted(candidates)[0])
+    assert (lows[1] <= lows[0]).all() and (lows[1] < lows[0]).mean(axis=0).min() > 0.9
 
 
 def test_a_gaussian_process_interpolates_and_knows_what_it_does_not_know() -> None:
