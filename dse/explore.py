@@ -20,6 +20,7 @@ from dse.evaluate import design_problem
 from dse.problem import FACTS, Problem
 from dse.progress import Progress, Silent
 from dse.resume import amend
+from dse.searches.protocol import BATCH
 from dse.space import Space
 from dse.space_file import read_space
 from dse.store import Store, StudyError
@@ -28,7 +29,7 @@ from dse.worker import Answer, Workers, answer
 from toolchain import files
 
 #: A search of fewer designs is over before another process has started.
-_FEWEST_FOR_WORKERS = 4 * search.BATCH
+_FEWEST_FOR_WORKERS = 4 * BATCH
 
 
 def explore(
@@ -141,7 +142,7 @@ def _worker_count(space: Space, wanted: int | None) -> int:
     if most < 1:
         raise ValueError(f"Workers must be at least 1, not {most}")
     few = wanted is None and search.planned(space) < _FEWEST_FOR_WORKERS
-    return 1 if few or space.method not in search.INDEPENDENT else most
+    return 1 if few or not search.is_independent(space) else most
 
 
 class _Tally:
@@ -171,10 +172,10 @@ def _search(problem: Problem, kept: Store, workers: int, progress: Progress) -> 
         known.append(batch)
         tally.add(len(batch), int(batch.feasible.sum()), problem.front(batch))
     before = join([empty(problem.metrics), *known])
-    ahead = search.independent(problem.space, before.indices)
-    if ahead is None:
+    if not search.is_independent(problem.space):
         _dependent(problem, kept, range(start, stored), tally, before)
         return tally.front
+    ahead = search.asked(problem, before)
     del known, before
     for sequence in range(start, stored):
         batch = kept.get(sequence)

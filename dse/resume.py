@@ -38,7 +38,7 @@ def amend(kept: Store, problem: Problem, facts: dict[str, Any]) -> None:
 
 
 def _searched(problem: Problem, content: dict[str, Any]) -> Any:
-    return dataclasses.replace(problem.space, search=Search(**content["search"]))
+    return dataclasses.replace(problem.space, search=Search.of(content["search"]))
 
 
 def _check(kept: Store, before: dict[str, Any], now: dict[str, Any]) -> None:

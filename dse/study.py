@@ -298,8 +298,9 @@ def open_study(folder: str | Path, *, families: Mapping[str, type[Spec]] | None 
     facts = store.facts()
     try:
         section = read_text(facts["text"], str(folder / "space.yaml"))
-        space = space_from(section, families=families, metrics=facts["metrics"])
-        space = dataclasses.replace(space, search=Search(**facts["content"]["search"]), text=facts["text"])
+        search = Search.of(facts["content"]["search"])
+        space = space_from(section, families=families, metrics=facts["metrics"], search=search)
+        space = dataclasses.replace(space, text=facts["text"])
         same = space.content() == facts["content"]
         problem = "this one understands its space differently"
     except SpecError as refused:
