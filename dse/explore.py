@@ -17,7 +17,7 @@ from costmodel.technology import technology
 from dse import search, store
 from dse.batch import Batch, decode, empty, join
 from dse.evaluate import design_problem
-from dse.problem import FACTS, Problem
+from dse.problem import FACTS, MESH, Problem
 from dse.progress import Progress, Silent
 from dse.resume import amend
 from dse.space import Space
@@ -28,7 +28,7 @@ from dse.worker import Answer, Workers, answer
 from toolchain import files
 
 #: A search of fewer designs is over before another process has started.
-_FEWEST_FOR_WORKERS = 4 * search.BATCH
+_FEWEST_FOR_WORKERS = 4 * MESH
 
 
 def explore(
@@ -156,8 +156,7 @@ class _Tally:
         """Count a batch that is on disk, ``best`` its own front."""
         self.done += points
         self.feasible += feasible
-        if len(best):
-            self.front = self.problem.front(join([self.front, best]))
+        self.front = self.problem.merged(self.front, best)
 
     def report(self) -> None:
         self.progress.advance(self.done, self.feasible, len(self.front))
@@ -183,7 +182,7 @@ def _search(problem: Problem, kept: Store, workers: int, progress: Progress) -> 
     progress.start(search.planned(problem.space), tally.done)
     log = kept.path.with_name("workers.log")
     with Workers(problem, workers, log) if workers > 1 else nullcontext() as pool:
-        answers = pool.map(ahead) if pool else (answer(problem, indices) for indices in ahead)
+        answers = pool.map(ahead) if pool else (answer(problem, indices, tally.front) for indices in ahead)
         for sequence, found in enumerate(answers, start=stored):
             _commit(kept, sequence, found, tally)
     return tally.front

@@ -12,10 +12,11 @@ import numpy as np
 
 from dse import genetic
 from dse.batch import Batch, empty
-from dse.problem import Problem
+from dse.mesh import of_range
+from dse.problem import MESH, Problem
 from dse.space import Indices, Space
 
-#: Designs in a batch of a search that needs no answers: what is evaluated, committed and reported at a time.
+#: Designs in a batch of a random search: what is evaluated, committed and reported at a time.
 BATCH = 65_536
 #: Methods whose choices do not depend on results.
 INDEPENDENT = ("exhaustive", "random")
@@ -28,7 +29,7 @@ def independent(space: Space, known: Indices = _NONE) -> Iterator[Indices] | Non
     ``known`` are designs that an earlier search looked at.
     """
     if space.method == "exhaustive":
-        return _exhaustive(space.size, np.sort(known))
+        return _exhaustive(space, np.sort(known))
     if space.method == "random":
         return _random(space.size, space.search.budget, space.search.seed, known)
     return None
@@ -51,11 +52,12 @@ def planned(space: Space) -> int:
     return space.size if space.method == "exhaustive" else min(space.size, space.search.budget)
 
 
-def _exhaustive(size: int, known: Indices = _NONE) -> Iterator[Indices]:
-    for start in range(0, size, BATCH):
-        batch = np.arange(start, min(start + BATCH, size), dtype=np.int64)
-        first, end = np.searchsorted(known, [start, start + BATCH])
-        batch = np.delete(batch, known[first:end] - start)
+def _exhaustive(space: Space, known: Indices = _NONE) -> Iterator[Indices]:
+    """Boxes of the space, one after the other, without the designs that are known."""
+    for box in of_range(space, 0, space.size, MESH):
+        batch = box.indices
+        first, end = np.searchsorted(known, [batch[0], batch[-1] + 1])
+        batch = np.delete(batch, known[first:end] - batch[0])
         if len(batch):
             yield batch
 

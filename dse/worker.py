@@ -24,7 +24,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import IO, Any
 
-from dse.batch import Batch, encode
+from dse.batch import Batch, empty, encode
 from dse.problem import Problem
 from dse.space import Indices
 from dse.store import StudyError
@@ -40,7 +40,7 @@ _LENGTH = struct.Struct("<Q")
 
 @dataclass(frozen=True)
 class Answer:
-    """An evaluated batch: encoded for the store, and its own front."""
+    """An evaluated batch: encoded for the store, and those of its points that may be on the front."""
 
     header: str
     payload: bytes
@@ -52,10 +52,10 @@ class Answer:
         return facts["points"], facts["points"] - sum(facts["counts"].values())
 
 
-def answer(problem: Problem, indices: Indices) -> Answer:
-    """Evaluate one batch."""
+def answer(problem: Problem, indices: Indices, known: Batch | None = None) -> Answer:
+    """Evaluate one batch; points that one of ``known`` dominates, a front so far, may be left out of the answer's."""
     batch = problem.evaluate(indices)
-    return Answer(*encode(batch), problem.front(batch))
+    return Answer(*encode(batch), problem.front(batch, known))
 
 
 class _Silent(Exception):
@@ -263,9 +263,11 @@ def main() -> None:
     tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
     problem: Problem = tasks.get()
+    known = empty(problem.metrics)
     while True:
         try:
-            found: Any = answer(problem, tasks.get())
+            found: Any = answer(problem, tasks.get(), known)
+            known = problem.merged(known, found.front)
         except Exception as failure:
             found = failure
         _send(sink, found)

@@ -5,7 +5,7 @@ import pytest
 
 from dse import genetic, search
 from dse.batch import Batch, join
-from dse.problem import Problem
+from dse.problem import MESH, Problem
 from tests.dse import toy
 from tests.dse.toy import changed
 
@@ -118,18 +118,17 @@ def test_ranking_puts_feasible_before_nearly_feasible_before_impossible() -> Non
 
 
 def test_exhaustive_covers_every_index_once() -> None:
-    batches = list(search._exhaustive(150_000))
-    assert np.array_equal(np.concatenate(batches), np.arange(150_000))
-    assert max(len(batch) for batch in batches) == search.BATCH
+    space = toy.space(toy.LARGE)
+    batches = list(search._exhaustive(space))
+    assert np.array_equal(np.concatenate(batches), np.arange(space.size))
+    assert MESH / 2 < max(len(batch) for batch in batches) <= MESH < space.size
 
 
 def test_exhaustive_leaves_out_what_is_known_in_every_batch() -> None:
-    size, known = (
-        3 * search.BATCH,
-        np.array([3, search.BATCH + 5, search.BATCH + 6, 2 * search.BATCH, 3 * search.BATCH - 1]),
-    )
-    asked = np.concatenate(list(search._exhaustive(size, known)))
-    assert np.array_equal(asked, np.setdiff1d(np.arange(size), known))
+    space = toy.space(toy.LARGE)
+    known = np.array([3, MESH + 5, MESH + 6, 2 * MESH, space.size - 1])
+    asked = np.concatenate(list(search._exhaustive(space, known)))
+    assert np.array_equal(asked, np.setdiff1d(np.arange(space.size), known))
 
 
 @pytest.mark.parametrize("size", [1000, 10_000, 1 << 60])
