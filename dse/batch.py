@@ -77,13 +77,21 @@ def join(batches: list[Batch]) -> Batch:
     )
 
 
-def encode(batch: Batch) -> tuple[str, bytes]:
-    """Header (JSON) and payload of a batch; :func:`decode` restores it bit for bit.
+def drawn(indices: Indices, share: float) -> npt.NDArray[np.bool_]:
+    """A sample of designs: always the same ones, without a pattern, and those of a smaller share among them."""
+    # Multiplicative hashing (Knuth): neighbors in the space get unrelated numbers below 2**32.
+    tickets = (indices.astype(np.uint64) * np.uint64(2654435761)) & np.uint64(0xFFFFFFFF)
+    return np.asarray(tickets < share * 2**32)
+
+
+def encode(batch: Batch, share: float = 1.0) -> tuple[str, bytes]:
+    """Header (JSON) and payload of a batch; :func:`decode` restores it bit for bit, or the ``share`` that is kept.
 
     Consecutive indices are not stored. Metrics are stored for built points only, as differences between neighbors of
     the 64-bit patterns, byte by byte of their significance: neighbors in a space share most of their leading bytes.
     These parts are compressed one by one where that makes them much smaller; noise takes long and shrinks little.
     """
+    whole, batch = batch, batch if share >= 1 else batch.pick(np.flatnonzero(drawn(batch.indices, share)))
     first = int(batch.indices[0]) if len(batch) else 0
     consecutive = np.array_equal(batch.indices, np.arange(first, first + len(batch)))
     built = built_points(batch)
@@ -101,9 +109,10 @@ def encode(batch: Batch) -> tuple[str, bytes]:
         "names": batch.names,
         "reasons": batch.reasons,
         "first": first if consecutive else None,
-        "points": len(batch),
+        "points": len(whole),
+        "kept": len(batch),
         "built": int(built.sum()),
-        "counts": batch.reason_counts(),
+        "counts": whole.reason_counts(),
     }
     lengths = np.array([len(part) for part in parts], dtype="<u4").tobytes()
     return json.dumps(header), b"".join([lengths, *parts])
@@ -126,7 +135,7 @@ def decode(header: str, payload: bytes) -> Batch:
     """The batch that :func:`encode` wrote. Raises ``ValueError`` for anything else."""
     try:
         facts = json.loads(header)
-        names, points, built_count = tuple(facts["names"]), facts["points"], facts["built"]
+        names, points, built_count = tuple(facts["names"]), facts["kept"], facts["built"]
         parts = _parts(payload, 3 + 8 * len(names))
         first = facts["first"]
         if first is None:

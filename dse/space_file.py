@@ -20,7 +20,16 @@ from blueprint.workloads.workload import Workload, kind_of, read_workload, workl
 from costmodel.model.metrics import METRICS, PARTS, counterpart, metrics_of, scope
 from costmodel.model.work import Dram
 from dse.axis import CLOCK, Axis, read_axis, read_clock
-from dse.space import LARGEST_EXHAUSTIVE, LARGEST_SPACE, METHODS, Constraint, Search, Space, SubSpace
+from dse.space import (
+    LARGEST_BUDGET,
+    LARGEST_EXHAUSTIVE,
+    LARGEST_SPACE,
+    METHODS,
+    Constraint,
+    Search,
+    Space,
+    SubSpace,
+)
 
 
 def read_space(
@@ -227,7 +236,7 @@ def _check_prompt(section: Section, key: str, named: Any, workload: Workload, pr
 def _read_search(section: Section, size: int) -> Search:
     search = Search(
         section.take("method", str, default=Search.method, choices=METHODS),
-        section.take("budget", int, default=Search.budget, minimum=1, maximum=LARGEST_EXHAUSTIVE),
+        section.take("budget", int, default=Search.budget, minimum=1, maximum=LARGEST_BUDGET),
         section.take("seed", int, default=Search.seed, minimum=0, maximum=2**63 - 1),
         section.take("population", int, default=Search.population, minimum=8, maximum=65_536),
     )

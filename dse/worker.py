@@ -55,7 +55,7 @@ class Answer:
 def answer(problem: Problem, indices: Indices, known: Batch | None = None) -> Answer:
     """Evaluate one batch; points that one of ``known`` dominates, a front so far, may be left out of the answer's."""
     batch = problem.evaluate(indices)
-    return Answer(*encode(batch), problem.front(batch, known))
+    return Answer(*encode(batch, problem.space.share), problem.front(batch, known))
 
 
 class _Silent(Exception):
