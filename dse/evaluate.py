@@ -58,7 +58,8 @@ class DesignEvaluator:
 
 def _worth_all(built: npt.NDArray[np.bool_]) -> bool:
     """True if the numbers of all designs take no longer than those that can be built, one by one."""
-    return bool(built.all()) or (built.ndim > 1 and _FEW * np.count_nonzero(built) > built.size)
+    count = int(np.count_nonzero(built))
+    return count == built.size or (built.ndim > 1 and _FEW * count > built.size)
 
 
 def _picked(value: Any, which: npt.NDArray[np.bool_]) -> Any:

@@ -30,7 +30,7 @@ from dse.worker import Answer, Workers, answer
 from toolchain import files
 
 #: A search of fewer designs is over before another process has started.
-_FEWEST_FOR_WORKERS = 4 * MESH
+_FEWEST_FOR_WORKERS = 2 * MESH
 _NOTHING: Indices = np.zeros(0, dtype=np.int64)
 
 
@@ -185,12 +185,10 @@ def _search(problem: Problem, kept: Store, workers: int, progress: Progress) -> 
         batch = kept.get(sequence)
         _same(kept, batch, next(ahead, None))
         tally.add(len(batch), int(batch.feasible.sum()), problem.front(batch))
-    progress.start(search.planned(problem.space), tally.done)
     log = kept.path.with_name("workers.log")
     with Workers(problem, workers, log) if workers > 1 else nullcontext() as pool:
-        answers = (
-            pool.map(ahead) if pool else (answer(problem, indices, tally.front) for indices in ahead)
-        )
+        progress.start(search.planned(problem.space), tally.done)  # which may start a thread
+        answers = pool.map(ahead) if pool else (answer(problem, indices, tally.front) for indices in ahead)
         for sequence, found in enumerate(answers, start=stored):
             _commit(kept, sequence, found, tally)
     return tally.front

@@ -51,7 +51,9 @@ class Box:
         A constant of the space stays one plain value, as in :meth:`dse.space.SubSpace.columns`.
         """
         codes = self.sub.codes(np.array([self.start]))[0]
-        dims = [1] * self.place + [self.values] + [len(axis.values) for axis in self.sub.axes[self.place + 1 :]]
+        dims = (
+            [1] * self.place + [self.values] + [len(axis.values) for axis in self.sub.axes[self.place + 1 :]]
+        )
         groups = _groups([axis.name for axis in self.sub.axes], dims)
         shape = tuple(prod(dims[place] for place in group) for group in groups)
         columns: Columns = {}

@@ -58,7 +58,10 @@ def drawn_space(kinds: list[type[Spec]], random: np.random.Generator, clocks: tu
         clock = (Axis(CLOCK, clocks),) if clocks else ()
         start = sum(sub.size for sub in subspaces)
         subspaces.append(SubSpace(sample.family, (*drawn_axes(sample, random), *clock), start))
-    limits = (Constraint("area_um2", maximum=float(random.uniform(1e4, 1e6))), Constraint("cycles", minimum=50.0))
+    limits = (
+        Constraint("area_um2", maximum=float(random.uniform(1e4, 1e6))),
+        Constraint("cycles", minimum=50.0),
+    )
     goals = {"area_um2": "min", "rows_per_second": "max", "energy_pj_per_row": "min"}
     return Space("drawn", tuple(subspaces), Workload("drawn", tasks), "asap7", goals, limits)
 
@@ -67,7 +70,9 @@ def assert_same(found: Batch, expected: Batch) -> None:
     """Every index, bit of a metric and reason."""
     assert np.array_equal(found.indices, expected.indices)
     assert found.metrics.shape == expected.metrics.shape
-    bits = [np.where(np.isnan(each.metrics), np.nan, each.metrics).view(np.uint64) for each in (found, expected)]
+    bits = [
+        np.where(np.isnan(each.metrics), np.nan, each.metrics).view(np.uint64) for each in (found, expected)
+    ]
     assert np.array_equal(*bits)
     texts = [np.array(each.reasons, dtype=object)[each.reason] for each in (found, expected)]
     assert np.array_equal(*texts)
@@ -158,7 +163,9 @@ def test_a_constant_of_the_space_stays_one_plain_value_and_one_of_a_box_does_not
 
 @pytest.mark.parametrize("most", [1, 2, 5, 7, 24, 30, 119, 120, 10**6])
 def test_boxes_cover_every_range_in_order(most: int) -> None:
-    sub = SubSpace("toy", tuple(Axis(name, tuple(range(n))) for name, n in zip("abcde", (5, 1, 2, 3, 4), strict=True)), 9)
+    sub = SubSpace(
+        "toy", tuple(Axis(name, tuple(range(n))) for name, n in zip("abcde", (5, 1, 2, 3, 4), strict=True)), 9
+    )
     for first in range(0, 120, 7):
         for end in (first, first + 1, min(first + 50, 120), 120):
             found = list(boxes(sub, first, end, most))
@@ -181,7 +188,8 @@ def test_a_last_box_is_no_small_rest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("indices", "answer"), [([], False), ([4], True), ([4, 5, 6], True), ([4, 6, 7], False), ([5, 4], False), ([4, 4], False)]
+    ("indices", "answer"),
+    [([], False), ([4], True), ([4, 5, 6], True), ([4, 6, 7], False), ([5, 4], False), ([4, 4], False)],
 )  # fmt: skip
 def test_consecutive_indices(indices: list[int], answer: bool) -> None:
     assert consecutive(np.array(indices, dtype=np.int64)) is answer

@@ -227,8 +227,8 @@ def test_few_designs_are_searched_by_one_process(monkeypatch: pytest.MonkeyPatch
     space = toy.space(toy.LARGE)
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     for method, budget, wanted, count in (
-        ("random", 4 * MESH - 1, None, 1), ("random", 4 * MESH, None, 2),
-        ("random", 5, 3, 3), ("nsga2", 4 * MESH, 3, 1),
+        ("random", 2 * MESH - 1, None, 1), ("random", 2 * MESH, None, 2),
+        ("random", 5, 3, 3), ("nsga2", 2 * MESH, 3, 1),
     ):  # fmt: skip
         chosen = space.searched(method=method, budget=budget)
         assert explore._worker_count(chosen, wanted) == count

@@ -154,7 +154,10 @@ def test_a_lost_front_is_refused(tmp_path: Path) -> None:
         f"{tmp_path}/study.db: study must be undamaged, and it is not (its front does not match its batches); restore "
         "it from a copy or explore into another folder"
     )
-    for action in (lambda: run(unable(), tmp_path, workers=1), lambda: open_study(tmp_path, families=toy.FAMILIES).front):
+    for action in (
+        lambda: run(unable(), tmp_path, workers=1),
+        lambda: open_study(tmp_path, families=toy.FAMILIES).front,
+    ):
         with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
             action()
 
