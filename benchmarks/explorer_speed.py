@@ -52,8 +52,9 @@ def searched(text: str, method: str, workers: int = 1) -> tuple[int, float, floa
         space = read_space(path).searched(method=method, budget=FLAT if method == "random" else None)
         study = run(problem_of(space), Path(folder) / "study", workers=workers, points_csv=False)
         took, clock = time.process_time() - worked, time.perf_counter() - begun
-        with study:
-            return study.evaluated, took, clock, (Path(folder) / "study/study.db").stat().st_size
+        designs = study.evaluated
+        study.close()  # which folds the log into the file
+        return designs, took, clock, (Path(folder) / "study/study.db").stat().st_size
 
 
 def measured(name: str, text: str, repeats: int) -> dict[str, Any]:
