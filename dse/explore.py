@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Iterator
 from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,12 @@ from costmodel.model import estimate
 from costmodel.model.evaluate import TechnologyCosts
 from costmodel.technology import technology
 from dse import search, store
-from dse.batch import Batch, decode, empty, join
+from dse.batch import Batch, decode, drawn, empty, join
 from dse.evaluate import design_problem
-from dse.problem import FACTS, Problem
+from dse.problem import FACTS, MESH, Problem
 from dse.progress import Progress, Silent
 from dse.resume import amend
-from dse.searches.protocol import BATCH
-from dse.space import Space
+from dse.space import Indices, Space
 from dse.space_file import read_space
 from dse.store import Store, StudyError
 from dse.study import Study
@@ -29,7 +30,8 @@ from dse.worker import Answer, Workers, answer
 from toolchain import files
 
 #: A search of fewer designs is over before another process has started.
-_FEWEST_FOR_WORKERS = 4 * BATCH
+_FEWEST_FOR_WORKERS = 2 * MESH
+_NOTHING: Indices = np.zeros(0, dtype=np.int64)
 
 
 def explore(
@@ -154,11 +156,10 @@ class _Tally:
         self.front = empty(problem.metrics)
 
     def add(self, points: int, feasible: int, best: Batch) -> None:
-        """Count a batch that is on disk, ``best`` its own front."""
+        """Count a batch, ``best`` those of its points that may be on the front."""
         self.done += points
         self.feasible += feasible
-        if len(best):
-            self.front = self.problem.front(join([self.front, best]))
+        self.front = self.problem.merged(self.front, best)
 
     def report(self) -> None:
         self.progress.advance(self.done, self.feasible, len(self.front))
@@ -167,6 +168,7 @@ class _Tally:
 def _search(problem: Problem, kept: Store, workers: int, progress: Progress) -> Batch:
     tally = _Tally(problem, progress)
     start, stored = kept.facts().get("start", 0), kept.count()
+    thinned = kept.thinned
     known = []
     for batch in map(kept.get, range(start)):
         known.append(batch)
@@ -177,17 +179,31 @@ def _search(problem: Problem, kept: Store, workers: int, progress: Progress) -> 
         return tally.front
     ahead = search.asked(problem, before)
     del known, before
-    for sequence in range(start, stored):
+    if thinned:
+        _skip(problem, kept, range(start, stored), ahead, tally)
+    for sequence in () if thinned else range(start, stored):
         batch = kept.get(sequence)
         _same(kept, batch, next(ahead, None))
         tally.add(len(batch), int(batch.feasible.sum()), problem.front(batch))
-    progress.start(search.planned(problem.space), tally.done)
     log = kept.path.with_name("workers.log")
     with Workers(problem, workers, log) if workers > 1 else nullcontext() as pool:
-        answers = pool.map(ahead) if pool else (answer(problem, indices) for indices in ahead)
+        progress.start(search.planned(problem.space), tally.done)  # which may start a thread
+        answers = pool.map(ahead) if pool else (answer(problem, indices, tally.front) for indices in ahead)
         for sequence, found in enumerate(answers, start=stored):
             _commit(kept, sequence, found, tally)
     return tally.front
+
+
+def _skip(problem: Problem, kept: Store, stored: range, ahead: Iterator[Indices], tally: _Tally) -> None:
+    """Goes on behind what is stored of a search that keeps a sample: its counts and its front."""
+    share = problem.space.share
+    for sequence, header in zip(stored, itertools.islice(kept.headers(), stored.start, None), strict=True):
+        indices = next(ahead, _NOTHING)
+        batch = kept.get(sequence)
+        _same(kept, batch, indices[drawn(indices, share)] if len(indices) == header["points"] else None)
+        points, excluded = header["points"], sum(header["counts"].values())
+        tally.add(points, points - excluded, empty(problem.metrics))
+    tally.front = kept.only_front()
 
 
 def _dependent(problem: Problem, kept: Store, stored: range, tally: _Tally, known: Batch) -> None:
@@ -218,9 +234,10 @@ def _next(steps: Any, batch: Batch) -> Any:
 
 
 def _commit(kept: Store, sequence: int, found: Answer, tally: _Tally) -> None:
-    kept.append(sequence, found.header, found.payload)
     points, feasible = found.counts()
     tally.add(points, feasible, found.front)
+    thin = tally.problem.space.share < 1
+    kept.append(sequence, found.header, found.payload, tally.front if thin else None)
     tally.report()
 
 

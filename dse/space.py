@@ -23,8 +23,12 @@ from dse.searches import methods
 
 #: Indices are 64-bit integers; a space beyond this is refused.
 LARGEST_SPACE = 1 << 62
-#: An exhaustive search of more designs would not end in a day or fit a disk.
-LARGEST_EXHAUSTIVE = 200_000_000
+#: An exhaustive search of more designs would not end in a day.
+LARGEST_EXHAUSTIVE = 20_000_000_000
+#: Another search keeps every point, and of more they would not fit a disk.
+LARGEST_BUDGET = 200_000_000
+#: An exhaustive search of more designs keeps its front and a sample of about so many points, not all of them.
+MOST_KEPT, SAMPLED = 1_000_000, 50_000
 
 Indices = npt.NDArray[np.int64]
 Columns = dict[str, Any]
@@ -192,8 +196,8 @@ class Space:
         methods.ready(name)
         budget, seed = now.budget if budget is None else budget, now.seed if seed is None else seed
         search = Search(name, budget, seed, options)
-        if not 1 <= search.budget <= LARGEST_EXHAUSTIVE:
-            raise ParamError(f"Budget must be from 1 to {LARGEST_EXHAUSTIVE}, not {search.budget}")
+        if not 1 <= search.budget <= LARGEST_BUDGET:
+            raise ParamError(f"Budget must be from 1 to {LARGEST_BUDGET}, not {search.budget}")
         if not 0 <= search.seed < 2**63:
             raise ParamError(f"Seed must be from 0 to 2**63 - 1, not {search.seed}")
         if search.method == methods.EXHAUSTIVE and self.size > LARGEST_EXHAUSTIVE:
@@ -207,6 +211,11 @@ class Space:
     def exact(self) -> bool:
         """True if the search sees every design, so that its front is the front."""
         return self.method == methods.EXHAUSTIVE
+
+    @property
+    def share(self) -> float:
+        """The share of the points that a search of it keeps."""
+        return SAMPLED / self.size if self.exact and self.size > MOST_KEPT else 1.0
 
     @property
     def parameter_names(self) -> tuple[str, ...]:

@@ -21,7 +21,15 @@ from costmodel.model.metrics import METRICS, PARTS, counterpart, metrics_of, sco
 from costmodel.model.work import Dram
 from dse.axis import CLOCK, Axis, read_axis, read_clock
 from dse.searches import methods
-from dse.space import LARGEST_EXHAUSTIVE, LARGEST_SPACE, Constraint, Search, Space, SubSpace
+from dse.space import (
+    LARGEST_BUDGET,
+    LARGEST_EXHAUSTIVE,
+    LARGEST_SPACE,
+    Constraint,
+    Search,
+    Space,
+    SubSpace,
+)
 
 
 def read_space(
@@ -237,7 +245,7 @@ def _read_search(section: Section, size: int) -> Search:
         known = methods.options(method)
     except ParamError as problem:
         raise section.error("method", str(problem)) from None
-    budget = section.take("budget", int, default=Search.budget, minimum=1, maximum=LARGEST_EXHAUSTIVE)
+    budget = section.take("budget", int, default=Search.budget, minimum=1, maximum=LARGEST_BUDGET)
     seed = section.take("seed", int, default=Search.seed, minimum=0, maximum=2**63 - 1)
     options = {
         name: section.take(name, option.kind, default=option.default) for name, option in known.items()

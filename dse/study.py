@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import hashlib
 import io
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -24,7 +25,7 @@ from costmodel.model.evaluate import TechnologyCosts
 from costmodel.model.metrics import scope
 from costmodel.model.work import memory_text
 from dse import evaluate, limits, nearest, pareto
-from dse.batch import Batch, empty, join
+from dse.batch import Batch, drawn, empty, join
 from dse.pareto import Bools
 from dse.problem import FACTS, Problem
 from dse.search import planned
@@ -67,8 +68,13 @@ class Study:
         self._store.close()
 
     def batches(self) -> Iterator[Batch]:
-        """All points in the order in which they were evaluated, a part at a time."""
+        """The points that are kept, in the order in which they were evaluated, a part at a time."""
         return self._store.batches()
+
+    @cached_property
+    def kept(self) -> int:
+        """Number of points that are kept: all, or of a huge exhaustive search a sample, beside the front."""
+        return sum(header["kept"] for header in self._store.headers())
 
     @cached_property
     def evaluated(self) -> int:
@@ -110,7 +116,7 @@ class Study:
     @cached_property
     def front(self) -> Batch:
         """The feasible points that no other feasible one dominates, by index."""
-        kept = self._store.remembered_front()
+        kept = self._store.only_front() if self._store.thinned else self._store.remembered_front()
         if kept is not None:
             return kept
         best = empty(self.metrics)
@@ -146,9 +152,7 @@ class Study:
         share = min(1.0, most / max(1, count))
         parts = [empty(self.metrics)]
         for batch in self.batches():
-            # Multiplicative hashing (Knuth): neighbors in the space get unrelated numbers below 2**32.
-            ticket = (batch.indices.astype(np.uint64) * np.uint64(2654435761)) & np.uint64(0xFFFFFFFF)
-            parts.append(batch.pick(which(batch) & (ticket < share * 2**32)))
+            parts.append(batch.pick(which(batch) & drawn(batch.indices, share)))
         return join(parts).pick(np.arange(min(most, sum(map(len, parts)))))
 
     def point(self, name: str) -> dict[str, Any]:
@@ -157,10 +161,13 @@ class Study:
         Raises ``ParamError`` for a name outside the space and ``StudyError`` for a point that was not evaluated.
         """
         index = self.space.index_of(name)
-        for batch in self.batches():
+        for batch in itertools.chain([self.front], self.batches()):
             where = np.flatnonzero(batch.indices == index)
             if len(where):
                 return next(self.rows(batch.pick(where)))
+        if self.kept < self.evaluated and self.exact and self.evaluators:
+            found = Problem(self.space, self.evaluators, self.metrics).evaluate(np.array([index]))
+            return next(self.rows(found))
         raise StudyError(f"{self.folder}: point must be one that was evaluated, and {name} was not")
 
     def rows(self, batch: Batch) -> Iterator[dict[str, Any]]:
@@ -228,9 +235,9 @@ class Study:
         return None if len(self.front) else nearest.explain(self)
 
     def digest(self) -> str:
-        """SHA-256 over every point in order: equal digests mean equal studies."""
+        """SHA-256 over every kept point in order, and the front: equal digests mean equal studies."""
         total = hashlib.sha256()
-        for batch in self.batches():
+        for batch in itertools.chain(self.batches(), [self.front] if self.kept < self.evaluated else ()):
             reasons = np.array(batch.reasons, dtype=object)[batch.reason]
             metrics = np.where(np.isnan(batch.metrics), np.nan, batch.metrics)  # one NaN, whatever made it
             total.update(batch.indices.tobytes() + metrics.tobytes() + "\n".join(reasons).encode())
@@ -243,6 +250,7 @@ class Study:
             "space": self.space.size,
             "method": self.space.method,
             "evaluated": self.evaluated,
+            "kept": self.kept,
             "feasible": self.feasible,
             "infeasible": self.infeasible,
             "exact": self.exact,
@@ -266,7 +274,7 @@ class Study:
     def write_tables(self, *, points: bool | None = None) -> list[Path]:
         """Write ``front.csv``, and ``points.csv`` if asked or not too large; returns what was written."""
         written = [self._write_csv("front.csv", iter([self.front]), mark=self.knee)]
-        if points or (points is None and self.evaluated <= MOST_POINTS_IN_CSV):
+        if points or (points is None and self.kept <= MOST_POINTS_IN_CSV):
             written.append(self._write_csv("points.csv", self.batches()))
         return written
 

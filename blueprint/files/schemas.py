@@ -13,4 +13,4 @@ MANIFEST = "ternforge/manifest/v1"
 #: The record of the files that a command wrote into a folder.
 WRITTEN = "ternforge/written/v1"
 #: The database of a study.
-STUDY = "ternforge/study/v1"
+STUDY = "ternforge/study/v2"

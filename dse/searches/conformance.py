@@ -22,7 +22,7 @@ from blueprint.workloads.tasks import Gemm
 from blueprint.workloads.workload import Workload
 from dse.axis import Axis
 from dse.batch import Batch, empty, join
-from dse.problem import Evaluation, Problem
+from dse.problem import Evaluation, Problem, Shape
 from dse.searches import methods
 from dse.searches.protocol import Search, Task
 from dse.space import Columns, Constraint, Indices, Space, SubSpace
@@ -43,16 +43,16 @@ class Judge:
     family: str
     built: bool = True
 
-    def __call__(self, columns: Columns, count: int) -> Evaluation:
+    def __call__(self, columns: Columns, shape: Shape) -> Evaluation:
         """Area, rate and energy that trade off; a constant; narrow and deep designs cannot be built."""
-        width = np.broadcast_to(np.asarray(columns["width"], dtype=np.float64), count)
-        depth = np.broadcast_to(np.asarray(columns.get("depth", 4), dtype=np.float64), count)
-        fast = np.broadcast_to(np.asarray(columns.get("style", "small") == np.asarray("fast")), count)
+        width = np.broadcast_to(np.asarray(columns["width"], dtype=np.float64), shape)
+        depth = np.broadcast_to(np.asarray(columns.get("depth", 4), dtype=np.float64), shape)
+        fast = np.broadcast_to(np.asarray(columns.get("style", "small") == np.asarray("fast")), shape)
         area = width * np.sqrt(depth) * np.where(fast, 1.5, 1.0) + (3.0 if self.family == "other" else 0.0)
         rate = 100.0 * width * np.where(fast, 1.4, 1.0) / (1.0 + 0.05 * width + 4.0 / depth)
         energy = 2.0 * area + 50.0 * depth / rate
-        reason = np.where((width < 3) & (depth > 32), 1, 0) if self.built else np.ones(count)
-        metrics = {"area": area, "rate": rate, "energy": energy, "flat": np.full(count, 7.0)}
+        reason = np.where((width < 3) & (depth > 32), 1, 0) if self.built else np.ones(shape)
+        metrics = {"area": area, "rate": rate, "energy": energy, "flat": np.full(shape, 7.0)}
         return Evaluation(metrics, reason.astype(np.int64), ("", "must be wider for its depth"))
 
 

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dse.batch import Batch
-from dse.searches import protocol
+from dse.mesh import of_range
+from dse.problem import MESH
 from dse.searches.options import NoSettings
 from dse.searches.protocol import NONE, Task
-from dse.space import Indices
+from dse.space import Indices, Space
 
 
 class Exhaustive:
@@ -21,10 +22,10 @@ class Exhaustive:
     independent: ClassVar[bool] = True
 
     def __init__(self, task: Task, settings: NoSettings) -> None:
-        self.left, self.batches = task.left, batches(task.space.size, np.sort(task.known.indices))
+        self.left, self.batches = task.left, batches(task.space, np.sort(task.known.indices))
 
     def ask(self) -> Indices:
-        """The next batch of consecutive indices."""
+        """The next box of designs that lie side by side."""
         batch = next(self.batches, NONE)[: self.left]
         self.left -= len(batch)
         return batch
@@ -33,11 +34,11 @@ class Exhaustive:
         """Results do not matter."""
 
 
-def batches(size: int, known: Indices = NONE) -> Iterator[Indices]:
-    """All indices below ``size`` without the known ones, which are in order."""
-    for start in range(0, size, protocol.BATCH):
-        batch = np.arange(start, min(start + protocol.BATCH, size), dtype=np.int64)
-        first, end = np.searchsorted(known, [start, start + protocol.BATCH])
-        batch = np.delete(batch, known[first:end] - start)
+def batches(space: Space, known: Indices = NONE) -> Iterator[Indices]:
+    """Boxes of the space, one after the other, without the known designs, which are in order."""
+    for box in of_range(space, 0, space.size, MESH):
+        batch = box.indices
+        first, end = np.searchsorted(known, [batch[0], batch[-1] + 1])
+        batch = np.delete(batch, known[first:end] - batch[0])
         if len(batch):
             yield batch

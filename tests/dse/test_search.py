@@ -5,12 +5,11 @@ import pytest
 
 from dse import search
 from dse.batch import Batch, join
-from dse.problem import Problem
+from dse.problem import MESH, Problem
 from dse.searches import standing
 from dse.searches.archive import Archive
 from dse.searches.coding import Coding
 from dse.searches.exhaustive import batches
-from dse.searches.protocol import BATCH
 from dse.searches.random import drawn
 from tests.dse import toy
 from tests.dse.toy import changed
@@ -124,18 +123,17 @@ def test_ranking_puts_feasible_before_nearly_feasible_before_impossible() -> Non
 
 
 def test_exhaustive_covers_every_index_once() -> None:
-    found = list(batches(150_000))
-    assert np.array_equal(np.concatenate(found), np.arange(150_000))
-    assert max(len(batch) for batch in found) == BATCH
+    space = toy.space(toy.LARGE)
+    found = list(batches(space))
+    assert np.array_equal(np.concatenate(found), np.arange(space.size))
+    assert MESH / 2 < max(len(batch) for batch in found) <= MESH < space.size
 
 
 def test_exhaustive_leaves_out_what_is_known_in_every_batch() -> None:
-    size, known = (
-        3 * BATCH,
-        np.array([3, BATCH + 5, BATCH + 6, 2 * BATCH, 3 * BATCH - 1]),
-    )
-    asked = np.concatenate(list(batches(size, known)))
-    assert np.array_equal(asked, np.setdiff1d(np.arange(size), known))
+    space = toy.space(toy.LARGE)
+    known = np.array([3, MESH + 5, MESH + 6, 2 * MESH, space.size - 1])
+    asked = np.concatenate(list(batches(space, known)))
+    assert np.array_equal(asked, np.setdiff1d(np.arange(space.size), known))
 
 
 @pytest.mark.parametrize("size", [1000, 10_000, 1 << 60])

@@ -16,7 +16,7 @@ from blueprint.errors import ParamError, SpecError
 from dse import explore, figure, limits, nearest, plot, progress, resume, search, store
 from dse.batch import Batch, decode, encode, join
 from dse.pareto import front_mask
-from dse.problem import CHUNK
+from dse.problem import CHUNK, MESH
 from dse.searches import exhaustive, protocol
 from dse.searches.coding import Coding
 from dse.searches.random import drawn
@@ -183,8 +183,10 @@ def test_joined_reasons_are_numbered_once() -> None:
 
 @pytest.mark.parametrize("known", [[], [0], [3, 4], [4, 9], [0, 1, 2, 3], [8, 9]])
 def test_batches_hold_what_is_not_known(known: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "BATCH", 4)
-    found = [part.tolist() for part in exhaustive.batches(10, np.array(known, np.int64))]
+    monkeypatch.setattr(exhaustive, "MESH", 4)
+    space = toy.space(changed(("{range: [1, 32]}", "{range: [1, 10]}"), ("{log2: [1, 4096]}", "1"),
+                              ("[small, fast]", "[small]"), ("[false, true]", "[false]")))  # fmt: skip
+    found = [part.tolist() for part in exhaustive.batches(space, np.array(known, np.int64))]
     parts = [[n for n in range(start, min(start + 4, 10)) if n not in known] for start in (0, 4, 8)]
     assert found == [part for part in parts if part]
 
@@ -231,8 +233,8 @@ def test_few_designs_are_searched_by_one_process(monkeypatch: pytest.MonkeyPatch
     space = toy.space(toy.LARGE)
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     for method, budget, wanted, count in (
-        ("random", 4 * protocol.BATCH - 1, None, 1), ("random", 4 * protocol.BATCH, None, 2),
-        ("random", 5, 3, 3), ("nsga2", 4 * protocol.BATCH, 3, 1),
+        ("random", 2 * MESH - 1, None, 1), ("random", 2 * MESH, None, 2),
+        ("random", 5, 3, 3), ("nsga2", 2 * MESH, 3, 1),
     ):  # fmt: skip
         chosen = space.searched(method=method, budget=budget)
         assert explore._worker_count(chosen, wanted) == count
