@@ -27,8 +27,8 @@ def page(text: str, results: dict[str, Any]) -> str:
         "sensitivity": table(sensitivity(results)),
     }
     for name, found in tables.items():
-        marks = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
-        text, count = marks.subn(lambda match, found=found: match[1] + found + match[2], text)  # type: ignore[misc]
+        marks = re.compile(rf"(<!-- {name} -->\n)(?:.*?\n)?(<!-- /{name} -->)", re.DOTALL)
+        text, count = marks.subn(lambda match, found=found: match[1] + found + "\n" + match[2], text)  # type: ignore[misc]
         if count != 1:
             raise ValueError(f"{PAGE} must have the marks of {name} once, not {count} times")
     return text
