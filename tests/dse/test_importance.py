@@ -22,6 +22,7 @@ def test_a_sum_is_explained_by_its_terms_alone() -> None:
     found = importance(CODES, centered("a") + 2 * centered("b") + 3 * centered("c"))
     assert not found.logarithmic
     assert [found.main[name] for name in "abc"] == pytest.approx([1 / 14, 4 / 14, 9 / 14], abs=0.003)
+    assert list(found.pairs.values()) == pytest.approx([0] * 6, abs=0.003)
     assert found.main["d"] == 0 and found.total("d") == pytest.approx(0, abs=0.003)
 
 

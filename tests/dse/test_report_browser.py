@@ -147,7 +147,9 @@ def test_two_designs_stand_side_by_side(opened: Browser) -> None:
     press(opened, "#rows tbody tr:nth-child(1) button")
     press(opened, "#pin-a")
     assert "Now name the other one B." in text(opened, "pair")
-    press(opened, "#rows tbody tr:nth-child(3) button")
+    press(opened, "#rows thead th:nth-child(3) button")  # by area, the largest first
+    press(opened, "#rows thead th:nth-child(3) button")
+    press(opened, "#rows tbody tr:nth-child(1) button")
     press(opened, "#pin-b")
     cells = opened.evaluate(
         "[...document.querySelectorAll('#compared tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
@@ -156,7 +158,7 @@ def test_two_designs_stand_side_by_side(opened: Browser) -> None:
     assert cells[0][1:3] == [f"A {ids[0]}", f"B {ids[1]}"]
     area = next(row for row in cells if row[0].startswith("area"))
     one, other = opened.evaluate("[D.metrics[0].values[state.a], D.metrics[0].values[state.b]]")
-    assert area[3] == f"{100 * (other / one - 1):+.1f} %"
+    assert other > one and area[3] == f"{100 * (other / one - 1):+.1f} %"
     assert text(opened, "pair").count("Energy: ") == 2
 
 
