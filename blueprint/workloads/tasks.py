@@ -172,8 +172,6 @@ class Rowwise:
     part: ClassVar[str] = "rowwise"
     part_words: ClassVar[str] = "the model's norms, gates, sums and quantization"
     works: ClassVar[tuple[str, ...]] = ("elements",)
-    #: The activation that ``gate`` is, as models name it.
-    activation: ClassVar[str] = "relu2"
 
     def __post_init__(self) -> None:
         for what in ("rows", "length", "count"):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blueprint.arithmetic import floating, roots
+from blueprint.arithmetic import floating, roots, sigmoid
 from blueprint.arithmetic.floating import FP32
 from blueprint.arithmetic.quantization import LEAST_ABSMAX, LEVELS
 from blueprint.families.vector.parameters import (
@@ -80,11 +80,18 @@ def chained(p: VectorParameters, operands: Arrays, done: tuple[str, ...]) -> Int
     if takes_operand(done):
         operand = floating.convert(p.outside, fmt, operands["operand"], True)
     if "gate" in done:
-        positive = np.where(rows & fmt.sign_mask, 0, rows)
-        rows = floating.multiply(fmt, floating.multiply(fmt, positive, positive, True), operand, True)
+        rows = floating.multiply(fmt, activated(p, rows), operand, True)
     if "add" in done:
         rows = floating.add(fmt, rows, operand, True)
     return rotated(p, rows, operand) if "rotate" in done else rows
+
+
+def activated(p: VectorParameters, rows: Integers) -> Integers:
+    """The function of the gate."""
+    if p.activation == "silu":
+        return sigmoid.silu(p.inside, rows)
+    positive = np.where(rows & p.inside.sign_mask, 0, rows)
+    return floating.multiply(p.inside, positive, positive, True)
 
 
 def takes_operand(done: tuple[str, ...]) -> bool:

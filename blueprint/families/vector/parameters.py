@@ -33,6 +33,8 @@ ONE = 1.0
 EXPONENT_BITS = 8
 #: Registers behind the elements on their way out: row buffer, product, results.
 OUT_STAGES = 3
+#: Registers from a number to its sigmoid: exponent, power, reciprocal, product.
+SIGMOID_STAGES = 4
 #: Cycles of the unit that turns the sums of a row into its factor, beside those of a recurrence: read, shift, sum,
 #: begin, round, scale by the norm's factor, scale by the number of levels.
 AROUND_RECURRENCE = 7
@@ -64,7 +66,7 @@ class VectorParameters(Spec):
     )
     format: str = parameter("number format of elements", default="fp16", choices=("fp16", "bf16", "fp32"))
     dequantizes: bool = parameter("rows may be INT32 sums with two scales", default=True)
-    gates: bool = parameter("squared ReLU times a second operand is possible", default=True)
+    gates: bool = parameter("the activation times a second operand is possible", default=True)
     adds: bool = parameter("a second operand can be added", default=True)
     rows_kept: int = parameter("rows in the row buffer", default=2, minimum=2, maximum=4)
     epsilon: str = parameter("what is added to the mean of squares", default="1e-5", choices=("1e-5", "1e-6"))
@@ -73,6 +75,9 @@ class VectorParameters(Spec):
         "dot products of rows with the gains, and the row with the largest, are possible",
         default=False,
         added=True,
+    )
+    activation: str = parameter(
+        "the function of a gate", default="relu2", choices=("relu2", "silu"), added=True
     )
 
     def rules(self) -> Iterator[Rule]:
@@ -167,6 +172,20 @@ class VectorParameters(Spec):
         return flag(self.adds)
 
     @property
+    def curved(self) -> Number:
+        """1 where a gate has a sigmoid."""
+        return self.gated * flag(self.activation == "silu")
+
+    @property
+    def works(self) -> tuple[str, ...]:
+        """Elements; positions where pairs rotate; where rows are added the LM head, with the choice of its largest."""
+        return (*self.task.works, *("positions",) * self.rotates, *("head", "sampling") * self.dots)
+
+    @property
+    def gate_function(self) -> str:
+        return self.activation if self.gates else ""
+
+    @property
     def rotated(self) -> Number:
         """1 where a second operand can rotate pairs."""
         return flag(self.rotates)
@@ -215,7 +234,8 @@ class VectorParameters(Spec):
     @property
     def chain_stages(self) -> Number:
         """Registers from the port to the element that is kept: ports, conversion, four operations, norm."""
-        return 3 + self.sums + 2 * self.gated + self.added + 2 * self.rotated
+        gate = 2 * self.gated + SIGMOID_STAGES * self.curved
+        return 3 + self.sums + gate + self.added + 2 * self.rotated
 
     @property
     def front_stages(self) -> Number:
@@ -226,6 +246,11 @@ class VectorParameters(Spec):
     def factor_cycles(self) -> Number:
         """Cycles from the sums of a row to its factor."""
         return roots.steps(self.fraction) + AROUND_RECURRENCE
+
+    @property
+    def sum_bits(self) -> Number:
+        """Bits of the sum of a row, an FP32 number: without dot products it has no sign."""
+        return floating.FP32.width - 1 + self.dotted
 
     @property
     def index_bits(self) -> Number:

@@ -42,7 +42,7 @@ def operation(p: VectorParameters) -> Operation:
         Operand("quantized", ("rows", "length"), "the same, rounded to integers of 8 bits"),
         Operand("scale", ("rows",), "what quantized results have to be multiplied by"),
     ]
-    computes = _COMPUTES
+    computes = _COMPUTES.replace(_RELU2, _SILU) if p.activation == "silu" else _COMPUTES
     if p.rotates:
         computes = computes.replace("; norm", f"; {_ROTATES}; norm")
     if p.dots:
@@ -54,8 +54,10 @@ def operation(p: VectorParameters) -> Operation:
     return Operation(computes, tuple(inputs), tuple(outputs), {name: name for name in _SIZES}, given)
 
 
+#: The gates.
+_RELU2, _SILU = "max(x, 0)**2 * operand", "x / (1 + exp(-x)) * operand"
 _COMPUTES = (
-    "in this order, what the operation names: dequantize, x * weight_scale * row_scale; gate, max(x, 0)**2 * operand; "
+    f"in this order, what the operation names: dequantize, x * weight_scale * row_scale; gate, {_RELU2}; "
     "add, x + operand; norm, x * gain / sqrt(mean of x**2 + epsilon); quantize, round(127 * x / largest magnitude)"
 )
 #: What optional parts compute.
