@@ -36,8 +36,9 @@ LAST_BIT = 8
 WORDS = 1 << ADDRESS_BITS - 2
 #: From this number on the registers of a unit's staging; those below are words of its own register file.
 STAGING = 64
-#: Registers of staging: beats of a row, for fields with one element a row, and which outputs are kept (a bit each).
-HOLD, KEEP = STAGING, STAGING + 1
+#: Registers of staging: beats of a row, for fields with one element a row; which outputs are kept, and which inputs a
+#: run does without (a bit each).
+HOLD, KEEP, WITHOUT = range(STAGING, STAGING + 3)
 
 _MEANINGS = {
     "kind": "what is done",
@@ -53,12 +54,14 @@ _MOVED = {
     "rows": "their number",
     "stride": "from a row to the next",
     "place": f"number of the staged field; of a load + {1 << LAST_BIT} where its last beat is the last of a run",
-    "index": ", ".join(f"{number} {name}" for number, name in enumerate(INDICES)) + ": rows are gathered by it",
+    "index": ", ".join(f"{number} {name}" for number, name in enumerate(INDICES))
+    + ": rows are gathered by it",
 }
 _OTHERS = {
     f"0 to {WORDS - 1}": "words of the unit's own register file",
     str(HOLD): "`hold`: beats of a row, for fields that have one element a row",
     str(KEEP): "`keep`: a bit for each field of the unit's outputs whose results are kept",
+    str(WITHOUT): "`without`: a bit for each field of the unit's inputs that is 0 and not waited for",
 }
 #: The fields of an instruction, lowest first.
 FORMAT = Record(
@@ -158,7 +161,7 @@ def registers(unit: str) -> tuple[range, ...]:
     """The numbers of a unit's registers."""
     if unit in MOVERS:
         return (range(len(MOVED)),)
-    return range(WORDS), range(STAGING, KEEP + 1)
+    return range(WORDS), range(STAGING, WITHOUT + 1)
 
 
 def _register_fault(unit: str, register: int) -> str | None:
