@@ -67,7 +67,7 @@ def _products(system: System) -> Iterator[Fault]:
             yield Fault(("units", place), f"{work} must run on a unit of {what} weights, and {largest}")
     for work in ("product", "prefill", "head", "attention"):
         spec, place = system.spec(work), system.places[work]
-        exact = work == "head" and system.head.stage == EXACT
+        exact = work == "head" and (system.head.stage == EXACT or getattr(spec, "task", None) is not Gemm)
         if spec is not None and spec.integer_width != QUANTIZED and not exact:
             kind = f"integers of {spec.integer_width} bits" if spec.integer_width else "floats"
             what = f"{work} must run on a unit of INT{QUANTIZED} activations, as norms give them"
