@@ -188,7 +188,8 @@ class Builder:
     def _transfer(self, unit: str, moved: Moved, place: int) -> None:
         values = (moved.address, moved.row_bytes, moved.rows, moved.stride, place, moved.index)
         for register, (name, value) in enumerate(zip(MOVED, values, strict=True)):
-            if name != "stride" or moved.rows > 1 or moved.position_rows or moved.index != NONE:
+            needed = name != "stride" or moved.rows > 1 or moved.position_rows or moved.index != NONE
+            if needed or (unit, register) not in self._registers:
                 self.put(unit, register, value, position=moved.position_rows and name == "rows")
 
     def _words(self, staged: Staged, moved: Moved) -> int:

@@ -88,6 +88,8 @@ class Golden:
         self.inputs, self.outputs = hardware.inputs, hardware.outputs
         self._places = {field.name: field for field in (*self.inputs, *self.outputs)}
         self._full: dict[str, deque[_Beats]] = {name: deque() for name in self._places}
+        self._words: Counter[str] = Counter()
+        self._beats: Counter[str] = Counter()
         self._units: dict[str, _Unit] = {
             name: _UNITS[spec.task.kind](name, spec, self) for name, spec in hardware.units.items()
         }
@@ -175,6 +177,9 @@ class Golden:
         size = moved["row_bytes"]
         if moved["rows"] > 1 and moved["stride"] == size and not moved["index"]:
             return self.memory.read(moved["address"], size * moved["rows"])
+        if moved["index"] != _TOKEN and (moved["index"] or not moved["stride"]):
+            steps = self.position if moved["index"] else 0
+            return np.tile(self.memory.read(moved["address"] + steps * moved["stride"], size), moved["rows"])
         found: list[Octets] = []
         for address in self._rows(moved):
             if isinstance(address, np.ndarray):
@@ -191,7 +196,7 @@ class Golden:
         size, found, held = moved["row_bytes"], [], self._full[staged.name]
         left = size * moved["rows"]
         while left > 0 and held:
-            found.append(_octets(staged, held.popleft().values))
+            found.append(_octets(staged, self._pop(staged).values))
             left -= found[-1].shape[1]
         if left:
             raise Stuck(f"A store of {staged.name} must be whole results, not {size * moved['rows']} bytes")
@@ -204,16 +209,23 @@ class Golden:
     # Staging ----------------------------------------------------------------------------------------------------------
 
     def _push(self, staged: Staged, beats: _Beats) -> None:
-        held = self._full[staged.name]
-        held.append(beats)
-        words = sum(one.words for one in held)
+        self._full[staged.name].append(beats)
+        self._words[staged.name] += beats.words
+        self._beats[staged.name] += beats.values.shape[1] // staged.elements
+        words = self._words[staged.name]
         streaming = staged.direction == "in" and self._units[staged.unit].starved
         if words > staged.depth and not streaming:
             raise Stuck(f"Field {staged.name} must hold at most {staged.depth} words, not {words}")
 
     def beats(self, name: str) -> int:
         """Beats of a field that are there."""
-        return sum(one.values.shape[1] for one in self._full[name]) // self._places[name].elements
+        return self._beats[name]
+
+    def _pop(self, staged: Staged) -> _Beats:
+        one = self._full[staged.name].popleft()
+        self._words[staged.name] -= one.words
+        self._beats[staged.name] -= one.values.shape[1] // staged.elements
+        return one
 
     def take(self, name: str, beats: int) -> tuple[Integers, list[tuple[int, int] | None]]:
         """The next beats of a field as elements, and the places in the image that they are from."""
@@ -222,7 +234,7 @@ class Golden:
         while left:
             if not self._full[name]:
                 raise Stuck(f"Field {name} must have {beats} beats, and has fewer")
-            one = self._full[name].popleft()
+            one = self._pop(staged)
             if one.values.shape[1] > left:
                 raise Stuck(f"A transfer of {name} must belong to one run")
             found.append(one.values)
