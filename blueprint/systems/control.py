@@ -50,6 +50,8 @@ OFFER = 1
 FIRST_BEAT = 3
 #: From the last beat of a run to the cycle in which its status says so.
 DONE = 1
+#: From a beat of a load to the first cycle in which a unit can take the beat of a field that it completes.
+STAGED = 1
 #: From the begin of ``start`` to the first look at the status, from one look to the next, and from a look to its word.
 FIRST_LOOK, LOOK, ANSWER = 2, 3, 2
 #: From the dispatch of an instruction to the first cycle in which it can begin.

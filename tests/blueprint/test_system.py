@@ -185,7 +185,7 @@ REFUSED = {
     ),
     "stage": (
         ("stage: ternary", "stage: ternery"),
-        "40:8: head.stage: stage must be one of ternary, int8, not 'ternery'; did you mean 'ternary'?",
+        "40:8: head.stage: stage must be one of ternary, int8, exact, not 'ternery'; did you mean 'ternary'?",
     ),
     "weights buffer": (
         ("weights: 16384", "weights: 128"),
