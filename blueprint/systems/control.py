@@ -15,6 +15,7 @@ from functools import cached_property
 from blueprint.errors import ParamError
 from blueprint.numbers import bit_length, ceil_div, clog2
 from blueprint.port import Register
+from blueprint.shell import WORD_BITS
 from blueprint.spec import Spec
 from blueprint.systems import staging
 from blueprint.systems.description import HOST, Buffers, System
@@ -24,8 +25,8 @@ from blueprint.systems.staging import Staged
 
 #: Instructions that a queue holds, the one that runs included.
 QUEUE_DEPTH = 32
-#: Bits of the registers of staging: beats of a row, and a mask of outputs or of inputs.
-HOLD_BITS, MASK_BITS = 20, 16
+#: Bits of the beats of a row for fields that are held.
+HOLD_BITS = 20
 #: Words from which on a FIFO is in a memory; fewer are in registers.
 MEMORY_WORDS = 9
 #: Bits of a position, and of a number of passes.
@@ -49,6 +50,8 @@ OFFER = 1
 FIRST_BEAT = 3
 #: From the last beat of a run to the cycle in which its status says so.
 DONE = 1
+#: From a beat of a load to the first cycle in which a unit can take the beat of a field that it completes.
+STAGED = 1
 #: From the begin of ``start`` to the first look at the status, from one look to the next, and from a look to its word.
 FIRST_LOOK, LOOK, ANSWER = 2, 3, 2
 #: From the dispatch of an instruction to the first cycle in which it can begin.
@@ -90,7 +93,19 @@ STATUS: Mapping[str, tuple[int, int]] = {
     "response": (_AT + 3, RESPONSE_BITS),
     "unit_status": (16, 8),
 }
-_WORD = {"value": (0, 32)}
+_WORD = {"value": (0, WORD_BITS)}
+#: Registers that software writes and a program reads, with the bits that are kept.
+WRITTEN: Mapping[str, int] = {
+    "prompt_page": WORD_BITS,
+    "prompt_length": WORD_BITS,
+    "decode_page": WORD_BITS,
+    "decode_length": WORD_BITS,
+    "position": POSITION_BITS,
+    "prompt_passes": PASS_BITS,
+    "decode_passes": PASS_BITS,
+    "image_lo": WORD_BITS,
+    "image_hi": WORD_BITS,
+}
 _INTERRUPT = {"pending": (0, 1), "enable": (1, 1)}
 
 
@@ -151,6 +166,16 @@ class Hardware:
         """What a store drains, by number."""
         return staging.outputs(self.units, self.width, self.buffers)
 
+    def fields(self, unit: str, direction: str) -> tuple[Staged, ...]:
+        """The staged fields of a unit, in the order of the bits of its masks."""
+        return tuple(one for one in (self.inputs if direction == "in" else self.outputs) if one.unit == unit)
+
+    def staging(self, unit: str) -> dict[str, int]:
+        """Bits of the registers of a unit's staging by their names."""
+        ins, outs = self.fields(unit, "in"), self.fields(unit, "out")
+        held = HOLD_BITS * any(one.held for one in (*ins, *outs))
+        return {"hold": held, "keep": len(outs), "without": len(ins)}
+
     @cached_property
     def design_hash(self) -> str:
         """16 hexadecimal digits that name this hardware; the same units and movers give the same."""
@@ -198,9 +223,14 @@ class Inlets(_Shape):
     """Staging of an input."""
 
     @property
+    def marks(self) -> int:
+        """1 where a beat may be the last of a run."""
+        return int(self.staged.carrier)
+
+    @property
     def word_bits(self) -> int:
         """Bits of a word of the FIFO: beats of the field, whether a run ends, and how many beats there are."""
-        return self.parts * self.bits + 1 + clog2(self.parts)
+        return self.parts * self.bits + self.marks + clog2(self.parts)
 
     def places(self, number: int) -> list[tuple[int, int]]:
         """What is kept of the ``number``-th beat of the memory: lowest bit and bits, in the order of the field."""

@@ -39,6 +39,7 @@ STAGING = 64
 #: Registers of staging: beats of a row, for fields with one element a row; which outputs are kept, and which inputs a
 #: run does without (a bit each).
 HOLD, KEEP, WITHOUT = range(STAGING, STAGING + 3)
+STAGED = {"hold": HOLD, "keep": KEEP, "without": WITHOUT}
 
 _MEANINGS = {
     "kind": "what is done",

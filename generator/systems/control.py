@@ -6,26 +6,13 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from blueprint.systems.control import ERRORS, PASS_BITS, POSITION_BITS, STATUS, Hardware, registers
 from blueprint.shell import WORD_BITS
+from blueprint.systems.control import ERRORS, PASS_BITS, POSITION_BITS, STATUS, WRITTEN, Hardware, registers
 from generator.block import Block
 from generator.boundary import AXI_LITE
 from generator.cells.counter import count_up
 from generator.cells.register_file import Registers
 from generator.systems.sequencer import PAGE_WIDTH, TOLD
-
-#: Registers that software writes and a program reads, with the bits that are kept.
-WRITTEN = {
-    "prompt_page": PAGE_WIDTH,
-    "prompt_length": WORD_BITS,
-    "decode_page": PAGE_WIDTH,
-    "decode_length": WORD_BITS,
-    "position": POSITION_BITS,
-    "prompt_passes": PASS_BITS,
-    "decode_passes": PASS_BITS,
-    "image_lo": WORD_BITS,
-    "image_hi": WORD_BITS,
-}
 
 
 class Control(Registers):
@@ -60,7 +47,7 @@ class Control(Registers):
             "interrupts": In(1),
             "position": In(POSITION_BITS),
             "told": In(TOLD),
-            "interrupt": Out(1),
+            "irq": Out(1),
         }
         Block.__init__(self, f"{hardware.name}_control", ports, clocked=True, resets=True)
 
@@ -164,5 +151,5 @@ class Control(Registers):
             m.d.sync += pending.eq(0)
         with m.If(hit):
             m.d.sync += enable.eq(self.bus.wdata[1])
-        m.d.comb += self.interrupt.eq(pending & enable)
+        m.d.comb += self.irq.eq(pending & enable)
         return Cat(pending, enable)

@@ -60,7 +60,7 @@ class Core(Block):
                 f"{name}_done": In(1),
                 f"{name}_error": In(RESPONSE_BITS),
                 f"{name}_refused": In(1),
-                **{f"{name}_t{wire}": (In if name == "load" else Out)(width) for wire, width in _WIRES(dma)},
+                **{f"{name}_t{wire}": (In if name == "load" else Out)(width) for wire, width in _wires(dma)},
                 f"{name}_tready": (Out if name == "load" else In)(1),
             }
         super().__init__(
@@ -201,7 +201,7 @@ class Core(Block):
         )  # fmt: skip
         return self.use(
             m,
-            Runner(f"{self.hardware.name}_runner"),
+            Runner(f"{self.hardware.name}_{unit}_runner", self.hardware.staging(unit)),
             f"{unit}_executor",
             bus=bus,
             **self._queue(m, number, unit),
@@ -212,8 +212,7 @@ class Core(Block):
         broken: list[Value] = []
         out_broken: list[Value] = []
         for unit, spec in self.hardware.units.items():
-            mine_in = [field for field in self.hardware.inputs if field.unit == unit]
-            mine_out = [field for field in self.hardware.outputs if field.unit == unit]
+            mine_in, mine_out = (self.hardware.fields(unit, direction) for direction in ("in", "out"))
             for stream in spec.streams():
                 if stream.direction == "in":
                     fields = [field for field in mine_in if field.stream == stream.name]
@@ -253,7 +252,7 @@ class Core(Block):
             )
         carrier = next(at for at, field in enumerate(fields) if field.carrier)
         feed = Feed(f"{name}_{unit}_{stream.name}_feed", stream, fields)
-        hold = {"hold": ends.hold if feed.holds else Const(0, 0)}
+        hold = {"hold": _up_to(ends.hold, feed.holds)}
         self.use(
             m, feed, f"{unit}_{stream.name}_feed", valid=Cat(*(inlet.valid for inlet in inlets)),
             **{f"word{at}": inlet.word for at, inlet in enumerate(inlets)}, **hold, ends=inlets[carrier].ends,
@@ -269,7 +268,7 @@ class Core(Block):
         port = self.wires[unit, stream.name]
         room = Signal(len(fields), name=f"{unit}_{stream.name}_room")
         catch = Catch(f"{name}_{unit}_{stream.name}_catch", stream, fields)
-        hold = {"hold": ends.hold if catch.holds else Const(0, 0)}
+        hold = {"hold": _up_to(ends.hold, catch.holds)}
         caught = self.use(
             m, catch, f"{unit}_{stream.name}_catch", room=room, keep=ends.keep[first : first + len(fields)], **hold,
             tvalid=port.tvalid, tready=port.tready, tlast=port.tlast,
@@ -287,6 +286,11 @@ class Core(Block):
         return found
 
 
+def _up_to(hold: Value, holds: int) -> Value:
+    """The beats of a row for a side that holds fields; nothing for another."""
+    return hold if holds else Const(0, 0)
+
+
 def _held_until(m: Module, event: Value, until: Value) -> Value:
     """1 from the cycle after an event up to that of another."""
     flag = Signal(name="out_broken_held")
@@ -297,6 +301,6 @@ def _held_until(m: Module, event: Value, until: Value) -> Value:
     return flag
 
 
-def _WIRES(dma: Dma) -> tuple[tuple[str, int], ...]:
+def _wires(dma: Dma) -> tuple[tuple[str, int], ...]:
     """Wires of a mover's stream beside its ready, with their bits."""
     return ("data", dma.stream_width), ("valid", 1), ("last", 1)

@@ -44,7 +44,10 @@ class Decoder(Block):
     def _within(self, unit: str) -> Value:
         """1 if a register is one of a unit of this kind."""
         number = self.word.register
-        return Cat(*((number >= span[0]) & (number <= span[-1]) for span in registers(unit))).any()
+        spans = [
+            (number >= span[0] if span[0] else Const(1, 1)) & (number <= span[-1]) for span in registers(unit)
+        ]
+        return Cat(*spans).any()
 
     def _unused(self, used: tuple[str, ...]) -> Value:
         """1 if a field that the kind does not use is not 0."""

@@ -1,5 +1,6 @@
 """Executors: each does the instructions of one unit, in the order of its queue."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -8,10 +9,10 @@ from amaranth.lib.wiring import In, Out
 from blueprint import axi
 from blueprint.record import Record, bits
 from blueprint.shell import STATUS, WORD_BITS, WORD_BYTES
-from blueprint.systems.control import HOLD_BITS, MASK_BITS, POSITION_BITS
+from blueprint.systems.control import POSITION_BITS
 from blueprint.systems.control import STATUS as SYSTEM_STATUS
 from blueprint.systems.dma import RESPONSE_BITS, Dma
-from blueprint.systems.instructions import FORMAT, HOLD, INDICES, KEEP, LAST_BIT, MOVED, UNITS, WITHOUT, WORDS
+from blueprint.systems.instructions import FORMAT, INDICES, LAST_BIT, MOVED, STAGED, UNITS, WORDS
 from generator.arithmetic.integers import zero_extend
 from generator.block import Block, register
 from generator.boundary import AXI_LITE
@@ -171,7 +172,7 @@ class Runner(Executor):
     """Executor of a unit: writes of its register file, and runs from their start to their end.
 
     Guarantees: a run is over when the status of the unit says ``done``, which is looked at again and again; a unit that
-    refuses its sizes, or was misframed, is told with its status. ``hold`` and ``keep`` are what was written there.
+    refuses its sizes, or was misframed, is told with its status. Registers of ``staging`` are ports of the same name.
     Does not: stop a run.
     """
 
@@ -179,20 +180,19 @@ class Runner(Executor):
     throughput = "one write every 3 cycles"
     bare = ("bus",)
 
-    def __init__(self, name: str) -> None:
-        ports = {
-            "bus": Out(AXI_LITE),
-            "hold": Out(HOLD_BITS),
-            "keep": Out(MASK_BITS),
-            "without": Out(MASK_BITS),
-        }
+    def __init__(self, name: str, staging: Mapping[str, int]) -> None:
+        self.staging = staging
+        ports = {"bus": Out(AXI_LITE)} | {register: Out(bits) for register, bits in staging.items()}
         super().__init__(name, ports)
 
     def elaborate(self, platform: Any) -> Module:
         m, entry, bus = self.module(), self.entry, self.bus
         inside = entry.register < WORDS
-        above = Mux(entry.register == HOLD, entry.value[HOLD_BITS:].any(), entry.value[MASK_BITS:].any())
-        wrong = entry.writes & Mux(inside, entry.value[WORD_BITS:].any(), above)
+        above = [
+            (entry.register == STAGED[name]) & entry.value[width:].any()
+            for name, width in self.staging.items()
+        ]
+        wrong = entry.writes & Mux(inside, entry.value[WORD_BITS:].any(), Cat(*above).any())
         asks = Signal(name="asks")
         m.d.comb += asks.eq(self.begins & ~wrong & (entry.starts | (entry.writes & inside)))
         looked = Signal(name="looked")
@@ -203,7 +203,10 @@ class Runner(Executor):
         self._look(m, running, looked)
         self._staging(m, at_once)
         status = bus.rdata
-        failed = looked & (status[STATUS.index("size_error")] | status[STATUS.index("framing_error")])
+        wrong_word = (
+            status[STATUS.index("size_error")] | status[STATUS.index("framing_error")] | bus.rresp.any()
+        )
+        failed = looked & wrong_word
         refused = (self.begins & wrong) | (answered & bus.bresp.any())
         self.fails(
             m, failed | refused, refused=refused, unit_error=failed,
@@ -234,8 +237,8 @@ class Runner(Executor):
         begins = bus.bvalid & self.entry.starts & running
         over = bus.rdata[STATUS.index("done")] | bus.rdata[STATUS.index("size_error")]
         m.d.comb += [
-            bus.arvalid.eq(begins | (looking & ~asked)), bus.araddr.eq(STATUS_ADDRESS), bus.arprot.eq(0), bus.rready.eq(1),
-            looked.eq(bus.rvalid & over),
+            bus.arvalid.eq(begins | (looking & ~asked)), bus.araddr.eq(STATUS_ADDRESS), bus.arprot.eq(0),
+            bus.rready.eq(1), looked.eq(bus.rvalid & (over | bus.rresp.any())),
         ]  # fmt: skip
         with m.If(begins):
             m.d.sync += looking.eq(1)
@@ -249,9 +252,8 @@ class Runner(Executor):
     def _staging(self, m: Module, at_once: Value) -> None:
         """The registers of staging."""
         entry = self.entry
-        for number, name in ((HOLD, "hold"), (KEEP, "keep"), (WITHOUT, "without")):
-            port = getattr(self, name)
-            value = Signal(len(port), name=f"{name}_held")
-            with m.If(at_once & entry.writes & (entry.register == number)):
-                m.d.sync += value.eq(entry.value[: len(port)])
-            m.d.comb += port.eq(value)
+        for name, width in self.staging.items():
+            value = Signal(width, name=f"{name}_held")
+            with m.If(at_once & entry.writes & (entry.register == STAGED[name])):
+                m.d.sync += value.eq(entry.value[:width])
+            m.d.comb += getattr(self, name).eq(value)

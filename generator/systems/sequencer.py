@@ -5,12 +5,12 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from blueprint.numbers import clog2
 from blueprint.systems.control import CLEAR, ERRORS, FETCH, PASS_BITS, POSITION_BITS, STATUS, Hardware
 from blueprint.systems.dma import PAGE_BYTES
 from blueprint.systems.instructions import FORMAT, KINDS, MOVERS, UNITS, WORD_BYTES
-from blueprint.numbers import clog2
 from generator.block import Block
-from generator.layout import bits, joined, layout
+from generator.layout import joined, layout
 from generator.sequencer import held
 from generator.systems.decoder import Decoder
 from generator.systems.executors import ENTRY, FAILURE
@@ -51,6 +51,7 @@ class Sequencer(Block):
             "tready": Out(1),
             "tlast": In(1),
             "error": In(2),
+            "refused": In(1),
             "entry": Out(layout(ENTRY)),
             "writes": Out(count),
             "rooms": In(count),
@@ -89,7 +90,7 @@ class Sequencer(Block):
         bus, wrong, good = (Signal(name=name) for name in ("fetch_error", "wrong", "good"))
         m.d.comb += [
             bus.eq(seen & self.error.any()),
-            wrong.eq(seen & ~self.error.any() & ~legal),
+            wrong.eq((seen & ~self.error.any() & ~legal) | self.refused),
             good.eq(seen & ~self.error.any() & legal),
         ]
         room = Mux(queued, (lines & self.rooms).any(), self.empty)
@@ -173,7 +174,7 @@ class Sequencer(Block):
     def _steps(self, m: Module, ended: Value, failed: Value) -> None:
         """Which step comes next."""
         asked = self.opening & self.transfer_ready
-        fetching = held(m, "fetching", asked, self.tvalid & self.tready & self.tlast)
+        fetching = held(m, "fetching", asked, (self.tvalid & self.tready & self.tlast) | self.refused)
         rest = Signal(clog2(CLEAR), name="clear_left")
         quiet, cleared = Signal(name="quiet"), Signal(name="cleared")
         ends = failed | (ended & self.over)

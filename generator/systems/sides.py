@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.numbers import bit_length, clog2
@@ -19,8 +19,8 @@ from generator.layout import layout
 class Spread(Block):
     """Give the beats of a load to the staging of its place, or to the register of the token.
 
-    Guarantees: one line of ``offered`` is high with a beat; ``units`` of the last beat belong to the transfer; beats are
-    dropped once the program is to ``halt``.
+    Guarantees: one line of ``offered`` is high with a beat; ``units`` of the last beat belong to the transfer; beats
+    are dropped once the program is to ``halt``.
     Does not: have a line for a place that is none.
     """
 

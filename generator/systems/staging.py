@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.numbers import bit_length, clog2
 from blueprint.systems.control import UNIT_BYTES, Inlets, Outlets
-from generator.arithmetic.integers import parts, zero_extend
+from generator.arithmetic.integers import one_of, parts, zero_extend
 from generator.block import Block, register
 from generator.cells.fifo import Fifo
 
@@ -35,12 +35,12 @@ class Inlet(Block):
             "beat": In(shape.port_bits),
             "units": In(shape.units_width),
             "final": In(1),
-            "last": In(1),
+            "last": In(shape.marks),
             "ready": Out(1),
             "broken": Out(1),
             "valid": Out(1),
             "word": Out(shape.bits),
-            "ends": Out(1),
+            "ends": Out(shape.marks),
             "take": In(1),
         }
         super().__init__(name, ports, clocked=True, resets=True)
@@ -59,6 +59,10 @@ class Inlet(Block):
         m.d.comb += [self.valid.eq(fifo.valid), self.ready.eq(fifo.room)]
         self._parted(m, fifo.result)
         return m
+
+    def _marked(self) -> Value:
+        """Whether a run ends; nothing where no beat of the field says so."""
+        return self.last & self.final.replicate(len(self.last))
 
     def _leaves(self, m: Module) -> Value:
         self.leaves = Signal(name="leaves")
@@ -79,7 +83,7 @@ class Inlet(Block):
         found = [self._chosen(self.beat, number) for number in range(shape.gathers)]
         for number, chosen in enumerate(found[:-1]):
             found[number] = register(m, len(chosen), f"part{number}", takes & (count == number), chosen)
-        return takes & whole, Cat(*found, self.last & self.final)
+        return takes & whole, Cat(*found, self._marked())
 
     def _chosen(self, beat: Value, number: int) -> Value:
         """What is kept of a beat of the memory."""
@@ -94,10 +98,10 @@ class Inlet(Block):
             fields = [self._chosen(self.beat, 0)]
         if shape.parts == 1:
             m.d.comb += self.broken.eq(takes & self.final & (self.units != shape.port_units))
-            return Cat(*fields, self.last & self.final)
+            return Cat(*fields, self._marked())
         number, broken = self._number()
         m.d.comb += self.broken.eq(takes & self.final & broken)
-        return Cat(*fields, self.last & self.final, number)
+        return Cat(*fields, self._marked(), number)
 
     def _number(self) -> tuple[Value, Value]:
         """(beats of the field in the last beat of a transfer, less one; whether the rest is no whole one)."""
@@ -114,18 +118,20 @@ class Inlet(Block):
     def _parted(self, m: Module, result: Value) -> None:
         """Give the beats of the field in a word one after the other."""
         shape = self.shape
-        last = result[shape.parts * shape.bits]
+        at = shape.parts * shape.bits
+        last = result[at : at + shape.marks]
         if shape.parts == 1:
             m.d.comb += [self.word.eq(result[: shape.bits]), self.ends.eq(last), self.leaves.eq(self.take)]
             return
-        number = result[shape.parts * shape.bits + 1 :]
+        number = result[at + shape.marks :]
         part, final = Signal(clog2(shape.parts), name="part"), Signal(name="final_part")
+        lines = [part == place for place in range(shape.parts)]
         with m.If(self.take):
             m.d.sync += part.eq(Mux(final, 0, part + 1))
         m.d.comb += [
             final.eq(part == number),
-            self.word.eq(Array(parts(result[: shape.parts * shape.bits], shape.bits))[part]),
-            self.ends.eq(last & final),
+            self.word.eq(one_of(lines, parts(result[:at], shape.bits))),
+            self.ends.eq(last & final.replicate(shape.marks)),
             self.leaves.eq(self.take & final),
         ]
 
@@ -137,8 +143,8 @@ class Outlet(Block):
     less than one of the memory are gathered, one a cycle, and only those that the transfer needs.
     Does not: gather before a transfer is ``wanted``, or ahead of it.
 
-    ``needs`` are the units that the transfer takes of the next beat, ``final`` says that it is the last one; one that ends
-    within a beat of the field is ``broken``.
+    ``needs`` are the units that the transfer takes of the next beat, ``final`` says that it is the last one; one that
+    ends within a beat of the field is ``broken``.
     """
 
     place = "staging"
@@ -190,7 +196,8 @@ class Outlet(Block):
         count = self.shape.gathers
         place = Signal(clog2(count), name="place")
         last: Value = place == count - 1 if count > 1 else Const(1, 1)
-        choice = Array(parts(whole, self.shape.port_bits))[place] if count > 1 else whole
+        lines = [place == number for number in range(count)]
+        choice = one_of(lines, parts(whole, self.shape.port_bits)) if count > 1 else whole
         ends = last & (self.needs == self.shape.port_units)
         m.d.comb += [
             self.valid.eq(valid & self.wanted), self.beat.eq(choice), read.eq(self.take & last),

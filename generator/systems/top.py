@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, ResetSignal, Signal
+from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib.wiring import In, Out
 
 from blueprint import axi
@@ -39,7 +39,7 @@ class SystemTop(Block):
         for port, name in MASTERS.items():
             dma = getattr(hardware, name)
             ports[port] = Out(axi_memory(dma.direction, dma.data_width, dma.address_width))
-        ports |= {"interrupt": Out(1), "begins": Out(len(UNITS)), "ends": Out(len(UNITS))}
+        ports |= {"irq": Out(1), "begins": Out(len(UNITS)), "ends": Out(len(UNITS))}
         super().__init__(f"{hardware.name}_{hardware.design_hash[:6]}", ports, clocked=False)
 
     def module(self) -> Module:
@@ -64,7 +64,7 @@ class SystemTop(Block):
         }
         control = self.use(m, Control(hardware), "control", bus=self.s_axil, **{
             name: shared[name] for name in ("busy", "finished", "interrupts")
-        }, **between, interrupt=self.interrupt)  # fmt: skip
+        }, **between, irq=self.irq)  # fmt: skip
         given = ("start", "stop", "first", "prompt_passes", "decode_passes", "pages", "lengths")
         core = Core(hardware)
         writes, entry, *rest = (
@@ -76,7 +76,7 @@ class SystemTop(Block):
             m, sequenced, "sequencer", **{name: getattr(control, name) for name in given}, **shared, **between,
             transfer=fetch.transfer, transfer_valid=fetch.transfer_valid, transfer_ready=fetch.transfer_ready,
             word=layout(FORMAT)(fetch.tdata), tvalid=fetch.tvalid, tready=fetch.tready, tlast=fetch.tlast,
-            error=fetch.error, entry=entry, writes=writes, **told,
+            error=fetch.error, refused=fetch.refused, entry=entry, writes=writes, **told,
         )  # fmt: skip
         self.use(
             m, core, "core", clear=shared["clear"], halt=shared["halt"], position=between["position"], entry=entry,

@@ -27,7 +27,9 @@ SIZE = 1 << 17
 PAGES, DATA = (1, 9), 1 << 16
 
 
-def program(hardware: Hardware, folder: Path, engine: rtl.Engine = "cxxrtl", edit: tuple[str, str] | None = None) -> Path:
+def program(
+    hardware: Hardware, folder: Path, engine: rtl.Engine = "cxxrtl", edit: tuple[str, str] | None = None
+) -> Path:
     """The bench around a top; ``edit`` replaces a piece of the Verilog: a failing twin."""
     top = SystemTop(hardware)
     emitted = emit(top)
@@ -136,7 +138,7 @@ class Writing:
         found = {
             "prompt_page": PAGES[0], "prompt_length": len(self.code), "decode_page": PAGES[1],
             "decode_length": len(self.code), "decode_passes": 1, "prompt_passes": 0, "position": 0,
-            "image_lo": number & 0xFFFFFFFF, "image_hi": number >> 32, "interrupt": 2,
+            "image_lo": number & 0xFFFFFFFF, "image_hi": number >> 32, "interrupt": 3,
         }  # fmt: skip
         return found | changed
 
@@ -171,7 +173,9 @@ class Run:
         for stream in (one for one in spec.streams() if one.direction == "out"):
             count = len(_stream_beats(spec, self.operands, self.task, stream.name))
             fields = {}
-            for one in (one for one in hardware.outputs if (one.unit, one.stream) == (self.unit, stream.name)):
+            for one in (
+                one for one in hardware.outputs if (one.unit, one.stream) == (self.unit, stream.name)
+            ):
                 address, size = self.stored[one.number]
                 values = values_of(one, memory[address : address + size])
                 fields[one.field.name] = np.repeat(values, count // len(values), axis=0)
@@ -186,7 +190,9 @@ def _rows(spec: Spec, task: Any) -> int:
 
 def _expected(spec: Spec, operands: Any, task: Any) -> Any:
     """One entry for each beat of the first output stream."""
-    return _stream_beats(spec, operands, task, next(one.name for one in spec.streams() if one.direction == "out"))
+    return _stream_beats(
+        spec, operands, task, next(one.name for one in spec.streams() if one.direction == "out")
+    )
 
 
 def _stream_beats(spec: Spec, operands: Any, task: Any, name: str) -> Any:
@@ -202,7 +208,9 @@ def memories(behavior: str = "fixed", **changed: Any) -> list[MemoryPort]:
 def compared(bench: Path, writing: Writing, behavior: str) -> None:
     """Run a program in RTL and in the model: results of the families' golden models, and every begin and end."""
     ports = memories(behavior)
-    (found,), left = rtl.run(bench, writing.hardware, writing.memory.tobytes(), [rtl.Job(writing.registers(), ports)])
+    (found,), left = rtl.run(
+        bench, writing.hardware, writing.memory.tobytes(), [rtl.Job(writing.registers(), ports)]
+    )
     assert status(found) == {"done": 1}
     for run in writing.runs:
         results = run.results(writing.hardware, left)
@@ -215,7 +223,9 @@ def compared(bench: Path, writing: Writing, behavior: str) -> None:
 
 def agrees(found: rtl.Found, trace: Trace) -> None:
     """Every begin and end, every request, and the end of all."""
-    assert {unit: [(one.begin, one.end) for one in spans] for unit, spans in trace.spans.items()} == found.spans()
+    assert {
+        unit: [(one.begin, one.end) for one in spans] for unit, spans in trace.spans.items()
+    } == found.spans()
     for mover in ("fetch", "load", "store"):
         mine = [(s.cycle, s.address, s.words) for s in found.steps if s.what == "request" and s.unit == mover]
         assert trace.requests.get(mover, []) == mine
@@ -227,4 +237,3 @@ def status(found: rtl.Found) -> dict[str, int]:
     word = found.registers["status"]
     parts = {name: word >> low & ((1 << width) - 1) for name, (low, width) in control.STATUS.items()}
     return {name: value for name, value in parts.items() if value}
-

@@ -132,10 +132,7 @@ def _summed(p: VectorParameters, values: Integers) -> Integers:
     while len(words) > 1:
         pairs = zip(words[::2], words[1::2], strict=False)
         words = [floating.add(FP32, one, other, True) for one, other in pairs] + words[len(words) & ~1 :]
-    total: Integers = np.zeros(rows, np.int64)
-    for beat in range(beats):
-        total = floating.add(FP32, total, words[0][:, beat], True)
-    return total
+    return floating.running_sum(words[0])
 
 
 def factors(

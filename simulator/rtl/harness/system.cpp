@@ -86,6 +86,20 @@ struct Port : ternforge::Reads {
     ternforge::MemoryPort behavior;
 };
 
+// Nothing of a job that was cut is left at the ports.
+static void silent() {
+    auto& p = dut.ports;
+    put(p.PORT_m_axi_fetch_arready, 0);
+    put(p.PORT_m_axi_fetch_rvalid, 0);
+    put(p.PORT_m_axi_load_arready, 0);
+    put(p.PORT_m_axi_load_rvalid, 0);
+    put(p.PORT_m_axi_store_awready, 0);
+    put(p.PORT_m_axi_store_wready, 0);
+    put(p.PORT_m_axi_store_bvalid, 0);
+    put(p.PORT_s_axil_awvalid, 0);
+    put(p.PORT_s_axil_wvalid, 0);
+}
+
 static void reset() {
     auto& p = dut.ports;
     put(p.PORT_aresetn, 0);
@@ -172,7 +186,7 @@ static bool run(uint64_t limit, uint64_t stop) {
         if (begins | ends)
             std::fprintf(out, "%llu units %llu %llu\n", (unsigned long long)t, (unsigned long long)begins,
                          (unsigned long long)ends);
-        const bool over = GET(interrupt);
+        const bool over = GET(irq);
         if (GET(s_axil_awready)) {
             edge();
             put(p.PORT_s_axil_awvalid, 0);
@@ -199,6 +213,7 @@ int main(int, char** arguments) {
     put(p.PORT_s_axil_bready, 1);
     put(p.PORT_s_axil_rready, 1);
     for (uint64_t job = 0; job < jobs; ++job) {
+        silent();
         if (number()) reset();
         const uint64_t writes = number();
         for (uint64_t i = 0; i < writes; ++i) {
@@ -207,6 +222,7 @@ int main(int, char** arguments) {
         }
         const uint64_t limit = number(), stop = number();
         const bool ended = run(limit, stop);
+        silent();
         std::fprintf(out, "0 %s %llu 0\n", ended ? "over" : "cut", (unsigned long long)job);
         if (ended)
             for (uint64_t i = 0; i < registers; ++i)
