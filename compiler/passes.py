@@ -53,16 +53,19 @@ class Pass:
         self.tiles = [tile for tile in tiles if head or tile.layer < last or tile.product == "kv"]
         self.fetched = self.used = 0
         self.residual = 0
+        self.mark = "-"
 
     def write(self) -> Builder:
         """The whole pass."""
-        self.builder.note = "token"
+        self.builder.note = "- token"
         self.builder.load_token(self.layout["tokens"].base)
         for layer in range(self.model.layers):
+            self.mark = f"L{layer}"
             self._attention_block(layer)
             if not self.head and layer == self.model.layers - 1:
                 return self.builder
             self._feed_forward(layer)
+        self.mark = "head"
         self._next_token()
         return self.builder
 
@@ -204,7 +207,7 @@ class Pass:
         unit, builder = self.machine.rows, self.builder
         task = unit.check(operation, length, rows)
         self._fetch()
-        builder.note = note
+        builder.note = f"{self.mark} {note}"
         self._scales(read.weight, read.row, rows, read.each)
         if task.does("norm"):
             builder.load("vector.gain.gain", Moved(read.gain, length * unit.gain.container))
@@ -217,7 +220,7 @@ class Pass:
         fields = {name: self.machine.units.by_name[f"vector.out.{name}"] for name in into}
         builder.run("vector", {fields[name].name: _words(fields[name], moved) for name, moved in into.items()})
         self._fetch()
-        builder.note = note
+        builder.note = f"{self.mark} {note}"
         for name, moved in into.items():
             builder.store(fields[name].name, moved)
 
@@ -234,7 +237,7 @@ class Pass:
 
     def _load_weights(self) -> None:
         tile = self.tiles[self.fetched]
-        self.builder.note = f"weights of {tile.product} {tile.layer}.{tile.first}"
+        self.builder.note = f"L{tile.layer} weights of {tile.product} from {tile.first}"
         self.builder.load(self.machine.product.weights.name, Moved(tile.address, tile.size))
         self.fetched += 1
 
@@ -248,7 +251,7 @@ class Pass:
         ):
             if self.fetched == self.used:
                 self._load_weights()
-            builder.note = f"{name} {layer}.{tile.first}"
+            builder.note = f"L{layer} {name} from {tile.first}"
             builder.load(unit.act.name, Moved(source.base, unit.activations(tile.k) * unit.act.container))
             for register, value in unit.set_registers(tile.k, tile.n).items():
                 builder.put("matrix", register, value)
@@ -261,7 +264,7 @@ class Pass:
         """Attention of the query heads of a key head."""
         unit, builder, dim, turns = self.machine.attends, self.builder, self.model.head_dim, self.machine.attends.turns
         self._fetch()
-        builder.note = f"attention {layer}.{head}"
+        builder.note = f"L{layer} attention of key head {head}"
         for name, address in ((key[2], at) for key, at in self.places.attention.items() if key[:2] == (layer, head)):
             builder.load(f"attention.scale.{name}", Moved(address, WORD, turns))
         width = unit.share * dim
@@ -286,7 +289,7 @@ class Pass:
         """Dot products with all rows of the head while these are loaded, and the number of the largest."""
         unit, builder, model = self.machine.rows, self.builder, self.model
         task = unit.check("dot", model.hidden, model.vocab)
-        builder.note = "head"
+        builder.note = "head scores"
         self._scales(self.places.one, self.places.one, 1, False)
         beats = model.hidden // unit.lanes
         builder.hold("vector", beats * model.vocab)

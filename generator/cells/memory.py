@@ -9,7 +9,7 @@ from blueprint.numbers import clog2
 from generator.block import Block, register, sliced, word
 
 
-def two_ports(words: int, width: int) -> dict[str, Any]:
+def _two_ports(words: int, width: int) -> dict[str, Any]:
     """The ports of a memory that is written and read in the same cycle."""
     address = clog2(words)
     return {
@@ -41,7 +41,7 @@ class Sram(Block):
     def __init__(self, words: int, width: int) -> None:
         self.words = words
         self.width = width
-        super().__init__(f"ternforge_sram_1r1w_{words}x{width}", two_ports(words, width), clocked=True)
+        super().__init__(f"ternforge_sram_1r1w_{words}x{width}", _two_ports(words, width), clocked=True)
 
     @property
     def memory(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Alternating(Block):
         self.width = width
         self.place = place
         super().__init__(
-            f"ternforge_banks_{words}x{width}", two_ports(words, width), clocked=True, resets=True
+            f"ternforge_banks_{words}x{width}", _two_ports(words, width), clocked=True, resets=True
         )
 
     def elaborate(self, platform: Any) -> Module:
