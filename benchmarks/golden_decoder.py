@@ -99,7 +99,8 @@ def main() -> None:
     print(f"{count * length} tokens, {count} windows of {length} of {options.text.name}")
     print(f"loss [nat]: golden {losses(golden, targets):.4f}, reference {losses(floats, targets):.4f}")
     print(f"next tokens equal: {same:.2%}")
-    print(f"median distance of the two largest logits: {np.median(near):.3f}, where they differ {np.median(near[differ]) if differ.any() else 0:.3f}")
+    apart = np.median(near[differ]) if differ.any() else 0
+    print(f"median distance of the two largest logits {np.median(near):.3f}, where they differ {apart:.3f}")
 
 
 if __name__ == "__main__":

@@ -70,7 +70,10 @@ def compiled(
     rules.check_model(system, model)
     if calibrate is None:
         note(f"measuring steps on {calibration.TOKENS} tokens of the model's own")
-        windows, told = calibration.own_text(checkpoint, told=paced(note, "drew {} of {} tokens")), "its own text"
+        windows, told = (
+            calibration.own_text(checkpoint, told=paced(note, "drew {} of {} tokens")),
+            "its own text",
+        )
     else:
         windows, told = _calibration_text(checkpoint, Path(calibrate)), str(calibrate)
     steps = calibration.measure(checkpoint, windows)
@@ -94,7 +97,9 @@ def _calibration_text(checkpoint: Checkpoint, path: Path) -> list[list[int]]:
 
 def _encoded(checkpoint: Checkpoint, text: str) -> list[int]:
     if checkpoint.vocabulary is None:
-        raise ParamError(f"{checkpoint.source}: checkpoint must have a tokenizer, and has none that can be read")
+        raise ParamError(
+            f"{checkpoint.source}: checkpoint must have a tokenizer, and has none that can be read"
+        )
     return checkpoint.vocabulary.encode(text)
 
 
@@ -185,7 +190,9 @@ class Asked:
     force: bool = False
 
 
-def simulate_system(file: System | str | Path, checkpoint: str | Path, asked: Asked, note: Note = silent) -> Answer:
+def simulate_system(
+    file: System | str | Path, checkpoint: str | Path, asked: Asked, note: Note = silent
+) -> Answer:
     """Text and cycles of a prompt on a system."""
     system = file if isinstance(file, System) else read_system(file)
     clock = _clock(system)
@@ -226,9 +233,7 @@ def _prompt(trained: Checkpoint, asked: Asked) -> list[int]:
         raise ParamError(f"Tokens must be at least 1, not {asked.tokens}")
     if len(given) + asked.tokens - 1 > context:
         what = f"fit the context of {context} of {trained.decoder.model.name}"
-        raise ParamError(
-            f"Prompt and tokens behind it must {what}, not be {len(given)} and {asked.tokens}"
-        )
+        raise ParamError(f"Prompt and tokens behind it must {what}, not be {len(given)} and {asked.tokens}")
     return given
 
 
@@ -324,7 +329,9 @@ def _energy(
     work = decoding.tasks(hardware, decoded.trace)
     seconds = decoded.cycles / (clock * 1e6)
     energies: dict[str, float] = {
-        name: _first(found.units[system.places[place]].energy(decoded.cycles, _peaks(hardware, unit, work), seconds))
+        name: _first(
+            found.units[system.places[place]].energy(decoded.cycles, _peaks(hardware, unit, work), seconds)
+        )
         for unit, place in control.WORK.items()
         for name in [system.places[place]]
     }
@@ -358,11 +365,11 @@ def simulate_lines(answer: Mapping[str, Any]) -> Iterator[str]:
         f"{1e3 * answer['time_to_first_token_s']:,.2f} ms, then {answer['tokens_per_second']:,.1f} token/s"
     )
     stalls = answer["stalls"]
-    rows = [
-        [unit, f"{100 * share:.1f} %", f"{100 * answer['utilization'].get(unit, 0):.1f} %" if unit in answer["utilization"] else "",
-         ", ".join(f"{reason} {cycles:,}" for reason, cycles in stalls[unit].items())]
-        for unit, share in answer["busy"].items()
-    ]  # fmt: skip
+    peaks = {unit: f"{100 * share:.1f} %" for unit, share in answer["utilization"].items()}
+    rows = []
+    for unit, share in answer["busy"].items():
+        waits = ", ".join(f"{reason} {cycles:,}" for reason, cycles in stalls[unit].items())
+        rows.append([unit, f"{100 * share:.1f} %", peaks.get(unit, ""), waits])
     yield from table(rows, ("unit", "busy", "of its peak", "cycles that it waits for"))
     moved = ", ".join(f"{name} {size:,}" for name, size in answer["traffic_bytes"].items())
     yield f"bytes of memory: {moved}"
@@ -370,5 +377,3 @@ def simulate_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"energy in µJ ({answer['technology']}): {energy}; {answer['energy_pj_per_token'] / 1e6:,.2f} a token"
     if "trace" in answer:
         yield f"wrote {answer['trace']}: open it in https://ui.perfetto.dev"
-
-

@@ -1,4 +1,4 @@
-"""The instructions of a run as Chrome trace events, which Perfetto opens: a track for each unit, times in microseconds."""
+"""The instructions of a run as Chrome trace events, which Perfetto opens: a track for each unit, in microseconds."""
 
 from __future__ import annotations
 

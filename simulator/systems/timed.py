@@ -135,10 +135,8 @@ class Timed(Machine):
         phase = cycle % lcm(port.period or 1, port.interval)
         kind = self.hardware.outputs[place].beat_bytes if name == "store" else 0
         beyond = transfer.address + transfer.rows * max(transfer.stride, transfer.row_bytes) > port.size
-        key = (
-            name, kind, moved % PAGE_BYTES, transfer.row_bytes, transfer.rows, transfer.stride % PAGE_BYTES, bool(indices),
-            phase,
-        )  # fmt: skip
+        shape = (transfer.row_bytes, transfer.rows, transfer.stride % PAGE_BYTES, bool(indices))
+        key = (name, kind, moved % PAGE_BYTES, *shape, phase)
         once = port.spread or beyond
         if once or key not in self.known:
             self.known[key] = self._timed(name, cycle, transfer, indices, place)

@@ -32,9 +32,13 @@ def compile(
 
 @click.command("compile", cls=Verb)
 @click.argument("system", type=choices.FILE)
-@click.option("--checkpoint", type=choices.FILE, required=True, metavar="DIR|FILE", help="A trained checkpoint.")
+@click.option(
+    "--checkpoint", type=choices.FILE, required=True, metavar="DIR|FILE", help="A trained checkpoint."
+)
 @out_option(choices.FOLDER, "DIR", "Folder of the image, new, empty or of an earlier run.", required=True)
-@click.option("--calibrate", type=choices.FILE, metavar="FILE.txt", help="Text to measure steps of integers on.")
+@click.option(
+    "--calibrate", type=choices.FILE, metavar="FILE.txt", help="Text to measure steps of integers on."
+)
 @force_option
 @click.pass_obj
 def compile_(

@@ -56,13 +56,17 @@ def simulate(
     `ternforge.decoding.Asked` instead: its answer has the text, cycles by pass, stalls, traffic and energy.
     """
     if isinstance(design, System) or decoders.is_system(design):
-        _refuse({"workload": workload, "overrides": overrides, "window": window}, "for a design, not for a system")
+        _refuse(
+            {"workload": workload, "overrides": overrides, "window": window}, "for a design, not for a system"
+        )
         checkpoint = decoded.pop("checkpoint", None)
         if checkpoint is None or decoded.get("prompt") is None:
             raise ParamError("A system must be given a checkpoint and a prompt to be simulated")
         asked = decoding.Asked(trace=trace, force=force, **decoded)
         return decoding.simulate_system(design, checkpoint, asked, note)  # type: ignore[arg-type]
-    _refuse({name: value for name, value in decoded.items() if name in _ASKED}, "for a system, not for a design")
+    _refuse(
+        {name: value for name, value in decoded.items() if name in _ASKED}, "for a system, not for a design"
+    )
     if workload is None:
         raise ParamError("Workload must be given for a design, by a file or a product")
     from simulator import trace as traces
@@ -166,16 +170,25 @@ def _write_trace(
     "--trace", type=choices.FILE, metavar="FILE.json[.gz]", help="Trace of the first task, for Perfetto."
 )
 @click.option("--window", metavar="A:B", help="Cycles that the trace shows; all without it.")
-@click.option("--checkpoint", type=choices.FILE, metavar="DIR|FILE", help="Of a system: the model that it runs.")
+@click.option(
+    "--checkpoint", type=choices.FILE, metavar="DIR|FILE", help="Of a system: the model that it runs."
+)
 @click.option("--prompt", metavar="TEXT", help="Of a system: the text to continue.")
-@click.option("--tokens", type=choices.Whole(1, 1 << 20), metavar="N", help="Of a system: tokens to make.  [default: 16]")
+@click.option(
+    "--tokens",
+    type=choices.Whole(1, 1 << 20),
+    metavar="N",
+    help="Of a system: tokens to make.  [default: 16]",
+)
 @click.option(
     "--memory",
     type=choices.Named(decoding.memories),
     help="Of a system: behavior of its memory.  [default: system, as it is described]",
 )
 @click.option("--calibrate", type=choices.FILE, metavar="FILE.txt", help="Of a system: see compile.")
-@click.option("--image", "picture", type=choices.FOLDER, metavar="DIR", help="Of a system: what compile wrote.")
+@click.option(
+    "--image", "picture", type=choices.FOLDER, metavar="DIR", help="Of a system: what compile wrote."
+)
 @force_option
 @set_option
 @click.pass_obj
