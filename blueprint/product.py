@@ -13,12 +13,12 @@ from blueprint.workloads.tasks import Gemm
 def product(
     weights: str, given: Mapping[str, str] | None = None, where: Mapping[str, str] | None = None
 ) -> Operation:
-    """A product of activations and ``weights``, described in a few words; ``given`` and ``where`` as in `Operation`."""
+    """A product of activations and weights; ``weights`` is the sentence that describes them; ``given`` and ``where`` as in `Operation`."""
     return Operation(
         computes="out = act @ wgt",
         inputs=(
             Operand("act", ("tokens", "k"), "activations, a row per token"),
-            Operand("wgt", ("k", "n"), f"{weights}, a column per output"),
+            Operand("wgt", ("k", "n"), weights),
         ),
         outputs=(Operand("out", ("tokens", "n"), "results"),),
         registers={name: name for name in ("tokens", "k", "n")},

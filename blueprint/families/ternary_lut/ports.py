@@ -21,7 +21,7 @@ _WAITS = {
 
 def operation(p: TernaryLutParameters) -> Operation:
     """A product of activations and ternary weights."""
-    return product("weights -1, 0 and 1")
+    return product("weights -1, 0 and 1, a column per output")
 
 
 register_values = product_values
