@@ -19,12 +19,12 @@ _WAITS = {
 
 def operation(p: SystolicParameters) -> Operation:
     """The matrix product, with the sparsity and the word mode of the weights."""
-    weights = "weights"
+    weights = "weights, a column per output"
     if p.sparse:
         weights += (
-            f", of every {p.group} that follow one another in k, from a multiple of {p.group} on, at most "
+            f"; of every {p.group} that follow one another in k, from a multiple of {p.group} on, at most "
         )
-        weights += f"{p.kept} other than zero"
+        weights += f"{p.kept} are other than zero"
     ternary = "1 where words hold ternary weights, which those of the run must all be, 0 where they hold one integer"
     return product(
         weights,
