@@ -13,7 +13,7 @@ from blueprint.workloads.tasks import Gemm
 def product(
     weights: str, given: Mapping[str, str] | None = None, where: Mapping[str, str] | None = None
 ) -> Operation:
-    """A product of activations and weights; ``weights`` is the sentence that describes them; ``given`` and ``where`` as in `Operation`."""
+    """A product of activations and weights, which a sentence describes; ``given`` and ``where`` as in `Operation`."""
     return Operation(
         computes="out = act @ wgt",
         inputs=(
