@@ -98,7 +98,10 @@ class Golden:
         self.position = 0
 
     def run(self, program: Sequence[Instruction], position: int, order: Sequence[str] = UNITS) -> None:
-        """One pass. Units take turns in an ``order``, which must not change anything. Raises ``Stuck``."""
+        """One pass. Units take turns in an ``order``, which must not change anything. Raises ``Stuck``.
+
+        In its turn a unit runs as far ahead as its tokens let it.
+        """
         self.position = position
         queues = {unit: deque(one for one in program if one.unit == unit) for unit in UNITS}
         tokens: Counter[tuple[str, str]] = Counter()
@@ -112,19 +115,14 @@ class Golden:
                 raise Stuck(f"Field {name} must be empty behind a pass, and is not")
 
     def _advance(self, unit: str, queue: deque[Instruction], tokens: Counter[tuple[str, str]]) -> bool:
-        """Execute what the unit can, one start at most; returns whether anything was."""
+        """Execute all that the unit can; returns whether anything was."""
         done = False
-        while queue:
-            one = queue[0]
-            if any(not tokens[other, unit] for other in one.wait) or not self._ready(one):
-                return done
-            queue.popleft()
+        while queue and all(tokens[other, unit] for other in queue[0].wait) and self._ready(queue[0]):
+            one = queue.popleft()
             tokens.subtract((other, unit) for other in one.wait)
             self._execute(one)
             tokens.update((unit, other) for other in one.signal)
             done = True
-            if one.kind == "start":
-                return True
         return done
 
     def _ready(self, one: Instruction) -> bool:

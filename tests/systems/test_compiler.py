@@ -22,6 +22,7 @@ from simulator.systems.golden import Golden, Memory, Stuck
 from simulator.systems.weights import Weights
 from tests.systems import small
 
+SMALLEST = Buffers(weights=1, cache=1, activations=1)
 TOKENS = [3, 17, 5, 39, 0, 8]
 
 
@@ -96,7 +97,7 @@ def test_the_order_in_which_units_take_turns_changes_nothing() -> None:
 
 
 def test_a_token_that_is_missing_is_noticed() -> None:
-    """Without the wait of the first load for a store, some order of units gives other results or breaks a rule."""
+    """Without a wait of a load for a store, loads that run ahead read what is not yet there, or overflow staging."""
     found = compiled()
     wanted = scores(found, TOKENS[:2])
     program = list(found.program(DECODE).instructions)
@@ -255,12 +256,12 @@ REFUSED: dict[str, tuple[Callable[[], Compiled], str]] = {
         "Keys and values must be elements of 8 bits or more, not packed ones, to be written",
     ),
     "a small buffer of weights": (
-        lambda: compiled(small.hardware(buffers=Buffers(weights=128, cache=1024, activations=1))),
-        "X",
+        lambda: compiled(small.hardware(buffers=SMALLEST, matrix=small.product("tables", lut_count=2))),
+        "Buffer of weights must be at least 128 bytes for a product of 64 inputs",
     ),
     "a small buffer of the cache": (
-        lambda: compiled(small.hardware(buffers=Buffers(weights=1024, cache=64, activations=1))),
-        "Buffer of the cache must be at least 384 bytes for 24 keys and values of a head, not 256",
+        lambda: compiled(small.hardware(buffers=SMALLEST, attention=small.attention(head_group=1))),
+        "Buffer of the cache must be at least 384 bytes for 12 keys and values of a head, not 256",
     ),
     "columns that do not divide the outputs": (
         lambda: compiled(small.hardware(matrix=small.product("tables", fetch_count=24))),
