@@ -172,7 +172,8 @@ class Runner(Executor):
     """Executor of a unit: writes of its register file, and runs from their start to their end.
 
     Guarantees: a run is over when the status of the unit says ``done``, which is looked at again and again; a unit that
-    refuses its sizes, or was misframed, is told with its status. Registers of ``staging`` are ports of the same name.
+    refuses its sizes, or was misframed, is told with its status. Registers of ``staging`` are ports of the
+    same name; one without bits takes any value.
     Does not: stop a run.
     """
 
@@ -191,6 +192,7 @@ class Runner(Executor):
         above = [
             (entry.register == STAGED[name]) & entry.value[width:].any()
             for name, width in self.staging.items()
+            if width
         ]
         wrong = entry.writes & Mux(inside, entry.value[WORD_BITS:].any(), Cat(*above).any())
         asks = Signal(name="asks")
