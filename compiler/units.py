@@ -85,12 +85,12 @@ class Product:
             raise ParamError(f"Outputs must be multiples of the matrix unit's {step} columns, not {n}")
         self.check(k, step)
         beats = len(self.beats(np.zeros((step, k), np.int8)))
-        groups = min(self.weights.depth // (2 * beats), n // step, self.spec.n_max // step)
+        groups: int = min(self.weights.depth // (2 * beats), n // step, self.spec.n_max // step)
         groups = min(groups, self.result.depth // 2)
         if groups == 0:
             size = 2 * beats * self.weights.beat_bytes
             raise ParamError(f"Buffer of weights must be at least {size} bytes for a product of {k} inputs")
-        return groups * step
+        return int(groups * step)
 
     def check(self, k: int, n: int) -> None:
         """Check that one token's vector goes in and comes out in order. Raises ``ParamError``."""

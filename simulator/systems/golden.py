@@ -332,7 +332,7 @@ class _Matrix(_Unit):
         self, values: dict[str, Integers], sources: dict[str, list[tuple[int, int] | None]]
     ) -> dict[str, Integers]:
         k, n = self.size("k"), self.size("n")
-        weights = self._weights.read(values[self._wgt], tuple(sources[self._wgt]), k, n)
+        weights = self._weights.read(values[self._wgt].astype(np.uint8), tuple(sources[self._wgt]), k, n)
         found = self.spec.reference({"act": values[self._act][:, :k], "wgt": weights})["out"]
         return {self._out.removeprefix(f"{self.name}."): found}
 
@@ -450,7 +450,7 @@ def _elements(staged: Staged, data: Octets) -> Integers:
     whole = np.ascontiguousarray(data[:, : count * staged.beat_bytes])
     if staged.packed:
         # One element a beat: its place in the bytes, which `Weights` reads.
-        return whole.reshape(len(data), count, staged.beat_bytes)
+        return whole.reshape(len(data), count, staged.beat_bytes).astype(np.int64)
     values = whole.view(f"<u{staged.container}").astype(np.int64)
     bits = int(staged.field.width)
     values &= (1 << bits) - 1
