@@ -123,18 +123,21 @@ class NodeBlock(Block):
 
 
 class LaneBlock(NodeBlock, ABC):
-    """Base of the nodes that do the same for every lane: ``ends`` are the ports of one lane, inputs first."""
+    """Base of the nodes that do the same for every lane: ``ends`` are the ports of one lane."""
 
     def __init__(self, spec: StreamingAttentionSpec, ends: dict[str, Any], cycles: int) -> None:
-        self.taken = [name for name, member in ends.items() if member.flow == In]
         ports = {name: member.flow(ArrayLayout(member.shape, spec.lanes)) for name, member in ends.items()}
         super().__init__(spec, ports, FLAGS, FLAGS, cycles)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        lanes = zip(*(elements(getattr(self, name)) for name in self.taken), strict=True)
+        lanes = zip(*map(elements, self.inputs()), strict=True)
         self.finish(m, [self.lane(m, number, *given) for number, given in enumerate(lanes)])
         return m
+
+    @abstractmethod
+    def inputs(self) -> tuple[Any, ...]:
+        """The input ports, in the order in which :meth:`lane` takes them."""
 
     @abstractmethod
     def lane(self, m: Module, number: int, *given: Value) -> Value:

@@ -185,6 +185,9 @@ class Exponential(LaneBlock):
         ends = {"exponent": In(a.t_word), "reference": In(a.reference_width), "result": Out(a.p_word)}
         super().__init__(spec, ends, spec.exp_stages)
 
+    def inputs(self) -> tuple[Any, ...]:
+        return self.exponent, self.reference
+
     def lane(self, m: Module, number: int, exponent: Value, reference: Value) -> Value:
         a = self.spec.softmax
         weight = Signal(a.p_word, name=f"weight{number}")

@@ -185,6 +185,9 @@ class DivideWeights(LaneBlock):
         ends = {"weight": In(a.p_word), "inverse": In(a.r_width), "result": Out(a.p_word)}
         super().__init__(spec, ends, spec.divide_stages)
 
+    def inputs(self) -> tuple[Any, ...]:
+        return self.weight, self.inverse
+
     def lane(self, m: Module, number: int, weight: Value, inverse: Value) -> Value:
         a = self.spec.softmax
         found = Signal(a.p_word, name=f"share{number}")
