@@ -19,6 +19,7 @@ from tests.systems.test_top import small
 from toolchain import compiler, process, verilator
 
 FILE = Path(__file__).resolve().parents[2] / "examples" / "tiny_decoder" / "system.yaml"
+HOSTED = Path(__file__).resolve().parents[1] / "blueprint" / "systems" / "with_host.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def test_parameters_of_a_system_are_set_in_its_file(tmp_path: Path) -> None:
 
 
 def test_hardware_of_a_host_that_computes_is_refused(tmp_path: Path) -> None:
-    system = read_system(FILE)
+    system = read_system(HOSTED)
     units = {name: unit for name, unit in system.units.items() if name != "vector"}
     assert system.host is not None
     host = dataclasses.replace(system.host, works=(*system.host.works, "elements"))
