@@ -29,7 +29,10 @@ class Runs:
     def __init__(self, hardware: Hardware) -> None:
         self.hardware, self._starved = hardware, Starved(hardware)
         self._numbers = {
-            unit: {size.name: next(r.address // 4 for r in spec.registers() if r.name == size.name) for size in spec.sizes}
+            unit: {
+                size.name: next(r.address // 4 for r in spec.registers() if r.name == size.name)
+                for size in spec.sizes
+            }
             for unit, spec in hardware.units.items()
         }
         self._known: dict[tuple[object, ...], int] = {}
@@ -44,7 +47,9 @@ class Runs:
         if kind is Attention:
             spec = self.hardware.units[unit]
             dim = next(staged.elements for staged in self.hardware.inputs if staged.name == f"{unit}.key.key")
-            lanes = next(staged.elements for staged in self.hardware.inputs if staged.name == f"{unit}.query.query")
+            lanes = next(
+                staged.elements for staged in self.hardware.inputs if staged.name == f"{unit}.query.query"
+            )
             masked = getattr(spec, "mask") != "none"  # noqa: B009
             heads = sizes["passes"] * lanes // dim
             return Attention(1, sizes["keys"], heads, 1, dim, "causal" if masked else "none")
@@ -183,4 +188,3 @@ def utilization(hardware: Hardware, trace: Trace) -> dict[str, float]:
         unit: sum(task.macs for _, task in done[unit]) / (trace.cycles * int(spec.peak_macs))
         for unit, spec in hardware.units.items()
     }
-

@@ -164,7 +164,9 @@ class Golden:
         place, last = moved["place"] & ((1 << LAST_BIT) - 1), bool(moved["place"] >> LAST_BIT)
         data = self._read(moved)
         if place == len(self.inputs):
-            self.token = np.broadcast_to(data[:, :_WORD].copy().view("<u4")[:, 0], self.token.shape).astype(np.int64)
+            self.token = np.broadcast_to(data[:, :_WORD].copy().view("<u4")[:, 0], self.token.shape).astype(
+                np.int64
+            )
             return
         staged = self.inputs[place]
         source = None
@@ -294,7 +296,9 @@ class _Unit:
     def start(self) -> None:
         """One run."""
         taken = {name: self.golden.take(name, beats) for name, beats in self.needs().items()}
-        results = self.compute({name: one[0] for name, one in taken.items()}, {n: one[1] for n, one in taken.items()})
+        results = self.compute(
+            {name: one[0] for name, one in taken.items()}, {n: one[1] for n, one in taken.items()}
+        )
         self.golden.give(self.name, self.runs, self.registers.get(KEEP, 0), results)
         self.runs += 1
 
@@ -316,7 +320,8 @@ class _Matrix(_Unit):
         super().__init__(name, spec, golden)
         self._weights = Weights(spec)
         self._act, self._wgt, self._out = (
-            next(f"{name}.{stream}.{field.name}" for field in spec.stream(stream).beat) for stream in ("act", "wgt", "out")
+            next(f"{name}.{stream}.{field.name}" for field in spec.stream(stream).beat)
+            for stream in ("act", "wgt", "out")
         )
 
     def needs(self) -> dict[str, int]:
