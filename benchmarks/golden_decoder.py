@@ -92,7 +92,7 @@ def main() -> None:
     compiled = compiled_system(options.system, checkpoint, options.calibrate)
     golden = scores(compiled, windows)
     reference = Reference(checkpoint)
-    floats = np.stack([reference.logits(window) for window in windows])
+    floats = np.stack([reference.logits(window.tolist()) for window in windows])
     same = float((golden.argmax(axis=-1) == floats.argmax(axis=-1)).mean())
     near = np.sort(floats, axis=-1)[..., -1] - np.sort(floats, axis=-1)[..., -2]
     differ = golden.argmax(axis=-1) != floats.argmax(axis=-1)

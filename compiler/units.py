@@ -90,7 +90,7 @@ class Product:
         if groups == 0:
             size = 2 * beats * self.weights.beat_bytes
             raise ParamError(f"Buffer of weights must be at least {size} bytes for a product of {k} inputs")
-        return groups * step
+        return int(groups * step)
 
     def check(self, k: int, n: int) -> None:
         """Check that one token's vector goes in and comes out in order. Raises ``ParamError``."""

@@ -351,7 +351,7 @@ def _first(value: Any) -> float:
 
 def _peaks(hardware: Hardware, unit: str, work: Mapping[str, Sequence[tuple[Span, Any]]]) -> float:
     """Cycles that the runs of a unit would take at its peak."""
-    return sum(task.macs for _, task in work[unit]) / int(hardware.units[unit].peak_macs)
+    return float(sum(task.macs for _, task in work[unit])) / int(hardware.units[unit].peak_macs)
 
 
 def simulate_lines(answer: Mapping[str, Any]) -> Iterator[str]:

@@ -90,8 +90,8 @@ def decode(
 ) -> Decoded:
     """Run a prompt and up to ``count`` tokens behind it; ends early behind a token ``stop``."""
     memory = Memory(image.base, image.data)
-    for place, token in enumerate(prompt):
-        memory.write(image.tokens + _WORD * place, np.array([[token]], "<u4").view(np.uint8))
+    for place, given in enumerate(prompt):
+        memory.write(image.tokens + _WORD * place, np.array([[given]], "<u4").view(np.uint8))
     golden, made, passes = Golden(hardware, memory), list[int](), list[str]()
     for position in range(len(prompt) - 1 + count):
         passes.append(PROMPT if position < len(prompt) - 1 else DECODE)

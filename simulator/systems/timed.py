@@ -22,7 +22,7 @@ from blueprint.systems.dma import PAGE_BYTES, Transfer
 from blueprint.systems.instructions import LAST_BIT, MOVED, MOVERS, Instruction
 from blueprint.systems.memory_port import MemoryPort
 from simulator.systems import dma
-from simulator.systems.machine import Cycles, Machine, Token, _Executor, _Never
+from simulator.systems.machine import Cycles, Machine, Token, Trace, _Executor, _Never
 from simulator.systems.starved import Starved
 
 _PLACE = MOVED.index("place")
@@ -68,7 +68,7 @@ class Timed(Machine):
         self._late: tuple[str, int] | None = None
         self.skipped = 0
 
-    def run(self) -> object:  # type: ignore[override]
+    def run(self) -> Trace:
         """All passes, to the cycle in which the interrupt is high."""
         self._ask(control.NEXT_PASS)
         cycle = 0

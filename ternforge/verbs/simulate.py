@@ -194,6 +194,7 @@ def _write_trace(
 @click.pass_obj
 def simulate_(
     session: Session,
+    /,
     spec: str,
     workload: str | None,
     gemm: str | None,
