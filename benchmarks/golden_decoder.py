@@ -92,14 +92,15 @@ def main() -> None:
     compiled = compiled_system(options.system, checkpoint, options.calibrate)
     golden = scores(compiled, windows)
     reference = Reference(checkpoint)
-    floats = np.stack([reference.logits(window) for window in windows])
+    floats = np.stack([reference.logits(window.tolist()) for window in windows])
     same = float((golden.argmax(axis=-1) == floats.argmax(axis=-1)).mean())
     near = np.sort(floats, axis=-1)[..., -1] - np.sort(floats, axis=-1)[..., -2]
     differ = golden.argmax(axis=-1) != floats.argmax(axis=-1)
     print(f"{count * length} tokens, {count} windows of {length} of {options.text.name}")
     print(f"loss [nat]: golden {losses(golden, targets):.4f}, reference {losses(floats, targets):.4f}")
     print(f"next tokens equal: {same:.2%}")
-    print(f"median distance of the two largest logits: {np.median(near):.3f}, where they differ {np.median(near[differ]) if differ.any() else 0:.3f}")
+    apart = np.median(near[differ]) if differ.any() else 0
+    print(f"median distance of the two largest logits {np.median(near):.3f}, where they differ {apart:.3f}")
 
 
 if __name__ == "__main__":

@@ -75,7 +75,10 @@ class Moved:
     @property
     def span(self) -> tuple[int, int]:
         """First byte that may be touched, and the first behind."""
-        return self.touched or (self.address, self.address + (max(self.rows, 1) - 1) * self.stride + self.row_bytes)
+        return self.touched or (
+            self.address,
+            self.address + (max(self.rows, 1) - 1) * self.stride + self.row_bytes,
+        )
 
 
 class _Memory:
@@ -225,13 +228,17 @@ class Builder:
         """Set for how many beats an element of a row serves."""
         self.put(unit, HOLD, beats)
 
-    def run(self, unit: str, results: Mapping[str, int]) -> None:
-        """Start a unit on what was loaded for it, keeping so many words of each of these ``results``."""
+    def run(self, unit: str, results: Mapping[str, int], ahead: str = "") -> None:
+        """Start a unit on what was loaded for it, keeping so many words of each of these ``results``.
+
+        Of the field ``ahead``, of which later runs have transfers too, it takes the oldest.
+        """
         number = len(self._starts[unit])
         needs: list[Done] = []
         for name, staged in self.inputs.items():
             if staged.unit == unit:
                 waiting = [one for one in self._full[name] if one.gone is None]
+                waiting = waiting[:1] if name == ahead else waiting
                 needs += [("load", one.filled) for one in waiting]
                 for one in waiting:
                     one.gone = number

@@ -6,7 +6,7 @@ magnitude of what the reference decoder computes on a calibration text, over the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from checkpoints.reference import Cache, Reference
 from checkpoints.ternary import Floats
 
 #: Tokens of the text that a model makes for itself where none is given, in windows of its context.
-TOKENS = 512
+TOKENS = 256
 #: What a largest magnitude is multiplied by, so that a text that was not seen fits too.
 MARGIN = 1.0
 
@@ -61,7 +61,12 @@ def windows(tokens: Sequence[int], context: int) -> list[list[int]]:
     return [list(tokens[start : start + context]) for start in range(0, len(tokens), context)]
 
 
-def own_text(checkpoint: Checkpoint, count: int = TOKENS, seed: int = 0) -> list[list[int]]:
+def own_text(
+    checkpoint: Checkpoint,
+    count: int = TOKENS,
+    seed: int = 0,
+    told: Callable[[int, int], None] = lambda done, total: None,
+) -> list[list[int]]:
     """Windows of tokens that the model draws by its own probabilities, from a fixed seed."""
     reference, random = Reference(checkpoint), np.random.default_rng(seed)
     model = checkpoint.decoder.model
@@ -72,5 +77,6 @@ def own_text(checkpoint: Checkpoint, count: int = TOKENS, seed: int = 0) -> list
             logits = reference.logits(window[-1:], cache)[-1].astype(np.float64)
             chances = np.exp(logits - logits.max())
             window.append(int(random.choice(model.vocab, p=chances / chances.sum())))
+            told(sum(map(len, found)) + len(window), count)
         found.append(window)
     return found

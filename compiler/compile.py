@@ -80,7 +80,9 @@ def compile_model(hardware: Hardware, checkpoint: Checkpoint, steps: Sequence[St
         programs.append(program)
     size = 1 << hardware.load.address_width
     if layout.end > size:
-        raise ParamError(f"Memory must have {layout.end} bytes for {machine.model.name}, and {size} have addresses")
+        raise ParamError(
+            f"Memory must have {layout.end} bytes for {machine.model.name}, and {size} have addresses"
+        )
     return Compiled(hardware, checkpoint, layout, tuple(programs), tuple(steps), tiles)
 
 
@@ -93,7 +95,9 @@ def _check_decoder(hardware: Hardware, checkpoint: Checkpoint) -> None:
     if not model.gated:
         raise ParamError(f"Feed-forward of {model.name} must have a gate, which the program computes")
     if any(role in ("q_norm", "k_norm") for _, role in checkpoint.dense):
-        raise ParamError(f"Heads of {model.name} must have no norms of their own, which no instruction computes")
+        raise ParamError(
+            f"Heads of {model.name} must have no norms of their own, which no instruction computes"
+        )
     spec = hardware.units["vector"]
     if model.activation != spec.gate_function:
         what = f"Activation of {model.name} must be {spec.gate_function}, which the vector unit computes"
@@ -110,9 +114,13 @@ def _check_numbers(machine: Machine) -> None:
     for field in (product.act, attends.query, attends.key, attends.value):
         if field.field.format != "int" or field.field.width != 8:
             kind = f"{field.field.format} of {field.field.width} bits"
-            raise ParamError(f"Field {field.name} must be integers of 8 bits, as the vector unit gives them, not {kind}")
+            raise ParamError(
+                f"Field {field.name} must be integers of 8 bits, as the vector unit gives them, not {kind}"
+            )
     if not machine.rows.spec.dequantizes or rows.x.container != product.result.container:
-        raise ParamError("The vector unit must take the sums of the matrix unit as its rows (dequantizes: true)")
+        raise ParamError(
+            "The vector unit must take the sums of the matrix unit as its rows (dequantizes: true)"
+        )
 
 
 # Contents -------------------------------------------------------------------------------------------------------------
@@ -132,7 +140,7 @@ def _matrix(checkpoint: Checkpoint, layer: int, role: str) -> Ternary:
 
 
 def _codes(machine: Machine, checkpoint: Checkpoint, layer: int, role: str) -> NDArray[np.int8]:
-    """Codes of a matrix, (outputs x inputs); heads of queries and keys with the pairs of their positions side by side."""
+    """Codes of a matrix, (outputs x inputs); in heads of queries and keys rotated pairs stand side by side."""
     codes = _matrix(checkpoint, layer, role).codes
     if role not in ("q", "k") or checkpoint.decoder.rotary != HALF:
         return codes
@@ -173,9 +181,15 @@ def _tensors(layout: Layout, machine: Machine, checkpoint: Checkpoint) -> None:
         for role in names:
             data = _floats(rows.gain, checkpoint.dense[layer, role].read(), outside)
             layout.place(f"{role} {layer}", data, f"weights of a norm, layer {layer}")
-    layout.place("final_norm", _floats(rows.gain, checkpoint.dense[None, "final_norm"].read(), outside), "last norm")
-    layout.place("angles", _floats(rows.operand, _angles(checkpoint), outside), "cosine and sine of every position")
-    layout.place("embedding", _floats(rows.x, checkpoint.dense[None, "embedding"].read(), outside), "embedding")
+    layout.place(
+        "final_norm", _floats(rows.gain, checkpoint.dense[None, "final_norm"].read(), outside), "last norm"
+    )
+    layout.place(
+        "angles", _floats(rows.operand, _angles(checkpoint), outside), "cosine and sine of every position"
+    )
+    layout.place(
+        "embedding", _floats(rows.x, checkpoint.dense[None, "embedding"].read(), outside), "embedding"
+    )
     if not model.tied_embeddings:
         layout.place("head", _floats(rows.x, checkpoint.dense[None, "head"].read(), outside), "LM head")
 
@@ -184,9 +198,13 @@ def _angles(checkpoint: Checkpoint) -> NDArray[np.float64]:
     """Cosine and sine of every pair of a head, side by side, (context x head_dim)."""
     decoder, model = checkpoint.decoder, checkpoint.decoder.model
     half = model.head_dim // 2
-    rates = (np.float32(1) / decoder.rope_theta ** (np.arange(half, dtype=np.float32) / half)).astype(np.float32)
+    rates = (np.float32(1) / decoder.rope_theta ** (np.arange(half, dtype=np.float32) / half)).astype(
+        np.float32
+    )
     angles = (np.arange(model.context, dtype=np.float32)[:, None] * rates).astype(np.float64)
-    found: NDArray[np.float64] = np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(model.context, -1)
+    found: NDArray[np.float64] = np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(
+        model.context, -1
+    )
     return found
 
 
@@ -202,7 +220,7 @@ def _constants(layout: Layout, machine: Machine, checkpoint: Checkpoint, steps: 
             role: float(_matrix(checkpoint, layer, role).multiplier.reshape(-1)[0])
             for role in ("q", "k", "v", "o", "gate", "up", "down")
         }
-        heads = {"q": np.repeat(step.query, share), "k": step.key, "v": step.value}
+        heads = {"q": [each for each in step.query for _ in range(share)], "k": step.key, "v": step.value}
         for role, value in scale.items():
             values = [value / each for each in heads[role]] if role in heads else [value]
             weights[layer, role] = constants.numbers(*values)

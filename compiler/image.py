@@ -81,7 +81,11 @@ def described(compiled: Compiled, image: Image, calibrated: str) -> dict[str, An
         "memory_bytes": image.end,
         "tokens": image.tokens,
         "programs": {
-            name: {"page": image.pages[name], "instructions": len(program), "notes": [list(n) for n in image.notes[name]]}
+            name: {
+                "page": image.pages[name],
+                "instructions": len(program),
+                "notes": [list(n) for n in image.notes[name]],
+            }
             for name, program in image.programs.items()
         },
         "regions": [asdict(region) for region in compiled.layout.regions.values()],
@@ -97,14 +101,19 @@ def listing(image: Image, cycles: Mapping[str, Sequence[int]]) -> str:
         parts.append(f"; program {name}, page {image.pages[name]}, {len(program)} instructions\n")
         parts.append("; number  word              bytes  cycles  for                       instruction\n")
         times = cycles.get(name, [-1] * len(program))
-        for number, (one, (note, size), time) in enumerate(zip(program, image.notes[name], times, strict=True)):
+        for number, (one, (note, size), time) in enumerate(
+            zip(program, image.notes[name], times, strict=True)
+        ):
             took = "" if time < 0 else f"{time}"
             parts.append(f"{number:8d}  {one.encode():016x}  {size or '':>5}  {took:>6}  {note:<24}  {one}\n")
     return "".join(parts)
 
 
 def read(folder: Path, hardware: Hardware) -> Image:
-    """An image that was written for this hardware. Raises ``SpecError`` for another file, ``ParamError`` for hardware."""
+    """An image that was written for this hardware.
+
+    Raises ``SpecError`` for a file that is not one, ``ParamError`` for one of other hardware.
+    """
     path = folder / DESCRIPTION
     try:
         said = json.loads(path.read_text(encoding="utf-8"))

@@ -53,16 +53,19 @@ class Pass:
         self.tiles = [tile for tile in tiles if head or tile.layer < last or tile.product == "kv"]
         self.fetched = self.used = 0
         self.residual = 0
+        self.mark = "-"
 
     def write(self) -> Builder:
         """The whole pass."""
-        self.builder.note = "token"
+        self.builder.note = "- token"
         self.builder.load_token(self.layout["tokens"].base)
         for layer in range(self.model.layers):
+            self.mark = f"L{layer}"
             self._attention_block(layer)
             if not self.head and layer == self.model.layers - 1:
                 return self.builder
             self._feed_forward(layer)
+        self.mark = "head"
         self._next_token()
         return self.builder
 
@@ -112,7 +115,9 @@ class Pass:
 
     def _next_token(self) -> None:
         hidden, last = self.model.hidden, self.model.layers - 1
-        self._residual(last, "down", "norm", self._gain(None, "final_norm"), {"out": self._vector("last", hidden)})
+        self._residual(
+            last, "down", "norm", self._gain(None, "final_norm"), {"out": self._vector("last", hidden)}
+        )
         self._scores()
 
     def _quantized(self, layer: int, note: str, role: str, source: str, length: int, product: str) -> None:
@@ -132,7 +137,14 @@ class Pass:
         """A residual of sums and the stream so far: first what follows from it, then the stream itself."""
         hidden, before = self.model.hidden, self._current_residual()
         read = self._sums(layer, role, role, hidden, operand=before)
-        self._rows(chain, f"dequantize+add+{chain}", 1, hidden, Rowed(read.x, read.weight, read.row, before, gain), into)
+        self._rows(
+            chain,
+            f"dequantize+add+{chain}",
+            1,
+            hidden,
+            Rowed(read.x, read.weight, read.row, before, gain),
+            into,
+        )
         if role != "down" or layer < self.model.layers - 1:
             self._rows("residual", "dequantize+add", 1, hidden, read, {"out": self._next_residual()})
 
@@ -204,7 +216,7 @@ class Pass:
         unit, builder = self.machine.rows, self.builder
         task = unit.check(operation, length, rows)
         self._fetch()
-        builder.note = note
+        builder.note = f"{self.mark} {note}"
         self._scales(read.weight, read.row, rows, read.each)
         if task.does("norm"):
             builder.load("vector.gain.gain", Moved(read.gain, length * unit.gain.container))
@@ -215,9 +227,11 @@ class Pass:
             builder.put("vector", register, value)
         builder.hold("vector", length // unit.lanes)
         fields = {name: self.machine.units.by_name[f"vector.out.{name}"] for name in into}
-        builder.run("vector", {fields[name].name: _words(fields[name], moved) for name, moved in into.items()})
+        builder.run(
+            "vector", {fields[name].name: _words(fields[name], moved) for name, moved in into.items()}
+        )
         self._fetch()
-        builder.note = note
+        builder.note = f"{self.mark} {note}"
         for name, moved in into.items():
             builder.store(fields[name].name, moved)
 
@@ -234,7 +248,7 @@ class Pass:
 
     def _load_weights(self) -> None:
         tile = self.tiles[self.fetched]
-        self.builder.note = f"weights of {tile.product} {tile.layer}.{tile.first}"
+        self.builder.note = f"L{tile.layer} weights of {tile.product} from {tile.first}"
         self.builder.load(self.machine.product.weights.name, Moved(tile.address, tile.size))
         self.fetched += 1
 
@@ -248,21 +262,28 @@ class Pass:
         ):
             if self.fetched == self.used:
                 self._load_weights()
-            builder.note = f"{name} {layer}.{tile.first}"
+            builder.note = f"L{layer} {name} from {tile.first}"
             builder.load(unit.act.name, Moved(source.base, unit.activations(tile.k) * unit.act.container))
             for register, value in unit.set_registers(tile.k, tile.n).items():
                 builder.put("matrix", register, value)
             moved = Moved(sums + tile.first * container, tile.n * container)
-            builder.run("matrix", {unit.result.name: _words(unit.result, moved)})
+            builder.run("matrix", {unit.result.name: _words(unit.result, moved)}, unit.weights.name)
             builder.store(unit.result.name, moved)
             self.used += 1
 
     def _attend(self, layer: int, head: int) -> None:
         """Attention of the query heads of a key head."""
-        unit, builder, dim, turns = self.machine.attends, self.builder, self.model.head_dim, self.machine.attends.turns
+        unit, builder, dim, turns = (
+            self.machine.attends,
+            self.builder,
+            self.model.head_dim,
+            self.machine.attends.turns,
+        )
         self._fetch()
-        builder.note = f"attention {layer}.{head}"
-        for name, address in ((key[2], at) for key, at in self.places.attention.items() if key[:2] == (layer, head)):
+        builder.note = f"L{layer} attention of key head {head}"
+        for name, address in (
+            (key[2], at) for key, at in self.places.attention.items() if key[:2] == (layer, head)
+        ):
             builder.load(f"attention.scale.{name}", Moved(address, WORD, turns))
         width = unit.share * dim
         builder.load(unit.query.name, Moved(self.layout["queries"].base + head * width, width))
@@ -286,7 +307,7 @@ class Pass:
         """Dot products with all rows of the head while these are loaded, and the number of the largest."""
         unit, builder, model = self.machine.rows, self.builder, self.model
         task = unit.check("dot", model.hidden, model.vocab)
-        builder.note = "head"
+        builder.note = "head scores"
         self._scales(self.places.one, self.places.one, 1, False)
         beats = model.hidden // unit.lanes
         builder.hold("vector", beats * model.vocab)
@@ -314,12 +335,17 @@ class Pass:
         Raises ``ParamError`` where memory would be faster than the unit, so that a load had to wait.
         """
         unit, width = self.machine.rows, self.machine.hardware.width
-        many, more = (int(unit.spec.cycles(unit.check("dot", self.model.hidden, rows))) for rows in (64, 128))
-        pace = (more - many) / 64
-        row = self.model.hidden * (unit.x.container + unit.gain.container) * 8 / width
+        vocab, hidden = self.model.vocab, self.model.hidden
+        few, all_ = (
+            int(unit.spec.cycles(unit.check("dot", hidden, rows))) for rows in (max(1, vocab // 2), vocab)
+        )
+        pace = (all_ - few) / max(1, vocab - vocab // 2)
+        row = hidden * unit.x.container * 8 / width
         if row < pace:
             what = f"take a row of the head in {row:g} cycles, as fast as memory gives it"
-            raise ParamError(f"The vector unit must {what}, and takes {pace:g}: use more lanes or a narrower port")
+            raise ParamError(
+                f"The vector unit must {what}, and takes {pace:g}: give the memory a narrower port"
+            )
         fields = (unit.x, unit.gain)
         held = min(field.depth // field.words(beats * field.beat_bytes, width) for field in fields)
         return max(1, held - _SPARE_ROWS)

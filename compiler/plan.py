@@ -88,7 +88,9 @@ def reserve(layout: Layout, machine: Machine) -> None:
     for name in PRODUCTS:
         k, n = shapes.product(name)
         if name != "q":  # of the same vector as keys and values
-            layout.reserve(f"{name} in", machine.product.activations(k), f"integers that {name} is a product of")
+            layout.reserve(
+                f"{name} in", machine.product.activations(k), f"integers that {name} is a product of"
+            )
             layout.reserve(f"{name} scale", WORD, "their scale")
         layout.reserve(f"{name} sums", n * sums, f"sums of product {name}")
     layout.reserve("queries", shapes.query, "rotated queries, integers")
@@ -98,5 +100,6 @@ def reserve(layout: Layout, machine: Machine) -> None:
     for layer in range(model.layers):
         for name in ("keys", "values"):
             size = model.context * shapes.keys
-            layout.reserve(f"{name} {layer}", size, f"{name} of layer {layer}, a row for each position", page=True)
-
+            layout.reserve(
+                f"{name} {layer}", size, f"{name} of layer {layer}, a row for each position", page=True
+            )

@@ -90,7 +90,7 @@ class Product:
         if groups == 0:
             size = 2 * beats * self.weights.beat_bytes
             raise ParamError(f"Buffer of weights must be at least {size} bytes for a product of {k} inputs")
-        return groups * step
+        return int(groups * step)
 
     def check(self, k: int, n: int) -> None:
         """Check that one token's vector goes in and comes out in order. Raises ``ParamError``."""
@@ -144,14 +144,18 @@ class Attends:
         self.result = units.of("attention", "out", "out")
         self.share, self.dim = share, self.key.elements
         if is_code(self.key.field):
-            raise ParamError("Keys and values must be elements of 8 bits or more, not packed ones, to be written")
+            raise ParamError(
+                "Keys and values must be elements of 8 bits or more, not packed ones, to be written"
+            )
         self.mask = self._mask()
         self._check(min(3, context))
         for field in (self.key, self.value):
             beats = context * self.turns
             if beats > field.depth:
                 what = f"{2 * beats * field.beat_bytes} bytes for {context} keys and values of a head"
-                raise ParamError(f"Buffer of the cache must be at least {what}, not {2 * field.depth * field.beat_bytes}")
+                raise ParamError(
+                    f"Buffer of the cache must be at least {what}, not {2 * field.depth * field.beat_bytes}"
+                )
 
     def _mask(self) -> str:
         for mask in ("causal", "none"):
@@ -159,7 +163,9 @@ class Attends:
                 self.spec.check_workload(self.task(1, mask))
             except ParamError as problem:
                 if mask == "none":
-                    raise ParamError(f"The attention unit must run a causal mask or none: {problem}") from None
+                    raise ParamError(
+                        f"The attention unit must run a causal mask or none: {problem}"
+                    ) from None
             else:
                 return mask
         raise AssertionError
@@ -178,7 +184,9 @@ class Attends:
             turns = max(1, self.turns) if name == "key" else 1
             wanted = np.tile(operands[name].reshape(-1), turns)
             if there.size != most * turns or not np.array_equal(there, wanted):
-                what = f"take one query, each element of its {self.share} heads once (parallel 1, whole groups)"
+                what = (
+                    f"take one query, each element of its {self.share} heads once (parallel 1, whole groups)"
+                )
                 raise ParamError(f"The attention unit must {what}, and this design does not")
 
     @property

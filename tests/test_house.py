@@ -73,6 +73,7 @@ def test_the_import_rules_can_fail(tmp_path: Path) -> None:
     for room in (
         "blueprint",
         "checkpoints",
+        "compiler",
         "costmodel",
         "dse",
         "generator",

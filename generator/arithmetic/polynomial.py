@@ -48,4 +48,4 @@ def mantissa(poly: Polynomial, w: Wires, v: Values) -> Results:
 
 def evaluated(poly: Polynomial, w: Wires, f: Value) -> Value:
     """The fraction bits of the polynomial at ``f``, without registers."""
-    return mantissa(poly, w, Values(slope(poly, w, Values(f=f))))["mantissa"]
+    return Values(mantissa(poly, w, Values(slope(poly, w, Values(f=f))))).mantissa

@@ -32,8 +32,8 @@ class Sigmoid(Block):
         values = Values(x=self.x)
         for stage, step in enumerate((_exponent, _power, _reciprocal)):
             values = stored(m, stage, Const(1, 1), Values(step(self.model, Wires(m), values)))
-        results = _product(self.model, Wires(m), Values(values | {"negative": self.negative}))
-        m.d.comb += self.result.eq(results["result"])
+        values = Values(_product(self.model, Wires(m), Values(values | {"negative": self.negative})))
+        m.d.comb += self.result.eq(values.result)
         return m
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -65,13 +65,16 @@ class Runs:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a system did: tokens, cycles, when every instruction ran, and how many passes had no head."""
+    """What a system did: tokens, cycles, when every instruction ran, and the program of every pass.
+
+    ``memory`` is what the passes left in memory in front of the image, from address 0 on.
+    """
 
     tokens: list[int]
     cycles: int
     trace: Trace
     passes: list[str]
-    ends: list[int] = field(default_factory=list)
+    memory: bytes = b""
 
 
 def decode(
@@ -87,8 +90,8 @@ def decode(
 ) -> Decoded:
     """Run a prompt and up to ``count`` tokens behind it; ends early behind a token ``stop``."""
     memory = Memory(image.base, image.data)
-    for place, token in enumerate(prompt):
-        memory.write(image.tokens + _WORD * place, np.array([[token]], "<u4").view(np.uint8))
+    for place, given in enumerate(prompt):
+        memory.write(image.tokens + _WORD * place, np.array([[given]], "<u4").view(np.uint8))
     golden, made, passes = Golden(hardware, memory), list[int](), list[str]()
     for position in range(len(prompt) - 1 + count):
         passes.append(PROMPT if position < len(prompt) - 1 else DECODE)
@@ -104,7 +107,7 @@ def decode(
         return ([*prompt, *made])[(address - image.tokens) // _WORD]
 
     trace = timed(hardware, image, passes, port, token, known)
-    return Decoded(made, trace.cycles, trace, passes)
+    return Decoded(made, trace.cycles, trace, passes, memory.written[0].tobytes())
 
 
 def timed(

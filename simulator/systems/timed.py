@@ -22,7 +22,7 @@ from blueprint.systems.dma import PAGE_BYTES, Transfer
 from blueprint.systems.instructions import LAST_BIT, MOVED, MOVERS, Instruction
 from blueprint.systems.memory_port import MemoryPort
 from simulator.systems import dma
-from simulator.systems.machine import Cycles, Machine, Token, _Executor, _Never
+from simulator.systems.machine import Cycles, Machine, Token, Trace, _Executor, _Never
 from simulator.systems.starved import Starved
 
 _PLACE = MOVED.index("place")
@@ -68,7 +68,7 @@ class Timed(Machine):
         self._late: tuple[str, int] | None = None
         self.skipped = 0
 
-    def run(self) -> object:  # type: ignore[override]
+    def run(self) -> Trace:
         """All passes, to the cycle in which the interrupt is high."""
         self._ask(control.NEXT_PASS)
         cycle = 0
@@ -135,10 +135,8 @@ class Timed(Machine):
         phase = cycle % lcm(port.period or 1, port.interval)
         kind = self.hardware.outputs[place].beat_bytes if name == "store" else 0
         beyond = transfer.address + transfer.rows * max(transfer.stride, transfer.row_bytes) > port.size
-        key = (
-            name, kind, moved % PAGE_BYTES, transfer.row_bytes, transfer.rows, transfer.stride % PAGE_BYTES, bool(indices),
-            phase,
-        )  # fmt: skip
+        shape = (transfer.row_bytes, transfer.rows, transfer.stride % PAGE_BYTES, bool(indices))
+        key = (name, kind, moved % PAGE_BYTES, *shape, phase)
         once = port.spread or beyond
         if once or key not in self.known:
             self.known[key] = self._timed(name, cycle, transfer, indices, place)

@@ -213,7 +213,7 @@ class VectorParameters(Spec):
     @property
     def operation_max(self) -> Number:
         """The largest value of the register: with the highest bit, dot products, neither norm nor quantize."""
-        others = 2 ** (self.operation_bits - self.dotted)
+        others: Number = 2 ** (self.operation_bits - self.dotted)
         return others + self.dotted * others // 4
 
     def operation_value(self, operation: str) -> int:

@@ -8,7 +8,6 @@ from amaranth.lib.wiring import In, Out
 from blueprint.families.vector import VectorSpec
 from blueprint.families.vector.parameters import OUT_STAGES
 from blueprint.numbers import clog2
-from blueprint.workloads.tasks import OPERATIONS
 from generator.boundary import HANDSHAKE
 from generator.cells.counter import count_up
 from generator.cells.elastic import elastic
@@ -64,8 +63,8 @@ class Control(Sequencer):
         spec = self.spec
         code = Signal(spec.operation_bits, name="code")
         m.d.comb += code.eq(self.run.operation - 1)
-        parts = [getattr(self, f"do_{name}") for name in OPERATIONS]
-        m.d.comb += Cat(*parts).eq(code)
+        before = (self.do_dequantize, self.do_gate, self.do_add, self.do_rotate)
+        m.d.comb += Cat(*before, self.do_norm, self.do_quantize, self.do_dot).eq(code)
         fire, row_out = Signal(name="x_fire"), Signal(name="row_out")
         beside, misframed = self._beside(m, fire)
         last_beat = self._rows_in(m, fire, row_out, beside, misframed)
