@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -221,7 +220,7 @@ def _constants(layout: Layout, machine: Machine, checkpoint: Checkpoint, steps: 
             role: float(_matrix(checkpoint, layer, role).multiplier.reshape(-1)[0])
             for role in ("q", "k", "v", "o", "gate", "up", "down")
         }
-        heads: dict[str, Any] = {"q": np.repeat(step.query, share), "k": step.key, "v": step.value}
+        heads = {"q": [each for each in step.query for _ in range(share)], "k": step.key, "v": step.value}
         for role, value in scale.items():
             values = [value / each for each in heads[role]] if role in heads else [value]
             weights[layer, role] = constants.numbers(*values)

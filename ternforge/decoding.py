@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -288,7 +287,7 @@ def _pass_cycles(spans: Mapping[str, Sequence[Span]], passes: int) -> list[int]:
         for span in mine:
             place, last = place + (span.number <= last), span.number
             ends[place] = max(ends[place], span.end + 1)
-    return [end - before for before, end in pairwise([0, *ends])]
+    return [end - before for end, before in zip(ends, [0, *ends], strict=False)]
 
 
 def _traffic(decoded: decoding.Decoded, picture: Image) -> dict[str, Any]:
@@ -352,7 +351,7 @@ def _first(value: Any) -> float:
 
 def _peaks(hardware: Hardware, unit: str, work: Mapping[str, Sequence[tuple[Span, Any]]]) -> float:
     """Cycles that the runs of a unit would take at its peak."""
-    return float(sum(task.macs for _, task in work[unit]) / int(hardware.units[unit].peak_macs))
+    return float(sum(task.macs for _, task in work[unit])) / int(hardware.units[unit].peak_macs)
 
 
 def simulate_lines(answer: Mapping[str, Any]) -> Iterator[str]:

@@ -237,7 +237,7 @@ class Runner(Executor):
         bus = self.bus
         looking, asked = Signal(name="looking"), Signal(name="asked")
         begins = bus.bvalid & self.entry.starts & running
-        over = bus.rdata[STATUS.index("done")] | bus.rdata[STATUS.index("size_error")]
+        over = Cat(*(bus.rdata[STATUS.index(flag)] for flag in ("done", "size_error", "framing_error"))).any()
         m.d.comb += [
             bus.arvalid.eq(begins | (looking & ~asked)), bus.araddr.eq(STATUS_ADDRESS), bus.arprot.eq(0),
             bus.rready.eq(1), looked.eq(bus.rvalid & (over | bus.rresp.any())),

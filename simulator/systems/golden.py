@@ -10,28 +10,23 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blueprint.numbers import ceil_div
 from blueprint.record import Integers
-from blueprint.spec import Spec
 from blueprint.systems.control import Hardware
-from blueprint.systems.instructions import HOLD, INDICES, KEEP, LAST_BIT, MOVED, UNITS, Instruction
+from blueprint.systems.instructions import INDICES, LAST_BIT, MOVED, UNITS, Instruction
 from blueprint.systems.staging import Staged
-from simulator.systems.weights import Weights
+from simulator.systems import golden_units
+from simulator.systems.golden_units import Sources, Stuck
 
 Octets = NDArray[np.uint8]
 #: Told of every field that leaves a unit: unit, number of its run, field, values (sequences x elements).
 Watch = Callable[[str, int, str, Integers], None]
 _TOKEN, _POSITION = INDICES.index("token"), INDICES.index("position")
 _WORD = 4
-
-
-class Stuck(RuntimeError):
-    """A program that breaks the rules of staging, or that cannot end."""
 
 
 class Memory:
@@ -86,12 +81,13 @@ class Golden:
     def __init__(self, hardware: Hardware, memory: Memory, watch: Watch | None = None) -> None:
         self.hardware, self.memory, self._watch = hardware, memory, watch
         self.inputs, self.outputs = hardware.inputs, hardware.outputs
-        self._places = {field.name: field for field in (*self.inputs, *self.outputs)}
-        self._full: dict[str, deque[_Beats]] = {name: deque() for name in self._places}
+        self.places = {field.name: field for field in (*self.inputs, *self.outputs)}
+        self._full: dict[str, deque[_Beats]] = {name: deque() for name in self.places}
         self._words: Counter[str] = Counter()
         self._beats: Counter[str] = Counter()
-        self._units: dict[str, _Unit] = {
-            name: _UNITS[spec.task.kind](name, spec, self) for name, spec in hardware.units.items()
+        self._units: dict[str, golden_units.Unit] = {
+            name: golden_units.UNITS[spec.task.kind](name, spec, self)
+            for name, spec in hardware.units.items()
         }
         self._moved: dict[str, dict[int, int]] = {"load": {}, "store": {}}
         self.token = np.zeros(memory.sequences, np.int64)
@@ -217,6 +213,11 @@ class Golden:
         if words > staged.depth and not streaming:
             raise Stuck(f"Field {staged.name} must hold at most {staged.depth} words, not {words}")
 
+    @property
+    def sequences(self) -> int:
+        """Sequences that run side by side."""
+        return self.memory.sequences
+
     def beats(self, name: str) -> int:
         """Beats of a field that are there."""
         return self._beats[name]
@@ -227,9 +228,9 @@ class Golden:
         self._beats[staged.name] -= one.values.shape[1] // staged.elements
         return one
 
-    def take(self, name: str, beats: int) -> tuple[Integers, list[tuple[int, int] | None]]:
+    def take(self, name: str, beats: int) -> tuple[Integers, Sources]:
         """The next beats of a field as elements, and the places in the image that they are from."""
-        staged, found, sources = self._places[name], [], []
+        staged, found, sources = self.places[name], [], []
         left = beats * staged.elements
         while left:
             if not self._full[name]:
@@ -259,197 +260,12 @@ class Golden:
                 self._push(staged, _Beats(values, None, True, words))
 
 
-class _Unit:
-    """Base of the units: registers, runs, and whether what a run takes is there."""
-
-    def __init__(self, name: str, spec: Spec, golden: Golden) -> None:
-        self.name, self.golden = name, golden
-        self.spec: Any = spec
-        self.registers: dict[int, int] = {}
-        self.runs = 0
-        self.starved = False
-        self._numbers = {register.name: register.address // 4 for register in spec.registers()}
-
-    def size(self, name: str) -> int:
-        """A size register."""
-        return self.registers.get(self._numbers[name], 0)
-
-    def sizes(self) -> dict[str, int]:
-        """All size registers. Raises ``Stuck`` for sizes that hardware refuses."""
-        found = {size.name: self.size(size.name) for size in self.spec.sizes}
-        reason = self.spec.refuses(found)
-        if reason is not None:
-            raise Stuck(f"Unit {self.name} refuses its sizes: {reason}")
-        return found
-
-    def needs(self) -> dict[str, int]:
-        """Beats of every field that the next run takes."""
-        raise NotImplementedError
-
-    def ready(self) -> bool:
-        """True if everything that a run takes is there."""
-        self.starved = any(self.golden.beats(name) < beats for name, beats in self.needs().items())
-        return not self.starved
-
-    def start(self) -> None:
-        """One run."""
-        taken = {name: self.golden.take(name, beats) for name, beats in self.needs().items()}
-        results = self.compute(
-            {name: one[0] for name, one in taken.items()}, {n: one[1] for n, one in taken.items()}
-        )
-        self.golden.give(self.name, self.runs, self.registers.get(KEEP, 0), results)
-        self.runs += 1
-
-    def compute(
-        self, values: dict[str, Integers], sources: dict[str, list[tuple[int, int] | None]]
-    ) -> dict[str, Integers]:
-        """Results by field."""
-        raise NotImplementedError
-
-    def elements(self, stream: str, field: str) -> int:
-        """Elements in a beat of a field."""
-        return self.golden._places[f"{self.name}.{stream}.{field}"].elements
-
-
-class _Matrix(_Unit):
-    """Products of one token."""
-
-    def __init__(self, name: str, spec: Spec, golden: Golden) -> None:
-        super().__init__(name, spec, golden)
-        self._weights = Weights(spec)
-        self._act, self._wgt, self._out = (
-            next(f"{name}.{stream}.{field.name}" for field in spec.stream(stream).beat)
-            for stream in ("act", "wgt", "out")
-        )
-
-    def needs(self) -> dict[str, int]:
-        sizes = self.sizes()
-        k, n = sizes["k"], sizes["n"]
-        act = ceil_div(k, self.golden._places[self._act].elements)
-        return {self._act: act, self._wgt: self._weights.beats(k, n)}
-
-    def compute(
-        self, values: dict[str, Integers], sources: dict[str, list[tuple[int, int] | None]]
-    ) -> dict[str, Integers]:
-        k, n = self.size("k"), self.size("n")
-        weights = self._weights.read(values[self._wgt].astype(np.uint8), tuple(sources[self._wgt]), k, n)
-        found = self.spec.reference({"act": values[self._act][:, :k], "wgt": weights})["out"]
-        return {self._out.removeprefix(f"{self.name}."): found}
-
-
-class _Attention(_Unit):
-    """Attention of one query of the heads of a key head; sequences are key heads to the reference."""
-
-    def needs(self) -> dict[str, int]:
-        sizes = self.sizes()
-        passes = sizes["passes"]
-        scales = {f"{self.name}.scale.{field.name}": passes for field in self.spec.stream("scale").beat}
-        beats = {"query": passes, "key": passes * sizes["keys"], "value": passes * sizes["keys"]}
-        return scales | {f"{self.name}.{name}.{name}": count for name, count in beats.items()}
-
-    def compute(
-        self, values: dict[str, Integers], sources: dict[str, list[tuple[int, int] | None]]
-    ) -> dict[str, Integers]:
-        sizes, many = self.sizes(), self.golden.memory.sequences
-        named = {name.removeprefix(f"{self.name}."): value for name, value in values.items()}
-        dim = self.elements("key", "key")
-        query = np.broadcast_to(named["query.query"], (many, named["query.query"].shape[1]))
-        operands = {"query": query.reshape(-1, 1, dim)}
-        for name in ("key", "value"):
-            first = named[f"{name}.{name}"][:, : sizes["keys"] * dim]
-            operands[name] = np.broadcast_to(first, (many, first.shape[1])).reshape(many, -1, dim)
-        words = [named[f"scale.{field.name}"][0, 0] for field in self.spec.stream("scale").beat]
-        operands["scale"] = np.tile(np.array(words, np.int64), (many, 1))
-        masked = int(self.spec.mask != "none")
-        operands["mask"] = np.array([masked, sizes.get("window", 0), sizes.get("sinks", 0)], np.int64)
-        found = self.spec.reference(operands)["out"]
-        return {"out.result": found.reshape(many, -1)}
-
-
-class _Rows(_Unit):
-    """Rows of the vector unit."""
-
-    def needs(self) -> dict[str, int]:
-        sizes = self.sizes()
-        rows, length = sizes["rows"], sizes["length"]
-        beats = rows * ceil_div(length, self.elements("x", "x"))
-        found = {f"{self.name}.x.x": beats}
-        held = ceil_div(beats, max(1, self.registers.get(HOLD, 1)))
-        for field in self.spec.stream("x").beat:
-            if field.name != "x":
-                found[f"{self.name}.x.{field.name}"] = held
-        done = self._done(sizes["operation"])
-        if any(name in done for name in ("gate", "add", "rotate")):
-            found[f"{self.name}.operand.operand"] = beats
-        if "norm" in done or "dot" in done:
-            found[f"{self.name}.gain.gain"] = beats
-        return found
-
-    def _done(self, operation: int) -> list[str]:
-        return [name for place, name in enumerate(self.spec.operations) if operation - 1 >> place & 1]
-
-    def compute(
-        self, values: dict[str, Integers], sources: dict[str, list[tuple[int, int] | None]]
-    ) -> dict[str, Integers]:
-        sizes = self.sizes()
-        rows, length = sizes["rows"], sizes["length"]
-        if length % self.elements("x", "x"):
-            raise Stuck(f"Rows must be whole beats, not {length} elements")
-        named = {name.split(".", 1)[1]: value for name, value in values.items()}
-        hold = self.registers.get(HOLD, 1)
-        each = np.arange(rows) * (length // self.elements("x", "x")) // hold
-        many = max(map(len, named.values()))
-        operands: dict[str, Integers] = {"operation": np.array([sizes["operation"]], np.int64)}
-        operands["x"] = self._many(named["x.x"], many).reshape(many * rows, length)
-        for field in self.spec.stream("x").beat:
-            if field.name != "x":
-                held = self._many(named[f"x.{field.name}"], many)
-                operands[field.name] = held[:, each].reshape(-1)
-        operand = named.get("operand.operand", np.zeros((1, rows * length), np.int64))
-        operands["operand"] = self._many(operand, many).reshape(many * rows, length)
-        gain = named.get("gain.gain", np.zeros((1, rows * length), np.int64)).reshape(-1, rows, length)
-        return self._referred(operands, gain, many, rows)
-
-    @staticmethod
-    def _many(values: Integers, many: int) -> Integers:
-        return np.broadcast_to(values, (many, values.shape[1]))
-
-    def _referred(
-        self, operands: dict[str, Integers], gain: Integers, many: int, rows: int
-    ) -> dict[str, Integers]:
-        """All sequences by one call where gains are the same for them and no result is of a whole run."""
-        if (gain != gain[:, :1]).any():
-            raise Stuck("Gains must be the same for all rows of a run")
-        once = any(field.once for field in self.golden.outputs if field.unit == self.name)
-        asked = "dot" in self._done(int(operands["operation"][0]))
-        if len(gain) == 1 and not (once and asked):
-            found = [self.spec.reference({**operands, "gain": gain[0, 0]})]
-        else:
-            found = []
-            for number in range(many):
-                mine = {
-                    name: value if name == "operation" else value[number * rows : (number + 1) * rows]
-                    for name, value in operands.items()
-                }
-                found.append(self.spec.reference({**mine, "gain": gain[min(number, len(gain) - 1), 0]}))
-        return {f"out.{name}": self._shaped(name, found, many) for name in found[0]}
-
-    def _shaped(self, name: str, found: list[dict[str, Integers]], many: int) -> Integers:
-        joined = np.concatenate([np.atleast_1d(one[name]) for one in found])
-        if joined.ndim == 1 and joined.size < many:  # of a run whose result nobody asked for
-            joined = np.resize(joined, many)
-        return joined.reshape(many, -1)
-
-
-_UNITS: dict[str, type[_Unit]] = {"gemm": _Matrix, "attention": _Attention, "rowwise": _Rows}
-
-
 def _elements(staged: Staged, data: Octets) -> Integers:
     """Elements of whole beats of a field; of words of codes the bytes of each beat, as one row of them."""
     count = data.shape[1] // staged.beat_bytes
     whole = np.ascontiguousarray(data[:, : count * staged.beat_bytes])
     if staged.packed:
-        # One element a beat: its place in the bytes, which `Weights` reads.
+        # The bytes of every beat, which `Weights` reads.
         return whole.reshape(len(data), count, staged.beat_bytes).astype(np.int64)
     values = whole.view(f"<u{staged.container}").astype(np.int64)
     bits = int(staged.field.width)
@@ -460,9 +276,6 @@ def _elements(staged: Staged, data: Octets) -> Integers:
 
 
 def _octets(staged: Staged, values: Integers) -> Octets:
-    """Bytes of elements in their containers."""
+    """Bytes of elements in their containers; numbers of the model have the sign that they have in hardware."""
     wide = np.ascontiguousarray(values, "<i8").view(np.uint8).reshape(len(values), -1, 8)
-    if not staged.field.signed:
-        size = staged.container
-        return np.ascontiguousarray(wide[:, :, :size]).reshape(len(values), -1)
     return np.ascontiguousarray(wide[:, :, : staged.container]).reshape(len(values), -1)

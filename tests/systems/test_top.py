@@ -220,6 +220,7 @@ def find(writing: Writing, unit: str, register: int, which: int = 0) -> int:
         ("load", "index", 3, {"refused": 1}),
         ("store", "place", 1, {"refused": 1, "unit": 4}),
         ("store", "row_bytes", 1 << 39, {"refused": 1, "unit": 4}),
+        ("load", "row_bytes", 8, {"unit_error": 1, "unit": 1, "unit_status": 9}),
     ],
 )
 def test_what_cannot_be_moved_is_refused(
@@ -247,7 +248,9 @@ def test_a_run_that_ends_early_is_misframed(bench: Path) -> None:
     writing = products(1)
     place = writing.code[find(writing, "load", MOVED.index("place"))].value
     changed(writing, find(writing, "load", MOVED.index("place")), value=place - 256)
-    assert ends(bench, writing, memories()) == {"done": 1, "unit_error": 1, "unit": 1, "unit_status": 10}
+    told = ends(bench, writing, memories())
+    assert told.pop("unit_status") & 8
+    assert told == {"done": 1, "unit_error": 1, "unit": 1}
 
 
 @pytest.mark.parametrize("kind", ["illegal", "absent", "early end", "no end"])

@@ -1,0 +1,113 @@
+"""``compile`` and ``simulate`` of a system on the command line: what is refused, and that nothing is written."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ternforge import cli
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+SYSTEM, MODEL = EXAMPLES / "tiny_decoder" / "system.yaml", EXAMPLES / "tiny_lm" / "tiny_kjv"
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The error of a command, which must be one sentence and exit code 2."""
+    assert cli.run([str(one) for one in arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    return error.strip()
+
+
+def simulate(
+    *arguments: object, system: Path = SYSTEM, model: Path = MODEL, prompt: str = "And"
+) -> list[object]:
+    return ["simulate", system, "--checkpoint", model, "--prompt", prompt, *arguments]
+
+
+def edited(tmp_path: Path, old: str, new: str) -> Path:
+    """The preset with one text replaced."""
+    text = SYSTEM.read_text()
+    assert old in text
+    path = tmp_path / "system.yaml"
+    path.write_text(text.replace(old, new))
+    return path
+
+
+REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
+    "more tokens than the context": (
+        lambda _: simulate("--tokens", 256, prompt="In the beginning"),
+        "Prompt and tokens behind it must fit the context of 256 of tiny_kjv, not be 8 and 256",
+    ),
+    "no prompt": (
+        lambda _: ["simulate", SYSTEM, "--checkpoint", MODEL],
+        "A system must be given a checkpoint and a prompt to be simulated",
+    ),
+    "a workload": (
+        lambda _: simulate("--gemm", "1x2x3"),
+        "workload must be given for a design, not for a system",
+    ),
+    "a design with a prompt": (
+        lambda _: ["simulate", EXAMPLES / "vector" / "design.yaml", "--gemm", "1x2x3", "--prompt", "And"],
+        "prompt must be given for a system, not for a design",
+    ),
+    "a vocabulary of more tokens than the system's largest": (
+        lambda tmp: simulate(system=edited(tmp, "  vocab: 1024", "  vocab: 1000")),
+        "vocab of tiny_kjv must be at most 1000, the largest of tiny_decoder, not 1024",
+    ),
+    "no clock": (
+        lambda tmp: simulate(system=edited(tmp, "clock_mhz: 200\n", "")),
+        "clock_mhz must be there to simulate a system, and is missing",
+    ),
+    "no image": (
+        lambda tmp: simulate("--image", tmp),
+        "{tmp}/image.json:1:1: file must exist, and there is none; compile writes it",
+    ),
+    "an empty calibration": (
+        lambda tmp: [*simulate(), "--calibrate", written(tmp / "empty.txt", "")],
+        "{tmp}/empty.txt:1:1: file must have text to measure steps on, and is empty",
+    ),
+}
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_refused(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments, message = REFUSED[what]
+    assert told(capsys, *arguments(tmp_path)).removeprefix("error: ") == message.format(tmp=tmp_path)
+
+
+def test_a_truncated_checkpoint_is_refused_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(MODEL, model)
+    weights = model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100_000])
+    out = tmp_path / "image"
+    error = told(capsys, "compile", SYSTEM, "--checkpoint", model, "--out", out)
+    assert re.search(re.escape(str(weights)) + ":1:1: ", error)
+    assert not out.exists()
+
+
+def test_a_system_with_a_second_unit_of_products_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = (
+        "  second:\n    family: systolic\n    runs: [prefill]\n    parameters: {organization: weight_stationary, "
+        "pe: ternary, rows: 8, cols: 8, act_width: 8, weight_width: 2, k_max: 768, n_max: 1024}\n  attention:\n"
+    )
+    path = edited(tmp_path, "  attention:\n", other)
+    path.write_text(path.read_text().replace("runs: [product, prefill]", "runs: [product]"))
+    error = told(capsys, "compile", path, "--checkpoint", MODEL, "--out", tmp_path / "image")
+    what = "Units of a whole system must be one for products, one for attention and one for elements"
+    assert error.removeprefix("error: ") == f"{what}, and second is another"
+    assert not (tmp_path / "image").exists()
