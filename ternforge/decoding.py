@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -287,7 +288,7 @@ def _pass_cycles(spans: Mapping[str, Sequence[Span]], passes: int) -> list[int]:
         for span in mine:
             place, last = place + (span.number <= last), span.number
             ends[place] = max(ends[place], span.end + 1)
-    return [end - before for end, before in zip(ends, [0, *ends], strict=False)]
+    return [end - before for before, end in pairwise([0, *ends])]
 
 
 def _traffic(decoded: decoding.Decoded, picture: Image) -> dict[str, Any]:

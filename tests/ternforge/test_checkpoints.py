@@ -9,8 +9,8 @@ import pytest
 
 import ternforge
 from blueprint.workloads import model as shapes
+from ternforge import session
 from ternforge.cli import run
-from ternforge.verbs import model as verb
 from tests.checkpoints import files, tiny
 
 
@@ -62,7 +62,7 @@ def test_tensors_are_listed_and_shapes_written(folder: Path, capsys: pytest.Capt
 def test_a_long_survey_says_how_long(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line in two seconds, as if each matrix took one."""
     now = [0.0]
-    monkeypatch.setattr(verb.time, "monotonic", lambda: now.__setitem__(0, now[0] + 1) or now[0])
+    monkeypatch.setattr(session.time, "monotonic", lambda: now.__setitem__(0, now[0] + 1) or now[0])
     said: list[str] = []
     ternforge.model_import(folder, note=said.append)
     assert said == [f"read {done} of 14 matrices, {14 - done} s left" for done in range(2, 14, 2)]
