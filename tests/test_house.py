@@ -216,6 +216,7 @@ FILLED = {
     "Nearest",
     "Node",
     "Offer",
+    "Proof",
     "Scenario",
     "Session",
     "Trace",
@@ -230,6 +231,7 @@ FILLED = {
 }
 #: Rows of several lengths: neighbors, pairs of what may be odd in number, and the first of several.
 UNEVEN = {
+    "zip(expected, mine, strict=False)",
     "zip(('group', 'column', 'beat'), counts, strict=False)",
     "zip(edges, edges[1:], strict=False)",
     "zip(found[::2], found[1::2], strict=False)",
