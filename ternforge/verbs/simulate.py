@@ -173,7 +173,7 @@ def _write_trace(
 @click.option(
     "--checkpoint", type=choices.FILE, metavar="DIR|FILE", help="Of a system: the model that it runs."
 )
-@click.option("--prompt", metavar="TEXT", help="Of a system: the text to continue.")
+@click.option("--prompt", metavar="WORDS", help="Of a system: the text to continue.")
 @click.option(
     "--tokens",
     type=choices.Whole(1, 1 << 20),
