@@ -27,6 +27,8 @@ from simulator.systems.machine import Span
 from ternforge.folder import check_file, output_file, output_folder
 from ternforge.session import Answer, Note, paced, silent, table
 
+#: Tokens behind a prompt where nothing says how many.
+TOKENS = 16
 #: The memory of a system as it is described, beside the behaviors of benches.
 OWN = "system"
 
@@ -181,7 +183,7 @@ class Asked:
     """What a simulation is asked for."""
 
     prompt: str
-    tokens: int = 16
+    tokens: int = TOKENS
     memory: str = OWN
     calibrate: str | Path | None = None
     picture: str | Path | None = None

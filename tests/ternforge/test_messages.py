@@ -424,6 +424,7 @@ VALID = {
     "str": "x",
     "int": 1,
     "str | Path": "x",
+    "System | str | Path": "x",
     "DesignLike": SPEC,
     "DesignLike | System": SPEC,
     "WorkloadLike": "1x1x1",
