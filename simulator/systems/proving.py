@@ -51,6 +51,7 @@ def prove(
     memory = _memory(image, prompt)
     job = rtl.Job(_registers(hardware, image, decoded), [port] * 3, cut=decoded.cycles + _MORE)
     (found,), left = rtl.run(bench, hardware, memory.tobytes(), [job], timeout_s)
+    proof_memory = _memory_findings(left, memory.tobytes(), decoded.memory)
     first = image.tokens + _WORD * len(prompt)
     made = np.frombuffer(left[first : first + _WORD * len(decoded.tokens)], "<u4").tolist()
     proof = Proof(made, found.cycles, status(found), sum(map(len, found.spans().values())))
@@ -59,9 +60,22 @@ def prove(
         proof.findings.append(f"the program must end in cycle {decoded.cycles}, and runs in {job.cut} still")
     elif proof.status != {"done": 1}:
         proof.findings.append(f"status must be done, not {proof.status}")
+    proof.findings += proof_memory
     if made != decoded.tokens:
         proof.findings.append(f"tokens must be {decoded.tokens}, not {made}")
     return proof
+
+
+def _memory_findings(left: bytes, before: bytes, golden: bytes) -> list[str]:
+    """The first byte of memory that is not that of the golden model, which leaves the image as it was."""
+    expected = np.frombuffer(golden + before[len(golden) :], np.uint8)
+    wrong = np.flatnonzero(np.frombuffer(left, np.uint8) != expected)
+    if not wrong.size:
+        return []
+    first = int(wrong[0])
+    return [
+        f"{wrong.size:,} bytes of memory differ, the first at {first:#x}: {expected[first]}, not {left[first]}"
+    ]
 
 
 def compare(found: rtl.Found, trace: Trace) -> list[str]:
