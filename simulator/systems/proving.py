@@ -51,7 +51,7 @@ def prove(
     memory = _memory(image, prompt)
     job = rtl.Job(_registers(hardware, image, decoded), [port] * 3, cut=decoded.cycles + _MORE)
     (found,), left = rtl.run(bench, hardware, memory.tobytes(), [job], timeout_s)
-    proof_memory = _memory_findings(left, memory.tobytes(), decoded.memory)
+    proof_memory = memory_findings(left, memory.tobytes(), decoded.memory)
     first = image.tokens + _WORD * len(prompt)
     made = np.frombuffer(left[first : first + _WORD * len(decoded.tokens)], "<u4").tolist()
     proof = Proof(made, found.cycles, status(found), sum(map(len, found.spans().values())))
@@ -66,7 +66,7 @@ def prove(
     return proof
 
 
-def _memory_findings(left: bytes, before: bytes, golden: bytes) -> list[str]:
+def memory_findings(left: bytes, before: bytes, golden: bytes) -> list[str]:
     """The first byte of memory that is not that of the golden model, which leaves the image as it was."""
     expected = np.frombuffer(golden + before[len(golden) :], np.uint8)
     wrong = np.flatnonzero(np.frombuffer(left, np.uint8) != expected)
