@@ -122,7 +122,7 @@ def compile_system(
     found, told = compiled(system, opened(checkpoint), calibrate, note)
     picture = image.of_compiled(found)
     note("predicting the cycles of every instruction")
-    clock = _clock(system)
+    clock = clock_of(system)
     times = _predicted(found.hardware, picture, port(system, OWN, clock))
     with output_folder(out, "compile", force=force) as folder:
         image.write(found, folder, {name: cycles for name, (cycles, _) in times.items()}, told)
@@ -186,7 +186,7 @@ class Asked:
     tokens: int = TOKENS
     memory: str = OWN
     calibrate: str | Path | None = None
-    picture: str | Path | None = None
+    image: str | Path | None = None
     technology: str | Path | None = None
     trace: str | Path | None = None
     force: bool = False
@@ -197,19 +197,13 @@ def simulate_system(
 ) -> Answer:
     """Text and cycles of a prompt on a system."""
     system = file if isinstance(file, System) else read_system(file)
-    clock = _clock(system)
+    clock = clock_of(system)
     behavior = port(system, asked.memory, clock)
     trained = opened(checkpoint)
-    given = _prompt(trained, asked)
+    given = prompt_of(trained, asked)
     path = None if asked.trace is None else check_file(asked.trace, (".json", ".json.gz"), force=asked.force)
     hardware = control.hardware(system)
-    if asked.picture is None:
-        found, _ = compiled(system, trained, asked.calibrate, note)
-        picture = image.of_compiled(found)
-    else:
-        picture = image.read(Path(asked.picture), hardware)
-    if picture.vocab != trained.decoder.model.vocab or picture.context != trained.decoder.model.context:
-        raise ParamError(f"{asked.picture}: image must be of this checkpoint, and is of another")
+    picture = picture_of(system, hardware, trained, asked, note)
     decoded = decoding.decode(
         hardware, picture, given, asked.tokens, behavior, stop=trained.decoder.eos,
         told=paced(note, "ran {} of {} passes"),
@@ -224,7 +218,19 @@ def simulate_system(
     return answer
 
 
-def _prompt(trained: Checkpoint, asked: Asked) -> list[int]:
+def picture_of(system: System, hardware: Hardware, trained: Checkpoint, asked: Asked, note: Note) -> Image:
+    """The image that is asked for: what was compiled before, or what is compiled now."""
+    if asked.image is None:
+        found, _ = compiled(system, trained, asked.calibrate, note)
+        picture = image.of_compiled(found)
+    else:
+        picture = image.read(Path(asked.image), hardware)
+    if picture.vocab != trained.decoder.model.vocab or picture.context != trained.decoder.model.context:
+        raise ParamError(f"{asked.image}: image must be of this checkpoint, and is of another")
+    return picture
+
+
+def prompt_of(trained: Checkpoint, asked: Asked) -> list[int]:
     """Tokens of the prompt. Raises ``ParamError`` where they and those to come exceed the context."""
     context = trained.decoder.model.context
     begin = [] if trained.decoder.bos is None else [trained.decoder.bos]
@@ -239,7 +245,7 @@ def _prompt(trained: Checkpoint, asked: Asked) -> list[int]:
     return given
 
 
-def _clock(system: System) -> float:
+def clock_of(system: System) -> float:
     if system.clock_mhz is None:
         raise ParamError("clock_mhz must be there to simulate a system, and is missing")
     return system.clock_mhz
@@ -289,7 +295,7 @@ def _pass_cycles(spans: Mapping[str, Sequence[Span]], passes: int) -> list[int]:
         for span in mine:
             place, last = place + (span.number <= last), span.number
             ends[place] = max(ends[place], span.end + 1)
-    return [end - before for end, before in zip(ends, [0, *ends], strict=False)]
+    return [end - before for end, before in zip(ends, [0, *ends[:-1]], strict=True)]
 
 
 def _traffic(decoded: decoding.Decoded, picture: Image) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class Control(Registers):
     """
 
     place = "control"
-    bare = ("bus",)
+    bare: tuple[str, ...] = ("bus",)
     latency = "a write 2 cycles, a read 2 cycles, a program is asked for 2 cycles after its start is accepted"
     throughput = "one write every 3 cycles, one read every 3 cycles"
 
@@ -58,7 +58,7 @@ class Control(Registers):
         self._given(m, values)
         refused = self._starts(m, write, values)
         words: dict[str, Value] = dict(values)
-        words["status"] = self._told(m, refused)
+        words["status"] = self._status_word(refused)
         words["interrupt"] = self._interrupt(m, write, refused)
         words["control"] = Const(0, 1)
         words |= {name: Const(self.registers[name].reset, WORD_BITS) for name in ("hash_lo", "hash_hi")}
@@ -130,7 +130,7 @@ class Control(Registers):
         found["done"] = done
         return found
 
-    def _told(self, m: Module, refused: Mapping[str, Value]) -> Value:
+    def _status_word(self, refused: Mapping[str, Value]) -> Value:
         """The status; errors of a start stand in the place of those of a run."""
         own = {name: flag for name, flag in refused.items() if name in ERRORS}
         told = self.told & (~Cat(*own.values()).any()).replicate(TOLD)

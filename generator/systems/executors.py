@@ -172,7 +172,8 @@ class Runner(Executor):
     """Executor of a unit: writes of its register file, and runs from their start to their end.
 
     Guarantees: a run is over when the status of the unit says ``done``, which is looked at again and again; a unit that
-    refuses its sizes, or was misframed, is told with its status. Registers of ``staging`` are ports of the same name.
+    refuses its sizes, or was misframed, is told with its status. Registers of ``staging`` are ports of the
+    same name; one without bits takes any value.
     Does not: stop a run.
     """
 
@@ -191,6 +192,7 @@ class Runner(Executor):
         above = [
             (entry.register == STAGED[name]) & entry.value[width:].any()
             for name, width in self.staging.items()
+            if width
         ]
         wrong = entry.writes & Mux(inside, entry.value[WORD_BITS:].any(), Cat(*above).any())
         asks = Signal(name="asks")
@@ -235,7 +237,7 @@ class Runner(Executor):
         bus = self.bus
         looking, asked = Signal(name="looking"), Signal(name="asked")
         begins = bus.bvalid & self.entry.starts & running
-        over = bus.rdata[STATUS.index("done")] | bus.rdata[STATUS.index("size_error")]
+        over = Cat(*(bus.rdata[STATUS.index(flag)] for flag in ("done", "size_error", "framing_error"))).any()
         m.d.comb += [
             bus.arvalid.eq(begins | (looking & ~asked)), bus.araddr.eq(STATUS_ADDRESS), bus.arprot.eq(0),
             bus.rready.eq(1), looked.eq(bus.rvalid & (over | bus.rresp.any())),

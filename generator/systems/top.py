@@ -86,7 +86,7 @@ class SystemTop(Block):
 
     def _moved(self, movers: dict[str, Any]) -> dict[str, Any]:
         """What the core takes of the movers, by the names of its ports."""
-        found = {}
+        found: dict[str, Any] = {}
         for name in ("load", "store"):
             mover = movers[name]
             wires = ("transfer", "index", "done", "error", "refused", "tdata", "tvalid", "tlast", "tready")

@@ -90,6 +90,14 @@ def executable(
     return found
 
 
+def of_folder(
+    hardware: Hardware, manifest: Mapping[str, Any], folder: Path, engine: Engine = "verilator"
+) -> Path:
+    """The bench around a top that was exported to a folder with this manifest."""
+    pins = {name: port["width"] for name, port in manifest["ports"].items()}
+    return executable(hardware, [folder / name for name in manifest["files"]], pins, manifest["top"], engine)
+
+
 def run(
     program: Path, hardware: Hardware, image: bytes, jobs: Sequence[Job], timeout_s: float = 600
 ) -> tuple[list[Found], bytes]:

@@ -32,7 +32,7 @@ def generate(
     Files of an earlier run in ``out`` are replaced and files of others stay; one in the way is replaced by ``force``.
     Of a system (a file of schema ``ternforge/system/v1``) it is one top with all units.
     """
-    if is_system(design):
+    if isinstance(design, System) or (isinstance(design, (str, Path)) and is_system(design)):
         return _system(design, out, overrides, force)
     chosen = read_design(design, overrides)
     with output_folder(out, "generate", force=force) as draft:

@@ -17,6 +17,7 @@ from ternforge import choices, decoders, decoding
 from ternforge.folder import check_file, output_file
 from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload, refused
 from ternforge.options import (
+    decoded_options,
     force_option,
     gemm_option,
     seed_option,
@@ -179,23 +180,7 @@ def _write_trace(
     "--trace", type=choices.FILE, metavar="FILE.json[.gz]", help="Trace of the first task, for Perfetto."
 )
 @click.option("--window", metavar="A:B", help="Cycles that the trace shows; all without it.")
-@click.option(
-    "--checkpoint", type=choices.FILE, metavar="DIR|FILE", help="Of a system: the model that it runs."
-)
-@click.option("--prompt", metavar="WORDS", help="Of a system: what to continue.")
-@click.option(
-    "--tokens",
-    type=choices.Whole(1, 1 << 20),
-    metavar="N",
-    help="Of a system: tokens to make.  [default: 16]",
-)
-@click.option(
-    "--memory",
-    type=choices.Named(decoding.memories),
-    help="Of a system: behavior of its memory.  [default: system, as it is described]",
-)
-@click.option("--calibrate", type=choices.FILE, metavar="FILE.txt", help="Of a system: see compile.")
-@click.option("--image", type=choices.FOLDER, metavar="DIR", help="Of a system: what compile wrote.")
+@decoded_options
 @force_option
 @set_option
 @click.pass_obj

@@ -1,0 +1,130 @@
+"""A prompt on the RTL of a whole system, compared with what the golden model and the machine say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from blueprint.systems import control
+from blueprint.systems.control import Hardware
+from blueprint.systems.memory_port import MemoryPort
+from compiler.compile import DECODE, PROMPT
+from compiler.image import Image
+from simulator.systems import rtl
+from simulator.systems.decoding import Decoded
+from simulator.systems.machine import Trace
+
+_WORD = 4
+#: Cycles that a run of the RTL is given beyond what it should take.
+_MORE = 10_000
+
+
+@dataclass
+class Proof:
+    """What the RTL did, and every difference in words."""
+
+    tokens: list[int]
+    cycles: int
+    status: dict[str, int]
+    instructions: int
+    findings: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """True if nothing differs."""
+        return not self.findings
+
+
+def prove(
+    hardware: Hardware,
+    bench: Path,
+    image: Image,
+    prompt: Sequence[int],
+    decoded: Decoded,
+    port: MemoryPort,
+    timeout_s: float = 24 * 3600,
+) -> Proof:
+    """Run the prompt on the RTL and compare tokens, begin and end of every instruction, and the end of all."""
+    memory = _memory(image, prompt)
+    job = rtl.Job(_registers(hardware, image, decoded), [port] * 3, cut=decoded.cycles + _MORE)
+    (found,), left = rtl.run(bench, hardware, memory.tobytes(), [job], timeout_s)
+    proof_memory = memory_findings(left, memory.tobytes(), decoded.memory)
+    first = image.tokens + _WORD * len(prompt)
+    made = np.frombuffer(left[first : first + _WORD * len(decoded.tokens)], "<u4").tolist()
+    proof = Proof(made, found.cycles, status(found), sum(map(len, found.spans().values())))
+    proof.findings += compare(found, decoded.trace)
+    if found.cycles < 0:
+        proof.findings.append(f"the program must end in cycle {decoded.cycles}, and runs in {job.cut} still")
+    elif proof.status != {"done": 1}:
+        proof.findings.append(f"status must be done, not {proof.status}")
+    proof.findings += proof_memory
+    if made != decoded.tokens:
+        proof.findings.append(f"tokens must be {decoded.tokens}, not {made}")
+    return proof
+
+
+def memory_findings(left: bytes, before: bytes, golden: bytes) -> list[str]:
+    """The first byte of memory that is not that of the golden model, which leaves the image as it was."""
+    expected = np.frombuffer(golden + before[len(golden) :], np.uint8)
+    wrong = np.flatnonzero(np.frombuffer(left, np.uint8) != expected)
+    if not wrong.size:
+        return []
+    first = int(wrong[0])
+    return [
+        f"{wrong.size:,} bytes of memory differ, the first at {first:#x}: {expected[first]}, not {left[first]}"
+    ]
+
+
+def compare(found: rtl.Found, trace: Trace) -> list[str]:
+    """The first difference of every unit and mover, and of the end."""
+    findings = []
+    spans = found.spans()
+    for unit, expected in trace.spans.items():
+        mine = spans[unit]
+        for number, (one, (begin, end)) in enumerate(zip(expected, mine, strict=False)):
+            if (one.begin, one.end) != (begin, end):
+                what = f"must take cycles {one.begin} to {one.end}, not {begin} to {end}"
+                findings.append(f"{unit}: instruction {number} ({one.text}) {what}")
+                break
+        if len(expected) != len(mine):
+            findings.append(f"{unit}: must do {len(expected)} instructions, not {len(mine)}")
+    if found.cycles not in (-1, trace.cycles):
+        findings.append(f"the interrupt must come in cycle {trace.cycles}, not {found.cycles}")
+    return findings
+
+
+def status(found: rtl.Found) -> dict[str, int]:
+    """The fields of the status that are not 0."""
+    word = found.registers.get("status", 0)
+    parts = {name: word >> low & ((1 << width) - 1) for name, (low, width) in control.STATUS.items()}
+    return {name: value for name, value in parts.items() if value}
+
+
+def _memory(image: Image, prompt: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """Memory as the host leaves it: the image, and the tokens of the prompt."""
+    memory = np.zeros(image.end, np.uint8)
+    memory[image.base :] = image.data
+    tokens = np.asarray(prompt, "<u4").view(np.uint8)
+    memory[image.tokens : image.tokens + len(tokens)] = tokens
+    return memory
+
+
+def _registers(hardware: Hardware, image: Image, decoded: Decoded) -> dict[str, int]:
+    """What the host writes before the start."""
+    number = int(hardware.design_hash, 16)
+    lengths = {name: len(program) for name, program in image.programs.items()}
+    return {
+        "prompt_page": image.pages[PROMPT],
+        "prompt_length": lengths[PROMPT],
+        "decode_page": image.pages[DECODE],
+        "decode_length": lengths[DECODE],
+        "position": 0,
+        "prompt_passes": decoded.passes.count(PROMPT),
+        "decode_passes": decoded.passes.count(DECODE),
+        "image_lo": number & 0xFFFFFFFF,
+        "image_hi": number >> 32,
+        "interrupt": 3,
+    }
