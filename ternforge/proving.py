@@ -30,7 +30,7 @@ def verify_system(
         told=paced(note, "simulated {} of {} passes"),
     )  # fmt: skip
     with files.scratch() as scratch:
-        from generator.systems import export
+        from generator import system_export as export
 
         note(f"writing the Verilog of {system.name}")
         manifest = export.write_system(hardware, scratch)

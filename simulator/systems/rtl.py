@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -49,12 +49,12 @@ class Step:
     words: int = 0
 
 
-@dataclass
+@dataclass(frozen=True)
 class Found:
     """What a job did; ``registers`` are empty and ``cycles`` -1 where it was cut."""
 
-    steps: list[Step] = field(default_factory=list)
-    registers: dict[str, int] = field(default_factory=dict)
+    steps: Sequence[Step]
+    registers: Mapping[str, int]
     cycles: int = -1
 
     def spans(self) -> dict[str, list[tuple[int, int]]]:
@@ -114,24 +114,27 @@ def run(
         rows = [line.split() for line in (folder / "out").read_text().splitlines()]
         left = (folder / "image").read_bytes()
     names = {register.address: register.name for register in described}
-    found = [Found()]
+    found, mine = [], []
     for cycle, kind, first, second in rows:
-        _note(found[-1], int(cycle), kind, int(first), int(second), names)
+        mine.append((int(cycle), kind, int(first), int(second)))
         if kind == "cut" or (kind == "register" and int(first) == described[-1].address):
-            found.append(Found())
-    return found[:-1], left
+            found.append(_found(mine, names))
+            mine = []
+    return found, left
 
 
-def _note(found: Found, cycle: int, kind: str, first: int, second: int, names: Mapping[int, str]) -> None:
-    if kind == "units":
-        for what, lines in (("begin", first), ("end", second)):
-            found.steps += [Step(cycle, what, unit) for n, unit in enumerate(UNITS) if lines >> n & 1]
-    elif kind == "register":
-        found.registers[names[first]] = second
-    elif kind == "interrupt":
-        found.cycles = cycle
-    elif kind in ("fetch", "load", "store"):
-        found.steps.append(Step(cycle, "request", kind, first, second))
+def _found(rows: Sequence[tuple[int, str, int, int]], names: Mapping[int, str]) -> Found:
+    """What the lines of a job say."""
+    steps: list[Step] = []
+    for cycle, kind, first, second in rows:
+        if kind == "units":
+            for what, lines in (("begin", first), ("end", second)):
+                steps += [Step(cycle, what, unit) for n, unit in enumerate(UNITS) if lines >> n & 1]
+        elif kind in ("fetch", "load", "store"):
+            steps.append(Step(cycle, "request", kind, first, second))
+    registers = {names[first]: second for _, kind, first, second in rows if kind == "register"}
+    ends = [cycle for cycle, kind, _, _ in rows if kind == "interrupt"]
+    return Found(steps, registers, ends[0] if ends else -1)
 
 
 def _packed(hardware: Hardware, image: bytes, jobs: Sequence[Job]) -> bytes:

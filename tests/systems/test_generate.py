@@ -14,7 +14,7 @@ from blueprint.systems import control
 from blueprint.systems.description import Host
 from blueprint.systems.instructions import KINDS
 from blueprint.systems.reader import read_system
-from generator.systems.export import write_system
+from generator.system_export import write_system
 from ternforge.verbs.generate import generate
 from tests.systems.test_top import small
 from toolchain import compiler, process, verilator
