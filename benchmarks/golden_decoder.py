@@ -115,8 +115,12 @@ def main() -> None:
     print(f"loss [nat]: golden {losses(golden, targets):.4f}, reference {losses(floats, targets):.4f}")
     print(f"next tokens equal: {same:.2%}")
     for noise in NOISE:
-        equal = float((disturbed(checkpoint, windows, noise).argmax(axis=-1) == floats.argmax(axis=-1)).mean())
-        print(f"next tokens of the reference with noise of {noise:g} in what attention gives: {equal:.2%} equal")
+        equal = float(
+            (disturbed(checkpoint, windows, noise).argmax(axis=-1) == floats.argmax(axis=-1)).mean()
+        )
+        print(
+            f"next tokens of the reference with noise of {noise:g} in what attention gives: {equal:.2%} equal"
+        )
     apart = np.median(near[differ]) if differ.any() else 0
     print(f"median distance of the two largest logits {np.median(near):.3f}, where they differ {apart:.3f}")
 

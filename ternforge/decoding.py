@@ -14,6 +14,7 @@ from blueprint.numbers import ceil_div
 from blueprint.systems import control, rules
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import System
+from blueprint.systems.instructions import WORD_BYTES
 from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
 from blueprint.systems.reader import read_system
 from checkpoints import reading
@@ -301,19 +302,19 @@ def _pass_cycles(spans: Mapping[str, Sequence[Span]], passes: int) -> list[int]:
 def _traffic(decoded: decoding.Decoded, picture: Image) -> dict[str, Any]:
     """Bytes by what they are for, and cycles of the movers and units by layer."""
     found: Counter[str] = Counter()
+    for unit, moved in decoding.transfers(decoded.trace).items():
+        for place, span, size in moved:
+            note, _ = picture.notes[decoded.passes[place]][span.number]
+            found[f"{_group(note)[1]} {unit}"] += size
+    found["program fetch"] = sum(WORD_BYTES * len(picture.programs[name]) for name in decoded.passes)
     layers: dict[str, Counter[str]] = {}
     for unit, spans in decoded.trace.spans.items():
         place, last = 0, -1
         for span in spans:
             place, last = place + (span.number <= last), span.number
-            if span.text.kind != "start":
-                continue
-            note, size = picture.notes[decoded.passes[place]][span.number]
-            group = _group(note)
-            if unit in ("load", "store"):
-                found[f"{group[1]} {unit}"] += size
-            layers.setdefault(group[0], Counter())[unit] += span.end - span.begin + 1
-    found["program fetch"] = sum(8 * len(picture.programs[name]) for name in decoded.passes)
+            if span.text.kind == "start":
+                note, _ = picture.notes[decoded.passes[place]][span.number]
+                layers.setdefault(_group(note)[0], Counter())[unit] += span.end - span.begin + 1
     return {"bytes": dict(found), "layers": {name: dict(each) for name, each in layers.items()}}
 
 
