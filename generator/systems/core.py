@@ -174,17 +174,17 @@ class Core(Block):
         spec = self.hardware.units[unit]
         top = unit_top(spec)
         bus = AXI_LITE.create(path=(f"{unit}_bus",))
-        wires = {
-            stream: top.ports[stream.prefix].signature.create(path=(f"{unit}_{stream.name}",))
+        wires = [
+            (stream, top.ports[stream.prefix].signature.create(path=(f"{unit}_{stream.name}",)))
             for stream in spec.streams()
-        }
+        ]
         self.use(
             m, top, f"{unit}_unit", **{axi.CLOCK: ClockSignal(), axi.RESET: ~ResetSignal(), axi.BUS: bus},
-            **{stream.prefix: port for stream, port in wires.items()},
+            **{stream.prefix: port for stream, port in wires},
         )  # fmt: skip
         runner = Runner(f"{self.hardware.name}_{unit}_runner", self.hardware.staging(unit))
         ends = self.use(m, runner, f"{unit}_executor", bus=bus, **self._queue(m, number, unit))
-        for stream, port in wires.items():
+        for stream, port in wires:
             if stream.direction == "in":
                 self._input(m, stream, port, unit, ends, loads)
             else:
