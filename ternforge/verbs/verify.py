@@ -40,8 +40,13 @@ def verify(
     seed: int = 1,
     cases: int = 8,
     workload: WorkloadLike | None = None,
+    checkpoint: str | Path | None = None,
+    prompt: str | None = None,
+    tokens: int | None = None,
+    memory: str | None = None,
+    calibrate: str | Path | None = None,
+    image: str | Path | None = None,
     note: Note = silent,
-    **decoded: Any,
 ) -> Answer:
     """Prove a design's Verilog against the golden model and the simulator, with cocotb on Verilator.
 
@@ -50,10 +55,15 @@ def verify(
     stalls; the tasks of ``workload`` are run first, unstalled. ``ok`` is false where a value, a cycle, a register or a
     rule of AXI does not hold, and where the design hangs; ``failure`` says what, ``checks`` all that was looked at.
 
-    A system (a file of schema ``ternforge/system/v1``) takes a ``checkpoint``, a ``prompt`` and the fields of
-    `ternforge.decoding.Asked` instead: its answer has the text of the RTL, and ``findings`` where it is not that of the
+    A system (a file of schema ``ternforge/system/v1``) takes a ``checkpoint`` and a ``prompt`` instead, and what else
+    `simulate` takes of a system: its answer has the text of the RTL, and ``findings`` where it is not that of the
     golden model or takes other cycles.
     """
+    given: dict[str, Any] = {
+        "checkpoint": checkpoint, "prompt": prompt, "tokens": tokens, "memory": memory, "calibrate": calibrate,
+        "image": image,
+    }  # fmt: skip
+    decoded = {name: value for name, value in given.items() if value is not None}
     if isinstance(design, System) or (isinstance(design, (str, Path)) and is_system(design)):
         return _system(design, {"overrides": overrides, "rtl": rtl, "workload": workload}, decoded, note)
     if decoded:

@@ -366,7 +366,7 @@ def test_a_point_that_is_infeasible_is_written_with_its_reason(
 
 SPEC = TernaryLutSpec(mu=2, lut_count=2, fetch_count=2, act_width=8, k_max=64, n_max=8)
 A_PATH = "a path (text or pathlib.Path)"
-A_DESIGN = f"{A_PATH}, a Design or a Spec"
+A_DESIGN = f"{A_PATH}, a Design, a Spec or a System"
 GIVEN = [
     (
         lambda: ternforge.check({}),
