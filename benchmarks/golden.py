@@ -43,6 +43,11 @@ DESIGNS, POOL, SEED = 12, 400, 77
 SAMPLES = 60
 #: Designs exported besides those with golden numbers: what stands in modules that none of them has.
 MORE: dict[str, tuple[dict[str, Any], ...]] = {
+    "vector": (
+        {
+            "lanes": 2, "length_max": 40, "rows_max": 40, "rotates": True, "dots": True, "activation": "silu",
+        },
+    ),
     "streaming_attention": (
         {
             "graph": "scaled", "dim": 4, "keys_max": 16, "queries_max": 1, "mask": "none", "format": "int8",

@@ -21,10 +21,13 @@ from blueprint.systems.reader import read_system
 from checkpoints import reading
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.reference import Reference
+from checkpoints.ternary import Floats
 from compiler import calibration
 from compiler.compile import DECODE, Compiled, compile_model
 from simulator.systems.golden import Golden, Memory
 
+#: Relative noise that the reference decoder is disturbed by, to see what any other arithmetic does to it.
+NOISE = (1e-6, 1e-5, 1e-4, 1e-3)
 _ROOT = Path(__file__).resolve().parents[1] / "examples"
 
 
@@ -50,6 +53,18 @@ def scores(compiled: Compiled, windows: NDArray[np.int64]) -> NDArray[np.float64
         print(f"\r{position + 1}/{length} positions, {left:.0f} s left ", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return found
+
+
+def disturbed(checkpoint: Checkpoint, windows: NDArray[np.int64], noise: float) -> NDArray[np.float64]:
+    """Scores of the reference decoder with relative noise of this deviation in what attention gives."""
+    random = np.random.default_rng(0)
+
+    def watch(layer: int, what: str, values: Floats) -> None:
+        if what == "mixed":
+            values *= (1 + noise * random.standard_normal(values.shape)).astype(np.float32)
+
+    reference = Reference(checkpoint, watch)
+    return np.stack([reference.logits(window.tolist()) for window in windows]).astype(np.float64)
 
 
 def losses(logits: NDArray[np.floating], targets: NDArray[np.int64]) -> float:
@@ -99,6 +114,13 @@ def main() -> None:
     print(f"{count * length} tokens, {count} windows of {length} of {options.text.name}")
     print(f"loss [nat]: golden {losses(golden, targets):.4f}, reference {losses(floats, targets):.4f}")
     print(f"next tokens equal: {same:.2%}")
+    for noise in NOISE:
+        equal = float(
+            (disturbed(checkpoint, windows, noise).argmax(axis=-1) == floats.argmax(axis=-1)).mean()
+        )
+        print(
+            f"next tokens of the reference with noise of {noise:g} in what attention gives: {equal:.2%} equal"
+        )
     apart = np.median(near[differ]) if differ.any() else 0
     print(f"median distance of the two largest logits {np.median(near):.3f}, where they differ {apart:.3f}")
 

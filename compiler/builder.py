@@ -130,7 +130,7 @@ class Builder:
         return (*(draft.settled() for draft in self._drafts), Instruction("end"))
 
     def notes(self) -> tuple[tuple[str, int], ...]:
-        """What every instruction is for, and the bytes that it moves."""
+        """What every instruction is for, and the bytes that it moves at position 0."""
         return (*((draft.note, draft.bytes) for draft in self._drafts), ("end", 0))
 
     def put(self, unit: str, register: int, value: int, *, position: bool = False) -> None:
@@ -173,7 +173,7 @@ class Builder:
         needs = [("store", self._memory.read(moved.span, number))]
         if not free:
             needs += self._room(staged, self._words(staged, moved), number)
-        self._start("load", needs, moved.size)
+        self._start("load", needs, moved.row_bytes * moved.rows)
 
     def store(self, name: str, moved: Moved) -> None:
         """Store what a run left in a staged field."""
@@ -186,7 +186,7 @@ class Builder:
         for one in held:
             one.gone = number
         needs: list[Done] = [(staged.unit, held[-1].filled), ("load", self._memory.write(moved.span, number))]
-        self._start("store", needs, moved.size)
+        self._start("store", needs, moved.row_bytes * moved.rows)
 
     def _transfer(self, unit: str, moved: Moved, place: int) -> None:
         values = (moved.address, moved.row_bytes, moved.rows, moved.stride, place, moved.index)

@@ -15,6 +15,7 @@ from blueprint.numbers import ceil_div
 from blueprint.systems import control, rules
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import System
+from blueprint.systems.instructions import WORD_BYTES
 from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
 from blueprint.systems.reader import read_system
 from checkpoints import reading
@@ -28,6 +29,8 @@ from simulator.systems.machine import Span
 from ternforge.folder import check_file, output_file, output_folder
 from ternforge.session import Answer, Note, paced, silent, table
 
+#: Tokens behind a prompt where nothing says how many.
+TOKENS = 16
 #: The memory of a system as it is described, beside the behaviors of benches.
 OWN = "system"
 
@@ -121,7 +124,7 @@ def compile_system(
     found, told = compiled(system, opened(checkpoint), calibrate, note)
     picture = image.of_compiled(found)
     note("predicting the cycles of every instruction")
-    clock = _clock(system)
+    clock = clock_of(system)
     times = _predicted(found.hardware, picture, port(system, OWN, clock))
     with output_folder(out, "compile", force=force) as folder:
         image.write(found, folder, {name: cycles for name, (cycles, _) in times.items()}, told)
@@ -182,10 +185,10 @@ class Asked:
     """What a simulation is asked for."""
 
     prompt: str
-    tokens: int = 16
+    tokens: int = TOKENS
     memory: str = OWN
     calibrate: str | Path | None = None
-    picture: str | Path | None = None
+    image: str | Path | None = None
     technology: str | Path | None = None
     trace: str | Path | None = None
     force: bool = False
@@ -196,19 +199,13 @@ def simulate_system(
 ) -> Answer:
     """Text and cycles of a prompt on a system."""
     system = file if isinstance(file, System) else read_system(file)
-    clock = _clock(system)
+    clock = clock_of(system)
     behavior = port(system, asked.memory, clock)
     trained = opened(checkpoint)
-    given = _prompt(trained, asked)
+    given = prompt_of(trained, asked)
     path = None if asked.trace is None else check_file(asked.trace, (".json", ".json.gz"), force=asked.force)
     hardware = control.hardware(system)
-    if asked.picture is None:
-        found, _ = compiled(system, trained, asked.calibrate, note)
-        picture = image.of_compiled(found)
-    else:
-        picture = image.read(Path(asked.picture), hardware)
-    if picture.vocab != trained.decoder.model.vocab or picture.context != trained.decoder.model.context:
-        raise ParamError(f"{asked.picture}: image must be of this checkpoint, and is of another")
+    picture = picture_of(system, hardware, trained, asked, note)
     decoded = decoding.decode(
         hardware, picture, given, asked.tokens, behavior, stop=trained.decoder.eos,
         told=paced(note, "ran {} of {} passes"),
@@ -223,7 +220,19 @@ def simulate_system(
     return answer
 
 
-def _prompt(trained: Checkpoint, asked: Asked) -> list[int]:
+def picture_of(system: System, hardware: Hardware, trained: Checkpoint, asked: Asked, note: Note) -> Image:
+    """The image that is asked for: what was compiled before, or what is compiled now."""
+    if asked.image is None:
+        found, _ = compiled(system, trained, asked.calibrate, note)
+        picture = image.of_compiled(found)
+    else:
+        picture = image.read(Path(asked.image), hardware)
+    if picture.vocab != trained.decoder.model.vocab or picture.context != trained.decoder.model.context:
+        raise ParamError(f"{asked.image}: image must be of this checkpoint, and is of another")
+    return picture
+
+
+def prompt_of(trained: Checkpoint, asked: Asked) -> list[int]:
     """Tokens of the prompt. Raises ``ParamError`` where they and those to come exceed the context."""
     context = trained.decoder.model.context
     begin = [] if trained.decoder.bos is None else [trained.decoder.bos]
@@ -238,7 +247,7 @@ def _prompt(trained: Checkpoint, asked: Asked) -> list[int]:
     return given
 
 
-def _clock(system: System) -> float:
+def clock_of(system: System) -> float:
     if system.clock_mhz is None:
         raise ParamError("clock_mhz must be there to simulate a system, and is missing")
     return system.clock_mhz
@@ -294,19 +303,19 @@ def _pass_cycles(spans: Mapping[str, Sequence[Span]], passes: int) -> list[int]:
 def _traffic(decoded: decoding.Decoded, picture: Image) -> dict[str, Any]:
     """Bytes by what they are for, and cycles of the movers and units by layer."""
     found: Counter[str] = Counter()
+    for unit, moved in decoding.transfers(decoded.trace).items():
+        for place, span, size in moved:
+            note, _ = picture.notes[decoded.passes[place]][span.number]
+            found[f"{_group(note)[1]} {unit}"] += size
+    found["program fetch"] = sum(WORD_BYTES * len(picture.programs[name]) for name in decoded.passes)
     layers: dict[str, Counter[str]] = {}
     for unit, spans in decoded.trace.spans.items():
         place, last = 0, -1
         for span in spans:
             place, last = place + (span.number <= last), span.number
-            if span.text.kind != "start":
-                continue
-            note, size = picture.notes[decoded.passes[place]][span.number]
-            group = _group(note)
-            if unit in ("load", "store"):
-                found[f"{group[1]} {unit}"] += size
-            layers.setdefault(group[0], Counter())[unit] += span.end - span.begin + 1
-    found["program fetch"] = sum(8 * len(picture.programs[name]) for name in decoded.passes)
+            if span.text.kind == "start":
+                note, _ = picture.notes[decoded.passes[place]][span.number]
+                layers.setdefault(_group(note)[0], Counter())[unit] += span.end - span.begin + 1
     return {"bytes": dict(found), "layers": {name: dict(each) for name, each in layers.items()}}
 
 

@@ -63,6 +63,40 @@ seed_option: Decorator = click.option(
     show_default=True,
     help="Seed of everything random.",
 )
+
+
+def _memories() -> tuple[str, ...]:
+    from ternforge.decoding import memories  # with the simulator, which verbs without work do not need
+
+    return memories()
+
+
+def decoded_options(command: Any) -> Any:
+    """Options of a verb that runs a checkpoint on a system: the fields of `ternforge.decoding.Asked`."""
+    for option in reversed(_DECODED):
+        command = option(command)
+    return command
+
+
+_DECODED: tuple[Decorator, ...] = (
+    click.option(
+        "--checkpoint", type=choices.FILE, metavar="DIR|FILE", help="Of a system: the model that it runs."
+    ),
+    click.option("--prompt", metavar="WORDS", help="Of a system: what to continue."),
+    click.option(
+        "--tokens",
+        type=choices.Whole(1, 1 << 20),
+        metavar="N",
+        help="Of a system: tokens to make.  [default: 16]",
+    ),
+    click.option(
+        "--memory",
+        type=choices.Named(_memories),
+        help="Of a system: behavior of its memory.  [default: system, as it is described]",
+    ),
+    click.option("--calibrate", type=choices.FILE, metavar="FILE.txt", help="Of a system: see compile."),
+    click.option("--image", type=choices.FOLDER, metavar="DIR", help="Of a system: what compile wrote."),
+)
 study_argument: Decorator = click.argument("study", type=choices.FOLDER)
 
 

@@ -220,7 +220,6 @@ FILLED = {
     "Scenario",
     "Session",
     "Trace",
-    "_Beats",
     "_Draft",
     "_Executor",
     "_Held",

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from blueprint.errors import ParamError
 from blueprint.numbers import bit_length, ceil_div, clog2
@@ -84,14 +85,16 @@ ERRORS: Mapping[str, str] = {
 }
 #: Number in the status of the unit at fault: that of :data:`blueprint.systems.instructions.UNITS`, and fetch.
 FETCH = len(UNITS)
+#: Bits of the number of a unit; lowest bit and bits of the status of a unit.
+UNIT_BITS, UNIT_STATUS_AT, UNIT_STATUS_BITS = 3, 16, 8
 _FLAGS = ("busy", "done", *ERRORS)
 _AT = len(_FLAGS)
 #: Lowest bit and bits of every field of the status.
 STATUS: Mapping[str, tuple[int, int]] = {
     **{name: (place, 1) for place, name in enumerate(_FLAGS)},
-    "unit": (_AT, 3),
-    "response": (_AT + 3, RESPONSE_BITS),
-    "unit_status": (16, 8),
+    "unit": (_AT, UNIT_BITS),
+    "response": (_AT + UNIT_BITS, RESPONSE_BITS),
+    "unit_status": (UNIT_STATUS_AT, UNIT_STATUS_BITS),
 }
 _WORD = {"value": (0, WORD_BITS)}
 #: Registers that software writes and a program reads, with the bits that are kept.
@@ -140,6 +143,14 @@ def registers(design_hash: str) -> tuple[Register, ...]:
 # A system as hardware -------------------------------------------------------------------------------------------------
 
 
+class Masks(NamedTuple):
+    """Bits of the registers of a unit's staging, by the names of :data:`blueprint.systems.instructions.STAGED`."""
+
+    hold: int
+    keep: int
+    without: int
+
+
 @dataclass(frozen=True)
 class Hardware:
     """What one top is made of: units by their name among :data:`UNITS`, and the three movers."""
@@ -170,11 +181,11 @@ class Hardware:
         """The staged fields of a unit, in the order of the bits of its masks."""
         return tuple(one for one in (self.inputs if direction == "in" else self.outputs) if one.unit == unit)
 
-    def staging(self, unit: str) -> dict[str, int]:
-        """Bits of the registers of a unit's staging by their names."""
+    def staging(self, unit: str) -> Masks:
+        """Bits of the registers of a unit's staging."""
         ins, outs = self.fields(unit, "in"), self.fields(unit, "out")
         held = HOLD_BITS * any(one.held for one in (*ins, *outs))
-        return {"hold": held, "keep": len(outs), "without": len(ins)}
+        return Masks(held, len(outs), len(ins))
 
     @cached_property
     def design_hash(self) -> str:

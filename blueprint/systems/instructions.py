@@ -30,6 +30,8 @@ MOVERS = ("load", "store")
 MOVED = ("address", "row_bytes", "rows", "stride", "place", "index")
 #: Meanings of the register ``index``: none, and what every row is gathered by.
 INDICES = ("none", "token", "position")
+#: Bits of the register ``index``.
+INDEX_BITS = 2
 #: The bit of the register ``place`` of a load that says that its last beat is the last one of a run.
 LAST_BIT = 8
 #: Words of a register file of a family.
@@ -75,6 +77,8 @@ FORMAT = Record(
 )  # fmt: skip
 WIDTH = int(FORMAT.width)
 WORD_BYTES = WIDTH // 8
+#: Bits of the value that an instruction writes.
+VALUE_BITS = int(FORMAT["value"].width)
 
 
 @dataclass(frozen=True)

@@ -17,21 +17,22 @@ from blueprint.systems.control import (
     PASS_BITS,
     POSITION_BITS,
     QUEUE_DEPTH,
-    STATUS,
+    UNIT_BITS,
+    UNIT_STATUS_BITS,
     WRITTEN,
     Hardware,
     Inlets,
     Outlets,
 )
-from blueprint.systems.dma import Dma, fifo
-from blueprint.systems.instructions import FORMAT, LAST_BIT, MOVED, TOKENS_MOST, UNITS
+from blueprint.systems.dma import RESPONSE_BITS, Dma, fifo
+from blueprint.systems.instructions import FORMAT, INDEX_BITS, LAST_BIT, MOVED, TOKENS_MOST, UNITS, VALUE_BITS
 from blueprint.unit import ADDER, COMPARATOR, HALF_ADDER, LOGIC, MUX, REGISTER, SELECT, Unit
 
 Registers = dict[str, Number]
 #: Bits of an instruction in a queue: two lines of its kind, and all fields but kind and unit.
 ENTRY_BITS = 2 + sum(int(field.width) for field in FORMAT if field.name not in ("kind", "unit"))
 #: Bits of an error as the sequencer remembers it.
-TOLD_BITS = len(ERRORS) + sum(STATUS[name][1] for name in ("unit", "response", "unit_status"))
+TOLD_BITS = len(ERRORS) + UNIT_BITS + RESPONSE_BITS + UNIT_STATUS_BITS
 
 
 def tokens() -> Registers:
@@ -61,16 +62,15 @@ def sequencer() -> Registers:
 def transfers(dma: Dma) -> Registers:
     """Flip-flops of the executor of a mover."""
     widths: Registers = {name: dma.transfer[name].width for name in MOVED[:-2]}
-    widths |= {"place": LAST_BIT + 1, "index": 2}
+    widths |= {"place": LAST_BIT + 1, "index": INDEX_BITS}
     found: Registers = {f"{name}_held": width for name, width in widths.items()}
-    value = FORMAT["value"].width
-    found |= {f"{name}_above": int(width < value) for name, width in widths.items()}
+    found |= {f"{name}_above": int(width < VALUE_BITS) for name, width in widths.items()}
     return found | dict.fromkeys(("running", "moving", "offering"), 1)
 
 
 def runner(hardware: Hardware, unit: str) -> Registers:
     """Flip-flops of the executor of a unit."""
-    held: Registers = {f"{name}_held": bits for name, bits in hardware.staging(unit).items()}
+    held: Registers = {f"{name}_held": bits for name, bits in hardware.staging(unit)._asdict().items()}
     return held | dict.fromkeys(("running", "waits", "looking", "asked"), 1)
 
 
@@ -112,7 +112,7 @@ def _control(hardware: Hardware) -> Iterator[Unit]:
     yield COMPARATOR("control", 2, width=WORD_BITS, activity=0.0)
     yield HALF_ADDER("control", 1, width=WORD_BITS)
     yield _registers("sequencer", sequencer())
-    yield ADDER("sequencer", 1, width=FORMAT["value"].width, activity=0.05)
+    yield ADDER("sequencer", 1, width=VALUE_BITS, activity=0.05)
     yield HALF_ADDER("sequencer", 1, width=POSITION_BITS, activity=0.0)
     yield MUX("sequencer", len(UNITS), entries=2, width=TOLD_BITS, activity=0.0)
     yield LOGIC("sequencer", 1, gates=120, activity=0.05)

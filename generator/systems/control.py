@@ -1,18 +1,18 @@
 """The control registers of a system behind AXI4-Lite."""
 
-from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.shell import WORD_BITS
-from blueprint.systems.control import ERRORS, PASS_BITS, POSITION_BITS, STATUS, WRITTEN, Hardware, registers
+from blueprint.systems.control import ERRORS, UNIT_STATUS_AT, UNIT_STATUS_BITS, WRITTEN, Hardware, registers
 from generator.block import Block
 from generator.boundary import AXI_LITE
 from generator.cells.counter import count_up
 from generator.cells.register_file import Registers
-from generator.systems.sequencer import PAGE_WIDTH, TOLD
+from generator.systems.wires import TOLD, Program
 
 
 class Control(Registers):
@@ -25,57 +25,48 @@ class Control(Registers):
     """
 
     place = "control"
-    bare: tuple[str, ...] = ("bus",)
+    bare: tuple[str, ...] = ("bus", "program")
     latency = "a write 2 cycles, a read 2 cycles, a program is asked for 2 cycles after its start is accepted"
     throughput = "one write every 3 cycles, one read every 3 cycles"
 
     def __init__(self, hardware: Hardware) -> None:
         self.hardware = hardware
         self.registers = {register.name: register for register in registers(hardware.design_hash)}
-        length = hardware.fetch.row_width
-        ports = {
-            "bus": In(AXI_LITE),
-            "start": Out(1),
-            "stop": Out(1),
-            "first": Out(POSITION_BITS),
-            "prompt_passes": Out(PASS_BITS),
-            "decode_passes": Out(PASS_BITS),
-            "pages": Out(2 * PAGE_WIDTH),
-            "lengths": Out(2 * length),
-            "busy": In(1),
-            "finished": In(1),
-            "interrupts": In(1),
-            "position": In(POSITION_BITS),
-            "told": In(TOLD),
-            "irq": Out(1),
-        }
+        ports = {"bus": In(AXI_LITE), "program": Out(Program(hardware)), "irq": Out(1)}
         Block.__init__(self, f"{hardware.name}_control", ports, clocked=True, resets=True)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         write = self._write_channel(m)
-        values = {name: self._word(m, write, name, width) for name, width in WRITTEN.items()}
+        values = SimpleNamespace(
+            **{name: self._word(m, write, name, width) for name, width in WRITTEN.items()}
+        )
         self._given(m, values)
-        refused = self._starts(m, write, values)
-        words: dict[str, Value] = dict(values)
-        words["status"] = self._status_word(refused)
-        words["interrupt"] = self._interrupt(m, write, refused)
-        words["control"] = Const(0, 1)
-        words |= {name: Const(self.registers[name].reset, WORD_BITS) for name in ("hash_lo", "hash_hi")}
+        told = self._starts(m, write, values)
         cycles = Signal(WORD_BITS, name="cycles_held")
         counts = Signal(name="cycles_happens")
-        m.d.sync += counts.eq(self.busy)
-        count_up(m, cycles, counts, self.start, stops=True)
+        m.d.sync += counts.eq(self.program.busy)
+        count_up(m, cycles, counts, self.program.start, stops=True)
+        constant = {
+            name: Const(r.reset, WORD_BITS) for name, r in self.registers.items() if name.startswith("hash")
+        }
+        words: dict[str, Value] = {
+            "control": Const(0, 1),
+            "status": self._status_word(told),
+            "interrupt": self._interrupt(m, write, told),
+            **vars(values),
+            **constant,
+        }
         self._read_channel(m, words, {"cycles": cycles})
         return m
 
     def _word(self, m: Module, write: Value, name: str, width: int) -> Signal:
         """A register, written byte by byte while nothing runs; that of the position follows the passes."""
         value = Signal(width, name=f"{name}_held")
-        taken = write & self._hit(self.bus.awaddr, name) & ~self.busy
+        taken = write & self._hit(self.bus.awaddr, name) & ~self.program.busy
         if name == "position":
-            with m.If(self.finished):
-                m.d.sync += value.eq(self.position)
+            with m.If(self.program.finished):
+                m.d.sync += value.eq(self.program.position)
         for lane, strobe in enumerate(self.bus.wstrb):
             piece = slice(8 * lane, min(8 * lane + 8, width))
             if piece.start < width:
@@ -83,69 +74,66 @@ class Control(Registers):
                     m.d.sync += value[piece].eq(self.bus.wdata[piece])
         return value
 
-    def _given(self, m: Module, values: Mapping[str, Signal]) -> None:
-        length = len(self.lengths) // 2
+    def _given(self, m: Module, values: Any) -> None:
+        program, length = self.program, self.hardware.fetch.row_width
         m.d.comb += [
-            self.first.eq(values["position"]),
-            self.prompt_passes.eq(values["prompt_passes"]),
-            self.decode_passes.eq(values["decode_passes"]),
-            self.pages.eq(Cat(values["prompt_page"], values["decode_page"])),
-            self.lengths.eq(Cat(values["prompt_length"][:length], values["decode_length"][:length])),
+            program.first.eq(values.position),
+            program.prompt_passes.eq(values.prompt_passes),
+            program.decode_passes.eq(values.decode_passes),
+            program.pages.eq(Cat(values.prompt_page, values.decode_page)),
+            program.lengths.eq(Cat(values.prompt_length[:length], values.decode_length[:length])),
         ]
 
-    def _starts(self, m: Module, write: Value, values: Mapping[str, Signal]) -> dict[str, Value]:
-        """Drive start and stop; returns the flags of what did not start, and that nothing did."""
+    def _starts(self, m: Module, write: Value, values: Any) -> Any:
+        """Drive start and stop; returns what did not start and why, and whether a program is done."""
+        program, length = self.program, self.hardware.fetch.row_width
         hit = write & self._hit(self.bus.awaddr, "control") & self.bus.wstrb[0]
-        length = len(self.lengths) // 2
         lacking: list[Value] = []
-        for name in ("prompt", "decode"):
-            words = values[f"{name}_length"]
+        both = {
+            "prompt": (values.prompt_length, values.prompt_passes),
+            "decode": (values.decode_length, values.decode_passes),
+        }
+        for name, (words, passes) in both.items():
             bad = (words == 0) | words[length:].any()
-            lacking.append(self._seen(m, f"{name}_lacks", values[f"{name}_passes"].any() & bad))
-        passes = values["prompt_passes"].any() | values["decode_passes"].any()
-        lacking.append(~self._seen(m, "any_pass", passes))
-        expected = [self.registers[f"hash_{half}"].reset for half in ("lo", "hi")]
-        same = [
-            values[f"image_{half}"] == number for half, number in zip(("lo", "hi"), expected, strict=True)
-        ]
-        image = ~self._seen(m, "image_fits", Cat(*same).all())
+            lacking.append(self._seen(m, f"{name}_lacks", passes.any() & bad))
+        some = values.prompt_passes.any() | values.decode_passes.any()
+        lacking.append(~self._seen(m, "any_pass", some))
+        expected = Const(int(self.hardware.design_hash, 16), 2 * WORD_BITS)
+        image = ~self._seen(m, "image_fits", Cat(values.image_lo, values.image_hi) == expected)
         asked, starts = Signal(name="asked"), Signal(name="starts")
         m.d.comb += [
-            asked.eq(hit & self.bus.wdata[0] & ~self.busy & ~self.start),
+            asked.eq(hit & self.bus.wdata[0] & ~program.busy & ~program.start),
             starts.eq(asked & ~image & ~Cat(*lacking).any()),
-            self.stop.eq(hit & self.bus.wdata[1]),
+            program.stop.eq(hit & self.bus.wdata[1]),
         ]
-        m.d.sync += self.start.eq(starts)
-        found: dict[str, Value] = {"nothing": asked & ~starts}
+        m.d.sync += program.start.eq(starts)
+        flags = {}
         for name, reason in (("wrong_image", image), ("no_program", Cat(*lacking).any())):
-            flag = Signal(name=f"{name}_held")
+            flags[name] = Signal(name=f"{name}_held")
             with m.If(asked):
-                m.d.sync += flag.eq(reason)
-            found[name] = flag
+                m.d.sync += flags[name].eq(reason)
         done = Signal(name="done")
         with m.If(asked):
             m.d.sync += done.eq(~starts)
-        with m.Elif(self.finished):
+        with m.Elif(program.finished):
             m.d.sync += done.eq(1)
-        found["done"] = done
-        return found
+        return SimpleNamespace(flags=flags, done=done, nothing=asked & ~starts)
 
-    def _status_word(self, refused: Mapping[str, Value]) -> Value:
+    def _status_word(self, own: Any) -> Value:
         """The status; errors of a start stand in the place of those of a run."""
-        own = {name: flag for name, flag in refused.items() if name in ERRORS}
-        told = self.told & (~Cat(*own.values()).any()).replicate(TOLD)
-        flags = [own.get(name, told[place]) for place, name in enumerate(ERRORS)]
-        behind = told[len(ERRORS) :]
-        names = ("unit", "response")
-        width = sum(STATUS[name][1] for name in names)
-        low = Cat(self.busy | self.start, refused["done"], *flags, behind[:width])
-        return Cat(low, Const(0, STATUS["unit_status"][0] - len(low)), behind[width:])
+        told = self.program.told & (~Cat(*own.flags.values()).any()).replicate(TOLD)
+        flags = [own.flags.get(name, told[place]) for place, name in enumerate(ERRORS)]
+        status = told[TOLD - UNIT_STATUS_BITS :]
+        low = Cat(
+            self.program.busy | self.program.start, own.done, *flags, told[len(ERRORS) : -UNIT_STATUS_BITS]
+        )
+        return Cat(low, Const(0, UNIT_STATUS_AT - len(low)), status)
 
-    def _interrupt(self, m: Module, write: Value, refused: Mapping[str, Value]) -> Value:
+    def _interrupt(self, m: Module, write: Value, told: Any) -> Value:
         """The interrupt: an end or an instruction sets it, a write of 1 clears it."""
         pending, enable = Signal(name="pending"), Signal(name="enable")
         hit = write & self._hit(self.bus.awaddr, "interrupt") & self.bus.wstrb[0]
-        with m.If(self.finished | self.interrupts | refused["nothing"]):
+        with m.If(self.program.finished | self.program.interrupts | told.nothing):
             m.d.sync += pending.eq(1)
         with m.Elif(hit & self.bus.wdata[0]):
             m.d.sync += pending.eq(0)

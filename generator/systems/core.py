@@ -1,6 +1,7 @@
 """What is between the sequencer and the movers: queues, tokens, executors, staging and the units."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, ResetSignal, Signal, Value
@@ -8,19 +9,30 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint import axi
 from blueprint.port import Stream
-from blueprint.systems.control import POSITION_BITS, QUEUE_DEPTH, Hardware, Inlets, Outlets
-from blueprint.systems.dma import RESPONSE_BITS, Dma
+from blueprint.systems.control import QUEUE_DEPTH, Hardware, Inlets, Outlets
+from blueprint.systems.dma import Dma
 from blueprint.systems.instructions import MOVERS, UNITS
 from blueprint.systems.staging import Staged
+from generator.arithmetic.integers import parts
 from generator.block import Block
 from generator.boundary import AXI_LITE
 from generator.cells.fifo import Fifo
 from generator.export import hardware as unit_top
 from generator.layout import bits, layout
-from generator.systems.executors import ENTRY, FAILURE, Runner, Transfers
+from generator.systems.executors import Runner, Transfers
 from generator.systems.sides import Catch, Drain, Feed, Spread
 from generator.systems.staging import Inlet, Outlet
-from generator.systems.tokens import Tokens
+from generator.systems.tokens import PAIRS, Tokens
+from generator.systems.wires import ENTRY, FAILURE, Chosen, Dispatch, Moves
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The staging of one mover: what its executor chose, what its side gives, and whether a transfer is broken."""
+
+    chosen: Any
+    ends: Any
+    broken: Signal
 
 
 class Core(Block):
@@ -31,98 +43,81 @@ class Core(Block):
     """
 
     place = "core"
+    bare = ("dispatch",)
     latency = "an instruction can begin in the cycle after its dispatch"
     throughput = "one instruction dispatched per cycle"
 
     def __init__(self, hardware: Hardware) -> None:
         self.hardware = hardware
-        count = len(UNITS)
-        ports: dict[str, Any] = {
-            "clear": In(1),
-            "halt": In(1),
-            "position": In(POSITION_BITS),
-            "entry": In(layout(ENTRY)),
-            "writes": In(count),
-            "rooms": Out(count),
-            "empty": Out(1),
-            "failed": Out(count),
-            "failures": Out(count * FAILURE.width),
-            "begins": Out(count),
-            "ends": Out(count),
-            "moving": Out(len(MOVERS)),
+        ports = {
+            "dispatch": In(Dispatch()),
+            "load": Out(Moves(hardware.load)),
+            "store": Out(Moves(hardware.store)),
+            "begins": Out(len(UNITS)),
+            "ends": Out(len(UNITS)),
         }
-        for name, dma in self.movers.items():
-            ports |= {
-                f"{name}_transfer": Out(layout(dma.transfer)),
-                f"{name}_valid": Out(1),
-                f"{name}_ready": In(1),
-                f"{name}_index": Out(dma.index_width),
-                f"{name}_done": In(1),
-                f"{name}_error": In(RESPONSE_BITS),
-                f"{name}_refused": In(1),
-                **{f"{name}_t{wire}": (In if name == "load" else Out)(width) for wire, width in _wires(dma)},
-                f"{name}_tready": (Out if name == "load" else In)(1),
-            }
-        super().__init__(
-            f"{hardware.name}_core", ports | {"store_misframed": In(1)}, clocked=True, resets=True
-        )
-
-    @property
-    def movers(self) -> dict[str, Dma]:
-        """The movers that executors drive."""
-        return {"load": self.hardware.load, "store": self.hardware.store}
+        super().__init__(f"{hardware.name}_core", ports, clocked=True, resets=True)
 
     def module(self) -> Module:
         m = Module()
         m.domains.sync = ClockDomain("sync")
-        m.d.comb += [ClockSignal().eq(self.clk), ResetSignal().eq(self.rst | self.clear)]
+        m.d.comb += [ClockSignal().eq(self.clk), ResetSignal().eq(self.rst | self.dispatch.clear)]
         return m
 
     def elaborate(self, platform: Any) -> Module:
-        m, count = self.module(), len(UNITS)
-        self._shared(m)
-        self.ready = {n: Signal(name=f"in{n}_ready") for n in range(len(self.hardware.inputs))}
-        self.broken: list[Value] = []
-        self.out_broken: list[Value] = []
-        self._sides(m)
-        ends: dict[str, Any] = {}
-        for number, unit in enumerate(UNITS):
-            if unit in MOVERS:
-                ends[unit] = self._mover(m, number, unit)
-            elif unit in self.hardware.units:
-                ends[unit] = self._unit(m, number, unit)
-        self._streams(m, ends)
-        told = [ends.get(unit) for unit in UNITS]
-        none = Const(0, FAILURE.width)
+        m = self.module()
+        self.takes, self.gives = Signal(PAIRS, name="takes"), Signal(PAIRS, name="gives")
+        self.tokens = self.use(
+            m, Tokens(f"{self.hardware.name}_tokens"), "tokens", takes=self.takes, gives=self.gives
+        )
+        self.waiting: list[Value] = []
+        self.cut_loads: list[Value] = []
+        self.cut_stores: list[Value] = []
+        self.ready = [Signal(name=f"in{one.number}_ready") for one in self.hardware.inputs]
+        self.valid = [Signal(name=f"out{one.number}_valid") for one in self.hardware.outputs]
+        self.beats = [
+            Signal(self.hardware.width, name=f"out{one.number}_beat") for one in self.hardware.outputs
+        ]
+        self.token = Signal(self.hardware.load.index_width, name="token")
+        loads, stores = self._spread(m), self._drain(m)
+        told = [self._executor(m, number, unit, loads, stores) for number, unit in enumerate(UNITS)]
+        dispatch, none = self.dispatch, Const(0, FAILURE.width)
         m.d.comb += [
-            self.failed.eq(Cat(*(end.failed if end else Const(0, 1) for end in told))),
-            self.failures.eq(Cat(*(bits(end.failure) if end else none for end in told))),
+            dispatch.failed.eq(Cat(*(end.failed if end else Const(0, 1) for end in told))),
+            dispatch.failures.eq(Cat(*(bits(end.failure) if end else none for end in told))),
             self.begins.eq(Cat(*(end.begins if end else Const(0, 1) for end in told))),
             self.ends.eq(Cat(*(end.pop if end else Const(0, 1) for end in told))),
-            self.moving.eq(Cat(*(ends[unit].active for unit in MOVERS))),
-            self.empty.eq(~Cat(*self.waiting).any()),
+            dispatch.moving.eq(Cat(loads.chosen.active, stores.chosen.active)),
+            dispatch.empty.eq(~Cat(*self.waiting).any()),
+            loads.broken.eq(Cat(*self.cut_loads).any()),
+            stores.broken.eq(
+                self.store.misframed | _held_until(m, Cat(*self.cut_stores).any(), self.store.done)
+            ),
         ]
-        assert len(told) == count
         return m
 
-    def _shared(self, m: Module) -> None:
-        """Tokens of all units, and what the queues tell."""
-        count = len(UNITS)
-        takes, gives = Signal(count**2, name="takes"), Signal(count**2, name="gives")
-        tokens = self.use(m, Tokens(f"{self.hardware.name}_tokens"), "tokens", takes=takes, gives=gives)
-        self.pairs = {
-            number: {
-                "takes": takes[number * count :][:count],
-                "gives": gives[number * count :][:count],
-                "there": tokens.there[number * count :][:count],
-                "room": tokens.room[number * count :][:count],
-            }
-            for number in range(count)
-        }
-        self.waiting: list[Value] = []
+    def _executor(self, m: Module, number: int, unit: str, loads: _Side, stores: _Side) -> Any:
+        """The executor of a unit with its queue, and a unit with its staging; ``None`` for one that is not there."""
+        hardware = self.hardware
+        if unit in hardware.units:
+            return self._unit(m, number, unit, loads, stores)
+        if unit not in MOVERS:
+            return None
+        reads = unit == MOVERS[0]
+        dma, moves, side = (
+            (hardware.load, self.load, loads) if reads else (hardware.store, self.store, stores)
+        )
+        places = len(hardware.inputs) + 1 if reads else len(hardware.outputs)
+        return self.use(
+            m, Transfers(f"{hardware.name}_{unit}", dma, places), f"{unit}_executor", **self._queue(m, number, unit),
+            transfer=moves.transfer, transfer_valid=moves.transfer_valid, transfer_ready=moves.transfer_ready,
+            index=moves.index, done=moves.done, error=moves.error, refused=moves.refused, misframed=side.broken,
+            position=self.dispatch.place, token=self.token, chosen=side.chosen,
+        )  # fmt: skip
 
     def _queue(self, m: Module, number: int, unit: str) -> dict[str, Any]:
         """The queue of a unit; returns what its executor takes."""
+        count, dispatch = len(UNITS), self.dispatch
         pop = Signal(name=f"{unit}_pop")
         fifo = Fifo(
             f"{self.hardware.name}_queue",
@@ -133,162 +128,133 @@ class Core(Block):
             in_memory=True,
         )
         queue = self.use(
-            m, fifo, f"{unit}_queue", write=self.writes[number], word=bits(self.entry), read=pop,
-            room=self.rooms[number],
+            m, fifo, f"{unit}_queue", write=dispatch.writes[number], word=bits(dispatch.entry), read=pop,
+            room=dispatch.rooms[number],
         )  # fmt: skip
         self.waiting.append(queue.valid)
         return {
-            "entry": layout(ENTRY)(queue.result), "valid": queue.valid, "halt": self.halt, "pop": pop,
-            **self.pairs[number],
-        }  # fmt: skip
-
-    def _mover(self, m: Module, number: int, unit: str) -> Any:
-        dma = self.movers[unit]
-        places = len(self.hardware.inputs) + 1 if unit == "load" else len(self.hardware.outputs)
-        given = {
-            name: getattr(self, f"{unit}_{name}")
-            for name in ("done", "error", "refused", "transfer", "index")
+            "entry": layout(ENTRY)(queue.result),
+            "valid": queue.valid,
+            "halt": dispatch.halt,
+            "pop": pop,
+            "takes": parts(self.takes, count)[number],
+            "gives": parts(self.gives, count)[number],
+            "there": parts(self.tokens.there, count)[number],
+            "room": parts(self.tokens.room, count)[number],
         }
-        given |= {f"transfer_{name}": getattr(self, f"{unit}_{name}") for name in ("valid", "ready")}
-        return self.use(
-            m, Transfers(f"{self.hardware.name}_{unit}", dma, places), f"{unit}_executor", **given,
-            **self._queue(m, number, unit), position=self.position, token=self.token, misframed=self.misframed[unit],
-            **self.selected[unit],
-        )  # fmt: skip
 
-    def _sides(self, m: Module) -> None:
-        """The sides of the movers."""
-        load, store, name = self.hardware.load, self.hardware.store, self.hardware.name
-        self.token = Signal(load.index_width, name="token")
-        self.misframed = {unit: Signal(name=f"{unit}_is_misframed") for unit in MOVERS}
-        self.selected = {
-            unit: {
-                "where": Signal(8, name=f"{unit}_where"),
-                "last": Signal(name=f"{unit}_last"),
-                "active": Signal(name=f"{unit}_active"),
-            }
-            for unit in MOVERS
-        }
-        places = len(self.hardware.inputs)
-        self.spread = self.use(
-            m, Spread(f"{name}_spread", load, places), "spread", transfer=self.load_transfer,
-            where=self.selected["load"]["where"], halt=self.halt, tvalid=self.load_tvalid, tready=self.load_tready,
-            tlast=self.load_tlast, ready=Cat(*self.ready.values()), low=self.load_tdata[: load.index_width],
-            token=self.token,
-        )  # fmt: skip
-        count = len(self.hardware.outputs)
-        self.valid = Signal(count, name="out_valid")
-        self.beats = [Signal(store.stream_width, name=f"out{n}_beat") for n in range(count)]
-        self.drain = self.use(
-            m, Drain(f"{name}_drain", store, count), "drain", transfer=self.store_transfer,
-            taken=self.store_valid & self.store_ready, where=self.selected["store"]["where"], halt=self.halt,
-            valid=self.valid, beats=Cat(*self.beats), tdata=self.store_tdata, tvalid=self.store_tvalid,
-            tready=self.store_tready, tlast=self.store_tlast,
-        )  # fmt: skip
+    # Sides of the movers ----------------------------------------------------------------------------------------------
 
-    def _unit(self, m: Module, number: int, unit: str) -> Any:
-        """A unit with its executor; its streams are wires of the core."""
+    def _spread(self, m: Module) -> _Side:
+        """Between the reader and the staging of the inputs."""
+        load: Dma = self.hardware.load
+        chosen, side = Chosen().create(path=("load_chosen",)), self.load
+        ends = self.use(
+            m, Spread(f"{self.hardware.name}_spread", load, len(self.ready)), "spread", transfer=side.transfer,
+            where=chosen.where, halt=self.dispatch.halt, tvalid=side.tvalid, tready=side.tready, tlast=side.tlast,
+            ready=Cat(*self.ready), low=side.tdata[: load.index_width], token=self.token,
+        )  # fmt: skip
+        return _Side(chosen, ends, Signal(name="load_is_misframed"))
+
+    def _drain(self, m: Module) -> _Side:
+        """Between the staging of the outputs and the writer."""
+        chosen, side = Chosen().create(path=("store_chosen",)), self.store
+        ends = self.use(
+            m, Drain(f"{self.hardware.name}_drain", self.hardware.store, len(self.valid)), "drain",
+            transfer=side.transfer, taken=side.transfer_valid & side.transfer_ready, where=chosen.where,
+            halt=self.dispatch.halt, valid=Cat(*self.valid), beats=Cat(*self.beats), tdata=side.tdata,
+            tvalid=side.tvalid, tready=side.tready, tlast=side.tlast,
+        )  # fmt: skip
+        return _Side(chosen, ends, Signal(name="store_is_misframed"))
+
+    # Units ------------------------------------------------------------------------------------------------------------
+
+    def _unit(self, m: Module, number: int, unit: str, loads: _Side, stores: _Side) -> Any:
+        """A unit with its executor and its staging."""
         spec = self.hardware.units[unit]
         top = unit_top(spec)
         bus = AXI_LITE.create(path=(f"{unit}_bus",))
-        self.wires: dict[tuple[str, str], Any] = getattr(self, "wires", {})
-        given = {}
-        for stream in spec.streams():
-            port = top.ports[stream.prefix].signature.create(path=(f"{unit}_{stream.name}",))
-            self.wires[unit, stream.name] = given[stream.prefix] = port
-        self.use(
-            m, top, f"{unit}_unit", **{axi.CLOCK: ClockSignal(), axi.RESET: ~ResetSignal(), axi.BUS: bus}, **given
-        )  # fmt: skip
-        return self.use(
-            m,
-            Runner(f"{self.hardware.name}_{unit}_runner", self.hardware.staging(unit)),
-            f"{unit}_executor",
-            bus=bus,
-            **self._queue(m, number, unit),
-        )
-
-    def _streams(self, m: Module, ends: dict[str, Any]) -> None:
-        """Staging of every field of every stream."""
-        broken: list[Value] = []
-        out_broken: list[Value] = []
-        for unit, spec in self.hardware.units.items():
-            mine_in, mine_out = (self.hardware.fields(unit, direction) for direction in ("in", "out"))
-            for stream in spec.streams():
-                if stream.direction == "in":
-                    fields = [field for field in mine_in if field.stream == stream.name]
-                    broken += self._input(m, stream, fields, mine_in.index(fields[0]), ends[unit])
-                else:
-                    fields = [field for field in mine_out if field.stream == stream.name]
-                    out_broken += self._output(m, stream, fields, mine_out.index(fields[0]), ends[unit])
-        m.d.comb += [
-            self.misframed["load"].eq(Cat(*broken).any()),
-            self.misframed["store"].eq(
-                self.store_misframed | _held_until(m, Cat(*out_broken).any(), self.store_done)
-            ),
+        wires = [
+            (stream, top.ports[stream.prefix].signature.create(path=(f"{unit}_{stream.name}",)))
+            for stream in spec.streams()
         ]
+        self.use(
+            m, top, f"{unit}_unit", **{axi.CLOCK: ClockSignal(), axi.RESET: ~ResetSignal(), axi.BUS: bus},
+            **{stream.prefix: port for stream, port in wires},
+        )  # fmt: skip
+        runner = Runner(f"{self.hardware.name}_{unit}_runner", self.hardware.staging(unit))
+        ends = self.use(m, runner, f"{unit}_executor", bus=bus, **self._queue(m, number, unit))
+        for stream, port in wires:
+            if stream.direction == "in":
+                self._input(m, stream, port, unit, ends, loads)
+            else:
+                self._output(m, stream, port, unit, ends, stores)
+        return ends
 
-    def _input(
-        self, m: Module, stream: Stream, fields: Sequence[Staged], first: int, ends: Any
-    ) -> list[Value]:
-        unit, name, width = fields[0].unit, self.hardware.name, self.hardware.width
+    def _fields(self, unit: str, stream: Stream) -> tuple[Sequence[Staged], slice]:
+        """The staged fields of a stream, and their bits in the masks of their unit."""
+        every = self.hardware.fields(unit, stream.direction)
+        mine = [one for one in every if one.stream == stream.name]
+        first = every.index(mine[0])
+        return mine, slice(first, first + len(mine))
+
+    def _input(self, m: Module, stream: Stream, port: Any, unit: str, ends: Any, side: _Side) -> None:
+        """Staging of an input stream."""
+        fields, mask = self._fields(unit, stream)
+        name = f"{self.hardware.name}_{unit}_{stream.name}"
         takes = Signal(len(fields), name=f"{unit}_{stream.name}_takes")
-        port = self.wires[unit, stream.name]
         inlets = []
         for at, field in enumerate(fields):
-            shape, number = Inlets(field, width), field.number
+            shape, number = Inlets(field, self.hardware.width), field.number
             inlets.append(
                 self.use(
                     m,
-                    Inlet(f"{name}_in{number}", shape),
+                    Inlet(f"{name}_in{at}", shape),
                     f"in{number}",
-                    offered=self.spread.offered[number],
-                    beat=self.load_tdata,
-                    units=self.spread.units,
-                    final=self.load_tlast,
-                    last=self.selected["load"]["last"],
+                    offered=side.ends.offered[number],
+                    beat=self.load.tdata,
+                    units=side.ends.units,
+                    final=self.load.tlast,
+                    last=_up_to(side.chosen.last, shape.marks),
                     ready=self.ready[number],
                     take=takes[at],
                 )  # fmt: skip
             )
+        self.cut_loads += [inlet.broken for inlet in inlets]
         carrier = next(at for at, field in enumerate(fields) if field.carrier)
-        feed = Feed(f"{name}_{unit}_{stream.name}_feed", stream, fields)
-        hold = {"hold": _up_to(ends.hold, feed.holds)}
+        feed = Feed(f"{name}_feed", stream, fields)
         self.use(
             m, feed, f"{unit}_{stream.name}_feed", valid=Cat(*(inlet.valid for inlet in inlets)),
-            **{f"word{at}": inlet.word for at, inlet in enumerate(inlets)}, **hold, ends=inlets[carrier].ends,
-            without=ends.without[first : first + len(fields)], takes=takes, tdata=port.tdata, tvalid=port.tvalid,
+            words=Cat(*(inlet.word for inlet in inlets)), hold=_up_to(ends.hold, feed.holds),
+            ends=inlets[carrier].ends, without=ends.without[mask], takes=takes, tdata=port.tdata, tvalid=port.tvalid,
             tready=port.tready, tlast=port.tlast,
         )  # fmt: skip
-        return [inlet.broken for inlet in inlets]
 
-    def _output(
-        self, m: Module, stream: Stream, fields: Sequence[Staged], first: int, ends: Any
-    ) -> list[Value]:
-        unit, name, width = fields[0].unit, self.hardware.name, self.hardware.width
-        port = self.wires[unit, stream.name]
+    def _output(self, m: Module, stream: Stream, port: Any, unit: str, ends: Any, side: _Side) -> None:
+        """Staging of an output stream."""
+        fields, mask = self._fields(unit, stream)
+        name = f"{self.hardware.name}_{unit}_{stream.name}"
         room = Signal(len(fields), name=f"{unit}_{stream.name}_room")
-        catch = Catch(f"{name}_{unit}_{stream.name}_catch", stream, fields)
-        hold = {"hold": _up_to(ends.hold, catch.holds)}
+        catch = Catch(f"{name}_catch", stream, fields)
         caught = self.use(
-            m, catch, f"{unit}_{stream.name}_catch", room=room, keep=ends.keep[first : first + len(fields)], **hold,
+            m, catch, f"{unit}_{stream.name}_catch", room=room, keep=ends.keep[mask],
+            hold=_up_to(ends.hold, catch.holds),
             tvalid=port.tvalid, tready=port.tready, tlast=port.tlast,
         )  # fmt: skip
-        found = []
         for at, field in enumerate(fields):
-            shape, number = Outlets(field, width), field.number
+            number, drain = field.number, side.ends
             outlet = self.use(
-                m, Outlet(f"{name}_out{number}", shape), f"out{number}", write=caught.writes[at],
-                word=port.tdata[field.field.span], room=room[at], wanted=self.drain.wanted[number],
-                needs=self.drain.needs, valid=self.valid[number], beat=self.beats[number], final=self.drain.final,
-                take=self.drain.take & self.drain.wanted[number],
+                m, Outlet(f"{name}_out{at}", Outlets(field, self.hardware.width)), f"out{number}",
+                write=caught.writes[at], word=port.tdata[field.field.span], room=room[at],
+                wanted=drain.wanted[number], needs=drain.needs, valid=self.valid[number], beat=self.beats[number],
+                final=drain.final, take=drain.take & drain.wanted[number],
             )  # fmt: skip
-            found.append(outlet.broken)
-        return found
+            self.cut_stores.append(outlet.broken)
 
 
-def _up_to(hold: Value, holds: int) -> Value:
-    """The beats of a row for a side that holds fields; nothing for another."""
-    return hold if holds else Const(0, 0)
+def _up_to(value: Value, there: int) -> Value:
+    """A value where there is a port for it, nothing where there is none."""
+    return value if there else Const(0, 0)
 
 
 def _held_until(m: Module, event: Value, until: Value) -> Value:
@@ -299,8 +265,3 @@ def _held_until(m: Module, event: Value, until: Value) -> Value:
     with m.Elif(event):
         m.d.sync += flag.eq(1)
     return flag
-
-
-def _wires(dma: Dma) -> tuple[tuple[str, int], ...]:
-    """Wires of a mover's stream beside its ready, with their bits."""
-    return ("data", dma.stream_width), ("valid", 1), ("last", 1)

@@ -1,42 +1,34 @@
 """Executors: each does the instructions of one unit, in the order of its queue."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint import axi
-from blueprint.record import Record, bits
 from blueprint.shell import STATUS, WORD_BITS, WORD_BYTES
-from blueprint.systems.control import POSITION_BITS
-from blueprint.systems.control import STATUS as SYSTEM_STATUS
+from blueprint.systems.control import POSITION_BITS, UNIT_STATUS_BITS, Masks
 from blueprint.systems.dma import RESPONSE_BITS, Dma
-from blueprint.systems.instructions import FORMAT, INDICES, LAST_BIT, MOVED, STAGED, UNITS, WORDS
+from blueprint.systems.instructions import (
+    HOLD,
+    INDEX_BITS,
+    INDICES,
+    KEEP,
+    LAST_BIT,
+    MOVED,
+    UNITS,
+    WITHOUT,
+    WORDS,
+)
 from generator.arithmetic.integers import zero_extend
 from generator.block import Block, register
 from generator.boundary import AXI_LITE
 from generator.layout import joined, layout
 from generator.sequencer import held
+from generator.systems.wires import ENTRY, FAILURE, Chosen
 
 #: Byte address of the status in a unit's register file, behind control.
 STATUS_ADDRESS = WORD_BYTES
-#: An instruction in the queue of its unit: what it does, and the fields that it has.
-ENTRY = Record(
-    (
-        bits("writes", 1),
-        bits("starts", 1),
-        *(bits(name, FORMAT[name].width) for name in ("wait", "signal", "register", "value")),
-    )
-)
-#: What an executor tells of an error.
-FAILURE = Record(
-    (
-        *(bits(name, 1) for name in ("refused", "bus_error", "misframed", "unit_error")),
-        bits("response", RESPONSE_BITS),
-        bits("unit_status", SYSTEM_STATUS["unit_status"][1]),
-    )
-)
 
 
 class Executor(Block):
@@ -111,9 +103,7 @@ class Transfers(Executor):
             "error": In(RESPONSE_BITS),
             "refused": In(1),
             "misframed": In(1),
-            "active": Out(1),
-            "where": Out(LAST_BIT),
-            "last": Out(1),
+            "chosen": Out(Chosen()),
         }
         super().__init__(name, ports)
 
@@ -130,7 +120,7 @@ class Transfers(Executor):
         with m.Elif(self.done | self.refused):
             m.d.sync += running.eq(0)
         offering = held(m, "offering", offered, self.transfer_ready)
-        m.d.comb += [self.transfer_valid.eq(offering), self.active.eq(running)]
+        m.d.comb += [self.transfer_valid.eq(offering), self.chosen.active.eq(running)]
         self._transfer(m, values)
         bad = self.error.any() | self.misframed
         broken = running & self.done & bad
@@ -141,30 +131,28 @@ class Transfers(Executor):
         )  # fmt: skip
         return m
 
-    def _registers(self, m: Module) -> tuple[dict[str, Value], Value]:
-        """The registers by name, and whether one of them holds what cannot be."""
+    def _registers(self, m: Module) -> tuple[list[Value], Value]:
+        """The registers in their order, and whether one of them holds what cannot be."""
         transfer, entry = self.dma.transfer, self.entry
-        widths = {name: transfer[name].width for name in MOVED[:-2]}
-        widths |= {"place": LAST_BIT + 1, "index": 2}
-        values, above = {}, []
-        for number, name in enumerate(MOVED):
-            width = widths[name]
+        widths = [*(transfer[name].width for name in MOVED[:-2]), LAST_BIT + 1, INDEX_BITS]
+        values, above = [], []
+        for number, (name, width) in enumerate(zip(MOVED, widths, strict=True)):
             taken = self.begins & entry.writes & (entry.register == number)
-            values[name] = register(m, width, f"{name}_held", taken, entry.value[:width])
+            values.append(register(m, width, f"{name}_held", taken, entry.value[:width]))
             above.append(register(m, 1, f"{name}_above", taken, entry.value[width:].any()))
-        bad_place = values["place"][:LAST_BIT] >= self.places
-        return values, Cat(*above, bad_place, values["index"] >= len(INDICES)).any()
+        *_, place, index = values
+        return values, Cat(*above, place[:LAST_BIT] >= self.places, index >= len(INDICES)).any()
 
-    def _transfer(self, m: Module, values: dict[str, Value]) -> None:
-        index = values["index"]
+    def _transfer(self, m: Module, values: list[Value]) -> None:
+        *_, place, index = values
         token, width = index == INDICES.index("token"), self.dma.index_width
         position = zero_extend(self.position[:width], width)
-        fields = {name: values[name] for name in MOVED[:-2]}
+        fields = dict(zip(MOVED[:-2], values[:-2], strict=True))
         m.d.comb += [
             self.transfer.eq(joined(self.dma.transfer, **fields, gather=index.any())),
             self.index.eq(Mux(token, self.token, position)),
-            self.where.eq(values["place"][:LAST_BIT]),
-            self.last.eq(values["place"][LAST_BIT]),
+            self.chosen.where.eq(place[:LAST_BIT]),
+            self.chosen.last.eq(place[LAST_BIT]),
         ]
 
 
@@ -172,8 +160,8 @@ class Runner(Executor):
     """Executor of a unit: writes of its register file, and runs from their start to their end.
 
     Guarantees: a run is over when the status of the unit says ``done``, which is looked at again and again; a unit that
-    refuses its sizes, or was misframed, is told with its status. Registers of ``staging`` are ports of the
-    same name; one without bits takes any value.
+    refuses its sizes, or was misframed, is told with its status. Registers of
+    staging are ports of the same name; one without bits takes any value.
     Does not: stop a run.
     """
 
@@ -181,18 +169,17 @@ class Runner(Executor):
     throughput = "one write every 3 cycles"
     bare = ("bus",)
 
-    def __init__(self, name: str, staging: Mapping[str, int]) -> None:
-        self.staging = staging
-        ports = {"bus": Out(AXI_LITE)} | {register: Out(bits) for register, bits in staging.items()}
+    def __init__(self, name: str, masks: Masks) -> None:
+        ports = {"bus": Out(AXI_LITE)} | {register: Out(bits) for register, bits in masks._asdict().items()}
         super().__init__(name, ports)
 
     def elaborate(self, platform: Any) -> Module:
         m, entry, bus = self.module(), self.entry, self.bus
         inside = entry.register < WORDS
         above = [
-            (entry.register == STAGED[name]) & entry.value[width:].any()
-            for name, width in self.staging.items()
-            if width
+            (entry.register == number) & entry.value[len(port) :].any()
+            for number, port in self._staged().items()
+            if len(port)
         ]
         wrong = entry.writes & Mux(inside, entry.value[WORD_BITS:].any(), Cat(*above).any())
         asks = Signal(name="asks")
@@ -212,7 +199,7 @@ class Runner(Executor):
         refused = (self.begins & wrong) | (answered & bus.bresp.any())
         self.fails(
             m, failed | refused, refused=refused, unit_error=failed,
-            unit_status=status[: FAILURE["unit_status"].width],
+            unit_status=status[:UNIT_STATUS_BITS],
         )  # fmt: skip
         return m
 
@@ -254,8 +241,12 @@ class Runner(Executor):
     def _staging(self, m: Module, at_once: Value) -> None:
         """The registers of staging."""
         entry = self.entry
-        for name, width in self.staging.items():
-            value = Signal(width, name=f"{name}_held")
-            with m.If(at_once & entry.writes & (entry.register == STAGED[name])):
-                m.d.sync += value.eq(entry.value[:width])
-            m.d.comb += getattr(self, name).eq(value)
+        for number, port in self._staged().items():
+            value = Signal(len(port), name=f"{port.name}_held")
+            with m.If(at_once & entry.writes & (entry.register == number)):
+                m.d.sync += value.eq(entry.value[: len(port)])
+            m.d.comb += port.eq(value)
+
+    def _staged(self) -> dict[int, Signal]:
+        """The registers of staging by their numbers."""
+        return {HOLD: self.hold, KEEP: self.keep, WITHOUT: self.without}

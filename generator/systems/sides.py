@@ -146,8 +146,8 @@ class Feed(Block):
 
     def __init__(self, name: str, stream: Stream, fields: Sequence[Staged]) -> None:
         self.stream, self.fields = stream, fields
-        ports: dict[str, Any] = {f"word{i}": In(int(field.field.bits)) for i, field in enumerate(fields)}
-        ports |= {
+        ports: dict[str, Any] = {
+            "words": In(sum(int(field.field.bits) for field in fields)),
             "valid": In(len(fields)),
             "without": In(len(fields)),
             "ends": In(1),
@@ -180,16 +180,17 @@ class Feed(Block):
 
     def _packed(self) -> Value:
         """The fields at their places, zeros between."""
+        words, at = [], 0
+        for number, field in enumerate(self.fields):
+            width, first = int(field.field.bits), int(field.field.offset)
+            there = (~self.without[number]).replicate(width)
+            words.append((first, self.words[at : at + width] & there))
+            at += width
         found: list[Value] = []
         end = 0
-        placed = sorted(enumerate(self.fields), key=lambda pair: int(pair[1].field.offset))
-        for number, field in placed:
-            word = getattr(self, f"word{number}")
-            found += [
-                Const(0, int(field.field.offset) - end),
-                word & (~self.without[number]).replicate(len(word)),
-            ]
-            end = int(field.field.offset) + len(word)
+        for first, word in sorted(words, key=lambda placed: placed[0]):
+            found += [Const(0, first - end), word]
+            end = first + len(word)
         return Cat(*found, Const(0, self.stream.width - end))
 
 

@@ -2,22 +2,20 @@
 
 from typing import Any
 
-from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
+from amaranth.hdl import ClockDomain, ClockSignal, Const, Module, ResetSignal
 from amaranth.lib.wiring import In, Out
 
 from blueprint import axi
 from blueprint.systems.control import Hardware
-from blueprint.systems.instructions import FORMAT, UNITS
+from blueprint.systems.dma import Dma
+from blueprint.systems.instructions import UNITS
 from generator.block import Block
 from generator.boundary import AXI_LITE, axi_memory
-from generator.layout import layout
 from generator.systems.control import Control
 from generator.systems.core import Core
-from generator.systems.dma import Mover, Reader, Writer
+from generator.systems.dma import Reader, Writer
 from generator.systems.sequencer import Sequencer
-
-#: Ports to memory: names, and how they move.
-MASTERS = {"m_axi_fetch": "fetch", "m_axi_load": "load", "m_axi_store": "store"}
+from generator.systems.wires import Dispatch, Moves, Program
 
 
 class SystemTop(Block):
@@ -35,11 +33,17 @@ class SystemTop(Block):
 
     def __init__(self, hardware: Hardware) -> None:
         self.hardware = hardware
-        ports: dict[str, Any] = {axi.CLOCK: In(1), axi.RESET: In(1), axi.BUS: In(AXI_LITE)}
-        for port, name in MASTERS.items():
-            dma = getattr(hardware, name)
-            ports[port] = Out(axi_memory(dma.direction, dma.data_width, dma.address_width))
-        ports |= {"irq": Out(1), "begins": Out(len(UNITS)), "ends": Out(len(UNITS))}
+        ports: dict[str, Any] = {
+            axi.CLOCK: In(1),
+            axi.RESET: In(1),
+            axi.BUS: In(AXI_LITE),
+            "m_axi_fetch": Out(_memory(hardware.fetch)),
+            "m_axi_load": Out(_memory(hardware.load)),
+            "m_axi_store": Out(_memory(hardware.store)),
+            "irq": Out(1),
+            "begins": Out(len(UNITS)),
+            "ends": Out(len(UNITS)),
+        }
         super().__init__(f"{hardware.name}_{hardware.design_hash[:6]}", ports, clocked=False)
 
     def module(self) -> Module:
@@ -51,64 +55,54 @@ class SystemTop(Block):
 
     def elaborate(self, platform: Any) -> Module:
         m, hardware = self.module(), self.hardware
-        movers = {name: self._mover(m, port, name) for port, name in MASTERS.items()}
-        fetch = movers["fetch"]
-        shared = {
-            name: Signal(width, name=name)
-            for name, width in (("halt", 1), ("clear", 1), ("busy", 1), ("finished", 1), ("interrupts", 1))
-        }
-        sequenced = Sequencer(hardware)
-        between = {
-            name: Signal(sequenced.signature.members[name].shape, name=f"now_{name}")
-            for name in ("position", "told")
-        }
-        control = self.use(m, Control(hardware), "control", bus=self.s_axil, **{
-            name: shared[name] for name in ("busy", "finished", "interrupts")
-        }, **between, irq=self.irq)  # fmt: skip
-        given = ("start", "stop", "first", "prompt_passes", "decode_passes", "pages", "lengths")
-        core = Core(hardware)
-        writes, entry, *rest = (
-            Signal(core.signature.members[name].shape, name=f"between_{name}")
-            for name in ("writes", "entry", "rooms", "empty", "failed", "failures", "moving")
+        program = Program(hardware).create(path=("program",))
+        dispatch = Dispatch().create(path=("dispatch",))
+        fetch = Moves(hardware.fetch).create(path=("fetch",))
+        load = Moves(hardware.load).create(path=("load",))
+        store = Moves(hardware.store).create(path=("store",))
+        self.use(m, Reader(hardware.fetch), "fetch", m_axi=self.m_axi_fetch, **_moved(fetch))
+        self.use(m, Reader(hardware.load), "load", m_axi=self.m_axi_load, **_moved(load))
+        self.use(
+            m,
+            Writer(hardware.store),
+            "store",
+            m_axi=self.m_axi_store,
+            **_moved(store),
+            misframed=store.misframed,
         )
-        told = dict(zip(("rooms", "empty", "failed", "failures", "moving"), rest, strict=True))
+        self.use(m, Control(hardware), "control", bus=self.s_axil, program=program, irq=self.irq)
+        self.use(m, Sequencer(hardware), "sequencer", program=program, dispatch=dispatch, fetch=fetch)
         self.use(
-            m, sequenced, "sequencer", **{name: getattr(control, name) for name in given}, **shared, **between,
-            transfer=fetch.transfer, transfer_valid=fetch.transfer_valid, transfer_ready=fetch.transfer_ready,
-            word=layout(FORMAT)(fetch.tdata), tvalid=fetch.tvalid, tready=fetch.tready, tlast=fetch.tlast,
-            error=fetch.error, refused=fetch.refused, entry=entry, writes=writes, **told,
-        )  # fmt: skip
-        self.use(
-            m, core, "core", clear=shared["clear"], halt=shared["halt"], position=between["position"], entry=entry,
-            writes=writes, **told, begins=self.begins, ends=self.ends, **self._moved(movers),
-        )  # fmt: skip
+            m,
+            Core(hardware),
+            "core",
+            dispatch=dispatch,
+            load=load,
+            store=store,
+            begins=self.begins,
+            ends=self.ends,
+        )
         return m
 
-    def _moved(self, movers: dict[str, Any]) -> dict[str, Any]:
-        """What the core takes of the movers, by the names of its ports."""
-        found: dict[str, Any] = {}
-        for name in ("load", "store"):
-            mover = movers[name]
-            wires = ("transfer", "index", "done", "error", "refused", "tdata", "tvalid", "tlast", "tready")
-            found |= {f"{name}_{wire}": getattr(mover, wire) for wire in wires}
-            found |= {f"{name}_{wire}": getattr(mover, f"transfer_{wire}") for wire in ("valid", "ready")}
-        return found | {"store_misframed": movers["store"].misframed}
 
-    def _mover(self, m: Module, port: str, name: str) -> Any:
-        """A mover; all its wires are wires of the top."""
-        dma = getattr(self.hardware, name)
-        mover: Mover = (Reader if dma.reads else Writer)(dma)
-        given: dict[str, Any] = {"m_axi": getattr(self, port)}
-        for wire, member in mover.ports.items():
-            if wire not in ("clk", "rst", "m_axi"):
-                width = member.shape.size if hasattr(member.shape, "size") else member.shape
-                signal = Signal(width, name=f"{name}_{wire}")
-                given[wire] = member.shape(signal) if hasattr(member.shape, "size") else signal
-        if name == "fetch":
-            m.d.comb += [given["index"].eq(0), given["index_valid"].eq(1)]
-        else:
-            m.d.comb += given["index_valid"].eq(1)
-        return self.use(m, mover, name, **given)
+def _memory(dma: Dma) -> Any:
+    """The port to memory of a mover."""
+    return axi_memory(dma.direction, dma.data_width, dma.address_width)
 
 
-__all__ = ["MASTERS", "SystemTop"]
+def _moved(side: Any) -> dict[str, Any]:
+    """The wires of a mover's side as its ports; an index is there in every cycle."""
+    return {
+        "transfer": side.transfer,
+        "transfer_valid": side.transfer_valid,
+        "transfer_ready": side.transfer_ready,
+        "index": side.index,
+        "index_valid": Const(1, 1),
+        "done": side.done,
+        "error": side.error,
+        "refused": side.refused,
+        "tdata": side.tdata,
+        "tvalid": side.tvalid,
+        "tready": side.tready,
+        "tlast": side.tlast,
+    }

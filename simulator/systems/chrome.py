@@ -10,19 +10,21 @@ from typing import Any
 
 from blueprint.systems.instructions import UNITS
 from compiler.image import Image
-from simulator.systems.decoding import Decoded
+from simulator.systems.decoding import Decoded, transfers
 
 
 def events(decoded: Decoded, picture: Image, clock_mhz: float) -> Iterator[dict[str, Any]]:
     """The events: a slice for every start and for what waits between."""
+    moved = transfers(decoded.trace)
     for number, unit in enumerate(UNITS):
         yield {"ph": "M", "pid": 1, "tid": number, "name": "thread_name", "args": {"name": unit}}
+        sizes = iter([size for _, _, size in moved.get(unit, ())])
         place, last = 0, -1
         for span in decoded.trace.spans[unit]:
             place, last = place + (span.number <= last), span.number
             if span.text.kind != "start":
                 continue
-            note, size = picture.notes[decoded.passes[place]][span.number]
+            note, _ = picture.notes[decoded.passes[place]][span.number]
             yield {
                 "ph": "X",
                 "pid": 1,
@@ -30,7 +32,12 @@ def events(decoded: Decoded, picture: Image, clock_mhz: float) -> Iterator[dict[
                 "name": note,
                 "ts": span.begin / clock_mhz,
                 "dur": (span.end - span.begin + 1) / clock_mhz,
-                "args": {"pass": place, "instruction": span.number, "cycle": span.begin, "bytes": size},
+                "args": {
+                    "pass": place,
+                    "instruction": span.number,
+                    "cycle": span.begin,
+                    "bytes": next(sizes, 0),
+                },
             }
 
 

@@ -65,7 +65,7 @@ class Memory:
         self.written[:, address:end] = data
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Beats:
     """A transfer in staging: elements (sequences or 1, elements), and where it came from, if from the image."""
 

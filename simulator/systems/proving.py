@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ _WORD = 4
 _MORE = 10_000
 
 
-@dataclass
+@dataclass(frozen=True)
 class Proof:
     """What the RTL did, and every difference in words."""
 
@@ -30,7 +30,7 @@ class Proof:
     cycles: int
     status: dict[str, int]
     instructions: int
-    findings: list[str] = field(default_factory=list)
+    findings: list[str]
 
     @property
     def ok(self) -> bool:
@@ -47,21 +47,32 @@ def prove(
     port: MemoryPort,
     timeout_s: float = 24 * 3600,
 ) -> Proof:
-    """Run the prompt on the RTL and compare tokens, begin and end of every instruction, and the end of all."""
+    """Run the prompt on the RTL and compare tokens, memory, begin and end of every instruction, and the end of all."""
     memory = _memory(image, prompt)
     job = rtl.Job(_registers(hardware, image, decoded), [port] * 3, cut=decoded.cycles + _MORE)
     (found,), left = rtl.run(bench, hardware, memory.tobytes(), [job], timeout_s)
     first = image.tokens + _WORD * len(prompt)
     made = np.frombuffer(left[first : first + _WORD * len(decoded.tokens)], "<u4").tolist()
-    proof = Proof(made, found.cycles, status(found), sum(map(len, found.spans().values())))
-    proof.findings += compare(found, decoded.trace)
+    findings = [*compare(found, decoded.trace), *memory_findings(left, memory.tobytes(), decoded.memory)]
     if found.cycles < 0:
-        proof.findings.append(f"the program must end in cycle {decoded.cycles}, and runs in {job.cut} still")
-    elif proof.status != {"done": 1}:
-        proof.findings.append(f"status must be done, not {proof.status}")
+        findings.append(f"the program must end in cycle {decoded.cycles}, and runs in {job.cut} still")
+    elif status(found) != {"done": 1}:
+        findings.append(f"status must be done, not {status(found)}")
     if made != decoded.tokens:
-        proof.findings.append(f"tokens must be {decoded.tokens}, not {made}")
-    return proof
+        findings.append(f"tokens must be {decoded.tokens}, not {made}")
+    return Proof(made, found.cycles, status(found), sum(map(len, found.spans().values())), findings)
+
+
+def memory_findings(left: bytes, before: bytes, golden: bytes) -> list[str]:
+    """The first byte of memory that is not that of the golden model, which leaves the image as it was."""
+    expected = np.frombuffer(golden + before[len(golden) :], np.uint8)
+    wrong = np.flatnonzero(np.frombuffer(left, np.uint8) != expected)
+    if not wrong.size:
+        return []
+    first = int(wrong[0])
+    return [
+        f"{wrong.size:,} bytes of memory differ, the first at {first:#x}: {expected[first]}, not {left[first]}"
+    ]
 
 
 def compare(found: rtl.Found, trace: Trace) -> list[str]:
@@ -70,7 +81,8 @@ def compare(found: rtl.Found, trace: Trace) -> list[str]:
     spans = found.spans()
     for unit, expected in trace.spans.items():
         mine = spans[unit]
-        for number, (one, (begin, end)) in enumerate(zip(expected, mine, strict=False)):
+        shared = min(len(expected), len(mine))
+        for number, (one, (begin, end)) in enumerate(zip(expected[:shared], mine[:shared], strict=True)):
             if (one.begin, one.end) != (begin, end):
                 what = f"must take cycles {one.begin} to {one.end}, not {begin} to {end}"
                 findings.append(f"{unit}: instruction {number} ({one.text}) {what}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -49,12 +49,12 @@ class Step:
     words: int = 0
 
 
-@dataclass
+@dataclass(frozen=True)
 class Found:
     """What a job did; ``registers`` are empty and ``cycles`` -1 where it was cut."""
 
-    steps: list[Step] = field(default_factory=list)
-    registers: dict[str, int] = field(default_factory=dict)
+    steps: Sequence[Step]
+    registers: Mapping[str, int]
     cycles: int = -1
 
     def spans(self) -> dict[str, list[tuple[int, int]]]:
@@ -80,6 +80,8 @@ def executable(
     mangle = _ENGINES[engine].mangle
     lines = [f"#define PORT_{name} {mangle(name)}" for name in pins]
     lines += [f"#define MASK_{name} 0x{(1 << min(bits, 64)) - 1:x}ull" for name, bits in pins.items()]
+    for name in axi.LITE:
+        lines += [f"#define {kind}HOST_{name} {kind}{axi.lite(name)}" for kind in ("PORT_", "MASK_")]
     lines += [f"#define TERNFORGE_TOP {mangle(top)}", f"#define WORD_BYTES {hardware.width // 8}"]
     lines += [f"#define RESET_CYCLES {axi.RESET_CYCLES}", '#include "ports.h"', ""]
     harness = resources.files("simulator.rtl").joinpath("harness")
@@ -88,6 +90,14 @@ def executable(
     sources |= {name: harness.joinpath(file).read_text() for name, file in texts.items()}
     found: Path = _ENGINES[engine].executable(list(verilog), top, sources)
     return found
+
+
+def of_folder(
+    hardware: Hardware, manifest: Mapping[str, Any], folder: Path, engine: Engine = "verilator"
+) -> Path:
+    """The bench around a top that was exported to a folder with this manifest."""
+    pins = {name: port["width"] for name, port in manifest["ports"].items()}
+    return executable(hardware, [folder / name for name in manifest["files"]], pins, manifest["top"], engine)
 
 
 def run(
@@ -106,24 +116,27 @@ def run(
         rows = [line.split() for line in (folder / "out").read_text().splitlines()]
         left = (folder / "image").read_bytes()
     names = {register.address: register.name for register in described}
-    found = [Found()]
+    found, mine = [], []
     for cycle, kind, first, second in rows:
-        _note(found[-1], int(cycle), kind, int(first), int(second), names)
+        mine.append((int(cycle), kind, int(first), int(second)))
         if kind == "cut" or (kind == "register" and int(first) == described[-1].address):
-            found.append(Found())
-    return found[:-1], left
+            found.append(_found(mine, names))
+            mine = []
+    return found, left
 
 
-def _note(found: Found, cycle: int, kind: str, first: int, second: int, names: Mapping[int, str]) -> None:
-    if kind == "units":
-        for what, lines in (("begin", first), ("end", second)):
-            found.steps += [Step(cycle, what, unit) for n, unit in enumerate(UNITS) if lines >> n & 1]
-    elif kind == "register":
-        found.registers[names[first]] = second
-    elif kind == "interrupt":
-        found.cycles = cycle
-    elif kind in ("fetch", "load", "store"):
-        found.steps.append(Step(cycle, "request", kind, first, second))
+def _found(rows: Sequence[tuple[int, str, int, int]], names: Mapping[int, str]) -> Found:
+    """What the lines of a job say."""
+    steps: list[Step] = []
+    for cycle, kind, first, second in rows:
+        if kind == "units":
+            for what, lines in (("begin", first), ("end", second)):
+                steps += [Step(cycle, what, unit) for n, unit in enumerate(UNITS) if lines >> n & 1]
+        elif kind in ("fetch", "load", "store"):
+            steps.append(Step(cycle, "request", kind, first, second))
+    registers = {names[first]: second for _, kind, first, second in rows if kind == "register"}
+    ends = [cycle for cycle, kind, _, _ in rows if kind == "interrupt"]
+    return Found(steps, registers, ends[0] if ends else -1)
 
 
 def _packed(hardware: Hardware, image: bytes, jobs: Sequence[Job]) -> bytes:

@@ -19,6 +19,7 @@ class Starved:
         self.hardware = hardware
         self._brought: Counter[str] = Counter()
         self._needed: list[str] = []
+        self._last = ""
 
     def loads(self, registers: Mapping[int, int]) -> None:
         """A transfer into staging."""
@@ -26,6 +27,7 @@ class Starved:
         if place >> LAST_BIT:
             staged = self.hardware.inputs[place % (1 << LAST_BIT)]
             self._brought[f"{staged.unit}.{staged.stream}"] += 1
+            self._last = staged.stream
 
     def begins(self, unit: str, registers: Mapping[int, int]) -> bool:
         """A run begins; returns whether some of its inputs are still to come."""
@@ -66,9 +68,13 @@ class Starved:
         return Rowwise(values["rows"], values["length"], "+".join(names) or "copy")
 
     def tail(self, unit: str, registers: Mapping[int, int], cycles: Cycles) -> int:
-        """Cycles from the last beat that a run takes to the last one that it gives."""
+        """Cycles from the last beat that a run takes to the last one that it gives.
+
+        What stands beside rows is a register ahead of them, so that a beat of a row that comes last takes a cycle less.
+        """
         task = self.rows(unit, registers)
         spec = self.hardware.units[unit]
         one = Rowwise(1, task.length, task.operation)
         lanes = next(field.elements for field in self.hardware.inputs if field.name == f"{unit}.x.x")
-        return int(spec.cycles(one)) - ceil_div(task.length, lanes)
+        ahead = self._last == "x" and len(self._streams(unit, registers)) > 1
+        return int(spec.cycles(one)) - ceil_div(task.length, lanes) - ahead

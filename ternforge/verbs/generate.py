@@ -51,7 +51,7 @@ def _system(
     system = file if isinstance(file, System) else read_system(file)
     hardware = control.hardware(system)
     with output_folder(out, "generate", force=force) as draft:
-        from generator.systems import export
+        from generator import system_export as export
 
         manifest = export.write_system(hardware, draft, clock_mhz=system.clock_mhz)
     return {"folder": Path(out), **manifest}

@@ -17,6 +17,7 @@ from ternforge import choices, decoders, decoding
 from ternforge.folder import check_file, output_file
 from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload, refused
 from ternforge.options import (
+    decoded_options,
     force_option,
     gemm_option,
     seed_option,
@@ -27,8 +28,6 @@ from ternforge.options import (
 from ternforge.session import Answer, Note, Session, silent, size_columns, table
 from ternforge.shell import Verb
 
-#: Arguments of a system that a design has not.
-_ASKED = ("checkpoint", "prompt", "tokens", "memory", "calibrate", "picture", "technology")
 #: How a trace may end.
 TRACES = (".json", ".json.gz")
 
@@ -43,30 +42,41 @@ def simulate(
     values: bool = True,
     trace: str | Path | None = None,
     window: str | None = None,
+    checkpoint: str | Path | None = None,
+    prompt: str | None = None,
+    tokens: int | None = None,
+    memory: str | None = None,
+    calibrate: str | Path | None = None,
+    image: str | Path | None = None,
+    technology: str | Path | None = None,
     force: bool = False,
     note: Note = silent,
-    **decoded: Any,
 ) -> Answer:
     """Run a workload cycle by cycle: cycles, stalls by reason, utilization, values against the golden model.
 
     ``stall`` names a profile of waiting sources and sinks. ``trace`` is a file for Perfetto, of the first task, in
     the cycles ``window`` (``"a:b"``) if given.
 
-    A system (a file of schema ``ternforge/system/v1``) takes a ``checkpoint``, a ``prompt`` and the fields of
-    `ternforge.decoding.Asked` instead: its answer has the text, cycles by pass, stalls, traffic and energy.
+    A system (a file of schema ``ternforge/system/v1``) takes a ``checkpoint`` and a ``prompt`` instead, and makes up to
+    ``tokens`` behind it (16): the answer has the text, cycles by pass, stalls, traffic and energy. ``memory`` is the
+    behavior of external memory, the system's own unless it is named; ``calibrate`` is as in `compile`, whose ``image``
+    may be given instead.
     """
+    theirs: dict[str, Any] = {
+        "checkpoint": checkpoint, "prompt": prompt, "tokens": tokens, "memory": memory, "calibrate": calibrate,
+        "image": image, "technology": technology,
+    }  # fmt: skip
     if isinstance(design, System) or decoders.is_system(design):
         _refuse(
             {"workload": workload, "overrides": overrides, "window": window}, "for a design, not for a system"
         )
-        checkpoint = decoded.pop("checkpoint", None)
-        if checkpoint is None or decoded.get("prompt") is None:
+        if checkpoint is None or prompt is None:
             raise ParamError("A system must be given a checkpoint and a prompt to be simulated")
-        asked = decoding.Asked(trace=trace, force=force, **decoded)
+        behavior = decoding.OWN if memory is None else memory
+        count = decoding.TOKENS if tokens is None else tokens
+        asked = decoding.Asked(prompt, count, behavior, calibrate, image, technology, trace, force)
         return decoding.simulate_system(design, checkpoint, asked, note)  # type: ignore[arg-type]
-    _refuse(
-        {name: value for name, value in decoded.items() if name in _ASKED}, "for a system, not for a design"
-    )
+    _refuse(theirs, "for a system, not for a design")
     if workload is None:
         raise ParamError("Workload must be given for a design, by a file or a product")
     from simulator import trace as traces
@@ -170,25 +180,7 @@ def _write_trace(
     "--trace", type=choices.FILE, metavar="FILE.json[.gz]", help="Trace of the first task, for Perfetto."
 )
 @click.option("--window", metavar="A:B", help="Cycles that the trace shows; all without it.")
-@click.option(
-    "--checkpoint", type=choices.FILE, metavar="DIR|FILE", help="Of a system: the model that it runs."
-)
-@click.option("--prompt", metavar="WORDS", help="Of a system: the text to continue.")
-@click.option(
-    "--tokens",
-    type=choices.Whole(1, 1 << 20),
-    metavar="N",
-    help="Of a system: tokens to make.  [default: 16]",
-)
-@click.option(
-    "--memory",
-    type=choices.Named(decoding.memories),
-    help="Of a system: behavior of its memory.  [default: system, as it is described]",
-)
-@click.option("--calibrate", type=choices.FILE, metavar="FILE.txt", help="Of a system: see compile.")
-@click.option(
-    "--image", "picture", type=choices.FOLDER, metavar="DIR", help="Of a system: what compile wrote."
-)
+@decoded_options
 @force_option
 @set_option
 @click.pass_obj

@@ -11,25 +11,41 @@ import click
 from blueprint.errors import ParamError
 from blueprint.files.design import Design
 from blueprint.spec import Spec
+from blueprint.systems.description import System
 from blueprint.workloads.tasks import Task
 from simulator.cosim import folder as folders
 from simulator.cosim.report import Checked, Outcome, Report
 from ternforge import choices
+from ternforge.decoders import is_system
+from ternforge.decoding import Asked
 from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload
-from ternforge.options import gemm_option, seed_option, set_option, workload_from, workload_option
+from ternforge.options import (
+    decoded_options,
+    gemm_option,
+    seed_option,
+    set_option,
+    workload_from,
+    workload_option,
+)
 from ternforge.session import Answer, Note, Session, silent, table
 from ternforge.shell import Verb
 from toolchain import files
 
 
 def verify(
-    design: DesignLike | None = None,
+    design: DesignLike | System | None = None,
     overrides: Mapping[str, str] | None = None,
     *,
     rtl: str | Path | None = None,
     seed: int = 1,
     cases: int = 8,
     workload: WorkloadLike | None = None,
+    checkpoint: str | Path | None = None,
+    prompt: str | None = None,
+    tokens: int | None = None,
+    memory: str | None = None,
+    calibrate: str | Path | None = None,
+    image: str | Path | None = None,
     note: Note = silent,
 ) -> Answer:
     """Prove a design's Verilog against the golden model and the simulator, with cocotb on Verilator.
@@ -38,7 +54,20 @@ def verify(
     written anew; ``design`` may be left out with a folder, which says what it holds. ``cases`` random runs under random
     stalls; the tasks of ``workload`` are run first, unstalled. ``ok`` is false where a value, a cycle, a register or a
     rule of AXI does not hold, and where the design hangs; ``failure`` says what, ``checks`` all that was looked at.
+
+    A system (a file of schema ``ternforge/system/v1``) takes a ``checkpoint`` and a ``prompt`` instead, and what else
+    `simulate` takes of a system: its answer has the text of the RTL, and ``findings`` where it is not that of the
+    golden model or takes other cycles.
     """
+    given: dict[str, Any] = {
+        "checkpoint": checkpoint, "prompt": prompt, "tokens": tokens, "memory": memory, "calibrate": calibrate,
+        "image": image,
+    }  # fmt: skip
+    decoded = {name: value for name, value in given.items() if value is not None}
+    if isinstance(design, System) or (isinstance(design, (str, Path)) and is_system(design)):
+        return _system(design, {"overrides": overrides, "rtl": rtl, "workload": workload}, decoded, note)
+    if decoded:
+        raise ParamError(f"{next(iter(decoded))} must be given for a system, not for a design")
     from generator import export
     from simulator.cosim import check as cosim
 
@@ -54,6 +83,21 @@ def verify(
         note(f"building with Verilator and running {len(todo)} cases with cocotb")
         report = cosim.check(chosen.spec, folder, todo, seed=seed)
     return _answer(chosen, report, seed, rtl)
+
+
+def _system(
+    design: System | str | Path, refused: Mapping[str, Any], decoded: dict[str, Any], note: Note
+) -> Answer:
+    """A checkpoint on the RTL of a system."""
+    from ternforge import proving
+
+    for name, value in refused.items():
+        if value:
+            raise ParamError(f"{name} must be given for a design, not for a system")
+    checkpoint = decoded.pop("checkpoint", None)
+    if checkpoint is None or decoded.get("prompt") is None:
+        raise ParamError("A system must be given a checkpoint and a prompt to be verified")
+    return proving.verify_system(design, checkpoint, Asked(**decoded), note)
 
 
 def _design(design: DesignLike | None, overrides: Mapping[str, str] | None, rtl: str | Path | None) -> Design:
@@ -126,6 +170,7 @@ def _checked(part: Checked) -> dict[str, Any]:
     help="Verilog to prove: a generated folder, changed or not; it names its design.",
 )
 @click.option("--cases", type=choices.Whole(1, 10_000), default=8, show_default=True, help="Random runs.")
+@decoded_options
 @seed_option
 @workload_option
 @gemm_option
@@ -133,6 +178,7 @@ def _checked(part: Checked) -> dict[str, Any]:
 @click.pass_obj
 def verify_(
     session: Session,
+    /,
     spec: str | None,
     rtl: str | None,
     cases: int,
@@ -140,15 +186,29 @@ def verify_(
     workload: str | None,
     gemm: str | None,
     overrides: dict[str, str],
+    **asked: Any,
 ) -> int:
     """Prove Verilog, that of the design in SPEC or that in a folder, against the NumPy golden model, with cocotb.
 
     Values must agree to the bit and cycles to the cycle, also under random back-pressure; registers, refused sizes,
     framing, resets and the rules of AXI are checked too. Exit code 1 where something does not hold or the design hangs,
     2 where the Verilog does not compile. A workload is run first, unstalled.
+
+    With a system in SPEC, continue a prompt with a checkpoint on its Verilog: the same text and the same cycles as
+    `simulate`, for every instruction.
     """
+    decoded = {name: value for name, value in asked.items() if value is not None}
+    if spec is not None and is_system(spec):
+        from ternforge import proving
+
+        first = workload_from(workload, gemm)
+        answer = verify(spec, overrides, rtl=rtl, workload=first, note=session.note, **decoded)
+        session.answer(answer, proving.verify_lines(answer))
+        return 0 if answer["ok"] else 1
     first = workload_from(workload, gemm)
-    answer = verify(spec, overrides, rtl=rtl, seed=seed, cases=cases, workload=first, note=session.note)
+    answer = verify(
+        spec, overrides, rtl=rtl, seed=seed, cases=cases, workload=first, note=session.note, **decoded
+    )
     session.answer(answer, _lines(answer))
     return 0 if answer["ok"] else 1
 

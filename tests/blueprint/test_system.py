@@ -21,16 +21,15 @@ from blueprint.workloads.tasks import OPERATIONS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PRESETS = sorted(path.parent.name for path in EXAMPLES.glob("*/system.yaml"))
-HOSTED = Path(__file__).parent / "systems" / "with_host.yaml"
+HOSTED = Path(__file__).with_name("hosted_system.yaml")
 SHIPPED = HOSTED.read_text(encoding="utf-8")
 UNIT = "  vector:\n    family: vector\n    parameters:\n      lanes: 4\n      length_max: 768\n      rows_max: 8\n"
 #: The small system with all elements on its host.
 TINY = SHIPPED.replace(UNIT, "").replace("runs: [positions,", "runs: [elements, positions,")
 
 
-def preset(name: str = "") -> System:
-    """A preset; without a name the small system with a host."""
-    return read_system(EXAMPLES / name / "system.yaml" if name else HOSTED)
+def preset(name: str = "tiny_decoder") -> System:
+    return read_system(HOSTED if name == "tiny_decoder" else EXAMPLES / name / "system.yaml")
 
 
 def edited(folder: Path, *edits: tuple[str, str]) -> Path:

@@ -14,7 +14,7 @@ from blueprint.systems.diagram import svg
 from blueprint.systems.reader import read_system
 from blueprint.workloads.tasks import Rowwise
 
-SHIPPED = (Path(__file__).parent / "systems" / "with_host.yaml").read_text(encoding="utf-8")
+SHIPPED = (Path(__file__).parent / "hosted_system.yaml").read_text(encoding="utf-8")
 HEAD, HOST = (
     "head: {stage: ternary, candidates: 32, ",
     SHIPPED[SHIPPED.index("host:") : SHIPPED.index("buffers:")],

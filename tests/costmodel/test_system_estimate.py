@@ -19,7 +19,7 @@ from ternforge import check, estimate, init, plot
 from ternforge.cli import run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-TINY = Path(__file__).parents[1] / "blueprint" / "systems" / "with_host.yaml"
+TINY = Path(__file__).parents[1] / "blueprint" / "hosted_system.yaml"
 EDGE, HBM = (EXAMPLES / name / "system.yaml" for name in ("edge_2b4t", "hbm_2b4t"))
 ASAP7 = technology.load("asap7")
 

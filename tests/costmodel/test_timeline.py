@@ -12,7 +12,7 @@ from blueprint.systems.operations import Operation
 from blueprint.systems.reader import read_system
 from costmodel.systems.timeline import Timeline, timeline
 
-FILE = Path(__file__).parents[2] / "examples" / "tiny_decoder" / "system.yaml"
+FILE = Path(__file__).parents[1] / "blueprint" / "hosted_system.yaml"
 #: A memory of one byte a second without latency: sizes are also times.
 SYSTEM = read_system(FILE)
 SLOW = replace(SYSTEM.memory, bandwidth_gb_s=1e-9, latency_ns=0)

@@ -18,6 +18,7 @@ NAMED = re.compile(rf"`([\w.][\w./<>*-]*\.(?:{'|'.join(ENDINGS)}))`")
 WRITTEN = {
     ".ternforge.json", "<family>_regs.h", "OUT.sdc", "DIR/manifest.json", "bench/test_top.py", "binding.h",
     "config.json", "model.safetensors.index.json", "tokenizer.json",
+    "image.bin", "image.json", "program.lst",
     "constraints.sdc", "files.f", "front.csv", "include/<top>_regs.h", "include/TOP_regs.h", "lint.vlt",
     "manifest.json", "params.json", "points.csv", "rtl/<memory>.v", "rtl/ternforge_sram_*.v",
     "stubs/ternforge_sram_*.v", "study.db", "synth.f", "synth.ys", "workers.log",

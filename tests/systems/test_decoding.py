@@ -102,3 +102,18 @@ def test_every_start_is_a_slice_of_the_trace(found: Compiled, picture: Image) ->
     last = max(event["ts"] + event["dur"] for event in events)
     assert last * 100 <= decoded.cycles
     assert {event["args"]["pass"] for event in events} == {0, 1}
+
+
+def test_bytes_of_keys_grow_with_the_position(found: Compiled, picture: Image) -> None:
+    trace = decoding.timed(found.hardware, picture, [DECODE] * 3, port("fixed"), lambda _: 3)
+    per_pass = [0, 0, 0]
+    for place, _, size in decoding.transfers(trace)["load"]:
+        per_pass[place] += size
+    model = small.MODEL
+    more = 2 * model.layers * model.kv_heads * model.head_dim
+    assert [later - first for first, later in zip(per_pass[:-1], per_pass[1:], strict=True)] == [more, more]
+    assert per_pass[0] == sum(
+        size
+        for one, (_, size) in zip(picture.programs[DECODE], picture.notes[DECODE], strict=True)
+        if one.unit == "load"
+    )

@@ -11,15 +11,16 @@ import pytest
 
 from blueprint.errors import ParamError
 from blueprint.systems import control
+from blueprint.systems.description import Host
 from blueprint.systems.instructions import KINDS
 from blueprint.systems.reader import read_system
-from generator.systems.export import write_system
+from generator.system_export import write_system
 from ternforge.verbs.generate import generate
 from tests.systems.test_top import small
 from toolchain import compiler, process, verilator
 
 FILE = Path(__file__).resolve().parents[2] / "examples" / "tiny_decoder" / "system.yaml"
-HOSTED = Path(__file__).resolve().parents[1] / "blueprint" / "systems" / "with_host.yaml"
+HOSTED = Path(__file__).resolve().parents[1] / "blueprint" / "hosted_system.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +79,7 @@ def test_parameters_of_a_system_are_set_in_its_file(tmp_path: Path) -> None:
 def test_hardware_of_a_host_that_computes_is_refused(tmp_path: Path) -> None:
     system = read_system(HOSTED)
     units = {name: unit for name, unit in system.units.items() if name != "vector"}
-    assert system.host is not None
-    host = dataclasses.replace(system.host, works=(*system.host.works, "elements"))
+    host = Host(("elements", "positions", "sampling"), "assumed", elements_per_s=1e9)
     told = "Work elements must be run by a unit for hardware of a whole system, not by the host"
     with pytest.raises(ParamError, match=f"^{re.escape(told)}$"):
         generate(dataclasses.replace(system, units=units, host=host), tmp_path / "rtl")

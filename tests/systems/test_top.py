@@ -31,6 +31,9 @@ ATTENTION: dict[str, Any] = {
 }  # fmt: skip
 VECTOR: dict[str, Any] = {"lanes": 4, "length_max": 32, "rows_max": 8}
 
+#: A first beat that is a whole look later; less may be seen by the same look.
+LOOKS = {"FIRST_BEAT": 3}
+
 
 def unit(family: str, parameters: dict[str, Any]) -> Spec:
     return registry.get(family)(**parameters)
@@ -90,6 +93,18 @@ def layer() -> Writing:
 @pytest.mark.parametrize("behavior", BEHAVIORS)
 def test_runs_of_all_units_end_in_the_cycle_of_the_model(behavior: str, wide_bench: Path) -> None:
     compared(wide_bench, layer(), behavior)
+
+
+@pytest.mark.parametrize("name", ["WRITE", "OFFER", "FIRST_BEAT", "ANSWER", "NEXT_PASS", "CLEAR"])
+def test_a_machine_with_another_cycle_is_noticed(
+    name: str, bench: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, ports = products(), memories()
+    (found,), _ = rtl.run(bench, small(), writing.memory.tobytes(), [rtl.Job(writing.registers(), ports)])
+    agrees(found, writing.model(ports))
+    monkeypatch.setattr(control, name, getattr(control, name) + LOOKS.get(name, 1))
+    with pytest.raises(AssertionError):
+        agrees(found, writing.model(ports))
 
 
 # Passes, tokens, positions --------------------------------------------------------------------------------------------

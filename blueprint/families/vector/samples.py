@@ -74,6 +74,8 @@ def _operands(p: VectorParameters, task: Rowwise, random: np.random.Generator, r
     fmt, shape = p.outside, (task.rows, task.length)
     found: Arrays = {}
     x = _floats(random, fmt, shape, rare)
+    if task.does("dot") and rare:
+        x = x[random.integers(0, task.rows, task.rows)]  # equal rows have equal dot products
     if p.dequantizes:
         bits = random.integers(4, SUM_WIDTH)
         sums = random.integers(-(1 << bits - 1), 1 << bits - 1, shape, dtype=np.int64)

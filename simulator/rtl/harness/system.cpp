@@ -79,6 +79,8 @@ static void asked(const char* who, uint64_t t, uint64_t address, uint64_t words)
     }
 
 #define GET(name) (get(p.PORT_##name) & MASK_##name)
+// A port of the AXI4-Lite bus.
+#define HOST(name) (get(p.PORT_HOST_##name) & MASK_HOST_##name)
 
 struct Port : ternforge::Reads {
     explicit Port(const ternforge::MemoryPort& behavior) : Reads(behavior), behavior(behavior) {}
@@ -96,8 +98,8 @@ static void silent() {
     put(p.PORT_m_axi_store_awready, 0);
     put(p.PORT_m_axi_store_wready, 0);
     put(p.PORT_m_axi_store_bvalid, 0);
-    put(p.PORT_s_axil_awvalid, 0);
-    put(p.PORT_s_axil_wvalid, 0);
+    put(p.PORT_HOST_awvalid, 0);
+    put(p.PORT_HOST_wvalid, 0);
 }
 
 static void reset() {
@@ -113,34 +115,34 @@ static void reset() {
 // A write of a register; returns in the cycle after that in which it was accepted.
 static void host_write(uint64_t address, uint64_t value) {
     auto& p = dut.ports;
-    put(p.PORT_s_axil_awvalid, 1);
-    put(p.PORT_s_axil_wvalid, 1);
-    put(p.PORT_s_axil_awaddr, address);
-    put(p.PORT_s_axil_wdata, value);
-    put(p.PORT_s_axil_wstrb, 15);
+    put(p.PORT_HOST_awvalid, 1);
+    put(p.PORT_HOST_wvalid, 1);
+    put(p.PORT_HOST_awaddr, address);
+    put(p.PORT_HOST_wdata, value);
+    put(p.PORT_HOST_wstrb, 15);
     for (bool taken = false; !taken;) {
         dut.eval();
-        taken = GET(s_axil_awready) && GET(s_axil_wready);
+        taken = HOST(awready) && HOST(wready);
         edge();
     }
-    put(p.PORT_s_axil_awvalid, 0);
-    put(p.PORT_s_axil_wvalid, 0);
+    put(p.PORT_HOST_awvalid, 0);
+    put(p.PORT_HOST_wvalid, 0);
 }
 
 static uint64_t host_read(uint64_t address) {
     auto& p = dut.ports;
-    put(p.PORT_s_axil_arvalid, 1);
-    put(p.PORT_s_axil_araddr, address);
+    put(p.PORT_HOST_arvalid, 1);
+    put(p.PORT_HOST_araddr, address);
     for (bool taken = false; !taken;) {
         dut.eval();
-        taken = GET(s_axil_arready);
+        taken = HOST(arready);
         edge();
     }
-    put(p.PORT_s_axil_arvalid, 0);
+    put(p.PORT_HOST_arvalid, 0);
     for (;;) {
         dut.eval();
-        const bool there = GET(s_axil_rvalid);
-        const uint64_t value = GET(s_axil_rdata);
+        const bool there = HOST(rvalid);
+        const uint64_t value = HOST(rdata);
         edge();
         if (there) return value;
     }
@@ -162,10 +164,10 @@ static bool run(uint64_t limit, uint64_t stop) {
         put(p.PORT_m_axi_store_bvalid, answered);
         put(p.PORT_m_axi_store_bresp, answered ? store.answer() : 0);
         if (t == stop) {
-            put(p.PORT_s_axil_awvalid, 1);
-            put(p.PORT_s_axil_wvalid, 1);
-            put(p.PORT_s_axil_awaddr, 0);
-            put(p.PORT_s_axil_wdata, 2);
+            put(p.PORT_HOST_awvalid, 1);
+            put(p.PORT_HOST_wvalid, 1);
+            put(p.PORT_HOST_awaddr, 0);
+            put(p.PORT_HOST_wdata, 2);
         }
         dut.eval();
         SEE_READ(fetch, fetch)
@@ -187,10 +189,10 @@ static bool run(uint64_t limit, uint64_t stop) {
             std::fprintf(out, "%llu units %llu %llu\n", (unsigned long long)t, (unsigned long long)begins,
                          (unsigned long long)ends);
         const bool over = GET(irq);
-        if (GET(s_axil_awready)) {
+        if (HOST(awready)) {
             edge();
-            put(p.PORT_s_axil_awvalid, 0);
-            put(p.PORT_s_axil_wvalid, 0);
+            put(p.PORT_HOST_awvalid, 0);
+            put(p.PORT_HOST_wvalid, 0);
         } else {
             edge();
         }
@@ -210,8 +212,8 @@ int main(int, char** arguments) {
     if (!contents.empty() && std::fread(contents.data(), 1, contents.size(), in) != contents.size()) return 3;
     const uint64_t registers = number(), jobs = number();
     auto& p = dut.ports;
-    put(p.PORT_s_axil_bready, 1);
-    put(p.PORT_s_axil_rready, 1);
+    put(p.PORT_HOST_bready, 1);
+    put(p.PORT_HOST_rready, 1);
     for (uint64_t job = 0; job < jobs; ++job) {
         silent();
         if (number()) reset();

@@ -19,7 +19,7 @@ from blueprint.version import VERSION
 from generator.emission import TEMPLATES, Emitted, emit
 from generator.export import CLOCK_MHZ, register_entry
 from generator.manifest import boundary
-from generator.systems.top import MASTERS, SystemTop
+from generator.systems.top import SystemTop
 from toolchain import files
 
 
@@ -64,7 +64,11 @@ def describe(hardware: Hardware, top: SystemTop, emitted: Emitted) -> dict[str, 
             name: {"direction": flow.name.lower(), "width": len(wire)}
             for name, (flow, wire) in top.pins.items()
         },
-        "masters": {port: getattr(hardware, name).parameters for port, name in MASTERS.items()},
+        "masters": {
+            "m_axi_fetch": hardware.fetch.parameters,
+            "m_axi_load": hardware.load.parameters,
+            "m_axi_store": hardware.store.parameters,
+        },
         "registers": {r.name: register_entry(r, {}) for r in control.registers(hardware.design_hash)},
         "instructions": _instructions(),
         "units": {name: _unit(hardware, name) for name in hardware.units},

@@ -1,0 +1,110 @@
+"""Signatures between the blocks of a system: a mover's side, dispatch, and what the host asks for."""
+
+from typing import Any
+
+from amaranth.lib.wiring import In, Out, Signature
+
+from blueprint.record import Record, bits
+from blueprint.systems.control import (
+    ERRORS,
+    PASS_BITS,
+    POSITION_BITS,
+    UNIT_BITS,
+    UNIT_STATUS_BITS,
+    Hardware,
+)
+from blueprint.systems.dma import RESPONSE_BITS, Dma
+from blueprint.systems.instructions import FORMAT, LAST_BIT, MOVERS, UNITS
+from generator.layout import layout
+
+#: An instruction in the queue of its unit: what it does, and the fields that it has.
+ENTRY = Record(
+    (
+        bits("writes", 1),
+        bits("starts", 1),
+        *(bits(name, FORMAT[name].width) for name in ("wait", "signal", "register", "value")),
+    )
+)
+#: What an executor tells of an error.
+FAILURE = Record(
+    (
+        *(bits(name, 1) for name in ("refused", "bus_error", "misframed", "unit_error")),
+        bits("response", RESPONSE_BITS),
+        bits("unit_status", UNIT_STATUS_BITS),
+    )
+)
+#: Bits of the number of a page in the control registers.
+PAGE_WIDTH = 32
+#: Bits of what is told of an error: its reason, the unit, the response of the memory, the status of the unit.
+TOLD = len(ERRORS) + UNIT_BITS + RESPONSE_BITS + UNIT_STATUS_BITS
+
+
+class Moves(Signature):
+    """A mover without its port to memory, seen from the side that gives transfers."""
+
+    def __init__(self, dma: Dma) -> None:
+        way, back = (In, Out) if dma.reads else (Out, In)
+        members: dict[str, Any] = {
+            "transfer": Out(layout(dma.transfer)),
+            "transfer_valid": Out(1),
+            "transfer_ready": In(1),
+            "index": Out(dma.index_width),
+            "done": In(1),
+            "error": In(RESPONSE_BITS),
+            "refused": In(1),
+            "tdata": way(dma.stream_width),
+            "tvalid": way(1),
+            "tlast": way(1),
+            "tready": back(1),
+        }
+        super().__init__(members if dma.reads else members | {"misframed": In(1)})
+
+
+class Chosen(Signature):
+    """What the executor of a mover tells staging: whether a transfer runs, its place, and whether it ends a run."""
+
+    def __init__(self) -> None:
+        super().__init__({"active": Out(1), "where": Out(LAST_BIT), "last": Out(1)})
+
+
+class Dispatch(Signature):
+    """Instructions to the queues, and what the executors tell, seen from the sequencer."""
+
+    def __init__(self) -> None:
+        count = len(UNITS)
+        super().__init__(
+            {
+                "entry": Out(layout(ENTRY)),
+                "writes": Out(count),
+                "rooms": In(count),
+                "empty": In(1),
+                "failed": In(count),
+                "failures": In(count * FAILURE.width),
+                "moving": In(len(MOVERS)),
+                "halt": Out(1),
+                "clear": Out(1),
+                "place": Out(POSITION_BITS),
+            }
+        )
+
+
+class Program(Signature):
+    """What the host asks for and is told, seen from the control registers."""
+
+    def __init__(self, hardware: Hardware) -> None:
+        super().__init__(
+            {
+                "start": Out(1),
+                "stop": Out(1),
+                "first": Out(POSITION_BITS),
+                "prompt_passes": Out(PASS_BITS),
+                "decode_passes": Out(PASS_BITS),
+                "pages": Out(2 * PAGE_WIDTH),
+                "lengths": Out(2 * hardware.fetch.row_width),
+                "busy": In(1),
+                "finished": In(1),
+                "interrupts": In(1),
+                "position": In(POSITION_BITS),
+                "told": In(TOLD),
+            }
+        )
