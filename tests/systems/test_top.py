@@ -84,7 +84,7 @@ def layer() -> Writing:
     writing.run("vector", Rowwise(2, 16, "norm+quantize"), 1)
     writing.run("matrix", Gemm(1, 16, 8), 2)
     writing.run("attention", Attention(1, 5, 2, 2, 4, "causal"), 3)
-    writing.run("vector", Rowwise(3, 24, "dequantize+add"), 4)
+    writing.run("vector", Rowwise(2, 24, "dequantize+add"), 4)
     writing.end()
     return writing
 
