@@ -26,7 +26,8 @@ from tests.dse.toy import LARGE, TEXT, changed
 
 ROOT = Path(__file__).resolve().parents[2]
 NSGA2 = changed(("auto", "nsga2"), ("budget: 100000", "budget: 1500"))
-MEDIUM = LARGE.replace("[1, 4000]", "[1, 900]")  # four batches
+MEDIUM = LARGE.replace("[1, 4000]", "[1, 900]")  # two batches
+LONG = LARGE.replace("[1, 4000]", "[1, 12000]")  # 32 batches
 SLOW = NSGA2.replace("seed: 7", "seed: 7, population: 16")
 RANDOM = changed(("auto", "random"), ("budget: 100000", "budget: 1500"))
 
@@ -288,7 +289,7 @@ def acknowledged(folder: Path) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("text", "pause", "workers"), [(SLOW, 0.02, 1), (LARGE, 0.3, 2)], ids=["nsga2", "exhaustive"]
+    ("text", "pause", "workers"), [(SLOW, 0.02, 1), (LONG, 0.5, 2)], ids=["nsga2", "exhaustive"]
 )
 def test_kills_lose_and_repeat_nothing(text: str, pause: float, workers: int, tmp_path: Path) -> None:
     with run(toy.problem(text), tmp_path / "whole", points_csv=False) as study:
@@ -298,7 +299,7 @@ def test_kills_lose_and_repeat_nothing(text: str, pause: float, workers: int, tm
     kills = 0
     while kills < 12:
         with started(tmp_path / "cut", text, pause, workers) as process:
-            if kills % 4 == 1:  # on a busy machine it may take long until there is anything to lose
+            if kills % 2:  # on a busy machine it may take long until there is anything to lose
                 wait_for_growth(tmp_path / "cut")
             time.sleep(dice.uniform(0.0, 0.2))
             finished = process.poll() is not None
@@ -318,7 +319,7 @@ def test_kills_lose_and_repeat_nothing(text: str, pause: float, workers: int, tm
 
 
 def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
-    with started(tmp_path, LARGE, 0.05, 2) as process:
+    with started(tmp_path, LONG, 0.5, 2) as process:
         wait_for_growth(tmp_path)
         workers = children(process.pid)
         process.kill()  # the parent alone
