@@ -60,19 +60,40 @@ def empty(names: tuple[str, ...]) -> Batch:
 
 
 def join(batches: list[Batch]) -> Batch:
-    """Concatenate batches of one problem; reasons are renumbered without duplicates."""
-    reasons: dict[str, int] = {"": 0}
+    """Concatenate batches of one problem.
+
+    Reasons are those that occur, in the order of their first points: the same points are the same batch, in whatever
+    parts they were evaluated.
+    """
+    known: dict[str, int] = {"": 0}
     codes = []
     for batch in batches:
-        new = np.array([reasons.setdefault(text, len(reasons)) for text in batch.reasons], dtype=np.uint16)
+        new = np.array([known.setdefault(text, len(known)) for text in batch.reasons], dtype=np.uint16)
         codes.append(new[batch.reason])
+    reason, reasons = _as_they_occur(np.concatenate(codes), tuple(known))
     return Batch(
         batches[0].names,
         np.concatenate([batch.indices for batch in batches]),
         np.concatenate([batch.metrics for batch in batches]),
-        np.concatenate(codes),
-        tuple(reasons),
+        reason,
+        reasons,
     )
+
+
+def _as_they_occur(
+    reason: npt.NDArray[np.uint16], reasons: tuple[str, ...]
+) -> tuple[npt.NDArray[np.uint16], tuple[str, ...]]:
+    """Reasons renumbered in the order of their first points, after the empty one; those of no point are left out."""
+    places = {}
+    for code in range(1, len(reasons)):
+        mask = reason == code
+        place = int(mask.argmax()) if len(mask) else 0
+        if len(mask) and mask[place]:
+            places[code] = place
+    order = [0, *sorted(places, key=places.__getitem__)]
+    new = np.zeros(len(reasons), dtype=np.uint16)
+    new[order] = np.arange(len(order))
+    return new[reason], tuple(reasons[code] for code in order)
 
 
 def encode(batch: Batch) -> tuple[str, bytes]:

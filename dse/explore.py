@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from costmodel.model import estimate
 from costmodel.model.evaluate import TechnologyCosts
 from costmodel.technology import technology
 from dse import search, store
+from dse import shard as shards
 from dse.batch import Batch, decode, empty, join
 from dse.evaluate import design_problem
 from dse.problem import FACTS, Problem
 from dse.progress import Progress, Silent
 from dse.resume import amend
-from dse.space import Space
+from dse.shard import Shard
+from dse.space import Indices, Space
 from dse.space_file import read_space
 from dse.store import Store, StudyError
 from dse.study import Study
@@ -41,18 +44,20 @@ def explore(
     workers: int | None = None,
     points_csv: bool | None = None,
     progress: Progress | None = None,
+    shard: Shard | None = None,
 ) -> Study:
     """Search the space in a file and keep everything in the folder ``out``.
 
     The same call continues a study that was interrupted, and one with another search, other constraints or objectives
-    goes on from what is stored. ``method``, ``budget`` and ``seed`` replace what the file says. Raises ``ParamError``
-    for one of these that cannot be, ``SpecError`` for a bad file, ``StudyError`` for a folder that holds another study,
-    a damaged one or one that somebody is writing. ``KeyboardInterrupt`` passes through and leaves the study to be
+    goes on from what is stored. ``method``, ``budget`` and ``seed`` replace what the file says. With ``shard`` this is
+    one part of the search, which :func:`dse.merge.merge` puts together with the others. Raises ``ParamError`` for one
+    of these that cannot be, ``SpecError`` for a bad file, ``StudyError`` for a folder that holds another study, a
+    damaged one or one that somebody is writing. ``KeyboardInterrupt`` passes through and leaves the study to be
     continued.
     """
     space = read_space(space_path)
     problem = problem_of(space.searched(method=method, budget=budget, seed=seed))
-    return run(problem, out, workers=workers, points_csv=points_csv, progress=progress)
+    return run(problem, out, workers=workers, points_csv=points_csv, progress=progress, shard=shard)
 
 
 def problem_of(space: Space) -> Problem:
@@ -74,14 +79,17 @@ def run(
     workers: int | None = None,
     points_csv: bool | None = None,
     progress: Progress | None = None,
+    shard: Shard | None = None,
 ) -> Study:
     """Search a problem, or continue; see :func:`explore`. ``workers`` are processes: they never change the result."""
     folder, progress = Path(out), progress or Silent()
+    if shard is not None:
+        shards.check(problem.space, shard)
     _make(folder)
     with closing(store.lock(folder)) as _:
-        kept = _open(folder, problem)
+        kept = _open(folder, problem, shard)
         try:
-            front = _search(problem, kept, _worker_count(problem.space, workers), progress)
+            front = _search(problem, kept, _worker_count(problem.space, workers), progress, shard)
             progress.stop()
             kept.remember_front(front)
             study = Study(folder, kept, problem.space, problem.metrics, problem.evaluators)
@@ -113,7 +121,7 @@ def _make(folder: Path) -> None:
         ) from None
 
 
-def _open(folder: Path, problem: Problem) -> Store:
+def _open(folder: Path, problem: Problem, shard: Shard | None) -> Store:
     """The store of this problem in ``folder``, new or to be continued. Raises ``StudyError`` for another problem's."""
     space = problem.space
     facts: dict[str, Any] = {
@@ -121,6 +129,7 @@ def _open(folder: Path, problem: Problem) -> Store:
         "metrics": list(problem.metrics),
         "provenance": dict(problem.provenance),
         "text": space.text,
+        **({} if shard is None else {"shard": str(shard)}),
     }
     files.sweep(folder)
     if not (folder / store.NAME).exists():
@@ -144,7 +153,7 @@ def _worker_count(space: Space, wanted: int | None) -> int:
     return 1 if few or space.method not in search.INDEPENDENT else most
 
 
-class _Tally:
+class Tally:
     """Points, feasible ones and the front so far."""
 
     def __init__(self, problem: Problem, progress: Progress) -> None:
@@ -163,24 +172,27 @@ class _Tally:
         self.progress.advance(self.done, self.feasible, len(self.front))
 
 
-def _search(problem: Problem, kept: Store, workers: int, progress: Progress) -> Batch:
-    tally = _Tally(problem, progress)
-    start, stored = kept.facts().get("start", 0), kept.count()
+def _search(
+    problem: Problem, kept: Store, workers: int, progress: Progress, shard: Shard | None = None
+) -> Batch:
+    tally = Tally(problem, progress)
+    facts, stored = kept.facts(), kept.count()
+    start = facts.get("start", 0)
     known = []
     for batch in map(kept.get, range(start)):
         known.append(batch)
         tally.add(len(batch), int(batch.feasible.sum()), problem.front(batch))
     before = join([empty(problem.metrics), *known])
-    ahead = search.independent(problem.space, before.indices)
-    if ahead is None:
+    if not search.is_independent(problem.space):
         _dependent(problem, kept, range(start, stored), tally, before)
         return tally.front
+    ahead = _ahead(problem, before, facts, shard)
     del known, before
     for sequence in range(start, stored):
         batch = kept.get(sequence)
         _same(kept, batch, next(ahead, None))
         tally.add(len(batch), int(batch.feasible.sum()), problem.front(batch))
-    progress.start(search.planned(problem.space), tally.done)
+    progress.start(shards.planned(problem.space, shard), tally.done)
     log = kept.path.with_name("workers.log")
     with Workers(problem, workers, log) if workers > 1 else nullcontext() as pool:
         answers = pool.map(ahead) if pool else (answer(problem, indices) for indices in ahead)
@@ -189,7 +201,15 @@ def _search(problem: Problem, kept: Store, workers: int, progress: Progress) -> 
     return tally.front
 
 
-def _dependent(problem: Problem, kept: Store, stored: range, tally: _Tally, known: Batch) -> None:
+def _ahead(problem: Problem, before: Batch, facts: dict[str, Any], shard: Shard | None) -> Iterator[Indices]:
+    """The batches that a search which needs no answers asks for, beside what was there ``before`` it."""
+    if facts.get("partial"):  # merged without some shards: what they would have brought, and nothing else
+        return shards.without(before.indices, search.asked(problem))
+    batches = search.asked(problem, before)
+    return batches if shard is None else shards.dealt(problem.space, shard, batches)
+
+
+def _dependent(problem: Problem, kept: Store, stored: range, tally: Tally, known: Batch) -> None:
     """Replays the search on what is stored, then goes on with it."""
     steps = search.dependent(problem, known)
     indices = next(steps, None)
@@ -216,7 +236,7 @@ def _next(steps: Any, batch: Batch) -> Any:
         return None
 
 
-def _commit(kept: Store, sequence: int, found: Answer, tally: _Tally) -> None:
+def _commit(kept: Store, sequence: int, found: Answer, tally: Tally) -> None:
     kept.append(sequence, found.header, found.payload)
     points, feasible = found.counts()
     tally.add(points, feasible, found.front)

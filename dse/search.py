@@ -34,6 +34,18 @@ def independent(space: Space, known: Indices = _NONE) -> Iterator[Indices] | Non
     return None
 
 
+def is_independent(space: Space) -> bool:
+    """True if the choices of the space's search do not depend on results, so that all can be made in advance."""
+    return space.method in INDEPENDENT
+
+
+def asked(problem: Problem, known: Batch | None = None) -> Iterator[Indices]:
+    """All batches of an independent search, in advance."""
+    found = independent(problem.space, _NONE if known is None else known.indices)
+    assert found is not None, "a search that needs answers is asked step by step"
+    return found
+
+
 def dependent(problem: Problem, known: Batch | None = None) -> Generator[Indices, Batch, None]:
     """Batches of a search that is sent the results of each before it yields the next, and builds on ``known`` ones."""
     return genetic.search(problem, empty(problem.metrics) if known is None else known)

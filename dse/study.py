@@ -23,10 +23,10 @@ from blueprint.spec import Spec
 from costmodel.model.evaluate import TechnologyCosts
 from costmodel.model.metrics import scope
 from costmodel.model.work import memory_text
-from dse import evaluate, limits, nearest, pareto
+from dse import evaluate, limits, nearest, pareto, shard
 from dse.batch import Batch, empty, join
 from dse.problem import FACTS, Problem
-from dse.search import planned
+from dse.shard import Shard, planned
 from dse.space import Search, Space
 from dse.space_file import space_from
 from dse.store import Store, StudyError, load
@@ -77,7 +77,12 @@ class Study:
     @property
     def complete(self) -> bool:
         """True if the search is finished."""
-        return self.evaluated >= planned(self.space)
+        return self.evaluated >= planned(self.space, self.shard)
+
+    @property
+    def shard(self) -> Shard | None:
+        """The part of a search that it is; ``None`` if it is a whole one."""
+        return shard.of(self.facts)
 
     @property
     def exact(self) -> bool:
@@ -225,6 +230,7 @@ class Study:
             "feasible": self.feasible,
             "infeasible": self.infeasible,
             "exact": self.exact,
+            "shard": str(self.shard) if self.shard else None,
             "families": [sub.family for sub in self.space.subspaces],
             "parameters": list(self.space.parameter_names),
             "metrics": list(self.metrics),
