@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import closing, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from blueprint.errors import ParamError
 from blueprint.spec import Spec
 from blueprint.version import VERSION
 from costmodel.model import estimate
@@ -45,19 +47,22 @@ def explore(
     points_csv: bool | None = None,
     progress: Progress | None = None,
     shard: Shard | None = None,
+    dask: str | None = None,
 ) -> Study:
     """Search the space in a file and keep everything in the folder ``out``.
 
     The same call continues a study that was interrupted, and one with another search, other constraints or objectives
     goes on from what is stored. ``method``, ``budget`` and ``seed`` replace what the file says. With ``shard`` this is
-    one part of the search, which :func:`dse.merge.merge` puts together with the others. Raises ``ParamError`` for one
-    of these that cannot be, ``SpecError`` for a bad file, ``StudyError`` for a folder that holds another study, a
-    damaged one or one that somebody is writing. ``KeyboardInterrupt`` passes through and leaves the study to be
-    continued.
+    one part of the search, which :func:`dse.merge.merge` puts together with the others; ``dask`` is the address of a
+    scheduler whose workers evaluate. Raises ``ParamError`` for one of these that cannot be, ``SpecError`` for a bad
+    file, ``StudyError`` for a folder that holds another study, a damaged one or one that somebody is writing.
+    ``KeyboardInterrupt`` passes through and leaves the study to be continued.
     """
     space = read_space(space_path)
     problem = problem_of(space.searched(method=method, budget=budget, seed=seed))
-    return run(problem, out, workers=workers, points_csv=points_csv, progress=progress, shard=shard)
+    return run(
+        problem, out, workers=workers, points_csv=points_csv, progress=progress, shard=shard, dask=dask
+    )
 
 
 def problem_of(space: Space) -> Problem:
@@ -80,16 +85,24 @@ def run(
     points_csv: bool | None = None,
     progress: Progress | None = None,
     shard: Shard | None = None,
+    dask: str | None = None,
 ) -> Study:
     """Search a problem, or continue; see :func:`explore`. ``workers`` are processes: they never change the result."""
     folder, progress = Path(out), progress or Silent()
     if shard is not None:
         shards.check(problem.space, shard)
+    if dask is not None and not search.is_independent(problem.space):
+        raise ParamError(
+            "Search with --dask must not depend on answers, as exhaustive and random do not, and "
+            f"{problem.space.method} does; give another --method or a higher --budget, or search without --dask"
+        )
+    crew = _Crew(_worker_count(problem.space, workers), dask)
+    crew.probe()
     _make(folder)
     with closing(store.lock(folder)) as _:
         kept = _open(folder, problem, shard)
         try:
-            front = _search(problem, kept, _worker_count(problem.space, workers), progress, shard)
+            front = _search(problem, kept, crew, progress, shard)
             progress.stop()
             kept.remember_front(front)
             study = Study(folder, kept, problem.space, problem.metrics, problem.evaluators)
@@ -153,6 +166,29 @@ def _worker_count(space: Space, wanted: int | None) -> int:
     return 1 if few or space.method not in search.INDEPENDENT else most
 
 
+@dataclass(frozen=True)
+class _Crew:
+    """Who evaluates: this process, ``workers`` processes of this machine, or those of a Dask scheduler."""
+
+    workers: int = 1
+    dask: str | None = None
+
+    def probe(self) -> None:
+        """Raise where nobody would come, before a study is made."""
+        if self.dask is not None:
+            from dse import dask_pool
+
+            dask_pool.probe(self.dask)
+
+    def hired(self, problem: Problem, log: Path) -> AbstractContextManager[Any]:
+        """The pool that maps batches to answers; ``None`` for this process."""
+        if self.dask is not None:
+            from dse.dask_pool import DaskWorkers  # an extra, which takes a second to load
+
+            return DaskWorkers(problem, self.dask)
+        return Workers(problem, self.workers, log) if self.workers > 1 else nullcontext()
+
+
 class Tally:
     """Points, feasible ones and the front so far."""
 
@@ -173,7 +209,7 @@ class Tally:
 
 
 def _search(
-    problem: Problem, kept: Store, workers: int, progress: Progress, shard: Shard | None = None
+    problem: Problem, kept: Store, crew: _Crew, progress: Progress, shard: Shard | None = None
 ) -> Batch:
     tally = Tally(problem, progress)
     facts, stored = kept.facts(), kept.count()
@@ -193,8 +229,7 @@ def _search(
         _same(kept, batch, next(ahead, None))
         tally.add(len(batch), int(batch.feasible.sum()), problem.front(batch))
     progress.start(shards.planned(problem.space, shard), tally.done)
-    log = kept.path.with_name("workers.log")
-    with Workers(problem, workers, log) if workers > 1 else nullcontext() as pool:
+    with crew.hired(problem, kept.path.with_name("workers.log")) as pool:
         answers = pool.map(ahead) if pool else (answer(problem, indices) for indices in ahead)
         for sequence, found in enumerate(answers, start=stored):
             _commit(kept, sequence, found, tally)

@@ -37,13 +37,15 @@ def explore(
     seed: int | None = None,
     workers: int | None = None,
     shard: str | None = None,
+    dask: str | None = None,
     progress: Progress | None = None,
     force: bool = False,
 ) -> Answer:
     """Search a space, or go on with a study that was interrupted; returns the study's summary.
 
-    ``shard``, as in ``"3/16"``, is one part of the search, for :func:`ternforge.merge`. Tables in the folder that
-    were changed since they were written are replaced by ``force`` only.
+    ``shard``, as in ``"3/16"``, is one part of the search, for :func:`ternforge.merge`; ``dask`` is the
+    address of a Dask scheduler whose workers evaluate. Tables in the folder that were changed since they were written
+    are replaced by ``force`` only.
     """
     part = None if shard is None else shards.parse(shard)
     validate(space, {}, schemas.SPACE)  # the technology too, before a folder is made
@@ -59,6 +61,7 @@ def explore(
             workers=workers,
             progress=progress,
             shard=part,
+            dask=dask,
         )
         with study:
             return study.summary()
@@ -76,6 +79,7 @@ def explore(
     "--workers", type=choices.Whole(1, 1024), help="Processes; the result is the same with any number."
 )
 @click.option("--shard", metavar="I/N", help="Part I of N of the search, for `ternforge merge`.")
+@click.option("--dask", metavar="tcp://HOST:PORT", help="Evaluate on the workers of a Dask scheduler.")
 @force_option
 @click.pass_obj
 def explore_(
@@ -87,6 +91,7 @@ def explore_(
     seed: int | None,
     workers: int | None,
     shard: str | None,
+    dask: str | None,
     force: bool,
 ) -> int:
     """Search the design space in the file SPACE.
@@ -95,7 +100,7 @@ def explore_(
     """
     shown = Silent() if session.quiet else for_stream()
     options: dict[str, Any] = {"method": method, "budget": budget, "seed": seed, "workers": workers}
-    options["shard"] = shard
+    options |= {"shard": shard, "dask": dask}
     answer = explore(space, out, progress=shown, force=force, **options)
     session.answer(answer, front_lines(answer, out))
     return 0 if answer["front"] else 1
