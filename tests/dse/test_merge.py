@@ -14,7 +14,7 @@ import pytest
 
 from blueprint.errors import ParamError
 from dse import search, shard, store
-from dse.batch import join
+from dse.batch import Batch, encode, join
 from dse.explore import front, problem_of, run
 from dse.merge import merge
 from dse.shard import Shard
@@ -338,6 +338,15 @@ def test_every_design_is_dealt_once_and_counted(size: int, count: int) -> None:
     assert totals == [shard.planned(problem.space, Shard(i, count)) for i in range(1, count + 1)]
     everything = np.sort(np.concatenate([unit for units in found for unit in units]))
     assert np.array_equal(everything, np.arange(size))
+
+
+def test_the_same_points_are_the_same_batch_whatever_their_parts_called_their_reasons() -> None:
+    metrics, reasons = np.arange(4.0).reshape(4, 1), ("", "a", "of no point", "b")
+    whole = Batch(("x",), np.arange(4), metrics, np.array([3, 0, 1, 3], np.uint16), reasons)
+    one = Batch(("x",), np.arange(2), metrics[:2], np.array([1, 0], np.uint16), ("", "b"))
+    two = Batch(("x",), np.arange(2, 4), metrics[2:], np.array([2, 1], np.uint16), ("", "b", "a"))
+    assert encode(join([whole])) == encode(join([one, two])) == encode(join([join([one]), join([two])]))
+    assert join([whole]).reasons == ("", "b", "a") and join([whole]).reason.tolist() == [1, 0, 2, 1]
 
 
 @pytest.mark.parametrize(
