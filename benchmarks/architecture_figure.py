@@ -35,10 +35,11 @@ PLACES = {
     "generator": Place(2, 0, 4, "blueprint to Verilog"),
     "costmodel": Place(2, 4, 8, "area, timing, energy; synthesis"),
     "simulator": Place(2, 8, 12, "cycles, values, traces; RTL simulation"),
-    "rtl_templates": Place(3, 0, 2, "text templates"),
-    "blueprint": Place(3, 2, 9, "one description of an accelerator"),
-    "checkpoints": Place(2, 12, 15, "trained models, in their files"),
-    "toolchain": Place(3, 9, 12, "Yosys, Verilator, g++, cache"),
+    "rtl_templates": Place(5, 0, 2, "text templates"),
+    "blueprint": Place(5, 2, 9, "one description of an accelerator"),
+    "compiler": Place(3, 9, 14, "checkpoints to programs and memory"),
+    "checkpoints": Place(4, 11, 15, "trained models, in their files"),
+    "toolchain": Place(5, 9, 12, "Yosys, Verilator, g++, cache"),
 }
 
 

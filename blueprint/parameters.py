@@ -249,6 +249,16 @@ class Parameters(ABC):
         return 0
 
     @property
+    def works(self) -> tuple[str, ...]:
+        """The work of a decoder (:data:`blueprint.workloads.tasks.WORKS`) that the design can run."""
+        return self.task.works
+
+    @property
+    def gate_function(self) -> str:
+        """The activation that a gate is, as models name it; empty where there is none."""
+        return ""
+
+    @property
     def cache_width(self) -> Number:
         """Bits of an element of the keys and values that attention reads, 0 without attention."""
         return 0

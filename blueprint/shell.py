@@ -15,7 +15,6 @@ from blueprint.counting import REACH, carries
 from blueprint.numbers import Number, bit_length, choose, larger
 from blueprint.port import Register
 from blueprint.unit import ADDER, COMPARATOR, HALF_ADDER, MUX, REGISTER, Path, Unit
-from blueprint.workloads.tasks import Gemm
 
 #: Bits of the status register that every design has, from bit 0 on.
 STATUS = ("busy", "done", "size_error", "framing_error")
@@ -83,19 +82,6 @@ class Size:
     def lanes_above(self) -> Number:
         """Bytes of a word beyond the register; one flip-flop each records a nonzero write."""
         return WORD_BYTES - self.width // 8
-
-
-def product_sizes(sizes: Mapping[str, tuple[Number, Number]]) -> tuple[Size, ...]:
-    """Sizes of a matrix product by name; each with its maximum and 1 if a run counts it, else 0."""
-    return tuple(
-        Size(name, most, counted * bit_length(most), f"{name} of the next run")
-        for name, (most, counted) in sizes.items()
-    )
-
-
-def product_values(_: object, task: Gemm) -> dict[str, int]:
-    """Values that software writes to the registers of :func:`product_sizes` before a run: the sizes of the product."""
-    return {"tokens": task.m, "k": task.k, "n": task.n}
 
 
 @dataclass(frozen=True)

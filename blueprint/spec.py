@@ -18,7 +18,7 @@ from blueprint.parameters import Parameters, Rule, refuse
 from blueprint.port import Register, Stream
 from blueprint.shell import Size, SizeRule, refusal
 from blueprint.timing import TimingGraph
-from blueprint.unit import Unit
+from blueprint.unit import Path, Unit
 from blueprint.workloads.tasks import Attention, Task
 from blueprint.workloads.workload import Workload
 
@@ -56,8 +56,6 @@ class Spec(Parameters):
     cycles_of = asks(lambda of: of.schedule.cycles_of)
     dram_bits = asks(lambda of: of.schedule.traffic)
     exact_cycles = asks(lambda of: of.schedule.exact)
-    # Inventory
-    paths = asks(lambda of: of.inventory.paths)
     # Golden
     reference = asks(lambda of: of.golden.reference)
     flags = asks(lambda of: of.golden.flags)
@@ -95,6 +93,14 @@ class Spec(Parameters):
     def units(self) -> tuple[Unit, ...]:
         """The hardware inventory, shell included."""
         return self._units
+
+    @cached_property
+    def _paths(self) -> tuple[Path, ...]:
+        return tuple(self.facets.inventory.paths(self))
+
+    def paths(self) -> tuple[Path, ...]:
+        """The candidates for the slowest path between two registers."""
+        return self._paths
 
     def stream(self, name: str) -> Stream:
         """The AXI4-Stream port called ``name``. Raises ``KeyError``."""

@@ -157,13 +157,14 @@ ADDER = Kind(
     ("width",),
     area={"width": lambda d: np.maximum(d["width"] - 2, 0), **_ONE},
     energy=_WIDTH,
-    delay={**_WIDTH, **_ONE},
+    # Carries of adders in series ripple side by side as far as no step between them waits for the highest bit.
+    delay={**_WIDTH, **_ONE, "each": _by("width")},
     gates={"width": 6.0},
 )
 #: The upper bits of an adder where one operand is nothing but its sign.
 SIGN_ADDER = Kind("sign_adder", ("width",), area=_WIDTH, gates={"width": 4.0})
 #: A carry-save row of full adders: three operands to two.
-COMPRESSOR = Kind("compressor", ("width",), area=_WIDTH, delay=_ONE, gates={"width": 6.0})
+COMPRESSOR = Kind("compressor", ("width",), area=_WIDTH, delay={**_ONE, **_WIDTH}, gates={"width": 6.0})
 #: A carry-save row of half adders, or the carry of a counter.
 HALF_ADDER = Kind("half_adder", ("width",), area=_WIDTH, delay=_WIDTH, gates={"width": 3.0})
 #: One word out of ``entries``, binary select.

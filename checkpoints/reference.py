@@ -6,7 +6,7 @@ model type ``bitnet`` of transformers. Norms, rotary positions, attention and he
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +18,8 @@ from checkpoints.checkpoint import Checkpoint
 from checkpoints.decoder import HALF, Decoder
 from checkpoints.ternary import Floats, Ternary
 
+#: What is told of each step of attention: layer, name, values.
+Watch = Callable[[int, str, Floats], None]
 #: Integers up to here are exact in FP32, whatever the order of a sum.
 _EXACT = 1 << 24
 
@@ -42,18 +44,19 @@ class Cache:
 
 
 class Reference:
-    """A decoder with its weights in memory.
+    """A decoder with its weights in memory; ``watch`` is called with layer, name and values of each step of attention.
 
+    These are, each (tokens x heads x dim): ``q`` and ``k`` rotated, ``v``, and ``mixed``, what attention gives.
     Raises ``ParamError`` for a matrix that is not ternary and for an activation that is not one of `ACTIVATIONS`.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, watch: Watch | None = None) -> None:
         activation = checkpoint.decoder.model.activation
         if activation not in ACTIVATIONS:
             raise ParamError(
                 f"{checkpoint.source}: activation must be one of {', '.join(ACTIVATIONS)}, not {activation!r}"
             )
-        self.checkpoint = checkpoint
+        self.checkpoint, self._watch = checkpoint, watch
         self.decoder = checkpoint.decoder
         self._matrices = {place: _Product(checkpoint.matrix(*place)) for place in checkpoint.layers()}
         self._dense = {place: dense.read() for place, dense in checkpoint.dense.items()}
@@ -118,8 +121,12 @@ class Reference:
         x = self._norm(layer, "attention_norm", state)
         q, k, v = (self._matrices[layer, role](x).reshape(len(x), -1, model.head_dim) for role in "qkv")
         q, k = (self._head_norm(layer, role, heads) for role, heads in (("q_norm", q), ("k_norm", k)))
-        keys, values = cache.extend(layer, rotated(k, decoder, positions), v)
-        mixed = attention(rotated(q, decoder, positions), keys, values, positions)
+        q, k = (rotated(heads, decoder, positions) for heads in (q, k))
+        keys, values = cache.extend(layer, k, v)
+        mixed = attention(q, keys, values, positions)
+        if self._watch is not None:
+            for name, heads in (("q", q), ("k", k), ("v", v), ("mixed", mixed.reshape(q.shape))):
+                self._watch(layer, name, heads)
         if model.sub_norms:
             mixed = self._norm(layer, "attention_sub_norm", mixed)
         return self._matrices[layer, "o"](mixed)

@@ -13,8 +13,11 @@ from blueprint import registry
 from costmodel.model.evaluate import Costs, Estimator
 from costmodel.model.metrics import metrics_of
 from dse.axis import CLOCK
-from dse.problem import Evaluation, Problem
+from dse.problem import Evaluation, Problem, Shape
 from dse.space import Columns, Space
+
+#: On a mesh a design takes less than this part of the time that it takes alone.
+_FEW = 12
 
 
 @dataclass(frozen=True)
@@ -23,23 +26,24 @@ class DesignEvaluator:
 
     estimator: Estimator
 
-    def __call__(self, columns: Columns, count: int) -> Evaluation:
-        """Metrics of ``count`` designs; those that cannot be built or cannot hold a layer get a reason."""
+    def __call__(self, columns: Columns, shape: Shape) -> Evaluation:
+        """Metrics of designs; those that cannot be built or cannot hold a layer get a reason."""
         kind, columns = self.estimator.kind, dict(columns)
         clock = columns.pop(CLOCK, None)
         designs: Any = kind.columns(columns)
-        _, reason, reasons = designs.feasible()
-        reason = np.array(np.broadcast_to(reason, count))
-        reasons = self._limits(designs, reason, list(reasons))
-        built = np.asarray(reason == 0)
-        if not built.any():
-            return Evaluation({}, reason, reasons)
-        if built.all():
-            return Evaluation(self.estimator.metrics(designs, clock), reason, reasons)
+        with np.errstate(all="ignore"):  # numbers of designs that cannot be built may be none
+            _, reason, reasons = designs.feasible()
+            reason = np.array(np.broadcast_to(reason, shape))
+            reasons = self._limits(designs, reason, list(reasons))
+            built = np.asarray(reason == 0)
+            if not built.any():
+                return Evaluation({}, reason, reasons)
+            if _worth_all(built):
+                return Evaluation(self.estimator.metrics(designs, clock), reason, reasons)
         kept = {name: _picked(value, built) for name, value in columns.items()}
         metrics = {}
         for name, values in self.estimator.metrics(kind.columns(kept), _picked(clock, built)).items():
-            metrics[name] = np.full(count, np.nan)
+            metrics[name] = np.full(shape, np.nan)
             metrics[name][built] = values
         return Evaluation(metrics, reason, reasons)
 
@@ -52,9 +56,15 @@ class DesignEvaluator:
         return tuple(reasons)
 
 
+def _worth_all(built: npt.NDArray[np.bool_]) -> bool:
+    """True if the numbers of all designs take no longer than those that can be built, one by one."""
+    count = int(np.count_nonzero(built))
+    return count == built.size or (built.ndim > 1 and _FEW * count > built.size)
+
+
 def _picked(value: Any, which: npt.NDArray[np.bool_]) -> Any:
     """Some elements of a column, or the plain value that all designs share."""
-    return value[which] if isinstance(value, np.ndarray) else value
+    return np.broadcast_to(value, which.shape)[which] if isinstance(value, np.ndarray) else value
 
 
 def evaluators(space: Space, costs: Costs) -> Mapping[str, DesignEvaluator]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
@@ -19,9 +20,9 @@ from costmodel.model.evaluate import TechnologyCosts
 from costmodel.technology import technology
 from dse import search, store
 from dse import shard as shards
-from dse.batch import Batch, decode, empty, join
+from dse.batch import Batch, decode, drawn, empty, join
 from dse.evaluate import design_problem
-from dse.problem import FACTS, Problem
+from dse.problem import FACTS, MESH, Problem
 from dse.progress import Progress, Silent
 from dse.resume import amend
 from dse.shard import Shard
@@ -33,7 +34,8 @@ from dse.worker import Answer, Workers, answer
 from toolchain import files
 
 #: A search of fewer designs is over before another process has started.
-_FEWEST_FOR_WORKERS = 4 * search.BATCH
+_FEWEST_FOR_WORKERS = 2 * MESH
+_NOTHING: Indices = np.zeros(0, dtype=np.int64)
 
 
 def explore(
@@ -163,7 +165,7 @@ def _worker_count(space: Space, wanted: int | None) -> int:
     if most < 1:
         raise ValueError(f"Workers must be at least 1, not {most}")
     few = wanted is None and search.planned(space) < _FEWEST_FOR_WORKERS
-    return 1 if few or space.method not in search.INDEPENDENT else most
+    return 1 if few or not search.is_independent(space) else most
 
 
 @dataclass(frozen=True)
@@ -198,11 +200,10 @@ class Tally:
         self.front = empty(problem.metrics)
 
     def add(self, points: int, feasible: int, best: Batch) -> None:
-        """Count a batch that is on disk, ``best`` its own front."""
+        """Count a batch, ``best`` those of its points that may be on the front."""
         self.done += points
         self.feasible += feasible
-        if len(best):
-            self.front = self.problem.front(join([self.front, best]))
+        self.front = self.problem.merged(self.front, best)
 
     def report(self) -> None:
         self.progress.advance(self.done, self.feasible, len(self.front))
@@ -213,7 +214,7 @@ def _search(
 ) -> Batch:
     tally = Tally(problem, progress)
     facts, stored = kept.facts(), kept.count()
-    start = facts.get("start", 0)
+    start, thinned = facts.get("start", 0), kept.thinned
     known = []
     for batch in map(kept.get, range(start)):
         known.append(batch)
@@ -224,13 +225,15 @@ def _search(
         return tally.front
     ahead = _ahead(problem, before, facts, shard)
     del known, before
-    for sequence in range(start, stored):
+    if thinned:
+        _skip(problem, kept, range(start, stored), ahead, tally)
+    for sequence in () if thinned else range(start, stored):
         batch = kept.get(sequence)
         _same(kept, batch, next(ahead, None))
         tally.add(len(batch), int(batch.feasible.sum()), problem.front(batch))
-    progress.start(shards.planned(problem.space, shard), tally.done)
     with crew.hired(problem, kept.path.with_name("workers.log")) as pool:
-        answers = pool.map(ahead) if pool else (answer(problem, indices) for indices in ahead)
+        progress.start(shards.planned(problem.space, shard), tally.done)  # which may start a thread
+        answers = pool.map(ahead) if pool else (answer(problem, indices, tally.front) for indices in ahead)
         for sequence, found in enumerate(answers, start=stored):
             _commit(kept, sequence, found, tally)
     return tally.front
@@ -242,6 +245,18 @@ def _ahead(problem: Problem, before: Batch, facts: dict[str, Any], shard: Shard 
         return shards.without(before.indices, search.asked(problem))
     batches = search.asked(problem, before)
     return batches if shard is None else shards.dealt(problem.space, shard, batches)
+
+
+def _skip(problem: Problem, kept: Store, stored: range, ahead: Iterator[Indices], tally: Tally) -> None:
+    """Goes on behind what is stored of a search that keeps a sample: its counts and its front."""
+    share = problem.space.share
+    for sequence, header in zip(stored, itertools.islice(kept.headers(), stored.start, None), strict=True):
+        indices = next(ahead, _NOTHING)
+        batch = kept.get(sequence)
+        _same(kept, batch, indices[drawn(indices, share)] if len(indices) == header["points"] else None)
+        points, excluded = header["points"], sum(header["counts"].values())
+        tally.add(points, points - excluded, empty(problem.metrics))
+    tally.front = kept.only_front()
 
 
 def _dependent(problem: Problem, kept: Store, stored: range, tally: Tally, known: Batch) -> None:
@@ -272,9 +287,10 @@ def _next(steps: Any, batch: Batch) -> Any:
 
 
 def _commit(kept: Store, sequence: int, found: Answer, tally: Tally) -> None:
-    kept.append(sequence, found.header, found.payload)
     points, feasible = found.counts()
     tally.add(points, feasible, found.front)
+    thin = tally.problem.space.share < 1
+    kept.append(sequence, found.header, found.payload, tally.front if thin else None)
     tally.report()
 
 

@@ -15,7 +15,7 @@ from blueprint.errors import ParamError
 from blueprint.spec import Spec
 from dse import search, store
 from dse import shard as shards
-from dse.batch import Batch, encode, join
+from dse.batch import Batch, drawn, empty, join, reunite
 from dse.explore import Tally
 from dse.problem import Problem
 from dse.progress import Progress, Silent
@@ -28,6 +28,8 @@ from toolchain import files
 
 #: Open files of a study that is read, and of everything else.
 _FILES_EACH, _FILES_ELSE = 4, 256
+#: A part of a batch: its header and content.
+_Part = tuple[dict[str, Any], Batch]
 #: Missing shards that a message names.
 _SHOWN = 12
 
@@ -54,7 +56,7 @@ def merge(
     with ExitStack() as stack:
         parts = [stack.enter_context(open_study(folder, families=families)) for folder in folders]
         numbered = _numbered(parts)
-        _present(numbered, parts[0], partial)
+        _present(numbered, parts[0], partial and parts[0].keeps_all)
         return _merged(_Parts(parts[0], numbered), Path(out), partial, points_csv, progress or Silent())
 
 
@@ -99,20 +101,23 @@ def _present(numbered: Mapping[int, Study], first: Study, partial: bool) -> None
     """Raise ``StudyError`` where a shard is missing or unfinished, and all are to be there."""
     assert first.shard is not None
     count = first.shard.count
+    remedy = (
+        "--partial merges what is there" if first.keeps_all else "as a sample is kept, it is merged whole"
+    )
     missing = [str(Shard(number, count)) for number in range(1, count + 1) if number not in numbered]
     if missing and not partial:
         named = ", ".join(missing[:_SHOWN]) + (
             f" and {len(missing) - _SHOWN} more" if missing[_SHOWN:] else ""
         )
         raise StudyError(
-            f"Shards must all be there, and {len(missing)} of {count} are not: {named}; --partial merges the others"
+            f"Shards must all be there, and {len(missing)} of {count} are not: {named}; {remedy}"
         )
     for part in numbered.values():
         if not part.complete and not partial:
             done = f"{part.evaluated:,} of {shards.planned(part.space, part.shard):,} designs"
             raise StudyError(
                 f"{part.folder}: shard must be finished, and {part.shard} has {done}; the command that began it "
-                "goes on, --partial merges what is there"
+                f"goes on; {remedy}"
             )
 
 
@@ -123,30 +128,34 @@ class _Parts:
         assert first.shard is not None
         self.first, self.count = first, first.shard.count
         self._numbered = numbered
-        self._units = {number: part.batches() for number, part in numbered.items()}
-        self._size = shards.unit_size(first.space, self.count)
+        self._units = {number: part.encoded() for number, part in numbered.items()}
         self.problem = Problem(first.space, {}, first.metrics)
 
-    def batches(self) -> Iterator[tuple[Batch | None, bool]]:
-        """Each batch as far as it is there, and whether it is whole."""
-        unit = 0
-        for indices in search.asked(self.problem):
-            found: list[Batch] = []
-            cuts = shards.cut(indices, self._size)
-            for part in cuts:
-                found += self._next(unit % self.count + 1, part)
-                unit += 1
-            yield (join(found) if found else None), len(found) == len(cuts)
+    def batches(self) -> Iterator[tuple[list[_Part], bool]]:
+        """The parts of each batch that are there, and whether these are all."""
+        size = shards.unit_size(self.first.space, self.count)
+        for cut in shards.cut(search.asked(self.problem), size, self.count):
+            found = [part for number, indices in cut for part in self._next(number, indices)]
+            yield found, len(found) == len(cut)
         for number, units in self._units.items():
             if next(units, None) is not None:
                 raise self._others(number)
 
-    def _next(self, number: int, indices: Indices) -> list[Batch]:
-        """The next unit of a shard, which must hold these designs; nothing where it is not there."""
-        batch = next(self._units[number], None) if number in self._units else None
-        if batch is not None and not np.array_equal(batch.indices, indices):
+    def front(self) -> Batch:
+        """The front of all, out of those of the shards."""
+        fronts = [part.front for part in self._numbered.values()]
+        return self.problem.front(join([empty(self.problem.metrics), *fronts]))
+
+    def _next(self, number: int, indices: Indices) -> list[_Part]:
+        """The next part of a shard, which must hold these designs or a sample; nothing where it is not there."""
+        header, batch = next(self._units[number], (None, None)) if number in self._units else (None, None)
+        if header is None or batch is None:
+            return []
+        share = self.first.space.share
+        kept = indices if share >= 1 else indices[drawn(indices, share)]
+        if header["points"] != len(indices) or not np.array_equal(batch.indices, kept):
             raise self._others(number)
-        return [] if batch is None else [batch]
+        return [(header, batch)]
 
     def _others(self, number: int) -> StudyError:
         folder = self._numbered[number].folder
@@ -190,13 +199,16 @@ def _fill(kept: store.Store, parts: _Parts, facts: Mapping[str, Any], partial: b
     """Append every batch; say in the facts what a partial merge lacks."""
     tally.progress.start(search.planned(parts.problem.space), 0)
     sequence, whole = 0, True
-    for batch, complete in parts.batches():
+    for found, complete in parts.batches():
         whole &= complete
-        if batch is None:
+        if not found:
             continue
-        kept.append(sequence, *encode(batch))
+        header, payload = reunite(found)
+        kept.append(sequence, header, payload)
         sequence += 1
-        tally.add(len(batch), int(batch.feasible.sum()), parts.problem.front(batch))
+        points = sum(facts_["points"] for facts_, _ in found)
+        excluded = sum(sum(facts_["counts"].values()) for facts_, _ in found)
+        tally.add(points, points - excluded, empty(parts.problem.metrics))
         tally.report()
     if not whole and not partial:
         raise StudyError(
@@ -204,4 +216,4 @@ def _fill(kept: store.Store, parts: _Parts, facts: Mapping[str, Any], partial: b
         )
     if not whole:
         kept.amend({**facts, "start": sequence, "partial": True}, None)
-    kept.remember_front(tally.front)
+    kept.remember_front(parts.front())

@@ -6,6 +6,7 @@ study of millions of points takes no memory.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.batch import Batch, Floats
-from dse.space import Limit, Space
+from dse.space import Constraint, Limit, Space
 
 
 class Points(Protocol):
@@ -150,6 +151,12 @@ def _point(study: Points, point: Batch | None, limits: Iterable[Limit]) -> dict[
             name: study.limited_by(family, parameters, name, row.get("clock_mhz")) for name in metrics
         },
     }
+
+
+def together(study: Points, limits: tuple[Constraint, ...]) -> dict[str, Any] | None:
+    """The design whose relative excesses over the study's limits and these add up to least, if any is built."""
+    space = dataclasses.replace(study.space, constraints=(*study.space.constraints, *limits))
+    return _point(study, of_batches(space, study.batches()).together.point, space.limits)
 
 
 def varied_parameters(space: Space, family: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,48 @@ def oriented(columns: Sequence[Floats], directions: Sequence[str]) -> Floats:
     return np.stack([sign * np.asarray(column, dtype=np.float64) for sign, column in pairs], axis=1)
 
 
+def sieve(points: Floats, strong: Floats) -> npt.NDArray[np.int64]:
+    """Positions of the points that may be on the front of all of them and ``strong``, which is a front.
+
+    Cheap and not exact: points dominated by some of the strongest are left out, others dominated may stay. Points with
+    a NaN are left out.
+    """
+    left = np.flatnonzero(~np.isnan(points).any(axis=1))
+    columns = np.ascontiguousarray(points[left].T)
+    for weights in _weights(points.shape[1]):
+        if not len(left):
+            break
+        low = columns.min(axis=1, keepdims=True)
+        span = columns.max(axis=1, keepdims=True) - low
+        best = int(np.argmin(weights @ ((columns - low) / np.where(span > 0, span, 1.0))))
+        left, columns = _passed(left, columns, columns[:, best][None])
+    if len(strong):
+        tried = np.linspace(0, len(strong) - 1, min(_SIEVE, len(strong))).astype(np.int64)
+        left, _ = _passed(left, columns, strong[tried])
+    return left
+
+
+def _weights(objectives: int) -> Floats:
+    """Directions in which a strongest point is looked for: all objectives evenly, then each and each pair more."""
+    even = np.ones((1, objectives))
+    return np.concatenate([even, even + 9 * np.eye(objectives), even + 9 * (1 - np.eye(objectives))])
+
+
+def _passed(
+    left: npt.NDArray[np.int64], columns: Floats, strong: Floats
+) -> tuple[npt.NDArray[np.int64], Floats]:
+    """The points that none of the strong ones dominates."""
+    for point in strong:
+        worse, equal = np.ones(len(left), dtype=bool), np.ones(len(left), dtype=bool)
+        for column, value in zip(columns, point, strict=True):
+            worse &= column >= value
+            equal &= column == value
+        stay = ~worse | equal
+        if not stay.all():
+            left, columns = left[stay], columns[:, stay]
+    return left, columns
+
+
 def front_mask(points: Floats) -> Bools:
     """True for every point that no other one dominates.
 

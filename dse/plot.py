@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,12 @@ from dse.study import Study
 from toolchain import files
 
 _GREY, _FRONT, _KNEE = "#c4c8ce", "#1f4e9c", "#c8321e"
+#: Kinds of pictures, and what a file of each says of itself: nothing that differs from run to run.
+KINDS: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+}
 #: Characters of a line of the note below a picture.
 _NOTE_WIDTH = 140
 #: Of several families each has a color and a marker of its own, on the front and, lighter, behind it.
@@ -41,20 +48,25 @@ def draw(study: Study, folder: str | Path | None = None) -> list[Path]:
 
 
 def render(study: Study, kind: str) -> bytes:
-    """The picture as the bytes of a PNG or SVG file."""
+    """The picture as the bytes of a file of one of the :data:`KINDS`."""
+    if not len(study.front):
+        raise ParamError(f"Study must have a feasible point to be drawn, and {study.folder} has none")
+    shown = picture(study)
+    return rendered(lambda figure: _fill(figure, shown), kind)
+
+
+def rendered(fill: Callable[[Any], None], kind: str) -> bytes:
+    """The picture that ``fill`` draws into an empty figure, as the bytes of a file of one of the :data:`KINDS`."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    if not len(study.front):
-        raise ParamError(f"Study must have a feasible point to be drawn, and {study.folder} has none")
-    shown = picture(study)
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(9.0, 5.8), dpi=150, layout="constrained")
         FigureCanvasAgg(figure)
-        _fill(figure, shown)
+        fill(figure)
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
+        figure.savefig(buffer, format=kind, metadata=KINDS[kind])
     return buffer.getvalue()
 
 

@@ -10,12 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint.numbers import Real
-from dse.batch import Batch, Floats, join
-from dse.pareto import front_mask, oriented
+from dse.batch import Batch, Floats, empty, join
+from dse.mesh import Box, consecutive, of_range
+from dse.pareto import front_mask, oriented, sieve
 from dse.space import Columns, Indices, Space
 
-#: Designs evaluated at a time: their intermediate arrays fit a core's cache.
+#: Scattered designs evaluated at a time: their intermediate arrays fit a core's cache.
 CHUNK = 8192
+#: Designs of a mesh, whose terms are computed once for many of them: the more, the better. A mesh of fewer than
+#: ``FEWEST`` does not pay.
+MESH, FEWEST = 1 << 17, 2048
 
 
 #: What a study is bound to by the numbers of its technology.
@@ -34,8 +38,11 @@ class Evaluation:
     reasons: tuple[str, ...]
 
 
-#: Parameter columns (arrays, or plain values where constant) and the number of designs, to their evaluation.
-Evaluator = Callable[[Columns, int], Evaluation]
+#: The shape of designs: their number, or that of a mesh (:class:`dse.mesh.Box`).
+Shape = int | tuple[int, ...]
+#: Parameter columns (arrays that broadcast to the shape, or plain values where constant) and the shape of the designs,
+#: to their evaluation, whose numbers broadcast to it too.
+Evaluator = Callable[[Columns, Shape], Evaluation]
 
 
 @dataclass(frozen=True)
@@ -52,37 +59,71 @@ class Problem:
 
     def evaluate(self, indices: Indices) -> Batch:
         """Metrics, and the reason where infeasible, of the designs at these indices."""
-        chunks = [indices[start : start + CHUNK] for start in range(0, len(indices), CHUNK)] or [indices]
-        return join([self._chunk(chunk) for chunk in chunks])
+        if not consecutive(indices):
+            return join(self._scattered(indices) or [self._chunk(indices)])
+        parts: list[Batch] = []
+        done, first = 0, int(indices[0])
+        for box in of_range(self.space, first, first + len(indices), MESH):
+            if box.size >= FEWEST:
+                start = box.sub.start + box.start - first
+                parts += [*self._scattered(indices[done:start]), self._box(box)]
+                done = start + box.size
+        return join([*parts, *self._scattered(indices[done:])])
 
     def objectives(self, batch: Batch) -> Floats:
         """The objectives of all points of a batch, to be minimized."""
         goals = self.space.objectives
         return oriented([batch.column(name) for name in goals], list(goals.values()))
 
-    def front(self, batch: Batch) -> Batch:
-        """The feasible, non-dominated points of a batch, by index."""
-        best = batch.pick(batch.feasible)
+    def front(self, batch: Batch, known: Batch | None = None) -> Batch:
+        """The feasible, non-dominated points of a batch, by index.
+
+        Points that one of ``known`` dominates, a front, may be left out: those left make the same front with it.
+        """
+        strong = empty(self.metrics) if known is None else known
+        best = batch.pick(np.flatnonzero(batch.feasible))
+        best = best.pick(sieve(self.objectives(best), self.objectives(strong)))
         best = best.pick(front_mask(self.objectives(best)))
         return best.pick(np.argsort(best.indices))
 
+    def merged(self, front: Batch, more: Batch) -> Batch:
+        """The front of a front and more points."""
+        return self.front(join([front, more])) if len(more) else front
+
+    def _scattered(self, indices: Indices) -> list[Batch]:
+        return [self._chunk(indices[start : start + CHUNK]) for start in range(0, len(indices), CHUNK)]
+
     def _chunk(self, indices: Indices) -> Batch:
-        metrics = np.full((len(indices), len(self.metrics)), np.nan)
+        """Designs at any indices, as flat columns."""
+        table = np.empty((len(self.metrics), len(indices)))
         reason = np.zeros(len(indices), dtype=np.uint16)
         reasons = [""]
         for sub, mine, local in self.space.parts(indices):
             found = self.evaluators[sub.family](sub.columns(local), len(local))
-            built = found.reason == 0
-            table = [np.broadcast_to(found.metrics.get(name, np.nan), len(local)) for name in self.metrics]
-            metrics[mine] = np.where(built, np.stack(table), np.nan).T
-            shift = len(reasons) - 1
-            reason[mine] = np.where(built, 0, found.reason + shift)
+            table[:, mine] = self._table(found, (len(local),))
+            reason[mine] = np.where(found.reason == 0, 0, found.reason + len(reasons) - 1)
             reasons += found.reasons[1:]
-        return self._constrained(Batch(self.metrics, indices, metrics, reason, tuple(reasons)))
+        return self._constrained(Batch(self.metrics, indices, table.T, reason, tuple(reasons)))
+
+    def _box(self, box: Box) -> Batch:
+        """Designs of a box, as a mesh."""
+        columns, shape = box.mesh()
+        found = self.evaluators[box.sub.family](columns, shape)
+        table = self._table(found, shape).reshape(len(self.metrics), -1)
+        reason = found.reason.astype(np.uint16).reshape(-1)
+        return self._constrained(Batch(self.metrics, box.indices, table.T, reason, found.reasons))
+
+    def _table(self, found: Evaluation, shape: tuple[int, ...]) -> Floats:
+        """The metrics one after the other; NaN where a design cannot be built."""
+        table = np.empty((len(self.metrics), *shape))
+        for row, name in zip(table, self.metrics, strict=True):
+            row[...] = found.metrics.get(name, np.nan)
+        np.copyto(table, np.nan, where=found.reason != 0)
+        return table
 
     def judged(self, batch: Batch) -> Batch:
         """Apply the problem's constraints to points that were evaluated under others."""
-        built = ~np.isnan(batch.metrics).all(axis=1)
+        built = batch.built
         reason = np.where(built, 0, batch.reason).astype(np.uint16)
         return join([self._constrained(dataclasses.replace(batch, reason=reason))])
 

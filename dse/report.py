@@ -9,7 +9,7 @@ from costmodel.model import quantity
 from costmodel.model.evaluate import ASSUMPTIONS
 from costmodel.model.metrics import METRICS
 from costmodel.model.work import memory_text
-from dse import interactive, plot
+from dse import embedded, page, plot
 from dse.figure import varied
 from dse.study import Study
 from toolchain import files
@@ -22,16 +22,13 @@ def write(study: Study, path: str | Path | None = None) -> Path:
 
 
 def html(study: Study) -> str:
-    """The page's text."""
-    import jinja2  # one page: nothing else of this room needs it
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dse", "templates"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["number"] = quantity.number
+    """The page's text: everything in one file, which needs no network, and can be read without its script too."""
     some = len(study.front) > 0
-    rows, columns = list(study.rows(study.front)), _columns(study)
-    return environment.get_template("report.html").render(
+    rows, columns = list(study.rows(embedded.thinned(study))), _columns(study)
+    data = embedded.of_study(study)
+    return page.render(
+        "report.html",
+        data,
         study=study,
         space=study.space,
         metrics={name: METRICS[name] for name in study.metrics if name in METRICS},
@@ -45,7 +42,10 @@ def html(study: Study) -> str:
         provenance=study.facts["provenance"],
         model=ASSUMPTIONS,
         picture=base64.b64encode(plot.render(study, "png")).decode() if some else "",
-        page=interactive.html(study, full=False) if some else "",
+        counts=data["counts"],
+        importance=data["importance"],
+        history=data["history"],
+        one="token" if study.space.part else "row",
     )
 
 

@@ -1,7 +1,8 @@
 """Continuing a study with a changed space: what may change, and the effect on stored points.
 
 Metrics of a design do not depend on how it was found, nor on limits and goals. So another search goes on where the
-stored one stopped, other constraints judge stored points anew, and other objectives give another front.
+stored one stopped, other constraints judge stored points anew, and other objectives give another front. A study that
+keeps a sample of its points begins anew instead.
 """
 
 from __future__ import annotations
@@ -32,15 +33,22 @@ def amend(kept: Store, problem: Problem, facts: dict[str, Any]) -> None:
     old, new = before["content"], facts["content"]
     if all(old[part] == new[part] for part in _FREE):
         return
+    same_order = search.same_order(_searched(problem, old), problem.space)
+    if kept.thinned:
+        if not same_order or any(old[part] != new[part] for part in ("constraints", "objectives")):
+            kept.restart(facts)
+        else:
+            kept.restate({**facts, "start": start})
+        return
     judged = problem.judged if old["constraints"] != new["constraints"] else None
     partial = {"partial": True} if before.get("partial") else {}
-    if not search.same_order(_searched(problem, old), problem.space):
+    if not same_order:
         start, partial = kept.count(), {}
     kept.amend({**facts, "start": start, **partial}, judged)
 
 
 def _searched(problem: Problem, content: dict[str, Any]) -> Any:
-    return dataclasses.replace(problem.space, search=Search(**content["search"]))
+    return dataclasses.replace(problem.space, search=Search.of(content["search"]))
 
 
 def _check(kept: Store, before: dict[str, Any], now: dict[str, Any]) -> None:

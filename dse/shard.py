@@ -1,7 +1,7 @@
 """Shards: the parts of one search that the machines of a job array evaluate, each as a study of its own.
 
-A search that needs no answers is a sequence of designs that space and seed determine. It is cut into units, which are
-dealt to the shards in turn; :mod:`dse.merge` puts them together again.
+A search that needs no answers is a sequence of designs that space and seed determine. It is cut into units of as many
+designs, which are dealt to the shards in turn; :mod:`dse.merge` puts them together again.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from blueprint.errors import ParamError
 from dse import search
+from dse.problem import MESH
 from dse.space import Indices, Space
 
 #: Units that a shard gets at least, so that none has all of what is quick to evaluate.
@@ -59,23 +59,30 @@ def of(facts: dict[str, Any]) -> Shard | None:
 
 
 def unit_size(space: Space, count: int) -> int:
-    """Most designs in a unit: a whole batch, or a power of two where that would be too few units."""
-    size = search.BATCH
+    """Designs in a unit: those of the largest batch, or a power of two where that would be too few units."""
+    size = MESH
     while size > 1 and search.planned(space) < size * _LEAST_UNITS * count:
         size //= 2
     return size
 
 
-def cut(indices: Indices, size: int) -> list[Indices]:
-    """The units of a batch."""
-    return [indices[start : start + size] for start in range(0, len(indices), size)]
+def cut(batches: Iterator[Indices], size: int, count: int) -> Iterator[list[tuple[int, Indices]]]:
+    """Each batch as parts that belong to one unit, with the number of the shard that evaluates them."""
+    done = 0
+    for batch in batches:
+        ends = [*range(size - done % size, len(batch), size), len(batch)]
+        starts = [0, *ends[:-1]]
+        yield [
+            ((done + start) // size % count + 1, batch[start:end])
+            for start, end in zip(starts, ends, strict=True)
+        ]
+        done += len(batch)
 
 
 def dealt(space: Space, shard: Shard, batches: Iterator[Indices]) -> Iterator[Indices]:
-    """The units of a shard, out of all batches of its search."""
-    size = unit_size(space, shard.count)
-    units = (unit for batch in batches for unit in cut(batch, size))
-    return islice(units, shard.number - 1, None, shard.count)
+    """The parts of a shard, out of all batches of its search."""
+    for parts in cut(batches, unit_size(space, shard.count), shard.count):
+        yield from (part for number, part in parts if number == shard.number)
 
 
 def without(known: Indices, batches: Iterator[Indices]) -> Iterator[Indices]:
@@ -90,9 +97,9 @@ def without(known: Indices, batches: Iterator[Indices]) -> Iterator[Indices]:
 
 def planned(space: Space, shard: Shard | None) -> int:
     """Designs that will be evaluated, by a shard or in all."""
+    total = search.planned(space)
     if shard is None:
-        return search.planned(space)
-    whole, rest = divmod(search.planned(space), unit_size(space, shard.count))
-    # Every batch but the last holds a whole number of units, so only the last unit is smaller.
-    mine = len(range(shard.number - 1, whole, shard.count)) * unit_size(space, shard.count)
-    return mine + (rest if rest and whole % shard.count == shard.number - 1 else 0)
+        return total
+    size = unit_size(space, shard.count)
+    rounds, rest = divmod(total, size * shard.count)
+    return rounds * size + min(max(rest - (shard.number - 1) * size, 0), size)

@@ -19,12 +19,16 @@ from blueprint.files.nearest import suggestion
 from blueprint.workloads.workload import Workload
 from costmodel.model.work import Asked, Dram
 from dse.axis import CLOCK, Axis
+from dse.searches import methods
 
-METHODS = ("auto", "exhaustive", "random", "nsga2")
 #: Indices are 64-bit integers; a space beyond this is refused.
 LARGEST_SPACE = 1 << 62
-#: An exhaustive search of more designs would not end in a day or fit a disk.
-LARGEST_EXHAUSTIVE = 200_000_000
+#: An exhaustive search of more designs would not end in a day.
+LARGEST_EXHAUSTIVE = 20_000_000_000
+#: Another search keeps every point, and of more they would not fit a disk.
+LARGEST_BUDGET = 200_000_000
+#: An exhaustive search of more designs keeps its front and a sample of about so many points, not all of them.
+MOST_KEPT, SAMPLED = 1_000_000, 50_000
 
 Indices = npt.NDArray[np.int64]
 Columns = dict[str, Any]
@@ -32,12 +36,25 @@ Columns = dict[str, Any]
 
 @dataclass(frozen=True)
 class Search:
-    """Search options: ``method`` is one of ``METHODS``, ``budget`` the maximum number of evaluations."""
+    """How a space is searched: a method of :mod:`dse.searches.methods`, the most evaluations, and a seed.
 
-    method: str = "auto"
+    ``options`` are the method's hyperparameters; those that are missing have their defaults.
+    """
+
+    method: str = methods.AUTO
     budget: int = 1_000_000
     seed: int = 0
-    population: int = 128
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def content(self) -> dict[str, Any]:
+        """The search as written in a file."""
+        return {"method": self.method, "budget": self.budget, "seed": self.seed, **self.options}
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Search:
+        """The search that :meth:`content` wrote."""
+        rest = {name: value for name, value in content.items() if name not in ("method", "budget", "seed")}
+        return cls(content["method"], content["budget"], content["seed"], rest)
 
 
 @dataclass(frozen=True)
@@ -155,40 +172,50 @@ class Space:
 
     @property
     def method(self) -> str:
-        """The search method: ``auto`` is exhaustive if the budget allows it, else ``nsga2``."""
-        if self.search.method == "exhaustive" or self.size <= self.search.budget:
-            return "exhaustive"
-        return "nsga2" if self.search.method == "auto" else self.search.method
+        """The search method: exhaustive where the budget allows it; else ``auto`` is the default of a budget."""
+        if self.search.method == methods.EXHAUSTIVE or self.size <= self.search.budget:
+            return methods.EXHAUSTIVE
+        return methods.DEFAULT if self.search.method == methods.AUTO else self.search.method
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The hyperparameters of the search method."""
+        return {} if self.method == methods.EXHAUSTIVE else self.search.options
 
     def searched(
         self, *, method: str | None = None, budget: int | None = None, seed: int | None = None
     ) -> Space:
         """The same space searched differently. Raises ``ParamError`` for a search that cannot be."""
         now = self.search
-        search = Search(
-            now.method if method is None else method,
-            now.budget if budget is None else budget,
-            now.seed if seed is None else seed,
-            now.population,
-        )
-        if search.method not in METHODS:
-            hint = suggestion(search.method, METHODS)
-            raise ParamError(f"Method must be one of {', '.join(METHODS)}, not {search.method!r}{hint}")
-        if not 1 <= search.budget <= LARGEST_EXHAUSTIVE:
-            raise ParamError(f"Budget must be from 1 to {LARGEST_EXHAUSTIVE}, not {search.budget}")
+        name = now.method if method is None else method
+        try:
+            options = methods.resolved(name, now.options if name == now.method else {})
+        except ParamError as problem:
+            text = str(problem)
+            raise ParamError(text[0].upper() + text[1:]) from None
+        methods.ready(name)
+        budget, seed = now.budget if budget is None else budget, now.seed if seed is None else seed
+        search = Search(name, budget, seed, options)
+        if not 1 <= search.budget <= LARGEST_BUDGET:
+            raise ParamError(f"Budget must be from 1 to {LARGEST_BUDGET}, not {search.budget}")
         if not 0 <= search.seed < 2**63:
             raise ParamError(f"Seed must be from 0 to 2**63 - 1, not {search.seed}")
-        if search.method == "exhaustive" and self.size > LARGEST_EXHAUSTIVE:
+        if search.method == methods.EXHAUSTIVE and self.size > LARGEST_EXHAUSTIVE:
             size = f"{float(self.size):.3g}"
             raise ParamError(
-                f"Method must be random or nsga2 for a space of {size} designs, not 'exhaustive'"
+                f"Method must be one that keeps a budget for a space of {size} designs, not 'exhaustive'"
             )
         return dataclasses.replace(self, search=search)
 
     @property
     def exact(self) -> bool:
         """True if the search sees every design, so that its front is the front."""
-        return self.method == "exhaustive"
+        return self.method == methods.EXHAUSTIVE
+
+    @property
+    def share(self) -> float:
+        """The share of the points that a search of it keeps."""
+        return SAMPLED / self.size if self.exact and self.size > MOST_KEPT else 1.0
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -276,7 +303,7 @@ class Space:
             "dram": dataclasses.asdict(self.dram) if self.dram else None,
             "objectives": dict(self.objectives),
             "constraints": [dataclasses.asdict(c) for c in self.constraints],
-            "search": dataclasses.asdict(self.search),
+            "search": self.search.content(),
         }
         loaded: dict[str, Any] = json.loads(json.dumps(plain))
         return loaded

@@ -20,7 +20,16 @@ from blueprint.workloads.workload import Workload, kind_of, read_workload, workl
 from costmodel.model.metrics import METRICS, PARTS, counterpart, metrics_of, scope
 from costmodel.model.work import Dram
 from dse.axis import CLOCK, Axis, read_axis, read_clock
-from dse.space import LARGEST_EXHAUSTIVE, LARGEST_SPACE, METHODS, Constraint, Search, Space, SubSpace
+from dse.searches import methods
+from dse.space import (
+    LARGEST_BUDGET,
+    LARGEST_EXHAUSTIVE,
+    LARGEST_SPACE,
+    Constraint,
+    Search,
+    Space,
+    SubSpace,
+)
 
 
 def read_space(
@@ -45,8 +54,12 @@ def space_from(
     *,
     families: Mapping[str, type[Spec]] | None = None,
     metrics: Sequence[str] | None = None,
+    search: Search | None = None,
 ) -> Space:
-    """The space in a document that is already read. Raises ``SpecError``."""
+    """The space in a document that is already read. Raises ``SpecError``.
+
+    A ``search`` that is given stands for the one of the document, which is not read then.
+    """
     section.check_schema(schemas.SPACE)
     name = section.take("name", str, default="space")
     if not is_name(name):
@@ -73,7 +86,9 @@ def space_from(
             what = "clock_margin needs a clock_mhz that is a number, a list or a range, and it is missing"
             raise section.error((key, "clock_margin"), what)
     size = sum(sub.size for sub in subspaces)
-    search = _read_search(section.section("search"), size) if "search" in section else Search()
+    if "search" not in section:
+        search = search or Search(options=methods.resolved(methods.AUTO, {}))
+    search = search or _read_search(section.section("search"), size)
     section.finish()
     return Space(
         name, subspaces, workload, technology, objectives, constraints, search, dram, prompt, part=part
@@ -225,17 +240,24 @@ def _check_prompt(section: Section, key: str, named: Any, workload: Workload, pr
 
 
 def _read_search(section: Section, size: int) -> Search:
-    search = Search(
-        section.take("method", str, default=Search.method, choices=METHODS),
-        section.take("budget", int, default=Search.budget, minimum=1, maximum=LARGEST_EXHAUSTIVE),
-        section.take("seed", int, default=Search.seed, minimum=0, maximum=2**63 - 1),
-        section.take("population", int, default=Search.population, minimum=8, maximum=65_536),
-    )
+    method = section.take("method", str, default=Search.method)
+    try:
+        known = methods.options(method)
+    except ParamError as problem:
+        raise section.error("method", str(problem)) from None
+    budget = section.take("budget", int, default=Search.budget, minimum=1, maximum=LARGEST_BUDGET)
+    seed = section.take("seed", int, default=Search.seed, minimum=0, maximum=2**63 - 1)
+    options = {
+        name: section.take(name, option.kind, default=option.default) for name, option in known.items()
+    }
     section.finish()
-    if search.method == "exhaustive" and size > LARGEST_EXHAUSTIVE:
-        what = f"method must be random or nsga2 for a space of {float(size):.3g} designs, not 'exhaustive'"
+    for name, option in known.items():
+        if name in section and (fault := option.fault(section.raw()[name])):
+            raise section.error(name, fault)
+    if method == methods.EXHAUSTIVE and size > LARGEST_EXHAUSTIVE:
+        what = f"method must be one that keeps a budget for a space of {float(size):.3g} designs, not 'exhaustive'"
         raise section.error("method", what)
-    return search
+    return Search(method, budget, seed, options)
 
 
 def space_content(space: Space, section: Section) -> dict[str, Any]:
@@ -257,6 +279,6 @@ def space_content(space: Space, section: Section) -> dict[str, Any]:
         "dram": space.dram and dataclasses.asdict(space.dram),
         "objectives": dict(space.objectives),
         "constraints": {c.metric: c.content() for c in space.constraints},
-        "search": dataclasses.asdict(space.search),
+        "search": space.search.content(),
     }
     return {key: value for key, value in content.items() if value not in (None, {})}

@@ -93,11 +93,13 @@ class Store:
                 raise _damaged(self.path, f"batches 0 to {row[1]} should be there, but only {row[0]} are")
             return int(row[0])
 
-    def append(self, sequence: int, header: str, payload: bytes) -> None:
-        """Commit one encoded batch; it is on disk when this returns."""
+    def append(self, sequence: int, header: str, payload: bytes, front: Batch | None = None) -> None:
+        """Commit one encoded batch, and the front up to it where it is given; on disk when this returns."""
         row = (sequence, header, payload, _checksum(header, payload))
         with _guard(self.path), self._connection:
             self._connection.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", row)
+            if front is not None:
+                self._put_front(sequence + 1, front)
 
     def get(self, sequence: int) -> Batch:
         """One batch. Raises ``StudyError`` where it is not what was written."""
@@ -125,11 +127,21 @@ class Store:
 
     def remember_front(self, front: Batch) -> None:
         """Store the front of all batches so far, so that readers need not recompute it."""
-        header, payload = encode(front)
-        row = (self.count(), header, payload, _checksum(header, payload))
         with _guard(self.path), self._connection:
-            self._connection.execute("DELETE FROM front")
-            self._connection.execute("INSERT INTO front VALUES (?, ?, ?, ?)", row)
+            self._put_front(self.count(), front)
+
+    def _put_front(self, batches: int, front: Batch) -> None:
+        header, payload = encode(front)
+        row = (batches, header, payload, _checksum(header, payload))
+        self._connection.execute("DELETE FROM front")
+        self._connection.execute("INSERT INTO front VALUES (?, ?, ?, ?)", row)
+
+    def only_front(self) -> Batch:
+        """The stored front of a study that keeps a sample of its points. Raises ``StudyError`` where it is damaged."""
+        found = self.remembered_front()
+        if found is None:
+            raise _damaged(self.path, "its front does not match its batches")
+        return found
 
     def remembered_front(self) -> Batch | None:
         """The stored front, if it includes the last batch."""
@@ -143,6 +155,23 @@ class Store:
         with _guard(self.path):
             rows = self._connection.execute("SELECT header FROM batches ORDER BY sequence").fetchall()
             return iter([json.loads(header) for (header,) in rows])
+
+    @property
+    def thinned(self) -> bool:
+        """True if points were evaluated that are not kept."""
+        return any(header["kept"] < header["points"] for header in self.headers())
+
+    def restate(self, facts: dict[str, Any]) -> None:
+        """Replace the facts, where batches and front stay right."""
+        with _guard(self.path), self._connection:
+            self._connection.executemany("UPDATE facts SET value = ?2 WHERE key = ?1", _rows(facts))
+
+    def restart(self, facts: dict[str, Any]) -> None:
+        """Replace the facts, and drop every batch and the front: all at once or not at all."""
+        with _guard(self.path), self._connection:
+            self._connection.execute("DELETE FROM batches")
+            self._connection.execute("DELETE FROM front")
+            self._connection.executemany("UPDATE facts SET value = ?2 WHERE key = ?1", _rows(facts))
 
     def close(self) -> None:
         """Fold the log into the file and close it."""

@@ -7,8 +7,9 @@ import csv
 import dataclasses
 import hashlib
 import io
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from costmodel.model.evaluate import TechnologyCosts
 from costmodel.model.metrics import scope
 from costmodel.model.work import memory_text
 from dse import evaluate, limits, nearest, pareto, shard
-from dse.batch import Batch, empty, join
+from dse.batch import Batch, drawn, empty, join
+from dse.pareto import Bools
 from dse.problem import FACTS, Problem
 from dse.shard import Shard, planned
 from dse.space import Search, Space
@@ -66,13 +68,27 @@ class Study:
         self._store.close()
 
     def batches(self) -> Iterator[Batch]:
-        """All points in the order in which they were evaluated, a part at a time."""
+        """The points that are kept, in the order in which they were evaluated, a part at a time."""
         return self._store.batches()
+
+    @cached_property
+    def kept(self) -> int:
+        """Number of points that are kept: all, or of a huge exhaustive search a sample, beside the front."""
+        return sum(header["kept"] for header in self._store.headers())
+
+    def encoded(self) -> Iterator[tuple[dict[str, Any], Batch]]:
+        """The header of every batch, which counts points that are not kept too, and its content."""
+        return zip(self._store.headers(), self._store.batches(), strict=True)
+
+    @property
+    def keeps_all(self) -> bool:
+        """True if its search keeps every point, false if a sample and the front."""
+        return self.space.share >= 1
 
     @cached_property
     def evaluated(self) -> int:
         """Number of evaluated points."""
-        return sum(header["points"] for header in self._store.headers())
+        return sum(self.sizes())
 
     @property
     def complete(self) -> bool:
@@ -103,9 +119,18 @@ class Study:
         return self.evaluated - sum(self.infeasible.values())
 
     @cached_property
+    def built(self) -> int:
+        """Number of points that can be built, whether they keep the constraints or not."""
+        return sum(header["built"] for header in self._store.headers())
+
+    def sizes(self) -> list[int]:
+        """Number of points of every batch, in order."""
+        return [header["points"] for header in self._store.headers()]
+
+    @cached_property
     def front(self) -> Batch:
         """The feasible points that no other feasible one dominates, by index."""
-        kept = self._store.remembered_front()
+        kept = self._store.only_front() if self._store.thinned else self._store.remembered_front()
         if kept is not None:
             return kept
         best = empty(self.metrics)
@@ -127,12 +152,21 @@ class Study:
 
     def sample(self, most: int) -> Batch:
         """At most ``most`` feasible points, always the same ones, without a pattern: what a plot can show."""
-        share = min(1.0, most / max(1, self.feasible))
+        return self._sampled(most, self.feasible, lambda batch: batch.feasible)
+
+    def sample_built(self, most: int) -> Batch:
+        """At most ``most`` of the points that can be built, whether they keep the constraints or not."""
+        return self._sampled(most, self.built, lambda batch: batch.built)
+
+    def sample_excluded(self, most: int) -> Batch:
+        """At most ``most`` of the points that can be built and break a constraint."""
+        return self._sampled(most, self.built - self.feasible, lambda batch: batch.built & ~batch.feasible)
+
+    def _sampled(self, most: int, count: int, which: Callable[[Batch], Bools]) -> Batch:
+        share = min(1.0, most / max(1, count))
         parts = [empty(self.metrics)]
         for batch in self.batches():
-            # Multiplicative hashing (Knuth): neighbors in the space get unrelated numbers below 2**32.
-            ticket = (batch.indices.astype(np.uint64) * np.uint64(2654435761)) & np.uint64(0xFFFFFFFF)
-            parts.append(batch.pick(batch.feasible & (ticket < share * 2**32)))
+            parts.append(batch.pick(which(batch) & drawn(batch.indices, share)))
         return join(parts).pick(np.arange(min(most, sum(map(len, parts)))))
 
     def point(self, name: str) -> dict[str, Any]:
@@ -141,10 +175,13 @@ class Study:
         Raises ``ParamError`` for a name outside the space and ``StudyError`` for a point that was not evaluated.
         """
         index = self.space.index_of(name)
-        for batch in self.batches():
+        for batch in itertools.chain([self.front], self.batches()):
             where = np.flatnonzero(batch.indices == index)
             if len(where):
                 return next(self.rows(batch.pick(where)))
+        if self.kept < self.evaluated and self.exact and self.evaluators:
+            found = Problem(self.space, self.evaluators, self.metrics).evaluate(np.array([index]))
+            return next(self.rows(found))
         raise StudyError(f"{self.folder}: point must be one that was evaluated, and {name} was not")
 
     def rows(self, batch: Batch) -> Iterator[dict[str, Any]]:
@@ -212,9 +249,9 @@ class Study:
         return None if len(self.front) else nearest.explain(self)
 
     def digest(self) -> str:
-        """SHA-256 over every point in order: equal digests mean equal studies."""
+        """SHA-256 over every kept point in order, and the front: equal digests mean equal studies."""
         total = hashlib.sha256()
-        for batch in self.batches():
+        for batch in itertools.chain(self.batches(), [self.front] if self.kept < self.evaluated else ()):
             reasons = np.array(batch.reasons, dtype=object)[batch.reason]
             metrics = np.where(np.isnan(batch.metrics), np.nan, batch.metrics)  # one NaN, whatever made it
             total.update(batch.indices.tobytes() + metrics.tobytes() + "\n".join(reasons).encode())
@@ -227,6 +264,7 @@ class Study:
             "space": self.space.size,
             "method": self.space.method,
             "evaluated": self.evaluated,
+            "kept": self.kept,
             "feasible": self.feasible,
             "infeasible": self.infeasible,
             "exact": self.exact,
@@ -251,7 +289,7 @@ class Study:
     def write_tables(self, *, points: bool | None = None) -> list[Path]:
         """Write ``front.csv``, and ``points.csv`` if asked or not too large; returns what was written."""
         written = [self._write_csv("front.csv", iter([self.front]), mark=self.knee)]
-        if points or (points is None and self.evaluated <= MOST_POINTS_IN_CSV):
+        if points or (points is None and self.kept <= MOST_POINTS_IN_CSV):
             written.append(self._write_csv("points.csv", self.batches()))
         return written
 
@@ -283,8 +321,9 @@ def open_study(folder: str | Path, *, families: Mapping[str, type[Spec]] | None 
     facts = store.facts()
     try:
         section = read_text(facts["text"], str(folder / "space.yaml"))
-        space = space_from(section, families=families, metrics=facts["metrics"])
-        space = dataclasses.replace(space, search=Search(**facts["content"]["search"]), text=facts["text"])
+        search = Search.of(facts["content"]["search"])
+        space = space_from(section, families=families, metrics=facts["metrics"], search=search)
+        space = dataclasses.replace(space, text=facts["text"])
         same = space.content() == facts["content"]
         problem = "this one understands its space differently"
     except SpecError as refused:

@@ -3,10 +3,15 @@
 A worker ends when its standard input does, so when its parent ends, however that ends. It leaves Ctrl-C to the
 parent. One that dies, is stopped or does not answer is replaced, and its batches are evaluated again.
 Messages are pickles with their length in front. Nothing is asked of the main module of the caller.
+
+The first workers are forks of the parent, which have all modules and the problem in an instant; a new interpreter takes
+longer than a million designs. Where a fork is not safe, beside other threads or on other systems than Linux, and in
+place of a worker that failed, there is a new interpreter.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pickle
@@ -16,6 +21,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,7 +30,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import IO, Any
 
-from dse.batch import Batch, encode
+from dse.batch import Batch, empty, encode
 from dse.problem import Problem
 from dse.space import Indices
 from dse.store import StudyError
@@ -40,7 +46,7 @@ _LENGTH = struct.Struct("<Q")
 
 @dataclass(frozen=True)
 class Answer:
-    """An evaluated batch: encoded for the store, and its own front."""
+    """An evaluated batch: encoded for the store, and those of its points that may be on the front."""
 
     header: str
     payload: bytes
@@ -52,10 +58,76 @@ class Answer:
         return facts["points"], facts["points"] - sum(facts["counts"].values())
 
 
-def answer(problem: Problem, indices: Indices) -> Answer:
-    """Evaluate one batch."""
+def answer(problem: Problem, indices: Indices, known: Batch | None = None) -> Answer:
+    """Evaluate one batch; points that one of ``known`` dominates, a front so far, may be left out of the answer's."""
     batch = problem.evaluate(indices)
-    return Answer(*encode(batch), problem.front(batch))
+    return Answer(*encode(batch, problem.space.share), problem.front(batch, known))
+
+
+class Fork:
+    """A fork of this process that serves a problem; what it has of :class:`subprocess.Popen` is what is asked of it."""
+
+    def __init__(self, problem: Problem, log: IO[bytes]) -> None:
+        asked, ask = os.pipe()
+        found, tell = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                _isolate(asked, tell, log.fileno())
+                _serve(problem, os.fdopen(0, "rb"), os.fdopen(3, "wb"))
+            finally:
+                os._exit(1)  # nothing of the parent's is tidied up by its fork
+        os.close(asked)
+        os.close(tell)
+        self.stdin, self.stdout = os.fdopen(ask, "wb"), os.fdopen(found, "rb", buffering=0)
+        self._code: int | None = None
+
+    def kill(self) -> None:
+        """End it."""
+        if self._code is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, or the number of the signal that ended it as a negative number."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while self._code is None:
+            pid, status = os.waitpid(self.pid, 0 if end is None else os.WNOHANG)
+            if pid:
+                self._code = os.waitstatus_to_exitcode(status)
+            elif end is not None and time.monotonic() > end:
+                raise subprocess.TimeoutExpired("worker", timeout or 0.0)
+            else:
+                time.sleep(0.01)
+        return self._code
+
+
+_Process = Fork | subprocess.Popen[bytes]
+
+
+def can_fork() -> bool:
+    """True where a fork of this process is safe: on Linux, without other threads."""
+    return sys.platform == "linux" and threading.active_count() == 1
+
+
+def _isolate(asked: int, tell: int, log: int) -> None:
+    """Leave a fork the pipes to its parent (0 and 3) and the log (1 and 2), and none of the parent's files.
+
+    One with the parent's lock or with another worker's pipe would keep these open when the parent ends.
+    """
+    kept = [os.dup(number) for number in (asked, log, log, tell)]
+    high = max(kept) + 1
+    moved = [fcntl.fcntl(number, fcntl.F_DUPFD, high) for number in kept]
+    for place, number in enumerate(moved):
+        os.dup2(number, place)
+    os.closerange(4, os.sysconf("SC_OPEN_MAX"))
+    sys.stdout = sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+
+
+def _interpreter(log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """A worker with an interpreter of its own."""
+    command = [sys.executable, "-P", "-c", "from dse.worker import main; main()"]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log}
+    return subprocess.Popen(command, env=_environment(), **pipes)
 
 
 class _Silent(Exception):
@@ -65,11 +137,11 @@ class _Silent(Exception):
 class _Worker:
     """A process and the batches it has not answered yet; a new process takes over from one that failed."""
 
-    def __init__(self, problem: Problem, log: IO[bytes]) -> None:
+    def __init__(self, problem: Problem, log: IO[bytes], process: _Process) -> None:
         self._problem, self._log = problem, log
         self._waiting: deque[Indices] = deque()
         self._deaths = 0
-        self._start()
+        self._serve(process)
 
     def ask(self, indices: Indices) -> None:
         """Send a batch."""
@@ -101,13 +173,14 @@ class _Worker:
                 pipe.close()
         return int(self._process.wait())
 
-    def _start(self) -> None:
-        command = [sys.executable, "-P", "-c", "from dse.worker import main; main()"]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._log}
-        self._process = subprocess.Popen(command, env=_environment(), **pipes)  # type: ignore[call-overload]
+    def _serve(self, process: _Process) -> None:
+        """Send a new process what it has to know, and what is not answered yet."""
+        self._process = process
         self._received = bytearray()
         self._outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for message in (self._problem, *self._waiting):
+        if not isinstance(process, Fork):
+            self._outbox.put(self._problem)
+        for message in self._waiting:
             self._outbox.put(message)
         arguments = (self._outbox, self._process.stdin)
         self._sender = threading.Thread(target=_deliver, args=arguments, daemon=True)
@@ -153,7 +226,7 @@ class _Worker:
                 f"Worker must live until it has answered, and {self._deaths} in a row failed, the last {how}; "
                 f"their log is {self._log.name}; with fewer --workers or more memory the same command goes on"
             )
-        self._start()
+        self._serve(_interpreter(self._log))
 
 
 class Workers:
@@ -164,8 +237,11 @@ class Workers:
         self._log = log.open("wb")
         self._workers: list[_Worker] = []
         try:
-            for _ in range(count):
-                self._workers.append(_Worker(problem, self._log))
+            forked = can_fork()  # all of them before the first thread
+            processes = [
+                Fork(problem, self._log) if forked else _interpreter(self._log) for _ in range(count)
+            ]
+            self._workers += [_Worker(problem, self._log, process) for process in processes]
         except BaseException:
             self.__exit__()
             raise
@@ -256,25 +332,33 @@ def _receive(pipe: IO[bytes] | None) -> Any:
 
 
 def main() -> None:
-    """Serve until standard input ends, which ends the process at once."""
+    """Serve the problem that comes first until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not end up among the answers
+    with suppress(EOFError):
+        _serve(_receive(sys.stdin.buffer), sys.stdin.buffer, sink)
+
+
+def _serve(problem: Problem, source: IO[bytes], sink: IO[bytes]) -> None:
+    """Answer batches until the source ends, which ends the process at once."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
-    problem: Problem = tasks.get()
+    threading.Thread(target=_listen, args=(tasks, source), daemon=True).start()
+    known = empty(problem.metrics)
     while True:
         try:
-            found: Any = answer(problem, tasks.get())
+            found: Any = answer(problem, tasks.get(), known)
+            known = problem.merged(known, found.front)
         except Exception as failure:
             found = failure
         _send(sink, found)
 
 
-def _listen(tasks: queue.SimpleQueue[Any]) -> None:
+def _listen(tasks: queue.SimpleQueue[Any], source: IO[bytes]) -> None:
     """Receive messages in a thread, so that parent and worker never block each other."""
     while True:
         try:
-            tasks.put(_receive(sys.stdin.buffer))
+            tasks.put(_receive(source))
         except EOFError:
             os._exit(0)

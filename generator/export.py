@@ -74,7 +74,7 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
         "reset": axi.RESET,
         "axil_address_width": ADDRESS_BITS,
         **boundary(spec),
-        "registers": {register.name: _register(register, legal) for register in spec.registers()},
+        "registers": {register.name: register_entry(register, legal) for register in spec.registers()},
         "size_rules": [str(rule) for rule in spec.size_rules],
         "constants": spec.constants(),
         "modules": {n: {"count": c, "place": emitted.places[n]} for n, c in emitted.instances.items()},
@@ -82,7 +82,7 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
     }
 
 
-def _register(register: Register, legal: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+def register_entry(register: Register, legal: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
     """A register; of a size also the smallest and the largest value with which a run starts."""
     return {
         "address": register.address,

@@ -4,6 +4,8 @@ from ternforge.inputs import read_technology as read_technology
 from ternforge.inputs import read_workload as read_workload
 from ternforge.verbs.apply import apply as apply
 from ternforge.verbs.check import check as check
+from ternforge.verbs.compare import compare as compare
+from ternforge.verbs.compile import compile as compile
 from ternforge.verbs.doctor import doctor as doctor
 from ternforge.verbs.estimate import estimate as estimate
 from ternforge.verbs.explore import explore as explore

@@ -54,10 +54,15 @@ def _is_list_of_paths(value: Any) -> bool:
     return listed and all(isinstance(path, (str, os.PathLike)) for path in value)
 
 
+def _is_list_of_texts(value: Any) -> bool:
+    return _is_list_of_paths(value) and all(isinstance(text, str) for text in value)
+
+
 _A_SPEC = "; blueprint.registry.get(FAMILY).from_mapping(PARAMETERS) makes a Spec of a dict"
 _A_TASK = "; Gemm(m, k, n) of blueprint.workloads.tasks is a task"
 _PATHS = Sequence[str | Path]
 _TEXTS = Mapping[str, str]
+_LISTED = Sequence[str]
 #: The members of the unions that annotate arguments, in the order in which a message names them.
 KINDS: dict[Any, Kind] = {
     Path: Kind("a path (text or pathlib.Path)", _of(os.PathLike), "; write it to a file first"),
@@ -67,6 +72,7 @@ KINDS: dict[Any, Kind] = {
     bool: Kind("True or False", _of(bool)),
     _TEXTS: Kind("a dict of texts", _is_mapping_of_texts),
     _PATHS: Kind("a list of paths", _is_list_of_paths),
+    _LISTED: Kind("a list of texts", _is_list_of_texts),
     Design: Kind("a Design", _of(Design)),
     Spec: Kind("a Spec", _of(Spec), _A_SPEC),
     System: Kind("a System", _of(System)),
@@ -129,6 +135,8 @@ def _remedy(value: Any, kinds: Sequence[Any]) -> str:
         return "; values are texts, as in {'mu': '3'}"
     if _PATHS in kinds:
         return "; put one path into a list" if isinstance(value, (str, os.PathLike)) else ""
+    if _LISTED in kinds:
+        return "; put one text into a list" if isinstance(value, str) else ""
     if isinstance(value, Spec) and Path in kinds:
         return "; blueprint.files.design.write_design(SPEC, PATH) writes one to a file"
     remedies = [_kind(kind).remedy for kind in kinds if _kind(kind).remedy]

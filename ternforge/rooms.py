@@ -19,6 +19,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 ROOMS = (
     "blueprint",
     "checkpoints",
+    "compiler",
     "costmodel",
     "dse",
     "generator",

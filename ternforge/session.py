@@ -8,6 +8,7 @@ import math
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 
 #: What a verb gives: the keys of its ``--json`` answer.
 Answer = dict[str, Any]
+#: Seconds between two lines of progress.
+_PAUSE = 2.0
 #: What hears of progress.
 Note = Callable[[str], None]
 
@@ -83,6 +86,21 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def paced(note: Note, text: str) -> Callable[[int, int], None]:
+    """What says every two seconds how much is done, and how long the rest will take."""
+    begin = last = time.monotonic()
+
+    def told(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _PAUSE and done < total:
+            left = (now - begin) / done * (total - done)
+            note(f"{text.format(done, total)}, {left:.0f} s left")
+            last = now
+
+    return told
 
 
 def table(rows: Iterable[Iterable[Any]], header: Iterable[str] = ()) -> list[str]:

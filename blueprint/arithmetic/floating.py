@@ -224,8 +224,71 @@ def _round(fmt: FloatFormat, sign: Any, significand: Any, exponent: Any, flush: 
     return canonical(fmt, magnitude | sign << (fmt.width - 1))
 
 
+#: Of the formats with the exponents of FP32, the longest fraction whose sums and products may be rounded to FP32 first
+#: (Figueroa, "When is double rounding innocuous?", 1995: 24 digits for twice those of the result and 2 more).
+_TWICE_ROUNDED = 10
+#: From here on a result may overflow; below the second it may have been rounded as a subnormal number.
+_LARGE, _SAFE = np.float32(2.0**126), np.float32(2.0**-124)
+
+
+def _native(
+    fmt: FloatFormat, a: Patterns, b: Patterns, operation: Callable[..., npt.NDArray[np.float32]]
+) -> Patterns | None:
+    """A sum or product by the processor's FP32, with subnormal numbers as zeros.
+
+    ``None`` where that may differ: another range of exponents, a fraction that does not round as from the exact
+    result, an operand or a result that is not finite, a result next to the subnormal numbers.
+    """
+    fraction = fmt.fraction_bits
+    if fmt.exponent_bits != FP32.exponent_bits or not (
+        fraction <= _TWICE_ROUNDED or fraction == FP32.fraction_bits
+    ):
+        return None
+    shift = FP32.fraction_bits - fraction
+    x, y = (_flushed(fmt, value, shift) for value in (a, b))
+    with np.errstate(all="ignore"):
+        found = np.asarray(operation(x, y), np.float32)
+    magnitude = np.abs(found)
+    exact = (x == 0) | (y == 0) | ((found == 0) & (operation is np.add))
+    if not ((magnitude < _LARGE) & (exact | (magnitude > _SAFE))).all():
+        return None
+    bits = found.view(np.uint32).astype(np.int64)
+    if shift:
+        bits = (bits + (1 << (shift - 1)) - 1 + (bits >> shift & 1)) >> shift
+    return bits
+
+
+def running_sum(values: Patterns) -> Patterns:
+    """The sum of FP32 numbers along the last axis, one after the other from +0, with subnormal numbers as zeros."""
+    values = np.asarray(values, np.int64)
+    first = np.zeros((*values.shape[:-1], 1), np.float32)
+    terms = np.concatenate([first, _flushed(FP32, values, 0)], axis=-1)
+    with np.errstate(all="ignore"):
+        sums = np.add.accumulate(terms, axis=-1, dtype=np.float32)
+    magnitude = np.abs(sums)
+    if ((magnitude < _LARGE) & ((magnitude > _SAFE) | (sums == 0))).all():
+        return sums[..., -1].view(np.uint32).astype(np.int64)
+    total: Patterns = np.zeros(values.shape[:-1], np.int64)
+    for place in range(values.shape[-1]):
+        total = stepwise_add(FP32, total, values[..., place], True)
+    return total
+
+
+def _flushed(fmt: FloatFormat, a: Patterns, shift: int) -> npt.NDArray[np.float32]:
+    """Patterns as FP32 numbers, subnormal ones as zeros."""
+    a = np.asarray(a, np.int64)
+    there = (a & fmt.exponent_mask) != 0
+    return (np.where(there, a, a & fmt.sign_mask) << shift).astype(np.uint32).view(np.float32)
+
+
 def add(fmt: FloatFormat, a: Patterns, b: Patterns, flush: bool = False) -> Patterns:
     """``a + b``; opposite numbers give +0, and -0 + -0 is -0."""
+    native = _native(fmt, a, b, np.add) if flush else None
+    return stepwise_add(fmt, a, b, flush) if native is None else native
+
+
+def stepwise_add(fmt: FloatFormat, a: Patterns, b: Patterns, flush: bool = False) -> Patterns:
+    """`add` in integers, for every format and operand."""
     x, y = _unpack(fmt, a, flush), _unpack(fmt, b, flush)
     guard = fmt.fraction_bits + 3
     top = np.maximum(x.exponent, y.exponent)
@@ -252,6 +315,12 @@ def subtract(fmt: FloatFormat, a: Patterns, b: Patterns, flush: bool = False) ->
 
 def multiply(fmt: FloatFormat, a: Patterns, b: Patterns, flush: bool = False) -> Patterns:
     """``a * b``; zero times infinity is NaN."""
+    native = _native(fmt, a, b, np.multiply) if flush else None
+    return stepwise_multiply(fmt, a, b, flush) if native is None else native
+
+
+def stepwise_multiply(fmt: FloatFormat, a: Patterns, b: Patterns, flush: bool = False) -> Patterns:
+    """`multiply` in integers, for every format and operand."""
     x, y = _unpack(fmt, a, flush), _unpack(fmt, b, flush)
     sign = x.sign ^ y.sign
     exponent = x.exponent + y.exponent - fmt.bias - fmt.fraction_bits

@@ -10,7 +10,8 @@ SPACE = "ternforge/space/v1"
 TECHNOLOGY = "ternforge/technology/v1"
 #: What is exported beside Verilog.
 MANIFEST = "ternforge/manifest/v1"
+SYSTEM_MANIFEST = "ternforge/system-manifest/v1"
 #: The record of the files that a command wrote into a folder.
 WRITTEN = "ternforge/written/v1"
 #: The database of a study.
-STUDY = "ternforge/study/v1"
+STUDY = "ternforge/study/v2"

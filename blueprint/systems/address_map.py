@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from blueprint.numbers import ceil_div
-from blueprint.systems.description import System
+from blueprint.systems.description import EXACT, System
 from blueprint.systems.operations import SCALE_WIDTH, cache_bytes, packed_bytes
 from blueprint.workloads.model import Model
 
@@ -52,7 +52,9 @@ def _sizes(system: System, model: Model) -> tuple[tuple[str, int, str], ...]:
     gains = 2 * model.hidden + (model.heads * model.head_dim + model.ffn) * model.sub_norms
     scales = len(shapes(model)) + 2 * model.kv_heads
     row = model.hidden * system.head.embedding_width // 8
-    exact = 0 if model.tied_embeddings else model.vocab * row
+    exact, stage = 0 if model.tied_embeddings else model.vocab * row, system.head.stage
+    first = 0 if stage == EXACT else packed_bytes(system, "head", model.hidden, model.vocab)
+    angles = 0 if system.spec("positions") is None else model.context * model.head_dim * SCALE_WIDTH // 8
     copies = [("weights", model.layers * layer, "ternary weights in the order of their beats")]
     if system.spec("prefill") != system.spec("product"):
         other = sum(system.memory.padded(packed_bytes(system, "prefill", k, n)) for k, n in shapes(model))
@@ -65,12 +67,13 @@ def _sizes(system: System, model: Model) -> tuple[tuple[str, int, str], ...]:
             "weights of norms, scales",
         ),
         ("embedding", model.vocab * row, "rows of the embedding"),
+        ("head", first, f"LM head, {stage} stage"),
         (
-            "head",
-            packed_bytes(system, "head", model.hidden, model.vocab),
-            f"LM head, {system.head.stage} stage",
+            "exact head",
+            exact if system.head.candidates or stage == EXACT else 0,
+            "exact weights of the LM head",
         ),
-        ("exact head", exact if system.head.candidates else 0, "exact weights of the LM head"),
+        ("angles", angles, "cosine and sine of every position"),
         ("cache", model.layers * cache_bytes(system, model, model.context), "keys and values"),
         ("scratch", system.block * activations(model) * SCRATCH_BYTES, "vectors that are put aside"),
     )

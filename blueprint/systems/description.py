@@ -1,7 +1,7 @@
 """What a whole decoder is: named units of the families, buffers, external memory, and the largest model that it holds.
 
 Each work of a decoder (:data:`blueprint.workloads.tasks.WORKS`) is run in one place, by a unit whose family runs such
-tasks or by the host. No unit is known by its family: what it can do is what its task says (``Spec.task.works``).
+tasks or by the host. No unit is known by its family: what it can do is what its design says (``Spec.works``).
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ HOST_WORKS = ("head", "elements", "positions", "sampling")
 DMA = "dma"
 #: Names that answers have for other things than units.
 RESERVED = (HOST, DMA, "memory", "buffers", "total")
-#: First stages of the LM head, and the smallest largest weight of a unit that can run them.
-STAGES = {"ternary": 1, "int8": 127}
+#: First stages of the LM head, and the smallest largest weight of a unit of products that can run them; the scores of
+#: ``exact`` are dot products of floats with the embedding.
+EXACT = "exact"
+STAGES = {"ternary": 1, "int8": 127, EXACT: 0}
 
 
 @dataclass(frozen=True)

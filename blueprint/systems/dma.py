@@ -282,9 +282,9 @@ class Dma(Parameters):
 
     def units(self) -> tuple[Unit, ...]:
         """The bill of materials; places are ``bursts``, ``packer``, ``fifo``, ``mover`` and ``memory``."""
-        fifos = [*_fifo(self.outstanding, self.burst.width, 0)]
+        fifos = [*fifo(self.outstanding, self.burst.width, 0)]
         if self.direction == "read":
-            fifos += _fifo(self.buffer_words, self.word.width, self.words_in_memory)
+            fifos += fifo(self.buffer_words, self.word.width, self.words_in_memory)
         return (*self._burst_units(), *self._packer_units(), *fifos, *self._mover_units())
 
     @property
@@ -329,7 +329,7 @@ class Dma(Parameters):
             yield MUX("mover", self.lane_width, entries=2, width=self.data_width + self.data_width // 8)
 
 
-def _fifo(depth: Number, width: Number, memory: Number) -> Iterator[Unit]:
+def fifo(depth: Number, width: Number, memory: Number) -> Iterator[Unit]:
     """A FIFO of the cells that waits for an empty slot; one in ``memory`` keeps a word beside it."""
     pointers = 2 * flag(depth > 1)
     yield REGISTER("fifo", 1, width=bit_length(depth), enable=1, reset=1)

@@ -17,11 +17,29 @@ from dataclasses import dataclass
 from blueprint.errors import ParamError
 from blueprint.files.nearest import suggestion
 from blueprint.record import Field, Record, bits
+from blueprint.shell import ADDRESS_BITS
 
 #: Units with a queue of their own, in the order of their numbers.
 UNITS = ("load", "matrix", "attention", "vector", "store")
 #: The most tokens that a counter holds.
 TOKENS_MOST = 15
+
+#: Of these, those that move data between memory and staging.
+MOVERS = ("load", "store")
+#: Registers of the units that move data, by their numbers: one transfer of :mod:`blueprint.systems.dma`.
+MOVED = ("address", "row_bytes", "rows", "stride", "place", "index")
+#: Meanings of the register ``index``: none, and what every row is gathered by.
+INDICES = ("none", "token", "position")
+#: The bit of the register ``place`` of a load that says that its last beat is the last one of a run.
+LAST_BIT = 8
+#: Words of a register file of a family.
+WORDS = 1 << ADDRESS_BITS - 2
+#: From this number on the registers of a unit's staging; those below are words of its own register file.
+STAGING = 64
+#: Registers of staging: beats of a row, for fields with one element a row; which outputs are kept, and which inputs a
+#: run does without (a bit each).
+HOLD, KEEP, WITHOUT = range(STAGING, STAGING + 3)
+STAGED = {"hold": HOLD, "keep": KEEP, "without": WITHOUT}
 
 _MEANINGS = {
     "kind": "what is done",
@@ -30,6 +48,21 @@ _MEANINGS = {
     "signal": "bit u: give a token to unit u after",
     "register": "the number of the unit's register",
     "value": "what is written there",
+}
+_MOVED = {
+    "address": "bytes, as those below",
+    "row_bytes": "of every row",
+    "rows": "their number",
+    "stride": "from a row to the next",
+    "place": f"number of the staged field; of a load + {1 << LAST_BIT} where its last beat is the last of a run",
+    "index": ", ".join(f"{number} {name}" for number, name in enumerate(INDICES))
+    + ": rows are gathered by it",
+}
+_OTHERS = {
+    f"0 to {WORDS - 1}": "words of the unit's own register file",
+    str(HOLD): "`hold`: beats of a row, for fields that have one element a row",
+    str(KEEP): "`keep`: a bit for each field of the unit's outputs whose results are kept",
+    str(WITHOUT): "`without`: a bit for each field of the unit's inputs that is 0 and not waited for",
 }
 #: The fields of an instruction, lowest first.
 FORMAT = Record(
@@ -64,6 +97,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("sync", 3, _QUEUED, "do nothing but wait and signal"),
         Kind("interrupt", 4, (), "interrupt the host once all before is done"),
         Kind("end", 5, (), "end the program once all before is done, and interrupt the host"),
+        Kind("setp", 6, (*_QUEUED, "register", "value"), "write a register of the unit, value + position"),
     )
 }
 _BY_CODE = {kind.code: kind for kind in KINDS.values()}
@@ -98,6 +132,9 @@ class Instruction:
             width, value = FORMAT[name].width, getattr(self, name)
             if not 0 <= value < 1 << width:
                 raise ParamError(f"Instruction's {name} must fit {width} bits, not be {value}")
+        reason = _register_fault(self.unit, self.register) if "register" in used else None
+        if reason is not None:
+            raise ParamError(f"Instruction's {reason}")
 
     def encode(self) -> int:
         """The word of the instruction."""
@@ -115,9 +152,26 @@ class Instruction:
         used = KINDS[self.kind].fields
         words = [self.kind, self.unit] if self.unit else [self.kind]
         if "register" in used:
-            words.append(f"r{self.register} = {self.value:#x}")
+            position = "position + " if self.kind == "setp" else ""
+            words.append(f"r{self.register} = {position}{self.value:#x}")
         words += [f"wait {unit}" for unit in self.wait] + [f"signal {unit}" for unit in self.signal]
         return " ".join(words)
+
+
+def registers(unit: str) -> tuple[range, ...]:
+    """The numbers of a unit's registers."""
+    if unit in MOVERS:
+        return (range(len(MOVED)),)
+    return range(WORDS), range(STAGING, WITHOUT + 1)
+
+
+def _register_fault(unit: str, register: int) -> str | None:
+    """Reason why a unit has no such register, else ``None``."""
+    spans = registers(unit)
+    if any(register in span for span in spans):
+        return None
+    shown = " or ".join(f"from {span[0]} to {span[-1]}" for span in spans)
+    return f"register of {unit} must be {shown}, not {register}"
 
 
 def _mask(units: Iterable[str]) -> int:
@@ -143,7 +197,7 @@ def fault(word: int) -> str | None:
     for name in ("unit", "wait", "signal", "register", "value"):
         if name not in kind.fields and parts[name]:
             return f"{name} of {kind.name} must be 0, not {parts[name]}"
-    return None
+    return _register_fault(UNITS[parts["unit"]], parts["register"]) if "register" in kind.fields else None
 
 
 def decode(word: int) -> Instruction:
@@ -271,4 +325,7 @@ def page() -> str:
     ]
     rows += ["", "| unit | number |", "| --- | --- |"]
     rows += [f"| {unit} | {number} |" for number, unit in enumerate(UNITS)]
+    rows += ["", "| unit | register | what |", "| --- | --- | --- |"]
+    rows += [f"| load, store | {number} | `{name}`: {_MOVED[name]} |" for number, name in enumerate(MOVED)]
+    rows += [f"| others | {span} | {what} |" for span, what in _OTHERS.items()]
     return "\n".join(rows) + "\n"

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from blueprint.family import CACHE, WEIGHTS
 from blueprint.numbers import ceil_div
-from blueprint.systems.description import DMA, System
+from blueprint.systems.description import DMA, EXACT, System
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import Attention, Gemm, Rowwise, Task
 
@@ -201,13 +201,36 @@ def _attention_block(step: _Step, layer: int) -> Iterator[Operation]:
     yield step.elements("input norm", "norm+quantize", model.hidden, layer)
     for name, width in (("q", query), ("k", keys), ("v", keys)):
         yield step.product(name, model.hidden, width, layer)
-    written = cache_bytes(step.system, model, step.tokens)
-    both = step.stream("positions", "positions", "positions", query + 2 * keys, query + 2 * keys, layer)
-    yield replace(both, cache_written=written)
+    yield from _positions(step, layer)
     yield step.attention(layer)
     yield step.elements("attention norm", "norm+quantize" if model.sub_norms else "quantize", query, layer)
     yield step.product("o", query, model.hidden, layer)
     yield step.elements("attention residual", "dequantize+add", model.hidden, layer)
+
+
+def _positions(step: _Step, layer: int) -> Iterator[Operation]:
+    """Rotary positions, and keys and values into the cache: of a unit, queries, keys and values by themselves.
+
+    A row of a unit is a head, rotated by cosines and sines that external memory has for every position.
+    """
+    model, written = step.model, cache_bytes(step.system, step.model, step.tokens)
+    dim, width = model.head_dim, (model.heads + 2 * model.kv_heads) * model.head_dim
+    if step.system.spec("positions") is None:
+        both = step.stream("positions", "positions", "positions", width, width, layer)
+        yield replace(both, cache_written=written)
+        return
+    parts = (("q", model.heads, "+rotate"), ("k", model.kv_heads, "+rotate"), ("v", model.kv_heads, ""))
+    for name, heads, rotate in parts:
+        rows, chain = step.tokens * heads, f"dequantize{rotate}"
+        found = step.stream(f"{name} positions", "positions", "positions", dim, dim, layer)
+        yield replace(
+            found,
+            rows=rows,
+            chain=chain,
+            task=Rowwise(rows, dim, chain, found.name),
+            weights=rows * dim * SCALE_WIDTH // 8 * bool(rotate),
+            cache_written=written // 2 * (name != "q"),
+        )
 
 
 def _feed_forward(step: _Step, layer: int) -> Iterator[Operation]:
@@ -226,14 +249,26 @@ def _feed_forward(step: _Step, layer: int) -> Iterator[Operation]:
 def _next_token(step: _Step) -> Iterator[Operation]:
     """Final norm, scores of the whole vocabulary, exact scores of the best, and the choice."""
     system, model = step.system, step.model
-    yield step.elements("final norm", "norm+quantize", model.hidden)
-    yield head_product(system, model)
+    exact = system.spec("head") is not None and system.head.stage == EXACT
+    yield step.elements("final norm", "norm" if exact else "norm+quantize", model.hidden)
+    yield exact_head(system, model) if exact else head_product(system, model)
     count = min(system.head.candidates, model.vocab)
     if count:
         row = model.hidden * system.head.embedding_width // 8
         scored = step.stream("rescore", "rescore", "sampling", model.hidden, 1)
         yield replace(scored, rows=count, weights=count * row, gathered=True)
-    yield step.stream("sample", "sample", "sampling", count or model.vocab, 1)
+    if system.spec("sampling") is None:
+        yield step.stream("sample", "sample", "sampling", count or model.vocab, 1)
+
+
+def exact_head(system: System, model: Model) -> Operation:
+    """Dot products of all rows of the embedding with the last vector, and which is the largest."""
+    weights = model.vocab * model.hidden * system.head.embedding_width // 8
+    task = Rowwise(model.vocab, model.hidden, "dot", "head")
+    place = system.places["head"]
+    return Operation(
+        "head", "head", "head", place, model.vocab, model.hidden, 1, -1, task, 1, "dot", weights=weights
+    )
 
 
 def head_product(system: System, model: Model) -> Operation:

@@ -16,6 +16,7 @@ from blueprint.files.document import Section, read
 from blueprint.files.names import NAME_RULE, is_name
 from blueprint.files.nearest import suggestion
 from blueprint.files.tree import dump, show
+from blueprint.spec import Spec
 from blueprint.systems import rules
 from blueprint.systems.description import (
     HOST,
@@ -129,10 +130,15 @@ def _unit(section: Section) -> tuple[Unit, tuple[str, ...] | None]:
     except ParamError as problem:
         raise section.error("family", str(problem)) from None
     spec = spec_from(kind, section.section("parameters"), {})
-    works = kind.task.works
-    named = _runs(section, works, f"what {family} can run") if "runs" in section else None
+    works = spec.works
+    named = _runs(section, works, f"what {_such(spec)} can run") if "runs" in section else None
     section.finish()
     return Unit(spec, works if named is None else named), named
+
+
+def _such(spec: Spec) -> str:
+    """The family, where not all its designs run the same also that it is this one."""
+    return spec.family if spec.works == spec.task.works else f"such a {spec.family} unit"
 
 
 def _left(unit: Unit, taken: set[str]) -> tuple[str, ...]:

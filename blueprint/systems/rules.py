@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from blueprint.errors import ParamError
 from blueprint.systems import address_map, operations
-from blueprint.systems.description import HOST, HOST_WORKS, STAGES, System
+from blueprint.systems.description import EXACT, HOST, HOST_WORKS, STAGES, System
 from blueprint.workloads.model import Model
-from blueprint.workloads.tasks import WORKS, Rowwise
+from blueprint.workloads.tasks import WORKS, Gemm
 
 #: Bytes of an activation between operations: sums and residuals have 32 bits.
 ACTIVATION_BYTES = 4
@@ -30,6 +30,7 @@ def faults(system: System) -> Iterator[Fault]:
     """What is wrong with a system, the first that a reader should mend first."""
     yield from _places(system)
     yield from _products(system)
+    yield from _head(system)
     yield from _fits(system)
     yield from _buffers(system)
     yield from _memory(system)
@@ -61,16 +62,34 @@ def _products(system: System) -> Iterator[Fault]:
     }
     for work, (what, least) in needs.items():
         spec, place = system.spec(work), system.places[work]
-        if spec is not None and spec.largest_weight < least:
+        if spec is not None and spec.task is Gemm and spec.largest_weight < least:
             largest = f"the largest weight of {place} is {spec.largest_weight}"
             yield Fault(("units", place), f"{work} must run on a unit of {what} weights, and {largest}")
     for work in ("product", "prefill", "head", "attention"):
         spec, place = system.spec(work), system.places[work]
-        if spec is not None and spec.integer_width != QUANTIZED:
+        exact = work == "head" and (system.head.stage == EXACT or getattr(spec, "task", None) is not Gemm)
+        if spec is not None and spec.integer_width != QUANTIZED and not exact:
             kind = f"integers of {spec.integer_width} bits" if spec.integer_width else "floats"
             what = f"{work} must run on a unit of INT{QUANTIZED} activations, as norms give them"
             yield Fault(("units", place), f"{what}, and {place} takes {kind}")
-    if system.places["head"] == HOST and system.head.stage != "int8":
+
+
+def _head(system: System) -> Iterator[Fault]:
+    """The stage of the head is one that its place computes; a unit chooses a token of exact scores alone."""
+    place, spec, stage = system.places["head"], system.spec("head"), system.head.stage
+    if spec is not None and (spec.task is Gemm) != (stage != EXACT):
+        kind = "products of integers" if spec.task is Gemm else "dot products of floats"
+        stages = " or ".join(name for name in STAGES if (name == EXACT) != (spec.task is Gemm))
+        what = f"stage must be {stages} where {place} runs the head, by {kind}, not {stage}"
+        yield Fault(("head", "stage"), what)
+    if stage == EXACT and system.head.candidates:
+        what = f"candidates must be 0 for an exact stage, whose scores need no others, not {system.head.candidates}"
+        yield Fault(("head", "candidates"), what)
+    chooser = system.places["sampling"]
+    if chooser != HOST and (chooser != place or stage != EXACT):
+        what = f"{chooser} must run the head too, of stage {EXACT}, to choose a token: it finds the largest score"
+        yield Fault(("units", chooser), what)
+    if place == HOST and stage != "int8":
         yield Fault(
             ("head", "stage"), f"stage must be int8 where the host runs the head, not {system.head.stage}"
         )
@@ -114,8 +133,10 @@ def _check_sizes(system: System, model: Model) -> None:
                 f"{size} of {model.name} must be at most {getattr(most, size)}, the largest of {system.name}"
             )
             raise ParamError(f"{what}, not {getattr(model, size)}")
-    if model.gated and system.spec("elements") is not None and model.activation != Rowwise.activation:
-        what = f"activation of {model.name} must be {Rowwise.activation}, which {system.places['elements']} computes"
+    spec = system.spec("elements")
+    function = spec.gate_function if spec is not None else ""
+    if model.gated and function and model.activation != function:
+        what = f"activation of {model.name} must be {function}, which {system.places['elements']} computes"
         raise ParamError(f"{what}, not {model.activation}")
     if model.head_dim != most.head_dim:
         what = f"head_dim of {model.name} must be {most.head_dim}, that of {system.name}"

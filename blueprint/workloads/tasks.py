@@ -146,7 +146,7 @@ class Attention:
 
 
 #: Elementwise operations in the order in which a run applies them.
-OPERATIONS = ("dequantize", "gate", "add", "norm", "quantize")
+OPERATIONS = ("dequantize", "gate", "add", "rotate", "norm", "quantize", "dot")
 #: What a run without any of them does.
 COPY = "copy"
 
@@ -156,8 +156,10 @@ class Rowwise:
     """Operations on each of ``rows`` rows of ``length`` elements, ``count`` times.
 
     ``operation`` is the names of :data:`OPERATIONS` that are applied, in their order and joined by ``+``, or ``copy``:
-    integer sums become numbers by two scales (``dequantize``), squared ReLU times a second operand (``gate``), sum with
-    a second operand (``add``), RMSNorm with a gain (``norm``), INT8 by the largest magnitude of a row (``quantize``).
+    integer sums become numbers by two scales (``dequantize``), the activation times a second operand (``gate``), sum
+    with a second operand (``add``), rotation of neighbors by the angles of a second operand (``rotate``), RMSNorm with
+    a gain (``norm``), INT8 by the largest magnitude of a row (``quantize``), and instead of the last two the dot
+    product of every row with the gains, and which row has the largest (``dot``).
     Raises ``TypeError`` and ``ParamError``.
     """
 
@@ -170,8 +172,6 @@ class Rowwise:
     part: ClassVar[str] = "rowwise"
     part_words: ClassVar[str] = "the model's norms, gates, sums and quantization"
     works: ClassVar[tuple[str, ...]] = ("elements",)
-    #: The activation that ``gate`` is, as models name it.
-    activation: ClassVar[str] = "relu2"
 
     def __post_init__(self) -> None:
         for what in ("rows", "length", "count"):
@@ -184,6 +184,11 @@ class Rowwise:
         if [name for name in OPERATIONS if name in named] != named:
             what = f"Rowwise operation must be {COPY} or some of {', '.join(OPERATIONS)}, in this order and joined by +"
             raise _refused("operation", f"{what}, not {self.operation!r}")
+        if "dot" in named and {"norm", "quantize"} & set(named):
+            what = "Rowwise operation must not have norm or quantize beside dot"
+            raise _refused("operation", f"{what}, as in {self.operation}")
+        if "rotate" in named and self.length % 2:
+            raise _refused("length", f"Rowwise length must be even to rotate pairs, not {self.length}")
 
     def does(self, operation: str) -> bool:
         """True if the run applies an operation."""

@@ -18,7 +18,7 @@ from blueprint.spec import Spec
 from blueprint.unit import Unit
 from costmodel.calibration import fitting, path_fit, pool, sampling
 from costmodel.calibration.measuring import Generate, Sample
-from costmodel.groundtruth.recipe import RECIPE
+from costmodel.groundtruth import recipe as recipes
 from costmodel.model import features, glitches
 from costmodel.model.estimate import ANY
 from costmodel.technology import importing
@@ -37,22 +37,24 @@ def calibrate(
     designs: int | None = None,
     seed: int = SEED,
     note: Note = lambda _: None,
-    recipe: str = RECIPE,
+    recipe: str | None = None,
 ) -> Technology:
     """The technology with a model fitted to `designs` synthesized designs of every family, its own number if `None`.
 
-    `recipe` is how they are synthesized; the model states it. Raises what generation and synthesis raise.
+    `recipe` is how they are synthesized, by default as the technology says; the model states it. Raises what
+    generation and synthesis raise.
     """
     specs: list[Spec] = []
     for kind in registry.families().values():
         count = kind.facets.samples.calibration.designs if designs is None else designs
         note(f"drawing {count} designs of {kind.family}")
         specs += sampling.designs(kind, count, seed)
-    samples = pool.measure_all(specs, technology, generate, note, recipe)
-    return technology.with_model(model(samples, technology, seed, recipe))
+    chosen = recipe or recipes.of(technology)
+    samples = pool.measure_all(specs, technology, generate, note, chosen)
+    return technology.with_model(model(samples, technology, seed, chosen))
 
 
-def source(designs: int, seed: int, recipe: str = RECIPE) -> str:
+def source(designs: int, seed: int, recipe: str) -> str:
     """Source statement of the coefficients."""
     return f"{designs} random designs, seed {seed}, synthesized by {yosys.version()}, recipe {recipe}"
 
@@ -62,9 +64,7 @@ def write(technology: Technology, path: str | Path) -> Path:
     return files.write(path, importing.dump(technology))
 
 
-def model(
-    samples: Sequence[Sample], technology: Technology, seed: int, recipe: str = RECIPE
-) -> dict[str, Any]:
+def model(samples: Sequence[Sample], technology: Technology, seed: int, recipe: str) -> dict[str, Any]:
     """The groups of a technology's `model`, each with its source and the errors of its fit.
 
     `seed` is what the designs were drawn by, `recipe` how they were synthesized.

@@ -14,7 +14,8 @@ from blueprint.workloads.data import EVEN, Data
 from costmodel import groundtruth
 from costmodel import technology as facts
 from costmodel.groundtruth import activity
-from costmodel.groundtruth.recipe import LEAST, RECIPE
+from costmodel.groundtruth import recipe as recipes
+from costmodel.groundtruth.recipe import LEAST
 from costmodel.groundtruth.synthesis import mapped, summary
 from costmodel.technology.technology import Technology
 from toolchain import cache, files, yosys
@@ -63,20 +64,22 @@ class Sample:
         return self.switched.task.macs / (self.switched.cycles * int(self.spec.peak_macs))
 
 
-def measure(spec: Spec, technology: Technology, generate: Generate, recipe: str = RECIPE) -> Sample:
+def measure(spec: Spec, technology: Technology, generate: Generate, recipe: str | None = None) -> Sample:
     """Generate and synthesize one design; a design that was measured before, or a module, costs little.
 
+    `recipe` is by default the technology's.
     What a design costs by the inventory, and how a model is fitted to it, may change without a new measurement.
     """
+    chosen = recipe or recipes.of(technology)
     with files.scratch() as scratch:
         manifest = generate(spec, scratch)
         texts = [text for name in manifest["files"] for text in (name, (scratch / name).read_bytes())]
 
         def build(folder: Path) -> None:
-            found = _measured(spec, scratch, manifest, technology, recipe)
+            found = _measured(spec, scratch, manifest, technology, chosen)
             (folder / "sample.pickle").write_bytes(pickle.dumps(found, protocol=5))
 
-        parts = ["sample/1", str(spec.parameters), recipe, *texts, *_measured_by(technology)]
+        parts = ["sample/1", str(spec.parameters), chosen, *texts, *_measured_by(technology)]
         kept = cache.entry("samples", parts, build)
     found: Sample = pickle.loads((kept / "sample.pickle").read_bytes())
     return replace(found, spec=spec)

@@ -1,12 +1,18 @@
-"""Delay coefficients: the slowest path of a design is the largest of sums, so which sum it is and what its terms cost
-are found in turns."""
+"""Delay coefficients: the slowest path of a design is the largest of sums, of which only the largest is measured.
+
+Coefficients are positive, so their logarithms are fitted: that of a kind's term, which all places share, and how far
+each place is from it. What designs tell little of stays near a guess, and a place near what its kind takes elsewhere.
+The largest sum is smoothed, ever less, so that the fit can go from one supposed slowest path to another; the misses of
+the logarithms are squared, so twice as slow is as wrong as half.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from blueprint.unit import Path
 from costmodel.calibration import fitting
@@ -16,13 +22,17 @@ from costmodel.model import features
 from costmodel.model.estimate import ANY, MEMORIES, START
 from costmodel.technology.sram import Sram
 
-_TURNS = 20
-_STARTS = 8
-_TRUST = 0.1  # weight of a guess against that of a measured design
-#: Guesses in gate delays: where too few designs tell, a coefficient stays near.
+_FOLDS = 5
+_STEPS = 400
+#: How much paths below the slowest count, as a share of its delay: several descents, each in turns.
+_DESCENTS = ((0.3, 0.1, 0.03, 0.01), (0.1, 0.03, 0.01), (0.01,))
+#: Weights of a guess of a kind, and of a kind at one of its places, against that of a measured design.
+_TRUST, _TRUST_PLACE = 0.02, 0.1
+#: Guesses in gate delays of what is not one.
 _GUESS: Mapping[tuple[str, str], float] = {
     (START, START): 3.0,
     ("adder", "width"): 1.5,
+    ("adder", "each"): 1.5,
     ("adder", "one"): 2.0,
     ("compressor", "one"): 3.0,
     ("broadcast", "levels"): 0.7,
@@ -40,6 +50,33 @@ _GUESS: Mapping[tuple[str, str], float] = {
     ("to_float", "inputs"): 1.0,
 }
 Name = tuple[str, str, str]
+Numbers = NDArray[np.int64]
+
+
+class Paths(NamedTuple):
+    """All paths of all designs: a row of terms each, what is known of its delay in ps, and the number of its design."""
+
+    rows: Floats
+    known: Floats
+    design: Numbers
+    measured: Floats
+
+    @classmethod
+    def of(cls, blocks: Sequence[Floats], known: Sequence[Floats], measured: Floats) -> Paths:
+        """The paths of designs, those of each in a block."""
+        number = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])
+        return cls(np.vstack(blocks), np.concatenate(known), number, measured)
+
+    def only(self, chosen: Numbers) -> Paths:
+        """The paths of some of the designs."""
+        rows = np.isin(self.design, chosen)
+        number = np.searchsorted(chosen, self.design[rows])
+        return Paths(self.rows[rows], self.known[rows], number, self.measured[chosen])
+
+    def slowest(self, found: Floats) -> Floats:
+        """The delay of each design's slowest path."""
+        delays = self.rows @ found + self.known
+        return np.maximum.reduceat(delays, np.searchsorted(self.design, np.arange(len(self.measured))))
 
 
 def fit_delay(samples: Sequence[Sample], sram: Sram) -> dict[str, Any]:
@@ -48,22 +85,22 @@ def fit_delay(samples: Sequence[Sample], sram: Sram) -> dict[str, Any]:
     names = list(dict.fromkeys(name for group in tables for table in group for name in table))
     blocks = [np.array([[table.get(n, 0.0) for n in names] for table in group]) for group in tables]
     known = [np.array([_memory_ps(path, sram) for path in sample.spec.paths()]) for sample in samples]
-    values = np.array([sample.critical_path_ps for sample in samples])
-    found = _search(blocks, known, values, np.array([_GUESS.get(name[1:], 1.0) for name in names]))
-    miss = np.abs(_slowest(blocks, known, found) / values - 1)
-    folds = _held_out(blocks, known, values, np.array([_GUESS.get(name[1:], 1.0) for name in names]))
-    nested: dict[str, Any] = {}
-    start = 0.0
-    for (place, kind, term), value in zip(names, found, strict=True):
-        rounded = float(f"{value:.5g}")
-        if kind == START:
-            start = rounded
-        else:
-            nested.setdefault(place, {}).setdefault(kind, {})[term] = rounded
+    paths = Paths.of(blocks, known, np.array([sample.critical_path_ps for sample in samples]))
+    kinds, found = _search(paths, names)
+    miss, folds = np.abs(paths.slowest(found) / paths.measured - 1), _held_out(paths, names)
     errors = fitting.Errors(
-        float(miss.mean()), float(miss.max()), float(folds.mean()), float(folds.max()), len(values)
+        float(miss.mean()), float(miss.max()), float(folds.mean()), float(folds.max()), len(samples)
     )
-    return {START: start, "value": nested, "error": errors.plain()}
+    values = {(ANY, *kind): value for kind, value in kinds.items()} | dict(zip(names, found, strict=True))
+    start = values.pop((ANY, START, START))
+    nested: dict[str, Any] = {}
+    for (place, kind, term), value in values.items():
+        nested.setdefault(place, {}).setdefault(kind, {})[term] = _digits(value)
+    return {START: _digits(start), "value": nested, "error": errors.plain()}
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.5g}")
 
 
 def path_terms(path: Path) -> dict[Name, float]:
@@ -93,51 +130,56 @@ def _memory_ps(path: Path, sram: Sram) -> float:
     )
 
 
-def _slowest(blocks: Sequence[Floats], known: Sequence[Floats], found: Floats) -> Floats:
-    return np.array([(block @ found + fixed).max() for block, fixed in zip(blocks, known, strict=True)])
+def _search(paths: Paths, names: Sequence[Name]) -> tuple[dict[tuple[str, str], float], Floats]:
+    """Coefficients of every kind and term wherever it stands, and of every name."""
+    from scipy.optimize import minimize
+
+    kinds = list(dict.fromkeys(name[1:] for name in names))
+    member = np.array([kinds.index(name[1:]) for name in names])
+    guess = np.log([_GUESS.get(kind, 1.0) for kind in kinds])
+    gates = paths.rows @ np.exp(guess)[member]
+    slowest = Paths(gates[:, None], 0 * gates, paths.design, paths.measured).slowest(np.ones(1))
+    guess += np.log(np.median(paths.measured / slowest))
+    best, least = np.zeros(0), np.inf
+    for descent in _DESCENTS:
+        found = np.concatenate([guess, np.zeros(len(names))])
+        for smooth in descent:
+            given = (paths, member, guess, smooth)
+            done = minimize(_miss, found, given, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
+            found = done.x
+        if done.fun < least:
+            best, least = found, done.fun
+    shared, apart = np.split(best, [len(kinds)])
+    return dict(zip(kinds, np.exp(shared), strict=True)), np.exp(shared[member] + apart)
 
 
-def _search(blocks: Sequence[Floats], known: Sequence[Floats], values: Floats, guess: Floats) -> Floats:
-    """The best of several descents from different starting points."""
-    random = np.random.default_rng(0)
-    none = [np.zeros_like(fixed) for fixed in known]
-    gate = float(np.median(values / _slowest(blocks, none, guess)))
-    best, least = gate * guess, np.inf
-    for number in range(_STARTS):
-        found = gate * guess * (1.0 if number == 0 else 2 ** random.normal(size=len(guess)))
-        for _ in range(_TURNS):
-            found = 0.5 * found + 0.5 * _step(blocks, known, values, found, gate * guess)
-            error = float(np.abs(_slowest(blocks, known, found) / values - 1).mean())
-            if error < least:
-                best, least = found, error
-    return best
+def _miss(found: Floats, paths: Paths, member: Numbers, guess: Floats, smooth: float) -> tuple[float, Floats]:
+    """What the fit makes least, and its gradient: squared misses of the designs, and what is away from guesses."""
+    shared, apart = np.split(found, [len(guess)])
+    values = np.exp(shared[member] + apart)
+    delays = paths.rows @ values + paths.known
+    first = np.searchsorted(paths.design, np.arange(len(paths.measured)))
+    logs = np.log(delays / paths.measured[paths.design]) / smooth
+    largest = np.maximum.reduceat(logs, first)
+    parts = np.exp(logs - largest[paths.design])
+    totals = np.add.reduceat(parts, first)
+    miss = smooth * (largest + np.log(totals))
+    off = shared - guess
+    loss = np.sum(miss**2) + _TRUST * np.sum(off**2) + _TRUST_PLACE * np.sum(apart**2)
+    slopes = (2 * miss / totals)[paths.design] * parts / delays
+    steps = (paths.rows.T @ slopes) * values
+    kinds = np.bincount(member, steps, minlength=len(guess))
+    return float(loss), np.concatenate([kinds + 2 * _TRUST * off, steps + 2 * _TRUST_PLACE * apart])
 
 
-def _step(
-    blocks: Sequence[Floats], known: Sequence[Floats], values: Floats, found: Floats, guess: Floats
-) -> Floats:
-    """Coefficients fitted to the paths that are critical under the current ones."""
-    from scipy.optimize import nnls
-
-    chosen = [int(np.argmax(block @ found + fixed)) for block, fixed in zip(blocks, known, strict=True)]
-    rows = np.array([block[row] for block, row in zip(blocks, chosen, strict=True)]) / values[:, None]
-    rest = 1 - np.array([fixed[row] for fixed, row in zip(known, chosen, strict=True)]) / values
-    trust = _TRUST * np.diag(1 / guess)
-    target = np.concatenate([rest, np.full(len(guess), _TRUST)])
-    solution: Floats = nnls(np.vstack([rows, trust]) * guess, target)[0] * guess
-    return solution
-
-
-def _held_out(
-    blocks: Sequence[Floats], known: Sequence[Floats], values: Floats, guess: Floats, folds: int = 5
-) -> Floats:
-    """Relative errors of held-out designs."""
-    miss = np.zeros(len(values))
-    for fold in range(min(folds, len(values))):
-        out = [i for i in range(len(values)) if i % folds == fold]
-        rest = [i for i in range(len(values)) if i % folds != fold]
-        if rest:
-            found = _search([blocks[i] for i in rest], [known[i] for i in rest], values[rest], guess)
-            slowest = _slowest([blocks[i] for i in out], [known[i] for i in out], found)
-            miss[out] = np.abs(slowest / values[out] - 1)
+def _held_out(paths: Paths, names: Sequence[Name]) -> Floats:
+    """Relative errors of designs that a fit has not seen."""
+    count = len(paths.measured)
+    miss, number = np.zeros(count), np.arange(count)
+    for fold in range(min(_FOLDS, count)):
+        out = number % _FOLDS == fold
+        if not out.all():
+            _, found = _search(paths.only(number[~out]), names)
+            unseen = paths.only(number[out])
+            miss[out] = np.abs(unseen.slowest(found) / unseen.measured - 1)
     return miss

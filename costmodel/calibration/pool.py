@@ -19,7 +19,6 @@ from blueprint.spec import Spec
 from costmodel.calibration.measuring import Generate, Sample, measure
 from costmodel.calibration.sampling import gates
 from costmodel.groundtruth import synthesis
-from costmodel.groundtruth.recipe import RECIPE
 from costmodel.technology.technology import Technology
 from toolchain.process import ToolError
 
@@ -35,7 +34,7 @@ _LOOK_S = 1.0
 class _Work(NamedTuple):
     technology: Technology
     generate: Generate
-    recipe: str
+    recipe: str | None
 
 
 class _Worker:
@@ -50,12 +49,13 @@ def measure_all(
     technology: Technology,
     generate: Generate,
     note: Note = lambda _: None,
-    recipe: str = RECIPE,
+    recipe: str | None = None,
     *,
     processes: int | None = None,
 ) -> list[Sample]:
     """Measure designs, the largest first, in ``processes`` (one a core); the samples are in the order of ``specs``.
 
+    ``recipe`` is by default the technology's.
     Raises what :func:`costmodel.calibration.measuring.measure` raises, and ``ToolError`` where a process was killed.
     What was measured is kept, so the same call goes on.
     """

@@ -15,7 +15,7 @@ from blueprint.spec import Spec
 from blueprint.unit import flip_flops
 from costmodel.calibration import calibration, pool, sampling
 from costmodel.calibration.measuring import Generate, Sample
-from costmodel.groundtruth.recipe import RECIPE
+from costmodel.groundtruth import recipe as recipes
 from costmodel.model import estimate, glitches, provenance
 from costmodel.technology.technology import Technology
 
@@ -142,10 +142,17 @@ def validate(
 
     What was measured is kept, so the same call goes on where it was interrupted.
 
-    `ParamError` where the technology was not calibrated or `seed` is that of its calibration.
+    `ParamError` where the technology was not calibrated, or by a recipe that is not known, or `seed` is that of its
+    calibration.
     """
     if estimate.group(technology, "area").get("seed") == seed:
         raise ParamError(f"Validation seed must differ from that of the calibration, not {seed}")
+    if technology.recipe != recipes.of(technology):
+        known = " or ".join(recipes.RECIPES)
+        raise ParamError(
+            f"Technology {technology.name} must be calibrated by recipe {known} to be validated, "
+            f"not by {technology.recipe}"
+        )
     specs: list[Spec] = []
     for kind in registry.families().values():
         note(f"drawing {designs} designs of {kind.family}")
@@ -153,16 +160,14 @@ def validate(
         if large:
             note(f"drawing {large} large designs of {kind.family}")
             specs += sampling.designs(kind, large, seed, smallest=LARGE[0], largest=LARGE[1])
-    samples = pool.measure_all(specs, technology, generate, note, technology.recipe or RECIPE)
+    samples = pool.measure_all(specs, technology, generate, note)
     return compare(samples, technology, seed)
 
 
 def compare(samples: Sequence[Sample], technology: Technology, seed: int = 0) -> Validation:
     """Measured designs beside their predictions."""
     rows = tuple(_row(sample, technology) for sample in samples)
-    return Validation(
-        technology.name, seed, rows, technology.recipe or RECIPE, datetime.date.today().isoformat()
-    )
+    return Validation(technology.name, seed, rows, recipes.of(technology), datetime.date.today().isoformat())
 
 
 def recorded(technology: Technology, found: Validation) -> Technology:

@@ -6,18 +6,24 @@ import math
 
 from blueprint.errors import ParamError
 from blueprint.files.nearest import suggestion
+from costmodel.technology.technology import Technology
 
 #: Least area, no buffers, weakest cells; heavy nets are timed as if behind buffer trees, wires are left out.
 LEAST = "area/4"
 #: The same netlist with buffers in it and, for a period, stronger cells and faster adders; timed as it is, with wires.
 BUFFERED = "buffered/1"
 RECIPES = (LEAST, BUFFERED)
-#: The recipe that the shipped technologies were calibrated by, and so the one that a measurement takes by default.
-RECIPE = LEAST
+#: The recipe where a technology file states none that is known: nothing was calibrated, or by another version.
+STANDARD = BUFFERED
 
 
-def choose(recipe: str | None, period_ps: float | None, wires: str | None) -> str:
-    """The recipe of a run: the one that was asked for, the one that can meet a period, else the default.
+def of(technology: Technology) -> str:
+    """The recipe that a technology's coefficients were fitted by, and so the one that its measurements take."""
+    return technology.recipe if technology.recipe in RECIPES else STANDARD
+
+
+def choose(recipe: str | None, period_ps: float | None, wires: str | None, default: str = STANDARD) -> str:
+    """The recipe of a run: the one that was asked for, the one that can meet a period, else the `default`.
 
     `ParamError` for an unknown recipe, a period that is not above 0, and what `LEAST` cannot do.
     """
@@ -27,7 +33,7 @@ def choose(recipe: str | None, period_ps: float | None, wires: str | None) -> st
         )
     if period_ps is not None and not (period_ps > 0 and math.isfinite(period_ps)):
         raise ParamError(f"Period must be above 0 ps and finite, not {period_ps:g}")
-    chosen = recipe or (RECIPE if period_ps is None and wires is None else BUFFERED)
+    chosen = recipe or (default if period_ps is None and wires is None else BUFFERED)
     if chosen == LEAST and period_ps is not None:
         raise ParamError(
             f"Recipe must be {BUFFERED} where a period is given, not {LEAST}, which sizes no cell"

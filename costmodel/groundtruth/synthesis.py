@@ -250,14 +250,14 @@ def mapped(
     period_ps: float | None = None,
     wires: str | None = None,
 ) -> Mapped:
-    """The netlist of a design by a recipe (`costmodel.groundtruth.recipe`).
+    """The netlist of a design by a recipe (`costmodel.groundtruth.recipe`), by default the technology's.
 
     With a period, the smallest found that meets it; `ParamError` where none does. `wires` is one of
     `costmodel.groundtruth.wires.KINDS`, by default the library's where it has wire-load models, else statistical ones.
     """
-    chosen = recipes.choose(recipe, period_ps, wires)
     if isinstance(technology, str):
         technology = load_technology(technology)
+    chosen = recipes.choose(recipe, period_ps, wires, recipes.of(technology))
     if liberty:
         technology = importing.technology(list(liberty), technology.name)
     files, top, boxes = _sources(design, top, tuple(blackboxes))

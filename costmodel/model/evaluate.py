@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -155,12 +156,12 @@ class OnWork:
     time: Time
     energies: Mapping[str, Real]
 
-    @property
+    @cached_property
     def core_pj(self) -> Real:
         """Energy without DRAM."""
         return sum(energy for cause, energy in self.energies.items() if cause != DRAM)
 
-    @property
+    @cached_property
     def total_pj(self) -> Real:
         """Energy with DRAM."""
         return self.core_pj + self.energies[DRAM]
@@ -219,17 +220,17 @@ class Estimator:
         cost = self.costs(designs) if cost is None else cost
         clock = cost.clock_mhz if clock_mhz is None else clock_mhz
         done = self.on_work(designs, cost, clock, cycles_of)
-        memory = cost.areas.get(MEMORY, 0.0)
+        area, memory = cost.area_um2, cost.areas.get(MEMORY, 0.0)
         found = {
-            "area_um2": cost.area_um2,
-            "logic_area_um2": cost.area_um2 - memory,
+            "area_um2": area,
+            "logic_area_um2": area - memory,
             "memory_area_um2": memory,
             "flip_flops": flip_flops(designs.units()),
             "critical_path_ps": cost.path_ps,
             "clock_mhz": clock,
             **({"clock_margin": cost.clock_mhz / clock} if self.clocked else {}),
             "peak_macs": designs.peak_macs,
-            **self._of_work(designs, clock, cost.area_um2, done),
+            **self._of_work(designs, clock, area, done),
         }
         if self.prompt is not None:
             found["time_to_first_token_s"] = run(designs, self.prompt, clock, self.dram, cycles_of).seconds

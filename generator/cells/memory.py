@@ -9,6 +9,19 @@ from blueprint.numbers import clog2
 from generator.block import Block, register, sliced, word
 
 
+def _two_ports(words: int, width: int) -> dict[str, Any]:
+    """The ports of a memory that is written and read in the same cycle."""
+    address = clog2(words)
+    return {
+        "write": In(1),
+        "write_address": In(address),
+        "write_data": In(width),
+        "read": In(1),
+        "read_address": In(address),
+        "read_data": Out(width),
+    }
+
+
 class Sram(Block):
     """Memory with one write port and one synchronous read port; a read sees the word as it was before a write.
 
@@ -28,16 +41,7 @@ class Sram(Block):
     def __init__(self, words: int, width: int) -> None:
         self.words = words
         self.width = width
-        address = clog2(words)
-        ports = {
-            "write": In(1),
-            "write_address": In(address),
-            "write_data": In(width),
-            "read": In(1),
-            "read_address": In(address),
-            "read_data": Out(width),
-        }
-        super().__init__(f"ternforge_sram_1r1w_{words}x{width}", ports, clocked=True)
+        super().__init__(f"ternforge_sram_1r1w_{words}x{width}", _two_ports(words, width), clocked=True)
 
     @property
     def memory(self) -> dict[str, Any]:
@@ -109,16 +113,9 @@ class Alternating(Block):
         self.words = words
         self.width = width
         self.place = place
-        address = clog2(words)
-        ports = {
-            "write": In(1),
-            "write_address": In(address),
-            "write_data": In(width),
-            "read": In(1),
-            "read_address": In(address),
-            "read_data": Out(width),
-        }
-        super().__init__(f"ternforge_banks_{words}x{width}", ports, clocked=True, resets=True)
+        super().__init__(
+            f"ternforge_banks_{words}x{width}", _two_ports(words, width), clocked=True, resets=True
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()

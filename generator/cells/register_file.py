@@ -36,7 +36,7 @@ class Registers(Block):
     """
 
     place = "shell"
-    bare = ("bus", "run")
+    bare: tuple[str, ...] = ("bus", "run")
     latency = "a write 2 cycles, a read 2 cycles, a run begins 1 cycle after its start is accepted"
     throughput = "one write every 3 cycles, one read every 3 cycles"
 

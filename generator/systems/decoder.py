@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Value
 from amaranth.lib.wiring import In, Out
 
-from blueprint.systems.instructions import FORMAT, KINDS, UNITS
+from blueprint.systems.instructions import FORMAT, KINDS, MOVERS, UNITS, registers
 from generator.block import Block
 from generator.layout import layout
 
@@ -30,9 +30,24 @@ class Decoder(Block):
         wrong = [line & self._unused(kind.fields) for line, kind in zip(lines, KINDS.values(), strict=True)]
         m.d.comb += [
             self.kinds.eq(Cat(*lines)),
-            self.legal.eq(Cat(*lines).any() & ~Cat(*wrong).any() & (self.word.unit < len(UNITS))),
+            self.legal.eq(
+                Cat(*lines).any() & ~Cat(*wrong).any() & (self.word.unit < len(UNITS)) & self._register()
+            ),
         ]
         return m
+
+    def _register(self) -> Value:
+        """1 if the unit has the register; that of a kind without registers is 0, which every unit has."""
+        moves = Cat(*(self.word.unit == UNITS.index(unit) for unit in MOVERS)).any()
+        return Mux(moves, self._within(MOVERS[0]), self._within("matrix"))
+
+    def _within(self, unit: str) -> Value:
+        """1 if a register is one of a unit of this kind."""
+        number = self.word.register
+        spans = [
+            (number >= span[0] if span[0] else Const(1, 1)) & (number <= span[-1]) for span in registers(unit)
+        ]
+        return Cat(*spans).any()
 
     def _unused(self, used: tuple[str, ...]) -> Value:
         """1 if a field that the kind does not use is not 0."""

@@ -145,7 +145,7 @@ class Reader(Mover):
             last=word.last, final=word.final, take=take, clears=self.tlast, front=self.tdata,
         )  # fmt: skip
         m.d.comb += [
-            few.eq(packer.holds <= beats),
+            few.eq(Const(1, 1) if self.dma.held_units <= beats else packer.holds <= beats),
             self.tvalid.eq(packer.ends | (packer.holds >= beats)),
             self.tlast.eq(packer.ends & few),
             take.eq(self.tvalid & self.tready),

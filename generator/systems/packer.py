@@ -64,7 +64,9 @@ class Packer(Block):
         held, ending = Signal(bit_length(dma.held_units), name="held"), Signal(name="ending")
         rest, enter = Signal(len(held), name="rest"), Signal(name="enter")
         count = Const(dma.beat_units, len(held)) if dma.reads else self.count
-        less = Mux(self.clears | (held <= count), 0, held - count)
+        all_fit = dma.reads and dma.held_units <= dma.beat_units
+        few = Const(1, 1) if all_fit else held <= count
+        less = Mux(self.clears | few, 0, held - count)
         m.d.comb += [
             rest.eq(Mux(self.take, less, held)),
             self.accepts.eq((~ending | (self.take & self.clears)) & (rest < self.leaves)),

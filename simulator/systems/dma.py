@@ -88,6 +88,11 @@ class Bursts:
         """The burst that is asked for next."""
         return self._bursts[0] if self.step == "cutting" else None
 
+    def offer(self, transfer: Transfer, indices: Sequence[int] = ()) -> None:
+        """Have another transfer wait, and the indices of its rows if it is a gathered one."""
+        self._transfers.append(transfer)
+        self._indices.extend(indices)
+
     @property
     def offers(self) -> bool:
         """True if another transfer waits."""

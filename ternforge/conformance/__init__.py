@@ -1,4 +1,4 @@
-"""Checks that every design of every family must pass, inside this distribution and outside it.
+"""Checks that every design of every family, and every search, must pass, inside this distribution and outside it.
 
 Each check returns what is wrong, a sentence each; an empty list is agreement. Nothing here needs a test framework::
 
@@ -11,6 +11,7 @@ Each check returns what is wrong, a sentence each; an empty list is agreement. N
 ``TERNFORGE_FAMILIES`` names the folder of a family outside (:mod:`blueprint.outside`).
 """
 
+from dse.searches.conformance import check_search
 from ternforge.conformance.agreement import (
     compare,
     differences,
@@ -43,6 +44,7 @@ __all__ = [
     "check_family",
     "check_places",
     "check_ports",
+    "check_search",
     "check_space",
     "compare",
     "differences",

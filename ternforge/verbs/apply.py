@@ -1,7 +1,8 @@
-"""``ternforge apply``: a point of a study as a design file."""
+"""``ternforge apply``: a point of a study as a design file, or what would have to change in it to keep a limit."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,42 +11,137 @@ import click
 from blueprint.errors import ParamError
 from blueprint.files import schemas
 from blueprint.files.design import design_content, design_text
+from costmodel.model import quantity
+from dse import change
+from dse.study import Study
 from ternforge import choices
-from ternforge.folder import YAML, output_file
+from ternforge.folder import YAML, check_file, output_file
 from ternforge.options import force_option, out_option, study_argument
 from ternforge.session import Answer, Session, line
 from ternforge.shell import Verb
 from ternforge.study import opened
 
 
-def apply(study: str | Path, point: str, out: str | Path, *, force: bool = False) -> Answer:
-    """Write a point of a study as a design file; ``point`` may be ``knee``."""
+def apply(
+    study: str | Path,
+    point: str,
+    out: str | Path | None = None,
+    *,
+    where: Sequence[str] = (),
+    force: bool = False,
+) -> Answer:
+    """Write a point of a study as a design file; ``point`` may be ``knee``.
+
+    ``where`` are limits such as ``area_um2<=20000``. Of a point that breaks one of them nothing is written: ``change``
+    then leads to the nearest design of the study that keeps them and the study's own, with the parameters that differ
+    and every metric before and after; where no design does, ``nearest`` comes closest. ``out`` may be left out with
+    ``where`` alone.
+    """
+    if out is None and not where:
+        raise ParamError("Output must be given, unless where is")
+    if out is not None:
+        check_file(out, YAML, schema=schemas.DESIGN, force=force)
     with opened(study) as found:
-        name = found.knee if point == "knee" else point
-        if name is None:
-            raise ParamError(f"Study must have a feasible point to take its knee, and {study} has none")
-        name = found.space.point_id(found.space.index_of(name))
-        design, row = found.design(name), found.point(name)
-    with output_file(out, YAML, "apply", schema=schemas.DESIGN, force=force) as draft:
-        draft.write_text(design_text(design), encoding="utf-8")
-    reason = None if row["feasible"] else row["reason"]
-    return {"point": name, "file": Path(out), "design": design_content(design), "infeasible": reason}
+        name = _name(found, point, study)
+        limits = tuple(change.condition(text, found) for text in where)
+        explained = change.explain(found, name, limits)
+        row = found.point(name)
+        answer = {"point": name, "infeasible": None if row["feasible"] else row["reason"], **explained}
+        if where and explained["breaks"]:
+            return {**answer, "file": None, "design": None}
+        design = found.design(name)
+    if out is not None:
+        with output_file(out, YAML, "apply", schema=schemas.DESIGN, force=force) as draft:
+            draft.write_text(design_text(design), encoding="utf-8")
+    return {**answer, "file": None if out is None else Path(out), "design": design_content(design)}
+
+
+def _name(study: Study, point: str, given: str | Path) -> str:
+    name = study.knee if point == "knee" else point
+    if name is None:
+        raise ParamError(f"Study must have a feasible point to take its knee, and {given} has none")
+    return study.space.point_id(study.space.index_of(name))
 
 
 @click.command("apply", cls=Verb)
 @study_argument
 @click.argument("point", type=choices.Point())
-@out_option(choices.FILE, "SPEC", "Design file to write.", required=True)
+@out_option(choices.FILE, "SPEC", "Design file to write; may be left out with --where.")
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="METRIC<=NUMBER",
+    help="Limit that the design must keep (or >=); may be repeated. Otherwise says what would have to change.",
+)
 @force_option
 @click.pass_obj
-def apply_(session: Session, study: str, point: str, out: str, force: bool) -> None:
-    """Write the design POINT (an id, or `knee`) of the folder STUDY as a file."""
-    answer = apply(study, point, out, force=force)
-    parameters = ", ".join(f"{key} {_yaml(value)}" for key, value in answer["design"]["parameters"].items())
-    following = line("ternforge", "generate", Path(out), "--out", "rtl")
+def apply_(
+    session: Session, study: str, point: str, out: str | None, where: tuple[str, ...], force: bool
+) -> int:
+    """Write the design POINT (an id, or `knee`) of the folder STUDY as a file.
+
+    With --where, exit code 1 where the design breaks a limit: then nothing is written.
+    """
+    if out is None and not where:
+        raise click.UsageError("Missing option '-o' / '--out'.")
+    answer = apply(study, point, out, where=where, force=force)
+    if where and answer["breaks"]:
+        session.answer(answer, [f"FAIL: {text}" for text in _broken(answer)] + _remedy(answer, study))
+        return 1
     if answer["infeasible"]:
         session.note(f"Point {answer['point']} is infeasible in this study: {answer['infeasible']}")
-    session.answer(answer, [f"wrote {out}: {answer['point']}, {parameters}", f"next: {following}"])
+        for text in _remedy(answer, study):
+            session.note(text)
+    session.answer(answer, _written(answer, where))
+    return 0
+
+
+def _written(answer: Mapping[str, Any], where: Sequence[str]) -> list[str]:
+    kept = [f"{answer['point']} keeps {' and '.join(where)}"] if where else []
+    if answer["file"] is None:
+        return kept
+    parameters = ", ".join(f"{key} {_yaml(value)}" for key, value in answer["design"]["parameters"].items())
+    following = line("ternforge", "generate", answer["file"], "--out", "rtl")
+    return [*kept, f"wrote {answer['file']}: {answer['point']}, {parameters}", f"next: {following}"]
+
+
+def _broken(answer: Mapping[str, Any]) -> list[str]:
+    return [f"{answer['point']}: {text}" for text in answer["breaks"]]
+
+
+def _remedy(answer: Mapping[str, Any], study: str) -> list[str]:
+    """What would have to change, in words."""
+    if answer["change"] is None:
+        best = answer["nearest"]
+        if best is None:
+            return ["no design of the study keeps it, as none can be built"]
+        values = ", ".join(
+            f"{quantity.label(name)} {quantity.metric_text(name, value)}"
+            for name, value in best["values"].items()
+        )
+        return [f"no design of the study keeps it; nearest {best['id']}: {values}"]
+    found = answer["change"]
+    family = found["family"]
+    moved = [f"family {family['from']} -> {family['to']}"] if family["from"] != family["to"] else []
+    moved += [
+        f"{name} {_yaml(each['from'])} -> {_yaml(each['to'])}"
+        for name, each in found["parameters"].items()
+        if each["from"] is not None and each["to"] is not None
+    ]
+    numbers = [_moved(name, each) for name, each in found["metrics"].items() if each["from"] != each["to"]]
+    following = line("ternforge", "apply", Path(study), found["point"], "-o", "design.yaml")
+    return [
+        f"nearest design that keeps it: {found['point']}, {', '.join(moved)}",
+        *(f"  {text}" for text in numbers),
+        f"next: {following}",
+    ]
+
+
+def _moved(name: str, each: Mapping[str, Any]) -> str:
+    unit = quantity.of_metric(name, [each["from"], each["to"]])
+    share = "" if each["change"] is None else f" ({100 * each['change']:+.1f} %)"
+    heading = quantity.label(name, unit.unit)
+    return f"{heading} {unit.number(each['from'])} -> {unit.number(each['to'])}{share}"
 
 
 def _yaml(value: Any) -> str:

@@ -14,7 +14,7 @@ from costmodel.model.metrics import METRICS
 from dse import explore as searching
 from dse import shard as shards
 from dse.progress import Progress, Silent, for_stream
-from dse.space import METHODS
+from dse.searches import methods
 from dse.store import is_study
 from ternforge import choices, folder
 from ternforge.options import force_option, out_option
@@ -71,7 +71,9 @@ def explore(
 @click.argument("space", type=choices.FILE)
 @out_option(choices.FOLDER, "STUDY", "Folder of the study; the same again continues it.", required=True)
 @click.option(
-    "--method", type=choices.Named(lambda: METHODS), help="How to search; without it as the file says."
+    "--method",
+    type=choices.Named(methods.names, shown="METHOD"),
+    help=f"How to search: {', '.join(methods.ours())}, or MODULE:CLASS; without it as the file says.",
 )
 @click.option("--budget", type=choices.Whole(1), help="Most designs to look at; without it the file's.")
 @click.option("--seed", type=choices.Whole(0), help="Seed of the search; without it the file's.")

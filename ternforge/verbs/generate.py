@@ -7,7 +7,12 @@ from pathlib import Path
 
 import click
 
+from blueprint.errors import ParamError
+from blueprint.systems import control
+from blueprint.systems.description import System
+from blueprint.systems.reader import read_system
 from ternforge import choices
+from ternforge.decoders import is_system
 from ternforge.folder import output_folder
 from ternforge.inputs import DesignLike, read_design
 from ternforge.options import force_option, out_option, set_option
@@ -16,7 +21,7 @@ from ternforge.shell import Verb
 
 
 def generate(
-    design: DesignLike,
+    design: DesignLike | System,
     out: str | Path,
     overrides: Mapping[str, str] | None = None,
     *,
@@ -25,12 +30,30 @@ def generate(
     """Write a design as Verilog with everything around it; returns the manifest with ``folder``.
 
     Files of an earlier run in ``out`` are replaced and files of others stay; one in the way is replaced by ``force``.
+    Of a system (a file of schema ``ternforge/system/v1``) it is one top with all units.
     """
+    if isinstance(design, System) or (isinstance(design, (str, Path)) and is_system(design)):
+        return _system(design, out, overrides, force)
     chosen = read_design(design, overrides)
     with output_folder(out, "generate", force=force) as draft:
         from generator import export
 
         manifest = export.write_hardware(chosen.spec, draft, clock_mhz=chosen.clock_mhz)
+    return {"folder": Path(out), **manifest}
+
+
+def _system(
+    file: System | str | Path, out: str | Path, overrides: Mapping[str, str] | None, force: bool
+) -> Answer:
+    """A whole system as Verilog."""
+    if overrides:
+        raise ParamError("Parameters must be set in the file of a system, not by --set")
+    system = file if isinstance(file, System) else read_system(file)
+    hardware = control.hardware(system)
+    with output_folder(out, "generate", force=force) as draft:
+        from generator.systems import export
+
+        manifest = export.write_system(hardware, draft, clock_mhz=system.clock_mhz)
     return {"folder": Path(out), **manifest}
 
 
@@ -41,8 +64,10 @@ def generate(
 @set_option
 @click.pass_obj
 def generate_(session: Session, spec: str, out: str, force: bool, overrides: dict[str, str]) -> None:
-    """Write the design in the file SPEC as Verilog, with a manifest and the files other tools need."""
+    """Write the design or the whole system in the file SPEC as Verilog, with a manifest and what other tools need."""
     answer = generate(spec, out, overrides, force=force)
     rtl = len(answer["files"])
     lines = [f"wrote {out}: {rtl} Verilog files, top module {answer['top']}, design {answer['design_hash']}"]
-    session.answer(answer, [*lines, f"next: {line('ternforge', 'verify', '--rtl', Path(out))}"])
+    if "masters" not in answer:
+        lines.append(f"next: {line('ternforge', 'verify', '--rtl', Path(out))}")
+    session.answer(answer, lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from checkpoints.checkpoint import Checkpoint, Finding
 from ternforge import choices
 from ternforge.folder import YAML, output_file, output_folder
 from ternforge.options import force_option, out_option
-from ternforge.session import Answer, Note, Session, silent, table
+from ternforge.session import Answer, Note, Session, paced, silent, table
 from ternforge.shell import LazyGroup, Verb
 
 
@@ -138,7 +137,7 @@ def model_generate(path: str | Path, prompt: str, tokens: int = 16, *, note: Not
             f"Prompt must have fewer than {context} tokens, the model's context, not {len(given)}"
         )
     decoder = Reference(found)
-    tell, made = _paced(note, "made {} of {} tokens"), list[int]()
+    tell, made = paced(note, "made {} of {} tokens"), list[int]()
     for token in decoder.generate(given, min(tokens, context - len(given))):
         if token == found.decoder.eos:
             break
@@ -164,22 +163,7 @@ def _is_text(given: str) -> bool:
 
 def _progress(note: Note) -> Callable[[int, int], None]:
     """What says every two seconds how many matrices were read, and how long the rest will take."""
-    return _paced(note, "read {} of {} matrices")
-
-
-def _paced(note: Note, text: str) -> Callable[[int, int], None]:
-    """What says every two seconds how much is done, and how long the rest will take."""
-    begin = last = time.monotonic()
-
-    def told(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= _PAUSE and done < total:
-            left = (now - begin) / done * (total - done)
-            note(f"{text.format(done, total)}, {left:.0f} s left")
-            last = now
-
-    return told
+    return paced(note, "read {} of {} matrices")
 
 
 def _weights(found: Checkpoint | None, notes: tuple[str, ...]) -> Answer:
@@ -231,8 +215,6 @@ def _summary(chosen: shapes.Model) -> Answer:
 
 #: Forms in which a checkpoint is written.
 ENCODINGS = ("tq1_0", "tq2_0", "i2_s", "packed")
-#: Seconds between two lines of progress.
-_PAUSE = 2.0
 _SHARES = ("zero_share", "positive_share", "entropy")
 _VERBS = {
     "list": "The models that come with the package.",

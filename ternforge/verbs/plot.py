@@ -12,28 +12,50 @@ from dse import interactive
 from dse import plot as figures
 from ternforge import choices
 from ternforge.decoders import is_system
-from ternforge.folder import output_folder
+from ternforge.folder import output_file, output_folder
 from ternforge.options import force_option, out_option, study_argument
 from ternforge.session import Answer, Session
 from ternforge.shell import Verb
 from ternforge.study import opened
 
+#: How the name of a picture may end, where one file is asked for.
+ENDINGS = (".png", ".svg", ".pdf", ".html")
+
 
 def plot(study: str | Path, out: str | Path | None = None, *, force: bool = False) -> Answer:
     """Draw a study's Pareto front into its folder, or into ``out``: PNG, SVG and an interactive page.
 
-    Of a system (a file of schema ``ternforge/system/v1``) it is the block diagram, ``<name>.svg`` beside the file.
+    Where ``out`` ends in ``.png``, ``.svg``, ``.pdf`` or ``.html`` it is that one file. Of a system (a file of schema
+    ``ternforge/system/v1``) it is the block diagram, ``<name>.svg`` beside the file.
     """
+    single = None if out is None or Path(out).is_dir() or Path(out).suffix not in ENDINGS else Path(out)
     if is_system(study):
-        return _diagram(Path(study), out, force)
+        return _diagram(Path(study), out, single, force)
+    if single is not None:
+        return _single(study, single, force)
     folder = Path(study if out is None else out)
     with opened(study) as found, output_folder(folder, "plot", whole=False, force=force) as draft:
         files = [*figures.draw(found, draft), interactive.write(found, draft / "pareto.html")]
     return {"files": [folder / file.name for file in files]}
 
 
-def _diagram(file: Path, out: str | Path | None, force: bool) -> Answer:
-    system, folder = read_system(file), file.parent if out is None else Path(out)
+def _single(study: str | Path, path: Path, force: bool) -> Answer:
+    kind = path.suffix.removeprefix(".")
+    with opened(study) as found, output_file(path, ENDINGS, "plot", force=force) as draft:
+        if kind == "html":
+            interactive.write(found, draft)
+        else:
+            draft.write_bytes(figures.render(found, kind))
+    return {"files": [path]}
+
+
+def _diagram(file: Path, out: str | Path | None, single: Path | None, force: bool) -> Answer:
+    system = read_system(file)
+    if single is not None:
+        with output_file(single, (".svg",), "plot", force=force) as draft:
+            draft.write_text(svg(system), encoding="utf-8")
+        return {"files": [single]}
+    folder = file.parent if out is None else Path(out)
     with output_folder(folder, "plot", whole=False, force=force) as draft:
         (draft / f"{system.name}.svg").write_text(svg(system), encoding="utf-8")
     return {"files": [folder / f"{system.name}.svg"]}
@@ -41,10 +63,14 @@ def _diagram(file: Path, out: str | Path | None, force: bool) -> Answer:
 
 @click.command("plot", cls=Verb)
 @study_argument
-@out_option(choices.FOLDER, "DIR", "Folder for the figures; without it the study's own.")
+@out_option(
+    choices.FOLDER,
+    "DIR|FILE",
+    "Folder for the figures, or one file that ends in .png, .svg, .pdf or .html; without it the study's folder.",
+)
 @force_option
 @click.pass_obj
 def plot_(session: Session, study: str, out: str | None, force: bool) -> None:
-    """Draw the Pareto front of the folder STUDY (PNG, SVG, an interactive page), or a system's block diagram."""
+    """Draw the Pareto front of the folder STUDY (PNG, SVG, PDF, an interactive page), or a system's block diagram."""
     answer = plot(study, out, force=force)
     session.answer(answer, [f"wrote {path}" for path in answer["files"]])

@@ -10,9 +10,10 @@ import click
 
 from blueprint.errors import ParamError
 from blueprint.files.design import Design
+from blueprint.systems.description import System
 from blueprint.workloads.tasks import Task
 from simulator import stall_patterns
-from ternforge import choices
+from ternforge import choices, decoders, decoding
 from ternforge.folder import check_file, output_file
 from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload, refused
 from ternforge.options import (
@@ -26,13 +27,15 @@ from ternforge.options import (
 from ternforge.session import Answer, Note, Session, silent, size_columns, table
 from ternforge.shell import Verb
 
+#: Arguments of a system that a design has not.
+_ASKED = ("checkpoint", "prompt", "tokens", "memory", "calibrate", "picture", "technology")
 #: How a trace may end.
 TRACES = (".json", ".json.gz")
 
 
 def simulate(
-    design: DesignLike,
-    workload: WorkloadLike,
+    design: DesignLike | System,
+    workload: WorkloadLike | None = None,
     overrides: Mapping[str, str] | None = None,
     *,
     stall: str = "none",
@@ -42,12 +45,30 @@ def simulate(
     window: str | None = None,
     force: bool = False,
     note: Note = silent,
+    **decoded: Any,
 ) -> Answer:
     """Run a workload cycle by cycle: cycles, stalls by reason, utilization, values against the golden model.
 
     ``stall`` names a profile of waiting sources and sinks. ``trace`` is a file for Perfetto, of the first task, in
     the cycles ``window`` (``"a:b"``) if given.
+
+    A system (a file of schema ``ternforge/system/v1``) takes a ``checkpoint``, a ``prompt`` and the fields of
+    `ternforge.decoding.Asked` instead: its answer has the text, cycles by pass, stalls, traffic and energy.
     """
+    if isinstance(design, System) or decoders.is_system(design):
+        _refuse(
+            {"workload": workload, "overrides": overrides, "window": window}, "for a design, not for a system"
+        )
+        checkpoint = decoded.pop("checkpoint", None)
+        if checkpoint is None or decoded.get("prompt") is None:
+            raise ParamError("A system must be given a checkpoint and a prompt to be simulated")
+        asked = decoding.Asked(trace=trace, force=force, **decoded)
+        return decoding.simulate_system(design, checkpoint, asked, note)  # type: ignore[arg-type]
+    _refuse(
+        {name: value for name, value in decoded.items() if name in _ASKED}, "for a system, not for a design"
+    )
+    if workload is None:
+        raise ParamError("Workload must be given for a design, by a file or a product")
     from simulator import trace as traces
 
     chosen, work = read_design(design, overrides), read_workload(workload)
@@ -82,6 +103,13 @@ def simulate(
             _write_trace(chosen, tasks[0], seed, open_cycles, draft, shown)
         answer["trace"] = path
     return answer
+
+
+def _refuse(given: Mapping[str, Any], whose: str) -> None:
+    """Refuse arguments that another kind of file takes. Raises ``ParamError``."""
+    for name, value in given.items():
+        if value:
+            raise ParamError(f"{name} must be given {whose}")
 
 
 def _layer(chosen: Design, task: Task, open_cycles: Any, *, values: bool, seed: int) -> Answer:
@@ -142,11 +170,31 @@ def _write_trace(
     "--trace", type=choices.FILE, metavar="FILE.json[.gz]", help="Trace of the first task, for Perfetto."
 )
 @click.option("--window", metavar="A:B", help="Cycles that the trace shows; all without it.")
+@click.option(
+    "--checkpoint", type=choices.FILE, metavar="DIR|FILE", help="Of a system: the model that it runs."
+)
+@click.option("--prompt", metavar="TEXT", help="Of a system: the text to continue.")
+@click.option(
+    "--tokens",
+    type=choices.Whole(1, 1 << 20),
+    metavar="N",
+    help="Of a system: tokens to make.  [default: 16]",
+)
+@click.option(
+    "--memory",
+    type=choices.Named(decoding.memories),
+    help="Of a system: behavior of its memory.  [default: system, as it is described]",
+)
+@click.option("--calibrate", type=choices.FILE, metavar="FILE.txt", help="Of a system: see compile.")
+@click.option(
+    "--image", "picture", type=choices.FOLDER, metavar="DIR", help="Of a system: what compile wrote."
+)
 @force_option
 @set_option
 @click.pass_obj
 def simulate_(
     session: Session,
+    /,
     spec: str,
     workload: str | None,
     gemm: str | None,
@@ -157,15 +205,24 @@ def simulate_(
     window: str | None,
     force: bool,
     overrides: dict[str, str],
+    **asked: Any,
 ) -> int:
     """Run a workload on the design in SPEC, cycle by cycle, and compare its values with the golden model.
 
-    Exit code 1 where a value differs.
+    With a system in SPEC, continue a prompt with a checkpoint on it: its text, and the exact cycles. Exit code 1 where
+    a value differs.
     """
+    decoded = {name: value for name, value in asked.items() if value is not None}
+    if decoders.is_system(spec):
+        options = {"trace": trace, "window": window, "force": force, **decoded}
+        answer = simulate(spec, workload_from(workload, gemm), overrides, note=session.note, **options)
+        session.answer(answer, decoding.simulate_lines(answer))
+        return 0
     chosen = workload_from(workload, gemm)
     if chosen is None:
         raise click.UsageError("Workload must be given, by --workload FILE or --gemm MxKxN")
-    options: dict[str, Any] = {
+    options = {
+        **decoded,
         "stall": stall,
         "values": values,
         "trace": trace,

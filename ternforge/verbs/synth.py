@@ -66,8 +66,8 @@ def synth(
 
     chosen = read_design(design, overrides)
     statistics = Data.of(data or {})
-    recipes.choose(recipe, period, wires)
     facts = read_technology(chosen, technology)
+    recipes.choose(recipe, period, wires, recipes.of(facts))
     if not liberty:
         wire_models.check(wires, facts)
     path = None if netlist is None else _netlist_file(netlist, force)
@@ -214,7 +214,8 @@ def _unpredicted(facts: Technology, liberty: Sequence[str | Path]) -> str:
 @click.option(
     "--recipe",
     metavar="RECIPE",
-    help=f"How to map: {' or '.join(recipes.RECIPES)}. Default {recipes.RECIPE}, {recipes.BUFFERED} for a period.",
+    help=f"How to map: {' or '.join(recipes.RECIPES)}. Default: as the technology was calibrated, and "
+    f"{recipes.BUFFERED} for a period.",
 )
 @click.option("--wires", metavar="KIND", help=f"Wires to time with: {', '.join(wire_models.KINDS)}.")
 @click.option(

@@ -53,15 +53,16 @@ def technology_calibrate(
 ) -> Answer:
     """Fit the cost model of a technology to synthesis and write it, to its own file where ``out`` is not given.
 
-    ``recipe`` is how designs are synthesized, and what every later prediction is of. Takes minutes; when interrupted,
-    the same call goes on. ``errors`` are those of the fit, by quantity. ``ParamError`` for an unknown recipe.
+    ``recipe`` is how designs are synthesized, by default that of the file, and what every later prediction is of.
+    Takes minutes; when interrupted, the same call goes on. ``errors`` are those of the fit, by quantity.
+    ``ParamError`` for an unknown recipe.
     """
     from costmodel.calibration import calibration
     from generator import export
 
     facts = files.load(name)
     path = check_file(out if out is not None else facts.path, YAML, schema=schemas.TECHNOLOGY, force=force)
-    chosen = recipes.choose(recipe, None, None)
+    chosen = recipes.choose(recipe, None, None, recipes.of(facts))
     fitted = calibration.calibrate(facts, export.write_hardware, note=note, recipe=chosen)
     with output_file(path, YAML, "tech", schema=schemas.TECHNOLOGY, force=force) as draft:
         calibration.write(fitted, draft)
@@ -210,7 +211,8 @@ def import_(session: Session, liberty: tuple[str, ...], name: str, out: str, for
 @click.option(
     "--recipe",
     metavar="RECIPE",
-    help=f"How designs are synthesized: {' or '.join(recipes.RECIPES)}.  [default: {recipes.RECIPE}]",
+    help=f"How designs are synthesized: {' or '.join(recipes.RECIPES)}.  [default: as before, {recipes.STANDARD} the "
+    "first time]",
 )
 @out_option(choices.FILE, "FILE.yaml", "Technology file to write; without it the file itself.")
 @force_option

@@ -24,6 +24,7 @@ from benchmarks.optimum.points import FETCHES, KINDS, TABLES, Kind, Point
 from blueprint.arithmetic import ternary
 from costmodel.groundtruth.activity import RUNS, _Machine
 from costmodel.groundtruth.flatten import flatten
+from costmodel.groundtruth.recipe import LEAST
 from costmodel.groundtruth.synthesis import netlists
 from generator.block import Block
 from generator.emission import emit
@@ -143,7 +144,7 @@ class Bench:
                 (Path(scratch) / f"{name}.v").write_text(text)
             manifest = {"files": [f"{name}.v" for name in texts], "top": top}
             (Path(scratch) / "manifest.json").write_text(json.dumps(manifest))
-            _, modules = netlists(Path(scratch), measure.technology("asap7"))
+            _, modules = netlists(Path(scratch), measure.technology("asap7"), recipe=LEAST)
         self.machine = _Machine(flatten(top, modules), modules[top]["ports"], measure.technology("asap7"))
 
     def step(self, first: int, **inputs: Any) -> None:

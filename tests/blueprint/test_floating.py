@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from blueprint.arithmetic import floating, random_floats
-from blueprint.arithmetic.floating import BF16, FORMATS, FP8_E4M3, FP8_E5M2, FP16, FloatFormat, Patterns
+from blueprint.arithmetic.floating import BF16, FORMATS, FP8_E4M3, FP8_E5M2, FP16, FP32, FloatFormat, Patterns
 from blueprint.errors import ParamError
 from tests.float_operands import BORDER, pairs, specials
 
@@ -169,6 +169,36 @@ def test_flush_reads_and_gives_no_subnormal(name: str) -> None:
     x, y = (flushed(floating.to_float64(fmt, word)) for word in (a, b))
     for ours, exact in ((floating.add, x + y), (floating.multiply, x * y)):
         assert np.array_equal(ours(fmt, a, b, True), floating.from_float64(fmt, flushed(exact)))
+
+
+@pytest.mark.parametrize("fmt", [BF16, FP32, FloatFormat.custom(8, 10)], ids=["bf16", "fp32", "inside"])
+@pytest.mark.parametrize("spread", [3, 60, 254])
+def test_the_processor_s_numbers_are_those_of_the_steps(fmt: FloatFormat, spread: int) -> None:
+    random = np.random.default_rng(spread)
+    steps = {floating.add: floating.stepwise_add, floating.multiply: floating.stepwise_multiply}
+    for _ in range(40):
+        exponents = random.integers(127 - spread // 2, 128 + spread // 2, (2, 500))
+        a, b = random.integers(0, 1 << fmt.fraction_bits, (2, 500)) | exponents << fmt.fraction_bits
+        a, b = (one | random.integers(0, 2, 500) << fmt.width - 1 for one in (a, b))
+        b[:50], a[50:60] = a[:50] ^ fmt.sign_mask, 0
+        for native, stepwise in steps.items():
+            for first, second in ((a, b), *zip(np.split(a, 50), np.split(b, 50), strict=True)):
+                wanted = stepwise(fmt, first, second, True)
+                assert np.array_equal(native(fmt, first, second, True), wanted)
+
+
+@pytest.mark.parametrize("spread", [6, 60, 254])
+def test_a_running_sum_is_one_addition_after_the_other(spread: int) -> None:
+    random = np.random.default_rng(spread)
+    for _ in range(30):
+        exponents = random.integers(127 - spread // 2, 128 + spread // 2, (7, 40))
+        values = random.integers(0, 1 << 23, (7, 40)) | exponents << 23 | random.integers(0, 2, (7, 40)) << 31
+        values[0, 1] = values[0, 0] ^ FP32.sign_mask
+        total = np.zeros(7, np.int64)
+        for column in values.T:
+            total = floating.stepwise_add(FP32, total, column, True)
+        assert np.array_equal(floating.running_sum(values), total)
+        assert [int(floating.running_sum(row)) for row in values] == list(total)
 
 
 def test_a_wrong_rounding_is_noticed() -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from blueprint.product import product_sizes
 from blueprint.registry import families
-from blueprint.shell import ADDRESS_BITS, COUNTERS, STALLS, Bound, RegisterFile, SizeRule, product_sizes
+from blueprint.shell import ADDRESS_BITS, COUNTERS, STALLS, Bound, RegisterFile, SizeRule
 from blueprint.spec import Spec
 
 WAITS = {"input": "a", "memory": "b", "output": "c"}

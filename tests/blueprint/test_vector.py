@@ -179,3 +179,141 @@ def test_operation_registers_count_what_a_design_has() -> None:
     assert spec_of().operation_value("copy") == 1
     assert spec_of().operation_value("dequantize+norm+quantize") == 1 + 1 + 8 + 16
     assert spec_of(gates=False, adds=False).operation_value("dequantize+norm+quantize") == 8
+
+
+def turned(spec: VectorSpec, length: int, **given: Any) -> tuple[Real, Real, Real]:
+    """Rows, angles of their pairs, and what a run makes of both."""
+    random = np.random.default_rng(length)
+    x = rounded(random.normal(0, 2, (3, length)), spec.outside)
+    angles = random.uniform(0, 2 * np.pi, (3, length // 2))
+    pairs = rounded(np.stack([np.cos(angles), np.sin(angles)], axis=2).reshape(3, length), spec.outside)
+    return x, pairs, run(spec, length, "rotate", x=x, operand=pairs)["out"]
+
+
+@pytest.mark.parametrize("fmt", ["fp16", "bf16", "fp32"])
+def test_pairs_of_neighbors_are_rotated(fmt: str) -> None:
+    spec = spec_of(fmt, rotates=True)
+    x, pairs, found = turned(spec, 128)
+    number = (x[:, 0::2] + 1j * x[:, 1::2]) * (pairs[:, 0::2] + 1j * pairs[:, 1::2])
+    exact = np.stack([number.real, number.imag], axis=2).reshape(x.shape)
+    unit = 2.0**-spec.outside.fraction_bits
+    assert np.abs(found - exact).max() <= 1.5 * unit * np.abs(number).max()
+
+
+def test_a_rotation_rounds_two_products_and_their_sum() -> None:
+    spec = spec_of("bf16", rotates=True)
+    x, pairs, found = turned(spec, 16)
+    products = rounded(x * pairs, BF16)
+    assert np.array_equal(found[:, 0::2], rounded(products[:, 0::2] - products[:, 1::2], BF16))
+
+
+def scored(spec: VectorSpec, x: Real, gain: Real) -> dict[str, Any]:
+    """Dot products of some rows with the gains."""
+    task = Rowwise(*x.shape, "dot")
+    operands = spec.typical_operands(task, 3)
+    operands |= {"x": patterns(x, spec.outside), "gain": patterns(gain, spec.outside)}
+    return spec.reference(operands)
+
+
+@pytest.mark.parametrize(("fmt", "bound"), [("fp16", 1e-3), ("bf16", 8e-3), ("fp32", 1e-6)])
+def test_dot_products_are_near_float64_and_the_largest_is_found(fmt: str, bound: float) -> None:
+    spec, random = spec_of(fmt, dots=True), np.random.default_rng(0)
+    x, gain = (rounded(random.normal(0, 1, shape), spec.outside) for shape in ((40, 2560), 2560))
+    found = scored(spec, x, gain)
+    sums = numbers(FP32, found["dot"])
+    assert np.abs(sums - x @ gain).max() < bound * np.sqrt(2560)
+    assert found["index"] == np.argmax(x @ gain) == np.argmax(sums)
+
+
+def test_a_dot_product_adds_neighbors_and_then_beats() -> None:
+    spec, random = VectorSpec(lanes=3, length_max=8, format="fp32", dots=True), np.random.default_rng(1)
+    x, gain = rounded(random.normal(0, 1, (1, 8)), FP32), rounded(random.normal(0, 1, 8), FP32)
+    product = (x[0] * gain).astype(np.float32)
+    total = np.float32(0)
+    for first, second, third in ((0, 1, 2), (3, 4, 5)):
+        total += (product[first] + product[second]) + product[third]
+    total += product[6] + product[7]
+    assert numbers(FP32, scored(spec, x, gain)["dot"]) == [total]
+
+
+@pytest.mark.parametrize(
+    ("rows", "index"),
+    [
+        ([1.0, 3.0, 3.0], 1),  # the first of equals
+        ([-3.0, -1.0, -2.0], 1),
+        ([-1.0, 0.0, -0.0], 1),
+        ([np.inf, np.nan, np.nan], 1),  # NaN is larger than infinity, the first one is taken
+        ([-np.inf, -1.0], 1),
+    ],
+)
+def test_the_largest_dot_product_is_the_first_in_the_stated_order(rows: list[float], index: int) -> None:
+    spec = VectorSpec(lanes=1, length_max=2, format="fp32", dots=True)
+    assert scored(spec, np.array(rows)[:, None], np.ones(1))["index"] == index
+
+
+@pytest.mark.parametrize("fmt", ["fp16", "bf16", "fp32"])
+def test_a_silu_gate_is_near_float64(fmt: str) -> None:
+    spec = spec_of(fmt, activation="silu")
+    x = rounded(np.random.default_rng(0).normal(0, 4, (8, 4096)), spec.outside)
+    found = run(spec, 4096, "gate", x=x, operand=np.ones_like(x))["out"]
+    exact = x / (1 + np.exp(-x))
+    seen = np.abs(exact) > 1e-3
+    limit = max(1.05 * 2.0**-spec.outside.fraction_bits, 6.5e-6)
+    assert (np.abs(found - exact) / np.abs(exact))[seen].max() < limit
+
+
+def test_units_run_the_work_that_their_parts_allow() -> None:
+    assert spec_of().works == ("elements",)
+    assert spec_of(rotates=True).works == ("elements", "positions")
+    assert spec_of(dots=True).works == ("elements", "head", "sampling")
+    assert (spec_of(gates=False).gate_function, spec_of(activation="silu").gate_function) == ("", "silu")
+
+
+def test_parts_that_a_design_lacks_change_nothing_of_it() -> None:
+    former = {"rotates": False, "dots": False, "activation": "relu2"}
+    assert spec_of(**former).design_hash == spec_of().design_hash == "ba0158d247b2a59d"
+    assert len({spec_of(**{name: value}).design_hash for name, value in CHANGED.items()}) == 3
+
+
+#: Every part that designs did not have at first.
+CHANGED: dict[str, Any] = {"rotates": True, "dots": True, "activation": "silu"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "length", "message"),
+    [
+        ("norm+dot", 4, "Rowwise operation must not have norm or quantize beside dot, as in norm+dot"),
+        ("rotate+quantize+dot", 4, "Rowwise operation must not have norm or quantize beside dot, as in "),
+        ("rotate", 7, "Rowwise length must be even to rotate pairs, not 7"),
+    ],
+)
+def test_rows_that_cannot_be_rotated_or_added_are_refused(operation: str, length: int, message: str) -> None:
+    with pytest.raises(ParamError, match=f"^{message}".replace("+", r"\+")):
+        Rowwise(1, length, operation)
+
+
+def test_rotations_and_dot_products_need_their_parts() -> None:
+    with pytest.raises(ParamError, match="^rotates must be true for operation rotate$"):
+        spec_of().check_workload(Rowwise(1, 20, "rotate"))
+    with pytest.raises(ParamError, match="^dots must be true for operation dot$"):
+        spec_of().check_workload(Rowwise(1, 20, "dot"))
+    with pytest.raises(
+        ParamError, match="^lanes must be even where rotates is true, as pairs share a beat, not 3$"
+    ):
+        VectorSpec(lanes=3, length_max=8, rotates=True)
+    with pytest.raises(
+        ParamError,
+        match="^Parameter 'activation' must be one of relu2, silu, not 'gelu'; did you mean 'relu2'\\?$",
+    ):
+        spec_of(activation="gelu")
+
+
+def test_the_register_of_a_design_with_dot_products_ends_where_norms_begin() -> None:
+    spec = spec_of(rotates=True, dots=True)
+    most = spec.operation_value("dequantize+gate+add+rotate+dot")
+    assert most == spec.operation_max == 1 + 0b1001111
+    assert spec.refuses({"rows": 1, "length": 20, "operation": most}) is None
+    assert spec.refuses({"rows": 1, "length": 20, "operation": most + 1}) == (
+        "Register operation must be from 1 to 80, not 81"
+    )
+    assert spec_of().operation_max == 32

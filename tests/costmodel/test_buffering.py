@@ -186,10 +186,33 @@ def test_choice_that_cannot_be_is_refused(given: tuple[Any, Any, Any], text: str
         recipe.choose(*given)
 
 
-def test_default_recipe_is_that_of_the_shipped_technologies() -> None:
-    assert recipe.choose(None, None, None) == recipe.RECIPE
-    assert {technology.load(name).recipe for name in technology.names()} == {recipe.RECIPE}
-    assert recipe.choose(None, 100.0, None) == recipe.choose(None, None, "none") == recipe.BUFFERED
+def _calibrated(stated: str) -> technology.Technology:
+    """A technology whose coefficients were fitted by a recipe."""
+    return technology.load("asap7").with_model({"area": {"source": f"3 random designs, recipe {stated}"}})
+
+
+def test_default_recipe_is_that_of_the_technology() -> None:
+    for name in technology.names():
+        assert recipe.of(technology.load(name)) == technology.load(name).recipe
+    assert [recipe.of(_calibrated(stated)) for stated in recipe.RECIPES] == list(recipe.RECIPES)
+    assert recipe.choose(None, None, None, recipe.LEAST) == recipe.LEAST
+    for given in ((None, 100.0, None), (None, None, "none"), ("buffered/1", None, None)):
+        assert recipe.choose(*given, recipe.LEAST) == recipe.BUFFERED
+    assert recipe.choose(recipe.LEAST, None, None, recipe.BUFFERED) == recipe.LEAST
+
+
+def test_technology_without_a_recipe_that_is_known_takes_the_standard_one() -> None:
+    assert recipe.of(technology.load("asap7").with_model({})) == recipe.STANDARD == recipe.BUFFERED
+    assert recipe.of(_calibrated("area/3")) == recipe.STANDARD
+
+
+def test_netlist_is_by_the_recipe_of_its_technology(tmp_path: Path) -> None:
+    (tmp_path / "ripple.v").write_text(RIPPLE)
+    given = [_calibrated(stated) for stated in recipe.RECIPES]
+    found = [synthesis.mapped(tmp_path / "ripple.v", tech, top="ripple") for tech in given]
+    assert [each.recipe for each in found] == list(recipe.RECIPES)
+    asked = synthesis.mapped(tmp_path / "ripple.v", given[1], top="ripple", recipe=recipe.LEAST)
+    assert asked.recipe == recipe.LEAST and asked.netlists == found[0].netlists
 
 
 def test_wire_length_is_linear_between_points_and_grows_by_slope_beyond() -> None:

@@ -71,7 +71,7 @@ def test_predicted_flip_flops_are_those_of_the_netlist(samples: list[Sample]) ->
 
 def test_model_of_a_few_designs_round_trips_through_its_file(samples: list[Sample], tmp_path: Path) -> None:
     tech = technology.load("asap7")
-    fitted = tech.with_model(calibration.model(samples, tech, SEED))
+    fitted = tech.with_model(calibration.model(samples, tech, SEED, tech.recipe or ""))
     path = calibration.write(fitted, tmp_path / "again.yaml")
     again = technology.load(path)
     assert again.model == fitted.model
@@ -96,6 +96,12 @@ def test_validation_needs_a_model_and_another_seed() -> None:
         validation.validate(tech, write_hardware, designs=1, seed=0)
     with pytest.raises(ParamError, match="^Technology asap7 must be calibrated before its area is estimated"):
         validation.validate(tech.with_model({}), write_hardware, designs=1)
+    area = {**tech.model["area"], "source": "4 random designs, recipe area/9"}
+    with pytest.raises(
+        ParamError,
+        match="^Technology asap7 must be calibrated by recipe area/4 or buffered/1 to be validated, not by area/9$",
+    ):
+        validation.validate(tech.with_model({**tech.model, "area": area}), write_hardware, designs=1)
 
 
 @pytest.mark.parametrize("name", technology.names())

@@ -17,6 +17,7 @@ from blueprint import registry
 from blueprint.errors import ParamError
 from blueprint.spec import Spec
 from costmodel.calibration import measuring, pool
+from costmodel.groundtruth.recipe import RECIPES
 from costmodel.technology import technology
 from toolchain import cache
 from toolchain.process import ToolError
@@ -129,11 +130,16 @@ def test_a_design_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setattr(measuring, "_measured", measured)
     found = [measuring.measure(spec, ASAP7, generate) for spec in (SPECS[0], SPECS[0], SPECS[1])]
     assert [sample.critical_path_ps for sample in found] == [1, 1, 2]
-    other = ASAP7.with_model({})
+    model = {**ASAP7.model, "leakage": {}}
+    other = ASAP7.with_model(model)
     assert (
         measuring.measure(SPECS[0], other, generate).critical_path_ps == 1
     )  # a model is no part of a netlist
-    assert len(list((tmp_path / "cache" / "samples").glob("*/.seal.json"))) == 2
+    recipe = next(name for name in RECIPES if name != ASAP7.recipe)
+    other = ASAP7.with_model({**model, "area": {"source": f"recipe {recipe}"}})
+    assert measuring.measure(SPECS[0], other, generate).critical_path_ps == 3
+    assert measuring.measure(SPECS[0], ASAP7, generate, recipe).critical_path_ps == 3
+    assert len(list((tmp_path / "cache" / "samples").glob("*/.seal.json"))) == 3
 
 
 def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

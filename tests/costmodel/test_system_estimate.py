@@ -19,7 +19,8 @@ from ternforge import check, estimate, init, plot
 from ternforge.cli import run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-TINY, EDGE, HBM = (EXAMPLES / name / "system.yaml" for name in ("tiny_decoder", "edge_2b4t", "hbm_2b4t"))
+TINY = Path(__file__).parents[1] / "blueprint" / "systems" / "with_host.yaml"
+EDGE, HBM = (EXAMPLES / name / "system.yaml" for name in ("edge_2b4t", "hbm_2b4t"))
 ASAP7 = technology.load("asap7")
 
 

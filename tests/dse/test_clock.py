@@ -18,8 +18,8 @@ from costmodel.technology import technology
 from dse.batch import Batch
 from dse.evaluate import design_problem
 from dse.explore import apply_point, run
-from dse.genetic import Coding
 from dse.problem import Problem
+from dse.searches.coding import Coding
 from dse.space_file import space_content, space_from
 from ternforge.verbs.estimate import estimate
 from tests.dse.coefficients import costs

@@ -167,3 +167,55 @@ def test_workers_load_no_hardware_description() -> None:
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+MANY = """\
+workload:
+  name: many
+  tasks:
+    - {name: qkv, gemm: {m: 1, k: 160, n: 96}, count: 30}
+    - {name: prompt, gemm: {m: 64, k: 160, n: 96}, count: 2}
+    - {name: out, gemm: {m: 1, k: 96, n: 160}, count: 30}
+    - {name: again, gemm: {m: 1, k: 160, n: 96}, count: 12}
+"""
+
+
+def test_products_of_several_phases_are_one_workload_and_each_is_evaluated_once() -> None:
+    text = TEXT.replace("workload: {model: tiny, phase: decode, tokens: 1, context: 100}\n", MANY)
+    text = text.replace("prompt_tokens: 16\n", "").replace("ternary_tokens_per_second", "rows_per_second")
+    found = problem(text)
+    evaluator: Any = found.evaluators["ternary_lut"]
+    assert [(task.m, task.k, task.n, task.count) for task in evaluator.estimator.work.tasks] == [
+        (1, 160, 96, 42), (64, 160, 96, 2), (1, 96, 160, 30),
+    ]  # fmt: skip
+    batch = found.evaluate(np.arange(40))
+    for row in np.flatnonzero(batch.feasible)[::9].tolist():
+        family, parameters = found.space.design(row)
+        spec: Any = registry.get(family).from_mapping(parameters)
+        assert batch.column("cycles")[row] == sum(
+            task.count * spec.cycles(task) for task in found.space.workload.tasks
+        )
+
+
+def test_attention_of_several_sizes_is_one_workload() -> None:
+    text = """\
+schema: ternforge/space/v1
+family: streaming_attention
+parameters: {dim: 64, keys_max: 1024, mask: causal, parallel: [1, 2, 4]}
+workload:
+  name: several
+  tasks:
+    - {name: prompt, attention: {seq: 256, heads: 8, kv_heads: 2, dim: 64, mask: causal}, count: 2}
+    - {name: long, attention: {seq: 1024, heads: 8, kv_heads: 2, dim: 64, mask: causal}, count: 3}
+technology: none
+objectives: {area_um2: min, cycles: min}
+"""
+    found = problem(text)
+    batch = found.evaluate(np.arange(found.space.size))
+    assert batch.feasible.all()
+    for row in range(found.space.size):
+        family, parameters = found.space.design(row)
+        spec: Any = registry.get(family).from_mapping(parameters)
+        assert batch.column("cycles")[row] == sum(
+            t.count * spec.cycles(t) for t in found.space.workload.tasks
+        )

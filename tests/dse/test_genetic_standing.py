@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from dse import genetic
+from dse.searches import standing
+from dse.searches.archive import Archive
+from dse.searches.coding import Coding
+from dse.searches.nsga2 import children
+from dse.searches.standing import Population
 from tests.dse import toy
 
 #: One front; the gaps to the neighbors of the inner points are 2, 4 and 6 units of 8 on both axes.
 FRONT = np.array([[0.0, 8.0], [1.0, 7.0], [2.0, 6.0], [5.0, 3.0], [8.0, 0.0]])
 
 
-def ranked(goals: np.ndarray) -> genetic.Population:
-    return genetic.ranked(np.arange(len(goals))[:, None], goals, np.zeros(len(goals)))
+def ranked(goals: np.ndarray) -> Population:
+    return standing.ranked(np.arange(len(goals))[:, None], goals, np.zeros(len(goals)))
 
 
 def test_of_one_front_ends_come_first_and_crowded_points_last() -> None:
@@ -35,8 +39,8 @@ def test_taking_keeps_the_standing() -> None:
 
 
 def test_an_archive_looks_around_the_emptiest_regions_first() -> None:
-    coding = genetic.Coding(toy.space(toy.TEXT))
-    archive = genetic.Archive(coding, 2)
+    coding = Coding(toy.space(toy.TEXT))
+    archive = Archive(coding, 2)
     genomes = coding.random(5, np.random.default_rng(0))
     archive.add(genomes, FRONT)
     near = archive.around(1, set(coding.indices(genomes).tolist()))
@@ -45,11 +49,11 @@ def test_an_archive_looks_around_the_emptiest_regions_first() -> None:
 
 
 def test_children_come_from_winners_of_tournaments() -> None:
-    coding = genetic.Coding(toy.space(toy.TEXT))
+    coding = Coding(toy.space(toy.TEXT))
     genomes = coding.random(40, np.random.default_rng(1))
     goals = np.arange(40.0)[:, None] * np.ones((1, 2))  # a chain: each dominates all behind it
-    population = genetic.ranked(genomes, goals, np.zeros(40))
-    children = genetic._children(coding, population, 4000, np.random.default_rng(2))
-    genes = children[:, 1:]
+    population = standing.ranked(genomes, goals, np.zeros(40))
+    born = children(coding, population, 4000, 0.9, np.random.default_rng(2))
+    genes = born[:, 1:]
     share = [(genes[:, None, :] == genomes[None, half, 1:]).mean() for half in (slice(0, 10), slice(30, 40))]
-    assert len(children) == 4000 and share[0] > share[1]
+    assert len(born) == 4000 and share[0] > share[1]

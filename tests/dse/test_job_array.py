@@ -75,5 +75,5 @@ def test_a_task_that_fails_says_so(tmp_path: Path, path: str) -> None:
     done = script("merge.sh", tmp_path / "shards", tmp_path / "study", path=path)
     assert done.returncode == 2
     assert done.stderr == (
-        "Shards must all be there, and 2 of 3 are not: 2/3, 3/3; --partial merges the others\n"
+        "Shards must all be there, and 2 of 3 are not: 2/3, 3/3; --partial merges what is there\n"
     )

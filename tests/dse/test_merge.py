@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from blueprint.errors import ParamError
-from dse import search, shard, store
+from dse import search, shard, space, store
 from dse.batch import Batch, encode, join
 from dse.explore import front, problem_of, run
 from dse.merge import merge
@@ -166,14 +166,14 @@ def test_shards_of_another_search_are_refused(
 def test_missing_shards_are_named(tmp_path: Path) -> None:
     folders = shards(TEXT, 5, tmp_path)
     refused(
-        "Shards must all be there, and 2 of 5 are not: 3/5, 5/5; --partial merges the others",
+        "Shards must all be there, and 2 of 5 are not: 3/5, 5/5; --partial merges what is there",
         [folders[0], folders[3], folders[1]],
         tmp_path,
     )
     run(toy.problem(), tmp_path / "shard", shard=Shard(1, 16)).close()
     named = ", ".join(f"{number}/16" for number in range(2, 14))
     refused(
-        f"Shards must all be there, and 15 of 16 are not: {named} and 3 more; --partial merges the others",
+        f"Shards must all be there, and 15 of 16 are not: {named} and 3 more; --partial merges what is there",
         [tmp_path / "shard"],
         tmp_path,
     )
@@ -209,7 +209,7 @@ def test_an_unfinished_shard_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(toy.problem(), folders[1], shard=Shard(2, 2), progress=Stops(after=1))
     refused(
-        "{0}/shard2: shard must be finished, and 2/2 has 128 of 768 designs; the command that began it goes on, "
+        "{0}/shard2: shard must be finished, and 2/2 has 128 of 768 designs; the command that began it goes on; "
         "--partial merges what is there",
         folders,
         tmp_path,
@@ -355,9 +355,47 @@ def test_the_same_points_are_the_same_batch_whatever_their_parts_called_their_re
 def test_designs_of_a_family_have_the_same_numbers_in_any_part(name: str) -> None:
     problem = problem_of(read_space(ROOT / "examples" / name))
     indices = np.arange(problem.space.size)
-    whole = problem.evaluate(indices)
-    for size in (1, 7, 128):
-        parts = join([problem.evaluate(part) for part in shard.cut(indices[:200], size)])
-        expected = join([whole.pick(indices[:200])])
+    expected = problem.evaluate(indices)
+    for size in (7, 128):
+        parts = join(
+            [problem.evaluate(indices[start : start + size]) for start in range(0, len(indices), size)]
+        )
         assert parts.metrics.tobytes() == expected.metrics.tobytes()
         assert np.array_equal(parts.reason, expected.reason) and parts.reasons == expected.reasons
+
+
+@pytest.fixture
+def sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exhaustive searches keep a sample as if they were huge."""
+    monkeypatch.setattr(space, "MOST_KEPT", 1000)
+    monkeypatch.setattr(space, "SAMPLED", 300)
+
+
+def test_merged_shards_of_a_search_that_keeps_a_sample(sampled: None, tmp_path: Path) -> None:
+    with run(toy.problem(), tmp_path / "whole") as study:
+        assert study.kept < 500 < study.evaluated
+    folders = shards(TEXT, 3, tmp_path)
+    shutil.rmtree(folders[1])
+    with pytest.raises(KeyboardInterrupt):
+        run(toy.problem(), folders[1], shard=Shard(2, 3), progress=Stops(after=1))
+    for options in ({}, {"partial": True}):
+        refused(
+            "{0}/shard2: shard must be finished, and 2/3 has 128 of 512 designs; the command that began it goes on; "
+            "as a sample is kept, it is merged whole",
+            folders,
+            tmp_path,
+            **options,
+        )
+    refused(
+        "Shards must all be there, and 1 of 3 are not: 2/3; as a sample is kept, it is merged whole",
+        [folders[2], folders[0]],
+        tmp_path,
+        partial=True,
+    )
+    run(toy.problem(), folders[1], shard=Shard(2, 3)).close()
+    merged(folders, tmp_path / "merged").close()
+    assert rows(tmp_path / "merged") == rows(tmp_path / "whole")
+    for name in ("front.csv", "points.csv"):
+        assert (tmp_path / "merged" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    run(toy.problem(), tmp_path / "merged").close()
+    assert rows(tmp_path / "merged") == rows(tmp_path / "whole")

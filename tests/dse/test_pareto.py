@@ -111,3 +111,31 @@ def test_knee_of_one_point_is_that_point_and_of_none_is_refused() -> None:
     assert pareto.knee(np.array([[3.0, 4.0]])) == 0
     with pytest.raises(ValueError, match=r"^A front must have at least one point to have a knee, not 0$"):
         pareto.knee(np.zeros((0, 2)))
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3, 4])
+@pytest.mark.parametrize("kind", ["random", "few values", "one line", "equal"])
+def test_a_sieve_keeps_every_point_of_the_front(objectives: int, kind: str) -> None:
+    random = np.random.default_rng([objectives, len(kind)])
+    points = random.random((4000, objectives))
+    if kind == "few values":
+        points = np.round(points * 6)
+    elif kind == "one line":
+        points[:, -1] = -points[:, 0]
+    elif kind == "equal":
+        points[:] = points[0]
+    points[::97] = np.nan
+    front = pareto.front_mask(points)
+    for strong in (points[:0], points[front], points[front][:5] - 0.01, np.full((1, objectives), np.inf)):
+        kept = pareto.sieve(points, strong)
+        both = np.concatenate([points, strong])
+        needed = np.flatnonzero(pareto.front_mask(both)[: len(points)])
+        assert np.isin(needed, kept).all()
+        assert not np.isnan(points[kept]).any() and (np.diff(kept) > 0).all()
+
+
+def test_a_sieve_leaves_out_most_of_what_is_dominated() -> None:
+    points = np.random.default_rng(1).random((20_000, 3)) + 0.1
+    front = points[pareto.front_mask(points)]
+    assert len(pareto.sieve(points, front)) < len(pareto.sieve(points, front[:0])) < len(points) / 4
+    assert len(pareto.sieve(points, np.zeros((1, 3)))) == 0

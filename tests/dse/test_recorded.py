@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dse import figure, genetic, plot, report
+from dse import figure, plot, report
 from dse.explore import run
+from dse.searches.coding import Coding
 from tests.dse import recorded, toy
 from tests.dse.toy import changed
 
@@ -46,7 +47,7 @@ def test_pixels_of_a_picture(tmp_path: Path) -> None:
 
 def test_neighbors_are_steps_on_ordered_axes_and_all_values_of_others() -> None:
     """Genes: family (one), width 1 to 4, depth 1 to 4096, style and registered."""
-    coding = genetic.Coding(toy.space(changed(("{range: [1, 32]}", "{range: [1, 4]}"))))
+    coding = Coding(toy.space(changed(("{range: [1, 32]}", "{range: [1, 4]}"))))
     near = coding.neighbors(np.array([0, 0, 5, 0, 1])).tolist()
     assert near == [[0, 1, 5, 0, 1], [0, 0, 4, 0, 1], [0, 0, 6, 0, 1], [0, 0, 5, 1, 1], [0, 0, 5, 0, 0]]
     corner = coding.neighbors(np.array([0, 3, 12, 1, 0])).tolist()
@@ -54,7 +55,7 @@ def test_neighbors_are_steps_on_ordered_axes_and_all_values_of_others() -> None:
 
 
 def test_neighbors_may_be_of_another_family() -> None:
-    coding = genetic.Coding(toy.space(recorded.TWO))
+    coding = Coding(toy.space(recorded.TWO))
     near = coding.neighbors(np.array([1, 31, 12, 1, 1, 1, 3]))
     assert near.tolist() == [
         [0, 31, 12, 1, 1, 1, 3],

@@ -3,9 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dse import genetic, search
+from dse import search
 from dse.batch import Batch, join
-from dse.problem import Problem
+from dse.problem import MESH, Problem
+from dse.searches import standing
+from dse.searches.archive import Archive
+from dse.searches.coding import Coding
+from dse.searches.exhaustive import batches
+from dse.searches.random import drawn
 from tests.dse import toy
 from tests.dse.toy import changed
 
@@ -73,7 +78,7 @@ def test_nsga2_depends_on_its_seed_and_nothing_else() -> None:
 
 
 def test_mutation_changes_an_active_gene_and_stays_on_the_axes() -> None:
-    coding = genetic.Coding(toy.space(SPACES["two_families"]))
+    coding = Coding(toy.space(SPACES["two_families"]))
     random = np.random.default_rng(3)
     before = coding.random(500, random)
     after = coding.mutated(before, random)
@@ -84,8 +89,8 @@ def test_mutation_changes_an_active_gene_and_stays_on_the_axes() -> None:
 
 def test_the_archive_looks_around_every_member_of_the_front_once() -> None:
     space = toy.space(SPACES["two_families"])
-    coding = genetic.Coding(space)
-    archive = genetic.Archive(coding, 2)
+    coding = Coding(space)
+    archive = Archive(coding, 2)
     member = coding.random(1, np.random.default_rng(3))
     archive.add(member, np.array([[1.0, 1.0]]))
     archive.add(coding.random(5, np.random.default_rng(4)), np.full((5, 2), 2.0))
@@ -114,31 +119,30 @@ def test_ranking_puts_feasible_before_nearly_feasible_before_impossible() -> Non
     genomes = np.arange(4)[:, None]
     goals = np.array([[5.0, 5.0], [1.0, 1.0], [2.0, 2.0], [0.0, 0.0]])
     violation = np.array([0.0, 0.5, 0.1, np.inf])
-    assert genetic.ranked(genomes, goals, violation).order().tolist() == [0, 2, 1, 3]
+    assert standing.ranked(genomes, goals, violation).order().tolist() == [0, 2, 1, 3]
 
 
 def test_exhaustive_covers_every_index_once() -> None:
-    batches = list(search._exhaustive(150_000))
-    assert np.array_equal(np.concatenate(batches), np.arange(150_000))
-    assert max(len(batch) for batch in batches) == search.BATCH
+    space = toy.space(toy.LARGE)
+    found = list(batches(space))
+    assert np.array_equal(np.concatenate(found), np.arange(space.size))
+    assert MESH / 2 < max(len(batch) for batch in found) <= MESH < space.size
 
 
 def test_exhaustive_leaves_out_what_is_known_in_every_batch() -> None:
-    size, known = (
-        3 * search.BATCH,
-        np.array([3, search.BATCH + 5, search.BATCH + 6, 2 * search.BATCH, 3 * search.BATCH - 1]),
-    )
-    asked = np.concatenate(list(search._exhaustive(size, known)))
-    assert np.array_equal(asked, np.setdiff1d(np.arange(size), known))
+    space = toy.space(toy.LARGE)
+    known = np.array([3, MESH + 5, MESH + 6, 2 * MESH, space.size - 1])
+    asked = np.concatenate(list(batches(space, known)))
+    assert np.array_equal(asked, np.setdiff1d(np.arange(space.size), known))
 
 
 @pytest.mark.parametrize("size", [1000, 10_000, 1 << 60])
 def test_random_draws_distinct_designs(size: int) -> None:
-    drawn = np.concatenate(list(search._random(size, 900, 5)))
-    assert len(set(drawn.tolist())) == 900
-    assert drawn.min() >= 0 and drawn.max() < size
-    assert np.array_equal(drawn, np.concatenate(list(search._random(size, 900, 5))))
-    assert not np.array_equal(drawn, np.concatenate(list(search._random(size, 900, 6))))
+    found = drawn(size, 900, 5)
+    assert len(set(found.tolist())) == 900
+    assert found.min() >= 0 and found.max() < size
+    assert np.array_equal(found, drawn(size, 900, 5))
+    assert not np.array_equal(found, drawn(size, 900, 6))
 
 
 def test_every_infeasible_point_has_a_reason() -> None:

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from blueprint.errors import ParamError, SpecError
-from dse import explore, figure, genetic, limits, nearest, plot, progress, resume, search, store
+from dse import explore, figure, limits, nearest, plot, progress, resume, search, store
 from dse.batch import Batch, decode, encode, join
 from dse.pareto import front_mask
-from dse.problem import CHUNK
-from dse.space import Search
+from dse.problem import CHUNK, MESH
+from dse.searches import exhaustive, protocol
+from dse.searches.coding import Coding
+from dse.searches.random import drawn
 from tests.dse import toy
 from tests.dse.toy import changed
 
@@ -181,31 +183,37 @@ def test_joined_reasons_are_numbered_once() -> None:
 
 @pytest.mark.parametrize("known", [[], [0], [3, 4], [4, 9], [0, 1, 2, 3], [8, 9]])
 def test_batches_hold_what_is_not_known(known: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "BATCH", 4)
-    found = [part.tolist() for part in search._exhaustive(10, np.array(known, np.int64))]
+    monkeypatch.setattr(exhaustive, "MESH", 4)
+    space = toy.space(changed(("{range: [1, 32]}", "{range: [1, 10]}"), ("{log2: [1, 4096]}", "1"),
+                              ("[small, fast]", "[small]"), ("[false, true]", "[false]")))  # fmt: skip
+    found = [part.tolist() for part in exhaustive.batches(space, np.array(known, np.int64))]
     parts = [[n for n in range(start, min(start + 4, 10)) if n not in known] for start in (0, 4, 8)]
     assert found == [part for part in parts if part]
 
 
 @pytest.mark.parametrize(("size", "budget"), [(40, 10), (41, 10), (10**12, 10), (8, 10)])
-def test_random_designs_fill_the_budget_beside_the_known(
-    size: int, budget: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(search, "BATCH", 4)
+def test_random_designs_fill_the_budget_beside_the_known(size: int, budget: int) -> None:
     known = np.array([1, 7], np.int64)
     for before in (known, known[:0]):
-        parts = [part.tolist() for part in search._random(size, budget, 3, before)]
-        found = [number for part in parts for number in part]
+        found = drawn(size, budget, 3, before).tolist()
         assert len(found) == min(budget, size) - len(before) == len({*found, *before.tolist()}) - len(before)
         random = np.random.default_rng([3, 2] if len(before) else 3)
-        drawn = (
+        tried = (
             random.permutation(size)
             if size <= 4 * budget
             else random.integers(0, size, budget - len(before) + 64)
         )
-        new = [number for number in dict.fromkeys(drawn.tolist()) if number not in before.tolist()]
+        new = [number for number in dict.fromkeys(tried.tolist()) if number not in before.tolist()]
         assert found == new[: budget - len(before)]
-        assert [len(part) for part in parts[:-1]] == [4] * (len(parts) - 1) and max(found) < size
+        assert max(found) < size
+
+
+def test_random_designs_come_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "BATCH", 4)
+    problem = toy.problem(changed(("auto", "random"), ("budget: 100000", "budget: 10")))
+    parts = list(search.asked(problem))
+    assert [len(part) for part in parts] == [4, 4, 2]
+    assert np.concatenate(parts).tolist() == drawn(problem.space.size, 10, 7).tolist()
 
 
 def test_searches_that_ask_for_the_same_in_the_same_order() -> None:
@@ -218,15 +226,15 @@ def test_searches_that_ask_for_the_same_in_the_same_order() -> None:
     assert not search.same_order(climbing, climbing)
     assert (search.planned(every), search.planned(some)) == (space.size, 9)
     assert search.planned(space.searched(method="random")) == space.size
-    assert search.independent(climbing) is None
+    assert search.is_independent(some) and not search.is_independent(climbing)
 
 
 def test_few_designs_are_searched_by_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     space = toy.space(toy.LARGE)
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     for method, budget, wanted, count in (
-        ("random", 4 * search.BATCH - 1, None, 1), ("random", 4 * search.BATCH, None, 2),
-        ("random", 5, 3, 3), ("nsga2", 4 * search.BATCH, 3, 1),
+        ("random", 2 * MESH - 1, None, 1), ("random", 2 * MESH, None, 2),
+        ("random", 5, 3, 3), ("nsga2", 2 * MESH, 3, 1),
     ):  # fmt: skip
         chosen = space.searched(method=method, budget=budget)
         assert explore._worker_count(chosen, wanted) == count
@@ -332,7 +340,7 @@ def test_problems_take_chunks_of_any_length() -> None:
 
 
 def test_neighbors_step_on_ordered_axes_and_try_all_of_others() -> None:
-    coding = genetic.Coding(toy.space(changed(("[small, fast]", "[small]"))))
+    coding = Coding(toy.space(changed(("[small, fast]", "[small]"))))
     first, middle = coding.genomes(np.array([0, 0])), coding.genomes(np.array([0]))[0]
     assert (first[0] == middle).all()
     around = {tuple(genome.tolist()) for genome in coding.neighbors(middle)}
@@ -384,12 +392,13 @@ SEARCH = "search: {method: auto, budget: 100000, seed: 7}"
         ("budget", 1, 200_000_000, "1 to 200000000"),
         ("seed", 0, 2**63 - 1, f"0 to {2**63 - 1}"),
         ("population", 8, 65_536, "8 to 65536"),
+        ("modelled", 16, 2048, "16 to 2048"),
     ],
 )
 def test_a_search_in_a_file_may_be_at_its_limits(field: str, low: int, high: int, allowed: str) -> None:
     for value in (low, high):
         found = toy.space(changed((SEARCH, f"search: {{{field}: {value}}}"))).search
-        assert getattr(found, field) == value
+        assert found.content()[field] == value
     for value in (low - 1, high + 1):
         with pytest.raises(SpecError) as caught:
             toy.space(changed((SEARCH, f"search: {{{field}: {value}}}")))
@@ -402,4 +411,4 @@ def test_a_constraint_of_one_value_is_allowed() -> None:
         "area_um2 must be at least 5",
         "area_um2 must be at most 5",
     ]
-    assert (found.search.population, found.search.seed) == (Search().population, 7)
+    assert (found.search.options["population"], found.search.seed) == (128, 7)

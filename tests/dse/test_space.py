@@ -17,6 +17,10 @@ BOTH = changed(
 )
 
 
+#: What a method may be.
+METHODS = "auto, exhaustive, random, sobol, nsga2, evolution, ant_colony, bayesian, reinforce, agents, optuna:tpe, optuna:nsga2, optuna:random, or MODULE:CLASS"
+
+
 def test_size_is_the_product_of_the_axes() -> None:
     space = toy.space()
     assert space.size == 32 * 13 * 2 * 2
@@ -105,8 +109,8 @@ def test_content_hash_ignores_comments_and_sees_values() -> None:
     assert toy.space(changed(("max: 500", "max: 501"))).content_hash != toy.space().content_hash
 
 
-def test_a_space_beyond_the_budget_is_searched_by_nsga2() -> None:
-    assert toy.space(changed(("budget: 100000", "budget: 100"))).method == "nsga2"
+def test_a_space_beyond_the_budget_is_searched_by_the_default() -> None:
+    assert toy.space(changed(("budget: 100000", "budget: 100"))).method == "bayesian"
     assert toy.space(changed(("budget: 100000", "budget: 100"), ("auto", "random"))).method == "random"
     assert (
         toy.space(changed(("budget: 100000", "budget: 100"), ("auto", "exhaustive"))).method == "exhaustive"
@@ -116,10 +120,10 @@ def test_a_space_beyond_the_budget_is_searched_by_nsga2() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "grid"}, "Method must be one of auto, exhaustive, random, nsga2, not 'grid'"),
+        ({"method": "grid"}, f"Method must be one of {METHODS}, not 'grid'"),
         (
             {"method": "nsga"},
-            "Method must be one of auto, exhaustive, random, nsga2, not 'nsga'; did you mean 'nsga2'?",
+            f"Method must be one of {METHODS}, not 'nsga'; did you mean 'nsga2'?",
         ),
         ({"budget": 0}, "Budget must be from 1 to 200000000, not 0"),
         ({"seed": -1}, "Seed must be from 0 to 2**63 - 1, not -1"),
@@ -171,10 +175,20 @@ BAD: list[tuple[str, str, str]] = [
     ("{max: 500}", "{min: 600, max: 500}", "12:26: constraints.area_um2.min: min must be at most the max 500, not 600"),
     ("{max: 500}", "{most: 500}", "12:26: constraints.area_um2.most: key must be one of min, max, not 'most'"),
     ("{max: 500}", "500", "12:15: constraints.area_um2: area_um2 must be a mapping, not 500"),
-    ("method: auto", "method: grid", "13:10: search.method: method must be one of auto, exhaustive, random, nsga2, not 'grid'"),
+    ("method: auto", "method: grid", f"13:10: search.method: method must be one of {METHODS}, not 'grid'"),
+    ("method: auto", "method: bayes", f"13:10: search.method: method must be one of {METHODS}, not 'bayes'; did you mean 'bayesian'?"),
+    ("method: auto", "method: optuna:tpa", f"13:10: search.method: method must be one of {METHODS}, not 'optuna:tpa'; did you mean 'optuna:tpe'?"),
+    ("method: auto", "method: no_such_module:Search", "13:10: search.method: method 'no_such_module:Search' must name a module that can be imported: No module named 'no_such_module'"),
+    ("method: auto", "method: tests.dse.toy:Judje", "13:10: search.method: method 'tests.dse.toy:Judje' must name a class of tests.dse.toy, which has no Judje; did you mean 'Judge'?"),
+    ("method: auto", "method: tests.dse.toy:Judge", "13:10: search.method: method 'tests.dse.toy:Judge' must be a search (dse.searches.protocol.Search), not without Options, independent, ask, tell"),
+    ("method: auto", "method: tests.dse.toy:main", "13:10: search.method: method 'tests.dse.toy:main' must be a search (dse.searches.protocol.Search), not a function"),
+    ("method: auto", "method: evolution, tournamant: 3", "13:29: search.tournamant: key must be one of method, budget, seed, population, tournament, children, not 'tournamant'; did you mean 'tournament'?"),
+    ("method: auto", "method: random, population: 16", "13:26: search.population: key must be one of method, budget, seed, not 'population'"),
+    ("method: auto", "method: nsga2, crossover: 1.5", "13:25: search.crossover: crossover must be from 0 to 1, not 1.5"),
+    ("method: auto", "method: nsga2, population: many", "13:25: search.population: population must be an integer, not 'many'"),
     ("budget: 100000", "budget: -5", "13:24: search.budget: budget must be at least 1, not -5"),
     ("budget: 100000", "budget: lots", "13:24: search.budget: budget must be an integer, not 'lots'"),
-    ("seed: 7", "sead: 7", "13:40: search.sead: key must be one of method, budget, seed, population, not 'sead'; did you mean 'seed'?"),
+    ("seed: 7", "sead: 7", "13:40: search.sead: key must be one of method, budget, seed, first, batch, candidates, bound, modelled, population, not 'sead'; did you mean 'seed'?"),
     ("technology: none\n", "technology: none\ncolour: red\n", "11:1: colour: key must be one of"),
 ]  # fmt: skip
 

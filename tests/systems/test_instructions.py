@@ -19,9 +19,11 @@ END = Instruction("end")
 def random_instruction(random: np.random.Generator) -> Instruction:
     kind = KINDS[str(random.choice(list(KINDS)))]
     units = [tuple(unit for unit in UNITS if random.random() < 0.3) for _ in range(2)]
+    unit = str(random.choice(UNITS))
+    numbers = [number for span in instructions.registers(unit) for number in span]
     every = {
-        "unit": str(random.choice(UNITS)), "wait": units[0], "signal": units[1],
-        "register": int(random.integers(1 << 8)), "value": int(random.integers(1 << 40)),
+        "unit": unit, "wait": units[0], "signal": units[1],
+        "register": int(random.choice(numbers)), "value": int(random.integers(1 << 40)),
     }  # fmt: skip
     return Instruction(kind.name, **{name: every[name] for name in kind.fields})
 
@@ -33,12 +35,34 @@ def test_a_program_comes_back_from_its_bytes() -> None:
 
 
 def test_a_word_by_hand() -> None:
-    one = Instruction("set", "vector", ("matrix",), ("store", "load"), 0x12, 0x3456789ABC)
-    word = 1 | 3 << 3 | 0b00010 << 6 | 0b10001 << 11 | 0x12 << 16 | 0x3456789ABC << 24
+    one = Instruction("set", "vector", ("matrix",), ("store", "load"), 0x41, 0x3456789ABC)
+    word = 1 | 3 << 3 | 0b00010 << 6 | 0b10001 << 11 | 0x41 << 16 | 0x3456789ABC << 24
     assert (WIDTH, one.encode()) == (64, word)
     assert instructions.listing([one]) == (
-        f"     0  {word:016x}  set vector r18 = 0x3456789abc wait matrix signal store signal load\n"
+        f"     0  {word:016x}  set vector r65 = 0x3456789abc wait matrix signal store signal load\n"
     )
+
+
+def test_a_value_with_the_position_is_listed_so() -> None:
+    one = Instruction("setp", "load", register=2, value=1)
+    assert str(one) == "setp load r2 = position + 0x1"
+    assert instructions.decode(one.encode()) == one
+
+
+@pytest.mark.parametrize(
+    ("unit", "number", "told"),
+    [
+        ("load", 6, "Instruction's register of load must be from 0 to 5, not 6"),
+        ("store", 65, "Instruction's register of store must be from 0 to 5, not 65"),
+        ("matrix", 16, "Instruction's register of matrix must be from 0 to 15 or from 64 to 66, not 16"),
+        ("vector", 67, "Instruction's register of vector must be from 0 to 15 or from 64 to 66, not 67"),
+    ],
+)
+def test_a_register_that_a_unit_lacks_is_refused(unit: str, number: int, told: str) -> None:
+    with pytest.raises(ParamError, match=f"^{re.escape(told)}$"):
+        Instruction("set", unit, register=number)
+    word = Instruction("set", unit).encode() | number << FORMAT["register"].offset
+    assert instructions.fault(word) == told.removeprefix("Instruction's ")
 
 
 def test_every_bit_of_every_word_belongs_to_one_field() -> None:
@@ -61,8 +85,8 @@ def test_words_that_decode_are_those_that_instructions_encode_to() -> None:
 @pytest.mark.parametrize(
     ("word", "reason"),
     [
-        (0, "kind must be one of 1, 2, 3, 4, 5, not 0"),
-        (7, "kind must be one of 1, 2, 3, 4, 5, not 7"),
+        (0, "kind must be one of 1, 2, 3, 4, 5, 6, not 0"),
+        (7, "kind must be one of 1, 2, 3, 4, 5, 6, not 7"),
         (1 | 5 << 3, "unit must be at most 4, not 5"),
         (5 | 1 << 3, "unit of end must be 0, not 1"),
         (2 | 9 << 24, "value of start must be 0, not 9"),
@@ -84,7 +108,7 @@ def test_an_illegal_word_says_why(word: int, reason: str) -> None:
     [
         (
             {"kind": "strat"},
-            "Instruction must be one of set, start, sync, interrupt, end, not 'strat'; did you mean 'start'?",
+            "Instruction must be one of set, start, sync, interrupt, end, setp, not 'strat'; did you mean 'start'?",
         ),
         ({"kind": "end", "unit": "load"}, "Instruction end must have no unit, not 'load'"),
         (

@@ -20,6 +20,7 @@ from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.files import kinds
 from blueprint.files.design import Design
 from blueprint.workloads.huggingface import architectures
+from dse.searches import methods
 from ternforge import cli
 from ternforge.cli import run
 from ternforge.verbs import explore, generate, tech
@@ -256,7 +257,7 @@ def completions(*words: str, incomplete: str = "") -> list[str]:
         (("init", "x", "--preset"), sorted([*registry.families(), "tiny_decoder", "edge_2b4t", "hbm_2b4t"])),
         (("export", "x", "--flow"), ["files", "fusesoc", "yosys"]),
         (("estimate", "x", "--tech"), ["asap7", "ihp_sg13g2", "sky130hd"]),
-        (("explore", "x", "--method"), ["auto", "exhaustive", "random", "nsga2"]),
+        (("explore", "x", "--method"), list(methods.names())),
         (("model", "show", "x", "--phase"), ["decode", "prefill"]),
         (("model", "import", "x", "--like"), list(architectures())),
         (("generate",), ["<file>"]),

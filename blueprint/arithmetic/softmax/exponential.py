@@ -1,11 +1,14 @@
 """Powers of two between 1 and 2: a piecewise polynomial in integers, its coefficients fitted here.
 
+Reciprocals ``2 / (2 - f)``, which rise from 1 to 2 as well, have one too.
+
 With ``f`` of F bits, the highest ones choose a segment and the others are ``u``; ``2**f`` is
 ``c0 + (c1 + (c2 * u)) * u`` by Horner's rule, every product truncated to the bits that its sum keeps.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -20,11 +23,17 @@ LINE_LIMIT = 10
 GUARD = 3
 #: Largest error of the polynomial before it is rounded, in units of the result's last place.
 FIT_LIMIT = 0.25
+#: Functions from 0 to 1 that rise from 1 to 2, by name; each is steepest and bent most at its end.
+POWER, RECIPROCAL = "power", "reciprocal"
+FUNCTIONS: Mapping[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]] = {
+    POWER: np.exp2,
+    RECIPROCAL: lambda x: 2 / (2 - x),
+}
 
 
 @dataclass(frozen=True)
 class Polynomial:
-    """``2**f`` for ``f`` of ``fraction`` bits to ``mantissa`` bits behind the point, kept below 2.
+    """``2**f``, or another function, for ``f`` of ``fraction`` bits to ``mantissa`` bits behind the point, below 2.
 
     Coefficients are non-negative integers; that of power ``i`` has ``mantissa + GUARD`` bits behind the point for a
     ``u`` from 0 to 1. ``c0`` carries the half that rounds.
@@ -63,7 +72,7 @@ class Polynomial:
         return tuple(reversed(found))
 
     def __call__(self, f: Integers) -> Integers:
-        """``2**(f / 2**fraction) * 2**mantissa``, from ``2**mantissa`` to ``2**(mantissa + 1) - 1``."""
+        """That of ``f / 2**fraction`` times ``2**mantissa``, from ``2**mantissa`` to ``2**(mantissa + 1) - 1``."""
         segment, u = f >> self.u_bits, f & ((1 << self.u_bits) - 1)
         columns = [np.array(column, dtype=np.int64)[segment] for column in self.coefficients]
         total = columns[-1]
@@ -78,18 +87,18 @@ class Polynomial:
 
 
 @cache
-def polynomial(fraction: int, mantissa: int) -> Polynomial:
+def polynomial(fraction: int, mantissa: int, function: str = POWER) -> Polynomial:
     """The polynomial with the fewest segments whose error before rounding is at most ``FIT_LIMIT``."""
     degree = 1 if mantissa <= LINE_LIMIT else 2
     bits = 0
-    while bits < fraction and _error(1 << bits, degree) * 2**mantissa > FIT_LIMIT:
+    while bits < fraction and _error(1 << bits, degree, function) * 2**mantissa > FIT_LIMIT:
         bits += 1
     scale = mantissa + GUARD
     if bits == fraction:
         degree = 0  # a segment is one point
     rows = []
     for segment in range(1 << bits):
-        exact = _fit(segment, 1 << bits, degree)
+        exact = _fit(segment, 1 << bits, degree, function)
         row = [round(float(np.ldexp(c, scale))) for c in exact]
         row[0] += 1 << (GUARD - 1)
         rows.append(row)
@@ -109,15 +118,15 @@ def _nodes(degree: int) -> npt.NDArray[np.float64]:
     return 0.5 + 0.5 * np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
 
 
-def _fit(segment: int, count: int, degree: int) -> npt.NDArray[np.float64]:
-    """Coefficients, lowest power first, of ``2**x`` over one segment as a polynomial of 0 to 1."""
+def _fit(segment: int, count: int, degree: int, function: str) -> npt.NDArray[np.float64]:
+    """Coefficients, lowest power first, of the function over one segment as a polynomial of 0 to 1."""
     u = _nodes(degree)
     matrix = np.vander(u, degree + 1, increasing=True)
-    return np.asarray(np.linalg.solve(matrix, np.exp2((segment + u) / count)), dtype=np.float64)
+    return np.asarray(np.linalg.solve(matrix, FUNCTIONS[function]((segment + u) / count)), dtype=np.float64)
 
 
-def _error(count: int, degree: int) -> float:
+def _error(count: int, degree: int, function: str) -> float:
     """Largest error over the last segment, where it is largest."""
     u = np.linspace(0.0, 1.0, 257)
-    fitted = np.polynomial.polynomial.polyval(u, _fit(count - 1, count, degree))
-    return float(np.abs(fitted - np.exp2((count - 1 + u) / count)).max())
+    fitted = np.polynomial.polynomial.polyval(u, _fit(count - 1, count, degree, function))
+    return float(np.abs(fitted - FUNCTIONS[function]((count - 1 + u) / count)).max())

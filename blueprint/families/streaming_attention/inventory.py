@@ -14,7 +14,18 @@ from blueprint.arithmetic.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTP
 from blueprint.arithmetic.softmax.inventory import blocks, division, powers, segments, tail, weighted, whole
 from blueprint.families.streaming_attention import dataflow
 from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
-from blueprint.numbers import Number, Real, bit_length, choose, clog2, flag, larger, possible, smaller
+from blueprint.numbers import (
+    FILE_WORDS,
+    Number,
+    Real,
+    bit_length,
+    choose,
+    clog2,
+    flag,
+    larger,
+    possible,
+    smaller,
+)
 from blueprint.unit import (
     ADDER,
     AND_ROW,
@@ -34,9 +45,6 @@ from blueprint.unit import (
 #: Estimates: cycles of full throughput in which a counter of passes or queries steps, a memory is read past the word
 #: beside it, and a count of keys in a bucket changes.
 _COUNTING, _REFILLING, _BUCKET_COUNTING = 0.1, 0.1, 0.01
-
-#: A FIFO of more words than this is a memory.
-FILE_WORDS = 16
 
 #: Bits of what scales a result.
 GAIN_BITS = OUTPUT_MULTIPLIER_BITS + OUTPUT_SHIFT_BITS

@@ -27,6 +27,7 @@ from blueprint.arithmetic.processing.cascade import MOST_ROWS
 from blueprint.arithmetic.processing.element import NARROWEST, NUMBERS, WIDEST, WIDEST_TOTAL, exact
 from blueprint.families.systolic import elements, sparsity
 from blueprint.numbers import (
+    FILE_WORDS,
     Number,
     bit_length,
     ceil_div,
@@ -43,8 +44,6 @@ from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import LARGEST, MANY_TOKENS, Gemm
 
-#: Banks of more words than this are memories when ``accumulator`` is ``auto``.
-REGISTER_FILE_WORDS = 16
 #: Column groups whose partial sums have room at once, where weights stay.
 BANKS = 2
 ORGANIZATIONS = ("weight_stationary", "output_stationary", "cube", "adder_tree", "broadcast_matrix")
@@ -188,7 +187,7 @@ class SystolicParameters(Spec):
     @cached_property
     def in_sram(self) -> Number:
         """1 if partial sums are stored in memories; a single word never is."""
-        large = (self.accumulator == "auto") & (self.most_tokens > REGISTER_FILE_WORDS)
+        large = (self.accumulator == "auto") & (self.most_tokens > FILE_WORDS)
         return self.stationary * self.several_tokens * flag(large | (self.accumulator == "sram"))
 
     @cached_property

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from blueprint.families.systolic.parameters import SystolicParameters
-from blueprint.port import BeatLoop, Operand, Operation, Stream
+from blueprint.port import BeatLoop, Operation, Stream
+from blueprint.product import product, product_sizes, product_values
 from blueprint.record import Field, Place, Record
-from blueprint.shell import RegisterFile, product_sizes, product_values
+from blueprint.shell import RegisterFile
 
 #: What each stall counter counts.
 _WAITS = {
@@ -25,16 +26,10 @@ def operation(p: SystolicParameters) -> Operation:
         )
         weights += f"{p.kept} are other than zero"
     ternary = "1 where words hold ternary weights, which those of the run must all be, 0 where they hold one integer"
-    return Operation(
-        computes="out = act @ wgt",
-        inputs=(
-            Operand("act", ("tokens", "k"), "activations, a row per token"),
-            Operand("wgt", ("k", "n"), weights),
-        ),
-        outputs=(Operand("out", ("tokens", "n"), "results"),),
-        registers={"tokens": "tokens", "k": "k", "n": "n"},
-        given={"ternary": ternary} if p.flexible else {},
-        where={"held": f"min(tokens, {p.most_tokens})"} if p.stationary else {},
+    return product(
+        weights,
+        {"ternary": ternary} if p.flexible else {},
+        {"held": f"min(tokens, {p.most_tokens})"} if p.stationary else {},
     )
 
 

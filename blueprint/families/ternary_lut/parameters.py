@@ -20,6 +20,7 @@ from blueprint import counting
 from blueprint.arithmetic import floating, ternary
 from blueprint.families.ternary_lut import formats
 from blueprint.numbers import (
+    FILE_WORDS,
     Number,
     bit_length,
     ceil_div,
@@ -36,8 +37,6 @@ from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import LARGEST, MANY_TOKENS, Gemm
 
-#: An accumulator buffer of more words than this is a memory when ``accumulator`` is ``auto``.
-REGISTER_FILE_WORDS = 16
 #: The largest group, the most tables, and the most fetches of all tables in a cycle.
 MOST_MU, MOST_TABLES, MOST_FETCHES = 6, 256, 1 << 16
 #: Why activations need not be kept.
@@ -275,7 +274,7 @@ class TernaryLutParameters(Spec):
     @property
     def in_sram(self) -> Number:
         """1 where the accumulator buffer is a memory."""
-        large = (self.accumulator == "auto") & (self.depth > REGISTER_FILE_WORDS)
+        large = (self.accumulator == "auto") & (self.depth > FILE_WORDS)
         asked = one_of(self.accumulator, ("sram", "single_port"))
         return self.accumulates * self.buffered * (flag(large) | asked)
 

@@ -5,20 +5,10 @@ from __future__ import annotations
 from blueprint.arithmetic import ternary
 from blueprint.families.ternary_lut.parameters import TernaryLutParameters
 from blueprint.numbers import flag
-from blueprint.port import BeatLoop, Operand, Operation, Stream
+from blueprint.port import BeatLoop, Operation, Stream
+from blueprint.product import product, product_sizes, product_values
 from blueprint.record import Field, Place, Record
-from blueprint.shell import RegisterFile, product_sizes, product_values
-
-_OPERATION = Operation(
-    computes="out = act @ wgt",
-    inputs=(
-        Operand("act", ("tokens", "k"), "activations, a row per token"),
-        Operand("wgt", ("k", "n"), "weights -1, 0 and 1, a column per output"),
-    ),
-    outputs=(Operand("out", ("tokens", "n"), "results"),),
-    registers={"tokens": "tokens", "k": "k", "n": "n"},
-)
-
+from blueprint.shell import RegisterFile
 
 #: What each stall counter counts.
 _WAITS = {
@@ -31,7 +21,7 @@ _WAITS = {
 
 def operation(p: TernaryLutParameters) -> Operation:
     """A product of activations and ternary weights."""
-    return _OPERATION
+    return product("weights -1, 0 and 1, a column per output")
 
 
 register_values = product_values

@@ -1,7 +1,7 @@
 """What a vector unit computes, to the bit, and how it travels.
 
-Everything but sums is rounded to the format inside; subnormal numbers are zeros. A sum of squares is FP32: over the
-lanes of a beat by neighbors, then beat by beat.
+Everything but sums is rounded to the format inside; subnormal numbers are zeros. The sum of a row, of squares or of
+products with the gains, is FP32: over the lanes of a beat by neighbors, then beat by beat.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blueprint.arithmetic import floating, roots
+from blueprint.arithmetic import floating, roots, sigmoid
 from blueprint.arithmetic.floating import FP32
 from blueprint.arithmetic.quantization import LEAST_ABSMAX, LEVELS
 from blueprint.families.vector.parameters import (
@@ -30,22 +30,33 @@ Octets = npt.NDArray[np.uint8]
 
 
 def reference(p: VectorParameters, operands: Arrays) -> Arrays:
-    """``out`` and ``quantized`` of shape (rows, length), ``scale`` of shape (rows,), as patterns."""
+    """``out`` and ``quantized`` of shape (rows, length), ``scale`` of shape (rows,), as patterns.
+
+    Where the design takes dot products also ``dot`` of shape (rows,), and ``index``, one number.
+    """
     done = applied(p, operands)
     rows = chained(p, operands, done)
-    squares = floating.multiply(p.inside, rows, rows, True)
-    weighed = rows
-    if "norm" in done:
+    weighed, added = rows, floating.multiply(p.inside, rows, rows, True)
+    if "norm" in done or "dot" in done:
         gain = floating.convert(p.outside, p.inside, operands["gain"], True)
-        weighed = floating.multiply(p.inside, rows, gain, True)
+        product = floating.multiply(p.inside, rows, gain, True)
+        weighed, added = (rows, product) if "dot" in done else (product, added)
     largest = (weighed & ~p.inside.sign_mask).max(axis=1)
-    factor, scale = factors(p, _summed(p, squares), largest, rows.shape[1], done)
+    sums = _summed(p, added)
+    factor, scale = factors(p, sums & ~FP32.sign_mask, largest, rows.shape[1], done)
     found = floating.multiply(p.inside, weighed, factor[:, None], True)
-    return {
+    results = {
         "out": floating.convert(p.inside, p.outside, found, True),
         "quantized": floating.to_integer(p.inside, found, INTEGER_WIDTH, True),
         "scale": _widened(p, scale),
     }
+    return results | ({"dot": sums, "index": largest_of(sums)} if p.dots else {})
+
+
+def largest_of(sums: Integers) -> Integers:
+    """The first of the largest FP32 numbers; NaN, which is positive as sums give it, is larger than infinity."""
+    ordered = np.where(sums & FP32.sign_mask, -1 - (sums & ~FP32.sign_mask), sums)
+    return np.asarray(ordered.argmax(), np.int64)
 
 
 def applied(p: VectorParameters, operands: Arrays) -> tuple[str, ...]:
@@ -55,7 +66,7 @@ def applied(p: VectorParameters, operands: Arrays) -> tuple[str, ...]:
 
 
 def chained(p: VectorParameters, operands: Arrays, done: tuple[str, ...]) -> Integers:
-    """Rows in front of the norm: dequantized, gated, added."""
+    """Rows in front of the norm: dequantized, gated, added, rotated."""
     fmt = p.inside
     if "dequantize" in done:
         weight, row = (
@@ -66,12 +77,40 @@ def chained(p: VectorParameters, operands: Arrays, done: tuple[str, ...]) -> Int
         rows = floating.multiply(fmt, rows, scale[:, None], True)
     else:
         rows = floating.convert(p.outside, fmt, _patterns(p, operands["x"]), True)
-    if "gate" in done or "add" in done:
+    if takes_operand(done):
         operand = floating.convert(p.outside, fmt, operands["operand"], True)
     if "gate" in done:
-        positive = np.where(rows & fmt.sign_mask, 0, rows)
-        rows = floating.multiply(fmt, floating.multiply(fmt, positive, positive, True), operand, True)
-    return floating.add(fmt, rows, operand, True) if "add" in done else rows
+        rows = floating.multiply(fmt, activated(p, rows), operand, True)
+    if "add" in done:
+        rows = floating.add(fmt, rows, operand, True)
+    return rotated(p, rows, operand) if "rotate" in done else rows
+
+
+def activated(p: VectorParameters, rows: Integers) -> Integers:
+    """The function of the gate."""
+    if p.activation == "silu":
+        return sigmoid.silu(p.inside, rows)
+    positive = np.where(rows & p.inside.sign_mask, 0, rows)
+    return floating.multiply(p.inside, positive, positive, True)
+
+
+def takes_operand(done: tuple[str, ...]) -> bool:
+    """True if a run takes a second operand."""
+    return any(name in done for name in ("gate", "add", "rotate"))
+
+
+def rotated(p: VectorParameters, rows: Integers, operand: Integers) -> Integers:
+    """Pairs of neighbors ``(e, o)`` as ``(e c - o s, o c + e s)``; ``(c, s)`` stands in their places of the operand."""
+    fmt, behind = p.inside, ((0, 0), (0, rows.shape[1] % 2))
+    (even, odd), (cosine, sine) = (
+        (padded[:, 0::2], padded[:, 1::2]) for padded in (np.pad(rows, behind), np.pad(operand, behind))
+    )
+    straight, across = (
+        [floating.multiply(fmt, element, by, True) for element in (even, odd)] for by in (cosine, sine)
+    )
+    first = floating.subtract(fmt, straight[0], across[1], True)
+    second = floating.add(fmt, straight[1], across[0], True)
+    return np.stack([first, second], axis=2).reshape(len(rows), -1)[:, : rows.shape[1]]
 
 
 def _patterns(p: VectorParameters, values: Integers) -> Integers:
@@ -84,19 +123,16 @@ def _widened(p: VectorParameters, values: Integers) -> Integers:
     return values << (FP32.fraction_bits - p.inside.fraction_bits)
 
 
-def _summed(p: VectorParameters, squares: Integers) -> Integers:
-    """FP32 sum of the squares of every row: the lanes of a beat by neighbors, then beat by beat."""
-    rows, length = squares.shape
+def _summed(p: VectorParameters, values: Integers) -> Integers:
+    """FP32 sum of every row: the lanes of a beat by neighbors, then beat by beat."""
+    rows, length = values.shape
     beats = ceil_div(length, p.lanes)
-    padded = np.pad(_widened(p, squares), ((0, 0), (0, beats * p.lanes - length)))
+    padded = np.pad(_widened(p, values), ((0, 0), (0, beats * p.lanes - length)))
     words = list(np.moveaxis(padded.reshape(rows, beats, p.lanes), 2, 0))
     while len(words) > 1:
         pairs = zip(words[::2], words[1::2], strict=False)
         words = [floating.add(FP32, one, other, True) for one, other in pairs] + words[len(words) & ~1 :]
-    total: Integers = np.zeros(rows, np.int64)
-    for beat in range(beats):
-        total = floating.add(FP32, total, words[0][:, beat], True)
-    return total
+    return floating.running_sum(words[0])
 
 
 def factors(
@@ -146,9 +182,9 @@ def stimulus(p: VectorParameters, operands: Arrays) -> Beats:
         fields |= {name: operands[name].repeat(each) for name in ("weight_scale", "row_scale")}
     found = {"x": p.stream("x").pack_fields(fields)}
     if p.takes_operand:
-        found["operand"] = _packed(p, "operand", operands["operand"], "gate" in done or "add" in done)
+        found["operand"] = _packed(p, "operand", operands["operand"], takes_operand(done))
     gains = np.broadcast_to(operands["gain"], (rows, length))
-    return found | {"gain": _packed(p, "gain", gains, "norm" in done)}
+    return found | {"gain": _packed(p, "gain", gains, "norm" in done or "dot" in done)}
 
 
 def _packed(p: VectorParameters, name: str, values: Integers, taken: bool) -> Octets:
@@ -164,7 +200,8 @@ def _beats(p: VectorParameters, values: Integers) -> Integers:
 
 
 def collect(p: VectorParameters, beats: Beats, task: Rowwise) -> Arrays:
-    """Results, shape (rows, length), and the scale of every row, shape (rows,)."""
+    """Results, shape (rows, length), and scale and dot product of every row, shape (rows,); ``index`` of the run."""
     found = p.stream("out").unpack_fields(beats["out"])
     rows = {name: found[name].reshape(task.rows, -1)[:, : task.length] for name in ("out", "quantized")}
-    return rows | {"scale": found["scale"].reshape(task.rows, -1)[:, 0]}
+    each = {name: found[name].reshape(task.rows, -1)[:, 0] for name in ("scale", "dot") if name in found}
+    return rows | each | ({"index": found["index"][-1]} if p.dots else {})

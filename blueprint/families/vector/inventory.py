@@ -1,7 +1,8 @@
 """The hardware inventory of a vector unit; formulas hold for one design and for arrays of them.
 
-Places: ``front`` (the chain of a lane), ``sums`` (reductions of a row), ``factor`` (what follows from them), ``back``
-(a row on its way out), ``float`` (every float unit), ``memory`` (row buffer), ``control``, ``shell``.
+Places: ``front`` (the chain of a lane), ``sums`` (reductions of a row), ``factor`` (what follows from them),
+``sigmoid`` (that of a lane's gate), ``largest`` (the row with the largest dot product), ``back`` (a row on its way
+out), ``float`` (every float unit), ``memory`` (row buffer), ``control``, ``shell``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from blueprint import counting
-from blueprint.arithmetic import roots
+from blueprint.arithmetic import roots, sigmoid
 from blueprint.arithmetic.floating import FP32
 from blueprint.families.vector.parameters import (
     EXPONENT_BITS,
@@ -18,6 +19,7 @@ from blueprint.families.vector.parameters import (
     MOST_LANES,
     OUT_STAGES,
     SCALE_WIDTH,
+    SIGMOID_STAGES,
     SUM_WIDTH,
     VectorParameters,
 )
@@ -50,8 +52,10 @@ def units(p: VectorParameters) -> tuple[Unit, ...]:
     """The whole inventory."""
     return (
         *_front(p),
+        *sigmoid.units("sigmoid", p.lanes * p.curved, p.fraction),
         *_sums(p),
         *_factor(p),
+        *_largest(p),
         *_back(p),
         *_floats(p),
         *memories(1, p.rows_kept * p.beats_max, p.lanes * p.width),
@@ -69,13 +73,18 @@ def _front(p: VectorParameters) -> Iterator[Unit]:
     yield REGISTER("front", p.lanes, width=wide * (1 + p.sums) + beside)
     yield REGISTER("front", 1, width=wide * p.sums)
     yield REGISTER("front", p.lanes * p.sums, width=wide + beside)
+    yield REGISTER("front", p.lanes * p.curved, width=SIGMOID_STAGES * (wide + beside) + wide - 1)
     yield REGISTER("front", p.lanes * p.gated, width=wide + beside)
-    yield REGISTER("front", p.lanes * p.gated, width=wide + (1 + p.added) * wide)
-    yield REGISTER("front", p.lanes * p.added, width=2 * wide)
-    yield REGISTER("front", p.lanes, width=2 * wide - 1)
+    yield REGISTER("front", p.lanes * p.gated, width=wide + (1 + (p.added | p.rotated)) * wide)
+    yield REGISTER("front", p.lanes * p.added, width=(2 + p.rotated) * wide)
+    # Two products and the gain, then their sum and the gain.
+    yield REGISTER("front", p.lanes * p.rotated, width=5 * wide)
+    yield REGISTER("front", p.lanes, width=2 * wide - 1 + p.dotted)
     # The factor and the scale of the row that leaves, beside its beats.
     yield REGISTER("front", 1 + OUT_STAGES, width=p.width - 1, enable=1)
-    yield MUX("front", p.lanes * (2 + p.sums + 2 * p.gated + p.added), entries=2, width=wide)
+    yield REGISTER("front", OUT_STAGES * p.dotted, width=p.sum_bits + p.index_bits, enable=1)
+    muxes = 2 + p.sums + 2 * p.gated + p.added + 2 * p.rotated + p.dotted
+    yield MUX("front", p.lanes * muxes, entries=2, width=wide)
 
 
 def _tree(p: VectorParameters) -> Iterator[tuple[Number, Number, Number]]:
@@ -84,21 +93,22 @@ def _tree(p: VectorParameters) -> Iterator[tuple[Number, Number, Number]]:
         words = ceil_div(p.lanes, 2**level)
         odd = words % 2 * (words > 1)
         single = flag(p.lanes - (words - 1) * 2**level == 1)
-        narrow = p.width - 1
-        yield words // 2, odd * (single * narrow + (1 - single) * _SUM), words // 2 + odd
+        narrow = p.width - 1 + p.dotted
+        yield words // 2, odd * (single * narrow + (1 - single) * p.sum_bits), words // 2 + odd
 
 
 def _sums(p: VectorParameters) -> Iterator[Unit]:
     narrow = p.width - 1
     for sums, waiting, words in _tree(p):
-        yield REGISTER("sums", 1, width=sums * _SUM + waiting + words * narrow)
+        yield REGISTER("sums", 1, width=sums * p.sum_bits + waiting + words * narrow)
         yield COMPARATOR("sums", sums, width=narrow)
         yield MUX("sums", sums, entries=2, width=narrow)
-    yield REGISTER("sums", 1, width=_SUM + narrow, enable=1)
+    yield REGISTER("sums", 1, width=p.sum_bits + narrow, enable=1)
     yield COMPARATOR("sums", 1, width=narrow)
     yield MUX("sums", 1, entries=2, width=narrow)
-    yield REGISTER("sums", p.rows_kept, width=_SUM + narrow, enable=1, activity=1 / p.beats_max)
-    yield MUX("sums", 1, entries=p.rows_kept, width=_SUM + narrow, activity=1 / p.beats_max)
+    yield REGISTER("sums", p.rows_kept, width=p.sum_bits + narrow, enable=1, activity=1 / p.beats_max)
+    yield MUX("sums", 1, entries=p.rows_kept, width=p.sum_bits + narrow, activity=1 / p.beats_max)
+    yield MUX("sums", p.dotted, entries=p.rows_kept, width=p.sum_bits, activity=1 / p.beats_max)
 
 
 def count_bits(p: VectorParameters) -> tuple[Number, Number]:
@@ -141,16 +151,26 @@ def _factor(p: VectorParameters) -> Iterator[Unit]:
     yield MUX("factor", 4, entries=2, width=narrow, activity=rare)
 
 
+def _largest(p: VectorParameters) -> Iterator[Unit]:
+    """The largest sum, its row, and what that was when each row of the buffer was added."""
+    rare = 1 / p.beats_max
+    kept = 1 + p.rows_kept
+    yield REGISTER("largest", p.dotted, width=FP32.width + kept * p.index_bits, enable=1, activity=rare)
+    yield COMPARATOR("largest", p.dotted, width=FP32.width, activity=rare)
+    yield MUX("largest", p.dotted, entries=2, width=p.index_bits, activity=rare)
+    yield MUX("largest", p.dotted, entries=p.rows_kept, width=p.index_bits, activity=rare)
+
+
 def _back(p: VectorParameters) -> Iterator[Unit]:
     yield REGISTER("back", p.lanes, width=p.width + p.element_width + INTEGER_WIDTH, enable=1)
 
 
 def _floats(p: VectorParameters) -> Iterator[Unit]:
     narrow, wide = _inside(p), {"exponent": FP32.exponent_bits, "fraction": FP32.fraction_bits, "stages": 0}
-    products = p.lanes * (3 + p.sums + 2 * p.gated) + p.sums + 2
+    products = p.lanes * (3 + p.sums + 2 * p.gated + 2 * p.rotated) + p.sums + 2
     yield FLOAT_MULTIPLIER("float", products, **narrow)
     yield FLOAT_MULTIPLIER("float", 1, **wide, activity=1 / p.beats_max)
-    yield FLOAT_ADDER("float", p.lanes * p.added, **narrow)
+    yield FLOAT_ADDER("float", p.lanes * (p.added + p.rotated), **narrow)
     yield FLOAT_ADDER("float", p.lanes, **wide)
     yield FLOAT_ADDER("float", 1, **wide, activity=1 / p.beats_max)
     other = p.element_width * (p.width > p.element_width)
@@ -192,6 +212,9 @@ def steering(p: VectorParameters) -> dict[str, Number]:
         "ready": p.count_bits,
         "busy": 1,
         "step": clog2(p.factor_cycles),
+        "row_number": p.index_bits,
+        "row_number_full": p.dotted * counting.carries(p.index_bits),
+        "first_factor": p.dotted,
     }
 
 
@@ -206,6 +229,7 @@ def _control(p: VectorParameters) -> Iterator[Unit]:
         yield ADDER("control", count, width=width)
         yield COMPARATOR("control", count, width=width)
     yield HALF_ADDER("control", 2, width=beat)
+    yield HALF_ADDER("control", p.dotted, width=p.index_bits)
     yield ADDER("control", 2, width=p.address_bits)
     yield HALF_ADDER("control", 7, width=p.count_bits)
     yield LOGIC("control", 1, gates=60)
@@ -221,7 +245,7 @@ def paths(p: VectorParameters) -> tuple[Path, ...]:
     length = larger(bit_length(p.length_max), bit_length(p.rows_max))
     return (
         Path("product", (FLOAT_MULTIPLIER("float", 1, **narrow), chosen)),
-        Path("sum", (FLOAT_ADDER("float", p.added, **narrow), chosen)),
+        Path("sum", (FLOAT_ADDER("float", p.added | p.rotated, **narrow), chosen)),
         Path("squares", (FLOAT_ADDER("float", 1, **wide),)),
         Path("shift", (FLOAT_MULTIPLIER("float", 1, **wide),)),
         Path("read", (MUX("sums", 1, entries=p.rows_kept, width=_SUM), FLOAT_ADDER("float", 1, **wide))),
@@ -238,6 +262,15 @@ def paths(p: VectorParameters) -> tuple[Path, ...]:
             (
                 SRAM("memory", 1, words=p.rows_kept * p.beats_max, width=p.lanes * p.width),
                 FLOAT_MULTIPLIER("float", 1, **narrow),
+            ),
+        ),
+        *sigmoid.paths("sigmoid", p.curved, p.fraction),
+        Path(
+            "largest",
+            (
+                MUX("sums", p.dotted, entries=p.rows_kept, width=p.sum_bits),
+                COMPARATOR("largest", p.dotted, width=FP32.width),
+                MUX("largest", p.dotted, entries=2, width=p.index_bits),
             ),
         ),
         Path("to-integer", (TO_FIXED("float", 1, inputs=p.fraction, outputs=INTEGER_WIDTH),)),

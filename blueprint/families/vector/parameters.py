@@ -1,8 +1,9 @@
 """Parameters of a vector unit, and the numbers that follow from them.
 
-``lanes`` elements a cycle pass through a chain in a fixed order: dequantize, gate, add, norm, quantize. What a run
-applies of it is a bit each in the register ``operation``. A row is kept while its sum of squares and its largest
-magnitude are reduced; the factor that follows from both multiplies the row on its way out.
+``lanes`` elements a cycle pass through a chain in a fixed order: dequantize, gate, add, rotate, norm, quantize. What a
+run applies of it is a bit each in the register ``operation``. A row is kept while its sum of squares and its largest
+magnitude are reduced; the factor that follows from both multiplies the row on its way out. A run of dot products adds
+products with the gains in place of squares, and finds the row with the largest sum.
 """
 
 from __future__ import annotations
@@ -24,17 +25,23 @@ from blueprint.workloads.tasks import COPY, LARGEST, MANY_TOKENS, OPERATIONS, Ro
 MOST_LANES = 64
 #: Bits of the sums that are dequantized: those of a product of 2^20 INT8 activations with ternary weights, and more.
 SUM_WIDTH = 32
-#: Bits of a quantized element, and of a scale, which is an FP32 number.
-INTEGER_WIDTH, SCALE_WIDTH = 8, 32
+#: Bits of a quantized element, of a scale or a dot product, which are FP32 numbers, and of the number of a row.
+INTEGER_WIDTH, SCALE_WIDTH, INDEX_WIDTH = 8, 32, 32
 #: The value that no row is scaled by.
 ONE = 1.0
 #: Exponent bits inside the unit: those of FP32, so that no sum, square or scale overflows.
 EXPONENT_BITS = 8
 #: Registers behind the elements on their way out: row buffer, product, results.
 OUT_STAGES = 3
+#: Registers from a number to its sigmoid: exponent, power, reciprocal, product.
+SIGMOID_STAGES = 4
 #: Cycles of the unit that turns the sums of a row into its factor, beside those of a recurrence: read, shift, sum,
 #: begin, round, scale by the norm's factor, scale by the number of levels.
 AROUND_RECURRENCE = 7
+
+
+#: The parameter that says whether a design has an operation; those that are not here every design has.
+SWITCHES = {"dequantize": "dequantizes", "gate": "gates", "add": "adds", "rotate": "rotates", "dot": "dots"}
 
 
 def fp32(value: float) -> int:
@@ -59,10 +66,19 @@ class VectorParameters(Spec):
     )
     format: str = parameter("number format of elements", default="fp16", choices=("fp16", "bf16", "fp32"))
     dequantizes: bool = parameter("rows may be INT32 sums with two scales", default=True)
-    gates: bool = parameter("squared ReLU times a second operand is possible", default=True)
+    gates: bool = parameter("the activation times a second operand is possible", default=True)
     adds: bool = parameter("a second operand can be added", default=True)
     rows_kept: int = parameter("rows in the row buffer", default=2, minimum=2, maximum=4)
     epsilon: str = parameter("what is added to the mean of squares", default="1e-5", choices=("1e-5", "1e-6"))
+    rotates: bool = parameter("a second operand can rotate pairs of neighbors", default=False, added=True)
+    dots: bool = parameter(
+        "dot products of rows with the gains, and the row with the largest, are possible",
+        default=False,
+        added=True,
+    )
+    activation: str = parameter(
+        "the function of a gate", default="relu2", choices=("relu2", "silu"), added=True
+    )
 
     def rules(self) -> Iterator[Rule]:
         yield Rule(
@@ -72,13 +88,18 @@ class VectorParameters(Spec):
             lambda: f"length_max must be more than the {self.lanes} lanes, not {self.length_max}",
         )
         yield fits_a_vector("lanes", "x", self.x_bits)
+        yield Rule(
+            "lanes",
+            self.lanes * self.rotated % 2 == 0,
+            "lanes must be even where rotates is true",
+            lambda: f"lanes must be even where rotates is true, as pairs share a beat, not {self.lanes}",
+        )
 
     def task_rules(self, task: Rowwise) -> Iterator[Rule]:
-        """The design must have what the run applies; a second operand is one thing at a time."""
-        has = {"dequantize": self.dequantizes, "gate": self.gates, "add": self.adds}
-        for name, there in has.items():
+        """The design must have what the run applies."""
+        for name, what in SWITCHES.items():
             if task.does(name):
-                what = f"{name}s" if name != "dequantize" else "dequantizes"
+                there = getattr(self, what)
                 text = f"{what} must be true for operation {task.operation}"
                 yield Rule(what, there, text, lambda text=text: text)  # type: ignore[misc]
 
@@ -131,8 +152,9 @@ class VectorParameters(Spec):
 
     @property
     def out_bits(self) -> Number:
-        """Bits of a beat of results: floats, integers and the scale of the row."""
-        return self.element_bits + self.lanes * INTEGER_WIDTH + SCALE_WIDTH
+        """Bits of a beat of results: floats, integers, the scale of the row, its dot product and the largest so far."""
+        row = SCALE_WIDTH + self.dotted * (SCALE_WIDTH + INDEX_WIDTH)
+        return self.element_bits + self.lanes * INTEGER_WIDTH + row
 
     @property
     def sums(self) -> Number:
@@ -150,20 +172,49 @@ class VectorParameters(Spec):
         return flag(self.adds)
 
     @property
+    def curved(self) -> Number:
+        """1 where a gate has a sigmoid."""
+        return self.gated * flag(self.activation == "silu")
+
+    @property
+    def works(self) -> tuple[str, ...]:
+        """Elements; positions where pairs rotate; where rows are added the LM head, with the choice of its largest."""
+        return (*self.task.works, *("positions",) * self.rotates, *("head", "sampling") * self.dots)
+
+    @property
+    def gate_function(self) -> str:
+        return self.activation if self.gates else ""
+
+    @property
+    def rotated(self) -> Number:
+        """1 where a second operand can rotate pairs."""
+        return flag(self.rotates)
+
+    @property
+    def dotted(self) -> Number:
+        """1 where dot products are possible."""
+        return flag(self.dots)
+
+    @property
     def takes_operand(self) -> Number:
         """1 where there may be a second operand."""
-        return self.gated | self.added
+        return self.gated | self.added | self.rotated
 
     @property
     def operations(self) -> tuple[str, ...]:
         """What a run may apply, in the order of the chain and of the bits of the register, lowest first."""
-        has = (self.dequantizes, self.gates, self.adds, True, True)
-        return tuple(name for name, there in zip(OPERATIONS, has, strict=True) if there)
+        return tuple(name for name in OPERATIONS if name not in SWITCHES or getattr(self, SWITCHES[name]))
 
     @property
     def operation_bits(self) -> Number:
         """Bits of the operation of a run."""
-        return self.sums + self.gated + self.added + 2
+        return self.sums + self.gated + self.added + self.rotated + 2 + self.dotted
+
+    @property
+    def operation_max(self) -> Number:
+        """The largest value of the register: with the highest bit, dot products, neither norm nor quantize."""
+        others: Number = 2 ** (self.operation_bits - self.dotted)
+        return others + self.dotted * others // 4
 
     def operation_value(self, operation: str) -> int:
         """What the register ``operation`` is for an operation: 1, and a bit for each name."""
@@ -182,8 +233,9 @@ class VectorParameters(Spec):
 
     @property
     def chain_stages(self) -> Number:
-        """Registers from the port to the element that is kept: ports, conversion, three operations, norm."""
-        return 3 + self.sums + 2 * self.gated + self.added
+        """Registers from the port to the element that is kept: ports, conversion, four operations, norm."""
+        gate = 2 * self.gated + SIGMOID_STAGES * self.curved
+        return 3 + self.sums + gate + self.added + 2 * self.rotated
 
     @property
     def front_stages(self) -> Number:
@@ -194,6 +246,16 @@ class VectorParameters(Spec):
     def factor_cycles(self) -> Number:
         """Cycles from the sums of a row to its factor."""
         return roots.steps(self.fraction) + AROUND_RECURRENCE
+
+    @property
+    def sum_bits(self) -> Number:
+        """Bits of the sum of a row, an FP32 number: without dot products it has no sign."""
+        return floating.FP32.width - 1 + self.dotted
+
+    @property
+    def index_bits(self) -> Number:
+        """Bits of the number of a row; none where there are no dot products."""
+        return self.dotted * clog2(self.rows_max)
 
     @property
     def slot_bits(self) -> Number:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from blueprint.families.vector.parameters import INTEGER_WIDTH, SCALE_WIDTH, VectorParameters
+from blueprint.families.vector.parameters import (
+    INDEX_WIDTH,
+    INTEGER_WIDTH,
+    SCALE_WIDTH,
+    VectorParameters,
+)
 from blueprint.numbers import Number, bit_length
 from blueprint.port import BeatLoop, Operand, Operation, Stream
 from blueprint.record import Field, Place, Record
@@ -28,22 +33,43 @@ def operation(p: VectorParameters) -> Operation:
     if p.dequantizes:
         inputs += [Operand(name, ("rows",), meaning) for name, meaning in _SCALES.items()]
     if p.takes_operand:
-        inputs.append(Operand("operand", ("rows", "length"), "second operand of a gate or of a sum"))
-    inputs.append(Operand("gain", ("length",), "gain of the norm"))
-    outputs = (
+        inputs.append(Operand("operand", ("rows", "length"), _SECOND + _PAIRS * p.rotates))
+    inputs.append(
+        Operand("gain", ("length",), "gain of the norm" + ", or the other factor of dot" * p.dotted)
+    )
+    outputs = [
         Operand("out", ("rows", "length"), "results"),
         Operand("quantized", ("rows", "length"), "the same, rounded to integers of 8 bits"),
         Operand("scale", ("rows",), "what quantized results have to be multiplied by"),
-    )
+    ]
+    computes = _COMPUTES.replace(_RELU2, _SILU) if p.activation == "silu" else _COMPUTES
+    if p.rotates:
+        computes = computes.replace("; norm", f"; {_ROTATES}; norm")
+    if p.dots:
+        computes += f"; {_DOTS}"
+        outputs += [Operand("dot", ("rows",), _ROWS["dot"]), Operand("index", (), _ROWS["index"])]
     bits = ", ".join(f"{name} {1 << place}" for place, name in enumerate(p.operations))
-    given = {"operation": f"1, and for what a run applies besides: {bits}"}
-    return Operation(_COMPUTES, tuple(inputs), outputs, {name: name for name in _SIZES}, given)
+    alone = "; dot without norm and quantize" * p.dotted
+    given = {"operation": f"1, and for what a run applies besides: {bits}{alone}"}
+    return Operation(computes, tuple(inputs), tuple(outputs), {name: name for name in _SIZES}, given)
 
 
+#: The gates.
+_RELU2, _SILU = "max(x, 0)**2 * operand", "x / (1 + exp(-x)) * operand"
 _COMPUTES = (
-    "in this order, what the operation names: dequantize, x * weight_scale * row_scale; gate, max(x, 0)**2 * operand; "
+    f"in this order, what the operation names: dequantize, x * weight_scale * row_scale; gate, {_RELU2}; "
     "add, x + operand; norm, x * gain / sqrt(mean of x**2 + epsilon); quantize, round(127 * x / largest magnitude)"
 )
+#: What optional parts compute.
+_ROTATES = "rotate, (e c - o s, o c + e s) of neighbors (e, o), whose operand is (c, s)"
+_DOTS = "dot, the sum of x * gain over a row, and the row with the largest"
+#: What a second operand is.
+_SECOND, _PAIRS = "second operand of a gate or of a sum", ", or cosine and sine of every pair that is rotated"
+#: The results of a row of a run that takes dot products.
+_ROWS = {
+    "dot": "sum of x * gain over the row where a run asks for dot, else of x**2",
+    "index": "the row with the largest dot, the first of equals; NaN is larger than infinity",
+}
 
 
 def register_file(p: VectorParameters) -> RegisterFile:
@@ -52,7 +78,7 @@ def register_file(p: VectorParameters) -> RegisterFile:
     sizes = (
         Size("rows", p.rows_max, bit_length(p.rows_max), "rows of the next run"),
         Size("length", p.length_max, bit_length(p.length_max), "elements of a row of the next run"),
-        Size("operation", 2**operations, operations, "1 plus the bits of what the next run applies"),
+        Size("operation", p.operation_max, operations, "1 plus the bits of what the next run applies"),
     )
     return RegisterFile(sizes, _WAITS)
 
@@ -79,14 +105,16 @@ def streams(p: VectorParameters) -> tuple[Stream, ...]:
     gain = _elements(p, "gain", p.element_width, "the gain of an element")
     out = _elements(p, "out", p.element_width, "one result")
     quantized = _elements(p, "quantized", INTEGER_WIDTH, "one result as an integer", signed=True)
-    scale = _scale("scale", "scale of a row of integers, in every beat")
+    results = [out, quantized, _scale("scale", "scale of a row of integers, in every beat")]
+    if p.dots:
+        results += [_scale("dot", f"{_ROWS['dot']}; in every beat"), _index()]
     found = [Stream("x", "in", Record((x, *scales) if p.dequantizes else (x,)), rows)]
     if p.takes_operand:
-        count = f"rows * ({asked(p, 'gate', 'add')})"
+        count = f"rows * ({asked(p, 'gate', 'add', 'rotate')})"
         found.append(Stream("operand", "in", Record((operand,)), (BeatLoop("row", count), beats)))
-    count = f"rows * ({asked(p, 'norm')})"
+    count = f"rows * ({asked(p, 'norm', 'dot')})"
     found.append(Stream("gain", "in", Record((gain,)), (BeatLoop("row", count), beats)))
-    return (*found, Stream("out", "out", Record((out, quantized, scale)), rows))
+    return (*found, Stream("out", "out", Record(tuple(results)), rows))
 
 
 def _elements(
@@ -103,3 +131,9 @@ def _elements(
 
 def _scale(name: str, meaning: str) -> Field:
     return Field(name, SCALE_WIDTH, (), False, "fp32", meaning=meaning, holds=Place(name, ("row",)))
+
+
+def _index() -> Field:
+    """The result of a whole run: the last beat has it."""
+    meaning = f"of the rows so far, {_ROWS['index']}; that of the run in its last beat"
+    return Field("index", INDEX_WIDTH, (), False, meaning=meaning, holds=Place("index", ()))

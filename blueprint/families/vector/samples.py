@@ -13,7 +13,7 @@ from blueprint.arithmetic import floating
 from blueprint.arithmetic.floating import FP32, FloatFormat
 from blueprint.families.vector.parameters import SUM_WIDTH, VectorParameters
 from blueprint.family import Arrays, Calibration
-from blueprint.numbers import larger
+from blueprint.numbers import flag, larger
 from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import COPY, OPERATIONS, Rowwise
 
@@ -43,8 +43,9 @@ def design(random: np.random.Generator) -> Mapping[str, Any]:
 
 
 def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Rows are longer than a beat."""
-    return dict(table) | {"length_max": larger(table["length_max"], table["lanes"] + 1)}
+    """Rows are longer than a beat; pairs that are rotated share one."""
+    lanes = table["lanes"] + table["lanes"] * flag(table.get("rotates", False)) % 2
+    return dict(table) | {"lanes": lanes, "length_max": larger(table["length_max"], lanes + 1)}
 
 
 def task(p: VectorParameters, random: np.random.Generator) -> Rowwise:
@@ -55,6 +56,10 @@ def task(p: VectorParameters, random: np.random.Generator) -> Rowwise:
             for most in (min(p.rows_max, 9), p.length_max)
         )
         named = [name for name in p.operations if random.integers(3)]
+        if "dot" in named:
+            left = ("norm", "quantize") if random.integers(2) else ("dot",)
+            named = [name for name in named if name not in left]
+        length += length % 2 * ("rotate" in named) * (1 if length < p.length_max else -1)
         found = Rowwise(rows, length, "+".join(named) or COPY)
         if p.cycles(found) <= _CYCLES:
             return found
@@ -98,10 +103,14 @@ def typical_task(p: VectorParameters) -> Rowwise:
     named = [
         name
         for name in OPERATIONS
-        if name in p.operations and name in (gate or "add", "dequantize", "norm", "quantize")
+        if name in p.operations and name in (gate or "add", "dequantize", "rotate", "norm", "quantize")
     ]
     operation = "+".join(named)
-    length = typical.largest(lambda n: p.cycles(Rowwise(1, n, operation)), p.length_max, _TYPICAL_CYCLES)
+    pair = "rotate" in named
+    length = typical.largest(
+        lambda n: p.cycles(Rowwise(1, n + n % 2 * pair, operation)), p.length_max, _TYPICAL_CYCLES
+    )
+    length -= length % 2 * pair
     rows = typical.largest(
         lambda m: p.cycles(Rowwise(m, length, operation)), min(p.rows_max, _ROWS), 2 * _TYPICAL_CYCLES
     )

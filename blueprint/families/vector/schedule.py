@@ -15,7 +15,7 @@ from blueprint.workloads.tasks import Rowwise
 
 def needs(task: Rowwise) -> tuple[bool, bool]:
     """Whether a run takes a second operand, and a gain."""
-    return task.does("gate") or task.does("add"), task.does("norm")
+    return any(map(task.does, ("gate", "add", "rotate"))), task.does("norm") or task.does("dot")
 
 
 def graph(p: VectorParameters, task: Rowwise, operands: Arrays | None) -> TimingGraph:

@@ -75,14 +75,6 @@ def widened(w: Wires, a: Arithmetic, word: Value) -> Value:
     return chain(w, convert.steps(a.input_format, a.sum_format), a=word)
 
 
-def looked_up(table: list[Value], address: Value) -> Value:
-    """An entry of a table of a power of two, as multiplexers."""
-    while len(table) > 1:
-        table = [Mux(address[0], high, low) for low, high in zip(table[::2], table[1::2], strict=True)]
-        address = address[1:]
-    return table[0]
-
-
 def capped(word: Value, bits: int) -> Value:
     """Saturate to an unsigned word of ``bits`` bits."""
     if len(word) <= bits:

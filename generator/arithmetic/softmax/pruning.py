@@ -11,7 +11,8 @@ from generator.arithmetic.floating.pipeline import Results, Values, Wires
 from generator.arithmetic.floating.words import leading_zeros
 from generator.arithmetic.integers import parts as elements
 from generator.arithmetic.integers import sign_extend, zero_extend
-from generator.arithmetic.softmax.chain import Chain, looked_up
+from generator.arithmetic.polynomial import looked_up
+from generator.arithmetic.softmax.chain import Chain
 from generator.block import Block
 
 

@@ -3,14 +3,15 @@
 from functools import partial
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.softmax.arithmetic import Arithmetic
-from blueprint.arithmetic.softmax.exponential import GUARD, Polynomial, polynomial
+from blueprint.arithmetic.softmax.exponential import polynomial
 from generator.arithmetic.floating.pipeline import Results, Values, Wires
 from generator.arithmetic.integers import zero_extend
-from generator.arithmetic.softmax.chain import Chain, capped, looked_up, resized
+from generator.arithmetic.polynomial import mantissa, slope
+from generator.arithmetic.softmax.chain import Chain, capped, resized
 from generator.block import Block
 
 
@@ -62,8 +63,8 @@ class Exp2(Chain):
         name = f"softmax_exp2_f{a.fraction}m{a.mantissa}_{kind}" + ("_clamp" if a.graph == "naive" else "")
         steps = (
             partial(_difference, a),
-            partial(_slope, self.polynomial),
-            partial(_mantissa, self.polynomial),
+            partial(slope, self.polynomial),
+            partial(mantissa, self.polynomial),
             partial(_place, a),
         )
         operands = {"t": a.t_word, "peak": a.reference_width}
@@ -88,37 +89,6 @@ def _difference(a: Arithmetic, w: Wires, v: Values) -> Results:
     field = w("field", (Const(fmt.bias, wide) - zero_extend(down, wide))[:wide])
     normal = (~field[-1]).replicate(fmt.exponent_bits - 1)
     return {"f": w("f", fraction), "amount": field[: fmt.exponent_bits - 1] & normal} | flag
-
-
-def _column(w: Wires, poly: Polynomial, power: int, f: Value) -> Value:
-    """A coefficient of the segment of ``f``."""
-    width = max(poly.coefficients[power]).bit_length()
-    table = [Const(value, width) for value in poly.coefficients[power]]
-    return w(f"c{power}", looked_up(table, f[poly.u_bits :]))
-
-
-def _slope(poly: Polynomial, w: Wires, v: Values) -> Results:
-    """The inner sum of a parabola."""
-    if len(poly.coefficients) < 3:
-        return v
-    u = v.f[: poly.u_bits]
-    square = w("square", _column(w, poly, 2, v.f) * u)
-    slope = _column(w, poly, 1, v.f) + square[poly.u_bits :]
-    return {"slope": w("slope", zero_extend(slope, poly.sum_widths[1]))} | v.keep("f", "amount", "flag")
-
-
-def _mantissa(poly: Polynomial, w: Wires, v: Values) -> Results:
-    """The fraction bits of a number from 1 to 2."""
-    total = _column(w, poly, 0, v.f)
-    if len(poly.coefficients) > 1:
-        slope = v.slope if "slope" in v else _column(w, poly, 1, v.f)
-        product = w("product", slope * v.f[: poly.u_bits])
-        total = total + product[poly.u_bits :]
-    total = w("total", zero_extend(total, poly.sum_widths[0]))
-    mantissa = total[GUARD : poly.scale]
-    if poly.reaches_two:
-        mantissa = mantissa | total[-1].replicate(len(mantissa))
-    return {"mantissa": w("mantissa", mantissa)} | v.keep("amount", "flag")
 
 
 def _place(a: Arithmetic, w: Wires, v: Values) -> Results:

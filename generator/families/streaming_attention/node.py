@@ -1,8 +1,10 @@
 """Base of the nodes between the FIFOs: pipelines without stalls, one token per firing."""
 
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.families.streaming_attention import StreamingAttentionSpec
@@ -13,13 +15,14 @@ from generator.arithmetic.softmax import (
 )
 from generator.block import Block
 from generator.cells.skew import delay_line
+from generator.layout import bits, elements, viewed
 
 ONE = Const(1, 1)
 
 
-def delayed(m: Module, value: Value, cycles: int, name: str, *, resets: bool = False) -> Value:
-    """Delay ``value`` by a number of cycles."""
-    return delay_line(m, value, cycles, name, resets=resets)[-1]
+def delayed(m: Module, value: Any, cycles: int, name: str, *, resets: bool = False) -> Any:
+    """Delay a value or a view by a number of cycles; a view stays one of its shape."""
+    return viewed(value.shape(), delay_line(m, bits(value), cycles, name, resets=resets)[-1])
 
 
 def halves(stages: int) -> tuple[int, int]:
@@ -71,7 +74,7 @@ class NodeBlock(Block):
         }
         super().__init__(f"{spec.family}_{self.place}_{spec.design_hash}", ports, clocked=True, resets=True)
 
-    def delayed(self, m: Module, value: Value, cycles: int, name: str, *, resets: bool = False) -> Value:
+    def delayed(self, m: Module, value: Any, cycles: int, name: str, *, resets: bool = False) -> Any:
         """Delay ``value`` by a number of cycles."""
         return delayed(m, value, cycles, name, resets=resets)
 
@@ -90,9 +93,9 @@ class NodeBlock(Block):
 
     def saturate(self, m: Module, *events: Value) -> None:
         """Report, one cycle later, that a value left its range; each event bit has a register."""
-        bits = Cat(*events)
-        held = Signal(len(bits), name="saturated_held")
-        m.d.sync += held.eq(bits)
+        together = Cat(*events)
+        held = Signal(len(together), name="saturated_held")
+        m.d.sync += held.eq(together)
         m.d.comb += self.saturated.eq(held.any())
 
     def leave(self, m: Module, flags: Flags) -> None:
@@ -119,8 +122,30 @@ class NodeBlock(Block):
         return visible[position] if position < len(visible) else ONE
 
 
+class LaneBlock(NodeBlock, ABC):
+    """Base of the nodes that do the same for every lane: ``ends`` are the ports of one lane."""
+
+    def __init__(self, spec: StreamingAttentionSpec, ends: dict[str, Any], cycles: int) -> None:
+        ports = {name: member.flow(ArrayLayout(member.shape, spec.lanes)) for name, member in ends.items()}
+        super().__init__(spec, ports, FLAGS, FLAGS, cycles)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = self.module()
+        lanes = zip(*map(elements, self.inputs()), strict=True)
+        self.finish(m, [self.lane(m, number, *given) for number, given in enumerate(lanes)])
+        return m
+
+    @abstractmethod
+    def inputs(self) -> tuple[Any, ...]:
+        """The input ports, in the order in which :meth:`lane` takes them."""
+
+    @abstractmethod
+    def lane(self, m: Module, number: int, *given: Value) -> Value:
+        """Result of one lane for its inputs."""
+
+
 def finished(owner: Block, m: Module, block: Finish, name: str, **given: Value) -> tuple[Value, Value]:
     """(output, whether it does not fit) of a sum; only integers say so."""
-    found, clipped = Signal(len(block.result), name=f"result{name}"), Signal(name=f"clipped{name}")
+    found, clipped = Signal(len(bits(block.result)), name=f"result{name}"), Signal(name=f"clipped{name}")
     owner.use(m, block, f"finish{name}", result=found, saturated=clipped, **given)
     return found, clipped

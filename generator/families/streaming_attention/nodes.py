@@ -3,6 +3,7 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.softmax.arithmetic import (
@@ -13,7 +14,6 @@ from blueprint.arithmetic.softmax.arithmetic import (
     Arithmetic,
 )
 from blueprint.families.streaming_attention import StreamingAttentionSpec
-from generator.arithmetic.integers import parts
 from generator.arithmetic.softmax import (
     Exp2,
     Reciprocal,
@@ -22,7 +22,8 @@ from generator.arithmetic.softmax import (
     ScoreBeat,
     SumWeights,
 )
-from generator.families.streaming_attention.node import FLAGS, ONE, NodeBlock, halves
+from generator.families.streaming_attention.node import FLAGS, ONE, LaneBlock, NodeBlock, halves
+from generator.layout import elements
 
 
 class Score(NodeBlock):
@@ -35,12 +36,12 @@ class Score(NodeBlock):
         self.naive = spec.graph == "naive"
         width = a.p_word if self.naive else a.t_word
         ports = {
-            "query": In(lanes * spec.dim * a.in_width),
+            "query": In(ArrayLayout(spec.dim * a.in_width, lanes)),
             "key": In(spec.dim * spec.element_width),
             "multiplier": In(a.multiplier_width),
             "shift": In(0 if a.sums_are_floats else SHIFT_BITS),
             "offset": In(a.reference_width if self.naive else 0),
-            "result": Out(lanes * width),
+            "result": Out(ArrayLayout(width, lanes)),
         }
         cycles = spec.dot_stages + spec.scale_stages + self.naive * spec.exp_stages
         super().__init__(spec, ports, FLAGS, FLAGS, cycles)
@@ -60,7 +61,7 @@ class Score(NodeBlock):
         above: list[Value] = []
         valid, visible = self._seen(m, spec.dot_stages + before)
         later = self._seen(m, spec.dot_stages + spec.scale_stages) if self.naive else (valid, visible)
-        for lane, query in enumerate(parts(self.query, spec.dim * a.in_width)):
+        for lane, query in enumerate(elements(self.query)):
             score = Signal(a.score_word, name=f"score{lane}")
             found = Signal(a.t_word, name=f"exponent{lane}")
             self.use(m, dot, f"dot{lane}", q=query, k=self.key, result=score, enable=ONE)
@@ -114,10 +115,10 @@ class Highest(NodeBlock):
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         a, lanes = spec.softmax, spec.lanes
         self.running = bool(a.rescales)
-        ports = {"exponent": In(lanes * a.t_word)}
+        ports: dict[str, Any] = {"exponent": In(ArrayLayout(a.t_word, lanes))}
         ports |= {
-            "result": Out(lanes * (a.p_word if self.running else a.reference_width)),
-            "shift": Out(lanes * a.shift_width if self.running else 0),
+            "result": Out(ArrayLayout(a.p_word if self.running else a.reference_width, lanes)),
+            "shift": Out(ArrayLayout(a.shift_width, lanes) if self.running else 0),
         }
         flags, passed = (FLAGS, FLAGS) if self.running else (("last", "visible"), ())
         super().__init__(spec, ports, flags, passed, spec.exp_stages if self.running else 0)
@@ -131,7 +132,7 @@ class Highest(NodeBlock):
         results: list[Value] = []
         shifts: list[Value] = []
         lows: list[Value] = []
-        for lane, exponent in enumerate(parts(self.exponent, a.t_word)):
+        for lane, exponent in enumerate(elements(self.exponent)):
             sees = self.sees(self.visible, lane)
             reference = Signal(a.reference_width, name=f"reference{lane}")
             shift = Signal(a.shift_width if self.running else 0, name=f"shift{lane}")
@@ -174,34 +175,25 @@ def below_floor(reference: Value) -> Value:
     return reference[-1] & low.any() & (low < REFERENCE_FLOOR + (1 << (len(reference) - 1)))
 
 
-class Exponential(NodeBlock):
+class Exponential(LaneBlock):
     """Weights of the keys of a row whose maximum is known."""
 
     place = "exponential"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        a, lanes = spec.softmax, spec.lanes
-        ports = {
-            "exponent": In(lanes * a.t_word),
-            "reference": In(lanes * a.reference_width),
-            "result": Out(lanes * a.p_word),
-        }
-        super().__init__(spec, ports, FLAGS, FLAGS, spec.exp_stages)
+        a = spec.softmax
+        ends = {"exponent": In(a.t_word), "reference": In(a.reference_width), "result": Out(a.p_word)}
+        super().__init__(spec, ends, spec.exp_stages)
 
-    def elaborate(self, platform: Any) -> Module:
-        m = self.module()
+    def inputs(self) -> tuple[Any, ...]:
+        return self.exponent, self.reference
+
+    def lane(self, m: Module, number: int, exponent: Value, reference: Value) -> Value:
         a = self.spec.softmax
+        weight = Signal(a.p_word, name=f"weight{number}")
         power = Exp2(a, self.spec.exp_stages)
-        results: list[Value] = []
-        pairs = zip(parts(self.exponent, a.t_word), parts(self.reference, a.reference_width), strict=True)
-        for lane, (exponent, reference) in enumerate(pairs):
-            weight = Signal(a.p_word, name=f"weight{lane}")
-            self.use(m, power, f"power{lane}", t=exponent, peak=reference, result=weight, enable=ONE)
-            results.append(weight)
-        valid, flags = self.follow(m, self.cycles)
-        m.d.comb += [self.write.eq(valid), self.result.eq(Cat(*results))]
-        self.leave(m, flags)
-        return m
+        self.use(m, power, f"power{number}", t=exponent, peak=reference, result=weight, enable=ONE)
+        return weight
 
 
 class Sum(NodeBlock):
@@ -213,11 +205,11 @@ class Sum(NodeBlock):
         a, lanes = spec.softmax, spec.lanes
         self.gains = bool(a.has_gain)
         ports = {
-            "weight": In(lanes * a.p_word),
-            "shift": In(lanes * a.shift_width if a.rescales else 0),
+            "weight": In(ArrayLayout(a.p_word, lanes)),
+            "shift": In(ArrayLayout(a.shift_width, lanes) if a.rescales else 0),
             "gain": In(OUTPUT_MULTIPLIER_BITS if self.gains else 0),
             "down": In(OUTPUT_SHIFT_BITS if self.gains else 0),
-            "result": Out(lanes * a.r_width),
+            "result": Out(ArrayLayout(a.r_width, lanes)),
             "down_out": Out(OUTPUT_SHIFT_BITS if self.gains else 0),
         }
         super().__init__(spec, ports, ("last", "visible"), (), 1 + spec.reciprocal_stages)
@@ -229,11 +221,11 @@ class Sum(NodeBlock):
         block, inverse = SumWeights(a), Reciprocal(a, stages)
         results: list[Value] = []
         corner = bool(self.spec.visible_bits)
-        shifts = parts(self.shift, a.shift_width) if a.rescales else [Const(0, 0)] * self.spec.lanes
+        shifts = elements(self.shift) if a.rescales else [Const(0, 0)] * self.spec.lanes
         gain = self.delayed(m, self.gain, self.cycles, "gain")
         some = self._some(m, begin) if self.spec.graph == "naive" else Const(0, 0)
         wrong: list[Value] = []
-        for lane, weight in enumerate(parts(self.weight, a.p_word)):
+        for lane, weight in enumerate(elements(self.weight)):
             sees = self.sees(self.visible, lane)
             total = Signal(a.l_width, name=f"total{lane}")
             found = Signal(a.r_width, name=f"inverse{lane}")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.floating import FloatFormat
@@ -13,7 +14,6 @@ from blueprint.arithmetic.softmax.arithmetic import (
 )
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.numbers import flag
-from generator.arithmetic.integers import parts
 from generator.arithmetic.softmax import (
     Finish,
     Normalize,
@@ -21,7 +21,15 @@ from generator.arithmetic.softmax import (
     SumValues,
 )
 from generator.block import Block
-from generator.families.streaming_attention.node import FLAGS, ONE, NodeBlock, delayed, finished, halves
+from generator.families.streaming_attention.node import (
+    ONE,
+    LaneBlock,
+    NodeBlock,
+    delayed,
+    finished,
+    halves,
+)
+from generator.layout import bits, elements
 
 
 class OutputLane(Block):
@@ -41,10 +49,10 @@ class OutputLane(Block):
             "sees": In(flag(spec.visible_bits > 0)),
             "weight": In(a.p_word),
             "shift": In(a.shift_width if a.rescales else 0),
-            "value": In(spec.dim * self.element_width),
+            "value": In(ArrayLayout(self.element_width, spec.dim)),
             "gain": In(gains * OUTPUT_MULTIPLIER_BITS),
             "down": In(gains * OUTPUT_SHIFT_BITS),
-            "result": Out(spec.dim * (a.out_width if self.finishes else a.o_word)),
+            "result": Out(ArrayLayout(a.out_width if self.finishes else a.o_word, spec.dim)),
             "clipped": Out(gains * spec.dim),
         }
         self.latency = f"{1 + self.after} cycles"
@@ -56,7 +64,7 @@ class OutputLane(Block):
         finish = Finish(a) if self.finishes else None
         results: list[Value] = []
         clipped: list[Value] = []
-        for number, value in enumerate(parts(self.value, self.element_width)):
+        for number, value in enumerate(elements(self.value)):
             total = self._total(m, number, value)
             if finish is not None:
                 scales = {"output_multiplier": self.gain, "output_shift": self.down}
@@ -102,12 +110,12 @@ class Output(NodeBlock):
         gains = 1 if self.finishes and spec.has_gains else 0
         width = a.out_width if self.finishes else a.o_word
         ports = {
-            "weight": In(lanes * a.p_word),
-            "shift": In(lanes * a.shift_width if a.rescales else 0),
-            "value": In(spec.dim * spec.element_width),
+            "weight": In(ArrayLayout(a.p_word, lanes)),
+            "shift": In(ArrayLayout(a.shift_width, lanes) if a.rescales else 0),
+            "value": In(ArrayLayout(spec.element_width, spec.dim)),
             "gain": In(gains * OUTPUT_MULTIPLIER_BITS),
             "down": In(gains * OUTPUT_SHIFT_BITS),
-            "result": Out(lanes * spec.dim * width),
+            "result": Out(ArrayLayout(spec.dim * width, lanes)),
         }
         super().__init__(spec, ports, ("last", "final", "visible"), ("final",), 1 + spec.product_stages)
 
@@ -115,20 +123,21 @@ class Output(NodeBlock):
         m = self.module()
         spec, a, stages = self.spec, self.spec.softmax, self.spec.product_stages
         after, before = halves(stages)
-        values = parts(self.delayed(m, self.value, before, "value"), spec.element_width)
-        weights = parts(self.delayed(m, self.weight, before, "weight"), a.p_word)
+        value = self.delayed(m, self.value, before, "value")
+        weights = elements(self.delayed(m, self.weight, before, "weight"))
         valid, flags = self.follow(m, stages)
         begin = self.begin(m, valid, flags.last)
         moves = self.delayed(m, self.shift, stages, "move")
-        shifts = parts(moves, a.shift_width) if a.rescales else [Const(0, 0)] * spec.lanes
+        shifts = elements(moves) if a.rescales else [Const(0, 0)] * spec.lanes
         gain = self.delayed(m, self.gain, self.cycles, "gain")
         down = self.delayed(m, self.down, self.cycles, "down")
         corner = bool(spec.visible_bits)
-        block, width, results = OutputLane(spec), len(self.result) // spec.lanes, []
+        block = OutputLane(spec)
+        results: list[Value] = []
         wrong: list[Value] = []
         for lane, weight in enumerate(weights):
             sees = self.sees(flags.visible, lane)
-            found = Signal(width, name=f"result{lane}")
+            found = Signal(len(bits(block.result)), name=f"result{lane}")
             wrong.append(Signal(spec.dim, name=f"clipped{lane}"))
             self.use(
                 m,
@@ -138,7 +147,7 @@ class Output(NodeBlock):
                 enable=valid & (sees | begin) if corner else valid,
                 sees=sees,
                 weight=weight,
-                value=Cat(*values),
+                value=value,
                 shift=shifts[lane],
                 gain=gain,
                 down=down,
@@ -151,10 +160,10 @@ class Output(NodeBlock):
             self.result.eq(Cat(*results)),
         ]
         if self.saturates:
-            values = parts(self.value, spec.element_width) if a.values_saturate else []
+            values = elements(self.value) if a.values_saturate else []
             any_large = Cat(*(too_large(a.input_format, value) for value in values)).any()
             large = [self.fire & any_large] if a.values_saturate else []
-            clipped = [bits & self.write.replicate(spec.dim) for bits in wrong] if spec.has_gains else []
+            clipped = [each & self.write.replicate(spec.dim) for each in wrong] if spec.has_gains else []
             self.saturate(m, *clipped, *large)
         self.leave(m, flags._replace(final=self.delayed(m, flags.final, 1, "final_row")))
         return m
@@ -166,32 +175,25 @@ def too_large(fmt: FloatFormat, value: Value) -> Value:
     return (field >= VALUE_WHOLE + fmt.bias) & ~field.all()
 
 
-class DivideWeights(NodeBlock):
+class DivideWeights(LaneBlock):
     """Weights divided by the sum of their row."""
 
     place = "divide"
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
-        a, lanes = spec.softmax, spec.lanes
-        ports = {
-            "weight": In(lanes * a.p_word),
-            "inverse": In(lanes * a.r_width),
-            "result": Out(lanes * a.p_word),
-        }
-        super().__init__(spec, ports, FLAGS, FLAGS, spec.divide_stages)
+        a = spec.softmax
+        ends = {"weight": In(a.p_word), "inverse": In(a.r_width), "result": Out(a.p_word)}
+        super().__init__(spec, ends, spec.divide_stages)
 
-    def elaborate(self, platform: Any) -> Module:
-        m = self.module()
+    def inputs(self) -> tuple[Any, ...]:
+        return self.weight, self.inverse
+
+    def lane(self, m: Module, number: int, weight: Value, inverse: Value) -> Value:
         a = self.spec.softmax
+        found = Signal(a.p_word, name=f"share{number}")
         block = Normalize(a, self.spec.divide_stages)
-        results: list[Value] = []
-        pairs = zip(parts(self.weight, a.p_word), parts(self.inverse, a.r_width), strict=True)
-        for lane, (weight, inverse) in enumerate(pairs):
-            found = Signal(a.p_word, name=f"share{lane}")
-            self.use(m, block, f"share_of{lane}", p=weight, r=inverse, result=found, enable=ONE)
-            results.append(found)
-        self.finish(m, results)
-        return m
+        self.use(m, block, f"share_of{number}", p=weight, r=inverse, result=found, enable=ONE)
+        return found
 
 
 class DivideLane(Block):
@@ -203,10 +205,10 @@ class DivideLane(Block):
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         a, self.spec = spec.softmax, spec
         ports = {
-            "total": In(spec.dim * a.o_word),
+            "total": In(ArrayLayout(a.o_word, spec.dim)),
             "inverse": In(a.r_width),
             "down": In(OUTPUT_SHIFT_BITS if spec.has_gains else 0),
-            "result": Out(spec.dim * a.out_width),
+            "result": Out(ArrayLayout(a.out_width, spec.dim)),
             "clipped": Out(spec.dim if spec.has_gains else 0),
         }
         self.latency = f"{spec.divide_stages} cycles"
@@ -221,7 +223,7 @@ class DivideLane(Block):
         clipped: list[Value] = []
         after, before = halves(self.spec.divide_stages)
         inverse, totals = delayed(m, self.inverse, before, "inverse"), delayed(m, self.total, before, "total")
-        for number, total in enumerate(parts(totals, a.o_word)):
+        for number, total in enumerate(elements(totals)):
             found, wrong = finished(self, m, block, str(number), o=total, r=inverse, output_shift=self.down)
             results.append(found)
             clipped.append(wrong)
@@ -239,24 +241,24 @@ class DivideTotals(NodeBlock):
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         a, lanes = spec.softmax, spec.lanes
         ports = {
-            "total": In(lanes * spec.dim * a.o_word),
-            "inverse": In(lanes * a.r_width),
+            "total": In(ArrayLayout(spec.dim * a.o_word, lanes)),
+            "inverse": In(ArrayLayout(a.r_width, lanes)),
             "down": In(OUTPUT_SHIFT_BITS if spec.has_gains else 0),
-            "result": Out(lanes * spec.dim * a.out_width),
+            "result": Out(ArrayLayout(spec.dim * a.out_width, lanes)),
         }
         super().__init__(spec, ports, ("final",), ("final",), spec.divide_stages)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        spec, a = self.spec, self.spec.softmax
+        spec = self.spec
         block, before = DivideLane(spec), halves(spec.divide_stages)[1]
         results: list[Value] = []
         wrong: list[Value] = []
         down = self.delayed(m, self.down, before, "down")
-        totals = parts(self.total, spec.dim * a.o_word)
-        for lane, inverse in enumerate(parts(self.inverse, a.r_width)):
+        totals = elements(self.total)
+        for lane, inverse in enumerate(elements(self.inverse)):
             found, clipped = (
-                Signal(len(block.result), name=f"quotient{lane}"),
+                Signal(len(bits(block.result)), name=f"quotient{lane}"),
                 Signal(spec.dim, name=f"clipped{lane}"),
             )
             pins = {
@@ -272,5 +274,5 @@ class DivideTotals(NodeBlock):
         self.finish(m, results)
         if self.saturates:
             there = self.follow(m, before)[0]
-            self.saturate(m, *(bits & there.replicate(spec.dim) for bits in wrong))
+            self.saturate(m, *(each & there.replicate(spec.dim) for each in wrong))
         return m

@@ -18,8 +18,7 @@ from blueprint.families.streaming_attention.dataflow import (
     reserved,
     words,
 )
-from blueprint.families.streaming_attention.inventory import FILE_WORDS
-from blueprint.numbers import flag
+from blueprint.numbers import FILE_WORDS, flag
 from blueprint.record import Record
 from generator.accelerator import Accelerator
 from generator.arithmetic.floating.words import is_special

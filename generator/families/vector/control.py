@@ -9,6 +9,7 @@ from blueprint.families.vector import VectorSpec
 from blueprint.families.vector.parameters import OUT_STAGES
 from blueprint.numbers import clog2
 from generator.boundary import HANDSHAKE
+from generator.cells.counter import count_up
 from generator.cells.elastic import elastic
 from generator.sequencer import Sequencer, held, taken
 
@@ -32,8 +33,10 @@ class Control(Sequencer):
             "do_dequantize": Out(spec.sums),
             "do_gate": Out(spec.gated),
             "do_add": Out(spec.added),
+            "do_rotate": Out(spec.rotated),
             "do_norm": Out(1),
             "do_quantize": Out(1),
+            "do_dot": Out(spec.dotted),
             "enable_operand": Out(spec.takes_operand),
             "enable_gain": Out(1),
             "enable_front": Out(1),
@@ -47,6 +50,8 @@ class Control(Sequencer):
             "factor_start": Out(1),
             "factor_step": Out(clog2(spec.factor_cycles)),
             "factor_end": Out(1),
+            "factor_first": Out(spec.dotted),
+            "factor_row": Out(spec.index_bits),
             "read_slot": Out(slot),
             "read_address": Out(spec.address_bits),
             "enable_back": Out(OUT_STAGES),
@@ -58,8 +63,8 @@ class Control(Sequencer):
         spec = self.spec
         code = Signal(spec.operation_bits, name="code")
         m.d.comb += code.eq(self.run.operation - 1)
-        doing = (self.do_dequantize, self.do_gate, self.do_add, self.do_norm, self.do_quantize)
-        m.d.comb += Cat(*doing).eq(code)
+        before = (self.do_dequantize, self.do_gate, self.do_add, self.do_rotate)
+        m.d.comb += Cat(*before, self.do_norm, self.do_quantize, self.do_dot).eq(code)
         fire, row_out = Signal(name="x_fire"), Signal(name="row_out")
         beside, misframed = self._beside(m, fire)
         last_beat = self._rows_in(m, fire, row_out, beside, misframed)
@@ -80,9 +85,11 @@ class Control(Sequencer):
         """Accept second operands and gains; returns whether those of the next beat are there, and wrong frames."""
         there: Value = Const(1, 1)
         misframed: list[Value] = []
-        asked = [("gain", self.gain, self.enable_gain, self.do_norm)]
+        gains = self.do_norm | self.do_dot if self.spec.dots else self.do_norm
+        asked = [("gain", self.gain, self.enable_gain, gains)]
         if self.spec.takes_operand:
-            asked.append(("operand", self.operand, self.enable_operand, Cat(self.do_gate, self.do_add).any()))
+            uses = Cat(self.do_gate, self.do_add, self.do_rotate).any()
+            asked.append(("operand", self.operand, self.enable_operand, uses))
         else:
             misframed.append(Const(0, 1))
         for name, stream, accept, needed in asked:
@@ -175,6 +182,11 @@ class Control(Sequencer):
             m.d.sync += step.eq(step + 1)
         m.d.comb += [self.factor_start.eq(start), self.factor_step.eq(step), self.factor_end.eq(end)]
         m.d.comb += self.factor_slot.eq(self._slot(m, "factor_slot_held", end))
+        if self.spec.dots:
+            number = Signal(self.spec.index_bits, name="row_number")
+            count_up(m, number, start, self.run.start)
+            first = self.opening(m, "first_factor", start, Const(0, 1))
+            m.d.comb += [self.factor_row.eq(number), self.factor_first.eq(first)]
         return end
 
     def _rows_out(self, m: Module, found: Value, row_out: Signal) -> None:

@@ -7,8 +7,9 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.floating import FP32
 from blueprint.families.vector import VectorSpec
-from blueprint.families.vector.parameters import INTEGER_WIDTH, SCALE_WIDTH, SUM_WIDTH
+from blueprint.families.vector.parameters import INTEGER_WIDTH, SCALE_WIDTH, SIGMOID_STAGES, SUM_WIDTH
 from generator.arithmetic.floating import FloatAdd, FloatConvert, FloatMultiply, FloatToInt, IntToFloat
+from generator.arithmetic.sigmoid import Sigmoid
 from generator.block import Block, register
 
 #: A wire that a design lacks.
@@ -78,12 +79,17 @@ class Scale(FloatUser):
 
 
 class Front(FloatUser):
-    """Dequantizes, gates, adds and weighs one element a cycle, as the run asks, and squares it."""
+    """Dequantizes, gates, adds and weighs one element a cycle, as the run asks, and squares it.
+
+    An element that is rotated needs its neighbor: ``element`` and ``angle`` go to it, ``neighbor`` and its ``other``
+    angle come from it.
+    """
 
     place = "front"
 
-    def __init__(self, spec: VectorSpec) -> None:
-        self.spec = spec
+    def __init__(self, spec: VectorSpec, odd: bool = False) -> None:
+        self.spec, self.odd = spec, odd
+        turns = spec.width * spec.rotated
         self.latency = f"{spec.chain_stages - 1} cycles"
         ports = {
             "x": In(spec.x_width),
@@ -93,13 +99,19 @@ class Front(FloatUser):
             "do_dequantize": In(spec.sums),
             "do_gate": In(spec.gated),
             "do_add": In(spec.added),
+            "do_rotate": In(spec.rotated),
             "do_norm": In(1),
+            "do_dot": In(spec.dotted),
+            "neighbor": In(turns),
+            "other": In(turns),
+            "element": Out(turns),
+            "angle": Out(turns),
             "weighed": Out(spec.width),
-            "square": Out(spec.width - 1),
+            "square": Out(spec.width - 1 + spec.dotted),
         }
-        form = "".join(
-            letter for letter, there in zip("dga", (spec.sums, spec.gated, spec.added), strict=True) if there
-        )
+        has = {"d": spec.sums, "g": spec.gated, "a": spec.added, "r": spec.rotated, "p": spec.dotted}
+        has |= {"_silu": spec.curved}
+        form = "".join(letter for letter, there in has.items() if there) + "_odd" * (spec.rotates and odd)
         super().__init__(f"{spec.family}_front_{spec.format}_{form}", ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
@@ -117,11 +129,14 @@ class Front(FloatUser):
         if spec.adds:
             total = self.result(m, FloatAdd(spec.inside, flush=True), "total", a=row, b=beside.operand)
             row = self.later(m, "added", Mux(self.do_add, total, row))
-            beside = self._beside(m, "added", Beside(beside.gain))
+            beside = self._beside(m, "added", beside if spec.rotates else Beside(beside.gain))
+        if spec.rotates:
+            row, beside = self._rotated(m, row, beside)
         squared = self.product(m, "squared", row, row)
-        weighed = Mux(self.do_norm, self.product(m, "gained", row, beside.gain), row)
-        m.d.comb += self.square.eq(self.later(m, "square_held", squared[:-1]))
-        m.d.comb += self.weighed.eq(self.later(m, "weighed_held", weighed))
+        gained = self.product(m, "gained", row, beside.gain)
+        added = Mux(self.do_dot, gained, squared) if spec.dots else squared[:-1]
+        m.d.comb += self.square.eq(self.later(m, "square_held", added))
+        m.d.comb += self.weighed.eq(self.later(m, "weighed_held", Mux(self.do_norm, gained, row)))
         return m
 
     def _beside(self, m: Module, name: str, values: Beside) -> Beside:
@@ -138,15 +153,42 @@ class Front(FloatUser):
         return self.later(m, "dequantized", Mux(self.do_dequantize, scaled, row))
 
     def _gated(self, m: Module, row: Signal, beside: Beside) -> tuple[Signal, Beside]:
-        """Squared ReLU, then the product with the second operand."""
-        positive = Signal(len(row), name="positive")
-        m.d.comb += positive.eq(row & (~row[-1]).replicate(len(row)))
-        squared = self.product(m, "rectified", positive, positive)
-        row = self.later(m, "gate", Mux(self.do_gate, squared, row))
+        """The activation, then its product with the second operand."""
+        if self.spec.activation == "silu":
+            row, factor, beside = self._sigmoid(m, row, beside)
+            activated = self.product(m, "curved", row, factor)
+        else:
+            positive = Signal(len(row), name="positive")
+            m.d.comb += positive.eq(row & (~row[-1]).replicate(len(row)))
+            activated = self.product(m, "rectified", positive, positive)
+        row = self.later(m, "gate", Mux(self.do_gate, activated, row))
         beside = self._beside(m, "gate", beside)
         product = self.product(m, "opened", row, beside.operand)
-        kept = beside if self.spec.adds else Beside(beside.gain)
+        kept = beside if self.spec.adds or self.spec.rotates else Beside(beside.gain)
         return self.later(m, "gated", Mux(self.do_gate, product, row)), self._beside(m, "gated", kept)
+
+    def _sigmoid(self, m: Module, row: Signal, beside: Beside) -> tuple[Signal, Value, Beside]:
+        """An element, its sigmoid and what goes beside them."""
+        x = row[:-1]
+        for stage in range(SIGMOID_STAGES):
+            negative = row[-1]
+            row = self.later(m, f"sigmoid_x{stage}", row)
+            beside = self._beside(m, f"sigmoid{stage}", beside)
+        found = self.result(m, Sigmoid(self.spec.inside), "sigmoid", x=x, negative=negative)
+        return row, Cat(self.later(m, "sigmoid_held", found), Const(0, 1)), beside
+
+    def _rotated(self, m: Module, row: Signal, beside: Beside) -> tuple[Signal, Beside]:
+        """Two products with the angle of the pair, then their difference, of an odd element their sum."""
+        m.d.comb += [self.element.eq(row), self.angle.eq(beside.operand)]
+        by, across = (self.other, beside.operand) if self.odd else (beside.operand, self.other)
+        straight = self.product(m, "straight", row, by)
+        row = self.later(m, "straight_held", Mux(self.do_rotate, straight, row))
+        crossed = self.later(m, "crossed_held", self.product(m, "crossed", self.neighbor, across))
+        beside = self._beside(m, "straight", Beside(beside.gain))
+        term = crossed if self.odd else Cat(crossed[:-1], ~crossed[-1])
+        turned = self.result(m, FloatAdd(self.spec.inside, flush=True), "turned", a=row, b=term)
+        row = self.later(m, "rotated", Mux(self.do_rotate, turned, row))
+        return row, self._beside(m, "rotated", beside)
 
 
 class Back(FloatUser):

@@ -1,4 +1,4 @@
-"""The reductions of a row: its sum of squares and its largest magnitude."""
+"""The reductions of a row: its sum of squares, or of products, and its largest magnitude."""
 
 from typing import Any
 
@@ -8,16 +8,15 @@ from amaranth.lib.wiring import In, Out
 from blueprint.arithmetic.floating import FP32
 from blueprint.families.vector import VectorSpec
 from generator.arithmetic.floating import FloatAdd
+from generator.arithmetic.integers import parts
 from generator.block import register
 from generator.families.vector.front import FloatUser, of_slot
-
-_SUM = FP32.width - 1
 
 
 class Sums(FloatUser):
     """Reduces the lanes of a beat by neighbors, a level a cycle, then beat by beat, and keeps what a row gave.
 
-    Numbers that are never negative have no sign.
+    Numbers that are never negative have no sign: sums do where they may be of products with gains.
     """
 
     place = "sums"
@@ -27,44 +26,43 @@ class Sums(FloatUser):
         self.latency = f"{spec.levels + 1} cycles"
         narrow = spec.width - 1
         ports = {
-            "square": In(spec.lanes * narrow),
+            "square": In(spec.lanes * (narrow + spec.dotted)),
             "magnitude": In(spec.lanes * narrow),
             "enable": In(1),
             "first": In(1),
             "last": In(1),
             "write_slot": In(spec.slot_bits),
             "read_slot": In(spec.slot_bits),
-            "sum": Out(_SUM),
+            "out_slot": In(spec.slot_bits * spec.dotted),
+            "sum": Out(spec.sum_bits),
             "largest": Out(narrow),
+            "dot": Out(spec.sum_bits * spec.dotted),
         }
-        super().__init__(
-            f"{spec.family}_sums_{spec.inside.name}_l{spec.lanes}k{spec.rows_kept}", ports, clocked=True
-        )
+        size = f"l{spec.lanes}k{spec.rows_kept}" + "_signed" * spec.dots
+        super().__init__(f"{spec.family}_sums_{spec.inside.name}_{size}", ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
-        m, narrow = self.module(), self.spec.width - 1
+        m, narrow, wide = self.module(), self.spec.width - 1, self.spec.sum_bits
         square, largest = self._reduced(m)
-        running, so_far = Signal(_SUM, name="running"), Signal(narrow, name="so_far")
-        total = self._sum(m, "total", running & ~self.first.replicate(_SUM), square)
+        running, so_far = Signal(wide, name="running"), Signal(narrow, name="so_far")
+        total = self._sum(m, "total", running & ~self.first.replicate(wide), square)
         peak = self._larger(m, "peak", so_far & ~self.first.replicate(narrow), largest)
-        m.d.comb += running.eq(register(m, _SUM, "running_held", self.enable, total))
+        m.d.comb += running.eq(register(m, wide, "running_held", self.enable, total))
         m.d.comb += so_far.eq(register(m, narrow, "so_far_held", self.enable, peak))
         rows = range(self.spec.rows_kept)
         enter = [self.last & (self.write_slot == slot) for slot in rows]
-        kept = [register(m, _SUM, f"sum{slot}", enter[slot], total) for slot in rows]
+        kept = [register(m, wide, f"sum{slot}", enter[slot], total) for slot in rows]
         peaks = [register(m, narrow, f"largest{slot}", enter[slot], peak) for slot in rows]
         m.d.comb += [
             self.sum.eq(of_slot(self.read_slot, kept)),
             self.largest.eq(of_slot(self.read_slot, peaks)),
         ]
+        if self.spec.dots:
+            m.d.comb += self.dot.eq(of_slot(self.out_slot, kept))
         return m
 
     def _reduced(self, m: Module) -> tuple[Value, Value]:
-        narrow = self.spec.width - 1
-        squares, peaks = (
-            [word[lane * narrow : (lane + 1) * narrow] for lane in range(self.spec.lanes)]
-            for word in (self.square, self.magnitude)
-        )
+        squares, peaks = (parts(word, len(word) // self.spec.lanes) for word in (self.square, self.magnitude))
         level = 0
         while len(squares) > 1:
             squares = self._level(m, squares, f"sum{level}_", self._sum)
@@ -79,9 +77,11 @@ class Sums(FloatUser):
         return [self.later(m, f"{name}held{at}", word) for at, word in enumerate(found)]
 
     def _sum(self, m: Module, name: str, a: Value, b: Value) -> Value:
-        """The FP32 sum of two numbers that may have fewer fraction bits and have no sign."""
-        wide = [Cat(Const(0, _SUM - len(word)), word, Const(0, 1)) for word in (a, b)]
-        return self.result(m, FloatAdd(FP32, flush=True), name, a=wide[0], b=wide[1])[:_SUM]
+        """The FP32 sum of two numbers that may have fewer fraction bits, and no sign."""
+        bits = self.spec.sum_bits
+        positive = Const(0, FP32.width - bits)
+        wide = [Cat(Const(0, bits - len(word)), word, positive) for word in (a, b)]
+        return self.result(m, FloatAdd(FP32, flush=True), name, a=wide[0], b=wide[1])[:bits]
 
     def _larger(self, m: Module, name: str, a: Value, b: Value) -> Value:
         found = Signal(len(a), name=name)

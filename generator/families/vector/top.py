@@ -4,14 +4,20 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
+from blueprint.arithmetic.floating import FP32
 from blueprint.families.vector import VectorSpec
+from blueprint.families.vector.parameters import INDEX_WIDTH
 from generator.accelerator import Accelerator
 from generator.block import register
 from generator.cells.memory import store
 from generator.families.vector.control import Control
 from generator.families.vector.factor import Factor
 from generator.families.vector.front import Back, Front, Scale
+from generator.families.vector.largest import Largest
 from generator.families.vector.sums import Sums
+
+#: Bits of an FP32 number without its sign.
+_POSITIVE = FP32.width - 1
 
 
 class VectorUnit(Accelerator):
@@ -36,7 +42,7 @@ class VectorUnit(Accelerator):
         sums = self._reductions(m, control, weighed, squares)
         factor = self.use(
             m, Factor(spec), "factor", prefix="", length=control.run.length, do_norm=control.do_norm,
-            do_quantize=control.do_quantize, sum=sums.sum, largest=sums.largest, begin=control.factor_start,
+            do_quantize=control.do_quantize, sum=sums.sum[:_POSITIVE], largest=sums.largest, begin=control.factor_start,
             step=control.factor_step, end=control.factor_end, slot=control.factor_slot,
             read_slot=control.read_slot,
         )  # fmt: skip
@@ -46,7 +52,7 @@ class VectorUnit(Accelerator):
             write=control.write, write_address=control.write_address, read=control.enable_back[0],
             read_address=control.read_address,
         )  # fmt: skip
-        self._results(m, control, factor, kept)
+        self._results(m, control, factor, sums, kept)
         return m
 
     def _taken(self, m: Module, control: Any) -> tuple[list[Value], list[Value], list[Value], Value]:
@@ -79,15 +85,22 @@ class VectorUnit(Accelerator):
         return _split(x, spec.lanes), operands, _split(gain, spec.lanes), scale
 
     def _lanes(self, m: Module, control: Any) -> tuple[list[Value], list[Value]]:
-        """The weighed elements of a beat, and their squares."""
-        spec, front = self.spec, Front(self.spec)
+        """The weighed elements of a beat, and what is added of them: their squares, or their products with gains."""
+        spec, fronts = self.spec, (Front(self.spec), Front(self.spec, odd=True))
         weighed, squares = [], []
         x, operands, gains, scale = self._taken(m, control)
+        turns = spec.width * spec.rotated
+        elements, angles = (
+            [Signal(turns, name=f"{name}{lane}") for lane in range(spec.lanes)]
+            for name in ("element", "angle")
+        )
         for lane in range(spec.lanes):
             ends = self.use(
-                m, front, f"front{lane}", x=x[lane], operand=operands[lane], gain=gains[lane], scale=scale,
-                do_dequantize=control.do_dequantize, do_gate=control.do_gate, do_add=control.do_add,
-                do_norm=control.do_norm,
+                m, fronts[lane % 2 * spec.rotated], f"front{lane}", x=x[lane], operand=operands[lane],
+                gain=gains[lane], scale=scale, do_dequantize=control.do_dequantize, do_gate=control.do_gate,
+                do_add=control.do_add, do_rotate=control.do_rotate, do_norm=control.do_norm, do_dot=control.do_dot,
+                neighbor=elements[lane ^ spec.rotated], other=angles[lane ^ spec.rotated],
+                element=elements[lane], angle=angles[lane],
             )  # fmt: skip
             weighed.append(ends.weighed)
             squares.append(ends.square)
@@ -97,17 +110,28 @@ class VectorUnit(Accelerator):
         return self.use(
             m, Sums(self.spec), "sums", square=Cat(*squares), magnitude=Cat(*(word[:-1] for word in weighed)),
             enable=control.enable_sum, first=control.first_sum, last=control.last_sum,
-            write_slot=control.sum_slot, read_slot=control.factor_slot,
+            write_slot=control.sum_slot, read_slot=control.factor_slot, out_slot=control.read_slot,
         )  # fmt: skip
 
-    def _results(self, m: Module, control: Any, factor: Any, kept: Signal) -> None:
-        """The beat that was read, times the factor of its row, out with the scale of the row."""
+    def _largest(self, m: Module, control: Any, sums: Any) -> Value:
+        """The row with the largest sum, of those up to the one that leaves."""
+        found: Value = self.use(
+            m, Largest(self.spec), "largest", sum=sums.sum, number=control.factor_row, first=control.factor_first,
+            enable=control.factor_start, slot=control.factor_slot, read_slot=control.read_slot,
+        ).index  # fmt: skip
+        return found
+
+    def _results(self, m: Module, control: Any, factor: Any, sums: Any, kept: Signal) -> None:
+        """The beat that was read, times the factor of its row, out with the scale of the row and what else it gave."""
         spec, back, narrow = self.spec, Back(self.spec), self.spec.width - 1
         moves = control.enable_back
         times = register(m, narrow, "factor_read", moves[0], factor.factor)
-        scale = factor.scale
-        for stage in range(len(moves)):
-            scale = register(m, narrow, f"scale{stage}", moves[stage], scale)
+        scale = self._beside(m, "scale", moves, factor.scale)
+        row: list[Value] = [Const(0, 31 - narrow), scale, Const(0, 1)]
+        if spec.dots:
+            dot = self._beside(m, "dot", moves, sums.dot)
+            index = self._beside(m, "index", moves, self._largest(m, control, sums))
+            row += [dot, index, Const(0, INDEX_WIDTH - spec.index_bits)]
         values, integers = [], []
         for lane, word in enumerate(_split(kept, spec.lanes)):
             ends = self.use(
@@ -121,8 +145,13 @@ class VectorUnit(Accelerator):
             )
             values.append(ends.value)
             integers.append(ends.quantized)
-        low = Const(0, 31 - narrow)
-        m.d.comb += self.m_axis_out.tdata.eq(Cat(*values, *integers, low, scale, Const(0, 1)))
+        m.d.comb += self.m_axis_out.tdata.eq(Cat(*values, *integers, *row))
+
+    def _beside(self, m: Module, name: str, moves: Value, value: Value) -> Value:
+        """What a row has beside its beats on their way out."""
+        for stage in range(len(moves)):
+            value = register(m, len(value), f"{name}{stage}", moves[stage], value)
+        return value
 
 
 def _split(word: Value, lanes: int) -> list[Value]:

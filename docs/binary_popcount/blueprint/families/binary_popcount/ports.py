@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from blueprint.families.binary_popcount.parameters import BinaryPopcountParameters
 from blueprint.port import BeatLoop, Operand, Operation, Stream
+from blueprint.product import product_sizes, product_values
 from blueprint.record import Field, Place, Record
-from blueprint.shell import RegisterFile, product_sizes, product_values
+from blueprint.shell import RegisterFile
 
 _BITS = "a bit each: 1 is +1, 0 is -1"
 _SIZES = {"tokens": "tokens", "k": "k", "n": "n"}

@@ -1,0 +1,1 @@
+"""How many evaluations searches need on spaces that can be enumerated; ``python -m benchmarks.searches``."""

@@ -1,0 +1,40 @@
+"""What the families of matrix products have in common: operands, results, and the registers of their sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from blueprint.numbers import Number, bit_length
+from blueprint.port import Operand, Operation
+from blueprint.shell import Size
+from blueprint.workloads.tasks import Gemm
+
+
+def product(
+    weights: str, given: Mapping[str, str] | None = None, where: Mapping[str, str] | None = None
+) -> Operation:
+    """A product of activations and weights, which a sentence describes; ``given`` and ``where`` as in `Operation`."""
+    return Operation(
+        computes="out = act @ wgt",
+        inputs=(
+            Operand("act", ("tokens", "k"), "activations, a row per token"),
+            Operand("wgt", ("k", "n"), weights),
+        ),
+        outputs=(Operand("out", ("tokens", "n"), "results"),),
+        registers={name: name for name in ("tokens", "k", "n")},
+        given=given or {},
+        where=where or {},
+    )
+
+
+def product_sizes(sizes: Mapping[str, tuple[Number, Number]]) -> tuple[Size, ...]:
+    """Sizes of a matrix product by name; each with its maximum and 1 if a run counts it, else 0."""
+    return tuple(
+        Size(name, most, counted * bit_length(most), f"{name} of the next run")
+        for name, (most, counted) in sizes.items()
+    )
+
+
+def product_values(_: object, task: Gemm) -> dict[str, int]:
+    """Values that software writes to the registers of :func:`product_sizes` before a run: the sizes of the product."""
+    return {"tokens": task.m, "k": task.k, "n": task.n}

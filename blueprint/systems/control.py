@@ -1,0 +1,303 @@
+"""The sequencer of a system: control registers, movers, queues, and how long each of its steps takes.
+
+Hardware (``generator/systems``), manifest, C header and simulator read this, so that none of them disagrees about a
+register, an error or a cycle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from blueprint.errors import ParamError
+from blueprint.numbers import bit_length, ceil_div, clog2
+from blueprint.port import Register
+from blueprint.shell import WORD_BITS
+from blueprint.spec import Spec
+from blueprint.systems import staging
+from blueprint.systems.description import HOST, Buffers, System
+from blueprint.systems.dma import PAGE_BYTES, RESPONSE_BITS, Dma
+from blueprint.systems.instructions import UNITS, WIDTH
+from blueprint.systems.staging import Staged
+
+#: Instructions that a queue holds, the one that runs included.
+QUEUE_DEPTH = 32
+#: Bits of the beats of a row for fields that are held.
+HOLD_BITS = 20
+#: Words from which on a FIFO is in a memory; fewer are in registers.
+MEMORY_WORDS = 9
+#: Bits of a position, and of a number of passes.
+POSITION_BITS, PASS_BITS = 32, 16
+#: Bytes that addresses and rows of load and store are multiples of: a token, a scale.
+UNIT_BYTES = 4
+#: Clock in MHz that a system without one is thought to have where a latency becomes cycles.
+_CLOCK_MHZ = 1000
+#: Bits of an address where the memory needs no more.
+_ADDRESS_BITS = 32
+#: Units that run work of a decoder, with the work that tells which unit of a system it is.
+WORK = {"matrix": "product", "attention": "attention", "vector": "elements"}
+
+# How long steps take, in cycles: t is the cycle in which an instruction begins ----------------------------------------
+
+#: From the begin of ``set`` or ``setp`` to a register file to its end; to any other register it is 0.
+WRITE = 2
+#: From the begin of ``start`` to the cycle in which a transfer is offered to its mover.
+OFFER = 1
+#: From the begin of ``start`` to the first cycle in which a unit takes beats.
+FIRST_BEAT = 3
+#: From the last beat of a run to the cycle in which its status says so.
+DONE = 1
+#: From a beat of a load to the first cycle in which a unit can take the beat of a field that it completes.
+STAGED = 1
+#: From the begin of ``start`` to the first look at the status, from one look to the next, and from a look to its word.
+FIRST_LOOK, LOOK, ANSWER = 2, 3, 2
+#: From the dispatch of an instruction to the first cycle in which it can begin.
+DISPATCH = 1
+#: From the dispatch of ``end`` to the cycle in which the program of the next pass is asked for.
+NEXT_PASS = 1
+#: Cycles for which units and staging are reset at the end of a program or after an error.
+CLEAR = 4
+
+
+def run_end(begin: int, cycles: int) -> int:
+    """The cycle in which ``start`` of a unit ends that began in ``begin``, for a run of so many cycles."""
+    done = begin + FIRST_BEAT + cycles - 1 + DONE
+    looks = max(0, ceil_div(done - begin - FIRST_LOOK, LOOK))
+    return begin + FIRST_LOOK + looks * LOOK + ANSWER
+
+
+# Registers ------------------------------------------------------------------------------------------------------------
+
+#: What ends a program before its time, in the order of the status bits, with what each means.
+ERRORS: Mapping[str, str] = {
+    "wrong_image": "image_lo and image_hi are not the hash of this design: nothing started",
+    "no_program": "no pass, or a program of no instructions that passes need: nothing started",
+    "illegal": "an illegal instruction, or a program whose last instruction is not its only end",
+    "bus_error": "memory answered with an error, see response",
+    "refused": "a transfer or a register that cannot be: see blueprint/systems/dma.py",
+    "misframed": "a transfer that ends within a beat of its field",
+    "unit_error": "a unit refused its sizes or was misframed, see unit_status",
+    "stopped": "the host wrote 1 to stop",
+}
+#: Number in the status of the unit at fault: that of :data:`blueprint.systems.instructions.UNITS`, and fetch.
+FETCH = len(UNITS)
+_FLAGS = ("busy", "done", *ERRORS)
+_AT = len(_FLAGS)
+#: Lowest bit and bits of every field of the status.
+STATUS: Mapping[str, tuple[int, int]] = {
+    **{name: (place, 1) for place, name in enumerate(_FLAGS)},
+    "unit": (_AT, 3),
+    "response": (_AT + 3, RESPONSE_BITS),
+    "unit_status": (16, 8),
+}
+_WORD = {"value": (0, WORD_BITS)}
+#: Registers that software writes and a program reads, with the bits that are kept.
+WRITTEN: Mapping[str, int] = {
+    "prompt_page": WORD_BITS,
+    "prompt_length": WORD_BITS,
+    "decode_page": WORD_BITS,
+    "decode_length": WORD_BITS,
+    "position": POSITION_BITS,
+    "prompt_passes": PASS_BITS,
+    "decode_passes": PASS_BITS,
+    "image_lo": WORD_BITS,
+    "image_hi": WORD_BITS,
+}
+_INTERRUPT = {"pending": (0, 1), "enable": (1, 1)}
+
+
+def registers(design_hash: str) -> tuple[Register, ...]:
+    """The register map; ``design_hash`` is 16 hexadecimal digits."""
+    half = len(design_hash) // 2
+    low, high = int(design_hash[half:], 16), int(design_hash[:half], 16)
+    pages = f"number of the page of {PAGE_BYTES} bytes where the program"
+    entries = (
+        ("control", "rw", "write 1 to start or to stop", {"start": (0, 1), "stop": (1, 1)}, 0),
+        ("status", "ro", "what the system is doing and what went wrong", STATUS, 0),
+        ("prompt_page", "rw", f"{pages} of a pass without head begins", _WORD, 0),
+        ("prompt_length", "rw", f"its instructions of {WIDTH} bits", _WORD, 0),
+        ("decode_page", "rw", f"{pages} of a pass with head begins", _WORD, 0),
+        ("decode_length", "rw", f"its instructions of {WIDTH} bits", _WORD, 0),
+        ("position", "rw", "position of the first pass; reads the position of the next one", _WORD, 0),
+        ("prompt_passes", "rw", "passes without head, which come first", {"value": (0, PASS_BITS)}, 0),
+        ("decode_passes", "rw", "passes with head", {"value": (0, PASS_BITS)}, 0),
+        ("cycles", "ro", "cycles from start to done", _WORD, 0),
+        ("interrupt", "rw", "the interrupt; write 1 to pending to clear it", _INTERRUPT, 0),
+        ("image_lo", "rw", "hash of the design that the image in memory is for, low half", _WORD, 0),
+        ("image_hi", "rw", "hash of the design that the image in memory is for, high half", _WORD, 0),
+        ("hash_lo", "ro", "hash of this design, low half", _WORD, low),
+        ("hash_hi", "ro", "hash of this design, high half", _WORD, high),
+    )
+    return tuple(
+        Register(name, 4 * place, access, text, fields, reset)  # type: ignore[arg-type]
+        for place, (name, access, text, fields, reset) in enumerate(entries)
+    )
+
+
+# A system as hardware -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What one top is made of: units by their name among :data:`UNITS`, and the three movers."""
+
+    name: str
+    units: Mapping[str, Spec]
+    fetch: Dma
+    load: Dma
+    store: Dma
+    buffers: Buffers = staging.BUFFERS
+
+    @property
+    def width(self) -> int:
+        """Bits of the memory ports, and of the streams between movers and staging."""
+        return self.load.data_width
+
+    @cached_property
+    def inputs(self) -> tuple[Staged, ...]:
+        """What a load fills, by number; the place behind the last is the token's register."""
+        return staging.inputs(self.units, self.width, self.buffers)
+
+    @cached_property
+    def outputs(self) -> tuple[Staged, ...]:
+        """What a store drains, by number."""
+        return staging.outputs(self.units, self.width, self.buffers)
+
+    def fields(self, unit: str, direction: str) -> tuple[Staged, ...]:
+        """The staged fields of a unit, in the order of the bits of its masks."""
+        return tuple(one for one in (self.inputs if direction == "in" else self.outputs) if one.unit == unit)
+
+    def staging(self, unit: str) -> dict[str, int]:
+        """Bits of the registers of a unit's staging by their names."""
+        ins, outs = self.fields(unit, "in"), self.fields(unit, "out")
+        held = HOLD_BITS * any(one.held for one in (*ins, *outs))
+        return {"hold": held, "keep": len(outs), "without": len(ins)}
+
+    @cached_property
+    def design_hash(self) -> str:
+        """16 hexadecimal digits that name this hardware; the same units and movers give the same."""
+        units = {name: [spec.family, spec.design_hash] for name, spec in self.units.items()}
+        movers = [mover.design_hash for mover in (self.fetch, self.load, self.store)]
+        fields = [[field.name, field.beat_bytes, field.depth] for field in (*self.inputs, *self.outputs)]
+        what = {"units": units, "movers": movers, "queue": QUEUE_DEPTH, "staging": fields}
+        text = json.dumps(what, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class _Shape:
+    """What staging of a field is made of, on a memory port of ``port_bits``."""
+
+    def __init__(self, staged: Staged, port_bits: int) -> None:
+        self.staged, self.port_bits = staged, port_bits
+        self.bits = int(staged.field.bits)
+        self.elements, self.container, self.beat_bytes = staged.elements, staged.container, staged.beat_bytes
+        self.element_bits = self.bits // self.elements
+        self.signed = bool(staged.field.signed) and staged.field.format == "int" and not staged.packed
+        self.depth, self.in_memory = staged.depth, staged.depth >= MEMORY_WORDS
+
+    @property
+    def port_units(self) -> int:
+        """Units of a beat of the memory."""
+        return self.port_bits // 8 // UNIT_BYTES
+
+    @property
+    def units_width(self) -> int:
+        """Bits of a number of units of a beat of the memory."""
+        return bit_length(self.port_units)
+
+    @property
+    def gathers(self) -> int:
+        """Beats of the memory in one of the field; at least 1."""
+        return max(1, 8 * self.beat_bytes // self.port_bits)
+
+    @property
+    def parts(self) -> int:
+        """Beats of the field in one of the memory; at least 1."""
+        return max(1, self.port_bits // (8 * self.beat_bytes))
+
+
+class Inlets(_Shape):
+    """Staging of an input."""
+
+    @property
+    def marks(self) -> int:
+        """1 where a beat may be the last of a run."""
+        return int(self.staged.carrier)
+
+    @property
+    def word_bits(self) -> int:
+        """Bits of a word of the FIFO: beats of the field, whether a run ends, and how many beats there are."""
+        return self.parts * self.bits + self.marks + clog2(self.parts)
+
+    def places(self, number: int) -> list[tuple[int, int]]:
+        """What is kept of the ``number``-th beat of the memory: lowest bit and bits, in the order of the field."""
+        low = number * self.port_bits
+        high = low + min(self.port_bits, 8 * self.beat_bytes)
+        found = []
+        for element in range(self.elements):
+            begin = element * 8 * self.container
+            first, last = max(begin, low), min(begin + self.element_bits, high)
+            if first < last:
+                found.append((first - low, last - first))
+        return found
+
+
+class Outlets(_Shape):
+    """Staging of an output."""
+
+
+def hardware(system: System) -> Hardware:
+    """The hardware of a system. Raises ``ParamError`` for one that has other units than a sequencer runs."""
+    units: dict[str, Spec] = {}
+    for name, work in WORK.items():
+        place = system.places[work]
+        if place == HOST:
+            raise ParamError(
+                f"Work {work} must be run by a unit for hardware of a whole system, not by the host"
+            )
+        units[name] = system.units[place].spec
+    used = {system.places[work] for work in WORK.values()}
+    for place in system.units:
+        if place not in used:
+            what = "Units of a whole system must be one for products, one for attention and one for elements"
+            raise ParamError(f"{what}, and {place} is another")
+    memory, clock = system.memory, system.clock_mhz or _CLOCK_MHZ
+    indices = bit_length(max(system.largest.vocab, system.largest.context))
+    latency = ceil_div(int(memory.latency_ns * clock), 1000)
+    return built(
+        system.name, units, width=memory.width, burst=memory.burst, latency=latency, size=memory.size,
+        indices=indices, buffers=system.buffers,
+    )  # fmt: skip
+
+
+def built(
+    name: str,
+    units: Mapping[str, Spec],
+    *,
+    width: int,
+    burst: int,
+    latency: int = 20,
+    size: int = 1 << 20,
+    indices: int = 16,
+    buffers: Buffers = staging.BUFFERS,
+) -> Hardware:
+    """Hardware with movers for a memory of ``size`` bytes behind ports of ``width`` bits that answer in ``latency``.
+
+    A reader has room for what comes while a request is answered, and two bursts beside it.
+    """
+    words = 1 << bit_length(latency + 2 * burst - 1)
+    address = max(_ADDRESS_BITS, bit_length(size))
+    common = {"data_width": width, "burst_words": burst, "address_width": address}
+    moves = {"stream_width": width, "unit_bytes": UNIT_BYTES, "index_width": indices}
+    outstanding = min(64, max(2, words // burst))
+    fetch = Dma(
+        direction="read", stream_width=WIDTH, unit_bytes=min(WIDTH, width) // 8, outstanding=2,
+        buffer_words=2 * burst, rows_width=1, index_width=1, **common,
+    )  # fmt: skip
+    load = Dma(direction="read", outstanding=outstanding, buffer_words=words, **moves, **common)
+    store = Dma(direction="write", outstanding=4, buffer_words=burst, **moves, **common)
+    ordered = {unit: units[unit] for unit in UNITS if unit in units}
+    return Hardware(name, ordered, fetch, load, store, buffers)

@@ -1,0 +1,158 @@
+"""What a whole system is made of beside its units: control, sequencer, queues, executors, staging, movers.
+
+Flip-flops are counted by the names that they have in the RTL (``tests/systems/test_inventory.py`` compares them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from blueprint.counting import carries
+from blueprint.numbers import Number, bit_length, clog2
+from blueprint.shell import WORD_BITS
+from blueprint.systems.control import (
+    CLEAR,
+    ERRORS,
+    HOLD_BITS,
+    PASS_BITS,
+    POSITION_BITS,
+    QUEUE_DEPTH,
+    STATUS,
+    WRITTEN,
+    Hardware,
+    Inlets,
+    Outlets,
+)
+from blueprint.systems.dma import Dma, fifo
+from blueprint.systems.instructions import FORMAT, LAST_BIT, MOVED, TOKENS_MOST, UNITS
+from blueprint.unit import ADDER, COMPARATOR, HALF_ADDER, LOGIC, MUX, REGISTER, SELECT, Unit
+
+Registers = dict[str, Number]
+#: Bits of an instruction in a queue: two lines of its kind, and all fields but kind and unit.
+ENTRY_BITS = 2 + sum(int(field.width) for field in FORMAT if field.name not in ("kind", "unit"))
+#: Bits of an error as the sequencer remembers it.
+TOLD_BITS = len(ERRORS) + sum(STATUS[name][1] for name in ("unit", "response", "unit_status"))
+
+
+def tokens() -> Registers:
+    """Flip-flops of the counters of tokens."""
+    return {"tokens": len(UNITS) ** 2 * bit_length(TOKENS_MOST)}
+
+
+def control() -> Registers:
+    """Flip-flops of the control registers."""
+    found: Registers = {f"{name}_held": width for name, width in WRITTEN.items()}
+    ones = (
+        "write_accept", "write_answer", "write_error", "read_answer", "read_error", "read_turn", "cycles_read",
+        "cycles_happens", "start", "prompt_lacks", "decode_lacks", "any_pass", "image_fits", "wrong_image_held",
+        "no_program_held", "done", "pending", "enable",
+    )  # fmt: skip
+    words = {"read_data": WORD_BITS, "cycles_held": WORD_BITS, "cycles_held_full": carries(WORD_BITS, 1)}
+    return found | dict.fromkeys(ones, 1) | words
+
+
+def sequencer() -> Registers:
+    """Flip-flops of the sequencer."""
+    states = dict.fromkeys(("opening", "running", "halting", "clearing", "fetching"), 1)
+    passes = {"prompts_left": PASS_BITS, "decodes_left": PASS_BITS, "position_held": POSITION_BITS}
+    return {**states, **passes, "told_held": TOLD_BITS, "clear_left": clog2(CLEAR)}
+
+
+def transfers(dma: Dma) -> Registers:
+    """Flip-flops of the executor of a mover."""
+    widths: Registers = {name: dma.transfer[name].width for name in MOVED[:-2]}
+    widths |= {"place": LAST_BIT + 1, "index": 2}
+    found: Registers = {f"{name}_held": width for name, width in widths.items()}
+    value = FORMAT["value"].width
+    found |= {f"{name}_above": int(width < value) for name, width in widths.items()}
+    return found | dict.fromkeys(("running", "moving", "offering"), 1)
+
+
+def runner(hardware: Hardware, unit: str) -> Registers:
+    """Flip-flops of the executor of a unit."""
+    held: Registers = {f"{name}_held": bits for name, bits in hardware.staging(unit).items()}
+    return held | dict.fromkeys(("running", "waits", "looking", "asked"), 1)
+
+
+def drain(dma: Dma) -> Registers:
+    """Flip-flops between staging and the writer."""
+    return {"opened": 1, "rows_left": dma.rows_width, "units_left": dma.row_width + dma.rows_width}
+
+
+def inlet(shape: Inlets) -> Registers:
+    """Flip-flops of the staging of an input beside its FIFO."""
+    parts = {
+        f"part{number}": sum(bits for _, bits in shape.places(number)) for number in range(shape.gathers - 1)
+    }
+    return {"gathered": clog2(shape.gathers), "part": clog2(shape.parts), "parts": sum(parts.values())}
+
+
+def outlet(shape: Outlets) -> Registers:
+    """Flip-flops of the staging of an output beside its FIFO."""
+    if shape.parts > 1:
+        return {"gathered": shape.port_bits, "count": bit_length(shape.parts)}
+    return {"place": clog2(shape.gathers)}
+
+
+def units(hardware: Hardware) -> tuple[Unit, ...]:
+    """The bill of materials, units of the families included."""
+    around = (*_control(hardware), *_executors(hardware), *_staging(hardware))
+    inside = (unit for spec in hardware.units.values() for unit in spec.units())
+    movers = (unit for dma in (hardware.fetch, hardware.load, hardware.store) for unit in dma.units())
+    return (*around, *movers, *inside)
+
+
+def _registers(place: str, named: Registers) -> Unit:
+    return REGISTER(place, 1, width=sum(named.values()), enable=1, activity=0.05)
+
+
+def _control(hardware: Hardware) -> Iterator[Unit]:
+    yield _registers("control", control())
+    yield MUX("control", 1, entries=16, width=WORD_BITS, activity=0.0)
+    yield COMPARATOR("control", 2, width=WORD_BITS, activity=0.0)
+    yield HALF_ADDER("control", 1, width=WORD_BITS)
+    yield _registers("sequencer", sequencer())
+    yield ADDER("sequencer", 1, width=FORMAT["value"].width, activity=0.05)
+    yield HALF_ADDER("sequencer", 1, width=POSITION_BITS, activity=0.0)
+    yield MUX("sequencer", len(UNITS), entries=2, width=TOLD_BITS, activity=0.0)
+    yield LOGIC("sequencer", 1, gates=120, activity=0.05)
+    yield _registers("tokens", tokens())
+    yield LOGIC("tokens", len(UNITS) ** 2, gates=20, activity=0.05)
+    for _ in range(len(hardware.units) + 2):
+        yield from fifo(QUEUE_DEPTH, ENTRY_BITS, 1)
+
+
+def _executors(hardware: Hardware) -> Iterator[Unit]:
+    for dma in (hardware.load, hardware.store):
+        yield _registers("executors", transfers(dma))
+        yield LOGIC("executors", 1, gates=80, activity=0.05)
+    for unit in hardware.units:
+        yield _registers("executors", runner(hardware, unit))
+        yield LOGIC("executors", 1, gates=80, activity=0.05)
+
+
+def _staging(hardware: Hardware) -> Iterator[Unit]:
+    store, width = hardware.store, hardware.width
+    yield REGISTER("staging", 1, width=hardware.load.index_width, enable=1, activity=0.0)
+    yield _registers("staging", drain(store))
+    yield REGISTER("core", 1, width=1, reset=1, activity=0.0)
+    yield ADDER("staging", 2, width=store.row_width + store.rows_width, activity=0.1)
+    yield SELECT("staging", 1, entries=len(hardware.outputs), width=width, activity=0.1)
+    for staged in hardware.inputs:
+        shape = Inlets(staged, width)
+        yield _registers("staging", inlet(shape))
+        yield from fifo(shape.depth, shape.word_bits, int(shape.in_memory))
+        yield SELECT("staging", int(shape.parts > 1), entries=shape.parts, width=shape.bits)
+    for staged in hardware.outputs:
+        out = Outlets(staged, width)
+        yield _registers("staging", outlet(out))
+        yield from fifo(out.depth, out.bits, int(out.in_memory))
+        yield MUX("staging", int(out.gathers > 1), entries=out.gathers, width=width)
+    yield REGISTER("staging", _rows(hardware), width=HOLD_BITS, enable=1, reset=1, activity=0.1)
+    yield HALF_ADDER("staging", _rows(hardware), width=HOLD_BITS, activity=0.1)
+
+
+def _rows(hardware: Hardware) -> int:
+    """Streams that count the beats of a row."""
+    fields = (*hardware.inputs, *hardware.outputs)
+    return len({(one.unit, one.stream) for one in fields if one.held})

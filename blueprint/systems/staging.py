@@ -1,0 +1,185 @@
+"""Staging: a FIFO for every field of every stream between external memory and the units of a system.
+
+A load fills those of inputs, a store drains those of outputs. In memory a field is a row-major array of elements, each
+in a *container* of 8, 16, 32 or 64 bits, the smallest that holds it (32 at least where a beat has a single one): signed
+fields with their sign extended, others with zeros. Results of products and of attention are what the vector unit's rows
+are, so they have the container of those. Words of codes (keys of a product's weights, cached elements of fewer than 8
+bits) are one container a beat: a power of two of bytes up to the width of the memory port, a multiple of it beyond.
+
+A field without lanes beside one with lanes has an element for each row, which is *held* for the beats of the row, or
+one for the whole run (*once*). Everything else has one container a beat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+from blueprint.errors import ParamError
+from blueprint.numbers import ceil_div
+from blueprint.port import Stream
+from blueprint.record import Field
+from blueprint.spec import Spec
+from blueprint.systems.description import Buffers
+from blueprint.systems.instructions import UNITS
+
+#: Bits of a container of one element.
+CONTAINERS = (8, 16, 32, 64)
+#: Bits of the least that is moved: a number by itself has no smaller container.
+SCALAR = 32
+#: Rows that a FIFO holds: one that a run reads while the next one is loaded.
+ROWS = 2
+#: The least words of a FIFO.
+LEAST_DEPTH = 16
+#: Buffers of hardware that no system describes.
+BUFFERS = Buffers(weights=16384, cache=16384, activations=65536)
+#: Operands whose FIFOs are the buffers of weights and of the cache.
+WEIGHTS, CACHED = "wgt", ("key", "value")
+#: Units whose results the vector unit takes as its rows, and the field of those.
+_PRODUCERS, _CONSUMER, _ROWS_FIELD = ("matrix", "attention"), "vector", "x"
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A field with a FIFO of its own; ``number`` is its ``place`` in a transfer, counted in its direction.
+
+    ``container`` is the bytes of an element in memory, of which a beat of the stream has ``elements``; a beat takes
+    ``beat_bytes``. ``depth`` is in words of the FIFO: one word is a field's beat, of an input whose beats are narrower
+    than the memory port a beat of that. The ``carrier`` of an input stream is the field whose last transfer says that
+    a run ends.
+    """
+
+    number: int
+    unit: str
+    stream: str
+    field: Field
+    direction: Literal["in", "out"]
+    container: int
+    elements: int
+    beat_bytes: int
+    held: bool
+    once: bool
+    carrier: bool
+    depth: int
+
+    @property
+    def name(self) -> str:
+        """Unit, stream and field, joined by dots."""
+        return f"{self.unit}.{self.stream}.{self.field.name}"
+
+    @property
+    def packed(self) -> bool:
+        """True if a beat is one word of codes."""
+        return self.container == self.beat_bytes and is_code(self.field)
+
+    def words(self, size: int, width: int) -> int:
+        """Words of the FIFO that a transfer of ``size`` bytes fills, behind a memory port of ``width`` bits."""
+        port = width // 8
+        word = max(self.beat_bytes, port) if self.direction == "in" else self.beat_bytes
+        return ceil_div(size, word)
+
+
+def inputs(units: Mapping[str, Spec], width: int, buffers: Buffers = BUFFERS) -> tuple[Staged, ...]:
+    """The fields that ``load`` fills, by number. Raises ``ParamError`` where a beat does not fit the memory port."""
+    return _staged(units, width, buffers, "in")
+
+
+def outputs(units: Mapping[str, Spec], width: int, buffers: Buffers = BUFFERS) -> tuple[Staged, ...]:
+    """The fields that ``store`` drains, by number. Raises ``ParamError`` as `inputs` does."""
+    return _staged(units, width, buffers, "out")
+
+
+def is_code(field: Field) -> bool:
+    """True if a beat of the field is a word of codes, not an array of numbers."""
+    return bool(field.encoding) or bool(field.shape) and int(field.width) < CONTAINERS[0]
+
+
+def container_bits(field: Field) -> int:
+    """Bits of the smallest container of an element; of a single one at least those that the movers move.
+
+    Raises ``ParamError`` for an element of more than 64 bits.
+    """
+    least = int(field.width) if field.shape else max(int(field.width), SCALAR)
+    for bits in CONTAINERS:
+        if bits >= least:
+            return bits
+    raise ParamError(
+        f"Elements of field {field.name} must have at most {CONTAINERS[-1]} bits, not {field.width}"
+    )
+
+
+def code_bytes(bits: int, width: int) -> int:
+    """Bytes of a word of codes of so many ``bits``, behind a memory port of ``width`` bits."""
+    size, port = ceil_div(bits, 8), width // 8
+    return ceil_div(size, port) * port if size > port else 1 << (size - 1).bit_length()
+
+
+def _staged(
+    units: Mapping[str, Spec], width: int, buffers: Buffers, direction: Literal["in", "out"]
+) -> tuple[Staged, ...]:
+    found: list[Staged] = []
+    for unit in (name for name in UNITS if name in units):
+        for stream in units[unit].streams():
+            if stream.direction == direction:
+                for field in (field for field in stream.beat if field.bits):
+                    found.append(_field(len(found), units, unit, stream, field, width, buffers))
+    return tuple(found)
+
+
+def _field(
+    number: int,
+    units: Mapping[str, Spec],
+    unit: str,
+    stream: Stream,
+    field: Field,
+    width: int,
+    buffers: Buffers,
+) -> Staged:
+    code = is_code(field)
+    elements = 1 if code else int(prod(field.shape))
+    size = code_bytes(int(field.bits), width) if code else _container(units, unit, stream, field) // 8
+    beat = elements * size
+    port = width // 8
+    if beat % port and port % beat:
+        what = f"a part or a multiple of the memory port's {port} bytes"
+        raise ParamError(f"A beat of field {field.name} of {unit} must be {what} in memory, not {beat} bytes")
+    lanes = [other for other in stream.beat if other.shape]
+    alone = bool(lanes) and not field.shape
+    once = alone and field.holds is not None and not field.holds.index
+    carrier = stream.direction == "in" and field is (lanes or list(stream.beat))[0]
+    depth = _depth(
+        units[unit], stream, field, max(beat, port) if stream.direction == "in" else beat, size, buffers
+    )
+    return Staged(
+        number, unit, stream.name, field, stream.direction, size, elements, beat, alone and not once, once, carrier,
+        depth,
+    )  # fmt: skip
+
+
+def _container(units: Mapping[str, Spec], unit: str, stream: Stream, field: Field) -> int:
+    own = container_bits(field)
+    if unit in _PRODUCERS and stream.direction == "out" and field.shape and _CONSUMER in units:
+        return max(own, container_bits(units[_CONSUMER].stream(_ROWS_FIELD).beat[_ROWS_FIELD]))
+    return own
+
+
+def _depth(spec: Spec, stream: Stream, field: Field, word: int, container: int, buffers: Buffers) -> int:
+    """Words of a FIFO: the buffer of weights, half of the cache's, or two of the longest rows of its operand."""
+    operand = field.holds.operand if field.holds is not None else ""
+    if stream.direction == "in" and operand == WEIGHTS:
+        return max(buffers.weights // word, LEAST_DEPTH)
+    if stream.direction == "in" and operand in CACHED:
+        return max(buffers.cache // len(CACHED) // word, LEAST_DEPTH)
+    longest = _longest(spec, operand) if field.shape else 0
+    return max(ROWS * ceil_div(longest * container, word), LEAST_DEPTH)
+
+
+def _longest(spec: Spec, name: str) -> int:
+    """Elements of the longest row of an operand; 0 where no parameter bounds it."""
+    bounds, operation = spec.bounds(), spec.operation()
+    for operand in (*operation.inputs, *operation.outputs):
+        if operand.name == name and operand.shape[-1] in bounds:
+            return int(getattr(spec, bounds[operand.shape[-1]]))
+    return 0

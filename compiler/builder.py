@@ -1,0 +1,256 @@
+"""A program, instruction by instruction, with the tokens that its order needs.
+
+What must be done before a transfer or a run begins follows from three books: what every FIFO of staging holds, which
+bytes of memory were written and read by whom, and what each unit knows of the others (a vector clock: what a token
+tells includes all that its sender knew). Where a unit does not know yet that something is done, the instruction that
+does it signals and the one that needs it waits. So every program runs to its end and no FIFO overflows.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from blueprint.errors import ParamError
+from blueprint.systems.instructions import HOLD, INDICES, KEEP, LAST_BIT, MOVED, UNITS, Instruction
+from blueprint.systems.staging import Staged
+
+#: What a transfer is gathered by.
+NONE, TOKEN, POSITION = (INDICES.index(name) for name in ("none", "token", "position"))
+#: An instruction of a unit by its number among the starts of the unit; -1 is none.
+Done = tuple[str, int]
+
+
+@dataclass
+class _Draft:
+    """An instruction whose tokens are not settled yet."""
+
+    kind: str
+    unit: str = ""
+    register: int = 0
+    value: int = 0
+    wait: set[str] = field(default_factory=set)
+    signal: set[str] = field(default_factory=set)
+    note: str = ""
+    bytes: int = 0
+
+    def settled(self) -> Instruction:
+        """The instruction, units in their order."""
+        wait = tuple(unit for unit in UNITS if unit in self.wait)
+        signal = tuple(unit for unit in UNITS if unit in self.signal)
+        return Instruction(self.kind, self.unit, wait, signal, self.register, self.value)
+
+
+@dataclass
+class _Held:
+    """Words in a FIFO, and the instruction after which they are gone, once it is there."""
+
+    words: int
+    filled: int
+    gone: int | None = None
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A transfer: rows of memory, and the bytes that it may touch wherever its index leads.
+
+    ``position_rows`` says that ``rows`` grow with the position, up to ``most_rows``.
+    """
+
+    address: int
+    row_bytes: int
+    rows: int = 1
+    stride: int = 0
+    index: int = NONE
+    touched: tuple[int, int] | None = None
+    position_rows: bool = False
+    most_rows: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes, the most of them."""
+        return self.row_bytes * max(self.rows, self.most_rows)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """First byte that may be touched, and the first behind."""
+        return self.touched or (
+            self.address,
+            self.address + (max(self.rows, 1) - 1) * self.stride + self.row_bytes,
+        )
+
+
+class _Memory:
+    """Who wrote and who read which bytes last."""
+
+    def __init__(self) -> None:
+        self.writes: list[tuple[int, int, int]] = []
+        self.reads: list[tuple[int, int, int]] = []
+
+    @staticmethod
+    def _last(book: list[tuple[int, int, int]], low: int, high: int) -> int:
+        return max((number for begin, end, number in book if begin < high and low < end), default=-1)
+
+    def read(self, span: tuple[int, int], number: int) -> int:
+        """Note a load; returns the number of the store that it needs."""
+        self.reads = [one for one in self.reads if not (span[0] <= one[0] and one[1] <= span[1])]
+        self.reads.append((*span, number))
+        return self._last(self.writes, *span)
+
+    def write(self, span: tuple[int, int], number: int) -> int:
+        """Note a store; returns the number of the load that it must not overtake."""
+        needed = self._last(self.reads, *span)
+        self.writes = [one for one in self.writes if not (span[0] <= one[0] and one[1] <= span[1])]
+        self.writes.append((*span, number))
+        return needed
+
+
+class Builder:
+    """A program that grows in the order in which it is dispatched."""
+
+    def __init__(self, inputs: tuple[Staged, ...], outputs: tuple[Staged, ...], width: int) -> None:
+        self.width = width
+        self.inputs = {field.name: field for field in inputs}
+        self.outputs = {field.name: field for field in outputs}
+        self._token_place = len(inputs)
+        self._drafts: list[_Draft] = []
+        self._starts: dict[str, list[_Draft]] = {unit: [] for unit in UNITS}
+        self._knows: dict[str, dict[str, int]] = {unit: dict.fromkeys(UNITS, -1) for unit in UNITS}
+        self._ends: dict[str, list[dict[str, int]]] = {unit: [] for unit in UNITS}
+        self._registers: dict[tuple[str, int], tuple[str, int]] = {}
+        self._full: dict[str, deque[_Held]] = {name: deque() for name in (*self.inputs, *self.outputs)}
+        self._memory = _Memory()
+        self.note = ""
+
+    # Instructions -----------------------------------------------------------------------------------------------------
+
+    def program(self) -> tuple[Instruction, ...]:
+        """The program with its end."""
+        return (*(draft.settled() for draft in self._drafts), Instruction("end"))
+
+    def notes(self) -> tuple[tuple[str, int], ...]:
+        """What every instruction is for, and the bytes that it moves."""
+        return (*((draft.note, draft.bytes) for draft in self._drafts), ("end", 0))
+
+    def put(self, unit: str, register: int, value: int, *, position: bool = False) -> None:
+        """Write a register of a unit, unless it has that value; with ``position`` what it is at position 0."""
+        wanted = ("setp" if position else "set", value)
+        if position or self._registers.get((unit, register)) != wanted:
+            self._drafts.append(_Draft(wanted[0], unit, register, value, note=self.note))
+            self._registers[unit, register] = wanted
+
+    def _start(self, unit: str, needs: list[Done], size: int = 0) -> int:
+        """Start a unit after what it needs; returns its number among the starts of the unit."""
+        draft = _Draft("start", unit, note=self.note, bytes=size)
+        known = self._knows[unit]
+        for other, number in sorted(needs, key=lambda need: -need[1]):
+            if other != unit and number > known[other]:
+                self._starts[other][number].signal.add(unit)
+                draft.wait.add(other)
+                for third, told in self._ends[other][number].items():
+                    known[third] = max(known[third], told)
+        number = len(self._starts[unit])
+        self._ends[unit].append({**known, unit: number})
+        self._starts[unit].append(draft)
+        self._drafts.append(draft)
+        return number
+
+    # Transfers --------------------------------------------------------------------------------------------------------
+
+    def load_token(self, address: int) -> None:
+        """Load the token at the position, by which rows are gathered afterwards."""
+        moved = Moved(address, 4, 1, 4, POSITION)
+        self._transfer("load", moved, self._token_place)
+        self._start("load", [], 4)
+
+    def load(self, name: str, moved: Moved, *, last: bool = True, free: bool = False) -> None:
+        """Load a staged field; ``last`` where the run's beats end with it, ``free`` where the FIFO drains meanwhile."""
+        staged = self.inputs[name]
+        place = staged.number | (1 << LAST_BIT if last and staged.carrier else 0)
+        self._transfer("load", moved, place)
+        number = len(self._starts["load"])
+        needs = [("store", self._memory.read(moved.span, number))]
+        if not free:
+            needs += self._room(staged, self._words(staged, moved), number)
+        self._start("load", needs, moved.size)
+
+    def store(self, name: str, moved: Moved) -> None:
+        """Store what a run left in a staged field."""
+        staged = self.outputs[name]
+        self._transfer("store", moved, staged.number)
+        number = len(self._starts["store"])
+        held = [one for one in self._full[name] if one.gone is None]
+        if not held:
+            raise ValueError(f"Field {name} must have results to be stored")
+        for one in held:
+            one.gone = number
+        needs: list[Done] = [(staged.unit, held[-1].filled), ("load", self._memory.write(moved.span, number))]
+        self._start("store", needs, moved.size)
+
+    def _transfer(self, unit: str, moved: Moved, place: int) -> None:
+        values = (moved.address, moved.row_bytes, moved.rows, moved.stride, place, moved.index)
+        for register, (name, value) in enumerate(zip(MOVED, values, strict=True)):
+            needed = name != "stride" or moved.rows > 1 or moved.position_rows or moved.index != NONE
+            if needed or (unit, register) not in self._registers:
+                self.put(unit, register, value, position=moved.position_rows and name == "rows")
+
+    def _words(self, staged: Staged, moved: Moved) -> int:
+        return staged.words(moved.size, self.width)
+
+    def room(self, name: str) -> int:
+        """Words of a staged input that no load without a run has taken."""
+        staged = self.inputs[name]
+        return staged.depth - sum(one.words for one in self._full[name] if one.gone is None)
+
+    def _room(self, staged: Staged, words: int, filled: int) -> list[Done]:
+        """What must be done before so many words have room in a FIFO; notes that they are there."""
+        unit = staged.unit if staged.direction == "in" else "store"
+        held, left = self._full[staged.name], staged.depth - words
+        if left < 0:
+            raise _overfull(staged, words)
+        needed = -1
+        for one in reversed(held):
+            left -= one.words
+            if left < 0:
+                if one.gone is None:
+                    raise _overfull(staged, staged.depth - left)
+                needed = one.gone
+                break
+        while held and held[0].gone is not None and held[0].gone <= needed:
+            held.popleft()
+        held.append(_Held(words, filled))
+        return [(unit, needed)]
+
+    # Runs -------------------------------------------------------------------------------------------------------------
+
+    def hold(self, unit: str, beats: int) -> None:
+        """Set for how many beats an element of a row serves."""
+        self.put(unit, HOLD, beats)
+
+    def run(self, unit: str, results: Mapping[str, int], ahead: str = "") -> None:
+        """Start a unit on what was loaded for it, keeping so many words of each of these ``results``.
+
+        Of the field ``ahead``, of which later runs have transfers too, it takes the oldest.
+        """
+        number = len(self._starts[unit])
+        needs: list[Done] = []
+        for name, staged in self.inputs.items():
+            if staged.unit == unit:
+                waiting = [one for one in self._full[name] if one.gone is None]
+                waiting = waiting[:1] if name == ahead else waiting
+                needs += [("load", one.filled) for one in waiting]
+                for one in waiting:
+                    one.gone = number
+        mine = [staged for staged in self.outputs.values() if staged.unit == unit]
+        self.put(unit, KEEP, sum(1 << place for place, one in enumerate(mine) if one.name in results))
+        for name, words in results.items():
+            needs += self._room(self.outputs[name], words, number)
+        self._start(unit, needs)
+
+
+def _overfull(staged: Staged, words: int) -> ParamError:
+    what = f"{words * staged.beat_bytes} bytes of {staged.stream}.{staged.field.name}"
+    return ParamError(
+        f"Staging of {staged.unit} must hold {what} at a time, and holds {staged.depth * staged.beat_bytes}"
+    )

@@ -1,0 +1,138 @@
+"""An image as a folder: what stands in memory, the programs as a listing, and what a host has to know.
+
+``image.bin`` is loaded at the address ``base`` of ``image.json``; ``program.lst`` has a line for every instruction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blueprint.errors import ParamError
+from blueprint.systems import instructions
+from blueprint.systems.address_map import PAGE
+from blueprint.systems.control import Hardware
+from blueprint.systems.instructions import WORD_BYTES, Instruction
+from checkpoints.faults import fault
+from compiler.compile import Compiled
+from compiler.layout import Octets
+
+SCHEMA = "ternforge/image/v1"
+DATA, LISTING, DESCRIPTION = "image.bin", "program.lst", "image.json"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that a system runs: memory from ``base`` on, programs, and where tokens are."""
+
+    base: int
+    data: Octets
+    programs: Mapping[str, tuple[Instruction, ...]]
+    pages: Mapping[str, int]
+    notes: Mapping[str, Sequence[tuple[str, int]]]
+    tokens: int
+    context: int
+    vocab: int
+
+    @property
+    def end(self) -> int:
+        """Bytes of memory that it needs."""
+        return self.base + self.data.size
+
+
+def of_compiled(compiled: Compiled) -> Image:
+    """The image of a compiled model."""
+    layout, model = compiled.layout, compiled.checkpoint.decoder.model
+    programs = {one.name: one.instructions for one in compiled.programs}
+    pages = {one.name: layout[one.region].base // PAGE for one in compiled.programs}
+    notes = {one.name: one.notes for one in compiled.programs}
+    tokens = layout["tokens"].base
+    return Image(layout.base, layout.image(), programs, pages, notes, tokens, model.context, model.vocab)
+
+
+def write(
+    compiled: Compiled, folder: Path, cycles: Mapping[str, Sequence[int]] | None = None, calibrated: str = ""
+) -> None:
+    """Write the folder; ``cycles`` are those of every instruction, by program."""
+    image = of_compiled(compiled)
+    (folder / DATA).write_bytes(image.data.tobytes())
+    (folder / LISTING).write_text(listing(image, cycles or {}), encoding="utf-8")
+    text = json.dumps(described(compiled, image, calibrated), indent=1) + "\n"
+    (folder / DESCRIPTION).write_text(text, encoding="utf-8")
+
+
+def described(compiled: Compiled, image: Image, calibrated: str) -> dict[str, Any]:
+    """What ``image.json`` says."""
+    model = compiled.checkpoint.decoder.model
+    return {
+        "schema": SCHEMA,
+        "hardware": compiled.hardware.name,
+        "design_hash": compiled.hardware.design_hash,
+        "model": model.name,
+        "context": model.context,
+        "vocab": model.vocab,
+        "base": image.base,
+        "bytes": int(image.data.size),
+        "memory_bytes": image.end,
+        "tokens": image.tokens,
+        "programs": {
+            name: {
+                "page": image.pages[name],
+                "instructions": len(program),
+                "notes": [list(n) for n in image.notes[name]],
+            }
+            for name, program in image.programs.items()
+        },
+        "regions": [asdict(region) for region in compiled.layout.regions.values()],
+        "calibrated_on": calibrated,
+        "steps": [asdict(step) for step in compiled.steps],
+    }
+
+
+def listing(image: Image, cycles: Mapping[str, Sequence[int]]) -> str:
+    """The programs for a reader: number, word, bytes, cycles, what it is for, what it does."""
+    parts = []
+    for name, program in image.programs.items():
+        parts.append(f"; program {name}, page {image.pages[name]}, {len(program)} instructions\n")
+        parts.append("; number  word              bytes  cycles  for                       instruction\n")
+        times = cycles.get(name, [-1] * len(program))
+        for number, (one, (note, size), time) in enumerate(
+            zip(program, image.notes[name], times, strict=True)
+        ):
+            took = "" if time < 0 else f"{time}"
+            parts.append(f"{number:8d}  {one.encode():016x}  {size or '':>5}  {took:>6}  {note:<24}  {one}\n")
+    return "".join(parts)
+
+
+def read(folder: Path, hardware: Hardware) -> Image:
+    """An image that was written for this hardware.
+
+    Raises ``SpecError`` for a file that is not one, ``ParamError`` for one of other hardware.
+    """
+    path = folder / DESCRIPTION
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        data = np.frombuffer((folder / DATA).read_bytes(), np.uint8)
+    except FileNotFoundError as problem:
+        raise fault(str(problem.filename), "file must exist, and there is none; compile writes it") from None
+    except ValueError as problem:
+        raise fault(path, f"file must be JSON as compile writes it, and is not: {problem}") from None
+    if not isinstance(said, dict) or said.get("schema") != SCHEMA:
+        raise fault(path, f"schema must be {SCHEMA}, as compile writes it")
+    if said["design_hash"] != hardware.design_hash:
+        what = f"must be for this design, whose hash is {hardware.design_hash}"
+        raise ParamError(f"{path}: image {what}, not for {said['design_hash']} ({said['hardware']})")
+    if data.size != said["bytes"]:
+        raise fault(folder / DATA, f"file must have {said['bytes']} bytes, not {data.size}")
+    programs, pages, notes = {}, {}, {}
+    for name, one in said["programs"].items():
+        at = one["page"] * PAGE - said["base"]
+        code = data[at : at + WORD_BYTES * one["instructions"]].tobytes()
+        programs[name], pages[name] = instructions.disassemble(code), one["page"]
+        notes[name] = [(note, size) for note, size in one["notes"]]
+    return Image(said["base"], data, programs, pages, notes, said["tokens"], said["context"], said["vocab"])

@@ -1,0 +1,355 @@
+"""The program of one pass: a token through all layers, and with ``head`` the choice of the next one.
+
+Runs go memory to memory. A vector that norms and residuals both need is computed twice from the same sums, since a run
+gives one result; weights of the products to come are loaded as early as their FIFO has room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from blueprint.errors import ParamError
+from blueprint.systems.staging import Staged
+from compiler.builder import POSITION, TOKEN, Builder, Moved
+from compiler.layout import Layout
+from compiler.plan import RESIDUALS, WORD, Machine, Tile
+
+#: Rows that stay free in the FIFO of the head's vector while a unit that is ahead of the loads takes its row.
+_SPARE_ROWS = 2
+
+
+@dataclass(frozen=True)
+class Places:
+    """Addresses of constants: FP32 scales of products by layer and role, one, and scale words of attention."""
+
+    weights: Mapping[tuple[int, str], int]
+    attention: Mapping[tuple[int, int, str], int]
+    one: int
+
+
+@dataclass(frozen=True)
+class Rowed:
+    """What a run of the vector unit reads: rows, a scale for each or one for all, second operand, gain."""
+
+    x: Moved
+    weight: int
+    row: int
+    operand: Moved | None = None
+    gain: int = 0
+    each: bool = False  # a scale of its own for every row
+
+
+class Pass:
+    """Writes the program of a pass."""
+
+    def __init__(
+        self, machine: Machine, layout: Layout, places: Places, tiles: Sequence[Tile], *, head: bool
+    ) -> None:
+        self.machine, self.layout, self.places, self.head = machine, layout, places, head
+        self.model, self.shapes = machine.model, machine.shapes
+        self.builder = Builder(machine.units.inputs, machine.units.outputs, machine.hardware.width)
+        last = self.model.layers - 1
+        self.tiles = [tile for tile in tiles if head or tile.layer < last or tile.product == "kv"]
+        self.fetched = self.used = 0
+        self.residual = 0
+        self.mark = "-"
+
+    def write(self) -> Builder:
+        """The whole pass."""
+        self.builder.note = "- token"
+        self.builder.load_token(self.layout["tokens"].base)
+        for layer in range(self.model.layers):
+            self.mark = f"L{layer}"
+            self._attention_block(layer)
+            if not self.head and layer == self.model.layers - 1:
+                return self.builder
+            self._feed_forward(layer)
+        self.mark = "head"
+        self._next_token()
+        return self.builder
+
+    # Parts of a layer -------------------------------------------------------------------------------------------------
+
+    def _attention_block(self, layer: int) -> None:
+        model, hidden = self.model, self.model.hidden
+        into = {"quantized": self._vector("kv in", hidden), "scale": self._vector("kv scale", 1)}
+        gain = self._gain(layer, "attention_norm")
+        if layer == 0:
+            row = self._embedding()
+            read = Rowed(row, self.places.one, self.places.one, None, gain)
+            self._rows("input norm", "norm+quantize", 1, hidden, read, into)
+            copied = Rowed(row, self.places.one, self.places.one)
+            self._rows("embedding", "copy", 1, hidden, copied, {"out": self._next_residual()})
+        else:
+            self._residual(layer - 1, "down", "norm+quantize", gain, into)
+        self._product(layer, "kv")
+        self._heads(layer, "k", model.kv_heads, 0)
+        self._heads(layer, "v", model.kv_heads, self.shapes.keys)
+        if not self.head and layer == model.layers - 1:
+            return
+        self._product(layer, "q")
+        self._heads(layer, "q", model.heads, 0)
+        for head in range(model.kv_heads):
+            self._attend(layer, head)
+        self._quantized(layer, "attention norm", "attention_sub_norm", "mixed", self.shapes.query, "o")
+        self._product(layer, "o")
+
+    def _feed_forward(self, layer: int) -> None:
+        hidden, ffn = self.model.hidden, self.model.ffn
+        into = {"quantized": self._vector("ffn in", hidden), "scale": self._vector("ffn scale", 1)}
+        self._residual(layer, "o", "norm+quantize", self._gain(layer, "ffn_norm"), into)
+        self._product(layer, "ffn")
+        read = self._sums(layer, "up", "ffn", ffn)
+        self._rows("up", "dequantize", 1, ffn, read, {"out": self._vector("up", ffn)})
+        read = self._sums(layer, "gate", "ffn", ffn, first=ffn, operand=self._vector("up", ffn))
+        self._activation(layer, read)
+        self._product(layer, "down")
+
+    def _activation(self, layer: int, read: Rowed) -> None:
+        ffn, norm = self.model.ffn, self.model.sub_norms
+        gain = self._gain(layer, "ffn_sub_norm") if norm else 0
+        read = Rowed(read.x, read.weight, read.row, read.operand, gain)
+        into = {"quantized": self._vector("down in", ffn), "scale": self._vector("down scale", 1)}
+        self._rows("activation", f"dequantize+gate{'+norm' * norm}+quantize", 1, ffn, read, into)
+
+    def _next_token(self) -> None:
+        hidden, last = self.model.hidden, self.model.layers - 1
+        self._residual(
+            last, "down", "norm", self._gain(None, "final_norm"), {"out": self._vector("last", hidden)}
+        )
+        self._scores()
+
+    def _quantized(self, layer: int, note: str, role: str, source: str, length: int, product: str) -> None:
+        """What attention gave, normed where there is a sub-norm, and quantized."""
+        norm = self.model.sub_norms
+        gain = self._gain(layer, role) if norm else 0
+        container = self.machine.attends.result.container
+        moved = Moved(self.layout[source].base, length * container)
+        read = Rowed(moved, self.places.weights[layer, "mixed"], self.places.one, None, gain)
+        into = {
+            "quantized": self._vector(f"{product} in", length),
+            "scale": self._vector(f"{product} scale", 1),
+        }
+        self._rows(note, f"dequantize{'+norm' * norm}+quantize", 1, length, read, into)
+
+    def _residual(self, layer: int, role: str, chain: str, gain: int, into: Mapping[str, Moved]) -> None:
+        """A residual of sums and the stream so far: first what follows from it, then the stream itself."""
+        hidden, before = self.model.hidden, self._current_residual()
+        read = self._sums(layer, role, role, hidden, operand=before)
+        self._rows(
+            chain,
+            f"dequantize+add+{chain}",
+            1,
+            hidden,
+            Rowed(read.x, read.weight, read.row, before, gain),
+            into,
+        )
+        if role != "down" or layer < self.model.layers - 1:
+            self._rows("residual", "dequantize+add", 1, hidden, read, {"out": self._next_residual()})
+
+    def _heads(self, layer: int, role: str, heads: int, first: int) -> None:
+        """Queries, keys or values as integers, rotated but for values; keys and values go to the cache."""
+        dim, product = self.model.head_dim, "q" if role == "q" else "kv"
+        read = self._sums(layer, role, product, heads * dim, first=first, per_row=True)
+        if role == "v":
+            chain, operand = "dequantize", None
+        else:
+            size = dim * self.machine.rows.operand.container
+            region = self.layout["angles"]
+            span = (region.base, region.end)
+            chain, operand = "dequantize+rotate", Moved(region.base, size, heads, size, POSITION, span)
+        read = Rowed(read.x, read.weight, read.row, operand, 0, True)
+        self._rows(f"{role} heads", chain, heads, dim, read, {"quantized": self._cached(layer, role)})
+
+    def _cached(self, layer: int, role: str) -> Moved:
+        """Where integers of all heads go."""
+        if role == "q":
+            return self._vector("queries", self.shapes.query)
+        region = self.layout[f"{'keys' if role == 'k' else 'values'} {layer}"]
+        size = self.shapes.keys
+        return Moved(region.base, size, 1, size, POSITION, (region.base, region.end))
+
+    # Places in memory -------------------------------------------------------------------------------------------------
+
+    def _vector(self, name: str, elements: int) -> Moved:
+        """A whole vector; its region says of how many bytes its elements are."""
+        region = self.layout[name]
+        kind = name.rsplit(" ", 1)[-1]
+        size = {"in": 1, "scale": WORD, "queries": 1}.get(kind, self.machine.rows.out.container)
+        return Moved(region.base, elements * size)
+
+    def _current_residual(self) -> Moved:
+        return Moved(self.layout[f"residual {self.residual}"].base, self._residual_bytes)
+
+    @property
+    def _residual_bytes(self) -> int:
+        return self.model.hidden * self.machine.rows.out.container
+
+    def _next_residual(self) -> Moved:
+        self.residual = (self.residual + 1) % RESIDUALS
+        return self._current_residual()
+
+    def _embedding(self) -> Moved:
+        region, size = self.layout["embedding"], self.model.hidden * self.machine.rows.x.container
+        return Moved(region.base, size, 1, size, TOKEN, (region.base, region.end))
+
+    def _gain(self, layer: int | None, role: str) -> int:
+        return self.layout[role if layer is None else f"{role} {layer}"].base
+
+    def _sums(
+        self, layer: int, role: str, product: str, count: int, *, first: int = 0, operand: Moved | None = None,
+        per_row: bool = False,
+    ) -> Rowed:  # fmt: skip
+        """Sums of a product, from output ``first`` on, with their scales."""
+        container = self.machine.product.result.container
+        moved = Moved(self.layout[f"{product} sums"].base + first * container, count * container)
+        scale = self.layout[f"{'kv' if product == 'q' else product} scale"].base
+        return Rowed(moved, self.places.weights[layer, role], scale, operand, 0, per_row)
+
+    # Runs -------------------------------------------------------------------------------------------------------------
+
+    def _rows(
+        self, note: str, operation: str, rows: int, length: int, read: Rowed, into: Mapping[str, Moved]
+    ) -> None:
+        """A run of the vector unit, and the stores of its results."""
+        unit, builder = self.machine.rows, self.builder
+        task = unit.check(operation, length, rows)
+        self._fetch()
+        builder.note = f"{self.mark} {note}"
+        self._scales(read.weight, read.row, rows, read.each)
+        if task.does("norm"):
+            builder.load("vector.gain.gain", Moved(read.gain, length * unit.gain.container))
+        if read.operand is not None and any(map(task.does, ("gate", "add", "rotate"))):
+            builder.load("vector.operand.operand", read.operand)
+        builder.load("vector.x.x", read.x)
+        for register, value in unit.set_registers(task).items():
+            builder.put("vector", register, value)
+        builder.hold("vector", length // unit.lanes)
+        fields = {name: self.machine.units.by_name[f"vector.out.{name}"] for name in into}
+        builder.run(
+            "vector", {fields[name].name: _words(fields[name], moved) for name, moved in into.items()}
+        )
+        self._fetch()
+        builder.note = f"{self.mark} {note}"
+        for name, moved in into.items():
+            builder.store(fields[name].name, moved)
+
+    def _scales(self, weight: int, row: int, rows: int, each: bool) -> None:
+        moved = Moved(weight, WORD * rows) if each else Moved(weight, WORD, rows)
+        self.builder.load("vector.x.weight_scale", moved)
+        self.builder.load("vector.x.row_scale", Moved(row, WORD, rows))
+
+    def _fetch(self) -> None:
+        """Load the weights of the next tile, if there is room for them."""
+        name = self.machine.product.weights.name
+        if self.fetched < len(self.tiles) and self.tiles[self.fetched].beats <= self.builder.room(name):
+            self._load_weights()
+
+    def _load_weights(self) -> None:
+        tile = self.tiles[self.fetched]
+        self.builder.note = f"L{tile.layer} weights of {tile.product} from {tile.first}"
+        self.builder.load(self.machine.product.weights.name, Moved(tile.address, tile.size))
+        self.fetched += 1
+
+    def _product(self, layer: int, name: str) -> None:
+        """All tiles of a product."""
+        unit, builder = self.machine.product, self.builder
+        source = self.layout[f"{'kv' if name == 'q' else name} in"]
+        sums, container = self.layout[f"{name} sums"].base, unit.result.container
+        while self.used < len(self.tiles) and (
+            (tile := self.tiles[self.used]).layer == layer and tile.product == name
+        ):
+            if self.fetched == self.used:
+                self._load_weights()
+            builder.note = f"L{layer} {name} from {tile.first}"
+            builder.load(unit.act.name, Moved(source.base, unit.activations(tile.k) * unit.act.container))
+            for register, value in unit.set_registers(tile.k, tile.n).items():
+                builder.put("matrix", register, value)
+            moved = Moved(sums + tile.first * container, tile.n * container)
+            builder.run("matrix", {unit.result.name: _words(unit.result, moved)}, unit.weights.name)
+            builder.store(unit.result.name, moved)
+            self.used += 1
+
+    def _attend(self, layer: int, head: int) -> None:
+        """Attention of the query heads of a key head."""
+        unit, builder, dim, turns = (
+            self.machine.attends,
+            self.builder,
+            self.model.head_dim,
+            self.machine.attends.turns,
+        )
+        self._fetch()
+        builder.note = f"L{layer} attention of key head {head}"
+        for name, address in (
+            (key[2], at) for key, at in self.places.attention.items() if key[:2] == (layer, head)
+        ):
+            builder.load(f"attention.scale.{name}", Moved(address, WORD, turns))
+        width = unit.share * dim
+        builder.load(unit.query.name, Moved(self.layout["queries"].base + head * width, width))
+        for field, name in ((unit.key, "keys"), (unit.value, "values")):
+            region = self.layout[f"{name} {layer}"]
+            moved = Moved(
+                region.base + head * dim, dim, 1, self.shapes.keys, 0, (region.base, region.end), True,
+                self.model.context,
+            )  # fmt: skip
+            for turn in range(turns):
+                builder.load(field.name, moved, last=turn == turns - 1)
+        registers, keys = unit.set_registers()
+        for register, value in registers.items():
+            builder.put("attention", register, 1 if register == keys else value, position=register == keys)
+        size = width * unit.result.container
+        moved = Moved(self.layout["mixed"].base + head * size, size)
+        builder.run("attention", {unit.result.name: _words(unit.result, moved)})
+        builder.store(unit.result.name, moved)
+
+    def _scores(self) -> None:
+        """Dot products with all rows of the head while these are loaded, and the number of the largest."""
+        unit, builder, model = self.machine.rows, self.builder, self.model
+        task = unit.check("dot", model.hidden, model.vocab)
+        builder.note = "head scores"
+        self._scales(self.places.one, self.places.one, 1, False)
+        beats = model.hidden // unit.lanes
+        builder.hold("vector", beats * model.vocab)
+        for register, value in unit.set_registers(task).items():
+            builder.put("vector", register, value)
+        index = self.machine.units.by_name["vector.out.index"]
+        builder.run("vector", {index.name: 1})
+        rows = self._rows_at_once(beats)
+        region = self.layout["embedding" if model.tied_embeddings else "head"]
+        row, last = model.hidden * unit.x.container, self.layout["last"].base
+        for first in range(0, model.vocab, rows):
+            count = min(rows, model.vocab - first)
+            ends = first + count == model.vocab
+            gain = Moved(last, model.hidden * unit.gain.container, count)
+            builder.load(unit.gain.name, gain, last=ends, free=True)
+            moved = Moved(region.base + first * row, row * count)
+            builder.load(unit.x.name, moved, last=ends, free=True)
+        tokens = self.layout["tokens"]
+        next_token = Moved(tokens.base + WORD, WORD, 1, WORD, POSITION, (tokens.base, tokens.end))
+        builder.store(index.name, next_token)
+
+    def _rows_at_once(self, beats: int) -> int:
+        """Rows of the head in one load: what fits the FIFO of its vector beside rows that are being taken.
+
+        Raises ``ParamError`` where memory would be faster than the unit, so that a load had to wait.
+        """
+        unit, width = self.machine.rows, self.machine.hardware.width
+        vocab, hidden = self.model.vocab, self.model.hidden
+        few, all_ = (
+            int(unit.spec.cycles(unit.check("dot", hidden, rows))) for rows in (max(1, vocab // 2), vocab)
+        )
+        pace = (all_ - few) / max(1, vocab - vocab // 2)
+        row = hidden * unit.x.container * 8 / width
+        if row < pace:
+            what = f"take a row of the head in {row:g} cycles, as fast as memory gives it"
+            raise ParamError(
+                f"The vector unit must {what}, and takes {pace:g}: give the memory a narrower port"
+            )
+        fields = (unit.x, unit.gain)
+        held = min(field.depth // field.words(beats * field.beat_bytes, width) for field in fields)
+        return max(1, held - _SPARE_ROWS)
+
+
+def _words(field: Staged, moved: Moved) -> int:
+    return -(-moved.size // field.beat_bytes)

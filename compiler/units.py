@@ -1,0 +1,235 @@
+"""What a compiler has to know of the units: tiles, beats, registers. Asked from the designs, for any family.
+
+Whether a unit takes a vector in the order of its elements is not assumed but tried: the unit packs numbers that rise,
+and the beats must be these in their order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blueprint.arithmetic.softmax.arithmetic import Scales
+from blueprint.errors import ParamError
+from blueprint.numbers import ceil_div
+from blueprint.spec import Spec
+from blueprint.systems.control import Hardware
+from blueprint.systems.staging import Staged, inputs, is_code, outputs
+from blueprint.workloads.tasks import Attention, Gemm, Rowwise
+
+Octets = NDArray[np.uint8]
+
+
+def register_numbers(spec: Spec) -> dict[str, int]:
+    """Numbers of the registers of a unit, by name."""
+    return {register.name: register.address // 4 for register in spec.registers()}
+
+
+@dataclass(frozen=True)
+class Units:
+    """The units of a system's hardware with their staged fields."""
+
+    hardware: Hardware
+
+    @cached_property
+    def inputs(self) -> tuple[Staged, ...]:
+        """Staged inputs by number."""
+        return inputs(self.hardware.units, self.hardware.width, self.hardware.buffers)
+
+    @cached_property
+    def outputs(self) -> tuple[Staged, ...]:
+        """Staged outputs by number."""
+        return outputs(self.hardware.units, self.hardware.width, self.hardware.buffers)
+
+    @cached_property
+    def by_name(self) -> dict[str, Staged]:
+        """All staged fields."""
+        return {field.name: field for field in (*self.inputs, *self.outputs)}
+
+    def of(self, unit: str, stream: str, direction: str = "in") -> Staged:
+        """The first field with lanes of a stream."""
+        fields = self.inputs if direction == "in" else self.outputs
+        mine = [field for field in fields if (field.unit, field.stream) == (unit, stream)]
+        return next((field for field in mine if field.field.shape), mine[0])
+
+    def spec(self, unit: str) -> Spec:
+        """The design of a unit."""
+        return self.hardware.units[unit]
+
+
+class Product:
+    """The unit of products: what it takes a vector and weights as, and how many outputs a run may have."""
+
+    def __init__(self, units: Units) -> None:
+        self.spec: Any = units.spec("matrix")
+        self.registers = register_numbers(self.spec)
+        self.act, self.weights = units.of("matrix", "act"), units.of("matrix", "wgt")
+        self.result = units.of("matrix", "out", "out")
+        if not is_code(self.weights.field) or self.weights.field.encoding in ("flexible", "n_of_m"):
+            raise ParamError(
+                f"Weights of the matrix unit must be ternary words, not {self.weights.field.code} elements"
+            )
+        self._checked: set[tuple[int, int]] = set()
+
+    def outputs(self, k: int, n: int) -> int:
+        """Outputs of one run of a product, so that its weights fill half of their FIFO at most.
+
+        Raises ``ParamError`` where the unit cannot run the product in the order of the memory.
+        """
+        step = self.result.elements
+        if n % step:
+            raise ParamError(f"Outputs must be multiples of the matrix unit's {step} columns, not {n}")
+        self.check(k, step)
+        beats = len(self.beats(np.zeros((step, k), np.int8)))
+        groups: int = min(self.weights.depth // (2 * beats), n // step, self.spec.n_max // step)
+        groups = min(groups, self.result.depth // 2)
+        if groups == 0:
+            size = 2 * beats * self.weights.beat_bytes
+            raise ParamError(f"Buffer of weights must be at least {size} bytes for a product of {k} inputs")
+        return int(groups * step)
+
+    def check(self, k: int, n: int) -> None:
+        """Check that one token's vector goes in and comes out in order. Raises ``ParamError``."""
+        if (k, n) in self._checked:
+            return
+        task = Gemm(1, k, n)
+        self.spec.check_workload(task)
+        rising = np.arange(k).reshape(1, k) % 251 - 125
+        beats = self.spec.stimulus({"act": rising, "wgt": np.zeros((k, n), np.int64)})["act"]
+        taken = self.spec.stream("act").unpack(beats).reshape(-1)
+        padded = np.pad(rising[0], (0, self.activations(k) - k))
+        there = self._outputs_in_order(task)
+        if not (taken.shape == padded.shape and np.array_equal(taken, padded) and there):
+            what = "take and give one token's vector in order, each element once (one token lane, one row, no tiles)"
+            raise ParamError(f"The matrix unit must {what}, and this design does not")
+        self._checked.add((k, n))
+
+    def _outputs_in_order(self, task: Gemm) -> bool:
+        stream = self.spec.stream("out")
+        rising = np.arange(task.n).reshape(-1, *(int(size) for size in stream.field.shape))
+        try:
+            found = self.spec.collect({"out": stream.pack(rising)}, task)["out"]
+        except ValueError:  # other beats than these
+            return False
+        return bool(np.array_equal(found, np.arange(task.n).reshape(1, -1)))
+
+    def activations(self, k: int) -> int:
+        """Elements of the beats of a vector."""
+        return ceil_div(k, self.act.elements) * self.act.elements
+
+    def beats(self, codes: NDArray[np.int8]) -> Octets:
+        """The beats of weights of some outputs, ``codes`` (outputs x inputs), each in its container."""
+        act = np.zeros((1, codes.shape[1]), np.int64)
+        beats: Octets = self.spec.stimulus({"act": act, "wgt": codes.T.astype(np.int64)})["wgt"]
+        return np.pad(beats, ((0, 0), (0, self.weights.beat_bytes - beats.shape[1])))
+
+    def set_registers(self, k: int, n: int) -> dict[int, int]:
+        """Numbers and values of the size registers of a run."""
+        values = self.spec.register_values(Gemm(1, k, n))
+        return {self.registers[size.name]: values[size.name] for size in self.spec.sizes}
+
+
+class Attends:
+    """The attention unit: a run for each key head."""
+
+    def __init__(self, units: Units, share: int, context: int) -> None:
+        self.spec: Any = units.spec("attention")
+        self.registers = register_numbers(self.spec)
+        self.query, self.key = units.of("attention", "query"), units.of("attention", "key")
+        self.value = units.of("attention", "value")
+        self.result = units.of("attention", "out", "out")
+        self.share, self.dim = share, self.key.elements
+        if is_code(self.key.field):
+            raise ParamError(
+                "Keys and values must be elements of 8 bits or more, not packed ones, to be written"
+            )
+        self.mask = self._mask()
+        self._check(min(3, context))
+        for field in (self.key, self.value):
+            beats = context * self.turns
+            if beats > field.depth:
+                what = f"{2 * beats * field.beat_bytes} bytes for {context} keys and values of a head"
+                raise ParamError(
+                    f"Buffer of the cache must be at least {what}, not {2 * field.depth * field.beat_bytes}"
+                )
+
+    def _mask(self) -> str:
+        for mask in ("causal", "none"):
+            try:
+                self.spec.check_workload(self.task(1, mask))
+            except ParamError as problem:
+                if mask == "none":
+                    raise ParamError(
+                        f"The attention unit must run a causal mask or none: {problem}"
+                    ) from None
+            else:
+                return mask
+        raise AssertionError
+
+    def task(self, keys: int, mask: str | None = None) -> Attention:
+        """One query of each head of a key head, over so many keys."""
+        return Attention(1, keys, self.share, 1, self.dim, mask or self.mask)
+
+    def _check(self, keys: int) -> None:
+        """Check that queries, keys and results are in order. Raises ``ParamError``."""
+        task = self.task(keys)
+        operands = self.spec.operands(task, 0)
+        beats = self.spec.stimulus(operands)
+        for name, most in (("query", self.share * self.dim), ("key", keys * self.dim)):
+            there = self.spec.stream(name).unpack(beats[name]).reshape(-1)
+            turns = max(1, self.turns) if name == "key" else 1
+            wanted = np.tile(operands[name].reshape(-1), turns)
+            if there.size != most * turns or not np.array_equal(there, wanted):
+                what = (
+                    f"take one query, each element of its {self.share} heads once (parallel 1, whole groups)"
+                )
+                raise ParamError(f"The attention unit must {what}, and this design does not")
+
+    @property
+    def turns(self) -> int:
+        """Passes over the keys of a key head."""
+        return int(self.spec.register_values(self.task(1))["passes"])
+
+    def scales(self, scale: float, gain: float) -> dict[str, int]:
+        """Fields of a scale beat."""
+        found = Scales.of(self.spec.softmax, scale, gain)
+        return dict(zip(Scales.names(), found.row(), strict=True))
+
+    def set_registers(self) -> tuple[dict[int, int], int]:
+        """Numbers and values of the registers of a run, and the number of the one that is position + 1."""
+        values = self.spec.register_values(self.task(1))
+        found = {self.registers[size.name]: values[size.name] for size in self.spec.sizes}
+        return found, self.registers["keys"]
+
+
+class Rows:
+    """The vector unit: what it is given for an operation."""
+
+    def __init__(self, units: Units) -> None:
+        self.spec: Any = units.spec("vector")
+        self.registers = register_numbers(self.spec)
+        self.x, self.gain = units.by_name["vector.x.x"], units.by_name["vector.gain.gain"]
+        self.lanes = self.x.elements
+        self.check("dequantize+quantize", self.lanes)
+        self.operand = units.by_name["vector.operand.operand"]
+        self.out = units.by_name["vector.out.out"]
+
+    def check(self, operation: str, length: int, rows: int = 1) -> Rowwise:
+        """The run of an operation. Raises ``ParamError`` where the unit cannot do it."""
+        if length % self.lanes:
+            raise ParamError(f"Rows must be multiples of the vector unit's {self.lanes} lanes, not {length}")
+        task = Rowwise(rows, length, operation)
+        try:
+            self.spec.check_workload(task)
+        except ParamError as problem:
+            raise ParamError(f"The vector unit must run {task.label}: {problem}") from None
+        return task
+
+    def set_registers(self, task: Rowwise) -> dict[int, int]:
+        """Numbers and values of the registers of a run."""
+        values = self.spec.register_values(task)
+        return {self.registers[size.name]: values[size.name] for size in self.spec.sizes}

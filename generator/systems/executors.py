@@ -1,0 +1,261 @@
+"""Executors: each does the instructions of one unit, in the order of its queue."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint import axi
+from blueprint.record import Record, bits
+from blueprint.shell import STATUS, WORD_BITS, WORD_BYTES
+from blueprint.systems.control import POSITION_BITS
+from blueprint.systems.control import STATUS as SYSTEM_STATUS
+from blueprint.systems.dma import RESPONSE_BITS, Dma
+from blueprint.systems.instructions import FORMAT, INDICES, LAST_BIT, MOVED, STAGED, UNITS, WORDS
+from generator.arithmetic.integers import zero_extend
+from generator.block import Block, register
+from generator.boundary import AXI_LITE
+from generator.layout import joined, layout
+from generator.sequencer import held
+
+#: Byte address of the status in a unit's register file, behind control.
+STATUS_ADDRESS = WORD_BYTES
+#: An instruction in the queue of its unit: what it does, and the fields that it has.
+ENTRY = Record(
+    (
+        bits("writes", 1),
+        bits("starts", 1),
+        *(bits(name, FORMAT[name].width) for name in ("wait", "signal", "register", "value")),
+    )
+)
+#: What an executor tells of an error.
+FAILURE = Record(
+    (
+        *(bits(name, 1) for name in ("refused", "bus_error", "misframed", "unit_error")),
+        bits("response", RESPONSE_BITS),
+        bits("unit_status", SYSTEM_STATUS["unit_status"][1]),
+    )
+)
+
+
+class Executor(Block):
+    """Base of the executors: when an instruction begins, and what it takes and gives.
+
+    An instruction begins in a cycle in which it is first in its queue, all tokens it waits for are there, all that it
+    will give have room, nothing else of the unit runs, and the program is not to ``halt``. It is first until it ends.
+    """
+
+    place = "executors"
+
+    def __init__(self, name: str, ports: dict[str, Any]) -> None:
+        count = len(UNITS)
+        common = {
+            "entry": In(layout(ENTRY)),
+            "valid": In(1),
+            "there": In(count),
+            "room": In(count),
+            "halt": In(1),
+            "pop": Out(1),
+            "begins": Out(1),
+            "takes": Out(count),
+            "gives": Out(count),
+            "failed": Out(1),
+            "failure": Out(layout(FAILURE)),
+        }
+        super().__init__(name, common | ports, clocked=True, resets=True)
+
+    def turn(self, m: Module, ends: Value) -> Signal:
+        """Whether an instruction runs that began before; ``begins`` and ``pop`` with their tokens are driven here."""
+        entry, running = self.entry, Signal(name="running")
+        lacks = (entry.wait & ~self.there) | (entry.signal & ~self.room)
+        m.d.comb += [
+            self.begins.eq(self.valid & ~running & ~lacks.any() & ~self.halt),
+            self.pop.eq(ends),
+            self.takes.eq(entry.wait & self.begins.replicate(len(self.takes))),
+            self.gives.eq(entry.signal & ends.replicate(len(self.gives))),
+        ]
+        with m.If(ends):
+            m.d.sync += running.eq(0)
+        with m.Elif(self.begins):
+            m.d.sync += running.eq(1)
+        return running
+
+    def fails(self, m: Module, failed: Value, **reasons: Value) -> None:
+        """Tell of an error."""
+        values = {field.name: reasons.get(field.name, Const(0, field.width)) for field in FAILURE}
+        m.d.comb += [self.failed.eq(failed), self.failure.eq(joined(FAILURE, **values))]
+
+
+class Transfers(Executor):
+    """Executor of a mover: registers of a transfer, and one transfer after the other.
+
+    Guarantees: a transfer is offered in the cycle after its ``start`` began, and ``active`` from then up to its end;
+    its registers stay as they are meanwhile.
+    Does not: offer what has a register beyond the mover's, or a place that is none; that is refused.
+    """
+
+    latency = "1 cycle from the begin of a start to its transfer"
+    throughput = "one instruction per cycle beside transfers"
+
+    def __init__(self, name: str, dma: Dma, places: int) -> None:
+        self.dma, self.places = dma, places
+        ports = {
+            "position": In(POSITION_BITS),
+            "token": In(dma.index_width),
+            "transfer": Out(layout(dma.transfer)),
+            "transfer_valid": Out(1),
+            "transfer_ready": In(1),
+            "index": Out(dma.index_width),
+            "done": In(1),
+            "error": In(RESPONSE_BITS),
+            "refused": In(1),
+            "misframed": In(1),
+            "active": Out(1),
+            "where": Out(LAST_BIT),
+            "last": Out(1),
+        }
+        super().__init__(name, ports)
+
+    def elaborate(self, platform: Any) -> Module:
+        m, starts = self.module(), self.entry.starts
+        values, wrong = self._registers(m)
+        begins_start = self.begins & starts
+        offered = begins_start & ~wrong
+        running = Signal(name="moving")
+        ends = (self.begins & ~starts) | (running & (self.done | self.refused))
+        self.turn(m, ends)
+        with m.If(offered):
+            m.d.sync += running.eq(1)
+        with m.Elif(self.done | self.refused):
+            m.d.sync += running.eq(0)
+        offering = held(m, "offering", offered, self.transfer_ready)
+        m.d.comb += [self.transfer_valid.eq(offering), self.active.eq(running)]
+        self._transfer(m, values)
+        bad = self.error.any() | self.misframed
+        broken = running & self.done & bad
+        self.fails(
+            m, (begins_start & wrong) | (running & self.refused) | broken,
+            refused=~broken, bus_error=broken & self.error.any(), misframed=broken & ~self.error.any(),
+            response=self.error,
+        )  # fmt: skip
+        return m
+
+    def _registers(self, m: Module) -> tuple[dict[str, Value], Value]:
+        """The registers by name, and whether one of them holds what cannot be."""
+        transfer, entry = self.dma.transfer, self.entry
+        widths = {name: transfer[name].width for name in MOVED[:-2]}
+        widths |= {"place": LAST_BIT + 1, "index": 2}
+        values, above = {}, []
+        for number, name in enumerate(MOVED):
+            width = widths[name]
+            taken = self.begins & entry.writes & (entry.register == number)
+            values[name] = register(m, width, f"{name}_held", taken, entry.value[:width])
+            above.append(register(m, 1, f"{name}_above", taken, entry.value[width:].any()))
+        bad_place = values["place"][:LAST_BIT] >= self.places
+        return values, Cat(*above, bad_place, values["index"] >= len(INDICES)).any()
+
+    def _transfer(self, m: Module, values: dict[str, Value]) -> None:
+        index = values["index"]
+        token, width = index == INDICES.index("token"), self.dma.index_width
+        position = zero_extend(self.position[:width], width)
+        fields = {name: values[name] for name in MOVED[:-2]}
+        m.d.comb += [
+            self.transfer.eq(joined(self.dma.transfer, **fields, gather=index.any())),
+            self.index.eq(Mux(token, self.token, position)),
+            self.where.eq(values["place"][:LAST_BIT]),
+            self.last.eq(values["place"][LAST_BIT]),
+        ]
+
+
+class Runner(Executor):
+    """Executor of a unit: writes of its register file, and runs from their start to their end.
+
+    Guarantees: a run is over when the status of the unit says ``done``, which is looked at again and again; a unit that
+    refuses its sizes, or was misframed, is told with its status. Registers of ``staging`` are ports of the
+    same name; one without bits takes any value.
+    Does not: stop a run.
+    """
+
+    latency = "a write 2 cycles, a start 3 to the first beat, and 3 to 5 from the last beat to the end"
+    throughput = "one write every 3 cycles"
+    bare = ("bus",)
+
+    def __init__(self, name: str, staging: Mapping[str, int]) -> None:
+        self.staging = staging
+        ports = {"bus": Out(AXI_LITE)} | {register: Out(bits) for register, bits in staging.items()}
+        super().__init__(name, ports)
+
+    def elaborate(self, platform: Any) -> Module:
+        m, entry, bus = self.module(), self.entry, self.bus
+        inside = entry.register < WORDS
+        above = [
+            (entry.register == STAGED[name]) & entry.value[width:].any()
+            for name, width in self.staging.items()
+            if width
+        ]
+        wrong = entry.writes & Mux(inside, entry.value[WORD_BITS:].any(), Cat(*above).any())
+        asks = Signal(name="asks")
+        m.d.comb += asks.eq(self.begins & ~wrong & (entry.starts | (entry.writes & inside)))
+        looked = Signal(name="looked")
+        at_once = self.begins & ~entry.starts & ~(entry.writes & inside)
+        answered = bus.bvalid & entry.writes
+        running = self.turn(m, at_once | answered | looked)
+        self._write(m, asks, running)
+        self._look(m, running, looked)
+        self._staging(m, at_once)
+        status = bus.rdata
+        wrong_word = (
+            status[STATUS.index("size_error")] | status[STATUS.index("framing_error")] | bus.rresp.any()
+        )
+        failed = looked & wrong_word
+        refused = (self.begins & wrong) | (answered & bus.bresp.any())
+        self.fails(
+            m, failed | refused, refused=refused, unit_error=failed,
+            unit_status=status[: FAILURE["unit_status"].width],
+        )  # fmt: skip
+        return m
+
+    def _write(self, m: Module, asks: Value, running: Value) -> None:
+        """One write: of the register that the instruction names, or 1 to control, which is at 0."""
+        entry, bus = self.entry, self.bus
+        waits = Signal(name="waits")
+        with m.If(bus.awready):
+            m.d.sync += waits.eq(0)
+        with m.Elif(asks):
+            m.d.sync += waits.eq(1)
+        words = entry.register[: len(bus.awaddr) - 2]
+        address = Cat(Const(0, 2), words & (~entry.starts).replicate(len(words)))
+        value = Mux(entry.starts, Const(axi.START, WORD_BITS), entry.value[:WORD_BITS])
+        m.d.comb += [
+            bus.awvalid.eq(asks | waits), bus.wvalid.eq(asks | waits), bus.awaddr.eq(address), bus.wdata.eq(value),
+            bus.awprot.eq(0), bus.wstrb.eq(axi.ALL_BYTES), bus.bready.eq(1),
+        ]  # fmt: skip
+
+    def _look(self, m: Module, running: Value, looked: Signal) -> None:
+        """Look at the status until the run is over or was refused."""
+        bus = self.bus
+        looking, asked = Signal(name="looking"), Signal(name="asked")
+        begins = bus.bvalid & self.entry.starts & running
+        over = bus.rdata[STATUS.index("done")] | bus.rdata[STATUS.index("size_error")]
+        m.d.comb += [
+            bus.arvalid.eq(begins | (looking & ~asked)), bus.araddr.eq(STATUS_ADDRESS), bus.arprot.eq(0),
+            bus.rready.eq(1), looked.eq(bus.rvalid & (over | bus.rresp.any())),
+        ]  # fmt: skip
+        with m.If(begins):
+            m.d.sync += looking.eq(1)
+        with m.Elif(looked):
+            m.d.sync += looking.eq(0)
+        with m.If(bus.arvalid & bus.arready):
+            m.d.sync += asked.eq(1)
+        with m.Elif(bus.rvalid):
+            m.d.sync += asked.eq(0)
+
+    def _staging(self, m: Module, at_once: Value) -> None:
+        """The registers of staging."""
+        entry = self.entry
+        for name, width in self.staging.items():
+            value = Signal(width, name=f"{name}_held")
+            with m.If(at_once & entry.writes & (entry.register == STAGED[name])):
+                m.d.sync += value.eq(entry.value[:width])
+            m.d.comb += getattr(self, name).eq(value)

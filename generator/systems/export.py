@@ -1,0 +1,151 @@
+"""Exports a whole system as a folder: Verilog, manifest, C header, file lists, constraints, scripts, README."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from blueprint import axi
+from blueprint.files import schemas
+from blueprint.record import Record
+from blueprint.shell import ADDRESS_BITS
+from blueprint.systems import control, instructions, inventory
+from blueprint.systems.control import Hardware
+from blueprint.systems.instructions import FORMAT, KINDS, UNITS
+from blueprint.systems.staging import Staged
+from blueprint.unit import flip_flops
+from blueprint.version import VERSION
+from generator.emission import TEMPLATES, Emitted, emit
+from generator.export import CLOCK_MHZ, register_entry
+from generator.manifest import boundary
+from generator.systems.top import MASTERS, SystemTop
+from toolchain import files
+
+
+def write_system(hardware: Hardware, out: Path, *, clock_mhz: float | None = None) -> dict[str, Any]:
+    """Write the hardware of a whole system to the folder ``out`` and return its manifest.
+
+    The same hardware gives the same bytes. Raises ``OSError`` where the folder cannot be written and ``ToolError``
+    where Yosys fails; the folder gets all files or none.
+    """
+    top = SystemTop(hardware)
+    emitted = emit(top)
+    manifest = describe(hardware, top, emitted)
+    texts = {f"rtl/{name}.v": text for name, text in emitted.modules.items()}
+    texts |= {f"stubs/{name}.v": text for name, text in emitted.stubs.items()}
+    texts |= _around(manifest, clock_mhz or CLOCK_MHZ)
+    with files.folder(out) as draft:
+        for path, text in texts.items():
+            file = draft / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    return manifest
+
+
+def describe(hardware: Hardware, top: SystemTop, emitted: Emitted) -> dict[str, Any]:
+    """The manifest: what software, a bench or a flow needs to know, without reading Verilog."""
+    return {
+        "schema": schemas.SYSTEM_MANIFEST,
+        "top": emitted.top,
+        "family": "system",
+        "name": hardware.name,
+        "design_hash": hardware.design_hash,
+        "tool_version": VERSION,
+        "files": [f"rtl/{name}.v" for name in emitted.modules],
+        "blackboxes": list(emitted.blackboxes),
+        "memories": {n: {"count": emitted.instances[n], **m} for n, m in emitted.memories.items()},
+        "stubs": [f"stubs/{name}.v" for name in emitted.blackboxes],
+        "headers": [f"include/{emitted.top}_regs.h"],
+        "clock": axi.CLOCK,
+        "reset": axi.RESET,
+        "axil_address_width": ADDRESS_BITS,
+        "ports": {
+            name: {"direction": flow.name.lower(), "width": len(wire)}
+            for name, (flow, wire) in top.pins.items()
+        },
+        "masters": {port: getattr(hardware, name).parameters for port, name in MASTERS.items()},
+        "registers": {r.name: register_entry(r, {}) for r in control.registers(hardware.design_hash)},
+        "instructions": _instructions(),
+        "units": {name: _unit(hardware, name) for name in hardware.units},
+        "staging": {
+            "load": [_staged(one) for one in hardware.inputs],
+            "store": [_staged(one) for one in hardware.outputs],
+            "token": len(hardware.inputs),
+        },
+        "modules": {n: {"count": c, "place": emitted.places[n]} for n, c in emitted.instances.items()},
+        "flip_flops": int(flip_flops(inventory.units(hardware))),
+    }
+
+
+def _instructions() -> dict[str, Any]:
+    """The instruction set: fields of a word, kinds, numbers of units and of registers."""
+    return {
+        "width": instructions.WIDTH,
+        "fields": _fields(FORMAT),
+        "kinds": {
+            kind.name: {"code": kind.code, "fields": list(kind.fields), "meaning": kind.meaning}
+            for kind in KINDS.values()
+        },
+        "units": {unit: number for number, unit in enumerate(UNITS)},
+        "transfer_registers": {name: number for number, name in enumerate(instructions.MOVED)},
+        "staging_registers": dict(instructions.STAGED),
+        "indices": list(instructions.INDICES),
+        "last_bit": instructions.LAST_BIT,
+        "tokens_most": instructions.TOKENS_MOST,
+        "queue_depth": control.QUEUE_DEPTH,
+    }
+
+
+def _fields(record: Record) -> list[dict[str, Any]]:
+    return [
+        {"name": field.name, "offset": field.offset, "width": field.bits, "meaning": field.meaning}
+        for field in record
+    ]
+
+
+def _unit(hardware: Hardware, name: str) -> dict[str, Any]:
+    spec = hardware.units[name]
+    return {
+        "family": spec.family,
+        "parameters": spec.parameters,
+        "design_hash": spec.design_hash,
+        "registers": {r.name: register_entry(r, spec.register_file().legal) for r in spec.registers()},
+        **boundary(spec),
+    }
+
+
+def _staged(one: Staged) -> dict[str, Any]:
+    """A staged field as it stands in memory."""
+    return {
+        "name": one.name,
+        "place": one.number,
+        "container_bytes": one.container,
+        "elements": one.elements,
+        "beat_bytes": one.beat_bytes,
+        "depth": one.depth,
+        "held": one.held,
+        "once": one.once,
+        "carrier": one.carrier,
+        "packed": one.packed,
+    }
+
+
+def _around(manifest: dict[str, Any], clock_mhz: float) -> dict[str, str]:
+    """Everything but the RTL."""
+    models = [f"rtl/{name}.v" for name in manifest["blackboxes"]]
+    fill = {"top": manifest["top"], "title": f"System {manifest['name']}", "models": models}
+    fill |= {"logic": [file for file in manifest["files"] if file not in models], "stubs": manifest["stubs"]}
+    fill |= {"unit": "ns", "period": f"{1000 / clock_mhz:.4f}", "manifest": manifest}
+    named = {
+        "constraints.sdc": "constraints.sdc.j2",
+        "synth.ys": "synth.ys.j2",
+        "lint.vlt": "lint.vlt.j2",
+        "files.f": "files.f.j2",
+        "synth.f": "synth.f.j2",
+        "README.md": "system.md.j2",
+        manifest["headers"][0]: "registers.h.j2",
+    }
+    texts = {path: TEMPLATES.get_template(name).render(fill) for path, name in named.items()}
+    texts["manifest.json"] = json.dumps(manifest, indent=1) + "\n"
+    return texts

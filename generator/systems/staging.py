@@ -1,0 +1,243 @@
+"""Staging of one field: between beats of a mover and the field's bits, through a FIFO."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from blueprint.numbers import bit_length, clog2
+from blueprint.systems.control import UNIT_BYTES, Inlets, Outlets
+from generator.arithmetic.integers import one_of, parts, zero_extend
+from generator.block import Block, register
+from generator.cells.fifo import Fifo
+
+
+class Inlet(Block):
+    """Beats of a load to the beats of a field.
+
+    Guarantees: a beat is never refused while the FIFO has room; where a field's beat is several of the memory's, they
+    are gathered in front of the FIFO, where it is less than one, they are parted behind it; only the low bits of each
+    container are kept.
+    Does not: repair a transfer that ends within a beat of the field; that is ``broken`` and what is there is left.
+
+    ``units`` of the last beat of a transfer belong to it. ``ends`` is with the last beat of a transfer that was marked
+    as the ``last`` of a run.
+    """
+
+    place = "staging"
+    latency = "1 cycle from the last beat of the memory to the beat of the field"
+    throughput = "one beat of the memory in and one of the field out per cycle"
+
+    def __init__(self, name: str, shape: Inlets) -> None:
+        self.shape = shape
+        ports = {
+            "offered": In(1),
+            "beat": In(shape.port_bits),
+            "units": In(shape.units_width),
+            "final": In(1),
+            "last": In(shape.marks),
+            "ready": Out(1),
+            "broken": Out(1),
+            "valid": Out(1),
+            "word": Out(shape.bits),
+            "ends": Out(shape.marks),
+            "take": In(1),
+        }
+        super().__init__(name, ports, clocked=True, resets=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m, shape = self.module(), self.shape
+        if shape.gathers > 1:
+            write, word = self._gathered(m)
+        else:
+            write, word = self.offered & self.ready, self._kept(m)
+        fifo = self.use(
+            m, Fifo(self.module_name, shape.word_bits, shape.depth, ahead=False, refills=False,
+                    in_memory=shape.in_memory),
+            "fifo", write=write, word=word, read=self._leaves(m),
+        )  # fmt: skip
+        m.d.comb += [self.valid.eq(fifo.valid), self.ready.eq(fifo.room)]
+        self._parted(m, fifo.result)
+        return m
+
+    def _marked(self) -> Value:
+        """Whether a run ends; nothing where no beat of the field says so."""
+        return self.last & self.final.replicate(len(self.last))
+
+    def _leaves(self, m: Module) -> Value:
+        self.leaves = Signal(name="leaves")
+        return self.leaves
+
+    def _gathered(self, m: Module) -> tuple[Value, Value]:
+        """Hold the beats of the memory until the last one of a field's beat."""
+        shape = self.shape
+        count = Signal(clog2(shape.gathers), name="gathered")
+        takes, whole = Signal(name="takes"), Signal(name="whole")
+        m.d.comb += [
+            takes.eq(self.offered & self.ready),
+            whole.eq(count == shape.gathers - 1),
+            self.broken.eq(takes & self.final & (~whole | (self.units != shape.port_units))),
+        ]
+        with m.If(takes):
+            m.d.sync += count.eq(Mux(whole | self.final, 0, count + 1))
+        found = [self._chosen(self.beat, number) for number in range(shape.gathers)]
+        for number, chosen in enumerate(found[:-1]):
+            found[number] = register(m, len(chosen), f"part{number}", takes & (count == number), chosen)
+        return takes & whole, Cat(*found, self._marked())
+
+    def _chosen(self, beat: Value, number: int) -> Value:
+        """What is kept of a beat of the memory."""
+        return Cat(*(beat[low : low + count] for low, count in self.shape.places(number)))
+
+    def _kept(self, m: Module) -> Value:
+        """The bits that are kept of a beat of the memory, and how many beats of the field it holds."""
+        shape = self.shape
+        takes = self.offered & self.ready
+        fields = [self._chosen(beat, 0) for beat in parts(self.beat, 8 * shape.beat_bytes)[: shape.parts]]
+        if shape.parts == 1:
+            fields = [self._chosen(self.beat, 0)]
+        if shape.parts == 1:
+            m.d.comb += self.broken.eq(takes & self.final & (self.units != shape.port_units))
+            return Cat(*fields, self._marked())
+        number, broken = self._number()
+        m.d.comb += self.broken.eq(takes & self.final & broken)
+        return Cat(*fields, self._marked(), number)
+
+    def _number(self) -> tuple[Value, Value]:
+        """(beats of the field in the last beat of a transfer, less one; whether the rest is no whole one)."""
+        shape = self.shape
+        width = clog2(shape.parts)
+        if shape.beat_bytes >= UNIT_BYTES:
+            low = clog2(shape.beat_bytes // UNIT_BYTES)
+            beats, broken = self.units[low:], self.units[:low].any()
+        else:
+            beats = Cat(Const(0, clog2(UNIT_BYTES // shape.beat_bytes)), self.units)
+            broken = Const(0, 1)
+        return (beats - 1)[:width], broken
+
+    def _parted(self, m: Module, result: Value) -> None:
+        """Give the beats of the field in a word one after the other."""
+        shape = self.shape
+        at = shape.parts * shape.bits
+        last = result[at : at + shape.marks]
+        if shape.parts == 1:
+            m.d.comb += [self.word.eq(result[: shape.bits]), self.ends.eq(last), self.leaves.eq(self.take)]
+            return
+        number = result[at + shape.marks :]
+        part, final = Signal(clog2(shape.parts), name="part"), Signal(name="final_part")
+        lines = [part == place for place in range(shape.parts)]
+        with m.If(self.take):
+            m.d.sync += part.eq(Mux(final, 0, part + 1))
+        m.d.comb += [
+            final.eq(part == number),
+            self.word.eq(one_of(lines, parts(result[:at], shape.bits))),
+            self.ends.eq(last & final.replicate(shape.marks)),
+            self.leaves.eq(self.take & final),
+        ]
+
+
+class Outlet(Block):
+    """Beats of a field to beats for a store.
+
+    Guarantees: every element has a container of its own, with its sign or zeros above it; beats of the field that are
+    less than one of the memory are gathered, one a cycle, and only those that the transfer needs.
+    Does not: gather before a transfer is ``wanted``, or ahead of it.
+
+    ``needs`` are the units that the transfer takes of the next beat, ``final`` says that it is the last one; one that
+    ends within a beat of the field is ``broken``.
+    """
+
+    place = "staging"
+    latency = "1 cycle from a beat of the field to the first of the memory"
+    throughput = "one beat in, and one beat out per cycle or as many cycles as it has beats of the field"
+
+    def __init__(self, name: str, shape: Outlets) -> None:
+        self.shape = shape
+        ports = {
+            "write": In(1),
+            "word": In(shape.bits),
+            "room": Out(1),
+            "wanted": In(1),
+            "needs": In(shape.units_width),
+            "valid": Out(1),
+            "beat": Out(shape.port_bits),
+            "take": In(1),
+            "final": In(1),
+            "broken": Out(1),
+        }
+        super().__init__(name, ports, clocked=True, resets=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m, shape = self.module(), self.shape
+        read = Signal(name="read")
+        fifo = self.use(
+            m, Fifo(self.module_name, shape.bits, shape.depth, ahead=False, refills=False, in_memory=shape.in_memory),
+            "fifo", write=self.write, word=self.word, read=read, room=self.room,
+        )  # fmt: skip
+        whole = self._contained(fifo.result)
+        if shape.parts > 1:
+            self._gather(m, fifo.valid, whole, read)
+        else:
+            self._part(m, fifo.valid, whole, read)
+        return m
+
+    def _contained(self, word: Value) -> Value:
+        """Every element in its container."""
+        shape = self.shape
+        found = []
+        for element in parts(word, shape.element_bits):
+            above = 8 * shape.container - len(element)
+            sign = element[-1] & Const(int(shape.signed), 1)
+            found.append(Cat(element, sign.replicate(above)))
+        return Cat(*found)
+
+    def _part(self, m: Module, valid: Value, whole: Value, read: Signal) -> None:
+        """A beat of the field as one of the memory, or as several."""
+        count = self.shape.gathers
+        place = Signal(clog2(count), name="place")
+        last: Value = place == count - 1 if count > 1 else Const(1, 1)
+        lines = [place == number for number in range(count)]
+        choice = one_of(lines, parts(whole, self.shape.port_bits)) if count > 1 else whole
+        ends = last & (self.needs == self.shape.port_units)
+        m.d.comb += [
+            self.valid.eq(valid & self.wanted), self.beat.eq(choice), read.eq(self.take & last),
+            self.broken.eq(self.take & self.final & ~ends),
+        ]  # fmt: skip
+        if count > 1:
+            with m.If(self.take):
+                m.d.sync += place.eq(Mux(last, 0, place + 1))
+
+    def _gather(self, m: Module, valid: Value, whole: Value, read: Signal) -> None:
+        """Several beats of the field as one of the memory."""
+        shape = self.shape
+        gathered = Signal(shape.port_bits, name="gathered", reset_less=True)
+        count = Signal(bit_length(shape.parts), name="count")
+        enough = Signal(name="enough")
+        have = self._units(count)
+        m.d.comb += [
+            enough.eq((count != 0) & (have >= self.needs)),
+            self.valid.eq(enough & self.wanted),
+            self.beat.eq(gathered),
+            read.eq(valid & self.wanted & (~enough | (self.take & ~self.final))),
+            self.broken.eq(self.take & self.final & self._odd()),
+        ]
+        first = (count == 0) | self.take
+        with m.If(read):
+            for number, lane in enumerate(parts(gathered, len(whole))):
+                with m.If(Mux(first, Const(int(number == 0), 1), count == number)):
+                    m.d.sync += lane.eq(whole)
+            m.d.sync += count.eq(Mux(first, 1, count + 1))
+        with m.Elif(self.take):
+            m.d.sync += count.eq(0)
+
+    def _odd(self) -> Value:
+        """1 if a transfer ends within a beat of the field."""
+        low = clog2(max(1, self.shape.beat_bytes // UNIT_BYTES))
+        return self.needs[:low].any() if low else Const(0, 1)
+
+    def _units(self, count: Value) -> Value:
+        """Units in so many beats of the field; a part of one counts as none."""
+        beat = self.shape.beat_bytes
+        if beat >= UNIT_BYTES:
+            return Cat(Const(0, clog2(beat // UNIT_BYTES)), count)
+        return zero_extend(count[clog2(UNIT_BYTES // beat) :], max(1, len(count) - clog2(UNIT_BYTES // beat)))

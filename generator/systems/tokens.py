@@ -1,0 +1,46 @@
+"""Counted tokens: how units of a system wait for each other."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib.wiring import In, Out
+
+from blueprint.numbers import bit_length
+from blueprint.systems.instructions import TOKENS_MOST, UNITS
+from generator.block import Block
+
+#: One line for each ordered pair of units.
+PAIRS = len(UNITS) ** 2
+
+
+class Tokens(Block):
+    """Count the tokens of every ordered pair of units.
+
+    Guarantees: a token that is given is there from the next cycle on; one that is given while another of the pair is
+    taken leaves the count as it is.
+    Does not: refuse anything; who takes looks at ``there``, who gives at ``room``, both by their own number and then
+    that of the other unit.
+    """
+
+    place = "tokens"
+    latency = "1 cycle"
+
+    def __init__(self, name: str) -> None:
+        ports = {"takes": In(PAIRS), "gives": In(PAIRS), "there": Out(PAIRS), "room": Out(PAIRS)}
+        super().__init__(name, ports, clocked=True, resets=True)
+
+    def elaborate(self, platform: Any) -> Module:
+        m, count = self.module(), len(UNITS)
+        there: list[Any] = [None] * PAIRS
+        room: list[Any] = [None] * PAIRS
+        for giver in range(count):
+            for taker in range(count):
+                tokens = Signal(bit_length(TOKENS_MOST), name=f"tokens_{giver}_{taker}")
+                given, taken = giver * count + taker, taker * count + giver
+                with m.If(self.gives[given] & ~self.takes[taken]):
+                    m.d.sync += tokens.eq(tokens + 1)
+                with m.Elif(~self.gives[given] & self.takes[taken]):
+                    m.d.sync += tokens.eq(tokens - 1)
+                there[taken], room[given] = tokens != 0, tokens != TOKENS_MOST
+        m.d.comb += [self.there.eq(Cat(*there)), self.room.eq(Cat(*room))]
+        return m

@@ -1,0 +1,193 @@
+"""A prompt and the tokens behind it on a system: values by the golden model, cycles by the sequencer's."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from blueprint.systems.control import Hardware
+from blueprint.systems.memory_port import MemoryPort
+from blueprint.workloads.tasks import Attention, Gemm, Task
+from compiler.compile import DECODE, PROMPT
+from compiler.image import Image
+from simulator.systems.golden import Golden, Memory
+from simulator.systems.machine import Span, Trace
+from simulator.systems.starved import Starved
+from simulator.systems.timed import Known, Timed
+
+#: Called with passes done and their number.
+Told = Callable[[int, int], None]
+_WORD = 4
+
+
+class Runs:
+    """Cycles and tasks of the runs of units, by what stands in their registers."""
+
+    def __init__(self, hardware: Hardware) -> None:
+        self.hardware, self._starved = hardware, Starved(hardware)
+        self._numbers = {
+            unit: {
+                size.name: next(r.address // 4 for r in spec.registers() if r.name == size.name)
+                for size in spec.sizes
+            }
+            for unit, spec in hardware.units.items()
+        }
+        self._known: dict[tuple[object, ...], int] = {}
+        self.tasks: list[tuple[str, Task]] = []
+
+    def task(self, unit: str, registers: Mapping[int, int]) -> Task:
+        """What a run computes."""
+        kind = self.hardware.units[unit].task
+        sizes = {name: registers.get(number, 0) for name, number in self._numbers[unit].items()}
+        if kind is Gemm:
+            return Gemm(1, sizes["k"], sizes["n"])
+        if kind is Attention:
+            spec = self.hardware.units[unit]
+            dim = next(staged.elements for staged in self.hardware.inputs if staged.name == f"{unit}.key.key")
+            lanes = next(
+                staged.elements for staged in self.hardware.inputs if staged.name == f"{unit}.query.query"
+            )
+            masked = getattr(spec, "mask") != "none"  # noqa: B009
+            heads = sizes["passes"] * lanes // dim
+            return Attention(1, sizes["keys"], heads, 1, dim, "causal" if masked else "none")
+        return self._starved.rows(unit, registers)
+
+    def __call__(self, unit: str, registers: Mapping[int, int]) -> int:
+        """Cycles of a run."""
+        key = (unit, *(registers.get(number, 0) for number in self._numbers[unit].values()))
+        if key not in self._known:
+            self._known[key] = int(self.hardware.units[unit].cycles(self.task(unit, registers)))
+        return self._known[key]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a system did: tokens, cycles, when every instruction ran, and the program of every pass.
+
+    ``memory`` is what the passes left in memory in front of the image, from address 0 on.
+    """
+
+    tokens: list[int]
+    cycles: int
+    trace: Trace
+    passes: list[str]
+    memory: bytes = b""
+
+
+def decode(
+    hardware: Hardware,
+    image: Image,
+    prompt: Sequence[int],
+    count: int,
+    port: MemoryPort,
+    *,
+    stop: int | None = None,
+    told: Told = lambda done, total: None,
+    known: Known | None = None,
+) -> Decoded:
+    """Run a prompt and up to ``count`` tokens behind it; ends early behind a token ``stop``."""
+    memory = Memory(image.base, image.data)
+    for place, given in enumerate(prompt):
+        memory.write(image.tokens + _WORD * place, np.array([[given]], "<u4").view(np.uint8))
+    golden, made, passes = Golden(hardware, memory), list[int](), list[str]()
+    for position in range(len(prompt) - 1 + count):
+        passes.append(PROMPT if position < len(prompt) - 1 else DECODE)
+        golden.run(image.programs[passes[-1]], position)
+        told(len(passes), len(prompt) - 1 + count)
+        if passes[-1] == DECODE:
+            at = memory.read(image.tokens + _WORD * (position + 1), _WORD)
+            made.append(int(at.copy().view("<u4")[0, 0]))
+            if made[-1] == stop:
+                break
+
+    def token(address: int) -> int:
+        return ([*prompt, *made])[(address - image.tokens) // _WORD]
+
+    trace = timed(hardware, image, passes, port, token, known)
+    return Decoded(made, trace.cycles, trace, passes, memory.written[0].tobytes())
+
+
+def timed(
+    hardware: Hardware,
+    image: Image,
+    passes: Sequence[str],
+    port: MemoryPort,
+    token: Callable[[int], int],
+    known: Known | None = None,
+    position: int = 0,
+) -> Trace:
+    """When every instruction of passes runs."""
+    programs, pages = [image.programs[name] for name in passes], [image.pages[name] for name in passes]
+    machine = Timed(
+        hardware, programs, pages, [port] * 3, Runs(hardware), position=position, token=token, known=known
+    )
+    return machine.run()
+
+
+# What the time went to ------------------------------------------------------------------------------------------------
+
+
+def busy(trace: Trace) -> dict[str, int]:
+    """Cycles in which each unit runs or moves."""
+    return {
+        unit: sum(span.end - span.begin + 1 for span in spans if span.text.kind == "start")
+        for unit, spans in trace.spans.items()
+    }
+
+
+def waits(trace: Trace) -> dict[str, dict[str, int]]:
+    """Cycles in which a unit has nothing to do, by the unit whose token it waits for; else ``instructions``."""
+    given: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for unit, spans in trace.spans.items():
+        for span in spans:
+            for other in span.text.signal:
+                given[unit, other].append(span.end)
+    used: Counter[tuple[str, str]] = Counter()
+    found: dict[str, dict[str, int]] = {}
+    for unit, spans in trace.spans.items():
+        reasons: Counter[str] = Counter()
+        free = 0
+        for span in spans:
+            last, reason = -1, "instructions"
+            for other in span.text.wait:
+                at = given[other, unit][used[other, unit]]
+                used[other, unit] += 1
+                if at > last:
+                    last, reason = at, other
+            gap = span.begin - free
+            waited = min(gap, max(0, last + 1 - free))
+            reasons[reason] += waited
+            reasons["instructions"] += gap - waited
+            free = span.end + 1
+        reasons["instructions"] += max(0, trace.cycles - free)
+        found[unit] = {name: cycles for name, cycles in reasons.items() if cycles}
+    return found
+
+
+def tasks(hardware: Hardware, trace: Trace) -> dict[str, list[tuple[Span, Task]]]:
+    """What every run of every unit computed, with its span; registers are those that the program had set."""
+    runs = Runs(hardware)
+    found: dict[str, list[tuple[Span, Task]]] = {}
+    for unit in hardware.units:
+        registers: dict[int, int] = {}
+        place, last = 0, -1
+        found[unit] = []
+        for span in trace.spans[unit]:
+            place, last = place + (span.number <= last), span.number
+            if span.text.kind in ("set", "setp"):
+                registers[span.text.register] = span.text.value + place * (span.text.kind == "setp")
+            elif span.text.kind == "start":
+                found[unit].append((span, runs.task(unit, registers)))
+    return found
+
+
+def utilization(hardware: Hardware, trace: Trace) -> dict[str, float]:
+    """Share of the peak of every unit."""
+    done = tasks(hardware, trace)
+    return {
+        unit: sum(task.macs for _, task in done[unit]) / (trace.cycles * int(spec.peak_macs))
+        for unit, spec in hardware.units.items()
+    }

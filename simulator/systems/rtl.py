@@ -1,0 +1,144 @@
+"""Runs a whole system's Verilog: programs from memory, as the host starts them, to their interrupt."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from blueprint import axi
+from blueprint.systems.control import Hardware, registers
+from blueprint.systems.instructions import UNITS
+from blueprint.systems.memory_port import MemoryPort
+from toolchain import cxxrtl, files, process, verilator
+
+Engine = Literal["cxxrtl", "verilator"]
+_ENGINES: Mapping[str, Any] = {"cxxrtl": cxxrtl, "verilator": verilator}
+#: Cycles after which a program that has not ended is given up.
+LIMIT = 1_000_000
+#: A cycle in which no host stops a program.
+_NEVER = (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """One start: control registers by name, behavior of the memory behind fetch, load and store.
+
+    ``cut`` is a cycle before which the run is left as it stands, so that the next job has to ``reset``; ``stop`` one
+    in which the host begins to write 1 to stop.
+    """
+
+    registers: Mapping[str, int]
+    memories: Sequence[MemoryPort]
+    reset: bool = True
+    cut: int = LIMIT
+    stop: int | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happened in a cycle: ``begin`` or ``end`` of an instruction of a unit, or a request of a mover."""
+
+    cycle: int
+    what: str
+    unit: str
+    address: int = 0
+    words: int = 0
+
+
+@dataclass
+class Found:
+    """What a job did; ``registers`` are empty and ``cycles`` -1 where it was cut."""
+
+    steps: list[Step] = field(default_factory=list)
+    registers: dict[str, int] = field(default_factory=dict)
+    cycles: int = -1
+
+    def spans(self) -> dict[str, list[tuple[int, int]]]:
+        """Begin and end of every instruction, by unit, in their order."""
+        begun: dict[str, list[int]] = {unit: [] for unit in UNITS}
+        found: dict[str, list[tuple[int, int]]] = {unit: [] for unit in UNITS}
+        for step in self.steps:
+            if step.what == "begin":
+                begun[step.unit].append(step.cycle)
+            elif step.what == "end":
+                found[step.unit].append((begun[step.unit][len(found[step.unit])], step.cycle))
+        return found
+
+
+def executable(
+    hardware: Hardware,
+    verilog: Sequence[Path],
+    pins: Mapping[str, int],
+    top: str,
+    engine: Engine = "verilator",
+) -> Path:
+    """The bench around a top, from its Verilog and the bits of its ports; from the cache if it is there."""
+    mangle = _ENGINES[engine].mangle
+    lines = [f"#define PORT_{name} {mangle(name)}" for name in pins]
+    lines += [f"#define MASK_{name} 0x{(1 << min(bits, 64)) - 1:x}ull" for name, bits in pins.items()]
+    lines += [f"#define TERNFORGE_TOP {mangle(top)}", f"#define WORD_BYTES {hardware.width // 8}"]
+    lines += [f"#define RESET_CYCLES {axi.RESET_CYCLES}", '#include "ports.h"', ""]
+    harness = resources.files("simulator.rtl").joinpath("harness")
+    texts = {"numbers.h": "numbers.h", "axi_memory.h": "axi_memory.h", "ports.h": f"ports_{engine}.h"}
+    sources = {"bench.cpp": harness.joinpath("system.cpp").read_text(), "binding.h": "\n".join(lines)}
+    sources |= {name: harness.joinpath(file).read_text() for name, file in texts.items()}
+    found: Path = _ENGINES[engine].executable(list(verilog), top, sources)
+    return found
+
+
+def run(
+    program: Path, hardware: Hardware, image: bytes, jobs: Sequence[Job], timeout_s: float = 600
+) -> tuple[list[Found], bytes]:
+    """What the jobs did one after the other, and the memory that they left.
+
+    Raises :class:`toolchain.process.ToolError` where a rule of AXI is broken or the run takes longer.
+    """
+    described = registers(hardware.design_hash)
+    with files.scratch("ternforge-system-") as folder:
+        (folder / "in").write_bytes(_packed(hardware, image, jobs))
+        process.run(
+            [program, folder / "in", folder / "out", folder / "image"], tool="bench", timeout_s=timeout_s
+        )
+        rows = [line.split() for line in (folder / "out").read_text().splitlines()]
+        left = (folder / "image").read_bytes()
+    names = {register.address: register.name for register in described}
+    found = [Found()]
+    for cycle, kind, first, second in rows:
+        _note(found[-1], int(cycle), kind, int(first), int(second), names)
+        if kind == "cut" or (kind == "register" and int(first) == described[-1].address):
+            found.append(Found())
+    return found[:-1], left
+
+
+def _note(found: Found, cycle: int, kind: str, first: int, second: int, names: Mapping[int, str]) -> None:
+    if kind == "units":
+        for what, lines in (("begin", first), ("end", second)):
+            found.steps += [Step(cycle, what, unit) for n, unit in enumerate(UNITS) if lines >> n & 1]
+    elif kind == "register":
+        found.registers[names[first]] = second
+    elif kind == "interrupt":
+        found.cycles = cycle
+    elif kind in ("fetch", "load", "store"):
+        found.steps.append(Step(cycle, "request", kind, first, second))
+
+
+def _packed(hardware: Hardware, image: bytes, jobs: Sequence[Job]) -> bytes:
+    described = registers(hardware.design_hash)
+    places = {register.name: register.address for register in described}
+    parts = [_numbers([len(image)]), image, _numbers([len(described), len(jobs)])]
+    for job in jobs:
+        writes = [(places[name], value) for name, value in job.registers.items()]
+        flat = [number for pair in (*writes, (places["control"], axi.START)) for number in pair]
+        numbers = [int(job.reset), len(writes) + 1, *flat, job.cut, _NEVER if job.stop is None else job.stop]
+        for port in job.memories:
+            numbers += [*astuple(port)[:8], *port.poisoned]
+        parts.append(_numbers(numbers))
+    return b"".join(parts)
+
+
+def _numbers(values: Sequence[int]) -> bytes:
+    return struct.pack(f"<{len(values)}Q", *values)

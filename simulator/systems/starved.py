@@ -1,0 +1,74 @@
+"""Which runs begin before all of their inputs are in staging, and how long they take behind the last of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from blueprint.numbers import ceil_div
+from blueprint.systems.control import Hardware
+from blueprint.systems.instructions import LAST_BIT, MOVED
+from blueprint.workloads.tasks import Rowwise
+from simulator.systems.machine import Cycles
+
+
+class Starved:
+    """Counts the ends of runs that loads have brought, by stream, against those that runs have taken."""
+
+    def __init__(self, hardware: Hardware) -> None:
+        self.hardware = hardware
+        self._brought: Counter[str] = Counter()
+        self._needed: list[str] = []
+
+    def loads(self, registers: Mapping[int, int]) -> None:
+        """A transfer into staging."""
+        place = registers[MOVED.index("place")]
+        if place >> LAST_BIT:
+            staged = self.hardware.inputs[place % (1 << LAST_BIT)]
+            self._brought[f"{staged.unit}.{staged.stream}"] += 1
+
+    def begins(self, unit: str, registers: Mapping[int, int]) -> bool:
+        """A run begins; returns whether some of its inputs are still to come."""
+        needed = self._streams(unit, registers)
+        for name in needed:
+            self._brought[name] -= 1
+        self._needed = [name for name in needed if self._brought[name] < 0]
+        return bool(self._needed)
+
+    @property
+    def whole(self) -> bool:
+        """True once everything is there that the run waits for."""
+        return all(self._brought[name] >= 0 for name in self._needed)
+
+    def _streams(self, unit: str, registers: Mapping[int, int]) -> list[str]:
+        """The streams of a run that are loaded at all."""
+        spec = self.hardware.units[unit]
+        if spec.task is not Rowwise:
+            return [f"{unit}.{stream.name}" for stream in spec.streams() if stream.direction == "in"]
+        task = self.rows(unit, registers)
+        operand = any(map(task.does, ("gate", "add", "rotate")))
+        gain = task.does("norm") or task.does("dot")
+        return [f"{unit}.x", *[f"{unit}.operand"] * operand, *[f"{unit}.gain"] * gain]
+
+    def rows(self, unit: str, registers: Mapping[int, int]) -> Rowwise:
+        """The run that the registers of a vector unit ask for."""
+        spec = self.hardware.units[unit]
+        values = {
+            register.name: registers.get(register.address // 4, 0)
+            for register in spec.registers()
+            if register.access == "rw"
+        }
+        names = [
+            name
+            for place, name in enumerate(spec.operations)  # type: ignore[attr-defined]
+            if values["operation"] - 1 >> place & 1
+        ]
+        return Rowwise(values["rows"], values["length"], "+".join(names) or "copy")
+
+    def tail(self, unit: str, registers: Mapping[int, int], cycles: Cycles) -> int:
+        """Cycles from the last beat that a run takes to the last one that it gives."""
+        task = self.rows(unit, registers)
+        spec = self.hardware.units[unit]
+        one = Rowwise(1, task.length, task.operation)
+        lanes = next(field.elements for field in self.hardware.inputs if field.name == f"{unit}.x.x")
+        return int(spec.cycles(one)) - ceil_div(task.length, lanes)

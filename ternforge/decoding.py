@@ -1,0 +1,380 @@
+"""A trained checkpoint on a system: what ``compile`` writes and what ``simulate`` shows of a prompt."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from blueprint.errors import ParamError
+from blueprint.files.nearest import suggestion
+from blueprint.numbers import ceil_div
+from blueprint.systems import control, rules
+from blueprint.systems.control import Hardware
+from blueprint.systems.description import System
+from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
+from blueprint.systems.reader import read_system
+from checkpoints import reading
+from checkpoints.checkpoint import Checkpoint
+from checkpoints.faults import fault
+from compiler import calibration, image
+from compiler.compile import Compiled, compile_model
+from compiler.image import Image
+from simulator.systems import decoding
+from simulator.systems.machine import Span
+from ternforge.folder import check_file, output_file, output_folder
+from ternforge.session import Answer, Note, paced, silent, table
+
+#: The memory of a system as it is described, beside the behaviors of benches.
+OWN = "system"
+
+
+def memories() -> tuple[str, ...]:
+    """Behaviors of memory that a simulation can have."""
+    return (OWN, *BEHAVIORS)
+
+
+def port(system: System, name: str, clock_mhz: float) -> MemoryPort:
+    """The behavior of memory: a named one, or what the system says in cycles of its clock.
+
+    A port that can move more than the memory sustains gives a beat every so many cycles, rounded up.
+    """
+    if name != OWN:
+        if name not in BEHAVIORS:
+            hint = suggestion(name, memories())
+            raise ParamError(f"Memory must be one of {', '.join(memories())}, not {name!r}{hint}")
+        return replace(BEHAVIORS[name], size=system.memory.size)
+    memory = system.memory
+    peak = memory.width / 8 * clock_mhz * 1e6
+    interval = max(1, ceil_div(int(peak), int(memory.bandwidth_gb_s * 1e9)))
+    latency = max(1, round(memory.latency_ns * clock_mhz / 1000))
+    return MemoryPort(latency=latency, interval=interval, size=memory.size)
+
+
+def opened(path: str | Path) -> Checkpoint:
+    """The checkpoint at a path. Raises ``ParamError`` where it has no weights, ``SpecError`` for a bad file."""
+    found = reading.read(path).checkpoint
+    if found is None:
+        raise ParamError(f"{path}: checkpoint must have weights, and has none that can be read")
+    return found
+
+
+def compiled(
+    system: System, checkpoint: Checkpoint, calibrate: str | Path | None, note: Note
+) -> tuple[Compiled, str]:
+    """A checkpoint on a system, and what its steps were measured on."""
+    model = checkpoint.decoder.model
+    hardware = control.hardware(system)
+    rules.check_model(system, model)
+    if calibrate is None:
+        note(f"measuring steps on {calibration.TOKENS} tokens of the model's own")
+        windows, told = (
+            calibration.own_text(checkpoint, told=paced(note, "drew {} of {} tokens")),
+            "its own text",
+        )
+    else:
+        windows, told = _calibration_text(checkpoint, Path(calibrate)), str(calibrate)
+    steps = calibration.measure(checkpoint, windows)
+    found = compile_model(hardware, checkpoint, steps)
+    if found.layout.end > system.memory.size:
+        what = f"size_mib must be at least {-(-found.layout.end >> 20)} for the image of {model.name}"
+        raise ParamError(f"{what}, not {system.memory.size_mib}")
+    return found, told
+
+
+def _calibration_text(checkpoint: Checkpoint, path: Path) -> list[list[int]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise fault(path, "file must be text in UTF-8, and is not") from None
+    tokens = _encoded(checkpoint, text)
+    if not tokens:
+        raise fault(path, "file must have text to measure steps on, and is empty")
+    return calibration.windows(tokens, checkpoint.decoder.model.context)
+
+
+def _encoded(checkpoint: Checkpoint, text: str) -> list[int]:
+    if checkpoint.vocabulary is None:
+        raise ParamError(
+            f"{checkpoint.source}: checkpoint must have a tokenizer, and has none that can be read"
+        )
+    return checkpoint.vocabulary.encode(text)
+
+
+# Compile --------------------------------------------------------------------------------------------------------------
+
+
+def compile_system(
+    file: System | str | Path,
+    checkpoint: str | Path,
+    out: str | Path,
+    calibrate: str | Path | None = None,
+    *,
+    force: bool = False,
+    note: Note = silent,
+) -> Answer:
+    """Write the image of a checkpoint on a system."""
+    system = file if isinstance(file, System) else read_system(file)
+    found, told = compiled(system, opened(checkpoint), calibrate, note)
+    picture = image.of_compiled(found)
+    note("predicting the cycles of every instruction")
+    clock = _clock(system)
+    times = _predicted(found.hardware, picture, port(system, OWN, clock))
+    with output_folder(out, "compile", force=force) as folder:
+        image.write(found, folder, {name: cycles for name, (cycles, _) in times.items()}, told)
+    layout = found.layout
+    return {
+        "system": system.name,
+        "model": found.checkpoint.decoder.model.name,
+        "design_hash": found.hardware.design_hash,
+        "folder": Path(out),
+        "bytes": int(picture.data.size),
+        "memory_bytes": picture.end,
+        "calibrated_on": told,
+        "programs": {
+            name: {
+                "instructions": len(program),
+                "page": picture.pages[name],
+                "cycles": times[name][1],
+                "bytes": sum(size for _, size in picture.notes[name]),
+            }
+            for name, program in picture.programs.items()
+        },
+        "regions": [
+            {"name": region.name, "base": region.base, "size": region.size, "text": region.text}
+            for region in layout.regions.values()
+        ],
+    }
+
+
+def _predicted(hardware: Hardware, picture: Image, memory: MemoryPort) -> dict[str, tuple[list[int], int]]:
+    """Cycles of every instruction of the programs at the first position, and of the whole pass."""
+    found = {}
+    for name, program in picture.programs.items():
+        trace = decoding.timed(hardware, picture, [name], memory, lambda _: 0)
+        cycles = [-1] * len(program)
+        for spans in trace.spans.values():
+            for span in spans:
+                cycles[span.number] = span.end - span.begin + 1
+        found[name] = cycles, trace.cycles
+    return found
+
+
+def compile_lines(answer: Mapping[str, Any]) -> Iterator[str]:
+    """What was written, for people."""
+    yield f"{answer['model']} on {answer['system']}: wrote {answer['folder']}"
+    rows = [
+        [name, one["instructions"], one["bytes"], one["cycles"]] for name, one in answer["programs"].items()
+    ]
+    yield from table(rows, ("program", "instructions", "bytes moved", "cycles at position 0"))
+    yield f"image of {answer['bytes']:,} bytes, memory of {answer['memory_bytes']:,}; design {answer['design_hash']}"
+    yield f"steps of keys, values and queries measured on {answer['calibrated_on']}"
+
+
+# Simulate -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a simulation is asked for."""
+
+    prompt: str
+    tokens: int = 16
+    memory: str = OWN
+    calibrate: str | Path | None = None
+    picture: str | Path | None = None
+    technology: str | Path | None = None
+    trace: str | Path | None = None
+    force: bool = False
+
+
+def simulate_system(
+    file: System | str | Path, checkpoint: str | Path, asked: Asked, note: Note = silent
+) -> Answer:
+    """Text and cycles of a prompt on a system."""
+    system = file if isinstance(file, System) else read_system(file)
+    clock = _clock(system)
+    behavior = port(system, asked.memory, clock)
+    trained = opened(checkpoint)
+    given = _prompt(trained, asked)
+    path = None if asked.trace is None else check_file(asked.trace, (".json", ".json.gz"), force=asked.force)
+    hardware = control.hardware(system)
+    if asked.picture is None:
+        found, _ = compiled(system, trained, asked.calibrate, note)
+        picture = image.of_compiled(found)
+    else:
+        picture = image.read(Path(asked.picture), hardware)
+    if picture.vocab != trained.decoder.model.vocab or picture.context != trained.decoder.model.context:
+        raise ParamError(f"{asked.picture}: image must be of this checkpoint, and is of another")
+    decoded = decoding.decode(
+        hardware, picture, given, asked.tokens, behavior, stop=trained.decoder.eos,
+        told=paced(note, "ran {} of {} passes"),
+    )  # fmt: skip
+    answer = _answer(system, clock, trained, given, hardware, picture, decoded, asked)
+    if path is not None:
+        from simulator.systems import chrome
+
+        with output_file(path, (".json", ".json.gz"), "simulate", force=asked.force) as draft:
+            chrome.write(decoded, picture, clock, draft)
+        answer["trace"] = path
+    return answer
+
+
+def _prompt(trained: Checkpoint, asked: Asked) -> list[int]:
+    """Tokens of the prompt. Raises ``ParamError`` where they and those to come exceed the context."""
+    context = trained.decoder.model.context
+    begin = [] if trained.decoder.bos is None else [trained.decoder.bos]
+    given = begin + _encoded(trained, asked.prompt)
+    if not given:
+        raise ParamError("Prompt must have at least one token, not none")
+    if asked.tokens < 1:
+        raise ParamError(f"Tokens must be at least 1, not {asked.tokens}")
+    if len(given) + asked.tokens - 1 > context:
+        what = f"fit the context of {context} of {trained.decoder.model.name}"
+        raise ParamError(f"Prompt and tokens behind it must {what}, not be {len(given)} and {asked.tokens}")
+    return given
+
+
+def _clock(system: System) -> float:
+    if system.clock_mhz is None:
+        raise ParamError("clock_mhz must be there to simulate a system, and is missing")
+    return system.clock_mhz
+
+
+def _answer(
+    system: System, clock: float, trained: Checkpoint, given: Sequence[int], hardware: Hardware, picture: Image,
+    decoded: decoding.Decoded, asked: Asked,
+) -> Answer:  # fmt: skip
+    assert trained.vocabulary is not None
+    trace, cycles = decoded.trace, decoded.cycles
+    per_pass = _pass_cycles(trace.spans, len(decoded.passes))
+    first = len(given) - 1
+    decode = per_pass[first:]
+    seconds = cycles / (clock * 1e6)
+    moved = _traffic(decoded, picture)
+    return {
+        "system": system.name,
+        "model": trained.decoder.model.name,
+        "design_hash": hardware.design_hash,
+        "source": "exact model of the sequencer, golden values",
+        "memory": asked.memory,
+        "clock_mhz": clock,
+        "prompt": asked.prompt,
+        "prompt_tokens": list(given),
+        "tokens": decoded.tokens,
+        "text": trained.vocabulary.decode(decoded.tokens),
+        "cycles": cycles,
+        "seconds": seconds,
+        "cycles_by_pass": per_pass,
+        "time_to_first_token_s": sum(per_pass[: first + 1]) / (clock * 1e6),
+        "tokens_per_second": len(decode) / (sum(decode) / (clock * 1e6)),
+        "busy": {unit: done / cycles for unit, done in decoding.busy(trace).items()},
+        "stalls": decoding.waits(trace),
+        "utilization": decoding.utilization(hardware, trace),
+        "traffic_bytes": moved["bytes"],
+        "layers": moved["layers"],
+        **_energy(system, clock, hardware, decoded, sum(moved["bytes"].values()), asked.technology),
+    }
+
+
+def _pass_cycles(spans: Mapping[str, Sequence[Span]], passes: int) -> list[int]:
+    """Cycles of every pass, from the end of the one before to the last end of its instructions."""
+    ends = [0] * passes
+    for mine in spans.values():
+        place, last = 0, -1
+        for span in mine:
+            place, last = place + (span.number <= last), span.number
+            ends[place] = max(ends[place], span.end + 1)
+    return [end - before for before, end in pairwise([0, *ends])]
+
+
+def _traffic(decoded: decoding.Decoded, picture: Image) -> dict[str, Any]:
+    """Bytes by what they are for, and cycles of the movers and units by layer."""
+    found: Counter[str] = Counter()
+    layers: dict[str, Counter[str]] = {}
+    for unit, spans in decoded.trace.spans.items():
+        place, last = 0, -1
+        for span in spans:
+            place, last = place + (span.number <= last), span.number
+            if span.text.kind != "start":
+                continue
+            note, size = picture.notes[decoded.passes[place]][span.number]
+            group = _group(note)
+            if unit in ("load", "store"):
+                found[f"{group[1]} {unit}"] += size
+            layers.setdefault(group[0], Counter())[unit] += span.end - span.begin + 1
+    found["program fetch"] = sum(8 * len(picture.programs[name]) for name in decoded.passes)
+    return {"bytes": dict(found), "layers": {name: dict(each) for name, each in layers.items()}}
+
+
+def _group(note: str) -> tuple[str, str]:
+    """(layer or head, what its bytes are) of what an instruction is for."""
+    mark, _, what = note.partition(" ")
+    kind = next((kind for kind in ("weights", "attention", "scores") if what.startswith(kind)), "vectors")
+    return mark, kind
+
+
+def _energy(
+    system: System, clock: float, hardware: Hardware, decoded: decoding.Decoded, moved: int,
+    technology: str | Path | None,
+) -> Answer:  # fmt: skip
+    """Energy by unit and of memory, with the coefficients of `estimate`."""
+    from costmodel.systems import estimate as costs
+    from costmodel.technology import technology as technologies
+
+    facts = technologies.load(technology or system.technology or "asap7")
+    found = costs.costs(system, facts)
+    work = decoding.tasks(hardware, decoded.trace)
+    seconds = decoded.cycles / (clock * 1e6)
+    energies: dict[str, float] = {
+        name: _first(
+            found.units[system.places[place]].energy(decoded.cycles, _peaks(hardware, unit, work), seconds)
+        )
+        for unit, place in control.WORK.items()
+        for name in [system.places[place]]
+    }
+    energies["memory"] = 8.0 * system.memory.energy_pj_per_bit * moved
+    total = sum(energies.values())
+    return {
+        "technology": facts.name,
+        "energy_pj": energies,
+        "energy_pj_per_token": total / len(decoded.passes),
+    }
+
+
+def _first(value: Any) -> float:
+    """A number of one design."""
+    return float(value.ravel()[0] if hasattr(value, "ravel") else value)
+
+
+def _peaks(hardware: Hardware, unit: str, work: Mapping[str, Sequence[tuple[Span, Any]]]) -> float:
+    """Cycles that the runs of a unit would take at its peak."""
+    return float(sum(task.macs for _, task in work[unit]) / int(hardware.units[unit].peak_macs))
+
+
+def simulate_lines(answer: Mapping[str, Any]) -> Iterator[str]:
+    """Text, cycles and where they go, for people."""
+    yield f"{answer['model']} on {answer['system']}, memory {answer['memory']} ({answer['source']})"
+    yield f"{answer['prompt']}{answer['text']}"
+    count = len(answer["prompt_tokens"])
+    yield (
+        f"{count} tokens of prompt and {len(answer['tokens'])} behind them: {answer['cycles']:,} cycles, "
+        f"{1e3 * answer['seconds']:,.2f} ms at {answer['clock_mhz']:g} MHz; first token after "
+        f"{1e3 * answer['time_to_first_token_s']:,.2f} ms, then {answer['tokens_per_second']:,.1f} token/s"
+    )
+    stalls = answer["stalls"]
+    peaks = {unit: f"{100 * share:.1f} %" for unit, share in answer["utilization"].items()}
+    rows = []
+    for unit, share in answer["busy"].items():
+        waits = ", ".join(f"{reason} {cycles:,}" for reason, cycles in stalls[unit].items())
+        rows.append([unit, f"{100 * share:.1f} %", peaks.get(unit, ""), waits])
+    yield from table(rows, ("unit", "busy", "of its peak", "cycles that it waits for"))
+    moved = ", ".join(f"{name} {size:,}" for name, size in answer["traffic_bytes"].items())
+    yield f"bytes of memory: {moved}"
+    energy = ", ".join(f"{name} {pj / 1e6:,.2f}" for name, pj in answer["energy_pj"].items())
+    yield f"energy in µJ ({answer['technology']}): {energy}; {answer['energy_pj_per_token'] / 1e6:,.2f} a token"
+    if "trace" in answer:
+        yield f"wrote {answer['trace']}: open it in https://ui.perfetto.dev"

@@ -1,0 +1,91 @@
+"""Small systems and random models for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from blueprint import registry
+from blueprint.spec import Spec
+from blueprint.systems import control
+from blueprint.systems.control import Hardware
+from blueprint.systems.description import Buffers
+from blueprint.workloads.model import Model
+from checkpoints.checkpoint import Checkpoint, of_arrays
+from checkpoints.decoder import Decoder
+from checkpoints.names import NORMS, SUB_NORMS, Place
+from checkpoints.ternary import Floats, Ternary
+
+MODEL = Model(
+    name="small", title="small", source="memory", hidden=32, ffn=64, layers=2, heads=4, kv_heads=2, head_dim=8,
+    vocab=40, context=12, activation="relu2", tied_embeddings=True, sub_norms=True,
+)  # fmt: skip
+BUFFERS = Buffers(weights=1024, cache=1024, activations=65536)
+#: Units of products by name.
+PRODUCTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "tables": ("ternary_lut", {"mu": 2, "lut_count": 4, "fetch_count": 4, "key_encoding": "five_trits"}),
+    "keys": ("ternary_lut", {"mu": 3, "lut_count": 8, "fetch_count": 4, "key_encoding": "sign_index"}),
+    "array": (
+        "systolic",
+        {
+            "organization": "weight_stationary", "pe": "ternary", "rows": 8, "cols": 4, "weight_width": 2,
+        },
+    ),
+    "dots": (
+        "systolic",
+        {"organization": "output_stationary", "pe": "ternary", "rows": 1, "cols": 8, "weight_width": 2},
+    ),
+}  # fmt: skip
+
+
+def product(name: str, **parameters: Any) -> Spec:
+    """A unit of products of INT8 activations."""
+    family, known = PRODUCTS[name]
+    return registry.get(family)(**{"act_width": 8, "k_max": 64, "n_max": 128, **known, **parameters})
+
+
+def attention(**parameters: Any) -> Spec:
+    """A unit of attention over heads of the small model."""
+    known = {"dim": 8, "parallel": 1, "head_group": 2, "keys_max": 12, "heads_max": 4, "mask": "causal"}
+    return registry.get("streaming_attention")(**{**known, **parameters})
+
+
+def vector(**parameters: Any) -> Spec:
+    """A vector unit that rotates and scores."""
+    known = {"lanes": 4, "length_max": 64, "rows_max": 64, "rotates": True, "dots": True}
+    return registry.get("vector")(**{**known, **parameters})
+
+
+def hardware(name: str = "tables", buffers: Buffers = BUFFERS, width: int = 32, **units: Spec) -> Hardware:
+    """A small system around a unit of products."""
+    found = {"matrix": product(name), "attention": attention(), "vector": vector(), **units}
+    return control.built(name, found, width=width, burst=8, latency=20, buffers=buffers)
+
+
+def checkpoint(
+    model: Model = MODEL, seed: int = 1, *, epsilon: float = 1e-5, scale: float = 0.1
+) -> Checkpoint:
+    """A random model of these shapes."""
+    random = np.random.default_rng(seed)
+    query, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
+    shapes = {
+        "q": (query, model.hidden), "k": (keys, model.hidden), "v": (keys, model.hidden), "o": (model.hidden, query),
+        "gate": (model.ffn, model.hidden), "up": (model.ffn, model.hidden), "down": (model.hidden, model.ffn),
+    }  # fmt: skip
+    matrices: dict[Place, Ternary] = {}
+    dense: dict[Place, Floats] = {}
+    for layer in range(model.layers):
+        for role, shape in shapes.items():
+            codes = random.choice(np.array([-1, 0, 1], np.int8), shape)
+            matrices[layer, role] = Ternary(codes, np.full((1, 1), scale, np.float32), False, "memory")
+        lengths = dict.fromkeys(NORMS, model.hidden)
+        if model.sub_norms:
+            lengths |= dict(zip(SUB_NORMS, (query, model.ffn), strict=True))
+        for role, length in lengths.items():
+            dense[layer, role] = random.uniform(0.5, 1.5, length).astype(np.float32)
+    dense[None, "embedding"] = random.standard_normal((model.vocab, model.hidden)).astype(np.float32)
+    dense[None, "final_norm"] = random.uniform(0.5, 1.5, model.hidden).astype(np.float32)
+    if not model.tied_embeddings:
+        dense[None, "head"] = random.standard_normal((model.vocab, model.hidden)).astype(np.float32)
+    return of_arrays(Decoder(model, epsilon, 10_000.0), matrices, dense)

@@ -1,0 +1,285 @@
+"""Compiled models: what the golden system computes, in any order of its units, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blueprint.errors import ParamError, SpecError
+from blueprint.record import Integers
+from blueprint.systems.description import Buffers
+from blueprint.systems.instructions import UNITS, Instruction
+from checkpoints.checkpoint import Checkpoint
+from checkpoints.reference import Reference
+from compiler import calibration, image
+from compiler.compile import DECODE, PROMPT, Compiled, compile_model
+from simulator.systems.golden import Golden, Memory, Stuck
+from simulator.systems.weights import Weights
+from tests.systems import small
+
+SMALLEST = Buffers(weights=1, cache=1, activations=1)
+TOKENS = [3, 17, 5, 39, 0, 8]
+
+
+def compiled(hardware: object = None, trained: Checkpoint | None = None) -> Compiled:
+    trained = trained or small.checkpoint()
+    steps = calibration.measure(trained, [TOKENS])
+    return compile_model(hardware or small.hardware(), trained, steps)  # type: ignore[arg-type]
+
+
+def scores(
+    found: Compiled, tokens: list[int] = TOKENS, order: tuple[str, ...] = UNITS
+) -> tuple[np.ndarray, bytes]:
+    """Scores (tokens x vocabulary) of the golden system, and what it left in memory."""
+    vocab, rows = found.checkpoint.decoder.model.vocab, []
+
+    def watch(unit: str, run: int, field: str, values: Integers) -> None:
+        if field == "vector.out.dot" and values.shape[1] == vocab:
+            rows.append(values[0].astype(np.uint32).view(np.float32))
+
+    memory = Memory(found.layout.base, found.layout.image())
+    golden, program = Golden(found.hardware, memory, watch), found.program(DECODE).instructions
+    for position, token in enumerate(tokens):
+        address = found.layout["tokens"].base + 4 * position
+        memory.write(address, np.array([[token]], "<u4").view(np.uint8))
+        golden.run(program, position, order)
+    return np.array(rows), memory.written.tobytes()
+
+
+@pytest.mark.parametrize("name", small.PRODUCTS)
+def test_the_golden_system_scores_as_the_reference_decoder(name: str) -> None:
+    found = compiled(small.hardware(name))
+    golden, _ = scores(found)
+    wanted = Reference(found.checkpoint).logits(TOKENS)
+    assert golden.shape == wanted.shape
+    assert np.corrcoef(golden.reshape(-1), wanted.reshape(-1))[0, 1] > 0.999
+    assert np.abs(golden - wanted).max() < 0.1 * np.abs(wanted).max()
+
+
+def test_all_units_of_products_give_the_same_bits() -> None:
+    every = [scores(compiled(small.hardware(name)))[0] for name in small.PRODUCTS]
+    assert all(np.array_equal(every[0], other) for other in every[1:])
+
+
+@pytest.mark.parametrize(
+    "change", [{"sub_norms": False}, {"tied_embeddings": False}, {"layers": 1}, {"kv_heads": 4}]
+)
+def test_other_shapes_of_models(change: dict[str, object]) -> None:
+    model = dataclasses.replace(small.MODEL, **change)  # type: ignore[arg-type]
+    grouped = small.attention(head_group=model.heads // model.kv_heads)
+    found = compiled(small.hardware(attention=grouped), small.checkpoint(model))
+    golden, _ = scores(found)
+    wanted = Reference(found.checkpoint).logits(TOKENS)
+    assert np.corrcoef(golden.reshape(-1), wanted.reshape(-1))[0, 1] > 0.999
+
+
+def test_a_head_group_of_one_takes_its_keys_twice() -> None:
+    one = compiled(small.hardware(attention=small.attention(head_group=1)))
+    assert np.array_equal(scores(one)[0], scores(compiled())[0])
+
+
+def test_the_order_in_which_units_take_turns_changes_nothing() -> None:
+    found = compiled()
+    wanted = scores(found, TOKENS[:3])
+    for order in (
+        UNITS[::-1],
+        ("store", "load", "vector", "matrix", "attention"),
+        ("vector", "store", "matrix", "attention", "load"),
+    ):
+        done = scores(found, TOKENS[:3], order)
+        assert np.array_equal(done[0], wanted[0])
+        assert done[1] == wanted[1]
+
+
+def test_a_token_that_is_missing_is_noticed() -> None:
+    """Without a wait of a load for a store, loads that run ahead read what is not yet there, or overflow staging."""
+    found = compiled()
+    wanted = scores(found, TOKENS[:2])
+    program = list(found.program(DECODE).instructions)
+    number = next(n for n, one in enumerate(program) if one.unit == "load" and "store" in one.wait)
+    program[number] = dataclasses.replace(program[number], wait=())
+    hurt = dataclasses.replace(found.program(DECODE), instructions=tuple(program))
+    broken = dataclasses.replace(found, programs=(found.program(PROMPT), hurt))
+    try:
+        done = scores(broken, TOKENS[:2], ("load", "vector", "matrix", "attention", "store"))
+    except Stuck:
+        return
+    assert done[1] != wanted[1]
+
+
+def test_a_prompt_leaves_the_cache_that_decoding_leaves() -> None:
+    found = compiled()
+    memories = []
+    for name in (PROMPT, DECODE):
+        memory = Memory(found.layout.base, found.layout.image())
+        golden = Golden(found.hardware, memory)
+        for position, token in enumerate(TOKENS[:4]):
+            memory.write(
+                found.layout["tokens"].base + 4 * position, np.array([[token]], "<u4").view(np.uint8)
+            )
+            golden.run(found.program(name).instructions, position)
+        region = [found.layout[f"{kind} {layer}"] for layer in range(2) for kind in ("keys", "values")]
+        memories.append([memory.read(one.base, one.size).tobytes() for one in region])
+    assert memories[0] == memories[1]
+    assert any(map(any, memories[0]))
+
+
+def test_sequences_side_by_side_are_those_one_by_one() -> None:
+    found = compiled()
+    both = np.array([TOKENS[:3], TOKENS[3:]])
+    memory = Memory(found.layout.base, found.layout.image(), 2)
+    golden = Golden(found.hardware, memory)
+    for position in range(3):
+        address = found.layout["tokens"].base + 4 * position
+        memory.write(address, both[:, position : position + 1].astype("<u4").view(np.uint8))
+        golden.run(found.program(DECODE).instructions, position)
+    for number, tokens in enumerate(both):
+        _, alone = scores(found, [int(token) for token in tokens])
+        assert memory.written[number].tobytes() == alone
+
+
+@pytest.mark.parametrize("name", small.PRODUCTS)
+def test_weights_come_back_from_their_beats(name: str) -> None:
+    spec = small.product(name)
+    random = np.random.default_rng(3)
+    for k, n in ((32, 16), (64, 8)):
+        weights = random.integers(-1, 2, (k, n))
+        beats = spec.stimulus({"act": np.zeros((1, k), np.int64), "wgt": weights})["wgt"]
+        assert np.array_equal(Weights(spec).read(beats[None], (None,), k, n), weights)
+
+
+def test_an_image_comes_back_from_its_folder(tmp_path: Path) -> None:
+    found = compiled()
+    wanted = image.of_compiled(found)
+    image.write(found, tmp_path, {}, "a text")
+    read = image.read(tmp_path, found.hardware)
+    assert read.programs == dict(wanted.programs)
+    assert np.array_equal(read.data, wanted.data)
+    assert (read.base, read.tokens, dict(read.pages)) == (wanted.base, wanted.tokens, dict(wanted.pages))
+    lines = (tmp_path / image.LISTING).read_text().splitlines()
+    assert len([line for line in lines if line[0] != ";"]) == sum(len(p) for p in wanted.programs.values())
+
+
+# Refusals -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_image_for_another_design_is_refused(tmp_path: Path) -> None:
+    found, other = compiled(), small.hardware("array")
+    image.write(found, tmp_path)
+    told = (
+        f"{tmp_path / 'image.json'}: image must be for this design, whose hash is {other.design_hash}, "
+        f"not for {found.hardware.design_hash} (tables)"
+    )
+    with pytest.raises(ParamError, match=f"^{re.escape(told)}$"):
+        image.read(tmp_path, other)
+
+
+def test_an_image_of_another_length_is_refused(tmp_path: Path) -> None:
+    found = compiled()
+    image.write(found, tmp_path)
+    data = (tmp_path / "image.bin").read_bytes()
+    (tmp_path / "image.bin").write_bytes(data[:-1])
+    told = f"{tmp_path / 'image.bin'}:1:1: file must have {len(data)} bytes, not {len(data) - 1}"
+    with pytest.raises(SpecError, match=f"^{re.escape(told)}$"):
+        image.read(tmp_path, found.hardware)
+
+
+def _scales(value: float, **shape: int) -> Checkpoint:
+    trained = small.checkpoint()
+    place = (1, "o")
+    matrix = trained.matrices[place]
+    found = matrix.read()
+    assert found is not None
+    size = (shape.get("rows", 1), 1)
+    bad = dataclasses.replace(found, scale=np.full(size, value, np.float32))
+    return dataclasses.replace(
+        trained, matrices={**trained.matrices, place: dataclasses.replace(matrix, read=lambda: bad)}
+    )
+
+
+REFUSED: dict[str, tuple[Callable[[], Compiled], str]] = {
+    "a scale that is no number": (
+        lambda: compile_model(
+            small.hardware(), _scales(float("nan")), calibration.measure(small.checkpoint(), [TOKENS])
+        ),
+        "memory: tensor '1.o' must have a scale above 0, not nan",
+    ),
+    "a scale for each row": (
+        lambda: compiled(None, _scales(0.1, rows=32)),
+        "memory: tensor '1.o' must have one scale, which a run of the vector unit takes, not 32",
+    ),
+    "a feed-forward without a gate": (
+        lambda: compile_model(small.hardware(), small.checkpoint(dataclasses.replace(small.MODEL, gated=False)), ()),
+        "Feed-forward of small must have a gate, which the program computes",
+    ),
+    "another activation": (
+        lambda: compiled(None, small.checkpoint(dataclasses.replace(small.MODEL, activation="silu"))),
+        "Activation of small must be relu2, which the vector unit computes, not silu",
+    ),
+    "another epsilon": (
+        lambda: compiled(None, small.checkpoint(epsilon=1e-6)),
+        "Epsilon of the norms of small must be 1e-05, that of the vector unit, not 1e-06",
+    ),
+    "a unit that does not rotate": (
+        lambda: compiled(small.hardware(vector=small.vector(rotates=False))),
+        "The vector unit must run 2x8 dequantize+rotate: rotates must be true for operation dequantize+rotate",
+    ),
+    "a unit without dot products": (
+        lambda: compiled(small.hardware(vector=small.vector(dots=False))),
+        "The vector unit must run 40x32 dot: dots must be true for operation dot",
+    ),
+    "a vocabulary of too many rows": (
+        lambda: compiled(small.hardware(vector=small.vector(rows_max=32))),
+        "The vector unit must run 40x32 dot: Rowwise rows must be at most rows_max 32, not 40",
+    ),
+    "lanes that do not divide a head": (
+        lambda: compiled(small.hardware(vector=small.vector(lanes=16), width=64)),
+        "Rows must be multiples of the vector unit's 16 lanes, not 8",
+    ),
+    "several tokens a beat": (
+        lambda: compiled(small.hardware(matrix=small.product("tables", token_lanes=2))),
+        "The matrix unit must take and give one token's vector in order, each element once (one token lane, one row, "
+        "no tiles), and this design does not",
+    ),
+    "several queries a row": (
+        lambda: compiled(small.hardware(attention=small.attention(parallel=2))),
+        "The attention unit must take one query, each element of its 2 heads once (parallel 1, whole groups), and this "
+        "design does not",
+    ),
+    "packed keys": (
+        lambda: compiled(small.hardware(attention=small.attention(kv_width=4))),
+        "Keys and values must be elements of 8 bits or more, not packed ones, to be written",
+    ),
+    "a small buffer of weights": (
+        lambda: compiled(small.hardware(buffers=SMALLEST, matrix=small.product("tables", lut_count=2))),
+        "Buffer of weights must be at least 128 bytes for a product of 64 inputs",
+    ),
+    "a small buffer of the cache": (
+        lambda: compiled(small.hardware(buffers=SMALLEST, attention=small.attention(head_group=1))),
+        "Buffer of the cache must be at least 384 bytes for 12 keys and values of a head, not 256",
+    ),
+    "columns that do not divide the outputs": (
+        lambda: compiled(small.hardware(matrix=small.product("tables", fetch_count=24))),
+        "Outputs must be multiples of the matrix unit's 24 columns, not 32",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_the_hardware_cannot_run_is_refused(what: str) -> None:
+    build, told = REFUSED[what]
+    with pytest.raises(ParamError, match=f"^{re.escape(told)}$"):
+        build()
+
+
+def test_a_store_without_results_is_refused() -> None:
+    found = compiled()
+    memory = Memory(found.layout.base, found.layout.image())
+    program = [Instruction("set", "store", register=n, value=v) for n, v in enumerate((0, 64, 1, 64, 0, 0))]
+    with pytest.raises(Stuck, match="^A store of matrix.out.result must be whole results, not 64 bytes$"):
+        Golden(found.hardware, memory).run([*program, Instruction("start", "store")], 0)

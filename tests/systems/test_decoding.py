@@ -1,0 +1,104 @@
+"""A prompt on a system: cycles with and without what is skipped, where they go, and tokens."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from blueprint.systems.instructions import UNITS
+from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
+from compiler import calibration, image
+from compiler.compile import DECODE, PROMPT, Compiled, compile_model
+from compiler.image import Image
+from simulator.systems import chrome, decoding
+from simulator.systems.machine import Machine
+from simulator.systems.timed import Timed
+from tests.systems import small
+
+PASSES = 2
+
+
+@pytest.fixture(scope="module")
+def found() -> Compiled:
+    trained = small.checkpoint()
+    return compile_model(small.hardware(), trained, calibration.measure(trained, [[3, 17, 5]]))
+
+
+@pytest.fixture(scope="module")
+def picture(found: Compiled) -> Image:
+    return image.of_compiled(found)
+
+
+def port(name: str) -> MemoryPort:
+    return dataclasses.replace(BEHAVIORS[name], size=1 << 20)
+
+
+@pytest.mark.parametrize("name", BEHAVIORS)
+def test_skipping_changes_no_cycle(found: Compiled, picture: Image, name: str) -> None:
+    programs, pages = [picture.programs[PROMPT]] * PASSES, [picture.pages[PROMPT]] * PASSES
+    runs = decoding.Runs(found.hardware)
+    machines = [kind(found.hardware, programs, pages, [port(name)] * 3, runs) for kind in (Machine, Timed)]
+    slow, fast = (machine.run() for machine in machines)
+    assert fast.cycles == slow.cycles > 1000
+    assert fast.spans == slow.spans
+    assert fast.requests["fetch"] == slow.requests["fetch"]
+    assert isinstance(machines[1], Timed)
+    assert machines[1].skipped > slow.cycles // 5
+
+
+def test_transfers_that_are_known_are_not_timed_again(found: Compiled, picture: Image) -> None:
+    known: dict[tuple[object, ...], object] = {}
+    args = (found.hardware, picture, [DECODE], port("fixed"), lambda _: 3)
+    first = decoding.timed(*args, known)  # type: ignore[arg-type]
+    count = len(known)
+    again = decoding.timed(*args, known)  # type: ignore[arg-type]
+    assert (again.cycles, again.spans) == (first.cycles, first.spans)
+    assert 0 < count == len(known) < len(picture.programs[DECODE]) // 4
+
+
+def test_the_head_ends_behind_the_last_row_that_was_loaded(found: Compiled, picture: Image) -> None:
+    """The run of the head starves: it ends as many cycles behind the last load as a row takes to leave."""
+    trace = decoding.timed(found.hardware, picture, [DECODE], port("half"), lambda _: 3)
+    head = [span for span in trace.spans["vector"] if span.text.kind == "start"][-1]
+    load = [span for span in trace.spans["load"] if span.text.kind == "start"][-1]
+    assert head.begin < load.begin
+    beats = small.MODEL.hidden // 4
+    alone = int(
+        found.hardware.units["vector"].cycles(
+            decoding.Runs(found.hardware).task("vector", {2: 1, 3: 32, 4: 65})
+        )
+    )
+    assert 0 <= head.end - (load.end + alone - beats) <= 8
+
+
+def test_busy_and_waiting_cycles_are_all_cycles(found: Compiled, picture: Image) -> None:
+    trace = decoding.timed(found.hardware, picture, [PROMPT, DECODE], port("fixed"), lambda _: 3)
+    busy, waits = decoding.busy(trace), decoding.waits(trace)
+    for unit in UNITS:
+        sets = sum(span.end - span.begin + 1 for span in trace.spans[unit] if span.text.kind != "start")
+        assert busy[unit] + sets + sum(waits[unit].values()) == trace.cycles
+        assert set(waits[unit]) <= {*UNITS, "instructions"}
+    assert waits["matrix"]["load"] > 0
+
+
+def test_a_prompt_is_continued_by_the_largest_scores(found: Compiled, picture: Image) -> None:
+    decoded = decoding.decode(found.hardware, picture, [3, 17, 5], 4, port("fixed"))
+    assert decoded.passes == [PROMPT, PROMPT, DECODE, DECODE, DECODE, DECODE]
+    assert len(decoded.tokens) == 4
+    stopped = decoding.decode(found.hardware, picture, [3, 17, 5], 4, port("fixed"), stop=decoded.tokens[0])
+    assert stopped.tokens == decoded.tokens[:1]
+    longer = decoding.decode(found.hardware, picture, [3, 17, 5, *decoded.tokens[:2]], 2, port("fixed"))
+    assert longer.tokens == decoded.tokens[2:]
+    at = picture.tokens + 4 * 3
+    assert int.from_bytes(decoded.memory[at : at + 4], "little") == decoded.tokens[0]
+
+
+def test_every_start_is_a_slice_of_the_trace(found: Compiled, picture: Image) -> None:
+    decoded = decoding.decode(found.hardware, picture, [3, 17], 1, port("fixed"))
+    events = [event for event in chrome.events(decoded, picture, 100.0) if event["ph"] == "X"]
+    starts = sum(one.kind == "start" for name in decoded.passes for one in picture.programs[name])
+    assert len(events) == starts
+    last = max(event["ts"] + event["dur"] for event in events)
+    assert last * 100 <= decoded.cycles
+    assert {event["args"]["pass"] for event in events} == {0, 1}

@@ -1,0 +1,99 @@
+"""``ternforge generate`` of a system: the folder, and what it refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from blueprint.errors import ParamError
+from blueprint.systems import control
+from blueprint.systems.instructions import KINDS
+from blueprint.systems.reader import read_system
+from generator.systems.export import write_system
+from ternforge.verbs.generate import generate
+from tests.systems.test_top import small
+from toolchain import compiler, process, verilator
+
+FILE = Path(__file__).resolve().parents[2] / "examples" / "tiny_decoder" / "system.yaml"
+HOSTED = Path(__file__).resolve().parents[1] / "blueprint" / "systems" / "with_host.yaml"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("rtl")
+    write_system(small(), out, clock_mhz=200)
+    return out
+
+
+def test_the_manifest_says_what_the_description_does(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["schema"] == "ternforge/system-manifest/v1"
+    assert {name: one["address"] for name, one in manifest["registers"].items()} == {
+        register.name: register.address for register in control.registers(small().design_hash)
+    }
+    assert {name: kind["code"] for name, kind in manifest["instructions"]["kinds"].items()} == {
+        kind.name: kind.code for kind in KINDS.values()
+    }
+    assert [one["name"] for one in manifest["staging"]["load"]] == [one.name for one in small().inputs]
+    assert manifest["staging"]["token"] == len(small().inputs)
+    assert set(manifest["masters"]) == {"m_axi_fetch", "m_axi_load", "m_axi_store"}
+    assert manifest["ports"]["irq"] == {"direction": "out", "width": 1}
+
+
+def test_every_file_is_there_and_the_lint_of_the_folder_is_silent(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    files = [folder / name for name in manifest["files"]]
+    assert all(file.is_file() for file in [*files, *(folder / name for name in manifest["stubs"])])
+    assert verilator.lint(files, manifest["top"], [folder / "lint.vlt"]) == []
+
+
+def test_the_header_compiles_and_has_the_offsets(folder: Path, tmp_path: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    header = folder / manifest["headers"][0]
+    address = manifest["registers"]["image_hi"]["address"]
+    lines = [f'#include "{header}"', f'_Static_assert(SYSTEM_IMAGE_HI_OFFSET == {address}u, "");', "int x;"]
+    source = tmp_path / "header.c"
+    source.write_text("\n".join(lines))
+    process.run(
+        [compiler.command(), "-x", "c", "-c", source, "-o", tmp_path / "header.o"], tool="cc", timeout_s=60
+    )
+
+
+def test_the_same_hardware_is_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    write_system(small(), tmp_path, clock_mhz=200)
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        assert (tmp_path / file.relative_to(folder)).read_bytes() == file.read_bytes(), file
+
+
+def test_parameters_of_a_system_are_set_in_its_file(tmp_path: Path) -> None:
+    with pytest.raises(ParamError, match=r"^Parameters must be set in the file of a system, not by --set$"):
+        generate(FILE, tmp_path / "rtl", {"lanes": "2"})
+    assert not (tmp_path / "rtl").exists()
+
+
+def test_hardware_of_a_host_that_computes_is_refused(tmp_path: Path) -> None:
+    system = read_system(HOSTED)
+    units = {name: unit for name, unit in system.units.items() if name != "vector"}
+    assert system.host is not None
+    host = dataclasses.replace(system.host, works=(*system.host.works, "elements"))
+    told = "Work elements must be run by a unit for hardware of a whole system, not by the host"
+    with pytest.raises(ParamError, match=f"^{re.escape(told)}$"):
+        generate(dataclasses.replace(system, units=units, host=host), tmp_path / "rtl")
+    assert not (tmp_path / "rtl").exists()
+
+
+def test_a_second_unit_for_products_is_refused() -> None:
+    system = read_system(FILE)
+    matrix = system.units["matrix"]
+    first = dataclasses.replace(matrix, works=tuple(work for work in matrix.works if work != "prefill"))
+    second = dataclasses.replace(matrix, works=("prefill",))
+    ones = "one for products, one for attention and one for elements"
+    told = f"Units of a whole system must be {ones}, and blocks is another"
+    with pytest.raises(ParamError, match=f"^{re.escape(told)}$"):
+        control.hardware(
+            dataclasses.replace(system, units={**system.units, "matrix": first, "blocks": second})
+        )
