@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,21 +76,51 @@ def empty(names: tuple[str, ...]) -> Batch:
 
 
 def join(batches: list[Batch]) -> Batch:
-    """Concatenate batches of one problem; reasons are renumbered without duplicates."""
-    if len(batches) == 1 and len(set(batches[0].reasons)) == len(batches[0].reasons):
-        return batches[0]
-    reasons: dict[str, int] = {"": 0}
+    """Concatenate batches of one problem.
+
+    Reasons are those that occur, in the order of their first points: the same points are the same batch, in whatever
+    parts they were evaluated.
+    """
+    whole = _concatenated(batches)
+    reason, reasons = _as_they_occur(whole.reason, whole.reasons)
+    return Batch(whole.names, whole.indices, whole.metrics, reason, reasons)
+
+
+def _concatenated(batches: Sequence[Batch]) -> Batch:
+    """Batches one after the other, with every reason that one of them has, once."""
+    known: dict[str, int] = {"": 0}
     codes = []
     for batch in batches:
-        new = np.array([reasons.setdefault(text, len(reasons)) for text in batch.reasons], dtype=np.uint16)
-        codes.append(new[batch.reason])
+        new = np.array([known.setdefault(text, len(known)) for text in batch.reasons], dtype=np.uint16)
+        same = np.array_equal(new, np.arange(len(new)))
+        codes.append(batch.reason if same else new[batch.reason])
+    if len(batches) == 1:  # nothing to copy
+        return Batch(batches[0].names, batches[0].indices, batches[0].metrics, codes[0], tuple(known))
     return Batch(
         batches[0].names,
         np.concatenate([batch.indices for batch in batches]),
         np.concatenate([batch.metrics for batch in batches]),
         np.concatenate(codes),
-        tuple(reasons),
+        tuple(known),
     )
+
+
+def _as_they_occur(
+    reason: npt.NDArray[np.uint16], reasons: tuple[str, ...]
+) -> tuple[npt.NDArray[np.uint16], tuple[str, ...]]:
+    """Reasons renumbered in the order of their first points, after the empty one; those of no point are left out."""
+    places = {}
+    for code in range(1, len(reasons)):
+        mask = reason == code
+        place = int(mask.argmax()) if len(mask) else 0
+        if len(mask) and mask[place]:
+            places[code] = place
+    order = [0, *sorted(places, key=places.__getitem__)]
+    if order == list(range(len(reasons))):
+        return reason, reasons
+    new = np.zeros(len(reasons), dtype=np.uint16)
+    new[order] = np.arange(len(order))
+    return new[reason], tuple(reasons[code] for code in order)
 
 
 def drawn(indices: Indices, share: float) -> npt.NDArray[np.bool_]:
@@ -129,6 +162,22 @@ def encode(batch: Batch, share: float = 1.0) -> tuple[str, bytes]:
     }
     lengths = np.array([len(part) for part in parts], dtype="<u4").tobytes()
     return json.dumps(header), b"".join([lengths, *parts])
+
+
+def reunite(parts: Sequence[tuple[Mapping[str, Any], Batch]]) -> tuple[str, bytes]:
+    """What :func:`encode` gives for a batch, out of the headers and contents of its parts that were encoded.
+
+    What a part lists are the reasons of its points, kept or not, so together they are those of the batch.
+    """
+    whole = _concatenated([batch for _, batch in parts])
+    text, payload = encode(whole)
+    counts: Counter[str] = Counter()
+    for header, _ in parts:
+        counts.update(header["counts"])
+    facts = json.loads(text)
+    facts["points"] = sum(header["points"] for header, _ in parts)
+    facts["counts"] = {reason: counts[reason] for reason in whole.reasons if counts[reason]}
+    return json.dumps(facts), payload
 
 
 def decode(header: str, payload: bytes) -> Batch:

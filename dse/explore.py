@@ -5,23 +5,27 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import closing, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from blueprint.errors import ParamError
 from blueprint.spec import Spec
 from blueprint.version import VERSION
 from costmodel.model import estimate
 from costmodel.model.evaluate import TechnologyCosts
 from costmodel.technology import technology
 from dse import search, store
+from dse import shard as shards
 from dse.batch import Batch, decode, drawn, empty, join
 from dse.evaluate import design_problem
 from dse.problem import FACTS, MESH, Problem
 from dse.progress import Progress, Silent
 from dse.resume import amend
+from dse.shard import Shard
 from dse.space import Indices, Space
 from dse.space_file import read_space
 from dse.store import Store, StudyError
@@ -44,18 +48,23 @@ def explore(
     workers: int | None = None,
     points_csv: bool | None = None,
     progress: Progress | None = None,
+    shard: Shard | None = None,
+    dask: str | None = None,
 ) -> Study:
     """Search the space in a file and keep everything in the folder ``out``.
 
     The same call continues a study that was interrupted, and one with another search, other constraints or objectives
-    goes on from what is stored. ``method``, ``budget`` and ``seed`` replace what the file says. Raises ``ParamError``
-    for one of these that cannot be, ``SpecError`` for a bad file, ``StudyError`` for a folder that holds another study,
-    a damaged one or one that somebody is writing. ``KeyboardInterrupt`` passes through and leaves the study to be
-    continued.
+    goes on from what is stored. ``method``, ``budget`` and ``seed`` replace what the file says. With ``shard`` this is
+    one part of the search, which :func:`dse.merge.merge` puts together with the others; ``dask`` is the address of a
+    scheduler whose workers evaluate. Raises ``ParamError`` for one of these that cannot be, ``SpecError`` for a bad
+    file, ``StudyError`` for a folder that holds another study, a damaged one or one that somebody is writing.
+    ``KeyboardInterrupt`` passes through and leaves the study to be continued.
     """
     space = read_space(space_path)
     problem = problem_of(space.searched(method=method, budget=budget, seed=seed))
-    return run(problem, out, workers=workers, points_csv=points_csv, progress=progress)
+    return run(
+        problem, out, workers=workers, points_csv=points_csv, progress=progress, shard=shard, dask=dask
+    )
 
 
 def problem_of(space: Space) -> Problem:
@@ -77,14 +86,25 @@ def run(
     workers: int | None = None,
     points_csv: bool | None = None,
     progress: Progress | None = None,
+    shard: Shard | None = None,
+    dask: str | None = None,
 ) -> Study:
     """Search a problem, or continue; see :func:`explore`. ``workers`` are processes: they never change the result."""
     folder, progress = Path(out), progress or Silent()
+    if shard is not None:
+        shards.check(problem.space, shard)
+    if dask is not None and not search.is_independent(problem.space):
+        raise ParamError(
+            "Search with --dask must not depend on answers, as exhaustive and random do not, and "
+            f"{problem.space.method} does; give another --method or a higher --budget, or search without --dask"
+        )
+    crew = _Crew(_worker_count(problem.space, workers), dask)
+    crew.probe()
     _make(folder)
     with closing(store.lock(folder)) as _:
-        kept = _open(folder, problem)
+        kept = _open(folder, problem, shard)
         try:
-            front = _search(problem, kept, _worker_count(problem.space, workers), progress)
+            front = _search(problem, kept, crew, progress, shard)
             progress.stop()
             kept.remember_front(front)
             study = Study(folder, kept, problem.space, problem.metrics, problem.evaluators)
@@ -116,7 +136,7 @@ def _make(folder: Path) -> None:
         ) from None
 
 
-def _open(folder: Path, problem: Problem) -> Store:
+def _open(folder: Path, problem: Problem, shard: Shard | None) -> Store:
     """The store of this problem in ``folder``, new or to be continued. Raises ``StudyError`` for another problem's."""
     space = problem.space
     facts: dict[str, Any] = {
@@ -124,6 +144,7 @@ def _open(folder: Path, problem: Problem) -> Store:
         "metrics": list(problem.metrics),
         "provenance": dict(problem.provenance),
         "text": space.text,
+        **({} if shard is None else {"shard": str(shard)}),
     }
     files.sweep(folder)
     if not (folder / store.NAME).exists():
@@ -147,7 +168,30 @@ def _worker_count(space: Space, wanted: int | None) -> int:
     return 1 if few or not search.is_independent(space) else most
 
 
-class _Tally:
+@dataclass(frozen=True)
+class _Crew:
+    """Who evaluates: this process, ``workers`` processes of this machine, or those of a Dask scheduler."""
+
+    workers: int = 1
+    dask: str | None = None
+
+    def probe(self) -> None:
+        """Raise where nobody would come, before a study is made."""
+        if self.dask is not None:
+            from dse import dask_pool
+
+            dask_pool.probe(self.dask)
+
+    def hired(self, problem: Problem, log: Path) -> AbstractContextManager[Any]:
+        """The pool that maps batches to answers; ``None`` for this process."""
+        if self.dask is not None:
+            from dse.dask_pool import DaskWorkers  # an extra, which takes a second to load
+
+            return DaskWorkers(problem, self.dask)
+        return Workers(problem, self.workers, log) if self.workers > 1 else nullcontext()
+
+
+class Tally:
     """Points, feasible ones and the front so far."""
 
     def __init__(self, problem: Problem, progress: Progress) -> None:
@@ -165,10 +209,12 @@ class _Tally:
         self.progress.advance(self.done, self.feasible, len(self.front))
 
 
-def _search(problem: Problem, kept: Store, workers: int, progress: Progress) -> Batch:
-    tally = _Tally(problem, progress)
-    start, stored = kept.facts().get("start", 0), kept.count()
-    thinned = kept.thinned
+def _search(
+    problem: Problem, kept: Store, crew: _Crew, progress: Progress, shard: Shard | None = None
+) -> Batch:
+    tally = Tally(problem, progress)
+    facts, stored = kept.facts(), kept.count()
+    start, thinned = facts.get("start", 0), kept.thinned
     known = []
     for batch in map(kept.get, range(start)):
         known.append(batch)
@@ -177,7 +223,7 @@ def _search(problem: Problem, kept: Store, workers: int, progress: Progress) -> 
     if not search.is_independent(problem.space):
         _dependent(problem, kept, range(start, stored), tally, before)
         return tally.front
-    ahead = search.asked(problem, before)
+    ahead = _ahead(problem, before, facts, shard)
     del known, before
     if thinned:
         _skip(problem, kept, range(start, stored), ahead, tally)
@@ -185,16 +231,23 @@ def _search(problem: Problem, kept: Store, workers: int, progress: Progress) -> 
         batch = kept.get(sequence)
         _same(kept, batch, next(ahead, None))
         tally.add(len(batch), int(batch.feasible.sum()), problem.front(batch))
-    log = kept.path.with_name("workers.log")
-    with Workers(problem, workers, log) if workers > 1 else nullcontext() as pool:
-        progress.start(search.planned(problem.space), tally.done)  # which may start a thread
+    with crew.hired(problem, kept.path.with_name("workers.log")) as pool:
+        progress.start(shards.planned(problem.space, shard), tally.done)  # which may start a thread
         answers = pool.map(ahead) if pool else (answer(problem, indices, tally.front) for indices in ahead)
         for sequence, found in enumerate(answers, start=stored):
             _commit(kept, sequence, found, tally)
     return tally.front
 
 
-def _skip(problem: Problem, kept: Store, stored: range, ahead: Iterator[Indices], tally: _Tally) -> None:
+def _ahead(problem: Problem, before: Batch, facts: dict[str, Any], shard: Shard | None) -> Iterator[Indices]:
+    """The batches that a search which needs no answers asks for, beside what was there ``before`` it."""
+    if facts.get("partial"):  # merged without some shards: what they would have brought, and nothing else
+        return shards.without(before.indices, search.asked(problem))
+    batches = search.asked(problem, before)
+    return batches if shard is None else shards.dealt(problem.space, shard, batches)
+
+
+def _skip(problem: Problem, kept: Store, stored: range, ahead: Iterator[Indices], tally: Tally) -> None:
     """Goes on behind what is stored of a search that keeps a sample: its counts and its front."""
     share = problem.space.share
     for sequence, header in zip(stored, itertools.islice(kept.headers(), stored.start, None), strict=True):
@@ -206,7 +259,7 @@ def _skip(problem: Problem, kept: Store, stored: range, ahead: Iterator[Indices]
     tally.front = kept.only_front()
 
 
-def _dependent(problem: Problem, kept: Store, stored: range, tally: _Tally, known: Batch) -> None:
+def _dependent(problem: Problem, kept: Store, stored: range, tally: Tally, known: Batch) -> None:
     """Replays the search on what is stored, then goes on with it."""
     steps = search.dependent(problem, known)
     indices = next(steps, None)
@@ -233,7 +286,7 @@ def _next(steps: Any, batch: Batch) -> Any:
         return None
 
 
-def _commit(kept: Store, sequence: int, found: Answer, tally: _Tally) -> None:
+def _commit(kept: Store, sequence: int, found: Answer, tally: Tally) -> None:
     points, feasible = found.counts()
     tally.add(points, feasible, found.front)
     thin = tally.problem.space.share < 1

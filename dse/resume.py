@@ -8,6 +8,7 @@ keeps a sample of its points begins anew instead.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from dse import search
@@ -40,9 +41,10 @@ def amend(kept: Store, problem: Problem, facts: dict[str, Any]) -> None:
             kept.restate({**facts, "start": start})
         return
     judged = problem.judged if old["constraints"] != new["constraints"] else None
+    partial = {"partial": True} if before.get("partial") else {}
     if not same_order:
-        start = kept.count()
-    kept.amend({**facts, "start": start}, judged)
+        start, partial = kept.count(), {}
+    kept.amend({**facts, "start": start, **partial}, judged)
 
 
 def _searched(problem: Problem, content: dict[str, Any]) -> Any:
@@ -50,20 +52,31 @@ def _searched(problem: Problem, content: dict[str, Any]) -> Any:
 
 
 def _check(kept: Store, before: dict[str, Any], now: dict[str, Any]) -> None:
-    changed = [
-        *_differences(before["content"], now["content"], skip=_FREE),
-        *_differences(before["provenance"], now["provenance"]),
-    ]
-    if before["metrics"] != now["metrics"]:
-        changed.append("metrics")
-    if changed:
+    folder, shard = kept.path.parent, before.get("shard")
+    if shard != now.get("shard"):
+        was, new = (f"shard {name}" if name else "a whole search" for name in (shard, now.get("shard")))
         raise StudyError(
-            f"{kept.path.parent}: study must be continued with the space it was started with, and this one differs in "
+            f"{folder}: study must be continued as {was}, as it was started, and not as {new}; "
+            "explore into another folder"
+        )
+    free = [part for part in _FREE if part != "search" or not shard]  # parts of one search belong together
+    if changed := differences(before, now, skip=free):
+        raise StudyError(
+            f"{folder}: study must be continued with the space it was started with, and this one differs in "
             f"{', '.join(changed)}; explore into another folder"
         )
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any], skip: tuple[str, ...] = ()) -> list[str]:
+def differences(before: dict[str, Any], now: dict[str, Any], skip: Sequence[str] = ()) -> list[str]:
+    """What differs between the facts of two studies, in words; ``skip`` are parts of the space that may."""
+    changed = [
+        *_differences(before["content"], now["content"], skip=skip),
+        *_differences(before["provenance"], now["provenance"]),
+    ]
+    return [*changed, *(["metrics"] if before["metrics"] != now["metrics"] else [])]
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any], skip: Sequence[str] = ()) -> list[str]:
     keys = [key for key in {**before, **now} if key not in skip and before.get(key) != now.get(key)]
     return [_difference(key, before.get(key), now.get(key)) for key in keys]
 

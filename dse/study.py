@@ -24,11 +24,11 @@ from blueprint.spec import Spec
 from costmodel.model.evaluate import TechnologyCosts
 from costmodel.model.metrics import scope
 from costmodel.model.work import memory_text
-from dse import evaluate, limits, nearest, pareto
+from dse import evaluate, limits, nearest, pareto, shard
 from dse.batch import Batch, drawn, empty, join
 from dse.pareto import Bools
 from dse.problem import FACTS, Problem
-from dse.search import planned
+from dse.shard import Shard, planned
 from dse.space import Search, Space
 from dse.space_file import space_from
 from dse.store import Store, StudyError, load
@@ -76,6 +76,15 @@ class Study:
         """Number of points that are kept: all, or of a huge exhaustive search a sample, beside the front."""
         return sum(header["kept"] for header in self._store.headers())
 
+    def encoded(self) -> Iterator[tuple[dict[str, Any], Batch]]:
+        """The header of every batch, which counts points that are not kept too, and its content."""
+        return zip(self._store.headers(), self._store.batches(), strict=True)
+
+    @property
+    def keeps_all(self) -> bool:
+        """True if its search keeps every point, false if a sample and the front."""
+        return self.space.share >= 1
+
     @cached_property
     def evaluated(self) -> int:
         """Number of evaluated points."""
@@ -84,7 +93,12 @@ class Study:
     @property
     def complete(self) -> bool:
         """True if the search is finished."""
-        return self.evaluated >= planned(self.space)
+        return self.evaluated >= planned(self.space, self.shard)
+
+    @property
+    def shard(self) -> Shard | None:
+        """The part of a search that it is; ``None`` if it is a whole one."""
+        return shard.of(self.facts)
 
     @property
     def exact(self) -> bool:
@@ -254,6 +268,7 @@ class Study:
             "feasible": self.feasible,
             "infeasible": self.infeasible,
             "exact": self.exact,
+            "shard": str(self.shard) if self.shard else None,
             "families": [sub.family for sub in self.space.subspaces],
             "parameters": list(self.space.parameter_names),
             "metrics": list(self.metrics),

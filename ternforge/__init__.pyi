@@ -12,6 +12,7 @@ from ternforge.verbs.explore import explore as explore
 from ternforge.verbs.export import export as export
 from ternforge.verbs.generate import generate as generate
 from ternforge.verbs.init import init as init
+from ternforge.verbs.merge import merge as merge
 from ternforge.verbs.model import model as model
 from ternforge.verbs.model import model_export as model_export
 from ternforge.verbs.model import model_generate as model_generate

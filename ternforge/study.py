@@ -16,11 +16,11 @@ def opened(study: str | Path) -> Study:
 
     Raises ``ParamError`` for what is no study's folder, and says what it is, ``StudyError`` for one that is damaged.
     """
-    _check(study)
+    check(study)
     return open_study(study)
 
 
-def _check(study: str | Path) -> None:
+def check(study: str | Path) -> None:
     """Refuse what is no study's folder, and say what it is. Raises ``ParamError``."""
     path = Path(study)
     if path.exists() and not any(path.glob("study.*")):

@@ -18,6 +18,7 @@ ALLOWED = (
     r"no wheel can be built here: setuptools 77 is neither installed nor to be had",
     r"Chromium is not installed here",
     r"not a git checkout",
+    r"the extra dask is not installed here",
     r"needs transformers and torch, which CI does not install",
     r"(optuna|pymoo|gymnasium) is not installed here",
     r"(Verilog was|pictures were|cells were) (recorded|counted) with .*, not .*",

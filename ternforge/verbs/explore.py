@@ -12,6 +12,7 @@ from blueprint.files import schemas
 from costmodel.model import quantity
 from costmodel.model.metrics import METRICS
 from dse import explore as searching
+from dse import shard as shards
 from dse.progress import Progress, Silent, for_stream
 from dse.searches import methods
 from dse.store import is_study
@@ -35,19 +36,32 @@ def explore(
     budget: int | None = None,
     seed: int | None = None,
     workers: int | None = None,
+    shard: str | None = None,
+    dask: str | None = None,
     progress: Progress | None = None,
     force: bool = False,
 ) -> Answer:
     """Search a space, or go on with a study that was interrupted; returns the study's summary.
 
-    Tables in the folder that were changed since they were written are replaced by ``force`` only.
+    ``shard``, as in ``"3/16"``, is one part of the search, for :func:`ternforge.merge`; ``dask`` is the
+    address of a Dask scheduler whose workers evaluate. Tables in the folder that were changed since they were written
+    are replaced by ``force`` only.
     """
+    part = None if shard is None else shards.parse(shard)
     validate(space, {}, schemas.SPACE)  # the technology too, before a folder is made
     if not is_study(Path(out)):
         folder.check_out(out)
     with folder.updated(out, TABLES, "explore", force=force):
         study = searching.explore(
-            space, out, method=method, budget=budget, seed=seed, workers=workers, progress=progress
+            space,
+            out,
+            method=method,
+            budget=budget,
+            seed=seed,
+            workers=workers,
+            progress=progress,
+            shard=part,
+            dask=dask,
         )
         with study:
             return study.summary()
@@ -66,6 +80,8 @@ def explore(
 @click.option(
     "--workers", type=choices.Whole(1, 1024), help="Processes; the result is the same with any number."
 )
+@click.option("--shard", metavar="I/N", help="Part I of N of the search, for `ternforge merge`.")
+@click.option("--dask", metavar="tcp://HOST:PORT", help="Evaluate on the workers of a Dask scheduler.")
 @force_option
 @click.pass_obj
 def explore_(
@@ -76,6 +92,8 @@ def explore_(
     budget: int | None,
     seed: int | None,
     workers: int | None,
+    shard: str | None,
+    dask: str | None,
     force: bool,
 ) -> int:
     """Search the design space in the file SPACE.
@@ -84,6 +102,7 @@ def explore_(
     """
     shown = Silent() if session.quiet else for_stream()
     options: dict[str, Any] = {"method": method, "budget": budget, "seed": seed, "workers": workers}
+    options |= {"shard": shard, "dask": dask}
     answer = explore(space, out, progress=shown, force=force, **options)
     session.answer(answer, front_lines(answer, out))
     return 0 if answer["front"] else 1
@@ -93,6 +112,8 @@ def front_lines(answer: Mapping[str, Any], out: str) -> list[str]:
     """A study's summary as text: how much was seen, the front as a table, the knee; or why there is no front."""
     front = answer["front"]
     how = "every design: the front is exact" if answer["exact"] else f"a sample by {answer['method']}"
+    if answer["shard"]:
+        how = f"shard {answer['shard']}: `ternforge merge` puts it together with the others"
     lines = [
         f"{answer['evaluated']:,} of {answer['space']:,} designs looked at ({how}), "
         f"{answer['feasible']:,} feasible, {len(front)} on the front"

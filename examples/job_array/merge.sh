@@ -1,0 +1,12 @@
+#!/bin/bash
+#SBATCH --job-name=merge
+#SBATCH --mem=2G
+#SBATCH --time=00:30:00
+#SBATCH --output=merge.log
+#
+# The shards that explore.sh wrote, put together into one study.
+set -euo pipefail
+shards=$1 study=$2
+shift 2
+
+exec ternforge merge "$shards"/* --out "$study" "$@"
