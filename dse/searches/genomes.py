@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from dse.searches.unseen import Unseen
 from dse.space import Indices
 
 
-class GenomeSearch:
+class GenomeSearch(ABC):
     """A search that proposes genomes and learns from their objectives and violations."""
 
     independent: ClassVar[bool] = False
@@ -38,13 +39,13 @@ class GenomeSearch:
             latest = known.pick(places[-self.most_known :])
             self._told(self.coding.genomes(latest.indices), latest)
 
+    @abstractmethod
     def propose(self) -> Genomes:
         """Genomes to evaluate next; those of known designs are replaced."""
-        raise NotImplementedError
 
+    @abstractmethod
     def learn(self, genomes: Genomes, goals: Floats, violations: Floats) -> None:
         """Learn from evaluated genomes; goals are only numbers where the violation is finite."""
-        raise NotImplementedError
 
     def ask(self) -> Indices:
         """The next designs."""

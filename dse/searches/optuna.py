@@ -7,6 +7,7 @@ at once and another is asked for. When it only repeats itself, random designs ta
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -65,9 +66,9 @@ class _Adapter(GenomeSearch):
             self.study = optuna.create_study(directions=directions, sampler=sampler)
         self.begin()
 
+    @abstractmethod
     def sampler(self, seed: int) -> Any:
         """The sampler of Optuna."""
-        raise NotImplementedError
 
     def propose(self) -> Genomes:
         """Designs that are new, as Optuna proposes them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -47,7 +48,7 @@ class Staging(Protocol):
         ...
 
 
-class Unit:
+class Unit(ABC):
     """Base of the units: registers, runs, and whether what a run takes is there."""
 
     def __init__(self, name: str, spec: Spec, golden: Staging) -> None:
@@ -70,9 +71,9 @@ class Unit:
             raise Stuck(f"Unit {self.name} refuses its sizes: {reason}")
         return found
 
+    @abstractmethod
     def needs(self) -> dict[str, int]:
         """Beats of every field that the next run takes."""
-        raise NotImplementedError
 
     def ready(self) -> bool:
         """True if everything that a run takes is there."""
@@ -88,9 +89,9 @@ class Unit:
         self.golden.give(self.name, self.runs, self.registers.get(KEEP, 0), results)
         self.runs += 1
 
+    @abstractmethod
     def compute(self, values: dict[str, Integers], sources: dict[str, Sources]) -> dict[str, Integers]:
         """Results by field."""
-        raise NotImplementedError
 
     def elements(self, stream: str, field: str) -> int:
         """Elements in a beat of a field."""
