@@ -65,6 +65,19 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
         "parameters": spec.parameters,
         "design_hash": spec.design_hash,
         "tool_version": VERSION,
+        **written(emitted),
+        **boundary(spec),
+        "registers": {register.name: register_entry(register, legal) for register in spec.registers()},
+        "size_rules": [str(rule) for rule in spec.size_rules],
+        "constants": spec.constants(),
+        "modules": {n: {"count": c, "place": emitted.places[n]} for n, c in emitted.instances.items()},
+        "flip_flops": int(flip_flops(spec.units())),
+    }
+
+
+def written(emitted: Emitted) -> dict[str, Any]:
+    """What every manifest says of the files and of the ports that all tops have."""
+    return {
         "files": [f"rtl/{name}.v" for name in emitted.modules],
         "blackboxes": list(emitted.blackboxes),
         "memories": {n: {"count": emitted.instances[n], **m} for n, m in emitted.memories.items()},
@@ -73,12 +86,6 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
         "clock": axi.CLOCK,
         "reset": axi.RESET,
         "axil_address_width": ADDRESS_BITS,
-        **boundary(spec),
-        "registers": {register.name: register_entry(register, legal) for register in spec.registers()},
-        "size_rules": [str(rule) for rule in spec.size_rules],
-        "constants": spec.constants(),
-        "modules": {n: {"count": c, "place": emitted.places[n]} for n, c in emitted.instances.items()},
-        "flip_flops": int(flip_flops(spec.units())),
     }
 
 

@@ -6,10 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from blueprint import axi
 from blueprint.files import schemas
 from blueprint.record import Record
-from blueprint.shell import ADDRESS_BITS
 from blueprint.systems import control, instructions, inventory
 from blueprint.systems.control import Hardware
 from blueprint.systems.instructions import FORMAT, KINDS, UNITS
@@ -17,7 +15,7 @@ from blueprint.systems.staging import Staged
 from blueprint.unit import flip_flops
 from blueprint.version import VERSION
 from generator.emission import TEMPLATES, Emitted, emit
-from generator.export import CLOCK_MHZ, register_entry
+from generator.export import CLOCK_MHZ, register_entry, written
 from generator.manifest import boundary
 from generator.systems.top import SystemTop
 from toolchain import files
@@ -52,14 +50,7 @@ def describe(hardware: Hardware, top: SystemTop, emitted: Emitted) -> dict[str, 
         "name": hardware.name,
         "design_hash": hardware.design_hash,
         "tool_version": VERSION,
-        "files": [f"rtl/{name}.v" for name in emitted.modules],
-        "blackboxes": list(emitted.blackboxes),
-        "memories": {n: {"count": emitted.instances[n], **m} for n, m in emitted.memories.items()},
-        "stubs": [f"stubs/{name}.v" for name in emitted.blackboxes],
-        "headers": [f"include/{emitted.top}_regs.h"],
-        "clock": axi.CLOCK,
-        "reset": axi.RESET,
-        "axil_address_width": ADDRESS_BITS,
+        **written(emitted),
         "ports": {
             name: {"direction": flow.name.lower(), "width": len(wire)}
             for name, (flow, wire) in top.pins.items()

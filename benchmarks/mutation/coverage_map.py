@@ -11,19 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.mutation import clock
+from ternforge import rooms
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-ROOMS = (
-    "blueprint",
-    "checkpoints",
-    "compiler",
-    "costmodel",
-    "dse",
-    "generator",
-    "simulator",
-    "ternforge",
-    "toolchain",
-)
+#: Rooms with code to mutate; `rtl_templates` has texts.
+ROOMS = tuple(sorted({*rooms.ROOMS, "ternforge"} - {"rtl_templates"}))
 
 
 @dataclass(frozen=True)

@@ -134,15 +134,25 @@ def _row(m: Module, moves: Value, last: Value, hold: Value) -> Value:
     return ends
 
 
-class Feed(Block):
+class _Side(Block):
+    """Fields of a stream of a unit, between it and their staging."""
+
+    place = "staging"
+    fields: Sequence[Staged]
+
+    @property
+    def holds(self) -> int:
+        """1 if a field is held."""
+        return int(any(field.held for field in self.fields))
+
+
+class Feed(_Side):
     """Join the fields of an input stream of a unit.
 
     Guarantees: a beat is offered once all its fields are there; held fields stay for the beats of a row, those of a run
     up to its last beat; ``tlast`` is with the last beat that the carrier marks. A field ``without`` is 0.
     Does not: wait for the start of a run; units do.
     """
-
-    place = "staging"
 
     def __init__(self, name: str, stream: Stream, fields: Sequence[Staged]) -> None:
         self.stream, self.fields = stream, fields
@@ -159,11 +169,6 @@ class Feed(Block):
             "tlast": Out(1),
         }
         super().__init__(name, ports, clocked=True, resets=True)
-
-    @property
-    def holds(self) -> int:
-        """1 if a field is held."""
-        return int(any(field.held for field in self.fields))
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -194,15 +199,13 @@ class Feed(Block):
         return Cat(*found, Const(0, self.stream.width - end))
 
 
-class Catch(Block):
+class Catch(_Side):
     """Give the fields of an output stream of a unit to their staging.
 
     Guarantees: a beat is taken once all fields that are kept have room; a held field is written once a row, one of the
     whole run with its last beat.
     Does not: keep a field whose bit of ``keep`` is 0.
     """
-
-    place = "staging"
 
     def __init__(self, name: str, stream: Stream, fields: Sequence[Staged]) -> None:
         self.stream, self.fields = stream, fields
@@ -216,11 +219,6 @@ class Catch(Block):
             "tlast": In(1),
         }
         super().__init__(name, ports, clocked=bool(self.holds), resets=bool(self.holds))
-
-    @property
-    def holds(self) -> int:
-        """1 if a field is held."""
-        return int(any(field.held for field in self.fields))
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()

@@ -17,3 +17,10 @@ uint64_t get(T& port) {
     std::memcpy(&value, raw(port), std::min(sizeof(T), sizeof value));
     return value;
 }
+
+// Bytes to a port, lowest first; 0 above them.
+template <typename T>
+void put_bytes(T& port, const uint8_t* data, size_t count) {
+    std::memset(raw(port), 0, sizeof(T));
+    std::memcpy(raw(port), data, count);
+}

@@ -9,12 +9,6 @@
 #include "numbers.h"
 #include "axi_memory.h"
 
-template <typename T>
-void put_bytes(T& port, const uint8_t* data, size_t count) {
-    std::memset(raw(port), 0, sizeof(T));
-    std::memcpy(raw(port), data, count);
-}
-
 static FILE* in;
 static uint64_t number() {
     uint64_t value = 0;
