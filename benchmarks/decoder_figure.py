@@ -1,4 +1,4 @@
-"""Write docs/decoder.svg: what a trained model writes on a system, and how fast (``python -m benchmarks.decoder_figure``).
+"""Write docs/decoder.svg: what a trained model writes on a system, how fast (``python -m benchmarks.decoder_figure``).
 
 The text, the cycles and the shares are those of ``ternforge simulate``, whose cycles are those of the Verilog.
 """
