@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from blueprint.numbers import ceil_div
 from blueprint.systems.control import Hardware
 from blueprint.systems.instructions import LAST_BIT, MOVED
 from blueprint.workloads.tasks import Rowwise
-from simulator.systems.machine import Cycles
+
+#: Cycles of a run of a unit with these registers, by their numbers.
+Cycles = Callable[[str, Mapping[int, int]], int]
 
 
 class Starved:
