@@ -45,5 +45,5 @@ class Runs:
         """Cycles of a run."""
         key = (unit, *(registers.get(number, 0) for number in self._numbers[unit].values()))
         if key not in self._known:
-            self._known[key] = int(self.hardware.units[unit].cycles(self.task(unit, registers)))
+            self._known[key] = self.hardware.units[unit].cycles(self.task(unit, registers))
         return self._known[key]

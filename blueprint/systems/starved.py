@@ -79,4 +79,4 @@ class Starved:
         one = Rowwise(1, task.length, task.operation)
         lanes = next(field.elements for field in self.hardware.inputs if field.name == f"{unit}.x.x")
         ahead = self._last == "x" and len(self._streams(unit, registers)) > 1
-        return int(spec.cycles(one)) - ceil_div(task.length, lanes) - ahead
+        return spec.cycles(one) - ceil_div(task.length, lanes) - ahead
