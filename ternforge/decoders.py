@@ -94,6 +94,7 @@ def estimate(
         "memory": asdict(system.memory),
         "not_counted": f"sequencer, DMA engines, interconnect, memory's standby{_host(system)}",
         "assumptions": costs.ASSUMPTIONS,
+        "uncompiled": found.uncompiled,
     }
     return answer
 
@@ -161,6 +162,8 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     headline += [f"{_text('pJ', answer['energy_pj_per_token'])} per token", _text("mW", answer["power_mw"])]
     yield " · ".join([*headline, _text("um2", answer["area_um2"])])
     yield f"not in these numbers: {answer['not_counted']}"
+    if answer["uncompiled"]:
+        yield f"no program of the compiler, whose bytes and cycles these would be: {answer['uncompiled']}"
     if not answer["meets_clock"]:
         yield f"FAIL: a clock of {clock:g} MHz is faster than the critical path of a unit allows"
 

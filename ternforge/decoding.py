@@ -11,12 +11,11 @@ from typing import Any
 
 from blueprint.errors import ParamError
 from blueprint.files.nearest import suggestion
-from blueprint.numbers import ceil_div
 from blueprint.systems import control, rules
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import System
 from blueprint.systems.instructions import WORD_BYTES
-from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
+from blueprint.systems.memory_port import BEHAVIORS, MemoryPort, of_memory
 from blueprint.systems.reader import read_system
 from checkpoints import reading
 from checkpoints.checkpoint import Checkpoint
@@ -41,20 +40,13 @@ def memories() -> tuple[str, ...]:
 
 
 def port(system: System, name: str, clock_mhz: float) -> MemoryPort:
-    """The behavior of memory: a named one, or what the system says in cycles of its clock.
-
-    A port that can move more than the memory sustains gives a beat every so many cycles, rounded up.
-    """
+    """The behavior of memory: a named one, or what the system says in cycles of its clock."""
     if name != OWN:
         if name not in BEHAVIORS:
             hint = suggestion(name, memories())
             raise ParamError(f"Memory must be one of {', '.join(memories())}, not {name!r}{hint}")
         return replace(BEHAVIORS[name], size=system.memory.size)
-    memory = system.memory
-    peak = memory.width / 8 * clock_mhz * 1e6
-    interval = max(1, ceil_div(int(peak), int(memory.bandwidth_gb_s * 1e9)))
-    latency = max(1, round(memory.latency_ns * clock_mhz / 1000))
-    return MemoryPort(latency=latency, interval=interval, size=memory.size)
+    return of_memory(system.memory, clock_mhz)
 
 
 def opened(path: str | Path) -> Checkpoint:
