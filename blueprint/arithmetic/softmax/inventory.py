@@ -13,6 +13,7 @@ from blueprint.arithmetic.softmax.parts import Step
 from blueprint.numbers import Number, Real, flag
 from blueprint.unit import ADDER, REGISTER, Path, Unit
 
+
 def blocks(
     a: Arithmetic, place: str, count: Number, stages: Number, activity: Real = 1.0
 ) -> tuple[Unit, ...]:
