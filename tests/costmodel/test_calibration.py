@@ -142,6 +142,10 @@ def test_rows_count_as_much_as_their_share_of_the_whole() -> None:
     shares = np.array([0.9, 0.1, 0.1])
     assert fitting.fit(rows, values, shares=shares)[0] < even[0]
     assert fitting.fit(rows, values, shares=np.ones(3)) == pytest.approx(even)
+    # What makes up most of the whole is no outlier beside many rows of nothing.
+    many = np.array([5.0, 5.0, *[1.0] * 9])
+    shares = np.array([0.9, 0.9, *[0.001] * 9])
+    assert fitting.fit(np.ones((11, 1)), many, shares=shares)[0] == pytest.approx(5, rel=0.02)
 
 
 def test_operands_are_those_of_the_models_that_are_judged() -> None:
