@@ -85,8 +85,8 @@ def division(a: Arithmetic, stages: Number) -> Iterator[Path]:
     block = Reciprocal()
     begin, row, pack = block.steps(a)
     first, middle, last = (_passed("reciprocal", (row,), rows) for rows in block.rows(a, stages))
-    # Two less the divisor is left after two bits of the quotient; its area is counted as one of the rows'. It takes what
-    # an adder takes at any place, not what one takes in a row, behind the selection of the row before.
+    # Two less the divisor is left after two bits of the quotient; its area is counted as one of the rows'. It takes
+    # what an adder takes at any place, not what one takes in a row, behind the selection of the row before.
     left = ADDER("left", 1, width=a.divisor_bits)
     ends = _passed("reciprocal", (pack,), flag(stages == 0))
     yield Path("reciprocal-first", (*_passed("reciprocal", (begin,), 1), left, *first, *ends))
