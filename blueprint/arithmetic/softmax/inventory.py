@@ -13,9 +13,6 @@ from blueprint.arithmetic.softmax.parts import Step
 from blueprint.numbers import Number, Real, flag
 from blueprint.unit import ADDER, REGISTER, Path, Unit
 
-#: The place of all paths, whose delays they share: a row of a multiplier takes as long in one block as in another.
-PATHS = "softmax"
-
 
 def blocks(
     a: Arithmetic, place: str, count: Number, stages: Number, activity: Real = 1.0
@@ -29,18 +26,18 @@ def blocks(
 
 def whole(a: Arithmetic, place: str, share: Number) -> tuple[Unit, ...]:
     """Path through a block without registers, scaled by ``share``."""
-    return _passed(BLOCKS[place].steps(a), share)
+    return _passed(place, BLOCKS[place].steps(a), share)
 
 
 def weighted(a: Arithmetic, share: Number) -> tuple[Unit, ...]:
     """Path of a term through its product and the adder of a sum of values, scaled by ``share``."""
-    return (*whole(a, "product", share), *_passed((sum_adder(a, a.o_width),), share))
+    return (*whole(a, "product", share), *_passed("sum_values", (sum_adder(a, a.o_width),), share))
 
 
 def tail(a: Arithmetic, place: str, stages: Number, share: Number) -> tuple[Unit, ...]:
     """Path behind the last register of a two-step block that has one register or none."""
     first, last = BLOCKS[place].steps(a)
-    return (*_passed((first,), share * flag(stages == 0)), *_passed((last,), share))
+    return (*_passed(place, (first,), share * flag(stages == 0)), *_passed(place, (last,), share))
 
 
 def segments(
@@ -53,7 +50,7 @@ def segments(
     """Paths between the registers of a block, scaled by ``share``; ``before`` is the logic in front of the first."""
     steps = BLOCKS[place].steps(a)
     for first, last, here in _between_registers(place, stages):
-        passed = _passed(steps[first:last], share * here)
+        passed = _passed(place, steps[first:last], share * here)
         yield Path(f"{place}-{first}-{last}", (*(before if first == 0 else ()), *passed))
 
 
@@ -76,10 +73,10 @@ def powers(a: Arithmetic, share: Number, stages: Number, before: tuple[Unit, ...
     """
     steps = BLOCKS["exp2"].steps(a)
     for first, last, here in _between_registers("exp2", stages):
-        yield Path(f"exp2-{first}-{last}", _passed(steps[max(first, 1) : last], share * here))
+        yield Path(f"exp2-{first}-{last}", _passed("exp2", steps[max(first, 1) : last], share * here))
         if first == 0:
             moved = steps[-1:] if last == len(steps) else ()
-            passed = _passed((steps[0], *moved), share * here)
+            passed = _passed("exp2", (steps[0], *moved), share * here)
             yield Path(f"reference-{first}-{last}", (*(unit.times(here) for unit in before), *passed))
 
 
@@ -87,15 +84,16 @@ def division(a: Arithmetic, stages: Number) -> Iterator[Path]:
     """The segments of a reciprocal: its first, which without registers is all of it, the longest between, its last."""
     block = Reciprocal()
     begin, row, pack = block.steps(a)
-    first, middle, last = (_passed((row,), rows, "reciprocal") for rows in block.rows(a, stages))
-    # Two less the divisor is left after two bits of the quotient; its area is counted as one of the rows'.
-    left = ADDER(PATHS, 1, width=a.divisor_bits)
-    ends = _passed((pack,), flag(stages == 0))
-    yield Path("reciprocal-first", (*_passed((begin,), 1), left, *first, *ends))
+    first, middle, last = (_passed("reciprocal", (row,), rows) for rows in block.rows(a, stages))
+    # Two less the divisor is left after two bits of the quotient; its area is counted as one of the rows'. It takes
+    # what an adder takes at any place, not what one takes in a row, behind the selection of the row before.
+    left = ADDER("left", 1, width=a.divisor_bits)
+    ends = _passed("reciprocal", (pack,), flag(stages == 0))
+    yield Path("reciprocal-first", (*_passed("reciprocal", (begin,), 1), left, *first, *ends))
     yield Path("reciprocal-middle", middle)
-    yield Path("reciprocal-last", (*_passed((pack,), 1), *last))
+    yield Path("reciprocal-last", (*_passed("reciprocal", (pack,), 1), *last))
 
 
-def _passed(steps: Iterable[Step], share: Number, place: str = PATHS) -> tuple[Unit, ...]:
+def _passed(place: str, steps: Iterable[Step], share: Number) -> tuple[Unit, ...]:
     parts = (part for step in steps for part in step)
     return tuple(Unit(part.kind, place, part.passed * share, part.dims) for part in parts)
