@@ -50,7 +50,7 @@ def test_the_answer_counts_levels_and_names_failures(capsys: pytest.CaptureFixtu
     count = len(found["front"])
     levels = found["fidelity"]["levels"]
     assert levels["simulated"]["failed"] >= count and levels["simulated"]["ok"] == 0
-    assert levels["synthesized"] == {"ok": levels["simulated"]["failed"], "failed": 0}
+    assert levels["synthesized"]["failed"] == 0 and levels["synthesized"]["ok"] >= count
     assert {row["reason"] for row in found["fidelity"]["failed"]} == {
         "Level simulated was killed by SIGSEGV: oh"
     }
@@ -122,7 +122,7 @@ def test_a_correction_is_shown_with_its_error() -> None:
         ("promote studi", "Study must exist, and there is none: studi; did you mean 'study'?"),
         (
             "promote space.yaml",
-            "Study must be the folder that `ternforge explore` wrote, not a design space: space.yaml",
+            "Study must be the folder that `ternforge explore` wrote, not a space, for `ternforge explore`: space.yaml",
         ),
     ],
 )
