@@ -88,7 +88,8 @@ def _table(axis: Axis) -> Floats:
         return np.eye(len(axis.values))
     values = np.array(axis.values, dtype=np.float64)
     values = np.log(values) if values.min() > 0 else values
-    return ((values - values.mean()) / values.std())[:, None]
+    scaled: Floats = (values - values.mean()) / values.std()
+    return scaled[:, None]
 
 
 def _with_one(found: Floats) -> Floats:
