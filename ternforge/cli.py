@@ -27,6 +27,7 @@ _VERBS = {
     "simulate": "Run a workload, or a prompt on a system, cycle by cycle.",
     "explore": "Search a design space.",
     "merge": "Put the shards of a search together.",
+    "promote": "Measure a study's front by simulator and synthesis.",
     "apply": "Take a design out of a study.",
     "export": "Hand a design over to another flow.",
     "plot": "Draw a study's Pareto front, or a system.",

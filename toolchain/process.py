@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +25,7 @@ _LINE_LIMIT = 300
 MOST_OUTPUT_MIB = 256
 #: Seconds between two looks at what was printed.
 _POLL_S = 1.0
+_PR_SET_PDEATHSIG = 1
 
 
 class ToolError(RuntimeError):
@@ -84,6 +87,16 @@ def run(
     if code != 0:
         raise ToolError(tool, _ending(code, log, memory_mib), log)
     return Finished(log, time.perf_counter() - began)
+
+
+def end_with_parent() -> None:
+    """End this process when its parent ends, however that does: only where the kernel can (Linux)."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended in between
+        os._exit(1)
 
 
 def find(program: str, *, tool: str, env: Mapping[str, str] | None = None, install: str = "") -> str:

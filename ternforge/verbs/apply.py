@@ -13,6 +13,7 @@ from blueprint.files import schemas
 from blueprint.files.design import design_content, design_text
 from costmodel.model import quantity
 from dse import change
+from dse.fidelity.levels import ANALYTIC
 from dse.study import Study
 from ternforge import choices
 from ternforge.folder import YAML, check_file, output_file
@@ -34,8 +35,8 @@ def apply(
 
     ``where`` are limits such as ``area_um2<=20000``. Of a point that breaks one of them nothing is written: ``change``
     then leads to the nearest design of the study that keeps them and the study's own, with the parameters that differ
-    and every metric before and after; where no design does, ``nearest`` comes closest. ``out`` may be left out with
-    ``where`` alone.
+    and every metric before and after; where no design does, ``nearest`` comes closest. ``level`` says where the study's
+    numbers of the point are from. ``out`` may be left out with ``where`` alone.
     """
     if out is None and not where:
         raise ParamError("Output must be given, unless where is")
@@ -46,7 +47,8 @@ def apply(
         limits = tuple(change.condition(text, found) for text in where)
         explained = change.explain(found, name, limits)
         row = found.point(name)
-        answer = {"point": name, "infeasible": None if row["feasible"] else row["reason"], **explained}
+        wrong = None if row["feasible"] else row["reason"]
+        answer = {"point": name, "infeasible": wrong, "level": row["level"], **explained}
         if where and explained["breaks"]:
             return {**answer, "file": None, "design": None}
         design = found.design(name)
@@ -102,7 +104,8 @@ def _written(answer: Mapping[str, Any], where: Sequence[str]) -> list[str]:
         return kept
     parameters = ", ".join(f"{key} {_yaml(value)}" for key, value in answer["design"]["parameters"].items())
     following = line("ternforge", "generate", answer["file"], "--out", "rtl")
-    return [*kept, f"wrote {answer['file']}: {answer['point']}, {parameters}", f"next: {following}"]
+    known = [] if answer["level"] == ANALYTIC else [f"its numbers in the study are {answer['level']}"]
+    return [*kept, f"wrote {answer['file']}: {answer['point']}, {parameters}", *known, f"next: {following}"]
 
 
 def _broken(answer: Mapping[str, Any]) -> list[str]:

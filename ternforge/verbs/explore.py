@@ -16,7 +16,7 @@ from dse import shard as shards
 from dse.progress import Progress, Silent, for_stream
 from dse.searches import methods
 from dse.store import is_study
-from ternforge import choices, folder
+from ternforge import choices, fidelity, folder
 from ternforge.options import force_option, out_option
 from ternforge.session import Answer, Session, line, table
 from ternforge.shell import Verb
@@ -111,7 +111,9 @@ def explore_(
 def front_lines(answer: Mapping[str, Any], out: str) -> list[str]:
     """A study's summary as text: how much was seen, the front as a table, the knee; or why there is no front."""
     front = answer["front"]
-    how = "every design: the front is exact" if answer["exact"] else f"a sample by {answer['method']}"
+    promoted = answer["fidelity"] is not None
+    exact = "every design" if promoted else "every design: the front is exact"
+    how = exact if answer["exact"] else f"a sample by {answer['method']}"
     if answer["shard"]:
         how = f"shard {answer['shard']}: `ternforge merge` puts it together with the others"
     lines = [
@@ -127,6 +129,7 @@ def front_lines(answer: Mapping[str, Any], out: str) -> list[str]:
             f"{len(shown)} of {len(front)} shown, one of equals and spread; all are in {out}/front.csv"
         )
     lines += [f"numbers cover {answer['covers']}; memory {answer['memory']}", f"knee {answer['knee']}"]
+    lines += fidelity.lines(answer["fidelity"])
     following = line("ternforge", "apply", Path(out), answer["knee"], "-o", "design.yaml")
     return [*lines, f"next: {following}"]
 
@@ -142,16 +145,19 @@ def _front_table(answer: Mapping[str, Any], shown: list[dict[str, Any]]) -> list
     family = ["family"] if len(answer["families"]) > 1 else []
     parameters = [name for name in answer["parameters"] if _differs(answer["front"], name)]
     units = quantity.headings(answer["front"], metrics)
+    promoted = ("level",) if answer["fidelity"] else ()
     rows = [
         [
             row["id"],
             *(row[name] for name in family),
             *(units[name].number(row[name]) for name in metrics),
             *(row[name] for name in parameters),
+            *(fidelity.highest(row["level"]) for _ in promoted),
         ]
         for row in shown
     ]
     header = ("id", *family, *(quantity.label(name, units[name].unit) for name in metrics), *parameters)
+    header += promoted
     return table(rows, header)
 
 
