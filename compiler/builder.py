@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from blueprint.errors import ParamError
+from blueprint.systems.control import UNIT_BYTES
 from blueprint.systems.instructions import HOLD, INDICES, KEEP, LAST_BIT, MOVED, UNITS, Instruction
 from blueprint.systems.staging import Staged
 
@@ -167,6 +168,7 @@ class Builder:
     def load(self, name: str, moved: Moved, *, last: bool = True, free: bool = False) -> None:
         """Load a staged field; ``last`` where the run's beats end with it, ``free`` where the FIFO drains meanwhile."""
         staged = self.inputs[name]
+        _check_units(name, moved)
         place = staged.number | (1 << LAST_BIT if last and staged.carrier else 0)
         self._transfer("load", moved, place)
         number = len(self._starts["load"])
@@ -178,6 +180,7 @@ class Builder:
     def store(self, name: str, moved: Moved) -> None:
         """Store what a run left in a staged field."""
         staged = self.outputs[name]
+        _check_units(name, moved)
         self._transfer("store", moved, staged.number)
         number = len(self._starts["store"])
         held = [one for one in self._full[name] if one.gone is None]
@@ -247,6 +250,14 @@ class Builder:
         for name, words in results.items():
             needs += self._room(self.outputs[name], words, number)
         self._start(unit, needs)
+
+
+def _check_units(name: str, moved: Moved) -> None:
+    """Check that a transfer is of whole units of the movers. Raises ``ParamError``."""
+    for what, value in (("addresses", moved.address), ("rows", moved.row_bytes), ("distances", moved.stride)):
+        if value % UNIT_BYTES:
+            needed = f"{what} of {name} must be multiples of {UNIT_BYTES} bytes, which movers move"
+            raise ParamError(f"{needed[0].upper()}{needed[1:]}, not {value}")
 
 
 def _overfull(staged: Staged, words: int) -> ParamError:

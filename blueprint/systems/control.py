@@ -30,6 +30,8 @@ QUEUE_DEPTH = 32
 HOLD_BITS = 20
 #: Words from which on a FIFO is in a memory; fewer are in registers.
 MEMORY_WORDS = 9
+#: Cycles in which nothing moves that end a program, until the host writes another number.
+PATIENCE = 1 << 20
 #: Bits of a position, and of a number of passes.
 POSITION_BITS, PASS_BITS = 32, 16
 #: Bytes that addresses and rows of load and store are multiples of: a token, a scale.
@@ -82,6 +84,7 @@ ERRORS: Mapping[str, str] = {
     "misframed": "a transfer that ends within a beat of its field",
     "unit_error": "a unit refused its sizes or was misframed, see unit_status",
     "stopped": "the host wrote 1 to stop",
+    "stuck": "nothing began, ended or moved for patience cycles: a token or a beat never comes",
 }
 #: Number in the status of the unit at fault: that of :data:`blueprint.systems.instructions.UNITS`, and fetch.
 FETCH = len(UNITS)
@@ -108,6 +111,7 @@ WRITTEN: Mapping[str, int] = {
     "decode_passes": PASS_BITS,
     "image_lo": WORD_BITS,
     "image_hi": WORD_BITS,
+    "patience": WORD_BITS,
 }
 _INTERRUPT = {"pending": (0, 1), "enable": (1, 1)}
 
@@ -133,6 +137,7 @@ def registers(design_hash: str) -> tuple[Register, ...]:
         ("image_hi", "rw", "hash of the design that the image in memory is for, high half", _WORD, 0),
         ("hash_lo", "ro", "hash of this design, low half", _WORD, low),
         ("hash_hi", "ro", "hash of this design, high half", _WORD, high),
+        ("patience", "rw", "cycles in which nothing moves that end a program; 0 for none", _WORD, PATIENCE),
     )
     return tuple(
         Register(name, 4 * place, access, text, fields, reset)  # type: ignore[arg-type]

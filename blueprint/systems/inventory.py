@@ -56,7 +56,8 @@ def sequencer() -> Registers:
     """Flip-flops of the sequencer."""
     states = dict.fromkeys(("opening", "running", "halting", "clearing", "fetching"), 1)
     passes = {"prompts_left": PASS_BITS, "decodes_left": PASS_BITS, "position_held": POSITION_BITS}
-    return {**states, **passes, "told_held": TOLD_BITS, "clear_left": clog2(CLEAR)}
+    waits = {"still": WORD_BITS, "stuck": 1}
+    return {**states, **passes, **waits, "told_held": TOLD_BITS, "clear_left": clog2(CLEAR)}
 
 
 def transfers(dma: Dma) -> Registers:
@@ -114,6 +115,8 @@ def _control(hardware: Hardware) -> Iterator[Unit]:
     yield _registers("sequencer", sequencer())
     yield ADDER("sequencer", 1, width=VALUE_BITS, activity=0.05)
     yield HALF_ADDER("sequencer", 1, width=POSITION_BITS, activity=0.0)
+    yield HALF_ADDER("sequencer", 1, width=WORD_BITS, activity=0.05)
+    yield COMPARATOR("sequencer", 1, width=WORD_BITS, activity=0.05)
     yield MUX("sequencer", len(UNITS), entries=2, width=TOLD_BITS, activity=0.0)
     yield LOGIC("sequencer", 1, gates=120, activity=0.05)
     yield _registers("tokens", tokens())

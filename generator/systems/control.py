@@ -62,7 +62,7 @@ class Control(Registers):
 
     def _word(self, m: Module, write: Value, name: str, width: int) -> Signal:
         """A register, written byte by byte while nothing runs; that of the position follows the passes."""
-        value = Signal(width, name=f"{name}_held")
+        value = Signal(width, name=f"{name}_held", init=self.registers[name].reset)
         taken = write & self._hit(self.bus.awaddr, name) & ~self.program.busy
         if name == "position":
             with m.If(self.program.finished):
@@ -78,6 +78,7 @@ class Control(Registers):
         program, length = self.program, self.hardware.fetch.row_width
         m.d.comb += [
             program.first.eq(values.position),
+            program.patience.eq(values.patience),
             program.prompt_passes.eq(values.prompt_passes),
             program.decode_passes.eq(values.decode_passes),
             program.pages.eq(Cat(values.prompt_page, values.decode_page)),

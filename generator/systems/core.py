@@ -71,6 +71,7 @@ class Core(Block):
             m, Tokens(f"{self.hardware.name}_tokens"), "tokens", takes=self.takes, gives=self.gives
         )
         self.waiting: list[Value] = []
+        self.moved: list[Value] = []
         self.cut_loads: list[Value] = []
         self.cut_stores: list[Value] = []
         self.ready = [Signal(name=f"in{one.number}_ready") for one in self.hardware.inputs]
@@ -89,12 +90,18 @@ class Core(Block):
             self.ends.eq(Cat(*(end.pop if end else Const(0, 1) for end in told))),
             dispatch.moving.eq(Cat(loads.chosen.active, stores.chosen.active)),
             dispatch.empty.eq(~Cat(*self.waiting).any()),
+            dispatch.moved.eq(self._moved()),
             loads.broken.eq(Cat(*self.cut_loads).any()),
             stores.broken.eq(
                 self.store.misframed | _held_until(m, Cat(*self.cut_stores).any(), self.store.done)
             ),
         ]
         return m
+
+    def _moved(self) -> Value:
+        """Whether an instruction begins or ends, or a beat moves."""
+        movers = ((side.tvalid & side.tready) for side in (self.load, self.store))
+        return Cat(self.begins, self.ends, *movers, *self.moved).any()
 
     def _executor(self, m: Module, number: int, unit: str, loads: _Side, stores: _Side) -> Any:
         """The executor of a unit with its queue, and a unit with its staging; ``None`` for one that is not there."""
@@ -178,6 +185,7 @@ class Core(Block):
             (stream, top.ports[stream.prefix].signature.create(path=(f"{unit}_{stream.name}",)))
             for stream in spec.streams()
         ]
+        self.moved += [port.tvalid & port.tready for _, port in wires]
         self.use(
             m, top, f"{unit}_unit", **{axi.CLOCK: ClockSignal(), axi.RESET: ~ResetSignal(), axi.BUS: bus},
             **{stream.prefix: port for stream, port in wires},

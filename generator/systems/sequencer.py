@@ -7,6 +7,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.numbers import clog2
+from blueprint.shell import WORD_BITS
 from blueprint.systems.control import CLEAR, ERRORS, FETCH, PASS_BITS, POSITION_BITS, UNIT_BITS, Hardware
 from blueprint.systems.dma import PAGE_BYTES
 from blueprint.systems.instructions import FORMAT, KINDS, MOVERS, UNITS, VALUE_BITS, WORD_BYTES
@@ -24,8 +25,9 @@ class Sequencer(Block):
     """Fetch the program of each pass, and dispatch its instructions in order, one a cycle.
 
     Guarantees: an instruction is dispatched once its queue has room, ``interrupt`` and ``end`` once all queues are
-    empty; whatever goes wrong, and a ``stop``, ends in ``finished`` once all movers are done, with the first error in
-    ``told``; everything behind the movers is cleared before.
+    empty; whatever goes wrong, a ``stop``, and ``patience`` cycles in which nothing begins, ends or moves, end in
+    ``finished`` once all movers are done, with the first error in ``told``; everything behind the movers is cleared
+    before.
     Does not: wait for what a unit still does after an error; it is reset.
     """
 
@@ -48,7 +50,7 @@ class Sequencer(Block):
         self.opening, self.running, self.halting, self.clearing = (Signal(name=name) for name in STATES)
         ended, wrong, bus = self._dispatch(m)
         self._passes(m, ended)
-        failed = self._errors(m, wrong, bus)
+        failed = self._errors(m, wrong, bus, self._stuck(m))
         self._steps(m, ended, failed)
         return m
 
@@ -121,15 +123,29 @@ class Sequencer(Block):
             self.fetch.transfer_valid.eq(self.opening),
         ]  # fmt: skip
 
-    def _errors(self, m: Module, wrong: Value, bus: Value) -> Value:
+    def _stuck(self, m: Module) -> Value:
+        """Whether nothing has moved for as long as the host is patient; told a cycle later."""
+        still, stuck = Signal(WORD_BITS, name="still"), Signal(name="stuck")
+        works = self.opening | self.running
+        patience = self.program.patience
+        with m.If(~works | self.dispatch.moved | (self.fetch.tvalid & self.fetch.tready)):
+            m.d.sync += [still.eq(0), stuck.eq(0)]
+        with m.Else():
+            m.d.sync += [still.eq(still + 1), stuck.eq(patience.any() & (still == patience))]
+        return stuck & works
+
+    def _errors(self, m: Module, wrong: Value, bus: Value, stuck: Value) -> Value:
         """Remember the first error; returns whether there is one now."""
         failed, stopped = Signal(name="any_failed"), Signal(name="stopped")
         works = self.opening | self.running
         m.d.comb += [
             stopped.eq(self.program.stop & works),
-            failed.eq((self.dispatch.failed.any() & ~self.halting & ~self.clearing) | wrong | bus | stopped),
+            failed.eq(
+                (self.dispatch.failed.any() & ~self.halting & ~self.clearing) | wrong | bus | stopped | stuck
+            ),
         ]
-        own = {"illegal": wrong, "bus_error": bus, "stopped": stopped & ~wrong & ~bus}
+        own = {"illegal": wrong, "bus_error": bus}
+        own |= {"stopped": stopped & ~wrong & ~bus, "stuck": stuck & ~stopped & ~wrong & ~bus}
         values = _told(own, Const(FETCH, UNIT_BITS), self.fetch.error & bus.replicate(2), Const(0, 8))
         views = [
             layout(FAILURE)(self.dispatch.failures[n * FAILURE.width : (n + 1) * FAILURE.width])

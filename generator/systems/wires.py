@@ -5,6 +5,7 @@ from typing import Any
 from amaranth.lib.wiring import In, Out, Signature
 
 from blueprint.record import Record, bits
+from blueprint.shell import WORD_BITS
 from blueprint.systems.control import (
     ERRORS,
     PASS_BITS,
@@ -81,6 +82,7 @@ class Dispatch(Signature):
                 "failed": In(count),
                 "failures": In(count * FAILURE.width),
                 "moving": In(len(MOVERS)),
+                "moved": In(1),
                 "halt": Out(1),
                 "clear": Out(1),
                 "place": Out(POSITION_BITS),
@@ -96,6 +98,7 @@ class Program(Signature):
             {
                 "start": Out(1),
                 "stop": Out(1),
+                "patience": Out(WORD_BITS),
                 "first": Out(POSITION_BITS),
                 "prompt_passes": Out(PASS_BITS),
                 "decode_passes": Out(PASS_BITS),

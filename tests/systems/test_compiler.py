@@ -263,6 +263,16 @@ REFUSED: dict[str, tuple[Callable[[], Compiled], str]] = {
         lambda: compiled(small.hardware(buffers=SMALLEST, attention=small.attention(head_group=1))),
         "Buffer of the cache must be at least 384 bytes for 12 keys and values of a head, not 256",
     ),
+    "rows that no mover moves": (
+        lambda: compiled(
+            small.hardware(
+                matrix=small.product("tables", lut_count=1, fetch_count=2), vector=small.vector(lanes=2),
+                attention=small.attention(dim=4),
+            ),
+            small.checkpoint(dataclasses.replace(small.MODEL, hidden=6, ffn=8, heads=2, kv_heads=1, head_dim=4)),
+        ),
+        "Rows of vector.out.quantized must be multiples of 4 bytes, which movers move, not 6",
+    ),
     "columns that do not divide the outputs": (
         lambda: compiled(small.hardware(matrix=small.product("tables", fetch_count=24))),
         "Outputs must be multiples of the matrix unit's 24 columns, not 32",

@@ -333,6 +333,57 @@ def test_a_program_that_waits_for_ever_can_be_stopped(bench: Path) -> None:
         writing.model(memories())
 
 
+STUCK = {"done": 1, "stuck": 1, "unit": 5}
+
+
+@pytest.mark.parametrize("stream", ["act", "wgt"])
+def test_a_load_that_brings_too_few_beats_ends_the_program(stream: str, bench: Path) -> None:
+    """Nothing says that the run ends, and its unit waits for what never comes."""
+    writing = products(1)
+    field = next(one for one in small().inputs if one.stream == stream)
+    place = [find(writing, "load", MOVED.index("place"), which) for which in (0, 1)][field.number]
+    assert writing.code[place].value == field.number | 256
+    changed(writing, place, value=field.number)
+    changed(writing, find(writing, "load", MOVED.index("row_bytes"), field.number), value=8)
+    assert ends(bench, writing, memories(), patience=300) == STUCK
+
+
+def test_a_token_that_never_comes_ends_the_program(bench: Path) -> None:
+    writing = products(1)
+    number = next(n for n, one in enumerate(writing.code) if one.kind == "start" and one.unit == "matrix")
+    changed(writing, number, wait=("load", "store"))
+    assert ends(bench, writing, memories(), patience=100) == STUCK
+    (patient,), _ = rtl.run(
+        bench,
+        small(),
+        writing.memory.tobytes(),
+        [rtl.Job(writing.registers(patience=0), memories(), cut=20_000)],
+    )
+    assert patient.cycles == -1, "a host of no patience limit waits"
+
+
+def test_patience_is_from_the_last_that_moved(bench: Path) -> None:
+    """A program that waits for memory is not stuck; one cycle of patience less than its longest wait ends it."""
+    writing, ports = products(1), memories("fixed", latency=90)
+    image = writing.memory.tobytes()
+    found, left = {}, {}
+    for patience in (0, 200, 40):
+        registers = writing.registers(patience=patience)
+        (found[patience],), left[patience] = rtl.run(bench, small(), image, [rtl.Job(registers, ports)])
+    agrees(found[200], writing.model(ports))
+    assert (found[200].steps, left[200]) == (found[0].steps, left[0])
+    assert status(found[40]) == STUCK
+    assert 40 < found[40].cycles < 400
+
+
+def test_a_host_that_says_nothing_has_patience(bench: Path) -> None:
+    writing = products(1)
+    (found,), _ = rtl.run(
+        bench, small(), writing.memory.tobytes(), [rtl.Job(writing.registers(), memories())]
+    )
+    assert found.registers["patience"] == control.PATIENCE == 1 << 20
+
+
 @pytest.mark.parametrize("cycle", [3, 40, 90, 140])
 def test_a_reset_in_the_middle_leaves_nothing(cycle: int, bench: Path) -> None:
     writing = products(2)
