@@ -120,7 +120,8 @@ def _rows(c: CarrySave, factor: str, low: int, high: int, w: Wires, v: Values) -
         row = left & v[factor][index].replicate(c.left)
         row = w(f"row{index}", Cat(row[:-1], ~row[-1]))
         one, other = _added(row, one, other, first=index == 0)
-        one, other = w(f"one{index}", one), w(f"other{index}", other)
+        if index:  # a wire with a bit that is another one inverted is a loop to Verilator
+            one, other = w(f"one{index}", one), w(f"other{index}", other)
         done += [one[0]] if index >= c.drop else []
         one = one[1:]
     found = _beside(v, "left", "one", "other", "product") | {"one": one, "other": other}
