@@ -160,7 +160,7 @@ def _score(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     scales = dataflow.words(p)["scales"]
     return (
         REGISTER("score", p.dot_stages + before, width=scales["multiplier"].bits + scales["shift"].bits),
-        REGISTER("score", 1, width=_shared(a, "scale", p.scale_cuts, "multiplier", "shift")),
+        _shared("score", 1, a, "scale", p.scale_cuts, "multiplier", "shift"),
         REGISTER("score", scaled, width=scales["offset"].bits),
         REGISTER("score", lanes * before, width=a.score_word),
         REGISTER("score", lanes * after, width=a.t_word),
@@ -229,11 +229,7 @@ def _output(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
         REGISTER("output", stages * a.rescales * lanes, width=a.shift_width),
         REGISTER("output", after * elements, width=a.term_word),
         REGISTER("output", cycles * a.divides_first * p.has_gains, width=GAIN_BITS),
-        REGISTER(
-            "output",
-            a.divides_first * p.has_gains,
-            width=_shared(a, "finish", p.finish_cuts, "output_multiplier", "output_shift"),
-        ),
+        _shared("output", a.divides_first, a, "finish", p.finish_cuts, "output_multiplier", "output_shift"),
         AND_ROW("output", elements * p.corners, width=a.term_word),
         *_saturation(p, "output", choose(a.values_saturate, COMPARED_GATES * p.dim, elements)),
         *blocks(a, "product", elements, 0, scored(p)),
@@ -252,8 +248,8 @@ def _divide(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
         REGISTER("divide", inside, width=choose(a.divides_first, token_flags(p), p.final_bits)),
         REGISTER("divide", a.divides_last * before, width=inputs),
         REGISTER("divide", a.divides_last * after * elements, width=a.out_width),
-        REGISTER("divide", a.divides_last * lanes, width=_shared(a, "finish", p.finish_cuts, "r")),
-        REGISTER("divide", a.divides_last, width=_shared(a, "finish", p.finish_cuts, "output_shift")),
+        _shared("divide", a.divides_last * lanes, a, "finish", p.finish_cuts, "r"),
+        _shared("divide", a.divides_last, a, "finish", p.finish_cuts, "output_shift"),
         LOGIC("divide", 1, gates=NODE_GATES),
         *_saturation(p, "divide", elements),
         *blocks(a, "normalize", lanes * a.divides_first, stages, scored(p)),
@@ -261,9 +257,10 @@ def _divide(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     )
 
 
-def _shared(a: Arithmetic, place: str, cuts: Number, *operands: str) -> Number:
-    """Flip-flops that delay what blocks of short steps share."""
-    return sum((DEEP[place].shared_bits(a, cuts, operand) for operand in operands), 0)
+def _shared(node: str, count: Number, a: Arithmetic, place: str, cuts: Number, *operands: str) -> Unit:
+    """Registers of a node that delay what its blocks of short steps share."""
+    width: Number = sum((DEEP[place].shared_bits(a, cuts, operand) for operand in operands), 0)
+    return REGISTER(node, count * flag(width > 0), width=width)
 
 
 # The registers of the sequencers by name, as in the RTL: bits, 0 where a design has no such register.
