@@ -3,7 +3,8 @@
 from functools import partial
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Value
+from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.softmax.arithmetic import OUTPUT_SHIFT_BITS, SHIFT_BITS, Arithmetic
 from blueprint.arithmetic.softmax.deep import (
@@ -54,9 +55,15 @@ class _Deep(Chain):
     def __init__(
         self, a: Arithmetic, plain: Chain, steps: tuple[Step, ...], cuts: int, shared: tuple[str, ...]
     ) -> None:
-        self.arithmetic, self.shared = a, tuple(name for name in shared if name in plain.operands)
-        own = {name: len(plain.pins[name][1]) for name in plain.operands}
-        flags = {name: len(plain.pins[name][1]) for name in plain.beside}
+        own, flags = (
+            {
+                name: Shape.cast(member.shape).width
+                for name, member in plain.ports.items()
+                if member.flow == flow and name not in ("clk", "enable", "result")
+            }
+            for flow in (In, Out)
+        )
+        self.arithmetic, self.shared = a, tuple(name for name in shared if own.get(name))
         super().__init__(f"{plain.module_name}_deep", own, len(plain.result), steps, cuts, flags=flags)
 
     def elaborate(self, platform: Any) -> Module:

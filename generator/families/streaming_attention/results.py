@@ -199,7 +199,7 @@ class DivideWeights(LaneBlock):
 
 
 class DivideLane(Block):
-    """Sums of weighted values of one row divided by the sum of its weights; ``down`` comes when it is read."""
+    """Sums of weighted values of one row divided by the sum of its weights; ``down`` comes as late as they leave."""
 
     place = "divide"
     throughput = "one row per cycle"
