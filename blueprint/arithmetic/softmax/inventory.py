@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 
 from blueprint.arithmetic.softmax.arithmetic import Arithmetic
 from blueprint.arithmetic.softmax.blocks import BLOCKS, STAGES_LIMIT, Reciprocal, cuts, sum_adder
+from blueprint.arithmetic.softmax.deep import DEEP
 from blueprint.arithmetic.softmax.parts import Step
-from blueprint.numbers import Number, Real, flag
+from blueprint.numbers import Number, Real, flag, possible
 from blueprint.unit import ADDER, REGISTER, Path, Unit
 
 
@@ -22,6 +23,42 @@ def blocks(
     held = REGISTER(place, count, width=block.held_bits(a, stages), enable=block.enabled, activity=activity)
     parts = (part for step in block.steps(a) for part in step)
     return (held, *(Unit(part.kind, place, count * part.total, part.dims, activity) for part in parts))
+
+
+def deep(a: Arithmetic, place: str, count: Number, cuts: Number, activity: Real = 1.0) -> tuple[Unit, ...]:
+    """``count`` blocks with ``cuts`` registers between short steps; what they share is delayed outside of them."""
+    block, flat = DEEP[place], flag(cuts == 0)
+    found = blocks(a, place, count * flat, 0, activity)
+    if not possible(cuts > 0):
+        return found
+    held = REGISTER(place, count, width=block.held_bits(a, cuts), activity=activity)
+    kinds = ((kind, count * kind.there * (1 - flat)) for kind in block.kinds(a))
+    parts = ((part, there) for kind, there in kinds for step in kind.parts for part in step)
+    return (
+        *found,
+        held,
+        *(Unit(part.kind, place, there * part.total, part.dims, activity) for part, there in parts),
+    )
+
+
+def deep_paths(
+    a: Arithmetic, name: str, place: str, share: Number, cuts: Number, before: tuple[Unit, ...] = ()
+) -> Iterator[Path]:
+    """Paths between the registers of a block of short steps; ``before`` is the logic in front of the first."""
+    for kind, first, last, here in DEEP[place].segments(a, cuts):
+        ahead = tuple(unit.times(here) for unit in before) if first == 0 else ()
+        passed = _passed(kind.parts[first:last], share * here)
+        yield Path(f"{name}-{kind.kind}-{first}-{last}", (*ahead, *passed))
+
+
+def deep_tail(a: Arithmetic, place: str, share: Number, cuts: Number) -> tuple[Unit, ...]:
+    """Path behind the last register of a block of short steps; all of the block where it has none."""
+    found = whole(a, place, share * flag(cuts == 0))
+    for kind, first, last, here in DEEP[place].segments(a, cuts):
+        if last == len(kind.delays):
+            ends = kind.ends(first, cuts)
+            found = (*found, *_passed(kind.parts[first:last], share * here * ends))
+    return found
 
 
 def whole(a: Arithmetic, place: str, share: Number) -> tuple[Unit, ...]:

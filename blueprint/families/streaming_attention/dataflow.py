@@ -139,12 +139,12 @@ def latencies(p: StreamingAttentionParameters) -> dict[str, Number]:
         "screen": p.dot_stages + _WORD,
         "search": _WORD,
         "pick": _WORD,
-        "score": p.dot_stages + p.scale_stages + a.has_offset * p.exp_stages + _WORD,
+        "score": p.dot_stages + p.scale_stages + p.scale_cuts + a.has_offset * p.exp_stages + _WORD,
         "maximum": a.rescales * p.exp_stages + _WORD,
         "exponential": p.exp_stages + _WORD,
         "sum": _SUM + p.reciprocal_stages + _WORD,
-        "output": _SUM + p.product_stages + _WORD,
-        "divide": p.divide_stages + _WORD,
+        "output": _SUM + p.product_stages + a.divides_first * p.finish_cuts + _WORD,
+        "divide": p.divide_stages + a.divides_last * p.finish_cuts + _WORD,
     }
 
 

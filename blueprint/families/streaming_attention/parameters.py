@@ -19,6 +19,7 @@ from blueprint.arithmetic.pruning import Pruning
 from blueprint.arithmetic.softmax.arithmetic import ACCUMULATORS, GRAPHS, INPUTS, KEYS_LIMIT, Arithmetic
 from blueprint.arithmetic.softmax.arithmetic import rules as arithmetic_rules
 from blueprint.arithmetic.softmax.blocks import STAGES_LIMIT
+from blueprint.arithmetic.softmax.deep import CUTS_LIMIT
 from blueprint.families.streaming_attention import masks
 from blueprint.numbers import Number, bit_length, choose, clog2, flag, one_of, whole_bytes
 from blueprint.parameters import Rule, fits_a_vector, parameter
@@ -27,6 +28,7 @@ from blueprint.workloads.tasks import MASKS, Attention
 from blueprint.workloads.workload import MOST_HEADS
 
 _STAGES = {"minimum": 0, "maximum": STAGES_LIMIT}
+_CUTS = {"minimum": 0, "maximum": CUTS_LIMIT, "added": True}
 _DEPTH = {"minimum": 0, "maximum": 1 << 20}
 #: The most products in a cycle.
 MOST_PRODUCTS = 1 << 13
@@ -97,6 +99,12 @@ class StreamingAttentionParameters(Spec):
         "pipeline registers in the product of weight and value", default=1, **_STAGES
     )
     divide_stages: int = parameter("pipeline registers in a division", default=1, **_STAGES)
+    scale_cuts: int = parameter(
+        "pipeline registers between the short steps of the scaling of a score", default=0, **_CUTS
+    )
+    finish_cuts: int = parameter(
+        "pipeline registers between the short steps of the rounding of an output", default=0, **_CUTS
+    )
 
     def rules(self) -> Iterator[Rule]:
         for rule in arithmetic_rules(self.softmax):

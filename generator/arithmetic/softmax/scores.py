@@ -219,13 +219,21 @@ def _fit(a: Arithmetic, w: Wires, v: Values) -> Results:
         moved = w("moved", Cat(Const(0, 1), product).as_signed() >> v.shift)
         exact = w("exact", (moved[1:].as_signed() + moved[0])[: len(product)])
         whole, flag = w("whole", saturated(exact, width)), v.get("flag", Const(0, a.t_nan_bit))
-    # The largest whole exponent has no fraction, so that every exponent has a whole one not below; the lowest stands
-    # for a key that is not seen.
+    huge = v.get("huge", Const(0, 1))
+    return exponent(a, w, whole, flag, huge)
+
+
+def exponent(a: Arithmetic, w: Wires, whole: Value, flag: Value, huge: Value) -> Results:
+    """An exponent of two within its range, of a number that has its width.
+
+    The largest whole exponent has no fraction, so that every exponent has a whole one not below; the lowest stands
+    for a key that is not seen.
+    """
     topmost = w("topmost", ~whole[-1] & whole[a.fraction : -1].all())
     lowest = w("lowest", whole[-1] & ~whole[a.fraction : -1].any())
     fraction = whole[: a.fraction]
     t = Cat(fraction & ~(topmost | lowest).replicate(a.fraction), whole[a.fraction :] | lowest)
     if len(flag) and not a.sums_are_floats:
         t = t & (~flag).replicate(len(t))
-    huge = v.get("huge", Const(0, 1)) | (topmost & fraction.any())
+    huge = huge | (topmost & fraction.any())
     return {"result": Cat(t, flag), "saturated": huge & ~flag.any()}

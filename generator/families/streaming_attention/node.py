@@ -10,9 +10,7 @@ from amaranth.lib.wiring import In, Out
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.families.streaming_attention.inventory import saturations
 from blueprint.numbers import flag
-from generator.arithmetic.softmax import (
-    Finish,
-)
+from generator.arithmetic.softmax import DeepFinish, Finish
 from generator.block import Block
 from generator.cells.skew import delay_line
 from generator.layout import bits, elements, viewed
@@ -144,8 +142,15 @@ class LaneBlock(NodeBlock, ABC):
         """Result of one lane for its inputs."""
 
 
-def finished(owner: Block, m: Module, block: Finish, name: str, **given: Value) -> tuple[Value, Value]:
+def finisher(spec: StreamingAttentionSpec) -> Finish | DeepFinish:
+    """The block that makes an output of a sum."""
+    return DeepFinish(spec.softmax, spec.finish_cuts) if spec.finish_cuts else Finish(spec.softmax)
+
+
+def finished(
+    owner: Block, m: Module, block: Finish | DeepFinish, name: str, **given: Value
+) -> tuple[Value, Value]:
     """(output, whether it does not fit) of a sum; only integers say so."""
     found, clipped = Signal(len(bits(block.result)), name=f"result{name}"), Signal(name=f"clipped{name}")
-    owner.use(m, block, f"finish{name}", result=found, saturated=clipped, **given)
+    owner.use(m, block, f"finish{name}", result=found, saturated=clipped, enable=ONE, **given)
     return found, clipped
