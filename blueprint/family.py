@@ -193,3 +193,13 @@ def lacking(facets: Facets[Any, Any]) -> dict[str, list[str]]:
         asked = [name for name in vars(getattr(PROTOCOLS, facet)) if not name.startswith("_")]
         absent[facet] = [name for name in asked if not hasattr(getattr(facets, facet), name)]
     return {facet: names for facet, names in absent.items() if names}
+
+
+def no_flags(p: Parameters, operands: Arrays) -> dict[str, int]:
+    """``Golden.flags`` of a family whose designs have no status flags but those of every design."""
+    return {}
+
+
+def no_constants(p: Parameters) -> dict[str, Any]:
+    """``Golden.constants`` of a family whose page names none."""
+    return {}

@@ -21,7 +21,7 @@ from blueprint.families.vector.parameters import (
     VectorParameters,
     fp32,
 )
-from blueprint.family import Arrays, Beats
+from blueprint.family import Arrays, Beats, no_flags
 from blueprint.numbers import ceil_div
 from blueprint.workloads.tasks import Rowwise
 
@@ -156,9 +156,7 @@ def factors(
     return inverse if "quantize" in done else norm, scale
 
 
-def flags(p: VectorParameters, operands: Arrays) -> dict[str, int]:
-    """None beside those of every design."""
-    return {}
+flags = no_flags
 
 
 def constants(p: VectorParameters) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from generator.arithmetic.floating import add, multiply
 from generator.arithmetic.floating.pipeline import Results, Values, Wires, chain
 from generator.arithmetic.floating.words import subtract
 from generator.arithmetic.integers import sign_extend, zero_extend
-from generator.arithmetic.softmax.chain import Chain, capped, negated, parts, resized, widened
+from generator.arithmetic.softmax.chain import Chain, capped, negated, resized, unpacked, widened
 from generator.block import Block
 
 
@@ -37,9 +37,9 @@ def _multiply(a: Arithmetic, w: Wires, v: Values) -> Results:
         given = {"a": Cat(p, Const(0, 1)), "b": widened(w, a, value)}
         return {"product": chain(w, multiply.steps(a.sum_format), **given)}
     fmt = a.input_format
-    sign, exponent, significand, broken = parts(fmt, value)
-    found = {"product": w("product", p[: a.p_width] * significand), "exponent": exponent}
-    return found | {"sign": sign, "flag": broken | p[-1]}
+    factor = unpacked(fmt, value)
+    found = {"product": w("product", p[: a.p_width] * factor.significand), "exponent": factor.exponent}
+    return found | {"sign": factor.sign, "flag": factor.special | p[-1]}
 
 
 def _place(a: Arithmetic, w: Wires, v: Values) -> Results:
