@@ -69,7 +69,7 @@ class Ports(Protocol[P, T]):
         """The AXI4-Stream ports: fields at their offsets, and the order of beats."""
 
     def register_file(self, p: P, /) -> RegisterFile:
-        """The size registers with the rules between them, status flags, and what each counter counts."""
+        """Size registers with the rules between them, status flags and stall counters."""
 
     def register_values(self, p: P, task: T, /) -> dict[str, int]:
         """Values that software writes to the size registers before a run, by name of the register."""

@@ -70,7 +70,7 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
 
 
 def written(emitted: Emitted) -> dict[str, Any]:
-    """What every manifest says of the files and of the ports that all tops have."""
+    """Entries of every manifest for the files and for the ports that all tops have."""
     return {
         "files": [f"rtl/{name}.v" for name in emitted.modules],
         "blackboxes": list(emitted.blackboxes),

@@ -37,7 +37,7 @@ def bits(value: Any) -> Value:
 
 
 def viewed(shape: Any, value: Value) -> Any:
-    """A value as what the shape says: a view for a layout, itself for a width."""
+    """A value as its shape requires: a view for a layout, the value itself for a width."""
     return shape(value) if isinstance(shape, data.Layout) else value
 
 

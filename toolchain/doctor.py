@@ -18,7 +18,7 @@ _SLOW = {"Verilator": ": builds a model, about 20 s of one core"}
 
 @dataclass(frozen=True)
 class Check:
-    """One tool: whether it works, what it is or what is wrong with it and how to get it, and the time it took."""
+    """The check of one tool: its result, its version or the fault with a remedy, and the time it took."""
 
     name: str
     ok: bool

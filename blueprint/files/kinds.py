@@ -1,4 +1,4 @@
-"""Recognizes what a file is by its first bytes and its keys, so that errors can name it."""
+"""Recognizes the kind of a file by its first bytes and its keys, so that errors can name it."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def _group(fmt: FloatFormat, act: Integers, wgt: Integers) -> Integers:
 
 
 def stimulus(p: TernaryLutParameters, operands: Arrays) -> Beats:
-    """Activation beats by token group and tile, weight beats by token group, output tile, tile and column group.
+    """Activation beats by token group and tile; weight beats by token group, output tile, tile and column group.
 
     Activations come again for every output tile, unless they are kept on chip. Tokens, activations and weights that a
     ragged edge lacks are zeros.

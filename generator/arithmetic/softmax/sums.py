@@ -136,7 +136,7 @@ class SumValues(_RunningSum):
 def lowered(w: Wires, fmt: FloatFormat, word: Value, shift: Value) -> Value:
     """The float with its exponent lowered; +0 where it is not normal then.
 
-    NaN and infinity stay, and everything where ``shift`` is 0.
+    NaN and infinity stay as they are, and every pattern does where ``shift`` is 0.
     """
     f, e = fmt.fraction_bits, fmt.exponent_bits
     field = word[f:-1]

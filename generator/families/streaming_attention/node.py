@@ -26,7 +26,7 @@ def delayed(m: Module, value: Any, cycles: int, name: str, *, resets: bool = Fal
 
 
 def halves(stages: int) -> tuple[int, int]:
-    """Registers before and after a step without internal registers; an odd one stands before."""
+    """Registers before and after a step without internal registers; an odd register is placed before it."""
     return stages - stages // 2, stages // 2
 
 
@@ -110,7 +110,7 @@ class NodeBlock(Block):
         self.leave(m, flags)
 
     def begin(self, m: Module, valid: Value, last: Value) -> Signal:
-        """1 if the token there is the first of its row."""
+        """1 if the present token is the first of its row."""
         begin = Signal(name="begin", init=1)
         with m.If(valid):
             m.d.sync += begin.eq(last)

@@ -38,7 +38,7 @@ class FloatUser(Block):
         return self.result(m, FloatMultiply(self.spec.inside, flush=True), name, a=a, b=b)
 
     def result(self, m: Module, block: Any, name: str, **operands: Value) -> Value:
-        """What a float unit makes of its operands."""
+        """Result of a float unit with these operands."""
         found = Signal(len(block.result), name=name)
         self.use(m, block, f"{name}_unit", result=found, **operands)
         return found
