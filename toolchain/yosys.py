@@ -1,4 +1,4 @@
-"""Yosys and ABC, as the ``pyosys`` package brings them."""
+"""Yosys and ABC from the ``pyosys`` package."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class _RunningSum(Block, ABC):
         return m
 
     def next(self, w: Wires, old: Value) -> Value:
-        """The sum after one more."""
+        """The sum including one more term."""
         a = self.arithmetic
         new = self.pins[self.operand][1]
         if a.sums_are_floats:
@@ -110,7 +110,7 @@ class SumWeights(_RunningSum):
         super().__init__(a, "sum_weights", a.p_word, a.l_width)
 
     def add(self, w: Wires, old: Value, new: Value) -> Value:
-        """Both are unsigned; a flag is left out."""
+        """Add unsigned numbers; the flag is dropped."""
         moved = w("moved", old >> self.shift) if self.arithmetic.rescales else old
         return (moved + new[: self.arithmetic.p_width])[: len(old)]
 
@@ -125,7 +125,7 @@ class SumValues(_RunningSum):
         super().__init__(a, "sum_values", a.term_word, a.o_word)
 
     def add(self, w: Wires, old: Value, new: Value) -> Value:
-        """Both are signed; a flag stays."""
+        """Add signed numbers; the flag is kept."""
         a = self.arithmetic
         number = old[: a.o_width]
         moved = w("moved", number.as_signed() >> self.shift) if a.rescales else number
