@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import util
 from pathlib import Path
 from typing import IO
 
@@ -97,6 +98,14 @@ def find(program: str, *, tool: str, env: Mapping[str, str] | None = None, insta
 def missing(tool: str, install: str) -> ToolError:
     """The error for a missing tool."""
     return ToolError(tool, "was not found; " + install if install else "was not found")
+
+
+def package(name: str, tool: str, install: str) -> Path:
+    """Folder of an installed Python package that brings a tool. Raises :class:`ToolError` if it is not installed."""
+    found = util.find_spec(name)
+    if found is None or found.origin is None:
+        raise missing(tool, install)
+    return Path(found.origin).parent
 
 
 def meaningful_line(log: str) -> str:
