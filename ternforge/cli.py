@@ -40,7 +40,7 @@ _VERBS = {
 
 @click.group(
     cls=LazyGroup,
-    verbs={name: (f"ternforge.verbs.{name}", text) for name, text in _VERBS.items()},
+    verbs={name: (f"ternforge.commands.{name}", text) for name, text in _VERBS.items()},
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="ternforge", message="%(prog)s %(version)s")

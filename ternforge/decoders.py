@@ -19,9 +19,7 @@ from costmodel.systems import estimate as costs
 from costmodel.technology import technology as technologies
 from costmodel.technology.technology import Technology
 from ternforge.session import Answer, table
-
-#: Tokens of context of an estimate that names none, as far as the model has them.
-CONTEXT = 1024
+from ternforge.words import CONTEXT
 
 
 def is_system(file: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Child process that runs one Yosys script, because an ERROR in Yosys ends the process it runs in."""
+"""Child process that runs one Yosys script; an ERROR in Yosys ends its process."""
 
 from __future__ import annotations
 

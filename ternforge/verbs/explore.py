@@ -6,20 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import click
-
 from blueprint.files import schemas
 from costmodel.model import quantity
 from costmodel.model.metrics import METRICS
 from dse import explore as searching
 from dse import shard as shards
-from dse.progress import Progress, Silent, for_stream
-from dse.searches import methods
+from dse.progress import Progress
 from dse.store import is_study
-from ternforge import choices, fidelity, folder
-from ternforge.options import force_option, out_option
-from ternforge.session import Answer, Session, line, table
-from ternforge.shell import Verb
+from ternforge import fidelity, folder
+from ternforge.session import Answer, line, table
 from ternforge.verbs.check import validate
 
 #: What a search writes for other programs to read.
@@ -65,47 +60,6 @@ def explore(
         )
         with study:
             return study.summary()
-
-
-@click.command("explore", cls=Verb)
-@click.argument("space", type=choices.FILE)
-@out_option(choices.FOLDER, "STUDY", "Folder of the study; the same again continues it.", required=True)
-@click.option(
-    "--method",
-    type=choices.Named(methods.names, shown="METHOD"),
-    help=f"How to search: {', '.join(methods.ours())}, or MODULE:CLASS; without it as the file says.",
-)
-@click.option("--budget", type=choices.Whole(1), help="Most designs to look at; without it the file's.")
-@click.option("--seed", type=choices.Whole(0), help="Seed of the search; without it the file's.")
-@click.option(
-    "--workers", type=choices.Whole(1, 1024), help="Processes; the result is the same with any number."
-)
-@click.option("--shard", metavar="I/N", help="Part I of N of the search, for `ternforge merge`.")
-@click.option("--dask", metavar="tcp://HOST:PORT", help="Evaluate on the workers of a Dask scheduler.")
-@force_option
-@click.pass_obj
-def explore_(
-    session: Session,
-    space: str,
-    out: str,
-    method: str | None,
-    budget: int | None,
-    seed: int | None,
-    workers: int | None,
-    shard: str | None,
-    dask: str | None,
-    force: bool,
-) -> int:
-    """Search the design space in the file SPACE.
-
-    The study can be interrupted at any time; the same command goes on. Exit code 1 where no design is feasible.
-    """
-    shown = Silent() if session.quiet else for_stream()
-    options: dict[str, Any] = {"method": method, "budget": budget, "seed": seed, "workers": workers}
-    options |= {"shard": shard, "dask": dask}
-    answer = explore(space, out, progress=shown, force=force, **options)
-    session.answer(answer, front_lines(answer, out))
-    return 0 if answer["front"] else 1
 
 
 def front_lines(answer: Mapping[str, Any], out: str) -> list[str]:

@@ -255,7 +255,7 @@ def _sum_step(a: Arithmetic, width: Number) -> Step:
 
 
 def sum_adder(a: Arithmetic, width: Number) -> Step:
-    """What a new term of a sum passes: the sum before is moved beside it."""
+    """Logic in the path of a new term of a sum; the previous sum is shifted in parallel."""
     floats = a.sums_are_floats
     return (
         one("adder", width=width).times(1 - floats),
@@ -323,7 +323,7 @@ def _beside_division(a: Arithmetic) -> Number:
 
 
 def serial_bits(a: Arithmetic) -> Number:
-    """Flip-flops of a reciprocal of one bit per cycle: busy, counter, quotient, rest and divisor, what is beside."""
+    """Flip-flops of a reciprocal of one bit per cycle: busy, counter, quotient, remainder, divisor and sideband."""
     counter = bit_length(a.divisor_fraction)
     return _beside_division(a) + a.divisor_fraction + 2 * a.divisor_bits + 1 + counter
 

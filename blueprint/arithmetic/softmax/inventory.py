@@ -104,9 +104,9 @@ def _between_registers(place: str, stages: Number) -> Iterator[tuple[int, int, N
 
 
 def powers(a: Arithmetic, share: Number, stages: Number, before: tuple[Unit, ...] = ()) -> Iterator[Path]:
-    """Paths through a power of two whose reference no exponent is above, ``before`` in front of the reference.
+    """Paths through a power of two whose reference is at least every exponent; ``before`` is the logic in front of it.
 
-    The polynomial takes the fraction of the exponent as it is; the reference only says how far its result moves.
+    The polynomial takes the fraction of the exponent unchanged; the reference only sets the shift of its result.
     """
     steps = BLOCKS["exp2"].steps(a)
     for first, last, here in _between_registers("exp2", stages):

@@ -115,7 +115,7 @@ def fifo(count: Number, depth: Number, width: Number, reserved: Number) -> Itera
 
 
 def token_flags(p: StreamingAttentionParameters) -> Number:
-    """Bits of all flags beside a token: whether its row, pass and run end with it, which positions see it."""
+    """Bits of the sideband of a token: end of row, end of pass, end of run, and the positions that see it."""
     return 1 + p.turn_bits + p.final_bits + p.visible_bits
 
 
@@ -125,7 +125,7 @@ def scored(p: StreamingAttentionParameters) -> Real:
 
 
 def halves(stages: Number) -> tuple[Number, Number]:
-    """Registers before and after a step without internal registers; an odd one stands before."""
+    """Registers before and after a step without internal registers; an odd register is placed before it."""
     return stages - stages // 2, stages // 2
 
 
@@ -286,7 +286,7 @@ def screen_counters(p: StreamingAttentionParameters) -> dict[str, Number]:
 
 
 def run_counters(p: StreamingAttentionParameters) -> dict[str, Number]:
-    """Counters of what is left of a run: passes by all three loops, queries by the last two."""
+    """Counters of the rest of a run: all three loops count passes, the last two count queries."""
     read = {size.name: size.bits for size in p.register_file().sizes}
     found: dict[str, Number] = {}
     for name in ("tune_passes", "load_passes", "score_passes"):
@@ -297,7 +297,7 @@ def run_counters(p: StreamingAttentionParameters) -> dict[str, Number]:
 
 
 def key_counters(p: StreamingAttentionParameters) -> dict[str, Number]:
-    """Registers that count the keys of a row: what is left of them or, where there is a mask, of which row."""
+    """Registers that count the keys of a row: the keys left or, with a mask, the position in the row."""
     read = {size.name: size.bits for size in p.register_file().sizes}
     scored = choose(p.prunes, read["candidates"], read["keys"])
     width = p.masked * p.key_width
@@ -312,7 +312,7 @@ def key_counters(p: StreamingAttentionParameters) -> dict[str, Number]:
 
 
 def key_bounds(p: StreamingAttentionParameters) -> dict[str, Number]:
-    """Registers of what the sizes of a run say of its rows: last key, and reach of a window."""
+    """Registers derived from the sizes of a run: last key and reach of a window."""
     return {
         "keys_begin": p.masked,
         "top": p.masked * p.key_width,

@@ -149,7 +149,7 @@ class StreamingAttentionParameters(Spec):
         )
 
     def task_rules(self, task: Attention) -> Iterator[Rule]:
-        """The head dimension is the design's, and the design can run the mask."""
+        """Rules: the head dimension equals the design's, and the design supports the mask."""
         yield Rule(
             "dim",
             self.dim == task.dim,
@@ -192,12 +192,12 @@ class StreamingAttentionParameters(Spec):
 
     @property
     def prunes(self) -> Number:
-        """1 where keys are pruned: only the best of a screening are scored, else 0."""
+        """1 where keys are pruned, so that only the best keys of a screening are scored, else 0."""
         return flag(self.candidates > 0)
 
     @property
     def row_max(self) -> Number:
-        """The most keys that a row is scored against."""
+        """The largest number of keys that a row is scored against."""
         return choose(self.prunes, self.candidates, self.keys_max)
 
     @property
@@ -226,7 +226,7 @@ class StreamingAttentionParameters(Spec):
 
     @property
     def has_sinks(self) -> Number:
-        """1 where every query sees the first keys, whatever its window, else 0."""
+        """1 where every query sees the first keys regardless of its window, else 0."""
         return flag(self.mask == "lambda")
 
     @property
@@ -284,7 +284,7 @@ class StreamingAttentionParameters(Spec):
 
     @property
     def span_width(self) -> Number:
-        """Bits of how far back from the last position of a row its first key stands, where a window moves."""
+        """Bits of the distance from the last position of a row back to its first key, where a window moves."""
         return self.windowed * bit_length(self.keys_max + self.parallel - 1)
 
     @property

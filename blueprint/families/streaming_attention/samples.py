@@ -90,7 +90,7 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _formatted(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters, or columns of them, of which those that belong to one number format follow the format."""
+    """Parameters, or columns of them, repaired so that those of a number format agree with the format."""
     found = dict(table)
     whole = found["format"] == "int8"
     floats = choose(found["acc_format"] == "integer", "fixed", found["acc_format"])
@@ -157,7 +157,7 @@ def _most_keys(p: StreamingAttentionParameters) -> int:
 
 
 def typical_task(p: StreamingAttentionParameters) -> Attention:
-    """A task that keeps the design busy for some hundred cycles: long rows first, then many, then more heads."""
+    """A task that keeps the design busy for some hundred cycles: it grows rows first, then their number, then heads."""
     keys = min(_most_keys(p), _KEYS)
     group = min(p.heads_max, p.head_group)
     window = min(keys, _KEYS // 2) if p.windowed else 0
@@ -217,7 +217,7 @@ def typical_operands(
 ) -> Arrays:
     """Normal numbers: floats of deviation 1, integers of a quarter of their range; scores of deviation 1.
 
-    There are no weights, and scores of uniform numbers are none of a trained model: ``data`` changes nothing.
+    Attention has no weights, and uniform numbers do not give the scores of a trained model, so ``data`` is ignored.
     """
     random = np.random.default_rng(seed)
     several = (task.kv_heads, task.keys, task.dim)

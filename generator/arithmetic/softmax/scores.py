@@ -12,7 +12,7 @@ from generator.arithmetic.floating.pipeline import Results, Values, Wires, chain
 from generator.arithmetic.floating.words import is_special, subtract
 from generator.arithmetic.integers import parts as elements
 from generator.arithmetic.integers import sign_extend, zero_extend
-from generator.arithmetic.softmax.chain import Chain, capped, negated, parts, saturated, widened
+from generator.arithmetic.softmax.chain import Chain, capped, negated, saturated, unpacked, widened
 from generator.block import Block
 
 
@@ -113,20 +113,19 @@ class ScoreSum(Block):
 def _fixed_product(a: Arithmetic, w: Wires, q: Value, k: Value) -> tuple[Value, Value, Value]:
     """(product in units of 2**-SCORE_FRACTION, whether a factor is NaN or infinite, whether it is too large)."""
     fmt = a.input_format
-    sign_q, exponent_q, significand_q, broken_q = parts(fmt, q)
-    sign_k, exponent_k, significand_k, broken_k = parts(fmt, k)
-    product = w("product", significand_q * significand_k)
+    query, key = unpacked(fmt, q), unpacked(fmt, k)
+    product = w("product", query.significand * key.significand)
     bits = fmt.exponent_bits + 2
     # The exponents without their biases reach SCORE_WHOLE - 2 where nothing moves.
     highest = Const(SCORE_WHOLE - 2 + 2 * fmt.bias, bits)
-    total = zero_extend(exponent_q, bits) + zero_extend(exponent_k, bits)
+    total = zero_extend(query.exponent, bits) + zero_extend(key.exponent, bits)
     distance = w("distance", subtract(highest, total[:bits], bits))
     frame = Cat(Const(0, SCORE_WHOLE - 2 - 2 * fmt.fraction_bits + SCORE_FRACTION), product)
     amount = capped(distance[:-1], len(frame).bit_length())
     huge = w("huge", distance[-1] & product.any())
     magnitude = w("magnitude", (frame >> amount) | huge.replicate(len(frame)))
-    broken = broken_q | broken_k
-    return w("signed", negated(magnitude, sign_q ^ sign_k, len(frame) + 1)), broken, huge & ~broken
+    broken = query.special | key.special
+    return w("signed", negated(magnitude, query.sign ^ key.sign, len(frame) + 1)), broken, huge & ~broken
 
 
 def _add(a: Arithmetic, w: Wires, v: Values) -> Results:

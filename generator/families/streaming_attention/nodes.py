@@ -177,7 +177,7 @@ class Highest(NodeBlock):
 
 
 def below_floor(reference: Value) -> Value:
-    """1 if a reference stands for an exponent that may have saturated; the lowest stands for no key at all."""
+    """1 if the exponent behind a reference may have saturated; the lowest reference means that no key was seen."""
     low = reference[:-1]
     return reference[-1] & low.any() & (low < REFERENCE_FLOOR + (1 << (len(reference) - 1)))
 
