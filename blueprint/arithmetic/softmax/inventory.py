@@ -47,7 +47,7 @@ def deep_paths(
     """Paths between the registers of a block of short steps; ``before`` is the logic in front of the first."""
     for kind, first, last, here in DEEP[place].segments(a, cuts):
         ahead = tuple(unit.times(here) for unit in before) if first == 0 else ()
-        passed = _passed(kind.parts[first:last], share * here)
+        passed = _passed(place, kind.parts[first:last], share * here)
         yield Path(f"{name}-{kind.kind}-{first}-{last}", (*ahead, *passed))
 
 
@@ -57,7 +57,7 @@ def deep_tail(a: Arithmetic, place: str, share: Number, cuts: Number) -> tuple[U
     for kind, first, last, here in DEEP[place].segments(a, cuts):
         if last == len(kind.delays):
             ends = kind.ends(first, cuts)
-            found = (*found, *_passed(kind.parts[first:last], share * here * ends))
+            found = (*found, *_passed(place, kind.parts[first:last], share * here * ends))
     return found
 
 
