@@ -42,7 +42,7 @@ def test_the_simulator_measures_what_formulas_say() -> None:
 
 
 def test_repeated_tasks_are_simulated_once_and_count() -> None:
-    twice = SPACE.replace("n: 32}}", "n: 32}, count: 3}")
+    twice = SPACE.replace("{gemm: {m: 4, k: 64, n: 32}}", "{tasks: [{gemm: {m: 4, k: 64, n: 32}, count: 3}]}")
     once, more = levels.simulated(request()), levels.simulated(request(twice))
     assert more.cycles == once.cycles
     assert more.metrics["cycles"] == 3 * once.metrics["cycles"]
