@@ -56,7 +56,8 @@ MODULES = 200
 def test_help_loads_nothing_heavy_and_few_modules() -> None:
     code = (
         "import sys; from ternforge.cli import run; code = run(['--help']); "
-        f"print('HEAVY', [m for m in {HEAVY!r} if m in sys.modules]); print('MODULES', len(sys.modules)); sys.exit(code)"
+        f"print('HEAVY', [m for m in {HEAVY!r} if m in sys.modules]); "
+        "print('MODULES', len(sys.modules)); sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "HEAVY []" in done.stdout
