@@ -16,11 +16,16 @@ from blueprint.errors import ParamError
 from blueprint.systems.control import UNIT_BYTES
 from blueprint.systems.instructions import HOLD, INDICES, KEEP, LAST_BIT, MOVED, UNITS, Instruction
 from blueprint.systems.staging import Staged
+from compiler.purpose import Purpose
 
 #: What a transfer is gathered by.
 NONE, TOKEN, POSITION = (INDICES.index(name) for name in ("none", "token", "position"))
 #: An instruction of a unit by its number among the starts of the unit; -1 is none.
 Done = tuple[str, int]
+
+
+#: Of the end, and of what comes before anything is said to be for something.
+_END = Purpose("", "end")
 
 
 @dataclass
@@ -33,7 +38,7 @@ class _Draft:
     value: int = 0
     wait: set[str] = field(default_factory=set)
     signal: set[str] = field(default_factory=set)
-    note: str = ""
+    purpose: Purpose = _END
     bytes: int = 0
 
     def settled(self) -> Instruction:
@@ -122,7 +127,7 @@ class Builder:
         self._registers: dict[tuple[str, int], tuple[str, int]] = {}
         self._full: dict[str, deque[_Held]] = {name: deque() for name in (*self.inputs, *self.outputs)}
         self._memory = _Memory()
-        self.note = ""
+        self.purpose = _END
 
     # Instructions -----------------------------------------------------------------------------------------------------
 
@@ -130,20 +135,20 @@ class Builder:
         """The program with its end."""
         return (*(draft.settled() for draft in self._drafts), Instruction("end"))
 
-    def notes(self) -> tuple[tuple[str, int], ...]:
+    def notes(self) -> tuple[tuple[Purpose, int], ...]:
         """What every instruction is for, and the bytes that it moves at position 0."""
-        return (*((draft.note, draft.bytes) for draft in self._drafts), ("end", 0))
+        return (*((draft.purpose, draft.bytes) for draft in self._drafts), (_END, 0))
 
     def put(self, unit: str, register: int, value: int, *, position: bool = False) -> None:
         """Write a register of a unit, unless it has that value; with ``position`` what it is at position 0."""
         wanted = ("setp" if position else "set", value)
         if position or self._registers.get((unit, register)) != wanted:
-            self._drafts.append(_Draft(wanted[0], unit, register, value, note=self.note))
+            self._drafts.append(_Draft(wanted[0], unit, register, value, purpose=self.purpose))
             self._registers[unit, register] = wanted
 
     def _start(self, unit: str, needs: list[Done], size: int = 0) -> int:
         """Start a unit after what it needs; returns its number among the starts of the unit."""
-        draft = _Draft("start", unit, note=self.note, bytes=size)
+        draft = _Draft("start", unit, purpose=self.purpose, bytes=size)
         known = self._knows[unit]
         for other, number in sorted(needs, key=lambda need: -need[1]):
             if other != unit and number > known[other]:

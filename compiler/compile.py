@@ -22,6 +22,7 @@ from compiler.layout import Layout
 from compiler.passes import Pass
 from compiler.placing import constants, place_tensors, place_weights
 from compiler.plan import Machine, Tile, reserve
+from compiler.purpose import Purpose
 
 #: Names of the two programs.
 PROMPT, DECODE = "prompt", "decode"
@@ -33,7 +34,7 @@ class Program:
 
     name: str
     instructions: tuple[Instruction, ...]
-    notes: tuple[tuple[str, int], ...]
+    notes: tuple[tuple[Purpose, int], ...]
 
     @property
     def region(self) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from blueprint.systems.instructions import WORD_BYTES, Instruction
 from checkpoints.faults import fault
 from compiler.compile import Compiled
 from compiler.layout import Octets
+from compiler.purpose import Purpose
 
 SCHEMA = "ternforge/image/v1"
 DATA, LISTING, DESCRIPTION = "image.bin", "program.lst", "image.json"
@@ -34,7 +35,7 @@ class Image:
     data: Octets
     programs: Mapping[str, tuple[Instruction, ...]]
     pages: Mapping[str, int]
-    notes: Mapping[str, Sequence[tuple[str, int]]]
+    notes: Mapping[str, Sequence[tuple[Purpose, int]]]
     tokens: int
     context: int
     vocab: int
@@ -84,7 +85,7 @@ def described(compiled: Compiled, image: Image, calibrated: str) -> dict[str, An
             name: {
                 "page": image.pages[name],
                 "instructions": len(program),
-                "notes": [list(n) for n in image.notes[name]],
+                "notes": [[*astuple(purpose), size] for purpose, size in image.notes[name]],
             }
             for name, program in image.programs.items()
         },
@@ -101,11 +102,13 @@ def listing(image: Image, cycles: Mapping[str, Sequence[int]]) -> str:
         parts.append(f"; program {name}, page {image.pages[name]}, {len(program)} instructions\n")
         parts.append("; number  word              bytes  cycles  for                       instruction\n")
         times = cycles.get(name, [-1] * len(program))
-        for number, (one, (note, size), time) in enumerate(
+        for number, (one, (purpose, size), time) in enumerate(
             zip(program, image.notes[name], times, strict=True)
         ):
             took = "" if time < 0 else f"{time}"
-            parts.append(f"{number:8d}  {one.encode():016x}  {size or '':>5}  {took:>6}  {note:<24}  {one}\n")
+            parts.append(
+                f"{number:8d}  {one.encode():016x}  {size or '':>5}  {took:>6}  {purpose!s:<24}  {one}\n"
+            )
     return "".join(parts)
 
 
@@ -134,5 +137,5 @@ def read(folder: Path, hardware: Hardware) -> Image:
         at = one["page"] * PAGE - said["base"]
         code = data[at : at + WORD_BYTES * one["instructions"]].tobytes()
         programs[name], pages[name] = instructions.disassemble(code), one["page"]
-        notes[name] = [(note, size) for note, size in one["notes"]]
+        notes[name] = [(Purpose(*purpose), size) for *purpose, size in one["notes"]]
     return Image(said["base"], data, programs, pages, notes, said["tokens"], said["context"], said["vocab"])

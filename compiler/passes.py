@@ -14,6 +14,7 @@ from blueprint.systems.staging import Staged
 from compiler.builder import POSITION, TOKEN, Builder, Moved
 from compiler.layout import Layout
 from compiler.plan import RESIDUALS, WORD, Machine, Tile
+from compiler.purpose import ATTENTION, HEAD, NO_LAYER, SCORES, Purpose, layer_mark
 
 #: Rows that stay free in the FIFO of the head's vector while a unit that is ahead of the loads takes its row.
 _SPARE_ROWS = 2
@@ -53,19 +54,19 @@ class Pass:
         self.tiles = [tile for tile in tiles if head or tile.layer < last or tile.product == "kv"]
         self.fetched = self.used = 0
         self.residual = 0
-        self.mark = "-"
+        self.mark = NO_LAYER
 
     def write(self) -> Builder:
         """The whole pass."""
-        self.builder.note = "- token"
+        self.builder.purpose = Purpose(NO_LAYER, "token")
         self.builder.load_token(self.layout["tokens"].base)
         for layer in range(self.model.layers):
-            self.mark = f"L{layer}"
+            self.mark = layer_mark(layer)
             self._attention_block(layer)
             if not self.head and layer == self.model.layers - 1:
                 return self.builder
             self._feed_forward(layer)
-        self.mark = "head"
+        self.mark = HEAD
         self._next_token()
         return self.builder
 
@@ -120,7 +121,7 @@ class Pass:
         )
         self._scores()
 
-    def _quantized(self, layer: int, note: str, role: str, source: str, length: int, product: str) -> None:
+    def _quantized(self, layer: int, step: str, role: str, source: str, length: int, product: str) -> None:
         """What attention gave, normed where there is a sub-norm, and quantized."""
         norm = self.model.sub_norms
         gain = self._gain(layer, role) if norm else 0
@@ -131,7 +132,7 @@ class Pass:
             "quantized": self._vector(f"{product} in", length),
             "scale": self._vector(f"{product} scale", 1),
         }
-        self._rows(note, f"dequantize{'+norm' * norm}+quantize", 1, length, read, into)
+        self._rows(step, f"dequantize{'+norm' * norm}+quantize", 1, length, read, into)
 
     def _residual(self, layer: int, role: str, chain: str, gain: int, into: Mapping[str, Moved]) -> None:
         """A residual of sums and the stream so far: first what follows from it, then the stream itself."""
@@ -210,13 +211,13 @@ class Pass:
     # Runs -------------------------------------------------------------------------------------------------------------
 
     def _rows(
-        self, note: str, operation: str, rows: int, length: int, read: Rowed, into: Mapping[str, Moved]
+        self, step: str, operation: str, rows: int, length: int, read: Rowed, into: Mapping[str, Moved]
     ) -> None:
         """A run of the vector unit, and the stores of its results."""
         unit, builder = self.machine.rows, self.builder
         task = unit.check(operation, length, rows)
         self._fetch()
-        builder.note = f"{self.mark} {note}"
+        builder.purpose = Purpose(self.mark, step)
         self._scales(read.weight, read.row, rows, read.each)
         if task.does("norm"):
             builder.load("vector.gain.gain", Moved(read.gain, length * unit.gain.container))
@@ -231,7 +232,7 @@ class Pass:
             "vector", {fields[name].name: _words(fields[name], moved) for name, moved in into.items()}
         )
         self._fetch()
-        builder.note = f"{self.mark} {note}"
+        builder.purpose = Purpose(self.mark, step)
         for name, moved in into.items():
             builder.store(fields[name].name, moved)
 
@@ -248,7 +249,9 @@ class Pass:
 
     def _load_weights(self) -> None:
         tile = self.tiles[self.fetched]
-        self.builder.note = f"L{tile.layer} weights of {tile.product} from {tile.first}"
+        self.builder.purpose = Purpose(
+            layer_mark(tile.layer), tile.product, f"from {tile.first}", weights=True
+        )
         self.builder.load(self.machine.product.weights.name, Moved(tile.address, tile.size))
         self.fetched += 1
 
@@ -262,7 +265,7 @@ class Pass:
         ):
             if self.fetched == self.used:
                 self._load_weights()
-            builder.note = f"L{layer} {name} from {tile.first}"
+            builder.purpose = Purpose(layer_mark(layer), name, f"from {tile.first}")
             builder.load(unit.act.name, Moved(source.base, unit.activations(tile.k) * unit.act.container))
             for register, value in unit.set_registers(tile.k, tile.n).items():
                 builder.put("matrix", register, value)
@@ -280,7 +283,7 @@ class Pass:
             self.machine.attends.turns,
         )
         self._fetch()
-        builder.note = f"L{layer} attention of key head {head}"
+        builder.purpose = Purpose(layer_mark(layer), ATTENTION, f"of key head {head}")
         for name, address in (
             (key[2], at) for key, at in self.places.attention.items() if key[:2] == (layer, head)
         ):
@@ -307,7 +310,7 @@ class Pass:
         """Dot products with all rows of the head while these are loaded, and the number of the largest."""
         unit, builder, model = self.machine.rows, self.builder, self.model
         task = unit.check("dot", model.hidden, model.vocab)
-        builder.note = "head scores"
+        builder.purpose = Purpose(HEAD, SCORES)
         self._scales(self.places.one, self.places.one, 1, False)
         beats = model.hidden // unit.lanes
         builder.hold("vector", beats * model.vocab)

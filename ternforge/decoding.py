@@ -291,8 +291,8 @@ def _traffic(decoded: decoding.Decoded, picture: Image) -> dict[str, Any]:
     found: Counter[str] = Counter()
     for unit, moved in decoding.transfers(decoded.trace).items():
         for place, span, size in moved:
-            note, _ = picture.notes[decoded.passes[place]][span.number]
-            found[f"{_group(note)[1]} {unit}"] += size
+            purpose, _ = picture.notes[decoded.passes[place]][span.number]
+            found[f"{purpose.kind} {unit}"] += size
     found["program fetch"] = sum(WORD_BYTES * len(picture.programs[name]) for name in decoded.passes)
     layers: dict[str, Counter[str]] = {}
     for unit, spans in decoded.trace.spans.items():
@@ -300,16 +300,9 @@ def _traffic(decoded: decoding.Decoded, picture: Image) -> dict[str, Any]:
         for span in spans:
             place, last = place + (span.number <= last), span.number
             if span.text.kind == "start":
-                note, _ = picture.notes[decoded.passes[place]][span.number]
-                layers.setdefault(_group(note)[0], Counter())[unit] += span.end - span.begin + 1
+                purpose, _ = picture.notes[decoded.passes[place]][span.number]
+                layers.setdefault(purpose.mark, Counter())[unit] += span.end - span.begin + 1
     return {"bytes": dict(found), "layers": {name: dict(each) for name, each in layers.items()}}
-
-
-def _group(note: str) -> tuple[str, str]:
-    """(layer or head, what its bytes are) of what an instruction is for."""
-    mark, _, what = note.partition(" ")
-    kind = next((kind for kind in ("weights", "attention", "scores") if what.startswith(kind)), "vectors")
-    return mark, kind
 
 
 def _energy(

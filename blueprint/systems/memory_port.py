@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from blueprint import axi
 from blueprint.numbers import ceil_div
 from blueprint.systems.description import Memory
+from blueprint.words import MEMORIES
 
 _MASK = (1 << 64) - 1
 
@@ -71,12 +72,18 @@ class MemoryPort:
 
 
 #: The four behaviors that hardware and models are compared under.
-BEHAVIORS = {
-    "fixed": MemoryPort(latency=20),
-    "random": MemoryPort(latency=8, spread=40),
-    "half": MemoryPort(latency=20, interval=2),
-    "refresh": MemoryPort(latency=14, period=390, gap=60),
-}
+BEHAVIORS = dict(
+    zip(
+        MEMORIES,
+        (
+            MemoryPort(latency=20),
+            MemoryPort(latency=8, spread=40),
+            MemoryPort(latency=20, interval=2),
+            MemoryPort(latency=14, period=390, gap=60),
+        ),
+        strict=True,
+    )
+)
 
 
 def of_memory(memory: Memory, clock_mhz: float) -> MemoryPort:

@@ -9,14 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from blueprint.errors import ParamError
+from blueprint.words import LARGEST as LARGEST
 
 MASKS = ("none", "causal", "window", "lambda")
 #: Work of a whole decoder: ternary products of a token and of a prompt, attention, the LM head, what is done to each
 #: element of a vector (norms, gates, residuals, quantization), rotary positions with the quantization of keys and
 #: values, and the choice of a token.
 WORKS = ("product", "prefill", "attention", "head", "elements", "positions", "sampling")
-#: Largest m, k or n: beyond the largest vocabulary and context there are, and products still fit 64 bits.
-LARGEST = 1 << 20
 #: The most tokens in a run of a design that nobody gave another limit: a counter of 16 bits.
 MANY_TOKENS = (1 << 16) - 1
 _GEMM = re.compile(r"([0-9]+)x([0-9]+)x([0-9]+)\Z")

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from simulator.words import STALLS
 from ternforge import choices
 from ternforge.options import (
     decoded_options,
@@ -18,7 +19,6 @@ from ternforge.options import (
 )
 from ternforge.session import Session
 from ternforge.shell import Verb
-from ternforge.words import STALLS
 
 
 @click.command("simulate", cls=Verb)

@@ -14,7 +14,7 @@ from costmodel.calibration import sampling
 #: Random designs of a family. `make test-all` proves all of them.
 POOL = 120
 #: Of every arithmetic at least so many are proved in any case.
-FEWEST = 15
+FEWEST = 20
 #: Set by `make test-all`.
 ALL = bool(os.environ.get("TERNFORGE_ALL_DESIGNS"))
 

@@ -154,6 +154,14 @@ def test_weights_come_back_from_their_beats(name: str) -> None:
         assert np.array_equal(Weights(spec).read(beats[None], (None,), k, n), weights)
 
 
+def test_every_instruction_says_what_it_is_for() -> None:
+    purposes = [purpose for purpose, _ in compiled().program(DECODE).notes]
+    kinds = {str(purpose): purpose.kind for purpose in purposes}
+    assert kinds["L0 weights of q from 0"] == "weights" and kinds["L0 q from 0"] == "vectors"
+    assert kinds["L1 attention of key head 1"] == "attention" and kinds["L1 attention norm"] == "vectors"
+    assert kinds["head scores"] == "scores" and (str(purposes[0]), str(purposes[-1])) == ("- token", "end")
+
+
 @pytest.mark.parametrize("name", small.PRODUCTS)
 def test_a_run_takes_the_vector_once_that_is_loaded_for_it(name: str) -> None:
     """An array takes it for every group of columns, so its runs are of one group."""

@@ -53,13 +53,22 @@ class Chain(Block):
         """Relative delays of the steps."""
         return BLOCKS[self.place].delays
 
+    def places(self) -> list[int]:
+        """Number of steps in front of each register."""
+        return cuts(self.delays(), self.stages)
+
+    def wires(self, m: Module, number: int) -> Wires:
+        """What names the wires of a step; steps have other names, unless a block cuts steps of one kind."""
+        return Wires(m)
+
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         values = Values({port: self.pins[port][1] for port in self.operands})
         static = {port: self.pins[port][1] for port in self.static}
-        places, stage = cuts(self.delays(), self.stages), 0
+        places, stage = self.places(), 0
         for number, step in enumerate(self.steps, start=1):
-            values = Values(step(Wires(m), Values(values | static)))
+            found = step(self.wires(m, number), Values(values | static))
+            values = Values({name: value for name, value in found.items() if name not in static})
             for _ in range(places.count(number)):
                 values = stored(m, stage, self.enable, values)
                 stage += 1

@@ -1,7 +1,6 @@
 """Blocks of short steps, between which registers stand: scaling of a score and finishing of an output."""
 
 from functools import partial
-from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Value
 from amaranth.lib.wiring import In, Out
@@ -20,11 +19,10 @@ from blueprint.arithmetic.softmax.deep import (
     CarrySave,
     bounds,
 )
-from generator.arithmetic.floating.pipeline import Results, Step, Values, Wires, stored
+from generator.arithmetic.floating.pipeline import Results, Step, Values, Wires
 from generator.arithmetic.integers import sign_extend
 from generator.arithmetic.softmax import output, scores
 from generator.arithmetic.softmax.chain import Chain, fits, saturated
-from generator.block import drive
 from generator.cells.skew import delay_line
 
 #: Bits of an output that is an integer.
@@ -63,24 +61,17 @@ class _Deep(Chain):
             }
             for flow in (In, Out)
         )
-        self.arithmetic, self.shared = a, tuple(name for name in shared if own.get(name))
-        super().__init__(f"{plain.module_name}_deep", own, len(plain.result), steps, cuts, flags=flags)
+        self.arithmetic = a
+        operands = {name: width for name, width in own.items() if name not in shared}
+        static = {name: width for name, width in own.items() if name in shared}
+        name, result = f"{plain.module_name}_deep", len(plain.result)
+        super().__init__(name, operands, result, steps, cuts, static, flags)
 
-    def elaborate(self, platform: Any) -> Module:
-        m = self.module()
-        given = {port: self.pins[port][1] for port in self.operands}
-        shared = {name: given[name] for name in self.shared}
-        values, stage = Values({name: given[name] for name in given if name not in shared}), 0
-        places = DEEP[self.place].of(self.arithmetic).cuts(self.stages)
-        for number, step in enumerate(self.steps, start=1):
-            found = step(Wires(m, f"step{number}_"), Values(values | shared))
-            values = Values({name: value for name, value in found.items() if name not in shared})
-            for _ in range(places.count(number)):
-                values = stored(m, stage, self.enable, values)
-                stage += 1
-        drive(m, self.result, values.result)
-        m.d.comb += [self.pins[flag][1].eq(values[flag]) for flag in self.beside]
-        return m
+    def places(self) -> list[int]:
+        return DEEP[self.place].of(self.arithmetic).cuts(self.stages)
+
+    def wires(self, m: Module, number: int) -> Wires:
+        return Wires(m, f"step{number}_")
 
 
 class DeepScale(_Deep):
