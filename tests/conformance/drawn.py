@@ -12,7 +12,7 @@ from blueprint.spec import Spec
 from costmodel.calibration import sampling
 
 #: Random designs of a family. `make test-all` proves all of them.
-POOL = 120
+POOL = 180
 #: Of every arithmetic at least so many are proved in any case.
 FEWEST = 20
 #: Set by `make test-all`.
@@ -39,14 +39,14 @@ def gates(family: str, number: int) -> float:
 
 @cache
 def numbers(family: str) -> tuple[int, ...]:
-    """The smaller designs of every arithmetic, and the smallest of the others that bring a value."""
+    """The smallest third of the designs of every arithmetic, and the smallest of the others that bring a value."""
     if ALL:
         return tuple(range(POOL))
     by_size = sorted(range(POOL), key=lambda number: gates(family, number))
     taken: set[int] = set()
     for arithmetic in {design(family, number).arithmetic for number in by_size}:
         kind = [number for number in by_size if design(family, number).arithmetic == arithmetic]
-        taken |= set(kind[: max(FEWEST, len(kind) // 2)])
+        taken |= set(kind[: max(FEWEST, len(kind) // 3)])
     seen = frozenset[tuple[str, str]]().union(*(values(family, number) for number in taken))
     for number in by_size:
         if values(family, number) - seen:
