@@ -160,7 +160,9 @@ class RunningMax(Accumulator):
 
     def steps(self, a: Arithmetic) -> tuple[Step, ...]:
         width = a.reference_width
-        added = Part("adder", {"width": width}, 2, 1)  # one rounds up; the other is the comparison's, for the shift
+        added = Part(
+            "adder", {"width": width}, 2, 1
+        )  # one rounds up; the other is the comparison's, for the shift
         return ((one("comparator", width=width), added, one("mux", entries=2, width=width)),)
 
 
