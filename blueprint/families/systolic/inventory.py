@@ -125,7 +125,7 @@ def _product_bits(p: SystolicParameters) -> Number:
 
 def _sums(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
     """Accumulators in the elements, and the result chain down each column."""
-    width, adding, chained = p.state_width, count * p.accumulates, count * flag(p.rows > 1)
+    width, adding, chained = p.state_width, count * p.holds_sums, count * flag(p.rows > 1)
     return (
         REGISTER("pe", adding, width=width, enable=p.floats),
         AND_ROW("pe", adding, width=width),
@@ -268,7 +268,7 @@ def sequencer_counters(p: SystolicParameters) -> dict[str, Number]:
 
 def loop_flags(p: SystolicParameters) -> dict[str, Number]:
     """Flags: run active; the next beat or tile is the first of its column group."""
-    return {"active": 1, "first_beat": p.accumulates}
+    return {"active": 1, "first_beat": p.holds_sums}
 
 
 def summing_flags(p: SystolicParameters) -> dict[str, Number]:
@@ -279,8 +279,8 @@ def summing_flags(p: SystolicParameters) -> dict[str, Number]:
         **_operand("wgt"),
         "busy": p.paced,
         "last": p.marks_ends * later,
-        "first": p.accumulates * later,
-        "valid": p.accumulates * p.floats * later,
+        "first": p.holds_sums * later,
+        "valid": p.holds_sums * p.floats * later,
         "load": p.waits * later,
         "move": p.waits * later,
         "held": 1,

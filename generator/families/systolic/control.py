@@ -63,7 +63,7 @@ class SummingControl(Control):
 
     def __init__(self, spec: SystolicSpec) -> None:
         self.latency = "a beat is issued 1 cycle after its operands are accepted"
-        waves, many = spec.stages, spec.accumulates
+        waves, many = spec.stages, spec.holds_sums
         ports = _PORTS | {
             "accept_wgt": Out(1),
             "valid": Out(many * waves * spec.floats),
@@ -131,7 +131,7 @@ class SummingControl(Control):
             loads = self.delays(m, "load", self.accept_act, spec.stages - 1)
             m.d.comb += self.load.eq(Cat(*loads))
             m.d.comb += self.move.eq(Cat(*moved))
-        if spec.accumulates:
+        if spec.holds_sums:
             first = self.opening(m, "first_beat", ends, beats) & ~busy
             m.d.comb += self.first.eq(Cat(*self.delays(m, "first", first, spec.stages - 1)))
             m.d.comb += self.valid.eq(Cat(*valid))

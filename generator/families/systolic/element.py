@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic import floating
@@ -113,7 +113,7 @@ class SummingElement(ArrayElement):
     def __init__(self, spec: SystolicSpec) -> None:
         self.spec, self.element = spec, spec.element
         self.latency = "2 cycles" if spec.product_register else "1 cycle"
-        width, many, chained = spec.state_width, spec.accumulates, flag(spec.rows > 1)
+        width, many, chained = spec.state_width, spec.holds_sums, flag(spec.rows > 1)
         ports = {
             "act": In(spec.act_bits),
             "weight": In(spec.element_bits),
@@ -156,6 +156,8 @@ class SummingElement(ArrayElement):
         width = self.spec.state_width
         if not self.spec.accumulates:
             return sign_extend(self.product(m), width)
+        if not self.spec.holds_sums:
+            return self.stepped(m, Const(0, width))
         state, so_far = Signal(width, name="accumulator", reset_less=True), Signal(width, name="so_far")
         m.d.comb += so_far.eq(state & ~self.first.replicate(width))
         total = self.stepped(m, so_far)
