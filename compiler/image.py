@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
@@ -14,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from blueprint.errors import ParamError
+from blueprint.files.document import is_kind, kind_name
 from blueprint.systems import instructions
 from blueprint.systems.address_map import PAGE
 from blueprint.systems.control import Hardware
 from blueprint.systems.instructions import WORD_BYTES, Instruction
+from checkpoints.digest import digest
 from checkpoints.faults import fault
 from compiler.compile import Compiled
 from compiler.layout import Octets
@@ -25,6 +28,12 @@ from compiler.purpose import Purpose
 
 SCHEMA = "ternforge/image/v1"
 DATA, LISTING, DESCRIPTION = "image.bin", "program.lst", "image.json"
+#: What :func:`read` needs of ``image.json``, and of each of its programs.
+KEYS: dict[str, type] = {
+    "design_hash": str, "hardware": str, "checkpoint": str, "base": int, "bytes": int, "sha256": str, "tokens": int,
+    "context": int, "vocab": int, "programs": dict,
+}  # fmt: skip
+PROGRAM_KEYS: dict[str, type] = {"page": int, "instructions": int, "notes": list}
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,7 @@ class Image:
     tokens: int
     context: int
     vocab: int
+    checkpoint: str
 
     @property
     def end(self) -> int:
@@ -53,7 +63,10 @@ def of_compiled(compiled: Compiled) -> Image:
     pages = {one.name: layout[one.region].base // PAGE for one in compiled.programs}
     notes = {one.name: one.notes for one in compiled.programs}
     tokens = layout["tokens"].base
-    return Image(layout.base, layout.image(), programs, pages, notes, tokens, model.context, model.vocab)
+    weights = digest(compiled.checkpoint.source)
+    return Image(
+        layout.base, layout.image(), programs, pages, notes, tokens, model.context, model.vocab, weights
+    )
 
 
 def write(
@@ -75,10 +88,12 @@ def described(compiled: Compiled, image: Image, calibrated: str) -> dict[str, An
         "hardware": compiled.hardware.name,
         "design_hash": compiled.hardware.design_hash,
         "model": model.name,
+        "checkpoint": image.checkpoint,
         "context": model.context,
         "vocab": model.vocab,
         "base": image.base,
         "bytes": int(image.data.size),
+        "sha256": hashlib.sha256(image.data.tobytes()).hexdigest(),
         "memory_bytes": image.end,
         "tokens": image.tokens,
         "programs": {
@@ -127,15 +142,45 @@ def read(folder: Path, hardware: Hardware) -> Image:
         raise fault(path, f"file must be JSON as compile writes it, and is not: {problem}") from None
     if not isinstance(said, dict) or said.get("schema") != SCHEMA:
         raise fault(path, f"schema must be {SCHEMA}, as compile writes it")
+    _check(path, said, KEYS)
     if said["design_hash"] != hardware.design_hash:
         what = f"must be for this design, whose hash is {hardware.design_hash}"
         raise ParamError(f"{path}: image {what}, not for {said['design_hash']} ({said['hardware']})")
     if data.size != said["bytes"]:
         raise fault(folder / DATA, f"file must have {said['bytes']} bytes, not {data.size}")
+    if hashlib.sha256(data.tobytes()).hexdigest() != said["sha256"]:
+        raise fault(folder / DATA, "file must be as compile wrote it, and was changed; compile again")
     programs, pages, notes = {}, {}, {}
     for name, one in said["programs"].items():
+        if not isinstance(one, dict):
+            raise fault(path, f"program {name} must be an object, not {one!r}")
+        _check(path, one, PROGRAM_KEYS, f" of program {name}")
         at = one["page"] * PAGE - said["base"]
+        if at < 0 or one["instructions"] < 0 or at + WORD_BYTES * one["instructions"] > data.size:
+            raise fault(path, f"program {name} must lie in {DATA}, and does not")
         code = data[at : at + WORD_BYTES * one["instructions"]].tobytes()
         programs[name], pages[name] = instructions.disassemble(code), one["page"]
-        notes[name] = [(Purpose(*purpose), size) for *purpose, size in one["notes"]]
-    return Image(said["base"], data, programs, pages, notes, said["tokens"], said["context"], said["vocab"])
+        notes[name] = [_note(path, name, note) for note in one["notes"]]
+        if len(notes[name]) != len(programs[name]):
+            what = f"notes of program {name} must be {len(programs[name])}, one for each instruction"
+            raise fault(path, f"{what}, not {len(notes[name])}")
+    sizes = (said["tokens"], said["context"], said["vocab"])
+    return Image(said["base"], data, programs, pages, notes, *sizes, said["checkpoint"])
+
+
+def _note(path: Path, name: str, note: Any) -> tuple[Purpose, int]:
+    """What an instruction is for and its bytes, as :func:`described` writes them."""
+    try:
+        *purpose, size = note
+        return Purpose(*purpose), int(size)
+    except (TypeError, ValueError):
+        raise fault(path, f"notes of program {name} must be as compile writes them, not {note!r}") from None
+
+
+def _check(path: Path, said: Mapping[str, Any], keys: Mapping[str, type], where: str = "") -> None:
+    """Refuse an object without a key, or with one of another kind."""
+    for key, kind in keys.items():
+        if key not in said:
+            raise fault(path, f"{key}{where} must be given, as compile writes it, and is missing")
+        if not is_kind(said[key], kind):
+            raise fault(path, f"{key}{where} must be {kind_name(kind)}, not {said[key]!r:.60}")

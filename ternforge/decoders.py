@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.errors import ParamError
-from blueprint.files import kinds, schemas
+from blueprint.files import document, kinds, schemas
 from blueprint.files.document import Section
 from blueprint.systems import address_map
 from blueprint.systems.description import System
@@ -68,7 +68,7 @@ def estimate(
 ) -> Answer:
     """The numbers of a system on a model; the largest one that it holds where none is named."""
     system = file if isinstance(file, System) else read_system(file)
-    facts = _technology(system, technology)
+    facts = _technology_of(file, system, technology)
     shapes = system.largest if model is None else models.load(model)
     if context is None:
         context = min(CONTEXT, shapes.context - 1, system.largest.context - 1)
@@ -130,6 +130,16 @@ def _phase(system: System, phase: costs.Phase, clock_mhz: float) -> Answer:
 def _technology(system: System, named: str | Path | None = None) -> Technology:
     """The technology named, else the system's own, else asap7."""
     return technologies.load(named or system.technology or "asap7")
+
+
+def _technology_of(file: System | str | Path, system: System, named: str | Path | None) -> Technology:
+    """The technology, refused with the line of the file where the file names it."""
+    try:
+        return _technology(system, named)
+    except ParamError as problem:
+        if named is not None or isinstance(file, System):
+            raise
+        raise document.read(file).error("technology", str(problem)) from None
 
 
 def _host(system: System) -> str:

@@ -120,7 +120,7 @@ def of_folder(path: Path) -> str:
     marks = (
         ("study.db", "the folder of a study"),
         ("manifest.json", "the folder of generated Verilog"),
-        ("config.json", "the folder of a Hugging Face model, for `ternforge model import`"),
+        ("config.json", "the folder of a Hugging Face model, which `ternforge model import` takes"),
     )
     return next((name for mark, name in marks if (path / mark).is_file()), "a directory")
 
@@ -135,7 +135,7 @@ def schema_of(path: Path) -> str | None:
 def of_schema(schema: str) -> str:
     """Name of one of our files with the command that reads it."""
     name, command = OURS[schema]
-    return f"{name}, for `{command}`" if command else name
+    return f"{name}, which `{command}` takes" if command else name
 
 
 def of_mapping(content: Mapping[str, Any]) -> str | None:

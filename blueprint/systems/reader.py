@@ -176,7 +176,7 @@ def _host(section: Section) -> Host:
                 key, f"{key} must not be there where the host does not run {' or '.join(users)}"
             )
     values["power_w"] = section.take("power_w", float, default=0.0, minimum=0, maximum=1000)
-    source = section.take("source", str)
+    source = _source(section)
     section.finish()
     return Host(works, source, **values)
 
@@ -202,7 +202,7 @@ def _memory(section: Section) -> Memory:
         burst=section.take("burst", int, minimum=1, maximum=256),
         latency_ns=section.take("latency_ns", float, minimum=0, maximum=1_000_000),
         energy_pj_per_bit=section.take("energy_pj_per_bit", float, minimum=0, maximum=1000),
-        source=section.take("source", str),
+        source=_source(section),
     )
     section.finish()
     return memory
@@ -233,3 +233,11 @@ def _model(section: Section, name: str) -> tuple[Model, int]:
         raise section.error("block", f"block must be at most the context {sizes['context']}, not {block}")
     section.finish()
     return Model(name=name, title=name, source="largest model of the system", **sizes), block
+
+
+def _source(section: Section) -> str:
+    """Where the numbers of a section are from: some text."""
+    found: str = section.take("source", str)
+    if not found.strip():
+        raise section.error("source", "source must say where the numbers are from, and is empty")
+    return found

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -207,6 +209,48 @@ def test_an_image_of_another_length_is_refused(tmp_path: Path) -> None:
     (tmp_path / "image.bin").write_bytes(data[:-1])
     told = f"{tmp_path / 'image.bin'}:1:1: file must have {len(data)} bytes, not {len(data) - 1}"
     with pytest.raises(SpecError, match=f"^{re.escape(told)}$"):
+        image.read(tmp_path, found.hardware)
+
+
+def test_an_image_that_was_changed_is_refused(tmp_path: Path) -> None:
+    found = compiled()
+    image.write(found, tmp_path)
+    data = bytearray((tmp_path / "image.bin").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "image.bin").write_bytes(data)
+    told = f"{tmp_path / 'image.bin'}:1:1: file must be as compile wrote it, and was changed; compile again"
+    with pytest.raises(SpecError, match=f"^{re.escape(told)}$"):
+        image.read(tmp_path, found.hardware)
+
+
+def _without(key: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda said: said.pop(key)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        *((_without(key), f"{key} must be given, as compile writes it, and is missing") for key in image.KEYS),
+        (lambda said: said.update(base="0"), "base must be an integer, not '0'"),
+        (lambda said: said.update(vocab=True), "vocab must be an integer, not True"),
+        (lambda said: said["programs"].update(decode=3), "program decode must be an object, not 3"),
+        (lambda said: said["programs"]["decode"].pop("page"),
+         "page of program decode must be given, as compile writes it, and is missing"),
+        (lambda said: said["programs"]["decode"].update(page=-1), "program decode must lie in image.bin, and does not"),
+        (lambda said: said["programs"]["decode"]["notes"].insert(0, [1]),
+         "notes of program decode must be as compile writes them, not [1]"),
+    ],
+)  # fmt: skip
+def test_a_description_that_lacks_something_is_refused(
+    change: Callable[[dict[str, Any]], Any], told: str, tmp_path: Path
+) -> None:
+    found = compiled()
+    image.write(found, tmp_path)
+    path = tmp_path / "image.json"
+    said = json.loads(path.read_text())
+    change(said)
+    path.write_text(json.dumps(said))
+    with pytest.raises(SpecError, match=f"^{re.escape(f'{path}:1:1: {told}')}$"):
         image.read(tmp_path, found.hardware)
 
 

@@ -66,7 +66,7 @@ def test_a_byte_that_is_another_is_told_by_its_address() -> None:
         ({"checkpoint": MODEL}, "A system must be given a checkpoint and a prompt to be verified"),
         (
             {"checkpoint": MODEL, "prompt": "In", "overrides": {"lanes": "2"}},
-            "overrides must be given for a design, not for a system",
+            "overrides (--set) must be given for a design, not for a system",
         ),
         (
             {"checkpoint": MODEL, "prompt": "In", "rtl": "x"},
