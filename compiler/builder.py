@@ -8,6 +8,7 @@ does it signals and the one that needs it waits. So every program runs to its en
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -87,28 +88,42 @@ class Moved:
         )
 
 
+class _Book:
+    """Which instruction touched each byte of memory last: pieces of memory, in order, that have the same one."""
+
+    def __init__(self) -> None:
+        self._begins, self._numbers = [0], [-1]
+
+    def last(self, low: int, high: int) -> int:
+        """The last instruction that touched any of some bytes, -1 for none."""
+        place = bisect_right(self._begins, low) - 1
+        return max(self._numbers[place : max(bisect_left(self._begins, high), place + 1)])
+
+    def note(self, low: int, high: int, number: int) -> None:
+        """Note an instruction, which is later than all before."""
+        first, behind = bisect_left(self._begins, low), bisect_left(self._begins, high)
+        split = behind == len(self._begins) or self._begins[behind] != high
+        begins, numbers = [low], [number]
+        if split:
+            begins, numbers = [low, high], [number, self._numbers[behind - 1]]
+        self._begins[first:behind], self._numbers[first:behind] = begins, numbers
+
+
 class _Memory:
     """Who wrote and who read which bytes last."""
 
     def __init__(self) -> None:
-        self.writes: list[tuple[int, int, int]] = []
-        self.reads: list[tuple[int, int, int]] = []
-
-    @staticmethod
-    def _last(book: list[tuple[int, int, int]], low: int, high: int) -> int:
-        return max((number for begin, end, number in book if begin < high and low < end), default=-1)
+        self._writes, self._reads = _Book(), _Book()
 
     def read(self, span: tuple[int, int], number: int) -> int:
         """Note a load; returns the number of the store that it needs."""
-        self.reads = [one for one in self.reads if not (span[0] <= one[0] and one[1] <= span[1])]
-        self.reads.append((*span, number))
-        return self._last(self.writes, *span)
+        self._reads.note(*span, number)
+        return self._writes.last(*span)
 
     def write(self, span: tuple[int, int], number: int) -> int:
         """Note a store; returns the number of the load that it must not overtake."""
-        needed = self._last(self.reads, *span)
-        self.writes = [one for one in self.writes if not (span[0] <= one[0] and one[1] <= span[1])]
-        self.writes.append((*span, number))
+        needed = self._reads.last(*span)
+        self._writes.note(*span, number)
         return needed
 
 

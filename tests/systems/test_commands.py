@@ -90,8 +90,8 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     ),
     "an unknown technology": (
         lambda tmp: ["estimate", edited(tmp, "technology: asap7", "technology: asap8")],
-        "{tmp}/system.yaml:4:1: technology: Technology must be one of asap7, ihp_sg13g2, sky130hd, or a file, not 'asap8'; "
-        "did you mean 'asap7'?",
+        "{tmp}/system.yaml:4:1: technology: Technology must be one of asap7, ihp_sg13g2, sky130hd, or a file, "
+        "not 'asap8'; did you mean 'asap7'?",
     ),
     "a link to itself": (
         lambda tmp: ["check", linked(tmp / "loop.yaml")],
