@@ -92,6 +92,7 @@ def estimate(
         "memory": asdict(system.memory),
         "not_counted": f"sequencer, DMA engines, interconnect, memory's standby{_host(system)}",
         "assumptions": costs.ASSUMPTIONS,
+        "basis": "operations" if found.uncompiled else "programs",
         "uncompiled": found.uncompiled,
     }
     return answer
@@ -171,7 +172,8 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     yield " · ".join([*headline, _text("um2", answer["area_um2"])])
     yield f"not in these numbers: {answer['not_counted']}"
     if answer["uncompiled"]:
-        yield f"no program of the compiler, whose bytes and cycles these would be: {answer['uncompiled']}"
+        yield f"no program of the compiler: {answer['uncompiled']}"
+        yield "so these are numbers of a list of operations, which do not compare with those of programs"
     if not answer["meets_clock"]:
         yield f"FAIL: a clock of {clock:g} MHz is faster than the critical path of a unit allows"
 
