@@ -33,7 +33,7 @@ class LeadingOneCode(Block):
         m.d.comb += magnitude.eq(((self.value[:7] ^ sign.replicate(7)) + sign)[:7])
         count, none = leading_zeros(magnitude)
         level = (Const(7, 3) - Cat(*count))[:3] & (~none).replicate(3)
-        # The magnitude of -128 is 0 in seven bits, which is what its code asks for.
+        # The magnitude of -128 is 0 in seven bits, which gives the right code.
         m.d.comb += self.code.eq(Cat(level, sign))
         return m
 
@@ -54,7 +54,7 @@ class LeadingOneScore(Chain):
 
 
 def _multiply(p: Pruning, w: Wires, v: Values) -> Results:
-    """Products as a place, 0 to 14, and a sign, or nothing."""
+    """The position (0 to 14) and sign of every product, and whether it is nonzero."""
     places, signs, there = [], [], []
     for q, k in zip(elements(v.q, CODE_BITS), elements(v.k, CODE_BITS), strict=True):
         place = _place(q) + _place(k)
@@ -65,7 +65,7 @@ def _multiply(p: Pruning, w: Wires, v: Values) -> Results:
 
 
 def _place(code: Value) -> Value:
-    """0 to 7; that of -128, whose level is 0, is 7."""
+    """The position of a code, 0 to 7. That of -128, whose level is 0, is 7."""
     return (code[:3] - Const(1, 3))[:3]
 
 
@@ -100,7 +100,7 @@ class Bucket(Block):
         sign = self.score[-1]
         magnitude = Signal(width)
         m.d.comb += magnitude.eq(self.score[:-1] ^ sign.replicate(width))
-        # The lowest bits, if nothing leads above them, are the number; so is 1 the place of the next ones.
+        # If no bit above the lowest ones is set, they are the number; the positions above therefore start at 1.
         high = magnitude[bits:]
         count, none = leading_zeros(high)
         zeros, top = Signal(len(count)), Signal(width)
@@ -117,9 +117,10 @@ class Bucket(Block):
 class TopK(Block):
     """Selects the K best keys by counting buckets.
 
-    ``clear`` for a cycle, then one bucket per cycle with ``count``, then ``scan`` for a cycle with ``candidates`` held;
-    when ``ready`` the same buckets again, one per cycle with ``pick``: ``taken`` says in the same cycle whether that
-    key is selected. ``scan`` looks at one bucket per cycle from the highest down and stops where there are enough.
+    The sequence is ``clear`` for a cycle; one bucket per cycle with ``count``; ``scan`` for a cycle, ``candidates``
+    being valid; and, once ``ready``, the same buckets again, one per cycle with ``pick``. In that cycle ``taken`` is 1
+    if the key is selected. The scan visits one bucket per cycle from the highest down and stops when there are enough
+    keys.
     """
 
     place = "top_k"

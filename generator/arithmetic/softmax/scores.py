@@ -68,7 +68,7 @@ class ScoreBeat(Chain):
 class ScoreProduct(Block):
     """Multiplies an element of a query by one of a key: a float, or fixed point.
 
-    Beside a product in fixed point ``flag`` says that a factor is not finite, ``huge`` that it is too large.
+    For a product in fixed point, ``flag`` is 1 if a factor is not finite and ``huge`` if the product is too large.
     """
 
     place = "score_beat"
@@ -111,12 +111,12 @@ class ScoreSum(Block):
 
 
 def _fixed_product(a: Arithmetic, w: Wires, q: Value, k: Value) -> tuple[Value, Value, Value]:
-    """(product in units of 2**-SCORE_FRACTION, whether a factor is NaN or infinite, whether it is too large)."""
+    """(product in units of 2**-SCORE_FRACTION, 1 if a factor is NaN or infinite, 1 if the product is too large)."""
     fmt = a.input_format
     query, key = unpacked(fmt, q), unpacked(fmt, k)
     product = w("product", query.significand * key.significand)
     bits = fmt.exponent_bits + 2
-    # The exponents without their biases reach SCORE_WHOLE - 2 where nothing moves.
+    # Nothing is shifted if the exponents, without their biases, add up to SCORE_WHOLE - 2.
     highest = Const(SCORE_WHOLE - 2 + 2 * fmt.bias, bits)
     total = zero_extend(query.exponent, bits) + zero_extend(key.exponent, bits)
     distance = w("distance", subtract(highest, total[:bits], bits))
@@ -135,7 +135,7 @@ def _add(a: Arithmetic, w: Wires, v: Values) -> Results:
 
 
 def _pairwise(w: Wires, words: list[Value], total: Any) -> Value:
-    """Neighbors first; an odd one waits for the next level."""
+    """Add words pairwise, neighbors first; an odd one waits for the next level."""
     while len(words) > 1:
         pairs = [w("pair", total(x, y)) for x, y in zip(words[::2], words[1::2], strict=False)]
         words = pairs + words[len(words) & ~1 :]
@@ -149,7 +149,7 @@ def _float_sum(a: Arithmetic, w: Wires, x: Value, y: Value) -> Value:
 class AddScore(Block):
     """Adds up the beats of a score.
 
-    ``total`` includes the beats before the last rising edge with ``enable``; one with ``begin`` starts a new score.
+    ``total`` includes the beats up to the last rising edge with ``enable``; an edge with ``begin`` starts a new score.
     """
 
     place = "add_score"
@@ -183,7 +183,7 @@ class AddScore(Block):
 class ScaleScore(Chain):
     """Turns a score into an exponent of two: multiplied, moved right, rounded, saturated.
 
-    ``saturated`` says that the score or its exponent is too large; one that is too low weighs nothing.
+    ``saturated`` is 1 if the score or its exponent is too large. If it is too low, the key has no weight.
     """
 
     place = "scale"
@@ -209,7 +209,7 @@ def _scale(a: Arithmetic, w: Wires, v: Values) -> Results:
 
 
 def _fit(a: Arithmetic, w: Wires, v: Values) -> Results:
-    """Moved by the shift, with one more bit that rounds; or a float made an integer."""
+    """Shift the product, with one more bit that rounds it; or convert a float to an integer."""
     product, width = v.product, a.t_width
     if a.sums_are_floats:
         whole = chain(w, convert.to_integer_steps(a.sum_format, width), a=product)
@@ -223,10 +223,10 @@ def _fit(a: Arithmetic, w: Wires, v: Values) -> Results:
 
 
 def exponent(a: Arithmetic, w: Wires, whole: Value, flag: Value, huge: Value) -> Results:
-    """An exponent of two within its range, of a number that has its width.
+    """Limit a number that has the width of an exponent of two to the range of exponents.
 
-    The largest whole exponent has no fraction, so that every exponent has a whole one not below; the lowest stands
-    for a key that is not seen.
+    The largest integer exponent has no fraction, so that every exponent can be rounded up; the lowest one stands for a
+    key that is not seen.
     """
     topmost = w("topmost", ~whole[-1] & whole[a.fraction : -1].all())
     lowest = w("lowest", whole[-1] & ~whole[a.fraction : -1].any())
