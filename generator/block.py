@@ -28,11 +28,11 @@ class Block(wiring.Component):
     """
 
     place: str  # where the inventory counts it
-    template = ""  # the text in rtl_templates that stands for the module, where one does
+    template = ""  # name of the text in rtl_templates that is the module, if any
     latency = "0 cycles (combinational)"
     throughput = "1 per cycle"
     bare: tuple[str, ...] = ()
-    _MustUse__silence = True  # of blocks of one name only the first is elaborated
+    _MustUse__silence = True  # only the first of several blocks with one name is elaborated
 
     def __init__(self, name: str, ports: dict[str, Any], *, clocked: bool, resets: bool = False) -> None:
         clock = ({"clk": In(1)} if clocked else {}) | ({"rst": In(1)} if resets else {})

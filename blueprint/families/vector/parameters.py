@@ -21,26 +21,26 @@ from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import COPY, LARGEST, MANY_TOKENS, OPERATIONS, Rowwise
 
-#: The most elements in a beat.
+#: Most elements in a beat.
 MOST_LANES = 64
-#: Bits of the sums that are dequantized: those of a product of 2^20 INT8 activations with ternary weights, and more.
+#: Bits of the sums that are dequantized: enough for a product of 2^20 INT8 activations with ternary weights.
 SUM_WIDTH = 32
-#: Bits of a quantized element, of a scale or a dot product, which are FP32 numbers, and of the number of a row.
+#: Bits of a quantized element, of a scale or a dot product (both FP32), and of the number of a row.
 INTEGER_WIDTH, SCALE_WIDTH, INDEX_WIDTH = 8, 32, 32
-#: The value that no row is scaled by.
+#: The factor of a row that is not scaled.
 ONE = 1.0
 #: Exponent bits inside the unit: those of FP32, so that no sum, square or scale overflows.
 EXPONENT_BITS = 8
-#: Registers behind the elements on their way out: row buffer, product, results.
+#: Registers on the path of elements to the output: row buffer, product, results.
 OUT_STAGES = 3
 #: Registers from a number to its sigmoid: exponent, power, reciprocal, product.
 SIGMOID_STAGES = 4
-#: Cycles of the unit that turns the sums of a row into its factor, beside those of a recurrence: read, shift, sum,
-#: begin, round, scale by the norm's factor, scale by the number of levels.
+#: Cycles that turn the sums of a row into its factor, besides those of a recurrence: read, shift, sum, begin, round,
+#: scale by the norm's factor, scale by the number of levels.
 AROUND_RECURRENCE = 7
 
 
-#: The parameter that says whether a design has an operation; those that are not here every design has.
+#: The parameter that says whether a design has an operation; every design has the operations that are not listed.
 SWITCHES = {"dequantize": "dequantizes", "gate": "gates", "add": "adds", "rotate": "rotates", "dot": "dots"}
 
 

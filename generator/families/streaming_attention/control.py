@@ -53,7 +53,7 @@ class Control(Sequencer):
             "final": Out(finals),
             "visible": Out(spec.visible_bits),
         }
-        events = ("accepted", "misframed")  # that a run is finished says the last node
+        events = ("accepted", "misframed")  # the last node reports that a run is finished
         shape = f"p{spec.parallel}_k{spec.keys_max}q{spec.queries_max}h{spec.heads_max}_{spec.mask}"
         super().__init__(spec, f"{spec.family}_control_{shape}{'_gains' * turns}", ports, events)
 
@@ -199,7 +199,7 @@ class Control(Sequencer):
         bits: list[Value] = []
         left = self._queries_left
         for position in range(spec.visible_bits):
-            behind = spec.parallel - 1 - position  # from the row's last position to this one
+            behind = spec.parallel - 1 - position  # distance to the last position of the row
             sees: Value = at_most(Const(behind), back) & (left > behind) if behind else Const(1, 1)
             if spec.windowed:
                 reach: Value = self._span

@@ -196,7 +196,7 @@ class StreamingAttention(Accelerator):
         """The numbers of the keys found in a pass wait until all are known; ``there`` says whether there are any."""
         fifo = self._fifo(len(number), self.spec.candidates, False, False)
         found = Signal(len(number), name="pick_number")
-        room = Signal(name="pick_room")  # which there is: the pass before has left
+        room = Signal(name="pick_room")  # always 1 here: the numbers of the previous pass have left
         self.use(
             m, fifo, "numbers", write=taken, word=number, read=self._fires.pick, result=found, valid=there,
             room=room,

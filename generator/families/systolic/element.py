@@ -159,7 +159,7 @@ class SummingElement(ArrayElement):
         state, so_far = Signal(width, name="accumulator", reset_less=True), Signal(width, name="so_far")
         m.d.comb += so_far.eq(state & ~self.first.replicate(width))
         total = self.stepped(m, so_far)
-        # Without a beat integers add nothing; infinity times nothing is not nothing, so floats hold.
+        # Without a beat integers add zero. Floats hold their sum instead, because infinity times 0 is NaN.
         m.d.sync += state.eq(Mux(self.valid, total, state) if self.spec.floats else total)
         return total
 

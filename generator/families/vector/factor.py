@@ -18,7 +18,7 @@ from generator.families.vector.front import FloatUser, of_slot
 
 _SUM = FP32.width - 1
 _F = FP32.fraction_bits
-#: Steps behind the one that reads what a row gave.
+#: Numbers of the steps after the one that reads the sums of a row.
 _SHIFT, _ADD, _BEGIN = 1, 2, 3
 
 

@@ -40,7 +40,7 @@ class Largest(Block):
         m, width = self.module(), FP32.width
         order, best = Signal(width, name="order"), Signal(width, name="best")
         negative = self.sum[-1]
-        # From the most negative number up: the sign bit of the others is set.
+        # Unsigned numbers in the order of the floats: negative ones are inverted, the others get their top bit set.
         m.d.comb += order.eq(self.sum ^ negative.replicate(width) ^ ((~negative) << width - 1))
         better, row = Signal(name="better"), Signal(self.spec.index_bits, name="row")
         at = Signal(self.spec.index_bits, name="at")
