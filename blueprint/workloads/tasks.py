@@ -155,10 +155,10 @@ class Rowwise:
     """Operations on each of ``rows`` rows of ``length`` elements, ``count`` times.
 
     ``operation`` is the names of :data:`OPERATIONS` that are applied, in their order and joined by ``+``, or ``copy``:
-    integer sums become numbers by two scales (``dequantize``), the activation times a second operand (``gate``), sum
-    with a second operand (``add``), rotation of neighbors by the angles of a second operand (``rotate``), RMSNorm with
-    a gain (``norm``), INT8 by the largest magnitude of a row (``quantize``), and instead of the last two the dot
-    product of every row with the gains, and which row has the largest (``dot``).
+    integer sums become numbers by two scales (``dequantize``), a nonlinear function of elements times a second operand
+    (``gate``), sum with a second operand (``add``), rotation of neighbors by the angles of a second operand
+    (``rotate``), RMSNorm with a gain (``norm``), INT8 by the largest magnitude of a row (``quantize``), and instead of
+    the last two the dot product of every row with the gains, and which row has the largest (``dot``).
     Raises ``TypeError`` and ``ParamError``.
     """
 

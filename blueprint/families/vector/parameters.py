@@ -66,7 +66,9 @@ class VectorParameters(Spec):
     )
     format: str = parameter("number format of elements", default="fp16", choices=("fp16", "bf16", "fp32"))
     dequantizes: bool = parameter("rows may be INT32 sums with two scales", default=True)
-    gates: bool = parameter("the activation times a second operand is possible", default=True)
+    gates: bool = parameter(
+        "a gate is possible: the function of an element times a second operand", default=True
+    )
     adds: bool = parameter("a second operand can be added", default=True)
     rows_kept: int = parameter("rows in the row buffer", default=2, minimum=2, maximum=4)
     epsilon: str = parameter("what is added to the mean of squares", default="1e-5", choices=("1e-5", "1e-6"))
@@ -76,8 +78,12 @@ class VectorParameters(Spec):
         default=False,
         added=True,
     )
+    # In the families of matrix products `activation` is a number format, which is `format` here (docs/glossary.md).
     activation: str = parameter(
-        "the function of a gate", default="relu2", choices=("relu2", "silu"), added=True
+        "nonlinear function of a gate, not a number format",
+        default="relu2",
+        choices=("relu2", "silu"),
+        added=True,
     )
 
     def rules(self) -> Iterator[Rule]:
