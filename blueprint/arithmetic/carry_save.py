@@ -38,10 +38,12 @@ class Plan:
 
     @property
     def full_adders(self) -> int:
+        """Number of full adders in all steps."""
         return sum(step.full for step in self.steps)
 
     @property
     def half_adders(self) -> int:
+        """Number of half adders in all steps."""
         return sum(step.half - step.full for step in self.steps)
 
 

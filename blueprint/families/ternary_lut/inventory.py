@@ -111,7 +111,7 @@ def _build(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def _whole_build(p: TernaryLutParameters) -> tuple[Unit, ...]:
-    """A sum of t activations is one of t - 1 plus or minus one more: one adder for every entry of two or more."""
+    """Adders of an integer table: one for every entry of two or more activations, which adds the last one to it."""
     tables = p.lut_count * p.token_lanes * p.whole
     found: list[Unit] = []
     once = 1 / p.depth

@@ -1,9 +1,9 @@
 """Parameters of a vector unit, and the numbers that follow from them.
 
-``lanes`` elements a cycle pass through a chain in a fixed order: dequantize, gate, add, rotate, norm, quantize. What a
-run applies of it is a bit each in the register ``operation``. A row is kept while its sum of squares and its largest
-magnitude are reduced; the factor that follows from both multiplies the row on its way out. A run of dot products adds
-products with the gains in place of squares, and finds the row with the largest sum.
+``lanes`` elements a cycle pass through a chain in a fixed order: dequantize, gate, add, rotate, norm, quantize. The
+register ``operation`` has a bit for each step that a run applies. A row is kept while its sum of squares and its
+largest magnitude are reduced; the factor that follows from both multiplies the row on its way out. A run of dot
+products adds products with the gains in place of squares, and finds the row with the largest sum.
 """
 
 from __future__ import annotations

@@ -148,8 +148,8 @@ class Control(Sequencer):
     def _rows_of_keys(self, m: Module, row_end: Value, pass_last: Value) -> None:
         """Count the keys of a row down to that of its last position, which sinks from row to row.
 
-        ``back`` is how far the key is from that one. The first row begins a cycle after the run, when registers hold
-        what the sizes say; a query is never there earlier.
+        ``back`` is the distance of the key from that one. The first row begins a cycle after the run, when the
+        registers derived from the sizes are valid; no query arrives earlier.
         """
         spec = self.spec
         width = spec.key_width
@@ -193,7 +193,7 @@ class Control(Sequencer):
     def _corners(self, m: Module, back: Value) -> None:
         """Visibility of the key at each position: not after the position, and in its window or a sink.
 
-        Where queries do not fill the last row its first positions, which have none, see nothing.
+        If the queries do not fill the last row, its first positions have no query and see nothing.
         """
         spec = self.spec
         bits: list[Value] = []

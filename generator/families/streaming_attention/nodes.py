@@ -102,7 +102,7 @@ class Score(NodeBlock):
         return m
 
     def _seen(self, m: Module, cycles: int) -> tuple[Value, Value]:
-        """1 if there is a token some cycles after firing, and who sees its key."""
+        """(1 if there is a token some cycles after firing, the positions that see its key)."""
         valid, flags = self.follow(m, cycles)
         return valid, flags.visible
 

@@ -89,7 +89,7 @@ class Screen(Block):
         return number, last
 
     def _screen(self, m: Module) -> tuple[Value, Value]:
-        """Take a code per cycle; returns when its bucket is there, and the bucket."""
+        """Take a code per cycle; returns (1 in the cycle in which its bucket is known, the bucket)."""
         p, stages = self.pruning, self.spec.dot_stages
         key, last = self._number(m, "screened_key", len(self.number), self.run.keys, self.screen_fire)
         final = self._passes(m, "screened", self.screened) & last

@@ -14,8 +14,8 @@ from generator.families.vector.front import of_slot
 class Largest(Block):
     """Keeps the largest sum of the rows so far and the number of its row, the first of equals.
 
-    An FP32 pattern without its sign is ordered as the number is; all bits of a negative one turned over are below those
-    of the others. NaN, which is positive as an adder gives it, is larger than infinity.
+    Patterns of non-negative FP32 numbers have the order of the numbers. Negative ones are inverted bit by bit and
+    ordered below them. NaN, which an adder gives with a positive sign, is larger than infinity.
     """
 
     place = "largest"
