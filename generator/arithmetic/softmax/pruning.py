@@ -4,16 +4,17 @@ from functools import partial
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from blueprint.arithmetic.pruning import CODE_BITS, ELEMENT_BITS, SURROGATE_DELAYS, Pruning
+from blueprint.arithmetic.pruning import CODE_BITS, ELEMENT_BITS, PLACE_BITS, SURROGATE_DELAYS, Pruning
 from generator.arithmetic.floating.pipeline import Results, Values, Wires
 from generator.arithmetic.floating.words import leading_zeros
-from generator.arithmetic.integers import parts as elements
 from generator.arithmetic.integers import sign_extend, zero_extend
 from generator.arithmetic.polynomial import looked_up
 from generator.arithmetic.softmax.chain import Chain
 from generator.block import Block
+from generator.layout import elements
 
 
 class LeadingOneCode(Block):
@@ -56,9 +57,10 @@ class LeadingOneScore(Chain):
 def _multiply(p: Pruning, w: Wires, v: Values) -> Results:
     """The position (0 to 14) and sign of every product, and whether it is nonzero."""
     places, signs, there = [], [], []
-    for q, k in zip(elements(v.q, CODE_BITS), elements(v.k, CODE_BITS), strict=True):
+    codes = ArrayLayout(CODE_BITS, p.dim)
+    for q, k in zip(elements(codes(v.q)), elements(codes(v.k)), strict=True):
         place = _place(q) + _place(k)
-        places.append(w("place", place[:4]))
+        places.append(w("place", place[:PLACE_BITS]))
         signs.append(q[-1] ^ k[-1])
         there.append(q.any() & k.any())
     return {"places": Cat(*places), "signs": Cat(*signs), "there": Cat(*there)}
@@ -71,7 +73,8 @@ def _place(code: Value) -> Value:
 
 def _add(p: Pruning, w: Wires, v: Values) -> Results:
     words = []
-    for place, sign, there in zip(elements(v.places, 4), v.signs, v.there, strict=True):
+    places = elements(ArrayLayout(PLACE_BITS, p.dim)(v.places))
+    for place, sign, there in zip(places, v.signs, v.there, strict=True):
         one = w("one", there << place)
         words.append(w("term", ((one ^ sign.replicate(16)) + sign)[:16]))
     while len(words) > 1:

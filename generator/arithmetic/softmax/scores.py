@@ -4,16 +4,17 @@ from functools import partial
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.softmax.arithmetic import SCORE_FRACTION, SCORE_WHOLE, SHIFT_BITS, Arithmetic
 from generator.arithmetic.floating import add, convert, multiply
 from generator.arithmetic.floating.pipeline import Results, Values, Wires, chain
 from generator.arithmetic.floating.words import is_special, subtract
-from generator.arithmetic.integers import parts as elements
 from generator.arithmetic.integers import sign_extend, zero_extend
 from generator.arithmetic.softmax.chain import Chain, capped, negated, saturated, unpacked, widened
 from generator.block import Block
+from generator.layout import elements
 
 
 class ScoreBeat(Chain):
@@ -31,7 +32,8 @@ class ScoreBeat(Chain):
 
     def _multiply(self, w: Wires, v: Values) -> Results:
         a = self.arithmetic
-        pairs = zip(elements(v.q, a.in_width), elements(v.k, a.element_width), strict=True)
+        words = ((a.in_width, v.q), (a.element_width, v.k))
+        pairs = zip(*(elements(ArrayLayout(bits, a.lanes)(word)) for bits, word in words), strict=True)
         if not a.is_float:
             return {"products": Cat(*((q.as_signed() * k.as_signed())[: a.product_width] for q, k in pairs))}
         block = ScoreProduct(a)
@@ -62,7 +64,7 @@ class ScoreBeat(Chain):
             self.use(w.m, block, f"add{number}", a=x, b=y, result=found)
             return found
 
-        return {"result": _pairwise(w, elements(v.products, len(v.products) // a.lanes), total)}
+        return {"result": _pairwise(w, _products(a, v), total)}
 
 
 class ScoreProduct(Block):
@@ -129,9 +131,12 @@ def _fixed_product(a: Arithmetic, w: Wires, q: Value, k: Value) -> tuple[Value, 
 
 
 def _add(a: Arithmetic, w: Wires, v: Values) -> Results:
-    words = elements(v.products, len(v.products) // a.lanes)
-    total = _pairwise(w, words, lambda x, y: (x.as_signed() + y.as_signed()).as_unsigned())
+    total = _pairwise(w, _products(a, v), lambda x, y: (x.as_signed() + y.as_signed()).as_unsigned())
     return {"result": Cat(sign_extend(total, a.beat_width), *v.keep("flag", "huge").values())}
+
+
+def _products(a: Arithmetic, v: Values) -> list[Value]:
+    return elements(ArrayLayout(a.product_width, a.lanes)(v.products))
 
 
 def _pairwise(w: Wires, words: list[Value], total: Any) -> Value:
