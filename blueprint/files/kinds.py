@@ -11,7 +11,7 @@ from typing import Any
 
 from blueprint.files import schemas
 
-#: Files of ours by schema: what they are called, and the command that takes them.
+#: Files of this project by schema: the name of their kind, and the command that takes them.
 OURS = {
     schemas.DESIGN: ("a design", "ternforge generate"),
     schemas.WORKLOAD: ("a workload", "ternforge simulate DESIGN --workload"),

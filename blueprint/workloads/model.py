@@ -46,7 +46,9 @@ class Model:
     head_dim: int
     vocab: int
     context: int
-    activation: str = "silu"
+    activation: str = (
+        "silu"  # nonlinear function of the feed-forward; in a design of matrix products a number format
+    )
     tied_embeddings: bool = False
     aliases: tuple[str, ...] = ()
     gated: bool = True

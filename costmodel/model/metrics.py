@@ -27,7 +27,7 @@ class Metric:
     base: str = ""
 
 
-#: What each number is, whatever work it covers; ``{part}`` and ``{one}`` stand for the part of the work and its unit.
+#: Meaning of each number for any kind of work; ``{part}`` and ``{one}`` stand for the part of the work and its unit.
 BASES: dict[str, Metric] = {
     "area_um2": Metric("um2", "area", "cell and memory area of the whole accelerator", "min"),
     "logic_area_um2": Metric("um2", "logic area", "cell area of the accelerator without its memories", "min"),
@@ -72,14 +72,14 @@ BASES: dict[str, Metric] = {
     ),
     "dram_share": Metric("", "DRAM-bound time", "share of the time in which DRAM is the bottleneck", "min"),
 }
-#: Those that count work, with their names for a plain workload; there is no prompt in one.
+#: Names of the numbers that count work, for a plain workload, which has no prompt.
 _OF_ROWS = {
     "tokens_per_second": "rows_per_second",
     "time_to_first_token_s": None,
     "energy_pj_per_token": "energy_pj_per_row",
     "core_energy_pj_per_token": "core_energy_pj_per_row",
 }
-#: Parts of a model that a family runs, and what they are in words.
+#: Parts of a model that a family runs, with their descriptions.
 PARTS = {task.part: task.part_words for task in TASKS}
 
 

@@ -26,9 +26,9 @@ from compiler.purpose import NO_LAYER, SCORES
 from costmodel.systems import schedule
 from costmodel.systems.schedule import Schedule, Started
 
-#: Passes of a prompt that are scheduled; between them cycles are taken to be on a line.
+#: Number of passes of a prompt that are scheduled; the cycles of the others are interpolated linearly.
 KNOTS = 9
-#: What the runs of a unit are called.
+#: Name of the runs of each unit.
 _KINDS = {"matrix": "product", "attention": "attention", "vector": "elements"}
 
 
@@ -63,7 +63,7 @@ def plan_of(system: System, model: Model) -> Plan:
     if system.host is not None:
         raise ParamError("Work of a compiled system must be run by its units, and a host runs some")
     hardware = control.hardware(system)
-    if model is system.largest:  # which computes whatever gate the unit has
+    if model is system.largest:  # the largest model may use any gate, so it uses that of the unit
         model = replace(model, activation=hardware.units["vector"].gate_function)
     return compile_shapes(hardware, model)
 

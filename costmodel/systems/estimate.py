@@ -23,7 +23,7 @@ from costmodel.systems.timeline import Timeline, of_runs, timeline
 from costmodel.technology.macros import TWO
 from costmodel.technology.technology import Technology
 
-#: What the numbers count and what not, for readers of an answer.
+#: What the numbers include and what they leave out, for readers of an answer.
 ASSUMPTIONS = """\
 Of a system that can be compiled, time and bytes are those of the compiler's programs: each transfer and each run in a
 closed form of its cycles, instructions as they are fetched and dispatched, and fetch, load and store at the rate of the
@@ -147,7 +147,7 @@ def cycles_of(system: System, clock_mhz: float) -> Any:
     @cache
     def cycles(work: str, task: Task) -> int:
         spec = system.spec(work)
-        assert spec is not None  # a host has rates instead
+        assert spec is not None  # only work of a host has no spec; it has rates
         return int(spec.cycles(task))
 
     def seconds(op: Operation) -> float:
@@ -155,7 +155,7 @@ def cycles_of(system: System, clock_mhz: float) -> Any:
             return 0.0
         if op.place == HOST:
             return _host_seconds(system, op)
-        assert op.task is not None  # only units run the others
+        assert op.task is not None  # every other operation runs on a unit and has a task
         return op.runs * cycles(op.work, op.task) / (clock_mhz * 1e6)
 
     return seconds
@@ -224,7 +224,7 @@ def _buffer(size: int, width: int, technology: Technology) -> Buffer:
 
 def _host_seconds(system: System, op: Operation) -> float:
     host = system.host
-    assert host is not None  # the reader gives work to a host only where there is one
+    assert host is not None  # the reader of the file assigns work to a host only if there is one
     if op.work == "head":
         return op.weights / (host.bandwidth_gb_s * 1e9)
     return op.elements / host.elements_per_s

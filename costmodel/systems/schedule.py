@@ -22,11 +22,11 @@ from blueprint.systems.runs import Runs
 from blueprint.systems.starved import Starved
 
 _ADDRESS, _ROW_BYTES, _ROWS, _STRIDE, _PLACE, _INDEX = range(len(MOVED))
-#: Cycles from the offer of a transfer to its first request, and from the last word to the end, with one for that word.
+#: Cycles from the offer of a transfer to its first request, and from its last word (included) to its end.
 _OPENING, _LEAVING = 3, 1
-#: Cycles between the requests of two rows, and from an answer to the request that waited for it.
+#: Cycles between the requests of two rows, and from an answer to the request that was waiting for it.
 _ROW, _ANSWERED = 2, 1
-#: Cycles from a word of memory to the instruction in it.
+#: Cycles from the arrival of a word of memory to the instruction in it.
 _WORD = 2
 
 

@@ -41,9 +41,9 @@ from blueprint.unit import (
     Unit,
 )
 
-#: Cycles of full throughput in which a result moves down its column, and in which a counter of the sequencer steps.
+#: Share of cycles, at full throughput, in which a result moves down its column, and a counter of the sequencer steps.
 _DRAINING, _COUNTING = 0.1, 0.3
-#: Two-input gates that say which digits of an activation are left, per digit.
+#: Two-input gates per digit of the logic that finds which digits of an activation are left.
 _GATES_OF_A_DIGIT = 4
 #: Two-input gates of the sequencer between its counters and its flags.
 _GATES_OF_THE_SEQUENCER = 40
@@ -249,15 +249,15 @@ def _control(p: SystolicParameters) -> tuple[Unit, ...]:
     )
 
 
-# The registers of the sequencer by name, as in the RTL: bits, 0 where a design has no such register. Of a flag that is
-# delayed, by as many cycles as it has bits, the delays are named after it.
+# Below are the registers of the sequencer, named as in the RTL, with their bits; 0 where a design has no such register.
+# A flag that is delayed by some cycles has as many bits; the registers of its delays are named after it.
 
 
 def sequencer_counters(p: SystolicParameters) -> dict[str, Number]:
     """Down-counters of the sizes of a run."""
     widths, tokens = p.size_widths, choose(p.stationary, p.most_tokens, p.rows)
     beats = counting.down("beats", widths["k"], p.beat_k, p.several_beats)
-    # What a beat covers is not known before the first weights where elements are flexible.
+    # With flexible elements, what a beat covers is known only when the first weights arrive.
     plain = {**dict.fromkeys(beats, 0), "beats_left": p.several_beats * widths["k"]}
     return {
         **counting.down("groups", widths["tokens"], tokens, p.regroups),
@@ -337,7 +337,7 @@ def paths(p: SystolicParameters) -> tuple[Path, ...]:
     """Multiplication and accumulation between two registers, the buffer, and the sequencer."""
     step, longest = path(p.element), larger(p.size_widths["k"], p.size_widths["n"])
     whole = (*_scaled(step, 1 - p.passes_words), *(_passing_step(p) if possible(p.passes_words) else ()))
-    # A single row of a cascade and a sum of one beat have nothing to add to.
+    # A cascade of one row and a sum of one beat add to nothing.
     alone = choose(p.stationary, flag(p.rows == 1), 1 - p.accumulates)
     return (
         Path("step", _scaled((*_reach(p), *_without_sum(whole, alone)), 1 - p.holds_products)),

@@ -44,7 +44,7 @@ from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import LARGEST, MANY_TOKENS, Gemm
 
-#: Column groups whose partial sums have room at once, where weights stay.
+#: Column groups whose partial sums are stored at one time in weight-stationary designs.
 BANKS = 2
 ORGANIZATIONS = ("weight_stationary", "output_stationary", "cube", "adder_tree", "broadcast_matrix")
 
@@ -418,7 +418,7 @@ class SystolicParameters(Spec):
 
     @property
     def peak_macs(self) -> Number:
-        # Weights that are zero and do not travel are multiply-accumulates of the product all the same.
+        # Zero weights that do not travel also count as multiply-accumulates of the product.
         return self.rows * self.cols * self.act_lanes
 
     @property
@@ -572,7 +572,7 @@ def _element_rules(p: SystolicParameters) -> Iterator[Rule]:
             f"Parameter 'product_register' must be false for {p.pe}: a digit makes no product to register"
         ),
     )
-    # Each of several rows would register signs that depend on the shared weights alone, and synthesis merges those.
+    # All rows would register the same signs, which depend on the shared weights alone, and synthesis merges them.
     shares_signs = flag((p.pe == "opt2") & (p.rows > 1)) * (1 - p.stationary)
     yield Rule(
         "product_register",

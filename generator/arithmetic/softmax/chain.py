@@ -20,9 +20,10 @@ from generator.block import Block, drive
 class Chain(Block):
     """Base of the pipelined blocks.
 
-    ``stages`` registers lie in every path, ``enable`` moves all of them at once; there is no reset. ``static`` inputs
-    go around the registers: they hold still while anything is inside. ``flags`` leave with the result. All these are
-    given by their widths; one without bits is not there.
+    Every path has ``stages`` registers, which ``enable`` moves all at once; there is no reset. ``static`` inputs bypass
+    the registers and must not change while data is inside. ``flags`` leave with the result. ``operands``, ``static``
+    and ``flags`` give the widths of the ports; a port without bits does not exist. Raises ``TypeError`` or
+    ``ParamError`` for wrong ``stages``.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Chain(Block):
         return cuts(self.delays(), self.stages)
 
     def wires(self, m: Module, number: int) -> Wires:
-        """What names the wires of a step; steps have other names, unless a block cuts steps of one kind."""
+        """The namer of the wires of a step. A block that has several steps of one kind must tell them apart here."""
         return Wires(m)
 
     def elaborate(self, platform: Any) -> Module:
