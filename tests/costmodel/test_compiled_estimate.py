@@ -193,7 +193,11 @@ def test_what_cannot_be_compiled_says_why(
 ) -> None:
     assert estimate(path, context=9)["uncompiled"] == reason
     assert run(["estimate", str(path), "--context", "9"]) == 0
-    line = f"no program of the compiler, whose bytes and cycles these would be: {reason}\n"
+    assert estimate(path, context=9)["basis"] == "operations"
+    line = (
+        f"no program of the compiler: {reason}\n"
+        "so these are numbers of a list of operations, which do not compare with those of programs\n"
+    )
     assert line in capsys.readouterr().out
 
 
