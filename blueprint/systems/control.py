@@ -84,7 +84,16 @@ ERRORS: Mapping[str, str] = {
     "misframed": "a transfer that ends within a beat of its field",
     "unit_error": "a unit refused its sizes or was misframed, see unit_status",
     "stopped": "the host wrote 1 to stop",
-    "stuck": "nothing began, ended or moved for patience cycles: a token or a beat never comes",
+    "stuck": "nothing began, ended or moved for patience cycles: a token, a beat or memory's answer never comes",
+}
+#: Movers in the order of the bits of ``owed``.
+OWED = ("fetch", "load", "store")
+#: What the status says of transfers that a program left behind, with their bits and what they mean.
+LEFT: Mapping[str, tuple[int, str]] = {
+    "not_drained": (1, "memory still owed answers to the program before: nothing started"),
+    "unanswered": (1, "the program ended while memory owed answers for patience cycles"),
+    "draining": (1, "memory still owes answers, and a start is refused"),
+    "owed": (len(OWED), f"which ports wait for them: {', '.join(OWED)}"),
 }
 #: Number in the status of the unit at fault: that of :data:`blueprint.systems.instructions.UNITS`, and fetch.
 FETCH = len(UNITS)
@@ -92,12 +101,18 @@ FETCH = len(UNITS)
 UNIT_BITS, UNIT_STATUS_AT, UNIT_STATUS_BITS = 3, 16, 8
 _FLAGS = ("busy", "done", *ERRORS)
 _AT = len(_FLAGS)
+#: Lowest bit of what :data:`LEFT` names.
+LEFT_AT = UNIT_STATUS_AT + UNIT_STATUS_BITS
 #: Lowest bit and bits of every field of the status.
 STATUS: Mapping[str, tuple[int, int]] = {
     **{name: (place, 1) for place, name in enumerate(_FLAGS)},
     "unit": (_AT, UNIT_BITS),
     "response": (_AT + UNIT_BITS, RESPONSE_BITS),
     "unit_status": (UNIT_STATUS_AT, UNIT_STATUS_BITS),
+    **{
+        name: (LEFT_AT + sum(bits for bits, _ in list(LEFT.values())[:place]), bits)
+        for place, (name, (bits, _)) in enumerate(LEFT.items())
+    },
 }
 _WORD = {"value": (0, WORD_BITS)}
 #: Registers that software writes and a program reads, with the bits that are kept.
@@ -137,7 +152,13 @@ def registers(design_hash: str) -> tuple[Register, ...]:
         ("image_hi", "rw", "hash of the design that the image in memory is for, high half", _WORD, 0),
         ("hash_lo", "ro", "hash of this design, low half", _WORD, low),
         ("hash_hi", "ro", "hash of this design, high half", _WORD, high),
-        ("patience", "rw", "cycles in which nothing moves that end a program; 0 for none", _WORD, PATIENCE),
+        (
+            "patience",
+            "rw",
+            "cycles in which nothing moves that end a program; 0 for none; written at any time",
+            _WORD,
+            PATIENCE,
+        ),
     )
     return tuple(
         Register(name, 4 * place, access, text, fields, reset)  # type: ignore[arg-type]

@@ -46,7 +46,7 @@ def control() -> Registers:
     ones = (
         "write_accept", "write_answer", "write_error", "read_answer", "read_error", "read_turn", "cycles_read",
         "cycles_happens", "start", "prompt_lacks", "decode_lacks", "any_pass", "image_fits", "wrong_image_held",
-        "no_program_held", "done", "pending", "enable",
+        "no_program_held", "not_drained_held", "done", "pending", "enable",
     )  # fmt: skip
     words = {"read_data": WORD_BITS, "cycles_held": WORD_BITS, "cycles_held_full": carries(WORD_BITS, 1)}
     return found | dict.fromkeys(ones, 1) | words
@@ -54,9 +54,9 @@ def control() -> Registers:
 
 def sequencer() -> Registers:
     """Flip-flops of the sequencer."""
-    states = dict.fromkeys(("opening", "running", "halting", "clearing", "fetching"), 1)
+    states = dict.fromkeys(("opening", "running", "halting", "clearing", "fetching", "owing"), 1)
     passes = {"prompts_left": PASS_BITS, "decodes_left": PASS_BITS, "position_held": POSITION_BITS}
-    waits = {"still": WORD_BITS, "stuck": 1}
+    waits = {"still": WORD_BITS, "waited": 1, "unanswered_held": 1}
     return {**states, **passes, **waits, "told_held": TOLD_BITS, "clear_left": clog2(CLEAR)}
 
 

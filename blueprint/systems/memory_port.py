@@ -9,6 +9,7 @@ happened in earlier ones alone.
 * Words of a write are accepted once their request was; its answer is offered ``latency + extra(i)`` cycles after the
   last word, and stays.
 * Beyond ``size`` bytes the answer is DECERR, in a ``poisoned`` range SLVERR; what is written there is lost.
+* A channel that has a ``silence`` makes so many handshakes, and then no other before it is over.
 """
 
 from __future__ import annotations
@@ -31,6 +32,27 @@ def mixed(value: int) -> int:
     return value ^ (value >> 31)
 
 
+#: Channels of an AXI4 port on which memory may keep silent: requests, words and answers.
+CHANNELS = ("ar", "r", "aw", "w", "b")
+#: A cycle that no run reaches.
+NEVER = _MASK
+
+
+@dataclass(frozen=True)
+class Silence:
+    """``channel`` makes ``after`` handshakes, and from then on none before cycle ``until``."""
+
+    channel: str
+    after: int = 0
+    until: int = NEVER
+
+    def __post_init__(self) -> None:
+        if self.channel not in CHANNELS:
+            raise ValueError(f"Silent channel must be one of {', '.join(CHANNELS)}, not {self.channel!r}")
+        if self.after < 0:
+            raise ValueError(f"Handshakes before a silence must be at least 0, not {self.after}")
+
+
 @dataclass(frozen=True)
 class MemoryPort:
     """How external memory behaves: cycles, and how many requests it holds."""
@@ -44,6 +66,7 @@ class MemoryPort:
     seed: int = 1
     size: int = 1 << 20
     poisoned: tuple[int, int] = (0, 0)
+    silence: Silence | None = None
 
     def __post_init__(self) -> None:
         for name in ("latency", "interval", "depth", "size"):
@@ -59,6 +82,28 @@ class MemoryPort:
     def moves(self, cycle: int) -> bool:
         """True if data may move in the cycle."""
         return self.opened(cycle) and cycle % self.interval == 0
+
+    def silent(self, channel: str, made: int, cycle: int) -> bool:
+        """True if a channel that made so many handshakes makes no other in the cycle."""
+        one = self.silence
+        return one is not None and one.channel == channel and made >= one.after and cycle < one.until
+
+    @property
+    def numbers(self) -> list[int]:
+        """The port as ``axi_memory.h`` reads it."""
+        plain = [
+            self.latency,
+            self.spread,
+            self.interval,
+            self.period,
+            self.gap,
+            self.depth,
+            self.seed,
+            self.size,
+        ]
+        one = self.silence
+        silence = [0, 0, 0] if one is None else [CHANNELS.index(one.channel) + 1, one.after, one.until]
+        return [*plain, *self.poisoned, *silence]
 
     def wait(self, number: int) -> int:
         """Cycles from a request to its answer."""

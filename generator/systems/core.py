@@ -99,9 +99,9 @@ class Core(Block):
         return m
 
     def _moved(self) -> Value:
-        """Whether an instruction begins or ends, or a beat moves."""
+        """Whether an instruction begins or ends, or a beat moves, those between movers and memory included."""
         movers = ((side.tvalid & side.tready) for side in (self.load, self.store))
-        return Cat(self.begins, self.ends, *movers, *self.moved).any()
+        return Cat(self.begins, self.ends, self.load.moved, self.store.moved, *movers, *self.moved).any()
 
     def _executor(self, m: Module, number: int, unit: str, loads: _Side, stores: _Side) -> Any:
         """The executor of a unit with its queue, and a unit with its staging; ``None`` for one that is not there."""

@@ -8,6 +8,7 @@ from blueprint.record import Record, bits
 from blueprint.shell import WORD_BITS
 from blueprint.systems.control import (
     ERRORS,
+    OWED,
     PASS_BITS,
     POSITION_BITS,
     UNIT_BITS,
@@ -53,6 +54,7 @@ class Moves(Signature):
             "done": In(1),
             "error": In(RESPONSE_BITS),
             "refused": In(1),
+            "moved": In(1),
             "tdata": way(dma.stream_width),
             "tvalid": way(1),
             "tlast": way(1),
@@ -109,5 +111,8 @@ class Program(Signature):
                 "interrupts": In(1),
                 "position": In(POSITION_BITS),
                 "told": In(TOLD),
+                "unanswered": In(1),
+                "owed": In(len(OWED)),
+                "draining": In(1),
             }
         )

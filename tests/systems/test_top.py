@@ -372,7 +372,9 @@ def test_patience_is_from_the_last_that_moved(bench: Path) -> None:
         (found[patience],), left[patience] = rtl.run(bench, small(), image, [rtl.Job(registers, ports)])
     agrees(found[200], writing.model(ports))
     assert (found[200].steps, left[200]) == (found[0].steps, left[0])
-    assert status(found[40]) == STUCK
+    assert status(found[40]) == {**STUCK, "unanswered": 1, "draining": 1, "owed": 1}, (
+        "memory is slower than that"
+    )
     assert 40 < found[40].cycles < 400
 
 
