@@ -5,7 +5,8 @@ happened in earlier ones alone.
 
 * A request is accepted in an open cycle in which fewer than ``depth`` wait. Number ``i`` (reads and writes count apart)
   that is accepted in cycle ``t`` is answered from cycle ``t + latency + extra(i)`` on, in order.
-* Data move in open cycles that are multiples of ``interval``. A read beat that was offered stays.
+* Data move in ``beats`` of every ``interval`` cycles, evenly: if open, those with ``t * beats % interval < beats``.
+  A read beat that was offered stays.
 * Words of a write are accepted once their request was; its answer is offered ``latency + extra(i)`` cycles after the
   last word, and stays.
 * Beyond ``size`` bytes the answer is DECERR, in a ``poisoned`` range SLVERR; what is written there is lost.
@@ -15,6 +16,7 @@ happened in earlier ones alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from blueprint import axi
 from blueprint.numbers import ceil_div
@@ -22,6 +24,8 @@ from blueprint.systems.description import Memory
 from blueprint.words import MEMORIES
 
 _MASK = (1 << 64) - 1
+#: Largest ``interval`` by which the rate of a memory is approached; a slower one has one beat in more cycles.
+FINEST = 256
 
 
 def mixed(value: int) -> int:
@@ -59,6 +63,7 @@ class MemoryPort:
 
     latency: int = 20
     spread: int = 0  # the most that ``extra`` is
+    beats: int = 1
     interval: int = 1
     period: int = 0  # of refreshes; 0 for none
     gap: int = 0
@@ -69,9 +74,11 @@ class MemoryPort:
     silence: Silence | None = None
 
     def __post_init__(self) -> None:
-        for name in ("latency", "interval", "depth", "size"):
+        for name in ("latency", "beats", "interval", "depth", "size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"Memory's {name} must be at least 1, not {getattr(self, name)}")
+        if self.beats > self.interval:
+            raise ValueError(f"Memory's beats must be at most interval {self.interval}, not {self.beats}")
         if self.period and not 0 <= self.gap < self.period:
             raise ValueError(f"Memory's gap must be from 0 to period {self.period} less 1, not {self.gap}")
 
@@ -81,7 +88,15 @@ class MemoryPort:
 
     def moves(self, cycle: int) -> bool:
         """True if data may move in the cycle."""
-        return self.opened(cycle) and cycle % self.interval == 0
+        return self.opened(cycle) and cycle * self.beats % self.interval < self.beats
+
+    def cycles(self, words: int) -> int:
+        """Cycles in which so many words move, without a refresh."""
+        return ceil_div(words * self.interval, self.beats)
+
+    def move(self, cycle: int, later: int = 0) -> int:
+        """The first cycle from one on in which data may move, without a refresh, or the one so many moves later."""
+        return self.cycles((cycle - 1) * self.beats // self.interval + 1 + later)
 
     def silent(self, channel: str, made: int, cycle: int) -> bool:
         """True if a channel that made so many handshakes makes no other in the cycle."""
@@ -94,6 +109,7 @@ class MemoryPort:
         plain = [
             self.latency,
             self.spread,
+            self.beats,
             self.interval,
             self.period,
             self.gap,
@@ -134,9 +150,12 @@ BEHAVIORS = dict(
 def of_memory(memory: Memory, clock_mhz: float) -> MemoryPort:
     """What a system says of its memory, in cycles of its clock.
 
-    A port that can move more than the memory sustains gives a beat every so many cycles, rounded up.
+    A port that can move more than the memory sustains moves a beat in a share of the cycles: the nearest fraction with
+    a denominator of at most ``FINEST``.
     """
-    peak = memory.width / 8 * clock_mhz * 1e6
-    interval = max(1, ceil_div(int(peak), int(memory.bandwidth_gb_s * 1e9)))
+    peak = Fraction(memory.width, 8) * Fraction(clock_mhz) * 10**6
+    share = min(Fraction(1), Fraction(memory.bandwidth_gb_s) * 10**9 / peak)
+    slow = Fraction(1, ceil_div(share.denominator, share.numerator))
+    share = slow if share * FINEST < 1 else share.limit_denominator(FINEST)
     latency = max(1, round(memory.latency_ns * clock_mhz / 1000))
-    return MemoryPort(latency=latency, interval=interval, size=memory.size)
+    return MemoryPort(latency=latency, beats=share.numerator, interval=share.denominator, size=memory.size)

@@ -50,7 +50,7 @@ def agrees(bench: Path, case: Case, folder: Path) -> None:
 def test_random_transfers_end_in_the_cycle_of_the_model(direction: str, number: int, tmp_path: Path) -> None:
     dma, random = drawn(direction, number)
     bench = program(dma, tmp_path)
-    for behavior in BEHAVIORS.values():
+    for behavior in (*BEHAVIORS.values(), MemoryPort(latency=11, beats=5, interval=7)):
         for framed in (True, False):
             port = dataclasses.replace(behavior, size=SIZE, depth=int(random.integers(1, 12)))
             agrees(bench, random_case(dma, port, random, frames=framed), tmp_path)
@@ -183,7 +183,14 @@ def test_an_offer_that_is_withdrawn_is_noticed(
 
 
 @pytest.mark.parametrize(
-    "change", [{"latency": 10}, {"depth": 1}, {"interval": 2}, {"period": 100, "gap": 40}]
+    "change",
+    [
+        {"latency": 10},
+        {"depth": 1},
+        {"interval": 2},
+        {"beats": 3, "interval": 8},
+        {"period": 100, "gap": 40},
+    ],
 )
 def test_a_memory_that_is_another_one_is_noticed(change: dict[str, int], tmp_path: Path) -> None:
     case = by_hand("read", [Transfer(2, 402)])
@@ -271,6 +278,8 @@ def test_a_transfer_that_is_refused_says_why(transfer: Transfer, told: str) -> N
     ("given", "told"),
     [
         ({"latency": 0}, "Memory's latency must be at least 1, not 0"),
+        ({"beats": 0}, "Memory's beats must be at least 1, not 0"),
+        ({"beats": 3, "interval": 2}, "Memory's beats must be at most interval 2, not 3"),
         ({"period": 10, "gap": 10}, "Memory's gap must be from 0 to period 10 less 1, not 10"),
     ],
 )

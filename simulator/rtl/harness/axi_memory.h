@@ -20,14 +20,14 @@ inline uint64_t mixed(uint64_t value) {
 enum Channel : uint64_t { AR = 1, R, AW, W, B };
 
 struct MemoryPort {
-    uint64_t latency, spread, interval, period, gap, depth, seed, size, poison_begin, poison_end;
+    uint64_t latency, spread, beats, interval, period, gap, depth, seed, size, poison_begin, poison_end;
     uint64_t channel, after, until;
 
     // From the numbers of MemoryPort.numbers, one after the other.
     template <class Next>
     static MemoryPort of(Next next) {
         MemoryPort port;
-        for (uint64_t* field : {&port.latency, &port.spread, &port.interval, &port.period, &port.gap, &port.depth,
+        for (uint64_t* field : {&port.latency, &port.spread, &port.beats, &port.interval, &port.period, &port.gap, &port.depth,
                                 &port.seed, &port.size, &port.poison_begin, &port.poison_end, &port.channel,
                                 &port.after, &port.until})
             *field = next();
@@ -35,7 +35,7 @@ struct MemoryPort {
     }
 
     bool opened(uint64_t cycle) const { return !period || cycle % period >= gap; }
-    bool moves(uint64_t cycle) const { return opened(cycle) && cycle % interval == 0; }
+    bool moves(uint64_t cycle) const { return opened(cycle) && cycle * beats % interval < beats; }
     bool silent(Channel which, uint64_t made, uint64_t cycle) const {
         return channel == which && made >= after && cycle < until;
     }
