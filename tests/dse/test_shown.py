@@ -269,7 +269,7 @@ def test_an_axis_is_logarithmic_beyond_a_factor_of_eight(values: list[float], lo
 
 
 def noted(**more: Any) -> str:
-    space = SimpleNamespace(size=5000, method="random", dram=None)
+    space = SimpleNamespace(size=5000, method="random", subject=SimpleNamespace(memory="is there"))
     facts = {
         "space": space, "feasible": 1200, "front": range(200), "exact": False, "evaluated": 4000,
         "infeasible": {}, "covers": "everything", "ladder": (),
