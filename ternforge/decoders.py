@@ -99,12 +99,11 @@ def estimate(
 
 
 def _headline(found: costs.Estimate) -> Answer:
-    decode, prefill = found.phases["decode"], found.phases.get("prefill")
     return {
-        "tokens_per_second": 1 / decode.time.seconds,
-        "energy_pj_per_token": decode.energy_pj,
-        "power_mw": decode.energy_pj / decode.time.seconds * 1e-9,
-        "time_to_first_token_s": None if prefill is None else prefill.time.seconds,
+        "tokens_per_second": found.tokens_per_second,
+        "energy_pj_per_token": found.phases["decode"].energy_pj,
+        "power_mw": found.power_mw,
+        "time_to_first_token_s": found.time_to_first_token_s,
     }
 
 

@@ -75,7 +75,7 @@ def _column(limit: Parameter, pool: int, random: np.random.Generator, choices: t
         return random.choice(np.array(choices), pool)
     if limit.kind is bool:
         return random.integers(2, size=pool).astype(bool)
-    low, high = limit.minimum or 0, limit.maximum or LARGEST
+    low, high = int(limit.minimum or 0), int(limit.maximum or LARGEST)
     if high - low < _NARROW and limit.default is None:
         return random.integers(low, high + 1, pool)
     # Log-uniform over low .. high, both included; the shift lets low be 0.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from blueprint.errors import ParamError
 from blueprint.systems import control
+from blueprint.systems.control import Hardware
 from blueprint.systems.description import DMA, System
 from blueprint.systems.instructions import MOVERS, WORD_BYTES
 from blueprint.systems.memory_port import of_memory
@@ -58,14 +59,22 @@ class Run:
     compute: float
 
 
-def plan_of(system: System, model: Model) -> Plan:
-    """The programs of a model on a system. Raises ``ParamError``, which says why there are none."""
+def asked_of(system: System, model: Model) -> tuple[Hardware, Model]:
+    """The hardware of a system, and the model that is compiled for it: programs follow from both alone.
+
+    Raises ``ParamError`` where there is no such hardware.
+    """
     if system.host is not None:
         raise ParamError("Work of a compiled system must be run by its units, and a host runs some")
     hardware = control.hardware(system)
     if model is system.largest:  # the largest model may use any gate, so it uses that of the unit
         model = replace(model, activation=hardware.units["vector"].gate_function)
-    return compile_shapes(hardware, model)
+    return hardware, model
+
+
+def plan_of(system: System, model: Model) -> Plan:
+    """The programs of a model on a system. Raises ``ParamError``, which says why there are none."""
+    return compile_shapes(*asked_of(system, model))
 
 
 def decode(system: System, plan: Plan, clock_mhz: float, context: int) -> list[Run]:

@@ -76,6 +76,8 @@ def promote(
 
 
 def _check(study: Study) -> None:
+    if reason := study.space.subject.unmeasured:
+        raise StudyError(f"{study.folder}: {reason}")
     made = study.facts["provenance"]
     if FACTS not in made:
         return  # numbers of no technology

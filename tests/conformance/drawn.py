@@ -14,7 +14,7 @@ from tests.volume import ALL
 #: Random designs of a family. `make test-all` proves all of them.
 POOL = 180
 #: Of every arithmetic, and of a family, at least so many are proved in any case.
-FEWEST, FEWEST_OF_ALL = 20, 40
+FEWEST, FEWEST_OF_ALL = 10, 24
 
 
 @cache
