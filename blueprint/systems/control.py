@@ -272,6 +272,11 @@ class Inlets(_Shape):
         """Bits of the rows that a field is given for; 0 where it does not repeat."""
         return HOLD_BITS * self.staged.repeats
 
+    @property
+    def rows_bits(self) -> int:
+        """Bits of the number of rows in the FIFO of a field that repeats."""
+        return bit_length(self.depth) if self.staged.repeats else 0
+
     def places(self, number: int) -> list[tuple[int, int]]:
         """What is kept of the ``number``-th beat of the memory: lowest bit and bits, in the order of the field."""
         low = number * self.port_bits

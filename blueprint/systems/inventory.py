@@ -86,7 +86,7 @@ def inlet(shape: Inlets) -> Registers:
         f"part{number}": sum(bits for _, bits in shape.places(number)) for number in range(shape.gathers - 1)
     }
     counts = {"gathered": clog2(shape.gathers), "part": clog2(shape.parts), "turn": shape.turns}
-    return {**counts, "parts": sum(parts.values())}
+    return {**counts, "rows_there": shape.rows_bits, "parts": sum(parts.values())}
 
 
 def outlet(shape: Outlets) -> Registers:
@@ -149,6 +149,8 @@ def _staging(hardware: Hardware) -> Iterator[Unit]:
         yield SELECT("staging", int(shape.parts > 1), entries=shape.parts, width=shape.bits)
         yield MUX("staging", int(shape.ratio > 1), entries=2, width=shape.bits)
         yield HALF_ADDER("staging", int(shape.turns > 0), width=HOLD_BITS, activity=0.05)
+        yield COMPARATOR("staging", int(shape.turns > 0), width=HOLD_BITS, activity=0.05)
+        yield HALF_ADDER("staging", int(shape.turns > 0), width=max(1, shape.rows_bits), activity=0.05)
         yield MUX("staging", int(shape.turns > 0), entries=2, width=shape.word_bits, activity=0.1)
     for staged in hardware.outputs:
         out = Outlets(staged, width)

@@ -18,8 +18,8 @@ class Inlet(Block):
     Guarantees: a beat is never refused while the FIFO has room; where a field's beat is several of the memory's, they
     are gathered in front of the FIFO, where it is less than one, they are parted behind it; only the low bits of each
     container are kept, elements in ``narrow`` containers get their sign above them. A field that repeats is given for
-    ``turns`` rows, its words going round the FIFO up to the last of them, and is not ready meanwhile.
-    Does not: repair a transfer that ends within a beat of the field; that is ``broken`` and what is there is left.
+    ``turns`` rows, its words going round the FIFO from when all are there up to the last row, and not ready meanwhile.
+    Does not: give a row again behind which another one waits; repair a transfer that ends within a beat of the field; that is ``broken`` and what is there is left.
 
     ``units`` of the last beat of a transfer belong to it. ``ends`` is with the last beat of a transfer that was marked
     as the ``last`` of a run.
@@ -54,28 +54,37 @@ class Inlet(Block):
             write, word = self._gathered(m)
         else:
             write, word = self.offered & self.ready, self._kept(m)
-        leaves, again, result = Signal(name="leaves"), Signal(name="again"), Signal(shape.word_bits, name="result")
-        goes_round = again & leaves
-        fifo = self.use(
+        leaves, result = Signal(name="leaves"), Signal(shape.word_bits, name="result")
+        again, whole = self._turn(m, write, word, leaves, result) if shape.turns else (Const(0, 1), Const(0, 1))
+        repeats = self.turns[1:].any() if shape.turns else Const(0, 1)
+        goes_round, there, room = again & leaves, Signal(name="there"), Signal(name="room")
+        self.use(
             m, Fifo(self.module_name, shape.word_bits, shape.depth, ahead=False, refills=False,
                     in_memory=shape.in_memory),
-            "fifo", write=write | goes_round, word=Mux(again, result, word) if shape.turns else word, read=leaves,
-            result=result,
+            "fifo", write=write | goes_round, word=Mux(goes_round, result, word) if shape.turns else word, read=leaves,
+            result=result, valid=there, room=room,
         )  # fmt: skip
-        m.d.comb += [self.valid.eq(fifo.valid), self.ready.eq(fifo.room & ~again)]
-        m.d.comb += leaves.eq(self._parted(m, result, again))
-        if shape.turns:
-            self._turn(m, leaves, result, again)
+        m.d.comb += [
+            self.valid.eq(there & (whole | ~repeats)), self.ready.eq(room & ~(whole & repeats)),
+            leaves.eq(self._parted(m, result, again)),
+        ]  # fmt: skip
         return m
 
-    def _turn(self, m: Module, leaves: Value, result: Value, again: Signal) -> None:
-        """Count the rows for which words were given; the last word of a load ends one."""
-        shape = self.shape
-        turn = Signal(shape.turns, name="turn")
-        ends = leaves & result[shape.parts * shape.bits]
+    def _turn(self, m: Module, write: Value, word: Value, leaves: Value, result: Value) -> tuple[Value, Value]:
+        """Whether words go round once more, and whether a whole row is there: its last word was written."""
+        shape, mark = self.shape, self.shape.parts * self.shape.bits
+        turn, rows = Signal(shape.turns, name="turn"), Signal(shape.rows_bits, name="rows_there")
+        again = Signal(name="again")
+        ends = leaves & result[mark]
+        comes, goes = write & word[mark], ends & ~again
         m.d.comb += again.eq(turn + 1 < self.turns)
         with m.If(ends):
             m.d.sync += turn.eq(Mux(again, turn + 1, 0))
+        with m.If(comes & ~goes):
+            m.d.sync += rows.eq(rows + 1)
+        with m.Elif(goes & ~comes):
+            m.d.sync += rows.eq(rows - 1)
+        return again, rows.any()
 
     def _marked(self) -> Value:
         """Whether a run ends; nothing where no beat of the field says so."""
