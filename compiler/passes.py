@@ -317,6 +317,7 @@ class Pass:
         """Dot products with all rows of the head while these are loaded, and the number of the largest."""
         unit, builder, model, table = self.machine.rows, self.builder, self.model, self.machine.table
         task = unit.check(table.chain(DOT), model.hidden, model.vocab)
+        self.machine.check_pace()
         builder.purpose = Purpose(HEAD, SCORES)
         beats = model.hidden // unit.lanes
         if not table.integers:

@@ -8,7 +8,7 @@ from functools import cached_property
 from blueprint.errors import ParamError
 from blueprint.numbers import ceil_div
 from blueprint.systems.control import Hardware
-from blueprint.systems.staging import INTEGERS
+from blueprint.systems.description import INTEGERS
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import COPY
 from compiler.layout import Layout
@@ -100,19 +100,28 @@ class Machine:
 
     @cached_property
     def table(self) -> Table:
-        """The narrowest container in which memory gives rows no faster than the vector unit takes them.
+        """The narrowest container in which memory gives rows no faster than the vector unit takes them, or the wide one."""
+        x, integers = self.rows.x, self.hardware.embedding == INTEGERS
+        narrow, wide = Table(x.narrow, True, integers), Table(x.container, False, integers)
+        keeps_up = self._cycles(narrow) >= self._pace(narrow)
+        return narrow if x.narrow and keeps_up else wide
 
-        Raises ``ParamError`` where there is none, so that a load had to wait.
-        """
-        x, integers, model = self.rows.x, self.hardware.embedding == INTEGERS, self.model
-        kinds = [Table(x.narrow, True, integers)] * (x.narrow > 0) + [Table(x.container, False, integers)]
-        pace = self.rows.pace(kinds[0].chain(DOT), model.hidden, model.vocab)
-        cycles = [model.hidden * kind.container * 8 / self.hardware.width for kind in kinds]
-        for kind, row in zip(kinds, cycles, strict=True):
-            if row >= pace:
-                return kind
-        what = f"take a row of the head in {cycles[-1]:g} cycles, as fast as memory gives it"
-        raise ParamError(f"The vector unit must {what}, and takes {pace:g}: give the memory a narrower port")
+    def _cycles(self, table: Table) -> float:
+        """Cycles of the memory for a row."""
+        return self.model.hidden * table.container * 8 / self.hardware.width
+
+    def _pace(self, table: Table) -> float:
+        """Cycles of the vector unit for a row."""
+        return self.rows.pace(table.chain(DOT), self.model.hidden, self.model.vocab)
+
+    def check_pace(self) -> None:
+        """Check that no load of the head has to wait for the vector unit. Raises ``ParamError``."""
+        row, pace = self._cycles(self.table), self._pace(self.table)
+        if row < pace:
+            what = f"take a row of the head in {row:g} cycles, as fast as memory gives it"
+            raise ParamError(
+                f"The vector unit must {what}, and takes {pace:g}: give the memory a narrower port"
+            )
 
     @property
     def scales_at_once(self) -> int:

@@ -26,7 +26,7 @@ from blueprint.numbers import ceil_div
 from blueprint.port import Stream
 from blueprint.record import Field
 from blueprint.spec import Spec
-from blueprint.systems.description import Buffers
+from blueprint.systems.description import INTEGERS, Buffers
 from blueprint.systems.instructions import UNITS
 
 #: Bits of a container of one element.
@@ -45,8 +45,8 @@ BUFFERS = Buffers(weights=16384, cache=16384, activations=65536)
 WEIGHTS, CACHED = "wgt", ("key", "value")
 #: Units whose results the vector unit takes as its rows, and the field of those.
 _PRODUCERS, _CONSUMER, _ROWS_FIELD = ("matrix", "attention"), "vector", "x"
-#: Bits of an element of the embedding: integers with a scale a row, or, of hardware that no system describes, floats.
-INTEGERS, EMBEDDING = 8, 16
+#: Bits of an element of the embedding, of hardware that no system describes.
+EMBEDDING = 16
 
 
 @dataclass(frozen=True)
