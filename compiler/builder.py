@@ -14,7 +14,17 @@ from dataclasses import dataclass, field
 
 from blueprint.errors import ParamError
 from blueprint.systems.control import UNIT_BYTES
-from blueprint.systems.instructions import HOLD, INDICES, KEEP, LAST_BIT, MOVED, NARROW_BIT, REPEAT, UNITS, Instruction
+from blueprint.systems.instructions import (
+    HOLD,
+    INDICES,
+    KEEP,
+    LAST_BIT,
+    MOVED,
+    NARROW_BIT,
+    REPEAT,
+    UNITS,
+    Instruction,
+)
 from blueprint.systems.staging import Staged
 from compiler.purpose import Purpose
 

@@ -100,7 +100,7 @@ class Machine:
 
     @cached_property
     def table(self) -> Table:
-        """The narrowest container in which memory gives rows no faster than the vector unit takes them, or the wide one."""
+        """Narrow containers where memory gives rows in them no faster than the unit takes them, else wide ones."""
         x, integers = self.rows.x, self.hardware.embedding == INTEGERS
         narrow, wide = Table(x.narrow, True, integers), Table(x.container, False, integers)
         keeps_up = self._cycles(narrow) >= self._pace(narrow)

@@ -67,7 +67,9 @@ _OTHERS = {
     str(HOLD): "`hold`: beats of a row, for fields that have one element a row",
     str(KEEP): "`keep`: a bit for each field of the unit's outputs whose results are kept",
     str(WITHOUT): "`without`: a bit for each field of the unit's inputs that is 0 and not waited for",
-    str(REPEAT): "`repeat`: how often a run takes what was loaded of a field that is the same for all rows; 0 is once",
+    str(
+        REPEAT
+    ): "`repeat`: how often a run takes what was loaded of a field that is the same for all rows; 0 is once",
 }
 #: The fields of an instruction, lowest first.
 FORMAT = Record(

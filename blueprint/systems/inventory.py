@@ -25,7 +25,15 @@ from blueprint.systems.control import (
     Outlets,
 )
 from blueprint.systems.dma import RESPONSE_BITS, Dma, fifo
-from blueprint.systems.instructions import FORMAT, INDEX_BITS, MOVED, NARROW_BIT, TOKENS_MOST, UNITS, VALUE_BITS
+from blueprint.systems.instructions import (
+    FORMAT,
+    INDEX_BITS,
+    MOVED,
+    NARROW_BIT,
+    TOKENS_MOST,
+    UNITS,
+    VALUE_BITS,
+)
 from blueprint.unit import ADDER, COMPARATOR, HALF_ADDER, LOGIC, MUX, REGISTER, SELECT, Unit
 
 Registers = dict[str, Number]

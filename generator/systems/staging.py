@@ -19,7 +19,8 @@ class Inlet(Block):
     are gathered in front of the FIFO, where it is less than one, they are parted behind it; only the low bits of each
     container are kept, elements in ``narrow`` containers get their sign above them. A field that repeats is given for
     ``turns`` rows, its words going round the FIFO from when all are there up to the last row, and not ready meanwhile.
-    Does not: give a row again behind which another one waits; repair a transfer that ends within a beat of the field; that is ``broken`` and what is there is left.
+    Does not: repair a transfer that ends within a beat of the field; that is ``broken`` and what is there is left. Nor
+    give a row again behind which another one waits.
 
     ``units`` of the last beat of a transfer belong to it. ``ends`` is with the last beat of a transfer that was marked
     as the ``last`` of a run.
@@ -55,7 +56,9 @@ class Inlet(Block):
         else:
             write, word = self.offered & self.ready, self._kept(m)
         leaves, result = Signal(name="leaves"), Signal(shape.word_bits, name="result")
-        again, whole = self._turn(m, write, word, leaves, result) if shape.turns else (Const(0, 1), Const(0, 1))
+        again, whole = (
+            self._turn(m, write, word, leaves, result) if shape.turns else (Const(0, 1), Const(0, 1))
+        )
         repeats = self.turns[1:].any() if shape.turns else Const(0, 1)
         goes_round, there, room = again & leaves, Signal(name="there"), Signal(name="room")
         self.use(
@@ -70,7 +73,9 @@ class Inlet(Block):
         ]  # fmt: skip
         return m
 
-    def _turn(self, m: Module, write: Value, word: Value, leaves: Value, result: Value) -> tuple[Value, Value]:
+    def _turn(
+        self, m: Module, write: Value, word: Value, leaves: Value, result: Value
+    ) -> tuple[Value, Value]:
         """Whether words go round once more, and whether a whole row is there: its last word was written."""
         shape, mark = self.shape, self.shape.parts * self.shape.bits
         turn, rows = Signal(shape.turns, name="turn"), Signal(shape.rows_bits, name="rows_there")

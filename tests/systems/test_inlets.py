@@ -45,7 +45,9 @@ def moved(
     ends: list[int] = []
 
     async def story(ctx: Any) -> None:
-        queue = [(beat, at == len(given) - 1, narrow) for given, narrow in loads for at, beat in enumerate(given)]
+        queue = [
+            (beat, at == len(given) - 1, narrow) for given, narrow in loads for at, beat in enumerate(given)
+        ]
         ctx.set(inlet.units, PORT // 32)
         ctx.set(inlet.last, 1)
         if inlet.shape.turns:
@@ -108,7 +110,9 @@ def test_zeros_above_elements_are_noticed() -> None:
 
 @pytest.mark.parametrize(("lanes", "length"), [(4, 4), (4, 8), (4, 20), (2, 16), (8, 32)])
 @pytest.mark.parametrize("turns", [0, 1, 2, 5])
-def test_a_field_is_given_again_for_all_rows_and_ends_with_the_last(lanes: int, length: int, turns: int) -> None:
+def test_a_field_is_given_again_for_all_rows_and_ends_with_the_last(
+    lanes: int, length: int, turns: int
+) -> None:
     """Two runs: what is loaded for the second one comes behind all rows of the first one."""
     shape = Inlets(field("vector.gain.gain", lanes=lanes), PORT)
     first, second = numbers(length, 16), numbers(length, 16, 2)
