@@ -15,7 +15,17 @@ from dataclasses import dataclass, field
 
 from blueprint.errors import ParamError
 from blueprint.systems.control import UNIT_BYTES
-from blueprint.systems.instructions import HOLD, INDICES, KEEP, LAST_BIT, MOVED, UNITS, Instruction
+from blueprint.systems.instructions import (
+    HOLD,
+    INDICES,
+    KEEP,
+    LAST_BIT,
+    MOVED,
+    NARROW_BIT,
+    REPEAT,
+    UNITS,
+    Instruction,
+)
 from blueprint.systems.staging import Staged
 from compiler.purpose import Purpose
 
@@ -185,16 +195,21 @@ class Builder:
         self._transfer("load", moved, self._token_place)
         self._start("load", [], 4)
 
-    def load(self, name: str, moved: Moved, *, last: bool = True, free: bool = False) -> None:
-        """Load a staged field; ``last`` where the run's beats end with it, ``free`` where the FIFO drains meanwhile."""
+    def load(
+        self, name: str, moved: Moved, *, last: bool = True, free: bool = False, narrow: bool = False
+    ) -> None:
+        """Load a staged field; ``last`` where the run's beats end with it, ``free`` where the FIFO drains meanwhile.
+
+        With ``narrow`` its elements are in narrow containers.
+        """
         staged = self.inputs[name]
         _check_units(name, moved)
-        place = staged.number | (1 << LAST_BIT if last and staged.carrier else 0)
+        place = staged.number | (last and staged.carrier) << LAST_BIT | narrow << NARROW_BIT
         self._transfer("load", moved, place)
         number = len(self._starts["load"])
         needs = [("store", self._memory.read(moved.span, number))]
         if not free:
-            needs += self._room(staged, self._words(staged, moved), number)
+            needs += self._room(staged, staged.words(moved.size, self.width, narrow), number)
         self._start("load", needs, moved.row_bytes * moved.rows)
 
     def store(self, name: str, moved: Moved) -> None:
@@ -217,9 +232,6 @@ class Builder:
             needed = name != "stride" or moved.rows > 1 or moved.position_rows or moved.index != NONE
             if needed or (unit, register) not in self._registers:
                 self.put(unit, register, value, position=moved.position_rows and name == "rows")
-
-    def _words(self, staged: Staged, moved: Moved) -> int:
-        return staged.words(moved.size, self.width)
 
     def room(self, name: str) -> int:
         """Words of a staged input that no load without a run has taken."""
@@ -247,9 +259,10 @@ class Builder:
 
     # Runs -------------------------------------------------------------------------------------------------------------
 
-    def hold(self, unit: str, beats: int) -> None:
-        """Set for how many beats an element of a row serves."""
+    def hold(self, unit: str, beats: int, repeat: int = 0) -> None:
+        """Set for how many beats an element of a row serves, and for how many rows what they have in common."""
         self.put(unit, HOLD, beats)
+        self.put(unit, REPEAT, repeat)
 
     def run(self, unit: str, results: Mapping[str, int], ahead: str = "") -> None:
         """Start a unit on what was loaded for it, keeping so many words of each of these ``results``.

@@ -175,11 +175,15 @@ class Masks(NamedTuple):
     hold: int
     keep: int
     without: int
+    repeat: int
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """What one top is made of: units by their name among :data:`UNITS`, and the three movers."""
+    """What one top is made of: units by their name among :data:`UNITS`, and the three movers.
+
+    ``embedding`` is the bits of an element of the embedding.
+    """
 
     name: str
     units: Mapping[str, Spec]
@@ -187,6 +191,7 @@ class Hardware:
     load: Dma
     store: Dma
     buffers: Buffers = staging.BUFFERS
+    embedding: int = staging.EMBEDDING
 
     @property
     def width(self) -> int:
@@ -196,7 +201,7 @@ class Hardware:
     @cached_property
     def inputs(self) -> tuple[Staged, ...]:
         """What a load fills, by number; the place behind the last is the token's register."""
-        return staging.inputs(self.units, self.width, self.buffers)
+        return staging.inputs(self.units, self.width, self.buffers, self.embedding)
 
     @cached_property
     def outputs(self) -> tuple[Staged, ...]:
@@ -211,14 +216,18 @@ class Hardware:
         """Bits of the registers of a unit's staging."""
         ins, outs = self.fields(unit, "in"), self.fields(unit, "out")
         held = HOLD_BITS * any(one.held for one in (*ins, *outs))
-        return Masks(held, len(outs), len(ins))
+        repeats = HOLD_BITS * any(one.repeats for one in ins)
+        return Masks(held, len(outs), len(ins), repeats)
 
     @cached_property
     def design_hash(self) -> str:
         """16 hexadecimal digits that name this hardware; the same units and movers give the same."""
         units = {name: [spec.family, spec.design_hash] for name, spec in self.units.items()}
         movers = [mover.design_hash for mover in (self.fetch, self.load, self.store)]
-        fields = [[field.name, field.beat_bytes, field.depth] for field in (*self.inputs, *self.outputs)]
+        fields = [
+            [field.name, field.beat_bytes, field.depth, field.narrow]
+            for field in (*self.inputs, *self.outputs)
+        ]
         what = {"units": units, "movers": movers, "queue": QUEUE_DEPTH, "staging": fields}
         text = json.dumps(what, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -269,6 +278,26 @@ class Inlets(_Shape):
         """Bits of a word of the FIFO: beats of the field, whether a run ends, and how many beats there are."""
         return self.parts * self.bits + self.marks + clog2(self.parts)
 
+    @property
+    def narrow_bits(self) -> int:
+        """Bits of the narrow container; 0 where there is none."""
+        return 8 * self.staged.narrow
+
+    @property
+    def ratio(self) -> int:
+        """Narrow containers in one; 1 where there is none."""
+        return self.container // self.staged.narrow if self.staged.narrow else 1
+
+    @property
+    def turns(self) -> int:
+        """Bits of the rows that a field is given for; 0 where it does not repeat."""
+        return HOLD_BITS * self.staged.repeats
+
+    @property
+    def rows_bits(self) -> int:
+        """Bits of the number of rows in the FIFO of a field that repeats."""
+        return bit_length(self.depth) if self.staged.repeats else 0
+
     def places(self, number: int) -> list[tuple[int, int]]:
         """What is kept of the ``number``-th beat of the memory: lowest bit and bits, in the order of the field."""
         low = number * self.port_bits
@@ -306,7 +335,7 @@ def hardware(system: System) -> Hardware:
     latency = ceil_div(int(memory.latency_ns * clock), 1000)
     return built(
         system.name, units, width=memory.width, burst=memory.burst, latency=latency, size=memory.size,
-        indices=indices, buffers=system.buffers,
+        indices=indices, buffers=system.buffers, embedding=system.head.embedding_width,
     )  # fmt: skip
 
 
@@ -320,6 +349,7 @@ def built(
     size: int = 1 << 20,
     indices: int = 16,
     buffers: Buffers = staging.BUFFERS,
+    embedding: int = staging.EMBEDDING,
 ) -> Hardware:
     """Hardware with movers for a memory of ``size`` bytes behind ports of ``width`` bits that answer in ``latency``.
 
@@ -337,4 +367,4 @@ def built(
     load = Dma(direction="read", outstanding=outstanding, buffer_words=words, **moves, **common)
     store = Dma(direction="write", outstanding=4, buffer_words=burst, **moves, **common)
     ordered = {unit: units[unit] for unit in UNITS if unit in units}
-    return Hardware(name, ordered, fetch, load, store, buffers)
+    return Hardware(name, ordered, fetch, load, store, buffers, embedding)

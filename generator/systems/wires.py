@@ -64,10 +64,13 @@ class Moves(Signature):
 
 
 class Chosen(Signature):
-    """What the executor of a mover tells staging: whether a transfer runs, its place, and whether it ends a run."""
+    """What the executor of a mover tells staging of its transfer.
+
+    Whether it runs, its place, whether it ends a run, and whether its elements are in narrow containers.
+    """
 
     def __init__(self) -> None:
-        super().__init__({"active": Out(1), "where": Out(LAST_BIT), "last": Out(1)})
+        super().__init__({"active": Out(1), "where": Out(LAST_BIT), "last": Out(1), "narrow": Out(1)})
 
 
 class Dispatch(Signature):

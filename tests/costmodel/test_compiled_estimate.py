@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from blueprint import registry
 from blueprint.errors import ParamError
 from blueprint.systems.address_map import PAGE
 from blueprint.systems.description import System
@@ -54,7 +55,16 @@ def wide() -> System:
     return replace(system, memory=replace(system.memory, latency_ns=400.0))
 
 
-SYSTEMS = {"preset": tiny, "narrow": narrow, "wide": wide}
+def integers() -> System:
+    """The preset with an embedding of 8 bits and as many lanes as a beat of the memory has elements of it."""
+    system = tiny()
+    vector = system.units["vector"]
+    lanes = replace(vector, spec=registry.get("vector")(**vector.spec.parameters | {"lanes": 8}))
+    head = replace(system.head, embedding_width=8)
+    return replace(system, head=head, units={**system.units, "vector": lanes})
+
+
+SYSTEMS = {"preset": tiny, "narrow": narrow, "wide": wide, "integers": integers}
 
 
 @cache

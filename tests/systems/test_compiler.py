@@ -338,6 +338,11 @@ REFUSED: dict[str, tuple[Callable[[], Compiled], str]] = {
         ),
         "Rows of vector.out.quantized must be multiples of 4 bytes, which movers move, not 6",
     ),
+    "a unit that is slower than memory": (
+        lambda: compiled(small.hardware(width=64)),
+        "The vector unit must take a row of the head in 16 cycles, as fast as memory gives it, and takes 23: give the "
+        "memory a narrower port",
+    ),
     "columns that do not divide the outputs": (
         lambda: compiled(small.hardware(matrix=small.product("tables", fetch_count=24))),
         "Outputs must be multiples of the matrix unit's 24 columns, not 32",
@@ -350,6 +355,16 @@ def test_what_the_hardware_cannot_run_is_refused(what: str) -> None:
     build, told = REFUSED[what]
     with pytest.raises(ParamError, match=f"^{re.escape(told)}$"):
         build()
+
+
+def test_a_narrow_load_of_a_field_of_one_container_is_refused() -> None:
+    found = compiled()
+    memory = Memory(found.layout.base, found.layout.image())
+    values = (0, 64, 1, 64, found.hardware.inputs[0].number | 1 << 9, 0)
+    program = [Instruction("set", "load", register=n, value=v) for n, v in enumerate(values)]
+    told = "A load of matrix.act.activation must have its only container, not a narrow one"
+    with pytest.raises(Stuck, match=f"^{re.escape(told)}$"):
+        Golden(found.hardware, memory).run([*program, Instruction("start", "load")], 0)
 
 
 def test_a_store_without_results_is_refused() -> None:

@@ -85,6 +85,8 @@ def layer() -> Writing:
     writing.run("matrix", Gemm(1, 16, 8), 2)
     writing.run("attention", Attention(1, 5, 2, 2, 4, "causal"), 3)
     writing.run("vector", Rowwise(2, 24, "dequantize+add"), 4)
+    writing.run("vector", Rowwise(2, 16, "norm+quantize"), 5, narrow=True, repeat=2)
+    writing.run("vector", Rowwise(1, 24, "norm"), 6, narrow=True)
     writing.end()
     return writing
 
@@ -232,6 +234,8 @@ def find(writing: Writing, unit: str, register: int, which: int = 0) -> int:
         ("load", "address", DATA + 2, {"refused": 1}),
         ("load", "rows", 1 << 20, {"refused": 1}),
         ("load", "place", 7, {"refused": 1}),
+        ("load", "place", 1 << 8 | 1 << 9, {"refused": 1}),
+        ("load", "place", 1 << 10, {"refused": 1}),
         ("load", "index", 3, {"refused": 1}),
         ("store", "place", 1, {"refused": 1, "unit": 4}),
         ("store", "row_bytes", 1 << 39, {"refused": 1, "unit": 4}),
