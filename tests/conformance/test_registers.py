@@ -347,9 +347,9 @@ def test_every_family_refuses_in_these_tests() -> None:
 def combinations(spec: Spec) -> Iterator[dict[str, int]]:
     """Values of all sizes: every legal one, 0, one too many, all ones; no task has one candidate."""
     values = [[*range(int(size.most) + 2), WORD] for size in spec.sizes]
-    for size, some in zip(spec.sizes, values, strict=True):
+    for size, given in zip(spec.sizes, values, strict=True):
         if size.name == "candidates":
-            some.remove(1)
+            given.remove(1)
     for chosen in itertools.product(*values):
         yield dict(zip((size.name for size in spec.sizes), chosen, strict=True))
 
