@@ -233,7 +233,7 @@ WORDS = ("arithmetic", "element", "cascade", "sum_format", "size_widths", "data_
 FLAGS = (
     "stationary", "skewed", "floats", "carry_save", "passes_words", "serial", "paced", "waits", "encoded", "flexible",
     "selects", "sparse", "holds_products", "in_sram", "accumulates", "holds_sums", "gated", "several_tokens",
-    "regroups", "several_columns", "selects_one",
+    "regroups", "several_columns",
 )  # fmt: skip
 NUMBERS = tuple(
     name

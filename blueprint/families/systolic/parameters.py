@@ -196,17 +196,13 @@ class SystolicParameters(Spec):
 
         Sums in carry-save form that stay always are, and a single selected float, which nothing has rounded yet.
         """
-        return self.holds_sums | self.selects_one
+        alone = self.selects * flag(self.dot_length * choose(self.stationary, self.rows, 1) == 1)
+        return self.several_beats | self.carry_save * (1 - self.stationary) | alone
 
     @cached_property
     def holds_sums(self) -> Number:
         """1 if sums are kept from beat to beat. A single selected float that stays is added to zero instead."""
-        return self.several_beats | choose(self.stationary, self.selects_one, self.carry_save)
-
-    @cached_property
-    def selects_one(self) -> Number:
-        """1 if a beat brings a single selected float to a sum."""
-        return self.selects * flag(self.dot_length * choose(self.stationary, self.rows, 1) == 1)
+        return self.accumulates * (self.several_beats | self.carry_save | self.stationary)
 
     @cached_property
     def gated(self) -> Number:
@@ -230,10 +226,7 @@ class SystolicParameters(Spec):
 
     @cached_property
     def marks_ends(self) -> Number:
-        """1 if, where sums stay, a separate bit marks the end of a tile across the array.
-
-        Where every beat ends a tile, a bit that goes with every beat says as much.
-        """
+        """1 if a bit of its own marks the end of a tile, where sums stay and a beat's own bit does not say as much."""
         with_beats = self.holds_sums * self.floats | self.waits * (1 - self.paced)
         return 1 - with_beats * (1 - self.several_beats)
 
