@@ -13,7 +13,7 @@ from blueprint.unit import KINDS, Path, Unit
 from blueprint.workloads.tasks import parse_gemm
 from blueprint.workloads.workload import of_gemm
 from costmodel.calibration import path_fit
-from costmodel.model import estimate, evaluate, features
+from costmodel.model import estimate, evaluate, features, glitches
 from costmodel.model.work import Asked
 from costmodel.technology import technology
 from costmodel.technology.sram import Law, Organization, Sram
@@ -137,6 +137,9 @@ def test_estimate_of_a_design_multiplies_runs_and_cycles(tech: Technology) -> No
     known = technology.load("asap7")
     alone = evaluate.of_design(spec, known)
     clocks, moved = (float(part) for part in estimate.energy_parts(spec.units(), known))
+    more = sum(float(energy) for energy in glitches.energies(spec, known).values())
+    assert more > 0
+    moved += more
     path = float(estimate.delay(spec.paths(), known))
     leaked = float(estimate.leakage(spec.units(), known)) * path * 1e-9  # pJ in a cycle: nW times ps
     assert leaked > 0

@@ -16,7 +16,7 @@ from blueprint.unit import KINDS, Path, Unit
 from blueprint.workloads.tasks import parse_gemm
 from blueprint.workloads.workload import of_gemm
 from costmodel.calibration import sampling
-from costmodel.model import estimate, evaluate, features
+from costmodel.model import estimate, evaluate, features, glitches
 from costmodel.model.work import Asked, Dram
 from costmodel.technology import technology
 
@@ -85,6 +85,7 @@ def test_an_estimate_on_a_workload_is_what_its_cycles_cost() -> None:
     assert 0 < row["utilization"] <= 1
     busy = row["cycles"] * row["utilization"]
     clocks, switching = estimate.energy_parts(design.units(), tech)
+    switching += sum(glitches.energies(design, tech).values())
     leakage = estimate.leakage(design.units(), tech) * 1e3  # pJ in a second
     period = row["critical_path_ps"] * 1e-12
     energy = clocks * row["cycles"] + switching * busy + leakage * row["cycles"] * period

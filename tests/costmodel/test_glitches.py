@@ -10,13 +10,18 @@ import pytest
 
 from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.unit import Path, Unit
+from blueprint.workloads.data import EVEN
+from costmodel.calibration.measuring import operands
 from costmodel.model import estimate, evaluate, explain, features, glitches
 from costmodel.technology import technology
 from costmodel.technology.technology import Technology
 
 VALUES: dict[str, Any] = {"mu": 2, "lut_count": 4, "fetch_count": 4, "act_width": 8, "k_max": 64, "n_max": 16}
 SPEC = TernaryLutSpec(**VALUES)
-PLAIN = technology.load("asap7")
+CALIBRATED = technology.load("asap7")
+PLAIN = CALIBRATED.with_model(
+    {name: group for name, group in CALIBRATED.model.items() if name != glitches.GROUP}
+)
 
 
 def with_law(law: dict[str, Any]) -> Technology:
@@ -26,11 +31,18 @@ def with_law(law: dict[str, Any]) -> Technology:
     )
 
 
-@pytest.mark.parametrize("name", technology.names())
-def test_a_technology_without_glitches_says_so(name: str) -> None:
-    found = evaluate.of_design(SPEC, technology.load(name))
+def test_a_technology_without_glitches_says_so() -> None:
+    found = evaluate.of_design(SPEC, PLAIN)
     assert (found.glitches, found.glitch_energy_pj) == ("not counted", None)
-    assert glitches.energies(SPEC, technology.load(name)) == {}
+    assert glitches.energies(SPEC, PLAIN) == {}
+
+
+@pytest.mark.parametrize("name", technology.names())
+def test_models_of_netlists_with_delays_count_glitches(name: str) -> None:
+    known = technology.load(name)
+    counted = operands(known.recipe or "") != EVEN
+    assert evaluate.of_design(SPEC, known).glitches == ("counted" if counted else "not counted")
+    assert bool(glitches.energies(SPEC, known)) is counted
 
 
 def test_energy_of_glitches_is_on_top_and_by_place() -> None:

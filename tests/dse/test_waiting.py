@@ -11,7 +11,7 @@ from blueprint import registry
 from blueprint.files.document import read_text
 from blueprint.workloads import model
 from blueprint.workloads.tasks import Task
-from costmodel.model import estimate
+from costmodel.model import estimate, glitches
 from costmodel.model.evaluate import TechnologyCosts
 from costmodel.technology import technology
 from dse.families import design_problem
@@ -88,6 +88,7 @@ def test_energy_is_that_of_all_the_time_computed_again_from_its_parts(
         seconds, bits = seconds_of(spec, family, phase, hertz, bandwidth)
         parts = estimate.energies_by_place(spec.units(), ASAP7).values()
         clock, switching = (sum(float(pair[which]) for pair in parts) for which in (0, 1))
+        switching += sum(float(more) for more in glitches.energies(spec, ASAP7).values())
         macs = sum(task.macs for task in tasks(family, phase))
         core = clock * seconds * hertz + switching * macs / float(spec.peak_macs)
         core += leakage_watts(spec) * seconds * 1e12
@@ -138,4 +139,5 @@ def test_leakage_is_charged_for_the_slow_clock_of_a_design_too() -> None:
     assert slow["energy_pj"] - fast["energy_pj"] == pytest.approx(leakage_watts(spec) * seconds * 1e12)
     idle = ternforge.estimate(Design(spec, "d", 1.0), "asap7")["energy_pj"]
     clock, switching = estimate.energy_parts(spec.units(), ASAP7)
+    switching += sum(float(more) for more in glitches.energies(spec, ASAP7).values())
     assert idle == pytest.approx(float(clock + switching) + leakage_watts(spec) * 1e-6 * 1e12)

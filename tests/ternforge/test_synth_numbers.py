@@ -31,6 +31,7 @@ FOUND = synthesis.Synthesis(
     path_classes_ps={},
     cells={},
     modules={},
+    recipe=str(technology.load("asap7").recipe),
 )
 
 
@@ -137,20 +138,20 @@ technology: asap7
 def test_prediction_of_another_recipe_does_not_stand_beside_a_measurement(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = dataclasses.replace(FOUND, recipe="buffered/1", wires="no wires", buffer_area_um2=1234.5)
+    other = dataclasses.replace(FOUND, recipe="area/4", wires="no wires", buffer_area_um2=1234.5)
     monkeypatch.setattr(synthesis, "mapped", lambda *_, **__: None)
     monkeypatch.setattr(synthesis, "summary", lambda _: other)
-    assert run(["synth", EXAMPLE, "--recipe", "buffered/1"]) == 0
+    assert run(["synth", EXAMPLE, "--recipe", "area/4"]) == 0
     text = capsys.readouterr().out
-    assert "recipe buffered/1; no wires; buffers 10.0% of area" in text
-    assert "no prediction: asap7 was calibrated by recipe area/4" in text
+    assert "recipe area/4; no wires; buffers 10.0% of area" in text
+    assert "no prediction: asap7 was calibrated by recipe buffered/1" in text
     assert "predicted" not in text.splitlines()[1]
-    assert run(["synth", EXAMPLE, "--recipe", "buffered/1", "--json"]) == 0
+    assert run(["synth", EXAMPLE, "--recipe", "area/4", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (
         found["predicted"] is None
-        and found["predicted_recipe"] == "area/4"
-        and found["recipe"] == "buffered/1"
+        and found["predicted_recipe"] == "buffered/1"
+        and found["recipe"] == "area/4"
     )
 
 
