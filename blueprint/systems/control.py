@@ -312,7 +312,16 @@ class Inlets(_Shape):
 
 
 class Outlets(_Shape):
-    """Staging of an output."""
+    """Staging of an output; where ``narrow``, what becomes of a beat in narrow containers."""
+
+    def __init__(self, staged: Staged, port_bits: int, narrow: bool = False) -> None:
+        super().__init__(staged, port_bits)
+        self.narrow, self.beat_bytes = narrow, staged.moved_bytes(narrow)
+
+    @property
+    def ways(self) -> tuple[Outlets, ...]:
+        """In its container, and in the narrow one if there is one."""
+        return (self, Outlets(self.staged, self.port_bits, True)) if self.staged.packs else (self,)
 
 
 def hardware(system: System) -> Hardware:

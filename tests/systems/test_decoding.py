@@ -8,6 +8,7 @@ import pytest
 
 from blueprint.systems.instructions import UNITS
 from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
+from blueprint.workloads.tasks import Attention
 from compiler import calibration, image
 from compiler.compile import DECODE, PROMPT, Compiled, compile_model
 from compiler.image import Image
@@ -117,3 +118,17 @@ def test_bytes_of_keys_grow_with_the_position(found: Compiled, picture: Image) -
         for one, (_, size) in zip(picture.programs[DECODE], picture.notes[DECODE], strict=True)
         if one.unit == "load"
     )
+
+
+def test_packed_keys_change_no_cycle_of_a_run_of_attention() -> None:
+    """A beat of packed keys is one word, not as many elements as a head has."""
+    found = []
+    for width in (8, 4):
+        hardware = small.hardware(attention=small.attention(kv_width=width))
+        spec, task = hardware.units["attention"], Attention(1, 3, 2, 1, 8, "causal")
+        values = spec.register_values(task)
+        registers = {one.address // 4: values[one.name] for one in spec.registers() if one.name in values}
+        runs = decoding.Runs(hardware)
+        assert runs.task("attention", registers) == task
+        found.append(runs("attention", registers))
+    assert found == [21, 21]
