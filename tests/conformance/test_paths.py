@@ -88,6 +88,20 @@ def test_registers_inside_adders_end_paths(stages: int, tmp_path: Path) -> None:
     _check(spec, tmp_path)
 
 
+def test_a_single_table_and_the_most_registers(tmp_path: Path) -> None:
+    """The least of everything: no adder sums the tables, and the first piece of the accumulator's only orders operands."""
+    spec = FAMILIES["ternary_lut"](
+        **{**FLOAT_TABLES, "activation": "bf16", "lut_count": 1, "n_max": 1, "m_max": 1},
+        adder_stages=6,
+        table_style="half",
+        build_register=False,
+    )
+    assert "end-build-fetched-begin-reduce-end-reduce-begin-accumulate" in [
+        path.name for path in spec.paths()
+    ]
+    _check(spec, tmp_path)
+
+
 def test_a_path_through_registers_is_found(tmp_path: Path) -> None:
     """The failing twin: paths of the same design without registers inside its adders."""
     deep = FAMILIES["ternary_lut"](**FLOAT_TABLES, adder_stages=1)
