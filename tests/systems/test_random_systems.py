@@ -19,11 +19,12 @@ from simulator.systems import decoding, proving
 
 #: Systems that are run here: two of each family of products.
 SHORT = 4
+_DRAWN = random_systems.drawn  # the fixture below puts `case` in its place
 
 
 @functools.cache
 def case(number: int) -> random_systems.Case:
-    return random_systems.drawn(number)
+    return _DRAWN(number)
 
 
 @pytest.fixture(scope="module")
