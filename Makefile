@@ -9,7 +9,7 @@ export TERNFORGE_CACHE ?= $(CURDIR)/sim_build/cache
 export MPLCONFIGDIR ?= $(CURDIR)/sim_build/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast soak lint clean tools
+.PHONY: help demo test test-fast test-all soak lint clean tools
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,6 +19,9 @@ demo: $(STAMP) ## explore, export, verify and synthesize one accelerator, end to
 
 test: $(STAMP) ## the whole test suite (about 45 minutes on two cores)
 	$(RUN)/python -m pytest -n $(JOBS) --dist worksteal tests
+
+test-all: $(STAMP) ## the random designs that `make test` has no time for: all of the conformance suite's (about an hour and a half)
+	TERNFORGE_ALL_DESIGNS=1 $(RUN)/python -m pytest -n $(JOBS) --dist worksteal tests/conformance
 
 test-fast: $(STAMP) ## the tests that take seconds (about seven minutes on two cores)
 	$(RUN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" tests

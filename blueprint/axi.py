@@ -133,12 +133,12 @@ def ports(streams: Iterable[StreamPort]) -> dict[str, int]:
 
 
 def writes(sizes: Mapping[str, int], *, start: bool = True) -> list[tuple[str, int]]:
-    """Register and value of every write before the streams: the sizes as they come, then the start."""
+    """Register and value of every write before the streams start: the sizes in order, then the start bit."""
     return [*sizes.items(), *([("control", START)] if start else [])]
 
 
 def status_bit(fields: Mapping[str, Any], flag: str) -> int:
-    """The mask of a bit of the status register, whose ``fields`` are (lowest bit, width); 0 where there is none."""
+    """Mask of a bit of the status register with these ``fields`` (lowest bit, width); 0 if it lacks the bit."""
     return 1 << fields[flag][0] if flag in fields else 0
 
 
@@ -161,13 +161,13 @@ class Offer:
         return self.valid and self.taken == self.beats - 1
 
     def drive(self, opened: bool) -> bool:
-        """At the beginning of a cycle: whether beat number ``taken`` begins to be offered in it."""
+        """At the beginning of a cycle: true if the source offers beat number ``taken`` from this cycle on."""
         begins = opened and not self.valid and not self.done
         self.valid = self.valid or begins
         return begins
 
     def sample(self, ready: bool) -> bool:
-        """At the end of a cycle: whether the beat was accepted in it."""
+        """At the end of a cycle: true if the beat was accepted in this cycle."""
         moves = self.valid and ready
         self.taken += moves
         self.valid = self.valid and not moves

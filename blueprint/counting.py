@@ -14,17 +14,17 @@ REACH = 8
 
 
 def carries(width: Number, last: Number = 0) -> Number:
-    """Flags of a counter that counts up by one; with ``last`` 1 the last piece has one too."""
+    """Number of flags of a counter that counts up by one; with ``last`` 1 the last piece also has a flag."""
     return larger(ceil_div(width, REACH) - 1 + last, 0)
 
 
 def still(step: Number) -> Number:
-    """The lowest bits of what is left of a size that do not change when it is counted down by ``step``."""
+    """Number of low bits of a size that counting down by ``step`` leaves unchanged."""
     return clog2(step & -step)
 
 
 def first_piece(steps: Number) -> Number:
-    """Bits of the lowest piece of a counter down by a step of so many bits: twice the step fits as well."""
+    """Bits of the lowest piece of a counter that counts down by a step of so many bits; it holds twice the step."""
     return larger(steps + 1, REACH)
 
 
@@ -33,7 +33,7 @@ def down(
 ) -> dict[str, Number]:
     """Registers by name of a counter from a size of ``width`` bits down by ``step``, where it is ``there``.
 
-    What is left is kept where two steps may not cover it, and where it is ``shown``.
+    The remaining count is kept where two steps may not cover it, and where it is ``shown``.
     """
     same = still(step)
     steps, high = bit_length(step) - same, width - same
@@ -47,6 +47,6 @@ def down(
 
 
 def full(number: int, flags: int) -> int:
-    """The flags beside a counter that counts up, at a number: bit i is 1 where the carry of a step passes piece i."""
+    """The flags of a counter that counts up, at a value: bit i is 1 if the carry of the next step passes piece i."""
     ones = (1 << REACH) - 1
     return sum(1 << piece for piece in range(flags) if number >> piece * REACH & ones == ones)

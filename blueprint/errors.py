@@ -2,8 +2,8 @@
 
 
 class ParamError(ValueError):
-    """A design of the right kind that cannot be built; the message names the remedy where there is one."""
+    """A design of the right kind that cannot be built; the message names a remedy if one exists."""
 
 
 class SpecError(ValueError):
-    """A file that cannot be read as what it claims to be; the message starts with ``file:line:col``."""
+    """A file whose content does not match its schema; the message starts with ``file:line:col``."""

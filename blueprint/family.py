@@ -69,7 +69,7 @@ class Ports(Protocol[P, T]):
         """The AXI4-Stream ports: fields at their offsets, and the order of beats."""
 
     def register_file(self, p: P, /) -> RegisterFile:
-        """The size registers with the rules between them, status flags, and what each counter counts."""
+        """Size registers with the rules between them, status flags and stall counters."""
 
     def register_values(self, p: P, task: T, /) -> dict[str, int]:
         """Values that software writes to the size registers before a run, by name of the register."""
@@ -193,3 +193,13 @@ def lacking(facets: Facets[Any, Any]) -> dict[str, list[str]]:
         asked = [name for name in vars(getattr(PROTOCOLS, facet)) if not name.startswith("_")]
         absent[facet] = [name for name in asked if not hasattr(getattr(facets, facet), name)]
     return {facet: names for facet, names in absent.items() if names}
+
+
+def no_flags(p: Parameters, operands: Arrays) -> dict[str, int]:
+    """``Golden.flags`` of a family whose designs have no status flags but those of every design."""
+    return {}
+
+
+def no_constants(p: Parameters) -> dict[str, Any]:
+    """``Golden.constants`` of a family whose page names none."""
+    return {}

@@ -97,12 +97,12 @@ def possible(condition: Whole | Truths) -> bool:
 
 
 def smaller(one: Number, other: Number) -> Number:
-    """The smaller of two."""
+    """The smaller of two values."""
     return choose(one < other, one, other)
 
 
 def larger(one: Number, other: Number) -> Number:
-    """The larger of two."""
+    """The larger of two values."""
     return choose(one > other, one, other)
 
 

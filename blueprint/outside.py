@@ -17,7 +17,7 @@ _ROOMS = ("blueprint", "generator")
 
 
 def roots() -> tuple[Path, ...]:
-    """The folders that the variable names, separated like those of ``PATH``."""
+    """The folders in the variable, separated as in ``PATH``."""
     return tuple(Path(name) for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name)
 
 

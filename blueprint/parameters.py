@@ -125,7 +125,7 @@ class Parameters(ABC):
 
     @classmethod
     def check_name(cls, name: str) -> None:
-        """Raises ``ParamError`` for the name that a parameter had in an earlier version."""
+        """Raise ``ParamError`` for the name of a parameter in an earlier version."""
         if name in cls.former_names:
             raise refuse(name, f"Parameter must be {cls.former_names[name]!r}, not {name!r}, its former name")
 
@@ -184,7 +184,7 @@ class Parameters(ABC):
 
     @property
     def hashed(self) -> dict[str, Any]:
-        """The parameters that tell this design's hardware from that of others, by name."""
+        """The parameters that distinguish this design's hardware, by name."""
         limits = self.limits()
         plain = {
             name for name, limit in limits.items() if limit.added and getattr(self, name) == limit.default
@@ -255,7 +255,7 @@ class Parameters(ABC):
 
     @property
     def gate_function(self) -> str:
-        """The activation that a gate is, as models name it; empty where there is none."""
+        """The activation function of a gate, as models name it; empty if the design has no gate."""
         return ""
 
     @property

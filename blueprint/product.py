@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+import numpy.typing as npt
+
 from blueprint.numbers import Number, bit_length
 from blueprint.port import Operand, Operation
 from blueprint.shell import Size
 from blueprint.workloads.tasks import Gemm
+
+Integers = npt.NDArray[np.int64]
+
+#: Bits, sign included, of the integers that float64 adds exactly.
+_EXACT_BITS = 53
 
 
 def product(
@@ -38,3 +46,10 @@ def product_sizes(sizes: Mapping[str, tuple[Number, Number]]) -> tuple[Size, ...
 def product_values(_: object, task: Gemm) -> dict[str, int]:
     """Values that software writes to the registers of :func:`product_sizes` before a run: the sizes of the product."""
     return {"tokens": task.m, "k": task.k, "n": task.n}
+
+
+def exact_product(act: Integers, wgt: Integers, width: int) -> Integers:
+    """``act @ wgt`` of integers whose sums have ``width`` bits; in float64, which is faster, where that is exact."""
+    if width > _EXACT_BITS:
+        return act @ wgt
+    return (act.astype(np.float64) @ wgt.astype(np.float64)).astype(np.int64)

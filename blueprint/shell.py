@@ -80,7 +80,7 @@ class Size:
 
     @property
     def lanes_above(self) -> Number:
-        """Bytes of a word beyond the register; one flip-flop each records a nonzero write."""
+        """Bytes of a word above the register; a flip-flop for each records a nonzero write."""
         return WORD_BYTES - self.width // 8
 
 
@@ -125,7 +125,7 @@ class SizeRule:
         return any(bound.holds(sizes) for bound in self.bounds)
 
     def excess(self, sizes: Mapping[str, int]) -> int:
-        """The least by which every offset must grow for sizes to keep to it; 0 or less where they do."""
+        """Smallest increase of every offset with which the sizes satisfy the rule; at most 0 if they do already."""
         return min(bound.excess(sizes) for bound in self.bounds)
 
     def given(self, sizes: Mapping[str, int]) -> str:
@@ -260,7 +260,7 @@ class RegisterFile:
         return bits
 
     def run_flags(self) -> dict[str, int]:
-        """Flip-flops that say how a run goes, by name: the status bits, and whether cycles are counted."""
+        """Flip-flops of the state of a run by name: the status bits, and the flag that counts cycles."""
         return {**dict.fromkeys((*STATUS, *self.flags), 1), "counting": 1}
 
     def path(self) -> Path:

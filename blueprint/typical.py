@@ -46,7 +46,7 @@ def random_parameters(
 def random_design(
     kind: type[_Parameters], draw: Callable[[], Mapping[str, Any]], suits: Callable[[_Parameters], bool]
 ) -> Mapping[str, Any]:
-    """Parameters of the first of some draws that can be built and ``suits``."""
+    """Parameters of the first draw that can be built and that ``suits``."""
     while True:
         found = kind.columns(draw())
         if found.feasible()[0] and suits(found):

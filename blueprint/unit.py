@@ -52,7 +52,7 @@ class Unit:
             raise ValueError(f"A {self.kind} is sized by {KINDS[self.kind].dims}, not {tuple(self.dims)}")
 
     def counted(self, count: Real) -> Unit:
-        """The same as a step of a path, so many in series."""
+        """A step of a path: ``count`` of these units in series."""
         return Unit(self.kind, self.place, count, self.dims)
 
     def times(self, share: Real) -> Unit:

@@ -47,7 +47,7 @@ class Image:
 
 def of_compiled(compiled: Compiled) -> Image:
     """The image of a compiled model."""
-    layout, model = compiled.layout, compiled.checkpoint.decoder.model
+    layout, model = compiled.layout, compiled.model
     programs = {one.name: one.instructions for one in compiled.programs}
     pages = {one.name: layout[one.region].base // PAGE for one in compiled.programs}
     notes = {one.name: one.notes for one in compiled.programs}
@@ -68,7 +68,7 @@ def write(
 
 def described(compiled: Compiled, image: Image, calibrated: str) -> dict[str, Any]:
     """What ``image.json`` says."""
-    model = compiled.checkpoint.decoder.model
+    model = compiled.model
     return {
         "schema": SCHEMA,
         "hardware": compiled.hardware.name,

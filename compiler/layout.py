@@ -20,23 +20,27 @@ ALIGNMENT = 64
 class Layout:
     """Regions in the order of their addresses, and what stands in those of the image.
 
-    Regions without contents are changed by runs; they come before all others, so that what an image has is one piece.
+    Regions that runs change come before all others, so that what an image has is one piece, from ``base`` on. A region
+    of the image whose contents are not known has its size alone.
     """
 
     regions: dict[str, Region] = field(default_factory=dict)
     contents: dict[str, Octets] = field(default_factory=dict)
     end: int = 0
+    base: int = -1
 
     def reserve(self, name: str, size: int, text: str, *, page: bool = False) -> Region:
         """A region of memory that runs write."""
-        if self.contents:
+        if self.base >= 0:
             raise ValueError(f"Region {name} must be reserved before those with contents")
         return self._add(name, size, text, page)
 
-    def place(self, name: str, data: Octets, text: str) -> Region:
-        """A region of the image with its contents, at a page."""
-        region = self._add(name, data.size, text, True)
-        self.contents[name] = data.reshape(-1)
+    def place(self, name: str, data: Octets | int, text: str) -> Region:
+        """A region of the image at a page, with its contents or of so many bytes."""
+        region = self._add(name, data if isinstance(data, int) else data.size, text, True)
+        if not isinstance(data, int):
+            self.contents[name] = data.reshape(-1)
+        self.base = region.base if self.base < 0 else self.base
         return region
 
     def _add(self, name: str, size: int, text: str, page: bool) -> Region:
@@ -49,11 +53,6 @@ class Layout:
     def __getitem__(self, name: str) -> Region:
         return self.regions[name]
 
-    @property
-    def base(self) -> int:
-        """The first byte of the image."""
-        return min(self.regions[name].base for name in self.contents)
-
     def image(self) -> Octets:
         """What stands in memory from `base` on."""
         base = self.base
@@ -65,18 +64,19 @@ class Layout:
 
 
 class Constants:
-    """FP32 numbers that runs are scaled by, as arrays with their places in a region."""
+    """FP32 numbers that runs are scaled by, as arrays with their places in a region.
+
+    Equal numbers have places of their own, so that where they are follows from shapes alone.
+    """
 
     def __init__(self) -> None:
         self._values: list[int] = []
-        self._places: dict[tuple[int, ...], int] = {}
 
     def words(self, *patterns: int) -> int:
-        """Byte offset of words that follow one another; the same words have one place."""
-        if patterns not in self._places:
-            self._places[patterns] = 4 * len(self._values)
-            self._values += patterns
-        return self._places[patterns]
+        """Byte offset of words that follow one another."""
+        place = 4 * len(self._values)
+        self._values += patterns
+        return place
 
     def numbers(self, *values: float) -> int:
         """Byte offset of FP32 numbers that follow one another."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from blueprint.numbers import ceil_div
 from blueprint.systems.control import Hardware
@@ -30,6 +30,10 @@ class Tile:
     address: int
     beats: int
     size: int
+
+    def moved(self, offset: int) -> Tile:
+        """The tile so many bytes further on."""
+        return replace(self, address=self.address + offset)
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ class Product:
                 f"Weights of the matrix unit must be ternary words, not {self.weights.field.code} elements"
             )
         self._checked: set[tuple[int, int]] = set()
+        self._sizes: dict[tuple[int, int], tuple[int, int]] = {}
 
     def outputs(self, k: int, n: int) -> int:
         """Outputs of one run of a product, so that its weights fill half of their FIFO at most.
@@ -84,7 +85,7 @@ class Product:
         if n % step:
             raise ParamError(f"Outputs must be multiples of the matrix unit's {step} columns, not {n}")
         self.check(k, step)
-        beats = len(self.beats(np.zeros((step, k), np.int8)))
+        beats, _ = self.size(k, step)
         groups: int = min(self.weights.depth // (2 * beats), n // step, self.spec.n_max // step)
         groups = min(groups, self.result.depth // 2)
         if groups == 0:
@@ -126,6 +127,13 @@ class Product:
         act = np.zeros((1, codes.shape[1]), np.int64)
         beats: Octets = self.spec.stimulus({"act": act, "wgt": codes.T.astype(np.int64)})["wgt"]
         return np.pad(beats, ((0, 0), (0, self.weights.beat_bytes - beats.shape[1])))
+
+    def size(self, k: int, n: int) -> tuple[int, int]:
+        """Beats and bytes of the weights of so many outputs."""
+        if (k, n) not in self._sizes:
+            beats = self.beats(np.zeros((n, k), np.int8))
+            self._sizes[k, n] = len(beats), beats.size
+        return self._sizes[k, n]
 
     def set_registers(self, k: int, n: int) -> dict[int, int]:
         """Numbers and values of the size registers of a run."""

@@ -17,7 +17,17 @@ from dse.problem import FACTS
 from dse.study import Study
 
 #: Facts that may differ between studies, as people call them.
-FACTS_OF = ("families", "technology", "technology facts", "version", "workload", "memory", "covers", "prompt")
+FACTS_OF = (
+    "families",
+    "technology",
+    "technology facts",
+    "version",
+    "workload",
+    "memory",
+    "covers",
+    "prompt",
+    "levels",
+)
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,7 @@ def facts(study: Study) -> dict[str, str]:
         "memory": memory_text(space.dram),
         "covers": study.covers,
         "prompt": "-" if prompt is None else f"{prompt} tokens",
+        "levels": ", ".join(study.ladder.levels),
     }
 
 

@@ -121,7 +121,7 @@ def _note(study: Study, shown: int) -> str:
     behind = study.feasible - len(study.front)
     how = (
         "every design: the front is exact"
-        if study.exact
+        if study.exact and not study.ladder
         else f"of {study.space.size:,}, by {study.space.method}"
     )
     sampled = f" ({shown:,} of them shown)" if shown < behind else ""

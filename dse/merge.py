@@ -17,6 +17,7 @@ from dse import search, store
 from dse import shard as shards
 from dse.batch import Batch, drawn, empty, join, reunite
 from dse.explore import Tally
+from dse.fidelity.promotion import Promotion
 from dse.problem import Problem
 from dse.progress import Progress, Silent
 from dse.resume import differences
@@ -143,8 +144,12 @@ class _Parts:
 
     def front(self) -> Batch:
         """The front of all, out of those of the shards."""
-        fronts = [part.front for part in self._numbered.values()]
+        fronts = [part.analytic_front for part in self._numbered.values()]
         return self.problem.front(join([empty(self.problem.metrics), *fronts]))
+
+    def promotions(self) -> list[Promotion]:
+        """The promotions of all; a design is in one shard, and so are those of it."""
+        return [each for part in self._numbered.values() for each in part.ladder.promotions]
 
     def _next(self, number: int, indices: Indices) -> list[_Part]:
         """The next part of a shard, which must hold these designs or a sample; nothing where it is not there."""
@@ -217,3 +222,5 @@ def _fill(kept: store.Store, parts: _Parts, facts: Mapping[str, Any], partial: b
     if not whole:
         kept.amend({**facts, "start": sequence, "partial": True}, None)
     kept.remember_front(parts.front())
+    if promotions := parts.promotions():
+        kept.promote(*promotions)

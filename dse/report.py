@@ -45,13 +45,14 @@ def html(study: Study) -> str:
         counts=data["counts"],
         importance=data["importance"],
         history=data["history"],
+        fidelity=study.ladder.summary(),
         one="token" if study.space.part else "row",
     )
 
 
 def _columns(study: Study) -> list[str]:
-    """Columns of the front's table: objectives, parameters that differ, then the other metrics."""
+    """Columns of the front's table: objectives, parameters that differ, the other metrics, and where these are from."""
     goals = list(study.space.objectives)
     others = [name for name in study.metrics if name not in goals]
     families = ["family"] if len(study.space.subspaces) > 1 else []
-    return ["id", *families, *goals, *varied(study), *others]
+    return ["id", *families, *goals, *varied(study), *others, "level"]

@@ -22,6 +22,7 @@ from typing import IO, Any
 from blueprint.errors import SpecError
 from blueprint.files import schemas
 from dse.batch import Batch, decode, encode
+from dse.fidelity.promotion import FAILED, Promotion
 from toolchain import files
 
 NAME = "study.db"
@@ -35,6 +36,19 @@ CREATE TABLE batches (
     checksum INTEGER NOT NULL
 );
 CREATE TABLE front (batches INTEGER NOT NULL, header TEXT NOT NULL, payload BLOB NOT NULL, checksum INTEGER NOT NULL);
+"""
+#: Made with the first promotion: a study without one is as it always was.
+_PROMOTIONS = """
+CREATE TABLE IF NOT EXISTS promotions (
+    point INTEGER NOT NULL,
+    level TEXT NOT NULL,
+    status TEXT NOT NULL,
+    metrics TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    log TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (point, level)
+) WITHOUT ROWID
 """
 
 
@@ -84,6 +98,7 @@ class Store:
             for sequence, header, payload, checksum in self._connection.execute(query):
                 if _checksum(header, payload) != checksum:
                     raise _damaged(self.path, f"batch {sequence} does not match its checksum")
+        self.promotions()
 
     def count(self) -> int:
         """Number of batches; they are numbered from 0 without gaps."""
@@ -172,6 +187,33 @@ class Store:
             self._connection.execute("DELETE FROM batches")
             self._connection.execute("DELETE FROM front")
             self._connection.executemany("UPDATE facts SET value = ?2 WHERE key = ?1", _rows(facts))
+
+    def promotions(self) -> list[Promotion]:
+        """What levels above the analytical model said of designs. Raises ``StudyError`` where it is damaged."""
+        with _guard(self.path, "a promotion"):
+            query = "SELECT 1 FROM sqlite_master WHERE name = 'promotions'"
+            if self._connection.execute(query).fetchone() is None:
+                return []
+            rows = self._connection.execute("SELECT * FROM promotions ORDER BY point, level").fetchall()
+            for *row, checksum in rows:
+                if _checksum(repr(row), b"") != checksum:
+                    raise _damaged(self.path, f"promotion of design {row[0]} does not match its checksum")
+            return [Promotion.of(row[:-1]) for row in rows]
+
+    def promote(self, *found: Promotion) -> None:
+        """Commit promotions, in place of earlier ones of the same designs and levels; on disk when this returns."""
+        rows = [(*each.row(), _checksum(repr(list(each.row())), b"")) for each in found]
+        with _guard(self.path), self._connection:
+            self._connection.execute(_PROMOTIONS)
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO promotions VALUES (?, ?, ?, ?, ?, ?, ?)", rows
+            )
+
+    def forget_failed(self) -> None:
+        """Drop the promotions that failed."""
+        with _guard(self.path), self._connection:
+            self._connection.execute(_PROMOTIONS)
+            self._connection.execute("DELETE FROM promotions WHERE status = ?", (FAILED,))
 
     def close(self) -> None:
         """Fold the log into the file and close it."""

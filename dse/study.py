@@ -26,6 +26,8 @@ from costmodel.model.metrics import scope
 from costmodel.model.work import memory_text
 from dse import evaluate, limits, nearest, pareto, shard
 from dse.batch import Batch, drawn, empty, join
+from dse.fidelity.ladder import Ladder
+from dse.fidelity.promotion import Promotion
 from dse.pareto import Bools
 from dse.problem import FACTS, Problem
 from dse.shard import Shard, planned
@@ -68,8 +70,38 @@ class Study:
         self._store.close()
 
     def batches(self) -> Iterator[Batch]:
-        """The points that are kept, in the order in which they were evaluated, a part at a time."""
-        return self._store.batches()
+        """The points that are kept, in the order in which they were evaluated, a part at a time.
+
+        Their numbers are the best that are known: analytical ones, unless designs were promoted.
+        """
+        return map(self.ladder.reported, self._store.batches())
+
+    @cached_property
+    def ladder(self) -> Ladder:
+        """The promotions of its designs, and the corrections that they teach."""
+        return Ladder(self._problem, self._store.promotions())
+
+    def promoted(self, found: Promotion) -> None:
+        """Store a promotion; the front stays as it is until :meth:`refresh`."""
+        self._store.promote(found)
+        self.__dict__.pop("ladder", None)
+
+    def forget_failed(self) -> None:
+        """Drop the promotions that failed."""
+        self._store.forget_failed()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Find the front, the knee and all counts again."""
+        for name in ("ladder", "front", "infeasible", "nearest"):
+            self.__dict__.pop(name, None)
+
+    def known(self, index: int) -> dict[str, float]:
+        """The analytical numbers of a point, and over them those that were measured."""
+        return self.ladder.known(index, self._row(index))
+
+    def _row(self, index: int) -> dict[str, float]:
+        return {name: float(values[0]) for name, values in self._stored(index).columns().items()}
 
     @cached_property
     def kept(self) -> int:
@@ -109,6 +141,10 @@ class Study:
     def infeasible(self) -> dict[str, int]:
         """Number of infeasible points by reason, most frequent first."""
         counts: Counter[str] = Counter()
+        if self.ladder and self.keeps_all:
+            for batch in self.batches():
+                counts.update(batch.reason_counts())
+            return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
         for header in self._store.headers():
             counts.update(header["counts"])
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
@@ -129,12 +165,24 @@ class Study:
 
     @cached_property
     def front(self) -> Batch:
-        """The feasible points that no other feasible one dominates, by index."""
+        """The feasible points that no other feasible one dominates, by index, with the best numbers that are known."""
+        if not self.ladder:
+            return self.analytic_front
+        best = self._problem.front(self.ladder.reported(self.analytic_front))
+        for batch in self.batches():
+            more = self._problem.front(batch)
+            more = more.pick(~np.isin(more.indices, best.indices))
+            best = self._problem.front(join([best, more]))
+        return best
+
+    @cached_property
+    def analytic_front(self) -> Batch:
+        """The front by the analytical model, whatever was promoted."""
         kept = self._store.only_front() if self._store.thinned else self._store.remembered_front()
         if kept is not None:
             return kept
         best = empty(self.metrics)
-        for batch in self.batches():
+        for batch in self._store.batches():
             best = self._problem.front(join([best, self._problem.front(batch)]))
         return best
 
@@ -174,30 +222,35 @@ class Study:
 
         Raises ``ParamError`` for a name outside the space and ``StudyError`` for a point that was not evaluated.
         """
-        index = self.space.index_of(name)
-        for batch in itertools.chain([self.front], self.batches()):
+        return next(self.rows(self.ladder.reported(self._stored(self.space.index_of(name)))))
+
+    def _stored(self, index: int) -> Batch:
+        """One point as it was evaluated."""
+        for batch in itertools.chain([self.analytic_front], self._store.batches()):
             where = np.flatnonzero(batch.indices == index)
             if len(where):
-                return next(self.rows(batch.pick(where)))
+                return batch.pick(where[:1])
         if self.kept < self.evaluated and self.exact and self.evaluators:
-            found = Problem(self.space, self.evaluators, self.metrics).evaluate(np.array([index]))
-            return next(self.rows(found))
+            return Problem(self.space, self.evaluators, self.metrics).evaluate(np.array([index]))
+        name = self.space.point_id(index)
         raise StudyError(f"{self.folder}: point must be one that was evaluated, and {name} was not")
 
     def rows(self, batch: Batch) -> Iterator[dict[str, Any]]:
-        """Points as plain values: ``id``, ``family``, parameters, metrics, ``feasible`` and ``reason``.
+        """Points as plain values: ``id``, ``family``, parameters, metrics, ``feasible``, ``reason`` and ``level``.
 
-        Every row has the parameters of all families; those that its own family does not have are ``None``.
+        ``level`` says where the numbers are from (:mod:`dse.fidelity.levels`). Every row has the parameters of all
+        families; those that its own family does not have are ``None``.
         """
         columns = {name: values.tolist() for name, values in self.space.columns(batch.indices).items()}
         metrics = {name: values.tolist() for name, values in batch.columns().items()}
         absent = dict.fromkeys(self.space.parameter_names)
+        levels = self.ladder.origins(batch)
         for place, index in enumerate(batch.indices.tolist()):
             row: dict[str, Any] = {"id": self.space.point_id(index), "family": "", **absent}
             row.update({name: values[place] for name, values in columns.items()})
             row.update({name: _finite(values[place]) for name, values in metrics.items()})
             reason = batch.reasons[batch.reason[place]]
-            yield {**row, "feasible": not reason, "reason": reason}
+            yield {**row, "feasible": not reason, "reason": reason, "level": levels[place]}
 
     def spec(self, name: str) -> Spec:
         """The design of a point. Raises ``ParamError`` for one that cannot be built or is outside the space."""
@@ -207,8 +260,12 @@ class Study:
     def design(self, name: str) -> Design:
         """The design of a point with its technology and clock, ready to be written as a file."""
         title = f"{self.space.name[:50]}_{name}"
-        # The clock to the last digit: an estimate of the file gives the numbers of the study.
-        return Design(self.spec(name), title, self.point(name).get("clock_mhz"), self.space.technology)
+        # The clock to the last digit: an estimate of the file gives the numbers of the study. Of a promoted design
+        # it is the one that the formulas allow as well.
+        clock = self.point(name).get("clock_mhz")
+        if self.ladder and clock is not None and self.space.clock is None:
+            clock = min(clock, self._row(self.space.index_of(name))["clock_mhz"])
+        return Design(self.spec(name), title, clock, self.space.technology)
 
     @property
     def covers(self) -> str:
@@ -249,9 +306,10 @@ class Study:
         return None if len(self.front) else nearest.explain(self)
 
     def digest(self) -> str:
-        """SHA-256 over every kept point in order, and the front: equal digests mean equal studies."""
+        """SHA-256 over every kept point in order, and the front: equal digests mean equal searches."""
         total = hashlib.sha256()
-        for batch in itertools.chain(self.batches(), [self.front] if self.kept < self.evaluated else ()):
+        stored, front = self._store.batches(), [self.analytic_front] if self.kept < self.evaluated else []
+        for batch in itertools.chain(stored, front):
             reasons = np.array(batch.reasons, dtype=object)[batch.reason]
             metrics = np.where(np.isnan(batch.metrics), np.nan, batch.metrics)  # one NaN, whatever made it
             total.update(batch.indices.tobytes() + metrics.tobytes() + "\n".join(reasons).encode())
@@ -284,6 +342,7 @@ class Study:
             ],
             "knee": self.knee,
             "nearest": self.nearest,
+            "fidelity": self.ladder.summary(),
         }
 
     def write_tables(self, *, points: bool | None = None) -> list[Path]:
@@ -295,7 +354,16 @@ class Study:
 
     def _write_csv(self, name: str, batches: Iterator[Batch], mark: str | None = None) -> Path:
         path = self.folder / name
-        fields = ["id", "family", *self.space.parameter_names, *self.metrics, "feasible", "reason", "memory"]
+        fields = [
+            "id",
+            "family",
+            *self.space.parameter_names,
+            *self.metrics,
+            "feasible",
+            "reason",
+            "memory",
+            "level",
+        ]
         memory = "unlimited" if self.space.dram is None else f"{self.space.dram.bandwidth_gb_s:g} GB/s"
         with files.replacing(path) as raw:
             file = io.TextIOWrapper(raw, "utf-8", newline="")
@@ -314,10 +382,12 @@ def _finite(value: float) -> float | None:
     return value if value == value else None
 
 
-def open_study(folder: str | Path, *, families: Mapping[str, type[Spec]] | None = None) -> Study:
-    """The study in a folder, for reading. Raises ``StudyError`` where there is none or it is damaged."""
+def open_study(
+    folder: str | Path, *, families: Mapping[str, type[Spec]] | None = None, writable: bool = False
+) -> Study:
+    """The study in a folder, for reading or promoting. Raises ``StudyError`` where there is none or it is damaged."""
     folder = Path(folder)
-    store = load(folder, writable=False)
+    store = load(folder, writable=writable)
     facts = store.facts()
     try:
         section = read_text(facts["text"], str(folder / "space.yaml"))

@@ -127,7 +127,7 @@ def _interpreter(log: IO[bytes]) -> subprocess.Popen[bytes]:
     """A worker with an interpreter of its own."""
     command = [sys.executable, "-P", "-c", "from dse.worker import main; main()"]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log}
-    return subprocess.Popen(command, env=_environment(), **pipes)
+    return subprocess.Popen(command, env=environment(), **pipes)
 
 
 class _Silent(Exception):
@@ -278,7 +278,7 @@ def _answer(busy: deque[_Worker], idle: deque[_Worker]) -> Answer:
     raise found
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Environment of a worker: that of this process, with the rooms at their location first on the path."""
     home = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join([home, *(entry or os.getcwd() for entry in sys.path)])

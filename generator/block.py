@@ -107,7 +107,7 @@ class Block(wiring.Component):
         return ends
 
     def unread(self, port: str, prefix: str | None, name: str) -> Any:
-        """A wire for an output that is not connected: lint tools report a pin that is left out."""
+        """A wire for an unconnected output, because lint tools report a missing pin."""
         member = self.ports[port]
         width = 0 if member.is_signature else Shape.cast(member.shape).width
         if member.flow == In and (width or member.is_signature):
@@ -115,7 +115,7 @@ class Block(wiring.Component):
         return viewed(member.shape, word(width, f"{name}_{port}" if prefix is None else f"{prefix}{port}"))
 
     def connected(self, port: str, member: Any, given: Any) -> Iterator[tuple[str, Any]]:
-        """Names of the pins of a port and what is connected to each; none where the design lacks the port."""
+        """Pins of a port with the value connected to each; empty where the design lacks the port."""
         if member.is_signature:
             pairs = [(self._pin((port, *path)), value) for path, _, value in member.signature.flatten(given)]
         else:
@@ -145,7 +145,7 @@ def _pieces(port: str, member: Any) -> dict[str, Any]:
 
 
 def widths_of(bits: int) -> list[int]:
-    """The widths of the vectors that hold a word of so many bits."""
+    """The widths of the vectors that hold a word of ``bits`` bits."""
     count, width = slices(bits)
     return [width] * (count - 1) + [bits - width * (count - 1)]
 
@@ -160,7 +160,7 @@ def sliced(value: Value) -> list[Value]:
 
 
 def word(width: int, name: str, *, reset_less: bool = False) -> Any:
-    """A signal of any width: several side by side where one cannot be so wide."""
+    """A signal of any width; a wide word is several signals side by side."""
     widths = widths_of(width)
     if len(widths) == 1:
         return Signal(width, name=name, reset_less=reset_less)

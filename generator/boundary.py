@@ -46,7 +46,7 @@ class AxiStream(Signature):
         super().__init__({"tdata": Out(stream.width), "tvalid": Out(1), "tready": In(1), "tlast": Out(1)})
 
     def create(self, *, path: tuple[str, ...] = (), src_loc_at: int = 0) -> StreamPort:
-        """The wires, called by their path."""
+        """Create the wires, named by their path."""
         return StreamPort(self, self.record, path=path)
 
 
@@ -65,5 +65,5 @@ class Run(Signature):
 
 
 def wires(interface: Any) -> dict[str, Value]:
-    """The wires of a flat interface by name, for what treats all of a kind alike."""
+    """The wires of a flat interface by name, for code that treats all wires alike."""
     return {name: value for (name,), _, value in interface.signature.flatten(interface)}

@@ -33,14 +33,8 @@ def write_hardware(spec: Spec, out: Path, *, clock_mhz: float | None = None) -> 
     """
     emitted = emit(hardware(spec))
     manifest = describe(spec, emitted)
-    texts = {f"rtl/{name}.v": text for name, text in emitted.modules.items()}
-    texts |= {f"stubs/{name}.v": text for name, text in emitted.stubs.items()}
-    texts |= _around(spec, manifest, clock_mhz or CLOCK_MHZ)
-    with files.folder(out) as draft:
-        for path, text in texts.items():
-            file = draft / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
+    more = {f"{manifest['top']}.core": "fusesoc.core.j2", "bench/test_top.py": "bench.py.j2"}
+    write_folder(out, emitted, around(manifest, spec.title, clock_mhz or CLOCK_MHZ, more))
     return manifest
 
 
@@ -76,7 +70,7 @@ def describe(spec: Spec, emitted: Emitted) -> dict[str, Any]:
 
 
 def written(emitted: Emitted) -> dict[str, Any]:
-    """What every manifest says of the files and of the ports that all tops have."""
+    """Entries of every manifest for the files and for the ports that all tops have."""
     return {
         "files": [f"rtl/{name}.v" for name in emitted.modules],
         "blackboxes": list(emitted.blackboxes),
@@ -101,22 +95,32 @@ def register_entry(register: Register, legal: Mapping[str, tuple[int, int]]) -> 
     }
 
 
-def _around(spec: Spec, manifest: dict[str, Any], clock_mhz: float) -> dict[str, str]:
-    """Everything but the RTL."""
+def around(manifest: dict[str, Any], title: str, clock_mhz: float, more: Mapping[str, str]) -> dict[str, str]:
+    """Everything but the RTL, by path: what every top has, and ``more`` by path and template."""
     models = [f"rtl/{name}.v" for name in manifest["blackboxes"]]
-    fill = {"top": manifest["top"], "title": spec.title, "models": models, "stubs": manifest["stubs"]}
+    fill = {"top": manifest["top"], "title": title, "models": models, "stubs": manifest["stubs"]}
     fill |= {"logic": [file for file in manifest["files"] if file not in models]}
     fill |= {"unit": "ns", "period": f"{1000 / clock_mhz:.4f}", "manifest": manifest}
     named = {
         "constraints.sdc": "constraints.sdc.j2",
         "synth.ys": "synth.ys.j2",
-        f"{manifest['top']}.core": "fusesoc.core.j2",
         "lint.vlt": "lint.vlt.j2",
         "files.f": "files.f.j2",
         "synth.f": "synth.f.j2",
-        "bench/test_top.py": "bench.py.j2",
         manifest["headers"][0]: "registers.h.j2",
+        **more,
     }
     texts = {path: TEMPLATES.get_template(name).render(fill) for path, name in named.items()}
     texts["manifest.json"] = json.dumps(manifest, indent=1) + "\n"
     return texts
+
+
+def write_folder(out: Path, emitted: Emitted, texts: Mapping[str, str]) -> None:
+    """Write Verilog, stubs of memories and other texts by path: all of them or none. Raises ``OSError``."""
+    rtl = {f"rtl/{name}.v": text for name, text in emitted.modules.items()}
+    stubs = {f"stubs/{name}.v": text for name, text in emitted.stubs.items()}
+    with files.folder(out) as draft:
+        for path, text in {**rtl, **stubs, **texts}.items():
+            file = draft / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")

@@ -11,7 +11,7 @@ from generator.arithmetic.integers import parts
 
 
 def layout(record: Record) -> data.Layout:
-    """The layout of a record; fields without bits are there, and empty."""
+    """The layout of a record; fields without bits are present and empty."""
     fields = {field.name: data.Field(shape(field), field.offset) for field in record}
     return data.FlexibleLayout(record.width, fields)
 
@@ -37,18 +37,18 @@ def bits(value: Any) -> Value:
 
 
 def viewed(shape: Any, value: Value) -> Any:
-    """A value as what the shape says: a view for a layout, itself for a width."""
+    """A value as its shape requires: a view for a layout, the value itself for a width."""
     return shape(value) if isinstance(shape, data.Layout) else value
 
 
 def side_by_side(**values: Value) -> Any:
-    """Values in one word, lowest first, to be had by their names."""
+    """A view of values side by side in one word, lowest first; fields are the names of the values."""
     struct = data.StructLayout({name: len(value) for name, value in values.items()})
     return struct(Cat(*values.values()))
 
 
 def array(values: Sequence[Any]) -> Any:
-    """Values of one shape in one word, element 0 lowest, to be had by their numbers."""
+    """A view of values of one shape side by side in one word, element 0 lowest."""
     shape = values[0].shape()
     return data.ArrayLayout(shape, len(values))(Cat(*map(Value.cast, values)))
 

@@ -12,7 +12,7 @@ from blueprint.spec import Spec
 
 
 def boundary(spec: Spec) -> dict[str, Any]:
-    """Keys of the manifest that say what crosses the boundary of a design."""
+    """Keys of the manifest that describe the boundary of a design."""
     return {
         "operation": _operation(spec.operation()),
         "expressions": GRAMMAR,

@@ -65,7 +65,7 @@ class Sequencer(Block):
         return first
 
     def report(self, m: Module, accepted: Value, misframed: Value) -> None:
-        """Tell the register file of beats that are accepted, and of those with a wrong ``tlast``."""
+        """Report accepted beats, and beats with a wrong ``tlast``, to the register file."""
         m.d.comb += [self.run.accepted.eq(accepted), self.run.misframed.eq(misframed)]
 
 

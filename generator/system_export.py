@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ from blueprint.systems.instructions import FORMAT, KINDS, UNITS
 from blueprint.systems.staging import Staged
 from blueprint.unit import flip_flops
 from blueprint.version import VERSION
-from generator.emission import TEMPLATES, Emitted, emit
-from generator.export import CLOCK_MHZ, register_entry, written
+from generator.emission import Emitted, emit
+from generator.export import CLOCK_MHZ, around, register_entry, write_folder, written
 from generator.manifest import boundary
 from generator.systems.top import SystemTop
-from toolchain import files
 
 
 def write_system(hardware: Hardware, out: Path, *, clock_mhz: float | None = None) -> dict[str, Any]:
@@ -30,14 +28,8 @@ def write_system(hardware: Hardware, out: Path, *, clock_mhz: float | None = Non
     top = SystemTop(hardware)
     emitted = emit(top)
     manifest = describe(hardware, top, emitted)
-    texts = {f"rtl/{name}.v": text for name, text in emitted.modules.items()}
-    texts |= {f"stubs/{name}.v": text for name, text in emitted.stubs.items()}
-    texts |= _around(manifest, clock_mhz or CLOCK_MHZ)
-    with files.folder(out) as draft:
-        for path, text in texts.items():
-            file = draft / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
+    title = f"System {manifest['name']}"
+    write_folder(out, emitted, around(manifest, title, clock_mhz or CLOCK_MHZ, {"README.md": "system.md.j2"}))
     return manifest
 
 
@@ -124,23 +116,3 @@ def _staged(one: Staged) -> dict[str, Any]:
         "carrier": one.carrier,
         "packed": one.packed,
     }
-
-
-def _around(manifest: dict[str, Any], clock_mhz: float) -> dict[str, str]:
-    """Everything but the RTL."""
-    models = [f"rtl/{name}.v" for name in manifest["blackboxes"]]
-    fill = {"top": manifest["top"], "title": f"System {manifest['name']}", "models": models}
-    fill |= {"logic": [file for file in manifest["files"] if file not in models], "stubs": manifest["stubs"]}
-    fill |= {"unit": "ns", "period": f"{1000 / clock_mhz:.4f}", "manifest": manifest}
-    named = {
-        "constraints.sdc": "constraints.sdc.j2",
-        "synth.ys": "synth.ys.j2",
-        "lint.vlt": "lint.vlt.j2",
-        "files.f": "files.f.j2",
-        "synth.f": "synth.f.j2",
-        "README.md": "system.md.j2",
-        manifest["headers"][0]: "registers.h.j2",
-    }
-    texts = {path: TEMPLATES.get_template(name).render(fill) for path, name in named.items()}
-    texts["manifest.json"] = json.dumps(manifest, indent=1) + "\n"
-    return texts

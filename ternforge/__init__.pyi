@@ -19,6 +19,7 @@ from ternforge.verbs.model import model_generate as model_generate
 from ternforge.verbs.model import model_import as model_import
 from ternforge.verbs.model import models as models
 from ternforge.verbs.plot import plot as plot
+from ternforge.verbs.promote import promote as promote
 from ternforge.verbs.report import report as report
 from ternforge.verbs.simulate import simulate as simulate
 from ternforge.verbs.synth import synth as synth

@@ -107,9 +107,23 @@ FILE, FOLDER = File(), Folder()
 
 def technologies() -> Iterable[str]:
     """Technologies of the package."""
-    from costmodel.technology.technology import names
+    from costmodel.technology.packaged import names
 
     return names()
+
+
+def models() -> Iterable[str]:
+    """Models of the package."""
+    from blueprint.workloads.model import names
+
+    return names()
+
+
+def architectures() -> Iterable[str]:
+    """Types of models that can be read."""
+    from blueprint.workloads.huggingface import architectures
+
+    return architectures()
 
 
 class Point(click.ParamType):  # type: ignore[type-arg]

@@ -27,6 +27,7 @@ _VERBS = {
     "simulate": "Run a workload, or a prompt on a system, cycle by cycle.",
     "explore": "Search a design space.",
     "merge": "Put the shards of a search together.",
+    "promote": "Measure a study's front by simulator and synthesis.",
     "apply": "Take a design out of a study.",
     "export": "Hand a design over to another flow.",
     "plot": "Draw a study's Pareto front, or a system.",
@@ -39,7 +40,7 @@ _VERBS = {
 
 @click.group(
     cls=LazyGroup,
-    verbs={name: (f"ternforge.verbs.{name}", text) for name, text in _VERBS.items()},
+    verbs={name: (f"ternforge.commands.{name}", text) for name, text in _VERBS.items()},
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="ternforge", message="%(prog)s %(version)s")

@@ -19,9 +19,7 @@ from costmodel.systems import estimate as costs
 from costmodel.technology import technology as technologies
 from costmodel.technology.technology import Technology
 from ternforge.session import Answer, table
-
-#: Tokens of context of an estimate that names none, as far as the model has them.
-CONTEXT = 1024
+from ternforge.words import CONTEXT
 
 
 def is_system(file: Any) -> bool:
@@ -94,6 +92,7 @@ def estimate(
         "memory": asdict(system.memory),
         "not_counted": f"sequencer, DMA engines, interconnect, memory's standby{_host(system)}",
         "assumptions": costs.ASSUMPTIONS,
+        "uncompiled": found.uncompiled,
     }
     return answer
 
@@ -161,6 +160,8 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     headline += [f"{_text('pJ', answer['energy_pj_per_token'])} per token", _text("mW", answer["power_mw"])]
     yield " · ".join([*headline, _text("um2", answer["area_um2"])])
     yield f"not in these numbers: {answer['not_counted']}"
+    if answer["uncompiled"]:
+        yield f"no program of the compiler, whose bytes and cycles these would be: {answer['uncompiled']}"
     if not answer["meets_clock"]:
         yield f"FAIL: a clock of {clock:g} MHz is faster than the critical path of a unit allows"
 

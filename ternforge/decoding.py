@@ -11,12 +11,11 @@ from typing import Any
 
 from blueprint.errors import ParamError
 from blueprint.files.nearest import suggestion
-from blueprint.numbers import ceil_div
 from blueprint.systems import control, rules
 from blueprint.systems.control import Hardware
 from blueprint.systems.description import System
 from blueprint.systems.instructions import WORD_BYTES
-from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
+from blueprint.systems.memory_port import BEHAVIORS, MemoryPort, of_memory
 from blueprint.systems.reader import read_system
 from checkpoints import reading
 from checkpoints.checkpoint import Checkpoint
@@ -28,33 +27,20 @@ from simulator.systems import decoding
 from simulator.systems.machine import Span
 from ternforge.folder import check_file, output_file, output_folder
 from ternforge.session import Answer, Note, paced, silent, table
+from ternforge.words import MEMORIES, OWN_MEMORY
 
 #: Tokens behind a prompt where nothing says how many.
 TOKENS = 16
-#: The memory of a system as it is described, beside the behaviors of benches.
-OWN = "system"
-
-
-def memories() -> tuple[str, ...]:
-    """Behaviors of memory that a simulation can have."""
-    return (OWN, *BEHAVIORS)
 
 
 def port(system: System, name: str, clock_mhz: float) -> MemoryPort:
-    """The behavior of memory: a named one, or what the system says in cycles of its clock.
-
-    A port that can move more than the memory sustains gives a beat every so many cycles, rounded up.
-    """
-    if name != OWN:
+    """The behavior of memory: a named one, or what the system says in cycles of its clock."""
+    if name != OWN_MEMORY:
         if name not in BEHAVIORS:
-            hint = suggestion(name, memories())
-            raise ParamError(f"Memory must be one of {', '.join(memories())}, not {name!r}{hint}")
+            hint = suggestion(name, MEMORIES)
+            raise ParamError(f"Memory must be one of {', '.join(MEMORIES)}, not {name!r}{hint}")
         return replace(BEHAVIORS[name], size=system.memory.size)
-    memory = system.memory
-    peak = memory.width / 8 * clock_mhz * 1e6
-    interval = max(1, ceil_div(int(peak), int(memory.bandwidth_gb_s * 1e9)))
-    latency = max(1, round(memory.latency_ns * clock_mhz / 1000))
-    return MemoryPort(latency=latency, interval=interval, size=memory.size)
+    return of_memory(system.memory, clock_mhz)
 
 
 def opened(path: str | Path) -> Checkpoint:
@@ -125,7 +111,7 @@ def compile_system(
     picture = image.of_compiled(found)
     note("predicting the cycles of every instruction")
     clock = clock_of(system)
-    times = _predicted(found.hardware, picture, port(system, OWN, clock))
+    times = _predicted(found.hardware, picture, port(system, OWN_MEMORY, clock))
     with output_folder(out, "compile", force=force) as folder:
         image.write(found, folder, {name: cycles for name, (cycles, _) in times.items()}, told)
     layout = found.layout
@@ -186,7 +172,7 @@ class Asked:
 
     prompt: str
     tokens: int = TOKENS
-    memory: str = OWN
+    memory: str = OWN_MEMORY
     calibrate: str | Path | None = None
     image: str | Path | None = None
     technology: str | Path | None = None

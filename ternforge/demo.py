@@ -1,4 +1,7 @@
-"""The main job from end to end, as ``make demo`` runs it: from a space to a verified and synthesized accelerator."""
+"""The main job from end to end, as ``make demo`` runs it: from a space to a verified and synthesized accelerator.
+
+Its last step is a whole decoder: a trained model writes text on the Verilog of a small system.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any
 from costmodel.model import quantity
 from dse import progress
 from ternforge.cli import BAD_INPUT, INTERRUPTED, explain
+from ternforge.proving import verify_lines
 from ternforge.session import table
 from ternforge.verbs.apply import apply
 from ternforge.verbs.estimate import estimate
@@ -24,6 +28,9 @@ from ternforge.verbs.verify import verify
 SPACE = EXAMPLES / "bitnet_2b4t_space.yaml"
 #: A whole layer of the model that a bench in Python still runs in seconds: the projection to the keys of one token.
 LAYER = "1x2560x640"
+#: The decoder of the last step, what it is asked, and how many tokens its Verilog writes in about a minute.
+SYSTEM, CHECKPOINT = EXAMPLES / "tiny_decoder" / "system.yaml", EXAMPLES / "tiny_lm" / "tiny_kjv"
+PROMPT, TOKENS = "In the", 2
 #: Numbers that need not be equal. Memories have a price by one law on both sides, which says nothing of the model.
 _MEASURED = ("logic_area_um2", "memory_area_um2", "critical_path_ps")
 _PRICED = "memory_area_um2"
@@ -51,7 +58,7 @@ def demo(arguments: Sequence[str] | None = None) -> int:
     began = time.perf_counter()
 
     def step(number: int, text: str) -> None:
-        print(f"[{number}/5 {time.perf_counter() - began:5.1f} s] {text}", flush=True)
+        print(f"[{number}/6 {time.perf_counter() - began:5.1f} s] {text}", flush=True)
 
     step(1, f"explore {SPACE.name}")
     summary = _explore(out / "study")
@@ -67,6 +74,10 @@ def demo(arguments: Sequence[str] | None = None) -> int:
     step(5, "predicted and measured")
     rows, fine = comparison(estimate(design, workload=LAYER), verified, synthesized)
     print("\n".join(table(rows, ("", "predicted", "measured", "difference"))))
+    step(6, f"let {CHECKPOINT.name} write text on the Verilog of a whole decoder")
+    written = verify(SYSTEM, checkpoint=CHECKPOINT, prompt=PROMPT, tokens=TOKENS, note=_note)
+    print("\n".join(f"  {line}" for line in verify_lines(written)))
+    fine = fine and written["ok"]
     print(f"{'all checks hold' if fine else 'FAIL'}; {time.perf_counter() - began:.0f} s; results in {out}")
     return 0 if fine else 1
 

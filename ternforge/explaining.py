@@ -14,14 +14,7 @@ from costmodel.model import explain
 from costmodel.model.quantity import number
 from costmodel.technology.technology import Technology
 from ternforge.session import Answer, table
-
-#: The figure that each explanation adds up to, and its unit.
-EXPLAINED = {
-    "area": ("area_um2", "um2"),
-    "clock": ("critical_path_ps", "ps"),
-    "energy": ("energy_pj", "pJ"),
-    "cycles": ("cycles", ""),
-}
+from ternforge.words import EXPLAINED
 
 
 def explanation(

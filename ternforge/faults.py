@@ -45,6 +45,8 @@ def interrupted(arguments: Sequence[str]) -> str:
     again = f"the same command {{}}: {shlex.join(['ternforge', *arguments])}"
     if words[:1] == ["explore"]:
         return f"Interrupted; the study is kept, and {again.format('goes on')}"
+    if words[:1] == ["promote"]:
+        return f"Interrupted; what was measured is kept, and {again.format('goes on')}"
     if words[:2] == ["tech", "calibrate"]:
         return f"Interrupted; what was synthesized is kept, and {again.format('goes on')}"
     return f"Interrupted; nothing was written, and {again.format('starts again')}"

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ternforge import choices
+from ternforge.words import MEMORIES
 
 Decorator = Callable[[Any], Any]
 
@@ -65,12 +66,6 @@ seed_option: Decorator = click.option(
 )
 
 
-def _memories() -> tuple[str, ...]:
-    from ternforge.decoding import memories  # with the simulator, which verbs without work do not need
-
-    return memories()
-
-
 def decoded_options(command: Any) -> Any:
     """Options of a verb that runs a checkpoint on a system: the fields of `ternforge.decoding.Asked`."""
     for option in reversed(_DECODED):
@@ -91,7 +86,7 @@ _DECODED: tuple[Decorator, ...] = (
     ),
     click.option(
         "--memory",
-        type=choices.Named(_memories),
+        type=choices.Named(lambda: MEMORIES),
         help="Of a system: behavior of its memory.  [default: system, as it is described]",
     ),
     click.option("--calibrate", type=choices.FILE, metavar="FILE.txt", help="Of a system: see compile."),

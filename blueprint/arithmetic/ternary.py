@@ -46,7 +46,7 @@ def sparse_keys(mu: int) -> bool:
 
 @cache
 def telling_bits(mu: int, index: int) -> tuple[int, ...]:
-    """Smallest set of bits that distinguishes ``index`` of a half table from all other indices that occur."""
+    """Smallest set of bits that tells ``index`` of a half table from every other index that occurs."""
     groups = half_entries(mu) + 1
     others = [index ^ other for other in range(groups) if other != index]
     width = clog2(groups)
@@ -55,7 +55,7 @@ def telling_bits(mu: int, index: int) -> tuple[int, ...]:
 
 
 def entry_width(acts: Number, act_width: Number, half: Any) -> Number:
-    """Bits of a sum of ``acts`` activations with signs; only a full table holds the sum of nothing but negated ones."""
+    """Bits of a signed sum of ``acts`` activations; only a full table holds sums of negated activations alone."""
     # The magnitude acts * 2**(act_width - 1) shifts the bits of acts by act_width - 1.
     return act_width + choose(half, clog2(acts), bit_length(acts))
 

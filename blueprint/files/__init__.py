@@ -1,1 +1,1 @@
-"""Readers of YAML and JSON files; every error is one sentence with its position."""
+"""Readers of YAML and JSON files; every error is one sentence with a position."""

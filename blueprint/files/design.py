@@ -40,7 +40,7 @@ def read_design(path: str | Path, overrides: Mapping[str, str] | None = None) ->
 
 
 def read_clock(section: Section) -> float | None:
-    """The ``clock_mhz`` of a file, where it has one. Raises ``SpecError``."""
+    """The ``clock_mhz`` of a file; ``None`` if the file has none. Raises ``SpecError``."""
     clock: float | None = section.take("clock_mhz", float, default=None, minimum=CLOCKS[0], maximum=CLOCKS[1])
     return clock
 

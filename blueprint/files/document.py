@@ -119,7 +119,7 @@ class Section:
         return plain
 
     def position(self, path: tuple[str | int, ...]) -> Position:
-        """Line and column of what ``path`` (keys and list indices from here) leads to; as far as the path goes."""
+        """Line and column of the value at ``path`` (keys and list indices from here), or of its last existing part."""
         node, position = self._node, self._at
         for step in path:
             if isinstance(node.value, dict) and step in node.value:

@@ -1,4 +1,4 @@
-"""Recognizes what a file is by its first bytes and its keys, so that errors can name it."""
+"""Recognizes the kind of a file by its first bytes and its keys, so that errors can name it."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def schema_of(path: Path) -> str | None:
 
 
 def of_schema(schema: str) -> str:
-    """A file of ours with the command it is for."""
+    """Name of one of our files with the command that reads it."""
     name, command = OURS[schema]
     return f"{name}, for `{command}`" if command else name
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from blueprint import axi
+from blueprint.numbers import ceil_div
+from blueprint.systems.description import Memory
 
 _MASK = (1 << 64) - 1
 
@@ -75,3 +77,14 @@ BEHAVIORS = {
     "half": MemoryPort(latency=20, interval=2),
     "refresh": MemoryPort(latency=14, period=390, gap=60),
 }
+
+
+def of_memory(memory: Memory, clock_mhz: float) -> MemoryPort:
+    """What a system says of its memory, in cycles of its clock.
+
+    A port that can move more than the memory sustains gives a beat every so many cycles, rounded up.
+    """
+    peak = memory.width / 8 * clock_mhz * 1e6
+    interval = max(1, ceil_div(int(peak), int(memory.bandwidth_gb_s * 1e9)))
+    latency = max(1, round(memory.latency_ns * clock_mhz / 1000))
+    return MemoryPort(latency=latency, interval=interval, size=memory.size)

@@ -71,6 +71,11 @@ class Operation:
         return self.weights + self.cache_read
 
     @property
+    def times(self) -> int:
+        """How often it is done."""
+        return 1
+
+    @property
     def traffic(self) -> int:
         """Bytes that external memory gives and takes."""
         return self.fetched + self.cache_written

@@ -270,7 +270,7 @@ class _Reader:
         return default if key is None else self.section.take(key, kind)
 
     def divided(self) -> int:
-        """The size of a head that is not given."""
+        """The size of a head, derived because the configuration does not give it."""
         if self.hidden % self.heads:
             key = self.key("hidden")
             where = f"where {self.kind.names['head_dim'][0]} is not given"
@@ -359,7 +359,7 @@ class _Reader:
         return self.layers
 
     def count(self, what: str) -> int:
-        """A number of layers, 0 allowed where the first ones are counted."""
+        """A number of layers; 0 is allowed where the first layers are counted."""
         key = self.key(what)
         if key is None:
             return int(self.kind.defaults[what])

@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 _ROUNDS = 12
 _TRUST = 0.03  # weight of a prior against that of a row
-_FAR = 2.0  # median deviations from which a row counts less
+_FAR = 2.0  # median deviations, of rows by their weight, from which a row counts less
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,17 @@ def fit(
         weighted = np.vstack([scaled * weight[:, None], near])
         solution, _ = nnls(weighted, np.concatenate([weight, pull]), maxiter=100 * len(live))
         miss = np.abs(scaled @ solution - 1)
-        far = max(_FAR * float(np.median(miss)), 1e-3)
+        far = max(_FAR * _median(miss, even**2), 1e-3)
         weight = even * np.sqrt(np.minimum(1.0, far / np.maximum(miss, 1e-12)))
     found[live] = solution / scale[live]
     return found
+
+
+def _median(values: Floats, weights: Floats) -> float:
+    """The value up to which half of the weight lies."""
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
 
 
 def _pull(prior: Floats | None, live: NDArray[np.int64], scale: Floats) -> tuple[Floats, Floats]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import blueprint
+import numpy as np
+
+from blueprint import axi
 from blueprint.spec import Spec
 from blueprint.workloads.data import EVEN, Data
 from costmodel import groundtruth
@@ -20,8 +23,12 @@ from costmodel.groundtruth.synthesis import mapped, summary
 from costmodel.technology.technology import Technology
 from toolchain import cache, files, yosys
 
-#: Files that say what is priced and not what is built or measured; a change of them needs no new measurement.
-_PRICED = ("inventory.py", "unit.py")
+#: Files that read and write technologies: what they read is in the key of a measurement by itself.
+_READ = ("importing.py", "latch_array.py", "packaged.py", "sram_file.py", "sram_fit.py", "technology.py")
+#: What a measurement takes from a manifest, beside the files and the places of their modules.
+_TAKEN = ("top", "blackboxes", "reset", "registers", "streams")
+#: Runs of which the operands are in the key: those of the others are drawn by the same code.
+_TOLD = 2
 #: Writes the hardware of a spec to a folder and returns its manifest.
 Generate = Callable[[Spec, Path], Mapping[str, Any]]
 
@@ -67,19 +74,22 @@ class Sample:
 def measure(spec: Spec, technology: Technology, generate: Generate, recipe: str | None = None) -> Sample:
     """Generate and synthesize one design; a design that was measured before, or a module, costs little.
 
-    `recipe` is by default the technology's.
-    What a design costs by the inventory, and how a model is fitted to it, may change without a new measurement.
+    `recipe` is by default the technology's. A measurement is known by what it was made of: the Verilog, the run, the
+    library and the code that measures. What else is said of a design, and how a model is fitted, may change.
     """
     chosen = recipe or recipes.of(technology)
     with files.scratch() as scratch:
         manifest = generate(spec, scratch)
         texts = [text for name in manifest["files"] for text in (name, (scratch / name).read_bytes())]
+        places = {name: module["place"] for name, module in manifest.get("modules", {}).items()}
+        taken = [str(manifest.get(name)) for name in _TAKEN]
 
         def build(folder: Path) -> None:
             found = _measured(spec, scratch, manifest, technology, chosen)
             (folder / "sample.pickle").write_bytes(pickle.dumps(found, protocol=5))
 
-        parts = ["sample/1", str(spec.parameters), chosen, *texts, *_measured_by(technology)]
+        run = _run(spec, operands(chosen))
+        parts = ["sample/2", chosen, *texts, str(places), *taken, *run, *_measured_by(technology)]
         kept = cache.entry("samples", parts, build)
     found: Sample = pickle.loads((kept / "sample.pickle").read_bytes())
     return replace(found, spec=spec)
@@ -90,13 +100,25 @@ def operands(recipe: str) -> Data:
     return EVEN if recipe == LEAST else Data()
 
 
+def _run(spec: Spec, data: Data) -> list[str | bytes]:
+    """The run of a measurement as parts of a key: task, time, registers, and beats of some of the operands."""
+    task = spec.typical_workload()
+    parts: list[str | bytes] = [str(item) for item in (task, spec.cycles(task), spec.register_values(task))]
+    for number in range(_TOLD):
+        beats = spec.stimulus(spec.typical_operands(task, number, data))
+        for name, values in beats.items():
+            parts += [name, str(np.shape(values)), np.asarray(values, np.uint8).tobytes()]
+    return [*parts, str(spec.data_dependent)]
+
+
 def _measured_by(technology: Technology) -> list[str | bytes]:
-    """Cache key of a measurement beside the design: library, Yosys, operands of the run, and the code that measures."""
-    rooms = (Path(folder) for room in (blueprint, groundtruth, facts) for folder in room.__path__)
+    """Cache key of a measurement beside design and run: library, Yosys, and the code that measures."""
+    rooms = (Path(folder) for room in (groundtruth, facts) for folder in room.__path__)
     sources = [path for room in rooms for path in sorted([*room.rglob("*.py"), *room.rglob("*.cpp")])]
-    code = [path.read_bytes() for path in (*sources, Path(__file__)) if path.name not in _PRICED]
-    known = (technology.corner, technology.sram, getattr(technology, "wires", ""))
-    return [technology.fingerprint, *map(str, known), yosys.version(), *code]
+    code = [path.read_bytes() for path in (*sources, Path(axi.__file__)) if path.name not in _READ]
+    known = (technology.corner, technology.sram, technology.wires, technology.strengths)
+    mine = inspect.getsource(_measured)
+    return [technology.fingerprint, technology.drive_text, *map(str, known), yosys.version(), *code, mine]
 
 
 def _measured(

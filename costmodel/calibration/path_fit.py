@@ -63,7 +63,7 @@ class Paths(NamedTuple):
 
     @classmethod
     def of(cls, blocks: Sequence[Floats], known: Sequence[Floats], measured: Floats) -> Paths:
-        """The paths of designs, those of each in a block."""
+        """The paths of designs; the paths of each design are contiguous."""
         number = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])
         return cls(np.vstack(blocks), np.concatenate(known), number, measured)
 

@@ -1,4 +1,4 @@
-"""Many designs measured at once: one process a core, one estimate of the time that is left."""
+"""Measures many designs in parallel: one process per core, one estimate of the remaining time."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class Validation:
         return float(np.mean(found)), max(found)
 
     def worst(self, count: int = 5, quantity: str = "area") -> list[Comparison]:
-        """The designs whose area, or another quantity, is predicted worst."""
+        """The designs with the largest error of predicted area, or of another quantity."""
         return sorted(self.rows, key=lambda row: -abs(getattr(row, _ERRORS[quantity])))[:count]
 
 

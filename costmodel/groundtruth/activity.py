@@ -167,7 +167,7 @@ class _Sample:
         self.after: list[waves.Bits] = []
 
     def take(self, before: Words) -> None:
-        """Look at one transition of all runs: from `before` to what the nets are now."""
+        """Sample one transition of all runs, from `before` to the present values of the nets."""
         if self.number % self.step == 0:
             self.chosen = self.number + int(self.random.integers(self.step))
         if self.number == self.chosen:

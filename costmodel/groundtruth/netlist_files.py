@@ -1,4 +1,4 @@
-"""Writes a mapped design as files for tools of another make: Verilog, Liberty and timing constraints."""
+"""Writes a mapped design as files for other tools: Verilog, Liberty and timing constraints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The slowest path by OpenSTA, where it is installed: an opinion on a netlist that is not ours."""
+"""The slowest path by OpenSTA, if installed: an independent check of static timing."""
 
 from __future__ import annotations
 

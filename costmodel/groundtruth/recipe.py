@@ -18,7 +18,7 @@ STANDARD = BUFFERED
 
 
 def of(technology: Technology) -> str:
-    """The recipe that a technology's coefficients were fitted by, and so the one that its measurements take."""
+    """The recipe with which a technology's coefficients were fitted; its measurements use the same."""
     return technology.recipe if technology.recipe in RECIPES else STANDARD
 
 

@@ -33,7 +33,7 @@ class Sized:
 
 
 def size(graph: Graph, period_ps: float) -> Sized:
-    """Strengths that meet a period, or those of the shortest that is reached."""
+    """Drive strengths that meet a period, or those of the shortest period reached."""
     state = _State(graph)
     best, delay = state.sizes.copy(), state.time()
     aim, stuck = delay * _AIM, 0

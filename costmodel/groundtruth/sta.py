@@ -90,7 +90,7 @@ class Ends:
 
 
 def wire_loads(flat: Flat, cells: Mapping[str, Cell], wires: WireLoad | None) -> Floats:
-    """Capacitance in fF of the wire of each net of a flat netlist, by its fan-out; shape (nets,)."""
+    """Wire capacitance in fF of each net of a flat netlist, from its fan-out; shape (nets,)."""
     nets = [flat.outputs]
     for kind, rows in flat.cells.items():
         if kind in cells:
@@ -346,7 +346,7 @@ class Launch:
 
 
 class Wave:
-    """Arrival times propagated from one kind of start."""
+    """Arrival times propagated from one kind of startpoint."""
 
     def __init__(self, graph: Graph, launch: Launch) -> None:
         self.graph = g = graph

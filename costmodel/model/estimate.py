@@ -143,7 +143,7 @@ def macro_leakage(units: Sequence[Unit], technology: Technology) -> Real:
 
 
 def memories(units: Sequence[Unit]) -> list[Unit]:
-    """The lines of an inventory that are memories."""
+    """The lines of an inventory that describe memories."""
     return [unit for unit in units if unit.kind in MEMORIES]
 
 

@@ -72,7 +72,7 @@ class Estimate:
 
 
 def cost_of(spec: Spec, technology: Technology) -> Cost:
-    """Cost of one design as columns of one design, so that it is that of a study's row to the bit."""
+    """Cost of one design, computed as columns of one design, so that it equals a study's row to the bit."""
     return glitches.cost(_columns(spec), technology)
 
 
@@ -113,7 +113,7 @@ def of_design(
 
 
 def memory_line(unit: Unit, technology: Technology) -> dict[str, Any]:
-    """One kind of memory of a design: how many, what it must do, what it is, its figures and their source."""
+    """One kind of memory of a design: count, requirements, kind, figures and their source."""
     sram, (words, width) = technology.sram, (int(unit.dims[key]) for key in ("words", "width"))
     ports = estimate.MEMORIES[unit.kind]
     shape = (words, width, ports)
@@ -169,7 +169,7 @@ class OnWork:
 
 @dataclass(frozen=True)
 class Answer:
-    """Numbers of one design on a pass over the work: its row of a study, and time and energy (without DRAM) in all."""
+    """Numbers of one design on a pass over the work: its row of a study, total time and energy without DRAM."""
 
     row: dict[str, float]
     seconds: float

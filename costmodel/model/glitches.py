@@ -35,7 +35,7 @@ def counted(technology: Technology) -> bool:
 
 
 def statement(technology: Technology) -> str:
-    """State in a sentence, for results, whether energies include glitches."""
+    """A sentence for results that states whether energies include glitches."""
     return "counted" if counted(technology) else "not counted"
 
 
@@ -51,7 +51,7 @@ def arrivals(paths: Sequence[Path], technology: Technology) -> Arrivals:
 
 
 def arrival(found: Arrivals, unit: Unit) -> Real:
-    """Arrival time at a unit; a unit on no path takes the latest one of its place."""
+    """Arrival time at a unit; a unit on no path takes the latest arrival at its place."""
     if (unit.place, unit.kind) in found:
         return found[unit.place, unit.kind]
     latest: Real = 0.0

@@ -119,7 +119,7 @@ METRICS: dict[str, Metric] = {
 
 
 def counterpart(name: str, allowed: Iterable[str]) -> str | None:
-    """The one of ``allowed`` that is the same number as ``name`` for other work, where there is one."""
+    """The metric in ``allowed`` that corresponds to ``name`` for other work; ``None`` if it has none."""
     base = METRICS[name].base if name in METRICS else name
     same = (other for other in allowed if other in METRICS and METRICS[other].base == base)
     return next(same, None) if base in BASES else None

@@ -84,7 +84,7 @@ def headings(rows: Iterable[Mapping[str, Any]], names: Iterable[str]) -> dict[st
 
 
 def number(value: Any) -> str:
-    """A number with four significant digits, thousands apart; anything else as text."""
+    """A number with four significant digits and separated thousands; anything else as text."""
     if value is None or isinstance(value, bool):
         return "-" if value is None else str(value).lower()
     if isinstance(value, int):

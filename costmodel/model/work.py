@@ -67,7 +67,7 @@ class Asked:
 
     @property
     def has_prompt(self) -> bool:
-        """True if there is a pass whose time is the time to the first token."""
+        """True if the work includes a pass that gives the time to the first token."""
         if self.workload.phase == "prefill":
             return True
         return self._decodes and self.prompt_tokens is not None
@@ -86,7 +86,7 @@ class Asked:
         return Pass(merged(kind.tasks(work)), tokens, cache_bits)
 
     def prompt_pass(self, kind: type[Spec]) -> Pass | None:
-        """The prompt whose pass is the time to the first token, where there is one."""
+        """The prompt whose pass gives the time to the first token, if any."""
         model, tokens = self.workload.model, self.prompt_tokens
         if model is not None and self._decodes and tokens is not None:
             tasks = merged(kind.tasks(of_model(model, "prefill", tokens)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from blueprint.errors import ParamError
 from blueprint.numbers import ceil_div
 from blueprint.systems import operations, rules
 from blueprint.systems.description import DMA, HOST, System
@@ -16,12 +17,17 @@ from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import Task
 from costmodel.model.estimate import PJ_PER_NW_S, Cost
 from costmodel.model.evaluate import cost_of
-from costmodel.systems.timeline import Timeline, timeline
+from costmodel.systems import compiled
+from costmodel.systems.compiled import Part
+from costmodel.systems.timeline import Timeline, of_runs, timeline
 from costmodel.technology.macros import TWO
 from costmodel.technology.technology import Technology
 
 #: What the numbers count and what not, for readers of an answer.
 ASSUMPTIONS = """\
+Of a system that can be compiled, time and bytes are those of the compiler's programs: each transfer and each run in a
+closed form of its cycles, instructions as they are fetched and dispatched, and fetch, load and store at the rate of the
+memory each. A prompt goes token by token. Of any other system:
 Time: operations run one behind the other, each in the closed form of its unit's cycles or at the stated rate of the
 host; memory fetches what they read ahead of them, as far as the buffers hold it (costmodel.systems.timeline), and a
 pass begins with empty buffers. Start and end of an instruction, and refresh of the memory beyond its stated sustained
@@ -85,11 +91,15 @@ class Phase:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Answers about a system and a model: costs, the clock, and the phases ``decode`` (a token) and ``prefill``."""
+    """Answers about a system and a model: costs, the clock, and the phases ``decode`` (a token) and ``prefill``.
+
+    ``uncompiled`` says why there is no program that the phases could be those of; empty where they are.
+    """
 
     costs: Costs
     clock_mhz: float
     phases: Mapping[str, Phase]
+    uncompiled: str = ""
 
     @property
     def meets_clock(self) -> bool:
@@ -112,10 +122,23 @@ def estimate(
     rules.check_model(system, model, context, prompt or 0)
     found = costs(system, technology)
     clock = system.clock_mhz or found.fastest_mhz
-    phases = {"decode": _phase(system, found, clock, 1, operations.decode(system, model, context))}
-    if prompt is not None:
-        phases["prefill"] = _phase(system, found, clock, prompt, operations.prefill(system, model, prompt))
-    return Estimate(found, clock, phases)
+    try:
+        plan = compiled.plan_of(system, model)
+    except ParamError as problem:
+        times = {"decode": (1, _time(system, clock, operations.decode(system, model, context)))}
+        if prompt is not None:
+            times["prefill"] = prompt, _time(system, clock, operations.prefill(system, model, prompt))
+        reason = str(problem)
+    else:
+        times = {"decode": (1, of_runs(system, compiled.decode(system, plan, clock, context), clock))}
+        if prompt is not None:
+            times["prefill"] = prompt, of_runs(system, compiled.prefill(system, plan, clock, prompt), clock)
+        reason = ""
+    phases = {
+        name: Phase(tokens, time, _energies(system, found, clock, time))
+        for name, (tokens, time) in times.items()
+    }
+    return Estimate(found, clock, phases, reason)
 
 
 def cycles_of(system: System, clock_mhz: float) -> Any:
@@ -160,13 +183,13 @@ def rows(steps: Iterable[Any], clock_mhz: float) -> list[dict[str, Any]]:
     """The operations of all layers by name: how often, where, cycles with waiting, bytes and MACs of all together."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for step in steps:
-        op: Operation = step.operation
+        op: Operation | Part = step.operation
         row = found.setdefault(
             (op.name, op.place),
             {"name": op.name, "kind": op.kind, "place": op.place, "count": 0}
             | {"cycles": 0.0, "wait_cycles": 0.0, "bytes": 0, "macs": 0},
         )
-        row["count"] += 1
+        row["count"] += op.times
         row["cycles"] += (step.end - step.start) * clock_mhz * 1e6
         row["wait_cycles"] += step.wait * clock_mhz * 1e6
         row["bytes"] += op.traffic
@@ -207,9 +230,8 @@ def _host_seconds(system: System, op: Operation) -> float:
     return op.elements / host.elements_per_s
 
 
-def _phase(system: System, found: Costs, clock: float, tokens: int, ops: tuple[Operation, ...]) -> Phase:
-    time = timeline(system, ops, clock, cycles_of(system, clock))
-    return Phase(tokens, time, _energies(system, found, clock, time))
+def _time(system: System, clock: float, ops: tuple[Operation, ...]) -> Timeline:
+    return timeline(system, ops, clock, cycles_of(system, clock))
 
 
 def _energies(system: System, found: Costs, clock: float, time: Timeline) -> dict[str, float]:
@@ -231,9 +253,14 @@ def _energies(system: System, found: Costs, clock: float, time: Timeline) -> dic
     return energies
 
 
-def _through(buffer: str, ops: Iterable[Operation]) -> int:
+def _through(buffer: str, ops: Iterable[Operation | Part]) -> int:
     """Bytes that are written to a buffer and read from it."""
-    units = [op for op in ops if op.place != HOST]
+    moved = sum(dict(op.buffered).get(buffer, 0) for op in ops if isinstance(op, Part))
+    units = [op for op in ops if isinstance(op, Operation) and op.place != HOST]
+    return moved + _operations(buffer, units)
+
+
+def _operations(buffer: str, units: Iterable[Operation]) -> int:
     if buffer == "weights":
         return sum(op.weights for op in units)
     if buffer == "cache":

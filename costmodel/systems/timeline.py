@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from blueprint.systems.description import HOST, System
 from blueprint.systems.operations import Operation
+from costmodel.systems.compiled import Part, Run
 
 #: Seconds in which the place of an operation computes it.
 Compute = Callable[[Operation], float]
@@ -29,7 +30,7 @@ Compute = Callable[[Operation], float]
 class Timed:
     """An operation, its start and end, and the part in which its place computes; the rest it waits for memory."""
 
-    operation: Operation
+    operation: Operation | Part
     start: float
     end: float
     compute: float
@@ -81,6 +82,16 @@ def timeline(system: System, operations: Iterable[Operation], clock_mhz: float, 
         steps.append(Timed(op, now, end, spent))
         now = end
     return Timeline(tuple(steps), moved)
+
+
+def of_runs(system: System, runs: Iterable[Run], clock_mhz: float) -> Timeline:
+    """The runs of a compiled program one behind the other."""
+    now, moved, steps = 0.0, 0, []
+    for run in runs:
+        end = now + run.cycles / (clock_mhz * 1e6)
+        steps.append(Timed(run.part, now, end, run.compute / (clock_mhz * 1e6)))
+        now, moved = end, moved + run.part.traffic
+    return Timeline(tuple(steps), moved / system.memory.bytes_per_second(clock_mhz))
 
 
 class _Class:

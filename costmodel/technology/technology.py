@@ -16,12 +16,11 @@ from blueprint.errors import ParamError, SpecError
 from blueprint.files import schemas
 from blueprint.files.document import Section, read
 from blueprint.files.nearest import suggestion
-from costmodel.technology import facts, selection, sram_file
+from costmodel.technology import facts, packaged, selection, sram_file
 from costmodel.technology.liberty import Cell, WireLoad, Wires
 from costmodel.technology.roles import Adder, Register, Roles
 from costmodel.technology.sram import Sram
 
-_FOLDER = Path(__file__).with_name("technologies")
 _REGISTERS = ("flip_flop", "enable_flip_flop", "clear_flip_flop", "set_flip_flop", "latch")
 _CORNER = {"voltage": "V", "temperature": "C", "process": "1"}
 
@@ -122,7 +121,7 @@ class Technology:
 
 def names() -> tuple[str, ...]:
     """Names of the packaged technologies."""
-    return tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
+    return packaged.names()
 
 
 def load(name_or_path: str | Path) -> Technology:
@@ -144,7 +143,7 @@ def load(name_or_path: str | Path) -> Technology:
 
 @cache
 def _shipped(name: str) -> Technology:
-    return read_technology(_FOLDER / f"{name}.yaml")
+    return read_technology(packaged.FOLDER / f"{name}.yaml")
 
 
 def read_technology(path: Path) -> Technology:

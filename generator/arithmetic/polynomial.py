@@ -8,7 +8,7 @@ from generator.arithmetic.integers import zero_extend
 
 
 def looked_up(table: list[Value], address: Value) -> Value:
-    """An entry of a table of a power of two, as multiplexers."""
+    """An entry of a table with a power of two of entries, built of multiplexers."""
     while len(table) > 1:
         table = [Mux(address[0], high, low) for low, high in zip(table[::2], table[1::2], strict=True)]
         address = address[1:]

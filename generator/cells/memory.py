@@ -82,7 +82,7 @@ class SinglePort(Block):
 
     @property
     def address_width(self) -> int:
-        """Bits of an address; a single word has one too, so that the port is there."""
+        """Bits of an address; a single word also has one bit, so that the port exists."""
         return max(1, clog2(self.words))
 
     @property

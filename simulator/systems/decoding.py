@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,57 +11,17 @@ import numpy as np
 from blueprint.systems.control import Hardware
 from blueprint.systems.instructions import MOVED, MOVERS
 from blueprint.systems.memory_port import MemoryPort
-from blueprint.workloads.tasks import Attention, Gemm, Task
+from blueprint.systems.runs import Runs
+from blueprint.workloads.tasks import Task
 from compiler.compile import DECODE, PROMPT
 from compiler.image import Image
 from simulator.systems.golden import Golden, Memory
 from simulator.systems.machine import Span, Trace
-from simulator.systems.starved import Starved
 from simulator.systems.timed import Known, Timed
 
 #: Called with passes done and their number.
 Told = Callable[[int, int], None]
 _WORD = 4
-
-
-class Runs:
-    """Cycles and tasks of the runs of units, by what stands in their registers."""
-
-    def __init__(self, hardware: Hardware) -> None:
-        self.hardware, self._starved = hardware, Starved(hardware)
-        self._numbers = {
-            unit: {
-                size.name: next(r.address // 4 for r in spec.registers() if r.name == size.name)
-                for size in spec.sizes
-            }
-            for unit, spec in hardware.units.items()
-        }
-        self._known: dict[tuple[object, ...], int] = {}
-        self.tasks: list[tuple[str, Task]] = []
-
-    def task(self, unit: str, registers: Mapping[int, int]) -> Task:
-        """What a run computes."""
-        kind = self.hardware.units[unit].task
-        sizes = {name: registers.get(number, 0) for name, number in self._numbers[unit].items()}
-        if kind is Gemm:
-            return Gemm(1, sizes["k"], sizes["n"])
-        if kind is Attention:
-            spec = self.hardware.units[unit]
-            dim = next(staged.elements for staged in self.hardware.inputs if staged.name == f"{unit}.key.key")
-            lanes = next(
-                staged.elements for staged in self.hardware.inputs if staged.name == f"{unit}.query.query"
-            )
-            masked = getattr(spec, "mask") != "none"  # noqa: B009
-            heads = sizes["passes"] * lanes // dim
-            return Attention(1, sizes["keys"], heads, 1, dim, "causal" if masked else "none")
-        return self._starved.rows(unit, registers)
-
-    def __call__(self, unit: str, registers: Mapping[int, int]) -> int:
-        """Cycles of a run."""
-        key = (unit, *(registers.get(number, 0) for number in self._numbers[unit].values()))
-        if key not in self._known:
-            self._known[key] = int(self.hardware.units[unit].cycles(self.task(unit, registers)))
-        return self._known[key]
 
 
 @dataclass(frozen=True)

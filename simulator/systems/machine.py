@@ -27,10 +27,9 @@ from blueprint.systems.instructions import (
     Instruction,
 )
 from blueprint.systems.memory_port import MemoryPort
+from blueprint.systems.starved import Cycles
 from simulator.systems import dma
 
-#: Cycles of a run of a unit with these registers, by their numbers.
-Cycles = Callable[[str, Mapping[int, int]], int]
 #: The token that a load into its register gave: (address, index) to its value.
 Token = Callable[[int], int]
 #: Cycles without any event after which a program is stuck.

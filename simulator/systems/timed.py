@@ -21,9 +21,9 @@ from blueprint.systems.control import Hardware
 from blueprint.systems.dma import PAGE_BYTES, Transfer
 from blueprint.systems.instructions import LAST_BIT, MOVED, MOVERS, Instruction
 from blueprint.systems.memory_port import MemoryPort
+from blueprint.systems.starved import Cycles, Starved
 from simulator.systems import dma
-from simulator.systems.machine import Cycles, Machine, Token, Trace, _Executor, _Never
-from simulator.systems.starved import Starved
+from simulator.systems.machine import Machine, Token, Trace, _Executor, _Never
 
 _PLACE = MOVED.index("place")
 

@@ -1,5 +1,5 @@
-"""One file a verb: its public function, the text of its answer and its command; loaded when the verb is called.
+"""One file a verb: its public function and the text of its answer; loaded when the verb runs.
 
-Imports stand at the top. What brings Amaranth, Numba or cocotb is imported by the function that runs it, so that help
-and completion do not wait.
+Imports stand at the top. What brings Amaranth, Numba or cocotb is imported by the function that runs it. The command
+of a verb is in `ternforge/commands`.
 """

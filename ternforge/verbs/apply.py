@@ -6,19 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
 from blueprint.errors import ParamError
 from blueprint.files import schemas
 from blueprint.files.design import design_content, design_text
 from costmodel.model import quantity
 from dse import change
+from dse.fidelity.levels import ANALYTIC
 from dse.study import Study
-from ternforge import choices
 from ternforge.folder import YAML, check_file, output_file
-from ternforge.options import force_option, out_option, study_argument
-from ternforge.session import Answer, Session, line
-from ternforge.shell import Verb
+from ternforge.session import Answer, line
 from ternforge.study import opened
 
 
@@ -34,8 +30,8 @@ def apply(
 
     ``where`` are limits such as ``area_um2<=20000``. Of a point that breaks one of them nothing is written: ``change``
     then leads to the nearest design of the study that keeps them and the study's own, with the parameters that differ
-    and every metric before and after; where no design does, ``nearest`` comes closest. ``out`` may be left out with
-    ``where`` alone.
+    and every metric before and after; where no design does, ``nearest`` comes closest. ``level`` says where the study's
+    numbers of the point are from. ``out`` may be left out with ``where`` alone.
     """
     if out is None and not where:
         raise ParamError("Output must be given, unless where is")
@@ -46,7 +42,8 @@ def apply(
         limits = tuple(change.condition(text, found) for text in where)
         explained = change.explain(found, name, limits)
         row = found.point(name)
-        answer = {"point": name, "infeasible": None if row["feasible"] else row["reason"], **explained}
+        wrong = None if row["feasible"] else row["reason"]
+        answer = {"point": name, "infeasible": wrong, "level": row["level"], **explained}
         if where and explained["breaks"]:
             return {**answer, "file": None, "design": None}
         design = found.design(name)
@@ -63,53 +60,21 @@ def _name(study: Study, point: str, given: str | Path) -> str:
     return study.space.point_id(study.space.index_of(name))
 
 
-@click.command("apply", cls=Verb)
-@study_argument
-@click.argument("point", type=choices.Point())
-@out_option(choices.FILE, "SPEC", "Design file to write; may be left out with --where.")
-@click.option(
-    "--where",
-    multiple=True,
-    metavar="METRIC<=NUMBER",
-    help="Limit that the design must keep (or >=); may be repeated. Otherwise says what would have to change.",
-)
-@force_option
-@click.pass_obj
-def apply_(
-    session: Session, study: str, point: str, out: str | None, where: tuple[str, ...], force: bool
-) -> int:
-    """Write the design POINT (an id, or `knee`) of the folder STUDY as a file.
-
-    With --where, exit code 1 where the design breaks a limit: then nothing is written.
-    """
-    if out is None and not where:
-        raise click.UsageError("Missing option '-o' / '--out'.")
-    answer = apply(study, point, out, where=where, force=force)
-    if where and answer["breaks"]:
-        session.answer(answer, [f"FAIL: {text}" for text in _broken(answer)] + _remedy(answer, study))
-        return 1
-    if answer["infeasible"]:
-        session.note(f"Point {answer['point']} is infeasible in this study: {answer['infeasible']}")
-        for text in _remedy(answer, study):
-            session.note(text)
-    session.answer(answer, _written(answer, where))
-    return 0
-
-
-def _written(answer: Mapping[str, Any], where: Sequence[str]) -> list[str]:
+def written(answer: Mapping[str, Any], where: Sequence[str]) -> list[str]:
     kept = [f"{answer['point']} keeps {' and '.join(where)}"] if where else []
     if answer["file"] is None:
         return kept
     parameters = ", ".join(f"{key} {_yaml(value)}" for key, value in answer["design"]["parameters"].items())
     following = line("ternforge", "generate", answer["file"], "--out", "rtl")
-    return [*kept, f"wrote {answer['file']}: {answer['point']}, {parameters}", f"next: {following}"]
+    known = [] if answer["level"] == ANALYTIC else [f"its numbers in the study are {answer['level']}"]
+    return [*kept, f"wrote {answer['file']}: {answer['point']}, {parameters}", *known, f"next: {following}"]
 
 
-def _broken(answer: Mapping[str, Any]) -> list[str]:
+def broken(answer: Mapping[str, Any]) -> list[str]:
     return [f"{answer['point']}: {text}" for text in answer["breaks"]]
 
 
-def _remedy(answer: Mapping[str, Any], study: str) -> list[str]:
+def remedy(answer: Mapping[str, Any], study: str) -> list[str]:
     """What would have to change, in words."""
     if answer["change"] is None:
         best = answer["nearest"]

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import click
-
 from blueprint.errors import ParamError
 from blueprint.files import schemas
 from blueprint.files.design import design_content, design_from
@@ -21,10 +19,8 @@ from costmodel.model.work import memory_text
 from costmodel.technology import technology as technologies
 from dse.evaluate import metric_names
 from dse.space_file import space_content, space_from
-from ternforge import choices, decoders
-from ternforge.options import set_option
-from ternforge.session import Answer, Session, plain
-from ternforge.shell import Verb
+from ternforge import decoders
+from ternforge.session import Answer, plain
 
 
 def check(path: str | Path, overrides: Mapping[str, str] | None = None) -> Answer:
@@ -118,17 +114,7 @@ def _check_technology(section: Section, name: str) -> None:
         raise section.error("technology", str(problem)) from None
 
 
-@click.command("check", cls=Verb)
-@click.argument("file", type=choices.FILE)
-@set_option
-@click.pass_obj
-def check_(session: Session, file: str, overrides: dict[str, str]) -> None:
-    """Validate a FILE of any of our kinds and print it with every default filled in."""
-    answer = check(file, overrides)
-    session.answer(answer, _lines(answer))
-
-
-def _lines(answer: Mapping[str, Any]) -> list[str]:
+def lines(answer: Mapping[str, Any]) -> list[str]:
     text = dump(plain(answer["resolved"]))
     derived = dump(plain(answer["derived"])) if answer["derived"] else ""
     comments = [f"#   {line}" for line in derived.splitlines()]

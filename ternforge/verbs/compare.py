@@ -7,15 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import click
-
 from costmodel.model import quantity
 from dse import comparison, comparison_page
-from ternforge import choices
 from ternforge.folder import check_file, output_file
-from ternforge.options import force_option, out_option
-from ternforge.session import Answer, Session, table
-from ternforge.shell import Verb
+from ternforge.session import Answer, table
 from ternforge.study import opened
 
 #: How the name of a picture of the fronts may end.
@@ -43,21 +38,6 @@ def compare(studies: Sequence[str | Path], out: str | Path | None = None, *, for
             else:
                 draft.write_bytes(comparison_page.render(compared, path.suffix.removeprefix(".")))
     return answer | {"file": path}
-
-
-@click.command("compare", cls=Verb)
-@click.argument("studies", type=choices.FOLDER, nargs=-1, required=True)
-@out_option(choices.FILE, "FILE", "Page or picture of all fronts: .html, .png, .svg or .pdf.")
-@force_option
-@click.pass_obj
-def compare_(session: Session, studies: tuple[str, ...], out: str | None, force: bool) -> int:
-    """Compare the fronts of the folders STUDIES: of families, technologies or versions.
-
-    Exit code 1 where none of them has a feasible design.
-    """
-    answer = compare(list(studies), out, force=force)
-    session.answer(answer, lines(answer))
-    return 0 if answer["joint_front"] else 1
 
 
 def lines(answer: Mapping[str, Any]) -> list[str]:

@@ -8,8 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import click
-
 from blueprint.errors import ParamError
 from blueprint.files.design import Design
 from blueprint.numbers import Number
@@ -24,11 +22,9 @@ from costmodel.model.metrics import METRICS, scope
 from costmodel.model.quantity import label, metric_text, shown
 from costmodel.model.work import Asked, memory_text
 from costmodel.technology.technology import Technology
-from ternforge import choices, decoders, explaining
+from ternforge import decoders, explaining
 from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_technology, read_workload
-from ternforge.options import gemm_option, set_option, tech_option, workload_from, workload_option
-from ternforge.session import Answer, Session, size_columns, table
-from ternforge.shell import Verb
+from ternforge.session import Answer, size_columns, table
 
 #: Figures whose error bands the text shows.
 _BANDS = {"area_um2": "area", "critical_path_ps": "critical path", "energy_pj": "energy"}
@@ -151,65 +147,7 @@ def _cycles(spec: Spec, task: Task) -> Number:
     return simulate(spec, task).cycles
 
 
-@click.command("estimate", cls=Verb)
-@click.argument("spec", type=choices.FILE)
-@tech_option
-@workload_option
-@gemm_option
-@click.option(
-    "--space",
-    type=choices.FILE,
-    metavar="FILE",
-    help="Space file instead of a workload: its workload, DRAM, prompt and technology, as in its studies.",
-)
-@click.option(
-    "--explain",
-    type=choices.Named(lambda: explaining.EXPLAINED),
-    help="Print the formula of this figure with its numbers; its lines add up to the figure.",
-)
-@click.option(
-    "--model",
-    metavar="MODEL",
-    help="Of a system: the model, by name or file; without it the largest that it holds.",
-)
-@click.option(
-    "--context",
-    type=choices.Whole(0),
-    metavar="N",
-    help=f"Of a system: tokens in front of the one that is decoded; without it {decoders.CONTEXT:,}, or what fits.",
-)
-@click.option(
-    "--prompt",
-    type=choices.Whole(1),
-    metavar="P",
-    help="Of a system: tokens of a prompt, for the time to the first token.",
-)
-@set_option
-@click.pass_obj
-def estimate_(
-    session: Session,
-    spec: str,
-    tech: str | None,
-    workload: str | None,
-    gemm: str | None,
-    space: str | None,
-    explain: str | None,
-    model: str | None,
-    context: int | None,
-    prompt: int | None,
-    overrides: dict[str, str],
-) -> int:
-    """Predict area, clock, energy and latency of the design or system in SPEC, in milliseconds.
-
-    Exit code 1 where it asks for a faster clock than predicted.
-    """
-    work = workload_from(workload, gemm)
-    answer = estimate(spec, tech, work, overrides, space, explain, model, context, prompt)
-    session.answer(answer, decoders.lines(answer) if "system" in answer else _lines(answer))
-    return 0 if answer["meets_clock"] else 1
-
-
-def _lines(answer: Mapping[str, Any]) -> list[str]:
+def lines(answer: Mapping[str, Any]) -> list[str]:
     total = answer["area_um2"]
     places = sorted(answer["area_breakdown_um2"].items(), key=lambda item: -item[1])
     unit = shown("um2", answer["area_breakdown_um2"].values())

@@ -6,20 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import click
-
 from blueprint.files import schemas
 from costmodel.model import quantity
 from costmodel.model.metrics import METRICS
 from dse import explore as searching
 from dse import shard as shards
-from dse.progress import Progress, Silent, for_stream
-from dse.searches import methods
+from dse.progress import Progress
 from dse.store import is_study
-from ternforge import choices, folder
-from ternforge.options import force_option, out_option
-from ternforge.session import Answer, Session, line, table
-from ternforge.shell import Verb
+from ternforge import fidelity, folder
+from ternforge.session import Answer, line, table
 from ternforge.verbs.check import validate
 
 #: What a search writes for other programs to read.
@@ -67,51 +62,12 @@ def explore(
             return study.summary()
 
 
-@click.command("explore", cls=Verb)
-@click.argument("space", type=choices.FILE)
-@out_option(choices.FOLDER, "STUDY", "Folder of the study; the same again continues it.", required=True)
-@click.option(
-    "--method",
-    type=choices.Named(methods.names, shown="METHOD"),
-    help=f"How to search: {', '.join(methods.ours())}, or MODULE:CLASS; without it as the file says.",
-)
-@click.option("--budget", type=choices.Whole(1), help="Most designs to look at; without it the file's.")
-@click.option("--seed", type=choices.Whole(0), help="Seed of the search; without it the file's.")
-@click.option(
-    "--workers", type=choices.Whole(1, 1024), help="Processes; the result is the same with any number."
-)
-@click.option("--shard", metavar="I/N", help="Part I of N of the search, for `ternforge merge`.")
-@click.option("--dask", metavar="tcp://HOST:PORT", help="Evaluate on the workers of a Dask scheduler.")
-@force_option
-@click.pass_obj
-def explore_(
-    session: Session,
-    space: str,
-    out: str,
-    method: str | None,
-    budget: int | None,
-    seed: int | None,
-    workers: int | None,
-    shard: str | None,
-    dask: str | None,
-    force: bool,
-) -> int:
-    """Search the design space in the file SPACE.
-
-    The study can be interrupted at any time; the same command goes on. Exit code 1 where no design is feasible.
-    """
-    shown = Silent() if session.quiet else for_stream()
-    options: dict[str, Any] = {"method": method, "budget": budget, "seed": seed, "workers": workers}
-    options |= {"shard": shard, "dask": dask}
-    answer = explore(space, out, progress=shown, force=force, **options)
-    session.answer(answer, front_lines(answer, out))
-    return 0 if answer["front"] else 1
-
-
 def front_lines(answer: Mapping[str, Any], out: str) -> list[str]:
     """A study's summary as text: how much was seen, the front as a table, the knee; or why there is no front."""
     front = answer["front"]
-    how = "every design: the front is exact" if answer["exact"] else f"a sample by {answer['method']}"
+    promoted = answer["fidelity"] is not None
+    exact = "every design" if promoted else "every design: the front is exact"
+    how = exact if answer["exact"] else f"a sample by {answer['method']}"
     if answer["shard"]:
         how = f"shard {answer['shard']}: `ternforge merge` puts it together with the others"
     lines = [
@@ -127,6 +83,7 @@ def front_lines(answer: Mapping[str, Any], out: str) -> list[str]:
             f"{len(shown)} of {len(front)} shown, one of equals and spread; all are in {out}/front.csv"
         )
     lines += [f"numbers cover {answer['covers']}; memory {answer['memory']}", f"knee {answer['knee']}"]
+    lines += fidelity.lines(answer["fidelity"])
     following = line("ternforge", "apply", Path(out), answer["knee"], "-o", "design.yaml")
     return [*lines, f"next: {following}"]
 
@@ -142,16 +99,19 @@ def _front_table(answer: Mapping[str, Any], shown: list[dict[str, Any]]) -> list
     family = ["family"] if len(answer["families"]) > 1 else []
     parameters = [name for name in answer["parameters"] if _differs(answer["front"], name)]
     units = quantity.headings(answer["front"], metrics)
+    promoted = ("level",) if answer["fidelity"] else ()
     rows = [
         [
             row["id"],
             *(row[name] for name in family),
             *(units[name].number(row[name]) for name in metrics),
             *(row[name] for name in parameters),
+            *(fidelity.highest(row["level"]) for _ in promoted),
         ]
         for row in shown
     ]
     header = ("id", *family, *(quantity.label(name, units[name].unit) for name in metrics), *parameters)
+    header += promoted
     return table(rows, header)
 
 

@@ -6,23 +6,12 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-import click
-
 from blueprint.errors import ParamError
 from blueprint.files.nearest import suggestion
-from ternforge import choices
 from ternforge.inputs import DesignLike, read_design
-from ternforge.options import force_option, out_option, set_option
-from ternforge.session import Answer, Session
-from ternforge.shell import Verb
+from ternforge.session import Answer
 from ternforge.verbs.generate import generate
-
-#: Flows that take the generated folder as it is, and how.
-FLOWS = {
-    "files": "read the files named in {out}/files.f, in that order",
-    "fusesoc": "fusesoc --cores-root {out} run --target=lint {top}",
-    "yosys": "cd {out} && yosys -s synth.ys  # with Yosys on PATH",
-}
+from ternforge.words import FLOWS
 
 
 def export(
@@ -44,20 +33,3 @@ def export(
         "flow": flow,
         "next": FLOWS[flow].format(out=shlex.quote(str(answer["folder"])), top=answer["top"]),
     }
-
-
-@click.command("export", cls=Verb)
-@click.argument("spec", type=choices.FILE)
-@click.option("--flow", required=True, type=choices.Named(lambda: FLOWS), help="What takes the folder.")
-@out_option(choices.FOLDER, "DIR", "Folder to write; without it <design>_<flow>.")
-@force_option
-@set_option
-@click.pass_obj
-def export_(
-    session: Session, spec: str, flow: str, out: str | None, force: bool, overrides: dict[str, str]
-) -> None:
-    """Hand the design in SPEC over to another flow as a folder that the flow takes unchanged."""
-    answer = export(spec, flow, out, overrides, force=force)
-    session.answer(
-        answer, [f"wrote {answer['folder']}: top module {answer['top']}", f"next: {answer['next']}"]
-    )

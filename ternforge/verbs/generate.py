@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import click
-
 from blueprint.errors import ParamError
 from blueprint.systems import control
 from blueprint.systems.description import System
 from blueprint.systems.reader import read_system
-from ternforge import choices
 from ternforge.decoders import is_system
 from ternforge.folder import output_folder
 from ternforge.inputs import DesignLike, read_design
-from ternforge.options import force_option, out_option, set_option
-from ternforge.session import Answer, Session, line
-from ternforge.shell import Verb
+from ternforge.session import Answer
 
 
 def generate(
@@ -55,19 +50,3 @@ def _system(
 
         manifest = export.write_system(hardware, draft, clock_mhz=system.clock_mhz)
     return {"folder": Path(out), **manifest}
-
-
-@click.command("generate", cls=Verb)
-@click.argument("spec", type=choices.FILE)
-@out_option(choices.FOLDER, "DIR", "Folder to write, new, empty or of an earlier run.", required=True)
-@force_option
-@set_option
-@click.pass_obj
-def generate_(session: Session, spec: str, out: str, force: bool, overrides: dict[str, str]) -> None:
-    """Write the design or the whole system in the file SPEC as Verilog, with a manifest and what other tools need."""
-    answer = generate(spec, out, overrides, force=force)
-    rtl = len(answer["files"])
-    lines = [f"wrote {out}: {rtl} Verilog files, top module {answer['top']}, design {answer['design_hash']}"]
-    if "masters" not in answer:
-        lines.append(f"next: {line('ternforge', 'verify', '--rtl', Path(out))}")
-    session.answer(answer, lines)

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from blueprint.errors import ParamError
 from blueprint.files.names import NAME_RULE, is_name
 from blueprint.files.nearest import suggestion
-from ternforge import choices
 from ternforge.folder import output_folder
-from ternforge.options import force_option
-from ternforge.session import Answer, Session, line
-from ternforge.shell import Verb
+from ternforge.session import Answer
 
 #: In a source tree a link to the top-level folder.
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -93,22 +88,3 @@ def init(folder: str | Path, preset: str | None = None, *, force: bool = False) 
         for file, text in texts.items():
             (draft / file).write_text(text, encoding="utf-8")
     return {"folder": Path(folder), "preset": preset, "files": [Path(folder) / file for file in texts]}
-
-
-@click.command("init", cls=Verb)
-@click.argument("name", type=choices.FOLDER)
-@click.option(
-    "--preset",
-    type=choices.Named(presets),
-    default=default_preset(),
-    show_default=True,
-    help="Which example to start from.",
-)
-@force_option
-@click.pass_obj
-def init_(session: Session, name: str, preset: str, force: bool) -> None:
-    """Write the starting folder NAME: a design, a workload, a space, or a system, and the next commands."""
-    answer = init(name, preset, force=force)
-    files = "  ".join(path.name for path in answer["files"])
-    following = f"{line('cd', Path(name))} && ternforge check {files_of(answer['preset'])[0]}"
-    session.answer(answer, [f"created {name}/: {files}", f"next: {following}"])

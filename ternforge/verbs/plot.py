@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from blueprint.systems.diagram import svg
 from blueprint.systems.reader import read_system
 from dse import interactive
 from dse import plot as figures
-from ternforge import choices
 from ternforge.decoders import is_system
 from ternforge.folder import output_file, output_folder
-from ternforge.options import force_option, out_option, study_argument
-from ternforge.session import Answer, Session
-from ternforge.shell import Verb
+from ternforge.session import Answer
 from ternforge.study import opened
 
 #: How the name of a picture may end, where one file is asked for.
@@ -59,18 +54,3 @@ def _diagram(file: Path, out: str | Path | None, single: Path | None, force: boo
     with output_folder(folder, "plot", whole=False, force=force) as draft:
         (draft / f"{system.name}.svg").write_text(svg(system), encoding="utf-8")
     return {"files": [folder / f"{system.name}.svg"]}
-
-
-@click.command("plot", cls=Verb)
-@study_argument
-@out_option(
-    choices.FOLDER,
-    "DIR|FILE",
-    "Folder for the figures, or one file that ends in .png, .svg, .pdf or .html; without it the study's folder.",
-)
-@force_option
-@click.pass_obj
-def plot_(session: Session, study: str, out: str | None, force: bool) -> None:
-    """Draw the Pareto front of the folder STUDY (PNG, SVG, PDF, an interactive page), or a system's block diagram."""
-    answer = plot(study, out, force=force)
-    session.answer(answer, [f"wrote {path}" for path in answer["files"]])

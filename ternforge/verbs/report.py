@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from dse import report as reports
-from ternforge import choices
 from ternforge.folder import output_file
-from ternforge.options import force_option, out_option, study_argument
-from ternforge.session import Answer, Session
-from ternforge.shell import Verb
+from ternforge.session import Answer
 from ternforge.study import opened
 
 
@@ -21,14 +16,3 @@ def report(study: str | Path, out: str | Path | None = None, *, force: bool = Fa
     with opened(study) as found, output_file(path, (".html", ".htm"), "report", force=force) as draft:
         reports.write(found, draft)
     return {"file": path}
-
-
-@click.command("report", cls=Verb)
-@study_argument
-@out_option(choices.FILE, "FILE.html", "Page to write; without it report.html in the study.")
-@force_option
-@click.pass_obj
-def report_(session: Session, study: str, out: str | None, force: bool) -> None:
-    """Write the folder STUDY as one self-contained HTML page."""
-    answer = report(study, out, force=force)
-    session.answer(answer, [f"wrote {answer['file']}"])

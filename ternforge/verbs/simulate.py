@@ -6,27 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
 from blueprint.errors import ParamError
 from blueprint.files.design import Design
 from blueprint.systems.description import System
 from blueprint.workloads.tasks import Task
 from simulator import stall_patterns
-from ternforge import choices, decoders, decoding
+from ternforge import decoders, decoding
 from ternforge.folder import check_file, output_file
 from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload, refused
-from ternforge.options import (
-    decoded_options,
-    force_option,
-    gemm_option,
-    seed_option,
-    set_option,
-    workload_from,
-    workload_option,
-)
-from ternforge.session import Answer, Note, Session, silent, size_columns, table
-from ternforge.shell import Verb
+from ternforge.session import Answer, Note, silent, size_columns, table
+from ternforge.words import OWN_MEMORY
 
 #: How a trace may end.
 TRACES = (".json", ".json.gz")
@@ -72,7 +61,7 @@ def simulate(
         )
         if checkpoint is None or prompt is None:
             raise ParamError("A system must be given a checkpoint and a prompt to be simulated")
-        behavior = decoding.OWN if memory is None else memory
+        behavior = OWN_MEMORY if memory is None else memory
         count = decoding.TOKENS if tokens is None else tokens
         asked = decoding.Asked(prompt, count, behavior, calibrate, image, technology, trace, force)
         return decoding.simulate_system(design, checkpoint, asked, note)  # type: ignore[arg-type]
@@ -161,72 +150,7 @@ def _write_trace(
     refused(traces.write, found, path)
 
 
-@click.command("simulate", cls=Verb)
-@click.argument("spec", type=choices.FILE)
-@workload_option
-@gemm_option
-@seed_option
-@click.option(
-    "--stall",
-    type=choices.Named(stall_patterns.names),
-    default="none",
-    show_default=True,
-    help="Profile of waiting sources and sinks.",
-)
-@click.option(
-    "--values/--no-values", default=True, help="Compute values too, and compare them.  [default: values]"
-)
-@click.option(
-    "--trace", type=choices.FILE, metavar="FILE.json[.gz]", help="Trace of the first task, for Perfetto."
-)
-@click.option("--window", metavar="A:B", help="Cycles that the trace shows; all without it.")
-@decoded_options
-@force_option
-@set_option
-@click.pass_obj
-def simulate_(
-    session: Session,
-    /,
-    spec: str,
-    workload: str | None,
-    gemm: str | None,
-    seed: int,
-    stall: str,
-    values: bool,
-    trace: str | None,
-    window: str | None,
-    force: bool,
-    overrides: dict[str, str],
-    **asked: Any,
-) -> int:
-    """Run a workload on the design in SPEC, cycle by cycle, and compare its values with the golden model.
-
-    With a system in SPEC, continue a prompt with a checkpoint on it: its text, and the exact cycles. Exit code 1 where
-    a value differs.
-    """
-    decoded = {name: value for name, value in asked.items() if value is not None}
-    if decoders.is_system(spec):
-        options = {"trace": trace, "window": window, "force": force, **decoded}
-        answer = simulate(spec, workload_from(workload, gemm), overrides, note=session.note, **options)
-        session.answer(answer, decoding.simulate_lines(answer))
-        return 0
-    chosen = workload_from(workload, gemm)
-    if chosen is None:
-        raise click.UsageError("Workload must be given, by --workload FILE or --gemm MxKxN")
-    options = {
-        **decoded,
-        "stall": stall,
-        "values": values,
-        "trace": trace,
-        "window": window,
-        "force": force,
-    }
-    answer = simulate(spec, chosen, overrides, seed=seed, note=session.note, **options)
-    session.answer(answer, _lines(answer))
-    return 1 if answer["mismatches"] else 0
-
-
-def _lines(answer: Mapping[str, Any]) -> list[str]:
+def lines(answer: Mapping[str, Any]) -> list[str]:
     sizes = size_columns(answer["layers"])
     rows = [
         [*(e[key] for key in ("name", *sizes, "count", "cycles")), f"{100 * e['utilization']:.1f} %"]

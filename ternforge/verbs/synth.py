@@ -7,9 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import click
-
-from blueprint.errors import ParamError
 from blueprint.spec import Spec
 from blueprint.workloads.data import Data
 from costmodel.groundtruth import activity, netlist_files, synthesis
@@ -19,12 +16,9 @@ from costmodel.model import estimate as estimates
 from costmodel.model import quantity
 from costmodel.technology import importing, liberty_text
 from costmodel.technology.technology import Technology
-from ternforge import choices
 from ternforge.folder import check_file, output_folder
 from ternforge.inputs import DesignLike, read_design, read_technology
-from ternforge.options import force_option, pairs, set_option, tech_option
-from ternforge.session import Answer, Note, Session, silent, table
-from ternforge.shell import Verb
+from ternforge.session import Answer, Note, silent, table
 from ternforge.verbs.estimate import estimate
 from toolchain import files
 
@@ -186,72 +180,7 @@ def _unpredicted(facts: Technology, liberty: Sequence[str | Path]) -> str:
     return estimates.uncalibrated(facts)
 
 
-@click.command("synth", cls=Verb)
-@click.argument("spec", type=choices.FILE)
-@tech_option
-@click.option(
-    "--liberty",
-    multiple=True,
-    type=choices.FILE,
-    metavar="FILE",
-    help="Liberty file instead of the technology's cells.",
-)
-@click.option("--energy", is_flag=True, help="Measure the energy of a mean cycle as well, glitches included.")
-@click.option(
-    "--data",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=pairs("Data", "NAME=VALUE"),
-    help="With --energy: zeros=0.42, the share of zeros among ternary weights; positive=0.5, that of +1 among the "
-    "others; spread=normal or uniform, of whole numbers.",
-)
-@click.option(
-    "--period",
-    type=choices.Real("ps"),
-    metavar="PS",
-    help="Meet this clock period, with the least area found.",
-)
-@click.option(
-    "--recipe",
-    metavar="RECIPE",
-    help=f"How to map: {' or '.join(recipes.RECIPES)}. Default: as the technology was calibrated, and "
-    f"{recipes.BUFFERED} for a period.",
-)
-@click.option("--wires", metavar="KIND", help=f"Wires to time with: {', '.join(wire_models.KINDS)}.")
-@click.option(
-    "--netlist",
-    type=choices.FILE,
-    metavar="OUT.v",
-    help="Write the netlist, and OUT.lib and OUT.sdc.",
-)
-@force_option
-@set_option
-@click.pass_obj
-def synth_(
-    session: Session,
-    spec: str,
-    tech: str | None,
-    liberty: tuple[str, ...],
-    period: float | None,
-    recipe: str | None,
-    wires: str | None,
-    netlist: str | None,
-    force: bool,
-    energy: bool,
-    data: dict[str, str],
-    overrides: dict[str, str],
-) -> None:
-    """Synthesize the design in SPEC with Yosys and ABC, and print the prediction beside the result."""
-    if data and not energy:
-        raise ParamError("Data must be given with --energy, which alone depends on it")
-    answer = synth(
-        spec, tech, liberty, overrides, session.note,
-        period=period, recipe=recipe, wires=wires, netlist=netlist, energy=energy, data=data, force=force,
-    )  # fmt: skip
-    session.answer(answer, _lines(answer))
-
-
-def _lines(answer: Mapping[str, Any]) -> list[str]:
+def lines(answer: Mapping[str, Any]) -> list[str]:
     head = f"{answer['design']} in {answer['library']} ({answer['source']})"
     if answer["predicted"] is not None:
         return [head, *_compared(answer), *_rest(answer)]

@@ -6,19 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
 from blueprint.errors import ParamError
 from blueprint.files import schemas
 from blueprint.files.names import NAME_RULE, is_name
 from costmodel.groundtruth import recipe as recipes
 from costmodel.technology import importing
 from costmodel.technology import technology as files
-from ternforge import choices
 from ternforge.folder import YAML, check_file, output_file
-from ternforge.options import force_option, out_option
-from ternforge.session import Answer, Note, Session, line, silent, table
-from ternforge.shell import LazyGroup, Verb
+from ternforge.session import Answer, Note, silent, table
 
 
 def technologies() -> Answer:
@@ -148,122 +143,7 @@ def _summary(facts: files.Technology) -> Answer:
     }
 
 
-TECHNOLOGY = choices.Named(files.names, file=True, shown="NAME")
-_VERBS = {
-    "list": "The technologies that come with the package.",
-    "show": "One technology's facts in short.",
-    "import": "A technology from Liberty files.",
-    "calibrate": "Fit the cost model of a technology to synthesis.",
-    "validate": "Predictions against synthesis, as a table.",
-}
-
-
-@click.group("tech", cls=LazyGroup, verbs={name: (__name__, text) for name, text in _VERBS.items()})
-def tech_() -> None:
-    """Technologies: cell libraries and the cost models fitted to them."""
-
-
-@click.command("list", cls=Verb)
-@click.pass_obj
-def list_(session: Session) -> None:
-    """The technologies that come with the package."""
-    answer = technologies()
-    rows = [
-        [t["name"], t["corner"]["voltage"].value, t["corner"]["temperature"].value, t["cells"], t["source"]]
-        for t in answer["technologies"]
-    ]
-    session.answer(answer, table(rows, ("name", "V", "C", "cells", "source")))
-
-
-@click.command("show", cls=Verb)
-@click.argument("name", type=TECHNOLOGY)
-@click.pass_obj
-def show_(session: Session, name: str) -> None:
-    """Corner, sources and state of the technology NAME (or of a technology file)."""
-    answer = technology(name)
-    lines = [f"{answer['name']}: {answer['cells']} cells of {answer['source']}"]
-    lines += [f"  {key} {fact.value:g} {fact.unit} ({fact.source})" for key, fact in answer["corner"].items()]
-    lines += [f"  {item['file']} sha256 {item['sha256'][:16]}" for item in answer["files"]]
-    lines += [f"  note: {note}" for note in answer["notes"]]
-    session.answer(
-        answer, [*lines, f"  cost model: {'calibrated' if answer['calibrated'] else 'not calibrated'}"]
-    )
-
-
-@click.command("import", cls=Verb)
-@click.argument("liberty", type=choices.FILE, nargs=-1, required=True)
-@click.option("--name", metavar="NAME", required=True, help="Name of the technology.")
-@out_option(choices.FILE, "FILE.yaml", "Technology file to write.", required=True)
-@force_option
-@click.pass_obj
-def import_(session: Session, liberty: tuple[str, ...], name: str, out: str, force: bool) -> None:
-    """Make a technology file of LIBERTY files (plain or gzipped)."""
-    answer = technology_import(liberty, name, out, session.note, force=force)
-    lines = [
-        f"wrote {out}: {answer['cells']} cells",
-        f"next: {line('ternforge', 'tech', 'calibrate', Path(out))}",
-    ]
-    session.answer(answer, lines)
-
-
-@click.command("calibrate", cls=Verb)
-@click.argument("name", type=TECHNOLOGY)
-@click.option(
-    "--recipe",
-    metavar="RECIPE",
-    help=f"How designs are synthesized: {' or '.join(recipes.RECIPES)}.  [default: as before, {recipes.STANDARD} the "
-    "first time]",
-)
-@out_option(choices.FILE, "FILE.yaml", "Technology file to write; without it the file itself.")
-@force_option
-@click.pass_obj
-def calibrate_(session: Session, name: str, recipe: str | None, out: str | None, force: bool) -> None:
-    """Synthesize random designs in the technology NAME (or file) and fit its cost model; takes some minutes.
-
-    When interrupted, the same command goes on where it stopped.
-    """
-    answer = technology_calibrate(name, out, session.note, recipe=recipe, force=force)
-    text = f"wrote {answer['file']}: cost model of {answer['name']} calibrated, recipe {answer['recipe']}"
-    session.answer(answer, [text])
-
-
-@click.command("validate", cls=Verb)
-@click.argument("name", type=TECHNOLOGY, default="asap7")
-@click.option(
-    "--designs",
-    type=choices.Whole(1, 1000),
-    default=8,
-    show_default=True,
-    help="Designs of every family to synthesize.",
-)
-@click.option(
-    "--large",
-    type=choices.Whole(0, 1000),
-    default=0,
-    show_default=True,
-    help="Designs of every family of more than 100,000 gates besides.",
-)
-@click.option(
-    "--seed", type=choices.Whole(0), default=1, show_default=True, help="Seed that picks the designs."
-)
-@out_option(
-    choices.FILE, "FILE.yaml", "Technology file to write, with these errors as the bands of its results."
-)
-@force_option
-@click.pass_obj
-def validate_(
-    session: Session, name: str, designs: int, large: int, seed: int, out: str | None, force: bool
-) -> int:
-    """Predictions against synthesis on random designs in technology NAME; exit code 1 beyond the stated errors.
-
-    When interrupted, the same command goes on where it stopped.
-    """
-    answer = technology_validate(name, designs, seed, session.note, large=large, out=out, force=force)
-    session.answer(answer, _validation_lines(answer))
-    return 0 if answer["ok"] else 1
-
-
-def _validation_lines(answer: Answer) -> list[str]:
+def validation_lines(answer: Answer) -> list[str]:
     rows = [_validation_row(entry) for entry in answer["designs"]]
     by_name = {row[0]: row for row in rows}
     lines = [*table(rows, _HEADER), "", f"{answer['date']}, seed {answer['seed']}, recipe {answer['recipe']}"]

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import click
-
 from blueprint.errors import ParamError
 from blueprint.files.design import Design
 from blueprint.spec import Spec
@@ -15,20 +13,10 @@ from blueprint.systems.description import System
 from blueprint.workloads.tasks import Task
 from simulator.cosim import folder as folders
 from simulator.cosim.report import Checked, Outcome, Report
-from ternforge import choices
 from ternforge.decoders import is_system
 from ternforge.decoding import Asked
 from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload
-from ternforge.options import (
-    decoded_options,
-    gemm_option,
-    seed_option,
-    set_option,
-    workload_from,
-    workload_option,
-)
-from ternforge.session import Answer, Note, Session, silent, table
-from ternforge.shell import Verb
+from ternforge.session import Answer, Note, silent, table
 from toolchain import files
 
 
@@ -161,59 +149,7 @@ def _checked(part: Checked) -> dict[str, Any]:
     }
 
 
-@click.command("verify", cls=Verb)
-@click.argument("spec", type=choices.FILE, required=False)
-@click.option(
-    "--rtl",
-    type=choices.FOLDER,
-    metavar="DIR",
-    help="Verilog to prove: a generated folder, changed or not; it names its design.",
-)
-@click.option("--cases", type=choices.Whole(1, 10_000), default=8, show_default=True, help="Random runs.")
-@decoded_options
-@seed_option
-@workload_option
-@gemm_option
-@set_option
-@click.pass_obj
-def verify_(
-    session: Session,
-    /,
-    spec: str | None,
-    rtl: str | None,
-    cases: int,
-    seed: int,
-    workload: str | None,
-    gemm: str | None,
-    overrides: dict[str, str],
-    **asked: Any,
-) -> int:
-    """Prove Verilog, that of the design in SPEC or that in a folder, against the NumPy golden model, with cocotb.
-
-    Values must agree to the bit and cycles to the cycle, also under random back-pressure; registers, refused sizes,
-    framing, resets and the rules of AXI are checked too. Exit code 1 where something does not hold or the design hangs,
-    2 where the Verilog does not compile. A workload is run first, unstalled.
-
-    With a system in SPEC, continue a prompt with a checkpoint on its Verilog: the same text and the same cycles as
-    `simulate`, for every instruction.
-    """
-    decoded = {name: value for name, value in asked.items() if value is not None}
-    if spec is not None and is_system(spec):
-        from ternforge import proving
-
-        first = workload_from(workload, gemm)
-        answer = verify(spec, overrides, rtl=rtl, workload=first, note=session.note, **decoded)
-        session.answer(answer, proving.verify_lines(answer))
-        return 0 if answer["ok"] else 1
-    first = workload_from(workload, gemm)
-    answer = verify(
-        spec, overrides, rtl=rtl, seed=seed, cases=cases, workload=first, note=session.note, **decoded
-    )
-    session.answer(answer, _lines(answer))
-    return 0 if answer["ok"] else 1
-
-
-def _lines(answer: Mapping[str, Any]) -> list[str]:
+def lines(answer: Mapping[str, Any]) -> list[str]:
     columns = ("label", "stalls", "mismatches", "cycles_rtl", "cycles_simulator")
     rows = [[_word(case), *(case[key] for key in columns)] for case in answer["cases"]]
     cases = table(rows, ("", "workload", "stall pattern", "mismatches", "cycles RTL", "cycles simulator"))

@@ -157,7 +157,7 @@ def test_parameters_without_a_name_make_no_design() -> None:
         ("inventory.py", ("-> tuple[Path, ...]:", "-> list[Path]:"), '"Inventory[TernaryLutParameters]"'),
         (
             "golden.py",
-            ("def flags(p: TernaryLutParameters, ", "def flags("),
+            ("def reference(p: TernaryLutParameters, ", "def reference("),
             '"Golden[TernaryLutParameters, Gemm]"',
         ),
         (

@@ -20,7 +20,7 @@ from generator.export import write_hardware
 from simulator.rtl import rtl
 from ternforge.conformance import compare, netlist_flip_flops_both_ways
 
-CORNERS = 16
+CORNERS = 10
 
 
 def corner(family: str, number: int) -> Spec:

@@ -181,6 +181,6 @@ def test_half_of_a_place_disagrees_with_the_netlist(family: str) -> None:
     wrong = without(design, "costs", golden.MEASURED, "critical_path_ps")
     wrong["costs"][golden.MEASURED]["critical_path_ps"] /= 2
     found = list(golden.disagreements(wrong, spec))
-    assert any(text.startswith("critical path must be") for text in found) == known
+    assert any(text.startswith("critical path must be") for text in found)
     wrong = without(design, "measured", "flip_flops", "shell")
     assert any(text.startswith("flip-flops of shell must be") for text in golden.disagreements(wrong, spec))

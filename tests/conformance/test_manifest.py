@@ -24,13 +24,14 @@ from simulator.rtl import rtl
 from ternforge.conformance.manifest_check import faults
 from tests import attention_by_the_page
 from tests.conformance import manifest_attention, manifest_bench, manifest_time
+from tests.conformance.drawn import design, numbers
 from tests.conformance.manifest_bench import Bench, Names, expected
 
 #: Those that a bench from the manifest can compute; it has no values of vector units yet.
 FAMILIES = sorted(set(families()) - {"vector"})
 RUNS = 2
-#: Designs of the conformance suite that are looked at, and of these the first ones that are taken in any case.
-POOL, FIRST = 160, 12
+#: Designs that are looked at, and of those that agreement proves the first ones that are taken in any case.
+POOL, FIRST = 160, 8
 #: All of those taken are run as Verilog, in so many tests.
 PARTS = 12
 #: What changes a beat: every choice of these parameters, and every pair of the first two, is among the designs.
@@ -45,17 +46,12 @@ SCALES = ("multiplier", "shift", "offset", "output_multiplier", "output_shift")
 
 
 @cache
-def design(family: str, number: int) -> Spec:
-    """The designs of the conformance suite, whose models are in the cache."""
-    return families()[family].sample(np.random.default_rng([1, number]))
-
-
-@cache
 def chosen(family: str) -> tuple[int, ...]:
-    """The numbers of the first designs, and of all that bring a choice that none before has."""
+    """The first designs that agreement proves, whose models are in the cache, and all that bring a choice then."""
     seen: set[tuple[Any, ...]] = set()
     found = []
-    for number in range(POOL):
+    proved = numbers(family)
+    for number in (*proved, *(number for number in range(POOL) if number not in proved)):
         p = design(family, number).parameters
         first, second, *_ = CHOICES[family]
         brings = {(name, p[name]) for name in CHOICES[family]} | {(p[first], p[second])}
@@ -63,7 +59,7 @@ def chosen(family: str) -> tuple[int, ...]:
             ("candidates", p.get("candidates", 0) > 0),
             ("result", result_format(design(family, number))),
         }
-        if number < FIRST or brings - seen:
+        if number in proved[:FIRST] or brings - seen:
             found.append(number)
             seen |= brings
     return tuple(found)

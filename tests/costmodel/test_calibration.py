@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,10 @@ def test_rows_count_as_much_as_their_share_of_the_whole() -> None:
     shares = np.array([0.9, 0.1, 0.1])
     assert fitting.fit(rows, values, shares=shares)[0] < even[0]
     assert fitting.fit(rows, values, shares=np.ones(3)) == pytest.approx(even)
+    # What makes up most of the whole is no outlier beside many rows of nothing.
+    many = np.array([5.0, 5.0, *[1.0] * 9])
+    shares = np.array([0.9, 0.9, *[0.001] * 9])
+    assert fitting.fit(np.ones((11, 1)), many, shares=shares)[0] == pytest.approx(5, rel=0.02)
 
 
 def test_operands_are_those_of_the_models_that_are_judged() -> None:
@@ -156,15 +161,42 @@ def test_held_out_errors_are_larger_where_terms_are_many() -> None:
     assert errors.held_out_mean > errors.mean > 0
 
 
-def test_a_new_fit_or_inventory_needs_no_new_measurement_and_new_measuring_code_does() -> None:
+def test_a_new_fit_or_family_needs_no_new_measurement_and_new_measuring_code_does() -> None:
     keyed = set(measuring._measured_by(technology.load("asap7")))
     root = Path(measuring.__file__).parents[1]
-    measures = [
-        *(root / "groundtruth").glob("*.py"),
-        root / "technology" / "liberty.py",
-        Path(measuring.__file__),
-    ]
-    prices = [root / "calibration" / name for name in ("calibration.py", "fitting.py", "path_fit.py")]
-    prices += [root / "model" / "estimate.py", root.parent / "blueprint" / "unit.py"]
+    measures = [*(root / "groundtruth").glob("*.py"), *(root / "groundtruth").glob("*.cpp")]
+    measures += [root / "technology" / name for name in ("facts.py", "function.py", "liberty.py", "table.py")]
+    measures.append(root.parent / "blueprint" / "axi.py")
     assert len(measures) > 15 and all(path.read_bytes() in keyed for path in measures)
-    assert not [path for path in prices if path.read_bytes() in keyed]
+    assert inspect.getsource(measuring._measured) in keyed
+    blueprint = {path for path in (root.parent / "blueprint").rglob("*.py") if path.name != "axi.py"}
+    reads = {root / "technology" / name for name in measuring._READ}
+    prices = {*(root / "calibration").glob("*.py"), *(root / "model").glob("*.py")}
+    others = {
+        path.read_bytes() for path in (blueprint | reads | prices) if path.is_file() and path.stat().st_size
+    }
+    assert len(others) > 100 and not keyed & others
+
+
+@pytest.mark.parametrize("name", ["drive_text", "sram", "corner"])
+def test_another_library_needs_a_new_measurement(name: str) -> None:
+    known = technology.load("asap7")
+    other = replace(known, **{name: getattr(technology.load("sky130hd"), name)})
+    assert measuring._measured_by(known) != measuring._measured_by(other)
+
+
+def test_another_run_needs_a_new_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = registry.get("systolic")
+    spec = sampling.designs(kind, 1, SEED)[0]
+    before = measuring._run(spec, Data())
+    assert before == measuring._run(kind.from_mapping(spec.parameters), Data())
+    assert before != measuring._run(spec, EVEN)
+    given = kind.typical_operands
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            kind, "typical_operands", lambda self, task, seed, data: given(self, task, seed + 2, data)
+        )
+        assert before != measuring._run(spec, Data())
+    time = int(spec.cycles(spec.typical_workload()))
+    monkeypatch.setattr(kind, "cycles", lambda self, task: time + 1)
+    assert before != measuring._run(spec, Data())

@@ -121,7 +121,9 @@ def test_path_terms_are_what_the_model_multiplies(tech: Technology) -> None:
     assert found == {
         ("any", "start", "start"): 1.0,
         ("x", "adder", "one"): 2.0,
+        ("x", "adder", "each"): 10.0,
         ("y", "adder", "one"): 1.0,
+        ("y", "adder", "each"): 9.0,
         ("x", "mux", "levels"): 9.0,
         ("any", "adder", "width"): 9.0,
     }
@@ -209,7 +211,8 @@ TERMS: dict[str, dict[str, dict[str, float]]] = {
         "recoder": {"cross": 64, "outputs": 16}, "broadcast": {"fanout": 64},
     },
     "delay": {
-        "register": {}, "adder": {"width": 6, "one": 1}, "sign_adder": {}, "compressor": {"one": 1},
+        "register": {}, "adder": {"width": 6, "one": 1, "each": 6}, "sign_adder": {},
+        "compressor": {"one": 1, "width": 6},
         "half_adder": {"width": 6}, "mux": {"levels": 3}, "select": {"levels": 3, "one": 1}, "decoder": {"levels": 4},
         "xor_row": {"one": 1}, "and_row": {"one": 1}, "recoder": {"inputs": 4}, "counter": {"width": 6},
         "digit_encoder": {"one": 1}, "digit_select": {"one": 1}, "float_multiplier": {"fraction": 13, "one": 1},

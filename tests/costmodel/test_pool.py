@@ -142,6 +142,46 @@ def test_a_design_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert len(list((tmp_path / "cache" / "samples").glob("*/.seal.json"))) == 3
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": ["top.v", "more.v"]},
+        {"registers": {"k": {"address": 8}}},
+        {"streams": {"act": {"width": 8}}},
+        {"modules": {"top": {"place": "pe"}}},
+        {"reset": "rst"},
+    ],
+)
+def test_what_is_measured_of_a_manifest_tells_measurements_apart(
+    change: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TERNFORGE_CACHE", str(tmp_path / "cache"))
+    plain = {
+        "files": ["top.v"],
+        "registers": {},
+        "streams": {},
+        "modules": {},
+        "reset": "aresetn",
+        "hash": "a",
+    }
+    times = iter(range(1, 9))
+
+    def measured(manifest: dict[str, Any]) -> float:
+        def generate(spec: Spec, folder: Path) -> dict[str, Any]:
+            for name in manifest["files"]:
+                (folder / name).write_text("module top; endmodule")
+            return manifest
+
+        return measuring.measure(SPECS[0], ASAP7, generate).critical_path_ps
+
+    monkeypatch.setattr(
+        measuring,
+        "_measured",
+        lambda spec, *_: measuring.Sample(spec, {}, 0.0, {}, float(next(times)), (), 0.0, None),  # type: ignore[arg-type]
+    )
+    assert [measured(plain), measured({**plain, "hash": "b"}), measured({**plain, **change})] == [1, 1, 2]
+
+
 def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TERNFORGE_CACHE", str(tmp_path / "cache"))
 

@@ -272,7 +272,7 @@ def noted(**more: Any) -> str:
     space = SimpleNamespace(size=5000, method="random", dram=None)
     facts = {
         "space": space, "feasible": 1200, "front": range(200), "exact": False, "evaluated": 4000,
-        "infeasible": {}, "covers": "everything",
+        "infeasible": {}, "covers": "everything", "ladder": (),
     }  # fmt: skip
     study: Any = SimpleNamespace(**{**facts, **more})
     return figure._note(study, 1000).splitlines()[0 if "infeasible" not in more else 1]
@@ -282,6 +282,7 @@ def test_a_picture_says_what_it_leaves_out() -> None:
     assert noted() == "4,000 designs (of 5,000, by random) · front 200 · dominated 1,000"
     assert noted(feasible=1201).endswith("dominated 1,001 (1,000 of them shown)")
     assert noted(exact=True).startswith("4,000 designs (every design: the front is exact) · ")
+    assert noted(exact=True, ladder=("measured",)).startswith("4,000 designs (of 5,000, by random) · ")
     three = {"a": 1000, "b": 2, "c": 3}
     assert noted(infeasible=three) == "infeasible 1,005: 1,000 a · 2 b · 3 c"
     assert noted(infeasible={**three, "d": 1, "e": 1}).endswith("3 c · 2 more reasons")

@@ -116,7 +116,7 @@ def test_the_knee_is_marked_in_the_table_of_the_front_alone(tmp_path: Path) -> N
     with run(toy.problem(), tmp_path, points_csv=True) as study:
         knee = study.knee
     front, points = ((tmp_path / name).read_text().splitlines() for name in ("front.csv", "points.csv"))
-    assert front[0] == points[0] + ",knee" and points[0].endswith(",reason,memory")
+    assert front[0] == points[0] + ",knee" and points[0].endswith(",reason,memory,level")
     marked = [line.split(",")[0] for line in front[1:] if line.endswith(",True")]
     assert marked == [knee] and len({line.count(",") for line in front}) == 1
 

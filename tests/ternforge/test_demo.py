@@ -78,6 +78,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     stand_in("synth", SYNTHESIZED)
     stand_in("estimate", ESTIMATED)
     monkeypatch.setattr(demo, "front_lines", lambda *_: ["the front"])
+    monkeypatch.setattr(demo, "verify_lines", lambda answer: [f"ok is {answer['ok']}"])
     return called
 
 
@@ -93,15 +94,27 @@ def test_every_step_is_run_and_shown(
         "verify design.yaml",
         "synth design.yaml",
         "estimate design.yaml",
+        "verify system.yaml",
     ]
     lines = capsys.readouterr().out.splitlines()
-    assert [line[:3] for line in lines if line.startswith("[")] == ["[1/", "[2/", "[3/", "[4/", "[5/"]
+    assert [line[:3] for line in lines if line.startswith("[")] == [f"[{step}/" for step in range(1, 7)]
     assert "the front" in lines and "  wrote front.png" in lines
     assert f"  {tmp_path}/rtl: 2 modules, top the_top" in lines
-    table = [line.split() for line in lines[-9:-1]]
+    table = [line.split() for line in lines[-11:-3]]
     assert table[0] == ["predicted", "measured", "difference"]
     assert ["flip-flops", "40", "40", "equal"] in table and table[-1][-2:] == ["-10.0", "%"]
+    assert lines[-2] == "  ok is True"
     assert lines[-1].startswith("all checks hold; ")
     monkeypatch.setattr(demo, "estimate", lambda *_, **__: ESTIMATED | {"flip_flops": 41})
     assert demo.main([str(tmp_path)]) == 1
     assert capsys.readouterr().out.splitlines()[-1].startswith("FAIL; ")
+
+
+def test_a_decoder_that_writes_other_text_is_a_failure(
+    steps: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        demo, "verify", lambda given, **_: VERIFIED | {"ok": Path(given).name != demo.SYSTEM.name}
+    )
+    assert demo.main([str(tmp_path)]) == 1
+    assert capsys.readouterr().out.splitlines()[-2:][0] == "  ok is False"

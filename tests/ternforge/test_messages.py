@@ -301,7 +301,7 @@ def test_the_public_functions_can_be_listed() -> None:
 
 @pytest.mark.parametrize("verb", [name for name in cli.cli.verbs if name not in ("tech", "model")])
 def test_a_verb_is_a_public_function_of_its_name(verb: str) -> None:
-    module = importlib.import_module(cli.cli.verbs[verb][0])
+    module = importlib.import_module(f"ternforge.verbs.{verb}")
     function = getattr(ternforge, verb)  # which checks its arguments first
     assert function.__wrapped__ is getattr(module, verb) and function.__module__ == module.__name__
     assert function.__doc__

@@ -177,7 +177,7 @@ def test_lines_of_a_verification() -> None:
     ]
     bad = case(ok=False, mismatches=1234, cycles_rtl=10)
     answer = {"cases": [case(), bad], "checks": checks, "mismatches": 1234, "seed": 5, "failure": "it hangs"}
-    assert verify._lines(answer) == [
+    assert verify.lines(answer) == [
         "      workload  stall pattern  mismatches  cycles RTL  cycles simulator",
         "ok    1x2x3     none                    0           9                 9",
         "FAIL  1x2x3     none                1,234          10                 9",
@@ -190,7 +190,7 @@ def test_lines_of_a_verification() -> None:
         "FAIL: it hangs",
     ]
     none = {"cases": [], "checks": checks[:1], "mismatches": 0, "seed": 5, "failure": None}
-    assert verify._lines(none) == ["ok  axi  rules", "no case came to its end; seed 5"]
+    assert verify.lines(none) == ["ok  axi  rules", "no case came to its end; seed 5"]
 
 
 def test_lines_of_a_measured_energy() -> None:
@@ -221,7 +221,7 @@ def test_lines_of_a_validation() -> None:
     }  # fmt: skip
     judged = {"area": {"mean": 0.021, "mean_bound": 0.03, "worst": 0.1, "worst_bound": 0.09, "ok": False}}
     worst = dict.fromkeys(("area", "clock", "energy"), ["one"])
-    lines = tech._validation_lines(
+    lines = tech.validation_lines(
         {
             "designs": [design],
             "judged": judged,
@@ -279,12 +279,12 @@ def test_tensors_are_told_in_groups_with_the_range_of_their_numbers() -> None:
         tensor(scale_max=2.0, zero_share=0.5),
         tensor(role="k", scales=1234, scale_divides=True),
     ]
-    blank, _, *lines = model._tables({"tensors": [*tensors, tensor(role="norm", zero_share=None)]})
+    blank, _, *lines = model.tables({"tensors": [*tensors, tensor(role="norm", zero_share=None)]})
     assert blank == "" and [line.split("  ") for line in lines] and len(lines) == 3
     assert "2  x 0.5 to 2" in lines[0] and "0.250 to 0.500" in lines[0] and "1.500" in lines[0]
     assert "1  / 0.5 (1,234 each)" in lines[1] and "0.250" in lines[1]
     assert lines[2].split() == ["norm", "2", "x", "3", "u8", "packed", "1", "-", "-", "-", "-"]
-    assert model._tables({"tensors": []}) == []
+    assert model.tables({"tensors": []}) == []
 
 
 def numbers(**more: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

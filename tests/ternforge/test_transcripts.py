@@ -86,7 +86,7 @@ ANSWER: dict[str, Any] = {
 
 
 def test_an_estimate_reads_like_this() -> None:
-    lines = estimate._lines(ANSWER)
+    lines = estimate.lines(ANSWER)
     assert lines[0] == "mine in none7 (analytical model)"
     assert [line.split() for line in lines[1:6]] == [
         ["place", "area", "µm²", "share"], ["fetch", "2,500", "62.5", "%"], ["lane", "1,000", "25.0", "%"],
@@ -103,7 +103,7 @@ def test_an_estimate_reads_like_this() -> None:
     assert lines[9].startswith("analytic: area ") and lines[9].count(" · ") == 2
     assert lines[10] == "FAIL: a clock of 1230.8 MHz is faster than the critical path allows"
     assert lines[11:] == ["energy 1.75 pJ for one cycle of full throughput"]
-    assert not [line for line in estimate._lines(ANSWER | {"meets_clock": True}) if line.startswith("FAIL")]
+    assert not [line for line in estimate.lines(ANSWER | {"meets_clock": True}) if line.startswith("FAIL")]
 
 
 if __name__ == "__main__":

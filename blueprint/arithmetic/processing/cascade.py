@@ -114,7 +114,7 @@ class Counts:
         return self._found[8]
 
     def units(self, place: str, count: Number, activity: Real = 1.0) -> Units:
-        """Inventory of the logic of all rows, for a number of columns."""
+        """Inventory of the logic of all rows, for ``count`` columns."""
         there = choose(self.rows > 0, count, 0)
         return (
             *row_units(self.element, place, there * self.rows, activity),

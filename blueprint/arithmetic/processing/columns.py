@@ -57,7 +57,7 @@ class Plan:
     depth: float  # full adders in series
 
     def count(self, *kinds: Kind) -> int:
-        """Number of adders of these kinds."""
+        """Number of adders of the given kinds."""
         return sum(cell.kind in kinds for cell in self.cells)
 
     @property
@@ -67,7 +67,7 @@ class Plan:
 
     @property
     def segments(self) -> tuple[int, ...]:
-        """Widths of the parts that the counter is cut into; a part hands on what it owes the next a step later."""
+        """Widths of the pieces of the counter; each piece passes its carry to the next one step later."""
         if not self.upper:
             return ()
         count = ceil_div(self.upper, SEGMENT)
@@ -75,7 +75,7 @@ class Plan:
 
     @property
     def pending(self) -> tuple[int, ...]:
-        """Bits before every part that say what is still to be added to it: one if it only falls, two if it also rises.
+        """Bits of the pending carry in front of every piece: one if the piece only decreases, two if it also increases.
 
         Which way is all the same for a part of one bit.
         """

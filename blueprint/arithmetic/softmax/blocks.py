@@ -255,7 +255,7 @@ def _sum_step(a: Arithmetic, width: Number) -> Step:
 
 
 def sum_adder(a: Arithmetic, width: Number) -> Step:
-    """What a new term of a sum passes: the sum before is moved beside it."""
+    """Logic in the path of a new term of a sum; the previous sum is shifted in parallel."""
     floats = a.sums_are_floats
     return (
         one("adder", width=width).times(1 - floats),
@@ -323,7 +323,7 @@ def _beside_division(a: Arithmetic) -> Number:
 
 
 def serial_bits(a: Arithmetic) -> Number:
-    """Flip-flops of a reciprocal of one bit per cycle: busy, counter, quotient, rest and divisor, what is beside."""
+    """Flip-flops of a reciprocal of one bit per cycle: busy, counter, quotient, remainder, divisor and sideband."""
     counter = bit_length(a.divisor_fraction)
     return _beside_division(a) + a.divisor_fraction + 2 * a.divisor_bits + 1 + counter
 
@@ -354,8 +354,8 @@ class Finish(Pipeline):
 
     def behind(self, a: Arithmetic) -> tuple[Number, ...]:
         integer = 1 - a.is_float
-        held = choose(a.sums_are_floats, a.float_width, _rounded_width(a))
-        first = choose(a.is_float, held, _moved_bits(a))
+        held = choose(a.sums_are_floats, a.float_width, rounded_width(a))
+        first = choose(a.is_float, held, moved_bits(a))
         factor = a.divides_last * choose(a.is_float, a.r_width, a.gain_width)
         multiplier = a.divides_first * OUTPUT_MULTIPLIER_BITS
         product = first + choose(a.divides_first, OUTPUT_MULTIPLIER_BITS, a.gain_width) - a.finish_shift + 1
@@ -373,15 +373,15 @@ class Finish(Pipeline):
         exponent = choose(exact, fmt.exponent_bits, float_dims(a)["exponent"])
         divided = float_product(significand, a.divisor_fraction + 1, exponent)
         factor = choose(a.divides_first, OUTPUT_MULTIPLIER_BITS, a.gain_width)
-        product = larger(_moved_bits(a) + factor - a.finish_shift + 1, 1)
+        product = larger(moved_bits(a) + factor - a.finish_shift + 1, 1)
         converts = a.is_float * flag(significand > a.in_fraction + 1) * (1 - exact * a.divides_first)
         prepared = (
-            one("to_float", inputs=a.o_width, outputs=_rounded_width(a)).times(exact),
+            one("to_float", inputs=a.o_width, outputs=rounded_width(a)).times(exact),
             shifter(a.moved_width, a.l_width).times(integer * a.divides_last),
         )
         multiplied = (
             *times(divided, a.is_float * a.divides_last),
-            *times(integer_product(_moved_bits(a), factor), integer),
+            *times(integer_product(moved_bits(a), factor), integer),
         )
         rounded = (
             shifter(product, 1 << OUTPUT_SHIFT_BITS).times(integer),
@@ -393,12 +393,12 @@ class Finish(Pipeline):
         return prepared, multiplied, rounded
 
 
-def _rounded_width(a: Arithmetic) -> Number:
+def rounded_width(a: Arithmetic) -> Number:
     """Bits of the float that an exact sum becomes: of the input format, or FP32 where it is still to be divided."""
     return choose(a.divides_first, FLOAT_INPUT_WIDTH, FP32.width)
 
 
-def _moved_bits(a: Arithmetic) -> Number:
+def moved_bits(a: Arithmetic) -> Number:
     """Bits of an integer sum as it is multiplied; not moved up where weights are divided first."""
     moved = a.moved_width - larger(a.l_width - 1 - a.divisor_fraction, 0)
     return choose(a.divides_first, a.o_width, moved)

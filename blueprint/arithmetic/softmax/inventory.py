@@ -9,12 +9,10 @@ from collections.abc import Iterable, Iterator
 
 from blueprint.arithmetic.softmax.arithmetic import Arithmetic
 from blueprint.arithmetic.softmax.blocks import BLOCKS, STAGES_LIMIT, Reciprocal, cuts, sum_adder
+from blueprint.arithmetic.softmax.deep import DEEP
 from blueprint.arithmetic.softmax.parts import Step
-from blueprint.numbers import Number, Real, flag
+from blueprint.numbers import Number, Real, flag, possible
 from blueprint.unit import ADDER, REGISTER, Path, Unit
-
-#: The place of all paths, whose delays they share: a row of a multiplier takes as long in one block as in another.
-PATHS = "softmax"
 
 
 def blocks(
@@ -27,20 +25,56 @@ def blocks(
     return (held, *(Unit(part.kind, place, count * part.total, part.dims, activity) for part in parts))
 
 
+def deep(a: Arithmetic, place: str, count: Number, cuts: Number, activity: Real = 1.0) -> tuple[Unit, ...]:
+    """``count`` blocks with ``cuts`` registers between short steps; what they share is delayed outside of them."""
+    block, flat = DEEP[place], flag(cuts == 0)
+    found = blocks(a, place, count * flat, 0, activity)
+    if not possible(cuts > 0):
+        return found
+    held = REGISTER(place, count, width=block.held_bits(a, cuts), activity=activity)
+    kinds = ((kind, count * kind.there * (1 - flat)) for kind in block.kinds(a))
+    parts = ((part, there) for kind, there in kinds for step in kind.parts for part in step)
+    return (
+        *found,
+        held,
+        *(Unit(part.kind, place, there * part.total, part.dims, activity) for part, there in parts),
+    )
+
+
+def deep_paths(
+    a: Arithmetic, name: str, place: str, share: Number, cuts: Number, before: tuple[Unit, ...] = ()
+) -> Iterator[Path]:
+    """Paths between the registers of a block of short steps; ``before`` is the logic in front of the first."""
+    for kind, first, last, here in DEEP[place].segments(a, cuts):
+        ahead = tuple(unit.times(here) for unit in before) if first == 0 else ()
+        passed = _passed(place, kind.parts[first:last], share * here)
+        yield Path(f"{name}-{kind.kind}-{first}-{last}", (*ahead, *passed))
+
+
+def deep_tail(a: Arithmetic, place: str, share: Number, cuts: Number) -> tuple[Unit, ...]:
+    """Path behind the last register of a block of short steps; all of the block where it has none."""
+    found = whole(a, place, share * flag(cuts == 0))
+    for kind, first, last, here in DEEP[place].segments(a, cuts):
+        if last == len(kind.delays):
+            ends = kind.ends(first, cuts)
+            found = (*found, *_passed(place, kind.parts[first:last], share * here * ends))
+    return found
+
+
 def whole(a: Arithmetic, place: str, share: Number) -> tuple[Unit, ...]:
     """Path through a block without registers, scaled by ``share``."""
-    return _passed(BLOCKS[place].steps(a), share)
+    return _passed(place, BLOCKS[place].steps(a), share)
 
 
 def weighted(a: Arithmetic, share: Number) -> tuple[Unit, ...]:
     """Path of a term through its product and the adder of a sum of values, scaled by ``share``."""
-    return (*whole(a, "product", share), *_passed((sum_adder(a, a.o_width),), share))
+    return (*whole(a, "product", share), *_passed("sum_values", (sum_adder(a, a.o_width),), share))
 
 
 def tail(a: Arithmetic, place: str, stages: Number, share: Number) -> tuple[Unit, ...]:
     """Path behind the last register of a two-step block that has one register or none."""
     first, last = BLOCKS[place].steps(a)
-    return (*_passed((first,), share * flag(stages == 0)), *_passed((last,), share))
+    return (*_passed(place, (first,), share * flag(stages == 0)), *_passed(place, (last,), share))
 
 
 def segments(
@@ -53,7 +87,7 @@ def segments(
     """Paths between the registers of a block, scaled by ``share``; ``before`` is the logic in front of the first."""
     steps = BLOCKS[place].steps(a)
     for first, last, here in _between_registers(place, stages):
-        passed = _passed(steps[first:last], share * here)
+        passed = _passed(place, steps[first:last], share * here)
         yield Path(f"{place}-{first}-{last}", (*(before if first == 0 else ()), *passed))
 
 
@@ -70,16 +104,16 @@ def _between_registers(place: str, stages: Number) -> Iterator[tuple[int, int, N
 
 
 def powers(a: Arithmetic, share: Number, stages: Number, before: tuple[Unit, ...] = ()) -> Iterator[Path]:
-    """Paths through a power of two whose reference no exponent is above, ``before`` in front of the reference.
+    """Paths through a power of two whose reference is at least every exponent; ``before`` is the logic in front of it.
 
-    The polynomial takes the fraction of the exponent as it is; the reference only says how far its result moves.
+    The polynomial takes the fraction of the exponent unchanged; the reference only sets the shift of its result.
     """
     steps = BLOCKS["exp2"].steps(a)
     for first, last, here in _between_registers("exp2", stages):
-        yield Path(f"exp2-{first}-{last}", _passed(steps[max(first, 1) : last], share * here))
+        yield Path(f"exp2-{first}-{last}", _passed("exp2", steps[max(first, 1) : last], share * here))
         if first == 0:
             moved = steps[-1:] if last == len(steps) else ()
-            passed = _passed((steps[0], *moved), share * here)
+            passed = _passed("exp2", (steps[0], *moved), share * here)
             yield Path(f"reference-{first}-{last}", (*(unit.times(here) for unit in before), *passed))
 
 
@@ -87,15 +121,16 @@ def division(a: Arithmetic, stages: Number) -> Iterator[Path]:
     """The segments of a reciprocal: its first, which without registers is all of it, the longest between, its last."""
     block = Reciprocal()
     begin, row, pack = block.steps(a)
-    first, middle, last = (_passed((row,), rows, "reciprocal") for rows in block.rows(a, stages))
-    # Two less the divisor is left after two bits of the quotient; its area is counted as one of the rows'.
-    left = ADDER(PATHS, 1, width=a.divisor_bits)
-    ends = _passed((pack,), flag(stages == 0))
-    yield Path("reciprocal-first", (*_passed((begin,), 1), left, *first, *ends))
+    first, middle, last = (_passed("reciprocal", (row,), rows) for rows in block.rows(a, stages))
+    # Two less the divisor is left after two bits of the quotient; its area is counted as one of the rows'. It takes
+    # what an adder takes at any place, not what one takes in a row, behind the selection of the row before.
+    left = ADDER("left", 1, width=a.divisor_bits)
+    ends = _passed("reciprocal", (pack,), flag(stages == 0))
+    yield Path("reciprocal-first", (*_passed("reciprocal", (begin,), 1), left, *first, *ends))
     yield Path("reciprocal-middle", middle)
-    yield Path("reciprocal-last", (*_passed((pack,), 1), *last))
+    yield Path("reciprocal-last", (*_passed("reciprocal", (pack,), 1), *last))
 
 
-def _passed(steps: Iterable[Step], share: Number, place: str = PATHS) -> tuple[Unit, ...]:
+def _passed(place: str, steps: Iterable[Step], share: Number) -> tuple[Unit, ...]:
     parts = (part for step in steps for part in step)
     return tuple(Unit(part.kind, place, part.passed * share, part.dims) for part in parts)

@@ -1,4 +1,4 @@
-"""Building parts of the softmax blocks, each with its unit count and its delay.
+"""Parts of the softmax blocks, each with its unit count and its delay.
 
 Every formula holds for one design and for arrays of designs.
 """
@@ -15,7 +15,7 @@ from blueprint.numbers import Number, clog2, flag, larger, smaller
 
 @dataclass(frozen=True)
 class Part:
-    """``total`` units of one kind and size, of which a signal passes ``passed`` one after the other."""
+    """``total`` units of one kind and size; a signal passes ``passed`` of them in series."""
 
     kind: str
     dims: Mapping[str, Number]
@@ -23,11 +23,11 @@ class Part:
     total: Number = 1
 
     def times(self, copies: Number) -> Part:
-        """A number of them in parallel."""
+        """The part, ``copies`` times in parallel."""
         return Part(self.kind, self.dims, self.passed * flag(copies > 0), self.total * copies)
 
     def passing(self, share: Number) -> Part:
-        """The same, of which a signal passes only a ``share`` (0 or 1)."""
+        """The same units; a signal passes only a ``share`` (0 or 1) of them."""
         return Part(self.kind, self.dims, self.passed * share, self.total)
 
 
@@ -41,7 +41,7 @@ def one(kind: str, **dims: Number) -> Part:
 
 
 def times(step: Step, copies: Number) -> Step:
-    """A number of copies of a step in parallel."""
+    """``copies`` copies of a step in parallel."""
     return tuple(part.times(copies) for part in step)
 
 
@@ -57,7 +57,7 @@ def integer_product(left: Number, right: Number) -> Step:
 
 
 def shifter(width: Number, distances: Number) -> Part:
-    """A logarithmic shifter: a row of two-way choices for every bit of the distance."""
+    """A logarithmic shifter: a row of 2:1 multiplexers for every bit of the distance."""
     levels = clog2(distances)
     return Part("mux", {"entries": 2, "width": width}, levels, levels)
 
@@ -73,7 +73,7 @@ def float_dims(a: Arithmetic) -> dict[str, Number]:
 
 
 def float_product(left: Number, right: Number, exponent: Number) -> Step:
-    """Significands multiplied, exponents added, the result moved up to its leading one and rounded."""
+    """A float multiplier: significands are multiplied and exponents added; the result is normalized and rounded."""
     rounded = one("to_float", inputs=left + right, outputs=larger(left, right) + exponent)
     return (*integer_product(left, right), one("adder", width=exponent + 2), rounded)
 

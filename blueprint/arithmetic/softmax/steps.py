@@ -32,7 +32,7 @@ COARSE_BITS = 10
 
 
 def unit(fraction: int) -> FloatFormat:
-    """A format whose smallest number is ``2**-fraction``, for 15 to 53."""
+    """The format whose smallest number is ``2**-fraction``; ``fraction`` is from 15 to 53."""
     return FloatFormat.custom(5, fraction - 14) if fraction <= 37 else FloatFormat.custom(6, fraction - 30)
 
 
@@ -170,18 +170,18 @@ def ceiling(a: Arithmetic, t: Integers) -> Integers:
 
 
 def reference_saturates(reference: Integers) -> Flags:
-    """True where a row's last reference is so low that the exponent it stands for may have been lower still."""
+    """True where the last reference of a row is so low that its exponent may have saturated."""
     return np.asarray(reference < REFERENCE_FLOOR, dtype=np.bool_)
 
 
 def weight_saturates(a: Arithmetic, t: Integers, reference: Integers) -> Flags:
-    """True where a key weighs more than 1, which only happens without a maximum; not where it is NaN."""
+    """True where the weight of a key is above 1, which only happens without a maximum; false for NaN."""
     number, special = split(t, a.t_width, a.t_nan_bit)
     return np.asarray((number > reference << a.fraction) & (special == 0), dtype=np.bool_)
 
 
 def rescale_amount(a: Arithmetic, reference: Integers, before: Integers) -> Integers:
-    """Distance by which sums are shifted when the reference rises."""
+    """Number of places by which sums are shifted when the reference rises."""
     return np.asarray(np.minimum(reference - before, (1 << a.shift_width) - 1), dtype=np.int64)
 
 
@@ -231,7 +231,7 @@ def product(a: Arithmetic, p: Integers, v: Integers) -> Integers:
 
 
 def add_value(a: Arithmetic, total: Integers, shift: Integers, term: Integers) -> Integers:
-    """The sum of weighted values, moved right and one more added."""
+    """The sum of weighted values, shifted right, plus the next one."""
     if a.sums_are_floats:
         return floating.add(a.sum_format, _moved_down(a, total, shift), term)
     old, before = split(total, a.o_width, a.nan_bit)
@@ -240,7 +240,7 @@ def add_value(a: Arithmetic, total: Integers, shift: Integers, term: Integers) -
 
 
 def add_weight(a: Arithmetic, total: Integers, shift: Integers, p: Integers) -> Integers:
-    """The sum of weights, moved right and one more added; it has no flag."""
+    """The sum of weights, shifted right, plus the next one; it has no flag."""
     if a.sums_are_floats:
         return floating.add(a.sum_format, _moved_down(a, total, shift), p)
     return np.asarray((total >> np.minimum(shift, 62)) + (p & ((1 << a.p_width) - 1)), dtype=np.int64)
@@ -252,9 +252,9 @@ def _moved_down(a: Arithmetic, total: Integers, shift: Integers) -> Integers:
 
 
 def lowered(fmt: FloatFormat, a: Integers, shift: Integers) -> Integers:
-    """Patterns with the exponent lowered; what is not normal then is +0.
+    """Patterns with the exponent lowered; a result below the normal range is +0.
 
-    NaN and infinity stay, and everything where ``shift`` is 0.
+    NaN and infinity stay as they are, and every pattern does where ``shift`` is 0.
     """
     field = (a & fmt.exponent_mask) >> fmt.fraction_bits
     special = field == fmt.exponent_mask >> fmt.fraction_bits
@@ -284,7 +284,7 @@ def quotient(a: Arithmetic, divisor: Integers) -> Integers:
 
 
 def reciprocal(a: Arithmetic, scales: Scales, total: Integers) -> Integers:
-    """Words of the reciprocal of a sum of weights, of zero that is zero.
+    """Words of the reciprocal of a sum of weights; the reciprocal of zero is zero.
 
     A float without its sign and its low bits, which are zeros, or {leading zeros, quotient}.
 

@@ -116,7 +116,7 @@ _SUM, _WORD = 1, 1
 
 
 def every(graph: str) -> tuple[Edge, ...]:
-    """The FIFOs that designs of a graph may have, those of the ports first."""
+    """The FIFOs that designs of a graph may have; FIFOs at the ports come first."""
     return (*_FRONT, *SCREEN, *EDGES[graph])
 
 
@@ -125,13 +125,13 @@ FIFOS = tuple(dict.fromkeys(edge.name for graph in GRAPHS for edge in every(grap
 
 
 def edges(graph: str, gains: bool, prunes: bool) -> tuple[Edge, ...]:
-    """The FIFOs of a graph, those of the ports first."""
+    """The FIFOs of a graph; FIFOs at the ports come first."""
     screen = SCREEN if prunes else ()
     return (*_FRONT, *screen, *(edge for edge in EDGES[graph] if gains or edge.name != "gains"))
 
 
 def latencies(p: StreamingAttentionParameters) -> dict[str, Number]:
-    """Cycles from the firing of a node to its result at the far end of the FIFO, by node, whatever the graph."""
+    """Cycles from the firing of a node to its result at the output of the FIFO, by node, for every graph."""
     a = p.softmax
     return {
         "load": _WORD,
@@ -139,17 +139,17 @@ def latencies(p: StreamingAttentionParameters) -> dict[str, Number]:
         "screen": p.dot_stages + _WORD,
         "search": _WORD,
         "pick": _WORD,
-        "score": p.dot_stages + p.scale_stages + a.has_offset * p.exp_stages + _WORD,
+        "score": p.dot_stages + p.scale_stages + p.scale_cuts + a.has_offset * p.exp_stages + _WORD,
         "maximum": a.rescales * p.exp_stages + _WORD,
         "exponential": p.exp_stages + _WORD,
         "sum": _SUM + p.reciprocal_stages + _WORD,
-        "output": _SUM + p.product_stages + _WORD,
-        "divide": p.divide_stages + _WORD,
+        "output": _SUM + p.product_stages + a.divides_first * p.finish_cuts + _WORD,
+        "divide": p.divide_stages + a.divides_last * p.finish_cuts + _WORD,
     }
 
 
 def waits(p: StreamingAttentionParameters) -> dict[str, Number]:
-    """Cycles from the acquisition of a FIFO slot to its release at full throughput, without the length of the row."""
+    """Cycles from taking a FIFO slot to releasing it at full throughput, not counting the length of the row."""
     a, late = p.softmax, latencies(p)
     both = larger(late["sum"], late["output"])
     front = late["score"] + (1 - a.has_offset) * late["maximum"] + a.waits_for_maximum * late["exponential"]
@@ -183,7 +183,7 @@ _ASKED = {
 
 
 def depths(p: StreamingAttentionParameters) -> dict[str, Number]:
-    """Depth of every FIFO: as given, or the smallest that never costs a cycle."""
+    """Depth of every FIFO: the given one, or the smallest depth that never costs a cycle."""
     found = full_depths(p)
     for name, asked in _ASKED.items():
         words = getattr(p, asked)
@@ -228,7 +228,7 @@ def full_depths(p: StreamingAttentionParameters) -> dict[str, Number]:
 
 
 def rows_within(cycles: Number) -> Number:
-    """The most rows, no two of one length, that may end within some cycles, and two more."""
+    """The largest number of rows of different lengths that may end within some cycles, plus two."""
     rows: Any = np.floor(np.sqrt(2.0 * np.asarray(cycles))).astype(np.int64) + 2
     return rows if np.ndim(cycles) else int(rows)
 

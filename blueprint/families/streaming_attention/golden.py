@@ -94,7 +94,7 @@ def picks(p: StreamingAttentionParameters, operands: Arrays) -> Integers:
 def stimulus(p: StreamingAttentionParameters, operands: Arrays) -> Beats:
     """The beats of every input stream, by pass, row and key.
 
-    Rows have the last queries first where there is a mask; keys rise.
+    With a mask, rows start with the last queries; keys are in ascending order.
     """
     query, key, mask = operands["query"], operands["key"], operands["mask"]
     share, queries = len(query) // len(key), query.shape[1]

@@ -10,8 +10,20 @@ from collections.abc import Iterator
 
 from blueprint import counting
 from blueprint.arithmetic.pruning import PLACE_BITS, PRODUCT_PLACES
-from blueprint.arithmetic.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS
-from blueprint.arithmetic.softmax.inventory import blocks, division, powers, segments, tail, weighted, whole
+from blueprint.arithmetic.softmax.arithmetic import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, Arithmetic
+from blueprint.arithmetic.softmax.deep import DEEP
+from blueprint.arithmetic.softmax.inventory import (
+    blocks,
+    deep,
+    deep_paths,
+    deep_tail,
+    division,
+    powers,
+    segments,
+    tail,
+    weighted,
+    whole,
+)
 from blueprint.families.streaming_attention import dataflow
 from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
 from blueprint.numbers import (
@@ -103,7 +115,7 @@ def fifo(count: Number, depth: Number, width: Number, reserved: Number) -> Itera
 
 
 def token_flags(p: StreamingAttentionParameters) -> Number:
-    """Bits of all flags beside a token: whether its row, pass and run end with it, which positions see it."""
+    """Bits of the sideband of a token: end of row, end of pass, end of run, and the positions that see it."""
     return 1 + p.turn_bits + p.final_bits + p.visible_bits
 
 
@@ -113,7 +125,7 @@ def scored(p: StreamingAttentionParameters) -> Real:
 
 
 def halves(stages: Number) -> tuple[Number, Number]:
-    """Registers before and after a step without internal registers; an odd one stands before."""
+    """Registers before and after a step without internal registers; an odd register is placed before it."""
     return stages - stages // 2, stages // 2
 
 
@@ -143,11 +155,12 @@ def _saturation(p: StreamingAttentionParameters, node: str, gates: Number) -> tu
 def _score(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, lanes = p.softmax, p.lanes
     before, after = halves(p.scale_stages)
-    scaled = p.dot_stages + p.scale_stages
+    scaled = p.dot_stages + p.scale_stages + p.scale_cuts
     inside = scaled + a.has_offset * p.exp_stages
     scales = dataflow.words(p)["scales"]
     return (
         REGISTER("score", p.dot_stages + before, width=scales["multiplier"].bits + scales["shift"].bits),
+        _shared("score", 1, a, "scale", p.scale_cuts, "multiplier", "shift"),
         REGISTER("score", scaled, width=scales["offset"].bits),
         REGISTER("score", lanes * before, width=a.score_word),
         REGISTER("score", lanes * after, width=a.t_word),
@@ -157,7 +170,7 @@ def _score(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
         *_saturation(p, "score", lanes),
         COMPARATOR("score", lanes * a.has_offset, width=a.t_width),
         *blocks(a, "score_beat", lanes, p.dot_stages, scored(p)),
-        *blocks(a, "scale", lanes, 0, scored(p)),
+        *deep(a, "scale", lanes, p.scale_cuts, scored(p)),
         *blocks(a, "exp2", lanes * a.has_offset, p.exp_stages, scored(p)),
     )
 
@@ -206,37 +219,48 @@ def _output(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, lanes, elements = p.softmax, p.lanes, p.lanes * p.dim
     stages, (after, before) = p.product_stages, halves(p.product_stages)
     cycles = stages + 1  # the registers of the products, then that of the sum
+    finished = a.divides_first * p.finish_cuts
     return (
         REGISTER("output", 1, width=1, enable=1, reset=1),
         REGISTER("output", before, width=p.dim * p.element_width + lanes * a.p_word),
-        REGISTER("output", cycles, width=1, reset=1),
+        REGISTER("output", cycles + finished, width=1, reset=1),
         REGISTER("output", stages, width=1 + p.final_bits + p.visible_bits),
-        REGISTER("output", 1, width=p.final_bits),
+        REGISTER("output", 1 + finished, width=p.final_bits),
         REGISTER("output", stages * a.rescales * lanes, width=a.shift_width),
         REGISTER("output", after * elements, width=a.term_word),
         REGISTER("output", cycles * a.divides_first * p.has_gains, width=GAIN_BITS),
+        _shared("output", a.divides_first, a, "finish", p.finish_cuts, "output_multiplier", "output_shift"),
         AND_ROW("output", elements * p.corners, width=a.term_word),
         *_saturation(p, "output", choose(a.values_saturate, COMPARED_GATES * p.dim, elements)),
         *blocks(a, "product", elements, 0, scored(p)),
         *blocks(a, "sum_values", elements, 0, scored(p)),
-        *blocks(a, "finish", elements * a.divides_first, 0, scored(p)),
+        *deep(a, "finish", elements * a.divides_first, p.finish_cuts, scored(p)),
     )
 
 
 def _divide(p: StreamingAttentionParameters) -> tuple[Unit, ...]:
     a, lanes, elements = p.softmax, p.lanes, p.lanes * p.dim
     stages, (after, before) = p.divide_stages, halves(p.divide_stages)
+    inside = stages + a.divides_last * p.finish_cuts
     inputs = elements * a.o_word + lanes * a.r_width + p.has_gains * OUTPUT_SHIFT_BITS
     return (
-        REGISTER("divide", stages, width=1, reset=1),
-        REGISTER("divide", stages, width=choose(a.divides_first, token_flags(p), p.final_bits)),
+        REGISTER("divide", inside, width=1, reset=1),
+        REGISTER("divide", inside, width=choose(a.divides_first, token_flags(p), p.final_bits)),
         REGISTER("divide", a.divides_last * before, width=inputs),
         REGISTER("divide", a.divides_last * after * elements, width=a.out_width),
+        _shared("divide", a.divides_last * lanes, a, "finish", p.finish_cuts, "r"),
+        _shared("divide", a.divides_last, a, "finish", p.finish_cuts, "output_shift"),
         LOGIC("divide", 1, gates=NODE_GATES),
         *_saturation(p, "divide", elements),
         *blocks(a, "normalize", lanes * a.divides_first, stages, scored(p)),
-        *blocks(a, "finish", elements * a.divides_last, 0, scored(p) / p.row_max),
+        *deep(a, "finish", elements * a.divides_last, p.finish_cuts, scored(p) / p.row_max),
     )
+
+
+def _shared(node: str, count: Number, a: Arithmetic, place: str, cuts: Number, *operands: str) -> Unit:
+    """Registers of a node that delay what its blocks of short steps share."""
+    width: Number = sum((DEEP[place].shared_bits(a, cuts, operand) for operand in operands), 0)
+    return REGISTER(node, count * flag(width > 0), width=width)
 
 
 # The registers of the sequencers by name, as in the RTL: bits, 0 where a design has no such register.
@@ -262,7 +286,7 @@ def screen_counters(p: StreamingAttentionParameters) -> dict[str, Number]:
 
 
 def run_counters(p: StreamingAttentionParameters) -> dict[str, Number]:
-    """Counters of what is left of a run: passes by all three loops, queries by the last two."""
+    """Counters of the rest of a run: all three loops count passes, the last two count queries."""
     read = {size.name: size.bits for size in p.register_file().sizes}
     found: dict[str, Number] = {}
     for name in ("tune_passes", "load_passes", "score_passes"):
@@ -273,7 +297,7 @@ def run_counters(p: StreamingAttentionParameters) -> dict[str, Number]:
 
 
 def key_counters(p: StreamingAttentionParameters) -> dict[str, Number]:
-    """Registers that count the keys of a row: what is left of them or, where there is a mask, of which row."""
+    """Registers that count the keys of a row: the keys left or, with a mask, the position in the row."""
     read = {size.name: size.bits for size in p.register_file().sizes}
     scored = choose(p.prunes, read["candidates"], read["keys"])
     width = p.masked * p.key_width
@@ -288,7 +312,7 @@ def key_counters(p: StreamingAttentionParameters) -> dict[str, Number]:
 
 
 def key_bounds(p: StreamingAttentionParameters) -> dict[str, Number]:
-    """Registers of what the sizes of a run say of its rows: last key, and reach of a window."""
+    """Registers derived from the sizes of a run: last key and reach of a window."""
     return {
         "keys_begin": p.masked,
         "top": p.masked * p.key_width,
@@ -347,10 +371,13 @@ def paths(p: StreamingAttentionParameters) -> tuple[Path, ...]:
     a = p.softmax
     bare = flag(p.scale_stages == 0) * flag(p.dot_stages < 2)
     _, after = halves(p.scale_stages)
-    scaled = whole(a, "scale", a.has_offset * flag(after == 0))
+    flat = flag(p.scale_cuts == 0)
+    scaled = deep_tail(a, "scale", a.has_offset * flag(after == 0), p.scale_cuts)
+    summed = tail(a, "score_beat", p.dot_stages, bare)
     return (
         *segments(a, "score_beat", 1, p.dot_stages),
-        Path("score-scale", (*tail(a, "score_beat", p.dot_stages, bare), *whole(a, "scale", 1))),
+        Path("score-scale", (*(u.times(flat) for u in summed), *whole(a, "scale", flat))),
+        *deep_paths(a, "score-scale", "scale", 1, p.scale_cuts, summed),
         *segments(a, "exp2", a.has_offset, p.exp_stages, scaled),
         *powers(a, a.rescales, p.exp_stages, whole(a, "running_max", a.rescales)),
         *powers(a, a.waits_for_maximum, p.exp_stages),
@@ -360,6 +387,7 @@ def paths(p: StreamingAttentionParameters) -> tuple[Path, ...]:
         Path("output", weighted(a, flag(p.product_stages == 0))),
         Path("values", whole(a, "sum_values", 1)),
         *segments(a, "normalize", a.divides_first, p.divide_stages),
-        Path("finish", whole(a, "finish", 1)),
+        Path("finish", whole(a, "finish", flag(p.finish_cuts == 0))),
+        *deep_paths(a, "finish", "finish", 1, p.finish_cuts),
         p.register_file().path(),
     )

@@ -39,7 +39,7 @@ def longest(p: StreamingAttentionParameters, task: Attention) -> Number:
 
 
 def row_lengths(p: StreamingAttentionParameters, task: Attention) -> list[int]:
-    """Keys that each row of one pass takes, in the order of issue: the last queries first where there is a mask."""
+    """Keys of each row of one pass in issue order; with a mask the last queries come first."""
     count, most = row_count(p, task), longest(p, task)
     if task.mask == "none":
         return [most] * count

@@ -19,6 +19,7 @@ from blueprint.arithmetic.pruning import Pruning
 from blueprint.arithmetic.softmax.arithmetic import ACCUMULATORS, GRAPHS, INPUTS, KEYS_LIMIT, Arithmetic
 from blueprint.arithmetic.softmax.arithmetic import rules as arithmetic_rules
 from blueprint.arithmetic.softmax.blocks import STAGES_LIMIT
+from blueprint.arithmetic.softmax.deep import CUTS_LIMIT
 from blueprint.families.streaming_attention import masks
 from blueprint.numbers import Number, bit_length, choose, clog2, flag, one_of, whole_bytes
 from blueprint.parameters import Rule, fits_a_vector, parameter
@@ -27,6 +28,7 @@ from blueprint.workloads.tasks import MASKS, Attention
 from blueprint.workloads.workload import MOST_HEADS
 
 _STAGES = {"minimum": 0, "maximum": STAGES_LIMIT}
+_CUTS = {"minimum": 0, "maximum": CUTS_LIMIT, "added": True}
 _DEPTH = {"minimum": 0, "maximum": 1 << 20}
 #: The most products in a cycle.
 MOST_PRODUCTS = 1 << 13
@@ -97,6 +99,12 @@ class StreamingAttentionParameters(Spec):
         "pipeline registers in the product of weight and value", default=1, **_STAGES
     )
     divide_stages: int = parameter("pipeline registers in a division", default=1, **_STAGES)
+    scale_cuts: int = parameter(
+        "pipeline registers between the short steps of the scaling of a score", default=0, **_CUTS
+    )
+    finish_cuts: int = parameter(
+        "pipeline registers between the short steps of the rounding of an output", default=0, **_CUTS
+    )
 
     def rules(self) -> Iterator[Rule]:
         for rule in arithmetic_rules(self.softmax):
@@ -141,7 +149,7 @@ class StreamingAttentionParameters(Spec):
         )
 
     def task_rules(self, task: Attention) -> Iterator[Rule]:
-        """The head dimension is the design's, and the design can run the mask."""
+        """Rules: the head dimension equals the design's, and the design supports the mask."""
         yield Rule(
             "dim",
             self.dim == task.dim,
@@ -184,12 +192,12 @@ class StreamingAttentionParameters(Spec):
 
     @property
     def prunes(self) -> Number:
-        """1 where keys are pruned: only the best of a screening are scored, else 0."""
+        """1 where keys are pruned, so that only the best keys of a screening are scored, else 0."""
         return flag(self.candidates > 0)
 
     @property
     def row_max(self) -> Number:
-        """The most keys that a row is scored against."""
+        """The largest number of keys that a row is scored against."""
         return choose(self.prunes, self.candidates, self.keys_max)
 
     @property
@@ -218,7 +226,7 @@ class StreamingAttentionParameters(Spec):
 
     @property
     def has_sinks(self) -> Number:
-        """1 where every query sees the first keys, whatever its window, else 0."""
+        """1 where every query sees the first keys regardless of its window, else 0."""
         return flag(self.mask == "lambda")
 
     @property
@@ -276,7 +284,7 @@ class StreamingAttentionParameters(Spec):
 
     @property
     def span_width(self) -> Number:
-        """Bits of how far back from the last position of a row its first key stands, where a window moves."""
+        """Bits of the distance from the last position of a row back to its first key, where a window moves."""
         return self.windowed * bit_length(self.keys_max + self.parallel - 1)
 
     @property

@@ -12,6 +12,7 @@ from blueprint import typical
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.softmax.arithmetic import Scales
 from blueprint.arithmetic.softmax.attention import scores
+from blueprint.arithmetic.softmax.deep import CUTS_LIMIT
 from blueprint.arithmetic.softmax.steps import ceiling, scale
 from blueprint.families.streaming_attention import dataflow, masks, registers
 from blueprint.families.streaming_attention.parameters import StreamingAttentionParameters
@@ -52,6 +53,9 @@ _SIZES = {
     "divide_stages": (0, 1, 2),
 }
 
+#: How often a random design has no register between the short steps of a block.
+_WHOLE = 0.6
+
 #: Cycles and keys of a typical run.
 _CYCLES, _KEYS = 320, 64
 
@@ -62,11 +66,18 @@ _CYCLES, _KEYS = 320, 64
 def design(random: np.random.Generator) -> Mapping[str, Any]:
     """Parameters of a random design that compiles in seconds."""
     kind = random.choice(_ARITHMETIC)
-    return typical.random_design(
+    found = typical.random_design(
         StreamingAttentionParameters,
         lambda: _formatted(typical.random_parameters(StreamingAttentionParameters, random, _SIZES)),
         lambda p: p.arithmetic == kind and _is_small(p),
     )
+    return {**found, **_cuts(random.spawn(1)[0])}
+
+
+def _cuts(random: np.random.Generator) -> dict[str, int]:
+    """Registers between short steps, mostly none; apart from the rest, so that random designs stay what they were."""
+    drawn = random.integers(1, CUTS_LIMIT + 1, 2) * (random.random(2) >= _WHOLE)
+    return {"scale_cuts": int(drawn[0]), "finish_cuts": int(drawn[1])}
 
 
 def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +90,7 @@ def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _formatted(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters, or columns of them, of which those that belong to one number format follow the format."""
+    """Parameters, or columns of them, repaired so that those of a number format agree with the format."""
     found = dict(table)
     whole = found["format"] == "int8"
     floats = choose(found["acc_format"] == "integer", "fixed", found["acc_format"])
@@ -146,7 +157,7 @@ def _most_keys(p: StreamingAttentionParameters) -> int:
 
 
 def typical_task(p: StreamingAttentionParameters) -> Attention:
-    """A task that keeps the design busy for some hundred cycles: long rows first, then many, then more heads."""
+    """A task that keeps the design busy for some hundred cycles: it grows rows first, then their number, then heads."""
     keys = min(_most_keys(p), _KEYS)
     group = min(p.heads_max, p.head_group)
     window = min(keys, _KEYS // 2) if p.windowed else 0
@@ -206,7 +217,7 @@ def typical_operands(
 ) -> Arrays:
     """Normal numbers: floats of deviation 1, integers of a quarter of their range; scores of deviation 1.
 
-    There are no weights, and scores of uniform numbers are none of a trained model: ``data`` changes nothing.
+    Attention has no weights, and uniform numbers do not give the scores of a trained model, so ``data`` is ignored.
     """
     random = np.random.default_rng(seed)
     several = (task.kv_heads, task.keys, task.dim)

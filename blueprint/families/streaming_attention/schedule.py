@@ -31,7 +31,7 @@ _PORTS = {
 
 
 def cycles(p: StreamingAttentionParameters, task: Attention) -> Number:
-    """Cycles from the first query to the last row, both accepted: all keys, rows waited for, the fill.
+    """Cycles from accepting the first query to accepting the last row: all keys, waits for rows, and the fill.
 
     In closed form, where no FIFO is shallower than full speed needs; see :func:`exact`.
     """

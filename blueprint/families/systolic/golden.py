@@ -23,13 +23,11 @@ from blueprint.arithmetic.floating import FloatFormat
 from blueprint.arithmetic.processing.golden import partial
 from blueprint.arithmetic.sparsity import Pattern, encode
 from blueprint.families.systolic.parameters import SystolicParameters
-from blueprint.family import Arrays, Beats
+from blueprint.family import Arrays, Beats, no_constants, no_flags
+from blueprint.product import exact_product
 from blueprint.workloads.tasks import Gemm
 
 Integers = npt.NDArray[np.int64]
-
-#: Bits of a sum that float64 adds up exactly, with a sign.
-_EXACT = 53
 
 
 def reference(p: SystolicParameters, operands: Arrays) -> Arrays:
@@ -37,23 +35,14 @@ def reference(p: SystolicParameters, operands: Arrays) -> Arrays:
     return {"out": _product(p, operands["act"], operands["wgt"])}
 
 
-def flags(p: SystolicParameters, operands: Arrays) -> dict[str, int]:
-    """No status flags beyond those of every design."""
-    return {}
-
-
-def constants(p: SystolicParameters) -> dict[str, Any]:
-    """None."""
-    return {}
+flags, constants = no_flags, no_constants
 
 
 def _product(p: SystolicParameters, act: Integers, wgt: Integers) -> Integers:
     """``act @ wgt`` in the arithmetic of ``p``."""
     if p.floats:
         return _floats(p, floating.get(p.sum_format), act, wgt)
-    if p.result_width > _EXACT:
-        return act @ wgt
-    return (act.astype(np.float64) @ wgt.astype(np.float64)).astype(np.int64)
+    return exact_product(act, wgt, p.result_width)
 
 
 def _floats(p: SystolicParameters, fmt: FloatFormat, act: Integers, wgt: Integers) -> Integers:

@@ -186,13 +186,13 @@ class SystolicParameters(Spec):
 
     @cached_property
     def in_sram(self) -> Number:
-        """1 if partial sums are stored in memories; a single word never is."""
+        """1 if partial sums are stored in memories; a single word is always stored in registers."""
         large = (self.accumulator == "auto") & (self.most_tokens > FILE_WORDS)
         return self.stationary * self.several_tokens * flag(large | (self.accumulator == "sram"))
 
     @cached_property
     def accumulates(self) -> Number:
-        """1 if sums are accumulated: a result may need more than one beat, or must be added to something.
+        """1 if sums are accumulated: a result may need more than one beat, or has another term to be added.
 
         Sums in carry-save form that stay always are, and a single selected float, which nothing has rounded yet.
         """
@@ -221,7 +221,7 @@ class SystolicParameters(Spec):
 
     @cached_property
     def marks_ends(self) -> Number:
-        """1 if the end of a tile crosses the array as a bit of its own, where sums stay.
+        """1 if, where sums stay, a separate bit marks the end of a tile across the array.
 
         Where every beat ends a tile, a bit that goes with every beat says as much.
         """
@@ -301,7 +301,7 @@ class SystolicParameters(Spec):
     # Sums ------------------------------------------------------------------------------------------------------------
 
     def element_of(self, total_width: Number) -> Element:
-        """The processing element with sums of so many bits."""
+        """The processing element whose sums have ``total_width`` bits."""
         swapped = one_of(self.pe, elements.ENCODES_ACTIVATIONS)
         a = choose(swapped, self.act_width, self.weight_width)
         b = choose(swapped, self.weight_width, self.act_width)
@@ -351,7 +351,7 @@ class SystolicParameters(Spec):
         return self.element.state_bits
 
     def sum_width(self, added: Number) -> Number:
-        """Bits of the products of ``added`` elements added up; a single selected float is not widened yet."""
+        """Bits of the sum of the products of ``added`` elements; a single selected float is not yet widened."""
         whole = smaller(signed_width(added * self.dot_length * self.largest_product), self.result_width)
         first = self.selects * flag((self.dot_length == 1) & (added == 1))
         return choose(self.floats, choose(first, self.act_width, self.float_width), whole)

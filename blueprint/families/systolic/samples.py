@@ -47,7 +47,7 @@ calibration = Calibration(arithmetics=tuple(_ELEMENTS), pool=1200)
 
 
 def design(random: np.random.Generator) -> Mapping[str, Any]:
-    """Parameters that fit together of a random design: organizations and arithmetics equally often."""
+    """Consistent parameters of a random design; organizations and arithmetics are equally likely."""
     arithmetic = str(random.choice(calibration.arithmetics))
     pe = str(random.choice(_ELEMENTS[arithmetic]))
     # Few elements let weights stay: those do so more often.
@@ -84,7 +84,7 @@ def _is_small(p: SystolicParameters) -> bool:
 
 
 def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters, or columns of them, of which those that belong together follow one of them."""
+    """Parameters, or columns of them, repaired so that related parameters agree."""
     found = dict(table)
     _fit_formats(found)
     _fit_weights(found)
@@ -157,7 +157,7 @@ def operands(p: SystolicParameters, task: Gemm, seed: int) -> Arrays:
 
 
 def typical_task(p: SystolicParameters) -> Gemm:
-    """A product that keeps a design busy: many outputs first, then a long reduction, then more tokens."""
+    """A product that keeps a design busy: it grows outputs first, then the reduction, then tokens."""
     return typical.gemm(p)
 
 

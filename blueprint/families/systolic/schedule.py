@@ -25,7 +25,7 @@ Integers = npt.NDArray[np.int64]
 
 
 def cycles(p: SystolicParameters, task: Gemm) -> Number:
-    """Cycles of one unstalled run; those to expect where beats take as many cycles as their activations have digits."""
+    """Cycles of one unstalled run; the expected number where the digits of activations set the cycles of a beat."""
     groups, columns, beats, tokens = p.loops(task)
     tiles, steps = groups * columns, _expected_steps(p)
     return choose(p.stationary, _weights_stay(p, tiles, beats, tokens), _sums_stay(p, tiles, beats, steps))
@@ -113,7 +113,7 @@ def traffic(p: SystolicParameters, task: Gemm) -> dict[str, Number]:
 
 
 def graph(p: SystolicParameters, task: Gemm, operands: Arrays | None) -> TimingGraph:
-    """Operands meet at the issue of a beat or token; results wait for the port, where weights stay in banks."""
+    """Operands join when a beat or token issues; results wait for the port, in banks where weights stay."""
     whole = operands is not None and p.takes_integers(operands["wgt"])
     counts = p.loops(task, whole=whole)
     if p.stationary:

@@ -21,7 +21,7 @@ STAGES_LIMIT = 8
 
 
 def fixed_width(fmt: FloatFormat) -> int:
-    """Bits of a number as a multiple of the smallest, up to what is too many."""
+    """Bits of a number as a multiple of the smallest number, up to a limit."""
     return min(fmt.max_fixed.bit_length() + 1, FIXED_LIMIT)
 
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from blueprint.arithmetic import floating, ternary
 from blueprint.arithmetic.floating import FloatFormat
 from blueprint.families.ternary_lut.parameters import TernaryLutParameters
-from blueprint.family import Arrays, Beats
+from blueprint.family import Arrays, Beats, no_constants, no_flags
+from blueprint.product import exact_product
 from blueprint.workloads.tasks import Gemm
 
 Integers = npt.NDArray[np.int64]
@@ -27,21 +28,13 @@ def reference(p: TernaryLutParameters, operands: Arrays) -> Arrays:
     return {"out": _product(p, operands["act"], operands["wgt"])}
 
 
-def flags(p: TernaryLutParameters, operands: Arrays) -> dict[str, int]:
-    """No status flags beyond those of every design."""
-    return {}
-
-
-def constants(p: TernaryLutParameters) -> dict[str, Any]:
-    """None."""
-    return {}
+flags, constants = no_flags, no_constants
 
 
 def _product(p: TernaryLutParameters, act: Integers, wgt: Integers) -> Integers:
     """``act @ wgt`` in the arithmetic of ``p``."""
     if not p.is_float:
-        # float64 adds integers below 2**53 exactly, and k_max * 2**(act_width - 1) is far below.
-        return (act.astype(np.float64) @ wgt.astype(np.float64)).astype(np.int64)
+        return exact_product(act, wgt, p.result_width)
     fmt = floating.get(p.activation)
     return _exact(fmt, floating.get(p.output_format), act, wgt) if p.exact else _floats(p, fmt, act, wgt)
 
@@ -89,7 +82,7 @@ def _group(fmt: FloatFormat, act: Integers, wgt: Integers) -> Integers:
 
 
 def stimulus(p: TernaryLutParameters, operands: Arrays) -> Beats:
-    """Activation beats by token group and tile, weight beats by token group, output tile, tile and column group.
+    """Activation beats by token group and tile; weight beats by token group, output tile, tile and column group.
 
     Activations come again for every output tile, unless they are kept on chip. Tokens, activations and weights that a
     ragged edge lacks are zeros.

@@ -283,7 +283,7 @@ def _memory(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def side_bits(p: TernaryLutParameters) -> Number:
-    """Bits that travel with a beat: valid, and its sideband."""
+    """Bits that travel with a beat: valid and sideband."""
     return 1 + sideband(p).width
 
 
@@ -409,7 +409,7 @@ def _pieces(p: TernaryLutParameters) -> Iterator[Path]:
 
 
 def piece_lengths(p: TernaryLutParameters) -> tuple[Real, Real, Real]:
-    """Parts of a float adder's delay: up to its first register, the most between two, behind its last.
+    """Parts of a float adder's delay: to its first register, the longest between registers, after its last.
 
     Without registers the first is all of it.
     """

@@ -285,7 +285,7 @@ class TernaryLutParameters(Spec):
 
     @property
     def reduction_registered(self) -> Number:
-        """1 where the sum of a beat is registered: when asked for, and where a memory must be read a cycle ahead."""
+        """1 where the sum of a beat is registered: by parameter, or because a memory must be read a cycle ahead."""
         wanted = flag(self.reduction_register) * self.accumulates
         ahead = flag(self.fetch_register) + self.tree_stages
         return wanted | self.in_sram * flag(ahead == 0)
@@ -364,7 +364,7 @@ class TernaryLutParameters(Spec):
 
     @property
     def tile_count_width(self) -> Number:
-        """Bits that count the outputs of an output tile, those left out that no column group changes."""
+        """Bits that count the outputs of an output tile, without the low bits that no column group changes."""
         bits = smaller(self.size_widths["n"], bit_length(self.tile_n))
         return self.tiled * self.buffered * (bits - counting.still(self.fetch_count))
 
@@ -402,7 +402,7 @@ class TernaryLutParameters(Spec):
 
     @property
     def hashed(self) -> dict[str, Any]:
-        """Parameters of the hash: an ``n_tile`` that makes no output tiles is none."""
+        """Parameters of the hash; an ``n_tile`` that makes no output tiles counts as none."""
         return {name: value for name, value in super().hashed.items() if name != "n_tile" or self.tiled}
 
     @property

@@ -8,7 +8,7 @@ from blueprint.numbers import Number
 
 
 def loader(p: TernaryLutParameters) -> dict[str, Number]:
-    """Registers of the loop that loads tiles: what is left of the run, and whether it is active."""
+    """Registers of the loop that loads tiles: tiles left in the run, and an active flag."""
     widths, tiled = p.size_widths, p.tiled
     return {
         "loading": 1,
@@ -22,7 +22,7 @@ def loader(p: TernaryLutParameters) -> dict[str, Number]:
 
 
 def sweeper(p: TernaryLutParameters) -> dict[str, Number]:
-    """Registers of the loop that sweeps column groups: what is left, column group, whether the tile is the first."""
+    """Registers of the loop that sweeps column groups: groups left, column group, and a first-tile flag."""
     widths, tiled, several = p.size_widths, p.tiled, p.tiled * p.buffered
     columns = counting.down("sweep_n", widths["n"], p.fetch_count, p.buffered * (1 - tiled))
     columns["sweep_n_left"] = columns["sweep_n_left"] + p.tile_count_width
@@ -45,5 +45,5 @@ RESULT_FLAGS = {"result_valid": 1, "result_last": 1}
 
 
 def forwarding(p: TernaryLutParameters) -> Number:
-    """1 where a word that is written goes straight to the beat that reads it in the same cycle."""
+    """1 where a written word is forwarded to the beat that reads it in the same cycle."""
     return p.in_sram * (p.accumulate_stages == 0)

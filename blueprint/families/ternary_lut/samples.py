@@ -79,7 +79,7 @@ def _is_small(p: TernaryLutParameters) -> bool:
 
 
 def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters, or columns of them, of which those that belong to one number format follow the format."""
+    """Parameters, or columns of them, repaired so that those of a number format agree with the format."""
     found = dict(table)
     whole = found["activation"] == "int"
     floats = (found["activation"] != "int") & (found["exact"] == 0)
@@ -115,7 +115,7 @@ def operands(p: TernaryLutParameters, task: Gemm, seed: int) -> Arrays:
 
 
 def typical_task(p: TernaryLutParameters) -> Gemm:
-    """A product that keeps a design busy: many outputs first, then a long reduction, then more tokens."""
+    """A product that keeps a design busy: it grows outputs first, then the reduction, then tokens."""
     return typical.gemm(p)
 
 

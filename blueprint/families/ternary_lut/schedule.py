@@ -15,7 +15,7 @@ from blueprint.workloads.tasks import Gemm
 
 
 def cycles(p: TernaryLutParameters, task: Gemm) -> Number:
-    """One sweep cycle per token group, tile and column group; fill is one cycle a register stage.
+    """Cycles of a run: one per token group, tile and column group, plus one fill cycle per register stage.
 
     A pipelined accumulator adder makes a tile take at least as long as a column needs to come back, unless the next
     tile is the first of another output tile.
@@ -41,7 +41,7 @@ def exact(p: TernaryLutParameters) -> Iterator[Rule]:
 
 
 def graph(p: TernaryLutParameters, task: Gemm, operands: Arrays | None) -> TimingGraph:
-    """Activations are loaded into tables, which are swept once per column group; sums wait until the last tile."""
+    """Timing graph: activations load tables, column groups sweep them, and sums wait until the last tile."""
     counts = p.loops(task)
     token, tile, column = (Loop(n, c) for n, c in zip(("token", "tile", "column"), counts, strict=True))
     stages = 1 + p.build_stages

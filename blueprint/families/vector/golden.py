@@ -1,4 +1,4 @@
-"""What a vector unit computes, to the bit, and how it travels.
+"""Golden model of a vector unit, and the packing of operands and results into beats.
 
 Everything but sums is rounded to the format inside; subnormal numbers are zeros. The sum of a row, of squares or of
 products with the gains, is FP32: over the lanes of a beat by neighbors, then beat by beat.
@@ -21,7 +21,7 @@ from blueprint.families.vector.parameters import (
     VectorParameters,
     fp32,
 )
-from blueprint.family import Arrays, Beats
+from blueprint.family import Arrays, Beats, no_flags
 from blueprint.numbers import ceil_div
 from blueprint.workloads.tasks import Rowwise
 
@@ -87,7 +87,7 @@ def chained(p: VectorParameters, operands: Arrays, done: tuple[str, ...]) -> Int
 
 
 def activated(p: VectorParameters, rows: Integers) -> Integers:
-    """The function of the gate."""
+    """The gate function applied to rows."""
     if p.activation == "silu":
         return sigmoid.silu(p.inside, rows)
     positive = np.where(rows & p.inside.sign_mask, 0, rows)
@@ -138,7 +138,7 @@ def _summed(p: VectorParameters, values: Integers) -> Integers:
 def factors(
     p: VectorParameters, sums: Integers, largest: Integers, length: int, done: tuple[str, ...]
 ) -> tuple[Integers, Integers]:
-    """What every row is multiplied by, and its scale, of its sum of squares and its largest magnitude.
+    """Factor and scale of every row, from its sum of squares and its largest magnitude.
 
     ``1 / sqrt(sum / n + epsilon)`` is ``sqrt(n / (sum + n epsilon))``; and as all elements of a row have that factor,
     it cancels out of what is quantized and only the scale has it.
@@ -156,9 +156,7 @@ def factors(
     return inverse if "quantize" in done else norm, scale
 
 
-def flags(p: VectorParameters, operands: Arrays) -> dict[str, int]:
-    """None beside those of every design."""
-    return {}
+flags = no_flags
 
 
 def constants(p: VectorParameters) -> dict[str, Any]:
@@ -173,7 +171,7 @@ def constants(p: VectorParameters) -> dict[str, Any]:
 
 
 def stimulus(p: VectorParameters, operands: Arrays) -> Beats:
-    """A beat of every stream for ``lanes`` elements of a row, zeros behind its end; none of a stream not asked for."""
+    """Beats of every stream, ``lanes`` elements of a row each, zero-padded at its end; unused streams have none."""
     done = applied(p, operands)
     rows, length = operands["x"].shape
     fields = {"x": _beats(p, operands["x"])}

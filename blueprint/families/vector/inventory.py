@@ -118,7 +118,7 @@ def count_bits(p: VectorParameters) -> tuple[Number, Number]:
 
 
 class Recurrences(NamedTuple):
-    """Bits of the registers of the two recurrences: what is left, the product with the root, results."""
+    """Bits of the registers of the two recurrences: remainder, product with the root, and results."""
 
     root_rest: Number
     root_product: Number
@@ -185,7 +185,7 @@ def _inside(p: VectorParameters) -> dict[str, Number]:
 
 
 def loops(p: VectorParameters) -> dict[str, Number]:
-    """Registers of the loops over rows and beats by name, as in the RTL: whether they go on, and what is left."""
+    """Registers of the loops over rows and beats, named as in the RTL: active flags and remaining counts."""
     found: dict[str, Number] = {}
     rows, length = bit_length(p.rows_max), bit_length(p.length_max)
     for name, there in (("x", 1), ("operand", p.takes_operand), ("gain", 1), ("scale", 1)):
@@ -196,7 +196,7 @@ def loops(p: VectorParameters) -> dict[str, Number]:
 
 
 def steering(p: VectorParameters) -> dict[str, Number]:
-    """Registers beside the loops by name, as in the RTL: what is held, where rows stand, how far a factor is."""
+    """Registers beside the loops, named as in the RTL: held values, row slots and progress of the factor."""
     beat = clog2(p.beats_max)
     slots = ("write_slot", "sum_slot_held", "factor_slot_held", "read_slot_held")
     return {
@@ -237,7 +237,7 @@ def _control(p: VectorParameters) -> Iterator[Unit]:
 
 
 def paths(p: VectorParameters) -> tuple[Path, ...]:
-    """One float operation lies between two registers; sums, factor and counters have paths of their own."""
+    """Paths of one float operation between two registers, and those of sums, factor and counters."""
     narrow = _inside(p)
     wide = {**_FP32, "stages": 0}
     chosen = MUX("front", 1, entries=2, width=p.width)

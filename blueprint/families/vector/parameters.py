@@ -96,7 +96,7 @@ class VectorParameters(Spec):
         )
 
     def task_rules(self, task: Rowwise) -> Iterator[Rule]:
-        """The design must have what the run applies."""
+        """A run may only apply operations that the design has."""
         for name, what in SWITCHES.items():
             if task.does(name):
                 there = getattr(self, what)
@@ -178,7 +178,7 @@ class VectorParameters(Spec):
 
     @property
     def works(self) -> tuple[str, ...]:
-        """Elements; positions where pairs rotate; where rows are added the LM head, with the choice of its largest."""
+        """What the unit handles: elements, positions for rotated pairs, and the LM head with its largest result."""
         return (*self.task.works, *("positions",) * self.rotates, *("head", "sampling") * self.dots)
 
     @property
@@ -197,12 +197,12 @@ class VectorParameters(Spec):
 
     @property
     def takes_operand(self) -> Number:
-        """1 where there may be a second operand."""
+        """1 where a run may have a second operand."""
         return self.gated | self.added | self.rotated
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """What a run may apply, in the order of the chain and of the bits of the register, lowest first."""
+        """Operations of a run in the order of the chain; bit 0 of the register selects the first."""
         return tuple(name for name in OPERATIONS if name not in SWITCHES or getattr(self, SWITCHES[name]))
 
     @property
@@ -212,12 +212,12 @@ class VectorParameters(Spec):
 
     @property
     def operation_max(self) -> Number:
-        """The largest value of the register: with the highest bit, dot products, neither norm nor quantize."""
+        """Largest value of the register; with the bit of dot products, norm and quantize are 0."""
         others: Number = 2 ** (self.operation_bits - self.dotted)
         return others + self.dotted * others // 4
 
     def operation_value(self, operation: str) -> int:
-        """What the register ``operation`` is for an operation: 1, and a bit for each name."""
+        """Value of the register ``operation`` by operation: 1, and a bit for each name."""
         named = [] if operation == COPY else operation.split("+")
         return 1 + sum(1 << self.operations.index(name) for name in named)
 

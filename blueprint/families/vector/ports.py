@@ -1,4 +1,4 @@
-"""What crosses the boundary of a vector unit: rows, second operands, gains, results; and its registers."""
+"""Ports of a vector unit: rows, second operands, gains, results and registers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SCALES = {
 
 
 def operation(p: VectorParameters) -> Operation:
-    """The chain, of which a run applies what its operation says."""
+    """The chain of operations; a run applies those that its operation names."""
     inputs = [Operand("x", ("rows", "length"), "rows: floats, or sums of INT32 to dequantize")]
     if p.dequantizes:
         inputs += [Operand(name, ("rows",), meaning) for name, meaning in _SCALES.items()]
@@ -73,7 +73,7 @@ _ROWS = {
 
 
 def register_file(p: VectorParameters) -> RegisterFile:
-    """Rows, their length, and what is done with them; a value that names nothing of the design is refused."""
+    """Registers for rows, their length and the operation; an operation that the design lacks is refused."""
     operations = p.operation_bits
     sizes = (
         Size("rows", p.rows_max, bit_length(p.rows_max), "rows of the next run"),

@@ -43,7 +43,7 @@ def design(random: np.random.Generator) -> Mapping[str, Any]:
 
 
 def consistent(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Rows are longer than a beat; pairs that are rotated share one."""
+    """Repair columns of parameters: rows are longer than a beat, and rotated pairs share a beat."""
     lanes = table["lanes"] + table["lanes"] * flag(table.get("rotates", False)) % 2
     return dict(table) | {"lanes": lanes, "length_max": larger(table["length_max"], lanes + 1)}
 
@@ -66,7 +66,7 @@ def task(p: VectorParameters, random: np.random.Generator) -> Rowwise:
 
 
 def operands(p: VectorParameters, task: Rowwise, seed: int) -> Arrays:
-    """Rows of random magnitude and what goes with them; zeros, largest numbers, infinities and NaN among them."""
+    """Rows of random magnitude with their other operands; some elements are 0, the largest, infinite or NaN."""
     return _operands(p, task, np.random.default_rng(seed), _RARE)
 
 
@@ -100,7 +100,7 @@ def _floats(random: np.random.Generator, fmt: FloatFormat, shape: tuple[int, ...
 
 
 def typical_task(p: VectorParameters) -> Rowwise:
-    """Everything that the design does, on rows as long as it takes, some of them."""
+    """A few rows of the largest length, with every operation of the design."""
     gate = "gate" if p.gates and not p.adds else ""
     named = [
         name

@@ -1,4 +1,4 @@
-"""When a vector unit does what: a beat a cycle in; a row's factor; a beat a cycle out."""
+"""Schedule of a vector unit: a beat per cycle in, the factor of a row, a beat per cycle out."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from blueprint.workloads.tasks import Rowwise
 
 
 def needs(task: Rowwise) -> tuple[bool, bool]:
-    """Whether a run takes a second operand, and a gain."""
+    """Two flags: the run takes a second operand; the run takes a gain."""
     return any(map(task.does, ("gate", "add", "rotate"))), task.does("norm") or task.does("dot")
 
 
 def graph(p: VectorParameters, task: Rowwise, operands: Arrays | None) -> TimingGraph:
-    """Rows come in as far as there is room for them; a factor follows from each; rows go out, multiplied by it.
+    """Timing graph: rows enter while the buffer has room, each gives a factor, and rows leave multiplied by it.
 
     The pipeline in front of the row buffer never waits, so it is nothing but latency.
     """
@@ -51,7 +51,7 @@ def graph(p: VectorParameters, task: Rowwise, operands: Arrays | None) -> Timing
 
 
 def cycles(p: VectorParameters, task: Rowwise) -> Number:
-    """The first row in and out, and for each row more the slowest of its steps, or a turn of the row buffer.
+    """Cycles of a run: the first row in and out, and for each further row its slowest step or a buffer turn.
 
     A row steps every ``max(beats, factor_cycles)`` cycles. With ``rows_kept`` rows in the buffer the row after those
     waits for the first to leave it, a turn of ``2 beats + front_stages + factor_cycles`` cycles.
@@ -65,7 +65,7 @@ def cycles(p: VectorParameters, task: Rowwise) -> Number:
 
 
 def cycles_of(p: VectorParameters, task: Rowwise, operands: Arrays) -> int:
-    """Those of every run of the task: time does not depend on values."""
+    """Cycles of every run of the task; they do not depend on values."""
     return cycles(p, task)
 
 
@@ -75,7 +75,7 @@ def exact(p: VectorParameters) -> Iterator[Rule]:
 
 
 def traffic(p: VectorParameters, task: Rowwise) -> dict[str, Number]:
-    """Bits of every stream that the run uses, whole bytes a beat."""
+    """Bits of every stream that the run uses; a beat is whole bytes."""
     rows, beats = p.loops(task)
     operand, gain = needs(task)
     widths = {

@@ -23,7 +23,7 @@ from generator.block import Block, drive
 
 
 def name(element: Element, part: str) -> str:
-    """A module name that encodes everything the module depends on."""
+    """A module name that encodes all parameters of the module."""
     kind = f"{element.number}_{element.acc_format}" if element.pe == "float" else element.pe
     if element.selects:
         kind += f"_{element.number}_{element.acc_format}"

@@ -1,5 +1,6 @@
 """Softmax attention in hardware: one block for each step of `arithmetic.softmax.steps`, in any number format."""
 
+from generator.arithmetic.softmax.deep import DeepFinish, DeepScale, skewed
 from generator.arithmetic.softmax.division import Normalize, Reciprocal, SerialReciprocal
 from generator.arithmetic.softmax.output import Finish
 from generator.arithmetic.softmax.scores import AddScore, ScaleScore, ScoreBeat
@@ -8,6 +9,8 @@ from generator.arithmetic.softmax.weights import Exp2, RunningMax
 
 __all__ = [
     "AddScore",
+    "DeepFinish",
+    "DeepScale",
     "Exp2",
     "Finish",
     "Normalize",
@@ -19,4 +22,5 @@ __all__ = [
     "SerialReciprocal",
     "SumValues",
     "SumWeights",
+    "skewed",
 ]

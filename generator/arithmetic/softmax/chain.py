@@ -1,7 +1,7 @@
 """Pipelined blocks of several combinational steps, and their common parts."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Mux, Value
 from amaranth.lib.wiring import In, Out
@@ -108,8 +108,17 @@ def fits(word: Value, width: int) -> Value:
     return ~(above ^ word[-1].replicate(len(above))).any()
 
 
-def parts(fmt: FloatFormat, word: Value) -> tuple[Value, Value, Value, Value]:
-    """(sign, exponent field with that of subnormals made 1, significand, whether it is NaN or infinite)."""
+class Unpacked(NamedTuple):
+    """A float taken apart: the exponent of subnormals is 1; ``special`` is 1 for NaN and infinity."""
+
+    sign: Value
+    exponent: Value
+    significand: Value
+    special: Value
+
+
+def unpacked(fmt: FloatFormat, word: Value) -> Unpacked:
+    """The fields of a float."""
     exponent, significand = fields(fmt, word, False)
     infinite, nan = is_special(fmt, word)
-    return word[-1], exponent, significand, infinite | nan
+    return Unpacked(word[-1], exponent, significand, infinite | nan)

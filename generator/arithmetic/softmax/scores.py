@@ -12,7 +12,7 @@ from generator.arithmetic.floating.pipeline import Results, Values, Wires, chain
 from generator.arithmetic.floating.words import is_special, subtract
 from generator.arithmetic.integers import parts as elements
 from generator.arithmetic.integers import sign_extend, zero_extend
-from generator.arithmetic.softmax.chain import Chain, capped, negated, parts, saturated, widened
+from generator.arithmetic.softmax.chain import Chain, capped, negated, saturated, unpacked, widened
 from generator.block import Block
 
 
@@ -113,20 +113,19 @@ class ScoreSum(Block):
 def _fixed_product(a: Arithmetic, w: Wires, q: Value, k: Value) -> tuple[Value, Value, Value]:
     """(product in units of 2**-SCORE_FRACTION, whether a factor is NaN or infinite, whether it is too large)."""
     fmt = a.input_format
-    sign_q, exponent_q, significand_q, broken_q = parts(fmt, q)
-    sign_k, exponent_k, significand_k, broken_k = parts(fmt, k)
-    product = w("product", significand_q * significand_k)
+    query, key = unpacked(fmt, q), unpacked(fmt, k)
+    product = w("product", query.significand * key.significand)
     bits = fmt.exponent_bits + 2
     # The exponents without their biases reach SCORE_WHOLE - 2 where nothing moves.
     highest = Const(SCORE_WHOLE - 2 + 2 * fmt.bias, bits)
-    total = zero_extend(exponent_q, bits) + zero_extend(exponent_k, bits)
+    total = zero_extend(query.exponent, bits) + zero_extend(key.exponent, bits)
     distance = w("distance", subtract(highest, total[:bits], bits))
     frame = Cat(Const(0, SCORE_WHOLE - 2 - 2 * fmt.fraction_bits + SCORE_FRACTION), product)
     amount = capped(distance[:-1], len(frame).bit_length())
     huge = w("huge", distance[-1] & product.any())
     magnitude = w("magnitude", (frame >> amount) | huge.replicate(len(frame)))
-    broken = broken_q | broken_k
-    return w("signed", negated(magnitude, sign_q ^ sign_k, len(frame) + 1)), broken, huge & ~broken
+    broken = query.special | key.special
+    return w("signed", negated(magnitude, query.sign ^ key.sign, len(frame) + 1)), broken, huge & ~broken
 
 
 def _add(a: Arithmetic, w: Wires, v: Values) -> Results:
@@ -219,13 +218,21 @@ def _fit(a: Arithmetic, w: Wires, v: Values) -> Results:
         moved = w("moved", Cat(Const(0, 1), product).as_signed() >> v.shift)
         exact = w("exact", (moved[1:].as_signed() + moved[0])[: len(product)])
         whole, flag = w("whole", saturated(exact, width)), v.get("flag", Const(0, a.t_nan_bit))
-    # The largest whole exponent has no fraction, so that every exponent has a whole one not below; the lowest stands
-    # for a key that is not seen.
+    huge = v.get("huge", Const(0, 1))
+    return exponent(a, w, whole, flag, huge)
+
+
+def exponent(a: Arithmetic, w: Wires, whole: Value, flag: Value, huge: Value) -> Results:
+    """An exponent of two within its range, of a number that has its width.
+
+    The largest whole exponent has no fraction, so that every exponent has a whole one not below; the lowest stands
+    for a key that is not seen.
+    """
     topmost = w("topmost", ~whole[-1] & whole[a.fraction : -1].all())
     lowest = w("lowest", whole[-1] & ~whole[a.fraction : -1].any())
     fraction = whole[: a.fraction]
     t = Cat(fraction & ~(topmost | lowest).replicate(a.fraction), whole[a.fraction :] | lowest)
     if len(flag) and not a.sums_are_floats:
         t = t & (~flag).replicate(len(t))
-    huge = v.get("huge", Const(0, 1)) | (topmost & fraction.any())
+    huge = huge | (topmost & fraction.any())
     return {"result": Cat(t, flag), "saturated": huge & ~flag.any()}

@@ -13,7 +13,7 @@ from generator.arithmetic.floating import add, multiply
 from generator.arithmetic.floating.pipeline import Results, Values, Wires, chain
 from generator.arithmetic.floating.words import subtract
 from generator.arithmetic.integers import sign_extend, zero_extend
-from generator.arithmetic.softmax.chain import Chain, capped, negated, parts, resized, widened
+from generator.arithmetic.softmax.chain import Chain, capped, negated, resized, unpacked, widened
 from generator.block import Block
 
 
@@ -37,9 +37,9 @@ def _multiply(a: Arithmetic, w: Wires, v: Values) -> Results:
         given = {"a": Cat(p, Const(0, 1)), "b": widened(w, a, value)}
         return {"product": chain(w, multiply.steps(a.sum_format), **given)}
     fmt = a.input_format
-    sign, exponent, significand, broken = parts(fmt, value)
-    found = {"product": w("product", p[: a.p_width] * significand), "exponent": exponent}
-    return found | {"sign": sign, "flag": broken | p[-1]}
+    factor = unpacked(fmt, value)
+    found = {"product": w("product", p[: a.p_width] * factor.significand), "exponent": factor.exponent}
+    return found | {"sign": factor.sign, "flag": factor.special | p[-1]}
 
 
 def _place(a: Arithmetic, w: Wires, v: Values) -> Results:
@@ -86,7 +86,7 @@ class _RunningSum(Block, ABC):
         return m
 
     def next(self, w: Wires, old: Value) -> Value:
-        """The sum after one more."""
+        """The sum including one more term."""
         a = self.arithmetic
         new = self.pins[self.operand][1]
         if a.sums_are_floats:
@@ -110,7 +110,7 @@ class SumWeights(_RunningSum):
         super().__init__(a, "sum_weights", a.p_word, a.l_width)
 
     def add(self, w: Wires, old: Value, new: Value) -> Value:
-        """Both are unsigned; a flag is left out."""
+        """Add unsigned numbers; the flag is dropped."""
         moved = w("moved", old >> self.shift) if self.arithmetic.rescales else old
         return (moved + new[: self.arithmetic.p_width])[: len(old)]
 
@@ -125,7 +125,7 @@ class SumValues(_RunningSum):
         super().__init__(a, "sum_values", a.term_word, a.o_word)
 
     def add(self, w: Wires, old: Value, new: Value) -> Value:
-        """Both are signed; a flag stays."""
+        """Add signed numbers; the flag is kept."""
         a = self.arithmetic
         number = old[: a.o_width]
         moved = w("moved", number.as_signed() >> self.shift) if a.rescales else number
@@ -136,7 +136,7 @@ class SumValues(_RunningSum):
 def lowered(w: Wires, fmt: FloatFormat, word: Value, shift: Value) -> Value:
     """The float with its exponent lowered; +0 where it is not normal then.
 
-    NaN and infinity stay, and everything where ``shift`` is 0.
+    NaN and infinity stay as they are, and every pattern does where ``shift`` is 0.
     """
     f, e = fmt.fraction_bits, fmt.exponent_bits
     field = word[f:-1]

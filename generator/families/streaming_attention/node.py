@@ -10,9 +10,7 @@ from amaranth.lib.wiring import In, Out
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.families.streaming_attention.inventory import saturations
 from blueprint.numbers import flag
-from generator.arithmetic.softmax import (
-    Finish,
-)
+from generator.arithmetic.softmax import DeepFinish, Finish
 from generator.block import Block
 from generator.cells.skew import delay_line
 from generator.layout import bits, elements, viewed
@@ -21,12 +19,12 @@ ONE = Const(1, 1)
 
 
 def delayed(m: Module, value: Any, cycles: int, name: str, *, resets: bool = False) -> Any:
-    """Delay a value or a view by a number of cycles; a view stays one of its shape."""
+    """Delay a value or a view by a number of cycles; a view keeps its shape."""
     return viewed(value.shape(), delay_line(m, bits(value), cycles, name, resets=resets)[-1])
 
 
 def halves(stages: int) -> tuple[int, int]:
-    """Registers before and after a step without internal registers; an odd one stands before."""
+    """Registers before and after a step without internal registers; an odd register is placed before it."""
     return stages - stages // 2, stages // 2
 
 
@@ -99,18 +97,18 @@ class NodeBlock(Block):
         m.d.comb += self.saturated.eq(held.any())
 
     def leave(self, m: Module, flags: Flags) -> None:
-        """Connect the flags of the result."""
+        """Connect the sideband flags of the result."""
         outputs = Flags(self.last_out, self.turn_out, self.final_out, self.visible_out)
         m.d.comb += [output.eq(each) for output, each in zip(outputs, flags, strict=True) if len(output)]
 
     def finish(self, m: Module, results: list[Value]) -> None:
-        """The results of all lanes and the flags, when the token has come through."""
+        """Drive the results of all lanes and the flags when the token leaves the pipeline."""
         valid, flags = self.follow(m, self.cycles)
         m.d.comb += [self.write.eq(valid), self.result.eq(Cat(*results))]
         self.leave(m, flags)
 
     def begin(self, m: Module, valid: Value, last: Value) -> Signal:
-        """1 if the token there is the first of its row."""
+        """1 if the present token is the first of its row."""
         begin = Signal(name="begin", init=1)
         with m.If(valid):
             m.d.sync += begin.eq(last)
@@ -144,8 +142,15 @@ class LaneBlock(NodeBlock, ABC):
         """Result of one lane for its inputs."""
 
 
-def finished(owner: Block, m: Module, block: Finish, name: str, **given: Value) -> tuple[Value, Value]:
-    """(output, whether it does not fit) of a sum; only integers say so."""
+def finisher(spec: StreamingAttentionSpec) -> Finish | DeepFinish:
+    """The block that makes an output of a sum."""
+    return DeepFinish(spec.softmax, spec.finish_cuts) if spec.finish_cuts else Finish(spec.softmax)
+
+
+def finished(
+    owner: Block, m: Module, block: Finish | DeepFinish, name: str, **given: Value
+) -> tuple[Value, Value]:
+    """(output, overflow) of a sum; only integers overflow."""
     found, clipped = Signal(len(bits(block.result)), name=f"result{name}"), Signal(name=f"clipped{name}")
-    owner.use(m, block, f"finish{name}", result=found, saturated=clipped, **given)
+    owner.use(m, block, f"finish{name}", result=found, saturated=clipped, enable=ONE, **given)
     return found, clipped

@@ -15,12 +15,14 @@ from blueprint.arithmetic.softmax.arithmetic import (
 )
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from generator.arithmetic.softmax import (
+    DeepScale,
     Exp2,
     Reciprocal,
     RunningMax,
     ScaleScore,
     ScoreBeat,
     SumWeights,
+    skewed,
 )
 from generator.families.streaming_attention.node import FLAGS, ONE, LaneBlock, NodeBlock, halves
 from generator.layout import elements
@@ -43,24 +45,29 @@ class Score(NodeBlock):
             "offset": In(a.reference_width if self.naive else 0),
             "result": Out(ArrayLayout(width, lanes)),
         }
-        cycles = spec.dot_stages + spec.scale_stages + self.naive * spec.exp_stages
+        cycles = spec.dot_stages + spec.scale_stages + spec.scale_cuts + self.naive * spec.exp_stages
         super().__init__(spec, ports, FLAGS, FLAGS, cycles)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         spec, a = self.spec, self.spec.softmax
-        dot, scale = ScoreBeat(a, spec.dot_stages), ScaleScore(a)
+        dot, cuts = ScoreBeat(a, spec.dot_stages), spec.scale_cuts
+        scale = DeepScale(a, cuts) if cuts else ScaleScore(a)
         power = Exp2(a, spec.exp_stages) if self.naive else None
         before, after = halves(spec.scale_stages)
         multiplier = self.delayed(m, self.multiplier, spec.dot_stages + before, "multiplier")
         shift = self.delayed(m, self.shift, spec.dot_stages + before, "shift")
-        offset = self.offset
-        offset = self.delayed(m, offset, spec.dot_stages + spec.scale_stages, "offset")
+        multiplier, shift = (
+            skewed(m, a, "scale", operand, cuts, value)
+            for operand, value in (("multiplier", multiplier), ("shift", shift))
+        )
+        scaled = spec.dot_stages + spec.scale_stages + cuts
+        offset = self.delayed(m, self.offset, scaled, "offset")
         results: list[Value] = []
         huge: list[Value] = []
         above: list[Value] = []
-        valid, visible = self._seen(m, spec.dot_stages + before)
-        later = self._seen(m, spec.dot_stages + spec.scale_stages) if self.naive else (valid, visible)
+        valid, visible = self._seen(m, spec.dot_stages + before + cuts)
+        later = self._seen(m, scaled) if self.naive else (valid, visible)
         for lane, query in enumerate(elements(self.query)):
             score = Signal(a.score_word, name=f"score{lane}")
             found = Signal(a.t_word, name=f"exponent{lane}")
@@ -170,7 +177,7 @@ class Highest(NodeBlock):
 
 
 def below_floor(reference: Value) -> Value:
-    """1 if a reference stands for an exponent that may have saturated; the lowest stands for no key at all."""
+    """1 if the exponent behind a reference may have saturated; the lowest reference means that no key was seen."""
     low = reference[:-1]
     return reference[-1] & low.any() & (low < REFERENCE_FLOOR + (1 << (len(reference) - 1)))
 

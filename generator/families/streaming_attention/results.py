@@ -14,12 +14,7 @@ from blueprint.arithmetic.softmax.arithmetic import (
 )
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.numbers import flag
-from generator.arithmetic.softmax import (
-    Finish,
-    Normalize,
-    Product,
-    SumValues,
-)
+from generator.arithmetic.softmax import Normalize, Product, SumValues, skewed
 from generator.block import Block
 from generator.families.streaming_attention.node import (
     ONE,
@@ -27,6 +22,7 @@ from generator.families.streaming_attention.node import (
     NodeBlock,
     delayed,
     finished,
+    finisher,
     halves,
 )
 from generator.layout import bits, elements
@@ -40,6 +36,7 @@ class OutputLane(Block):
 
     def __init__(self, spec: StreamingAttentionSpec) -> None:
         a = self.arithmetic = spec.softmax
+        self.spec = spec
         self.after, self.dim, self.finishes = halves(spec.product_stages)[0], spec.dim, bool(a.divides_first)
         gains = 1 if self.finishes and spec.has_gains else 0
         self.element_width = spec.element_width
@@ -55,13 +52,12 @@ class OutputLane(Block):
             "result": Out(ArrayLayout(a.out_width if self.finishes else a.o_word, spec.dim)),
             "clipped": Out(gains * spec.dim),
         }
-        self.latency = f"{1 + self.after} cycles"
+        self.latency = f"{1 + self.after + self.finishes * spec.finish_cuts} cycles"
         super().__init__(f"{spec.family}_output_lane_{spec.design_hash}", ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        a = self.arithmetic
-        finish = Finish(a) if self.finishes else None
+        finish = finisher(self.spec) if self.finishes else None
         results: list[Value] = []
         clipped: list[Value] = []
         for number, value in enumerate(elements(self.value)):
@@ -117,7 +113,9 @@ class Output(NodeBlock):
             "down": In(gains * OUTPUT_SHIFT_BITS),
             "result": Out(ArrayLayout(spec.dim * width, lanes)),
         }
-        super().__init__(spec, ports, ("last", "final", "visible"), ("final",), 1 + spec.product_stages)
+        self.cuts = self.finishes * spec.finish_cuts
+        cycles = 1 + spec.product_stages + self.cuts
+        super().__init__(spec, ports, ("last", "final", "visible"), ("final",), cycles)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -129,8 +127,12 @@ class Output(NodeBlock):
         begin = self.begin(m, valid, flags.last)
         moves = self.delayed(m, self.shift, stages, "move")
         shifts = elements(moves) if a.rescales else [Const(0, 0)] * spec.lanes
-        gain = self.delayed(m, self.gain, self.cycles, "gain")
-        down = self.delayed(m, self.down, self.cycles, "down")
+        gain = self.delayed(m, self.gain, 1 + stages, "gain")
+        down = self.delayed(m, self.down, 1 + stages, "down")
+        gain, down = (
+            skewed(m, a, "finish", operand, self.cuts, value)
+            for operand, value in (("output_multiplier", gain), ("output_shift", down))
+        )
         corner = bool(spec.visible_bits)
         block = OutputLane(spec)
         results: list[Value] = []
@@ -156,7 +158,7 @@ class Output(NodeBlock):
             )
             results.append(found)
         m.d.comb += [
-            self.write.eq(self.delayed(m, valid & flags.last, 1, "row", resets=True)),
+            self.write.eq(self.delayed(m, valid & flags.last, 1 + self.cuts, "row", resets=True)),
             self.result.eq(Cat(*results)),
         ]
         if self.saturates:
@@ -165,7 +167,7 @@ class Output(NodeBlock):
             large = [self.fire & any_large] if a.values_saturate else []
             clipped = [each & self.write.replicate(spec.dim) for each in wrong] if spec.has_gains else []
             self.saturate(m, *clipped, *large)
-        self.leave(m, flags._replace(final=self.delayed(m, flags.final, 1, "final_row")))
+        self.leave(m, flags._replace(final=self.delayed(m, flags.final, 1 + self.cuts, "final_row")))
         return m
 
 
@@ -211,18 +213,18 @@ class DivideLane(Block):
             "result": Out(ArrayLayout(a.out_width, spec.dim)),
             "clipped": Out(spec.dim if spec.has_gains else 0),
         }
-        self.latency = f"{spec.divide_stages} cycles"
-        name = f"{spec.family}_divide_lane_{spec.design_hash}"
-        super().__init__(name, ports, clocked=spec.divide_stages > 0)
+        cycles = spec.divide_stages + spec.finish_cuts
+        self.latency = f"{cycles} cycles"
+        super().__init__(f"{spec.family}_divide_lane_{spec.design_hash}", ports, clocked=cycles > 0)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
-        a = self.spec.softmax
-        block = Finish(a)
+        a, block = self.spec.softmax, finisher(self.spec)
         results: list[Value] = []
         clipped: list[Value] = []
         after, before = halves(self.spec.divide_stages)
         inverse, totals = delayed(m, self.inverse, before, "inverse"), delayed(m, self.total, before, "total")
+        inverse = skewed(m, a, "finish", "r", self.spec.finish_cuts, inverse)
         for number, total in enumerate(elements(totals)):
             found, wrong = finished(self, m, block, str(number), o=total, r=inverse, output_shift=self.down)
             results.append(found)
@@ -246,7 +248,7 @@ class DivideTotals(NodeBlock):
             "down": In(OUTPUT_SHIFT_BITS if spec.has_gains else 0),
             "result": Out(ArrayLayout(spec.dim * a.out_width, lanes)),
         }
-        super().__init__(spec, ports, ("final",), ("final",), spec.divide_stages)
+        super().__init__(spec, ports, ("final",), ("final",), spec.divide_stages + spec.finish_cuts)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
@@ -255,6 +257,7 @@ class DivideTotals(NodeBlock):
         results: list[Value] = []
         wrong: list[Value] = []
         down = self.delayed(m, self.down, before, "down")
+        down = skewed(m, spec.softmax, "finish", "output_shift", spec.finish_cuts, down)
         totals = elements(self.total)
         for lane, inverse in enumerate(elements(self.inverse)):
             found, clipped = (
@@ -273,6 +276,6 @@ class DivideTotals(NodeBlock):
             wrong.append(clipped)
         self.finish(m, results)
         if self.saturates:
-            there = self.follow(m, before)[0]
+            there = self.follow(m, before + spec.finish_cuts)[0]
             self.saturate(m, *(each & there.replicate(spec.dim) for each in wrong))
         return m

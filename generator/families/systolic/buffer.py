@@ -14,7 +14,7 @@ from generator.families.systolic.element import added
 
 
 def number_name(spec: SystolicSpec, partial: int) -> str:
-    """Name of the number format of a sum: integers, floats, or narrower floats that are widened first."""
+    """Name of the number format of a sum: integer, float, or a narrower float that is widened first."""
     if spec.activation == "int":
         return "int"
     return f"{spec.activation}_{spec.sum_format}" if partial < spec.float_width else str(spec.sum_format)

@@ -36,7 +36,7 @@ class Control(Sequencer):
     spec: SystolicSpec
 
     def delays(self, m: Module, name: str, bit: Value, stages: int) -> list[Value]:
-        """``bit`` and its delays, the copies of it that cross the array."""
+        """``bit`` and the delayed copies of it that cross the array."""
         return delay_line(m, bit, stages, name, first=1, resets=True)
 
     def operand(self, m: Module, name: str, stream: Any, active: Value, fire: Value, final: Value) -> Operand:

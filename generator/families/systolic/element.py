@@ -19,7 +19,7 @@ from generator.layout import element, viewed
 
 
 def element_name(spec: SystolicSpec, element: Element) -> str:
-    """The part of a module's name that says everything about an element's products."""
+    """The part of a module's name that identifies the products of an element."""
     number = f"a{spec.act_width}w{spec.weight_width}"
     if spec.activation != "int":
         number = spec.activation + ("" if spec.acc_format == "same" else f"_{spec.acc_format}")
@@ -237,14 +237,14 @@ def cascade_plans(spec: SystolicSpec) -> Plans:
 
 
 def handed_on(spec: SystolicSpec, rows: int) -> int:
-    """Bits of the sum of so many rows, as it passes from row to row."""
+    """Bits of the sum of ``rows`` rows as it passes to the next row."""
     if not rows:
         return 0
     return cascade_plans(spec).rows[rows - 1].left_bits if spec.passes_words else spec.sum_width(rows)
 
 
 def added(block: Block, spec: SystolicSpec, m: Module, left: Value, right: Value) -> Value:
-    """A partial sum added to another one inside ``block``."""
+    """Add two partial sums inside ``block``."""
     width = spec.result_width
     total = Signal(width, name="added")
     if spec.floats:

@@ -7,14 +7,12 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from blueprint.arithmetic import floating, ternary
+from blueprint.arithmetic import floating
 from blueprint.families.ternary_lut import TernaryLutSpec
 from generator.arithmetic.floating import FloatPair, pair_layout
 from generator.block import Block, drive, register
+from generator.families.ternary_lut.signs import Signs, Sums, entry_signs, label
 from generator.layout import elements
-
-Signs = tuple[int, ...]
-Sums = dict[Signs, Value]
 
 
 class FloatTable(Block):
@@ -82,7 +80,7 @@ class FloatTable(Block):
     def _pair(
         self, m: Module, signs: Signs, total: Value, act: Value, enable: list[Value]
     ) -> tuple[Value, Value]:
-        name = "".join("n0p"[sign + 1] for sign in signs)
+        name = label(signs)
         result = pair_layout(self.format)(Signal(2 * self.format.width, name=f"pair_{name}"))
         self.use(m, self._adder, f"add_{name}", a=total, b=act, enable=Cat(*enable), result=result)
         return result.sum, result.difference
@@ -94,16 +92,13 @@ class FloatTable(Block):
         if enable is None:
             enable = next(self._enables)
         held = {
-            signs: register(
-                m, len(total), "held_" + "".join("n0p"[sign + 1] for sign in signs), enable, total
-            )
+            signs: register(m, len(total), f"held_{label(signs)}", enable, total)
             for signs, total in sums.items()
         }
         return held, [register(m, len(act), "waiting", enable, act) for act in later]
 
     def _entry(self, sums: Sums, index: int) -> Value:
-        raw = index if self.spec.half or index < self.spec.entries // 2 else index + 1
-        signs = tuple(ternary.raw_weights(self.spec.mu)[raw].tolist())
+        signs = entry_signs(self.spec, index)
         if signs in sums:
             return sums[signs]
         value = sums[tuple(-sign for sign in signs)]

@@ -10,10 +10,8 @@ from blueprint.arithmetic import ternary
 from blueprint.families.ternary_lut import TernaryLutSpec
 from generator.arithmetic.integers import sign_extend
 from generator.block import Block, drive, register
+from generator.families.ternary_lut.signs import Signs, Sums, entry_signs, label
 from generator.layout import elements
-
-Signs = tuple[int, ...]
-Sums = dict[Signs, Value]
 
 
 class TableBuild(Block):
@@ -79,7 +77,7 @@ class TableBuild(Block):
                 return act
         needed = ternary.entry_width(taken, self.spec.word_width, any(sign > 0 for sign in signs))
         width = min(needed, self.spec.result_width)
-        result = Signal(width, name="sum_" + "".join("n0p"[sign + 1] for sign in signs))
+        result = Signal(width, name=f"sum_{label(signs)}")
         left, right = sign_extend(total, width), sign_extend(act, width)
         m.d.comb += result.eq(left + right if signs[-1] > 0 else left - right)
         return result
@@ -109,13 +107,12 @@ class TableBuild(Block):
         enable = self.enable[stage]
         held: Sums = {}
         for signs, total in sums.items():
-            name = f"held{stage}_" + "".join("n0p"[sign + 1] for sign in signs)
+            name = f"held{stage}_{label(signs)}"
             held[signs] = register(m, len(total), name, enable, total) if any(signs) else total
         later = [] if last else acts[position + 1 :]
         waiting = [register(m, len(act), f"act{stage}", enable, act) for act in later]
         return held, acts[: position + 1] + waiting
 
     def _entry(self, sums: Sums, index: int) -> Value:
-        raw = index if self.spec.half or index < self.spec.entries // 2 else index + 1
-        signs = tuple(ternary.raw_weights(self.spec.mu)[raw].tolist())
+        signs = entry_signs(self.spec, index)
         return sign_extend(sums[signs], self.spec.entry_width)

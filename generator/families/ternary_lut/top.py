@@ -51,7 +51,7 @@ class TernaryLut(Accelerator):
             words = self._to_fixed(m, words)
         tile = register(m, len(words), "tile", self._control.enable_tile, words)
         build = FloatTable(spec) if spec.floats else TableBuild(spec)
-        groups = iter(parts(tile, spec.mu * spec.word_width))
+        groups = ArrayLayout(ArrayLayout(spec.word_width, spec.mu), spec.token_lanes * spec.lut_count)(tile)
         tables: list[list[Value]] = []
         for lane in range(spec.token_lanes):
             tables.append([])
@@ -59,7 +59,12 @@ class TernaryLut(Accelerator):
                 entry = Signal(len(bits(build.entry)), name=f"table{lane}_{number}")
                 enable = self._control.enable_build
                 self.use(
-                    m, build, f"build{lane}_{number}", activation=next(groups), enable=enable, entry=entry
+                    m,
+                    build,
+                    f"build{lane}_{number}",
+                    activation=groups[lane * spec.lut_count + number],
+                    enable=enable,
+                    entry=entry,
                 )
                 tables[-1].append(entry)
         return tables

@@ -1,4 +1,4 @@
-"""What a row is multiplied by: an inverse root and a quotient, a bit a cycle."""
+"""The factor of a row: an inverse root and a quotient, one bit per cycle."""
 
 from typing import Any
 

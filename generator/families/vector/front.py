@@ -29,16 +29,16 @@ class FloatUser(Block):
     spec: VectorSpec
 
     def converted(self, m: Module, name: str, a: Value) -> Value:
-        """A float of the format at the ports as one inside."""
+        """Convert a float from the format at the ports to the format inside."""
         block = FloatConvert(self.spec.outside, self.spec.inside, flush=True)
         return self.result(m, block, name, a=a)
 
     def product(self, m: Module, name: str, a: Value, b: Value) -> Value:
-        """The product of two floats inside."""
+        """The product of two floats of the format inside."""
         return self.result(m, FloatMultiply(self.spec.inside, flush=True), name, a=a, b=b)
 
     def result(self, m: Module, block: Any, name: str, **operands: Value) -> Value:
-        """What a float unit makes of its operands."""
+        """Result of a float unit with these operands."""
         found = Signal(len(block.result), name=name)
         self.use(m, block, f"{name}_unit", result=found, **operands)
         return found

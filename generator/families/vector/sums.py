@@ -3,14 +3,15 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.floating import FP32
 from blueprint.families.vector import VectorSpec
 from generator.arithmetic.floating import FloatAdd
-from generator.arithmetic.integers import parts
 from generator.block import register
 from generator.families.vector.front import FloatUser, of_slot
+from generator.layout import elements
 
 
 class Sums(FloatUser):
@@ -26,8 +27,8 @@ class Sums(FloatUser):
         self.latency = f"{spec.levels + 1} cycles"
         narrow = spec.width - 1
         ports = {
-            "square": In(spec.lanes * (narrow + spec.dotted)),
-            "magnitude": In(spec.lanes * narrow),
+            "square": In(ArrayLayout(narrow + spec.dotted, spec.lanes)),
+            "magnitude": In(ArrayLayout(narrow, spec.lanes)),
             "enable": In(1),
             "first": In(1),
             "last": In(1),
@@ -62,7 +63,7 @@ class Sums(FloatUser):
         return m
 
     def _reduced(self, m: Module) -> tuple[Value, Value]:
-        squares, peaks = (parts(word, len(word) // self.spec.lanes) for word in (self.square, self.magnitude))
+        squares, peaks = elements(self.square), elements(self.magnitude)
         level = 0
         while len(squares) > 1:
             squares = self._level(m, squares, f"sum{level}_", self._sum)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from blueprint.numbers import ceil_div
 from blueprint.systems.control import Hardware
 from blueprint.systems.instructions import LAST_BIT, MOVED
 from blueprint.workloads.tasks import Rowwise
-from simulator.systems.machine import Cycles
+
+#: Cycles of a run of a unit with these registers, by their numbers.
+Cycles = Callable[[str, Mapping[int, int]], int]
 
 
 class Starved:
@@ -77,4 +79,4 @@ class Starved:
         one = Rowwise(1, task.length, task.operation)
         lanes = next(field.elements for field in self.hardware.inputs if field.name == f"{unit}.x.x")
         ahead = self._last == "x" and len(self._streams(unit, registers)) > 1
-        return int(spec.cycles(one)) - ceil_div(task.length, lanes) - ahead
+        return spec.cycles(one) - ceil_div(task.length, lanes) - ahead

@@ -1,0 +1,145 @@
+"""Where weights, tensors and scales of a model lie: by its shapes, and with a checkpoint what stands there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blueprint.arithmetic import floating
+from blueprint.systems.staging import Staged
+from compiler.calibration import Steps
+from compiler.contents import Contents
+from compiler.layout import Constants, Layout, Octets, contained
+from compiler.passes import Places
+from compiler.plan import PRODUCTS, Machine, Tile
+
+#: Norms of a layer, and those in front of the output and of the down projection.
+_NORMS, _SUB_NORMS = ("attention_norm", "ffn_norm"), ("attention_sub_norm", "ffn_sub_norm")
+#: Matrices of a layer, each with a scale.
+_ROLES = ("q", "k", "v", "o", "gate", "up", "down")
+
+
+def place_weights(layout: Layout, machine: Machine, contents: Contents | None) -> tuple[Tile, ...]:
+    """Place the weights of all products in the order of their beats; returns their tiles."""
+    found = list(_tiles(machine))
+    size = sum(tile.size for tile in found)
+    data = size if contents is None else np.concatenate(list(_beats(machine, found, contents)))
+    base = layout.place("weights", data, "ternary weights in the order of their beats").base
+    return tuple(tile.moved(base) for tile in found)
+
+
+def _tiles(machine: Machine) -> Iterator[Tile]:
+    """The tiles of a model, the first of which is at 0."""
+    offset = 0
+    for layer in range(machine.model.layers):
+        for name in PRODUCTS:
+            k, _ = machine.shapes.product(name)
+            for first, n in machine.cut(name):
+                count, size = machine.product.size(k, n)
+                yield Tile(layer, name, first, k, n, offset, count, size)
+                offset += size
+
+
+def _beats(machine: Machine, tiles: list[Tile], contents: Contents) -> Iterator[Octets]:
+    """The beats of every tile."""
+    for (layer, name), mine in groupby(tiles, attrgetter("layer", "product")):
+        codes = contents.codes(layer, PRODUCTS[name])
+        for tile in mine:
+            yield machine.product.beats(codes[tile.first : tile.first + tile.n]).reshape(-1)
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """A tensor of so many elements of a field; ``layer`` is ``None`` outside of the layers."""
+
+    layer: int | None
+    role: str
+    field: Staged
+    count: int
+    text: str
+
+    @property
+    def region(self) -> str:
+        """Where it lies."""
+        return self.role if self.layer is None else f"{self.role} {self.layer}"
+
+
+def place_tensors(layout: Layout, machine: Machine, contents: Contents | None) -> None:
+    """Place norms, angles, embedding and head."""
+    for tensor in _tensors(machine):
+        data: Octets | int = tensor.count * tensor.field.container
+        if contents is not None:
+            data = _floats(machine, tensor.field, contents.tensor(tensor.layer, tensor.role))
+        layout.place(tensor.region, data, tensor.text)
+
+
+def _tensors(machine: Machine) -> Iterator[_Tensor]:
+    model, rows = machine.model, machine.rows
+    lengths = dict.fromkeys(_NORMS, model.hidden)
+    if model.sub_norms:
+        lengths |= dict(zip(_SUB_NORMS, (machine.shapes.query, model.ffn), strict=True))
+    for layer in range(model.layers):
+        for role, length in lengths.items():
+            yield _Tensor(layer, role, rows.gain, length, f"weights of a norm, layer {layer}")
+    yield _Tensor(None, "final_norm", rows.gain, model.hidden, "last norm")
+    angles = model.context * model.head_dim
+    yield _Tensor(None, "angles", rows.operand, angles, "cosine and sine of every position")
+    table = model.vocab * model.hidden
+    yield _Tensor(None, "embedding", rows.x, table, "embedding")
+    if not model.tied_embeddings:
+        yield _Tensor(None, "head", rows.x, table, "LM head")
+
+
+def _floats(machine: Machine, field: Staged, values: NDArray[np.float64]) -> Octets:
+    """Floats as elements of a field in memory."""
+    return contained(floating.from_float64(machine.rows.spec.outside, values, True), field.container)
+
+
+def constants(layout: Layout, machine: Machine, contents: Contents | None) -> Places:
+    """Place all scales: of weights, with the steps of what they become, and of attention."""
+    model, found = machine.model, Constants()
+    weights: dict[tuple[int, str], int] = {}
+    attention: dict[tuple[int, int, str], int] = {}
+    one = found.numbers(1.0)
+    for layer in range(model.layers):
+        step = _unit_steps(machine) if contents is None else contents.steps[layer]
+        scale = {role: 1.0 if contents is None else contents.scale(layer, role) for role in _ROLES}
+        for role, values in _scales(machine, scale, step).items():
+            weights[layer, role] = found.numbers(*values)
+        weights[layer, "mixed"] = found.numbers(step.mixed)
+        for head in range(model.kv_heads):
+            for name, word in _attention_scale(machine, step, head).items():
+                attention[layer, head, name] = found.words(word & 0xFFFFFFFF)
+    base = layout.place("scales", found.data(), "scales of weights and of attention").base
+    return Places(
+        {key: base + at for key, at in weights.items()},
+        {key: base + at for key, at in attention.items()},
+        base + one,
+    )
+
+
+def _unit_steps(machine: Machine) -> Steps:
+    """Steps of 1, where nothing says which."""
+    heads = (1.0,) * machine.model.kv_heads
+    return Steps(heads, heads, heads, 1.0)
+
+
+def _scales(machine: Machine, scale: Mapping[str, float], step: Steps) -> dict[str, list[float]]:
+    """Scales of every matrix: one, or one for each head."""
+    share = machine.model.heads // machine.model.kv_heads
+    heads = {"q": [each for each in step.query for _ in range(share)], "k": step.key, "v": step.value}
+    return {
+        role: [value / each for each in heads[role]] if role in heads else [value]
+        for role, value in scale.items()
+    }
+
+
+def _attention_scale(machine: Machine, step: Steps, head: int) -> dict[str, int]:
+    """Words of the scale beat of a key head."""
+    scale = float(np.log2(np.e)) / machine.model.head_dim**0.5 * step.query[head] * step.key[head]
+    return machine.attends.scales(scale, step.value[head] / step.mixed)

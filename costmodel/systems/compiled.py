@@ -1,0 +1,163 @@
+"""Time and traffic of a system that can be compiled, of the programs that the compiler writes for a model.
+
+So bytes are those of every transfer, in the containers of staging, and cycles those of `costmodel.systems.schedule`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blueprint.errors import ParamError
+from blueprint.systems import control
+from blueprint.systems.description import DMA, System
+from blueprint.systems.instructions import MOVERS, WORD_BYTES
+from blueprint.systems.memory_port import of_memory
+from blueprint.systems.runs import Runs
+from blueprint.systems.staging import CACHED, WEIGHTS
+from blueprint.workloads.model import Model
+from blueprint.workloads.tasks import Rowwise
+from compiler.compile import DECODE, PROMPT, Plan, compile_shapes
+from costmodel.systems import schedule
+from costmodel.systems.schedule import Schedule, Started
+
+#: Passes of a prompt that are scheduled; between them cycles are taken to be on a line.
+KNOTS = 9
+#: What the runs of a unit are called.
+_KINDS = {"matrix": "product", "attention": "attention", "vector": "elements"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the runs of one note in one layer do: as `blueprint.systems.operations.Operation` is seen by an estimate.
+
+    ``buffered`` are the bytes that pass through each buffer.
+    """
+
+    name: str
+    kind: str
+    place: str
+    steps: int
+    macs: int
+    times: int
+    traffic: int
+    buffered: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A part, cycles from the end of the one before to its own, and those in which its unit works."""
+
+    part: Part
+    cycles: float
+    compute: float
+
+
+def plan_of(system: System, model: Model) -> Plan:
+    """The programs of a model on a system. Raises ``ParamError``, which says why there are none."""
+    if system.host is not None:
+        raise ParamError("Work of a compiled system must be run by its units, and a host runs some")
+    hardware = control.hardware(system)
+    if model is system.largest:  # which computes whatever gate the unit has
+        model = replace(model, activation=hardware.units["vector"].gate_function)
+    return compile_shapes(hardware, model)
+
+
+def decode(system: System, plan: Plan, clock_mhz: float, context: int) -> list[Run]:
+    """The pass that chooses a token behind ``context`` others."""
+    return _Passes(system, plan, clock_mhz, DECODE).at([context], np.ones(1))
+
+
+def prefill(system: System, plan: Plan, clock_mhz: float, prompt: int) -> list[Run]:
+    """The passes of a prompt one by one, the last of which chooses the first token behind it."""
+    count = prompt - 1
+    places = sorted({round(place) for place in np.linspace(0, max(count - 1, 0), KNOTS)})
+    found: list[Run] = []
+    if count:
+        weights = np.array([np.interp(range(count), places, row).sum() for row in np.eye(len(places))])
+        found += _Passes(system, plan, clock_mhz, PROMPT).at(places, weights)
+    return found + decode(system, plan, clock_mhz, prompt - 1)
+
+
+class _Passes:
+    """Passes of one program."""
+
+    def __init__(self, system: System, plan: Plan, clock_mhz: float, name: str) -> None:
+        self.system, self.plan, self.program = system, plan, plan.program(name)
+        self.port = of_memory(system.memory, clock_mhz)
+        self.runs = Runs(plan.hardware)
+
+    def at(self, positions: Sequence[int], weights: NDArray[np.float64]) -> list[Run]:
+        """Runs of passes at some positions, each so often; the same runs are in every pass."""
+        found = [self._pass(position) for position in positions]
+        return [_weighted(same, weights) for same in zip(*found, strict=True)]
+
+    def _pass(self, position: int) -> list[Run]:
+        done = schedule.Pass(self.plan.hardware, self.port, self.runs, position).run(
+            self.program.instructions
+        )
+        moved = self._moved(done)
+        units = sorted((one for one in done.starts if one.unit not in MOVERS), key=lambda one: one.end)
+        found, now = [], 0
+        for place, one in enumerate(units):
+            end = one.end + 1 if place < len(units) - 1 else done.cycles
+            bytes_of = moved.pop(self._note(one), {})
+            if not place:
+                bytes_of = _sum(bytes_of, moved.pop(("-", "token"), {}))
+            part = self._part(one, done, bytes_of)
+            alone = control.run_end(0, self.runs(one.unit, done.registers[one.number])) + 1
+            found.append(Run(part, end - now, min(end - now, alone)))
+            now = end
+        fetched = WORD_BYTES * len(self.program.instructions)
+        return [Run(Part("program", "program", DMA, 0, 0, 1, fetched), 0.0, 0.0), *found]
+
+    def _note(self, one: Started) -> tuple[str, str]:
+        """Layer and name of what an instruction is for."""
+        mark, _, text = self.program.notes[one.number][0].partition(" ")
+        text = text.removeprefix("weights of ")
+        return mark, text.split(" from ")[0].split(" of key head")[0]
+
+    def _moved(self, done: Schedule) -> dict[tuple[str, str], dict[str, int]]:
+        """Bytes that pass through each buffer, by what they are for."""
+        found: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        for one in done.starts:
+            if one.unit in MOVERS:
+                kind = {WEIGHTS: "weights", **dict.fromkeys(CACHED, "cache")}.get(one.field, "activations")
+                found[self._note(one)][kind] += one.size
+        return found
+
+    def _part(self, one: Started, done: Schedule, moved: dict[str, int]) -> Part:
+        task = self.runs.task(one.unit, done.registers[one.number])
+        mark, name = self._note(one)
+        kind = "head" if (mark, name) == ("head", "scores") else _KINDS[one.unit]
+        macs = 0 if isinstance(task, Rowwise) else task.macs
+        place = self.system.places[control.WORK[one.unit]]
+        return Part(name, kind, place, task.macs, macs, 1, sum(moved.values()), tuple(sorted(moved.items())))
+
+
+def _sum(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
+    return {name: first.get(name, 0) + second.get(name, 0) for name in {*first, *second}}
+
+
+def _weighted(same: Sequence[Run], weights: NDArray[np.float64]) -> Run:
+    """One run of several passes, each counted so often: bytes and work are on a line, so that their sums are exact."""
+
+    def total(values: Sequence[float]) -> float:
+        return float(np.dot(values, weights))
+
+    parts = [run.part for run in same]
+    names = {name for part in parts for name, _ in part.buffered}
+    buffered = {name: round(total([dict(part.buffered).get(name, 0) for part in parts])) for name in names}
+    part = replace(
+        parts[0],
+        steps=round(total([part.steps for part in parts])),
+        macs=round(total([part.macs for part in parts])),
+        traffic=round(total([part.traffic for part in parts])),
+        times=round(total([part.times for part in parts])),
+        buffered=tuple(sorted(buffered.items())),
+    )
+    return Run(part, total([run.cycles for run in same]), total([run.compute for run in same]))

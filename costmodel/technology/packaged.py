@@ -1,0 +1,12 @@
+"""The technologies that come with the package, by name; nothing of them is read here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FOLDER = Path(__file__).with_name("technologies")
+
+
+def names() -> tuple[str, ...]:
+    """Names of the packaged technologies."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))

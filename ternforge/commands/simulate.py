@@ -1,0 +1,89 @@
+"""``ternforge simulate`` on the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ternforge import choices
+from ternforge.options import (
+    decoded_options,
+    force_option,
+    gemm_option,
+    seed_option,
+    set_option,
+    workload_from,
+    workload_option,
+)
+from ternforge.session import Session
+from ternforge.shell import Verb
+from ternforge.words import STALLS
+
+
+@click.command("simulate", cls=Verb)
+@click.argument("spec", type=choices.FILE)
+@workload_option
+@gemm_option
+@seed_option
+@click.option(
+    "--stall",
+    type=choices.Named(lambda: STALLS),
+    default="none",
+    show_default=True,
+    help="Profile of waiting sources and sinks.",
+)
+@click.option(
+    "--values/--no-values", default=True, help="Compute values too, and compare them.  [default: values]"
+)
+@click.option(
+    "--trace", type=choices.FILE, metavar="FILE.json[.gz]", help="Trace of the first task, for Perfetto."
+)
+@click.option("--window", metavar="A:B", help="Cycles that the trace shows; all without it.")
+@decoded_options
+@force_option
+@set_option
+@click.pass_obj
+def simulate_(
+    session: Session,
+    /,
+    spec: str,
+    workload: str | None,
+    gemm: str | None,
+    seed: int,
+    stall: str,
+    values: bool,
+    trace: str | None,
+    window: str | None,
+    force: bool,
+    overrides: dict[str, str],
+    **asked: Any,
+) -> int:
+    """Run a workload on the design in SPEC, cycle by cycle, and compare its values with the golden model.
+
+    With a system in SPEC, continue a prompt with a checkpoint on it: its text, and the exact cycles. Exit code 1 where
+    a value differs.
+    """
+    from ternforge import decoders, decoding
+    from ternforge.verbs import simulate as verb
+
+    decoded = {name: value for name, value in asked.items() if value is not None}
+    if decoders.is_system(spec):
+        options = {"trace": trace, "window": window, "force": force, **decoded}
+        answer = verb.simulate(spec, workload_from(workload, gemm), overrides, note=session.note, **options)
+        session.answer(answer, decoding.simulate_lines(answer))
+        return 0
+    chosen = workload_from(workload, gemm)
+    if chosen is None:
+        raise click.UsageError("Workload must be given, by --workload FILE or --gemm MxKxN")
+    options = {
+        **decoded,
+        "stall": stall,
+        "values": values,
+        "trace": trace,
+        "window": window,
+        "force": force,
+    }
+    answer = verb.simulate(spec, chosen, overrides, seed=seed, note=session.note, **options)
+    session.answer(answer, verb.lines(answer))
+    return 1 if answer["mismatches"] else 0

@@ -1,0 +1,167 @@
+"""Scaling and finishing in short steps: the same numbers at every depth, with the flip-flops that are predicted."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from blueprint.arithmetic.softmax import steps
+from blueprint.arithmetic.softmax.arithmetic import Arithmetic
+from blueprint.arithmetic.softmax.deep import CUTS_LIMIT, DEEP, Piece
+from generator.arithmetic.softmax import DeepFinish, DeepScale
+from generator.block import Block
+from generator.emission import emit
+from tests.generator.test_softmax_registers import flip_flops
+from tests.generator.vectors import drive
+from tests.softmax_cases import COUNT, DESIGNS, masked, registers, scores, value_sums, weight_sums
+from toolchain import verilator
+
+Integers = npt.NDArray[np.int64]
+BLOCKS = (DeepScale, DeepFinish)
+FORMATS = sorted({name.rsplit("-", 1)[0] for name in DESIGNS})
+
+
+def every(first: str) -> Any:
+    """All designs, those but the first as slow tests."""
+    names = [first, *(name for name in DESIGNS if name != first)]
+    marked = [name if name == first else pytest.param(name, marks=pytest.mark.slow) for name in names]
+    return pytest.mark.parametrize("name", marked)
+
+
+def skewed(a: Arithmetic, block: Block, cuts: int, given: dict[str, Any]) -> dict[str, Any]:
+    """Operands with every piece of a shared one as late as the step that reads it."""
+    kind = DEEP[block.place].of(a)
+    found = dict(given)
+    for operand in {piece.operand for piece in kind.shared} & set(given):
+        word = np.broadcast_to(masked(given[operand], 63), COUNT)
+        late = [
+            part(word, piece, kind.late(piece, cuts)) for piece in kind.shared if piece.operand == operand
+        ]
+        found[operand] = np.bitwise_or.reduce(late)
+    return found
+
+
+def part(word: Integers, piece: Piece, late: int) -> Integers:
+    kept = (word >> int(piece.low)) & ((1 << int(piece.high - piece.low)) - 1)
+    return np.asarray(np.roll(kept, late) << int(piece.low), dtype=np.int64)
+
+
+def agree(a: Arithmetic, block: Block, cuts: int, given: dict[str, Any], wanted: dict[str, Any]) -> None:
+    found = drive(block, {**skewed(a, block, cuts, given), "enable": 1})
+    for output, words in wanted.items():
+        expected = masked(words, len(block.pins[output][1]))
+        assert np.array_equal(found[output][cuts:], expected[: COUNT - cuts]), (cuts, output)
+
+
+def check_scale(a: Arithmetic, cuts: int) -> None:
+    random = np.random.default_rng(cuts)
+    score, block = scores(a, random), DeepScale(a, cuts)
+    for scales in registers(a, random):
+        given = {"score": score, "multiplier": scales.multiplier}
+        given |= {} if a.sums_are_floats else {"shift": scales.shift}
+        wanted = {
+            "result": steps.scale(a, scales, score),
+            "saturated": steps.scale_saturates(a, scales, score),
+        }
+        agree(a, block, cuts, given, wanted)
+
+
+def check_finish(a: Arithmetic, cuts: int) -> None:
+    random = np.random.default_rng(100 + cuts)
+    total = weight_sums(a, random)
+    word, block = value_sums(a, random, total), DeepFinish(a, cuts)
+    for scales in registers(a, random)[: 1 if a.is_float else 4]:
+        r = steps.reciprocal(a, scales, total)
+        given: dict[str, Any] = {"o": word} | ({} if a.divides_first else {"r": r})
+        wanted = {"result": steps.finish(a, scales, word, r)}
+        if not a.is_float:
+            given["output_shift"] = scales.output_shift
+            given |= {} if a.has_gain else {"output_multiplier": scales.output_multiplier}
+            wanted["saturated"] = steps.result_saturates(a, scales, word, r)
+        agree(a, block, cuts, given, wanted)
+
+
+@pytest.mark.parametrize("check", [check_scale, check_finish], ids=["scale", "finish"])
+@every("int8-memory_free")
+def test_every_depth_gives_the_same_numbers(name: str, check: Any) -> None:
+    for cuts in (1, 5, 16):
+        check(DESIGNS[name], cuts)
+
+
+@pytest.mark.parametrize("name", ["int8-scaled", "int4-reordered"])
+def test_other_products_are_no_different(name: str) -> None:
+    check_finish(DESIGNS[name], 7)
+    check_scale(DESIGNS[name], 12)
+
+
+def compare(names: list[str], depths: tuple[int, ...], folder: Path) -> None:
+    wanted: dict[str, int] = {}
+    blocks: dict[str, Block] = {}
+    for a in (DESIGNS[name] for name in names):
+        for kind in BLOCKS:
+            for cuts in depths:
+                block = kind(a, cuts)
+                blocks[block.module_name] = block
+                wanted[block.module_name] = int(DEEP[block.place].held_bits(a, cuts))
+    assert flip_flops(list(blocks.values()), folder) == wanted
+
+
+def test_predicted_flip_flops_are_those_of_yosys(tmp_path: Path) -> None:
+    compare(["int8-memory_free", "int8-scaled"], (3, 16), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FORMATS)
+def test_predicted_flip_flops_are_those_of_yosys_in_every_format(family: str, tmp_path: Path) -> None:
+    compare([name for name in DESIGNS if name.startswith(f"{family}-")], tuple(range(1, 17, 3)), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["int8-memory_free", "fp16_fixed-scaled"])
+def test_the_linter_finds_nothing(name: str, tmp_path: Path) -> None:
+    waived = re.compile("UNUSEDSIGNAL|WIDTHEXPAND")  # as exported designs do
+    for kind in BLOCKS:
+        block = kind(DESIGNS[name], 6)
+        files = []
+        for module, body in emit(block).modules.items():
+            files.append(tmp_path / f"{module}.v")
+            files[-1].write_text(body)
+        assert [line for line in verilator.lint(files, block.module_name) if not waived.search(line)] == []
+
+
+def test_many_designs_are_counted_at_once() -> None:
+    columns: dict[str, Any] = {
+        field.name: np.array([getattr(a, field.name) for a in DESIGNS.values()])
+        for field in dataclasses.fields(Arithmetic)
+    }
+    many, cuts = Arithmetic(**columns), np.arange(len(DESIGNS)) % (CUTS_LIMIT + 1)
+    for place, block in DEEP.items():
+        one = [block.held_bits(a, int(depth)) for a, depth in zip(DESIGNS.values(), cuts, strict=True)]
+        assert block.held_bits(many, cuts).tolist() == one, place
+        for operand in {piece.operand for kind in block.kinds(many) for piece in kind.shared}:
+            shared = [
+                block.shared_bits(a, int(depth), operand)
+                for a, depth in zip(DESIGNS.values(), cuts, strict=True)
+            ]
+            assert block.shared_bits(many, cuts, operand).tolist() == shared, operand
+
+
+def test_more_registers_than_steps_stand_behind_the_last() -> None:
+    kind = DEEP["finish"].of(DESIGNS["fp16_fixed-memory_free"])
+    assert kind.cuts(5) == [1, 2, 3, 3, 3]
+
+
+def test_a_shared_operand_that_is_not_delayed_is_found() -> None:
+    a = DESIGNS["int8-memory_free"]
+    random = np.random.default_rng(3)
+    total = weight_sums(a, random)
+    word, scales = value_sums(a, random, total), registers(a, random)[0]
+    r = steps.reciprocal(a, scales, total)
+    given = {"o": word, "r": r, "output_shift": scales.output_shift, "enable": 1}
+    found = drive(DeepFinish(a, 16), given)["result"]
+    assert not np.array_equal(found[16:], masked(steps.finish(a, scales, word, r), 8)[:-16])
