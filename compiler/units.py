@@ -73,7 +73,7 @@ class Product:
             raise ParamError(
                 f"Weights of the matrix unit must be ternary words, not {self.weights.field.code} elements"
             )
-        self._checked: set[tuple[int, int]] = set()
+        self._ordered: dict[tuple[int, int], bool] = {}
         self._sizes: dict[tuple[int, int], tuple[int, int]] = {}
 
     def outputs(self, k: int, n: int) -> int:
@@ -91,23 +91,30 @@ class Product:
         if groups == 0:
             size = 2 * beats * self.weights.beat_bytes
             raise ParamError(f"Buffer of weights must be at least {size} bytes for a product of {k} inputs")
-        return int(groups * step)
+        return int(groups * step) if self.in_order(k, groups * step) else step
 
     def check(self, k: int, n: int) -> None:
         """Check that one token's vector goes in and comes out in order. Raises ``ParamError``."""
-        if (k, n) in self._checked:
-            return
-        task = Gemm(1, k, n)
-        self.spec.check_workload(task)
-        rising = np.arange(k).reshape(1, k) % 251 - 125
-        beats = self.spec.stimulus({"act": rising, "wgt": np.zeros((k, n), np.int64)})["act"]
-        taken = self.spec.stream("act").unpack(beats).reshape(-1)
-        padded = np.pad(rising[0], (0, self.activations(k) - k))
-        there = self._outputs_in_order(task)
-        if not (taken.shape == padded.shape and np.array_equal(taken, padded) and there):
+        if not self.in_order(k, n):
             what = "take and give one token's vector in order, each element once (one token lane, one row, no tiles)"
             raise ParamError(f"The matrix unit must {what}, and this design does not")
-        self._checked.add((k, n))
+
+    def in_order(self, k: int, n: int) -> bool:
+        """Whether a run of so many outputs takes one token's vector once and gives its results in order.
+
+        Units that keep weights take it again for every group of columns. Raises ``ParamError`` for a size that the
+        unit does not run.
+        """
+        if (k, n) not in self._ordered:
+            task = Gemm(1, k, n)
+            self.spec.check_workload(task)
+            rising = np.arange(k).reshape(1, k) % 251 - 125
+            beats = self.spec.stimulus({"act": rising, "wgt": np.zeros((k, n), np.int64)})["act"]
+            taken = self.spec.stream("act").unpack(beats).reshape(-1)
+            padded = np.pad(rising[0], (0, self.activations(k) - k))
+            there = self._outputs_in_order(task)
+            self._ordered[k, n] = taken.shape == padded.shape and np.array_equal(taken, padded) and there
+        return self._ordered[k, n]
 
     def _outputs_in_order(self, task: Gemm) -> bool:
         stream = self.spec.stream("out")

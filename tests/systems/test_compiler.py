@@ -18,6 +18,7 @@ from checkpoints.checkpoint import Checkpoint
 from checkpoints.reference import Reference
 from compiler import calibration, image
 from compiler.compile import DECODE, PROMPT, Compiled, compile_model
+from compiler.units import Product, Units
 from simulator.systems.golden import Golden, Memory, Stuck
 from simulator.systems.weights import Weights
 from tests.systems import small
@@ -151,6 +152,18 @@ def test_weights_come_back_from_their_beats(name: str) -> None:
         weights = random.integers(-1, 2, (k, n))
         beats = spec.stimulus({"act": np.zeros((1, k), np.int64), "wgt": weights})["wgt"]
         assert np.array_equal(Weights(spec).read(beats[None], (None,), k, n), weights)
+
+
+@pytest.mark.parametrize("name", small.PRODUCTS)
+def test_a_run_takes_the_vector_once_that_is_loaded_for_it(name: str) -> None:
+    """An array takes it for every group of columns, so its runs are of one group."""
+    product, spec = Product(Units(small.hardware(name))), small.product(name)
+    for k, n in ((32, 64), (64, 32)):
+        most = product.outputs(k, n)
+        assert (most > product.result.elements) == (spec.family == "ternary_lut")
+        for outputs in (most, n % most or most):
+            operands = {"act": np.zeros((1, k), np.int64), "wgt": np.zeros((k, outputs), np.int64)}
+            assert len(spec.stimulus(operands)["act"]) * product.act.elements == product.activations(k)
 
 
 def test_an_image_comes_back_from_its_folder(tmp_path: Path) -> None:
