@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from checkpoints.reference import Reference
 from checkpoints.ternary import Floats
 from compiler import calibration
 from compiler.compile import DECODE, Compiled, compile_model
+from compiler.contents import Contents
 from simulator.systems.golden import Golden, Memory
 
 #: Relative noise that the reference decoder is disturbed by, to see what any other arithmetic does to it.
@@ -65,6 +67,15 @@ def disturbed(checkpoint: Checkpoint, windows: NDArray[np.int64], noise: float) 
 
     reference = Reference(checkpoint, watch)
     return np.stack([reference.logits(window.tolist()) for window in windows]).astype(np.float64)
+
+
+def in_integers(checkpoint: Checkpoint) -> Checkpoint:
+    """A checkpoint whose embedding is what integers of 8 bits and a scale a row stand for (``embedding_width: 8``)."""
+    codes, scales = Contents(checkpoint, ()).rows("embedding")
+    place = (None, "embedding")
+    table = (codes * scales[:, None]).astype(np.float32)
+    stored = replace(checkpoint.dense[place], rows=lambda first, last: table[first:last])
+    return replace(checkpoint, dense={**checkpoint.dense, place: stored})
 
 
 def losses(logits: NDArray[np.floating], targets: NDArray[np.int64]) -> float:
@@ -114,6 +125,10 @@ def main() -> None:
     print(f"{count * length} tokens, {count} windows of {length} of {options.text.name}")
     print(f"loss [nat]: golden {losses(golden, targets):.4f}, reference {losses(floats, targets):.4f}")
     print(f"next tokens equal: {same:.2%}")
+    integers = Reference(in_integers(checkpoint))
+    others = np.stack([integers.logits(window.tolist()) for window in windows])
+    equal = float((others.argmax(axis=-1) == floats.argmax(axis=-1)).mean())
+    print(f"reference with an embedding of 8 bits: loss {losses(others, targets):.4f}, {equal:.2%} equal")
     for noise in NOISE:
         equal = float(
             (disturbed(checkpoint, windows, noise).argmax(axis=-1) == floats.argmax(axis=-1)).mean()

@@ -22,7 +22,7 @@ from blueprint.files.document import read_text
 from blueprint.workloads.tasks import Gemm
 from costmodel.model.evaluate import TechnologyCosts
 from costmodel.technology import technology
-from dse.evaluate import design_problem
+from dse.families import design_problem
 from dse.problem import Problem
 from dse.space_file import space_from
 

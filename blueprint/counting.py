@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, flag, larger
 
-#: The most bits that a carry passes in a cycle.
+#: Most bits that a carry passes in a cycle.
 REACH = 8
 
 

@@ -50,13 +50,13 @@ Arrays = dict[str, npt.NDArray[np.int64]]
 #: Beats by stream: ``(beats, width / 8)`` bytes each.
 Beats = dict[str, npt.NDArray[np.uint8]]
 
-#: Purposes of traffic whose data wait in external memory when a design is a unit of a system: weights, and the cache.
+#: Purposes of traffic whose data lie in external memory when a design is a unit of a system: weights, and the cache.
 WEIGHTS, CACHE = "weights", ("keys", "values", "codes")
 STORED = (WEIGHTS, *CACHE)
 
 P = TypeVar("P", bound=Parameters, contravariant=True)  # the family's parameters
-T = TypeVar("T", bound=Gemm | Attention | Rowwise, contravariant=True)  # the tasks that it runs
-Made = TypeVar("Made", bound=Gemm | Attention | Rowwise)  # the same, where tasks are also made
+T = TypeVar("T", bound=Gemm | Attention | Rowwise, contravariant=True)  # the tasks that the family runs
+Made = TypeVar("Made", bound=Gemm | Attention | Rowwise)  # the same tasks, in protocols that also return them
 
 
 class Ports(Protocol[P, T]):

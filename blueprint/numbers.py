@@ -27,7 +27,7 @@ Real = float | Floats | Integers
 
 #: The widest vector that every Verilog tool takes (IEEE 1364-2005, 4.3.1).
 VECTOR_BITS = 1 << 16
-#: The most words that are kept in registers where a design leaves the choice; more are a memory.
+#: Most words that are kept in registers if the design leaves the choice open; more words use a memory.
 FILE_WORDS = 16
 
 _Value = TypeVar("_Value", int, float, str)

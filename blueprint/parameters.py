@@ -35,8 +35,8 @@ class Parameter:
 
     kind: type
     doc: str
-    minimum: int | None = None
-    maximum: int | None = None
+    minimum: float | None = None
+    maximum: float | None = None
     choices: tuple[str, ...] = ()
     bounds: str = ""
     default: Any = None
@@ -48,6 +48,8 @@ class Parameter:
             return f"one of {', '.join(self.choices)}"
         if self.kind is bool:
             return "true or false"
+        if self.kind is float:
+            return f"a number from {self.minimum:g} to {self.maximum:g}"
         return f"an integer from {self.minimum} to {self.maximum}"
 
 

@@ -18,8 +18,8 @@ from blueprint.unit import ADDER, COMPARATOR, HALF_ADDER, MUX, REGISTER, Path, U
 
 #: Bits of the status register that every design has, from bit 0 on.
 STATUS = ("busy", "done", "size_error", "framing_error")
-#: What a run waits for, in the order of the counters; :data:`blueprint.timing.STALL_REASONS` says which one a cycle is
-#: charged to.
+#: Reasons for which a run waits, in the order of the counters; :data:`blueprint.timing.STALL_REASONS` gives the reason
+#: that a cycle is charged to.
 WAITS = ("input", "memory", "output", "dependency")
 
 
@@ -39,7 +39,7 @@ _WORD = {"value": (0, WORD_BITS)}
 _Entry = tuple[str, Literal["ro", "rw"], str, Mapping[str, tuple[int, int]], int]
 #: Words before the sizes (control, status) and behind the counters (the two halves of the hash).
 _FIXED, _HASHES = 2, 2
-# Flip-flops of the register file by name, as in the RTL, where their number does not depend on the design.
+# Below are the flip-flops of the register file, named as in the RTL, whose number does not depend on the design.
 #: Signals that are 1 for a single cycle.
 PULSES = {"start": 1, "write_accept": 1}
 #: Answers to reads and writes that wait until they are taken.

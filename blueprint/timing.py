@@ -55,9 +55,9 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 
-#: Why a node that could have fired did not, in the order in which a cycle with several reasons is charged.
+#: Reasons why a node does not fire; a cycle with several reasons is charged to the first of them.
 STALL_REASONS = ("output", "dependency", "input", "memory")
-#: The iterations of a loop that an access may be restricted to, alone or all but that one.
+#: The iteration of a loop to which an access may be restricted, or which it may exclude.
 ENDS = ("first", "last")
 
 

@@ -18,14 +18,14 @@ import numpy as np
 from blueprint.numbers import Real, Truths, Whole, ceil_div, clog2, larger, slices
 
 Dimensions = Mapping[str, Whole]
-#: What a cost grows with; true or false is 1 or 0.
+#: A function of the dimensions with which a cost grows; true and false count as 1 and 0.
 Term = Callable[[Dimensions], Real | Truths]
 #: Terms by name: the cost of a unit is the sum of coefficient times term.
 Terms = Mapping[str, Term]
 
-#: The term of energy that does not wait for activity: clock pins of registers switch every cycle.
+#: The energy term that does not depend on activity: clock pins of registers switch every cycle.
 CLOCK = "clock"
-#: The delay term that counts once in a path, by its largest value: carries of adders in series ripple side by side.
+#: The delay term of which only the largest value in a path counts: carries of adders in series ripple in parallel.
 OVERLAPPING = ("adder", "width")
 
 
@@ -130,7 +130,7 @@ _FLOAT_SUM: Terms = {
     "fraction": _by("fraction"),
     "exponent": _by("exponent"),
     "one": _there("fraction"),
-    # Between two registers lies the whole adder or a few of its steps: logic in series maps worse than apart.
+    # Fewer registers leave more steps in series between two registers, and these map to larger logic than single steps.
     "joined": lambda d: (5 - np.minimum(d["stages"], 5)) * (d["exponent"] + d["fraction"]),
 }
 _FLOAT_DELAY: Terms = {"fraction": _by("fraction"), "one": _there("fraction")}
@@ -151,17 +151,17 @@ REGISTER = Kind(
     gates={"width": 4.0, "enable": 2.0},
     defaults={"enable": 0, "reset": 0},
 )
-#: Two operands, carry propagated. The lowest and the highest bit of a sum are less than full adders.
+#: Carry-propagating adder of two operands. The lowest and the highest bit of a sum are less than full adders.
 ADDER = Kind(
     "adder",
     ("width",),
     area={"width": lambda d: np.maximum(d["width"] - 2, 0), **_ONE},
     energy=_WIDTH,
-    # Carries of adders in series ripple side by side as far as no step between them waits for the highest bit.
+    # Carries of adders in series ripple in parallel, unless a step between them needs the highest bit.
     delay={**_WIDTH, **_ONE, "each": _by("width")},
     gates={"width": 6.0},
 )
-#: The upper bits of an adder where one operand is nothing but its sign.
+#: The upper bits of an adder, where one operand is only an extended sign.
 SIGN_ADDER = Kind("sign_adder", ("width",), area=_WIDTH, gates={"width": 4.0})
 #: A carry-save row of full adders: three operands to two.
 COMPRESSOR = Kind("compressor", ("width",), area=_WIDTH, delay={**_ONE, **_WIDTH}, gates={"width": 6.0})

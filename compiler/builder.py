@@ -8,19 +8,35 @@ does it signals and the one that needs it waits. So every program runs to its en
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from blueprint.errors import ParamError
 from blueprint.systems.control import UNIT_BYTES
-from blueprint.systems.instructions import HOLD, INDICES, KEEP, LAST_BIT, MOVED, UNITS, Instruction
+from blueprint.systems.instructions import (
+    HOLD,
+    INDICES,
+    KEEP,
+    LAST_BIT,
+    MOVED,
+    NARROW_BIT,
+    REPEAT,
+    UNITS,
+    Instruction,
+)
 from blueprint.systems.staging import Staged
+from compiler.purpose import Purpose
 
 #: What a transfer is gathered by.
 NONE, TOKEN, POSITION = (INDICES.index(name) for name in ("none", "token", "position"))
 #: An instruction of a unit by its number among the starts of the unit; -1 is none.
 Done = tuple[str, int]
+
+
+#: Of the end, and of what comes before anything is said to be for something.
+_END = Purpose("", "end")
 
 
 @dataclass
@@ -33,7 +49,7 @@ class _Draft:
     value: int = 0
     wait: set[str] = field(default_factory=set)
     signal: set[str] = field(default_factory=set)
-    note: str = ""
+    purpose: Purpose = _END
     bytes: int = 0
 
     def settled(self) -> Instruction:
@@ -82,28 +98,42 @@ class Moved:
         )
 
 
+class _Book:
+    """Which instruction touched each byte of memory last: pieces of memory, in order, that have the same one."""
+
+    def __init__(self) -> None:
+        self._begins, self._numbers = [0], [-1]
+
+    def last(self, low: int, high: int) -> int:
+        """The last instruction that touched any of some bytes, -1 for none."""
+        place = bisect_right(self._begins, low) - 1
+        return max(self._numbers[place : max(bisect_left(self._begins, high), place + 1)])
+
+    def note(self, low: int, high: int, number: int) -> None:
+        """Note an instruction, which is later than all before."""
+        first, behind = bisect_left(self._begins, low), bisect_left(self._begins, high)
+        split = behind == len(self._begins) or self._begins[behind] != high
+        begins, numbers = [low], [number]
+        if split:
+            begins, numbers = [low, high], [number, self._numbers[behind - 1]]
+        self._begins[first:behind], self._numbers[first:behind] = begins, numbers
+
+
 class _Memory:
     """Who wrote and who read which bytes last."""
 
     def __init__(self) -> None:
-        self.writes: list[tuple[int, int, int]] = []
-        self.reads: list[tuple[int, int, int]] = []
-
-    @staticmethod
-    def _last(book: list[tuple[int, int, int]], low: int, high: int) -> int:
-        return max((number for begin, end, number in book if begin < high and low < end), default=-1)
+        self._writes, self._reads = _Book(), _Book()
 
     def read(self, span: tuple[int, int], number: int) -> int:
         """Note a load; returns the number of the store that it needs."""
-        self.reads = [one for one in self.reads if not (span[0] <= one[0] and one[1] <= span[1])]
-        self.reads.append((*span, number))
-        return self._last(self.writes, *span)
+        self._reads.note(*span, number)
+        return self._writes.last(*span)
 
     def write(self, span: tuple[int, int], number: int) -> int:
         """Note a store; returns the number of the load that it must not overtake."""
-        needed = self._last(self.reads, *span)
-        self.writes = [one for one in self.writes if not (span[0] <= one[0] and one[1] <= span[1])]
-        self.writes.append((*span, number))
+        needed = self._reads.last(*span)
+        self._writes.note(*span, number)
         return needed
 
 
@@ -122,7 +152,7 @@ class Builder:
         self._registers: dict[tuple[str, int], tuple[str, int]] = {}
         self._full: dict[str, deque[_Held]] = {name: deque() for name in (*self.inputs, *self.outputs)}
         self._memory = _Memory()
-        self.note = ""
+        self.purpose = _END
 
     # Instructions -----------------------------------------------------------------------------------------------------
 
@@ -130,20 +160,20 @@ class Builder:
         """The program with its end."""
         return (*(draft.settled() for draft in self._drafts), Instruction("end"))
 
-    def notes(self) -> tuple[tuple[str, int], ...]:
+    def notes(self) -> tuple[tuple[Purpose, int], ...]:
         """What every instruction is for, and the bytes that it moves at position 0."""
-        return (*((draft.note, draft.bytes) for draft in self._drafts), ("end", 0))
+        return (*((draft.purpose, draft.bytes) for draft in self._drafts), (_END, 0))
 
     def put(self, unit: str, register: int, value: int, *, position: bool = False) -> None:
         """Write a register of a unit, unless it has that value; with ``position`` what it is at position 0."""
         wanted = ("setp" if position else "set", value)
         if position or self._registers.get((unit, register)) != wanted:
-            self._drafts.append(_Draft(wanted[0], unit, register, value, note=self.note))
+            self._drafts.append(_Draft(wanted[0], unit, register, value, purpose=self.purpose))
             self._registers[unit, register] = wanted
 
     def _start(self, unit: str, needs: list[Done], size: int = 0) -> int:
         """Start a unit after what it needs; returns its number among the starts of the unit."""
-        draft = _Draft("start", unit, note=self.note, bytes=size)
+        draft = _Draft("start", unit, purpose=self.purpose, bytes=size)
         known = self._knows[unit]
         for other, number in sorted(needs, key=lambda need: -need[1]):
             if other != unit and number > known[other]:
@@ -165,16 +195,21 @@ class Builder:
         self._transfer("load", moved, self._token_place)
         self._start("load", [], 4)
 
-    def load(self, name: str, moved: Moved, *, last: bool = True, free: bool = False) -> None:
-        """Load a staged field; ``last`` where the run's beats end with it, ``free`` where the FIFO drains meanwhile."""
+    def load(
+        self, name: str, moved: Moved, *, last: bool = True, free: bool = False, narrow: bool = False
+    ) -> None:
+        """Load a staged field; ``last`` where the run's beats end with it, ``free`` where the FIFO drains meanwhile.
+
+        With ``narrow`` its elements are in narrow containers.
+        """
         staged = self.inputs[name]
         _check_units(name, moved)
-        place = staged.number | (1 << LAST_BIT if last and staged.carrier else 0)
+        place = staged.number | (last and staged.carrier) << LAST_BIT | narrow << NARROW_BIT
         self._transfer("load", moved, place)
         number = len(self._starts["load"])
         needs = [("store", self._memory.read(moved.span, number))]
         if not free:
-            needs += self._room(staged, self._words(staged, moved), number)
+            needs += self._room(staged, staged.words(moved.size, self.width, narrow), number)
         self._start("load", needs, moved.row_bytes * moved.rows)
 
     def store(self, name: str, moved: Moved) -> None:
@@ -197,9 +232,6 @@ class Builder:
             needed = name != "stride" or moved.rows > 1 or moved.position_rows or moved.index != NONE
             if needed or (unit, register) not in self._registers:
                 self.put(unit, register, value, position=moved.position_rows and name == "rows")
-
-    def _words(self, staged: Staged, moved: Moved) -> int:
-        return staged.words(moved.size, self.width)
 
     def room(self, name: str) -> int:
         """Words of a staged input that no load without a run has taken."""
@@ -227,9 +259,10 @@ class Builder:
 
     # Runs -------------------------------------------------------------------------------------------------------------
 
-    def hold(self, unit: str, beats: int) -> None:
-        """Set for how many beats an element of a row serves."""
+    def hold(self, unit: str, beats: int, repeat: int = 0) -> None:
+        """Set for how many beats an element of a row serves, and for how many rows what they have in common."""
         self.put(unit, HOLD, beats)
+        self.put(unit, REPEAT, repeat)
 
     def run(self, unit: str, results: Mapping[str, int], ahead: str = "") -> None:
         """Start a unit on what was loaded for it, keeping so many words of each of these ``results``.

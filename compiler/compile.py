@@ -20,8 +20,9 @@ from compiler.calibration import Steps
 from compiler.contents import Contents
 from compiler.layout import Layout
 from compiler.passes import Pass
-from compiler.placing import constants, place_tensors, place_weights
+from compiler.placing import constants, place_tables, place_tensors, place_weights
 from compiler.plan import Machine, Tile, reserve
+from compiler.purpose import Purpose
 
 #: Names of the two programs.
 PROMPT, DECODE = "prompt", "decode"
@@ -33,7 +34,7 @@ class Program:
 
     name: str
     instructions: tuple[Instruction, ...]
-    notes: tuple[tuple[str, int], ...]
+    notes: tuple[tuple[Purpose, int], ...]
 
     @property
     def region(self) -> str:
@@ -91,6 +92,7 @@ def _planned(
     reserve(layout, machine)
     tiles = place_weights(layout, machine, contents)
     place_tensors(layout, machine, contents)
+    place_tables(layout, machine, contents)
     places = constants(layout, machine, contents)
     programs = []
     for name in (PROMPT, DECODE):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from blueprint.arithmetic.quantization import LEVELS
 from blueprint.errors import ParamError
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.decoder import HALF
@@ -35,6 +36,13 @@ class Contents:
         if role == "angles":
             return self._angles()
         return self.checkpoint.dense[layer, role].read().astype(np.float64)
+
+    def rows(self, role: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """A table as integers of 8 bits, and what those of each row are multiplied by."""
+        table = self.tensor(None, role)
+        scale = (np.abs(table).max(axis=1) / LEVELS).astype(np.float32)
+        scale[scale == 0] = 1
+        return np.rint(table / scale[:, None]).astype(np.int64), scale
 
     def _matrix(self, layer: int, role: str) -> Ternary:
         """A matrix of one scale. Raises ``ParamError``."""

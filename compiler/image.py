@@ -5,25 +5,35 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from blueprint.errors import ParamError
+from blueprint.files.document import is_kind, kind_name
 from blueprint.systems import instructions
 from blueprint.systems.address_map import PAGE
 from blueprint.systems.control import Hardware
 from blueprint.systems.instructions import WORD_BYTES, Instruction
+from checkpoints.digest import digest
 from checkpoints.faults import fault
 from compiler.compile import Compiled
 from compiler.layout import Octets
+from compiler.purpose import Purpose
 
 SCHEMA = "ternforge/image/v1"
 DATA, LISTING, DESCRIPTION = "image.bin", "program.lst", "image.json"
+#: What :func:`read` needs of ``image.json``, and of each of its programs.
+KEYS: dict[str, type] = {
+    "design_hash": str, "hardware": str, "checkpoint": str, "base": int, "bytes": int, "sha256": str, "tokens": int,
+    "context": int, "vocab": int, "programs": dict,
+}  # fmt: skip
+PROGRAM_KEYS: dict[str, type] = {"page": int, "instructions": int, "notes": list}
 
 
 @dataclass(frozen=True)
@@ -34,10 +44,11 @@ class Image:
     data: Octets
     programs: Mapping[str, tuple[Instruction, ...]]
     pages: Mapping[str, int]
-    notes: Mapping[str, Sequence[tuple[str, int]]]
+    notes: Mapping[str, Sequence[tuple[Purpose, int]]]
     tokens: int
     context: int
     vocab: int
+    checkpoint: str
 
     @property
     def end(self) -> int:
@@ -52,7 +63,10 @@ def of_compiled(compiled: Compiled) -> Image:
     pages = {one.name: layout[one.region].base // PAGE for one in compiled.programs}
     notes = {one.name: one.notes for one in compiled.programs}
     tokens = layout["tokens"].base
-    return Image(layout.base, layout.image(), programs, pages, notes, tokens, model.context, model.vocab)
+    weights = digest(compiled.checkpoint.source)
+    return Image(
+        layout.base, layout.image(), programs, pages, notes, tokens, model.context, model.vocab, weights
+    )
 
 
 def write(
@@ -74,17 +88,19 @@ def described(compiled: Compiled, image: Image, calibrated: str) -> dict[str, An
         "hardware": compiled.hardware.name,
         "design_hash": compiled.hardware.design_hash,
         "model": model.name,
+        "checkpoint": image.checkpoint,
         "context": model.context,
         "vocab": model.vocab,
         "base": image.base,
         "bytes": int(image.data.size),
+        "sha256": hashlib.sha256(image.data.tobytes()).hexdigest(),
         "memory_bytes": image.end,
         "tokens": image.tokens,
         "programs": {
             name: {
                 "page": image.pages[name],
                 "instructions": len(program),
-                "notes": [list(n) for n in image.notes[name]],
+                "notes": [[*astuple(purpose), size] for purpose, size in image.notes[name]],
             }
             for name, program in image.programs.items()
         },
@@ -101,11 +117,13 @@ def listing(image: Image, cycles: Mapping[str, Sequence[int]]) -> str:
         parts.append(f"; program {name}, page {image.pages[name]}, {len(program)} instructions\n")
         parts.append("; number  word              bytes  cycles  for                       instruction\n")
         times = cycles.get(name, [-1] * len(program))
-        for number, (one, (note, size), time) in enumerate(
+        for number, (one, (purpose, size), time) in enumerate(
             zip(program, image.notes[name], times, strict=True)
         ):
             took = "" if time < 0 else f"{time}"
-            parts.append(f"{number:8d}  {one.encode():016x}  {size or '':>5}  {took:>6}  {note:<24}  {one}\n")
+            parts.append(
+                f"{number:8d}  {one.encode():016x}  {size or '':>5}  {took:>6}  {purpose!s:<24}  {one}\n"
+            )
     return "".join(parts)
 
 
@@ -124,15 +142,45 @@ def read(folder: Path, hardware: Hardware) -> Image:
         raise fault(path, f"file must be JSON as compile writes it, and is not: {problem}") from None
     if not isinstance(said, dict) or said.get("schema") != SCHEMA:
         raise fault(path, f"schema must be {SCHEMA}, as compile writes it")
+    _check(path, said, KEYS)
     if said["design_hash"] != hardware.design_hash:
         what = f"must be for this design, whose hash is {hardware.design_hash}"
         raise ParamError(f"{path}: image {what}, not for {said['design_hash']} ({said['hardware']})")
     if data.size != said["bytes"]:
         raise fault(folder / DATA, f"file must have {said['bytes']} bytes, not {data.size}")
+    if hashlib.sha256(data.tobytes()).hexdigest() != said["sha256"]:
+        raise fault(folder / DATA, "file must be as compile wrote it, and was changed; compile again")
     programs, pages, notes = {}, {}, {}
     for name, one in said["programs"].items():
+        if not isinstance(one, dict):
+            raise fault(path, f"program {name} must be an object, not {one!r}")
+        _check(path, one, PROGRAM_KEYS, f" of program {name}")
         at = one["page"] * PAGE - said["base"]
+        if at < 0 or one["instructions"] < 0 or at + WORD_BYTES * one["instructions"] > data.size:
+            raise fault(path, f"program {name} must lie in {DATA}, and does not")
         code = data[at : at + WORD_BYTES * one["instructions"]].tobytes()
         programs[name], pages[name] = instructions.disassemble(code), one["page"]
-        notes[name] = [(note, size) for note, size in one["notes"]]
-    return Image(said["base"], data, programs, pages, notes, said["tokens"], said["context"], said["vocab"])
+        notes[name] = [_note(path, name, note) for note in one["notes"]]
+        if len(notes[name]) != len(programs[name]):
+            what = f"notes of program {name} must be {len(programs[name])}, one for each instruction"
+            raise fault(path, f"{what}, not {len(notes[name])}")
+    sizes = (said["tokens"], said["context"], said["vocab"])
+    return Image(said["base"], data, programs, pages, notes, *sizes, said["checkpoint"])
+
+
+def _note(path: Path, name: str, note: Any) -> tuple[Purpose, int]:
+    """What an instruction is for and its bytes, as :func:`described` writes them."""
+    try:
+        *purpose, size = note
+        return Purpose(*purpose), int(size)
+    except (TypeError, ValueError):
+        raise fault(path, f"notes of program {name} must be as compile writes them, not {note!r}") from None
+
+
+def _check(path: Path, said: Mapping[str, Any], keys: Mapping[str, type], where: str = "") -> None:
+    """Refuse an object without a key, or with one of another kind."""
+    for key, kind in keys.items():
+        if key not in said:
+            raise fault(path, f"{key}{where} must be given, as compile writes it, and is missing")
+        if not is_kind(said[key], kind):
+            raise fault(path, f"{key}{where} must be {kind_name(kind)}, not {said[key]!r:.60}")

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from blueprint.errors import ParamError
 from blueprint.systems.staging import Staged
+from blueprint.workloads.tasks import COPY
 from compiler.builder import POSITION, TOKEN, Builder, Moved
 from compiler.layout import Layout
-from compiler.plan import RESIDUALS, WORD, Machine, Tile
+from compiler.plan import DOT, RESIDUALS, WORD, Machine, Tile
+from compiler.purpose import ATTENTION, HEAD, NO_LAYER, SCORES, Purpose, layer_mark
 
-#: Rows that stay free in the FIFO of the head's vector while a unit that is ahead of the loads takes its row.
-_SPARE_ROWS = 2
+#: The most bytes of the head in one load: a longer one is timed again for every phase of the memory.
+_HEAD_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,12 @@ class Rowed:
     """What a run of the vector unit reads: rows, a scale for each or one for all, second operand, gain."""
 
     x: Moved
-    weight: int
+    weight: int | Moved
     row: int
     operand: Moved | None = None
     gain: int = 0
     each: bool = False  # a scale of its own for every row
+    table: bool = False  # rows of the embedding
 
 
 class Pass:
@@ -53,19 +55,19 @@ class Pass:
         self.tiles = [tile for tile in tiles if head or tile.layer < last or tile.product == "kv"]
         self.fetched = self.used = 0
         self.residual = 0
-        self.mark = "-"
+        self.mark = NO_LAYER
 
     def write(self) -> Builder:
         """The whole pass."""
-        self.builder.note = "- token"
+        self.builder.purpose = Purpose(NO_LAYER, "token")
         self.builder.load_token(self.layout["tokens"].base)
         for layer in range(self.model.layers):
-            self.mark = f"L{layer}"
+            self.mark = layer_mark(layer)
             self._attention_block(layer)
             if not self.head and layer == self.model.layers - 1:
                 return self.builder
             self._feed_forward(layer)
-        self.mark = "head"
+        self.mark = HEAD
         self._next_token()
         return self.builder
 
@@ -76,11 +78,9 @@ class Pass:
         into = {"quantized": self._vector("kv in", hidden), "scale": self._vector("kv scale", 1)}
         gain = self._gain(layer, "attention_norm")
         if layer == 0:
-            row = self._embedding()
-            read = Rowed(row, self.places.one, self.places.one, None, gain)
-            self._rows("input norm", "norm+quantize", 1, hidden, read, into)
-            copied = Rowed(row, self.places.one, self.places.one)
-            self._rows("embedding", "copy", 1, hidden, copied, {"out": self._next_residual()})
+            read, table = self._embedding(gain), self.machine.table
+            self._rows("input norm", table.chain("norm+quantize"), 1, hidden, read, into)
+            self._rows("embedding", table.chain(COPY), 1, hidden, read, {"out": self._next_residual()})
         else:
             self._residual(layer - 1, "down", "norm+quantize", gain, into)
         self._product(layer, "kv")
@@ -120,7 +120,7 @@ class Pass:
         )
         self._scores()
 
-    def _quantized(self, layer: int, note: str, role: str, source: str, length: int, product: str) -> None:
+    def _quantized(self, layer: int, step: str, role: str, source: str, length: int, product: str) -> None:
         """What attention gave, normed where there is a sub-norm, and quantized."""
         norm = self.model.sub_norms
         gain = self._gain(layer, role) if norm else 0
@@ -131,7 +131,7 @@ class Pass:
             "quantized": self._vector(f"{product} in", length),
             "scale": self._vector(f"{product} scale", 1),
         }
-        self._rows(note, f"dequantize{'+norm' * norm}+quantize", 1, length, read, into)
+        self._rows(step, f"dequantize{'+norm' * norm}+quantize", 1, length, read, into)
 
     def _residual(self, layer: int, role: str, chain: str, gain: int, into: Mapping[str, Moved]) -> None:
         """A residual of sums and the stream so far: first what follows from it, then the stream itself."""
@@ -190,8 +190,15 @@ class Pass:
         self.residual = (self.residual + 1) % RESIDUALS
         return self._current_residual()
 
-    def _embedding(self) -> Moved:
-        region, size = self.layout["embedding"], self.model.hidden * self.machine.rows.x.container
+    def _embedding(self, gain: int) -> Rowed:
+        """The row of the token."""
+        table, one = self.machine.table, self.places.one
+        row = self._of_token("embedding", self.model.hidden * table.container)
+        weight = self._of_token("embedding scales", WORD) if table.integers else one
+        return Rowed(row, weight, one, None, gain, table=True)
+
+    def _of_token(self, name: str, size: int) -> Moved:
+        region = self.layout[name]
         return Moved(region.base, size, 1, size, TOKEN, (region.base, region.end))
 
     def _gain(self, layer: int | None, role: str) -> int:
@@ -210,19 +217,19 @@ class Pass:
     # Runs -------------------------------------------------------------------------------------------------------------
 
     def _rows(
-        self, note: str, operation: str, rows: int, length: int, read: Rowed, into: Mapping[str, Moved]
+        self, step: str, operation: str, rows: int, length: int, read: Rowed, into: Mapping[str, Moved]
     ) -> None:
         """A run of the vector unit, and the stores of its results."""
         unit, builder = self.machine.rows, self.builder
         task = unit.check(operation, length, rows)
         self._fetch()
-        builder.note = f"{self.mark} {note}"
+        builder.purpose = Purpose(self.mark, step)
         self._scales(read.weight, read.row, rows, read.each)
         if task.does("norm"):
             builder.load("vector.gain.gain", Moved(read.gain, length * unit.gain.container))
         if read.operand is not None and any(map(task.does, ("gate", "add", "rotate"))):
             builder.load("vector.operand.operand", read.operand)
-        builder.load("vector.x.x", read.x)
+        builder.load("vector.x.x", read.x, narrow=read.table and self.machine.table.narrow)
         for register, value in unit.set_registers(task).items():
             builder.put("vector", register, value)
         builder.hold("vector", length // unit.lanes)
@@ -231,13 +238,14 @@ class Pass:
             "vector", {fields[name].name: _words(fields[name], moved) for name, moved in into.items()}
         )
         self._fetch()
-        builder.note = f"{self.mark} {note}"
+        builder.purpose = Purpose(self.mark, step)
         for name, moved in into.items():
             builder.store(fields[name].name, moved)
 
-    def _scales(self, weight: int, row: int, rows: int, each: bool) -> None:
-        moved = Moved(weight, WORD * rows) if each else Moved(weight, WORD, rows)
-        self.builder.load("vector.x.weight_scale", moved)
+    def _scales(self, weight: int | Moved, row: int, rows: int, each: bool) -> None:
+        if isinstance(weight, int):
+            weight = Moved(weight, WORD * rows) if each else Moved(weight, WORD, rows)
+        self.builder.load("vector.x.weight_scale", weight)
         self.builder.load("vector.x.row_scale", Moved(row, WORD, rows))
 
     def _fetch(self) -> None:
@@ -248,7 +256,9 @@ class Pass:
 
     def _load_weights(self) -> None:
         tile = self.tiles[self.fetched]
-        self.builder.note = f"L{tile.layer} weights of {tile.product} from {tile.first}"
+        self.builder.purpose = Purpose(
+            layer_mark(tile.layer), tile.product, f"from {tile.first}", weights=True
+        )
         self.builder.load(self.machine.product.weights.name, Moved(tile.address, tile.size))
         self.fetched += 1
 
@@ -262,7 +272,7 @@ class Pass:
         ):
             if self.fetched == self.used:
                 self._load_weights()
-            builder.note = f"L{layer} {name} from {tile.first}"
+            builder.purpose = Purpose(layer_mark(layer), name, f"from {tile.first}")
             builder.load(unit.act.name, Moved(source.base, unit.activations(tile.k) * unit.act.container))
             for register, value in unit.set_registers(tile.k, tile.n).items():
                 builder.put("matrix", register, value)
@@ -280,7 +290,7 @@ class Pass:
             self.machine.attends.turns,
         )
         self._fetch()
-        builder.note = f"L{layer} attention of key head {head}"
+        builder.purpose = Purpose(layer_mark(layer), ATTENTION, f"of key head {head}")
         for name, address in (
             (key[2], at) for key, at in self.places.attention.items() if key[:2] == (layer, head)
         ):
@@ -305,50 +315,42 @@ class Pass:
 
     def _scores(self) -> None:
         """Dot products with all rows of the head while these are loaded, and the number of the largest."""
-        unit, builder, model = self.machine.rows, self.builder, self.model
-        task = unit.check("dot", model.hidden, model.vocab)
-        builder.note = "head scores"
-        self._scales(self.places.one, self.places.one, 1, False)
+        unit, builder, model, table = self.machine.rows, self.builder, self.model, self.machine.table
+        task = unit.check(table.chain(DOT), model.hidden, model.vocab)
+        self.machine.check_pace()
+        builder.purpose = Purpose(HEAD, SCORES)
         beats = model.hidden // unit.lanes
-        builder.hold("vector", beats * model.vocab)
+        if not table.integers:
+            self._scales(self.places.one, self.places.one, 1, False)
+        builder.hold("vector", beats if table.integers else beats * model.vocab, model.vocab)
         for register, value in unit.set_registers(task).items():
             builder.put("vector", register, value)
         index = self.machine.units.by_name["vector.out.index"]
         builder.run("vector", {index.name: 1})
-        rows = self._rows_at_once(beats)
-        region = self.layout["embedding" if model.tied_embeddings else "head"]
-        row, last = model.hidden * unit.x.container, self.layout["last"].base
-        for first in range(0, model.vocab, rows):
-            count = min(rows, model.vocab - first)
-            ends = first + count == model.vocab
-            gain = Moved(last, model.hidden * unit.gain.container, count)
-            builder.load(unit.gain.name, gain, last=ends, free=True)
-            moved = Moved(region.base + first * row, row * count)
-            builder.load(unit.x.name, moved, last=ends, free=True)
+        last = Moved(self.layout["last"].base, model.hidden * unit.gain.container)
+        builder.load(unit.gain.name, last, free=True)
+        self._head_rows()
         tokens = self.layout["tokens"]
         next_token = Moved(tokens.base + WORD, WORD, 1, WORD, POSITION, (tokens.base, tokens.end))
         builder.store(index.name, next_token)
 
-    def _rows_at_once(self, beats: int) -> int:
-        """Rows of the head in one load: what fits the FIFO of its vector beside rows that are being taken.
-
-        Raises ``ParamError`` where memory would be faster than the unit, so that a load had to wait.
-        """
-        unit, width = self.machine.rows, self.machine.hardware.width
-        vocab, hidden = self.model.vocab, self.model.hidden
-        few, all_ = (
-            int(unit.spec.cycles(unit.check("dot", hidden, rows))) for rows in (max(1, vocab // 2), vocab)
-        )
-        pace = (all_ - few) / max(1, vocab - vocab // 2)
-        row = hidden * unit.x.container * 8 / width
-        if row < pace:
-            what = f"take a row of the head in {row:g} cycles, as fast as memory gives it"
-            raise ParamError(
-                f"The vector unit must {what}, and takes {pace:g}: give the memory a narrower port"
-            )
-        fields = (unit.x, unit.gain)
-        held = min(field.depth // field.words(beats * field.beat_bytes, width) for field in fields)
-        return max(1, held - _SPARE_ROWS)
+    def _head_rows(self) -> None:
+        """Load all rows of the head, with their scales in front of them."""
+        unit, builder, model, table = self.machine.rows, self.builder, self.model, self.machine.table
+        role = "embedding" if model.tied_embeddings else "head"
+        row, base = model.hidden * table.container, self.layout[role].base
+        rows = max(1, _HEAD_BYTES // row)
+        if table.integers:
+            rows = min(rows, self.machine.scales_at_once)
+        for first in range(0, model.vocab, rows):
+            count = min(rows, model.vocab - first)
+            if table.integers:
+                scales = self.layout[f"{role} scales"].base + WORD * first
+                builder.load("vector.x.weight_scale", Moved(scales, WORD * count), free=True)
+                builder.load("vector.x.row_scale", Moved(self.layout["ones"].base, WORD * count), free=True)
+            moved = Moved(base + first * row, row, count, row)
+            last = first + count == model.vocab
+            builder.load(unit.x.name, moved, last=last, free=True, narrow=table.narrow)
 
 
 def _words(field: Staged, moved: Moved) -> int:

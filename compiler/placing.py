@@ -16,7 +16,7 @@ from compiler.calibration import Steps
 from compiler.contents import Contents
 from compiler.layout import Constants, Layout, Octets, contained
 from compiler.passes import Places
-from compiler.plan import PRODUCTS, Machine, Tile
+from compiler.plan import PRODUCTS, WORD, Machine, Tile
 
 #: Norms of a layer, and those in front of the output and of the down projection.
 _NORMS, _SUB_NORMS = ("attention_norm", "ffn_norm"), ("attention_sub_norm", "ffn_sub_norm")
@@ -70,11 +70,11 @@ class _Tensor:
 
 
 def place_tensors(layout: Layout, machine: Machine, contents: Contents | None) -> None:
-    """Place norms, angles, embedding and head."""
+    """Place norms and angles."""
     for tensor in _tensors(machine):
         data: Octets | int = tensor.count * tensor.field.container
         if contents is not None:
-            data = _floats(machine, tensor.field, contents.tensor(tensor.layer, tensor.role))
+            data = _floats(machine, tensor.field.container, contents.tensor(tensor.layer, tensor.role))
         layout.place(tensor.region, data, tensor.text)
 
 
@@ -89,15 +89,31 @@ def _tensors(machine: Machine) -> Iterator[_Tensor]:
     yield _Tensor(None, "final_norm", rows.gain, model.hidden, "last norm")
     angles = model.context * model.head_dim
     yield _Tensor(None, "angles", rows.operand, angles, "cosine and sine of every position")
-    table = model.vocab * model.hidden
-    yield _Tensor(None, "embedding", rows.x, table, "embedding")
-    if not model.tied_embeddings:
-        yield _Tensor(None, "head", rows.x, table, "LM head")
 
 
-def _floats(machine: Machine, field: Staged, values: NDArray[np.float64]) -> Octets:
-    """Floats as elements of a field in memory."""
-    return contained(floating.from_float64(machine.rows.spec.outside, values, True), field.container)
+def place_tables(layout: Layout, machine: Machine, contents: Contents | None) -> None:
+    """Place the rows of the embedding and of the head, and their scales where they are integers."""
+    model, table = machine.model, machine.table
+    roles = {"embedding": "embedding"} | ({} if model.tied_embeddings else {"head": "LM head"})
+    for role, text in roles.items():
+        data: Octets | int = model.vocab * model.hidden * table.container
+        scales: Octets | int = model.vocab * WORD
+        if contents is not None and table.integers:
+            codes, steps = contents.rows(role)
+            data, scales = contained(codes, table.container), steps.view(np.uint8)
+        elif contents is not None:
+            data = _floats(machine, table.container, contents.tensor(None, role))
+        layout.place(role, data, text)
+        if table.integers:
+            layout.place(f"{role} scales", scales, f"scale of every row of the {text}")
+    if table.integers:
+        ones = np.ones(machine.scales_at_once, "<f4").view(np.uint8)
+        layout.place("ones", ones, "the second scale of every row")
+
+
+def _floats(machine: Machine, container: int, values: NDArray[np.float64]) -> Octets:
+    """Floats in containers of so many bytes."""
+    return contained(floating.from_float64(machine.rows.spec.outside, values, True), container)
 
 
 def constants(layout: Layout, machine: Machine, contents: Contents | None) -> Places:

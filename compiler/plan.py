@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
+from blueprint.errors import ParamError
 from blueprint.numbers import ceil_div
 from blueprint.systems.control import Hardware
+from blueprint.systems.description import INTEGERS
 from blueprint.workloads.model import Model
+from blueprint.workloads.tasks import COPY
 from compiler.layout import Layout
 from compiler.units import Attends, Product, Rows, Units
 
@@ -16,6 +20,8 @@ PRODUCTS = {"kv": ("k", "v"), "q": ("q",), "o": ("o",), "ffn": ("up", "gate"), "
 RESIDUALS = 3
 #: Bytes of a scale and of a token.
 WORD = 4
+#: The operation of the head.
+DOT = "dot"
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,24 @@ class Shapes:
         }[name]
 
 
+@dataclass(frozen=True)
+class Table:
+    """How the rows of the embedding and of the head stand in memory: bytes of a container, and whether it is narrow.
+
+    ``integers`` have a scale for each row, by which a run dequantizes them.
+    """
+
+    container: int
+    narrow: bool
+    integers: bool
+
+    def chain(self, operation: str) -> str:
+        """An operation on rows of the table."""
+        if not self.integers:
+            return operation
+        return "dequantize" if operation == COPY else f"dequantize+{operation}"
+
+
 class Machine:
     """The units of a system's hardware, asked about a model. Raises ``ParamError`` for one that they cannot run."""
 
@@ -73,6 +97,37 @@ class Machine:
         self.product, self.rows = Product(self.units), Rows(self.units)
         self.attends = Attends(self.units, model.heads // model.kv_heads, model.context)
         self.tiles = {name: self.product.outputs(*self.shapes.product(name)) for name in PRODUCTS}
+
+    @cached_property
+    def table(self) -> Table:
+        """Narrow containers where memory gives rows in them no faster than the unit takes them, else wide ones."""
+        x, integers = self.rows.x, self.hardware.embedding == INTEGERS
+        narrow, wide = Table(x.narrow, True, integers), Table(x.container, False, integers)
+        keeps_up = self._cycles(narrow) >= self._pace(narrow)
+        return narrow if x.narrow and keeps_up else wide
+
+    def _cycles(self, table: Table) -> float:
+        """Cycles of the memory for a row."""
+        return self.model.hidden * table.container * 8 / self.hardware.width
+
+    def _pace(self, table: Table) -> float:
+        """Cycles of the vector unit for a row."""
+        return self.rows.pace(table.chain(DOT), self.model.hidden, self.model.vocab)
+
+    def check_pace(self) -> None:
+        """Check that no load of the head has to wait for the vector unit. Raises ``ParamError``."""
+        row, pace = self._cycles(self.table), self._pace(self.table)
+        if row < pace:
+            what = f"take a row of the head in {row:g} cycles, as fast as memory gives it"
+            raise ParamError(
+                f"The vector unit must {what}, and takes {pace:g}: give the memory a narrower port"
+            )
+
+    @property
+    def scales_at_once(self) -> int:
+        """Scales of rows that fill half of their FIFO."""
+        scale = self.units.by_name["vector.x.weight_scale"]
+        return scale.depth * max(self.hardware.width // 8, WORD) // (2 * WORD)
 
     def cut(self, product: str) -> list[tuple[int, int]]:
         """First output and number of outputs of every tile of a product, as even as whole columns allow."""

@@ -18,7 +18,7 @@ from blueprint.errors import ParamError
 from blueprint.numbers import ceil_div
 from blueprint.spec import Spec
 from blueprint.systems.control import Hardware
-from blueprint.systems.staging import Staged, inputs, is_code, outputs
+from blueprint.systems.staging import Staged, is_code
 from blueprint.workloads.tasks import Attention, Gemm, Rowwise
 
 Octets = NDArray[np.uint8]
@@ -38,12 +38,12 @@ class Units:
     @cached_property
     def inputs(self) -> tuple[Staged, ...]:
         """Staged inputs by number."""
-        return inputs(self.hardware.units, self.hardware.width, self.hardware.buffers)
+        return self.hardware.inputs
 
     @cached_property
     def outputs(self) -> tuple[Staged, ...]:
         """Staged outputs by number."""
-        return outputs(self.hardware.units, self.hardware.width, self.hardware.buffers)
+        return self.hardware.outputs
 
     @cached_property
     def by_name(self) -> dict[str, Staged]:
@@ -232,6 +232,12 @@ class Rows:
         self.check("dequantize+quantize", self.lanes)
         self.operand = units.by_name["vector.operand.operand"]
         self.out = units.by_name["vector.out.out"]
+
+    def pace(self, operation: str, length: int, rows: int) -> float:
+        """Cycles that a row takes among many. Raises ``ParamError`` where the unit cannot do it."""
+        few = max(1, rows // 2)
+        every, some = (int(self.spec.cycles(self.check(operation, length, count))) for count in (rows, few))
+        return (every - some) / max(1, rows - few)
 
     def check(self, operation: str, length: int, rows: int = 1) -> Rowwise:
         """The run of an operation. Raises ``ParamError`` where the unit cannot do it."""

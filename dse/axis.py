@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blueprint.files.design import CLOCKS
-from blueprint.files.document import Section
+from blueprint.files.document import Section, is_kind
 from blueprint.files.nearest import suggestion
 from blueprint.files.tree import show
 from blueprint.parameters import Parameter
@@ -105,8 +105,7 @@ def _check_clock(section: Section, where: Place, value: Any) -> None:
 
 
 def _check(section: Section, where: Place, name: str, value: Any, limit: Parameter) -> None:
-    right_kind = isinstance(value, limit.kind) and isinstance(value, bool) == (limit.kind is bool)
-    if not right_kind or (limit.choices and value not in limit.choices):
+    if not is_kind(value, limit.kind) or (limit.choices and str(value) not in limit.choices):
         hint = suggestion(str(value), limit.choices) if limit.choices else ""
         raise section.error(where, f"{name} must be {limit.allowed()}, not {show(value)}{hint}")
     low, high = limit.minimum, limit.maximum

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from blueprint.errors import ParamError
-from costmodel.model.work import memory_text
 from dse import pareto
 from dse.batch import Floats
 from dse.history import MOST_POINTS, Frame
@@ -84,14 +83,14 @@ def _goals(study: Study) -> str:
 def facts(study: Study) -> dict[str, str]:
     """What the numbers of a study depend on, by the names of :data:`FACTS_OF`."""
     space, made = study.space, study.facts["provenance"]
-    work, prompt = space.workload, space.prompt_tokens
+    asked, prompt = space.subject, space.subject.prompt_tokens
     return {
-        "families": ", ".join(sub.family for sub in space.subspaces),
+        "families": ", ".join(space.groups),
         "technology": space.technology,
         "technology facts": str(made.get(FACTS, "-"))[:12],
         "version": str(made.get("version", "-")),
-        "workload": work.name + (f", context {work.context}" if work.context else ""),
-        "memory": memory_text(space.dram),
+        "workload": asked.work + (f", context {asked.context}" if asked.context else ""),
+        "memory": asked.memory,
         "covers": study.covers,
         "prompt": "-" if prompt is None else f"{prompt} tokens",
         "levels": ", ".join(study.ladder.levels),

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from costmodel.model import breakdown, quantity
+from costmodel.model import quantity
 from costmodel.model.metrics import METRICS
-from dse.axis import CLOCK
 from dse.batch import Batch, Floats, join
-from dse.evaluate import DesignEvaluator
+from dse.evaluation import Explainer
 from dse.history import MOST_POINTS, cuts, history
 from dse.importance import importance
 from dse.space import Indices, Space
@@ -55,7 +54,7 @@ def of_study(study: Study) -> dict[str, Any]:
         "reason": [shown.reasons[code] for code in shown.reason.tolist()],
         "reasons": [{"text": reason, "count": count} for reason, count in study.infeasible.items()],
         "breakdowns": breakdowns(study, shown),
-        "bandwidth": study.space.dram.bandwidth_gb_s * 1e9 if study.space.dram else None,
+        "bandwidth": study.space.subject.dram.bandwidth_gb_s * 1e9 if study.space.subject.dram else None,
         "importance": importances(study),
         "history": _history(study),
         "counts": {
@@ -212,12 +211,11 @@ def breakdowns(study: Study, shown: Batch) -> list[dict[str, Any]]:
     found = []
     for sub, mine, local in study.space.parts(shown.indices):
         evaluator = study.evaluators.get(sub.family)
-        if not isinstance(evaluator, DesignEvaluator):
+        if not isinstance(evaluator, Explainer):
             continue
-        columns = dict(sub.columns(local))
-        columns.pop(CLOCK, None)
-        clock = shown.column("clock_mhz")[mine]
-        parts = breakdown.of(evaluator.estimator, evaluator.estimator.kind.columns(columns), clock)
+        parts = evaluator.breakdown(sub.columns(local), shown.column("clock_mhz")[mine])
+        if parts is None:
+            continue
         count = int(mine.sum())
         found.append(
             {

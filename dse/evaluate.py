@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from blueprint import registry
-from costmodel.model.evaluate import Costs, Estimator
-from costmodel.model.metrics import metrics_of
-from dse.axis import CLOCK
-from dse.problem import Evaluation, Problem, Shape
-from dse.space import Columns, Space
+from costmodel.model import breakdown
+from costmodel.model.breakdown import Breakdown
+from costmodel.model.evaluate import Estimator
+from dse import limits
+from dse.axis import CLOCK, Axis
+from dse.evaluation import Evaluation, Shape
 
 #: On a mesh a design takes less than this part of the time that it takes alone.
 _FEW = 12
@@ -26,7 +26,7 @@ class DesignEvaluator:
 
     estimator: Estimator
 
-    def __call__(self, columns: Columns, shape: Shape) -> Evaluation:
+    def __call__(self, columns: dict[str, Any], shape: Shape) -> Evaluation:
         """Metrics of designs; those that cannot be built or cannot hold a layer get a reason."""
         kind, columns = self.estimator.kind, dict(columns)
         clock = columns.pop(CLOCK, None)
@@ -47,6 +47,18 @@ class DesignEvaluator:
             metrics[name][built] = values
         return Evaluation(metrics, reason, reasons)
 
+    def limited_by(
+        self, axes: Sequence[Axis], parameters: Mapping[str, Any], metric: str, clock_mhz: float | None
+    ) -> str | None:
+        """The limiting contribution to a metric of a design, see :mod:`dse.limits`."""
+        spec = self.estimator.kind.from_mapping(parameters)
+        return limits.limited_by(self.estimator, axes, spec, metric, clock_mhz)
+
+    def breakdown(self, columns: dict[str, Any], clock_mhz: npt.NDArray[np.float64]) -> Breakdown:
+        """Area, energy and time of designs by place and task."""
+        parameters = {name: value for name, value in columns.items() if name != CLOCK}
+        return breakdown.of(self.estimator, self.estimator.kind.columns(parameters), clock_mhz)
+
     def _limits(self, designs: Any, reason: npt.NDArray[np.int64], reasons: list[str]) -> tuple[str, ...]:
         """Rules out designs made for smaller tasks than the workload has."""
         prompt = self.estimator.prompt
@@ -65,25 +77,3 @@ def _worth_all(built: npt.NDArray[np.bool_]) -> bool:
 def _picked(value: Any, which: npt.NDArray[np.bool_]) -> Any:
     """Some elements of a column, or the plain value that all designs share."""
     return np.broadcast_to(value, which.shape)[which] if isinstance(value, np.ndarray) else value
-
-
-def evaluators(space: Space, costs: Costs) -> Mapping[str, DesignEvaluator]:
-    """The evaluator of every family of a space.
-
-    Raises ``ParamError`` for families that run different tasks: their numbers cannot be compared.
-    """
-    kinds = [registry.get(sub.family) for sub in space.subspaces]
-    space.asked.part(kinds)
-    return {kind.family: DesignEvaluator(Estimator.of(kind, costs, space.asked)) for kind in kinds}
-
-
-def metric_names(space: Space) -> tuple[str, ...]:
-    """The metrics that designs of this space have."""
-    absent = set() if space.asked.has_prompt else {"time_to_first_token_s"}
-    absent |= {"clock_margin"} if space.clock is None else set()
-    return tuple(name for name, metric in metrics_of(space.part).items() if metric.base not in absent)
-
-
-def design_problem(space: Space, costs: Costs, provenance: dict[str, str]) -> Problem:
-    """The problem of a space under a cost model. Raises ``ParamError`` as :func:`evaluators`."""
-    return Problem(space, evaluators(space, costs), metric_names(space), provenance)

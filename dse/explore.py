@@ -13,16 +13,13 @@ from typing import Any
 import numpy as np
 
 from blueprint.errors import ParamError
-from blueprint.spec import Spec
 from blueprint.version import VERSION
 from costmodel.model import estimate
-from costmodel.model.evaluate import TechnologyCosts
 from costmodel.technology import technology
 from dse import search, store
 from dse import shard as shards
 from dse.batch import Batch, decode, drawn, empty, join
-from dse.evaluate import design_problem
-from dse.problem import FACTS, MESH, Problem
+from dse.problem import FACTS, Problem
 from dse.progress import Progress, Silent
 from dse.resume import amend
 from dse.shard import Shard
@@ -30,11 +27,12 @@ from dse.space import Indices, Space
 from dse.space_file import read_space
 from dse.store import Store, StudyError
 from dse.study import Study
+from dse.subject import Described
 from dse.worker import Answer, Workers, answer
 from toolchain import files
 
-#: A search of fewer designs is over before another process has started.
-_FEWEST_FOR_WORKERS = 2 * MESH
+#: A search of fewer batches is over before another process has started.
+_FEWEST_FOR_WORKERS = 2
 _NOTHING: Indices = np.zeros(0, dtype=np.int64)
 
 
@@ -76,7 +74,8 @@ def problem_of(space: Space) -> Problem:
     for group in ("area", "delay", "energy"):
         estimate.group(facts, group)  # before a folder is made
     provenance = {"version": VERSION, FACTS: facts.digest}
-    return design_problem(space, TechnologyCosts(facts), provenance)
+    judges = space.subject.evaluators(space.groups, space.clock is not None, facts)
+    return Problem(space, judges, space.metric_names, provenance)
 
 
 def run(
@@ -122,9 +121,9 @@ def front(study: Study) -> list[dict[str, Any]]:
     return list(study.rows(study.front))
 
 
-def apply_point(study: Study, point: str) -> Spec:
+def apply_point(study: Study, point: str) -> Described:
     """The design behind a point's name. Raises ``ParamError`` where there is none or it cannot be built."""
-    return study.spec(point)
+    return study.design(point)
 
 
 def _make(folder: Path) -> None:
@@ -164,7 +163,7 @@ def _worker_count(space: Space, wanted: int | None) -> int:
     most = wanted if wanted is not None else min(2, os.cpu_count() or 1)
     if most < 1:
         raise ValueError(f"Workers must be at least 1, not {most}")
-    few = wanted is None and search.planned(space) < _FEWEST_FOR_WORKERS
+    few = wanted is None and search.planned(space) < _FEWEST_FOR_WORKERS * space.subject.batch
     return 1 if few or not search.is_independent(space) else most
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from costmodel.model import quantity
-from costmodel.model.work import memory_text
 from dse.batch import Floats
 from dse.pareto import Bools, front_mask
 from dse.study import Study
@@ -112,9 +111,7 @@ def _scale(name: str, direction: str, values: Floats) -> Scale:
 
 
 def _title(study: Study) -> str:
-    work = study.space.workload
-    families = ", ".join(sub.family for sub in study.space.subspaces)
-    return f"{families} on {work.name}, {study.space.technology}"
+    return f"{', '.join(study.space.groups)} on {study.space.subject.work}, {study.space.technology}"
 
 
 def _note(study: Study, shown: int) -> str:
@@ -133,5 +130,5 @@ def _note(study: Study, shown: int) -> str:
         text = " · ".join(f"{count:,} {reason}" for reason, count in reasons[:3])
         more = f" · {len(reasons) - 3} more reasons" if len(reasons) > 3 else ""
         lines.append(f"infeasible {sum(study.infeasible.values()):,}: {text}{more}")
-    lines += [f"numbers cover {study.covers}", f"memory {memory_text(study.space.dram)}"]
+    lines += [f"numbers cover {study.covers}", f"memory {study.space.subject.memory}"]
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blueprint.spec import Spec
@@ -10,7 +10,7 @@ from costmodel.model.evaluate import DRAM, Estimator, TechnologyCosts
 from costmodel.model.metrics import METRICS
 from costmodel.model.quantity import metric_text, shown
 from costmodel.model.work import run
-from dse.space import SubSpace
+from dse.axis import Axis
 
 _OF_TIME = ("tokens_per_second", "time_to_first_token_s", "utilization", "dram_share")
 _OF_CORE_ENERGY = ("core_energy_pj_per_token", "energy_efficiency")
@@ -18,7 +18,7 @@ _OF_ENERGY = ("energy_pj_per_token", "power_mw", *_OF_CORE_ENERGY)
 
 
 def limited_by(
-    estimator: Estimator, sub: SubSpace, spec: Spec, metric: str, clock_mhz: float | None = None
+    estimator: Estimator, axes: Sequence[Axis], spec: Spec, metric: str, clock_mhz: float | None = None
 ) -> str | None:
     """The limiting contribution to a metric of one design, in words; ``None`` if there is none.
 
@@ -36,14 +36,14 @@ def limited_by(
         return _cycles(estimator, spec)
     if base in _OF_TIME:
         return _time(estimator, spec, base, clock_mhz)
-    return _energy(estimator, spec, base, clock_mhz) if base in _OF_ENERGY else at_ends(sub, spec)
+    return _energy(estimator, spec, base, clock_mhz) if base in _OF_ENERGY else at_ends(axes, spec)
 
 
-def at_ends(sub: SubSpace, spec: Spec) -> str | None:
+def at_ends(axes: Sequence[Axis], spec: Spec) -> str | None:
     """The ordered parameters that stand at an end of what the space offers."""
     ends = [
         f"{axis.name} {getattr(spec, axis.name):,}"
-        for axis in sub.parameter_axes
+        for axis in axes
         if axis.ordered and getattr(spec, axis.name) in (min(axis.values), max(axis.values))
     ]
     return f"at the end of their range in the space: {', '.join(ends)}" if ends else None

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from blueprint.numbers import Real
 from dse.batch import Batch, Floats, empty, join
+from dse.evaluation import Evaluation, Evaluator
 from dse.mesh import Box, consecutive, of_range
 from dse.pareto import front_mask, oriented, sieve
-from dse.space import Columns, Indices, Space
+from dse.space import Indices, Space
 
 #: Scattered designs evaluated at a time: their intermediate arrays fit a core's cache.
 CHUNK = 8192
@@ -24,25 +23,6 @@ MESH, FEWEST = 1 << 17, 2048
 
 #: What a study is bound to by the numbers of its technology.
 FACTS = "technology facts"
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Result of an evaluator for many designs: metrics by name, and reasons why some cannot be built.
-
-    ``reason`` is 0 for what can be built, else a number into ``reasons``; metrics of the rest are ignored.
-    """
-
-    metrics: Mapping[str, Real]
-    reason: npt.NDArray[np.int64]
-    reasons: tuple[str, ...]
-
-
-#: The shape of designs: their number, or that of a mesh (:class:`dse.mesh.Box`).
-Shape = int | tuple[int, ...]
-#: Parameter columns (arrays that broadcast to the shape, or plain values where constant) and the shape of the designs,
-#: to their evaluation, whose numbers broadcast to it too.
-Evaluator = Callable[[Columns, Shape], Evaluation]
 
 
 @dataclass(frozen=True)

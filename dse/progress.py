@@ -47,10 +47,11 @@ class Lines:
     def advance(self, done: int, feasible: int, front: int) -> None:
         now = time.monotonic()
         rate = (done - self._initial) / max(now - self._begin, 1e-9)
+        shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
         left = (self._total - done) / rate if rate else 0.0
         self._line = (
             f"{done:,}/{self._total:,} designs ({100 * done / self._total:.0f} %), {feasible:,} feasible, "
-            f"front {front:,}, {rate:,.0f}/s, {left:.0f} s left"
+            f"front {front:,}, {shown}/s, {left:.0f} s left"
         )
         if now - self._last >= self._every or done == self._total:
             self._say(now)

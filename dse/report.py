@@ -6,9 +6,6 @@ import base64
 from pathlib import Path
 
 from costmodel.model import quantity
-from costmodel.model.evaluate import ASSUMPTIONS
-from costmodel.model.metrics import METRICS
-from costmodel.model.work import memory_text
 from dse import embedded, page, plot
 from dse.figure import varied
 from dse.study import Study
@@ -26,27 +23,28 @@ def html(study: Study) -> str:
     some = len(study.front) > 0
     rows, columns = list(study.rows(embedded.thinned(study))), _columns(study)
     data = embedded.of_study(study)
+    known = study.space.subject.metrics(study.space.clock is not None)
     return page.render(
         "report.html",
         data,
         study=study,
         space=study.space,
-        metrics={name: METRICS[name] for name in study.metrics if name in METRICS},
+        metrics={name: known[name] for name in study.metrics if name in known},
         axes=[(sub.family, sub.axes) for sub in study.space.subspaces],
         rows=rows,
         columns=columns,
         shown=quantity.headings(rows, columns),
         label=quantity.label,
         text=quantity.metric_text,
-        memory=memory_text(study.space.dram),
+        memory=study.space.subject.memory,
         provenance=study.facts["provenance"],
-        model=ASSUMPTIONS,
+        model=study.space.subject.assumptions,
         picture=base64.b64encode(plot.render(study, "png")).decode() if some else "",
         counts=data["counts"],
         importance=data["importance"],
         history=data["history"],
         fidelity=study.ladder.summary(),
-        one="token" if study.space.part else "row",
+        one=study.space.subject.one,
     )
 
 

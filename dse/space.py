@@ -16,10 +16,9 @@ import numpy.typing as npt
 
 from blueprint.errors import ParamError
 from blueprint.files.nearest import suggestion
-from blueprint.workloads.workload import Workload
-from costmodel.model.work import Asked, Dram
 from dse.axis import CLOCK, Axis
 from dse.searches import methods
+from dse.subject import Subject
 
 #: Indices are 64-bit integers; a space beyond this is refused.
 LARGEST_SPACE = 1 << 62
@@ -96,7 +95,7 @@ class Constraint:
 
 @dataclass(frozen=True)
 class SubSpace:
-    """The designs of one family: the product of its axes, the last one varying fastest."""
+    """The designs of one family, or of one system: the product of its axes, the last one varying fastest."""
 
     family: str
     axes: tuple[Axis, ...]
@@ -145,20 +144,17 @@ class SubSpace:
 class Space:
     """Everything a space file says, resolved; designs are numbered ``0 .. size - 1`` through all families in turn.
 
-    ``part`` is the part of a model that its families run, empty for a plain workload.
+    ``subject`` is what the designs are, and what is asked of them.
     """
 
     name: str
     subspaces: tuple[SubSpace, ...]
-    workload: Workload
+    subject: Subject
     technology: str
     objectives: Mapping[str, str]
     constraints: tuple[Constraint, ...] = ()
     search: Search = field(default_factory=Search)
-    dram: Dram | None = None
-    prompt_tokens: int | None = None
     text: str = field(default="", repr=False, compare=False)
-    part: str = ""
 
     @cached_property
     def size(self) -> int:
@@ -166,9 +162,14 @@ class Space:
         return sum(sub.size for sub in self.subspaces)
 
     @property
-    def asked(self) -> Asked:
-        """Conditions of the evaluation of its designs."""
-        return Asked(self.workload, self.dram, self.prompt_tokens, self.clock is not None)
+    def groups(self) -> tuple[str, ...]:
+        """The families, or the systems, that its designs are of."""
+        return tuple(sub.family for sub in self.subspaces)
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The metrics that its designs have."""
+        return tuple(self.subject.metrics(self.clock is not None))
 
     @property
     def method(self) -> str:
@@ -295,12 +296,8 @@ class Space:
                 s.family: {a.name: list(a.values) for a in s.parameter_axes} for s in self.subspaces
             },
             **({"clock_mhz": list(self.clock.values)} if self.clock else {}),
-            "workload": [dataclasses.astuple(task) for task in self.workload.tasks],
-            "model": dataclasses.asdict(self.workload.model) if self.workload.model else None,
-            "context": self.workload.context,
-            "prompt_tokens": self.prompt_tokens,
+            **self.subject.content(),
             "technology": self.technology,
-            "dram": dataclasses.asdict(self.dram) if self.dram else None,
             "objectives": dict(self.objectives),
             "constraints": [dataclasses.asdict(c) for c in self.constraints],
             "search": self.search.content(),

@@ -16,10 +16,12 @@ from blueprint.files.nearest import suggestion
 from blueprint.files.tree import show
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import LARGEST
-from blueprint.workloads.workload import Workload, kind_of, read_workload, workload_content
-from costmodel.model.metrics import METRICS, PARTS, counterpart, metrics_of, scope
+from blueprint.workloads.workload import Workload, kind_of, read_workload
+from costmodel.model.metrics import METRICS, PARTS, counterpart, scope
 from costmodel.model.work import Dram
-from dse.axis import CLOCK, Axis, read_axis, read_clock
+from dse import systems
+from dse.axis import CLOCK, FASTEST, Axis, read_axis, read_clock
+from dse.families import Families
 from dse.searches import methods
 from dse.space import (
     LARGEST_BUDGET,
@@ -30,6 +32,8 @@ from dse.space import (
     Space,
     SubSpace,
 )
+from dse.subject import Subject
+from dse.system_space import read_systems
 
 
 def read_space(
@@ -46,7 +50,8 @@ def read_space(
     """
     section = document.read(path)
     space = space_from(section, families=families, metrics=metrics)
-    return dataclasses.replace(space, text=Path(path).read_text(encoding="utf-8-sig"))
+    text = space.subject.whole(Path(path).read_text(encoding="utf-8-sig"), section)
+    return dataclasses.replace(space, text=text)
 
 
 def space_from(
@@ -64,24 +69,15 @@ def space_from(
     name = section.take("name", str, default="space")
     if not is_name(name):
         raise section.error("name", f"name must be {NAME_RULE}, not {show(name)}")
-    known = registry.families() if families is None else families
-    subspaces = _read_families(section, known)
-    technology = section.take("technology", str)
-    kinds = [known[sub.family] for sub in subspaces]
-    workload = _read_workload(section.section("workload"), kinds)
-    part = kinds[0].task.part if workload.model is not None else ""
-    metrics = tuple(metrics_of(part)) if metrics is None else metrics
-    prompt = section.take("prompt_tokens", int, default=None, minimum=1, maximum=LARGEST)
-    if prompt is not None and (workload.model is None or workload.phase != "decode"):
-        what = "prompt_tokens must stand beside a workload that is a model in phase decode, and it does not"
-        raise section.error("prompt_tokens", what)
-    dram = _read_dram(section.section("dram")) if "dram" in section else None
+    of_systems = systems.KEY in section
+    subspaces, technology, subject = read_systems(section) if of_systems else _designs(section, families)
+    metrics = tuple(subject.known_metrics) if metrics is None else metrics
     objectives = _read_objectives(section, metrics)
     constraints = (
         _read_constraints(section.section("constraints"), metrics) if "constraints" in section else ()
     )
     for key, named in (("objectives", objectives), ("constraints", [c.metric for c in constraints])):
-        _check_prompt(section, key, named, workload, prompt)
+        _check_prompt(section, key, named, subject)
         if "clock_margin" in named and subspaces[0].axes[-1].name != CLOCK:
             what = "clock_margin needs a clock_mhz that is a number, a list or a range, and it is missing"
             raise section.error((key, "clock_margin"), what)
@@ -90,9 +86,25 @@ def space_from(
         search = search or Search(options=methods.resolved(methods.AUTO, {}))
     search = search or _read_search(section.section("search"), size)
     section.finish()
-    return Space(
-        name, subspaces, workload, technology, objectives, constraints, search, dram, prompt, part=part
-    )
+    return Space(name, subspaces, subject, technology, objectives, constraints, search)
+
+
+def _designs(
+    section: Section, families: Mapping[str, type[Spec]] | None
+) -> tuple[tuple[SubSpace, ...], str, Subject]:
+    """Axes of families, the technology, and the work that the designs are judged by."""
+    known = registry.families() if families is None else families
+    subspaces = _read_families(section, known)
+    technology = section.take("technology", str)
+    kinds = [known[sub.family] for sub in subspaces]
+    workload = _read_workload(section.section("workload"), kinds)
+    prompt = section.take("prompt_tokens", int, default=None, minimum=1, maximum=LARGEST)
+    if prompt is not None and (workload.model is None or workload.phase != "decode"):
+        what = "prompt_tokens must stand beside a workload that is a model in phase decode, and it does not"
+        raise section.error("prompt_tokens", what)
+    dram = _read_dram(section.section("dram")) if "dram" in section else None
+    part = kinds[0].task.part if workload.model is not None else ""
+    return subspaces, technology, Families(workload, dram, prompt, part)
 
 
 def _read_workload(section: Section, kinds: Sequence[type[Spec]]) -> Workload:
@@ -199,6 +211,8 @@ def _metric(section: Section, name: str, metrics: Sequence[str]) -> None:
 
 def _why(name: str) -> str:
     """Explanation of a metric's name."""
+    if METRICS[name].base == name:
+        return "as it covers a whole decoder"
     part = next((part for part in PARTS if name.startswith(f"{part}_")), None)
     return f"as it covers {scope(part)}" if part else "as the workload is no model and counts rows"
 
@@ -230,11 +244,11 @@ def _read_constraints(section: Section, metrics: Sequence[str]) -> tuple[Constra
     return tuple(found)
 
 
-def _check_prompt(section: Section, key: str, named: Any, workload: Workload, prompt: int | None) -> None:
+def _check_prompt(section: Section, key: str, named: Any, subject: Subject) -> None:
     """Time to first token is that of a prompt: refuse to judge by it where there is none."""
     for name in named:
         of_prompt = name in METRICS and METRICS[name].base == "time_to_first_token_s"
-        if of_prompt and prompt is None and workload.phase != "prefill":
+        if of_prompt and name not in subject.metrics(True):
             what = f"{name} needs prompt_tokens beside the workload, and it is missing"
             raise section.error((key, name), what)
 
@@ -265,18 +279,16 @@ def space_content(space: Space, section: Section) -> dict[str, Any]:
 
     It reads back as the same.
     """
-    names = [sub.family for sub in space.subspaces]
+    names = list(space.groups)
     axes = {sub.family: {axis.name: axis.content() for axis in sub.parameter_axes} for sub in space.subspaces}
+    clock = FASTEST if CLOCK in section else None
     content: dict[str, Any] = {
         "schema": schemas.SPACE,
         "name": space.name,
-        "family": names if len(names) > 1 else names[0],
+        **space.subject.file_content(section),
         "parameters": axes if len(names) > 1 else axes[names[0]],
-        "workload": workload_content(space.workload, section.section("workload")),
-        "prompt_tokens": space.prompt_tokens,
         "technology": space.technology,
-        CLOCK: space.clock and space.clock.content(),
-        "dram": space.dram and dataclasses.asdict(space.dram),
+        CLOCK: space.clock.content() if space.clock else clock,
         "objectives": dict(space.objectives),
         "constraints": {c.metric: c.content() for c in space.constraints},
         "search": space.search.content(),

@@ -16,16 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from blueprint import registry
 from blueprint.errors import ParamError, SpecError
-from blueprint.files.design import Design
 from blueprint.files.document import read_text
 from blueprint.spec import Spec
-from costmodel.model.evaluate import TechnologyCosts
-from costmodel.model.metrics import scope
-from costmodel.model.work import memory_text
-from dse import evaluate, limits, nearest, pareto, shard
+from dse import nearest, pareto, shard
 from dse.batch import Batch, drawn, empty, join
+from dse.evaluation import Explainer
 from dse.fidelity.ladder import Ladder
 from dse.fidelity.promotion import Promotion
 from dse.pareto import Bools
@@ -34,6 +30,7 @@ from dse.shard import Shard, planned
 from dse.space import Search, Space
 from dse.space_file import space_from
 from dse.store import Store, StudyError, load
+from dse.subject import Described
 from toolchain import files
 
 #: Studies of more points leave out ``points.csv`` unless asked: at a million points it is 200 MB.
@@ -252,25 +249,24 @@ class Study:
             reason = batch.reasons[batch.reason[place]]
             yield {**row, "feasible": not reason, "reason": reason, "level": levels[place]}
 
-    def spec(self, name: str) -> Spec:
-        """The design of a point. Raises ``ParamError`` for one that cannot be built or is outside the space."""
-        family, parameters = self.space.design(self.space.index_of(name))
-        return registry.get(family).from_mapping(parameters)
+    def design(self, name: str) -> Described:
+        """The design of a point with its technology and clock, ready to be written as a file.
 
-    def design(self, name: str) -> Design:
-        """The design of a point with its technology and clock, ready to be written as a file."""
+        Raises ``ParamError`` for one that cannot be built or is outside the space.
+        """
         title = f"{self.space.name[:50]}_{name}"
         # The clock to the last digit: an estimate of the file gives the numbers of the study. Of a promoted design
         # it is the one that the formulas allow as well.
         clock = self.point(name).get("clock_mhz")
         if self.ladder and clock is not None and self.space.clock is None:
             clock = min(clock, self._row(self.space.index_of(name))["clock_mhz"])
-        return Design(self.spec(name), title, clock, self.space.technology)
+        group, parameters = self.space.design(self.space.index_of(name))
+        return self.space.subject.describe(group, parameters, title, clock, self.space.technology)
 
     @property
     def covers(self) -> str:
         """The work that the metrics of the study cover, in words."""
-        return scope(self.space.part)
+        return self.space.subject.covers
 
     def limited_by(
         self, family: str, parameters: Mapping[str, Any], metric: str, clock_mhz: float | None = None
@@ -280,11 +276,10 @@ class Study:
         ``clock_mhz`` is the clock the design runs at, without it its highest.
         """
         evaluator = self.evaluators.get(family)
-        if not isinstance(evaluator, evaluate.DesignEvaluator):
+        if not isinstance(evaluator, Explainer):
             return None
-        estimator = evaluator.estimator
-        sub = next(sub for sub in self.space.subspaces if sub.family == family)
-        return limits.limited_by(estimator, sub, estimator.kind.from_mapping(parameters), metric, clock_mhz)
+        axes = next(sub.parameter_axes for sub in self.space.subspaces if sub.family == family)
+        return evaluator.limited_by(axes, parameters, metric, clock_mhz)
 
     @property
     def evaluators(self) -> Mapping[str, Any]:
@@ -295,7 +290,9 @@ class Study:
             try:
                 facts = technology.load(self.space.technology)
                 same = facts.digest == self.facts["provenance"].get(FACTS, facts.digest)
-                self._evaluators = evaluate.evaluators(self.space, TechnologyCosts(facts)) if same else {}
+                space = self.space
+                clocked = space.clock is not None
+                self._evaluators = space.subject.evaluators(space.groups, clocked, facts) if same else {}
             except (ParamError, SpecError):
                 self._evaluators = {}
         return self._evaluators
@@ -327,14 +324,14 @@ class Study:
             "infeasible": self.infeasible,
             "exact": self.exact,
             "shard": str(self.shard) if self.shard else None,
-            "families": [sub.family for sub in self.space.subspaces],
+            "families": list(self.space.groups),
             "parameters": list(self.space.parameter_names),
             "metrics": list(self.metrics),
-            "workload": self.space.workload.name,
+            "workload": self.space.subject.work,
             "technology": self.space.technology,
             "covers": self.covers,
-            "dram": self.space.dram and dataclasses.asdict(self.space.dram),
-            "memory": memory_text(self.space.dram),
+            "dram": self.space.subject.dram and dataclasses.asdict(self.space.subject.dram),
+            "memory": self.space.subject.memory,
             "objectives": dict(self.space.objectives),
             "front": [
                 {key: value for key, value in row.items() if key not in ("feasible", "reason")}
@@ -364,14 +361,13 @@ class Study:
             "memory",
             "level",
         ]
-        memory = "unlimited" if self.space.dram is None else f"{self.space.dram.bandwidth_gb_s:g} GB/s"
         with files.replacing(path) as raw:
             file = io.TextIOWrapper(raw, "utf-8", newline="")
             writer = csv.DictWriter(file, fields + (["knee"] if mark else []), lineterminator="\n")
             writer.writeheader()
             for batch in batches:
                 for row in self.rows(batch):
-                    row["memory"] = memory
+                    row["memory"] = self.space.subject.rate
                     writer.writerow({**row, "knee": row["id"] == mark} if mark else row)
             file.detach()  # which flushes, and leaves the closing to the draft
         return path

@@ -38,7 +38,7 @@ class Accelerator(Block):
     def sequence(self, m: Module, control: Sequencer, **given: Any) -> Any:
         """Instantiate register file and sequencer with what is ``given`` to its ports; returns its ends.
 
-        ``run`` of these is what register file, sequencer and datapath tell each other of a run. Raises ``ValueError``
+        Its ``run`` has the signals by which register file, sequencer and datapath control a run. Raises ``ValueError``
         for a port that the sequencer does not declare.
         """
         spec, file = self.spec, self.spec.register_file()

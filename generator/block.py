@@ -19,20 +19,20 @@ class Block(wiring.Component):
     """Base of every generated module.
 
     ``ports`` maps a name to ``In`` or ``Out`` of a width, of a layout (:mod:`generator.layout`) or of a signature
-    (:mod:`generator.boundary`). A port without bits is no port of the module: its design lacks it, ``self.name`` is
-    empty, and what is connected to it is left out. The wires of an interface are ports under its name and theirs; those
-    of one that the class lists as ``bare`` under theirs alone. A ``clocked`` block also has ``clk``, one that
-    ``resets`` its registers ``rst`` (synchronous, active high). ``latency`` and ``throughput`` are the sentences of the
-    header. A port wider than a vector can be is several, ``name_0`` and so on; ``self.name`` is all of them, and so it
-    is connected.
+    (:mod:`generator.boundary`). A port without bits does not exist in the module: ``self.name`` is empty, and whatever
+    is connected to it is left out. The wires of an interface are ports named by the interface and the wire, or by the
+    wire alone if the class lists the interface as ``bare``. A ``clocked`` block also has ``clk``, and a block that
+    ``resets`` its registers has ``rst`` (synchronous, active high). ``latency`` and ``throughput`` are the sentences of
+    the header. A port that is wider than a vector can be becomes several, ``name_0`` and so on; ``self.name`` is all of
+    them together and is connected as one.
     """
 
     place: str  # where the inventory counts it
-    template = ""  # the text in rtl_templates that stands for the module, where one does
+    template = ""  # name of the text in rtl_templates that is the module, if any
     latency = "0 cycles (combinational)"
     throughput = "1 per cycle"
     bare: tuple[str, ...] = ()
-    _MustUse__silence = True  # of blocks of one name only the first is elaborated
+    _MustUse__silence = True  # only the first of several blocks with one name is elaborated
 
     def __init__(self, name: str, ports: dict[str, Any], *, clocked: bool, resets: bool = False) -> None:
         clock = ({"clk": In(1)} if clocked else {}) | ({"rst": In(1)} if resets else {})

@@ -12,11 +12,11 @@ from blueprint.record import Record
 from blueprint.shell import RegisterFile
 from generator.layout import layout
 
-#: How beats move, and when they do that another block accepts; seen from the side that sends.
+#: The handshake of a stream, and the same for a block that only watches it; seen from the side that sends.
 HANDSHAKE = Signature({"tvalid": Out(1), "tready": In(1), "tlast": Out(1)})
 WATCHED = Signature({"tvalid": Out(1), "tlast": Out(1)})
 
-#: The bus of the register file, seen from the side that asks.
+#: The bus of the register file, seen from the side that makes requests.
 AXI_LITE = Signature({name: (In if name in axi.ANSWERS else Out)(width) for name, width in axi.LITE.items()})
 
 
@@ -26,7 +26,7 @@ def axi_memory(direction: str, data: int, address: int) -> Signature:
     return Signature({name: (In if driven else Out)(width) for name, (width, driven) in wires.items()})
 
 
-#: What is told of a run, one cycle each time.
+#: Events of a run, each a pulse of one cycle.
 EVENTS = ("accepted", "finished", "misframed")
 
 

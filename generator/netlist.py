@@ -18,11 +18,11 @@ from typing import Any
 from amaranth.back import rtlil
 from amaranth.hdl import _ir, _nir
 
-#: Bits of the number of a net that tell the bit of a cell; Amaranth has 16, for all ports of a module together.
+#: Bits of the number of a net that hold the bit of a cell; Amaranth uses 16, for all ports of a module together.
 _BIT = 32
-#: Cells of which no output follows an input in the same cycle.
+#: Cells without a combinational path from an input to an output.
 _CUT = (_nir.Top, _nir.Instance, _nir.SyncReadPort)
-#: New objects that are worth a search for those nobody holds any more.
+#: Number of new objects after which a search for unreferenced ones pays off.
 _MANY = 200_000
 
 

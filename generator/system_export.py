@@ -79,6 +79,7 @@ def _instructions() -> dict[str, Any]:
         "staging_registers": dict(instructions.STAGED),
         "indices": list(instructions.INDICES),
         "last_bit": instructions.LAST_BIT,
+        "narrow_bit": instructions.NARROW_BIT,
         "tokens_most": instructions.TOKENS_MOST,
         "queue_depth": control.QUEUE_DEPTH,
     }
@@ -108,11 +109,13 @@ def _staged(one: Staged) -> dict[str, Any]:
         "name": one.name,
         "place": one.number,
         "container_bytes": one.container,
+        "narrow_container_bytes": one.narrow,
         "elements": one.elements,
         "beat_bytes": one.beat_bytes,
         "depth": one.depth,
         "held": one.held,
         "once": one.once,
         "carrier": one.carrier,
+        "repeats": one.repeats,
         "packed": one.packed,
     }

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from blueprint.files.nearest import suggestion
 from blueprint.port import Stream
 from blueprint.timing import TimingGraph
+from simulator.words import STALLS
 
 #: Open cycles of a stream, repeated for ever; empty is always open.
 Pattern = npt.NDArray[np.bool_]
@@ -112,21 +113,22 @@ def _fixed(pattern: Pattern) -> Maker:
 
 _SLOW = _fixed(rate(Fraction(1, 3)))
 
-PROFILES: Mapping[str, Profile] = {
-    "none": Profile(_open, _open),
-    "random_10": Profile(_random(0.1), _random(0.1)),
-    "random_50": Profile(_random(0.5), _random(0.5)),
-    "random_90": Profile(_random(0.9), _random(0.9)),
-    "source_random_50": Profile(_random(0.5), _open),
-    "sink_random_50": Profile(_open, _random(0.5)),
-    "burst_1": Profile(_burst(1), _burst(1)),
-    "burst_4": Profile(_burst(4), _burst(4)),
-    "burst_64": Profile(_burst(64), _burst(64)),
-    "slow_source": Profile(_SLOW, _open),
-    "slow_sink": Profile(_open, _SLOW),
-    "memory_latency_100": Profile(_fixed(late(100)), _open),
-    "sink_dead_1000": Profile(_open, _fixed(late(1000))),
-}
+_PROFILES = (
+    Profile(_open, _open),
+    Profile(_random(0.1), _random(0.1)),
+    Profile(_random(0.5), _random(0.5)),
+    Profile(_random(0.9), _random(0.9)),
+    Profile(_random(0.5), _open),
+    Profile(_open, _random(0.5)),
+    Profile(_burst(1), _burst(1)),
+    Profile(_burst(4), _burst(4)),
+    Profile(_burst(64), _burst(64)),
+    Profile(_SLOW, _open),
+    Profile(_open, _SLOW),
+    Profile(_fixed(late(100)), _open),
+    Profile(_open, _fixed(late(1000))),
+)
+PROFILES: Mapping[str, Profile] = dict(zip(STALLS, _PROFILES, strict=True))
 
 
 def names() -> tuple[str, ...]:

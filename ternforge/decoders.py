@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.errors import ParamError
-from blueprint.files import kinds, schemas
+from blueprint.files import document, kinds, schemas
 from blueprint.files.document import Section
 from blueprint.systems import address_map
 from blueprint.systems.description import System
@@ -68,7 +68,7 @@ def estimate(
 ) -> Answer:
     """The numbers of a system on a model; the largest one that it holds where none is named."""
     system = file if isinstance(file, System) else read_system(file)
-    facts = _technology(system, technology)
+    facts = _technology_of(file, system, technology)
     shapes = system.largest if model is None else models.load(model)
     if context is None:
         context = min(CONTEXT, shapes.context - 1, system.largest.context - 1)
@@ -92,18 +92,18 @@ def estimate(
         "memory": asdict(system.memory),
         "not_counted": f"sequencer, DMA engines, interconnect, memory's standby{_host(system)}",
         "assumptions": costs.ASSUMPTIONS,
+        "basis": "operations" if found.uncompiled else "programs",
         "uncompiled": found.uncompiled,
     }
     return answer
 
 
 def _headline(found: costs.Estimate) -> Answer:
-    decode, prefill = found.phases["decode"], found.phases.get("prefill")
     return {
-        "tokens_per_second": 1 / decode.time.seconds,
-        "energy_pj_per_token": decode.energy_pj,
-        "power_mw": decode.energy_pj / decode.time.seconds * 1e-9,
-        "time_to_first_token_s": None if prefill is None else prefill.time.seconds,
+        "tokens_per_second": found.tokens_per_second,
+        "energy_pj_per_token": found.phases["decode"].energy_pj,
+        "power_mw": found.power_mw,
+        "time_to_first_token_s": found.time_to_first_token_s,
     }
 
 
@@ -130,6 +130,16 @@ def _phase(system: System, phase: costs.Phase, clock_mhz: float) -> Answer:
 def _technology(system: System, named: str | Path | None = None) -> Technology:
     """The technology named, else the system's own, else asap7."""
     return technologies.load(named or system.technology or "asap7")
+
+
+def _technology_of(file: System | str | Path, system: System, named: str | Path | None) -> Technology:
+    """The technology, refused with the line of the file where the file names it."""
+    try:
+        return _technology(system, named)
+    except ParamError as problem:
+        if named is not None or isinstance(file, System):
+            raise
+        raise document.read(file).error("technology", str(problem)) from None
 
 
 def _host(system: System) -> str:
@@ -161,7 +171,8 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     yield " · ".join([*headline, _text("um2", answer["area_um2"])])
     yield f"not in these numbers: {answer['not_counted']}"
     if answer["uncompiled"]:
-        yield f"no program of the compiler, whose bytes and cycles these would be: {answer['uncompiled']}"
+        yield f"no program of the compiler: {answer['uncompiled']}"
+        yield "so these are numbers of a list of operations, which do not compare with those of programs"
     if not answer["meets_clock"]:
         yield f"FAIL: a clock of {clock:g} MHz is faster than the critical path of a unit allows"
 

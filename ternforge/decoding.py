@@ -19,6 +19,7 @@ from blueprint.systems.memory_port import BEHAVIORS, MemoryPort, of_memory
 from blueprint.systems.reader import read_system
 from checkpoints import reading
 from checkpoints.checkpoint import Checkpoint
+from checkpoints.digest import digest
 from checkpoints.faults import fault
 from compiler import calibration, image
 from compiler.compile import Compiled, compile_model
@@ -26,6 +27,7 @@ from compiler.image import Image
 from simulator.systems import decoding
 from simulator.systems.machine import Span
 from ternforge.folder import check_file, output_file, output_folder
+from ternforge.inputs import prompt_text
 from ternforge.session import Answer, Note, paced, silent, table
 from ternforge.words import MEMORIES, OWN_MEMORY
 
@@ -208,12 +210,16 @@ def simulate_system(
 
 def picture_of(system: System, hardware: Hardware, trained: Checkpoint, asked: Asked, note: Note) -> Image:
     """The image that is asked for: what was compiled before, or what is compiled now."""
+    if asked.image is not None and asked.calibrate is not None:
+        raise ParamError(
+            "calibrate must not be given beside an image, whose steps were measured when it was compiled"
+        )
     if asked.image is None:
         found, _ = compiled(system, trained, asked.calibrate, note)
         picture = image.of_compiled(found)
     else:
         picture = image.read(Path(asked.image), hardware)
-    if picture.vocab != trained.decoder.model.vocab or picture.context != trained.decoder.model.context:
+    if picture.checkpoint != digest(trained.source):
         raise ParamError(f"{asked.image}: image must be of this checkpoint, and is of another")
     return picture
 
@@ -222,7 +228,7 @@ def prompt_of(trained: Checkpoint, asked: Asked) -> list[int]:
     """Tokens of the prompt. Raises ``ParamError`` where they and those to come exceed the context."""
     context = trained.decoder.model.context
     begin = [] if trained.decoder.bos is None else [trained.decoder.bos]
-    given = begin + _encoded(trained, asked.prompt)
+    given = begin + _encoded(trained, prompt_text(asked.prompt))
     if not given:
         raise ParamError("Prompt must have at least one token, not none")
     if asked.tokens < 1:
@@ -291,8 +297,8 @@ def _traffic(decoded: decoding.Decoded, picture: Image) -> dict[str, Any]:
     found: Counter[str] = Counter()
     for unit, moved in decoding.transfers(decoded.trace).items():
         for place, span, size in moved:
-            note, _ = picture.notes[decoded.passes[place]][span.number]
-            found[f"{_group(note)[1]} {unit}"] += size
+            purpose, _ = picture.notes[decoded.passes[place]][span.number]
+            found[f"{purpose.kind} {unit}"] += size
     found["program fetch"] = sum(WORD_BYTES * len(picture.programs[name]) for name in decoded.passes)
     layers: dict[str, Counter[str]] = {}
     for unit, spans in decoded.trace.spans.items():
@@ -300,16 +306,9 @@ def _traffic(decoded: decoding.Decoded, picture: Image) -> dict[str, Any]:
         for span in spans:
             place, last = place + (span.number <= last), span.number
             if span.text.kind == "start":
-                note, _ = picture.notes[decoded.passes[place]][span.number]
-                layers.setdefault(_group(note)[0], Counter())[unit] += span.end - span.begin + 1
+                purpose, _ = picture.notes[decoded.passes[place]][span.number]
+                layers.setdefault(purpose.mark, Counter())[unit] += span.end - span.begin + 1
     return {"bytes": dict(found), "layers": {name: dict(each) for name, each in layers.items()}}
-
-
-def _group(note: str) -> tuple[str, str]:
-    """(layer or head, what its bytes are) of what an instruction is for."""
-    mark, _, what = note.partition(" ")
-    kind = next((kind for kind in ("weights", "attention", "scores") if what.startswith(kind)), "vectors")
-    return mark, kind
 
 
 def _energy(

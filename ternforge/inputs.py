@@ -58,9 +58,33 @@ def read_technology(design: Design, technology: str | Path | None = None) -> Tec
     return technologies.load("asap7" if named is None else named)
 
 
+def prompt_text(prompt: str) -> str:
+    """The prompt. Raises ``ParamError`` for what the shell gave as bytes that are no UTF-8."""
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        raise ParamError(f"Prompt must be text in UTF-8, not {prompt[:60]!r}") from None
+    return prompt
+
+
 def check_fits(spec: Spec, task: Task) -> None:
     """Raises ``ParamError`` for a task of the wrong kind, or larger than the design was made for."""
     spec.check_fits(task)
+
+
+#: Options of the command line that do not have the name of their argument.
+_OPTIONS = {"overrides": "--set", "workload": "--workload or --gemm", "values": "--no-values"}
+
+
+def refuse(given: Mapping[str, Any], whose: str) -> None:
+    """Refuse arguments that another kind of file takes, with the option where it has another name.
+
+    Raises ``ParamError``.
+    """
+    for name, value in given.items():
+        if value is not None and value is not False and value != {}:
+            option = f" ({_OPTIONS[name]})" if name in _OPTIONS else ""
+            raise ParamError(f"{name}{option} must be given {whose}")
 
 
 def refused(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

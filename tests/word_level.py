@@ -233,20 +233,9 @@ def steps(path: TimedPath, fmt: FloatFormat | None, places: frozenset[str]) -> l
 
 
 def carries(paths: Iterable[TimedPath]) -> int:
-    """Steps with a carry of the declared path that has most of them; not for floats, whose blocks have many.
-
-    Of the two adders of a running maximum, a signal on its way to a power of two passes one.
-    """
+    """Steps with a carry of the declared path that has most of them; not for floats, whose blocks have many."""
     counted = ("adder", "half_adder", "comparator")
-    return max(
-        math.ceil(sum(unit.count for unit in path.steps if unit.kind in counted)) - _beside(path)
-        for path in paths
-    )
-
-
-def _beside(path: TimedPath) -> int:
-    """Carries of a path that stand beside others, not behind them."""
-    return int(path.name.startswith("reference-0-") and any(unit.count for unit in path.steps))
+    return max(math.ceil(sum(unit.count for unit in path.steps if unit.kind in counted)) for path in paths)
 
 
 def _cells(unit: Unit, fmt: FloatFormat | None) -> int:

@@ -1,4 +1,4 @@
-"""Builds and runs cocotb benches on Verilator: cached models, time limits, and no pass by running nothing."""
+"""Build and run cocotb benches on Verilator. Models are cached, runs are limited, and running no test is an error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Waves = Literal["", "vcd", "saif"]
 
 @dataclass(frozen=True)
 class Results:
-    """Tests that ran, what failed (``name: first line of the message``), and all that was printed."""
+    """Number of tests, the failed ones (``name: first line of the message``), the output, and seconds of wall time."""
 
     tests: int
     failures: tuple[str, ...]
@@ -39,10 +39,11 @@ def build(
     optimize: str = "-O1",
     arguments: Sequence[str] = (),
 ) -> Path:
-    """Cached simulator of a design for :func:`run`.
+    """Build the simulator of a design for :func:`run`, or take it from the cache; returns its path.
 
-    ``visible`` maps a module to the ports and signals the bench may reach. (cocotb's own runner makes every
-    signal public, which triples the time of a build.) ``waves`` makes the simulator able to record.
+    ``visible`` maps a module to the ports and signals that the bench may access. (cocotb's own runner makes every
+    signal public, which triples the time of a build.) ``waves`` is the format that the simulator can record, if any.
+    Raises :class:`toolchain.process.ToolError` when Verilator or the compiler fails.
     """
     libraries = cocotb_tools.config.libs_dir
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
@@ -68,14 +69,14 @@ def run(
     arguments: Sequence[str] = (),
     timeout_s: float = 600,
 ) -> Results:
-    """Run the cocotb tests of ``test_module`` in ``folder``, where waves and results are left.
+    """Run the cocotb tests of ``test_module`` in ``folder``, which keeps the waves and ``results.xml``.
 
     ``python_path`` is searched for the module before ``sys.path``. Raises :class:`toolchain.process.ToolError`
-    when the simulator crashes or hangs, or when no test ran; tests that fail are in the results.
+    when the simulator crashes, takes longer than ``timeout_s``, or runs no test. Failed tests are in the results.
     """
     bench = _Runner(simulator, python_path, timeout_s)
     xml = folder.resolve() / "results.xml"
-    # Under pytest the runner exits when tests failed; the results say so too.
+    # Under pytest the runner raises SystemExit when a test fails; the results file reports the failure too.
     with suppress(SystemExit):
         bench.test(
             test_module,
@@ -126,7 +127,7 @@ def _visible(signals: Mapping[str, Sequence[str]]) -> str:
 
 
 class _Runner(runner.Verilator):  # type: ignore[misc]  # cocotb_tools is not followed
-    """cocotb's runner around a simulator that is already built, with a time limit."""
+    """cocotb's runner for a simulator that is already built, with a time limit."""
 
     def __init__(self, simulator: Path, python_path: Sequence[Path], timeout_s: float) -> None:
         super().__init__()

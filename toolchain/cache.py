@@ -15,11 +15,11 @@ from pathlib import Path
 from toolchain import files
 
 _SEAL = ".seal.json"
-#: What the cache may grow to; ``TERNFORGE_CACHE_MIB`` sets another size.
+#: Largest size of the cache; ``TERNFORGE_CACHE_MIB`` sets another one.
 _LIMIT_MIB = 4096
-#: Entries used within this time are never evicted: somebody may be running them.
+#: Entries used within this time are never evicted: another process may be running them.
 _RECENT_S = 6 * 3600
-#: An eviction is followed by so many times its own duration without another, unless it was this brief.
+#: The pause after an eviction, as a multiple of its duration; an eviction shorter than the second needs no pause.
 _REST, _BRIEF_S = 20, 0.5
 
 
@@ -34,7 +34,7 @@ class CacheError(RuntimeError):
 
 
 def key(parts: Iterable[str | bytes]) -> str:
-    """32 hexadecimal digits that identify the sequence of parts."""
+    """32 hexadecimal digits of a SHA-256 hash over the parts and their lengths."""
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -43,17 +43,18 @@ def key(parts: Iterable[str | bytes]) -> str:
 
 
 def flatten(texts: Mapping[str, str]) -> list[str | bytes]:
-    """Names and texts as parts of a key."""
+    """Names and texts in turn, as parts of a :func:`key`."""
     return [part for item in texts.items() for part in item]
 
 
 def entry(kind: str, parts: Iterable[str | bytes], build: Callable[[Path], None]) -> Path:
-    """Folder that ``build`` once filled for these ``parts``: texts, flags and tool versions.
+    """Return the folder of the cache entry for these ``parts``; if there is none, let ``build`` fill it.
 
-    ``build`` is called with an empty folder, which is moved into place only when it returned, so a build that
-    raised or was killed leaves no entry. Entries whose files were damaged are built again. Of several processes
-    that want the same entry one builds and the others wait. When the cache has outgrown its limit, the entries
-    not used for the longest time go.
+    ``parts`` must name everything that the content depends on: texts, flags and tool versions. ``build`` gets an
+    empty folder, which is moved into place only after it returns, so a build that raises or is killed leaves no
+    entry. Damaged entries are built again. If several processes want the same entry, one builds it and the others
+    wait. When the cache exceeds its limit, the least recently used entries are deleted.
+    An ``OSError`` becomes a :class:`CacheError` with the remedy, unless there is no folder for temporary files.
     """
     folder = root() / kind
     final = folder / key(parts)
@@ -77,7 +78,7 @@ def entry(kind: str, parts: Iterable[str | bytes], build: Callable[[Path], None]
 
 
 def _evict_in_turn(limit_mib: int) -> None:
-    """Evict, but not again before twenty times as long as it took: looking through a large cache takes a second."""
+    """Evict, unless the pause after the last eviction still runs: scanning a large cache takes a second."""
     begin = time.monotonic()
     if begin < _Turn.due:
         return
@@ -87,7 +88,7 @@ def _evict_in_turn(limit_mib: int) -> None:
 
 
 class _Turn:
-    """When this process is to evict again."""
+    """The time from which this process may evict again."""
 
     due = 0.0
 
@@ -133,7 +134,7 @@ def _is_whole(final: Path) -> bool:
         whole = bool(seal) and all(_digest(final / name) == digest for name, digest in seal.items())
     except (OSError, ValueError, AttributeError, TypeError):
         return False
-    with suppress(OSError):  # a cache that cannot be written can be read
+    with suppress(OSError):  # a read-only cache is still usable
         os.utime(final / _SEAL)
     return whole
 

@@ -15,7 +15,7 @@ TIMEOUT_S = 1800.0
 
 
 def command() -> str:
-    """Name of the compiler: ``CXX``, or ``g++``."""
+    """Name of the compiler: the environment variable ``CXX``, or ``g++``."""
     return os.environ.get("CXX") or "g++"
 
 
@@ -26,23 +26,26 @@ def _version(compiler: str) -> str:
 
 
 def version() -> str:
-    """First line that the compiler prints about itself."""
+    """First line of the compiler's ``--version`` output."""
     return _version(command())
 
 
 def compile_objects(jobs: Sequence[tuple[Path, Sequence[str]]], *, cwd: Path) -> list[Path]:
-    """Compile each source with its flags into an object in ``cwd``, as many at a time as there are processors."""
+    """Compile each source with its flags into an object in ``cwd``, one job per processor at a time.
+
+    Returns the objects in the order of ``jobs``. Raises :class:`toolchain.process.ToolError` when the compiler fails.
+    """
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         return list(pool.map(lambda job: _compile(job[0], job[1], cwd), jobs))
 
 
 def precompiles() -> bool:
-    """True if the cache can hold a precompiled header of this compiler: one of Clang is tied to its folder."""
+    """True if a precompiled header of this compiler can be cached; Clang ties it to the folder where it was made."""
     return "clang" not in version().lower()
 
 
 def precompile(header: Path, flags: Sequence[str]) -> None:
-    """Compile a header, for ``-include header`` with the same flags, into a file next to it."""
+    """Compile a header into a ``.gch`` file next to it, which ``-include header`` with the same flags then uses."""
     _run(["-x", "c++-header", header, "-o", header.with_name(f"{header.name}.gch"), *flags], header.parent)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from toolchain import cache, compiler, yosys
 
 MODEL = "model.cc"
-#: What every model includes, and most programs around one.
+#: Headers that every model and most programs around a model include.
 HEADERS = ("algorithm", "chrono", "cstdio", "vector", "cxxrtl/cxxrtl.h")
 
 
@@ -20,10 +20,11 @@ def executable(
     optimize: str = "-O1",
     flags: Sequence[str] = (),
 ) -> Path:
-    """Cached executable of a design and the program around it.
+    """Build the executable of a design and the program around it, or take it from the cache; returns its path.
 
-    ``sources`` maps a file name to C++ text; its first file is compiled and includes :data:`MODEL`, in which the
-    design is the class ``cxxrtl_design::<mangled top>``.
+    ``sources`` maps file names to C++ texts. The first one is compiled; it includes :data:`MODEL`, in which the
+    design is the class ``cxxrtl_design::<mangled top>``. Raises :class:`toolchain.process.ToolError` when Yosys or
+    the compiler fails.
     """
     texts = [file.read_bytes() for file in files]
     options = ["-std=c++17", optimize, "-w", *flags]
@@ -42,7 +43,7 @@ def executable(
 
 
 def _includes(options: Sequence[str]) -> list[str]:
-    """Flags that find CXXRTL's headers, compiled once for all models: up to a sixth of each build otherwise."""
+    """Flags for CXXRTL's headers. They are precompiled once for all models, which saves up to a sixth of each build."""
     include = ["-I", str(yosys.cxxrtl_include())]
     if not compiler.precompiles():
         return include
@@ -63,6 +64,6 @@ def mangle(name: str) -> str:
 
 def _script(files: Sequence[Path], top: str, output: Path) -> str:
     read = "\n".join(f'read_verilog -sv "{file.resolve()}"' for file in files)
-    # Hierarchy is kept: flattened, a module of a hundred instances is compiled a hundred times.
-    # -g0: names for debuggers would double the time of compilation and nobody looks inside.
+    # Hierarchy is kept: after flattening, a module with a hundred instances would be compiled a hundred times.
+    # -g0 leaves out the names for debuggers, which are not used and would double the compile time.
     return f'{read}\nhierarchy -check -top {top}\nproc\nopt\nclean\nwrite_cxxrtl -g0 -noflatten "{output}"\n'

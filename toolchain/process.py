@@ -18,13 +18,13 @@ from importlib import util
 from pathlib import Path
 from typing import IO
 
-#: Compilers, Yosys and Python name the cause first and only then give up, so the first such line tells most.
+#: Compilers, Yosys and Python print the cause before they give up, so the first such line is the most useful one.
 _ERROR_LINE = re.compile(r"(?:^|[\s:%*(])(?:fatal )?error\b|^[\w.]+Error: ", re.IGNORECASE)
 _OUT_OF_MEMORY = re.compile(r"bad_alloc|out of memory|MemoryError|memory exhausted|Cannot allocate memory")
 _LINE_LIMIT = 300
-#: What a tool may print: more is one that will not end, and it would fill the disk.
+#: Largest output of a tool. A tool that prints more would not end and would fill the disk.
 MOST_OUTPUT_MIB = 256
-#: Seconds between two looks at what was printed.
+#: Seconds between two checks of the size of the output.
 _POLL_S = 1.0
 _PR_SET_PDEATHSIG = 1
 
@@ -44,12 +44,12 @@ class ToolError(RuntimeError):
 
 
 class _TooMuch(Exception):
-    """A child printed more than anybody would read."""
+    """A child process printed more than :data:`MOST_OUTPUT_MIB`."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A child that ended with exit code 0."""
+    """Output and wall time of a child process that ended with exit code 0."""
 
     log: str
     seconds: float
@@ -91,17 +91,17 @@ def run(
 
 
 def end_with_parent() -> None:
-    """End this process when its parent ends, however that does: only where the kernel can (Linux)."""
+    """Let the kernel kill this process when its parent ends for any reason; does nothing outside Linux."""
     if sys.platform != "linux":
         return
     parent = os.getppid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended in between
+    if os.getppid() != parent:  # the parent ended before the request took effect
         os._exit(1)
 
 
 def find(program: str, *, tool: str, env: Mapping[str, str] | None = None, install: str = "") -> str:
-    """Path of an executable. Raises :class:`ToolError`, which says how to install it."""
+    """Path of an executable. Raises :class:`ToolError` with the way to install it if it is not found."""
     path = shutil.which(program, path=(env or os.environ).get("PATH"))
     if path is None:
         raise missing(tool, install)
@@ -114,7 +114,7 @@ def missing(tool: str, install: str) -> ToolError:
 
 
 def package(name: str, tool: str, install: str) -> Path:
-    """Folder of an installed Python package that brings a tool. Raises :class:`ToolError` if it is not installed."""
+    """Folder of an installed Python package that contains a tool. Raises :class:`ToolError` if it is not installed."""
     found = util.find_spec(name)
     if found is None or found.origin is None:
         raise missing(tool, install)

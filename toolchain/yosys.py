@@ -16,10 +16,10 @@ INSTALL = "install it with: pip install pyosys"
 def run(
     script: str, *, cwd: Path | None = None, timeout_s: float | None = None, memory_mib: int | None = None
 ) -> str:
-    """Run Yosys commands, one or more a line, and return the log.
+    """Run Yosys commands, one or more per line, and return the log.
 
-    Relative paths in the script start at ``cwd``. Raises :class:`toolchain.process.ToolError` with the line of
-    Yosys's own error.
+    Relative paths in the script start at ``cwd``. Raises :class:`toolchain.process.ToolError` with Yosys's own
+    error line.
     """
     home()
     with files.scratch("ternforge-yosys-") as scratch:

@@ -1,4 +1,4 @@
-"""Child process that runs one Yosys script; an ERROR in Yosys ends its process."""
+"""Child process that runs one Yosys script, because an ERROR in Yosys ends the process it runs in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def main() -> None:
 
     from toolchain.process import end_with_parent
 
-    end_with_parent()  # else Yosys would outlive whoever waits for it and is killed
+    end_with_parent()  # otherwise Yosys would go on running after its parent was killed
     libyosys.run_pass(f"script {sys.argv[1]}")
 
 

@@ -12,7 +12,7 @@ from blueprint.files.document import read_text
 from costmodel.model.evaluate import TechnologyCosts
 from costmodel.technology import technology
 from dse.batch import Batch, Floats
-from dse.evaluate import design_problem
+from dse.families import design_problem
 from dse.pareto import front_mask, hypervolume
 from dse.problem import Problem
 from dse.space import Indices

@@ -1,8 +1,8 @@
 """Multi-operand addition: a plan of carry-save steps that the generator builds and the cost model counts.
 
-Every row starts at column 0. A step takes three rows to two: full adders where all three rows have a bit, half adders
-where two have, wires where one has. The carry row is empty in column 0, so a single bit (the +1 of a negated
-operand) is added there at no cost.
+Every row starts at column 0. A step reduces three rows to two: by a full adder in each column where all three rows have
+a bit, a half adder where two have one, and a wire where one has. The carry row is empty in column 0, so a single bit
+(the +1 of a negated operand) is added there at no cost.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from blueprint.numbers import Number
 
 @dataclass(frozen=True)
 class Step:
-    """Rows ``a``, ``b``, ``c`` (by number, narrowest first) become a sum row and a carry row, numbered next."""
+    """Reduces rows ``a``, ``b``, ``c`` (numbers, narrowest first) to a sum and a carry row, numbered next."""
 
     a: int
     b: int
@@ -29,19 +29,21 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """All steps, the at most two rows that remain, and the adders of the steps."""
+    """All steps of a reduction, the at most two rows that remain, and the adders of the steps."""
 
     steps: tuple[Step, ...]
     rows: tuple[int, ...]
-    widths: tuple[int, ...]  # of every row by number
+    widths: tuple[int, ...]  # bits of every row, by number
     depth: int  # full adders in series
 
     @property
     def full_adders(self) -> int:
+        """Number of full adders in all steps."""
         return sum(step.full for step in self.steps)
 
     @property
     def half_adders(self) -> int:
+        """Number of half adders in all steps."""
         return sum(step.half - step.full for step in self.steps)
 
 
@@ -52,7 +54,7 @@ def plan(widths: tuple[int, ...], limit: int, free_bits: int) -> Plan:
     live = [(width, 0, number) for number, width in enumerate(all_widths)]
     steps: list[Step] = []
     while len(live) > 2:
-        # Rows that are ready first go first, as in a Wallace tree; among them those that fit without half adders.
+        # Rows that are ready first are added first, as in a Wallace tree; among those, the ones with fewer half adders.
         live.sort(key=lambda row: (row[1], row[0], row[2]))
         best = min((sorted(live[i : i + 3]) for i in range(len(live) - 2)), key=_cost)
         (low, _, a), (middle, _, b), (high, _, c) = best
@@ -72,7 +74,10 @@ def _cost(rows: list[tuple[int, int, int]]) -> tuple[int, int, int]:
 
 
 def counts(rows: Number, width: Number, extra: Number) -> tuple[Number, Number, Number]:
-    """(full adders, half adders, depth) of adding ``rows`` words of ``width`` and, if ``extra`` > 0, one that wide."""
+    """(full adders, half adders, depth) of adding ``rows`` words of ``width`` bits and, if any, one of ``extra`` bits.
+
+    Takes the numbers of one design, or arrays over designs that broadcast.
+    """
     if not any(isinstance(value, np.ndarray) for value in (rows, width, extra)):
         return _counts(rows, width, extra)
     # One number per combination: sorting numbers is much faster than sorting rows of a table.

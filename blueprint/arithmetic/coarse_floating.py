@@ -1,15 +1,16 @@
 """Addition with approximate normalization: results keep up to ``coarse - 1`` leading zeros, so a word stores them.
 
 After "Floating-Point Multiply-Add with Approximate Normalization for Low-Cost Matrix Engines" (arXiv 2408.11997): the
-normalization shifter of an accumulating adder loses its fine stages and shifts by multiples of ``coarse`` only. A word
-is the sign, the exponent field and a significand of ``fraction_bits + 1`` bits with its leading bit, from the highest
-bit down, one bit wider than the format: value ``(-1)**sign * significand * 2**(field - bias - fraction_bits)``. A zero
-has field 0. The highest field is infinity (fraction 0) or NaN.
+normalization shifter of an accumulating adder has no fine stages and shifts by multiples of ``coarse`` only. From the
+highest bit down, a word holds the sign, the exponent field and a significand of ``fraction_bits + 1`` bits with its
+leading bit, so it is one bit wider than the format. Its value is
+``(-1)**sign * significand * 2**(field - bias - fraction_bits)``. A zero has field 0. The highest field is infinity
+(fraction 0) or NaN.
 
 One addition is off by at most ``2**(coarse - 2 - fraction_bits)`` of the largest of ``|a|``, ``|b|`` and ``|a + b|``,
 where exact normalization is off by ``2**(-1 - fraction_bits)`` of ``|a + b|``; up to the exponent field ``coarse`` the
-bound is ``2**(coarse - 2)`` smallest subnormals. Rounding is to nearest even by two guard bits and a sticky bit at the
-exponent of the larger operand: what cancellation brings up from below them is cut.
+bound is ``2**(coarse - 2)`` smallest subnormals. Rounding is to nearest even, with two guard bits and a sticky bit at
+the exponent of the larger operand; lower bits are lost even where cancellation would shift them up.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from blueprint.numbers import bit_length
 
 
 def check(fmt: FloatFormat, coarse: int) -> int:
-    """Return ``coarse``. Raises ``ParamError`` where no such adder exists."""
+    """Return ``coarse``. Raises ``TypeError`` if it is no integer and ``ParamError`` if there is no such adder."""
     if isinstance(coarse, bool) or not isinstance(coarse, int):
         raise TypeError(f"coarse must be an integer, not {coarse!r}")
     if coarse not in (2, 4, 8) or coarse > fmt.fraction_bits:
@@ -70,7 +71,7 @@ def add(fmt: FloatFormat, a: Patterns, b: Patterns, coarse: int) -> Patterns:
         lost = (wide & ((1 << distance) - 1)) != 0
         terms.append(((wide >> distance) | lost) * (1 - 2 * sign))
     total = terms[0] + terms[1]
-    # Two guard bits, and below them only whether anything is left, as in the hardware.
+    # Two guard bits with a sticky bit below them, as in the hardware.
     size, lost = np.abs(total) >> (guard - 2), np.abs(total) & ((1 << (guard - 2)) - 1) != 0
     carry = size >> (f + 3)
     shift = np.minimum(f + 3 - bit_length(size), top - 1) // coarse * coarse * (1 - carry)

@@ -23,7 +23,8 @@ from blueprint.numbers import Number, bit_length, choose
 Patterns = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-#: Widest word: significands of 24 bits multiply and align inside 64-bit integers, and float64 holds every value.
+#: Most bits of a float, of its exponent and fraction, and of an integer. Significands of 24 bits multiply and align
+#: within 64-bit integers, and float64 holds every value.
 WIDTH_LIMIT, EXPONENT_LIMIT, FRACTION_LIMIT, INTEGER_LIMIT = 32, 10, 23, 48
 
 
@@ -111,19 +112,22 @@ BF16 = FloatFormat("bf16", 8, 7)
 FP8_E4M3 = FloatFormat("fp8_e4m3", 4, 3, infinities=False)
 FP8_E5M2 = FloatFormat("fp8_e5m2", 5, 2)
 FP32 = FloatFormat("fp32", 8, 23)
-#: Formats of activations.
+#: Formats of operands.
 FORMATS = {fmt.name: fmt for fmt in (FP16, BF16, FP8_E4M3, FP8_E5M2)}
-#: Every format that has a name; results may be wider than activations.
+#: Every format that has a name; results may be wider than operands.
 NAMED = FORMATS | {"fp32": FP32}
 
 
-#: Delays of the steps of an addition, relative to each other (tenths of a nanosecond for FP16 in asap7): order,
-#: align, total, normalize, round. Registers of a pipelined adder stand between them.
+#: Relative delays of the steps of an addition (tenths of a nanosecond for FP16 in asap7): order, align, total,
+#: normalize, round. A pipelined adder has its registers between these steps.
 ADD_DELAYS = (4, 5, 5, 6, 5)
 
 
 def cuts(delays: tuple[int, ...], stages: int) -> list[int]:
-    """Number of steps in front of each register: balanced by delay; registers without a cut stand at the end."""
+    """Number of steps in front of each of ``stages`` registers.
+
+    The registers balance the ``delays`` of the steps between them; registers beyond the gaps stand at the end.
+    """
     count = len(delays)
     inner = min(stages, count - 1)
 
@@ -135,7 +139,10 @@ def cuts(delays: tuple[int, ...], stages: int) -> list[int]:
 
 
 def pieces(delays: tuple[int, ...], stages: int) -> list[float]:
-    """Parts of the delay of a chain of steps between the registers of :func:`cuts`, from its inputs to its result."""
+    """Shares of the delay of a chain, from its inputs to its result, between the registers of :func:`cuts`.
+
+    There are ``stages + 1`` shares and they add up to 1.
+    """
     edges = [0, *cuts(delays, stages), len(delays)]
     return [sum(delays[low:high]) / sum(delays) for low, high in zip(edges, edges[1:], strict=False)]
 
@@ -224,20 +231,21 @@ def _round(fmt: FloatFormat, sign: Any, significand: Any, exponent: Any, flush: 
     return canonical(fmt, magnitude | sign << (fmt.width - 1))
 
 
-#: Of the formats with the exponents of FP32, the longest fraction whose sums and products may be rounded to FP32 first
-#: (Figueroa, "When is double rounding innocuous?", 1995: 24 digits for twice those of the result and 2 more).
+#: Among formats with the exponents of FP32, the longest fraction whose sums and products may first be rounded to FP32
+#: (Figueroa, "When is double rounding innocuous?", 1995: 24 digits must be at least twice those of the result plus 2).
 _TWICE_ROUNDED = 10
-#: From here on a result may overflow; below the second it may have been rounded as a subnormal number.
+#: A result of at least ``_LARGE`` may overflow; one below ``_SAFE`` may have been rounded as a subnormal number.
 _LARGE, _SAFE = np.float32(2.0**126), np.float32(2.0**-124)
 
 
 def _native(
     fmt: FloatFormat, a: Patterns, b: Patterns, operation: Callable[..., npt.NDArray[np.float32]]
 ) -> Patterns | None:
-    """A sum or product by the processor's FP32, with subnormal numbers as zeros.
+    """A sum or product by the processor's FP32 unit, with subnormal numbers as zeros.
 
-    ``None`` where that may differ: another range of exponents, a fraction that does not round as from the exact
-    result, an operand or a result that is not finite, a result next to the subnormal numbers.
+    Returns ``None`` if any element may differ from the defined result. That is so for another range of exponents, for a
+    fraction with which double rounding matters, for an operand or a result that is not finite, and for a result next to
+    the subnormal numbers.
     """
     fraction = fmt.fraction_bits
     if fmt.exponent_bits != FP32.exponent_bits or not (
@@ -259,7 +267,10 @@ def _native(
 
 
 def running_sum(values: Patterns) -> Patterns:
-    """The sum of FP32 numbers along the last axis, one after the other from +0, with subnormal numbers as zeros."""
+    """Add FP32 patterns ``[..., n]`` in order along the last axis, starting at +0; returns ``[...]``.
+
+    Subnormal numbers count as zeros.
+    """
     values = np.asarray(values, np.int64)
     first = np.zeros((*values.shape[:-1], 1), np.float32)
     terms = np.concatenate([first, _flushed(FP32, values, 0)], axis=-1)
@@ -288,11 +299,11 @@ def add(fmt: FloatFormat, a: Patterns, b: Patterns, flush: bool = False) -> Patt
 
 
 def stepwise_add(fmt: FloatFormat, a: Patterns, b: Patterns, flush: bool = False) -> Patterns:
-    """`add` in integers, for every format and operand."""
+    """:func:`add` in integers, for every format and operand."""
     x, y = _unpack(fmt, a, flush), _unpack(fmt, b, flush)
     guard = fmt.fraction_bits + 3
     top = np.maximum(x.exponent, y.exponent)
-    # Beyond the guard bits only whether anything is left matters: it is kept in the lowest bit.
+    # The bits below the guard bits become a sticky bit, which is kept in the lowest bit.
     terms = []
     for part in (x, y):
         distance = np.minimum(top - part.exponent, 2 * guard)
@@ -320,7 +331,7 @@ def multiply(fmt: FloatFormat, a: Patterns, b: Patterns, flush: bool = False) ->
 
 
 def stepwise_multiply(fmt: FloatFormat, a: Patterns, b: Patterns, flush: bool = False) -> Patterns:
-    """`multiply` in integers, for every format and operand."""
+    """:func:`multiply` in integers, for every format and operand."""
     x, y = _unpack(fmt, a, flush), _unpack(fmt, b, flush)
     sign = x.sign ^ y.sign
     exponent = x.exponent + y.exponent - fmt.bias - fmt.fraction_bits
@@ -391,7 +402,7 @@ def to_integer(fmt: FloatFormat, a: Patterns, width: int, flush: bool = False) -
     kept, rest = x.significand >> right, x.significand & ((1 << right) - 1)
     half = (1 << right) >> 1
     magnitude = kept + ((rest > half) | ((rest == half) & (kept & 1 == 1) & (right > 0)))
-    # A significand below 2**24 shifted further than the limit's width saturates anyway.
+    # Larger shifts need not be exact: any nonzero significand shifted by more than the width saturates.
     magnitude = magnitude << np.minimum(np.maximum(shift, 0), width)
     huge = x.infinite | ((magnitude != 0) & (shift > width)) | (magnitude > limit - 1 + x.sign)
     magnitude = np.where(huge, limit - 1 + x.sign, magnitude)
@@ -399,7 +410,7 @@ def to_integer(fmt: FloatFormat, a: Patterns, width: int, flush: bool = False) -
 
 
 def check_integer_width(width: int) -> int:
-    """Return ``width``. Raises ``ParamError`` for a width that conversions do not support."""
+    """Return ``width``. Raises ``TypeError`` if it is no integer and ``ParamError`` if no conversion supports it."""
     if isinstance(width, bool) or not isinstance(width, int):
         raise TypeError(f"Integer width must be an integer, not {width!r}")
     if not 2 <= width <= INTEGER_LIMIT:

@@ -1,11 +1,11 @@
-"""Pruned decode: selects the keys to be scored exactly, from the leading ones of queries and keys alone.
+"""Pruned decode: selects the keys that are scored exactly, using only the leading ones of queries and keys.
 
-An element keeps its sign and the place of its leading one, four bits: -128 is the only int8 number whose leading one
-stands at place 7, so it takes the code that a negative zero would. The surrogate score adds up products of such powers
-of two. Keys are sorted into buckets by the leading one of their surrogate score and a few bits behind it, the buckets
-are counted, and the best ones are taken until there are K keys: no score is compared with another. Within the last
-bucket the keys come in order of their index. Source of the idea: VitaLLM (arXiv 2605.00320); the codes, the buckets
-and the order are our own.
+An element is reduced to its sign and the position of its leading one, a code of four bits. Only -128 has its leading
+one at position 7; it uses the code that a negative zero would have. The surrogate score of a key is the sum of the
+products of these powers of two. The leading one of the score and a few bits below it give the bucket of the key. The
+buckets are counted and the highest ones are taken until there are K keys, so no score is compared with another. Within
+the last bucket, keys with a lower index go first. Source of the idea: VitaLLM (arXiv 2605.00320); the codes, the
+buckets and the order are our own.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ Flags = npt.NDArray[np.bool_]
 
 CODE_BITS, ELEMENT_BITS = 4, 8
 LOWEST = -128
-#: Places at which the leading one of a product may stand, 0 to 14, and bits of one.
+#: Number of positions of the leading one of a product (0 to 14), and bits of a position.
 PRODUCT_PLACES, PLACE_BITS = 15, 4
-#: A product of two codes: its place, its sign and whether there is one.
+#: Bits of a product of two codes: its position, its sign, and whether it is nonzero.
 PRODUCT_BITS = PLACE_BITS + 1 + 1
-#: Delays of the steps of a surrogate score, relative to each other: products, and their sum.
+#: Relative delays of the steps of a surrogate score: products, and their sum.
 SURROGATE_DELAYS = (1, 2)
 
 
 def encode(values: Integers) -> Integers:
-    """Codes of int8 numbers: {sign, place of the leading one plus 1}, 0 for zero and 8 for -128."""
+    """Codes of int8 numbers, in their shape: {sign, position of the leading one plus 1}, 0 for zero and 8 for -128."""
     level = bit_length(np.abs(values))
     return np.where(values == LOWEST, 8, np.where(values < 0, 8, 0) | level).astype(np.int64)
 
 
 def decode(codes: Integers) -> Integers:
-    """Signed powers of two from their codes."""
+    """The signed powers of two that codes stand for, in their shape; code 0 gives 0."""
     level = codes & 7
     power = np.where(level > 0, 1 << np.maximum(level - 1, 0), 0)
     return np.where(codes == 8, LOWEST, np.where(codes & 8, -power, power))
@@ -53,14 +53,14 @@ def surrogate(q: Integers, k: Integers) -> Integers:
 
 @dataclass(frozen=True, kw_only=True)
 class Pruning:
-    """Parameters of key selection. Fields are numbers or arrays."""
+    """Parameters of key selection. Fields are numbers of one design, or arrays over designs."""
 
     dim: int
     keys_max: int
     bucket_bits: int = 2  # bits behind the leading one that tell buckets apart
 
     def check(self) -> Pruning:
-        """Return the object. Raises ``ParamError`` if it cannot be built."""
+        """Return the object. Raises ``TypeError`` for a wrong type and ``ParamError`` for a value out of range."""
         for name, low, high in (("dim", 1, DIM_LIMIT), ("keys_max", 1, KEYS_LIMIT), ("bucket_bits", 0, 4)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int):
@@ -76,12 +76,12 @@ class Pruning:
 
     @property
     def magnitude_buckets(self) -> Number:
-        """Buckets of scores that are not negative; the negative ones have as many."""
+        """Number of buckets of non-negative scores; negative scores have as many."""
         return (self.score_width - self.bucket_bits) << self.bucket_bits
 
     @property
     def buckets(self) -> Number:
-        """Buckets of all scores."""
+        """Number of buckets of all scores."""
         return 2 * self.magnitude_buckets
 
     @property
@@ -109,10 +109,11 @@ class Pruning:
         return (self.buckets + 1) * self.count_width + self.bucket_width + 1
 
     def bucket(self, scores: Integers) -> Integers:
-        """Numbers of buckets, higher for higher scores.
+        """Bucket numbers of scores, in their shape; higher scores have higher numbers.
 
-        A score that is not negative is a small float: below ``2**bucket_bits`` itself, then {places of its leading one
-        beyond those, the bits behind it}. A negative one mirrors its complement. The top bit says "not negative".
+        The number of a non-negative score is like a small float: a score below ``2**bucket_bits`` is its own number, a
+        larger one has {position of its leading one above those bits, the ``bucket_bits`` bits below the leading one}. A
+        negative score mirrors the number of its complement. The top bit is 1 for scores that are not negative.
         """
         magnitude = np.where(scores < 0, ~scores, scores)
         place = np.maximum(bit_length(magnitude) - self.bucket_bits, 1)
@@ -125,7 +126,11 @@ class Pruning:
         return np.asarray(np.where(scores < 0, middle - 1 - number, middle + number), dtype=np.int64)
 
     def select(self, scores: Integers, count: int, seen: Flags | None = None) -> Flags:
-        """Mask (rows, keys) of the selected keys: ``count`` of those ``seen``, or all if there are fewer."""
+        """Mask (rows, keys) of the selected keys: ``count`` keys of those ``seen``, or all of them if there are fewer.
+
+        ``scores`` and ``seen`` have the same shape; by default all keys are seen. Raises ``ParamError`` for a ``count``
+        below 1.
+        """
         if count < 1:
             raise ParamError(f"Number of candidates must be at least 1, not {count}")
         seen = np.ones(scores.shape, dtype=bool) if seen is None else seen
@@ -144,7 +149,7 @@ class Pruning:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Bits fetched for one query."""
+    """Bits fetched for one query: of all keys and values, of all codes, and of the candidates' keys and values."""
 
     dense: int
     codes: int
@@ -152,7 +157,7 @@ class Traffic:
 
     @classmethod
     def of(cls, dim: int, keys: int, candidates: int) -> Traffic:
-        """Total traffic, that of the codes of all keys, and that of the keys and values of the candidates."""
+        """Traffic of a head with ``keys`` keys of ``dim`` elements; at most ``candidates`` keys are scored exactly."""
         pair = 2 * ELEMENT_BITS * dim
         return cls(pair * keys, CODE_BITS * dim * keys, pair * min(candidates, keys))
 

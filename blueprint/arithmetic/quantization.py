@@ -5,5 +5,5 @@ Ma et al., "The Era of 1-bit LLMs", 2024, section 2; the published code clamps t
 
 #: The largest magnitude of a quantized element.
 LEVELS = 127.0
-#: The smallest that a token's largest magnitude is taken for.
+#: Lower bound on the largest magnitude of a token, which keeps the scale of a token of zeros finite.
 LEAST_ABSMAX = 1e-5

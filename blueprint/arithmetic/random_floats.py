@@ -8,10 +8,10 @@ from blueprint.arithmetic.floating import FloatFormat, Patterns
 
 
 def patterns(fmt: FloatFormat, random: np.random.Generator, exponents: Patterns, rare: float) -> Patterns:
-    """Patterns of either sign with these biased exponents, in their shape.
+    """Random patterns of either sign with these biased ``exponents``, in their shape.
 
-    A share ``rare`` has any size, one in 20 is at an end of the subnormal or normal numbers; in every fourth case one
-    in 50 is an infinity or a NaN.
+    A share ``rare`` of them has any finite value instead. One in 20 is zero, or the smallest or largest subnormal or
+    normal number. In a quarter of the calls, one in 50 is an infinity or a NaN.
     """
     shape = exponents.shape
     near = np.clip(exponents, 0, 2**fmt.exponent_bits - 2) << fmt.fraction_bits

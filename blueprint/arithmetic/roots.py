@@ -1,10 +1,10 @@
-"""Quotients and inverse square roots by digit recurrence: a bit a step, rounded to nearest, exact to the bit.
+"""Quotients and inverse square roots by digit recurrence: one bit per step, rounded to nearest, bit-exact.
 
-Both are of positive numbers ``significand * 2**(field - bias - fraction_bits)`` with the leading bit in the
-significand, and give as many bits as a float of the target format holds and one more, by which it is rounded (no
-result lies between two floats exactly where that bit is not 0). So the error against the real number is at most half
-a unit in the last place. Source: restoring division and square root, Ercegovac and Lang, Digital Arithmetic (2004),
-chapters 5 and 6; the inverse root needs no division, as the divisor stays in every comparison.
+Operands are positive numbers ``significand * 2**(field - bias - fraction_bits)`` whose significand includes the leading
+bit. The recurrence computes the bits of the target format and one more, by which the result is rounded; a result
+halfway between two floats is rounded up. The error against the real number is therefore at most half a unit in the last
+place. Source: restoring division and square root, Ercegovac and Lang, Digital Arithmetic (2004), chapters 5 and 6. The
+inverse root needs no division, because every comparison includes the divisor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from blueprint.numbers import Number
 
 
 def steps(fraction_bits: Number) -> Number:
-    """Steps of a recurrence: the leading bit, those of the fraction, and the one that rounds."""
+    """Number of steps of a recurrence: one each for the leading bit, the bits of the fraction, and the rounding bit."""
     return fraction_bits + 2
 
 
@@ -27,9 +27,9 @@ def significand(fmt: FloatFormat, a: Patterns) -> tuple[Patterns, Patterns]:
 
 
 def inverse_root(target: FloatFormat, wide: FloatFormat, over: Patterns, under: Patterns) -> Patterns:
-    """``sqrt(over / under)`` of positive normal ``wide`` numbers, as patterns of ``target``, of the same exponents.
+    """``sqrt(over / under)`` of positive normal numbers of format ``wide``, as patterns of ``target``.
 
-    Raises ``ValueError`` for formats with different exponents.
+    ``over`` and ``under`` broadcast. Raises ``ValueError`` for formats with different exponent widths.
     """
     if target.exponent_bits != wide.exponent_bits:
         raise ValueError(f"Exponents must be of {wide.exponent_bits} bits, not {target.exponent_bits}")
@@ -48,7 +48,7 @@ def inverse_root(target: FloatFormat, wide: FloatFormat, over: Patterns, under: 
 
 
 def quotient(target: FloatFormat, over: int, under: Patterns) -> Patterns:
-    """``over / under`` of positive normal ``target`` numbers; ``over`` is one pattern."""
+    """``over / under`` of positive normal ``target`` numbers, in the shape of ``under``; ``over`` is one pattern."""
     (field_over, top), (field_under, divisor) = (
         significand(target, np.asarray(over, np.int64)),
         significand(target, under),
@@ -64,6 +64,6 @@ def quotient(target: FloatFormat, over: int, under: Patterns) -> Patterns:
 
 
 def _packed(fmt: FloatFormat, field: Patterns, found: Patterns) -> Patterns:
-    """The pattern of a significand with one bit too many, rounded; the carry of the rounding steps the exponent."""
+    """The pattern of a significand with one extra bit, by which it is rounded; a carry increments the exponent."""
     pattern: Patterns = ((field - 1) << fmt.fraction_bits) + ((found + 1) >> 1)
     return pattern

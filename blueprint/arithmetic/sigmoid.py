@@ -1,8 +1,9 @@
-"""The logistic function ``1 / (1 + exp(-x))`` of floats with 8 exponent bits, in integers, exact to the bit.
+"""The logistic function ``1 / (1 + exp(-x))`` of floats with 8 exponent bits, in integers, bit-exact.
 
-``t = exp(-|x|)`` is a power of two, ``2**f * 2**-n`` with ``f`` from 0 to 1 by a polynomial; ``1 / (1 + t)`` is a
-polynomial as well, of ``1 - t``; and where ``x`` is negative the result is ``t / (1 + t)``, so that small results are
-as precise as large ones. Polynomials are those of attention's powers of two (:class:`Polynomial`).
+``t = exp(-|x|)`` is computed as ``2**f * 2**-n`` with an integer ``n``; a polynomial gives ``2**f`` for ``f`` from 0 to
+1. Another polynomial, in ``1 - t``, gives ``1 / (1 + t)``. The result for a negative ``x`` is ``t / (1 + t)``, so that
+small results are as precise as large ones. Both polynomials are of the kind that attention uses for powers of two
+(:class:`Polynomial`).
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ from blueprint.arithmetic.softmax.parts import Step, integer_product, one, shift
 from blueprint.numbers import Number, flag, larger, smaller
 from blueprint.unit import REGISTER, Path, Unit
 
-#: Exponent bits of the formats that there are sigmoids of.
+#: Exponent bits of the formats that are supported.
 EXPONENT_BITS = 8
-#: Bits of the results of polynomials beyond those of the format, and the most that there are.
+#: Fraction bits of the results of polynomials: so many more than the format has, but at most the second number.
 MORE, MOST = 3, 18
-#: Bits of ``log2(e)`` beyond those, behind the point.
+#: Fraction bits of ``log2(e)`` beyond those of the results of polynomials.
 CONSTANT_BITS = 6
-#: Bits of the whole part of an exponent of two; one from 2**LIMIT on is as good as infinite.
+#: Bits of the integer part of an exponent of two; a magnitude of 2**LIMIT or more counts as infinite.
 WHOLE_BITS, LIMIT = 8, 7
-#: Two-input gates of a table of coefficients for each bit of a result.
+#: Two-input gates of a table of coefficients, per bit of the result.
 _TABLE_GATES = 6
 
 
 def mantissa(fraction: Number) -> Number:
-    """Bits behind the point of the results of both polynomials, for a format with so many fraction bits."""
+    """Fraction bits of the results of both polynomials, for a format with ``fraction`` fraction bits."""
     return smaller(fraction + MORE, MOST)
 
 
@@ -49,41 +50,41 @@ class Sigmoid:
 
     @property
     def mantissa(self) -> int:
-        """Bits behind the point of the results of both polynomials."""
+        """Fraction bits of the results of both polynomials."""
         return int(mantissa(self.fmt.fraction_bits))
 
     @property
     def precision(self) -> int:
-        """Bits behind the point of what goes into the polynomials."""
+        """Fraction bits of the arguments of both polynomials."""
         return self.mantissa + 1
 
     @property
     def constant(self) -> int:
-        """``log2(e)`` with ``mantissa + CONSTANT_BITS`` bits behind the point."""
+        """``log2(e)`` as an integer with ``mantissa + CONSTANT_BITS`` fraction bits."""
         return round(math.ldexp(math.log2(math.e), self.mantissa + CONSTANT_BITS))
 
     @property
     def dropped(self) -> int:
-        """Bits of the product with the constant that lie below the precision for every number below the limit."""
+        """Low bits of the product with the constant that lie below the precision for all magnitudes below 2**LIMIT."""
         return self.fmt.fraction_bits + CONSTANT_BITS - 1 - (LIMIT - 1)
 
     @property
     def nearest(self) -> int:
-        """Exponent field of the largest numbers below the limit; products of these are shifted least."""
+        """Exponent field of the largest magnitudes below 2**LIMIT, whose products are shifted least."""
         return self.fmt.bias + LIMIT - 1
 
     @property
     def power(self) -> Polynomial:
-        """``2**f``."""
+        """The polynomial for ``2**f``."""
         return polynomial(self.precision, self.mantissa)
 
     @property
     def reciprocal(self) -> Polynomial:
-        """``2 / (2 - v)``."""
+        """The polynomial for ``2 / (2 - v)``."""
         return polynomial(self.precision, self.mantissa, RECIPROCAL)
 
     def __call__(self, x: Patterns) -> Patterns:
-        """Patterns of positive numbers; what is below the smallest normal number is +0."""
+        """Logistic function of patterns, in their shape; a result below the smallest normal number is +0."""
         negative = (np.asarray(x, np.int64) & self.fmt.sign_mask) != 0
         whole, fraction = self.exponent(x)
         power = self.power(fraction)
@@ -93,7 +94,7 @@ class Sigmoid:
         return self._packed(product, np.where(negative, whole, 0))
 
     def exponent(self, x: Patterns) -> tuple[Patterns, Patterns]:
-        """``exp(-|x|)`` is ``2**(fraction / 2**precision - whole)``."""
+        """(whole, fraction) of patterns, such that ``exp(-|x|)`` is ``2**(fraction / 2**precision - whole)``."""
         x = np.asarray(x, np.int64) & ~self.fmt.sign_mask
         field, significand = (
             x >> self.fmt.fraction_bits,
@@ -106,7 +107,7 @@ class Sigmoid:
         return (found + mask) >> self.precision, -found & mask
 
     def _packed(self, product: Patterns, down: Patterns) -> Patterns:
-        """Half the product of two mantissas, below 4, shifted down and rounded, halves up."""
+        """Patterns of half the ``product`` of two mantissas (below 4), times ``2**-down``, rounded with ties up."""
         fraction = self.fmt.fraction_bits
         above = product >> 2 * self.mantissa + 1
         rounded = ((product >> (2 * self.mantissa - fraction - 1 + above)) + 1) >> 1
@@ -115,12 +116,12 @@ class Sigmoid:
 
 
 def silu(fmt: FloatFormat, x: Patterns) -> Patterns:
-    """``x / (1 + exp(-x))``: the product of a number and its sigmoid, rounded to nearest; subnormals are zeros."""
+    """``x / (1 + exp(-x))`` of patterns: ``x`` times its rounded sigmoid, rounded to nearest; subnormals are zeros."""
     return floating.multiply(fmt, x, Sigmoid(fmt)(x), True)
 
 
 def units(place: str, count: Number, fraction: Number) -> Iterator[Unit]:
-    """``count`` sigmoids with a register behind every step but the last, of a format with so many fraction bits."""
+    """Units of ``count`` sigmoids with a register after every step but the last; ``fraction`` bits of the format."""
     bits = mantissa(fraction)
     yield REGISTER(place, count, width=4 * bits + 1 + 3 * WHOLE_BITS)
     for step in _steps(fraction):
@@ -128,7 +129,7 @@ def units(place: str, count: Number, fraction: Number) -> Iterator[Unit]:
 
 
 def paths(place: str, there: Number, fraction: Number) -> Iterator[Path]:
-    """Paths through each step."""
+    """Timing paths through each step; without delay where ``there`` is 0."""
     names = ("exponent", "power", "reciprocal", "product")
     for name, step in zip(names, _steps(fraction), strict=True):
         passed = (Unit(part.kind, place, part.passed * there, part.dims) for part in step)
@@ -136,7 +137,7 @@ def paths(place: str, there: Number, fraction: Number) -> Iterator[Path]:
 
 
 def _steps(fraction: Number) -> tuple[Step, ...]:
-    """Building parts of the steps."""
+    """Parts of each step."""
     bits = mantissa(fraction)
     wide, segment = bits + 1 + WHOLE_BITS, larger(bits - 3, 1)
     square = times(integer_product(segment, segment), flag(bits > LINE_LIMIT))

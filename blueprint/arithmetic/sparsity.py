@@ -21,13 +21,13 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Pattern:
-    """``n`` of ``m``. Numbers of one design or arrays over designs; ``n == m`` is dense."""
+    """At most ``n`` of each ``m`` weights; ``n == m`` is dense. Numbers of one design, or arrays over designs."""
 
     n: int
     m: int
 
     def check(self) -> Pattern:
-        """Return the pattern. Raises ``ParamError`` for an illegal one."""
+        """Return the pattern. Raises ``TypeError`` for a wrong type and ``ParamError`` for an illegal pattern."""
         for name, value in (("n", self.n), ("m", self.m)):
             if isinstance(value, bool) or not isinstance(value, int):
                 raise TypeError(f"{name} must be an integer, not {value!r}")
@@ -41,7 +41,7 @@ class Pattern:
         return choose(self.n == self.m, 0, clog2(self.m))
 
     def slots(self, k: Number) -> Number:
-        """Stored weights of a column of ``k``; a last group that is short is filled with zeros."""
+        """Stored weights of a column of ``k`` weights; a short last group is filled up with zeros."""
         return ceil_div(k, self.m) * self.n
 
     def bits(self, k: Number, weight_width: Number) -> Number:
@@ -50,7 +50,7 @@ class Pattern:
 
 
 def parse(text: str) -> Pattern:
-    """Parse ``N:M``."""
+    """Parse ``N:M``. Raises ``ParamError`` for any other text and for an illegal pattern."""
     head, colon, tail = str(text).partition(":")
     if not (colon and head.isascii() and head.isdigit() and tail.isascii() and tail.isdigit()):
         raise ParamError(f"Sparsity must be written N:M, such as 2:4, not {text!r}")
@@ -58,7 +58,7 @@ def parse(text: str) -> Pattern:
 
 
 def prune(weights: npt.ArrayLike, pattern: Pattern) -> Array:
-    """Keep the ``n`` weights of largest magnitude in each group; ties go to the lower index."""
+    """Keep the ``n`` weights of largest magnitude in each group of ``[k, ...]``; ties go to the lower index."""
     groups = _groups(weights, pattern)
     # A stable sort of negated magnitudes keeps the lower index first.
     order = np.argsort(-np.abs(groups), axis=1, kind="stable")
@@ -73,14 +73,17 @@ def is_sparse(weights: npt.ArrayLike, pattern: Pattern) -> bool:
 
 
 def encode(weights: npt.ArrayLike, pattern: Pattern) -> tuple[Array, npt.NDArray[np.int64]]:
-    """Values and indices, each ``[groups * n, ...]``; ``ParamError`` where a group has too many weights."""
+    """Values and indices of sparse weights ``[k, ...]``, each ``[groups * n, ...]``.
+
+    Raises ``ParamError`` if a group has more than ``n`` nonzero weights.
+    """
     if not is_sparse(weights, pattern):
         most = int(np.count_nonzero(_groups(weights, pattern), axis=1).max())
         raise ParamError(
             f"Weights must be {pattern.n}:{pattern.m} sparse, not have groups with {most} non-zeros"
         )
     groups = _groups(weights, pattern)
-    # Weights that are not zero first, each kind by index; then the chosen ones by index.
+    # Nonzero weights come before zeros, both by index; the chosen ones are then sorted by index.
     chosen = np.argsort(groups == 0, axis=1, kind="stable")[:, : pattern.n]
     indices = np.sort(chosen, axis=1).astype(np.int64)
     values = np.take_along_axis(groups, indices, axis=1)
@@ -89,7 +92,10 @@ def encode(weights: npt.ArrayLike, pattern: Pattern) -> tuple[Array, npt.NDArray
 
 
 def decode(values: npt.ArrayLike, indices: npt.ArrayLike, pattern: Pattern, k: int) -> Array:
-    """Weights ``[k, ...]`` from values and indices."""
+    """Weights ``[k, ...]`` from values and indices, the inverse of :func:`encode`.
+
+    Raises ``ParamError`` for a wrong number of slots and for an index outside a group.
+    """
     stored, places = np.asarray(values), np.asarray(indices, np.int64)
     if stored.shape != places.shape or stored.shape[0] != pattern.slots(k):
         raise ParamError(
@@ -105,7 +111,7 @@ def decode(values: npt.ArrayLike, indices: npt.ArrayLike, pattern: Pattern, k: i
 
 
 def select(activations: npt.ArrayLike, indices: npt.ArrayLike, pattern: Pattern) -> Array:
-    """The activation of every slot: ``[..., k]`` and ``[slots]`` to ``[..., slots]``."""
+    """The activation that every slot multiplies: ``[..., k]`` and indices ``[slots]`` to ``[..., slots]``."""
     acts = np.asarray(activations)
     missing = -acts.shape[-1] % pattern.m
     padded = np.pad(acts, [(0, 0)] * (acts.ndim - 1) + [(0, missing)])

@@ -37,9 +37,10 @@ def half_entries(mu: Number) -> Number:
 
 
 def sparse_keys(mu: int) -> bool:
-    """True if so few of the indices of a half table have a group that telling them from each other takes fewer bits.
+    """True if a half table uses so few of its possible indices that fewer bits tell them apart.
 
-    Measured on fetches: smaller for groups of 2 and of 4; nearly every index of the others has a group.
+    That is so for groups of 2 and 4, where it was measured to make fetches smaller; with other groups nearly every
+    index occurs.
     """
     return mu in (2, 4)
 
@@ -55,17 +56,20 @@ def telling_bits(mu: int, index: int) -> tuple[int, ...]:
 
 
 def entry_width(acts: Number, act_width: Number, half: Any) -> Number:
-    """Bits of a signed sum of ``acts`` activations; only a full table holds sums of negated activations alone."""
+    """Bits of a signed sum of ``acts`` activations; ``half`` is 1 for a half table.
+
+    Only a full table holds sums in which all activations are negated, which may need one bit more.
+    """
     # The magnitude acts * 2**(act_width - 1) shifts the bits of acts by act_width - 1.
     return act_width + choose(half, clog2(acts), bit_length(acts))
 
 
-#: Ways to choose which of ``p`` activations take part: ``COMBINATIONS[p, taken]``.
+#: Number of ways to choose ``taken`` of ``p`` activations: ``COMBINATIONS[p, taken]``.
 COMBINATIONS = np.array([[comb(p, taken) for taken in range(8)] for p in range(8)])
 
 
 def table_bits(acts: Number, act_width: Number, half: Any, limit: Number) -> Number:
-    """Bits of all entries of a table of ``acts`` activations, every entry as narrow as its own sum and ``limit``."""
+    """Bits of all entries of a table of ``acts`` activations; each is as wide as its sum, at most ``limit`` bits."""
     total: Number = 0
     for taken in range(1, 7):
         mirrored = COMBINATIONS[acts, taken] * 2 ** (taken - 1)

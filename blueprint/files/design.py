@@ -120,7 +120,7 @@ def spec_from(kind: type[Spec], given: Section, overrides: Mapping[str, str]) ->
         message = _short(str(problem))
         if (
             isinstance(problem, TypeError) and parameter in values
-        ):  # in the words of the file: empty, true, a list
+        ):  # describe the value as the file writes it: empty, true, a list
             allowed = kind.limits()[parameter].allowed()
             message = f"Parameter {parameter!r} must be {allowed}, not {show(values[parameter])}"
         if parameter in overrides and parameter in ("schema", "family", "name", "clock_mhz", "technology"):
@@ -135,7 +135,7 @@ def spec_from(kind: type[Spec], given: Section, overrides: Mapping[str, str]) ->
 def _value(name: str, text: str) -> Any:
     try:
         return parse(text or "~", "").plain()
-    except SpecError as problem:  # the place within the option is no line of a file
+    except SpecError as problem:  # its position is within the option, which is not a line of a file
         raise SpecError(f"--set {name}={text[:40]}: {str(problem).split(': ', 1)[1]}") from None
 
 

@@ -240,6 +240,8 @@ def read_text(text: str, source: str = "<text>") -> Section:
 def _load(path: Path, source: str) -> bytes:
     if path.is_dir():
         raise SpecError(f"{source}:1:1: file must be a YAML file, not {kinds.of_folder(path)}")
+    if path.is_symlink() and not path.exists():
+        raise SpecError(f"{source}:1:1: file must exist, and is a link to what does not: {path.readlink()}")
     if not path.exists():
         siblings = {p.stem: p for p in path.parent.glob("*.yaml")} if path.parent.is_dir() else {}
         found = nearest(path.stem, siblings)

@@ -11,7 +11,7 @@ from typing import Any
 
 from blueprint.files import schemas
 
-#: Files of ours by schema: what they are called, and the command that takes them.
+#: Files of this project by schema: the name of their kind, and the command that takes them.
 OURS = {
     schemas.DESIGN: ("a design", "ternforge generate"),
     schemas.WORKLOAD: ("a workload", "ternforge simulate DESIGN --workload"),
@@ -120,7 +120,7 @@ def of_folder(path: Path) -> str:
     marks = (
         ("study.db", "the folder of a study"),
         ("manifest.json", "the folder of generated Verilog"),
-        ("config.json", "the folder of a Hugging Face model, for `ternforge model import`"),
+        ("config.json", "the folder of a Hugging Face model, which `ternforge model import` takes"),
     )
     return next((name for mark, name in marks if (path / mark).is_file()), "a directory")
 
@@ -135,7 +135,7 @@ def schema_of(path: Path) -> str | None:
 def of_schema(schema: str) -> str:
     """Name of one of our files with the command that reads it."""
     name, command = OURS[schema]
-    return f"{name}, for `{command}`" if command else name
+    return f"{name}, which `{command}` takes" if command else name
 
 
 def of_mapping(content: Mapping[str, Any]) -> str | None:

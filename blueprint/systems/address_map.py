@@ -51,7 +51,7 @@ def _sizes(system: System, model: Model) -> tuple[tuple[str, int, str], ...]:
     layer = sum(system.memory.padded(packed_bytes(system, "product", k, n)) for k, n in shapes(model))
     gains = 2 * model.hidden + (model.heads * model.head_dim + model.ffn) * model.sub_norms
     scales = len(shapes(model)) + 2 * model.kv_heads
-    row = model.hidden * system.head.embedding_width // 8
+    row = system.head.row_bytes(model.hidden)
     exact, stage = 0 if model.tied_embeddings else model.vocab * row, system.head.stage
     first = 0 if stage == EXACT else packed_bytes(system, "head", model.hidden, model.vocab)
     angles = 0 if system.spec("positions") is None else model.context * model.head_dim * SCALE_WIDTH // 8

@@ -84,7 +84,16 @@ ERRORS: Mapping[str, str] = {
     "misframed": "a transfer that ends within a beat of its field",
     "unit_error": "a unit refused its sizes or was misframed, see unit_status",
     "stopped": "the host wrote 1 to stop",
-    "stuck": "nothing began, ended or moved for patience cycles: a token or a beat never comes",
+    "stuck": "nothing began, ended or moved for patience cycles: a token, a beat or memory's answer never comes",
+}
+#: Movers in the order of the bits of ``owed``.
+OWED = ("fetch", "load", "store")
+#: What the status says of transfers that a program left behind, with their bits and what they mean.
+LEFT: Mapping[str, tuple[int, str]] = {
+    "not_drained": (1, "memory still owed answers to the program before: nothing started"),
+    "unanswered": (1, "the program ended while memory owed answers for patience cycles"),
+    "draining": (1, "memory still owes answers, and a start is refused"),
+    "owed": (len(OWED), f"which ports wait for them: {', '.join(OWED)}"),
 }
 #: Number in the status of the unit at fault: that of :data:`blueprint.systems.instructions.UNITS`, and fetch.
 FETCH = len(UNITS)
@@ -92,12 +101,18 @@ FETCH = len(UNITS)
 UNIT_BITS, UNIT_STATUS_AT, UNIT_STATUS_BITS = 3, 16, 8
 _FLAGS = ("busy", "done", *ERRORS)
 _AT = len(_FLAGS)
+#: Lowest bit of what :data:`LEFT` names.
+LEFT_AT = UNIT_STATUS_AT + UNIT_STATUS_BITS
 #: Lowest bit and bits of every field of the status.
 STATUS: Mapping[str, tuple[int, int]] = {
     **{name: (place, 1) for place, name in enumerate(_FLAGS)},
     "unit": (_AT, UNIT_BITS),
     "response": (_AT + UNIT_BITS, RESPONSE_BITS),
     "unit_status": (UNIT_STATUS_AT, UNIT_STATUS_BITS),
+    **{
+        name: (LEFT_AT + sum(bits for bits, _ in list(LEFT.values())[:place]), bits)
+        for place, (name, (bits, _)) in enumerate(LEFT.items())
+    },
 }
 _WORD = {"value": (0, WORD_BITS)}
 #: Registers that software writes and a program reads, with the bits that are kept.
@@ -137,7 +152,13 @@ def registers(design_hash: str) -> tuple[Register, ...]:
         ("image_hi", "rw", "hash of the design that the image in memory is for, high half", _WORD, 0),
         ("hash_lo", "ro", "hash of this design, low half", _WORD, low),
         ("hash_hi", "ro", "hash of this design, high half", _WORD, high),
-        ("patience", "rw", "cycles in which nothing moves that end a program; 0 for none", _WORD, PATIENCE),
+        (
+            "patience",
+            "rw",
+            "cycles in which nothing moves that end a program; 0 for none; written at any time",
+            _WORD,
+            PATIENCE,
+        ),
     )
     return tuple(
         Register(name, 4 * place, access, text, fields, reset)  # type: ignore[arg-type]
@@ -154,11 +175,15 @@ class Masks(NamedTuple):
     hold: int
     keep: int
     without: int
+    repeat: int
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """What one top is made of: units by their name among :data:`UNITS`, and the three movers."""
+    """What one top is made of: units by their name among :data:`UNITS`, and the three movers.
+
+    ``embedding`` is the bits of an element of the embedding.
+    """
 
     name: str
     units: Mapping[str, Spec]
@@ -166,6 +191,7 @@ class Hardware:
     load: Dma
     store: Dma
     buffers: Buffers = staging.BUFFERS
+    embedding: int = staging.EMBEDDING
 
     @property
     def width(self) -> int:
@@ -175,7 +201,7 @@ class Hardware:
     @cached_property
     def inputs(self) -> tuple[Staged, ...]:
         """What a load fills, by number; the place behind the last is the token's register."""
-        return staging.inputs(self.units, self.width, self.buffers)
+        return staging.inputs(self.units, self.width, self.buffers, self.embedding)
 
     @cached_property
     def outputs(self) -> tuple[Staged, ...]:
@@ -190,14 +216,18 @@ class Hardware:
         """Bits of the registers of a unit's staging."""
         ins, outs = self.fields(unit, "in"), self.fields(unit, "out")
         held = HOLD_BITS * any(one.held for one in (*ins, *outs))
-        return Masks(held, len(outs), len(ins))
+        repeats = HOLD_BITS * any(one.repeats for one in ins)
+        return Masks(held, len(outs), len(ins), repeats)
 
     @cached_property
     def design_hash(self) -> str:
         """16 hexadecimal digits that name this hardware; the same units and movers give the same."""
         units = {name: [spec.family, spec.design_hash] for name, spec in self.units.items()}
         movers = [mover.design_hash for mover in (self.fetch, self.load, self.store)]
-        fields = [[field.name, field.beat_bytes, field.depth] for field in (*self.inputs, *self.outputs)]
+        fields = [
+            [field.name, field.beat_bytes, field.depth, field.narrow]
+            for field in (*self.inputs, *self.outputs)
+        ]
         what = {"units": units, "movers": movers, "queue": QUEUE_DEPTH, "staging": fields}
         text = json.dumps(what, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -248,6 +278,26 @@ class Inlets(_Shape):
         """Bits of a word of the FIFO: beats of the field, whether a run ends, and how many beats there are."""
         return self.parts * self.bits + self.marks + clog2(self.parts)
 
+    @property
+    def narrow_bits(self) -> int:
+        """Bits of the narrow container; 0 where there is none."""
+        return 8 * self.staged.narrow
+
+    @property
+    def ratio(self) -> int:
+        """Narrow containers in one; 1 where there is none."""
+        return self.container // self.staged.narrow if self.staged.narrow else 1
+
+    @property
+    def turns(self) -> int:
+        """Bits of the rows that a field is given for; 0 where it does not repeat."""
+        return HOLD_BITS * self.staged.repeats
+
+    @property
+    def rows_bits(self) -> int:
+        """Bits of the number of rows in the FIFO of a field that repeats."""
+        return bit_length(self.depth) if self.staged.repeats else 0
+
     def places(self, number: int) -> list[tuple[int, int]]:
         """What is kept of the ``number``-th beat of the memory: lowest bit and bits, in the order of the field."""
         low = number * self.port_bits
@@ -285,7 +335,7 @@ def hardware(system: System) -> Hardware:
     latency = ceil_div(int(memory.latency_ns * clock), 1000)
     return built(
         system.name, units, width=memory.width, burst=memory.burst, latency=latency, size=memory.size,
-        indices=indices, buffers=system.buffers,
+        indices=indices, buffers=system.buffers, embedding=system.head.embedding_width,
     )  # fmt: skip
 
 
@@ -299,6 +349,7 @@ def built(
     size: int = 1 << 20,
     indices: int = 16,
     buffers: Buffers = staging.BUFFERS,
+    embedding: int = staging.EMBEDDING,
 ) -> Hardware:
     """Hardware with movers for a memory of ``size`` bytes behind ports of ``width`` bits that answer in ``latency``.
 
@@ -316,4 +367,4 @@ def built(
     load = Dma(direction="read", outstanding=outstanding, buffer_words=words, **moves, **common)
     store = Dma(direction="write", outstanding=4, buffer_words=burst, **moves, **common)
     ordered = {unit: units[unit] for unit in UNITS if unit in units}
-    return Hardware(name, ordered, fetch, load, store, buffers)
+    return Hardware(name, ordered, fetch, load, store, buffers, embedding)

@@ -102,6 +102,10 @@ class Memory:
         return ceil_div(size, whole) * whole
 
 
+#: Bits of an element of an embedding of integers, each row of which has an FP32 scale; other widths are floats.
+INTEGERS, _SCALE_BYTES = 8, 4
+
+
 @dataclass(frozen=True)
 class Head:
     """The LM head: a first stage over the whole vocabulary, and exact scores of its best ``candidates``.
@@ -113,6 +117,15 @@ class Head:
     stage: str
     candidates: int
     embedding_width: int
+
+    @property
+    def integers(self) -> bool:
+        """True if rows of the embedding are integers with a scale."""
+        return self.embedding_width == INTEGERS
+
+    def row_bytes(self, hidden: int) -> int:
+        """Bytes of a row of the embedding, with its scale."""
+        return hidden * self.embedding_width // 8 + _SCALE_BYTES * self.integers
 
 
 @dataclass(frozen=True)

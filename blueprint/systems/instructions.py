@@ -32,16 +32,17 @@ MOVED = ("address", "row_bytes", "rows", "stride", "place", "index")
 INDICES = ("none", "token", "position")
 #: Bits of the register ``index``.
 INDEX_BITS = 2
-#: The bit of the register ``place`` of a load that says that its last beat is the last one of a run.
-LAST_BIT = 8
+#: Bits of the register ``place`` of a load: its last beat is the last one of a run; its elements are in the narrower of
+#: the two containers that the field has.
+LAST_BIT, NARROW_BIT = 8, 9
 #: Words of a register file of a family.
 WORDS = 1 << ADDRESS_BITS - 2
 #: From this number on the registers of a unit's staging; those below are words of its own register file.
 STAGING = 64
 #: Registers of staging: beats of a row, for fields with one element a row; which outputs are kept, and which inputs a
-#: run does without (a bit each).
-HOLD, KEEP, WITHOUT = range(STAGING, STAGING + 3)
-STAGED = {"hold": HOLD, "keep": KEEP, "without": WITHOUT}
+#: run does without (a bit each); how often a run takes what is the same for all of its rows.
+HOLD, KEEP, WITHOUT, REPEAT = range(STAGING, STAGING + 4)
+STAGED = {"hold": HOLD, "keep": KEEP, "without": WITHOUT, "repeat": REPEAT}
 
 _MEANINGS = {
     "kind": "what is done",
@@ -56,7 +57,8 @@ _MOVED = {
     "row_bytes": "of every row",
     "rows": "their number",
     "stride": "from a row to the next",
-    "place": f"number of the staged field; of a load + {1 << LAST_BIT} where its last beat is the last of a run",
+    "place": f"number of the staged field; of a load + {1 << LAST_BIT} where its last beat is the last of a run, "
+    f"+ {1 << NARROW_BIT} where elements have the field's narrow container",
     "index": ", ".join(f"{number} {name}" for number, name in enumerate(INDICES))
     + ": rows are gathered by it",
 }
@@ -65,6 +67,9 @@ _OTHERS = {
     str(HOLD): "`hold`: beats of a row, for fields that have one element a row",
     str(KEEP): "`keep`: a bit for each field of the unit's outputs whose results are kept",
     str(WITHOUT): "`without`: a bit for each field of the unit's inputs that is 0 and not waited for",
+    str(
+        REPEAT
+    ): "`repeat`: how often a run takes what was loaded of a field that is the same for all rows; 0 is once",
 }
 #: The fields of an instruction, lowest first.
 FORMAT = Record(
@@ -166,7 +171,7 @@ def registers(unit: str) -> tuple[range, ...]:
     """The numbers of a unit's registers."""
     if unit in MOVERS:
         return (range(len(MOVED)),)
-    return range(WORDS), range(STAGING, WITHOUT + 1)
+    return range(WORDS), range(STAGING, REPEAT + 1)
 
 
 def _register_fault(unit: str, register: int) -> str | None:

@@ -25,7 +25,15 @@ from blueprint.systems.control import (
     Outlets,
 )
 from blueprint.systems.dma import RESPONSE_BITS, Dma, fifo
-from blueprint.systems.instructions import FORMAT, INDEX_BITS, LAST_BIT, MOVED, TOKENS_MOST, UNITS, VALUE_BITS
+from blueprint.systems.instructions import (
+    FORMAT,
+    INDEX_BITS,
+    MOVED,
+    NARROW_BIT,
+    TOKENS_MOST,
+    UNITS,
+    VALUE_BITS,
+)
 from blueprint.unit import ADDER, COMPARATOR, HALF_ADDER, LOGIC, MUX, REGISTER, SELECT, Unit
 
 Registers = dict[str, Number]
@@ -46,7 +54,7 @@ def control() -> Registers:
     ones = (
         "write_accept", "write_answer", "write_error", "read_answer", "read_error", "read_turn", "cycles_read",
         "cycles_happens", "start", "prompt_lacks", "decode_lacks", "any_pass", "image_fits", "wrong_image_held",
-        "no_program_held", "done", "pending", "enable",
+        "no_program_held", "not_drained_held", "done", "pending", "enable",
     )  # fmt: skip
     words = {"read_data": WORD_BITS, "cycles_held": WORD_BITS, "cycles_held_full": carries(WORD_BITS, 1)}
     return found | dict.fromkeys(ones, 1) | words
@@ -54,16 +62,16 @@ def control() -> Registers:
 
 def sequencer() -> Registers:
     """Flip-flops of the sequencer."""
-    states = dict.fromkeys(("opening", "running", "halting", "clearing", "fetching"), 1)
+    states = dict.fromkeys(("opening", "running", "halting", "clearing", "fetching", "owing"), 1)
     passes = {"prompts_left": PASS_BITS, "decodes_left": PASS_BITS, "position_held": POSITION_BITS}
-    waits = {"still": WORD_BITS, "stuck": 1}
+    waits = {"still": WORD_BITS, "waited": 1, "unanswered_held": 1}
     return {**states, **passes, **waits, "told_held": TOLD_BITS, "clear_left": clog2(CLEAR)}
 
 
 def transfers(dma: Dma) -> Registers:
     """Flip-flops of the executor of a mover."""
     widths: Registers = {name: dma.transfer[name].width for name in MOVED[:-2]}
-    widths |= {"place": LAST_BIT + 1, "index": INDEX_BITS}
+    widths |= {"place": NARROW_BIT + 1, "index": INDEX_BITS}
     found: Registers = {f"{name}_held": width for name, width in widths.items()}
     found |= {f"{name}_above": int(width < VALUE_BITS) for name, width in widths.items()}
     return found | dict.fromkeys(("running", "moving", "offering"), 1)
@@ -85,7 +93,8 @@ def inlet(shape: Inlets) -> Registers:
     parts = {
         f"part{number}": sum(bits for _, bits in shape.places(number)) for number in range(shape.gathers - 1)
     }
-    return {"gathered": clog2(shape.gathers), "part": clog2(shape.parts), "parts": sum(parts.values())}
+    counts = {"gathered": clog2(shape.gathers), "part": clog2(shape.parts), "turn": shape.turns}
+    return {**counts, "rows_there": shape.rows_bits, "parts": sum(parts.values())}
 
 
 def outlet(shape: Outlets) -> Registers:
@@ -146,6 +155,11 @@ def _staging(hardware: Hardware) -> Iterator[Unit]:
         yield _registers("staging", inlet(shape))
         yield from fifo(shape.depth, shape.word_bits, int(shape.in_memory))
         yield SELECT("staging", int(shape.parts > 1), entries=shape.parts, width=shape.bits)
+        yield MUX("staging", int(shape.ratio > 1), entries=2, width=shape.bits)
+        yield HALF_ADDER("staging", int(shape.turns > 0), width=HOLD_BITS, activity=0.05)
+        yield COMPARATOR("staging", int(shape.turns > 0), width=HOLD_BITS, activity=0.05)
+        yield HALF_ADDER("staging", int(shape.turns > 0), width=max(1, shape.rows_bits), activity=0.05)
+        yield MUX("staging", int(shape.turns > 0), entries=2, width=shape.word_bits, activity=0.1)
     for staged in hardware.outputs:
         out = Outlets(staged, width)
         yield _registers("staging", outlet(out))

@@ -190,7 +190,7 @@ def cache_bytes(system: System, model: Model, tokens: int) -> int:
 def _forward(step: _Step, *, last: bool) -> Iterator[Operation]:
     """A pass over all layers; with ``last`` the choice of the next token behind it."""
     model, head = step.model, step.system.head
-    row = model.hidden * head.embedding_width // 8
+    row = head.row_bytes(model.hidden)
     embedding = Operation("embedding", "embedding", "", DMA, step.tokens, model.hidden, model.hidden)
     yield replace(embedding, weights=step.tokens * row, gathered=True)
     for layer in range(model.layers):
@@ -259,7 +259,7 @@ def _next_token(step: _Step) -> Iterator[Operation]:
     yield exact_head(system, model) if exact else head_product(system, model)
     count = min(system.head.candidates, model.vocab)
     if count:
-        row = model.hidden * system.head.embedding_width // 8
+        row = system.head.row_bytes(model.hidden)
         scored = step.stream("rescore", "rescore", "sampling", model.hidden, 1)
         yield replace(scored, rows=count, weights=count * row, gathered=True)
     if system.spec("sampling") is None:
@@ -268,11 +268,12 @@ def _next_token(step: _Step) -> Iterator[Operation]:
 
 def exact_head(system: System, model: Model) -> Operation:
     """Dot products of all rows of the embedding with the last vector, and which is the largest."""
-    weights = model.vocab * model.hidden * system.head.embedding_width // 8
-    task = Rowwise(model.vocab, model.hidden, "dot", "head")
+    weights = model.vocab * system.head.row_bytes(model.hidden)
+    chain = "dequantize+dot" if system.head.integers else "dot"
+    task = Rowwise(model.vocab, model.hidden, chain, "head")
     place = system.places["head"]
     return Operation(
-        "head", "head", "head", place, model.vocab, model.hidden, 1, -1, task, 1, "dot", weights=weights
+        "head", "head", "head", place, model.vocab, model.hidden, 1, -1, task, 1, chain, weights=weights
     )
 
 

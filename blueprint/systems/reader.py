@@ -16,6 +16,7 @@ from blueprint.files.document import Section, read
 from blueprint.files.names import NAME_RULE, is_name
 from blueprint.files.nearest import suggestion
 from blueprint.files.tree import dump, show
+from blueprint.parameters import Parameter
 from blueprint.spec import Spec
 from blueprint.systems import rules
 from blueprint.systems.description import (
@@ -30,18 +31,17 @@ from blueprint.systems.description import (
     System,
     Unit,
 )
+from blueprint.systems.limits import BUFFERS, MEMORY, WIDTHS
 from blueprint.workloads.model import LARGEST_SIZE, Model
 
-#: Largest number of tokens of a block, of ports, and of bytes of a buffer.
-_BLOCK, _PORTS, _BUFFER = 4096, 64, 1 << 30
+#: Largest number of tokens of a block.
+_BLOCK = 4096
 #: Several times the deepest decoder; every operation of every layer is listed.
 _LAYERS = 1000
 #: Sizes of the largest model.
 _SIZES = ("hidden", "ffn", "layers", "heads", "kv_heads", "head_dim", "vocab", "context")
 #: The rate that a host states for a work.
 _RATES = {work: "bandwidth_gb_s" if work == "head" else "elements_per_s" for work in HOST_WORKS}
-#: Widths of an AXI4 port in bits.
-_WIDTHS = ("32", "64", "128", "256", "512", "1024")
 
 
 def read_system(path: str | Path) -> System:
@@ -176,36 +176,35 @@ def _host(section: Section) -> Host:
                 key, f"{key} must not be there where the host does not run {' or '.join(users)}"
             )
     values["power_w"] = section.take("power_w", float, default=0.0, minimum=0, maximum=1000)
-    source = section.take("source", str)
+    source = _source(section)
     section.finish()
     return Host(works, source, **values)
 
 
 def _buffers(section: Section) -> Buffers:
-    names = [field.name for field in dataclasses.fields(Buffers)]
-    found = {name: section.take(name, int, minimum=1, maximum=_BUFFER) for name in names}
+    found = {name: _limited(section, name, limit) for name, limit in BUFFERS.items()}
     section.finish()
     return Buffers(**found)
 
 
+def _limited(section: Section, name: str, limit: Parameter) -> Any:
+    """A value within its limits, or its default where it has one and the file has none."""
+    bounds: dict[str, Any] = {"minimum": limit.minimum, "maximum": limit.maximum}
+    if limit.default is not None:
+        bounds["default"] = limit.default
+    return section.take(name, limit.kind, **bounds)
+
+
 def _memory(section: Section) -> Memory:
     width = section.take("width", int)
-    if str(width) not in _WIDTHS:
+    if str(width) not in WIDTHS:
         raise section.error(
-            "width", f"width must be one of {', '.join(_WIDTHS)}, the widths of AXI4, not {width}"
+            "width", f"width must be one of {', '.join(WIDTHS)}, the widths of AXI4, not {width}"
         )
-    memory = Memory(
-        size_mib=section.take("size_mib", int, minimum=1, maximum=1 << 20),
-        bandwidth_gb_s=section.take("bandwidth_gb_s", float, minimum=0.001, maximum=1_000_000),
-        ports=section.take("ports", int, default=1, minimum=1, maximum=_PORTS),
-        width=width,
-        burst=section.take("burst", int, minimum=1, maximum=256),
-        latency_ns=section.take("latency_ns", float, minimum=0, maximum=1_000_000),
-        energy_pj_per_bit=section.take("energy_pj_per_bit", float, minimum=0, maximum=1000),
-        source=section.take("source", str),
-    )
+    found = {name: _limited(section, name, limit) for name, limit in MEMORY.items()}
+    source = _source(section)
     section.finish()
-    return memory
+    return Memory(**found, source=source)
 
 
 def _head(section: Section) -> Head:
@@ -233,3 +232,11 @@ def _model(section: Section, name: str) -> tuple[Model, int]:
         raise section.error("block", f"block must be at most the context {sizes['context']}, not {block}")
     section.finish()
     return Model(name=name, title=name, source="largest model of the system", **sizes), block
+
+
+def _source(section: Section) -> str:
+    """Where the numbers of a section are from: some text."""
+    found: str = section.take("source", str)
+    if not found.strip():
+        raise section.error("source", "source must say where the numbers are from, and is empty")
+    return found

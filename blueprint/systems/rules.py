@@ -108,6 +108,17 @@ def _fits(system: System) -> Iterator[Fault]:
 
 def check_model(system: System, model: Model, context: int | None = None, prompt: int = 0) -> None:
     """Check that a model fits a system, at a context or at its longest. Raises ``ParamError``."""
+    check_shapes(system, model, context, prompt)
+    last = min(system.largest.context, model.context)
+    steps = [*operations.decode(system, model, (last if context is None else context + 1) - 1)]
+    block = min(system.block, prompt or system.block, last)
+    steps += operations.prefill(system, model, block)
+    for op in steps:
+        _check_task(system, op)
+
+
+def check_shapes(system: System, model: Model, context: int | None = None, prompt: int = 0) -> None:
+    """Check a model against the largest one, whatever the units are. Raises ``ParamError``."""
     if model is not system.largest:
         _check_sizes(system, model)
     longest = system.largest.context
@@ -117,12 +128,6 @@ def check_model(system: System, model: Model, context: int | None = None, prompt
             shown = tokens - 1 if name == "context" else tokens
             left = most - 1 if name == "context" else most
             raise ParamError(f"{name} must be at most {left} for {model.name} on {system.name}, not {shown}")
-    last = min(longest, model.context)
-    steps = [*operations.decode(system, model, (last if context is None else context + 1) - 1)]
-    block = min(system.block, prompt or system.block, last)
-    steps += operations.prefill(system, model, block)
-    for op in steps:
-        _check_task(system, op)
 
 
 def _check_sizes(system: System, model: Model) -> None:

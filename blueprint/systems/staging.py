@@ -8,12 +8,16 @@ bits) are one container a beat: a power of two of bytes up to the width of the m
 
 A field without lanes beside one with lanes has an element for each row, which is *held* for the beats of the row, or
 one for the whole run (*once*). Everything else has one container a beat.
+
+Rows of the vector unit are sums of 32 bits or numbers of fewer, so its rows have a second, *narrow* container, which a
+load may name: that of the embedding's elements. A field that is the same for all rows of a run (the gain) *repeats*:
+what was loaded once is given again for as many rows as the unit's register says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
@@ -22,7 +26,7 @@ from blueprint.numbers import ceil_div
 from blueprint.port import Stream
 from blueprint.record import Field
 from blueprint.spec import Spec
-from blueprint.systems.description import Buffers
+from blueprint.systems.description import INTEGERS, Buffers
 from blueprint.systems.instructions import UNITS
 
 #: Bits of a container of one element.
@@ -33,12 +37,16 @@ SCALAR = 32
 ROWS = 2
 #: The least words of a FIFO.
 LEAST_DEPTH = 16
+#: Scales by which the vector unit dequantizes a row, and words of their FIFOs where rows of the embedding have them.
+_SCALE_FIELDS, SCALES = ("weight_scale", "row_scale"), 128
 #: Buffers of hardware that no system describes.
 BUFFERS = Buffers(weights=16384, cache=16384, activations=65536)
 #: Operands whose FIFOs are the buffers of weights and of the cache.
 WEIGHTS, CACHED = "wgt", ("key", "value")
 #: Units whose results the vector unit takes as its rows, and the field of those.
 _PRODUCERS, _CONSUMER, _ROWS_FIELD = ("matrix", "attention"), "vector", "x"
+#: Bits of an element of the embedding, of hardware that no system describes.
+EMBEDDING = 16
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ class Staged:
     ``beat_bytes``. ``depth`` is in words of the FIFO: one word is a field's beat, of an input whose beats are narrower
     than the memory port a beat of that. The ``carrier`` of an input stream is the field whose last transfer says that
     a run ends.
+    ``narrow`` is the bytes of the narrow container, 0 where there is none.
     """
 
     number: int
@@ -63,6 +72,8 @@ class Staged:
     once: bool
     carrier: bool
     depth: int
+    repeats: bool = False
+    narrow: int = 0
 
     @property
     def name(self) -> str:
@@ -74,16 +85,20 @@ class Staged:
         """True if a beat is one word of codes."""
         return self.container == self.beat_bytes and is_code(self.field)
 
-    def words(self, size: int, width: int) -> int:
+    def words(self, size: int, width: int, narrow: bool = False) -> int:
         """Words of the FIFO that a transfer of ``size`` bytes fills, behind a memory port of ``width`` bits."""
         port = width // 8
+        if narrow:
+            return ceil_div(size, self.elements * self.narrow)
         word = max(self.beat_bytes, port) if self.direction == "in" else self.beat_bytes
         return ceil_div(size, word)
 
 
-def inputs(units: Mapping[str, Spec], width: int, buffers: Buffers = BUFFERS) -> tuple[Staged, ...]:
+def inputs(
+    units: Mapping[str, Spec], width: int, buffers: Buffers = BUFFERS, embedding: int = EMBEDDING
+) -> tuple[Staged, ...]:
     """The fields that ``load`` fills, by number. Raises ``ParamError`` where a beat does not fit the memory port."""
-    return _staged(units, width, buffers, "in")
+    return tuple(_narrowed(one, units, width, embedding) for one in _staged(units, width, buffers, "in"))
 
 
 def outputs(units: Mapping[str, Spec], width: int, buffers: Buffers = BUFFERS) -> tuple[Staged, ...]:
@@ -128,6 +143,23 @@ def _staged(
     return tuple(found)
 
 
+def _narrowed(staged: Staged, units: Mapping[str, Spec], width: int, embedding: int) -> Staged:
+    """A field with its narrow container, if it holds rows of the embedding.
+
+    A memory beat must not have more than one beat of the field, which is what a unit takes in a cycle.
+    """
+    if staged.unit == _CONSUMER and staged.field.name in _SCALE_FIELDS and embedding == INTEGERS:
+        return replace(staged, depth=SCALES)
+    if (staged.unit, staged.field.name) != (_CONSUMER, _ROWS_FIELD):
+        return staged
+    least = INTEGERS if embedding == INTEGERS else int(units[_CONSUMER].element_width)  # type: ignore[attr-defined]
+    for bits in CONTAINERS:
+        fills = bits * staged.elements >= width and 8 * staged.container <= width
+        if least <= bits < 8 * staged.container and fills:
+            return replace(staged, narrow=bits // 8)
+    return staged
+
+
 def _field(
     number: int,
     units: Mapping[str, Spec],
@@ -154,7 +186,7 @@ def _field(
     )
     return Staged(
         number, unit, stream.name, field, stream.direction, size, elements, beat, alone and not once, once, carrier,
-        depth,
+        depth, stream.direction == "in" and unit == _CONSUMER and _repeats(units[unit], field),
     )  # fmt: skip
 
 
@@ -163,6 +195,12 @@ def _container(units: Mapping[str, Spec], unit: str, stream: Stream, field: Fiel
     if unit in _PRODUCERS and stream.direction == "out" and field.shape and _CONSUMER in units:
         return max(own, container_bits(units[_CONSUMER].stream(_ROWS_FIELD).beat[_ROWS_FIELD]))
     return own
+
+
+def _repeats(spec: Spec, field: Field) -> bool:
+    """True if an input of the vector unit is the same for all rows."""
+    shapes = {operand.name: operand.shape for operand in spec.operation().inputs}
+    return field.holds is not None and shapes[field.holds.operand] == shapes[_ROWS_FIELD][1:]
 
 
 def _depth(spec: Spec, stream: Stream, field: Field, word: int, container: int, buffers: Buffers) -> int:

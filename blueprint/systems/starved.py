@@ -26,7 +26,7 @@ class Starved:
     def loads(self, registers: Mapping[int, int]) -> None:
         """A transfer into staging."""
         place = registers[MOVED.index("place")]
-        if place >> LAST_BIT:
+        if place >> LAST_BIT & 1:
             staged = self.hardware.inputs[place % (1 << LAST_BIT)]
             self._brought[f"{staged.unit}.{staged.stream}"] += 1
             self._last = staged.stream

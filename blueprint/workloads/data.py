@@ -82,5 +82,5 @@ def _share(name: str, text: str) -> float:
         raise ParamError(f"Data {name} must be a number, not {text!r}") from None
 
 
-#: Every weight and every number equally often: what the packaged technologies were calibrated with.
+#: Every weight and every number is equally likely; the packaged technologies were calibrated with this.
 EVEN = Data(1 / 3, 0.5, "uniform")

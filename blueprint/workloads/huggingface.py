@@ -22,14 +22,14 @@ from blueprint.files.nearest import suggestion
 from blueprint.files.tree import show
 from blueprint.workloads.model import LARGEST_SIZE, Model
 
-#: Keys that say the feed-forward is a mixture of experts, where they count more than one.
+#: Keys that make the feed-forward a mixture of experts if their value is above one.
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
-#: Keys that say the blocks are not the plain ones of :func:`blueprint.workloads.model.layers`, where they are given.
+#: Keys whose presence means that the blocks are not the plain ones of :func:`blueprint.workloads.model.layers`.
 _UNSUPPORTED = ("kv_lora_rank", "cross_attention_layers", "attn_layer_indices", "layers_block_type")
 _FLAGS = {"is_encoder_decoder": "an encoder-decoder", "add_cross_attention": "a decoder with cross-attention"}
-#: Where models of several kinds of input keep their language model.
+#: Keys under which models with several kinds of input describe their language model.
 _INNER = ("text_config", "llm_config", "language_config")
-#: Kinds of layers whose projections are the plain ones, whatever keys they show to a query.
+#: Kinds of layers with the plain projections; they differ only in the keys that a query sees.
 _FULL, _PARTIAL = ("full_attention", "global"), ("sliding_attention", "chunked_attention", "local")
 _TERNARY = ("bitnet", "bitnet_ternary")
 
@@ -53,7 +53,7 @@ class Architecture:
     name: str
     gated: bool
     sub_norms: bool
-    names: Mapping[str, tuple[str, ...]]  # what a size is called, in the order in which it is looked for
+    names: Mapping[str, tuple[str, ...]]  # possible keys of each size, in the order in which they are tried
     defaults: Mapping[str, Any]
     ffn_over_hidden: int | None
     multi_query: bool
@@ -286,7 +286,7 @@ class _Reader:
             what = "attn_config must be multihead attention, as transformers builds it, without kv_n_heads"
             raise self.section.error("attn_config", f"{what}, not {shared}")
         if self.kind.multi_query and not self.flag("new_decoder_architecture", False):
-            self.key("kv_heads")  # which plays no part then
+            self.key("kv_heads")  # mark the key as read; it has no effect here
             return 1 if self.flag("multi_query", True) else self.heads
         found = self.size("kv_heads", lambda: self.heads)
         if self.heads % found:

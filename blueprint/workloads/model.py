@@ -19,9 +19,9 @@ from blueprint.files.document import Section, read
 from blueprint.files.names import NAME_RULE, is_name, plain
 from blueprint.files.nearest import suggestion
 from blueprint.files.tree import dump, show
+from blueprint.words import PHASES as PHASES
 from blueprint.workloads.tasks import Attention, Gemm
 
-PHASES = ("decode", "prefill")
 _FOLDER = Path(__file__).with_name("models")
 #: Largest size of any dimension: 2**24 is a hundred times the largest vocabulary there is.
 LARGEST_SIZE = 1 << 24
@@ -46,7 +46,9 @@ class Model:
     head_dim: int
     vocab: int
     context: int
-    activation: str = "silu"
+    activation: str = (
+        "silu"  # nonlinear function of the feed-forward; in a design of matrix products a number format
+    )
     tied_embeddings: bool = False
     aliases: tuple[str, ...] = ()
     gated: bool = True

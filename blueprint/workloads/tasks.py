@@ -9,15 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from blueprint.errors import ParamError
+from blueprint.words import LARGEST as LARGEST
 
 MASKS = ("none", "causal", "window", "lambda")
-#: Work of a whole decoder: ternary products of a token and of a prompt, attention, the LM head, what is done to each
-#: element of a vector (norms, gates, residuals, quantization), rotary positions with the quantization of keys and
-#: values, and the choice of a token.
+#: Work of a whole decoder: ternary products of a token and of a prompt, attention, the LM head, elementwise operations
+#: (norms, gates, residuals, quantization), rotary positions with the quantization of keys and values, and the choice of
+#: a token.
 WORKS = ("product", "prefill", "attention", "head", "elements", "positions", "sampling")
-#: Largest m, k or n: beyond the largest vocabulary and context there are, and products still fit 64 bits.
-LARGEST = 1 << 20
-#: The most tokens in a run of a design that nobody gave another limit: a counter of 16 bits.
+#: Default for the most tokens in a run of a design, from a counter of 16 bits.
 MANY_TOKENS = (1 << 16) - 1
 _GEMM = re.compile(r"([0-9]+)x([0-9]+)x([0-9]+)\Z")
 
@@ -32,7 +31,7 @@ class Gemm:
     name: str = "gemm"
     count: int = 1
     kind: ClassVar[str] = "gemm"
-    #: What these tasks of a model are, as a prefix of a metric's name and in words.
+    #: The part of a model that these tasks are, as a prefix of a metric's name and in words.
     part: ClassVar[str] = "ternary"
     part_words: ClassVar[str] = "the model's ternary products and the traffic of its key and value cache"
     #: The work of a decoder (:data:`WORKS`) that consists of such tasks.
@@ -147,7 +146,7 @@ class Attention:
 
 #: Elementwise operations in the order in which a run applies them.
 OPERATIONS = ("dequantize", "gate", "add", "rotate", "norm", "quantize", "dot")
-#: What a run without any of them does.
+#: Name of a run without any of these operations.
 COPY = "copy"
 
 
@@ -156,10 +155,10 @@ class Rowwise:
     """Operations on each of ``rows`` rows of ``length`` elements, ``count`` times.
 
     ``operation`` is the names of :data:`OPERATIONS` that are applied, in their order and joined by ``+``, or ``copy``:
-    integer sums become numbers by two scales (``dequantize``), the activation times a second operand (``gate``), sum
-    with a second operand (``add``), rotation of neighbors by the angles of a second operand (``rotate``), RMSNorm with
-    a gain (``norm``), INT8 by the largest magnitude of a row (``quantize``), and instead of the last two the dot
-    product of every row with the gains, and which row has the largest (``dot``).
+    integer sums become numbers by two scales (``dequantize``), a nonlinear function of elements times a second operand
+    (``gate``), sum with a second operand (``add``), rotation of neighbors by the angles of a second operand
+    (``rotate``), RMSNorm with a gain (``norm``), INT8 by the largest magnitude of a row (``quantize``), and instead of
+    the last two the dot product of every row with the gains, and which row has the largest (``dot``).
     Raises ``TypeError`` and ``ParamError``.
     """
 

@@ -167,7 +167,7 @@ def _attention(section: Section) -> Attention:
     for key in ("seq", "queries", "keys"):
         if key != "seq" and ("seq" in inner) == (key in inner):
             if "seq" not in inner:
-                inner.take(key, int)  # which says that it is missing
+                inner.take(key, int)  # raises the error that it is missing
             raise inner.error(key, f"{key} must not stand beside seq, which is both queries and keys")
         if key in inner:
             sizes[key] = inner.take(key, int, minimum=1, maximum=LARGEST)

@@ -1,8 +1,9 @@
 """Fit a technology's cost model to synthesized designs: the work of `ternforge tech calibrate`.
 
-A seeded set of random designs is generated and synthesized module by module. Since hierarchy is kept, the area of
-a place is measured by itself, and each place's coefficients are fitted apart from the others: non-negative, of
-least relative error, robust. Interrupted calibration goes on where it stopped, since synthesis results are kept.
+A seeded set of random designs is generated and synthesized module by module. Hierarchy is kept, so the area of each
+place is measured separately and the coefficients of each place are fitted separately: they are non-negative, they
+minimize the relative error, and outliers count less (:mod:`costmodel.calibration.fitting`). Synthesis results are
+cached, so an interrupted calibration continues where it stopped.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ def calibrate(
     note: Note = lambda _: None,
     recipe: str | None = None,
 ) -> Technology:
-    """The technology with a model fitted to `designs` synthesized designs of every family, its own number if `None`.
+    """Fit a model to `designs` synthesized designs of every family and return the technology with it.
 
-    `recipe` is how they are synthesized, by default as the technology says; the model states it. Raises what
-    generation and synthesis raise.
+    If `designs` is `None`, every family says how many. `seed` draws the designs. `recipe` names the synthesis recipe,
+    by default that of the technology, and is recorded in the model. Raises what generation and synthesis raise.
     """
     specs: list[Spec] = []
     for kind in registry.families().values():
@@ -55,7 +56,7 @@ def calibrate(
 
 
 def source(designs: int, seed: int, recipe: str) -> str:
-    """Source statement of the coefficients."""
+    """The text that states where the coefficients come from."""
     return f"{designs} random designs, seed {seed}, synthesized by {yosys.version()}, recipe {recipe}"
 
 
@@ -65,9 +66,9 @@ def write(technology: Technology, path: str | Path) -> Path:
 
 
 def model(samples: Sequence[Sample], technology: Technology, seed: int, recipe: str) -> dict[str, Any]:
-    """The groups of a technology's `model`, each with its source and the errors of its fit.
+    """Fit the groups of a technology's `model`; each states its unit, its source and the errors of its fit.
 
-    `seed` is what the designs were drawn by, `recipe` how they were synthesized.
+    The designs of the samples were drawn with `seed` and synthesized by `recipe`.
     """
     origin = source(len(samples), seed, recipe)
     tables = [area_table(sample.spec.units()) for sample in samples]
@@ -113,9 +114,10 @@ def area_table(units: Sequence[Unit]) -> Table:
 
 
 def energy_table(sample: Sample) -> Table:
-    """Energy terms of a mean cycle of the run that was measured.
+    """Energy terms of the mean cycle of the measured run, by place, kind and name.
 
-    Activities are those of a design just large enough for the run, as far as it kept the operators busy.
+    Activities are those of a design that is just large enough for the run, times the utilization of the run; terms of
+    the clock count in every cycle.
     """
     spec, busy = sample.spec, sample.utilization
     small = spec.sized_for(sample.switched.task)
@@ -129,7 +131,7 @@ def energy_table(sample: Sample) -> Table:
 
 
 def glitch_table(sample: Sample, technology: Technology) -> Table:
-    """Terms of the energy of glitches of a mean cycle of the run, as :func:`energy_table`."""
+    """Terms of the glitch energy of the mean cycle of the measured run, like :func:`energy_table`."""
     spec, busy = sample.spec, sample.utilization
     small = spec.sized_for(sample.switched.task)
     late = glitches.arrivals(spec.paths(), technology)
@@ -148,9 +150,10 @@ def fit_places(
     measured: Sequence[Mapping[str, float]],
     wholes: Sequence[float] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Coefficients by place, kind and term, and the errors of each place's fit.
+    """Fit coefficients; returns them by place, kind and term, and the errors of each place's fit.
 
-    With `wholes`, what the places of each design are parts of, a place counts as much as its part.
+    `tables` and `measured` have one entry per design. `wholes` are the totals of the designs, if given; a place then
+    counts in proportion to its share of the total.
     """
     groups: dict[str, list[_Row]] = {}
     for place in dict.fromkeys(place for row in measured for place in row):
@@ -164,7 +167,7 @@ def fit_places(
             if row.get(place, 0.0) > 0
         ]
         groups[place] = [row for row in rows if any(row.terms.values())]
-    # What a kind costs anywhere is where the fit of a place starts from.
+    # The fit of a place starts from the cost of each kind over all places.
     names, matrix, values, shares = _system([row for rows in groups.values() for row in rows])
     anywhere = fitting.fit(matrix, values, shares=shares)
     prior = dict(zip(names, anywhere, strict=True))

@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 _ROUNDS = 12
 _TRUST = 0.03  # weight of a prior against that of a row
-_FAR = 2.0  # median deviations, of rows by their weight, from which a row counts less
+_FAR = 2.0  # a row whose error exceeds this many weighted medians of the errors counts less
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,12 @@ def fit(
     *,
     shares: Floats | None = None,
 ) -> Floats:
-    """Coefficients, none negative, of the columns of `rows` that predict positive `values`; shape (columns,).
+    """Fit non-negative coefficients of the columns of `rows` to positive `values`; returns shape (columns,).
 
-    Where the rows tell little, a coefficient stays near its positive `prior`. With `shares`, what each value is of
-    a whole that matters, a row counts as much as its share.
+    `rows` has shape (rows, columns) and `values` (rows,). The squared relative errors are minimized by non-negative
+    least squares, which is repeated with Huber's weights so that outliers count less. A coefficient about which the
+    rows say little stays near its `prior`, shape (columns,), if that is positive. `shares`, shape (rows,), are the
+    shares of the values in their totals; a row counts in proportion to its share.
     """
     from scipy.optimize import nnls
 
@@ -65,7 +67,7 @@ def fit(
 
 
 def _median(values: Floats, weights: Floats) -> float:
-    """The value up to which half of the weight lies."""
+    """The weighted median: the value up to which half of the weight lies."""
     order = np.argsort(values)
     reached = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
@@ -90,7 +92,7 @@ def errors(
     *,
     shares: Floats | None = None,
 ) -> Errors:
-    """Relative errors of `found`, and of fits on held-out rows."""
+    """Relative errors of the coefficients `found`, and of `folds` fits, each tested on the rows that it left out."""
     miss = np.abs(rows @ found / values - 1)
     unseen = np.zeros(len(values))
     groups = np.arange(len(values)) % folds

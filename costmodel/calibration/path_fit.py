@@ -1,9 +1,9 @@
-"""Delay coefficients: the slowest path of a design is the largest of sums, of which only the largest is measured.
+"""Fit delay coefficients. The delay of a design is the largest of its paths' sums, and only that one is measured.
 
-Coefficients are positive, so their logarithms are fitted: that of a kind's term, which all places share, and how far
-each place is from it. What designs tell little of stays near a guess, and a place near what its kind takes elsewhere.
-The largest sum is smoothed, ever less, so that the fit can go from one supposed slowest path to another; the misses of
-the logarithms are squared, so twice as slow is as wrong as half.
+Coefficients are positive, so their logarithms are fitted: one for each term of a kind, which all places share, and the
+deviation of each place from it. Terms about which the designs say little stay near a guess, and places stay near the
+shared value. The maximum over the paths is smoothed, less and less, so that the fit can move from one presumed slowest
+path to another. The squared errors of logarithms are minimized, so twice as slow is as wrong as half as slow.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from costmodel.technology.sram import Sram
 
 _FOLDS = 5
 _STEPS = 400
-#: How much paths below the slowest count, as a share of its delay: several descents, each in turns.
+#: Smoothing of the maximum, as a share of the delay. Each descent goes through one sequence; the best one is taken.
 _DESCENTS = ((0.3, 0.1, 0.03, 0.01), (0.1, 0.03, 0.01), (0.01,))
-#: Weights of a guess of a kind, and of a kind at one of its places, against that of a measured design.
+#: Weights of the guess of a kind, and of the shared value of a kind at a place, relative to one measured design.
 _TRUST, _TRUST_PLACE = 0.02, 0.1
-#: Guesses in gate delays of what is not one.
+#: Guesses in gate delays, for the terms whose guess is not 1.
 _GUESS: Mapping[tuple[str, str], float] = {
     (START, START): 3.0,
     ("adder", "width"): 1.5,
@@ -54,7 +54,10 @@ Numbers = NDArray[np.int64]
 
 
 class Paths(NamedTuple):
-    """All paths of all designs: a row of terms each, what is known of its delay in ps, and the number of its design."""
+    """All paths of all designs: terms (paths, names), known part of the delay in ps (paths,), and design (paths,).
+
+    ``measured`` is the delay of the slowest path of each design in ps (designs,).
+    """
 
     rows: Floats
     known: Floats
@@ -68,19 +71,19 @@ class Paths(NamedTuple):
         return cls(np.vstack(blocks), np.concatenate(known), number, measured)
 
     def only(self, chosen: Numbers) -> Paths:
-        """The paths of some of the designs."""
+        """The paths of the ``chosen`` designs, which are renumbered."""
         rows = np.isin(self.design, chosen)
         number = np.searchsorted(chosen, self.design[rows])
         return Paths(self.rows[rows], self.known[rows], number, self.measured[chosen])
 
     def slowest(self, found: Floats) -> Floats:
-        """The delay of each design's slowest path."""
+        """The delay in ps of each design's slowest path with the coefficients ``found``."""
         delays = self.rows @ found + self.known
         return np.maximum.reduceat(delays, np.searchsorted(self.design, np.arange(len(self.measured))))
 
 
 def fit_delay(samples: Sequence[Sample], sram: Sram) -> dict[str, Any]:
-    """`start`, `value` (coefficients by place, kind and term) and `error` of the law of delays."""
+    """Fit the delay law: `start` in ps, `value` (coefficients in ps by place, kind and term) and `error`."""
     tables = [[path_terms(path) for path in sample.spec.paths()] for sample in samples]
     names = list(dict.fromkeys(name for group in tables for table in group for name in table))
     blocks = [np.array([[table.get(n, 0.0) for n in names] for table in group]) for group in tables]
@@ -122,7 +125,7 @@ def path_terms(path: Path) -> dict[Name, float]:
 
 
 def _memory_ps(path: Path, sram: Sram) -> float:
-    """Access times of memories in the path; given by the technology, not fitted here."""
+    """Access times in ps of the memories in the path; the technology gives them and they are not fitted."""
     return sum(
         float(u.count * sram.access_ps(**u.dims, ports=MEMORIES[u.kind]))
         for u in path.steps
@@ -131,7 +134,7 @@ def _memory_ps(path: Path, sram: Sram) -> float:
 
 
 def _search(paths: Paths, names: Sequence[Name]) -> tuple[dict[tuple[str, str], float], Floats]:
-    """Coefficients of every kind and term wherever it stands, and of every name."""
+    """Fit coefficients: those that all places share, by kind and term, and one for every name."""
     from scipy.optimize import minimize
 
     kinds = list(dict.fromkeys(name[1:] for name in names))
@@ -154,7 +157,7 @@ def _search(paths: Paths, names: Sequence[Name]) -> tuple[dict[tuple[str, str], 
 
 
 def _miss(found: Floats, paths: Paths, member: Numbers, guess: Floats, smooth: float) -> tuple[float, Floats]:
-    """What the fit makes least, and its gradient: squared misses of the designs, and what is away from guesses."""
+    """The loss to be minimized, and its gradient: squared errors of the designs and squared distances from guesses."""
     shared, apart = np.split(found, [len(guess)])
     values = np.exp(shared[member] + apart)
     delays = paths.rows @ values + paths.known
@@ -173,7 +176,7 @@ def _miss(found: Floats, paths: Paths, member: Numbers, guess: Floats, smooth: f
 
 
 def _held_out(paths: Paths, names: Sequence[Name]) -> Floats:
-    """Relative errors of designs that a fit has not seen."""
+    """Relative errors of designs that were left out of the fit (cross-validation)."""
     count = len(paths.measured)
     miss, number = np.zeros(count), np.arange(count)
     for fold in range(min(_FOLDS, count)):

@@ -24,10 +24,10 @@ from toolchain.process import ToolError
 
 Note = Callable[[str], None]
 
-#: Gates whose synthesis takes as long as what every design takes whatever its size.
+#: The fixed time of measuring any design, as the number of gates whose synthesis takes as long.
 _OVERHEAD_GATES = 10_000
 _PATIENCE_S = 5.0
-#: Seconds between two looks at whether the parent still is.
+#: Seconds between two checks that the parent process still exists.
 _LOOK_S = 1.0
 
 
@@ -53,11 +53,11 @@ def measure_all(
     *,
     processes: int | None = None,
 ) -> list[Sample]:
-    """Measure designs, the largest first, in ``processes`` (one a core); the samples are in the order of ``specs``.
+    """Measure designs in parallel, the largest first; returns the samples in the order of ``specs``.
 
-    ``recipe`` is by default the technology's.
-    Raises what :func:`costmodel.calibration.measuring.measure` raises, and ``ToolError`` where a process was killed.
-    What was measured is kept, so the same call goes on.
+    ``processes`` is by default one per core, ``recipe`` that of the technology.
+    Raises what :func:`costmodel.calibration.measuring.measure` raises, and ``ToolError`` if a process was killed.
+    Measurements are cached, so the same call continues after an interruption.
     """
     several = min(processes or len(os.sched_getaffinity(0)), len(specs))
     left = _Left(specs, technology.name, note)
@@ -76,7 +76,7 @@ def measure_all(
 
 
 class _Left:
-    """Tells after each design how long the rest will take, by the sizes of the designs."""
+    """Reports after each design how long the rest will take, in proportion to the sizes of the designs."""
 
     def __init__(self, specs: Sequence[Spec], name: str, note: Note) -> None:
         self._all, self._count, self._name, self._note = sum(map(_weight, specs)), len(specs), name, note
@@ -102,9 +102,9 @@ def _weight(spec: Spec) -> float:
 
 @contextmanager
 def _pool(processes: int, work: _Work) -> Iterator[ProcessPoolExecutor]:
-    """A pool whose processes, and the tools that they run, end with the block.
+    """Give a pool whose processes, and the tools that they run, end with the block.
 
-    They are forked, so that nothing is asked of the main module of the caller.
+    The processes are forked, so the main module of the caller need not be importable.
     """
     context = multiprocessing.get_context("fork")
     pool = ProcessPoolExecutor(processes, context, _begin, (work,))
@@ -124,7 +124,7 @@ def _pool(processes: int, work: _Work) -> Iterator[ProcessPoolExecutor]:
 
 
 def _stop(processes: Collection[BaseProcess]) -> None:
-    """End processes: each has some seconds to end the tool that it runs."""
+    """End processes; each has some seconds to end the tool that it runs."""
     for process in processes:
         process.terminate()
     for process in processes:
@@ -137,13 +137,13 @@ def _stop(processes: Collection[BaseProcess]) -> None:
 def _begin(work: _Work) -> None:
     _Worker.work = work
     synthesis.PROCESSES = 1
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's business
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles interrupts
     signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
 
 
 def _watch(parent: int) -> None:
-    """End this process, and the tool that it runs, when its parent is gone, however that ended."""
+    """End this process, and the tool that it runs, after its parent has ended for any reason."""
     while os.getppid() == parent:
         time.sleep(_LOOK_S)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -152,7 +152,7 @@ def _watch(parent: int) -> None:
 
 
 def _end(_: int, __: FrameType | None) -> Any:
-    """Leave what is being done, so that the tool that does it is killed, and take up nothing more."""
+    """Abandon the current measurement, so that its tool is killed, and start no other."""
     _Worker.ended = True
     raise SystemExit(1)
 

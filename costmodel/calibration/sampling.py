@@ -13,19 +13,23 @@ from blueprint.spec import Spec
 from blueprint.workloads.tasks import LARGEST
 from costmodel.model import features
 
+#: Gates of the smallest possible multiply-accumulate.
 _GATES_PER_MAC = 8
+#: Parameters with at most so many values are balanced against each other.
 _FEW = 8
+#: An integer without a default whose range is narrower than this is drawn uniformly.
 _NARROW = 64
 
 
 def designs(
     kind: type[Spec], count: int, seed: int, *, smallest: float = 0.0, largest: float | None = None
 ) -> tuple[Spec, ...]:
-    """`count` different designs of `smallest` to `largest` gate equivalents, the family's own limit without it.
+    """Draw `count` different designs of a family, of `smallest` to `largest` gate equivalents.
 
-    Choices are uniform and integers log-uniform over their legal range; integers with a default keep it half the
-    time. Of the drawn designs those are taken one by one whose choices and small integers were seen least. The same
-    seed gives the same designs, and a longer list starts with a shorter one. `ParamError` where the pool has too few.
+    `largest` is by default the family's own limit. Choices are drawn uniformly, integers log-uniformly over their legal
+    range, and an integer with a default keeps it half of the time. The designs are then selected one by one: the next
+    one is that whose choices and small integers have occurred least. The same seed gives the same designs, and a longer
+    list starts with a shorter one. Raises `ParamError` if the pool has too few designs.
     """
     random = np.random.default_rng([seed, 0x7E57])
     limits = kind.limits()
@@ -38,7 +42,7 @@ def designs(
     table = kind.consistent(drawn)
     many = kind.columns(table)
     feasible, _, _ = many.feasible()
-    # Nothing multiplies and adds in fewer gates, and counting them takes long for very wide designs.
+    # No multiply-accumulate has fewer gates. This bound comes first, because counting gates of wide designs is slow.
     small = np.flatnonzero(feasible & (many.peak_macs * _GATES_PER_MAC <= largest))
     table = {name: column[small] for name, column in table.items()}
     size = np.broadcast_to(gates(kind.columns(table)), len(small))
@@ -71,7 +75,7 @@ def _column(limit: Parameter, pool: int, random: np.random.Generator, choices: t
         return random.choice(np.array(choices), pool)
     if limit.kind is bool:
         return random.integers(2, size=pool).astype(bool)
-    low, high = limit.minimum or 0, limit.maximum or LARGEST
+    low, high = int(limit.minimum or 0), int(limit.maximum or LARGEST)
     if high - low < _NARROW and limit.default is None:
         return random.integers(low, high + 1, pool)
     # Log-uniform over low .. high, both included; the shift lets low be 0.
@@ -89,7 +93,7 @@ def _is_few(limit: Parameter) -> bool:
 
 
 def _even(group: Any, columns: list[Any], count: int) -> list[int]:
-    """Pick rows one by one, from each group in turn: the first of those with the rarest values so far."""
+    """Select `count` rows one by one, from each group in turn: the first one with the rarest values so far."""
     groups, members = np.unique(group, return_inverse=True)
     codes = [np.unique(column, return_inverse=True)[1] for column in columns]
     seen = [np.zeros(code.max(initial=0) + 1) for code in codes]

@@ -19,18 +19,21 @@ from costmodel.groundtruth import recipe as recipes
 from costmodel.model import estimate, glitches, provenance
 from costmodel.technology.technology import Technology
 
-#: Bounds on unsigned relative errors, mean and worst, that a calibrated technology is to keep, by quantity. Memories
-#: are priced by one law on both sides, so theirs says whether the inventory has the memories that the RTL has.
+#: Largest unsigned relative errors, mean and worst, of a calibrated technology, by quantity. Predicted and measured
+#: memories are priced by the same law, so their error shows whether inventory and RTL have the same memories.
 BOUNDS = {"area": (0.05, 0.15), "clock": (0.08, 0.20), "energy": (0.10, 0.20), "memories": (0.001, 0.001)}
-#: The error of a comparison behind each quantity.
+#: The property of :class:`Comparison` that is the error of each quantity.
 _ERRORS = {"area": "error", "clock": "delay_error", "energy": "energy_error", "memories": "memory_error"}
-#: Sizes in gates of what counts as large.
+#: Smallest and largest size of a large design, in gates.
 LARGE = (100_000.0, 400_000.0)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One design: predicted and measured area (um2, memory macros left out), flip-flops, slowest path and energy."""
+    """One design, predicted and measured: area (um2, without memory macros), flip-flops, slowest path (ps), energy.
+
+    Energy is that of the mean cycle of a run, in pJ.
+    """
 
     spec: Spec
     predicted_um2: float
@@ -48,14 +51,14 @@ class Comparison:
 
     @property
     def memory_error(self) -> float:
-        """Relative error of the area of memory macros; that of logic is :attr:`error`."""
+        """Relative error of the area of memory macros; 1 if only the prediction has any."""
         if not self.measured_macro_um2:
             return 1.0 if self.predicted_macro_um2 else 0.0
         return self.predicted_macro_um2 / self.measured_macro_um2 - 1
 
     @property
     def error(self) -> float:
-        """Relative error of area."""
+        """Relative error of the area of logic, without memory macros."""
         return self.predicted_um2 / self.measured_um2 - 1
 
     @property
@@ -120,12 +123,12 @@ class Validation:
         return {"source": source, "seed": self.seed, "designs": len(self.rows), "date": self.date, **bands}
 
     def errors(self, name: str) -> tuple[float, float]:
-        """Mean and largest unsigned relative error: `error`, `delay_error` or `energy_error`."""
+        """Mean and largest unsigned value of an error of :class:`Comparison`, by the name of its property."""
         found = [abs(getattr(row, name)) for row in self.rows]
         return float(np.mean(found)), max(found)
 
     def worst(self, count: int = 5, quantity: str = "area") -> list[Comparison]:
-        """The designs with the largest error of predicted area, or of another quantity."""
+        """The `count` designs with the largest unsigned error of a quantity of :data:`BOUNDS`."""
         return sorted(self.rows, key=lambda row: -abs(getattr(row, _ERRORS[quantity])))[:count]
 
 
@@ -138,12 +141,11 @@ def validate(
     seed: int = 1,
     note: Callable[[str], None] = lambda _: None,
 ) -> Validation:
-    """Synthesize `designs` random designs of every family, and `large` ones of more than 100,000 gates, and compare.
+    """Synthesize random designs of every family and compare the measurements with the predictions.
 
-    What was measured is kept, so the same call goes on where it was interrupted.
-
-    `ParamError` where the technology was not calibrated, or by a recipe that is not known, or `seed` is that of its
-    calibration.
+    Of every family, `designs` have the sizes of calibration and `large` ones lie within :data:`LARGE`. Measurements are
+    cached, so the same call continues after an interruption. Raises `ParamError` if the technology is not calibrated,
+    if its recipe is unknown, or if `seed` is that of its calibration.
     """
     if estimate.group(technology, "area").get("seed") == seed:
         raise ParamError(f"Validation seed must differ from that of the calibration, not {seed}")
@@ -165,13 +167,13 @@ def validate(
 
 
 def compare(samples: Sequence[Sample], technology: Technology, seed: int = 0) -> Validation:
-    """Measured designs beside their predictions."""
+    """Compare measured designs with their predictions."""
     rows = tuple(_row(sample, technology) for sample in samples)
     return Validation(technology.name, seed, rows, recipes.of(technology), datetime.date.today().isoformat())
 
 
 def recorded(technology: Technology, found: Validation) -> Technology:
-    """The technology with the errors of a validation as the bands of everything that it predicts."""
+    """The technology with the errors of a validation as the error bands of its predictions."""
     return technology.with_model({**technology.model, provenance.VALIDATION: found.group()})
 
 

@@ -7,12 +7,10 @@ import math
 from blueprint.errors import ParamError
 from blueprint.files.nearest import suggestion
 from costmodel.technology.technology import Technology
+from costmodel.words import BUFFERED as BUFFERED
+from costmodel.words import LEAST as LEAST
+from costmodel.words import RECIPES as RECIPES
 
-#: Least area, no buffers, weakest cells; heavy nets are timed as if behind buffer trees, wires are left out.
-LEAST = "area/4"
-#: The same netlist with buffers in it and, for a period, stronger cells and faster adders; timed as it is, with wires.
-BUFFERED = "buffered/1"
-RECIPES = (LEAST, BUFFERED)
 #: The recipe where a technology file states none that is known: nothing was calibrated, or by another version.
 STANDARD = BUFFERED
 

@@ -11,8 +11,8 @@ from blueprint.errors import ParamError
 from blueprint.files.nearest import suggestion
 from costmodel.technology.liberty import WireLoad
 from costmodel.technology.technology import Technology
+from costmodel.words import WIRES
 
-KINDS = ("none", "library", "model")
 #: Rent exponent and share of a block that cells fill, both typical of placed logic.
 _RENT, _FILLED = 0.6, 0.7
 #: Donath's estimate is an upper bound; the models of the one library that has them by area (ihp_sg13g2) are half of it.
@@ -26,7 +26,7 @@ def choose(
 ) -> tuple[WireLoad | None, str]:
     """The wires of a block of `cells` cells on `area_um2`, and a sentence that says which they are.
 
-    `kind` is one of `KINDS`, by default `library` where the technology has wire-load models, else `model`.
+    `kind` is one of `WIRES`, by default `library` where the technology has wire-load models, else `model`.
     `ParamError` for another kind, and for `library` where the technology has none.
     """
     kind = check(kind, technology) or ("library" if technology.wires else "model")
@@ -43,8 +43,8 @@ def choose(
 
 def check(kind: str | None, technology: Technology) -> str | None:
     """`kind`, where `choose` accepts it for designs in `technology`; otherwise raises `ParamError`."""
-    if kind is not None and kind not in KINDS:
-        raise ParamError(f"Wires must be one of {', '.join(KINDS)}, not {kind!r}{suggestion(kind, KINDS)}")
+    if kind is not None and kind not in WIRES:
+        raise ParamError(f"Wires must be one of {', '.join(WIRES)}, not {kind!r}{suggestion(kind, WIRES)}")
     if kind == "library" and technology.wires is None:
         raise ParamError(f"Wires must be none or model, since {technology.name} has no wire-load models")
     return kind

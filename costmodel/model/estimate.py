@@ -29,13 +29,13 @@ ANY = "any"
 START = "start"
 #: Kinds of units that are memories, and their ports.
 MEMORIES = {SRAM.name: TWO, SRAM_1RW.name: SINGLE}
-#: Roughly what fitting a technology takes on two cores: 156 designs took 41 processor minutes with a part cached.
+#: Approximate time of a calibration on two cores; 156 designs took 41 processor minutes with a part cached.
 CALIBRATION_MINUTES = 30
 
 
 #: Energy in pJ of a power of 1 nW over 1 s.
 PJ_PER_NW_S = 1e3
-#: What an access of a memory is called among the terms of its energy.
+#: Name of the energy term of an access of a memory.
 ACCESSES = "accesses"
 
 

@@ -29,7 +29,7 @@ DRAM = "dram"
 #: The cost of a spec or of columns.
 Costs = Callable[[Any], Cost]
 
-#: What time and energy of a workload count and what not, for readers of a report.
+#: What time and energy of a workload include and what they leave out, for readers of a report.
 ASSUMPTIONS = """\
 Time of a pass over the workload: layers run one after the other, and each takes the longer of its compute cycles and
 its traffic to external memory, ``max(cycles / clock, bits / bandwidth)``; the next layer's weights are not fetched

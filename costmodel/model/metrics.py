@@ -27,7 +27,7 @@ class Metric:
     base: str = ""
 
 
-#: What each number is, whatever work it covers; ``{part}`` and ``{one}`` stand for the part of the work and its unit.
+#: Meaning of each number for any kind of work; ``{part}`` and ``{one}`` stand for the part of the work and its unit.
 BASES: dict[str, Metric] = {
     "area_um2": Metric("um2", "area", "cell and memory area of the whole accelerator", "min"),
     "logic_area_um2": Metric("um2", "logic area", "cell area of the accelerator without its memories", "min"),
@@ -72,14 +72,26 @@ BASES: dict[str, Metric] = {
     ),
     "dram_share": Metric("", "DRAM-bound time", "share of the time in which DRAM is the bottleneck", "min"),
 }
-#: Those that count work, with their names for a plain workload; there is no prompt in one.
+#: Those of whole decoders, whose names have no part: they cover all of a model. What of a meaning is not as above.
+_OF_SYSTEMS: dict[str, str] = {
+    "area_um2": "area of units and buffers, without sequencer, DMA engines and interconnect",
+    "critical_path_ps": "slowest register-to-register path of the slowest unit",
+    "clock_mhz": "",
+    "cycles": "cycles of a token, waits for memory included",
+    "tokens_per_second": "tokens decoded per second",
+    "time_to_first_token_s": "the passes of the prompt, with the choice of the first token",
+    "energy_pj_per_token": "energy of a token: units, buffers, external memory, and a host that states its power",
+    "power_mw": "",
+    "clock_margin": "",
+}
+#: Names of the numbers that count work, for a plain workload, which has no prompt.
 _OF_ROWS = {
     "tokens_per_second": "rows_per_second",
     "time_to_first_token_s": None,
     "energy_pj_per_token": "energy_pj_per_row",
     "core_energy_pj_per_token": "core_energy_pj_per_row",
 }
-#: Parts of a model that a family runs, and what they are in words.
+#: Parts of a model that a family runs, with their descriptions.
 PARTS = {task.part: task.part_words for task in TASKS}
 
 
@@ -112,9 +124,29 @@ def metrics_of(part: str) -> dict[str, Metric]:
     }
 
 
+def metrics_of_systems() -> dict[str, Metric]:
+    """The numbers of whole decoders by name."""
+    found = {}
+    for name, meaning in _OF_SYSTEMS.items():
+        metric, words = BASES[name], {"part": "", "one": "token"}
+        text = meaning or metric.meaning.format(**words)
+        found[name] = Metric(
+            metric.unit.format(**words), metric.label.format(**words), text, metric.direction, name
+        )
+    busy = "share of the time of a token in which the ports of external memory move data"
+    return {
+        **found,
+        "bytes_per_token": Metric(
+            "B", "traffic per token", "bytes to and from external memory", "min", "bytes_per_token"
+        ),
+        "port_busy": Metric("", "ports busy", busy, "max", "port_busy"),
+    }
+
+
 #: Every number of every kind of work.
 METRICS: dict[str, Metric] = {
-    name: metric for part in ("", *PARTS) for name, metric in metrics_of(part).items()
+    **metrics_of_systems(),
+    **{name: metric for part in ("", *PARTS) for name, metric in metrics_of(part).items()},
 }
 
 

@@ -9,12 +9,12 @@ from costmodel.technology.macros import TWO
 from costmodel.technology.sram import Law
 from costmodel.technology.technology import Technology
 
-#: What a figure may be: a formula's, a netlist's, a placed and routed netlist's, a library's own, scaled from another
-#: technology's, or somebody's assumption.
+#: Possible sources of a figure: a formula, a netlist, a placed and routed netlist, the library itself, another
+#: technology from which it is scaled, or an assumption.
 SOURCES = ("analytic", "synthesized", "routed", "library", "scaled", "assumed")
-#: The group of a model that validation writes: errors of designs that are in no fit.
+#: The group of a model that validation writes: errors for designs that were not used in the fit.
 VALIDATION = "validation"
-#: Figures of an estimate, and the quantity whose errors they have; those without one are counted, not estimated.
+#: Figures of an estimate with the quantity whose errors apply to them; other figures are counted and have no error.
 _FIGURES: Mapping[str, str] = {
     "area_um2": "area",
     "logic_area_um2": "area",

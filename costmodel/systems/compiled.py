@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from blueprint.errors import ParamError
 from blueprint.systems import control
+from blueprint.systems.control import Hardware
 from blueprint.systems.description import DMA, System
 from blueprint.systems.instructions import MOVERS, WORD_BYTES
 from blueprint.systems.memory_port import of_memory
@@ -22,12 +23,13 @@ from blueprint.systems.staging import CACHED, WEIGHTS
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import Rowwise
 from compiler.compile import DECODE, PROMPT, Plan, compile_shapes
+from compiler.purpose import NO_LAYER, SCORES
 from costmodel.systems import schedule
 from costmodel.systems.schedule import Schedule, Started
 
-#: Passes of a prompt that are scheduled; between them cycles are taken to be on a line.
+#: Number of passes of a prompt that are scheduled; the cycles of the others are interpolated linearly.
 KNOTS = 9
-#: What the runs of a unit are called.
+#: Name of the runs of each unit.
 _KINDS = {"matrix": "product", "attention": "attention", "vector": "elements"}
 
 
@@ -57,14 +59,22 @@ class Run:
     compute: float
 
 
-def plan_of(system: System, model: Model) -> Plan:
-    """The programs of a model on a system. Raises ``ParamError``, which says why there are none."""
+def asked_of(system: System, model: Model) -> tuple[Hardware, Model]:
+    """The hardware of a system, and the model that is compiled for it: programs follow from both alone.
+
+    Raises ``ParamError`` where there is no such hardware.
+    """
     if system.host is not None:
         raise ParamError("Work of a compiled system must be run by its units, and a host runs some")
     hardware = control.hardware(system)
-    if model is system.largest:  # which computes whatever gate the unit has
+    if model is system.largest:  # the largest model may use any gate, so it uses that of the unit
         model = replace(model, activation=hardware.units["vector"].gate_function)
-    return compile_shapes(hardware, model)
+    return hardware, model
+
+
+def plan_of(system: System, model: Model) -> Plan:
+    """The programs of a model on a system. Raises ``ParamError``, which says why there are none."""
+    return compile_shapes(*asked_of(system, model))
 
 
 def decode(system: System, plan: Plan, clock_mhz: float, context: int) -> list[Run]:
@@ -105,9 +115,9 @@ class _Passes:
         found, now = [], 0
         for place, one in enumerate(units):
             end = one.end + 1 if place < len(units) - 1 else done.cycles
-            bytes_of = moved.pop(self._note(one), {})
+            bytes_of = moved.pop(self._purpose(one), {})
             if not place:
-                bytes_of = _sum(bytes_of, moved.pop(("-", "token"), {}))
+                bytes_of = _sum(bytes_of, moved.pop((NO_LAYER, "token"), {}))
             part = self._part(one, done, bytes_of)
             alone = control.run_end(0, self.runs(one.unit, done.registers[one.number])) + 1
             found.append(Run(part, end - now, min(end - now, alone)))
@@ -115,11 +125,10 @@ class _Passes:
         fetched = WORD_BYTES * len(self.program.instructions)
         return [Run(Part("program", "program", DMA, 0, 0, 1, fetched), 0.0, 0.0), *found]
 
-    def _note(self, one: Started) -> tuple[str, str]:
-        """Layer and name of what an instruction is for."""
-        mark, _, text = self.program.notes[one.number][0].partition(" ")
-        text = text.removeprefix("weights of ")
-        return mark, text.split(" from ")[0].split(" of key head")[0]
+    def _purpose(self, one: Started) -> tuple[str, str]:
+        """Layer and step of an instruction, whichever part of the step it does."""
+        purpose, _ = self.program.notes[one.number]
+        return purpose.mark, purpose.step
 
     def _moved(self, done: Schedule) -> dict[tuple[str, str], dict[str, int]]:
         """Bytes that pass through each buffer, by what they are for."""
@@ -127,13 +136,13 @@ class _Passes:
         for one in done.starts:
             if one.unit in MOVERS:
                 kind = {WEIGHTS: "weights", **dict.fromkeys(CACHED, "cache")}.get(one.field, "activations")
-                found[self._note(one)][kind] += one.size
+                found[self._purpose(one)][kind] += one.size
         return found
 
     def _part(self, one: Started, done: Schedule, moved: dict[str, int]) -> Part:
         task = self.runs.task(one.unit, done.registers[one.number])
-        mark, name = self._note(one)
-        kind = "head" if (mark, name) == ("head", "scores") else _KINDS[one.unit]
+        mark, name = self._purpose(one)
+        kind = "head" if name == SCORES else _KINDS[one.unit]
         macs = 0 if isinstance(task, Rowwise) else task.macs
         place = self.system.places[control.WORK[one.unit]]
         return Part(name, kind, place, task.macs, macs, 1, sum(moved.values()), tuple(sorted(moved.items())))

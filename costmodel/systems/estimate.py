@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, lru_cache, partial
+from typing import Any, TypeVar
 
 from blueprint.errors import ParamError
 from blueprint.numbers import ceil_div
+from blueprint.spec import Spec
 from blueprint.systems import operations, rules
 from blueprint.systems.description import DMA, HOST, System
+from blueprint.systems.memory_port import of_memory
 from blueprint.systems.operations import Operation
 from blueprint.unit import flip_flops
 from blueprint.workloads.model import Model
 from blueprint.workloads.tasks import Task
+from compiler.compile import Plan, compile_shapes
 from costmodel.model.estimate import PJ_PER_NW_S, Cost
 from costmodel.model.evaluate import cost_of
 from costmodel.systems import compiled
-from costmodel.systems.compiled import Part
+from costmodel.systems.compiled import Part, Run
 from costmodel.systems.timeline import Timeline, of_runs, timeline
 from costmodel.technology.macros import TWO
 from costmodel.technology.technology import Technology
 
-#: What the numbers count and what not, for readers of an answer.
+#: What the numbers include and what they leave out, for readers of an answer.
 ASSUMPTIONS = """\
 Of a system that can be compiled, time and bytes are those of the compiler's programs: each transfer and each run in a
 closed form of its cycles, instructions as they are fetched and dispatched, and fetch, load and store at the rate of the
@@ -37,6 +40,12 @@ multiply-accumulate; buffers are written and read once for what memory gives, an
 gives; memory costs energy per bit moved. A host costs its stated power while it works, nothing where none is stated.
 Area: units and buffers. Sequencer, DMA engines and the interconnect of units, and the clock and leakage of a host, are
 in no number."""
+
+#: Units, programs and phases that are remembered of each kind.
+_REMEMBERED = 64
+T = TypeVar("T")
+#: The runs of a phase at a clock, behind so many tokens or of so many.
+Passes = Callable[[System, Plan, float, int], list[Run]]
 
 #: The name of external memory among causes of time and energy.
 MEMORY = "memory"
@@ -102,14 +111,34 @@ class Estimate:
     uncompiled: str = ""
 
     @property
+    def tokens_per_second(self) -> float:
+        """Tokens decoded in a second."""
+        return 1 / self.phases["decode"].time.seconds
+
+    @property
+    def time_to_first_token_s(self) -> float | None:
+        """Time of the prompt; ``None`` where none was asked for."""
+        return self.phases["prefill"].time.seconds if "prefill" in self.phases else None
+
+    @property
+    def power_mw(self) -> float:
+        """Power while tokens are decoded."""
+        decode = self.phases["decode"]
+        return decode.energy_pj / decode.time.seconds * 1e-9
+
+    @property
     def meets_clock(self) -> bool:
         """True if the critical path of every unit allows the clock."""
         return self.clock_mhz <= self.costs.fastest_mhz * (1 + 1e-9)
 
 
-def costs(system: System, technology: Technology) -> Costs:
-    """Area, energy and leakage of units and buffers. `ParamError` where the technology was not calibrated."""
-    units = {name: cost_of(unit.spec, technology) for name, unit in system.units.items()}
+def costs(system: System, technology: Technology, cost: Callable[[Spec], Cost] | None = None) -> Costs:
+    """Area, energy and leakage of units and buffers. `ParamError` where the technology was not calibrated.
+
+    ``cost`` stands for the cost of a unit in the technology, where that is remembered.
+    """
+    cost = cost or (lambda spec: cost_of(spec, technology))
+    units = {name: cost(unit.spec) for name, unit in system.units.items()}
     sizes = {name: getattr(system.buffers, name) for name in ("weights", "cache", "activations")}
     width = 8 * system.memory.beat_bytes
     return Costs(units, {name: _buffer(size, width, technology) for name, size in sizes.items()})
@@ -119,26 +148,103 @@ def estimate(
     system: System, model: Model, technology: Technology, context: int, prompt: int | None = None
 ) -> Estimate:
     """What a system does with a token behind ``context`` others, and with a prompt. `ParamError` if they do not fit."""
-    rules.check_model(system, model, context, prompt or 0)
-    found = costs(system, technology)
-    clock = system.clock_mhz or found.fastest_mhz
+    return Estimator(technology)(system, model, context, prompt)
+
+
+class Estimator:
+    """Estimates systems in a technology one after the other: what they have in common is computed once.
+
+    Remembered are the costs of units, the programs of hardware, and when their runs begin and end behind a memory port.
+    """
+
+    def __init__(self, technology: Technology) -> None:
+        self.technology = technology
+        self._cost = lru_cache(_REMEMBERED)(partial(cost_of, technology=technology))
+        self._plans: dict[Hashable, Plan | ParamError] = {}
+        self._runs: dict[Hashable, list[Run]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Estimator, (self.technology,)
+
+    def costs(self, system: System) -> Costs:
+        """Area, energy and leakage of units and buffers."""
+        return costs(system, self.technology, self._cost)
+
+    def compiles(self, system: System, model: Model) -> bool:
+        """True if there are programs of a model on a system, whose numbers the estimate then has."""
+        try:
+            self._plan(system, model)
+        except ParamError:
+            return False
+        return True
+
+    def __call__(
+        self, system: System, model: Model, context: int, prompt: int | None = None, *, programs: bool = True
+    ) -> Estimate:
+        """What a system does with a token behind ``context`` others, and with a prompt.
+
+        Without ``programs`` by its list of operations, also where there are programs. Raises ``ParamError`` where they
+        do not fit.
+        """
+        rules.check_model(system, model, context, prompt or 0)
+        found = self.costs(system)
+        clock = system.clock_mhz or found.fastest_mhz
+        try:
+            if not programs:
+                raise ParamError("Programs must be asked for, and they are not")
+            key, plan = self._plan(system, model)
+        except ParamError as problem:
+            times = {"decode": (1, _time(system, clock, operations.decode(system, model, context)))}
+            if prompt is not None:
+                times["prefill"] = prompt, _time(system, clock, operations.prefill(system, model, prompt))
+            reason = str(problem)
+        else:
+            asked = {"decode": (1, compiled.decode, context), "prefill": (prompt, compiled.prefill, prompt)}
+            times = {
+                name: (tokens, of_runs(system, self._phase(key, system, plan, clock, passes, at), clock))
+                for name, (tokens, passes, at) in asked.items()
+                if tokens is not None and at is not None
+            }
+            reason = ""
+        phases = {
+            name: Phase(tokens, time, _energies(system, found, clock, time))
+            for name, (tokens, time) in times.items()
+        }
+        return Estimate(found, clock, phases, reason)
+
+    def _plan(self, system: System, model: Model) -> tuple[Hashable, Plan]:
+        """The programs of a model on a system, and what they depend on. Raises ``ParamError``, also a second time."""
+        hardware, model = compiled.asked_of(system, model)
+        key = (hardware.design_hash, model)
+        plan = _remembered(self._plans, key, lambda: _attempted(partial(compile_shapes, hardware, model)))
+        if isinstance(plan, ParamError):
+            raise plan
+        return key, plan
+
+    def _phase(
+        self, key: Hashable, system: System, plan: Plan, clock_mhz: float, passes: Passes, at: int
+    ) -> list[Run]:
+        """The runs of a phase in cycles, which follow from the programs and the memory port."""
+        places, port = tuple(system.places.items()), of_memory(system.memory, clock_mhz)
+        return _remembered(
+            self._runs, (key, places, port, passes.__name__, at), lambda: passes(system, plan, clock_mhz, at)
+        )
+
+
+def _attempted(made: Callable[[], Plan]) -> Plan | ParamError:
     try:
-        plan = compiled.plan_of(system, model)
+        return made()
     except ParamError as problem:
-        times = {"decode": (1, _time(system, clock, operations.decode(system, model, context)))}
-        if prompt is not None:
-            times["prefill"] = prompt, _time(system, clock, operations.prefill(system, model, prompt))
-        reason = str(problem)
-    else:
-        times = {"decode": (1, of_runs(system, compiled.decode(system, plan, clock, context), clock))}
-        if prompt is not None:
-            times["prefill"] = prompt, of_runs(system, compiled.prefill(system, plan, clock, prompt), clock)
-        reason = ""
-    phases = {
-        name: Phase(tokens, time, _energies(system, found, clock, time))
-        for name, (tokens, time) in times.items()
-    }
-    return Estimate(found, clock, phases, reason)
+        return problem
+
+
+def _remembered(known: dict[Hashable, T], key: Hashable, made: Callable[[], T]) -> T:
+    """What stands under a key, made where nothing does; the oldest of many is forgotten."""
+    if key not in known:
+        if len(known) >= _REMEMBERED:
+            del known[next(iter(known))]
+        known[key] = made()
+    return known[key]
 
 
 def cycles_of(system: System, clock_mhz: float) -> Any:
@@ -147,7 +253,7 @@ def cycles_of(system: System, clock_mhz: float) -> Any:
     @cache
     def cycles(work: str, task: Task) -> int:
         spec = system.spec(work)
-        assert spec is not None  # a host has rates instead
+        assert spec is not None  # only work of a host has no spec; it has rates
         return int(spec.cycles(task))
 
     def seconds(op: Operation) -> float:
@@ -155,7 +261,7 @@ def cycles_of(system: System, clock_mhz: float) -> Any:
             return 0.0
         if op.place == HOST:
             return _host_seconds(system, op)
-        assert op.task is not None  # only units run the others
+        assert op.task is not None  # every other operation runs on a unit and has a task
         return op.runs * cycles(op.work, op.task) / (clock_mhz * 1e6)
 
     return seconds
@@ -224,7 +330,7 @@ def _buffer(size: int, width: int, technology: Technology) -> Buffer:
 
 def _host_seconds(system: System, op: Operation) -> float:
     host = system.host
-    assert host is not None  # the reader gives work to a host only where there is one
+    assert host is not None  # the reader of the file assigns work to a host only if there is one
     if op.work == "head":
         return op.weights / (host.bandwidth_gb_s * 1e9)
     return op.elements / host.elements_per_s

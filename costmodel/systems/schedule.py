@@ -22,11 +22,11 @@ from blueprint.systems.runs import Runs
 from blueprint.systems.starved import Starved
 
 _ADDRESS, _ROW_BYTES, _ROWS, _STRIDE, _PLACE, _INDEX = range(len(MOVED))
-#: Cycles from the offer of a transfer to its first request, and from the last word to the end, with one for that word.
+#: Cycles from the offer of a transfer to its first request, and from its last word (included) to its end.
 _OPENING, _LEAVING = 3, 1
-#: Cycles between the requests of two rows, and from an answer to the request that waited for it.
+#: Cycles between the requests of two rows, and from an answer to the request that was waiting for it.
 _ROW, _ANSWERED = 2, 1
-#: Cycles from a word of memory to the instruction in it.
+#: Cycles from the arrival of a word of memory to the instruction in it.
 _WORD = 2
 
 
@@ -156,7 +156,7 @@ class Fetch:
         width = hardware.fetch.data_width
         self._burst = max(1, hardware.fetch.burst_words * width // WIDTH)
         self._ahead = max(1, hardware.fetch.buffer_words // hardware.fetch.burst_words)
-        self._each = port.interval * max(1, WIDTH // width)
+        self._words = max(1, WIDTH // width)  # of the port in an instruction
         self._whole = max(1, width // WIDTH)  # instructions of a word
         self._asked = control.NEXT_PASS + _OPENING - 1
         self._emptied: deque[int] = deque(maxlen=self._ahead)
@@ -172,15 +172,10 @@ class Fetch:
             if len(self._emptied) == self._ahead:
                 self._asked = max(self._asked, self._emptied[0])
         if number % self._whole == 0:
-            self._word = _aligned(
-                max(self._word + self._each, self._asked + 1 + self.port.latency), self.port
-            )
+            asked = self._asked + 1 + self.port.latency
+            self._word = max(self.port.move(self._word, self._words), self.port.move(asked))
         self.last = max(self.last + 1, self._word + _WORD, room)
         return self.last
-
-
-def _aligned(cycle: int, port: MemoryPort) -> int:
-    return ceil_div(cycle, port.interval) * port.interval
 
 
 def transfer(
@@ -193,8 +188,8 @@ def transfer(
     whole = rows * words if stride % word == 0 else ceil_div(rows * size, word) + rows // 2
     gather = (int(mover.index_width) + 1) if registers[_INDEX] else 0
     cuts = ceil_div(words, int(mover.burst_words))
-    bursts, last = rows * cuts, port.interval * (words - (cuts - 1) * int(mover.burst_words))
-    first = port.interval * min(words, int(mover.burst_words))
+    bursts, last = rows * cuts, port.cycles(words - (cuts - 1) * int(mover.burst_words))
+    first = port.cycles(min(words, int(mover.burst_words)))
     issue = (rows - 1) * (_ROW + gather) + bursts - rows + last
     turns, rest = divmod(bursts - 1, min(int(mover.outstanding), port.depth))
     answers = turns * (port.latency + _ANSWERED + first) + rest * (_ROW if cuts == 1 else 1) + last
@@ -202,5 +197,5 @@ def transfer(
     if unit == "store":  # beats that are gathered to words, one a cycle
         beats = ceil_div(rows * size, hardware.outputs[registers[_PLACE] % (1 << LAST_BIT)].beat_bytes)
     begin = offer + _OPENING + gather + port.latency
-    moved = max(port.interval * whole, issue, answers, beats) - (port.interval - 1)
-    return _aligned(begin, port) + moved + _LEAVING - offer
+    moved = max(port.cycles(whole), issue, answers, beats) - (port.cycles(1) - 1)
+    return port.move(begin) + moved + _LEAVING - offer

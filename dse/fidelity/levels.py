@@ -29,6 +29,8 @@ LEVELS = (
     Level(SIMULATED, "dse.fidelity.measure:simulated"),
     Level(SYNTHESIZED, "dse.fidelity.measure:synthesized"),
 )
+#: Seconds for all measurements, and seconds and MiB for one, unless others are given.
+BUDGET_S, LIMIT_S, MEMORY_MIB = 600, 900, 8192
 #: Everything that a number may be, from the least to the most trusted.
 ORIGINS = (ANALYTIC, CORRECTED, *(level.name for level in LEVELS))
 

@@ -18,6 +18,7 @@ from costmodel.model.evaluate import MEMORY, Estimator, TechnologyCosts, cost_of
 from costmodel.model.metrics import METRICS
 from costmodel.technology import technology
 from costmodel.technology.technology import Technology
+from dse.families import Families
 from dse.fidelity.request import Measured, Request
 
 #: Numbers that simulation measures or that follow from its cycles.
@@ -86,7 +87,10 @@ def measured_cost(spec: Spec, facts: Technology, sample: Sample) -> Cost:
 
 
 def _estimator(request: Request, facts: Technology) -> Estimator:
-    return Estimator.of(type(request.spec), TechnologyCosts(facts), request.space.asked)
+    space = request.space
+    assert isinstance(space.subject, Families)  # others say that they are unmeasured
+    asked = space.subject.asked(space.clock is not None)
+    return Estimator.of(type(request.spec), TechnologyCosts(facts), asked)
 
 
 def _key(task: Task) -> str:

@@ -15,7 +15,7 @@ from blueprint.spec import Spec
 from blueprint.version import VERSION
 from dse import pareto, store
 from dse.fidelity import child
-from dse.fidelity.levels import LEVELS, SYNTHESIZED, Level, up_to
+from dse.fidelity.levels import LEVELS, LIMIT_S, MEMORY_MIB, SYNTHESIZED, Level, up_to
 from dse.fidelity.request import Request
 from dse.problem import FACTS
 from dse.store import StudyError
@@ -23,8 +23,6 @@ from dse.study import Study, open_study
 
 #: Receives a line of progress.
 Note = Callable[[str], None]
-#: Seconds and MiB that one measurement may take, unless others are given.
-LIMIT_S, MEMORY_MIB = 900.0, 8192
 
 
 @dataclass(frozen=True)
@@ -78,6 +76,8 @@ def promote(
 
 
 def _check(study: Study) -> None:
+    if reason := study.space.subject.unmeasured:
+        raise StudyError(f"{study.folder}: {reason}")
     made = study.facts["provenance"]
     if FACTS not in made:
         return  # numbers of no technology

@@ -22,7 +22,9 @@ from blueprint.workloads.tasks import Gemm
 from blueprint.workloads.workload import Workload
 from dse.axis import Axis
 from dse.batch import Batch, empty, join
-from dse.problem import Evaluation, Problem, Shape
+from dse.evaluation import Evaluation, Shape
+from dse.families import Families
+from dse.problem import Problem
 from dse.searches import methods
 from dse.searches.protocol import Search, Task
 from dse.space import Columns, Constraint, Indices, Space, SubSpace
@@ -45,6 +47,7 @@ class Judge:
 
     def __call__(self, columns: Columns, shape: Shape) -> Evaluation:
         """Area, rate and energy that trade off; a constant; narrow and deep designs cannot be built."""
+        columns = {name.rpartition(".")[2]: values for name, values in columns.items()}
         width = np.broadcast_to(np.asarray(columns["width"], dtype=np.float64), shape)
         depth = np.broadcast_to(np.asarray(columns.get("depth", 4), dtype=np.float64), shape)
         fast = np.broadcast_to(np.asarray(columns.get("style", "small") == np.asarray("fast")), shape)
@@ -76,15 +79,31 @@ def space(
     """A space of 224 designs of one family, or with 16 of another; or, with one width, of few."""
     first = _sub("one", widths=widths)
     subspaces = (first, _sub("other", first.size))[:families]
-    return Space(
-        "conformance", subspaces, Workload("none", (Gemm(1, 1, 1),)), "none", dict(objectives), constraints
-    )
+    asked = Families(Workload("none", (Gemm(1, 1, 1),)))
+    return Space("conformance", subspaces, asked, "none", dict(objectives), constraints)
 
 
 def single() -> Space:
     """A space of one design."""
     sub = SubSpace("one", (Axis("width", (4,)), Axis("depth", (8,)), Axis("style", ("fast",))))
     return dataclasses.replace(space(), subspaces=(sub,))
+
+
+class _Dotted(Families):
+    """Asked of designs whose parameters have dotted names, and which are evaluated a few at a time, as systems are."""
+
+    batch = 8
+
+
+def dotted() -> Space:
+    """A space of 105 designs as one of systems is: dotted names, numbers that are not whole, small batches."""
+    axes = (
+        Axis("units.one.width", tuple(range(1, 8))),
+        Axis("memory.depth", (0.5, 2.5, 10.0, 40.0, 64.0)),
+        Axis("units.two.style", ("small", "fast", "other")),
+    )
+    asked = _Dotted(Workload("none", (Gemm(1, 1, 1),)))
+    return dataclasses.replace(space(), subspaces=(SubSpace("one", axes),), subject=asked)
 
 
 def _limit(**sides: float) -> tuple[Constraint, ...]:
@@ -98,6 +117,7 @@ CASES: dict[str, tuple[Callable[[], Space], int, bool]] = {
     "four objectives": (lambda: space(objectives={**_TWO, "energy": "min", "flat": "min"}), 60, True),
     "a constraint": (lambda: space(constraints=_limit(maximum=12.0)), 90, True),
     "several families": (lambda: space(2), 90, True),
+    "dotted names and small batches, as of systems": (dotted, 70, True),
     "all designs infeasible": (lambda: space(constraints=_limit(maximum=-1.0)), 60, True),
     "no design can be built": (space, 60, False),
     "a constant objective": (lambda: space(objectives={"flat": "min"}), 60, True),

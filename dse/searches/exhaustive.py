@@ -36,7 +36,7 @@ class Exhaustive:
 
 def batches(space: Space, known: Indices = NONE) -> Iterator[Indices]:
     """Boxes of the space, one after the other, without the known designs, which are in order."""
-    for box in of_range(space, 0, space.size, MESH):
+    for box in of_range(space, 0, space.size, min(MESH, space.subject.batch)):
         batch = box.indices
         first, end = np.searchsorted(known, [batch[0], batch[-1] + 1])
         batch = np.delete(batch, known[first:end] - batch[0])

@@ -42,6 +42,11 @@ class Task:
         return self.problem.space
 
     @property
+    def most(self) -> int:
+        """Designs in a batch of a search that needs no answers."""
+        return min(BATCH, self.space.subject.batch)
+
+    @property
     def left(self) -> int:
         """Designs that may still be asked for."""
         return max(0, self.budget - len(self.known))

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dse.batch import Batch
-from dse.searches import protocol
 from dse.searches.options import NoSettings
 from dse.searches.protocol import NONE, Task
 from dse.space import Indices
@@ -20,11 +19,12 @@ class Random:
     independent: ClassVar[bool] = True
 
     def __init__(self, task: Task, settings: NoSettings) -> None:
+        self.most = task.most
         self.chosen = drawn(task.space.size, task.budget, task.seed, task.known.indices)
 
     def ask(self) -> Indices:
         """The next batch."""
-        batch, self.chosen = self.chosen[: protocol.BATCH], self.chosen[protocol.BATCH :]
+        batch, self.chosen = self.chosen[: self.most], self.chosen[self.most :]
         return batch
 
     def tell(self, batch: Batch) -> None:

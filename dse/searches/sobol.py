@@ -8,7 +8,6 @@ import numpy as np
 from scipy.stats import qmc
 
 from dse.batch import Batch, Floats
-from dse.searches import protocol
 from dse.searches.options import NoSettings
 from dse.searches.protocol import NONE, Task
 from dse.searches.random import drawn
@@ -40,7 +39,7 @@ class Sobol:
     def ask(self) -> Indices:
         """The next batch."""
         while self.left and self.tries > 0:
-            count = 1 << (min(protocol.BATCH, self.left) - 1).bit_length()
+            count = 1 << (min(self.task.most, self.left) - 1).bit_length()
             self.tries -= count
             batch = self._fresh(designs(self.space, self.sequence.random(count)))[: self.left]
             if len(batch):
@@ -48,7 +47,7 @@ class Sobol:
         if not self.left:
             return NONE
         rest = drawn(self.space.size, len(self.seen) + self.left, self.task.seed, self.seen)
-        return self._asked(rest[: protocol.BATCH])
+        return self._asked(rest[: self.task.most])
 
     def tell(self, batch: Batch) -> None:
         """Results do not matter."""

@@ -17,7 +17,10 @@ def parts(packed: Value, width: int) -> list[Value]:
 
 
 def cut(packed: Value, places: list[tuple[int, int]]) -> list[Value]:
-    """Slice a vector hierarchically, because Amaranth writes out all bits of the value that is sliced."""
+    """Slices ``(low, high)`` of a vector, in the order of ``places``.
+
+    Pieces of slices and concatenations are sliced themselves, because Amaranth writes out all bits of a sliced value.
+    """
     if isinstance(packed, Slice):
         return cut(packed.value, [(low + packed.start, high + packed.start) for low, high in places])
     if not isinstance(packed, Concat):
@@ -28,7 +31,7 @@ def cut(packed: Value, places: list[tuple[int, int]]) -> list[Value]:
 
 
 def _from_pieces(pieces: list[Value], starts: list[int], low: int, high: int) -> Value:
-    """The bits of a concatenation; ``starts`` are where its pieces begin, and where it ends."""
+    """Bits ``low`` to ``high`` of a concatenation; ``starts`` are the first bits of its pieces, and its length."""
     found = []
     for number in range(bisect_right(starts, low) - 1, len(pieces)):
         begin = starts[number]
@@ -58,7 +61,7 @@ def at_most(left: Value, right: Value) -> Value:
 
 
 def _ordered(left: Value, right: Value) -> tuple[Value, Value]:
-    """(whether left < right, whether left <= right)."""
+    """(1 if left < right, 1 if left <= right)."""
     width = max(len(left), len(right), 1)
     left, right = zero_extend(left, width), zero_extend(right, width)
     found = [(~a & b, ~a | b) for a, b in zip(left, right, strict=True)]
@@ -117,8 +120,8 @@ def signed_sum(
 ) -> tuple[Value, list[Value]]:
     """Add words whose top bit is inverted (offset binary) and single bits, modulo ``2**width``.
 
-    With the offset every word is unsigned, no sign is extended, and all offsets together are one power of two that
-    is taken off in the last adder. ``accumulator`` is a two's complement word of ``width`` bits added as well.
+    With the offset every word is unsigned, no sign is extended, and all offsets together are one power of two, which
+    the last adder subtracts. ``accumulator`` is a two's complement word of ``width`` bits that is added as well.
     Returns the sum and the single bits that found no free place.
     """
     count, word = len(words), len(words[0])
@@ -170,7 +173,10 @@ def _plain(rows: list[Value], carry: Value | None, width: int) -> Value:
 
 
 def tree_sum(m: Module, words: list[Value], signs: list[Value], width: int) -> tuple[Value, list[Value]]:
-    """Add two's complement words pairwise; every adder takes one of the single bits as its carry."""
+    """Add two's complement words pairwise; every adder takes one of the single bits as its carry.
+
+    Returns the sum in ``width`` bits and the single bits that found no adder.
+    """
     free = list(signs)
     level = 0
     while len(words) > 1:

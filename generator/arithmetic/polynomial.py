@@ -8,7 +8,7 @@ from generator.arithmetic.integers import zero_extend
 
 
 def looked_up(table: list[Value], address: Value) -> Value:
-    """An entry of a table with a power of two of entries, built of multiplexers."""
+    """The entry of a table at an address, by a tree of multiplexers; the length of the table is a power of two."""
     while len(table) > 1:
         table = [Mux(address[0], high, low) for low, high in zip(table[::2], table[1::2], strict=True)]
         address = address[1:]
@@ -16,14 +16,14 @@ def looked_up(table: list[Value], address: Value) -> Value:
 
 
 def column(w: Wires, poly: Polynomial, power: int, f: Value) -> Value:
-    """A coefficient of the segment of ``f``."""
+    """The coefficient of ``power`` for the segment that ``f`` lies in."""
     width = max(poly.coefficients[power]).bit_length()
     table = [Const(value, width) for value in poly.coefficients[power]]
     return w(f"c{power}", looked_up(table, f[poly.u_bits :]))
 
 
 def slope(poly: Polynomial, w: Wires, v: Values) -> Results:
-    """The inner sum of a parabola."""
+    """Step: the inner sum of a quadratic polynomial; a linear one has none and passes its values on."""
     if len(poly.coefficients) < 3:
         return v
     u = v.f[: poly.u_bits]
@@ -33,7 +33,7 @@ def slope(poly: Polynomial, w: Wires, v: Values) -> Results:
 
 
 def mantissa(poly: Polynomial, w: Wires, v: Values) -> Results:
-    """The fraction bits of a number from 1 to 2."""
+    """Step: the fraction bits of the result, which lies from 1 to 2."""
     total = column(w, poly, 0, v.f)
     if len(poly.coefficients) > 1:
         slope = v.slope if "slope" in v else column(w, poly, 1, v.f)

@@ -16,7 +16,7 @@ from generator.block import Block
 class Sigmoid(Block):
     """The logistic function of a float; its result, which is not negative, has no sign.
 
-    ``x`` comes without a sign, which is needed with the last step alone: as ``negative``, 3 cycles later.
+    ``x`` has no sign. Only the last step needs the sign: it is the input ``negative``, 3 cycles later.
     """
 
     place = "sigmoid"
@@ -38,7 +38,7 @@ class Sigmoid(Block):
 
 
 def _exponent(s: sigmoid.Sigmoid, w: Wires, v: Values) -> Results:
-    """The power of two that ``exp(-|x|)`` is: a fraction up, and whole bits down."""
+    """``exp(-|x|)`` as a power of two, ``2**(f - whole)``, with a fraction ``f`` and an integer ``whole``."""
     fraction, field = v.x[: s.fmt.fraction_bits], v.x[s.fmt.fraction_bits :]
     product = w("scaled", Cat(fraction, Const(1, 1)) * s.constant)[s.dropped :]
     far = w("far", field > s.nearest)
@@ -57,14 +57,14 @@ def _power(s: sigmoid.Sigmoid, w: Wires, v: Values) -> Results:
 
 
 def _reciprocal(s: sigmoid.Sigmoid, w: Wires, v: Values) -> Results:
-    """The inverse of 1 and ``exp(-|x|)``, twice as large, of what is missing of 2."""
+    """``2 / (1 + t)`` for ``t = exp(-|x|)``, from the polynomial ``2 / (2 - v)`` at ``v = 1 - t``."""
     left = w("left", Cat(Const(0, 1), v.power, Const(1, 1)) >> v.whole)[: s.precision + 1]
     rest = w("rest", (-left)[: s.precision] | (~left.any()).replicate(s.precision))
     return {"inverse": evaluated(s.reciprocal, Wires(w.m, "r_"), rest)} | v.keep("power", "whole")
 
 
 def _product(s: sigmoid.Sigmoid, w: Wires, v: Values) -> Results:
-    """Of a negative number the product with its exponential; half of it, rounded."""
+    """Half of ``inverse``, multiplied by ``exp(-|x|)`` if the number is negative, and rounded."""
     fmt, one = s.fmt, Const(1, 1)
     by = Cat(v.power & v.negative.replicate(s.mantissa), one)
     product = w("product", Cat(v.inverse, one) * by)
@@ -72,7 +72,7 @@ def _product(s: sigmoid.Sigmoid, w: Wires, v: Values) -> Results:
     low = 2 * s.mantissa - fmt.fraction_bits - 1
     cut = w("cut", Mux(above, product[low + 1 :], product[low:-1]))
     rounded = w("rounded", (cut + 1)[1:])
-    # The field less one: the carry of what is rounded, and its leading bit, add to it.
+    # This is the exponent field less one: the leading bit and the carry of the rounding are added to it.
     down = w("amount", v.whole & v.negative.replicate(len(v.whole)))
     field = w("field", (fmt.bias - 2 + above - zero_extend(down, len(down) + 1))[: len(down) + 1])
     pattern = w("pattern", (Cat(Const(0, fmt.fraction_bits), field) + rounded)[: fmt.width - 1])

@@ -11,10 +11,10 @@ from generator.arithmetic.integers import at_most, below
 
 
 class Loop(NamedTuple):
-    """A counter: what is ``left`` to cover, whether this is the ``last`` step, and whether the next one is.
+    """A counter: the number ``left`` to cover, whether this is the ``last`` step, and whether the next is (``soon``).
 
     Guarantees: ``last`` is a register; ``soon`` is right while this step is not the last.
-    Does not: have what is ``left`` where nobody asked :func:`count_down` to show it.
+    Does not: give ``left``, unless :func:`count_down` was asked for it with ``shown``.
     """
 
     left: Value
@@ -23,7 +23,7 @@ class Loop(NamedTuple):
 
 
 def _all(flags: Value) -> Value:
-    """1 if all flags are set, also where there are none."""
+    """1 if all flags are set, or if there are none."""
     return flags.all() if len(flags) else Const(1, 1)
 
 
@@ -60,12 +60,12 @@ def count_down(
     *,
     shown: bool = False,
 ) -> Loop:
-    """Count ``size`` down by ``step`` with every ``advance``; ``load``, and the last step, begin with the size again.
+    """Count ``size`` down by ``step`` with every ``advance``; ``load`` and the last step both start again at ``size``.
 
-    Guarantees: ``last`` is a register, 1 while no more than a step is left; a borrow passes a few bits in a cycle
-    (:func:`blueprint.counting.down`). ``load`` may come in any cycle; no step is taken in it.
-    Does not: take a step that is known only later than the size; follow a size that changes after ``load``; say
-    anything before the first one; keep what is left where two steps cover all of it, unless it is ``shown``.
+    Guarantees: ``last`` is a register, 1 while at most one step is left; a borrow passes a few bits in a cycle
+    (:func:`blueprint.counting.down`). ``load`` may come in any cycle; no step is taken in that cycle.
+    Does not: take a variable step; follow a size that changes after ``load``; give a defined output before the first
+    ``load``; keep the number that is left if two steps cover all of it, unless it is ``shown``.
     """
     same = counting.still(step)
     high, nothing_below = size[same:], ~size[:same].any() if same else Const(1, 1)
@@ -78,11 +78,11 @@ def count_down(
     borrows = Signal(len(pieces) if len(pieces) > 1 else 0, name=f"{name}_borrows")
 
     def within(value: Value, most: Value) -> Value:
-        """No more is left than ``most`` steps' worth."""
+        """1 if a number with the high bits ``value`` is at most ``most``."""
         return below(value, most) | ((value == most) & nothing_below)
 
     again, moves = load | last, load | advance
-    # What is left after this step is within a step where it is within two now.
+    # After this step at most one step is left if at most two are left now.
     soon: Value = Const(1, 1)
     if kept:
         soon = within(left[pieces[0]], Cat(Const(0, 1), by)) & _all(borrows[1:])

@@ -1,4 +1,4 @@
-"""The elastic register stage: it loads as soon as it is empty or hands on what it holds."""
+"""The elastic register stage: it loads a beat as soon as it is empty or passes on the beat that it holds."""
 
 from amaranth.hdl import Module, Signal, Value
 
@@ -10,8 +10,8 @@ def elastic(m: Module, offered: Value, full: Signal, ready: Signal, onward: Valu
     every one fills before the input has to wait.
     Does not: hold the data; nor cut the path of ready: ``onward`` reaches ``ready`` combinationally through all stages.
 
-    A beat is ``offered`` to the stage and ``onward`` says whether what follows is ready. Driven here are ``full``,
-    whether the stage holds a beat, and ``ready``, whether it takes one.
+    ``offered`` is the valid of the input, ``onward`` the ready of whatever follows. The function drives ``full``, which
+    is 1 while the stage holds a beat, and ``ready``, which is 1 while it takes one.
     """
     m.d.comb += ready.eq(~full | onward)
     with m.If(ready):

@@ -45,10 +45,10 @@ class Fifo(Block):
     Does not: refuse anything; a slot may be taken only while there is ``room``, a word read only while it is ``valid``.
 
     A producer that needs some cycles to make a word takes a slot with ``reserve`` and fills it with ``write``; without
-    ``ahead`` it does both at once. There is ``room`` while a slot is free; where it ``refills``, also while one is
-    emptied in this very cycle, so that ``read`` reaches ``room`` combinationally. Words of an ``in_memory`` FIFO are in
-    a memory that is read one word ahead, and a word that arrives at an empty one goes around it; otherwise they are in
-    registers. A FIFO of no width only counts. Modules are called ``prefix`` and their sizes.
+    ``ahead``, ``write`` does both. ``room`` is 1 while a slot is free; if the FIFO ``refills``, also while one is
+    emptied in this very cycle, so that ``read`` reaches ``room`` combinationally. An ``in_memory`` FIFO keeps its words
+    in a memory that is read one word ahead, which a word bypasses if the FIFO is empty; any other keeps them in
+    registers. A FIFO of width 0 only counts. Modules are named by ``prefix`` and their sizes.
     """
 
     place = "fifo"
@@ -100,7 +100,7 @@ class Fifo(Block):
         return level
 
     def _pointer(self, m: Module, name: str, step: Value, first: int) -> Signal:
-        """The number of a slot, one further with every ``step``."""
+        """The number of a slot, which advances with every ``step`` and wraps at the depth."""
         pointer = Signal(clog2(self.depth), name=name, init=first)
         if self.depth > 1:
             after: Value = (pointer + 1)[: len(pointer)]
@@ -129,7 +129,7 @@ class Fifo(Block):
             self.use(m, block, f"file{number}", write=write, read=read, word=given, result=taken)
 
     def _memory(self, m: Module, stored: Signal, tail: Signal, second: Signal) -> None:
-        """Read the second word while the first one leaves; keep one that is first as it arrives beside the memory."""
+        """Read the second word while the first one leaves; a word that arrives as the first is kept in a register."""
         around = Signal(name="around")
         fresh = Signal(name="fresh")
         held = word(self.width, "stored_word")

@@ -99,11 +99,11 @@ class SinglePort(Block):
 class Alternating(Block):
     """Words in even and odd single-port memories, for reads that run one word ahead of writes.
 
-    Guarantees: as :class:`Sram`, where words are read in turn, 0, 1, 2 to the last and again, and a word is written
-    when the next one is read, or before; only a word that is read while it is written is not defined. So read and
-    write meet in one memory only where the last word is even and is followed by word 0: that write waits in a register,
-    from where it is read, until its memory is free.
-    Does not: take accesses in any other order; a second write that has to wait takes the place of the first.
+    Guarantees: the same as :class:`Sram` if words are read in turn (0, 1, 2 to the last, and again) and a word is
+    written when the next one is read, or before; only a word that is read while it is written is not defined. A read
+    and a write therefore meet in one memory only if the last word is even and word 0 follows it: that write waits in a
+    register until its memory is free, and a read of the word takes it from there.
+    Does not: take accesses in any other order; a second write that has to wait replaces the first.
     """
 
     latency = "1 cycle"
@@ -159,7 +159,7 @@ class Alternating(Block):
         late_address: Any,
         late: Any,
     ) -> Any:
-        """One of the two memories: a read, a write, or the word that waited."""
+        """One of the two memories, whose access is a read, a write, or the write of the word that waited."""
         name = ("even", "odd")[number]
         read, write, late_write = (
             Signal(name=f"{name}_{what}") for what in ("reads", "writes", "late_writes")
@@ -190,7 +190,7 @@ def store(
 ) -> None:
     """A memory inside ``block``: several side by side where a word is wider than a vector can be.
 
-    Guarantees: as one :class:`Sram` as wide as the words; the inventory counts the same banks.
+    Guarantees: the same as one :class:`Sram` as wide as the words; the inventory counts the same banks.
     Does not: split a memory of many words; its depth is that of every bank.
     """
     pairs = list(zip(sliced(write_data), sliced(read_data), strict=True))
@@ -201,7 +201,7 @@ def store(
 
 
 def _macro(words: int, width: int, ports: str, *, same_address: str) -> dict[str, Any]:
-    """Function of a macro without a write mask; ``same_address`` is what a read of the written word finds."""
+    """Manifest entry of a macro without a write mask; ``same_address`` is what a read of the written word gives."""
     return {
         "words": words,
         "width": width,

@@ -31,8 +31,8 @@ class Registers(Block):
     ``framing_error``, until the next accepted start. Counters stop at their largest value; a stall counter that the
     design does not have reads as 0.
 
-    What decides is a register: whether sizes are legal is compared in the cycles between two writes, an event of the
-    run is counted a cycle after it, and a read looks at the counters a cycle after it was accepted.
+    Every decision depends on registers only: sizes are checked in the cycles between two writes, an event of the run is
+    counted one cycle after it, and a read samples the counters one cycle after it was accepted.
     """
 
     place = "shell"
@@ -110,13 +110,13 @@ class Registers(Block):
         return words
 
     def _seen(self, m: Module, name: str, value: Value) -> Value:
-        """A value of the cycle before."""
+        """A register that holds the value of the cycle before."""
         held = Signal(len(value), name=name)
         m.d.sync += held.eq(value)
         return held
 
     def _sides(self, m: Module, name: str, bound: Bound, held: Mapping[str, Value]) -> list[Value]:
-        """What a bound compares: a size, or the sum of several, which takes a cycle; 0 where a side has none."""
+        """The sides that a bound compares: a size, the sum of several sizes (registered, so a cycle late), or 0."""
         sides: list[Value] = []
         for side, names in (("left", bound.left), ("right", bound.right)):
             total = sum((held[each] for each in names[1:]), held[names[0]]) if names else Const(0, 1)
@@ -124,7 +124,7 @@ class Registers(Block):
         return sides
 
     def _written(self, m: Module, size: Size, taken: Value) -> tuple[Signal, Value]:
-        """(the register, whether what was written needs more bits), written byte by byte."""
+        """(the size register, 1 if the written value needs more bits); bytes are written separately."""
         width = size.width
         value, above = (
             Signal(width, name=f"{size.name}_held"),
@@ -188,7 +188,7 @@ class Registers(Block):
         return words
 
     def _read_channel(self, m: Module, words: Mapping[str, Value], counters: Mapping[str, Value]) -> None:
-        """Give the word of the cycle in which the read is accepted: counters are a cycle late, and so is their turn."""
+        """Answer with the word of the cycle in which the read is accepted; counters are a cycle late and read later."""
         accept, answer, error, turn = (
             Signal(name=f"read_{what}") for what in ("accept", "answer", "error", "turn")
         )

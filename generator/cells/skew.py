@@ -11,10 +11,10 @@ from generator.block import Block, word
 def delay_line(
     m: Module, value: Value, cycles: int, name: str, *, first: int = 0, resets: bool = False
 ) -> list[Value]:
-    """``value`` and its delays of 1 to ``cycles`` cycles, out of registers that are numbered from ``first`` on.
+    """Return ``value`` and its copies delayed by 1 to ``cycles`` cycles; registers are numbered from ``first`` on.
 
-    Guarantees: all delays of a value are taken from one chain of registers, so a longer one costs only what it adds.
-    Does not: stall, nor reset unless it ``resets``; without, the first words that leave are undefined.
+    Guarantees: all delays of a value come from one chain of registers, so a longer delay costs only its extra cycles.
+    Does not: stall; reset, unless it ``resets``. Without reset the first words that leave are undefined.
     """
     if len(value) == 0:
         return [value] * (cycles + 1)
@@ -61,11 +61,11 @@ class Delay(Block):
 class Skew(Block):
     """Delays every lane by its number: lane 0 passes, or with ``reverse`` the last one.
 
-    Guarantees: exactly that many cycles for each lane, one word of all lanes per cycle; a skew and a reverse one of the
-    same size behind each other delay all lanes equally.
+    Guarantees: exactly that many cycles for each lane, one word of all lanes per cycle; a skew followed by a reverse
+    one of the same size delays all lanes equally.
     Does not: stall or reset; lane 0 (or the last one) passes combinationally.
 
-    Two halves are skewed alike; the one that is later waits for as many cycles as the other one has lanes.
+    Both halves are skewed in the same way; the later half first waits for as many cycles as the other half has lanes.
     """
 
     throughput = "one word of all lanes per cycle"

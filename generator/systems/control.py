@@ -7,7 +7,15 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.shell import WORD_BITS
-from blueprint.systems.control import ERRORS, UNIT_STATUS_AT, UNIT_STATUS_BITS, WRITTEN, Hardware, registers
+from blueprint.systems.control import (
+    ERRORS,
+    LEFT,
+    UNIT_STATUS_AT,
+    UNIT_STATUS_BITS,
+    WRITTEN,
+    Hardware,
+    registers,
+)
 from generator.block import Block
 from generator.boundary import AXI_LITE
 from generator.cells.counter import count_up
@@ -20,8 +28,8 @@ class Control(Registers):
 
     Guarantees: a start begins passes only if the image is for this design and there is something to do; what does not
     start says why in the status, and interrupts as an end does.
-    Does not: take a register while a program runs (a write is answered and nothing happens), except ``control`` and
-    ``interrupt``; queue accesses.
+    Does not: take a register while a program runs (a write is answered and nothing happens), except ``control``,
+    ``patience`` and ``interrupt``; start while memory owes answers to the program before; queue accesses.
     """
 
     place = "control"
@@ -61,9 +69,10 @@ class Control(Registers):
         return m
 
     def _word(self, m: Module, write: Value, name: str, width: int) -> Signal:
-        """A register, written byte by byte while nothing runs; that of the position follows the passes."""
+        """A register, written byte by byte while nothing runs, patience always; the position follows the passes."""
         value = Signal(width, name=f"{name}_held", init=self.registers[name].reset)
-        taken = write & self._hit(self.bus.awaddr, name) & ~self.program.busy
+        taken = write & self._hit(self.bus.awaddr, name)
+        taken = taken if name == "patience" else taken & ~self.program.busy
         if name == "position":
             with m.If(self.program.finished):
                 m.d.sync += value.eq(self.program.position)
@@ -104,12 +113,13 @@ class Control(Registers):
         asked, starts = Signal(name="asked"), Signal(name="starts")
         m.d.comb += [
             asked.eq(hit & self.bus.wdata[0] & ~program.busy & ~program.start),
-            starts.eq(asked & ~image & ~Cat(*lacking).any()),
+            starts.eq(asked & ~image & ~Cat(*lacking).any() & ~program.draining),
             program.stop.eq(hit & self.bus.wdata[1]),
         ]
         m.d.sync += program.start.eq(starts)
         flags = {}
-        for name, reason in (("wrong_image", image), ("no_program", Cat(*lacking).any())):
+        reasons = {"wrong_image": image, "no_program": Cat(*lacking).any(), "not_drained": program.draining}
+        for name, reason in reasons.items():
             flags[name] = Signal(name=f"{name}_held")
             with m.If(asked):
                 m.d.sync += flags[name].eq(reason)
@@ -122,13 +132,14 @@ class Control(Registers):
 
     def _status_word(self, own: Any) -> Value:
         """The status; errors of a start stand in the place of those of a run."""
-        told = self.program.told & (~Cat(*own.flags.values()).any()).replicate(TOLD)
+        program, runs = self.program, ~Cat(*own.flags.values()).any()
+        told = program.told & runs.replicate(TOLD)
         flags = [own.flags.get(name, told[place]) for place, name in enumerate(ERRORS)]
         status = told[TOLD - UNIT_STATUS_BITS :]
-        low = Cat(
-            self.program.busy | self.program.start, own.done, *flags, told[len(ERRORS) : -UNIT_STATUS_BITS]
-        )
-        return Cat(low, Const(0, UNIT_STATUS_AT - len(low)), status)
+        low = Cat(program.busy | program.start, own.done, *flags, told[len(ERRORS) : -UNIT_STATUS_BITS])
+        left = {"unanswered": program.unanswered & runs, "draining": program.draining, "owed": program.owed}
+        left |= {name: own.flags[name] for name in LEFT if name not in left}
+        return Cat(low, Const(0, UNIT_STATUS_AT - len(low)), status, *(left[name] for name in LEFT))
 
     def _interrupt(self, m: Module, write: Value, told: Any) -> Value:
         """The interrupt: an end or an instruction sets it, a write of 1 clears it."""

@@ -99,9 +99,9 @@ class Core(Block):
         return m
 
     def _moved(self) -> Value:
-        """Whether an instruction begins or ends, or a beat moves."""
+        """Whether an instruction begins or ends, or a beat moves, those between movers and memory included."""
         movers = ((side.tvalid & side.tready) for side in (self.load, self.store))
-        return Cat(self.begins, self.ends, *movers, *self.moved).any()
+        return Cat(self.begins, self.ends, self.load.moved, self.store.moved, *movers, *self.moved).any()
 
     def _executor(self, m: Module, number: int, unit: str, loads: _Side, stores: _Side) -> Any:
         """The executor of a unit with its queue, and a unit with its staging; ``None`` for one that is not there."""
@@ -115,8 +115,10 @@ class Core(Block):
             (hardware.load, self.load, loads) if reads else (hardware.store, self.store, stores)
         )
         places = len(hardware.inputs) + 1 if reads else len(hardware.outputs)
+        narrow = [one.number for one in hardware.inputs if one.narrow] if reads else []
+        executor = Transfers(f"{hardware.name}_{unit}", dma, places, narrow)
         return self.use(
-            m, Transfers(f"{hardware.name}_{unit}", dma, places), f"{unit}_executor", **self._queue(m, number, unit),
+            m, executor, f"{unit}_executor", **self._queue(m, number, unit),
             transfer=moves.transfer, transfer_valid=moves.transfer_valid, transfer_ready=moves.transfer_ready,
             index=moves.index, done=moves.done, error=moves.error, refused=moves.refused, misframed=side.broken,
             position=self.dispatch.place, token=self.token, chosen=side.chosen,
@@ -224,6 +226,8 @@ class Core(Block):
                     units=side.ends.units,
                     final=self.load.tlast,
                     last=_up_to(side.chosen.last, shape.marks),
+                    narrow=_up_to(side.chosen.narrow, shape.narrow_bits),
+                    turns=_up_to(ends.repeat, shape.turns),
                     ready=self.ready[number],
                     take=takes[at],
                 )  # fmt: skip

@@ -21,6 +21,7 @@ class Mover(Block):
 
     ``done`` is one cycle at the end of a transfer, with the worst response in ``error``: 0, SLVERR or DECERR.
     ``refused`` is one cycle for a transfer of which nothing moved (:meth:`blueprint.systems.dma.Transfer.refusal`).
+    ``moved`` is high in a cycle in which a request, a word or an answer passes the port to memory.
     """
 
     place = "mover"
@@ -38,6 +39,7 @@ class Mover(Block):
             "done": Out(1),
             "error": Out(RESPONSE_BITS),
             "refused": Out(1),
+            "moved": Out(1),
         }
         super().__init__(dma.name, common | ports, clocked=True, resets=True)
 
@@ -76,7 +78,7 @@ class Reader(Mover):
     Guarantees: every burst that is asked for has room, so that memory never waits; beats in the order of the rows, the
     last one of a transfer with ``tlast`` and filled up with zeros; words with an error are delivered as they came, so
     that the stream is as long as ever; the next transfer is taken while the data of this one are still to come.
-    Does not: return from memory that never answers.
+    Does not: return from memory that never answers, nor take a request back.
     """
 
     latency = "2 cycles from a transfer to its first request, 3 from a word to its beat"
@@ -100,6 +102,7 @@ class Reader(Mover):
             bus.araddr.eq(address), bus.arlen.eq(bursts.request_length), bus.arsize.eq(size),
             bus.arburst.eq(axi.INCREMENTING), bus.arcache.eq(axi.BUFFERABLE), bus.arprot.eq(0),
             bus.arvalid.eq(bursts.request_valid), bus.rready.eq(1),
+            self.moved.eq((bus.arvalid & bus.arready) | bus.rvalid),
         ]  # fmt: skip
         asked = self.use(
             m, Fifo(f"{dma.name}_bursts", dma.burst.width, dma.outstanding, ahead=False, refills=False), "asked",
@@ -162,7 +165,8 @@ class Writer(Mover):
     Guarantees: exactly the bytes of the rows are written; ``done`` comes after the last answer. A stream that ends
     (``tlast``) before its rows do leaves the rest of them as it was; one that is longer is dropped up to its ``tlast``;
     both are ``misframed``.
-    Does not: return from memory that never answers, nor from a stream that stops without ``tlast``.
+    Does not: return from memory that never answers, nor from a stream that stops without ``tlast``, nor take a request
+    or a word back.
     """
 
     latency = "2 cycles from a transfer to its first request, 2 from a beat to its word"
@@ -189,6 +193,7 @@ class Writer(Mover):
             bus.awaddr.eq(address), bus.awlen.eq(bursts.request_length), bus.awsize.eq(size),
             bus.awburst.eq(axi.INCREMENTING), bus.awcache.eq(axi.BUFFERABLE), bus.awprot.eq(0),
             bus.awvalid.eq(bursts.request_valid), bus.bready.eq(1),
+            self.moved.eq((bus.awvalid & bus.awready) | (bus.wvalid & bus.wready) | bus.bvalid),
             self.transfer_ready.eq(idle & ~self.busy), begins.eq(self.transfer_valid & self.transfer_ready),
         ]  # fmt: skip
         m.d.sync += unanswered.eq(unanswered + bursts.asks - bus.bvalid)

@@ -1,5 +1,6 @@
 """Executors: each does the instructions of one unit, in the order of its queue."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -16,6 +17,8 @@ from blueprint.systems.instructions import (
     KEEP,
     LAST_BIT,
     MOVED,
+    NARROW_BIT,
+    REPEAT,
     UNITS,
     WITHOUT,
     WORDS,
@@ -84,14 +87,15 @@ class Transfers(Executor):
 
     Guarantees: a transfer is offered in the cycle after its ``start`` began, and ``active`` from then up to its end;
     its registers stay as they are meanwhile.
-    Does not: offer what has a register beyond the mover's, or a place that is none; that is refused.
+    Does not: offer what has a register beyond the mover's, or a place that is none, or narrow containers for a place
+    that is not ``narrow``; that is refused.
     """
 
     latency = "1 cycle from the begin of a start to its transfer"
     throughput = "one instruction per cycle beside transfers"
 
-    def __init__(self, name: str, dma: Dma, places: int) -> None:
-        self.dma, self.places = dma, places
+    def __init__(self, name: str, dma: Dma, places: int, narrow: Sequence[int] = ()) -> None:
+        self.dma, self.places, self.narrow = dma, places, narrow
         ports = {
             "position": In(POSITION_BITS),
             "token": In(dma.index_width),
@@ -134,14 +138,18 @@ class Transfers(Executor):
     def _registers(self, m: Module) -> tuple[list[Value], Value]:
         """The registers in their order, and whether one of them holds what cannot be."""
         transfer, entry = self.dma.transfer, self.entry
-        widths = [*(transfer[name].width for name in MOVED[:-2]), LAST_BIT + 1, INDEX_BITS]
+        widths = [*(transfer[name].width for name in MOVED[:-2]), NARROW_BIT + 1, INDEX_BITS]
         values, above = [], []
         for number, (name, width) in enumerate(zip(MOVED, widths, strict=True)):
             taken = self.begins & entry.writes & (entry.register == number)
             values.append(register(m, width, f"{name}_held", taken, entry.value[:width]))
             above.append(register(m, 1, f"{name}_above", taken, entry.value[width:].any()))
         *_, place, index = values
-        return values, Cat(*above, place[:LAST_BIT] >= self.places, index >= len(INDICES)).any()
+        known = Cat(*(place[:LAST_BIT] == number for number in self.narrow)).any()
+        wrong = Cat(
+            *above, place[:LAST_BIT] >= self.places, place[NARROW_BIT] & ~known, index >= len(INDICES)
+        )
+        return values, wrong.any()
 
     def _transfer(self, m: Module, values: list[Value]) -> None:
         *_, place, index = values
@@ -153,6 +161,7 @@ class Transfers(Executor):
             self.index.eq(Mux(token, self.token, position)),
             self.chosen.where.eq(place[:LAST_BIT]),
             self.chosen.last.eq(place[LAST_BIT]),
+            self.chosen.narrow.eq(place[NARROW_BIT]),
         ]
 
 
@@ -249,4 +258,4 @@ class Runner(Executor):
 
     def _staged(self) -> dict[int, Signal]:
         """The registers of staging by their numbers."""
-        return {HOLD: self.hold, KEEP: self.keep, WITHOUT: self.without}
+        return {HOLD: self.hold, KEEP: self.keep, WITHOUT: self.without, REPEAT: self.repeat}

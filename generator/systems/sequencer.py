@@ -8,7 +8,16 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.numbers import clog2
 from blueprint.shell import WORD_BITS
-from blueprint.systems.control import CLEAR, ERRORS, FETCH, PASS_BITS, POSITION_BITS, UNIT_BITS, Hardware
+from blueprint.systems.control import (
+    CLEAR,
+    ERRORS,
+    FETCH,
+    OWED,
+    PASS_BITS,
+    POSITION_BITS,
+    UNIT_BITS,
+    Hardware,
+)
 from blueprint.systems.dma import PAGE_BYTES
 from blueprint.systems.instructions import FORMAT, KINDS, MOVERS, UNITS, VALUE_BITS, WORD_BYTES
 from generator.block import Block
@@ -26,9 +35,11 @@ class Sequencer(Block):
 
     Guarantees: an instruction is dispatched once its queue has room, ``interrupt`` and ``end`` once all queues are
     empty; whatever goes wrong, a ``stop``, and ``patience`` cycles in which nothing begins, ends or moves, end in
-    ``finished`` once all movers are done, with the first error in ``told``; everything behind the movers is cleared
-    before.
-    Does not: wait for what a unit still does after an error; it is reset.
+    ``finished``, with the first error in ``told``: once all movers are done and everything behind them is cleared, or
+    as ``unanswered`` where they wait for memory and nothing moves for ``patience`` cycles. Movers are then
+    ``draining``: what comes is dropped, and everything is cleared once they are done.
+    Does not: wait for what a unit still does after an error; it is reset. Nor look at a ``start`` while it is
+    ``draining``; ``control`` gives none.
     """
 
     place = "sequencer"
@@ -50,8 +61,9 @@ class Sequencer(Block):
         self.opening, self.running, self.halting, self.clearing = (Signal(name=name) for name in STATES)
         ended, wrong, bus = self._dispatch(m)
         self._passes(m, ended)
-        failed = self._errors(m, wrong, bus, self._stuck(m))
-        self._steps(m, ended, failed)
+        waited, moves = self._waits(m)
+        failed = self._errors(m, wrong, bus, waited & (self.opening | self.running))
+        self._steps(m, ended, failed, waited & ~moves)
         return m
 
     def _dispatch(self, m: Module) -> tuple[Value, Value, Value]:
@@ -123,16 +135,17 @@ class Sequencer(Block):
             self.fetch.transfer_valid.eq(self.opening),
         ]  # fmt: skip
 
-    def _stuck(self, m: Module) -> Value:
-        """Whether nothing has moved for as long as the host is patient; told a cycle later."""
-        still, stuck = Signal(WORD_BITS, name="still"), Signal(name="stuck")
-        works = self.opening | self.running
-        patience = self.program.patience
-        with m.If(~works | self.dispatch.moved | (self.fetch.tvalid & self.fetch.tready)):
-            m.d.sync += [still.eq(0), stuck.eq(0)]
+    def _waits(self, m: Module) -> tuple[Value, Value]:
+        """(whether nothing has moved for as long as the host is patient, told a cycle later; what moves now)."""
+        still, waited, moves = Signal(WORD_BITS, name="still"), Signal(name="waited"), Signal(name="moves")
+        works = self.opening | self.running | self.halting
+        patience, fetch = self.program.patience, self.fetch
+        m.d.comb += moves.eq(self.dispatch.moved | fetch.moved | (fetch.tvalid & fetch.tready))
+        with m.If(~works | moves):
+            m.d.sync += [still.eq(0), waited.eq(0)]
         with m.Else():
-            m.d.sync += [still.eq(still + 1), stuck.eq(patience.any() & (still == patience))]
-        return stuck & works
+            m.d.sync += [still.eq(still + 1), waited.eq(patience.any() & (still >= patience))]
+        return waited, moves
 
     def _errors(self, m: Module, wrong: Value, bus: Value, stuck: Value) -> Value:
         """Remember the first error; returns whether there is one now."""
@@ -164,8 +177,8 @@ class Sequencer(Block):
         m.d.comb += self.program.told.eq(told)
         return failed
 
-    def _steps(self, m: Module, ended: Value, failed: Value) -> None:
-        """Which step comes next."""
+    def _steps(self, m: Module, ended: Value, failed: Value, waited: Value) -> None:
+        """Which step comes next; movers that ``waited`` for memory do not keep the host waiting."""
         asked = self.opening & self.fetch.transfer_ready
         fetching = held(
             m,
@@ -174,15 +187,22 @@ class Sequencer(Block):
             (self.fetch.tvalid & self.fetch.tready & self.fetch.tlast) | self.fetch.refused,
         )
         rest = Signal(clog2(CLEAR), name="clear_left")
-        quiet, cleared = Signal(name="quiet"), Signal(name="cleared")
+        quiet, cleared, leaves = Signal(name="quiet"), Signal(name="cleared"), Signal(name="leaves")
+        owing = held(m, "owing", leaves, cleared)
+        unanswered = held(m, "unanswered_held", leaves, self.program.start)
+        movers = {"fetch": fetching, **dict(zip(MOVERS, self.dispatch.moving, strict=True))}
         ends = failed | (ended & self.over)
         m.d.comb += [
-            quiet.eq(self.halting & ~fetching & ~self.dispatch.moving.any()),
+            quiet.eq(self.halting & ~Cat(*movers.values()).any()),
+            leaves.eq(self.halting & ~quiet & ~owing & waited),
             cleared.eq(self.clearing & (rest == 0)),
             self.dispatch.halt.eq(self.halting | self.clearing),
             self.dispatch.clear.eq(self.clearing),
-            self.program.finished.eq(cleared),
-            self.program.busy.eq(self.opening | self.running | self.halting | self.clearing),
+            self.program.finished.eq(leaves | (cleared & ~owing)),
+            self.program.busy.eq(self.opening | self.running | ((self.halting | self.clearing) & ~owing)),
+            self.program.unanswered.eq(unanswered),
+            self.program.draining.eq(owing),
+            self.program.owed.eq(Cat(*(movers[name] & owing for name in OWED))),
         ]
         with m.If(quiet):
             m.d.sync += rest.eq(CLEAR - 1)

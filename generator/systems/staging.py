@@ -17,8 +17,10 @@ class Inlet(Block):
 
     Guarantees: a beat is never refused while the FIFO has room; where a field's beat is several of the memory's, they
     are gathered in front of the FIFO, where it is less than one, they are parted behind it; only the low bits of each
-    container are kept.
-    Does not: repair a transfer that ends within a beat of the field; that is ``broken`` and what is there is left.
+    container are kept, elements in ``narrow`` containers get their sign above them. A field that repeats is given for
+    ``turns`` rows, its words going round the FIFO from when all are there up to the last row, and not ready meanwhile.
+    Does not: repair a transfer that ends within a beat of the field; that is ``broken`` and what is there is left. Nor
+    give a row again behind which another one waits.
 
     ``units`` of the last beat of a transfer belong to it. ``ends`` is with the last beat of a transfer that was marked
     as the ``last`` of a run.
@@ -36,6 +38,8 @@ class Inlet(Block):
             "units": In(shape.units_width),
             "final": In(1),
             "last": In(shape.marks),
+            "narrow": In(int(shape.narrow_bits > 0)),
+            "turns": In(shape.turns),
             "ready": Out(1),
             "broken": Out(1),
             "valid": Out(1),
@@ -51,39 +55,82 @@ class Inlet(Block):
             write, word = self._gathered(m)
         else:
             write, word = self.offered & self.ready, self._kept(m)
-        fifo = self.use(
+        leaves, result = Signal(name="leaves"), Signal(shape.word_bits, name="result")
+        again, whole = (
+            self._turn(m, write, word, leaves, result) if shape.turns else (Const(0, 1), Const(0, 1))
+        )
+        repeats = self.turns[1:].any() if shape.turns else Const(0, 1)
+        goes_round, there, room = again & leaves, Signal(name="there"), Signal(name="room")
+        self.use(
             m, Fifo(self.module_name, shape.word_bits, shape.depth, ahead=False, refills=False,
                     in_memory=shape.in_memory),
-            "fifo", write=write, word=word, read=self._leaves(m),
+            "fifo", write=write | goes_round, word=Mux(goes_round, result, word) if shape.turns else word, read=leaves,
+            result=result, valid=there, room=room,
         )  # fmt: skip
-        m.d.comb += [self.valid.eq(fifo.valid), self.ready.eq(fifo.room)]
-        self._parted(m, fifo.result)
+        m.d.comb += [
+            self.valid.eq(there & (whole | ~repeats)), self.ready.eq(room & ~(whole & repeats)),
+            leaves.eq(self._parted(m, result, again)),
+        ]  # fmt: skip
         return m
+
+    def _turn(
+        self, m: Module, write: Value, word: Value, leaves: Value, result: Value
+    ) -> tuple[Value, Value]:
+        """Whether words go round once more, and whether a whole row is there: its last word was written."""
+        shape, mark = self.shape, self.shape.parts * self.shape.bits
+        turn, rows = Signal(shape.turns, name="turn"), Signal(shape.rows_bits, name="rows_there")
+        again = Signal(name="again")
+        ends = leaves & result[mark]
+        comes, goes = write & word[mark], ends & ~again
+        m.d.comb += again.eq(turn + 1 < self.turns)
+        with m.If(ends):
+            m.d.sync += turn.eq(Mux(again, turn + 1, 0))
+        with m.If(comes & ~goes):
+            m.d.sync += rows.eq(rows + 1)
+        with m.Elif(goes & ~comes):
+            m.d.sync += rows.eq(rows - 1)
+        return again, rows.any()
 
     def _marked(self) -> Value:
         """Whether a run ends; nothing where no beat of the field says so."""
         return self.last & self.final.replicate(len(self.last))
-
-    def _leaves(self, m: Module) -> Value:
-        self.leaves = Signal(name="leaves")
-        return self.leaves
 
     def _gathered(self, m: Module) -> tuple[Value, Value]:
         """Hold the beats of the memory until the last one of a field's beat."""
         shape = self.shape
         count = Signal(clog2(shape.gathers), name="gathered")
         takes, whole = Signal(name="takes"), Signal(name="whole")
+        narrow, beats = self._is_narrow(), shape.gathers // shape.ratio
         m.d.comb += [
             takes.eq(self.offered & self.ready),
-            whole.eq(count == shape.gathers - 1),
+            whole.eq(Mux(narrow, count == beats - 1, count == shape.gathers - 1)),
             self.broken.eq(takes & self.final & (~whole | (self.units != shape.port_units))),
         ]
         with m.If(takes):
             m.d.sync += count.eq(Mux(whole | self.final, 0, count + 1))
-        found = [self._chosen(self.beat, number) for number in range(shape.gathers)]
-        for number, chosen in enumerate(found[:-1]):
-            found[number] = register(m, len(chosen), f"part{number}", takes & (count == number), chosen)
+        found = [self._given(number) for number in range(shape.gathers)]
+        for number, given in enumerate(found[:-1]):
+            mine = Mux(narrow, count == number // shape.ratio, count == number)
+            held = register(m, len(given), f"part{number}", takes & mine, given)
+            at_once = number // shape.ratio == beats - 1
+            found[number] = Mux(narrow, given, held) if at_once and shape.narrow_bits else held
         return takes & whole, Cat(*found, self._marked())
+
+    def _is_narrow(self) -> Value:
+        return self.narrow if self.shape.narrow_bits else Const(0, 1)
+
+    def _given(self, number: int) -> Value:
+        """What a beat of the memory gives to the ``number``-th part of a beat of the field."""
+        chosen = self._chosen(self.beat, number)
+        shape, bits = self.shape, self.shape.narrow_bits
+        if not bits:
+            return chosen
+        count = len(self.beat) // bits // shape.ratio
+        first = number % shape.ratio * count
+        elements = parts(self.beat, bits)[first : first + count]
+        above = shape.element_bits - bits
+        wide = [Cat(one, (one[-1] & int(shape.signed)).replicate(above)) for one in elements]
+        return Mux(self.narrow, Cat(*wide), chosen)
 
     def _chosen(self, beat: Value, number: int) -> Value:
         """What is kept of a beat of the memory."""
@@ -115,14 +162,14 @@ class Inlet(Block):
             broken = Const(0, 1)
         return (beats - 1)[:width], broken
 
-    def _parted(self, m: Module, result: Value) -> None:
-        """Give the beats of the field in a word one after the other."""
+    def _parted(self, m: Module, result: Value, again: Value) -> Value:
+        """Give the beats of the field in a word one after the other; returns whether the word leaves."""
         shape = self.shape
         at = shape.parts * shape.bits
-        last = result[at : at + shape.marks]
+        last = result[at : at + shape.marks] & (~again).replicate(shape.marks)
         if shape.parts == 1:
-            m.d.comb += [self.word.eq(result[: shape.bits]), self.ends.eq(last), self.leaves.eq(self.take)]
-            return
+            m.d.comb += [self.word.eq(result[: shape.bits]), self.ends.eq(last)]
+            return self.take
         number = result[at + shape.marks :]
         part, final = Signal(clog2(shape.parts), name="part"), Signal(name="final_part")
         lines = [part == place for place in range(shape.parts)]
@@ -132,8 +179,8 @@ class Inlet(Block):
             final.eq(part == number),
             self.word.eq(one_of(lines, parts(result[:at], shape.bits))),
             self.ends.eq(last & final.replicate(shape.marks)),
-            self.leaves.eq(self.take & final),
         ]
+        return self.take & final
 
 
 class Outlet(Block):

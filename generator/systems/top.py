@@ -21,8 +21,9 @@ from generator.systems.wires import Dispatch, Moves, Program
 class SystemTop(Block):
     """A decoder: units, staging, movers and sequencer, with a port to memory for each mover.
 
-    Guarantees: a program that has an error ends, with its reason in the status and an interrupt.
-    Does not: end while memory does not answer; ``control`` can stop a program that waits for ever otherwise.
+    Guarantees: a program that has an error, waits for ever or is stopped ends with its reason in the status and an
+    interrupt, also while memory does not answer; what memory still owes then is waited for, and dropped.
+    Does not: begin another program before; a reset while memory owes answers has to be one of the memory too.
 
     ``begins`` and ``ends`` are high for the cycle in which an instruction of a unit begins or ends, for tracing.
     """
@@ -101,6 +102,7 @@ def _moved(side: Any) -> dict[str, Any]:
         "done": side.done,
         "error": side.error,
         "refused": side.refused,
+        "moved": side.moved,
         "tdata": side.tdata,
         "tvalid": side.tvalid,
         "tready": side.tready,

@@ -8,6 +8,7 @@ from blueprint.record import Record, bits
 from blueprint.shell import WORD_BITS
 from blueprint.systems.control import (
     ERRORS,
+    OWED,
     PASS_BITS,
     POSITION_BITS,
     UNIT_BITS,
@@ -53,6 +54,7 @@ class Moves(Signature):
             "done": In(1),
             "error": In(RESPONSE_BITS),
             "refused": In(1),
+            "moved": In(1),
             "tdata": way(dma.stream_width),
             "tvalid": way(1),
             "tlast": way(1),
@@ -62,10 +64,13 @@ class Moves(Signature):
 
 
 class Chosen(Signature):
-    """What the executor of a mover tells staging: whether a transfer runs, its place, and whether it ends a run."""
+    """What the executor of a mover tells staging of its transfer.
+
+    Whether it runs, its place, whether it ends a run, and whether its elements are in narrow containers.
+    """
 
     def __init__(self) -> None:
-        super().__init__({"active": Out(1), "where": Out(LAST_BIT), "last": Out(1)})
+        super().__init__({"active": Out(1), "where": Out(LAST_BIT), "last": Out(1), "narrow": Out(1)})
 
 
 class Dispatch(Signature):
@@ -109,5 +114,8 @@ class Program(Signature):
                 "interrupts": In(1),
                 "position": In(POSITION_BITS),
                 "told": In(TOLD),
+                "unanswered": In(1),
+                "owed": In(len(OWED)),
+                "draining": In(1),
             }
         )

@@ -24,12 +24,12 @@ def events(decoded: Decoded, picture: Image, clock_mhz: float) -> Iterator[dict[
             place, last = place + (span.number <= last), span.number
             if span.text.kind != "start":
                 continue
-            note, _ = picture.notes[decoded.passes[place]][span.number]
+            purpose, _ = picture.notes[decoded.passes[place]][span.number]
             yield {
                 "ph": "X",
                 "pid": 1,
                 "tid": number,
-                "name": note,
+                "name": str(purpose),
                 "ts": span.begin / clock_mhz,
                 "dur": (span.end - span.begin + 1) / clock_mhz,
                 "args": {

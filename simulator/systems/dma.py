@@ -174,7 +174,10 @@ class Packer:
 
 
 class Run(ABC):
-    """Base of the models: what a mover does with its generator of bursts, and what happened."""
+    """Base of the models: what a mover does with its generator of bursts, and what happened.
+
+    ``moved_now`` is true if something passed the stream or the port to memory in the last cycle.
+    """
 
     def __init__(self, dma: Dma, ends: Ends, port: MemoryPort) -> None:
         self.dma, self.ends, self.port = dma, ends, port
@@ -184,6 +187,7 @@ class Run(ABC):
         self.place = 0
         self.worst = 0
         self.asked: deque[Burst] = deque()
+        self.moved_now = False
 
     def lanes(self, burst: Burst) -> tuple[int, int]:
         """First and last unit of the word of a burst that comes next."""
@@ -259,6 +263,7 @@ class Reader(Run):
         enters = bool(self.words) and packer.accepts(take, last)
         if beat:
             self.note(cycle, "beat", int(last))
+        self.moved_now = beat or word or request is not None
         if beat and last:
             self.note(cycle, "done", self.worst)
             self.worst = 0
@@ -314,6 +319,7 @@ class Writer(Run):
             self.note(cycle, "refused")
         if done:
             self.note(cycle, "done", self.worst, int(self.misframed))
+        self.moved_now = word or answer is not None or request is not None
         goes, final = self._serves(cycle, not self.full or word, begins)
         self.full = goes or (self.full and not word)
         self.worst = max(0 if begins else self.worst, answer or 0)
@@ -350,6 +356,7 @@ class Writer(Run):
         """Count a beat that enters; returns whether it is the last of its frame."""
         if not enters:
             return False
+        self.moved_now = True
         self.note(cycle, "beat")
         self.beat += 1
         last = self.beat == self.frames[0]

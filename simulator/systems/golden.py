@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from blueprint.numbers import ceil_div
 from blueprint.record import Integers
 from blueprint.systems.control import Hardware
-from blueprint.systems.instructions import INDICES, LAST_BIT, MOVED, UNITS, Instruction
+from blueprint.systems.instructions import INDICES, LAST_BIT, MOVED, NARROW_BIT, UNITS, Instruction
 from blueprint.systems.staging import Staged
 from simulator.systems import golden_units
 from simulator.systems.golden_units import Sources, Stuck
@@ -155,7 +155,8 @@ class Golden:
 
     def _load(self) -> None:
         moved = self._transfer("load")
-        place, last = moved["place"] & ((1 << LAST_BIT) - 1), bool(moved["place"] >> LAST_BIT)
+        place = moved["place"] & ((1 << LAST_BIT) - 1)
+        last, narrow = (bool(moved["place"] >> bit & 1) for bit in (LAST_BIT, NARROW_BIT))
         data = self._read(moved)
         if place == len(self.inputs):
             self.token = np.broadcast_to(data[:, :_WORD].copy().view("<u4")[:, 0], self.token.shape).astype(
@@ -166,8 +167,11 @@ class Golden:
         source = None
         if moved["address"] >= self.memory.base and not moved["index"]:
             source = (moved["address"], data.shape[1])
-        words = staged.words(data.shape[1], self.hardware.width)
-        self._push(staged, _Beats(_elements(staged, data), source, last, words))
+        if narrow and not staged.narrow:
+            raise Stuck(f"A load of {staged.name} must have its only container, not a narrow one")
+        words = staged.words(data.shape[1], self.hardware.width, narrow)
+        container = staged.narrow if narrow else staged.container
+        self._push(staged, _Beats(_elements(staged, data, container), source, last, words))
 
     def _read(self, moved: dict[str, int]) -> Octets:
         size = moved["row_bytes"]
@@ -260,15 +264,16 @@ class Golden:
                 self._push(staged, _Beats(values, None, True, words))
 
 
-def _elements(staged: Staged, data: Octets) -> Integers:
+def _elements(staged: Staged, data: Octets, container: int) -> Integers:
     """Elements of whole beats of a field; of words of codes the bytes of each beat, as one row of them."""
-    count = data.shape[1] // staged.beat_bytes
-    whole = np.ascontiguousarray(data[:, : count * staged.beat_bytes])
+    beat = staged.beat_bytes * container // staged.container
+    count = data.shape[1] // beat
+    whole = np.ascontiguousarray(data[:, : count * beat])
     if staged.packed:
         # The bytes of every beat, which `Weights` reads.
         return whole.reshape(len(data), count, staged.beat_bytes).astype(np.int64)
-    values = whole.view(f"<u{staged.container}").astype(np.int64)
-    bits = int(staged.field.width)
+    values = whole.view(f"<u{container}").astype(np.int64)
+    bits = min(int(staged.field.width), 8 * container)
     values &= (1 << bits) - 1
     if staged.field.signed:
         values -= (values >> (bits - 1)) << bits

@@ -11,7 +11,7 @@ import numpy as np
 from blueprint.numbers import ceil_div
 from blueprint.record import Integers
 from blueprint.spec import Spec
-from blueprint.systems.instructions import HOLD, KEEP
+from blueprint.systems.instructions import HOLD, KEEP, REPEAT
 from blueprint.systems.staging import Staged
 from simulator.systems.weights import Weights
 
@@ -165,8 +165,13 @@ class _Rows(Unit):
         if any(name in done for name in ("gate", "add", "rotate")):
             found[f"{self.name}.operand.operand"] = beats
         if "norm" in done or "dot" in done:
-            found[f"{self.name}.gain.gain"] = beats
+            found[f"{self.name}.gain.gain"] = beats // self._turns
         return found
+
+    @property
+    def _turns(self) -> int:
+        """How often a run takes the gains that were loaded."""
+        return max(1, self.registers.get(REPEAT, 0))
 
     def _done(self, operation: int) -> list[str]:
         return [name for place, name in enumerate(self.spec.operations) if operation - 1 >> place & 1]
@@ -188,7 +193,8 @@ class _Rows(Unit):
                 operands[field.name] = held[:, each].reshape(-1)
         operand = named.get("operand.operand", np.zeros((1, rows * length), np.int64))
         operands["operand"] = self._many(operand, many).reshape(many * rows, length)
-        gain = named.get("gain.gain", np.zeros((1, rows * length), np.int64)).reshape(-1, rows, length)
+        gain = named.get("gain.gain", np.zeros((1, rows * length // self._turns), np.int64))
+        gain = np.tile(gain, self._turns).reshape(-1, rows, length)
         return self._referred(operands, gain, many, rows)
 
     @staticmethod

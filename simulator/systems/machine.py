@@ -48,11 +48,16 @@ class Span:
 
 @dataclass
 class Trace:
-    """What happened: the instructions of every unit in their order, requests of the movers, and when it was over."""
+    """What happened: the instructions of every unit in their order, requests of the movers, and when it was over.
+
+    ``stuck`` says that nothing moved for as long as the host is patient, ``owed`` which movers wait for memory then.
+    """
 
     spans: dict[str, list[Span]] = field(default_factory=lambda: {unit: [] for unit in UNITS})
     requests: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)
     cycles: int = -1
+    stuck: bool = False
+    owed: tuple[str, ...] = ()
 
 
 class _Never(dma.Source):
@@ -61,7 +66,7 @@ class _Never(dma.Source):
     def __init__(self) -> None:
         super().__init__(lambda _: False)
         self.opened, self.total, self.left, self.row, self.whole = False, 0, 0, 0, 1
-        self.parts, self.count, self.unit_share = 1, 0, 1.0
+        self.parts, self.count, self.halts = 1, 0, False
 
     def begin(self, transfer: Transfer, whole: int, parts: int) -> None:
         """A transfer was taken: units of a row, units of a beat, and beats of the field in one."""
@@ -79,9 +84,12 @@ class _Never(dma.Source):
         return self.parts == 1 or (self.count > 0 and self.count * self.whole // self.parts >= needs)
 
     def valid(self, cycle: int, more: bool) -> bool:
-        return self._known and self._gathered
+        return self.opened if self.halts else self._known and self._gathered
 
     def tick(self, taken: bool) -> None:
+        if self.halts:
+            self.opened = self.opened and not taken
+            return
         final = not self.left and self.total <= self.whole
         reads = self.parts > 1 and self._known and (not self._gathered or (taken and not final))
         if reads:
@@ -107,7 +115,11 @@ class _Executor:
 
 
 class Machine:
-    """A system that runs the passes of a program. Raises ``RuntimeError`` for one that does not end."""
+    """A system that runs the passes of a program. Raises ``RuntimeError`` for one that does not end.
+
+    Where the host has ``patience``, such a program ends as in hardware, as long as units that run do not wait for
+    longer than that.
+    """
 
     def __init__(
         self,
@@ -119,6 +131,7 @@ class Machine:
         *,
         position: int = 0,
         token: Token = lambda address: 0,
+        patience: int = 0,
     ) -> None:
         self.hardware, self.cycles, self.token_at = hardware, cycles, token
         self.position, self.token = position, 0
@@ -136,19 +149,41 @@ class Machine:
         self.next, self.number, self.dispatched = 0, 0, ""
         self.over = -1
         self.seen = {"fetch": 0, "load": 0, "store": 0}
+        self.patience, self.still, self.waited = patience, 0, False
+        self.fetching = self.halts = self.moves = False
 
     def run(self) -> Trace:
         """All passes, to the cycle in which the interrupt is high."""
         self._ask(control.NEXT_PASS)
         cycle = last = 0
         while self.over < 0:
+            owed = self._owed(cycle)
             if self._cycle(cycle):
                 last = cycle
+            if self.patience and self.over < 0:
+                self._watch(cycle, owed)
             if cycle - last > STUCK:
                 raise RuntimeError(f"A program must run to its end, not be stuck from cycle {last} on")
             cycle += 1
         self.trace.cycles = self.over
         return self.trace
+
+    def _owed(self, cycle: int) -> tuple[str, ...]:
+        """The movers that have a transfer."""
+        started = [unit for unit in MOVERS if 0 <= self.units[unit].begun < cycle]
+        return ("fetch",) * self.fetching + tuple(started)
+
+    def _watch(self, cycle: int, owed: tuple[str, ...]) -> None:
+        """End a program in which nothing moves, and no longer wait for movers that ``owed`` something at the cycle."""
+        if self.halts and not owed:
+            self.over = cycle + control.CLEAR + 1
+        elif self.halts and self.waited and not self.moves:
+            self.over, self.trace.owed = cycle + 1, owed
+        elif self.waited and not self.halts:
+            self.halts = self.drain.halts = self.trace.stuck = True
+        idle = cycle >= control.NEXT_PASS and not self.moves
+        self.waited = idle and self.still >= self.patience
+        self.still = self.still + 1 if idle else 0
 
     def _ask(self, cycle: int) -> None:
         """Have the program of the next pass fetched from a cycle on."""
@@ -162,6 +197,9 @@ class Machine:
         self.given: list[tuple[str, str]] = []
         self.taken: list[tuple[str, str]] = []
         self.now, self.ended = cycle, False
+        self.moves = any(one.begun >= 0 for unit, one in self.units.items() if unit not in MOVERS)
+        if self.halts and self.drain.opened:
+            self.store.frames[0] = self.store.beat + 1
         self.waiting = {unit: len(one.queue) for unit, one in self.units.items()}
         done = self._movers(cycle)
         for unit, one in self.units.items():
@@ -186,6 +224,7 @@ class Machine:
                 if name == "store":
                     self.opening = offer[1]
             mover.cycle(cycle)
+            self.moves |= mover.moved_now
             for event in mover.events:
                 if event.kind == "request":
                     self.trace.requests.setdefault(name, []).append((cycle, event.first, event.second))
@@ -194,6 +233,10 @@ class Machine:
             mover.events.clear()
             if name == "store" and offer and name not in self.offers:
                 self._open(self.opening)
+            if name == "fetch":
+                self.fetching = (
+                    self.fetching or bool(offer and name not in self.offers)
+                ) and name not in found
         return found
 
     def _open(self, transfer: Transfer) -> None:
@@ -205,6 +248,8 @@ class Machine:
 
     def _takes(self, cycle: int) -> bool:
         """Whether the sequencer takes the instruction that fetch shows."""
+        if self.halts:
+            return True
         program = self.programs[self.next]
         one = program[self.number]
         if one.unit:
@@ -236,11 +281,13 @@ class Machine:
             return
         number, instruction = one.queue[0]
         if one.begun < 0:
-            if any(self._lacks(unit, instruction)):
+            if self.halts or any(self._lacks(unit, instruction)):
                 return
+            self.moves = True
             self.taken += [(other, unit) for other in instruction.wait]
             one.begun, one.end = cycle, self._begin(cycle, unit, one, instruction)
         if one.end == cycle or (one.begun < cycle and unit in MOVERS and done.get(unit)):
+            self.moves = True
             one.queue.popleft()
             self.given += [(unit, other) for other in instruction.signal]
             self.trace.spans[unit].append(Span(number, self.programs[self.next][number], one.begun, cycle))

@@ -28,16 +28,18 @@ class Reads(_Requests):
     def __init__(self, port: MemoryPort) -> None:
         super().__init__(port)
         self._waiting: deque[list[int]] = deque()  # address, words left, cycle of the first word
-        self._offered = False
+        self._offered, self._given = False, 0
 
     def ready(self, cycle: int) -> bool:
         """True if a request that is offered in the cycle is accepted."""
-        return self.port.opened(cycle) and len(self._waiting) < self.port.depth
+        silent = self.port.silent("ar", self.accepted, cycle)
+        return self.port.opened(cycle) and not silent and len(self._waiting) < self.port.depth
 
     def valid(self, cycle: int) -> bool:
         """True if a word is offered in the cycle."""
         there = bool(self._waiting) and self._waiting[0][2] <= cycle
-        self._offered = self._offered or (there and self.port.moves(cycle))
+        may = self.port.moves(cycle) and not self.port.silent("r", self._given, cycle)
+        self._offered = self._offered or (there and may)
         return self._offered
 
     @property
@@ -49,6 +51,7 @@ class Reads(_Requests):
         """The edge: a request (address, words) that was accepted, and whether the word was taken."""
         if taken:
             self._offered = False
+            self._given += 1
             self._waiting[0][0] += word_bytes
             self._waiting[0][1] -= 1
             if self._waiting[0][1] == 0:
@@ -64,24 +67,31 @@ class Writes(_Requests):
         super().__init__(port)
         self._waiting: deque[list[int]] = deque()  # address, words left, worst response
         self._answers: deque[tuple[int, int]] = deque()  # cycle, response
+        self._requests = self._words = self._answered = 0
 
     def ready(self, cycle: int) -> bool:
         """True if a request that is offered in the cycle is accepted."""
-        return self.port.opened(cycle) and len(self._waiting) + len(self._answers) < self.port.depth
+        silent = self.port.silent("aw", self._requests, cycle)
+        room = len(self._waiting) + len(self._answers) < self.port.depth
+        return self.port.opened(cycle) and not silent and room
 
     def takes(self, cycle: int) -> bool:
         """True if a word that is offered in the cycle is accepted."""
-        return bool(self._waiting) and self.port.moves(cycle)
+        silent = self.port.silent("w", self._words, cycle)
+        return bool(self._waiting) and self.port.moves(cycle) and not silent
 
     def answer(self, cycle: int) -> int | None:
         """The response that is offered in the cycle; it is taken at once."""
-        return self._answers[0][1] if self._answers and self._answers[0][0] <= cycle else None
+        there = bool(self._answers) and self._answers[0][0] <= cycle
+        return self._answers[0][1] if there and not self.port.silent("b", self._answered, cycle) else None
 
     def tick(self, cycle: int, request: tuple[int, int] | None, word: bool, word_bytes: int) -> None:
         """The edge: a request (address, words) that was accepted, and whether a word was."""
         if self.answer(cycle) is not None:
             self._answers.popleft()
+            self._answered += 1
         if word:
+            self._words += 1
             first = self._waiting[0]
             first[2] = max(first[2], self.port.response(first[0]))
             first[0] += word_bytes
@@ -90,4 +100,5 @@ class Writes(_Requests):
                 self._waiting.popleft()
                 self._answers.append((cycle + self._wait(), first[2]))
         if request is not None:
+            self._requests += 1
             self._waiting.append([*request, 0])

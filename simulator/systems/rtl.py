@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -12,15 +12,15 @@ from typing import Any, Literal
 from blueprint import axi
 from blueprint.systems.control import Hardware, registers
 from blueprint.systems.instructions import UNITS
-from blueprint.systems.memory_port import MemoryPort
+from blueprint.systems.memory_port import NEVER, MemoryPort
 from toolchain import cxxrtl, files, process, verilator
 
 Engine = Literal["cxxrtl", "verilator"]
 _ENGINES: Mapping[str, Any] = {"cxxrtl": cxxrtl, "verilator": verilator}
 #: Cycles after which a program that has not ended is given up.
 LIMIT = 1_000_000
-#: A cycle in which no host stops a program.
-_NEVER = (1 << 64) - 1
+#: What the host writes to control to stop a program.
+_STOP = 2
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,19 @@ class Job:
     """One start: control registers by name, behavior of the memory behind fetch, load and store.
 
     ``cut`` is a cycle before which the run is left as it stands, so that the next job has to ``reset``; ``stop`` one
-    in which the host begins to write 1 to stop.
+    in which the host begins to write 1 to stop, ``late`` (cycle, register, value) what it writes otherwise.
+    Without ``memories`` those of the job before go on, with what they owe; they do so anyway for ``pause`` cycles
+    before the host writes anything, and up to the start. Where a job does not ``start``, it only writes registers.
     """
 
     registers: Mapping[str, int]
-    memories: Sequence[MemoryPort]
+    memories: Sequence[MemoryPort] = ()
     reset: bool = True
     cut: int = LIMIT
     stop: int | None = None
+    late: tuple[int, str, int] | None = None
+    pause: int = 0
+    start: bool = True
 
 
 @dataclass(frozen=True)
@@ -145,11 +150,14 @@ def _packed(hardware: Hardware, image: bytes, jobs: Sequence[Job]) -> bytes:
     parts = [_numbers([len(image)]), image, _numbers([len(described), len(jobs)])]
     for job in jobs:
         writes = [(places[name], value) for name, value in job.registers.items()]
-        flat = [number for pair in (*writes, (places["control"], axi.START)) for number in pair]
-        numbers = [int(job.reset), len(writes) + 1, *flat, job.cut, _NEVER if job.stop is None else job.stop]
-        for port in job.memories:
-            numbers += [*astuple(port)[:8], *port.poisoned]
-        parts.append(_numbers(numbers))
+        writes += [(places["control"], axi.START)] * job.start
+        flat = [number for pair in writes for number in pair]
+        cycle, name, value = job.late or (NEVER, "control", 0)
+        if job.stop is not None:
+            cycle, name, value = job.stop, "control", _STOP
+        numbers = [int(job.reset), job.pause, len(writes), *flat, job.cut, cycle, places[name], value]
+        ports = [number for port in job.memories for number in port.numbers]
+        parts.append(_numbers([*numbers, int(bool(ports)), *ports]))
     return b"".join(parts)
 
 

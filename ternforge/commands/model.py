@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from blueprint.words import LARGEST, PHASES
 from ternforge import choices
 from ternforge.options import force_option, out_option
 from ternforge.session import Session, table
 from ternforge.shell import LazyGroup, Verb
-from ternforge.words import ENCODINGS, LARGEST, PHASES
+from ternforge.words import ENCODINGS
 
 _VERBS = {
     "list": "The models that come with the package.",

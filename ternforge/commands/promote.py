@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
+from dse.fidelity.levels import BUDGET_S, LEVELS, LIMIT_S, MEMORY_MIB, SYNTHESIZED
 from ternforge import choices
 from ternforge.options import force_option, study_argument
 from ternforge.session import Session
 from ternforge.shell import Verb
-from ternforge.words import EACH_S, LADDER_S, LEVELS, MEMORY_MIB
 
 
 @click.command("promote", cls=Verb)
@@ -16,22 +16,22 @@ from ternforge.words import EACH_S, LADDER_S, LEVELS, MEMORY_MIB
 @click.option(
     "--budget",
     type=choices.Whole(1, 10_000_000),
-    default=LADDER_S,
+    default=BUDGET_S,
     show_default=True,
     metavar="SECONDS",
     help="Time for all measurements.",
 )
 @click.option(
     "--level",
-    type=choices.Named(lambda: LEVELS),
-    default=LEVELS[-1],
+    type=choices.Named(lambda: [level.name for level in LEVELS]),
+    default=SYNTHESIZED,
     show_default=True,
     help="Highest level to measure at.",
 )
 @click.option(
     "--limit",
     type=choices.Whole(1, 10_000_000),
-    default=EACH_S,
+    default=LIMIT_S,
     show_default=True,
     metavar="SECONDS",
     help="Most time for one measurement.",

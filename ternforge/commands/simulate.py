@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from simulator.words import STALLS
 from ternforge import choices
 from ternforge.options import (
     decoded_options,
@@ -18,7 +19,6 @@ from ternforge.options import (
 )
 from ternforge.session import Session
 from ternforge.shell import Verb
-from ternforge.words import STALLS
 
 
 @click.command("simulate", cls=Verb)
@@ -70,6 +70,7 @@ def simulate_(
     decoded = {name: value for name, value in asked.items() if value is not None}
     if decoders.is_system(spec):
         options = {"trace": trace, "window": window, "force": force, **decoded}
+        options |= {"stall": stall, "seed": seed, "values": values}
         answer = verb.simulate(spec, workload_from(workload, gemm), overrides, note=session.note, **options)
         session.answer(answer, decoding.simulate_lines(answer))
         return 0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
+from costmodel.words import RECIPES, WIRES
 from ternforge import choices
 from ternforge.options import force_option, pairs, set_option, tech_option
 from ternforge.session import Session
 from ternforge.shell import Verb
-from ternforge.words import RECIPES, WIRES
 
 
 @click.command("synth", cls=Verb)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from costmodel.words import RECIPES
 from ternforge import choices
 from ternforge.options import force_option, out_option
 from ternforge.session import Session, line, table
 from ternforge.shell import LazyGroup, Verb
-from ternforge.words import RECIPES
 
 TECHNOLOGY = choices.Named(choices.technologies, file=True, shown="NAME")
 _VERBS = {

@@ -63,7 +63,8 @@ def verify_(
         from ternforge import proving
 
         first = workload_from(workload, gemm)
-        answer = verb.verify(spec, overrides, rtl=rtl, workload=first, note=session.note, **decoded)
+        given = {"rtl": rtl, "seed": seed, "cases": cases, "workload": first, **decoded}
+        answer = verb.verify(spec, overrides, note=session.note, **given)
         session.answer(answer, proving.verify_lines(answer))
         return 0 if answer["ok"] else 1
     first = workload_from(workload, gemm)

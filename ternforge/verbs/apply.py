@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from blueprint.errors import ParamError
-from blueprint.files import schemas
-from blueprint.files.design import design_content, design_text
 from costmodel.model import quantity
 from dse import change
 from dse.fidelity.levels import ANALYTIC
@@ -35,9 +33,10 @@ def apply(
     """
     if out is None and not where:
         raise ParamError("Output must be given, unless where is")
-    if out is not None:
-        check_file(out, YAML, schema=schemas.DESIGN, force=force)
     with opened(study) as found:
+        schema = found.space.subject.schema
+        if out is not None:
+            check_file(out, YAML, schema=schema, force=force)
         name = _name(found, point, study)
         limits = tuple(change.condition(text, found) for text in where)
         explained = change.explain(found, name, limits)
@@ -45,12 +44,13 @@ def apply(
         wrong = None if row["feasible"] else row["reason"]
         answer = {"point": name, "infeasible": wrong, "level": row["level"], **explained}
         if where and explained["breaks"]:
-            return {**answer, "file": None, "design": None}
+            return {**answer, "file": None, "parameters": None, "design": None}
         design = found.design(name)
     if out is not None:
-        with output_file(out, YAML, "apply", schema=schemas.DESIGN, force=force) as draft:
-            draft.write_text(design_text(design), encoding="utf-8")
-    return {**answer, "file": None if out is None else Path(out), "design": design_content(design)}
+        with output_file(out, YAML, "apply", schema=schema, force=force) as draft:
+            draft.write_text(design.text, encoding="utf-8")
+    file = None if out is None else Path(out)
+    return {**answer, "file": file, "parameters": design.parameters, "design": design.content}
 
 
 def _name(study: Study, point: str, given: str | Path) -> str:
@@ -64,7 +64,7 @@ def written(answer: Mapping[str, Any], where: Sequence[str]) -> list[str]:
     kept = [f"{answer['point']} keeps {' and '.join(where)}"] if where else []
     if answer["file"] is None:
         return kept
-    parameters = ", ".join(f"{key} {_yaml(value)}" for key, value in answer["design"]["parameters"].items())
+    parameters = ", ".join(f"{key} {_yaml(value)}" for key, value in answer["parameters"].items())
     following = line("ternforge", "generate", answer["file"], "--out", "rtl")
     known = [] if answer["level"] == ANALYTIC else [f"its numbers in the study are {answer['level']}"]
     return [*kept, f"wrote {answer['file']}: {answer['point']}, {parameters}", *known, f"next: {following}"]

@@ -14,10 +14,7 @@ from blueprint.files.tree import dump
 from blueprint.unit import flip_flops
 from blueprint.workloads.model import model_content, model_from
 from blueprint.workloads.workload import read_workload, workload_content
-from costmodel.model.metrics import scope
-from costmodel.model.work import memory_text
 from costmodel.technology import technology as technologies
-from dse.evaluate import metric_names
 from dse.space_file import space_content, space_from
 from ternforge import decoders
 from ternforge.session import Answer, plain
@@ -88,9 +85,9 @@ def _space(section: Section) -> Answer:
         "designs": space.size,
         "method": space.method,
         "exact": space.exact,
-        "metrics": list(metric_names(space)),
-        "covers": scope(space.part),
-        "memory": memory_text(space.dram),
+        "metrics": list(space.metric_names),
+        "covers": space.subject.covers,
+        "memory": space.subject.memory,
     }
     return {"resolved": space_content(space, section), "derived": derived}
 

@@ -91,10 +91,15 @@ def _asked(workload: WorkloadLike | None, space: str | Path | None) -> tuple[Ask
         return None if workload is None else Asked(read_workload(workload)), None
     if workload is not None:
         raise ParamError("Workload must be given by a workload or by a space, not both")
-    from dse.space_file import read_space  # the explorer's file, and none of its business without one
+    from dse.families import Families  # the explorer's file, and none of its business without one
+    from dse.space_file import read_space
 
     found = read_space(space)
-    return found.asked, found.technology
+    if not isinstance(found.subject, Families):
+        raise ParamError(
+            f"Space must be one of designs for an estimate of a design, not of {found.subject.kind}"
+        )
+    return found.subject.asked(found.clock is not None), found.technology
 
 
 def _on_workload(design: Design, asked: Asked, technology: Technology, cost: Cost) -> Answer:

@@ -12,8 +12,9 @@ from ternforge.session import Answer
 
 #: In a source tree a link to the top-level folder.
 EXAMPLES = Path(__file__).parents[1] / "examples"
-#: What a preset consists of: a design with work and a space around it, or a whole decoder.
+#: What a preset consists of: a design with work and a space around it, or a whole decoder, with a space or without.
 DESIGN, SYSTEM = ("design.yaml", "space.yaml", "workload.yaml"), ("system.yaml",)
+SYSTEM_SPACE = ("system.yaml", "space.yaml")
 
 _README = """# {name}
 
@@ -49,19 +50,27 @@ Next:
     ternforge estimate system.yaml --context 128 --prompt 64
     ternforge plot system.yaml
 """
-#: The text of a preset's README by what it consists of.
-_READMES = {DESIGN: _README, SYSTEM: _SYSTEM_README}
+_LINE = "| `system.yaml` | a whole decoder: units, buffers, external memory, the largest model |\n"
+_SYSTEM_SPACE_README = (
+    _SYSTEM_README.replace(_LINE, f"{_LINE}| `space.yaml` | many decoders to choose from |\n")
+    + """    ternforge explore space.yaml --out study --method random --budget 16
+    ternforge apply study knee -o better.yaml
+"""
+)
+#: The text of a preset's README by what it consists of, the most files first.
+_READMES = {DESIGN: _README, SYSTEM_SPACE: _SYSTEM_SPACE_README, SYSTEM: _SYSTEM_README}
 
 
 def presets() -> tuple[str, ...]:
     """The example folders that hold a design or a system."""
-    found = [path.parent.name for files in _READMES for path in EXAMPLES.glob(f"*/{files[0]}")]
+    found = {path.parent.name for files in _READMES for path in EXAMPLES.glob(f"*/{files[0]}")}
     return tuple(sorted(found))
 
 
 def files_of(preset: str) -> tuple[str, ...]:
     """The files of a preset, first the one to check."""
-    return next(files for files in _READMES if (EXAMPLES / preset / files[0]).is_file())
+    folder = EXAMPLES / preset
+    return next(files for files in _READMES if all((folder / file).is_file() for file in files))
 
 
 def default_preset() -> str:

@@ -13,6 +13,7 @@ from blueprint.files.nearest import suggestion
 from blueprint.workloads import model as shapes
 from checkpoints.checkpoint import Checkpoint, Finding
 from ternforge.folder import YAML, output_file, output_folder
+from ternforge.inputs import prompt_text
 from ternforge.session import Answer, Note, paced, silent, table
 from ternforge.words import ENCODINGS
 
@@ -113,8 +114,7 @@ def model_generate(path: str | Path, prompt: str, tokens: int = 16, *, note: Not
     from checkpoints import reading
     from checkpoints.reference import Reference
 
-    if not _is_text(prompt):
-        raise ParamError(f"Prompt must be text in UTF-8, not {prompt[:60]!r}")
+    prompt_text(prompt)
     read = reading.read(path)
     found = read.checkpoint
     if found is None:
@@ -144,15 +144,6 @@ def model_generate(path: str | Path, prompt: str, tokens: int = 16, *, note: Not
         "tokens": made,
         "text": found.vocabulary.decode(made),
     }
-
-
-def _is_text(given: str) -> bool:
-    """False for what the shell gave as bytes that are no UTF-8."""
-    try:
-        given.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _progress(note: Note) -> Callable[[int, int], None]:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from dse.fidelity import promote as climbing
+from dse.fidelity.levels import BUDGET_S, LIMIT_S, MEMORY_MIB, SYNTHESIZED
 from ternforge import folder
 from ternforge.session import Answer, Note, silent
 from ternforge.study import check
 from ternforge.verbs.explore import TABLES
-from ternforge.words import EACH_S, LADDER_S, LEVELS, MEMORY_MIB
 
 
 def promote(
     study: str | Path,
     *,
-    budget: int = LADDER_S,
-    level: str = LEVELS[-1],
-    limit: int = EACH_S,
+    budget: int = BUDGET_S,
+    level: str = SYNTHESIZED,
+    limit: int = LIMIT_S,
     memory: int = MEMORY_MIB,
     retry: bool = False,
     force: bool = False,

@@ -13,7 +13,7 @@ from blueprint.workloads.tasks import Task
 from simulator import stall_patterns
 from ternforge import decoders, decoding
 from ternforge.folder import check_file, output_file
-from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload, refused
+from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload, refuse, refused
 from ternforge.session import Answer, Note, silent, size_columns, table
 from ternforge.words import OWN_MEMORY
 
@@ -56,16 +56,16 @@ def simulate(
         "image": image, "technology": technology,
     }  # fmt: skip
     if isinstance(design, System) or decoders.is_system(design):
-        _refuse(
-            {"workload": workload, "overrides": overrides, "window": window}, "for a design, not for a system"
-        )
+        ours = {"workload": workload, "overrides": overrides, "window": window, "stall": stall != "none",
+                "seed": seed != 1, "values": not values}  # fmt: skip
+        refuse(ours, "for a design, not for a system")
         if checkpoint is None or prompt is None:
             raise ParamError("A system must be given a checkpoint and a prompt to be simulated")
         behavior = OWN_MEMORY if memory is None else memory
         count = decoding.TOKENS if tokens is None else tokens
         asked = decoding.Asked(prompt, count, behavior, calibrate, image, technology, trace, force)
         return decoding.simulate_system(design, checkpoint, asked, note)  # type: ignore[arg-type]
-    _refuse(theirs, "for a system, not for a design")
+    refuse(theirs, "for a system, not for a design")
     if workload is None:
         raise ParamError("Workload must be given for a design, by a file or a product")
     from simulator import trace as traces
@@ -102,13 +102,6 @@ def simulate(
             _write_trace(chosen, tasks[0], seed, open_cycles, draft, shown)
         answer["trace"] = path
     return answer
-
-
-def _refuse(given: Mapping[str, Any], whose: str) -> None:
-    """Refuse arguments that another kind of file takes. Raises ``ParamError``."""
-    for name, value in given.items():
-        if value:
-            raise ParamError(f"{name} must be given {whose}")
 
 
 def _layer(chosen: Design, task: Task, open_cycles: Any, *, values: bool, seed: int) -> Answer:

@@ -15,9 +15,12 @@ from simulator.cosim import folder as folders
 from simulator.cosim.report import Checked, Outcome, Report
 from ternforge.decoders import is_system
 from ternforge.decoding import Asked
-from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload
+from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload, refuse
 from ternforge.session import Answer, Note, silent, table
 from toolchain import files
+
+#: Random runs of a design.
+CASES = 8
 
 
 def verify(
@@ -26,7 +29,7 @@ def verify(
     *,
     rtl: str | Path | None = None,
     seed: int = 1,
-    cases: int = 8,
+    cases: int = CASES,
     workload: WorkloadLike | None = None,
     checkpoint: str | Path | None = None,
     prompt: str | None = None,
@@ -53,9 +56,15 @@ def verify(
     }  # fmt: skip
     decoded = {name: value for name, value in given.items() if value is not None}
     if isinstance(design, System) or (isinstance(design, (str, Path)) and is_system(design)):
-        return _system(design, {"overrides": overrides, "rtl": rtl, "workload": workload}, decoded, note)
-    if decoded:
-        raise ParamError(f"{next(iter(decoded))} must be given for a system, not for a design")
+        theirs = {
+            "overrides": overrides,
+            "rtl": rtl,
+            "workload": workload,
+            "seed": seed != 1,
+            "cases": cases != CASES,
+        }
+        return _system(design, theirs, decoded, note)
+    refuse(decoded, "for a system, not for a design")
     from generator import export
     from simulator.cosim import check as cosim
 
@@ -79,9 +88,7 @@ def _system(
     """A checkpoint on the RTL of a system."""
     from ternforge import proving
 
-    for name, value in refused.items():
-        if value:
-            raise ParamError(f"{name} must be given for a design, not for a system")
+    refuse(refused, "for a design, not for a system")
     checkpoint = decoded.pop("checkpoint", None)
     if checkpoint is None or decoded.get("prompt") is None:
         raise ParamError("A system must be given a checkpoint and a prompt to be verified")

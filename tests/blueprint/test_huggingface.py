@@ -421,7 +421,7 @@ OTHERS = {
     ),
     "mine.yaml": (
         b"schema: ternforge/model/v1\n",
-        "file must be JSON, not a model, for `ternforge model show`",
+        "file must be JSON, not a model, which `ternforge model show` takes",
     ),
     "other.yaml": (b"a: 1\n", "file must be JSON, not YAML"),
 }

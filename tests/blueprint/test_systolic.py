@@ -232,8 +232,8 @@ def test_widths_follow_the_longest_reduction() -> None:
 WORDS = ("arithmetic", "element", "cascade", "sum_format", "size_widths", "data_dependent", "name")
 FLAGS = (
     "stationary", "skewed", "floats", "carry_save", "passes_words", "serial", "paced", "waits", "encoded", "flexible",
-    "selects", "sparse", "holds_products", "in_sram", "accumulates", "gated", "several_tokens", "regroups",
-    "several_columns",
+    "selects", "sparse", "holds_products", "in_sram", "accumulates", "holds_sums", "gated", "several_tokens",
+    "regroups", "several_columns",
 )  # fmt: skip
 NUMBERS = tuple(
     name

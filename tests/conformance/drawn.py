@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 
 import numpy as np
@@ -10,13 +9,12 @@ import numpy as np
 from blueprint.registry import families
 from blueprint.spec import Spec
 from costmodel.calibration import sampling
+from tests.volume import ALL
 
 #: Random designs of a family. `make test-all` proves all of them.
-POOL = 120
-#: Of every arithmetic at least so many are proved in any case.
-FEWEST = 15
-#: Set by `make test-all`.
-ALL = bool(os.environ.get("TERNFORGE_ALL_DESIGNS"))
+POOL = 180
+#: Of every arithmetic, and of a family, at least so many are proved in any case.
+FEWEST, FEWEST_OF_ALL = 10, 24
 
 
 @cache
@@ -39,14 +37,15 @@ def gates(family: str, number: int) -> float:
 
 @cache
 def numbers(family: str) -> tuple[int, ...]:
-    """The smaller designs of every arithmetic, and the smallest of the others that bring a value."""
+    """The smallest designs of every arithmetic, and the smallest of the others that bring a value."""
     if ALL:
         return tuple(range(POOL))
     by_size = sorted(range(POOL), key=lambda number: gates(family, number))
-    taken: set[int] = set()
-    for arithmetic in {design(family, number).arithmetic for number in by_size}:
-        kind = [number for number in by_size if design(family, number).arithmetic == arithmetic]
-        taken |= set(kind[: max(FEWEST, len(kind) // 2)])
+    kinds: dict[str, list[int]] = {}
+    for number in by_size:
+        kinds.setdefault(design(family, number).arithmetic, []).append(number)
+    share = max(FEWEST, FEWEST_OF_ALL // len(kinds))
+    taken = {number for kind in kinds.values() for number in kind[:share]}
     seen = frozenset[tuple[str, str]]().union(*(values(family, number) for number in taken))
     for number in by_size:
         if values(family, number) - seen:

@@ -19,8 +19,9 @@ from blueprint.unit import flip_flops
 from generator.export import write_hardware
 from simulator.rtl import rtl
 from ternforge.conformance import compare, netlist_flip_flops_both_ways
+from tests.volume import some
 
-CORNERS = 10
+CORNERS = some(4, of=8)
 
 
 def corner(family: str, number: int) -> Spec:

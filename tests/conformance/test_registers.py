@@ -29,6 +29,7 @@ from simulator.engine import kernel
 from simulator.rtl import rtl
 from simulator.stall_patterns import of_run
 from ternforge.conformance import differences, netlist_flip_flops_both_ways, patterns
+from tests.volume import some
 from toolchain import yosys
 
 FAMILIES = sorted(families())
@@ -38,7 +39,7 @@ WORD = (1 << 32) - 1
 #: Random designs that are checked, the first of every family in the fast suite.
 DRAWN = [
     pytest.param(family, number, marks=[pytest.mark.slow] if number else [])
-    for number in range(4)
+    for number in range(some(2, of=4))
     for family in FAMILIES
 ]
 
@@ -346,9 +347,9 @@ def test_every_family_refuses_in_these_tests() -> None:
 def combinations(spec: Spec) -> Iterator[dict[str, int]]:
     """Values of all sizes: every legal one, 0, one too many, all ones; no task has one candidate."""
     values = [[*range(int(size.most) + 2), WORD] for size in spec.sizes]
-    for size, some in zip(spec.sizes, values, strict=True):
+    for size, given in zip(spec.sizes, values, strict=True):
         if size.name == "candidates":
-            some.remove(1)
+            given.remove(1)
     for chosen in itertools.product(*values):
         yield dict(zip((size.name for size in spec.sizes), chosen, strict=True))
 

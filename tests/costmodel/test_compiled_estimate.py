@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from blueprint import registry
 from blueprint.errors import ParamError
 from blueprint.systems.address_map import PAGE
 from blueprint.systems.description import System
@@ -54,7 +55,16 @@ def wide() -> System:
     return replace(system, memory=replace(system.memory, latency_ns=400.0))
 
 
-SYSTEMS = {"preset": tiny, "narrow": narrow, "wide": wide}
+def integers() -> System:
+    """The preset with an embedding of 8 bits and as many lanes as a beat of the memory has elements of it."""
+    system = tiny()
+    vector = system.units["vector"]
+    lanes = replace(vector, spec=registry.get("vector")(**vector.spec.parameters | {"lanes": 8}))
+    head = replace(system.head, embedding_width=8)
+    return replace(system, head=head, units={**system.units, "vector": lanes})
+
+
+SYSTEMS = {"preset": tiny, "narrow": narrow, "wide": wide, "integers": integers}
 
 
 @cache
@@ -193,7 +203,11 @@ def test_what_cannot_be_compiled_says_why(
 ) -> None:
     assert estimate(path, context=9)["uncompiled"] == reason
     assert run(["estimate", str(path), "--context", "9"]) == 0
-    line = f"no program of the compiler, whose bytes and cycles these would be: {reason}\n"
+    assert estimate(path, context=9)["basis"] == "operations"
+    line = (
+        f"no program of the compiler: {reason}\n"
+        "so these are numbers of a list of operations, which do not compare with those of programs\n"
+    )
     assert line in capsys.readouterr().out
 
 

@@ -16,8 +16,8 @@ from costmodel.model.evaluate import TechnologyCosts
 from costmodel.model.metrics import METRICS
 from costmodel.technology import technology
 from dse.batch import Batch
-from dse.evaluate import design_problem
 from dse.explore import apply_point, run
+from dse.families import design_problem
 from dse.problem import Problem
 from dse.searches.coding import Coding
 from dse.space_file import space_content, space_from
@@ -131,8 +131,8 @@ def test_an_applied_design_has_the_numbers_of_its_row(tmp_path: Path) -> None:
     asked = problem("[200, 400.5, 700]", real=True)
     with run(asked, tmp_path / "s") as study:
         assert study.space.parameter_names == problem().space.parameter_names
-        row, design = study.point("p000004"), study.design("p000004")
-        assert apply_point(study, "p000004") == design.spec
+        row, design = study.point("p000004"), study.design("p000004").made
+        assert apply_point(study, "p000004").made == design
         header = (study.folder / "points.csv").read_text().splitlines()[0].split(",")
     assert row["clock_mhz"] == design.clock_mhz == 400.5 and header.count("clock_mhz") == 1
     answer: dict[str, Any] = estimate(design, space=_file(tmp_path / "space.yaml", "400.5"))

@@ -8,7 +8,7 @@ import pytest
 from blueprint import registry
 from blueprint.files.document import read_text
 from blueprint.workloads.model import layers, load
-from dse.evaluate import design_problem
+from dse.families import design_problem
 from dse.problem import Problem
 from dse.space import Space
 from dse.space_file import space_from
@@ -193,7 +193,7 @@ def test_products_of_several_phases_are_one_workload_and_each_is_evaluated_once(
         family, parameters = found.space.design(row)
         spec: Any = registry.get(family).from_mapping(parameters)
         assert batch.column("cycles")[row] == sum(
-            task.count * spec.cycles(task) for task in found.space.workload.tasks
+            task.count * spec.cycles(task) for task in found.space.subject.workload.tasks
         )
 
 
@@ -217,5 +217,5 @@ objectives: {area_um2: min, cycles: min}
         family, parameters = found.space.design(row)
         spec: Any = registry.get(family).from_mapping(parameters)
         assert batch.column("cycles")[row] == sum(
-            t.count * spec.cycles(t) for t in found.space.workload.tasks
+            t.count * spec.cycles(t) for t in found.space.subject.workload.tasks
         )

@@ -16,9 +16,10 @@ from costmodel.model.evaluate import TechnologyCosts
 from costmodel.technology import technology
 from dse.axis import CLOCK, Axis
 from dse.batch import Batch, join
-from dse.evaluate import design_problem
+from dse.evaluation import Evaluation
+from dse.families import Families, design_problem
 from dse.mesh import Box, boxes, consecutive, of_range
-from dse.problem import CHUNK, FEWEST, MESH, Evaluation, Problem
+from dse.problem import CHUNK, FEWEST, MESH, Problem
 from dse.space import Constraint, Space, SubSpace
 from tests.dse import toy
 from tests.dse.test_terms import BOTH
@@ -63,7 +64,7 @@ def drawn_space(kinds: list[type[Spec]], random: np.random.Generator, clocks: tu
         Constraint("cycles", minimum=50.0),
     )
     goals = {"area_um2": "min", "rows_per_second": "max", "energy_pj_per_row": "min"}
-    return Space("drawn", tuple(subspaces), Workload("drawn", tasks), "asap7", goals, limits)
+    return Space("drawn", tuple(subspaces), Families(Workload("drawn", tasks)), "asap7", goals, limits)
 
 
 def assert_same(found: Batch, expected: Batch) -> None:

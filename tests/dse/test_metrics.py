@@ -12,7 +12,7 @@ from blueprint import registry
 from blueprint.errors import ParamError, SpecError
 from blueprint.files.document import read_text
 from costmodel.model.metrics import BASES, METRICS, PARTS, counterpart, metrics_of
-from dse.evaluate import design_problem
+from dse.families import design_problem
 from dse.space import Space
 from dse.space_file import space_from
 from tests.dse.coefficients import costs
@@ -136,8 +136,8 @@ def test_a_mixed_study_of_an_earlier_version_is_refused_by_every_verb(tmp_path: 
 
 def test_families_of_one_task_share_a_part() -> None:
     kinds = [registry.get(name) for name in ("ternary_lut", "systolic")]
-    assert space("ternary_lut", "model").asked.part(kinds) == "ternary"
-    assert space("ternary_lut", "gemm").asked.part(kinds) == ""
+    assert space("ternary_lut", "model").subject.asked().part(kinds) == "ternary"
+    assert space("ternary_lut", "gemm").subject.asked().part(kinds) == ""
 
 
 def test_every_kind_of_work_names_every_number_once() -> None:

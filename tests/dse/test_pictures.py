@@ -86,7 +86,7 @@ def test_the_report_tells_the_whole_story(study: Study, tmp_path: Path) -> None:
         "Every design was looked at: the front is exact.",
         "more than 4096 bits",
         "area_um2 must be at most 500",
-        "memory takes no time and no energy in these numbers",
+        "Memory: assumed unlimited: no dram is given, so memory takes no time and no energy.",
         f"ternforge apply study {study.knee} -o design.yaml",
         "--method auto --budget 100000 --seed 7",
         "schema: ternforge/space/v1",

@@ -122,7 +122,7 @@ def test_parameters_at_an_end_of_their_axis_are_named() -> None:
     for width, depth, said in ((1, 2, "width 1"), (32, 4096, "width 32, depth 4,096"), (2, 2, None)):
         spec: Any = SimpleNamespace(width=width, depth=depth, style="small", registered=False)
         text = None if said is None else f"at the end of their range in the space: {said}"
-        assert limits.at_ends(sub, spec) == text
+        assert limits.at_ends(sub.parameter_axes, spec) == text
 
 
 def test_the_first_of_equals_is_nearest() -> None:
@@ -269,7 +269,7 @@ def test_an_axis_is_logarithmic_beyond_a_factor_of_eight(values: list[float], lo
 
 
 def noted(**more: Any) -> str:
-    space = SimpleNamespace(size=5000, method="random", dram=None)
+    space = SimpleNamespace(size=5000, method="random", subject=SimpleNamespace(memory="is there"))
     facts = {
         "space": space, "feasible": 1200, "front": range(200), "exact": False, "evaluated": 4000,
         "infeasible": {}, "covers": "everything", "ladder": (),

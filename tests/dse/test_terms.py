@@ -13,8 +13,9 @@ import pytest
 from blueprint.errors import ParamError
 from dse import figure, plot, store
 from dse.axis import Axis
+from dse.evaluation import Evaluation
 from dse.explore import run
-from dse.problem import Evaluation, Problem
+from dse.problem import Problem
 from tests.dse import toy
 from tests.dse.toy import changed
 

@@ -14,7 +14,7 @@ from blueprint.workloads.tasks import Task
 from costmodel.model import estimate
 from costmodel.model.evaluate import TechnologyCosts
 from costmodel.technology import technology
-from dse.evaluate import design_problem
+from dse.families import design_problem
 from dse.problem import Problem
 from dse.space_file import space_from
 

@@ -13,7 +13,8 @@ from blueprint.files.document import read_text
 from blueprint.numbers import choose
 from blueprint.parameters import Rule, parameter
 from blueprint.spec import Spec
-from dse.problem import Evaluation, Evaluator, Problem
+from dse.evaluation import Evaluation, Evaluator
+from dse.problem import Problem
 from dse.space import Columns, Space
 from dse.space_file import space_from
 

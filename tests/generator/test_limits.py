@@ -25,6 +25,7 @@ from generator.cells.skew import Skew
 from generator.emission import Emitted, emit
 from generator.export import hardware
 from tests.conformance.test_contract import FAMILIES
+from tests.volume import some
 
 SMALL: dict[str, dict[str, Any]] = {
     "ternary_lut": {"mu": 2, "lut_count": 2, "fetch_count": 2, "act_width": 4, "k_max": 64, "n_max": 64},
@@ -62,7 +63,7 @@ def corners(family: str) -> list[Spec]:
 
 
 def combined(family: str, count: int) -> list[Spec]:
-    """Small designs with three parameters at extremes, of at most a million gates: larger ones take minutes each."""
+    """Small designs with three parameters at extremes, of at most half a million gates: larger ones take minutes."""
     random, spec, found = np.random.default_rng(7), families()[family], []
     limits = spec.limits()
     while len(found) < count:
@@ -71,7 +72,7 @@ def combined(family: str, count: int) -> list[Spec]:
         values = {name: some[int(random.integers(len(some)))] for name, some in chosen.items()}
         with suppress(ParamError):
             drawn = spec.from_mapping(SMALL[family] | values)
-            if sampling.gates(drawn) <= 1_000_000:
+            if sampling.gates(drawn) <= 500_000:
                 found.append(drawn)
     return found
 
@@ -79,7 +80,7 @@ def combined(family: str, count: int) -> list[Spec]:
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_a_spec_takes_is_written(family: str) -> None:
-    for spec in (*corners(family), *combined(family, 12)):
+    for spec in (*corners(family), *combined(family, some(4, of=12))):
         assert spec.name in written(spec).modules, spec.parameters
 
 

@@ -43,10 +43,7 @@ static void rule(bool holds, const char* what, uint64_t cycle) {
 int main(int, char** arguments) {
     in = std::fopen(arguments[1], "rb");
     FILE* out = std::fopen(arguments[2], "w");
-    ternforge::MemoryPort port;
-    for (uint64_t* field : {&port.latency, &port.spread, &port.interval, &port.period, &port.gap, &port.depth, &port.seed,
-                            &port.size, &port.poison_begin, &port.poison_end})
-        *field = number();
+    const auto port = ternforge::MemoryPort::of(number);
     Pattern stream{number(), 0};
     stream.rate = number();
     Source index;
@@ -73,6 +70,7 @@ int main(int, char** arguments) {
     put(p.PORT_rst, 0);
     size_t taken = 0, fetched = 0, ended = 0, moved = 0, frame = 0, in_frame = 0;
     std::vector<uint8_t> got;
+    ternforge::Offer asks, gives;
 #if READS
     ternforge::Reads half(port);
 #else
@@ -123,6 +121,16 @@ int main(int, char** arguments) {
         const bool request = (get(p.PORT_m_axi_awvalid) & MASK_m_axi_awvalid) && ready;
         const uint64_t address = (get(p.PORT_m_axi_awaddr) & MASK_m_axi_awaddr), length = (get(p.PORT_m_axi_awlen) & MASK_m_axi_awlen) + 1;
         const bool written = (get(p.PORT_m_axi_wvalid) & MASK_m_axi_wvalid) && half.takes(t);
+#endif
+#if READS
+        rule(asks.keeps(get(p.PORT_m_axi_arvalid) & MASK_m_axi_arvalid, ready, ternforge::request(address, length)),
+             ternforge::STAYS, t);
+#else
+        rule(asks.keeps(get(p.PORT_m_axi_awvalid) & MASK_m_axi_awvalid, ready, ternforge::request(address, length)),
+             ternforge::STAYS, t);
+        const auto word = ternforge::word(raw(p.PORT_m_axi_wdata), raw(p.PORT_m_axi_wstrb), WORD_BYTES,
+                                          get(p.PORT_m_axi_wlast) & MASK_m_axi_wlast);
+        rule(gives.keeps(get(p.PORT_m_axi_wvalid) & MASK_m_axi_wvalid, half.takes(t), word), ternforge::STAYS, t);
 #endif
         if (request) {
             note("request", address, length);

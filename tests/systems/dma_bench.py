@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ def run(program: Path, case: Case, folder: Path) -> Found:
 
 def _packed(case: Case) -> bytes:
     port, size = case.port, -(-int(case.dma.transfer.width) // 8)
-    numbers = [*astuple(port)[:8], *port.poisoned, *case.stream, *case.index, len(case.transfers), size]
+    numbers = [*port.numbers, *case.stream, *case.index, len(case.transfers), size]
     words = b"".join(transfer.word(case.dma).to_bytes(size, "little") for transfer in case.transfers)
     lists = [[len(part), *part] for part in (case.indices, case.frames)]
     tail = b"".join(

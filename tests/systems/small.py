@@ -53,10 +53,12 @@ def vector(**parameters: Any) -> Spec:
     return registry.get("vector")(**{**known, **parameters})
 
 
-def hardware(name: str = "tables", buffers: Buffers = BUFFERS, width: int = 32, **units: Spec) -> Hardware:
+def hardware(
+    name: str = "tables", buffers: Buffers = BUFFERS, width: int = 32, embedding: int = 16, **units: Spec
+) -> Hardware:
     """A small system around a unit of products."""
     found = {"matrix": product(name), "attention": attention(), "vector": vector(), **units}
-    return control.built(name, found, width=width, burst=8, latency=20, buffers=buffers)
+    return control.built(name, found, width=width, burst=8, latency=20, buffers=buffers, embedding=embedding)
 
 
 def checkpoint(

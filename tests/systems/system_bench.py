@@ -13,7 +13,16 @@ import numpy as np
 from blueprint.spec import Spec
 from blueprint.systems import control
 from blueprint.systems.control import Hardware
-from blueprint.systems.instructions import HOLD, KEEP, LAST_BIT, MOVED, Instruction, assemble
+from blueprint.systems.instructions import (
+    HOLD,
+    KEEP,
+    LAST_BIT,
+    MOVED,
+    NARROW_BIT,
+    REPEAT,
+    Instruction,
+    assemble,
+)
 from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
 from blueprint.systems.staging import Staged
 from generator.emission import emit
@@ -43,13 +52,14 @@ def program(
     return rtl.executable(hardware, [source], pins, emitted.top, engine)
 
 
-def bytes_of(staged: Staged, values: Any) -> bytes:
+def bytes_of(staged: Staged, values: Any, narrow: bool = False) -> bytes:
     """Beats of a field as they stand in memory: every element in its container, a word of codes as one."""
     if staged.packed:
         bits = staged.field.unpacked(values)
         octets = np.packbits(bits, axis=1, bitorder="little")
         return np.pad(octets, ((0, 0), (0, staged.beat_bytes - octets.shape[1]))).tobytes()
-    return np.ascontiguousarray(values.reshape(-1)).astype(f"<i{staged.container}").tobytes()
+    container = staged.narrow if narrow else staged.container
+    return np.ascontiguousarray(values.reshape(-1)).astype(f"<i{container}").tobytes()
 
 
 def values_of(staged: Staged, data: bytes) -> Any:
@@ -93,8 +103,11 @@ class Writing:
             self.say(kinds.get(MOVED[register], "set"), unit, register, value)
         self.say("start", unit, **more)
 
-    def run(self, unit: str, task: Any, seed: int) -> Run:
-        """Operands to staging, a run, and results to memory."""
+    def run(self, unit: str, task: Any, seed: int, *, narrow: bool = False, repeat: int = 0) -> Run:
+        """Operands to staging, a run, and results to memory.
+
+        Rows are in ``narrow`` containers; what is the same for all rows is loaded once and goes round.
+        """
         spec = self.hardware.units[unit]
         operands = spec.operands(task, seed)
         beats, registers = spec.stimulus(operands), spec.register_values(task)
@@ -103,8 +116,10 @@ class Writing:
         for one in mine:
             values = spec.stream(one.stream).unpack_fields(beats[one.stream])[one.field.name]
             values = values[:: len(values) // rows] if one.held else values
-            data = bytes_of(one, values)
-            last = one.carrier << LAST_BIT
+            values = values[: len(values) // repeat] if one.repeats and repeat else values
+            small = narrow and one.narrow > 0
+            data = bytes_of(one, values, small)
+            last = one.carrier << LAST_BIT | small << NARROW_BIT
             tokens = {"signal": (unit,)} if one is mine[-1] else {}
             self.move("load", one.number | last, self.put(data), len(data), **tokens)
         numbers = {register.name: register.address // 4 for register in spec.registers()}
@@ -112,8 +127,9 @@ class Writing:
             self.say("set", unit, numbers[name], value)
         outs = [one for one in self.hardware.outputs if one.unit == unit]
         held = [len(beats[one.stream]) // rows for one in mine if one.carrier][:1]
-        for register, value in ((HOLD, held[0]), (KEEP, (1 << len(outs)) - 1)):
-            self.say("set", unit, register, value)
+        for register, value in ((HOLD, held[0]), (KEEP, (1 << len(outs)) - 1), (REPEAT, repeat)):
+            if register != REPEAT or self.hardware.staging(unit).repeat:
+                self.say("set", unit, register, value)
         self.say("start", unit, wait=("load",), signal=("store",))
         found = Run(unit, task, operands, registers)
         count = len(_expected(spec, operands, task))

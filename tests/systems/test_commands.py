@@ -49,7 +49,57 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     ),
     "a workload": (
         lambda _: simulate("--gemm", "1x2x3"),
-        "workload must be given for a design, not for a system",
+        "workload (--workload or --gemm) must be given for a design, not for a system",
+    ),
+    "parameters to set": (
+        lambda _: simulate("--set", "mu=2"),
+        "overrides (--set) must be given for a design, not for a system",
+    ),
+    "a profile of stalls": (
+        lambda _: simulate("--stall", "random_50"),
+        "stall must be given for a design, not for a system",
+    ),
+    "a seed": (lambda _: simulate("--seed", 3), "seed must be given for a design, not for a system"),
+    "no values": (
+        lambda _: simulate("--no-values"),
+        "values (--no-values) must be given for a design, not for a system",
+    ),
+    "runs of a design": (
+        lambda _: ["verify", *simulate()[1:], "--cases", 3],
+        "cases must be given for a design, not for a system",
+    ),
+    "a calibration beside an image": (
+        lambda tmp: simulate("--image", tmp, "--calibrate", written(tmp / "text.txt", "And")),
+        "calibrate must not be given beside an image, whose steps were measured when it was compiled",
+    ),
+    "a prompt of other bytes": (
+        lambda _: simulate(prompt="\udcff\udcfe"),
+        "Prompt must be text in UTF-8, not '\\udcff\\udcfe'",
+    ),
+    "a design to compile": (
+        lambda tmp: [
+            "compile",
+            EXAMPLES / "vector" / "design.yaml",
+            "--checkpoint",
+            MODEL,
+            "--out",
+            tmp / "image",
+        ],
+        f"{EXAMPLES / 'vector' / 'design.yaml'}:2:1: schema: file must be a system, not a design, "
+        "which `ternforge generate` takes",
+    ),
+    "an unknown technology": (
+        lambda tmp: ["estimate", edited(tmp, "technology: asap7", "technology: asap8")],
+        "{tmp}/system.yaml:4:1: technology: Technology must be one of asap7, ihp_sg13g2, sky130hd, or a file, "
+        "not 'asap8'; did you mean 'asap7'?",
+    ),
+    "a link to itself": (
+        lambda tmp: ["check", linked(tmp / "loop.yaml")],
+        "{tmp}/loop.yaml:1:1: file must exist, and is a link to what does not: {tmp}/loop.yaml",
+    ),
+    "memory of an unknown source": (
+        lambda tmp: ["check", edited(tmp, '"assumed: a 16-bit DDR3-800 as on small boards"', "' '")],
+        "{tmp}/system.yaml:44:3: memory.source: source must say where the numbers are from, and is empty",
     ),
     "a design with a prompt": (
         lambda _: ["simulate", EXAMPLES / "vector" / "design.yaml", "--gemm", "1x2x3", "--prompt", "And"],
@@ -72,6 +122,11 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
         "{tmp}/empty.txt:1:1: file must have text to measure steps on, and is empty",
     ),
 }
+
+
+def linked(path: Path) -> Path:
+    path.symlink_to(path)
+    return path
 
 
 def written(path: Path, text: str) -> Path:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,6 +156,14 @@ def test_weights_come_back_from_their_beats(name: str) -> None:
         assert np.array_equal(Weights(spec).read(beats[None], (None,), k, n), weights)
 
 
+def test_every_instruction_says_what_it_is_for() -> None:
+    purposes = [purpose for purpose, _ in compiled().program(DECODE).notes]
+    kinds = {str(purpose): purpose.kind for purpose in purposes}
+    assert kinds["L0 weights of q from 0"] == "weights" and kinds["L0 q from 0"] == "vectors"
+    assert kinds["L1 attention of key head 1"] == "attention" and kinds["L1 attention norm"] == "vectors"
+    assert kinds["head scores"] == "scores" and (str(purposes[0]), str(purposes[-1])) == ("- token", "end")
+
+
 @pytest.mark.parametrize("name", small.PRODUCTS)
 def test_a_run_takes_the_vector_once_that_is_loaded_for_it(name: str) -> None:
     """An array takes it for every group of columns, so its runs are of one group."""
@@ -199,6 +209,48 @@ def test_an_image_of_another_length_is_refused(tmp_path: Path) -> None:
     (tmp_path / "image.bin").write_bytes(data[:-1])
     told = f"{tmp_path / 'image.bin'}:1:1: file must have {len(data)} bytes, not {len(data) - 1}"
     with pytest.raises(SpecError, match=f"^{re.escape(told)}$"):
+        image.read(tmp_path, found.hardware)
+
+
+def test_an_image_that_was_changed_is_refused(tmp_path: Path) -> None:
+    found = compiled()
+    image.write(found, tmp_path)
+    data = bytearray((tmp_path / "image.bin").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "image.bin").write_bytes(data)
+    told = f"{tmp_path / 'image.bin'}:1:1: file must be as compile wrote it, and was changed; compile again"
+    with pytest.raises(SpecError, match=f"^{re.escape(told)}$"):
+        image.read(tmp_path, found.hardware)
+
+
+def _without(key: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda said: said.pop(key)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        *((_without(key), f"{key} must be given, as compile writes it, and is missing") for key in image.KEYS),
+        (lambda said: said.update(base="0"), "base must be an integer, not '0'"),
+        (lambda said: said.update(vocab=True), "vocab must be an integer, not True"),
+        (lambda said: said["programs"].update(decode=3), "program decode must be an object, not 3"),
+        (lambda said: said["programs"]["decode"].pop("page"),
+         "page of program decode must be given, as compile writes it, and is missing"),
+        (lambda said: said["programs"]["decode"].update(page=-1), "program decode must lie in image.bin, and does not"),
+        (lambda said: said["programs"]["decode"]["notes"].insert(0, [1]),
+         "notes of program decode must be as compile writes them, not [1]"),
+    ],
+)  # fmt: skip
+def test_a_description_that_lacks_something_is_refused(
+    change: Callable[[dict[str, Any]], Any], told: str, tmp_path: Path
+) -> None:
+    found = compiled()
+    image.write(found, tmp_path)
+    path = tmp_path / "image.json"
+    said = json.loads(path.read_text())
+    change(said)
+    path.write_text(json.dumps(said))
+    with pytest.raises(SpecError, match=f"^{re.escape(f'{path}:1:1: {told}')}$"):
         image.read(tmp_path, found.hardware)
 
 
@@ -286,6 +338,11 @@ REFUSED: dict[str, tuple[Callable[[], Compiled], str]] = {
         ),
         "Rows of vector.out.quantized must be multiples of 4 bytes, which movers move, not 6",
     ),
+    "a unit that is slower than memory": (
+        lambda: compiled(small.hardware(width=64)),
+        "The vector unit must take a row of the head in 16 cycles, as fast as memory gives it, and takes 23: give the "
+        "memory a narrower port",
+    ),
     "columns that do not divide the outputs": (
         lambda: compiled(small.hardware(matrix=small.product("tables", fetch_count=24))),
         "Outputs must be multiples of the matrix unit's 24 columns, not 32",
@@ -298,6 +355,16 @@ def test_what_the_hardware_cannot_run_is_refused(what: str) -> None:
     build, told = REFUSED[what]
     with pytest.raises(ParamError, match=f"^{re.escape(told)}$"):
         build()
+
+
+def test_a_narrow_load_of_a_field_of_one_container_is_refused() -> None:
+    found = compiled()
+    memory = Memory(found.layout.base, found.layout.image())
+    values = (0, 64, 1, 64, found.hardware.inputs[0].number | 1 << 9, 0)
+    program = [Instruction("set", "load", register=n, value=v) for n, v in enumerate(values)]
+    told = "A load of matrix.act.activation must have its only container, not a narrow one"
+    with pytest.raises(Stuck, match=f"^{re.escape(told)}$"):
+        Golden(found.hardware, memory).run([*program, Instruction("start", "load")], 0)
 
 
 def test_a_store_without_results_is_refused() -> None:

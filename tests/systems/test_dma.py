@@ -14,7 +14,7 @@ import pytest
 
 from blueprint.errors import ParamError
 from blueprint.systems.dma import Dma, Transfer, cut
-from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
+from blueprint.systems.memory_port import BEHAVIORS, MemoryPort, Silence
 from blueprint.unit import flip_flops
 from generator.emission import emit
 from generator.systems.bursts import Bursts
@@ -50,7 +50,7 @@ def agrees(bench: Path, case: Case, folder: Path) -> None:
 def test_random_transfers_end_in_the_cycle_of_the_model(direction: str, number: int, tmp_path: Path) -> None:
     dma, random = drawn(direction, number)
     bench = program(dma, tmp_path)
-    for behavior in BEHAVIORS.values():
+    for behavior in (*BEHAVIORS.values(), MemoryPort(latency=11, beats=5, interval=7)):
         for framed in (True, False):
             port = dataclasses.replace(behavior, size=SIZE, depth=int(random.integers(1, 12)))
             agrees(bench, random_case(dma, port, random, frames=framed), tmp_path)
@@ -138,8 +138,59 @@ def test_a_burst_across_a_page_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_p
         run(program(case.dma, tmp_path), case, tmp_path)
 
 
+#: Silences of every channel, from the first handshake on and within a burst.
+SILENT = [
+    *(("read", channel, after) for channel, after in (("ar", 0), ("ar", 2), ("r", 0), ("r", 3))),
+    *(("write", channel, after) for channel in ("aw", "w", "b") for after in (0, 2)),
+]
+
+
+@pytest.mark.parametrize("direction", ["read", "write"])
+def test_a_memory_that_goes_on_after_a_silence_is_that_of_the_model(direction: str, tmp_path: Path) -> None:
+    case = by_hand(direction, [Transfer(2, 402, 2, 512), Transfer(1024, 64)])
+    bench = program(case.dma, tmp_path)
+    ends = {ends_of(case)[-1]}
+    for _, channel, after in (one for one in SILENT if one[0] == direction):
+        port = dataclasses.replace(case.port, silence=Silence(channel, after, 700))
+        slow = dataclasses.replace(case, port=port)
+        agrees(bench, slow, tmp_path)
+        assert slow.events()[-1].cycle > 700 > case.events()[-1].cycle
+        ends.add(ends_of(slow)[-1])
+    assert len(ends) == 1, "a silence changes no response"
+
+
+@pytest.mark.parametrize(("direction", "channel", "after"), SILENT)
+def test_a_mover_waits_for_a_memory_that_never_answers(direction: str, channel: str, after: int) -> None:
+    case = by_hand(direction, [Transfer(2, 402, 2, 512)])
+    port = dataclasses.replace(case.port, silence=Silence(channel, after))
+    told = r"^A mover must end its transfers, not be stuck from cycle \d+ on$"
+    with pytest.raises(RuntimeError, match=told):
+        dataclasses.replace(case, port=port).events()
+
+
 @pytest.mark.parametrize(
-    "change", [{"latency": 10}, {"depth": 1}, {"interval": 2}, {"period": 100, "gap": 40}]
+    ("direction", "channel", "register"),
+    [("read", "ar", "request_valid"), ("write", "aw", "request_valid"), ("write", "w", "m_axi_wvalid")],
+)
+def test_an_offer_that_is_withdrawn_is_noticed(
+    direction: str, channel: str, register: str, tmp_path: Path
+) -> None:
+    case = by_hand(direction, [Transfer(2, 402)])
+    slow = dataclasses.replace(case, port=dataclasses.replace(case.port, silence=Silence(channel, 0, 90)))
+    edit = (f"if (rst) {register} <= 1'h0;", f"if (rst | {register}) {register} <= 1'h0;")
+    with pytest.raises(process.ToolError, match="what was offered must stay until it is taken"):
+        run(program(case.dma, tmp_path, edit), slow, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"latency": 10},
+        {"depth": 1},
+        {"interval": 2},
+        {"beats": 3, "interval": 8},
+        {"period": 100, "gap": 40},
+    ],
 )
 def test_a_memory_that_is_another_one_is_noticed(change: dict[str, int], tmp_path: Path) -> None:
     case = by_hand("read", [Transfer(2, 402)])
@@ -227,12 +278,26 @@ def test_a_transfer_that_is_refused_says_why(transfer: Transfer, told: str) -> N
     ("given", "told"),
     [
         ({"latency": 0}, "Memory's latency must be at least 1, not 0"),
+        ({"beats": 0}, "Memory's beats must be at least 1, not 0"),
+        ({"beats": 3, "interval": 2}, "Memory's beats must be at most interval 2, not 3"),
         ({"period": 10, "gap": 10}, "Memory's gap must be from 0 to period 10 less 1, not 10"),
     ],
 )
 def test_a_memory_that_never_answers_is_refused(given: dict[str, int], told: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(told)}$"):
         MemoryPort(**given)
+
+
+@pytest.mark.parametrize(
+    ("channel", "after", "told"),
+    [
+        ("x", 0, "Silent channel must be one of ar, r, aw, w, b, not 'x'"),
+        ("r", -1, "Handshakes before a silence must be at least 0, not -1"),
+    ],
+)
+def test_a_silence_that_is_none_is_refused(channel: str, after: int, told: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(told)}$"):
+        Silence(channel, after)
 
 
 def test_a_writer_without_its_stream_is_stuck_and_says_so() -> None:

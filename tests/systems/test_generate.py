@@ -57,6 +57,9 @@ def test_the_header_compiles_and_has_the_offsets(folder: Path, tmp_path: Path) -
     header = folder / manifest["headers"][0]
     address = manifest["registers"]["image_hi"]["address"]
     lines = [f'#include "{header}"', f'_Static_assert(SYSTEM_IMAGE_HI_OFFSET == {address}u, "");', "int x;"]
+    for name, (low, bits) in control.STATUS.items():
+        field, mask = f"SYSTEM_STATUS_{name.upper()}", ((1 << bits) - 1) << low
+        lines.append(f'_Static_assert({field}_SHIFT == {low}u && {field}_MASK == {mask}u, "{name}");')
     source = tmp_path / "header.c"
     source.write_text("\n".join(lines))
     process.run(

@@ -54,8 +54,8 @@ def test_a_value_with_the_position_is_listed_so() -> None:
     [
         ("load", 6, "Instruction's register of load must be from 0 to 5, not 6"),
         ("store", 65, "Instruction's register of store must be from 0 to 5, not 65"),
-        ("matrix", 16, "Instruction's register of matrix must be from 0 to 15 or from 64 to 66, not 16"),
-        ("vector", 67, "Instruction's register of vector must be from 0 to 15 or from 64 to 66, not 67"),
+        ("matrix", 16, "Instruction's register of matrix must be from 0 to 15 or from 64 to 67, not 16"),
+        ("vector", 68, "Instruction's register of vector must be from 0 to 15 or from 64 to 67, not 68"),
     ],
 )
 def test_a_register_that_a_unit_lacks_is_refused(unit: str, number: int, told: str) -> None:

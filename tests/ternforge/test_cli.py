@@ -6,7 +6,6 @@ import importlib
 import inspect
 import json
 import re
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -50,21 +49,19 @@ def commands(group: LazyGroup = cli.cli, path: tuple[str, ...] = ()) -> Iterator
             yield from commands(command, (*path, name))
 
 
-def test_help_loads_nothing_heavy_and_is_quick() -> None:
+#: Modules that help may load, those of the interpreter included: time depends on the machine, this does not.
+MODULES = 200
+
+
+def test_help_loads_nothing_heavy_and_few_modules() -> None:
     code = (
         "import sys; from ternforge.cli import run; code = run(['--help']); "
-        f"print('HEAVY', [m for m in {HEAVY!r} if m in sys.modules]); sys.exit(code)"
+        f"print('HEAVY', [m for m in {HEAVY!r} if m in sys.modules]); "
+        "print('MODULES', len(sys.modules)); sys.exit(code)"
     )
-    times = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        times.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-        assert "HEAVY []" in done.stdout
-    assert min(times) < 0.15  # seconds of CPU, so that a busy machine changes nothing
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "HEAVY []" in done.stdout
+    assert int(done.stdout.split("MODULES")[1]) < MODULES
 
 
 def test_version() -> None:

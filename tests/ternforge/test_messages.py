@@ -58,7 +58,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-SPECS = "file must be a design, not a space, for `ternforge explore`"
+SPECS = "file must be a design, not a space, which `ternforge explore` takes"
 SETTABLE = "--set clock_mhz: key must be a parameter, not a key of the file: change it there"
 CELLS = "a Liberty library, which `ternforge tech import` reads"
 CONFIG = "the config.json of a Hugging Face model, which `ternforge model import` reads"
@@ -77,20 +77,20 @@ MODELS = "Model must be a name or a .yaml file, not"
         ("simulate space.yaml --gemm 1x1x1", f"space.yaml:1:1: schema: {SPECS}"),
         (
             "explore design.yaml -o o",
-            "design.yaml:2:1: schema: file must be a space, not a design, for `ternforge generate`",
+            "design.yaml:2:1: schema: file must be a space, not a design, which `ternforge generate` takes",
         ),
         (
             "simulate design.yaml --workload space.yaml",
-            "space.yaml:1:1: schema: file must be a workload, not a space, for `ternforge explore`",
+            "space.yaml:1:1: schema: file must be a workload, not a space, which `ternforge explore` takes",
         ),
         (
             "estimate design.yaml --tech workload.yaml",
             "workload.yaml:2:1: schema: file must be a technology, not a workload, "
-            "for `ternforge simulate DESIGN --workload`",
+            "which `ternforge simulate DESIGN --workload` takes",
         ),
         (
             "model show design.yaml",
-            "design.yaml:2:1: schema: file must be a model, not a design, for `ternforge generate`",
+            "design.yaml:2:1: schema: file must be a model, not a design, which `ternforge generate` takes",
         ),
         (
             "generate manifest.json -o o",
@@ -108,14 +108,14 @@ MODELS = "Model must be a name or a .yaml file, not"
         ("tech show cells.lib.gz", f"cells.lib.gz:1:1: file must be YAML, not a gzip archive of {CELLS}"),
         (
             "synth design.yaml --liberty space.yaml",
-            "space.yaml:1: file must be a Liberty library, not a space, for `ternforge explore`",
+            "space.yaml:1: file must be a Liberty library, not a space, which `ternforge explore` takes",
         ),
         (
             "tech import m.gguf --name x -o x.yaml -q",
             "m.gguf:1: file must be a Liberty library, not a GGUF model (llama.cpp)",
         ),
         ("apply rtl knee -o x.yaml", f"{STUDY} the folder of generated Verilog: rtl"),
-        ("plot design.yaml", f"{STUDY} a design, for `ternforge generate`: design.yaml"),
+        ("plot design.yaml", f"{STUDY} a design, which `ternforge generate` takes: design.yaml"),
         ("report empty.yaml", f"{STUDY} an empty file: empty.yaml"),
         ("plot studi", "Study must exist, and there is none: studi; did you mean 'study'?"),
         (
@@ -123,7 +123,10 @@ MODELS = "Model must be a name or a .yaml file, not"
             "Point must be knee or one of p000000 to p000001, not 'kne'; did you mean 'knee'?",
         ),
         ("model show m.gguf", f"{MODELS} a GGUF model (llama.cpp): m.gguf"),
-        ("model show hf", f"{MODELS} the folder of a Hugging Face model, for `ternforge model import`: hf"),
+        (
+            "model show hf",
+            f"{MODELS} the folder of a Hugging Face model, which `ternforge model import` takes: hf",
+        ),
         ("model show hf/config.json", f"{MODELS} {CONFIG}: hf/config.json"),
         (
             "model show tiny --phase decod",
@@ -165,7 +168,7 @@ MODELS = "Model must be a name or a .yaml file, not"
         ("generate design.yaml -o cells.lib", "Output must be a folder, not an existing file: cells.lib"),
         (
             "tech calibrate design.yaml",
-            "design.yaml:2:1: schema: file must be a technology, not a design, for `ternforge generate`",
+            "design.yaml:2:1: schema: file must be a technology, not a design, which `ternforge generate` takes",
         ),
     ],
 )

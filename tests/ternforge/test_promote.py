@@ -122,7 +122,8 @@ def test_a_correction_is_shown_with_its_error() -> None:
         ("promote studi", "Study must exist, and there is none: studi; did you mean 'study'?"),
         (
             "promote space.yaml",
-            "Study must be the folder that `ternforge explore` wrote, not a space, for `ternforge explore`: space.yaml",
+            "Study must be the folder that `ternforge explore` wrote, "
+            "not a space, which `ternforge explore` takes: space.yaml",
         ),
     ],
 )

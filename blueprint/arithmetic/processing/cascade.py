@@ -1,8 +1,8 @@
-"""Cascades in carry-save form: what each row adds to the two words it receives, and the adder below the last row.
+"""Cascades in carry-save form: each row of elements adds to the two words from above; one adder follows the last row.
 
-Rows of bits are added as they are, unsigned: the highest bit of each is inverted, so that none is negative and two
-words never stand for more than their columns hold. So words are as narrow as the largest sum so far, nothing has a
-sign to extend, and all the offsets of all the rows are one constant of the addition at the end.
+The highest bit of every row of bits is inverted, so all rows are added as unsigned numbers and no sign is extended. The
+two words are therefore only as wide as the largest sum so far. The offsets of all rows together are one constant of the
+final addition.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from blueprint.arithmetic.processing.inventory import Units, product_plans, row_
 from blueprint.numbers import Number, Real, choose
 from blueprint.unit import COMPRESSOR, HALF_ADDER
 
-#: Elements whose sums can pass on as two words every cycle.
+#: Elements that can pass on their sums as two words in every cycle.
 PASSING = ("opt1", "opt2")
 #: The most elements in a column.
 MOST_ROWS = 256
@@ -30,9 +30,11 @@ MOST_ROWS = 256
 class Plans:
     """Reduction plans of a cascade."""
 
-    element: Element  # of every row; its total is as wide as what one row's products reach
-    rows: tuple[Plan, ...]  # a row's bits, or its registered products', and those from above, to two words
-    last: Plan  # two words and the constant, to the operands of one addition
+    element: Element  # the element of every row; its total is as wide as the products of one row need
+    rows: tuple[
+        Plan, ...
+    ]  # by row: its bits (or those of its registered products) and those from above, to two words
+    last: Plan  # the two words and the constant, to the operands of one addition
 
 
 @cache
@@ -56,7 +58,7 @@ def has_product(element: Element, registered: bool) -> bool:
 
 
 def _left(plan: Plan) -> tuple[Row, ...]:
-    """Bits that a row passes on, column by column."""
+    """The bits that a row passes on, as rows of one bit, column by column."""
     return tuple((column, 1) for column, bits in enumerate(plan.left) for _ in bits)
 
 

@@ -1,11 +1,11 @@
 """Column compression: which bits enter which adder, and which bits remain.
 
-Bits stand in columns by weight. An adder takes three bits (or two, or two and a constant one) of a column to one bit
-there and one in the next. Bits are combined in the order in which they arrive.
+Bits of the same weight form a column. An adder reduces three bits of a column (or two, or two and a constant one) to
+one bit there and one in the next column. Bits are combined in the order in which they arrive.
 
-An accumulator in carry-save form keeps one or two bits per column: two where one would come later than the slowest
-bit that cannot be helped, else one, which saves a register. Above the columns that operands reach it only counts:
-what leaves the highest column, less a constant, adds -1, 0 or +1 to it, one step later.
+An accumulator in carry-save form keeps one or two bits per column. One bit saves a register; two are kept where one bit
+would lengthen the critical path. Above the columns that operands reach the accumulator is a counter: the carries out of
+the highest column, less a constant, change it by -1, 0 or +1, one step later.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ SEGMENT = 6
 #: Bits an adder takes and its delay in units of one full adder.
 _TAKES: dict[Kind, int] = {"full": 3, "half": 2, "half_one": 2, "invert": 1, "one": 0}
 _DELAY: dict[Kind, float] = {"full": 1.0, "half": 0.5, "half_one": 0.5, "invert": 0.0, "one": 0.0}
-#: What adds a constant one to no bit, one bit, two or more.
+#: The adder that adds a constant one to no bit, to one bit, and to two or more bits.
 _WITH_ONE: tuple[Kind, ...] = ("one", "invert", "half_one")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One adder: bits in, by number, become bit ``total`` of ``column`` and bit ``carry`` of the next."""
+    """One adder: it reduces ``bits`` to bit ``total`` of ``column`` and bit ``carry`` of the next, all by number."""
 
     kind: Kind
     column: int
@@ -45,11 +45,11 @@ class Cell:
 class Plan:
     """Adders in the order in which they can be built.
 
-    Bits are numbered: those of the rows, row by row, then those of the accumulator by column, then what adders make.
+    Bits are numbered: those of the rows, row by row, then those of the accumulator by column, then results of adders.
     """
 
     low: int  # columns that are added
-    width: int  # of the sum
+    width: int  # bits of the sum
     cells: tuple[Cell, ...]
     state: tuple[int, ...]  # accumulator bits per column below `low`
     left: tuple[tuple[int, ...], ...]  # bits by number that remain in every column below `low`
@@ -77,7 +77,7 @@ class Plan:
     def pending(self) -> tuple[int, ...]:
         """Bits of the pending carry in front of every piece: one if the piece only decreases, two if it also increases.
 
-        Which way is all the same for a part of one bit.
+        A piece of one bit needs only one, because increasing and decreasing change it alike.
         """
         return tuple(min(len(self.carries), width) for width in self.segments)
 
@@ -94,9 +94,9 @@ class Plan:
 
 @cache
 def carry_save(rows: tuple[Row, ...], constant: int, width: int, instead: tuple[Row, ...] = ()) -> Plan:
-    """Rows and a constant added to an accumulator of ``width`` bits that stays in carry-save form.
+    """Plan that adds rows and a constant to an accumulator of ``width`` bits that stays in carry-save form.
 
-    The accumulator also fits rows that come ``instead`` of the others and add up to the same.
+    The form of the accumulator also fits the rows ``instead``, which stand for the same sum in another block.
     """
     for low in range(min(_top((*rows, *instead)), width), width + 1):
         plan = _accumulate(rows, constant % (1 << low), low, width)
@@ -114,9 +114,10 @@ def onto(rows: tuple[Row, ...], constant: int, other: Plan) -> Plan:
 
 @cache
 def carried(rows: tuple[Row, ...], constant: int, width: int) -> Plan:
-    """Rows and a constant added to an accumulator of ``width`` bits, reduced to two rows for an adder at the end.
+    """Plan that adds rows, a constant and an accumulator of ``width`` bits, reduced to two rows for one final adder.
 
-    The accumulator's lower bits are the last row. Above ``low`` it takes a carry and less the constant.
+    The lower bits of the accumulator are the last row. The bits from ``low`` on add the carry, and subtract one for the
+    constant, which is negative.
     """
     return next(
         plan
@@ -140,9 +141,10 @@ def compressed(rows: tuple[Row, ...], width: int) -> Plan:
 
 @cache
 def passed(rows: tuple[Row, ...], above: tuple[Row, ...], width: int) -> Plan:
-    """Rows added to what is left of the rows before, without a counter: as many bits a column as an accumulator keeps.
+    """Plan that adds rows to the bits from ``above``, without a counter.
 
-    Those numbers follow from rows and width alone, so that all plans of a width are soon alike.
+    Every column keeps as many bits as that of an accumulator. This number depends on rows and width alone, so after
+    a few rows all plans of one width are equal.
     """
     kept = _accumulate(rows, 0, width, width).state
     table = _Table((*rows, *above), width)
@@ -156,7 +158,7 @@ def _top(rows: tuple[Row, ...]) -> int:
 
 
 def _fits(plan: Plan, constant: int, most: int) -> bool:
-    """True if the columns above need no adders: few carries arrive, and the constant takes one off."""
+    """True if the columns above need no adders: at most ``most`` carries arrive, and the constant subtracts one."""
     return not plan.upper or (len(plan.carries) <= most and -(1 << plan.low) <= constant < 0)
 
 
@@ -178,7 +180,7 @@ class _Table:
         return len(self.arrival) - 1
 
     def reduce(self, column: int, one: int, target: int) -> float:
-        """Add up a column, and a constant one if it has it, to ``target`` bits; says when the latest result comes."""
+        """Reduce a column, with a constant ``one`` if it is 1, to ``target`` bits; returns the latest arrival."""
         live = [(self.arrival[bit], bit) for bit in self.columns[column]]
         heapify(live)
         while (excess := len(live) + one - target) > 0 or one:
@@ -212,7 +214,7 @@ class _Table:
 
 
 def _accumulate(rows: tuple[Row, ...], constant: int, low: int, width: int) -> Plan:
-    # With two bits everywhere first: how fast it can be. Then with one wherever that is as fast.
+    # First with two bits in every column, which gives the least delay; then with one bit wherever that is as fast.
     limit = _build(rows, constant, low, width, _chosen(rows, constant, low, -1.0)).depth
     return _build(rows, constant, low, width, _chosen(rows, constant, low, limit))
 
@@ -252,7 +254,7 @@ def _reduce(rows: tuple[Row, ...], constant: int, low: int, width: int, limit: f
         one = (constant >> column) & 1
         bits = len(table.columns[column]) + one
         before = table.mark(column)
-        # An odd number of bits comes to one bit by full adders alone; two bits come earlier.
+        # Full adders alone reduce an odd number of bits to one bit; stopping at two bits is faster.
         if table.reduce(column, one, min(bits, 2 - bits % 2)) > limit and bits % 2 and bits > 1:
             table.back(column, before)
             table.reduce(column, one, 2)

@@ -1,8 +1,8 @@
 """Integers as digits of base 4, lowest first: radix-4 Booth and EN-T.
 
-Both take ``ceil(width / 2)`` digits from -2 to 2. EN-T is sign and magnitude: the magnitude's digits are 0, 1, 2 and -1
-(a 3 is 4 - 1 and carries), and a negative number has all of them negated, so that fewer digits are not zero. The most
-negative number has a magnitude of its own, ``2**(width - 1)``, whose digits need no more places; nothing is lost.
+Both take ``ceil(width / 2)`` digits from -2 to 2. EN-T encodes sign and magnitude: the digits of the magnitude are 0,
+1, 2 and -1 (a 3 is 4 - 1 and carries), and a negative number negates all of them, so that more digits are zero. The
+magnitude of the most negative number, ``2**(width - 1)``, needs no more digits than the others, so no value is lost.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def places(width: Number) -> Number:
 
 
 def booth(values: npt.ArrayLike, width: int) -> Integers:
-    """Radix-4 Booth digits, along a new last axis."""
+    """Radix-4 Booth digits of integers ``[...]`` of ``width`` bits, ``[..., places(width)]``."""
     word = np.asarray(values, np.int64)[..., None]
     low = 2 * np.arange(places(width))
     below = np.where(low > 0, word >> np.maximum(low - 1, 0), 0) & 1
@@ -34,7 +34,7 @@ def booth(values: npt.ArrayLike, width: int) -> Integers:
 
 
 def ent(values: npt.ArrayLike, width: int) -> Integers:
-    """EN-T digits, along a new last axis."""
+    """EN-T digits of integers ``[...]`` of ``width`` bits, ``[..., places(width)]``."""
     word = np.asarray(values, np.int64)
     rest = np.abs(word)
     found = []

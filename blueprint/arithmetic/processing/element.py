@@ -34,7 +34,7 @@ PES = tuple(ENCODINGS)
 SERIAL = tuple(pe for pe, encoding in ENCODINGS.items() if encoding == "serial")
 #: Elements that keep sum and carry; the others propagate carries within a cycle.
 CARRY_SAVE = ("opt1", "opt2", *SERIAL)
-#: Elements that may add floats up.
+#: Elements that can add floats.
 FLOATING = ("ternary", "float")
 NUMBERS = ("int", *floating.FORMATS)
 #: Bits of an operand at most and at least, lanes at most, and bits of an accumulator at most.
@@ -45,10 +45,10 @@ WIDEST, NARROWEST, LANES, WIDEST_TOTAL = 16, 2, 256, 64
 class Element:
     """One kind of processing element. Every field is one value or an array over designs, and so is every property.
 
-    Operand ``a`` is the encoded one, ``b`` the one that is multiplied; both are two's complement. ``lanes`` pairs are
-    multiplied and summed at once. ``total_width`` is that of the accumulator. Floats are all of format ``number``,
-    products and sums are rounded to ``acc_format``; a ternary ``a`` stays an integer and adds, subtracts or skips
-    a float ``b``.
+    Operand ``a`` is encoded and selects multiples of operand ``b``; both are two's complement. ``lanes`` pairs are
+    multiplied and summed at once. ``total_width`` is the width of the accumulator. All floats have the format
+    ``number``; products and sums are rounded to ``acc_format``. A ternary ``a`` stays an integer and adds, subtracts or
+    skips a float ``b``.
     """
 
     pe: str
@@ -60,7 +60,7 @@ class Element:
     acc_format: str = "same"
 
     def check(self) -> Element:
-        """Return the element. Raises ``ParamError`` if it cannot be built."""
+        """Return the element. Raises ``TypeError`` for a wrong type and ``ParamError`` if it cannot be built."""
         for name, low, high in (
             ("a_width", NARROWEST, WIDEST),
             ("b_width", NARROWEST, WIDEST),
@@ -136,7 +136,7 @@ class Element:
 
     @property
     def b_bits(self) -> Number:
-        """Bits of one lane of ``b``: for every digit its own where digits may be ternary weights."""
+        """Bits of one lane of ``b``, which is one ``b`` per digit where digits may be ternary weights."""
         return choose(self.pe == "booth_flex", self.digits, 1) * self.b_width
 
     @property
@@ -219,7 +219,7 @@ def _any(condition: Any) -> bool:
 
 
 def _low(width: Number) -> Number:
-    """A width kept to what elements have: columns of designs hold others too, which are refused elsewhere."""
+    """Clamp a width to those of elements: columns of designs may hold others, which are refused elsewhere."""
     return smaller(larger(width, 1), 24)
 
 
@@ -237,7 +237,7 @@ def _look_up(element: Element, formula: Callable[[Element], tuple[int, ...]]) ->
 
 
 def _plain(values: list[Any]) -> Element:
-    """An element of Python values that can be planned, whatever a column of designs holds."""
+    """Make an element that can be planned; values of a column of designs that are illegal become legal ones."""
     pe, a, b, lanes, total, number, acc_format = (
         v.item() if isinstance(v, np.generic) else v for v in values
     )
@@ -256,18 +256,19 @@ def _plain(values: list[Any]) -> Element:
 
 @cache
 def operand_rows(element: Element, met: bool = False) -> tuple[tuple[Row, ...], int]:
-    """The rows that stand for ``a`` times ``b`` and what is to be added to them.
+    """The rows of bits that add up to ``a`` times ``b``, and the constant that must be added to them.
 
-    Rows come lane by lane, digit by digit; after them one bit per row that may be negated. The highest bit of every
-    row is inverted, so that none has a sign to extend: the constant takes that off. Where Booth digits have ``met``
-    the lowest bits of their rows, those one bits are the carries of that: no bit depends on weights alone.
+    Rows are ordered by lane and then by digit; single bits follow, one for every row that may be negated. The highest
+    bit of every row is inverted, so that no sign is extended; the constant corrects this. With ``met`` the signs of
+    Booth digits are already added to the lowest bits of their rows and the single bits are the carries of these
+    additions, so no bit depends on weights alone.
     """
     wide, digits, lanes = element.b_width, element.digits, range(element.lanes)
     match ENCODINGS[element.pe]:
         case "binary":
             high = element.a_width - 1
             rows = tuple((place, wide) for _ in lanes for place in range(element.a_width))
-            # Negative are the products of just one sign bit; inverted they are short of one each.
+            # Products of exactly one sign bit are negative; each of them, inverted, is one too small.
             inverted = [(1 << wide - 1) - 1 << high, (1 << high) - 1 << wide - 1]
             return rows, -sum(inverted) * element.lanes
         case "ternary":
@@ -286,7 +287,7 @@ def operand_rows(element: Element, met: bool = False) -> tuple[tuple[Row, ...], 
 
 @cache
 def groups(element: Element, met: bool = False) -> tuple[tuple[int, tuple[int, ...], Plan], ...]:
-    """Rows of equal weight: their column, their numbers in :func:`operand_rows`, and how they are reduced."""
+    """(column, numbers of the rows in :func:`operand_rows`, plan that reduces them) for the rows of each weight."""
     rows, _ = operand_rows(element, met)
     digits = [low for low, _ in rows[: len(rows) // 2]]
     found = []
@@ -301,7 +302,7 @@ def groups(element: Element, met: bool = False) -> tuple[tuple[int, tuple[int, .
 
 @cache
 def product_plan(element: Element) -> Plan:
-    """Reduce rows to the output of a Product block (without the constant in carry-save form)."""
+    """Plan that reduces rows to the output of a Product block; the constant is left out in carry-save form."""
     rows, constant = operand_rows(element)
     if element.resolves:
         return columns.compressed(rows, element.total_width)
@@ -310,7 +311,7 @@ def product_plan(element: Element) -> Plan:
 
 @cache
 def merge_rows(element: Element, met: bool = False) -> tuple[tuple[Row, ...], int]:
-    """The rows that a product is, and the constant that belongs to them."""
+    """The rows of bits in the output of a Product block, and the constant that must be added to them."""
     if element.serial:
         return operand_rows(element)
     if element.pe == "opt2":
@@ -337,7 +338,7 @@ def step_plan(element: Element) -> Plan:
 
 @cache
 def merge_plan(element: Element) -> Plan:
-    """Plan that adds a product to an accumulator of the same form as in a step."""
+    """Plan that adds a product to an accumulator of the form that it has in :func:`step_plan`."""
     rows, constant = merge_rows(element)
     if element.resolves:
         return columns.onto(rows, constant, step_plan(element))
@@ -366,5 +367,5 @@ def sum_format(element: Element) -> floating.FloatFormat:
 
 
 def product_format(element: Element) -> floating.FloatFormat:
-    """The format of a step's products: a single selected operand is widened only where it is added."""
+    """The format of a step's products. A single selected operand keeps its own format until it is added."""
     return floating.get(element.number) if element.selects and element.lanes == 1 else sum_format(element)

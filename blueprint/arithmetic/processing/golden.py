@@ -22,11 +22,11 @@ def wrap(values: npt.ArrayLike, width: int) -> Integers:
 
 
 def dot(element: Element, a: npt.ArrayLike, b: npt.ArrayLike) -> Integers:
-    """Dot product over the last axis.
+    """Dot product over the last axis of ``a`` and ``b``, which broadcast.
 
-    Integers are exact, modulo the total's width. Floats are patterns: an accumulator starts at +0; in every step the
-    products of ``lanes`` pairs are rounded, added neighbor to neighbor (an odd one waits), and their sum is added to
-    the accumulator, every sum rounded. Pairs that a last step lacks are zeros.
+    Integers are exact, modulo the total's width. Floats are patterns: an accumulator starts at +0. In every step the
+    products of ``lanes`` pairs are rounded and added neighbor to neighbor (an odd one waits for the next level), then
+    their sum is added to the accumulator; every sum is rounded. Missing pairs of the last step are zeros.
     """
     x, y = np.broadcast_arrays(np.asarray(a, np.int64), np.asarray(b, np.int64))
     if not element.floats:
@@ -61,16 +61,16 @@ def partial(element: Element, a: Integers, b: Integers) -> Integers:
 
 
 def digits_of(element: Element, a: npt.ArrayLike) -> Integers:
-    """Digits of operands of a serial element along a new last axis, lowest first."""
+    """Digits of operands ``[...]`` of a serial element, ``[..., digits]``, lowest first."""
     encode = digits.booth if element.pe == "booth_serial" else digits.ent
     return encode(a, element.a_width)
 
 
 def cycles_per_operand(element: Element, a: npt.ArrayLike, bits: npt.ArrayLike | None = None) -> Integers:
-    """Cycles that an element needs for each operand ``a``.
+    """Cycles that an element needs for each operand ``a``, in the shape of ``a``.
 
-    A serial one spends one per digit that is not zero, and one on an operand that has none: it is looked at all the
-    same. Dense digits take one each, ``bits / 2`` rounded up; ``bits`` is the element's width unless given.
+    A serial element needs one cycle per nonzero digit, and one for an operand of zero. ``booth_serial`` needs one per
+    digit, that is ``bits / 2`` rounded up; ``bits`` is by default the element's width. All others need one cycle.
     """
     word = np.asarray(a, np.int64)
     if not element.serial:

@@ -1,8 +1,8 @@
 """Inventory of the blocks of an element; every formula holds for one design and for arrays of designs.
 
-Adders are counted from the plan that the generator builds. The rest: ``and_row`` gates products of bits, a
-``digit_select`` makes one bit of a chosen multiple, a ``digit_encoder`` one digit, a ``mux`` shifts, a ``counter``
-counts in the highest bits.
+Adders are counted from the plan that the generator builds. Of the other units, an ``and_row`` multiplies bits, a
+``digit_select`` selects one bit of a multiple, a ``digit_encoder`` makes one digit, a ``mux`` shifts, and a ``counter``
+holds the highest bits of an accumulator.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ from blueprint.unit import (
 )
 
 Units = tuple[Unit, ...]
-#: Gates of a row's making: (and_row, xor_row, digit_select, digit_encoder, mux width).
+#: What :func:`_row_parts` counts, in its order; ``shift`` is the width of the multiplexers that shift.
 _PARTS = ("and_row", "xor_row", "digit_select", "digit_encoder", "shift")
 
 
 def step_units(element: Element, place: str, count: Number, activity: Real = 1.0) -> Units:
-    """Logic of Step."""
+    """Units of the block Step, all of them logic."""
     return (
         *row_units(element, place, count, activity),
         *_adder_units(element, place, count, activity, _step_adders),
@@ -58,7 +58,7 @@ def step_units(element: Element, place: str, count: Number, activity: Real = 1.0
 def accumulate_units(
     element: Element, place: str, count: Number, activity: Real = 1.0, registered: Number = 0
 ) -> Units:
-    """Logic and registers of Accumulate, whose products are ``registered`` (1) or not."""
+    """Units of the block Accumulate, with a register behind its products where ``registered`` is 1."""
     gated = element.state_bits + element.lanes * choose(
         element.serial == 1, element.digit_bits, element.a_bits
     )
@@ -72,7 +72,7 @@ def accumulate_units(
 
 
 def product_units(element: Element, place: str, count: Number, activity: Real = 1.0) -> Units:
-    """Logic of Product."""
+    """Units of the block Product, all of them logic."""
     return (
         *row_units(element, place, count, activity),
         *_adder_units(element, place, count, activity, _product_adders),
@@ -81,7 +81,7 @@ def product_units(element: Element, place: str, count: Number, activity: Real = 
 
 
 def merge_units(element: Element, place: str, count: Number, activity: Real = 1.0) -> Units:
-    """Logic of Merge."""
+    """Units of the block Merge, all of them logic."""
     return (
         *_adder_units(element, place, count, activity, _merge_adders),
         *_float_units(element, place, count, activity, products=0, sums=1),
@@ -89,8 +89,10 @@ def merge_units(element: Element, place: str, count: Number, activity: Real = 1.
 
 
 def resolve_units(element: Element, place: str, count: Number, activity: Real = 1.0) -> Units:
-    """Logic of Resolve; empty if the state is already the total."""
-    both = element.state_bits - element.total_width  # places that keep two bits; only carries pass the others
+    """Units of the block Resolve; without width if the state is already the total."""
+    both = (
+        element.state_bits - element.total_width
+    )  # columns with two bits; in the others only a carry passes
     return (
         ADDER(place, count, width=element.resolves * both, activity=activity),
         HALF_ADDER(place, count, width=element.resolves * (element.total_width - both), activity=activity),
@@ -104,7 +106,7 @@ def state_units(element: Element, place: str, count: Number, activity: Real = 1.
 
 
 def encode_units(element: Element, place: str, count: Number, activity: Real = 1.0) -> Units:
-    """Logic of DigitEncode: a conditional negation and one recoder per digit."""
+    """Units of the block DigitEncode: a conditional negation and one recoder per digit."""
     return (
         XOR_ROW(place, count, width=element.a_width, activity=activity),
         HALF_ADDER(place, count, width=element.a_width, activity=activity),
@@ -113,7 +115,7 @@ def encode_units(element: Element, place: str, count: Number, activity: Real = 1
 
 
 def queue_units(element: Element, place: str, count: Number, activity: Real = 1.0) -> Units:
-    """Logic and flip-flops of DigitQueue."""
+    """Units of the block DigitQueue, logic and flip-flops."""
     dense = flag(element.pe == "booth_serial")
     held = element.a_width + 1 - dense + element.digits
     return (
@@ -125,7 +127,7 @@ def queue_units(element: Element, place: str, count: Number, activity: Real = 1.
 
 
 def select_units(width: Number, group: Number, place: str, count: Number, activity: Real = 1.0) -> Units:
-    """Logic of ActivationSelect."""
+    """Units of the block ActivationSelect for ``group`` activations of ``width`` bits."""
     return (
         SELECT(place, count, entries=group, width=width, activity=activity),
         DECODER(place, count, inputs=clog2(group), outputs=group, activity=activity),
@@ -156,7 +158,7 @@ def _path(element: Element) -> tuple[int, ...]:
 
 
 def halves(element: Element) -> tuple[Number, Number]:
-    """Full adders in series in Product and in Merge, in carry-save form."""
+    """Full adders in series in the blocks Product and Merge; 0 for elements without them in carry-save form."""
     product, merge = _look_up(element, _halves)
     return product, merge
 
@@ -169,14 +171,14 @@ def _halves(element: Element) -> tuple[int, ...]:
 
 
 def product_plans(element: Element, met: bool = False) -> tuple[Plan, ...]:
-    """Reduction plans of the rows of Product, in carry-save form."""
+    """Reduction plans of the rows of the block Product, in carry-save form."""
     return (
         tuple(plan for *_, plan in groups(element, met)) if element.pe == "opt2" else (product_plan(element),)
     )
 
 
 def row_units(element: Element, place: str, count: Number, activity: Real) -> Units:
-    """Inventory of the partial-product generation."""
+    """Units that generate the partial products of ``count`` elements."""
     gates, flips, chosen, encoders, shifted = _look_up(element, _row_parts)
     entries = 2 * element.digits
     return (

@@ -1,8 +1,8 @@
 """Number formats and widths of softmax attention: the same formulas on one design and on arrays of designs.
 
-Scores become exponents of two in fixed point, ``t``. A reference ``m``, an integer, is taken off and ``p = 2**(t - m)``
-is the weight of a key, at most 1 because ``m`` is the largest ``t`` rounded up. A whole ``m`` makes the rescaling of
-running sums a shift, so it needs no multiplier and what it truncates does not pile up.
+A score becomes a fixed-point exponent of two, ``t``. The weight of a key is ``p = 2**(t - m)``. The reference ``m`` is
+the largest ``t`` rounded up to an integer, so a weight is at most 1. Because ``m`` is an integer, rescaling a running
+sum is a shift, which needs no multiplier, and its truncation errors do not accumulate.
 """
 
 from __future__ import annotations
@@ -21,30 +21,31 @@ from blueprint.errors import ParamError
 from blueprint.numbers import Number, bit_length, choose, clog2, flag, larger, one_of, signed_width, smaller
 from blueprint.parameters import Rule
 
-#: Without a maximum; with the row's maximum; and divided after the product; all of it running.
+#: Weights without a maximum; relative to the maximum of the row; the same, but divided after the product with the
+#: values; relative to a running maximum (Sohn, Zhang, Olukotun, arXiv 2404.16629).
 GRAPHS = ("naive", "scaled", "reordered", "memory_free")
 INPUTS = ("int8", "fp16", "bf16")
-#: What scores and sums are kept in; ``same`` is the format of the inputs.
+#: Number formats of scores and sums; ``same`` is the format of the inputs.
 ACCUMULATORS = ("integer", "fixed", "fp32", "same")
 
-#: Bits of the whole part of an exponent of two, signed; exponents beyond ``EXPONENT_LIMIT`` saturate.
+#: Bits of the integer part of an exponent of two, signed; exponents beyond ``EXPONENT_LIMIT`` saturate.
 EXPONENT_WHOLE = 16
 EXPONENT_LIMIT = (1 << (EXPONENT_WHOLE - 1)) - 1
-#: A reference below this may stand for an exponent that saturated; keys so far below another one weigh nothing.
+#: A reference below this may come from a saturated exponent. A key that is so far below another one has weight 0.
 REFERENCE_FLOOR = -(1 << (EXPONENT_WHOLE - 1)) + (1 << 8)
-#: Fixed-point sums of floats: fraction and magnitude of a product of a query and a key.
+#: Fixed-point sums of floats: fraction and integer bits of a product of a query and a key.
 SCORE_FRACTION, SCORE_WHOLE = 22, 16
-#: The same of a weighted value; the fraction is longer where weights are divided first and do not add up to many.
+#: The same for a weighted value; the fraction is longer where weights are divided first, since they add up to about 1.
 VALUE_FRACTION, VALUE_WHOLE = 30, 16
 #: Bits of an element that is a float, FP16 or BF16.
 FLOAT_INPUT_WIDTH = 16
-#: Bits behind the point of the divisor; of float sums no more than their fraction has.
+#: Fraction bits of the divisor; with float sums at most those of their format.
 DIVISOR_FRACTION = 16
-#: Every length that this may be.
+#: All numbers of fraction bits that a divisor can have.
 DIVISOR_FRACTIONS = tuple(sorted({min(fmt.fraction_bits, DIVISOR_FRACTION) for fmt in (FP16, BF16, FP32)}))
-#: Bits of the run-time shift of scores, of an output, and of its multiplier.
+#: Bits of the run-time registers: shift of scores, shift of an output, multiplier of an output.
 SHIFT_BITS, OUTPUT_SHIFT_BITS, OUTPUT_MULTIPLIER_BITS = 6, 5, 16
-#: Fixed-point sums of floats over more keys than the second would not fit 63 bits.
+#: Most keys, most keys of fixed-point sums of floats (which would not fit in 63 bits beyond), and most dimensions.
 KEYS_LIMIT, FIXED_KEYS_LIMIT, DIM_LIMIT = 1 << 16, 1 << 14, 1 << 10
 WEIGHT_LIMIT = 32
 
@@ -257,9 +258,9 @@ class Arithmetic:
     def weight_fraction(self) -> Number:
         """P: fraction bits of a fixed-point weight.
 
-        Rounding n weights moves an output by at most ``n * 2**-(P + 1) * 255 / l`` where ``l``, the sum of the weights,
-        is at least 1/2: 1 in an int8 output, whatever the scores, with the 8 bits beyond those that count the keys.
-        Divided weights are small and need more bits for the same relative error of a float output.
+        Rounding n weights moves an output by at most ``n * 2**-(P + 1) * 255 / l``. The sum of the weights, ``l``, is
+        at least 1/2, so with 8 bits beyond those that count the keys an int8 output moves by less than 1, whatever the
+        scores. Divided weights are small and need more bits for the same relative error of a float output.
         """
         beyond = choose(self.is_float, choose(self.divides_first, 20, 16), 8)
         needed = clog2(self.keys_max) + beyond
@@ -283,14 +284,14 @@ class Arithmetic:
 
     @property
     def half_weight(self) -> Number:
-        """The sum of weights 1/2, as a number or pattern."""
+        """A sum of weights of 1/2, as an integer or a float pattern."""
         if self.sums_are_floats:
             return (self.sum_format.bias - 1) << self.sum_format.fraction_bits
         return 1 << (self.weight_fraction - 1)
 
     @property
     def full_weight(self) -> Number:
-        """The sum of weights, a pattern of the input format, to which 1 is no longer added exactly."""
+        """The smallest sum of weights, as a pattern of the input format, to which 1 cannot be added exactly."""
         fmt = self.sum_format
         return (fmt.bias + fmt.fraction_bits + 1) << fmt.fraction_bits
 
@@ -324,7 +325,7 @@ class Arithmetic:
 
     @property
     def divisor_bits(self) -> Number:
-        """Fraction bits of the divisor that can be set: a short sum of weights has no more."""
+        """Fraction bits of the divisor that can be nonzero: a sum of few bits has fewer than R."""
         r = self.divisor_fraction
         return choose(self.sums_are_floats, r, smaller(r, self.l_width - 1))
 
@@ -345,7 +346,7 @@ class Arithmetic:
 
     @property
     def r_is_float(self) -> Number:
-        """1 where the reciprocal is a float, which is where a float is multiplied by it, else 0."""
+        """1 where the reciprocal is a float, because it multiplies a float, else 0."""
         return self.sums_are_floats | (self.is_float & self.divides_last)
 
     @property
@@ -367,15 +368,17 @@ class Arithmetic:
 
     @property
     def moved_width(self) -> Number:
-        """Bits of a sum of weighted integers, which is about ``2**(kv_width - 1)`` times that of the weights at most
-        and moved like it."""
+        """Bits of a sum of weighted integers after it is shifted like the sum of the weights.
+
+        It is at most about ``2**(kv_width - 1)`` times the sum of the weights.
+        """
         return self.l_width + self.kv_width + 1
 
     @property
     def finish_shift(self) -> Number:
-        """Bits that an int8 output loses besides those that its register says.
+        """Constant right shift of an int8 output, in addition to the shift in its register.
 
-        Where the sum of the weights has fewer bits than a divisor it is not moved up, and fewer are lost.
+        It is smaller where the sum of the weights has fewer bits than a divisor and is therefore not shifted up.
         """
         r = self.divisor_fraction
         left = larger(r + 1 - self.l_width, 0)
@@ -397,7 +400,7 @@ class Arithmetic:
 
     @property
     def score_word(self) -> Number:
-        """Bits of a score with its flags: not a number, and above it a product too large."""
+        """Bits of a score with its flags: NaN, and above it "a product was too large"."""
         return self.score_width + 2 * self.nan_bit
 
     @property
@@ -521,7 +524,7 @@ class Scales:
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """The registers, in the order in which a row of them stands."""
+        """Names of the registers, in the order of :meth:`row`."""
         return tuple(field.name for field in fields(cls))
 
     @classmethod
@@ -537,7 +540,8 @@ class Scales:
     def of(cls, a: Arithmetic, scale: float, gain: float = 1.0, offset: int = 0) -> Scales:
         """Registers for ``exponent of two = scale * score`` and, for integers, ``output = gain * attention``.
 
-        ``scale`` is for scores in units of products of the inputs, as in ``log2(e) / sqrt(dim) * s_q * s_k``.
+        A score is a sum of products of the inputs, so ``scale`` is, for instance, ``log2(e) / sqrt(dim) * s_q * s_k``
+        with the scales of queries and keys. Raises ``ParamError`` for values that the registers cannot hold.
         """
         for name, value in (("scale", scale), ("gain", gain)):
             if not (np.isfinite(value) and value > 0):

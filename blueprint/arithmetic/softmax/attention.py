@@ -12,7 +12,7 @@ from blueprint.errors import ParamError
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-#: Products of queries and keys that are worked out at a time.
+#: Number of products of queries and keys that are computed at one time, to bound memory.
 CHUNK = 1 << 22
 NOTHING = np.zeros((), dtype=np.int64)
 
@@ -23,7 +23,8 @@ def attend(
     """Outputs, (rows, dim): int8 numbers or float patterns.
 
     ``q`` is (rows, dim), ``k`` and ``v`` are (keys, dim). ``order`` is (rows, n): the keys that a row sees, in the
-    order in which they are processed; -1 is skipped. A row that sees nothing gives zeros.
+    order in which they are processed; -1 is skipped. A row that sees nothing gives zeros. Raises ``ParamError`` for
+    wrong shapes and for rows that see more than ``keys_max`` keys.
     """
     return trace(a, scales, q, k, v, order)["out"]
 
@@ -34,8 +35,8 @@ def trace(
     """Every intermediate result by name.
 
     ``score``, ``t``, ``reference``, ``p`` are (rows, n), zero where skipped, ``w`` too where weights are divided first;
-    ``l`` and ``r`` are (rows,), ``o`` and ``out`` are (rows, dim). ``saturated``, (rows,), says which rows left the
-    range of the arithmetic somewhere.
+    ``l`` and ``r`` are (rows,), ``o`` and ``out`` are (rows, dim). ``saturated``, (rows,), is 1 for rows that left the
+    range of the arithmetic somewhere. Arguments and errors are those of :func:`attend`.
     """
     q, k, v, keys = (np.asarray(array, np.int64) for array in (q, k, v, order))
     _check(a, q, k, v, keys)
@@ -59,7 +60,7 @@ def trace(
 def _saturated(
     a: Arithmetic, scales: Scales, values: Integers, seen: Flags, found: dict[str, Integers]
 ) -> Integers:
-    """(rows,), 1 where a key that is seen, its value, the row's reference, its sum or its result is out of range."""
+    """(rows,), 1 where the score or value of a seen key, or the reference, sum or result of the row is out of range."""
     keyed = steps.scale_saturates(a, scales, found["score"]) | steps.value_saturates(a, values).any(axis=2)
     if a.graph == "naive":
         keyed |= steps.weight_saturates(a, found["t"], found["reference"])
@@ -135,7 +136,7 @@ def _divided_last(
         here = seen[:, key]
         if a.rescales:
             shift = np.where(begun, steps.rescale_amount(a, reference[:, key], before), 0)
-        # What a skipped key would have done is thrown away; its amount may be negative.
+        # A skipped key changes nothing; its shift may be negative and is cleared.
         shift = np.where(here, shift, 0)
         term = steps.product(a, p[:, key, None], values[:, key])
         total = np.where(here, steps.add_weight(a, total, shift, p[:, key]), total)

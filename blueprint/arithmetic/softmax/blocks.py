@@ -1,8 +1,8 @@
 """The softmax blocks: steps of each, the pipeline registers between them and the parts they are built of.
 
-A block is a chain of combinational steps; ``stages`` registers stand between steps, spread by the steps' delays, and
-those that find no cut stand at the end. An accumulator has a register of its own instead. One description is read by
-the hardware (:mod:`generator.arithmetic.softmax`), the inventory and the timing paths.
+A block is a chain of combinational steps with ``stages`` registers between them, placed to balance the delays of the
+steps; registers beyond the gaps stand at the end. An accumulator has a register of its own instead. The hardware
+(:mod:`generator.arithmetic.softmax`), the inventory and the timing paths all read this description.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from blueprint.arithmetic.softmax.parts import (
 )
 from blueprint.numbers import Number, bit_length, choose, flag, larger, smaller
 
-#: The most registers in a block that formulas are asked about.
+#: Most registers in a block that the formulas cover.
 STAGES_LIMIT = 8
 #: An estimate: bits of an exponent's fraction that choose a segment of the polynomial of a power of two.
 _SEGMENT_BITS = 4
@@ -69,12 +69,12 @@ class Block(ABC):
 
     #: Delays of the steps, relative to each other.
     delays: ClassVar[tuple[int, ...]] = ()
-    #: 1 where its registers are held by an enable, else 0.
+    #: 1 if its registers have an enable, else 0.
     enabled: ClassVar[int] = 0
 
     @abstractmethod
     def steps(self, a: Arithmetic) -> tuple[Step, ...]:
-        """Parts of every step."""
+        """Parts of every step, in order."""
 
     @abstractmethod
     def held_bits(self, a: Arithmetic, stages: Number) -> Number:
@@ -125,7 +125,7 @@ class ScoreBeat(Pipeline):
             *times(integer_product(query, key), a.lanes * (1 - floats)),
             *times(float_product(query, query, float_dims(a)["exponent"]), a.lanes * floats),
             widened(a).times(2 * a.lanes),
-            # Beside the product, which takes longer.
+            # In parallel with the product, which takes longer.
             one("adder", width=_sum_of_exponents(a)).times(a.lanes * exact).passing(0),
             shifter(a.beat_width, a.beat_width).times(a.lanes * exact),
             one("half_adder", width=a.beat_width).times(a.lanes * exact),
@@ -160,19 +160,19 @@ class RunningMax(Accumulator):
 
     def steps(self, a: Arithmetic) -> tuple[Step, ...]:
         width = a.reference_width
-        added = Part("adder", {"width": width}, 2, 2)
+        added = Part("adder", {"width": width}, 2, 1)  # one rounds up; the other compares and gives the shift
         return ((one("comparator", width=width), added, one("mux", entries=2, width=width)),)
 
 
 class Exp2(Pipeline):
-    """A weight: the reference taken off, a polynomial of one or two products, the result shifted to its place."""
+    """A weight: subtraction of the reference, a polynomial of one or two products, and a shift of the result."""
 
     delays = (2, 4, 4, 3)
 
     def behind(self, a: Arithmetic) -> tuple[Number, ...]:
         exponent = a.sum_exponent - 1
         kept = choose(a.sums_are_floats, exponent, a.amount_width) + a.t_nan_bit
-        # A fixed-point weight has no use for more bits of a mantissa than it has itself.
+        # A fixed-point weight needs no more mantissa bits than it has itself.
         mantissa = choose(a.sums_are_floats, a.mantissa, smaller(a.mantissa, a.weight_fraction + 1))
         return a.fraction + kept, slope_width(a) + a.fraction + kept, mantissa + kept, a.p_word
 
@@ -188,7 +188,7 @@ class Exp2(Pipeline):
 
 
 def slope_width(a: Arithmetic) -> Number:
-    """Bits of the inner sum of a parabola; 0 where a power of two is made of lines."""
+    """Bits of the inner sum of a quadratic polynomial; 0 where the polynomial is linear."""
     pairs = np.broadcast_arrays(a.fraction, a.mantissa)
     found: Any = np.array([_slope(int(f), int(m)) for f, m in zip(*(p.flat for p in pairs), strict=True)])
     return int(found[0]) if pairs[0].ndim == 0 else found.reshape(pairs[0].shape)
@@ -216,7 +216,7 @@ class Product(Pipeline):
             *times(integer_product(weight, value), 1 - floats),
             *times(float_product(weight, value, float_dims(a)["exponent"]), floats),
             widened(a),
-            # Beside the product, which takes longer.
+            # In parallel with the product, which takes longer.
             one("adder", width=_sum_of_exponents(a)).times(exact).passing(0),
         )
         placed = (shifter(a.term_width, a.term_width), one("half_adder", width=a.term_width))
@@ -264,19 +264,19 @@ def sum_adder(a: Arithmetic, width: Number) -> Step:
 
 
 class Reciprocal(Block):
-    """The reciprocal of a sum of weights: leading zeros, a row of a divider for every bit, packing.
+    """The reciprocal of a sum of weights: count of leading zeros, one divider row per quotient bit, packing.
 
-    A divider has as many rows as the format wants, so its cuts differ from design to design.
+    The number of rows depends on the format, so registers stand in different places in different designs.
     """
 
     row_delay, ends = 2, (4, 2)
 
     def chain(self, rows: int) -> tuple[int, ...]:
-        """Delays of the steps of a divider of so many rows."""
+        """Delays of the steps of a divider with so many ``rows``."""
         return self.ends[0], *(self.row_delay,) * rows, self.ends[1]
 
     def _chains(self, a: Arithmetic, stages: Number) -> Iterator[tuple[Number, int, list[int]]]:
-        """Every divider there may be: 1 where it is this one, its rows, after how many steps its registers stand."""
+        """Every possible divider: 1 where a design has it, its number of rows, and the steps before each register."""
         for rows in DIVISOR_FRACTIONS:
             for count in range(STAGES_LIMIT + 1):
                 found = flag((a.divisor_fraction == rows) & (stages == count))
@@ -292,9 +292,9 @@ class Reciprocal(Block):
         return total
 
     def rows(self, a: Arithmetic, stages: Number) -> tuple[Number, Number, Number]:
-        """Rows between two registers: in the first segment, in the longest in between, in the last.
+        """Number of rows in the first segment between registers, in the longest middle one, and in the last.
 
-        Without registers all of them are in the first.
+        Without registers all rows are in the first segment.
         """
         first: Number = 0
         middle: Number = 0
@@ -308,7 +308,7 @@ class Reciprocal(Block):
         return first, middle, last
 
     def steps(self, a: Arithmetic) -> tuple[Step, ...]:
-        """Before the rows, all rows with the delay of one, and behind them."""
+        """Parts before the rows, parts of all rows (with the delay of one), and parts after the rows."""
         row = Part("adder", {"width": a.divisor_fraction + 1}, 1, a.divisor_fraction + 1)
         gain = integer_product(a.q_width, OUTPUT_MULTIPLIER_BITS)
         # A float is normalized already; the area of its first step is counted like that of others.
@@ -317,19 +317,19 @@ class Reciprocal(Block):
 
 
 def _beside_division(a: Arithmetic) -> Number:
-    """Bits beside a quotient and its rest: whether the sum is zero, whether the divisor is one, NaN, an exponent."""
+    """Bits that travel with quotient and remainder: "sum is zero", "divisor is one", NaN, and an exponent."""
     exponent = choose(a.sums_are_floats, a.sum_exponent, a.zeros_width)
     return 2 + a.sums_are_floats + exponent
 
 
 def serial_bits(a: Arithmetic) -> Number:
-    """Flip-flops of a reciprocal of one bit per cycle: busy, counter, quotient, remainder, divisor and sideband."""
+    """Flip-flops of a reciprocal with one bit per cycle: busy, counter, quotient, remainder, divisor, sideband."""
     counter = bit_length(a.divisor_fraction)
     return _beside_division(a) + a.divisor_fraction + 2 * a.divisor_bits + 1 + counter
 
 
 class Normalize(Pipeline):
-    """A weight divided by the sum of its row: a float multiplied at once, an integer shifted, then multiplied."""
+    """A weight divided by the sum of its row: a float is multiplied in one step, an integer is shifted first."""
 
     delays = (1, 3)
 
@@ -348,7 +348,7 @@ class Normalize(Pipeline):
 
 
 class Finish(Pipeline):
-    """An element of the output: the sum moved or made a float, multiplied by a gain or reciprocal, rounded."""
+    """An element of the output: the sum is shifted or made a float, multiplied by a gain or reciprocal, and rounded."""
 
     delays = (3, 3, 3)
 
@@ -394,12 +394,12 @@ class Finish(Pipeline):
 
 
 def rounded_width(a: Arithmetic) -> Number:
-    """Bits of the float that an exact sum becomes: of the input format, or FP32 where it is still to be divided."""
+    """Bits of the float that an exact sum becomes: the input format, or FP32 if it is divided afterwards."""
     return choose(a.divides_first, FLOAT_INPUT_WIDTH, FP32.width)
 
 
 def moved_bits(a: Arithmetic) -> Number:
-    """Bits of an integer sum as it is multiplied; not moved up where weights are divided first."""
+    """Bits of an integer sum when it is multiplied; it is not shifted up if weights are divided first."""
     moved = a.moved_width - larger(a.l_width - 1 - a.divisor_fraction, 0)
     return choose(a.divides_first, a.o_width, moved)
 

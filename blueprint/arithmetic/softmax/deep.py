@@ -1,11 +1,11 @@
-"""Scaling of a score and finishing of an output in short steps, for clocks that a whole product is too long for.
+"""Scaling of a score and finishing of an output in short steps, for clock periods shorter than a whole product.
 
-A product of integers is an array of carry-save rows, a few rows a step, whose low bits leave one by one; the two words
-that are left are added in pieces. A shift is two, a rounding has a step of its own. Floats are cut where the blocks of
-:mod:`blueprint.arithmetic.softmax.blocks` are.
+A product of integers is an array of carry-save rows, a few rows per step. Each row completes one low bit of the
+product; the two words that remain are added in pieces. A shift takes two steps, and rounding has its own. Floats are
+cut at the same places as the blocks of :mod:`blueprint.arithmetic.softmax.blocks`.
 
-What all elements of a row share (a factor, a distance) is delayed once, outside of the blocks: every :class:`Piece` of
-it comes in the cycle of the step that reads it.
+Operands that all elements of a row share (a factor, a shift distance) are delayed once, outside of the blocks: every
+:class:`Piece` arrives in the cycle of the step that reads it.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from blueprint.arithmetic.softmax.arithmetic import (
 from blueprint.arithmetic.softmax.parts import Part, Step, one, shifter
 from blueprint.numbers import Number, choose, flag, larger, possible, smaller
 
-#: Steps of the rows of a product, and of the addition of the two words behind them.
+#: Number of steps of the rows of a product, and of the addition of the two words that remain.
 CHUNKS, SEGMENTS = 8, 4
-#: The most registers in a block.
+#: Most registers in a block.
 CUTS_LIMIT = 16
-#: Low bits of a distance that a sum is moved by in a step of their own.
+#: Low bits of a shift distance that have their own step: for aligning a sum, the shift of an output, that of a score.
 ALIGN_LOW, DOWN_LOW, SCALE_LOW = 2, 2, 3
-#: Bits of an INT8 output and one more: a number that needs more is not rounded before it is cut.
+#: Bits of an INT8 output and one more: a number that needs more bits saturates and is not rounded.
 NEAR = 9
-#: Delays of the steps, relative to each other.
+#: Relative delays of the steps.
 _ROWS, _SUMS = (4,) * CHUNKS, (3,) * SEGMENTS
 
 
 def bounds(width: Number, pieces: int) -> tuple[tuple[Number, Number], ...]:
-    """First bit and the one behind the last of ``pieces`` parts of a word."""
+    """(first bit, bit after the last) of each of ``pieces`` parts of a word of ``width`` bits."""
     return tuple((part * width // pieces, (part + 1) * width // pieces) for part in range(pieces))
 
 
@@ -53,7 +53,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Steps:
-    """The steps of a block where ``there`` is 1: delays, bits behind each, parts of each, shared operands."""
+    """The steps of a block, which has them where ``there`` is 1: delays, output bits, parts, shared operands."""
 
     kind: str
     there: Number
@@ -71,16 +71,16 @@ class Steps:
         return sum(self.behind[place - 1] for place in self.cuts(count))
 
     def ends(self, first: int, cuts: Number) -> Number:
-        """1 where the steps behind the last of ``cuts`` registers are those from ``first`` on, else 0."""
+        """1 where the steps after the last of ``cuts`` registers begin with step ``first``, else 0."""
         counts = (count for count in range(1, CUTS_LIMIT + 1) if self.cuts(count)[-1] == first)
         return sum((flag(cuts == count) for count in counts), 0)
 
     def late(self, piece: Piece, count: int) -> int:
-        """Registers in front of the step that reads a piece."""
+        """Number of registers in front of the step that reads a piece, of ``count`` registers in all."""
         return sum(place <= piece.step for place in self.cuts(count))
 
     def shared_bits(self, count: int, operand: str) -> Number:
-        """Flip-flops that delay a shared operand."""
+        """Flip-flops that delay a shared operand for blocks with ``count`` registers."""
         return sum(
             (piece.high - piece.low) * self.late(piece, count)
             for piece in self.shared
@@ -89,11 +89,11 @@ class Steps:
 
 
 class Deep(ABC):
-    """Base of the blocks; with no register a block is the one of the same place in ``BLOCKS``."""
+    """Base of the blocks; a block without registers is the one of the same place in ``BLOCKS``."""
 
     @abstractmethod
     def kinds(self, a: Arithmetic) -> tuple[Steps, ...]:
-        """The steps for every kind of numbers; one of them is there."""
+        """The steps for every kind of numbers; exactly one of them is there in a design."""
 
     def of(self, a: Arithmetic) -> Steps:
         """The steps of one design."""
@@ -104,11 +104,11 @@ class Deep(ABC):
         return sum((here * kind.held_bits(count) for kind, count, here in self._cut(a, cuts)), 0)
 
     def shared_bits(self, a: Arithmetic, cuts: Number, operand: str) -> Number:
-        """Flip-flops that delay an operand which blocks side by side share."""
+        """Flip-flops that delay an operand that the blocks of a row share."""
         return sum((here * kind.shared_bits(count, operand) for kind, count, here in self._cut(a, cuts)), 0)
 
     def _cut(self, a: Arithmetic, cuts: Number) -> Iterator[tuple[Steps, int, Number]]:
-        """Kinds and numbers of registers that designs may have, and 1 where they have them."""
+        """(kind, number of registers, 1 where a design has both) for every combination that occurs."""
         if possible(cuts > 0):
             for kind in self.kinds(a):
                 for count in range(1, CUTS_LIMIT + 1):
@@ -117,7 +117,7 @@ class Deep(ABC):
                         yield kind, count, here
 
     def segments(self, a: Arithmetic, cuts: Number) -> Iterator[tuple[Steps, int, int, Number]]:
-        """(kind, steps before, steps up to the end, 1 where it is there) of what may lie between two registers."""
+        """(kind, first step, step after the last, 1 where a design has it) of all segments between two registers."""
         found: dict[tuple[str, int, int], tuple[Steps, Number]] = {}
         for kind, count, here in self._cut(a, cuts):
             edges = sorted({0, len(kind.delays), *kind.cuts(count)})
@@ -130,11 +130,11 @@ class Deep(ABC):
 
 @dataclass(frozen=True)
 class CarrySave:
-    """The product of a signed number and an unsigned ``factor``, of which the lowest ``drop`` bits are not kept.
+    """The product of a signed number and an unsigned ``factor``, without its lowest ``drop`` bits. Fields are widths.
 
-    The rows of the factor's bits have their sign inverted; that adds a constant, of which one bit stands beside the
-    first row and the other inverts the highest bit of the product. A row leaves the lowest bit of the product and two
-    words.
+    There is one row for each bit of the factor. The sign of every row is inverted, which adds a constant of two bits:
+    one stands beside the first row, the other inverts the highest bit of the product. Each row leaves the next bit of
+    the product and two words.
     """
 
     left: Number
@@ -148,7 +148,7 @@ class CarrySave:
 
     @property
     def behind(self) -> tuple[Number, ...]:
-        """Bits behind every step."""
+        """Bits after every step."""
         rows = tuple(
             2 * self.left - 1 + self.left * (number < CHUNKS - 1) + larger(high - self.drop, 0)
             for number, (_, high) in enumerate(bounds(self.factor, CHUNKS))
@@ -162,7 +162,7 @@ class CarrySave:
 
     @property
     def parts(self) -> tuple[Step, ...]:
-        """Parts of every step; the first row has nothing to be added to."""
+        """Parts of every step; the first row needs no adder."""
         rows = tuple(
             (
                 Part("and_row", {"width": self.left}, 1, high - low),
@@ -178,7 +178,7 @@ class CarrySave:
         return *rows, *((one("adder", width=high - low),) for low, high in bounds(self.left, SEGMENTS))
 
     def shared(self, operand: str, first: int) -> tuple[Piece, ...]:
-        """The bits of the factor; ``first`` is the number of the first step."""
+        """The pieces of the factor, which is ``operand``; ``first`` is the number of the step that reads the first."""
         chunks = enumerate(bounds(self.factor, CHUNKS), start=first)
         return tuple(Piece(operand, low, high, step) for step, (low, high) in chunks)
 
@@ -197,11 +197,11 @@ class DeepScale(Deep):
         )
 
     def product(self, a: Arithmetic) -> CarrySave:
-        """The multiplication of a score that is no float."""
+        """The multiplication of a score that is not a float."""
         return CarrySave(a.score_width, a.multiplier_width, 0)
 
     def near(self, a: Arithmetic) -> tuple[Number, Number, Number]:
-        """Bits that are rounded, those that are rounded first, 1 where there are others above."""
+        """(bits that are rounded, those of the half that is rounded first, 1 where the product has more bits above)."""
         width = self.product(a).width
         near = smaller(a.t_width + 1, width)
         return near, (near + 1) // 2, flag(width > near)
@@ -232,19 +232,19 @@ class DeepScale(Deep):
 
 
 class DeepFinish(Deep):
-    """An element of the output: the sum moved or made a float, multiplied by a gain or reciprocal, rounded."""
+    """An element of the output: the sum is shifted or made a float, multiplied by a gain or reciprocal, and rounded."""
 
     def kinds(self, a: Arithmetic) -> tuple[Steps, ...]:
         return self._float(a), self._divided_first(a), self._divided_last(a)
 
     def product(self, a: Arithmetic) -> CarrySave:
-        """The multiplication of an integer; one bit below those that stay rounds."""
+        """The multiplication of an integer; the product keeps one bit below the result, by which it is rounded."""
         left = choose(a.divides_first, a.o_width, blocks.moved_bits(a))
         factor = choose(a.divides_first, OUTPUT_MULTIPLIER_BITS, a.gain_width)
         return CarrySave(left, factor, larger(a.finish_shift - 1, 0))
 
     def aligned_width(self, a: Arithmetic) -> Number:
-        """Bits of a sum that is moved up by the low bits of a distance."""
+        """Bits of a sum after it is shifted up by the low bits of the distance."""
         return smaller(a.o_width + (1 << ALIGN_LOW) - 1, a.moved_width)
 
     def _float(self, a: Arithmetic) -> Steps:
@@ -289,7 +289,7 @@ class DeepFinish(Deep):
     def _down(
         self, a: Arithmetic, product: CarrySave, first: int
     ) -> tuple[tuple[int, ...], tuple[Number, ...], tuple[Step, ...], tuple[Piece, ...]]:
-        """Delays, bits behind, parts and shared operands of the last steps: a shift in two, rounding."""
+        """Delays, output bits, parts and shared operands of the last steps: a shift in two steps, then rounding."""
         width, levels = product.width, OUTPUT_SHIFT_BITS - DOWN_LOW
         parts = (
             (shifter(width, 1 << levels),),

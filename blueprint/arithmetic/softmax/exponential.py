@@ -1,9 +1,9 @@
-"""Powers of two between 1 and 2: a piecewise polynomial in integers, its coefficients fitted here.
+"""Powers of two from 1 to 2, by a piecewise polynomial in integers whose coefficients are fitted here.
 
-Reciprocals ``2 / (2 - f)``, which rise from 1 to 2 as well, have one too.
+Reciprocals ``2 / (2 - f)``, which also rise from 1 to 2, have such a polynomial too.
 
-With ``f`` of F bits, the highest ones choose a segment and the others are ``u``; ``2**f`` is
-``c0 + (c1 + (c2 * u)) * u`` by Horner's rule, every product truncated to the bits that its sum keeps.
+The highest of the F bits of ``f`` choose a segment, the others are ``u``. ``2**f`` is ``c0 + (c1 + (c2 * u)) * u`` by
+Horner's rule; every product is truncated to the bits that its sum keeps.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import numpy.typing as npt
 
 Integers = npt.NDArray[np.int64]
 
-#: Up to so many fraction bits of the result a line per segment takes less than a parabola.
+#: Up to so many fraction bits of the result, linear segments cost less than quadratic ones.
 LINE_LIMIT = 10
 #: Bits kept below the result while a polynomial is added up.
 GUARD = 3
 #: Largest error of the polynomial before it is rounded, in units of the result's last place.
 FIT_LIMIT = 0.25
-#: Functions from 0 to 1 that rise from 1 to 2, by name; each is steepest and bent most at its end.
+#: Functions on 0 to 1 that rise from 1 to 2, by name; slope and curvature of each are largest at its end.
 POWER, RECIPROCAL = "power", "reciprocal"
 FUNCTIONS: Mapping[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]] = {
     POWER: np.exp2,
@@ -33,10 +33,10 @@ FUNCTIONS: Mapping[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float
 
 @dataclass(frozen=True)
 class Polynomial:
-    """``2**f``, or another function, for ``f`` of ``fraction`` bits to ``mantissa`` bits behind the point, below 2.
+    """``2**f``, or another function, for ``f`` of ``fraction`` bits; the result has ``mantissa`` fraction bits.
 
-    Coefficients are non-negative integers; that of power ``i`` has ``mantissa + GUARD`` bits behind the point for a
-    ``u`` from 0 to 1. ``c0`` carries the half that rounds.
+    Coefficients are non-negative integers with ``mantissa + GUARD`` fraction bits, for ``u`` from 0 to 1. ``c0``
+    includes the half unit that rounds. A result that would be 2 is one unit less.
     """
 
     fraction: int
@@ -46,12 +46,12 @@ class Polynomial:
 
     @property
     def u_bits(self) -> int:
-        """Bits of the place within a segment."""
+        """Bits of the position within a segment."""
         return self.fraction - self.segment_bits
 
     @property
     def scale(self) -> int:
-        """Bits behind the point of coefficients and partial sums."""
+        """Fraction bits of coefficients and partial sums."""
         return self.mantissa + GUARD
 
     @cached_property
@@ -62,7 +62,7 @@ class Polynomial:
 
     @cached_property
     def sum_widths(self) -> tuple[int, ...]:
-        """Bits of the sum that begins with the coefficient of every power, the last one alone."""
+        """Bits of the partial sums of Horner's rule, by the power of the coefficient that is added last."""
         top = (1 << self.u_bits) - 1
         largest = list(self.coefficients[-1])
         found = [max(largest).bit_length()]
@@ -72,7 +72,10 @@ class Polynomial:
         return tuple(reversed(found))
 
     def __call__(self, f: Integers) -> Integers:
-        """That of ``f / 2**fraction`` times ``2**mantissa``, from ``2**mantissa`` to ``2**(mantissa + 1) - 1``."""
+        """The function of ``f / 2**fraction``, times ``2**mantissa``, in the shape of ``f``.
+
+        Results are from ``2**mantissa`` to ``2**(mantissa + 1) - 1``.
+        """
         segment, u = f >> self.u_bits, f & ((1 << self.u_bits) - 1)
         columns = [np.array(column, dtype=np.int64)[segment] for column in self.coefficients]
         total = columns[-1]
@@ -82,7 +85,7 @@ class Polynomial:
 
     @property
     def reaches_two(self) -> bool:
-        """True if some result has to be kept below 2."""
+        """True if some result must be limited to stay below 2."""
         return bool(self.sum_widths[0] > self.scale + 1)
 
 
@@ -102,14 +105,14 @@ def polynomial(fraction: int, mantissa: int, function: str = POWER) -> Polynomia
         row = [round(float(np.ldexp(c, scale))) for c in exact]
         row[0] += 1 << (GUARD - 1)
         rows.append(row)
-    # Truncated products miss half a unit on average, each.
+    # Each truncated product is half a unit too small on average.
     for row in rows:
         row[0] += degree // 2
     return Polynomial(fraction, mantissa, bits, tuple(zip(*rows, strict=True)))
 
 
 def _nodes(degree: int) -> npt.NDArray[np.float64]:
-    """Chebyshev nodes of 0 to 1; the left end for a table.
+    """Chebyshev nodes on 0 to 1; only the left end for degree 0, which is a table.
 
     Interpolation there is within a few percent of the minimax one on short segments.
     """

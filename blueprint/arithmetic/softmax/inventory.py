@@ -18,7 +18,7 @@ from blueprint.unit import ADDER, REGISTER, Path, Unit
 def blocks(
     a: Arithmetic, place: str, count: Number, stages: Number, activity: Real = 1.0
 ) -> tuple[Unit, ...]:
-    """``count`` blocks of one kind with ``stages`` registers each, used ``activity`` times in a cycle."""
+    """Units of ``count`` blocks of one kind with ``stages`` registers each, used ``activity`` times per cycle."""
     block = BLOCKS[place]
     held = REGISTER(place, count, width=block.held_bits(a, stages), enable=block.enabled, activity=activity)
     parts = (part for step in block.steps(a) for part in step)
@@ -26,7 +26,7 @@ def blocks(
 
 
 def deep(a: Arithmetic, place: str, count: Number, cuts: Number, activity: Real = 1.0) -> tuple[Unit, ...]:
-    """``count`` blocks with ``cuts`` registers between short steps; what they share is delayed outside of them."""
+    """Units of ``count`` blocks with ``cuts`` registers between short steps; shared operands are delayed outside."""
     block, flat = DEEP[place], flag(cuts == 0)
     found = blocks(a, place, count * flat, 0, activity)
     if not possible(cuts > 0):
@@ -52,7 +52,7 @@ def deep_paths(
 
 
 def deep_tail(a: Arithmetic, place: str, share: Number, cuts: Number) -> tuple[Unit, ...]:
-    """Path behind the last register of a block of short steps; all of the block where it has none."""
+    """Path after the last register of a block of short steps; through the whole block where it has none."""
     found = whole(a, place, share * flag(cuts == 0))
     for kind, first, last, here in DEEP[place].segments(a, cuts):
         if last == len(kind.delays):
@@ -72,7 +72,7 @@ def weighted(a: Arithmetic, share: Number) -> tuple[Unit, ...]:
 
 
 def tail(a: Arithmetic, place: str, stages: Number, share: Number) -> tuple[Unit, ...]:
-    """Path behind the last register of a two-step block that has one register or none."""
+    """Path after the last register of a two-step block that has one register or none."""
     first, last = BLOCKS[place].steps(a)
     return (*_passed(place, (first,), share * flag(stages == 0)), *_passed(place, (last,), share))
 
@@ -92,7 +92,7 @@ def segments(
 
 
 def _between_registers(place: str, stages: Number) -> Iterator[tuple[int, int, Number]]:
-    """(steps before, steps up to the end, 1 where it is there) of everything that may lie between two registers."""
+    """(first step, step after the last, 1 where a design has it) of all segments between two registers."""
     total = len(BLOCKS[place].delays)
     ends: dict[tuple[int, int], list[int]] = {}
     for count in range(STAGES_LIMIT + 1):
@@ -118,12 +118,12 @@ def powers(a: Arithmetic, share: Number, stages: Number, before: tuple[Unit, ...
 
 
 def division(a: Arithmetic, stages: Number) -> Iterator[Path]:
-    """The segments of a reciprocal: its first, which without registers is all of it, the longest between, its last."""
+    """Paths of a reciprocal: its first segment (all of it without registers), the longest middle one, and its last."""
     block = Reciprocal()
     begin, row, pack = block.steps(a)
     first, middle, last = (_passed("reciprocal", (row,), rows) for rows in block.rows(a, stages))
-    # Two less the divisor is left after two bits of the quotient; its area is counted as one of the rows'. It takes
-    # what an adder takes at any place, not what one takes in a row, behind the selection of the row before.
+    # The remainder after two quotient bits is two less the divisor. The area of this subtraction is counted with the
+    # rows. Its delay is that of an ordinary adder, not of one in a row, which follows the selection of the row before.
     left = ADDER("left", 1, width=a.divisor_bits)
     ends = _passed("reciprocal", (pack,), flag(stages == 0))
     yield Path("reciprocal-first", (*_passed("reciprocal", (begin,), 1), left, *first, *ends))

@@ -1,7 +1,7 @@
 """The steps of softmax attention on arrays; each is bit-exact to one hardware block.
 
 Words are unsigned patterns where they carry a flag or a float, two's complement numbers elsewhere. A flag is the bit
-above the number. All shifts of numbers are arithmetic, so what is dropped rounds towards minus infinity.
+above the number. All shifts of numbers are arithmetic, so they round towards minus infinity.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def split(word: Integers, width: int, flag: int) -> tuple[Integers, Integers]:
 
 
 def join(number: Integers, special: Integers, width: int, flag: int) -> Integers:
-    """The word of a number and its flag; a number that has no flag stays as it is."""
+    """The word of a number and its flag; a number without a flag is returned as it is."""
     return (number & ((1 << width) - 1)) | special << width if flag else number
 
 
@@ -128,9 +128,10 @@ def scale(a: Arithmetic, scales: Scales, scores: Integers) -> Integers:
 
 
 def scale_saturates(a: Arithmetic, scales: Scales, scores: Integers) -> Flags:
-    """True where a score or its exponent of two is larger than the arithmetic holds; not where it is NaN.
+    """True where a score or its exponent of two is larger than the arithmetic holds; false for NaN.
 
-    An exponent that is too low is none: its key weighs nothing beside any other (see :func:`reference_saturates`).
+    An exponent that is too low is no saturation: its key has no weight beside any other (see
+    :func:`reference_saturates`).
     """
     t, special = _exponents(a, scales, scores)
     if a.sums_are_floats:
@@ -141,7 +142,7 @@ def scale_saturates(a: Arithmetic, scales: Scales, scores: Integers) -> Flags:
 
 
 def _exponents(a: Arithmetic, scales: Scales, scores: Integers) -> tuple[Integers, Integers]:
-    """(exponents of two before they saturate, or a bit beyond, 0 where they are NaN; whether they are)."""
+    """(exponents of two, wide enough to show saturation, 0 for NaN; 1 for NaN)."""
     if a.sums_are_floats:
         product = floating.multiply(a.sum_format, scores, np.array(scales.multiplier))
         special = floating.is_nan(a.sum_format, product).astype(np.int64)
@@ -151,7 +152,10 @@ def _exponents(a: Arithmetic, scales: Scales, scores: Integers) -> tuple[Integer
 
 
 def _scaled(number: Integers, multiplier: int, shift: int) -> Integers:
-    """``rounded(number * multiplier, shift)`` in 64 bits, too large where that is: the number is cut in two."""
+    """``rounded(number * multiplier, shift)`` within 64 bits, by splitting the number in two.
+
+    A result that does not fit stays too large.
+    """
     cut = min(shift, 20)
     high, low = np.clip(number >> cut, -(1 << 38), 1 << 38), number & ((1 << cut) - 1)
     half = (1 << shift) >> 1
@@ -186,7 +190,7 @@ def rescale_amount(a: Arithmetic, reference: Integers, before: Integers) -> Inte
 
 
 def exp2(a: Arithmetic, t: Integers, reference: Integers) -> Integers:
-    """Words of ``2**(t - reference)``, 1 where that is positive.
+    """Words of ``2**(t - reference)``, limited to 1.
 
     Fixed-point weights are rounded to nearest, ties up. Float weights below the smallest normal number are +0.
     """
@@ -215,8 +219,11 @@ def value_saturates(a: Arithmetic, v: Integers) -> Flags:
 
 
 def product(a: Arithmetic, p: Integers, v: Integers) -> Integers:
-    """Words of weighted values. Fixed-point ones have ``value_fraction`` bits and truncated magnitudes;
-    of values of ``2**VALUE_WHOLE`` and above the exponent is taken for ``VALUE_WHOLE - 1``."""
+    """Words of weighted values.
+
+    Fixed-point ones have ``value_fraction`` fraction bits and truncated magnitudes. A value of ``2**VALUE_WHOLE`` or
+    above is computed with the exponent ``VALUE_WHOLE - 1``.
+    """
     if not a.is_float:
         return p * v
     fmt = a.input_format
@@ -265,8 +272,11 @@ def lowered(fmt: FloatFormat, a: Integers, shift: Integers) -> Integers:
 
 
 def sum_saturates(a: Arithmetic, total: Integers) -> Flags:
-    """True where a row's sum of weights is out of range: below 1/2 (only without a maximum), where rounding
-    has taken too much of it; or, of the format of the inputs, so large that a weight of 1 may be rounded away."""
+    """True where a row's sum of weights is out of range.
+
+    Without a maximum it may be below 1/2, where rounding is too coarse for it. In the format of the inputs it may be so
+    large that a weight of 1 is rounded away.
+    """
     found = np.zeros(total.shape, dtype=np.bool_)
     if a.graph == "naive":
         found |= total < a.half_weight
@@ -286,9 +296,8 @@ def quotient(a: Arithmetic, divisor: Integers) -> Integers:
 def reciprocal(a: Arithmetic, scales: Scales, total: Integers) -> Integers:
     """Words of the reciprocal of a sum of weights; the reciprocal of zero is zero.
 
-    A float without its sign and its low bits, which are zeros, or {leading zeros, quotient}.
-
-    Where int8 outputs are divided last, the quotient is multiplied by the multiplier of the output.
+    A word is a float without its sign and without its low bits, which are zeros, or {leading zeros, quotient}. Where
+    int8 outputs are divided last, the quotient is multiplied by the multiplier of the output.
     """
     r = a.divisor_fraction
     if a.sums_are_floats:
@@ -340,7 +349,7 @@ def normalize(a: Arithmetic, p: Integers, r: Integers) -> Integers:
 
 
 def finish(a: Arithmetic, scales: Scales, total: Integers, r: Integers) -> Integers:
-    """The output: int8 numbers or patterns of the input format. ``r`` is not used where weights are divided."""
+    """The output: int8 numbers or patterns of the input format. ``r`` is not used where weights are divided first."""
     if not a.is_float:
         return _finish_integer(a, scales, total, r)
     fmt = a.sum_format
@@ -356,7 +365,7 @@ def finish(a: Arithmetic, scales: Scales, total: Integers, r: Integers) -> Integ
 def from_value(fmt: FloatFormat, number: Integers, fraction: int) -> Integers:
     """Floats nearest to multiples of ``2**-fraction``.
 
-    Of large numbers the low bits are ORed into a sticky bit.
+    The low bits of large numbers are ORed into a sticky bit.
     """
     low = (1 << COARSE_BITS) - 1
     coarse = number >> COARSE_BITS | ((number & low) != 0)

@@ -25,7 +25,7 @@ from blueprint.families.streaming_attention.parameters import StreamingAttention
 from blueprint.numbers import Number, choose, flag, larger, possible
 from blueprint.record import Field, Record, bits
 
-#: Slots between a port and the first node: a row is loaded while the one before is used.
+#: Slots between a port and the first node: a row is loaded while the previous one is used.
 LOAD_DEPTH = 2
 
 Kind = Literal["long", "short", "row", "pass"]
@@ -263,7 +263,7 @@ def present(p: StreamingAttentionParameters) -> dict[str, Number]:
 def words(p: StreamingAttentionParameters) -> dict[str, Record]:
     """The word of every FIFO."""
     a, lanes, free, gains = p.softmax, p.lanes, p.softmax.rescales, p.has_gains
-    # The sum is done with its gains at the end of a pass, which of a single pass is that of the run.
+    # The sum no longer needs its gains at the end of a pass; with a single pass that is the end of the run.
     once = a.divides_last & gains & p.regroups & (1 - p.repeats)
     ends = bits("final", p.final_bits), bits("visible", p.visible_bits), bits("last", 1)
     row = bits("last", 1), bits("visible", p.visible_bits)

@@ -71,7 +71,7 @@ def _orders(operands: Arrays) -> Integers:
     keys = operands["key"].shape[1]
     visible = masks.seen(operands["mask"], queries, keys)
     found = np.where(visible, np.arange(keys)[None], -1)
-    # What is not seen is left out, not skipped over: the same order, nothing at the end.
+    # Keys that are not seen leave no gaps: the seen ones move to the front in the same order, and -1 fills the end.
     found = np.take_along_axis(found, np.argsort(~visible, axis=1, kind="stable"), axis=1)
     return np.tile(found, (heads, 1))
 

@@ -54,15 +54,15 @@ from blueprint.unit import (
     memories,
 )
 
-#: Estimates: cycles of full throughput in which a counter of passes or queries steps, a memory is read past the word
-#: beside it, and a count of keys in a bucket changes.
+#: Estimated shares of cycles, at full throughput, in which a counter of passes or queries steps, a word bypasses the
+#: memory of a FIFO, and a count of keys in a bucket changes.
 _COUNTING, _REFILLING, _BUCKET_COUNTING = 0.1, 0.1, 0.01
 
-#: Bits of what scales a result.
+#: Bits of the multiplier and the shift that scale a result.
 GAIN_BITS = OUTPUT_MULTIPLIER_BITS + OUTPUT_SHIFT_BITS
 
-#: Two-input gates, all of them estimates: of the handshakes between nodes and FIFOs in all, of those inside a node, of
-#: the comparison of a value with the end of its range, of the search for a leading one in a score or an element.
+#: Estimated two-input gates: of all handshakes between nodes and FIFOs, of the handshakes inside a node, of the
+#: comparison of a value with the end of its range, and of the search for the leading one in a score or an element.
 TOP_GATES, NODE_GATES, COMPARED_GATES, LEADING_ONE_GATES = 40, 4, 8, 30
 
 
@@ -263,9 +263,9 @@ def _shared(node: str, count: Number, a: Arithmetic, place: str, cuts: Number, *
     return REGISTER(node, count * flag(width > 0), width=width)
 
 
-# The registers of the sequencers by name, as in the RTL: bits, 0 where a design has no such register.
+# Below are the registers of the sequencers, named as in the RTL, with their bits (0 where a design lacks one).
 
-#: Flags beside a surrogate score on its way: there is one, and it is the last of its pass.
+#: Flags that travel with a surrogate score: it is valid, and it is the last of its pass.
 SCORED = ("valid", "done")
 #: Flags of the loops over scales, queries and keys.
 LOOPS = {"tuning": 1, "loading": 1, "scoring": 1}

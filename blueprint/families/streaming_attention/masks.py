@@ -9,7 +9,7 @@ from blueprint.workloads.tasks import Attention
 
 Integers = npt.NDArray[np.int64]
 
-#: Masks that a design of each mask can also run; with a single query, none is a causal mask too.
+#: Other masks that a design of each mask can run; with a single query, "none" is also a causal mask.
 CONTAINS: dict[str, tuple[str, ...]] = {
     "none": (),
     "causal": (),

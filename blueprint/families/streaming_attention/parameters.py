@@ -30,13 +30,13 @@ from blueprint.workloads.workload import MOST_HEADS
 _STAGES = {"minimum": 0, "maximum": STAGES_LIMIT}
 _CUTS = {"minimum": 0, "maximum": CUTS_LIMIT, "added": True}
 _DEPTH = {"minimum": 0, "maximum": 1 << 20}
-#: The most products in a cycle.
+#: Most products in a cycle.
 MOST_PRODUCTS = 1 << 13
 
-#: Bits of a word of a scale beat, and its words.
+#: Bits of a word of a scale beat, and number of words.
 SCALE_WORD, SCALE_WORDS = 32, 3
 
-#: What the shared arithmetic calls a parameter of this family.
+#: Parameters that have another name in the shared arithmetic: that name, and the name here.
 _NAMES = {"inputs": "format"}
 
 

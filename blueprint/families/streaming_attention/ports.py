@@ -14,7 +14,7 @@ from blueprint.families.streaming_attention.registers import register_values as 
 from blueprint.port import BeatLoop, Operand, Operation, Stream
 from blueprint.record import Field, Place, Record
 
-#: The words of a scale beat: what scales a score, what moves it, what scales a result.
+#: Bits of half a word of a scale beat; the second and the third word hold two values each.
 _HALF = SCALE_WORD // 2
 
 _SEEN = {

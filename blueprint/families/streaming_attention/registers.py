@@ -14,7 +14,7 @@ _WAITS = {
     "memory": "cycles without a key",
     "output": "cycles held up by what follows the score",
 }
-#: Words of the register map for sizes: of the six kinds, candidates and a window are never in one design.
+#: Words of the register map for sizes. There are six kinds, but no design has both candidates and a window.
 _SIZE_WORDS = 5
 
 

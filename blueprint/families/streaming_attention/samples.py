@@ -23,16 +23,16 @@ from blueprint.workloads.tasks import Attention
 
 Integers = npt.NDArray[np.int64]
 
-# Few designs have fewer gates, and blocks that repeat cost synthesis no time.
+# Few designs have fewer gates, and a repeated block is synthesized only once.
 calibration = Calibration(arithmetics=("integer", "exact", "float"), gates=75_000.0, designs=36)
 
 #: The arithmetics of random designs, repeated by weight.
 _ARITHMETIC = ("integer", "integer", "integer", "exact", "float")
 
-#: Gain of a typical run: a mean of many values is smaller than they are, and results use the same range.
+#: Gain of a typical run: the mean of many values is smaller than the values, and results use the same range.
 _TYPICAL_GAIN = 4.0
 
-#: What sizes of random designs are chosen from.
+#: Sizes from which random designs are drawn.
 _SIZES = {
     "dim": (2, 3, 4, 5, 8, 16),
     "parallel": (1, 1, 2, 3),
@@ -53,7 +53,7 @@ _SIZES = {
     "divide_stages": (0, 1, 2),
 }
 
-#: How often a random design has no register between the short steps of a block.
+#: Share of random designs without a register between the short steps of a block.
 _WHOLE = 0.6
 
 #: Cycles and keys of a typical run.
@@ -170,7 +170,7 @@ def typical_task(p: StreamingAttentionParameters) -> Attention:
     rows = typical.largest(lambda n: p.cycles(task(n, 1)), _CYCLES, _CYCLES)
     passes = max(p.heads_max // group, 1)
     found = task(rows, typical.largest(lambda n: p.cycles(task(rows, n)), passes, _CYCLES))
-    # What happens once in a row is only seen where there is another.
+    # What happens once per row shows only if there is a second row.
     return task(1, 2) if found.queries * found.kv_heads == 1 and passes > 1 else found
 
 

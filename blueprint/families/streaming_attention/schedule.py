@@ -117,7 +117,7 @@ def _access(edge: Edge, nest: tuple[Loop, ...], produces: bool) -> Access:
     """One token per iteration of the loop of the FIFO's kind; a row's result takes its slot with the last key only."""
     loop = {"long": "key", "short": "key", "row": "row", "pass": "pass"}[edge.kind]
     if edge.name == "codes" and not produces:
-        loop = "pass"  # which has one row
+        loop = "pass"  # a pass has one row
     if produces and edge.kind == "row" and nest[-1].name == "key":
         return Access(edge.name, "key", only=(("key", "last"),))
     return Access(edge.name, loop)

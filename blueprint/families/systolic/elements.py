@@ -5,7 +5,7 @@ from __future__ import annotations
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.processing import SERIAL
 
-#: Every element, and what it is in words.
+#: Every element with its description.
 KINDS = {
     "mac": "integer multiplier and carry-propagating accumulation",
     "ternary": "a ternary weight adds, subtracts or skips an activation, an integer or a float",
@@ -19,11 +19,11 @@ KINDS = {
     "opt4e": "the same with several lanes that share a compressor",
     "booth_serial": "one Booth digit per cycle, zero or not",
 }
-#: Elements that take several cycles for a beat, or whose weights say with every beat what they are.
+#: Elements that take several cycles for a beat, or whose weights give their mode with every beat.
 SUMS_STAY = (*SERIAL, "booth_flex")
 #: Elements whose encoded operand is the activation.
 ENCODES_ACTIVATIONS = ("ent", *SERIAL)
-#: Formats that floats may be added up in.
+#: Formats of sums of floats.
 SUMS = ("same", *floating.FORMATS)
 #: Lanes of an opt4e element that share a compressor.
 SHARED_LANES = 4

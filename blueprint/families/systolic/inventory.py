@@ -41,9 +41,9 @@ from blueprint.unit import (
     Unit,
 )
 
-#: Cycles of full throughput in which a result moves down its column, and in which a counter of the sequencer steps.
+#: Share of cycles, at full throughput, in which a result moves down its column, and a counter of the sequencer steps.
 _DRAINING, _COUNTING = 0.1, 0.3
-#: Two-input gates that say which digits of an activation are left, per digit.
+#: Two-input gates per digit of the logic that finds which digits of an activation are left.
 _GATES_OF_A_DIGIT = 4
 #: Two-input gates of the sequencer between its counters and its flags.
 _GATES_OF_THE_SEQUENCER = 40
@@ -125,7 +125,7 @@ def _product_bits(p: SystolicParameters) -> Number:
 
 def _sums(p: SystolicParameters, count: Number) -> tuple[Unit, ...]:
     """Accumulators in the elements, and the result chain down each column."""
-    width, adding, chained = p.state_width, count * p.accumulates, count * flag(p.rows > 1)
+    width, adding, chained = p.state_width, count * p.holds_sums, count * flag(p.rows > 1)
     return (
         REGISTER("pe", adding, width=width, enable=p.floats),
         AND_ROW("pe", adding, width=width),
@@ -249,15 +249,15 @@ def _control(p: SystolicParameters) -> tuple[Unit, ...]:
     )
 
 
-# The registers of the sequencer by name, as in the RTL: bits, 0 where a design has no such register. Of a flag that is
-# delayed, by as many cycles as it has bits, the delays are named after it.
+# Below are the registers of the sequencer, named as in the RTL, with their bits; 0 where a design has no such register.
+# A flag that is delayed by some cycles has as many bits; the registers of its delays are named after it.
 
 
 def sequencer_counters(p: SystolicParameters) -> dict[str, Number]:
     """Down-counters of the sizes of a run."""
     widths, tokens = p.size_widths, choose(p.stationary, p.most_tokens, p.rows)
     beats = counting.down("beats", widths["k"], p.beat_k, p.several_beats)
-    # What a beat covers is not known before the first weights where elements are flexible.
+    # With flexible elements, what a beat covers is known only when the first weights arrive.
     plain = {**dict.fromkeys(beats, 0), "beats_left": p.several_beats * widths["k"]}
     return {
         **counting.down("groups", widths["tokens"], tokens, p.regroups),
@@ -268,7 +268,7 @@ def sequencer_counters(p: SystolicParameters) -> dict[str, Number]:
 
 def loop_flags(p: SystolicParameters) -> dict[str, Number]:
     """Flags: run active; the next beat or tile is the first of its column group."""
-    return {"active": 1, "first_beat": p.accumulates}
+    return {"active": 1, "first_beat": p.holds_sums}
 
 
 def summing_flags(p: SystolicParameters) -> dict[str, Number]:
@@ -279,8 +279,8 @@ def summing_flags(p: SystolicParameters) -> dict[str, Number]:
         **_operand("wgt"),
         "busy": p.paced,
         "last": p.marks_ends * later,
-        "first": p.accumulates * later,
-        "valid": p.accumulates * p.floats * later,
+        "first": p.holds_sums * later,
+        "valid": p.holds_sums * p.floats * later,
         "load": p.waits * later,
         "move": p.waits * later,
         "held": 1,
@@ -337,7 +337,7 @@ def paths(p: SystolicParameters) -> tuple[Path, ...]:
     """Multiplication and accumulation between two registers, the buffer, and the sequencer."""
     step, longest = path(p.element), larger(p.size_widths["k"], p.size_widths["n"])
     whole = (*_scaled(step, 1 - p.passes_words), *(_passing_step(p) if possible(p.passes_words) else ()))
-    # A single row of a cascade and a sum of one beat have nothing to add to.
+    # A cascade of one row and a sum of one beat add to nothing.
     alone = choose(p.stationary, flag(p.rows == 1), 1 - p.accumulates)
     return (
         Path("step", _scaled((*_reach(p), *_without_sum(whole, alone)), 1 - p.holds_products)),

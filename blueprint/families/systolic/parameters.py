@@ -44,7 +44,7 @@ from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import LARGEST, MANY_TOKENS, Gemm
 
-#: Column groups whose partial sums have room at once, where weights stay.
+#: Column groups whose partial sums are stored at one time in weight-stationary designs.
 BANKS = 2
 ORGANIZATIONS = ("weight_stationary", "output_stationary", "cube", "adder_tree", "broadcast_matrix")
 
@@ -200,6 +200,11 @@ class SystolicParameters(Spec):
         return self.several_beats | self.carry_save * (1 - self.stationary) | alone
 
     @cached_property
+    def holds_sums(self) -> Number:
+        """1 if sums are kept from beat to beat. A single selected float that stays is added to zero instead."""
+        return self.accumulates * (self.several_beats | self.carry_save | self.stationary)
+
+    @cached_property
     def gated(self) -> Number:
         """1 if idle elements add zero instead of holding their sum by an enable."""
         return self.accumulates * (1 - self.floats) * (1 - self.stationary)
@@ -221,11 +226,8 @@ class SystolicParameters(Spec):
 
     @cached_property
     def marks_ends(self) -> Number:
-        """1 if, where sums stay, a separate bit marks the end of a tile across the array.
-
-        Where every beat ends a tile, a bit that goes with every beat says as much.
-        """
-        with_beats = self.accumulates * self.floats | self.waits * (1 - self.paced)
+        """1 if a bit of its own marks the end of a tile, where sums stay and a beat's own bit does not say as much."""
+        with_beats = self.holds_sums * self.floats | self.waits * (1 - self.paced)
         return 1 - with_beats * (1 - self.several_beats)
 
     @cached_property
@@ -409,7 +411,7 @@ class SystolicParameters(Spec):
 
     @property
     def peak_macs(self) -> Number:
-        # Weights that are zero and do not travel are multiply-accumulates of the product all the same.
+        # Zero weights that do not travel also count as multiply-accumulates of the product.
         return self.rows * self.cols * self.act_lanes
 
     @property
@@ -563,7 +565,7 @@ def _element_rules(p: SystolicParameters) -> Iterator[Rule]:
             f"Parameter 'product_register' must be false for {p.pe}: a digit makes no product to register"
         ),
     )
-    # Each of several rows would register signs that depend on the shared weights alone, and synthesis merges those.
+    # All rows would register the same signs, which depend on the shared weights alone, and synthesis merges them.
     shares_signs = flag((p.pe == "opt2") & (p.rows > 1)) * (1 - p.stationary)
     yield Rule(
         "product_register",

@@ -43,7 +43,7 @@ def register_file(p: SystolicParameters) -> RegisterFile:
         "k": (p.k_max, p.several_beats),
         "n": (p.n_max, p.several_columns),
     }
-    # A beat that ends its tile waits for the output, and for nothing else.
+    # A beat that ends its tile waits for the output only.
     return RegisterFile(product_sizes(sizes), _WAITS, dependency=p.paced * p.several_beats)
 
 

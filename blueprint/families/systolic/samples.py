@@ -22,14 +22,14 @@ from blueprint.workloads.tasks import MANY_TOKENS, Gemm
 
 Integers = npt.NDArray[np.int64]
 
-#: Elements by the arithmetic that a random design is drawn for.
+#: Elements of each arithmetic from which random designs are drawn.
 _ELEMENTS = {
     "integer": ("mac", "ternary", "ent", "booth_flex"),
     "carry_save": ("opt1", "opt2"),
     "serial": tuple(pe for pe in elements.KINDS if pe in SERIAL),
     "float": ("float", "ternary"),
 }
-#: What sizes of random designs are chosen from.
+#: Sizes from which random designs are drawn.
 _SIZES = {
     "rows": (1, 2, 3, 4, 5),
     "cols": (1, 2, 3, 4, 6),
@@ -42,7 +42,7 @@ _SIZES = {
     "token_depth": (1, 2, 4, 7),
 }
 
-# Adders of every design of the pool are laid out bit by bit.
+# The pool is small, because the adders of every design in it are planned bit by bit.
 calibration = Calibration(arithmetics=tuple(_ELEMENTS), pool=1200)
 
 
@@ -50,7 +50,7 @@ def design(random: np.random.Generator) -> Mapping[str, Any]:
     """Consistent parameters of a random design; organizations and arithmetics are equally likely."""
     arithmetic = str(random.choice(calibration.arithmetics))
     pe = str(random.choice(_ELEMENTS[arithmetic]))
-    # Few elements let weights stay: those do so more often.
+    # Few elements can be weight-stationary, so those are drawn more often that way.
     several = ORGANIZATIONS[1:] if pe in elements.SUMS_STAY else (*ORGANIZATIONS, *ORGANIZATIONS[:1] * 2)
     organization = "output_stationary" if pe == "opt3" else str(random.choice(several))
     fixed = {"organization": organization, "pe": pe}

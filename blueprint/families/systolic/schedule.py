@@ -120,7 +120,7 @@ def graph(p: SystolicParameters, task: Gemm, operands: Arrays | None) -> TimingG
         return _stationary(p, counts)
     if not p.serial:
         return _summing(p, counts, {})
-    # Dense digits take as long whatever they are.
+    # Dense digits take the same time for all values.
     act = np.zeros((task.m, task.k), np.int64) if operands is None else operands["act"]
     taken = np.repeat(_durations(p, task, act)[:, None], counts[1], axis=1).reshape(-1)
     return _summing(p, counts, {"durations": taken})

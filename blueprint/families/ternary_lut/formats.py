@@ -8,15 +8,15 @@ from blueprint.arithmetic import floating
 from blueprint.arithmetic.floating import FloatFormat
 from blueprint.numbers import Number, choose
 
-#: What an activation may be.
+#: Number formats of activations.
 ACTIVATIONS = ("int", *floating.FORMATS)
-#: What an exact sum may be rounded to.
+#: Formats to which an exact sum can be rounded.
 RESULTS = ("same", "fp16", "bf16", "fp32")
-#: Bits of the widest exact sum: float64 still holds its magnitude.
+#: Bits of the widest exact sum, whose magnitude float64 still holds.
 EXACT_LIMIT = 54
-#: Bits of an activation that are too many for an exact sum; formulas of wider ones would overflow ``int64``.
+#: Widths of activations in fixed point are clamped to this, which no exact sum can hold; more would overflow ``int64``.
 FIXED_LIMIT = 43
-#: The most registers inside a float adder.
+#: Most registers inside a float adder.
 STAGES_LIMIT = 8
 
 
@@ -28,8 +28,8 @@ def fixed_width(fmt: FloatFormat) -> int:
 def held_bits(name: Any, stages: Number, pair: bool) -> Number:
     """Flip-flops inside one float adder, or one that gives sum and difference, with so many stages.
 
-    Behind the steps stand: the ordered operands, the aligned significands, the totals, the normalized totals, the
-    result. A format without infinities has no flag for them.
+    The registers after the steps hold the ordered operands, the aligned significands, the totals, the normalized
+    totals, and the result. A format without infinities has no flag for them.
     """
     e, f = (
         floating.look_up(name, lambda fmt: fmt.exponent_bits),
@@ -37,8 +37,8 @@ def held_bits(name: Any, stages: Number, pair: bool) -> Number:
     )
     infinities = floating.look_up(name, lambda fmt: int(fmt.infinities))
     paths = 2 if pair else 1
-    signs = paths + 1  # one of every result, and whether those of the operands differ
-    special = 1 + infinities * paths  # NaN and infinite; with infinities the results of a pair differ in NaN
+    signs = paths + 1  # one for every result, and one if the signs of the operands differ
+    special = 1 + infinities * paths  # NaN and infinity; with infinities each result of a pair has a NaN
     behind = (
         2 * (e + f) + signs,
         2 * f + 4 + 1 + e + signs + special,

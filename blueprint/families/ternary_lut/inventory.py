@@ -45,7 +45,7 @@ from blueprint.unit import (
     memories,
 )
 
-#: An estimate: cycles of full throughput in which a counter of tokens or tiles steps.
+#: Estimated share of cycles, at full throughput, in which a counter of tokens or tiles steps.
 _COUNTING = 0.1
 #: A byte of five trits becomes five weights of two bits.
 _UNPACKING = {"inputs": 8, "outputs": 2 * 5}
@@ -111,13 +111,13 @@ def _build(p: TernaryLutParameters) -> tuple[Unit, ...]:
 
 
 def _whole_build(p: TernaryLutParameters) -> tuple[Unit, ...]:
-    """A sum of t activations is one of t - 1 plus or minus one more: one adder for every entry of two or more."""
+    """Adders of an integer table: one for every entry of two or more activations, which adds the last one to it."""
     tables = p.lut_count * p.token_lanes * p.whole
     found: list[Unit] = []
     once = 1 / p.depth
     full = 1 - p.half
     for taken in range(2, MOST_MU + 1):
-        # Mirrored entries start with a plus; a full table has their negatives too, the all-minus ones a bit wider.
+        # Mirrored entries start with a plus. A full table also has their negatives; all-minus ones are a bit wider.
         choices = tables * ternary.COMBINATIONS[p.mu, taken]
         mirrored = choices * 2 ** (taken - 1)
         width = smaller(ternary.entry_width(taken, p.word_width, True), p.result_width)
@@ -127,7 +127,7 @@ def _whole_build(p: TernaryLutParameters) -> tuple[Unit, ...]:
     negated = ternary.entry_width(1, p.word_width, False)
     found.append(HALF_ADDER("build", full * tables * p.mu, width=negated, activity=once))
     for acts in range(2, MOST_MU):
-        # Between levels: the table so far and the activations still to come.
+        # Registers between levels hold the table so far and the activations that are still to be added.
         between = flag((p.build_style == "pipelined") & (p.mu > acts))
         waiting = (
             ternary.table_bits(acts, p.word_width, p.half, p.result_width) + (p.mu - acts) * p.word_width

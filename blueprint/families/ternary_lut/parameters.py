@@ -37,9 +37,9 @@ from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import LARGEST, MANY_TOKENS, Gemm
 
-#: The largest group, the most tables, and the most fetches of all tables in a cycle.
+#: Largest group, most tables, and most fetches of all tables in a cycle.
 MOST_MU, MOST_TABLES, MOST_FETCHES = 6, 256, 1 << 16
-#: Why activations need not be kept.
+#: The message that says why activations need not be kept.
 _UNTILED = "is for several output tiles only (n_tile below n_max, k_max above lut_count x mu), not {} here"
 
 

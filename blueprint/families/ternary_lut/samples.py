@@ -17,8 +17,8 @@ from blueprint.numbers import choose
 from blueprint.workloads.data import EVEN, Data
 from blueprint.workloads.tasks import MANY_TOKENS, Gemm
 
-#: Designs of calibration, and random ones but for their output tiles, stay what they were: single-port accumulators
-#: have tests of their own, and neither they nor output tiles add a place that has to be fitted.
+#: Choices of designs of calibration (and of random ones, apart from output tiles). Single-port accumulators are not
+#: drawn because they have their own tests; neither they nor output tiles add a place that must be fitted.
 _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "accumulator": ("auto", "registers", "sram"),
     "n_tile": (0,),
@@ -27,10 +27,10 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {
 
 calibration = Calibration(arithmetics=("integer", "exact", "float"), choices=_CHOICES)
 
-#: How often a random design has which arithmetic.
+#: Arithmetics of random designs, repeated by weight.
 _ARITHMETIC = ("integer", "integer", "exact", "float", "float")
 
-#: What sizes of random designs are chosen from.
+#: Sizes from which random designs are drawn.
 _SIZES = {
     "mu": (1, 2, 2, 3, 3, 4, 5, 6),
     "lut_count": (1, 2, 3, 4, 5, 8),
@@ -43,7 +43,7 @@ _SIZES = {
     "adder_stages": (0, 0, 1, 2, 3, 4, 6),
 }
 
-#: How often a random design keeps all its partial sums though it need not, and those of one column group only.
+#: Share of random designs that keep all partial sums without need, and of those that keep one column group only.
 _WHOLE, _NARROW = 0.1, 0.4
 
 Integers = npt.NDArray[np.int64]

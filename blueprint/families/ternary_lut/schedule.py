@@ -68,7 +68,7 @@ def graph(p: TernaryLutParameters, task: Gemm, operands: Arrays | None) -> Timin
         swept.append(Access("columns", "column"))
         summed.append(Access("columns", "column"))
     elif p.accumulate_stages and counts[1] > 1:
-        # The same between the tiles of an output tile; the next one begins with sums of its own.
+        # The same holds between the tiles of an output tile; the next output tile begins with new sums.
         channels.append(Channel("columns", p.depth, 1, stall="dependency"))
         taken.append(Access("columns", "column", only=(("tile", "but_first"),)))
         written.append(Access("columns", "column", only=(("tile", "but_last"),)))

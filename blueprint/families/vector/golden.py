@@ -54,7 +54,7 @@ def reference(p: VectorParameters, operands: Arrays) -> Arrays:
 
 
 def largest_of(sums: Integers) -> Integers:
-    """The first of the largest FP32 numbers; NaN, which is positive as sums give it, is larger than infinity."""
+    """The first of the largest FP32 numbers; NaN, which sums give with a positive sign, is larger than infinity."""
     ordered = np.where(sums & FP32.sign_mask, -1 - (sums & ~FP32.sign_mask), sums)
     return np.asarray(ordered.argmax(), np.int64)
 
@@ -114,7 +114,7 @@ def rotated(p: VectorParameters, rows: Integers, operand: Integers) -> Integers:
 
 
 def _patterns(p: VectorParameters, values: Integers) -> Integers:
-    """The low bits, which are the float, of what came in."""
+    """The low bits of the inputs, which hold the float."""
     return values & ((1 << p.outside.width) - 1)
 
 
@@ -140,8 +140,8 @@ def factors(
 ) -> tuple[Integers, Integers]:
     """Factor and scale of every row, from its sum of squares and its largest magnitude.
 
-    ``1 / sqrt(sum / n + epsilon)`` is ``sqrt(n / (sum + n epsilon))``; and as all elements of a row have that factor,
-    it cancels out of what is quantized and only the scale has it.
+    ``1 / sqrt(sum / n + epsilon)`` is ``sqrt(n / (sum + n epsilon))``. All elements of a row have this factor, so it
+    cancels out of the quantized elements and appears in the scale only.
     """
     count = floating.from_integer(FP32, np.asarray(length, np.int64), SUM_WIDTH)
     shift = floating.multiply(FP32, count, np.asarray(fp32(float(p.epsilon)), np.int64), True)
@@ -160,7 +160,7 @@ flags = no_flags
 
 
 def constants(p: VectorParameters) -> dict[str, Any]:
-    """What the page calls them, as FP32 patterns or as patterns inside."""
+    """Constants of the arithmetic by their names in the family's page, as FP32 patterns or patterns inside."""
     return {
         "fraction_bits": p.fraction,
         "epsilon": fp32(float(p.epsilon)),

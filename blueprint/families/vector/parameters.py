@@ -1,9 +1,9 @@
 """Parameters of a vector unit, and the numbers that follow from them.
 
-``lanes`` elements a cycle pass through a chain in a fixed order: dequantize, gate, add, rotate, norm, quantize. What a
-run applies of it is a bit each in the register ``operation``. A row is kept while its sum of squares and its largest
-magnitude are reduced; the factor that follows from both multiplies the row on its way out. A run of dot products adds
-products with the gains in place of squares, and finds the row with the largest sum.
+``lanes`` elements a cycle pass through a chain in a fixed order: dequantize, gate, add, rotate, norm, quantize. The
+register ``operation`` has a bit for each step that a run applies. A row is kept while its sum of squares and its
+largest magnitude are reduced; the factor that follows from both multiplies the row on its way out. A run of dot
+products adds products with the gains in place of squares, and finds the row with the largest sum.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import COPY, LARGEST, MANY_TOKENS, OPERATIONS, Rowwise
 
-#: The most elements in a beat.
+#: Most elements in a beat.
 MOST_LANES = 64
-#: Bits of the sums that are dequantized: those of a product of 2^20 INT8 activations with ternary weights, and more.
+#: Bits of the sums that are dequantized: enough for a product of 2^20 INT8 activations with ternary weights.
 SUM_WIDTH = 32
-#: Bits of a quantized element, of a scale or a dot product, which are FP32 numbers, and of the number of a row.
+#: Bits of a quantized element, of a scale or a dot product (both FP32), and of the number of a row.
 INTEGER_WIDTH, SCALE_WIDTH, INDEX_WIDTH = 8, 32, 32
-#: The value that no row is scaled by.
+#: The factor of a row that is not scaled.
 ONE = 1.0
 #: Exponent bits inside the unit: those of FP32, so that no sum, square or scale overflows.
 EXPONENT_BITS = 8
-#: Registers behind the elements on their way out: row buffer, product, results.
+#: Registers on the path of elements to the output: row buffer, product, results.
 OUT_STAGES = 3
 #: Registers from a number to its sigmoid: exponent, power, reciprocal, product.
 SIGMOID_STAGES = 4
-#: Cycles of the unit that turns the sums of a row into its factor, beside those of a recurrence: read, shift, sum,
-#: begin, round, scale by the norm's factor, scale by the number of levels.
+#: Cycles that turn the sums of a row into its factor, besides those of a recurrence: read, shift, sum, begin, round,
+#: scale by the norm's factor, scale by the number of levels.
 AROUND_RECURRENCE = 7
 
 
-#: The parameter that says whether a design has an operation; those that are not here every design has.
+#: The parameter that says whether a design has an operation; every design has the operations that are not listed.
 SWITCHES = {"dequantize": "dequantizes", "gate": "gates", "add": "adds", "rotate": "rotates", "dot": "dots"}
 
 
@@ -66,7 +66,9 @@ class VectorParameters(Spec):
     )
     format: str = parameter("number format of elements", default="fp16", choices=("fp16", "bf16", "fp32"))
     dequantizes: bool = parameter("rows may be INT32 sums with two scales", default=True)
-    gates: bool = parameter("the activation times a second operand is possible", default=True)
+    gates: bool = parameter(
+        "a gate is possible: the function of an element times a second operand", default=True
+    )
     adds: bool = parameter("a second operand can be added", default=True)
     rows_kept: int = parameter("rows in the row buffer", default=2, minimum=2, maximum=4)
     epsilon: str = parameter("what is added to the mean of squares", default="1e-5", choices=("1e-5", "1e-6"))
@@ -76,8 +78,12 @@ class VectorParameters(Spec):
         default=False,
         added=True,
     )
+    # In the families of matrix products `activation` is a number format, which is `format` here (docs/glossary.md).
     activation: str = parameter(
-        "the function of a gate", default="relu2", choices=("relu2", "silu"), added=True
+        "nonlinear function of a gate, not a number format",
+        default="relu2",
+        choices=("relu2", "silu"),
+        added=True,
     )
 
     def rules(self) -> Iterator[Rule]:

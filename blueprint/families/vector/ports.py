@@ -54,16 +54,16 @@ def operation(p: VectorParameters) -> Operation:
     return Operation(computes, tuple(inputs), tuple(outputs), {name: name for name in _SIZES}, given)
 
 
-#: The gates.
+#: Formulas of the gates.
 _RELU2, _SILU = "max(x, 0)**2 * operand", "x / (1 + exp(-x)) * operand"
 _COMPUTES = (
     f"in this order, what the operation names: dequantize, x * weight_scale * row_scale; gate, {_RELU2}; "
     "add, x + operand; norm, x * gain / sqrt(mean of x**2 + epsilon); quantize, round(127 * x / largest magnitude)"
 )
-#: What optional parts compute.
+#: Formulas of the optional operations.
 _ROTATES = "rotate, (e c - o s, o c + e s) of neighbors (e, o), whose operand is (c, s)"
 _DOTS = "dot, the sum of x * gain over a row, and the row with the largest"
-#: What a second operand is.
+#: Meaning of a second operand.
 _SECOND, _PAIRS = "second operand of a gate or of a sum", ", or cosine and sine of every pair that is rotated"
 #: The results of a row of a run that takes dot products.
 _ROWS = {

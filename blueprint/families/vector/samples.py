@@ -29,7 +29,7 @@ _SIZES = {
 }
 #: Cycles of a random run, and of a typical one.
 _CYCLES, _TYPICAL_CYCLES = 700, 640
-#: Rows that a typical run has at most, and the share of extremes in random ones.
+#: Most rows of a typical run, and the share of extreme values in random operands.
 _ROWS, _RARE = 8, 0.03
 
 

@@ -38,7 +38,7 @@ def steps(fmt: FloatFormat, flush: bool = False, operation: str = "add") -> tupl
 
 
 def _order(operation: str, w: Wires, v: Values) -> Results:
-    """The larger magnitude first: the difference is never negative and no result is complemented."""
+    """Put the larger magnitude first, so that the difference is never negative and no result is complemented."""
     a, b = v.a, v.b
     flip = v.subtract if operation == "either" else Const(operation == "subtract", 1)
     sign = w("b_sign", b[-1] ^ flip)
@@ -52,7 +52,7 @@ def _order(operation: str, w: Wires, v: Values) -> Results:
 
 
 def _align(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Results:
-    """The smaller significand, with two bits more below, moved to the exponent of the larger one."""
+    """Shift the smaller significand, with two more bits below it, to the exponent of the larger one."""
     large, small = v.large, v.small
     found = aligned(fmt, w, large, small, flush)
     infinite, nan = is_special(fmt, large)
@@ -75,12 +75,12 @@ def aligned(fmt: FloatFormat, w: Wires, large: Value, small: Value, flush: bool 
 
 
 def _total(fmt: FloatFormat, w: Wires, v: Values) -> Results:
-    """Sum or difference with the carry on top; what was lost below borrows from a difference."""
+    """Sum or difference with the carry on top; the sticky bit borrows from a difference."""
     minus, width = v.minus, fmt.fraction_bits + 3
     carry = minus & ~v.lost
     total = Cat(Const(1, 1), Const(0, 2), v.x) + Cat(carry, v.y ^ minus.replicate(width))
     kept = v.keep("sign", "minus", "lost", "exponent", "special", "nan")
-    # A difference always carries out, which means nothing.
+    # The carry out of a difference is always 1 and has no meaning.
     return kept | {"total": w("total", Cat(total[1 : width + 1], total[width + 1] ^ minus))}
 
 
@@ -98,8 +98,8 @@ def _normalize(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Results:
 def normalized(
     fmt: FloatFormat, w: Wires, total: Value, exponent: Value, lost: Value, flush: bool = False
 ) -> Results:
-    """Shift out the leading zeros, but never below the exponent of subnormals; ``none`` where nothing is set."""
-    # The lowest bit is set only where the distance is two or more, and then at most two zeros lead.
+    """Shift out the leading zeros, but never below the exponent of subnormals; ``none`` is 1 if no bit is set."""
+    # The lowest bit is set only if the alignment distance was two or more; then there are at most two leading zeros.
     count, none = leading_zeros(total[1:])
     zeros = w("zeros", Cat(*count))
     width = max(fmt.exponent_bits, len(zeros)) + 1

@@ -26,7 +26,7 @@ def steps(fmt: FloatFormat, coarse: int, operation: str = "add") -> tuple[Step, 
 
 
 def _order(fmt: FloatFormat, operation: str, w: Wires, v: Values) -> Results:
-    """The larger exponent first; with leading zeros it may still be the smaller number."""
+    """Put the larger exponent first; because of leading zeros it may still belong to the smaller number."""
     a, b, low = v.a, v.b, fmt.fraction_bits + 1
     flip = v.subtract if operation == "either" else Const(operation == "subtract", 1)
     sign = w("b_sign", b[-1] ^ flip)
@@ -72,7 +72,7 @@ def _normalize(fmt: FloatFormat, coarse: int, w: Wires, v: Values) -> Results:
     groups = [total[max(high - coarse, 0) : high].any() for high in range(len(total), 0, -coarse)]
     count, _ = leading_zeros(Cat(*reversed(groups)))
     zeros = w("zeros", Cat(*count))
-    # A zero comes out of the count as the last group; its exponent is cleared at the end.
+    # For a zero the count points to the last group; the exponent is cleared at the end.
     below = w("limit", subtract(v.exponent, Const(1, e), e)[fine:])
     width = max(len(below), len(zeros)) + 1
     over = subtract(below, zeros, width)[-1]

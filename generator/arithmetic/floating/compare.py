@@ -17,7 +17,7 @@ def maximum_steps(fmt: FloatFormat) -> tuple[Step, ...]:
 def _compare(fmt: FloatFormat, w: Wires, v: Values) -> Results:
     a, b = v.a, v.b
     nan = is_special(fmt, a)[1] | is_special(fmt, b)[1]
-    # Sign and magnitude in the order of unsigned numbers: a set sign turns the order around.
+    # Sign and magnitude become unsigned numbers in the same order; a set sign reverses the order of magnitudes.
     keys = [Cat(word[:-1] ^ word[-1].replicate(len(word) - 1), ~word[-1]) for word in (a, b)]
     return {"a": a, "b": b, "less": w("less", keys[0] < keys[1]), "nan": w("nan", nan)}
 

@@ -36,7 +36,10 @@ def to_integer_steps(fmt: FloatFormat, width: int, flush: bool = False) -> tuple
 
 
 def placing(fmt: FloatFormat, width: int, lowest: int, highest: int, flush: bool) -> tuple[Step, ...]:
-    """Count, shift and round a significand of ``width`` bits whose top bit has a field in these bounds."""
+    """Steps that count, shift and round a significand of ``width`` bits.
+
+    The exponent field that its top bit would have lies from ``lowest`` to ``highest``.
+    """
     left = max(min(width - 1, highest - 1), 0)
     return (
         partial(_count, fmt, lowest, highest, left),
@@ -61,7 +64,7 @@ def _unpack(source: FloatFormat, target: FloatFormat, flush: bool, w: Wires, v: 
 
 
 def _shorten(source: FloatFormat, target: FloatFormat, flush: bool, w: Wires, v: Values) -> Results:
-    """The same exponent field, subnormals stay subnormal: only the fraction is lengthened or rounded."""
+    """Lengthen or round the fraction; the exponent field stays the same and subnormals stay subnormal."""
     a = v.a
     infinite, nan = is_special(source, a)
     low = source.fraction_bits - target.fraction_bits
@@ -75,6 +78,7 @@ def _shorten(source: FloatFormat, target: FloatFormat, flush: bool, w: Wires, v:
 
 
 def magnitude(exponent: int, w: Wires, v: Values) -> Results:
+    """Step: sign and magnitude of an integer ``a`` whose top bit would have the exponent field ``exponent``."""
     a = v.a
     sign, width = a[-1], len(a)
     absolute = (a ^ sign.replicate(width)) + sign
@@ -108,7 +112,7 @@ def _distance(fmt: FloatFormat, width: int, flush: bool, w: Wires, v: Values) ->
     bits = max(highest, 2**fmt.exponent_bits).bit_length() + 1
     distance = (Const(highest, bits) - zero_extend(exponent, bits))[:bits]
     huge = infinite if highest >= 2**fmt.exponent_bits - 1 else infinite | distance[-1]
-    # Two places below the lowest bit nothing but "something is left" remains.
+    # Bits that move two or more places below the lowest bit only contribute to the sticky bit.
     limit = (max(width, fmt.fraction_bits + 1) + 2).bit_length()
     amount = distance[: bits - 1]
     if bits - 1 > limit:
@@ -118,7 +122,7 @@ def _distance(fmt: FloatFormat, width: int, flush: bool, w: Wires, v: Values) ->
 
 
 def _to_point(fmt: FloatFormat, width: int, w: Wires, v: Values) -> Results:
-    """The integer's bits, the guard bit and whether anything is left below."""
+    """The bits of the integer, the guard bit and the sticky bit."""
     significand = v.significand
     frame = Cat(Const(0, max(width + 1 - len(significand), 0)), significand)
     below = len(frame) - (width + 1)
@@ -134,7 +138,7 @@ def _tail(bits: Value, lost: Value) -> Value:
 
 
 def _round_integer(width: int, w: Wires, v: Values) -> Results:
-    """Rounds and negates in one addition: ``-(m + up)`` is ``~m + 1 - up``."""
+    """Round and negate in one addition: ``-(m + up)`` is ``~m + 1 - up``."""
     sign, magnitude = v.sign, v.magnitude
     up = v.guard & (v.sticky | magnitude[0])
     wide = zero_extend(magnitude, width + 1) ^ sign.replicate(width + 1)

@@ -16,7 +16,7 @@ from generator.block import Block
 class FloatToFixed(Block):
     """Turns a float into a two's complement multiple of the format's smallest subnormal, exactly.
 
-    ``broken`` says that it is NaN or infinite and the integer means nothing.
+    ``broken`` is 1 if the float is NaN or infinite; the integer is then undefined.
     """
 
     place = "float"

@@ -20,7 +20,7 @@ def steps(fmt: FloatFormat, flush: bool = False) -> tuple[Step, ...]:
 
 
 def _multiply(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Results:
-    """The product of the significands, its exponent and what is special about it."""
+    """The product of the significands, its exponent and sign, and the flags for infinity and NaN."""
     e = fmt.exponent_bits
     exponent_a, x = fields(fmt, v.a, flush)
     exponent_b, y = fields(fmt, v.b, flush)

@@ -57,7 +57,7 @@ def _kept(v: Values) -> Results:
 
 
 def _totals(fmt: FloatFormat, w: Wires, v: Values) -> Results:
-    """Sum and difference of the magnitudes; what was lost below borrows from the difference."""
+    """Sum and difference of the magnitudes; the sticky bit borrows from the difference."""
     width = fmt.fraction_bits + 3
     x, y, lost = v.x, v.y, v.lost
     plus = Cat(Const(0, 2), x) + y
@@ -68,7 +68,7 @@ def _totals(fmt: FloatFormat, w: Wires, v: Values) -> Results:
 
 def _normalize(fmt: FloatFormat, w: Wires, v: Values) -> Results:
     plus, lost = v.plus, v.lost
-    # A sum has its leading bit on top, or right below; a subnormal one counts as the latter.
+    # The leading bit of a sum is the top bit or the next one; a subnormal sum is treated like the latter.
     carry = plus[-1]
     moved = w.either("plus_normal", carry, plus, Cat(Const(0, 1), plus)[: len(plus)])
     base = subtract(v.exponent, ~carry, fmt.exponent_bits)

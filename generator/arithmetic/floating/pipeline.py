@@ -66,12 +66,12 @@ def stored(m: Module, stage: int, move: Value, values: Values) -> Values:
 class FloatBlock(Block):
     """Base of the float blocks.
 
-    ``stages`` registers lie in every path, ``0`` makes it combinational. Plain blocks have an ``enable`` where they
-    have stages: it moves all of them at once, or has a bit for each, first stage lowest, where they are ``separate``.
+    Every path has ``stages`` registers; with 0 the block is combinational. A plain block with stages has an ``enable``,
+    which moves all stages at once or, if they are ``separate``, has a bit for each stage, first stage lowest.
     With ``handshake`` the operands come with ``in_valid`` and ``in_ready`` and the result leaves with ``out_valid`` and
     ``out_ready``; each stage moves as soon as the next one is free.
-    ``result`` is the width of the result, or its layout. ``delays`` of the steps, relative to each other, decide where
-    few registers stand.
+    ``result`` is the width of the result, or its layout. ``delays`` are the relative delays of the steps, which decide
+    where the registers stand. Raises ``TypeError`` or ``ParamError`` for wrong ``stages``.
     """
 
     place = "float"

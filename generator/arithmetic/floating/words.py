@@ -8,7 +8,7 @@ from generator.arithmetic.integers import zero_extend
 
 
 def leading_zeros(word: Value) -> tuple[list[Value], Value]:
-    """(count, lowest bit first; whether all bits are zero) of a word, most significant bit first; a tree of halves."""
+    """(number of leading zeros, lowest bit first; 1 if all bits are zero) of a word, by a tree over its halves."""
     if len(word) == 1:
         return [], ~word
     half = 1 << ((len(word) - 1).bit_length() - 1)
@@ -20,7 +20,7 @@ def leading_zeros(word: Value) -> tuple[list[Value], Value]:
 
 
 def shift_right(w: Wires, name: str, word: Value, amount: Value, keep: int) -> tuple[Signal, Signal]:
-    """(lowest ``keep`` bits of ``word >> amount``, whether any bit was shifted out below)."""
+    """(lowest ``keep`` bits of ``word >> amount``, 1 if a set bit was shifted out)."""
     lost = []
     for place in reversed(range(len(amount))):
         step, bit = 1 << place, amount[place]
@@ -37,7 +37,10 @@ def subtract(left: Value, right: Value, width: int) -> Value:
 
 
 def fields(fmt: FloatFormat, word: Value, flush: bool) -> tuple[Value, Value]:
-    """(exponent with that of subnormals made 1, significand with its leading bit) of a pattern."""
+    """(exponent field, 1 for subnormals; significand with its leading bit) of a pattern.
+
+    With ``flush`` the exponent field is not changed and the significand of a subnormal is 0.
+    """
     f = fmt.fraction_bits
     fraction, exponent = word[:f], word[f : f + fmt.exponent_bits]
     normal = exponent.any()
@@ -65,10 +68,10 @@ def locate(
     left: int,
     flush: bool,
 ) -> Results:
-    """Placement of a significand: the right shift from ``left`` places up, and the exponent field minus one.
+    """Placement of a significand: its right shift, after a move ``left`` places up, and the exponent field less one.
 
     ``word`` would have the exponent field ``exponent`` (signed, known to lie from ``lowest`` to ``highest``) if its
-    top bit were set. It moves left by its leading zeros but not below field 1, at most by ``left``.
+    top bit were set. It moves left by its leading zeros, but at most by ``left`` and not below field 1.
     """
     count, _ = leading_zeros(word)
     zeros = w("zeros", Cat(*count))
@@ -89,7 +92,7 @@ def _sign_extend(value: Value, width: int) -> Value:
 
 
 def place(w: Wires, fmt: FloatFormat, word: Value, amount: Value, left: int) -> Results:
-    """Leading bit, fraction, guard bit and sticky bit after the shift of `locate`."""
+    """Leading bit, fraction, guard bit and sticky bit after the shift that :func:`locate` found."""
     window = fmt.fraction_bits + 2
     up = left - (len(word) - window)
     frame = Cat(Const(0, max(up, 0)), word)
@@ -107,8 +110,8 @@ def rounded(
 ) -> Signal:
     """Exponent and fraction as one word, rounded to nearest even, one bit wider than ``base`` and the fraction.
 
-    The leading bit of the significand is added to the exponent field, so ``base`` is the field less one, and ignored
-    where there is no leading bit.
+    The leading bit of the significand is added to the exponent field, so ``base`` is the field less one. It is ignored
+    if there is no leading bit.
     """
     f = fmt.fraction_bits
     lead = significand[f]

@@ -9,7 +9,7 @@ from generator.arithmetic.integers import add
 
 
 def _cell(m: Module, cell: Cell, bits: dict[int, Value], name: str) -> None:
-    """One adder: its two results join the bits."""
+    """Build one adder and add its two results to ``bits``."""
     total, carry = Signal(name=f"{name}_sum"), Signal(name=f"{name}_carry")
     taken = [bits[number] for number in cell.bits]
     match cell.kind:
@@ -33,7 +33,7 @@ def _cell(m: Module, cell: Cell, bits: dict[int, Value], name: str) -> None:
 def build(
     m: Module, plan: Plan, rows: Sequence[Value], state: Sequence[Value] = (), name: str = "add"
 ) -> dict[int, Value]:
-    """Build all bits of a plan, by number."""
+    """Build all adders of a plan for these ``rows`` and accumulator bits; returns all bits by number."""
     given = [bit for number, row in enumerate(rows) for bit in _named(m, row, f"{name}_row{number}")] + list(
         state
     )
@@ -44,7 +44,7 @@ def build(
 
 
 def _named(m: Module, row: Value, name: str) -> Signal:
-    """Bind the row to a signal: every bit of it is used, and the expression would be repeated each time."""
+    """Bind the row to a signal; otherwise its expression would be repeated for each of its bits."""
     found = Signal(len(row), name=name)
     m.d.comb += found.eq(row)
     return found
@@ -58,20 +58,20 @@ def two_rows(plan: Plan, bits: dict[int, Value]) -> tuple[Value, Value]:
 
 
 def word_sum(m: Module, plan: Plan, rows: Sequence[Value], name: str = "add") -> Value:
-    """Rows added up to one word, for a plan that reduces all columns."""
+    """Add rows to one word, by a plan that reduces all columns."""
     left, right = two_rows(plan, build(m, plan, rows, name=name))
     return add(left, right, None, plan.width)
 
 
 def carried_sum(m: Module, plan: Plan, rows: Sequence[Value], total: Value) -> Value:
-    """Rows added to an accumulator in one adder; above the rows it takes a carry, less one."""
+    """Add rows to an accumulator in one adder; the bits above the rows add the carries, less one."""
     bits = build(m, plan, [*rows, total[: plan.low]])
     left, right = two_rows(plan, bits)
     if not plan.upper:
         return add(left, right, None, plan.width)
     low = Signal(plan.low + 1, name="lower")
     m.d.comb += low.eq(left + right)
-    # What the bits above hand on is known before the adder's carry: it need not ripple through them.
+    # Which upper bits pass on a change is known before the carry of the adder, so that carry need not ripple.
     arriving = bits[plan.carries[0]] if plan.carries else Const(0, 1)
     upper = total[plan.low :]
     passes = Signal(plan.upper, name="passes")
@@ -88,16 +88,16 @@ def carried_sum(m: Module, plan: Plan, rows: Sequence[Value], total: Value) -> V
 
 
 def _prefixes(passes: Value, first: Value) -> Value:
-    """Bits of a counter that change: all below hand on what changes the first."""
+    """Bits of a counter that change: the ones below which all bits pass on the change of the first."""
     return Cat(first & passes[:place].all() if place else first for place in range(len(passes)))
 
 
 def carry_save_sum(m: Module, plan: Plan, rows: Sequence[Value], state: Value) -> Value:
-    """Rows added to an accumulator in carry-save form; gives its next state."""
+    """Add rows to an accumulator in carry-save form; returns its next state."""
     bits = build(m, plan, rows, list(state[: sum(plan.state)]))
     kept = [bits[number] for column in plan.left for number in column]
     arriving = [bits[number] for number in plan.carries]
-    # Of two carries and less one: neither takes one off, both add one.
+    # The counter adds two carries, less one: no carry subtracts one, both together add one.
     changes = ~arriving[0] if len(arriving) == 1 else ~(arriving[0] ^ arriving[1]) if arriving else None
     falls: Value = ~arriving[0] if arriving else Const(1, 1)
     for number, (_, pending, count) in enumerate(_segments(plan, state)):
@@ -108,7 +108,7 @@ def carry_save_sum(m: Module, plan: Plan, rows: Sequence[Value], state: Value) -
 
 
 def _segments(plan: Plan, state: Value) -> list[tuple[int, Value, Value]]:
-    """The parts of the counter: width, what is pending before it, and the count."""
+    """(width, bits of the pending carry, count) of every piece of the counter."""
     low, found = sum(plan.state), []
     for width, pending in zip(plan.segments, plan.pending, strict=True):
         found.append((width, state[low + width : low + width + pending], state[low : low + width]))
@@ -117,7 +117,7 @@ def _segments(plan: Plan, state: Value) -> list[tuple[int, Value, Value]]:
 
 
 def _passes(pending: Value, count: Value) -> Value:
-    """Bits of a count that hand on what changes them: ones if it rises, zeros if it falls."""
+    """Bits of a count that pass on a change to the next bit: ones if it rises, zeros if it falls."""
     return count ^ pending[1].replicate(len(count)) if len(pending) > 1 else ~count
 
 
@@ -129,7 +129,7 @@ def _flips(m: Module, pending: Value, count: Value, number: int) -> Value:
 
 
 def _carry(pending: Value, count: Value) -> Value:
-    """1 if the next part of the counter changes too."""
+    """1 if the next piece of the counter changes too."""
     return pending[0] & _passes(pending, count).all()
 
 
@@ -144,7 +144,7 @@ def resolved(plan: Plan, state: Value) -> Value:
     upper, high, below = [], [], Const(0, 1)
     for width, pending, count in _segments(plan, state):
         changes, falls = pending[0], pending[1] if len(pending) > 1 else Const(1, 1)
-        # -1, 0 or +1, less one if what stands below is negative.
+        # The pending change, -1, 0 or +1, less one if the piece below is negative.
         negative = changes & falls | below & ~changes
         upper.append(count)
         high += [changes ^ below, negative.replicate(width - 1)]

@@ -10,7 +10,7 @@ from generator.block import Block
 
 
 def product(block: Block, m: Module, a: Value, b: Value) -> Value:
-    """The rounded sum of the lanes' rounded products, or of what a ternary ``a`` makes of ``b``."""
+    """The rounded sum of the rounded products of all lanes; a ternary ``a`` selects ``b``, ``-b`` or +0 instead."""
     element = block.element
     target, words = sum_format(element), []
     for lane, pair in enumerate(zip(parts(a, element.a_width), parts(b, element.b_width), strict=True)):

@@ -23,9 +23,9 @@ class Lines(NamedTuple):
 def operand_rows(
     m: Module, element: Element, a: Value, b: Value, ternary: Value, met: bool = False
 ) -> list[Value]:
-    """Rows of bits; the highest bit of each is inverted. ``a`` holds digits for a serial element.
+    """Rows of bits whose highest bits are inverted. For a serial element ``a`` holds digits.
 
-    ``met``: the sign of a Booth digit is added to its row's lowest bit, and what is left of it is a carry.
+    With ``met`` the sign of a Booth digit is already added to the lowest bit of its row; the carry of that remains.
     """
     width = element.b_width
     if ENCODINGS[element.pe] == "flex":
@@ -61,7 +61,7 @@ def _offset(row: Value) -> Value:
 
 
 def _binary(a: Value, b: Value) -> list[Value]:
-    """One row for every bit of ``a``; products of just one sign bit are inverted."""
+    """One row for every bit of ``a``; products of exactly one sign bit are inverted."""
     rows = []
     for place, bit in enumerate(a):
         row = b & bit.replicate(len(b))
@@ -71,7 +71,7 @@ def _binary(a: Value, b: Value) -> list[Value]:
 
 
 def _booth(a: Value, place: int, below: Value | None = None) -> Lines:
-    """A radix-4 Booth digit; minus nothing is inverted zeros and the one that is added."""
+    """Select lines of a radix-4 Booth digit. Minus zero is a row of inverted zeros, to which one is added."""
     low = 2 * place
     middle, high = a[low], a[min(low + 1, len(a) - 1)]
     if below is None:
@@ -80,13 +80,13 @@ def _booth(a: Value, place: int, below: Value | None = None) -> Lines:
 
 
 def _ent(code: Value, place: int) -> Lines:
-    """A digit of an EN-T code: 0, 1, 2 or -1, all of them negated by the sign."""
+    """Select lines of a digit of an EN-T code: 0, 1, 2 or -1, negated if the sign is set."""
     low, high = zero_extend(code[:-1][2 * place : 2 * place + 2], 2)
     return Lines(low, high & ~low, (high & low) ^ code[-1])
 
 
 def _named(m: Module, lines: Lines, lane: int, place: int) -> Lines:
-    """The lines as signals of their own, so that a row's gates meet them as they are."""
+    """Bind the lines to signals, so that their expressions are not repeated for every bit of a row."""
     found = []
     for name, value in lines._asdict().items():
         line = Signal(name=f"{name}{lane}_{place}")
@@ -103,7 +103,7 @@ def _multiple(lines: Lines, b: Value) -> Value:
 
 
 def _shifted(m: Module, digit: Value, b: Value, element: Element, lane: int) -> Value:
-    """``b`` times a digit with its weight: gated, shifted, inverted."""
+    """``b`` times a digit and its weight: the word is gated, shifted and inverted."""
     reach = element.b_width + 2 * element.digits - 1
     amount, active, inverted = digit[:-2], digit[-2], digit[-1]
     word = b & active.replicate(len(b))
@@ -118,9 +118,9 @@ def _shifted(m: Module, digit: Value, b: Value, element: Element, lane: int) -> 
 
 
 def _flexible(m: Module, element: Element, a: Value, words: list[Value], ternary: Value) -> list[Value]:
-    """Booth digits of one integer, all of the same ``b``; or digits that stand alone, each of its own ``b``.
+    """Rows of the Booth digits of one integer, all with the same ``b``, or of independent digits, each with its own.
 
-    A ternary weight is a digit that gets nothing from the bit below and is not shifted.
+    A ternary weight is a digit that ignores the bit below it and is not shifted.
     """
     rows, signs = [], []
     for place in range(element.digits):

@@ -20,7 +20,7 @@ def ent_digits(m: Module, a: Value) -> tuple[list[Value], Value]:
     """
     width = len(a)
     magnitude = Signal(width, name="magnitude")
-    # The most negative number keeps its pattern, which is its magnitude without a sign.
+    # The most negative number keeps its pattern, which as an unsigned number is its magnitude.
     m.d.comb += magnitude.eq((a ^ a[-1].replicate(width)) + a[-1])
     found: list[Value] = []
     carry: Value = Const(0, 1)
@@ -57,9 +57,9 @@ class DigitEncode(Block):
 class DigitQueue(Block):
     """Hands out the digits of an operand that are not zero, lowest first, one per ``enable``.
 
-    ``load`` takes a new operand, whatever is left of the old one. ``done`` says that no digit is left but perhaps
-    the one that is shown. With nothing left a digit is shown that adds nothing. An element of dense digits hands out
-    all of those that ``mask`` names, zero or not.
+    ``load`` takes a new operand and drops what is left of the old one. ``done`` is 1 if no digit is left, except
+    perhaps the one at the output. If none is left, the output is a digit that adds nothing. An element of dense digits
+    hands out every digit of its ``mask``, zero or not.
     """
 
     place = "queue"
@@ -108,7 +108,7 @@ class DigitQueue(Block):
         return self.a, self.mask
 
     def _shown(self, held: Value, lowest: list[Value], active: Value) -> tuple[Value, Value, Value]:
-        """Selects of the other operand: doubled, nonzero, inverted."""
+        """Lines that select a multiple of the other operand: doubled, nonzero, inverted."""
         if self.dense:
             word = sign_extend(held, 2 * len(lowest))
             triples = [

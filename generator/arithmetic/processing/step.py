@@ -45,7 +45,7 @@ class _Element(Block):
     """Base of the blocks of one element."""
 
     place = "pe"
-    met = False  # whether signs of digits have met their rows
+    met = False  # True if the signs of digits are already added to their rows
 
     def __init__(self, element: Element, part: str, ports: dict[str, Any], *, clocked: bool = False) -> None:
         self.element = element.check()
@@ -91,7 +91,7 @@ class _Element(Block):
 
 
 def _grouped(m: Module, element: Element, found: list[Value], met: bool) -> Value:
-    """Rows of equal weight reduced, weight by weight."""
+    """Reduce the rows of each weight; the results stand side by side, lowest weight first."""
     words: list[Value] = []
     for low, numbers, plan in groups(element, met):
         bits = build(m, plan, [found[number] for number in numbers], name=f"weight{low}_")
@@ -116,8 +116,8 @@ class Step(_Element):
 class Accumulate(_Element):
     """A step with its accumulator: ``first`` starts a new sum.
 
-    Without ``enable`` nothing is added; the registers may change, what they stand for does not. With its products
-    ``registered`` it takes a cycle more and allows a faster clock.
+    Without ``enable`` nothing is added: the registers may change, but not the value that they represent. With
+    ``registered`` products the latency is one cycle longer and the clock can be faster.
     """
 
     def __init__(self, element: Element, *, registered: bool = False) -> None:
@@ -134,7 +134,7 @@ class Accumulate(_Element):
         a = self.digit if element.serial else self.a
         first, enable = self.first & self.enable, self.enable
         if not element.floats:
-            # Adding nothing is cheaper than holding every bit; not so where infinity times nothing is not nothing.
+            # Adding zero is cheaper than an enable for every bit. Floats need the enable: infinity times 0 is NaN.
             a = a & enable.replicate(len(a))
         if self.registered:
             product = self._held(m, "product", self._product(m, a, self.b))

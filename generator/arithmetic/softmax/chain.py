@@ -20,9 +20,10 @@ from generator.block import Block, drive
 class Chain(Block):
     """Base of the pipelined blocks.
 
-    ``stages`` registers lie in every path, ``enable`` moves all of them at once; there is no reset. ``static`` inputs
-    go around the registers: they hold still while anything is inside. ``flags`` leave with the result. All these are
-    given by their widths; one without bits is not there.
+    Every path has ``stages`` registers, which ``enable`` moves all at once; there is no reset. ``static`` inputs bypass
+    the registers and must not change while data is inside. ``flags`` leave with the result. ``operands``, ``static``
+    and ``flags`` give the widths of the ports; a port without bits does not exist. Raises ``TypeError`` or
+    ``ParamError`` for wrong ``stages``.
     """
 
     def __init__(
@@ -53,13 +54,22 @@ class Chain(Block):
         """Relative delays of the steps."""
         return BLOCKS[self.place].delays
 
+    def places(self) -> list[int]:
+        """Number of steps in front of each register."""
+        return cuts(self.delays(), self.stages)
+
+    def wires(self, m: Module, number: int) -> Wires:
+        """The namer of the wires of a step. A block that has several steps of one kind must tell them apart here."""
+        return Wires(m)
+
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         values = Values({port: self.pins[port][1] for port in self.operands})
         static = {port: self.pins[port][1] for port in self.static}
-        places, stage = cuts(self.delays(), self.stages), 0
+        places, stage = self.places(), 0
         for number, step in enumerate(self.steps, start=1):
-            values = Values(step(Wires(m), Values(values | static)))
+            found = step(self.wires(m, number), Values(values | static))
+            values = Values({name: value for name, value in found.items() if name not in static})
             for _ in range(places.count(number)):
                 values = stored(m, stage, self.enable, values)
                 stage += 1

@@ -1,7 +1,6 @@
-"""Blocks of short steps, between which registers stand: scaling of a score and finishing of an output."""
+"""Blocks of short steps with registers in between: scaling of a score and finishing of an output."""
 
 from functools import partial
-from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Value
 from amaranth.lib.wiring import In, Out
@@ -20,11 +19,10 @@ from blueprint.arithmetic.softmax.deep import (
     CarrySave,
     bounds,
 )
-from generator.arithmetic.floating.pipeline import Results, Step, Values, Wires, stored
+from generator.arithmetic.floating.pipeline import Results, Step, Values, Wires
 from generator.arithmetic.integers import sign_extend
 from generator.arithmetic.softmax import output, scores
 from generator.arithmetic.softmax.chain import Chain, fits, saturated
-from generator.block import drive
 from generator.cells.skew import delay_line
 
 #: Bits of an output that is an integer.
@@ -32,7 +30,7 @@ OUTPUT = 8
 
 
 def skewed(m: Module, a: Arithmetic, place: str, operand: str, cuts: int, value: Value) -> Value:
-    """A shared operand of blocks with ``cuts`` registers: every piece as late as the step that reads it."""
+    """Delay a shared operand of blocks with ``cuts`` registers: every piece arrives with the step that reads it."""
     if not cuts or not len(value):
         return value
     steps = DEEP[place].of(a)
@@ -50,7 +48,7 @@ def skewed(m: Module, a: Arithmetic, place: str, operand: str, cuts: int, value:
 
 
 class _Deep(Chain):
-    """Base of the blocks. Pieces of ``shared`` operands come as late as the steps that read them."""
+    """Base of the blocks. Pieces of ``shared`` operands must arrive with the steps that read them."""
 
     def __init__(
         self, a: Arithmetic, plain: Chain, steps: tuple[Step, ...], cuts: int, shared: tuple[str, ...]
@@ -63,24 +61,17 @@ class _Deep(Chain):
             }
             for flow in (In, Out)
         )
-        self.arithmetic, self.shared = a, tuple(name for name in shared if own.get(name))
-        super().__init__(f"{plain.module_name}_deep", own, len(plain.result), steps, cuts, flags=flags)
+        self.arithmetic = a
+        operands = {name: width for name, width in own.items() if name not in shared}
+        static = {name: width for name, width in own.items() if name in shared}
+        name, result = f"{plain.module_name}_deep", len(plain.result)
+        super().__init__(name, operands, result, steps, cuts, static, flags)
 
-    def elaborate(self, platform: Any) -> Module:
-        m = self.module()
-        given = {port: self.pins[port][1] for port in self.operands}
-        shared = {name: given[name] for name in self.shared}
-        values, stage = Values({name: given[name] for name in given if name not in shared}), 0
-        places = DEEP[self.place].of(self.arithmetic).cuts(self.stages)
-        for number, step in enumerate(self.steps, start=1):
-            found = step(Wires(m, f"step{number}_"), Values(values | shared))
-            values = Values({name: value for name, value in found.items() if name not in shared})
-            for _ in range(places.count(number)):
-                values = stored(m, stage, self.enable, values)
-                stage += 1
-        drive(m, self.result, values.result)
-        m.d.comb += [self.pins[flag][1].eq(values[flag]) for flag in self.beside]
-        return m
+    def places(self) -> list[int]:
+        return DEEP[self.place].of(self.arithmetic).cuts(self.stages)
+
+    def wires(self, m: Module, number: int) -> Wires:
+        return Wires(m, f"step{number}_")
 
 
 class DeepScale(_Deep):
@@ -109,18 +100,18 @@ class DeepFinish(_Deep):
 
 
 def _product_steps(c: CarrySave, factor: str) -> tuple[Step, ...]:
-    """``left`` times a shared factor becomes ``product``; whatever else there is stays beside it."""
+    """Multiply ``left`` by a shared factor into ``product``; all other values are passed on."""
     rows = tuple(partial(_rows, c, factor, low, high) for low, high in bounds(c.factor, CHUNKS))
     return *rows, *(partial(_resolved, c, low, high) for low, high in bounds(c.left, SEGMENTS))
 
 
 def _beside(v: Values, *names: str) -> Results:
-    """What a step hands on besides the values of these names."""
+    """All values except those of these names, for a step to pass on."""
     return {name: value for name, value in v.items() if name not in names}
 
 
 def _rows(c: CarrySave, factor: str, low: int, high: int, w: Wires, v: Values) -> Results:
-    """Some bits of the factor: a row of carry-save adders for each, which leaves a bit of the product."""
+    """Add a carry-save row for each of some bits of the factor; each row completes one bit of the product."""
     left, done = v.left, [v.product] if "product" in v else []
     one, other = v.get("one", Const(0, 0)), v.get("other", Const(0, 0))
     for index in range(low, high):
@@ -137,9 +128,9 @@ def _rows(c: CarrySave, factor: str, low: int, high: int, w: Wires, v: Values) -
 
 
 def _added(row: Value, one: Value, other: Value, *, first: bool) -> tuple[Value, Value]:
-    """The sums and the carries of a row and of two words; the carries stand a place higher.
+    """The sums and the carries of a row and two words; the carries have the next higher weight.
 
-    With the first row comes a constant 1 beside its highest bit.
+    The first row has a constant 1 beside its highest bit.
     """
     if first:
         return Cat(row[:-1], ~row[-1], row[-1]), Const(0, 0)
@@ -150,7 +141,7 @@ def _added(row: Value, one: Value, other: Value, *, first: bool) -> tuple[Value,
 
 
 def _resolved(c: CarrySave, low: int, high: int, w: Wires, v: Values) -> Results:
-    """A piece of the sum of the two words; behind the last the highest bit of the product is inverted."""
+    """Add a piece of the two words; the last piece inverts the highest bit of the product."""
     bits, last = high - low, high == c.left
     one, other = v.one[:bits], v.other[:bits]
     if "carry" in v:
@@ -165,7 +156,7 @@ def _resolved(c: CarrySave, low: int, high: int, w: Wires, v: Values) -> Results
 
 
 def _moved(distance: str, low: int, high: int, w: Wires, v: Values) -> Results:
-    """The product moved right by some bits of the distance."""
+    """Shift the product right by some bits of the distance."""
     by = Cat(Const(0, low), v[distance][low:high])
     return _beside(v, "product") | {"product": w("down", v.product.as_signed() >> by)}
 
@@ -193,12 +184,12 @@ def _score(a: Arithmetic, v: Values) -> Values:
 
 
 def _with_room(v: Values) -> Values:
-    """One more bit below the product, which rounds."""
+    """Append one more bit below the product, by which it is rounded."""
     return Values(v | {"product": Cat(Const(0, 1), v.product)})
 
 
 def _rounded_low(a: Arithmetic, w: Wires, v: Values) -> Results:
-    """The low half rounded; ``sign`` and whether it ``fits`` say of a long product what the range makes of it."""
+    """Round the low half. ``fits`` and ``sign`` of a long product say whether it saturates, and to which end."""
     near, half, above = SCALE.near(a)
     word = v.product[1:]
     low = w("low", (word[:half] + v.product[0])[: half + 1])
@@ -236,20 +227,20 @@ def _finish_steps(a: Arithmetic) -> tuple[Step, ...]:
 
 
 def _align_low(a: Arithmetic, w: Wires, v: Values) -> Results:
-    """The sum moved up by the low bits of the number of zeros."""
+    """Shift the sum up by the low bits of the number of leading zeros."""
     by, width = v.r[a.gain_width : a.gain_width + ALIGN_LOW], FINISH.aligned_width(a)
     return {"o": w("moved", (sign_extend(v.o, width) << by)[:width])}
 
 
 def _align_high(a: Arithmetic, w: Wires, v: Values) -> Results:
-    """And by the others; a left move is left to the last shift."""
+    """Shift the sum up by the other bits; where it would have to move further, the last shift is shorter instead."""
     by = Cat(Const(0, ALIGN_LOW), v.r[a.gain_width + ALIGN_LOW :])
     moved = w("moved", (sign_extend(v.o, a.moved_width) << by)[: a.moved_width])
     return {"left": moved[a.moved_width - FINISH.product(a).left :]}
 
 
 def _rounded(w: Wires, v: Values) -> Results:
-    """Only what is near the range is rounded; what is further away is cut whether it is or not."""
+    """Round only numbers near the range; others saturate whether they are rounded or not."""
     word = v.product[1:]
     near = w("near", (word[:NEAR].as_signed() + v.product[0])[: NEAR + 1])
     inside = fits(word, NEAR) if len(word) > NEAR else Const(1, 1)

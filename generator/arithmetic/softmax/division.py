@@ -39,9 +39,9 @@ class Reciprocal(Chain):
 
 
 def _begin(a: Arithmetic, w: Wires, v: Values) -> Results:
-    """The divisor from 1 to 2 without its leading bit, and what is left after the first two bits of the quotient.
+    """The fraction of the divisor, which is from 1 to 2, and the remainder after the first two bits of the quotient.
 
-    Those are 10 where the divisor is 1 (``exact``) and 01 elsewhere.
+    Those bits are 10 if the divisor is 1 (``exact``), else 01.
     """
     found = _float_divisor(a, w, v.total) if a.sums_are_floats else _fixed_divisor(a, w, v.total)
     fraction = Values(found).fraction
@@ -103,7 +103,7 @@ def _float_word(a: Arithmetic, w: Wires, v: Values, there: Value) -> Value:
     fmt = a.sum_format
     bits = fmt.exponent_bits + 2
     exponent = zero_extend(v.exponent, bits)
-    # The field where the sum is exactly a power of two; elsewhere one less.
+    # The exponent field if the sum is exactly a power of two; otherwise the field is one less.
     if a.sums_are_floats:
         top = Const(2 * fmt.bias, bits) - exponent
     else:
@@ -125,8 +125,8 @@ def reciprocal_pattern(a: Arithmetic, r: Value) -> Value:
 class SerialReciprocal(Block):
     """Divides one by the sum of the weights, one bit of the quotient per cycle.
 
-    ``start`` takes ``total``; ``done`` says that ``result`` is that of the last one taken. A ``start`` before that
-    gives up the one before.
+    ``start`` takes ``total``; ``done`` is 1 once ``result`` belongs to the last ``total`` taken. A ``start`` before
+    that abandons the division that runs.
     """
 
     place = "reciprocal"

@@ -17,7 +17,7 @@ from generator.arithmetic.softmax.division import reciprocal_pattern
 class Finish(Chain):
     """Rounds the sum of the weighted values, divided by that of the weights where it is not yet, to an output.
 
-    ``saturated`` says that an integer does not fit.
+    ``saturated`` is 1 if an integer result does not fit.
     """
 
     place = "finish"
@@ -40,7 +40,7 @@ class Finish(Chain):
 
 
 def _prepare(a: Arithmetic, w: Wires, v: Values) -> Results:
-    """The sum as a float, or moved like the divisor was."""
+    """Convert the sum to a float, or shift it like the divisor."""
     if a.sums_are_floats:
         return v.keep("o", "r")
     if a.is_float:
@@ -52,7 +52,7 @@ def _prepare(a: Arithmetic, w: Wires, v: Values) -> Results:
         return v
     zeros = v.r[a.gain_width :]
     wide = sign_extend(v.o, a.moved_width)
-    # A left move is left to the last shift.
+    # Where the sum would have to move further up, the last shift is shorter instead (``finish_shift``).
     moved = w("moved", (wide << zeros)[: a.moved_width])[max(a.l_width - 1 - a.divisor_fraction, 0) :]
     return {"o": moved, "r": v.r[: a.gain_width], "output_shift": v.output_shift}
 
@@ -64,7 +64,7 @@ def _divide(a: Arithmetic, w: Wires, v: Values) -> Results:
             return v.keep("o")
         return {"o": chain(w, multiply.steps(a.sum_format), a=o, b=reciprocal_pattern(a, v.r))}
     factor = v.output_multiplier if a.divides_first else v.r
-    # One bit below those that stay whatever the register says; it rounds.
+    # One bit is kept below those that remain for every value of the register; it rounds.
     product = w("product", o.as_signed() * factor)
     return {"o": product[a.finish_shift - 1 :], "output_shift": v.output_shift}
 

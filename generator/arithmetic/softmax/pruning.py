@@ -4,16 +4,17 @@ from functools import partial
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from blueprint.arithmetic.pruning import CODE_BITS, ELEMENT_BITS, SURROGATE_DELAYS, Pruning
+from blueprint.arithmetic.pruning import CODE_BITS, ELEMENT_BITS, PLACE_BITS, SURROGATE_DELAYS, Pruning
 from generator.arithmetic.floating.pipeline import Results, Values, Wires
 from generator.arithmetic.floating.words import leading_zeros
-from generator.arithmetic.integers import parts as elements
 from generator.arithmetic.integers import sign_extend, zero_extend
 from generator.arithmetic.polynomial import looked_up
 from generator.arithmetic.softmax.chain import Chain
 from generator.block import Block
+from generator.layout import elements
 
 
 class LeadingOneCode(Block):
@@ -33,7 +34,7 @@ class LeadingOneCode(Block):
         m.d.comb += magnitude.eq(((self.value[:7] ^ sign.replicate(7)) + sign)[:7])
         count, none = leading_zeros(magnitude)
         level = (Const(7, 3) - Cat(*count))[:3] & (~none).replicate(3)
-        # The magnitude of -128 is 0 in seven bits, which is what its code asks for.
+        # The magnitude of -128 is 0 in seven bits, which gives the right code.
         m.d.comb += self.code.eq(Cat(level, sign))
         return m
 
@@ -54,24 +55,26 @@ class LeadingOneScore(Chain):
 
 
 def _multiply(p: Pruning, w: Wires, v: Values) -> Results:
-    """Products as a place, 0 to 14, and a sign, or nothing."""
+    """The position (0 to 14) and sign of every product, and whether it is nonzero."""
     places, signs, there = [], [], []
-    for q, k in zip(elements(v.q, CODE_BITS), elements(v.k, CODE_BITS), strict=True):
+    codes = ArrayLayout(CODE_BITS, p.dim)
+    for q, k in zip(elements(codes(v.q)), elements(codes(v.k)), strict=True):
         place = _place(q) + _place(k)
-        places.append(w("place", place[:4]))
+        places.append(w("place", place[:PLACE_BITS]))
         signs.append(q[-1] ^ k[-1])
         there.append(q.any() & k.any())
     return {"places": Cat(*places), "signs": Cat(*signs), "there": Cat(*there)}
 
 
 def _place(code: Value) -> Value:
-    """0 to 7; that of -128, whose level is 0, is 7."""
+    """The position of a code, 0 to 7. That of -128, whose level is 0, is 7."""
     return (code[:3] - Const(1, 3))[:3]
 
 
 def _add(p: Pruning, w: Wires, v: Values) -> Results:
     words = []
-    for place, sign, there in zip(elements(v.places, 4), v.signs, v.there, strict=True):
+    places = elements(ArrayLayout(PLACE_BITS, p.dim)(v.places))
+    for place, sign, there in zip(places, v.signs, v.there, strict=True):
         one = w("one", there << place)
         words.append(w("term", ((one ^ sign.replicate(16)) + sign)[:16]))
     while len(words) > 1:
@@ -100,7 +103,7 @@ class Bucket(Block):
         sign = self.score[-1]
         magnitude = Signal(width)
         m.d.comb += magnitude.eq(self.score[:-1] ^ sign.replicate(width))
-        # The lowest bits, if nothing leads above them, are the number; so is 1 the place of the next ones.
+        # If no bit above the lowest ones is set, they are the number; the positions above therefore start at 1.
         high = magnitude[bits:]
         count, none = leading_zeros(high)
         zeros, top = Signal(len(count)), Signal(width)
@@ -117,9 +120,10 @@ class Bucket(Block):
 class TopK(Block):
     """Selects the K best keys by counting buckets.
 
-    ``clear`` for a cycle, then one bucket per cycle with ``count``, then ``scan`` for a cycle with ``candidates`` held;
-    when ``ready`` the same buckets again, one per cycle with ``pick``: ``taken`` says in the same cycle whether that
-    key is selected. ``scan`` looks at one bucket per cycle from the highest down and stops where there are enough.
+    The sequence is ``clear`` for a cycle; one bucket per cycle with ``count``; ``scan`` for a cycle, ``candidates``
+    being valid; and, once ``ready``, the same buckets again, one per cycle with ``pick``. In that cycle ``taken`` is 1
+    if the key is selected. The scan visits one bucket per cycle from the highest down and stops when there are enough
+    keys.
     """
 
     place = "top_k"

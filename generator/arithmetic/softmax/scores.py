@@ -4,16 +4,17 @@ from functools import partial
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.softmax.arithmetic import SCORE_FRACTION, SCORE_WHOLE, SHIFT_BITS, Arithmetic
 from generator.arithmetic.floating import add, convert, multiply
 from generator.arithmetic.floating.pipeline import Results, Values, Wires, chain
 from generator.arithmetic.floating.words import is_special, subtract
-from generator.arithmetic.integers import parts as elements
 from generator.arithmetic.integers import sign_extend, zero_extend
 from generator.arithmetic.softmax.chain import Chain, capped, negated, saturated, unpacked, widened
 from generator.block import Block
+from generator.layout import elements
 
 
 class ScoreBeat(Chain):
@@ -31,7 +32,8 @@ class ScoreBeat(Chain):
 
     def _multiply(self, w: Wires, v: Values) -> Results:
         a = self.arithmetic
-        pairs = zip(elements(v.q, a.in_width), elements(v.k, a.element_width), strict=True)
+        words = ((a.in_width, v.q), (a.element_width, v.k))
+        pairs = zip(*(elements(ArrayLayout(bits, a.lanes)(word)) for bits, word in words), strict=True)
         if not a.is_float:
             return {"products": Cat(*((q.as_signed() * k.as_signed())[: a.product_width] for q, k in pairs))}
         block = ScoreProduct(a)
@@ -62,13 +64,13 @@ class ScoreBeat(Chain):
             self.use(w.m, block, f"add{number}", a=x, b=y, result=found)
             return found
 
-        return {"result": _pairwise(w, elements(v.products, len(v.products) // a.lanes), total)}
+        return {"result": _pairwise(w, _products(a, v), total)}
 
 
 class ScoreProduct(Block):
     """Multiplies an element of a query by one of a key: a float, or fixed point.
 
-    Beside a product in fixed point ``flag`` says that a factor is not finite, ``huge`` that it is too large.
+    For a product in fixed point, ``flag`` is 1 if a factor is not finite and ``huge`` if the product is too large.
     """
 
     place = "score_beat"
@@ -111,12 +113,12 @@ class ScoreSum(Block):
 
 
 def _fixed_product(a: Arithmetic, w: Wires, q: Value, k: Value) -> tuple[Value, Value, Value]:
-    """(product in units of 2**-SCORE_FRACTION, whether a factor is NaN or infinite, whether it is too large)."""
+    """(product in units of 2**-SCORE_FRACTION, 1 if a factor is NaN or infinite, 1 if the product is too large)."""
     fmt = a.input_format
     query, key = unpacked(fmt, q), unpacked(fmt, k)
     product = w("product", query.significand * key.significand)
     bits = fmt.exponent_bits + 2
-    # The exponents without their biases reach SCORE_WHOLE - 2 where nothing moves.
+    # Nothing is shifted if the exponents, without their biases, add up to SCORE_WHOLE - 2.
     highest = Const(SCORE_WHOLE - 2 + 2 * fmt.bias, bits)
     total = zero_extend(query.exponent, bits) + zero_extend(key.exponent, bits)
     distance = w("distance", subtract(highest, total[:bits], bits))
@@ -129,13 +131,16 @@ def _fixed_product(a: Arithmetic, w: Wires, q: Value, k: Value) -> tuple[Value, 
 
 
 def _add(a: Arithmetic, w: Wires, v: Values) -> Results:
-    words = elements(v.products, len(v.products) // a.lanes)
-    total = _pairwise(w, words, lambda x, y: (x.as_signed() + y.as_signed()).as_unsigned())
+    total = _pairwise(w, _products(a, v), lambda x, y: (x.as_signed() + y.as_signed()).as_unsigned())
     return {"result": Cat(sign_extend(total, a.beat_width), *v.keep("flag", "huge").values())}
 
 
+def _products(a: Arithmetic, v: Values) -> list[Value]:
+    return elements(ArrayLayout(a.product_width, a.lanes)(v.products))
+
+
 def _pairwise(w: Wires, words: list[Value], total: Any) -> Value:
-    """Neighbors first; an odd one waits for the next level."""
+    """Add words pairwise, neighbors first; an odd one waits for the next level."""
     while len(words) > 1:
         pairs = [w("pair", total(x, y)) for x, y in zip(words[::2], words[1::2], strict=False)]
         words = pairs + words[len(words) & ~1 :]
@@ -149,7 +154,7 @@ def _float_sum(a: Arithmetic, w: Wires, x: Value, y: Value) -> Value:
 class AddScore(Block):
     """Adds up the beats of a score.
 
-    ``total`` includes the beats before the last rising edge with ``enable``; one with ``begin`` starts a new score.
+    ``total`` includes the beats up to the last rising edge with ``enable``; an edge with ``begin`` starts a new score.
     """
 
     place = "add_score"
@@ -183,7 +188,7 @@ class AddScore(Block):
 class ScaleScore(Chain):
     """Turns a score into an exponent of two: multiplied, moved right, rounded, saturated.
 
-    ``saturated`` says that the score or its exponent is too large; one that is too low weighs nothing.
+    ``saturated`` is 1 if the score or its exponent is too large. If it is too low, the key has no weight.
     """
 
     place = "scale"
@@ -209,7 +214,7 @@ def _scale(a: Arithmetic, w: Wires, v: Values) -> Results:
 
 
 def _fit(a: Arithmetic, w: Wires, v: Values) -> Results:
-    """Moved by the shift, with one more bit that rounds; or a float made an integer."""
+    """Shift the product, with one more bit that rounds it; or convert a float to an integer."""
     product, width = v.product, a.t_width
     if a.sums_are_floats:
         whole = chain(w, convert.to_integer_steps(a.sum_format, width), a=product)
@@ -223,10 +228,10 @@ def _fit(a: Arithmetic, w: Wires, v: Values) -> Results:
 
 
 def exponent(a: Arithmetic, w: Wires, whole: Value, flag: Value, huge: Value) -> Results:
-    """An exponent of two within its range, of a number that has its width.
+    """Limit a number that has the width of an exponent of two to the range of exponents.
 
-    The largest whole exponent has no fraction, so that every exponent has a whole one not below; the lowest stands
-    for a key that is not seen.
+    The largest integer exponent has no fraction, so that every exponent can be rounded up; the lowest one stands for a
+    key that is not seen.
     """
     topmost = w("topmost", ~whole[-1] & whole[a.fraction : -1].all())
     lowest = w("lowest", whole[-1] & ~whole[a.fraction : -1].any())

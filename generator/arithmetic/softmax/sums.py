@@ -47,7 +47,7 @@ def _place(a: Arithmetic, w: Wires, v: Values) -> Results:
         return {"result": v.product}
     fmt = a.input_format
     bits = max(fmt.exponent_bits, (VALUE_WHOLE - 1 + fmt.bias).bit_length()) + 1
-    # The exponent without its bias reaches VALUE_WHOLE - 1 where nothing moves.
+    # Nothing is shifted if the exponent, without its bias, is VALUE_WHOLE - 1.
     highest = Const(VALUE_WHOLE - 1 + fmt.bias, bits)
     distance = w("distance", subtract(highest, v.exponent, bits))
     distance = distance & (~distance[-1]).replicate(bits)
@@ -60,8 +60,8 @@ def _place(a: Arithmetic, w: Wires, v: Values) -> Results:
 class _RunningSum(Block, ABC):
     """Base of the running sums.
 
-    ``total`` counts the terms before the last rising edge with ``enable``, moved right by every ``shift``; one with
-    ``begin`` starts a new sum.
+    ``total`` includes the terms up to the last rising edge with ``enable`` and is shifted right by every ``shift``; an
+    edge with ``begin`` starts a new sum.
     """
 
     latency = "1 cycle"
@@ -134,7 +134,7 @@ class SumValues(_RunningSum):
 
 
 def lowered(w: Wires, fmt: FloatFormat, word: Value, shift: Value) -> Value:
-    """The float with its exponent lowered; +0 where it is not normal then.
+    """The float with its exponent lowered by ``shift``; +0 if the result is not normal.
 
     NaN and infinity stay as they are, and every pattern does where ``shift`` is 0.
     """

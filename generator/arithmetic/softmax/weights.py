@@ -18,9 +18,9 @@ from generator.block import Block
 class RunningMax(Block):
     """Keeps the largest whole exponent that no key of a row has exceeded.
 
-    ``peak``, the reference, already counts ``t`` (there is a path between them); the register takes it at a rising
-    edge with ``enable``. ``begin`` marks a row's first key. ``shift`` is by how much sums have to move first, 0 for a
-    first key.
+    ``peak`` is the reference and already includes ``t``, by a combinational path; the register takes it at a rising
+    edge with ``enable``. ``begin`` marks the first key of a row. ``shift`` is the distance by which running sums must
+    be shifted right before the key is added, 0 for a first key.
     """
 
     place = "running_max"
@@ -72,13 +72,13 @@ class Exp2(Chain):
 
 
 def _difference(a: Arithmetic, w: Wires, v: Values) -> Results:
-    """The fraction of the difference, and how far the mantissa goes down or, for floats, the exponent field."""
+    """The fraction of the difference, and the right shift of the mantissa or, for floats, the exponent field."""
     f, width = a.fraction, a.reference_width + 1
     fraction, whole = v.t[:f], v.t[f : a.t_width]
     flag = {"flag": v.t[-1]} if a.t_nan_bit and (a.nan_bit or a.sums_are_floats) else {}
     down = w("down", (v.peak.as_signed() - whole.as_signed())[:width])
     if a.graph == "naive":
-        # Above the reference: the same whole exponent with a fraction, or a larger one.
+        # ``t`` is above the reference if its integer part is the same and it has a fraction, or if it is larger.
         above = w("above", down[-1] | (~down.any() & fraction.any()))
         fraction, down = fraction & ~above.replicate(f), down & ~above.replicate(width)
     if not a.sums_are_floats:

@@ -53,7 +53,7 @@ class Control(Sequencer):
             "final": Out(finals),
             "visible": Out(spec.visible_bits),
         }
-        events = ("accepted", "misframed")  # that a run is finished says the last node
+        events = ("accepted", "misframed")  # the last node reports that a run is finished
         shape = f"p{spec.parallel}_k{spec.keys_max}q{spec.queries_max}h{spec.heads_max}_{spec.mask}"
         super().__init__(spec, f"{spec.family}_control_{shape}{'_gains' * turns}", ports, events)
 
@@ -148,8 +148,8 @@ class Control(Sequencer):
     def _rows_of_keys(self, m: Module, row_end: Value, pass_last: Value) -> None:
         """Count the keys of a row down to that of its last position, which sinks from row to row.
 
-        ``back`` is how far the key is from that one. The first row begins a cycle after the run, when registers hold
-        what the sizes say; a query is never there earlier.
+        ``back`` is the distance of the key from that one. The first row begins a cycle after the run, when the
+        registers derived from the sizes are valid; no query arrives earlier.
         """
         spec = self.spec
         width = spec.key_width
@@ -193,13 +193,13 @@ class Control(Sequencer):
     def _corners(self, m: Module, back: Value) -> None:
         """Visibility of the key at each position: not after the position, and in its window or a sink.
 
-        Where queries do not fill the last row its first positions, which have none, see nothing.
+        If the queries do not fill the last row, its first positions have no query and see nothing.
         """
         spec = self.spec
         bits: list[Value] = []
         left = self._queries_left
         for position in range(spec.visible_bits):
-            behind = spec.parallel - 1 - position  # from the row's last position to this one
+            behind = spec.parallel - 1 - position  # distance to the last position of the row
             sees: Value = at_most(Const(behind), back) & (left > behind) if behind else Const(1, 1)
             if spec.windowed:
                 reach: Value = self._span

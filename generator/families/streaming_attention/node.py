@@ -31,7 +31,7 @@ def halves(stages: int) -> tuple[int, int]:
 class Flags(NamedTuple):
     """Sideband of a token: last of its row, of its pass and of the run, and the queries that see it.
 
-    One that a design or a node has no use for is empty.
+    A flag that a design or a node does not use is empty.
     """
 
     last: Value

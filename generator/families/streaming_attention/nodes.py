@@ -96,13 +96,13 @@ class Score(NodeBlock):
         self.finish(m, results)
         low = [offset[:-1] < REFERENCE_FLOOR + (1 << (len(offset) - 1)), offset[-1]] if self.naive else []
         wrong = Cat(*above).any() | (Cat(*low).all() if low else 0)
-        # What comes last in a long path is brought together behind the registers.
+        # Signals at the end of a long path are combined after the registers.
         wide = Cat(*huge) & valid.replicate(len(huge))
         self.saturate(m, wide, *([later[0] & wrong] if self.naive else []))
         return m
 
     def _seen(self, m: Module, cycles: int) -> tuple[Value, Value]:
-        """1 if there is a token some cycles after firing, and who sees its key."""
+        """(1 if there is a token some cycles after firing, the positions that see its key)."""
         valid, flags = self.follow(m, cycles)
         return valid, flags.visible
 

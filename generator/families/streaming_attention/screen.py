@@ -46,14 +46,14 @@ class Screen(Block):
             "counted_valid": In(1),
             "found_room": In(1),
             "found_reserve": Out(1),
-            "searched": Out(1),  # the last key of a pass is looked at
+            "searched": Out(1),  # the last key of a pass is examined
             "taken": Out(1),
             "number": Out(number),
             "found_valid": In(1),
             "picked_room": In(1),
             "pick": Out(HANDSHAKE),
             "pick_fire": Out(1),
-            "picked_all": Out(1),  # the last key of a pass is named
+            "picked_all": Out(1),  # the number of the last key of a pass is given
         }
         super().__init__(f"{spec.family}_screen_{spec.design_hash}", ports, clocked=True, resets=True)
 
@@ -89,7 +89,7 @@ class Screen(Block):
         return number, last
 
     def _screen(self, m: Module) -> tuple[Value, Value]:
-        """Take a code per cycle; returns when its bucket is there, and the bucket."""
+        """Take a code per cycle; returns (1 in the cycle in which its bucket is known, the bucket)."""
         p, stages = self.pruning, self.spec.dot_stages
         key, last = self._number(m, "screened_key", len(self.number), self.run.keys, self.screen_fire)
         final = self._passes(m, "screened", self.screened) & last
@@ -146,7 +146,7 @@ class Screen(Block):
         stored = self._buckets(m, counted, bucket, reads, at)
         picked = Signal(name="in_best")
         chosen = Mux(looks, stored, bucket)
-        ready = Signal(name="best_ready")  # which it is after ``scan`` cycles
+        ready = Signal(name="best_ready")  # not read: it becomes 1 within the ``scan`` cycles
         self.use(
             m, TopK(p), "best", ready=ready, clear=self.run.start | self.searched,
             count=counted, scan=fire & first, pick=fire & looks,

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib.data import ArrayLayout
 
-from blueprint.arithmetic.pruning import CODE_BITS, ELEMENT_BITS
+from blueprint.arithmetic.pruning import CODE_BITS
 from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.families.streaming_attention.dataflow import (
     NODES,
@@ -22,7 +23,6 @@ from blueprint.numbers import FILE_WORDS, flag
 from blueprint.record import Record
 from generator.accelerator import Accelerator
 from generator.arithmetic.floating.words import is_special
-from generator.arithmetic.integers import parts
 from generator.arithmetic.softmax.pruning import LeadingOneCode
 from generator.block import word
 from generator.cells.fifo import Fifo
@@ -30,14 +30,14 @@ from generator.families.streaming_attention import nodes, results
 from generator.families.streaming_attention.control import Control
 from generator.families.streaming_attention.node import NodeBlock
 from generator.families.streaming_attention.screen import Screen
-from generator.layout import bits, joined, layout
+from generator.layout import bits, elements, joined, layout
 
 
 @dataclass(frozen=True)
 class Link:
-    """A FIFO between two nodes: a ``word`` of it leaves as its record; ``fills`` and ``reads`` say that they fire.
+    """A FIFO between two nodes: ``word`` leaves as its record; ``fills`` and ``reads`` are 1 when the nodes fire.
 
-    One that the design lacks is empty.
+    The link of a FIFO that the design lacks is empty.
     """
 
     edge: Edge
@@ -173,10 +173,9 @@ class StreamingAttention(Accelerator):
         """Codes to the numbers of the keys that are to be fetched."""
         spec, fires, links = self.spec, self._fires, self._links
         code, codes = LeadingOneCode(), Signal(spec.dim * CODE_BITS, name="query_code")
-        for number, (value, found) in enumerate(
-            zip(parts(bits(self.s_axis_query.beat.query), ELEMENT_BITS), parts(codes, CODE_BITS), strict=True)
-        ):
-            self.use(m, code, f"code{number}", value=value, code=found)
+        queries, found = self.s_axis_query.beat.query, ArrayLayout(CODE_BITS, spec.dim)(codes)
+        for number, pair in enumerate(zip(elements(queries), elements(found), strict=True)):
+            self.use(m, code, f"code{number}", value=pair[0], code=pair[1])
         there, wrong = Signal(name="pick_there"), self._code_wrong
         screen = self.use(
             m, Screen(spec), "screen", prefix="", run=self._control.run, code=self.s_axis_code,
@@ -196,7 +195,7 @@ class StreamingAttention(Accelerator):
         """The numbers of the keys found in a pass wait until all are known; ``there`` says whether there are any."""
         fifo = self._fifo(len(number), self.spec.candidates, False, False)
         found = Signal(len(number), name="pick_number")
-        room = Signal(name="pick_room")  # which there is: the pass before has left
+        room = Signal(name="pick_room")  # always 1 here: the numbers of the previous pass have left
         self.use(
             m, fifo, "numbers", write=taken, word=number, read=self._fires.pick, result=found, valid=there,
             room=room,
@@ -225,7 +224,7 @@ class StreamingAttention(Accelerator):
         return ends
 
     def _fire(self, m: Module, name: str, fire: Value, *, when: Value | None = None) -> None:
-        """A node fires when all its inputs are there and all its outputs have room; ``when`` says if a row's has to."""
+        """A node fires when its inputs are there and its outputs have room; those of a row need room only ``when``."""
         links = [link for link in vars(self._links).values() if link.there]
         keyed = [link for link in links if link.edge.source == name and link.edge.kind != "row"]
         rows = [link for link in links if link.edge.source == name and link.edge.kind == "row"]
@@ -347,9 +346,7 @@ class StreamingAttention(Accelerator):
         ]
         a = self.spec.softmax
         if a.is_float:
-            infinite = Cat(
-                *(is_special(a.input_format, each)[0] for each in parts(link.word.row, a.out_width))
-            )
+            infinite = Cat(*(is_special(a.input_format, each)[0] for each in elements(link.word.row)))
             self._saturated.append(fire & infinite.any())
 
 

@@ -63,7 +63,7 @@ class SummingControl(Control):
 
     def __init__(self, spec: SystolicSpec) -> None:
         self.latency = "a beat is issued 1 cycle after its operands are accepted"
-        waves, many = spec.stages, spec.accumulates
+        waves, many = spec.stages, spec.holds_sums
         ports = _PORTS | {
             "accept_wgt": Out(1),
             "valid": Out(many * waves * spec.floats),
@@ -107,7 +107,7 @@ class SummingControl(Control):
         valid = self.delays(m, "valid", issue, spec.stages - 1) if len(self.valid) else []
         busy, moves = self._busy(m, issue, ends)
         moved = self.delays(m, "move", moves, spec.stages - 1) if spec.waits else []
-        # Where every beat ends a tile, the beats that cross the array are the tiles that do.
+        # If every beat ends a tile, the beats that cross the array are the tiles that cross it.
         waves = self.delays(m, "last", done, spec.stages - 1) if spec.marks_ends else valid or moved
         held = self._drain(m, done, waves, final)
         blocked = beats & held
@@ -131,7 +131,7 @@ class SummingControl(Control):
             loads = self.delays(m, "load", self.accept_act, spec.stages - 1)
             m.d.comb += self.load.eq(Cat(*loads))
             m.d.comb += self.move.eq(Cat(*moved))
-        if spec.accumulates:
+        if spec.holds_sums:
             first = self.opening(m, "first_beat", ends, beats) & ~busy
             m.d.comb += self.first.eq(Cat(*self.delays(m, "first", first, spec.stages - 1)))
             m.d.comb += self.valid.eq(Cat(*valid))
@@ -287,7 +287,7 @@ class StationaryControl(Control):
         rows = self.spec.rows
         accept, ends = Signal(name="accept_row"), Signal(name="last_row")
         tile = held(m, "tile_there", accept & ends, self._take_tile)
-        more = begins | ~self._final_tile  # a tile that is in use already needs no weights any more
+        more = begins | ~self._final_tile  # no more weights are needed once the final tile is in use
         m.d.comb += [
             self.wgt.tready.eq(self._active & ((~tile & more) | (self._take_tile & ~self._final_tile))),
             accept.eq(self.wgt.tready & self.wgt.tvalid),

@@ -13,7 +13,7 @@ from generator.block import Block
 class DigitWait(Block):
     """Counts down the digits of an activation that are not zero, for the elements that have queues of their own.
 
-    ``done`` says that no digit is left but perhaps the one that is shown; of a single digit it always is.
+    ``done`` is 1 if no digit is left, except perhaps the current one; with a single digit it is always 1.
     """
 
     place = "edge"

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic import floating
@@ -11,11 +12,11 @@ from blueprint.arithmetic.processing.cascade import Plans, plans
 from blueprint.families.systolic import SystolicSpec
 from blueprint.numbers import flag
 from generator.arithmetic.floating import FloatAdd
-from generator.arithmetic.integers import add, parts, sign_extend
+from generator.arithmetic.integers import add, sign_extend
 from generator.arithmetic.processing import ActivationSelect, DigitQueue, Merge, Pass, Product, Step, mark
 from generator.arithmetic.processing.floats import converted
 from generator.block import Block, register
-from generator.layout import element, viewed
+from generator.layout import element, elements, viewed
 
 
 def element_name(spec: SystolicSpec, element: Element) -> str:
@@ -39,14 +40,14 @@ class ArrayElement(Block):
     def selected(self, m: Module) -> tuple[Value, Value]:
         """(activations, weights) of the lanes, with the activation selected for every weight."""
         spec = self.spec
-        act, words = self.act_used(m), parts(self.weight_used(m), spec.weight_bits)
-        acts, kind = parts(act, spec.selected_width), element(spec.stream("wgt").field)
-        words = [viewed(kind, word) for word in words]
+        act, kind = self.act_used(m), element(spec.stream("wgt").field)
+        lanes = ArrayLayout(kind, spec.dot_length)(self.weight_used(m))
+        words = [viewed(kind, word) for word in elements(lanes)]
         if spec.group == 1:
             return act, Cat(*(word.integer for word in words)) if spec.flexible else Cat(*words)
         block = ActivationSelect(spec.selected_width, spec.group)
         block.place = self.place
-        chosen = []
+        acts, chosen = elements(ArrayLayout(spec.selected_width, spec.act_lanes)(act)), []
         for lane, word in enumerate(words):
             first = lane // spec.kept * spec.group
             value = Signal(spec.selected_width, name=f"chosen{lane}")
@@ -113,7 +114,7 @@ class SummingElement(ArrayElement):
     def __init__(self, spec: SystolicSpec) -> None:
         self.spec, self.element = spec, spec.element
         self.latency = "2 cycles" if spec.product_register else "1 cycle"
-        width, many, chained = spec.state_width, spec.accumulates, flag(spec.rows > 1)
+        width, many, chained = spec.state_width, spec.holds_sums, flag(spec.rows > 1)
         ports = {
             "act": In(spec.act_bits),
             "weight": In(spec.element_bits),
@@ -144,7 +145,8 @@ class SummingElement(ArrayElement):
             return self.act
         block, digits = self._placed(DigitQueue(self.element)), []
         width = self.spec.selected_width
-        for number, word in enumerate(parts(self.act, self.spec.act_width)):
+        words = ArrayLayout(self.spec.act_width, self.spec.act_lanes)(self.act)
+        for number, word in enumerate(elements(words)):
             digit, shown = (Signal(width, name=f"{name}{number}") for name in ("digit", "shown"))
             self.use(m, block, f"queue{number}", a=word, load=self.load, enable=self.move, digit=digit)
             m.d.comb += shown.eq(digit & self.move.replicate(len(digit)))
@@ -156,10 +158,12 @@ class SummingElement(ArrayElement):
         width = self.spec.state_width
         if not self.spec.accumulates:
             return sign_extend(self.product(m), width)
+        if not self.spec.holds_sums:
+            return self.stepped(m, Const(0, width))
         state, so_far = Signal(width, name="accumulator", reset_less=True), Signal(width, name="so_far")
         m.d.comb += so_far.eq(state & ~self.first.replicate(width))
         total = self.stepped(m, so_far)
-        # Without a beat integers add nothing; infinity times nothing is not nothing, so floats hold.
+        # Without a beat integers add zero. Floats hold their sum instead, because infinity times 0 is NaN.
         m.d.sync += state.eq(Mux(self.valid, total, state) if self.spec.floats else total)
         return total
 

@@ -36,7 +36,7 @@ class SummingRow(Row):
         self.latency = f"{spec.stages - spec.rows + 1 if spec.skewed else spec.stages} cycles"
         cols, width = spec.cols, spec.state_width
         waves = cols if spec.skewed else 1
-        many, chained = spec.accumulates, flag(spec.rows > 1)
+        many, chained = spec.holds_sums, flag(spec.rows > 1)
         ports = {
             "act": In(spec.act_bits),
             "weight": In(ArrayLayout(spec.element_bits, cols)),

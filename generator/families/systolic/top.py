@@ -9,7 +9,7 @@ from blueprint.families.systolic import SystolicSpec
 from blueprint.families.systolic.parameters import BANKS
 from blueprint.numbers import flag
 from generator.accelerator import Accelerator
-from generator.arithmetic.integers import parts, sign_extend
+from generator.arithmetic.integers import sign_extend
 from generator.arithmetic.processing import DigitEncode, DigitQueue, Resolve, Total
 from generator.block import register
 from generator.cells.memory import Sram
@@ -129,7 +129,7 @@ class Systolic(Accelerator):
         row_of = block.result.shape()
         held = spec.product_register
         results = [row_of(Signal(row_of.size, name=f"results{row}")) for row in range(spec.rows)]
-        for row, act in enumerate(parts(acts, spec.act_bits)):
+        for row, act in enumerate(elements(ArrayLayout(spec.act_bits, spec.rows)(acts))):
             begin, count = (row + held, spec.cols) if spec.skewed else (held, 1)
             wave, control = slice(begin, begin + count), self._control
             below = results[row + 1] if row + 1 < spec.rows else Const(0, row_of.size)
@@ -157,7 +157,7 @@ class Systolic(Accelerator):
         """Rows that keep their weights; sums pass down into the buffers of the columns."""
         spec = self.spec
         total: Value = Const(0, 0)
-        for row, act in enumerate(parts(acts, spec.act_bits)):
+        for row, act in enumerate(elements(ArrayLayout(spec.act_bits, spec.rows)(acts))):
             above, total = total, Signal(spec.cols * handed_on(spec, row + 1), name=f"totals{row}")
             swap = self._control.swap[row : row + spec.cols]
             self.use(
@@ -167,14 +167,15 @@ class Systolic(Accelerator):
         if spec.passes_words:
             total = self._added_up(m, total)
         partials = self._skewed(m, total, spec.cols, "totals", reverse=True)
-        words = parts(partials, spec.sum_width(spec.rows))
+        words = elements(ArrayLayout(spec.sum_width(spec.rows), spec.cols)(partials))
         return self._remembered(m, words) if spec.in_sram else self._filed(m, words)
 
     def _added_up(self, m: Module, words: Value) -> Value:
         """The one addition of every column that two words still need, below the last row."""
         spec, totals = self.spec, []
-        block = Total(cascade_plans(spec).last, handed_on(spec, spec.rows))
-        for column, word in enumerate(parts(words, handed_on(spec, spec.rows))):
+        width = handed_on(spec, spec.rows)
+        block = Total(cascade_plans(spec).last, width)
+        for column, word in enumerate(elements(ArrayLayout(width, spec.cols)(words))):
             totals.append(Signal(spec.sum_width(spec.rows), name=f"added_up{column}"))
             self.use(m, block, f"total{column}", words=word, total=totals[-1])
         return Cat(*totals)

@@ -214,8 +214,8 @@ class Control(Sequencer):
     def _columns(self, m: Module, column: Value, last: Signal, last_tile: Value, outputs: Loop) -> None:
         """Say with ``last`` whether a column group is the last of its output tile.
 
-        That is the last one that the accumulators hold, or in the last output tile the one in which its outputs end;
-        those are counted down from what is left of all outputs, anew in every sweep.
+        It is the last one that the accumulators hold or, in the last output tile, the one with the last output. The
+        outputs that remain are counted down again in every sweep.
         """
         fetches, n = self.spec.fetch_count, self.run.n
         same = still(fetches)

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic import ternary
 from blueprint.families.ternary_lut import TernaryLutSpec
-from generator.arithmetic.integers import add, one_of, parts, zero_extend
+from generator.arithmetic.integers import add, one_of, zero_extend
 from generator.block import Block, drive, register
 from generator.layout import element, elements
 
@@ -36,8 +36,8 @@ class Fetch(Block):
     """Reads one entry of a table for every token lane, all by one key, and complements it where the key says so.
 
     ``value`` has its top bit inverted (offset binary) when a carry-save reduction follows; the +1 that completes a
-    negation leaves as ``sign``. Of a float only the sign bit flips, and nothing is left to do. A key that no group has
-    may read anything.
+    negation leaves as ``sign``. For a float only the sign bit flips, which completes the negation. A key that belongs
+    to no group may read anything.
     """
 
     place = "fetch"
@@ -127,7 +127,7 @@ class Fetch(Block):
             return self.key
         # Digit 1 - w: one place value unless the weight is +1 (01), two where it is -1 (11).
         total: Value = Const(0, width)
-        for position, weight in enumerate(parts(self.key, 2)):
+        for position, weight in enumerate(elements(ArrayLayout(2, mu)(self.key))):
             place = Const(3 ** (mu - 1 - position), width)
             unless_plus = ~(weight[0] & ~weight[1])
             minus = weight[1]

@@ -25,7 +25,7 @@ class Lane(Block):
         self.split = bool(spec.reduction_registered)
         self.beside = (
             1 if self.split and spec.sign_left else 0
-        )  # a sign that is registered outside, once per column
+        )  # 1 if the sign is registered outside, once per column
         stages = 1 + (spec.tree_stages + spec.accumulate_stages) + self.split
         self.latency = f"{stages} cycle{'s' if stages > 1 else ''} to an accumulator or result"
         width, address = spec.result_width, spec.address_width

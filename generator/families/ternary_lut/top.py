@@ -10,7 +10,7 @@ from blueprint.families.ternary_lut import TernaryLutSpec
 from blueprint.numbers import ceil_div
 from generator.accelerator import Accelerator
 from generator.arithmetic.floating import FixedToFloat, FloatToFixed
-from generator.arithmetic.integers import parts, sign_extend
+from generator.arithmetic.integers import sign_extend
 from generator.block import register, word
 from generator.cells.memory import Alternating, SinglePort, store
 from generator.families.ternary_lut.control import Control
@@ -20,6 +20,11 @@ from generator.families.ternary_lut.float_table import FloatTable
 from generator.families.ternary_lut.lane import Lane
 from generator.families.ternary_lut.table import TableBuild
 from generator.layout import bits, elements
+
+
+def grouped(weights: list[Value], mu: int) -> list[Value]:
+    """The keys of two-bit weights: groups of ``mu`` weights side by side, first weight lowest."""
+    return [Cat(*weights[low : low + mu]) for low in range(0, len(weights), mu)]
 
 
 class TernaryLut(Accelerator):
@@ -86,12 +91,13 @@ class TernaryLut(Accelerator):
         block = FloatToFixed(floating.get(spec.activation))
         block.place = self.place
         results, broken = [], []
-        for number, each in enumerate(parts(words, spec.act_width)):
+        count = spec.token_lanes * spec.tile_k
+        for number, each in enumerate(elements(ArrayLayout(spec.act_width, count)(words))):
             result = Signal(block.width, name=f"fixed{number}")
             broken.append(Signal(name=f"broken{number}"))
             self.use(m, block, f"fix{number}", a=each, result=result, broken=broken[-1])
             results.append(result)
-        lanes = [Cat(*lane).any() for lane in parts(Cat(*broken), spec.tile_k)]
+        lanes = [Cat(*broken[low : low + spec.tile_k]).any() for low in range(0, count, spec.tile_k)]
         width, tile = len(lanes), Signal(len(lanes), name="broken_tile", reset_less=True)
         before = tile & ~control.first_load.replicate(width) if spec.accumulates else Const(0, width)
         with m.If(control.enable_tile):
@@ -127,9 +133,10 @@ class TernaryLut(Accelerator):
         """One key per output column and table, column by column."""
         spec = self.spec
         beat = self.s_axis_wgt.beat
+        if spec.key_encoding == "two_bit":
+            return grouped(elements(beat.weight), spec.mu)
         if spec.key_encoding != "five_trits":
-            keys = bits(beat.weight if spec.key_encoding == "two_bit" else beat.key)
-            return parts(keys, len(keys) // (spec.lut_count * spec.fetch_count))
+            return elements(beat.key)
         unpack = TritUnpack(spec)
         trits = spec.lut_count * spec.fetch_count * spec.mu
         unpacked = unpack.weight.shape()
@@ -137,7 +144,7 @@ class TernaryLut(Accelerator):
         weights = ArrayLayout(unpacked, count)(word(count * unpacked.size, "weights"))
         for number in range(count):
             self.use(m, unpack, f"unpack{number}", byte=beat.byte[number], weight=weights[number])
-        return parts(Cat(*elements(weights)[:trits]), 2 * spec.mu)
+        return grouped(elements(weights)[:trits], spec.mu)
 
     def _fetches(
         self, m: Module, tables: list[list[Value]]
@@ -146,7 +153,7 @@ class TernaryLut(Accelerator):
         spec = self.spec
         block = FetchRow(spec)
         fetched = block.value.shape()
-        keys = parts(Cat(*self._keys(m)), len(block.fetch.key))
+        keys = self._keys(m)
         values: list[list[list[Value]]] = [
             [[] for _ in range(spec.fetch_count)] for _ in range(spec.token_lanes)
         ]

@@ -129,7 +129,7 @@ class Control(Sequencer):
         return last_beat
 
     def _balance(self, m: Module, name: str, more: Value, less: Value) -> Signal:
-        """How many rows there are between two places."""
+        """Counter of the rows between two places."""
         count = Signal(self.spec.count_bits, name=name)
         with m.If(more & ~less):
             m.d.sync += count.eq(count + 1)
@@ -138,14 +138,14 @@ class Control(Sequencer):
         return count
 
     def _slot(self, m: Module, name: str, advance: Value) -> Signal:
-        """The place of a row, in turn."""
+        """Slot of a row; slots are used in turn."""
         slot = Signal(self.spec.slot_bits, name=name)
         with m.If(advance):
             m.d.sync += slot.eq(Mux(slot == self.spec.rows_kept - 1, 0, slot + 1))
         return slot
 
     def _address(self, m: Module, name: str, advance: Value, last: Value, slot: Signal) -> Value:
-        """Where a beat of a row stands in the row buffer."""
+        """Address of a beat of a row in the row buffer."""
         beat = Signal(clog2(self.spec.beats_max), name=f"{name}_beat")
         with m.If(advance):
             m.d.sync += beat.eq(Mux(last, 0, beat + 1))

@@ -18,7 +18,7 @@ from generator.families.vector.front import FloatUser, of_slot
 
 _SUM = FP32.width - 1
 _F = FP32.fraction_bits
-#: Steps behind the one that reads what a row gave.
+#: Numbers of the steps after the one that reads the sums of a row.
 _SHIFT, _ADD, _BEGIN = 1, 2, 3
 
 
@@ -96,7 +96,7 @@ class Factor(FloatUser):
         return Cat(Const(0, _F - fraction), low, field)
 
     def _inputs(self, m: Module, count: Value) -> tuple[Signal, Signal]:
-        """Length times epsilon, then that with the sum of squares; and the largest magnitude, not too small."""
+        """Length times epsilon, then its sum with the sum of squares; and the largest magnitude, limited from below."""
         epsilon = Const(fp32(float(self.spec.epsilon)), FP32.width)
         shift = self.result(m, FloatMultiply(FP32, flush=True), "shift", a=Cat(count, Const(0, 1)), b=epsilon)
         shifted, narrow = Signal(_SUM, name="shifted"), self.spec.width - 1
@@ -111,7 +111,7 @@ class Factor(FloatUser):
         return shifted, peak
 
     def _root(self, m: Module, begin: Value, turn: Value, count: Value, shifted: Value) -> Value:
-        """The inverse root (:func:`blueprint.arithmetic.roots.inverse_root`); two zeros below the rest are not kept."""
+        """The inverse root (:func:`blueprint.arithmetic.roots.inverse_root`); two zeros below the rest are left out."""
         spec, widths = self.spec, recurrences(self.spec)
         top, divisor = (Cat(word[:_F], Const(1, 1)) for word in (count, shifted))
         distance = Signal(FP32.exponent_bits + 1, name="distance")

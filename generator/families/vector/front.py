@@ -17,7 +17,7 @@ _NONE = Const(0, 0)
 
 
 class Beside(NamedTuple):
-    """What goes beside a row until it is needed."""
+    """Values that travel beside a row until they are needed."""
 
     gain: Value
     operand: Value = _NONE
@@ -140,7 +140,7 @@ class Front(FloatUser):
         return m
 
     def _beside(self, m: Module, name: str, values: Beside) -> Beside:
-        """What later stages need, one stage on."""
+        """The values that later stages need, delayed by one stage."""
         gain = self.later(m, f"gain_{name}", values.gain)
         return Beside(
             gain, self.later(m, f"operand_{name}", values.operand) if len(values.operand) else _NONE
@@ -168,7 +168,7 @@ class Front(FloatUser):
         return self.later(m, "gated", Mux(self.do_gate, product, row)), self._beside(m, "gated", kept)
 
     def _sigmoid(self, m: Module, row: Signal, beside: Beside) -> tuple[Signal, Value, Beside]:
-        """An element, its sigmoid and what goes beside them."""
+        """An element, its sigmoid, and the values that travel beside them."""
         x = row[:-1]
         for stage in range(SIGMOID_STAGES):
             negative = row[-1]
@@ -178,7 +178,7 @@ class Front(FloatUser):
         return row, Cat(self.later(m, "sigmoid_held", found), Const(0, 1)), beside
 
     def _rotated(self, m: Module, row: Signal, beside: Beside) -> tuple[Signal, Beside]:
-        """Two products with the angle of the pair, then their difference, of an odd element their sum."""
+        """Two products with the angle of the pair, then their difference; for an odd element their sum."""
         m.d.comb += [self.element.eq(row), self.angle.eq(beside.operand)]
         by, across = (self.other, beside.operand) if self.odd else (beside.operand, self.other)
         straight = self.product(m, "straight", row, by)

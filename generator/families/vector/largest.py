@@ -14,8 +14,8 @@ from generator.families.vector.front import of_slot
 class Largest(Block):
     """Keeps the largest sum of the rows so far and the number of its row, the first of equals.
 
-    An FP32 pattern without its sign is ordered as the number is; all bits of a negative one turned over are below those
-    of the others. NaN, which is positive as an adder gives it, is larger than infinity.
+    Patterns of non-negative FP32 numbers have the order of the numbers. Negative ones are inverted bit by bit and
+    ordered below them. NaN, which an adder gives with a positive sign, is larger than infinity.
     """
 
     place = "largest"
@@ -40,7 +40,7 @@ class Largest(Block):
         m, width = self.module(), FP32.width
         order, best = Signal(width, name="order"), Signal(width, name="best")
         negative = self.sum[-1]
-        # From the most negative number up: the sign bit of the others is set.
+        # Unsigned numbers in the order of the floats: negative ones are inverted, the others get their top bit set.
         m.d.comb += order.eq(self.sum ^ negative.replicate(width) ^ ((~negative) << width - 1))
         better, row = Signal(name="better"), Signal(self.spec.index_bits, name="row")
         at = Signal(self.spec.index_bits, name="at")

@@ -17,7 +17,7 @@ from generator.layout import elements
 class Sums(FloatUser):
     """Reduces the lanes of a beat by neighbors, a level a cycle, then beat by beat, and keeps what a row gave.
 
-    Numbers that are never negative have no sign: sums do where they may be of products with gains.
+    Numbers that are never negative have no sign. Sums have one if they may be sums of products with gains.
     """
 
     place = "sums"

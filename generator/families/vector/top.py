@@ -114,7 +114,7 @@ class VectorUnit(Accelerator):
         )  # fmt: skip
 
     def _largest(self, m: Module, control: Any, sums: Any) -> Value:
-        """The row with the largest sum, of those up to the one that leaves."""
+        """The row with the largest sum among the rows up to the one that leaves."""
         found: Value = self.use(
             m, Largest(self.spec), "largest", sum=sums.sum, number=control.factor_row, first=control.factor_first,
             enable=control.factor_start, slot=control.factor_slot, read_slot=control.read_slot,
@@ -122,7 +122,7 @@ class VectorUnit(Accelerator):
         return found
 
     def _results(self, m: Module, control: Any, factor: Any, sums: Any, kept: Signal) -> None:
-        """The beat that was read, times the factor of its row, out with the scale of the row and what else it gave."""
+        """Multiply the beat that was read by the factor of its row; it leaves with the scale and sums of the row."""
         spec, back, narrow = self.spec, Back(self.spec), self.spec.width - 1
         moves = control.enable_back
         times = register(m, narrow, "factor_read", moves[0], factor.factor)
@@ -148,7 +148,7 @@ class VectorUnit(Accelerator):
         m.d.comb += self.m_axis_out.tdata.eq(Cat(*values, *integers, *row))
 
     def _beside(self, m: Module, name: str, moves: Value, value: Value) -> Value:
-        """What a row has beside its beats on their way out."""
+        """The values of a row that accompany its beats on their way out."""
         for stage in range(len(moves)):
             value = register(m, len(value), f"{name}{stage}", moves[stage], value)
         return value

@@ -1,4 +1,4 @@
-"""Help needs no NumPy and no Amaranth; the words that it lists are those of the rooms that give them their meaning."""
+"""Help needs no NumPy and no Amaranth."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from blueprint.systems.memory_port import BEHAVIORS
-from blueprint.workloads import model, tasks
-from costmodel.groundtruth import recipe, wires
-from dse.fidelity import promote
-from dse.fidelity.levels import LEVELS
-from simulator import stall_patterns
-from ternforge import cli, words
+from ternforge import cli
 from tests.ternforge.test_cli import commands
 
 HEAVY = ("numpy", "scipy", "amaranth", "numba")
@@ -44,16 +38,6 @@ def test_help_and_version_load_no_numpy_and_no_amaranth() -> None:
 def test_a_command_that_works_loads_numpy() -> None:
     """The check above can fail."""
     assert "numpy" in loaded(("model", "list"))["model list"]
-
-
-def test_words_are_those_of_their_rooms() -> None:
-    assert (words.OWN_MEMORY, *BEHAVIORS) == words.MEMORIES
-    assert (words.PHASES, words.LARGEST) == (model.PHASES, tasks.LARGEST)
-    assert (words.RECIPES, words.WIRES) == (recipe.RECIPES, wires.KINDS)
-    assert words.RECIPES[-1] == recipe.BUFFERED == recipe.STANDARD
-    assert stall_patterns.names() == words.STALLS
-    assert tuple(level.name for level in LEVELS) == words.LEVELS
-    assert (words.EACH_S, words.MEMORY_MIB) == (promote.LIMIT_S, promote.MEMORY_MIB)
 
 
 def test_every_verb_has_a_command_of_its_name() -> None:

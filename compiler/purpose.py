@@ -1,0 +1,39 @@
+"""What the instructions of a program are for, as listings, traces and estimates tell it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: Steps that are told apart from those on vectors.
+ATTENTION, SCORES = "attention", "scores"
+#: The mark of the head, and of what belongs to no layer.
+HEAD, NO_LAYER = "head", "-"
+
+
+def layer_mark(layer: int) -> str:
+    """The mark of a layer."""
+    return f"L{layer}"
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """Where in a model an instruction belongs (``mark``), its step, and which part of the step.
+
+    ``weights`` says that it brings the weights of the step.
+    """
+
+    mark: str
+    step: str
+    part: str = ""
+    weights: bool = False
+
+    def __str__(self) -> str:
+        step = f"weights of {self.step}" if self.weights else self.step
+        return " ".join(word for word in (self.mark, step, self.part) if word)
+
+    @property
+    def kind(self) -> str:
+        """What its bytes are: ``weights``, ``attention``, ``scores`` or ``vectors``."""
+        if self.weights:
+            return "weights"
+        return self.step if self.step in (ATTENTION, SCORES) else "vectors"

@@ -1,0 +1,11 @@
+"""Names of recipes and of models of wires; this file loads nothing, so help is quick."""
+
+from __future__ import annotations
+
+#: Least area, no buffers, weakest cells; heavy nets are timed as if they had buffer trees, wires are left out.
+LEAST = "area/4"
+#: The same netlist with real buffers and, for a given period, stronger cells and faster adders; timed with wires.
+BUFFERED = "buffered/1"
+RECIPES = (LEAST, BUFFERED)
+#: Models of wires: none, the library's own, a statistical one.
+WIRES = ("none", "library", "model")
