@@ -39,7 +39,7 @@ WORD = (1 << 32) - 1
 #: Random designs that are checked, the first of every family in the fast suite.
 DRAWN = [
     pytest.param(family, number, marks=[pytest.mark.slow] if number else [])
-    for number in range(some(2, of=4))
+    for number in range(some(1, of=4))
     for family in FAMILIES
 ]
 

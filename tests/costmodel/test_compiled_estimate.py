@@ -186,8 +186,8 @@ def test_parts_are_all_cycles_and_all_work() -> None:
     buffers = {name for each in found for name, _ in each.part.buffered}
     assert buffers == {"weights", "cache", "activations"}
     (head,) = (each for each in found if each.part.kind == "head")
-    row = model.hidden * (4 + 2)  # rows of the embedding, and with each the vector again
-    assert head.part.traffic == model.vocab * row + 2 * 4 + 4
+    row = model.hidden * 2  # of the embedding; the vector beside all of them comes once
+    assert head.part.traffic == (model.vocab + 1) * row + 2 * 4 + 4
     assert head.compute < 0.8 * head.cycles  # it waits for rows
 
 

@@ -215,11 +215,11 @@ def test_small_widths_and_lanes(pe: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("pe", ["mac", "opt1", "opt2"])
 def test_other_widths_and_lanes(pe: str) -> None:
-    check_shapes(pe, SHAPES)
+    check_shapes(pe, SHAPES[:: some(2, of=1)])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(some(2, of=4)))
+@pytest.mark.parametrize("seed", range(some(1, of=4)))
 def test_random_shapes(seed: int) -> None:
     random = np.random.default_rng([seed, 9])
     a, b = random.integers(-1 << 62, 1 << 62, (2, 1 << 12))

@@ -99,7 +99,7 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     ),
     "memory of an unknown source": (
         lambda tmp: ["check", edited(tmp, '"assumed: a 16-bit DDR3-800 as on small boards"', "' '")],
-        "{tmp}/system.yaml:44:3: memory.source: source must say where the numbers are from, and is empty",
+        "{tmp}/system.yaml:45:3: memory.source: source must say where the numbers are from, and is empty",
     ),
     "a design with a prompt": (
         lambda _: ["simulate", EXAMPLES / "vector" / "design.yaml", "--gemm", "1x2x3", "--prompt", "And"],
