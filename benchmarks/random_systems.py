@@ -142,6 +142,8 @@ def _unit(unit: str, family: str, random: np.random.Generator, width: int, wante
             spec = dataclasses.replace(
                 sample, **{name: value for name, value in wanted.items() if name in known}
             )
+            if spec.data_dependent:
+                raise ParamError(f"Cycles of {unit} must follow from its sizes")
             staging.inputs({unit: spec}, width)
             staging.outputs({unit: spec}, width)
         except ParamError as problem:

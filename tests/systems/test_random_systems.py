@@ -1,4 +1,4 @@
-"""Random systems and models as RTL: the short form of ``benchmarks.random_systems``, and its command."""
+"""Random systems and models: how they are drawn, the command, and in `make test-all` some of them as RTL."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from blueprint.systems.memory_port import BEHAVIORS
 from blueprint.workloads.tasks import Gemm
 from compiler import image
 from simulator.systems import decoding, proving
+from tests.volume import ALL
 
-#: Systems that are run here: two of each family of products.
+#: Systems that are drawn, and in `make test-all` run, here: two of each family of products.
 SHORT = 4
 _DRAWN = random_systems.drawn  # the fixture below puts `case` in its place
 
@@ -32,42 +33,43 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("random")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", range(SHORT))
-def test_a_random_system_is_its_simulator_under_every_memory(number: int, folder: Path) -> None:
-    bench = random_systems.build(case(number).hardware, folder)
-    found = dict(random_systems.proofs(case(number), bench))
-    assert {name: proof.findings for name, proof in found.items()} == {
-        name: [] for name in (*BEHAVIORS, "drawn")
-    }
-    tokens = [proof.tokens for proof in found.values()]
-    assert tokens == tokens[:1] * len(tokens), "memory must not change a token"
-    assert len({proof.cycles for proof in found.values()}) > 1, "memory must change cycles"
-    assert {len(each) for each in tokens} == {case(number).count}
+if ALL:  # a system takes minutes
 
+    @pytest.mark.slow
+    @pytest.mark.parametrize("number", range(SHORT))
+    def test_a_random_system_is_its_simulator_under_every_memory(number: int, folder: Path) -> None:
+        bench = random_systems.build(case(number).hardware, folder)
+        found = dict(random_systems.proofs(case(number), bench))
+        assert {name: proof.findings for name, proof in found.items()} == {
+            name: [] for name in (*BEHAVIORS, "drawn")
+        }
+        tokens = [proof.tokens for proof in found.values()]
+        assert tokens == tokens[:1] * len(tokens), "memory must not change a token"
+        assert len({proof.cycles for proof in found.values()}) > 1, "memory must change cycles"
+        assert {len(each) for each in tokens} == {case(number).count}
 
-@pytest.mark.slow
-def test_what_is_not_so_is_found(folder: Path) -> None:
-    """The same run beside a simulation of another memory, another token and another byte."""
-    one = case(0)
-    bench = random_systems.build(one.hardware, folder)
-    picture, port = image.of_compiled(one.found), one.ports["fixed"]
-    decoded = decoding.decode(one.hardware, picture, one.prompt, one.count, port)
-    slower = dataclasses.replace(port, latency=port.latency + 1)
-    told = proving.prove(one.hardware, bench, picture, one.prompt, decoded, slower).findings
-    assert any("must take cycles" in finding for finding in told)
-    assert f"tokens must be {decoded.tokens}" not in " ".join(told)
-    other = dataclasses.replace(decoded, tokens=[token + 1 for token in decoded.tokens])
-    told = proving.prove(one.hardware, bench, picture, one.prompt, other, port).findings
-    assert told == [f"tokens must be {other.tokens}, not {decoded.tokens}"]
-    memory = bytearray(decoded.memory)
-    memory[picture.tokens] ^= 1
-    hurt = dataclasses.replace(decoded, memory=bytes(memory))
-    told = proving.prove(one.hardware, bench, picture, one.prompt, hurt, port).findings
-    assert told == [
-        f"1 bytes of memory differ, the first at {picture.tokens:#x}: {memory[picture.tokens]}, "
-        f"not {decoded.memory[picture.tokens]}"
-    ]
+    @pytest.mark.slow
+    def test_what_is_not_so_is_found(folder: Path) -> None:
+        """The same run beside a simulation of another memory, another token and another byte."""
+        one = case(0)
+        bench = random_systems.build(one.hardware, folder)
+        picture, port = image.of_compiled(one.found), one.ports["fixed"]
+        decoded = decoding.decode(one.hardware, picture, one.prompt, one.count, port)
+        slower = dataclasses.replace(port, latency=port.latency + 1)
+        told = proving.prove(one.hardware, bench, picture, one.prompt, decoded, slower).findings
+        assert any("must take cycles" in finding for finding in told)
+        assert f"tokens must be {decoded.tokens}" not in " ".join(told)
+        other = dataclasses.replace(decoded, tokens=[token + 1 for token in decoded.tokens])
+        told = proving.prove(one.hardware, bench, picture, one.prompt, other, port).findings
+        assert told == [f"tokens must be {other.tokens}, not {decoded.tokens}"]
+        memory = bytearray(decoded.memory)
+        memory[picture.tokens] ^= 1
+        hurt = dataclasses.replace(decoded, memory=bytes(memory))
+        told = proving.prove(one.hardware, bench, picture, one.prompt, hurt, port).findings
+        assert told == [
+            f"1 bytes of memory differ, the first at {picture.tokens:#x}: {memory[picture.tokens]}, "
+            f"not {decoded.memory[picture.tokens]}"
+        ]
 
 
 def test_a_number_is_always_the_same_system() -> None:
