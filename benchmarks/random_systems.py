@@ -157,10 +157,11 @@ def _unit(unit: str, family: str, random: np.random.Generator, width: int, wante
 
 
 def _memory(random: np.random.Generator) -> MemoryPort:
-    period = int(random.choice([0, 97, 500]))
+    period, interval = int(random.choice([0, 97, 500])), int(random.integers(1, 8))
     return MemoryPort(
         latency=int(random.integers(1, 70)), spread=int(random.choice([0, 3, 30])),
-        interval=int(random.integers(1, 5)), period=period, gap=int(random.integers(period // 2)) if period else 0,
+        beats=int(random.integers(1, interval + 1)), interval=interval,
+        period=period, gap=int(random.integers(period // 2)) if period else 0,
         depth=int(random.choice([1, 2, 16])), seed=int(random.integers(1 << 30)),
     )  # fmt: skip
 
