@@ -362,8 +362,15 @@ def built(
 ) -> Hardware:
     """Hardware with movers for a memory of ``size`` bytes behind ports of ``width`` bits that answer in ``latency``.
 
-    A reader has room for what comes while a request is answered, and two bursts beside it.
+    A reader has room for what comes while a request is answered, and two bursts beside it. Raises ``ParamError`` for a
+    unit whose cycles depend on operands: programs are timed by the sizes of runs.
     """
+    for unit, spec in units.items():
+        if spec.data_dependent:
+            raise ParamError(
+                f"Cycles of unit {unit} must not depend on its operands in hardware of a whole system, "
+                f"which is timed by sizes"
+            )
     words = 1 << bit_length(latency + 2 * burst - 1)
     address = max(_ADDRESS_BITS, bit_length(size))
     common = {"data_width": width, "burst_words": burst, "address_width": address}

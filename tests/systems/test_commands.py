@@ -166,3 +166,22 @@ def test_a_system_with_a_second_unit_of_products_is_refused(
     what = "Units of a whole system must be one for products, one for attention and one for elements"
     assert error.removeprefix("error: ") == f"{what}, and second is another"
     assert not (tmp_path / "image").exists()
+
+
+def test_a_unit_whose_cycles_depend_on_its_operands_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Elements that take a cycle a digit: what a program takes would not follow from it."""
+    serial = (
+        "    family: systolic\n    parameters: {organization: output_stationary, pe: opt4e, rows: 1, cols: 8, "
+        "dot_length: 4, act_width: 8, weight_width: 2, k_max: 768, n_max: 1024}\n"
+    )
+    whole = Path(SYSTEM).read_text()
+    before, after = whole.index("    family: ternary_lut"), whole.index("  attention:")
+    path = edited(tmp_path, whole[before:after], serial)
+    error = told(capsys, "compile", path, "--checkpoint", MODEL, "--out", tmp_path / "image")
+    assert error.removeprefix("error: ") == (
+        "Cycles of unit matrix must not depend on its operands in hardware of a whole system, "
+        "which is timed by sizes"
+    )
+    assert not (tmp_path / "image").exists()
