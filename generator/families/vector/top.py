@@ -42,9 +42,9 @@ class VectorUnit(Accelerator):
         sums = self._reductions(m, control, weighed, squares)
         factor = self.use(
             m, Factor(spec), "factor", prefix="", length=control.run.length, do_norm=control.do_norm,
-            do_quantize=control.do_quantize, sum=sums.sum[:_POSITIVE], largest=sums.largest, begin=control.factor_start,
-            step=control.factor_step, end=control.factor_end, slot=control.factor_slot,
-            read_slot=control.read_slot,
+            do_quantize=control.do_quantize, sum=sums.sum if spec.adder_stages else sums.sum[:_POSITIVE],
+            largest=sums.largest, begin=control.factor_start, step=control.factor_step, end=control.factor_end,
+            slot=control.factor_slot, read_slot=control.read_slot, joined=control.factor_joined,
         )  # fmt: skip
         kept = Signal(spec.lanes * spec.width, name="kept_beat")
         store(
@@ -109,15 +109,17 @@ class VectorUnit(Accelerator):
     def _reductions(self, m: Module, control: Any, weighed: list[Value], squares: list[Value]) -> Any:
         return self.use(
             m, Sums(self.spec), "sums", square=Cat(*squares), magnitude=Cat(*(word[:-1] for word in weighed)),
-            enable=control.enable_sum, first=control.first_sum, last=control.last_sum,
-            write_slot=control.sum_slot, read_slot=control.factor_slot, out_slot=control.read_slot,
+            enable=control.enable_sum, first=control.first_sum, last=control.last_sum, entering=control.entering,
+            opens=control.opens, part=control.part, write_slot=control.sum_slot, read_slot=control.factor_slot,
+            out_slot=control.read_slot,
         )  # fmt: skip
 
-    def _largest(self, m: Module, control: Any, sums: Any) -> Value:
+    def _largest(self, m: Module, control: Any, total: Value) -> Value:
         """The row with the largest sum among the rows up to the one that leaves."""
+        enable = control.factor_joined if self.spec.adder_stages else control.factor_start
         found: Value = self.use(
-            m, Largest(self.spec), "largest", sum=sums.sum, number=control.factor_row, first=control.factor_first,
-            enable=control.factor_start, slot=control.factor_slot, read_slot=control.read_slot,
+            m, Largest(self.spec), "largest", sum=total, number=control.factor_row, first=control.factor_first,
+            enable=enable, slot=control.factor_slot, read_slot=control.read_slot,
         ).index  # fmt: skip
         return found
 
@@ -129,8 +131,11 @@ class VectorUnit(Accelerator):
         scale = self._beside(m, "scale", moves, factor.scale)
         row: list[Value] = [Const(0, 31 - narrow), scale, Const(0, 1)]
         if spec.dots:
-            dot = self._beside(m, "dot", moves, sums.dot)
-            index = self._beside(m, "index", moves, self._largest(m, control, sums))
+            joined = self.spec.adder_stages
+            dot = self._beside(m, "dot", moves, factor.dot if joined else sums.dot)
+            index = self._beside(
+                m, "index", moves, self._largest(m, control, factor.total if joined else sums.sum)
+            )
             row += [dot, index, Const(0, INDEX_WIDTH - spec.index_bits)]
         values, integers = [], []
         for lane, word in enumerate(_split(kept, spec.lanes)):
