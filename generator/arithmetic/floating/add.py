@@ -133,7 +133,7 @@ def _unsigned(chain: tuple[Step, ...]) -> tuple[Step, ...]:
         return chain[0](w, Values({name: Cat(word, Const(0, 1)) for name, word in v.items()}))
 
     def last(w: Wires, v: Values) -> Results:
-        return {"result": chain[-1](w, v)["result"][:-1]}
+        return {"result": Values(chain[-1](w, v)).result[:-1]}
 
     return first, *chain[1:-1], last
 
@@ -146,8 +146,8 @@ def _short(chain: tuple[Step, ...], bits: int) -> tuple[Step, ...]:
         return Values(v | {name: Cat(Const(0, bits), v[name]) for name in names})
 
     def aligned(w: Wires, v: Values) -> Results:
-        found = align(w, longer(v, "large", "small"))
-        return found | {"x": found["x"][bits:]}
+        found = Values(align(w, longer(v, "large", "small")))
+        return found | {"x": found.x[bits:]}
 
     def added(w: Wires, v: Values) -> Results:
         return total(w, longer(v, "x"))
