@@ -70,16 +70,20 @@ class Scale(FloatUser):
 
     def __init__(self, spec: VectorSpec) -> None:
         self.spec = spec
-        ports = {"weight": In(SCALE_WIDTH), "row": In(SCALE_WIDTH), "scale": Out(spec.width)}
-        super().__init__(f"{spec.family}_scale_{spec.inside.name}", ports, clocked=True)
+        given = spec.width if spec.adder_stages else SCALE_WIDTH
+        ports = {"weight": In(given), "row": In(given), "scale": Out(spec.width)}
+        name = f"{spec.family}_scale_{spec.inside.name}" + "_rounded" * spec.parted
+        super().__init__(name, ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         pair = {"weight": self.weight, "row": self.row}
-        rounded = [
-            self.result(m, FloatConvert(FP32, self.spec.inside, flush=True), f"rounded_{name}", a=value)
-            for name, value in pair.items()
-        ]
+        rounded = list(pair.values())
+        if not self.spec.adder_stages:
+            rounded = [
+                self.result(m, FloatConvert(FP32, self.spec.inside, flush=True), f"rounded_{name}", a=value)
+                for name, value in pair.items()
+            ]
         m.d.comb += self.scale.eq(self.later(m, "scaled", self.product(m, "product", *rounded)))
         return m
 

@@ -8,6 +8,7 @@ from blueprint.arithmetic.floating import FP32
 from blueprint.families.vector import VectorSpec
 from blueprint.families.vector.parameters import INDEX_WIDTH
 from generator.accelerator import Accelerator
+from generator.arithmetic.floating import FloatConvert
 from generator.block import register
 from generator.cells.memory import store
 from generator.families.vector.control import Control
@@ -79,10 +80,22 @@ class VectorUnit(Accelerator):
             scales = (self.s_axis_x.beat.weight_scale, self.s_axis_x.beat.row_scale)
             weight, row = (
                 register(m, len(given), f"{name}_scale", fire, given)
-                for name, given in zip(("weight", "row"), scales, strict=True)
+                for name, given in zip(("weight", "row"), self._rounded(m, scales), strict=True)
             )
             scale = self.use(m, Scale(spec), "scale", prefix="", weight=weight, row=row).scale
         return _split(x, spec.lanes), operands, _split(gain, spec.lanes), scale
+
+    def _rounded(self, m: Module, scales: tuple[Value, ...]) -> list[Value]:
+        """The scales of a row, rounded here if the product behind their registers is to be short."""
+        if not self.spec.adder_stages:
+            return list(scales)
+        found: list[Value] = []
+        for number, scale in enumerate(scales):
+            rounded = Signal(self.spec.width, name=f"rounded_scale{number}")
+            block = FloatConvert(FP32, self.spec.inside, flush=True)
+            self.use(m, block, f"rounded_scale{number}_unit", a=scale, result=rounded)
+            found.append(rounded)
+        return found
 
     def _lanes(self, m: Module, control: Any) -> tuple[list[Value], list[Value]]:
         """The weighed elements of a beat, and what is added of them: their squares, or their products with gains."""
