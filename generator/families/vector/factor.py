@@ -70,13 +70,16 @@ class Factor(FloatUser):
         norm = self._root(m, begin, turn, count, shifted)
         inverse = self._quotient(m, begin, turn, peak)
         rounding = self.step == behind
+        one = Const(spec.number(ONE), narrow)
+        if spec.adder_stages:
+            # The choice stands in front of the register, away from the multiplier.
+            norm = Mux(self.do_norm, norm, one)
         norm, inverse = (
             register(m, narrow, name, rounding, value)
             for name, value in (("norm", norm), ("inverse", inverse))
         )
-        one = Const(spec.number(ONE), narrow)
         chosen = Signal(narrow, name="chosen")
-        m.d.comb += chosen.eq(Mux(self.do_norm, norm, one))
+        m.d.comb += chosen.eq(norm if spec.adder_stages else Mux(self.do_norm, norm, one))
         positive = Const(0, 1)
         scaled = self.product(m, "scaled", Cat(peak, positive), Cat(chosen, positive))
         scaled = register(m, narrow, "scaled_held", self.step == behind + 1, scaled[:-1])
