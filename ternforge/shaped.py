@@ -116,7 +116,7 @@ def _run(
         adding[name].add(machine.run(tables[name], position))
         ends.append(machine.now)
         told(done + 1, len(each))
-    return [one.sums for one in adding.values()], ends
+    return [one.sums() for one in adding.values()], ends
 
 
 def _phase(

@@ -16,7 +16,7 @@ import numpy as np
 from blueprint.record import Integers
 from blueprint.systems import control
 from blueprint.systems.control import Hardware
-from blueprint.systems.dma import PAGE_BYTES, Dma, Transfer
+from blueprint.systems.dma import PAGE_BYTES, Dma
 from blueprint.systems.instructions import (
     INDICES,
     LAST_BIT,
@@ -297,18 +297,13 @@ class Passes:
             stores * (self.hardware.width // 8 // control.UNIT_BYTES),
             stores * parts[place * stores],
         ], axis=1)  # fmt: skip
-        found = [self._number(tuple(row)) for row in rows.tolist()]
+        if (rows[:, 1:3] < 1).any() or (rows[:, [0, 1, 3]] % control.UNIT_BYTES).any():
+            raise RuntimeError(
+                f"A transfer must have rows of whole {control.UNIT_BYTES} bytes, and one has not"
+            )
+        found = [self._ids.setdefault(shape, len(self._ids)) for shape in map(tuple, rows.tolist())]
         self._grow()
         return np.array(found, np.int64)
-
-    def _number(self, shape: tuple[int, ...]) -> int:
-        """The number of a shape. Raises ``ParamError`` for a transfer that its mover refuses."""
-        if shape not in self._ids:
-            address, size, rows, stride, gathers, whole, _ = shape
-            transfer = Transfer(address, size, rows, stride, bool(gathers))
-            transfer.check(self.hardware.store if whole else self.hardware.load)
-            self._ids[shape] = len(self._ids)
-        return self._ids[shape]
 
     def _grow(self) -> None:
         """Have a row in the tables for each number."""

@@ -42,7 +42,6 @@ class Adding:
 
     def __init__(self, runs: Runs, program: Table, notes: Sequence[tuple[Purpose, int]]) -> None:
         self.runs, self.program = runs, program
-        self.sums = Sums()
         code = program.code
         self._starts = np.flatnonzero((code.kinds == dispatch.RUN) | (code.kinds == dispatch.MOVE))
         self._moves = np.flatnonzero(code.kinds == dispatch.MOVE)
@@ -50,54 +49,52 @@ class Adding:
         self._layers, self._layer = _numbered([purpose.mark for purpose in purposes])
         self._steps, self._step = _numbered([purpose.step for purpose in purposes])
         self._kinds, self._kind = _numbered([purpose.kind for purpose in purposes])
-        self._macs = program.unknown()
+        self._known = program.unknown()
+        self._lengths = np.zeros(len(code.kinds), np.int64)
+        self._waited = np.zeros(len(UNITS) * len(_REASONS), np.int64)
+        self._sizes = np.zeros(len(self._moves), np.int64)
+        self._macs = np.zeros(len(program.runs), np.int64)
+        self._executed = np.flatnonzero(code.units >= 0)
+        self._passes = 0
 
     def add(self, ran: Ran) -> None:
         """Add a pass."""
-        code, sums = self.program.code, self.sums
-        lengths = (ran.ends - ran.begins + 1)[self._starts]
-        units = code.units[self._starts]
-        sums.busy.update(_named(UNITS, np.bincount(units, lengths, len(UNITS))))
-        self._wait(ran)
-        for names, numbers, into in (
-            (self._layers, self._layer, sums.layers),
-            (self._steps, self._step, sums.steps),
+        code = self.program.code
+        self._passes += 1
+        self._lengths += ran.ends - ran.begins + 1
+        mine = self._executed[ran.waited[self._executed] > 0]
+        cells = code.units[mine] * len(_REASONS) + ran.reasons[mine]
+        self._waited += np.bincount(cells, ran.waited[mine], len(self._waited)).astype(np.int64)
+        self._sizes += self.program.bytes(ran.position)[code.jobs[self._moves]]
+        self._macs += self.program.of_runs(
+            ran.position, lambda unit, mine: self.runs.task(unit, mine).macs, self._known
+        )
+
+    def sums(self) -> Sums:
+        """What all passes did."""
+        code, found, count = self.program.code, Sums(), len(UNITS)
+        units, lengths = code.units[self._starts], self._lengths[self._starts]
+        found.busy.update(_named(UNITS, np.bincount(units, lengths, count)))
+        sets = self._executed[code.kinds[self._executed] < dispatch.RUN]
+        found.sets.update(_named(UNITS, np.bincount(code.units[sets], self._lengths[sets], count)))
+        for unit, row in zip(UNITS, self._waited.reshape(count, -1), strict=True):
+            found.waits[unit].update(_named(_REASONS, row))
+        for names, numbers, into, moved in (
+            (self._layers, self._layer, found.layers, found.layer_bytes),
+            (self._steps, self._step, found.steps, found.step_bytes),
         ):
-            count = len(UNITS)
             cells = np.bincount(numbers[self._starts] * count + units, lengths, len(names) * count)
             for name, row in zip(names, cells.reshape(-1, count), strict=True):
-                into.setdefault(name, Counter()).update(_named(UNITS, row))
-        self._move(self.program.bytes(ran.position)[code.jobs[self._moves]])
-        macs = self.program.of_runs(
-            ran.position, lambda unit, mine: self.runs.task(unit, mine).macs, self._macs
-        )
-        starts = code.kinds == dispatch.RUN
-        worked = np.bincount(code.units[starts], macs[code.jobs[starts]], len(UNITS))
-        sums.macs.update(_named(UNITS, worked))
-
-    def _wait(self, ran: Ran) -> None:
-        """Cycles in which units are set, and wait for tokens; what they wait for instructions is the rest of all."""
-        executed = self.program.code.units >= 0
-        cells = self.program.code.units[executed] * len(_REASONS) + ran.reasons[executed]
-        sets = executed & (self.program.code.kinds < dispatch.RUN)
-        lengths = (ran.ends - ran.begins + 1)[sets]
-        self.sums.sets.update(_named(UNITS, np.bincount(self.program.code.units[sets], lengths, len(UNITS))))
-        found = np.bincount(cells, ran.waited[executed], len(UNITS) * len(_REASONS)).reshape(len(UNITS), -1)
-        for unit, row in zip(UNITS, found, strict=True):
-            self.sums.waits[unit].update(_named(_REASONS, row))
-
-    def _move(self, sizes: Integers) -> None:
-        sums, code, moves = self.sums, self.program.code, self._moves
-        for names, numbers, into in (
-            (self._layers, self._layer, sums.layer_bytes),
-            (self._steps, self._step, sums.step_bytes),
-        ):
-            into.update(_named(names, np.bincount(numbers[moves], sizes, len(names))))
+                into[name] = _named(UNITS, row)
+            moved.update(_named(names, np.bincount(numbers[self._moves], self._sizes, len(names))))
         for unit in MOVERS:
-            mine = code.units[moves] == UNITS.index(unit)
-            kinds = np.bincount(self._kind[moves][mine], sizes[mine], len(self._kinds))
-            sums.traffic.update(_named([f"{kind} {unit}" for kind in self._kinds], kinds))
-        sums.traffic["program fetch"] += WORD_BYTES * len(code.kinds)
+            mine = code.units[self._moves] == UNITS.index(unit)
+            kinds = np.bincount(self._kind[self._moves][mine], self._sizes[mine], len(self._kinds))
+            found.traffic.update(_named([f"{kind} {unit}" for kind in self._kinds], kinds))
+        found.traffic["program fetch"] += self._passes * WORD_BYTES * len(code.kinds)
+        runs = np.flatnonzero(code.kinds == dispatch.RUN)
+        found.macs.update(_named(UNITS, np.bincount(code.units[runs], self._macs[code.jobs[runs]], count)))
+        return found
 
 
 def stalls(found: Sums, cycles: int) -> dict[str, dict[str, int]]:

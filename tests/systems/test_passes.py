@@ -14,7 +14,7 @@ import pytest
 from blueprint.systems.address_map import PAGE
 from blueprint.systems.description import Buffers
 from blueprint.systems.dma import Transfer
-from blueprint.systems.instructions import UNITS, Instruction
+from blueprint.systems.instructions import MOVED, UNITS, Instruction
 from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
 from blueprint.systems.reader import read_system
 from blueprint.systems.runs import Runs
@@ -135,7 +135,7 @@ def test_sums_are_those_of_the_spans() -> None:
         table = read_program(plan.hardware, runs, one.instructions)
         adding = sums.Adding(runs, table, one.notes)
         adding.add(passes.run(table, place))
-        parts.append(adding.sums)
+        parts.append(adding.sums())
     found = sums.total(parts)
     assert dict(found.busy) == decoding.busy(trace)
     assert sums.stalls(found, passes.cycles) == decoding.waits(trace)
@@ -160,6 +160,18 @@ def test_a_program_whose_cycles_do_not_follow_from_its_order_is_refused() -> Non
     with pytest.raises(RuntimeError) as caught:
         Passes(plan.hardware, [port("fixed")] * 3, runs).run(table, 0)
     assert str(caught.value) == "A program must have its cycles follow from the order of its instructions"
+
+
+def test_a_transfer_that_a_mover_refuses_is_refused() -> None:
+    plan = planned()
+    program = [
+        replace(one, value=0) if (one.unit, one.register) == ("load", MOVED.index("rows")) else one
+        for one in plan.program(DECODE).instructions
+    ]
+    runs = Runs(plan.hardware)
+    with pytest.raises(RuntimeError) as caught:
+        Passes(plan.hardware, [port("fixed")] * 3, runs).run(read_program(plan.hardware, runs, program), 0)
+    assert str(caught.value) == "A transfer must have rows of whole 4 bytes, and one has not"
 
 
 # The verb -------------------------------------------------------------------------------------------------------------
