@@ -149,7 +149,7 @@ class Pass:
         if self._late is None or not self._starved.whole:
             return
         number, one, begin = self._late
-        tail = self._starved.tail(one.unit, self._registers[one.unit], self.runs)
+        tail = self._starved.tail(one.unit, self._registers[one.unit], self.runs, self._starved.last)
         cycles = end + control.STAGED + tail - begin - control.FIRST_BEAT + 1
         self._late = None
         last = control.run_end(begin, cycles)

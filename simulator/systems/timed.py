@@ -183,7 +183,7 @@ class Timed(Machine):
             return
         unit, begun = self._late
         last = self._done["load"] + control.STAGED
-        tail = self._starved.tail(unit, self.units[unit].registers, self.cycles)
+        tail = self._starved.tail(unit, self.units[unit].registers, self.cycles, self._starved.last)
         self.units[unit].end = control.run_end(begun, last + tail - begun - control.FIRST_BEAT + 1)
         self._late = None
 

@@ -45,7 +45,7 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     ),
     "no prompt": (
         lambda _: ["simulate", SYSTEM, "--checkpoint", MODEL],
-        "A system must be given a checkpoint and a prompt to be simulated",
+        "A system must be given a checkpoint and a prompt, or a model or a context, to be simulated",
     ),
     "a workload": (
         lambda _: simulate("--gemm", "1x2x3"),
