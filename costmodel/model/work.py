@@ -160,11 +160,9 @@ def run(
         compute, memory = steps / hertz, moved / bits_per_second
         cycles = cycles + task.count * steps
         bits = bits + task.count * moved
-        slower = memory > compute
-        if np.any(slower):
-            dram_seconds = _plus(dram_seconds, _times(np.where(slower, memory, 0.0), task.count))
-            compute = np.maximum(compute, memory)
-        seconds = _plus(seconds, _times(compute, task.count))
+        slow = np.where(memory > compute, memory, 0.0)
+        dram_seconds = _plus(dram_seconds, _times(slow, task.count))
+        seconds = _plus(seconds, _times(np.maximum(compute, memory), task.count))
     return Time(cycles, seconds, dram_seconds, bits)
 
 
