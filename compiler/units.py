@@ -173,7 +173,7 @@ class Attends:
                 )
 
     @property
-    def levels(self) -> int:
+    def levels(self) -> float:
         """The largest magnitude of a key or value in the cache."""
         return PACKED_LEVELS if self.packed else LEVELS
 
