@@ -32,7 +32,7 @@ class Steps:
     value: tuple[float, ...]
     mixed: float
 
-    def cached(self, levels: int) -> Steps:
+    def cached(self, levels: float) -> Steps:
         """The same where keys and values have so many levels."""
         key, value = (tuple(step * (LEVELS / levels) for step in steps) for steps in (self.key, self.value))
         return replace(self, key=key, value=value)
