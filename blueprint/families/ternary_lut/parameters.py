@@ -388,7 +388,7 @@ class TernaryLutParameters(Spec):
         """Bits of weights in a beat, before padding."""
         return ternary.beat_bits(self.key_encoding, self.mu, self.lut_count * self.fetch_count)
 
-    @cached_property
+    @property
     def peak_macs(self) -> Number:
         return self.tile_k * self.fetch_count * self.token_lanes
 
