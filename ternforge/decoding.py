@@ -285,10 +285,8 @@ def _pass_cycles(spans: Mapping[str, Sequence[Span]], passes: int) -> list[int]:
     """Cycles of every pass, from the end of the one before to the last end of its instructions."""
     ends = [0] * passes
     for mine in spans.values():
-        place, last = 0, -1
         for span in mine:
-            place, last = place + (span.number <= last), span.number
-            ends[place] = max(ends[place], span.end + 1)
+            ends[span.place] = max(ends[span.place], span.end + 1)
     return [end - before for before, end in pairwise([0, *ends])]
 
 
@@ -296,17 +294,15 @@ def _traffic(decoded: decoding.Decoded, picture: Image) -> dict[str, Any]:
     """Bytes by what they are for, and cycles of the movers and units by layer."""
     found: Counter[str] = Counter()
     for unit, moved in decoding.transfers(decoded.trace).items():
-        for place, span, size in moved:
-            purpose, _ = picture.notes[decoded.passes[place]][span.number]
+        for span, size in moved:
+            purpose, _ = picture.notes[decoded.passes[span.place]][span.number]
             found[f"{purpose.kind} {unit}"] += size
     found["program fetch"] = sum(WORD_BYTES * len(picture.programs[name]) for name in decoded.passes)
     layers: dict[str, Counter[str]] = {}
     for unit, spans in decoded.trace.spans.items():
-        place, last = 0, -1
         for span in spans:
-            place, last = place + (span.number <= last), span.number
             if span.text.kind == "start":
-                purpose, _ = picture.notes[decoded.passes[place]][span.number]
+                purpose, _ = picture.notes[decoded.passes[span.place]][span.number]
                 layers.setdefault(purpose.mark, Counter())[unit] += span.end - span.begin + 1
     return {"bytes": dict(found), "layers": {name: dict(each) for name, each in layers.items()}}
 

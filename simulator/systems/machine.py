@@ -39,8 +39,9 @@ STUCK = 100_000
 
 @dataclass(frozen=True)
 class Span:
-    """An instruction as it was done: number of its pass and of itself in the program, begin and end."""
+    """An instruction as it was done: its pass, its number in the program, begin and end."""
 
+    place: int
     number: int
     text: Instruction
     begin: int
@@ -296,7 +297,9 @@ class Machine:
             self.moves = True
             one.queue.popleft()
             self.given += [(unit, other) for other in instruction.signal]
-            self.trace.spans[unit].append(Span(number, self.programs[self.next][number], one.begun, cycle))
+            self.trace.spans[unit].append(
+                Span(self.next, number, self.programs[self.next][number], one.begun, cycle)
+            )
             one.begun = -1
 
     def _lacks(self, unit: str, one: Instruction) -> Iterator[bool]:
