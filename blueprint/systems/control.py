@@ -36,6 +36,8 @@ PATIENCE = 1 << 20
 POSITION_BITS, PASS_BITS = 32, 16
 #: Bytes that addresses and rows of load and store are multiples of: a token, a scale.
 UNIT_BYTES = 4
+#: Words of the shortest rows that a reader brings at full speed: those of a head in a cache.
+ROW_WORDS = 4
 #: Clock in MHz that a system without one is thought to have where a latency becomes cycles.
 _CLOCK_MHZ = 1000
 #: Bits of an address where the memory needs no more.
@@ -362,8 +364,9 @@ def built(
 ) -> Hardware:
     """Hardware with movers for a memory of ``size`` bytes behind ports of ``width`` bits that answer in ``latency``.
 
-    A reader has room for what comes while a request is answered, and two bursts beside it. Raises ``ParamError`` for a
-    unit whose cycles depend on operands: programs are timed by the sizes of runs.
+    A reader has room for what comes while a request is answered, and two bursts beside it, and asks for as many rows of
+    `ROW_WORDS` as fill it: each row is a burst of its own. Raises ``ParamError`` for a unit whose cycles depend on
+    operands: programs are timed by the sizes of runs.
     """
     for unit, spec in units.items():
         if spec.data_dependent:
@@ -375,7 +378,7 @@ def built(
     address = max(_ADDRESS_BITS, bit_length(size))
     common = {"data_width": width, "burst_words": burst, "address_width": address}
     moves = {"stream_width": width, "unit_bytes": UNIT_BYTES, "index_width": indices}
-    outstanding = min(64, max(2, words // burst))
+    outstanding = min(64, max(2, words // ROW_WORDS))
     fetch = Dma(
         direction="read", stream_width=WIDTH, unit_bytes=min(WIDTH, width) // 8, outstanding=2,
         buffer_words=2 * burst, rows_width=1, index_width=1, **common,
