@@ -103,6 +103,20 @@ def _passed(
     return left, columns
 
 
+def unique_rows(rows: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """The distinct rows of a matrix without NaN in lexicographic order, and for each row its number among them.
+
+    What ``np.unique`` gives with ``axis=0``, which turns an interrupt while it compares rows into a ``TypeError``.
+    """
+    order = np.lexsort(rows.T[::-1])
+    ordered = rows[order]
+    new = np.ones(len(rows), dtype=bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    inverse = np.empty(len(rows), dtype=np.int64)
+    inverse[order] = np.cumsum(new) - 1
+    return ordered[new], inverse
+
+
 def front_mask(points: Floats) -> Bools:
     """True for every point that no other one dominates.
 
@@ -114,8 +128,8 @@ def front_mask(points: Floats) -> Bools:
     valid = np.flatnonzero(~np.isnan(points).any(axis=1))
     if not len(valid):
         return mask
-    unique, inverse = np.unique(points[valid], axis=0, return_inverse=True)
-    mask[valid] = _front_of_unique(unique)[inverse.reshape(-1)]
+    unique, inverse = unique_rows(points[valid])
+    mask[valid] = _front_of_unique(unique)[inverse]
     return mask
 
 
