@@ -25,7 +25,7 @@ from tests.volume import some
 NARROWEST, DESIGNS = 32, some(2, of=4)
 
 
-#: Bits that the sums of a row take beside each other, however many lanes there are: five of at most 32, and their flags.
+#: Bits that the sums of a row take beside each other, however many lanes there are: five of 32, and their flags.
 SUMS = 192
 #: No random design is larger.
 MOST_GATES = 1 << 30
