@@ -14,6 +14,7 @@ from ternforge.options import (
     gemm_option,
     seed_option,
     set_option,
+    shape_options,
     workload_from,
     workload_option,
 )
@@ -42,16 +43,9 @@ from ternforge.words import CONTEXT
 )
 @click.option("--window", metavar="A:B", help="Cycles that the trace shows; all without it.")
 @decoded_options
-@click.option(
-    "--model",
-    metavar="MODEL",
-    help="Of a system, instead of a checkpoint: a model's shapes, by name or file, without values.",
-)
-@click.option(
-    "--context",
-    type=choices.Whole(0),
-    metavar="N",
-    help=f"Of a system, of shapes: tokens in front of the one that is decoded.  [default: {CONTEXT:,}, or what fits]",
+@shape_options(
+    "Of a system, instead of a checkpoint: a model's shapes, by name or file, without values.",
+    f"Of a system, of shapes: tokens in front of the one that is decoded.  [default: {CONTEXT:,}, or what fits]",
 )
 @force_option
 @set_option

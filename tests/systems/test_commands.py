@@ -153,6 +153,13 @@ def test_a_truncated_checkpoint_is_refused_and_nothing_is_written(
     assert not out.exists()
 
 
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], system: Path) -> str:
+    """The sentence with which `compile` refuses a system; nothing is written."""
+    error = told(capsys, "compile", system, "--checkpoint", MODEL, "--out", tmp_path / "image")
+    assert not (tmp_path / "image").exists()
+    return error.removeprefix("error: ")
+
+
 def test_a_system_with_a_second_unit_of_products_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,10 +169,8 @@ def test_a_system_with_a_second_unit_of_products_is_refused(
     )
     path = edited(tmp_path, "  attention:\n", other)
     path.write_text(path.read_text().replace("runs: [product, prefill]", "runs: [product]"))
-    error = told(capsys, "compile", path, "--checkpoint", MODEL, "--out", tmp_path / "image")
     what = "Units of a whole system must be one for products, one for attention and one for elements"
-    assert error.removeprefix("error: ") == f"{what}, and second is another"
-    assert not (tmp_path / "image").exists()
+    assert refused(tmp_path, capsys, path) == f"{what}, and second is another"
 
 
 def test_a_unit_whose_cycles_depend_on_its_operands_is_refused(
@@ -179,9 +184,5 @@ def test_a_unit_whose_cycles_depend_on_its_operands_is_refused(
     whole = Path(SYSTEM).read_text()
     before, after = whole.index("    family: ternary_lut"), whole.index("  attention:")
     path = edited(tmp_path, whole[before:after], serial)
-    error = told(capsys, "compile", path, "--checkpoint", MODEL, "--out", tmp_path / "image")
-    assert error.removeprefix("error: ") == (
-        "Cycles of unit matrix must not depend on its operands in hardware of a whole system, "
-        "which is timed by sizes"
-    )
-    assert not (tmp_path / "image").exists()
+    what = "Cycles of unit matrix must not depend on its operands in hardware of a whole system"
+    assert refused(tmp_path, capsys, path) == f"{what}, which is timed by sizes"

@@ -116,17 +116,6 @@ def test_steps_of_a_cache_of_8_bits_are_those_that_were_measured() -> None:
     assert steps.cached(7).key == (0.7 * (127 / 7), 1e-7 * (127 / 7))
 
 
-def test_an_image_of_the_other_width_of_the_cache_is_refused(tmp_path: Path) -> None:
-    found, other = packed(), small.hardware()
-    image.write(found, tmp_path)
-    told = (
-        f"{tmp_path / 'image.json'}: image must be for this design, whose hash is {other.design_hash}, "
-        f"not for {found.hardware.design_hash} (tables)"
-    )
-    with pytest.raises(ParamError, match=f"^{re.escape(told)}$"):
-        image.read(tmp_path, other)
-
-
 def test_a_narrow_store_of_a_field_of_one_container_is_refused() -> None:
     found = compiled()
     place = next(one for one in found.hardware.outputs if one.name == "vector.out.quantized").number
@@ -248,8 +237,10 @@ def test_an_image_comes_back_from_its_folder(tmp_path: Path) -> None:
 # Refusals -------------------------------------------------------------------------------------------------------------
 
 
-def test_an_image_for_another_design_is_refused(tmp_path: Path) -> None:
-    found, other = compiled(), small.hardware("array")
+@pytest.mark.parametrize("cached", [8, 4])
+def test_an_image_for_another_design_is_refused(tmp_path: Path, cached: int) -> None:
+    """Of another matrix unit, or with another width of the cache alone."""
+    found, other = (compiled(), small.hardware("array")) if cached == 8 else (packed(), small.hardware())
     image.write(found, tmp_path)
     told = (
         f"{tmp_path / 'image.json'}: image must be for this design, whose hash is {other.design_hash}, "
