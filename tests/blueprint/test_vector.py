@@ -245,15 +245,16 @@ def test_a_row_whose_adders_have_registers_has_several_sums_added_in_turn(stages
     spec = VectorSpec(lanes=2, length_max=40, format="fp32", dots=True, adder_stages=stages)
     random = np.random.default_rng(stages)
     for length in (2, 5, 40):  # fewer beats than sums, and more
-        x, gain = rounded(random.normal(0, 1, (1, length)), FP32), rounded(random.normal(0, 1, length), FP32)
-        product = np.pad(x[0] * gain, (0, length % 2)).astype(np.float32)
-        parts = [np.float32(0)] * (stages + 1)
-        for beat, pair in enumerate(product.reshape(-1, 2)):
-            parts[beat % (stages + 1)] += pair[0] + pair[1]
-        total = parts[0]
+        x = rounded(random.normal(0, 1, (20, length)), FP32)  # so many rows that another order shows in some
+        gain = rounded(random.normal(0, 1, length), FP32)
+        product = np.pad(x * gain, ((0, 0), (0, length % 2))).astype(np.float32)
+        parts = np.zeros((stages + 1, 20), np.float32)
+        for beat, pair in enumerate(np.moveaxis(product.reshape(20, -1, 2), 1, 0)):
+            parts[beat % (stages + 1)] += pair[:, 0] + pair[:, 1]
+        total = parts[0].copy()
         for part in parts[1:]:
             total += part
-        assert numbers(FP32, scored(spec, x, gain)["dot"]) == [total]
+        assert np.array_equal(numbers(FP32, scored(spec, x, gain)["dot"]), total)
 
 
 def test_registers_in_adders_cost_their_cycles_once_and_a_longer_factor() -> None:
