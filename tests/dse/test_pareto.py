@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dse import pareto
+from ternforge.rooms import ROOMS
 
 
 def brute(points: pareto.Floats) -> list[bool]:
@@ -31,17 +32,7 @@ def test_distinct_rows_are_those_of_numpy(axes: int, size: int) -> None:
 def test_no_room_compares_structured_arrays() -> None:
     """NumPy turns an interrupt in such a comparison into a TypeError, which would end a study as an internal error."""
     root = Path(pareto.__file__).parents[1]
-    rooms = (
-        "blueprint",
-        "compiler",
-        "costmodel",
-        "dse",
-        "simulator",
-        "ternforge",
-        "checkpoints",
-        "toolchain",
-    )
-    files = [file for room in rooms for file in (root / room).rglob("*.py")]
+    files = [file for room in (*ROOMS, "ternforge") for file in (root / room).rglob("*.py")]
     assert len(files) > 100
     assert not [str(file) for file in files if re.search(r"np\.unique\([^()]*axis=", file.read_text("utf-8"))]
 
