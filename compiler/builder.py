@@ -72,7 +72,8 @@ class _Held:
 class Moved:
     """A transfer: rows of memory, and the bytes that it may touch wherever its index leads.
 
-    ``position_rows`` says that ``rows`` grow with the position, up to ``most_rows``.
+    ``position_rows`` says that ``rows`` grow with the position, up to ``most_rows``. ``narrow`` is of a store, whose
+    elements are in narrow containers.
     """
 
     address: int
@@ -83,6 +84,7 @@ class Moved:
     touched: tuple[int, int] | None = None
     position_rows: bool = False
     most_rows: int = 0
+    narrow: bool = False
 
     @property
     def size(self) -> int:
@@ -213,10 +215,10 @@ class Builder:
         self._start("load", needs, moved.row_bytes * moved.rows)
 
     def store(self, name: str, moved: Moved) -> None:
-        """Store what a run left in a staged field."""
+        """Store what a run left in a staged field, in narrow containers where that is ``narrow``."""
         staged = self.outputs[name]
         _check_units(name, moved)
-        self._transfer("store", moved, staged.number)
+        self._transfer("store", moved, staged.number | moved.narrow << NARROW_BIT)
         number = len(self._starts["store"])
         held = [one for one in self._full[name] if one.gone is None]
         if not held:

@@ -7,7 +7,7 @@ magnitude of what the reference decoder computes on a calibration text, over the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,11 @@ class Steps:
     key: tuple[float, ...]
     value: tuple[float, ...]
     mixed: float
+
+    def cached(self, levels: float) -> Steps:
+        """The same where keys and values have so many levels."""
+        key, value = (tuple(step * (LEVELS / levels) for step in steps) for steps in (self.key, self.value))
+        return replace(self, key=key, value=value)
 
 
 def measure(checkpoint: Checkpoint, windows: Sequence[Sequence[int]]) -> tuple[Steps, ...]:

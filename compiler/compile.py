@@ -141,7 +141,8 @@ def _check_decoder(hardware: Hardware, checkpoint: Checkpoint) -> None:
 def _check_numbers(machine: Machine) -> None:
     """Check that integers of 8 bits go from unit to unit, and floats of one format. Raises ``ParamError``."""
     product, attends, rows = machine.product, machine.attends, machine.rows
-    for field in (product.act, attends.query, attends.key, attends.value):
+    cached = () if attends.packed else (attends.key, attends.value)
+    for field in (product.act, attends.query, *cached):
         if field.field.format != "int" or field.field.width != 8:
             kind = f"{field.field.format} of {field.field.width} bits"
             raise ParamError(

@@ -167,8 +167,8 @@ class Pass:
         if role == "q":
             return self._vector("queries", self.shapes.query)
         region = self.layout[f"{'keys' if role == 'k' else 'values'} {layer}"]
-        size = self.shapes.keys
-        return Moved(region.base, size, 1, size, POSITION, (region.base, region.end))
+        size, packs = self.machine.attends.size(self.shapes.keys), self.machine.attends.packed
+        return Moved(region.base, size, 1, size, POSITION, (region.base, region.end), narrow=packs)
 
     # Places in memory -------------------------------------------------------------------------------------------------
 
@@ -295,13 +295,12 @@ class Pass:
             (key[2], at) for key, at in self.places.attention.items() if key[:2] == (layer, head)
         ):
             builder.load(f"attention.scale.{name}", Moved(address, WORD, turns))
-        width = unit.share * dim
+        width, cached, row = unit.share * dim, unit.size(dim), unit.size(self.shapes.keys)
         builder.load(unit.query.name, Moved(self.layout["queries"].base + head * width, width))
         for field, name in ((unit.key, "keys"), (unit.value, "values")):
             region = self.layout[f"{name} {layer}"]
             moved = Moved(
-                region.base + head * dim, dim, 1, self.shapes.keys, 0, (region.base, region.end), True,
-                self.model.context,
+                region.base + head * cached, cached, 1, row, 0, (region.base, region.end), True, self.model.context,
             )  # fmt: skip
             for turn in range(turns):
                 builder.load(field.name, moved, last=turn == turns - 1)
@@ -354,4 +353,4 @@ class Pass:
 
 
 def _words(field: Staged, moved: Moved) -> int:
-    return -(-moved.size // field.beat_bytes)
+    return -(-moved.size // field.moved_bytes(moved.narrow))

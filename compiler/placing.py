@@ -123,7 +123,9 @@ def constants(layout: Layout, machine: Machine, contents: Contents | None) -> Pl
     attention: dict[tuple[int, int, str], int] = {}
     one = found.numbers(1.0)
     for layer in range(model.layers):
-        step = _unit_steps(machine) if contents is None else contents.steps[layer]
+        step = (
+            _unit_steps(machine) if contents is None else contents.steps[layer].cached(machine.attends.levels)
+        )
         scale = {role: 1.0 if contents is None else contents.scale(layer, role) for role in _ROLES}
         for role, values in _scales(machine, scale, step).items():
             weights[layer, role] = found.numbers(*values)

@@ -158,7 +158,7 @@ def reserve(layout: Layout, machine: Machine) -> None:
     layout.reserve("last", model.hidden * number, "what the head scores")
     for layer in range(model.layers):
         for name in ("keys", "values"):
-            size = model.context * shapes.keys
+            size = model.context * machine.attends.size(shapes.keys)
             layout.reserve(
                 f"{name} {layer}", size, f"{name} of layer {layer}, a row for each position", page=True
             )

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from blueprint.arithmetic.quantization import LEVELS
 from blueprint.arithmetic.softmax.arithmetic import Scales
 from blueprint.errors import ParamError
 from blueprint.numbers import ceil_div
 from blueprint.spec import Spec
 from blueprint.systems.control import Hardware
-from blueprint.systems.staging import Staged, is_code
+from blueprint.systems.staging import PACKED, PACKED_LEVELS, Staged, is_code
 from blueprint.workloads.tasks import Attention, Gemm, Rowwise
 
 Octets = NDArray[np.uint8]
@@ -157,11 +159,9 @@ class Attends:
         self.query, self.key = units.of("attention", "query"), units.of("attention", "key")
         self.value = units.of("attention", "value")
         self.result = units.of("attention", "out", "out")
-        self.share, self.dim = share, self.key.elements
-        if is_code(self.key.field):
-            raise ParamError(
-                "Keys and values must be elements of 8 bits or more, not packed ones, to be written"
-            )
+        self.share, self.dim = share, prod(self.key.field.shape)
+        self.packed = is_code(self.key.field)
+        self._check_width(units)
         self.mask = self._mask()
         self._check(min(3, context))
         for field in (self.key, self.value):
@@ -171,6 +171,30 @@ class Attends:
                 raise ParamError(
                     f"Buffer of the cache must be at least {what}, not {2 * field.depth * field.beat_bytes}"
                 )
+
+    @property
+    def levels(self) -> float:
+        """The largest magnitude of a key or value in the cache."""
+        return PACKED_LEVELS if self.packed else LEVELS
+
+    def size(self, elements: int) -> int:
+        """Bytes of so many elements of the cache."""
+        return elements * (PACKED if self.packed else int(self.key.field.width)) // 8
+
+    def _check_width(self, units: Units) -> None:
+        """Check that packed keys and values are as a store packs them. Raises ``ParamError``."""
+        if not self.packed:
+            return
+        given = units.by_name["vector.out.quantized"]
+        port = units.hardware.width
+        if not given.packs:
+            what = f"Lanes of the vector unit must be even, and {PACKED} bits of each a part or a multiple of the"
+            raise ParamError(f"{what} port's {port} bits, to be packed for the cache, not {given.elements}")
+        if self.key.beat_bytes != self.size(self.dim):
+            what = (
+                f"Keys of {PACKED} bits must fill the {self.key.beat_bytes} bytes that a beat has in memory"
+            )
+            raise ParamError(f"{what}, not {self.size(self.dim)} of them")
 
     def _mask(self) -> str:
         for mask in ("causal", "none"):

@@ -54,7 +54,7 @@ class Frame:
         if goals not in MOST_POINTS:
             raise ValueError(f"Objectives must be at most {max(MOST_POINTS)} for a hypervolume, not {goals}")
         scaled = (points - self.ideal) / (self.reference - self.ideal)
-        scaled = np.unique(scaled[(scaled < 1).all(axis=1)], axis=0)
+        scaled, _ = pareto.unique_rows(scaled[(scaled < 1).all(axis=1)])
         thinned = len(scaled) > MOST_POINTS[goals]
         return pareto.hypervolume(_spread(scaled, MOST_POINTS[goals]), np.ones(goals).tolist()), thinned
 

@@ -18,6 +18,8 @@ Bools = npt.NDArray[np.bool_]
 _BLOCK = 1024
 #: The strongest points found so far, tried on everything that is left after each block.
 _SIEVE = 32
+#: Steps of two objectives each in which :func:`_undercut` sorts points, and points that say where the steps lie.
+_STEPS, _SAMPLE = 128, 2048
 
 
 def oriented(columns: Sequence[Floats], directions: Sequence[str]) -> Floats:
@@ -35,6 +37,8 @@ def sieve(points: Floats, strong: Floats) -> npt.NDArray[np.int64]:
     """
     left = np.flatnonzero(~np.isnan(points).any(axis=1))
     columns = np.ascontiguousarray(points[left].T)
+    if points.shape[1] == 3:
+        return _sieve_of_three(left, columns, np.ascontiguousarray(strong.T))
     for weights in _weights(points.shape[1]):
         if not len(left):
             break
@@ -46,6 +50,36 @@ def sieve(points: Floats, strong: Floats) -> npt.NDArray[np.int64]:
         tried = np.linspace(0, len(strong) - 1, min(_SIEVE, len(strong))).astype(np.int64)
         left, _ = _passed(left, columns, strong[tried])
     return left
+
+
+def _sieve_of_three(left: npt.NDArray[np.int64], columns: Floats, strong: Floats) -> npt.NDArray[np.int64]:
+    """:func:`sieve` of columns of three objectives: each pair of them sorts the points into steps in turn."""
+    for third in (2, 0, 1):
+        if not len(left):
+            break
+        stay = ~_undercut(columns, strong, third)
+        left, columns = left[stay], columns[:, stay]
+    return left
+
+
+def _undercut(columns: Floats, strong: Floats, third: int) -> Bools:
+    """True for points of which another one, or a strong one, stands in a lower step of two objectives and is no higher
+    in the third, so that it dominates them."""
+    first, second = (row for row in range(3) if row != third)
+    lowest = np.full((_STEPS + 2, _STEPS + 2), np.inf)  # of the third, in all lower steps of both
+    sample = columns[:, :: max(1, columns.shape[1] // _SAMPLE)]
+    places = []
+    for row in (first, second):
+        edges = np.sort(sample[row])[:: max(1, -(-sample.shape[1] // _STEPS))]
+        edges[0] = columns[row].min()  # so that every point stands above a strong one that is below all
+        places.append([np.searchsorted(edges, part[row], side="right") for part in (columns, strong)])
+    (mine, theirs), (mine_2, theirs_2) = places
+    for one, two, part in ((mine, mine_2, columns), (theirs, theirs_2, strong)):
+        np.minimum.at(lowest.reshape(-1), (one + 1) * (_STEPS + 2) + two + 1, part[third])
+    for axis in (0, 1):
+        np.minimum.accumulate(lowest, axis=axis, out=lowest)
+    bound = lowest.reshape(-1)[mine * (_STEPS + 2) + mine_2]
+    return np.asarray((columns[third] >= bound) & (bound < np.inf))
 
 
 def _weights(objectives: int) -> Floats:
@@ -69,6 +103,20 @@ def _passed(
     return left, columns
 
 
+def unique_rows(rows: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """The distinct rows of a matrix without NaN in lexicographic order, and for each row its number among them.
+
+    What ``np.unique`` gives with ``axis=0``, which turns an interrupt while it compares rows into a ``TypeError``.
+    """
+    order = np.lexsort(rows.T[::-1])
+    ordered = rows[order]
+    new = np.ones(len(rows), dtype=bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    inverse = np.empty(len(rows), dtype=np.int64)
+    inverse[order] = np.cumsum(new) - 1
+    return ordered[new], inverse
+
+
 def front_mask(points: Floats) -> Bools:
     """True for every point that no other one dominates.
 
@@ -80,8 +128,8 @@ def front_mask(points: Floats) -> Bools:
     valid = np.flatnonzero(~np.isnan(points).any(axis=1))
     if not len(valid):
         return mask
-    unique, inverse = np.unique(points[valid], axis=0, return_inverse=True)
-    mask[valid] = _front_of_unique(unique)[inverse.reshape(-1)]
+    unique, inverse = unique_rows(points[valid])
+    mask[valid] = _front_of_unique(unique)[inverse]
     return mask
 
 

@@ -61,10 +61,11 @@ class Problem:
         Points that one of ``known`` dominates, a front, may be left out: those left make the same front with it.
         """
         strong = empty(self.metrics) if known is None else known
-        best = batch.pick(np.flatnonzero(batch.feasible))
-        best = best.pick(sieve(self.objectives(best), self.objectives(strong)))
-        best = best.pick(front_mask(self.objectives(best)))
-        return best.pick(np.argsort(best.indices))
+        which = np.flatnonzero(batch.feasible)
+        points = self.objectives(batch)[which]
+        some = sieve(points, self.objectives(strong))
+        which = which[some[front_mask(points[some])]]
+        return batch.pick(which[np.argsort(batch.indices[which])])
 
     def merged(self, front: Batch, more: Batch) -> Batch:
         """The front of a front and more points."""

@@ -24,7 +24,7 @@ from dse.batch import Batch, drawn, empty, join
 from dse.evaluation import Explainer
 from dse.fidelity.ladder import Ladder
 from dse.fidelity.promotion import Promotion
-from dse.pareto import Bools
+from dse.pareto import Bools, Floats
 from dse.problem import FACTS, Problem
 from dse.shard import Shard, planned
 from dse.space import Search, Space
@@ -238,16 +238,23 @@ class Study:
         ``level`` says where the numbers are from (:mod:`dse.fidelity.levels`). Every row has the parameters of all
         families; those that its own family does not have are ``None``.
         """
-        columns = {name: values.tolist() for name, values in self.space.columns(batch.indices).items()}
-        metrics = {name: values.tolist() for name, values in batch.columns().items()}
-        absent = dict.fromkeys(self.space.parameter_names)
-        levels = self.ladder.origins(batch)
-        for place, index in enumerate(batch.indices.tolist()):
-            row: dict[str, Any] = {"id": self.space.point_id(index), "family": "", **absent}
-            row.update({name: values[place] for name, values in columns.items()})
-            row.update({name: _finite(values[place]) for name, values in metrics.items()})
-            reason = batch.reasons[batch.reason[place]]
-            yield {**row, "feasible": not reason, "reason": reason, "level": levels[place]}
+        table = self._table(batch)
+        return (dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True))
+
+    def _table(self, batch: Batch) -> dict[str, list[Any]]:
+        """The columns of :meth:`rows`."""
+        absent = [None] * len(batch)
+        ids = [self.space.point_id(index) for index in batch.indices.tolist()]
+        found: dict[str, list[Any]] = {
+            "id": ids,
+            "family": absent,
+            **dict.fromkeys(self.space.parameter_names, absent),
+        }
+        found |= {name: values.tolist() for name, values in self.space.columns(batch.indices).items()}
+        found |= {name: _finite(values) for name, values in batch.columns().items()}
+        reasons = [batch.reasons[code] for code in batch.reason.tolist()]
+        feasible = [not reason for reason in reasons]
+        return found | {"feasible": feasible, "reason": reasons, "level": self.ladder.origins(batch)}
 
     def design(self, name: str) -> Described:
         """The design of a point with its technology and clock, ready to be written as a file.
@@ -363,19 +370,24 @@ class Study:
         ]
         with files.replacing(path) as raw:
             file = io.TextIOWrapper(raw, "utf-8", newline="")
-            writer = csv.DictWriter(file, fields + (["knee"] if mark else []), lineterminator="\n")
-            writer.writeheader()
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(fields + (["knee"] if mark else []))
             for batch in batches:
-                for row in self.rows(batch):
-                    row["memory"] = self.space.subject.rate
-                    writer.writerow({**row, "knee": row["id"] == mark} if mark else row)
+                table = self._table(batch)
+                table["memory"] = [self.space.subject.rate] * len(batch)
+                columns = [table[field] for field in fields]
+                knee = [[name == mark for name in table["id"]]] if mark else []
+                writer.writerows(zip(*columns, *knee, strict=True))
             file.detach()  # which flushes, and leaves the closing to the draft
         return path
 
 
-def _finite(value: float) -> float | None:
+def _finite(values: Floats) -> list[float | None]:
     """A metric as JSON and CSV have it: nothing where there is no number."""
-    return value if value == value else None
+    plain: list[float | None] = values.tolist()
+    for place in np.flatnonzero(np.isnan(values)).tolist():
+        plain[place] = None
+    return plain
 
 
 def open_study(

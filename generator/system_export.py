@@ -118,4 +118,5 @@ def _staged(one: Staged) -> dict[str, Any]:
         "carrier": one.carrier,
         "repeats": one.repeats,
         "packed": one.packed,
+        **({"narrow_container_bits": one.packs} if one.packs else {}),
     }

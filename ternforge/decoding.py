@@ -285,10 +285,8 @@ def _pass_cycles(spans: Mapping[str, Sequence[Span]], passes: int) -> list[int]:
     """Cycles of every pass, from the end of the one before to the last end of its instructions."""
     ends = [0] * passes
     for mine in spans.values():
-        place, last = 0, -1
         for span in mine:
-            place, last = place + (span.number <= last), span.number
-            ends[place] = max(ends[place], span.end + 1)
+            ends[span.place] = max(ends[span.place], span.end + 1)
     return [end - before for before, end in pairwise([0, *ends])]
 
 
@@ -296,17 +294,15 @@ def _traffic(decoded: decoding.Decoded, picture: Image) -> dict[str, Any]:
     """Bytes by what they are for, and cycles of the movers and units by layer."""
     found: Counter[str] = Counter()
     for unit, moved in decoding.transfers(decoded.trace).items():
-        for place, span, size in moved:
-            purpose, _ = picture.notes[decoded.passes[place]][span.number]
+        for span, size in moved:
+            purpose, _ = picture.notes[decoded.passes[span.place]][span.number]
             found[f"{purpose.kind} {unit}"] += size
     found["program fetch"] = sum(WORD_BYTES * len(picture.programs[name]) for name in decoded.passes)
     layers: dict[str, Counter[str]] = {}
     for unit, spans in decoded.trace.spans.items():
-        place, last = 0, -1
         for span in spans:
-            place, last = place + (span.number <= last), span.number
             if span.text.kind == "start":
-                purpose, _ = picture.notes[decoded.passes[place]][span.number]
+                purpose, _ = picture.notes[decoded.passes[span.place]][span.number]
                 layers.setdefault(purpose.mark, Counter())[unit] += span.end - span.begin + 1
     return {"bytes": dict(found), "layers": {name: dict(each) for name, each in layers.items()}}
 
@@ -315,38 +311,40 @@ def _energy(
     system: System, clock: float, hardware: Hardware, decoded: decoding.Decoded, moved: int,
     technology: str | Path | None,
 ) -> Answer:  # fmt: skip
+    work = decoding.tasks(hardware, decoded.trace)
+    macs = {unit: sum(task.macs for _, task in work[unit]) for unit in work}
+    return energy(system, clock, hardware, decoded.cycles, macs, moved, technology, len(decoded.passes))
+
+
+def energy(
+    system: System, clock: float, hardware: Hardware, cycles: int, macs: Mapping[str, int], moved: int,
+    technology: str | Path | None, passes: int,
+) -> Answer:  # fmt: skip
     """Energy by unit and of memory, with the coefficients of `estimate`."""
     from costmodel.systems import estimate as costs
     from costmodel.technology import technology as technologies
 
     facts = technologies.load(technology or system.technology or "asap7")
     found = costs.costs(system, facts)
-    work = decoding.tasks(hardware, decoded.trace)
-    seconds = decoded.cycles / (clock * 1e6)
+    seconds = cycles / (clock * 1e6)
     energies: dict[str, float] = {
         name: _first(
-            found.units[system.places[place]].energy(decoded.cycles, _peaks(hardware, unit, work), seconds)
+            found.units[name].energy(cycles, macs[unit] / int(hardware.units[unit].peak_macs), seconds)
         )
         for unit, place in control.WORK.items()
         for name in [system.places[place]]
     }
     energies["memory"] = 8.0 * system.memory.energy_pj_per_bit * moved
-    total = sum(energies.values())
     return {
         "technology": facts.name,
         "energy_pj": energies,
-        "energy_pj_per_token": total / len(decoded.passes),
+        "energy_pj_per_token": sum(energies.values()) / passes,
     }
 
 
 def _first(value: Any) -> float:
     """A number of one design."""
     return float(value.ravel()[0] if hasattr(value, "ravel") else value)
-
-
-def _peaks(hardware: Hardware, unit: str, work: Mapping[str, Sequence[tuple[Span, Any]]]) -> float:
-    """Cycles that the runs of a unit would take at its peak."""
-    return float(sum(task.macs for _, task in work[unit])) / int(hardware.units[unit].peak_macs)
 
 
 def simulate_lines(answer: Mapping[str, Any]) -> Iterator[str]:
@@ -359,6 +357,13 @@ def simulate_lines(answer: Mapping[str, Any]) -> Iterator[str]:
         f"{1e3 * answer['seconds']:,.2f} ms at {answer['clock_mhz']:g} MHz; first token after "
         f"{1e3 * answer['time_to_first_token_s']:,.2f} ms, then {answer['tokens_per_second']:,.1f} token/s"
     )
+    yield from phase_lines(answer)
+    if "trace" in answer:
+        yield f"wrote {answer['trace']}: open it in https://ui.perfetto.dev"
+
+
+def phase_lines(answer: Mapping[str, Any]) -> Iterator[str]:
+    """Units, traffic and energy."""
     stalls = answer["stalls"]
     peaks = {unit: f"{100 * share:.1f} %" for unit, share in answer["utilization"].items()}
     rows = []
@@ -370,5 +375,3 @@ def simulate_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"bytes of memory: {moved}"
     energy = ", ".join(f"{name} {pj / 1e6:,.2f}" for name, pj in answer["energy_pj"].items())
     yield f"energy in µJ ({answer['technology']}): {energy}; {answer['energy_pj_per_token'] / 1e6:,.2f} a token"
-    if "trace" in answer:
-        yield f"wrote {answer['trace']}: open it in https://ui.perfetto.dev"

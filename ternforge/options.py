@@ -95,6 +95,16 @@ _DECODED: tuple[Decorator, ...] = (
 study_argument: Decorator = click.argument("study", type=choices.FOLDER)
 
 
+def shape_options(model: str, context: str) -> Decorator:
+    """``--model`` and ``--context`` of a verb that takes a model's shapes on a system, with their help."""
+
+    def add(command: Any) -> Any:
+        command = click.option("--context", type=choices.Whole(0), metavar="N", help=context)(command)
+        return click.option("--model", metavar="MODEL", help=model)(command)
+
+    return add
+
+
 def out_option(kind: Any, metavar: str, text: str, *, required: bool = False) -> Decorator:
     """``-o``, where a verb writes: a file or a folder."""
     return click.option("-o", "--out", required=required, type=kind, metavar=metavar, help=text)

@@ -26,6 +26,8 @@ _BITWISE = {"$and", "$or", "$xor", "$xnor", "$not", "$pos", "$mux", "$pmux", "$b
 #: Least part of a float block's longest chain of cells that its declared part must have: delays of the steps, by which
 #: the inventory divides a block, are not in proportion to their cells.
 _FLOAT_PART = 0.5
+#: The first piece of an adder, up to this share of its delay, orders the operands: so many cells, however wide.
+_ORDERING, _ORDERING_CELLS = 0.17, 3
 _FLOATS = {"float_adder": FloatAdd, "float_pair": FloatPair, "float_multiplier": FloatMultiply}
 _ADDERS = {"adder"}
 #: Cells with a carry.
@@ -243,7 +245,9 @@ def _cells(unit: Unit, fmt: FloatFormat | None) -> int:
     if unit.kind == "broadcast" or not any(features.terms(unit, features.DELAY).values()):
         return 0
     if unit.kind in _FLOATS and fmt is not None:
-        return math.ceil(_FLOAT_PART * float(unit.count) * _block_depth(unit.kind, fmt.name))
+        least = math.ceil(_FLOAT_PART * float(unit.count) * _block_depth(unit.kind, fmt.name))
+        orders = unit.kind == "float_adder" and unit.count <= _ORDERING
+        return min(least, _ORDERING_CELLS) if orders else least
     return math.ceil(unit.count)
 
 

@@ -10,6 +10,9 @@ from toolchain import cache, compiler, yosys
 MODEL = "model.cc"
 #: Headers that every model and most programs around a model include.
 HEADERS = ("algorithm", "chrono", "cstdio", "vector", "cxxrtl/cxxrtl.h")
+#: CXXRTL's headers want every one-line method inlined, which only an optimizing compiler does to good purpose.
+#: Left as calls, they save a fifth of the compile time of a model that is not optimized.
+CALLS = "-D__always_inline__=__unused__"
 
 
 def executable(
@@ -27,7 +30,7 @@ def executable(
     the compiler fails.
     """
     texts = [file.read_bytes() for file in files]
-    options = ["-std=c++17", optimize, "-w", *flags]
+    options = ["-std=c++17", optimize, "-w", *([CALLS] if optimize == "-O0" else []), *flags]
 
     def build(folder: Path) -> None:
         for name, text in sources.items():

@@ -36,6 +36,8 @@ PATIENCE = 1 << 20
 POSITION_BITS, PASS_BITS = 32, 16
 #: Bytes that addresses and rows of load and store are multiples of: a token, a scale.
 UNIT_BYTES = 4
+#: Words of the shortest rows that a reader brings at full speed: those of a head in a cache.
+ROW_WORDS = 4
 #: Clock in MHz that a system without one is thought to have where a latency becomes cycles.
 _CLOCK_MHZ = 1000
 #: Bits of an address where the memory needs no more.
@@ -312,7 +314,16 @@ class Inlets(_Shape):
 
 
 class Outlets(_Shape):
-    """Staging of an output."""
+    """Staging of an output; where ``narrow``, what becomes of a beat in narrow containers."""
+
+    def __init__(self, staged: Staged, port_bits: int, narrow: bool = False) -> None:
+        super().__init__(staged, port_bits)
+        self.narrow, self.beat_bytes = narrow, staged.moved_bytes(narrow)
+
+    @property
+    def ways(self) -> tuple[Outlets, ...]:
+        """In its container, and in the narrow one if there is one."""
+        return (self, Outlets(self.staged, self.port_bits, True)) if self.staged.packs else (self,)
 
 
 def hardware(system: System) -> Hardware:
@@ -353,13 +364,21 @@ def built(
 ) -> Hardware:
     """Hardware with movers for a memory of ``size`` bytes behind ports of ``width`` bits that answer in ``latency``.
 
-    A reader has room for what comes while a request is answered, and two bursts beside it.
+    A reader has room for what comes while a request is answered, and two bursts beside it, and asks for as many rows of
+    `ROW_WORDS` as fill it: each row is a burst of its own. Raises ``ParamError`` for a unit whose cycles depend on
+    operands: programs are timed by the sizes of runs.
     """
+    for unit, spec in units.items():
+        if spec.data_dependent:
+            raise ParamError(
+                f"Cycles of unit {unit} must not depend on its operands in hardware of a whole system, "
+                f"which is timed by sizes"
+            )
     words = 1 << bit_length(latency + 2 * burst - 1)
     address = max(_ADDRESS_BITS, bit_length(size))
     common = {"data_width": width, "burst_words": burst, "address_width": address}
     moves = {"stream_width": width, "unit_bytes": UNIT_BYTES, "index_width": indices}
-    outstanding = min(64, max(2, words // burst))
+    outstanding = min(64, max(2, words // ROW_WORDS))
     fetch = Dma(
         direction="read", stream_width=WIDTH, unit_bytes=min(WIDTH, width) // 8, outstanding=2,
         buffer_words=2 * burst, rows_width=1, index_width=1, **common,

@@ -32,8 +32,8 @@ MOVED = ("address", "row_bytes", "rows", "stride", "place", "index")
 INDICES = ("none", "token", "position")
 #: Bits of the register ``index``.
 INDEX_BITS = 2
-#: Bits of the register ``place`` of a load: its last beat is the last one of a run; its elements are in the narrower of
-#: the two containers that the field has.
+#: Bits of the register ``place``: the last beat of a load is the last one of a run; elements are in the narrower of the
+#: two containers that the field has.
 LAST_BIT, NARROW_BIT = 8, 9
 #: Words of a register file of a family.
 WORDS = 1 << ADDRESS_BITS - 2

@@ -99,9 +99,14 @@ def inlet(shape: Inlets) -> Registers:
 
 def outlet(shape: Outlets) -> Registers:
     """Flip-flops of the staging of an output beside its FIFO."""
-    if shape.parts > 1:
-        return {"gathered": shape.port_bits, "count": bit_length(shape.parts)}
-    return {"place": clog2(shape.gathers)}
+    found: Registers = {}
+    for way in shape.ways:
+        name = "narrow_" * way.narrow
+        if way.parts > 1:
+            found |= {f"{name}gathered": way.port_bits, f"{name}count": bit_length(way.parts)}
+        else:
+            found[f"{name}place"] = clog2(way.gathers)
+    return found
 
 
 def units(hardware: Hardware) -> tuple[Unit, ...]:
@@ -164,7 +169,10 @@ def _staging(hardware: Hardware) -> Iterator[Unit]:
         out = Outlets(staged, width)
         yield _registers("staging", outlet(out))
         yield from fifo(out.depth, out.bits, int(out.in_memory))
-        yield MUX("staging", int(out.gathers > 1), entries=out.gathers, width=width)
+        for way in out.ways:
+            yield MUX("staging", int(way.gathers > 1), entries=way.gathers, width=width)
+        yield MUX("staging", len(out.ways) - 1, entries=2, width=width)
+        yield LOGIC("staging", (len(out.ways) - 1) * out.elements, gates=8, activity=0.1)
     yield REGISTER("staging", _rows(hardware), width=HOLD_BITS, enable=1, reset=1, activity=0.1)
     yield HALF_ADDER("staging", _rows(hardware), width=HOLD_BITS, activity=0.1)
 

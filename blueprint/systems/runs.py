@@ -32,7 +32,7 @@ class Runs:
             return Gemm(1, sizes["k"], sizes["n"])
         if kind is Attention:
             spec = self.hardware.units[unit]
-            dim = next(staged.elements for staged in self.hardware.inputs if staged.name == f"{unit}.key.key")
+            dim = int(getattr(spec, "dim"))  # noqa: B009
             lanes = next(
                 staged.elements for staged in self.hardware.inputs if staged.name == f"{unit}.query.query"
             )

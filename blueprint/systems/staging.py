@@ -10,7 +10,10 @@ A field without lanes beside one with lanes has an element for each row, which i
 one for the whole run (*once*). Everything else has one container a beat.
 
 Rows of the vector unit are sums of 32 bits or numbers of fewer, so its rows have a second, *narrow* container, which a
-load may name: that of the embedding's elements. A field that is the same for all rows of a run (the gain) *repeats*:
+load may name: that of the embedding's elements. Integers that the vector unit gives have one of 4 bits beside their
+8 where the attention unit takes keys and values of 4 (`packs`): a store that names it saturates to -7 to 7 and puts
+two into a byte, the first one low, which makes the words of codes that are loaded again.
+A field that is the same for all rows of a run (the gain) *repeats*:
 what was loaded once is given again for as many rows as the unit's register says.
 """
 
@@ -33,6 +36,8 @@ from blueprint.systems.instructions import UNITS
 CONTAINERS = (8, 16, 32, 64)
 #: Bits of the least that is moved: a number by itself has no smaller container.
 SCALAR = 32
+#: Bits of an element of a cache that is packed, and the largest magnitude of one: symmetric, as those of 8 bits.
+PACKED, PACKED_LEVELS = 4, 7
 #: Rows that a FIFO holds: one that a run reads while the next one is loaded.
 ROWS = 2
 #: The least words of a FIFO.
@@ -45,6 +50,8 @@ BUFFERS = Buffers(weights=16384, cache=16384, activations=65536)
 WEIGHTS, CACHED = "wgt", ("key", "value")
 #: Units whose results the vector unit takes as its rows, and the field of those.
 _PRODUCERS, _CONSUMER, _ROWS_FIELD = ("matrix", "attention"), "vector", "x"
+#: The field of the vector unit's integers, some of which go to the cache.
+_INTEGERS_FIELD = "quantized"
 #: Bits of an element of the embedding, of hardware that no system describes.
 EMBEDDING = 16
 
@@ -57,7 +64,8 @@ class Staged:
     ``beat_bytes``. ``depth`` is in words of the FIFO: one word is a field's beat, of an input whose beats are narrower
     than the memory port a beat of that. The ``carrier`` of an input stream is the field whose last transfer says that
     a run ends.
-    ``narrow`` is the bytes of the narrow container, 0 where there is none.
+    ``narrow`` is the bytes of the narrow container of an input, ``packs`` the bits of that of an output; 0 where there
+    is none.
     """
 
     number: int
@@ -74,6 +82,7 @@ class Staged:
     depth: int
     repeats: bool = False
     narrow: int = 0
+    packs: int = 0
 
     @property
     def name(self) -> str:
@@ -85,12 +94,23 @@ class Staged:
         """True if a beat is one word of codes."""
         return self.container == self.beat_bytes and is_code(self.field)
 
+    @property
+    def other_container(self) -> bool:
+        """True if a transfer may name narrow containers."""
+        return bool(self.narrow or self.packs)
+
+    def moved_bytes(self, narrow: bool) -> int:
+        """Bytes of a beat in memory, in narrow containers or not."""
+        if not narrow:
+            return self.beat_bytes
+        return self.elements * self.packs // 8 if self.packs else self.elements * self.narrow
+
     def words(self, size: int, width: int, narrow: bool = False) -> int:
         """Words of the FIFO that a transfer of ``size`` bytes fills, behind a memory port of ``width`` bits."""
         port = width // 8
-        if narrow:
-            return ceil_div(size, self.elements * self.narrow)
-        word = max(self.beat_bytes, port) if self.direction == "in" else self.beat_bytes
+        word = (
+            max(self.beat_bytes, port) if self.direction == "in" and not narrow else self.moved_bytes(narrow)
+        )
         return ceil_div(size, word)
 
 
@@ -103,7 +123,7 @@ def inputs(
 
 def outputs(units: Mapping[str, Spec], width: int, buffers: Buffers = BUFFERS) -> tuple[Staged, ...]:
     """The fields that ``store`` drains, by number. Raises ``ParamError`` as `inputs` does."""
-    return _staged(units, width, buffers, "out")
+    return tuple(_packing(one, units, width) for one in _staged(units, width, buffers, "out"))
 
 
 def is_code(field: Field) -> bool:
@@ -158,6 +178,17 @@ def _narrowed(staged: Staged, units: Mapping[str, Spec], width: int, embedding: 
         if least <= bits < 8 * staged.container and fills:
             return replace(staged, narrow=bits // 8)
     return staged
+
+
+def _packing(staged: Staged, units: Mapping[str, Spec], width: int) -> Staged:
+    """A field with its narrow container, if it is the integers of which some become a packed cache."""
+    if (staged.unit, staged.field.name) != (_CONSUMER, _INTEGERS_FIELD) or "attention" not in units:
+        return staged
+    widths = {int(units["attention"].stream(name).beat[name].width) for name in CACHED}
+    size, port = staged.elements * PACKED, width
+    if widths != {PACKED} or size % 8 or (size % port and port % size):
+        return staged
+    return replace(staged, packs=PACKED)
 
 
 def _field(

@@ -21,7 +21,7 @@ class Starved:
         self.hardware = hardware
         self._brought: Counter[str] = Counter()
         self._needed: list[str] = []
-        self._last = ""
+        self.last = ""
 
     def loads(self, registers: Mapping[int, int]) -> None:
         """A transfer into staging."""
@@ -29,11 +29,11 @@ class Starved:
         if place >> LAST_BIT & 1:
             staged = self.hardware.inputs[place % (1 << LAST_BIT)]
             self._brought[f"{staged.unit}.{staged.stream}"] += 1
-            self._last = staged.stream
+            self.last = staged.stream
 
     def begins(self, unit: str, registers: Mapping[int, int]) -> bool:
         """A run begins; returns whether some of its inputs are still to come."""
-        needed = self._streams(unit, registers)
+        needed = self.streams(unit, registers)
         for name in needed:
             self._brought[name] -= 1
         self._needed = [name for name in needed if self._brought[name] < 0]
@@ -44,7 +44,7 @@ class Starved:
         """True once everything is there that the run waits for."""
         return all(self._brought[name] >= 0 for name in self._needed)
 
-    def _streams(self, unit: str, registers: Mapping[int, int]) -> list[str]:
+    def streams(self, unit: str, registers: Mapping[int, int]) -> list[str]:
         """The streams of a run that are loaded at all."""
         spec = self.hardware.units[unit]
         if spec.task is not Rowwise:
@@ -69,14 +69,15 @@ class Starved:
         ]
         return Rowwise(values["rows"], values["length"], "+".join(names) or "copy")
 
-    def tail(self, unit: str, registers: Mapping[int, int], cycles: Cycles) -> int:
+    def tail(self, unit: str, registers: Mapping[int, int], cycles: Cycles, last: str) -> int:
         """Cycles from the last beat that a run takes to the last one that it gives.
 
-        What stands beside rows is a register ahead of them, so that a beat of a row that comes last takes a cycle less.
+        ``last`` is the stream that brings it. What stands beside rows is a register ahead of them, so that a beat of a
+        row that comes last takes a cycle less.
         """
         task = self.rows(unit, registers)
         spec = self.hardware.units[unit]
         one = Rowwise(1, task.length, task.operation)
         lanes = next(field.elements for field in self.hardware.inputs if field.name == f"{unit}.x.x")
-        ahead = self._last == "x" and len(self._streams(unit, registers)) > 1
+        ahead = last == "x" and len(self.streams(unit, registers)) > 1
         return spec.cycles(one) - ceil_div(task.length, lanes) - ahead

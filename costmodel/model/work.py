@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from blueprint.errors import ParamError
-from blueprint.numbers import Real, Whole
+from blueprint.numbers import Floats, Real, Whole
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import Gemm, Task
 from blueprint.workloads.workload import Workload, of_model
@@ -160,6 +160,23 @@ def run(
         compute, memory = steps / hertz, moved / bits_per_second
         cycles = cycles + task.count * steps
         bits = bits + task.count * moved
-        seconds = seconds + task.count * np.maximum(compute, memory)
-        dram_seconds = dram_seconds + task.count * np.where(memory > compute, memory, 0.0)
+        slow = np.where(memory > compute, memory, 0.0)
+        dram_seconds = _plus(dram_seconds, _times(slow, task.count))
+        seconds = _plus(seconds, _times(np.maximum(compute, memory), task.count))
     return Time(cycles, seconds, dram_seconds, bits)
+
+
+def _times(fresh: Real, factor: int) -> Real:
+    """A product, in place of its first factor where that is an array: one that nobody else has."""
+    return np.multiply(fresh, factor, out=fresh) if _is_array(fresh) else fresh * factor
+
+
+def _plus(total: Real, fresh: Real) -> Real:
+    """A sum, in place of its second part where that is an array of its shape: one that nobody else has."""
+    if _is_array(fresh) and np.broadcast_shapes(np.shape(total), np.shape(fresh)) == np.shape(fresh):
+        return np.add(total, fresh, out=fresh)
+    return total + fresh
+
+
+def _is_array(value: Real) -> TypeGuard[Floats]:
+    return isinstance(value, np.ndarray) and value.ndim > 0 and value.dtype == np.float64

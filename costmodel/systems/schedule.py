@@ -16,7 +16,16 @@ from dataclasses import dataclass
 from blueprint.numbers import ceil_div
 from blueprint.systems import control
 from blueprint.systems.control import Hardware
-from blueprint.systems.instructions import LAST_BIT, MOVED, MOVERS, UNITS, WIDTH, WORDS, Instruction
+from blueprint.systems.instructions import (
+    LAST_BIT,
+    MOVED,
+    MOVERS,
+    NARROW_BIT,
+    UNITS,
+    WIDTH,
+    WORDS,
+    Instruction,
+)
 from blueprint.systems.memory_port import MemoryPort
 from blueprint.systems.runs import Runs
 from blueprint.systems.starved import Starved
@@ -140,7 +149,7 @@ class Pass:
         if self._late is None or not self._starved.whole:
             return
         number, one, begin = self._late
-        tail = self._starved.tail(one.unit, self._registers[one.unit], self.runs)
+        tail = self._starved.tail(one.unit, self._registers[one.unit], self.runs, self._starved.last)
         cycles = end + control.STAGED + tail - begin - control.FIRST_BEAT + 1
         self._late = None
         last = control.run_end(begin, cycles)
@@ -195,7 +204,9 @@ def transfer(
     answers = turns * (port.latency + _ANSWERED + first) + rest * (_ROW if cuts == 1 else 1) + last
     beats = 0
     if unit == "store":  # beats that are gathered to words, one a cycle
-        beats = ceil_div(rows * size, hardware.outputs[registers[_PLACE] % (1 << LAST_BIT)].beat_bytes)
+        place = registers[_PLACE]
+        staged = hardware.outputs[place % (1 << LAST_BIT)]
+        beats = ceil_div(rows * size, staged.moved_bytes(bool(place >> NARROW_BIT & 1)))
     begin = offer + _OPENING + gather + port.latency
     moved = max(port.cycles(whole), issue, answers, beats) - (port.cycles(1) - 1)
     return port.move(begin) + moved + _LEAVING - offer

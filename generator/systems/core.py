@@ -115,7 +115,9 @@ class Core(Block):
             (hardware.load, self.load, loads) if reads else (hardware.store, self.store, stores)
         )
         places = len(hardware.inputs) + 1 if reads else len(hardware.outputs)
-        narrow = [one.number for one in hardware.inputs if one.narrow] if reads else []
+        narrow = [
+            one.number for one in (hardware.inputs if reads else hardware.outputs) if one.other_container
+        ]
         executor = Transfers(f"{hardware.name}_{unit}", dma, places, narrow)
         return self.use(
             m, executor, f"{unit}_executor", **self._queue(m, number, unit),
@@ -257,6 +259,7 @@ class Core(Block):
             number, drain = field.number, side.ends
             outlet = self.use(
                 m, Outlet(f"{name}_out{at}", Outlets(field, self.hardware.width)), f"out{number}",
+                narrow=_up_to(side.chosen.narrow, field.packs),
                 write=caught.writes[at], word=port.tdata[field.field.span], room=room[at],
                 wanted=drain.wanted[number], needs=drain.needs, valid=self.valid[number], beat=self.beats[number],
                 final=drain.final, take=drain.take & drain.wanted[number],

@@ -1,5 +1,6 @@
 """Staging of one field: between beats of a mover and the field's bits, through a FIFO."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -7,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from blueprint.numbers import bit_length, clog2
 from blueprint.systems.control import UNIT_BYTES, Inlets, Outlets
+from blueprint.systems.staging import PACKED_LEVELS
 from generator.arithmetic.integers import one_of, parts, zero_extend
 from generator.block import Block, register
 from generator.cells.fifo import Fifo
@@ -183,11 +185,29 @@ class Inlet(Block):
         return self.take & final
 
 
+@dataclass(frozen=True)
+class _Way:
+    """Beats of an output in one of its containers: what says that they are asked for and taken, and what follows."""
+
+    shape: Outlets
+    wanted: Value
+    take: Value
+    valid: Signal
+    read: Signal
+    broken: Signal
+
+    @property
+    def prefix(self) -> str:
+        """What names of signals begin with."""
+        return "narrow_" * self.shape.narrow
+
+
 class Outlet(Block):
     """Beats of a field to beats for a store.
 
     Guarantees: every element has a container of its own, with its sign or zeros above it; beats of the field that are
-    less than one of the memory are gathered, one a cycle, and only those that the transfer needs.
+    less than one of the memory are gathered, one a cycle, and only those that the transfer needs. In ``narrow``
+    containers elements saturate to symmetric ones.
     Does not: gather before a transfer is ``wanted``, or ahead of it.
 
     ``needs`` are the units that the transfer takes of the next beat, ``final`` says that it is the last one; one that
@@ -203,6 +223,7 @@ class Outlet(Block):
         ports = {
             "write": In(1),
             "word": In(shape.bits),
+            "narrow": In(len(shape.ways) - 1),
             "room": Out(1),
             "wanted": In(1),
             "needs": In(shape.units_width),
@@ -216,17 +237,45 @@ class Outlet(Block):
 
     def elaborate(self, platform: Any) -> Module:
         m, shape = self.module(), self.shape
-        read = Signal(name="read")
-        fifo = self.use(
+        read, there = Signal(name="read"), Signal(name="there")
+        word = Signal(shape.bits, name="result")
+        self.use(
             m, Fifo(self.module_name, shape.bits, shape.depth, ahead=False, refills=False, in_memory=shape.in_memory),
-            "fifo", write=self.write, word=self.word, read=read, room=self.room,
+            "fifo", write=self.write, word=self.word, read=read, room=self.room, result=word, valid=there,
         )  # fmt: skip
-        whole = self._contained(fifo.result)
-        if shape.parts > 1:
-            self._gather(m, fifo.valid, whole, read)
-        else:
-            self._part(m, fifo.valid, whole, read)
+        ways = [self._way(way) for way in shape.ways]
+        beats = []
+        for way in ways:
+            whole = self._saturated(word) if way.shape.narrow else self._contained(word)
+            made = self._gather if way.shape.parts > 1 else self._part
+            beats.append(made(m, way, there, whole))
+        wide, narrow = ways[0], ways[-1]
+        m.d.comb += [
+            read.eq(wide.read | narrow.read), self.valid.eq(wide.valid | narrow.valid),
+            self.broken.eq(wide.broken | narrow.broken),
+            self.beat.eq(Mux(self.narrow, beats[1], beats[0]) if len(ways) > 1 else beats[0]),
+        ]  # fmt: skip
         return m
+
+    def _way(self, shape: Outlets) -> _Way:
+        chosen: Value = Const(1, 1)
+        if self.shape.staged.packs:
+            chosen = self.narrow if shape.narrow else ~self.narrow
+        ones = (Signal(name=f"{'narrow_' * shape.narrow}{name}") for name in ("gives", "reads", "cut"))
+        gives, reads, cut = ones
+        return _Way(shape, self.wanted & chosen, self.take & chosen, gives, reads, cut)
+
+    def _saturated(self, word: Value) -> Value:
+        """The low bits of every element, or those of the largest magnitude."""
+        bits, found = self.shape.staged.packs, []
+        for element in parts(word, self.shape.element_bits):
+            sign, above = element[-1], element[bits - 1 : -1]
+            most = Const(PACKED_LEVELS, bits - 1)
+            least = Const((1 << bits - 1) - PACKED_LEVELS, bits - 1)
+            low = element[: bits - 1]
+            beyond = Mux(sign, ~above.all() | ~low.any(), above.any())
+            found.append(Cat(Mux(beyond, Mux(sign, least, most), low), sign))
+        return Cat(*found)
 
     def _contained(self, word: Value) -> Value:
         """Every element in its container."""
@@ -238,53 +287,55 @@ class Outlet(Block):
             found.append(Cat(element, sign.replicate(above)))
         return Cat(*found)
 
-    def _part(self, m: Module, valid: Value, whole: Value, read: Signal) -> None:
-        """A beat of the field as one of the memory, or as several."""
-        count = self.shape.gathers
-        place = Signal(clog2(count), name="place")
+    def _part(self, m: Module, way: _Way, valid: Value, whole: Value) -> Value:
+        """A beat of the field as one of the memory, or as several; returns it."""
+        count = way.shape.gathers
+        place = Signal(clog2(count), name=f"{way.prefix}place")
         last: Value = place == count - 1 if count > 1 else Const(1, 1)
         lines = [place == number for number in range(count)]
         choice = one_of(lines, parts(whole, self.shape.port_bits)) if count > 1 else whole
         ends = last & (self.needs == self.shape.port_units)
         m.d.comb += [
-            self.valid.eq(valid & self.wanted), self.beat.eq(choice), read.eq(self.take & last),
-            self.broken.eq(self.take & self.final & ~ends),
+            way.valid.eq(valid & way.wanted), way.read.eq(way.take & last),
+            way.broken.eq(way.take & self.final & ~ends),
         ]  # fmt: skip
         if count > 1:
-            with m.If(self.take):
+            with m.If(way.take):
                 m.d.sync += place.eq(Mux(last, 0, place + 1))
+        return choice
 
-    def _gather(self, m: Module, valid: Value, whole: Value, read: Signal) -> None:
-        """Several beats of the field as one of the memory."""
-        shape = self.shape
-        gathered = Signal(shape.port_bits, name="gathered", reset_less=True)
-        count = Signal(bit_length(shape.parts), name="count")
-        enough = Signal(name="enough")
-        have = self._units(count)
+    def _gather(self, m: Module, way: _Way, valid: Value, whole: Value) -> Value:
+        """Several beats of the field as one of the memory, which is returned."""
+        shape = way.shape
+        gathered = Signal(shape.port_bits, name=f"{way.prefix}gathered", reset_less=True)
+        count = Signal(bit_length(shape.parts), name=f"{way.prefix}count")
+        enough = Signal(name=f"{way.prefix}enough")
+        have = _units(shape, count)
         m.d.comb += [
             enough.eq((count != 0) & (have >= self.needs)),
-            self.valid.eq(enough & self.wanted),
-            self.beat.eq(gathered),
-            read.eq(valid & self.wanted & (~enough | (self.take & ~self.final))),
-            self.broken.eq(self.take & self.final & self._odd()),
+            way.valid.eq(enough & way.wanted),
+            way.read.eq(valid & way.wanted & (~enough | (way.take & ~self.final))),
+            way.broken.eq(way.take & self.final & self._odd(shape)),
         ]
-        first = (count == 0) | self.take
-        with m.If(read):
+        first = (count == 0) | way.take
+        with m.If(way.read):
             for number, lane in enumerate(parts(gathered, len(whole))):
                 with m.If(Mux(first, Const(int(number == 0), 1), count == number)):
                     m.d.sync += lane.eq(whole)
             m.d.sync += count.eq(Mux(first, 1, count + 1))
-        with m.Elif(self.take):
+        with m.Elif(way.take):
             m.d.sync += count.eq(0)
+        return gathered
 
-    def _odd(self) -> Value:
+    def _odd(self, shape: Outlets) -> Value:
         """1 if a transfer ends within a beat of the field."""
-        low = clog2(max(1, self.shape.beat_bytes // UNIT_BYTES))
+        low = clog2(max(1, shape.beat_bytes // UNIT_BYTES))
         return self.needs[:low].any() if low else Const(0, 1)
 
-    def _units(self, count: Value) -> Value:
-        """Units in so many beats of the field; a part of one counts as none."""
-        beat = self.shape.beat_bytes
-        if beat >= UNIT_BYTES:
-            return Cat(Const(0, clog2(beat // UNIT_BYTES)), count)
-        return zero_extend(count[clog2(UNIT_BYTES // beat) :], max(1, len(count) - clog2(UNIT_BYTES // beat)))
+
+def _units(shape: Outlets, count: Value) -> Value:
+    """Units in so many beats of the field; a part of one counts as none."""
+    beat = shape.beat_bytes
+    if beat >= UNIT_BYTES:
+        return Cat(Const(0, clog2(beat // UNIT_BYTES)), count)
+    return zero_extend(count[clog2(UNIT_BYTES // beat) :], max(1, len(count) - clog2(UNIT_BYTES // beat)))

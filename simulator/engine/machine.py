@@ -176,13 +176,13 @@ def _dtype(row: type[Any]) -> np.dtype[np.void]:
     return np.dtype([(name, np.int64, getattr(hint, "__metadata__", ())) for name, hint in fields.items()])
 
 
-_DTYPES: dict[type[Any], np.dtype[np.void]] = {
-    row: _dtype(row) for row in (Clock, Node, Level, Access, Iterations, Channel, Detector)
-}
+_DTYPES: dict[type[Any], np.dtype[np.void]] = {}
 
 
 def table(row: type[Row], *shape: int) -> Table[Row]:
     """A table of zeros."""
+    if row not in _DTYPES:
+        _DTYPES[row] = _dtype(row)
     return cast("Table[Row]", np.zeros(shape, dtype=_DTYPES[row]))
 
 

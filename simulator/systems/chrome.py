@@ -18,13 +18,11 @@ def events(decoded: Decoded, picture: Image, clock_mhz: float) -> Iterator[dict[
     moved = transfers(decoded.trace)
     for number, unit in enumerate(UNITS):
         yield {"ph": "M", "pid": 1, "tid": number, "name": "thread_name", "args": {"name": unit}}
-        sizes = iter([size for _, _, size in moved.get(unit, ())])
-        place, last = 0, -1
+        sizes = iter([size for _, size in moved.get(unit, ())])
         for span in decoded.trace.spans[unit]:
-            place, last = place + (span.number <= last), span.number
             if span.text.kind != "start":
                 continue
-            purpose, _ = picture.notes[decoded.passes[place]][span.number]
+            purpose, _ = picture.notes[decoded.passes[span.place]][span.number]
             yield {
                 "ph": "X",
                 "pid": 1,
@@ -33,7 +31,7 @@ def events(decoded: Decoded, picture: Image, clock_mhz: float) -> Iterator[dict[
                 "ts": span.begin / clock_mhz,
                 "dur": (span.end - span.begin + 1) / clock_mhz,
                 "args": {
-                    "pass": place,
+                    "pass": span.place,
                     "instruction": span.number,
                     "cycle": span.begin,
                     "bytes": next(sizes, 0),

@@ -134,31 +134,27 @@ def tasks(hardware: Hardware, trace: Trace) -> dict[str, list[tuple[Span, Task]]
     found: dict[str, list[tuple[Span, Task]]] = {}
     for unit in hardware.units:
         registers: dict[int, int] = {}
-        place, last = 0, -1
         found[unit] = []
         for span in trace.spans[unit]:
-            place, last = place + (span.number <= last), span.number
             if span.text.kind in ("set", "setp"):
-                registers[span.text.register] = span.text.value + place * (span.text.kind == "setp")
+                registers[span.text.register] = span.text.value + span.place * (span.text.kind == "setp")
             elif span.text.kind == "start":
                 found[unit].append((span, runs.task(unit, registers)))
     return found
 
 
-def transfers(trace: Trace) -> dict[str, list[tuple[int, Span, int]]]:
-    """Pass, span and bytes of every transfer of a mover, in their order; the first pass is at position 0."""
-    found: dict[str, list[tuple[int, Span, int]]] = {}
+def transfers(trace: Trace) -> dict[str, list[tuple[Span, int]]]:
+    """Span and bytes of every transfer of a mover, in their order; the first pass is at position 0."""
+    found: dict[str, list[tuple[Span, int]]] = {}
     for unit in MOVERS:
         registers: dict[int, int] = {}
-        place, last = 0, -1
         found[unit] = []
         for span in trace.spans[unit]:
-            place, last = place + (span.number <= last), span.number
             if span.text.kind == "start":
                 size = registers[MOVED.index("row_bytes")] * registers[MOVED.index("rows")]
-                found[unit].append((place, span, size))
+                found[unit].append((span, size))
             elif span.text.kind in ("set", "setp"):
-                registers[span.text.register] = span.text.value + place * (span.text.kind == "setp")
+                registers[span.text.register] = span.text.value + span.place * (span.text.kind == "setp")
     return found
 
 

@@ -18,7 +18,7 @@ from blueprint.numbers import ceil_div
 from blueprint.record import Integers
 from blueprint.systems.control import Hardware
 from blueprint.systems.instructions import INDICES, LAST_BIT, MOVED, NARROW_BIT, UNITS, Instruction
-from blueprint.systems.staging import Staged
+from blueprint.systems.staging import PACKED_LEVELS, Staged
 from simulator.systems import golden_units
 from simulator.systems.golden_units import Sources, Stuck
 
@@ -192,11 +192,15 @@ class Golden:
 
     def _store(self) -> None:
         moved = self._transfer("store")
-        staged = self.outputs[moved["place"]]
+        place = moved["place"]
+        staged, narrow = self.outputs[place % (1 << LAST_BIT)], bool(place >> NARROW_BIT & 1)
+        if narrow and not staged.packs:
+            raise Stuck(f"A store of {staged.name} must have its only container, not a narrow one")
         size, found, held = moved["row_bytes"], [], self._full[staged.name]
         left = size * moved["rows"]
         while left > 0 and held:
-            found.append(_octets(staged, self._pop(staged).values))
+            values = self._pop(staged).values
+            found.append(_packed(values) if narrow else _octets(staged, values))
             left -= found[-1].shape[1]
         if left:
             raise Stuck(f"A store of {staged.name} must be whole results, not {size * moved['rows']} bytes")
@@ -278,6 +282,12 @@ def _elements(staged: Staged, data: Octets, container: int) -> Integers:
     if staged.field.signed:
         values -= (values >> (bits - 1)) << bits
     return values
+
+
+def _packed(values: Integers) -> Octets:
+    """Bytes of two elements each, the first one low, which saturate to symmetric ones."""
+    kept = np.clip(values, -PACKED_LEVELS, PACKED_LEVELS) & 15
+    return (kept[:, ::2] | kept[:, 1::2] << 4).astype(np.uint8)
 
 
 def _octets(staged: Staged, values: Integers) -> Octets:

@@ -135,11 +135,11 @@ class _Attention(Unit):
     def compute(self, values: dict[str, Integers], sources: dict[str, Sources]) -> dict[str, Integers]:
         sizes, many = self.sizes(), self.golden.sequences
         named = {name.removeprefix(f"{self.name}."): value for name, value in values.items()}
-        dim = self.elements("key", "key")
+        dim = int(self.spec.dim)
         query = np.broadcast_to(named["query.query"], (many, named["query.query"].shape[1]))
         operands = {"query": query.reshape(-1, 1, dim)}
         for name in ("key", "value"):
-            first = named[f"{name}.{name}"][:, : sizes["keys"] * dim]
+            first = self._elements(name, named[f"{name}.{name}"])[:, : sizes["keys"] * dim]
             operands[name] = np.broadcast_to(first, (many, first.shape[1])).reshape(many, -1, dim)
         words = [named[f"scale.{field.name}"][0, 0] for field in self.spec.stream("scale").beat]
         operands["scale"] = np.tile(np.array(words, np.int64), (many, 1))
@@ -147,6 +147,15 @@ class _Attention(Unit):
         operands["mask"] = np.array([masked, sizes.get("window", 0), sizes.get("sinks", 0)], np.int64)
         found = self.spec.reference(operands)["out"]
         return {"out.result": found.reshape(many, -1)}
+
+    def _elements(self, name: str, values: Integers) -> Integers:
+        """Elements of keys or values, which may be packed: the bytes of every beat then."""
+        if not self.golden.places[f"{self.name}.{name}.{name}"].packed:
+            return values
+        stream = self.spec.stream(name)
+        octets = values.reshape(-1, values.shape[2]).astype(np.uint8)[:, : stream.width // 8]
+        found: Integers = stream.unpack(octets).reshape(len(values), -1)
+        return found
 
 
 class _Rows(Unit):

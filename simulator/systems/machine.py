@@ -20,6 +20,7 @@ from blueprint.systems.instructions import (
     LAST_BIT,
     MOVED,
     MOVERS,
+    NARROW_BIT,
     TOKENS_MOST,
     UNITS,
     WORD_BYTES,
@@ -38,8 +39,9 @@ STUCK = 100_000
 
 @dataclass(frozen=True)
 class Span:
-    """An instruction as it was done: number of its pass and of itself in the program, begin and end."""
+    """An instruction as it was done: its pass, its number in the program, begin and end."""
 
+    place: int
     number: int
     text: Instruction
     begin: int
@@ -58,6 +60,11 @@ class Trace:
     cycles: int = -1
     stuck: bool = False
     owed: tuple[str, ...] = ()
+
+
+def stored_beat(hardware: Hardware, place: int) -> int:
+    """Bytes that a beat of a field has in memory, by the register ``place`` of a store."""
+    return hardware.outputs[place % (1 << LAST_BIT)].moved_bytes(bool(place >> NARROW_BIT & 1))
 
 
 class _Never(dma.Source):
@@ -242,7 +249,7 @@ class Machine:
     def _open(self, transfer: Transfer) -> None:
         """The stream of a store from the cycle after its transfer was taken on."""
         place = self.units["store"].registers[MOVED.index("place")]
-        beat, port = self.hardware.outputs[place].beat_bytes, self.hardware.width // 8
+        beat, port = stored_beat(self.hardware, place), self.hardware.width // 8
         self.drain.begin(transfer, port // control.UNIT_BYTES, max(1, port // beat))
         self.store.frames.append(ceil_div(transfer.row_bytes * transfer.rows, port))
 
@@ -290,7 +297,9 @@ class Machine:
             self.moves = True
             one.queue.popleft()
             self.given += [(unit, other) for other in instruction.signal]
-            self.trace.spans[unit].append(Span(number, self.programs[self.next][number], one.begun, cycle))
+            self.trace.spans[unit].append(
+                Span(self.next, number, self.programs[self.next][number], one.begun, cycle)
+            )
             one.begun = -1
 
     def _lacks(self, unit: str, one: Instruction) -> Iterator[bool]:

@@ -19,11 +19,11 @@ from blueprint.numbers import ceil_div
 from blueprint.systems import control
 from blueprint.systems.control import Hardware
 from blueprint.systems.dma import PAGE_BYTES, Transfer
-from blueprint.systems.instructions import LAST_BIT, MOVED, MOVERS, Instruction
+from blueprint.systems.instructions import MOVED, MOVERS, Instruction
 from blueprint.systems.memory_port import MemoryPort
 from blueprint.systems.starved import Cycles, Starved
 from simulator.systems import dma
-from simulator.systems.machine import Machine, Token, Trace, _Executor, _Never
+from simulator.systems.machine import Machine, Token, Trace, _Executor, _Never, stored_beat
 
 _PLACE = MOVED.index("place")
 
@@ -130,10 +130,10 @@ class Timed(Machine):
     def _time(self, name: str, cycle: int, transfer: Transfer, indices: list[int]) -> int:
         """Cycles from the one in which a transfer is taken to the one in which it is done."""
         port = self._ports[name]
-        place = self.units[name].registers[_PLACE] % (1 << LAST_BIT)
+        place = self.units[name].registers[_PLACE]
         moved = transfer.address + (indices[0] * transfer.stride if indices else 0)
         phase = cycle % lcm(port.period or 1, port.interval)
-        kind = self.hardware.outputs[place].beat_bytes if name == "store" else 0
+        kind = stored_beat(self.hardware, place) if name == "store" else 0
         beyond = transfer.address + transfer.rows * max(transfer.stride, transfer.row_bytes) > port.size
         shape = (transfer.row_bytes, transfer.rows, transfer.stride % PAGE_BYTES, bool(indices))
         key = (name, kind, moved % PAGE_BYTES, *shape, phase)
@@ -159,7 +159,7 @@ class Timed(Machine):
                 raise RuntimeError(f"A transfer must end, not be stuck: {transfer}")
             mover.cycle(now)
             if now == cycle and name == "store":
-                beat, port = self.hardware.outputs[place].beat_bytes, self.hardware.width // 8
+                beat, port = stored_beat(self.hardware, place), self.hardware.width // 8
                 drain.begin(transfer, port // control.UNIT_BYTES, max(1, port // beat))
                 mover.frames.append(ceil_div(transfer.row_bytes * transfer.rows, port))  # type: ignore[union-attr]
             if any(event.kind in ("done", "refused") for event in mover.events):
@@ -183,7 +183,7 @@ class Timed(Machine):
             return
         unit, begun = self._late
         last = self._done["load"] + control.STAGED
-        tail = self._starved.tail(unit, self.units[unit].registers, self.cycles)
+        tail = self._starved.tail(unit, self.units[unit].registers, self.cycles, self._starved.last)
         self.units[unit].end = control.run_end(begun, last + tail - begun - control.FIRST_BEAT + 1)
         self._late = None
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import click
 
 from ternforge import choices
-from ternforge.options import gemm_option, set_option, tech_option, workload_from, workload_option
+from ternforge.options import (
+    gemm_option,
+    set_option,
+    shape_options,
+    tech_option,
+    workload_from,
+    workload_option,
+)
 from ternforge.session import Session
 from ternforge.shell import Verb
 from ternforge.words import CONTEXT, EXPLAINED
@@ -27,16 +34,9 @@ from ternforge.words import CONTEXT, EXPLAINED
     type=choices.Named(lambda: EXPLAINED),
     help="Print the formula of this figure with its numbers; its lines add up to the figure.",
 )
-@click.option(
-    "--model",
-    metavar="MODEL",
-    help="Of a system: the model, by name or file; without it the largest that it holds.",
-)
-@click.option(
-    "--context",
-    type=choices.Whole(0),
-    metavar="N",
-    help=f"Of a system: tokens in front of the one that is decoded; without it {CONTEXT:,}, or what fits.",
+@shape_options(
+    "Of a system: the model, by name or file; without it the largest that it holds.",
+    f"Of a system: tokens in front of the one that is decoded; without it {CONTEXT:,}, or what fits.",
 )
 @click.option(
     "--prompt",

@@ -14,11 +14,13 @@ from ternforge.options import (
     gemm_option,
     seed_option,
     set_option,
+    shape_options,
     workload_from,
     workload_option,
 )
 from ternforge.session import Session
 from ternforge.shell import Verb
+from ternforge.words import CONTEXT
 
 
 @click.command("simulate", cls=Verb)
@@ -41,6 +43,10 @@ from ternforge.shell import Verb
 )
 @click.option("--window", metavar="A:B", help="Cycles that the trace shows; all without it.")
 @decoded_options
+@shape_options(
+    "Of a system, instead of a checkpoint: a model's shapes, by name or file, without values.",
+    f"Of a system, of shapes: tokens in front of the one that is decoded.  [default: {CONTEXT:,}, or what fits]",
+)
 @force_option
 @set_option
 @click.pass_obj
@@ -61,10 +67,11 @@ def simulate_(
 ) -> int:
     """Run a workload on the design in SPEC, cycle by cycle, and compare its values with the golden model.
 
-    With a system in SPEC, continue a prompt with a checkpoint on it: its text, and the exact cycles. Exit code 1 where
-    a value differs.
+    With a system in SPEC, continue a prompt with a checkpoint on it: its text, and the exact cycles; or with
+    --model or --context the exact cycles of a token, and of --prompt P tokens, of a model's shapes. Exit code 1 where a
+    value differs.
     """
-    from ternforge import decoders, decoding
+    from ternforge import decoders, decoding, shaped
     from ternforge.verbs import simulate as verb
 
     decoded = {name: value for name, value in asked.items() if value is not None}
@@ -72,7 +79,7 @@ def simulate_(
         options = {"trace": trace, "window": window, "force": force, **decoded}
         options |= {"stall": stall, "seed": seed, "values": values}
         answer = verb.simulate(spec, workload_from(workload, gemm), overrides, note=session.note, **options)
-        session.answer(answer, decoding.simulate_lines(answer))
+        session.answer(answer, (shaped.lines if "phases" in answer else decoding.simulate_lines)(answer))
         return 0
     chosen = workload_from(workload, gemm)
     if chosen is None:

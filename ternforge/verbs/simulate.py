@@ -11,7 +11,7 @@ from blueprint.files.design import Design
 from blueprint.systems.description import System
 from blueprint.workloads.tasks import Task
 from simulator import stall_patterns
-from ternforge import decoders, decoding
+from ternforge import decoders, decoding, shaped
 from ternforge.folder import check_file, output_file
 from ternforge.inputs import DesignLike, WorkloadLike, check_fits, read_design, read_workload, refuse, refused
 from ternforge.session import Answer, Note, silent, size_columns, table
@@ -32,11 +32,13 @@ def simulate(
     trace: str | Path | None = None,
     window: str | None = None,
     checkpoint: str | Path | None = None,
-    prompt: str | None = None,
+    prompt: str | int | None = None,
     tokens: int | None = None,
     memory: str | None = None,
     calibrate: str | Path | None = None,
     image: str | Path | None = None,
+    model: str | Path | None = None,
+    context: int | None = None,
     technology: str | Path | None = None,
     force: bool = False,
     note: Note = silent,
@@ -50,21 +52,20 @@ def simulate(
     ``tokens`` behind it (16): the answer has the text, cycles by pass, stalls, traffic and energy. ``memory`` is the
     behavior of external memory, the system's own unless it is named; ``calibrate`` is as in `compile`, whose ``image``
     may be given instead.
+
+    Without a checkpoint, a system takes a ``model`` by its shapes (the largest one where none is named), a ``context``
+    in front of the token that is decoded, and ``prompt`` as a number of tokens: ``phases`` have exact cycles, stalls,
+    traffic and energy by unit, layer and step, and no values.
     """
     theirs: dict[str, Any] = {
         "checkpoint": checkpoint, "prompt": prompt, "tokens": tokens, "memory": memory, "calibrate": calibrate,
-        "image": image, "technology": technology,
+        "image": image, "model": model, "context": context, "technology": technology,
     }  # fmt: skip
     if isinstance(design, System) or decoders.is_system(design):
         ours = {"workload": workload, "overrides": overrides, "window": window, "stall": stall != "none",
                 "seed": seed != 1, "values": not values}  # fmt: skip
         refuse(ours, "for a design, not for a system")
-        if checkpoint is None or prompt is None:
-            raise ParamError("A system must be given a checkpoint and a prompt to be simulated")
-        behavior = OWN_MEMORY if memory is None else memory
-        count = decoding.TOKENS if tokens is None else tokens
-        asked = decoding.Asked(prompt, count, behavior, calibrate, image, technology, trace, force)
-        return decoding.simulate_system(design, checkpoint, asked, note)  # type: ignore[arg-type]
+        return _system(design, theirs, trace, force, note)  # type: ignore[arg-type]
     refuse(theirs, "for a system, not for a design")
     if workload is None:
         raise ParamError("Workload must be given for a design, by a file or a product")
@@ -102,6 +103,34 @@ def simulate(
             _write_trace(chosen, tasks[0], seed, open_cycles, draft, shown)
         answer["trace"] = path
     return answer
+
+
+def _system(
+    file: System | str | Path, given: Mapping[str, Any], trace: str | Path | None, force: bool, note: Note
+) -> Answer:
+    """A checkpoint on a system, or shapes alone."""
+    behavior = OWN_MEMORY if given["memory"] is None else given["memory"]
+    shapes = given["model"] is not None or given["context"] is not None
+    if given["checkpoint"] is None and (shapes or isinstance(given["prompt"], int)):
+        valued = {name: given[name] for name in ("tokens", "calibrate", "image")} | {"trace": trace}
+        refuse(valued, "with a checkpoint, not for shapes alone")
+        asked = shaped.Asked(
+            given["model"], given["context"], shaped.tokens_of(given["prompt"]), behavior, given["technology"]
+        )
+        return shaped.simulate_shapes(file, asked, note)
+    refuse({name: given[name] for name in ("model", "context")}, "without a checkpoint, which has its own")
+    checkpoint, prompt = given["checkpoint"], given["prompt"]
+    if checkpoint is None or prompt is None:
+        raise ParamError(
+            "A system must be given a checkpoint and a prompt, or a model or a context, to be simulated"
+        )
+    count = decoding.TOKENS if given["tokens"] is None else given["tokens"]
+    if not isinstance(prompt, str):
+        raise ParamError(f"Prompt must be a text for a checkpoint, not {prompt}")
+    text = decoding.Asked(
+        prompt, count, behavior, given["calibrate"], given["image"], given["technology"], trace, force
+    )
+    return decoding.simulate_system(file, checkpoint, text, note)
 
 
 def _layer(chosen: Design, task: Task, open_cycles: Any, *, values: bool, seed: int) -> Answer:

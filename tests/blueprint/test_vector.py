@@ -148,6 +148,10 @@ def test_a_row_of_zeros_has_the_least_scale() -> None:
         ({"lanes": 16, "length_max": 16}, "length_max must be more than the 16 lanes, not 16"),
         ({"lanes": 1, "length_max": 8, "format": "fp8"}, "must be one of fp16, bf16, fp32, not 'fp8'"),
         ({"lanes": 65, "length_max": 80}, "Parameter 'lanes' must be an integer from 1 to 64, not 65"),
+        (
+            {"lanes": 2, "length_max": 8, "adder_stages": 5},
+            "^Parameter 'adder_stages' must be an integer from 0 to 4, not 5$",
+        ),
     ],
 )
 def test_designs_that_cannot_be_built_are_refused(parameters: dict[str, Any], message: str) -> None:
@@ -236,6 +240,32 @@ def test_a_dot_product_adds_neighbors_and_then_beats() -> None:
     assert numbers(FP32, scored(spec, x, gain)["dot"]) == [total]
 
 
+@pytest.mark.parametrize("stages", [1, 2, 4])
+def test_a_row_whose_adders_have_registers_has_several_sums_added_in_turn(stages: int) -> None:
+    spec = VectorSpec(lanes=2, length_max=40, format="fp32", dots=True, adder_stages=stages)
+    random = np.random.default_rng(stages)
+    for length in (2, 5, 40):  # fewer beats than sums, and more
+        x = rounded(random.normal(0, 1, (20, length)), FP32)  # so many rows that another order shows in some
+        gain = rounded(random.normal(0, 1, length), FP32)
+        product = np.pad(x * gain, ((0, 0), (0, length % 2))).astype(np.float32)
+        parts = np.zeros((stages + 1, 20), np.float32)
+        for beat, pair in enumerate(np.moveaxis(product.reshape(20, -1, 2), 1, 0)):
+            parts[beat % (stages + 1)] += pair[:, 0] + pair[:, 1]
+        total = parts[0].copy()
+        for part in parts[1:]:
+            total += part
+        assert np.array_equal(numbers(FP32, scored(spec, x, gain)["dot"]), total)
+
+
+def test_registers_in_adders_cost_their_cycles_once_and_a_longer_factor() -> None:
+    row, many = Rowwise(1, 6912, "norm"), Rowwise(9, 2, "norm")
+    flat, deep = spec_of(), spec_of(adder_stages=4)
+    # The sum with an operand, four levels of the tree and the adder of beats; five sums and epsilon, five cycles each.
+    assert deep.cycles(row) - flat.cycles(row) == 4 + 4 * 4 + 4 + 25 - 2
+    assert deep.factor_cycles - flat.factor_cycles == 23
+    assert deep.cycles(many) > flat.cycles(many) + 4 * 23
+
+
 @pytest.mark.parametrize(
     ("rows", "index"),
     [
@@ -270,13 +300,13 @@ def test_units_run_the_work_that_their_parts_allow() -> None:
 
 
 def test_parts_that_a_design_lacks_change_nothing_of_it() -> None:
-    former = {"rotates": False, "dots": False, "activation": "relu2"}
+    former = {"rotates": False, "dots": False, "activation": "relu2", "adder_stages": 0}
     assert spec_of(**former).design_hash == spec_of().design_hash == "ba0158d247b2a59d"
-    assert len({spec_of(**{name: value}).design_hash for name, value in CHANGED.items()}) == 3
+    assert len({spec_of(**{name: value}).design_hash for name, value in CHANGED.items()}) == 4
 
 
 #: Every part that designs did not have at first.
-CHANGED: dict[str, Any] = {"rotates": True, "dots": True, "activation": "silu"}
+CHANGED: dict[str, Any] = {"rotates": True, "dots": True, "activation": "silu", "adder_stages": 1}
 
 
 @pytest.mark.parametrize(

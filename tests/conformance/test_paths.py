@@ -28,6 +28,11 @@ ATTENTION: dict[str, Any] = {
     "exp_stages": 3, "product_stages": 1,
 }  # fmt: skip
 
+ONE_PRODUCT: dict[str, Any] = {
+    "organization": "output_stationary", "rows": 1, "cols": 1, "dot_length": 1, "act_width": 4, "weight_width": 2,
+    "k_max": 4, "n_max": 1, "m_max": 1, "product_register": True,
+}  # fmt: skip
+
 
 def _samples(family: str, seed: int, count: int) -> list[Spec]:
     """The smaller half of random designs: the walk is over every bit."""
@@ -86,6 +91,33 @@ def test_declared_paths_of_many_designs_hold_no_register(family: str, tmp_path: 
 def test_registers_inside_adders_end_paths(stages: int, tmp_path: Path) -> None:
     spec = FAMILIES["ternary_lut"](**FLOAT_TABLES, adder_stages=stages)
     _check(spec, tmp_path)
+
+
+def test_a_single_table_and_the_most_registers(tmp_path: Path) -> None:
+    """No adder sums the tables, and the first piece of the accumulator's only orders operands."""
+    spec = FAMILIES["ternary_lut"](
+        **{**FLOAT_TABLES, "activation": "bf16", "lut_count": 1, "n_max": 1, "m_max": 1},
+        adder_stages=6,
+        table_style="half",
+        build_register=False,
+    )
+    assert "end-build-fetched-begin-reduce-end-reduce-begin-accumulate" in [
+        path.name for path in spec.paths()
+    ]
+    _check(spec, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"pe": "ternary"}, {"pe": "ent", "act_width": 2, "weight_width": 4}], ids=["ternary", "ent"]
+)
+def test_a_registered_product_of_one_row_is_not_reduced(changes: dict[str, Any], tmp_path: Path) -> None:
+    spec = FAMILIES["systolic"](**{**ONE_PRODUCT, **changes})
+    assert [step.count for step in _named(spec, "multiply").steps if step.kind == "compressor"] == [0]
+    _check(spec, tmp_path)
+
+
+def _named(spec: Spec, name: str) -> TimedPath:
+    return next(path for path in spec.paths() if path.name == name)
 
 
 def test_a_path_through_registers_is_found(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def simulated(plan: Plan, name: str, port: MemoryPort, position: int) -> Trace:
 
 
 def bytes_at_0(plan: Plan, trace: Trace, name: str) -> int:
-    moved = sum(size for each in decoding.transfers(trace).values() for _, _, size in each)
+    moved = sum(size for each in decoding.transfers(trace).values() for _, size in each)
     return moved + WORD_BYTES * len(plan.program(name).instructions)
 
 

@@ -460,12 +460,12 @@ CALIBRATED: dict[str, list[str]] = {
         "ed933f1450af4e0c",
     ],
     "vector": [
-        "eff9080aa51826d1",
+        "0afc09bdf5a67822",
         "a9b3182ffa2b2e93",
         "2f05f354b884bed5",
-        "4568c57e998abe1f",
-        "99c9b658929b43c5",
+        "45b1ee9ce312acca",
         "18abc33c2ce3974d",
+        "c6c8c0061429a653",
     ],
 }
 

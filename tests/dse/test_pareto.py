@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dse import pareto
+from ternforge.rooms import ROOMS
 
 
 def brute(points: pareto.Floats) -> list[bool]:
@@ -15,6 +18,23 @@ def brute(points: pareto.Floats) -> list[bool]:
         if (points[other] <= points[one]).all() and (points[other] < points[one]).any():
             keep[one] = False
     return keep
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("size", [0, 1, 2, 300])
+def test_distinct_rows_are_those_of_numpy(axes: int, size: int) -> None:
+    rows = np.random.default_rng(axes + size).integers(-2, 3, (size, axes)).astype(float)
+    unique, inverse = pareto.unique_rows(rows)
+    expected, numbers = np.unique(rows, axis=0, return_inverse=True)
+    assert np.array_equal(unique, expected) and np.array_equal(inverse, numbers.reshape(-1))
+
+
+def test_no_room_compares_structured_arrays() -> None:
+    """NumPy turns an interrupt in such a comparison into a TypeError, which would end a study as an internal error."""
+    root = Path(pareto.__file__).parents[1]
+    files = [file for room in (*ROOMS, "ternforge") for file in (root / room).rglob("*.py")]
+    assert len(files) > 100
+    assert not [str(file) for file in files if re.search(r"np\.unique\([^()]*axis=", file.read_text("utf-8"))]
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3, 4, 5])
@@ -137,5 +157,6 @@ def test_a_sieve_keeps_every_point_of_the_front(objectives: int, kind: str) -> N
 def test_a_sieve_leaves_out_most_of_what_is_dominated() -> None:
     points = np.random.default_rng(1).random((20_000, 3)) + 0.1
     front = points[pareto.front_mask(points)]
-    assert len(pareto.sieve(points, front)) < len(pareto.sieve(points, front[:0])) < len(points) / 4
+    assert len(front) <= len(pareto.sieve(points, front[:0])) < len(points) / 20
+    assert len(pareto.sieve(points, front - 0.02)) < len(front) / 2
     assert len(pareto.sieve(points, np.zeros((1, 3)))) == 0

@@ -160,6 +160,11 @@ def test_the_linter_finds_nothing(fmt: FloatFormat, tmp_path: Path) -> None:
     "build, message",
     [
         (lambda: FloatAdd(FP16, operation="plus"), "operation must be one of add, subtract, either, not 'plus'"),
+        (
+            lambda: FloatAdd(FP16, operation="either", unsigned=True),
+            "operation must be add for operands without signs, not 'either'",
+        ),
+        (lambda: FloatAdd(FP16, short=11), "short must be from 0 to 10, not 11"),
         (lambda: FloatMultiply(FP16, stages=-1), "stages must be at least 0, not -1"),
         (lambda: FloatToInt(FP16, 49), "Integer width must be from 2 to 48, not 49"),
         (lambda: CoarseAdd(FP16, 3), "coarse must be 2, 4 or 8 and at most the 10 fraction bits, not 3"),

@@ -148,7 +148,7 @@ def random_dma(direction: str, random: np.random.Generator) -> Dma:
         unit_bytes=unit,
         address_width=int(random.integers(18, 41)),
         burst_words=burst,
-        outstanding=int(random.integers(1, 9)),
+        outstanding=int(random.choice((1, 2, 3, 4, 5, 8, 16, 32))),
         buffer_words=burst + int(random.integers(0, 24)),
         row_width=int(random.integers(4, 12)),
         rows_width=int(random.integers(2, 8)),

@@ -24,7 +24,7 @@ from blueprint.systems.instructions import (
     assemble,
 )
 from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
-from blueprint.systems.staging import Staged
+from blueprint.systems.staging import PACKED_LEVELS, Staged
 from generator.emission import emit
 from generator.systems.top import SystemTop
 from simulator.simulate import simulate
@@ -62,8 +62,12 @@ def bytes_of(staged: Staged, values: Any, narrow: bool = False) -> bytes:
     return np.ascontiguousarray(values.reshape(-1)).astype(f"<i{container}").tobytes()
 
 
-def values_of(staged: Staged, data: bytes) -> Any:
+def values_of(staged: Staged, data: bytes, narrow: bool = False) -> Any:
     """Beats of an output field from memory: the elements that the containers hold."""
+    if narrow:
+        octets = np.frombuffer(data, np.uint8).astype(np.int64)
+        each = np.stack([octets & 15, octets >> 4], axis=1)
+        return (each - (each >> 3 << 4)).reshape(-1, *staged.field.shape)
     kind = "i" if staged.field.signed and staged.field.format == "int" else "u"
     found = np.frombuffer(data, f"<{kind}{staged.container}").astype(np.int64)
     return found.reshape(-1, *staged.field.shape)
@@ -103,10 +107,13 @@ class Writing:
             self.say(kinds.get(MOVED[register], "set"), unit, register, value)
         self.say("start", unit, **more)
 
-    def run(self, unit: str, task: Any, seed: int, *, narrow: bool = False, repeat: int = 0) -> Run:
+    def run(
+        self, unit: str, task: Any, seed: int, *, narrow: bool = False, repeat: int = 0, packs: bool = False
+    ) -> Run:
         """Operands to staging, a run, and results to memory.
 
-        Rows are in ``narrow`` containers; what is the same for all rows is loaded once and goes round.
+        Rows are in ``narrow`` containers; what is the same for all rows is loaded once and goes round. A store
+        ``packs`` results that have a narrow container.
         """
         spec = self.hardware.units[unit]
         operands = spec.operands(task, seed)
@@ -131,13 +138,14 @@ class Writing:
             if register != REPEAT or self.hardware.staging(unit).repeat:
                 self.say("set", unit, register, value)
         self.say("start", unit, wait=("load",), signal=("store",))
-        found = Run(unit, task, operands, registers)
+        found = Run(unit, task, operands, registers, packs)
         count = len(_expected(spec, operands, task))
         for one in outs:
-            size = one.beat_bytes * (rows if one.held else 1 if one.once else count)
+            few = packs and one.packs > 0
+            size = one.moved_bytes(few) * (rows if one.held else 1 if one.once else count)
             found.stored[one.number] = address = self.take(size), size
             tokens = {"wait": (unit,)} if one is outs[0] else {}
-            self.move("store", one.number, address[0], size, **tokens)
+            self.move("store", one.number | few << NARROW_BIT, address[0], size, **tokens)
         self.runs.append(found)
         return found
 
@@ -175,12 +183,16 @@ class Writing:
 
 @dataclass
 class Run:
-    """A run of a unit: what it is of, and where its results were stored: (address, bytes) by staged field."""
+    """A run of a unit: what it is of, and where its results were stored: (address, bytes) by staged field.
+
+    ``packs`` says that integers were stored in narrow containers.
+    """
 
     unit: str
     task: Any
     operands: Any
     registers: dict[str, int]
+    packs: bool = False
     stored: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def results(self, hardware: Hardware, memory: bytes) -> dict[str, Any]:
@@ -193,7 +205,7 @@ class Run:
                 one for one in hardware.outputs if (one.unit, one.stream) == (self.unit, stream.name)
             ):
                 address, size = self.stored[one.number]
-                values = values_of(one, memory[address : address + size])
+                values = values_of(one, memory[address : address + size], self.packs and one.packs > 0)
                 fields[one.field.name] = np.repeat(values, count // len(values), axis=0)
             beats[stream.name] = stream.pack_fields(fields)
         found: dict[str, Any] = spec.collect(beats, self.task)
@@ -232,6 +244,8 @@ def compared(bench: Path, writing: Writing, behavior: str) -> None:
         results = run.results(writing.hardware, left)
         golden = writing.hardware.units[run.unit].reference(run.operands)
         for name, values in golden.items():
+            if name == "quantized" and run.packs:
+                values = np.clip(values, -PACKED_LEVELS, PACKED_LEVELS)
             if name in results:
                 np.testing.assert_array_equal(results[name], values, err_msg=f"{run.unit} {name}")
     agrees(found, writing.model(ports))

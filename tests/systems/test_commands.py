@@ -45,7 +45,7 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
     ),
     "no prompt": (
         lambda _: ["simulate", SYSTEM, "--checkpoint", MODEL],
-        "A system must be given a checkpoint and a prompt to be simulated",
+        "A system must be given a checkpoint and a prompt, or a model or a context, to be simulated",
     ),
     "a workload": (
         lambda _: simulate("--gemm", "1x2x3"),
@@ -153,6 +153,13 @@ def test_a_truncated_checkpoint_is_refused_and_nothing_is_written(
     assert not out.exists()
 
 
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], system: Path) -> str:
+    """The sentence with which `compile` refuses a system; nothing is written."""
+    error = told(capsys, "compile", system, "--checkpoint", MODEL, "--out", tmp_path / "image")
+    assert not (tmp_path / "image").exists()
+    return error.removeprefix("error: ")
+
+
 def test_a_system_with_a_second_unit_of_products_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,7 +169,20 @@ def test_a_system_with_a_second_unit_of_products_is_refused(
     )
     path = edited(tmp_path, "  attention:\n", other)
     path.write_text(path.read_text().replace("runs: [product, prefill]", "runs: [product]"))
-    error = told(capsys, "compile", path, "--checkpoint", MODEL, "--out", tmp_path / "image")
     what = "Units of a whole system must be one for products, one for attention and one for elements"
-    assert error.removeprefix("error: ") == f"{what}, and second is another"
-    assert not (tmp_path / "image").exists()
+    assert refused(tmp_path, capsys, path) == f"{what}, and second is another"
+
+
+def test_a_unit_whose_cycles_depend_on_its_operands_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Elements that take a cycle a digit: what a program takes would not follow from it."""
+    serial = (
+        "    family: systolic\n    parameters: {organization: output_stationary, pe: opt4e, rows: 1, cols: 8, "
+        "dot_length: 4, act_width: 8, weight_width: 2, k_max: 768, n_max: 1024}\n"
+    )
+    whole = Path(SYSTEM).read_text()
+    before, after = whole.index("    family: ternary_lut"), whole.index("  attention:")
+    path = edited(tmp_path, whole[before:after], serial)
+    what = "Cycles of unit matrix must not depend on its operands in hardware of a whole system"
+    assert refused(tmp_path, capsys, path) == f"{what}, which is timed by sizes"

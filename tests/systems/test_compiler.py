@@ -81,6 +81,52 @@ def test_other_shapes_of_models(change: dict[str, object]) -> None:
     assert np.corrcoef(golden.reshape(-1), wanted.reshape(-1))[0, 1] > 0.999
 
 
+def packed() -> Compiled:
+    """The small model with a cache of 4 bits."""
+    return compiled(small.hardware(attention=small.attention(kv_width=4)))
+
+
+def test_a_packed_cache_scores_nearly_as_the_reference_decoder() -> None:
+    found = packed()
+    golden, _ = scores(found)
+    wanted = Reference(found.checkpoint).logits(TOKENS)
+    assert 0.997 < np.corrcoef(golden.reshape(-1), wanted.reshape(-1))[0, 1] < 0.9995
+
+
+def test_a_packed_cache_holds_what_one_of_8_bits_would_with_its_steps() -> None:
+    """Keys and values of the first layer, which no attention has changed: the integers of 8 bits, saturated."""
+    found, wide = packed(), compiled()
+    steps = tuple(step.cached(7) for step in wide.steps)
+    wide = compile_model(wide.hardware, wide.checkpoint, steps)
+    left = [np.frombuffer(scores(one, TOKENS[:3])[1], np.int8) for one in (found, wide)]
+    row = small.MODEL.kv_heads * small.MODEL.head_dim
+    for kind in ("keys", "values"):
+        mine, other = (
+            data[one.layout[f"{kind} 0"].base :][: 4 * size]
+            for data, one, size in zip(left, (found, wide), (row // 2, row), strict=True)
+        )
+        integers = np.stack([mine << 4 >> 4, mine >> 4], axis=1).reshape(-1)
+        assert np.array_equal(integers, np.clip(other, -7, 7))
+        assert integers[: 3 * row].any() and not integers[3 * row :].any()
+
+
+def test_steps_of_a_cache_of_8_bits_are_those_that_were_measured() -> None:
+    steps = calibration.Steps((0.1, 0.3), (0.7, 1e-7), (1 / 3, 2.0), 0.5)
+    assert steps.cached(127) == steps
+    assert steps.cached(7).key == (0.7 * (127 / 7), 1e-7 * (127 / 7))
+
+
+def test_a_narrow_store_of_a_field_of_one_container_is_refused() -> None:
+    found = compiled()
+    place = next(one for one in found.hardware.outputs if one.name == "vector.out.quantized").number
+    memory = Memory(found.layout.base, found.layout.image())
+    values = (0, 64, 1, 64, place | 1 << 9, 0)
+    program = [Instruction("set", "store", register=n, value=v) for n, v in enumerate(values)]
+    told = "A store of vector.out.quantized must have its only container, not a narrow one"
+    with pytest.raises(Stuck, match=f"^{re.escape(told)}$"):
+        Golden(found.hardware, memory).run([*program, Instruction("start", "store")], 0)
+
+
 def test_a_head_group_of_one_takes_its_keys_twice() -> None:
     one = compiled(small.hardware(attention=small.attention(head_group=1)))
     assert np.array_equal(scores(one)[0], scores(compiled())[0])
@@ -191,8 +237,10 @@ def test_an_image_comes_back_from_its_folder(tmp_path: Path) -> None:
 # Refusals -------------------------------------------------------------------------------------------------------------
 
 
-def test_an_image_for_another_design_is_refused(tmp_path: Path) -> None:
-    found, other = compiled(), small.hardware("array")
+@pytest.mark.parametrize("cached", [8, 4])
+def test_an_image_for_another_design_is_refused(tmp_path: Path, cached: int) -> None:
+    """Of another matrix unit, or with another width of the cache alone."""
+    found, other = (compiled(), small.hardware("array")) if cached == 8 else (packed(), small.hardware())
     image.write(found, tmp_path)
     told = (
         f"{tmp_path / 'image.json'}: image must be for this design, whose hash is {other.design_hash}, "
@@ -316,9 +364,23 @@ REFUSED: dict[str, tuple[Callable[[], Compiled], str]] = {
         "The attention unit must take one query, each element of its 2 heads once (parallel 1, whole groups), and this "
         "design does not",
     ),
-    "packed keys": (
-        lambda: compiled(small.hardware(attention=small.attention(kv_width=4))),
-        "Keys and values must be elements of 8 bits or more, not packed ones, to be written",
+    "keys of a width that attention does not read": (
+        lambda: compiled(small.hardware(attention=small.attention(kv_width=6))),
+        "kv_width must be 8, or 4 for int8, not 6 for int8",
+    ),
+    "lanes of which no bytes are made": (
+        lambda: compiled(
+            small.hardware(attention=small.attention(kv_width=4), vector=small.vector(lanes=1, rotates=False)),
+        ),
+        "Lanes of the vector unit must be even, and 4 bits of each a part or a multiple of the port's 32 bits, to be "
+        "packed for the cache, not 1",
+    ),
+    "packed keys with a gap behind them": (
+        lambda: compiled(
+            small.hardware(attention=small.attention(dim=12, kv_width=4), width=64),
+            small.checkpoint(dataclasses.replace(small.MODEL, head_dim=12)),
+        ),
+        "Keys of 4 bits must fill the 8 bytes that a beat has in memory, not 6 of them",
     ),
     "a small buffer of weights": (
         lambda: compiled(small.hardware(buffers=SMALLEST, matrix=small.product("tables", lut_count=2))),

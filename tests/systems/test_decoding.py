@@ -8,6 +8,7 @@ import pytest
 
 from blueprint.systems.instructions import UNITS
 from blueprint.systems.memory_port import BEHAVIORS, MemoryPort
+from blueprint.workloads.tasks import Attention
 from compiler import calibration, image
 from compiler.compile import DECODE, PROMPT, Compiled, compile_model
 from compiler.image import Image
@@ -107,8 +108,8 @@ def test_every_start_is_a_slice_of_the_trace(found: Compiled, picture: Image) ->
 def test_bytes_of_keys_grow_with_the_position(found: Compiled, picture: Image) -> None:
     trace = decoding.timed(found.hardware, picture, [DECODE] * 3, port("fixed"), lambda _: 3)
     per_pass = [0, 0, 0]
-    for place, _, size in decoding.transfers(trace)["load"]:
-        per_pass[place] += size
+    for span, size in decoding.transfers(trace)["load"]:
+        per_pass[span.place] += size
     model = small.MODEL
     more = 2 * model.layers * model.kv_heads * model.head_dim
     assert [later - first for first, later in zip(per_pass[:-1], per_pass[1:], strict=True)] == [more, more]
@@ -117,3 +118,34 @@ def test_bytes_of_keys_grow_with_the_position(found: Compiled, picture: Image) -
         for one, (_, size) in zip(picture.programs[DECODE], picture.notes[DECODE], strict=True)
         if one.unit == "load"
     )
+
+
+def test_instructions_of_a_model_of_one_layer_belong_to_their_passes() -> None:
+    """A pass of the prompt ends before the numbers with which a pass of a token begins on some units."""
+    trained = small.checkpoint(dataclasses.replace(small.MODEL, layers=1))
+    compiled = compile_model(small.hardware(), trained, calibration.measure(trained, [[3, 17, 5]]))
+    made = image.of_compiled(compiled)
+    names = [PROMPT, DECODE, DECODE]
+    trace = decoding.timed(compiled.hardware, made, names, port("fixed"), lambda _: 3)
+    for unit, spans in trace.spans.items():
+        wanted = [
+            (place, number)
+            for place, name in enumerate(names)
+            for number, one in enumerate(made.programs[name])
+            if one.unit == unit
+        ]
+        assert [(span.place, span.number) for span in spans] == wanted
+
+
+def test_packed_keys_change_no_cycle_of_a_run_of_attention() -> None:
+    """A beat of packed keys is one word, not as many elements as a head has."""
+    found = []
+    for width in (8, 4):
+        hardware = small.hardware(attention=small.attention(kv_width=width))
+        spec, task = hardware.units["attention"], Attention(1, 3, 2, 1, 8, "causal")
+        values = spec.register_values(task)
+        registers = {one.address // 4: values[one.name] for one in spec.registers() if one.name in values}
+        runs = decoding.Runs(hardware)
+        assert runs.task("attention", registers) == task
+        found.append(runs("attention", registers))
+    assert found == [21, 21]

@@ -25,7 +25,7 @@ SYNC = Instruction("sync", "load")
 
 def traced(*spans: tuple[int, int]) -> Trace:
     trace = Trace(cycles=90)
-    trace.spans["load"] = [Span(number, SYNC, *span) for number, span in enumerate(spans)]
+    trace.spans["load"] = [Span(0, number, SYNC, *span) for number, span in enumerate(spans)]
     return trace
 
 

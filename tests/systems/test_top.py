@@ -27,7 +27,7 @@ from toolchain import verilator
 #: Units that are quick to build, each with a task whose operands fit its staging.
 MATRIX: dict[str, Any] = {"mu": 2, "lut_count": 2, "fetch_count": 4, "act_width": 8, "k_max": 32, "n_max": 32}
 ATTENTION: dict[str, Any] = {
-    "dim": 4, "parallel": 1, "head_group": 1, "keys_max": 16, "heads_max": 4, "mask": "causal",
+    "dim": 4, "parallel": 1, "head_group": 1, "keys_max": 16, "heads_max": 4, "mask": "causal", "kv_width": 4,
 }  # fmt: skip
 VECTOR: dict[str, Any] = {"lanes": 4, "length_max": 32, "rows_max": 8}
 
@@ -81,7 +81,7 @@ def wide_bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def layer() -> Writing:
     """A run of every unit, and a second one of some."""
     writing = Writing(whole())
-    writing.run("vector", Rowwise(2, 16, "norm+quantize"), 1)
+    writing.run("vector", Rowwise(2, 16, "norm+quantize"), 1, packs=True)
     writing.run("matrix", Gemm(1, 16, 8), 2)
     writing.run("attention", Attention(1, 5, 2, 2, 4, "causal"), 3)
     writing.run("vector", Rowwise(2, 24, "dequantize+add"), 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -268,3 +269,33 @@ def test_headers_of_cxxrtl_are_compiled_once(
         program = cxxrtl.executable([counter], "the_counter", {"main.cpp": MAIN["cxxrtl"]}, optimize="-O0")
         assert process.run([program], tool="Counter").log == f"{10 * step}\n"
     assert len(list(tmp_path.glob("cache/cxxrtl-headers/*/runtime.h.gch"))) == precompiled
+
+
+@pytest.mark.parametrize(("optimize", "calls"), [("-O0", 1), ("-O1", 0), ("-O3", 0)])
+def test_methods_of_cxxrtl_stay_calls_without_optimization(
+    optimize: str, calls: int, counter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the model, in the headers it takes precompiled, and in what names both of them in the cache."""
+    named: dict[str, list[object]] = {}
+    given: dict[str, list[object]] = {}
+
+    def entry(kind: str, parts: list[object], build: Callable[[Path], None]) -> Path:
+        named[kind] = list(parts)
+        build(tmp_path)
+        return tmp_path
+
+    def compile_objects(jobs: list[tuple[Path, list[object]]], *, cwd: Path) -> list[Path]:
+        given["model"] = list(jobs[0][1])
+        return []
+
+    monkeypatch.setattr(cache, "entry", entry)
+    monkeypatch.setattr(yosys, "run", lambda *_, **__: "")
+    monkeypatch.setattr(compiler, "version", lambda: "g++ 12")
+    monkeypatch.setattr(compiler, "compile_objects", compile_objects)
+    monkeypatch.setattr(compiler, "precompile", lambda _, flags: given.update(headers=list(flags)))
+    for name in ("link", "keep_only"):
+        monkeypatch.setattr(compiler, name, lambda *_: None)
+    cxxrtl.executable([counter], "the_counter", {"main.cpp": ""}, optimize=optimize)
+    lists = [*named.values(), *given.values()]
+    assert [flags.count(cxxrtl.CALLS) for flags in lists] == [calls] * 4
+    assert [flags.count(optimize) for flags in lists] == [1] * 4

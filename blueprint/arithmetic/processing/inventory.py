@@ -170,6 +170,19 @@ def _halves(element: Element) -> tuple[int, ...]:
     return max(int(plan.depth) for plan in product_plans(element)), int(merge_plan(element).depth)
 
 
+def product_depth(element: Element) -> Number:
+    """Full adders in series in front of the adder of the block Product; 0 for elements whose products have none."""
+    (depth,) = _look_up(element, _product_depth)
+    return depth
+
+
+@cache
+def _product_depth(element: Element) -> tuple[int]:
+    if element.resolves or element.serial or element.floats:
+        return (0,)
+    return (int(product_plan(element).depth),)
+
+
 def product_plans(element: Element, met: bool = False) -> tuple[Plan, ...]:
     """Reduction plans of the rows of the block Product, in carry-save form."""
     return (

@@ -7,6 +7,8 @@ Places are the modules of the RTL: ``pe`` (elements), ``edge`` (operand register
 
 from __future__ import annotations
 
+import numpy as np
+
 from blueprint import counting
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.processing import (
@@ -14,6 +16,7 @@ from blueprint.arithmetic.processing import (
     halves,
     merge_units,
     path,
+    product_depth,
     product_units,
     queue_units,
     resolve_units,
@@ -395,8 +398,10 @@ def _split_paths(p: SystolicParameters, step: tuple[Unit, ...]) -> tuple[Path, .
         product = choose(p.passes_words, p.cascade.product_depth, product)
         merge = choose(p.passes_words, p.cascade.depth, merge)
         merged = _scaled(merged, 1 - p.passes_words)
+    # Without an accumulator the rows of a product may be fewer than those of a step: one row has nothing to reduce.
+    rows = product_depth(p.element)
     tree = tuple(
-        u.counted(choose(p.carry_save, product, u.count)) if u.kind == "compressor" else u
+        u.counted(choose(p.carry_save, product, np.minimum(u.count, rows))) if u.kind == "compressor" else u
         for u in _without_sum(one, 1)
     )
     reduced = COMPRESSOR("pe", p.carry_save * merge, width=1)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 from blueprint import counting
@@ -152,29 +152,29 @@ class TernaryLutParameters(Spec):
         yield fits_a_vector("fetch_count", "weights", self.key_bits)
         yield fits_a_vector("fetch_count", "results", self.token_lanes * self.fetch_count * self.output_bits)
 
-    # Derived numbers: the same on one design and on arrays of designs ---------------------------------------------
+    # Derived numbers, each computed once: the same on one design and on arrays of designs ---------------------
 
-    @property
+    @cached_property
     def half(self) -> Number:
         """1 where tables are mirrored (half tables)."""
         return flag(self.table_style == "half")
 
-    @property
+    @cached_property
     def is_float(self) -> Number:
         """1 where activations are floats."""
         return flag(self.activation != "int")
 
-    @property
+    @cached_property
     def floats(self) -> Number:
         """1 where sums are float additions."""
         return self.is_float * flag(self.exact == 0)
 
-    @property
+    @cached_property
     def whole(self) -> Number:
         """1 where sums are integer additions."""
         return 1 - self.floats
 
-    @property
+    @cached_property
     def fixed(self) -> Number:
         """1 where float activations are added exactly, as fixed-point integers."""
         return self.is_float * flag(self.exact == 1)
@@ -183,147 +183,147 @@ class TernaryLutParameters(Spec):
     def arithmetic(self) -> Any:
         return choose(self.floats, "float", choose(self.fixed, "exact", "integer"))
 
-    @property
+    @cached_property
     def largest(self) -> Number:
         """The largest magnitude of an activation where sums are integers."""
         return 1 << (self.word_width - 1)
 
-    @property
+    @cached_property
     def word_width(self) -> Number:
         """Bits of an activation inside the core."""
         return choose(self.fixed, floating.look_up(self.activation, formats.fixed_width), self.act_width)
 
-    @property
+    @cached_property
     def entries(self) -> Number:
         """Stored entries of one table, zero not counted."""
         half = ternary.half_entries(self.mu)
         return choose(self.half, half, 2 * half)
 
-    @property
+    @cached_property
     def entry_width(self) -> Number:
         """Bits of a table entry: ``mu`` activations, the most negative ones included, never more than a result's."""
         whole = smaller(ternary.entry_width(self.mu, self.word_width, self.half), self.result_width)
         return choose(self.floats, self.act_width, whole)
 
-    @property
+    @cached_property
     def tile_k(self) -> Number:
         """Activations of one tile."""
         return self.lut_count * self.mu
 
-    @property
+    @cached_property
     def most_tiles(self) -> Number:
         return ceil_div(self.k_max, self.tile_k)
 
-    @property
+    @cached_property
     def regroups(self) -> Number:
         """1 where a run may need more than one group of tokens."""
         return flag(self.m_max > self.token_lanes)
 
-    @property
+    @cached_property
     def column_groups(self) -> Number:
         """Column groups of the widest result."""
         return ceil_div(self.n_max, self.fetch_count)
 
-    @property
+    @cached_property
     def depth(self) -> Number:
         """Words of the accumulator buffer: column groups that one pass over the activations computes."""
         asked = (self.n_tile > 0) & (self.accumulates == 1)
         groups = smaller(ceil_div(self.n_tile, self.fetch_count), self.column_groups)
         return choose(asked, groups, self.column_groups)
 
-    @property
+    @cached_property
     def tile_n(self) -> Number:
         """Outputs of an output tile."""
         return self.depth * self.fetch_count
 
-    @property
+    @cached_property
     def tiled(self) -> Number:
         """1 where a run may need more than one output tile, each with a pass over the activations."""
         return flag(self.depth < self.column_groups)
 
-    @property
+    @cached_property
     def most_passes(self) -> Number:
         """Output tiles of the widest result."""
         return ceil_div(self.column_groups, self.depth)
 
-    @property
+    @cached_property
     def keeps_activations(self) -> Number:
         """1 where the passes after the first read the activations from a memory."""
         return self.tiled * flag(self.act_buffer)
 
-    @property
+    @cached_property
     def counts_outputs(self) -> Number:
         """1 where the steps of a run depend on the number of its outputs."""
         return larger(self.tiled, self.buffered)
 
-    @property
+    @cached_property
     def accumulates(self) -> Number:
         """1 where a result may need more than one tile."""
         return flag(self.most_tiles > 1)
 
-    @property
+    @cached_property
     def buffered(self) -> Number:
         """1 where partial results of several column groups are buffered."""
         return flag(self.depth > 1)
 
-    @property
+    @cached_property
     def single_result(self) -> Number:
         """1 where a run has a single result beat, so that its last tile ends the run."""
         return self.accumulates * (1 - self.regroups) * (1 - self.counts_outputs)
 
-    @property
+    @cached_property
     def in_sram(self) -> Number:
         """1 where the accumulator buffer is a memory."""
         large = (self.accumulator == "auto") & (self.depth > FILE_WORDS)
         asked = one_of(self.accumulator, ("sram", "single_port"))
         return self.accumulates * self.buffered * (flag(large) | asked)
 
-    @property
+    @cached_property
     def single_port(self) -> Number:
         """1 where that memory is two of one port, for even and odd column groups."""
         return self.in_sram * flag(self.accumulator == "single_port")
 
-    @property
+    @cached_property
     def reduction_registered(self) -> Number:
         """1 where the sum of a beat is registered: by parameter, or because a memory must be read a cycle ahead."""
         wanted = flag(self.reduction_register) * self.accumulates
         ahead = flag(self.fetch_register) + self.tree_stages
         return wanted | self.in_sram * flag(ahead == 0)
 
-    @property
+    @cached_property
     def tree_stages(self) -> Number:
         """Register stages inside the adders of the reduction tree."""
         return clog2(self.lut_count) * self.adder_stages
 
-    @property
+    @cached_property
     def accumulate_stages(self) -> Number:
         """Register stages inside the adder that accumulates."""
         return choose(self.accumulates, self.adder_stages, 0)
 
-    @property
+    @cached_property
     def needed_result_width(self) -> Number:
         """Bits that hold any sum of ``k_max`` activations."""
         return signed_width(self.k_max * self.largest)
 
-    @property
+    @cached_property
     def result_width(self) -> Number:
         """Bits of an accumulator and of a result."""
         whole = choose(self.acc_width == 0, self.needed_result_width, self.acc_width)
         return choose(self.floats, self.act_width, whole)
 
-    @property
+    @cached_property
     def partial_width(self) -> Number:
         """Bits of the sum of one beat."""
         beat = signed_width(self.tile_k * self.largest)
         return smaller(beat, self.result_width)
 
-    @property
+    @cached_property
     def sign_left(self) -> Number:
         """1 where one +1 of a negation has no free carry input in the sum of a beat and becomes a sideband bit."""
         power_of_two = (self.lut_count & (self.lut_count - 1)) == 0
         return self.half * self.whole * flag(power_of_two | (self.reduction == "adder_tree"))
 
-    @property
+    @cached_property
     def sum_width(self) -> Number:
         """Bits of the sum of one beat without the sideband +1."""
         without = smaller(self.partial_width, self.entry_width + clog2(self.lut_count))
@@ -334,24 +334,24 @@ class TernaryLutParameters(Spec):
         """The number format of a result."""
         return choose(self.result_format == "same", self.activation, self.result_format)
 
-    @property
+    @cached_property
     def output_bits(self) -> Number:
         """Bits of a result on the output stream: integers are sign-extended to whole bytes."""
         whole = whole_bytes(self.result_width)
         return choose(self.is_float, floating.look_up(self.output_format, lambda fmt: fmt.width), whole)
 
-    @property
+    @cached_property
     def build_stages(self) -> Number:
         """Register stages between the activation register and the tables that are swept."""
         between = choose((self.build_style == "pipelined") & (self.mu > 2), self.mu - 2, 0)
         return between + flag(self.build_register) + (self.mu - 1) * self.adder_stages
 
-    @property
+    @cached_property
     def load_stages(self) -> Number:
         """Register stages between the activation port and the activation register."""
         return self.keeps_activations
 
-    @property
+    @cached_property
     def sweep_stages(self) -> Number:
         """Register stages between a fetch and the end of its accumulation."""
         summed = self.tree_stages + self.reduction_registered + self.accumulate_stages
@@ -362,28 +362,28 @@ class TernaryLutParameters(Spec):
         """Widths of the size counters of a run."""
         return {"tokens": bit_length(self.m_max), "k": bit_length(self.k_max), "n": bit_length(self.n_max)}
 
-    @property
+    @cached_property
     def tile_count_width(self) -> Number:
         """Bits that count the outputs of an output tile, without the low bits that no column group changes."""
         bits = smaller(self.size_widths["n"], bit_length(self.tile_n))
         return self.tiled * self.buffered * (bits - counting.still(self.fetch_count))
 
-    @property
+    @cached_property
     def address_width(self) -> Number:
         """Address bits of the accumulator buffer: the index of the column group."""
         return choose(self.accumulates, clog2(self.depth), 0)
 
-    @property
+    @cached_property
     def tile_bits(self) -> Number:
         """Bits of the activations in a beat, before padding."""
         return self.token_lanes * self.tile_k * self.act_width
 
-    @property
+    @cached_property
     def kept_address_width(self) -> Number:
         """Address bits of the memory of activations: the index of the tile; as :class:`SinglePort` has them."""
         return self.keeps_activations * larger(clog2(self.most_tiles), 1)
 
-    @property
+    @cached_property
     def key_bits(self) -> Number:
         """Bits of weights in a beat, before padding."""
         return ternary.beat_bits(self.key_encoding, self.mu, self.lut_count * self.fetch_count)
@@ -392,11 +392,11 @@ class TernaryLutParameters(Spec):
     def peak_macs(self) -> Number:
         return self.tile_k * self.fetch_count * self.token_lanes
 
-    @property
+    @cached_property
     def integer_width(self) -> Number:
         return self.act_width * (1 - self.is_float)
 
-    @property
+    @cached_property
     def largest_weight(self) -> Number:
         return 1
 

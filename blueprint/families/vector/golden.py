@@ -1,7 +1,8 @@
 """Golden model of a vector unit, and the packing of operands and results into beats.
 
 Everything but sums is rounded to the format inside; subnormal numbers are zeros. The sum of a row, of squares or of
-products with the gains, is FP32: over the lanes of a beat by neighbors, then beat by beat.
+products with the gains, is FP32: over the lanes of a beat by neighbors, then beat by beat. With registers inside the
+adders a row has several sums, of every so many beats each, which are added one after the other.
 """
 
 from __future__ import annotations
@@ -132,7 +133,12 @@ def _summed(p: VectorParameters, values: Integers) -> Integers:
     while len(words) > 1:
         pairs = zip(words[::2], words[1::2], strict=False)
         words = [floating.add(FP32, one, other, True) for one, other in pairs] + words[len(words) & ~1 :]
-    return floating.running_sum(words[0])
+    behind = np.pad(words[0], ((0, 0), (0, -beats % p.parts)))
+    sums = floating.running_sum(np.moveaxis(behind.reshape(rows, -1, p.parts), 2, 1))
+    total = sums[:, 0]
+    for part in range(1, p.parts):
+        total = floating.add(FP32, total, sums[:, part], True)
+    return total
 
 
 def factors(

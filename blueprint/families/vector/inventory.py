@@ -11,23 +11,28 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from blueprint import counting
-from blueprint.arithmetic import roots, sigmoid
+from blueprint.arithmetic import floating, roots, sigmoid
 from blueprint.arithmetic.floating import FP32
 from blueprint.families.vector.parameters import (
+    EPSILONS,
     EXPONENT_BITS,
     INTEGER_WIDTH,
     MOST_LANES,
     OUT_STAGES,
     SCALE_WIDTH,
     SIGMOID_STAGES,
+    STAGES_LIMIT,
     SUM_WIDTH,
     VectorParameters,
+    epsilon_factor,
 )
-from blueprint.numbers import Number, bit_length, ceil_div, clog2, flag, larger
+from blueprint.numbers import Number, Real, bit_length, ceil_div, clog2, flag, larger, possible
 from blueprint.unit import (
     ADDER,
+    AND_ROW,
     BROADCAST,
     COMPARATOR,
+    COMPRESSOR,
     FLOAT_ADDER,
     FLOAT_MULTIPLIER,
     HALF_ADDER,
@@ -41,11 +46,16 @@ from blueprint.unit import (
     Unit,
     memories,
 )
+from blueprint.workloads.tasks import LARGEST
 
 _LEVELS = clog2(MOST_LANES)
 #: Bits of an FP32 number that is never negative.
 _SUM = FP32.width - 1
 _FP32 = {"exponent": FP32.exponent_bits, "fraction": FP32.fraction_bits}
+#: Bits of the longest length.
+_MOST_ROWS = bit_length(LARGEST)
+#: Sums of shifted lengths that the product with epsilon is, by the bits set in it.
+_EPSILON_ROWS = 12
 
 
 def units(p: VectorParameters) -> tuple[Unit, ...]:
@@ -69,7 +79,9 @@ def _front(p: VectorParameters) -> Iterator[Unit]:
     wide, operands = p.width, p.takes_operand
     beside = (1 + operands) * wide
     yield REGISTER("front", 1, width=p.operand_bits + p.element_bits, enable=1)
-    yield REGISTER("front", 1, width=p.x_bits + p.operand_bits + p.element_bits, enable=1)
+    # Scales are rounded in front of their registers where registers inside adders make other paths short.
+    rounded = 2 * p.sums * p.parted * (SCALE_WIDTH - wide)
+    yield REGISTER("front", 1, width=p.x_bits - rounded + p.operand_bits + p.element_bits, enable=1)
     yield REGISTER("front", p.lanes, width=wide * (1 + p.sums) + beside)
     yield REGISTER("front", 1, width=wide * p.sums)
     yield REGISTER("front", p.lanes * p.sums, width=wide + beside)
@@ -79,6 +91,12 @@ def _front(p: VectorParameters) -> Iterator[Unit]:
     yield REGISTER("front", p.lanes * p.added, width=(2 + p.rotated) * wide)
     # Two products and the gain, then their sum and the gain.
     yield REGISTER("front", p.lanes * p.rotated, width=5 * wide)
+    if possible(p.parted):
+        # What waits for sums of elements: elements and the gain, and the operand of a rotation that follows.
+        waiting = p.added * (2 + p.rotated) + p.rotated * 2
+        yield REGISTER("front", p.lanes * p.adder_stages, width=waiting * wide)
+        adders = p.lanes * (p.added + p.rotated)
+        yield REGISTER("float", adders * p.parted, width=held_bits(p, 1, p.fraction))
     yield REGISTER("front", p.lanes, width=2 * wide - 1 + p.dotted)
     # The factor and the scale of the row that leaves, beside its beats.
     yield REGISTER("front", 1 + OUT_STAGES, width=p.width - 1, enable=1)
@@ -99,8 +117,12 @@ def _tree(p: VectorParameters) -> Iterator[tuple[Number, Number, Number]]:
 
 def _sums(p: VectorParameters) -> Iterator[Unit]:
     narrow = p.width - 1
-    for sums, waiting, words in _tree(p):
+    for level, (sums, waiting, words) in enumerate(_tree(p)):
         yield REGISTER("sums", 1, width=sums * p.sum_bits + waiting + words * narrow)
+        if possible(p.parted):
+            inside = held_bits(p, p.dotted, FP32.fraction_bits, p.short if level == 0 else 0)
+            yield REGISTER("float", sums * p.parted, width=inside)
+            yield REGISTER("sums", p.adder_stages, width=waiting + words * narrow)
         yield COMPARATOR("sums", sums, width=narrow)
         yield MUX("sums", sums, entries=2, width=narrow)
     yield REGISTER("sums", 1, width=p.sum_bits + narrow, enable=1)
@@ -108,7 +130,65 @@ def _sums(p: VectorParameters) -> Iterator[Unit]:
     yield MUX("sums", 1, entries=2, width=narrow)
     yield REGISTER("sums", p.rows_kept, width=p.sum_bits + narrow, enable=1, activity=1 / p.beats_max)
     yield MUX("sums", 1, entries=p.rows_kept, width=p.sum_bits + narrow, activity=1 / p.beats_max)
-    yield MUX("sums", p.dotted, entries=p.rows_kept, width=p.sum_bits, activity=1 / p.beats_max)
+    flat = 1 - p.parted
+    yield MUX("sums", p.dotted * flat, entries=p.rows_kept, width=p.sum_bits, activity=1 / p.beats_max)
+    if possible(p.parted):
+        yield from _parts(p)
+
+
+def _parts(p: VectorParameters) -> Iterator[Unit]:
+    """Several sums of a row: what they need beside one, in the adder of beats and in every row of the buffer."""
+    more, rare = p.adder_stages, 1 / p.beats_max
+    yield REGISTER("float", p.parted, width=held_bits(p, p.dotted, FP32.fraction_bits))
+    yield REGISTER("sums", more, width=p.width - 1)
+    yield REGISTER("sums", more, width=p.sum_bits, enable=1, activity=1 / p.parts)
+    yield MUX("sums", p.parted, entries=p.parts, width=p.sum_bits)
+    yield REGISTER("sums", p.rows_kept * more, width=p.sum_bits, enable=1, activity=1 / p.parts)
+    yield AND_ROW("sums", p.rows_kept * p.parted, width=p.sum_bits)
+    yield MUX("sums", more, entries=p.rows_kept, width=p.sum_bits, activity=rare)
+
+
+def _joined(p: VectorParameters) -> Iterator[Unit]:
+    """What adds the sums of a row, and the product of its length with epsilon."""
+    rare = 1 / p.beats_max
+    yield REGISTER("float", p.parted, width=held_bits(p, p.dotted, FP32.fraction_bits), activity=rare)
+    # The sum so far takes the place of one without a sign, which every design has.
+    yield REGISTER("factor", p.parted, width=p.sum_bits + epsilon_bits(p), activity=rare)
+    yield REGISTER("factor", p.parted, width=p.sum_bits - _SUM, enable=1, activity=rare)
+    yield REGISTER("factor", p.dotted * p.parted * p.rows_kept, width=p.sum_bits, enable=1, activity=rare)
+    yield MUX("factor", p.dotted * p.parted, entries=p.rows_kept, width=p.sum_bits, activity=rare)
+    yield MUX("factor", p.parted, entries=p.parts, width=p.sum_bits, activity=rare)
+    yield ADDER("factor", p.parted * _EPSILON_ROWS, width=FP32.fraction_bits, activity=rare)
+    yield COMPARATOR("factor", 2 * p.adder_stages, width=clog2(p.factor_cycles))
+
+
+def epsilon_bits(p: VectorParameters) -> Number:
+    """Bits of the product of the significands of a row's length and of epsilon."""
+    factor: Number = 0
+    for epsilon in EPSILONS:
+        factor = factor + flag(p.epsilon == epsilon) * epsilon_factor(epsilon).bit_length()
+    return count_bits(p)[1] + 1 + factor
+
+
+def held_bits(p: VectorParameters, signed: Number, fraction: Number, short: Number = 0) -> Number:
+    """Flip-flops inside an adder of so many fraction bits, whose operands lack so many of the lowest ones.
+
+    The registers after the steps hold the ordered operands, the aligned significands, the totals and the normalized
+    totals; sums of squares have no signs there.
+    """
+    e, f = EXPONENT_BITS, fraction
+    signs = 2 * signed
+    behind = (
+        2 * (e + f - short) + signs,
+        2 * f + 4 - short + 1 + e + 2 + signs,
+        f + 4 + 1 + e + 2 + signs,
+        e + f + 4 + 2 + signs,
+    )
+    total: Number = 0
+    for stages in range(1, STAGES_LIMIT + 1):
+        bits = sum(behind[cut - 1] for cut in floating.cuts(floating.ADD_DELAYS, stages))
+        total = total + flag(p.adder_stages == stages) * bits
+    return total
 
 
 def count_bits(p: VectorParameters) -> tuple[Number, Number]:
@@ -149,6 +229,8 @@ def _factor(p: VectorParameters) -> Iterator[Unit]:
     yield COMPARATOR("factor", 3, width=narrow, activity=rare)
     yield MUX("factor", 1, entries=3, width=rests.root_rest, activity=0.5)
     yield MUX("factor", 4, entries=2, width=narrow, activity=rare)
+    if possible(p.parted):
+        yield from _joined(p)
 
 
 def _largest(p: VectorParameters) -> Iterator[Unit]:
@@ -166,11 +248,11 @@ def _back(p: VectorParameters) -> Iterator[Unit]:
 
 
 def _floats(p: VectorParameters) -> Iterator[Unit]:
-    narrow, wide = _inside(p), {"exponent": FP32.exponent_bits, "fraction": FP32.fraction_bits, "stages": 0}
+    narrow, wide = _inside(p), {**_FP32, "stages": p.adder_stages}
     products = p.lanes * (3 + p.sums + 2 * p.gated + 2 * p.rotated) + p.sums + 2
     yield FLOAT_MULTIPLIER("float", products, **narrow)
-    yield FLOAT_MULTIPLIER("float", 1, **wide, activity=1 / p.beats_max)
-    yield FLOAT_ADDER("float", p.lanes * (p.added + p.rotated), **narrow)
+    yield FLOAT_MULTIPLIER("float", 1 - p.parted, **_FP32, stages=0, activity=1 / p.beats_max)
+    yield FLOAT_ADDER("float", p.lanes * (p.added + p.rotated), **{**narrow, "stages": p.adder_stages})
     yield FLOAT_ADDER("float", p.lanes, **wide)
     yield FLOAT_ADDER("float", 1, **wide, activity=1 / p.beats_max)
     other = p.element_width * (p.width > p.element_width)
@@ -215,6 +297,9 @@ def steering(p: VectorParameters) -> dict[str, Number]:
         "row_number": p.index_bits,
         "row_number_full": p.dotted * counting.carries(p.index_bits),
         "first_factor": p.dotted,
+        "entering_held": clog2(p.parts),
+        "opens_held": p.parted,
+        "part_held": clog2(p.parts),
     }
 
 
@@ -238,17 +323,20 @@ def _control(p: VectorParameters) -> Iterator[Unit]:
 
 def paths(p: VectorParameters) -> tuple[Path, ...]:
     """Paths of one float operation between two registers, and those of sums, factor and counters."""
-    narrow = _inside(p)
+    narrow, flat = _inside(p), 1 - p.parted
     wide = {**_FP32, "stages": 0}
     chosen = MUX("front", 1, entries=2, width=p.width)
     rests = recurrences(p)
     length = larger(bit_length(p.length_max), bit_length(p.rows_max))
     return (
         Path("product", (FLOAT_MULTIPLIER("float", 1, **narrow), chosen)),
-        Path("sum", (FLOAT_ADDER("float", p.added | p.rotated, **narrow), chosen)),
-        Path("squares", (FLOAT_ADDER("float", 1, **wide),)),
-        Path("shift", (FLOAT_MULTIPLIER("float", 1, **wide),)),
-        Path("read", (MUX("sums", 1, entries=p.rows_kept, width=_SUM), FLOAT_ADDER("float", 1, **wide))),
+        Path("sum", (FLOAT_ADDER("float", (p.added | p.rotated) * flat, **narrow), chosen)),
+        Path("squares", (FLOAT_ADDER("float", flat, **wide),)),
+        Path("shift", (FLOAT_MULTIPLIER("float", flat, **wide),)),
+        Path(
+            "read", (MUX("sums", flat, entries=p.rows_kept, width=_SUM), FLOAT_ADDER("float", flat, **wide))
+        ),
+        *(_split(p) if possible(p.parted) else ()),
         Path(
             "root",
             (
@@ -268,7 +356,7 @@ def paths(p: VectorParameters) -> tuple[Path, ...]:
         Path(
             "largest",
             (
-                MUX("sums", p.dotted, entries=p.rows_kept, width=p.sum_bits),
+                MUX("sums", p.dotted * flat, entries=p.rows_kept, width=p.sum_bits),
                 COMPARATOR("largest", p.dotted, width=FP32.width),
                 MUX("largest", p.dotted, entries=2, width=p.index_bits),
             ),
@@ -279,4 +367,62 @@ def paths(p: VectorParameters) -> tuple[Path, ...]:
             (HALF_ADDER("control", 1, width=length), BROADCAST("control", 1, fanout=p.x_bits + SCALE_WIDTH)),
         ),
         p.register_file().path(),
+    )
+
+
+def _split(p: VectorParameters) -> tuple[Path, ...]:
+    """Paths between the registers inside adders of FP32 sums, and between those around them."""
+    there, rows = p.parted, count_bits(p)[1] + 1
+    begin: Real = 0.0
+    middle: Real = 0.0
+    end: Real = 0.0
+    for stages in range(1, STAGES_LIMIT + 1):
+        first, *rest = floating.pieces(floating.ADD_DELAYS, stages)
+        here = flag(p.adder_stages == stages)
+        begin, end = begin + here * first, end + here * rest[-1]
+        middle = middle + here * max(rest[:-1], default=0.0)
+
+    def part(share: Real) -> Unit:
+        return FLOAT_ADDER("float", share, **_FP32, stages=p.adder_stages)
+
+    def element(share: Real) -> Unit:
+        return FLOAT_ADDER("float", summed * share, **{**_inside(p), "stages": p.adder_stages})
+
+    summed = (p.added | p.rotated) * there
+    chosen = MUX("front", summed, entries=2, width=p.width)
+
+    product = {"width": rows + FP32.fraction_bits}
+    tree: Number = 0
+    for reach in range(bit_length(_MOST_ROWS)):
+        tree = tree + flag(rows - 2 >= 2**reach)
+    return (
+        Path("sum-begin", (element(begin),)),
+        Path("sum-inside", (element(middle),)),
+        Path("sum-end", (element(end), chosen)),
+        Path("sums-begin", (MUX("sums", there, entries=p.parts, width=p.sum_bits), part(begin))),
+        Path("sums-inside", (part(middle),)),
+        Path("sums-end", (part(end),)),
+        Path(
+            "epsilon",
+            (
+                AND_ROW("factor", there, **product),
+                COMPRESSOR("factor", there * tree, **product),
+                ADDER("factor", there, **product),
+            ),
+        ),
+        Path(
+            "epsilon-round",
+            (
+                MUX("factor", there, entries=2, width=_SUM),
+                ADDER("factor", there, width=_SUM),
+                MUX("factor", there, entries=p.parts, width=p.sum_bits),
+            ),
+        ),
+        Path(
+            "part",
+            (
+                MUX("sums", there, entries=p.rows_kept, width=p.sum_bits),
+                MUX("factor", there, entries=p.parts, width=p.sum_bits),
+            ),
+        ),
     )

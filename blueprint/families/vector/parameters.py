@@ -15,8 +15,8 @@ from typing import ClassVar
 import numpy as np
 
 from blueprint.arithmetic import floating, roots
-from blueprint.arithmetic.floating import FloatFormat
-from blueprint.numbers import Number, bit_length, ceil_div, clog2, flag, larger
+from blueprint.arithmetic.floating import FP32, FloatFormat
+from blueprint.numbers import Number, bit_length, ceil_div, choose, clog2, flag, larger
 from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
 from blueprint.workloads.tasks import COPY, LARGEST, MANY_TOKENS, OPERATIONS, Rowwise
@@ -40,6 +40,12 @@ SIGMOID_STAGES = 4
 AROUND_RECURRENCE = 7
 
 
+#: What can be added to the mean of squares.
+EPSILONS = ("1e-5", "1e-6")
+#: Most registers inside a float adder: one between any two of its steps.
+STAGES_LIMIT = 4
+
+
 #: The parameter that says whether a design has an operation; every design has the operations that are not listed.
 SWITCHES = {"dequantize": "dequantizes", "gate": "gates", "add": "adds", "rotate": "rotates", "dot": "dots"}
 
@@ -47,6 +53,12 @@ SWITCHES = {"dequantize": "dequantizes", "gate": "gates", "add": "adds", "rotate
 def fp32(value: float) -> int:
     """The FP32 pattern nearest to a value."""
     return int(np.float32(value).view(np.uint32))
+
+
+def epsilon_factor(epsilon: str) -> int:
+    """The significand of a number as FP32, without the zeros below its lowest set bit."""
+    significand = fp32(float(epsilon)) & ((1 << FP32.fraction_bits) - 1) | 1 << FP32.fraction_bits
+    return significand // (significand & -significand)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +83,7 @@ class VectorParameters(Spec):
     )
     adds: bool = parameter("a second operand can be added", default=True)
     rows_kept: int = parameter("rows in the row buffer", default=2, minimum=2, maximum=4)
-    epsilon: str = parameter("what is added to the mean of squares", default="1e-5", choices=("1e-5", "1e-6"))
+    epsilon: str = parameter("what is added to the mean of squares", default="1e-5", choices=EPSILONS)
     rotates: bool = parameter("a second operand can rotate pairs of neighbors", default=False, added=True)
     dots: bool = parameter(
         "dot products of rows with the gains, and the row with the largest, are possible",
@@ -83,6 +95,13 @@ class VectorParameters(Spec):
         "nonlinear function of a gate, not a number format",
         default="relu2",
         choices=("relu2", "silu"),
+        added=True,
+    )
+    adder_stages: int = parameter(
+        "registers inside every float adder; a row has so many sums and one more, which are added at its end",
+        default=0,
+        minimum=0,
+        maximum=STAGES_LIMIT,
         added=True,
     )
 
@@ -241,22 +260,45 @@ class VectorParameters(Spec):
     def chain_stages(self) -> Number:
         """Registers from the port to the element that is kept: ports, conversion, four operations, norm."""
         gate = 2 * self.gated + SIGMOID_STAGES * self.curved
-        return 3 + self.sums + gate + self.added + 2 * self.rotated
+        inside = (self.added + self.rotated) * self.adder_stages
+        return 3 + self.sums + gate + self.added + 2 * self.rotated + inside
+
+    @property
+    def parted(self) -> Number:
+        """1 where a row has several sums, because adders take several cycles."""
+        return flag(self.adder_stages > 0)
+
+    @property
+    def parts(self) -> Number:
+        """Sums of a row: beat after beat goes to one after the other."""
+        return self.adder_stages + 1
 
     @property
     def front_stages(self) -> Number:
         """Registers from the port to the sum of a beat."""
-        return self.chain_stages + self.levels
+        return self.chain_stages + self.levels * self.parts + self.adder_stages
+
+    @property
+    def short(self) -> Number:
+        """Fraction bits of FP32 that squares lack."""
+        return FP32.fraction_bits - self.fraction
+
+    @property
+    def joining_cycles(self) -> Number:
+        """Cycles that add the sums of a row and then the term of epsilon, one addition after the other."""
+        return self.parts * self.parts
 
     @property
     def factor_cycles(self) -> Number:
         """Cycles from the sums of a row to its factor."""
-        return roots.steps(self.fraction) + AROUND_RECURRENCE
+        # The term of epsilon takes no cycles of its own beside other additions.
+        joining = choose(self.adder_stages > 0, self.joining_cycles - 2, 0)
+        return roots.steps(self.fraction) + AROUND_RECURRENCE + joining
 
     @property
     def sum_bits(self) -> Number:
         """Bits of the sum of a row, an FP32 number: without dot products it has no sign."""
-        return floating.FP32.width - 1 + self.dotted
+        return FP32.width - 1 + self.dotted
 
     @property
     def index_bits(self) -> Number:
@@ -280,7 +322,7 @@ class VectorParameters(Spec):
 
     def number(self, value: float) -> int:
         """The pattern of the number inside that is nearest to a value."""
-        return int(floating.convert(floating.FP32, self.inside, np.asarray(fp32(value), np.int64)))
+        return int(floating.convert(FP32, self.inside, np.asarray(fp32(value), np.int64)))
 
     @property
     def arithmetic(self) -> str:

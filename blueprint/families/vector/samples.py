@@ -11,7 +11,7 @@ import numpy.typing as npt
 from blueprint import typical
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.floating import FP32, FloatFormat
-from blueprint.families.vector.parameters import SUM_WIDTH, VectorParameters
+from blueprint.families.vector.parameters import STAGES_LIMIT, SUM_WIDTH, VectorParameters
 from blueprint.family import Arrays, Calibration
 from blueprint.numbers import flag, larger
 from blueprint.workloads.data import EVEN, Data
@@ -31,15 +31,23 @@ _SIZES = {
 _CYCLES, _TYPICAL_CYCLES = 700, 640
 #: Most rows of a typical run, and the share of extreme values in random operands.
 _ROWS, _RARE = 8, 0.03
+#: Share of random designs without a register inside adders.
+_WHOLE = 0.6
 
 
 def design(random: np.random.Generator) -> Mapping[str, Any]:
     """Parameters of a random design that is small enough to be compiled in seconds."""
-    return typical.random_design(
+    found = typical.random_design(
         VectorParameters,
         lambda: consistent(typical.random_parameters(VectorParameters, random, _SIZES)),
         lambda p: bool(p.lanes * p.width <= 96),
     )
+    return {**found, "adder_stages": _stages(random.spawn(1)[0])}
+
+
+def _stages(random: np.random.Generator) -> int:
+    """Registers inside adders, mostly none; apart from the rest, so that random designs stay what they were."""
+    return int(random.integers(1, STAGES_LIMIT + 1) * (random.random() >= _WHOLE))
 
 
 def consistent(table: Mapping[str, Any]) -> dict[str, Any]:

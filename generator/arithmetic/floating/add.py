@@ -126,8 +126,40 @@ def _round(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Results:
     return {"result": pack(w, fmt, magnitude, sign, v.special, v.nan)}
 
 
+def _unsigned(chain: tuple[Step, ...]) -> tuple[Step, ...]:
+    """The steps of operands and a result without signs."""
+
+    def first(w: Wires, v: Values) -> Results:
+        return chain[0](w, Values({name: Cat(word, Const(0, 1)) for name, word in v.items()}))
+
+    def last(w: Wires, v: Values) -> Results:
+        return {"result": Values(chain[-1](w, v)).result[:-1]}
+
+    return first, *chain[1:-1], last
+
+
+def _short(chain: tuple[Step, ...], bits: int) -> tuple[Step, ...]:
+    """The steps of operands that lack so many of the lowest fraction bits; nothing holds these zeros."""
+    order, align, total, *others = chain
+
+    def longer(v: Values, *names: str) -> Values:
+        return Values(v | {name: Cat(Const(0, bits), v[name]) for name in names})
+
+    def aligned(w: Wires, v: Values) -> Results:
+        found = Values(align(w, longer(v, "large", "small")))
+        return found | {"x": found.x[bits:]}
+
+    def added(w: Wires, v: Values) -> Results:
+        return total(w, longer(v, "x"))
+
+    return order, aligned, added, *others
+
+
 class FloatAdd(FloatBlock):
-    """Adds two floats, rounded to nearest even."""
+    """Adds two floats, rounded to nearest even.
+
+    ``unsigned`` operands and results have no sign bit; operands lack ``short`` of the lowest fraction bits.
+    """
 
     def __init__(
         self,
@@ -138,11 +170,21 @@ class FloatAdd(FloatBlock):
         stages: int = 0,
         handshake: bool = False,
         separate: bool = False,
+        unsigned: bool = False,
+        short: int = 0,
     ) -> None:
         if operation not in OPERATIONS:
             raise ParamError(f"operation must be one of {', '.join(OPERATIONS)}, not {operation!r}")
         self.format = fmt
-        operands = {"a": fmt.width, "b": fmt.width} | ({"subtract": 1} if operation == "either" else {})
+        if unsigned and operation != "add":
+            raise ParamError(f"operation must be add for operands without signs, not {operation!r}")
+        if not 0 <= short <= fmt.fraction_bits:
+            raise ParamError(f"short must be from 0 to {fmt.fraction_bits}, not {short}")
+        width = fmt.width - unsigned
+        operands = dict.fromkeys("ab", width - short) | ({"subtract": 1} if operation == "either" else {})
         name = f"fp_{operation if operation != 'either' else 'add_subtract'}_{suffix(fmt, flush)}"
+        name += "_unsigned" * unsigned + (f"_short{short}" if short else "")
         chain = steps(fmt, flush, operation)
-        super().__init__(name, operands, fmt.width, chain, ADD_DELAYS, stages, handshake, separate)
+        chain = _short(chain, short) if short else chain
+        chain = _unsigned(chain) if unsigned else chain
+        super().__init__(name, operands, width, chain, ADD_DELAYS, stages, handshake, separate)

@@ -45,11 +45,15 @@ class Control(Sequencer):
             "enable_sum": Out(1),
             "first_sum": Out(1),
             "last_sum": Out(1),
+            "entering": Out(clog2(spec.parts)),
+            "opens": Out(spec.parted),
+            "part": Out(clog2(spec.parts)),
             "sum_slot": Out(slot),
             "factor_slot": Out(slot),
             "factor_start": Out(1),
             "factor_step": Out(clog2(spec.factor_cycles)),
             "factor_end": Out(1),
+            "factor_joined": Out(spec.dotted * spec.parted),
             "factor_first": Out(spec.dotted),
             "factor_row": Out(spec.index_bits),
             "read_slot": Out(slot),
@@ -162,11 +166,33 @@ class Control(Sequencer):
                 slot = self._slot(m, "write_slot", last)
                 address = self._address(m, "write", valid, last, slot)
                 m.d.comb += [self.write.eq(valid), self.write_address.eq(address)]
+            if self.spec.adder_stages and stage == self.spec.front_stages - self.spec.adder_stages - 1:
+                self._entering(m, valid, last)
         first = Signal(name="sum_opens")
         m.d.comb += first.eq(self.opening(m, "first_sum_held", valid, last))
         m.d.comb += [self.enable_sum.eq(valid), self.first_sum.eq(first), self.last_sum.eq(last)]
         m.d.comb += self.sum_slot.eq(self._slot(m, "sum_slot_held", last))
+        if self.spec.adder_stages:
+            m.d.comb += self.part.eq(self._part(m, "part_held", valid, last)[0])
         return last
+
+    def _entering(self, m: Module, valid: Value, last: Value) -> None:
+        """To which of a row's sums a beat is added, and whether nothing has been added to that one."""
+        part, wraps = self._part(m, "entering_held", valid, last)
+        opens = Signal(name="opens_held", init=1)
+        with m.If(self.run.start | (valid & last)):
+            m.d.sync += opens.eq(1)
+        with m.Elif(valid & wraps):
+            m.d.sync += opens.eq(0)
+        m.d.comb += [self.entering.eq(part), self.opens.eq(opens)]
+
+    def _part(self, m: Module, name: str, valid: Value, last: Value) -> tuple[Signal, Value]:
+        """The part of a row that a beat belongs to, in turn from the first one; and whether it is the last part."""
+        part = Signal(clog2(self.spec.parts), name=name)
+        wraps = part == self.spec.adder_stages
+        with m.If(valid):
+            m.d.sync += part.eq(Mux(last | wraps, 0, part + 1))
+        return part, wraps
 
     def _factors(self, m: Module, summed: Value) -> Value:
         """Count the steps of a row's factor; returns whether one is found."""
@@ -183,9 +209,13 @@ class Control(Sequencer):
         m.d.comb += [self.factor_start.eq(start), self.factor_step.eq(step), self.factor_end.eq(end)]
         m.d.comb += self.factor_slot.eq(self._slot(m, "factor_slot_held", end))
         if self.spec.dots:
+            joined: Value = start
+            if self.spec.adder_stages:
+                joined = step == self.spec.joining_cycles - self.spec.adder_stages
+                m.d.comb += self.factor_joined.eq(joined)
             number = Signal(self.spec.index_bits, name="row_number")
-            count_up(m, number, start, self.run.start)
-            first = self.opening(m, "first_factor", start, Const(0, 1))
+            count_up(m, number, joined, self.run.start)
+            first = self.opening(m, "first_factor", joined, Const(0, 1))
             m.d.comb += [self.factor_row.eq(number), self.factor_first.eq(first)]
         return end
 

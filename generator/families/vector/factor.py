@@ -9,8 +9,8 @@ from blueprint.arithmetic import roots
 from blueprint.arithmetic.floating import FP32
 from blueprint.arithmetic.quantization import LEAST_ABSMAX, LEVELS
 from blueprint.families.vector import VectorSpec
-from blueprint.families.vector.inventory import count_bits, recurrences
-from blueprint.families.vector.parameters import ONE, SUM_WIDTH, fp32
+from blueprint.families.vector.inventory import count_bits, epsilon_bits, recurrences
+from blueprint.families.vector.parameters import ONE, SUM_WIDTH, epsilon_factor, fp32
 from blueprint.numbers import bit_length, clog2
 from generator.arithmetic.floating import FloatAdd, FloatMultiply, IntToFloat
 from generator.block import register
@@ -18,15 +18,15 @@ from generator.families.vector.front import FloatUser, of_slot
 
 _SUM = FP32.width - 1
 _F = FP32.fraction_bits
-#: Numbers of the steps after the one that reads the sums of a row.
-_SHIFT, _ADD, _BEGIN = 1, 2, 3
+#: Numbers of the steps after the one that reads the sum of a row, where an addition takes one.
+_SHIFT, _ADD = 1, 2
 
 
 class Factor(FloatUser):
     """The factor and the scale of a row, of its sum of squares, its largest magnitude and its length.
 
     Steps: length times epsilon; with the sum; begin; a bit of root and quotient each; round; times the norm's factor;
-    by the number of levels.
+    by the number of levels. A row of several sums has its own: each onto the ones before it, then length times epsilon.
     """
 
     place = "factor"
@@ -35,12 +35,15 @@ class Factor(FloatUser):
         self.spec = spec
         self.latency = f"{spec.factor_cycles} cycles"
         self.throughput = f"a row every {spec.factor_cycles} cycles"
-        narrow = spec.width - 1
+        #: The step in which the recurrences begin.
+        self.first = spec.joining_cycles + 1 if spec.adder_stages else _ADD + 1
+        self.sum_bits = spec.sum_bits if spec.adder_stages else _SUM
+        narrow, dotted = spec.width - 1, spec.dotted * spec.parted
         ports = {
             "length": In(bit_length(spec.length_max)),
             "do_norm": In(1),
             "do_quantize": In(1),
-            "sum": In(_SUM),
+            "sum": In(spec.parts * self.sum_bits),
             "largest": In(narrow),
             "begin": In(1),
             "step": In(clog2(spec.factor_cycles)),
@@ -49,26 +52,34 @@ class Factor(FloatUser):
             "read_slot": In(spec.slot_bits),
             "factor": Out(narrow),
             "scale": Out(narrow),
+            "joined": In(dotted),
+            "total": Out(dotted * spec.sum_bits),
+            "dot": Out(dotted * spec.sum_bits),
         }
         super().__init__(f"{spec.family}_factor_{spec.design_hash}", ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
         m, spec, narrow = self.module(), self.spec, self.spec.width - 1
         count = self._count(m)
-        shifted, peak = self._inputs(m, count)
+        shifted = self._joined(m, count) if spec.adder_stages else self._shifted(m, count)
+        least = Const(spec.number(LEAST_ABSMAX), narrow)
+        peak = register(m, narrow, "peak", self.begin, Mux(self.largest > least, self.largest, least))
         turn = Signal(name="turn")
-        begin, behind = self.step == _BEGIN, _BEGIN + 1 + roots.steps(spec.fraction)
-        m.d.comb += turn.eq((self.step >= _BEGIN) & (self.step < behind))
+        begin, behind = self.step == self.first, self.first + 1 + roots.steps(spec.fraction)
+        m.d.comb += turn.eq((self.step >= self.first) & (self.step < behind))
         norm = self._root(m, begin, turn, count, shifted)
         inverse = self._quotient(m, begin, turn, peak)
         rounding = self.step == behind
+        one = Const(spec.number(ONE), narrow)
+        if spec.adder_stages:
+            # The choice stands in front of the register, away from the multiplier.
+            norm = Mux(self.do_norm, norm, one)
         norm, inverse = (
             register(m, narrow, name, rounding, value)
             for name, value in (("norm", norm), ("inverse", inverse))
         )
-        one = Const(spec.number(ONE), narrow)
         chosen = Signal(narrow, name="chosen")
-        m.d.comb += chosen.eq(Mux(self.do_norm, norm, one))
+        m.d.comb += chosen.eq(norm if spec.adder_stages else Mux(self.do_norm, norm, one))
         positive = Const(0, 1)
         scaled = self.product(m, "scaled", Cat(peak, positive), Cat(chosen, positive))
         scaled = register(m, narrow, "scaled_held", self.step == behind + 1, scaled[:-1])
@@ -95,20 +106,63 @@ class Factor(FloatUser):
         m.d.comb += field.eq(place + FP32.bias)
         return Cat(Const(0, _F - fraction), low, field)
 
-    def _inputs(self, m: Module, count: Value) -> tuple[Signal, Signal]:
-        """Length times epsilon, then its sum with the sum of squares; and the largest magnitude, limited from below."""
+    def _shifted(self, m: Module, count: Value) -> Signal:
+        """Length times epsilon, then its sum with the sum of squares."""
         epsilon = Const(fp32(float(self.spec.epsilon)), FP32.width)
         shift = self.result(m, FloatMultiply(FP32, flush=True), "shift", a=Cat(count, Const(0, 1)), b=epsilon)
-        shifted, narrow = Signal(_SUM, name="shifted"), self.spec.width - 1
+        shifted = Signal(_SUM, name="shifted")
         total = self.result(
             m, FloatAdd(FP32, flush=True), "total", a=Cat(self.sum, Const(0, 1)), b=Cat(shifted, Const(0, 1))
         )
         adding = self.step == _ADD
         value = Mux(self.step == _SHIFT, shift[:-1], total[:-1])
         m.d.comb += shifted.eq(register(m, _SUM, "shifted_held", (self.step == _SHIFT) | adding, value))
-        least = Const(self.spec.number(LEAST_ABSMAX), narrow)
-        peak = register(m, narrow, "peak", self.begin, Mux(self.largest > least, self.largest, least))
-        return shifted, peak
+        return shifted
+
+    def _joined(self, m: Module, count: Value) -> Value:
+        """The sums of a row added one after the other, and to them length times epsilon."""
+        spec, wide, cycles = self.spec, self.sum_bits, self.spec.parts
+        parts = [self.sum[part * wide : (part + 1) * wide] for part in range(spec.parts)]
+        term: Value = Cat(self._epsilon(m, count), Const(0, wide - _SUM))
+        for part in reversed(range(1, spec.parts)):
+            term = Mux(self.step < part * cycles, parts[part], term)
+        term = self.later(m, "term", term)
+        so_far = Signal(wide, name="so_far")
+        block = FloatAdd(FP32, flush=True, stages=spec.adder_stages, unsigned=not spec.dots)
+        total = self.result(m, block, "total_of_row", a=so_far, b=term, enable=Const(1, 1))
+        ends = [self.step == part * cycles for part in range(1, spec.parts + 1)]
+        held = register(
+            m, wide, "so_far_held", self.begin | Cat(*ends).any(), Mux(self.begin, parts[0], total)
+        )
+        m.d.comb += so_far.eq(held)
+        if spec.dots:
+            kept = [
+                register(m, wide, f"dot{slot}", self.joined & (self.slot == slot), so_far)
+                for slot in range(spec.rows_kept)
+            ]
+            m.d.comb += [self.total.eq(so_far), self.dot.eq(of_slot(self.read_slot, kept))]
+        return so_far[:_SUM]
+
+    def _epsilon(self, m: Module, count: Value) -> Value:
+        """Length times epsilon, rounded to nearest even: the product of the significands, a cycle later its float."""
+        pattern, fraction = fp32(float(self.spec.epsilon)), count_bits(self.spec)[1]
+        factor = epsilon_factor(self.spec.epsilon)
+        width = epsilon_bits(self.spec)
+        product = Signal(width, name="epsilon_product")
+        m.d.comb += product.eq(
+            Cat(count[_F - fraction : _F], Const(1, 1)) * Const(factor, factor.bit_length())
+        )
+        product = self.later(m, "epsilon_held", product)
+        large = product[-1]
+        # One more place, so that there is always a bit to round by, and as many zeros as that takes.
+        frame = Signal(max(width, _F + 2) + 1, name="epsilon_frame")
+        m.d.comb += frame.eq(Cat(Const(0, len(frame) - width), Mux(large, product, product << 1)[:width]))
+        low = len(frame) - _F - 1
+        up = frame[low - 1] & (frame[low] | frame[: low - 1].any())
+        field = Signal(FP32.exponent_bits, name="epsilon_field")
+        # The leading bit of the significand is added to the field, which is therefore one less.
+        m.d.comb += field.eq(count[_F:] + (pattern >> _F) - FP32.bias - 1 + large)
+        return (Cat(Const(0, _F), field) + frame[low:] + up)[:_SUM]
 
     def _root(self, m: Module, begin: Value, turn: Value, count: Value, shifted: Value) -> Value:
         """The inverse root (:func:`blueprint.arithmetic.roots.inverse_root`); two zeros below the rest are left out."""

@@ -37,6 +37,12 @@ class FloatUser(Block):
         """The product of two floats of the format inside."""
         return self.result(m, FloatMultiply(self.spec.inside, flush=True), name, a=a, b=b)
 
+    def sum_of(self, m: Module, name: str, a: Value, b: Value) -> Value:
+        """The sum of two floats of the format inside, as many cycles later as an adder has registers."""
+        stages = self.spec.adder_stages
+        moves = {"enable": Const(1, 1)} if stages else {}
+        return self.result(m, FloatAdd(self.spec.inside, flush=True, stages=stages), name, a=a, b=b, **moves)
+
     def result(self, m: Module, block: Any, name: str, **operands: Value) -> Value:
         """Result of a float unit with these operands."""
         found = Signal(len(block.result), name=name)
@@ -64,16 +70,20 @@ class Scale(FloatUser):
 
     def __init__(self, spec: VectorSpec) -> None:
         self.spec = spec
-        ports = {"weight": In(SCALE_WIDTH), "row": In(SCALE_WIDTH), "scale": Out(spec.width)}
-        super().__init__(f"{spec.family}_scale_{spec.inside.name}", ports, clocked=True)
+        given = spec.width if spec.adder_stages else SCALE_WIDTH
+        ports = {"weight": In(given), "row": In(given), "scale": Out(spec.width)}
+        name = f"{spec.family}_scale_{spec.inside.name}" + "_rounded" * spec.parted
+        super().__init__(name, ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         pair = {"weight": self.weight, "row": self.row}
-        rounded = [
-            self.result(m, FloatConvert(FP32, self.spec.inside, flush=True), f"rounded_{name}", a=value)
-            for name, value in pair.items()
-        ]
+        rounded = list(pair.values())
+        if not self.spec.adder_stages:
+            rounded = [
+                self.result(m, FloatConvert(FP32, self.spec.inside, flush=True), f"rounded_{name}", a=value)
+                for name, value in pair.items()
+            ]
         m.d.comb += self.scale.eq(self.later(m, "scaled", self.product(m, "product", *rounded)))
         return m
 
@@ -112,6 +122,7 @@ class Front(FloatUser):
         has = {"d": spec.sums, "g": spec.gated, "a": spec.added, "r": spec.rotated, "p": spec.dotted}
         has |= {"_silu": spec.curved}
         form = "".join(letter for letter, there in has.items() if there) + "_odd" * (spec.rotates and odd)
+        form += f"_s{spec.adder_stages}" * bool(spec.adder_stages and (spec.adds or spec.rotates))
         super().__init__(f"{spec.family}_front_{spec.format}_{form}", ports, clocked=True)
 
     def elaborate(self, platform: Any) -> Module:
@@ -127,9 +138,11 @@ class Front(FloatUser):
         if spec.gates:
             row, beside = self._gated(m, row, beside)
         if spec.adds:
-            total = self.result(m, FloatAdd(spec.inside, flush=True), "total", a=row, b=beside.operand)
+            total = self.sum_of(m, "total", row, beside.operand)
+            beside = beside if spec.rotates else Beside(beside.gain)
+            row, beside = self._waiting(m, "added", row, beside)
             row = self.later(m, "added", Mux(self.do_add, total, row))
-            beside = self._beside(m, "added", beside if spec.rotates else Beside(beside.gain))
+            beside = self._beside(m, "added", beside)
         if spec.rotates:
             row, beside = self._rotated(m, row, beside)
         squared = self.product(m, "squared", row, row)
@@ -145,6 +158,13 @@ class Front(FloatUser):
         return Beside(
             gain, self.later(m, f"operand_{name}", values.operand) if len(values.operand) else _NONE
         )
+
+    def _waiting(self, m: Module, name: str, row: Signal, beside: Beside) -> tuple[Signal, Beside]:
+        """An element and the values beside it, as many cycles later as there are registers inside an adder."""
+        for stage in range(self.spec.adder_stages):
+            row = self.later(m, f"row_{name}{stage}", row)
+            beside = self._beside(m, f"{name}{stage}", beside)
+        return row, beside
 
     def _dequantized(self, m: Module, row: Signal) -> Signal:
         spec = self.spec
@@ -186,7 +206,8 @@ class Front(FloatUser):
         crossed = self.later(m, "crossed_held", self.product(m, "crossed", self.neighbor, across))
         beside = self._beside(m, "straight", Beside(beside.gain))
         term = crossed if self.odd else Cat(crossed[:-1], ~crossed[-1])
-        turned = self.result(m, FloatAdd(self.spec.inside, flush=True), "turned", a=row, b=term)
+        turned = self.sum_of(m, "turned", row, term)
+        row, beside = self._waiting(m, "rotated", row, beside)
         row = self.later(m, "rotated", Mux(self.do_rotate, turned, row))
         return row, self._beside(m, "rotated", beside)
 

@@ -8,6 +8,7 @@ from blueprint.arithmetic.floating import FP32
 from blueprint.families.vector import VectorSpec
 from blueprint.families.vector.parameters import INDEX_WIDTH
 from generator.accelerator import Accelerator
+from generator.arithmetic.floating import FloatConvert
 from generator.block import register
 from generator.cells.memory import store
 from generator.families.vector.control import Control
@@ -42,9 +43,9 @@ class VectorUnit(Accelerator):
         sums = self._reductions(m, control, weighed, squares)
         factor = self.use(
             m, Factor(spec), "factor", prefix="", length=control.run.length, do_norm=control.do_norm,
-            do_quantize=control.do_quantize, sum=sums.sum[:_POSITIVE], largest=sums.largest, begin=control.factor_start,
-            step=control.factor_step, end=control.factor_end, slot=control.factor_slot,
-            read_slot=control.read_slot,
+            do_quantize=control.do_quantize, sum=sums.sum if spec.adder_stages else sums.sum[:_POSITIVE],
+            largest=sums.largest, begin=control.factor_start, step=control.factor_step, end=control.factor_end,
+            slot=control.factor_slot, read_slot=control.read_slot, joined=control.factor_joined,
         )  # fmt: skip
         kept = Signal(spec.lanes * spec.width, name="kept_beat")
         store(
@@ -79,10 +80,22 @@ class VectorUnit(Accelerator):
             scales = (self.s_axis_x.beat.weight_scale, self.s_axis_x.beat.row_scale)
             weight, row = (
                 register(m, len(given), f"{name}_scale", fire, given)
-                for name, given in zip(("weight", "row"), scales, strict=True)
+                for name, given in zip(("weight", "row"), self._rounded(m, scales), strict=True)
             )
             scale = self.use(m, Scale(spec), "scale", prefix="", weight=weight, row=row).scale
         return _split(x, spec.lanes), operands, _split(gain, spec.lanes), scale
+
+    def _rounded(self, m: Module, scales: tuple[Value, ...]) -> list[Value]:
+        """The scales of a row, rounded here if the product behind their registers is to be short."""
+        if not self.spec.adder_stages:
+            return list(scales)
+        found: list[Value] = []
+        for number, scale in enumerate(scales):
+            rounded = Signal(self.spec.width, name=f"rounded_scale{number}")
+            block = FloatConvert(FP32, self.spec.inside, flush=True)
+            self.use(m, block, f"rounded_scale{number}_unit", a=scale, result=rounded)
+            found.append(rounded)
+        return found
 
     def _lanes(self, m: Module, control: Any) -> tuple[list[Value], list[Value]]:
         """The weighed elements of a beat, and what is added of them: their squares, or their products with gains."""
@@ -109,15 +122,17 @@ class VectorUnit(Accelerator):
     def _reductions(self, m: Module, control: Any, weighed: list[Value], squares: list[Value]) -> Any:
         return self.use(
             m, Sums(self.spec), "sums", square=Cat(*squares), magnitude=Cat(*(word[:-1] for word in weighed)),
-            enable=control.enable_sum, first=control.first_sum, last=control.last_sum,
-            write_slot=control.sum_slot, read_slot=control.factor_slot, out_slot=control.read_slot,
+            enable=control.enable_sum, first=control.first_sum, last=control.last_sum, entering=control.entering,
+            opens=control.opens, part=control.part, write_slot=control.sum_slot, read_slot=control.factor_slot,
+            out_slot=control.read_slot,
         )  # fmt: skip
 
-    def _largest(self, m: Module, control: Any, sums: Any) -> Value:
+    def _largest(self, m: Module, control: Any, total: Value) -> Value:
         """The row with the largest sum among the rows up to the one that leaves."""
+        enable = control.factor_joined if self.spec.adder_stages else control.factor_start
         found: Value = self.use(
-            m, Largest(self.spec), "largest", sum=sums.sum, number=control.factor_row, first=control.factor_first,
-            enable=control.factor_start, slot=control.factor_slot, read_slot=control.read_slot,
+            m, Largest(self.spec), "largest", sum=total, number=control.factor_row, first=control.factor_first,
+            enable=enable, slot=control.factor_slot, read_slot=control.read_slot,
         ).index  # fmt: skip
         return found
 
@@ -129,8 +144,11 @@ class VectorUnit(Accelerator):
         scale = self._beside(m, "scale", moves, factor.scale)
         row: list[Value] = [Const(0, 31 - narrow), scale, Const(0, 1)]
         if spec.dots:
-            dot = self._beside(m, "dot", moves, sums.dot)
-            index = self._beside(m, "index", moves, self._largest(m, control, sums))
+            joined = self.spec.adder_stages
+            dot = self._beside(m, "dot", moves, factor.dot if joined else sums.dot)
+            index = self._beside(
+                m, "index", moves, self._largest(m, control, factor.total if joined else sums.sum)
+            )
             row += [dot, index, Const(0, INDEX_WIDTH - spec.index_bits)]
         values, integers = [], []
         for lane, word in enumerate(_split(kept, spec.lanes)):

@@ -1,0 +1,129 @@
+"""Where the cycles and bytes of passes go: by unit, reason, layer and step, added up pass by pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from blueprint.record import Integers
+from blueprint.systems.instructions import MOVERS, UNITS, WORD_BYTES
+from blueprint.systems.runs import Runs
+from compiler.purpose import Purpose
+from simulator.engine import dispatch
+from simulator.systems.passes import Ran, Table
+
+_REASONS = (*UNITS, "instructions")
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What passes did: cycles in which units run or move, are set, those that they wait and for what, bytes and work.
+
+    ``layers`` and ``steps`` have cycles by unit, ``layer_bytes`` and ``step_bytes`` what was moved for them. ``peak``
+    is the work of every unit in multiply-accumulates.
+    """
+
+    busy: Counter[str] = field(default_factory=Counter)
+    sets: Counter[str] = field(default_factory=Counter)
+    waits: dict[str, Counter[str]] = field(default_factory=lambda: {unit: Counter() for unit in UNITS})
+    layers: dict[str, Counter[str]] = field(default_factory=dict)
+    steps: dict[str, Counter[str]] = field(default_factory=dict)
+    layer_bytes: Counter[str] = field(default_factory=Counter)
+    step_bytes: Counter[str] = field(default_factory=Counter)
+    traffic: Counter[str] = field(default_factory=Counter)
+    macs: Counter[str] = field(default_factory=Counter)
+
+
+class Adding:
+    """Adds up passes of one program, whose instructions ``notes`` tell the purposes of."""
+
+    def __init__(self, runs: Runs, program: Table, notes: Sequence[tuple[Purpose, int]]) -> None:
+        self.runs, self.program = runs, program
+        code = program.code
+        self._starts = np.flatnonzero((code.kinds == dispatch.RUN) | (code.kinds == dispatch.MOVE))
+        self._moves = np.flatnonzero(code.kinds == dispatch.MOVE)
+        purposes = [purpose for purpose, _ in notes]
+        self._layers, self._layer = _numbered([purpose.mark for purpose in purposes])
+        self._steps, self._step = _numbered([purpose.step for purpose in purposes])
+        self._kinds, self._kind = _numbered([purpose.kind for purpose in purposes])
+        self._known = program.unknown()
+        self._lengths = np.zeros(len(code.kinds), np.int64)
+        self._waited = np.zeros(len(UNITS) * len(_REASONS), np.int64)
+        self._sizes = np.zeros(len(self._moves), np.int64)
+        self._macs = np.zeros(len(program.runs), np.int64)
+        self._executed = np.flatnonzero(code.units >= 0)
+        self._passes = 0
+
+    def add(self, ran: Ran) -> None:
+        """Add a pass."""
+        code = self.program.code
+        self._passes += 1
+        self._lengths += ran.ends - ran.begins + 1
+        mine = self._executed[ran.waited[self._executed] > 0]
+        cells = code.units[mine] * len(_REASONS) + ran.reasons[mine]
+        self._waited += np.bincount(cells, ran.waited[mine], len(self._waited)).astype(np.int64)
+        self._sizes += self.program.bytes(ran.position)[code.jobs[self._moves]]
+        self._macs += self.program.of_runs(
+            ran.position, lambda unit, mine: self.runs.task(unit, mine).macs, self._known
+        )
+
+    def sums(self) -> Sums:
+        """What all passes did."""
+        code, found, count = self.program.code, Sums(), len(UNITS)
+        units, lengths = code.units[self._starts], self._lengths[self._starts]
+        found.busy.update(_named(UNITS, np.bincount(units, lengths, count)))
+        sets = self._executed[code.kinds[self._executed] < dispatch.RUN]
+        found.sets.update(_named(UNITS, np.bincount(code.units[sets], self._lengths[sets], count)))
+        for unit, row in zip(UNITS, self._waited.reshape(count, -1), strict=True):
+            found.waits[unit].update(_named(_REASONS, row))
+        for names, numbers, into, moved in (
+            (self._layers, self._layer, found.layers, found.layer_bytes),
+            (self._steps, self._step, found.steps, found.step_bytes),
+        ):
+            cells = np.bincount(numbers[self._starts] * count + units, lengths, len(names) * count)
+            for name, row in zip(names, cells.reshape(-1, count), strict=True):
+                into[name] = _named(UNITS, row)
+            moved.update(_named(names, np.bincount(numbers[self._moves], self._sizes, len(names))))
+        for unit in MOVERS:
+            mine = code.units[self._moves] == UNITS.index(unit)
+            kinds = np.bincount(self._kind[self._moves][mine], self._sizes[mine], len(self._kinds))
+            found.traffic.update(_named([f"{kind} {unit}" for kind in self._kinds], kinds))
+        found.traffic["program fetch"] += self._passes * WORD_BYTES * len(code.kinds)
+        runs = np.flatnonzero(code.kinds == dispatch.RUN)
+        found.macs.update(_named(UNITS, np.bincount(code.units[runs], self._macs[code.jobs[runs]], count)))
+        return found
+
+
+def stalls(found: Sums, cycles: int) -> dict[str, dict[str, int]]:
+    """Cycles in which a unit has nothing to do, by the unit whose token it waits for; else ``instructions``."""
+    reasons = {}
+    for unit in UNITS:
+        waited = found.waits[unit]
+        rest = cycles - found.busy[unit] - found.sets[unit] - sum(waited.values())
+        reasons[unit] = {name: value for name, value in {"instructions": rest, **waited}.items() if value}
+    return reasons
+
+
+def total(parts: Sequence[Sums]) -> Sums:
+    """The sums of several programs together."""
+    found = Sums()
+    for part in parts:
+        for name in ("busy", "sets", "layer_bytes", "step_bytes", "traffic", "macs"):
+            getattr(found, name).update(getattr(part, name))
+        for name in ("waits", "layers", "steps"):
+            for key, counts in getattr(part, name).items():
+                getattr(found, name).setdefault(key, Counter()).update(counts)
+    return found
+
+
+def _numbered(names: Sequence[str]) -> tuple[list[str], Integers]:
+    """Different names in the order in which they come, and the number of each one's."""
+    places = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return list(places), np.array([places[name] for name in names], np.int64)
+
+
+def _named(names: Sequence[str], values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Counter[str]:
+    return Counter({name: int(value) for name, value in zip(names, values.tolist(), strict=True) if value})

@@ -1,0 +1,174 @@
+"""A model by its shapes on a system: exact cycles of a decode token and of a prompt, without a checkpoint's values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from blueprint.errors import ParamError
+from blueprint.systems import rules
+from blueprint.systems.description import System
+from blueprint.systems.instructions import UNITS
+from blueprint.systems.reader import read_system
+from blueprint.systems.runs import Runs
+from blueprint.workloads import model as models
+from compiler.compile import DECODE, PROMPT, Plan, compile_shapes
+from simulator.systems import passes, sums
+from simulator.systems.passes import Passes, Table
+from simulator.systems.sums import Adding, Sums
+from ternforge import decoding
+from ternforge.session import Answer, Note, paced, silent
+from ternforge.words import CONTEXT, OWN_MEMORY
+
+#: What such a simulation is, in its answer.
+SOURCE = "exact model of the sequencer, shapes without values"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a simulation of shapes is asked for: the largest model of the system where none is named."""
+
+    model: str | Path | None = None
+    context: int | None = None
+    prompt: int | None = None
+    memory: str = OWN_MEMORY
+    technology: str | Path | None = None
+
+
+def tokens_of(prompt: str | int | None) -> int | None:
+    """The number of tokens of a prompt. Raises ``ParamError`` for a text, which needs a tokenizer."""
+    if prompt is None or isinstance(prompt, int):
+        return prompt
+    if not prompt.isdecimal():
+        what = "Prompt must be a number of tokens where there is no checkpoint, whose tokenizer reads a text"
+        raise ParamError(f"{what}, not {prompt[:60]!r}")
+    return int(prompt)
+
+
+def simulate_shapes(file: System | str | Path, asked: Asked, note: Note = silent) -> Answer:
+    """Exact cycles of one token behind a context, and of a prompt where one is asked for; memory is at rest before."""
+    system = file if isinstance(file, System) else read_system(file)
+    clock = decoding.clock_of(system)
+    port = decoding.port(system, asked.memory, clock)
+    plan, context = _planned(system, asked, note)
+    runs = Runs(plan.hardware)
+    tables = {one.name: passes.read_program(plan.hardware, runs, one.instructions) for one in plan.programs}
+    phases = {"decode": [(DECODE, context)]}
+    if asked.prompt is not None:
+        last = asked.prompt - 1
+        phases["prefill"] = [*((PROMPT, place) for place in range(last)), (DECODE, last)]
+    found: dict[str, Answer] = {}
+    for name, each in phases.items():
+        machine = Passes(plan.hardware, [port] * 3, runs)
+        parts, ends = _run(plan, tables, machine, each, note)
+        found[name] = _phase(system, clock, plan, machine.cycles, parts, ends, asked)
+    decode = found["decode"]
+    first = found["prefill"]["seconds"] if "prefill" in found else None
+    return {
+        "system": system.name,
+        "model": plan.model.name,
+        "design_hash": plan.hardware.design_hash,
+        "source": SOURCE,
+        "memory": asked.memory,
+        "clock_mhz": clock,
+        "context": context,
+        "prompt": asked.prompt,
+        "instructions": {one.name: len(one.instructions) for one in plan.programs},
+        "tokens_per_second": 1 / decode["seconds"],
+        "time_to_first_token_s": first,
+        "phases": found,
+    }
+
+
+def _planned(system: System, asked: Asked, note: Note) -> tuple[Plan, int]:
+    """The programs, and the context. Raises ``ParamError`` for what does not fit the system."""
+    from costmodel.systems.compiled import asked_of
+
+    shapes = system.largest if asked.model is None else models.load(asked.model)
+    most = min(shapes.context, system.largest.context) - 1
+    context = min(CONTEXT, most) if asked.context is None else asked.context
+    for name, value, least in (("context", context, 0), ("prompt", asked.prompt, 1)):
+        if value is not None and value < least:
+            raise ParamError(f"{name} must be at least {least}, not {value}")
+    hardware, model = asked_of(system, shapes)
+    rules.check_shapes(system, shapes, context, asked.prompt or 0)
+    rules.check_model(system, shapes, context, asked.prompt or 0)
+    note(f"compiling the shapes of {shapes.name}")
+    plan = compile_shapes(hardware, model)
+    if plan.layout.end > system.memory.size:
+        what = f"size_mib must be at least {-(-plan.layout.end >> 20)} for the image of {shapes.name}"
+        raise ParamError(f"{what}, not {system.memory.size_mib}")
+    return plan, context
+
+
+def _run(
+    plan: Plan, tables: Mapping[str, Table], machine: Passes, each: Sequence[tuple[str, int]], note: Note
+) -> tuple[list[Sums], list[int]]:
+    """Passes one behind the other: their sums by program, and the cycle in which the next one is asked for."""
+    adding = {
+        name: Adding(machine.runs, tables[name], plan.program(name).notes)
+        for name in dict.fromkeys(n for n, _ in each)
+    }
+    told, ends = paced(note, "ran {} of {} passes"), []
+    for done, (name, position) in enumerate(each):
+        adding[name].add(machine.run(tables[name], position))
+        ends.append(machine.now)
+        told(done + 1, len(each))
+    return [one.sums() for one in adding.values()], ends
+
+
+def _phase(
+    system: System,
+    clock: float,
+    plan: Plan,
+    cycles: int,
+    parts: Sequence[Sums],
+    ends: Sequence[int],
+    asked: Asked,
+) -> Answer:
+    """A phase: cycles, and where they, bytes and energy go."""
+    found = sums.total(parts)
+    units = plan.hardware.units
+    moved = sum(found.traffic.values())
+    return {
+        "passes": len(ends),
+        "cycles": cycles,
+        "seconds": cycles / (clock * 1e6),
+        "cycles_by_pass": [end - before for end, before in zip(ends, [0, *ends[:-1]], strict=True)],
+        "busy": {unit: found.busy[unit] / cycles for unit in UNITS},
+        "stalls": sums.stalls(found, cycles),
+        "utilization": {
+            unit: found.macs[unit] / (cycles * int(spec.peak_macs)) for unit, spec in units.items()
+        },
+        "traffic_bytes": dict(found.traffic),
+        "layers": _rows(found.layers, found.layer_bytes),
+        "steps": _rows(found.steps, found.step_bytes),
+        **decoding.energy(
+            system, clock, plan.hardware, cycles, found.macs, moved, asked.technology, len(ends)
+        ),
+    }
+
+
+def _rows(cycles: Mapping[str, Mapping[str, int]], moved: Mapping[str, int]) -> dict[str, Answer]:
+    """Cycles by unit and bytes of what anything was done for."""
+    return {
+        name: {"cycles": dict(each), "bytes": moved.get(name, 0)} for name, each in cycles.items() if each
+    }
+
+
+def lines(answer: Mapping[str, Any]) -> Iterator[str]:
+    """Cycles of every phase and where they go, for people."""
+    yield f"{answer['model']} on {answer['system']}, memory {answer['memory']} ({answer['source']})"
+    for name, phase in answer["phases"].items():
+        what = (
+            f"a token behind {answer['context']:,}"
+            if name == "decode"
+            else f"a prompt of {answer['prompt']:,} and the first token"
+        )
+        yield (
+            f"{name}: {what}: {phase['cycles']:,} cycles, {1e3 * phase['seconds']:,.2f} ms at "
+            f"{answer['clock_mhz']:g} MHz, {phase['passes'] / phase['seconds']:,.1f} token/s"
+        )
+        yield from decoding.phase_lines(phase)
