@@ -88,7 +88,7 @@ def by_boxes(problem: Problem, most: int) -> list[Batch]:
     return [problem._box(box) for box in of_range(problem.space, 0, problem.space.size, most)]
 
 
-@pytest.mark.parametrize("clocks", [(), (200.0, 431.25, 900.0)], ids=["fastest", "clocks"])
+@pytest.mark.parametrize("clocks", [(), (100.0, 431.25, 900.0)], ids=["fastest", "clocks"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_mesh_has_the_numbers_of_flat_columns(family: str, clocks: tuple[float, ...]) -> None:
     seen: set[str] = set()
