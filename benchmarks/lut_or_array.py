@@ -195,7 +195,8 @@ def page() -> str:
     for name in TECHNOLOGIES:
         for phase, tokens in TOKENS.items():
             found = results(name, phase)
-            title = f"## {name}, {phase} ({tokens} token{'s' * (tokens > 1)})"
+            recipe = technology.load(name).recipe
+            title = f"## {name} ({recipe}), {phase} ({tokens} token{'s' * (tokens > 1)})"
             parts += [title, "\n".join(verdicts(found)), "\n".join(table(found))]
     return "\n\n".join(parts) + "\n"
 
@@ -210,7 +211,10 @@ operand and result buffers, skew registers, memories. Tables keep a partial sum 
 tiles (n_tile, named N where there are any) of those that they are working on, and take activations again for each;
 arrays in which sums stay keep none. Memory bits moved are those of the designs with least area: an array has no
 operand cache, so activations come again for every column group and weights, with two bits each, for every token
-group; tables take weights at 1.6 to 2 bits. A table with mu 1 is select-add without a table."""
+group; tables take weights at 1.6 to 2 bits. A table with mu 1 is select-add without a table.
+
+Areas and periods are predictions of the cost model, fitted to netlists of the recipe that each heading names
+([recipes](synthesis.md)): ratios inside of a technology compare, numbers of two recipes do not."""
 
 
 def main() -> None:
