@@ -22,6 +22,9 @@ behind it, and the rounding of every result. A core is the sum of its modules (s
 Areas are cell areas without wires, per multiply-accumulate (MAC) of a cycle. Delays are static timing without wires,
 energies those of gate-level switching on random data without glitches, wires and clock tree.
 
+Synthesis is by the recipe `area/4`; predictions of `asap7` are those of its former model, fitted by that recipe
+(today it is of [`buffered/1`](cost_model.md#calibration)).
+
 **How floats are added.** `float`: float additions in order, each rounded. `exact`: fixed point, one rounding at the
 end. A sum of bf16 does not fit in the 54 bits that exact sums have."""
 

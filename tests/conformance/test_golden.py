@@ -58,7 +58,10 @@ def case(family: str, number: int) -> tuple[Spec, dict[str, Any]]:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_half_of_the_designs_or_all_were_synthesized(family: str) -> None:
     found = [bool(design["measured"]) for design in recorded(family)]
-    assert found in ([True] * golden.DESIGNS, [number < golden.DESIGNS // 2 for number in range(golden.DESIGNS)])
+    assert found in (
+        [True] * golden.DESIGNS,
+        [number < golden.DESIGNS // 2 for number in range(golden.DESIGNS)],
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
