@@ -26,7 +26,7 @@ from tests.conformance.drawn import FEWEST, FEWEST_OF_ALL, design, gates, number
 from tests.volume import some
 
 #: Designs by the bench users get, of the first arithmetic and of every other.
-COSIMULATED, COSIMULATED_MORE = some(1, of=6), 1
+COSIMULATED, COSIMULATED_MORE = some(1, of=6), some(0, of=1)
 
 
 def calibration(family: str) -> Calibration:
@@ -133,7 +133,7 @@ def test_a_flipped_adder_is_noticed(tmp_path: Path) -> None:
     lane = next(tmp_path.glob("rtl/*_lane_*.v"))
     text = lane.read_text()
     sign = " ^ " if " ^ " in text else " + "
-    broken = text.replace(sign, " | ", 1)
+    broken = text.replace(sign, " | ")  # a first piece may add what has no carry
     assert broken != text
     lane.write_text(broken)
     assert any("out differs" in line for line in compare(spec, rtl.load(tmp_path, optimize="-O0"), 0))
