@@ -26,7 +26,7 @@ from tests.conformance.drawn import FEWEST, FEWEST_OF_ALL, design, gates, number
 from tests.volume import some
 
 #: Designs by the bench users get, of the first arithmetic and of every other.
-COSIMULATED, COSIMULATED_MORE = some(2, of=6), 1
+COSIMULATED, COSIMULATED_MORE = some(1, of=6), some(0, of=1)
 
 
 def calibration(family: str) -> Calibration:
@@ -73,7 +73,7 @@ def check(folder: Path, family: str, number: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("family", families())
 def test_both_engines_agree_cycle_by_cycle(folder: Path, family: str) -> None:
-    spec, out = exported(folder, family, numbers(family)[0])
+    spec, out = exported(folder, family, min(numbers(family), key=lambda number: gates(family, number)))
     todo = [job for *_, job in jobs(spec, 0)]
     runs = [rtl.load(out, engine, optimize="-O0").run_all(todo) for engine in ("cxxrtl", "verilator")]
     for one, other in zip(*runs, strict=True):
@@ -85,10 +85,10 @@ def test_both_engines_agree_cycle_by_cycle(folder: Path, family: str) -> None:
 
 
 def cosimulated(family: str) -> list[int]:
-    """Designs that are also proved by the bench users get, those of few gates first."""
+    """Designs that are also proved by the bench users get, the smallest first."""
     first, *_ = calibration(family).arithmetics
     by_kind: dict[str, list[int]] = {}
-    for number in sorted(numbers(family), key=lambda number: gates(family, number) >= 14_000):
+    for number in sorted(numbers(family), key=lambda number: gates(family, number)):
         by_kind.setdefault(design(family, number).arithmetic, []).append(number)
     most = {kind: COSIMULATED if kind == first else COSIMULATED_MORE for kind in by_kind}
     return [n for kind, found in by_kind.items() for n in found[: most[kind]]]
@@ -133,7 +133,7 @@ def test_a_flipped_adder_is_noticed(tmp_path: Path) -> None:
     lane = next(tmp_path.glob("rtl/*_lane_*.v"))
     text = lane.read_text()
     sign = " ^ " if " ^ " in text else " + "
-    broken = text.replace(sign, " | ", 1)
+    broken = text.replace(sign, " | ")  # a first piece may add what has no carry
     assert broken != text
     lane.write_text(broken)
     assert any("out differs" in line for line in compare(spec, rtl.load(tmp_path, optimize="-O0"), 0))

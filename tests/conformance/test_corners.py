@@ -21,7 +21,7 @@ from simulator.rtl import rtl
 from ternforge.conformance import compare, netlist_flip_flops_both_ways
 from tests.volume import some
 
-CORNERS = some(2, of=8)
+CORNERS = some(1, of=8)
 
 
 def corner(family: str, number: int) -> Spec:

@@ -14,6 +14,7 @@ from blueprint.families.streaming_attention import StreamingAttentionSpec
 from blueprint.workloads.tasks import Attention
 from generator.export import write_hardware
 from simulator.rtl import rtl
+from tests.volume import first
 
 BIT = 4
 
@@ -151,10 +152,11 @@ WANTED = {
     "fp16-same-memory_free": [0, 1, 0, 1, 1],
 }
 QUICK = ("int8-memory_free", "int8-naive")
+SLOW = sorted(set(CASES) - set(QUICK))
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in CASES]
+    "name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in first(2, SLOW))]
 )
 def test_the_status_says_what_the_golden_model_does(name: str, tmp_path: Path) -> None:
     spec, given = CASES[name]
