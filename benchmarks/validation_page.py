@@ -2,8 +2,9 @@
 
     python -m benchmarks.validation_page [--technology NAME]...
 
-Other technologies keep their sections. Designs are 12 of every family, or, of the technology in which golden designs are
-measured anyway, those (`python -m benchmarks.golden`). Some minutes per technology the first time; results are kept.
+Other technologies keep their sections. Designs are 12 of every family, or, of the technology in which golden designs
+are measured anyway, those (`python -m benchmarks.golden`). Some minutes per technology the first time; results are
+kept.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ def main() -> None:
     texts = [new.split("\n## ")[0].rstrip(), *(parts[name].rstrip() for name in technology.names())]
     PAGE.write_text("\n\n## ".join(texts) + "\n", encoding="utf-8")
     for each in found:
-        print(f"{each.technology}: area mean {each.mean_error:.1%}, worst {each.worst_error:.1%}, ok {each.ok}")
+        print(
+            f"{each.technology}: area mean {each.mean_error:.1%}, worst {each.worst_error:.1%}, ok {each.ok}"
+        )
 
 
 if __name__ == "__main__":

@@ -221,8 +221,9 @@ def page(validations: Sequence[Validation]) -> str:
     for found in validations:
         area, delay, energy = (found.errors(name) for name in ("error", "delay_error", "energy_error"))
         parts.append(
-            f"## {found.technology}\n\n{found.date}, recipe `{found.recipe}`: {len(found.rows)} designs, seed {found.seed}. Unsigned relative errors, mean "
-            f"and worst: area {_both(area)}, critical path {_both(delay)}, energy {_both(energy)}. Flip-flops: "
+            f"## {found.technology}\n\n{found.date}, recipe `{found.recipe}`: {len(found.rows)} designs, "
+            f"seed {found.seed}. Unsigned relative errors, mean and worst: area {_both(area)}, "
+            f"critical path {_both(delay)}, energy {_both(energy)}. Flip-flops: "
             f"{sum(row.predicted_flip_flops == row.measured_flip_flops for row in found.rows)} of {len(found.rows)} "
             "designs exact.\n\n"
             + _table(found.rows)
@@ -237,8 +238,8 @@ _HEAD = """# Predictions against synthesis
 Written by `python benchmarks/validation_page.py`; `ternforge tech validate NAME` prints the same for other designs.
 The designs are random, were not used in the fit, and are small, so that each synthesizes within a minute or two. Areas
 are cell areas in um2 without memory macros. Energy is that of a mean cycle of a run, from toggles in the mapped
-netlist on typical random data, without clock tree. By the [recipe](synthesis.md) `area/4` critical paths and energies are
-without wires and glitches, by `buffered/1` with both, and with real buffers."""
+netlist on typical random data, without clock tree. By the [recipe](synthesis.md) `area/4` critical paths and energies
+are without wires and glitches, by `buffered/1` with both, and with real buffers."""
 
 
 def _both(errors: tuple[float, float]) -> str:
