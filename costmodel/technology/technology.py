@@ -310,7 +310,8 @@ def _tie(parent: Section, key: str) -> tuple[str, str] | None:
 def _check_roles(technology: Technology, document: Section) -> None:
     """Every cell that a role names must be among the cells."""
     roles = technology.roles
-    known = {line.split()[1] for line in technology.cell_text.splitlines() if line.startswith("cell ")}
+    lines = map(str.split, technology.cell_text.splitlines())
+    known = {words[1] for words in lines if words[:1] == ["cell"] and len(words) > 1}
     chosen = [(("roles", "gates", key), cell) for key, cell in roles.gates.items()]
     for key in ("full_adder", "half_adder", *_REGISTERS):
         role = getattr(roles, key)

@@ -188,3 +188,28 @@ def test_roles_of_earlier_files_keep_their_meaning_and_their_hash(tmp_path: Path
     (tmp_path / "two.yaml").write_text(f"{head}  flop: {{}}\n  flip_flop:\n{rest}")
     with pytest.raises(SpecError, match=r"two\.yaml:\d+:3: roles\.flop: .*did you mean 'flip_flop'\?$"):
         technology.read_technology(tmp_path / "two.yaml")
+
+
+@pytest.mark.parametrize(
+    ("fact", "must"),
+    [
+        ("cell INV nan 0.01", "have finite numbers"),
+        ("cell INV 0.1 1e999", "have finite numbers"),
+        ("cell INV 1_0 0.01", "have finite numbers"),
+        ("cell INV -0.1 0.01", "have no negative area, leakage or capacitance"),
+        ("cell INV 0.1 -0.01", "have no negative area, leakage or capacitance"),
+        ("in A inf", "have finite numbers"),
+        ("in A -1", "have no negative area, leakage or capacitance"),
+        ("out Y -1 !A", "have no negative area, leakage or capacitance"),
+        ("energy Y A nan 1", "have finite numbers"),
+        ("arc A Y x combinational ; 1 ; 1 ; nan ; 1 ; 1 ; 1", "have finite numbers"),
+        ("arc A Y x combinational ; 2 2 ; 1 ; 1 1 ; - ; - ; -", "have slews and loads that rise"),
+        ("arc A Y x combinational ; ; 1 ; - ; - ; - ; -", "have slews and loads that rise"),
+        ("cell BUF 0.1 0.01", "be of a cell that is not there yet"),
+        ("cell INV", "be complete and numeric"),
+    ],
+)
+def test_a_fact_that_would_make_numbers_wrong(fact: str, must: str) -> None:
+    with pytest.raises(facts.FactsError) as caught:
+        facts.load(f"cell BUF 0.1 0.01\n{fact}\n")
+    assert (caught.value.line, str(caught.value)) == (1, f"a cell fact must {must}, not {fact!r}")
