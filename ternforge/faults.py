@@ -24,7 +24,7 @@ def sentence(problem: BaseException) -> str | None:
 
 
 def _of_system(problem: OSError) -> str | None:
-    name, why = problem.filename, problem.strerror or str(problem)
+    name, why = problem.filename2 or problem.filename, problem.strerror or str(problem)  # of a move, where to
     what = os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else None
     if lacks_scratch(problem):
         return f"TMPDIR must name a folder that can be written, and none can: {why}"

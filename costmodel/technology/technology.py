@@ -14,14 +14,16 @@ from typing import Any
 
 from blueprint.errors import ParamError, SpecError
 from blueprint.files import schemas
-from blueprint.files.document import Section, read
+from blueprint.files.document import Section, is_kind, kind_name, read
 from blueprint.files.nearest import suggestion
-from costmodel.technology import facts, packaged, selection, sram_file
+from blueprint.files.tree import show
+from costmodel.technology import facts, model_file, packaged, selection, sram_file
 from costmodel.technology.liberty import Cell, WireLoad, Wires
 from costmodel.technology.roles import Adder, Register, Roles
 from costmodel.technology.sram import Sram
 
 _REGISTERS = ("flip_flop", "enable_flip_flop", "clear_flip_flop", "set_flip_flop", "latch")
+_COLDEST = -273.15
 _CORNER = {"voltage": "V", "temperature": "C", "process": "1"}
 
 
@@ -168,7 +170,7 @@ def read_technology(path: Path) -> Technology:
         table,
         cell_source,
         tuple(document.take("notes", list, default=[])),
-        _model(document),
+        model_file.read(document),
         str(path),
         line,
         drives,
@@ -201,9 +203,12 @@ def _wires(section: Section) -> tuple[Wires, str]:
             raise item.error(
                 "lengths", f"lengths must be as many as fanouts, {len(fanouts)}, not {len(lengths)}"
             )
-        points = tuple((int(fanout), float(length)) for fanout, length in zip(fanouts, lengths, strict=True))
+        _check_points(item, fanouts, lengths)
+        points = tuple((fanout, float(length)) for fanout, length in zip(fanouts, lengths, strict=True))
         loads.append(WireLoad(name, capacitance, resistance, slope, points))
         item.finish()
+    if not loads:
+        raise section.error("loads", "loads must have one wire load at least, and have none")
     default = section.take("default", str, choices=tuple(load.name for load in loads))
     areas = []
     for item in section.sections("by_area") if section.raw().get("by_area") else ():
@@ -213,6 +218,14 @@ def _wires(section: Section) -> tuple[Wires, str]:
         section.take("by_area", list, default=[])
     section.finish()
     return Wires(tuple(loads), default, tuple(areas)), source
+
+
+def _check_points(item: Section, fanouts: list[Any], lengths: list[Any]) -> None:
+    for key, values, kind in (("fanouts", fanouts, int), ("lengths", lengths, float)):
+        for place, value in enumerate(values):
+            if not is_kind(value, kind) or value < 0:
+                what = f"{key} must be {kind_name(kind)} of at least 0 each, not {show(value)}"
+                raise item.error((key, place), what)
 
 
 def _sources(document: Section) -> tuple[tuple[str, str], ...]:
@@ -228,18 +241,12 @@ def _measured(parent: Section, key: str, unit: str) -> Measured:
     found = Measured(
         section.take("value", float), section.take("unit", str, choices=(unit,)), _text(section, "source")
     )
+    if key == "temperature":
+        section.take("value", float, minimum=_COLDEST)
+    elif found.value <= 0:
+        raise section.error("value", f"value must be above 0, not {show(found.value)}")
     section.finish()
     return found
-
-
-def _model(document: Section) -> Mapping[str, Any]:
-    """Calibrated coefficients: groups that each name their source, otherwise as calibration wrote them."""
-    if "model" not in document:
-        return {}
-    section = document.section("model")
-    for key in section.raw():
-        _text(section.section(key), "source")
-    return section.raw()
 
 
 def _roles(section: Section) -> Roles:
@@ -310,7 +317,8 @@ def _tie(parent: Section, key: str) -> tuple[str, str] | None:
 def _check_roles(technology: Technology, document: Section) -> None:
     """Every cell that a role names must be among the cells."""
     roles = technology.roles
-    known = {line.split()[1] for line in technology.cell_text.splitlines() if line.startswith("cell ")}
+    lines = map(str.split, technology.cell_text.splitlines())
+    known = {words[1] for words in lines if words[:1] == ["cell"] and len(words) > 1}
     chosen = [(("roles", "gates", key), cell) for key, cell in roles.gates.items()]
     for key in ("full_adder", "half_adder", *_REGISTERS):
         role = getattr(roles, key)

@@ -22,6 +22,7 @@ from tests.checkpoints.files import folder as packed
 from tests.checkpoints.tiny import checkpoint
 from tests.costmodel import tiny
 from tests.toolchain.test_files import file_size_limit
+from toolchain import files
 
 ROOT = Path(__file__).resolve().parents[2]
 DESIGN = str(ROOT / "examples/ternary_lut/design.yaml")
@@ -335,3 +336,14 @@ def test_a_study_that_was_killed_before_it_began_is_begun(
         (out / name).touch()
     assert run(["explore", str(given / "space.yaml"), "--out", str(out), "-q"]) == 0
     assert content(given / "study").items() <= content(out).items()
+
+
+def test_a_folder_in_the_way_of_a_file_is_named_and_no_draft(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.mkdir()
+    with pytest.raises(OSError) as caught:
+        files.write(path, "text")
+    assert faults.sentence(caught.value) == (
+        f"{path}: file must be readable and writable here, and it is not: Is a directory"
+    )
+    assert [left.name for left in tmp_path.iterdir()] == ["space.yaml"]
