@@ -38,13 +38,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Technology:
-    """Cells, their roles, the corner, memory macros, and the coefficients calibration fitted (`model`).
+    """Cells, their roles, the corner, memory macros, and the coefficients that calibration fitted (`model`).
 
-    The cells are kept as text until they are asked for, since estimation needs only the model.
+    Cells stay text until they are read, since estimation needs only the model.
     """
 
     name: str
-    sources: tuple[tuple[str, str], ...]  # file name and sha256 of every file the facts were read from
+    sources: tuple[tuple[str, str], ...]  # name and SHA-256 of every Liberty file
     corner: Mapping[str, Measured]
     roles: Roles
     sram: Sram
@@ -61,7 +61,7 @@ class Technology:
 
     @cached_property
     def cells(self) -> Mapping[str, Cell]:
-        """All cells by name, drive strengths among them. `SpecError` where a line of a table is no fact."""
+        """All cells by name, including drive strengths. Raises `SpecError` for a line that is no fact."""
         return {**self.mapped, **self._read("drives", self.drive_text, self.drive_line)}
 
     @cached_property
@@ -77,7 +77,7 @@ class Technology:
 
     @cached_property
     def strengths(self) -> Mapping[str, tuple[str, ...]]:
-        """For each cell the cells that may stand for it, smallest first, itself among them."""
+        """By cell, the names of the cells that can replace it: smallest first, the cell itself included."""
         groups: dict[selection.Footprint, list[Cell]] = {}
         for cell in self.cells.values():
             groups.setdefault(selection.footprint(cell), []).append(cell)
@@ -89,7 +89,7 @@ class Technology:
 
     @property
     def recipe(self) -> str | None:
-        """The recipe of the syntheses that the coefficients were fitted to; None where there are none."""
+        """The recipe of the syntheses that the coefficients were fitted to; None without coefficients."""
         stated = re.search(r"recipe (\S+)$", str(self.model.get("area", {}).get("source", "")))
         return stated[1] if stated else None
 
@@ -104,10 +104,10 @@ class Technology:
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits that stand for all numbers of the technology: cells, model and memories."""
+        """First 16 hexadecimal digits of a hash of all numbers of the technology: cells, model and memories."""
         fitted = {
             name: group for name, group in self.model.items() if name != "validation"
-        }  # that only judges
+        }  # which changes no number
         numbers = f"{self.fingerprint} {json.dumps(fitted, sort_keys=True)} {self.sram}"
         return hashlib.sha256(numbers.encode()).hexdigest()[:16]
 
@@ -127,9 +127,9 @@ def names() -> tuple[str, ...]:
 
 
 def load(name_or_path: str | Path) -> Technology:
-    """The technology of this name, or of a technology file.
+    """Load the packaged technology of this name, or a technology file.
 
-    `ParamError` for an unknown name, `SpecError` for a file that is no technology.
+    Raises `ParamError` for an unknown name and `SpecError` for a file that is no technology.
     """
     text = str(name_or_path)
     named = isinstance(name_or_path, str) and text in names()
@@ -149,7 +149,7 @@ def _shipped(name: str) -> Technology:
 
 
 def read_technology(path: Path) -> Technology:
-    """The technology of a file. Raises `SpecError`."""
+    """Read a technology file. Raises `SpecError` (`file:line: ...`)."""
     document = read(path)
     document.check_schema(schemas.TECHNOLOGY)
     name = document.take("name", str)
@@ -279,9 +279,9 @@ def _adder(parent: Section, key: str) -> Adder | None:
 
 
 def _written(parent: Section, role: str) -> str:
-    """The key of a role in a file: its name, or the one that it had in files of earlier versions."""
+    """The key of a role in a file: its name, or its name in files of earlier versions."""
     former = role.replace("flip_flop", "flop")
-    present = parent.keys()  # `in parent` would count as a question for the key, and allow both
+    present = parent.keys()  # `in parent` would mark the key as read, and accept both names
     return former if former in present and role not in present else role
 
 
@@ -315,7 +315,7 @@ def _tie(parent: Section, key: str) -> tuple[str, str] | None:
 
 
 def _check_roles(technology: Technology, document: Section) -> None:
-    """Every cell that a role names must be among the cells."""
+    """Raise `SpecError` for a role whose cell is not among the cells."""
     roles = technology.roles
     lines = map(str.split, technology.cell_text.splitlines())
     known = {words[1] for words in lines if words[:1] == ["cell"] and len(words) > 1}
