@@ -18,20 +18,22 @@ from blueprint.spec import Spec
 from blueprint.unit import flip_flops
 from blueprint.version import VERSION
 from generator.block import Block
-from generator.emission import TEMPLATES, Emitted, emit
+from generator.emission import TEMPLATES, Emitted, Told, emit, untold
 from generator.manifest import boundary
 from toolchain import files
 
 CLOCK_MHZ = 500.0
 
 
-def write_hardware(spec: Spec, out: Path, *, clock_mhz: float | None = None) -> dict[str, Any]:
-    """Write the hardware of ``spec`` to the folder ``out`` and return its manifest.
+def write_hardware(
+    spec: Spec, out: Path, *, clock_mhz: float | None = None, told: Told = untold
+) -> dict[str, Any]:
+    """Write the hardware of ``spec`` to the folder ``out`` and return its manifest; ``told`` hears of progress.
 
     The same spec gives the same bytes. Raises ``OSError`` where the folder cannot be written and ``ToolError`` where
     Yosys fails; the folder gets all files or none.
     """
-    emitted = emit(hardware(spec))
+    emitted = emit(hardware(spec), told)
     manifest = describe(spec, emitted)
     more = {f"{manifest['top']}.core": "fusesoc.core.j2", "bench/test_top.py": "bench.py.j2"}
     write_folder(out, emitted, around(manifest, spec.title, clock_mhz or CLOCK_MHZ, more))

@@ -13,20 +13,22 @@ from blueprint.systems.instructions import FORMAT, KINDS, UNITS
 from blueprint.systems.staging import Staged
 from blueprint.unit import flip_flops
 from blueprint.version import VERSION
-from generator.emission import Emitted, emit
+from generator.emission import Emitted, Told, emit, untold
 from generator.export import CLOCK_MHZ, around, register_entry, write_folder, written
 from generator.manifest import boundary
 from generator.systems.top import SystemTop
 
 
-def write_system(hardware: Hardware, out: Path, *, clock_mhz: float | None = None) -> dict[str, Any]:
-    """Write the hardware of a whole system to the folder ``out`` and return its manifest.
+def write_system(
+    hardware: Hardware, out: Path, *, clock_mhz: float | None = None, told: Told = untold
+) -> dict[str, Any]:
+    """Write the hardware of a system to the folder ``out`` and return its manifest; ``told`` hears of progress.
 
     The same hardware gives the same bytes. Raises ``OSError`` where the folder cannot be written and ``ToolError``
     where Yosys fails; the folder gets all files or none.
     """
     top = SystemTop(hardware)
-    emitted = emit(top)
+    emitted = emit(top, told)
     manifest = describe(hardware, top, emitted)
     title = f"System {manifest['name']}"
     write_folder(out, emitted, around(manifest, title, clock_mhz or CLOCK_MHZ, {"README.md": "system.md.j2"}))

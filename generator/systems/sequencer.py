@@ -234,6 +234,5 @@ class Sequencer(Block):
 
 def _told(unit: Value, response: Value, **known: Value) -> Value:
     """What is told of an error of a unit; fields that are not known are 0."""
-    values = {field.name: known.get(field.name, Const(0, field.width)) for field in TOLD}
-    values["origin"] = bits(joined(ORIGIN, unit=unit, response=response))
-    return bits(joined(TOLD, **values))
+    known |= {"origin": bits(joined(ORIGIN, unit=unit, response=response))}
+    return bits(joined(TOLD, **{field.name: known.get(field.name, Const(0, field.width)) for field in TOLD}))

@@ -22,7 +22,7 @@ def generate_(session: Session, spec: str, out: str, force: bool, overrides: dic
     """Write the design or the whole system in the file SPEC as Verilog, with a manifest and what other tools need."""
     from ternforge.verbs import generate as verb
 
-    answer = verb.generate(spec, out, overrides, force=force)
+    answer = verb.generate(spec, out, overrides, force=force, note=session.note)
     rtl = len(answer["files"])
     lines = [f"wrote {out}: {rtl} Verilog files, top module {answer['top']}, design {answer['design_hash']}"]
     if "masters" not in answer:

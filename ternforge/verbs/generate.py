@@ -12,7 +12,10 @@ from blueprint.systems.reader import read_system
 from ternforge.decoders import is_system
 from ternforge.folder import output_folder
 from ternforge.inputs import DesignLike, read_design
-from ternforge.session import Answer
+from ternforge.session import Answer, Note, paced, silent
+
+#: What is said of progress.
+_MADE = "made {} of {} % of the Verilog"
 
 
 def generate(
@@ -21,6 +24,7 @@ def generate(
     overrides: Mapping[str, str] | None = None,
     *,
     force: bool = False,
+    note: Note = silent,
 ) -> Answer:
     """Write a design as Verilog with everything around it; returns the manifest with ``folder``.
 
@@ -28,17 +32,19 @@ def generate(
     Of a system (a file of schema ``ternforge/system/v1``) it is one top with all units.
     """
     if isinstance(design, System) or (isinstance(design, (str, Path)) and is_system(design)):
-        return _system(design, out, overrides, force)
+        return _system(design, out, overrides, force, note)
     chosen = read_design(design, overrides)
     with output_folder(out, "generate", force=force) as draft:
         from generator import export
 
-        manifest = export.write_hardware(chosen.spec, draft, clock_mhz=chosen.clock_mhz)
+        manifest = export.write_hardware(
+            chosen.spec, draft, clock_mhz=chosen.clock_mhz, told=paced(note, _MADE)
+        )
     return {"folder": Path(out), **manifest}
 
 
 def _system(
-    file: System | str | Path, out: str | Path, overrides: Mapping[str, str] | None, force: bool
+    file: System | str | Path, out: str | Path, overrides: Mapping[str, str] | None, force: bool, note: Note
 ) -> Answer:
     """A whole system as Verilog."""
     if overrides:
@@ -48,5 +54,5 @@ def _system(
     with output_folder(out, "generate", force=force) as draft:
         from generator import system_export as export
 
-        manifest = export.write_system(hardware, draft, clock_mhz=system.clock_mhz)
+        manifest = export.write_system(hardware, draft, clock_mhz=system.clock_mhz, told=paced(note, _MADE))
     return {"folder": Path(out), **manifest}
