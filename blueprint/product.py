@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from blueprint.numbers import Number, bit_length
+from blueprint.parameters import parameter
 from blueprint.port import Operand, Operation
 from blueprint.shell import Size
-from blueprint.workloads.tasks import Gemm
+from blueprint.workloads.tasks import LARGEST, MANY_TOKENS, Gemm
 
 Integers = npt.NDArray[np.int64]
 
 #: Bits, sign included, of the integers that float64 adds exactly.
 _EXACT_BITS = 53
+
+
+def reduction() -> Any:
+    """The parameter ``k_max`` of a family: the largest ``k`` of a run."""
+    return parameter("largest reduction length", bounds="k", minimum=1, maximum=LARGEST)
+
+
+def outputs() -> Any:
+    """The parameter ``n_max`` of a family: the largest ``n`` of a run."""
+    return parameter("largest number of outputs", bounds="n", minimum=1, maximum=LARGEST)
+
+
+def tokens() -> Any:
+    """The parameter ``m_max`` of a family: the largest ``m`` of a run."""
+    return parameter(
+        "largest number of tokens in one run", bounds="m", default=MANY_TOKENS, minimum=1, maximum=LARGEST
+    )
 
 
 def product(

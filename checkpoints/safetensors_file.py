@@ -100,8 +100,13 @@ def _content(path: Path, header: bytes) -> Any:
                 raise of_tensor(path, name, "must be in the header once, not again")
         return dict(pairs)
 
+    def integer(digits: str) -> int:
+        if len(digits) > 19:
+            raise fault(path, f"header must hold integers of 64 bits, not {shown(digits)}")
+        return int(digits)
+
     try:
-        return json.loads(header, object_pairs_hook=once)
+        return json.loads(header.decode(), object_pairs_hook=once, parse_int=integer)
     except RecursionError:
         raise fault(path, "header must not be nested so deeply") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as problem:

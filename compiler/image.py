@@ -138,7 +138,7 @@ def read(folder: Path, hardware: Hardware) -> Image:
         data = np.frombuffer((folder / DATA).read_bytes(), np.uint8)
     except FileNotFoundError as problem:
         raise fault(str(problem.filename), "file must exist, and there is none; compile writes it") from None
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise fault(path, f"file must be JSON as compile writes it, and is not: {problem}") from None
     if not isinstance(said, dict) or said.get("schema") != SCHEMA:
         raise fault(path, f"schema must be {SCHEMA}, as compile writes it")

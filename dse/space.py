@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -275,9 +276,9 @@ class Space:
 
     def index_of(self, point: str) -> int:
         """The index behind a point's name. Raises ``ParamError`` where it is none of this space."""
-        digits = point[1:]
-        if point[:1] == "p" and digits.isascii() and digits.isdigit() and int(digits) < self.size:
-            return int(digits)
+        found = re.fullmatch("p([0-9]{1,40})", point)
+        if found and int(found[1]) < self.size:
+            return int(found[1])
         first, last = self.point_id(0), self.point_id(self.size - 1)
         hint = suggestion(point, ["knee"])
         raise ParamError(f"Point must be knee or one of {first} to {last}, not {point[:60]!r}{hint}")

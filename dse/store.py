@@ -27,6 +27,8 @@ from toolchain import files
 
 NAME = "study.db"
 LOCK = "study.lock"
+#: What every study says of itself.
+_FACTS = ("content", "metrics", "provenance", "text")
 _SCHEMA = """
 CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE batches (
@@ -83,10 +85,12 @@ class Store:
             if rows.get("checksum") != hashlib.sha256(text.encode()).hexdigest():
                 raise _damaged(self.path, "its facts do not match their checksum")
             facts: dict[str, Any] = json.loads(text)
-        if facts.get("format") != schemas.STUDY:
-            raise StudyError(
-                f"{self.path}: study must be of format {schemas.STUDY}, not {facts.get('format')!r}"
-            )
+            found = facts.get("format")
+            if found != schemas.STUDY:
+                raise StudyError(f"{self.path}: study must be of format {schemas.STUDY}, not {found!r}")
+            for key in _FACTS:
+                if key not in facts:
+                    raise _damaged(self.path, f"its facts lack {key!r}")
         return facts
 
     def check(self) -> None:
@@ -244,7 +248,7 @@ def _guard(path: Path, what: str = "") -> Iterator[None]:
         raise
     except sqlite3.Error as problem:
         raise _fault(path, problem) from problem
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as problem:
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as problem:
         raise _damaged(path, f"{what or 'a row'} is {problem}") from problem
 
 

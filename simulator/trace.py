@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,10 +61,10 @@ def trace(
 
 def parse_window(text: str) -> Window:
     """``"a:b"`` as the cycles from ``a`` up to, not including, ``b``."""
-    first, colon, end = text.partition(":")
-    if not colon or not first.isdecimal() or not end.isdecimal() or int(first) >= int(end):
-        raise ValueError(f"Trace window must be a:b with 0 <= a < b, not {text!r}")
-    return int(first), int(end)
+    found = re.fullmatch("([0-9]{1,18}):([0-9]{1,18})", text)
+    if not found or int(found[1]) >= int(found[2]):
+        raise ValueError(f"Trace window must be a:b with 0 <= a < b, not {text[:60]!r}")
+    return int(found[1]), int(found[2])
 
 
 def estimated_bytes(view: Trace) -> int:

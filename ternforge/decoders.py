@@ -68,7 +68,7 @@ def estimate(
 ) -> Answer:
     """The numbers of a system on a model; the largest one that it holds where none is named."""
     system = file if isinstance(file, System) else read_system(file)
-    facts = _technology_of(file, system, technology)
+    facts = technology_of(file, system, technology)
     shapes = system.largest if model is None else models.load(model)
     if context is None:
         context = min(CONTEXT, shapes.context - 1, system.largest.context - 1)
@@ -132,7 +132,7 @@ def _technology(system: System, named: str | Path | None = None) -> Technology:
     return technologies.load(named or system.technology or "asap7")
 
 
-def _technology_of(file: System | str | Path, system: System, named: str | Path | None) -> Technology:
+def technology_of(file: System | str | Path, system: System, named: str | Path | None) -> Technology:
     """The technology, refused with the line of the file where the file names it."""
     try:
         return _technology(system, named)

@@ -13,6 +13,7 @@ from typing import Any
 
 from costmodel.model import quantity
 from dse import progress
+from ternforge import streams
 from ternforge.cli import BAD_INPUT, INTERRUPTED, explain
 from ternforge.proving import verify_lines
 from ternforge.session import table
@@ -126,4 +127,5 @@ def _equal(predicted: int, measured: int) -> str:
 
 
 if __name__ == "__main__":
+    streams.prepare()
     sys.exit(main())

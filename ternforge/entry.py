@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import codecs
-import io
 import os
 import signal
 import sys
+from contextlib import suppress
 
+from ternforge import streams
 from ternforge.rooms import HOME
 
 #: Signals that end a command.
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-#: What stands for characters of our output where only ASCII can be written.
-_PLAIN = {"µ": "u", "²": "2", "·": "|", "±": "+-", "×": "x"}
 
 
 def main() -> None:
@@ -24,7 +22,8 @@ def main() -> None:
 
         command_line()
     except KeyboardInterrupt:
-        os.write(2, b"Interrupted; the same command starts again\n")
+        with suppress(OSError):  # of a full or closed standard error
+            os.write(2, b"Interrupted; the same command starts again\n")
         sys.exit(130)
     finally:  # what was asked for has ended, and its exit code is known
         for number in _ENDING:
@@ -33,31 +32,9 @@ def main() -> None:
 
 def prepare() -> None:
     """Set up streams, signals and the import path for a command."""
-    _open_streams()
+    streams.prepare()
     for number in _ENDING[1:]:  # tools that were started must end too
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
     if sys.path and sys.path[0] in ("", os.getcwd()) and os.getcwd() != HOME:
         del sys.path[0]  # `python -m` looks into the current folder first, where a file may have any name
-
-
-def _open_streams() -> None:
-    """A file that is opened later must not become standard output because the caller closed that."""
-    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(number, mode, closefd=False))
-    codecs.register_error("ternforge", _plainly)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="ternforge")
-
-
-def _plainly(problem: UnicodeError) -> tuple[str, int]:
-    """Replacement of characters that the encoding of a terminal lacks, as a C locale lacks µ."""
-    assert isinstance(problem, UnicodeEncodeError)
-    text = problem.object[problem.start : problem.end]
-    return "".join(_PLAIN.get(character, "?") for character in text), problem.end

@@ -7,6 +7,7 @@ import os
 import shlex
 from collections.abc import Sequence
 
+from ternforge.streams import OUTPUT
 from toolchain.files import lacks_scratch
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -14,7 +15,7 @@ _SCARCE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 
 
 def sentence(problem: BaseException) -> str | None:
-    """One sentence for a fault of the disk, the memory or the system, ``None`` for anything else."""
+    """One sentence for a fault of the disk, the memory, standard output or the system, ``None`` for anything else."""
     if isinstance(problem, MemoryError):
         return (
             f"Memory must suffice, and it does not ({str(problem) or 'nothing is left'}); "
@@ -24,8 +25,10 @@ def sentence(problem: BaseException) -> str | None:
 
 
 def _of_system(problem: OSError) -> str | None:
-    name, why = problem.filename, problem.strerror or str(problem)
+    name, why = problem.filename2 or problem.filename, problem.strerror or str(problem)  # of a move, where to
     what = os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else None
+    if what == OUTPUT:
+        return f"Standard output must take what is written to it, and it does not: {why}; send it elsewhere"
     if lacks_scratch(problem):
         return f"TMPDIR must name a folder that can be written, and none can: {why}"
     if problem.errno in _FULL:
@@ -34,6 +37,8 @@ def _of_system(problem: OSError) -> str | None:
         )
     if problem.errno in _SCARCE:
         return f"{what or 'System'}: system must have processes, files and memory left, and it has not: {why}"
+    if problem.errno == errno.EPIPE:
+        return f"What this command started must run until it ends, and it does not: {why}; run it again"
     if what is None and problem.errno is None:
         return None
     return f"{what or 'A file'}: file must be readable and writable here, and it is not: {why}"

@@ -41,7 +41,7 @@ class Record:
         """The record of a folder; an empty one where there is none or it cannot be read as one."""
         try:
             return cls(json.loads((folder / NAME).read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
             return cls(None)  # then nothing is ours
 
     @property

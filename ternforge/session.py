@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import shlex
 import sys
 import time
@@ -58,17 +57,12 @@ class Session:
 
 
 def _say(lines: Iterable[str]) -> None:
-    """Lines on standard output, whose faults are named; what it could not take is dropped."""
+    """Lines on standard output, whose faults :mod:`ternforge.streams` names."""
     if sys.stdout is None:  # the caller closed it
         return
-    try:
-        for line in lines:
-            print(line)
-        sys.stdout.flush()
-    except OSError as problem:
-        # Or the interpreter would try once more when it ends, and fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OSError(problem.errno, problem.strerror, "standard output") from problem
+    for line in lines:
+        print(line)
+    sys.stdout.flush()
 
 
 def plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ def tokens_of(prompt: str | int | None) -> int | None:
     """The number of tokens of a prompt. Raises ``ParamError`` for a text, which needs a tokenizer."""
     if prompt is None or isinstance(prompt, int):
         return prompt
-    if not prompt.isdecimal():
+    if not re.fullmatch("[0-9]{1,18}", prompt):
         what = "Prompt must be a number of tokens where there is no checkpoint, whose tokenizer reads a text"
         raise ParamError(f"{what}, not {prompt[:60]!r}")
     return int(prompt)

@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
+from ternforge.faults import sentence
 from ternforge.session import Session
+from ternforge.streams import OUTPUT
 
 
 def _set_json(context: click.Context, _: click.Parameter, value: bool) -> None:
@@ -48,6 +50,15 @@ class Verb(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.extend(_shared_options())
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command; Click ends at any broken pipe without a word, here only at that of standard output."""
+        try:
+            return super().invoke(context)
+        except BrokenPipeError as problem:
+            if problem.filename == OUTPUT:
+                raise
+            raise click.ClickException(str(sentence(problem))) from problem
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """Parse as Click does, and explain how to write a file whose name begins like an option."""

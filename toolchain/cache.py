@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -95,8 +96,8 @@ class _Turn:
 
 def _limit_mib() -> int:
     text = os.environ.get("TERNFORGE_CACHE_MIB") or str(_LIMIT_MIB)
-    if not text.isdecimal():
-        raise CacheError(f"TERNFORGE_CACHE_MIB must be a number of MiB, not {text!r}")
+    if not re.fullmatch("[0-9]{1,12}", text):
+        raise CacheError(f"TERNFORGE_CACHE_MIB must be a number of MiB, not {text[:60]!r}")
     return int(text)
 
 

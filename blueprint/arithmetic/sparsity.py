@@ -7,6 +7,7 @@ Groups lie along the first axis (``k``) of a weight matrix ``[k, ...]``.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,10 +52,10 @@ class Pattern:
 
 def parse(text: str) -> Pattern:
     """Parse ``N:M``. Raises ``ParamError`` for any other text and for an illegal pattern."""
-    head, colon, tail = str(text).partition(":")
-    if not (colon and head.isascii() and head.isdigit() and tail.isascii() and tail.isdigit()):
-        raise ParamError(f"Sparsity must be written N:M, such as 2:4, not {text!r}")
-    return Pattern(int(head), int(tail)).check()
+    found = re.fullmatch("([0-9]{1,18}):([0-9]{1,18})", str(text))
+    if not found:
+        raise ParamError(f"Sparsity must be written N:M, such as 2:4, not {str(text)[:60]!r}")
+    return Pattern(int(found[1]), int(found[2])).check()
 
 
 def prune(weights: npt.ArrayLike, pattern: Pattern) -> Array:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from blueprint.errors import SpecError
-from blueprint.files.tree import MAX_DEPTH, Node, Position
+from blueprint.files.tree import MAX_DEPTH, Node, Position, show
 
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
 
@@ -18,7 +19,7 @@ _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
 def parse_json(text: str, source: str) -> Node:
     """The tree of a JSON ``text``; ``source`` is the file name in messages. Raises ``SpecError``."""
     try:
-        json.loads(text)
+        json.loads(text, parse_int=str)  # whose size the builder judges
     except json.JSONDecodeError as problem:
         what = f"text must be valid JSON, and it is not: {problem.msg}"
         raise SpecError(f"{source}:{problem.lineno}:{problem.colno}: {what}") from None
@@ -45,7 +46,14 @@ class _Builder:
             return self.mapping(position, depth)
         if token == "[":
             return self.sequence(position, depth)
-        return Node(json.loads(token), position)
+        return Node(self.scalar(token, position), position)
+
+    def scalar(self, token: str, position: Position) -> Any:
+        try:
+            return json.loads(token)
+        except ValueError:  # an integer of more digits than Python converts
+            what = f"integer must fit 64 bits, not {show(token)}"
+            raise SpecError(f"{self.source}:{position[0]}:{position[1]}: {what}") from None
 
     def mapping(self, position: Position, depth: int) -> Node:
         node = Node({}, position)

@@ -1,4 +1,4 @@
-"""Synthesis results of a design by place, next to its inventory."""
+"""Synthesizes a design and measures area, flip-flops, timing and switching energy, by the places of its inventory."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from costmodel.groundtruth.synthesis import mapped, summary
 from costmodel.technology.technology import Technology
 from toolchain import cache, files, yosys
 
-#: Files that read and write technologies: what they read is in the key of a measurement by itself.
+#: Files that read and write technologies. They are not in the key of a measurement, because what they read is.
 _READ = ("importing.py", "latch_array.py", "packaged.py", "sram_file.py", "sram_fit.py", "technology.py")
-#: What a measurement takes from a manifest, beside the files and the places of their modules.
+#: Keys of a manifest that a measurement reads, beside the files and the places of their modules.
 _TAKEN = ("top", "blackboxes", "reset", "registers", "streams")
-#: Runs of which the operands are in the key: those of the others are drawn by the same code.
+#: Runs whose operands are in the key; the same code draws those of the other runs.
 _TOLD = 2
 #: Writes the hardware of a spec to a folder and returns its manifest.
 Generate = Callable[[Spec, Path], Mapping[str, Any]]
@@ -35,9 +35,10 @@ Generate = Callable[[Spec, Path], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Sample:
-    """One synthesized design: area in um2 (memory macros left out) and flip-flops by place, slowest path in ps.
+    """One synthesized design: cell area in um2 and flip-flops by place, and the slowest path in ps with its cells.
 
-    `switched` holds the mean energy of a busy cycle by place and that of its glitches, memory macros left out.
+    `leakage_nw` is the leakage of all cells; `switched` holds the mean energy of a busy cycle and its glitches in pJ by
+    place. Memory macros count in `macro_area_um2` alone.
     """
 
     spec: Spec
@@ -51,12 +52,12 @@ class Sample:
 
     @property
     def area_um2(self) -> float:
-        """Total cell area, without memory macros."""
+        """Total cell area in um2, without memory macros."""
         return sum(self.areas.values())
 
     @property
     def energy_pj(self) -> float:
-        """Mean energy of a busy cycle, with glitches where they were simulated."""
+        """Mean energy of a busy cycle in pJ, including glitches if they were simulated."""
         more = self.switched.glitches
         return self.switched.energy_pj + (sum(more.energies.values()) if more else 0.0)
 
@@ -67,15 +68,16 @@ class Sample:
 
     @property
     def utilization(self) -> float:
-        """Utilization of the operators in the measured run."""
+        """Share of the peak rate of multiply-accumulates that the measured run reaches, 0 to 1."""
         return self.switched.task.macs / (self.switched.cycles * int(self.spec.peak_macs))
 
 
 def measure(spec: Spec, technology: Technology, generate: Generate, recipe: str | None = None) -> Sample:
-    """Generate and synthesize one design; a design that was measured before, or a module, costs little.
+    """Generate, synthesize and measure one design, or return the measurement that the cache holds.
 
-    `recipe` is by default the technology's. A measurement is known by what it was made of: the Verilog, the run, the
-    library and the code that measures. What else is said of a design, and how a model is fitted, may change.
+    `recipe` is by default the technology's. The key of a measurement is what determines it: Verilog, run, library and
+    the code that measures. A change of other texts about a design, or of how a model is fitted, keeps the measurement.
+    Raises `ToolError` where a tool fails and `ParamError` where the library lacks a cell or the run does not end.
     """
     chosen = recipe or recipes.of(technology)
     with files.scratch() as scratch:
@@ -96,12 +98,12 @@ def measure(spec: Spec, technology: Technology, generate: Generate, recipe: str 
 
 
 def operands(recipe: str) -> Data:
-    """Statistics of the operands of the runs: those of trained models, even ones for models of the recipe `LEAST`."""
+    """Statistics of the operands of the runs: those of trained models, and uniform ones for the recipe `LEAST`."""
     return EVEN if recipe == LEAST else Data()
 
 
 def _run(spec: Spec, data: Data) -> list[str | bytes]:
-    """The run of a measurement as parts of a key: task, time, registers, and beats of some of the operands."""
+    """Parts of the key that describe the run: task, cycles, size registers, and beats of the first operands."""
     task = spec.typical_workload()
     parts: list[str | bytes] = [str(item) for item in (task, spec.cycles(task), spec.register_values(task))]
     for number in range(_TOLD):
@@ -112,7 +114,10 @@ def _run(spec: Spec, data: Data) -> list[str | bytes]:
 
 
 def _measured_by(technology: Technology) -> list[str | bytes]:
-    """Cache key of a measurement beside design and run: library, Yosys, and the code that measures."""
+    """Parts of the key beside design and run: library, version of Yosys, and the text of the code that measures.
+
+    Comments and docstrings belong to that text: an edit of one asks for every synthesis of a calibration again.
+    """
     rooms = (Path(folder) for room in (groundtruth, facts) for folder in room.__path__)
     sources = [path for room in rooms for path in sorted([*room.rglob("*.py"), *room.rglob("*.cpp")])]
     code = [path.read_bytes() for path in (*sources, Path(axi.__file__)) if path.name not in _READ]

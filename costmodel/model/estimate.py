@@ -238,12 +238,11 @@ def steps(path: Path, technology: Technology) -> Real:
 
 def group(technology: Technology, name: str) -> Mapping[str, Any]:
     """One group of the technology's model. `ParamError` where the technology was not calibrated."""
-    try:
-        found: Mapping[str, Any] = technology.model[name]
-    except KeyError:
+    found: Mapping[str, Any] = technology.model.get(name, {})
+    if "value" not in found or (name == "delay" and START not in found):
         raise ParamError(
             f"Technology {technology.name} must be calibrated before its {name} is estimated; {_calibrate(technology)}"
-        ) from None
+        )
     return found
 
 

@@ -13,6 +13,8 @@ Areas in um2, capacitances in fF, times in ps, energies in pJ, leakage in nW; ta
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -28,6 +30,10 @@ class FactsError(ValueError):
         self.line = line
 
 
+class _Wrong(ValueError):
+    """What a fact must be and is not."""
+
+
 def dump(cells: Iterable[Cell]) -> str:
     """Write cells as text."""
     return "".join(f"{line}\n" for cell in cells for line in _lines(cell))
@@ -36,13 +42,17 @@ def dump(cells: Iterable[Cell]) -> str:
 def load(text: str) -> dict[str, Cell]:
     """The cells of a text by name. Raises `FactsError`."""
     drafts: list[_Draft] = []
+    names: set[str] = set()
     for number, line in enumerate(text.splitlines()):
         words = line.split()
         if not words:
             continue
         try:
             if words[0] == "cell":
-                drafts.append(_Draft(words[1], float(words[2]), float(words[3])))
+                if words[1] in names:
+                    raise _Wrong("be of a cell that is not there yet")
+                names.add(words[1])
+                drafts.append(_Draft(words[1], _amount(words[2]), _amount(words[3])))
             elif not drafts or words[0] not in _READERS:
                 kinds = ", ".join(("cell", *_READERS))
                 raise FactsError(number, f"a cell fact must start with one of {kinds}, not {words[0]!r}")
@@ -51,9 +61,8 @@ def load(text: str) -> dict[str, Cell]:
         except (IndexError, ValueError) as problem:
             if isinstance(problem, FactsError):
                 raise
-            raise FactsError(
-                number, f"a cell fact must be complete and numeric, not {line.strip()[:60]!r}"
-            ) from None
+            must = str(problem) if isinstance(problem, _Wrong) else "be complete and numeric"
+            raise FactsError(number, f"a cell fact must {must}, not {line.strip()[:60]!r}") from None
     return {draft.name: draft.cell() for draft in drafts}
 
 
@@ -172,12 +181,12 @@ def _mean_energies(cell: Cell) -> tuple[Energy, ...]:
 
 def _read_in(draft: _Draft, line: str) -> None:
     words = line.split()
-    draft.pins.append(Pin(words[1], "input", float(words[2]), clock="clock" in words[3:]))
+    draft.pins.append(Pin(words[1], "input", _amount(words[2]), clock="clock" in words[3:]))
 
 
 def _read_out(draft: _Draft, line: str) -> None:
     _, name, limit, text = line.split(None, 3)
-    maximum = None if limit == "-" else float(limit)
+    maximum = None if limit == "-" else _amount(limit)
     draft.pins.append(Pin(name, "output", 0.0, _optional(text), max_capacitance=maximum))
 
 
@@ -194,7 +203,7 @@ def _read_gate(draft: _Draft, line: str) -> None:
 def _read_arc(draft: _Draft, line: str) -> None:
     head, *fields = (part.strip() for part in line.split(";"))
     _, related, pin, sense, kind = head.split()
-    slews, loads = (tuple(map(float, text.split())) for text in fields[:2])
+    slews, loads = (_axis(text) for text in fields[:2])
     tables = [_read_table(slews, loads, text) for text in fields[2:6]]
     draft.arcs.append(Arc(pin, related, sense, kind, *tables))
 
@@ -202,7 +211,7 @@ def _read_arc(draft: _Draft, line: str) -> None:
 def _read_table(slews: tuple[float, ...], loads: tuple[float, ...], text: str) -> Table | None:
     if text == "-":
         return None
-    values = tuple(map(float, text.split()))
+    values = tuple(map(_number, text.split()))
     if len(values) != len(slews) * len(loads):
         raise ValueError(text)
     width = len(loads)
@@ -211,8 +220,30 @@ def _read_table(slews: tuple[float, ...], loads: tuple[float, ...], text: str) -
 
 def _read_energy(draft: _Draft, line: str) -> None:
     _, pin, related, rise, fall = line.split()
-    sides = [Table((0.0,), (0.0,), ((float(text),),)) for text in (rise, fall)]
+    sides = [Table((0.0,), (0.0,), ((_number(text),),)) for text in (rise, fall)]
     draft.energies.append(Energy(pin, _optional(related) or "", *sides))
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value) or "_" in text:
+        raise _Wrong("have finite numbers")
+    return value
+
+
+def _amount(text: str) -> float:
+    """A number of area, leakage or capacitance."""
+    value = _number(text)
+    if value < 0:
+        raise _Wrong("have no negative area, leakage or capacitance")
+    return value
+
+
+def _axis(text: str) -> tuple[float, ...]:
+    points = tuple(map(_number, text.split()))
+    if not points or any(after <= before for before, after in itertools.pairwise(points)):
+        raise _Wrong("have slews and loads that rise")
+    return points
 
 
 def _optional(text: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Makes a technology from Liberty files: the work of `ternforge tech import`."""
+"""Makes a technology from Liberty files, for `ternforge tech import`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _NO_DELAYS = "the library holds no delays: every path takes 0 ps, and its clock 
 def import_library(paths: Sequence[str | Path], name: str, output: str | Path) -> Path:
     """Write the facts of Liberty files to the technology file `output` and return its path.
 
-    `SpecError` (`file:line: ...`) where a file is not Liberty, or lacks what synthesis cannot do without; `OSError`.
+    Raises `SpecError` (`file:line: ...`) for a file that is not Liberty or lacks a cell that synthesis needs, and
+    `OSError` where `output` cannot be written.
     """
     path = Path(output)
     text = dump(technology(paths, name, points=_POINTS))
@@ -34,7 +35,10 @@ def import_library(paths: Sequence[str | Path], name: str, output: str | Path) -
 
 
 def technology(paths: Sequence[str | Path], name: str, *, points: int = _FULL) -> Technology:
-    """The technology of Liberty files: cells worth keeping, with at most `points` x `points` delays to a table."""
+    """Read a technology from Liberty files: the cells that `selection.useful` keeps, and their drive strengths.
+
+    A delay table has at most `points` x `points` values. Raises `SpecError` as :func:`import_library` does.
+    """
     library = liberty.parse(paths)
     memory = macros.read(library.cells.values())
     gates = [cell for cell in library.cells.values() if cell.memory is None]
@@ -65,13 +69,13 @@ def technology(paths: Sequence[str | Path], name: str, *, points: int = _FULL) -
 
 
 def is_made_of(technology: Technology, paths: Sequence[str | Path]) -> bool:
-    """True if a technology was imported from just these Liberty files, by their contents."""
+    """True if a technology was imported from exactly these Liberty files, compared by SHA-256."""
     digests = {digest for _, digest in technology.sources}
     return bool(digests) and digests == {liberty_text.digest(path) for path in paths}
 
 
 def _check(library: Library, chosen: Roles, path: str) -> None:
-    """Check that a library is sufficient for a design; the error names what is missing."""
+    """Raise `SpecError` that names the cell if a library lacks one that every design needs."""
     for role, why in (("inverter", "no inverter"), ("buffer", "no buffer, and ABC crashes without one")):
         if role not in chosen.gates:
             raise SpecError(
@@ -96,10 +100,10 @@ def _corner(library: Library, source: str) -> dict[str, Measured]:
 
 
 def _reference() -> tuple[str, Sram, float] | None:
-    """Memories of the technology with real macros of both port kinds, to scale from."""
+    """Name, memories and voltage of the technology to scale from: it has real macros of both port kinds."""
     try:
         found = load(_REFERENCE)
-    except (ParamError, SpecError):  # while its own file is being made
+    except (ParamError, SpecError):  # while its own file is being written
         return None
     return found.name, found.sram, found.voltage
 
@@ -129,7 +133,7 @@ def dump(technology: Technology) -> str:
 
 
 def _wire_facts(wires: Wires, source: str) -> dict[str, Any]:
-    """Wire-load models: fF and kohm a unit of length, lengths by fan-out, and the selection by area in um2."""
+    """Wire-load models: fF and kohm per unit of length, length by fan-out, and the selection by area in um2."""
     loads = [
         {
             "name": load.name,

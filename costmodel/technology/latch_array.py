@@ -1,8 +1,8 @@
-"""Memories of a library's own cells: a latch for each bit, written through a gated clock for each word.
+"""Memories of standard cells: a latch for each bit, and a clock gate for each word.
 
     bits  x (latch + 1.5 NAND)    the word and its share of the AND-OR tree that reads
     words x (clock gate + 4 NAND) write enable, and the decoders of both addresses
-    width x (2 flip-flops + 3 NAND) data to write, and the word read last, which stays until the next read
+    width x (2 flip-flops + 3 NAND) registers for data to write and for the last word read, held until the next read
 
 The structure is that of standard-cell memories (P. Meinerzhagen, C. Roth, A. Burg, "Towards generic low-power
 area-efficient standard cell based memory architectures", MWSCAS 2010). Areas, pins and leakage are the library's;
@@ -21,13 +21,13 @@ from costmodel.technology.sram import QUANTITIES, Law, Laws
 _TREE = 1.5  # NANDs of a bit's share of the tree
 _DECODERS = 4  # NANDs of a word's share of both decoders
 _KEEPERS = 2  # flip-flops of a bit of width
-_HOLD = 3  # NANDs of a bit of width that keep the word read last
+_HOLD = 3  # NANDs of a bit of width that hold the last word read
 _TOGGLE = 0.5  # bits of a word that change
 _FANOUT = 4
 
 
 def laws(cells: Mapping[str, Cell], chosen: Roles, voltage: float) -> Laws:
-    """The laws of a latch array in a library whose cells have these roles."""
+    """Laws of a latch array by quantity, from the cells with these roles; `voltage` in V."""
     keeper = chosen.latch or chosen.flip_flop or chosen.clear_flip_flop or chosen.set_flip_flop
     flip_flop = chosen.flip_flop or chosen.clear_flip_flop or chosen.set_flip_flop
     assert keeper is not None and flip_flop is not None
@@ -65,7 +65,7 @@ def _sum(quantity: str, latch: Cell, register: Cell, gate: Cell, clocks: list[Ce
 
 
 def _time(register: Cell, output: str, gate: Cell) -> dict[str, float]:
-    """The read path as though it followed the clock edge: address to decoder, tree and output."""
+    """Read time in ps by term: from a clock edge through a flip-flop, the decoder and the tree to the output."""
     load = _FANOUT * gate.inputs[0].capacitance
     tables = [
         table
@@ -80,14 +80,14 @@ def _time(register: Cell, output: str, gate: Cell) -> dict[str, float]:
 
 
 def _read(register: Cell, gate: Cell, voltage: float) -> dict[str, float]:
-    """A word line up and down, half of the tree's outputs, the word kept."""
+    """Energy of a read in pJ by term: a word line up and down, half of the tree's outputs, the output register."""
     line = _charge(gate, gate.inputs[0].name, voltage)
     tree = _TOGGLE * 2 * (energy(gate) + line / 2)
     return {"width": line + tree + energy(register), "levels": 4 * (energy(gate) + line / 2)}
 
 
 def _write(latch: Cell, data: str, register: Cell, clocks: list[Cell], voltage: float) -> dict[str, float]:
-    """Data at every latch of a column, one word of latches opened, clocks of all words."""
+    """Energy of a write in pJ by term: the data lines, the latches of one word, the clock gates of all words."""
     line = _charge(latch, data, voltage)
     return {
         "bits": _TOGGLE * line / 2,
@@ -97,12 +97,12 @@ def _write(latch: Cell, data: str, register: Cell, clocks: list[Cell], voltage: 
 
 
 def _charge(cell: Cell, pin: str, voltage: float) -> float:
-    """Energy in pJ that a pin takes from the supply for a rise and a fall."""
+    """Energy in pJ that the supply gives to the capacitance of a pin for a rise and a fall."""
     return cell.pin(pin).capacitance * 1e-3 * voltage**2
 
 
 def energy(cell: Cell) -> float:
-    """Mean internal energy of one transition in pJ."""
+    """Mean internal energy of a transition in pJ, at the middle of the tables; 0 if the library states none."""
     values = [
         table.values[len(table.slews) // 2][len(table.loads) // 2]
         for item in cell.energies

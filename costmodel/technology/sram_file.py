@@ -10,13 +10,13 @@ from costmodel.technology.macros import SINGLE, TWO
 from costmodel.technology.sram import LATCHES, QUANTITIES, TERMS, UNFOLDED, Law, Organization, Sram
 
 _FOLDING = ("mux", "least_rows", "most_rows", "most_width")
-#: Quantities of files that earlier versions wrote: one law for all ports, linear in words and width.
+#: Quantities of files of earlier versions: one law for all port kinds, linear in words and width.
 _EARLIER = {"area": "um2", "access_time": "ps", "energy": "pJ"}
 _EARLIER_TERMS = ("fixed", "bits", "words", "width")
 
 
 def read(section: Section) -> Sram:
-    """The memories of a technology file. Raises `SpecError`."""
+    """Read the memories of a technology file. Raises `SpecError` (`file:line: ...`)."""
     present = section.keys()
     if "area" in present:
         return _earlier(section)
@@ -31,7 +31,7 @@ def read(section: Section) -> Sram:
 
 
 def plain(sram: Sram) -> dict[str, Any]:
-    """The section as plain values."""
+    """The section as values that YAML holds: mappings, numbers and texts."""
     folding = sram.organization
     found: dict[str, Any] = {"organization": {key: getattr(folding, key) for key in _FOLDING}}
     for kind, laws in sram.laws.items():

@@ -1,4 +1,4 @@
-"""Fits the laws of memories to macros, and says how far they miss macros that the fit had not seen."""
+"""Fits the laws of memories to macros, with the error on macros that were left out of the fit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ENERGY = (
     ("bits", "width", "root_rows"),
     ("bits", "columns", "lines", "root_rows"),
 )
-#: Terms that a law may have, from few to many; a law has fewer terms than macros it is fitted to.
+#: Terms that a law may have, from few to many; a law has fewer terms than there are macros to fit.
 _FORMS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "area": (("bits",), ("bits", "width"), ("bits", "width", "rows"), ("bits", "width", "rows", "fixed")),
     "access_time": (("fixed",), ("fixed", "rows"), ("fixed", "rows", "width")),
@@ -34,13 +34,13 @@ _FIELDS = {
     "write_energy": "write_pj",
     "leakage": "leakage_nw",
 }
-#: Arrays tried: columns of a bit, fewest and most rows.
+#: Foldings to try: columns of a bit, fewest and most rows.
 _FOLDINGS = tuple(Organization(4, least, most) for least, most in product((1, 32), (256, 512, 1024)))
 _TURNS = 4
 _ROUNDS = 8
-_CLOSE = 0.05  # relative misses below this weigh alike
-_FAR = 0.2  # a macro that every law misses by more does not choose among them
-_SIZES = 3  # a quantity that as many sizes share is no measurement
+_CLOSE = 0.05  # relative errors below this have equal weight
+_FAR = 0.2  # relative errors above this count as this when forms are compared
+_SIZES = 3  # a value that at least so many sizes share is a placeholder
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class _Found:
 
     form: tuple[str, ...]
     coefficients: Mapping[str, Floats]
-    misses: Floats  # of all macros, or empty where they are too few
+    misses: Floats  # one for each macro; empty if there are fewer than three
 
 
 def fit(macros: Sequence[Macro], source: str) -> Sram:
-    """The laws of macros of one kind of ports, or of both.
+    """Fit the laws of both port kinds.
 
-    A kind that no macro has takes the laws of the other (`costmodel.technology.importing` scales them). A quantity that
-    three or more sizes state alike is a placeholder and gets no law, except time.
+    A kind without macros takes the laws of the other, which `costmodel.technology.memories` scales. An energy or
+    leakage that is equal for three or more sizes is a placeholder and gets no law.
     """
     folding = min(_FOLDINGS, key=lambda item: _rank(macros, item))
     kinds = {
@@ -68,7 +68,7 @@ def fit(macros: Sequence[Macro], source: str) -> Sram:
 
 
 def stated(macros: Sequence[Macro], quantity: str) -> list[Macro]:
-    """The macros that state a quantity; none where all sizes state the same energy or leakage."""
+    """The macros that state a quantity; none if it is an energy or leakage that is equal for all sizes."""
     found = [macro for macro in macros if _value(macro, quantity) > 0]
     values = {_value(macro, quantity) for macro in found}
     sizes = {(macro.words, macro.width) for macro in found}
@@ -87,7 +87,7 @@ def _value(macro: Macro, quantity: str) -> float:
 
 
 def _rank(macros: Sequence[Macro], folding: Organization) -> float:
-    """Error of a folding in area and time of macros that were left out of the fit."""
+    """Relative error of a folding on macros left out of the fit, summed over area and access time."""
     total = 0.0
     for quantity in ("area", "access_time"):
         kinds = (SINGLE, TWO) if quantity == "area" else (None,)
@@ -99,7 +99,7 @@ def _rank(macros: Sequence[Macro], folding: Organization) -> float:
 
 
 def _law(macros: Sequence[Macro], kind: str, quantity: str, folding: Organization, source: str) -> Law:
-    """The law of one port kind: from its own macros or from all, whichever tells those left out better."""
+    """The law of one port kind, fitted to its own macros or to all, whichever has the smaller error left out."""
     known = stated(macros, quantity)
     unit = QUANTITIES[quantity]
     if not known:
@@ -124,7 +124,7 @@ def _law(macros: Sequence[Macro], kind: str, quantity: str, folding: Organizatio
 
 
 def _best(macros: Sequence[Macro], quantity: str, folding: Organization) -> _Found:
-    """The form that tells macros left out best; the largest that one or two macros can carry."""
+    """The form with the smallest error on macros left out; for one or two macros, the largest they determine."""
     forms = [form for form in _FORMS[quantity] if len(form) < len(macros)]
     if len(macros) < 3:
         forms = [[form for form in _FORMS[quantity] if len(form) <= len(macros)][-1]]
@@ -153,7 +153,7 @@ def _table(
 
 
 def _by_kind(rows: Floats, known: Floats, kinds: NDArray[np.str_]) -> dict[str, Floats]:
-    """One law for all, and a factor for each port kind."""
+    """Coefficients by port kind: one law for all kinds times a factor of each, fitted in turn."""
     names = list(dict.fromkeys(kinds.tolist()))
     factors = dict.fromkeys(names, 1.0)
     law = _non_negative(rows / known[:, None])
@@ -167,12 +167,12 @@ def _by_kind(rows: Floats, known: Floats, kinds: NDArray[np.str_]) -> dict[str, 
 
 
 def _non_negative(rows: Floats) -> Floats:
-    """Coefficients, none negative, that bring every row's sum close to 1, whatever single macros stand far off.
+    """Coefficients of at least 0 with which the sum of every row of (macros, terms) is close to 1.
 
-    Least squares, with the weight of a row falling with its miss (Huber's), since one macro that is folded unlike all
-    others must not bend the law of those.
+    Robust least squares: the weight of a row falls with its error (Huber's), so that one macro with another folding
+    than the rest does not bend their law.
     """
-    from scipy.optimize import nnls  # only an import fits laws
+    from scipy.optimize import nnls  # slow to load, and only an import fits laws
 
     scale = np.abs(rows).max(axis=0)
     found: Floats = nnls(rows / scale, np.ones(len(rows)))[0]
@@ -184,5 +184,5 @@ def _non_negative(rows: Floats) -> Floats:
 
 
 def _spread(misses: Floats) -> float:
-    """Root mean square of relative errors, none counted above `_FAR`; 0 of none."""
+    """Root mean square of relative errors, each at most `_FAR`; 0 if there are none."""
     return float(np.sqrt(np.square(np.minimum(np.abs(misses), _FAR)).mean())) if misses.size else 0.0

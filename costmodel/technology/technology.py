@@ -14,14 +14,16 @@ from typing import Any
 
 from blueprint.errors import ParamError, SpecError
 from blueprint.files import schemas
-from blueprint.files.document import Section, read
+from blueprint.files.document import Section, is_kind, kind_name, read
 from blueprint.files.nearest import suggestion
-from costmodel.technology import facts, packaged, selection, sram_file
+from blueprint.files.tree import show
+from costmodel.technology import facts, model_file, packaged, selection, sram_file
 from costmodel.technology.liberty import Cell, WireLoad, Wires
 from costmodel.technology.roles import Adder, Register, Roles
 from costmodel.technology.sram import Sram
 
 _REGISTERS = ("flip_flop", "enable_flip_flop", "clear_flip_flop", "set_flip_flop", "latch")
+_COLDEST = -273.15
 _CORNER = {"voltage": "V", "temperature": "C", "process": "1"}
 
 
@@ -36,13 +38,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Technology:
-    """Cells, their roles, the corner, memory macros, and the coefficients calibration fitted (`model`).
+    """Cells, their roles, the corner, memory macros, and the coefficients that calibration fitted (`model`).
 
-    The cells are kept as text until they are asked for, since estimation needs only the model.
+    Cells stay text until they are read, since estimation needs only the model.
     """
 
     name: str
-    sources: tuple[tuple[str, str], ...]  # file name and sha256 of every file the facts were read from
+    sources: tuple[tuple[str, str], ...]  # name and SHA-256 of every Liberty file
     corner: Mapping[str, Measured]
     roles: Roles
     sram: Sram
@@ -59,7 +61,7 @@ class Technology:
 
     @cached_property
     def cells(self) -> Mapping[str, Cell]:
-        """All cells by name, drive strengths among them. `SpecError` where a line of a table is no fact."""
+        """All cells by name, including drive strengths. Raises `SpecError` for a line that is no fact."""
         return {**self.mapped, **self._read("drives", self.drive_text, self.drive_line)}
 
     @cached_property
@@ -75,7 +77,7 @@ class Technology:
 
     @cached_property
     def strengths(self) -> Mapping[str, tuple[str, ...]]:
-        """For each cell the cells that may stand for it, smallest first, itself among them."""
+        """By cell, the names of the cells that can replace it: smallest first, the cell itself included."""
         groups: dict[selection.Footprint, list[Cell]] = {}
         for cell in self.cells.values():
             groups.setdefault(selection.footprint(cell), []).append(cell)
@@ -87,7 +89,7 @@ class Technology:
 
     @property
     def recipe(self) -> str | None:
-        """The recipe of the syntheses that the coefficients were fitted to; None where there are none."""
+        """The recipe of the syntheses that the coefficients were fitted to; None without coefficients."""
         stated = re.search(r"recipe (\S+)$", str(self.model.get("area", {}).get("source", "")))
         return stated[1] if stated else None
 
@@ -102,10 +104,10 @@ class Technology:
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits that stand for all numbers of the technology: cells, model and memories."""
+        """First 16 hexadecimal digits of a hash of all numbers of the technology: cells, model and memories."""
         fitted = {
             name: group for name, group in self.model.items() if name != "validation"
-        }  # that only judges
+        }  # which changes no number
         numbers = f"{self.fingerprint} {json.dumps(fitted, sort_keys=True)} {self.sram}"
         return hashlib.sha256(numbers.encode()).hexdigest()[:16]
 
@@ -125,9 +127,9 @@ def names() -> tuple[str, ...]:
 
 
 def load(name_or_path: str | Path) -> Technology:
-    """The technology of this name, or of a technology file.
+    """Load the packaged technology of this name, or a technology file.
 
-    `ParamError` for an unknown name, `SpecError` for a file that is no technology.
+    Raises `ParamError` for an unknown name and `SpecError` for a file that is no technology.
     """
     text = str(name_or_path)
     named = isinstance(name_or_path, str) and text in names()
@@ -147,7 +149,7 @@ def _shipped(name: str) -> Technology:
 
 
 def read_technology(path: Path) -> Technology:
-    """The technology of a file. Raises `SpecError`."""
+    """Read a technology file. Raises `SpecError` (`file:line: ...`)."""
     document = read(path)
     document.check_schema(schemas.TECHNOLOGY)
     name = document.take("name", str)
@@ -168,7 +170,7 @@ def read_technology(path: Path) -> Technology:
         table,
         cell_source,
         tuple(document.take("notes", list, default=[])),
-        _model(document),
+        model_file.read(document),
         str(path),
         line,
         drives,
@@ -201,9 +203,12 @@ def _wires(section: Section) -> tuple[Wires, str]:
             raise item.error(
                 "lengths", f"lengths must be as many as fanouts, {len(fanouts)}, not {len(lengths)}"
             )
-        points = tuple((int(fanout), float(length)) for fanout, length in zip(fanouts, lengths, strict=True))
+        _check_points(item, fanouts, lengths)
+        points = tuple((fanout, float(length)) for fanout, length in zip(fanouts, lengths, strict=True))
         loads.append(WireLoad(name, capacitance, resistance, slope, points))
         item.finish()
+    if not loads:
+        raise section.error("loads", "loads must have one wire load at least, and have none")
     default = section.take("default", str, choices=tuple(load.name for load in loads))
     areas = []
     for item in section.sections("by_area") if section.raw().get("by_area") else ():
@@ -213,6 +218,14 @@ def _wires(section: Section) -> tuple[Wires, str]:
         section.take("by_area", list, default=[])
     section.finish()
     return Wires(tuple(loads), default, tuple(areas)), source
+
+
+def _check_points(item: Section, fanouts: list[Any], lengths: list[Any]) -> None:
+    for key, values, kind in (("fanouts", fanouts, int), ("lengths", lengths, float)):
+        for place, value in enumerate(values):
+            if not is_kind(value, kind) or value < 0:
+                what = f"{key} must be {kind_name(kind)} of at least 0 each, not {show(value)}"
+                raise item.error((key, place), what)
 
 
 def _sources(document: Section) -> tuple[tuple[str, str], ...]:
@@ -228,18 +241,12 @@ def _measured(parent: Section, key: str, unit: str) -> Measured:
     found = Measured(
         section.take("value", float), section.take("unit", str, choices=(unit,)), _text(section, "source")
     )
+    if key == "temperature":
+        section.take("value", float, minimum=_COLDEST)
+    elif found.value <= 0:
+        raise section.error("value", f"value must be above 0, not {show(found.value)}")
     section.finish()
     return found
-
-
-def _model(document: Section) -> Mapping[str, Any]:
-    """Calibrated coefficients: groups that each name their source, otherwise as calibration wrote them."""
-    if "model" not in document:
-        return {}
-    section = document.section("model")
-    for key in section.raw():
-        _text(section.section(key), "source")
-    return section.raw()
 
 
 def _roles(section: Section) -> Roles:
@@ -272,9 +279,9 @@ def _adder(parent: Section, key: str) -> Adder | None:
 
 
 def _written(parent: Section, role: str) -> str:
-    """The key of a role in a file: its name, or the one that it had in files of earlier versions."""
+    """The key of a role in a file: its name, or its name in files of earlier versions."""
     former = role.replace("flip_flop", "flop")
-    present = parent.keys()  # `in parent` would count as a question for the key, and allow both
+    present = parent.keys()  # `in parent` would mark the key as read, and accept both names
     return former if former in present and role not in present else role
 
 
@@ -308,9 +315,10 @@ def _tie(parent: Section, key: str) -> tuple[str, str] | None:
 
 
 def _check_roles(technology: Technology, document: Section) -> None:
-    """Every cell that a role names must be among the cells."""
+    """Raise `SpecError` for a role whose cell is not among the cells."""
     roles = technology.roles
-    known = {line.split()[1] for line in technology.cell_text.splitlines() if line.startswith("cell ")}
+    lines = map(str.split, technology.cell_text.splitlines())
+    known = {words[1] for words in lines if words[:1] == ["cell"] and len(words) > 1}
     chosen = [(("roles", "gates", key), cell) for key, cell in roles.gates.items()]
     for key in ("full_adder", "half_adder", *_REGISTERS):
         role = getattr(roles, key)

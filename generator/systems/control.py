@@ -1,26 +1,65 @@
 """The control registers of a system behind AXI4-Lite."""
 
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from blueprint.record import Record
+from blueprint.record import bits as field
 from blueprint.shell import WORD_BITS
-from blueprint.systems.control import (
-    ERRORS,
-    LEFT,
-    UNIT_STATUS_AT,
-    UNIT_STATUS_BITS,
-    WRITTEN,
-    Hardware,
-    registers,
-)
+from blueprint.systems.control import STATUS, WRITTEN, Hardware, registers
 from generator.block import Block
 from generator.boundary import AXI_LITE
 from generator.cells.counter import count_up
 from generator.cells.register_file import Registers
-from generator.systems.wires import TOLD, Program
+from generator.layout import bits, joined, layout
+from generator.systems.wires import ORIGIN, PAGE_WIDTH, TOLD, Program, of_passes
+
+#: The status, without the bits above its last field; unit and response are the origin of an error.
+STATUS_WORD = Record(
+    tuple(
+        field("origin", ORIGIN.width) if name == "unit" else field(name, width)
+        for name, (_, width) in STATUS.items()
+        if name != "response"
+    )
+)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The registers that software writes, by their names in :data:`blueprint.systems.control.WRITTEN`."""
+
+    prompt_page: Value
+    prompt_length: Value
+    decode_page: Value
+    decode_length: Value
+    position: Value
+    prompt_passes: Value
+    decode_passes: Value
+    image_lo: Value
+    image_hi: Value
+    patience: Value
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What became of the last start: reasons for which nothing started, and whether a program is done.
+
+    ``nothing`` is high for the cycle of a start that is refused.
+    """
+
+    wrong_image: Signal
+    no_program: Signal
+    not_drained: Signal
+    done: Signal
+    nothing: Value
+
+    @property
+    def refused(self) -> Value:
+        """1 if the last start began nothing."""
+        return Cat(self.wrong_image, self.no_program, self.not_drained).any()
 
 
 class Control(Registers):
@@ -46,9 +85,8 @@ class Control(Registers):
     def elaborate(self, platform: Any) -> Module:
         m = self.module()
         write = self._write_channel(m)
-        values = SimpleNamespace(
-            **{name: self._word(m, write, name, width) for name, width in WRITTEN.items()}
-        )
+        written = {name: self._word(m, write, name, width) for name, width in WRITTEN.items()}
+        values = _Written(**written)
         self._given(m, values)
         told = self._starts(m, write, values)
         cycles = Signal(WORD_BITS, name="cycles_held")
@@ -62,7 +100,7 @@ class Control(Registers):
             "control": Const(0, 1),
             "status": self._status_word(told),
             "interrupt": self._interrupt(m, write, told),
-            **vars(values),
+            **written,
             **constant,
         }
         self._read_channel(m, words, {"cycles": cycles})
@@ -83,19 +121,23 @@ class Control(Registers):
                     m.d.sync += value[piece].eq(self.bus.wdata[piece])
         return value
 
-    def _given(self, m: Module, values: Any) -> None:
+    def _given(self, m: Module, values: _Written) -> None:
         program, length = self.program, self.hardware.fetch.row_width
+        pages = joined(of_passes(PAGE_WIDTH), prompt=values.prompt_page, decode=values.decode_page)
+        lengths = joined(
+            of_passes(length), prompt=values.prompt_length[:length], decode=values.decode_length[:length]
+        )
         m.d.comb += [
             program.first.eq(values.position),
             program.patience.eq(values.patience),
             program.prompt_passes.eq(values.prompt_passes),
             program.decode_passes.eq(values.decode_passes),
-            program.pages.eq(Cat(values.prompt_page, values.decode_page)),
-            program.lengths.eq(Cat(values.prompt_length[:length], values.decode_length[:length])),
+            program.pages.eq(bits(pages)),
+            program.lengths.eq(bits(lengths)),
         ]
 
-    def _starts(self, m: Module, write: Value, values: Any) -> Any:
-        """Drive start and stop; returns what did not start and why, and whether a program is done."""
+    def _starts(self, m: Module, write: Value, values: _Written) -> _Start:
+        """Drive start and stop; returns what became of them."""
         program, length = self.program, self.hardware.fetch.row_width
         hit = write & self._hit(self.bus.awaddr, "control") & self.bus.wstrb[0]
         lacking: list[Value] = []
@@ -117,31 +159,37 @@ class Control(Registers):
             program.stop.eq(hit & self.bus.wdata[1]),
         ]
         m.d.sync += program.start.eq(starts)
-        flags = {}
-        reasons = {"wrong_image": image, "no_program": Cat(*lacking).any(), "not_drained": program.draining}
-        for name, reason in reasons.items():
-            flags[name] = Signal(name=f"{name}_held")
-            with m.If(asked):
-                m.d.sync += flags[name].eq(reason)
+        wrong_image = self._reason(m, "wrong_image", asked, image)
+        no_program = self._reason(m, "no_program", asked, Cat(*lacking).any())
+        not_drained = self._reason(m, "not_drained", asked, program.draining)
         done = Signal(name="done")
         with m.If(asked):
             m.d.sync += done.eq(~starts)
         with m.Elif(program.finished):
             m.d.sync += done.eq(1)
-        return SimpleNamespace(flags=flags, done=done, nothing=asked & ~starts)
+        return _Start(wrong_image, no_program, not_drained, done, asked & ~starts)
 
-    def _status_word(self, own: Any) -> Value:
+    def _reason(self, m: Module, name: str, asked: Value, reason: Value) -> Signal:
+        """A register that holds whether the last start had a reason to begin nothing."""
+        held = Signal(name=f"{name}_held")
+        with m.If(asked):
+            m.d.sync += held.eq(reason)
+        return held
+
+    def _status_word(self, own: _Start) -> Value:
         """The status; errors of a start stand in the place of those of a run."""
-        program, runs = self.program, ~Cat(*own.flags.values()).any()
-        told = program.told & runs.replicate(TOLD)
-        flags = [own.flags.get(name, told[place]) for place, name in enumerate(ERRORS)]
-        status = told[TOLD - UNIT_STATUS_BITS :]
-        low = Cat(program.busy | program.start, own.done, *flags, told[len(ERRORS) : -UNIT_STATUS_BITS])
-        left = {"unanswered": program.unanswered & runs, "draining": program.draining, "owed": program.owed}
-        left |= {name: own.flags[name] for name in LEFT if name not in left}
-        return Cat(low, Const(0, UNIT_STATUS_AT - len(low)), status, *(left[name] for name in LEFT))
+        program, runs = self.program, ~own.refused
+        told = layout(TOLD)(program.told & runs.replicate(TOLD.width))
+        word = joined(
+            STATUS_WORD, busy=program.busy | program.start, done=own.done, wrong_image=own.wrong_image,
+            no_program=own.no_program, illegal=told.illegal, bus_error=told.bus_error, refused=told.refused,
+            misframed=told.misframed, unit_error=told.unit_error, stopped=told.stopped, stuck=told.stuck,
+            origin=told.origin, unit_status=told.unit_status, not_drained=own.not_drained,
+            unanswered=program.unanswered & runs, draining=program.draining, owed=program.owed,
+        )  # fmt: skip
+        return bits(word)
 
-    def _interrupt(self, m: Module, write: Value, told: Any) -> Value:
+    def _interrupt(self, m: Module, write: Value, told: _Start) -> Value:
         """The interrupt: an end or an instruction sets it, a write of 1 clears it."""
         pending, enable = Signal(name="pending"), Signal(name="enable")
         hit = write & self._hit(self.bus.awaddr, "interrupt") & self.bus.wstrb[0]

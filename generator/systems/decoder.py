@@ -5,9 +5,13 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Value
 from amaranth.lib.wiring import In, Out
 
+from blueprint.record import Record, bits
 from blueprint.systems.instructions import FORMAT, KINDS, MOVERS, UNITS, registers
 from generator.block import Block
-from generator.layout import layout
+from generator.layout import joined, layout
+
+#: A line for each kind of instruction.
+LINES = Record(tuple(bits(name, 1) for name in KINDS))
 
 
 class Decoder(Block):
@@ -21,7 +25,7 @@ class Decoder(Block):
     place = "decoder"
 
     def __init__(self, name: str) -> None:
-        ports = {"word": In(layout(FORMAT)), "kinds": Out(len(KINDS)), "legal": Out(1)}
+        ports = {"word": In(layout(FORMAT)), "kinds": Out(layout(LINES)), "legal": Out(1)}
         super().__init__(name, ports, clocked=False)
 
     def elaborate(self, platform: Any) -> Module:
@@ -29,7 +33,7 @@ class Decoder(Block):
         lines = [self.word.kind == kind.code for kind in KINDS.values()]
         wrong = [line & self._unused(kind.fields) for line, kind in zip(lines, KINDS.values(), strict=True)]
         m.d.comb += [
-            self.kinds.eq(Cat(*lines)),
+            self.kinds.eq(joined(LINES, **dict(zip(KINDS, lines, strict=True)))),
             self.legal.eq(
                 Cat(*lines).any() & ~Cat(*wrong).any() & (self.word.unit < len(UNITS)) & self._register()
             ),

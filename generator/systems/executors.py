@@ -1,6 +1,7 @@
 """Executors: each does the instructions of one unit, in the order of its queue."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -82,6 +83,18 @@ class Executor(Block):
         m.d.comb += [self.failed.eq(failed), self.failure.eq(joined(FAILURE, **values))]
 
 
+@dataclass(frozen=True)
+class _Held:
+    """The registers of a mover, by their names in :data:`blueprint.systems.instructions.MOVED`."""
+
+    address: Value
+    row_bytes: Value
+    rows: Value
+    stride: Value
+    place: Value
+    index: Value
+
+
 class Transfers(Executor):
     """Executor of a mover: registers of a transfer, and one transfer after the other.
 
@@ -113,7 +126,7 @@ class Transfers(Executor):
 
     def elaborate(self, platform: Any) -> Module:
         m, starts = self.module(), self.entry.starts
-        values, wrong = self._registers(m)
+        registers, wrong = self._registers(m)
         begins_start = self.begins & starts
         offered = begins_start & ~wrong
         running = Signal(name="moving")
@@ -125,7 +138,7 @@ class Transfers(Executor):
             m.d.sync += running.eq(0)
         offering = held(m, "offering", offered, self.transfer_ready)
         m.d.comb += [self.transfer_valid.eq(offering), self.chosen.active.eq(running)]
-        self._transfer(m, values)
+        self._transfer(m, registers)
         bad = self.error.any() | self.misframed
         broken = running & self.done & bad
         self.fails(
@@ -135,8 +148,8 @@ class Transfers(Executor):
         )  # fmt: skip
         return m
 
-    def _registers(self, m: Module) -> tuple[list[Value], Value]:
-        """The registers in their order, and whether one of them holds what cannot be."""
+    def _registers(self, m: Module) -> tuple[_Held, Value]:
+        """(the registers, whether one of them holds what cannot be)."""
         transfer, entry = self.dma.transfer, self.entry
         widths = [*(transfer[name].width for name in MOVED[:-2]), NARROW_BIT + 1, INDEX_BITS]
         values, above = [], []
@@ -144,20 +157,24 @@ class Transfers(Executor):
             taken = self.begins & entry.writes & (entry.register == number)
             values.append(register(m, width, f"{name}_held", taken, entry.value[:width]))
             above.append(register(m, 1, f"{name}_above", taken, entry.value[width:].any()))
-        *_, place, index = values
+        held = _Held(**dict(zip(MOVED, values, strict=True)))
+        place = held.place
         known = Cat(*(place[:LAST_BIT] == number for number in self.narrow)).any()
         wrong = Cat(
-            *above, place[:LAST_BIT] >= self.places, place[NARROW_BIT] & ~known, index >= len(INDICES)
+            *above, place[:LAST_BIT] >= self.places, place[NARROW_BIT] & ~known, held.index >= len(INDICES)
         )
-        return values, wrong.any()
+        return held, wrong.any()
 
-    def _transfer(self, m: Module, values: list[Value]) -> None:
-        *_, place, index = values
+    def _transfer(self, m: Module, held: _Held) -> None:
+        place, index = held.place, held.index
         token, width = index == INDICES.index("token"), self.dma.index_width
         position = zero_extend(self.position[:width], width)
-        fields = dict(zip(MOVED[:-2], values[:-2], strict=True))
+        transfer = joined(
+            self.dma.transfer, address=held.address, row_bytes=held.row_bytes, rows=held.rows, stride=held.stride,
+            gather=index.any(),
+        )  # fmt: skip
         m.d.comb += [
-            self.transfer.eq(joined(self.dma.transfer, **fields, gather=index.any())),
+            self.transfer.eq(transfer),
             self.index.eq(Mux(token, self.token, position)),
             self.chosen.where.eq(place[:LAST_BIT]),
             self.chosen.last.eq(place[LAST_BIT]),

@@ -1,6 +1,5 @@
 """The sequencer: passes, dispatch of instructions to the queues of the units, and how a program ends."""
 
-from types import SimpleNamespace
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -10,21 +9,31 @@ from blueprint.numbers import clog2
 from blueprint.shell import WORD_BITS
 from blueprint.systems.control import (
     CLEAR,
-    ERRORS,
     FETCH,
-    OWED,
     PASS_BITS,
     POSITION_BITS,
     UNIT_BITS,
     Hardware,
 )
-from blueprint.systems.dma import PAGE_BYTES
-from blueprint.systems.instructions import FORMAT, KINDS, MOVERS, UNITS, VALUE_BITS, WORD_BYTES
+from blueprint.systems.dma import PAGE_BYTES, RESPONSE_BITS
+from blueprint.systems.instructions import FORMAT, MOVERS, UNITS, VALUE_BITS, WORD_BYTES
+from generator.arithmetic.integers import parts
 from generator.block import Block
-from generator.layout import joined, layout
+from generator.layout import bits, joined, layout
 from generator.sequencer import held
 from generator.systems.decoder import Decoder
-from generator.systems.wires import ENTRY, FAILURE, PAGE_WIDTH, TOLD, Dispatch, Moves, Program
+from generator.systems.wires import (
+    ENTRY,
+    FAILURE,
+    ORIGIN,
+    OWING,
+    PAGE_WIDTH,
+    TOLD,
+    Dispatch,
+    Moves,
+    Program,
+    of_passes,
+)
 
 #: States of the sequencer; none of them is idle.
 STATES = ("opening", "running", "halting", "clearing")
@@ -70,7 +79,7 @@ class Sequencer(Block):
         """Returns whether the program ends, whether its next instruction is wrong, and whether memory said so."""
         word = layout(FORMAT)(self.fetch.tdata)
         decoder = self.use(m, Decoder(f"{self.hardware.name}_decoder"), "decoder", word=word)
-        kinds = SimpleNamespace(**dict(zip(KINDS, decoder.kinds, strict=True)))
+        kinds = decoder.kinds
         queued = kinds.set | kinds.setp | kinds.start | kinds.sync
         lines = Cat(*(word.unit == number for number in range(len(UNITS))))
         there = Cat(*(Const(int(unit in (*MOVERS, *self.hardware.units)), 1) for unit in UNITS))
@@ -115,9 +124,11 @@ class Sequencer(Block):
         with m.Elif(ended):
             m.d.sync += [position.eq(position + 1), prompts.eq(prompts - first), decodes.eq(decodes - ~first)]
         self.over = Signal(name="over")
-        fetch, wide = self.hardware.fetch, len(self.program.lengths) // 2
-        page = Mux(first, self.program.pages[:PAGE_WIDTH], self.program.pages[PAGE_WIDTH:])
-        length = Mux(first, self.program.lengths[:wide], self.program.lengths[wide:])
+        fetch = self.hardware.fetch
+        pages = layout(of_passes(PAGE_WIDTH))(self.program.pages)
+        lengths = layout(of_passes(fetch.row_width))(self.program.lengths)
+        page = Mux(first, pages.prompt, pages.decode)
+        length = Mux(first, lengths.prompt, lengths.decode)
         address = Cat(Const(0, clog2(PAGE_BYTES)), page, Const(0, fetch.address_width))[: fetch.address_width]
         row = Cat(Const(0, clog2(WORD_BYTES)), length, Const(0, fetch.row_bytes_width))[
             : fetch.row_bytes_width
@@ -157,19 +168,18 @@ class Sequencer(Block):
                 (self.dispatch.failed.any() & ~self.halting & ~self.clearing) | wrong | bus | stopped | stuck
             ),
         ]
-        own = {"illegal": wrong, "bus_error": bus}
-        own |= {"stopped": stopped & ~wrong & ~bus, "stuck": stuck & ~stopped & ~wrong & ~bus}
-        values = _told(own, Const(FETCH, UNIT_BITS), self.fetch.error & bus.replicate(2), Const(0, 8))
-        views = [
-            layout(FAILURE)(self.dispatch.failures[n * FAILURE.width : (n + 1) * FAILURE.width])
-            for n in range(len(UNITS))
-        ]
-        for number in reversed(range(len(UNITS))):
-            view = views[number]
-            reasons = {f.name: view[f.name] for f in FAILURE if f.width == 1}
-            mine = _told(reasons, Const(number, UNIT_BITS), view.response, view.unit_status)
+        values = _told(
+            Const(FETCH, UNIT_BITS), self.fetch.error & bus.replicate(RESPONSE_BITS), illegal=wrong,
+            bus_error=bus, stopped=stopped & ~wrong & ~bus, stuck=stuck & ~stopped & ~wrong & ~bus,
+        )  # fmt: skip
+        failures = [layout(FAILURE)(one) for one in parts(self.dispatch.failures, FAILURE.width)]
+        for number, one in reversed(list(enumerate(failures))):
+            mine = _told(
+                Const(number, UNIT_BITS), one.response, refused=one.refused, bus_error=one.bus_error,
+                misframed=one.misframed, unit_error=one.unit_error, unit_status=one.unit_status,
+            )  # fmt: skip
             values = Mux(self.dispatch.failed[number], mine, values)
-        told = Signal(TOLD, name="told_held")
+        told = Signal(TOLD.width, name="told_held")
         with m.If(self.program.start):
             m.d.sync += told.eq(0)
         with m.Elif(failed & (works | self.running)):
@@ -190,10 +200,10 @@ class Sequencer(Block):
         quiet, cleared, leaves = Signal(name="quiet"), Signal(name="cleared"), Signal(name="leaves")
         owing = held(m, "owing", leaves, cleared)
         unanswered = held(m, "unanswered_held", leaves, self.program.start)
-        movers = {"fetch": fetching, **dict(zip(MOVERS, self.dispatch.moving, strict=True))}
+        moving = joined(OWING, fetch=fetching, load=self.dispatch.moving[0], store=self.dispatch.moving[1])
         ends = failed | (ended & self.over)
         m.d.comb += [
-            quiet.eq(self.halting & ~Cat(*movers.values()).any()),
+            quiet.eq(self.halting & ~bits(moving).any()),
             leaves.eq(self.halting & ~quiet & ~owing & waited),
             cleared.eq(self.clearing & (rest == 0)),
             self.dispatch.halt.eq(self.halting | self.clearing),
@@ -202,7 +212,7 @@ class Sequencer(Block):
             self.program.busy.eq(self.opening | self.running | ((self.halting | self.clearing) & ~owing)),
             self.program.unanswered.eq(unanswered),
             self.program.draining.eq(owing),
-            self.program.owed.eq(Cat(*(movers[name] & owing for name in OWED))),
+            self.program.owed.eq(Cat(*(bit & owing for bit in bits(moving)))),
         ]
         with m.If(quiet):
             m.d.sync += rest.eq(CLEAR - 1)
@@ -222,6 +232,8 @@ class Sequencer(Block):
             m.d.sync += self.clearing.eq(0)
 
 
-def _told(reasons: dict[str, Value], unit: Value, response: Value, status: Value) -> Value:
-    """An error as it stands in the status."""
-    return Cat(*(reasons.get(name, Const(0, 1)) for name in ERRORS), unit, response, status)
+def _told(unit: Value, response: Value, **known: Value) -> Value:
+    """What is told of an error of a unit; fields that are not known are 0."""
+    values = {field.name: known.get(field.name, Const(0, field.width)) for field in TOLD}
+    values["origin"] = bits(joined(ORIGIN, unit=unit, response=response))
+    return bits(joined(TOLD, **values))

@@ -10,7 +10,7 @@ from blueprint.systems.control import Hardware
 from blueprint.systems.dma import Dma
 from blueprint.systems.instructions import UNITS
 from generator.block import Block
-from generator.boundary import AXI_LITE, axi_memory
+from generator.boundary import AXI_LITE, axi_memory, wires
 from generator.systems.control import Control
 from generator.systems.core import Core
 from generator.systems.dma import Reader, Writer
@@ -61,16 +61,13 @@ class SystemTop(Block):
         fetch = Moves(hardware.fetch).create(path=("fetch",))
         load = Moves(hardware.load).create(path=("load",))
         store = Moves(hardware.store).create(path=("store",))
-        self.use(m, Reader(hardware.fetch), "fetch", m_axi=self.m_axi_fetch, **_moved(fetch))
-        self.use(m, Reader(hardware.load), "load", m_axi=self.m_axi_load, **_moved(load))
+        there = Const(1, 1)  # an index is there in every cycle
+        reader, writer = Reader(hardware.load), Writer(hardware.store)
         self.use(
-            m,
-            Writer(hardware.store),
-            "store",
-            m_axi=self.m_axi_store,
-            **_moved(store),
-            misframed=store.misframed,
+            m, Reader(hardware.fetch), "fetch", m_axi=self.m_axi_fetch, index_valid=there, **wires(fetch)
         )
+        self.use(m, reader, "load", m_axi=self.m_axi_load, index_valid=there, **wires(load))
+        self.use(m, writer, "store", m_axi=self.m_axi_store, index_valid=there, **wires(store))
         self.use(m, Control(hardware), "control", bus=self.s_axil, program=program, irq=self.irq)
         self.use(m, Sequencer(hardware), "sequencer", program=program, dispatch=dispatch, fetch=fetch)
         self.use(
@@ -89,22 +86,3 @@ class SystemTop(Block):
 def _memory(dma: Dma) -> Any:
     """The port to memory of a mover."""
     return axi_memory(dma.direction, dma.data_width, dma.address_width)
-
-
-def _moved(side: Any) -> dict[str, Any]:
-    """The wires of a mover's side as its ports; an index is there in every cycle."""
-    return {
-        "transfer": side.transfer,
-        "transfer_valid": side.transfer_valid,
-        "transfer_ready": side.transfer_ready,
-        "index": side.index,
-        "index_valid": Const(1, 1),
-        "done": side.done,
-        "error": side.error,
-        "refused": side.refused,
-        "moved": side.moved,
-        "tdata": side.tdata,
-        "tvalid": side.tvalid,
-        "tready": side.tready,
-        "tlast": side.tlast,
-    }

@@ -37,8 +37,23 @@ FAILURE = Record(
 )
 #: Bits of the number of a page in the control registers.
 PAGE_WIDTH = 32
-#: Bits of what is told of an error: its reason, the unit, the response of the memory, the status of the unit.
-TOLD = len(ERRORS) + UNIT_BITS + RESPONSE_BITS + UNIT_STATUS_BITS
+#: Where an error comes from: the unit, and the response of the memory.
+ORIGIN = Record((bits("unit", UNIT_BITS), bits("response", RESPONSE_BITS)))
+#: What is told of an error: its reason, where it comes from, the status of the unit.
+TOLD = Record(
+    (
+        *(bits(name, 1) for name in ERRORS),
+        bits("origin", ORIGIN.width),
+        bits("unit_status", UNIT_STATUS_BITS),
+    )
+)
+#: Movers that wait for memory.
+OWING = Record(tuple(bits(name, 1) for name in OWED))
+
+
+def of_passes(width: int) -> Record:
+    """A value of so many bits for passes without head and for those with head."""
+    return Record((bits("prompt", width), bits("decode", width)))
 
 
 class Moves(Signature):
@@ -107,15 +122,15 @@ class Program(Signature):
                 "first": Out(POSITION_BITS),
                 "prompt_passes": Out(PASS_BITS),
                 "decode_passes": Out(PASS_BITS),
-                "pages": Out(2 * PAGE_WIDTH),
-                "lengths": Out(2 * hardware.fetch.row_width),
+                "pages": Out(of_passes(PAGE_WIDTH).width),
+                "lengths": Out(of_passes(hardware.fetch.row_width).width),
                 "busy": In(1),
                 "finished": In(1),
                 "interrupts": In(1),
                 "position": In(POSITION_BITS),
-                "told": In(TOLD),
+                "told": In(TOLD.width),
                 "unanswered": In(1),
-                "owed": In(len(OWED)),
+                "owed": In(OWING.width),
                 "draining": In(1),
             }
         )

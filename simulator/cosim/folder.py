@@ -73,7 +73,7 @@ def read(folder: Path, spec: Spec | None = None) -> Exported:
 def _manifest(file: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as problem:
+    except (ValueError, RecursionError, OSError) as problem:
         raise ParamError(f"{file}: manifest must be JSON, and is not: {problem}") from None
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if schema != schemas.MANIFEST:

@@ -9,7 +9,9 @@ from typing import Any
 from blueprint.errors import ParamError
 from blueprint.files.design import Design
 from blueprint.systems.description import System
+from blueprint.systems.reader import read_system
 from blueprint.workloads.tasks import Task
+from costmodel.systems import estimate as costs
 from simulator import stall_patterns
 from ternforge import decoders, decoding, shaped
 from ternforge.folder import check_file, output_file
@@ -109,6 +111,8 @@ def _system(
     file: System | str | Path, given: Mapping[str, Any], trace: str | Path | None, force: bool, note: Note
 ) -> Answer:
     """A checkpoint on a system, or shapes alone."""
+    system = file if isinstance(file, System) else read_system(file)
+    costs.costs(system, decoders.technology_of(file, system, given["technology"]))  # refused before the work
     behavior = OWN_MEMORY if given["memory"] is None else given["memory"]
     shapes = given["model"] is not None or given["context"] is not None
     if given["checkpoint"] is None and (shapes or isinstance(given["prompt"], int)):
@@ -117,7 +121,7 @@ def _system(
         asked = shaped.Asked(
             given["model"], given["context"], shaped.tokens_of(given["prompt"]), behavior, given["technology"]
         )
-        return shaped.simulate_shapes(file, asked, note)
+        return shaped.simulate_shapes(system, asked, note)
     refuse({name: given[name] for name in ("model", "context")}, "without a checkpoint, which has its own")
     checkpoint, prompt = given["checkpoint"], given["prompt"]
     if checkpoint is None or prompt is None:
@@ -130,7 +134,7 @@ def _system(
     text = decoding.Asked(
         prompt, count, behavior, given["calibrate"], given["image"], given["technology"], trace, force
     )
-    return decoding.simulate_system(file, checkpoint, text, note)
+    return decoding.simulate_system(system, checkpoint, text, note)
 
 
 def _layer(chosen: Design, task: Task, open_cycles: Any, *, values: bool, seed: int) -> Answer:

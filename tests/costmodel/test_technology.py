@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from blueprint.errors import ParamError, SpecError
+from costmodel.model import estimate
 from costmodel.technology import facts, importing, liberty, technology
 from costmodel.technology.roles import Adder, Register
 from costmodel.technology.table import Table
@@ -188,3 +189,96 @@ def test_roles_of_earlier_files_keep_their_meaning_and_their_hash(tmp_path: Path
     (tmp_path / "two.yaml").write_text(f"{head}  flop: {{}}\n  flip_flop:\n{rest}")
     with pytest.raises(SpecError, match=r"two\.yaml:\d+:3: roles\.flop: .*did you mean 'flip_flop'\?$"):
         technology.read_technology(tmp_path / "two.yaml")
+
+
+@pytest.mark.parametrize(
+    ("fact", "must"),
+    [
+        ("cell INV nan 0.01", "have finite numbers"),
+        ("cell INV 0.1 1e999", "have finite numbers"),
+        ("cell INV 1_0 0.01", "have finite numbers"),
+        ("cell INV -0.1 0.01", "have no negative area, leakage or capacitance"),
+        ("cell INV 0.1 -0.01", "have no negative area, leakage or capacitance"),
+        ("in A inf", "have finite numbers"),
+        ("in A -1", "have no negative area, leakage or capacitance"),
+        ("out Y -1 !A", "have no negative area, leakage or capacitance"),
+        ("energy Y A nan 1", "have finite numbers"),
+        ("arc A Y x combinational ; 1 ; 1 ; nan ; 1 ; 1 ; 1", "have finite numbers"),
+        ("arc A Y x combinational ; 2 2 ; 1 ; 1 1 ; - ; - ; -", "have slews and loads that rise"),
+        ("arc A Y x combinational ; ; 1 ; - ; - ; - ; -", "have slews and loads that rise"),
+        ("cell BUF 0.1 0.01", "be of a cell that is not there yet"),
+        ("cell INV", "be complete and numeric"),
+    ],
+)
+def test_a_fact_that_would_make_numbers_wrong(fact: str, must: str) -> None:
+    with pytest.raises(facts.FactsError) as caught:
+        facts.load(f"cell BUF 0.1 0.01\n{fact}\n")
+    assert (caught.value.line, str(caught.value)) == (1, f"a cell fact must {must}, not {fact!r}")
+
+
+MODEL = """\
+  area:
+    source: s
+    value: {any: {adder: {width: 1}}}
+    error: {tile: {held_out_mean: 0.1, held_out_worst: 0.2, rows: 3}}
+  delay: {source: s, start: 5, value: {any: {adder: {width: 1}}}}
+  leakage: {source: s, value: 0.5}
+  validation: {source: s, area: {mean: 0.1, worst: 0.2}}
+"""
+LOADS = """\
+wires:
+  source: s
+  default: small
+  loads:
+  - {name: small, capacitance: 1, resistance: 1, slope: 1, fanouts: [1, 2], lengths: [1, 2.5]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("start: 5", "start: abc", "model.delay.start: start must be a number, not 'abc'"),
+        ("start: 5", "start: -5", "model.delay.start: start must be at least 0, not -5"),
+        (
+            "leakage: {source: s, value: 0.5}",
+            "leakage: {source: s, value: -1e9}",
+            "value must be at least 0, not",
+        ),
+        (
+            "width: 1}}}\n    error",
+            "width: [1]}}}\n    error",
+            "area.value.any.adder.width: width must be a number, not a list",
+        ),
+        (
+            "{adder: {width: 1}}}}",
+            "{adder: 1}}}",
+            "model.delay.value.any.adder: adder must be a mapping, not 1",
+        ),
+        (", rows: 3", "", "model.area.error.tile.rows: rows must be given, and is missing"),
+        ("worst: 0.2}}", "worst: x}}", "model.validation.area.worst: worst must be a number, not 'x'"),
+        ("[1, 2],", "[1, a],", "fanouts[1]: fanouts must be an integer of at least 0 each, not 'a'"),
+        ("[1, 2],", "[1, 1.5],", "fanouts[1]: fanouts must be an integer of at least 0 each, not 1.5"),
+        ("[1, 2.5]", "[-1, 2]", "lengths[0]: lengths must be a number of at least 0 each, not -1"),
+        ("value: 1.5", "value: 0", "corner.voltage.value: value must be above 0, not 0.0"),
+        ("value: 25", "value: -300", "corner.temperature.value: value must be at least -273.15, not -300"),
+    ],
+)
+def test_coefficients_and_wires_that_would_make_numbers_wrong(
+    old: str, new: str, message: str, file: Path, tmp_path: Path
+) -> None:
+    path, whole = tmp_path / "made.yaml", f"{file.read_text()}{LOADS}model:\n{MODEL}"
+    path.write_text(whole)
+    technology.load(path)  # is one
+    assert old in whole
+    path.write_text(whole.replace(old, new, 1))
+    with pytest.raises(SpecError, match=re.escape(message)):
+        technology.load(path)
+
+
+@pytest.mark.parametrize(("name", "group"), [("area", {}), ("delay", {"value": {}})])
+def test_a_group_without_coefficients_is_not_calibrated(name: str, group: dict[str, object]) -> None:
+    tech = technology.load("asap7").with_model({name: {"source": "s", **group}})
+    with pytest.raises(
+        ParamError, match=f"^Technology asap7 must be calibrated before its {name} is estimated; "
+    ):
+        estimate.group(tech, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from blueprint.files import schemas
 from dse import store, worker
 from dse.batch import encode
 from dse.explore import front, run
@@ -196,6 +198,37 @@ def test_a_damaged_row_is_one_sentence(statement: str, tmp_path: Path) -> None:
             StudyError, match=r"study\.db: study must be undamaged, and it is not \(.*restore it"
         ):
             action()
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (
+            "[" * 100_000,
+            "a row is maximum recursion depth exceeded while decoding a JSON array from a unicode string",
+        ),
+        ("[]", "a row is 'list' object has no attribute 'get'"),
+        (f'{{"format": "{schemas.STUDY}", "content": {{}}}}', "its facts lack 'metrics'"),
+        (
+            "9" * 5000,
+            "a row is Exceeds the limit (4300 digits) for integer string conversion: value has 5000 digits; use "
+            "sys.set_int_max_str_digits() to increase the limit",
+        ),
+    ],
+    ids=["deep", "list", "short", "long"],
+)
+def test_facts_with_their_checksum_that_are_none(text: str, what: str, tmp_path: Path) -> None:
+    store.create(tmp_path, dict.fromkeys(("content", "metrics", "provenance", "text"))).close()
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        for key, value in (("facts", text), ("checksum", hashlib.sha256(text.encode()).hexdigest())):
+            connection.execute("UPDATE facts SET value = ? WHERE key = ?", (value, key))
+    connection.close()
+    with pytest.raises(StudyError) as caught:
+        store.load(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}/study.db: study must be undamaged, and it is not ({what}); restore it from a copy or explore "
+        "into another folder"
+    )
 
 
 @pytest.mark.parametrize("value", ["'text', x'00', 1", "5, 5, 5", "CAST(x'ff80' AS TEXT), x'00', 'x'"])

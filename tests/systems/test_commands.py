@@ -93,6 +93,18 @@ REFUSED: dict[str, tuple[Callable[[Path], list[object]], str]] = {
         "{tmp}/system.yaml:4:1: technology: Technology must be one of asap7, ihp_sg13g2, sky130hd, or a file, "
         "not 'asap8'; did you mean 'asap7'?",
     ),
+    "an unknown technology, before anything is compiled": (
+        lambda tmp: simulate(
+            "--trace", tmp / "run.json", system=edited(tmp, "technology: asap7", "technology: asap8")
+        ),
+        "{tmp}/system.yaml:4:1: technology: Technology must be one of asap7, ihp_sg13g2, sky130hd, or a file, "
+        "not 'asap8'; did you mean 'asap7'?",
+    ),
+    "an unknown technology of shapes": (
+        lambda tmp: ["simulate", edited(tmp, "technology: asap7", "technology: asap8"), "--context", 3],
+        "{tmp}/system.yaml:4:1: technology: Technology must be one of asap7, ihp_sg13g2, sky130hd, or a file, "
+        "not 'asap8'; did you mean 'asap7'?",
+    ),
     "a link to itself": (
         lambda tmp: ["check", linked(tmp / "loop.yaml")],
         "{tmp}/loop.yaml:1:1: file must exist, and is a link to what does not: {tmp}/loop.yaml",

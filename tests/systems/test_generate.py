@@ -15,6 +15,7 @@ from blueprint.systems.description import Host
 from blueprint.systems.instructions import KINDS
 from blueprint.systems.reader import read_system
 from generator.system_export import write_system
+from generator.systems import control as built
 from ternforge.verbs.generate import generate
 from tests.systems.test_top import small
 from toolchain import compiler, process, verilator
@@ -43,6 +44,15 @@ def test_the_manifest_says_what_the_description_does(folder: Path) -> None:
     assert manifest["staging"]["token"] == len(small().inputs)
     assert set(manifest["masters"]) == {"m_axi_fetch", "m_axi_load", "m_axi_store"}
     assert manifest["ports"]["irq"] == {"direction": "out", "width": 1}
+
+
+def test_the_status_that_is_built_is_the_one_that_is_described() -> None:
+    places = {field.name: (field.offset, field.width) for field in built.STATUS_WORD}
+    unit, response = (control.STATUS[name] for name in ("unit", "response"))
+    assert places.pop("origin") == (unit[0], unit[1] + response[1]) and unit[0] + unit[1] == response[0]
+    assert places == {
+        name: place for name, place in control.STATUS.items() if name not in ("unit", "response")
+    }
 
 
 def test_every_file_is_there_and_the_lint_of_the_folder_is_silent(folder: Path) -> None:

@@ -22,6 +22,7 @@ from tests.checkpoints.files import folder as packed
 from tests.checkpoints.tiny import checkpoint
 from tests.costmodel import tiny
 from tests.toolchain.test_files import file_size_limit
+from toolchain import files
 
 ROOT = Path(__file__).resolve().parents[2]
 DESIGN = str(ROOT / "examples/ternary_lut/design.yaml")
@@ -253,28 +254,6 @@ def test_a_limit_of_the_cache_that_is_no_number(
     assert capsys.readouterr().err == "TERNFORGE_CACHE_MIB must be a number of MiB, not 'much'\n"
 
 
-def started(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # type: ignore[call-overload, no-any-return]
-        [*ENTRY, *arguments], cwd=ROOT, text=True, stderr=subprocess.PIPE, timeout=120, **options
-    )
-
-
-def test_a_full_standard_output_is_one_sentence() -> None:
-    with open("/dev/full", "w") as full:
-        done = started("model", "list", stdout=full)
-    assert done.returncode == 2
-    assert done.stderr.startswith("standard output: disk must have room here, and it has not: No space left")
-    assert done.stderr.count("\n") == 1
-
-
-def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
-    read, write = os.pipe()
-    os.close(read)
-    done = started("model", "list", "--json", stdout=write)
-    os.close(write)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 def test_closed_streams_are_no_fault(given: Path, tmp_path: Path) -> None:
     out = tmp_path / "study"
     for closed in ("1>&-", "2>&-", "0<&- 1>&- 2>&-"):
@@ -335,3 +314,14 @@ def test_a_study_that_was_killed_before_it_began_is_begun(
         (out / name).touch()
     assert run(["explore", str(given / "space.yaml"), "--out", str(out), "-q"]) == 0
     assert content(given / "study").items() <= content(out).items()
+
+
+def test_a_folder_in_the_way_of_a_file_is_named_and_no_draft(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.mkdir()
+    with pytest.raises(OSError) as caught:
+        files.write(path, "text")
+    assert faults.sentence(caught.value) == (
+        f"{path}: file must be readable and writable here, and it is not: Is a directory"
+    )
+    assert [left.name for left in tmp_path.iterdir()] == ["space.yaml"]

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from blueprint import product
 from blueprint.arithmetic import floating
 from blueprint.arithmetic.processing import CARRY_SAVE, PASSING, SERIAL, Counts, Element
 from blueprint.arithmetic.processing.cascade import MOST_ROWS
@@ -42,7 +43,7 @@ from blueprint.numbers import (
 )
 from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
-from blueprint.workloads.tasks import LARGEST, MANY_TOKENS, Gemm
+from blueprint.workloads.tasks import Gemm
 
 #: Column groups whose partial sums are stored at one time in weight-stationary designs.
 BANKS = 2
@@ -73,11 +74,9 @@ class SystolicParameters(Spec):
     weight_width: int = parameter(
         "bits of a weight, 2 for ternary weights", minimum=NARROWEST, maximum=WIDEST
     )
-    k_max: int = parameter("largest reduction length", bounds="k", minimum=1, maximum=LARGEST)
-    n_max: int = parameter("largest number of outputs", bounds="n", minimum=1, maximum=LARGEST)
-    m_max: int = parameter(
-        "largest number of tokens in one run", bounds="m", default=MANY_TOKENS, minimum=1, maximum=LARGEST
-    )
+    k_max: int = product.reduction()
+    n_max: int = product.outputs()
+    m_max: int = product.tokens()
     token_depth: int = parameter(
         "tokens whose partial sums are buffered at one time (weight_stationary)",
         default=16,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, ClassVar
 
-from blueprint import counting
+from blueprint import counting, product
 from blueprint.arithmetic import floating, ternary
 from blueprint.families.ternary_lut import formats
 from blueprint.numbers import (
@@ -35,7 +35,7 @@ from blueprint.numbers import (
 )
 from blueprint.parameters import Rule, fits_a_vector, parameter
 from blueprint.spec import Spec
-from blueprint.workloads.tasks import LARGEST, MANY_TOKENS, Gemm
+from blueprint.workloads.tasks import LARGEST, Gemm
 
 #: Largest group, most tables, and most fetches of all tables in a cycle.
 MOST_MU, MOST_TABLES, MOST_FETCHES = 6, 256, 1 << 16
@@ -58,11 +58,9 @@ class TernaryLutParameters(Spec):
         "reads per table and cycle: output columns of a beat (F)", minimum=1, maximum=1024
     )
     act_width: int = parameter("bits of an activation", minimum=2, maximum=16)
-    k_max: int = parameter("largest reduction length", bounds="k", minimum=1, maximum=LARGEST)
-    n_max: int = parameter("largest number of outputs", bounds="n", minimum=1, maximum=LARGEST)
-    m_max: int = parameter(
-        "largest number of tokens in one run", bounds="m", default=MANY_TOKENS, minimum=1, maximum=LARGEST
-    )
+    k_max: int = product.reduction()
+    n_max: int = product.outputs()
+    m_max: int = product.tokens()
     token_lanes: int = parameter("tokens that share one weight beat", default=1, minimum=1, maximum=64)
     table_style: str = parameter(
         "tables store half of the sums, mirrored by sign, or all", default="half", choices=("half", "full")
