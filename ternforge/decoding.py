@@ -26,6 +26,7 @@ from compiler.compile import Compiled, compile_model
 from compiler.image import Image
 from simulator.systems import decoding
 from simulator.systems.machine import Span
+from ternforge.energies import Energies
 from ternforge.folder import check_file, output_file, output_folder
 from ternforge.inputs import prompt_text
 from ternforge.session import Answer, Note, paced, silent, table
@@ -203,7 +204,7 @@ def simulate_system(
         from simulator.systems import chrome
 
         with output_file(path, (".json", ".json.gz"), "simulate", force=asked.force) as draft:
-            chrome.write(decoded, picture, clock, draft)
+            chrome.write(chrome.events(chrome.of_decoded(decoded, picture), clock), draft)
         answer["trace"] = path
     return answer
 
@@ -313,38 +314,8 @@ def _energy(
 ) -> Answer:  # fmt: skip
     work = decoding.tasks(hardware, decoded.trace)
     macs = {unit: sum(task.macs for _, task in work[unit]) for unit in work}
-    return energy(system, clock, hardware, decoded.cycles, macs, moved, technology, len(decoded.passes))
-
-
-def energy(
-    system: System, clock: float, hardware: Hardware, cycles: int, macs: Mapping[str, int], moved: int,
-    technology: str | Path | None, passes: int,
-) -> Answer:  # fmt: skip
-    """Energy by unit and of memory, with the coefficients of `estimate`."""
-    from costmodel.systems import estimate as costs
-    from costmodel.technology import technology as technologies
-
-    facts = technologies.load(technology or system.technology or "asap7")
-    found = costs.costs(system, facts)
-    seconds = cycles / (clock * 1e6)
-    energies: dict[str, float] = {
-        name: _first(
-            found.units[name].energy(cycles, macs[unit] / int(hardware.units[unit].peak_macs), seconds)
-        )
-        for unit, place in control.WORK.items()
-        for name in [system.places[place]]
-    }
-    energies["memory"] = 8.0 * system.memory.energy_pj_per_bit * moved
-    return {
-        "technology": facts.name,
-        "energy_pj": energies,
-        "energy_pj_per_token": sum(energies.values()) / passes,
-    }
-
-
-def _first(value: Any) -> float:
-    """A number of one design."""
-    return float(value.ravel()[0] if hasattr(value, "ravel") else value)
+    costs = Energies(system, clock, hardware, technology)
+    return costs.total(decoded.cycles, macs, moved, len(decoded.passes))
 
 
 def simulate_lines(answer: Mapping[str, Any]) -> Iterator[str]:

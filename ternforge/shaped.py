@@ -16,26 +16,38 @@ from blueprint.systems.reader import read_system
 from blueprint.systems.runs import Runs
 from blueprint.workloads import model as models
 from compiler.compile import DECODE, PROMPT, Plan, compile_shapes
-from simulator.systems import passes, sums
-from simulator.systems.passes import Passes, Table
+from simulator.systems import chrome, passes, sums
+from simulator.systems.passes import Passes, Ran, Table
 from simulator.systems.sums import Adding, Sums
-from ternforge import decoding
-from ternforge.session import Answer, Note, paced, silent
+from ternforge import decoding, traced
+from ternforge.energies import Energies
+from ternforge.folder import check_file, output_file
+from ternforge.session import Answer, Note, paced, silent, table
+from ternforge.traced import TRACES
 from ternforge.words import CONTEXT, OWN_MEMORY
 
 #: What such a simulation is, in its answer.
 SOURCE = "exact model of the sequencer, shapes without values"
+#: What energy is for that no step has.
+PROGRAM, REST = "program", "clocks and leakage"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a simulation of shapes is asked for: the largest model of the system where none is named."""
+    """What a simulation of shapes is asked for: the largest model of the system where none is named.
+
+    ``trace`` is a file for the pass that decodes the token; ``window`` are cycles of it (``"a:b"``) or the mark of a
+    layer.
+    """
 
     model: str | Path | None = None
     context: int | None = None
     prompt: int | None = None
     memory: str = OWN_MEMORY
     technology: str | Path | None = None
+    trace: str | Path | None = None
+    window: str | None = None
+    force: bool = False
 
 
 def tokens_of(prompt: str | int | None) -> int | None:
@@ -53,8 +65,12 @@ def simulate_shapes(file: System | str | Path, asked: Asked, note: Note = silent
     system = file if isinstance(file, System) else read_system(file)
     clock = decoding.clock_of(system)
     port = decoding.port(system, asked.memory, clock)
+    path = None if asked.trace is None else check_file(asked.trace, TRACES, force=asked.force)
+    if asked.window is not None and path is None:
+        raise ParamError("Window must stand beside a trace, and there is none; give a file with --trace")
     plan, context = _planned(system, asked, note)
     runs = Runs(plan.hardware)
+    chosen = traced.Window(asked.window, plan)
     tables = {one.name: passes.read_program(plan.hardware, runs, one.instructions) for one in plan.programs}
     phases = {"decode": [(DECODE, context)]}
     if asked.prompt is not None:
@@ -63,9 +79,14 @@ def simulate_shapes(file: System | str | Path, asked: Asked, note: Note = silent
     found: dict[str, Answer] = {}
     for name, each in phases.items():
         machine = Passes(plan.hardware, [port] * 3, runs)
-        parts, ends = _run(plan, tables, machine, each, note)
+        parts, ends, ran = _run(plan, tables, machine, each, note)
         found[name] = _phase(system, clock, plan, machine.cycles, parts, ends, asked)
+        if name == "decode":
+            shown = chosen.slices(tables[DECODE], ran, machine.cycles)
     decode = found["decode"]
+    if path is not None:
+        with output_file(path, TRACES, "simulate", force=asked.force) as draft:
+            chrome.write(chrome.events(shown, clock, decode["cycles"]), draft)
     first = found["prefill"]["seconds"] if "prefill" in found else None
     return {
         "system": system.name,
@@ -80,7 +101,7 @@ def simulate_shapes(file: System | str | Path, asked: Asked, note: Note = silent
         "tokens_per_second": 1 / decode["seconds"],
         "time_to_first_token_s": first,
         "phases": found,
-    }
+    } | ({} if path is None else {"trace": path})
 
 
 def _planned(system: System, asked: Asked, note: Note) -> tuple[Plan, int]:
@@ -106,18 +127,19 @@ def _planned(system: System, asked: Asked, note: Note) -> tuple[Plan, int]:
 
 def _run(
     plan: Plan, tables: Mapping[str, Table], machine: Passes, each: Sequence[tuple[str, int]], note: Note
-) -> tuple[list[Sums], list[int]]:
-    """Passes one behind the other: their sums by program, and the cycle in which the next one is asked for."""
+) -> tuple[list[Sums], list[int], Ran]:
+    """Passes one behind the other: sums by program, the cycle in which the next one is asked for, and the last."""
     adding = {
         name: Adding(machine.runs, tables[name], plan.program(name).notes)
         for name in dict.fromkeys(n for n, _ in each)
     }
     told, ends = paced(note, "ran {} of {} passes"), []
     for done, (name, position) in enumerate(each):
-        adding[name].add(machine.run(tables[name], position))
+        ran = machine.run(tables[name], position)
+        adding[name].add(ran)
         ends.append(machine.now)
         told(done + 1, len(each))
-    return [one.sums() for one in adding.values()], ends
+    return [one.sums() for one in adding.values()], ends, ran
 
 
 def _phase(
@@ -132,7 +154,7 @@ def _phase(
     """A phase: cycles, and where they, bytes and energy go."""
     found = sums.total(parts)
     units = plan.hardware.units
-    moved = sum(found.traffic.values())
+    costs = Energies(system, clock, plan.hardware, asked.technology)
     return {
         "passes": len(ends),
         "cycles": cycles,
@@ -144,18 +166,31 @@ def _phase(
             unit: found.macs[unit] / (cycles * int(spec.peak_macs)) for unit, spec in units.items()
         },
         "traffic_bytes": dict(found.traffic),
-        "layers": _rows(found.layers, found.layer_bytes),
-        "steps": _rows(found.steps, found.step_bytes),
-        **decoding.energy(
-            system, clock, plan.hardware, cycles, found.macs, moved, asked.technology, len(ends)
-        ),
+        "layers": _rows(found.layers, found.layer_macs, found.layer_bytes, costs),
+        "steps": _rows(found.steps, found.step_macs, found.step_bytes, costs),
+        "energy_beside_pj": {
+            PROGRAM: costs.work({}, found.traffic["program fetch"]),
+            REST: costs.rest(cycles),
+        },
+        **costs.total(cycles, found.macs, sum(found.traffic.values()), len(ends)),
     }
 
 
-def _rows(cycles: Mapping[str, Mapping[str, int]], moved: Mapping[str, int]) -> dict[str, Answer]:
-    """Cycles by unit and bytes of what anything was done for."""
+def _rows(
+    cycles: Mapping[str, Mapping[str, int]],
+    macs: Mapping[str, Mapping[str, int]],
+    moved: Mapping[str, int],
+    costs: Energies,
+) -> dict[str, Answer]:
+    """Cycles by unit, bytes, and the energy of work and memory, of what anything was done for."""
     return {
-        name: {"cycles": dict(each), "bytes": moved.get(name, 0)} for name, each in cycles.items() if each
+        name: {
+            "cycles": dict(each),
+            "bytes": moved.get(name, 0),
+            "energy_pj": costs.work(macs[name], moved.get(name, 0)),
+        }
+        for name, each in cycles.items()
+        if each
     }
 
 
@@ -173,3 +208,22 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
             f"{answer['clock_mhz']:g} MHz, {phase['passes'] / phase['seconds']:,.1f} token/s"
         )
         yield from decoding.phase_lines(phase)
+        yield from _energy_lines(phase)
+    if "trace" in answer:
+        yield f"wrote {answer['trace']}: open it in https://ui.perfetto.dev"
+
+
+def _energy_lines(phase: Mapping[str, Any]) -> Iterator[str]:
+    """Energy by step; the rows add up to that of units and memory."""
+    parts = {name: step["energy_pj"] for name, step in phase["steps"].items()} | phase["energy_beside_pj"]
+    places = list(phase["energy_pj"])
+    rows = [
+        [name, *(_micro(each.get(place, 0)) for place in places), _micro(sum(each.values()))]
+        for name, each in [*parts.items(), ("total", phase["energy_pj"])]
+    ]
+    yield from table(rows, ("energy in µJ", *places, "sum"))
+
+
+def _micro(pj: float) -> str:
+    """An energy in µJ; nothing for none."""
+    return f"{pj / 1e6:,.3f}" if pj else ""

@@ -4,43 +4,86 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from blueprint.systems.instructions import UNITS
 from compiler.image import Image
+from compiler.purpose import Purpose
+from simulator.engine import dispatch
 from simulator.systems.decoding import Decoded, transfers
+from simulator.systems.passes import Ran, Table
+
+#: The track of whole passes, behind those of units.
+_PASSES = len(UNITS)
 
 
-def events(decoded: Decoded, picture: Image, clock_mhz: float) -> Iterator[dict[str, Any]]:
-    """The events: a slice for every start and for what waits between."""
+@dataclass(frozen=True)
+class Slice:
+    """A run or a transfer: its unit, what it is for, its place in passes and program, first and last cycle, bytes."""
+
+    unit: str
+    purpose: Purpose
+    place: int
+    number: int
+    begin: int
+    end: int
+    bytes: int = 0
+
+
+def of_decoded(decoded: Decoded, picture: Image) -> Iterator[Slice]:
+    """Every start of a run with values, unit by unit."""
     moved = transfers(decoded.trace)
-    for number, unit in enumerate(UNITS):
-        yield {"ph": "M", "pid": 1, "tid": number, "name": "thread_name", "args": {"name": unit}}
+    for unit in UNITS:
         sizes = iter([size for _, size in moved.get(unit, ())])
         for span in decoded.trace.spans[unit]:
             if span.text.kind != "start":
                 continue
             purpose, _ = picture.notes[decoded.passes[span.place]][span.number]
-            yield {
-                "ph": "X",
-                "pid": 1,
-                "tid": number,
-                "name": str(purpose),
-                "ts": span.begin / clock_mhz,
-                "dur": (span.end - span.begin + 1) / clock_mhz,
-                "args": {
-                    "pass": span.place,
-                    "instruction": span.number,
-                    "cycle": span.begin,
-                    "bytes": next(sizes, 0),
-                },
-            }
+            yield Slice(unit, purpose, span.place, span.number, span.begin, span.end, next(sizes, 0))
 
 
-def write(decoded: Decoded, picture: Image, clock_mhz: float, path: Path) -> None:
-    """Write a trace, compressed where the name ends so."""
-    found = list(events(decoded, picture, clock_mhz))
-    text = json.dumps({"displayTimeUnit": "ns", "traceEvents": found})
+def of_pass(program: Table, notes: Sequence[tuple[Purpose, int]], ran: Ran) -> Iterator[Slice]:
+    """Every start of a pass without values, in the order of its program."""
+    code, sizes = program.code, program.bytes(ran.position)
+    starts = np.flatnonzero((code.kinds == dispatch.RUN) | (code.kinds == dispatch.MOVE))
+    for number in starts.tolist():
+        moved = int(sizes[code.jobs[number]]) if code.kinds[number] == dispatch.MOVE else 0
+        begin, end = int(ran.begins[number]), int(ran.ends[number])
+        yield Slice(UNITS[code.units[number]], notes[number][0], 0, number, begin, end, moved)
+
+
+def events(slices: Iterable[Slice], clock_mhz: float, cycles: int = 0) -> Iterator[dict[str, Any]]:
+    """The events of slices; of a pass of so many ``cycles`` also one of all of it."""
+    for number, unit in enumerate([*UNITS, *["pass"] * bool(cycles)]):
+        yield {"ph": "M", "pid": 1, "tid": number, "name": "thread_name", "args": {"name": unit}}
+    numbers = {unit: number for number, unit in enumerate(UNITS)}
+    for one in slices:
+        args = {"pass": one.place, "instruction": one.number, "cycle": one.begin, "bytes": one.bytes}
+        yield _event(numbers[one.unit], str(one.purpose), one.begin, one.end + 1, clock_mhz, args)
+    if cycles:
+        yield _event(_PASSES, "pass", 0, cycles, clock_mhz, {"cycle": 0})
+
+
+def _event(
+    track: int, name: str, begin: int, end: int, clock_mhz: float, args: dict[str, int]
+) -> dict[str, Any]:
+    return {
+        "ph": "X",
+        "pid": 1,
+        "tid": track,
+        "name": name,
+        "ts": begin / clock_mhz,
+        "dur": (end - begin) / clock_mhz,
+        "args": args,
+    }
+
+
+def write(found: Iterable[dict[str, Any]], path: Path) -> None:
+    """Write events, compressed where the name ends so."""
+    text = json.dumps({"displayTimeUnit": "ns", "traceEvents": list(found)})
     path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())

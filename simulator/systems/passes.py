@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import lcm
 
 import numpy as np
@@ -65,19 +66,35 @@ class Table:
     needs: Integers
     tails: Integers
 
+    @cached_property
+    def _at_first(self) -> tuple[Integers, Integers]:
+        """Bytes of every transfer at position 0, and which ones have others at other positions."""
+        return self.moved[:, [_BYTES, _ROWS]].prod(axis=1), np.flatnonzero(
+            self.grows[:, [_BYTES, _ROWS]].any(axis=1)
+        )
+
     def bytes(self, position: int) -> Integers:
         """Bytes of every transfer."""
-        moved = self.moved[:, [_BYTES, _ROWS]] + self.grows[:, [_BYTES, _ROWS]] * position
-        found: Integers = moved.prod(axis=1)
+        first, growing = self._at_first
+        found = first.copy()
+        found[growing] = (
+            self.moved[growing][:, [_BYTES, _ROWS]] + self.grows[growing][:, [_BYTES, _ROWS]] * position
+        ).prod(axis=1)
         return found
+
+    @cached_property
+    def _growing(self) -> tuple[int, ...]:
+        """Kinds of run with a register that the position is added to."""
+        each = enumerate(self.registers)
+        return tuple(n for n, (_, registers) in each if any(grows for _, grows in registers.values()))
 
     def of_runs(
         self, position: int, value: Callable[[str, Mapping[int, int]], int], known: Integers
     ) -> Integers:
         """A value of every kind of run; those that do not depend on the position are ``known`` once they were told."""
-        for number, (unit, registers) in enumerate(self.registers):
-            if known[number] < 0 or any(grows for _, grows in registers.values()):
-                known[number] = value(unit, at(registers, position))
+        for number in {*self._growing, *np.flatnonzero(known < 0).tolist()}:
+            unit, registers = self.registers[number]
+            known[number] = value(unit, at(registers, position))
         found: Integers = known[self.runs]
         return found
 

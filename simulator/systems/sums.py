@@ -22,8 +22,8 @@ _REASONS = (*UNITS, "instructions")
 class Sums:
     """What passes did: cycles in which units run or move, are set, those that they wait and for what, bytes and work.
 
-    ``layers`` and ``steps`` have cycles by unit, ``layer_bytes`` and ``step_bytes`` what was moved for them. ``peak``
-    is the work of every unit in multiply-accumulates.
+    ``layers`` and ``steps`` have cycles by unit, ``layer_bytes`` and ``step_bytes`` what was moved for them,
+    ``layer_macs`` and ``step_macs`` the work by unit in multiply-accumulates, ``macs`` all of it.
     """
 
     busy: Counter[str] = field(default_factory=Counter)
@@ -33,6 +33,8 @@ class Sums:
     steps: dict[str, Counter[str]] = field(default_factory=dict)
     layer_bytes: Counter[str] = field(default_factory=Counter)
     step_bytes: Counter[str] = field(default_factory=Counter)
+    layer_macs: dict[str, Counter[str]] = field(default_factory=dict)
+    step_macs: dict[str, Counter[str]] = field(default_factory=dict)
     traffic: Counter[str] = field(default_factory=Counter)
     macs: Counter[str] = field(default_factory=Counter)
 
@@ -55,17 +57,18 @@ class Adding:
         self._sizes = np.zeros(len(self._moves), np.int64)
         self._macs = np.zeros(len(program.runs), np.int64)
         self._executed = np.flatnonzero(code.units >= 0)
+        self._cells = np.maximum(code.units, 0) * len(_REASONS)
+        self._moved = code.jobs[self._moves]
         self._passes = 0
 
     def add(self, ran: Ran) -> None:
         """Add a pass."""
-        code = self.program.code
         self._passes += 1
-        self._lengths += ran.ends - ran.begins + 1
-        mine = self._executed[ran.waited[self._executed] > 0]
-        cells = code.units[mine] * len(_REASONS) + ran.reasons[mine]
-        self._waited += np.bincount(cells, ran.waited[mine], len(self._waited)).astype(np.int64)
-        self._sizes += self.program.bytes(ran.position)[code.jobs[self._moves]]
+        self._lengths += ran.ends
+        self._lengths -= ran.begins
+        waits = np.bincount(self._cells + ran.reasons, ran.waited, len(self._waited))
+        self._waited += waits.astype(np.int64)
+        self._sizes += self.program.bytes(ran.position)[self._moved]
         self._macs += self.program.of_runs(
             ran.position, lambda unit, mine: self.runs.task(unit, mine).macs, self._known
         )
@@ -73,27 +76,28 @@ class Adding:
     def sums(self) -> Sums:
         """What all passes did."""
         code, found, count = self.program.code, Sums(), len(UNITS)
-        units, lengths = code.units[self._starts], self._lengths[self._starts]
+        each = self._lengths + self._passes
+        units, lengths = code.units[self._starts], each[self._starts]
         found.busy.update(_named(UNITS, np.bincount(units, lengths, count)))
         sets = self._executed[code.kinds[self._executed] < dispatch.RUN]
-        found.sets.update(_named(UNITS, np.bincount(code.units[sets], self._lengths[sets], count)))
+        found.sets.update(_named(UNITS, np.bincount(code.units[sets], each[sets], count)))
         for unit, row in zip(UNITS, self._waited.reshape(count, -1), strict=True):
             found.waits[unit].update(_named(_REASONS, row))
-        for names, numbers, into, moved in (
-            (self._layers, self._layer, found.layers, found.layer_bytes),
-            (self._steps, self._step, found.steps, found.step_bytes),
+        runs = np.flatnonzero(code.kinds == dispatch.RUN)
+        work = self._macs[code.jobs[runs]]
+        found.macs.update(_named(UNITS, np.bincount(code.units[runs], work, count)))
+        for names, numbers, into, macs, moved in (
+            (self._layers, self._layer, found.layers, found.layer_macs, found.layer_bytes),
+            (self._steps, self._step, found.steps, found.step_macs, found.step_bytes),
         ):
-            cells = np.bincount(numbers[self._starts] * count + units, lengths, len(names) * count)
-            for name, row in zip(names, cells.reshape(-1, count), strict=True):
-                into[name] = _named(UNITS, row)
+            into.update(_by_unit(names, numbers[self._starts], units, lengths))
+            macs.update(_by_unit(names, numbers[runs], code.units[runs], work))
             moved.update(_named(names, np.bincount(numbers[self._moves], self._sizes, len(names))))
         for unit in MOVERS:
             mine = code.units[self._moves] == UNITS.index(unit)
             kinds = np.bincount(self._kind[self._moves][mine], self._sizes[mine], len(self._kinds))
             found.traffic.update(_named([f"{kind} {unit}" for kind in self._kinds], kinds))
         found.traffic["program fetch"] += self._passes * WORD_BYTES * len(code.kinds)
-        runs = np.flatnonzero(code.kinds == dispatch.RUN)
-        found.macs.update(_named(UNITS, np.bincount(code.units[runs], self._macs[code.jobs[runs]], count)))
         return found
 
 
@@ -113,7 +117,7 @@ def total(parts: Sequence[Sums]) -> Sums:
     for part in parts:
         for name in ("busy", "sets", "layer_bytes", "step_bytes", "traffic", "macs"):
             getattr(found, name).update(getattr(part, name))
-        for name in ("waits", "layers", "steps"):
+        for name in ("waits", "layers", "steps", "layer_macs", "step_macs"):
             for key, counts in getattr(part, name).items():
                 getattr(found, name).setdefault(key, Counter()).update(counts)
     return found
@@ -123,6 +127,14 @@ def _numbered(names: Sequence[str]) -> tuple[list[str], Integers]:
     """Different names in the order in which they come, and the number of each one's."""
     places = {name: number for number, name in enumerate(dict.fromkeys(names))}
     return list(places), np.array([places[name] for name in names], np.int64)
+
+
+def _by_unit(
+    names: Sequence[str], numbers: Integers, units: Integers, values: Integers
+) -> dict[str, Counter[str]]:
+    """Sums of values by name and unit."""
+    cells = np.bincount(numbers * len(UNITS) + units, values, len(names) * len(UNITS))
+    return {name: _named(UNITS, row) for name, row in zip(names, cells.reshape(-1, len(UNITS)), strict=True)}
 
 
 def _named(names: Sequence[str], values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Counter[str]:

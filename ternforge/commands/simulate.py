@@ -39,9 +39,16 @@ from ternforge.words import CONTEXT
     "--values/--no-values", default=True, help="Compute values too, and compare them.  [default: values]"
 )
 @click.option(
-    "--trace", type=choices.FILE, metavar="FILE.json[.gz]", help="Trace of the first task, for Perfetto."
+    "--trace",
+    type=choices.FILE,
+    metavar="FILE.json[.gz]",
+    help="Trace of the first task or token, for Perfetto.",
 )
-@click.option("--window", metavar="A:B", help="Cycles that the trace shows; all without it.")
+@click.option(
+    "--window",
+    metavar="A:B",
+    help="Cycles that the trace shows, or of shapes a layer (L3, head); all without it.",
+)
 @decoded_options
 @shape_options(
     "Of a system, instead of a checkpoint: a model's shapes, by name or file, without values.",

@@ -57,17 +57,18 @@ def simulate(
 
     Without a checkpoint, a system takes a ``model`` by its shapes (the largest one where none is named), a ``context``
     in front of the token that is decoded, and ``prompt`` as a number of tokens: ``phases`` have exact cycles, stalls,
-    traffic and energy by unit, layer and step, and no values.
+    traffic and energy by unit, layer and step, and no values. ``trace`` has the pass that decodes the token, ``window``
+    (``"a:b"``, or the mark of a layer, ``"L3"``, ``"head"``) a part of it.
     """
     theirs: dict[str, Any] = {
         "checkpoint": checkpoint, "prompt": prompt, "tokens": tokens, "memory": memory, "calibrate": calibrate,
         "image": image, "model": model, "context": context, "technology": technology,
     }  # fmt: skip
     if isinstance(design, System) or decoders.is_system(design):
-        ours = {"workload": workload, "overrides": overrides, "window": window, "stall": stall != "none",
+        ours = {"workload": workload, "overrides": overrides, "stall": stall != "none",
                 "seed": seed != 1, "values": not values}  # fmt: skip
         refuse(ours, "for a design, not for a system")
-        return _system(design, theirs, trace, force, note)  # type: ignore[arg-type]
+        return _system(design, theirs | {"trace": trace, "window": window}, force, note)  # type: ignore[arg-type]
     refuse(theirs, "for a system, not for a design")
     if workload is None:
         raise ParamError("Workload must be given for a design, by a file or a product")
@@ -107,22 +108,26 @@ def simulate(
     return answer
 
 
-def _system(
-    file: System | str | Path, given: Mapping[str, Any], trace: str | Path | None, force: bool, note: Note
-) -> Answer:
+def _system(file: System | str | Path, given: Mapping[str, Any], force: bool, note: Note) -> Answer:
     """A checkpoint on a system, or shapes alone."""
     system = file if isinstance(file, System) else read_system(file)
     costs.costs(system, decoders.technology_of(file, system, given["technology"]))  # refused before the work
     behavior = OWN_MEMORY if given["memory"] is None else given["memory"]
     shapes = given["model"] is not None or given["context"] is not None
     if given["checkpoint"] is None and (shapes or isinstance(given["prompt"], int)):
-        valued = {name: given[name] for name in ("tokens", "calibrate", "image")} | {"trace": trace}
-        refuse(valued, "with a checkpoint, not for shapes alone")
-        asked = shaped.Asked(
-            given["model"], given["context"], shaped.tokens_of(given["prompt"]), behavior, given["technology"]
+        refuse(
+            {name: given[name] for name in ("tokens", "calibrate", "image")},
+            "with a checkpoint, not for shapes alone",
         )
+        asked = shaped.Asked(
+            given["model"], given["context"], shaped.tokens_of(given["prompt"]), behavior, given["technology"],
+            given["trace"], given["window"], force,
+        )  # fmt: skip
         return shaped.simulate_shapes(system, asked, note)
-    refuse({name: given[name] for name in ("model", "context")}, "without a checkpoint, which has its own")
+    refuse(
+        {name: given[name] for name in ("model", "context", "window")},
+        "without a checkpoint, which has its own",
+    )
     checkpoint, prompt = given["checkpoint"], given["prompt"]
     if checkpoint is None or prompt is None:
         raise ParamError(
@@ -132,7 +137,14 @@ def _system(
     if not isinstance(prompt, str):
         raise ParamError(f"Prompt must be a text for a checkpoint, not {prompt}")
     text = decoding.Asked(
-        prompt, count, behavior, given["calibrate"], given["image"], given["technology"], trace, force
+        prompt,
+        count,
+        behavior,
+        given["calibrate"],
+        given["image"],
+        given["technology"],
+        given["trace"],
+        force,
     )
     return decoding.simulate_system(system, checkpoint, text, note)
 

@@ -22,6 +22,7 @@ from blueprint.workloads.tasks import OPERATIONS
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PRESETS = sorted(path.parent.name for path in EXAMPLES.glob("*/system.yaml"))
 HOSTED = Path(__file__).with_name("hosted_system.yaml")
+HOSTED_2B4T = EXAMPLES.parent / "benchmarks" / "hosted_2b4t.yaml"
 SHIPPED = HOSTED.read_text(encoding="utf-8")
 UNIT = "  vector:\n    family: vector\n    parameters:\n      lanes: 4\n      length_max: 768\n      rows_max: 8\n"
 #: The small system with all elements on its host.
@@ -257,7 +258,7 @@ def test_a_context_that_is_too_long_is_refused(context: int, prompt: int, words:
 
 
 def test_the_products_of_a_token_are_those_of_the_model() -> None:
-    system, model = preset("edge_2b4t"), models.load("bitnet_2b4t")
+    system, model = read_system(HOSTED_2B4T), models.load("bitnet_2b4t")
     ops = operations.decode(system, model, 1023)
     products = Counter((op.name, op.inputs, op.outputs) for op in ops if op.kind == "product")
     assert products == {(gemm.name, gemm.k, gemm.n): gemm.count for gemm in layers(model, "decode")}
@@ -308,7 +309,7 @@ def test_a_prompt_goes_in_blocks_and_ends_in_one_choice(prompt: int) -> None:
 
 
 def test_a_wide_product_is_several_runs() -> None:
-    system = preset("edge_2b4t")
+    system = read_system(HOSTED_2B4T)
     head = operations.head_product(system, system.largest)
     assert (head.runs, head.task.n) == (19, 6751)  # type: ignore[union-attr]
     assert head.runs * 6751 >= 128_256 > (head.runs - 1) * 6912
@@ -325,10 +326,13 @@ def test_regions_do_not_overlap_and_hold_what_a_token_reads(name: str) -> None:
     ops = operations.decode(system, system.largest, system.largest.context - 1)
     read = Counter[str]()
     for op in ops:
-        read[{"product": "weights", "head": "head"}.get(op.kind, "norms")] += op.weights * (not op.gathered)
+        what = {"product": "weights", "head": "head", "positions": "angles"}.get(op.kind, "norms")
+        read[what] += op.weights * (not op.gathered)
         read["cache"] += op.cache_read
     scales = 2 * sum(op.kind == "product" for op in ops)
     assert read["weights"] - scales <= sizes["weights"] and read["norms"] + scales <= sizes["norms"]
+    angles = sizes.get("angles", 0) // system.largest.context  # of a position; every head reads them
+    assert {op.weights for op in ops if op.kind == "positions"} <= {0, *(angles * op.rows for op in ops)}
     tied = "head" not in sizes  # an exact head reads the rows of the embedding
     assert read["head"] <= sizes["embedding" if tied else "head"] and read["cache"] <= sizes["cache"]
 
@@ -340,7 +344,8 @@ def test_what_families_say_about_weights_and_cache() -> None:
         (0, 8),
         (0, 0),
     ]
-    assert edge.spec("positions") is None
+    assert edge.spec("positions") is edge.units["vector"].spec
+    assert read_system(HOSTED_2B4T).spec("positions") is None
 
 
 @pytest.mark.parametrize("name", PRESETS)

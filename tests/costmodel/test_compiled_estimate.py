@@ -31,7 +31,7 @@ from ternforge.cli import run
 from tests.systems import small
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-EDGE = EXAMPLES / "edge_2b4t" / "system.yaml"
+HBM = EXAMPLES / "hbm_2b4t" / "system.yaml"
 HOSTED = Path(__file__).parents[1] / "blueprint" / "hosted_system.yaml"
 CLOCK = 200.0
 ASAP7 = technology.load("asap7")
@@ -195,7 +195,7 @@ def test_parts_are_all_cycles_and_all_work() -> None:
     ("path", "reason"),
     [
         (HOSTED, "Work of a compiled system must be run by its units, and a host runs some"),
-        (EDGE, "Work of a compiled system must be run by its units, and a host runs some"),
+        (HBM, "Work of a compiled system must be run by its units, and a host runs some"),
     ],
 )
 def test_what_cannot_be_compiled_says_why(

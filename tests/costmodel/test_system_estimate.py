@@ -20,7 +20,8 @@ from ternforge.cli import run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TINY = Path(__file__).parents[1] / "blueprint" / "hosted_system.yaml"
-EDGE, HBM = (EXAMPLES / name / "system.yaml" for name in ("edge_2b4t", "hbm_2b4t"))
+HBM = EXAMPLES / "hbm_2b4t" / "system.yaml"
+HOSTED_2B4T = EXAMPLES.parent / "benchmarks" / "hosted_2b4t.yaml"
 ASAP7 = technology.load("asap7")
 
 
@@ -52,9 +53,9 @@ def test_time_of_a_token_by_hand() -> None:
 
 
 def test_traffic_bounds_a_token_from_below_and_energy_of_memory_is_that_of_its_bits() -> None:
-    answer = estimate(EDGE, model="bitnet_2b4t", context=1024)
+    answer = estimate(HOSTED_2B4T, model="bitnet_2b4t", context=1024)
     decode = answer["phases"]["decode"]
-    assert decode["seconds"] > decode["bytes"] / 43.5e9 * 0.99
+    assert decode["seconds"] > decode["bytes"] / 16e9 * 0.99
     assert decode["energy_breakdown_pj"]["memory"] == pytest.approx(8 * 4 * decode["bytes"])
     assert decode["bytes"] == sum(row["bytes"] for row in decode["operations"])
     assert decode["cycles"] == pytest.approx(sum(row["cycles"] for row in decode["operations"]), abs=30)
@@ -64,7 +65,7 @@ def test_traffic_bounds_a_token_from_below_and_energy_of_memory_is_that_of_its_b
 
 
 def test_area_is_that_of_the_units_and_the_buffers() -> None:
-    system, answer = read_system(EDGE), estimate(EDGE)
+    system, answer = read_system(HOSTED_2B4T), estimate(HOSTED_2B4T)
     for name, unit in system.units.items():
         assert answer["area_breakdown_um2"][name] == of_design(unit.spec, ASAP7).area_um2
     assert answer["area_um2"] == pytest.approx(sum(answer["area_breakdown_um2"].values()))
@@ -74,7 +75,7 @@ def test_area_is_that_of_the_units_and_the_buffers() -> None:
 
 
 def test_longer_context_and_less_bandwidth_cost_time() -> None:
-    system = read_system(EDGE)
+    system = read_system(HOSTED_2B4T)
     model = models.load("bitnet_2b4t")
     times = [
         costs.estimate(system, model, ASAP7, context).phases["decode"].time.seconds

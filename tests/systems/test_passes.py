@@ -31,7 +31,7 @@ from tests.systems import small
 from tests.volume import some
 
 PRESET = Path(__file__).resolve().parents[2] / "examples" / "tiny_decoder" / "system.yaml"
-EDGE = PRESET.parents[1] / "edge_2b4t" / "system.yaml"
+EDGE, HBM = (PRESET.parents[1] / name / "system.yaml" for name in ("edge_2b4t", "hbm_2b4t"))
 NAMES = [PROMPT, DECODE]
 #: The third is in no bench: a share of the cycles, while memory refreshes and answers when it likes.
 PORTS: dict[str, MemoryPort] = {
@@ -239,7 +239,7 @@ def test_what_cannot_be_simulated_says_why(given: dict[str, Any], message: str) 
 
 
 def test_a_system_without_a_program_says_why(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["simulate", str(EDGE), "--model", "bitnet_2b4t"]) == 2
+    assert cli.run(["simulate", str(HBM), "--model", "bitnet_2b4t"]) == 2
     wanted = "Work of a compiled system must be run by its units, and a host runs some"
     assert capsys.readouterr().err.strip().removeprefix("error: ") == wanted
 
@@ -247,7 +247,7 @@ def test_a_system_without_a_program_says_why(capsys: pytest.CaptureFixture[str])
 #: A system, a model (none is the largest), a context, and cycles of a token.
 WHOLE = [
     (PRESET, "", 20, 192_970),
-    (Path(__file__).with_name("edge_alone.yaml"), "bitnet_2b4t", 1024, 15_365_267),
+    (EDGE, "bitnet_2b4t", 1024, 15_365_267),
 ]
 
 

@@ -1,0 +1,69 @@
+"""Energy of what a system did, with the coefficients of ``estimate``: by unit, and by what it was done for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from blueprint.systems import control
+from blueprint.systems.control import Hardware
+from blueprint.systems.description import System
+from ternforge.session import Answer
+
+#: The name of external memory beside units.
+MEMORY = "memory"
+
+
+class Energies:
+    """Coefficients of the units of a system at its clock. Raises ``ParamError`` for an unknown technology."""
+
+    def __init__(
+        self, system: System, clock_mhz: float, hardware: Hardware, technology: str | Path | None
+    ) -> None:
+        from costmodel.systems import estimate as costs
+        from costmodel.technology import technology as technologies
+
+        self._facts = technologies.load(technology or system.technology or "asap7")
+        found = costs.costs(system, self._facts)
+        self._clock_hz = clock_mhz * 1e6
+        self._names = {unit: system.places[work] for unit, work in control.WORK.items()}
+        self._costs = {unit: found.units[name] for unit, name in self._names.items()}
+        self._peaks = {unit: int(hardware.units[unit].peak_macs) for unit in self._names}
+        self._pj_per_byte = 8.0 * system.memory.energy_pj_per_bit
+
+    def total(self, cycles: int, macs: Mapping[str, int], moved: int, passes: int) -> Answer:
+        """Energy by unit and of memory of passes that take so many cycles."""
+        found: dict[str, float] = {}
+        for unit, name in self._names.items():
+            work = macs.get(unit, 0) / self._peaks[unit]
+            found[name] = _first(self._costs[unit].energy(cycles, work, cycles / self._clock_hz))
+        found[MEMORY] = self._pj_per_byte * moved
+        return {
+            "technology": self._facts.name,
+            "energy_pj": found,
+            "energy_pj_per_token": sum(found.values()) / passes,
+        }
+
+    def work(self, macs: Mapping[str, int], moved: int) -> dict[str, float]:
+        """What multiply-accumulates and bytes add to clocks and leakage: switching of units, and memory."""
+        found = {
+            name: self._part(unit, 0, macs[unit])["switching"]
+            for unit, name in self._names.items()
+            if macs.get(unit)
+        }
+        return found | ({MEMORY: self._pj_per_byte * moved} if moved else {})
+
+    def rest(self, cycles: int) -> dict[str, float]:
+        """Clocks and leakage of units, which all cycles cost."""
+        parts = {name: self._part(unit, cycles, 0) for unit, name in self._names.items()}
+        return {name: part["clock"] + part["leakage"] for name, part in parts.items()}
+
+    def _part(self, unit: str, cycles: int, macs: int) -> dict[str, float]:
+        found = self._costs[unit].energy_parts(cycles, macs / self._peaks[unit], cycles / self._clock_hz)
+        return {name: _first(value) for name, value in found.items()}
+
+
+def _first(value: Any) -> float:
+    """A number of one design."""
+    return float(value.ravel()[0] if hasattr(value, "ravel") else value)
