@@ -87,11 +87,30 @@ def test_registers_of_pipelined_adders_are_counted(fmt: FloatFormat, pair: bool,
         (tmp_path / f"{stages}.v").write_text("".join(emit(block).modules.values()))
         lines.append(f"read_verilog {stages}.v")
         wanted[block.module_name] = formats.held_bits(fmt.name, stages, pair)
-    lines += ["proc", "opt -fast", "simplemap t:*dff*", "opt -fast", "tee -o stat.json stat -json"]
-    yosys.run("\n".join(lines), cwd=tmp_path, timeout_s=120)
-    modules = json.loads((tmp_path / "stat.json").read_text())["modules"]
-    found = {
+    assert counted(lines, tmp_path) == wanted
+
+
+def counted(lines: list[str], folder: Path, options: str = "") -> dict[str, int]:
+    """Flip-flops by module of Verilog that is read by these lines."""
+    lines = [*lines, "proc", f"opt -fast {options}", "simplemap t:*dff*", f"opt -fast {options}", "opt_clean"]
+    yosys.run("\n".join([*lines, "tee -o stat.json stat -json"]), cwd=folder, timeout_s=120)
+    modules = json.loads((folder / "stat.json").read_text())["modules"]
+    return {
         name.removeprefix("\\"): sum(n for kind, n in module["num_cells_by_type"].items() if "DFF" in kind)
         for name, module in modules.items()
     }
-    assert found == wanted
+
+
+@pytest.mark.parametrize("unsigned", [False, True])
+@pytest.mark.parametrize("fmt", [FP32, FP16], ids=lambda fmt: fmt.name)
+def test_no_register_of_an_adder_holds_what_never_changes(
+    fmt: FloatFormat, unsigned: bool, tmp_path: Path
+) -> None:
+    """Synthesis that infers no enables finds no register more: it cannot know that a held constant never changes."""
+    lines = []
+    for stages in range(1, 5):
+        block = FloatAdd(fmt, flush=True, stages=stages, unsigned=unsigned)
+        (tmp_path / f"{stages}.v").write_text("".join(emit(block).modules.values()))
+        lines.append(f"read_verilog {stages}.v")
+    found = counted(lines, tmp_path)
+    assert len(found) == 4 and counted(lines, tmp_path, "-nodffe -nosdff") == found

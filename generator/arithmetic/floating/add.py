@@ -127,15 +127,20 @@ def _round(fmt: FloatFormat, flush: bool, w: Wires, v: Values) -> Results:
 
 
 def _unsigned(chain: tuple[Step, ...]) -> tuple[Step, ...]:
-    """The steps of operands and a result without signs."""
+    """The steps of operands and a result without signs, which are constants and never held."""
+    order, align, total, normalize, finish = chain
 
-    def first(w: Wires, v: Values) -> Results:
-        return chain[0](w, Values({name: Cat(word, Const(0, 1)) for name, word in v.items()}))
+    def ordered(w: Wires, v: Values) -> Results:
+        found = order(w, Values({name: Cat(word, Const(0, 1)) for name, word in v.items()}))
+        return found | {"sign": Const(0, 1), "minus": Const(0, 1)}
 
-    def last(w: Wires, v: Values) -> Results:
-        return {"result": Values(chain[-1](w, v)).result[:-1]}
+    def normalized(w: Wires, v: Values) -> Results:
+        return normalize(w, v) | {"cancels": Const(0, 1)}
 
-    return first, *chain[1:-1], last
+    def rounded(w: Wires, v: Values) -> Results:
+        return {"result": Values(finish(w, v)).result[:-1]}
+
+    return ordered, align, total, normalized, rounded
 
 
 def _short(chain: tuple[Step, ...], bits: int) -> tuple[Step, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.floating import FloatFormat, cuts
@@ -57,10 +57,11 @@ def chain(w: Wires, steps: Iterable[Step], **given: Value) -> Value:
 
 
 def stored(m: Module, stage: int, move: Value, values: Values) -> Values:
-    """Registers for all values between two steps, side by side in one word."""
-    word = side_by_side(**values)
+    """Registers for all values between two steps, side by side in one word. Constants are not held."""
+    constants = {name: value for name, value in values.items() if isinstance(value, Const)}
+    word = side_by_side(**{name: value for name, value in values.items() if name not in constants})
     held = viewed(word.shape(), register(m, len(bits(word)), f"stage{stage}", move, word))
-    return Values({name: bits(held[name]) for name in values})
+    return Values({name: constants[name] if name in constants else bits(held[name]) for name in values})
 
 
 class FloatBlock(Block):

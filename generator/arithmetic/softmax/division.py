@@ -28,9 +28,9 @@ class Reciprocal(Chain):
 
     def __init__(self, a: Arithmetic, stages: int = 0) -> None:
         self.arithmetic = a
-        rows = [partial(_row, a)] * a.divisor_fraction
+        rows = [partial(_row, a)] * (a.divisor_fraction - 1)
         static = {"output_multiplier": OUTPUT_MULTIPLIER_BITS if a.has_gain else 0}
-        steps = (partial(_begin, a), *rows, partial(_pack, a))
+        steps = (partial(_begin, a), *rows, partial(_last_row, a), partial(_pack, a))
         name = f"softmax_reciprocal_{_name(a)}"
         super().__init__(name, {"total": a.l_width}, a.r_width, steps, stages, static)
 
@@ -77,6 +77,12 @@ def _row(a: Arithmetic, w: Wires, v: Values) -> Results:
     bit, rest = divided(a, w, v.rest, v.fraction)
     quotient = Cat(bit, v.quotient) if "quotient" in v else bit
     return v.keep("fraction", "none", "exponent", "nan", "exact") | {"quotient": quotient, "rest": rest}
+
+
+def _last_row(a: Arithmetic, w: Wires, v: Values) -> Results:
+    """The last bit of the quotient; nothing needs the divisor or the remainder any more."""
+    found = _row(a, w, v)
+    return {name: value for name, value in found.items() if name not in ("fraction", "rest")}
 
 
 def divided(a: Arithmetic, w: Wires, rest: Value, fraction: Value) -> tuple[Value, Value]:

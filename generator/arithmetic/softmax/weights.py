@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
 from blueprint.arithmetic.softmax.arithmetic import Arithmetic
-from blueprint.arithmetic.softmax.exponential import polynomial
+from blueprint.arithmetic.softmax.exponential import Polynomial, polynomial
 from generator.arithmetic.floating.pipeline import Results, Values, Wires
 from generator.arithmetic.integers import zero_extend
 from generator.arithmetic.polynomial import mantissa, slope
@@ -64,7 +64,7 @@ class Exp2(Chain):
         steps = (
             partial(_difference, a),
             partial(slope, self.polynomial),
-            partial(mantissa, self.polynomial),
+            partial(_significant, a, self.polynomial),
             partial(_place, a),
         )
         operands = {"t": a.t_word, "peak": a.reference_width}
@@ -91,6 +91,13 @@ def _difference(a: Arithmetic, w: Wires, v: Values) -> Results:
     return {"f": w("f", fraction), "amount": field[: fmt.exponent_bits - 1] & normal} | flag
 
 
+def _significant(a: Arithmetic, poly: Polynomial, w: Wires, v: Values) -> Results:
+    """The mantissa, of an integer weight without the bits that no shift keeps."""
+    found = Values(mantissa(poly, w, v))
+    lost = 0 if a.sums_are_floats else max(a.mantissa - a.weight_fraction - 1, 0)
+    return found | {"mantissa": found.mantissa[lost:]}
+
+
 def _place(a: Arithmetic, w: Wires, v: Values) -> Results:
     mantissa, amount = v.mantissa, v.amount
     if a.sums_are_floats:
@@ -99,7 +106,7 @@ def _place(a: Arithmetic, w: Wires, v: Values) -> Results:
         low = (mantissa & (normal & ~nan).replicate(fmt.fraction_bits)) | (nan << (fmt.fraction_bits - 1))
         field = Cat(amount, Const(0, 1)) | nan.replicate(fmt.exponent_bits)
         return {"result": Cat(low[: fmt.fraction_bits], field)}
-    frame = resized(Cat(mantissa, Const(1, 1)), a.weight_fraction - a.mantissa + 1)
+    frame = resized(Cat(mantissa, Const(1, 1)), a.weight_fraction - len(mantissa) + 1)
     moved = w("moved", frame >> amount)
     rounded = w("rounded", (moved[1:] + moved[0])[: a.p_width])
     return {"result": Cat(rounded, *v.keep("flag").values())}
