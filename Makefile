@@ -17,10 +17,10 @@ help: ## what can be made
 demo: $(STAMP) ## explore, export, verify and synthesize one accelerator, end to end (under five minutes)
 	$(RUN)/python -m ternforge.demo $(DEMO)
 
-test: $(STAMP) ## the whole test suite (about 45 minutes on two cores)
+test: $(STAMP) ## every test, random designs in small samples (about an hour on two cores)
 	$(RUN)/python -m pytest -n $(JOBS) --dist worksteal tests
 
-test-all: $(STAMP) ## the suite with the random designs that `make test` has no time for (some hours)
+test-all: $(STAMP) ## the same with all random designs and every sample (some hours)
 	TERNFORGE_ALL_DESIGNS=1 $(RUN)/python -m pytest -n $(JOBS) --dist worksteal tests
 
 test-fast: $(STAMP) ## the tests that take seconds (about seven minutes on two cores)
