@@ -42,8 +42,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "tests" / "golden"
 DESIGNS, POOL, SEED = 12, 400, 77
 #: Of families whose smallest design has more gates than this the first half is measured.
 LARGE = 15_000
-#: Parameters that all golden designs of a family have: inside pipelined adders without signs, and in the factor of
-#: rows of a few elements, the inventory of `vector` is some flip-flops off the netlist's.
+#: Parameters that all golden designs of a family have: the fit is older than registers inside the adders of `vector`.
 ALIKE: dict[str, dict[str, Any]] = {"vector": {"adder_stages": 0}}
 #: Random designs of a family whose hashes are kept.
 SAMPLES = 60
