@@ -6,7 +6,7 @@ Tables stand between the marks ``<!-- presets -->`` and ``<!-- /presets -->``, `
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import ternforge
@@ -18,7 +18,8 @@ from ternforge.session import Answer
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "systems.md"
 #: Presets, the model of the page (``None`` for the largest that fits), contexts and prompt.
-PRESETS: dict[str, tuple[str | None, tuple[int, ...], int]] = {
+Asked = Mapping[str, tuple[str | None, tuple[int, ...], int]]
+PRESETS: Asked = {
     "tiny_decoder": (None, (64, 255), 64),
     "edge_2b4t": ("bitnet_2b4t", (0, 1024, 4095), 512),
     "hbm_2b4t": ("bitnet_2b4t", (0, 1024, 4095), 512),
@@ -40,7 +41,7 @@ def system(name: str) -> System:
     return read_system(ROOT / "examples" / name / "system.yaml")
 
 
-def rows() -> Iterable[list[str]]:
+def rows(presets: Asked = PRESETS) -> Iterable[list[str]]:
     """The table of the presets: a row for each context."""
     yield [
         "preset",
@@ -53,7 +54,7 @@ def rows() -> Iterable[list[str]]:
         "busiest part",
         "ports busy",
     ]
-    for name, (model, contexts, prompt) in PRESETS.items():
+    for name, (model, contexts, prompt) in presets.items():
         for context in contexts:
             found = ternforge.estimate(system(name), model=model, context=context, prompt=prompt)
             decode = found["phases"]["decode"]
@@ -104,11 +105,14 @@ def table(lines: Iterable[list[str]]) -> str:
 
 def page(text: str) -> str:
     """The page with its tables written again."""
-    for name, found in (("presets", table(rows())), ("published", table(published()))):
-        marks = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
-        text, count = marks.subn(lambda match, found=found: match[1] + found + match[2], text)  # type: ignore[misc]
-        if count != 1:
+    tables = {"presets": rows, "published": published}
+    marks = {name: re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL) for name in tables}
+    for name, mark in marks.items():
+        if (count := len(mark.findall(text))) != 1:
             raise ValueError(f"{PAGE} must have the marks of {name} once, not {count} times")
+    for name, made in tables.items():
+        (found,) = marks[name].finditer(text)
+        text = text[: found.end(1)] + table(made()) + text[found.start(2) :]
     return text
 
 

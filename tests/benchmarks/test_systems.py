@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import systems
 from blueprint.systems.diagram import svg
+from tests.volume import ALL
 
 
 @pytest.mark.parametrize("name", sorted(systems.PRESETS))
@@ -14,8 +15,26 @@ def test_the_pictures_are_what_the_script_writes(name: str) -> None:
 
 
 def test_the_tables_are_what_the_script_writes() -> None:
+    """`make test` compiles the large preset for one context alone."""
     text = systems.PAGE.read_text(encoding="utf-8")
-    assert systems.page(text) == text
+    asked = {
+        name: (model, contexts if name == "tiny_decoder" else contexts[1:2], prompt)
+        for name, (model, contexts, prompt) in systems.PRESETS.items()
+    }
+    shown = systems.table(systems.rows(systems.PRESETS if ALL else asked)).splitlines()
+    assert [line for line in shown if line not in text.splitlines()] == []
+    assert len(shown) == 2 + (8 if ALL else 4)
+    assert systems.table(systems.published()) in text
+
+
+def test_tables_are_written_between_their_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(systems, "rows", lambda: [["a", "b"], ["1", "2"]])
+    monkeypatch.setattr(systems, "published", lambda: [["c"], ["3"]])
+    text = "x\n<!-- presets -->\nold\n<!-- /presets -->\ny\n<!-- published -->\n\n<!-- /published -->\n"
+    assert systems.page(text) == (
+        "x\n<!-- presets -->\n| a | b |\n| --- | --- |\n| 1 | 2 |\n<!-- /presets -->\ny\n"
+        "<!-- published -->\n| c |\n| --- |\n| 3 |\n<!-- /published -->\n"
+    )
 
 
 def test_a_page_without_marks_is_refused() -> None:
