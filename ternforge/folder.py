@@ -78,7 +78,8 @@ def output_file(
 def updated(folder: str | Path, names: Iterable[str], by: str, *, force: bool = False) -> Iterator[None]:
     """Guards the files ``names`` that the block writes into ``folder`` itself; they are recorded when it ends.
 
-    Raises ``ParamError`` where one of them is not ours and there is a record that could say so.
+    They can be made again: those that a full disk keeps out of the record are removed, or the next run would take them
+    for files of others. Raises ``ParamError`` where one of them is not ours and there is a record that could say so.
     """
     path, names = Path(folder), list(names)
     if Record.of(path).found:
@@ -88,7 +89,18 @@ def updated(folder: str | Path, names: Iterable[str], by: str, *, force: bool = 
     finally:
         with suppress(OSError):  # a full disk has been told by the block
             if path.is_dir() and _occupied(path):
-                _record(path, names, by)
+                _record_or_remove(path, names, by)
+
+
+def _record_or_remove(folder: Path, names: Iterable[str], by: str) -> None:
+    try:
+        _record(folder, names, by)
+    except OSError:
+        record = Record.of(folder)
+        for name in names:
+            if (folder / name).is_file() and digest(folder / name) not in record.digests(name):
+                (folder / name).unlink()
+        raise
 
 
 def _record(folder: Path, names: Iterable[str], by: str) -> None:

@@ -216,7 +216,7 @@ def test_no_folder_for_temporary_files(
 
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "none")])
-    assert run(["generate", DESIGN, "--out", str(tmp_path / "rtl")]) == 2
+    assert run(["generate", DESIGN, "--out", str(tmp_path / "rtl"), "-q"]) == 2
     assert capsys.readouterr().err.startswith("TMPDIR must name a folder that can be written, and none can: ")
     assert list(tmp_path.iterdir()) == []
 

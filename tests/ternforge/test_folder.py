@@ -334,3 +334,23 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(
         with updated(tmp_path, ["a"], "explore", force=True):
             raise ZeroDivisionError  # not hidden by the record that cannot be written
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_file_that_a_full_disk_keeps_out_of_the_record_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the next run would refuse to replace it."""
+    with updated(tmp_path, ["kept"], "explore"):
+        (tmp_path / "kept").write_text("1")
+
+    def full(self: Record, folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Record, "write", full)
+        with updated(tmp_path, ["kept", "new"], "explore"):
+            (tmp_path / "new").write_text("2")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [NAME, "kept"]
+    with updated(tmp_path, ["kept", "new"], "explore"):
+        (tmp_path / "new").write_text("3")
+    assert Record.of(tmp_path).digests("new")
