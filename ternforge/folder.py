@@ -12,7 +12,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -84,22 +84,24 @@ def updated(folder: str | Path, names: Iterable[str], by: str, *, force: bool = 
     path, names = Path(folder), list(names)
     if Record.of(path).found:
         _refuse(path, names, Record.of(path), force)
+    before = {name: digest(path / name) for name in names if (path / name).is_file()}
     try:
         yield
     finally:
         with suppress(OSError):  # a full disk has been told by the block
             if path.is_dir() and _occupied(path):
-                _record_or_remove(path, names, by)
+                _record_or_remove(path, names, by, before)
 
 
-def _record_or_remove(folder: Path, names: Iterable[str], by: str) -> None:
+def _record_or_remove(folder: Path, names: Iterable[str], by: str, before: Mapping[str, str]) -> None:
     try:
         _record(folder, names, by)
     except OSError:
         record = Record.of(folder)
         for name in names:
-            if (folder / name).is_file() and digest(folder / name) not in record.digests(name):
-                (folder / name).unlink()
+            if (folder / name).is_file() and (found := digest(folder / name)) != before.get(name):
+                if found not in record.digests(name):
+                    (folder / name).unlink()
         raise
 
 

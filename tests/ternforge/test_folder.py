@@ -350,7 +350,12 @@ def test_a_file_that_a_full_disk_keeps_out_of_the_record_is_removed(
         disk.setattr(Record, "write", full)
         with updated(tmp_path, ["kept", "new"], "explore"):
             (tmp_path / "new").write_text("2")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [NAME, "kept"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [NAME, "kept"]
+        (tmp_path / "kept").write_text("edited")
+        with updated(tmp_path, ["kept", "new"], "explore", force=True):
+            pass  # stopped before it replaced anything
+    assert (tmp_path / "kept").read_text() == "edited"
+    (tmp_path / "kept").write_text("1")
     with updated(tmp_path, ["kept", "new"], "explore"):
         (tmp_path / "new").write_text("3")
     assert Record.of(tmp_path).digests("new")
