@@ -34,7 +34,7 @@ def check(decoder: Decoder) -> None:
             await ctx.tick()
             assert bool(ctx.get(decoder.legal)) == (fault(word) is None), f"legal of {word:#x}"
             lines = sum((word & 7 == kind.code) << place for place, kind in enumerate(KINDS.values()))
-            assert ctx.get(decoder.kinds) == lines, f"kinds of {word:#x}"
+            assert ctx.get(bits(decoder.kinds)) == lines, f"kinds of {word:#x}"
 
     play(decoder, story)
 
